@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# make: build everything. make help: what else there is.
+
+O ?= build
+CC ?= gcc
+CLANG ?= clang
+BPFTOOL ?= bpftool
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LIBS := libbpf libnl-3.0 libnl-route-3.0 libevent json-c libcap-ng
+HAVE_SYSTEMD := $(shell pkg-config --exists libsystemd && echo yes)
+LIBS += $(if $(HAVE_SYSTEMD),libsystemd)
+
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Werror \
+	-fno-strict-aliasing -Iinclude -Idaemon -I$(O) $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
+CPPFLAGS += -D_GNU_SOURCE
+LDLIBS += $(shell pkg-config --libs $(LIBS) 2>/dev/null)
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude \
+	-I/usr/include/$(shell $(CC) -dumpmachine)
+
+# One word a line in daemon/ORDER is one module. systemd.c has a twin for systems without libsystemd.
+DAEMON := $(filter-out daemon/main.c $(if $(HAVE_SYSTEMD),daemon/systemd_none.c,daemon/systemd.c),\
+	$(wildcard daemon/*.c))
+CORE := $(O)/librtpx.a
+UNITS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c))
+TOOLS := $(patsubst tools/%.c,$(O)/%,$(wildcard tools/rtpxctl.c tools/makeann.c tools/extractaudio.c))
+TOOL_PARTS := $(patsubst %.c,$(O)/%.o,$(filter-out tools/rtpxctl.c tools/makeann.c tools/extractaudio.c,\
+	$(wildcard tools/*.c)))
+BENCH := $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/*.c))
+BENCH_BPF := $(patsubst tests/bench/%.bpf.c,$(O)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c))
+BENCH := $(filter-out %.bpf,$(BENCH))
+FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+.PHONY: all deps run demo check bench fuzz clean help units bench-build
+all: $(O)/rtpxd $(O)/relay.bpf.o $(TOOLS)
+
+help:
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
+
+## make            build build/rtpxd, build/rtpxctl and build/relay.bpf.o
+## make run        install what is missing, build, start the relay in the foreground (root)
+## make demo       place one call through the kernel in a network of namespaces (root)
+## make check      install what is missing, build, run every test (root)
+## make bench      measure beside peers; takes some minutes (root)
+## make fuzz       fuzz the parsers for FUZZ_RUNS runs each
+## make clean      remove build/
+
+deps:
+	$(Q)tools/deps.sh $(DEPS_FOR)
+
+run: DEPS_FOR := run
+run: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/run.sh $(O)
+
+demo: DEPS_FOR := test
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/demo.sh $(O)
+
+check: DEPS_FOR := test
+check: deps
+	$(Q)$(MAKE) --no-print-directory all units bench-build fuzz-build
+	$(Q)tests/run $(O)
+
+bench: DEPS_FOR := test
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all bench-build
+	$(Q)tests/bench/run $(O)
+
+FUZZ_RUNS ?= 1000000
+fuzz: DEPS_FOR := test
+fuzz: deps
+	$(Q)$(MAKE) --no-print-directory fuzz-build
+	$(Q)tests/fuzz/run $(O) $(FUZZ_RUNS)
+
+units: $(UNITS)
+bench-build: $(BENCH) $(BENCH_BPF)
+fuzz-build: $(FUZZ)
+
+clean:
+	$(Q)rm -rf $(O)
+
+$(O)/relay.bpf.o: bpf/relay.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(O)/relay.skel.h: $(O)/relay.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name relay >$@.tmp && mv $@.tmp $@
+
+$(O)/daemon/dp_xdp.o $(O)/tests/test_dp_xdp.o: $(O)/relay.skel.h
+$(O)/daemon/main.o $(O)/daemon/config.o: CPPFLAGS += -DRTPX_VERSION='"$(VERSION)"'
+
+$(O)/%.o: %.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(CORE): $(patsubst %.c,$(O)/%.o,$(DAEMON))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(O)/rtpxd: $(O)/daemon/main.o $(CORE)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(TOOLS): $(O)/%: $(O)/tools/%.o $(TOOL_PARTS) $(CORE)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+# A unit test includes the module under test, so the archive supplies only the others.
+$(O)/tests/test_%: tests/unit/test_%.c $(CORE) $(O)/relay.skel.h
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP $< $(CORE) $(LDLIBS) -lcmocka -o $@
+
+$(O)/bench/%.bpf.o: tests/bench/%.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(O)/bench/%: tests/bench/%.c $(CORE)
+	$(call say,BENCH,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< $(CORE) $(LDLIBS) -o $@
+
+# The parsers are pure, so a harness includes the sources that it needs.
+$(O)/fuzz/%: tests/fuzz/%.c
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) -O1 -g -std=gnu11 -fno-strict-aliasing -Iinclude -Idaemon -Itests \
+		-fsanitize=fuzzer $(ASAN) -MMD -MP $< -o $@
+
+-include $(shell [ -d $(O) ] && find $(O) -name '*.d')

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * admin.h - the local admin socket that rtpxctl speaks to: one line in, one JSON document out, close.
+ *
+ * Reads only. Requests: "sessions", "session CALL-ID", "flows", "stats", "why CALL-ID", "status".
+ * The JSON is described in docs/admin-json.md.
+ */
+#ifndef RTPX_ADMIN_H
+#define RTPX_ADMIN_H
+
+#include <sys/types.h>
+
+#include "base.h"
+#include "dp.h"
+#include "engine.h"
+
+struct event_base;
+struct admin;
+struct listen;
+
+struct admin_opts {
+	struct engine *engine;
+	struct dp *dp;
+	struct relay *relay;
+	struct listen *listen;
+	struct ports *ports;
+	const char *path;
+	gid_t gid; /* group that may use it, (gid_t)-1: root's */
+	const char *version, *pin_dir;
+	uint16_t port_min, port_max;
+};
+
+/* admin_new - mode 0660; an existing socket nobody answers on is replaced. -errno with a sentence in @err. */
+int admin_new(struct admin **out, struct event_base *base, const struct admin_opts *opts, char *err, size_t err_size);
+void admin_free(struct admin *a);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * config.h - the command line: rtpproxy's options with rtpproxy's meanings, ours as long options, in one table.
+ *
+ * Only main sees struct config; every module gets its own options struct.
+ */
+#ifndef RTPX_CONFIG_H
+#define RTPX_CONFIG_H
+
+#include <sys/types.h>
+
+#include "dp.h"
+#include "engine.h"
+#include "log.h"
+
+#define CONFIG_MAX_SOCKETS 32
+#define CONFIG_MAX_NOTIFY 32
+
+enum config_action { CONFIG_RUN, CONFIG_EXIT }; /* CONFIG_EXIT: -v, -V, -C, --help, or an error; see exit_code */
+
+struct config {
+	int exit_code;
+	bool foreground, allow_root, double_small, independent_ttl, no_chdir, sequential, no_redirect;
+	bool record_all, record_pcap, no_rtcp_record;
+	const char *record_dir, *spool_dir;
+	const char *pid_file, *admin_socket;
+	const char *sockets[CONFIG_MAX_SOCKETS];
+	unsigned int n_sockets;
+	struct listener listeners[ENGINE_MAX_LISTENERS];
+	unsigned int n_listeners;
+	bool bridge, bridge_symmetric, force_asymmetric, no_resolve;
+	uint8_t tos;
+	uint32_t ttl_s, setup_ttl_s;
+	long nofile; /* -L; 0: leave */
+	uint16_t port_min, port_max;
+	uid_t uid; /* (uid_t)-1: stay */
+	gid_t gid;
+	bool group_named;
+	int socket_mode; /* -1: umask */
+	const char *notify[CONFIG_MAX_NOTIFY];
+	unsigned int n_notify;
+	enum log_level log_level;
+	int log_facility;
+	int sched_policy; /* -1: leave */
+	bool nice_set;
+	int nice;
+	enum learning learning;
+	struct dp_opts dp;
+};
+
+/*
+ * config_parse - fill @c from the command line. Errors are a sentence on stderr: exit code 1 for rtpproxy's options
+ * (as rtpproxy), 2 for ours and for unknown or contradictory ones when not started as `rtpproxy`.
+ */
+enum config_action config_parse(struct config *c, int argc, char **argv);
+void config_free(struct config *c);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dp_user.h - the floor: media sockets, recvmmsg and sendmmsg.
+ *
+ * Owns every media port. Narrow on purpose (open, send, set TOS, close and one callback), so that many
+ * ports can share one socket later. ICMP errors are read and counted, never fatal.
+ */
+#ifndef RTPX_DP_USER_H
+#define RTPX_DP_USER_H
+
+#include "addr.h"
+#include "base.h"
+
+struct event_base;
+struct dp_user;
+struct dp_user_port; /* a media port's handle */
+
+#define DP_USER_MAX_PACKET 8192 /* longer datagrams are cut, as rtpproxy does */
+
+struct dp_user_packet {
+	struct addr src;
+	struct addr local;	/* destination address and port of the packet */
+	const uint8_t *data;
+	size_t len;
+	uint64_t arrival_ns;	/* CLOCK_MONOTONIC equivalent of the kernel's receive time stamp */
+	uint64_t realtime_ns;	/* the same as CLOCK_REALTIME */
+};
+
+struct dp_user_opts {
+	/* on_packet - a datagram arrived; @owner and @tag are those of port_open. Data is valid during the call only. */
+	void (*on_packet)(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *pkt);
+	/* batch_end - after each batch: the place to flush what was sent. */
+	void (*batch_end)(void *arg);
+	void *arg;
+	int rcvbuf_bytes; /* SO_RCVBUF, best effort; 0: the system's */
+	bool double_small; /* -2: send packets of less than 128 bytes twice */
+};
+
+struct dp_user_counts {
+	uint64_t received, sent, send_errors, icmp_errors, truncated;
+	unsigned int ports;
+};
+
+int dp_user_new(struct dp_user **out, struct event_base *base, const struct dp_user_opts *opts);
+void dp_user_free(struct dp_user *u);
+
+/*
+ * port_open - bind a socket to @local (address and port). -EADDRINUSE and -EACCES: try another port; -EMFILE: out
+ * of descriptors; other errors: the address is not usable. @tos: IP_TOS or IPV6_TCLASS.
+ */
+int dp_user_port_open(struct dp_user *u, const struct addr *local, uint8_t tos, void *owner, unsigned int tag,
+		      struct dp_user_port **out);
+void dp_user_port_close(struct dp_user *u, struct dp_user_port *p);
+int dp_user_port_set_tos(struct dp_user *u, struct dp_user_port *p, int tos);
+
+/*
+ * port_send - queue one datagram (the bytes are copied) from @p to @dest; @source picks the source address of a
+ * wildcard port (ADDR_NONE: the kernel's choice). Sent by dp_user_flush() with sendmmsg. 0, or -errno of what is known at once.
+ */
+int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest, const struct addr *source,
+		      const uint8_t *data, size_t len);
+void dp_user_flush(struct dp_user *u);
+void dp_user_counts(const struct dp_user *u, struct dp_user_counts *out);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * flow_why.h - why a direction of a call is not in the kernel: the only table of the reasons.
+ */
+#ifndef RTPX_FLOW_WHY_H
+#define RTPX_FLOW_WHY_H
+
+/* name, text shown to the operator */
+#define FLOW_WHYS(X)                                                                              \
+	X(KERNEL, "in the kernel")                                                                \
+	X(NO_DATAPLANE, "no dataplane is in use: the daemon's sockets forward every call")        \
+	X(INCOMPLETE, "the call is not complete: only one leg has ports")                         \
+	X(NOT_LATCHED, "no packet has come from this peer yet, or its address is not proven")     \
+	X(NO_REMOTE, "the other side's address is not known yet")                                 \
+	X(LOOPBACK, "the other side is on this host")                                             \
+	X(NO_LOCAL, "the local address is a wildcard and no packet has shown which one is used")  \
+	X(NO_ROUTE, "no route to the other side")                                                 \
+	X(NO_NEIGHBOUR, "the next hop's link address is not resolved yet")                        \
+	X(NO_INTERFACE, "the route leaves through an interface that the dataplane does not serve") \
+	X(FAMILY, "the other side's address is of another family than its leg")                   \
+	X(DOUBLE, "small packets are sent twice (-2)")                                            \
+	X(TABLE_FULL, "the dataplane's table of next hops is full")                               \
+	X(REFUSED, "the dataplane refused the flow")
+
+enum flow_why {
+#define FLOW_WHY_ENUM(name, text) FLOW_WHY_##name,
+	FLOW_WHYS(FLOW_WHY_ENUM)
+#undef FLOW_WHY_ENUM
+	FLOW_WHY_COUNT,
+};
+
+#endif

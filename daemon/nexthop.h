@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * nexthop.h - where packets for a destination go on the wire, kept current by route netlink.
+ *
+ * One id per (destination host, source host): when a route, link, address or neighbour changes, one
+ * element of the dataplane's table is written and no flow is touched. Uses the caches and change
+ * notices of libnl-route-3. Neighbours of ids in use are kept resolved (probed before they go stale),
+ * because the stack does not see the traffic that would confirm them.
+ */
+#ifndef RTPX_NEXTHOP_H
+#define RTPX_NEXTHOP_H
+
+#include "addr.h"
+#include "base.h"
+#include "flow_why.h"
+#include "rtpx_abi.h"
+
+struct event_base;
+struct nexthops;
+
+struct nexthop_view {
+	struct rtpx_nexthop abi; /* mtu 0: not usable; tx_port equals ifindex */
+	enum flow_why why;	 /* FLOW_WHY_KERNEL when usable */
+	struct addr source;	 /* the address the kernel would send from */
+	struct addr gateway;	 /* ADDR_NONE: the destination is on link */
+	char ifname[16];	 /* of the route's own device (a VLAN device, say), "" when there is no route */
+};
+
+struct nexthops_opts {
+	/* an id's answer has changed (also: first became usable or unusable); called from the event loop */
+	void (*changed)(void *arg, uint16_t id, const struct nexthop_view *now);
+	/* true when packets can leave by XDP through this interface */
+	bool (*served)(void *arg, unsigned int ifindex);
+	/* links came, went or changed; the dataplane may attach again; may be NULL */
+	void (*links_changed)(void *arg);
+	void *arg;
+	unsigned int max; /* ids, at most RTPX_MAX_NEXTHOPS */
+};
+
+int nexthops_new(struct nexthops **out, struct event_base *base, const struct nexthops_opts *opts);
+void nexthops_free(struct nexthops *n);
+
+/*
+ * nexthop_take - the id for packets to @dest from @source (host parts; @source any-address: the kernel chooses).
+ * Counts a use. 0 with *@id and *@view, even while it is not usable (view->why says why); -ENOSPC when all ids are in use.
+ */
+int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source, uint16_t *id,
+		 struct nexthop_view *view);
+void nexthop_give(struct nexthops *n, uint16_t id);
+/* nexthop_view - the current answer of an id in use. */
+void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *out);
+/* nexthop_is_local - the host part is an address of this host. */
+bool nexthop_is_local(const struct nexthops *n, const struct addr *a);
+
+struct nexthop_counts {
+	unsigned int ids, unresolved;
+	uint64_t route_changes, neighbour_changes, link_changes, probes;
+};
+void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ports.h - which pair of port numbers a new leg gets: even for RTP, the next one for RTCP.
+ *
+ * One table for IPv4 and one for IPv6, over the same numbers (rtpproxy protocol, "Ports"). Knows
+ * nothing of sockets: a number that another program holds is found out by the caller's bind().
+ */
+#ifndef RTPX_PORTS_H
+#define RTPX_PORTS_H
+
+#include "base.h"
+#include "rtpx_abi.h"
+
+struct ports_opts {
+	uint16_t min, max;	/* inclusive, as rounded by ports_round() */
+	bool sequential;	/* ascending, from after the last one used, wrapping */
+	uint64_t quarantine_ns; /* a pair given back is taken again within this time only when no other is free */
+	uint64_t seed;		/* of the random order */
+};
+
+struct ports;
+
+/* ports_round - rtpproxy's rounding of -m and -M to even/odd pairs; 0 or -EINVAL when none is left. */
+int ports_round(uint16_t *min, uint16_t *max);
+
+int ports_new(struct ports **out, const struct ports_opts *opts); /* 0, -EINVAL, -ENOMEM */
+void ports_free(struct ports *p);
+
+/*
+ * ports_take - the next free pair's even port; -ENOSPC when there is none. A caller whose bind() fails
+ * gives it back by ports_give(…, true) and takes the next, at most ports_pairs() times.
+ */
+int ports_take(struct ports *p, enum rtpx_slot slot, uint64_t now_ns);
+
+/* ports_claim - take this very pair (a journal names it); 0 or -EBUSY, -EINVAL. */
+int ports_claim(struct ports *p, enum rtpx_slot slot, uint16_t port);
+
+/* ports_give - @port is free again. @foreign: somebody else holds it, so it goes to the end of the order. */
+void ports_give(struct ports *p, enum rtpx_slot slot, uint16_t port, bool foreign, uint64_t now_ns);
+
+unsigned int ports_pairs(const struct ports *p);			  /* of one slot */
+unsigned int ports_in_use(const struct ports *p, enum rtpx_slot slot); /* pairs taken */
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * relay.h - the slow path: a packet that no dataplane took is judged, counted and sent on.
+ */
+#ifndef RTPX_RELAY_H
+#define RTPX_RELAY_H
+
+#include "base.h"
+#include "dp_user.h"
+#include "session.h"
+#include "stats.h"
+#include "sync.h"
+
+struct event_base;
+struct relay;
+
+struct relay_opts {
+	struct sessions *sessions;
+	struct stats *stats;
+	struct sync *sync;
+	enum learning learning;
+	bool double_small; /* -2 */
+};
+
+/* relay_new - makes its dp_user over @base. */
+int relay_new(struct relay **out, struct event_base *base, const struct relay_opts *opts);
+void relay_free(struct relay *r);
+
+/*
+ * relay_leg_open - open both ports of a leg on leg->local (address and even port); sets leg->handle. All or
+ * nothing: -errno as dp_user_port_open.
+ */
+int relay_leg_open(struct relay *r, struct session *s, int leg);
+/* relay_leg_close - flows out of the dataplane first (sync_leg_close), then the sockets. */
+void relay_leg_close(struct relay *r, struct session *s, int leg);
+/* relay_leg_set_tos - `S tos=`; -EAFNOSUPPORT on an IPv6 leg, as rtpproxy. */
+int relay_leg_set_tos(struct relay *r, struct session *s, int leg, int tos);
+
+void relay_counts(const struct relay *r, struct dp_user_counts *out);
+
+#endif

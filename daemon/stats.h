@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stats.h - the daemon's own counters (rtpproxy's G names), in one table.
+ *
+ * Packets that a dataplane forwards are folded in by sync before anybody reads.
+ */
+#ifndef RTPX_STATS_H
+#define RTPX_STATS_H
+
+#include "base.h"
+#include "rtpx_verdict.h"
+
+/* name, text. The order is that of the protocol page, "G". */
+#define STATS_COUNTERS(X)                                                        \
+	X(nsess_created, "sessions created")                                     \
+	X(nsess_destroyed, "sessions ended")                                     \
+	X(nsess_timeout, "sessions ended by time-out")                           \
+	X(nsess_complete, "sessions of which both legs got ports")               \
+	X(nsess_nortp, "complete sessions without RTP from anybody")             \
+	X(nsess_owrtp, "complete sessions with RTP from one party only")         \
+	X(nsess_nortcp, "complete sessions without RTCP from anybody")           \
+	X(nsess_owrtcp, "complete sessions with RTCP from one party only")       \
+	X(nplrs_created, "players started")                                      \
+	X(nplrs_destroyed, "players ended")                                      \
+	X(npkts_rcvd, "media packets received")                                  \
+	X(npkts_played, "packets sent by players")                               \
+	X(npkts_relayed, "packets relayed")                                      \
+	X(npkts_resizer_in, "packets into re-packetization")                     \
+	X(npkts_resizer_out, "packets out of re-packetization")                  \
+	X(npkts_resizer_discard, "packets discarded by re-packetization")        \
+	X(npkts_discard, "packets received and not relayed")                     \
+	X(ncmds_rcvd, "commands received")                                       \
+	X(ncmds_rcvd_ndups, "duplicate commands answered from the cache")        \
+	X(ncmds_succd, "commands that succeeded")                                \
+	X(ncmds_errs, "commands that failed")                                    \
+	X(ncmds_repld, "commands replied to")                                    \
+	X(rtpa_nsent, "RTP packets expected")                                    \
+	X(rtpa_nrcvd, "RTP packets received, unique")                            \
+	X(rtpa_ndups, "RTP duplicates")                                          \
+	X(rtpa_nlost, "RTP packets lost")                                        \
+	X(rtpa_perrs, "RTP packets not parsable")
+
+struct stats {
+#define STATS_FIELD(name, text) uint64_t name;
+	STATS_COUNTERS(STATS_FIELD)
+#undef STATS_FIELD
+	double total_duration; /* s, sum of ended sessions' lifetimes */
+	double pps_in;	       /* packets per second, refreshed by stats_tick() */
+	uint64_t tick_rcvd;    /* npkts_rcvd at the last refresh */
+	uint64_t tick_ns;
+};
+
+/* stats_tick - refresh pps_in; call about once a second. */
+void stats_tick(struct stats *s, uint64_t now_ns);
+
+/*
+ * stats_text - the value of the counter @name as the protocol prints it: an integer, or "%f" for
+ * total_duration and pps_in. 0, -ENOENT for an unknown name, -ENOSPC.
+ */
+int stats_text(const struct stats *s, struct span name, char *buf, size_t size);
+
+/* stats_add_rtp - fold an ended RTP direction's analysis into the rtpa_ counters. */
+void stats_add_rtp(struct stats *s, const struct rtpx_flow_stats *fs);
+
+#endif

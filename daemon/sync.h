@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sync.h - keeps the dataplane equal to the model: pushes wanted minus installed, reads counters back.
+ */
+#ifndef RTPX_SYNC_H
+#define RTPX_SYNC_H
+
+#include "base.h"
+#include "dp.h"
+#include "session.h"
+#include "stats.h"
+
+struct event_base;
+struct nexthops;
+struct sync;
+
+struct sync_opts {
+	struct sessions *sessions;
+	struct stats *stats;
+	struct dp *dp;
+	enum learning learning;
+	bool double_small; /* -2 */
+	uint8_t ttl;	   /* of forwarded packets */
+};
+
+/* sync_new - makes its own nexthops over @base; registers itself for their changes. */
+int sync_new(struct sync **out, struct event_base *base, const struct sync_opts *opts);
+void sync_free(struct sync *y);
+
+/* sync_run - compile and push every dirty session; call before the loop sleeps. */
+void sync_run(struct sync *y);
+
+/* sync_pull - bring the dataplane's statistics of this session into its streams (and into the G counters). Cheap. */
+void sync_pull(struct sync *y, struct session *s);
+/* sync_pull_all - the same for all; before I and G answer. */
+void sync_pull_all(struct sync *y);
+/* sync_push_stats - the daemon has counted a packet of an installed flow itself: hand the stream's statistics back. */
+void sync_push_stats(struct sync *y, struct session *s, int leg, enum stream_kind kind);
+
+/* sync_leg_close - remove the leg's flows, take their last statistics, drop its next hop; before its ports close. */
+void sync_leg_close(struct sync *y, struct session *s, int leg);
+
+struct nexthops *sync_nexthops(struct sync *y); /* for admin */
+
+#endif

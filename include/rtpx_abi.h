@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * rtpx_abi.h - what the daemon and its dataplanes share: flows, statistics, next hops, counters.
+ *
+ * Compiled into the XDP program, the netfilter module, the daemon and the tools. These structs lie in
+ * pinned maps that outlive the daemon, so every change of a layout or of a meaning is a new
+ * RTPX_ABI_VERSION; a reader refuses a version that it does not know.
+ *
+ * Ports are in host byte order, addresses are bytes in network order, so that a map dump reads well.
+ * Times are nanoseconds of CLOCK_MONOTONIC. Padding is explicit and zero.
+ *
+ * History: 1 - IPv4 and IPv6 flows, statistics, next hops, reasons.
+ */
+#ifndef RTPX_ABI_H
+#define RTPX_ABI_H
+
+#include <linux/types.h>
+
+#define RTPX_ABI_VERSION 1
+
+/*
+ * A local port number is given out once in each address family, so (family, port) names one media
+ * socket and, by arithmetic, one element of the flow table.
+ */
+enum rtpx_slot {
+	RTPX_SLOT_IP4,
+	RTPX_SLOT_IP6,
+	RTPX_SLOTS,
+};
+
+#define RTPX_MAX_NEXTHOPS 65536 /* next hop ids fit a __u16; id 0 is never given out */
+#define RTPX_MAX_TX_PORTS 256	/* interfaces to which packets can leave */
+#define RTPX_LABEL_LEN 24
+
+/* Bits of struct rtpx_flow.flags. */
+enum rtpx_flow_flag {
+	RTPX_FLOW_ACTIVE = 1 << 0,   /* the element holds a flow */
+	RTPX_FLOW_RTP = 1 << 1,	     /* analyse as RTP (clear: RTCP or other UDP) */
+	RTPX_FLOW_ANY_PORT = 1 << 2, /* accept every source port of the peer's address */
+	RTPX_FLOW_OUT6 = 1 << 3,     /* leaves as IPv6 (clear: as IPv4) */
+	RTPX_FLOW_RELATCH = 1 << 4,  /* pass a stranger who continues our SSRC while the peer is silent */
+	RTPX_FLOW_OPEN = 1 << 5,     /* pass every stranger: the daemon judges (rtpproxy's rules) */
+};
+
+/*
+ * One direction of one medium: what arrives at (local, port) from (peer, peer_port) leaves from
+ * (out, out_port) to (dest, dest_port) through next hop @nexthop. The family of local and peer is the
+ * slot's. An IPv4 to IPv4 packet needs the first 64 bytes only.
+ */
+struct rtpx_flow {
+	__u32 seq;	 /* odd: being written; a reader who sees it odd or changed leaves the packet alone */
+	__u16 flags;	 /* enum rtpx_flow_flag */
+	__u16 nexthop;	 /* index into the next hops */
+	__u16 port;	 /* local port; equals the element's place, for the reader of a dump */
+	__u16 peer_port; /* expected source port; not looked at with RTPX_FLOW_ANY_PORT */
+	__u16 out_port;
+	__u16 dest_port;
+	__u8 local4[4]; /* destination of what arrives */
+	__u8 peer4[4];	/* source of what arrives */
+	__u8 out4[4];	/* source of what leaves */
+	__u8 dest4[4];	/* destination of what leaves */
+	__u8 tos;	/* TOS or traffic class of what leaves */
+	__u8 ttl;	/* TTL or hop limit of what leaves */
+	__u16 pad;
+	__u32 call;		   /* the daemon's number of the session */
+	char label[RTPX_LABEL_LEN]; /* start of the call-id, NUL-terminated */
+
+	__u8 local6[16];
+	__u8 peer6[16];
+	__u8 out6[16];
+	__u8 dest6[16];
+};
+
+/*
+ * Statistics of one direction, kept by whoever forwards: a dataplane continues what the daemon began
+ * and hands it back. RTP analysis after RFC 3550 A.1, A.3 and A.8. Jitter is in RTP timestamp units
+ * times 16.
+ */
+struct rtpx_flow_stats {
+	__u64 packets;	 /* accepted from the peer */
+	__u64 bytes;	 /* their UDP payload */
+	__u64 last_ns;	 /* arrival of the last one; 0: none yet */
+	__u64 strangers; /* dropped: not from the peer */
+
+	__u64 window;	   /* bit n: max_seq - n was seen */
+	__u32 ssrc;	   /* valid when segments is not 0 */
+	__u32 base_seq;	   /* extended sequence number that began this segment */
+	__u32 max_seq;	   /* highest extended sequence number of this segment */
+	__u32 transit;	   /* arrival minus RTP timestamp, in timestamp units */
+	__u32 jitter_q4;   /* last */
+	__u32 jitter_max_q4;
+
+	__u64 jitter_sum_q4; /* sum over jitter_count, for the average */
+	__u32 jitter_count;
+	__u32 segments;	     /* SSRC changes and sequence jumps, the first packet included */
+	__u32 sent_prior;    /* packets expected in the segments before this one */
+	__u32 received;	     /* unique packets of all segments */
+	__u32 duplicates;
+	__u32 errors;	   /* not parsable as RTP */
+	__u64 longest_ns;  /* longest gap between two packets */
+	__u32 last_ts;	   /* RTP timestamp of the last packet */
+	__u8 payload_type; /* of the last packet */
+	__u8 pad[3];
+	__u64 kernel_packets; /* those of packets that a dataplane forwarded */
+	__u64 first_ns;	      /* arrival of the first packet */
+};
+
+/* Where packets for one destination go on the wire. All zero: not resolved, packets are passed. */
+struct rtpx_nexthop {
+	__u8 dst_mac[6];
+	__u16 vlan; /* 802.1Q TCI to push; 0: none */
+	__u8 src_mac[6];
+	__u16 mtu;	/* largest IP packet in bytes; 0: this next hop is not usable */
+	__u32 tx_port;	/* key in tx_ports */
+	__u32 ifindex;	/* of the device that tx_port names */
+	__u32 users;	/* flows that refer to it, for the reader of a dump */
+	__u32 pad;
+};
+
+/* The only element of the map `config`. */
+struct rtpx_config {
+	__u32 abi_version; /* RTPX_ABI_VERSION */
+	__u16 port_min;	   /* first port of each slot */
+	__u16 port_max;	   /* last port of each slot */
+	__u32 silence_ms;  /* RTPX_FLOW_RELATCH: how long the peer must have been silent */
+	__u32 pad;
+};
+
+/*
+ * Every way a dataplane can end with a packet, in the only table of them: name, text. RELAYED comes
+ * first, what is dropped starts with `drop_`; all others go to the stack untouched.
+ */
+#define RTPX_REASONS(X)                                                              \
+	X(relayed, "forwarded")                                                      \
+	X(drop_stranger, "dropped: the source is not the call's peer")               \
+	X(pass_not_ip, "not IPv4 or IPv6")                                           \
+	X(pass_not_udp, "not UDP")                                                   \
+	X(pass_fragment, "IP fragment")                                              \
+	X(pass_options, "IPv4 options or IPv6 extension header")                     \
+	X(pass_malformed, "lengths do not agree with the packet")                    \
+	X(pass_not_media, "UDP port outside the media range")                        \
+	X(pass_no_flow, "no flow on this port")                                      \
+	X(pass_not_local, "destination address is not the call's")                   \
+	X(pass_busy, "the flow was being written")                                   \
+	X(pass_ttl, "TTL or hop limit would expire")                                 \
+	X(pass_stun, "STUN message")                                                 \
+	X(pass_open, "unknown source, the daemon decides")                           \
+	X(pass_relatch, "unknown source continues the stream of a silent peer")      \
+	X(pass_nexthop, "next hop not resolved")                                     \
+	X(pass_too_big, "larger than the next hop's MTU")                            \
+	X(pass_adjust, "no room to change the header's size")
+
+enum rtpx_reason {
+#define RTPX_REASON_ENUM(name, text) RTPX_REASON_##name,
+	RTPX_REASONS(RTPX_REASON_ENUM)
+#undef RTPX_REASON_ENUM
+	RTPX_REASON_COUNT,
+};
+
+/* The only element of the map `counters`: packets by reason; fields in the order of enum rtpx_reason. */
+struct rtpx_counters {
+#define RTPX_REASON_FIELD(name, text) __u64 name;
+	RTPX_REASONS(RTPX_REASON_FIELD)
+#undef RTPX_REASON_FIELD
+};
+
+#define RTPX_ASSERT(what) _Static_assert(what, #what)
+RTPX_ASSERT(sizeof(struct rtpx_flow) == 128);
+RTPX_ASSERT(sizeof(struct rtpx_flow_stats) == 128);
+RTPX_ASSERT(sizeof(struct rtpx_nexthop) == 32);
+RTPX_ASSERT(sizeof(struct rtpx_config) == 16);
+RTPX_ASSERT(sizeof(struct rtpx_counters) == 8 * RTPX_REASON_COUNT);
+
+/*
+ * rtpx_flow_index - the element of a local port in `flows` and `flow_stats`.
+ * The caller has checked that @slot is below RTPX_SLOTS and @port within port_min … port_max.
+ */
+static inline __u32 rtpx_flow_index(const struct rtpx_config *c, __u32 slot, __u32 port)
+{
+	return slot * (c->port_max - c->port_min + 1u) + (port - c->port_min);
+}
+
+#endif
