@@ -2,8 +2,7 @@
 /*
  * engine.h - the use cases: update, look up, delete, query, expire. Touches no packet and no syntax.
  *
- * Results are 0 or the protocol's error number (rtpproxy protocol, "Error codes"), so that command.c only
- * prints them.
+ * Results are PROTO_OK or the protocol's error number (enum proto_error), so that command.c only prints them.
  */
 #ifndef RTPX_ENGINE_H
 #define RTPX_ENGINE_H
@@ -11,6 +10,7 @@
 #include "addr.h"
 #include "base.h"
 #include "ports.h"
+#include "proto.h"
 #include "relay.h"
 #include "session.h"
 #include "stats.h"
@@ -46,71 +46,62 @@ struct engine;
 int engine_new(struct engine **out, const struct engine_opts *opts);
 void engine_free(struct engine *e); /* ends all sessions */
 
-enum engine_local { LOCAL_DEFAULT, LOCAL_ADDR, LOCAL_LABEL, LOCAL_ROUTE };
-enum engine_face { FACE_NONE, FACE_INTERNAL, FACE_EXTERNAL };
-
-/* What U and L ask for, syntax removed. */
+/* What U and L ask for. */
 struct engine_update {
 	bool lookup; /* L */
 	struct span call_id, from_tag, to_tag; /* to_tag.p NULL: not given */
-	struct addr remote;	     /* ADDR_NONE: not usable or not given */
-	bool on_hold;		     /* a null address was given */
-	bool ipv6;		     /* `6` */
-	bool weak, new_port;
-	int asymmetric;		     /* -1: not said, else bool */
-	enum engine_face face[2];    /* e and i in order */
-	enum engine_local local;
-	struct addr local_addr;	     /* LOCAL_ADDR: bind to it; LOCAL_ROUTE: towards it */
-	struct span local_label;
-	struct span codecs;	     /* c; p NULL: none */
-	uint16_t ptime_ms;	     /* z; 0: none */
-	struct span notify_socket, notify_tag; /* p NULL: none; tag is decoded */
+	const struct media_req *media;
+	struct span notify_socket, notify_tag; /* .p NULL: none; the tag is decoded */
 };
 
 /* The session a command or sub-command has just handled. */
 struct engine_result {
-	struct session *session; /* NULL: none, or deleted by a sub-command */
+	struct session *session;  /* NULL: deleted by a sub-command */
 	enum session_party party; /* whose tag came first */
-	int returned_leg;	 /* whose port the reply gives */
-	uint16_t port;
-	const char *address;	 /* text for the reply; NULL: wildcard, port only; valid until the next call */
-	bool address_is_ip6;
-	char text[ADDR_TEXT];
+	int party_leg;		  /* the leg of the command's party: its address was given, or its tag came first */
+	int returned_leg;	  /* U, L: whose port the reply gives; see struct leg.local and .advertised */
 };
 
-/* engine_update - U or L. 0; an error number; ENGINE_NOT_FOUND for an L without session (answered "0"). */
-#define ENGINE_NOT_FOUND (-1)
+#define ENGINE_NOT_FOUND (-2) /* L without session: the reply is "0" */
+
+/* engine_proto_opts - what the parser must know; changes when an l or r modifier adds an address. */
+const struct proto_opts *engine_proto_opts(const struct engine *e);
+
+/* engine_update - U or L: PROTO_OK with *@out, an enum proto_error that leaves nothing behind, or ENGINE_NOT_FOUND. */
 int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_ns, struct engine_result *out);
 
-/* engine_delete - D, Dw: 0 or 50. engine_delete_one - sub-command D on a session just handled: 0 or -1. */
-int engine_delete(struct engine *e, struct span call_id, struct span from_tag, struct span to_tag, bool weak,
-		  uint64_t now_ns);
-int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint64_t now_ns);
+/* engine_delete - D, Dw: PROTO_OK or E_SESSION. */
+int engine_delete(struct engine *e, const struct request *req, uint64_t now_ns);
 void engine_delete_all(struct engine *e, uint64_t now_ns); /* X */
+/* engine_delete_one - sub-command D on the session just handled: 0, or -ENOENT when it is gone already. */
+int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint64_t now_ns);
 
-/* engine_find - Q, P, S, C: 0 or 50; statistics are current afterwards. */
-int engine_find(struct engine *e, struct span call_id, struct span from_tag, struct span to_tag,
-		struct engine_result *out);
-/* engine_match - R, N when they cannot serve: 0 when a session matches, else 50. */
-int engine_match(struct engine *e, struct span call_id, struct span from_tag, struct span to_tag);
+/* engine_find - Q, P, S, C: PROTO_OK or E_SESSION. engine_match - R, N by their prefix rules: likewise. */
+int engine_find(struct engine *e, const struct request *req, struct engine_result *out);
+int engine_match(struct engine *e, const struct request *req);
 
-/* Q's values for the session and the party of the first tag. */
+/* Q's values for a session, seen from the party of the first tag. */
 struct engine_query {
-	uint32_t ttl;
+	uint32_t ttl; /* s */
 	uint64_t npkts_ina, npkts_ino, nrelayed, ndropped;
-	double longest_ipi, jitter_last, jitter_max, jitter_avg;
+	double longest_ipi; /* s */
+	double rtpa_jlast, rtpa_jmax, rtpa_javg; /* RTP timestamp units */
 	uint64_t rtpa_nsent, rtpa_nrcvd, rtpa_ndups, rtpa_nlost, rtpa_perrs;
 };
-void engine_query(struct engine *e, const struct engine_result *r, uint64_t now_ns, struct engine_query *out);
+void engine_query(struct engine *e, struct session *s, enum session_party party, uint64_t now_ns,
+		  struct engine_query *out);
 
-/* engine_set_ttl, engine_set_tos - sub-command S on the leg of the command's party (@other: the opposite one). 0 or -1. */
-int engine_set_ttl(struct engine *e, struct engine_result *r, bool other, uint32_t ttl_s, uint64_t now_ns);
-int engine_set_tos(struct engine *e, struct engine_result *r, bool other, int tos);
+/*
+ * engine_set_ttl, engine_set_tos - sub-command S on the leg of the command's party (@reverse: the opposite one): 0, -ENOENT when
+ * the session is gone, -EAFNOSUPPORT for the TOS of an IPv6 leg.
+ */
+int engine_set_ttl(struct engine *e, struct engine_result *r, bool reverse, uint32_t ttl_s, uint64_t now_ns);
+int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int tos);
 
 /* engine_tick - once a second: expiry, rates. */
 void engine_tick(struct engine *e, uint64_t now_ns);
 
-void engine_slow_shutdown(struct engine *e); /* SIGHUP: no new sessions (error 99) */
+void engine_slow_shutdown(struct engine *e); /* SIGHUP: no new sessions (E99) */
 bool engine_is_done(const struct engine *e); /* slow shutdown, and no session is left */
 
 struct sessions *engine_sessions(struct engine *e);

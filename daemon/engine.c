@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * engine.c - what a command means for sessions, legs and ports. It moves no packet and prints no reply.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "log.h"
+
+/* A local address for a leg, and what replies say instead of it. */
+struct face {
+	struct addr addr; /* port 0 */
+	const char *advertised;
+};
+
+struct engine {
+	struct engine_opts o;
+	struct listener *newest; /* own copies, most recently added first */
+	struct listener *internal, *external; /* without bridging both are the default listener */
+	struct span labels[ENGINE_MAX_LISTENERS];
+	struct proto_opts proto;
+	bool stopping;
+	uint64_t tick_ns; /* when engine_tick() ran last */
+};
+
+/* ---- local addresses ---- */
+
+static struct listener *listener_add(struct engine *e, const struct addr *addr, const char *label,
+				     const char *advertised)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->addr = addr_with_port(*addr, 0);
+	l->label = label ? strdup(label) : NULL;
+	l->advertised = advertised ? strdup(advertised) : NULL;
+	if ((label && !l->label) || (advertised && !l->advertised)) {
+		free(l->label);
+		free(l->advertised);
+		free(l);
+		return NULL;
+	}
+	l->next = e->newest;
+	e->newest = l;
+	if (l->addr.family == ADDR_IP6)
+		e->proto.have_ip6 = true;
+	else
+		e->proto.have_ip4 = true;
+	return l;
+}
+
+static struct listener *listener_of_addr(const struct engine *e, const struct addr *addr)
+{
+	struct listener *l;
+
+	for (l = e->newest; l; l = l->next)
+		if (addr_host_eq(&l->addr, addr))
+			return l;
+	return NULL;
+}
+
+static struct listener *listener_of_label(const struct engine *e, struct span label)
+{
+	struct listener *l;
+
+	for (l = e->newest; l; l = l->next)
+		if (l->label && span_eq(span_of(l->label), label))
+			return l;
+	return NULL;
+}
+
+static struct face face_of(const struct listener *l)
+{
+	return (struct face){ l->addr, l->advertised };
+}
+
+/* The address that the kernel would use towards @dest: what connect() on a UDP socket says, nothing is sent. */
+static int route_source(const struct addr *dest, struct addr *source)
+{
+	struct addr to = addr_with_port(*dest, 1);
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(&to, &ss);
+	int err = 0, fd;
+
+	fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&ss, len) < 0) {
+		err = -errno;
+	} else {
+		len = sizeof(ss);
+		if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+			err = -errno;
+		else
+			*source = addr_with_port(addr_from_sockaddr((struct sockaddr *)&ss), 0);
+	}
+	close(fd);
+	return err;
+}
+
+/* What l or r names. An address that no listener has is added by leg_open() once it could be bound. */
+static enum proto_error face_requested(const struct engine *e, const struct media_req *m, struct face *out)
+{
+	struct addr addr = m->local_addr;
+	struct listener *l;
+
+	if (m->local == PROTO_LOCAL_LABEL) {
+		l = listener_of_label(e, m->label);
+		if (!l)
+			return E_LOCAL_ADDR;
+		*out = face_of(l);
+		return PROTO_OK;
+	}
+	if (m->local == PROTO_LOCAL_ROUTE && route_source(&m->local_addr, &addr) < 0)
+		return E_REMOTE_ADDR;
+	l = listener_of_addr(e, &addr);
+	*out = l ? face_of(l) : (struct face){ addr, NULL };
+	return PROTO_OK;
+}
+
+static struct face face_of_side(const struct engine *e, enum proto_side side)
+{
+	return face_of(side == SIDE_EXTERNAL ? e->external : e->internal);
+}
+
+/* The local addresses of a new session: l or r, else e and i, else the default or the newest one of the family. */
+static enum proto_error faces_of_session(const struct engine *e, const struct media_req *m, struct face face[2])
+{
+	enum addr_family family = m->ipv6 ? ADDR_IP6 : ADDR_IP4;
+	struct listener *l;
+
+	if (m->local != PROTO_LOCAL_UNSET) {
+		enum proto_error err = face_requested(e, m, &face[0]);
+
+		face[1] = face[0];
+		return err;
+	}
+	face[0] = face[1] = face_of(e->internal);
+	if (m->side[0] != SIDE_UNSET) {
+		face[1] = face_of_side(e, m->side[0]);
+		if (m->side[1] != SIDE_UNSET)
+			face[0] = face_of_side(e, m->side[1]);
+		return PROTO_OK;
+	}
+	if (e->internal->addr.family == family)
+		return PROTO_OK;
+	for (l = e->newest; l; l = l->next) {
+		if (l->addr.family == family) {
+			face[0] = face[1] = face_of(l);
+			return PROTO_OK;
+		}
+	}
+	return E_FAMILY;
+}
+
+/* ---- ports of a leg ---- */
+
+static enum rtpx_slot slot_of(const struct addr *local)
+{
+	return local->family == ADDR_IP6 ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
+}
+
+static void leg_set_face(struct leg *leg, const struct face *face)
+{
+	leg->local = face->addr;
+	leg->advertised = face->advertised;
+}
+
+/* Take a pair and open it on leg->local; a pair that somebody else holds is skipped. 0 or -errno, then without port. */
+static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
+{
+	struct leg *leg = &s->leg[i];
+	enum rtpx_slot slot = slot_of(&leg->local);
+	unsigned int tries = ports_pairs(e->o.ports);
+	int err = -ENOSPC;
+
+	while (tries--) {
+		int port = ports_take(e->o.ports, slot, now_ns);
+
+		if (port < 0) {
+			err = port;
+			break;
+		}
+		leg->local.port = port;
+		err = relay_leg_open(e->o.relay, s, i);
+		if (!err) {
+			if (!listener_of_addr(e, &leg->local))
+				listener_add(e, &leg->local, NULL, NULL);
+			return 0;
+		}
+		ports_give(e->o.ports, slot, port, err == -EADDRINUSE || err == -EACCES, now_ns);
+		if (err != -EADDRINUSE && err != -EACCES)
+			break;
+	}
+	leg->local.port = 0;
+	return err;
+}
+
+static void leg_close(struct engine *e, struct session *s, int i, uint64_t now_ns)
+{
+	struct leg *leg = &s->leg[i];
+
+	if (!leg->local.port)
+		return;
+	relay_leg_close(e->o.relay, s, i);
+	ports_give(e->o.ports, slot_of(&leg->local), leg->local.port, false, now_ns);
+	leg->local.port = 0;
+}
+
+/* Modifier n: a new pair on @face first, the old one is closed only when that worked. */
+static int leg_reopen(struct engine *e, struct session *s, int i, const struct face *face, uint64_t now_ns)
+{
+	struct leg *leg = &s->leg[i];
+	struct addr old_local = leg->local, new_local;
+	const char *old_advertised = leg->advertised;
+	void *old_handle[STREAM_KINDS], *new_handle[STREAM_KINDS];
+	int err;
+
+	sync_leg_close(e->o.sync, s, i);
+	memcpy(old_handle, leg->handle, sizeof(old_handle));
+	memset(leg->handle, 0, sizeof(leg->handle));
+	leg_set_face(leg, face);
+	err = leg_open(e, s, i, now_ns);
+	if (err) {
+		memcpy(leg->handle, old_handle, sizeof(old_handle));
+		leg->local = old_local;
+		leg->advertised = old_advertised;
+		session_dirty(e->o.sessions, s);
+		return err;
+	}
+	new_local = leg->local;
+	memcpy(new_handle, leg->handle, sizeof(new_handle));
+	leg->local = old_local;
+	memcpy(leg->handle, old_handle, sizeof(old_handle));
+	leg_close(e, s, i, now_ns);
+	leg->local = new_local;
+	memcpy(leg->handle, new_handle, sizeof(new_handle));
+	return 0;
+}
+
+/* ---- end of a session ---- */
+
+static void count_parties(const struct session *s, enum stream_kind kind, uint64_t *nobody, uint64_t *one)
+{
+	int heard = (s->leg[0].stream[kind].stats.packets > 0) + (s->leg[1].stream[kind].stats.packets > 0);
+
+	if (heard == 0)
+		(*nobody)++;
+	else if (heard == 1)
+		(*one)++;
+}
+
+static void session_end(struct engine *e, struct session *s, uint64_t now_ns)
+{
+	struct stats *st = e->o.stats;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		leg_close(e, s, i, now_ns);
+	for (i = 0; i < 2; i++)
+		stats_add_rtp(st, &s->leg[i].stream[STREAM_RTP].stats);
+	if (s->complete) {
+		count_parties(s, STREAM_RTP, &st->nsess_nortp, &st->nsess_owrtp);
+		count_parties(s, STREAM_RTCP, &st->nsess_nortcp, &st->nsess_owrtcp);
+	}
+	st->nsess_destroyed++;
+	st->total_duration += (double)(int64_t)(now_ns - s->created_ns) / NSEC_PER_SEC;
+	log_call(LOG_LVL_DBUG, s->call_id, "session %u ended", s->number);
+	session_destroy(e->o.sessions, s);
+}
+
+/* ---- U and L ---- */
+
+static int notify_index(const struct engine *e, struct span name)
+{
+	static const char prefix[] = "unix:";
+	unsigned int i;
+
+	if (name.len > strlen(prefix) && memcmp(name.p, prefix, strlen(prefix)) == 0) {
+		name.p += strlen(prefix);
+		name.len -= strlen(prefix);
+	}
+	for (i = 0; i < e->o.n_notify; i++)
+		if (span_eq(span_of(e->o.notify[i]), name))
+			return i;
+	return -1;
+}
+
+static enum proto_error session_set_notify(struct engine *e, struct session *s, const struct engine_update *u)
+{
+	free(s->notify_tag);
+	s->notify_tag = NULL;
+	s->notify = -1;
+	if (!u->notify_socket.p)
+		return PROTO_OK;
+	s->notify = notify_index(e, u->notify_socket);
+	if (s->notify < 0) {
+		log_call(LOG_LVL_WARN, s->call_id, "notification target '%.*s' is none of the -n options: ignored",
+			 (int)u->notify_socket.len, u->notify_socket.p);
+		return PROTO_OK;
+	}
+	s->notify_tag = strndup(u->notify_tag.p, u->notify_tag.len);
+	return s->notify_tag ? PROTO_OK : E_MEMORY;
+}
+
+static bool is_asymmetric(const struct engine *e, const struct media_req *m)
+{
+	if (m->symmetry != SYMMETRY_UNSET)
+		return m->symmetry == SYMMETRY_NO;
+	return e->o.force_asymmetric || (e->o.bridge && !e->o.bridge_symmetric);
+}
+
+/* What the command says about the party whose packets arrive at @leg. Port 0 is media switched off: no address. */
+static enum proto_error leg_describe(struct engine *e, struct leg *leg, const struct media_req *m, uint64_t now_ns)
+{
+	bool asymmetric = is_asymmetric(e, m);
+	struct addr rtcp = addr_with_port(m->peer, m->peer.port + 1);
+
+	if (m->peer.family != ADDR_NONE && m->peer.port) {
+		stream_signal(&leg->stream[STREAM_RTP], &m->peer, asymmetric, e->o.learning, now_ns);
+		if (rtcp.port)
+			stream_signal(&leg->stream[STREAM_RTCP], &rtcp, asymmetric, e->o.learning, now_ns);
+	} else {
+		stream_set_asymmetric(&leg->stream[STREAM_RTP], asymmetric, e->o.learning);
+		stream_set_asymmetric(&leg->stream[STREAM_RTCP], asymmetric, e->o.learning);
+	}
+	leg->ptime_ms = m->ptime_ms;
+	free(leg->codecs);
+	leg->codecs = NULL;
+	if (m->codecs.p) {
+		leg->codecs = strndup(m->codecs.p, m->codecs.len);
+		if (!leg->codecs)
+			return E_MEMORY;
+	}
+	return PROTO_OK;
+}
+
+static enum proto_error session_begin(struct engine *e, const struct engine_update *u, uint64_t now_ns,
+				      struct session **out)
+{
+	struct face face[2];
+	struct session *s;
+	enum proto_error bad;
+	int i;
+
+	if (e->stopping)
+		return E_SHUTDOWN;
+	bad = faces_of_session(e, u->media, face);
+	if (bad != PROTO_OK)
+		return bad;
+	if (session_create(e->o.sessions, u->call_id, u->from_tag, now_ns, &s) < 0)
+		return E_MEMORY;
+	for (i = 0; i < 2; i++) {
+		leg_set_face(&s->leg[i], &face[i]);
+		s->leg[i].tos = e->o.tos;
+	}
+	i = leg_open(e, s, 0, now_ns);
+	if (i < 0) {
+		char host[ADDR_TEXT];
+
+		log_call(LOG_LVL_ERR, s->call_id, "no media ports for a new session on %s: %s",
+			 addr_host_text(&face[0].addr, host), strerror(-i));
+		session_destroy(e->o.sessions, s);
+		return E_PORTS_NEW;
+	}
+	e->o.stats->nsess_created++;
+	*out = s;
+	return PROTO_OK;
+}
+
+/* The face of a pair that an existing leg is to open now. */
+static enum proto_error face_of_leg(const struct engine *e, const struct leg *leg, const struct media_req *m,
+				    struct face *out)
+{
+	*out = (struct face){ addr_with_port(leg->local, 0), leg->advertised };
+	if (m->local != PROTO_LOCAL_UNSET)
+		return face_requested(e, m, out);
+	if (m->new_port && m->side[0] != SIDE_UNSET && m->side[1] != SIDE_UNSET)
+		*out = face_of_side(e, m->side[1]);
+	return PROTO_OK;
+}
+
+static enum proto_error session_continue(struct engine *e, struct session *s, int i, const struct media_req *m,
+					 uint64_t now_ns)
+{
+	struct leg *leg = &s->leg[i];
+	struct face face;
+	enum proto_error bad;
+	int err;
+
+	if (leg->local.port && !m->new_port)
+		return PROTO_OK;
+	bad = face_of_leg(e, leg, m, &face);
+	if (bad != PROTO_OK)
+		return bad;
+	if (leg->local.port) {
+		err = leg_reopen(e, s, i, &face, now_ns);
+	} else {
+		leg_set_face(leg, &face);
+		err = leg_open(e, s, i, now_ns);
+	}
+	if (err) {
+		char host[ADDR_TEXT];
+
+		log_call(LOG_LVL_ERR, s->call_id, "no media ports for the session on %s: %s",
+			 addr_host_text(&face.addr, host), strerror(-err));
+		return E_PORTS_OLD;
+	}
+	if (!s->complete && s->leg[!i].local.port) {
+		session_complete(e->o.sessions, s, now_ns);
+		e->o.stats->nsess_complete++;
+	}
+	return PROTO_OK;
+}
+
+int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_ns, struct engine_result *out)
+{
+	enum session_party party = SESSION_CALLER;
+	struct session *s = session_find(e->o.sessions, u->call_id, u->from_tag, u->to_tag, &party);
+	enum proto_error bad;
+	int returned;
+
+	if (u->notify_socket.p && !e->o.n_notify)
+		return E_NOTIFY_OFF;
+	if (!s && u->lookup)
+		return ENGINE_NOT_FOUND;
+	returned = (party == SESSION_CALLER) == u->lookup;
+	if (s)
+		bad = session_continue(e, s, returned, u->media, now_ns);
+	else
+		bad = session_begin(e, u, now_ns, &s);
+	if (bad != PROTO_OK)
+		return bad;
+
+	if (u->media->weak)
+		s->leg[returned].weak = true;
+	else if (!u->lookup)
+		s->strong = true;
+	session_ttl_restart(e->o.sessions, s, -1, now_ns);
+	bad = leg_describe(e, &s->leg[!returned], u->media, now_ns);
+	if (bad == PROTO_OK && !u->lookup)
+		bad = session_set_notify(e, s, u);
+	session_dirty(e->o.sessions, s);
+	*out = (struct engine_result){
+		.session = s, .party = party, .party_leg = !returned, .returned_leg = returned,
+	};
+	return bad;
+}
+
+/* ---- D and X ---- */
+
+int engine_delete(struct engine *e, const struct request *req, uint64_t now_ns)
+{
+	struct session *pos = NULL, *s;
+	enum session_party party;
+	bool exact, found = false;
+
+	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &pos, &party,
+				       &exact))) {
+		found = true;
+		if (session_flags_clear(s, req->weak, party))
+			session_end(e, s, now_ns);
+		if (exact)
+			break;
+	}
+	return found ? PROTO_OK : E_SESSION;
+}
+
+int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint64_t now_ns)
+{
+	if (!r->session)
+		return -ENOENT;
+	if (session_flags_clear(r->session, weak, r->party)) {
+		session_end(e, r->session, now_ns);
+		r->session = NULL;
+	}
+	return 0;
+}
+
+struct end_all {
+	struct engine *e;
+	uint64_t now_ns;
+};
+
+static bool end_each(void *arg, struct session *s)
+{
+	struct end_all *all = arg;
+
+	session_end(all->e, s, all->now_ns);
+	return true;
+}
+
+void engine_delete_all(struct engine *e, uint64_t now_ns)
+{
+	sessions_each(e->o.sessions, end_each, &(struct end_all){ e, now_ns });
+}
+
+/* ---- look-ups ---- */
+
+int engine_find(struct engine *e, const struct request *req, struct engine_result *out)
+{
+	enum session_party party;
+	struct session *s = session_find(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &party);
+	int leg = party == SESSION_CALLER;
+
+	if (!s)
+		return E_SESSION;
+	*out = (struct engine_result){ .session = s, .party = party, .party_leg = leg, .returned_leg = !leg };
+	return PROTO_OK;
+}
+
+int engine_match(struct engine *e, const struct request *req)
+{
+	enum session_party party;
+	struct session *pos = NULL;
+	bool exact;
+
+	return session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &pos, &party, &exact) ?
+	       PROTO_OK : E_SESSION;
+}
+
+void engine_query(struct engine *e, struct session *s, enum session_party party, uint64_t now_ns,
+		  struct engine_query *out)
+{
+	const struct leg *first = &s->leg[party == SESSION_CALLER], *other = &s->leg[party != SESSION_CALLER];
+	const struct rtpx_flow_stats *rtp = &first->stream[STREAM_RTP].stats;
+
+	sync_pull(e->o.sync, s);
+	*out = (struct engine_query){
+		.ttl = session_ttl_left(e->o.sessions, s, now_ns),
+		.npkts_ina = rtp->packets,
+		.npkts_ino = other->stream[STREAM_RTP].stats.packets,
+		.nrelayed = first->nrelayed + other->nrelayed,
+		.ndropped = first->ndropped + other->ndropped,
+		.longest_ipi = (double)rtp->longest_ns / NSEC_PER_SEC,
+		.rtpa_jlast = rtp->jitter_q4 / 16.0,
+		.rtpa_jmax = rtp->jitter_max_q4 / 16.0,
+		.rtpa_javg = rtp->jitter_count ? rtp->jitter_sum_q4 / 16.0 / rtp->jitter_count : 0.0,
+		.rtpa_nsent = rtpx_stats_expected(rtp),
+		.rtpa_nrcvd = rtp->received,
+		.rtpa_ndups = rtp->duplicates,
+		.rtpa_nlost = rtpx_stats_lost(rtp),
+		.rtpa_perrs = rtp->errors,
+	};
+}
+
+/* ---- sub-command S ---- */
+
+int engine_set_ttl(struct engine *e, struct engine_result *r, bool reverse, uint32_t ttl_s, uint64_t now_ns)
+{
+	if (!r->session)
+		return -ENOENT;
+	session_ttl_set(e->o.sessions, r->session, r->party_leg ^ reverse, ttl_s, now_ns);
+	return 0;
+}
+
+int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int tos)
+{
+	int leg = r->party_leg ^ reverse, err;
+
+	if (!r->session)
+		return -ENOENT;
+	err = relay_leg_set_tos(e->o.relay, r->session, leg, tos);
+	if (!err)
+		session_dirty(e->o.sessions, r->session);
+	return err;
+}
+
+/* ---- time and life ---- */
+
+/* Only packets that no dataplane forwarded have restarted the ttl: ask it before ending the session. */
+static void session_expired(void *arg, struct session *s)
+{
+	struct end_all *all = arg;
+	struct engine *e = all->e;
+
+	sync_pull(e->o.sync, s);
+	if (s->leg[0].deadline_ns > all->now_ns && s->leg[1].deadline_ns > all->now_ns)
+		return;
+	e->o.stats->nsess_timeout++;
+	log_call(LOG_LVL_INFO, s->call_id, "session %u timed out: no media from %s", s->number,
+		 s->complete ? "either party for its time to live" : "a call that never got its second leg");
+	session_end(e, s, all->now_ns);
+}
+
+void engine_tick(struct engine *e, uint64_t now_ns)
+{
+	e->tick_ns = now_ns;
+	sessions_expired(e->o.sessions, now_ns, session_expired, &(struct end_all){ e, now_ns });
+	stats_tick(e->o.stats, now_ns);
+}
+
+void engine_slow_shutdown(struct engine *e)
+{
+	e->stopping = true;
+}
+
+bool engine_is_done(const struct engine *e)
+{
+	return e->stopping && sessions_count(e->o.sessions) == 0;
+}
+
+const struct proto_opts *engine_proto_opts(const struct engine *e)
+{
+	return &e->proto;
+}
+
+struct sessions *engine_sessions(struct engine *e)
+{
+	return e->o.sessions;
+}
+
+struct stats *engine_stats(struct engine *e)
+{
+	return e->o.stats;
+}
+
+struct sync *engine_sync(struct engine *e)
+{
+	return e->o.sync;
+}
+
+static void listeners_free(struct listener *l)
+{
+	while (l) {
+		struct listener *next = l->next;
+
+		free(l->label);
+		free(l->advertised);
+		free(l);
+		l = next;
+	}
+}
+
+int engine_new(struct engine **out, const struct engine_opts *opts)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+	unsigned int i;
+
+	if (!e)
+		return -ENOMEM;
+	e->o = *opts;
+	for (i = 0; i < opts->n_listeners; i++) {
+		const struct listener *l = &opts->listeners[i];
+		struct listener *mine = listener_add(e, &l->addr, l->label, l->advertised);
+
+		if (!mine) {
+			listeners_free(e->newest);
+			free(e);
+			return -ENOMEM;
+		}
+		if (i == 0)
+			e->internal = e->external = mine;
+		else if (i == 1 && opts->bridge)
+			e->external = mine;
+		if (mine->label)
+			e->labels[e->proto.labels_n++] = span_of(mine->label);
+	}
+	e->proto.labels = e->labels;
+	e->proto.bridge = opts->bridge;
+	e->proto.default_family = e->internal->addr.family;
+	*out = e;
+	return 0;
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	engine_delete_all(e, e->tick_ns);
+	listeners_free(e->newest);
+	free(e);
+}
