@@ -2,8 +2,8 @@
 /*
  * proto.c - the rtpproxy control grammar as tables: commands, their modifiers, sub-commands.
  *
- * Deliberately not here: sessions, name resolution (ports are decimal, service names are refused with E37,
- * where rtpproxy asks getservbyname), and the capability list behind VF.
+ * Deliberately not here: sessions, name resolution (ports are decimal; service names, which
+ * rtpproxy looks up, are refused with E37), and the capability list behind VF.
  */
 #include "proto.h"
 
@@ -104,8 +104,8 @@ static enum proto_error split(struct groups *g, struct span line)
 }
 
 /*
- * take_int - take an optional sign and decimal digits off *@s, as strtol would; false without a digit.
- * What an int cannot hold becomes the nearest that it can.
+ * take_int - take an optional sign and decimal digits off *@s, as strtol would; false without a
+ * digit. What an int cannot hold becomes the nearest that it can.
  */
 static bool take_int(struct span *s, int *out)
 {
@@ -129,95 +129,95 @@ static bool whole_int(struct span s, int *out)
 
 /* -- modifiers of U, L and the sub-command L -- */
 
-static enum proto_error mod_asymmetric(struct media_req *m, struct span *rest, const struct proto_opts *opts)
+/* What one of them works on: it takes its own argument off rest. */
+struct mods {
+	struct media_req *m;
+	struct span rest;
+	const struct proto_opts *opts;
+};
+
+static enum proto_error mod_asymmetric(struct mods *s)
 {
-	(void)rest, (void)opts;
-	m->symmetry = SYMMETRY_NO;
+	s->m->symmetry = SYMMETRY_NO;
 	return PROTO_OK;
 }
 
-static enum proto_error mod_symmetric(struct media_req *m, struct span *rest, const struct proto_opts *opts)
+static enum proto_error mod_symmetric(struct mods *s)
 {
-	(void)rest, (void)opts;
-	m->symmetry = SYMMETRY_YES;
+	s->m->symmetry = SYMMETRY_YES;
 	return PROTO_OK;
 }
 
-static enum proto_error mod_weak(struct media_req *m, struct span *rest, const struct proto_opts *opts)
+static enum proto_error mod_weak(struct mods *s)
 {
-	(void)rest, (void)opts;
-	m->weak = true;
+	s->m->weak = true;
 	return PROTO_OK;
 }
 
-static enum proto_error mod_ipv6(struct media_req *m, struct span *rest, const struct proto_opts *opts)
+static enum proto_error mod_ipv6(struct mods *s)
 {
-	(void)rest, (void)opts;
-	m->ipv6 = true;
+	s->m->ipv6 = true;
 	return PROTO_OK;
 }
 
-static enum proto_error mod_new_port(struct media_req *m, struct span *rest, const struct proto_opts *opts)
+static enum proto_error mod_new_port(struct mods *s)
 {
-	(void)rest, (void)opts;
-	m->new_port = true;
+	s->m->new_port = true;
 	return PROTO_OK;
 }
 
 /* side - the first e or i is for one leg, the second for the other, there is no third. */
-static bool side(struct media_req *m, enum proto_side which, const struct proto_opts *opts)
+static bool side(struct mods *s, enum proto_side which)
 {
-	unsigned int n = m->side[0] == SIDE_UNSET ? 0 : m->side[1] == SIDE_UNSET ? 1 : 2;
+	enum proto_side *free_slot = s->m->side;
 
-	if (!opts->bridge || n == ARRAY_SIZE(m->side))
+	while (free_slot < s->m->side + ARRAY_SIZE(s->m->side) && *free_slot != SIDE_UNSET)
+		free_slot++;
+	if (!s->opts->bridge || free_slot == s->m->side + ARRAY_SIZE(s->m->side))
 		return false;
-	m->side[n] = which;
+	*free_slot = which;
 	return true;
 }
 
-static enum proto_error mod_external(struct media_req *m, struct span *rest, const struct proto_opts *opts)
+static enum proto_error mod_external(struct mods *s)
 {
-	(void)rest;
-	return side(m, SIDE_EXTERNAL, opts) ? PROTO_OK : E_EXTERNAL;
+	return side(s, SIDE_EXTERNAL) ? PROTO_OK : E_EXTERNAL;
 }
 
-static enum proto_error mod_internal(struct media_req *m, struct span *rest, const struct proto_opts *opts)
+static enum proto_error mod_internal(struct mods *s)
 {
-	(void)rest;
-	return side(m, SIDE_INTERNAL, opts) ? PROTO_OK : E_INTERNAL;
+	return side(s, SIDE_INTERNAL) ? PROTO_OK : E_INTERNAL;
 }
 
-static enum proto_error mod_ptime(struct media_req *m, struct span *rest, const struct proto_opts *opts)
+static enum proto_error mod_ptime(struct mods *s)
 {
 	int ms;
 
-	(void)opts;
-	if (!take_int(rest, &ms) || ms < 1 || ms > 999)
+	if (!take_int(&s->rest, &ms) || ms < 1 || ms > 999)
 		return E_PTIME;
-	m->ptime_ms = ms;
+	s->m->ptime_ms = ms;
 	return PROTO_OK;
 }
 
-static enum proto_error mod_codecs(struct media_req *m, struct span *rest, const struct proto_opts *opts)
+static enum proto_error mod_codecs(struct mods *s)
 {
 	size_t n = 0;
 
-	(void)opts;
-	while (n < rest->len && (is_digit(rest->p[n]) || rest->p[n] == ','))
+	while (n < s->rest.len && (is_digit(s->rest.p[n]) || s->rest.p[n] == ','))
 		n++;
-	if (!n || m->codecs.p)
+	if (!n || s->m->codecs.p)
 		return E_CODECS;
-	m->codecs = (struct span){ rest->p, n };
-	*rest = from(*rest, n);
+	s->m->codecs = (struct span){ s->rest.p, n };
+	s->rest = from(s->rest, n);
 	return PROTO_OK;
 }
 
 /*
- * take_address - take "192.0.2.1" or "[2001:db8::1]" off *@rest. Two errors: @malformed when there is no such text,
- * @invalid when the text is no address.
+ * take_address - take "192.0.2.1" or "[2001:db8::1]" off *@rest into *@out. Fails with @malformed
+ * when there is no such text, and with @invalid when the text is no address.
  */
-static enum proto_error take_address(struct span *rest, struct addr *out, enum proto_error malformed,
-				     enum proto_error invalid)
+static enum proto_error take_address(struct span *rest, struct addr *out,
+				     enum proto_error malformed, enum proto_error invalid)
 {
 	bool ip6 = rest->len && rest->p[0] == '[';
 	struct span text = from(*rest, ip6);
@@ -242,37 +242,44 @@ static bool label_known(struct span label, const struct proto_opts *opts)
 	return !opts->labels;
 }
 
-static enum proto_error mod_local(struct media_req *m, struct span *rest, const struct proto_opts *opts)
+static enum proto_error mod_local(struct mods *s)
 {
 	const char *end;
 
-	if (!rest->len || rest->p[0] != '{') {
-		m->local = PROTO_LOCAL_ADDR;
-		return take_address(rest, &m->local_addr, E_LOCAL, E_LOCAL_ADDR);
+	if (!s->rest.len || s->rest.p[0] != '{') {
+		s->m->local = PROTO_LOCAL_ADDR;
+		return take_address(&s->rest, &s->m->local_addr, E_LOCAL, E_LOCAL_ADDR);
 	}
-	end = memchr(rest->p, '}', rest->len);
-	if (!end || end == rest->p + 1)
+	end = memchr(s->rest.p, '}', s->rest.len);
+	if (!end || end == s->rest.p + 1)
 		return E_LOCAL;
-	m->local = PROTO_LOCAL_LABEL;
-	m->label = (struct span){ rest->p + 1, end - rest->p - 1 };
-	*rest = from(*rest, m->label.len + 2);
-	return label_known(m->label, opts) ? PROTO_OK : E_LOCAL_ADDR;
+	s->m->local = PROTO_LOCAL_LABEL;
+	s->m->label = (struct span){ s->rest.p + 1, end - s->rest.p - 1 };
+	s->rest = from(s->rest, s->m->label.len + 2);
+	return label_known(s->m->label, s->opts) ? PROTO_OK : E_LOCAL_ADDR;
 }
 
-static enum proto_error mod_route(struct media_req *m, struct span *rest, const struct proto_opts *opts)
+static enum proto_error mod_route(struct mods *s)
 {
-	(void)opts;
-	m->local = PROTO_LOCAL_ROUTE;
-	return take_address(rest, &m->local_addr, E_REMOTE, E_REMOTE_ADDR);
+	s->m->local = PROTO_LOCAL_ROUTE;
+	return take_address(&s->rest, &s->m->local_addr, E_REMOTE, E_REMOTE_ADDR);
 }
 
 static const struct media_modifier {
 	char letter;
-	enum proto_error (*parse)(struct media_req *m, struct span *rest, const struct proto_opts *opts);
+	enum proto_error (*parse)(struct mods *s);
 } media_modifiers[] = {
-	{ '6', mod_ipv6 },     { 'a', mod_asymmetric }, { 'c', mod_codecs }, { 'e', mod_external },
-	{ 'i', mod_internal }, { 'l', mod_local },	{ 'n', mod_new_port }, { 'r', mod_route },
-	{ 's', mod_symmetric }, { 'w', mod_weak },	{ 'z', mod_ptime },
+	{ '6', mod_ipv6 },
+	{ 'a', mod_asymmetric },
+	{ 'c', mod_codecs },
+	{ 'e', mod_external },
+	{ 'i', mod_internal },
+	{ 'l', mod_local },
+	{ 'n', mod_new_port },
+	{ 'r', mod_route },
+	{ 's', mod_symmetric },
+	{ 'w', mod_weak },
+	{ 'z', mod_ptime },
 };
 
 static const struct media_modifier *media_modifier_find(char letter)
@@ -285,24 +292,24 @@ static const struct media_modifier *media_modifier_find(char letter)
 	return NULL;
 }
 
-static enum proto_error parse_media_modifiers(struct media_req *m, struct span mods, const struct proto_opts *opts)
+static enum proto_error parse_media_modifiers(struct mods *s)
 {
 	const struct media_modifier *mod;
 	enum proto_error err;
 
-	while (mods.len) {
-		mod = media_modifier_find(mods.p[0]);
+	while (s->rest.len) {
+		mod = media_modifier_find(s->rest.p[0]);
 		if (!mod)
 			return E_VALUE;
-		mods = from(mods, 1);
-		err = mod->parse(m, &mods, opts);
+		s->rest = from(s->rest, 1);
+		err = mod->parse(s);
 		if (err != PROTO_OK)
 			return err;
 	}
 	return PROTO_OK;
 }
 
-/* family_missing - nothing selects a local address, and there is none of the family that is wanted. */
+/* family_missing - nothing selects a local address, and there is none of the wanted family. */
 static bool family_missing(const struct media_req *m, const struct proto_opts *opts)
 {
 	enum addr_family want = m->ipv6 ? ADDR_IP6 : ADDR_IP4;
@@ -314,7 +321,7 @@ static bool family_missing(const struct media_req *m, const struct proto_opts *o
 	return !(m->ipv6 ? opts->have_ip6 : opts->have_ip4);
 }
 
-/* parse_peer - text of an unlikely length is no address, which is no error either: there is just no peer yet. */
+/* parse_peer - text of an unlikely length is no address and no error: there is just no peer yet. */
 static enum proto_error parse_peer(struct media_req *m, struct span addr, struct span port)
 {
 	size_t shortest = m->ipv6 ? 2 : 7, longest = m->ipv6 ? 45 : 15;
@@ -333,10 +340,10 @@ static enum proto_error parse_peer(struct media_req *m, struct span addr, struct
 	return PROTO_OK;
 }
 
-static enum proto_error parse_media(struct media_req *m, struct span mods, struct span addr, struct span port,
-				    const struct proto_opts *opts)
+static enum proto_error parse_media(struct media_req *m, struct span mods, struct span addr,
+				    struct span port, const struct proto_opts *opts)
 {
-	enum proto_error err = parse_media_modifiers(m, mods, opts);
+	enum proto_error err = parse_media_modifiers(&(struct mods){ m, mods, opts });
 
 	if (err != PROTO_OK)
 		return err;
@@ -358,7 +365,9 @@ struct flag {
 
 static const struct flag no_flags[] = { { 0 } };
 static const struct flag delete_flags[] = { FLAG('w', weak), { 0 } };
-static const struct flag record_flags[] = { FLAG('s', single_file), { 'p', 0, E_RECORD_PORT }, { 0 } };
+static const struct flag record_flags[] = {
+	FLAG('s', single_file), { 'p', 0, E_RECORD_PORT }, { 0 }
+};
 static const struct flag copy_flags[] = { FLAG('s', single_file), FLAG('p', reply_port), { 0 } };
 static const struct flag verbose_flags[] = { FLAG('v', verbose), { 0 } };
 static const struct flag info_flags[] = { FLAG('b', brief), FLAG('l', load), { 0 } };
@@ -414,7 +423,7 @@ enum arg {
 	ARG_NAMES,
 };
 
-/* One row is one form: U has three, because its optional arguments are told apart by their number. */
+/* One row is one form: U has three, as its optional arguments are told apart by their number. */
 static const struct form {
 	const char *name; /* lower case */
 	enum proto_op op;
@@ -426,35 +435,36 @@ static const struct form {
 	enum proto_error (*modifiers)(struct request *r, struct span mods); /* instead of flags */
 	uint8_t args[7];
 } forms[] = {
-	{ .name = "u", .op = OP_UPDATE, .min = 5, .max = 6, .subs = true, .media = true,
+	{ "u", OP_UPDATE, 5, 6, .subs = true, .media = true,
 	  .args = { ARG_CALL_ID, ARG_ADDR, ARG_PORT, ARG_FROM, ARG_TO } },
-	{ .name = "u", .op = OP_UPDATE, .min = 7, .max = 7, .subs = true, .media = true,
-	  .args = { ARG_CALL_ID, ARG_ADDR, ARG_PORT, ARG_FROM, ARG_NOTIFY_SOCKET, ARG_NOTIFY_TAG } },
-	{ .name = "u", .op = OP_UPDATE, .min = 8, .max = 8, .subs = true, .media = true,
-	  .args = { ARG_CALL_ID, ARG_ADDR, ARG_PORT, ARG_FROM, ARG_TO, ARG_NOTIFY_SOCKET, ARG_NOTIFY_TAG } },
-	{ .name = "l", .op = OP_LOOKUP, .min = 5, .max = 6, .subs = true, .media = true,
+	{ "u", OP_UPDATE, 7, 7, .subs = true, .media = true,
+	  .args = { ARG_CALL_ID, ARG_ADDR, ARG_PORT, ARG_FROM, ARG_NOTIFY_SOCKET,
+		    ARG_NOTIFY_TAG } },
+	{ "u", OP_UPDATE, 8, 8, .subs = true, .media = true,
+	  .args = { ARG_CALL_ID, ARG_ADDR, ARG_PORT, ARG_FROM, ARG_TO, ARG_NOTIFY_SOCKET,
+		    ARG_NOTIFY_TAG } },
+	{ "l", OP_LOOKUP, 5, 6, .subs = true, .media = true,
 	  .args = { ARG_CALL_ID, ARG_ADDR, ARG_PORT, ARG_FROM, ARG_TO } },
-	{ .name = "d", .op = OP_DELETE, .min = 3, .max = 4, .flags = delete_flags, .unknown = E_DELETE_MOD,
+	{ "d", OP_DELETE, 3, 4, .flags = delete_flags, .unknown = E_DELETE_MOD,
 	  .args = { ARG_CALL_ID, ARG_FROM, ARG_TO } },
-	{ .name = "p", .op = OP_PLAY, .min = 5, .max = 6, .modifiers = parse_play,
+	{ "p", OP_PLAY, 5, 6, .modifiers = parse_play,
 	  .args = { ARG_CALL_ID, ARG_TARGET, ARG_CODECS, ARG_FROM, ARG_TO } },
-	{ .name = "s", .op = OP_STOP, .min = 3, .max = 4, .flags = no_flags, .unknown = E_MODIFIERS,
+	{ "s", OP_STOP, 3, 4, .flags = no_flags, .unknown = E_MODIFIERS,
 	  .args = { ARG_CALL_ID, ARG_FROM, ARG_TO } },
-	{ .name = "r", .op = OP_RECORD, .min = 3, .max = 4, .flags = record_flags, .unknown = E_RECORD_MOD,
+	{ "r", OP_RECORD, 3, 4, .flags = record_flags, .unknown = E_RECORD_MOD,
 	  .args = { ARG_CALL_ID, ARG_FROM, ARG_TO } },
-	{ .name = "c", .op = OP_COPY, .min = 4, .max = 5, .flags = copy_flags, .unknown = E_RECORD_MOD,
+	{ "c", OP_COPY, 4, 5, .flags = copy_flags, .unknown = E_RECORD_MOD,
 	  .args = { ARG_CALL_ID, ARG_TARGET, ARG_FROM, ARG_TO } },
-	{ .name = "n", .op = OP_NORECORD, .min = 3, .max = 4, .modifiers = parse_norecord,
+	{ "n", OP_NORECORD, 3, 4, .modifiers = parse_norecord,
 	  .args = { ARG_CALL_ID, ARG_FROM, ARG_TO } },
-	{ .name = "q", .op = OP_QUERY, .min = 3, .max = 15, .subs = true, .flags = verbose_flags,
-	  .unknown = E_QUERY_MOD, .args = { ARG_CALL_ID, ARG_FROM, ARG_TO, ARG_NAMES } },
-	{ .name = "x", .op = OP_DELETE_ALL, .min = 1, .max = 1, .flags = no_flags, .unknown = E_MODIFIERS },
-	{ .name = "i", .op = OP_INFO, .min = 1, .max = 1, .flags = info_flags, .unknown = E_INFO_MOD },
-	{ .name = "g", .op = OP_STATS, .min = 1, .max = 23, .flags = verbose_flags, .unknown = E_STATS_MOD,
+	{ "q", OP_QUERY, 3, 15, .subs = true, .flags = verbose_flags, .unknown = E_QUERY_MOD,
+	  .args = { ARG_CALL_ID, ARG_FROM, ARG_TO, ARG_NAMES } },
+	{ "x", OP_DELETE_ALL, 1, 1, .flags = no_flags, .unknown = E_MODIFIERS },
+	{ "i", OP_INFO, 1, 1, .flags = info_flags, .unknown = E_INFO_MOD },
+	{ "g", OP_STATS, 1, 23, .flags = verbose_flags, .unknown = E_STATS_MOD,
 	  .args = { ARG_NAMES } },
-	{ .name = "vf", .op = OP_FEATURE, .min = 2, .max = 2, .flags = no_flags, .unknown = E_MODIFIERS,
-	  .args = { ARG_DATE } },
-	{ .name = "v", .op = OP_VERSION, .min = 1, .max = 1, .flags = no_flags, .unknown = E_MODIFIERS },
+	{ "vf", OP_FEATURE, 2, 2, .flags = no_flags, .unknown = E_MODIFIERS, .args = { ARG_DATE } },
+	{ "v", OP_VERSION, 1, 1, .flags = no_flags, .unknown = E_MODIFIERS },
 };
 
 static bool named(struct span word, const char *name)
@@ -534,8 +544,9 @@ static bool has_modifiers_wrongly(const struct form *f, struct span mods)
 	return f->unknown == E_MODIFIERS && mods.len;
 }
 
-static enum proto_error parse_modifiers(struct request *r, const struct form *f, const struct tokens *t,
-					struct span mods, const struct proto_opts *opts)
+static enum proto_error parse_modifiers(struct request *r, const struct form *f,
+					const struct tokens *t, struct span mods,
+					const struct proto_opts *opts)
 {
 	if (r->notify_tag.p && proto_unquote(r->notify_tag, NULL) < 0)
 		return E_NOTIFY_TAG;
@@ -598,7 +609,8 @@ static bool sub_module(struct subcmd *s, const struct tokens *t, const struct pr
 	struct span word = from(t->v[0], 1);
 	int module, instance;
 
-	if (!take_int(&word, &module) || !word.len || word.p[0] != ':' || !whole_int(from(word, 1), &instance))
+	if (!take_int(&word, &module) || !word.len || word.p[0] != ':' ||
+	    !whole_int(from(word, 1), &instance))
 		return false;
 	if (module < 1 || module > 31 || instance != 1 || !(opts->modules >> module & 1))
 		return false;
@@ -635,7 +647,8 @@ static const struct sub_form *sub_form_find(char letter)
 	return NULL;
 }
 
-static bool parse_sub(struct subcmd *s, const struct request *r, struct span text, const struct proto_opts *opts)
+static bool parse_sub(struct subcmd *s, const struct request *r, struct span text,
+		      const struct proto_opts *opts)
 {
 	const struct sub_form *f;
 	struct tokens t;
@@ -643,14 +656,17 @@ static bool parse_sub(struct subcmd *s, const struct request *r, struct span tex
 	if (!tokenize(&t, text))
 		return false;
 	f = sub_form_find(t.v[0].p[0]);
-	if (!f || !(f->on & ON(r->op)) || (f->with_to && !r->to_tag.p) || t.n < f->min || t.n > f->max)
+	if (!f || !(f->on & ON(r->op)) || (f->with_to && !r->to_tag.p))
+		return false;
+	if (t.n < f->min || t.n > f->max)
 		return false;
 	s->op = f->op;
 	s->args = from(text, t.v[0].p + t.v[0].len - text.p);
 	return f->parse(s, &t, opts);
 }
 
-static enum proto_error parse_subs(struct request *r, const struct groups *g, const struct proto_opts *opts)
+static enum proto_error parse_subs(struct request *r, const struct groups *g,
+				   const struct proto_opts *opts)
 {
 	for (r->subs_n = 0; r->subs_n + 1 < g->n; r->subs_n++)
 		if (!parse_sub(&r->sub[r->subs_n], r, g->v[r->subs_n + 1], opts))
@@ -658,7 +674,8 @@ static enum proto_error parse_subs(struct request *r, const struct groups *g, co
 	return PROTO_OK;
 }
 
-enum proto_error proto_parse(struct request *out, const char *line, size_t len, const struct proto_opts *opts)
+enum proto_error proto_parse(struct request *out, const char *line, size_t len,
+			     const struct proto_opts *opts)
 {
 	const struct form *f;
 	enum proto_error err;
@@ -689,7 +706,9 @@ int proto_cookie(const char *buf, size_t len, struct span *cookie, struct span *
 {
 	struct span rest = { buf, len }, first;
 
-	if (!next_token(&rest, &first) || first.len > PROTO_COOKIE_MAX || memchr(first.p, 0, first.len))
+	if (!next_token(&rest, &first))
+		return -EINVAL;
+	if (first.len > PROTO_COOKIE_MAX || memchr(first.p, 0, first.len))
 		return -EINVAL;
 	*cookie = first;
 	*command = rest;
@@ -705,7 +724,9 @@ int proto_unquote(struct span in, char *out)
 	for (i = 0; i < in.len; i++, n++) {
 		c = in.p[i] == '+' ? ' ' : in.p[i];
 		if (c == '%') {
-			if (in.len - i < 3 || hex_value(in.p[i + 1]) < 0 || hex_value(in.p[i + 2]) < 0)
+			if (in.len - i < 3)
+				return -EINVAL;
+			if (hex_value(in.p[i + 1]) < 0 || hex_value(in.p[i + 2]) < 0)
 				return -EINVAL;
 			c = (char)(hex_value(in.p[i + 1]) << 4 | hex_value(in.p[i + 2]));
 			i += 2;
@@ -747,7 +768,8 @@ void reply_port(struct reply *r, const struct addr *local, const char *advertise
 	if (addr_is_any(local))
 		reply_add(r, "%u", local->port);
 	else
-		reply_add(r, "%u %s%s", local->port, advertised ? advertised : addr_host_text(local, text),
+		reply_add(r, "%u %s%s", local->port,
+			  advertised ? advertised : addr_host_text(local, text),
 			  local->family == ADDR_IP6 ? " 6" : "");
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * proto.h - the rtpproxy control grammar: one command line to a struct request, and replies to bytes.
+ * proto.h - the rtpproxy control grammar: a command line to a struct request, replies to bytes.
  *
- * Pure: allocates nothing, resolves no name, reads no clock and knows no session. Spans in a request
- * point into the line and live as long as it does. What a command does is the command module's affair.
+ * Pure: allocates nothing, resolves no name, reads no clock and knows no session. Spans in a
+ * request point into the line and live as long as it does. What a command does is the command
+ * module's affair.
  */
 #ifndef RTPX_PROTO_H
 #define RTPX_PROTO_H
@@ -82,17 +83,17 @@ enum proto_local { PROTO_LOCAL_UNSET, PROTO_LOCAL_ADDR, PROTO_LOCAL_LABEL, PROTO
 
 /* What U, L and the sub-command L say about one party's media. */
 struct media_req {
-	struct addr peer;	/* RTP; ADDR_NONE: none given, not looked at, or on hold. Port 0 is possible */
+	struct addr peer;	/* RTP, port 0 is possible; ADDR_NONE: none usable, or on hold */
 	bool on_hold;		/* the address was 0.0.0.0 or :: */
 	bool ipv6;		/* 6 */
 	bool weak;		/* w */
 	bool new_port;		/* n */
 	enum proto_symmetry symmetry;
-	enum proto_side side[2]; /* e and i in order: [0] the command's party's leg, [1] the leg whose port is returned */
+	enum proto_side side[2]; /* e, i: [0] this party's leg, [1] that of the returned port */
 	uint16_t ptime_ms;	/* z, 1 to 999; 0: not given */
 	struct span codecs;	/* c list as written, digits and commas; .p NULL: not given */
 	enum proto_local local; /* the last of l and r */
-	struct addr local_addr; /* LOCAL_ADDR: use it; LOCAL_ROUTE: use what routes towards it. Port 0 */
+	struct addr local_addr; /* _ADDR: use it; _ROUTE: use what routes towards it. Port 0 */
 	struct span label;	/* _LABEL: one of proto_opts.labels, if those were given */
 };
 
@@ -127,7 +128,7 @@ struct request {
 	struct media_req media;		/* U, L */
 	struct span target;		/* C: file name or udp:host:port; P: prompt name */
 	struct span codecs;		/* P: list or "session", not checked */
-	int count;			/* P: repetitions, 1 if not given, 0 stops, below 0 for ever */
+	int count;			/* P: repetitions, default 1; 0 stops, below 0 for ever */
 	struct span date;		/* VF */
 	struct span names[PROTO_NAMES_MAX]; /* Q, G */
 	unsigned int names_n;
@@ -144,9 +145,9 @@ struct request {
 /* What the parser must know about the configuration to refuse in the right order. */
 struct proto_opts {
 	bool bridge;			 /* internal and external address are configured */
-	enum addr_family default_family; /* of the first (internal) listener; ADDR_NONE: E36 is not checked here */
-	bool have_ip4, have_ip6;	 /* a local address of that family is known, also one that l or r added */
-	const struct span *labels;	 /* of the listeners; NULL: E31 for unknown ones is not given here */
+	enum addr_family default_family; /* of the first listener; ADDR_NONE: no E36 from here */
+	bool have_ip4, have_ip6;	 /* some local address, also one that l or r has added */
+	const struct span *labels;	 /* of the listeners; NULL: any label will do here */
 	unsigned int labels_n;
 	uint32_t modules;		 /* bit N: there is an instance 1 of module N for M<N>:1 */
 };
@@ -155,7 +156,8 @@ struct proto_opts {
  * proto_parse - one command without its cookie; @line may hold anything, a trailing newline too.
  * Returns PROTO_OK or the first error in the protocol's order of checks; then *@out is undefined.
  */
-enum proto_error proto_parse(struct request *out, const char *line, size_t len, const struct proto_opts *opts);
+enum proto_error proto_parse(struct request *out, const char *line, size_t len,
+			     const struct proto_opts *opts);
 
 /*
  * proto_cookie - split a datagram into its first token and the rest, both spans into @buf.
@@ -165,8 +167,9 @@ enum proto_error proto_parse(struct request *out, const char *line, size_t len, 
 int proto_cookie(const char *buf, size_t len, struct span *cookie, struct span *command);
 
 /*
- * proto_unquote - decode %XX and + (a blank). @out takes up to @in.len bytes and is not terminated; NULL:
- * only check. Returns the decoded length or -EINVAL. The result may hold any byte, NUL and newline too.
+ * proto_unquote - decode %XX and + (a blank). @out takes up to @in.len bytes and is not terminated;
+ * NULL: only check. Returns the decoded length or -EINVAL. The result may hold any byte, NUL and
+ * newline too.
  */
 int proto_unquote(struct span in, char *out);
 
@@ -175,23 +178,24 @@ struct reply {
 	size_t len;
 	unsigned int silent; /* sub-commands that succeeded without data since the last one shown */
 	bool full;	     /* something did not fit; what is there is whole */
-	bool cut;	     /* a sub-command's result did not fit, reply_sub() has said so in the text */
+	bool cut;	     /* a sub-command's result did not fit, which the text says already */
 	char text[PROTO_REPLY_MAX];
 };
 
-/* reply_add - append formatted text, whole or not at all; the last byte stays free for the newline. */
+/* reply_add - append formatted text, whole or not at all; the newline's byte stays free. */
 void reply_add(struct reply *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * reply_port - append "PORT[ ADDR[ 6]]" for a local face: @local's port; no address for an any-address; @advertised
- * instead of the numeric address unless NULL. The suffix follows @local's family.
+ * reply_port - append "PORT[ ADDR[ 6]]" for a local face: @local's port; no address for an
+ * any-address; @advertised instead of the numeric address unless NULL. The suffix follows @local's
+ * family.
  */
 void reply_port(struct reply *r, const struct addr *local, const char *advertised);
 
 /*
- * reply_sub - append the result of the next sub-command: @failed shows -1 (and no more should follow),
- * else @data (empty or NULL: nothing yet, a silent success shows as 0 when a later one has something to show).
- * What does not fit becomes one last " && -1".
+ * reply_sub - append the result of the next sub-command: @failed shows -1 (and no more should
+ * follow), else @data. Empty or NULL @data is a silent success: it shows as 0 when a later one has
+ * something to show. What does not fit becomes one last " && -1".
  */
 void reply_sub(struct reply *r, bool failed, const char *data);
 

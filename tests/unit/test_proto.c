@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_proto.c - the control grammar: every command, modifier, sub-command and error number, and reply building.
+ * test_proto.c - the control grammar: every command, modifier, sub-command, error number and reply.
  * Which of these replies a running daemon gives is the golden tests' business.
  */
 #include <setjmp.h>
