@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# lab.sh - sourced: network namespaces, processes in them, captures, and a relay to test.
+#
+# It makes namespaces called rtpx-PID-NAME, keeps every file in one temporary directory and removes
+# all of it when the shell ends, however it ends. It holds no test: those source it, build what they
+# need, and end with pass, fail or skip (exit status 0, 1, 4).
+#
+# From the environment: RTPX_BUILD, the directory of rtpxd and rtpxctl (default: build/ of this tree);
+# RTPX_KEEP=1 leaves the directory of logs and captures where it is and says its name.
+
+set -Eeuo pipefail
+
+LAB_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+RTPX_BUILD=$(realpath -m "${RTPX_BUILD:-$LAB_ROOT/build}")
+LAB_TEST=$(basename "$0" .sh)
+LAB_TAG=rtpx-$$
+LAB_DIR=
+LAB_NAMES=()
+LAB_COOKIE=0
+declare -A LAB_PID=()	# process name -> pid
+declare -A LAB_NS=()	# relay name -> its namespace
+declare -A LAB_CTL=()	# relay name -> "address port" of its control socket
+
+# ---- verdicts --------------------------------------------------------------------------------
+
+say() { printf '  %s\n' "$*"; }
+
+# ok WHAT - a check that held; a test of many alike sets LAB_QUIET.
+ok() { [ -n "$LAB_QUIET" ] || say "ok: $*"; }
+LAB_QUIET=
+
+pass()
+{
+	echo "PASS $LAB_TEST${*:+: $*}"
+	exit 0
+}
+
+skip()
+{
+	echo "SKIP $LAB_TEST: $*"
+	exit 4
+}
+
+# fail WHY [PROCESS…] - also shows the end of what these processes have written.
+fail()
+{
+	local p
+
+	echo "FAIL $LAB_TEST: $1" >&2
+	shift
+	for p; do
+		[ -s "$LAB_DIR/$p.log" ] || continue
+		echo "--- end of $p.log" >&2
+		tail -n 12 "$LAB_DIR/$p.log" >&2
+	done
+	exit 1
+}
+
+# check WHAT COMMAND… - the command must succeed; one line for the reader either way.
+check()
+{
+	local what=$1
+
+	shift
+	"$@" || fail "$what"
+	ok "$what"
+}
+
+# wait_for SECONDS WHAT COMMAND… - until the command succeeds; a test waits for nothing else.
+wait_for()
+{
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) what=$2
+
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		((${EPOCHREALTIME/[.,]/} < end)) || return 1
+		sleep 0.05
+	done
+}
+
+# must_wait - the same, and a condition that does not come is a failure.
+must_wait()
+{
+	wait_for "$@" || fail "no $2 within $1 s" $LAB_BLAME
+}
+LAB_BLAME=	# processes whose logs a failed must_wait shows
+
+# ---- beginning and end -----------------------------------------------------------------------
+
+# lab_begin [COMMAND…] - call it first; the test is skipped when a command is not installed.
+lab_begin()
+{
+	local c
+
+	[ "$(id -u)" = 0 ] || skip "network namespaces need root"
+	for c in ip nsenter ethtool "$@"; do
+		command -v "$c" >/dev/null || skip "$c is not installed"
+	done
+	LAB_DIR=$(mktemp -d -t "rtpx-$LAB_TEST.XXXXXX")
+	trap lab_end EXIT
+	trap 'exit 1' INT TERM HUP
+	trap 'lab_broken $? "$BASH_COMMAND"' ERR
+}
+
+# A command that must not fail did, so the test can say nothing about the relay.
+lab_broken()
+{
+	local i
+
+	echo "FAIL $LAB_TEST: status $1 of: $2" >&2
+	for ((i = 1; i < ${#BASH_SOURCE[@]}; i++)); do
+		echo "  at ${BASH_SOURCE[i]##*/}:${BASH_LINENO[i - 1]} ${FUNCNAME[i]}" >&2
+	done
+	exit 1
+}
+
+lab_end()
+{
+	local status=$? n pid
+
+	trap - EXIT ERR
+	trap '' INT TERM HUP
+	set +e
+	for n in "${!LAB_PID[@]}"; do
+		kill -TERM "${LAB_PID[$n]}" 2>/dev/null
+	done
+	for n in "${!LAB_PID[@]}"; do
+		lab_reap "$n"
+	done
+	for n in "${LAB_NAMES[@]}"; do
+		for pid in $(ip netns pids "$LAB_TAG-$n"); do
+			kill -KILL "$pid" 2>/dev/null
+		done
+		ip netns del "$LAB_TAG-$n"
+	done
+	[ -d "$LAB_DIR/bpf" ] && umount "$LAB_DIR/bpf"
+	if [ "${RTPX_KEEP:-0}" = 1 ]; then
+		echo "logs and captures: $LAB_DIR"
+	else
+		rm -rf "$LAB_DIR"
+	fi
+	exit "$status"
+}
+
+# ---- namespaces, links, addresses ------------------------------------------------------------
+
+# lab_ns NAME… - namespaces with a loopback, no IPv6 duplicate address detection.
+lab_ns()
+{
+	local n
+
+	for n; do
+		ip netns add "$LAB_TAG-$n"
+		LAB_NAMES+=("$n")
+		ip -n "$LAB_TAG-$n" link set lo up
+		sysctl_in "$n" net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
+	done
+}
+
+# in_ns NAME COMMAND… - not `ip netns exec`, which mounts a fresh /sys that hides pinned BPF maps.
+in_ns()
+{
+	local n=$1
+
+	shift
+	nsenter --net="/run/netns/$LAB_TAG-$n" -- "$@"
+}
+
+ip_in()
+{
+	local n=$1
+
+	shift
+	ip -n "$LAB_TAG-$n" "$@"
+}
+
+sysctl_in()
+{
+	local n=$1
+
+	shift
+	in_ns "$n" sysctl -qw "$@"
+}
+
+# lab_link A DEV B DEV - a veth pair, up. Native XDP redirects to a veth only when its peer runs NAPI,
+# and that is what GRO switches on.
+lab_link()
+{
+	ip_in "$1" link add "$2" type veth peer name "$4" netns "$LAB_TAG-$3"
+	in_ns "$1" ethtool -K "$2" gro on
+	in_ns "$3" ethtool -K "$4" gro on
+	ip_in "$1" link set "$2" up
+	ip_in "$3" link set "$4" up
+}
+
+# lab_addr NAME DEV ADDRESS/LENGTH…
+lab_addr()
+{
+	local n=$1 dev=$2 a
+
+	shift 2
+	for a; do
+		case $a in
+		*:*) ip_in "$n" addr add "$a" dev "$dev" nodad ;;
+		*) ip_in "$n" addr add "$a" dev "$dev" ;;
+		esac
+	done
+}
+
+# lab_nat NAME INSIDE OUTSIDE - a home router. Source ports change unpredictably, and what nobody inside
+# asked for is dropped: nothing that a phone behind it says about its own address is true.
+lab_nat()
+{
+	sysctl_in "$1" net.ipv4.ip_forward=1
+	in_ns "$1" nft -f - <<-EOF
+		table ip nat {
+			chain out {
+				type nat hook postrouting priority srcnat
+				oifname "$3" masquerade fully-random
+			}
+		}
+		table ip filter {
+			chain input {
+				type filter hook input priority filter
+				iifname "$3" meta l4proto udp ct state new drop
+			}
+			chain forward {
+				type filter hook forward priority filter; policy drop
+				iifname "$2" accept
+				ct state established,related accept
+			}
+		}
+	EOF
+}
+
+#   alice                nata                  net                     natb                bob
+#  ┌────────────┐   ┌────────────────┐   ┌──────────────────┐   ┌────────────────┐   ┌───────────┐
+#  │ eth0       │   │ in         out │   │ toa          tob │   │ out         in │   │      eth0 │
+#  │ 10.0.0.180 ├───┤ 10.0.0.1       │   │ 200.0.0.254      │   │      10.20.0.1 ├───┤10.20.0.40 │
+#  └────────────┘   │      200.0.0.1 ├───┤      200.0.1.254 ├───┤ 200.0.1.1      │   └───────────┘
+#                   │ masquerade     │   │       tor        │   │     masquerade │
+#                   └────────────────┘   │    90.0.0.254    │   └────────────────┘
+#                                        └────────┬─────────┘
+#                                           eth0 90.0.0.1
+#                                          relay: kamailio, rtpxd
+#
+# lab_nat_net - two phones behind two NATs, and a provider between them.
+lab_nat_net()
+{
+	lab_ns alice nata net natb bob relay
+
+	lab_link alice eth0 nata in
+	lab_link nata out net toa
+	lab_link bob eth0 natb in
+	lab_link natb out net tob
+	lab_link relay eth0 net tor
+
+	lab_addr alice eth0 10.0.0.180/24
+	lab_addr nata in 10.0.0.1/24
+	lab_addr nata out 200.0.0.1/24
+	lab_addr net toa 200.0.0.254/24
+	lab_addr net tob 200.0.1.254/24
+	lab_addr natb out 200.0.1.1/24
+	lab_addr natb in 10.20.0.1/24
+	lab_addr bob eth0 10.20.0.40/24
+	lab_addr net tor 90.0.0.254/24
+	lab_addr relay eth0 90.0.0.1/24
+
+	ip_in alice route add default via 10.0.0.1
+	ip_in nata route add default via 200.0.0.254
+	ip_in natb route add default via 200.0.1.254
+	ip_in bob route add default via 10.20.0.1
+	ip_in relay route add default via 90.0.0.254
+
+	sysctl_in net net.ipv4.ip_forward=1
+	lab_nat nata in out
+	lab_nat natb in out
+}
+
+# ---- processes -------------------------------------------------------------------------------
+
+# lab_start NAMESPACE PROCESS COMMAND… - in the background, output to PROCESS.log.
+lab_start()
+{
+	local n=$1 p=$2
+
+	shift 2
+	nsenter --net="/run/netns/$LAB_TAG-$n" -- "$@" >"$LAB_DIR/$p.log" 2>&1 </dev/null &
+	LAB_PID[$p]=$!
+}
+
+lab_running() { kill -0 "${LAB_PID[$1]:-0}" 2>/dev/null; }
+lab_gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# lab_wait SECONDS PROCESS - until it ends by itself; its exit status (124: it did not end).
+lab_wait()
+{
+	local pid=${LAB_PID[$2]} status=0
+
+	wait_for "$1" "end of $2" lab_gone "$pid" || return 124
+	wait "$pid" || status=$?
+	unset "LAB_PID[$2]"
+	return "$status"
+}
+
+# lab_reap PROCESS - it was sent a signal: 5 s to obey.
+lab_reap()
+{
+	local pid=${LAB_PID[$1]} status=0
+
+	wait_for 5 "end of $1" lab_gone "$pid" || kill -KILL "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null || status=$?
+	unset "LAB_PID[$1]"
+	return "$status"
+}
+
+# lab_stop PROCESS [SIGNAL] - its exit status.
+lab_stop()
+{
+	kill -"${2:-TERM}" "${LAB_PID[$1]}" 2>/dev/null || :
+	lab_reap "$1"
+}
+
+# capture NAMESPACE DEV FILE [FILTER] - to FILE.pcap, from when this returns until capture_end.
+capture()
+{
+	local n=$1 dev=$2 f=$3
+
+	shift 3
+	lab_start "$n" "$f.pcap" dumpcap -q -P -i "$dev" -f "${*:-ip or ip6}" -w "$LAB_DIR/$f.pcap"
+	LAB_BLAME=$f.pcap must_wait 10 "capture on $n's $dev" capture_open "$n" "$f"
+}
+
+# The packet socket shows in the namespace, and its file has a header.
+capture_open()
+{
+	[ -s "$LAB_DIR/$2.pcap" ] && in_ns "$1" awk 'NR > 1 { n++ } END { exit !n }' /proc/net/packet
+}
+
+# capture_end FILE TEXT - TEXT is in a packet that is known to have arrived: when it is in the file,
+# so is all that came before it.
+capture_end()
+{
+	must_wait 10 "$2 in capture $1" grep -aq -- "$2" "$LAB_DIR/$1.pcap"
+	lab_stop "$1.pcap" INT || fail "capture $1 ended badly" "$1.pcap"
+}
+
+# ---- the relay -------------------------------------------------------------------------------
+
+# dataplane_options none|generic|native - sets DATAPLANE, the options of rtpxd that force it.
+dataplane_options()
+{
+	case $1 in
+	none) DATAPLANE=(--dataplane none) ;;
+	generic | native) DATAPLANE=(--dataplane xdp --xdp-mode "$1") ;;
+	*) fail "no such dataplane: $1" ;;
+	esac
+}
+
+# start_rtpxd NAMESPACE NAME ADDRESS PORT OPTION… - control on udp:ADDRESS:PORT; answers when this returns.
+# Its maps are pinned below a bpffs of the test's own.
+start_rtpxd()
+{
+	local n=$1 name=$2 addr=$3 port=$4
+
+	shift 4
+	[ -x "$RTPX_BUILD/rtpxd" ] || fail "no rtpxd in $RTPX_BUILD"
+	if [ ! -d "$LAB_DIR/bpf" ]; then
+		mkdir "$LAB_DIR/bpf"
+		mount -t bpf bpf "$LAB_DIR/bpf"
+	fi
+	LAB_NS[$name]=$n
+	LAB_CTL[$name]="$addr $port"
+	lab_start "$n" "$name" "$RTPX_BUILD/rtpxd" -f -F -s "udp:$addr:$port" -p "$LAB_DIR/$name.pid" \
+		--pin-dir "$LAB_DIR/bpf/$name" --admin-socket "$LAB_DIR/$name.admin" "$@"
+	LAB_BLAME=$name must_wait 10 "answer from rtpxd ($name)" rtpxd_answers "$name"
+}
+
+rtpxd_answers() { lab_running "$1" && [ "$(rtpp "$1" V)" = 20040107 ]; }
+
+# rtpp NAME COMMAND - one command of the rtpproxy protocol over UDP; prints the reply without its cookie.
+rtpp()
+{
+	local name=$1 cookie
+
+	shift
+	LAB_COOKIE=$((LAB_COOKIE + 1))
+	cookie=$$.$RANDOM.$LAB_COOKIE
+	in_ns "${LAB_NS[$name]}" bash -c '
+		exec 3<>"/dev/udp/$1/$2" || exit
+		printf "%s %s" "$3" "$4" >&3
+		timeout 2 dd bs=4096 count=1 status=none <&3' \
+		rtpp ${LAB_CTL[$name]} "$cookie" "$*" 2>/dev/null | sed "1s/^$cookie //"
+}
+
+# rtpxctl NAME ARGUMENT… - as an operator on that machine would type it.
+rtpxctl()
+{
+	local name=$1
+
+	shift
+	in_ns "${LAB_NS[$name]}" "$RTPX_BUILD/rtpxctl" --socket "$LAB_DIR/$name.admin" "$@"
+}
+
+active_sessions() { rtpp "$1" I | sed -n 's/^active sessions: //p'; }
+no_sessions() { [ "$(active_sessions "$1")" = 0 ]; }
+
+# xdp_mode NAMESPACE DEV - native, generic or none, as the kernel says, not the daemon.
+xdp_mode()
+{
+	case "$(ip_in "$1" link show dev "$2")" in
+	*" xdpgeneric"*) echo generic ;;
+	*" xdp"*) echo native ;;
+	*) echo none ;;
+	esac
+}
+
+xdp_mode_is() { [ "$(xdp_mode "$1" "$2")" = "$3" ]; }
+
+# stop_rtpxd NAME DEV… - an orderly end leaves nothing pinned and nothing attached to these interfaces.
+stop_rtpxd()
+{
+	local name=$1 dev
+
+	shift
+	lab_stop "$name" TERM || fail "rtpxd ($name) ended with status $?" "$name"
+	[ -z "$(find "$LAB_DIR/bpf/$name" -type f 2>/dev/null)" ] || fail "rtpxd ($name) left pins behind"
+	for dev; do
+		xdp_mode_is "${LAB_NS[$name]}" "$dev" none || fail "rtpxd ($name) left a program on $dev"
+	done
+}

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# lib.sh - sourced: Kamailio and SIPp in namespaces of lab.sh, and what a call must look like on the wire.
+#
+# The phones are SIPp: they register, call, and send a file as G.711. What is judged is in the captures
+# taken at the phones, outside the relay: dumpcap writes them, tshark reads them.
+
+SIP_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$SIP_DIR/../netns/lab.sh"
+
+AUDIO_MS=${AUDIO_MS:-5000}	# a test may set it before
+LATCH_PACKETS=25	# at most so many may go by before a direction is open
+
+# sip_begin [COMMAND…]
+sip_begin()
+{
+	lab_begin kamailio sipp dumpcap tshark python3 nft jq "$@"
+	"$SIP_DIR/sweep.py" "$LAB_DIR/caller.ulaw" "$AUDIO_MS" 200 1800
+	"$SIP_DIR/sweep.py" "$LAB_DIR/callee.ulaw" "$AUDIO_MS" 3400 2000
+}
+
+# start_kamailio NAMESPACE CONFIG ADDRESS OPTION… - answers SIP on ADDRESS when this returns.
+start_kamailio()
+{
+	local n=$1 config=$2 addr=$3
+
+	shift 3
+	mkdir -p "$LAB_DIR/kamailio"
+	lab_start "$n" kamailio env RES_OPTIONS="timeout:1 attempts:1" kamailio -f "$config" -DD -E -m 64 -M 8 -Y "$LAB_DIR/kamailio" \
+		-w "$LAB_DIR/kamailio" -P "$LAB_DIR/kamailio/pid" "$@"
+	LAB_BLAME=kamailio must_wait 15 "answer from kamailio" kamailio_answers "$n" "$addr"
+}
+
+# An OPTIONS without user part, which every configuration here answers.
+kamailio_answers()
+{
+	lab_running kamailio &&
+		in_ns "$1" sipp -sf "$SIP_DIR/options.xml" -m 1 -timeout 1 -i "$2" -p 5099 "$2:5060" -nostdin
+}
+
+# sipp_start NAMESPACE PROCESS SCENARIO ADDRESS SERVER OPTION… - a phone on port 5060 of ADDRESS.
+sipp_start()
+{
+	local n=$1 p=$2 scenario=$3 addr=$4 server=$5
+
+	shift 5
+	case $server in *:*) server="[$server]:5060" ;; esac
+	(
+		cd "$LAB_DIR"
+		exec nsenter --net="/run/netns/$LAB_TAG-$n" -- \
+			sipp -sf "$SIP_DIR/$scenario.xml" -i "$addr" -mi "$addr" -p 5060 -m 1 -nostdin \
+			-trace_err -error_file "$LAB_DIR/$p.err" -timeout 30 -timeout_error "$@" "$server"
+	) >"$LAB_DIR/$p.log" 2>&1 </dev/null &
+	LAB_PID[$p]=$!
+}
+
+# sip_register NAMESPACE USER ADDRESS SERVER
+sip_register()
+{
+	sipp_start "$1" "register-$2" register "$3" "$4" -s "$2"
+	lab_wait 12 "register-$2" || fail "$2 cannot register" "register-$2" kamailio
+}
+
+# sip_call CALLER-NS CALLER-ADDRESS CALLEE-NS CALLEE CALLEE-ADDRESS SERVER CALLEE'S-SERVER - one call to a
+# registered phone, with a capture at either end in caller.pcap and callee.pcap. DURING, when set, is a
+# function that is called as soon as all audio has been sent.
+sip_call()
+{
+	capture "$1" eth0 caller udp
+	capture "$3" eth0 callee udp
+	sipp_start "$3" callee callee "$5" "$7" -s "$4"
+	must_wait 5 "SIP port at the callee" udp_open "$3" 5060
+	sipp_start "$1" caller caller "$2" "$6" -s "$4" -d $((AUDIO_MS + 400))
+	lab_wait $((AUDIO_MS / 1000 + 20)) caller || fail "the caller's side of the call" caller callee kamailio
+	lab_wait 5 callee || fail "the callee's side of the call" callee kamailio
+	capture_end caller BYE
+	capture_end callee BYE
+}
+
+udp_open() { in_ns "$1" ss -Hlun "sport = :$2" | grep -q .; }
+
+# sdp_received CAPTURE SERVER - "address,address port attributes" of each SDP that SERVER sent to this phone.
+sdp_received()
+{
+	tshark -r "$LAB_DIR/$1.pcap" -Y "sdp && ($(address_is src "$2"))" -T fields -E separator=' ' \
+		-e sdp.connection_info.address -e sdp.media.port -e sdp.media_attr 2>/dev/null
+}
+
+address_is()
+{
+	case $2 in
+	*:*) echo "ipv6.$1 == $2" ;;
+	*) echo "ip.$1 == $2" ;;
+	esac
+}
+
+# check_sdp CAPTURE SERVER ADDRESS - every SDP that this phone received names the relay.
+check_sdp()
+{
+	local got
+
+	got=$(sdp_received "$1" "$2")
+	[ -n "$got" ] || fail "no SDP reached the $1"
+	if grep -v "^$3 [1-9].*nortpproxy:yes" <<<"$got" >&2; then
+		fail "this SDP reached the $1 instead of one with c=$3 and a=nortpproxy:yes"
+	fi
+	ok "the $1 was told to send to $3"
+}
+
+# rtp_of CAPTURE - "source RTP-packet-in-hex" of every RTP packet, in order.
+rtp_of()
+{
+	tshark -r "$LAB_DIR/$1.pcap" -Y rtp -T fields -E separator=' ' -e ip.src -e ipv6.src \
+		-e udp.payload 2>/dev/null | awk '{ print $1, $NF }'
+}
+
+# check_audio FROM FROM-ADDRESS TO TO-ADDRESS - one direction: FROM (caller or callee) sent its whole file, and
+# from the first packet that TO received on, TO received every one, equal in every byte of RTP, once.
+# Sets DELIVERED to their number.
+check_audio()
+{
+	local from=$1 to=$3 d=$LAB_DIR early
+
+	rtp_of "$from" | awk -v a="$2" '$1 == a { print $2 }' >"$d/sent"
+	rtp_of "$to" | awk -v a="$4" '$1 != a { print $2 }' >"$d/received"
+	cut -c25- "$d/sent" | tr -d '\n' | cmp -s - <(od -An -v -tx1 "$d/$from.ulaw" | tr -d ' \n') ||
+		fail "the $from did not send its file: the test itself is broken" "$from"
+	[ -s "$d/received" ] || fail "the $to received no audio"
+	early=$(($(grep -nxF -m1 -- "$(head -n 1 "$d/received")" "$d/sent" | cut -d: -f1) - 1))
+	tail -n +$((early + 1)) "$d/sent" | sort >"$d/expected"
+	DELIVERED=$(wc -l <"$d/received")
+	sort "$d/received" | cmp -s - "$d/expected" ||
+		fail "audio to the $to: $(wc -l <"$d/expected") packets expected, $DELIVERED received, $(
+			sort "$d/received" | comm -12 - "$d/expected" | wc -l) of them as sent"
+	((early <= LATCH_PACKETS)) || fail "the $to missed the first $early packets"
+	ok "$DELIVERED of $(wc -l <"$d/sent") packets reached the $to bit for bit ($early before it could be reached)"
+}
+
+# relayed NAME kernel|daemon - RTP and RTCP packets that this rtpxd has forwarded so far, by who did it.
+relayed()
+{
+	local counter
+
+	case $2 in
+	kernel) counter=.kernel.relayed ;;
+	daemon) counter=.daemon.relayed ;;
+	esac
+	rtpxctl "$1" --json stats | jq -e "$counter // empty"
+}
+
+# check_kernel_share NAME DATAPLANE DELIVERED DIRECTIONS - of DELIVERED packets in so many directions of all calls
+# so far. The packet that opens a direction is always the daemon's.
+check_kernel_share()
+{
+	local kernel after=$(($3 - $4))
+
+	kernel=$(relayed "$1" kernel) || fail "rtpxctl stats does not say what the kernel forwarded" "$1"
+	if [ "$2" = none ]; then
+		[ "$kernel" = 0 ] || fail "$kernel packets forwarded by a kernel without dataplane"
+		ok "the daemon forwarded all packets"
+		return
+	fi
+	((kernel * 100 > after * 99)) || fail "only $kernel of $after packets after latching went through the kernel" "$1"
+	ok "$kernel packets went through the kernel, of $after after latching"
+}
