@@ -2,7 +2,7 @@
 /*
  * admin.h - the local admin socket that rtpxctl speaks to: one line in, one JSON document out, close.
  *
- * Reads only. Requests: "sessions", "session CALL-ID", "flows", "stats", "why CALL-ID", "status".
+ * Reads only. Requests: "sessions [AFTER]", "session CALL-ID", "flows [AFTER]", "stats", "why CALL-ID", "status".
  * The JSON is described in docs/admin-json.md.
  */
 #ifndef RTPX_ADMIN_H
@@ -28,6 +28,7 @@ struct admin_opts {
 	gid_t gid; /* group that may use it, (gid_t)-1: root's */
 	const char *version, *pin_dir;
 	uint16_t port_min, port_max;
+	enum learning learning;
 };
 
 /* admin_new - mode 0660; an existing socket nobody answers on is replaced. -errno with a sentence in @err. */

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * admin.c - answers rtpxctl: the model and the dataplane as JSON. Reads only, changes nothing.
+ *
+ * Lists are paged (a page is ADMIN_PAGE sessions), so that a question about thousands of calls never holds
+ * the loop for long.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <json-c/json.h>
+
+#include "admin.h"
+#include "listen.h"
+#include "log.h"
+#include "nexthop.h"
+
+#define ADMIN_PAGE 200
+#define ADMIN_LINE_MAX 8192
+#define ADMIN_TIMEOUT_S 10
+
+struct admin {
+	struct admin_opts o;
+	struct evconnlistener *listener;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	uint64_t started_ns;
+};
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+/* ---- small JSON words ---- */
+
+static void put_text(struct json_object *o, const char *key, const char *text)
+{
+	json_object_object_add(o, key, text ? json_object_new_string(text) : NULL);
+}
+
+static void put_number(struct json_object *o, const char *key, uint64_t n)
+{
+	json_object_object_add(o, key, json_object_new_uint64(n));
+}
+
+static void put_bool(struct json_object *o, const char *key, bool b)
+{
+	json_object_object_add(o, key, json_object_new_boolean(b));
+}
+
+static void put_addr(struct json_object *o, const char *key, const struct addr *a)
+{
+	char buf[ADDR_TEXT];
+
+	put_text(o, key, a->family == ADDR_NONE ? NULL : addr_text(a, buf));
+}
+
+static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
+{
+	return then_ns && now_ns > then_ns ? (now_ns - then_ns) / NSEC_PER_MSEC : 0;
+}
+
+/* ---- one session ---- */
+
+static const char *const kind_names[] = { [STREAM_RTP] = "rtp", [STREAM_RTCP] = "rtcp" };
+static const char *const party_names[] = { "callee", "caller" }; /* by leg: who sends to it */
+static const char *const state_names[] = {
+	[STREAM_EMPTY] = "unknown", [STREAM_SIGNALLED] = "signalled", [STREAM_LATCHED] = "latched",
+};
+
+/* Where the other side's packets of @kind leave for, and why they are not in the kernel. */
+static void put_why(struct json_object *o, struct sync *sync, const struct session *s, int leg, enum stream_kind kind)
+{
+	enum flow_why why = sync_why(sync, s, leg, kind);
+
+	put_bool(o, "in_kernel", why == FLOW_WHY_KERNEL);
+	put_text(o, "why", flow_why_name(why));
+	put_text(o, "why_text", flow_why_text(why));
+}
+
+static struct json_object *stream_json(struct admin *a, const struct session *s, int leg, enum stream_kind kind,
+				       uint64_t now_ns)
+{
+	const struct stream *st = &s->leg[leg].stream[kind];
+	const struct rtpx_flow_stats *fs = &st->stats;
+	struct json_object *o = json_object_new_object();
+
+	put_addr(o, "remote", &st->remote);
+	put_addr(o, "signalled", &st->signalled);
+	put_text(o, "state", state_names[st->state]);
+	put_bool(o, "asymmetric", st->asymmetric);
+	put_number(o, "packets", fs->packets);
+	put_number(o, "bytes", fs->bytes);
+	put_number(o, "kernel_packets", fs->kernel_packets);
+	put_number(o, "strangers", fs->strangers);
+	put_number(o, "silent_ms", age_ms(fs->last_ns, now_ns));
+	if (kind == STREAM_RTP && fs->segments) {
+		put_number(o, "ssrc", fs->ssrc);
+		put_number(o, "payload_type", fs->payload_type);
+		put_number(o, "lost", rtpx_stats_lost(fs));
+		put_number(o, "duplicates", fs->duplicates);
+		json_object_object_add(o, "jitter", json_object_new_double(fs->jitter_q4 / 16.0));
+	}
+	put_why(o, engine_sync(a->o.engine), s, leg, kind);
+	return o;
+}
+
+static struct json_object *leg_json(struct admin *a, const struct session *s, int leg, uint64_t now_ns)
+{
+	const struct leg *l = &s->leg[leg];
+	struct json_object *o = json_object_new_object();
+	int kind;
+
+	put_text(o, "party", party_names[leg]);
+	if (l->local.port)
+		put_addr(o, "local", &l->local);
+	else
+		put_text(o, "local", NULL);
+	put_text(o, "advertised", l->advertised);
+	put_number(o, "relayed", l->nrelayed);
+	put_number(o, "dropped", l->ndropped);
+	for (kind = 0; kind < STREAM_KINDS; kind++)
+		json_object_object_add(o, kind_names[kind], stream_json(a, s, leg, kind, now_ns));
+	return o;
+}
+
+static struct json_object *session_json(struct admin *a, struct session *s, uint64_t now_ns)
+{
+	struct json_object *o = json_object_new_object(), *legs = json_object_new_array();
+	int leg;
+
+	sync_pull(engine_sync(a->o.engine), s);
+	put_number(o, "number", s->number);
+	put_text(o, "call_id", s->call_id);
+	put_text(o, "from_tag", s->from_tag);
+	put_bool(o, "complete", s->complete);
+	put_number(o, "age_s", age_ms(s->created_ns, now_ns) / 1000);
+	put_number(o, "ttl_s", session_ttl_left(engine_sessions(a->o.engine), s, now_ns));
+	for (leg = 1; leg >= 0; leg--)
+		json_object_array_add(legs, leg_json(a, s, leg, now_ns));
+	json_object_object_add(o, "legs", legs);
+	return o;
+}
+
+/* ---- one direction: what arrives at a leg, for `flows` and `why` ---- */
+
+static struct json_object *direction_json(struct admin *a, const struct session *s, int leg, enum stream_kind kind)
+{
+	const struct stream *in = &s->leg[leg].stream[kind], *out = &s->leg[!leg].stream[kind];
+	struct json_object *o = json_object_new_object();
+	struct nexthop_view nh = { 0 };
+	struct addr local = s->leg[leg].local;
+
+	if (local.port)
+		local.port += kind == STREAM_RTCP;
+	if (s->leg[!leg].nexthop[kind])
+		nexthop_view(sync_nexthops(engine_sync(a->o.engine)), s->leg[!leg].nexthop[kind], &nh);
+	put_text(o, "call_id", s->call_id);
+	put_text(o, "from_tag", s->from_tag);
+	put_text(o, "from", party_names[leg]);
+	put_text(o, "kind", kind_names[kind]);
+	put_addr(o, "peer", &in->remote);
+	put_addr(o, "local", &local);
+	put_addr(o, "dest", &out->remote);
+	put_text(o, "interface", nh.ifname[0] ? nh.ifname : NULL);
+	put_number(o, "nexthop", s->leg[!leg].nexthop[kind]);
+	put_number(o, "packets", in->stats.packets);
+	put_number(o, "kernel_packets", in->stats.kernel_packets);
+	put_number(o, "strangers", in->stats.strangers);
+	put_why(o, engine_sync(a->o.engine), s, leg, kind);
+	return o;
+}
+
+static void add_directions(struct admin *a, struct json_object *list, struct session *s, bool installed_only)
+{
+	int leg, kind;
+
+	sync_pull(engine_sync(a->o.engine), s);
+	for (leg = 1; leg >= 0; leg--)
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			if (!installed_only || (s->leg[leg].installed & (1 << kind)))
+				json_object_array_add(list, direction_json(a, s, leg, kind));
+}
+
+/* ---- requests ---- */
+
+/* One page of sessions numbered above @after. */
+struct page {
+	struct admin *a;
+	struct json_object *list;
+	uint32_t after, last;
+	unsigned int left;
+	bool more;
+	bool flows; /* else whole sessions */
+	uint64_t now_ns;
+};
+
+static bool page_add(void *arg, struct session *s)
+{
+	struct page *p = arg;
+
+	if (s->number <= p->after)
+		return true;
+	if (!p->left) {
+		p->more = true;
+		return false;
+	}
+	p->left--;
+	p->last = s->number;
+	if (p->flows)
+		add_directions(p->a, p->list, s, true);
+	else
+		json_object_array_add(p->list, session_json(p->a, s, p->now_ns));
+	return true;
+}
+
+static struct json_object *page_json(struct admin *a, const char *arg, const char *key, bool flows)
+{
+	struct json_object *o = json_object_new_object();
+	struct page p = {
+		.a = a, .list = json_object_new_array(), .after = strtoul(arg, NULL, 10),
+		.left = ADMIN_PAGE, .flows = flows, .now_ns = monotonic_ns(),
+	};
+
+	sessions_each(engine_sessions(a->o.engine), page_add, &p);
+	json_object_object_add(o, key, p.list);
+	json_object_object_add(o, "next", p.more ? json_object_new_uint64(p.last) : NULL);
+	return o;
+}
+
+static struct json_object *sessions_request(struct admin *a, const char *arg)
+{
+	return page_json(a, arg, "sessions", false);
+}
+
+static struct json_object *flows_request(struct admin *a, const char *arg)
+{
+	return page_json(a, arg, "flows", true);
+}
+
+static struct json_object *session_request(struct admin *a, const char *arg)
+{
+	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+	struct session *s = sessions_of_call(engine_sessions(a->o.engine), span_of(arg));
+
+	for (; s; s = s->next_in_call)
+		json_object_array_add(list, session_json(a, s, monotonic_ns()));
+	json_object_object_add(o, "sessions", list);
+	return o;
+}
+
+static struct json_object *why_request(struct admin *a, const char *arg)
+{
+	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+	struct session *s = sessions_of_call(engine_sessions(a->o.engine), span_of(arg));
+
+	for (; s; s = s->next_in_call)
+		add_directions(a, list, s, false);
+	json_object_object_add(o, "directions", list);
+	return o;
+}
+
+static struct json_object *counters_json(struct dp *dp)
+{
+	struct json_object *o = json_object_new_object();
+	struct rtpx_counters c;
+
+	if (dp->ops->counters(dp, &c) < 0)
+		memset(&c, 0, sizeof(c));
+#define COUNTER_PUT(name, text) put_number(o, #name, c.name);
+	RTPX_REASONS(COUNTER_PUT)
+#undef COUNTER_PUT
+	return o;
+}
+
+static struct json_object *floor_json(struct relay *relay)
+{
+	struct json_object *o = json_object_new_object();
+	struct dp_user_counts c;
+
+	relay_counts(relay, &c);
+	put_number(o, "received", c.received);
+	put_number(o, "sent", c.sent);
+	put_number(o, "send_errors", c.send_errors);
+	put_number(o, "icmp_errors", c.icmp_errors);
+	put_number(o, "truncated", c.truncated);
+	put_number(o, "ports", c.ports);
+	return o;
+}
+
+static struct json_object *nexthops_json(struct nexthops *n)
+{
+	struct json_object *o = json_object_new_object();
+	struct nexthop_counts c;
+
+	nexthops_counts(n, &c);
+	put_number(o, "in_use", c.ids);
+	put_number(o, "unresolved", c.unresolved);
+	put_number(o, "route_changes", c.route_changes);
+	put_number(o, "neighbour_changes", c.neighbour_changes);
+	put_number(o, "link_changes", c.link_changes);
+	put_number(o, "probes", c.probes);
+	return o;
+}
+
+static struct json_object *stats_request(struct admin *a, const char *arg)
+{
+	struct json_object *o = json_object_new_object(), *own = json_object_new_object();
+	const struct stats *st = engine_stats(a->o.engine);
+
+	(void)arg;
+	sync_pull_all(engine_sync(a->o.engine));
+#define STAT_PUT(name, text) put_number(own, #name, st->name);
+	STATS_COUNTERS(STAT_PUT)
+#undef STAT_PUT
+	json_object_object_add(own, "total_duration", json_object_new_double(st->total_duration));
+	json_object_object_add(own, "pps_in", json_object_new_double(st->pps_in));
+	put_number(o, "active_sessions", sessions_count(engine_sessions(a->o.engine)));
+	json_object_object_add(o, "relay", own);
+	json_object_object_add(o, "kernel", counters_json(a->o.dp));
+	json_object_object_add(o, "floor", floor_json(a->o.relay));
+	json_object_object_add(o, "nexthops", nexthops_json(sync_nexthops(engine_sync(a->o.engine))));
+	return o;
+}
+
+static struct json_object *interfaces_json(struct dp *dp)
+{
+	static const char *const modes[] = {
+		[DP_IF_OFF] = "off", [DP_IF_GENERIC] = "generic", [DP_IF_NATIVE] = "native",
+	};
+	struct dp_interface list[DP_MAX_INTERFACES];
+	struct json_object *all = json_object_new_array();
+	unsigned int i, n = MIN(dp->ops->interfaces(dp, list, ARRAY_SIZE(list)), ARRAY_SIZE(list));
+
+	for (i = 0; i < n; i++) {
+		struct json_object *o = json_object_new_object();
+
+		put_number(o, "ifindex", list[i].ifindex);
+		put_text(o, "name", list[i].name);
+		put_text(o, "driver", list[i].driver);
+		put_text(o, "mode", modes[list[i].mode]);
+		put_bool(o, "can_send", list[i].can_send);
+		put_text(o, "reason", list[i].reason);
+		json_object_array_add(all, o);
+	}
+	return all;
+}
+
+static struct json_object *status_request(struct admin *a, const char *arg)
+{
+	static const char *const learning[] = {
+		[LEARN_PROOF] = "proof", [LEARN_STRICT] = "strict", [LEARN_COMPAT] = "compat",
+	};
+	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+	const char *text;
+	unsigned int i;
+
+	(void)arg;
+	put_text(o, "version", a->o.version);
+	put_number(o, "pid", getpid());
+	put_number(o, "uptime_s", age_ms(a->started_ns, monotonic_ns()) / 1000);
+	for (i = 0; (text = listen_describe(a->o.listen, i)); i++)
+		json_object_array_add(list, json_object_new_string(text));
+	json_object_object_add(o, "listeners", list);
+	put_number(o, "port_min", a->o.port_min);
+	put_number(o, "port_max", a->o.port_max);
+	put_number(o, "pairs", ports_pairs(a->o.ports));
+	put_number(o, "pairs_in_use_ip4", ports_in_use(a->o.ports, RTPX_SLOT_IP4));
+	put_number(o, "pairs_in_use_ip6", ports_in_use(a->o.ports, RTPX_SLOT_IP6));
+	put_text(o, "learning", learning[a->o.learning]);
+	put_text(o, "dataplane", a->o.dp->ops->name);
+	put_text(o, "choice", a->o.dp->choice);
+	put_text(o, "pin_dir", a->o.pin_dir);
+	json_object_object_add(o, "interfaces", interfaces_json(a->o.dp));
+	return o;
+}
+
+static const struct {
+	const char *name;
+	bool needs_arg;
+	struct json_object *(*run)(struct admin *a, const char *arg);
+} requests[] = {
+	{ "sessions", false, sessions_request }, /* [AFTER]: one page, numbers above AFTER */
+	{ "session", true, session_request },	 /* CALL-ID */
+	{ "flows", false, flows_request },	 /* [AFTER] */
+	{ "why", true, why_request },		 /* CALL-ID */
+	{ "stats", false, stats_request },
+	{ "status", false, status_request },
+};
+
+static struct json_object *answer(struct admin *a, char *line)
+{
+	char *arg = strchr(line, ' '), text[160];
+	struct json_object *o;
+	unsigned int i;
+
+	if (arg)
+		*arg++ = '\0';
+	for (i = 0; i < ARRAY_SIZE(requests); i++) {
+		if (strcmp(requests[i].name, line))
+			continue;
+		if (!requests[i].needs_arg || (arg && *arg))
+			return requests[i].run(a, arg ? arg : "");
+		break;
+	}
+	snprintf(text, sizeof(text), i < ARRAY_SIZE(requests) ? "'%.40s' needs a call-id" :
+		 "'%.40s' is not a request of this version", line);
+	o = json_object_new_object();
+	put_text(o, "error", text);
+	return o;
+}
+
+/* ---- the socket ---- */
+
+static void on_end(struct bufferevent *bev, short what, void *arg)
+{
+	(void)what;
+	(void)arg;
+	bufferevent_free(bev);
+}
+
+static void on_written(struct bufferevent *bev, void *arg)
+{
+	(void)arg;
+	bufferevent_free(bev);
+}
+
+static void on_line(struct bufferevent *bev, void *arg)
+{
+	struct evbuffer *in = bufferevent_get_input(bev);
+	char *line = evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF);
+	struct json_object *o;
+	size_t len;
+	const char *text;
+
+	if (!line) {
+		if (evbuffer_get_length(in) > ADMIN_LINE_MAX)
+			bufferevent_free(bev);
+		return;
+	}
+	o = answer(arg, line);
+	text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
+	bufferevent_disable(bev, EV_READ);
+	bufferevent_setcb(bev, NULL, on_written, on_end, NULL);
+	bufferevent_write(bev, text, len);
+	bufferevent_write(bev, "\n", 1);
+	json_object_put(o);
+	free(line);
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg)
+{
+	const struct timeval timeout = { ADMIN_TIMEOUT_S, 0 };
+	struct bufferevent *bev;
+
+	(void)sa;
+	(void)len;
+	bev = bufferevent_socket_new(evconnlistener_get_base(listener), fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!bev) {
+		close(fd);
+		return;
+	}
+	bufferevent_setcb(bev, on_line, NULL, on_end, arg);
+	bufferevent_set_timeouts(bev, &timeout, &timeout);
+	bufferevent_enable(bev, EV_READ | EV_WRITE);
+}
+
+/* A socket file that nobody answers on is left over from a crash. */
+static int bind_path(int fd, const struct sockaddr_un *sun)
+{
+	int probe, busy;
+
+	if (bind(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0)
+		return 0;
+	if (errno != EADDRINUSE)
+		return -errno;
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (probe < 0)
+		return -errno;
+	busy = connect(probe, (const struct sockaddr *)sun, sizeof(*sun)) == 0;
+	close(probe);
+	if (busy)
+		return -EADDRINUSE;
+	unlink(sun->sun_path);
+	return bind(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0 ? 0 : -errno;
+}
+
+static int open_socket(const struct admin_opts *opts, char *err, size_t err_size)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd, bad;
+
+	if (strlen(opts->path) >= sizeof(sun.sun_path)) {
+		snprintf(err, err_size, "--admin-socket: '%s' is longer than the %zu bytes of a socket path", opts->path,
+			 sizeof(sun.sun_path) - 1);
+		return -ENAMETOOLONG;
+	}
+	strcpy(sun.sun_path, opts->path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	bad = bind_path(fd, &sun);
+	if (!bad && chmod(sun.sun_path, 0660) < 0)
+		bad = -errno;
+	if (!bad && opts->gid != (gid_t)-1 && chown(sun.sun_path, -1, opts->gid) < 0)
+		bad = -errno;
+	if (!bad && listen(fd, 32) < 0)
+		bad = -errno;
+	if (!bad)
+		return fd;
+	close(fd);
+	snprintf(err, err_size, "--admin-socket: cannot listen on '%s': %s%s", opts->path, strerror(-bad),
+		 bad == -EADDRINUSE ? " (another rtpxd answers there: give this one a path of its own)" :
+		 bad == -ENOENT ? " (make its directory first)" : "");
+	return bad;
+}
+
+int admin_new(struct admin **out, struct event_base *base, const struct admin_opts *opts, char *err, size_t err_size)
+{
+	struct admin *a;
+	int fd = open_socket(opts, err, err_size);
+
+	if (fd < 0)
+		return fd;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		goto err_close;
+	a->o = *opts;
+	a->started_ns = monotonic_ns();
+	strcpy(a->path, opts->path);
+	a->listener = evconnlistener_new(base, on_accept, a, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1, fd);
+	if (!a->listener)
+		goto err_free;
+	*out = a;
+	return 0;
+
+err_free:
+	free(a);
+err_close:
+	close(fd);
+	unlink(opts->path);
+	snprintf(err, err_size, "--admin-socket: out of memory");
+	return -ENOMEM;
+}
+
+void admin_free(struct admin *a)
+{
+	if (!a)
+		return;
+	evconnlistener_free(a->listener);
+	unlink(a->path);
+	free(a);
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""One end of a call: sends G.711 RTP at its pace from one UDP socket and judges what arrives on it.
+
+rtp_end.py LOCAL PORT REMOTE PORT SECONDS [PTIME-MS] - prints one JSON object: sent, received, lost, wrong
+(payload not as the other end sends it), latency_us (p50, p99). Every payload carries its send time
+(CLOCK_MONOTONIC, which all namespaces of a host share) and a pattern that depends on the sequence number.
+An RTCP sender report goes to the next port once a second.
+"""
+import json
+import random
+import socket
+import struct
+import sys
+import time
+
+PCMU = 0
+SAMPLES_PER_MS = 8
+TAIL_S = 0.3  # how long to listen on after the last packet
+
+
+def pattern(seq, size):
+    return bytes((seq * 7 + i * 13) & 0xFF for i in range(size))
+
+
+def sender_report(ssrc, packets):
+    return struct.pack("!BBHIIIIII", 0x80, 200, 6, ssrc, 0, 0, 0, packets, packets * 160)
+
+
+def percentile(values, share):
+    return round(sorted(values)[min(len(values) - 1, int(len(values) * share))] / 1000, 1) if values else None
+
+
+class End:
+    def __init__(self, local, port, remote, remote_port, seconds, ptime_ms):
+        family = socket.AF_INET6 if ":" in local else socket.AF_INET
+        self.rtp, self.rtcp = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
+        self.rtp.bind((local, port))
+        self.rtcp.bind((local, port + 1))
+        self.peer, self.peer_rtcp = (remote, remote_port), (remote, remote_port + 1)
+        self.count = int(seconds * 1000 / ptime_ms)
+        self.interval = ptime_ms * 1_000_000
+        self.size = ptime_ms * SAMPLES_PER_MS
+        self.ssrc = random.getrandbits(32)
+        self.seen, self.wrong, self.latency = set(), 0, []
+
+    def send(self, seq):
+        header = struct.pack("!BBHII", 0x80, PCMU | (0x80 if seq == 0 else 0), seq & 0xFFFF, seq * self.size, self.ssrc)
+        body = pattern(seq, self.size - 8)
+        self.rtp.sendto(header + struct.pack("!Q", time.monotonic_ns()) + body, self.peer)
+        if seq % 50 == 0:
+            self.rtcp.sendto(sender_report(self.ssrc, seq), self.peer_rtcp)
+
+    def receive(self, until):
+        while True:
+            left = (until - time.monotonic_ns()) / 1e9
+            if left <= 0:
+                return
+            self.rtp.settimeout(left)
+            try:
+                data = self.rtp.recv(2048)
+            except TimeoutError:
+                return
+            now = time.monotonic_ns()
+            _, _, seq, _, _, sent = struct.unpack_from("!BBHIIQ", data)
+            self.latency.append(now - sent)
+            self.wrong += data[20:] != pattern(seq, len(data) - 20)
+            self.seen.add(seq)
+
+    def run(self):
+        start = time.monotonic_ns()
+        for seq in range(self.count):
+            self.receive(start + seq * self.interval)
+            self.send(seq)
+        self.receive(time.monotonic_ns() + int(TAIL_S * 1e9))
+        first = min(self.seen, default=0)
+        return {
+            "sent": self.count, "received": len(self.seen), "wrong": self.wrong,
+            "before_first": first, "lost": self.count - first - len(self.seen),
+            "latency_us": {"p50": percentile(self.latency, 0.5), "p99": percentile(self.latency, 0.99)},
+        }
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (6, 7):
+        sys.exit(__doc__)
+    local, port, remote, remote_port, seconds = sys.argv[1:6]
+    end = End(local, int(port), remote, int(remote_port), float(seconds), int(sys.argv[6]) if len(sys.argv) > 6 else 20)
+    json.dump(end.run(), sys.stdout)
+    print()

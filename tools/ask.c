@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ask.c - the client side of the admin socket.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "ask.h"
+
+#define ASK_TIMEOUT_S 10
+
+static int dial(const char *path)
+{
+	const struct timeval timeout = { ASK_TIMEOUT_S, 0 };
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd, err;
+
+	if (strlen(path) >= sizeof(sun.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	strcpy(sun.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+		return fd;
+	err = errno;
+	close(fd);
+	errno = err;
+	return -1;
+}
+
+static struct json_object *read_answer(int fd)
+{
+	struct json_tokener *tok = json_tokener_new();
+	struct json_object *o = NULL;
+	char buf[65536];
+	ssize_t n;
+
+	while (tok && !o && (n = read(fd, buf, sizeof(buf))) > 0) {
+		o = json_tokener_parse_ex(tok, buf, n);
+		if (!o && json_tokener_get_error(tok) != json_tokener_continue)
+			break;
+	}
+	json_tokener_free(tok);
+	if (!o && !errno)
+		errno = EPROTO;
+	return o;
+}
+
+struct json_object *ask(const char *path, const char *request, const char *arg)
+{
+	struct json_object *o = NULL;
+	char *line;
+	int fd = dial(path), len;
+
+	if (fd < 0)
+		return NULL;
+	len = asprintf(&line, "%s%s%s\n", request, arg ? " " : "", arg ? arg : "");
+	if (len > 0) {
+		errno = 0;
+		if (send(fd, line, len, MSG_NOSIGNAL) == len)
+			o = read_answer(fd);
+		free(line);
+	}
+	close(fd);
+	return o;
+}
+
+struct json_object *ask_all(const char *path, const char *request, const char *key, struct json_object **refused)
+{
+	struct json_object *all = json_object_new_array(), *page, *list, *next;
+	char after[24] = "0";
+	size_t i;
+
+	*refused = NULL;
+	for (;;) {
+		page = ask(path, request, after);
+		if (!page || !json_object_object_get_ex(page, key, &list)) {
+			*refused = page;
+			json_object_put(all);
+			return NULL;
+		}
+		for (i = 0; i < json_object_array_length(list); i++)
+			json_object_array_add(all, json_object_get(json_object_array_get_idx(list, i)));
+		if (!json_object_object_get_ex(page, "next", &next) || !next)
+			break;
+		snprintf(after, sizeof(after), "%" PRIu64, json_object_get_uint64(next));
+		json_object_put(page);
+	}
+	json_object_put(page);
+	return all;
+}
+
+const char *json_text(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, key, &v) && v ? json_object_get_string(v) : "-";
+}
+
+unsigned long long json_number(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, key, &v) && v ? json_object_get_uint64(v) : 0;
+}
+
+int json_is(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, key, &v) && v && json_object_get_boolean(v);
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * doctor.c - one function per check, one table of checks. Reads /proc, /sys and the daemon; changes nothing.
+ *
+ * Interfaces are looked at from the namespace in which rtpxctl runs: run it in the daemon's.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/ethtool.h>
+#include <linux/magic.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <json-c/json.h>
+
+#include "ask.h"
+#include "doctor.h"
+#include "rtpx_abi.h"
+
+#define SOCKETS_PER_PAIR 2
+#define SPARE_DESCRIPTORS 64
+
+enum result { OK, WARNING, WRONG };
+
+static const char *const result_names[] = { "ok", "warning", "wrong" };
+
+struct doctor {
+	struct json_object *lines;  /* what was found, one object a line */
+	struct json_object *status; /* the daemon's, NULL without one */
+	struct json_object *stats;
+	const char *socket_path;
+	enum result worst;
+};
+
+/* One line: what was looked at, what was found, and what to do ("" when nothing). */
+static void found(struct doctor *d, const char *check, enum result result, const char *remedy, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+static void found(struct doctor *d, const char *check, enum result result, const char *remedy, const char *fmt, ...)
+{
+	struct json_object *o = json_object_new_object();
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	json_object_object_add(o, "check", json_object_new_string(check));
+	json_object_object_add(o, "result", json_object_new_string(result_names[result]));
+	json_object_object_add(o, "text", json_object_new_string(text));
+	json_object_object_add(o, "remedy", result == OK ? NULL : json_object_new_string(remedy));
+	json_object_array_add(d->lines, o);
+	if (result > d->worst)
+		d->worst = result;
+}
+
+/* ---- reading the system ---- */
+
+/* The first line of a file without its newline; false when it cannot be read. */
+static bool first_line(const char *path, char *buf, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	bool good = f && fgets(buf, size, f);
+
+	if (f)
+		fclose(f);
+	if (good)
+		buf[strcspn(buf, "\n")] = '\0';
+	return good;
+}
+
+/* The rest of the line in @path that starts with @key. */
+static bool line_of(const char *path, const char *key, char *buf, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	char line[512];
+	bool good = false;
+
+	while (f && !good && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, key, strlen(key)))
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(buf, size, "%s", line + strlen(key));
+		good = true;
+	}
+	if (f)
+		fclose(f);
+	return good;
+}
+
+static const char *pid_path(const struct doctor *d, const char *file, char buf[64])
+{
+	snprintf(buf, 64, "/proc/%llu/%s", json_number(d->status, "pid"), file);
+	return buf;
+}
+
+static bool ethtool(const char *ifname, void *data)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { .ifr_data = data };
+	bool good;
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
+	good = fd >= 0 && ioctl(fd, SIOCETHTOOL, &ifr) == 0;
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* ---- the checks ---- */
+
+static void check_daemon(struct doctor *d)
+{
+	if (d->status)
+		found(d, "daemon", OK, "", "rtpxd %s, pid %llu, answers on %s", json_text(d->status, "version"),
+		      json_number(d->status, "pid"), d->socket_path);
+	else
+		found(d, "daemon", WRONG, "start rtpxd, or name its --admin-socket with --socket", "no answer on %s: %s",
+		      d->socket_path, strerror(errno));
+}
+
+static void check_dataplane(struct doctor *d)
+{
+	if (!d->status)
+		return;
+	if (!strcmp(json_text(d->status, "dataplane"), "none"))
+		found(d, "dataplane", WARNING, "read the reason; without --dataplane none, rtpxd tries XDP",
+		      "every call is forwarded by the daemon's sockets: %s", json_text(d->status, "choice"));
+	else
+		found(d, "dataplane", OK, "", "%s: %s", json_text(d->status, "dataplane"), json_text(d->status, "choice"));
+}
+
+static void check_capabilities(struct doctor *d)
+{
+	static const struct {
+		int bit;
+		const char *name;
+	} wanted[] = { { CAP_NET_ADMIN, "CAP_NET_ADMIN" }, { CAP_BPF, "CAP_BPF" } };
+	char path[64], text[64];
+	unsigned long long caps;
+	size_t i;
+
+	if (!d->status || !line_of(pid_path(d, "status", path), "CapEff:", text, sizeof(text)))
+		return;
+	caps = strtoull(text, NULL, 16);
+	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		if (caps & (1ull << wanted[i].bit))
+			found(d, "capabilities", OK, "", "the daemon has %s", wanted[i].name);
+		else
+			found(d, "capabilities", WRONG, "start it as root (-u drops what is not needed), or give it the capability in its unit",
+			      "the daemon lacks %s", wanted[i].name);
+	}
+}
+
+static void check_bpffs(struct doctor *d)
+{
+	const char *dir = d->status ? json_text(d->status, "pin_dir") : "/sys/fs/bpf/rtpx";
+	char parent[256], path[320];
+	struct rtpx_config config;
+	struct statfs fs;
+	__u32 key = 0;
+	int fd;
+
+	snprintf(parent, sizeof(parent), "%s", dir);
+	if (strrchr(parent, '/') > parent)
+		*strrchr(parent, '/') = '\0';
+	if (statfs(parent, &fs) < 0 || fs.f_type != BPF_FS_MAGIC) {
+		found(d, "bpffs", WRONG, "mount -t bpf bpf /sys/fs/bpf", "no BPF file system is mounted at %s (as seen from here)",
+		      parent);
+		return;
+	}
+	found(d, "bpffs", OK, "", "mounted at %s", parent);
+	if (!d->status || !strcmp(json_text(d->status, "dataplane"), "none"))
+		return;
+	snprintf(path, sizeof(path), "%s/config", dir);
+	fd = bpf_obj_get(path);
+	if (fd < 0 || bpf_map_lookup_elem(fd, &key, &config) < 0)
+		found(d, "maps", WRONG, "run rtpxctl as root and in the daemon's mount namespace", "%s cannot be read: %s", path,
+		      strerror(errno));
+	else if (config.abi_version != RTPX_ABI_VERSION)
+		found(d, "maps", WRONG, "use the rtpxctl of the daemon's version", "ABI version %u, this rtpxctl knows %u",
+		      config.abi_version, RTPX_ABI_VERSION);
+	else
+		found(d, "maps", OK, "", "pinned in %s, ABI version %u, ports %u to %u", dir, config.abi_version,
+		      config.port_min, config.port_max);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void check_descriptors(struct doctor *d)
+{
+	unsigned long long pairs, limit, calls;
+	char path[64], text[128], remedy[160];
+
+	if (!d->status || !line_of(pid_path(d, "limits", path), "Max open files", text, sizeof(text)))
+		return;
+	limit = strtoull(text, NULL, 10);
+	pairs = json_number(d->status, "pairs");
+	calls = limit > SPARE_DESCRIPTORS ? (limit - SPARE_DESCRIPTORS) / (2 * SOCKETS_PER_PAIR) : 0;
+	snprintf(remedy, sizeof(remedy), "raise the limit to %llu: -L %llu, or LimitNOFILE= in the unit",
+		 pairs * SOCKETS_PER_PAIR + SPARE_DESCRIPTORS, pairs * SOCKETS_PER_PAIR + SPARE_DESCRIPTORS);
+	found(d, "nofile", calls >= pairs / 2 ? OK : WARNING, remedy,
+	      "%llu descriptors hold %llu calls of two legs; the port range has room for %llu", limit, calls, pairs / 2);
+}
+
+static void check_ports(struct doctor *d)
+{
+	unsigned long long lo, hi, min, max, used;
+	char text[64], reserved[256] = "", remedy[160];
+
+	if (!d->status)
+		return;
+	min = json_number(d->status, "port_min");
+	max = json_number(d->status, "port_max");
+	used = json_number(d->status, "pairs_in_use_ip4");
+	if (json_number(d->status, "pairs_in_use_ip6") > used)
+		used = json_number(d->status, "pairs_in_use_ip6");
+	found(d, "ports", used * 10 < json_number(d->status, "pairs") * 9 ? OK : WARNING,
+	      "widen the range with -m and -M, or add a relay", "%llu to %llu, %llu of %llu pairs in use", min, max, used,
+	      json_number(d->status, "pairs"));
+	if (!first_line("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text)) ||
+	    sscanf(text, "%llu %llu", &lo, &hi) != 2)
+		return;
+	first_line("/proc/sys/net/ipv4/ip_local_reserved_ports", reserved, sizeof(reserved));
+	snprintf(remedy, sizeof(remedy), "sysctl net.ipv4.ip_local_reserved_ports=%llu-%llu", min, max);
+	if (lo > max || hi < min || reserved[0])
+		found(d, "ports", OK, "", "outgoing connections of this host take other ports (%llu to %llu%s%s)", lo, hi,
+		      reserved[0] ? ", reserved " : "", reserved);
+	else
+		found(d, "ports", WARNING, remedy,
+		      "outgoing connections of this host may take media ports: the range %llu to %llu overlaps", lo, hi);
+}
+
+static void check_offload(struct doctor *d, const char *ifname, __u32 cmd, __u32 bit, const char *what, const char *flag)
+{
+	struct ethtool_value v = { .cmd = cmd };
+	char remedy[96];
+
+	if (!ethtool(ifname, &v))
+		return;
+	snprintf(remedy, sizeof(remedy), "ethtool -K %s %s off", ifname, flag);
+	if (v.data & bit)
+		found(d, "offload", WARNING, remedy, "%s: %s is on, merged packets do not reach XDP", ifname, what);
+	else
+		found(d, "offload", OK, "", "%s: %s is off", ifname, what);
+}
+
+static void check_link(struct doctor *d, const char *ifname)
+{
+	char path[128], mtu[32] = "?", state[32] = "?";
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/mtu", ifname);
+	if (!first_line(path, mtu, sizeof(mtu))) {
+		found(d, "interface", WARNING, "run rtpxctl in the daemon's network namespace", "%s is not visible from here",
+		      ifname);
+		return;
+	}
+	snprintf(path, sizeof(path), "/sys/class/net/%s/operstate", ifname);
+	first_line(path, state, sizeof(state));
+	found(d, "mtu", atoi(mtu) <= 3498 ? OK : WARNING, "an MTU of at most about 3,500 lets most drivers run XDP natively",
+	      "%s: MTU %s, link %s", ifname, mtu, state);
+	check_offload(d, ifname, ETHTOOL_GFLAGS, ETH_FLAG_LRO, "large receive offload (LRO)", "lro");
+}
+
+static void check_queues(struct doctor *d, const char *ifname)
+{
+	struct ethtool_channels ch = { .cmd = ETHTOOL_GCHANNELS };
+	unsigned int rx;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (!ethtool(ifname, &ch))
+		return;
+	rx = ch.rx_count + ch.combined_count;
+	found(d, "queues", rx > 1 || cpus == 1 ? OK : WARNING, "ethtool -L IF combined N spreads the load over CPUs",
+	      "%s: %u receive queue%s, %ld CPUs", ifname, rx, rx == 1 ? "" : "s", cpus);
+}
+
+static void check_interfaces(struct doctor *d)
+{
+	struct json_object *list;
+	size_t i;
+
+	if (!d->status || !json_object_object_get_ex(d->status, "interfaces", &list))
+		return;
+	for (i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		const char *name = json_text(o, "name"), *mode = json_text(o, "mode");
+		bool native = !strcmp(mode, "native") && json_is(o, "can_send");
+
+		found(d, "interface", native ? OK : WARNING, json_text(o, "reason"), "%s (%s): %s, %s", name,
+		      json_text(o, "driver"), mode, json_is(o, "can_send") ? "forwards" : "nothing can be sent out of it");
+		check_link(d, name);
+		check_queues(d, name);
+	}
+}
+
+static void check_neighbours(struct doctor *d)
+{
+	struct json_object *n;
+
+	if (!d->stats || !json_object_object_get_ex(d->stats, "nexthops", &n))
+		return;
+	found(d, "next hops", json_number(n, "unresolved") ? WARNING : OK,
+	      "rtpxctl why CALL-ID names the reason; ip route get ADDRESS and ip neigh show what the kernel knows",
+	      "%llu in use, %llu not resolved", json_number(n, "in_use"), json_number(n, "unresolved"));
+}
+
+static void check_kernel(struct doctor *d)
+{
+	char text[128] = "?", jit[16] = "";
+
+	first_line("/proc/sys/kernel/osrelease", text, sizeof(text));
+	if (first_line("/proc/sys/net/core/bpf_jit_enable", jit, sizeof(jit)) && jit[0] == '0')
+		found(d, "kernel", WARNING, "sysctl net.core.bpf_jit_enable=1", "%s interprets BPF programs", text);
+	else
+		found(d, "kernel", OK, "", "%s, BPF is compiled", text);
+}
+
+static void check_rmem(struct doctor *d)
+{
+	char text[32];
+
+	if (first_line("/proc/sys/net/core/rmem_max", text, sizeof(text)))
+		found(d, "rmem", atol(text) >= 262144 ? OK : WARNING, "sysctl net.core.rmem_max=262144",
+		      "media sockets may have %s bytes of receive buffer", text);
+}
+
+static void (*const checks[])(struct doctor *d) = {
+	check_daemon, check_dataplane, check_kernel, check_capabilities, check_bpffs, check_descriptors,
+	check_ports,  check_rmem,      check_interfaces, check_neighbours,
+};
+
+static void print_lines(const struct doctor *d)
+{
+	size_t i;
+
+	for (i = 0; i < json_object_array_length(d->lines); i++) {
+		struct json_object *o = json_object_array_get_idx(d->lines, i);
+
+		printf("%-8s %-13s %s\n", json_text(o, "result"), json_text(o, "check"), json_text(o, "text"));
+		if (strcmp(json_text(o, "result"), result_names[OK]))
+			printf("%-8s %-13s   -> %s\n", "", "", json_text(o, "remedy"));
+	}
+}
+
+bool doctor_run(const char *socket_path, bool as_json)
+{
+	struct doctor d = { .lines = json_object_new_array(), .socket_path = socket_path };
+	size_t i;
+
+	d.status = ask(socket_path, "status", NULL);
+	if (d.status)
+		d.stats = ask(socket_path, "stats", NULL);
+	for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
+		checks[i](&d);
+	if (as_json)
+		puts(json_object_to_json_string_ext(d.lines, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+						    JSON_C_TO_STRING_NOSLASHESCAPE));
+	else
+		print_lines(&d);
+	json_object_put(d.lines);
+	json_object_put(d.status);
+	json_object_put(d.stats);
+	return d.worst != WRONG;
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rtpxctl - look inside a running rtpxd: calls, flows, counters, and why a call is not in the kernel.
+ *
+ * Reads only. Tables for people, --json for machines.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "ask.h"
+#include "doctor.h"
+
+#define DEFAULT_SOCKET "/run/rtpx/admin.sock"
+
+enum exit_code {
+	EXIT_GOOD = 0,	   /* answered */
+	EXIT_NOTHING = 1,  /* answered: no such call; doctor: something is wrong */
+	EXIT_USAGE = 2,	   /* the command line is wrong */
+	EXIT_NO_DAEMON = 3, /* nobody answers on the socket */
+};
+
+static const char *socket_path = DEFAULT_SOCKET;
+static bool as_json;
+
+static int no_daemon(void)
+{
+	fprintf(stderr, "rtpxctl: no answer on '%s': %s. Is rtpxd running, and is this its --admin-socket? (--socket PATH)\n",
+		socket_path, strerror(errno));
+	return EXIT_NO_DAEMON;
+}
+
+/* An answer that is not what was asked for is the daemon's own sentence. */
+static int refused(struct json_object *o)
+{
+	if (!o)
+		return no_daemon();
+	fprintf(stderr, "rtpxctl: %s\n", json_text(o, "error"));
+	json_object_put(o);
+	return EXIT_USAGE;
+}
+
+static int print_json(struct json_object *o)
+{
+	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+					    JSON_C_TO_STRING_NOSLASHESCAPE));
+	return EXIT_GOOD;
+}
+
+static struct json_object *member(struct json_object *o, const char *key)
+{
+	struct json_object *v = NULL;
+
+	json_object_object_get_ex(o, key, &v);
+	return v;
+}
+
+static size_t length_of(struct json_object *list)
+{
+	return list ? json_object_array_length(list) : 0;
+}
+
+/* ---- sessions, session ---- */
+
+/* "3 of 4": directions in the kernel, of those that have seen a packet or are in it. */
+static void kernel_share(struct json_object *session, char *buf, size_t size)
+{
+	struct json_object *legs = member(session, "legs");
+	unsigned int in = 0, all = 0;
+	size_t i, k;
+
+	for (i = 0; i < length_of(legs); i++) {
+		static const char *const kinds[] = { "rtp", "rtcp" };
+
+		for (k = 0; k < 2; k++) {
+			struct json_object *s = member(json_object_array_get_idx(legs, i), kinds[k]);
+
+			in += json_is(s, "in_kernel");
+			all += json_is(s, "in_kernel") || json_number(s, "packets");
+		}
+	}
+	snprintf(buf, size, "%u of %u", in, all);
+}
+
+static void session_row(struct json_object *s)
+{
+	struct json_object *legs = member(s, "legs");
+	struct json_object *caller = json_object_array_get_idx(legs, 0), *callee = json_object_array_get_idx(legs, 1);
+	char share[32];
+
+	kernel_share(s, share, sizeof(share));
+	printf("%-32.32s %-12.12s %5llus %4llus %-22s %-22s %8llu %8llu  %s\n", json_text(s, "call_id"),
+	       json_text(s, "from_tag"), json_number(s, "age_s"), json_number(s, "ttl_s"),
+	       json_text(member(caller, "rtp"), "remote"), json_text(member(callee, "rtp"), "remote"),
+	       json_number(member(caller, "rtp"), "packets"), json_number(member(callee, "rtp"), "packets"), share);
+}
+
+static int sessions(const char *arg)
+{
+	struct json_object *refusal, *list = ask_all(socket_path, "sessions", "sessions", &refusal);
+	size_t i;
+
+	(void)arg;
+	if (!list)
+		return refused(refusal);
+	if (as_json)
+		return print_json(list);
+	printf("%-32s %-12s %6s %5s %-22s %-22s %8s %8s  %s\n", "CALL-ID", "FROM-TAG", "AGE", "TTL", "CALLER", "CALLEE",
+	       "CALLER>", "<CALLEE", "IN KERNEL");
+	for (i = 0; i < length_of(list); i++)
+		session_row(json_object_array_get_idx(list, i));
+	printf("%zu session%s\n", i, i == 1 ? "" : "s");
+	json_object_put(list);
+	return EXIT_GOOD;
+}
+
+static void stream_lines(const char *name, struct json_object *s)
+{
+	printf("    %-4s  peer %s (%s; signalled %s)\n", name, json_text(s, "remote"), json_text(s, "state"),
+	       json_text(s, "signalled"));
+	printf("          %llu packets, %llu bytes, %llu in the kernel, %llu from strangers dropped, silent %llu ms\n",
+	       json_number(s, "packets"), json_number(s, "bytes"), json_number(s, "kernel_packets"),
+	       json_number(s, "strangers"), json_number(s, "silent_ms"));
+	if (member(s, "ssrc"))
+		printf("          SSRC %08llx, payload type %llu, %llu lost, %llu duplicates, jitter %s\n",
+		       json_number(s, "ssrc"), json_number(s, "payload_type"), json_number(s, "lost"),
+		       json_number(s, "duplicates"), json_text(s, "jitter"));
+	printf("          %s\n", json_text(s, "why_text"));
+}
+
+static void session_lines(struct json_object *s)
+{
+	struct json_object *legs = member(s, "legs");
+	size_t i;
+
+	printf("call-id %s, from-tag %s: session %llu, %s, %llu s old, %llu s to live\n", json_text(s, "call_id"),
+	       json_text(s, "from_tag"), json_number(s, "number"), json_is(s, "complete") ? "complete" : "not complete",
+	       json_number(s, "age_s"), json_number(s, "ttl_s"));
+	for (i = 0; i < length_of(legs); i++) {
+		struct json_object *leg = json_object_array_get_idx(legs, i);
+
+		printf("  %s sends to %s%s%s; %llu relayed, %llu dropped\n", json_text(leg, "party"),
+		       json_text(leg, "local"), member(leg, "advertised") ? " advertised as " : "",
+		       member(leg, "advertised") ? json_text(leg, "advertised") : "", json_number(leg, "relayed"),
+		       json_number(leg, "dropped"));
+		stream_lines("RTP", member(leg, "rtp"));
+		stream_lines("RTCP", member(leg, "rtcp"));
+	}
+}
+
+/* Ask for the list @key of one call and print its elements, or say that there is no such call. */
+static int of_call(const char *request, const char *call_id, const char *key, void (*line)(struct json_object *o))
+{
+	struct json_object *o = ask(socket_path, request, call_id), *list = o ? member(o, key) : NULL;
+	int code = EXIT_GOOD;
+	size_t i;
+
+	if (!list)
+		return refused(o);
+	if (length_of(list) == 0) {
+		fprintf(stderr, "rtpxctl: no session has the call-id '%s' (rtpxctl sessions lists them)\n", call_id);
+		code = EXIT_NOTHING;
+	} else if (as_json) {
+		print_json(list);
+	} else {
+		for (i = 0; i < length_of(list); i++)
+			line(json_object_array_get_idx(list, i));
+	}
+	json_object_put(o);
+	return code;
+}
+
+static int session(const char *call_id)
+{
+	return of_call("session", call_id, "sessions", session_lines);
+}
+
+/* ---- flows, why ---- */
+
+static void why_line(struct json_object *d)
+{
+	printf("%-6s %-4s  %-22s -> %-22s -> %-22s  %s%s\n", json_text(d, "from"), json_text(d, "kind"),
+	       json_text(d, "peer"), json_text(d, "local"), json_text(d, "dest"),
+	       json_is(d, "in_kernel") ? "" : "NOT in the kernel: ", json_text(d, "why_text"));
+}
+
+static int why(const char *call_id)
+{
+	return of_call("why", call_id, "directions", why_line);
+}
+
+static int flows(const char *arg)
+{
+	struct json_object *refusal, *list = ask_all(socket_path, "flows", "flows", &refusal);
+	size_t i;
+
+	(void)arg;
+	if (!list)
+		return refused(refusal);
+	if (as_json)
+		return print_json(list);
+	printf("%-22s %-22s %-22s %-10s %-4s %10s %9s  %s\n", "FROM PEER", "TO LOCAL", "ON TO", "INTERFACE", "KIND", "KERNEL",
+	       "STRANGERS", "CALL-ID");
+	for (i = 0; i < length_of(list); i++) {
+		struct json_object *f = json_object_array_get_idx(list, i);
+
+		printf("%-22s %-22s %-22s %-10s %-4s %10llu %9llu  %s\n", json_text(f, "peer"), json_text(f, "local"),
+		       json_text(f, "dest"), json_text(f, "interface"), json_text(f, "kind"),
+		       json_number(f, "kernel_packets"), json_number(f, "strangers"), json_text(f, "call_id"));
+	}
+	printf("%zu flow%s\n", i, i == 1 ? "" : "s");
+	json_object_put(list);
+	return EXIT_GOOD;
+}
+
+/* ---- stats, status ---- */
+
+static int stats(const char *arg)
+{
+	struct json_object *o = ask(socket_path, "stats", NULL);
+
+	(void)arg;
+	if (!o || !member(o, "relay"))
+		return refused(o);
+	if (as_json) {
+		print_json(o);
+	} else {
+		json_object_object_foreach(o, group, values) {
+			if (!json_object_is_type(values, json_type_object)) {
+				printf("%-32s %s\n", group, json_object_get_string(values));
+				continue;
+			}
+			printf("%s\n", group);
+			json_object_object_foreach(values, name, value) {
+				if (json_object_get_double(value) != 0)
+					printf("  %-30s %s\n", name, json_object_get_string(value));
+			}
+		}
+	}
+	json_object_put(o);
+	return EXIT_GOOD;
+}
+
+static void status_lines(struct json_object *o)
+{
+	struct json_object *list = member(o, "listeners");
+	size_t i;
+
+	printf("rtpxd %s, pid %llu, up %llu s\n", json_text(o, "version"), json_number(o, "pid"),
+	       json_number(o, "uptime_s"));
+	for (i = 0; i < length_of(list); i++)
+		printf("control     %s\n", json_object_get_string(json_object_array_get_idx(list, i)));
+	printf("ports       %llu to %llu, %llu pairs; in use %llu IPv4, %llu IPv6\n", json_number(o, "port_min"),
+	       json_number(o, "port_max"), json_number(o, "pairs"), json_number(o, "pairs_in_use_ip4"),
+	       json_number(o, "pairs_in_use_ip6"));
+	printf("learning    %s\n", json_text(o, "learning"));
+	printf("dataplane   %s: %s\n", json_text(o, "dataplane"), json_text(o, "choice"));
+	list = member(o, "interfaces");
+	for (i = 0; i < length_of(list); i++) {
+		struct json_object *f = json_object_array_get_idx(list, i);
+
+		printf("  %-15s %-8s %s  %s\n", json_text(f, "name"), json_text(f, "mode"),
+		       json_is(f, "can_send") ? "sends" : "does not send", json_text(f, "reason"));
+	}
+}
+
+static int status(const char *arg)
+{
+	struct json_object *o = ask(socket_path, "status", NULL);
+
+	(void)arg;
+	if (!o || !member(o, "dataplane"))
+		return refused(o);
+	if (as_json)
+		print_json(o);
+	else
+		status_lines(o);
+	json_object_put(o);
+	return EXIT_GOOD;
+}
+
+static int doctor(const char *arg)
+{
+	(void)arg;
+	return doctor_run(socket_path, as_json) ? EXIT_GOOD : EXIT_NOTHING;
+}
+
+/* ---- the command line ---- */
+
+static const struct {
+	const char *name, *arg, *help;
+	int (*run)(const char *arg);
+} commands[] = {
+	{ "sessions", NULL, "every session, a line each", sessions },
+	{ "session", "CALL-ID", "all about one call", session },
+	{ "flows", NULL, "what the kernel forwards, a line each", flows },
+	{ "why", "CALL-ID", "for each direction: in the kernel, or the reason why not", why },
+	{ "stats", NULL, "counters of the relay, the kernel, the sockets and the next hops (--json: zeros too)", stats },
+	{ "status", NULL, "listeners, port range, dataplane and interfaces", status },
+	{ "doctor", NULL, "check the host and the daemon; every line ok, warning or wrong, with the remedy", doctor },
+};
+
+static void usage(FILE *to)
+{
+	size_t i;
+
+	fprintf(to, "usage: rtpxctl [--json] [--socket PATH] COMMAND\n\n");
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(to, "  %-9s %-8s  %s\n", commands[i].name, commands[i].arg ? commands[i].arg : "", commands[i].help);
+	fprintf(to, "\n  --json         the daemon's answer as JSON\n"
+		"  --socket PATH  the daemon's --admin-socket (" DEFAULT_SOCKET ")\n\n"
+		"exit codes: 0 answered; 1 no such call, or doctor found something wrong; 2 usage; 3 no daemon answers\n");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	size_t i;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "js:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'j':
+			as_json = true;
+			break;
+		case 's':
+			socket_path = optarg;
+			break;
+		case 'h':
+			usage(stdout);
+			return EXIT_GOOD;
+		default:
+			usage(stderr);
+			return EXIT_USAGE;
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	for (i = 0; argc && i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(commands[i].name, argv[0]))
+			continue;
+		if (argc == 1 + (commands[i].arg != NULL))
+			return commands[i].run(argv[1]);
+		fprintf(stderr, "rtpxctl: usage: rtpxctl %s %s\n", argv[0], commands[i].arg ? commands[i].arg : "");
+		return EXIT_USAGE;
+	}
+	if (argc)
+		fprintf(stderr, "rtpxctl: '%s' is not a command\n", argv[0]);
+	usage(stderr);
+	return EXIT_USAGE;
+}
