@@ -126,34 +126,39 @@ static struct face face_of_side(const struct engine *e, enum proto_side side)
 	return face_of(side == SIDE_EXTERNAL ? e->external : e->internal);
 }
 
-/* The local addresses of a new session: l or r, else e and i, else the default or the newest one of the family. */
-static enum proto_error faces_of_session(const struct engine *e, const struct media_req *m, struct face face[2])
+/* The newest listener of the family that `6` asks for, when nothing else selects one and the default is of another. */
+static enum proto_error face_of_family(const struct engine *e, const struct media_req *m, struct face *out)
 {
 	enum addr_family family = m->ipv6 ? ADDR_IP6 : ADDR_IP4;
 	struct listener *l;
 
-	if (m->local != PROTO_LOCAL_UNSET) {
-		enum proto_error err = face_requested(e, m, &face[0]);
-
-		face[1] = face[0];
-		return err;
-	}
-	face[0] = face[1] = face_of(e->internal);
-	if (m->side[0] != SIDE_UNSET) {
-		face[1] = face_of_side(e, m->side[0]);
-		if (m->side[1] != SIDE_UNSET)
-			face[0] = face_of_side(e, m->side[1]);
-		return PROTO_OK;
-	}
-	if (e->internal->addr.family == family)
+	if (m->local != PROTO_LOCAL_UNSET || m->side[0] != SIDE_UNSET || e->internal->addr.family == family)
 		return PROTO_OK;
 	for (l = e->newest; l; l = l->next) {
 		if (l->addr.family == family) {
-			face[0] = face[1] = face_of(l);
+			*out = face_of(l);
 			return PROTO_OK;
 		}
 	}
 	return E_FAMILY;
+}
+
+/* The local addresses of a new session: l or r, else e and i, else by family. */
+static enum proto_error faces_of_session(const struct engine *e, const struct media_req *m, struct face face[2])
+{
+	enum proto_error bad;
+
+	face[0] = face_of(e->internal);
+	if (m->local != PROTO_LOCAL_UNSET)
+		bad = face_requested(e, m, &face[0]);
+	else
+		bad = face_of_family(e, m, &face[0]);
+	face[1] = face[0];
+	if (m->local == PROTO_LOCAL_UNSET && m->side[0] != SIDE_UNSET)
+		face[1] = face_of_side(e, m->side[0]);
+	if (m->local == PROTO_LOCAL_UNSET && m->side[1] != SIDE_UNSET)
+		face[0] = face_of_side(e, m->side[1]);
+	return bad;
 }
 
 /* ---- ports of a leg ---- */
@@ -380,7 +385,7 @@ static enum proto_error face_of_leg(const struct engine *e, const struct leg *le
 		return face_requested(e, m, out);
 	if (m->new_port && m->side[0] != SIDE_UNSET && m->side[1] != SIDE_UNSET)
 		*out = face_of_side(e, m->side[1]);
-	return PROTO_OK;
+	return face_of_family(e, m, out);
 }
 
 static enum proto_error session_continue(struct engine *e, struct session *s, int i, const struct media_req *m,
