@@ -15,8 +15,12 @@ struct event_base;
 struct listen;
 
 struct listen_opts {
-	/* run - execute one command; writes at most 1024 bytes to @reply and returns their number. */
-	size_t (*run)(void *arg, const char *line, size_t len, const struct addr *peer, char *reply);
+	/*
+	 * run - execute one command; writes at most 1024 bytes to @reply and returns their number.
+	 * @peer: ADDR_NONE on unix sockets and stdio. @now_ns: CLOCK_MONOTONIC, once per batch.
+	 */
+	size_t (*run)(void *arg, const char *line, size_t len, const struct addr *peer,
+		      uint64_t now_ns, char *reply);
 	/* duplicate - a datagram was answered from the cache. */
 	void (*duplicate)(void *arg);
 	/* eof - stdio reached its end: slow shutdown (@must_exit: stdioc, end at once). */
