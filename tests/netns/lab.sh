@@ -97,7 +97,7 @@ lab_begin()
 	for c in ip nsenter ethtool "$@"; do
 		command -v "$c" >/dev/null || skip "$c is not installed"
 	done
-	LAB_DIR=$(mktemp -d -t "rtpx-$LAB_TEST.XXXXXX")
+	LAB_DIR=$(mktemp -d -t "rtpx-${LAB_TEST// /-}.XXXXXX")
 	trap lab_end EXIT
 	trap 'exit 1' INT TERM HUP
 	trap 'lab_broken $? "$BASH_COMMAND"' ERR

@@ -39,6 +39,8 @@ call()
 	delivered=$((delivered + DELIVERED))
 }
 
+during_call() { check_flows rtpxd "$dataplane"; }
+
 # both_ways BOB'S-USER BOB'S-ADDRESS RELAY'S-EXTERNAL-ADDRESS OPTION… - rtpxd with these options; one call each way.
 both_ways()
 {

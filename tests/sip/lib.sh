@@ -19,6 +19,16 @@ sip_begin()
 	"$SIP_DIR/sweep.py" "$LAB_DIR/callee.ulaw" "$AUDIO_MS" 3400 2000
 }
 
+# shipped_config - the test is about Debian's configuration: skip it where that is absent or was edited.
+SHIPPED=/etc/kamailio/kamailio.cfg
+shipped_config()
+{
+	[ -r "$SHIPPED" ] || skip "no $SHIPPED"
+	command -v dpkg-query >/dev/null || return 0
+	dpkg-query -W -f '${Conffiles}\n' kamailio | grep -qF "$SHIPPED $(md5sum <"$SHIPPED" | cut -d' ' -f1)" ||
+		skip "$SHIPPED is not as shipped"
+}
+
 # start_kamailio NAMESPACE CONFIG ADDRESS OPTION… - answers SIP on ADDRESS when this returns.
 start_kamailio()
 {
@@ -62,8 +72,8 @@ sip_register()
 }
 
 # sip_call CALLER-NS CALLER-ADDRESS CALLEE-NS CALLEE CALLEE-ADDRESS SERVER CALLEE'S-SERVER - one call to a
-# registered phone, with a capture at either end in caller.pcap and callee.pcap. DURING, when set, is a
-# function that is called as soon as all audio has been sent.
+# registered phone, with a capture at either end in caller.pcap and callee.pcap. The function during_call, if there
+# is one, is called while they talk.
 sip_call()
 {
 	capture "$1" eth0 caller udp
@@ -71,10 +81,13 @@ sip_call()
 	sipp_start "$3" callee callee "$5" "$7" -s "$4"
 	must_wait 5 "SIP port at the callee" udp_open "$3" 5060
 	sipp_start "$1" caller caller "$2" "$6" -s "$4" -d $((AUDIO_MS + 400))
+	if declare -F during_call >/dev/null; then
+		during_call
+	fi
 	lab_wait $((AUDIO_MS / 1000 + 20)) caller || fail "the caller's side of the call" caller callee kamailio
 	lab_wait 5 callee || fail "the callee's side of the call" callee kamailio
-	capture_end caller BYE
-	capture_end callee BYE
+	capture_end caller 'CSeq: [0-9]* BYE'
+	capture_end callee 'CSeq: [0-9]* BYE'
 }
 
 udp_open() { in_ns "$1" ss -Hlun "sport = :$2" | grep -q .; }
@@ -136,30 +149,47 @@ check_audio()
 	ok "$DELIVERED of $(wc -l <"$d/sent") packets reached the $to bit for bit ($early before it could be reached)"
 }
 
-# relayed NAME kernel|daemon - RTP and RTCP packets that this rtpxd has forwarded so far, by who did it.
-relayed()
-{
-	local counter
-
-	case $2 in
-	kernel) counter=.kernel.relayed ;;
-	daemon) counter=.daemon.relayed ;;
-	esac
-	rtpxctl "$1" --json stats | jq -e "$counter // empty"
-}
+# stat NAME FILTER - one number of rtpxctl's stats.
+stat() { rtpxctl "$1" --json stats | jq -e "$2"; }
 
 # check_kernel_share NAME DATAPLANE DELIVERED DIRECTIONS - of DELIVERED packets in so many directions of all calls
 # so far. The packet that opens a direction is always the daemon's.
 check_kernel_share()
 {
-	local kernel after=$(($3 - $4))
+	local kernel floor after=$(($3 - $4))
 
-	kernel=$(relayed "$1" kernel) || fail "rtpxctl stats does not say what the kernel forwarded" "$1"
+	kernel=$(stat "$1" .kernel.relayed) || fail "rtpxctl stats does not say what the kernel forwarded" "$1"
+	floor=$(stat "$1" .floor.sent) || fail "rtpxctl stats does not say what the daemon sent" "$1"
+	((kernel + floor >= $3)) || fail "$3 packets arrived, but rtpxctl knows of $kernel by the kernel and $floor by the daemon"
 	if [ "$2" = none ]; then
 		[ "$kernel" = 0 ] || fail "$kernel packets forwarded by a kernel without dataplane"
-		ok "the daemon forwarded all packets"
-		return
+	else
+		((kernel * 100 > after * 99)) ||
+			fail "only $kernel of $after packets after latching went through the kernel, $floor through the daemon" "$1"
 	fi
-	((kernel * 100 > after * 99)) || fail "only $kernel of $after packets after latching went through the kernel" "$1"
-	ok "$kernel packets went through the kernel, of $after after latching"
+	ok "$kernel packets were forwarded by the kernel, $floor by the daemon"
+}
+
+# flows_are NAME KIND REASON - both directions of the only call's rtp or rtcp are in this state, in rtpxctl's words.
+flows_are()
+{
+	local call
+
+	call=$(rtpxctl "$1" --json sessions | jq -er '.sessions[0].call_id') || return
+	rtpxctl "$1" --json why "$call" |
+		jq -e --arg kind "$2" --arg why "$3" \
+			'[.directions[] | select(.kind == $kind and .why == $why)] | length == 2'
+}
+
+# check_flows NAME DATAPLANE [rtcp] - during a call: the relay says where its packets go.
+check_flows()
+{
+	local want=kernel kind=${3:-rtp}
+
+	[ "$2" != none ] || want=no_dataplane
+	wait_for 3 "" flows_are "$1" "$kind" "$want" || {
+		rtpxctl "$1" sessions >&2 || :
+		fail "rtpxctl never says '$want' of both directions of $kind" "$1"
+	}
+	ok "rtpxctl says of both directions of $kind: $want"
 }

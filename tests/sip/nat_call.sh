@@ -10,23 +10,19 @@
 dataplane=${1:?none, generic or native}
 . "$(dirname "$0")/lib.sh"
 LAB_TEST="nat_call $dataplane"
-CONFIG=/etc/kamailio/kamailio.cfg
 
 sip_begin
-[ -r "$CONFIG" ] || skip "no $CONFIG"
-if dpkg-query -W kamailio >/dev/null 2>&1; then
-	dpkg-query -W -f '${Conffiles}\n' kamailio | grep -qF "$CONFIG $(md5sum <"$CONFIG" | cut -d' ' -f1)" ||
-		skip "$CONFIG is not as shipped"
-fi
+shipped_config
 
 lab_nat_net
 dataplane_options "$dataplane"
 start_rtpxd relay rtpxd 127.0.0.1 7722 -l 90.0.0.1 -m 20000 -M 21000 "${DATAPLANE[@]}"
 check "the kernel shows XDP on eth0: $dataplane" xdp_mode_is relay eth0 "$dataplane"
-start_kamailio relay "$CONFIG" 90.0.0.1 -A WITH_NAT
+start_kamailio relay "$SHIPPED" 90.0.0.1 -A WITH_NAT
 sip_register alice alice 10.0.0.180 90.0.0.1
 sip_register bob bob 10.20.0.40 90.0.0.1
 
+during_call() { check_flows rtpxd "$dataplane"; }
 sip_call alice 10.0.0.180 bob bob 10.20.0.40 90.0.0.1 90.0.0.1
 LAB_BLAME=rtpxd must_wait 2 "end of the session after BYE" no_sessions rtpxd
 ok "no session is left after BYE"

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""sweep.py FILE MS FROM_HZ TO_HZ - G.711 mu-law audio in which no two packets are equal."""
+"""sweep.py FILE MS FROM_HZ TO_HZ - audio in which no two packets are equal: mu-law, or WAV when FILE ends in .wav."""
 import math
+import struct
 import sys
+import wave
 
 
 def ulaw(sample):
@@ -13,13 +15,22 @@ def ulaw(sample):
     return ~(sign | exponent << 4 | x >> exponent + 3 & 0x0F) & 0xFF
 
 
+def sweep(ms, low, high):
+    """Samples of 16 bits, 8000 a second."""
+    n = ms * 8
+    for i in range(n):
+        yield int(20000 * math.sin(2 * math.pi * (low + (high - low) * i / n / 2) * i / 8000))
+
+
 def main(path, ms, low, high):
-    n, low, high = int(ms) * 8, float(low), float(high)
-    with open(path, "wb") as out:
-        for i in range(n):
-            t = i / 8000
-            phase = 2 * math.pi * (low + (high - low) * i / n / 2) * t
-            out.write(bytes([ulaw(int(20000 * math.sin(phase)))]))
+    samples = list(sweep(int(ms), float(low), float(high)))
+    if path.endswith(".wav"):
+        with wave.open(path, "wb") as out:
+            out.setparams((1, 2, 8000, 0, "NONE", ""))
+            out.writeframes(struct.pack(f"<{len(samples)}h", *samples))
+    else:
+        with open(path, "wb") as out:
+            out.write(bytes(map(ulaw, samples)))
 
 
 main(*sys.argv[1:])
