@@ -15,12 +15,15 @@
 
 #define CONFIG_MAX_SOCKETS 32
 #define CONFIG_MAX_NOTIFY 32
+#define CONFIG_PIN_DIR "/sys/fs/bpf/rtpx"
+#define CONFIG_ADMIN_SOCKET "/run/rtpx/admin.sock"
 
 enum config_action { CONFIG_RUN, CONFIG_EXIT }; /* CONFIG_EXIT: -v, -V, -C, --help, or an error; see exit_code */
 
 struct config {
 	int exit_code;
 	bool foreground, allow_root, double_small, independent_ttl, no_chdir, sequential, no_redirect;
+	bool banner; /* say on stdout what was chosen */
 	bool record_all, record_pcap, no_rtcp_record;
 	const char *record_dir, *spool_dir;
 	const char *pid_file, *admin_socket;

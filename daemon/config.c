@@ -1,0 +1,895 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * config.c - the command line. One table holds every option: getopt's strings and --help come from
+ * it.
+ *
+ * Checks what can be checked without doing anything; opens, creates and changes nothing.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <limits.h>
+#include <netdb.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "command.h"
+
+#define DEFAULT_SOCKET "unix:/var/run/rtpproxy.sock"
+#define DEFAULT_PID_FILE "/var/run/rtpproxy.pid"
+#define MAX_CC_SELF 2 /* -n tcp:%%CC_SELF%%:PORT */
+
+#define EXIT_RTPPROXY 1 /* a wrong value of one of rtpproxy's options */
+#define EXIT_OURS 2     /* unknown, contradictory, or a wrong value of one of ours */
+
+/* -l and -6 as given: names can be resolved only when all options are known. */
+struct local_arg {
+	enum addr_family family;
+	const char *text;
+};
+
+struct parse {
+	struct config *c;
+	const char *program;
+	const char *option; /* as the user wrote it, for sentences */
+	struct local_arg local[ENGINE_MAX_LISTENERS];
+	unsigned int n_local, n_cc_self;
+	const char *advertised; /* -A */
+	bool level_given, setup_given;
+	bool done; /* -v, -V, -C, --help: all is said */
+};
+
+/* Returns 0, or EXIT_… after a sentence. */
+struct row {
+	char letter;      /* 0: none */
+	const char *name; /* NULL: none */
+	const char *arg;  /* NULL: none; in brackets: may be left out */
+	int (*set)(struct parse *p, const struct row *row, const char *value);
+	size_t offset, size; /* of set_flag, set_text, set_number: the member of struct config */
+	long min, max;
+	bool ours;
+	const char *help;
+};
+
+static int complain(const struct parse *p, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int complain(const struct parse *p, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "%s: ", p->program);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return code;
+}
+
+static int wrong(const struct parse *p, const struct row *row, const char *value, const char *what)
+{
+	return complain(p, row->ours ? EXIT_OURS : EXIT_RTPPROXY, "%s '%s': %s", p->option, value,
+			what);
+}
+
+/* ---- values ---- */
+
+/* Decimal digits with an optional minus and nothing else. */
+static int parse_number(const char *text, long min, long max, long *out)
+{
+	const char *digits = text + (*text == '-');
+	char *end;
+	long n;
+
+	if (!*digits || strspn(digits, "0123456789") != strlen(digits))
+		return -EINVAL;
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno || n < min || n > max)
+		return -ERANGE;
+	*out = n;
+	return 0;
+}
+
+static int set_flag(struct parse *p, const struct row *row, const char *value)
+{
+	(void)value;
+	*(bool *)((char *)p->c + row->offset) = true;
+	return 0;
+}
+
+static int set_nothing(struct parse *p, const struct row *row, const char *value)
+{
+	(void)p, (void)row, (void)value;
+	return 0;
+}
+
+static int set_text(struct parse *p, const struct row *row, const char *value)
+{
+	if (!*value)
+		return wrong(p, row, value, "must not be empty");
+	*(const char **)((char *)p->c + row->offset) = value;
+	return 0;
+}
+
+/* Absolute, because a daemon changes its directory. */
+static int set_path(struct parse *p, const struct row *row, const char *value)
+{
+	if (*value != '/')
+		return wrong(p, row, value, "must be an absolute path");
+	if (strlen(value) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return wrong(p, row, value, "is too long a path");
+	return set_text(p, row, value);
+}
+
+static int set_number(struct parse *p, const struct row *row, const char *value)
+{
+	char *member = (char *)p->c + row->offset;
+	char what[80];
+	long n;
+
+	if (parse_number(value, row->min, row->max, &n) < 0) {
+		snprintf(what, sizeof(what),
+			 row->max == INT_MAX ? "must be a decimal number from %ld"
+					     : "must be a decimal number from %ld to %ld",
+			 row->min, row->max);
+		return wrong(p, row, value, what);
+	}
+	switch (row->size) {
+	case sizeof(uint8_t):
+		*(uint8_t *)member = (uint8_t)n;
+		break;
+	case sizeof(uint16_t):
+		*(uint16_t *)member = (uint16_t)n;
+		break;
+	case sizeof(uint32_t):
+		*(uint32_t *)member = (uint32_t)n;
+		break;
+	default:
+		*(long *)member = n;
+	}
+	return 0;
+}
+
+static int set_setup_ttl(struct parse *p, const struct row *row, const char *value)
+{
+	p->setup_given = true;
+	return set_number(p, row, value);
+}
+
+static int set_nice(struct parse *p, const struct row *row, const char *value)
+{
+	long n;
+
+	if (parse_number(value, row->min, row->max, &n) < 0)
+		return wrong(p, row, value, "must be a number from -20 to 19");
+	p->c->nice = (int)n;
+	p->c->nice_set = true;
+	return 0;
+}
+
+/* rtpproxy reads decimal; a leading 0, which nobody writes before a decimal mode, means octal. */
+static int set_mode(struct parse *p, const struct row *row, const char *value)
+{
+	bool octal = value[0] == '0' && value[1];
+	long n;
+
+	if (parse_number(value, 0, INT_MAX, &n) < 0 ||
+	    (octal && strspn(value, "01234567") != strlen(value)))
+		return wrong(p, row, value,
+			     "must be a decimal number, or an octal one with a leading 0");
+	if (octal)
+		n = strtol(value, NULL, 8);
+	if (n < row->min || n > row->max)
+		return wrong(p, row, value, "must be from 0 to 4095 (octal 07777)");
+	p->c->socket_mode = (int)n;
+	return 0;
+}
+
+static int set_local(struct parse *p, const struct row *row, const char *value)
+{
+	if (!*value)
+		return wrong(p, row, value, "must not be empty");
+	if (p->n_local == ENGINE_MAX_LISTENERS)
+		return wrong(p, row, value,
+			     "is one listen address too many, at most 16 are possible");
+	p->local[p->n_local].family = row->letter == '6' ? ADDR_IP6 : ADDR_IP4;
+	p->local[p->n_local++].text = value;
+	return 0;
+}
+
+static bool is_plain(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)s[i] <= ' ' || s[i] == 0x7f)
+			return false;
+	return len > 0;
+}
+
+static int set_advertised(struct parse *p, const struct row *row, const char *value)
+{
+	const char *slash = strchr(value, '/');
+	size_t first = slash ? (size_t)(slash - value) : strlen(value);
+
+	if (!is_plain(value, first) || (slash && !is_plain(slash + 1, strlen(slash + 1))))
+		return wrong(p, row, value, "must be an address, or INT/EXT with bridging");
+	p->advertised = value;
+	return 0;
+}
+
+static int set_socket(struct parse *p, const struct row *row, const char *value)
+{
+	if (!*value)
+		return wrong(p, row, value, "must not be empty");
+	if (p->c->n_sockets == CONFIG_MAX_SOCKETS)
+		return wrong(p, row, value,
+			     "is one control socket too many, at most 32 are possible");
+	p->c->sockets[p->c->n_sockets++] = value;
+	return 0;
+}
+
+/* @spec is what follows "tcp:". */
+static int check_notify_tcp(struct parse *p, const struct row *row, const char *value,
+			    const char *spec)
+{
+	static const char self[] = "%%CC_SELF%%:";
+	const char *colon = strrchr(spec, ':');
+	long port;
+
+	if (!colon || colon == spec || parse_number(colon + 1, 1, UINT16_MAX, &port) < 0)
+		return wrong(p, row, value, "must be tcp:HOST:PORT with a port from 1 to 65535");
+	if (!strncmp(spec, self, sizeof(self) - 1) && ++p->n_cc_self > MAX_CC_SELF)
+		return wrong(p, row, value, "at most two targets can be %%CC_SELF%%");
+	return 0;
+}
+
+static int set_notify(struct parse *p, const struct row *row, const char *value)
+{
+	const char *target = strncmp(value, "unix:", 5) ? value : value + 5;
+	int r;
+
+	if (!*target)
+		return wrong(p, row, value, "must not be empty");
+	if (p->c->n_notify == CONFIG_MAX_NOTIFY)
+		return wrong(p, row, value, "is one target too many, at most 32 are possible");
+	if (target == value && !strncmp(value, "tcp:", 4)) {
+		r = check_notify_tcp(p, row, value, value + 4);
+		if (r)
+			return r;
+	}
+	p->c->notify[p->c->n_notify++] = target;
+	return 0;
+}
+
+static int set_user(struct parse *p, const struct row *row, const char *value)
+{
+	const char *colon = strchr(value, ':');
+	const struct passwd *pw;
+	const struct group *gr;
+	char user[256];
+
+	if (snprintf(user, sizeof(user), "%.*s", colon ? (int)(colon - value) : (int)strlen(value),
+		     value) >= (int)sizeof(user) ||
+	    (!*user && !colon) || (colon && !colon[1]))
+		return wrong(p, row, value, "must be USER, USER:GROUP or :GROUP");
+	if (*user) {
+		pw = getpwnam(user);
+		if (!pw)
+			return wrong(p, row, value, "there is no such user");
+		p->c->uid = pw->pw_uid;
+		p->c->gid = pw->pw_gid;
+	}
+	if (colon) {
+		gr = getgrnam(colon + 1);
+		if (!gr)
+			return wrong(p, row, value, "there is no such group");
+		p->c->gid = gr->gr_gid;
+		p->c->group_named = true;
+	}
+	return 0;
+}
+
+static int set_log(struct parse *p, const struct row *row, const char *value)
+{
+	const char *colon = strchr(value, ':');
+	int level, facility;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%.*s", colon ? (int)(colon - value) : (int)strlen(value),
+		 value);
+	level = log_level_of(name);
+	if (level < 0)
+		return wrong(p, row, value, "the level must be DBUG, INFO, WARN, ERR or CRIT");
+	if (colon) {
+		facility = log_facility_of(colon + 1);
+		if (facility < 0)
+			return wrong(p, row, value, "there is no such syslog facility");
+		p->c->log_facility = facility;
+	}
+	p->c->log_level = (enum log_level)level;
+	p->level_given = true;
+	return 0;
+}
+
+struct word {
+	const char *text;
+	int value;
+};
+
+static int set_word(const struct parse *p, const struct row *row, const char *value,
+		    const struct word *words, size_t n, int *out)
+{
+	char what[80] = "must be one of:";
+
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(value, words[i].text)) {
+			*out = words[i].value;
+			return 0;
+		}
+		strncat(what, " ", sizeof(what) - strlen(what) - 1);
+		strncat(what, words[i].text, sizeof(what) - strlen(what) - 1);
+	}
+	return wrong(p, row, value, what);
+}
+
+static int set_sched(struct parse *p, const struct row *row, const char *value)
+{
+	static const struct word words[] = { { "fifo", SCHED_FIFO }, { "rr", SCHED_RR } };
+
+	return set_word(p, row, value, words, ARRAY_SIZE(words), &p->c->sched_policy);
+}
+
+static int set_dataplane(struct parse *p, const struct row *row, const char *value)
+{
+	static const struct word words[] = { { "auto", DP_AUTO },
+					     { "xdp", DP_XDP },
+					     { "none", DP_NONE } };
+	int choice = DP_AUTO, r = set_word(p, row, value, words, ARRAY_SIZE(words), &choice);
+
+	p->c->dp.choice = (enum dp_choice)choice;
+	return r;
+}
+
+static int set_xdp_mode(struct parse *p, const struct row *row, const char *value)
+{
+	static const struct word words[] = {
+		{ "auto", DP_MODE_AUTO },
+		{ "native", DP_MODE_NATIVE },
+		{ "generic", DP_MODE_GENERIC },
+	};
+	int mode = DP_MODE_AUTO, r = set_word(p, row, value, words, ARRAY_SIZE(words), &mode);
+
+	p->c->dp.mode = (enum dp_xdp_mode)mode;
+	return r;
+}
+
+static int set_learning(struct parse *p, const struct row *row, const char *value)
+{
+	static const struct word words[] = {
+		{ "proof", LEARN_PROOF },
+		{ "strict", LEARN_STRICT },
+		{ "compat", LEARN_COMPAT },
+	};
+	int how = LEARN_PROOF, r = set_word(p, row, value, words, ARRAY_SIZE(words), &how);
+
+	p->c->learning = (enum learning)how;
+	return r;
+}
+
+static int set_interface(struct parse *p, const struct row *row, const char *value)
+{
+	struct dp_opts *dp = &p->c->dp;
+
+	if (!*value || strlen(value) >= sizeof(((struct dp_interface *)0)->name))
+		return wrong(p, row, value, "must be the name of an interface");
+	if (dp->n_interfaces == DP_MAX_INTERFACES)
+		return wrong(p, row, value, "is one interface too many, at most 32 are possible");
+	dp->interfaces[dp->n_interfaces++] = value;
+	return 0;
+}
+
+static int refuse_module(struct parse *p, const struct row *row, const char *value)
+{
+	return wrong(
+		p, row, value,
+		"modules of rtpproxy cannot be loaded; leave the option out");
+}
+
+/* ---- answers ---- */
+
+static int say_capabilities(struct parse *p, const struct row *row, const char *value)
+{
+	const char *date, *text;
+	bool live;
+
+	(void)row, (void)value;
+	printf("Basic version: %s\n", command_capability(0, &text, &live));
+	for (unsigned int i = 0; (date = command_capability(i, &text, &live)); i++)
+		if (live)
+			printf("Extension %s: %s\n", date, text);
+	p->done = true;
+	return 0;
+}
+
+static int say_version(struct parse *p, const struct row *row, const char *value)
+{
+	(void)row, (void)value;
+	puts(RTPX_VERSION);
+	p->done = true;
+	return 0;
+}
+
+static int say_clock(struct parse *p, const struct row *row, const char *value)
+{
+	(void)row, (void)value;
+	puts("CLOCK_BOOTTIME");
+	p->done = true;
+	return 0;
+}
+
+static int say_help(struct parse *p, const struct row *row, const char *value);
+
+/* ---- the table ---- */
+
+#define MEMBER(m) .offset = offsetof(struct config, m), .size = sizeof(((struct config *)0)->m)
+
+static const struct row rows[] = {
+	{ 'f', NULL, NULL, set_flag, MEMBER(foreground),
+	  .help = "stay in the foreground and log to stderr" },
+	{ 'F', NULL, NULL, set_flag, MEMBER(allow_root), .help = "run as root without complaint" },
+	{ 's', NULL, "SPEC", set_socket,
+	  .help = "control socket, repeatable: unix:PATH, cunix:PATH, udp:HOST[:PORT], udp6:, "
+		  "tcp:, tcp6:, stdio:, stdioc:, systemd: (default " DEFAULT_SOCKET ")" },
+	{ 'l', NULL, "ADDR", set_local,
+	  .help = "media address [LABEL@]ADDR[=ADVERTISED], or INT/EXT for bridging (default *)" },
+	{ '6', NULL, "ADDR", set_local, .help = "the same for IPv6" },
+	{ 'A', NULL, "ADDR[/EXT]", set_advertised,
+	  .help = "address to give in replies; both with bridging" },
+	{ 'm', NULL, "PORT", set_number, MEMBER(port_min), .min = 1, .max = UINT16_MAX,
+	  .help = "lowest media port (default 35000)" },
+	{ 'M', NULL, "PORT", set_number, MEMBER(port_max), .min = 1, .max = UINT16_MAX,
+	  .help = "highest media port (default 65000)" },
+	{ 'b', NULL, NULL, set_flag, MEMBER(sequential),
+	  .help = "give media ports in ascending order, not at random" },
+	{ 't', NULL, "TOS", set_number, MEMBER(tos), .min = 0, .max = UINT8_MAX,
+	  .help = "TOS of media packets, decimal (default 184)" },
+	{ 'T', NULL, "SECONDS", set_number, MEMBER(ttl_s), .min = 1, .max = INT_MAX,
+	  .help = "end a session so long without media (default 60)" },
+	{ 'W', NULL, "SECONDS", set_setup_ttl, MEMBER(setup_ttl_s), .min = 1, .max = INT_MAX,
+	  .help = "the same until it is complete (default: as -T)" },
+	{ 'i', NULL, NULL, set_flag, MEMBER(independent_ttl),
+	  .help = "time each direction on its own: one silent one ends the session" },
+	{ '2', NULL, NULL, set_flag, MEMBER(double_small),
+	  .help = "send media packets of less than 128 bytes twice" },
+	{ 'L', NULL, "FILES", set_number, MEMBER(nofile), .min = 1, .max = INT_MAX,
+	  .help = "limit of open files (default: what the system allows)" },
+	{ 'p', NULL, "FILE", set_text, MEMBER(pid_file),
+	  .help = "process id file (default " DEFAULT_PID_FILE ")" },
+	{ 'u', NULL, "USER[:GROUP]", set_user,
+	  .help = "drop root to this user and group after start" },
+	{ 'w', NULL, "MODE", set_mode, .min = 0, .max = 07777,
+	  .help = "mode of unix sockets, with a group in -u; decimal, or octal with a "
+		  "leading 0 (default 0755)" },
+	{ 'd', NULL, "LEVEL[:FACILITY]", set_log,
+	  .help = "log DBUG, INFO, WARN, ERR or CRIT and above (default DBUG with -f, "
+		  "else WARN; facility daemon)" },
+	{ 'D', NULL, NULL, set_flag, MEMBER(no_chdir), .help = "do not change to / as a daemon" },
+	{ 'c', NULL, "fifo|rr", set_sched, .help = "real-time scheduling" },
+	{ 0, "nice", "N", set_nice, .min = -20, .max = 19, .help = "nice value, -20 to 19" },
+	{ 'n', NULL, "SPEC", set_notify,
+	  .help = "target of time-out notifications: [unix:]PATH or tcp:HOST:PORT; not sent "
+		  "by this version" },
+	{ 'r', NULL, "DIR", set_text, MEMBER(record_dir),
+	  .help = "directory of recordings; not made by this version" },
+	{ 'S', NULL, "DIR", set_text, MEMBER(spool_dir),
+	  .help = "spool directory of recordings, with -r" },
+	{ 'P', NULL, NULL, set_flag, MEMBER(record_pcap), .help = "record as pcap" },
+	{ 'R', NULL, NULL, set_flag, MEMBER(no_rtcp_record), .help = "do not record RTCP" },
+	{ 'a', NULL, NULL, set_flag, MEMBER(record_all), .help = "record every session" },
+	{ 0, "bridge_symmetric", NULL, set_flag, MEMBER(bridge_symmetric),
+	  .help = "with bridging, expect symmetric peers" },
+	{ 0, "force_asymmetric", NULL, set_flag, MEMBER(force_asymmetric),
+	  .help = "expect asymmetric peers unless a command says s" },
+	{ 0, "no_resolve", NULL, set_flag, MEMBER(no_resolve),
+	  .help = "take numeric addresses only" },
+	{ 0, "no_redirect", NULL, set_flag, MEMBER(no_redirect),
+	  .help = "a daemon keeps its standard streams" },
+	{ 0, "overload_prot", "[=SPEC]", set_nothing,
+	  .help = "accepted, without effect as in rtpproxy" },
+	{ 0, "dso", "FILE", refuse_module,
+	  .help = "refused: modules of rtpproxy cannot be loaded" },
+	{ 0, "config", "FILE", refuse_module, .help = "refused, because it loads modules" },
+	{ 'v', NULL, NULL, say_capabilities, .help = "print the capabilities and exit" },
+	{ 'V', NULL, NULL, say_version, .help = "print the version and exit" },
+	{ 'C', NULL, NULL, say_clock,
+	  .help = "print the name of the clock of log time stamps and exit" },
+	{ 0, "dataplane", "auto|xdp|none", set_dataplane, .ours = true,
+	  .help = "how media are forwarded: by XDP where possible, by XDP or else not "
+		  "started, by sockets (default auto)" },
+	{ 0, "xdp-mode", "auto|native|generic", set_xdp_mode, .ours = true,
+	  .help = "where the XDP program runs (default auto: native where the driver has it)" },
+	{ 0, "interface", "IF", set_interface, .ours = true,
+	  .help = "attach to this interface, repeatable (default: all that are up)" },
+	{ 0, "pin-dir", "DIR", set_path, MEMBER(dp.pin_dir), .ours = true,
+	  .help = "where the maps are pinned (default " CONFIG_PIN_DIR ")" },
+	{ 0, "learning", "proof|strict|compat", set_learning, .ours = true,
+	  .help = "how peers behind NAT are found; compat is rtpproxy's way (default proof)" },
+	{ 0, "admin-socket", "PATH", set_path, MEMBER(admin_socket), .ours = true,
+	  .help = "socket of rtpxctl (default " CONFIG_ADMIN_SOCKET ")" },
+	{ 0, "banner", NULL, set_flag, MEMBER(banner), .ours = true,
+	  .help = "print on stdout what was chosen, and the lines for kamailio.cfg" },
+	{ 0, "help", NULL, say_help, .ours = true, .help = "print this and exit" },
+};
+
+static int say_help(struct parse *p, const struct row *row, const char *value)
+{
+	(void)row, (void)value;
+	printf("usage: %s [OPTION]...\n"
+	       "A media relay with rtpproxy's control protocol that forwards in the kernel.\n\n",
+	       p->program);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct row *r = &rows[i];
+		char left[48];
+
+		snprintf(left, sizeof(left), "%s%.*s%s%s%s%s", r->letter ? "-" : "",
+			 r->letter ? 1 : 0, &r->letter, r->name ? "--" : "", r->name ? r->name : "",
+			 r->arg && *r->arg != '[' ? " " : "", r->arg ? r->arg : "");
+		printf("  %-32s %s\n", left, r->help);
+	}
+	p->done = true;
+	return 0;
+}
+
+/* ---- listen addresses ---- */
+
+static int resolve(const struct parse *p, const struct local_arg *arg, const char *host, size_t len,
+		   struct addr *out)
+{
+	struct addrinfo hints = { .ai_family = arg->family == ADDR_IP6 ? AF_INET6 : AF_INET,
+				  .ai_socktype = SOCK_DGRAM };
+	struct addrinfo *found;
+	char name[256];
+	int r;
+
+	if (len == 1 && *host == '*') {
+		*out = (struct addr){ .family = arg->family };
+		return 0;
+	}
+	if (addr_parse(out, arg->family, host, len) == 0)
+		return 0;
+	if (p->c->no_resolve || !len || len >= sizeof(name))
+		return complain(p, EXIT_RTPPROXY, "-%c '%s': '%.*s' is not a numeric address",
+				arg->family == ADDR_IP6 ? '6' : 'l', arg->text, (int)len, host);
+	snprintf(name, sizeof(name), "%.*s", (int)len, host);
+	r = getaddrinfo(name, NULL, &hints, &found);
+	if (r)
+		return complain(p, EXIT_RTPPROXY, "-%c '%s': %s: %s",
+				arg->family == ADDR_IP6 ? '6' : 'l', arg->text, name,
+				gai_strerror(r));
+	*out = addr_from_sockaddr(found->ai_addr);
+	out->port = 0;
+	freeaddrinfo(found);
+	return 0;
+}
+
+static struct listener *listener_add(struct config *c)
+{
+	return &c->listeners[c->n_listeners++];
+}
+
+/* [LABEL@]ADDR[=ADVERTISED] */
+static int add_plain(struct parse *p, const struct local_arg *arg)
+{
+	struct config *c = p->c;
+	const char *at = strchr(arg->text, '@'), *host = at ? at + 1 : arg->text;
+	const char *equal = strchr(host, '=');
+	size_t label_len = at ? (size_t)(at - arg->text) : 0;
+	struct listener *l;
+
+	if (c->n_listeners == ENGINE_MAX_LISTENERS)
+		return complain(p, EXIT_RTPPROXY, "'%s' is one listen address too many", arg->text);
+	if (at && (!is_plain(arg->text, label_len) || memchr(arg->text, '}', label_len)))
+		return complain(
+			p, EXIT_RTPPROXY,
+			"'%s': the label before @ is empty or not usable",
+			arg->text);
+	if (equal && !is_plain(equal + 1, strlen(equal + 1)))
+		return complain(p, EXIT_RTPPROXY,
+				"'%s': the advertised address after = is not usable", arg->text);
+	if (c->n_listeners && !at)
+		return complain(p, EXIT_RTPPROXY,
+				"'%s': a further listen address needs a label: LABEL@%s", arg->text,
+				arg->text);
+	for (unsigned int i = 0; at && i < c->n_listeners; i++)
+		if (c->listeners[i].label && strlen(c->listeners[i].label) == label_len &&
+		    !memcmp(c->listeners[i].label, arg->text, label_len))
+			return complain(p, EXIT_RTPPROXY, "'%s': this label is given twice",
+					arg->text);
+	l = listener_add(c);
+	l->label = at ? strndup(arg->text, label_len) : NULL;
+	l->advertised = equal ? strdup(equal + 1) : NULL;
+	return resolve(p, arg, host, equal ? (size_t)(equal - host) : strlen(host), &l->addr);
+}
+
+/* One side of the first -l or -6 with bridging; @side 0: internal. */
+static int add_bridge_side(struct parse *p, const struct local_arg *arg, unsigned int side,
+			   bool taken[2])
+{
+	const char *slash = strchr(arg->text, '/');
+	const char *host = side ? (slash ? slash + 1 : "") : arg->text;
+	size_t len = side || !slash ? strlen(host) : (size_t)(slash - arg->text);
+
+	if (!len)
+		return 0;
+	if (memchr(host, '@', len) || memchr(host, '=', len))
+		return complain(
+			p, EXIT_RTPPROXY,
+			"'%s': with bridging an address can have neither label nor =ADVERTISED",
+			arg->text);
+	if (taken[side])
+		return complain(p, EXIT_RTPPROXY, "'%s': there is a second %s address", arg->text,
+				side ? "external" : "internal");
+	taken[side] = true;
+	return resolve(p, arg, host, len, &p->c->listeners[side].addr);
+}
+
+static bool is_first(const struct parse *p, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (p->local[i].family == p->local[n].family)
+			return false;
+	return true;
+}
+
+static int add_bridge(struct parse *p)
+{
+	const char *slash = p->advertised ? strchr(p->advertised, '/') : NULL;
+	bool taken[2] = { false, false };
+	int r = 0;
+
+	for (unsigned int i = 0; i < p->n_local && !r; i++)
+		for (unsigned int side = 0; side < 2 && !r && is_first(p, i); side++)
+			r = add_bridge_side(p, &p->local[i], side, taken);
+	if (r)
+		return r;
+	if (!taken[0] || !taken[1])
+		return complain(p, EXIT_RTPPROXY,
+				"bridging needs one internal and one external address: -l INT/EXT");
+	p->c->n_listeners = 2;
+	for (unsigned int i = 0; i < p->n_local && !r; i++)
+		if (!is_first(p, i))
+			r = add_plain(p, &p->local[i]);
+	if (r || !p->advertised)
+		return r;
+	if (!slash)
+		return complain(p, EXIT_RTPPROXY, "-A '%s': bridging needs both: -A INT/EXT",
+				p->advertised);
+	p->c->listeners[0].advertised = strndup(p->advertised, (size_t)(slash - p->advertised));
+	p->c->listeners[1].advertised = strdup(slash + 1);
+	return 0;
+}
+
+/* -A without bridging: for what has an address of its own to be replaced, and none of another
+ * family. */
+static void advertise(struct parse *p)
+{
+	struct addr a;
+	size_t len = strlen(p->advertised);
+	bool v4 = addr_parse(&a, ADDR_IP4, p->advertised, len) == 0;
+	bool v6 = addr_parse(&a, ADDR_IP6, p->advertised, len) == 0;
+
+	for (unsigned int i = 0; i < p->c->n_listeners; i++) {
+		struct listener *l = &p->c->listeners[i];
+
+		if (l->advertised || addr_is_any(&l->addr))
+			continue;
+		if ((v4 && l->addr.family != ADDR_IP4) || (v6 && l->addr.family != ADDR_IP6))
+			continue;
+		l->advertised = strdup(p->advertised);
+	}
+}
+
+static int add_listeners(struct parse *p)
+{
+	int r = 0;
+
+	if (!p->n_local)
+		p->local[p->n_local++] = (struct local_arg){ ADDR_IP4, "*" };
+	for (unsigned int i = 0; i < p->n_local; i++)
+		p->c->bridge |= is_first(p, i) && strchr(p->local[i].text, '/');
+	if (p->c->bridge)
+		return add_bridge(p);
+	for (unsigned int i = 0; i < p->n_local && !r; i++)
+		r = add_plain(p, &p->local[i]);
+	if (!r && p->advertised && strchr(p->advertised, '/'))
+		return complain(p, EXIT_RTPPROXY,
+				"-A '%s': two addresses are for bridging only: -l INT/EXT",
+				p->advertised);
+	if (!r && p->advertised)
+		advertise(p);
+	return r;
+}
+
+/* ---- the whole ---- */
+
+static void defaults(struct config *c)
+{
+	*c = (struct config){
+		.pid_file = DEFAULT_PID_FILE,
+		.admin_socket = CONFIG_ADMIN_SOCKET,
+		.tos = 0xb8,
+		.ttl_s = 60,
+		.port_min = 35000,
+		.port_max = 65000,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1,
+		.socket_mode = -1,
+		.log_facility = log_facility_of("daemon"),
+		.sched_policy = -1,
+		.learning = LEARN_PROOF,
+		.dp = {
+			.choice = DP_AUTO,
+			.mode = DP_MODE_AUTO,
+			.pin_dir = CONFIG_PIN_DIR,
+			.silence_ms = STREAM_SILENCE_NS / NSEC_PER_MSEC,
+		},
+	};
+}
+
+/* What depends on more than one option. */
+static int conclude(struct parse *p)
+{
+	struct config *c = p->c;
+
+	if (ports_round(&c->port_min, &c->port_max) < 0)
+		return complain(
+			p, EXIT_RTPPROXY,
+			"-m must be less than -M, with a pair of an even port and the next one");
+	if (c->spool_dir && !c->record_dir)
+		return complain(
+			p, EXIT_RTPPROXY,
+			"-S needs -r: a spool directory is only the place on the way there");
+	if (c->dp.choice == DP_NONE && c->dp.mode != DP_MODE_AUTO)
+		return complain(p, EXIT_OURS,
+				"--dataplane none and --xdp-mode contradict each other");
+	if (c->dp.choice == DP_NONE && c->dp.n_interfaces)
+		return complain(p, EXIT_OURS,
+				"--dataplane none and --interface contradict each other");
+	if (!p->setup_given)
+		c->setup_ttl_s = c->ttl_s;
+	if (!p->level_given)
+		c->log_level = c->foreground ? LOG_LVL_DBUG : LOG_LVL_WARN;
+	if (!c->group_named)
+		c->socket_mode = -1;
+	else if (c->socket_mode < 0)
+		c->socket_mode = 0755;
+	if (!c->n_sockets)
+		c->sockets[c->n_sockets++] = DEFAULT_SOCKET;
+	c->dp.port_min = c->port_min;
+	c->dp.port_max = c->port_max | 1;
+	return add_listeners(p);
+}
+
+#define LONG_BASE \
+	256 /* getopt's value of a row without a letter: this and its place in the table */
+
+/* getopt's two tables, out of ours. */
+static void build_getopt(char letters[3 * ARRAY_SIZE(rows) + 2],
+			 struct option longs[ARRAY_SIZE(rows) + 1])
+{
+	size_t n = 0;
+
+	*letters++ = ':';
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct row *r = &rows[i];
+
+		if (r->letter) {
+			*letters++ = r->letter;
+			if (r->arg)
+				*letters++ = ':';
+		}
+		if (r->name)
+			longs[n++] = (struct option){
+				.name = r->name,
+				.has_arg = !r->arg          ? no_argument
+					   : *r->arg == '[' ? optional_argument
+							    : required_argument,
+				.val = LONG_BASE + (int)i,
+			};
+	}
+	*letters = 0;
+	longs[n] = (struct option){ 0 };
+}
+
+static const struct row *row_of(int value)
+{
+	if (value >= LONG_BASE)
+		return &rows[value - LONG_BASE];
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].letter == value)
+			return &rows[i];
+	return NULL;
+}
+
+static int unknown(const struct parse *p, const char *what, const char *text)
+{
+	return complain(p, strcmp(p->program, "rtpproxy") ? EXIT_OURS : EXIT_RTPPROXY,
+			"%s '%s'; see %s --help", what, text, p->program);
+}
+
+/* getopt says ':' when an argument is missing and '?' when it knows no such option. */
+static int refuse(const struct parse *p, int value, const char *word)
+{
+	const struct row *row = value == ':' ? row_of(optopt) : NULL;
+	char text[3] = { '-', (char)optopt, 0 };
+
+	if (row && row->ours)
+		return complain(p, EXIT_OURS, "--%s needs %s", row->name, row->arg);
+	if (row)
+		return complain(p, EXIT_RTPPROXY, "%s%s needs %s", row->name ? "--" : "",
+				row->name ? row->name : text, row->arg);
+	if (optopt >= LONG_BASE)
+		return unknown(p, "this option takes no argument:", word);
+	return unknown(p, "unknown option", optopt ? text : word);
+}
+
+static int read_options(struct parse *p, int argc, char **argv)
+{
+	struct option longs[ARRAY_SIZE(rows) + 1];
+	char letters[3 * ARRAY_SIZE(rows) + 2];
+	char option[32];
+	int value, r;
+
+	build_getopt(letters, longs);
+	p->option = option;
+	optind = 0;
+	opterr = 0;
+	for (;;) {
+		const struct row *row;
+
+		value = getopt_long(argc, argv, letters, longs, NULL);
+		if (value == -1)
+			break;
+		if (value == '?' || value == ':')
+			return refuse(p, value, argv[optind - 1]);
+		row = row_of(value);
+		snprintf(option, sizeof(option), "%s%.*s%s", row->letter ? "-" : "--",
+			 row->letter ? 1 : 0, &row->letter, row->name ? row->name : "");
+		r = row->set(p, row, optarg);
+		if (r || p->done)
+			return r;
+	}
+	return optind < argc ? unknown(p, "what is", argv[optind]) : 0;
+}
+
+enum config_action config_parse(struct config *c, int argc, char **argv)
+{
+	const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	struct parse p = { .c = c, .program = name ? name + 1 : argc > 0 ? argv[0] : "rtpxd" };
+
+	defaults(c);
+	c->exit_code = read_options(&p, argc, argv);
+	if (!c->exit_code && !p.done)
+		c->exit_code = conclude(&p);
+	if (c->exit_code || p.done) {
+		config_free(c);
+		return CONFIG_EXIT;
+	}
+	return CONFIG_RUN;
+}
+
+void config_free(struct config *c)
+{
+	for (unsigned int i = 0; i < ENGINE_MAX_LISTENERS; i++) {
+		free(c->listeners[i].label);
+		free(c->listeners[i].advertised);
+		c->listeners[i].label = c->listeners[i].advertised = NULL;
+	}
+}

@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * main.c - puts the modules together, starts and ends them in order, and turns the event loop.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "admin.h"
+#include "clock.h"
+#include "command.h"
+#include "config.h"
+#include "listen.h"
+#include "log.h"
+#include "process.h"
+#include "systemd.h"
+
+#define FORWARD_TTL 64                   /* TTL and hop limit of what a dataplane sends */
+#define QUARANTINE_NS (2 * NSEC_PER_SEC) /* a closed port pair rests so long */
+#define NOFILE_WARN_PERCENT 80
+
+struct daemon {
+	struct config config;
+	struct listen *listen;
+	struct pid_file pid_file;
+	struct event_base *base;
+	struct stats stats;
+	struct sessions *sessions;
+	struct ports *ports;
+	struct dp *dp;
+	struct sync *sync;
+	struct relay *relay;
+	struct engine *engine;
+	struct commands *commands;
+	struct admin *admin;
+	struct event *tick, *signals[NSIG];
+	bool stop, slow, files_low;
+};
+
+/* Every failure to start is one sentence on stderr, which a daemon still has at that time. */
+static int sorry(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static int sorry(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("rtpxd: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return -1;
+}
+
+/* ---- control ---- */
+
+static size_t on_command(void *arg, const char *line, size_t len, const struct addr *peer,
+			 uint64_t now_ns, char *reply)
+{
+	return command_run(((struct daemon *)arg)->commands, line, len, peer, now_ns, reply);
+}
+
+static void on_duplicate(void *arg)
+{
+	((struct daemon *)arg)->stats.ncmds_rcvd_ndups++;
+}
+
+static void slow_shutdown(struct daemon *d, const char *why)
+{
+	log_info("%s: no new sessions, the end comes with that of the last one", why);
+	engine_slow_shutdown(d->engine);
+	d->slow = true;
+}
+
+static void on_eof(void *arg, bool must_exit)
+{
+	struct daemon *d = arg;
+
+	if (must_exit)
+		d->stop = true;
+	else
+		slow_shutdown(d, "standard input has ended");
+}
+
+static int open_controls(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	const struct listen_opts opts = {
+		.run = on_command,
+		.duplicate = on_duplicate,
+		.eof = on_eof,
+		.arg = d,
+		.no_resolve = c->no_resolve,
+		.uid = c->uid,
+		.gid = c->group_named ? c->gid : (gid_t)-1,
+		.mode = c->socket_mode,
+	};
+	char err[512];
+
+	if (listen_new(&d->listen, &opts) < 0)
+		return sorry("out of memory");
+	for (unsigned int i = 0; i < c->n_sockets; i++)
+		if (listen_add(d->listen, c->sockets[i], c->foreground, err, sizeof(err)) < 0)
+			return sorry("%s", err);
+	if (geteuid() != 0 || c->allow_root || c->uid != (uid_t)-1)
+		return 0;
+	if (listen_has_udp(d->listen))
+		return sorry(
+			"a udp control socket lets anybody command a process that runs as root: "
+			"say -u USER to give up root, or -F to accept it");
+	log_warn("running as root; -u USER would give it up, -F accepts it silently");
+	return 0;
+}
+
+/* ---- signals ---- */
+
+static const struct {
+	int number;
+	enum { SIGNAL_STOP, SIGNAL_SLOW, SIGNAL_FATAL } effect;
+} signals[] = {
+	{ SIGTERM, SIGNAL_STOP },  { SIGINT, SIGNAL_STOP },    { SIGUSR1, SIGNAL_STOP },
+	{ SIGUSR2, SIGNAL_STOP },  { SIGXCPU, SIGNAL_STOP },   { SIGXFSZ, SIGNAL_STOP },
+	{ SIGPROF, SIGNAL_STOP },  { SIGVTALRM, SIGNAL_STOP }, { SIGHUP, SIGNAL_SLOW },
+	{ SIGQUIT, SIGNAL_FATAL }, { SIGILL, SIGNAL_FATAL },   { SIGTRAP, SIGNAL_FATAL },
+	{ SIGABRT, SIGNAL_FATAL }, { SIGFPE, SIGNAL_FATAL },   { SIGBUS, SIGNAL_FATAL },
+	{ SIGSEGV, SIGNAL_FATAL }, { SIGSYS, SIGNAL_FATAL },
+};
+
+static void on_stop(evutil_socket_t number, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)what;
+	log_info("signal %d: the end", (int)number);
+	d->stop = true;
+}
+
+static void on_slow(evutil_socket_t number, short what, void *arg)
+{
+	(void)number, (void)what;
+	slow_shutdown(arg, "SIGHUP");
+}
+
+/* The log may hang in a process this broken; the alarm ends it then. The default action follows. */
+static void on_fatal(int number)
+{
+	alarm(2);
+	log_line(LOG_LVL_CRIT, NULL, __func__, __LINE__, "signal %d: this is a crash", number);
+	raise(number);
+}
+
+static int catch_signals(struct daemon *d)
+{
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	const struct sigaction fatal = { .sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND };
+
+	sigaction(SIGPIPE, &ignore, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		int n = signals[i].number;
+
+		if (signals[i].effect == SIGNAL_FATAL) {
+			sigaction(n, &fatal, NULL);
+			continue;
+		}
+		d->signals[n] = evsignal_new(
+			d->base, n, signals[i].effect == SIGNAL_SLOW ? on_slow : on_stop, d);
+		if (!d->signals[n] || event_add(d->signals[n], NULL) < 0)
+			return sorry("out of memory");
+	}
+	return 0;
+}
+
+/* ---- time ---- */
+
+/* Media sockets are nearly all that is open. */
+static void watch_files(struct daemon *d)
+{
+	unsigned long limit = process_nofile();
+	struct dp_user_counts counts;
+	bool low;
+
+	relay_counts(d->relay, &counts);
+	low = limit && counts.ports >= limit * NOFILE_WARN_PERCENT / 100;
+	if (low && !d->files_low)
+		log_warn("%u media sockets are open, the limit of open files is %lu: raise it by -L",
+			 counts.ports, limit);
+	d->files_low = low;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd, (void)what;
+	engine_tick(d->engine, clock_now());
+	watch_files(d);
+}
+
+static int start_tick(struct daemon *d)
+{
+	static const struct timeval second = { 1, 0 };
+
+	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
+	return d->tick && event_add(d->tick, &second) == 0 ? 0 : sorry("out of memory");
+}
+
+/* ---- modules ---- */
+
+static int start_model(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	struct ports_opts ports = {
+		.min = c->port_min,
+		.max = c->port_max,
+		.sequential = c->sequential,
+		.quarantine_ns = QUARANTINE_NS,
+	};
+	const struct session_opts sessions = {
+		.ttl_s = c->ttl_s,
+		.setup_ttl_s = c->setup_ttl_s,
+		.independent_ttl = c->independent_ttl,
+	};
+	int r;
+
+	if (getrandom(&ports.seed, sizeof(ports.seed), 0) != sizeof(ports.seed))
+		return sorry("no random numbers: %s", strerror(errno));
+	r = ports_new(&d->ports, &ports);
+	if (r == 0)
+		r = sessions_new(&d->sessions, &sessions);
+	return r < 0 ? sorry("cannot make the table of calls: %s", strerror(-r)) : 0;
+}
+
+static int start_media(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	const struct sync_opts sync = {
+		.sessions = d->sessions,
+		.stats = &d->stats,
+		.dp = d->dp,
+		.learning = c->learning,
+		.double_small = c->double_small,
+		.ttl = FORWARD_TTL,
+	};
+	struct relay_opts relay = {
+		.sessions = d->sessions,
+		.stats = &d->stats,
+		.learning = c->learning,
+		.double_small = c->double_small,
+	};
+	int r = sync_new(&d->sync, d->base, &sync);
+
+	if (r < 0)
+		return sorry("cannot watch routes and neighbours: %s", strerror(-r));
+	relay.sync = d->sync;
+	r = relay_new(&d->relay, d->base, &relay);
+	return r < 0 ? sorry("cannot make the relay: %s", strerror(-r)) : 0;
+}
+
+static int start_engine(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	const struct engine_opts engine = {
+		.sessions = d->sessions,
+		.ports = d->ports,
+		.stats = &d->stats,
+		.sync = d->sync,
+		.relay = d->relay,
+		.listeners = c->listeners,
+		.n_listeners = c->n_listeners,
+		.bridge = c->bridge,
+		.bridge_symmetric = c->bridge_symmetric,
+		.force_asymmetric = c->force_asymmetric,
+		.no_resolve = c->no_resolve,
+		.tos = c->tos,
+		.learning = c->learning,
+		.notify = c->notify,
+		.n_notify = c->n_notify,
+	};
+	struct commands_opts commands = {
+		.stats = &d->stats,
+		.notify = c->n_notify > 0,
+		.bridge = c->bridge,
+	};
+	int r = engine_new(&d->engine, &engine);
+
+	commands.engine = d->engine;
+	if (r == 0)
+		r = commands_new(&d->commands, &commands);
+	return r < 0 ? sorry("cannot make the engine: %s", strerror(-r)) : 0;
+}
+
+/* Several daemons may run beside each other, so a taken default socket only costs looking inside.
+ */
+static int start_admin(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	const struct admin_opts opts = {
+		.engine = d->engine,
+		.dp = d->dp,
+		.relay = d->relay,
+		.listen = d->listen,
+		.ports = d->ports,
+		.path = c->admin_socket,
+		.gid = c->group_named ? c->gid : (gid_t)-1,
+		.version = RTPX_VERSION,
+		.pin_dir = c->dp.pin_dir,
+		.port_min = c->port_min,
+		.port_max = c->dp.port_max,
+		.learning = c->learning,
+	};
+	char err[512];
+
+	if (admin_new(&d->admin, d->base, &opts, err, sizeof(err)) == 0)
+		return 0;
+	d->admin = NULL;
+	if (strcmp(c->admin_socket, CONFIG_ADMIN_SOCKET))
+		return sorry("--admin-socket: %s", err);
+	log_warn("rtpxctl cannot ask this process: %s", err);
+	return 0;
+}
+
+/* The directory of the admin socket is made while root may; so is the dataplane. */
+static int start_privileged(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	char dir[sizeof(CONFIG_ADMIN_SOCKET) + 128], *slash, err[512];
+
+	snprintf(dir, sizeof(dir), "%s", c->admin_socket);
+	slash = strrchr(dir, '/');
+	if (slash > dir) {
+		*slash = 0;
+		if (mkdir(dir, 0755) == 0 && c->uid != (uid_t)-1 && chown(dir, c->uid, c->gid) < 0)
+			log_warn("cannot give %s to user %d: %s", dir, (int)c->uid,
+				 strerror(errno));
+	}
+	if (dp_open(&d->dp, &c->dp, err, sizeof(err)) < 0) {
+		d->dp = NULL;
+		return sorry("%s", err);
+	}
+	log_info("dataplane %s: %s", d->dp->ops->name, d->dp->choice);
+	if (process_drop(c->uid, c->gid, d->dp->active, err, sizeof(err)) < 0)
+		return sorry("%s", err);
+	return 0;
+}
+
+static int start_modules(struct daemon *d)
+{
+	d->base = event_base_new();
+	if (!d->base)
+		return sorry("out of memory");
+	if (start_model(d) < 0 || start_media(d) < 0 || start_engine(d) < 0 || start_admin(d) < 0)
+		return -1;
+	if (listen_start(d->listen, d->base) < 0)
+		return sorry("cannot serve the control sockets: out of memory");
+	return start_tick(d) < 0 ? -1 : catch_signals(d);
+}
+
+/* Everything that was started, in the opposite order; what was not is NULL. */
+static void end(struct daemon *d)
+{
+	if (d->listen)
+		listen_stop(d->listen);
+	if (d->admin)
+		admin_free(d->admin);
+	if (d->commands)
+		commands_free(d->commands);
+	if (d->engine)
+		engine_free(d->engine);
+	if (d->relay)
+		relay_free(d->relay);
+	if (d->sync)
+		sync_free(d->sync);
+	if (d->dp)
+		d->dp->ops->close(d->dp, false);
+	if (d->sessions)
+		sessions_free(d->sessions);
+	if (d->ports)
+		ports_free(d->ports);
+	listen_free(d->listen);
+	for (int n = 0; n < NSIG; n++)
+		if (d->signals[n])
+			event_free(d->signals[n]);
+	if (d->tick)
+		event_free(d->tick);
+	if (d->base)
+		event_base_free(d->base);
+	pid_file_remove(&d->pid_file);
+	config_free(&d->config);
+}
+
+/* ---- what people read ---- */
+
+static void warn_unserved(const struct config *c)
+{
+	const struct {
+		bool given;
+		const char *text;
+	} unserved[] = {
+		{ c->record_dir || c->record_all,
+		  "this version does not record: -r, -S, -a, -P and -R "
+		  "have no effect, and R and C are refused" },
+		{ c->n_notify > 0,
+		  "this version does not send time-out notifications: -n only makes "
+		  "U accept a notification tag" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(unserved); i++)
+		if (unserved[i].given)
+			log_warn("%s", unserved[i].text);
+}
+
+static const char *learning_text(enum learning how)
+{
+	static const char *const texts[] = {
+		[LEARN_PROOF] = "proof: an address other than the signalled one proves itself "
+				"by three packets",
+		[LEARN_STRICT] = "strict: nothing but the signalled hosts",
+		[LEARN_COMPAT] = "compat: rtpproxy's rules; whoever sends first is believed",
+	};
+
+	return texts[how];
+}
+
+static void banner_media(const struct daemon *d)
+{
+	const struct config *c = &d->config;
+	char text[ADDR_TEXT];
+
+	for (unsigned int i = 0; i < c->n_listeners; i++) {
+		const struct listener *l = &c->listeners[i];
+
+		printf("media       %s%s%s", addr_host_text(&l->addr, text),
+		       l->advertised ? " advertised as " : "", l->advertised ? l->advertised : "");
+		if (l->label)
+			printf(" (label %s)", l->label);
+		if (c->bridge && i < 2)
+			printf(" (%s)", i ? "external" : "internal");
+		printf(", ports %u to %u\n", c->port_min, c->dp.port_max);
+	}
+}
+
+static void banner_dataplane(const struct daemon *d)
+{
+	static const char *const modes[] = {
+		[DP_IF_OFF] = "sockets",
+		[DP_IF_GENERIC] = "xdp generic",
+		[DP_IF_NATIVE] = "xdp native",
+	};
+	struct dp_interface ifs[DP_MAX_INTERFACES];
+	unsigned int n = d->dp->ops->interfaces(d->dp, ifs, DP_MAX_INTERFACES);
+
+	printf("dataplane   %s: %s\n", d->dp->ops->name, d->dp->choice);
+	for (unsigned int i = 0; i < MIN(n, DP_MAX_INTERFACES); i++)
+		printf("  %-15s %-11s %-12s %s\n", ifs[i].name, modes[ifs[i].mode], ifs[i].driver,
+		       ifs[i].reason);
+}
+
+/* Kamailio's rtpproxy module knows these three; a wildcard is no address to send to. */
+static bool banner_kamailio(const char *control)
+{
+	static const char *const usable[] = { "udp:", "udp6:", "unix:" };
+	static const char any[] = "udp:0.0.0.0:", line[] = "modparam(\"rtpproxy\", \"rtpproxy_sock\",";
+	bool wildcard = !strncmp(control, any, sizeof(any) - 1);
+
+	for (size_t i = 0; i < ARRAY_SIZE(usable); i++) {
+		if (strncmp(control, usable[i], strlen(usable[i])))
+			continue;
+		printf("for kamailio.cfg:\n  loadmodule \"rtpproxy.so\"\n  %s \"%s%s\")\n", line,
+		       wildcard ? "udp:127.0.0.1:" : control,
+		       wildcard ? control + sizeof(any) - 1 : "");
+		return true;
+	}
+	return false;
+}
+
+static void banner(const struct daemon *d)
+{
+	const char *text;
+
+	printf("rtpxd %s\n", RTPX_VERSION);
+	for (unsigned int i = 0; (text = listen_describe(d->listen, i)); i++)
+		printf("control     %s\n", text);
+	if (d->admin)
+		printf("rtpxctl     %s\n", d->config.admin_socket);
+	banner_media(d);
+	banner_dataplane(d);
+	printf("learning    %s\n", learning_text(d->config.learning));
+	for (unsigned int i = 0; (text = listen_describe(d->listen, i)); i++)
+		if (banner_kamailio(text))
+			break;
+	fflush(stdout);
+}
+
+/* ---- the whole ---- */
+
+static int start(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	int ready = -1;
+	char err[512];
+
+	log_open(c->log_level, true, !c->foreground, c->log_facility);
+	if (process_limits(c->nofile, err, sizeof(err)) < 0)
+		return sorry("-L: %s", err);
+	if (open_controls(d) < 0)
+		return -1;
+	if (!c->foreground && process_detach(!c->no_chdir, &ready, err, sizeof(err)) < 0)
+		return sorry("%s", err);
+	if (process_schedule(c->sched_policy, c->nice_set ? &c->nice : NULL, err, sizeof(err)) < 0)
+		return sorry("--nice: %s", err);
+	pid_file_open(&d->pid_file, c->pid_file);
+	if (start_privileged(d) < 0 || start_modules(d) < 0)
+		return -1;
+	warn_unserved(c);
+	pid_file_write(&d->pid_file);
+	systemd_notify("READY=1");
+	if (c->banner)
+		banner(d);
+	if (ready >= 0) {
+		log_open(c->log_level, c->no_redirect, true, c->log_facility);
+		process_ready(ready, !c->no_redirect);
+	}
+	return 0;
+}
+
+static void turn(struct daemon *d)
+{
+	while (!d->stop) {
+		event_base_loop(d->base, EVLOOP_ONCE);
+		sync_run(d->sync);
+		if (d->slow && engine_is_done(d->engine))
+			d->stop = true;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon d = { .pid_file = { .fd = -1 } };
+	int r;
+
+	if (config_parse(&d.config, argc, argv) == CONFIG_EXIT)
+		return d.config.exit_code;
+	r = start(&d);
+	if (r == 0) {
+		turn(&d);
+		systemd_notify("STOPPING=1");
+	}
+	end(&d);
+	return r < 0 ? 1 : 0;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * process.c - what the daemon does to its own process. Knows nothing of what the daemon is for.
+ */
+#include "process.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log.h"
+
+int process_limits(long nofile, char *err, size_t err_size)
+{
+	struct rlimit core = { RLIM_INFINITY, RLIM_INFINITY }, files;
+
+	if (setrlimit(RLIMIT_CORE, &core) < 0 && getrlimit(RLIMIT_CORE, &core) == 0) {
+		core.rlim_cur = core.rlim_max;
+		setrlimit(RLIMIT_CORE, &core);
+	}
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return -errno;
+	files.rlim_cur = files.rlim_max;
+	if (nofile)
+		files.rlim_cur = files.rlim_max = (rlim_t)nofile;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0) {
+		int r = -errno;
+
+		snprintf(err, err_size, "cannot set the limit of open files to %lu: %s",
+			 (unsigned long)files.rlim_cur, strerror(-r));
+		return r;
+	}
+	return 0;
+}
+
+unsigned long process_nofile(void)
+{
+	struct rlimit files;
+
+	return getrlimit(RLIMIT_NOFILE, &files) < 0 ? 0 : (unsigned long)files.rlim_cur;
+}
+
+/* The parent's part: a byte says that all is well, an end without one that it is not. */
+static void wait_for_child(int fd)
+{
+	ssize_t n;
+	char byte;
+
+	do {
+		n = read(fd, &byte, 1);
+	} while (n < 0 && errno == EINTR);
+	_exit(n == 1 ? 0 : 1);
+}
+
+int process_detach(bool chdir_root, int *ready, char *err, size_t err_size)
+{
+	int pipe_fds[2], r;
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		goto err_report;
+	pid = fork();
+	if (pid < 0)
+		goto err_pipe;
+	if (pid > 0) {
+		close(pipe_fds[1]);
+		wait_for_child(pipe_fds[0]);
+	}
+	close(pipe_fds[0]);
+	setsid();
+	if (chdir_root && chdir("/") < 0)
+		log_warn("cannot change to /: %s", strerror(errno));
+	*ready = pipe_fds[1];
+	return 0;
+
+err_pipe:
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+err_report:
+	r = -errno;
+	snprintf(err, err_size, "cannot become a daemon: %s", strerror(-r));
+	return r;
+}
+
+void process_ready(int ready, bool redirect)
+{
+	int null = redirect ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+
+	for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	if (null > STDERR_FILENO)
+		close(null);
+	if (write(ready, "", 1) < 0)
+		log_warn("the process that started this one is gone");
+	close(ready);
+}
+
+int process_schedule(int policy, const int *nice, char *err, size_t err_size)
+{
+	if (policy >= 0) {
+		struct sched_param param = { .sched_priority = sched_get_priority_max(policy) };
+
+		if (sched_setscheduler(0, policy, &param) < 0)
+			log_warn("cannot get real-time scheduling: %s", strerror(errno));
+	}
+	if (nice && setpriority(PRIO_PROCESS, 0, *nice) < 0) {
+		int r = -errno;
+
+		snprintf(err, err_size, "cannot set the nice value to %d: %s", *nice, strerror(-r));
+		return r;
+	}
+	return 0;
+}
+
+void pid_file_open(struct pid_file *f, const char *path)
+{
+	*f = (struct pid_file){ .fd = -1 };
+	if (!strcmp(path, "/dev/null"))
+		return;
+	f->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (f->fd < 0)
+		log_err("cannot open the pid file %s: %s", path, strerror(errno));
+	else
+		f->path = realpath(path, NULL);
+}
+
+void pid_file_write(const struct pid_file *f)
+{
+	if (f->fd >= 0 && dprintf(f->fd, "%ld\n", (long)getpid()) < 0)
+		log_err("cannot write the pid file %s: %s", f->path, strerror(errno));
+}
+
+void pid_file_remove(struct pid_file *f)
+{
+	if (f->path && unlink(f->path) < 0)
+		log_dbug("cannot remove the pid file %s: %s", f->path, strerror(errno));
+	if (f->fd >= 0)
+		close(f->fd);
+	free(f->path);
+	*f = (struct pid_file){ .fd = -1 };
+}
+
+/* -u :group. The process stays root, so there is no capability to keep. */
+static int drop_group(gid_t gid)
+{
+	if (getegid() == gid && geteuid() != 0)
+		return 0;
+	return setgroups(0, NULL) < 0 || setgid(gid) < 0 ? -errno : 0;
+}
+
+static int drop_user(uid_t uid, gid_t gid, bool dataplane)
+{
+	if (geteuid() != 0)
+		return geteuid() == uid && getegid() == gid ? 0 : -EPERM;
+	capng_clear(CAPNG_SELECT_BOTH);
+	if (dataplane)
+		capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN, CAP_BPF,
+			      -1);
+	return capng_change_id((int)uid, (int)gid, CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_BOUNDING)
+		       ? -EPERM
+		       : 0;
+}
+
+int process_drop(uid_t uid, gid_t gid, bool dataplane, char *err, size_t err_size)
+{
+	int r = 0;
+
+	if (uid != (uid_t)-1)
+		r = drop_user(uid, gid, dataplane);
+	else if (gid != (gid_t)-1)
+		r = drop_group(gid);
+	if (r < 0)
+		snprintf(err, err_size, "-u: cannot become user %d, group %d: %s%s", (int)uid,
+			 (int)gid, strerror(-r), geteuid() ? "; only root can" : "");
+	return r;
+}
