@@ -175,10 +175,10 @@ flows_are()
 {
 	local call
 
-	call=$(rtpxctl "$1" --json sessions | jq -er '.sessions[0].call_id') || return
+	call=$(rtpxctl "$1" --json sessions | jq -er '.[0].call_id') || return
 	rtpxctl "$1" --json why "$call" |
 		jq -e --arg kind "$2" --arg why "$3" \
-			'[.directions[] | select(.kind == $kind and .why == $why)] | length == 2'
+			'[.[] | select(.kind == $kind and .why == $why)] | length == 2'
 }
 
 # check_flows NAME DATAPLANE [rtcp] - during a call: the relay says where its packets go.
