@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The bench's arithmetic and its table. Pure: results in, text out."""
+import statistics
+
+COLUMNS = (("bare", "bare redirect"), ("native", "rtpxd native"), ("generic", "rtpxd generic"),
+           ("floor", "rtpxd floor"), ("rtpengine", "rtpengine"))
+
+# name, what is compared, bar, unit, at least or at most
+BARS = (
+    ("native_rtpengine", "native / rtpengine, loss-free rate, worst flow count", 25, "x", ">="),
+    ("native_bare_1", "native / bare redirect, 1 flow", 85, " %", ">="),
+    ("native_bare_50000", "native / bare redirect, 50,000 flows", 75, " %", ">="),
+    ("control", "rtpxd U and L commands/s, window 32, worst of all", 20000, "", ">="),
+    ("memory", "rtpxd bytes of RSS a session, worst of all", 6000, "", "<="),
+)
+
+
+def median(values):
+    return statistics.median(values) if values else None
+
+
+def ratios(traffic, control):
+    """What the bars are about; None where a side was not measured. @traffic[flows][contender], @control[contender]."""
+    def rate(flows, name, what):
+        return traffic.get(flows, {}).get(name, {}).get(what)
+
+    def bare_share(flows):
+        native, bare = rate(flows, "native", "full_rate"), rate(flows, "bare", "full_rate")
+        return 100 * native / bare if native and bare else None
+
+    against = [rate(f, "native", "loss_free_rate") / rate(f, "rtpengine", "loss_free_rate") for f in traffic
+               if rate(f, "native", "loss_free_rate") and rate(f, "rtpengine", "loss_free_rate")]
+    ours = control.get("native", {})
+    return {
+        "native_rtpengine": min(against) if against else None,
+        "native_bare_1": bare_share(1),
+        "native_bare_50000": bare_share(50000),
+        "control": min((v["commands_s"] for v in ours.get("sizes", {}).values()), default=None),
+        "memory": max((v["bytes_per_session"] for v in ours.get("sizes", {}).values()), default=None),
+    }
+
+
+def judge(values):
+    out = []
+    for name, text, bar, unit, way in BARS:
+        value = values[name]
+        holds = None if value is None else value >= bar if way == ">=" else value <= bar
+        out.append({"name": name, "text": text, "value": value, "bar": bar, "unit": unit, "way": way, "holds": holds})
+    return out
+
+
+def per_second(v):
+    return "%.2f M" % (v / 1e6) if v >= 1e6 else "%.1f k" % (v / 1e3)
+
+
+def nanoseconds(v):
+    return "%.0f ns" % v if v < 1000 else "%.1f us" % (v / 1000)
+
+
+def microseconds(p50, p99):
+    return " / ".join("%.*f" % (v < 9950, v / 1000) for v in (p50, p99)) + " us"
+
+
+def traffic_rows(flows, cells):
+    def row(label, key, text):
+        out = [label]
+        for name, _ in COLUMNS:
+            c = cells.get(name, {})
+            out.append(c["why_not"] if "why_not" in c else text(c) if c.get(key) is not None else "-")
+        return out
+
+    carried = ["%s flow%s" % (format(flows, ","), "s" if flows > 1 else "")]
+    carried += [("%s flows" % format(cells[n]["flows"], ",") if cells.get(n, {}).get("flows", flows) != flows else "")
+                for n, _ in COLUMNS]
+    return [
+        carried,
+        row("  packets/s without loss", "loss_free_rate", lambda c: per_second(c["loss_free_rate"])),
+        row("  packets/s, full speed", "full_rate", lambda c: per_second(c["full_rate"])),
+        row("  packets/s, full speed, all CPUs", "all_cpus_rate", lambda c: per_second(c["all_cpus_rate"])),
+        row("  CPU a packet", "cpu_ns", lambda c: nanoseconds(c["cpu_ns"])),
+        row("  added latency p50 / p99", "p50_ns", lambda c: microseconds(c["p50_ns"], c["p99_ns"])),
+    ]
+
+
+def control_rows(control):
+    def row(label, get, text):
+        return [label] + [text(get(control[n])) if n in control else "" for n, _ in COLUMNS]
+
+    def rate(v):
+        return format(int(v), ",")
+
+    rows = [["control", *[""] * len(COLUMNS)]]
+    sizes = sorted({s for c in control.values() for s in c["sizes"]})
+    for n in sizes:
+        at = " at %s sessions" % format(n, ",")
+        rows.append(row("  set-up commands/s, 32" + at, lambda c, n=n: c["sizes"][n]["commands_s"], rate))
+    rows.append(row("  set-up commands/s, one by one", lambda c: c["one_by_one_s"], rate))
+    rows.append(row("  delete commands/s, 32", lambda c: c["delete_s"], rate))
+    for n in sizes:
+        at = " at %s" % format(n, ",")
+        rows.append(row("  RSS bytes a session" + at, lambda c, n=n: c["sizes"][n]["bytes_per_session"], rate))
+    rows.append(row("  descriptors a session", lambda c: c["fds_per_session"], lambda v: "%.1f" % v))
+    return rows
+
+
+def render(traffic, control, bars, notes):
+    rows = [["", *[title for _, title in COLUMNS]]]
+    for flows in sorted(traffic):
+        rows += traffic_rows(flows, traffic[flows])
+    if control:
+        rows += control_rows(control)
+    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join([r[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(r[1:], widths[1:])]).rstrip()
+             for r in rows]
+    lines.insert(1, "-" * max(map(len, lines)))
+    lines.append("")
+    for b in bars:
+        if b["value"] is not None:
+            lines.append("%-8s %s: %s%s (bar %s %s%s)" % (
+                "holds" if b["holds"] else "MISSED", b["text"],
+                "%.1f" % b["value"] if b["value"] < 1000 else format(int(b["value"]), ","), b["unit"],
+                b["way"], format(b["bar"], ","), b["unit"]))
+    return "\n".join(lines + [""] + notes)
