@@ -90,10 +90,10 @@ struct listen {
 	uint64_t said_full, said_many, said_recv, said_send;
 };
 
-static int fail(char *err, size_t err_size, int error, const char *fmt, ...)
+static int refuse(char *err, size_t err_size, int error, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-static int fail(char *err, size_t err_size, int error, const char *fmt, ...)
+static int refuse(char *err, size_t err_size, int error, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -399,32 +399,32 @@ static int clear_path(const struct sockaddr_un *sun, char *err, size_t err_size)
 	if (lstat(sun->sun_path, &st) < 0)
 		return 0;
 	if (!S_ISSOCK(st.st_mode))
-		return fail(err, err_size, -EEXIST,
-			    "%s exists and is not a socket; choose another path", sun->sun_path);
+		return refuse(err, err_size, -EEXIST,
+			      "%s exists and is not a socket; choose another path", sun->sun_path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return fail(err, err_size, -errno, "cannot make a unix socket: %s",
-			    strerror(errno));
+		return refuse(err, err_size, -errno, "cannot make a unix socket: %s",
+			      strerror(errno));
 	r = connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) < 0 ? -errno : 0;
 	close(fd);
 	if (r != -ECONNREFUSED)
-		return fail(err, err_size, -EADDRINUSE,
-			    "another program answers on %s; stop it or choose another path",
-			    sun->sun_path);
+		return refuse(err, err_size, -EADDRINUSE,
+			      "another program answers on %s; stop it or choose another path",
+			      sun->sun_path);
 	if (unlink(sun->sun_path) < 0)
-		return fail(err, err_size, -errno, "cannot remove the stale socket %s: %s",
-			    sun->sun_path, strerror(errno));
+		return refuse(err, err_size, -errno, "cannot remove the stale socket %s: %s",
+			      sun->sun_path, strerror(errno));
 	return 0;
 }
 
 static int give_away(const struct listen_opts *o, const char *path, char *err, size_t err_size)
 {
 	if ((o->uid != (uid_t)-1 || o->gid != (gid_t)-1) && chown(path, o->uid, o->gid) < 0)
-		return fail(err, err_size, -errno, "cannot change the owner of %s: %s", path,
-			    strerror(errno));
+		return refuse(err, err_size, -errno, "cannot change the owner of %s: %s", path,
+			      strerror(errno));
 	if (o->mode >= 0 && chmod(path, (mode_t)o->mode) < 0)
-		return fail(err, err_size, -errno, "cannot change the mode of %s: %s", path,
-			    strerror(errno));
+		return refuse(err, err_size, -errno, "cannot change the mode of %s: %s", path,
+			      strerror(errno));
 	return 0;
 }
 
@@ -450,15 +450,15 @@ static int open_unix(struct listen *l, struct control *c, const char *path, char
 	int r;
 
 	if (!*path || strlen(path) >= sizeof(sun.sun_path))
-		return fail(err, err_size, -ENAMETOOLONG, "the path must have 1 to %zu bytes",
-			    sizeof(sun.sun_path) - 1);
+		return refuse(err, err_size, -ENAMETOOLONG, "the path must have 1 to %zu bytes",
+			      sizeof(sun.sun_path) - 1);
 	memcpy(sun.sun_path, path, strlen(path));
 	r = clear_path(&sun, err, err_size);
 	if (r < 0)
 		return r;
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0 || bind(c->fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
-		return fail(err, err_size, -errno, "cannot create it: %s", strerror(errno));
+		return refuse(err, err_size, -errno, "cannot create it: %s", strerror(errno));
 	c->path = absolute(path);
 	c->text = format("%s%s", c->scheme->prefix, c->path ? c->path : path);
 	if (stat(path, &st) == 0) {
@@ -469,7 +469,7 @@ static int open_unix(struct listen *l, struct control *c, const char *path, char
 	if (r < 0)
 		return r;
 	if (listen(c->fd, SOMAXCONN) < 0)
-		return fail(err, err_size, -errno, "cannot listen: %s", strerror(errno));
+		return refuse(err, err_size, -errno, "cannot listen: %s", strerror(errno));
 	return 0;
 }
 
@@ -482,6 +482,7 @@ static bool is_number(const char *s)
 static int resolve(const struct listen *l, const struct scheme *scheme, const char *text,
 		   struct sockaddr_storage *ss, socklen_t *len, char *err, size_t err_size)
 {
+	static const char ipv6_hint[] = "; say HOST:PORT, or HOST: for the default port";
 	struct addrinfo hints = { .ai_family = scheme->family, .ai_socktype = scheme->type };
 	const char *colon = strrchr(text, ':');
 	const char *port = colon && colon[1] ? colon + 1 : DEFAULT_PORT;
@@ -491,13 +492,13 @@ static int resolve(const struct listen *l, const struct scheme *scheme, const ch
 
 	if (snprintf(host, sizeof(host), "%.*s", colon ? (int)(colon - text) : (int)strlen(text),
 		     text) >= (int)sizeof(host))
-		return fail(err, err_size, -EINVAL, "the host name is too long");
+		return refuse(err, err_size, -EINVAL, "the host name is too long");
 	if (is_number(port) && (strlen(port) > 5 || atoi(port) > UINT16_MAX))
-		return fail(err, err_size, -EINVAL, "port %s is not in 1 to 65535", port);
+		return refuse(err, err_size, -EINVAL, "port %s is not in 1 to 65535", port);
 	if (!*host)
-		return fail(err, err_size, -EINVAL,
-			    "no host before the port; say %s*:%s for every address", scheme->prefix,
-			    port);
+		return refuse(err, err_size, -EINVAL,
+			      "no host before the port; say %s*:%s for every address",
+			      scheme->prefix, port);
 	hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST;
 	r = getaddrinfo(strcmp(host, "*") ? host : NULL, port, &hints, &found);
 	if (r == EAI_NONAME && !l->opts.no_resolve) {
@@ -505,10 +506,8 @@ static int resolve(const struct listen *l, const struct scheme *scheme, const ch
 		r = getaddrinfo(host, port, &hints, &found);
 	}
 	if (r)
-		return fail(err, err_size, -EINVAL, "%s port %s: %s%s", host, port, gai_strerror(r),
-			    scheme->family == AF_INET6 && !colon
-				    ? " (IPv6 needs HOST:PORT, or HOST: for the default port)"
-				    : "");
+		return refuse(err, err_size, -EINVAL, "%s port %s: %s%s", host, port,
+			      gai_strerror(r), scheme->family == AF_INET6 ? ipv6_hint : "");
 	memcpy(ss, found->ai_addr, found->ai_addrlen);
 	*len = found->ai_addrlen;
 	freeaddrinfo(found);
@@ -530,7 +529,7 @@ static int bind_error(char *err, size_t err_size, int error)
 	for (size_t i = 0; i < ARRAY_SIZE(remedies); i++)
 		if (remedies[i].error == error)
 			remedy = remedies[i].remedy;
-	return fail(err, err_size, -error, "cannot bind: %s%s", strerror(error), remedy);
+	return refuse(err, err_size, -error, "cannot bind: %s%s", strerror(error), remedy);
 }
 
 static void socket_options(const struct control *c, bool any)
@@ -564,7 +563,7 @@ static int open_inet(struct listen *l, struct control *c, const char *rest, char
 		return r;
 	c->fd = socket(c->scheme->family, c->scheme->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
-		return fail(err, err_size, -errno, "cannot make a socket: %s", strerror(errno));
+		return refuse(err, err_size, -errno, "cannot make a socket: %s", strerror(errno));
 	a = addr_from_sockaddr((struct sockaddr *)&ss);
 	socket_options(c, addr_is_any(&a));
 	if (bind(c->fd, (struct sockaddr *)&ss, len) < 0)
@@ -576,7 +575,7 @@ static int open_inet(struct listen *l, struct control *c, const char *rest, char
 	a = addr_from_sockaddr((struct sockaddr *)&ss);
 	c->text = format("%s%s:%u", c->scheme->prefix, addr_host_text(&a, text), a.port);
 	if (c->scheme->type == SOCK_DGRAM && !(c->batch = calloc(1, sizeof(*c->batch))))
-		return fail(err, err_size, -ENOMEM, "out of memory");
+		return refuse(err, err_size, -ENOMEM, "out of memory");
 	return 0;
 }
 
@@ -586,11 +585,11 @@ static int open_stdio(struct listen *l, struct control *c, const char *rest, cha
 	(void)rest;
 	for (const struct control *other = l->controls; other; other = other->next)
 		if (other->scheme->open == open_stdio)
-			return fail(err, err_size, -EEXIST,
-				    "standard input is a control socket already");
+			return refuse(err, err_size, -EEXIST,
+				      "standard input is a control socket already");
 	c->must_exit = !strcmp(c->scheme->prefix, "stdioc:");
 	c->text = strdup(c->scheme->prefix);
-	return c->text ? 0 : fail(err, err_size, -ENOMEM, "out of memory");
+	return c->text ? 0 : refuse(err, err_size, -ENOMEM, "out of memory");
 }
 
 static int open_systemd(struct listen *l, struct control *c, const char *rest, char *err,
@@ -602,7 +601,7 @@ static int open_systemd(struct listen *l, struct control *c, const char *rest, c
 		return c->fd;
 	fcntl(c->fd, F_SETFL, fcntl(c->fd, F_GETFL) | O_NONBLOCK);
 	c->text = strdup(c->scheme->prefix);
-	return c->text ? 0 : fail(err, err_size, -ENOMEM, "out of memory");
+	return c->text ? 0 : refuse(err, err_size, -ENOMEM, "out of memory");
 }
 
 /* The first one is also that of a text with none of these prefixes: a path. */
@@ -688,16 +687,16 @@ int listen_add(struct listen *l, const char *spec, bool foreground, char *err, s
 	int r;
 
 	if (!c)
-		return fail(err, err_size, -ENOMEM, "-s %s: out of memory", spec);
+		return refuse(err, err_size, -ENOMEM, "-s %s: out of memory", spec);
 	c->listen = l;
 	c->fd = -1;
 	c->scheme = scheme_of(spec, &rest);
 	if (c->scheme->open == open_stdio && !foreground)
-		r = fail(why, sizeof(why), -EINVAL, "a daemon has no standard input; add -f");
+		r = refuse(why, sizeof(why), -EINVAL, "a daemon has no standard input; add -f");
 	else
 		r = c->scheme->open(l, c, rest, why, sizeof(why));
 	if (r < 0) {
-		fail(err, err_size, r, "-s %s: %s", spec, why);
+		refuse(err, err_size, r, "-s %s: %s", spec, why);
 		control_unlink(c);
 		control_free(c);
 		return r;

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_config.c - the command line: what is refused and how, and what each option ends up as.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sys/mman.h>
+
+#define RTPX_VERSION "test-version"
+#include "../../daemon/config.c"
+
+#define MAX_ARGS 40
+
+/* What the last parse() said. */
+static char said_out[16384], said_err[4096];
+
+static void slurp(int fd, char *buf, size_t size)
+{
+	ssize_t n = pread(fd, buf, size - 1, 0);
+
+	buf[n > 0 ? n : 0] = 0;
+	close(fd);
+}
+
+/* Parse with the standard streams caught. @args ends with NULL. */
+static enum config_action parse(struct config *c, const char *const *args)
+{
+	int out = memfd_create("out", 0), err = memfd_create("err", 0);
+	int old_out = dup(STDOUT_FILENO), old_err = dup(STDERR_FILENO);
+	char *argv[MAX_ARGS + 1];
+	enum config_action action;
+	int argc = 0;
+
+	for (; args[argc]; argc++)
+		argv[argc] = (char *)args[argc];
+	argv[argc] = NULL;
+	fflush(stdout);
+	dup2(out, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	action = config_parse(c, argc, argv);
+	fflush(stdout);
+	dup2(old_out, STDOUT_FILENO);
+	dup2(old_err, STDERR_FILENO);
+	close(old_out);
+	close(old_err);
+	slurp(out, said_out, sizeof(said_out));
+	slurp(err, said_err, sizeof(said_err));
+	return action;
+}
+
+#define PARSE(c, ...) parse(c, (const char *const[]){ "rtpxd", __VA_ARGS__, NULL })
+#define ACCEPT(c, ...) assert_int_equal(PARSE(c, __VA_ARGS__), CONFIG_RUN)
+
+/* Command lines that must not start anything. */
+static const struct {
+	int exit_code;
+	const char *args[8];
+} refused[] = {
+	{ 1, { "--nice", "" } },
+	{ 1, { "--nice", "100500" } },
+	{ 1, { "--nice", "5x" } },
+	{ 1, { "--nice" } },
+	{ 1, { "-6", "" } },
+	{ 1, { "-6", "not an address" } },
+	{ 1, { "-6", "192.0.2.1", "--no_resolve" } },
+	{ 1, { "-l", "" } },
+	{ 1, { "-l", "999.1.1.1", "--no_resolve" } },
+	{ 1, { "-A", "" } },
+	{ 1, { "-A", "/" } },
+	{ 1, { "-A", "/192.0.2.1" } },
+	{ 1, { "-A", "192.0.2.1/" } },
+	{ 1, { "-A", "192.0.2.1/192.0.2.2" } },
+	{ 1, { "-A", "192.0.2.1 x" } },
+	{ 1, { "-L", "" } },
+	{ 1, { "-L", "0" } },
+	{ 1, { "-L", "garbage" } },
+	{ 1, { "-m", "" } },
+	{ 1, { "-m", "-1" } },
+	{ 1, { "-m", "0" } },
+	{ 1, { "-m", "100500" } },
+	{ 1, { "-m", "100500garbage" } },
+	{ 1, { "-m", "35000garbage" } },
+	{ 1, { "-m", " 35000" } },
+	{ 1, { "-m", "+35000" } },
+	{ 1, { "-m", "99999999999999999999" } },
+	{ 1, { "-M", "" } },
+	{ 1, { "-M", "-1" } },
+	{ 1, { "-M", "0" } },
+	{ 1, { "-M", "65536" } },
+	{ 1, { "-M", "100500garbage" } },
+	{ 1, { "-m", "10", "-M", "9" } },
+	{ 1, { "-m", "9", "-M", "9" } },
+	{ 1, { "-m", "9", "-M", "10" } },
+	{ 1, { "-S", "/tmp" } },
+	{ 1, { "-r", "" } },
+	{ 1, { "-p", "" } },
+	{ 1, { "-T", "" } },
+	{ 1, { "-T", "0" } },
+	{ 1, { "-T", "60s" } },
+	{ 1, { "-W", "60s" } },
+	{ 1, { "-W", "-5" } },
+	{ 1, { "-c", "" } },
+	{ 1, { "-c", "batch" } },
+	{ 1, { "-d", "" } },
+	{ 1, { "-d", "verbose" } },
+	{ 1, { "-d", "info:nowhere" } },
+	{ 1, { "-n", "" } },
+	{ 1, { "-n", "unix:" } },
+	{ 1, { "-n", "tcp:" } },
+	{ 1, { "-n", "tcp:host" } },
+	{ 1, { "-n", "tcp::9000" } },
+	{ 1, { "-n", "tcp:host:0" } },
+	{ 1, { "-n", "tcp:host:65536" } },
+	{ 1, { "-n", "tcp:%%CC_SELF%%:1", "-n", "tcp:%%CC_SELF%%:2", "-n", "tcp:%%CC_SELF%%:3" } },
+	{ 1, { "-t", "" } },
+	{ 1, { "-t", "256" } },
+	{ 1, { "-t", "-1" } },
+	{ 1, { "-t", "0xb8" } },
+	{ 1, { "-w", "" } },
+	{ 1, { "-w", "rwxr-xr-x" } },
+	{ 1, { "-w", "-1" } },
+	{ 1, { "-w", "4096" } },
+	{ 1, { "-w", "010000" } },
+	{ 1, { "-w", "0688" } },
+	{ 1, { "-u", "" } },
+	{ 1, { "-u", ":" } },
+	{ 1, { "-u", "root:" } },
+	{ 1, { "-u", "no such user" } },
+	{ 1, { "-u", "root:no such group" } },
+	{ 1, { "-u", ":no such group" } },
+	{ 1, { "-s", "" } },
+	{ 1, { "-s" } },
+	{ 1, { "-l", "127.0.0.1", "-l", "127.0.0.2" } },
+	{ 1, { "-l", "127.0.0.1", "-6", "::1" } },
+	{ 1, { "-l", "127.0.0.1", "-l", "a@127.0.0.2", "-l", "a@127.0.0.3" } },
+	{ 1, { "-l", "@127.0.0.1" } },
+	{ 1, { "-l", "a}b@127.0.0.1" } },
+	{ 1, { "-l", "127.0.0.1=" } },
+	{ 1, { "-l", "/" } },
+	{ 1, { "-l", "127.0.0.1/" } },
+	{ 1, { "-l", "/127.0.0.1" } },
+	{ 1, { "-l", "127.0.0.1/127.0.0.2", "-6", "::1" } },
+	{ 1, { "-l", "127.0.0.1/127.0.0.2", "-6", "/::1" } },
+	{ 1, { "-l", "a@127.0.0.1/127.0.0.2" } },
+	{ 1, { "-l", "127.0.0.1=192.0.2.1/127.0.0.2" } },
+	{ 1, { "-l", "127.0.0.1/127.0.0.2", "-A", "192.0.2.1" } },
+	{ 1, { "--dso", "/usr/lib/rtpproxy/rtpp_acct_csv.so" } },
+	{ 1, { "--config", "/etc/rtpproxy.conf" } },
+	{ 2, { "-?" } },
+	{ 2, { "-q" } },
+	{ 2, { "-x", "1" } },
+	{ 2, { "--no-such-option" } },
+	{ 2, { "--banner=yes" } },
+	{ 2, { "extra" } },
+	{ 2, { "-f", "extra", "words" } },
+	{ 2, { "--dataplane" } },
+	{ 2, { "--dataplane", "dpdk" } },
+	{ 2, { "--dataplane", "" } },
+	{ 2, { "--xdp-mode", "offload" } },
+	{ 2, { "--learning", "trust" } },
+	{ 2, { "--interface", "" } },
+	{ 2, { "--interface", "a-name-that-is-too-long" } },
+	{ 2, { "--pin-dir", "relative/path" } },
+	{ 2, { "--admin-socket", "relative.sock" } },
+	{ 2, { "--dataplane", "none", "--xdp-mode", "native" } },
+	{ 2, { "--xdp-mode", "generic", "--dataplane", "none" } },
+	{ 2, { "--dataplane", "none", "--interface", "eth0" } },
+};
+
+/* Every refusal is one sentence on stderr that begins with the program's name, and nothing on stdout. */
+static void refuses_with_a_sentence(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		const char *args[MAX_ARGS] = { "/usr/sbin/rtpxd" };
+		struct config c;
+
+		for (size_t k = 0; k < ARRAY_SIZE(refused[i].args) && refused[i].args[k]; k++)
+			args[k + 1] = refused[i].args[k];
+		if (parse(&c, args) != CONFIG_EXIT || c.exit_code != refused[i].exit_code ||
+		    strncmp(said_err, "rtpxd: ", 7) || !strchr(said_err, '\n') ||
+		    strchr(said_err, '\n')[1] || *said_out)
+			fail_msg("row %zu (%s %s): exit %d, stderr \"%s\", stdout \"%s\"", i, args[1],
+				 args[2] ? args[2] : "", c.exit_code, said_err, said_out);
+	}
+}
+
+static void unknown_exits_1_as_rtpproxy(void **state)
+{
+	struct config c;
+
+	(void)state;
+	assert_int_equal(parse(&c, (const char *[]){ "/usr/bin/rtpproxy", "-q", NULL }), CONFIG_EXIT);
+	assert_int_equal(c.exit_code, 1);
+	assert_int_equal(parse(&c, (const char *[]){ "rtpproxy", "extra", NULL }), CONFIG_EXIT);
+	assert_int_equal(c.exit_code, 1);
+	assert_non_null(strstr(said_err, "rtpproxy: "));
+}
+
+static void defaults_are_rtpproxys(void **state)
+{
+	struct config c;
+
+	(void)state;
+	assert_int_equal(parse(&c, (const char *[]){ "rtpxd", NULL }), CONFIG_RUN);
+	assert_string_equal(said_err, "");
+	assert_int_equal(c.n_sockets, 1);
+	assert_string_equal(c.sockets[0], "unix:/var/run/rtpproxy.sock");
+	assert_string_equal(c.pid_file, "/var/run/rtpproxy.pid");
+	assert_int_equal(c.n_listeners, 1);
+	assert_int_equal(c.listeners[0].addr.family, ADDR_IP4);
+	assert_true(addr_is_any(&c.listeners[0].addr));
+	assert_int_equal(c.port_min, 35000);
+	assert_true(c.port_max < 65000 && c.dp.port_max <= 65000);
+	assert_int_equal(c.tos, 184);
+	assert_int_equal(c.ttl_s, 60);
+	assert_int_equal(c.setup_ttl_s, 60);
+	assert_int_equal(c.log_level, LOG_LVL_WARN);
+	assert_int_equal(c.socket_mode, -1);
+	assert_int_equal(c.sched_policy, -1);
+	assert_false(c.bridge || c.foreground || c.nice_set || c.group_named || c.banner);
+	assert_int_equal(c.learning, LEARN_PROOF);
+	assert_int_equal(c.dp.choice, DP_AUTO);
+	assert_string_equal(c.dp.pin_dir, "/sys/fs/bpf/rtpx");
+	assert_string_equal(c.admin_socket, "/run/rtpx/admin.sock");
+	config_free(&c);
+}
+
+static void takes_values(void **state)
+{
+	struct config c;
+
+	(void)state;
+	ACCEPT(&c, "-f", "-F", "-2", "-i", "-b", "-D", "-T", "10", "-W5", "-t", "0", "-L", "4096", "-p", "/x.pid", "-s",
+	       "udp:*:1", "-s", "cunix:/c", "--no_resolve", "--no_redirect", "--nice=-5", "-c", "rr", "-d",
+	       "warn:LOG_LOCAL0");
+	assert_true(c.foreground && c.allow_root && c.double_small && c.independent_ttl && c.sequential);
+	assert_true(c.no_chdir && c.no_resolve && c.no_redirect && c.nice_set);
+	assert_int_equal(c.ttl_s, 10);
+	assert_int_equal(c.setup_ttl_s, 5);
+	assert_int_equal(c.tos, 0);
+	assert_int_equal(c.nofile, 4096);
+	assert_int_equal(c.nice, -5);
+	assert_int_equal(c.sched_policy, SCHED_RR);
+	assert_int_equal(c.log_level, LOG_LVL_WARN);
+	assert_int_equal(c.log_facility, log_facility_of("local0"));
+	assert_string_equal(c.pid_file, "/x.pid");
+	assert_int_equal(c.n_sockets, 2);
+	assert_string_equal(c.sockets[1], "cunix:/c");
+	config_free(&c);
+
+	ACCEPT(&c, "-f", "--overload_prot", "--overload_prot=0.5", "--bridge_symmetric", "--force_asym");
+	assert_true(c.bridge_symmetric && c.force_asymmetric);
+	assert_int_equal(c.log_level, LOG_LVL_DBUG);
+	config_free(&c);
+
+	ACCEPT(&c, "-r", "/rec", "-S", "/spool", "-P", "-R", "-a");
+	assert_true(c.record_pcap && c.no_rtcp_record && c.record_all);
+	config_free(&c);
+}
+
+static void takes_our_options(void **state)
+{
+	struct config c;
+
+	(void)state;
+	ACCEPT(&c, "--dataplane", "xdp", "--xdp-mode=generic", "--interface", "eth0", "--interface", "eth1", "--pin-dir",
+	       "/sys/fs/bpf/x", "--learning", "compat", "--admin-socket", "/a", "--banner");
+	assert_int_equal(c.dp.choice, DP_XDP);
+	assert_int_equal(c.dp.mode, DP_MODE_GENERIC);
+	assert_int_equal(c.dp.n_interfaces, 2);
+	assert_string_equal(c.dp.interfaces[1], "eth1");
+	assert_string_equal(c.dp.pin_dir, "/sys/fs/bpf/x");
+	assert_int_equal(c.learning, LEARN_COMPAT);
+	assert_string_equal(c.admin_socket, "/a");
+	assert_true(c.banner);
+	config_free(&c);
+	ACCEPT(&c, "--dataplane", "none", "--xdp-mode", "auto");
+	config_free(&c);
+}
+
+static void takes_modes_decimal_and_octal(void **state)
+{
+	static const struct {
+		const char *text;
+		int mode;
+	} modes[] = { { "432", 0660 }, { "0660", 0660 }, { "0", 0 }, { "777", 01411 }, { "4095", 07777 }, { "07777", 07777 } };
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		ACCEPT(&c, "-u", ":root", "-w", modes[i].text);
+		assert_int_equal(c.socket_mode, modes[i].mode);
+		config_free(&c);
+	}
+	ACCEPT(&c, "-u", ":root");
+	assert_int_equal(c.socket_mode, 0755);
+	config_free(&c);
+	ACCEPT(&c, "-w", "0660");
+	assert_int_equal(c.socket_mode, -1);
+	config_free(&c);
+}
+
+static void takes_users_and_groups(void **state)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+	uid_t uid;
+	gid_t gid;
+	struct config c;
+
+	(void)state;
+	if (!nobody)
+		skip();
+	uid = nobody->pw_uid;
+	gid = nobody->pw_gid;
+	ACCEPT(&c, "-u", "nobody");
+	assert_int_equal(c.uid, uid);
+	assert_int_equal(c.gid, gid);
+	assert_false(c.group_named);
+	ACCEPT(&c, "-u", "nobody:root");
+	assert_int_equal(c.uid, uid);
+	assert_int_equal(c.gid, 0);
+	assert_true(c.group_named);
+	ACCEPT(&c, "-u", ":root");
+	assert_int_equal(c.uid, (uid_t)-1);
+	assert_true(c.group_named);
+}
+
+static void normalises_notify_targets(void **state)
+{
+	struct config c;
+
+	(void)state;
+	ACCEPT(&c, "-n", "unix:/n.sock", "-n", "/m.sock", "-n", "tcp:host:9000", "-n", "foo:bar", "-n",
+	       "tcp:%%CC_SELF%%:9001");
+	assert_int_equal(c.n_notify, 5);
+	assert_string_equal(c.notify[0], "/n.sock");
+	assert_string_equal(c.notify[1], "/m.sock");
+	assert_string_equal(c.notify[2], "tcp:host:9000");
+	assert_string_equal(c.notify[3], "foo:bar");
+	config_free(&c);
+}
+
+static void rounds_port_ranges(void **state)
+{
+	static const struct {
+		const char *min, *max;
+		uint16_t first, last;
+	} ranges[] = {
+		{ "40000", "40001", 40000, 40001 }, /* one pair */
+		{ "40000", "40100", 40000, 40099 },
+		{ "40001", "40006", 40002, 40005 },
+		{ "1", "65535", 2, 65535 },
+	};
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+		ACCEPT(&c, "-m", ranges[i].min, "-M", ranges[i].max);
+		assert_int_equal(c.dp.port_min, ranges[i].first);
+		assert_int_equal(c.dp.port_max, ranges[i].last);
+		config_free(&c);
+	}
+}
+
+static void check_listener(const struct listener *l, const char *host, const char *label, const char *advertised)
+{
+	char text[ADDR_TEXT];
+
+	assert_string_equal(addr_host_text(&l->addr, text), host);
+	assert_int_equal(l->addr.port, 0);
+	assert_int_equal(!l->label, !label);
+	assert_int_equal(!l->advertised, !advertised);
+	if (label)
+		assert_string_equal(l->label, label);
+	if (advertised)
+		assert_string_equal(l->advertised, advertised);
+}
+
+static void takes_listeners(void **state)
+{
+	struct config c;
+
+	(void)state;
+	ACCEPT(&c, "-l", "127.0.0.1=203.0.113.1", "-6", "six@::1", "-l", "far@127.0.0.3=adv.example");
+	assert_int_equal(c.n_listeners, 3);
+	assert_false(c.bridge);
+	check_listener(&c.listeners[0], "127.0.0.1", NULL, "203.0.113.1");
+	check_listener(&c.listeners[1], "::1", "six", NULL);
+	check_listener(&c.listeners[2], "127.0.0.3", "far", "adv.example");
+	config_free(&c);
+
+	ACCEPT(&c, "-6", "*");
+	assert_int_equal(c.n_listeners, 1);
+	check_listener(&c.listeners[0], "::", NULL, NULL);
+	config_free(&c);
+
+	ACCEPT(&c, "-l", "127.1");
+	check_listener(&c.listeners[0], "127.0.0.1", NULL, NULL);
+	config_free(&c);
+}
+
+/* A single -A counts for addresses of its own family that are not wildcards and have no =ADVERTISED. */
+static void advertises_outside_bridging(void **state)
+{
+	struct config c;
+
+	(void)state;
+	ACCEPT(&c, "-l", "127.0.0.1", "-6", "six@::1", "-l", "own@127.0.0.2=192.0.2.9", "-A", "203.0.113.1");
+	check_listener(&c.listeners[0], "127.0.0.1", NULL, "203.0.113.1");
+	check_listener(&c.listeners[1], "::1", "six", NULL);
+	check_listener(&c.listeners[2], "127.0.0.2", "own", "192.0.2.9");
+	config_free(&c);
+	ACCEPT(&c, "-A", "203.0.113.1");
+	check_listener(&c.listeners[0], "0.0.0.0", NULL, NULL);
+	config_free(&c);
+	ACCEPT(&c, "-6", "::1", "-A", "gw.example.org");
+	check_listener(&c.listeners[0], "::1", NULL, "gw.example.org");
+	config_free(&c);
+}
+
+static void takes_bridging(void **state)
+{
+	struct config c;
+
+	(void)state;
+	ACCEPT(&c, "-l", "127.0.0.1/127.0.0.2", "-A", "1.1.1.1/2.2.2.2");
+	assert_true(c.bridge);
+	assert_int_equal(c.n_listeners, 2);
+	check_listener(&c.listeners[0], "127.0.0.1", NULL, "1.1.1.1");
+	check_listener(&c.listeners[1], "127.0.0.2", NULL, "2.2.2.2");
+	config_free(&c);
+
+	ACCEPT(&c, "-6", "/::1", "-l", "127.0.0.1");
+	assert_true(c.bridge);
+	check_listener(&c.listeners[0], "127.0.0.1", NULL, NULL);
+	check_listener(&c.listeners[1], "::1", NULL, NULL);
+	config_free(&c);
+
+	ACCEPT(&c, "-l", "127.0.0.1/127.0.0.2", "-l", "more@127.0.0.3");
+	assert_int_equal(c.n_listeners, 3);
+	check_listener(&c.listeners[2], "127.0.0.3", "more", NULL);
+	config_free(&c);
+}
+
+static void answers_and_exits(void **state)
+{
+	struct config c;
+
+	(void)state;
+	assert_int_equal(PARSE(&c, "-V"), CONFIG_EXIT);
+	assert_int_equal(c.exit_code, 0);
+	assert_string_equal(said_out, "test-version\n");
+	assert_int_equal(PARSE(&c, "-v"), CONFIG_EXIT);
+	assert_int_equal(c.exit_code, 0);
+	assert_ptr_equal(strstr(said_out, "Basic version: 20040107\nExtension 20040107: "), said_out);
+	assert_int_equal(PARSE(&c, "-C"), CONFIG_EXIT);
+	assert_int_equal(c.exit_code, 0);
+	assert_string_equal(said_out, "CLOCK_BOOTTIME\n");
+	assert_string_equal(said_err, "");
+}
+
+/* -v names what VF answers 1 for, and nothing else. */
+static void claims_only_what_works(void **state)
+{
+	const char *date, *text;
+	char line[64];
+	struct config c;
+	bool live;
+
+	(void)state;
+	PARSE(&c, "-v");
+	for (unsigned int i = 0; (date = command_capability(i, &text, &live)); i++) {
+		snprintf(line, sizeof(line), "\nExtension %s: ", date);
+		assert_int_equal(strstr(said_out, line) != NULL, live);
+	}
+}
+
+static void help_has_every_option(void **state)
+{
+	struct config c;
+	char start[64];
+
+	(void)state;
+	assert_int_equal(PARSE(&c, "--help"), CONFIG_EXIT);
+	assert_int_equal(c.exit_code, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].letter)
+			snprintf(start, sizeof(start), "\n  -%c ", rows[i].letter);
+		else
+			snprintf(start, sizeof(start), "\n  --%s", rows[i].name);
+		assert_non_null(strstr(said_out, start));
+		assert_non_null(strstr(said_out, rows[i].help));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refuses_with_a_sentence),
+		cmocka_unit_test(unknown_exits_1_as_rtpproxy),
+		cmocka_unit_test(defaults_are_rtpproxys),
+		cmocka_unit_test(takes_values),
+		cmocka_unit_test(takes_our_options),
+		cmocka_unit_test(takes_modes_decimal_and_octal),
+		cmocka_unit_test(takes_users_and_groups),
+		cmocka_unit_test(normalises_notify_targets),
+		cmocka_unit_test(rounds_port_ranges),
+		cmocka_unit_test(takes_listeners),
+		cmocka_unit_test(advertises_outside_bridging),
+		cmocka_unit_test(takes_bridging),
+		cmocka_unit_test(answers_and_exits),
+		cmocka_unit_test(claims_only_what_works),
+		cmocka_unit_test(help_has_every_option),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
