@@ -10,7 +10,7 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LIBS := libbpf libnl-3.0 libnl-route-3.0 libevent json-c libcap-ng
+LIBS := libbpf libnl-3.0 libnl-genl-3.0 libnl-route-3.0 libevent json-c libcap-ng
 HAVE_SYSTEMD := $(shell pkg-config --exists libsystemd && echo yes)
 LIBS += $(if $(HAVE_SYSTEMD),libsystemd)
 
@@ -30,6 +30,8 @@ UNITS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c))
 TOOLS := $(patsubst tools/%.c,$(O)/%,$(wildcard tools/rtpxctl.c tools/makeann.c tools/extractaudio.c))
 TOOL_PARTS := $(patsubst %.c,$(O)/%.o,$(filter-out tools/rtpxctl.c tools/makeann.c tools/extractaudio.c,\
 	$(wildcard tools/*.c)))
+# What the tests in network namespaces run there.
+NETNS := $(patsubst tests/netns/%.c,$(O)/netns/%,$(wildcard tests/netns/*.c))
 BENCH := $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/*.c))
 BENCH_BPF := $(patsubst tests/bench/%.bpf.c,$(O)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c))
 BENCH := $(filter-out %.bpf,$(BENCH))
@@ -79,7 +81,7 @@ fuzz: deps
 	$(Q)$(MAKE) --no-print-directory fuzz-build
 	$(Q)tests/fuzz/run $(O) $(FUZZ_RUNS)
 
-units: $(UNITS)
+units: $(UNITS) $(NETNS)
 bench-build: $(BENCH) $(BENCH_BPF)
 fuzz-build: $(FUZZ)
 
@@ -120,6 +122,11 @@ $(O)/tests/test_%: tests/unit/test_%.c $(CORE) $(O)/relay.skel.h
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP $< $(CORE) $(LDLIBS) -lcmocka -o $@
+
+$(O)/netns/%: tests/netns/%.c $(CORE)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< $(CORE) $(LDLIBS) -o $@
 
 $(O)/bench/%.bpf.o: tests/bench/%.bpf.c
 	$(call say,BPF,$@)

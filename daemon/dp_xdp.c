@@ -1,0 +1,870 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dp_xdp.c - the XDP dataplane: the program and its maps, pinned under one directory, and the
+ * interfaces it is on.
+ *
+ * Flows and statistics are memory shared with the program: a flow is written by the protocol of
+ * rtpx_flow.seq, and nothing here makes a system call per flow. Statistics are read and set without
+ * a lock; a packet that arrives in the same instant may be missing from what is set.
+ *
+ * Layout of the pin directory: one file for each map, under the map's name, and link_IFNAME for
+ * each attached interface, so that a killed daemon stops no call. Whoever uses the directory holds
+ * a lock (flock) on it. What a killed daemon left is removed by the next one; taking it over is not
+ * done here.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <linux/magic.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <netlink/cache.h>
+#include <netlink/netlink.h>
+#include <netlink/route/link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "dp.h"
+#include "log.h"
+#include "relay.skel.h"
+#include "xdp_attach.h"
+
+struct xdp_if {
+	struct dp_interface pub;
+	char attached[256]; /* what attaching said; pub.reason is this and what was found since */
+	int link;	    /* BPF link; -1 when off */
+	char pin[IFNAMSIZ + 8];
+	bool seen;	  /* by the current rescan */
+	bool tried;	  /* a frame was sent through it and got out */
+	unsigned int mtu; /* at the last attempt to attach */
+	uint32_t foreign; /* likewise: somebody else's program */
+};
+
+struct dp_xdp {
+	struct dp dp;
+	struct relay *skel;
+	struct rtpx_config config;
+	unsigned int n_elements; /* of flows and of flow_stats */
+	struct rtpx_flow *flows;
+	struct rtpx_flow_stats *stats;
+	enum dp_xdp_mode mode;
+	char *names[DP_MAX_INTERFACES]; /* --interface; none: every suitable one */
+	unsigned int n_names;
+	char pin_dir[PATH_MAX];
+	int pin_fd;	/* of the directory, locked; -1 */
+	bool owns_pins; /* nothing of another daemon is in there */
+	struct xdp_if *ifs;
+	unsigned int n_ifs;
+};
+
+static struct dp_xdp *xdp_of(struct dp *dp)
+{
+	return container_of(dp, struct dp_xdp, dp);
+}
+
+/* ---- flows -------------------------------------------------------------------------------------
+ */
+
+static int element(const struct dp_xdp *x, enum rtpx_slot slot, uint16_t port, uint32_t *i)
+{
+	if (slot >= RTPX_SLOTS || port < x->config.port_min || port > x->config.port_max)
+		return -ERANGE;
+	*i = rtpx_flow_index(&x->config, slot, port);
+	return 0;
+}
+
+/* The writer's half of rtpx_flow.seq: odd from begin to end, and other memory accesses stay in
+ * between. */
+static void write_begin(struct rtpx_flow *f)
+{
+	__atomic_store_n(&f->seq, f->seq | 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static void write_end(struct rtpx_flow *f)
+{
+	__atomic_store_n(&f->seq, f->seq + 1, __ATOMIC_RELEASE);
+}
+
+static int xdp_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
+{
+	const size_t head = sizeof(flow->seq);
+	struct dp_xdp *x = xdp_of(dp);
+	struct rtpx_flow *f;
+	uint32_t i;
+	int rc = element(x, slot, port, &i);
+
+	if (rc)
+		return rc;
+	if (!(flow->flags & RTPX_FLOW_ACTIVE) || flow->port != port || flow->nexthop == 0)
+		return -EINVAL;
+	f = &x->flows[i];
+	write_begin(f);
+	if (seed)
+		x->stats[i] = *seed;
+	memcpy((char *)f + head, (const char *)flow + head, sizeof(*f) - head);
+	write_end(f);
+	return 0;
+}
+
+static int active_element(const struct dp_xdp *x, enum rtpx_slot slot, uint16_t port, uint32_t *i)
+{
+	if (element(x, slot, port, i) || !(x->flows[*i].flags & RTPX_FLOW_ACTIVE))
+		return -ENOENT;
+	return 0;
+}
+
+static int xdp_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			struct rtpx_flow_stats *last)
+{
+	const size_t head = sizeof(((struct rtpx_flow *)0)->seq);
+	struct dp_xdp *x = xdp_of(dp);
+	struct rtpx_flow *f;
+	uint32_t i;
+
+	if (active_element(x, slot, port, &i))
+		return -ENOENT;
+	f = &x->flows[i];
+	write_begin(f);
+	memset((char *)f + head, 0, sizeof(*f) - head);
+	write_end(f);
+	if (last)
+		*last = x->stats[i];
+	return 0;
+}
+
+static int xdp_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			 struct rtpx_flow_stats *out)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	uint32_t i;
+
+	if (active_element(x, slot, port, &i))
+		return -ENOENT;
+	*out = x->stats[i];
+	return 0;
+}
+
+static int xdp_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			 const struct rtpx_flow_stats *in)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	uint32_t i;
+
+	if (active_element(x, slot, port, &i))
+		return -ENOENT;
+	x->stats[i] = *in;
+	return 0;
+}
+
+static int xdp_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	uint32_t key = id;
+
+	if (id == 0)
+		return -EINVAL;
+	return bpf_map_update_elem(bpf_map__fd(x->skel->maps.nexthops), &key, nh, BPF_ANY) ? -errno
+											   : 0;
+}
+
+static int xdp_counters(struct dp *dp, struct rtpx_counters *out)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	int cpus = libbpf_num_possible_cpus(), cpu;
+	struct rtpx_counters *each;
+	uint32_t key = 0;
+	size_t f;
+
+	if (cpus < 0)
+		return cpus;
+	each = calloc(cpus, sizeof(*each));
+	if (!each)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.counters), &key, each)) {
+		free(each);
+		return -errno;
+	}
+	memset(out, 0, sizeof(*out));
+	for (cpu = 0; cpu < cpus; cpu++)
+		for (f = 0; f < RTPX_REASON_COUNT; f++)
+			((uint64_t *)out)[f] += ((uint64_t *)&each[cpu])[f];
+	free(each);
+	return 0;
+}
+
+/* ---- which interfaces
+ * ------------------------------------------------------------------------------ */
+
+static bool is_named(const struct dp_xdp *x, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < x->n_names; i++)
+		if (strcmp(x->names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_type(struct rtnl_link *l, const char *type)
+{
+	const char *t = l ? rtnl_link_get_type(l) : NULL;
+
+	return t && strcmp(t, type) == 0;
+}
+
+/*
+ * unsuitable - why the program does not belong on this link, NULL when it does. A port of a bridge
+ * or bond is left to its master, and a device stacked on another one of this namespace to that one,
+ * which sees its frames first.
+ */
+static const char *unsuitable(struct nl_cache *links, struct rtnl_link *l)
+{
+	struct rtnl_link *master = rtnl_link_get(links, rtnl_link_get_master(l));
+	bool port = master && !is_type(master, "vrf");
+	int32_t netns;
+
+	rtnl_link_put(master);
+	if (rtnl_link_get_flags(l) & IFF_LOOPBACK)
+		return "the loopback device carries no media of others";
+	if (rtnl_link_get_arptype(l) != ARPHRD_ETHER)
+		return "it is not Ethernet";
+	if (port)
+		return "it is a port of a bridge or bond: name that one instead";
+	if (is_type(l, "vrf"))
+		return "a VRF receives through its ports: name those instead";
+	if (!is_type(l, "veth") && rtnl_link_get_link(l) > 0 &&
+	    rtnl_link_get_link_netnsid(l, &netns) < 0)
+		return "it is stacked on another device, which sees its frames first: name that "
+		       "one instead";
+	return NULL;
+}
+
+static struct xdp_if *if_find(struct dp_xdp *x, unsigned int ifindex)
+{
+	unsigned int i;
+
+	for (i = 0; i < x->n_ifs; i++)
+		if (x->ifs[i].pub.ifindex == ifindex)
+			return &x->ifs[i];
+	return NULL;
+}
+
+/* if_add - a new one; or the one that add_missing() has kept a place for. NULL: no more can be
+ * served. */
+static struct xdp_if *if_add(struct dp_xdp *x, unsigned int ifindex, const char *name)
+{
+	struct xdp_if *more;
+	unsigned int i;
+
+	for (i = 0; i < x->n_ifs; i++)
+		if (x->ifs[i].pub.ifindex == 0 && strcmp(x->ifs[i].pub.name, name) == 0) {
+			x->ifs[i].pub.ifindex = ifindex;
+			xdp_driver(name, x->ifs[i].pub.driver);
+			return &x->ifs[i];
+		}
+	if (x->n_ifs == RTPX_MAX_TX_PORTS)
+		return NULL;
+	more = realloc(x->ifs, (x->n_ifs + 1) * sizeof(*more));
+	if (!more)
+		return NULL;
+	x->ifs = more;
+	more += x->n_ifs++;
+	*more = (struct xdp_if){ .link = -1 };
+	more->pub.ifindex = ifindex;
+	snprintf(more->pub.name, sizeof(more->pub.name), "%s", name);
+	xdp_driver(name, more->pub.driver);
+	return more;
+}
+
+/* ---- one interface
+ * ----------------------------------------------------------------------------------- */
+
+/* A dot is not allowed in the name of a pin. */
+static void if_pin(struct dp_xdp *x, struct xdp_if *f)
+{
+	char path[PATH_MAX + 32], *dot;
+
+	snprintf(f->pin, sizeof(f->pin), "link_%s", f->pub.name);
+	for (dot = f->pin; (dot = strchr(dot, '.'));)
+		*dot = '_';
+	snprintf(path, sizeof(path), "%s/%s", x->pin_dir, f->pin);
+	if (bpf_obj_pin(f->link, path) == 0)
+		return;
+	log_warn("cannot pin %s (%s): the calls through it stop should the daemon be killed", path,
+		 strerror(errno));
+	f->pin[0] = '\0';
+}
+
+static void if_attach(struct dp_xdp *x, struct xdp_if *f, enum dp_xdp_mode mode)
+{
+	f->foreign = xdp_foreign(f->pub.ifindex);
+	f->link = xdp_attach(bpf_program__fd(x->skel->progs.rtpx_relay), &f->pub, mode);
+	snprintf(f->attached, sizeof(f->attached), "%s", f->pub.reason);
+	f->tried = false;
+	if (f->link >= 0)
+		if_pin(x, f);
+	else
+		f->link = -1;
+}
+
+static void if_detach(struct dp_xdp *x, struct xdp_if *f)
+{
+	if (f->link < 0)
+		return;
+	bpf_link_detach(f->link);
+	close(f->link);
+	f->link = -1;
+	f->pub.mode = DP_IF_OFF;
+	if (f->pin[0])
+		unlinkat(x->pin_fd, f->pin, 0);
+}
+
+/* if_allow - let packets leave through it, or no longer. */
+static void if_allow(struct dp_xdp *x, struct xdp_if *f, bool allow)
+{
+	const int fd = bpf_map__fd(x->skel->maps.tx_ports);
+	uint32_t value[2] = { f->pub.ifindex, 0 };
+
+	if (allow && bpf_map_update_elem(fd, &f->pub.ifindex, value, BPF_ANY)) {
+		snprintf(f->pub.reason, sizeof(f->pub.reason),
+			 "the kernel refuses to send through it: %s", strerror(errno));
+		allow = false;
+	}
+	if (!allow && f->pub.can_send)
+		bpf_map_delete_elem(fd, &f->pub.ifindex);
+	f->pub.can_send = allow;
+}
+
+static void reason_add(struct dp_interface *i, const char *text)
+{
+	size_t len = strlen(i->reason);
+
+	snprintf(i->reason + len, sizeof(i->reason) - len, "%s%s", len ? "; " : "", text);
+}
+
+/* if_judge - can packets leave through it, now? @any_native: packets may come from an interface in
+ * native mode. */
+static void if_judge(struct dp_xdp *x, struct xdp_if *f, bool any_native)
+{
+	struct dp_interface before = f->pub;
+	char why[256];
+	bool can = f->link >= 0;
+
+	snprintf(f->pub.reason, sizeof(f->pub.reason), "%s", f->attached);
+	if (can && any_native) {
+		can = xdp_can_send(&f->pub, !f->tried, why, sizeof(why));
+		f->tried = can;
+		if (!can)
+			reason_add(&f->pub, why);
+	}
+	if (f->link >= 0 && xdp_preflight(&f->pub, why, sizeof(why)))
+		reason_add(&f->pub, why);
+	if_allow(x, f, can);
+	if (before.mode == f->pub.mode && before.can_send == f->pub.can_send &&
+	    strcmp(before.reason, f->pub.reason) == 0)
+		return;
+	log_info("%s: %s%s%s%s", f->pub.name,
+		 f->pub.mode == DP_IF_NATIVE	? "XDP, native mode"
+		 : f->pub.mode == DP_IF_GENERIC ? "XDP, generic mode"
+						: "no XDP",
+		 f->pub.can_send || f->link < 0 ? "" : ", nothing is sent through it",
+		 f->pub.reason[0] ? ": " : "", f->pub.reason);
+}
+
+static void judge_all(struct dp_xdp *x)
+{
+	bool any_native = false;
+	unsigned int i;
+
+	for (i = 0; i < x->n_ifs; i++)
+		any_native |= x->ifs[i].pub.mode == DP_IF_NATIVE;
+	for (i = 0; i < x->n_ifs; i++)
+		if_judge(x, &x->ifs[i], any_native);
+}
+
+/* ---- looking at the links
+ * ------------------------------------------------------------------------------ */
+
+struct look {
+	struct dp_xdp *x;
+	struct nl_cache *links;
+};
+
+static void see(struct nl_object *o, void *arg)
+{
+	struct look *look = arg;
+	struct xdp_if *f = if_find(look->x, rtnl_link_get_ifindex((struct rtnl_link *)o));
+
+	if (f)
+		f->seen = true;
+}
+
+static void look_at(struct nl_object *o, void *arg)
+{
+	struct look *look = arg;
+	struct dp_xdp *x = look->x;
+	struct rtnl_link *l = (struct rtnl_link *)o;
+	const char *name = rtnl_link_get_name(l), *no = unsuitable(look->links, l);
+	unsigned int ifindex = rtnl_link_get_ifindex(l);
+	bool up = rtnl_link_get_flags(l) & IFF_UP;
+	struct xdp_if *f = if_find(x, ifindex);
+
+	if (!f) {
+		if (x->n_names ? !is_named(x, name) : no || !up)
+			return;
+		f = if_add(x, ifindex, name);
+		if (!f)
+			return;
+	} else if (f->link >= 0 ||
+		   (f->mtu == rtnl_link_get_mtu(l) && f->foreign == xdp_foreign(ifindex))) {
+		/* Nothing that stood in the way is different: some drivers reset the link at each
+		 * attempt. */
+		snprintf(f->pub.name, sizeof(f->pub.name), "%s", name);
+		return;
+	}
+	f->mtu = rtnl_link_get_mtu(l);
+	if (no)
+		snprintf(f->attached, sizeof(f->attached), "%s", no);
+	else
+		if_attach(x, f, x->mode);
+}
+
+/* Interfaces that are gone took their program and their element of tx_ports with them; the pin
+ * remains. */
+static void forget_gone(struct dp_xdp *x)
+{
+	unsigned int i = 0;
+
+	while (i < x->n_ifs) {
+		if (x->ifs[i].seen) {
+			i++;
+			continue;
+		}
+		log_info("%s is gone", x->ifs[i].pub.name);
+		if_detach(x, &x->ifs[i]);
+		x->ifs[i] = x->ifs[--x->n_ifs];
+	}
+}
+
+/* The operator asked for these, and wants to read why nothing is served. */
+static void add_missing(struct dp_xdp *x)
+{
+	struct xdp_if *f;
+	unsigned int i, k;
+
+	for (i = 0; i < x->n_names; i++) {
+		for (k = 0; k < x->n_ifs && strcmp(x->ifs[k].pub.name, x->names[i]); k++)
+			;
+		f = k == x->n_ifs ? if_add(x, 0, x->names[i]) : NULL;
+		if (f)
+			snprintf(f->attached, sizeof(f->attached),
+				 "there is no such interface; it is served once it is there");
+	}
+}
+
+static void xdp_rescan(struct dp *dp)
+{
+	struct look look = { .x = xdp_of(dp) };
+	struct dp_xdp *x = look.x;
+	struct nl_sock *sk = nl_socket_alloc();
+	unsigned int i;
+
+	if (!sk || nl_connect(sk, NETLINK_ROUTE) < 0 ||
+	    rtnl_link_alloc_cache(sk, AF_UNSPEC, &look.links) < 0) {
+		log_warn("cannot read the links");
+		nl_socket_free(sk);
+		return;
+	}
+	for (i = 0; i < x->n_ifs; i++)
+		x->ifs[i].seen = x->ifs[i].pub.ifindex == 0;
+	/* One that was made again has the name, and so the pin, of one that is gone: that one goes
+	 * first. */
+	nl_cache_foreach(look.links, see, &look);
+	forget_gone(x);
+	nl_cache_foreach(look.links, look_at, &look);
+	add_missing(x);
+	judge_all(x);
+	nl_cache_free(look.links);
+	nl_socket_free(sk);
+}
+
+static bool xdp_serves(struct dp *dp, unsigned int ifindex)
+{
+	struct xdp_if *f = if_find(xdp_of(dp), ifindex);
+
+	return f && f->pub.can_send;
+}
+
+static unsigned int xdp_interfaces(struct dp *dp, struct dp_interface *out, unsigned int max)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	unsigned int i;
+
+	for (i = 0; i < MIN(max, x->n_ifs); i++)
+		out[i] = x->ifs[i].pub;
+	return x->n_ifs;
+}
+
+/* ---- the pin directory
+ * ------------------------------------------------------------------------------------ */
+
+static bool is_bpffs(const char *dir)
+{
+	struct statfs fs;
+
+	return statfs(dir, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
+}
+
+/* pin_dir_open - make it when need be, and lock it. 0 with x->pin_fd, or -errno with a sentence. */
+static int pin_dir_open(struct dp_xdp *x, char *err, size_t err_size)
+{
+	char copy[PATH_MAX];
+	const char *parent;
+	struct stat held, there;
+
+	snprintf(copy, sizeof(copy), "%s", x->pin_dir);
+	parent = strncmp(copy, "/sys/fs/bpf/", 12) == 0 ? "/sys/fs/bpf" : dirname(copy);
+	if (!is_bpffs(x->pin_dir) && !is_bpffs(parent)) {
+		snprintf(err, err_size, "no BPF file system holds %.200s: mount -t bpf bpf %.200s",
+			 x->pin_dir, parent);
+		return -ENOENT;
+	}
+	for (;;) {
+		if (mkdir(x->pin_dir, 0700) && errno != EEXIST)
+			break;
+		x->pin_fd = open(x->pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (x->pin_fd < 0)
+			break;
+		if (flock(x->pin_fd, LOCK_EX | LOCK_NB)) {
+			snprintf(err, err_size,
+				 "another rtpxd uses %.200s: give this one another --pin-dir",
+				 x->pin_dir);
+			close(x->pin_fd);
+			x->pin_fd = -1;
+			return -EBUSY;
+		}
+		/* Its last user may have removed it before we had the lock. */
+		if (fstat(x->pin_fd, &held) == 0 && stat(x->pin_dir, &there) == 0 &&
+		    held.st_ino == there.st_ino)
+			return 0;
+		close(x->pin_fd);
+		x->pin_fd = -1;
+	}
+	snprintf(err, err_size, "cannot use %.200s: %s", x->pin_dir, strerror(errno));
+	return -errno;
+}
+
+/* leftover_version - the ABI version of pinned maps, 0: none are there. */
+static uint32_t leftover_version(const struct dp_xdp *x)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info), key = 0, version = UINT32_MAX;
+	char path[PATH_MAX + 32];
+	void *value;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/config", x->pin_dir);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : UINT32_MAX;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.value_size >= sizeof(version)) {
+		value = calloc(1, info.value_size);
+		if (value && bpf_map_lookup_elem(fd, &key, value) == 0)
+			memcpy(&version, value, sizeof(version));
+		free(value);
+	}
+	close(fd);
+	return version;
+}
+
+/* A detach by the link itself is done when it returns; the last unpin would be followed by it some
+ * time later. */
+static void leftover_detach(const struct dp_xdp *x, const char *name)
+{
+	char path[PATH_MAX + NAME_MAX + 2];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", x->pin_dir, name);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return;
+	bpf_link_detach(fd);
+	close(fd);
+}
+
+/* unpin - remove what we, or a daemon before us, pinned: links first. Returns how many pins there
+ * were. */
+static unsigned int unpin(struct dp_xdp *x)
+{
+	struct bpf_map *map;
+	unsigned int n = 0;
+	struct dirent *e;
+	DIR *d = opendir(x->pin_dir);
+
+	while (d && (e = readdir(d))) {
+		if (strncmp(e->d_name, "link_", 5))
+			continue;
+		leftover_detach(x, e->d_name);
+		n += unlinkat(x->pin_fd, e->d_name, 0) == 0;
+	}
+	if (d)
+		closedir(d);
+	bpf_object__for_each_map(map, x->skel->obj)
+		n += !bpf_map__is_internal(map) && unlinkat(x->pin_fd, bpf_map__name(map), 0) == 0;
+	return n;
+}
+
+static int leftovers_remove(struct dp_xdp *x, char *err, size_t err_size)
+{
+	uint32_t version = leftover_version(x);
+	unsigned int n;
+
+	if (version && version != RTPX_ABI_VERSION) {
+		snprintf(err, err_size,
+			 "%.150s holds the maps of another version of rtpx (ABI %u, this one has "
+			 "%u): end that one, or: "
+			 "for l in %.150s/link_*; do bpftool link detach pinned $l; done; rm -r "
+			 "%.150s",
+			 x->pin_dir, version, RTPX_ABI_VERSION, x->pin_dir, x->pin_dir);
+		return -EPROTO;
+	}
+	n = unpin(x);
+	if (n)
+		log_warn("removed %u pins that a killed rtpxd had left in %s; its calls have ended",
+			 n, x->pin_dir);
+	return 0;
+}
+
+static int pin_maps(struct dp_xdp *x, char *err, size_t err_size)
+{
+	char path[PATH_MAX + 64];
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, x->skel->obj) {
+		if (bpf_map__is_internal(map))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", x->pin_dir, bpf_map__name(map));
+		if (bpf_obj_pin(bpf_map__fd(map), path)) {
+			snprintf(err, err_size, "cannot pin a map as %.300s: %s", path,
+				 strerror(errno));
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+/* ---- beginning and end
+ * --------------------------------------------------------------------------------------- */
+
+static void *map_memory(struct bpf_map *map, size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int load(struct dp_xdp *x, char *err, size_t err_size)
+{
+	uint32_t key = 0;
+	int rc = -ENOMEM;
+
+	xdp_messages();
+	x->skel = relay__open();
+	if (!x->skel) {
+		rc = -errno;
+		goto err;
+	}
+	bpf_map__set_max_entries(x->skel->maps.flows, x->n_elements);
+	bpf_map__set_max_entries(x->skel->maps.flow_stats, x->n_elements);
+	rc = relay__load(x->skel);
+	if (rc)
+		goto err;
+	rc = bpf_map_update_elem(bpf_map__fd(x->skel->maps.config), &key, &x->config, BPF_ANY);
+	if (rc)
+		goto err;
+	x->flows = map_memory(x->skel->maps.flows, x->n_elements * sizeof(*x->flows));
+	x->stats = map_memory(x->skel->maps.flow_stats, x->n_elements * sizeof(*x->stats));
+	if (x->flows && x->stats)
+		return 0;
+	rc = -errno;
+err:
+	if (rc == -EPERM || rc == -EACCES)
+		snprintf(err, err_size,
+			 "the kernel refuses BPF to this process (%s): run as root, or with "
+			 "CAP_BPF, CAP_NET_ADMIN "
+			 "and CAP_PERFMON",
+			 strerror(-rc));
+	else if (rc == -ENOMEM)
+		snprintf(err, err_size, "no memory for %u flows: use fewer ports (-m, -M)",
+			 x->n_elements);
+	else
+		snprintf(err, err_size, "the kernel refuses the XDP program (%s): %.200s",
+			 strerror(-rc), xdp_last_words());
+	return rc;
+}
+
+/*
+ * When no interface can send natively, native mode is of no use: generic mode sends through all of
+ * them. Only at the beginning: changing the mode later would interrupt calls.
+ */
+static void reconsider_mode(struct dp_xdp *x)
+{
+	struct xdp_if *f;
+	char why[300];
+	unsigned int i;
+
+	if (x->mode != DP_MODE_AUTO)
+		return;
+	for (i = 0; i < x->n_ifs; i++)
+		if (x->ifs[i].pub.can_send)
+			return;
+	for (f = x->ifs; f < x->ifs + x->n_ifs; f++) {
+		if (f->pub.mode != DP_IF_NATIVE)
+			continue;
+		snprintf(why, sizeof(why), "native mode is of no use: %s", f->pub.reason);
+		if_detach(x, f);
+		if_attach(x, f, DP_MODE_GENERIC);
+		if (f->link >= 0)
+			snprintf(f->attached, sizeof(f->attached), "%.255s", why);
+	}
+	judge_all(x);
+}
+
+static int describe(struct dp_xdp *x, char *err, size_t err_size)
+{
+	static const char *const modes[] = {
+		[DP_IF_OFF] = "no XDP", [DP_IF_GENERIC] = "generic", [DP_IF_NATIVE] = "native"
+	};
+	unsigned int i, on = 0;
+	size_t len;
+
+	len = snprintf(x->dp.choice, sizeof(x->dp.choice), "XDP:");
+	for (i = 0; i < x->n_ifs; i++) {
+		on += x->ifs[i].link >= 0;
+		if (len < sizeof(x->dp.choice))
+			len += snprintf(x->dp.choice + len, sizeof(x->dp.choice) - len, "%s %s %s",
+					i ? "," : "", x->ifs[i].pub.name,
+					modes[x->ifs[i].pub.mode]);
+	}
+	if (on)
+		return 0;
+	if (x->n_ifs)
+		snprintf(err, err_size, "no interface takes the program: %s: %s",
+			 x->ifs[0].pub.name, x->ifs[0].pub.reason);
+	else
+		snprintf(err, err_size,
+			 "there is no Ethernet interface that is up: ip link set dev IFNAME up, or "
+			 "name one with "
+			 "--interface");
+	return -ENODEV;
+}
+
+static void xdp_close(struct dp *dp, bool keep)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	unsigned int i;
+
+	for (i = 0; i < x->n_ifs; i++) {
+		if (!keep)
+			if_detach(x, &x->ifs[i]);
+		else if (x->ifs[i].link >= 0)
+			close(x->ifs[i].link);
+	}
+	if (x->owns_pins && !keep)
+		unpin(x);
+	if (x->pin_fd >= 0 && !keep)
+		rmdir(x->pin_dir); /* unless there is something in it that is not ours */
+	if (x->flows)
+		munmap(x->flows, x->n_elements * sizeof(*x->flows));
+	if (x->stats)
+		munmap(x->stats, x->n_elements * sizeof(*x->stats));
+	if (x->skel)
+		relay__destroy(x->skel);
+	if (x->pin_fd >= 0)
+		close(x->pin_fd);
+	for (i = 0; i < x->n_names; i++)
+		free(x->names[i]);
+	free(x->ifs);
+	free(x);
+}
+
+static const struct dp_ops xdp_ops = {
+	.name = "xdp",
+	.flow_put = xdp_flow_put,
+	.flow_del = xdp_flow_del,
+	.stats_get = xdp_stats_get,
+	.stats_set = xdp_stats_set,
+	.nexthop_put = xdp_nexthop_put,
+	.serves = xdp_serves,
+	.interfaces = xdp_interfaces,
+	.rescan = xdp_rescan,
+	.counters = xdp_counters,
+	.close = xdp_close,
+};
+
+static int take_options(struct dp_xdp *x, const struct dp_opts *opts)
+{
+	unsigned int i;
+
+	x->dp.ops = &xdp_ops;
+	x->dp.active = true;
+	x->pin_fd = -1;
+	x->mode = opts->mode;
+	x->config.abi_version = RTPX_ABI_VERSION;
+	x->config.port_min = opts->port_min;
+	x->config.port_max = opts->port_max;
+	x->config.silence_ms = opts->silence_ms;
+	x->n_elements = RTPX_SLOTS * (opts->port_max - opts->port_min + 1u);
+	snprintf(x->pin_dir, sizeof(x->pin_dir), "%s", opts->pin_dir);
+	for (i = 0; i < opts->n_interfaces; i++) {
+		x->names[i] = strdup(opts->interfaces[i]);
+		if (!x->names[i])
+			return -ENOMEM;
+		x->n_names++;
+	}
+	return 0;
+}
+
+int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size)
+{
+	struct dp_xdp *x = calloc(1, sizeof(*x));
+	int rc;
+
+	snprintf(err, err_size, "out of memory");
+	if (!x)
+		return -ENOMEM;
+	rc = take_options(x, opts);
+	if (rc == 0)
+		rc = pin_dir_open(x, err, err_size);
+	if (rc == 0)
+		rc = load(x, err, err_size);
+	if (rc == 0)
+		rc = leftovers_remove(x, err, err_size);
+	if (rc)
+		goto err_close;
+	x->owns_pins = true;
+	rc = pin_maps(x, err, err_size);
+	if (rc)
+		goto err_close;
+	xdp_rescan(&x->dp);
+	reconsider_mode(x);
+	rc = describe(x, err, err_size);
+	if (rc)
+		goto err_close;
+	*out = &x->dp;
+	return 0;
+
+err_close:
+	xdp_close(&x->dp, false);
+	return rc;
+}

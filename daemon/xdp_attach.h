@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * xdp_attach.h - one XDP program and one interface: attach it, or say in a sentence what stands in
+ * the way and what to type; find out whether frames can be sent there. Knows no maps and keeps
+ * nothing.
+ */
+#ifndef RTPX_XDP_ATTACH_H
+#define RTPX_XDP_ATTACH_H
+
+#include "base.h"
+#include "dp.h"
+
+/* xdp_messages - libbpf's messages go to our log from now on; xdp_last_words - the last warning, ""
+ * if there was none. */
+void xdp_messages(void);
+const char *xdp_last_words(void);
+
+/* xdp_driver - name of the driver, "" when there is none to ask. */
+void xdp_driver(const char *ifname, char driver[32]);
+
+/* xdp_foreign - id of an XDP program on the interface, 0: none; ours counts too, so ask before
+ * attaching. */
+uint32_t xdp_foreign(unsigned int ifindex);
+
+/*
+ * xdp_attach - attach @prog to @i by a BPF link: natively, then generic, as @mode allows. Returns
+ * the link's descriptor, the caller's to close, with i->mode set; or -errno (-EBUSY: somebody
+ * else's program, which stays). i->reason gets the sentences: what was refused in the driver's
+ * words, and the remedy.
+ */
+int xdp_attach(int prog, struct dp_interface *i, enum dp_xdp_mode mode);
+
+/*
+ * xdp_can_send - whether frames that arrived on an interface in native mode can leave through @i.
+ * With @try a veth is sent one harmless frame, to see whether it gets out. When not, @why gets the
+ * remedy.
+ *
+ * What can be forwarded where (Linux 6.18): native ingress needs ndo_xdp_xmit on egress, working:
+ * for a veth, its far end must run NAPI. Generic ingress transmits as the stack does and works
+ * towards any interface.
+ */
+bool xdp_can_send(const struct dp_interface *i, bool try, char *why, size_t size);
+
+/* xdp_preflight - settings under which XDP works badly, with the remedy; false when there are none.
+ */
+bool xdp_preflight(const struct dp_interface *i, char *why, size_t size);
+
+#endif

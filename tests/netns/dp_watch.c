@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dp_watch.c - opens a dataplane and next hops as the daemon does, and prints each answer and each
+ *change of one as a line. A test reads the lines; there is no judgement here.
+ *
+ * dp_watch PIN_DIR none|auto|native|generic INTERFACES|- [DESTINATION[=SOURCE]…]
+ *	INTERFACES is a list with commas; with "none" every interface counts as served.
+ * Ends on SIGTERM with a clean close (0), on SIGINT with one that keeps all pins (0); 3 when it
+ *does not open.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "addr.h"
+#include "dp.h"
+#include "log.h"
+#include "nexthop.h"
+
+static struct dp *dp;
+static struct nexthops *hops;
+static int last_signal;
+static const char *dest_of[RTPX_MAX_NEXTHOPS];
+
+static void print_interfaces(void)
+{
+	static const char *const modes[] = { "off", "generic", "native" };
+	struct dp_interface all[DP_MAX_INTERFACES];
+	unsigned int i, n = dp->ops->interfaces(dp, all, DP_MAX_INTERFACES);
+
+	for (i = 0; i < MIN(n, (unsigned int)DP_MAX_INTERFACES); i++)
+		printf("if %s %s %s: %s\n", all[i].name, modes[all[i].mode],
+		       all[i].can_send ? "sends" : "mute", all[i].reason);
+}
+
+static void print_hop(const char *dest, const struct nexthop_view *v)
+{
+	static const char *const whys[] = {
+#define WHY_NAME(name, text) #name,
+		FLOW_WHYS(WHY_NAME)
+#undef WHY_NAME
+	};
+	const uint8_t *m = v->abi.dst_mac, *s = v->abi.src_mac;
+	char gateway[ADDR_TEXT], source[ADDR_TEXT];
+
+	printf("hop %s %s dst %02x:%02x:%02x:%02x:%02x:%02x src %02x:%02x:%02x:%02x:%02x:%02x mtu "
+	       "%u vlan %u dev %s "
+	       "via %s from %s\n",
+	       dest, whys[v->why], m[0], m[1], m[2], m[3], m[4], m[5], s[0], s[1], s[2], s[3], s[4],
+	       s[5], v->abi.mtu, v->abi.vlan, v->ifname[0] ? v->ifname : "-",
+	       v->gateway.family ? addr_host_text(&v->gateway, gateway) : "-",
+	       v->source.family ? addr_host_text(&v->source, source) : "-");
+}
+
+static void on_changed(void *arg, uint16_t id, const struct nexthop_view *now)
+{
+	(void)arg;
+	dp->ops->nexthop_put(dp, id, &now->abi);
+	print_hop(dest_of[id], now);
+}
+
+static bool served(void *arg, unsigned int ifindex)
+{
+	(void)arg;
+	return dp->active ? dp->ops->serves(dp, ifindex) : true;
+}
+
+static void on_links(void *arg)
+{
+	(void)arg;
+	dp->ops->rescan(dp);
+	print_interfaces();
+}
+
+static int parse_host(const char *text, struct addr *a)
+{
+	return addr_parse(a, strchr(text, ':') ? ADDR_IP6 : ADDR_IP4, text, strlen(text));
+}
+
+static int take(char *arg)
+{
+	char *source_text = strchr(arg, '=');
+	struct addr dest, source = { 0 };
+	struct nexthop_view v;
+	uint16_t id;
+	int rc;
+
+	if (source_text)
+		*source_text++ = '\0';
+	if (parse_host(arg, &dest) || (source_text && parse_host(source_text, &source)))
+		return -EINVAL;
+	rc = nexthop_take(hops, &dest, &source, &id, &v);
+	if (rc)
+		return rc;
+	dest_of[id] = arg;
+	on_changed(NULL, id, &v);
+	return 0;
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *base)
+{
+	(void)what;
+	last_signal = sig;
+	event_base_loopbreak(base);
+}
+
+static int open_dp(char **argv, char *err, size_t err_size)
+{
+	struct dp_opts o = {
+		.pin_dir = argv[1], .port_min = 35000, .port_max = 35999, .silence_ms = 500
+	};
+	char *name;
+
+	o.choice = strcmp(argv[2], "none") == 0	  ? DP_NONE
+		   : strcmp(argv[2], "auto") == 0 ? DP_AUTO
+						  : DP_XDP;
+	o.mode = strcmp(argv[2], "native") == 0	   ? DP_MODE_NATIVE
+		 : strcmp(argv[2], "generic") == 0 ? DP_MODE_GENERIC
+						   : DP_MODE_AUTO;
+	for (name = strtok(argv[3], ","); name && strcmp(name, "-"); name = strtok(NULL, ","))
+		o.interfaces[o.n_interfaces++] = name;
+	return dp_open(&dp, &o, err, err_size);
+}
+
+int main(int argc, char **argv)
+{
+	struct event_base *base = event_base_new();
+	struct nexthops_opts o = {
+		.changed = on_changed, .served = served, .links_changed = on_links, .max = 1000
+	};
+	struct event *term, *keep;
+	char err[512];
+	int i;
+
+	if (argc < 4 || !base)
+		return 2;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	log_open(LOG_LVL_DBUG, true, false, 0);
+	if (open_dp(argv, err, sizeof(err))) {
+		printf("refused %s\n", err);
+		return 3;
+	}
+	printf("choice %s %s\n", dp->ops->name, dp->choice);
+	print_interfaces();
+	if (nexthops_new(&hops, base, &o))
+		return 2;
+	for (i = 4; i < argc; i++)
+		if (take(argv[i]))
+			return 2;
+	term = evsignal_new(base, SIGTERM, on_signal, base);
+	keep = evsignal_new(base, SIGINT, on_signal, base);
+	event_add(term, NULL);
+	event_add(keep, NULL);
+	printf("ready\n");
+	event_base_dispatch(base);
+	nexthops_free(hops);
+	dp->ops->close(dp, last_signal == SIGINT);
+	event_free(term);
+	event_free(keep);
+	event_base_free(base);
+	return 0;
+}
