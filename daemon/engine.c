@@ -196,7 +196,7 @@ static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 				listener_add(e, &leg->local, NULL, NULL);
 			return 0;
 		}
-		ports_give(e->o.ports, slot, port, err == -EADDRINUSE || err == -EACCES, now_ns);
+		ports_give(e->o.ports, slot, port, now_ns);
 		if (err != -EADDRINUSE && err != -EACCES)
 			break;
 	}
@@ -211,7 +211,7 @@ static void leg_close(struct engine *e, struct session *s, int i, uint64_t now_n
 	if (!leg->local.port)
 		return;
 	relay_leg_close(e->o.relay, s, i);
-	ports_give(e->o.ports, slot_of(&leg->local), leg->local.port, false, now_ns);
+	ports_give(e->o.ports, slot_of(&leg->local), leg->local.port, now_ns);
 	leg->local.port = 0;
 }
 

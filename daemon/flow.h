@@ -35,7 +35,7 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind kind, const struct flow_env *env,
 			   struct rtpx_flow *out);
 
-/* flow_why_text, flow_why_name - for people ("no route to …") and for machines ("no_route"). */
+/* flow_why_text, flow_why_name - for people ("no route to …") and for machines ("NO_ROUTE"). */
 const char *flow_why_text(enum flow_why why);
 const char *flow_why_name(enum flow_why why);
 

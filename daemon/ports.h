@@ -28,15 +28,15 @@ void ports_free(struct ports *p);
 
 /*
  * ports_take - the next free pair's even port; -ENOSPC when there is none. A caller whose bind() fails
- * gives it back by ports_give(…, true) and takes the next, at most ports_pairs() times.
+ * gives it back and takes the next, at most ports_pairs() times.
  */
 int ports_take(struct ports *p, enum rtpx_slot slot, uint64_t now_ns);
 
 /* ports_claim - take this very pair (a journal names it); 0 or -EBUSY, -EINVAL. */
 int ports_claim(struct ports *p, enum rtpx_slot slot, uint16_t port);
 
-/* ports_give - @port is free again. @foreign: somebody else holds it, so it goes to the end of the order. */
-void ports_give(struct ports *p, enum rtpx_slot slot, uint16_t port, bool foreign, uint64_t now_ns);
+/* ports_give - @port is free again, and the last of all to be taken. */
+void ports_give(struct ports *p, enum rtpx_slot slot, uint16_t port, uint64_t now_ns);
 
 unsigned int ports_pairs(const struct ports *p);			  /* of one slot */
 unsigned int ports_in_use(const struct ports *p, enum rtpx_slot slot); /* pairs taken */

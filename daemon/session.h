@@ -40,14 +40,14 @@ struct session {
 	uint32_t number; /* unique while the daemon lives; in the ABI's flow as `call` */
 	bool strong;
 	bool complete;	/* both legs have ports */
-	bool dirty;
+	bool dirty; /* on the dirty list */
 	uint64_t created_ns;
 	char *notify_tag; /* owned, decoded; NULL: none */
 	int notify;	  /* index of the notification target; -1: none */
 	struct leg leg[2];
 	struct session *next_in_call; /* same call-id, in creation order */
-	struct session *dirty_next;
-	void *node;	/* the table's own */
+	struct session *prev, *next;  /* all sessions, in creation order */
+	struct session *dirty_prev, *dirty_next;
 };
 
 struct session_opts {
@@ -85,7 +85,6 @@ struct session *session_find(const struct sessions *all, struct span call_id, st
 struct session *session_match_next(const struct sessions *all, struct span call_id, struct span from_tag,
 				   struct span to_tag, struct session **pos, enum session_party *party, bool *exact);
 
-struct session *session_by_number(const struct sessions *all, uint32_t number);
 /* sessions_of_call - first session of a call-id (follow next_in_call); NULL: none. */
 struct session *sessions_of_call(const struct sessions *all, struct span call_id);
 /* sessions_each - calls @fn for each in creation order until it returns false; @fn may destroy the one it got. */

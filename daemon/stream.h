@@ -32,24 +32,33 @@ enum stream_state {
 #define STREAM_SILENCE_NS (500 * NSEC_PER_MSEC) /* a latched source this long silent may be followed */
 #define STREAM_WINDOW_NS (10 * NSEC_PER_SEC)    /* compat: anyone re-latches this long after U or L */
 
+#define STREAM_SETTLE_NS (2 * NSEC_PER_SEC)	       /* how long a newly signalled address is waited for */
+#define STREAM_CANDIDATE_NS (100 * NSEC_PER_MSEC)      /* a candidate silent for longer loses its place */
+
+/* A source that is proving itself, packet by packet. */
+struct stream_candidate {
+	struct addr addr;
+	uint32_t ssrc;
+	uint16_t seq;	 /* of its last packet */
+	uint8_t packets; /* in a row */
+	uint64_t last_ns;
+};
+
 struct stream {
 	uint8_t kind;	    /* enum stream_kind */
 	uint8_t state;	    /* enum stream_state */
 	bool asymmetric;    /* accept any port of remote's host, learn nothing */
 	bool untrusted;	    /* compat: remote was learned from a packet */
-	bool has_ssrc;
-	uint8_t proofs;	    /* proof: packets that the candidate has shown so far */
-	uint16_t seq;	    /* last sequence number of the latched SSRC */
-	uint32_t ssrc;
+	bool has_ssrc;	    /* compat: ssrc and seq hold */
+	uint16_t seq;	    /* compat: last sequence number noted of ssrc */
+	uint32_t ssrc;	    /* compat: the latched one */
+	uint64_t seq_ns;    /* compat: when seq was noted */
+	uint64_t updated_ns; /* when U or L last gave an address for a leg that had one; 0: never */
 	struct addr remote; /* where packets for this peer are sent; ADDR_NONE: unknown */
 	struct addr signalled; /* what U or L said last; ADDR_NONE: nothing */
-	struct addr candidate; /* proof: the source that is proving itself */
-	uint32_t candidate_ssrc;
-	uint16_t candidate_seq;
-	struct addr previous;  /* compat: an earlier latched remote */
-	uint64_t seq_ns;       /* compat: when seq was noted */
-	uint64_t updated_ns;   /* compat: last U or L for a known leg; 0: never */
+	struct addr previous;  /* the latched remote before the last signalling; ADDR_NONE: none */
 	struct addr local;     /* the destination address that the peer's packets carry (wildcard listeners) */
+	struct stream_candidate candidate;
 	struct rtpx_flow_stats stats; /* of what the peer sent */
 };
 
@@ -67,10 +76,9 @@ void stream_signal(struct stream *s, const struct addr *a, bool asymmetric, enum
 void stream_set_asymmetric(struct stream *s, bool asymmetric, enum learning how);
 
 /*
- * stream_packet - a datagram from @src arrived at the leg. @pkt has RTP members and now_ns filled.
- * @rtcp is the leg's RTCP stream when @s is its RTP stream (its companion is guessed from what RTP
- * learns), and the leg's RTP stream when @s is the RTCP one. Updates the latch state; on STREAM_RELAY also
- * s->stats (rtpx_stats_packet), on STREAM_IGNORE s->stats.strangers.
+ * stream_packet - a datagram from @src arrived at the leg. @pkt has RTP members and now_ns filled. @companion is
+ * the leg's other stream: what RTP learns moves an RTCP stream that nothing has proven. Updates the latch state;
+ * on STREAM_RELAY also s->stats (rtpx_stats_packet), on STREAM_IGNORE s->stats.strangers.
  * Sets *@moved when remote or state changed of either stream (the flow must be compiled again).
  */
 enum stream_verdict stream_packet(struct stream *s, struct stream *companion, const struct addr *src,
