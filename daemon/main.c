@@ -188,8 +188,9 @@ static void watch_files(struct daemon *d)
 	relay_counts(d->relay, &counts);
 	low = limit && counts.ports >= limit * NOFILE_WARN_PERCENT / 100;
 	if (low && !d->files_low)
-		log_warn("%u media sockets are open, the limit of open files is %lu: raise it by -L",
-			 counts.ports, limit);
+		log_warn(
+			"%u media sockets are open, the limit of open files is %lu: raise it by -L",
+			counts.ports, limit);
 	d->files_low = low;
 }
 
@@ -325,7 +326,10 @@ static int start_admin(struct daemon *d)
 	return 0;
 }
 
-/* The directory of the admin socket is made while root may; so is the dataplane. */
+/*
+ * Root may make the directory of the admin socket and the dataplane. The user who goes on gets the
+ * directory of the pins, so that the end can remove them.
+ */
 static int start_privileged(struct daemon *d)
 {
 	const struct config *c = &d->config;
@@ -344,6 +348,8 @@ static int start_privileged(struct daemon *d)
 		return sorry("%s", err);
 	}
 	log_info("dataplane %s: %s", d->dp->ops->name, d->dp->choice);
+	if (d->dp->active && c->uid != (uid_t)-1 && chown(c->dp.pin_dir, c->uid, c->gid) < 0)
+		log_warn("%s will stay behind: %s", c->dp.pin_dir, strerror(errno));
 	if (process_drop(c->uid, c->gid, d->dp->active, err, sizeof(err)) < 0)
 		return sorry("%s", err);
 	return 0;
@@ -465,7 +471,8 @@ static void banner_dataplane(const struct daemon *d)
 static bool banner_kamailio(const char *control)
 {
 	static const char *const usable[] = { "udp:", "udp6:", "unix:" };
-	static const char any[] = "udp:0.0.0.0:", line[] = "modparam(\"rtpproxy\", \"rtpproxy_sock\",";
+	static const char any[] = "udp:0.0.0.0:",
+			  line[] = "modparam(\"rtpproxy\", \"rtpproxy_sock\",";
 	bool wildcard = !strncmp(control, any, sizeof(any) - 1);
 
 	for (size_t i = 0; i < ARRAY_SIZE(usable); i++) {

@@ -1,0 +1,608 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The running daemon and its control sockets: every kind at once, broken peers, socket activation, stdio, daemon mode,
+signals, owners and privileges. Loopback only, without a dataplane; needs root for what concerns users.
+
+Ends with "N passed, N failed, N skipped".
+"""
+import contextlib
+import grp
+import os
+import pwd
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+RTPXD = os.path.join(os.environ.get("RTPX_BUILD", "build"), "rtpxd")
+PATIENCE = 10.0
+VERSION = b"20040107\n"
+
+
+class Skip(Exception):
+    pass
+
+
+def wait_for(what, condition, seconds=PATIENCE):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def free_port(kind=socket.SOCK_DGRAM, host="127.0.0.1"):
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as s:
+        s.bind((host, 0))
+        return s.getsockname()[1]
+
+
+class Bench:
+    """A directory and the processes of one test."""
+
+    def __init__(self, directory):
+        self.dir = directory
+        self.processes = []
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def args(self, *args, foreground=True, root=True):
+        return ([RTPXD] + ["-f"] * foreground + ["-F"] * root + ["-p", self.path("pid"), "-m", "40000", "-M", "41999"]
+                + ["-l", "127.0.0.1", "-d", "warn", "--dataplane", "none", "--admin-socket", self.path("admin")]
+                + list(args))
+
+    def spawn(self, *args, **kw):
+        options = {k: kw.pop(k) for k in ("foreground", "root") if k in kw}
+        kw.setdefault("stdin", subprocess.DEVNULL)
+        p = subprocess.Popen(self.args(*args, **options), stdout=kw.pop("stdout", subprocess.PIPE),
+                             stderr=subprocess.PIPE, cwd=self.dir, **kw)
+        self.processes.append(p)
+        return p
+
+    def start(self, *args, **kw):
+        """A daemon that has written its pid file, which is the last thing before it serves."""
+        p = self.spawn(*args, **kw)
+        wait_for("pid file", lambda: p.poll() is not None or self.pid())
+        assert p.poll() is None, p.communicate()[1].decode()
+        return p
+
+    def pid(self):
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            with open(self.path("pid"), encoding="ascii") as f:
+                return int(f.read())
+
+    def fails(self, *args, **kw):
+        """A start that must fail; returns its sentence."""
+        p = self.spawn(*args, **kw)
+        out, err = p.communicate(timeout=PATIENCE)
+        assert p.returncode == 1, (p.returncode, err)
+        assert out == b"" and err.count(b"\n") >= 1 and err.splitlines()[-1].startswith(b"rtpxd: "), (out, err)
+        return err.splitlines()[-1].decode()
+
+    def close(self):
+        for p in self.processes:
+            if p.poll() is None:
+                p.kill()
+            p.communicate()
+
+
+def stop(p, number=signal.SIGTERM):
+    p.send_signal(number)
+    assert p.wait(PATIENCE) == 0, p.returncode
+
+
+def dial(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(PATIENCE)
+    s.connect(path)
+    return s
+
+
+def ask(s, line):
+    """One command on a connection of lines."""
+    s.sendall(line.encode() + b"\n")
+    reply = b""
+    while not reply.endswith(b"\n"):
+        more = s.recv(4096)
+        assert more, "connection closed"
+        reply += more
+    return reply.decode().rstrip("\n")
+
+
+def ask_once(path, command):
+    with dial(path) as s:
+        s.sendall(command.encode())
+        reply = b""
+        while more := s.recv(4096):
+            reply += more
+        return reply.decode().rstrip("\n")
+
+
+def status(pid, field):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return re.search(rf"^{field}:\s*(.*)$", f.read(), re.M).group(1).split()
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def need_root():
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+
+
+# ---- listeners ----
+
+
+def test_every_kind_at_once(b):
+    udp, tcp = free_port(), free_port(socket.SOCK_STREAM)
+    udp6, tcp6 = free_port(host="::1"), free_port(socket.SOCK_STREAM, "::1")
+    p = b.start("-s", "unix:" + b.path("u"), "-s", b.path("bare"), "-s", "cunix:" + b.path("c"), "-s",
+                f"udp:127.0.0.1:{udp}", "-s", f"udp6:::1:{udp6}", "-s", f"tcp:127.0.0.1:{tcp}", "-s", f"tcp6:::1:{tcp6}")
+    assert ask_once(b.path("u"), "V") == "20040107"
+    assert ask_once(b.path("bare"), "V") == "20040107"
+    assert ask(dial(b.path("c")), "V") == "20040107"
+    for family, host, port in (socket.AF_INET, "127.0.0.1", udp), (socket.AF_INET6, "::1", udp6):
+        with socket.socket(family, socket.SOCK_DGRAM) as s:
+            s.settimeout(PATIENCE)
+            s.sendto(b"cookie V", (host, port))
+            assert s.recv(100) == b"cookie 20040107\n"
+    for host, port in ("127.0.0.1", tcp), ("::1", tcp6):
+        with socket.create_connection((host, port), PATIENCE) as s:
+            assert ask(s, "V") == "20040107"
+    stop(p)
+    assert sorted(os.listdir(b.dir)) == [], os.listdir(b.dir)
+
+
+def test_relative_path_is_of_the_start_directory(b):
+    p = b.spawn("-s", "cunix:relative", foreground=False, stdout=subprocess.DEVNULL)
+    assert p.wait(PATIENCE) == 0
+    assert ask(dial(b.path("relative")), "V") == "20040107"
+    os.kill(b.pid(), signal.SIGTERM)
+    wait_for("socket file gone", lambda: not os.path.exists(b.path("relative")))
+
+
+def test_slow_peer_blocks_nobody(b):
+    p = b.start("-s", "cunix:" + b.path("c"))
+    slow, other = dial(b.path("c")), dial(b.path("c"))
+    slow.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(1000):
+            slow.send(b"I\n" * 4096)
+    worst = 0.0
+    for _ in range(100):
+        start = time.monotonic()
+        assert ask(other, "V") == "20040107"
+        worst = max(worst, time.monotonic() - start)
+    assert worst < 0.5, worst
+    before = int(status(p.pid, "VmRSS")[0])
+    assert before < 100_000, before
+    stop(p)
+
+
+def test_two_hundred_connections(b):
+    p = b.start("-s", "cunix:" + b.path("c"))
+    peers = [dial(b.path("c")) for _ in range(200)]
+    assert all(ask(s, "V") == "20040107" for s in peers)
+    for s in peers:
+        s.close()
+    stop(p)
+
+
+def test_half_closed_peer_is_answered(b):
+    p = b.start("-s", "unix:" + b.path("u"))
+    for _ in range(50):
+        with dial(b.path("u")) as s:
+            s.sendall(b"V")
+            s.shutdown(socket.SHUT_WR)
+            assert s.recv(100) == VERSION
+            assert s.recv(100) == b""
+    stop(p)
+
+
+def test_data_before_hang_up_count(b):
+    p = b.start("-s", "cunix:" + b.path("c"), "-s", "unix:" + b.path("u"))
+    for i in range(100):
+        with dial(b.path("c")) as s:
+            s.sendall(f"U c{i} 127.0.0.1 5000 tag\n".encode())
+        with dial(b.path("u")) as s:
+            s.sendall(f"U u{i} 127.0.0.1 5000 tag".encode())
+    with dial(b.path("c")) as s:
+        wait_for("200 sessions", lambda: ask(s, "G nsess_created") == "200")
+        assert ask(s, "X") == "0"
+    stop(p)
+
+
+def test_megabyte_without_newline(b):
+    p = b.start("-s", "cunix:" + b.path("c"))
+    with dial(b.path("c")) as s:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            s.sendall(b"V" * (1 << 20))
+            assert s.recv(10) == b""
+    assert ask(dial(b.path("c")), "V") == "20040107"
+    stop(p)
+
+
+def test_retransmissions_over_udp(b):
+    port = free_port()
+    p = b.start("-s", f"udp:127.0.0.1:{port}")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(PATIENCE)
+        s.connect(("127.0.0.1", port))
+        def say(text):
+            s.send(text)
+            return s.recv(2000)
+        first = say(b"1_1 U call 127.0.0.1 5000 tag")
+        assert first.startswith(b"1_1 4"), first
+        assert all(say(b"1_1 U call 127.0.0.1 5000 tag") == first for _ in range(4))
+        assert say(b"1_2 G nsess_created ncmds_rcvd ncmds_rcvd_ndups") == b"1_2 1 2 4\n"
+        assert say(b"") == b"E5\n"
+        assert say(b"V") == b"V E5\n"
+        assert say(b"k" * 2000 + b" V") == b"E5\n"
+        assert say(b"1_3 D call tag") == b"1_3 0\n"
+    stop(p)
+
+
+def test_stale_sockets_are_replaced(b):
+    p = b.start("-s", "cunix:" + b.path("c"))
+    p.kill()
+    p.wait()
+    os.unlink(b.path("pid"))
+    assert os.path.exists(b.path("c"))
+    p = b.start("-s", "cunix:" + b.path("c"))
+    assert "another program answers" in b.fails("-s", "unix:" + b.path("c"), "-p", b.path("pid2"))
+    assert ask(dial(b.path("c")), "V") == "20040107"
+    stop(p)
+
+
+def test_unusable_sockets_are_sentences(b):
+    port = free_port()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", port))
+        assert "another program has it" in b.fails("-s", f"udp:127.0.0.1:{port}")
+        assert "another program has it" in b.fails("-s", f"udp:127.0.0.1:{port}", foreground=False)
+    assert "add -f" in b.fails("-s", "stdio:", foreground=False)
+    assert "not a socket" in b.fails("-s", "cunix:/bin/sh")
+    assert "65535" in b.fails("-s", "udp:127.0.0.1:65536")
+    assert "the path must have" in b.fails("-s", "/tmp/" + "x" * 165)
+    assert os.listdir(b.dir) == []
+
+
+# ---- activation, stdio ----
+
+
+def with_listen_fds(b, sockets, *args):
+    """Start the daemon with these descriptors from 3 on, as a service manager does."""
+    base = 100
+    for i, s in enumerate(sockets):
+        os.dup2(s.fileno(), base + i)
+    moves = " ".join(f"{3 + i}<&{base + i} {base + i}<&-" for i in range(len(sockets)))
+    script = f"exec {moves}; export LISTEN_PID=$$ LISTEN_FDS={len(sockets)}; exec \"$@\""
+    p = subprocess.Popen(["bash", "-c", script, "sh"] + b.args(*args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, cwd=b.dir, pass_fds=[base + i for i in range(len(sockets))])
+    for i in range(len(sockets)):
+        os.close(base + i)
+    b.processes.append(p)
+    return p
+
+
+def has_libsystemd():
+    return b"libsystemd" in subprocess.run(["ldd", RTPXD], stdout=subprocess.PIPE, check=True).stdout
+
+
+def test_systemd_activation(b):
+    if not has_libsystemd():
+        raise Skip("built without libsystemd")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(b.path("activated"))
+        s.listen()
+        p = with_listen_fds(b, [s], "-s", "systemd:")
+        peer = dial(b.path("activated"))
+        assert ask(peer, "V") == "20040107"
+        assert ask(peer, "VF 20050322") == "1"
+        stop(p)
+    assert os.path.exists(b.path("activated")), "the socket file is the service manager's"
+
+
+def test_systemd_notify(b):
+    if not has_libsystemd():
+        raise Skip("built without libsystemd")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(b.path("notify"))
+        s.settimeout(PATIENCE)
+        p = b.spawn("-s", "cunix:" + b.path("c"), env={**os.environ, "NOTIFY_SOCKET": b.path("notify")})
+        assert b"READY=1" in s.recv(1000)
+        assert b.pid() == p.pid
+        assert ask(dial(b.path("c")), "V") == "20040107"
+        stop(p)
+        assert b"STOPPING=1" in s.recv(1000)
+
+
+def test_systemd_without_one_stream_socket(b):
+    assert "systemd" in b.fails("-s", "systemd:")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(b.path("dgram"))
+        p = with_listen_fds(b, [s], "-s", "systemd:")
+        assert b"systemd" in p.communicate(timeout=PATIENCE)[1]
+        assert p.returncode == 1
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
+        for s, name in (one, "one"), (two, "two"):
+            s.bind(b.path(name))
+            s.listen()
+        p = with_listen_fds(b, [one, two], "-s", "systemd:")
+        assert b"systemd" in p.communicate(timeout=PATIENCE)[1]
+        assert p.returncode == 1
+
+
+def test_stdio_ends_with_its_input(b):
+    p = b.spawn("-s", "stdio:", stdin=subprocess.PIPE)
+    out, err = p.communicate(b"V\nVF 20050322\nunfinished", timeout=PATIENCE)
+    assert (p.returncode, out) == (0, b"20040107\n1\n"), (p.returncode, out, err)
+
+
+def test_stdio_waits_for_its_sessions(b):
+    p = b.spawn("-s", "stdio:", "-T", "2", stdin=subprocess.PIPE)
+    start = time.monotonic()
+    out, _ = p.communicate(b"U a 127.0.0.1 5000 A\n", timeout=PATIENCE)
+    assert p.returncode == 0 and re.fullmatch(rb"4\d+ 127.0.0.1\n", out), (p.returncode, out)
+    assert 1.5 < time.monotonic() - start < 5, time.monotonic() - start
+
+
+def test_stdioc_ends_at_once(b):
+    p = b.spawn("-s", "stdioc:", "-s", "cunix:" + b.path("c"), stdin=subprocess.PIPE)
+    out, _ = p.communicate(b"U a 127.0.0.1 5000 A\nV\n", timeout=5)
+    assert p.returncode == 0 and out.endswith(b"\n" + VERSION), (p.returncode, out)
+    assert not os.path.exists(b.path("c"))
+
+
+def test_stdio_beside_others_goes_on(b):
+    p = b.start("-s", "stdio:", "-s", "cunix:" + b.path("c"), stdin=subprocess.PIPE)
+    p.stdin.write(b"V\n")
+    p.stdin.close()
+    p.stdin = None
+    assert p.stdout.read(len(VERSION)) == VERSION
+    with dial(b.path("c")) as s:
+        assert ask(s, "U a 127.0.0.1 5000 A").startswith("4")
+    stop(p)
+
+
+def test_stdio_from_a_file(b):
+    with open(b.path("commands"), "w+b") as f, open(b.path("replies"), "w+b") as out:
+        f.write(b"V\n" * 5000)
+        f.flush()
+        f.seek(0)
+        p = b.spawn("-s", "stdio:", stdin=f, stdout=out)
+        assert p.wait(PATIENCE) == 0
+        out.seek(0)
+        assert out.read() == VERSION * 5000
+
+
+def test_stdio_on_one_socket(b):
+    ours, theirs = socket.socketpair()
+    ours.settimeout(PATIENCE)
+    p = b.spawn("-s", "stdio:", stdin=theirs, stdout=theirs)
+    theirs.close()
+    assert ask(ours, "V") == "20040107"
+    ours.shutdown(socket.SHUT_WR)
+    assert p.wait(PATIENCE) == 0
+
+
+def test_stdout_has_nothing_but_replies(b):
+    p = b.spawn("-s", "stdio:", "-d", "dbug", "-r", b.dir, "-n", "/n", stdin=subprocess.PIPE)
+    out, err = p.communicate(b"V\n", timeout=PATIENCE)
+    assert out == VERSION, out
+    assert b"does not record" in err and b"notifications" in err, err
+
+
+# ---- the process ----
+
+
+def test_daemon_is_ready_when_its_parent_ends(b):
+    for extra in ([], ["--no_redirect", "-D"]):
+        p = b.spawn("-s", "cunix:" + b.path("c"), *extra, foreground=False, stdout=subprocess.DEVNULL)
+        assert p.wait(PATIENCE) == 0
+        pid = b.pid()
+        assert pid and pid != p.pid
+        assert ask(dial(b.path("c")), "V") == "20040107"
+        assert os.getsid(pid) == pid
+        assert os.readlink(f"/proc/{pid}/cwd") == (b.dir if extra else "/")
+        assert (os.readlink(f"/proc/{pid}/fd/2") == "/dev/null") != bool(extra)
+        os.kill(pid, signal.SIGTERM)
+        wait_for("pid file and socket gone", lambda: not os.path.exists(b.path("pid")) and not os.path.exists(b.path("c")))
+
+
+def test_no_pid_file(b):
+    port = free_port(socket.SOCK_STREAM)
+    p = b.spawn("-s", f"tcp:127.0.0.1:{port}", "-p", "/dev/null")
+
+    def answers():
+        with contextlib.suppress(ConnectionRefusedError):
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as s:
+                return ask(s, "V") == "20040107"
+
+    wait_for("answer", answers)
+    stop(p)
+    p = b.spawn("-s", f"tcp:127.0.0.1:{port}", "-p", b.path("no/such/directory"))
+    wait_for("answer without its pid file", answers)
+    stop(p)
+
+
+def test_signals_end_it(b):
+    for name in "TERM", "INT", "USR1", "USR2", "XCPU", "XFSZ", "PROF", "VTALRM":
+        p = b.start("-s", "cunix:" + b.path("c"))
+        with dial(b.path("c")) as s:
+            assert ask(s, "U a 127.0.0.1 5000 A").startswith("4")
+            start = time.monotonic()
+            stop(p, getattr(signal, "SIG" + name))
+        assert time.monotonic() - start < 1.5, name
+        assert os.listdir(b.dir) == [], (name, os.listdir(b.dir))
+
+
+def test_hup_waits_for_the_last_session(b):
+    p = b.start("-s", "cunix:" + b.path("c"))
+    with dial(b.path("c")) as s:
+        ask(s, "U a 127.0.0.1 5000 A")
+        p.send_signal(signal.SIGHUP)
+        wait_for("E99", lambda: ask(s, "U b 127.0.0.1 5000 A") == "E99" or ask(s, "D b A") != "0")
+        assert ask(s, "U b 127.0.0.1 5000 A") == "E99"
+        assert ask(s, "L a 127.0.0.1 6000 A B").startswith("4")
+        assert p.poll() is None
+        assert ask(s, "D a A") == "0"
+    assert p.wait(3) == 0
+    assert os.listdir(b.dir) == []
+    p = b.start("-s", "cunix:" + b.path("c"))
+    stop(p, signal.SIGHUP)
+
+
+def test_fatal_signals_leave_traces(b):
+    p = b.start("-s", "cunix:" + b.path("c"), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+    p.send_signal(signal.SIGQUIT)
+    assert p.wait(PATIENCE) == -signal.SIGQUIT, p.returncode
+    assert b"CRIT" in p.stderr.read()
+    assert b.pid() == p.pid and os.path.exists(b.path("c"))
+
+
+def test_broken_pipe_is_ignored(b):
+    p = b.start("-s", "cunix:" + b.path("c"))
+    for _ in range(20):
+        with dial(b.path("c")) as s:
+            s.sendall(b"V\n" * 1000)
+    p.send_signal(signal.SIGPIPE)
+    assert ask(dial(b.path("c")), "V") == "20040107"
+    stop(p)
+
+
+def test_root_must_say_so_for_udp(b):
+    need_root()
+    port = free_port()
+    assert "-F" in b.fails("-s", f"udp:127.0.0.1:{port}", root=False)
+    p = b.start("-s", "cunix:" + b.path("c"), root=False)
+    stop(p)
+    assert b"running as root" in p.stderr.read()
+
+
+def test_mode_and_owner_of_sockets(b):
+    need_root()
+    nobody, group = pwd.getpwnam("nobody"), grp.getgrnam("daemon")
+    os.chmod(b.dir, 0o777)
+    for extra, mode, gid in (
+        (["-u", "nobody:daemon"], 0o755, group.gr_gid),
+        (["-u", "nobody:daemon", "-w", "432"], 0o660, group.gr_gid),
+        (["-u", "nobody:daemon", "-w", "0660"], 0o660, group.gr_gid),
+        (["-u", "nobody", "-w", "432"], 0o700, os.getgid()),
+    ):
+        p = b.start("-s", "cunix:" + b.path("c"), *extra, umask=0o077)
+        st = os.stat(b.path("c"))
+        assert (st.st_uid, st.st_gid, st.st_mode & 0o7777) == (nobody.pw_uid, gid, mode), (extra, oct(st.st_mode))
+        stop(p)
+        assert os.listdir(b.dir) == [], os.listdir(b.dir)
+
+
+def test_privileges_are_dropped(b):
+    need_root()
+    nobody, group = pwd.getpwnam("nobody"), grp.getgrnam("daemon")
+    os.chmod(b.dir, 0o777)
+    for user, uid, gid in (
+        ("nobody", nobody.pw_uid, nobody.pw_gid),
+        ("nobody:daemon", nobody.pw_uid, group.gr_gid),
+        (":daemon", 0, group.gr_gid),
+    ):
+        p = b.start("-s", "cunix:" + b.path("c"), "-u", user, root=False,
+                    preexec_fn=lambda: os.setgroups([4, 20, 27]))
+        assert status(p.pid, "Uid") == [str(uid)] * 4, user
+        assert status(p.pid, "Gid") == [str(gid)] * 4, user
+        assert not set(status(p.pid, "Groups")) & {"4", "20", "27"}, user
+        if uid:
+            assert int(status(p.pid, "CapEff")[0], 16) == 0 and int(status(p.pid, "CapBnd")[0], 16) == 0, user
+        assert ask(dial(b.path("c")), "U a 127.0.0.1 5000 A").startswith("4")
+        stop(p)
+
+
+def test_limit_of_open_files(b):
+    p = b.start("-s", "cunix:" + b.path("c"), "-L", "300")
+    assert resource.prlimit(p.pid, resource.RLIMIT_NOFILE) == (300, 300)
+    stop(p)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    p = b.start("-s", "cunix:" + b.path("c"),
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)))
+    assert resource.prlimit(p.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    stop(p)
+
+
+def test_control_lives_without_descriptors(b):
+    """Calls have taken every descriptor: the one-command socket can still end one."""
+    p = b.start("-s", "unix:" + b.path("u"), "-L", "100")
+    calls = 0
+    while ask_once(b.path("u"), f"U c{calls} 127.0.0.1 5000 A").startswith("4"):
+        calls += 1
+        assert calls < 100
+    assert calls > 10, calls
+    with contextlib.ExitStack() as waiting:
+        for _ in range(20):
+            waiting.enter_context(dial(b.path("u")))
+        before = cpu_seconds(p.pid)
+        time.sleep(0.5)
+        assert cpu_seconds(p.pid) - before < 0.2, "it spins"
+    assert ask_once(b.path("u"), "D c0 A") == "0"
+    assert ask_once(b.path("u"), "U again 127.0.0.1 5000 A").startswith("4")
+    stop(p)
+    assert b"limit of open files" in p.stderr.read()
+
+
+def test_nice_and_scheduling(b):
+    need_root()
+    p = b.start("-s", "cunix:" + b.path("c"), "--nice", "5")
+    assert os.getpriority(os.PRIO_PROCESS, p.pid) == 5
+    stop(p)
+
+
+def test_banner_on_stdout(b):
+    port = free_port()
+    p = b.start("-s", f"udp:*:{port}", "-s", "unix:" + b.path("u"), "--banner")
+    stop(p)
+    text = p.stdout.read().decode()
+    for piece in (f"udp:0.0.0.0:{port}", "unix:" + b.path("u"), "127.0.0.1, ports 40000 to 41999", "dataplane   none", "proof",
+                  'loadmodule "rtpproxy.so"', f'modparam("rtpproxy", "rtpproxy_sock", "udp:127.0.0.1:{port}")'):
+        assert piece in text, (piece, text)
+
+
+def main():
+    passed = failed = skipped = 0
+    chosen = sys.argv[1:]
+    for name, test in list(globals().items()):
+        if not name.startswith("test_") or (chosen and name not in chosen):
+            continue
+        with tempfile.TemporaryDirectory(prefix="rtpx-control-") as directory:
+            b = Bench(directory)
+            try:
+                test(b)
+                passed += 1
+            except Skip as why:
+                skipped += 1
+                print(f"skipped {name}: {why}")
+            except Exception:
+                failed += 1
+                print(f"FAILED  {name}\n{traceback.format_exc()}")
+            finally:
+                b.close()
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if not os.access(RTPXD, os.X_OK):
+        print(f"there is no {RTPXD}; set RTPX_BUILD")
+        sys.exit(1)
+    RTPXD = os.path.realpath(RTPXD)
+    sys.exit(main())
