@@ -7,6 +7,8 @@
 
 WATCH=	# the process that must_hop and must_if look at
 WATCH_NS=
+PIN=	# pin directory below the test's bpffs; empty: one named as the process
+AS=()	# a command that dp_watch is run by: setpriv, say
 
 # watch_start PROCESS NAMESPACE none|auto|native|generic INTERFACES|- [DESTINATION…] - ready when this returns.
 watch_start()
@@ -14,7 +16,8 @@ watch_start()
 	WATCH=$1 WATCH_NS=$2
 	shift 2
 	bpf_dir
-	lab_start "$WATCH_NS" "$WATCH" "$RTPX_BUILD/netns/dp_watch" "$LAB_DIR/bpf/$WATCH" "$@"
+	lab_start "$WATCH_NS" "$WATCH" "${AS[@]}" "$RTPX_BUILD/netns/dp_watch" \
+		"$LAB_DIR/bpf/${PIN:-$WATCH}" "$@"
 	LAB_BLAME=("$WATCH")
 	must_wait 10 "start of dp_watch ($WATCH)" grep -q ^ready "$LAB_DIR/$WATCH.log"
 }
@@ -25,10 +28,11 @@ watch_refused()
 	local p=$1 n=$2 status=0
 
 	bpf_dir
-	lab_start "$n" "$p" "$RTPX_BUILD/netns/dp_watch" "$LAB_DIR/bpf/$p" "$3" "$4"
+	lab_start "$n" "$p" "${AS[@]}" "$RTPX_BUILD/netns/dp_watch" \
+		"$LAB_DIR/bpf/${PIN:-$p}" "$3" "$4"
 	lab_wait 10 "$p" || status=$?
 	[ $status = 3 ] || fail "dp_watch $3 $4 ended with $status" "$p"
-	grep -q "^refused .*$5" "$LAB_DIR/$p.log" || fail "no sentence like: $5" "$p"
+	grep -Eq "^refused .*$5" "$LAB_DIR/$p.log" || fail "no sentence like: $5" "$p"
 }
 
 # bpf_dir - a bpffs of the test's own.
