@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dp_user.c - the floor: one UDP socket for each media port, read and written in batches.
+ *
+ * All sockets hang on one epoll descriptor, which is one event of the loop, so a port costs the loop nothing. It
+ * looks level-triggered and the kernel serves ready sockets in turn: whoever floods one port gets a bounded batch of
+ * it per round, and all ports together get a bounded number of packets per turn of the loop.
+ *
+ * The sockets are not connected and ask for no error queue, so an ICMP error reaches none of them; should one
+ * report an error nevertheless, it is counted and the port goes on.
+ *
+ * Deliberately not here: who the packet is for, link-local scopes (an address has none), segmentation offload.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dp_user.h"
+
+#define BATCH 32	     /* datagrams read from one port at a time */
+#define ROUND_PORTS 16	     /* ports asked for at a time */
+#define TURN_PACKETS 512     /* after so many, other events of the loop get their turn */
+#define SEND_PACKETS 64	     /* queued before they are sent at the latest */
+#define SEND_BYTES 65536
+#define SMALL_BYTES 128	     /* shorter ones are sent twice with -2 */
+#define LATE_NS (10 * NSEC_PER_SEC) /* a time stamp older than this, or this far ahead, shows that the clock was set */
+
+union sock_addr {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_storage any;
+};
+
+struct dp_user_port {
+	void *owner;
+	unsigned int tag;
+	int fd; /* -1: closed while its turn was on, freed after it */
+	bool wildcard;
+	struct addr local;
+	struct dp_user_port *next_dead;
+};
+
+/* One element of each array is one datagram. */
+struct inbox {
+	struct mmsghdr msg[BATCH];
+	struct iovec iov[BATCH];
+	union sock_addr from[BATCH];
+	struct {
+		_Alignas(struct cmsghdr) char buf[CMSG_SPACE(sizeof(struct timespec)) +
+						  CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	} control[BATCH];
+	uint8_t data[BATCH][DP_USER_MAX_PACKET];
+};
+
+struct outbox {
+	unsigned int n;
+	size_t bytes;
+	struct mmsghdr msg[SEND_PACKETS];
+	struct iovec iov[SEND_PACKETS];
+	union sock_addr to[SEND_PACKETS];
+	struct {
+		_Alignas(struct cmsghdr) char buf[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	} control[SEND_PACKETS];
+	struct dp_user_port *port[SEND_PACKETS];
+	bool again[SEND_PACKETS]; /* the second of a pair: in no counter */
+	uint8_t data[SEND_BYTES];
+};
+
+struct dp_user {
+	struct dp_user_opts opts;
+	int epoll;
+	struct event *ready;
+	bool in_turn;		   /* ports are being read: a closed one stays in memory until the end */
+	struct dp_user_port *dead;
+	uint64_t now_ns, real_ns;  /* both clocks at the begin of the round */
+	struct dp_user_counts counts;
+	struct inbox in;
+	struct outbox out;
+};
+
+/* ---- ports ---- */
+
+static int set_option(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) ? -errno : 0;
+}
+
+static int set_tos(int fd, enum addr_family family, int tos)
+{
+	if (family == ADDR_IP6)
+		return set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, tos);
+	return set_option(fd, IPPROTO_IP, IP_TOS, tos);
+}
+
+/* A bound address needs neither: it is where packets were sent to, and no other family's packets match it. */
+static int set_wildcard(int fd, enum addr_family family)
+{
+	int err;
+
+	if (family == ADDR_IP4)
+		return set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+	err = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	return err ? err : set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+}
+
+static int port_setup(const struct dp_user *u, struct dp_user_port *p, uint8_t tos)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = p };
+	union sock_addr sa;
+	socklen_t len = addr_to_sockaddr(&p->local, &sa.any);
+	int err;
+
+	err = set_option(p->fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+	if (!err && p->wildcard)
+		err = set_wildcard(p->fd, p->local.family);
+	if (!err && tos)
+		err = set_tos(p->fd, p->local.family, tos);
+	if (err)
+		return err;
+	if (u->opts.rcvbuf_bytes)
+		set_option(p->fd, SOL_SOCKET, SO_RCVBUF, u->opts.rcvbuf_bytes);
+	if (bind(p->fd, &sa.sa, len) || epoll_ctl(u->epoll, EPOLL_CTL_ADD, p->fd, &ev))
+		return -errno;
+	return 0;
+}
+
+int dp_user_port_open(struct dp_user *u, const struct addr *local, uint8_t tos, void *owner, unsigned int tag,
+		      struct dp_user_port **out)
+{
+	int af = local->family == ADDR_IP6 ? AF_INET6 : AF_INET, err;
+	struct dp_user_port *p = malloc(sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	*p = (struct dp_user_port){ .owner = owner, .tag = tag, .local = *local, .wildcard = addr_is_any(local) };
+	p->fd = socket(af, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	err = p->fd < 0 ? -errno : port_setup(u, p, tos);
+	if (err) {
+		if (p->fd >= 0)
+			close(p->fd);
+		free(p);
+		return err;
+	}
+	u->counts.ports++;
+	*out = p;
+	return 0;
+}
+
+void dp_user_port_close(struct dp_user *u, struct dp_user_port *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < u->out.n; i++) {
+		if (u->out.port[i] == p) {
+			dp_user_flush(u);
+			break;
+		}
+	}
+	close(p->fd); /* which also takes it off the epoll descriptor */
+	p->fd = -1;
+	u->counts.ports--;
+	if (u->in_turn) {
+		p->next_dead = u->dead;
+		u->dead = p;
+	} else {
+		free(p);
+	}
+}
+
+int dp_user_port_set_tos(struct dp_user *u, struct dp_user_port *p, int tos)
+{
+	(void)u;
+	return set_tos(p->fd, p->local.family, tos & 0xff);
+}
+
+/* ---- in ---- */
+
+static uint64_t ns_of(const struct timespec *t)
+{
+	return (uint64_t)t->tv_sec * NSEC_PER_SEC + t->tv_nsec;
+}
+
+static void read_clocks(struct dp_user *u)
+{
+	struct timespec mono, real;
+
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_gettime(CLOCK_REALTIME, &real);
+	u->now_ns = ns_of(&mono);
+	u->real_ns = ns_of(&real);
+}
+
+static void take_stamp(const struct dp_user *u, struct dp_user_packet *pkt, const struct timespec *stamp)
+{
+	uint64_t real = ns_of(stamp), age = u->real_ns - real;
+
+	/* Packets that came since the clocks were read have a small negative age. */
+	if (age + LATE_NS > 2 * LATE_NS)
+		return;
+	pkt->realtime_ns = real;
+	pkt->arrival_ns = u->now_ns - age;
+}
+
+static void take_control(const struct dp_user *u, struct dp_user_packet *pkt, struct msghdr *msg)
+{
+	struct cmsghdr *c;
+
+	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+			struct timespec stamp;
+
+			memcpy(&stamp, CMSG_DATA(c), sizeof(stamp));
+			take_stamp(u, pkt, &stamp);
+		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof(info));
+			memcpy(pkt->local.ip, &info.ipi_spec_dst, sizeof(info.ipi_spec_dst));
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof(info));
+			memcpy(pkt->local.ip, &info.ipi6_addr, sizeof(info.ipi6_addr));
+		}
+	}
+}
+
+static void deliver(struct dp_user *u, struct dp_user_port *p, unsigned int i)
+{
+	struct mmsghdr *m = &u->in.msg[i];
+	struct dp_user_packet pkt = {
+		.src = addr_from_sockaddr(&u->in.from[i].sa), .local = p->local,
+		.data = u->in.data[i], .len = m->msg_len, .arrival_ns = u->now_ns, .realtime_ns = u->real_ns,
+	};
+
+	take_control(u, &pkt, &m->msg_hdr);
+	u->counts.received++;
+	if (m->msg_hdr.msg_flags & MSG_TRUNC)
+		u->counts.truncated++;
+	u->opts.on_packet(u->opts.arg, p->owner, p->tag, &pkt);
+}
+
+static void inbox_reset(struct inbox *in, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		in->msg[i].msg_hdr.msg_namelen = sizeof(in->from[i]);
+		in->msg[i].msg_hdr.msg_controllen = sizeof(in->control[i]);
+	}
+}
+
+static void inbox_init(struct inbox *in)
+{
+	unsigned int i;
+
+	for (i = 0; i < BATCH; i++) {
+		in->iov[i] = (struct iovec){ in->data[i], DP_USER_MAX_PACKET };
+		in->msg[i].msg_hdr = (struct msghdr){
+			.msg_name = &in->from[i], .msg_iov = &in->iov[i], .msg_iovlen = 1,
+			.msg_control = &in->control[i],
+		};
+	}
+	inbox_reset(in, BATCH);
+}
+
+/* One batch of a port; returns what it counts against the turn's limit. The owner may close any port meanwhile. */
+static int port_read(struct dp_user *u, struct dp_user_port *p)
+{
+	int i, n = recvmmsg(p->fd, u->in.msg, BATCH, 0, NULL);
+
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			u->counts.icmp_errors++;
+		return 1;
+	}
+	for (i = 0; i < n && p->fd >= 0; i++)
+		deliver(u, p, i);
+	inbox_reset(&u->in, n);
+	u->opts.batch_end(u->opts.arg);
+	return n;
+}
+
+static void bury(struct dp_user *u)
+{
+	struct dp_user_port *p;
+
+	while ((p = u->dead)) {
+		u->dead = p->next_dead;
+		free(p);
+	}
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+	struct epoll_event ev[ROUND_PORTS];
+	struct dp_user *u = arg;
+	int left = TURN_PACKETS, i, n;
+
+	(void)what;
+	u->in_turn = true;
+	while (left > 0 && (n = epoll_wait(fd, ev, ROUND_PORTS, 0)) > 0) {
+		read_clocks(u);
+		for (i = 0; i < n; i++) {
+			struct dp_user_port *p = ev[i].data.ptr;
+
+			if (p->fd >= 0)
+				left -= port_read(u, p);
+		}
+	}
+	u->in_turn = false;
+	bury(u);
+}
+
+/* ---- out ---- */
+
+static void put_source(struct msghdr *msg, void *control, const struct addr *source)
+{
+	bool ip6 = source->family == ADDR_IP6;
+	struct in6_pktinfo info6 = { 0 };
+	struct in_pktinfo info4 = { 0 };
+	struct cmsghdr *c = control;
+
+	c->cmsg_level = ip6 ? IPPROTO_IPV6 : IPPROTO_IP;
+	c->cmsg_type = ip6 ? IPV6_PKTINFO : IP_PKTINFO;
+	if (ip6) {
+		memcpy(&info6.ipi6_addr, source->ip, sizeof(info6.ipi6_addr));
+		memcpy(CMSG_DATA(c), &info6, sizeof(info6));
+		c->cmsg_len = CMSG_LEN(sizeof(info6));
+		msg->msg_controllen = CMSG_SPACE(sizeof(info6));
+	} else {
+		memcpy(&info4.ipi_spec_dst, source->ip, sizeof(info4.ipi_spec_dst));
+		memcpy(CMSG_DATA(c), &info4, sizeof(info4));
+		c->cmsg_len = CMSG_LEN(sizeof(info4));
+		msg->msg_controllen = CMSG_SPACE(sizeof(info4));
+	}
+	msg->msg_control = control;
+}
+
+/* The datagrams from @i up to @end leave from one port. One that the kernel refuses is counted, the next goes on. */
+static void send_run(struct dp_user *u, unsigned int i, unsigned int end)
+{
+	struct outbox *out = &u->out;
+	int fd = out->port[i]->fd, n;
+
+	while (i < end) {
+		n = sendmmsg(fd, &out->msg[i], end - i, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			u->counts.send_errors += !out->again[i++];
+		for (; n > 0; n--)
+			u->counts.sent += !out->again[i++];
+	}
+}
+
+void dp_user_flush(struct dp_user *u)
+{
+	struct outbox *out = &u->out;
+	unsigned int i, end;
+
+	for (i = 0; i < out->n; i = end) {
+		for (end = i + 1; end < out->n && out->port[end] == out->port[i]; end++)
+			;
+		send_run(u, i, end);
+	}
+	out->n = 0;
+	out->bytes = 0;
+}
+
+static void enqueue(struct outbox *out, struct dp_user_port *p, const struct addr *dest, const struct addr *source,
+		    struct iovec data, bool again)
+{
+	unsigned int i = out->n++;
+	struct msghdr *msg = &out->msg[i].msg_hdr;
+
+	out->port[i] = p;
+	out->again[i] = again;
+	out->iov[i] = data;
+	*msg = (struct msghdr){
+		.msg_name = &out->to[i], .msg_namelen = addr_to_sockaddr(dest, &out->to[i].any),
+		.msg_iov = &out->iov[i], .msg_iovlen = 1,
+	};
+	if (p->wildcard && source->family == p->local.family)
+		put_source(msg, &out->control[i], source);
+}
+
+int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest, const struct addr *source,
+		      const uint8_t *data, size_t len)
+{
+	unsigned int copies = u->opts.double_small && len < SMALL_BYTES ? 2 : 1, i;
+	struct outbox *out = &u->out;
+	struct iovec mine;
+
+	if (dest->family != p->local.family)
+		return -EAFNOSUPPORT;
+	if (len > DP_USER_MAX_PACKET)
+		return -EMSGSIZE;
+	if (out->n + copies > SEND_PACKETS || out->bytes + len > SEND_BYTES)
+		dp_user_flush(u);
+	mine = (struct iovec){ out->data + out->bytes, len };
+	memcpy(mine.iov_base, data, len);
+	out->bytes += len;
+	for (i = 0; i < copies; i++)
+		enqueue(out, p, dest, source, mine, i > 0);
+	return 0;
+}
+
+/* ---- begin and end ---- */
+
+int dp_user_new(struct dp_user **out, struct event_base *base, const struct dp_user_opts *opts)
+{
+	struct dp_user *u = calloc(1, sizeof(*u));
+	int err = -ENOMEM;
+
+	if (!u)
+		return -ENOMEM;
+	u->opts = *opts;
+	inbox_init(&u->in);
+	u->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (u->epoll < 0) {
+		err = -errno;
+		goto err_free;
+	}
+	u->ready = event_new(base, u->epoll, EV_READ | EV_PERSIST, on_ready, u);
+	if (!u->ready || event_add(u->ready, NULL))
+		goto err_close;
+	*out = u;
+	return 0;
+
+err_close:
+	if (u->ready)
+		event_free(u->ready);
+	close(u->epoll);
+err_free:
+	free(u);
+	return err;
+}
+
+void dp_user_free(struct dp_user *u)
+{
+	if (!u)
+		return;
+	dp_user_flush(u);
+	event_free(u->ready);
+	close(u->epoll);
+	free(u);
+}
+
+void dp_user_counts(const struct dp_user *u, struct dp_user_counts *out)
+{
+	*out = u->counts;
+}

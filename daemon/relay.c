@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * relay.c - the slow path: a packet that no dataplane took is judged by its stream, counted, and sent from the other
+ * leg's port. It learns addresses only through stream.c, and it opens and closes the ports of legs.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "relay.h"
+#include "rtp.h"
+
+#define RCVBUF_BYTES (256 * 1024)
+
+struct relay {
+	struct relay_opts o;
+	struct dp_user *user;
+};
+
+static unsigned int tag_of(int leg, enum stream_kind kind)
+{
+	return leg * STREAM_KINDS + kind;
+}
+
+/* What the peer of @leg is to see as source: where it sends to. Its other stream says the same of a silent one. */
+static const struct addr *source_towards(const struct leg *leg, enum stream_kind kind)
+{
+	const struct addr *own = &leg->stream[kind].local;
+
+	return own->family != ADDR_NONE ? own : &leg->stream[!kind].local;
+}
+
+static void forward(struct relay *r, struct session *s, int leg, enum stream_kind kind,
+		    const struct dp_user_packet *p)
+{
+	struct leg *in = &s->leg[leg], *out = &s->leg[!leg];
+	const struct addr *dest = &out->stream[kind].remote;
+
+	if (dest->family == ADDR_NONE ||
+	    dp_user_port_send(r->user, out->handle[kind], dest, source_towards(out, kind), p->data, p->len) < 0) {
+		r->o.stats->npkts_discard++;
+		in->ndropped += kind == STREAM_RTP;
+		return;
+	}
+	r->o.stats->npkts_relayed++;
+	in->nrelayed += kind == STREAM_RTP;
+}
+
+/* The stream judges and counts the packet; true when it is to be relayed. */
+static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind kind, const struct dp_user_packet *p)
+{
+	struct leg *in = &s->leg[leg];
+	struct stream *stream = &in->stream[kind];
+	struct rtpx_packet pkt = { .now_ns = p->arrival_ns };
+	bool installed = in->installed & (1 << kind), moved = false, accepted;
+
+	rtp_describe(&pkt, p->data, p->len);
+	if (installed)
+		sync_pull(r->o.sync, s);
+	/* The dataplane may have forwarded later packets while this one lay in the socket. */
+	pkt.now_ns = MAX(pkt.now_ns, stream->stats.last_ns);
+	accepted = stream_packet(stream, &in->stream[!kind], &p->src, &pkt, r->o.learning, &moved) == STREAM_RELAY;
+	if (accepted && !addr_eq(&stream->local, &p->local)) {
+		stream->local = p->local;
+		moved = true;
+	}
+	if (installed)
+		sync_push_stats(r->o.sync, s, leg, kind);
+	if (moved)
+		session_dirty(r->o.sessions, s);
+	return accepted;
+}
+
+static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *p)
+{
+	enum stream_kind kind = tag % STREAM_KINDS;
+	int leg = tag / STREAM_KINDS;
+	struct session *s = owner;
+	struct relay *r = arg;
+
+	if (!s->complete) {
+		r->o.stats->npkts_discard++;
+		return;
+	}
+	r->o.stats->npkts_rcvd++;
+	if (!judge(r, s, leg, kind, p)) {
+		r->o.stats->npkts_discard++;
+		return;
+	}
+	session_ttl_restart(r->o.sessions, s, leg, p->arrival_ns);
+	forward(r, s, leg, kind, p);
+}
+
+static void on_batch_end(void *arg)
+{
+	dp_user_flush(((struct relay *)arg)->user);
+}
+
+/* ---- legs ---- */
+
+static void close_handles(struct relay *r, struct leg *leg)
+{
+	int kind;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		if (leg->handle[kind])
+			dp_user_port_close(r->user, leg->handle[kind]);
+		leg->handle[kind] = NULL;
+	}
+}
+
+int relay_leg_open(struct relay *r, struct session *s, int leg)
+{
+	struct leg *l = &s->leg[leg];
+	int kind, err;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		struct addr local = addr_with_port(l->local, l->local.port + kind);
+		struct dp_user_port *port;
+
+		err = dp_user_port_open(r->user, &local, l->tos, s, tag_of(leg, kind), &port);
+		if (err) {
+			close_handles(r, l);
+			return err;
+		}
+		l->handle[kind] = port;
+	}
+	return 0;
+}
+
+void relay_leg_close(struct relay *r, struct session *s, int leg)
+{
+	sync_leg_close(r->o.sync, s, leg);
+	close_handles(r, &s->leg[leg]);
+}
+
+int relay_leg_set_tos(struct relay *r, struct session *s, int leg, int tos)
+{
+	struct leg *l = &s->leg[leg];
+	int kind;
+
+	if (l->local.family == ADDR_IP6)
+		return -EAFNOSUPPORT;
+	l->tos = tos;
+	l->tos_set = true;
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		int err = l->handle[kind] ? dp_user_port_set_tos(r->user, l->handle[kind], l->tos) : 0;
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- begin and end ---- */
+
+int relay_new(struct relay **out, struct event_base *base, const struct relay_opts *opts)
+{
+	struct relay *r = calloc(1, sizeof(*r));
+	const struct dp_user_opts user = {
+		.on_packet = on_packet, .batch_end = on_batch_end, .arg = r,
+		.rcvbuf_bytes = RCVBUF_BYTES, .double_small = opts->double_small,
+	};
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	r->o = *opts;
+	err = dp_user_new(&r->user, base, &user);
+	if (err) {
+		free(r);
+		return err;
+	}
+	*out = r;
+	return 0;
+}
+
+void relay_free(struct relay *r)
+{
+	if (!r)
+		return;
+	dp_user_free(r->user);
+	free(r);
+}
+
+void relay_counts(const struct relay *r, struct dp_user_counts *out)
+{
+	dp_user_counts(r->user, out);
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sync.c - wanted minus installed: flows, next hops and statistics between the model and the dataplane.
+ *
+ * While a flow is installed, the dataplane has its statistics and the stream's are a copy: of the last pull, or of what
+ * was pushed. So the difference between the two is what the dataplane has forwarded since, and no other mark is kept.
+ *
+ * A flow refers to its next hop by id and stays installed whether or not that is usable. Hence a change of a route,
+ * link or neighbour is one write, and no session is looked at; only where the kernel's choice of the source address
+ * went into the flow (a wildcard port whose peer has not sent yet) sessions are compiled again.
+ *
+ * Deliberately not here: whether a stream is fit for the kernel (flow.c), and how to reach a host (nexthop.c).
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "flow.h"
+#include "log.h"
+#include "nexthop.h"
+#include "sync.h"
+
+#define RUN_SESSIONS 512 /* compiled per turn of the loop */
+#define WORD_BITS 64
+
+struct sync {
+	struct sync_opts o;
+	struct nexthops *nexthops;
+	struct event *more, *tick;
+	bool source_moved;			    /* an id of chosen_source has changed */
+	uint64_t chosen_source[RTPX_MAX_NEXTHOPS / WORD_BITS]; /* bit per id: the kernel chooses the source */
+	uint64_t stale_users[RTPX_MAX_NEXTHOPS / WORD_BITS];   /* bit per id: the table's `users` is not current */
+};
+
+static void bit_put(uint64_t *bits, uint16_t id, bool value)
+{
+	uint64_t bit = 1ull << (id % WORD_BITS);
+
+	if (value)
+		bits[id / WORD_BITS] |= bit;
+	else
+		bits[id / WORD_BITS] &= ~bit;
+}
+
+static bool bit_get(const uint64_t *bits, uint16_t id)
+{
+	return bits[id / WORD_BITS] >> (id % WORD_BITS) & 1;
+}
+
+/* ---- which element ---- */
+
+static enum rtpx_slot slot_of(const struct leg *leg)
+{
+	return leg->local.family == ADDR_IP6 ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
+}
+
+static uint16_t port_of(const struct leg *leg, enum stream_kind kind)
+{
+	return leg->local.port + kind;
+}
+
+static bool is_installed(const struct leg *leg, enum stream_kind kind)
+{
+	return leg->installed & (1 << kind);
+}
+
+/* ---- statistics ---- */
+
+/* A dataplane's counter may step back by a packet that arrived while statistics were pushed. */
+static uint64_t growth(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
+/* What the dataplane says of packets that arrived at @leg becomes the model's, and the difference is counted. */
+static void take_stats(struct sync *y, struct session *s, int i, enum stream_kind kind,
+		       const struct rtpx_flow_stats *now)
+{
+	struct leg *leg = &s->leg[i];
+	struct rtpx_flow_stats *mine = &leg->stream[kind].stats;
+	uint64_t relayed = growth(now->kernel_packets, mine->kernel_packets);
+	uint64_t strangers = growth(now->strangers, mine->strangers);
+	bool newer = now->last_ns > mine->last_ns;
+
+	if (!relayed && !strangers)
+		return;
+	*mine = *now;
+	y->o.stats->npkts_rcvd += relayed + strangers;
+	y->o.stats->npkts_relayed += relayed;
+	y->o.stats->npkts_discard += strangers;
+	if (kind == STREAM_RTP)
+		leg->nrelayed += relayed;
+	if (newer)
+		session_ttl_restart(y->o.sessions, s, i, now->last_ns);
+}
+
+void sync_pull(struct sync *y, struct session *s)
+{
+	const struct dp_ops *ops = y->o.dp->ops;
+	struct rtpx_flow_stats now;
+	int i, kind;
+
+	for (i = 0; i < 2; i++)
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			if (is_installed(&s->leg[i], kind) &&
+			    ops->stats_get(y->o.dp, slot_of(&s->leg[i]), port_of(&s->leg[i], kind), &now) == 0)
+				take_stats(y, s, i, kind, &now);
+}
+
+static bool pull_each(void *arg, struct session *s)
+{
+	sync_pull(arg, s);
+	return true;
+}
+
+void sync_pull_all(struct sync *y)
+{
+	if (y->o.dp->active)
+		sessions_each(y->o.sessions, pull_each, y);
+}
+
+void sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind kind)
+{
+	const struct leg *leg = &s->leg[i];
+
+	if (is_installed(leg, kind))
+		y->o.dp->ops->stats_set(y->o.dp, slot_of(leg), port_of(leg, kind), &leg->stream[kind].stats);
+}
+
+/* ---- next hops ---- */
+
+static void hop_write(struct sync *y, uint16_t id, const struct rtpx_nexthop *abi)
+{
+	int err = y->o.dp->ops->nexthop_put(y->o.dp, id, abi);
+
+	if (err)
+		log_err("cannot write next hop %u: %s", id, strerror(-err));
+	bit_put(y->stale_users, id, false);
+}
+
+static int hop_take(struct sync *y, const struct addr *dest, const struct addr *source, uint16_t *id,
+		    struct nexthop_view *view)
+{
+	int err = nexthop_take(y->nexthops, dest, source, id, view);
+
+	if (err)
+		return err;
+	if (view->abi.users == 1) {
+		bit_put(y->chosen_source, *id, addr_is_any(source));
+		hop_write(y, *id, &view->abi);
+	} else {
+		bit_put(y->stale_users, *id, true);
+	}
+	return 0;
+}
+
+/* The caller has taken every flow of its own off this id. */
+static void hop_give(struct sync *y, uint16_t id)
+{
+	static const struct rtpx_nexthop none;
+	struct nexthop_view view;
+
+	if (!id)
+		return;
+	nexthop_view(y->nexthops, id, &view);
+	if (view.abi.users == 1)
+		hop_write(y, id, &none);
+	else
+		bit_put(y->stale_users, id, true);
+	nexthop_give(y->nexthops, id);
+}
+
+static void on_hop_changed(void *arg, uint16_t id, const struct nexthop_view *now)
+{
+	struct sync *y = arg;
+
+	hop_write(y, id, &now->abi);
+	y->source_moved |= bit_get(y->chosen_source, id);
+}
+
+static bool on_hop_served(void *arg, unsigned int ifindex)
+{
+	struct sync *y = arg;
+
+	return y->o.dp->ops->serves(y->o.dp, ifindex);
+}
+
+static void on_links_changed(void *arg)
+{
+	struct sync *y = arg;
+
+	y->o.dp->ops->rescan(y->o.dp);
+}
+
+/* The number of users is for people who dump the table, so once a second is enough. */
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct nexthop_view view;
+	struct sync *y = arg;
+	size_t w;
+
+	(void)fd, (void)what;
+	for (w = 0; w < ARRAY_SIZE(y->stale_users); w++) {
+		while (y->stale_users[w]) {
+			uint16_t id = w * WORD_BITS + __builtin_ctzll(y->stale_users[w]);
+
+			nexthop_view(y->nexthops, id, &view);
+			hop_write(y, id, &view.abi);
+		}
+	}
+}
+
+/* ---- flows ---- */
+
+static void flow_remove(struct sync *y, struct session *s, int i, enum stream_kind kind)
+{
+	struct leg *leg = &s->leg[i];
+	struct rtpx_flow_stats last;
+
+	if (!is_installed(leg, kind))
+		return;
+	if (y->o.dp->ops->flow_del(y->o.dp, slot_of(leg), port_of(leg, kind), &last) == 0)
+		take_stats(y, s, i, kind, &last);
+	leg->installed &= ~(1 << kind);
+}
+
+static enum flow_why flow_install(struct sync *y, struct session *s, int i, enum stream_kind kind,
+				  const struct rtpx_flow *flow)
+{
+	struct leg *leg = &s->leg[i];
+	int err = y->o.dp->ops->flow_put(y->o.dp, slot_of(leg), port_of(leg, kind), flow,
+					 is_installed(leg, kind) ? NULL : &leg->stream[kind].stats);
+
+	if (err) {
+		log_call(LOG_LVL_WARN, s->call_id, "the dataplane refuses the flow of port %u: %s",
+			 port_of(leg, kind), strerror(-err));
+		return FLOW_WHY_REFUSED;
+	}
+	leg->installed |= 1 << kind;
+	return FLOW_WHY_KERNEL;
+}
+
+static struct flow_env env_of(const struct sync *y)
+{
+	return (struct flow_env){
+		.learning = y->o.learning, .dataplane = y->o.dp->active, .double_small = y->o.double_small,
+		.ttl = y->o.ttl,
+	};
+}
+
+/* What the peer of @out must see as source when the port is bound to a wildcard: where that peer sends to. */
+static struct addr source_towards(const struct leg *out, enum stream_kind kind)
+{
+	struct addr a = out->stream[kind].local;
+
+	return a.family != ADDR_NONE ? a : out->stream[!kind].local;
+}
+
+/* Ask for the next hop and compile. *@id is taken whenever it is not 0 afterwards. */
+static enum flow_why flow_prepare(struct sync *y, const struct session *s, int leg, enum stream_kind kind,
+				  uint16_t *id, struct rtpx_flow *flow)
+{
+	struct flow_env env = env_of(y);
+	struct nexthop_view view;
+	struct addr dest, source;
+	enum flow_why why = flow_wants(s, leg, kind, &env, &dest, &source);
+
+	if (why != FLOW_WHY_KERNEL)
+		return why;
+	env.out_source = source_towards(&s->leg[!leg], kind);
+	if (addr_is_any(&source) && env.out_source.family == dest.family)
+		source = env.out_source;
+	if (hop_take(y, &dest, &source, id, &view))
+		return FLOW_WHY_TABLE_FULL;
+	if (env.out_source.family == ADDR_NONE)
+		env.out_source = view.source;
+	env.nexthop = *id;
+	env.nexthop_usable = true; /* or it will be: the dataplane looks at each packet */
+	return flow_compile(s, leg, kind, &env, flow);
+}
+
+/* The old next hop is given back last, when no flow refers to it any more. */
+static void sync_direction(struct sync *y, struct session *s, int leg, enum stream_kind kind)
+{
+	uint16_t *hop = &s->leg[!leg].nexthop[kind], old = *hop, id = 0;
+	struct rtpx_flow flow;
+	enum flow_why why = flow_prepare(y, s, leg, kind, &id, &flow);
+
+	if (why == FLOW_WHY_KERNEL)
+		why = flow_install(y, s, leg, kind, &flow);
+	s->leg[leg].why[kind] = why;
+	if (why != FLOW_WHY_KERNEL)
+		flow_remove(y, s, leg, kind);
+	*hop = id;
+	hop_give(y, old);
+}
+
+/* The kernel chooses another source for somebody: sessions that asked it to choose are compiled again. */
+static bool mark_chosen(void *arg, struct session *s)
+{
+	struct sync *y = arg;
+	int i, kind;
+
+	for (i = 0; i < 2; i++)
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			if (bit_get(y->chosen_source, s->leg[i].nexthop[kind]))
+				session_dirty(y->o.sessions, s);
+	return true;
+}
+
+static void sync_session(struct sync *y, struct session *s)
+{
+	int leg, kind;
+
+	for (leg = 0; leg < 2; leg++)
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			sync_direction(y, s, leg, kind);
+}
+
+void sync_run(struct sync *y)
+{
+	struct session *s;
+	int n;
+
+	if (y->source_moved)
+		sessions_each(y->o.sessions, mark_chosen, y);
+	y->source_moved = false;
+	for (n = 0; n < RUN_SESSIONS; n++) {
+		s = session_dirty_pop(y->o.sessions);
+		if (!s)
+			return;
+		sync_session(y, s);
+	}
+	event_active(y->more, EV_TIMEOUT, 0);
+}
+
+/* Each direction needs the ports of both legs, so all of them end. */
+void sync_leg_close(struct sync *y, struct session *s, int closing)
+{
+	int leg, kind;
+
+	(void)closing;
+	for (leg = 0; leg < 2; leg++) {
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			uint16_t *hop = &s->leg[!leg].nexthop[kind];
+
+			flow_remove(y, s, leg, kind);
+			hop_give(y, *hop);
+			*hop = 0;
+		}
+	}
+}
+
+enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum stream_kind kind)
+{
+	const struct flow_env env = env_of(y);
+	struct nexthop_view view;
+	struct addr dest, source;
+
+	if (s->dirty)
+		return flow_wants(s, leg, kind, &env, &dest, &source);
+	if (!is_installed(&s->leg[leg], kind))
+		return s->leg[leg].why[kind];
+	nexthop_view(y->nexthops, s->leg[!leg].nexthop[kind], &view);
+	return view.why;
+}
+
+/* ---- begin and end ---- */
+
+/* The loop is not to sleep: sync_run() comes after it and goes on. */
+static void on_more(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+}
+
+int sync_new(struct sync **out, struct event_base *base, const struct sync_opts *opts)
+{
+	static const struct timeval second = { 1, 0 };
+	struct sync *y = calloc(1, sizeof(*y));
+	const struct nexthops_opts hops = {
+		.changed = on_hop_changed, .served = on_hop_served, .links_changed = on_links_changed, .arg = y,
+		.max = RTPX_MAX_NEXTHOPS,
+	};
+	int err = -ENOMEM;
+
+	if (!y)
+		return -ENOMEM;
+	y->o = *opts;
+	y->more = event_new(base, -1, 0, on_more, NULL);
+	y->tick = event_new(base, -1, EV_PERSIST, on_tick, y);
+	if (!y->more || !y->tick || event_add(y->tick, &second))
+		goto err_free;
+	err = nexthops_new(&y->nexthops, base, &hops);
+	if (err)
+		goto err_free;
+	*out = y;
+	return 0;
+
+err_free:
+	sync_free(y);
+	return err;
+}
+
+void sync_free(struct sync *y)
+{
+	if (!y)
+		return;
+	if (y->nexthops)
+		nexthops_free(y->nexthops);
+	if (y->more)
+		event_free(y->more);
+	if (y->tick)
+		event_free(y->tick);
+	free(y);
+}
+
+struct nexthops *sync_nexthops(struct sync *y)
+{
+	return y->nexthops;
+}
