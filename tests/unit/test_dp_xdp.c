@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_dp_xdp.c - flows, statistics and counters as memory shared with the kernel, in a network and
+ * mount namespace of its own. What packets do is tests/bpf's, attaching is
+ * tests/netns/dp_attach.sh's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+#include "../../daemon/dp_xdp.c"
+
+#define PORT_MIN 35000
+#define PORT_MAX 35099
+
+static struct dp *dp;
+static char dir[] = "/tmp/rtpx-test-XXXXXX";
+static char pins[64];
+
+static struct dp_opts options(void)
+{
+	return (struct dp_opts){ .choice = DP_XDP,
+				 .pin_dir = pins,
+				 .port_min = PORT_MIN,
+				 .port_max = PORT_MAX,
+				 .silence_ms = 500 };
+}
+
+/* 0 with dp NULL when this process may not do that. */
+static int enter(void **state)
+{
+	struct dp_opts o = options();
+	char err[512];
+
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(pins, sizeof(pins), "%s/rtpx", dir);
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("bpf", dir, "bpf", 0, NULL))
+		return 0;
+	if (system("ip link add eth0 type veth peer name other && ip link set other up && ip link "
+		   "set eth0 up"))
+		return -1;
+	o.pin_dir = pins;
+	if (dp_open(&dp, &o, err, sizeof(err))) {
+		print_error("%s\n", err);
+		return -1;
+	}
+	return 0;
+}
+
+static int leave(void **state)
+{
+	(void)state;
+	if (dp) {
+		dp->ops->close(dp, false);
+		assert_int_equal(access(pins, F_OK), -1);
+		umount(dir);
+	}
+	rmdir(dir);
+	return 0;
+}
+
+static void need_dp(void)
+{
+	if (!dp) {
+		print_message("no namespaces or no bpffs to be had: run as root\n");
+		skip();
+	}
+}
+
+static struct rtpx_flow flow_at(uint16_t port, uint8_t fill)
+{
+	struct rtpx_flow f;
+
+	memset(&f, fill, sizeof(f));
+	f.flags = RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP;
+	f.port = port;
+	f.nexthop = 1;
+	return f;
+}
+
+/* What the kernel sees, by system call. */
+static void kernel_flow(enum rtpx_slot slot, uint16_t port, struct rtpx_flow *f,
+			struct rtpx_flow_stats *s)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	uint32_t key = rtpx_flow_index(&x->config, slot, port);
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.flows), &key, f), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.flow_stats), &key, s), 0);
+}
+
+static void put_and_del(void **state)
+{
+	static const uint16_t ports[] = { PORT_MIN, PORT_MIN + 1, PORT_MAX };
+	struct rtpx_flow_stats seed = { .packets = 7, .bytes = 8, .segments = 1 }, got;
+	struct rtpx_flow f, k;
+	uint32_t seq;
+	int slot;
+	size_t i;
+
+	(void)state;
+	need_dp();
+	for (slot = 0; slot < RTPX_SLOTS; slot++)
+		for (i = 0; i < ARRAY_SIZE(ports); i++) {
+			f = flow_at(ports[i], 0x40 + slot * 8 + i);
+			assert_int_equal(dp->ops->stats_get(dp, slot, ports[i], &got), -ENOENT);
+			assert_int_equal(dp->ops->flow_del(dp, slot, ports[i], &got), -ENOENT);
+			assert_int_equal(dp->ops->flow_put(dp, slot, ports[i], &f, &seed), 0);
+		}
+	for (slot = 0; slot < RTPX_SLOTS; slot++)
+		for (i = 0; i < ARRAY_SIZE(ports); i++) {
+			f = flow_at(ports[i], 0x40 + slot * 8 + i);
+			kernel_flow(slot, ports[i], &k, &got);
+			seq = k.seq;
+			assert_int_equal(seq % 2, 0);
+			k.seq = f.seq;
+			assert_memory_equal(&k, &f, sizeof(f));
+			assert_memory_equal(&got, &seed, sizeof(seed));
+
+			/* Replaced without a seed: the statistics go on. */
+			got.packets = 100;
+			assert_int_equal(dp->ops->stats_set(dp, slot, ports[i], &got), 0);
+			f.dest_port = 4;
+			assert_int_equal(dp->ops->flow_put(dp, slot, ports[i], &f, NULL), 0);
+			kernel_flow(slot, ports[i], &k, &got);
+			assert_int_equal(k.dest_port, 4);
+			assert_int_not_equal(k.seq, seq);
+			assert_int_equal(k.seq % 2, 0);
+			assert_int_equal(got.packets, 100);
+
+			assert_int_equal(dp->ops->flow_del(dp, slot, ports[i], &got), 0);
+			assert_int_equal(got.packets, 100);
+			kernel_flow(slot, ports[i], &k, &got);
+			assert_int_equal(k.flags, 0);
+			assert_int_equal(k.seq % 2, 0);
+			assert_int_equal(dp->ops->flow_del(dp, slot, ports[i], NULL), -ENOENT);
+		}
+}
+
+static void refusals(void **state)
+{
+	struct rtpx_flow f = flow_at(PORT_MIN, 0);
+	struct rtpx_nexthop nh = { .mtu = 1500, .tx_port = 7 }, k;
+	uint32_t key = 9;
+
+	(void)state;
+	need_dp();
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN - 1, &f, NULL), -ERANGE);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MAX + 1, &f, NULL), -ERANGE);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOTS, PORT_MIN, &f, NULL), -ERANGE);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN + 1, &f, NULL), -EINVAL);
+	f.nexthop = 0;
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN, &f, NULL), -EINVAL);
+	f = flow_at(PORT_MIN, 0);
+	f.flags = RTPX_FLOW_RTP;
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN, &f, NULL), -EINVAL);
+	assert_int_equal(dp->ops->nexthop_put(dp, 0, &nh), -EINVAL);
+	assert_int_equal(dp->ops->nexthop_put(dp, key, &nh), 0);
+	assert_int_equal(
+		bpf_map_lookup_elem(bpf_map__fd(xdp_of(dp)->skel->maps.nexthops), &key, &k), 0);
+	assert_memory_equal(&k, &nh, sizeof(k));
+}
+
+/* The sum over CPUs, each field by itself. */
+static void counters(void **state)
+{
+	int cpus = libbpf_num_possible_cpus(), cpu;
+	struct rtpx_counters *each, sum;
+	uint32_t key = 0;
+	size_t f;
+
+	(void)state;
+	need_dp();
+	each = calloc(cpus, sizeof(*each));
+	assert_non_null(each);
+	for (cpu = 0; cpu < cpus; cpu++)
+		for (f = 0; f < RTPX_REASON_COUNT; f++)
+			((uint64_t *)&each[cpu])[f] = 1000000 * (f + 1) + cpu;
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(xdp_of(dp)->skel->maps.counters), &key,
+					     each, 0),
+			 0);
+	assert_int_equal(dp->ops->counters(dp, &sum), 0);
+	for (f = 0; f < RTPX_REASON_COUNT;
+	     f++) /* the veth pair's own packets may have been counted since */
+		assert_in_range(((uint64_t *)&sum)[f],
+				1000000 * (f + 1) * cpus + cpus * (cpus - 1) / 2,
+				1000000 * (f + 1) * cpus + cpus * (cpus - 1) / 2 + 1000);
+	free(each);
+}
+
+/* A reader that follows the protocol of rtpx_flow.seq, as the program does. */
+struct reader {
+	struct rtpx_flow *flow;
+	bool stop;
+	unsigned long whole, torn;
+};
+
+static void *read_on(void *arg)
+{
+	struct reader *r = arg;
+	struct rtpx_flow f;
+	uint32_t before, after;
+	size_t i;
+	bool same;
+
+	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
+		before = __atomic_load_n(&r->flow->seq, __ATOMIC_ACQUIRE);
+		memcpy(&f, r->flow, sizeof(f));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		after = __atomic_load_n(&r->flow->seq, __ATOMIC_RELAXED);
+		if (before != after || before % 2 || !(f.flags & RTPX_FLOW_ACTIVE))
+			continue;
+		for (i = 1, same = true; i < sizeof(f.dest6); i++)
+			same &= f.dest6[i] == f.local4[0];
+		r->whole += same;
+		r->torn += !same;
+	}
+	return NULL;
+}
+
+static void never_torn(void **state)
+{
+	struct reader r = { 0 };
+	struct rtpx_flow f;
+	pthread_t thread;
+	unsigned int i;
+
+	(void)state;
+	need_dp();
+	r.flow = &xdp_of(dp)->flows[0];
+	assert_int_equal(pthread_create(&thread, NULL, read_on, &r), 0);
+	for (i = 0; i < 2000000 || (!__atomic_load_n(&r.whole, __ATOMIC_RELAXED) && i < 200000000);
+	     i++) {
+		f = flow_at(PORT_MIN, i);
+		if (i % 5 == 4)
+			dp->ops->flow_del(dp, RTPX_SLOT_IP4, PORT_MIN, NULL);
+		else
+			dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN, &f, NULL);
+	}
+	__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	print_message("%lu whole flows read beside %u writes\n", r.whole, i);
+	assert_true(r.whole > 0);
+	assert_int_equal(r.torn, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(put_and_del),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(counters),
+		cmocka_unit_test(never_torn),
+	};
+
+	return cmocka_run_group_tests(tests, enter, leave);
+}

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_nexthop.c - ids and their use counts, prefixes, VLAN devices (which need not exist for it),
+ * and, in a network namespace of its own, thousands of destinations: nothing is missed when notices
+ * are lost, and no slice of the work holds up the event loop. What each kind of change does is
+ * tests/netns/nexthop.sh's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "../../daemon/nexthop.c"
+
+#define MANY 25000
+
+static struct {
+	unsigned int changes, usable;
+	bool unserved;
+} seen;
+
+static void on_changed(void *arg, uint16_t id, const struct nexthop_view *now)
+{
+	(void)arg, (void)id;
+	seen.changes++;
+	seen.usable += now->why == FLOW_WHY_KERNEL;
+}
+
+static bool on_served(void *arg, unsigned int ifindex)
+{
+	(void)arg, (void)ifindex;
+	return !seen.unserved;
+}
+
+static struct nexthops *make(struct event_base *base, unsigned int max)
+{
+	struct nexthops_opts o = { .changed = on_changed, .served = on_served, .max = max };
+	struct nexthops *n;
+
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(nexthops_new(&n, base, &o), 0);
+	return n;
+}
+
+static struct addr ip4(const char *text, unsigned int add)
+{
+	struct addr a = { .family = ADDR_IP4 };
+	uint32_t ip;
+
+	assert_int_equal(inet_pton(AF_INET, text, &ip), 1);
+	ip = htonl(ntohl(ip) + add);
+	memcpy(a.ip, &ip, 4);
+	return a;
+}
+
+static struct host host4(const char *text)
+{
+	struct addr a = ip4(text, 0);
+
+	return host_of(&a);
+}
+
+static void prefixes(void **state)
+{
+	static const struct {
+		const char *net;
+		uint8_t bits;
+		const char *host;
+		bool covers;
+	} rows[] = {
+		{ "0.0.0.0", 0, "192.0.2.1", true },
+		{ "10.0.0.0", 8, "10.255.0.1", true },
+		{ "10.0.0.0", 8, "11.0.0.1", false },
+		{ "10.1.128.0", 17, "10.1.128.0", true },
+		{ "10.1.128.0", 17, "10.1.255.255", true },
+		{ "10.1.128.0", 17, "10.1.127.255", false },
+		{ "10.1.2.3", 32, "10.1.2.3", true },
+		{ "10.1.2.3", 32, "10.1.2.2", false },
+		{ "10.1.2.252", 30, "10.1.2.255", true },
+		{ "10.1.2.252", 30, "10.1.2.251", false },
+	};
+	struct host net, host, six = { .family = ADDR_IP6 };
+	struct prefix p;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		net = host4(rows[i].net);
+		host = host4(rows[i].host);
+		p = (struct prefix){ .family = ADDR_IP4, .bits = rows[i].bits };
+		memcpy(p.ip, net.ip, 4);
+		assert_int_equal(prefix_covers(&p, &host), rows[i].covers);
+		assert_false(prefix_covers(&p, &six));
+	}
+}
+
+static void add_link(struct nexthops *n, int ifindex, const char *name, int lower, int vid,
+		     int protocol, bool lower_elsewhere)
+{
+	struct rtnl_link *l = vid ? rtnl_link_vlan_alloc() : rtnl_link_alloc();
+	struct nl_addr *mac = nl_addr_build(AF_LLC, "\x02\0\0\0\0\1", 6);
+
+	rtnl_link_set_ifindex(l, ifindex);
+	rtnl_link_set_name(l, name);
+	rtnl_link_set_arptype(l, ARPHRD_ETHER);
+	rtnl_link_set_addr(l, mac);
+	rtnl_link_set_mtu(l, 1500);
+	rtnl_link_set_flags(l, IFF_UP | IFF_RUNNING);
+	if (vid) {
+		rtnl_link_set_link(l, lower);
+		rtnl_link_vlan_set_id(l, vid);
+		rtnl_link_vlan_set_protocol(l, htons(protocol));
+	}
+	if (lower_elsewhere)
+		rtnl_link_set_link_netnsid(l, 0);
+	iface_add((struct nl_object *)l, n);
+	nl_addr_put(mac);
+	rtnl_link_put(l);
+}
+
+/* A VLAN device comes before its lower one in the list as often as after it. */
+static void vlans(void **state)
+{
+	static const struct {
+		int ifindex, lower, vid, protocol;
+		bool elsewhere, usable;
+		unsigned int tx;
+		uint16_t push;
+	} rows[] = {
+		{ 5, 9, 100, 0x8100, false, true, 9, 100 },
+		{ 9, 0, 0, 0, false, true, 9, 0 },
+		{ 10, 9, 4094, 0x8100, false, true, 9, 4094 },
+		{ 11, 10, 7, 0x8100, false, false, 10, 7 },
+		{ 12, 9, 8, 0x88a8, false, false, 9, 8 },
+		{ 13, 77, 9, 0x8100, true, true, 13, 0 },
+		{ 14, 78, 9, 0x8100, false, false, 78, 9 },
+	};
+	struct nexthops n = { 0 };
+	struct iface *i;
+	char name[IFNAMSIZ];
+	size_t k;
+
+	(void)state;
+	for (k = 0; k < ARRAY_SIZE(rows); k++) {
+		snprintf(name, sizeof(name), "dev%zu", k);
+		add_link(&n, rows[k].ifindex, name, rows[k].lower, rows[k].vid, rows[k].protocol,
+			 rows[k].elsewhere);
+	}
+	ifaces_stack(&n);
+	for (k = 0; k < ARRAY_SIZE(rows); k++) {
+		i = iface_find(&n, rows[k].ifindex);
+		assert_non_null(i);
+		assert_int_equal(i->is.usable, rows[k].usable);
+		assert_int_equal(i->is.tx, rows[k].tx);
+		assert_int_equal(i->is.vlan, rows[k].push);
+		assert_true(i->is.up);
+	}
+	ifaces_clear(&n.ifaces);
+}
+
+/* The tag and the lower device get into the answer, the neighbour being the VLAN device's. */
+static void vlan_answer(void **state)
+{
+	struct neigh nb = { .usable = true, .mac = { 2, 0, 0, 0, 0, 9 } };
+	struct nexthop nh = {
+		.oif = 5, .route_why = FLOW_WHY_KERNEL, .neigh = &nb, .route_mtu = 1400
+	};
+	struct nexthops n = { 0 };
+	struct nexthop_view v;
+
+	(void)state;
+	add_link(&n, 5, "lan.100", 9, 100, 0x8100, false);
+	add_link(&n, 9, "lan", 0, 0, 0, false);
+	ifaces_stack(&n);
+	nexthop_answer(&n, &nh, &v);
+	assert_int_equal(v.why, FLOW_WHY_KERNEL);
+	assert_int_equal(v.abi.vlan, 100);
+	assert_int_equal(v.abi.tx_port, 9);
+	assert_int_equal(v.abi.ifindex, 9);
+	assert_int_equal(v.abi.mtu, 1400);
+	assert_memory_equal(v.abi.dst_mac, nb.mac, 6);
+	assert_string_equal(v.ifname, "lan.100");
+	nb.usable = false;
+	nexthop_answer(&n, &nh, &v);
+	assert_int_equal(v.why, FLOW_WHY_NO_NEIGHBOUR);
+	assert_int_equal(v.abi.mtu, 0);
+	ifaces_clear(&n.ifaces);
+}
+
+static void ids(void **state)
+{
+	struct event_base *base = event_base_new();
+	struct nexthops *n = make(base, 3);
+	struct addr any = { 0 }, zero = ip4("0.0.0.0", 0), a;
+	struct nexthop_counts counts;
+	struct nexthop_view v;
+	uint16_t id[4], again;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		a = ip4("127.0.0.1", i);
+		a.port = 1000 + i;
+		assert_int_equal(nexthop_take(n, &a, &any, &id[i], &v), 0);
+		assert_int_equal(v.why, FLOW_WHY_LOOPBACK);
+		assert_int_equal(v.abi.users, 1);
+		assert_in_range(id[i], 1, 3);
+	}
+	assert_true(id[0] != id[1] && id[1] != id[2] && id[0] != id[2]);
+	a = ip4("127.0.0.9", 0);
+	assert_int_equal(nexthop_take(n, &a, &any, &again, &v), -ENOSPC);
+	a = ip4("127.0.0.1", 0); /* another port, and the wildcard as source: the same id */
+	assert_int_equal(nexthop_take(n, &a, &zero, &again, &v), 0);
+	assert_int_equal(again, id[0]);
+	assert_int_equal(v.abi.users, 2);
+	nexthop_give(n, id[0]);
+	nexthop_view(n, id[0], &v);
+	assert_int_equal(v.abi.users, 1);
+	nexthop_give(n, id[0]);
+	nexthop_give(n, id[1]);
+	assert_int_equal(nexthop_take(n, &a, &any, &again, &v), 0);
+	assert_int_equal(again, id[0]); /* the one that has rested longest */
+	nexthops_counts(n, &counts);
+	assert_int_equal(counts.ids, 2);
+	assert_int_equal(counts.unresolved, 2);
+	assert_int_equal(nexthop_take(n, &any, &any, &again, &v), -EINVAL);
+	nexthops_free(n);
+	event_base_free(base);
+}
+
+/* ---- in a namespace of its own ------------------------------------------------------------------
+ */
+
+static int home = -1;
+
+static void run(const char *command)
+{
+	if (system(command))
+		fail_msg("%s", command);
+}
+
+/* eth0 10.1.0.1 is one end of a veth pair, the other end holds nothing: the gateways are permanent
+ * neighbours. */
+static int enter(void **state)
+{
+	(void)state;
+	home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (home < 0 || unshare(CLONE_NEWNET)) {
+		close(home);
+		home = -1;
+		return 0;
+	}
+	run("ip link add eth0 type veth peer name other && ip link set other up &&"
+	    "ip link set eth0 up && ip addr add 10.1.0.1/24 dev eth0 &&"
+	    "ip neigh add 10.1.0.2 lladdr 02:00:00:00:00:02 dev eth0 nud permanent &&"
+	    "ip neigh add 10.1.0.3 lladdr 02:00:00:00:00:03 dev eth0 nud permanent &&"
+	    "ip route add 10.64.0.0/10 via 10.1.0.2");
+	return 0;
+}
+
+static int leave(void **state)
+{
+	(void)state;
+	if (home < 0)
+		return 0;
+	if (setns(home, CLONE_NEWNET))
+		return -1;
+	close(home);
+	home = -1;
+	return 0;
+}
+
+static void need_namespace(void)
+{
+	if (home < 0) {
+		print_message("no network namespace can be made: run as root\n");
+		skip();
+	}
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
+}
+
+/* Somebody else's event, due every millisecond: how much work of ours does it have to wait for? */
+static struct {
+	uint64_t last_ns, longest_ns;
+} pulse;
+
+static void on_pulse(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t now = cpu_ns();
+
+	(void)fd, (void)what, (void)arg;
+	pulse.longest_ns = MAX(pulse.longest_ns, now - pulse.last_ns);
+	pulse.last_ns = now;
+}
+
+/* turn_until - runs the loop until @what has reached @want; the pulse's longest wait. Gives up
+ * after 5 s. */
+static uint64_t turn_until(struct event_base *base, const unsigned int *what, unsigned int want)
+{
+	const uint64_t give_up = now_ns() + 5 * NSEC_PER_SEC;
+	struct event *ev = event_new(base, -1, EV_PERSIST, on_pulse, NULL);
+	struct timeval ms = { .tv_usec = 1000 };
+
+	pulse.last_ns = cpu_ns();
+	pulse.longest_ns = 0;
+	event_add(ev, &ms);
+	while (*what < want && now_ns() < give_up)
+		event_base_loop(base, EVLOOP_ONCE);
+	event_free(ev);
+	assert_int_equal(*what, want);
+	return pulse.longest_ns;
+}
+
+static void many(void **state)
+{
+	struct event_base *base = event_base_new();
+	struct addr any = { 0 }, a;
+	struct nexthop_view v;
+	struct nexthops *n;
+	uint64_t start, longest;
+	unsigned int i;
+	uint16_t id;
+
+	(void)state;
+	need_namespace();
+	n = make(base, RTPX_MAX_NEXTHOPS);
+	start = now_ns();
+	for (i = 0; i < MANY; i++) {
+		a = ip4("10.64.0.0", i);
+		assert_int_equal(nexthop_take(n, &a, &any, &id, &v), 0);
+		assert_int_equal(v.why, FLOW_WHY_KERNEL);
+	}
+	print_message("%d ids taken: %.1f us each\n", MANY, (now_ns() - start) / 1e3 / MANY);
+	assert_int_equal(HASH_COUNT(n->neighs), 1);
+
+	run("ip neigh change 10.1.0.2 lladdr 02:00:00:00:00:22 dev eth0 nud permanent");
+	start = now_ns();
+	longest = turn_until(base, &seen.changes, MANY);
+	print_message("a gateway's MAC: %.0f ms, the longest that others waited %.1f ms\n",
+		      (now_ns() - start) / 1e6, longest / 1e6);
+	assert_int_equal(seen.usable, MANY);
+	assert_true(longest < 20 * NSEC_PER_MSEC);
+
+	run("ip route change 10.64.0.0/10 via 10.1.0.3");
+	start = now_ns();
+	longest = turn_until(base, &seen.changes, 2 * MANY);
+	print_message("a route: %.0f ms, the longest that others waited %.1f ms\n",
+		      (now_ns() - start) / 1e6, longest / 1e6);
+	assert_int_equal(seen.usable, 2 * MANY);
+	assert_true(longest < 20 * NSEC_PER_MSEC);
+	nexthop_view(n, id, &v);
+	assert_int_equal(v.abi.dst_mac[5], 3);
+
+	nexthops_free(n);
+	event_base_free(base);
+}
+
+/* More notices than the socket holds, the one that matters last. */
+static void lost(void **state)
+{
+	struct event_base *base = event_base_new();
+	struct addr any = { 0 }, a = ip4("10.64.0.1", 0), b = ip4("10.1.0.3", 0);
+	struct nexthop_view v;
+	struct nexthops *n;
+	uint16_t id, id2;
+	int small = 4096;
+
+	(void)state;
+	need_namespace();
+	n = make(base, 10);
+	assert_int_equal(setsockopt(nl_socket_get_fd(n->hear), SOL_SOCKET, SO_RCVBUF, &small,
+				    sizeof(small)),
+			 0);
+	assert_int_equal(nexthop_take(n, &a, &any, &id, &v), 0);
+	assert_int_equal(nexthop_take(n, &b, &any, &id2, &v), 0);
+	assert_int_equal(v.why, FLOW_WHY_KERNEL);
+	run("for i in $(seq 200); do echo route add 192.0.2.$i/32 via 10.1.0.2; done | ip -batch "
+	    "-");
+	run("ip route change 10.64.0.0/10 via 10.1.0.3");
+	run("ip neigh change 10.1.0.3 lladdr 02:00:00:00:00:33 dev eth0 nud permanent");
+	run("ip addr add 10.3.0.1/24 dev eth0");
+	turn_until(base, &seen.changes, 2);
+	nexthop_view(n, id, &v);
+	assert_int_equal(v.abi.dst_mac[5], 0x33);
+	nexthop_view(n, id2, &v);
+	assert_int_equal(v.abi.dst_mac[5], 0x33);
+	a = ip4("10.3.0.1", 0);
+	assert_true(nexthop_is_local(n, &a));
+	nexthops_free(n);
+	event_base_free(base);
+}
+
+/* Some other administrator takes the kernel's care of our neighbour away: it is asked for again. */
+static void kept(void **state)
+{
+	struct event_base *base = event_base_new();
+	struct addr any = { 0 }, a = ip4("10.1.0.4", 0);
+	struct nexthop_view v;
+	struct nexthops *n;
+	struct neigh_state s;
+	uint64_t give_up;
+	uint16_t id;
+
+	(void)state;
+	need_namespace();
+	n = make(base, 10);
+	assert_int_equal(nexthop_take(n, &a, &any, &id, &v), 0);
+	assert_int_equal(v.why, FLOW_WHY_NO_NEIGHBOUR);
+	if (!n->neighs->managed) {
+		print_message("this kernel does not manage neighbours\n");
+		nexthops_free(n);
+		event_base_free(base);
+		skip();
+	}
+	run("ip neigh replace 10.1.0.4 lladdr 02:00:00:00:00:04 dev eth0 nud stale");
+	turn_until(base, &seen.usable, 1);
+	assert_int_equal(neigh_ask(n, &n->neighs->key, &s), 0);
+	assert_false(s.managed);
+	n->neighs->probed_ns = 0; /* as if it had been long ago */
+	give_up = now_ns() + 5 * NSEC_PER_SEC;
+	while (!n->neighs->managed && now_ns() < give_up)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(neigh_ask(n, &n->neighs->key, &s), 0);
+	assert_true(s.managed);
+	nexthops_free(n);
+	event_base_free(base);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(prefixes),
+		cmocka_unit_test(vlans),
+		cmocka_unit_test(vlan_answer),
+		cmocka_unit_test(ids),
+		cmocka_unit_test_setup_teardown(many, enter, leave),
+		cmocka_unit_test_setup_teardown(lost, enter, leave),
+		cmocka_unit_test_setup_teardown(kept, enter, leave),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
