@@ -298,6 +298,10 @@ class Lab:
         """For the lab without a daemon: bare redirect, or sink to measure generator and sink alone."""
         self.traffic.input(program)
 
+    def in_port_order(self, flows, ordered):
+        """Send the first @flows flows by rising port, or (as calls come) in no order."""
+        self.traffic.flows(sorted(self.pairs[:flows], key=lambda p: p[1]) if ordered else self.pairs)
+
     def want_flows(self, flows):
         """Be able to carry @flows flows; returns how many it is."""
         if not self.daemon:
