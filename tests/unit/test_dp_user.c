@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_dp_user.c - media sockets against real peers in a network namespace of the test's own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "own_net.h"
+
+#include "../../daemon/dp_user.c"
+
+#include <sys/resource.h>
+
+#define KEPT 64
+
+static struct event_base *base;
+static struct dp_user *user;
+
+/* What on_packet was told, and what it is to do. */
+static struct {
+	uint64_t n, bytes, batches, by_tag[32];
+	struct dp_user_packet pkt[KEPT]; /* .data is gone */
+	uint8_t data[KEPT][64];
+	void *owner;
+	unsigned int tag;
+	struct dp_user_port *close[4]; /* by the first packet */
+} got;
+
+static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *pkt)
+{
+	unsigned int i;
+
+	assert_ptr_equal(arg, &got);
+	if (got.n < KEPT) {
+		got.pkt[got.n] = *pkt;
+		memcpy(got.data[got.n], pkt->data, MIN(pkt->len, sizeof(got.data[0])));
+	}
+	got.owner = owner;
+	got.tag = tag;
+	got.by_tag[tag % ARRAY_SIZE(got.by_tag)]++;
+	got.n++;
+	got.bytes += pkt->len;
+	for (i = 0; i < ARRAY_SIZE(got.close) && got.close[i]; i++) {
+		dp_user_port_close(user, got.close[i]);
+		got.close[i] = NULL;
+	}
+}
+
+static void on_batch_end(void *arg)
+{
+	assert_ptr_equal(arg, &got);
+	got.batches++;
+	dp_user_flush(user);
+}
+
+static int begin_with(bool double_small)
+{
+	const struct dp_user_opts opts = {
+		.on_packet = on_packet, .batch_end = on_batch_end, .arg = &got, .rcvbuf_bytes = 256 * 1024,
+		.double_small = double_small,
+	};
+
+	memset(&got, 0, sizeof(got));
+	base = event_base_new();
+	return dp_user_new(&user, base, &opts);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	return begin_with(false);
+}
+
+static int begin_double(void **state)
+{
+	(void)state;
+	return begin_with(true);
+}
+
+static int end(void **state)
+{
+	struct dp_user_counts c;
+
+	(void)state;
+	dp_user_counts(user, &c);
+	dp_user_free(user);
+	event_base_free(base);
+	return c.ports; /* every test closes what it opened */
+}
+
+static struct dp_user_port *open_port(const char *host, uint16_t port, uint8_t tos, unsigned int tag)
+{
+	struct addr a = at(host, port);
+	struct dp_user_port *p;
+
+	assert_int_equal(dp_user_port_open(user, &a, tos, &user, tag, &p), 0);
+	return p;
+}
+
+static int try_open(const char *host, uint16_t port)
+{
+	struct addr a = at(host, port);
+	struct dp_user_port *p;
+	int err = dp_user_port_open(user, &a, 0, NULL, 0, &p);
+
+	if (!err)
+		dp_user_port_close(user, p);
+	return err;
+}
+
+static void send_text(struct dp_user_port *p, const char *host, uint16_t port, const char *source, const char *text)
+{
+	struct addr to = at(host, port), from = { 0 };
+
+	if (source)
+		from = at(source, 0);
+	assert_int_equal(dp_user_port_send(user, p, &to, &from, (const uint8_t *)text, strlen(text)), 0);
+}
+
+static struct dp_user_counts counts(void)
+{
+	struct dp_user_counts c;
+
+	dp_user_counts(user, &c);
+	return c;
+}
+
+/* ---- in ---- */
+
+static void receives(const char *local, const char *peer)
+{
+	struct dp_user_port *p = open_port(local, 4000, 0, 7);
+	struct addr to = at(local, 4000), from = at(peer, 5000);
+	int fd = peer_open(peer, 5000);
+
+	peer_send(fd, &to, "hello", 5);
+	peer_send(fd, &to, "", 0);
+	turn_until(base, &got.n, 2);
+	assert_true(addr_eq(&got.pkt[0].src, &from));
+	assert_true(addr_eq(&got.pkt[0].local, &to));
+	assert_int_equal(got.pkt[0].len, 5);
+	assert_memory_equal(got.data[0], "hello", 5);
+	assert_int_equal(got.pkt[1].len, 0);
+	assert_ptr_equal(got.owner, &user);
+	assert_int_equal(got.tag, 7);
+	assert_int_equal(counts().received, 2);
+	close(fd);
+	dp_user_port_close(user, p);
+}
+
+static void test_receive4(void **state)
+{
+	(void)state;
+	receives("10.99.0.1", "10.99.0.2");
+}
+
+static void test_receive6(void **state)
+{
+	(void)state;
+	receives("fd99::1", "fd99::2");
+}
+
+/* The time of arrival is the kernel's, not that of reading. */
+static void test_arrival(void **state)
+{
+	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct addr to = at("10.99.0.1", 4000);
+	int fd = peer_open("10.99.0.2", 5000);
+	uint64_t before = test_now_ns(), after;
+	struct timespec real;
+
+	(void)state;
+	peer_send(fd, &to, "x", 1);
+	after = test_now_ns();
+	while (test_now_ns() < after + 30 * NSEC_PER_MSEC)
+		;
+	turn_until(base, &got.n, 1);
+	clock_gettime(CLOCK_REALTIME, &real);
+	assert_true(got.pkt[0].arrival_ns + NSEC_PER_MSEC > before);
+	assert_true(got.pkt[0].arrival_ns < after + NSEC_PER_MSEC);
+	assert_true(ns_of(&real) - got.pkt[0].realtime_ns >= 29 * NSEC_PER_MSEC);
+	close(fd);
+	dp_user_port_close(user, p);
+}
+
+/* A stamp that the clock was set away from says nothing. */
+static void test_clock_was_set(void **state)
+{
+	struct dp_user_packet pkt = { .arrival_ns = 77 };
+	struct timespec stamp = { .tv_sec = 1000 };
+
+	(void)state;
+	user->now_ns = 500 * NSEC_PER_SEC;
+	user->real_ns = 1001 * NSEC_PER_SEC;
+	take_stamp(user, &pkt, &stamp);
+	assert_int_equal(pkt.arrival_ns, 499 * NSEC_PER_SEC);
+	stamp.tv_sec = 1002;
+	take_stamp(user, &pkt, &stamp);
+	assert_int_equal(pkt.arrival_ns, 501 * NSEC_PER_SEC);
+	stamp.tv_sec = 5000;
+	take_stamp(user, &pkt, &stamp);
+	assert_int_equal(pkt.arrival_ns, 501 * NSEC_PER_SEC);
+	stamp.tv_sec = 100;
+	take_stamp(user, &pkt, &stamp);
+	assert_int_equal(pkt.arrival_ns, 501 * NSEC_PER_SEC);
+}
+
+static void test_truncated(void **state)
+{
+	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct addr to = at("10.99.0.1", 4000);
+	int fd = peer_open("10.99.0.2", 5000);
+	static uint8_t big[9000];
+
+	(void)state;
+	peer_send(fd, &to, big, DP_USER_MAX_PACKET);
+	peer_send(fd, &to, big, sizeof(big));
+	peer_send(fd, &to, "x", 1);
+	turn_until(base, &got.n, 3);
+	assert_int_equal(got.pkt[0].len, DP_USER_MAX_PACKET);
+	assert_int_equal(got.pkt[1].len, DP_USER_MAX_PACKET);
+	assert_int_equal(got.pkt[2].len, 1);
+	assert_int_equal(counts().truncated, 1);
+	close(fd);
+	dp_user_port_close(user, p);
+}
+
+/* ---- wildcards ---- */
+
+/* @a and @b: two addresses of this host. What came to one is told, and either can be the source of what leaves. */
+static void wildcard(const char *any, const char *a, const char *b, const char *peer)
+{
+	struct dp_user_port *p = open_port(any, 4000, 0, 0);
+	struct addr to_a = at(a, 4000), to_b = at(b, 4000);
+	int fd = peer_open(peer, 5000);
+
+	peer_send(fd, &to_a, "1", 1);
+	peer_send(fd, &to_b, "2", 1);
+	turn_until(base, &got.n, 2);
+	assert_true(addr_eq(&got.pkt[0].local, &to_a));
+	assert_true(addr_eq(&got.pkt[1].local, &to_b));
+	send_text(p, peer, 5000, b, "from b");
+	send_text(p, peer, 5000, a, "from a");
+	send_text(p, peer, 5000, NULL, "from any");
+	dp_user_flush(user);
+	assert_true(addr_eq(&turn_for(base, fd)->src, &to_b));
+	assert_true(addr_eq(&turn_for(base, fd)->src, &to_a));
+	assert_int_equal(turn_for(base, fd)->src.port, 4000);
+	close(fd);
+	dp_user_port_close(user, p);
+}
+
+static void test_wildcard4(void **state)
+{
+	(void)state;
+	wildcard("0.0.0.0", "10.99.0.1", "10.99.0.2", "10.99.0.3");
+}
+
+static void test_wildcard6(void **state)
+{
+	(void)state;
+	wildcard("::", "fd99::1", "fd99::2", "fd99::3");
+}
+
+/* Both families have the same port numbers, wildcards too. */
+static void test_both_families(void **state)
+{
+	struct dp_user_port *p6 = open_port("::", 4000, 0, 6), *p4 = open_port("0.0.0.0", 4000, 0, 4);
+	struct addr to4 = at("10.99.0.1", 4000), to6 = at("fd99::1", 4000);
+	int fd4 = peer_open("10.99.0.2", 5000), fd6 = peer_open("fd99::2", 5000);
+
+	(void)state;
+	peer_send(fd4, &to4, "4", 1);
+	turn_until(base, &got.by_tag[4], 1);
+	peer_send(fd6, &to6, "6", 1);
+	turn_until(base, &got.by_tag[6], 1);
+	assert_int_equal(got.n, 2);
+	close(fd4);
+	close(fd6);
+	dp_user_port_close(user, p6);
+	dp_user_port_close(user, p4);
+}
+
+/* ---- out ---- */
+
+static void test_tos(void **state)
+{
+	static const char *const pairs[][2] = { { "10.99.0.1", "10.99.0.2" }, { "fd99::1", "fd99::2" } };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(pairs); i++) {
+		struct dp_user_port *marked = open_port(pairs[i][0], 4000, 0xb8, 0);
+		struct dp_user_port *plain = open_port(pairs[i][0], 4002, 0, 0);
+		int fd = peer_open(pairs[i][1], 5000);
+
+		send_text(marked, pairs[i][1], 5000, NULL, "x");
+		send_text(plain, pairs[i][1], 5000, NULL, "x");
+		dp_user_flush(user);
+		assert_int_equal(turn_for(base, fd)->tos, 0xb8);
+		assert_int_equal(turn_for(base, fd)->tos, 0);
+		assert_int_equal(dp_user_port_set_tos(user, marked, 0x100 + 0x28), 0);
+		send_text(marked, pairs[i][1], 5000, NULL, "x");
+		dp_user_flush(user);
+		assert_int_equal(turn_for(base, fd)->tos, 0x28);
+		close(fd);
+		dp_user_port_close(user, marked);
+		dp_user_port_close(user, plain);
+	}
+}
+
+static void test_double_small(void **state)
+{
+	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct addr to = at("10.99.0.2", 5000), none = { 0 };
+	int fd = peer_open("10.99.0.2", 5000);
+	uint8_t data[200] = { 0 };
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(dp_user_port_send(user, p, &to, &none, data, 127), 0);
+	assert_int_equal(dp_user_port_send(user, p, &to, &none, data, 128), 0);
+	dp_user_flush(user);
+	assert_int_equal(turn_for(base, fd)->len, 127);
+	assert_int_equal(turn_for(base, fd)->len, 127);
+	assert_int_equal(turn_for(base, fd)->len, 128);
+	assert_false(peer_has(fd));
+	assert_int_equal(counts().sent, 2);
+	/* An odd place in the queue before it is full. */
+	assert_int_equal(dp_user_port_send(user, p, &to, &none, data, 200), 0);
+	for (i = 0; i < SEND_PACKETS; i++)
+		assert_int_equal(dp_user_port_send(user, p, &to, &none, data, 100), 0);
+	dp_user_flush(user);
+	for (i = 0; i < 1 + 2 * SEND_PACKETS; i++)
+		assert_int_equal(turn_for(base, fd)->len, i ? 100 : 200);
+	assert_false(peer_has(fd));
+	close(fd);
+	dp_user_port_close(user, p);
+}
+
+/* More than the queue holds, in packets and in bytes, from several ports: all arrive, each port's in order. */
+static void test_queue(void **state)
+{
+	struct dp_user_port *p[2] = { open_port("10.99.0.1", 4000, 0, 0), open_port("10.99.0.1", 4002, 0, 0) };
+	struct addr to = at("10.99.0.2", 5000), none = { 0 };
+	int fd = peer_open("10.99.0.2", 5000);
+	static uint8_t data[DP_USER_MAX_PACKET];
+	unsigned int i, next[2] = { 0, 0 };
+
+	(void)state;
+	for (i = 0; i < 300; i++) {
+		data[0] = i / 3;
+		assert_int_equal(dp_user_port_send(user, p[i % 3 == 0], &to, &none, data, i < 150 ? 20 : 4000), 0);
+	}
+	dp_user_flush(user);
+	for (i = 0; i < 300; i++) {
+		struct peer_got *g = turn_for(base, fd);
+		unsigned int which = g->src.port == 4000 ? 0 : 1, nth = next[which]++;
+
+		assert_int_equal(g->data[0], which ? nth : nth / 2);
+	}
+	assert_int_equal(next[1], 100);
+	assert_int_equal(counts().sent, 300);
+	assert_int_equal(counts().send_errors, 0);
+	close(fd);
+	dp_user_port_close(user, p[0]);
+	dp_user_port_close(user, p[1]);
+}
+
+/* What the kernel refuses is counted, and what comes after it is sent. */
+static void test_send_errors(void **state)
+{
+	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct addr to6 = at("fd99::2", 5000), to = at("10.99.0.2", 5000), none = { 0 };
+	int fd = peer_open("10.99.0.2", 5000);
+	static uint8_t big[DP_USER_MAX_PACKET + 1];
+
+	(void)state;
+	assert_int_equal(dp_user_port_send(user, p, &to6, &none, big, 1), -EAFNOSUPPORT);
+	assert_int_equal(dp_user_port_send(user, p, &none, &none, big, 1), -EAFNOSUPPORT);
+	assert_int_equal(dp_user_port_send(user, p, &to, &none, big, sizeof(big)), -EMSGSIZE);
+	send_text(p, "10.99.0.2", 5000, NULL, "first");
+	send_text(p, "192.0.2.1", 5000, NULL, "no route");
+	send_text(p, "255.255.255.255", 5000, NULL, "broadcast");
+	send_text(p, "10.99.0.2", 5000, NULL, "last");
+	dp_user_flush(user);
+	assert_memory_equal(turn_for(base, fd)->data, "first", 5);
+	assert_memory_equal(turn_for(base, fd)->data, "last", 4);
+	assert_int_equal(counts().sent, 2);
+	assert_int_equal(counts().send_errors, 2);
+	close(fd);
+	dp_user_port_close(user, p);
+}
+
+/* Nobody listens: the host says so a thousand times, and the port goes on sending and receiving. */
+static void closed_peer(const char *local, const char *peer)
+{
+	struct dp_user_port *p = open_port(local, 4000, 0, 0);
+	struct addr to = at(local, 4000);
+	int fd = peer_open(peer, 5000);
+	unsigned int i;
+
+	memset(&got, 0, sizeof(got));
+	for (i = 0; i < 1000; i++) {
+		send_text(p, peer, 6000, NULL, "anybody?");
+		send_text(p, peer, 5000, NULL, "there");
+		dp_user_flush(user);
+		peer_send(fd, &to, "here", 4);
+		turn_until(base, &got.n, i + 1);
+		assert_int_equal(turn_for(base, fd)->len, 5);
+	}
+	close(fd);
+	dp_user_port_close(user, p);
+}
+
+static void test_icmp(void **state)
+{
+	(void)state;
+	closed_peer("10.99.0.1", "10.99.0.2");
+	closed_peer("fd99::1", "fd99::2");
+	assert_int_equal(counts().sent, 4000);
+	assert_int_equal(counts().send_errors, 0);
+}
+
+/* An error of the socket itself is taken off it and counted, and the loop does not spin on it. */
+static void test_socket_error(void **state)
+{
+	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct addr gone = at("10.99.0.2", 6000), to = at("10.99.0.1", 4000);
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(&gone, &ss);
+	int fd;
+
+	(void)state;
+	assert_int_equal(connect(p->fd, (struct sockaddr *)&ss, len), 0); /* only connected ones hear of it */
+	assert_int_equal(send(p->fd, "x", 1, 0), 1);
+	turn_until(base, &user->counts.icmp_errors, 1);
+	fd = peer_open("10.99.0.2", 6000);
+	peer_send(fd, &to, "x", 1);
+	turn_until(base, &got.n, 1);
+	assert_int_equal(counts().icmp_errors, 1);
+	close(fd);
+	dp_user_port_close(user, p);
+}
+
+/* ---- closing at a bad moment ---- */
+
+/* Each port has packets waiting when the first packet of whichever is read first closes several of them. */
+static void test_close_in_callback(void **state)
+{
+	struct dp_user_port *p[5];
+	int fd = peer_open("10.99.0.2", 5000), i, k;
+
+	(void)state;
+	for (i = 0; i < 5; i++) {
+		struct addr to = at("10.99.0.1", 4000 + 2 * i);
+
+		p[i] = open_port("10.99.0.1", 4000 + 2 * i, 0, i);
+		for (k = 0; k < 10; k++)
+			peer_send(fd, &to, "x", 1);
+	}
+	for (i = 0; i < 4; i++) {
+		got.close[i] = p[i];
+		send_text(p[i], "10.99.0.2", 5000, NULL, "queued");
+	}
+	turn_until(base, &got.by_tag[4], 10);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	/* The one that was read first had one packet delivered, or it was the one that stayed. */
+	assert_in_range(got.n, 10, 11);
+	for (i = 0; i < 4; i++)
+		assert_memory_equal(turn_for(base, fd)->data, "queued", 6);
+	assert_int_equal(counts().ports, 1);
+	assert_int_equal(try_open("10.99.0.1", 4000), 0);
+	close(fd);
+	dp_user_port_close(user, p[4]);
+}
+
+/* ---- fairness ---- */
+
+static void on_control(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	*(uint64_t *)arg = got.n;
+}
+
+/*
+ * Twelve ports are full of packets: after one turn of the loop a bounded number of them has been read, other events had
+ * their turn, and so had a port with a single packet that came last.
+ */
+static void test_flood(void **state)
+{
+	struct dp_user_port *p[12], *quiet;
+	struct addr to = at("10.99.0.1", 6000);
+	int fd = peer_open("10.99.0.2", 5000), i, k;
+	uint64_t sent = 0, seen = UINT64_MAX;
+	struct event *control = event_new(base, -1, 0, on_control, &seen);
+
+	(void)state;
+	for (i = 0; i < 12; i++) {
+		struct addr flooded = at("10.99.0.1", 4000 + 2 * i);
+
+		p[i] = open_port("10.99.0.1", 4000 + 2 * i, 0, i);
+		for (k = 0; k < 200; k++, sent++)
+			peer_send(fd, &flooded, "flood", 5);
+	}
+	quiet = open_port("10.99.0.1", 6000, 0, 20);
+	peer_send(fd, &to, "quiet", 5);
+	event_active(control, EV_TIMEOUT, 0);
+	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	assert_in_range(got.n, 1, TURN_PACKETS + ROUND_PORTS * BATCH);
+	assert_int_equal(got.by_tag[20], 1);
+	assert_in_range(seen, 0, TURN_PACKETS + ROUND_PORTS * BATCH);
+	for (i = 0; i < 12; i++)
+		assert_true(got.by_tag[i] >= BATCH);
+	turn_until(base, &got.n, sent + 1);
+	for (i = 0; i < 12; i++)
+		dp_user_port_close(user, p[i]);
+	dp_user_port_close(user, quiet);
+	event_free(control);
+	close(fd);
+}
+
+/* ---- opening ---- */
+
+static void test_open_errors(void **state)
+{
+	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct rlimit was, low;
+
+	(void)state;
+	assert_int_equal(try_open("10.99.0.1", 4000), -EADDRINUSE);
+	assert_int_equal(try_open("10.99.0.2", 4000), 0);
+	assert_int_equal(try_open("192.0.2.1", 4000), -EADDRNOTAVAIL);
+	dp_user_port_close(user, p);
+	assert_int_equal(try_open("10.99.0.1", 4000), 0);
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	low = was;
+	low.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_int_equal(try_open("10.99.0.1", 4000), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(counts().ports, 0);
+}
+
+/* As many as a busy relay has: opening stays fast, and every one of them works. */
+static void test_many_ports(void **state)
+{
+	enum { N = 4000 };
+	static struct dp_user_port *p[N];
+	int fd = peer_open("10.99.0.2", 5000);
+	uint64_t t0, t1, t2, t3;
+	unsigned int i;
+
+	(void)state;
+	t0 = test_now_ns();
+	for (i = 0; i < N; i++)
+		p[i] = open_port("10.99.0.1", 10000 + i, 0xb8, 0);
+	t1 = test_now_ns();
+	for (i = 0; i < N; i++) {
+		struct addr to = at("10.99.0.1", 10000 + i);
+
+		peer_send(fd, &to, "x", 1);
+	}
+	turn_until(base, &got.n, N);
+	t2 = test_now_ns();
+	for (i = 0; i < N; i++)
+		dp_user_port_close(user, p[i]);
+	t3 = test_now_ns();
+	print_message("%d ports: %.2f us to open one, %.2f us to close\n", N, (t1 - t0) / 1e3 / N, (t3 - t2) / 1e3 / N);
+	assert_true(t1 - t0 < N * 200000ull);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_receive4, begin, end),
+		cmocka_unit_test_setup_teardown(test_receive6, begin, end),
+		cmocka_unit_test_setup_teardown(test_arrival, begin, end),
+		cmocka_unit_test_setup_teardown(test_clock_was_set, begin, end),
+		cmocka_unit_test_setup_teardown(test_truncated, begin, end),
+		cmocka_unit_test_setup_teardown(test_wildcard4, begin, end),
+		cmocka_unit_test_setup_teardown(test_wildcard6, begin, end),
+		cmocka_unit_test_setup_teardown(test_both_families, begin, end),
+		cmocka_unit_test_setup_teardown(test_tos, begin, end),
+		cmocka_unit_test_setup_teardown(test_double_small, begin_double, end),
+		cmocka_unit_test_setup_teardown(test_queue, begin, end),
+		cmocka_unit_test_setup_teardown(test_send_errors, begin, end),
+		cmocka_unit_test_setup_teardown(test_icmp, begin, end),
+		cmocka_unit_test_setup_teardown(test_socket_error, begin, end),
+		cmocka_unit_test_setup_teardown(test_close_in_callback, begin, end),
+		cmocka_unit_test_setup_teardown(test_flood, begin, end),
+		cmocka_unit_test_setup_teardown(test_open_errors, begin, end),
+		cmocka_unit_test_setup_teardown(test_many_ports, begin, end),
+	};
+
+	if (!own_net()) {
+		printf("needs root for a network namespace of its own\n");
+		return 4;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
