@@ -19,6 +19,7 @@
 #include <json-c/json.h>
 
 #include "admin.h"
+#include "flow.h"
 #include "listen.h"
 #include "log.h"
 #include "nexthop.h"

@@ -18,6 +18,12 @@ static uint32_t be32(const uint8_t *p)
 	return (uint32_t)be16(p) << 16 | be16(p + 2);
 }
 
+/* Payload types 64 to 95 are RTCP that shares the port, RFC 5761 section 4. */
+static bool is_rtcp(const uint8_t *p)
+{
+	return (p[1] & 0xe0) == 0xc0;
+}
+
 /* CSRC list, extension and padding lie within the packet. */
 static bool rtp_lengths_hold(const uint8_t *p, size_t len)
 {
@@ -37,7 +43,7 @@ void rtp_describe(struct rtpx_packet *out, const uint8_t *p, size_t len)
 {
 	out->payload_bytes = MIN(len, UINT16_MAX);
 	out->is_stun = len >= STUN_HEADER && (p[0] & 0xc0) == 0 && be32(p + 4) == STUN_COOKIE;
-	out->is_rtp = len >= RTP_HEADER && (p[0] & 0xc0) == 0x80 && rtp_lengths_hold(p, len);
+	out->is_rtp = len >= RTP_HEADER && (p[0] & 0xc0) == 0x80 && !is_rtcp(p) && rtp_lengths_hold(p, len);
 	if (!out->is_rtp)
 		return;
 	out->payload_type = p[1] & 0x7f;

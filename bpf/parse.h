@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * parse.h - from a frame to struct rtpx_packet, every access checked against the end of the frame.
+ *
+ * Anything that is not plain UDP in IPv4 or IPv6 with at most one 802.1Q tag is named by a reason and left alone.
+ */
+#ifndef RTPX_BPF_PARSE_H
+#define RTPX_BPF_PARSE_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+
+#include <bpf/bpf_endian.h>
+
+#include "rtpx_verdict.h"
+
+#define RTP_HEADER 12
+#define STUN_HEADER 20
+#define STUN_COOKIE 0x2112a442
+#define IP4_FRAGMENT 0x3fff /* more fragments, and the offset */
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 type; /* of what follows */
+};
+
+/* Where the headers of a frame are. */
+struct frame {
+	void *data, *end;
+	void *l3;
+	struct udphdr *udp;
+	__u32 l2_bytes; /* 14, or 18 with a tag */
+};
+
+/* An IPv6 header that stands between IPv6 and UDP (RFC 8200 section 4). */
+static __always_inline int is_extension(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_AH ||
+	       next == IPPROTO_ESP || next == IPPROTO_MH;
+}
+
+static __always_inline enum rtpx_reason parse_ip4(struct frame *f, struct rtpx_packet *p)
+{
+	struct iphdr *ip = f->l3;
+
+	if ((void *)(ip + 1) > f->end)
+		return RTPX_REASON_pass_malformed;
+	if (ip->protocol != IPPROTO_UDP)
+		return RTPX_REASON_pass_not_udp;
+	if (ip->frag_off & bpf_htons(IP4_FRAGMENT))
+		return RTPX_REASON_pass_fragment;
+	if (ip->ihl != 5)
+		return RTPX_REASON_pass_options;
+	f->udp = (void *)(ip + 1);
+	p->slot = RTPX_SLOT_IP4;
+	p->src = (__u8 *)&ip->saddr;
+	p->dst = (__u8 *)&ip->daddr;
+	p->ttl = ip->ttl;
+	p->ip_bytes = bpf_ntohs(ip->tot_len);
+	return RTPX_REASON_relayed;
+}
+
+static __always_inline enum rtpx_reason parse_ip6(struct frame *f, struct rtpx_packet *p)
+{
+	struct ipv6hdr *ip = f->l3;
+
+	if ((void *)(ip + 1) > f->end)
+		return RTPX_REASON_pass_malformed;
+	if (ip->nexthdr == IPPROTO_FRAGMENT)
+		return RTPX_REASON_pass_fragment;
+	if (is_extension(ip->nexthdr))
+		return RTPX_REASON_pass_options;
+	if (ip->nexthdr != IPPROTO_UDP)
+		return RTPX_REASON_pass_not_udp;
+	f->udp = (void *)(ip + 1);
+	p->slot = RTPX_SLOT_IP6;
+	p->src = (__u8 *)&ip->saddr;
+	p->dst = (__u8 *)&ip->daddr;
+	p->ttl = ip->hop_limit;
+	p->ip_bytes = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	return RTPX_REASON_relayed;
+}
+
+/* The UDP header; its length, IP's and the frame's must agree (a merged packet of GRO does not). */
+static __always_inline enum rtpx_reason parse_udp(struct frame *f, struct rtpx_packet *p)
+{
+	struct udphdr *udp = f->udp;
+	__u32 ip_header = (void *)udp - f->l3;
+
+	if ((void *)(udp + 1) > f->end)
+		return RTPX_REASON_pass_malformed;
+	p->src_port = bpf_ntohs(udp->source);
+	p->dst_port = bpf_ntohs(udp->dest);
+	if (p->ip_bytes != ip_header + bpf_ntohs(udp->len) || bpf_ntohs(udp->len) < sizeof(*udp) ||
+	    f->l3 + p->ip_bytes > f->end)
+		return RTPX_REASON_pass_malformed;
+	p->payload_bytes = p->ip_bytes - ip_header - sizeof(*udp);
+	return RTPX_REASON_relayed;
+}
+
+/* RTP (RFC 3550 section 5.1; types 64 to 95 are RTCP on the same port, RFC 5761) or STUN in the payload. */
+static __always_inline void parse_payload(const struct frame *f, struct rtpx_packet *p)
+{
+	__u8 *b = (void *)(f->udp + 1);
+	__be32 *w = (void *)b;
+
+	p->is_rtp = 0;
+	p->is_stun = 0;
+	if ((void *)(b + RTP_HEADER) > f->end || p->payload_bytes < RTP_HEADER)
+		return;
+	if ((b[0] & 0xc0) == 0) {
+		p->is_stun = p->payload_bytes >= STUN_HEADER && w[1] == bpf_htonl(STUN_COOKIE);
+		return;
+	}
+	if ((b[0] & 0xc0) != 0x80 || (b[1] & 0xe0) == 0xc0 || p->payload_bytes < RTP_HEADER + 4 * (b[0] & 0x0f))
+		return;
+	p->is_rtp = 1;
+	p->payload_type = b[1] & 0x7f;
+	p->rtp_seq = bpf_ntohs(*(__be16 *)(b + 2));
+	p->rtp_ts = bpf_ntohl(w[1]);
+	p->ssrc = bpf_ntohl(w[2]);
+}
+
+/* parse_frame - RTPX_REASON_relayed: @f and @p describe a UDP packet, but for the payload's members and the time. */
+static __always_inline enum rtpx_reason parse_frame(struct xdp_md *ctx, struct frame *f, struct rtpx_packet *p)
+{
+	struct ethhdr *eth;
+	struct vlan_tag *tag;
+	enum rtpx_reason reason;
+	__be16 type;
+
+	f->data = (void *)(long)ctx->data;
+	f->end = (void *)(long)ctx->data_end;
+	eth = f->data;
+	f->l3 = eth + 1;
+	if (f->l3 > f->end)
+		return RTPX_REASON_pass_malformed;
+	type = eth->h_proto;
+	if (type == bpf_htons(ETH_P_8021Q)) {
+		tag = f->l3;
+		if ((void *)(tag + 1) > f->end)
+			return RTPX_REASON_pass_malformed;
+		type = tag->type;
+		f->l3 = tag + 1;
+	}
+	f->l2_bytes = f->l3 - f->data;
+	if (type == bpf_htons(ETH_P_IP))
+		reason = parse_ip4(f, p);
+	else if (type == bpf_htons(ETH_P_IPV6))
+		reason = parse_ip6(f, p);
+	else
+		return RTPX_REASON_pass_not_ip;
+	if (reason != RTPX_REASON_relayed)
+		return reason;
+	return parse_udp(f, p);
+}
+
+#endif
