@@ -155,6 +155,21 @@ static void on_fatal(int number)
 	raise(number);
 }
 
+/*
+ * What is sent as soon as a control socket answers must not hit a process that does not catch it yet:
+ * SIG_BLOCK before the sockets are opened, SIG_UNBLOCK when all is caught.
+ */
+static void hold_signals(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (signals[i].effect != SIGNAL_FATAL)
+			sigaddset(&set, signals[i].number);
+	sigprocmask(how, &set, NULL);
+}
+
 static int catch_signals(struct daemon *d)
 {
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };
@@ -173,6 +188,7 @@ static int catch_signals(struct daemon *d)
 		if (!d->signals[n] || event_add(d->signals[n], NULL) < 0)
 			return sorry("out of memory");
 	}
+	hold_signals(SIG_UNBLOCK);
 	return 0;
 }
 
@@ -515,6 +531,7 @@ static int start(struct daemon *d)
 	log_open(c->log_level, true, !c->foreground, c->log_facility);
 	if (process_limits(c->nofile, err, sizeof(err)) < 0)
 		return sorry("-L: %s", err);
+	hold_signals(SIG_BLOCK);
 	if (open_controls(d) < 0)
 		return -1;
 	if (!c->foreground && process_detach(!c->no_chdir, &ready, err, sizeof(err)) < 0)
