@@ -3,10 +3,11 @@
  * dp_watch.c - opens a dataplane and next hops as the daemon does, and prints each answer and each
  *change of one as a line. A test reads the lines; there is no judgement here.
  *
- * dp_watch PIN_DIR none|auto|native|generic INTERFACES|- [DESTINATION[=SOURCE]…]
+ * dp_watch PIN_DIR none|auto|native|generic INTERFACES|- [DESTINATION[=SOURCE[@PORT,PEER,LOCAL]]…]
  *	INTERFACES is a list with commas; with "none" every interface counts as served.
- * Ends on SIGTERM with a clean close (0), on SIGINT with one that keeps all pins (0); 3 when it
- *does not open.
+ *	With PORT, what PEER sends to LOCAL:PORT is forwarded, from SOURCE:PORT to DESTINATION:9999
+ *(IPv4). Ends on SIGTERM with a clean close (0), on SIGINT with one that keeps all pins (0); 3 when
+ *it does not open.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -75,13 +76,53 @@ static void on_links(void *arg)
 	print_interfaces();
 }
 
+/* Those that are not 0; printed at the end. */
+static void print_counters(void)
+{
+	static const char *const names[] = {
+#define REASON_NAME(name, text) #name,
+		RTPX_REASONS(REASON_NAME)
+#undef REASON_NAME
+	};
+	struct rtpx_counters c;
+	size_t i;
+
+	if (dp->ops->counters(dp, &c))
+		return;
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (((uint64_t *)&c)[i])
+			printf("count %s %llu\n", names[i],
+			       (unsigned long long)((uint64_t *)&c)[i]);
+}
+
 static int parse_host(const char *text, struct addr *a)
 {
 	return addr_parse(a, strchr(text, ':') ? ADDR_IP6 : ADDR_IP4, text, strlen(text));
 }
 
+/* @how: PORT,PEER,LOCAL */
+static int put_flow(char *how, const struct addr *dest, const struct addr *source, uint16_t id)
+{
+	struct rtpx_flow f = { .flags = RTPX_FLOW_ACTIVE | RTPX_FLOW_ANY_PORT,
+			       .nexthop = id,
+			       .dest_port = 9999,
+			       .ttl = 64 };
+	static const struct rtpx_flow_stats none;
+	struct addr peer, local;
+
+	f.port = f.out_port = atoi(strtok(how, ","));
+	if (parse_host(strtok(NULL, ","), &peer) || parse_host(strtok(NULL, ","), &local))
+		return -EINVAL;
+	memcpy(f.peer4, peer.ip, 4);
+	memcpy(f.local4, local.ip, 4);
+	memcpy(f.out4, source->ip, 4);
+	memcpy(f.dest4, dest->ip, 4);
+	return dp->ops->flow_put(dp, RTPX_SLOT_IP4, f.port, &f, &none);
+}
+
 static int take(char *arg)
 {
+	char *flow = strchr(arg, '@');
 	char *source_text = strchr(arg, '=');
 	struct addr dest, source = { 0 };
 	struct nexthop_view v;
@@ -90,6 +131,8 @@ static int take(char *arg)
 
 	if (source_text)
 		*source_text++ = '\0';
+	if (flow)
+		*flow++ = '\0';
 	if (parse_host(arg, &dest) || (source_text && parse_host(source_text, &source)))
 		return -EINVAL;
 	rc = nexthop_take(hops, &dest, &source, &id, &v);
@@ -97,7 +140,7 @@ static int take(char *arg)
 		return rc;
 	dest_of[id] = arg;
 	on_changed(NULL, id, &v);
-	return 0;
+	return flow ? put_flow(flow, &dest, &source, id) : 0;
 }
 
 static void on_signal(evutil_socket_t sig, short what, void *base)
@@ -156,6 +199,7 @@ int main(int argc, char **argv)
 	event_add(keep, NULL);
 	printf("ready\n");
 	event_base_dispatch(base);
+	print_counters();
 	nexthops_free(hops);
 	dp->ops->close(dp, last_signal == SIGINT);
 	event_free(term);
