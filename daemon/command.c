@@ -24,6 +24,7 @@ struct run {
 	struct engine_result result;
 	uint64_t now_ns;
 	bool failed;
+	bool swapped; /* a sub-command L has turned the view to the other party */
 };
 
 /* Every capability that a controller may ask for with VF, in the order of -v. */
@@ -297,12 +298,15 @@ static int sub_lookup(struct run *run, const struct subcmd *sub, struct reply *d
 {
 	struct engine_update u = {
 		.lookup = true, .media = &sub->media,
-		.call_id = run->req->call_id, .from_tag = run->req->from_tag, .to_tag = run->req->to_tag,
+		.call_id = run->req->call_id,
+		.from_tag = run->swapped ? run->req->to_tag : run->req->from_tag,
+		.to_tag = run->swapped ? run->req->from_tag : run->req->to_tag,
 	};
 
 	if (!run->result.session || engine_update(run->c->o.engine, &u, run->now_ns, &run->result) != PROTO_OK)
 		return -ENOENT;
 	face_add(data, &run->result);
+	run->swapped = !run->swapped;
 	return 0;
 }
 
