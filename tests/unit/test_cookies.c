@@ -23,7 +23,7 @@ static bool knows(const struct cookies *c, const char *cookie, const char *reply
 
 static void remembers_by_cookie_alone(void **state)
 {
-	struct cookies *c;
+	struct cookies *c = NULL;
 
 	(void)state;
 	assert_int_equal(cookies_new(&c, COOKIES_MAX_BYTES), 0);
@@ -40,7 +40,7 @@ static void remembers_by_cookie_alone(void **state)
 /* 35 s at least, and gone with the next sweep, which comes every 3 s. */
 static void forgets_after_35_s(void **state)
 {
-	struct cookies *c;
+	struct cookies *c = NULL;
 
 	(void)state;
 	assert_int_equal(cookies_new(&c, COOKIES_MAX_BYTES), 0);
@@ -62,7 +62,7 @@ static void forgets_after_35_s(void **state)
 static void oldest_go_when_it_is_full(void **state)
 {
 	const size_t max = 100 * 1000;
-	struct cookies *c;
+	struct cookies *c = NULL;
 	char name[16];
 	int first = 0;
 
