@@ -21,17 +21,26 @@ if ! mountpoint -q /sys/fs/bpf && ! mount -t bpf bpf /sys/fs/bpf; then
 fi
 mkdir -p /run/rtpx
 
-# What the kernel would send from; no packet goes to these documentation addresses.
-source_towards() { ip "$1" -o route get "$2" 2>/dev/null | sed -n 's/.* src \([^ ]*\).*/\1/p'; }
-first_global() { ip "$1" -o address show scope global | sed -n 's/.* inet6\{0,1\} \([^ /]*\).*/\1/p' | head -n 1; }
+# What the default route sends from; without one, the first address that others can reach.
+first_global() {
+	kind=$1
+	shift
+	ip "$kind" -o address show scope global "$@" | sed -n 's/.* inet6\{0,1\} \([^ /]*\).*/\1/p' | head -n 1
+}
+default_source() {
+	route=$(ip "$1" -o route show default | head -n 1)
+	gateway=$(echo "$route" | sed -n 's/.* via \([^ ]*\).*/\1/p')
+	device=$(echo "$route" | sed -n 's/.* dev \([^ ]*\).*/\1/p')
+	if [ -n "$gateway" ] && [ "${gateway#fe80}" = "$gateway" ]; then
+		ip "$1" -o route get "$gateway" | sed -n 's/.* src \([^ ]*\).*/\1/p'
+	elif [ -n "$device" ]; then
+		first_global "$1" dev "$device"
+	fi
+}
 
-for how in source first; do
+for from in default_source first_global; do
 	for family in -4 -6; do
-		case $how$family in
-		source-4) address=$(source_towards -4 192.0.2.1) ;;
-		source-6) address=$(source_towards -6 2001:db8::1) ;;
-		*) address=$(first_global $family) ;;
-		esac
+		address=$($from $family)
 		[ -n "$address" ] && break 2
 	done
 done
