@@ -106,6 +106,7 @@ int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_s
 	char choice[512];
 	int rc;
 
+	snprintf(err, err_size, "out of memory");
 	if (opts->choice == DP_NONE)
 		return dp_none_open(
 			out, "no dataplane, as asked for: the daemon's sockets carry every call");

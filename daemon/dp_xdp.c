@@ -166,6 +166,8 @@ static int xdp_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	return 0;
 }
 
+/* Not atomic: a packet in the same instant may leave with a mixture of old and new, which nobody
+ * accepts. */
 static int xdp_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh)
 {
 	struct dp_xdp *x = xdp_of(dp);

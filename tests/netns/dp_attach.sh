@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# dp_attach.sh - the XDP program gets onto interfaces, or a sentence says why not and what to type; it
-# leaves nothing behind; interfaces and abilities that come and go are followed within a second.
+# dp_attach.sh - the XDP program gets onto interfaces, or a sentence says why not and what to type;
+# it leaves nothing behind; interfaces and abilities that come and go are followed within a second.
 
 . "$(dirname "$0")/dp_lib.sh"
 lab_begin bpftool setpriv
@@ -41,8 +41,8 @@ done
 for m in flows flow_stats nexthops tx_ports counters config; do
 	[ -e "$LAB_DIR/bpf/native/$m" ] || fail "no pinned map $m"
 done
-in_ns relay bpftool map dump pinned "$LAB_DIR/bpf/native/config" | grep -q '"port_min": 35000' ||
-	fail "the map config does not read as it should"
+bpftool map dump pinned "$LAB_DIR/bpf/native/config" >"$LAB_DIR/config.txt"
+grep -q '"port_min": 35000' "$LAB_DIR/config.txt" || fail "the map config reads badly"
 [ "$(last_line if lo)" = "" ] || fail "the loopback device is listed"
 must_hop 1 10.1.0.2 "KERNEL dst $(mac_of far toa)"
 say "ok: native mode, maps and links pinned"
@@ -58,7 +58,7 @@ say "ok: an ability that goes and comes back"
 
 # An interface that is made again, and a new one.
 ip_in relay link del eth0
-wait_for 1 "" grep -q 'eth0 is gone' "$LAB_DIR/native.log" || fail "a gone interface is not forgotten" native
+LAB_BLAME=(native) must_wait 1 "word of eth0's end" grep -q 'eth0 is gone' "$LAB_DIR/native.log"
 [ ! -e "$LAB_DIR/bpf/native/link_eth0" ] || fail "the pin of a gone interface is still there"
 lab_link relay eth0 far toa
 must_wait 1 "native program on the new eth0" mode_of eth0 native
@@ -126,7 +126,8 @@ ip_in far link set dev toa mtu 9000
 watch_start mtuauto relay auto -
 must_if 0 eth0 "generic sends: native XDP is refused \(Peer MTU is too large"
 clean_end mtuauto
-watch_refused mtuonly relay native eth0 "no interface takes the program: eth0: native XDP is refused"
+watch_refused mtuonly relay native eth0 \
+	"no interface takes the program: eth0: native XDP is refused"
 ip_in far link set dev toa mtu 1500
 say "ok: the other end's MTU"
 
@@ -141,7 +142,8 @@ bpf_dir
 ip_in relay link set dev eth1 down
 bpftool prog load "$RTPX_BUILD/relay.bpf.o" "$LAB_DIR/bpf/somebody" type xdp
 in_ns relay bpftool net attach xdp pinned "$LAB_DIR/bpf/somebody" dev eth0
-watch_refused foreign relay native - "another XDP program, rtpx_relay \(id [0-9]*\).*bpftool net list dev eth0"
+watch_refused foreign relay native - \
+	"another XDP program, rtpx_relay \(id [0-9]*\).*bpftool net list dev eth0"
 check "the foreign program is still there" mode_of eth0 native
 ip_in relay link set dev eth1 up
 watch_start foreign2 relay auto -
@@ -156,10 +158,11 @@ say "ok: a foreign program is left alone, and followed when it goes"
 watch_refused lo relay generic lo "the loopback device"
 mkdir "$LAB_DIR/plain"
 PIN=../plain/x watch_refused plain relay native - "no BPF file system .*mount -t bpf bpf"
-AS=(setpriv --bounding-set=-sys_admin,-bpf,-net_admin --inh-caps=-all)
+AS=(setpriv '--bounding-set=-sys_admin,-bpf,-net_admin' --inh-caps=-all)
 watch_refused caps relay native - "run as root, or with CAP_BPF"
 watch_start capsauto relay auto -
-grep -q "^choice none .*CAP_BPF" "$LAB_DIR/capsauto.log" || fail "auto does not say why it is none" capsauto
+grep -q "^choice none .*CAP_BPF" "$LAB_DIR/capsauto.log" ||
+	fail "auto does not say why it is none" capsauto
 lab_stop capsauto || fail "the end was not a clean one" capsauto
 AS=()
 say "ok: no BPF file system, no capabilities"
@@ -183,11 +186,13 @@ lab_stop killed KILL || :
 check "the program outlives a killed daemon" mode_of eth0 native
 PIN=killed watch_start next relay native -
 must_if 0 eth0 "native sends: "
-grep -q "removed .* pins that a killed rtpxd had left" "$LAB_DIR/next.log" || fail "it does not tell of the leftovers" next
+grep -q "removed .* pins that a killed rtpxd had left" "$LAB_DIR/next.log" ||
+	fail "it does not tell of the leftovers" next
 lab_stop next KILL || :
 bpftool map update pinned "$LAB_DIR/bpf/killed/config" key 0 0 0 0 \
 	value hex ee 00 00 00 b8 88 9f 8c f4 01 00 00 00 00 00 00
-PIN=killed watch_refused version relay native - "another version of rtpx \(ABI 238, .*bpftool link detach"
+PIN=killed watch_refused version relay native - \
+	"another version of rtpx \(ABI 238, .*bpftool link detach"
 check "what is of another version is left alone" mode_of eth0 native
 for l in "$LAB_DIR"/bpf/killed/link_*; do bpftool link detach pinned "$l"; done
 rm -r "$LAB_DIR/bpf/killed"

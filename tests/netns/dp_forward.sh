@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# dp_forward.sh - packets go through a flow of the dataplane in each mode, between interfaces and on one: where
-# it says that it can send, packets arrive.
+# dp_forward.sh - packets go through a flow of the dataplane in each mode, between interfaces and on
+# one: where it says that it can send, packets arrive.
 
 . "$(dirname "$0")/dp_lib.sh"
 lab_begin socat
@@ -40,7 +40,8 @@ send_through()
 	# shellcheck disable=SC2016
 	in_ns "$1" bash -c 'for i in 0 1 2 3 4 5 6 7 8 9; do
 		echo "packet $i" >"/dev/udp/$1/$2"; done' send "$2" "$3"
-	wait_for 2 "" got "$5" 10 || fail "$(wc -l <"$LAB_DIR/$5.log") of 10 packets arrived at $4" "$WATCH"
+	wait_for 2 "" got "$5" 10 ||
+		fail "$(wc -l <"$LAB_DIR/$5.log") of 10 packets arrived at $4" "$WATCH"
 	lab_stop "$5" || :
 	for ((i = 0; i < 10; i++)); do
 		grep -qx "packet $i" "$LAB_DIR/$5.log" || fail "packet $i did not arrive whole" "$5"
@@ -58,7 +59,8 @@ forwards()
 	send_through callee 10.2.0.1 35002 caller "$1-back"
 	send_through callee 10.2.0.1 35004 callee "$1-one"
 	lab_stop "$1" || fail "the end was not a clean one" "$1"
-	grep -q "^count relayed 30$" "$LAB_DIR/$1.log" || fail "the kernel did not relay all 30" "$1"
+	grep -q "^count relayed 30$" "$LAB_DIR/$1.log" ||
+		fail "the kernel did not relay all 30" "$1"
 	say "ok: 30 of 30 packets, $(grep ^choice "$LAB_DIR/$1.log")"
 }
 

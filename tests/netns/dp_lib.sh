@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash source-path=SCRIPTDIR
 #
-# dp_lib.sh - sourced: run dp_watch in a namespace and wait for the lines that it prints. Holds no test.
+# dp_lib.sh - sourced: run dp_watch in a namespace and wait for the lines that it prints. No test.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
 
@@ -10,7 +10,7 @@ WATCH_NS=
 PIN=	# pin directory below the test's bpffs; empty: one named as the process
 AS=()	# a command that dp_watch is run by: setpriv, say
 
-# watch_start PROCESS NAMESPACE none|auto|native|generic INTERFACES|- [DESTINATION…] - ready when this returns.
+# watch_start PROCESS NAMESPACE none|auto|native|generic INTERFACES|- [DESTINATION…] - ready on return.
 watch_start()
 {
 	WATCH=$1 WATCH_NS=$2
@@ -18,8 +18,8 @@ watch_start()
 	bpf_dir
 	lab_start "$WATCH_NS" "$WATCH" "${AS[@]}" "$RTPX_BUILD/netns/dp_watch" \
 		"$LAB_DIR/bpf/${PIN:-$WATCH}" "$@"
-	LAB_BLAME=("$WATCH")
-	must_wait 10 "start of dp_watch ($WATCH)" grep -q ^ready "$LAB_DIR/$WATCH.log"
+	LAB_BLAME=("$WATCH") must_wait 10 "start of dp_watch ($WATCH)" \
+		grep -q ^ready "$LAB_DIR/$WATCH.log"
 }
 
 # watch_refused PROCESS NAMESPACE MODE INTERFACES SENTENCE - it does not open, and says why.
@@ -46,10 +46,16 @@ bpf_dir()
 last_line() { grep "^$1 $2 " "$LAB_DIR/$WATCH.log" | tail -n 1; }
 line_is() { last_line "$1" "$2" | grep -Eq "^$1 $2 $3"; }
 
+must_line()
+{
+	wait_for "$2" "" line_is "$1" "$3" "$4" ||
+		fail "$3 is not: $4, but: $(last_line "$1" "$3")" "$WATCH"
+}
+
 # must_hop SECONDS DESTINATION PATTERN - the newest answer for it fits within that time.
-must_hop() { wait_for "$1" "" line_is hop "$2" "$3" || fail "$2 is not: $3, but: $(last_line hop "$2")" "$WATCH"; }
-# must_if SECONDS INTERFACE PATTERN - likewise for an interface: native|generic|off sends|mute: REASON
-must_if() { wait_for "$1" "" line_is if "$2" "$3" || fail "$2 is not: $3, but: $(last_line if "$2")" "$WATCH"; }
+must_hop() { must_line hop "$@"; }
+# must_if SECONDS INTERFACE PATTERN - likewise: native|generic|off sends|mute: REASON
+must_if() { must_line if "$@"; }
 
 # mac_of NAMESPACE DEV; /sys shows the devices of the test's own namespace.
 mac_of() { ip_in "$1" -o link show dev "$2" | sed -n 's/.* link\/ether \([0-9a-f:]*\).*/\1/p'; }

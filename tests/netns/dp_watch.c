@@ -184,6 +184,7 @@ int main(int argc, char **argv)
 	log_open(LOG_LVL_DBUG, true, false, 0);
 	if (open_dp(argv, err, sizeof(err))) {
 		printf("refused %s\n", err);
+		event_base_free(base);
 		return 3;
 	}
 	printf("choice %s %s\n", dp->ops->name, dp->choice);

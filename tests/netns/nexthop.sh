@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# nexthop.sh - next hops follow routes, links, addresses and neighbours within a second, and leave no
-# neighbour managed behind. Nothing is forwarded here: every interface counts as served.
+# nexthop.sh - next hops follow routes, links, addresses and neighbours within a second, and leave
+# no neighbour managed behind. Nothing is forwarded here: every interface counts as served.
 
 . "$(dirname "$0")/dp_lib.sh"
 lab_begin
@@ -145,7 +145,8 @@ ip_in relay neigh replace 10.1.0.2 lladdr 02:00:00:00:00:55 dev eth0 nud permane
 must_hop 1 10.9.1.1 "KERNEL dst 02:00:00:00:00:55"
 
 lab_stop w || fail "the end was not a clean one" w
-check "the permanent neighbour is still permanent" neigh_state 10.1.0.2 "02:00:00:00:00:55 .*PERMANENT"
+check "the permanent neighbour is still permanent" \
+	neigh_state 10.1.0.2 "02:00:00:00:00:55 .*PERMANENT"
 neigh_managed . && fail "managed neighbours are left behind"
 say "ok: no managed neighbour is left"
 
