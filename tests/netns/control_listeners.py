@@ -92,6 +92,10 @@ class Bench:
             if p.poll() is None:
                 p.kill()
             p.communicate()
+        if left := self.pid():  # a daemon that a failed test has left
+            with contextlib.suppress(OSError), open(f"/proc/{left}/cmdline", encoding="utf-8") as f:
+                if self.dir in f.read():
+                    os.kill(left, signal.SIGKILL)
 
 
 def stop(p, number=signal.SIGTERM):
