@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fake_dp.h - a dataplane in memory that decides by include/rtpx_verdict.h, and next hops that a test sets: for unit
+ * tests of what stands above them. Sends nothing.
+ */
+#ifndef TEST_FAKE_DP_H
+#define TEST_FAKE_DP_H
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dp.h"
+#include "nexthop.h"
+#include "rtpx_verdict.h"
+
+#define FAKE_PORTS 65536
+
+struct fake_dp {
+	struct dp dp;
+	struct rtpx_flow flows[RTPX_SLOTS][FAKE_PORTS];
+	struct rtpx_flow_stats stats[RTPX_SLOTS][FAKE_PORTS];
+	struct rtpx_nexthop hops[RTPX_MAX_NEXTHOPS];
+	unsigned int puts, dels, hop_puts, rescans, pushes;
+	int refuse; /* -errno of flow_put */
+};
+
+static inline struct fake_dp *fake_of(struct dp *dp)
+{
+	return container_of(dp, struct fake_dp, dp);
+}
+
+static int fake_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port, const struct rtpx_flow *flow,
+			 const struct rtpx_flow_stats *seed)
+{
+	struct fake_dp *f = fake_of(dp);
+
+	if (f->refuse)
+		return f->refuse;
+	assert_true(flow->flags & RTPX_FLOW_ACTIVE);
+	assert_int_equal(flow->port, port);
+	assert_int_not_equal(flow->nexthop, 0);
+	/* Only a flow that is there already has statistics to go on with. */
+	assert_true(seed || (f->flows[slot][port].flags & RTPX_FLOW_ACTIVE));
+	f->puts++;
+	f->flows[slot][port] = *flow;
+	if (seed)
+		f->stats[slot][port] = *seed;
+	return 0;
+}
+
+static int fake_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow_stats *last)
+{
+	struct fake_dp *f = fake_of(dp);
+
+	if (!(f->flows[slot][port].flags & RTPX_FLOW_ACTIVE))
+		return -ENOENT;
+	f->dels++;
+	memset(&f->flows[slot][port], 0, sizeof(f->flows[slot][port]));
+	if (last)
+		*last = f->stats[slot][port];
+	return 0;
+}
+
+static int fake_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow_stats *out)
+{
+	struct fake_dp *f = fake_of(dp);
+
+	if (!(f->flows[slot][port].flags & RTPX_FLOW_ACTIVE))
+		return -ENOENT;
+	*out = f->stats[slot][port];
+	return 0;
+}
+
+static int fake_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port, const struct rtpx_flow_stats *in)
+{
+	struct fake_dp *f = fake_of(dp);
+
+	if (!(f->flows[slot][port].flags & RTPX_FLOW_ACTIVE))
+		return -ENOENT;
+	f->pushes++;
+	f->stats[slot][port] = *in;
+	return 0;
+}
+
+static int fake_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh)
+{
+	struct fake_dp *f = fake_of(dp);
+
+	assert_int_not_equal(id, 0);
+	f->hop_puts++;
+	f->hops[id] = *nh;
+	return 0;
+}
+
+static bool fake_serves(struct dp *dp, unsigned int ifindex)
+{
+	(void)dp;
+	return ifindex == 1;
+}
+
+static unsigned int fake_interfaces(struct dp *dp, struct dp_interface *out, unsigned int max)
+{
+	(void)dp, (void)out, (void)max;
+	return 0;
+}
+
+static void fake_rescan(struct dp *dp)
+{
+	fake_of(dp)->rescans++;
+}
+
+static int fake_counters(struct dp *dp, struct rtpx_counters *out)
+{
+	(void)dp;
+	memset(out, 0, sizeof(*out));
+	return 0;
+}
+
+static void fake_close(struct dp *dp, bool keep)
+{
+	(void)keep;
+	free(fake_of(dp));
+}
+
+static struct fake_dp *fake_dp_new(void)
+{
+	static const struct dp_ops ops = {
+		.name = "fake", .flow_put = fake_flow_put, .flow_del = fake_flow_del, .stats_get = fake_stats_get,
+		.stats_set = fake_stats_set, .nexthop_put = fake_nexthop_put, .serves = fake_serves,
+		.interfaces = fake_interfaces, .rescan = fake_rescan, .counters = fake_counters, .close = fake_close,
+	};
+	struct fake_dp *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	f->dp.ops = &ops;
+	f->dp.active = true;
+	return f;
+}
+
+/* fake_forward - a packet reaches the dataplane: what it does with it, counted as a dataplane counts. */
+static inline enum rtpx_reason fake_forward(struct fake_dp *f, const struct addr *src, const struct addr *dst,
+					    struct rtpx_packet p)
+{
+	const struct rtpx_config config = { .port_min = 1, .port_max = 65535, .silence_ms = 500 };
+	enum rtpx_slot slot = dst->family == ADDR_IP6 ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
+	struct rtpx_flow *flow = &f->flows[slot][dst->port];
+	struct rtpx_flow_stats *st = &f->stats[slot][dst->port];
+	enum rtpx_reason r;
+
+	p.slot = slot;
+	p.src = src->ip;
+	p.dst = dst->ip;
+	p.src_port = src->port;
+	p.dst_port = dst->port;
+	p.ttl = 64;
+	r = rtpx_verdict(&config, flow, st, &p);
+	if (r == RTPX_REASON_relayed && !f->hops[flow->nexthop].mtu)
+		r = RTPX_REASON_pass_nexthop;
+	if (r == RTPX_REASON_relayed) {
+		rtpx_stats_packet(st, &p, flow->flags & RTPX_FLOW_RTP);
+		st->kernel_packets++;
+	} else if (r == RTPX_REASON_drop_stranger) {
+		st->strangers++;
+	}
+	return r;
+}
+
+/* ---- next hops: one id for each (destination, source), as nexthop.h promises ---- */
+
+struct fake_hop {
+	struct addr dest, source;
+	struct nexthop_view view;
+};
+
+struct nexthops {
+	struct nexthops_opts opts;
+	struct fake_hop hops[1024]; /* by id; 0 is none */
+	unsigned int room;	    /* ids that may be in use */
+};
+
+static struct nexthops fake_hops;
+
+int nexthops_new(struct nexthops **out, struct event_base *base, const struct nexthops_opts *opts)
+{
+	(void)base;
+	fake_hops = (struct nexthops){ .opts = *opts, .room = ARRAY_SIZE(fake_hops.hops) - 1 };
+	*out = &fake_hops;
+	return 0;
+}
+
+/* Whoever took an id has given it back. */
+void nexthops_free(struct nexthops *n)
+{
+	unsigned int id;
+
+	for (id = 1; id < ARRAY_SIZE(n->hops); id++)
+		assert_int_equal(n->hops[id].view.abi.users, 0);
+}
+
+int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source, uint16_t *id,
+		 struct nexthop_view *view)
+{
+	struct fake_hop *h, *unused = NULL;
+	unsigned int i;
+
+	assert_int_not_equal(dest->family, ADDR_NONE);
+	for (i = 1; i <= n->room; i++) {
+		h = &n->hops[i];
+		if (!h->view.abi.users)
+			unused = unused ? unused : h;
+		else if (addr_host_eq(&h->dest, dest) && addr_host_eq(&h->source, source))
+			break;
+	}
+	if (i > n->room) {
+		if (!unused)
+			return -ENOSPC;
+		h = unused;
+		*h = (struct fake_hop){ .dest = *dest, .source = *source };
+		h->view.abi = (struct rtpx_nexthop){ .mtu = 1500, .tx_port = 1, .ifindex = 1 };
+		h->view.why = FLOW_WHY_KERNEL;
+		h->view.source = addr_is_any(source) ? (struct addr){ .family = dest->family, .ip = { 10, 99, 0, 4 } } : *source;
+	}
+	h->view.abi.users++;
+	*id = h - n->hops;
+	*view = h->view;
+	return 0;
+}
+
+void nexthop_give(struct nexthops *n, uint16_t id)
+{
+	assert_true(id && n->hops[id].view.abi.users);
+	n->hops[id].view.abi.users--;
+}
+
+void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *out)
+{
+	assert_true(id && n->hops[id].view.abi.users);
+	*out = n->hops[id].view;
+}
+
+bool nexthop_is_local(const struct nexthops *n, const struct addr *a)
+{
+	(void)n, (void)a;
+	return false;
+}
+
+void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
+{
+	(void)n;
+	memset(out, 0, sizeof(*out));
+}
+
+/* fake_hop_turns - the network changes: what the next hop @id is like from now on. */
+static inline void fake_hop_turns(uint16_t id, enum flow_why why, const struct addr *source)
+{
+	struct fake_hop *h = &fake_hops.hops[id];
+
+	h->view.why = why;
+	h->view.abi.mtu = why == FLOW_WHY_KERNEL ? 1500 : 0;
+	if (source)
+		h->view.source = *source;
+	fake_hops.opts.changed(fake_hops.opts.arg, id, &h->view);
+}
+
+#endif

@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_sync.c - what sync installs, takes back and counts, with a dataplane and next hops in memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "own_net.h"
+
+#include "fake_dp.h"
+
+#include "../../daemon/sync.c"
+
+#include "rtp.h"
+
+#define CALLER "192.0.2.10" /* sends to leg 1 */
+#define CALLEE "192.0.2.20" /* sends to leg 0 */
+#define TTL_S 60
+
+static struct event_base *base;
+static struct sessions *sessions;
+static struct fake_dp *fake;
+static struct sync *sync_;
+static struct stats stats;
+
+static int begin_with(bool active, bool double_small)
+{
+	const struct session_opts session_opts = { .ttl_s = TTL_S, .setup_ttl_s = TTL_S };
+	struct sync_opts opts = { .stats = &stats, .learning = LEARN_PROOF, .double_small = double_small, .ttl = 64 };
+
+	memset(&stats, 0, sizeof(stats));
+	base = event_base_new();
+	fake = fake_dp_new();
+	fake->dp.active = active;
+	opts.dp = &fake->dp;
+	if (sessions_new(&sessions, &session_opts))
+		return -1;
+	opts.sessions = sessions;
+	return sync_new(&sync_, base, &opts);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	return begin_with(true, false);
+}
+
+static int begin_without_dataplane(void **state)
+{
+	(void)state;
+	return begin_with(false, false);
+}
+
+static int begin_double(void **state)
+{
+	(void)state;
+	return begin_with(true, true);
+}
+
+static bool end_each(void *arg, struct session *s)
+{
+	(void)arg;
+	sync_leg_close(sync_, s, 0);
+	sync_leg_close(sync_, s, 1);
+	session_destroy(sessions, s);
+	return true;
+}
+
+static int end(void **state)
+{
+	unsigned int slot, port, id;
+
+	(void)state;
+	sessions_each(sessions, end_each, NULL);
+	for (slot = 0; slot < RTPX_SLOTS; slot++)
+		for (port = 0; port < FAKE_PORTS; port++)
+			if (fake->flows[slot][port].flags)
+				return -1; /* a flow outlived its session */
+	for (id = 0; id < RTPX_MAX_NEXTHOPS; id++)
+		if (fake->hops[id].mtu)
+			return -1;
+	sync_free(sync_);
+	sessions_free(sessions);
+	fake->dp.ops->close(&fake->dp, false);
+	event_base_free(base);
+	return 0;
+}
+
+/* ---- calls ---- */
+
+static struct session *call_on(const char *local0, const char *local1, uint16_t port)
+{
+	static unsigned int n;
+	struct session *s;
+	char id[16];
+
+	snprintf(id, sizeof(id), "call%u", n++);
+	assert_int_equal(session_create(sessions, span_of(id), span_of("tag"), 1, &s), 0);
+	s->leg[0].local = at(local0, port);
+	s->leg[1].local = at(local1, port + 2);
+	s->leg[0].tos = 0x11;
+	s->leg[1].tos = 0x22;
+	session_complete(sessions, s, 1);
+	session_dirty(sessions, s);
+	return s;
+}
+
+static struct session *call(void)
+{
+	return call_on("198.51.100.1", "198.51.100.2", 4000);
+}
+
+/* A packet of the peer @host that the daemon has received, as relay.c handles it. */
+static void hear(struct session *s, int leg, enum stream_kind kind, const char *host, uint16_t port, uint16_t seq,
+		 uint64_t now_ns)
+{
+	struct stream *in = &s->leg[leg].stream[kind];
+	struct rtpx_packet p = { .is_rtp = kind == STREAM_RTP, .rtp_seq = seq, .rtp_ts = seq * 160u, .ssrc = leg + 1,
+				 .payload_bytes = 172, .now_ns = now_ns };
+	struct addr src = at(host, port);
+	bool moved = false;
+
+	sync_pull(sync_, s);
+	stream_packet(in, &s->leg[leg].stream[!kind], &src, &p, LEARN_PROOF, &moved);
+	sync_push_stats(sync_, s, leg, kind);
+	if (moved)
+		session_dirty(sessions, s);
+}
+
+static void signal_to(struct session *s, int leg, const char *host)
+{
+	struct addr rtp = at(host, 5000), rtcp = at(host, 5001);
+
+	stream_signal(&s->leg[leg].stream[STREAM_RTP], &rtp, false, LEARN_PROOF, 1);
+	stream_signal(&s->leg[leg].stream[STREAM_RTCP], &rtcp, false, LEARN_PROOF, 1);
+	session_dirty(sessions, s);
+}
+
+static void answered(struct session *s, const char *callee, const char *caller)
+{
+	signal_to(s, 0, callee);
+	signal_to(s, 1, caller);
+	hear(s, 0, STREAM_RTP, callee, 5000, 1, 1000);
+	hear(s, 1, STREAM_RTP, caller, 5000, 1, 1000);
+	sync_run(sync_);
+}
+
+static const struct rtpx_flow *flow_of(struct session *s, int leg, enum stream_kind kind)
+{
+	return &fake->flows[slot_of(&s->leg[leg])][port_of(&s->leg[leg], kind)];
+}
+
+/* The dataplane gets an RTP packet, or an RTCP one, from the peer of a leg. */
+static enum rtpx_reason arrives(struct session *s, int leg, enum stream_kind kind, const char *host, uint16_t port,
+				uint16_t seq, uint64_t now_ns)
+{
+	struct rtpx_packet p = { .is_rtp = kind == STREAM_RTP, .rtp_seq = seq, .rtp_ts = seq * 160u, .ssrc = leg + 1,
+				 .payload_bytes = 172, .now_ns = now_ns };
+	struct addr src = at(host, port), dst = addr_with_port(s->leg[leg].local, port_of(&s->leg[leg], kind));
+
+	return fake_forward(fake, &src, &dst, p);
+}
+
+static enum flow_why why(struct session *s, int leg, enum stream_kind kind)
+{
+	return sync_why(sync_, s, leg, kind);
+}
+
+/* ---- installing ---- */
+
+static void test_incomplete(void **state)
+{
+	struct session *s = call();
+
+	(void)state;
+	s->complete = false;
+	sync_run(sync_);
+	assert_int_equal(fake->puts, 0);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_INCOMPLETE);
+	s->complete = true;
+	session_dirty(sessions, s);
+	sync_run(sync_);
+	assert_int_equal(why(s, 1, STREAM_RTCP), FLOW_WHY_NOT_LATCHED);
+	assert_int_equal(fake->puts, 0);
+}
+
+static void test_install(void **state)
+{
+	struct session *s = call();
+	const struct rtpx_flow *f0 = flow_of(s, 0, STREAM_RTP), *f1 = flow_of(s, 1, STREAM_RTP);
+
+	(void)state;
+	signal_to(s, 0, CALLEE);
+	signal_to(s, 1, CALLER);
+	hear(s, 0, STREAM_RTP, CALLEE, 5000, 1, 1000);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL); /* from this turn on */
+	sync_run(sync_);
+	assert_int_equal(fake->puts, 1);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_NOT_LATCHED);
+	assert_int_equal(why(s, 0, STREAM_RTCP), FLOW_WHY_NOT_LATCHED);
+	hear(s, 1, STREAM_RTP, CALLER, 5000, 1, 1000);
+	sync_run(sync_);
+	assert_memory_equal(f0->local4, ((uint8_t[]){ 198, 51, 100, 1 }), 4);
+	assert_memory_equal(f0->peer4, ((uint8_t[]){ 192, 0, 2, 20 }), 4);
+	assert_memory_equal(f0->out4, ((uint8_t[]){ 198, 51, 100, 2 }), 4);
+	assert_memory_equal(f0->dest4, ((uint8_t[]){ 192, 0, 2, 10 }), 4);
+	assert_int_equal(f0->out_port, 4002);
+	assert_int_equal(f0->tos, 0x22);
+	assert_memory_equal(f1->dest4, ((uint8_t[]){ 192, 0, 2, 20 }), 4);
+	assert_int_equal(f1->out_port, 4000);
+	assert_int_equal(f1->tos, 0x11);
+	/* The dataplane goes on where the daemon was. */
+	assert_int_equal(fake->stats[0][4000].packets, 1);
+	assert_int_equal(fake->stats[0][4000].max_seq, 0x10001);
+}
+
+/* One id per pair of hosts, so RTP and RTCP share it; nothing of it remains after the last flow. */
+static void test_next_hops(void **state)
+{
+	struct session *s = call(), *t = call_on("198.51.100.1", "198.51.100.2", 4100);
+	uint16_t to_caller, to_callee;
+
+	(void)state;
+	answered(s, CALLEE, CALLER);
+	to_caller = s->leg[1].nexthop[STREAM_RTP];
+	to_callee = s->leg[0].nexthop[STREAM_RTP];
+	assert_int_not_equal(to_caller, to_callee);
+	assert_int_equal(flow_of(s, 0, STREAM_RTP)->nexthop, to_caller);
+	assert_int_equal(flow_of(s, 1, STREAM_RTP)->nexthop, to_callee);
+	assert_int_equal(fake->hops[to_caller].mtu, 1500);
+
+	hear(s, 0, STREAM_RTCP, CALLEE, 5001, 0, 1000);
+	answered(t, CALLEE, CALLER);
+	assert_int_equal(s->leg[1].nexthop[STREAM_RTCP], to_caller);
+	assert_int_equal(t->leg[1].nexthop[STREAM_RTP], to_caller);
+	assert_int_equal(fake_hops.hops[to_caller].view.abi.users, 3);
+	on_tick(-1, 0, sync_);
+	assert_int_equal(fake->hops[to_caller].users, 3);
+
+	sync_leg_close(sync_, s, 0);
+	assert_int_equal(fake_hops.hops[to_caller].view.abi.users, 1);
+	sync_leg_close(sync_, t, 1);
+	assert_int_equal(fake_hops.hops[to_caller].view.abi.users, 0);
+	assert_int_equal(fake->hops[to_caller].mtu, 0);
+	on_tick(-1, 0, sync_); /* must not look at ids that are not in use */
+}
+
+/* The other party moves: the flow gets its new address by a new id, and the old one is not free before that. */
+static void test_peer_moves(void **state)
+{
+	struct session *s = call();
+	uint16_t was;
+
+	(void)state;
+	answered(s, CALLEE, CALLER);
+	was = s->leg[1].nexthop[STREAM_RTP];
+	assert_int_equal(arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2, 2000), RTPX_REASON_relayed);
+	signal_to(s, 1, "192.0.2.99");
+	sync_run(sync_);
+	assert_int_not_equal(s->leg[1].nexthop[STREAM_RTP], was);
+	assert_int_equal(flow_of(s, 0, STREAM_RTP)->nexthop, s->leg[1].nexthop[STREAM_RTP]);
+	assert_memory_equal(flow_of(s, 0, STREAM_RTP)->dest4, ((uint8_t[]){ 192, 0, 2, 99 }), 4);
+	assert_int_equal(fake_hops.hops[was].view.abi.users, 0);
+	assert_int_equal(fake->hops[was].mtu, 0);
+	/* What it counted goes on; the direction from the new address is the daemon's until it is proven. */
+	assert_int_equal(fake->stats[0][4000].packets, 2);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_NOT_LATCHED);
+	assert_int_equal(flow_of(s, 1, STREAM_RTP)->flags, 0);
+}
+
+static void test_refused(void **state)
+{
+	struct session *s = call();
+
+	(void)state;
+	fake->refuse = -ERANGE;
+	answered(s, CALLEE, CALLER);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_REFUSED);
+	assert_int_equal(s->leg[0].installed, 0);
+	fake->refuse = 0;
+	session_dirty(sessions, s);
+	sync_run(sync_);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	/* A refused change must not leave the old flow. */
+	fake->refuse = -EINVAL;
+	signal_to(s, 1, "192.0.2.99");
+	sync_run(sync_);
+	assert_int_equal(flow_of(s, 0, STREAM_RTP)->flags, 0);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_REFUSED);
+}
+
+static void test_table_full(void **state)
+{
+	struct session *s = call();
+
+	(void)state;
+	fake_hops.room = 1;
+	answered(s, CALLEE, CALLER);
+	assert_int_equal(fake->puts, 1);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_TABLE_FULL);
+	assert_int_equal(s->leg[0].nexthop[STREAM_RTP], 0);
+}
+
+static void test_no_dataplane(void **state)
+{
+	struct session *s = call();
+
+	(void)state;
+	answered(s, CALLEE, CALLER);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_NO_DATAPLANE);
+	assert_int_equal(fake->puts + fake->hop_puts, 0);
+	assert_int_equal(s->leg[0].nexthop[STREAM_RTP], 0);
+	sync_pull_all(sync_);
+	sync_pull(sync_, s);
+	sync_push_stats(sync_, s, 0, STREAM_RTP);
+	assert_int_equal(fake->pushes, 0);
+}
+
+static void test_double(void **state)
+{
+	struct session *s = call();
+
+	(void)state;
+	answered(s, CALLEE, CALLER);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_DOUBLE);
+	assert_int_equal(fake->puts, 0);
+}
+
+static void test_families(void **state)
+{
+	struct session *s = call_on("2001:db8:1::1", "198.51.100.2", 4000);
+	const struct rtpx_flow *f0 = flow_of(s, 0, STREAM_RTP), *f1 = flow_of(s, 1, STREAM_RTP);
+
+	(void)state;
+	answered(s, "2001:db8::20", CALLER);
+	assert_ptr_equal(f0, &fake->flows[RTPX_SLOT_IP6][4000]);
+	assert_ptr_equal(f1, &fake->flows[RTPX_SLOT_IP4][4002]);
+	assert_false(f0->flags & RTPX_FLOW_OUT6);
+	assert_true(f1->flags & RTPX_FLOW_OUT6);
+	assert_memory_equal(f0->dest4, ((uint8_t[]){ 192, 0, 2, 10 }), 4);
+	assert_int_equal(f1->dest6[15], 0x20);
+}
+
+/* ---- the network changes ---- */
+
+static void test_nexthop_changes(void **state)
+{
+	struct session *s = call();
+	unsigned int puts;
+	uint16_t id;
+
+	(void)state;
+	answered(s, CALLEE, CALLER);
+	id = s->leg[1].nexthop[STREAM_RTP];
+	puts = fake->puts;
+	fake_hop_turns(id, FLOW_WHY_NO_NEIGHBOUR, NULL);
+	assert_false(s->dirty);
+	sync_run(sync_);
+	assert_int_equal(fake->puts, puts);
+	assert_int_equal(fake->dels, 0);
+	assert_int_equal(fake->hops[id].mtu, 0);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_NO_NEIGHBOUR);
+	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_int_equal(arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2, 2000), RTPX_REASON_pass_nexthop);
+	fake_hop_turns(id, FLOW_WHY_KERNEL, NULL);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_int_equal(arrives(s, 0, STREAM_RTP, CALLEE, 5000, 3, 3000), RTPX_REASON_relayed);
+}
+
+static void test_links_change(void **state)
+{
+	(void)state;
+	fake_hops.opts.links_changed(fake_hops.opts.arg);
+	assert_int_equal(fake->rescans, 1);
+	assert_true(fake_hops.opts.served(fake_hops.opts.arg, 1));
+	assert_false(fake_hops.opts.served(fake_hops.opts.arg, 2));
+}
+
+/* Ports on a wildcard: the peer sees the address that it sends to, else the one that the kernel would choose. */
+static void test_wildcard(void **state)
+{
+	struct session *s = call_on("0.0.0.0", "0.0.0.0", 4000);
+	struct addr other = at("10.99.0.3", 0);
+	const struct rtpx_flow *f0 = flow_of(s, 0, STREAM_RTP);
+
+	(void)state;
+	s->leg[0].stream[STREAM_RTP].local = at("198.51.100.7", 4000);
+	signal_to(s, 0, CALLEE);
+	signal_to(s, 1, CALLER);
+	hear(s, 0, STREAM_RTP, CALLEE, 5000, 1, 1000);
+	sync_run(sync_);
+	assert_memory_equal(f0->local4, ((uint8_t[]){ 198, 51, 100, 7 }), 4);
+	assert_memory_equal(f0->out4, ((uint8_t[]){ 10, 99, 0, 4 }), 4); /* the fake kernel's choice */
+	/* The kernel chooses another one. */
+	fake_hop_turns(s->leg[1].nexthop[STREAM_RTP], FLOW_WHY_KERNEL, &other);
+	sync_run(sync_);
+	assert_memory_equal(f0->out4, ((uint8_t[]){ 10, 99, 0, 3 }), 4);
+	/* The caller sends, and shows where to. */
+	s->leg[1].stream[STREAM_RTP].local = at("198.51.100.8", 4002);
+	hear(s, 1, STREAM_RTP, CALLER, 5000, 1, 1000);
+	sync_run(sync_);
+	assert_memory_equal(f0->out4, ((uint8_t[]){ 198, 51, 100, 8 }), 4);
+	assert_true(addr_host_eq(&fake_hops.hops[s->leg[1].nexthop[STREAM_RTP]].source, &s->leg[1].stream[0].local));
+	/* RTCP that nobody has sent yet leaves from where RTP does. */
+	hear(s, 0, STREAM_RTCP, CALLEE, 5001, 0, 1000);
+	s->leg[0].stream[STREAM_RTCP].local = at("198.51.100.7", 4001);
+	sync_run(sync_);
+	assert_memory_equal(flow_of(s, 0, STREAM_RTCP)->out4, ((uint8_t[]){ 198, 51, 100, 8 }), 4);
+}
+
+/* ---- statistics ---- */
+
+static void test_counts(void **state)
+{
+	const uint64_t t0 = 30 * NSEC_PER_SEC;
+	struct session *s = call();
+	unsigned int i;
+
+	(void)state;
+	answered(s, CALLEE, CALLER);
+	hear(s, 1, STREAM_RTCP, CALLER, 5001, 0, 1000);
+	sync_run(sync_);
+	for (i = 0; i < 100; i++)
+		assert_int_equal(arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2 + i, t0 + i), RTPX_REASON_relayed);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(arrives(s, 1, STREAM_RTCP, CALLER, 5001, 0, t0 + i), RTPX_REASON_relayed);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(arrives(s, 0, STREAM_RTP, "203.0.113.66", 5000, i, t0), RTPX_REASON_drop_stranger);
+
+	for (i = 0; i < 2; i++) { /* the second time there is nothing new */
+		sync_pull_all(sync_);
+		assert_int_equal(stats.npkts_relayed, 105);
+		assert_int_equal(stats.npkts_rcvd, 108);
+		assert_int_equal(stats.npkts_discard, 3);
+		assert_int_equal(s->leg[0].nrelayed, 100);
+		assert_int_equal(s->leg[1].nrelayed, 0);
+		assert_int_equal(s->leg[0].stream[STREAM_RTP].stats.packets, 101);
+		assert_int_equal(s->leg[0].stream[STREAM_RTP].stats.received, 101);
+		assert_int_equal(s->leg[0].stream[STREAM_RTP].stats.strangers, 3);
+		assert_int_equal(s->leg[0].deadline_ns, t0 + 99 + TTL_S * NSEC_PER_SEC);
+	}
+}
+
+/* Packets of an installed flow that reach the daemon: one count, one sequence. */
+static void test_both_count(void **state)
+{
+	struct session *s = call();
+	unsigned int i;
+
+	(void)state;
+	answered(s, CALLEE, CALLER);
+	for (i = 0; i < 100; i++) {
+		if (i % 10 == 0)
+			hear(s, 0, STREAM_RTP, CALLEE, 5000, 2 + i, 2000 + i);
+		else
+			arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2 + i, 2000 + i);
+	}
+	sync_pull(sync_, s);
+	assert_int_equal(s->leg[0].stream[STREAM_RTP].stats.packets, 101);
+	assert_int_equal(s->leg[0].stream[STREAM_RTP].stats.kernel_packets, 90);
+	assert_int_equal(rtpx_stats_lost(&s->leg[0].stream[STREAM_RTP].stats), 0);
+	assert_int_equal(stats.npkts_relayed, 90); /* the others are relay.c's to count */
+	assert_int_equal(fake->pushes, 10);
+}
+
+/* What was forwarded since the last pull is not lost when the ports close, whichever leg closes. */
+static void test_close(void **state)
+{
+	struct session *s = call();
+	int leg;
+
+	(void)state;
+	for (leg = 0; leg < 2; leg++) {
+		answered(s, CALLEE, CALLER);
+		arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2 + leg, 2000 + leg);
+		arrives(s, 1, STREAM_RTP, CALLER, 5000, 2 + leg, 2000 + leg);
+		sync_leg_close(sync_, s, leg);
+		assert_int_equal(flow_of(s, 0, STREAM_RTP)->flags, 0);
+		assert_int_equal(flow_of(s, 1, STREAM_RTP)->flags, 0);
+		sync_leg_close(sync_, s, leg);
+		assert_int_equal(stats.npkts_relayed, 2 * (leg + 1));
+		assert_int_equal(s->leg[1].nrelayed, leg + 1);
+		assert_int_equal(s->leg[0].installed | s->leg[1].installed, 0);
+	}
+}
+
+/* A dataplane counter may step back where statistics were pushed in the same instant: no counter of ours does. */
+static void test_step_back(void **state)
+{
+	struct session *s = call();
+
+	(void)state;
+	answered(s, CALLEE, CALLER);
+	arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2, 2000);
+	arrives(s, 0, STREAM_RTP, CALLEE, 5000, 3, 3000);
+	sync_pull(sync_, s);
+	fake->stats[0][4000].kernel_packets--;
+	sync_pull(sync_, s);
+	assert_int_equal(stats.npkts_relayed, 2);
+}
+
+/* ---- many ---- */
+
+static void test_slices(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < RUN_SESSIONS + 10; i++) {
+		struct session *s = call_on("198.51.100.1", "198.51.100.2", 2000 + 4 * i);
+
+		signal_to(s, 0, CALLEE);
+		signal_to(s, 1, CALLER);
+		hear(s, 0, STREAM_RTP, CALLEE, 5000, 1, 1000);
+	}
+	sync_run(sync_);
+	assert_int_equal(fake->puts, RUN_SESSIONS);
+	event_base_loop(base, EVLOOP_ONCE); /* does not sleep until the tick */
+	assert_int_equal(event_pending(sync_->more, EV_TIMEOUT, NULL), 0);
+	sync_run(sync_);
+	assert_int_equal(fake->puts, RUN_SESSIONS + 10);
+	assert_int_equal(event_pending(sync_->more, EV_TIMEOUT, NULL), 0);
+}
+
+static int by_random(const void *a, const void *b)
+{
+	return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
+}
+
+/* Every I and G asks for all: the flows of 15,000 calls, on ports in no order. */
+static void test_pull_all(void **state)
+{
+	enum { CALLS = 15000 };
+	static struct { uint32_t random; uint16_t port; } places[CALLS];
+	static struct session *s[CALLS];
+	uint64_t best = UINT64_MAX, packets = 0;
+	unsigned int i, round;
+
+	(void)state;
+	for (i = 0; i < CALLS; i++) {
+		places[i].random = rand();
+		places[i].port = 4 + 4 * i;
+	}
+	qsort(places, CALLS, sizeof(places[0]), by_random);
+	for (i = 0; i < CALLS; i++) {
+		s[i] = call_on("198.51.100.1", "198.51.100.2", places[i].port);
+		signal_to(s[i], 0, CALLEE);
+		signal_to(s[i], 1, CALLER);
+		hear(s[i], 0, STREAM_RTP, CALLEE, 5000, 1, 1000);
+		hear(s[i], 0, STREAM_RTCP, CALLEE, 5001, 1, 1000);
+		hear(s[i], 1, STREAM_RTP, CALLER, 5000, 1, 1000);
+		hear(s[i], 1, STREAM_RTCP, CALLER, 5001, 1, 1000);
+		sync_run(sync_);
+	}
+	assert_int_equal(fake->puts, 4 * CALLS);
+	for (round = 0; round < 5; round++) {
+		uint64_t start, took;
+
+		for (i = 0; i < CALLS; i++) {
+			arrives(s[i], 0, STREAM_RTP, CALLEE, 5000, 2 + round, 2000 + round);
+			arrives(s[i], 1, STREAM_RTP, CALLER, 5000, 2 + round, 2000 + round);
+		}
+		packets += 2 * CALLS;
+		start = test_now_ns();
+		sync_pull_all(sync_);
+		took = test_now_ns() - start;
+		best = MIN(best, took);
+		assert_int_equal(stats.npkts_relayed, packets);
+	}
+	print_message("%d flows pulled in %.2f ms, %.0f ns each\n", 4 * CALLS, best / 1e6, best / 4.0 / CALLS);
+	assert_true(best < 4 * CALLS * 2000ull);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_incomplete, begin, end),
+		cmocka_unit_test_setup_teardown(test_install, begin, end),
+		cmocka_unit_test_setup_teardown(test_next_hops, begin, end),
+		cmocka_unit_test_setup_teardown(test_peer_moves, begin, end),
+		cmocka_unit_test_setup_teardown(test_refused, begin, end),
+		cmocka_unit_test_setup_teardown(test_table_full, begin, end),
+		cmocka_unit_test_setup_teardown(test_no_dataplane, begin_without_dataplane, end),
+		cmocka_unit_test_setup_teardown(test_double, begin_double, end),
+		cmocka_unit_test_setup_teardown(test_families, begin, end),
+		cmocka_unit_test_setup_teardown(test_nexthop_changes, begin, end),
+		cmocka_unit_test_setup_teardown(test_links_change, begin, end),
+		cmocka_unit_test_setup_teardown(test_wildcard, begin, end),
+		cmocka_unit_test_setup_teardown(test_counts, begin, end),
+		cmocka_unit_test_setup_teardown(test_both_count, begin, end),
+		cmocka_unit_test_setup_teardown(test_close, begin, end),
+		cmocka_unit_test_setup_teardown(test_step_back, begin, end),
+		cmocka_unit_test_setup_teardown(test_slices, begin, end),
+		cmocka_unit_test_setup_teardown(test_pull_all, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
