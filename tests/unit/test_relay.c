@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_relay.c - calls through real sockets in a network namespace of the test's own, with the real model and sync, and
+ * a dataplane in memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "own_net.h"
+
+#include "fake_dp.h"
+
+#include "../../daemon/relay.c"
+
+#define TTL_S 60
+#define PAYLOAD 160
+
+static struct event_base *base;
+static struct sessions *sessions;
+static struct fake_dp *fake;
+static struct sync *sync_;
+static struct relay *relay;
+static struct stats stats;
+
+struct setting {
+	enum learning learning;
+	bool active, double_small;
+};
+
+static int begin(void **state)
+{
+	static const struct setting usual = { .learning = LEARN_PROOF };
+	const struct session_opts session_opts = { .ttl_s = TTL_S, .setup_ttl_s = TTL_S, .independent_ttl = true };
+	const struct setting *set = *state ? *state : &usual;
+	struct sync_opts sync_opts = { .stats = &stats, .learning = set->learning, .ttl = 64 };
+	struct relay_opts relay_opts = { .stats = &stats, .learning = set->learning, .double_small = set->double_small };
+
+	memset(&stats, 0, sizeof(stats));
+	base = event_base_new();
+	fake = fake_dp_new();
+	fake->dp.active = set->active;
+	sync_opts.dp = &fake->dp;
+	assert_int_equal(sessions_new(&sessions, &session_opts), 0);
+	sync_opts.sessions = relay_opts.sessions = sessions;
+	assert_int_equal(sync_new(&sync_, base, &sync_opts), 0);
+	relay_opts.sync = sync_;
+	return relay_new(&relay, base, &relay_opts);
+}
+
+static bool end_each(void *arg, struct session *s)
+{
+	(void)arg;
+	relay_leg_close(relay, s, 0);
+	relay_leg_close(relay, s, 1);
+	session_destroy(sessions, s);
+	return true;
+}
+
+static int end(void **state)
+{
+	struct dp_user_counts c;
+
+	(void)state;
+	sessions_each(sessions, end_each, NULL);
+	relay_counts(relay, &c);
+	relay_free(relay);
+	sync_free(sync_);
+	sessions_free(sessions);
+	fake->dp.ops->close(&fake->dp, false);
+	event_base_free(base);
+	return c.ports;
+}
+
+/* ---- a call and its two parties, each with an RTP and an RTCP socket on ports 5000 and 5001 ---- */
+
+struct party {
+	int leg; /* to which it sends */
+	const char *host;
+	int fd[STREAM_KINDS];
+	uint16_t seq;
+	uint32_t ssrc;
+};
+
+struct call {
+	struct session *s;
+	struct party callee, caller; /* legs 0 and 1 */
+};
+
+static void party_open(struct party *p, int leg, const char *host, uint16_t port)
+{
+	*p = (struct party){ .leg = leg, .host = host, .ssrc = 0x1000 + leg };
+	p->fd[STREAM_RTP] = peer_open(host, port);
+	p->fd[STREAM_RTCP] = peer_open(host, port + 1);
+}
+
+static void party_close(struct party *p)
+{
+	close(p->fd[STREAM_RTP]);
+	close(p->fd[STREAM_RTCP]);
+}
+
+/* @local0 and @local1 may be wildcards. Nothing is signalled yet. */
+static struct call call_on(const char *local0, const char *callee, const char *local1, const char *caller)
+{
+	struct call c;
+	int leg;
+
+	assert_int_equal(session_create(sessions, span_of("call"), span_of("tag"), test_now_ns(), &c.s), 0);
+	c.s->leg[0].local = at(local0, 4000);
+	c.s->leg[1].local = at(local1, 4002);
+	for (leg = 0; leg < 2; leg++) {
+		c.s->leg[leg].tos = 0xb8 + 4 * leg;
+		assert_int_equal(relay_leg_open(relay, c.s, leg), 0);
+	}
+	session_complete(sessions, c.s, test_now_ns());
+	party_open(&c.callee, 0, callee, 5000);
+	party_open(&c.caller, 1, caller, 5000);
+	return c;
+}
+
+static void call_close(struct call *c)
+{
+	party_close(&c->callee);
+	party_close(&c->caller);
+}
+
+static void signal_to(struct session *s, int leg, const char *host)
+{
+	struct addr rtp = at(host, 5000), rtcp = at(host, 5001);
+
+	stream_signal(&s->leg[leg].stream[STREAM_RTP], &rtp, false, relay->o.learning, test_now_ns());
+	stream_signal(&s->leg[leg].stream[STREAM_RTCP], &rtcp, false, relay->o.learning, test_now_ns());
+	session_dirty(sessions, s);
+}
+
+static struct call call4(void)
+{
+	struct call c = call_on("10.99.0.1", "10.99.0.3", "10.99.0.2", "10.99.0.4");
+
+	signal_to(c.s, 0, c.callee.host);
+	signal_to(c.s, 1, c.caller.host);
+	return c;
+}
+
+static size_t rtp_of(struct party *p, uint8_t data[12 + PAYLOAD])
+{
+	uint16_t seq = ++p->seq;
+	unsigned int i;
+
+	memset(data, 0, 12);
+	data[0] = 0x80;
+	data[2] = seq >> 8;
+	data[3] = seq;
+	data[6] = seq * 160 >> 8;
+	data[7] = seq * 160;
+	memcpy(data + 8, &p->ssrc, 4);
+	for (i = 0; i < PAYLOAD; i++)
+		data[12 + i] = seq + i;
+	return 12 + PAYLOAD;
+}
+
+/* Where a party sends to: the address that its leg is bound to, or @local of a wildcard. */
+static struct addr target(const struct call *c, const struct party *p, enum stream_kind kind, const char *local)
+{
+	struct addr a = c->s->leg[p->leg].local;
+
+	return local ? at(local, a.port + kind) : addr_with_port(a, a.port + kind);
+}
+
+/* One packet from @from: the other party gets the same bytes, from where it sends to itself and with its leg's TOS. */
+static void passes(struct call *c, struct party *from, struct party *to, enum stream_kind kind, const char *local_from,
+		   const char *local_to)
+{
+	struct addr in = target(c, from, kind, local_from), out = target(c, to, kind, local_to);
+	uint8_t data[12 + PAYLOAD] = { 0x80, 200, 0, 6 };
+	size_t len = kind == STREAM_RTP ? rtp_of(from, data) : 28;
+	struct peer_got *got;
+
+	peer_send(from->fd[kind], &in, data, len);
+	got = turn_for(base, to->fd[kind]);
+	assert_int_equal(got->len, len);
+	assert_memory_equal(got->data, data, len);
+	assert_true(addr_eq(&got->src, &out));
+	assert_int_equal(got->tos, c->s->leg[to->leg].tos);
+	assert_false(peer_has(to->fd[kind]));
+	sync_run(sync_);
+}
+
+static void sends(struct call *c, struct party *from, enum stream_kind kind)
+{
+	struct addr in = target(c, from, kind, NULL);
+	uint8_t data[12 + PAYLOAD];
+
+	peer_send(from->fd[kind], &in, data, rtp_of(from, data));
+}
+
+/* ---- both directions, both protocols ---- */
+
+static void both_ways(struct call *c, const char *local0, const char *local1)
+{
+	int i, kind;
+
+	for (i = 0; i < 20; i++) {
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			passes(c, &c->callee, &c->caller, kind, local0, local1);
+			passes(c, &c->caller, &c->callee, kind, local1, local0);
+		}
+	}
+	assert_int_equal(stats.npkts_rcvd, 80);
+	assert_int_equal(stats.npkts_relayed, 80);
+	assert_int_equal(stats.npkts_discard, 0);
+	assert_int_equal(c->s->leg[0].nrelayed, 20);
+	assert_int_equal(c->s->leg[1].nrelayed, 20);
+	assert_int_equal(c->s->leg[0].ndropped + c->s->leg[1].ndropped, 0);
+	assert_int_equal(c->s->leg[0].stream[STREAM_RTP].stats.received, 20);
+	assert_int_equal(c->s->leg[0].stream[STREAM_RTCP].stats.packets, 20);
+	call_close(c);
+}
+
+static void test_ip4(void **state)
+{
+	struct call c = call4();
+
+	(void)state;
+	both_ways(&c, NULL, NULL);
+}
+
+static void test_ip6(void **state)
+{
+	struct call c = call_on("fd99::1", "fd99::3", "fd99::2", "fd99::4");
+
+	(void)state;
+	signal_to(c.s, 0, c.callee.host);
+	signal_to(c.s, 1, c.caller.host);
+	both_ways(&c, NULL, NULL);
+}
+
+static void test_ip6_ip4(void **state)
+{
+	struct call c = call_on("fd99::1", "fd99::3", "10.99.0.2", "10.99.0.4");
+
+	(void)state;
+	signal_to(c.s, 0, c.callee.host);
+	signal_to(c.s, 1, c.caller.host);
+	both_ways(&c, NULL, NULL);
+}
+
+/* Both legs on a wildcard: each party sees the address that it sends to as source. */
+static void test_wildcard(void **state)
+{
+	struct call c = call_on("0.0.0.0", "10.99.0.3", "::", "fd99::4");
+	struct addr first = at("10.99.0.2", 4000);
+
+	(void)state;
+	signal_to(c.s, 0, c.callee.host);
+	signal_to(c.s, 1, c.caller.host);
+	/* Its RTCP port shows it as well. */
+	peer_send(c.callee.fd[STREAM_RTCP], &(struct addr){ ADDR_IP4, 0, 4001, { 10, 99, 0, 2 } }, "x", 1);
+	turn_for(base, c.caller.fd[STREAM_RTCP]);
+	peer_send(c.caller.fd[STREAM_RTP], &(struct addr){ ADDR_IP6, 0, 4002, { 0xfd, 0x99, [15] = 1 } }, "x", 1);
+	assert_true(addr_eq(&turn_for(base, c.callee.fd[STREAM_RTP])->src, &first));
+	memset(&stats, 0, sizeof(stats));
+	c.s->leg[0].stream[STREAM_RTCP].stats.packets = c.s->leg[1].nrelayed = 0;
+	both_ways(&c, "10.99.0.2", "fd99::1");
+}
+
+/* The relay must not care what it carries. */
+static void test_any_payload(void **state)
+{
+	static const size_t lengths[] = { 0, 1, 11, 12, 13, 1472, DP_USER_MAX_PACKET, 9000 };
+	struct call c = call4();
+	struct addr in = target(&c, &c.callee, STREAM_RTP, NULL);
+	static uint8_t data[9000];
+	unsigned int i;
+
+	(void)state;
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	for (i = 0; i < sizeof(data); i++)
+		data[i] = i * 7 + 3;
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		struct peer_got *got;
+
+		peer_send(c.callee.fd[STREAM_RTP], &in, data, lengths[i]);
+		got = turn_for(base, c.caller.fd[STREAM_RTP]);
+		assert_int_equal(got->len, MIN(lengths[i], (size_t)DP_USER_MAX_PACKET));
+		assert_memory_equal(got->data, data, got->len);
+	}
+	call_close(&c);
+}
+
+static void test_double_small(void **state)
+{
+	struct call c = call4();
+	struct addr in = target(&c, &c.callee, STREAM_RTP, NULL);
+
+	(void)state;
+	peer_send(c.callee.fd[STREAM_RTP], &in, "small", 5);
+	assert_int_equal(turn_for(base, c.caller.fd[STREAM_RTP])->len, 5);
+	assert_int_equal(turn_for(base, c.caller.fd[STREAM_RTP])->len, 5);
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	assert_int_equal(stats.npkts_relayed, 2);
+	assert_int_equal(c.s->leg[0].nrelayed, 2);
+	call_close(&c);
+}
+
+/* ---- what is not relayed, and where it is counted ---- */
+
+static void test_incomplete(void **state)
+{
+	struct call c = call4();
+	uint64_t deadline = c.s->leg[0].deadline_ns;
+
+	(void)state;
+	c.s->complete = false;
+	sends(&c, &c.callee, STREAM_RTP);
+	turn_until(base, &stats.npkts_discard, 1);
+	assert_int_equal(stats.npkts_rcvd, 0);
+	assert_int_equal(c.s->leg[0].stream[STREAM_RTP].state, STREAM_SIGNALLED);
+	assert_int_equal(c.s->leg[0].deadline_ns, deadline);
+	assert_int_equal(c.s->leg[0].ndropped, 0);
+	assert_false(peer_has(c.caller.fd[STREAM_RTP]));
+	call_close(&c);
+}
+
+static void test_stranger(void **state)
+{
+	struct call c = call4();
+	struct addr in = target(&c, &c.callee, STREAM_RTP, NULL);
+	int fd = peer_open("10.99.0.2", 6666);
+	uint64_t deadline;
+	int i;
+
+	(void)state;
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	deadline = c.s->leg[0].deadline_ns;
+	for (i = 0; i < 10; i++)
+		peer_send(fd, &in, "stranger", 8);
+	turn_until(base, &stats.npkts_discard, 10);
+	assert_int_equal(stats.npkts_rcvd, 11);
+	assert_int_equal(stats.npkts_relayed, 1);
+	assert_int_equal(c.s->leg[0].stream[STREAM_RTP].stats.strangers, 10);
+	assert_int_equal(c.s->leg[0].ndropped, 0);
+	assert_int_equal(c.s->leg[0].deadline_ns, deadline);
+	assert_false(peer_has(c.caller.fd[STREAM_RTP]));
+	close(fd);
+	call_close(&c);
+}
+
+/* The other party is unknown: dropped, but the ttl of the leg that heard it starts again (rtpproxy protocol, "TTL"). */
+static void test_no_remote(void **state)
+{
+	struct call c = call_on("10.99.0.1", "10.99.0.3", "10.99.0.2", "10.99.0.4");
+	uint64_t deadline = c.s->leg[0].deadline_ns, other = c.s->leg[1].deadline_ns;
+
+	(void)state;
+	signal_to(c.s, 0, c.callee.host);
+	sends(&c, &c.callee, STREAM_RTP);
+	sends(&c, &c.callee, STREAM_RTCP);
+	turn_until(base, &stats.npkts_discard, 2);
+	assert_int_equal(stats.npkts_rcvd, 2);
+	assert_int_equal(stats.npkts_relayed, 0);
+	assert_int_equal(c.s->leg[0].ndropped, 1);
+	assert_true(c.s->leg[0].deadline_ns > deadline);
+	assert_int_equal(c.s->leg[1].deadline_ns, other);
+	call_close(&c);
+}
+
+/* A remote address of another family than the leg's socket. */
+static void test_wrong_family(void **state)
+{
+	struct call c = call4();
+
+	(void)state;
+	signal_to(c.s, 1, "fd99::4");
+	sends(&c, &c.callee, STREAM_RTP);
+	turn_until(base, &stats.npkts_discard, 1);
+	assert_int_equal(c.s->leg[0].ndropped, 1);
+	call_close(&c);
+}
+
+/* A party that has hung up without saying so: the host answers with ICMP a thousand times. */
+static void test_closed_peer(void **state)
+{
+	struct call c = call4();
+	int i;
+
+	(void)state;
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	party_close(&c.caller);
+	for (i = 0; i < 1000; i++) {
+		sends(&c, &c.callee, STREAM_RTP);
+		turn_until(base, &stats.npkts_relayed, 2 + i);
+	}
+	party_open(&c.caller, 1, c.caller.host, 5000);
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	passes(&c, &c.caller, &c.callee, STREAM_RTP, NULL, NULL);
+	assert_int_equal(stats.npkts_discard, 0);
+	call_close(&c);
+}
+
+/* ---- learning ---- */
+
+/* Behind a NAT: another address than the signalled one, proven by three packets; then the other way works too. */
+static void test_nat(void **state)
+{
+	struct call c = call_on("10.99.0.1", "10.99.0.3", "10.99.0.2", "10.99.0.4");
+	struct addr in;
+	uint8_t data[12 + PAYLOAD];
+	int i;
+
+	(void)state;
+	signal_to(c.s, 0, "192.0.2.1");
+	signal_to(c.s, 1, c.caller.host);
+	in = target(&c, &c.callee, STREAM_RTP, NULL);
+	for (i = 0; i < STREAM_PROOF_PACKETS; i++)
+		peer_send(c.callee.fd[STREAM_RTP], &in, data, rtp_of(&c.callee, data));
+	turn_until(base, &stats.npkts_relayed, 1);
+	turn_for(base, c.caller.fd[STREAM_RTP]);
+	passes(&c, &c.caller, &c.callee, STREAM_RTP, NULL, NULL);
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	call_close(&c);
+}
+
+static void test_compat(void **state)
+{
+	struct call c = call_on("10.99.0.1", "10.99.0.3", "10.99.0.2", "10.99.0.4");
+
+	(void)state;
+	signal_to(c.s, 0, "192.0.2.1");
+	signal_to(c.s, 1, "192.0.2.1");
+	sends(&c, &c.callee, STREAM_RTP);
+	turn_until(base, &stats.npkts_rcvd, 1);
+	passes(&c, &c.caller, &c.callee, STREAM_RTP, NULL, NULL);
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	call_close(&c);
+}
+
+static void test_strict(void **state)
+{
+	struct call c = call_on("10.99.0.1", "10.99.0.3", "10.99.0.2", "10.99.0.4");
+	int i;
+
+	(void)state;
+	signal_to(c.s, 0, "192.0.2.1");
+	signal_to(c.s, 1, c.caller.host);
+	for (i = 0; i < 10; i++)
+		sends(&c, &c.callee, STREAM_RTP);
+	turn_until(base, &stats.npkts_discard, 10);
+	assert_false(peer_has(c.caller.fd[STREAM_RTP]));
+	call_close(&c);
+}
+
+/* ---- beside a dataplane ---- */
+
+/*
+ * A call in the kernel: packets that the dataplane passes are relayed as before, and whoever counts goes on where the other
+ * one was.
+ */
+static void test_with_dataplane(void **state)
+{
+	struct call c = call4();
+	struct addr peer = at(c.callee.host, 5000), local = target(&c, &c.callee, STREAM_RTP, NULL);
+	const struct rtpx_flow_stats *st = &c.s->leg[0].stream[STREAM_RTP].stats;
+	int i;
+
+	(void)state;
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	passes(&c, &c.caller, &c.callee, STREAM_RTP, NULL, NULL);
+	assert_int_equal(sync_why(sync_, c.s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	for (i = 0; i < 50; i++) {
+		uint8_t data[12 + PAYLOAD];
+		struct rtpx_packet p = { .now_ns = test_now_ns() };
+
+		if (i % 5 == 0) {
+			passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+			continue;
+		}
+		rtp_describe(&p, data, rtp_of(&c.callee, data));
+		assert_int_equal(fake_forward(fake, &peer, &local, p), RTPX_REASON_relayed);
+	}
+	sync_pull(sync_, c.s);
+	assert_int_equal(st->packets, 51);
+	assert_int_equal(st->received, 51);
+	assert_int_equal(st->kernel_packets, 40);
+	assert_int_equal(rtpx_stats_lost(st), 0);
+	assert_int_equal(stats.npkts_rcvd, 52);
+	assert_int_equal(stats.npkts_relayed, 52);
+	assert_int_equal(c.s->leg[0].nrelayed, 51);
+	/* The flows are out before the ports close, and the ports are free at once. */
+	relay_leg_close(relay, c.s, 0);
+	assert_int_equal(fake->flows[RTPX_SLOT_IP4][4000].flags, 0);
+	assert_int_equal(fake->flows[RTPX_SLOT_IP4][4002].flags, 0);
+	assert_int_equal(relay_leg_open(relay, c.s, 0), 0);
+	call_close(&c);
+}
+
+/* A packet that lay in the socket while the dataplane forwarded later ones does not turn time back. */
+static void test_late_packet(void **state)
+{
+	struct call c = call4();
+	struct addr local = target(&c, &c.callee, STREAM_RTP, NULL), stranger = at("10.99.0.2", 6666);
+	struct rtpx_flow_stats *st = &fake->stats[RTPX_SLOT_IP4][4000];
+	int fd = peer_open("10.99.0.2", 6666);
+	uint8_t data[12 + PAYLOAD];
+
+	(void)state;
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	peer_send(fd, &local, data, rtp_of(&c.callee, data));
+	st->last_ns = test_now_ns() + NSEC_PER_SEC;
+	st->kernel_packets++;
+	/* Somebody else continues the sequence: no, because the party has not been silent. */
+	turn_until(base, &stats.npkts_discard, 1);
+	assert_false(addr_eq(&c.s->leg[0].stream[STREAM_RTP].remote, &stranger));
+	close(fd);
+	call_close(&c);
+}
+
+/* ---- legs ---- */
+
+static void test_open_is_all_or_nothing(void **state)
+{
+	int taken = peer_open("10.99.0.1", 4001);
+	struct dp_user_counts counts;
+	struct session *s;
+
+	(void)state;
+	assert_int_equal(session_create(sessions, span_of("call"), span_of("tag"), 1, &s), 0);
+	s->leg[0].local = at("10.99.0.1", 4000);
+	assert_int_equal(relay_leg_open(relay, s, 0), -EADDRINUSE);
+	assert_null(s->leg[0].handle[STREAM_RTP]);
+	assert_null(s->leg[0].handle[STREAM_RTCP]);
+	relay_counts(relay, &counts);
+	assert_int_equal(counts.ports, 0);
+	close(taken);
+	assert_int_equal(relay_leg_open(relay, s, 0), 0);
+}
+
+static void test_set_tos(void **state)
+{
+	struct call c = call4();
+
+	(void)state;
+	assert_int_equal(relay_leg_set_tos(relay, c.s, 1, 0x20), 0);
+	assert_int_equal(c.s->leg[1].tos, 0x20);
+	assert_true(c.s->leg[1].tos_set);
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	passes(&c, &c.callee, &c.caller, STREAM_RTCP, NULL, NULL);
+	/* A leg without ports keeps it for later; an IPv6 leg refuses. */
+	relay_leg_close(relay, c.s, 1);
+	assert_int_equal(relay_leg_set_tos(relay, c.s, 1, 0x28), 0);
+	assert_int_equal(relay_leg_open(relay, c.s, 1), 0);
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	c.s->leg[1].local.family = ADDR_IP6;
+	assert_int_equal(relay_leg_set_tos(relay, c.s, 1, 0x28), -EAFNOSUPPORT);
+	c.s->leg[1].local.family = ADDR_IP4;
+	call_close(&c);
+}
+
+/* ---- a flood beside a call ---- */
+
+static void test_flood(void **state)
+{
+	struct call c = call4();
+	struct addr in = target(&c, &c.callee, STREAM_RTCP, NULL);
+	int fd = peer_open("10.99.0.2", 6666), i, k;
+
+	(void)state;
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	for (i = 0; i < 100; i++) {
+		for (k = 0; k < 100; k++)
+			peer_send(fd, &in, "flood", 5);
+		/* One turn is enough for the call's packet, whatever waits beside it. */
+		sends(&c, &c.caller, STREAM_RTP);
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		assert_true(peer_has(c.callee.fd[STREAM_RTP]));
+		peer_take(c.callee.fd[STREAM_RTP]);
+	}
+	assert_false(peer_has(c.caller.fd[STREAM_RTCP]));
+	close(fd);
+	call_close(&c);
+}
+
+int main(void)
+{
+	static struct setting doubled = { LEARN_PROOF, false, true }, compat = { LEARN_COMPAT, false, false },
+			      strict = { LEARN_STRICT, false, false }, kernel = { LEARN_PROOF, true, false };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_ip4, begin, end),
+		cmocka_unit_test_setup_teardown(test_ip6, begin, end),
+		cmocka_unit_test_setup_teardown(test_ip6_ip4, begin, end),
+		cmocka_unit_test_setup_teardown(test_wildcard, begin, end),
+		cmocka_unit_test_setup_teardown(test_any_payload, begin, end),
+		cmocka_unit_test_prestate_setup_teardown(test_double_small, begin, end, &doubled),
+		cmocka_unit_test_setup_teardown(test_incomplete, begin, end),
+		cmocka_unit_test_setup_teardown(test_stranger, begin, end),
+		cmocka_unit_test_setup_teardown(test_no_remote, begin, end),
+		cmocka_unit_test_setup_teardown(test_wrong_family, begin, end),
+		cmocka_unit_test_setup_teardown(test_closed_peer, begin, end),
+		cmocka_unit_test_setup_teardown(test_nat, begin, end),
+		cmocka_unit_test_prestate_setup_teardown(test_compat, begin, end, &compat),
+		cmocka_unit_test_prestate_setup_teardown(test_strict, begin, end, &strict),
+		cmocka_unit_test_prestate_setup_teardown(test_with_dataplane, begin, end, &kernel),
+		cmocka_unit_test_prestate_setup_teardown(test_late_packet, begin, end, &kernel),
+		cmocka_unit_test_setup_teardown(test_open_is_all_or_nothing, begin, end),
+		cmocka_unit_test_setup_teardown(test_set_tos, begin, end),
+		cmocka_unit_test_setup_teardown(test_flood, begin, end),
+	};
+
+	if (!own_net()) {
+		printf("needs root for a network namespace of its own\n");
+		return 4;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
