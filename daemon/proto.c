@@ -332,7 +332,7 @@ static enum proto_error parse_peer(struct media_req *m, struct span addr, struct
 		return PROTO_OK;
 	if (addr_parse(&peer, m->ipv6 ? ADDR_IP6 : ADDR_IP4, addr.p, addr.len))
 		return E_PEER;
-	if (!is_digit(port.p[0]) || !whole_int(port, &number) || number > UINT16_MAX)
+	if (!whole_int(port, &number) || number < 0 || number > UINT16_MAX)
 		return E_PEER;
 	m->on_hold = addr_is_any(&peer);
 	if (!m->on_hold)

@@ -220,7 +220,7 @@ static const struct row {
 	{ "U c 2001:db8::1 1 A", E_PEER, NULL },
 	{ "U c 1.1.1.1 abc A", E_PEER, NULL },
 	{ "U c 1.1.1.1 -1 A", E_PEER, NULL },
-	{ "U c 1.1.1.1 +1 A", E_PEER, NULL },
+	{ "U c 1.1.1.1 +1 A", PROTO_OK, NULL },
 	{ "U c 1.1.1.1 5000x A", E_PEER, NULL },
 	{ "U c 1.1.1.1 sip A", E_PEER, NULL },
 	{ "U c 1.1.1.1 65536 A", E_PEER, NULL },
