@@ -474,6 +474,7 @@ static void test_close_in_callback(void **state)
 	for (i = 0; i < 4; i++)
 		assert_memory_equal(turn_for(base, fd)->data, "queued", 6);
 	assert_int_equal(counts().ports, 1);
+	assert_int_equal(counts().icmp_errors, 0); /* a closed port is not read */
 	assert_int_equal(try_open("10.99.0.1", 4000), 0);
 	close(fd);
 	dp_user_port_close(user, p[4]);
@@ -511,9 +512,9 @@ static void test_flood(void **state)
 	peer_send(fd, &to, "quiet", 5);
 	event_active(control, EV_TIMEOUT, 0);
 	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-	assert_in_range(got.n, 1, TURN_PACKETS + ROUND_PORTS * BATCH);
+	assert_in_range(got.n, 1, 1024);
 	assert_int_equal(got.by_tag[20], 1);
-	assert_in_range(seen, 0, TURN_PACKETS + ROUND_PORTS * BATCH);
+	assert_in_range(seen, 0, 1024);
 	for (i = 0; i < 12; i++)
 		assert_true(got.by_tag[i] >= BATCH);
 	turn_until(base, &got.n, sent + 1);
