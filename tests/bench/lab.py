@@ -227,9 +227,11 @@ class Daemon:
                 total += int(f.read().split()[0])
         return total
 
-    def rss_bytes(self):
+    def memory(self):
+        """Resident bytes: all, and those that are no file's and no BPF map's."""
         with open("/proc/%d/status" % self.process.pid) as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+            found = dict(line.split(":") for line in status)
+        return tuple(int(found[key].split()[0]) * 1024 for key in ("VmRSS", "RssAnon"))
 
     def fds(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))

@@ -103,6 +103,7 @@ def control_rows(control):
     for n in sizes:
         at = " at %s" % format(n, ",")
         rows.append(row("  RSS bytes a session" + at, lambda c, n=n: c["sizes"][n]["bytes_per_session"], rate))
+        rows.append(row("    of them anonymous", lambda c, n=n: c["sizes"][n]["anonymous_per_session"], rate))
     rows.append(row("  descriptors a session", lambda c: c["fds_per_session"], lambda v: "%.1f" % v))
     return rows
 
