@@ -70,8 +70,7 @@ static struct dp_xdp *xdp_of(struct dp *dp)
 	return container_of(dp, struct dp_xdp, dp);
 }
 
-/* ---- flows -------------------------------------------------------------------------------------
- */
+/* ---- flows ---- */
 
 static int element(const struct dp_xdp *x, enum rtpx_slot slot, uint16_t port, uint32_t *i)
 {

@@ -3,9 +3,8 @@
  * nexthop.c - next hops by route netlink.
  *
  * Routes are not cached: each id asks the kernel with its own destination and source, so that
- * rules, metrics and multipath are the kernel's. Links and addresses are small tables, read again
- * whole when a notice says that they changed, so that a lost notice cannot leave them wrong. A
- * neighbour is one object that all ids behind it share.
+ * rules, metrics and multipath are the kernel's. Links, addresses and neighbours are kept by links.c
+ * and neigh.c; a neighbour is one object that all ids behind it share.
  *
  * Notices mark ids dirty. Marked ids are worked off in slices of SLICE_NS, so that a gateway with
  * thousands of destinations behind it does not hold up the loop.
@@ -13,89 +12,37 @@
  * Deliberately not here: forwarding entries of bridges (a route through a bridge is served only
  * when the bridge itself is), stacked VLAN tags, tunnels.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <linux/neighbour.h>
 #include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <net/if_arp.h>
-#include <netlink/cache.h>
-#include <netlink/errno.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
-#include <netlink/route/addr.h>
-#include <netlink/route/link.h>
-#include <netlink/route/link/vlan.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <uthash.h>
 #include <utlist.h>
 
+#include "clock.h"
+#include "links.h"
 #include "log.h"
+#include "neigh.h"
 #include "netdev.h"
+#include "netlink.h"
 #include "nexthop.h"
 
 #define COALESCE_MS 50 /* between a notice about routes, links or addresses and the work */
 #define SLICE_NS (2 * NSEC_PER_MSEC) /* of work before other events get their turn */
 #define TICK_NS NSEC_PER_SEC
-#define PROBE_NS (20 * NSEC_PER_SEC) /* neighbours that the kernel does not manage for us */
-#define SWEEP_NS \
-	(30 * NSEC_PER_SEC) /* what changes without a notice: path MTUs, silently lost routes */
-#define MAX_PREFIXES 64	    /* changed routes remembered between two rounds of work */
-#define NEIGH_PROTOCOL 0x72 /* marks neighbours as managed by us: seen again after a crash */
-#define NUD_USABLE (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP)
-#define NUD_FIXED (NUD_PERMANENT | NUD_NOARP)
-
-/* A host without its port, as a hash key: no padding, unused bytes 0. */
-struct host {
-	uint32_t family; /* enum addr_family */
-	uint8_t ip[16];
-};
-
-struct iface {
-	struct iface_facts {
-		unsigned int ifindex;
-		unsigned int mtu;
-		unsigned int tx; /* the device that frames leave through: the VLAN's lower one, else
-				    itself */
-		uint16_t vlan;	 /* tag to push there; 0: none */
-		bool up;
-		bool usable; /* Ethernet, and not a kind of stacking that we cannot do */
-		bool served; /* what opts->served said of tx */
-		uint8_t mac[6];
-		char name[IFNAMSIZ];
-	} is;
-	UT_hash_handle hh;
-};
-
-struct local {
-	struct host host;
-	UT_hash_handle hh;
-};
-
-struct neigh_key {
-	uint32_t ifindex;
-	struct host host;
-};
-
-struct neigh {
-	struct neigh_key key;
-	uint8_t mac[6];
-	bool usable;
-	bool fixed;   /* permanent or kept by somebody else: not ours to touch */
-	bool managed; /* the kernel probes it for us */
-	uint64_t probed_ns;
-	struct nexthop *users;
-	UT_hash_handle hh;
-};
+#define SWEEP_NS (30 * NSEC_PER_SEC) /* for what changes without a notice: path MTUs, say */
+#define MAX_PREFIXES 64		     /* changed routes remembered between two rounds of work */
 
 enum dirty { DIRTY_NEIGH = 1, DIRTY_ROUTE = 2 };
 
 struct nexthop_key {
-	struct host dest, source;
+	struct addr dest, source;
 };
 
 struct nexthop {
@@ -130,11 +77,11 @@ enum stale {
 
 struct nexthops {
 	struct nexthops_opts opts;
-	struct nl_sock *ask, *hear, *abilities;
+	struct netlink *nl;
+	struct nl_sock *hear, *abilities;
 	struct event *hear_ev, *abilities_ev, *work_ev, *tick_ev;
-	struct iface *ifaces;
-	struct local *locals;
-	struct neigh *neighs;
+	struct links links;
+	struct neighs neighs;
 	struct nexthop *hash, *dirty;
 	struct nexthop **by_id; /* [max + 1] */
 	uint16_t *free_ids;	/* a ring, so that an id rests before it is used again */
@@ -143,64 +90,11 @@ struct nexthops {
 	struct prefix prefixes[MAX_PREFIXES];
 	unsigned int n_prefixes;
 	uint64_t swept_ns;
-	bool refused; /* said once that neighbours cannot be kept */
 	struct nexthop_counts counts;
 	char buf[32768] __attribute__((aligned(8)));
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
-}
-
-/* ---- hosts ------------------------------------------------------------------------------- */
-
-static size_t ip_len(unsigned int family)
-{
-	return family == ADDR_IP6 ? 16 : 4;
-}
-
-static int af_of(unsigned int family)
-{
-	return family == ADDR_IP6 ? AF_INET6 : AF_INET;
-}
-
-static enum addr_family family_of(int af)
-{
-	return af == AF_INET ? ADDR_IP4 : af == AF_INET6 ? ADDR_IP6 : ADDR_NONE;
-}
-
-static struct host host_of(const struct addr *a)
-{
-	struct host h = { .family = a->family };
-
-	if (a->family != ADDR_NONE)
-		memcpy(h.ip, a->ip, ip_len(a->family));
-	return h;
-}
-
-static struct addr addr_of(const struct host *h)
-{
-	struct addr a = { .family = h->family };
-
-	memcpy(a.ip, h->ip, sizeof(a.ip));
-	return a;
-}
-
-/* host_read - @len bytes of an address attribute; false when they are none. */
-static bool host_read(struct host *h, enum addr_family family, const void *ip, size_t len)
-{
-	*h = (struct host){ .family = family };
-	if (family == ADDR_NONE || len != ip_len(family))
-		return false;
-	memcpy(h->ip, ip, len);
-	return true;
-}
-
-static bool prefix_covers(const struct prefix *p, const struct host *h)
+static bool prefix_covers(const struct prefix *p, const struct addr *h)
 {
 	unsigned int whole = p->bits / 8, rest = p->bits % 8;
 
@@ -209,241 +103,7 @@ static bool prefix_covers(const struct prefix *p, const struct host *h)
 	return rest == 0 || ((p->ip[whole] ^ h->ip[whole]) & (0xff00 >> rest) & 0xff) == 0;
 }
 
-/* ---- one question, one answer -------------------------------------------------------------- */
-
-/*
- * ask - send one request (which is freed) and read what the kernel answers while it handles it. 0
- * with *@reply in n->buf, 0 with NULL for a mere acknowledgement, or the kernel's -errno.
- */
-static int ask(struct nexthops *n, struct nl_msg *msg, struct nlmsghdr **reply)
-{
-	struct nlmsghdr *h = nlmsg_hdr(msg);
-	int fd = nl_socket_get_fd(n->ask), rc = 0;
-	uint32_t seq;
-	ssize_t len;
-
-	nl_complete_msg(n->ask, msg);
-	seq = h->nlmsg_seq;
-	if (send(fd, h, h->nlmsg_len, 0) < 0)
-		rc = -errno;
-	nlmsg_free(msg);
-	if (rc)
-		return rc;
-	do {
-		len = recv(fd, n->buf, sizeof(n->buf), MSG_DONTWAIT);
-		if (len < 0)
-			return -errno;
-		h = (struct nlmsghdr *)n->buf;
-	} while (!nlmsg_ok(h, len) || h->nlmsg_seq != seq);
-	*reply = h;
-	if (h->nlmsg_type != NLMSG_ERROR)
-		return 0;
-	*reply = NULL;
-	return ((struct nlmsgerr *)nlmsg_data(h))->error;
-}
-
-/* A request with its fixed header; NULL: out of memory. */
-static struct nl_msg *request(int type, int flags, const void *head, size_t len)
-{
-	struct nl_msg *msg = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
-
-	if (msg && nlmsg_append(msg, (void *)head, len, NLMSG_ALIGNTO)) {
-		nlmsg_free(msg);
-		return NULL;
-	}
-	return msg;
-}
-
-/* ---- links and addresses --------------------------------------------------------------------- */
-
-static struct iface *iface_find(const struct nexthops *n, unsigned int ifindex)
-{
-	struct iface *i;
-
-	HASH_FIND(hh, n->ifaces, &ifindex, sizeof(ifindex), i);
-	return i;
-}
-
-static void ifaces_clear(struct iface **all)
-{
-	struct iface *i, *next;
-
-	HASH_ITER(hh, *all, i, next) {
-		HASH_DEL(*all, i);
-		free(i);
-	}
-}
-
-/* What a link is; its lower device may come later in the list, so stacking is judged by
- * ifaces_stack(). */
-static void iface_fill(struct iface_facts *f, struct rtnl_link *l)
-{
-	const unsigned int up = IFF_UP | IFF_RUNNING;
-	struct nl_addr *mac = rtnl_link_get_addr(l);
-	int32_t netns;
-
-	*f = (struct iface_facts){ .ifindex = rtnl_link_get_ifindex(l),
-				   .mtu = rtnl_link_get_mtu(l) };
-	f->tx = f->ifindex;
-	f->up = (rtnl_link_get_flags(l) & up) == up;
-	f->usable = rtnl_link_get_arptype(l) == ARPHRD_ETHER && mac && nl_addr_get_len(mac) == 6;
-	if (f->usable)
-		memcpy(f->mac, nl_addr_get_binary_addr(mac), 6);
-	if (rtnl_link_get_name(l))
-		strncpy(f->name, rtnl_link_get_name(l), sizeof(f->name) - 1);
-	/* A VLAN whose lower device is in another namespace is a device like any other. */
-	if (!rtnl_link_is_vlan(l) || rtnl_link_get_link_netnsid(l, &netns) == 0)
-		return;
-	f->tx = rtnl_link_get_link(l);
-	f->vlan = rtnl_link_vlan_get_id(l);
-	f->usable = f->usable && ntohs(rtnl_link_vlan_get_protocol(l)) == 0x8100 && f->vlan != 0;
-}
-
-/* One tag can be pushed: a VLAN over a VLAN cannot be served. */
-static void ifaces_stack(struct nexthops *n)
-{
-	struct iface *i, *lower;
-
-	for (i = n->ifaces; i; i = i->hh.next) {
-		lower = iface_find(n, i->is.tx);
-		if (!lower || !lower->is.usable || (lower != i && lower->is.vlan))
-			i->is.usable = false;
-	}
-}
-
-static void ifaces_ask_served(struct nexthops *n)
-{
-	struct iface *i;
-
-	for (i = n->ifaces; i; i = i->hh.next)
-		i->is.served = n->opts.served(n->opts.arg, i->is.tx);
-}
-
-static void iface_add(struct nl_object *o, void *arg)
-{
-	struct nexthops *n = arg;
-	struct iface *i = calloc(1, sizeof(*i));
-
-	if (!i)
-		return;
-	iface_fill(&i->is, (struct rtnl_link *)o);
-	HASH_ADD(hh, n->ifaces, is.ifindex, sizeof(i->is.ifindex), i);
-}
-
-static bool ifaces_equal(struct iface *a, struct iface *b)
-{
-	struct iface *i, *other;
-
-	if (HASH_COUNT(a) != HASH_COUNT(b))
-		return false;
-	for (i = a; i; i = i->hh.next) {
-		HASH_FIND(hh, b, &i->is.ifindex, sizeof(i->is.ifindex), other);
-		if (!other || memcmp(&i->is, &other->is, sizeof(i->is)))
-			return false;
-	}
-	return true;
-}
-
-/* links_read - the table anew; 1 when anything of interest differs, 0, or -errno with the old table
- * kept. */
-static int links_read(struct nexthops *n)
-{
-	struct iface *old = n->ifaces;
-	struct nl_cache *cache;
-	int rc;
-
-	rc = rtnl_link_alloc_cache(n->ask, AF_UNSPEC, &cache);
-	if (rc < 0) {
-		log_warn("cannot read the links: %s", nl_geterror(rc));
-		return -EIO;
-	}
-	n->ifaces = NULL;
-	nl_cache_foreach(cache, iface_add, n);
-	nl_cache_free(cache);
-	ifaces_stack(n);
-	ifaces_ask_served(n);
-	rc = !ifaces_equal(n->ifaces, old);
-	ifaces_clear(&old);
-	return rc;
-}
-
-static void locals_clear(struct local **all)
-{
-	struct local *l, *next;
-
-	HASH_ITER(hh, *all, l, next) {
-		HASH_DEL(*all, l);
-		free(l);
-	}
-}
-
-static void local_add(struct nl_object *o, void *arg)
-{
-	struct nl_addr *a = rtnl_addr_get_local((struct rtnl_addr *)o);
-	struct nexthops *n = arg;
-	struct local *l;
-	struct host h;
-
-	if (!a || !host_read(&h, family_of(nl_addr_get_family(a)), nl_addr_get_binary_addr(a),
-			     nl_addr_get_len(a)))
-		return;
-	HASH_FIND(hh, n->locals, &h, sizeof(h), l);
-	if (l)
-		return;
-	l = calloc(1, sizeof(*l));
-	if (!l)
-		return;
-	l->host = h;
-	HASH_ADD(hh, n->locals, host, sizeof(l->host), l);
-}
-
-static bool locals_equal(struct local *a, struct local *b)
-{
-	struct local *l, *other;
-
-	if (HASH_COUNT(a) != HASH_COUNT(b))
-		return false;
-	for (l = a; l; l = l->hh.next) {
-		HASH_FIND(hh, b, &l->host, sizeof(l->host), other);
-		if (!other)
-			return false;
-	}
-	return true;
-}
-
-/* addrs_read - as links_read(). */
-static int addrs_read(struct nexthops *n)
-{
-	struct local *old = n->locals;
-	struct nl_cache *cache;
-	int rc;
-
-	rc = rtnl_addr_alloc_cache(n->ask, &cache);
-	if (rc < 0) {
-		log_warn("cannot read the addresses: %s", nl_geterror(rc));
-		return -EIO;
-	}
-	n->locals = NULL;
-	nl_cache_foreach(cache, local_add, n);
-	nl_cache_free(cache);
-	rc = !locals_equal(n->locals, old);
-	locals_clear(&old);
-	return rc;
-}
-
-bool nexthop_is_local(const struct nexthops *n, const struct addr *a)
-{
-	struct host h = host_of(a);
-	struct local *l;
-
-	if (addr_is_loopback(a))
-		return true;
-	HASH_FIND(hh, n->locals, &h, sizeof(h), l);
-	return l != NULL;
-}
-
-/* ---- the dirty list ----------------------------------------------------------------------------
- */
+/* ---- the dirty list ---- */
 
 static void work_within(struct nexthops *n, unsigned int ms)
 {
@@ -488,164 +148,7 @@ static void mark_prefixes(struct nexthops *n)
 			}
 }
 
-/* ---- neighbours ---------------------------------------------------------------------------------
- */
-
-struct neigh_state {
-	struct neigh_key key;
-	uint16_t nud;
-	bool managed, foreign; /* kept by the kernel for us; by or for somebody else */
-	bool has_mac;
-	uint8_t mac[6];
-};
-
-/* neigh_parse - one RTM_NEWNEIGH or RTM_DELNEIGH; false when it is not about a neighbour. */
-static bool neigh_parse(struct nlmsghdr *h, struct neigh_state *s)
-{
-	const struct ndmsg *nd = nlmsg_data(h);
-	struct nlattr *a[NDA_MAX + 1];
-	uint32_t ext;
-	uint8_t protocol;
-
-	*s = (struct neigh_state){ 0 };
-	if (nlmsg_parse(h, sizeof(*nd), a, NDA_MAX, NULL) || !a[NDA_DST] ||
-	    !host_read(&s->key.host, family_of(nd->ndm_family), nla_data(a[NDA_DST]),
-		       nla_len(a[NDA_DST])))
-		return false;
-	s->key.ifindex = nd->ndm_ifindex;
-	s->nud = nd->ndm_state;
-	ext = a[NDA_FLAGS_EXT] ? nla_get_u32(a[NDA_FLAGS_EXT]) : 0;
-	protocol = a[NDA_PROTOCOL] ? nla_get_u8(a[NDA_PROTOCOL]) : 0;
-	s->managed = (ext & NTF_EXT_MANAGED) && protocol == NEIGH_PROTOCOL;
-	s->foreign = (nd->ndm_flags & NTF_EXT_LEARNED) || ((ext & NTF_EXT_MANAGED) && !s->managed);
-	s->has_mac = a[NDA_LLADDR] && nla_len(a[NDA_LLADDR]) == sizeof(s->mac);
-	if (s->has_mac)
-		memcpy(s->mac, nla_data(a[NDA_LLADDR]), sizeof(s->mac));
-	return true;
-}
-
-static struct nl_msg *neigh_request(int type, int flags, const struct neigh_key *key,
-				    uint8_t ndm_flags)
-{
-	struct ndmsg nd = { .ndm_family = af_of(key->host.family),
-			    .ndm_ifindex = key->ifindex,
-			    .ndm_flags = ndm_flags };
-	struct nl_msg *msg = request(type, flags, &nd, sizeof(nd));
-
-	if (msg && nla_put(msg, NDA_DST, ip_len(key->host.family), key->host.ip)) {
-		nlmsg_free(msg);
-		return NULL;
-	}
-	return msg;
-}
-
-/* neigh_ask - what the kernel knows now: 0, -ENOENT, or another -errno. */
-static int neigh_ask(struct nexthops *n, const struct neigh_key *key, struct neigh_state *s)
-{
-	struct nl_msg *msg = neigh_request(RTM_GETNEIGH, 0, key, 0);
-	struct nlmsghdr *reply;
-	int rc;
-
-	if (!msg)
-		return -ENOMEM;
-	rc = ask(n, msg, &reply);
-	if (rc)
-		return rc;
-	return reply && neigh_parse(reply, s) ? 0 : -ENOENT;
-}
-
-/* neigh_take_state - true when ids behind it get another answer. @s NULL: the kernel has no such
- * entry. */
-static bool neigh_take_state(struct neigh *nb, const struct neigh_state *s)
-{
-	bool usable = s && s->has_mac && (s->nud & NUD_USABLE);
-	bool changed = usable != nb->usable || (usable && memcmp(nb->mac, s->mac, sizeof(nb->mac)));
-
-	nb->usable = usable;
-	nb->fixed = s && ((s->nud & NUD_FIXED) || s->foreign);
-	nb->managed = s && s->managed;
-	if (usable)
-		memcpy(nb->mac, s->mac, sizeof(nb->mac));
-	return changed;
-}
-
-/*
- * neigh_keep - create the entry when need be, and have it probed: from now on by the kernel
- * (NTF_EXT_MANAGED, Linux 5.16), or just once by an older kernel, which knows NTF_USE only. Never
- * for a permanent entry, which either flag would turn into an ordinary one.
- */
-static void neigh_keep(struct nexthops *n, struct neigh *nb)
-{
-	struct nl_msg *msg;
-	struct nlmsghdr *reply;
-	int rc = -ENOMEM;
-
-	nb->probed_ns = now_ns();
-	n->counts.probes++;
-	msg = neigh_request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, &nb->key,
-			    NTF_USE);
-	if (msg && (nla_put_u32(msg, NDA_FLAGS_EXT, NTF_EXT_MANAGED) ||
-		    nla_put_u8(msg, NDA_PROTOCOL, NEIGH_PROTOCOL))) {
-		nlmsg_free(msg);
-		msg = NULL;
-	}
-	if (msg)
-		rc = ask(n, msg, &reply);
-	if (rc && !n->refused) {
-		n->refused = true;
-		log_warn("neighbours cannot be kept alive: %s%s", strerror(-rc),
-			 rc == -EPERM ? "; the daemon needs CAP_NET_ADMIN"
-			 : rc == -ENOBUFS
-				 ? "; raise net.ipv4.neigh.default.gc_thresh3 or the one of ipv6"
-				 : "");
-	}
-}
-
-/* neigh_refresh - read the kernel's entry, have it kept unless that is not ours to do; true when
- * the answer changed. */
-static bool neigh_refresh(struct nexthops *n, struct neigh *nb)
-{
-	struct neigh_state s;
-	int rc = neigh_ask(n, &nb->key, &s);
-	bool changed = neigh_take_state(nb, rc ? NULL : &s);
-
-	if (nb->fixed || nb->managed)
-		return changed;
-	neigh_keep(n, nb);
-	rc = neigh_ask(n, &nb->key, &s);
-	return neigh_take_state(nb, rc ? NULL : &s) || changed;
-}
-
-/* neigh_release - make the entry an ordinary one again. The kernel is asked first: it may be
- * permanent by now. */
-static void neigh_release(struct nexthops *n, const struct neigh_key *key)
-{
-	struct neigh_state s;
-	struct nl_msg *msg;
-	struct nlmsghdr *reply;
-
-	if (neigh_ask(n, key, &s) || !s.managed)
-		return;
-	msg = neigh_request(RTM_NEWNEIGH, NLM_F_REPLACE | NLM_F_ACK, key, NTF_USE);
-	if (msg)
-		ask(n, msg, &reply);
-}
-
-static struct neigh *neigh_get(struct nexthops *n, const struct neigh_key *key)
-{
-	struct neigh *nb;
-
-	HASH_FIND(hh, n->neighs, key, sizeof(*key), nb);
-	if (nb)
-		return nb;
-	nb = calloc(1, sizeof(*nb));
-	if (!nb)
-		return NULL;
-	nb->key = *key;
-	HASH_ADD(hh, n->neighs, key, sizeof(nb->key), nb);
-	neigh_refresh(n, nb);
-	return nb;
-}
+/* ---- neighbours ---- */
 
 static void neigh_mark(struct nexthops *n, struct neigh *nb)
 {
@@ -661,16 +164,14 @@ static void neigh_mark(struct nexthops *n, struct neigh *nb)
  */
 static void nexthop_set_neigh(struct nexthops *n, struct nexthop *nh, const struct neigh_key *key)
 {
-	struct neigh *old = nh->neigh, *new = key ? neigh_get(n, key) : NULL;
+	struct neigh *old = nh->neigh, *new = key ? neigh_get(&n->neighs, key) : NULL;
 
 	if (new == old)
 		return;
 	if (old) {
 		DL_DELETE2(old->users, nh, neigh_prev, neigh_next);
 		if (!old->users) {
-			HASH_DEL(n->neighs, old);
-			neigh_release(n, &old->key);
-			free(old);
+			neigh_drop(&n->neighs, old);
 		}
 	}
 	if (new)
@@ -678,64 +179,17 @@ static void nexthop_set_neigh(struct nexthops *n, struct nexthop *nh, const stru
 	nh->neigh = new;
 }
 
-/* Entries that a daemon which was killed has left managed. */
-static int neigh_leftover(struct nl_msg *msg, void *arg)
-{
-	struct neigh_state s;
-	struct {
-		struct neigh_key *keys;
-		size_t n;
-	} *found = arg;
-	struct neigh_key *more;
-
-	if (nlmsg_hdr(msg)->nlmsg_type != RTM_NEWNEIGH || !neigh_parse(nlmsg_hdr(msg), &s) ||
-	    !s.managed)
-		return NL_OK;
-	more = realloc(found->keys, (found->n + 1) * sizeof(*more));
-	if (more) {
-		found->keys = more;
-		found->keys[found->n++] = s.key;
-	}
-	return NL_OK;
-}
-
-static void neighs_release_leftovers(struct nexthops *n)
-{
-	struct {
-		struct neigh_key *keys;
-		size_t n;
-	} found = { 0 };
-	struct rtgenmsg all = { .rtgen_family = AF_UNSPEC };
-	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
-	size_t i;
-
-	if (!cb)
-		return;
-	nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, neigh_leftover, &found);
-	if (nl_send_simple(n->ask, RTM_GETNEIGH, NLM_F_DUMP, &all, sizeof(all)) >= 0)
-		nl_recvmsgs(n->ask, cb);
-	nl_cb_put(cb);
-	for (i = 0; i < found.n; i++)
-		neigh_release(n, &found.keys[i]);
-	if (found.n)
-		log_info("%zu neighbours that a former daemon had kept alive are ordinary ones "
-			 "again",
-			 found.n);
-	free(found.keys);
-}
-
-/* ---- routes -------------------------------------------------------------------------------------
- */
+/* ---- routes ---- */
 
 static struct nl_msg *route_request(const struct nexthop_key *key)
 {
-	size_t len = ip_len(key->dest.family);
-	struct rtmsg rt = { .rtm_family = af_of(key->dest.family), .rtm_dst_len = len * 8 };
+	size_t len = addr_ip_len(&key->dest);
+	struct rtmsg rt = { .rtm_family = netlink_af(key->dest.family), .rtm_dst_len = len * 8 };
 	struct nl_msg *msg;
 
 	if (key->source.family != ADDR_NONE)
 		rt.rtm_src_len = len * 8;
-	msg = request(RTM_GETROUTE, 0, &rt, sizeof(rt));
+	msg = netlink_request(RTM_GETROUTE, 0, &rt, sizeof(rt));
 	if (msg && (nla_put(msg, RTA_DST, len, key->dest.ip) ||
 		    (rt.rtm_src_len && nla_put(msg, RTA_SRC, len, key->source.ip)))) {
 		nlmsg_free(msg);
@@ -749,16 +203,16 @@ static void route_gateway(struct nexthop *nh, struct nlattr **a)
 {
 	enum addr_family family = nh->key.dest.family;
 	const struct rtvia *via;
-	struct host h;
+	struct addr h;
 
 	if (a[RTA_GATEWAY] &&
-	    host_read(&h, family, nla_data(a[RTA_GATEWAY]), nla_len(a[RTA_GATEWAY]))) {
-		nh->gateway = addr_of(&h);
+	    netlink_host(&h, family, nla_data(a[RTA_GATEWAY]), nla_len(a[RTA_GATEWAY]))) {
+		nh->gateway = h;
 	} else if (a[RTA_VIA] && nla_len(a[RTA_VIA]) > (int)sizeof(*via)) {
 		via = nla_data(a[RTA_VIA]);
-		if (host_read(&h, family_of(via->rtvia_family), via->rtvia_addr,
-			      nla_len(a[RTA_VIA]) - sizeof(*via)))
-			nh->gateway = addr_of(&h);
+		if (netlink_host(&h, netlink_family(via->rtvia_family), via->rtvia_addr,
+				 nla_len(a[RTA_VIA]) - sizeof(*via)))
+			nh->gateway = h;
 	}
 }
 
@@ -766,7 +220,7 @@ static enum flow_why route_parse(struct nexthop *nh, struct nlmsghdr *reply)
 {
 	const struct rtmsg *rt = nlmsg_data(reply);
 	struct nlattr *a[RTA_MAX + 1], *m[RTAX_MAX + 1];
-	struct host h;
+	struct addr h;
 
 	if (reply->nlmsg_type != RTM_NEWROUTE || nlmsg_parse(reply, sizeof(*rt), a, RTA_MAX, NULL))
 		return FLOW_WHY_NO_ROUTE;
@@ -777,8 +231,9 @@ static enum flow_why route_parse(struct nexthop *nh, struct nlmsghdr *reply)
 	nh->oif = nla_get_u32(a[RTA_OIF]);
 	route_gateway(nh, a);
 	if (nh->key.source.family == ADDR_NONE && a[RTA_PREFSRC] &&
-	    host_read(&h, nh->key.dest.family, nla_data(a[RTA_PREFSRC]), nla_len(a[RTA_PREFSRC])))
-		nh->source = addr_of(&h);
+	    netlink_host(&h, nh->key.dest.family, nla_data(a[RTA_PREFSRC]),
+			 nla_len(a[RTA_PREFSRC])))
+		nh->source = h;
 	if (a[RTA_METRICS] && nla_parse_nested(m, RTAX_MAX, a[RTA_METRICS], NULL) == 0 &&
 	    m[RTAX_MTU])
 		nh->route_mtu = nla_get_u32(m[RTAX_MTU]);
@@ -789,18 +244,17 @@ static enum flow_why route_query(struct nexthops *n, struct nexthop *nh)
 {
 	struct nlmsghdr *reply;
 	struct nl_msg *msg;
-	struct addr dest = addr_of(&nh->key.dest);
 
-	if (nexthop_is_local(n, &dest))
+	if (links_is_local(&n->links, &nh->key.dest))
 		return FLOW_WHY_LOOPBACK;
 	if (nh->key.source.family != ADDR_NONE) {
-		nh->source = addr_of(&nh->key.source);
+		nh->source = nh->key.source;
 		if (nh->key.source.family != nh->key.dest.family ||
-		    !nexthop_is_local(n, &nh->source))
+		    !links_is_local(&n->links, &nh->source))
 			return FLOW_WHY_NO_ROUTE;
 	}
 	msg = route_request(&nh->key);
-	if (!msg || ask(n, msg, &reply) || !reply)
+	if (!msg || netlink_ask(n->nl, msg, &reply) || !reply)
 		return FLOW_WHY_NO_ROUTE;
 	return route_parse(nh, reply);
 }
@@ -809,14 +263,14 @@ static enum flow_why route_query(struct nexthops *n, struct nexthop *nh)
 static void nexthop_route(struct nexthops *n, struct nexthop *nh)
 {
 	struct neigh_key key = { 0 };
-	struct iface *out;
+	const struct iface *out;
 
 	nh->oif = 0;
 	nh->route_mtu = 0;
 	nh->gateway = nh->source = (struct addr){ 0 };
 	nh->route_why = route_query(n, nh);
 	if (nh->route_why == FLOW_WHY_KERNEL) {
-		out = iface_find(n, nh->oif);
+		out = links_find(&n->links, nh->oif);
 		if (!out || !out->is.usable || !out->is.served)
 			nh->route_why = FLOW_WHY_NO_INTERFACE;
 		else if (!out->is.up)
@@ -827,7 +281,7 @@ static void nexthop_route(struct nexthops *n, struct nexthop *nh)
 		return;
 	}
 	key.ifindex = nh->oif;
-	key.host = nh->gateway.family != ADDR_NONE ? host_of(&nh->gateway) : nh->key.dest;
+	key.host = nh->gateway.family != ADDR_NONE ? netlink_key(&nh->gateway) : nh->key.dest;
 	nexthop_set_neigh(n, nh, &key);
 }
 
@@ -835,7 +289,7 @@ static void nexthop_route(struct nexthops *n, struct nexthop *nh)
 static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 			   struct nexthop_view *v)
 {
-	const struct iface *out = iface_find(n, nh->oif);
+	const struct iface *out = links_find(&n->links, nh->oif);
 
 	memset(v, 0, sizeof(*v));
 	v->why = nh->route_why;
@@ -890,13 +344,13 @@ static void view_out(const struct nexthop *nh, struct nexthop_view *out)
 int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source,
 		 uint16_t *id, struct nexthop_view *view)
 {
-	struct nexthop_key key = { .dest = host_of(dest) };
+	struct nexthop_key key = { .dest = netlink_key(dest) };
 	struct nexthop *nh;
 
 	if (dest->family == ADDR_NONE)
 		return -EINVAL;
 	if (source->family != ADDR_NONE && !addr_is_any(source))
-		key.source = host_of(source);
+		key.source = netlink_key(source);
 	HASH_FIND(hh, n->hash, &key, sizeof(key), nh);
 	if (!nh) {
 		if (!n->n_free)
@@ -942,11 +396,17 @@ void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *ou
 	view_out(n->by_id[id], out);
 }
 
+bool nexthop_is_local(const struct nexthops *n, const struct addr *a)
+{
+	return links_is_local(&n->links, a);
+}
+
 void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
 {
 	const struct nexthop *nh;
 
 	*out = n->counts;
+	out->probes = n->neighs.probes;
 	out->ids = HASH_COUNT(n->hash);
 	for (nh = n->hash; nh; nh = nh->hh.next)
 		out->unresolved += nh->view.why != FLOW_WHY_KERNEL;
@@ -957,27 +417,23 @@ void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
 
 static void on_neigh_notice(struct nexthops *n, struct nlmsghdr *h)
 {
-	struct neigh_state s;
-	struct neigh *nb;
+	struct neigh *nb = neigh_notice(&n->neighs, h);
 
-	if (!n->neighs || !neigh_parse(h, &s))
-		return;
-	HASH_FIND(hh, n->neighs, &s.key, sizeof(s.key), nb);
-	if (nb && neigh_take_state(nb, h->nlmsg_type == RTM_DELNEIGH ? NULL : &s))
+	if (nb)
 		neigh_mark(n, nb);
 }
 
 static void on_route_notice(struct nexthops *n, struct nlmsghdr *h)
 {
 	const struct rtmsg *rt = nlmsg_data(h);
-	struct prefix p = { .family = family_of(rt->rtm_family), .bits = rt->rtm_dst_len };
+	struct prefix p = { .family = netlink_family(rt->rtm_family), .bits = rt->rtm_dst_len };
 	struct nlattr *dst = nlmsg_find_attr(h, sizeof(*rt), RTA_DST);
-	struct host host;
+	struct addr host;
 
-	if (p.family == ADDR_NONE || p.bits > 8 * ip_len(p.family))
+	if (p.family == ADDR_NONE || p.bits > (p.family == ADDR_IP6 ? 128 : 32))
 		return;
 	n->counts.route_changes++;
-	if (dst && host_read(&host, p.family, nla_data(dst), nla_len(dst)))
+	if (dst && netlink_host(&host, p.family, nla_data(dst), nla_len(dst)))
 		memcpy(p.ip, host.ip, sizeof(p.ip));
 	if (n->n_prefixes < MAX_PREFIXES)
 		n->prefixes[n->n_prefixes++] = p;
@@ -1091,15 +547,15 @@ static void read_stale(struct nexthops *n)
 	n->stale = 0;
 	if ((stale & STALE_SERVED) && n->opts.links_changed)
 		n->opts.links_changed(n->opts.arg);
-	if ((stale & (STALE_LINKS | STALE_SERVED)) && links_read(n) > 0) {
+	if ((stale & (STALE_LINKS | STALE_SERVED)) && links_read(&n->links) > 0) {
 		n->counts.link_changes++;
 		all = true;
 	}
-	if ((stale & STALE_ADDRS) && addrs_read(n) > 0)
+	if ((stale & STALE_ADDRS) && links_read_addrs(&n->links) > 0)
 		all = true;
 	if (stale & STALE_NEIGHS)
-		for (nb = n->neighs; nb; nb = nb->hh.next)
-			if (neigh_refresh(n, nb))
+		for (nb = n->neighs.hash; nb; nb = nb->hh.next)
+			if (neigh_refresh(&n->neighs, nb))
 				neigh_mark(n, nb);
 	if (all)
 		mark_all(n);
@@ -1111,7 +567,7 @@ static void read_stale(struct nexthops *n)
 static void on_work(evutil_socket_t fd, short what, void *arg)
 {
 	struct nexthops *n = arg;
-	uint64_t end = now_ns() + SLICE_NS;
+	uint64_t end = clock_now() + SLICE_NS;
 	struct nexthop_view v;
 	struct nexthop *nh;
 	unsigned int i;
@@ -1124,7 +580,7 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
 			view_out(nh, &v);
 			n->opts.changed(n->opts.arg, nh->id, &v);
 		}
-		if (i % 16 == 0 && now_ns() > end)
+		if (i % 16 == 0 && clock_now() > end)
 			break;
 	}
 	if (n->dirty)
@@ -1134,14 +590,12 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct nexthops *n = arg;
-	uint64_t now = now_ns();
+	uint64_t now = clock_now();
 	struct neigh *nb;
 
 	(void)fd, (void)what;
-	for (nb = n->neighs; nb; nb = nb->hh.next) {
-		if (nb->fixed || nb->managed || (nb->usable && now - nb->probed_ns < PROBE_NS))
-			continue;
-		if (neigh_refresh(n, nb))
+	for (nb = n->neighs.hash; nb; nb = nb->hh.next) {
+		if (neigh_due(nb, now) && neigh_refresh(&n->neighs, nb))
 			neigh_mark(n, nb);
 	}
 	if (now - n->swept_ns >= SWEEP_NS) {
@@ -1154,31 +608,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 /* ---- beginning and end
  * ----------------------------------------------------------------------------------- */
 
-static int open_socket(struct nl_sock **out)
-{
-	struct nl_sock *sk = nl_socket_alloc();
-	int rc;
-
-	if (!sk)
-		return -ENOMEM;
-	nl_socket_disable_auto_ack(sk);
-	nl_socket_disable_seq_check(sk);
-	rc = nl_connect(sk, NETLINK_ROUTE);
-	if (rc < 0) {
-		log_err("cannot open a route netlink socket: %s", nl_geterror(rc));
-		nl_socket_free(sk);
-		return -EIO;
-	}
-	*out = sk;
-	return 0;
-}
-
 static int listen_for_notices(struct nexthops *n, struct event_base *base)
 {
 	int size = 4 << 20, rc;
 	size_t i;
 
-	rc = open_socket(&n->hear);
+	rc = netlink_socket(&n->hear);
 	if (rc)
 		return rc;
 	if (setsockopt(nl_socket_get_fd(n->hear), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
@@ -1226,10 +661,13 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 		return -ENOMEM;
 	n->opts = *opts;
 	n->opts.max = MAX(1u, MIN(opts->max, RTPX_MAX_NEXTHOPS - 1u));
-	n->swept_ns = now_ns();
+	n->swept_ns = clock_now();
 	rc = make_ids(n);
 	if (rc == 0)
-		rc = open_socket(&n->ask);
+		rc = netlink_open(&n->nl);
+	n->neighs.nl = n->links.nl = n->nl;
+	n->links.served = opts->served;
+	n->links.arg = opts->arg;
 	if (rc == 0)
 		rc = listen_for_notices(n, base);
 	if (rc)
@@ -1241,12 +679,12 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 		goto err_free;
 	/* Notices are on before the tables are read: what changes in between is read twice, never
 	 * missed. */
-	rc = links_read(n);
+	rc = links_read(&n->links);
 	if (rc >= 0)
-		rc = addrs_read(n);
+		rc = links_read_addrs(&n->links);
 	if (rc < 0)
 		goto err_free;
-	neighs_release_leftovers(n);
+	neighs_release_leftovers(&n->neighs);
 	*out = n;
 	return 0;
 
@@ -1266,11 +704,10 @@ void nexthops_free(struct nexthops *n)
 	for (i = 0; i < ARRAY_SIZE(ev); i++)
 		if (*ev[i])
 			event_free(*ev[i]);
-	ifaces_clear(&n->ifaces);
-	locals_clear(&n->locals);
+	links_clear(&n->links);
 	nl_socket_free(n->abilities);
 	nl_socket_free(n->hear);
-	nl_socket_free(n->ask);
+	netlink_close(n->nl);
 	free(n->by_id);
 	free(n->free_ids);
 	free(n);

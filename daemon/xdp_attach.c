@@ -22,7 +22,7 @@
 #include "netdev.h"
 #include "xdp_attach.h"
 
-/* ---- libbpf's messages ----------------------------------------------------------------------- */
+/* ---- libbpf's messages ---- */
 
 static char last_words[200];
 
@@ -55,8 +55,7 @@ const char *xdp_last_words(void)
 	return last_words;
 }
 
-/* ---- ethtool -----------------------------------------------------------------------------------
- */
+/* ---- ethtool ---- */
 
 static int ethtool(const char *ifname, void *cmd)
 {

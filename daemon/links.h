@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * links.h - the interfaces and the addresses of this namespace: two small tables that are read
+ * whole, so that no lost notice leaves them wrong. Does not listen: its owner says when to read
+ * again.
+ */
+#ifndef RTPX_LINKS_H
+#define RTPX_LINKS_H
+
+#include <net/if.h>
+#include <uthash.h>
+
+#include "addr.h"
+#include "base.h"
+#include "netlink.h"
+
+struct iface {
+	struct iface_facts {
+		unsigned int ifindex;
+		unsigned int mtu;
+		unsigned int tx; /* the device that frames leave through: the VLAN's lower one, else
+				    itself */
+		uint16_t vlan;	 /* tag to push there; 0: none */
+		bool up;
+		bool usable; /* Ethernet, and not a kind of stacking that we cannot do */
+		bool served; /* what opts->served said of tx */
+		uint8_t mac[6];
+		char name[IFNAMSIZ];
+	} is;
+	UT_hash_handle hh;
+};
+
+struct local {
+	struct addr host; /* as netlink_key() makes it */
+	UT_hash_handle hh;
+};
+
+struct links {
+	struct netlink *nl;
+	bool (*served)(void *arg, unsigned int ifindex); /* fills iface_facts.served */
+	void *arg;
+	struct iface *ifaces;
+	struct local *locals;
+};
+
+/* links_read, links_read_addrs - read a table anew: 1 when anything differs, 0, or -errno with the
+ * old one kept. */
+int links_read(struct links *l);
+int links_read_addrs(struct links *l);
+void links_clear(struct links *l);
+
+/* links_find - NULL: there is none. Valid until the table is read again. */
+const struct iface *links_find(const struct links *l, unsigned int ifindex);
+
+/* links_is_local - the host part is an address of this host, loopback included. */
+bool links_is_local(const struct links *l, const struct addr *a);
+
+#endif
