@@ -203,8 +203,7 @@ static int xdp_counters(struct dp *dp, struct rtpx_counters *out)
 	return 0;
 }
 
-/* ---- which interfaces
- * ------------------------------------------------------------------------------ */
+/* ---- which interfaces ---- */
 
 static bool is_named(const struct dp_xdp *x, const char *name)
 {
@@ -287,8 +286,7 @@ static struct xdp_if *if_add(struct dp_xdp *x, unsigned int ifindex, const char 
 	return more;
 }
 
-/* ---- one interface
- * ----------------------------------------------------------------------------------- */
+/* ---- one interface ---- */
 
 /* A dot is not allowed in the name of a pin. */
 static void if_pin(struct dp_xdp *x, struct xdp_if *f)
@@ -393,8 +391,7 @@ static void judge_all(struct dp_xdp *x)
 		if_judge(x, &x->ifs[i], any_native);
 }
 
-/* ---- looking at the links
- * ------------------------------------------------------------------------------ */
+/* ---- looking at the links ---- */
 
 struct look {
 	struct dp_xdp *x;
@@ -516,8 +513,7 @@ static unsigned int xdp_interfaces(struct dp *dp, struct dp_interface *out, unsi
 	return x->n_ifs;
 }
 
-/* ---- the pin directory
- * ------------------------------------------------------------------------------------ */
+/* ---- the pin directory ---- */
 
 static bool is_bpffs(const char *dir)
 {
@@ -664,8 +660,7 @@ static int pin_maps(struct dp_xdp *x, char *err, size_t err_size)
 	return 0;
 }
 
-/* ---- beginning and end
- * --------------------------------------------------------------------------------------- */
+/* ---- beginning and end ---- */
 
 static void *map_memory(struct bpf_map *map, size_t bytes)
 {

@@ -332,8 +332,7 @@ static bool nexthop_work(struct nexthops *n, struct nexthop *nh)
 	return true;
 }
 
-/* ---- ids
- * ------------------------------------------------------------------------------------------ */
+/* ---- ids ---- */
 
 static void view_out(const struct nexthop *nh, struct nexthop_view *out)
 {
@@ -412,8 +411,7 @@ void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
 		out->unresolved += nh->view.why != FLOW_WHY_KERNEL;
 }
 
-/* ---- notices
- * ---------------------------------------------------------------------------------------- */
+/* ---- notices ---- */
 
 static void on_neigh_notice(struct nexthops *n, struct nlmsghdr *h)
 {
@@ -535,8 +533,7 @@ static void on_abilities(evutil_socket_t fd, short what, void *arg)
 	work_within(n, COALESCE_MS);
 }
 
-/* ---- work
- * -------------------------------------------------------------------------------------------- */
+/* ---- work ---- */
 
 static void read_stale(struct nexthops *n)
 {
@@ -605,8 +602,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* ---- beginning and end
- * ----------------------------------------------------------------------------------- */
+/* ---- beginning and end ---- */
 
 static int listen_for_notices(struct nexthops *n, struct event_base *base)
 {

@@ -132,8 +132,7 @@ out:
 	return rc;
 }
 
-/* ---- attaching
- * ----------------------------------------------------------------------------------- */
+/* ---- attaching ---- */
 
 uint32_t xdp_foreign(unsigned int ifindex)
 {
@@ -268,8 +267,7 @@ int xdp_attach(int prog, struct dp_interface *i, enum dp_xdp_mode mode)
 	return fd;
 }
 
-/* ---- can it send?
- * ----------------------------------------------------------------------------------- */
+/* ---- can it send? ---- */
 
 /*
  * send_one - have the kernel transmit one frame through @i by XDP: a program that answers XDP_TX,
