@@ -711,7 +711,8 @@ err:
 
 /*
  * When no interface can send natively, native mode is of no use: generic mode sends through all of
- * them. Only at the beginning: changing the mode later would interrupt calls.
+ * them, and those that come later get it too, as one native interface would make others mute. Only
+ * at the beginning: changing the mode later would interrupt calls.
  */
 static void reconsider_mode(struct dp_xdp *x)
 {
@@ -728,6 +729,7 @@ static void reconsider_mode(struct dp_xdp *x)
 		if (f->pub.mode != DP_IF_NATIVE)
 			continue;
 		snprintf(why, sizeof(why), "native mode is of no use: %s", f->pub.reason);
+		x->mode = DP_MODE_GENERIC;
 		if_detach(x, f);
 		if_attach(x, f, DP_MODE_GENERIC);
 		if (f->link >= 0)

@@ -3,8 +3,8 @@
  * nexthop.c - next hops by route netlink.
  *
  * Routes are not cached: each id asks the kernel with its own destination and source, so that
- * rules, metrics and multipath are the kernel's. Links, addresses and neighbours are kept by links.c
- * and neigh.c; a neighbour is one object that all ids behind it share.
+ * rules, metrics and multipath are the kernel's. Links, addresses and neighbours are kept by
+ * links.c and neigh.c; a neighbour is one object that all ids behind it share.
  *
  * Notices mark ids dirty. Marked ids are worked off in slices of SLICE_NS, so that a gateway with
  * thousands of destinations behind it does not hold up the loop.
@@ -597,6 +597,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 	if (now - n->swept_ns >= SWEEP_NS) {
 		n->swept_ns = now;
+		if (!n->abilities)
+			n->stale |= STALE_SERVED;
 		mark_all(n);
 		work_within(n, 0);
 	}

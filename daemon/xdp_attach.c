@@ -317,7 +317,8 @@ bool xdp_can_send(const struct dp_interface *i, bool try, char *why, size_t size
 		snprintf(why, size, "it is gone");
 		return false;
 	}
-	if ((rc == 0 && !(features & NETDEV_XDP_XMIT)) || (veth && try && frame_vanishes(i))) {
+	if ((rc == 0 && !(features & NETDEV_XDP_XMIT)) ||
+	    (veth && (try || rc) && frame_vanishes(i))) {
 		if (veth)
 			snprintf(why, size,
 				 "frames that native XDP sends here vanish, because the other end "

@@ -103,6 +103,10 @@ clean_end deafgeneric
 far_gro tob off
 watch_start deafauto relay auto -
 must_if 0 eth0 "generic sends: native mode is of no use: .*ethtool -K PEER gro on"
+lab_link relay eth2 far toc
+must_if 1 eth2 "generic sends: "
+must_if 0 eth0 "generic sends: "
+ip_in relay link del eth2
 clean_end deafauto
 far_gro toa on
 far_gro tob on
