@@ -81,7 +81,7 @@ fuzz: deps
 	$(Q)$(MAKE) --no-print-directory fuzz-build
 	$(Q)tests/fuzz/run $(O) $(FUZZ_RUNS)
 
-units: $(UNITS) $(NETNS)
+units: $(UNITS) $(O)/bpf-packets $(NETNS)
 bench-build: $(BENCH) $(BENCH_BPF)
 fuzz-build: $(FUZZ)
 
@@ -127,6 +127,11 @@ $(O)/netns/%: tests/netns/%.c $(CORE)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< $(CORE) $(LDLIBS) -o $@
+
+$(O)/bpf-packets: tests/bpf/packets.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP $< $(LDLIBS) -o $@
 
 $(O)/bench/%.bpf.o: tests/bench/%.bpf.c
 	$(call say,BPF,$@)

@@ -125,17 +125,19 @@ static __always_inline void parse_payload(const struct frame *f, struct rtpx_pac
 	p->ssrc = bpf_ntohl(w[2]);
 }
 
-/* parse_frame - RTPX_REASON_relayed: @f and @p describe a UDP packet, but for the payload's members and the time. */
-static __always_inline enum rtpx_reason parse_frame(struct xdp_md *ctx, struct frame *f, struct rtpx_packet *p)
+/*
+ * parse_frame - the frame from @data to @end. RTPX_REASON_relayed: @f and @p describe a UDP packet, but for the payload's members
+ * and the time.
+ */
+static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struct frame *f, struct rtpx_packet *p)
 {
-	struct ethhdr *eth;
+	struct ethhdr *eth = data;
 	struct vlan_tag *tag;
 	enum rtpx_reason reason;
 	__be16 type;
 
-	f->data = (void *)(long)ctx->data;
-	f->end = (void *)(long)ctx->data_end;
-	eth = f->data;
+	f->data = data;
+	f->end = end;
 	f->l3 = eth + 1;
 	if (f->l3 > f->end)
 		return RTPX_REASON_pass_malformed;

@@ -138,7 +138,7 @@ static __always_inline enum rtpx_reason relay(struct xdp_md *ctx, __u32 *tx_port
 	c = bpf_map_lookup_elem(&config, &zero);
 	if (!c)
 		return RTPX_REASON_pass_not_media;
-	reason = parse_frame(ctx, &f, &p);
+	reason = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
 	reason = find_flow(c, &p, &at);

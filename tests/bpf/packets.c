@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * packets.c - the packet table through the XDP program in the kernel, with BPF_PROG_TEST_RUN, byte for byte.
+ *
+ * packets OBJECT [MUTATIONS [SEED]] - then MUTATIONS frames made from random rows with random bytes changed, of which must hold:
+ * what is passed or dropped is as it was, and what is forwarded has lengths and checksums that agree. Exit 0, 1, or 4 without BPF.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+
+#include "packets.h"
+
+#define PORTS (PACKET_PORT_MAX - PACKET_PORT_MIN + 1)
+#define LOOPBACK 1 /* ifindex; a redirect in a test run goes nowhere */
+
+struct lab {
+	struct bpf_object *object;
+	int program, flows, stats, nexthops, counters, config;
+	unsigned int cpus;
+};
+
+struct outcome {
+	int action;
+	uint8_t frame[PACKET_MAX];
+	size_t len;
+	enum rtpx_reason reason;
+	struct rtpx_flow_stats stats;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int must_fd(struct bpf_object *object, const char *map)
+{
+	int fd = bpf_object__find_map_fd_by_name(object, map);
+
+	if (fd < 0) {
+		printf("no map %s in the object\n", map);
+		exit(1);
+	}
+	return fd;
+}
+
+static bool lab_open(struct lab *lab, const char *path)
+{
+	const struct bpf_devmap_val loopback = { .ifindex = LOOPBACK };
+	const uint32_t tx_port = LOOPBACK;
+	struct bpf_map *map;
+	int tx_ports;
+
+	lab->object = bpf_object__open_file(path, NULL);
+	if (!lab->object)
+		return false;
+	bpf_object__for_each_map(map, lab->object)
+		if (!strcmp(bpf_map__name(map), "flows") || !strcmp(bpf_map__name(map), "flow_stats"))
+			bpf_map__set_max_entries(map, RTPX_SLOTS * PORTS);
+	if (bpf_object__load(lab->object))
+		return false;
+	lab->program = bpf_program__fd(bpf_object__find_program_by_name(lab->object, "rtpx_relay"));
+	lab->flows = must_fd(lab->object, "flows");
+	lab->stats = must_fd(lab->object, "flow_stats");
+	lab->nexthops = must_fd(lab->object, "nexthops");
+	lab->counters = must_fd(lab->object, "counters");
+	lab->config = must_fd(lab->object, "config");
+	lab->cpus = libbpf_num_possible_cpus();
+	tx_ports = must_fd(lab->object, "tx_ports");
+	return !bpf_map_update_elem(tx_ports, &tx_port, &loopback, 0);
+}
+
+/* Install the row's world. */
+static void lab_set(struct lab *lab, const struct packet_row *r)
+{
+	struct rtpx_config c = packet_config();
+	struct rtpx_flow flow = packet_flow(r);
+	struct rtpx_flow_stats stats = packet_stats(r, now_ns());
+	struct rtpx_nexthop nh = packet_nexthop(r, LOOPBACK);
+	uint32_t zero = 0, id = PACKET_NEXTHOP;
+	uint32_t index = rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
+	struct rtpx_counters *none = calloc(lab->cpus, sizeof(*none));
+
+	bpf_map_update_elem(lab->config, &zero, &c, 0);
+	bpf_map_update_elem(lab->flows, &index, &flow, 0);
+	bpf_map_update_elem(lab->stats, &index, &stats, 0);
+	bpf_map_update_elem(lab->nexthops, &id, &nh, 0);
+	bpf_map_update_elem(lab->counters, &zero, none, 0);
+	free(none);
+}
+
+/* Take the row's flow away again, so that the other family's rows do not find it. */
+static void lab_clear(struct lab *lab, const struct packet_row *r, struct rtpx_flow_stats *stats)
+{
+	struct rtpx_config c = packet_config();
+	struct rtpx_flow none = { 0 };
+	uint32_t index = rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
+
+	bpf_map_lookup_elem(lab->stats, &index, stats);
+	bpf_map_update_elem(lab->flows, &index, &none, 0);
+}
+
+/* The one counter that is not 0; RTPX_REASON_COUNT when there is not exactly one. */
+static enum rtpx_reason counted(struct lab *lab)
+{
+	uint64_t *all = calloc(lab->cpus, sizeof(struct rtpx_counters));
+	enum rtpx_reason reason, found = RTPX_REASON_COUNT;
+	uint32_t zero = 0, total = 0;
+	unsigned int cpu;
+
+	bpf_map_lookup_elem(lab->counters, &zero, all);
+	for (cpu = 0; cpu < lab->cpus; cpu++) {
+		for (reason = 0; reason < RTPX_REASON_COUNT; reason++) {
+			total += all[cpu * RTPX_REASON_COUNT + reason];
+			if (all[cpu * RTPX_REASON_COUNT + reason])
+				found = reason;
+		}
+	}
+	free(all);
+	return total == 1 ? found : RTPX_REASON_COUNT;
+}
+
+static bool run(struct lab *lab, const struct packet_row *r, const uint8_t *in, size_t len, struct outcome *out)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = len, .data_out = out->frame,
+		    .data_size_out = sizeof(out->frame), .repeat = 1);
+
+	lab_set(lab, r);
+	if (bpf_prog_test_run_opts(lab->program, &opts)) {
+		lab_clear(lab, r, &out->stats);
+		return false;
+	}
+	out->action = opts.retval;
+	out->len = opts.data_size_out;
+	out->reason = counted(lab);
+	lab_clear(lab, r, &out->stats);
+	return true;
+}
+
+/* ---- rows ---- */
+
+static const char *check_forwarded(const struct packet_row *r, const struct outcome *o)
+{
+	uint8_t want[PACKET_MAX];
+	size_t len = packet_out(r, want);
+	bool rtp_flow = r->payload != PAYLOAD_RTCP;
+
+	if (o->action != XDP_REDIRECT)
+		return "not redirected";
+	if (r->twist != TWIST_PAD && o->len != len)
+		return "length of the frame that leaves";
+	if (o->len < len || memcmp(o->frame, want, len))
+		return "bytes of the frame that leaves";
+	if (o->stats.packets != 2 || o->stats.bytes != 172u + r->payload_bytes || o->stats.kernel_packets != 1)
+		return "packets and bytes of the flow";
+	if (r->payload == PAYLOAD_RTP && o->stats.received != 2)
+		return "RTP statistics of the flow";
+	if (rtp_flow && r->payload == PAYLOAD_BYTES && o->stats.errors != 1)
+		return "RTP errors of the flow";
+	return NULL;
+}
+
+static const char *check_row(struct lab *lab, const struct packet_row *r)
+{
+	uint8_t in[PACKET_MAX];
+	size_t len = packet_in(r, in);
+	struct outcome o;
+
+	if (len < 15) /* a test run takes no frame without a byte after Ethernet: the parser in C has judged it */
+		return NULL;
+	if (!run(lab, r, in, len, &o))
+		return strerror(errno);
+	if (o.reason != r->want)
+		return "reason";
+	if (r->want == RTPX_REASON_relayed)
+		return check_forwarded(r, &o);
+	if (o.action != (r->want == RTPX_REASON_drop_stranger ? XDP_DROP : XDP_PASS))
+		return "action";
+	if (o.len != len || memcmp(o.frame, in, len))
+		return "a packet that is not forwarded was changed";
+	if (o.stats.packets != 1 || o.stats.strangers != (r->want == RTPX_REASON_drop_stranger))
+		return "statistics of the flow";
+	return NULL;
+}
+
+/* ---- mutations ---- */
+
+static uint32_t next_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
+	return *state >> 33;
+}
+
+/* Lengths and checksums of what leaves agree, whatever came. */
+static bool frame_holds(const struct outcome *o, bool sum_may_be_wrong)
+{
+	size_t l3 = o->frame[12] == 0x81 ? 18 : 14, header = o->frame[l3 - 2] == 0x86 ? 40 : 20, bytes;
+	const uint8_t *ip = o->frame + l3, *udp = ip + header;
+	struct packet_headers h = { .ip6 = header == 40 };
+
+	if (o->len < l3 + header + 8)
+		return false;
+	bytes = udp[4] << 8 | udp[5];
+	if (bytes < 8 || l3 + header + bytes > o->len)
+		return false;
+	if (h.ip6 ? (size_t)(ip[4] << 8 | ip[5]) != bytes : (size_t)(ip[2] << 8 | ip[3]) != header + bytes)
+		return false;
+	if (!h.ip6 && sum16(ip, 20, 0) != 0xffff)
+		return false;
+	if (!udp[6] && !udp[7])
+		return !h.ip6;
+	memcpy(h.src, h.ip6 ? ip + 8 : ip + 12, h.ip6 ? 16 : 4);
+	memcpy(h.dst, h.ip6 ? ip + 24 : ip + 16, h.ip6 ? 16 : 4);
+	h.payload_bytes = bytes - 8;
+	return sum_may_be_wrong || sum16(udp, bytes, pseudo_sum(&h)) == 0xffff;
+}
+
+/* Was the UDP checksum of an arriving frame wrong? Then it leaves wrong, so that the receiver sees it. */
+static bool arrives_broken(const struct packet_row *r, const uint8_t *f)
+{
+	size_t l3 = packet_l3(r->tag_in), header = packet_in_is_6(r) ? 40 : 20, bytes;
+	const uint8_t *ip = f + l3, *udp = ip + header;
+	struct packet_headers h = { .ip6 = header == 40 };
+	uint32_t check = udp[6] << 8 | udp[7];
+
+	bytes = udp[4] << 8 | udp[5];
+	memcpy(h.src, h.ip6 ? ip + 8 : ip + 12, h.ip6 ? 16 : 4);
+	memcpy(h.dst, h.ip6 ? ip + 24 : ip + 16, h.ip6 ? 16 : 4);
+	h.payload_bytes = bytes - 8;
+	return check && check != pseudo_sum(&h) && sum16(udp, bytes, pseudo_sum(&h)) != 0xffff;
+}
+
+static bool mutate(struct lab *lab, uint64_t *seed)
+{
+	const struct packet_row *r = &packet_rows[next_random(seed) % (sizeof(packet_rows) / sizeof(packet_rows[0]))];
+	uint8_t in[PACKET_MAX];
+	size_t len = packet_in(r, in), changes = 1 + next_random(seed) % 4;
+	uint64_t began = *seed;
+	struct outcome o;
+
+	while (changes--) {
+		/* Headers are where it hurts: three of four changes go there. */
+		size_t at = next_random(seed) % (next_random(seed) % 4 ? (len < 62 ? len : 62) : len);
+
+		in[at] = next_random(seed);
+	}
+	if (!(next_random(seed) % 8) && len > 16)
+		len = 15 + next_random(seed) % (len - 15);
+	if (len < 15 || !run(lab, r, in, len, &o))
+		return len < 15;
+	if (o.reason == RTPX_REASON_COUNT) {
+		printf("seed %llu, row '%s': not counted exactly once\n", (unsigned long long)began, r->name);
+		return false;
+	}
+	if (o.action == XDP_REDIRECT ? frame_holds(&o, arrives_broken(r, in)) : o.len == len && !memcmp(o.frame, in, len))
+		return true;
+	printf("seed %llu, row '%s': action %d, reason %d, frame does not hold\n", (unsigned long long)began, r->name, o.action,
+	       o.reason);
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long mutations = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000, i, passed = 0, failed = 0;
+	uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : (uint64_t)now_ns();
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	struct lab lab;
+
+	setrlimit(RLIMIT_MEMLOCK, &all);
+	if (argc < 2 || !lab_open(&lab, argv[1])) {
+		printf("cannot load %s: %s\n", argc < 2 ? "(no object named)" : argv[1], strerror(errno));
+		return errno == EPERM ? 4 : 1;
+	}
+	for (i = 0; i < sizeof(packet_rows) / sizeof(packet_rows[0]); i++) {
+		const char *bad = check_row(&lab, &packet_rows[i]);
+
+		if (bad)
+			printf("not ok %s: %s\n", packet_rows[i].name, bad);
+		bad ? failed++ : passed++;
+	}
+	printf("seed of %lu mutations: %llu\n", mutations, (unsigned long long)seed);
+	for (i = 0; i < mutations && failed < 10; i++)
+		if (!mutate(&lab, &seed))
+			failed++;
+	passed += failed == 0;
+	printf("%lu passed, %lu failed, 0 skipped\n", passed, failed);
+	return failed != 0;
+}
