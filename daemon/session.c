@@ -255,9 +255,14 @@ bool session_flags_clear(struct session *s, bool weak, enum session_party party)
 
 void session_complete(struct sessions *all, struct session *s, uint64_t now_ns)
 {
+	int i;
+
 	s->complete = true;
-	session_ttl_set(all, s, 0, all->o.ttl_s, now_ns);
-	session_ttl_set(all, s, 1, all->o.ttl_s, now_ns);
+	for (i = 0; i < 2; i++) {
+		if (!s->leg[i].ttl_fixed)
+			s->leg[i].ttl_s = all->o.ttl_s;
+		s->leg[i].deadline_ns = now_ns + s->leg[i].ttl_s * NSEC_PER_SEC;
+	}
 }
 
 void session_ttl_restart(struct sessions *all, struct session *s, int leg, uint64_t now_ns)
@@ -281,6 +286,7 @@ void session_ttl_set(struct sessions *all, struct session *s, int leg, uint32_t 
 		if (i != leg && all->o.independent_ttl)
 			continue;
 		s->leg[i].ttl_s = ttl_s;
+		s->leg[i].ttl_fixed = true;
 		s->leg[i].deadline_ns = now_ns + ttl_s * NSEC_PER_SEC;
 	}
 }

@@ -27,6 +27,7 @@ struct leg {
 	uint8_t tos;
 	bool tos_set;		    /* by a command, so it also holds for a socket opened later */
 	uint32_t ttl_s;		    /* time to live that restarts give; see session_ttl_restart() */
+	bool ttl_fixed;		    /* by session_ttl_set(): completion leaves it alone */
 	uint64_t deadline_ns;	    /* when its ttl runs out */
 	uint64_t ndropped;	    /* RTP from this leg's peer that could not be relayed */
 	uint64_t nrelayed;	    /* RTP from this leg's peer that was relayed by the daemon */
@@ -93,7 +94,7 @@ void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s
 /* session_flags_clear - D's rule: clears strong, or with @weak the party's weak flag; true when none is left. */
 bool session_flags_clear(struct session *s, bool weak, enum session_party party);
 
-/* session_complete - both legs have ports now: full ttl for both. */
+/* session_complete - both legs have ports now: full ttl for both, but for one that `S ttl=` has set. */
 void session_complete(struct sessions *all, struct session *s, uint64_t now_ns);
 
 /* session_ttl_restart - traffic or a command: @leg counts only with independent ttl; @leg -1: both legs. */
