@@ -2,14 +2,16 @@
 /*
  * dp_user.c - the floor: one UDP socket for each media port, read and written in batches.
  *
- * All sockets hang on one epoll descriptor, which is one event of the loop, so a port costs the loop nothing. It
- * looks level-triggered and the kernel serves ready sockets in turn: whoever floods one port gets a bounded batch of
- * it per round, and all ports together get a bounded number of packets per turn of the loop.
+ * All sockets hang on one epoll descriptor, which is one event of the loop, so a port costs the
+ * loop nothing. It looks level-triggered and the kernel serves ready sockets in turn: whoever
+ * floods one port gets a bounded batch of it per round, and all ports together get a bounded number
+ * of packets per turn of the loop.
  *
- * The sockets are not connected and ask for no error queue, so an ICMP error reaches none of them; should one
- * report an error nevertheless, it is counted and the port goes on.
+ * The sockets are not connected and ask for no error queue, so an ICMP error reaches none of them;
+ * should one report an error nevertheless, it is counted and the port goes on.
  *
- * Deliberately not here: who the packet is for, link-local scopes (an address has none), segmentation offload.
+ * Deliberately not here: who the packet is for, link-local scopes (an address has none),
+ * segmentation offload.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -21,13 +23,13 @@
 
 #include "dp_user.h"
 
-#define BATCH 32	     /* datagrams read from one port at a time */
-#define ROUND_PORTS 16	     /* ports asked for at a time */
-#define TURN_PACKETS 512     /* after so many, other events of the loop get their turn */
-#define SEND_PACKETS 64	     /* queued before they are sent at the latest */
+#define BATCH 32	 /* datagrams read from one port at a time */
+#define ROUND_PORTS 16	 /* ports asked for at a time */
+#define TURN_PACKETS 512 /* after so many, other events of the loop get their turn */
+#define SEND_PACKETS 64	 /* queued before they are sent at the latest */
 #define SEND_BYTES 65536
-#define SMALL_BYTES 128	     /* shorter ones are sent twice with -2 */
-#define LATE_NS (10 * NSEC_PER_SEC) /* a time stamp older than this, or this far ahead, shows that the clock was set */
+#define SMALL_BYTES 128 /* shorter ones are sent twice with -2 */
+#define SKEW_NS (10 * NSEC_PER_SEC) /* a time stamp further off shows that the clock was set */
 
 union sock_addr {
 	struct sockaddr sa;
@@ -75,9 +77,9 @@ struct dp_user {
 	struct dp_user_opts opts;
 	int epoll;
 	struct event *ready;
-	bool in_turn;		   /* ports are being read: a closed one stays in memory until the end */
+	bool in_turn; /* ports are being read: a closed one stays in memory until the end */
 	struct dp_user_port *dead;
-	uint64_t now_ns, real_ns;  /* both clocks at the begin of the round */
+	uint64_t now_ns, real_ns; /* both clocks when the round began */
 	struct dp_user_counts counts;
 	struct inbox in;
 	struct outbox out;
@@ -97,7 +99,10 @@ static int set_tos(int fd, enum addr_family family, int tos)
 	return set_option(fd, IPPROTO_IP, IP_TOS, tos);
 }
 
-/* A bound address needs neither: it is where packets were sent to, and no other family's packets match it. */
+/*
+ * A bound address needs neither: it is where packets were sent to, and no other family's packets
+ * match it.
+ */
 static int set_wildcard(int fd, enum addr_family family)
 {
 	int err;
@@ -129,15 +134,17 @@ static int port_setup(const struct dp_user *u, struct dp_user_port *p, uint8_t t
 	return 0;
 }
 
-int dp_user_port_open(struct dp_user *u, const struct addr *local, uint8_t tos, void *owner, unsigned int tag,
-		      struct dp_user_port **out)
+int dp_user_port_open(struct dp_user *u, const struct addr *local, uint8_t tos, void *owner,
+		      unsigned int tag, struct dp_user_port **out)
 {
 	int af = local->family == ADDR_IP6 ? AF_INET6 : AF_INET, err;
 	struct dp_user_port *p = malloc(sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
-	*p = (struct dp_user_port){ .owner = owner, .tag = tag, .local = *local, .wildcard = addr_is_any(local) };
+	*p = (struct dp_user_port){
+		.owner = owner, .tag = tag, .local = *local, .wildcard = addr_is_any(local)
+	};
 	p->fd = socket(af, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	err = p->fd < 0 ? -errno : port_setup(u, p, tos);
 	if (err) {
@@ -195,12 +202,13 @@ static void read_clocks(struct dp_user *u)
 	u->real_ns = ns_of(&real);
 }
 
-static void take_stamp(const struct dp_user *u, struct dp_user_packet *pkt, const struct timespec *stamp)
+static void take_stamp(const struct dp_user *u, struct dp_user_packet *pkt,
+		       const struct timespec *stamp)
 {
 	uint64_t real = ns_of(stamp), age = u->real_ns - real;
 
 	/* Packets that came since the clocks were read have a small negative age. */
-	if (age + LATE_NS > 2 * LATE_NS)
+	if (age + SKEW_NS > 2 * SKEW_NS)
 		return;
 	pkt->realtime_ns = real;
 	pkt->arrival_ns = u->now_ns - age;
@@ -234,8 +242,12 @@ static void deliver(struct dp_user *u, struct dp_user_port *p, unsigned int i)
 {
 	struct mmsghdr *m = &u->in.msg[i];
 	struct dp_user_packet pkt = {
-		.src = addr_from_sockaddr(&u->in.from[i].sa), .local = p->local,
-		.data = u->in.data[i], .len = m->msg_len, .arrival_ns = u->now_ns, .realtime_ns = u->real_ns,
+		.src = addr_from_sockaddr(&u->in.from[i].sa),
+		.local = p->local,
+		.data = u->in.data[i],
+		.len = m->msg_len,
+		.arrival_ns = u->now_ns,
+		.realtime_ns = u->real_ns,
 	};
 
 	take_control(u, &pkt, &m->msg_hdr);
@@ -262,14 +274,19 @@ static void inbox_init(struct inbox *in)
 	for (i = 0; i < BATCH; i++) {
 		in->iov[i] = (struct iovec){ in->data[i], DP_USER_MAX_PACKET };
 		in->msg[i].msg_hdr = (struct msghdr){
-			.msg_name = &in->from[i], .msg_iov = &in->iov[i], .msg_iovlen = 1,
+			.msg_name = &in->from[i],
+			.msg_iov = &in->iov[i],
+			.msg_iovlen = 1,
 			.msg_control = &in->control[i],
 		};
 	}
 	inbox_reset(in, BATCH);
 }
 
-/* One batch of a port; returns what it counts against the turn's limit. The owner may close any port meanwhile. */
+/*
+ * One batch of a port; returns what it counts against the turn's limit. The owner may close any
+ * port meanwhile.
+ */
 static int port_read(struct dp_user *u, struct dp_user_port *p)
 {
 	int i, n = recvmmsg(p->fd, u->in.msg, BATCH, 0, NULL);
@@ -342,7 +359,10 @@ static void put_source(struct msghdr *msg, void *control, const struct addr *sou
 	msg->msg_control = control;
 }
 
-/* The datagrams from @i up to @end leave from one port. One that the kernel refuses is counted, the next goes on. */
+/*
+ * The datagrams from @i up to @end leave from one port. One that the kernel refuses is counted, the
+ * next goes on.
+ */
 static void send_run(struct dp_user *u, unsigned int i, unsigned int end)
 {
 	struct outbox *out = &u->out;
@@ -373,8 +393,8 @@ void dp_user_flush(struct dp_user *u)
 	out->bytes = 0;
 }
 
-static void enqueue(struct outbox *out, struct dp_user_port *p, const struct addr *dest, const struct addr *source,
-		    struct iovec data, bool again)
+static void enqueue(struct outbox *out, struct dp_user_port *p, const struct addr *dest,
+		    const struct addr *source, struct iovec data, bool again)
 {
 	unsigned int i = out->n++;
 	struct msghdr *msg = &out->msg[i].msg_hdr;
@@ -383,15 +403,17 @@ static void enqueue(struct outbox *out, struct dp_user_port *p, const struct add
 	out->again[i] = again;
 	out->iov[i] = data;
 	*msg = (struct msghdr){
-		.msg_name = &out->to[i], .msg_namelen = addr_to_sockaddr(dest, &out->to[i].any),
-		.msg_iov = &out->iov[i], .msg_iovlen = 1,
+		.msg_name = &out->to[i],
+		.msg_namelen = addr_to_sockaddr(dest, &out->to[i].any),
+		.msg_iov = &out->iov[i],
+		.msg_iovlen = 1,
 	};
 	if (p->wildcard && source->family == p->local.family)
 		put_source(msg, &out->control[i], source);
 }
 
-int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest, const struct addr *source,
-		      const uint8_t *data, size_t len)
+int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+		      const struct addr *source, const uint8_t *data, size_t len)
 {
 	unsigned int copies = u->opts.double_small && len < SMALL_BYTES ? 2 : 1, i;
 	struct outbox *out = &u->out;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * relay.c - the slow path: a packet that no dataplane took is judged by its stream, counted, and sent from the other
- * leg's port. It learns addresses only through stream.c, and it opens and closes the ports of legs.
+ * relay.c - the slow path: a packet that no dataplane took is judged by its stream, counted, and
+ * sent from the other leg's port. It learns addresses only through stream.c, and it opens and
+ * closes the ports of legs.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +22,10 @@ static unsigned int tag_of(int leg, enum stream_kind kind)
 	return leg * STREAM_KINDS + kind;
 }
 
-/* What the peer of @leg is to see as source: where it sends to. Its other stream says the same of a silent one. */
+/*
+ * What the peer of @leg is to see as source: where it sends to. Its other stream says the same of a
+ * silent one.
+ */
 static const struct addr *source_towards(const struct leg *leg, enum stream_kind kind)
 {
 	const struct addr *own = &leg->stream[kind].local;
@@ -36,7 +40,8 @@ static void forward(struct relay *r, struct session *s, int leg, enum stream_kin
 	const struct addr *dest = &out->stream[kind].remote;
 
 	if (dest->family == ADDR_NONE ||
-	    dp_user_port_send(r->user, out->handle[kind], dest, source_towards(out, kind), p->data, p->len) < 0) {
+	    dp_user_port_send(r->user, out->handle[kind], dest, source_towards(out, kind), p->data,
+			      p->len) < 0) {
 		r->o.stats->npkts_discard++;
 		in->ndropped += kind == STREAM_RTP;
 		return;
@@ -46,7 +51,8 @@ static void forward(struct relay *r, struct session *s, int leg, enum stream_kin
 }
 
 /* The stream judges and counts the packet; true when it is to be relayed. */
-static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind kind, const struct dp_user_packet *p)
+static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind kind,
+		  const struct dp_user_packet *p)
 {
 	struct leg *in = &s->leg[leg];
 	struct stream *stream = &in->stream[kind];
@@ -58,7 +64,8 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 		sync_pull(r->o.sync, s);
 	/* The dataplane may have forwarded later packets while this one lay in the socket. */
 	pkt.now_ns = MAX(pkt.now_ns, stream->stats.last_ns);
-	accepted = stream_packet(stream, &in->stream[!kind], &p->src, &pkt, r->o.learning, &moved) == STREAM_RELAY;
+	accepted = stream_packet(stream, &in->stream[!kind], &p->src, &pkt, r->o.learning,
+				 &moved) == STREAM_RELAY;
 	if (accepted && !addr_eq(&stream->local, &p->local)) {
 		stream->local = p->local;
 		moved = true;
@@ -136,15 +143,16 @@ void relay_leg_close(struct relay *r, struct session *s, int leg)
 int relay_leg_set_tos(struct relay *r, struct session *s, int leg, int tos)
 {
 	struct leg *l = &s->leg[leg];
-	int kind;
+	int kind, err;
 
 	if (l->local.family == ADDR_IP6)
 		return -EAFNOSUPPORT;
 	l->tos = tos;
 	l->tos_set = true;
 	for (kind = 0; kind < STREAM_KINDS; kind++) {
-		int err = l->handle[kind] ? dp_user_port_set_tos(r->user, l->handle[kind], l->tos) : 0;
-
+		if (!l->handle[kind])
+			continue;
+		err = dp_user_port_set_tos(r->user, l->handle[kind], l->tos);
 		if (err)
 			return err;
 	}
@@ -157,8 +165,11 @@ int relay_new(struct relay **out, struct event_base *base, const struct relay_op
 {
 	struct relay *r = calloc(1, sizeof(*r));
 	const struct dp_user_opts user = {
-		.on_packet = on_packet, .batch_end = on_batch_end, .arg = r,
-		.rcvbuf_bytes = RCVBUF_BYTES, .double_small = opts->double_small,
+		.on_packet = on_packet,
+		.batch_end = on_batch_end,
+		.arg = r,
+		.rcvbuf_bytes = RCVBUF_BYTES,
+		.double_small = opts->double_small,
 	};
 	int err;
 

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sync.c - wanted minus installed: flows, next hops and statistics between the model and the dataplane.
+ * sync.c - wanted minus installed: flows, next hops and statistics between the model and the
+ * dataplane.
  *
- * While a flow is installed, the dataplane has its statistics and the stream's are a copy: of the last pull, or of what
- * was pushed. So the difference between the two is what the dataplane has forwarded since, and no other mark is kept.
+ * While a flow is installed, the dataplane has its statistics and the stream's are a copy: of the
+ * last pull, or of what was pushed. So the difference between the two is what the dataplane has
+ * forwarded since, and no other mark is kept.
  *
- * A flow refers to its next hop by id and stays installed whether or not that is usable. Hence a change of a route,
- * link or neighbour is one write, and no session is looked at; only where the kernel's choice of the source address
- * went into the flow (a wildcard port whose peer has not sent yet) sessions are compiled again.
+ * A flow refers to its next hop by id and stays installed whether or not that is usable. Hence a
+ * change of a route, link or neighbour is one write, and no session is looked at; only where the
+ * kernel's choice of the source address went into the flow (a wildcard port whose peer has not sent
+ * yet) sessions are compiled again.
  *
- * Deliberately not here: whether a stream is fit for the kernel (flow.c), and how to reach a host (nexthop.c).
+ * Deliberately not here: whether a stream is fit for the kernel (flow.c), and how to reach a host
+ * (nexthop.c).
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -22,14 +26,16 @@
 
 #define RUN_SESSIONS 512 /* compiled per turn of the loop */
 #define WORD_BITS 64
+#define ID_WORDS (RTPX_MAX_NEXTHOPS / WORD_BITS)
 
 struct sync {
 	struct sync_opts o;
 	struct nexthops *nexthops;
 	struct event *more, *tick;
-	bool source_moved;			    /* an id of chosen_source has changed */
-	uint64_t chosen_source[RTPX_MAX_NEXTHOPS / WORD_BITS]; /* bit per id: the kernel chooses the source */
-	uint64_t stale_users[RTPX_MAX_NEXTHOPS / WORD_BITS];   /* bit per id: the table's `users` is not current */
+	bool source_moved; /* an id of chosen_source has changed */
+	/* A bit for each id. */
+	uint64_t chosen_source[ID_WORDS]; /* the kernel chooses the source */
+	uint64_t stale_users[ID_WORDS];	  /* the table's `users` is not current */
 };
 
 static void bit_put(uint64_t *bits, uint16_t id, bool value)
@@ -72,7 +78,10 @@ static uint64_t growth(uint64_t now, uint64_t before)
 	return now > before ? now - before : 0;
 }
 
-/* What the dataplane says of packets that arrived at @leg becomes the model's, and the difference is counted. */
+/*
+ * What the dataplane says of packets that arrived at @leg becomes the model's, and the difference
+ * is counted.
+ */
 static void take_stats(struct sync *y, struct session *s, int i, enum stream_kind kind,
 		       const struct rtpx_flow_stats *now)
 {
@@ -103,7 +112,8 @@ void sync_pull(struct sync *y, struct session *s)
 	for (i = 0; i < 2; i++)
 		for (kind = 0; kind < STREAM_KINDS; kind++)
 			if (is_installed(&s->leg[i], kind) &&
-			    ops->stats_get(y->o.dp, slot_of(&s->leg[i]), port_of(&s->leg[i], kind), &now) == 0)
+			    ops->stats_get(y->o.dp, slot_of(&s->leg[i]), port_of(&s->leg[i], kind),
+					   &now) == 0)
 				take_stats(y, s, i, kind, &now);
 }
 
@@ -124,7 +134,8 @@ void sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind 
 	const struct leg *leg = &s->leg[i];
 
 	if (is_installed(leg, kind))
-		y->o.dp->ops->stats_set(y->o.dp, slot_of(leg), port_of(leg, kind), &leg->stream[kind].stats);
+		y->o.dp->ops->stats_set(y->o.dp, slot_of(leg), port_of(leg, kind),
+					&leg->stream[kind].stats);
 }
 
 /* ---- next hops ---- */
@@ -138,8 +149,8 @@ static void hop_write(struct sync *y, uint16_t id, const struct rtpx_nexthop *ab
 	bit_put(y->stale_users, id, false);
 }
 
-static int hop_take(struct sync *y, const struct addr *dest, const struct addr *source, uint16_t *id,
-		    struct nexthop_view *view)
+static int hop_take(struct sync *y, const struct addr *dest, const struct addr *source,
+		    uint16_t *id, struct nexthop_view *view)
 {
 	int err = nexthop_take(y->nexthops, dest, source, id, view);
 
@@ -243,12 +254,17 @@ static enum flow_why flow_install(struct sync *y, struct session *s, int i, enum
 static struct flow_env env_of(const struct sync *y)
 {
 	return (struct flow_env){
-		.learning = y->o.learning, .dataplane = y->o.dp->active, .double_small = y->o.double_small,
+		.learning = y->o.learning,
+		.dataplane = y->o.dp->active,
+		.double_small = y->o.double_small,
 		.ttl = y->o.ttl,
 	};
 }
 
-/* What the peer of @out must see as source when the port is bound to a wildcard: where that peer sends to. */
+/*
+ * What the peer of @out must see as source when the port is bound to a wildcard: where that peer
+ * sends to.
+ */
 static struct addr source_towards(const struct leg *out, enum stream_kind kind)
 {
 	struct addr a = out->stream[kind].local;
@@ -257,8 +273,8 @@ static struct addr source_towards(const struct leg *out, enum stream_kind kind)
 }
 
 /* Ask for the next hop and compile. *@id is taken whenever it is not 0 afterwards. */
-static enum flow_why flow_prepare(struct sync *y, const struct session *s, int leg, enum stream_kind kind,
-				  uint16_t *id, struct rtpx_flow *flow)
+static enum flow_why flow_prepare(struct sync *y, const struct session *s, int leg,
+				  enum stream_kind kind, uint16_t *id, struct rtpx_flow *flow)
 {
 	struct flow_env env = env_of(y);
 	struct nexthop_view view;
@@ -295,7 +311,10 @@ static void sync_direction(struct sync *y, struct session *s, int leg, enum stre
 	hop_give(y, old);
 }
 
-/* The kernel chooses another source for somebody: sessions that asked it to choose are compiled again. */
+/*
+ * The kernel chooses another source for somebody: sessions that asked it to choose are compiled
+ * again.
+ */
 static bool mark_chosen(void *arg, struct session *s)
 {
 	struct sync *y = arg;
@@ -378,7 +397,10 @@ int sync_new(struct sync **out, struct event_base *base, const struct sync_opts 
 	static const struct timeval second = { 1, 0 };
 	struct sync *y = calloc(1, sizeof(*y));
 	const struct nexthops_opts hops = {
-		.changed = on_hop_changed, .served = on_hop_served, .links_changed = on_links_changed, .arg = y,
+		.changed = on_hop_changed,
+		.served = on_hop_served,
+		.links_changed = on_links_changed,
+		.arg = y,
 		.max = RTPX_MAX_NEXTHOPS,
 	};
 	int err = -ENOMEM;

@@ -37,14 +37,16 @@ void sync_pull_all(struct sync *y);
 /* sync_push_stats - the daemon has counted a packet of an installed flow itself: hand the stream's statistics back. */
 void sync_push_stats(struct sync *y, struct session *s, int leg, enum stream_kind kind);
 
-/* sync_leg_close - remove the flows that use the leg's ports, which is both directions; take their last statistics and give their
- * next hops back. Before its ports close; may be called again. */
+/*
+ * sync_leg_close - remove the flows that use the leg's ports, which is both directions; take their
+ * last statistics and give their next hops back. Before its ports close; may be called again.
+ */
 void sync_leg_close(struct sync *y, struct session *s, int leg);
 
 /*
- * sync_why - why packets of @kind that arrive at @leg are not forwarded by the dataplane now, FLOW_WHY_KERNEL when they
- * are. A flow stays installed while its next hop is not usable (the dataplane then passes its packets), so ask here,
- * not leg->why.
+ * sync_why - why packets of @kind that arrive at @leg are not forwarded by the dataplane now,
+ * FLOW_WHY_KERNEL when they are. A flow stays installed while its next hop is not usable (the
+ * dataplane then passes its packets), so ask here, not leg->why.
  */
 enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum stream_kind kind);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fake_dp.h - a dataplane in memory that decides by include/rtpx_verdict.h, and next hops that a test sets: for unit
- * tests of what stands above them. Sends nothing.
+ * fake_dp.h - a dataplane in memory that decides by include/rtpx_verdict.h, and next hops that a
+ * test sets: for unit tests of what stands above them. Sends nothing.
  */
 #ifndef TEST_FAKE_DP_H
 #define TEST_FAKE_DP_H
@@ -29,8 +29,8 @@ static inline struct fake_dp *fake_of(struct dp *dp)
 	return container_of(dp, struct fake_dp, dp);
 }
 
-static int fake_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port, const struct rtpx_flow *flow,
-			 const struct rtpx_flow_stats *seed)
+static int fake_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			 const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
 	struct fake_dp *f = fake_of(dp);
 
@@ -48,7 +48,8 @@ static int fake_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port, cons
 	return 0;
 }
 
-static int fake_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow_stats *last)
+static int fake_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			 struct rtpx_flow_stats *last)
 {
 	struct fake_dp *f = fake_of(dp);
 
@@ -61,7 +62,8 @@ static int fake_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port, stru
 	return 0;
 }
 
-static int fake_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow_stats *out)
+static int fake_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			  struct rtpx_flow_stats *out)
 {
 	struct fake_dp *f = fake_of(dp);
 
@@ -71,7 +73,8 @@ static int fake_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, str
 	return 0;
 }
 
-static int fake_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port, const struct rtpx_flow_stats *in)
+static int fake_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			  const struct rtpx_flow_stats *in)
 {
 	struct fake_dp *f = fake_of(dp);
 
@@ -125,9 +128,17 @@ static void fake_close(struct dp *dp, bool keep)
 static struct fake_dp *fake_dp_new(void)
 {
 	static const struct dp_ops ops = {
-		.name = "fake", .flow_put = fake_flow_put, .flow_del = fake_flow_del, .stats_get = fake_stats_get,
-		.stats_set = fake_stats_set, .nexthop_put = fake_nexthop_put, .serves = fake_serves,
-		.interfaces = fake_interfaces, .rescan = fake_rescan, .counters = fake_counters, .close = fake_close,
+		.name = "fake",
+		.flow_put = fake_flow_put,
+		.flow_del = fake_flow_del,
+		.stats_get = fake_stats_get,
+		.stats_set = fake_stats_set,
+		.nexthop_put = fake_nexthop_put,
+		.serves = fake_serves,
+		.interfaces = fake_interfaces,
+		.rescan = fake_rescan,
+		.counters = fake_counters,
+		.close = fake_close,
 	};
 	struct fake_dp *f = calloc(1, sizeof(*f));
 
@@ -137,9 +148,12 @@ static struct fake_dp *fake_dp_new(void)
 	return f;
 }
 
-/* fake_forward - a packet reaches the dataplane: what it does with it, counted as a dataplane counts. */
-static inline enum rtpx_reason fake_forward(struct fake_dp *f, const struct addr *src, const struct addr *dst,
-					    struct rtpx_packet p)
+/*
+ * fake_forward - a packet reaches the dataplane: what it does with it, counted as a dataplane
+ * counts.
+ */
+static inline enum rtpx_reason fake_forward(struct fake_dp *f, const struct addr *src,
+					    const struct addr *dst, struct rtpx_packet p)
 {
 	const struct rtpx_config config = { .port_min = 1, .port_max = 65535, .silence_ms = 500 };
 	enum rtpx_slot slot = dst->family == ADDR_IP6 ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
@@ -179,6 +193,7 @@ struct nexthops {
 };
 
 static struct nexthops fake_hops;
+static const struct addr fake_choice = { .family = ADDR_IP4, .ip = { 10, 99, 0, 4 } };
 
 int nexthops_new(struct nexthops **out, struct event_base *base, const struct nexthops_opts *opts)
 {
@@ -197,8 +212,8 @@ void nexthops_free(struct nexthops *n)
 		assert_int_equal(n->hops[id].view.abi.users, 0);
 }
 
-int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source, uint16_t *id,
-		 struct nexthop_view *view)
+int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source,
+		 uint16_t *id, struct nexthop_view *view)
 {
 	struct fake_hop *h, *unused = NULL;
 	unsigned int i;
@@ -218,7 +233,7 @@ int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr 
 		*h = (struct fake_hop){ .dest = *dest, .source = *source };
 		h->view.abi = (struct rtpx_nexthop){ .mtu = 1500, .tx_port = 1, .ifindex = 1 };
 		h->view.why = FLOW_WHY_KERNEL;
-		h->view.source = addr_is_any(source) ? (struct addr){ .family = dest->family, .ip = { 10, 99, 0, 4 } } : *source;
+		h->view.source = addr_is_any(source) ? fake_choice : *source;
 	}
 	h->view.abi.users++;
 	*id = h - n->hops;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * own_net.h - a network namespace of the test's own, with addresses that are local but not loopback's, so that no port
- * is taken by others; and UDP sockets in it that play the peers. For tests that run their own event loop.
+ * own_net.h - a network namespace of the test's own, with addresses that are local but not
+ * loopback's, so that no port is taken by others; and UDP sockets in it that play the peers. For
+ * tests that run their own event loop.
  */
 #ifndef TEST_OWN_NET_H
 #define TEST_OWN_NET_H
@@ -26,7 +27,8 @@ static inline bool own_net(void)
 	if (unshare(CLONE_NEWNET))
 		return false;
 	return system("ip link set lo up &&"
-		      " for i in 1 2 3 4; do ip addr add 10.99.0.$i/32 dev lo; ip addr add fd99::$i/128 dev lo nodad; done") == 0;
+		      " for i in 1 2 3 4; do ip addr add 10.99.0.$i/32 dev lo; ip addr add "
+		      "fd99::$i/128 dev lo nodad; done") == 0;
 }
 
 static inline uint64_t test_now_ns(void)
@@ -41,7 +43,8 @@ static inline struct addr at(const char *host, uint16_t port)
 {
 	struct addr a;
 
-	assert_int_equal(addr_parse(&a, strchr(host, ':') ? ADDR_IP6 : ADDR_IP4, host, strlen(host)), 0);
+	assert_int_equal(
+		addr_parse(&a, strchr(host, ':') ? ADDR_IP6 : ADDR_IP4, host, strlen(host)), 0);
 	return addr_with_port(a, port);
 }
 
@@ -86,8 +89,12 @@ static inline struct peer_got *peer_take(int fd)
 	char control[64];
 	struct iovec iov = { got.data, sizeof(got.data) };
 	struct msghdr msg = {
-		.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
+		.msg_name = &from,
+		.msg_namelen = sizeof(from),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
 	};
 	struct cmsghdr *c;
 

@@ -60,7 +60,10 @@ static void on_batch_end(void *arg)
 static int begin_with(bool double_small)
 {
 	const struct dp_user_opts opts = {
-		.on_packet = on_packet, .batch_end = on_batch_end, .arg = &got, .rcvbuf_bytes = 256 * 1024,
+		.on_packet = on_packet,
+		.batch_end = on_batch_end,
+		.arg = &got,
+		.rcvbuf_bytes = 256 * 1024,
 		.double_small = double_small,
 	};
 
@@ -92,7 +95,8 @@ static int end(void **state)
 	return c.ports; /* every test closes what it opened */
 }
 
-static struct dp_user_port *open_port(const char *host, uint16_t port, uint8_t tos, unsigned int tag)
+static struct dp_user_port *open_port(const char *host, uint16_t port, uint8_t tos,
+				      unsigned int tag)
 {
 	struct addr a = at(host, port);
 	struct dp_user_port *p;
@@ -112,13 +116,15 @@ static int try_open(const char *host, uint16_t port)
 	return err;
 }
 
-static void send_text(struct dp_user_port *p, const char *host, uint16_t port, const char *source, const char *text)
+static void send_text(struct dp_user_port *p, const char *host, uint16_t port, const char *source,
+		      const char *text)
 {
 	struct addr to = at(host, port), from = { 0 };
 
 	if (source)
 		from = at(source, 0);
-	assert_int_equal(dp_user_port_send(user, p, &to, &from, (const uint8_t *)text, strlen(text)), 0);
+	assert_int_equal(
+		dp_user_port_send(user, p, &to, &from, (const uint8_t *)text, strlen(text)), 0);
 }
 
 static struct dp_user_counts counts(void)
@@ -231,7 +237,10 @@ static void test_truncated(void **state)
 
 /* ---- wildcards ---- */
 
-/* @a and @b: two addresses of this host. What came to one is told, and either can be the source of what leaves. */
+/*
+ * @a and @b: two addresses of this host. What came to one is told, and either can be the source of
+ * what leaves.
+ */
 static void wildcard(const char *any, const char *a, const char *b, const char *peer)
 {
 	struct dp_user_port *p = open_port(any, 4000, 0, 0);
@@ -269,7 +278,8 @@ static void test_wildcard6(void **state)
 /* Both families have the same port numbers, wildcards too. */
 static void test_both_families(void **state)
 {
-	struct dp_user_port *p6 = open_port("::", 4000, 0, 6), *p4 = open_port("0.0.0.0", 4000, 0, 4);
+	struct dp_user_port *p6 = open_port("::", 4000, 0, 6),
+			    *p4 = open_port("0.0.0.0", 4000, 0, 4);
 	struct addr to4 = at("10.99.0.1", 4000), to6 = at("fd99::1", 4000);
 	int fd4 = peer_open("10.99.0.2", 5000), fd6 = peer_open("fd99::2", 5000);
 
@@ -289,7 +299,8 @@ static void test_both_families(void **state)
 
 static void test_tos(void **state)
 {
-	static const char *const pairs[][2] = { { "10.99.0.1", "10.99.0.2" }, { "fd99::1", "fd99::2" } };
+	static const char *const pairs[][2] = { { "10.99.0.1", "10.99.0.2" },
+						{ "fd99::1", "fd99::2" } };
 	unsigned int i;
 
 	(void)state;
@@ -342,10 +353,14 @@ static void test_double_small(void **state)
 	dp_user_port_close(user, p);
 }
 
-/* More than the queue holds, in packets and in bytes, from several ports: all arrive, each port's in order. */
+/*
+ * More than the queue holds, in packets and in bytes, from several ports: all arrive, each port's
+ * in order.
+ */
 static void test_queue(void **state)
 {
-	struct dp_user_port *p[2] = { open_port("10.99.0.1", 4000, 0, 0), open_port("10.99.0.1", 4002, 0, 0) };
+	struct dp_user_port *p[2] = { open_port("10.99.0.1", 4000, 0, 0),
+				      open_port("10.99.0.1", 4002, 0, 0) };
 	struct addr to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000);
 	static uint8_t data[DP_USER_MAX_PACKET];
@@ -354,7 +369,9 @@ static void test_queue(void **state)
 	(void)state;
 	for (i = 0; i < 300; i++) {
 		data[0] = i / 3;
-		assert_int_equal(dp_user_port_send(user, p[i % 3 == 0], &to, &none, data, i < 150 ? 20 : 4000), 0);
+		assert_int_equal(dp_user_port_send(user, p[i % 3 == 0], &to, &none, data,
+						   i < 150 ? 20 : 4000),
+				 0);
 	}
 	dp_user_flush(user);
 	for (i = 0; i < 300; i++) {
@@ -436,7 +453,8 @@ static void test_socket_error(void **state)
 	int fd;
 
 	(void)state;
-	assert_int_equal(connect(p->fd, (struct sockaddr *)&ss, len), 0); /* only connected ones hear of it */
+	/* Only connected sockets hear of it. */
+	assert_int_equal(connect(p->fd, (struct sockaddr *)&ss, len), 0);
 	assert_int_equal(send(p->fd, "x", 1, 0), 1);
 	turn_until(base, &user->counts.icmp_errors, 1);
 	fd = peer_open("10.99.0.2", 6000);
@@ -449,7 +467,10 @@ static void test_socket_error(void **state)
 
 /* ---- closing at a bad moment ---- */
 
-/* Each port has packets waiting when the first packet of whichever is read first closes several of them. */
+/*
+ * Each port has packets waiting when the first packet of whichever is read first closes several of
+ * them.
+ */
 static void test_close_in_callback(void **state)
 {
 	struct dp_user_port *p[5];
@@ -489,8 +510,8 @@ static void on_control(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * Twelve ports are full of packets: after one turn of the loop a bounded number of them has been read, other events had
- * their turn, and so had a port with a single packet that came last.
+ * Twelve ports are full of packets: after one turn of the loop a bounded number of them has been
+ * read, other events had their turn, and so had a port with a single packet that came last.
  */
 static void test_flood(void **state)
 {
@@ -572,7 +593,8 @@ static void test_many_ports(void **state)
 	for (i = 0; i < N; i++)
 		dp_user_port_close(user, p[i]);
 	t3 = test_now_ns();
-	print_message("%d ports: %.2f us to open one, %.2f us to close\n", N, (t1 - t0) / 1e3 / N, (t3 - t2) / 1e3 / N);
+	print_message("%d ports: %.2f us to open one, %.2f us to close\n", N, (t1 - t0) / 1e3 / N,
+		      (t3 - t2) / 1e3 / N);
 	assert_true(t1 - t0 < N * 200000ull);
 	close(fd);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_relay.c - calls through real sockets in a network namespace of the test's own, with the real model and sync, and
- * a dataplane in memory.
+ * test_relay.c - calls through real sockets in a network namespace of the test's own, with the real
+ * model and sync, and a dataplane in memory.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,10 +34,14 @@ struct setting {
 static int begin(void **state)
 {
 	static const struct setting usual = { .learning = LEARN_PROOF };
-	const struct session_opts session_opts = { .ttl_s = TTL_S, .setup_ttl_s = TTL_S, .independent_ttl = true };
+	const struct session_opts session_opts = { .ttl_s = TTL_S,
+						   .setup_ttl_s = TTL_S,
+						   .independent_ttl = true };
 	const struct setting *set = *state ? *state : &usual;
 	struct sync_opts sync_opts = { .stats = &stats, .learning = set->learning, .ttl = 64 };
-	struct relay_opts relay_opts = { .stats = &stats, .learning = set->learning, .double_small = set->double_small };
+	struct relay_opts relay_opts = { .stats = &stats,
+					 .learning = set->learning,
+					 .double_small = set->double_small };
 
 	memset(&stats, 0, sizeof(stats));
 	base = event_base_new();
@@ -75,7 +79,7 @@ static int end(void **state)
 	return c.ports;
 }
 
-/* ---- a call and its two parties, each with an RTP and an RTCP socket on ports 5000 and 5001 ---- */
+/* ---- a call and its two parties, each with sockets on ports 5000 and 5001 ---- */
 
 struct party {
 	int leg; /* to which it sends */
@@ -104,12 +108,14 @@ static void party_close(struct party *p)
 }
 
 /* @local0 and @local1 may be wildcards. Nothing is signalled yet. */
-static struct call call_on(const char *local0, const char *callee, const char *local1, const char *caller)
+static struct call call_on(const char *local0, const char *callee, const char *local1,
+			   const char *caller)
 {
 	struct call c;
 	int leg;
 
-	assert_int_equal(session_create(sessions, span_of("call"), span_of("tag"), test_now_ns(), &c.s), 0);
+	assert_int_equal(
+		session_create(sessions, span_of("call"), span_of("tag"), test_now_ns(), &c.s), 0);
 	c.s->leg[0].local = at(local0, 4000);
 	c.s->leg[1].local = at(local1, 4002);
 	for (leg = 0; leg < 2; leg++) {
@@ -132,8 +138,10 @@ static void signal_to(struct session *s, int leg, const char *host)
 {
 	struct addr rtp = at(host, 5000), rtcp = at(host, 5001);
 
-	stream_signal(&s->leg[leg].stream[STREAM_RTP], &rtp, false, relay->o.learning, test_now_ns());
-	stream_signal(&s->leg[leg].stream[STREAM_RTCP], &rtcp, false, relay->o.learning, test_now_ns());
+	stream_signal(&s->leg[leg].stream[STREAM_RTP], &rtp, false, relay->o.learning,
+		      test_now_ns());
+	stream_signal(&s->leg[leg].stream[STREAM_RTCP], &rtcp, false, relay->o.learning,
+		      test_now_ns());
 	session_dirty(sessions, s);
 }
 
@@ -164,16 +172,20 @@ static size_t rtp_of(struct party *p, uint8_t data[12 + PAYLOAD])
 }
 
 /* Where a party sends to: the address that its leg is bound to, or @local of a wildcard. */
-static struct addr target(const struct call *c, const struct party *p, enum stream_kind kind, const char *local)
+static struct addr target(const struct call *c, const struct party *p, enum stream_kind kind,
+			  const char *local)
 {
 	struct addr a = c->s->leg[p->leg].local;
 
 	return local ? at(local, a.port + kind) : addr_with_port(a, a.port + kind);
 }
 
-/* One packet from @from: the other party gets the same bytes, from where it sends to itself and with its leg's TOS. */
-static void passes(struct call *c, struct party *from, struct party *to, enum stream_kind kind, const char *local_from,
-		   const char *local_to)
+/*
+ * One packet from @from: the other party gets the same bytes, from where it sends to itself and
+ * with its leg's TOS.
+ */
+static void passes(struct call *c, struct party *from, struct party *to, enum stream_kind kind,
+		   const char *local_from, const char *local_to)
 {
 	struct addr in = target(c, from, kind, local_from), out = target(c, to, kind, local_to);
 	uint8_t data[12 + PAYLOAD] = { 0x80, 200, 0, 6 };
@@ -259,9 +271,11 @@ static void test_wildcard(void **state)
 	signal_to(c.s, 0, c.callee.host);
 	signal_to(c.s, 1, c.caller.host);
 	/* Its RTCP port shows it as well. */
-	peer_send(c.callee.fd[STREAM_RTCP], &(struct addr){ ADDR_IP4, 0, 4001, { 10, 99, 0, 2 } }, "x", 1);
+	peer_send(c.callee.fd[STREAM_RTCP], &(struct addr){ ADDR_IP4, 0, 4001, { 10, 99, 0, 2 } },
+		  "x", 1);
 	turn_for(base, c.caller.fd[STREAM_RTCP]);
-	peer_send(c.caller.fd[STREAM_RTP], &(struct addr){ ADDR_IP6, 0, 4002, { 0xfd, 0x99, [15] = 1 } }, "x", 1);
+	peer_send(c.caller.fd[STREAM_RTP],
+		  &(struct addr){ ADDR_IP6, 0, 4002, { 0xfd, 0x99, [15] = 1 } }, "x", 1);
 	assert_true(addr_eq(&turn_for(base, c.callee.fd[STREAM_RTP])->src, &first));
 	memset(&stats, 0, sizeof(stats));
 	c.s->leg[0].stream[STREAM_RTCP].stats.packets = c.s->leg[1].nrelayed = 0;
@@ -350,7 +364,10 @@ static void test_stranger(void **state)
 	call_close(&c);
 }
 
-/* The other party is unknown: dropped, but the ttl of the leg that heard it starts again (rtpproxy protocol, "TTL"). */
+/*
+ * The other party is unknown: dropped, but the ttl of the leg that heard it starts again (rtpproxy
+ * protocol, "TTL").
+ */
 static void test_no_remote(void **state)
 {
 	struct call c = call_on("10.99.0.1", "10.99.0.3", "10.99.0.2", "10.99.0.4");
@@ -404,7 +421,10 @@ static void test_closed_peer(void **state)
 
 /* ---- learning ---- */
 
-/* Behind a NAT: another address than the signalled one, proven by three packets; then the other way works too. */
+/*
+ * Behind a NAT: another address than the signalled one, proven by three packets; then the other way
+ * works too.
+ */
 static void test_nat(void **state)
 {
 	struct call c = call_on("10.99.0.1", "10.99.0.3", "10.99.0.2", "10.99.0.4");
@@ -457,8 +477,8 @@ static void test_strict(void **state)
 /* ---- beside a dataplane ---- */
 
 /*
- * A call in the kernel: packets that the dataplane passes are relayed as before, and whoever counts goes on where the other
- * one was.
+ * A call in the kernel: packets that the dataplane passes are relayed as before, and whoever counts
+ * goes on where the other one was.
  */
 static void test_with_dataplane(void **state)
 {
@@ -498,11 +518,12 @@ static void test_with_dataplane(void **state)
 	call_close(&c);
 }
 
-/* A packet that lay in the socket while the dataplane forwarded later ones does not turn time back. */
+/* A packet that was read after the dataplane had forwarded later ones turns no time back. */
 static void test_late_packet(void **state)
 {
 	struct call c = call4();
-	struct addr local = target(&c, &c.callee, STREAM_RTP, NULL), stranger = at("10.99.0.2", 6666);
+	struct addr local = target(&c, &c.callee, STREAM_RTP, NULL),
+		    stranger = at("10.99.0.2", 6666);
 	struct rtpx_flow_stats *st = &fake->stats[RTPX_SLOT_IP4][4000];
 	int fd = peer_open("10.99.0.2", 6666);
 	uint8_t data[12 + PAYLOAD];
@@ -586,8 +607,10 @@ static void test_flood(void **state)
 
 int main(void)
 {
-	static struct setting doubled = { LEARN_PROOF, false, true }, compat = { LEARN_COMPAT, false, false },
-			      strict = { LEARN_STRICT, false, false }, kernel = { LEARN_PROOF, true, false };
+	static struct setting doubled = { LEARN_PROOF, false, true },
+			      compat = { LEARN_COMPAT, false, false },
+			      strict = { LEARN_STRICT, false, false },
+			      kernel = { LEARN_PROOF, true, false };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_ip4, begin, end),
 		cmocka_unit_test_setup_teardown(test_ip6, begin, end),

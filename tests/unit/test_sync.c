@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_sync.c - what sync installs, takes back and counts, with a dataplane and next hops in memory.
+ * test_sync.c - what sync installs, takes back and counts, with a dataplane and next hops in
+ * memory.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +31,9 @@ static struct stats stats;
 static int begin_with(bool active, bool double_small)
 {
 	const struct session_opts session_opts = { .ttl_s = TTL_S, .setup_ttl_s = TTL_S };
-	struct sync_opts opts = { .stats = &stats, .learning = LEARN_PROOF, .double_small = double_small, .ttl = 64 };
+	struct sync_opts opts = {
+		.stats = &stats, .learning = LEARN_PROOF, .double_small = double_small, .ttl = 64
+	};
 
 	memset(&stats, 0, sizeof(stats));
 	base = event_base_new();
@@ -115,12 +118,16 @@ static struct session *call(void)
 }
 
 /* A packet of the peer @host that the daemon has received, as relay.c handles it. */
-static void hear(struct session *s, int leg, enum stream_kind kind, const char *host, uint16_t port, uint16_t seq,
-		 uint64_t now_ns)
+static void hear(struct session *s, int leg, enum stream_kind kind, const char *host, uint16_t port,
+		 uint16_t seq, uint64_t now_ns)
 {
 	struct stream *in = &s->leg[leg].stream[kind];
-	struct rtpx_packet p = { .is_rtp = kind == STREAM_RTP, .rtp_seq = seq, .rtp_ts = seq * 160u, .ssrc = leg + 1,
-				 .payload_bytes = 172, .now_ns = now_ns };
+	struct rtpx_packet p = { .is_rtp = kind == STREAM_RTP,
+				 .rtp_seq = seq,
+				 .rtp_ts = seq * 160u,
+				 .ssrc = leg + 1,
+				 .payload_bytes = 172,
+				 .now_ns = now_ns };
 	struct addr src = at(host, port);
 	bool moved = false;
 
@@ -155,12 +162,17 @@ static const struct rtpx_flow *flow_of(struct session *s, int leg, enum stream_k
 }
 
 /* The dataplane gets an RTP packet, or an RTCP one, from the peer of a leg. */
-static enum rtpx_reason arrives(struct session *s, int leg, enum stream_kind kind, const char *host, uint16_t port,
-				uint16_t seq, uint64_t now_ns)
+static enum rtpx_reason arrives(struct session *s, int leg, enum stream_kind kind, const char *host,
+				uint16_t port, uint16_t seq, uint64_t now_ns)
 {
-	struct rtpx_packet p = { .is_rtp = kind == STREAM_RTP, .rtp_seq = seq, .rtp_ts = seq * 160u, .ssrc = leg + 1,
-				 .payload_bytes = 172, .now_ns = now_ns };
-	struct addr src = at(host, port), dst = addr_with_port(s->leg[leg].local, port_of(&s->leg[leg], kind));
+	struct rtpx_packet p = { .is_rtp = kind == STREAM_RTP,
+				 .rtp_seq = seq,
+				 .rtp_ts = seq * 160u,
+				 .ssrc = leg + 1,
+				 .payload_bytes = 172,
+				 .now_ns = now_ns };
+	struct addr src = at(host, port),
+		    dst = addr_with_port(s->leg[leg].local, port_of(&s->leg[leg], kind));
 
 	return fake_forward(fake, &src, &dst, p);
 }
@@ -250,7 +262,10 @@ static void test_next_hops(void **state)
 	on_tick(-1, 0, sync_); /* must not look at ids that are not in use */
 }
 
-/* The other party moves: the flow gets its new address by a new id, and the old one is not free before that. */
+/*
+ * The other party moves: the flow gets its new address by a new id, and the old one is not free
+ * before that.
+ */
 static void test_peer_moves(void **state)
 {
 	struct session *s = call();
@@ -267,7 +282,10 @@ static void test_peer_moves(void **state)
 	assert_memory_equal(flow_of(s, 0, STREAM_RTP)->dest4, ((uint8_t[]){ 192, 0, 2, 99 }), 4);
 	assert_int_equal(fake_hops.hops[was].view.abi.users, 0);
 	assert_int_equal(fake->hops[was].mtu, 0);
-	/* What it counted goes on; the direction from the new address is the daemon's until it is proven. */
+	/*
+	 * What it counted goes on; the direction from the new address is the daemon's until it is
+	 * proven.
+	 */
 	assert_int_equal(fake->stats[0][4000].packets, 2);
 	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
 	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_NOT_LATCHED);
@@ -368,7 +386,8 @@ static void test_nexthop_changes(void **state)
 	assert_int_equal(fake->hops[id].mtu, 0);
 	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_NO_NEIGHBOUR);
 	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
-	assert_int_equal(arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2, 2000), RTPX_REASON_pass_nexthop);
+	assert_int_equal(arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2, 2000),
+			 RTPX_REASON_pass_nexthop);
 	fake_hop_turns(id, FLOW_WHY_KERNEL, NULL);
 	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
 	assert_int_equal(arrives(s, 0, STREAM_RTP, CALLEE, 5000, 3, 3000), RTPX_REASON_relayed);
@@ -383,7 +402,10 @@ static void test_links_change(void **state)
 	assert_false(fake_hops.opts.served(fake_hops.opts.arg, 2));
 }
 
-/* Ports on a wildcard: the peer sees the address that it sends to, else the one that the kernel would choose. */
+/*
+ * Ports on a wildcard: the peer sees the address that it sends to, else the one that the kernel
+ * would choose.
+ */
 static void test_wildcard(void **state)
 {
 	struct session *s = call_on("0.0.0.0", "0.0.0.0", 4000);
@@ -397,7 +419,7 @@ static void test_wildcard(void **state)
 	hear(s, 0, STREAM_RTP, CALLEE, 5000, 1, 1000);
 	sync_run(sync_);
 	assert_memory_equal(f0->local4, ((uint8_t[]){ 198, 51, 100, 7 }), 4);
-	assert_memory_equal(f0->out4, ((uint8_t[]){ 10, 99, 0, 4 }), 4); /* the fake kernel's choice */
+	assert_memory_equal(f0->out4, fake_choice.ip, 4);
 	/* The kernel chooses another one. */
 	fake_hop_turns(s->leg[1].nexthop[STREAM_RTP], FLOW_WHY_KERNEL, &other);
 	sync_run(sync_);
@@ -407,7 +429,8 @@ static void test_wildcard(void **state)
 	hear(s, 1, STREAM_RTP, CALLER, 5000, 1, 1000);
 	sync_run(sync_);
 	assert_memory_equal(f0->out4, ((uint8_t[]){ 198, 51, 100, 8 }), 4);
-	assert_true(addr_host_eq(&fake_hops.hops[s->leg[1].nexthop[STREAM_RTP]].source, &s->leg[1].stream[0].local));
+	assert_true(addr_host_eq(&fake_hops.hops[s->leg[1].nexthop[STREAM_RTP]].source,
+				 &s->leg[1].stream[0].local));
 	/* RTCP that nobody has sent yet leaves from where RTP does. */
 	hear(s, 0, STREAM_RTCP, CALLEE, 5001, 0, 1000);
 	s->leg[0].stream[STREAM_RTCP].local = at("198.51.100.7", 4001);
@@ -428,11 +451,14 @@ static void test_counts(void **state)
 	hear(s, 1, STREAM_RTCP, CALLER, 5001, 0, 1000);
 	sync_run(sync_);
 	for (i = 0; i < 100; i++)
-		assert_int_equal(arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2 + i, t0 + i), RTPX_REASON_relayed);
+		assert_int_equal(arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2 + i, t0 + i),
+				 RTPX_REASON_relayed);
 	for (i = 0; i < 5; i++)
-		assert_int_equal(arrives(s, 1, STREAM_RTCP, CALLER, 5001, 0, t0 + i), RTPX_REASON_relayed);
+		assert_int_equal(arrives(s, 1, STREAM_RTCP, CALLER, 5001, 0, t0 + i),
+				 RTPX_REASON_relayed);
 	for (i = 0; i < 3; i++)
-		assert_int_equal(arrives(s, 0, STREAM_RTP, "203.0.113.66", 5000, i, t0), RTPX_REASON_drop_stranger);
+		assert_int_equal(arrives(s, 0, STREAM_RTP, "203.0.113.66", 5000, i, t0),
+				 RTPX_REASON_drop_stranger);
 
 	for (i = 0; i < 2; i++) { /* the second time there is nothing new */
 		sync_pull_all(sync_);
@@ -491,7 +517,10 @@ static void test_close(void **state)
 	}
 }
 
-/* A dataplane counter may step back where statistics were pushed in the same instant: no counter of ours does. */
+/*
+ * A dataplane counter may step back where statistics were pushed in the same instant: no counter of
+ * ours does.
+ */
 static void test_step_back(void **state)
 {
 	struct session *s = call();
@@ -538,7 +567,10 @@ static int by_random(const void *a, const void *b)
 static void test_pull_all(void **state)
 {
 	enum { CALLS = 15000 };
-	static struct { uint32_t random; uint16_t port; } places[CALLS];
+	static struct {
+		uint32_t random;
+		uint16_t port;
+	} places[CALLS];
 	static struct session *s[CALLS];
 	uint64_t best = UINT64_MAX, packets = 0;
 	unsigned int i, round;
@@ -574,7 +606,8 @@ static void test_pull_all(void **state)
 		best = MIN(best, took);
 		assert_int_equal(stats.npkts_relayed, packets);
 	}
-	print_message("%d flows pulled in %.2f ms, %.0f ns each\n", 4 * CALLS, best / 1e6, best / 4.0 / CALLS);
+	print_message("%d flows pulled in %.2f ms, %.0f ns each\n", 4 * CALLS, best / 1e6,
+		      best / 4.0 / CALLS);
 	assert_true(best < 4 * CALLS * 2000ull);
 }
 
