@@ -318,8 +318,11 @@ lab_reap()
 # lab_stop PROCESS [SIGNAL] - its exit status.
 lab_stop()
 {
-	kill -"${2:-TERM}" "${LAB_PID[$1]}" 2>/dev/null || :
-	lab_reap "$1"
+	# 2>/dev/null: bash announces the death of a process that it did not expect
+	{
+		kill -"${2:-TERM}" "${LAB_PID[$1]}" || :
+		lab_reap "$1"
+	} 2>/dev/null
 }
 
 # capture NAMESPACE DEV FILE [FILTER] - to FILE.pcap, from when this returns until capture_end.

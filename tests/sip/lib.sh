@@ -153,7 +153,7 @@ check_audio()
 stat() { rtpxctl "$1" --json stats | jq -e "$2"; }
 
 # check_kernel_share NAME DATAPLANE DELIVERED DIRECTIONS - of DELIVERED packets in so many directions of all calls
-# so far. The packet that opens a direction is always the daemon's.
+# so far. The packet that opens a direction may be the daemon's.
 check_kernel_share()
 {
 	local kernel floor after=$(($3 - $4))
