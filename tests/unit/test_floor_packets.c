@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_floor_packets.c - the table of packets through the socket floor: frames into a real stack,
+ * frames out of it.
+ *
+ * What a dataplane leaves to the stack ends here, so "passed" is not the end of a row: either the
+ * daemon relays the packet, to the byte as the dataplane would have, or it never becomes a datagram
+ * of the call.
+ *
+ *      there              here
+ *   ┌─────────┐     ┌───────────────┐
+ *   │     in1 ├─────┤ in0   local   │   frames are written to in1 and read from out1
+ *   │    out1 ├─────┤ out0  out     │
+ *   └─────────┘     └───────────────┘
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "own_net.h"
+
+#include <fcntl.h>
+#include <linux/if_packet.h>
+#include <linux/virtio_net.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+
+#include "dp.h"
+#include "packets.h"
+#include "relay.h"
+
+#define MARKER_BYTES 77 /* of the packet that is relayed for certain and ends a row */
+
+static struct event_base *base;
+static struct sessions *sessions;
+static struct dp *dp;
+static struct sync *sync_;
+static struct relay *relay;
+static struct session *session;
+static struct stats stats;
+static int in, out; /* packet sockets on in1 and out1 */
+static int dest[2]; /* the party's socket there, IPv4 and IPv6 */
+
+/* ---- the two namespaces ---- */
+
+static void run(const char *fmt, ...)
+{
+	char command[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	if (system(command))
+		fail_msg("%s", command);
+}
+
+static int packet_socket(const char *ifname)
+{
+	struct sockaddr_ll ll = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons(ETH_P_ALL),
+				  .sll_ifindex = if_nametoindex(ifname) };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), one = 1;
+
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&ll, sizeof(ll)), 0);
+	return fd;
+}
+
+static void mac_text(const uint8_t mac[6], char text[18])
+{
+	snprintf(text, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+		 mac[5]);
+}
+
+static void make_link(const char *name, const uint8_t here[6], const uint8_t there[6], int netns)
+{
+	char mac[2][18];
+
+	mac_text(here, mac[0]);
+	mac_text(there, mac[1]);
+	run("ip link add %s0 address %s type veth peer name %s1 address %s netns /proc/%d/fd/%d",
+	    name, mac[0], name, mac[1], getpid(), netns);
+}
+
+static int make_net(void **state)
+{
+	const struct packet_addresses *a = &packet_addresses;
+	int here, there;
+	char mac[18];
+
+	(void)state;
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	there = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	make_link("in", packet_macs[0], packet_macs[1], there);
+	make_link("out", packet_macs[3], packet_macs[2], there);
+	run("ip link set in0 mtu 1600"); /* a frame may arrive that is too long to leave */
+	run("echo 0 >/proc/sys/net/ipv6/auto_flowlabels; ip link set lo up; ip link set in0 up; ip "
+	    "link set out0 up");
+	run("ip addr add %s/24 dev in0; ip addr add %s/64 dev in0 nodad", a->local4, a->local6);
+	run("ip addr add %s/24 dev out0; ip addr add %s/64 dev out0 nodad", a->out4, a->out6);
+	mac_text(packet_macs[2], mac);
+	run("ip neigh add %s lladdr %s dev out0 && ip neigh add %s lladdr %s dev out0", a->dest4,
+	    mac, a->dest6, mac);
+	run("ethtool -K out0 tx off >/dev/null"); /* whole checksums on the wire */
+
+	assert_int_equal(setns(there, CLONE_NEWNET), 0);
+	run("ip link set in1 mtu 1600 up; ip link set out1 up; ip addr add %s/24 dev out1; ip addr "
+	    "add %s/64 dev out1 nodad",
+	    a->dest4, a->dest6);
+	in = packet_socket("in1");
+	out = packet_socket("out1");
+	dest[0] = peer_open(a->dest4, PACKET_DEST_PORT);
+	dest[1] = peer_open(a->dest6, PACKET_DEST_PORT);
+	assert_int_equal(setns(here, CLONE_NEWNET), 0);
+	close(here);
+	close(there);
+	return 0;
+}
+
+static int end_net(void **state)
+{
+	(void)state;
+	close(in);
+	close(out);
+	close(dest[0]);
+	close(dest[1]);
+	return 0;
+}
+
+/* ---- the relay ---- */
+
+/* Which way of learning compiles to the row's flow. */
+static enum learning learning_of(const struct packet_row *r)
+{
+	if (r->extra_flags & RTPX_FLOW_OPEN)
+		return LEARN_COMPAT;
+	return r->extra_flags & RTPX_FLOW_RELATCH ? LEARN_PROOF : LEARN_STRICT;
+}
+
+static void start_relay(const struct packet_row *r)
+{
+	const struct session_opts session_opts = { .ttl_s = 60, .setup_ttl_s = 60 };
+	struct sync_opts sync_opts = { .stats = &stats,
+				       .learning = learning_of(r),
+				       .ttl = PACKET_TTL };
+	struct relay_opts relay_opts = { .stats = &stats, .learning = learning_of(r) };
+
+	memset(&stats, 0, sizeof(stats));
+	base = event_base_new();
+	assert_int_equal(sessions_new(&sessions, &session_opts), 0);
+	assert_int_equal(dp_none_open(&dp, "a test of the floor"), 0);
+	sync_opts.sessions = relay_opts.sessions = sessions;
+	sync_opts.dp = dp;
+	assert_int_equal(sync_new(&sync_, base, &sync_opts), 0);
+	relay_opts.sync = sync_;
+	assert_int_equal(relay_new(&relay, base, &relay_opts), 0);
+}
+
+/* Leg 0 hears what arrives, and has heard the packet before; leg 1 sends it on. */
+static void start_call(const struct packet_row *r)
+{
+	const struct packet_addresses *a = &packet_addresses;
+	bool in6 = packet_in_is_6(r), out6 = packet_out_is_6(r), moved;
+	struct addr peer = at(in6 ? a->peer6 : a->peer4, PACKET_PEER_PORT);
+	struct addr party = at(out6 ? a->dest6 : a->dest4, PACKET_DEST_PORT);
+	struct rtpx_packet before = { .is_rtp = 1,
+				      .rtp_seq = PACKET_SEQ - 1,
+				      .ssrc = PACKET_SSRC,
+				      .payload_bytes = 172,
+				      .now_ns = test_now_ns() };
+	struct stream *hears;
+	struct leg *leg;
+
+	assert_int_equal(session_create(sessions, span_of("packet-table"), span_of("tag"),
+					before.now_ns, &session),
+			 0);
+	leg = session->leg;
+	leg[0].local = at(in6 ? a->local6 : a->local4, PACKET_PORT);
+	leg[1].local = at(out6 ? a->out6 : a->out4, PACKET_OUT_PORT);
+	leg[1].tos = PACKET_TOS;
+	assert_int_equal(relay_leg_open(relay, session, 0), 0);
+	assert_int_equal(relay_leg_open(relay, session, 1), 0);
+	session_complete(sessions, session, before.now_ns);
+	hears = &leg[0].stream[STREAM_RTP];
+	stream_signal(hears, &peer, r->extra_flags & RTPX_FLOW_ANY_PORT, learning_of(r),
+		      before.now_ns);
+	stream_signal(&leg[1].stream[STREAM_RTP], &party, false, learning_of(r), before.now_ns);
+	assert_int_equal(stream_packet(hears, &leg[0].stream[STREAM_RTCP], &peer, &before,
+				       learning_of(r), &moved),
+			 STREAM_RELAY);
+	hears->stats = packet_stats(r, before.now_ns);
+}
+
+static int begin(void **state)
+{
+	start_relay(*state);
+	start_call(*state);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	relay_leg_close(relay, session, 0);
+	relay_leg_close(relay, session, 1);
+	session_destroy(sessions, session);
+	relay_free(relay);
+	sync_free(sync_);
+	sessions_free(sessions);
+	dp->ops->close(dp, false);
+	event_base_free(base);
+	return 0;
+}
+
+/* ---- frames ---- */
+
+/*
+ * A sender on this host leaves the checksum to the hardware and says where it is; others have it in
+ * place.
+ */
+static void inject(const struct packet_row *r)
+{
+	struct {
+		struct virtio_net_hdr vnet;
+		uint8_t frame[PACKET_MAX];
+	} __attribute__((packed)) f = { .vnet.flags = 0 };
+	size_t len = packet_in(r, f.frame);
+
+	if (r->sum == SUM_PARTIAL) {
+		f.vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		f.vnet.csum_start = packet_l3(r->tag_in) + (packet_in_is_6(r) ? 40 : 20);
+		f.vnet.csum_offset = 6;
+	}
+	assert_int_equal(write(in, &f, sizeof(f.vnet) + len), sizeof(f.vnet) + len);
+}
+
+static struct packet_row marker_of(const struct packet_row *r)
+{
+	return (struct packet_row){
+		.name = "marker",
+		.family = r->family,
+		.payload = PAYLOAD_BYTES,
+		.payload_bytes = MARKER_BYTES,
+	};
+}
+
+/* A whole UDP packet: fragments are the party's to put together. */
+static bool is_udp(const uint8_t *frame, ssize_t len)
+{
+	const uint8_t *ip = frame + 14;
+
+	if (len < 14 + 20 + 8)
+		return false;
+	if (frame[12] == 0x86)
+		return len >= 14 + 40 + 8 && ip[6] == 17;
+	return ip[9] == 17 && !(ip[6] & 0x3f) && !ip[7];
+}
+
+/* The next frame to the party's port; its length, or -1 when there is none. */
+static ssize_t next_frame(uint8_t frame[PACKET_MAX])
+{
+	struct {
+		struct virtio_net_hdr vnet;
+		uint8_t frame[PACKET_MAX];
+	} __attribute__((packed)) f;
+	struct sockaddr_ll from;
+	socklen_t from_len = sizeof(from);
+	ssize_t len;
+	size_t udp;
+
+	while ((len = recvfrom(out, &f, sizeof(f), MSG_DONTWAIT, (struct sockaddr *)&from,
+			       &from_len)) > 0) {
+		len -= sizeof(f.vnet);
+		udp = 14 + (f.frame[12] == 0x86 ? 40 : 20);
+		if (from.sll_pkttype == PACKET_OUTGOING || !is_udp(f.frame, len) ||
+		    (f.frame[udp + 2] << 8 | f.frame[udp + 3]) != PACKET_DEST_PORT)
+			continue;
+		memcpy(frame, f.frame, len);
+		return len;
+	}
+	return -1;
+}
+
+static void check_frame(const struct packet_row *r)
+{
+	uint8_t want[PACKET_MAX], got[PACKET_MAX];
+	struct packet_row plain = *r;
+	ssize_t len;
+
+	plain.sum = SUM_GOOD; /* sockets always send one */
+	plain.tag_out = false;
+	len = packet_out(&plain, want);
+	if (len > 14 + PACKET_MTU)
+		return; /* leaves in fragments, which the party has put together */
+	assert_int_equal(next_frame(got), len);
+	if (!packet_out_is_6(r)) { /* the stack numbers its packets */
+		assert_int_equal(sum16(got + 14, 20, 0), 0xffff);
+		put16(got + 18, 0);
+		fix_ip4_sum(got + 14);
+	}
+	assert_memory_equal(got, want, len);
+}
+
+static void check_datagram(const struct packet_row *r)
+{
+	const struct packet_addresses *a = &packet_addresses;
+	bool out6 = packet_out_is_6(r);
+	struct addr src = at(out6 ? a->out6 : a->out4, PACKET_OUT_PORT);
+	struct peer_got *got = turn_for(base, dest[out6]);
+	uint8_t payload[PACKET_MAX];
+
+	packet_payload(r, payload);
+	if (r->payload == PAYLOAD_CARRY)
+		carry_payload(r, payload);
+	assert_int_equal(got->len, r->payload_bytes);
+	assert_memory_equal(got->data, payload, r->payload_bytes);
+	assert_true(addr_eq(&got->src, &src));
+	assert_int_equal(got->tos, PACKET_TOS);
+}
+
+/* ---- rows ---- */
+
+/*
+ * What a dataplane leaves to the stack and the daemon relays, by reason. All other reasons end in
+ * the stack.
+ */
+static bool daemon_relays(const struct packet_row *r)
+{
+	switch (r->want) {
+	case RTPX_REASON_relayed:
+	case RTPX_REASON_pass_stun:
+	case RTPX_REASON_pass_busy:
+	case RTPX_REASON_pass_nexthop:
+	case RTPX_REASON_pass_too_big:
+	case RTPX_REASON_pass_options:
+	case RTPX_REASON_pass_ttl: /* it ends here, it is not forwarded */
+	case RTPX_REASON_pass_open:
+	case RTPX_REASON_pass_relatch:
+		return !r->tag_in; /* no interface of this VLAN is here */
+	case RTPX_REASON_pass_no_flow:
+		return r->no_flow; /* the call's port; else the one beside it */
+	case RTPX_REASON_pass_fragment:
+		return packet_in_is_6(
+			r); /* the only fragment of its packet; in IPv4 the others are missing */
+	default:
+		return false;
+	}
+}
+
+static void test_row(void **state)
+{
+	const struct packet_row *r = *state;
+	struct packet_row marker = marker_of(r);
+	uint64_t strangers, rtcp;
+
+	inject(r);
+	if (daemon_relays(r)) {
+		check_datagram(r);
+		check_frame(r);
+		if (r->peer == PEER_OTHER_HOST)
+			marker.peer = PEER_OTHER_HOST; /* it is the peer now */
+		else if (r->want == RTPX_REASON_pass_open)
+			marker.peer = PEER_OTHER_PORT;
+	}
+	/* Nothing of the row comes before the marker, so nothing comes at all. */
+	inject(&marker);
+	check_datagram(&marker);
+	check_frame(&marker);
+	strangers = session->leg[0].stream[STREAM_RTP].stats.strangers;
+	rtcp = session->leg[0]
+		       .stream[STREAM_RTCP]
+		       .stats.strangers; /* the call has no RTCP, but the port beside it */
+	assert_int_equal(strangers, r->want == RTPX_REASON_drop_stranger);
+	assert_int_equal(rtcp, r->other_port == PACKET_PORT + 1);
+	assert_int_equal(stats.npkts_discard, strangers + rtcp);
+}
+
+int main(void)
+{
+	static struct CMUnitTest tests[ARRAY_SIZE(packet_rows)];
+	cpu_set_t one;
+	size_t i;
+
+	/* On one CPU frames are handled in the order in which they are written. */
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	if (sched_setaffinity(0, sizeof(one), &one) || geteuid() != 0) {
+		printf("needs root for network namespaces of its own\n");
+		return 4;
+	}
+	for (i = 0; i < ARRAY_SIZE(packet_rows); i++)
+		tests[i] = (struct CMUnitTest){ packet_rows[i].name, test_row, begin, end,
+						(void *)&packet_rows[i] };
+	return cmocka_run_group_tests(tests, make_net, end_net);
+}
