@@ -28,6 +28,7 @@
 
 #define SOCKETS_PER_PAIR 2
 #define SPARE_DESCRIPTORS 64
+#define XDP_MTU_MAX 3498 /* a packet in one page beside its headroom, in most drivers */
 
 enum result { OK, WARNING, WRONG };
 
@@ -103,17 +104,24 @@ static const char *pid_path(const struct doctor *d, const char *file, char buf[6
 	return buf;
 }
 
-static bool ethtool(const char *ifname, void *data)
+/* A request about an interface of the namespace that we run in; not /sys, which may show another one. */
+static bool ask_link(const char *ifname, unsigned long request, struct ifreq *ifr)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = { .ifr_data = data };
 	bool good;
 
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
-	good = fd >= 0 && ioctl(fd, SIOCETHTOOL, &ifr) == 0;
+	snprintf(ifr->ifr_name, sizeof(ifr->ifr_name), "%s", ifname);
+	good = fd >= 0 && ioctl(fd, request, ifr) == 0;
 	if (fd >= 0)
 		close(fd);
 	return good;
+}
+
+static bool ethtool(const char *ifname, void *data)
+{
+	struct ifreq ifr = { .ifr_data = data };
+
+	return ask_link(ifname, SIOCETHTOOL, &ifr);
 }
 
 /* ---- the checks ---- */
@@ -256,31 +264,34 @@ static void check_offload(struct doctor *d, const char *ifname, __u32 cmd, __u32
 
 static void check_link(struct doctor *d, const char *ifname)
 {
-	char path[128], mtu[32] = "?", state[32] = "?";
+	struct ifreq mtu = { 0 }, flags = { 0 };
 
-	snprintf(path, sizeof(path), "/sys/class/net/%s/mtu", ifname);
-	if (!first_line(path, mtu, sizeof(mtu))) {
+	if (!ask_link(ifname, SIOCGIFMTU, &mtu) || !ask_link(ifname, SIOCGIFFLAGS, &flags)) {
 		found(d, "interface", WARNING, "run rtpxctl in the daemon's network namespace", "%s is not visible from here",
 		      ifname);
 		return;
 	}
-	snprintf(path, sizeof(path), "/sys/class/net/%s/operstate", ifname);
-	first_line(path, state, sizeof(state));
-	found(d, "mtu", atoi(mtu) <= 3498 ? OK : WARNING, "an MTU of at most about 3,500 lets most drivers run XDP natively",
-	      "%s: MTU %s, link %s", ifname, mtu, state);
+	if (flags.ifr_flags & IFF_RUNNING)
+		found(d, "link", OK, "", "%s: up", ifname);
+	else
+		found(d, "link", WRONG, "ip link set up, and check the cable or the peer", "%s: down", ifname);
+	found(d, "mtu", mtu.ifr_mtu <= XDP_MTU_MAX ? OK : WARNING,
+	      "an MTU of at most about 3,500 lets most drivers run XDP natively", "%s: %d bytes", ifname, mtu.ifr_mtu);
 	check_offload(d, ifname, ETHTOOL_GFLAGS, ETH_FLAG_LRO, "large receive offload (LRO)", "lro");
 }
 
 static void check_queues(struct doctor *d, const char *ifname)
 {
 	struct ethtool_channels ch = { .cmd = ETHTOOL_GCHANNELS };
-	unsigned int rx;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	char remedy[96];
+	unsigned int rx;
 
 	if (!ethtool(ifname, &ch))
 		return;
+	snprintf(remedy, sizeof(remedy), "ethtool -L %s combined %ld (or rx) spreads the load over the CPUs", ifname, cpus);
 	rx = ch.rx_count + ch.combined_count;
-	found(d, "queues", rx > 1 || cpus == 1 ? OK : WARNING, "ethtool -L IF combined N spreads the load over CPUs",
+	found(d, "queues", rx > 1 || cpus == 1 ? OK : WARNING, remedy,
 	      "%s: %u receive queue%s, %ld CPUs", ifname, rx, rx == 1 ? "" : "s", cpus);
 }
 

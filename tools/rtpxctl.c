@@ -264,8 +264,9 @@ static void status_lines(struct json_object *o)
 	for (i = 0; i < length_of(list); i++) {
 		struct json_object *f = json_object_array_get_idx(list, i);
 
-		printf("  %-15s %-8s %s  %s\n", json_text(f, "name"), json_text(f, "mode"),
-		       json_is(f, "can_send") ? "sends" : "does not send", json_text(f, "reason"));
+		printf("  %-15s %s, %s%s%s\n", json_text(f, "name"), json_text(f, "mode"),
+		       json_is(f, "can_send") ? "forwards" : "nothing can be sent out of it",
+		       *json_text(f, "reason") ? ": " : "", json_text(f, "reason"));
 	}
 }
 
