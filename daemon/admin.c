@@ -55,6 +55,15 @@ static void put_number(struct json_object *o, const char *key, uint64_t n)
 	json_object_object_add(o, key, json_object_new_uint64(n));
 }
 
+/* With three decimals, which is all that anybody wants to read. */
+static void put_real(struct json_object *o, const char *key, double d)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.3f", d);
+	json_object_object_add(o, key, json_object_new_double_s(d, text));
+}
+
 static void put_bool(struct json_object *o, const char *key, bool b)
 {
 	json_object_object_add(o, key, json_object_new_boolean(b));
@@ -111,7 +120,7 @@ static struct json_object *stream_json(struct admin *a, const struct session *s,
 		put_number(o, "payload_type", fs->payload_type);
 		put_number(o, "lost", rtpx_stats_lost(fs));
 		put_number(o, "duplicates", fs->duplicates);
-		json_object_object_add(o, "jitter", json_object_new_double(fs->jitter_q4 / 16.0));
+		put_real(o, "jitter", fs->jitter_q4 / 16.0);
 	}
 	put_why(o, engine_sync(a->o.engine), s, leg, kind);
 	return o;
@@ -325,8 +334,8 @@ static struct json_object *stats_request(struct admin *a, const char *arg)
 #define STAT_PUT(name, text) put_number(own, #name, st->name);
 	STATS_COUNTERS(STAT_PUT)
 #undef STAT_PUT
-	json_object_object_add(own, "total_duration", json_object_new_double(st->total_duration));
-	json_object_object_add(own, "pps_in", json_object_new_double(st->pps_in));
+	put_real(own, "total_duration", st->total_duration);
+	put_real(own, "pps_in", st->pps_in);
 	put_number(o, "active_sessions", sessions_count(engine_sessions(a->o.engine)));
 	json_object_object_add(o, "relay", own);
 	json_object_object_add(o, "kernel", counters_json(a->o.dp));
