@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash source-path=SCRIPTDIR
+#
+# floor_lib.sh - sourced: one call through rtpxd between two RTP end points, and what rtpxd says of
+# it. No test.
+
+. "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
+
+END=$LAB_ROOT/tests/lib/rtp_end.py
+CALL=floor-call
+
+#   alice                     relay                       bob
+#  ┌──────────────┐   ┌─────────────────────┐   ┌───────────────┐
+#  │ eth0         │   │ west           east │   │          eth0 │
+#  │ 192.0.2.10   ├───┤ 192.0.2.1           ├───┤ 198.51.100.10 │
+#  └──────────────┘   │        198.51.100.1 │   └───────────────┘
+#                     └──────────────── rtpxd ┘
+# floor_net - alice and bob, each on a link of its own to the relay.
+floor_net()
+{
+	lab_ns alice relay bob
+	lab_link alice eth0 relay west
+	lab_link bob eth0 relay east
+	lab_addr alice eth0 192.0.2.10/24
+	lab_addr relay west 192.0.2.1/24
+	lab_addr relay east 198.51.100.1/24
+	lab_addr bob eth0 198.51.100.10/24
+}
+
+# floor_call RELAY BOB - a session between alice and bob at this address; sets TO_BOB, the port of
+# 192.0.2.1 that alice sends to, and TO_ALICE, the port of 198.51.100.1 that bob sends to.
+floor_call()
+{
+	read -r TO_ALICE _ < <(rtpp "$1" "Uie $CALL 192.0.2.10 4000 alice;1")
+	read -r TO_BOB _ < <(rtpp "$1" "Lie $CALL $2 4000 alice;1 bob;1")
+	[ "$TO_BOB" -gt 0 ] && [ "$TO_ALICE" -gt 0 ] || fail "no session" "$1"
+}
+
+# floor_talk SECONDS BOB BOB-TO - both ends talk from now on.
+floor_talk()
+{
+	lab_start alice alice "$END" 192.0.2.10 4000 192.0.2.1 "$TO_BOB" "$1"
+	lab_start bob bob "$END" "$2" 4000 "$3" "$TO_ALICE" "$1"
+}
+
+# floor_talked SECONDS - both ends have said what they heard, within this time.
+floor_talked()
+{
+	lab_wait "$1" alice || fail "alice's end of the call" alice
+	lab_wait "$1" bob || fail "bob's end of the call" bob
+}
+
+heard() { jq -r "$2" "$LAB_DIR/$1.log"; }
+is() { [ "$1" = "$2" ] || fail "$3 is $1, not $2" rtpxd; }
+counter() { rtpp rtpxd "G $1"; }
+# rtp_of PARTY WHAT - of the RTP that comes from the caller or the callee: why, interface and so on.
+rtp_of()
+{
+	rtpxctl rtpxd --json why $CALL |
+		jq -r ".[] | select(.kind == \"rtp\" and .from == \"$1\") | .$2"
+}
+rtp_is() { [ "$(rtp_of "$1" "$2")" = "$3" ]; }
+both_in_kernel() { rtp_is caller in_kernel true && rtp_is callee in_kernel true; }
