@@ -3,7 +3,7 @@
  * dp_user.h - the floor: media sockets, recvmmsg and sendmmsg.
  *
  * Owns every media port. Narrow on purpose (open, send, set TOS, close and one callback), so that many
- * ports can share one socket later. ICMP errors are read and counted, never fatal.
+ * ports can share one socket later. ICMP errors reach no port; an error of a socket is counted, never fatal.
  */
 #ifndef RTPX_DP_USER_H
 #define RTPX_DP_USER_H
