@@ -47,12 +47,15 @@ grep -q '"port_min": 35000' "$LAB_DIR/config.txt" || fail "the map config reads 
 must_hop 1 10.1.0.2 "KERNEL dst $(mac_of far toa)"
 say "ok: native mode, maps and links pinned"
 
-# The other end of a veth loses and regains NAPI: there is no route notice of that.
+# The other end of a veth loses and regains NAPI: there is no route notice of that, and before Linux 6.3
+# none at all, so it is asked for every 30 s.
+within=1
+! grep -q "no notices about the abilities" "$LAB_DIR/native.log" || within=35
 far_gro toa off
-must_if 1 eth0 "native mute: .*ethtool -K PEER gro on"
+must_if $within eth0 "native mute: .*ethtool -K PEER gro on"
 must_hop 1 10.1.0.2 NO_INTERFACE
 far_gro toa on
-must_if 1 eth0 "native sends: "
+must_if $within eth0 "native sends: "
 must_hop 1 10.1.0.2 "KERNEL dst $(mac_of far toa)"
 say "ok: an ability that goes and comes back"
 
