@@ -694,12 +694,16 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 		return 0;
 	rc = -errno;
 err:
-	if (rc == -EPERM || rc == -EACCES)
+	if (rc == -EPERM)
 		snprintf(err, err_size,
 			 "the kernel refuses BPF to this process (%s): run as root, or with "
 			 "CAP_BPF, CAP_NET_ADMIN "
 			 "and CAP_PERFMON",
 			 strerror(-rc));
+	else if (rc == -EACCES)
+		snprintf(err, err_size,
+			 "the kernel's verifier refuses the XDP program: run as root, or with "
+			 "CAP_PERFMON; if that is so already, it does not suit this kernel");
 	else if (rc == -ENOMEM)
 		snprintf(err, err_size, "no memory for %u flows: use fewer ports (-m, -M)",
 			 x->n_elements);
