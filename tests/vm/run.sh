@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# run.sh [BUILD [all | COMMAND...]] - run the kernel's tests, every test, or a command under Debian's own kernel.
+#
+# The kernel comes from Debian's package, unpacked below BUILD/vm and not installed. It boots in QEMU without
+# hardware virtualization and sees this machine's files, read-only, below a file system in memory: what is installed
+# here can be run there, and what it writes is gone with it. The command runs as root in the top directory of the
+# tree, with RTPX_BUILD=BUILD; its exit status is ours. RTPX_VM_SECONDS limits the whole, RTPX_VM_ACCEL=kvm hurries it.
+# It builds nothing and needs no network once it has the kernel.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+build=$(realpath "${1:-${RTPX_BUILD:-$top/build}}")
+shift $(($# > 0))
+limit=${RTPX_VM_SECONDS:-220}
+PATH=$PATH:/usr/sbin:/sbin
+
+# What depends most on the kernel, in two minutes: the packet table, forwarding in both modes, a call through rtpxd.
+kernel_tests='^tests/(bpf/|netns/dp_forward|sip/nat_call_native)'
+case ${1:-} in
+'') set -- tests/run "$build" "$kernel_tests" ;;
+all) set -- env RTPX_TEST_SECONDS=900 tests/run "$build" '^tests/(bpf|netns|sip|demo)|^tests/test_' && limit=${RTPX_VM_SECONDS:-3600} ;;
+esac
+
+skip() { echo "$*"; exit 4; }
+fail() { echo "$*" >&2; exit 1; }
+
+[ -z "${RTPX_IN_VM:-}" ] || skip "this is the virtual machine"
+[ "$(uname -m)" = x86_64 ] || skip "the kernel of Debian for amd64 does not run here"
+for tool in qemu-system-x86_64 busybox modprobe depmod apt-get dpkg-deb; do
+	command -v $tool >/dev/null || skip "$tool is not installed"
+done
+
+# ---- the kernel ------------------------------------------------------------------------------
+
+newest() { apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p'; }
+package=$(newest)
+if [ -z "$package" ]; then
+	apt-get update -qq >/dev/null || :
+	package=$(newest)
+fi
+[ -n "$package" ] || fail "apt knows of no package linux-image-amd64: is this Debian for amd64, and its archive within reach?"
+release=${package#linux-image-}
+kernel=$build/vm/$release
+if [ ! -d "$kernel" ]; then
+	rm -rf "$kernel.new" && mkdir -p "$kernel.new"
+	(cd "$kernel.new" && apt-get -qq -o APT::Sandbox::User=root download "$package") ||
+		fail "cannot download $package: try apt-get update"
+	m=./lib/modules/*/kernel
+	dpkg-deb --fsys-tarfile "$kernel.new/$package"_*.deb | tar x -C "$kernel.new" --wildcards --no-wildcards-match-slash \
+		'./boot/vmlinuz-*' './lib/modules/*/modules.*' "$m"/{arch,crypto,fs,lib,net,drivers/virtio} "$m/drivers/net/*.ko"
+	depmod -b "$kernel.new" "$release"
+	rm "$kernel.new"/*.deb
+	mv "$kernel.new" "$kernel"
+fi
+
+# ---- what it boots into ----------------------------------------------------------------------
+
+work=$(mktemp -d -t rtpx-vm.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work"/{bin,sbin,dev,proc,sys,modules,host,memory,root}
+cp "$(command -v busybox)" "$work/bin/busybox"
+cp "$here/init" "$work/init"
+modules=$(modprobe -d "$kernel" -S "$release" -nva virtio_pci 9pnet_virtio 9p overlay | awk '!seen[$2]++ { print $2 }')
+for module in $modules; do
+	cp "$module" "$work/modules/" && basename "$module" >>"$work/modules/order"
+done
+{
+	printf 'export RTPX_IN_VM=%q RTPX_BUILD=%q\ncd %q || exit\n' "$release" "$build" "$top"
+	printf '%q ' "$@"
+} >"$work/command"
+echo "$kernel/lib/modules" >"$work/where-modules"
+(cd "$work" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$work/initrd"
+
+# ---- boot ------------------------------------------------------------------------------------
+
+echo "kernel $release: $*"
+status=0
+timeout --foreground -k 5 "$limit" qemu-system-x86_64 -accel "${RTPX_VM_ACCEL:-tcg}" -cpu max -smp 2 -m 2G \
+	-nodefaults -display none -no-reboot -serial stdio \
+	-kernel "$kernel/boot/vmlinuz-$release" -initrd "$work/initrd" -append "console=ttyS0 loglevel=4 panic=-1" \
+	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap </dev/null 2>&1 |
+	tee "$work/console" | sed -u -e 's/\r$//' -e '/^vm: exit /d' -e '/reboot: Restarting system/d' ||
+	status=${PIPESTATUS[0]}
+[ "$status" != 124 ] || fail "the virtual machine had not finished after $limit s"
+said=$(sed -n 's/^vm: exit \([0-9]*\)\r$/\1/p' "$work/console" | tail -n 1)
+[ -n "$said" ] || fail "the virtual machine ended without a result (qemu: $status)"
+exit "$said"
