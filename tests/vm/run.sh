@@ -19,7 +19,10 @@ PATH=$PATH:/usr/sbin:/sbin
 kernel_tests='^tests/(bpf/|netns/dp_forward|sip/nat_call_native)'
 case ${1:-} in
 '') set -- tests/run "$build" "$kernel_tests" ;;
-all) set -- env RTPX_TEST_SECONDS=900 tests/run "$build" '^tests/(bpf|netns|sip|demo)|^tests/test_' && limit=${RTPX_VM_SECONDS:-3600} ;;
+all)
+	set -- env RTPX_TEST_SECONDS=900 tests/run "$build" '^tests/(bpf|netns|sip|demo|test_)'
+	limit=${RTPX_VM_SECONDS:-3600}
+	;;
 esac
 
 skip() { echo "$*"; exit 4; }
@@ -39,16 +42,17 @@ if [ -z "$package" ]; then
 	apt-get update -qq >/dev/null || :
 	package=$(newest)
 fi
-[ -n "$package" ] || fail "apt knows of no package linux-image-amd64: is this Debian for amd64, and its archive within reach?"
+[ -n "$package" ] || fail "apt knows of no package linux-image-amd64: is this Debian, and its archive within reach?"
 release=${package#linux-image-}
 kernel=$build/vm/$release
 if [ ! -d "$kernel" ]; then
 	rm -rf "$kernel.new" && mkdir -p "$kernel.new"
 	(cd "$kernel.new" && apt-get -qq -o APT::Sandbox::User=root download "$package") ||
 		fail "cannot download $package: try apt-get update"
-	m=./lib/modules/*/kernel
-	dpkg-deb --fsys-tarfile "$kernel.new/$package"_*.deb | tar x -C "$kernel.new" --wildcards --no-wildcards-match-slash \
-		'./boot/vmlinuz-*' './lib/modules/*/modules.*' "$m"/{arch,crypto,fs,lib,net,drivers/virtio} "$m/drivers/net/*.ko"
+	m='./lib/modules/*'
+	dpkg-deb --fsys-tarfile "$kernel.new/$package"_*.deb |
+		tar x -C "$kernel.new" --wildcards --no-wildcards-match-slash './boot/vmlinuz-*' \
+			"$m/modules.*" "$m/kernel"/{arch,crypto,fs,lib,net,drivers/{virtio,net/*.ko}}
 	depmod -b "$kernel.new" "$release"
 	rm "$kernel.new"/*.deb
 	mv "$kernel.new" "$kernel"
