@@ -70,6 +70,7 @@ for module in $modules; do
 	cp "$module" "$work/modules/" && basename "$module" >>"$work/modules/order"
 done
 {
+	printf 'ulimit -n %s\n' "$(ulimit -Hn)"
 	printf 'export RTPX_IN_VM=%q RTPX_BUILD=%q\ncd %q || exit\n' "$release" "$build" "$top"
 	printf '%q ' "$@"
 } >"$work/command"
