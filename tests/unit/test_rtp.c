@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_rtp.c - what counts as RTP and as STUN, byte by byte.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "../../daemon/rtp.c"
+
+enum is { NEITHER, RTP, STUN };
+
+/* Sequence number, timestamp, SSRC. */
+#define FIXED 0x12, 0x34, 0, 0, 0x10, 0x20, 0xde, 0xad, 0xbe, 0xef
+#define WORDS2 0, 0, 0, 1, 0, 0, 0, 2
+
+static const struct {
+	const char *name;
+	enum is is;
+	size_t len;
+	uint8_t bytes[40];
+} rows[] = {
+	{ "nothing", NEITHER, 0, { 0 } },
+	{ "one byte", NEITHER, 1, { 0x80 } },
+	{ "bare header", RTP, 12, { 0x80, 0, FIXED } },
+	{ "header cut short", NEITHER, 11, { 0x80, 0, FIXED } },
+	{ "version 0", NEITHER, 12, { 0x00, 0, FIXED } },
+	{ "version 1", NEITHER, 12, { 0x40, 0, FIXED } },
+	{ "version 3", NEITHER, 12, { 0xc0, 0, FIXED } },
+	{ "marker, highest type", RTP, 12, { 0x80, 0xff, FIXED } },
+	{ "type 63 with marker", RTP, 12, { 0x80, 0xbf, FIXED } },
+	{ "RTCP 192", NEITHER, 12, { 0x80, 192, FIXED } },
+	{ "RTCP sender report", NEITHER, 28, { 0x80, 200, FIXED } },
+	{ "RTCP 223", NEITHER, 12, { 0x80, 223, FIXED } },
+	{ "type 96 with marker", RTP, 12, { 0x80, 0xe0, FIXED } },
+	{ "type 72 without marker", RTP, 12, { 0x80, 72, FIXED } },
+	{ "two CSRCs", RTP, 20, { 0x82, 0, FIXED, WORDS2 } },
+	{ "two CSRCs, one byte short", NEITHER, 19, { 0x82, 0, FIXED, WORDS2 } },
+	{ "15 CSRCs announced", NEITHER, 40, { 0x8f, 0, FIXED } },
+	{ "extension without words", RTP, 16, { 0x90, 0, FIXED, 0xbe, 0xde, 0, 0 } },
+	{ "extension of one word", RTP, 20, { 0x90, 0, FIXED, 0xbe, 0xde, 0, 1 } },
+	{ "extension one byte short", NEITHER, 19, { 0x90, 0, FIXED, 0xbe, 0xde, 0, 1 } },
+	{ "extension header cut short", NEITHER, 15, { 0x90, 0, FIXED, 0xbe, 0xde, 0 } },
+	{ "extension of 65535 words", NEITHER, 40, { 0x90, 0, FIXED, 0xbe, 0xde, 0xff, 0xff } },
+	{ "extension behind a CSRC", RTP, 20, { 0x91, 0, FIXED, 0, 0, 0, 1, 0xbe, 0xde, 0, 0 } },
+	{ "all padding", RTP, 16, { 0xa0, 0, FIXED, 0, 0, 0, 4 } },
+	{ "padding of 0", NEITHER, 16, { 0xa0, 0, FIXED, 0, 0, 0, 0 } },
+	{ "padding into the header", NEITHER, 16, { 0xa0, 0, FIXED, 0, 0, 0, 5 } },
+	{ "padding in a bare header", NEITHER, 12, { 0xa0, 0, FIXED } },
+	{ "STUN binding request", STUN, 20, { 0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42 } },
+	{ "STUN response with attribute", STUN, 24, { 1, 1, 0, 4, 0x21, 0x12, 0xa4, 0x42 } },
+	{ "STUN cut short", NEITHER, 19, { 0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42 } },
+	{ "STUN without its cookie", NEITHER, 20, { 0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x43 } },
+	{ "the cookie in RTP", RTP, 20, { 0x80, 0, 0, 0, 0x21, 0x12, 0xa4, 0x42 } },
+};
+
+/* In a buffer of just its length, so that a sanitizer sees every byte too far. */
+static struct rtpx_packet describe(const uint8_t *bytes, size_t len)
+{
+	uint8_t *exact = malloc(len ? len : 1);
+	struct rtpx_packet p = { .now_ns = 7 };
+
+	memcpy(exact, bytes, len);
+	rtp_describe(&p, exact, len);
+	free(exact);
+	return p;
+}
+
+static void every_row(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct rtpx_packet p = describe(rows[i].bytes, rows[i].len);
+
+		if (p.is_rtp != (rows[i].is == RTP) || p.is_stun != (rows[i].is == STUN))
+			fail_msg("%s: RTP %d, STUN %d", rows[i].name, p.is_rtp, p.is_stun);
+		assert_int_equal(p.payload_bytes, rows[i].len);
+		assert_int_equal(p.now_ns, 7);
+	}
+}
+
+static void fields(void **state)
+{
+	static const uint8_t bytes[] = { 0x80, 0x88, 0xfe, 0xdc, 0x89, 0xab,
+					 0xcd, 0xef, 0x81, 0x23, 0x45, 0x67 };
+	struct rtpx_packet p = describe(bytes, sizeof(bytes));
+
+	(void)state;
+	assert_int_equal(p.payload_type, 8);
+	assert_int_equal(p.rtp_seq, 0xfedc);
+	assert_int_equal(p.rtp_ts, 0x89abcdef);
+	assert_int_equal(p.ssrc, 0x81234567);
+}
+
+/* No datagram is that long, but the length is a size_t. */
+static void long_payload(void **state)
+{
+	uint8_t *bytes = calloc(1, 70000);
+	struct rtpx_packet p;
+
+	(void)state;
+	bytes[0] = 0x80;
+	p = describe(bytes, 70000);
+	free(bytes);
+	assert_int_equal(p.payload_bytes, UINT16_MAX);
+	assert_true(p.is_rtp);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_row),
+		cmocka_unit_test(fields),
+		cmocka_unit_test(long_payload),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
