@@ -14,6 +14,12 @@ void stream_init(struct stream *s, enum stream_kind kind)
 
 /* ---- what all ways share ---- */
 
+/* A packet may have arrived before the command that was executed before it: then no time has passed. */
+static uint64_t since(uint64_t then_ns, uint64_t now_ns)
+{
+	return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
 static void latch_on(struct stream *s, const struct addr *src, bool *moved)
 {
 	if (s->state != STREAM_LATCHED || !addr_eq(&s->remote, src))
@@ -72,7 +78,7 @@ static bool candidate_proves(struct stream_candidate *c, const struct addr *src,
 	bool same = c->packets && addr_eq(&c->addr, src);
 	uint16_t ahead = pkt->rtp_seq - c->seq;
 
-	if (c->packets && !same && pkt->now_ns - c->last_ns < STREAM_CANDIDATE_NS)
+	if (c->packets && !same && since(c->last_ns, pkt->now_ns) < STREAM_CANDIDATE_NS)
 		return false;
 	if (!pkt->is_rtp) {
 		if (same)
@@ -119,7 +125,7 @@ static bool is_trusted(const struct stream *s, const struct stream *companion, c
 	if (s->kind == STREAM_RTCP)
 		return companion->state == STREAM_LATCHED && addr_host_eq(src, &companion->remote);
 	if (addr_host_eq(src, &s->previous))
-		return !addr_eq(src, &s->previous) || pkt->now_ns - s->updated_ns > STREAM_SETTLE_NS;
+		return !addr_eq(src, &s->previous) || since(s->updated_ns, pkt->now_ns) > STREAM_SETTLE_NS;
 	return false;
 }
 
@@ -130,7 +136,7 @@ static enum stream_verdict latched_packet(struct stream *s, const struct addr *s
 		return addr_host_eq(src, &s->remote) ? STREAM_RELAY : STREAM_IGNORE;
 	if (addr_eq(src, &s->remote))
 		return STREAM_RELAY;
-	if (s->kind != STREAM_RTP || !continues(s, pkt) || pkt->now_ns - s->stats.last_ns < STREAM_SILENCE_NS)
+	if (s->kind != STREAM_RTP || !continues(s, pkt) || since(s->stats.last_ns, pkt->now_ns) < STREAM_SILENCE_NS)
 		return STREAM_IGNORE;
 	if (how == LEARN_STRICT && !addr_host_eq(src, &s->signalled))
 		return STREAM_IGNORE;
@@ -168,7 +174,7 @@ static enum stream_verdict learned_packet(struct stream *s, struct stream *compa
 
 static bool compat_window(const struct stream *s, uint64_t now_ns)
 {
-	return s->updated_ns && now_ns - s->updated_ns < STREAM_WINDOW_NS;
+	return s->updated_ns && since(s->updated_ns, now_ns) < STREAM_WINDOW_NS;
 }
 
 static void compat_signal(struct stream *s, const struct addr *a, uint64_t now_ns)
@@ -267,7 +273,7 @@ static enum stream_verdict compat_packet(struct stream *s, struct stream *compan
 
 	if (s->kind != STREAM_RTP || !pkt->is_rtp)
 		return STREAM_RELAY;
-	if (s->has_ssrc && pkt->ssrc == s->ssrc && pkt->now_ns - s->seq_ns >= NSEC_PER_SEC) {
+	if (s->has_ssrc && pkt->ssrc == s->ssrc && since(s->seq_ns, pkt->now_ns) >= NSEC_PER_SEC) {
 		s->seq = pkt->rtp_seq;
 		s->seq_ns = pkt->now_ns;
 	}
