@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_flow.c - what becomes a flow, what does not, and why not.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../../daemon/flow.c"
+
+static struct addr address(const char *text, uint16_t port)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(&a, strchr(text, ':') ? ADDR_IP6 : ADDR_IP4, text, strlen(text)), 0);
+	return addr_with_port(a, port);
+}
+
+static char call_id[] = "a-call-id-that-is-quite-a-bit-longer-than-any-label-that-fits-into-a-flow@host.example.com";
+
+/* A complete call: the caller (leg 1) at 192.0.2.10, the callee (leg 0) at @callee. */
+static struct session call(const char *callee, const char *callee_local)
+{
+	struct session s = { .call_id = call_id, .number = 77, .complete = true };
+	int kind;
+
+	s.leg[1].local = address("192.0.2.1", 40000);
+	s.leg[0].local = address(callee_local, 40002);
+	s.leg[0].tos = s.leg[1].tos = 184;
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		stream_init(&s.leg[0].stream[kind], kind);
+		stream_init(&s.leg[1].stream[kind], kind);
+		s.leg[1].stream[kind].remote = address("192.0.2.10", 5000 + kind);
+		s.leg[1].stream[kind].state = STREAM_LATCHED;
+		s.leg[0].stream[kind].remote = address(callee, 6000 + kind);
+		s.leg[0].stream[kind].state = STREAM_LATCHED;
+	}
+	return s;
+}
+
+static const struct flow_env usual = { .dataplane = true, .ttl = 64, .nexthop = 5 };
+
+static void a_flow(void **state)
+{
+	struct session s = call("198.51.100.10", "198.51.100.1");
+	struct rtpx_flow f;
+
+	(void)state;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP | RTPX_FLOW_RELATCH);
+	assert_int_equal(f.port, 40000);
+	assert_int_equal(f.peer_port, 5000);
+	assert_int_equal(f.out_port, 40002);
+	assert_int_equal(f.dest_port, 6000);
+	assert_int_equal(f.nexthop, 5);
+	assert_int_equal(f.tos, 184);
+	assert_int_equal(f.ttl, 64);
+	assert_int_equal(f.call, 77);
+	assert_memory_equal(f.local4, ((uint8_t[]){ 192, 0, 2, 1 }), 4);
+	assert_memory_equal(f.peer4, ((uint8_t[]){ 192, 0, 2, 10 }), 4);
+	assert_memory_equal(f.out4, ((uint8_t[]){ 198, 51, 100, 1 }), 4);
+	assert_memory_equal(f.dest4, ((uint8_t[]){ 198, 51, 100, 10 }), 4);
+	assert_int_equal(strncmp(f.label, call_id, sizeof(f.label) - 1), 0);
+	assert_int_equal(f.label[sizeof(f.label) - 1], '\0');
+
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTCP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE);
+	assert_int_equal(f.port, 40003);
+	assert_int_equal(f.peer_port, 6001);
+	assert_int_equal(f.out_port, 40001);
+	assert_int_equal(f.dest_port, 5001);
+}
+
+static void between_families(void **state)
+{
+	struct session s = call("2001:db8::10", "2001:db8::1");
+	struct rtpx_flow f;
+
+	(void)state;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_true(f.flags & RTPX_FLOW_OUT6);
+	assert_int_equal(f.peer4[3], 10);
+	assert_int_equal(f.dest6[15], 0x10);
+	assert_int_equal(f.out6[0], 0x20);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_false(f.flags & RTPX_FLOW_OUT6);
+	assert_int_equal(f.peer6[15], 0x10);
+	assert_int_equal(f.dest4[3], 10);
+}
+
+static void flags_by_learning(void **state)
+{
+	struct session s = call("198.51.100.10", "198.51.100.1");
+	struct flow_env env = usual;
+	struct rtpx_flow f;
+
+	(void)state;
+	env.learning = LEARN_COMPAT;
+	flow_compile(&s, 1, STREAM_RTP, &env, &f);
+	assert_int_equal(f.flags & (RTPX_FLOW_OPEN | RTPX_FLOW_RELATCH), RTPX_FLOW_OPEN);
+	env.learning = LEARN_STRICT;
+	flow_compile(&s, 1, STREAM_RTP, &env, &f);
+	assert_int_equal(f.flags & (RTPX_FLOW_OPEN | RTPX_FLOW_ANY_PORT), 0);
+	s.leg[1].stream[STREAM_RTP].asymmetric = true;
+	flow_compile(&s, 1, STREAM_RTP, &env, &f);
+	assert_int_equal(f.flags & (RTPX_FLOW_OPEN | RTPX_FLOW_RELATCH | RTPX_FLOW_ANY_PORT), RTPX_FLOW_ANY_PORT);
+}
+
+static void wildcards(void **state)
+{
+	struct session s = call("198.51.100.10", "198.51.100.1");
+	struct flow_env env = usual;
+	struct addr dest, source;
+	struct rtpx_flow f;
+
+	(void)state;
+	s.leg[1].local = address("0.0.0.0", 40000);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_NO_LOCAL);
+	s.leg[1].stream[STREAM_RTP].local = address("192.0.2.99", 40000);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(f.local4[3], 99);
+	s.leg[0].local = address("0.0.0.0", 40002);
+	assert_int_equal(flow_wants(&s, 1, STREAM_RTP, &env, &dest, &source), FLOW_WHY_KERNEL);
+	assert_true(addr_is_any(&source));
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_NO_ROUTE);
+	env.out_source = address("198.51.100.7", 0);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(f.out4[3], 7);
+}
+
+static void reasons(void **state)
+{
+	struct session s, good = call("198.51.100.10", "198.51.100.1");
+	struct flow_env env = usual;
+	struct rtpx_flow f;
+
+	(void)state;
+	s = good;
+	s.complete = false;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_INCOMPLETE);
+	s = good;
+	s.leg[1].stream[STREAM_RTP].state = STREAM_SIGNALLED;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NOT_LATCHED);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_WHY_KERNEL);
+	s = good;
+	s.leg[0].stream[STREAM_RTP].remote = (struct addr){ 0 };
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NO_REMOTE);
+	s = good;
+	s.leg[0].stream[STREAM_RTP].remote = address("2001:db8::1", 6000);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_FAMILY);
+	s = good;
+	s.leg[0].stream[STREAM_RTP].remote = address("127.0.0.2", 6000);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_LOOPBACK);
+	env.dataplane = false;
+	assert_int_equal(flow_compile(&good, 1, STREAM_RTP, &env, &f), FLOW_WHY_NO_DATAPLANE);
+	env = usual;
+	env.double_small = true;
+	assert_int_equal(flow_compile(&good, 1, STREAM_RTP, &env, &f), FLOW_WHY_DOUBLE);
+}
+
+static void every_reason_has_words(void **state)
+{
+	int why;
+
+	(void)state;
+	for (why = 0; why < FLOW_WHY_COUNT; why++) {
+		assert_true(strlen(flow_why_name(why)) > 2);
+		assert_true(strlen(flow_why_text(why)) > 5);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_flow),    cmocka_unit_test(between_families), cmocka_unit_test(flags_by_learning),
+		cmocka_unit_test(wildcards), cmocka_unit_test(reasons),		 cmocka_unit_test(every_reason_has_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
