@@ -94,7 +94,8 @@ socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ss)
 		memcpy(&in->sin_addr, a->ip, 4);
 		return sizeof(*in);
 	case ADDR_IP6:
-		*in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(a->port) };
+		*in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
+					      .sin6_port = htons(a->port) };
 		memcpy(&in6->sin6_addr, a->ip, 16);
 		return sizeof(*in6);
 	default:

@@ -26,7 +26,9 @@ static inline size_t addr_ip_len(const struct addr *a)
 	return a->family == ADDR_IP6 ? 16 : a->family == ADDR_IP4 ? 4 : 0;
 }
 
-/* addr_parse - numeric IPv4 (inet_aton forms too) or IPv6 text of @len bytes; 0 or -EINVAL. Port 0. */
+/*
+ * addr_parse - numeric IPv4 (inet_aton forms too) or IPv6 text of @len bytes; 0 or -EINVAL. Port 0.
+ */
 int addr_parse(struct addr *out, enum addr_family family, const char *text, size_t len);
 
 bool addr_eq(const struct addr *a, const struct addr *b);      /* host and port */
@@ -37,8 +39,10 @@ bool addr_is_loopback(const struct addr *a);
 /* addr_with_port - @a with another port. */
 struct addr addr_with_port(struct addr a, uint16_t port);
 
-/* addr_host_text, addr_text - "192.0.2.1" or "2001:db8::1"; with port "192.0.2.1:5" or "[2001:db8::1]:5".
- * Write at most ADDR_TEXT bytes to @buf and return it. */
+/*
+ * addr_host_text, addr_text - "192.0.2.1" or "2001:db8::1"; with port "192.0.2.1:5" or
+ * "[2001:db8::1]:5". Write at most ADDR_TEXT bytes to @buf and return it.
+ */
 const char *addr_host_text(const struct addr *a, char buf[ADDR_TEXT]);
 const char *addr_text(const struct addr *a, char buf[ADDR_TEXT]);
 

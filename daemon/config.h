@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * config.h - the command line: rtpproxy's options with rtpproxy's meanings, ours as long options, in one table.
+ * config.h - the command line: rtpproxy's options with rtpproxy's meanings, ours as long options,
+ * in one table.
  *
  * Only main sees struct config; every module gets its own options struct.
  */
@@ -18,11 +19,15 @@
 #define CONFIG_PIN_DIR "/sys/fs/bpf/rtpx"
 #define CONFIG_ADMIN_SOCKET "/run/rtpx/admin.sock"
 
-enum config_action { CONFIG_RUN, CONFIG_EXIT }; /* CONFIG_EXIT: -v, -V, -C, --help, or an error; see exit_code */
+enum config_action {
+	CONFIG_RUN,
+	CONFIG_EXIT
+}; /* CONFIG_EXIT: -v, -V, -C, --help, or an error; see exit_code */
 
 struct config {
 	int exit_code;
-	bool foreground, allow_root, double_small, independent_ttl, no_chdir, sequential, no_redirect;
+	bool foreground, allow_root, double_small, independent_ttl, no_chdir, sequential,
+		no_redirect;
 	bool banner; /* say on stdout what was chosen */
 	bool record_all, record_pcap, no_rtcp_record;
 	const char *record_dir, *spool_dir;
@@ -52,8 +57,9 @@ struct config {
 };
 
 /*
- * config_parse - fill @c from the command line. Errors are a sentence on stderr: exit code 1 for rtpproxy's options
- * (as rtpproxy), 2 for ours and for unknown or contradictory ones when not started as `rtpproxy`.
+ * config_parse - fill @c from the command line. Errors are a sentence on stderr: exit code 1 for
+ * rtpproxy's options (as rtpproxy), 2 for ours and for unknown or contradictory ones when not
+ * started as `rtpproxy`.
  */
 enum config_action config_parse(struct config *c, int argc, char **argv);
 void config_free(struct config *c);

@@ -2,8 +2,9 @@
 /*
  * dp_user.h - the floor: media sockets, recvmmsg and sendmmsg.
  *
- * Owns every media port. Narrow on purpose (open, send, set TOS, close and one callback), so that many
- * ports can share one socket later. ICMP errors reach no port; an error of a socket is counted, never fatal.
+ * Owns every media port. Narrow on purpose (open, send, set TOS, close and one callback), so that
+ * many ports can share one socket later. ICMP errors reach no port; an error of a socket is
+ * counted, never fatal.
  */
 #ifndef RTPX_DP_USER_H
 #define RTPX_DP_USER_H
@@ -27,8 +28,12 @@ struct dp_user_packet {
 };
 
 struct dp_user_opts {
-	/* on_packet - a datagram arrived; @owner and @tag are those of port_open. Data is valid during the call only. */
-	void (*on_packet)(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *pkt);
+	/*
+	 * on_packet - a datagram arrived; @owner and @tag are those of port_open. Data is valid
+	 * during the call only.
+	 */
+	void (*on_packet)(void *arg, void *owner, unsigned int tag,
+			  const struct dp_user_packet *pkt);
 	/* batch_end - after each batch: the place to flush what was sent. */
 	void (*batch_end)(void *arg);
 	void *arg;
@@ -45,20 +50,22 @@ int dp_user_new(struct dp_user **out, struct event_base *base, const struct dp_u
 void dp_user_free(struct dp_user *u);
 
 /*
- * port_open - bind a socket to @local (address and port). -EADDRINUSE and -EACCES: try another port; -EMFILE: out
- * of descriptors; other errors: the address is not usable. @tos: IP_TOS or IPV6_TCLASS.
+ * port_open - bind a socket to @local (address and port). -EADDRINUSE and -EACCES: try another
+ * port; -EMFILE: out of descriptors; other errors: the address is not usable. @tos: IP_TOS or
+ * IPV6_TCLASS.
  */
-int dp_user_port_open(struct dp_user *u, const struct addr *local, uint8_t tos, void *owner, unsigned int tag,
-		      struct dp_user_port **out);
+int dp_user_port_open(struct dp_user *u, const struct addr *local, uint8_t tos, void *owner,
+		      unsigned int tag, struct dp_user_port **out);
 void dp_user_port_close(struct dp_user *u, struct dp_user_port *p);
 int dp_user_port_set_tos(struct dp_user *u, struct dp_user_port *p, int tos);
 
 /*
- * port_send - queue one datagram (the bytes are copied) from @p to @dest; @source picks the source address of a
- * wildcard port (ADDR_NONE: the kernel's choice). Sent by dp_user_flush() with sendmmsg. 0, or -errno of what is known at once.
+ * port_send - queue one datagram (the bytes are copied) from @p to @dest; @source picks the source
+ * address of a wildcard port (ADDR_NONE: the kernel's choice). Sent by dp_user_flush() with
+ * sendmmsg. 0, or -errno of what is known at once.
  */
-int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest, const struct addr *source,
-		      const uint8_t *data, size_t len);
+int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+		      const struct addr *source, const uint8_t *data, size_t len);
 void dp_user_flush(struct dp_user *u);
 void dp_user_counts(const struct dp_user *u, struct dp_user_counts *out);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * listen.h - control sockets: unix, cunix, udp, udp6, tcp, tcp6, stdio, stdioc, systemd; framing, cookies and
- * the retransmission cache. Knows nothing of what a command means.
+ * listen.h - control sockets: unix, cunix, udp, udp6, tcp, tcp6, stdio, stdioc, systemd; framing,
+ * cookies and the retransmission cache. Knows nothing of what a command means.
  */
 #ifndef RTPX_LISTEN_H
 #define RTPX_LISTEN_H
@@ -35,8 +35,8 @@ struct listen_opts {
 int listen_new(struct listen **out, const struct listen_opts *opts);
 
 /*
- * listen_add - open one -s SPEC (before the daemon forks). On failure -errno, with a sentence in @err that names the
- * spec and the remedy. @foreground: stdio is allowed.
+ * listen_add - open one -s SPEC (before the daemon forks). On failure -errno, with a sentence in
+ * @err that names the spec and the remedy. @foreground: stdio is allowed.
  */
 int listen_add(struct listen *l, const char *spec, bool foreground, char *err, size_t err_size);
 

@@ -24,11 +24,12 @@ static const struct {
 	const char *name;
 	int facility;
 } facilities[] = {
-	{ "DAEMON", LOG_DAEMON }, { "AUTH", LOG_AUTH },	    { "CRON", LOG_CRON },     { "KERN", LOG_KERN },
-	{ "LPR", LOG_LPR },	  { "MAIL", LOG_MAIL },	    { "NEWS", LOG_NEWS },     { "USER", LOG_USER },
-	{ "UUCP", LOG_UUCP },	  { "LOCAL0", LOG_LOCAL0 }, { "LOCAL1", LOG_LOCAL1 }, { "LOCAL2", LOG_LOCAL2 },
-	{ "LOCAL3", LOG_LOCAL3 }, { "LOCAL4", LOG_LOCAL4 }, { "LOCAL5", LOG_LOCAL5 }, { "LOCAL6", LOG_LOCAL6 },
-	{ "LOCAL7", LOG_LOCAL7 },
+	{ "DAEMON", LOG_DAEMON }, { "AUTH", LOG_AUTH },     { "CRON", LOG_CRON },
+	{ "KERN", LOG_KERN },     { "LPR", LOG_LPR },       { "MAIL", LOG_MAIL },
+	{ "NEWS", LOG_NEWS },     { "USER", LOG_USER },     { "UUCP", LOG_UUCP },
+	{ "LOCAL0", LOG_LOCAL0 }, { "LOCAL1", LOG_LOCAL1 }, { "LOCAL2", LOG_LOCAL2 },
+	{ "LOCAL3", LOG_LOCAL3 }, { "LOCAL4", LOG_LOCAL4 }, { "LOCAL5", LOG_LOCAL5 },
+	{ "LOCAL6", LOG_LOCAL6 }, { "LOCAL7", LOG_LOCAL7 },
 };
 
 static struct {
@@ -80,7 +81,8 @@ void log_open(enum log_level level, bool to_stderr, bool to_syslog, int facility
 		openlog("rtpxd", LOG_PID, facility);
 }
 
-void log_line(enum log_level level, const char *call, const char *func, int line, const char *fmt, ...)
+void log_line(enum log_level level, const char *call, const char *func, int line, const char *fmt,
+	      ...)
 {
 	char text[1024], when[32] = "";
 	va_list ap;
@@ -93,7 +95,8 @@ void log_line(enum log_level level, const char *call, const char *func, int line
 	if (!call || !*call)
 		call = "GLOBAL";
 	if (sink.to_syslog)
-		syslog(levels[level].priority, "%s:%s:%s:%d: %s", levels[level].name, call, func, line, text);
+		syslog(levels[level].priority, "%s:%s:%s:%d: %s", levels[level].name, call, func,
+		       line, text);
 	if (!sink.to_stderr)
 		return;
 	if (sink.relative)

@@ -15,15 +15,17 @@ enum log_level { LOG_LVL_DBUG, LOG_LVL_INFO, LOG_LVL_WARN, LOG_LVL_ERR, LOG_LVL_
 /* log_level_of - the level named @name ("dbug" … "crit", any case); -1 when there is none. */
 int log_level_of(const char *name);
 
-/* log_facility_of - the syslog facility named @name, with or without "LOG_"; -1 when there is none. */
+/*
+ * log_facility_of - the syslog facility named @name, with or without "LOG_"; -1 when there is none.
+ */
 int log_facility_of(const char *name);
 
 /* log_open - where lines go from now on. @facility counts only with @syslog. */
 void log_open(enum log_level level, bool to_stderr, bool to_syslog, int facility);
 
 /* log_line - write one line of @level; use the macros below. @call NULL or empty: GLOBAL. */
-void log_line(enum log_level level, const char *call, const char *func, int line, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
+void log_line(enum log_level level, const char *call, const char *func, int line, const char *fmt,
+	      ...) __attribute__((format(printf, 5, 6)));
 
 #define log_call(level, call, ...) log_line(level, call, __func__, __LINE__, __VA_ARGS__)
 #define log_dbug(...) log_line(LOG_LVL_DBUG, NULL, __func__, __LINE__, __VA_ARGS__)

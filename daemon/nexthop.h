@@ -4,8 +4,8 @@
  *
  * One id per (destination host, source host): when a route, link, address or neighbour changes, one
  * element of the dataplane's table is written and no flow is touched. Uses the caches and change
- * notices of libnl-route-3. Neighbours of ids in use are kept resolved (probed before they go stale),
- * because the stack does not see the traffic that would confirm them.
+ * notices of libnl-route-3. Neighbours of ids in use are kept resolved (probed before they go
+ * stale), because the stack does not see the traffic that would confirm them.
  */
 #ifndef RTPX_NEXTHOP_H
 #define RTPX_NEXTHOP_H
@@ -23,11 +23,15 @@ struct nexthop_view {
 	enum flow_why why;	 /* FLOW_WHY_KERNEL when usable */
 	struct addr source;	 /* the address the kernel would send from */
 	struct addr gateway;	 /* ADDR_NONE: the destination is on link */
-	char ifname[16];	 /* of the route's own device (a VLAN device, say), "" when there is no route */
+	/* of the route's own device (a VLAN device, say), "" when there is no route */
+	char ifname[16];
 };
 
 struct nexthops_opts {
-	/* an id's answer has changed (also: first became usable or unusable); called from the event loop */
+	/*
+	 * an id's answer has changed (also: first became usable or unusable); called from the event
+	 * loop
+	 */
 	void (*changed)(void *arg, uint16_t id, const struct nexthop_view *now);
 	/* true when packets can leave by XDP through this interface */
 	bool (*served)(void *arg, unsigned int ifindex);
@@ -41,11 +45,12 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 void nexthops_free(struct nexthops *n);
 
 /*
- * nexthop_take - the id for packets to @dest from @source (host parts; @source any-address: the kernel chooses).
- * Counts a use. 0 with *@id and *@view, even while it is not usable (view->why says why); -ENOSPC when all ids are in use.
+ * nexthop_take - the id for packets to @dest from @source (host parts; @source any-address: the
+ * kernel chooses). Counts a use. 0 with *@id and *@view, even while it is not usable (view->why
+ * says why); -ENOSPC when all ids are in use.
  */
-int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source, uint16_t *id,
-		 struct nexthop_view *view);
+int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source,
+		 uint16_t *id, struct nexthop_view *view);
 void nexthop_give(struct nexthops *n, uint16_t id);
 /* nexthop_view - the current answer of an id in use. */
 void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ports.c - pairs of port numbers, counted from the first one of the range. Sockets are somebody else's.
+ * ports.c - pairs of port numbers, counted from the first one of the range. Sockets are somebody
+ * else's.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +17,8 @@ struct resting {
 struct slot_ports {
 	bool *taken;		/* by pair */
 	uint16_t *fresh;	/* free pairs, any order: one of them is drawn */
-	struct resting *resting; /* free pairs in the order of their return: a ring of n_pairs places */
+	/* free pairs in the order of their return: a ring of n_pairs places */
+	struct resting *resting;
 	unsigned int n_fresh, n_resting, first_resting, n_taken;
 	unsigned int last;	/* sequential: the pair taken last */
 };
@@ -104,14 +106,17 @@ static uint16_t pop_resting(struct ports *p, struct slot_ports *sp)
 	return pair;
 }
 
-/* Pairs that have rested long enough can be drawn again; when none can, the one that rested longest. */
+/*
+ * Pairs that have rested long enough can be drawn again; when none can, the one that rested
+ * longest.
+ */
 static int take_random(struct ports *p, struct slot_ports *sp, uint32_t now_ms)
 {
 	unsigned int i;
 	uint16_t pair;
 
-	while (sp->n_resting &&
-	       now_ms - sp->resting[sp->first_resting].since_ms >= p->o.quarantine_ns / NSEC_PER_MSEC)
+	while (sp->n_resting && now_ms - sp->resting[sp->first_resting].since_ms >=
+					p->o.quarantine_ns / NSEC_PER_MSEC)
 		sp->fresh[sp->n_fresh++] = pop_resting(p, sp);
 	if (!sp->n_fresh)
 		return sp->n_resting ? pop_resting(p, sp) : -ENOSPC;

@@ -14,21 +14,24 @@
 struct ports_opts {
 	uint16_t min, max;	/* inclusive, as rounded by ports_round() */
 	bool sequential;	/* ascending, from after the last one used, wrapping */
-	uint64_t quarantine_ns; /* a pair given back is taken again within this time only when no other is free */
+	/* a pair given back is taken again within this time only when no other is free */
+	uint64_t quarantine_ns;
 	uint64_t seed;		/* of the random order */
 };
 
 struct ports;
 
-/* ports_round - rtpproxy's rounding of -m and -M to even/odd pairs; 0 or -EINVAL when none is left. */
+/*
+ * ports_round - rtpproxy's rounding of -m and -M to even/odd pairs; 0 or -EINVAL when none is left.
+ */
 int ports_round(uint16_t *min, uint16_t *max);
 
 int ports_new(struct ports **out, const struct ports_opts *opts); /* 0, -EINVAL, -ENOMEM */
 void ports_free(struct ports *p);
 
 /*
- * ports_take - the next free pair's even port; -ENOSPC when there is none. A caller whose bind() fails
- * gives it back and takes the next, at most ports_pairs() times.
+ * ports_take - the next free pair's even port; -ENOSPC when there is none. A caller whose bind()
+ * fails gives it back and takes the next, at most ports_pairs() times.
  */
 int ports_take(struct ports *p, enum rtpx_slot slot, uint64_t now_ns);
 

@@ -43,7 +43,8 @@ void rtp_describe(struct rtpx_packet *out, const uint8_t *p, size_t len)
 {
 	out->payload_bytes = MIN(len, UINT16_MAX);
 	out->is_stun = len >= STUN_HEADER && (p[0] & 0xc0) == 0 && be32(p + 4) == STUN_COOKIE;
-	out->is_rtp = len >= RTP_HEADER && (p[0] & 0xc0) == 0x80 && !is_rtcp(p) && rtp_lengths_hold(p, len);
+	out->is_rtp = len >= RTP_HEADER && (p[0] & 0xc0) == 0x80 && !is_rtcp(p) &&
+		      rtp_lengths_hold(p, len);
 	if (!out->is_rtp)
 		return;
 	out->payload_type = p[1] & 0x7f;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * session.c - the table of sessions. Time comes in as an argument; sockets and flows are others' business.
+ * session.c - the table of sessions. Time comes in as an argument; sockets and flows are others'
+ * business.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -94,7 +95,8 @@ static void call_remove(struct sessions *all, struct session *s)
 	HASH_DEL(all->calls, call);
 	call->first = s->next_in_call;
 	if (call->first)
-		HASH_ADD_KEYPTR(hh, all->calls, call->first->call_id, strlen(call->first->call_id), call);
+		HASH_ADD_KEYPTR(hh, all->calls, call->first->call_id, strlen(call->first->call_id),
+				call);
 	else
 		free(call);
 }
@@ -159,7 +161,8 @@ static struct span medium_of(struct span tag)
 {
 	const char *semicolon = tag.len ? memchr(tag.p, ';', tag.len) : NULL;
 
-	return semicolon ? (struct span){ semicolon, tag.len - (size_t)(semicolon - tag.p) } : (struct span){ 0 };
+	return semicolon ? (struct span){ semicolon, tag.len - (size_t)(semicolon - tag.p) }
+			 : (struct span){ 0 };
 }
 
 static bool starts_with(struct span whole, struct span start)
@@ -167,7 +170,10 @@ static bool starts_with(struct span whole, struct span start)
 	return whole.len >= start.len && memcmp(whole.p, start.p, start.len) == 0;
 }
 
-/* The callee's form: the tag itself, or the tag with the medium's number that the other tag carries. */
+/*
+ * The callee's form: the tag itself, or the tag with the medium's number that the other tag
+ * carries.
+ */
 static bool is_callee(struct span session_tag, struct span from_tag, struct span to_tag)
 {
 	struct span medium = medium_of(from_tag);
@@ -176,7 +182,8 @@ static bool is_callee(struct span session_tag, struct span from_tag, struct span
 		return false;
 	if (span_eq(session_tag, to_tag))
 		return true;
-	return medium.len && session_tag.len == to_tag.len + medium.len && starts_with(session_tag, to_tag) &&
+	return medium.len && session_tag.len == to_tag.len + medium.len &&
+	       starts_with(session_tag, to_tag) &&
 	       memcmp(session_tag.p + to_tag.len, medium.p, medium.len) == 0;
 }
 
@@ -204,11 +211,13 @@ static bool tag_matches(const struct session *s, struct span tag, bool *exact)
 	struct span own = tag_of(s);
 
 	*exact = tag.p && span_eq(own, tag);
-	return *exact || (tag.p && own.len > tag.len && own.p[tag.len] == ';' && starts_with(own, tag));
+	return *exact ||
+	       (tag.p && own.len > tag.len && own.p[tag.len] == ';' && starts_with(own, tag));
 }
 
-struct session *session_match_next(const struct sessions *all, struct span call_id, struct span from_tag,
-				   struct span to_tag, struct session **pos, enum session_party *party, bool *exact)
+struct session *session_match_next(const struct sessions *all, struct span call_id,
+				   struct span from_tag, struct span to_tag, struct session **pos,
+				   enum session_party *party, bool *exact)
 {
 	static struct session end; /* what *pos is after the last one */
 	struct session *s = *pos ? *pos : sessions_of_call(all, call_id);
@@ -278,7 +287,8 @@ void session_ttl_restart(struct sessions *all, struct session *s, int leg, uint6
 	}
 }
 
-void session_ttl_set(struct sessions *all, struct session *s, int leg, uint32_t ttl_s, uint64_t now_ns)
+void session_ttl_set(struct sessions *all, struct session *s, int leg, uint32_t ttl_s,
+		     uint64_t now_ns)
 {
 	int i;
 
@@ -299,7 +309,8 @@ uint32_t session_ttl_left(const struct sessions *all, const struct session *s, u
 	return deadline > now_ns ? (deadline - now_ns + NSEC_PER_SEC - 1) / NSEC_PER_SEC : 0;
 }
 
-void sessions_expired(struct sessions *all, uint64_t now_ns, void (*fn)(void *arg, struct session *s), void *arg)
+void sessions_expired(struct sessions *all, uint64_t now_ns,
+		      void (*fn)(void *arg, struct session *s), void *arg)
 {
 	struct session *s, *next;
 

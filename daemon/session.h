@@ -17,11 +17,16 @@ struct listener; /* config.h: a configured local address */
 /* One local face of a session, and the peer that sends to it. */
 struct leg {
 	struct stream stream[STREAM_KINDS];
-	struct addr local;	    /* RTP address bound to (any-address possible); port is the even port; ADDR_NONE: no port yet */
+	/*
+	 * RTP address bound to (any-address possible); port is the even port; ADDR_NONE: no port
+	 * yet
+	 */
+	struct addr local;
 	const char *advertised;	    /* text for replies, not owned; NULL: the numeric address */
 	void *handle[STREAM_KINDS]; /* the socket layer's port handles; NULL: not open */
 	uint16_t nexthop[STREAM_KINDS]; /* id that flows *towards* this leg's peer use; 0: none */
-	uint8_t installed;	    /* bit per stream kind: a flow for packets arriving here is in the dataplane */
+	/* bit per stream kind: a flow for packets arriving here is in the dataplane */
+	uint8_t installed;
 	uint8_t why[STREAM_KINDS];  /* enum flow_why for packets arriving here */
 	bool weak;
 	uint8_t tos;
@@ -63,7 +68,10 @@ int sessions_new(struct sessions **out, const struct session_opts *opts);
 void sessions_free(struct sessions *all); /* the caller has closed ports and flows */
 unsigned int sessions_count(const struct sessions *all);
 
-/* session_create - a new one at the end of its call-id's list; 0 or -ENOMEM. Legs have no ports yet. */
+/*
+ * session_create - a new one at the end of its call-id's list; 0 or -ENOMEM. Legs have no ports
+ * yet.
+ */
 int session_create(struct sessions *all, struct span call_id, struct span from_tag, uint64_t now_ns,
 		   struct session **out);
 /* session_destroy - forget it and free its memory. Its ports must be closed. */
@@ -80,37 +88,55 @@ struct session *session_find(const struct sessions *all, struct span call_id, st
 			     struct span to_tag, enum session_party *party);
 
 /*
- * session_match_next - the prefix rules of D, R and N: iterate with *@pos NULL at first. The caller may
- * destroy the returned session before the next call. *@exact: the tag was equal, not a prefix.
+ * session_match_next - the prefix rules of D, R and N: iterate with *@pos NULL at first. The caller
+ * may destroy the returned session before the next call. *@exact: the tag was equal, not a prefix.
  */
-struct session *session_match_next(const struct sessions *all, struct span call_id, struct span from_tag,
-				   struct span to_tag, struct session **pos, enum session_party *party, bool *exact);
+struct session *session_match_next(const struct sessions *all, struct span call_id,
+				   struct span from_tag, struct span to_tag, struct session **pos,
+				   enum session_party *party, bool *exact);
 
 /* sessions_of_call - first session of a call-id (follow next_in_call); NULL: none. */
 struct session *sessions_of_call(const struct sessions *all, struct span call_id);
-/* sessions_each - calls @fn for each in creation order until it returns false; @fn may destroy the one it got. */
+/*
+ * sessions_each - calls @fn for each in creation order until it returns false; @fn may destroy the
+ * one it got.
+ */
 void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s), void *arg);
 
-/* session_flags_clear - D's rule: clears strong, or with @weak the party's weak flag; true when none is left. */
+/*
+ * session_flags_clear - D's rule: clears strong, or with @weak the party's weak flag; true when
+ * none is left.
+ */
 bool session_flags_clear(struct session *s, bool weak, enum session_party party);
 
-/* session_complete - both legs have ports now: full ttl for both, but for one that `S ttl=` has set. */
+/*
+ * session_complete - both legs have ports now: full ttl for both, but for one that `S ttl=` has
+ * set.
+ */
 void session_complete(struct sessions *all, struct session *s, uint64_t now_ns);
 
-/* session_ttl_restart - traffic or a command: @leg counts only with independent ttl; @leg -1: both legs. */
+/*
+ * session_ttl_restart - traffic or a command: @leg counts only with independent ttl; @leg -1: both
+ * legs.
+ */
 void session_ttl_restart(struct sessions *all, struct session *s, int leg, uint64_t now_ns);
 /* session_ttl_set - `S ttl=`: new time to live of a leg's counter (of the session's without -i). */
-void session_ttl_set(struct sessions *all, struct session *s, int leg, uint32_t ttl_s, uint64_t now_ns);
+void session_ttl_set(struct sessions *all, struct session *s, int leg, uint32_t ttl_s,
+		     uint64_t now_ns);
 /* session_ttl_left - what Q shows: whole seconds left, the smaller of the two legs. */
 uint32_t session_ttl_left(const struct sessions *all, const struct session *s, uint64_t now_ns);
 /*
- * sessions_expired - calls @fn for each session whose ttl has run out (between T and T+1 s, like a 1 s tick).
- * @fn looks at the dataplane's last packet first: it either restarts the ttl with an earlier time
- * (session_ttl_restart with that packet's time) or ends the session.
+ * sessions_expired - calls @fn for each session whose ttl has run out (between T and T+1 s, like a
+ * 1 s tick). @fn looks at the dataplane's last packet first: it either restarts the ttl with an
+ * earlier time (session_ttl_restart with that packet's time) or ends the session.
  */
-void sessions_expired(struct sessions *all, uint64_t now_ns, void (*fn)(void *arg, struct session *s), void *arg);
+void sessions_expired(struct sessions *all, uint64_t now_ns,
+		      void (*fn)(void *arg, struct session *s), void *arg);
 
-/* session_dirty - its flows must be compiled again; session_dirty_pop - the next one of the list, NULL at its end. */
+/*
+ * session_dirty - its flows must be compiled again; session_dirty_pop - the next one of the list,
+ * NULL at its end.
+ */
 void session_dirty(struct sessions *all, struct session *s);
 struct session *session_dirty_pop(struct sessions *all);
 

@@ -2,8 +2,8 @@
 /*
  * stream.c - the latch: from where a peer's packets are accepted, and where it is sent to.
  *
- * Three ways of learning; docs/nat-learning.md is their contract. `proof` and `strict` share one state
- * machine, `compat` is rtpproxy's.
+ * Three ways of learning; docs/nat-learning.md is their contract. `proof` and `strict` share one
+ * state machine, `compat` is rtpproxy's.
  */
 #include "stream.h"
 
@@ -14,7 +14,10 @@ void stream_init(struct stream *s, enum stream_kind kind)
 
 /* ---- what all ways share ---- */
 
-/* A packet may have arrived before the command that was executed before it: then no time has passed. */
+/*
+ * A packet may have arrived before the command that was executed before it: then no time has
+ * passed.
+ */
 static uint64_t since(uint64_t then_ns, uint64_t now_ns)
 {
 	return now_ns > then_ns ? now_ns - then_ns : 0;
@@ -41,7 +44,8 @@ static bool continues(const struct stream *s, const struct rtpx_packet *pkt)
 {
 	uint16_t ahead = pkt->rtp_seq - (uint16_t)s->stats.max_seq;
 
-	return pkt->is_rtp && s->stats.segments && pkt->ssrc == s->stats.ssrc && ahead >= 1 && ahead <= RTPX_MAX_JUMP;
+	return pkt->is_rtp && s->stats.segments && pkt->ssrc == s->stats.ssrc && ahead >= 1 &&
+	       ahead <= RTPX_MAX_JUMP;
 }
 
 /* ---- proof and strict ---- */
@@ -72,8 +76,12 @@ static void learned_asymmetric(struct stream *s, bool asymmetric)
 	s->asymmetric = asymmetric;
 }
 
-/* Three RTP packets in a row from one source, of one SSRC, rising. Another source takes the place only when this one paused. */
-static bool candidate_proves(struct stream_candidate *c, const struct addr *src, const struct rtpx_packet *pkt)
+/*
+ * Three RTP packets in a row from one source, of one SSRC, rising. Another source takes the place
+ * only when this one paused.
+ */
+static bool candidate_proves(struct stream_candidate *c, const struct addr *src,
+			     const struct rtpx_packet *pkt)
 {
 	bool same = c->packets && addr_eq(&c->addr, src);
 	uint16_t ahead = pkt->rtp_seq - c->seq;
@@ -115,8 +123,8 @@ static void guess_rtcp(const struct stream *rtp, struct stream *rtcp, bool *move
 }
 
 /* May this source be latched at once? Its host was signalled, or has proven itself in this call. */
-static bool is_trusted(const struct stream *s, const struct stream *companion, const struct addr *src,
-		       const struct rtpx_packet *pkt, enum learning how)
+static bool is_trusted(const struct stream *s, const struct stream *companion,
+		       const struct addr *src, const struct rtpx_packet *pkt, enum learning how)
 {
 	if (addr_host_eq(src, &s->signalled))
 		return true;
@@ -125,18 +133,21 @@ static bool is_trusted(const struct stream *s, const struct stream *companion, c
 	if (s->kind == STREAM_RTCP)
 		return companion->state == STREAM_LATCHED && addr_host_eq(src, &companion->remote);
 	if (addr_host_eq(src, &s->previous))
-		return !addr_eq(src, &s->previous) || since(s->updated_ns, pkt->now_ns) > STREAM_SETTLE_NS;
+		return !addr_eq(src, &s->previous) ||
+		       since(s->updated_ns, pkt->now_ns) > STREAM_SETTLE_NS;
 	return false;
 }
 
-static enum stream_verdict latched_packet(struct stream *s, const struct addr *src, const struct rtpx_packet *pkt,
-					  enum learning how, bool *moved)
+static enum stream_verdict latched_packet(struct stream *s, const struct addr *src,
+					  const struct rtpx_packet *pkt, enum learning how,
+					  bool *moved)
 {
 	if (s->asymmetric)
 		return addr_host_eq(src, &s->remote) ? STREAM_RELAY : STREAM_IGNORE;
 	if (addr_eq(src, &s->remote))
 		return STREAM_RELAY;
-	if (s->kind != STREAM_RTP || !continues(s, pkt) || since(s->stats.last_ns, pkt->now_ns) < STREAM_SILENCE_NS)
+	if (s->kind != STREAM_RTP || !continues(s, pkt) ||
+	    since(s->stats.last_ns, pkt->now_ns) < STREAM_SILENCE_NS)
 		return STREAM_IGNORE;
 	if (how == LEARN_STRICT && !addr_host_eq(src, &s->signalled))
 		return STREAM_IGNORE;
@@ -144,8 +155,9 @@ static enum stream_verdict latched_packet(struct stream *s, const struct addr *s
 	return STREAM_RELAY;
 }
 
-static enum stream_verdict learned_packet(struct stream *s, struct stream *companion, const struct addr *src,
-					  const struct rtpx_packet *pkt, enum learning how, bool *moved)
+static enum stream_verdict learned_packet(struct stream *s, struct stream *companion,
+					  const struct addr *src, const struct rtpx_packet *pkt,
+					  enum learning how, bool *moved)
 {
 	if (s->state == STREAM_LATCHED) {
 		enum stream_verdict v = latched_packet(s, src, pkt, how, moved);
@@ -155,7 +167,8 @@ static enum stream_verdict learned_packet(struct stream *s, struct stream *compa
 		return v;
 	}
 	if (is_trusted(s, companion, src, pkt, how) ||
-	    (how == LEARN_PROOF && s->kind == STREAM_RTP && candidate_proves(&s->candidate, src, pkt))) {
+	    (how == LEARN_PROOF && s->kind == STREAM_RTP &&
+	     candidate_proves(&s->candidate, src, pkt))) {
 		latch_on(s, src, moved);
 		if (s->kind == STREAM_RTP)
 			guess_rtcp(s, companion, moved);
@@ -209,7 +222,8 @@ static void compat_latch(struct stream *s, const struct rtpx_packet *pkt)
 	s->state = s->has_ssrc && s->ssrc == 0 ? STREAM_SIGNALLED : STREAM_LATCHED;
 }
 
-static void compat_fill(struct stream *s, struct stream *companion, const struct addr *src, bool *moved)
+static void compat_fill(struct stream *s, struct stream *companion, const struct addr *src,
+			bool *moved)
 {
 	struct addr guess = rtcp_of(src);
 
@@ -228,10 +242,14 @@ static void compat_fill(struct stream *s, struct stream *companion, const struct
 	}
 }
 
-/* A latched stream follows another source. What a dataplane has counted is newer than what was noted here. */
+/*
+ * A latched stream follows another source. What a dataplane has counted is newer than what was
+ * noted here.
+ */
 static bool compat_override(struct stream *s, const struct rtpx_packet *pkt)
 {
-	uint16_t seq = s->stats.segments && s->stats.ssrc == s->ssrc ? (uint16_t)s->stats.max_seq : s->seq;
+	uint16_t seq = s->stats.segments && s->stats.ssrc == s->ssrc ? (uint16_t)s->stats.max_seq
+								     : s->seq;
 
 	if (s->kind != STREAM_RTP || !s->has_ssrc || !pkt->is_rtp)
 		return false;
@@ -242,8 +260,9 @@ static bool compat_override(struct stream *s, const struct rtpx_packet *pkt)
 	return true;
 }
 
-static enum stream_verdict compat_symmetric(struct stream *s, struct stream *companion, const struct addr *src,
-					    const struct rtpx_packet *pkt, bool *moved)
+static enum stream_verdict compat_symmetric(struct stream *s, struct stream *companion,
+					    const struct addr *src, const struct rtpx_packet *pkt,
+					    bool *moved)
 {
 	if (addr_eq(src, &s->remote)) {
 		if (s->state != STREAM_LATCHED) {
@@ -261,8 +280,9 @@ static enum stream_verdict compat_symmetric(struct stream *s, struct stream *com
 	return STREAM_RELAY;
 }
 
-static enum stream_verdict compat_packet(struct stream *s, struct stream *companion, const struct addr *src,
-					 const struct rtpx_packet *pkt, bool *moved)
+static enum stream_verdict compat_packet(struct stream *s, struct stream *companion,
+					 const struct addr *src, const struct rtpx_packet *pkt,
+					 bool *moved)
 {
 	if (s->remote.family == ADDR_NONE)
 		compat_fill(s, companion, src, moved);
@@ -284,7 +304,8 @@ static enum stream_verdict compat_packet(struct stream *s, struct stream *compan
 
 /* ---- events ---- */
 
-void stream_signal(struct stream *s, const struct addr *a, bool asymmetric, enum learning how, uint64_t now_ns)
+void stream_signal(struct stream *s, const struct addr *a, bool asymmetric, enum learning how,
+		   uint64_t now_ns)
 {
 	if (how == LEARN_COMPAT) {
 		compat_signal(s, a, now_ns);
@@ -303,8 +324,9 @@ void stream_set_asymmetric(struct stream *s, bool asymmetric, enum learning how)
 		learned_asymmetric(s, asymmetric);
 }
 
-enum stream_verdict stream_packet(struct stream *s, struct stream *companion, const struct addr *src,
-				  const struct rtpx_packet *pkt, enum learning how, bool *moved)
+enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
+				  const struct addr *src, const struct rtpx_packet *pkt,
+				  enum learning how, bool *moved)
 {
 	enum stream_verdict v;
 

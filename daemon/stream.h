@@ -2,9 +2,9 @@
 /*
  * stream.h - one direction of one medium: where its packets may come from and how that is learned.
  *
- * A stream belongs to a leg and is RTP or RTCP. It describes the *peer* of that leg: packets that arrive
- * on the leg's port are judged by it, and what the other leg receives is sent to stream->remote.
- * Pure: time comes in as an argument, nothing is sent, nothing is logged.
+ * A stream belongs to a leg and is RTP or RTCP. It describes the *peer* of that leg: packets that
+ * arrive on the leg's port are judged by it, and what the other leg receives is sent to
+ * stream->remote. Pure: time comes in as an argument, nothing is sent, nothing is logged.
  */
 #ifndef RTPX_STREAM_H
 #define RTPX_STREAM_H
@@ -15,7 +15,8 @@
 
 /* How addresses are learned from packets; docs/nat-learning.md is the contract. */
 enum learning {
-	LEARN_PROOF,  /* a signalled host latches at once, another one proves itself by three packets */
+	/* a signalled host latches at once, another one proves itself by three packets */
+	LEARN_PROOF,
 	LEARN_STRICT, /* nothing but the signalled host, ever */
 	LEARN_COMPAT, /* rtpproxy's rules */
 };
@@ -57,7 +58,8 @@ struct stream {
 	struct addr remote; /* where packets for this peer are sent; ADDR_NONE: unknown */
 	struct addr signalled; /* what U or L said last; ADDR_NONE: nothing */
 	struct addr previous;  /* the latched remote before the last signalling; ADDR_NONE: none */
-	struct addr local;     /* the destination address that the peer's packets carry (wildcard listeners) */
+	/* the destination address that the peer's packets carry (wildcard listeners) */
+	struct addr local;
 	struct stream_candidate candidate;
 	struct rtpx_flow_stats stats; /* of what the peer sent */
 };
@@ -69,19 +71,25 @@ enum stream_verdict {
 
 void stream_init(struct stream *s, enum stream_kind kind);
 
-/* stream_signal - U or L gave this peer's address (never a null address). @asymmetric as decided by the command. */
-void stream_signal(struct stream *s, const struct addr *a, bool asymmetric, enum learning how, uint64_t now_ns);
+/*
+ * stream_signal - U or L gave this peer's address (never a null address). @asymmetric as decided by
+ * the command.
+ */
+void stream_signal(struct stream *s, const struct addr *a, bool asymmetric, enum learning how,
+		   uint64_t now_ns);
 
 /* stream_set_asymmetric - the command's a/s decision when it carried no usable address. */
 void stream_set_asymmetric(struct stream *s, bool asymmetric, enum learning how);
 
 /*
- * stream_packet - a datagram from @src arrived at the leg. @pkt has RTP members and now_ns filled. @companion is
- * the leg's other stream: what RTP learns moves an RTCP stream that nothing has proven. Updates the latch state;
- * on STREAM_RELAY also s->stats (rtpx_stats_packet), on STREAM_IGNORE s->stats.strangers.
- * Sets *@moved when remote or state changed of either stream (the flow must be compiled again).
+ * stream_packet - a datagram from @src arrived at the leg. @pkt has RTP members and now_ns filled.
+ * @companion is the leg's other stream: what RTP learns moves an RTCP stream that nothing has
+ * proven. Updates the latch state; on STREAM_RELAY also s->stats (rtpx_stats_packet), on
+ * STREAM_IGNORE s->stats.strangers. Sets *@moved when remote or state changed of either stream (the
+ * flow must be compiled again).
  */
-enum stream_verdict stream_packet(struct stream *s, struct stream *companion, const struct addr *src,
-				  const struct rtpx_packet *pkt, enum learning how, bool *moved);
+enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
+				  const struct addr *src, const struct rtpx_packet *pkt,
+				  enum learning how, bool *moved);
 
 #endif

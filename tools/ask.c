@@ -79,7 +79,8 @@ struct json_object *ask(const char *path, const char *request, const char *arg)
 	return o;
 }
 
-struct json_object *ask_all(const char *path, const char *request, const char *key, struct json_object **refused)
+struct json_object *ask_all(const char *path, const char *request, const char *key,
+			    struct json_object **refused)
 {
 	struct json_object *all = json_object_new_array(), *page, *list, *next;
 	char after[24] = "0";
@@ -94,7 +95,8 @@ struct json_object *ask_all(const char *path, const char *request, const char *k
 			return NULL;
 		}
 		for (i = 0; i < json_object_array_length(list); i++)
-			json_object_array_add(all, json_object_get(json_object_array_get_idx(list, i)));
+			json_object_array_add(all,
+					      json_object_get(json_object_array_get_idx(list, i)));
 		if (!json_object_object_get_ex(page, "next", &next) || !next)
 			break;
 		snprintf(after, sizeof(after), "%" PRIu64, json_object_get_uint64(next));

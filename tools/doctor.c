@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * doctor.c - one function per check, one table of checks. Reads /proc, /sys and the daemon; changes nothing.
+ * doctor.c - one function per check, one table of checks. Reads /proc, /sys and the daemon; changes
+ * nothing.
  *
  * Interfaces are looked at from the namespace in which rtpxctl runs: run it in the daemon's.
  */
@@ -43,10 +44,11 @@ struct doctor {
 };
 
 /* One line: what was looked at, what was found, and what to do ("" when nothing). */
-static void found(struct doctor *d, const char *check, enum result result, const char *remedy, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
+static void found(struct doctor *d, const char *check, enum result result, const char *remedy,
+		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-static void found(struct doctor *d, const char *check, enum result result, const char *remedy, const char *fmt, ...)
+static void found(struct doctor *d, const char *check, enum result result, const char *remedy,
+		  const char *fmt, ...)
 {
 	struct json_object *o = json_object_new_object();
 	char text[512];
@@ -104,7 +106,10 @@ static const char *pid_path(const struct doctor *d, const char *file, char buf[6
 	return buf;
 }
 
-/* A request about an interface of the namespace that we run in; not /sys, which may show another one. */
+/*
+ * A request about an interface of the namespace that we run in; not /sys, which may show another
+ * one.
+ */
 static bool ask_link(const char *ifname, unsigned long request, struct ifreq *ifr)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -129,11 +134,12 @@ static bool ethtool(const char *ifname, void *data)
 static void check_daemon(struct doctor *d)
 {
 	if (d->status)
-		found(d, "daemon", OK, "", "rtpxd %s, pid %llu, answers on %s", json_text(d->status, "version"),
-		      json_number(d->status, "pid"), d->socket_path);
+		found(d, "daemon", OK, "", "rtpxd %s, pid %llu, answers on %s",
+		      json_text(d->status, "version"), json_number(d->status, "pid"),
+		      d->socket_path);
 	else
-		found(d, "daemon", WRONG, "start rtpxd, or name its --admin-socket with --socket", "no answer on %s: %s",
-		      d->socket_path, strerror(errno));
+		found(d, "daemon", WRONG, "start rtpxd, or name its --admin-socket with --socket",
+		      "no answer on %s: %s", d->socket_path, strerror(errno));
 }
 
 static void check_dataplane(struct doctor *d)
@@ -141,10 +147,13 @@ static void check_dataplane(struct doctor *d)
 	if (!d->status)
 		return;
 	if (!strcmp(json_text(d->status, "dataplane"), "none"))
-		found(d, "dataplane", WARNING, "read the reason; without --dataplane none, rtpxd tries XDP",
-		      "every call is forwarded by the daemon's sockets: %s", json_text(d->status, "choice"));
+		found(d, "dataplane", WARNING,
+		      "read the reason; without --dataplane none, rtpxd tries XDP",
+		      "every call is forwarded by the daemon's sockets: %s",
+		      json_text(d->status, "choice"));
 	else
-		found(d, "dataplane", OK, "", "%s: %s", json_text(d->status, "dataplane"), json_text(d->status, "choice"));
+		found(d, "dataplane", OK, "", "%s: %s", json_text(d->status, "dataplane"),
+		      json_text(d->status, "choice"));
 }
 
 static void check_capabilities(struct doctor *d)
@@ -164,7 +173,9 @@ static void check_capabilities(struct doctor *d)
 		if (caps & (1ull << wanted[i].bit))
 			found(d, "capabilities", OK, "", "the daemon has %s", wanted[i].name);
 		else
-			found(d, "capabilities", WRONG, "start it as root (-u drops what is not needed), or give it the capability in its unit",
+			found(d, "capabilities", WRONG,
+			      "start it as root (-u drops what is not needed), or give it the "
+			      "capability in its unit",
 			      "the daemon lacks %s", wanted[i].name);
 	}
 }
@@ -182,8 +193,8 @@ static void check_bpffs(struct doctor *d)
 	if (strrchr(parent, '/') > parent)
 		*strrchr(parent, '/') = '\0';
 	if (statfs(parent, &fs) < 0 || fs.f_type != BPF_FS_MAGIC) {
-		found(d, "bpffs", WRONG, "mount -t bpf bpf /sys/fs/bpf", "no BPF file system is mounted at %s (as seen from here)",
-		      parent);
+		found(d, "bpffs", WRONG, "mount -t bpf bpf /sys/fs/bpf",
+		      "no BPF file system is mounted at %s (as seen from here)", parent);
 		return;
 	}
 	found(d, "bpffs", OK, "", "mounted at %s", parent);
@@ -192,14 +203,15 @@ static void check_bpffs(struct doctor *d)
 	snprintf(path, sizeof(path), "%s/config", dir);
 	fd = bpf_obj_get(path);
 	if (fd < 0 || bpf_map_lookup_elem(fd, &key, &config) < 0)
-		found(d, "maps", WRONG, "run rtpxctl as root and in the daemon's mount namespace", "%s cannot be read: %s", path,
-		      strerror(errno));
+		found(d, "maps", WRONG, "run rtpxctl as root and in the daemon's mount namespace",
+		      "%s cannot be read: %s", path, strerror(errno));
 	else if (config.abi_version != RTPX_ABI_VERSION)
-		found(d, "maps", WRONG, "use the rtpxctl of the daemon's version", "ABI version %u, this rtpxctl knows %u",
-		      config.abi_version, RTPX_ABI_VERSION);
+		found(d, "maps", WRONG, "use the rtpxctl of the daemon's version",
+		      "ABI version %u, this rtpxctl knows %u", config.abi_version,
+		      RTPX_ABI_VERSION);
 	else
-		found(d, "maps", OK, "", "pinned in %s, ABI version %u, ports %u to %u", dir, config.abi_version,
-		      config.port_min, config.port_max);
+		found(d, "maps", OK, "", "pinned in %s, ABI version %u, ports %u to %u", dir,
+		      config.abi_version, config.port_min, config.port_max);
 	if (fd >= 0)
 		close(fd);
 }
@@ -209,15 +221,20 @@ static void check_descriptors(struct doctor *d)
 	unsigned long long pairs, limit, calls;
 	char path[64], text[128], remedy[160];
 
-	if (!d->status || !line_of(pid_path(d, "limits", path), "Max open files", text, sizeof(text)))
+	if (!d->status ||
+	    !line_of(pid_path(d, "limits", path), "Max open files", text, sizeof(text)))
 		return;
 	limit = strtoull(text, NULL, 10);
 	pairs = json_number(d->status, "pairs");
-	calls = limit > SPARE_DESCRIPTORS ? (limit - SPARE_DESCRIPTORS) / (2 * SOCKETS_PER_PAIR) : 0;
-	snprintf(remedy, sizeof(remedy), "raise the limit to %llu: -L %llu, or LimitNOFILE= in the unit",
-		 pairs * SOCKETS_PER_PAIR + SPARE_DESCRIPTORS, pairs * SOCKETS_PER_PAIR + SPARE_DESCRIPTORS);
+	calls = limit > SPARE_DESCRIPTORS ? (limit - SPARE_DESCRIPTORS) / (2 * SOCKETS_PER_PAIR)
+					  : 0;
+	snprintf(remedy, sizeof(remedy),
+		 "raise the limit to %llu: -L %llu, or LimitNOFILE= in the unit",
+		 pairs * SOCKETS_PER_PAIR + SPARE_DESCRIPTORS,
+		 pairs * SOCKETS_PER_PAIR + SPARE_DESCRIPTORS);
 	found(d, "nofile", calls >= pairs / 2 ? OK : WARNING, remedy,
-	      "%llu descriptors hold %llu calls of two legs; the port range has room for %llu", limit, calls, pairs / 2);
+	      "%llu descriptors hold %llu calls of two legs; the port range has room for %llu",
+	      limit, calls, pairs / 2);
 }
 
 static void check_ports(struct doctor *d)
@@ -233,22 +250,28 @@ static void check_ports(struct doctor *d)
 	if (json_number(d->status, "pairs_in_use_ip6") > used)
 		used = json_number(d->status, "pairs_in_use_ip6");
 	found(d, "ports", used * 10 < json_number(d->status, "pairs") * 9 ? OK : WARNING,
-	      "widen the range with -m and -M, or add a relay", "%llu to %llu, %llu of %llu pairs in use", min, max, used,
+	      "widen the range with -m and -M, or add a relay",
+	      "%llu to %llu, %llu of %llu pairs in use", min, max, used,
 	      json_number(d->status, "pairs"));
 	if (!first_line("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text)) ||
 	    sscanf(text, "%llu %llu", &lo, &hi) != 2)
 		return;
 	first_line("/proc/sys/net/ipv4/ip_local_reserved_ports", reserved, sizeof(reserved));
-	snprintf(remedy, sizeof(remedy), "sysctl net.ipv4.ip_local_reserved_ports=%llu-%llu", min, max);
+	snprintf(remedy, sizeof(remedy), "sysctl net.ipv4.ip_local_reserved_ports=%llu-%llu", min,
+		 max);
 	if (lo > max || hi < min || reserved[0])
-		found(d, "ports", OK, "", "outgoing connections of this host take other ports (%llu to %llu%s%s)", lo, hi,
-		      reserved[0] ? ", reserved " : "", reserved);
+		found(d, "ports", OK, "",
+		      "outgoing connections of this host take other ports (%llu to %llu%s%s)", lo,
+		      hi, reserved[0] ? ", reserved " : "", reserved);
 	else
 		found(d, "ports", WARNING, remedy,
-		      "outgoing connections of this host may take media ports: the range %llu to %llu overlaps", lo, hi);
+		      "outgoing connections of this host may take media ports: the range %llu to "
+		      "%llu overlaps",
+		      lo, hi);
 }
 
-static void check_offload(struct doctor *d, const char *ifname, __u32 cmd, __u32 bit, const char *what, const char *flag)
+static void check_offload(struct doctor *d, const char *ifname, __u32 cmd, __u32 bit,
+			  const char *what, const char *flag)
 {
 	struct ethtool_value v = { .cmd = cmd };
 	char remedy[96];
@@ -257,7 +280,8 @@ static void check_offload(struct doctor *d, const char *ifname, __u32 cmd, __u32
 		return;
 	snprintf(remedy, sizeof(remedy), "ethtool -K %s %s off", ifname, flag);
 	if (v.data & bit)
-		found(d, "offload", WARNING, remedy, "%s: %s is on, merged packets do not reach XDP", ifname, what);
+		found(d, "offload", WARNING, remedy,
+		      "%s: %s is on, merged packets do not reach XDP", ifname, what);
 	else
 		found(d, "offload", OK, "", "%s: %s is off", ifname, what);
 }
@@ -267,17 +291,20 @@ static void check_link(struct doctor *d, const char *ifname)
 	struct ifreq mtu = { 0 }, flags = { 0 };
 
 	if (!ask_link(ifname, SIOCGIFMTU, &mtu) || !ask_link(ifname, SIOCGIFFLAGS, &flags)) {
-		found(d, "interface", WARNING, "run rtpxctl in the daemon's network namespace", "%s is not visible from here",
-		      ifname);
+		found(d, "interface", WARNING, "run rtpxctl in the daemon's network namespace",
+		      "%s is not visible from here", ifname);
 		return;
 	}
 	if (flags.ifr_flags & IFF_RUNNING)
 		found(d, "link", OK, "", "%s: up", ifname);
 	else
-		found(d, "link", WRONG, "ip link set up, and check the cable or the peer", "%s: down", ifname);
+		found(d, "link", WRONG, "ip link set up, and check the cable or the peer",
+		      "%s: down", ifname);
 	found(d, "mtu", mtu.ifr_mtu <= XDP_MTU_MAX ? OK : WARNING,
-	      "an MTU of at most about 3,500 lets most drivers run XDP natively", "%s: %d bytes", ifname, mtu.ifr_mtu);
-	check_offload(d, ifname, ETHTOOL_GFLAGS, ETH_FLAG_LRO, "large receive offload (LRO)", "lro");
+	      "an MTU of at most about 3,500 lets most drivers run XDP natively", "%s: %d bytes",
+	      ifname, mtu.ifr_mtu);
+	check_offload(d, ifname, ETHTOOL_GFLAGS, ETH_FLAG_LRO, "large receive offload (LRO)",
+		      "lro");
 }
 
 static void check_queues(struct doctor *d, const char *ifname)
@@ -289,7 +316,8 @@ static void check_queues(struct doctor *d, const char *ifname)
 
 	if (!ethtool(ifname, &ch))
 		return;
-	snprintf(remedy, sizeof(remedy), "ethtool -L %s combined %ld (or rx) spreads the load over the CPUs", ifname, cpus);
+	snprintf(remedy, sizeof(remedy),
+		 "ethtool -L %s combined %ld (or rx) spreads the load over the CPUs", ifname, cpus);
 	rx = ch.rx_count + ch.combined_count;
 	found(d, "queues", rx > 1 || cpus == 1 ? OK : WARNING, remedy,
 	      "%s: %u receive queue%s, %ld CPUs", ifname, rx, rx == 1 ? "" : "s", cpus);
@@ -307,8 +335,9 @@ static void check_interfaces(struct doctor *d)
 		const char *name = json_text(o, "name"), *mode = json_text(o, "mode");
 		bool native = !strcmp(mode, "native") && json_is(o, "can_send");
 
-		found(d, "interface", native ? OK : WARNING, json_text(o, "reason"), "%s (%s): %s, %s", name,
-		      json_text(o, "driver"), mode, json_is(o, "can_send") ? "forwards" : "nothing can be sent out of it");
+		found(d, "interface", native ? OK : WARNING, json_text(o, "reason"),
+		      "%s (%s): %s, %s", name, json_text(o, "driver"), mode,
+		      json_is(o, "can_send") ? "forwards" : "nothing can be sent out of it");
 		check_link(d, name);
 		check_queues(d, name);
 	}
@@ -321,8 +350,10 @@ static void check_neighbours(struct doctor *d)
 	if (!d->stats || !json_object_object_get_ex(d->stats, "nexthops", &n))
 		return;
 	found(d, "next hops", json_number(n, "unresolved") ? WARNING : OK,
-	      "rtpxctl why CALL-ID names the reason; ip route get ADDRESS and ip neigh show what the kernel knows",
-	      "%llu in use, %llu not resolved", json_number(n, "in_use"), json_number(n, "unresolved"));
+	      "rtpxctl why CALL-ID names the reason; ip route get ADDRESS and ip neigh show what "
+	      "the kernel knows",
+	      "%llu in use, %llu not resolved", json_number(n, "in_use"),
+	      json_number(n, "unresolved"));
 }
 
 static void check_kernel(struct doctor *d)
@@ -331,7 +362,8 @@ static void check_kernel(struct doctor *d)
 
 	first_line("/proc/sys/kernel/osrelease", text, sizeof(text));
 	if (first_line("/proc/sys/net/core/bpf_jit_enable", jit, sizeof(jit)) && jit[0] == '0')
-		found(d, "kernel", WARNING, "sysctl net.core.bpf_jit_enable=1", "%s interprets BPF programs", text);
+		found(d, "kernel", WARNING, "sysctl net.core.bpf_jit_enable=1",
+		      "%s interprets BPF programs", text);
 	else
 		found(d, "kernel", OK, "", "%s, BPF is compiled", text);
 }
@@ -341,13 +373,14 @@ static void check_rmem(struct doctor *d)
 	char text[32];
 
 	if (first_line("/proc/sys/net/core/rmem_max", text, sizeof(text)))
-		found(d, "rmem", atol(text) >= 262144 ? OK : WARNING, "sysctl net.core.rmem_max=262144",
+		found(d, "rmem", atol(text) >= 262144 ? OK : WARNING,
+		      "sysctl net.core.rmem_max=262144",
 		      "media sockets may have %s bytes of receive buffer", text);
 }
 
 static void (*const checks[])(struct doctor *d) = {
-	check_daemon, check_dataplane, check_kernel, check_capabilities, check_bpffs, check_descriptors,
-	check_ports,  check_rmem,      check_interfaces, check_neighbours,
+	check_daemon,      check_dataplane, check_kernel, check_capabilities, check_bpffs,
+	check_descriptors, check_ports,     check_rmem,   check_interfaces,   check_neighbours,
 };
 
 static void print_lines(const struct doctor *d)
@@ -357,7 +390,8 @@ static void print_lines(const struct doctor *d)
 	for (i = 0; i < json_object_array_length(d->lines); i++) {
 		struct json_object *o = json_object_array_get_idx(d->lines, i);
 
-		printf("%-8s %-13s %s\n", json_text(o, "result"), json_text(o, "check"), json_text(o, "text"));
+		printf("%-8s %-13s %s\n", json_text(o, "result"), json_text(o, "check"),
+		       json_text(o, "text"));
 		if (strcmp(json_text(o, "result"), result_names[OK]))
 			printf("%-8s %-13s   -> %s\n", "", "", json_text(o, "remedy"));
 	}
@@ -374,8 +408,9 @@ bool doctor_run(const char *socket_path, bool as_json)
 	for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
 		checks[i](&d);
 	if (as_json)
-		puts(json_object_to_json_string_ext(d.lines, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-						    JSON_C_TO_STRING_NOSLASHESCAPE));
+		puts(json_object_to_json_string_ext(
+			d.lines, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+					 JSON_C_TO_STRING_NOSLASHESCAPE));
 	else
 		print_lines(&d);
 	json_object_put(d.lines);

@@ -7,7 +7,10 @@
 
 #include <stdbool.h>
 
-/* doctor_run - print every check's line (or JSON); false when something is wrong. Works without a daemon too. */
+/*
+ * doctor_run - print every check's line (or JSON); false when something is wrong. Works without a
+ * daemon too.
+ */
 bool doctor_run(const char *socket_path, bool as_json);
 
 #endif

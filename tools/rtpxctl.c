@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rtpxctl - look inside a running rtpxd: calls, flows, counters, and why a call is not in the kernel.
+ * rtpxctl - look inside a running rtpxd: calls, flows, counters, and why a call is not in the
+ * kernel.
  *
  * Reads only. Tables for people, --json for machines.
  */
@@ -30,7 +31,9 @@ static bool as_json;
 
 static int no_daemon(void)
 {
-	fprintf(stderr, "rtpxctl: no answer on '%s': %s. Is rtpxd running, and is this its --admin-socket? (--socket PATH)\n",
+	fprintf(stderr,
+		"rtpxctl: no answer on '%s': %s. Is rtpxd running, and is this its --admin-socket? "
+		"(--socket PATH)\n",
 		socket_path, strerror(errno));
 	return EXIT_NO_DAEMON;
 }
@@ -78,7 +81,8 @@ static void kernel_share(struct json_object *session, char *buf, size_t size)
 		static const char *const kinds[] = { "rtp", "rtcp" };
 
 		for (k = 0; k < 2; k++) {
-			struct json_object *s = member(json_object_array_get_idx(legs, i), kinds[k]);
+			struct json_object *s =
+				member(json_object_array_get_idx(legs, i), kinds[k]);
 
 			in += json_is(s, "in_kernel");
 			all += json_is(s, "in_kernel") || json_number(s, "packets");
@@ -90,14 +94,17 @@ static void kernel_share(struct json_object *session, char *buf, size_t size)
 static void session_row(struct json_object *s)
 {
 	struct json_object *legs = member(s, "legs");
-	struct json_object *caller = json_object_array_get_idx(legs, 0), *callee = json_object_array_get_idx(legs, 1);
+	struct json_object *caller = json_object_array_get_idx(legs, 0),
+			   *callee = json_object_array_get_idx(legs, 1);
 	char share[32];
 
 	kernel_share(s, share, sizeof(share));
-	printf("%-32.32s %-12.12s %5llus %4llus %-22s %-22s %8llu %8llu  %s\n", json_text(s, "call_id"),
-	       json_text(s, "from_tag"), json_number(s, "age_s"), json_number(s, "ttl_s"),
-	       json_text(member(caller, "rtp"), "remote"), json_text(member(callee, "rtp"), "remote"),
-	       json_number(member(caller, "rtp"), "packets"), json_number(member(callee, "rtp"), "packets"), share);
+	printf("%-32.32s %-12.12s %5llus %4llus %-22s %-22s %8llu %8llu  %s\n",
+	       json_text(s, "call_id"), json_text(s, "from_tag"), json_number(s, "age_s"),
+	       json_number(s, "ttl_s"), json_text(member(caller, "rtp"), "remote"),
+	       json_text(member(callee, "rtp"), "remote"),
+	       json_number(member(caller, "rtp"), "packets"),
+	       json_number(member(callee, "rtp"), "packets"), share);
 }
 
 static int sessions(const char *arg)
@@ -110,8 +117,8 @@ static int sessions(const char *arg)
 		return refused(refusal);
 	if (as_json)
 		return print_json(list);
-	printf("%-32s %-12s %6s %5s %-22s %-22s %8s %8s  %s\n", "CALL-ID", "FROM-TAG", "AGE", "TTL", "CALLER", "CALLEE",
-	       "CALLER>", "<CALLEE", "IN KERNEL");
+	printf("%-32s %-12s %6s %5s %-22s %-22s %8s %8s  %s\n", "CALL-ID", "FROM-TAG", "AGE", "TTL",
+	       "CALLER", "CALLEE", "CALLER>", "<CALLEE", "IN KERNEL");
 	for (i = 0; i < length_of(list); i++)
 		session_row(json_object_array_get_idx(list, i));
 	printf("%zu session%s\n", i, i == 1 ? "" : "s");
@@ -121,15 +128,18 @@ static int sessions(const char *arg)
 
 static void stream_lines(const char *name, struct json_object *s)
 {
-	printf("    %-4s  peer %s (%s; signalled %s)\n", name, json_text(s, "remote"), json_text(s, "state"),
-	       json_text(s, "signalled"));
-	printf("          %llu packets, %llu bytes, %llu in the kernel, %llu from strangers dropped, silent %llu ms\n",
+	printf("    %-4s  peer %s (%s; signalled %s)\n", name, json_text(s, "remote"),
+	       json_text(s, "state"), json_text(s, "signalled"));
+	printf("          %llu packets, %llu bytes, %llu in the kernel, %llu from strangers "
+	       "dropped, silent %llu ms\n",
 	       json_number(s, "packets"), json_number(s, "bytes"), json_number(s, "kernel_packets"),
 	       json_number(s, "strangers"), json_number(s, "silent_ms"));
 	if (member(s, "ssrc"))
-		printf("          SSRC %08llx, payload type %llu, %llu lost, %llu duplicates, jitter %s\n",
-		       json_number(s, "ssrc"), json_number(s, "payload_type"), json_number(s, "lost"),
-		       json_number(s, "duplicates"), json_text(s, "jitter"));
+		printf("          SSRC %08llx, payload type %llu, %llu lost, %llu duplicates, "
+		       "jitter %s\n",
+		       json_number(s, "ssrc"), json_number(s, "payload_type"),
+		       json_number(s, "lost"), json_number(s, "duplicates"),
+		       json_text(s, "jitter"));
 	printf("          %s\n", json_text(s, "why_text"));
 }
 
@@ -138,32 +148,38 @@ static void session_lines(struct json_object *s)
 	struct json_object *legs = member(s, "legs");
 	size_t i;
 
-	printf("call-id %s, from-tag %s: session %llu, %s, %llu s old, %llu s to live\n", json_text(s, "call_id"),
-	       json_text(s, "from_tag"), json_number(s, "number"), json_is(s, "complete") ? "complete" : "not complete",
-	       json_number(s, "age_s"), json_number(s, "ttl_s"));
+	printf("call-id %s, from-tag %s: session %llu, %s, %llu s old, %llu s to live\n",
+	       json_text(s, "call_id"), json_text(s, "from_tag"), json_number(s, "number"),
+	       json_is(s, "complete") ? "complete" : "not complete", json_number(s, "age_s"),
+	       json_number(s, "ttl_s"));
 	for (i = 0; i < length_of(legs); i++) {
 		struct json_object *leg = json_object_array_get_idx(legs, i);
 
-		printf("  %s sends to %s%s%s; %llu relayed, %llu dropped\n", json_text(leg, "party"),
-		       json_text(leg, "local"), member(leg, "advertised") ? " advertised as " : "",
-		       member(leg, "advertised") ? json_text(leg, "advertised") : "", json_number(leg, "relayed"),
-		       json_number(leg, "dropped"));
+		printf("  %s sends to %s%s%s; %llu relayed, %llu dropped\n",
+		       json_text(leg, "party"), json_text(leg, "local"),
+		       member(leg, "advertised") ? " advertised as " : "",
+		       member(leg, "advertised") ? json_text(leg, "advertised") : "",
+		       json_number(leg, "relayed"), json_number(leg, "dropped"));
 		stream_lines("RTP", member(leg, "rtp"));
 		stream_lines("RTCP", member(leg, "rtcp"));
 	}
 }
 
 /* Ask for the list @key of one call and print its elements, or say that there is no such call. */
-static int of_call(const char *request, const char *call_id, const char *key, void (*line)(struct json_object *o))
+static int of_call(const char *request, const char *call_id, const char *key,
+		   void (*line)(struct json_object *o))
 {
-	struct json_object *o = ask(socket_path, request, call_id), *list = o ? member(o, key) : NULL;
+	struct json_object *o = ask(socket_path, request, call_id),
+			   *list = o ? member(o, key) : NULL;
 	int code = EXIT_GOOD;
 	size_t i;
 
 	if (!list)
 		return refused(o);
 	if (length_of(list) == 0) {
-		fprintf(stderr, "rtpxctl: no session has the call-id '%s' (rtpxctl sessions lists them)\n", call_id);
+		fprintf(stderr,
+			"rtpxctl: no session has the call-id '%s' (rtpxctl sessions lists them)\n",
+			call_id);
 		code = EXIT_NOTHING;
 	} else if (as_json) {
 		print_json(list);
@@ -184,8 +200,9 @@ static int session(const char *call_id)
 
 static void why_line(struct json_object *d)
 {
-	printf("%-6s %-4s  %-22s -> %-22s -> %-22s  %s%s\n", json_text(d, "from"), json_text(d, "kind"),
-	       json_text(d, "peer"), json_text(d, "local"), json_text(d, "dest"),
+	printf("%-6s %-4s  %-22s -> %-22s -> %-22s  %s%s\n", json_text(d, "from"),
+	       json_text(d, "kind"), json_text(d, "peer"), json_text(d, "local"),
+	       json_text(d, "dest"),
 	       json_is(d, "in_kernel") ? "" : "NOT in the kernel: ", json_text(d, "why_text"));
 }
 
@@ -204,14 +221,15 @@ static int flows(const char *arg)
 		return refused(refusal);
 	if (as_json)
 		return print_json(list);
-	printf("%-22s %-22s %-22s %-10s %-4s %10s %9s  %s\n", "FROM PEER", "TO LOCAL", "ON TO", "INTERFACE", "KIND", "KERNEL",
-	       "STRANGERS", "CALL-ID");
+	printf("%-22s %-22s %-22s %-10s %-4s %10s %9s  %s\n", "FROM PEER", "TO LOCAL", "ON TO",
+	       "INTERFACE", "KIND", "KERNEL", "STRANGERS", "CALL-ID");
 	for (i = 0; i < length_of(list); i++) {
 		struct json_object *f = json_object_array_get_idx(list, i);
 
-		printf("%-22s %-22s %-22s %-10s %-4s %10llu %9llu  %s\n", json_text(f, "peer"), json_text(f, "local"),
-		       json_text(f, "dest"), json_text(f, "interface"), json_text(f, "kind"),
-		       json_number(f, "kernel_packets"), json_number(f, "strangers"), json_text(f, "call_id"));
+		printf("%-22s %-22s %-22s %-10s %-4s %10llu %9llu  %s\n", json_text(f, "peer"),
+		       json_text(f, "local"), json_text(f, "dest"), json_text(f, "interface"),
+		       json_text(f, "kind"), json_number(f, "kernel_packets"),
+		       json_number(f, "strangers"), json_text(f, "call_id"));
 	}
 	printf("%zu flow%s\n", i, i == 1 ? "" : "s");
 	json_object_put(list);
@@ -254,10 +272,11 @@ static void status_lines(struct json_object *o)
 	printf("rtpxd %s, pid %llu, up %llu s\n", json_text(o, "version"), json_number(o, "pid"),
 	       json_number(o, "uptime_s"));
 	for (i = 0; i < length_of(list); i++)
-		printf("control     %s\n", json_object_get_string(json_object_array_get_idx(list, i)));
-	printf("ports       %llu to %llu, %llu pairs; in use %llu IPv4, %llu IPv6\n", json_number(o, "port_min"),
-	       json_number(o, "port_max"), json_number(o, "pairs"), json_number(o, "pairs_in_use_ip4"),
-	       json_number(o, "pairs_in_use_ip6"));
+		printf("control     %s\n",
+		       json_object_get_string(json_object_array_get_idx(list, i)));
+	printf("ports       %llu to %llu, %llu pairs; in use %llu IPv4, %llu IPv6\n",
+	       json_number(o, "port_min"), json_number(o, "port_max"), json_number(o, "pairs"),
+	       json_number(o, "pairs_in_use_ip4"), json_number(o, "pairs_in_use_ip6"));
 	printf("learning    %s\n", json_text(o, "learning"));
 	printf("dataplane   %s: %s\n", json_text(o, "dataplane"), json_text(o, "choice"));
 	list = member(o, "interfaces");
@@ -301,9 +320,13 @@ static const struct {
 	{ "session", "CALL-ID", "all about one call", session },
 	{ "flows", NULL, "what the kernel forwards, a line each", flows },
 	{ "why", "CALL-ID", "for each direction: in the kernel, or the reason why not", why },
-	{ "stats", NULL, "counters of the relay, the kernel, the sockets and the next hops (--json: zeros too)", stats },
+	{ "stats", NULL,
+	  "counters of the relay, the kernel, the sockets and the next hops (--json: zeros too)",
+	  stats },
 	{ "status", NULL, "listeners, port range, dataplane and interfaces", status },
-	{ "doctor", NULL, "check the host and the daemon; every line ok, warning or wrong, with the remedy", doctor },
+	{ "doctor", NULL,
+	  "check the host and the daemon; every line ok, warning or wrong, with the remedy",
+	  doctor },
 };
 
 static void usage(FILE *to)
@@ -312,10 +335,12 @@ static void usage(FILE *to)
 
 	fprintf(to, "usage: rtpxctl [--json] [--socket PATH] COMMAND\n\n");
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(to, "  %-9s %-8s  %s\n", commands[i].name, commands[i].arg ? commands[i].arg : "", commands[i].help);
+		fprintf(to, "  %-9s %-8s  %s\n", commands[i].name,
+			commands[i].arg ? commands[i].arg : "", commands[i].help);
 	fprintf(to, "\n  --json         the daemon's answer as JSON\n"
-		"  --socket PATH  the daemon's --admin-socket (" DEFAULT_SOCKET ")\n\n"
-		"exit codes: 0 answered; 1 no such call, or doctor found something wrong; 2 usage; 3 no daemon answers\n");
+		    "  --socket PATH  the daemon's --admin-socket (" DEFAULT_SOCKET ")\n\n"
+		    "exit codes: 0 answered; 1 no such call, or doctor found something wrong; 2 "
+		    "usage; 3 no daemon answers\n");
 }
 
 int main(int argc, char **argv)
@@ -352,7 +377,8 @@ int main(int argc, char **argv)
 			continue;
 		if (argc == 1 + (commands[i].arg != NULL))
 			return commands[i].run(argv[1]);
-		fprintf(stderr, "rtpxctl: usage: rtpxctl %s %s\n", argv[0], commands[i].arg ? commands[i].arg : "");
+		fprintf(stderr, "rtpxctl: usage: rtpxctl %s %s\n", argv[0],
+			commands[i].arg ? commands[i].arg : "");
 		return EXIT_USAGE;
 	}
 	if (argc)
