@@ -22,7 +22,7 @@ static struct ports *make(uint16_t min, uint16_t max, bool sequential)
 		.quarantine_ns = REST_NS,
 		.seed = 1,
 	};
-	struct ports *p;
+	struct ports *p = NULL;
 
 	assert_int_equal(ports_new(&p, &opts), 0);
 	return p;

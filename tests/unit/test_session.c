@@ -18,7 +18,7 @@
 static struct sessions *make(bool independent)
 {
 	const struct session_opts opts = { .ttl_s = 60, .setup_ttl_s = 10, .independent_ttl = independent };
-	struct sessions *all;
+	struct sessions *all = NULL;
 
 	assert_int_equal(sessions_new(&all, &opts), 0);
 	return all;
@@ -26,7 +26,7 @@ static struct sessions *make(bool independent)
 
 static struct session *add(struct sessions *all, const char *call_id, const char *tag)
 {
-	struct session *s;
+	struct session *s = NULL;
 
 	assert_int_equal(session_create(all, span_of(call_id), span_of(tag), START_NS, &s), 0);
 	return s;
