@@ -23,15 +23,6 @@ static uint64_t since(uint64_t then_ns, uint64_t now_ns)
 	return now_ns > then_ns ? now_ns - then_ns : 0;
 }
 
-static void latch_on(struct stream *s, const struct addr *src, bool *moved)
-{
-	if (s->state != STREAM_LATCHED || !addr_eq(&s->remote, src))
-		*moved = true;
-	s->remote = *src;
-	s->state = STREAM_LATCHED;
-	s->candidate.packets = 0;
-}
-
 /* The RTCP port of an RTP address, RFC 3550 section 11; ADDR_NONE when there is no next port. */
 static struct addr rtcp_of(const struct addr *rtp)
 {
@@ -50,6 +41,11 @@ static bool continues(const struct stream *s, const struct rtpx_packet *pkt)
 
 /* ---- proof and strict ---- */
 
+static void forget_candidates(struct stream *s)
+{
+	memset(s->candidate, 0, sizeof(s->candidate));
+}
+
 static void learned_signal(struct stream *s, const struct addr *a, uint64_t now_ns)
 {
 	if (addr_eq(&s->signalled, a))
@@ -62,7 +58,7 @@ static void learned_signal(struct stream *s, const struct addr *a, uint64_t now_
 	s->remote = *a;
 	s->state = STREAM_SIGNALLED;
 	s->updated_ns = now_ns;
-	s->candidate.packets = 0;
+	forget_candidates(s);
 }
 
 static void learned_asymmetric(struct stream *s, bool asymmetric)
@@ -76,24 +72,42 @@ static void learned_asymmetric(struct stream *s, bool asymmetric)
 	s->asymmetric = asymmetric;
 }
 
+static bool candidate_is(const struct stream_candidate *c, const struct addr *src)
+{
+	return c->packets && addr_eq(&c->addr, src);
+}
+
 /*
- * Three RTP packets in a row from one source, of one SSRC, rising. Another source takes the place
- * only when this one paused.
+ * The place of a source: its own, the first one when whoever held that has paused, else the
+ * newest's.
  */
-static bool candidate_proves(struct stream_candidate *c, const struct addr *src,
+static struct stream_candidate *candidate_of(struct stream *s, const struct addr *src,
+					     uint64_t now_ns)
+{
+	struct stream_candidate *first = &s->candidate[0], *newest = &s->candidate[1];
+
+	if (candidate_is(first, src))
+		return first;
+	if (candidate_is(newest, src))
+		return newest;
+	if (first->packets && since(first->last_ns, now_ns) < STREAM_CANDIDATE_NS)
+		first = newest;
+	first->packets = 0;
+	return first;
+}
+
+/* Three RTP packets in a row from one source, of one SSRC, rising. */
+static bool candidate_proves(struct stream *s, const struct addr *src,
 			     const struct rtpx_packet *pkt)
 {
-	bool same = c->packets && addr_eq(&c->addr, src);
+	struct stream_candidate *c = candidate_of(s, src, pkt->now_ns);
 	uint16_t ahead = pkt->rtp_seq - c->seq;
 
-	if (c->packets && !same && since(c->last_ns, pkt->now_ns) < STREAM_CANDIDATE_NS)
-		return false;
 	if (!pkt->is_rtp) {
-		if (same)
-			c->packets = 0;
+		c->packets = 0;
 		return false;
 	}
-	if (!same || pkt->ssrc != c->ssrc || ahead == 0 || ahead > RTPX_MAX_JUMP)
+	if (pkt->ssrc != c->ssrc || ahead == 0 || ahead > RTPX_MAX_JUMP)
 		c->packets = 0;
 	c->addr = *src;
 	c->ssrc = pkt->ssrc;
@@ -102,13 +116,8 @@ static bool candidate_proves(struct stream_candidate *c, const struct addr *src,
 	return ++c->packets >= STREAM_PROOF_PACKETS;
 }
 
-static bool candidate_is(const struct stream_candidate *c, const struct addr *src)
-{
-	return c->packets && addr_eq(&c->addr, src);
-}
-
 /* RTP has latched: RTCP that is not latched on the same host is expected next to it. */
-static void guess_rtcp(const struct stream *rtp, struct stream *rtcp, bool *moved)
+static void guess_rtcp(const struct stream *rtp, struct stream *rtcp)
 {
 	struct addr guess = rtcp_of(&rtp->remote);
 
@@ -119,7 +128,19 @@ static void guess_rtcp(const struct stream *rtp, struct stream *rtcp, bool *move
 		return;
 	rtcp->remote = guess;
 	rtcp->state = STREAM_SIGNALLED;
-	*moved = true;
+}
+
+static void latch_on(struct stream *s, struct stream *companion, const struct addr *src)
+{
+	/* RTP that goes on from another port has got a new mapping of its NAT, and so has RTCP. */
+	if (s->kind == STREAM_RTP && s->state == STREAM_LATCHED &&
+	    companion->state == STREAM_LATCHED && !companion->asymmetric)
+		companion->state = STREAM_SIGNALLED;
+	s->remote = *src;
+	s->state = STREAM_LATCHED;
+	forget_candidates(s);
+	if (s->kind == STREAM_RTP)
+		guess_rtcp(s, companion);
 }
 
 /* May this source be latched at once? Its host was signalled, or has proven itself in this call. */
@@ -138,9 +159,9 @@ static bool is_trusted(const struct stream *s, const struct stream *companion,
 	return false;
 }
 
-static enum stream_verdict latched_packet(struct stream *s, const struct addr *src,
-					  const struct rtpx_packet *pkt, enum learning how,
-					  bool *moved)
+static enum stream_verdict latched_packet(struct stream *s, struct stream *companion,
+					  const struct addr *src, const struct rtpx_packet *pkt,
+					  enum learning how)
 {
 	if (s->asymmetric)
 		return addr_host_eq(src, &s->remote) ? STREAM_RELAY : STREAM_IGNORE;
@@ -151,36 +172,35 @@ static enum stream_verdict latched_packet(struct stream *s, const struct addr *s
 		return STREAM_IGNORE;
 	if (how == LEARN_STRICT && !addr_host_eq(src, &s->signalled))
 		return STREAM_IGNORE;
-	latch_on(s, src, moved);
+	latch_on(s, companion, src);
 	return STREAM_RELAY;
 }
 
 static enum stream_verdict learned_packet(struct stream *s, struct stream *companion,
 					  const struct addr *src, const struct rtpx_packet *pkt,
-					  enum learning how, bool *moved)
+					  enum learning how)
 {
-	if (s->state == STREAM_LATCHED) {
-		enum stream_verdict v = latched_packet(s, src, pkt, how, moved);
-
-		if (*moved && s->kind == STREAM_RTP)
-			guess_rtcp(s, companion, moved);
-		return v;
-	}
-	if (is_trusted(s, companion, src, pkt, how) ||
-	    (how == LEARN_PROOF && s->kind == STREAM_RTP &&
-	     candidate_proves(&s->candidate, src, pkt))) {
-		latch_on(s, src, moved);
-		if (s->kind == STREAM_RTP)
-			guess_rtcp(s, companion, moved);
+	if (s->state == STREAM_LATCHED)
+		return latched_packet(s, companion, src, pkt, how);
+	if (is_trusted(s, companion, src, pkt, how)) {
+		latch_on(s, companion, src);
 		return STREAM_RELAY;
 	}
-	/* The address before the last signalling may still speak while the new one is awaited. */
-	if (how == LEARN_PROOF && addr_eq(src, &s->previous))
+	if (how == LEARN_STRICT)
+		return STREAM_IGNORE;
+	/*
+	 * The address before the last signalling may still speak, but not prove itself, while the
+	 * new one is awaited.
+	 */
+	if (addr_eq(src, &s->previous))
 		return STREAM_RELAY;
+	if (s->kind == STREAM_RTP && candidate_proves(s, src, pkt)) {
+		latch_on(s, companion, src);
+		return STREAM_RELAY;
+	}
 	/* Nothing is known: a source that is about to prove itself is better than silence. */
-	if (how == LEARN_PROOF && s->state == STREAM_EMPTY && candidate_is(&s->candidate, src))
-		return STREAM_RELAY;
-	return STREAM_IGNORE;
+	return s->state == STREAM_EMPTY && candidate_is(&s->candidate[0], src) ? STREAM_RELAY
+									       : STREAM_IGNORE;
 }
 
 /* ---- compat: rtpproxy's rules ---- */
@@ -222,12 +242,10 @@ static void compat_latch(struct stream *s, const struct rtpx_packet *pkt)
 	s->state = s->has_ssrc && s->ssrc == 0 ? STREAM_SIGNALLED : STREAM_LATCHED;
 }
 
-static void compat_fill(struct stream *s, struct stream *companion, const struct addr *src,
-			bool *moved)
+static void compat_fill(struct stream *s, struct stream *companion, const struct addr *src)
 {
 	struct addr guess = rtcp_of(src);
 
-	*moved = true;
 	s->untrusted = true;
 	s->remote = *src;
 	if (s->previous.family == ADDR_NONE || !addr_eq(&s->previous, src))
@@ -243,52 +261,75 @@ static void compat_fill(struct stream *s, struct stream *companion, const struct
 }
 
 /*
- * A latched stream follows another source. What a dataplane has counted is newer than what was
- * noted here.
+ * The number to judge a handover by: noted here at most once a second, unless a dataplane has
+ * counted since.
  */
+static uint16_t compat_seq(const struct stream *s)
+{
+	bool newer = s->stats.segments && s->stats.ssrc == s->ssrc &&
+		     since(s->seq_ns, s->stats.last_ns) >= NSEC_PER_SEC;
+
+	return newer ? (uint16_t)s->stats.max_seq : s->seq;
+}
+
+/* A latched stream follows another source. */
 static bool compat_override(struct stream *s, const struct rtpx_packet *pkt)
 {
-	uint16_t seq = s->stats.segments && s->stats.ssrc == s->ssrc ? (uint16_t)s->stats.max_seq
-								     : s->seq;
-
 	if (s->kind != STREAM_RTP || !s->has_ssrc || !pkt->is_rtp)
 		return false;
 	if (!compat_window(s, pkt->now_ns) &&
-	    (pkt->ssrc != s->ssrc || (uint16_t)(pkt->rtp_seq - seq) > RTPX_MAX_JUMP))
+	    (pkt->ssrc != s->ssrc || (uint16_t)(pkt->rtp_seq - compat_seq(s)) > RTPX_MAX_JUMP))
 		return false;
 	s->seq = pkt->rtp_seq;
 	return true;
 }
 
 static enum stream_verdict compat_symmetric(struct stream *s, struct stream *companion,
-					    const struct addr *src, const struct rtpx_packet *pkt,
-					    bool *moved)
+					    const struct addr *src, const struct rtpx_packet *pkt)
 {
 	if (addr_eq(src, &s->remote)) {
-		if (s->state != STREAM_LATCHED) {
+		if (s->state != STREAM_LATCHED)
 			compat_latch(s, pkt);
-			*moved = true;
-		}
-	} else if (s->state == STREAM_LATCHED) {
-		if (!compat_override(s, pkt))
-			return STREAM_IGNORE;
-		compat_fill(s, companion, src, moved);
-	} else {
-		compat_latch(s, pkt);
-		compat_fill(s, companion, src, moved);
+		return STREAM_RELAY;
 	}
+	if (s->state != STREAM_LATCHED)
+		compat_latch(s, pkt);
+	else if (!compat_override(s, pkt))
+		return STREAM_IGNORE;
+	compat_fill(s, companion, src);
 	return STREAM_RELAY;
 }
 
-static enum stream_verdict compat_packet(struct stream *s, struct stream *companion,
-					 const struct addr *src, const struct rtpx_packet *pkt,
-					 bool *moved)
+/* A new SSRC from the current source is latched, also one that only a dataplane has seen. */
+static void compat_new_ssrc(struct stream *s, const struct rtpx_packet *pkt)
 {
+	if (s->stats.segments && s->heard_ssrc != pkt->ssrc)
+		compat_latch(s, pkt);
+	s->heard_ssrc = pkt->ssrc;
+}
+
+static void compat_catch_up(struct stream *s)
+{
+	const struct rtpx_packet last = {
+		.now_ns = s->stats.last_ns,
+		.is_rtp = 1,
+		.ssrc = s->stats.ssrc,
+		.rtp_seq = s->stats.max_seq,
+	};
+
+	if (s->stats.segments && !s->asymmetric)
+		compat_new_ssrc(s, &last);
+}
+
+static enum stream_verdict compat_packet(struct stream *s, struct stream *companion,
+					 const struct addr *src, const struct rtpx_packet *pkt)
+{
+	compat_catch_up(s);
 	if (s->remote.family == ADDR_NONE)
-		compat_fill(s, companion, src, moved);
+		compat_fill(s, companion, src);
 	else if (s->asymmetric)
 		return addr_host_eq(src, &s->remote) ? STREAM_RELAY : STREAM_IGNORE;
-	else if (compat_symmetric(s, companion, src, pkt, moved) == STREAM_IGNORE)
+	else if (compat_symmetric(s, companion, src, pkt) == STREAM_IGNORE)
 		return STREAM_IGNORE;
 
 	if (s->kind != STREAM_RTP || !pkt->is_rtp)
@@ -297,8 +338,7 @@ static enum stream_verdict compat_packet(struct stream *s, struct stream *compan
 		s->seq = pkt->rtp_seq;
 		s->seq_ns = pkt->now_ns;
 	}
-	if (s->stats.segments && pkt->ssrc != s->stats.ssrc)
-		compat_latch(s, pkt);
+	compat_new_ssrc(s, pkt);
 	return STREAM_RELAY;
 }
 
@@ -328,16 +368,19 @@ enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
 				  const struct addr *src, const struct rtpx_packet *pkt,
 				  enum learning how, bool *moved)
 {
+	struct addr remote = s->remote, companion_remote = companion->remote;
+	uint8_t state = s->state, companion_state = companion->state;
 	enum stream_verdict v;
 
-	*moved = false;
 	if (how == LEARN_COMPAT)
-		v = compat_packet(s, companion, src, pkt, moved);
+		v = compat_packet(s, companion, src, pkt);
 	else
-		v = learned_packet(s, companion, src, pkt, how, moved);
+		v = learned_packet(s, companion, src, pkt, how);
 	if (v == STREAM_RELAY)
 		rtpx_stats_packet(&s->stats, pkt, s->kind == STREAM_RTP);
 	else
 		s->stats.strangers++;
+	*moved = s->state != state || companion->state != companion_state ||
+		 !addr_eq(&s->remote, &remote) || !addr_eq(&companion->remote, &companion_remote);
 	return v;
 }

@@ -54,13 +54,15 @@ struct stream {
 	uint16_t seq;	    /* compat: last sequence number noted of ssrc */
 	uint32_t ssrc;	    /* compat: the latched one */
 	uint64_t seq_ns;    /* compat: when seq was noted */
+	uint32_t heard_ssrc; /* compat: of the last RTP packet that was accepted */
 	uint64_t updated_ns; /* when U or L last gave an address for a leg that had one; 0: never */
 	struct addr remote; /* where packets for this peer are sent; ADDR_NONE: unknown */
 	struct addr signalled; /* what U or L said last; ADDR_NONE: nothing */
 	struct addr previous;  /* the latched remote before the last signalling; ADDR_NONE: none */
 	/* the destination address that the peer's packets carry (wildcard listeners) */
 	struct addr local;
-	struct stream_candidate candidate;
+	/* the first keeps its place until it pauses, the second goes to the newest */
+	struct stream_candidate candidate[2];
 	struct rtpx_flow_stats stats; /* of what the peer sent */
 };
 

@@ -24,7 +24,7 @@ static struct addr place(const char *name)
 	return (struct addr){ .family = ADDR_IP4, .port = 1000 + atoi(name + 1), .ip = { 10, 0, 0, name[0] } };
 }
 
-enum act { END, RTP, RTCP, UDP, SIGNAL, SIGNAL_ASYMMETRIC, WAIT_MS };
+enum act { END, RTP, RTCP, UDP, FORWARDED, SIGNAL, SIGNAL_ASYMMETRIC, WAIT_MS };
 
 struct event {
 	enum act act;
@@ -145,6 +145,32 @@ static const struct scenario scenarios[] = {
 		{ RTP, "B0", 7, 2, "-", "A0", "A1" },
 		{ SIGNAL, "A0", 0, 0, "", "A0", "A1" },
 		{ RTP, "A9", 7, 3, "+", "A9", NULL } } },
+	{ "proof: the old address speaks on for long, and does not pull back meanwhile", LEARN_PROOF, {
+		{ SIGNAL, "A0", 0, 0, "", "A0", "A1" },
+		{ RTP, "A0", 7, 1, "+", "A0", "A1" },
+		{ SIGNAL, "C0", 0, 0, "", "C0", "C1" },
+		{ RTP, "A0", 7, 2, "+", "C0", "C1" },
+		{ RTP, "A0", 7, 3, "+", "C0", "C1" },
+		{ RTP, "A0", 7, 4, "+", "C0", "C1" },
+		{ RTP, "A0", 7, 5, "+", "C0", "C1" },
+		{ RTP, "C0", 9, 1, "+", "C0", "C1" },
+		{ RTP, "A0", 7, 6, "-", "C0", "C1" } } },
+	{ "proof: strangers of one packet do not keep a source from proving itself", LEARN_PROOF, {
+		{ SIGNAL, "A0", 0, 0, "", "A0", NULL },
+		{ RTP, "X0", 5, 1, "-", "A0", NULL },
+		{ RTP, "Y0", 6, 1, "-", "A0", NULL },
+		{ RTP, "B0", 7, 1, "-", "A0", NULL },
+		{ RTP, "B0", 7, 2, "-", "A0", NULL },
+		{ RTP, "B0", 7, 3, "+", "B0", NULL } } },
+	{ "proof: RTCP follows RTP to another port of the same NAT", LEARN_PROOF, {
+		{ SIGNAL, "A0", 0, 0, "", "A0", "A1" },
+		{ RTP, "A0", 7, 1, "+", "A0", "A1" },
+		{ RTCP, "A1", 7, 0, "+", "A0", "A1" },
+		{ RTCP, "A61", 7, 0, "-", "A0", "A1" },
+		{ WAIT_MS, NULL, 600, 0, "", NULL, NULL },
+		{ RTP, "A60", 7, 30, "+", "A60", "A61" },
+		{ RTCP, "A71", 7, 0, "+", "A60", "A71" },
+		{ RTCP, "A61", 7, 0, "-", "A60", "A71" } } },
 
 	{ "strict: nobody but the signalled host", LEARN_STRICT, {
 		{ RTP, "B0", 7, 1, "-", "", "" },
@@ -173,6 +199,23 @@ static const struct scenario scenarios[] = {
 		{ RTP, "A0", 7, 1, "+", "A0", NULL },
 		{ RTP, "B0", 7, 538, "-", "A0", NULL },
 		{ RTP, "B0", 7, 537, "+", "B0", "B1" } } },
+	{ "compat: handover is judged by the number noted up to a second ago", LEARN_COMPAT, {
+		{ SIGNAL, "A0", 0, 0, "", "A0", NULL },
+		{ RTP, "A0", 7, 100, "+", "A0", NULL },
+		{ RTP, "A0", 7, 140, "+", "A0", NULL },
+		{ RTP, "B0", 7, 139, "+", "B0", NULL } } },
+	{ "compat: a new SSRC that only the dataplane has seen is followed too", LEARN_COMPAT, {
+		{ SIGNAL, "A0", 0, 0, "", "A0", NULL },
+		{ RTP, "A0", 7, 1, "+", "A0", NULL },
+		{ FORWARDED, NULL, 9, 4000, "", "A0", NULL },
+		{ RTP, "B0", 7, 2, "-", "A0", NULL },
+		{ RTP, "B0", 9, 4001, "+", "B0", NULL } } },
+	{ "compat: handover after seconds in the dataplane", LEARN_COMPAT, {
+		{ SIGNAL, "A0", 0, 0, "", "A0", NULL },
+		{ RTP, "A0", 7, 1, "+", "A0", NULL },
+		{ WAIT_MS, NULL, 20000, 0, "", NULL, NULL },
+		{ FORWARDED, NULL, 7, 1000, "", "A0", NULL },
+		{ RTP, "B0", 7, 1001, "+", "B0", NULL } } },
 	{ "compat: for ten seconds after a second U anyone takes over", LEARN_COMPAT, {
 		{ SIGNAL, "A0", 0, 0, "", "A0", NULL },
 		{ RTP, "A0", 7, 1, "+", "A0", NULL },
@@ -220,11 +263,27 @@ static enum stream_verdict arrive(struct pair *p, enum act act, const struct add
 		.now_ns = p->now_ns += PACKET_NS, .payload_bytes = 172, .is_rtp = act == RTP, .ssrc = ssrc,
 		.rtp_seq = seq, .rtp_ts = seq * 160u,
 	};
-	bool moved;
+	struct stream *s = act == RTCP ? &p->rtcp : &p->rtp, *companion = act == RTCP ? &p->rtp : &p->rtcp;
+	struct stream before = *s, companion_before = *companion;
+	enum stream_verdict v;
+	bool moved, differs;
 
-	if (act == RTCP)
-		return stream_packet(&p->rtcp, &p->rtp, src, &pkt, how, &moved);
-	return stream_packet(&p->rtp, &p->rtcp, src, &pkt, how, &moved);
+	v = stream_packet(s, companion, src, &pkt, how, &moved);
+	differs = s->state != before.state || !addr_eq(&s->remote, &before.remote) ||
+		  companion->state != companion_before.state ||
+		  !addr_eq(&companion->remote, &companion_before.remote);
+	assert_int_equal(moved, differs);
+	return v;
+}
+
+/* A dataplane has relayed a packet from the peer, and its statistics were pulled. */
+static void forwarded(struct pair *p, uint32_t ssrc, uint16_t seq)
+{
+	const struct rtpx_packet pkt = {
+		.now_ns = p->now_ns += PACKET_NS, .payload_bytes = 172, .is_rtp = 1, .ssrc = ssrc, .rtp_seq = seq,
+	};
+
+	rtpx_stats_packet(&p->rtp.stats, &pkt, 1);
 }
 
 static void signal_both(struct pair *p, const struct addr *a, bool asymmetric, enum learning how)
@@ -255,7 +314,9 @@ static void play(const struct scenario *sc)
 		struct addr a = place(e->who);
 		enum stream_verdict v;
 
-		if (e->act == WAIT_MS) {
+		if (e->act == FORWARDED) {
+			forwarded(&p, e->ssrc, e->seq);
+		} else if (e->act == WAIT_MS) {
 			p.now_ns += e->ssrc * NSEC_PER_MSEC;
 		} else if (e->act == SIGNAL || e->act == SIGNAL_ASYMMETRIC) {
 			signal_both(&p, &a, e->act == SIGNAL_ASYMMETRIC, sc->how);
