@@ -7,7 +7,8 @@
 # need, and end with pass, fail or skip (exit status 0, 1, 4).
 #
 # From the environment: RTPX_BUILD, the directory of rtpxd and rtpxctl (default: build/ of this tree);
-# RTPX_KEEP=1 leaves the directory of logs and captures where it is and says its name.
+# RTPX_KEEP=1 leaves the directory of logs and captures where it is and says its name; RTPX_PATIENCE=N waits N times
+# as long, where the machine is emulated.
 
 set -Eeuo pipefail
 
@@ -70,7 +71,7 @@ check()
 # wait_for SECONDS WHAT COMMAND… - until the command succeeds; a test waits for nothing else.
 wait_for()
 {
-	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) what=$2
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000 * ${RTPX_PATIENCE:-1})) what=$2
 
 	shift 2
 	until "$@" >/dev/null 2>&1; do

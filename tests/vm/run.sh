@@ -71,7 +71,7 @@ for module in $modules; do
 done
 {
 	printf 'ulimit -n %s\n' "$(ulimit -Hn)"
-	printf 'export RTPX_IN_VM=%q RTPX_BUILD=%q\ncd %q || exit\n' "$release" "$build" "$top"
+	printf 'export RTPX_PATIENCE=4 RTPX_IN_VM=%q RTPX_BUILD=%q\ncd %q || exit\n' "$release" "$build" "$top"
 	printf '%q ' "$@"
 } >"$work/command"
 echo "$kernel/lib/modules" >"$work/where-modules"
