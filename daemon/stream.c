@@ -260,25 +260,13 @@ static void compat_fill(struct stream *s, struct stream *companion, const struct
 	}
 }
 
-/*
- * The number to judge a handover by: noted here at most once a second, unless a dataplane has
- * counted since.
- */
-static uint16_t compat_seq(const struct stream *s)
-{
-	bool newer = s->stats.segments && s->stats.ssrc == s->ssrc &&
-		     since(s->seq_ns, s->stats.last_ns) >= NSEC_PER_SEC;
-
-	return newer ? (uint16_t)s->stats.max_seq : s->seq;
-}
-
 /* A latched stream follows another source. */
 static bool compat_override(struct stream *s, const struct rtpx_packet *pkt)
 {
 	if (s->kind != STREAM_RTP || !s->has_ssrc || !pkt->is_rtp)
 		return false;
 	if (!compat_window(s, pkt->now_ns) &&
-	    (pkt->ssrc != s->ssrc || (uint16_t)(pkt->rtp_seq - compat_seq(s)) > RTPX_MAX_JUMP))
+	    (pkt->ssrc != s->ssrc || (uint16_t)(pkt->rtp_seq - s->seq) > RTPX_MAX_JUMP))
 		return false;
 	s->seq = pkt->rtp_seq;
 	return true;
@@ -300,46 +288,48 @@ static enum stream_verdict compat_symmetric(struct stream *s, struct stream *com
 	return STREAM_RELAY;
 }
 
-/* A new SSRC from the current source is latched, also one that only a dataplane has seen. */
-static void compat_new_ssrc(struct stream *s, const struct rtpx_packet *pkt)
+/* An accepted RTP packet: once a second its number is noted, a new SSRC is latched. */
+static void compat_hear(struct stream *s, const struct rtpx_packet *pkt)
 {
+	if (!s->asymmetric && s->has_ssrc && pkt->ssrc == s->ssrc &&
+	    since(s->seq_ns, pkt->now_ns) >= NSEC_PER_SEC) {
+		s->seq = pkt->rtp_seq;
+		s->seq_ns = pkt->now_ns;
+	}
 	if (s->stats.segments && s->heard_ssrc != pkt->ssrc)
 		compat_latch(s, pkt);
 	s->heard_ssrc = pkt->ssrc;
 }
 
+/* A dataplane has counted packets since the last one that came here: the newest stands for them. */
 static void compat_catch_up(struct stream *s)
 {
-	const struct rtpx_packet last = {
+	const struct rtpx_packet newest = {
 		.now_ns = s->stats.last_ns,
 		.is_rtp = 1,
 		.ssrc = s->stats.ssrc,
 		.rtp_seq = s->stats.max_seq,
 	};
 
-	if (s->stats.segments && !s->asymmetric)
-		compat_new_ssrc(s, &last);
+	if (s->stats.segments && s->stats.packets != s->heard_packets)
+		compat_hear(s, &newest);
 }
 
 static enum stream_verdict compat_packet(struct stream *s, struct stream *companion,
 					 const struct addr *src, const struct rtpx_packet *pkt)
 {
+	enum stream_verdict v = STREAM_RELAY;
+
 	compat_catch_up(s);
 	if (s->remote.family == ADDR_NONE)
 		compat_fill(s, companion, src);
 	else if (s->asymmetric)
-		return addr_host_eq(src, &s->remote) ? STREAM_RELAY : STREAM_IGNORE;
-	else if (compat_symmetric(s, companion, src, pkt) == STREAM_IGNORE)
-		return STREAM_IGNORE;
-
-	if (s->kind != STREAM_RTP || !pkt->is_rtp)
-		return STREAM_RELAY;
-	if (s->has_ssrc && pkt->ssrc == s->ssrc && since(s->seq_ns, pkt->now_ns) >= NSEC_PER_SEC) {
-		s->seq = pkt->rtp_seq;
-		s->seq_ns = pkt->now_ns;
-	}
-	compat_new_ssrc(s, pkt);
-	return STREAM_RELAY;
+		v = addr_host_eq(src, &s->remote) ? STREAM_RELAY : STREAM_IGNORE;
+	else
+		v = compat_symmetric(s, companion, src, pkt);
+	if (v == STREAM_RELAY && s->kind == STREAM_RTP && pkt->is_rtp)
+		compat_hear(s, pkt);
+	return v;
 }
 
 /* ---- events ---- */
@@ -380,6 +370,7 @@ enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
 		rtpx_stats_packet(&s->stats, pkt, s->kind == STREAM_RTP);
 	else
 		s->stats.strangers++;
+	s->heard_packets = s->stats.packets;
 	*moved = s->state != state || companion->state != companion_state ||
 		 !addr_eq(&s->remote, &remote) || !addr_eq(&companion->remote, &companion_remote);
 	return v;

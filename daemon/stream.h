@@ -55,6 +55,7 @@ struct stream {
 	uint32_t ssrc;	    /* compat: the latched one */
 	uint64_t seq_ns;    /* compat: when seq was noted */
 	uint32_t heard_ssrc; /* compat: of the last RTP packet that was accepted */
+	uint64_t heard_packets; /* compat: stats.packets after the last packet that came here */
 	uint64_t updated_ns; /* when U or L last gave an address for a leg that had one; 0: never */
 	struct addr remote; /* where packets for this peer are sent; ADDR_NONE: unknown */
 	struct addr signalled; /* what U or L said last; ADDR_NONE: nothing */
