@@ -89,7 +89,7 @@ static __always_inline enum rtpx_reason parse_ip6(struct frame *f, struct rtpx_p
 static __always_inline enum rtpx_reason parse_udp(struct frame *f, struct rtpx_packet *p)
 {
 	struct udphdr *udp = f->udp;
-	__u32 ip_header = (void *)udp - f->l3;
+	__u32 ip_header = p->slot == RTPX_SLOT_IP6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 
 	if ((void *)(udp + 1) > f->end)
 		return RTPX_REASON_pass_malformed;
@@ -102,27 +102,39 @@ static __always_inline enum rtpx_reason parse_udp(struct frame *f, struct rtpx_p
 	return RTPX_REASON_relayed;
 }
 
-/* RTP (RFC 3550 section 5.1; types 64 to 95 are RTCP on the same port, RFC 5761) or STUN in the payload. */
-static __always_inline void parse_payload(const struct frame *f, struct rtpx_packet *p)
+/* parse_stun - is the payload STUN? Then it is left to the daemon. */
+static __always_inline void parse_stun(const struct frame *f, struct rtpx_packet *p)
+{
+	__be32 *w = (void *)(f->udp + 1);
+
+	p->is_stun = (void *)w + STUN_HEADER <= f->end && p->payload_bytes >= STUN_HEADER && w[1] == bpf_htonl(STUN_COOKIE) &&
+		     (*(__u8 *)w & 0xc0) == 0;
+}
+
+/* parse_rtp - RTP in the payload (RFC 3550 section 5.1; types 64 to 95 are RTCP on the same port, RFC 5761). */
+static __always_inline void parse_rtp(const struct frame *f, struct rtpx_packet *p)
 {
 	__u8 *b = (void *)(f->udp + 1);
 	__be32 *w = (void *)b;
 
 	p->is_rtp = 0;
-	p->is_stun = 0;
+	p->payload_type = 0;
+	p->rtp_seq = 0;
+	p->rtp_ts = 0;
+	p->ssrc = 0;
 	if ((void *)(b + RTP_HEADER) > f->end || p->payload_bytes < RTP_HEADER)
 		return;
-	if ((b[0] & 0xc0) == 0) {
-		p->is_stun = p->payload_bytes >= STUN_HEADER && w[1] == bpf_htonl(STUN_COOKIE);
-		return;
-	}
-	if ((b[0] & 0xc0) != 0x80 || (b[1] & 0xe0) == 0xc0 || p->payload_bytes < RTP_HEADER + 4 * (b[0] & 0x0f))
-		return;
-	p->is_rtp = 1;
+	p->is_rtp = (b[0] & 0xc0) == 0x80 && (b[1] & 0xe0) != 0xc0 && p->payload_bytes >= RTP_HEADER + 4 * (b[0] & 0x0f);
 	p->payload_type = b[1] & 0x7f;
 	p->rtp_seq = bpf_ntohs(*(__be16 *)(b + 2));
 	p->rtp_ts = bpf_ntohl(w[1]);
 	p->ssrc = bpf_ntohl(w[2]);
+}
+
+static __always_inline void parse_payload(const struct frame *f, struct rtpx_packet *p)
+{
+	parse_stun(f, p);
+	parse_rtp(f, p);
 }
 
 /*
@@ -159,6 +171,22 @@ static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struc
 	if (reason != RTPX_REASON_relayed)
 		return reason;
 	return parse_udp(f, p);
+}
+
+/* parse_plain_ip4 - parse_frame() of an IPv4 packet without a tag; another reason: ask parse_frame(). */
+static __always_inline enum rtpx_reason parse_plain_ip4(void *data, void *end, struct frame *f, struct rtpx_packet *p)
+{
+	struct iphdr *ip = data + sizeof(struct ethhdr);
+	enum rtpx_reason reason;
+
+	f->data = data;
+	f->end = end;
+	f->l3 = ip;
+	f->l2_bytes = sizeof(struct ethhdr);
+	if ((void *)(ip + 1) > end || *(__be16 *)((void *)ip - 2) != bpf_htons(ETH_P_IP))
+		return RTPX_REASON_pass_not_ip;
+	reason = parse_ip4(f, p);
+	return reason == RTPX_REASON_relayed ? parse_udp(f, p) : reason;
 }
 
 #endif

@@ -3,7 +3,7 @@
  * rewrite.h - new headers for a packet that is forwarded: Ethernet, 802.1Q, IP, UDP, checksums.
  *
  * The payload stays where it is; the headers in front of it are written anew, with room made or taken away when the
- * family or the tag changes. Everything is computed before the first byte is changed.
+ * family or the tag changes. Everything is taken and computed before the first byte is changed.
  */
 #ifndef RTPX_BPF_REWRITE_H
 #define RTPX_BPF_REWRITE_H
@@ -11,43 +11,10 @@
 #include <bpf/bpf_helpers.h>
 
 #include "parse.h"
+#include "rtpx_sum.h"
 
 #define CHUNK 512	 /* what bpf_csum_diff() takes at most */
 #define MAX_CHUNKS 18	 /* of a 9,000-byte packet */
-#define IP4_DONT_FRAGMENT 0x4000
-
-/* What leaves, copied from the flow and the next hop. Ports in network order. */
-struct leaving {
-	__u8 src[16], dst[16];
-	__be16 src_port, dst_port;
-	__be16 udp_check;
-	__u16 payload_bytes;
-	__u8 tos, ttl;
-	__u8 ip6;
-	struct rtpx_nexthop nh;
-};
-
-static __always_inline __u16 fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
-static __always_inline __u64 sum_address(const __u8 *a, int ip6)
-{
-	const __u32 *w = (const __u32 *)a;
-
-	return ip6 ? (__u64)w[0] + w[1] + w[2] + w[3] : w[0];
-}
-
-/* RFC 768, RFC 8200 section 8.1: addresses, protocol and length. The folded sums of both families agree in form. */
-static __always_inline __u64 sum_pseudo(const __u8 *src, const __u8 *dst, int ip6, __u16 udp_bytes)
-{
-	return sum_address(src, ip6) + sum_address(dst, ip6) + bpf_htons(IPPROTO_UDP) + bpf_htons(udp_bytes);
-}
 
 /* Room for one chunk: bpf_csum_diff() wants whole words, so the last one is filled up with zeros here. */
 struct scratch {
@@ -72,6 +39,9 @@ __noinline __s64 sum_bytes(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 	for (i = 0; i < MAX_CHUNKS && bytes; i++) {
 		__u32 n = bytes < CHUNK ? bytes : CHUNK;
 
+		/* The same again in arithmetic: of what is compared, Linux 6.1 does not conclude that 1 <= n <= CHUNK. */
+		asm volatile("" : "+r"(n));
+		n = ((n - 1) & (CHUNK - 1)) + 1;
 		*(__u32 *)&room->bytes[n & (CHUNK | (CHUNK - 4))] = 0;
 		if (bpf_xdp_load_bytes(ctx, offset, room->bytes, n))
 			return -1;
@@ -84,56 +54,69 @@ __noinline __s64 sum_bytes(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 
 /*
  * The UDP checksum that leaves. A sender's field may be complete; absent (IPv4 only); or, from a stack that left it to the
- * hardware, hold the folded pseudo-header alone. The last two are computed in full. 0 or negative.
+ * hardware, hold the folded pseudo-header alone. The last two are computed in full. Negative: it cannot be.
  */
-static __always_inline int leaving_checksum(struct xdp_md *ctx, struct leaving *out, const struct frame *f,
+static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtpx_flow_head *flow, const struct frame *f,
 					    const struct rtpx_packet *p)
 {
-	__u16 udp_bytes = p->payload_bytes + sizeof(struct udphdr), check = f->udp->check;
-	__u64 before = sum_pseudo(p->src, p->dst, p->slot == RTPX_SLOT_IP6, udp_bytes);
-	__u64 after = sum_pseudo(out->src, out->dst, out->ip6, udp_bytes);
-	__u64 sum;
+	__u16 check = f->udp->check, udp_bytes = f->udp->len;
+	__u32 sum = flow->sum_change;
 
-	if (!check && !out->ip6) {
-		out->udp_check = 0;
+	if (!check && !(flow->flags & RTPX_FLOW_OUT6))
 		return 0;
-	}
-	if (!check || check == fold(before)) {
+	if (check && check != rtpx_fold(flow->sum_pseudo + udp_bytes)) {
+		sum += (__u16)~check + (__u16)~f->udp->source; /* RFC 1624, equation 3 */
+	} else {
 		__s64 payload = sum_bytes(ctx, (void *)(f->udp + 1) - f->data, p->payload_bytes);
 
 		if (payload < 0)
 			return -1;
-		sum = after + payload + out->src_port + out->dst_port + f->udp->len;
-	} else {
-		/* RFC 1624, equation 3 */
-		sum = (__u16)~check + (__u64)(__u16)~fold(before + f->udp->source + f->udp->dest) + after +
-		      out->src_port + out->dst_port;
+		sum += flow->sum_pseudo + bpf_htons(flow->port) + 2 * udp_bytes + rtpx_fold(payload);
 	}
-	check = ~fold(sum);
-	out->udp_check = check ? check : 0xffff;
-	return 0;
+	check = ~rtpx_fold(sum);
+	return check ? check : 0xffff;
+}
+
+/* What leaves, taken out of flow and next hop before the frame is touched. Members are in network order, as they lie there. */
+struct leaving {
+	__u64 ip4; /* source and destination */
+	__u64 ip6[4];
+	__u32 ports;
+	__u16 udp_check;
+	__u16 ip4_check;
+	__u16 payload_bytes;
+	__u8 tos, ttl;
+	__u8 is_ip6;
+	__u16 vlan;
+};
+
+static __always_inline void leaving_take(struct leaving *out, const struct rtpx_flow_head *flow,
+					 __u16 payload_bytes, __u16 udp_check)
+{
+	out->ip4 = *(__u64 *)flow->out4;
+	out->ports = bpf_htonl((__u32)flow->out_port << 16 | flow->dest_port);
+	out->udp_check = udp_check;
+	out->payload_bytes = payload_bytes;
+	out->ip4_check = ~rtpx_fold(flow->sum_ip4 + bpf_htons(payload_bytes + sizeof(struct udphdr) + sizeof(struct iphdr)));
+	out->tos = flow->tos;
+	out->ttl = flow->ttl;
+}
+
+/* Only word by word does clang store more than a byte at a time into the packet. */
+static __always_inline void write_macs(struct ethhdr *eth, const struct rtpx_nexthop *nh)
+{
+	*(__u64 *)eth = *(__u64 *)nh->dst_mac;
+	*(__u32 *)&eth->h_source[2] = *(__u32 *)&nh->src_mac[2];
 }
 
 static __always_inline void write_ip4(struct iphdr *ip, const struct leaving *out)
 {
-	__u16 *w = (__u16 *)ip;
-	__u64 sum = 0;
-	int i;
-
-	*(__u8 *)ip = 0x45;
-	ip->tos = out->tos;
+	*(__u16 *)ip = bpf_htons(0x4500 | out->tos);
 	ip->tot_len = bpf_htons(out->payload_bytes + sizeof(struct udphdr) + sizeof(*ip));
-	ip->id = 0; /* not needed with DF, RFC 6864 */
-	ip->frag_off = bpf_htons(IP4_DONT_FRAGMENT);
-	ip->ttl = out->ttl;
-	ip->protocol = IPPROTO_UDP;
-	ip->check = 0;
-	__builtin_memcpy(&ip->saddr, out->src, 4);
-	__builtin_memcpy(&ip->daddr, out->dst, 4);
-#pragma unroll
-	for (i = 0; i < 10; i++)
-		sum += w[i];
-	ip->check = ~fold(sum);
+	*(__u32 *)&ip->id = bpf_htonl(RTPX_IP4_DONT_FRAGMENT); /* and no id, RFC 6864 */
+	*(__u16 *)&ip->ttl = bpf_htons((__u16)out->ttl << 8 | IPPROTO_UDP);
+	ip->check = out->ip4_check;
+	*(__u64 *)&ip->saddr = out->ip4;
 }
 
 static __always_inline void write_ip6(struct ipv6hdr *ip, const struct leaving *out)
@@ -142,45 +125,52 @@ static __always_inline void write_ip6(struct ipv6hdr *ip, const struct leaving *
 	ip->payload_len = bpf_htons(out->payload_bytes + sizeof(struct udphdr));
 	ip->nexthdr = IPPROTO_UDP;
 	ip->hop_limit = out->ttl;
-	__builtin_memcpy(&ip->saddr, out->src, 16);
-	__builtin_memcpy(&ip->daddr, out->dst, 16);
+	__builtin_memcpy(&ip->saddr, out->ip6, sizeof(out->ip6));
 }
 
-/* Write Ethernet, tag, IP and UDP at the start of the frame, which is of the right size now. */
-static __always_inline int write_headers(struct xdp_md *ctx, const struct leaving *out)
+static __always_inline void write_udp(struct udphdr *udp, const struct leaving *out)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end, *l3;
-	struct ethhdr *eth = data;
-	struct udphdr *udp;
+	*(__u32 *)udp = out->ports;
+	udp->check = out->udp_check;
+}
 
-	l3 = eth + 1;
-	if (l3 + sizeof(struct vlan_tag) > end)
+/* Write Ethernet, tag, IP and UDP in front of the payload, with @grow bytes more than there were. */
+static __always_inline int write_moved(struct xdp_md *ctx, const struct leaving *out, const struct rtpx_nexthop *nh, int grow)
+{
+	struct vlan_tag *tag;
+	struct ethhdr *eth;
+	void *l3, *end;
+
+	if (grow && bpf_xdp_adjust_head(ctx, -grow))
 		return -1;
-	__builtin_memcpy(eth->h_dest, out->nh.dst_mac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, out->nh.src_mac, ETH_ALEN);
-	eth->h_proto = out->ip6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
-	if (out->nh.vlan) {
-		struct vlan_tag *tag = l3;
-
-		tag->tci = bpf_htons(out->nh.vlan);
+	eth = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	tag = l3 = eth + 1;
+	if ((void *)(tag + 1) > end)
+		return -1;
+	write_macs(eth, nh);
+	eth->h_proto = out->is_ip6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	if (out->vlan) {
+		tag->tci = bpf_htons(out->vlan);
 		tag->type = eth->h_proto;
 		eth->h_proto = bpf_htons(ETH_P_8021Q);
-		l3 += sizeof(*tag);
+		l3 = tag + 1;
 	}
-	if (out->ip6) {
-		udp = l3 + sizeof(struct ipv6hdr);
-		if ((void *)(udp + 1) > end)
+	if (out->is_ip6) {
+		struct ipv6hdr *ip = l3;
+
+		if ((void *)(ip + 1) + sizeof(struct udphdr) > end)
 			return -1;
-		write_ip6(l3, out);
+		write_ip6(ip, out);
+		write_udp((void *)(ip + 1), out);
 	} else {
-		udp = l3 + sizeof(struct iphdr);
-		if ((void *)(udp + 1) > end)
+		struct iphdr *ip = l3;
+
+		if ((void *)(ip + 1) + sizeof(struct udphdr) > end)
 			return -1;
-		write_ip4(l3, out);
+		write_ip4(ip, out);
+		write_udp((void *)(ip + 1), out);
 	}
-	udp->source = out->src_port;
-	udp->dest = out->dst_port;
-	udp->check = out->udp_check;
 	return 0;
 }
 

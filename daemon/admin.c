@@ -112,7 +112,7 @@ static struct json_object *stream_json(struct admin *a, const struct session *s,
 	put_bool(o, "asymmetric", st->asymmetric);
 	put_number(o, "packets", fs->packets);
 	put_number(o, "bytes", fs->bytes);
-	put_number(o, "kernel_packets", fs->kernel_packets);
+	put_number(o, "kernel_packets", rtpx_stats_kernel(fs));
 	put_number(o, "strangers", fs->strangers);
 	put_number(o, "silent_ms", age_ms(fs->last_ns, now_ns));
 	if (kind == STREAM_RTP && fs->segments) {
@@ -186,7 +186,7 @@ static struct json_object *direction_json(struct admin *a, const struct session 
 	put_text(o, "interface", nh.ifname[0] ? nh.ifname : NULL);
 	put_number(o, "nexthop", s->leg[!leg].nexthop[kind]);
 	put_number(o, "packets", in->stats.packets);
-	put_number(o, "kernel_packets", in->stats.kernel_packets);
+	put_number(o, "kernel_packets", rtpx_stats_kernel(&in->stats));
 	put_number(o, "strangers", in->stats.strangers);
 	put_why(o, engine_sync(a->o.engine), s, leg, kind);
 	return o;

@@ -52,9 +52,9 @@ struct dp_xdp {
 	struct dp dp;
 	struct relay *skel;
 	struct rtpx_config config;
-	unsigned int n_elements; /* of flows and of flow_stats */
-	struct rtpx_flow *flows;
-	struct rtpx_flow_stats *stats;
+	unsigned int n_elements; /* of flows and of flows_more */
+	struct rtpx_entry *flows;
+	struct rtpx_entry_more *more;
 	enum dp_xdp_mode mode;
 	char *names[DP_MAX_INTERFACES]; /* --interface; none: every suitable one */
 	unsigned int n_names;
@@ -82,23 +82,43 @@ static int element(const struct dp_xdp *x, enum rtpx_slot slot, uint16_t port, u
 
 /* The writer's half of rtpx_flow.seq: odd from begin to end, and other memory accesses stay in
  * between. */
-static void write_begin(struct rtpx_flow *f)
+static void write_begin(struct rtpx_flow_head *f)
 {
 	__atomic_store_n(&f->seq, f->seq | 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-static void write_end(struct rtpx_flow *f)
+static void write_end(struct rtpx_flow_head *f)
 {
 	__atomic_store_n(&f->seq, f->seq + 1, __ATOMIC_RELEASE);
+}
+
+static void flow_write(struct dp_xdp *x, uint32_t i, const struct rtpx_flow *flow)
+{
+	const size_t after_seq = sizeof(flow->seq);
+
+	memcpy((char *)&x->flows[i].flow + after_seq, (const char *)&flow->head + after_seq,
+	       sizeof(flow->head) - after_seq);
+	x->more[i].flow = flow->ip6;
+}
+
+static void stats_write(struct dp_xdp *x, uint32_t i, const struct rtpx_flow_stats *stats)
+{
+	x->flows[i].stats = stats->hot;
+	x->more[i].stats = stats->rare;
+}
+
+static void stats_read(const struct dp_xdp *x, uint32_t i, struct rtpx_flow_stats *out)
+{
+	out->hot = x->flows[i].stats;
+	out->rare = x->more[i].stats;
 }
 
 static int xdp_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 			const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
-	const size_t head = sizeof(flow->seq);
 	struct dp_xdp *x = xdp_of(dp);
-	struct rtpx_flow *f;
+	struct rtpx_flow_head *f;
 	uint32_t i;
 	int rc = element(x, slot, port, &i);
 
@@ -106,18 +126,18 @@ static int xdp_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 		return rc;
 	if (!(flow->flags & RTPX_FLOW_ACTIVE) || flow->port != port || flow->nexthop == 0)
 		return -EINVAL;
-	f = &x->flows[i];
+	f = &x->flows[i].flow;
 	write_begin(f);
 	if (seed)
-		x->stats[i] = *seed;
-	memcpy((char *)f + head, (const char *)flow + head, sizeof(*f) - head);
+		stats_write(x, i, seed);
+	flow_write(x, i, flow);
 	write_end(f);
 	return 0;
 }
 
 static int active_element(const struct dp_xdp *x, enum rtpx_slot slot, uint16_t port, uint32_t *i)
 {
-	if (element(x, slot, port, i) || !(x->flows[*i].flags & RTPX_FLOW_ACTIVE))
+	if (element(x, slot, port, i) || !(x->flows[*i].flow.flags & RTPX_FLOW_ACTIVE))
 		return -ENOENT;
 	return 0;
 }
@@ -125,19 +145,19 @@ static int active_element(const struct dp_xdp *x, enum rtpx_slot slot, uint16_t 
 static int xdp_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 			struct rtpx_flow_stats *last)
 {
-	const size_t head = sizeof(((struct rtpx_flow *)0)->seq);
+	static const struct rtpx_flow none;
 	struct dp_xdp *x = xdp_of(dp);
-	struct rtpx_flow *f;
+	struct rtpx_flow_head *f;
 	uint32_t i;
 
 	if (active_element(x, slot, port, &i))
 		return -ENOENT;
-	f = &x->flows[i];
+	f = &x->flows[i].flow;
 	write_begin(f);
-	memset((char *)f + head, 0, sizeof(*f) - head);
+	flow_write(x, i, &none);
 	write_end(f);
 	if (last)
-		*last = x->stats[i];
+		stats_read(x, i, last);
 	return 0;
 }
 
@@ -149,7 +169,7 @@ static int xdp_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 
 	if (active_element(x, slot, port, &i))
 		return -ENOENT;
-	*out = x->stats[i];
+	stats_read(x, i, out);
 	return 0;
 }
 
@@ -161,7 +181,7 @@ static int xdp_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 
 	if (active_element(x, slot, port, &i))
 		return -ENOENT;
-	x->stats[i] = *in;
+	stats_write(x, i, in);
 	return 0;
 }
 
@@ -662,9 +682,11 @@ static int pin_maps(struct dp_xdp *x, char *err, size_t err_size)
 
 /* ---- beginning and end ---- */
 
+/* The kernel holds all of it from the beginning: populated, it counts as ours from the beginning, and no call faults. */
 static void *map_memory(struct bpf_map *map, size_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+		       bpf_map__fd(map), 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -681,7 +703,7 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 		goto err;
 	}
 	bpf_map__set_max_entries(x->skel->maps.flows, x->n_elements);
-	bpf_map__set_max_entries(x->skel->maps.flow_stats, x->n_elements);
+	bpf_map__set_max_entries(x->skel->maps.flows_more, x->n_elements);
 	rc = relay__load(x->skel);
 	if (rc)
 		goto err;
@@ -689,8 +711,8 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 	if (rc)
 		goto err;
 	x->flows = map_memory(x->skel->maps.flows, x->n_elements * sizeof(*x->flows));
-	x->stats = map_memory(x->skel->maps.flow_stats, x->n_elements * sizeof(*x->stats));
-	if (x->flows && x->stats)
+	x->more = map_memory(x->skel->maps.flows_more, x->n_elements * sizeof(*x->more));
+	if (x->flows && x->more)
 		return 0;
 	rc = -errno;
 err:
@@ -788,8 +810,8 @@ static void xdp_close(struct dp *dp, bool keep)
 		rmdir(x->pin_dir); /* unless there is something in it that is not ours */
 	if (x->flows)
 		munmap(x->flows, x->n_elements * sizeof(*x->flows));
-	if (x->stats)
-		munmap(x->stats, x->n_elements * sizeof(*x->stats));
+	if (x->more)
+		munmap(x->more, x->n_elements * sizeof(*x->more));
 	if (x->skel)
 		relay__destroy(x->skel);
 	if (x->pin_fd >= 0)

@@ -70,6 +70,7 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 		stream->local = p->local;
 		moved = true;
 	}
+	stream->stats.daemon_packets += accepted;
 	if (installed)
 		sync_push_stats(r->o.sync, s, leg, kind);
 	if (moved)

@@ -46,7 +46,7 @@ int stats_text(const struct stats *s, struct span name, char *buf, size_t size)
 void stats_add_rtp(struct stats *s, const struct rtpx_flow_stats *fs)
 {
 	s->rtpa_nsent += rtpx_stats_expected(fs);
-	s->rtpa_nrcvd += fs->received;
+	s->rtpa_nrcvd += rtpx_stats_received(fs);
 	s->rtpa_ndups += fs->duplicates;
 	s->rtpa_nlost += rtpx_stats_lost(fs);
 	s->rtpa_perrs += fs->errors;

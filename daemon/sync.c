@@ -87,7 +87,7 @@ static void take_stats(struct sync *y, struct session *s, int i, enum stream_kin
 {
 	struct leg *leg = &s->leg[i];
 	struct rtpx_flow_stats *mine = &leg->stream[kind].stats;
-	uint64_t relayed = growth(now->kernel_packets, mine->kernel_packets);
+	uint64_t relayed = growth(rtpx_stats_kernel(now), rtpx_stats_kernel(mine));
 	uint64_t strangers = growth(now->strangers, mine->strangers);
 	bool newer = now->last_ns > mine->last_ns;
 

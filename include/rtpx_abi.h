@@ -10,13 +10,15 @@
  * Times are nanoseconds of CLOCK_MONOTONIC. Padding is explicit and zero.
  *
  * History: 1 - IPv4 and IPv6 flows, statistics, next hops, reasons.
+ *          2 - flow and hot statistics in one element; sums of the headers that leave.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
 
+#include <linux/stddef.h>
 #include <linux/types.h>
 
-#define RTPX_ABI_VERSION 1
+#define RTPX_ABI_VERSION 2
 
 /*
  * A local port number is given out once in each address family, so (family, port) names one media
@@ -30,7 +32,7 @@ enum rtpx_slot {
 
 #define RTPX_MAX_NEXTHOPS 65536 /* next hop ids fit a __u16; id 0 is never given out */
 #define RTPX_MAX_TX_PORTS 256	/* interfaces to which packets can leave */
-#define RTPX_LABEL_LEN 24
+#define RTPX_LABEL_LEN 20
 
 /* Bits of struct rtpx_flow.flags. */
 enum rtpx_flow_flag {
@@ -45,77 +47,103 @@ enum rtpx_flow_flag {
 /*
  * One direction of one medium: what arrives at (local, port) from (peer, peer_port) leaves from
  * (out, out_port) to (dest, dest_port) through next hop @nexthop. The family of local and peer is the
- * slot's. An IPv4 to IPv4 packet needs the first 64 bytes only.
+ * slot's. An IPv4 to IPv4 packet needs @head only, which shares a pair of cache lines with the
+ * statistics of every packet (struct rtpx_entry); the rest is kept elsewhere.
+ *
+ * Sums are one's complement sums of 16-bit words as they lie in the packet; rtpx_flow_sums() fills them.
  */
 struct rtpx_flow {
-	__u32 seq;	 /* odd: being written; a reader who sees it odd or changed leaves the packet alone */
-	__u16 flags;	 /* enum rtpx_flow_flag */
-	__u16 nexthop;	 /* index into the next hops */
-	__u16 port;	 /* local port; equals the element's place, for the reader of a dump */
-	__u16 peer_port; /* expected source port; not looked at with RTPX_FLOW_ANY_PORT */
-	__u16 out_port;
-	__u16 dest_port;
-	__u8 local4[4]; /* destination of what arrives */
-	__u8 peer4[4];	/* source of what arrives */
-	__u8 out4[4];	/* source of what leaves */
-	__u8 dest4[4];	/* destination of what leaves */
-	__u8 tos;	/* TOS or traffic class of what leaves */
-	__u8 ttl;	/* TTL or hop limit of what leaves */
-	__u16 pad;
-	__u32 call;		   /* the daemon's number of the session */
-	char label[RTPX_LABEL_LEN]; /* start of the call-id, NUL-terminated */
-
-	__u8 local6[16];
-	__u8 peer6[16];
-	__u8 out6[16];
-	__u8 dest6[16];
+	__struct_group(rtpx_flow_head, head, __attribute__((aligned(8))),
+		__u32 seq;	 /* odd: being written; a reader who sees it odd or changed leaves the packet alone */
+		__u16 flags;	 /* enum rtpx_flow_flag */
+		__u16 nexthop;	 /* index into the next hops */
+		__u16 port;	 /* local port; equals the element's place, for the reader of a dump */
+		__u16 peer_port; /* expected source port; not looked at with RTPX_FLOW_ANY_PORT */
+		__u16 out_port;
+		__u16 dest_port;
+		__u8 local4[4]; /* destination of what arrives */
+		__u8 peer4[4];	/* source of what arrives */
+		__u8 out4[4];	/* source of what leaves */
+		__u8 dest4[4];	/* destination of what leaves */
+		__u8 tos;	/* TOS or traffic class of what leaves */
+		__u8 ttl;	/* TTL or hop limit of what leaves */
+		__u16 sum_ip4;	  /* of the IPv4 header that leaves, without its length */
+		__u16 sum_pseudo; /* of the UDP pseudo-header that arrives, without its length */
+		__u16 sum_change; /* what addresses and ports change in UDP's sum, without the source port that arrives */
+		__u32 call;	  /* the daemon's number of the session */
+		char label[RTPX_LABEL_LEN]; /* start of the call-id, NUL-terminated */
+	);
+	__struct_group(rtpx_flow_ip6, ip6, /* no attributes */,
+		__u8 local6[16];
+		__u8 peer6[16];
+		__u8 out6[16];
+		__u8 dest6[16];
+	);
 };
 
 /*
  * Statistics of one direction, kept by whoever forwards: a dataplane continues what the daemon began
- * and hands it back. RTP analysis after RFC 3550 A.1, A.3 and A.8. Jitter is in RTP timestamp units
- * times 16.
+ * and hands it back. @hot changes with every packet, @rare only at what its comments say.
+ *
+ * RTP analysis after RFC 3550 A.1, A.3 and A.8. Jitter is in RTP timestamp units times 16 and takes
+ * only packets into account whose arrival was timed precisely (struct rtpx_packet.coarse clear): the
+ * daemon times all, XDP one in RTPX_TIMED_EVERY. D of RFC 3550 A.8 is then the difference between
+ * two timed packets, so that the value of a steady jitter is the same, but a change of it shows after
+ * some seconds; what XDP notes in last_ns, first_ns and longest_us is right to a tick of the kernel
+ * (1 to 10 ms).
  */
 struct rtpx_flow_stats {
-	__u64 packets;	 /* accepted from the peer */
-	__u64 bytes;	 /* their UDP payload */
-	__u64 last_ns;	 /* arrival of the last one; 0: none yet */
-	__u64 strangers; /* dropped: not from the peer */
+	__struct_group(rtpx_stats_hot, hot, /* no attributes */,
+		__u64 packets;	     /* accepted from the peer */
+		__u64 bytes;	     /* their UDP payload */
+		__u64 last_ns;	     /* arrival of the last one; 0: none yet */
+		__u64 window;	     /* bit n: max_seq - n was seen */
+		__u32 max_seq;	     /* highest extended sequence number of this segment; 0: no RTP yet */
+		__u32 ssrc;	     /* valid when max_seq is not 0 */
+		__u32 transit;	     /* arrival minus RTP timestamp, in timestamp units; 0: none of this segment yet */
+		__u32 jitter_q4;     /* last */
+		__u32 jitter_max_q4;
+		__u32 jitter_sum_q4; /* sum over jitter_count, for the average; both are halved before they overflow */
+		__u32 jitter_count;
+		__u32 longest_us;    /* longest gap between two packets */
+	);
+	__struct_group(rtpx_stats_rare, rare, /* no attributes */,
+		__u64 first_ns;	      /* arrival of the first packet */
+		__u64 strangers;      /* dropped: not from the peer */
+		__u64 daemon_packets; /* those of packets that no dataplane forwarded */
+		__u32 base_seq;	      /* extended sequence number that began this segment */
+		__u32 segments;	      /* SSRC changes and sequence jumps, the first packet included */
+		__u32 sent_prior;     /* packets expected in the segments before this one */
+		__u32 duplicates;
+		__u32 errors;	      /* not parsable as RTP */
+		__u8 payload_type;    /* of the last packet that was timed or began a segment */
+		__u8 pad[19];
+	);
+};
 
-	__u64 window;	   /* bit n: max_seq - n was seen */
-	__u32 ssrc;	   /* valid when segments is not 0 */
-	__u32 base_seq;	   /* extended sequence number that began this segment */
-	__u32 max_seq;	   /* highest extended sequence number of this segment */
-	__u32 transit;	   /* arrival minus RTP timestamp, in timestamp units */
-	__u32 jitter_q4;   /* last */
-	__u32 jitter_max_q4;
+/* An element of the map `flows`: what every packet needs, in two cache lines that are fetched together. */
+struct rtpx_entry {
+	struct rtpx_flow_head flow;
+	struct rtpx_stats_hot stats;
+};
 
-	__u64 jitter_sum_q4; /* sum over jitter_count, for the average */
-	__u32 jitter_count;
-	__u32 segments;	     /* SSRC changes and sequence jumps, the first packet included */
-	__u32 sent_prior;    /* packets expected in the segments before this one */
-	__u32 received;	     /* unique packets of all segments */
-	__u32 duplicates;
-	__u32 errors;	   /* not parsable as RTP */
-	__u64 longest_ns;  /* longest gap between two packets */
-	__u32 last_ts;	   /* RTP timestamp of the last packet */
-	__u8 payload_type; /* of the last packet */
-	__u8 pad[3];
-	__u64 kernel_packets; /* those of packets that a dataplane forwarded */
-	__u64 first_ns;	      /* arrival of the first packet */
+/* The element of the map `flows_more` at the same index: what some need. */
+struct rtpx_entry_more {
+	struct rtpx_flow_ip6 flow;
+	struct rtpx_stats_rare stats;
 };
 
 /* Where packets for one destination go on the wire. All zero: not resolved, packets are passed. */
 struct rtpx_nexthop {
-	__u8 dst_mac[6];
-	__u16 vlan; /* 802.1Q TCI to push; 0: none */
+	__u8 dst_mac[6]; /* the two in the order of the frame */
 	__u8 src_mac[6];
+	__u16 vlan;	/* 802.1Q TCI to push; 0: none */
 	__u16 mtu;	/* largest IP packet in bytes; 0: this next hop is not usable */
 	__u32 tx_port;	/* key in tx_ports */
 	__u32 ifindex;	/* of the device that tx_port names */
 	__u32 users;	/* flows that refer to it, for the reader of a dump */
 	__u32 pad;
-};
+} __attribute__((aligned(8)));
 
 /* The only element of the map `config`. */
 struct rtpx_config {
@@ -165,14 +193,18 @@ struct rtpx_counters {
 };
 
 #define RTPX_ASSERT(what) _Static_assert(what, #what)
+RTPX_ASSERT(sizeof(struct rtpx_flow_head) == 64);
+RTPX_ASSERT(sizeof(struct rtpx_stats_hot) == 64);
 RTPX_ASSERT(sizeof(struct rtpx_flow) == 128);
 RTPX_ASSERT(sizeof(struct rtpx_flow_stats) == 128);
+RTPX_ASSERT(sizeof(struct rtpx_entry) == 128);
+RTPX_ASSERT(sizeof(struct rtpx_entry_more) == 128);
 RTPX_ASSERT(sizeof(struct rtpx_nexthop) == 32);
 RTPX_ASSERT(sizeof(struct rtpx_config) == 16);
 RTPX_ASSERT(sizeof(struct rtpx_counters) == 8 * RTPX_REASON_COUNT);
 
 /*
- * rtpx_flow_index - the element of a local port in `flows` and `flow_stats`.
+ * rtpx_flow_index - the element of a local port in `flows` and `flows_more`.
  * The caller has checked that @slot is below RTPX_SLOTS and @port within port_min … port_max.
  */
 static inline __u32 rtpx_flow_index(const struct rtpx_config *c, __u32 slot, __u32 port)

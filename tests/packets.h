@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "rtpx_abi.h"
+#include "rtpx_sum.h"
 
 #define PACKET_MAX 2048
 #define PACKET_PORT_MIN 40000
@@ -536,6 +537,7 @@ static inline struct rtpx_flow packet_flow(const struct packet_row *r)
 	packet_text(true, NULL, a->dest6, f.dest6);
 	if (r->no_flow)
 		f.flags &= ~RTPX_FLOW_ACTIVE;
+	rtpx_flow_sums(&f, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4);
 	return f;
 }
 
@@ -543,8 +545,8 @@ static inline struct rtpx_flow packet_flow(const struct packet_row *r)
 static inline struct rtpx_flow_stats packet_stats(const struct packet_row *r, uint64_t now_ns)
 {
 	return (struct rtpx_flow_stats){
-		.packets = 1, .bytes = 172, .segments = 1, .ssrc = PACKET_SSRC, .base_seq = 0x10000 + PACKET_SEQ - 1,
-		.max_seq = 0x10000 + PACKET_SEQ - 1, .window = 1, .received = 1, .first_ns = 1,
+		.packets = 1, .daemon_packets = 1, .bytes = 172, .segments = 1, .ssrc = PACKET_SSRC, .base_seq = 0x10000 + PACKET_SEQ - 1,
+		.max_seq = 0x10000 + PACKET_SEQ - 1, .window = 1, .first_ns = 1,
 		.last_ns = now_ns - (r->silent ? 2 * PACKET_SILENCE_MS * 1000000ull : 0),
 	};
 }

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rtpx_abi.h"
+#include "rtpx_sum.h"
 
 static int open_pin(const char *dir, const char *name)
 {
@@ -29,7 +29,7 @@ static int open_pin(const char *dir, const char *name)
 	return fd;
 }
 
-static void get_flow(int fd, const struct rtpx_config *c, unsigned int port, struct rtpx_flow *out)
+static void get_entry(int fd, const struct rtpx_config *c, unsigned int port, struct rtpx_entry *out)
 {
 	__u32 key = rtpx_flow_index(c, RTPX_SLOT_IP4, port);
 
@@ -39,36 +39,40 @@ static void get_flow(int fd, const struct rtpx_config *c, unsigned int port, str
 
 static void list_active(int fd, const struct rtpx_config *c)
 {
-	struct rtpx_flow f;
+	struct rtpx_entry e;
 
 	for (unsigned int port = c->port_min; port <= c->port_max; port++) {
-		get_flow(fd, c, port, &f);
-		if (f.flags & RTPX_FLOW_ACTIVE)
+		get_entry(fd, c, port, &e);
+		if (e.flow.flags & RTPX_FLOW_ACTIVE)
 			printf("%u\n", port);
 	}
 }
 
 static void clone_flow(int fd, const struct rtpx_config *c, unsigned int from)
 {
-	struct rtpx_flow f, there;
+	struct rtpx_entry e, there;
+	struct rtpx_flow f = { 0 };
 	unsigned int peer, port;
 	__u32 key;
 
-	get_flow(fd, c, from, &f);
+	get_entry(fd, c, from, &e);
+	f.head = e.flow;
 	if (!(f.flags & RTPX_FLOW_ACTIVE))
 		errx(1, "port %u has no flow to copy", from);
 	while (scanf("%u %u", &peer, &port) == 2) {
 		if (peer > 65535 || port < c->port_min || port > c->port_max)
 			errx(1, "%u %u is outside the media range", peer, port);
-		get_flow(fd, c, port, &there);
-		if (there.flags & RTPX_FLOW_ACTIVE)
+		get_entry(fd, c, port, &there);
+		if (there.flow.flags & RTPX_FLOW_ACTIVE)
 			errx(1, "port %u is a call's", port);
 		f.port = port;
 		f.out_port = port;
 		f.peer_port = peer;
 		f.dest_port = peer;
+		rtpx_flow_sums(&f, RTPX_SLOT_IP4);
+		there.flow = f.head;
 		key = rtpx_flow_index(c, RTPX_SLOT_IP4, port);
-		if (bpf_map_update_elem(fd, &key, &f, BPF_ANY))
+		if (bpf_map_update_elem(fd, &key, &there, BPF_ANY))
 			err(1, "flow of port %u", port);
 	}
 }

@@ -21,7 +21,7 @@
 
 struct lab {
 	struct bpf_object *object;
-	int program, flows, stats, nexthops, counters, config;
+	int program, flows, more, nexthops, counters, config;
 	unsigned int cpus;
 };
 
@@ -63,13 +63,13 @@ static bool lab_open(struct lab *lab, const char *path)
 	if (!lab->object)
 		return false;
 	bpf_object__for_each_map(map, lab->object)
-		if (!strcmp(bpf_map__name(map), "flows") || !strcmp(bpf_map__name(map), "flow_stats"))
+		if (!strcmp(bpf_map__name(map), "flows") || !strcmp(bpf_map__name(map), "flows_more"))
 			bpf_map__set_max_entries(map, RTPX_SLOTS * PORTS);
 	if (bpf_object__load(lab->object))
 		return false;
 	lab->program = bpf_program__fd(bpf_object__find_program_by_name(lab->object, "rtpx_relay"));
 	lab->flows = must_fd(lab->object, "flows");
-	lab->stats = must_fd(lab->object, "flow_stats");
+	lab->more = must_fd(lab->object, "flows_more");
 	lab->nexthops = must_fd(lab->object, "nexthops");
 	lab->counters = must_fd(lab->object, "counters");
 	lab->config = must_fd(lab->object, "config");
@@ -84,14 +84,16 @@ static void lab_set(struct lab *lab, const struct packet_row *r)
 	struct rtpx_config c = packet_config();
 	struct rtpx_flow flow = packet_flow(r);
 	struct rtpx_flow_stats stats = packet_stats(r, now_ns());
+	struct rtpx_entry entry = { .flow = flow.head, .stats = stats.hot };
+	struct rtpx_entry_more more = { .flow = flow.ip6, .stats = stats.rare };
 	struct rtpx_nexthop nh = packet_nexthop(r, LOOPBACK);
 	uint32_t zero = 0, id = PACKET_NEXTHOP;
 	uint32_t index = rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
 	struct rtpx_counters *none = calloc(lab->cpus, sizeof(*none));
 
 	bpf_map_update_elem(lab->config, &zero, &c, 0);
-	bpf_map_update_elem(lab->flows, &index, &flow, 0);
-	bpf_map_update_elem(lab->stats, &index, &stats, 0);
+	bpf_map_update_elem(lab->flows, &index, &entry, 0);
+	bpf_map_update_elem(lab->more, &index, &more, 0);
 	bpf_map_update_elem(lab->nexthops, &id, &nh, 0);
 	bpf_map_update_elem(lab->counters, &zero, none, 0);
 	free(none);
@@ -101,10 +103,14 @@ static void lab_set(struct lab *lab, const struct packet_row *r)
 static void lab_clear(struct lab *lab, const struct packet_row *r, struct rtpx_flow_stats *stats)
 {
 	struct rtpx_config c = packet_config();
-	struct rtpx_flow none = { 0 };
+	struct rtpx_entry_more more;
+	struct rtpx_entry entry, none = { 0 };
 	uint32_t index = rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
 
-	bpf_map_lookup_elem(lab->stats, &index, stats);
+	bpf_map_lookup_elem(lab->flows, &index, &entry);
+	bpf_map_lookup_elem(lab->more, &index, &more);
+	stats->hot = entry.stats;
+	stats->rare = more.stats;
 	bpf_map_update_elem(lab->flows, &index, &none, 0);
 }
 
@@ -159,9 +165,9 @@ static const char *check_forwarded(const struct packet_row *r, const struct outc
 		return "length of the frame that leaves";
 	if (o->len < len || memcmp(o->frame, want, len))
 		return "bytes of the frame that leaves";
-	if (o->stats.packets != 2 || o->stats.bytes != 172u + r->payload_bytes || o->stats.kernel_packets != 1)
+	if (o->stats.packets != 2 || o->stats.bytes != 172u + r->payload_bytes || rtpx_stats_kernel(&o->stats) != 1)
 		return "packets and bytes of the flow";
-	if (r->payload == PAYLOAD_RTP && o->stats.received != 2)
+	if (r->payload == PAYLOAD_RTP && rtpx_stats_received(&o->stats) != 2)
 		return "RTP statistics of the flow";
 	if (rtp_flow && r->payload == PAYLOAD_BYTES && o->stats.errors != 1)
 		return "RTP errors of the flow";

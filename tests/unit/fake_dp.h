@@ -170,12 +170,10 @@ static inline enum rtpx_reason fake_forward(struct fake_dp *f, const struct addr
 	r = rtpx_verdict(&config, flow, st, &p);
 	if (r == RTPX_REASON_relayed && !f->hops[flow->nexthop].mtu)
 		r = RTPX_REASON_pass_nexthop;
-	if (r == RTPX_REASON_relayed) {
+	if (r == RTPX_REASON_relayed)
 		rtpx_stats_packet(st, &p, flow->flags & RTPX_FLOW_RTP);
-		st->kernel_packets++;
-	} else if (r == RTPX_REASON_drop_stranger) {
+	else if (r == RTPX_REASON_drop_stranger)
 		st->strangers++;
-	}
 	return r;
 }
 

@@ -93,9 +93,15 @@ static void kernel_flow(enum rtpx_slot slot, uint16_t port, struct rtpx_flow *f,
 {
 	struct dp_xdp *x = xdp_of(dp);
 	uint32_t key = rtpx_flow_index(&x->config, slot, port);
+	struct rtpx_entry_more more;
+	struct rtpx_entry entry;
 
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.flows), &key, f), 0);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.flow_stats), &key, s), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.flows), &key, &entry), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.flows_more), &key, &more), 0);
+	f->head = entry.flow;
+	f->ip6 = more.flow;
+	s->hot = entry.stats;
+	s->rare = more.stats;
 }
 
 static void put_and_del(void **state)
@@ -199,7 +205,8 @@ static void counters(void **state)
 
 /* A reader that follows the protocol of rtpx_flow.seq, as the program does. */
 struct reader {
-	struct rtpx_flow *flow;
+	struct rtpx_entry *entry;
+	struct rtpx_entry_more *more;
 	bool stop;
 	unsigned long whole, torn;
 };
@@ -213,10 +220,11 @@ static void *read_on(void *arg)
 	bool same;
 
 	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
-		before = __atomic_load_n(&r->flow->seq, __ATOMIC_ACQUIRE);
-		memcpy(&f, r->flow, sizeof(f));
+		before = __atomic_load_n(&r->entry->flow.seq, __ATOMIC_ACQUIRE);
+		f.head = r->entry->flow;
+		f.ip6 = r->more->flow;
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		after = __atomic_load_n(&r->flow->seq, __ATOMIC_RELAXED);
+		after = __atomic_load_n(&r->entry->flow.seq, __ATOMIC_RELAXED);
 		if (before != after || before % 2 || !(f.flags & RTPX_FLOW_ACTIVE))
 			continue;
 		for (i = 1, same = true; i < sizeof(f.dest6); i++)
@@ -236,7 +244,8 @@ static void never_torn(void **state)
 
 	(void)state;
 	need_dp();
-	r.flow = &xdp_of(dp)->flows[0];
+	r.entry = &xdp_of(dp)->flows[0];
+	r.more = &xdp_of(dp)->more[0];
 	assert_int_equal(pthread_create(&thread, NULL, read_on, &r), 0);
 	for (i = 0; i < 2000000 || (!__atomic_load_n(&r.whole, __ATOMIC_RELAXED) && i < 200000000);
 	     i++) {
