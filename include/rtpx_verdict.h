@@ -126,12 +126,12 @@ static __always_inline void rtpx_stats_jitter(struct rtpx_stats_hot *st, const s
 {
 	__u32 arrival = ((p->now_ns >> 10) * rtpx_clock_factor(p->payload_type)) >> 20;
 	__u32 transit = arrival - p->rtp_ts ? arrival - p->rtp_ts : 1, before = st->transit;
-	__s32 d = transit - before;
+	__u32 d = transit - before;
 
 	st->transit = transit;
-	if (d < 0)
+	if (d >> 31)
 		d = -d;
-	if (!before || d > 1 << 20 || d < 0)
+	if (!before || d > 1 << 20)
 		return;
 	st->jitter_q4 += d - ((st->jitter_q4 + 8) >> 4);
 	if (st->jitter_q4 > st->jitter_max_q4)
