@@ -156,13 +156,14 @@ static struct span tag_of(const struct session *s)
 	return span_of(s->from_tag);
 }
 
-/* The part of a tag from its ';' on, the medium's number; empty without one. */
+/* The ";N" that ends a tag, the medium's number; empty without one. */
 static struct span medium_of(struct span tag)
 {
-	const char *semicolon = tag.len ? memchr(tag.p, ';', tag.len) : NULL;
+	const char *semicolon = tag.len ? memrchr(tag.p, ';', tag.len) : NULL;
 
-	return semicolon ? (struct span){ semicolon, tag.len - (size_t)(semicolon - tag.p) }
-			 : (struct span){ 0 };
+	if (!semicolon)
+		return (struct span){ 0 };
+	return (struct span){ semicolon, tag.len - (size_t)(semicolon - tag.p) };
 }
 
 static bool starts_with(struct span whole, struct span start)

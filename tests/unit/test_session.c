@@ -47,6 +47,7 @@ static void finding(void **state)
 		{ "X", "A;2", "A;2", SESSION_CALLEE },	{ "A;", NULL, NULL, 0 },
 		{ "", "", NULL, 0 },			{ "a;1", NULL, NULL, 0 },
 		{ "A;1", "A;2", "A;1", SESSION_CALLER }, { "B;1", "A;1;1", NULL, 0 },
+		{ "x;y;1", "A", "A;1", SESSION_CALLEE }, { "B;1;", "A", NULL, 0 },
 	};
 	struct sessions *all = make(false);
 	size_t i;
