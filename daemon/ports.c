@@ -41,7 +41,10 @@ int ports_round(uint16_t *min, uint16_t *max)
 	return 0;
 }
 
-/* splitmix64: good enough that a stranger cannot guess the next port, small enough to read. */
+/*
+ * splitmix64: spreads well and is small enough to read. It is no cipher: who sees very many ports of
+ * calls of his own can work out the next ones.
+ */
 static uint64_t draw(struct ports *p)
 {
 	uint64_t z = p->random += 0x9e3779b97f4a7c15ull;
