@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * packets.h - one table of packets for every dataplane: what arrives, with which flow, and what must come of it.
+ * packets.h - one table of packets for every dataplane: what arrives, with which flow, and what
+ * must come of it.
  *
- * A row is plain data. packet_in() builds the frame that arrives, packet_out() the frame that must leave, with checksums computed
- * over every byte by code that shares nothing with the dataplanes'. What is not forwarded must stay as it is.
+ * A row is plain data. packet_in() builds the frame that arrives, packet_out() the frame that must
+ * leave, with checksums computed over every byte by code that shares nothing with the dataplanes'.
+ * What is not forwarded must stay as it is.
  */
 #ifndef RTPX_TESTS_PACKETS_H
 #define RTPX_TESTS_PACKETS_H
@@ -53,8 +55,10 @@ enum packet_twist {
 	TWIST_FRAG_FIRST, TWIST_FRAG_LATER, TWIST_OPTIONS, TWIST_EXTENSION,
 	TWIST_IP_LONG,	   /* IP length beyond the frame */
 	TWIST_IP_SHORT,	   /* IP length below UDP's */
-	TWIST_UDP_LONG, TWIST_UDP_SHORT, TWIST_UDP_TINY, /* UDP length over, under IP's; below its own header */
-	TWIST_CUT_IP, TWIST_CUT_UDP, TWIST_CUT_ETH, TWIST_CUT_TAG, /* the frame ends within that header */
+	/* UDP length over, under IP's; below its own header */
+	TWIST_UDP_LONG, TWIST_UDP_SHORT, TWIST_UDP_TINY,
+	/* the frame ends within that header */
+	TWIST_CUT_IP, TWIST_CUT_UDP, TWIST_CUT_ETH, TWIST_CUT_TAG,
 	TWIST_TCP, TWIST_ARP, TWIST_QINQ, TWIST_DOUBLE_TAG,
 };
 
@@ -74,11 +78,13 @@ struct packet_row {
 	uint16_t other_port; /* arrives at this port instead; 0: PACKET_PORT */
 	uint8_t ttl;	    /* 0: 64; the value plus one, so that 0 and 1 can be said */
 	uint16_t extra_flags; /* enum rtpx_flow_flag beside what the family needs */
+	bool marked;	    /* has a TOS, a flow label, an id and no DF: nothing of it leaves */
 	bool no_flow, writing, no_nexthop, silent, other_ssrc, old_seq;
 	uint16_t mtu;	    /* 0: PACKET_MTU */
 };
 
-#define R(n, f, pl, len, ...) { .name = n, .family = f, .payload = PAYLOAD_##pl, .payload_bytes = len, __VA_ARGS__ }
+#define R(n, f, pl, len, ...) \
+	{ .name = n, .family = f, .payload = PAYLOAD_##pl, .payload_bytes = len, __VA_ARGS__ }
 #define PASS(reason) .want = RTPX_REASON_pass_##reason
 #define DROP .want = RTPX_REASON_drop_stranger
 
@@ -144,12 +150,24 @@ static const struct packet_row packet_rows[] = {
 	R("v6: 1,452 bytes fill the MTU", P66, RTP, 1452),
 	R("v4: padded frame", P44, BYTES, 5, .twist = TWIST_PAD),
 	R("v4 to v6: padded frame", P46, BYTES, 5, .twist = TWIST_PAD),
-	R("v4: padded frame, hardware checksum", P44, BYTES, 5, .twist = TWIST_PAD, .sum = SUM_PARTIAL),
+	R("v4: padded frame, hardware checksum", P44, BYTES, 5, .twist = TWIST_PAD,
+	  .sum = SUM_PARTIAL),
 	R("v4: last hop but one", P44, RTP, 172, .ttl = 3),
+	R("v4 to v6: 1,452 bytes fill the MTU", P46, RTP, 1452),
+	R("v6 to v4: last hop but one", P64, RTP, 172, .ttl = 3),
+	R("v4: TOS and id of the sender's", P44, RTP, 172, .marked = true),
+	R("v6: traffic class and flow label of the sender's", P66, RTP, 172, .marked = true),
+	R("v4 to v6: TOS and id of the sender's", P46, RTP, 172, .marked = true),
+	R("v6 to v4: traffic class and flow label of the sender's", P64, RTP, 172, .marked = true),
+	R("v4: TOS and id of the sender's, tags", P44, RTP, 172, .marked = true, .tag_in = true,
+	  .tag_out = true),
 
-	R("v4: any port of the peer", P44, RTP, 172, .peer = PEER_OTHER_PORT, .extra_flags = RTPX_FLOW_ANY_PORT),
-	R("v6: any port of the peer", P66, RTP, 172, .peer = PEER_OTHER_PORT, .extra_flags = RTPX_FLOW_ANY_PORT),
-	R("v4: any port, other host", P44, RTP, 172, DROP, .peer = PEER_OTHER_HOST, .extra_flags = RTPX_FLOW_ANY_PORT),
+	R("v4: any port of the peer", P44, RTP, 172, .peer = PEER_OTHER_PORT,
+	  .extra_flags = RTPX_FLOW_ANY_PORT),
+	R("v6: any port of the peer", P66, RTP, 172, .peer = PEER_OTHER_PORT,
+	  .extra_flags = RTPX_FLOW_ANY_PORT),
+	R("v4: any port, other host", P44, RTP, 172, DROP, .peer = PEER_OTHER_HOST,
+	  .extra_flags = RTPX_FLOW_ANY_PORT),
 	R("v4: stranger's port", P44, RTP, 172, DROP, .peer = PEER_OTHER_PORT),
 	R("v4: stranger's host", P44, RTP, 172, DROP, .peer = PEER_OTHER_HOST),
 	R("v6: stranger's host", P66, RTP, 172, DROP, .peer = PEER_OTHER_HOST),
@@ -159,15 +177,18 @@ static const struct packet_row packet_rows[] = {
 	  .extra_flags = RTPX_FLOW_OPEN),
 	R("v6: stranger, the daemon judges", P66, RTP, 172, PASS(open), .peer = PEER_OTHER_PORT,
 	  .extra_flags = RTPX_FLOW_OPEN),
-	R("v4: the same stream from elsewhere, peer silent", P44, RTP, 172, PASS(relatch), .peer = PEER_OTHER_HOST,
-	  .extra_flags = RTPX_FLOW_RELATCH, .silent = true),
-	R("v4: the same stream from elsewhere, peer not silent", P44, RTP, 172, DROP, .peer = PEER_OTHER_HOST,
-	  .extra_flags = RTPX_FLOW_RELATCH),
-	R("v4: another SSRC from elsewhere, peer silent", P44, RTP, 172, DROP, .peer = PEER_OTHER_HOST,
-	  .extra_flags = RTPX_FLOW_RELATCH, .silent = true, .other_ssrc = true),
-	R("v4: old sequence from elsewhere, peer silent", P44, RTP, 172, DROP, .peer = PEER_OTHER_HOST,
-	  .extra_flags = RTPX_FLOW_RELATCH, .silent = true, .old_seq = true),
-	R("v4: silent peer, flow that does not follow", P44, RTP, 172, DROP, .peer = PEER_OTHER_HOST, .silent = true),
+	R("v4: the same stream from elsewhere, peer silent", P44, RTP, 172, PASS(relatch),
+	  .peer = PEER_OTHER_HOST, .extra_flags = RTPX_FLOW_RELATCH, .silent = true),
+	R("v4: the same stream from elsewhere, peer not silent", P44, RTP, 172, DROP,
+	  .peer = PEER_OTHER_HOST, .extra_flags = RTPX_FLOW_RELATCH),
+	R("v4: another SSRC from elsewhere, peer silent", P44, RTP, 172, DROP,
+	  .peer = PEER_OTHER_HOST, .extra_flags = RTPX_FLOW_RELATCH,
+	  .silent = true, .other_ssrc = true),
+	R("v4: old sequence from elsewhere, peer silent", P44, RTP, 172, DROP,
+	  .peer = PEER_OTHER_HOST, .extra_flags = RTPX_FLOW_RELATCH,
+	  .silent = true, .old_seq = true),
+	R("v4: silent peer, flow that does not follow", P44, RTP, 172, DROP,
+	  .peer = PEER_OTHER_HOST, .silent = true),
 
 	R("v4: STUN", P44, STUN, 20, PASS(stun)),
 	R("v6: STUN", P66, STUN, 28, PASS(stun)),
@@ -179,9 +200,12 @@ static const struct packet_row packet_rows[] = {
 	R("v4: port without a flow", P44, RTP, 172, PASS(no_flow), .no_flow = true),
 	R("v6: port without a flow", P66, RTP, 172, PASS(no_flow), .no_flow = true),
 	R("v4: neighbouring port", P44, RTP, 172, PASS(no_flow), .other_port = PACKET_PORT + 1),
-	R("v4: port below the range", P44, RTP, 172, PASS(not_media), .other_port = PACKET_PORT_MIN - 1),
-	R("v4: port above the range", P44, RTP, 172, PASS(not_media), .other_port = PACKET_PORT_MAX + 1),
-	R("v6: port above the range", P66, RTP, 172, PASS(not_media), .other_port = PACKET_PORT_MAX + 1),
+	R("v4: port below the range", P44, RTP, 172, PASS(not_media),
+	  .other_port = PACKET_PORT_MIN - 1),
+	R("v4: port above the range", P44, RTP, 172, PASS(not_media),
+	  .other_port = PACKET_PORT_MAX + 1),
+	R("v6: port above the range", P66, RTP, 172, PASS(not_media),
+	  .other_port = PACKET_PORT_MAX + 1),
 	R("v4: flow being written", P44, RTP, 172, PASS(busy), .writing = true),
 	R("v4: next hop unknown", P44, RTP, 172, PASS(nexthop), .no_nexthop = true),
 	R("v6: next hop unknown", P66, RTP, 172, PASS(nexthop), .no_nexthop = true),
@@ -201,18 +225,21 @@ static const struct packet_row packet_rows[] = {
 	R("v4: UDP length over IP's", P44, RTP, 172, PASS(malformed), .twist = TWIST_UDP_LONG),
 	R("v4: UDP length under IP's", P44, RTP, 172, PASS(malformed), .twist = TWIST_UDP_SHORT),
 	R("v6: UDP length over IP's", P66, RTP, 172, PASS(malformed), .twist = TWIST_UDP_LONG),
-	R("v4: UDP length below its header", P44, RTP, 172, PASS(malformed), .twist = TWIST_UDP_TINY),
+	R("v4: UDP length below its header", P44, RTP, 172, PASS(malformed),
+	  .twist = TWIST_UDP_TINY),
 	R("v4: ends within IP", P44, RTP, 172, PASS(malformed), .twist = TWIST_CUT_IP),
 	R("v6: ends within IP", P66, RTP, 172, PASS(malformed), .twist = TWIST_CUT_IP),
 	R("v4: ends within UDP", P44, RTP, 172, PASS(malformed), .twist = TWIST_CUT_UDP),
 	R("v6: ends within UDP", P66, RTP, 172, PASS(malformed), .twist = TWIST_CUT_UDP),
 	R("ends after Ethernet", P44, RTP, 172, PASS(malformed), .twist = TWIST_CUT_ETH),
-	R("ends within the tag", P44, RTP, 172, PASS(malformed), .twist = TWIST_CUT_TAG, .tag_in = true),
+	R("ends within the tag", P44, RTP, 172, PASS(malformed), .twist = TWIST_CUT_TAG,
+	  .tag_in = true),
 	R("v4: TCP", P44, RTP, 172, PASS(not_udp), .twist = TWIST_TCP),
 	R("v6: TCP", P66, RTP, 172, PASS(not_udp), .twist = TWIST_TCP),
 	R("ARP", P44, RTP, 172, PASS(not_ip), .twist = TWIST_ARP),
 	R("802.1ad tag", P44, RTP, 172, PASS(not_ip), .twist = TWIST_QINQ, .tag_in = true),
-	R("two 802.1Q tags", P44, RTP, 172, PASS(not_ip), .twist = TWIST_DOUBLE_TAG, .tag_in = true),
+	R("two 802.1Q tags", P44, RTP, 172, PASS(not_ip), .twist = TWIST_DOUBLE_TAG,
+	  .tag_in = true),
 };
 
 #undef R
@@ -226,22 +253,38 @@ struct packet_addresses {
 };
 
 static const struct packet_addresses packet_addresses = {
-	"192.0.2.1", "192.0.2.10", "198.51.100.1", "198.51.100.10", "192.0.2.77",
+	"192.0.2.1",     "192.0.2.10",     "198.51.100.1",  "198.51.100.10",  "192.0.2.77",
 	"2001:db8:1::1", "2001:db8:1::10", "2001:db8:2::1", "2001:db8:2::10", "2001:db8:1::77",
 };
 
 static const uint8_t packet_macs[4][6] = {
-	{ 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 }, /* in: destination, source */
-	{ 2, 0, 0, 0, 0, 3 }, { 2, 0, 0, 0, 0, 4 }, /* out */
+	{ 2, 0, 0, 0, 0, 1 },
+	{ 2, 0, 0, 0, 0, 2 }, /* in: destination, source */
+	{ 2, 0, 0, 0, 0, 3 },
+	{ 2, 0, 0, 0, 0, 4 }, /* out */
 };
 
-static inline bool packet_in_is_6(const struct packet_row *r) { return r->family == P66 || r->family == P64; }
-static inline bool packet_out_is_6(const struct packet_row *r) { return r->family == P66 || r->family == P46; }
+static inline bool packet_in_is_6(const struct packet_row *r)
+{
+	return r->family == P66 || r->family == P64;
+}
+static inline bool packet_out_is_6(const struct packet_row *r)
+{
+	return r->family == P66 || r->family == P46;
+}
 
 /* ---- bytes ---- */
 
-static inline void put16(uint8_t *p, unsigned int v) { p[0] = v >> 8; p[1] = v; }
-static inline void put32(uint8_t *p, uint32_t v) { put16(p, v >> 16); put16(p + 2, v); }
+static inline void put16(uint8_t *p, unsigned int v)
+{
+	p[0] = v >> 8;
+	p[1] = v;
+}
+static inline void put32(uint8_t *p, uint32_t v)
+{
+	put16(p, v >> 16);
+	put16(p + 2, v);
+}
 
 static inline uint32_t sum16(const uint8_t *p, size_t n, uint32_t sum)
 {
@@ -275,7 +318,10 @@ static inline uint32_t pseudo_sum(const struct packet_headers *h)
 }
 
 /* Where IP starts in a frame. */
-static inline size_t packet_l3(bool tag) { return tag ? 18 : 14; }
+static inline size_t packet_l3(bool tag)
+{
+	return tag ? 18 : 14;
+}
 
 static inline size_t build_frame(uint8_t *f, const struct packet_headers *h)
 {
@@ -348,13 +394,21 @@ static inline void packet_text(bool ip6, const char *ip4_text, const char *ip6_t
 	inet_pton(ip6 ? AF_INET6 : AF_INET, ip6 ? ip6_text : ip4_text, out);
 }
 
-static inline struct packet_headers leaving_headers(const struct packet_row *r, const uint8_t *payload)
+static inline struct packet_headers leaving_headers(const struct packet_row *r,
+						    const uint8_t *payload)
 {
 	const struct packet_addresses *a = &packet_addresses;
 	struct packet_headers h = {
-		.ip6 = packet_out_is_6(r), .dst_mac = packet_macs[2], .src_mac = packet_macs[3],
-		.tag = r->tag_out ? PACKET_VLAN_OUT : 0, .src_port = PACKET_OUT_PORT, .dst_port = PACKET_DEST_PORT,
-		.tos = PACKET_TOS, .ttl = PACKET_TTL, .payload = payload, .payload_bytes = r->payload_bytes,
+		.ip6 = packet_out_is_6(r),
+		.dst_mac = packet_macs[2],
+		.src_mac = packet_macs[3],
+		.tag = r->tag_out ? PACKET_VLAN_OUT : 0,
+		.src_port = PACKET_OUT_PORT,
+		.dst_port = PACKET_DEST_PORT,
+		.tos = PACKET_TOS,
+		.ttl = PACKET_TTL,
+		.payload = payload,
+		.payload_bytes = r->payload_bytes,
 		.sum = r->sum == SUM_ZERO && r->family == P44 ? SUM_ZERO : SUM_GOOD,
 	};
 
@@ -477,29 +531,52 @@ static inline size_t twist_frame(const struct packet_row *r, uint8_t *f, size_t 
 	return len;
 }
 
+/* What a sender may write into an IP header as it likes; twist_frame() mends the sum. */
+static inline void mark_header(const struct packet_row *r, uint8_t *f)
+{
+	uint8_t *ip = f + packet_l3(r->tag_in);
+
+	if (packet_in_is_6(r)) {
+		put32(ip, 6u << 28 | 0x2eu << 20 | 0xabcde);
+	} else {
+		ip[1] = 0x2e;
+		put32(ip + 4, 0x12340000);
+	}
+}
+
 /* packet_in - the frame that arrives, into PACKET_MAX bytes; returns its length. */
 static inline size_t packet_in(const struct packet_row *r, uint8_t *frame)
 {
 	const struct packet_addresses *a = &packet_addresses;
 	uint8_t payload[PACKET_MAX];
 	struct packet_headers h = {
-		.ip6 = packet_in_is_6(r), .dst_mac = packet_macs[0], .src_mac = packet_macs[1],
-		.tag = r->tag_in ? PACKET_VLAN_IN : 0, .ttl = r->ttl ? r->ttl - 1 : 64,
+		.ip6 = packet_in_is_6(r),
+		.dst_mac = packet_macs[0],
+		.src_mac = packet_macs[1],
+		.tag = r->tag_in ? PACKET_VLAN_IN : 0,
+		.ttl = r->ttl ? r->ttl - 1 : 64,
 		.src_port = PACKET_PEER_PORT + (r->peer == PEER_OTHER_PORT),
 		.dst_port = r->other_port ? r->other_port : PACKET_PORT,
-		.payload = payload, .payload_bytes = r->payload_bytes, .sum = r->sum,
+		.payload = payload,
+		.payload_bytes = r->payload_bytes,
+		.sum = r->sum,
 	};
+	size_t len;
 
 	packet_payload(r, payload);
 	if (r->payload == PAYLOAD_CARRY)
 		carry_payload(r, payload);
 	packet_text(h.ip6, r->peer == PEER_OTHER_HOST ? a->other4 : a->peer4,
 		    r->peer == PEER_OTHER_HOST ? a->other6 : a->peer6, h.src);
-	packet_text(h.ip6, r->other_dst ? a->other4 : a->local4, r->other_dst ? a->other6 : a->local6, h.dst);
-	return twist_frame(r, frame, build_frame(frame, &h));
+	packet_text(h.ip6, r->other_dst ? a->other4 : a->local4,
+		    r->other_dst ? a->other6 : a->local6, h.dst);
+	len = build_frame(frame, &h);
+	if (r->marked)
+		mark_header(r, frame);
+	return twist_frame(r, frame, len);
 }
 
-/* packet_out - the frame that must leave when the row is forwarded; returns its length without padding. */
+/* packet_out - the frame that must leave if the row is forwarded; its length is without padding. */
 static inline size_t packet_out(const struct packet_row *r, uint8_t *frame)
 {
 	uint8_t payload[PACKET_MAX];
@@ -516,9 +593,17 @@ static inline struct rtpx_flow packet_flow(const struct packet_row *r)
 {
 	const struct packet_addresses *a = &packet_addresses;
 	struct rtpx_flow f = {
-		.seq = r->writing ? 3 : 2, .flags = RTPX_FLOW_ACTIVE | r->extra_flags, .nexthop = PACKET_NEXTHOP,
-		.port = PACKET_PORT, .peer_port = PACKET_PEER_PORT, .out_port = PACKET_OUT_PORT,
-		.dest_port = PACKET_DEST_PORT, .tos = PACKET_TOS, .ttl = PACKET_TTL, .call = 1, .label = "packet-table",
+		.seq = r->writing ? 3 : 2,
+		.flags = RTPX_FLOW_ACTIVE | r->extra_flags,
+		.nexthop = PACKET_NEXTHOP,
+		.port = PACKET_PORT,
+		.peer_port = PACKET_PEER_PORT,
+		.out_port = PACKET_OUT_PORT,
+		.dest_port = PACKET_DEST_PORT,
+		.tos = PACKET_TOS,
+		.ttl = PACKET_TTL,
+		.call = 1,
+		.label = "packet-table",
 	};
 
 	if (r->no_flow)
@@ -545,15 +630,24 @@ static inline struct rtpx_flow packet_flow(const struct packet_row *r)
 static inline struct rtpx_flow_stats packet_stats(const struct packet_row *r, uint64_t now_ns)
 {
 	return (struct rtpx_flow_stats){
-		.packets = 1, .daemon_packets = 1, .bytes = 172, .segments = 1, .ssrc = PACKET_SSRC, .base_seq = 0x10000 + PACKET_SEQ - 1,
-		.max_seq = 0x10000 + PACKET_SEQ - 1, .window = 1, .first_ns = 1,
+		.packets = 1,
+		.daemon_packets = 1,
+		.bytes = 172,
+		.segments = 1,
+		.ssrc = PACKET_SSRC,
+		.base_seq = 0x10000 + PACKET_SEQ - 1,
+		.max_seq = 0x10000 + PACKET_SEQ - 1,
+		.window = 1,
+		.first_ns = 1,
 		.last_ns = now_ns - (r->silent ? 2 * PACKET_SILENCE_MS * 1000000ull : 0),
 	};
 }
 
 static inline struct rtpx_nexthop packet_nexthop(const struct packet_row *r, uint32_t ifindex)
 {
-	struct rtpx_nexthop nh = { .vlan = r->tag_out ? PACKET_VLAN_OUT : 0, .tx_port = ifindex, .ifindex = ifindex };
+	struct rtpx_nexthop nh = { .vlan = r->tag_out ? PACKET_VLAN_OUT : 0,
+				   .tx_port = ifindex,
+				   .ifindex = ifindex };
 
 	memcpy(nh.dst_mac, packet_macs[2], 6);
 	memcpy(nh.src_mac, packet_macs[3], 6);
@@ -564,7 +658,9 @@ static inline struct rtpx_nexthop packet_nexthop(const struct packet_row *r, uin
 static inline struct rtpx_config packet_config(void)
 {
 	return (struct rtpx_config){
-		.abi_version = RTPX_ABI_VERSION, .port_min = PACKET_PORT_MIN, .port_max = PACKET_PORT_MAX,
+		.abi_version = RTPX_ABI_VERSION,
+		.port_min = PACKET_PORT_MIN,
+		.port_max = PACKET_PORT_MAX,
 		.silence_ms = PACKET_SILENCE_MS,
 	};
 }

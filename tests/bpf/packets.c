@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * packets.c - the packet table through the XDP program in the kernel, with BPF_PROG_TEST_RUN, byte for byte.
+ * packets.c - the packet table through the XDP program in the kernel, with BPF_PROG_TEST_RUN, byte
+ * for byte.
  *
- * packets OBJECT [MUTATIONS [SEED]] - then MUTATIONS frames made from random rows with random bytes changed, of which must hold:
- * what is passed or dropped is as it was, and what is forwarded has lengths and checksums that agree. Exit 0, 1, or 4 without BPF.
+ * packets OBJECT [MUTATIONS [SEED]] - then MUTATIONS frames made from random rows with random bytes
+ * changed, of which must hold: what is passed or dropped is as it was, and what is forwarded has
+ * lengths and checksums that agree. Then whole streams, whose statistics must be those of the same
+ * functions compiled as plain C, and packets while their flow is being rewritten, which must leave
+ * by the old flow or by the new one. Exit 0, 1, or 4 without BPF.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -15,6 +22,7 @@
 #include <linux/bpf.h>
 
 #include "packets.h"
+#include "rtpx_verdict.h"
 
 #define PORTS (PACKET_PORT_MAX - PACKET_PORT_MIN + 1)
 #define LOOPBACK 1 /* ifindex; a redirect in a test run goes nowhere */
@@ -63,7 +71,8 @@ static bool lab_open(struct lab *lab, const char *path)
 	if (!lab->object)
 		return false;
 	bpf_object__for_each_map(map, lab->object)
-		if (!strcmp(bpf_map__name(map), "flows") || !strcmp(bpf_map__name(map), "flows_more"))
+		if (!strcmp(bpf_map__name(map), "flows") ||
+		    !strcmp(bpf_map__name(map), "flows_more"))
 			bpf_map__set_max_entries(map, RTPX_SLOTS * PORTS);
 	if (bpf_object__load(lab->object))
 		return false;
@@ -78,17 +87,18 @@ static bool lab_open(struct lab *lab, const char *path)
 	return !bpf_map_update_elem(tx_ports, &tx_port, &loopback, 0);
 }
 
-/* Install the row's world. */
-static void lab_set(struct lab *lab, const struct packet_row *r)
+/* Install the row's world; @stats are what its flow has counted. */
+static void lab_set(struct lab *lab, const struct packet_row *r,
+		    const struct rtpx_flow_stats *stats)
 {
 	struct rtpx_config c = packet_config();
 	struct rtpx_flow flow = packet_flow(r);
-	struct rtpx_flow_stats stats = packet_stats(r, now_ns());
-	struct rtpx_entry entry = { .flow = flow.head, .stats = stats.hot };
-	struct rtpx_entry_more more = { .flow = flow.ip6, .stats = stats.rare };
+	struct rtpx_entry entry = { .flow = flow.head, .stats = stats->hot };
+	struct rtpx_entry_more more = { .flow = flow.ip6, .stats = stats->rare };
 	struct rtpx_nexthop nh = packet_nexthop(r, LOOPBACK);
 	uint32_t zero = 0, id = PACKET_NEXTHOP;
-	uint32_t index = rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
+	uint32_t index =
+		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
 	struct rtpx_counters *none = calloc(lab->cpus, sizeof(*none));
 
 	bpf_map_update_elem(lab->config, &zero, &c, 0);
@@ -99,18 +109,29 @@ static void lab_set(struct lab *lab, const struct packet_row *r)
 	free(none);
 }
 
-/* Take the row's flow away again, so that the other family's rows do not find it. */
-static void lab_clear(struct lab *lab, const struct packet_row *r, struct rtpx_flow_stats *stats)
+static void lab_stats(struct lab *lab, const struct packet_row *r, struct rtpx_flow_stats *stats)
 {
 	struct rtpx_config c = packet_config();
+	uint32_t index =
+		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
 	struct rtpx_entry_more more;
-	struct rtpx_entry entry, none = { 0 };
-	uint32_t index = rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
+	struct rtpx_entry entry;
 
 	bpf_map_lookup_elem(lab->flows, &index, &entry);
 	bpf_map_lookup_elem(lab->more, &index, &more);
 	stats->hot = entry.stats;
 	stats->rare = more.stats;
+}
+
+/* Take the row's flow away again, so that the other family's rows do not find it. */
+static void lab_clear(struct lab *lab, const struct packet_row *r, struct rtpx_flow_stats *stats)
+{
+	struct rtpx_config c = packet_config();
+	const struct rtpx_entry none = { 0 };
+	uint32_t index =
+		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
+
+	lab_stats(lab, r, stats);
 	bpf_map_update_elem(lab->flows, &index, &none, 0);
 }
 
@@ -134,12 +155,14 @@ static enum rtpx_reason counted(struct lab *lab)
 	return total == 1 ? found : RTPX_REASON_COUNT;
 }
 
-static bool run(struct lab *lab, const struct packet_row *r, const uint8_t *in, size_t len, struct outcome *out)
+static bool run(struct lab *lab, const struct packet_row *r, const uint8_t *in, size_t len,
+		struct outcome *out)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = len, .data_out = out->frame,
-		    .data_size_out = sizeof(out->frame), .repeat = 1);
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = len,
+		    .data_out = out->frame, .data_size_out = sizeof(out->frame), .repeat = 1);
+	struct rtpx_flow_stats stats = packet_stats(r, now_ns());
 
-	lab_set(lab, r);
+	lab_set(lab, r, &stats);
 	if (bpf_prog_test_run_opts(lab->program, &opts)) {
 		lab_clear(lab, r, &out->stats);
 		return false;
@@ -165,7 +188,8 @@ static const char *check_forwarded(const struct packet_row *r, const struct outc
 		return "length of the frame that leaves";
 	if (o->len < len || memcmp(o->frame, want, len))
 		return "bytes of the frame that leaves";
-	if (o->stats.packets != 2 || o->stats.bytes != 172u + r->payload_bytes || rtpx_stats_kernel(&o->stats) != 1)
+	if (o->stats.packets != 2 || o->stats.bytes != 172u + r->payload_bytes ||
+	    rtpx_stats_kernel(&o->stats) != 1)
 		return "packets and bytes of the flow";
 	if (r->payload == PAYLOAD_RTP && rtpx_stats_received(&o->stats) != 2)
 		return "RTP statistics of the flow";
@@ -180,7 +204,8 @@ static const char *check_row(struct lab *lab, const struct packet_row *r)
 	size_t len = packet_in(r, in);
 	struct outcome o;
 
-	if (len < 15) /* a test run takes no frame without a byte after Ethernet: the parser in C has judged it */
+	if (len < 15) /* a test run takes no frame without a byte after Ethernet: the parser in C
+			 has judged it */
 		return NULL;
 	if (!run(lab, r, in, len, &o))
 		return strerror(errno);
@@ -208,7 +233,8 @@ static uint32_t next_random(uint64_t *state)
 /* Lengths and checksums of what leaves agree, whatever came. */
 static bool frame_holds(const struct outcome *o, bool sum_may_be_wrong)
 {
-	size_t l3 = o->frame[12] == 0x81 ? 18 : 14, header = o->frame[l3 - 2] == 0x86 ? 40 : 20, bytes;
+	size_t l3 = o->frame[12] == 0x81 ? 18 : 14, header = o->frame[l3 - 2] == 0x86 ? 40 : 20,
+	       bytes;
 	const uint8_t *ip = o->frame + l3, *udp = ip + header;
 	struct packet_headers h = { .ip6 = header == 40 };
 
@@ -217,7 +243,8 @@ static bool frame_holds(const struct outcome *o, bool sum_may_be_wrong)
 	bytes = udp[4] << 8 | udp[5];
 	if (bytes < 8 || l3 + header + bytes > o->len)
 		return false;
-	if (h.ip6 ? (size_t)(ip[4] << 8 | ip[5]) != bytes : (size_t)(ip[2] << 8 | ip[3]) != header + bytes)
+	if (h.ip6 ? (size_t)(ip[4] << 8 | ip[5]) != bytes
+		  : (size_t)(ip[2] << 8 | ip[3]) != header + bytes)
 		return false;
 	if (!h.ip6 && sum16(ip, 20, 0) != 0xffff)
 		return false;
@@ -229,7 +256,7 @@ static bool frame_holds(const struct outcome *o, bool sum_may_be_wrong)
 	return sum_may_be_wrong || sum16(udp, bytes, pseudo_sum(&h)) == 0xffff;
 }
 
-/* Was the UDP checksum of an arriving frame wrong? Then it leaves wrong, so that the receiver sees it. */
+/* Was the UDP checksum of an arriving frame wrong? Then it leaves so, for the receiver to see. */
 static bool arrives_broken(const struct packet_row *r, const uint8_t *f)
 {
 	size_t l3 = packet_l3(r->tag_in), header = packet_in_is_6(r) ? 40 : 20, bytes;
@@ -246,7 +273,8 @@ static bool arrives_broken(const struct packet_row *r, const uint8_t *f)
 
 static bool mutate(struct lab *lab, uint64_t *seed)
 {
-	const struct packet_row *r = &packet_rows[next_random(seed) % (sizeof(packet_rows) / sizeof(packet_rows[0]))];
+	const struct packet_row *r =
+		&packet_rows[next_random(seed) % (sizeof(packet_rows) / sizeof(packet_rows[0]))];
 	uint8_t in[PACKET_MAX];
 	size_t len = packet_in(r, in), changes = 1 + next_random(seed) % 4;
 	uint64_t began = *seed;
@@ -254,7 +282,8 @@ static bool mutate(struct lab *lab, uint64_t *seed)
 
 	while (changes--) {
 		/* Headers are where it hurts: three of four changes go there. */
-		size_t at = next_random(seed) % (next_random(seed) % 4 ? (len < 62 ? len : 62) : len);
+		size_t at =
+			next_random(seed) % (next_random(seed) % 4 ? (len < 62 ? len : 62) : len);
 
 		in[at] = next_random(seed);
 	}
@@ -263,36 +292,295 @@ static bool mutate(struct lab *lab, uint64_t *seed)
 	if (len < 15 || !run(lab, r, in, len, &o))
 		return len < 15;
 	if (o.reason == RTPX_REASON_COUNT) {
-		printf("seed %llu, row '%s': not counted exactly once\n", (unsigned long long)began, r->name);
+		printf("seed %llu, row '%s': not counted exactly once\n", (unsigned long long)began,
+		       r->name);
 		return false;
 	}
-	if (o.action == XDP_REDIRECT ? frame_holds(&o, arrives_broken(r, in)) : o.len == len && !memcmp(o.frame, in, len))
+	if (o.action == XDP_REDIRECT ? frame_holds(&o, arrives_broken(r, in))
+				     : o.len == len && !memcmp(o.frame, in, len))
 		return true;
-	printf("seed %llu, row '%s': action %d, reason %d, frame does not hold\n", (unsigned long long)began, r->name, o.action,
-	       o.reason);
+	printf("seed %llu, row '%s': action %d, reason %d, frame does not hold\n",
+	       (unsigned long long)began, r->name, o.action, o.reason);
 	return false;
+}
+
+/* ---- streams ---- */
+
+#define STREAM_PACKETS 20000
+
+/* How streams reach the program: each row takes another way through it. */
+static const struct packet_row stream_rows[] = {
+	{ .name = "stream, v4", .family = P44, .payload_bytes = 172 },
+	{ .name = "stream, v6", .family = P66, .payload_bytes = 172 },
+	{ .name = "stream, v4 to v6", .family = P46, .payload_bytes = 172, .sum = SUM_PARTIAL },
+	{ .name = "stream, v4, tag in", .family = P44, .payload_bytes = 172, .tag_in = true },
+	{ .name = "stream, RTCP", .family = P44, .payload = PAYLOAD_RTCP, .payload_bytes = 172 },
+};
+
+/* A bad network's next packet: in order, after a loss, twice, late, of a new sender, or no RTP. */
+static struct rtpx_packet stream_packet(uint64_t *seed, struct rtpx_packet p)
+{
+	unsigned int dice = next_random(seed) % 1000;
+
+	p.is_rtp = dice < 970;
+	if (dice < 800 || dice >= 970)
+		p.rtp_seq++;
+	else if (dice < 850)
+		p.rtp_seq += next_random(seed) % 70;
+	else if (dice < 940)
+		p.rtp_seq -= next_random(seed) % 70;
+	else if (dice < 945)
+		p.rtp_seq += 530 + next_random(seed) % 12;
+	else if (dice < 950)
+		p.rtp_seq -= 530 + next_random(seed) % 12;
+	else
+		p.ssrc++;
+	if (dice >= 960)
+		p.rtp_seq++;
+	p.rtp_ts = 160u * p.rtp_seq;
+	return p;
+}
+
+/* The frame of @p on the way of @r. Its checksum is wrong, which is the receiver's business. */
+static size_t stream_frame(uint64_t *seed, const struct packet_row *r, struct rtpx_packet *p,
+			   uint8_t *frame)
+{
+	enum { NOT_VERSION_2, RTCP_TYPE, CUT_SHORT, CUT_BY_SOURCES, WAYS };
+	unsigned int how = p->is_rtp ? WAYS : next_random(seed) % WAYS;
+	struct packet_row row = *r;
+	uint8_t *rtp = frame + packet_l3(r->tag_in) + (packet_in_is_6(r) ? 40 : 20) + 8;
+	size_t len;
+
+	row.twist = TWIST_PAD;
+	if (how == CUT_SHORT)
+		row.payload_bytes = 11;
+	else if (how == CUT_BY_SOURCES)
+		row.payload_bytes = 12 + 4 * 15 - 1;
+	p->payload_bytes = row.payload_bytes;
+	len = packet_in(&row, frame);
+	rtp[0] = 0x80;
+	rtp[1] = 0;
+	put16(rtp + 2, p->rtp_seq);
+	put32(rtp + 4, p->rtp_ts);
+	if (row.payload_bytes >= 12)
+		put32(rtp + 8, p->ssrc);
+	if (how == NOT_VERSION_2)
+		rtp[0] = 0x40;
+	else if (how == RTCP_TYPE)
+		rtp[1] = 200 + next_random(seed) % 8;
+	else if (how == CUT_BY_SOURCES)
+		rtp[0] = 0x8f;
+	return len;
+}
+
+static const char *stream_differs(const struct rtpx_flow_stats *is,
+				  const struct rtpx_flow_stats *want)
+{
+	if (is->packets != want->packets || is->bytes != want->bytes)
+		return "packets or bytes";
+	if (is->segments != want->segments || is->ssrc != want->ssrc ||
+	    is->sent_prior != want->sent_prior)
+		return "segments";
+	if (is->base_seq != want->base_seq || is->max_seq != want->max_seq ||
+	    is->window != want->window)
+		return "sequence numbers";
+	if (is->duplicates != want->duplicates || is->errors != want->errors)
+		return "duplicates or errors";
+	if (rtpx_stats_expected(is) != rtpx_stats_expected(want) ||
+	    rtpx_stats_lost(is) != rtpx_stats_lost(want))
+		return "expected or lost";
+	return now_ns() - is->last_ns > 1000000000 ? "time of the last packet" : NULL;
+}
+
+static const char *check_stream(struct lab *lab, const struct packet_row *r, uint64_t *seed)
+{
+	struct rtpx_flow_stats want = { 0 }, is = { 0 };
+	struct rtpx_packet p = { .rtp_seq = 65000, .ssrc = PACKET_SSRC };
+	uint8_t in[PACKET_MAX];
+	const char *bad = NULL;
+	int i;
+
+	lab_set(lab, r, &is);
+	for (i = 0; i < STREAM_PACKETS && !bad; i++) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .repeat = 1);
+
+		p = stream_packet(seed, p);
+		p.now_ns = now_ns();
+		opts.data_size_in = stream_frame(seed, r, &p, in);
+		if (bpf_prog_test_run_opts(lab->program, &opts) || opts.retval != XDP_REDIRECT)
+			return "not redirected";
+		rtpx_stats_packet(&want, &p, r->payload != PAYLOAD_RTCP);
+		lab_stats(lab, r, &is);
+		bad = stream_differs(&is, &want);
+	}
+	lab_clear(lab, r, &is);
+	return bad;
+}
+
+/* ---- a flow that changes ---- */
+
+#define CHANGING_PACKETS 100000
+
+static const struct packet_row changing_rows[] = {
+	{ .name = "flow rewritten under way, v4", .family = P44, .payload_bytes = 172 },
+	{ .name = "flow rewritten under way, v6", .family = P66, .payload_bytes = 172 },
+};
+
+/* A thread that rewrites one flow as the daemon does: in place and with rtpx_flow.seq. */
+struct writer {
+	struct rtpx_entry *entry;
+	struct rtpx_entry_more *more;
+	struct rtpx_flow flow[2];
+	atomic_bool stop;
+};
+
+static void *writer_run(void *arg)
+{
+	struct writer *w = arg;
+	const size_t after_seq = sizeof(w->entry->flow.seq);
+	unsigned int i, rest;
+
+	for (i = 0; !atomic_load(&w->stop); i++) {
+		const struct rtpx_flow *f = &w->flow[i % 2];
+		uint32_t *seq = &w->entry->flow.seq;
+
+		__atomic_store_n(seq, *seq | 1, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		memcpy((char *)&w->entry->flow + after_seq, (const char *)&f->head + after_seq,
+		       sizeof(f->head) - after_seq);
+		w->more->flow = f->ip6;
+		__atomic_store_n(seq, *seq + 1, __ATOMIC_RELEASE);
+		/* Rests of many lengths, so that packets meet every moment of it. */
+		for (rest = i * 37 % 1024; rest; rest--)
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+/* The row's frame through its flow, and through one that differs in everything that leaves. */
+static void changing_make(const struct packet_row *r, struct rtpx_flow flow[2],
+			  uint8_t want[2][PACKET_MAX])
+{
+	uint8_t payload[PACKET_MAX];
+	struct packet_headers h = leaving_headers(r, payload);
+
+	flow[0] = flow[1] = packet_flow(r);
+	packet_out(r, want[0]);
+	packet_payload(r, payload);
+	h.src_port = flow[1].out_port = 50000;
+	h.dst_port = flow[1].dest_port = 60000;
+	h.tos = flow[1].tos = 0x28;
+	h.ttl = flow[1].ttl = 33;
+	memset(h.src, 0x31, 16);
+	memset(h.dst, 0x32, 16);
+	memcpy(flow[1].out4, h.src, 4);
+	memcpy(flow[1].dest4, h.dst, 4);
+	memcpy(flow[1].out6, h.src, 16);
+	memcpy(flow[1].dest6, h.dst, 16);
+	rtpx_flow_sums(&flow[1], packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4);
+	build_frame(want[1], &h);
+}
+
+/* Packets while the writer writes. NULL: each left by one of the flows, or did not leave. */
+static const char *changing_packets(struct lab *lab, const struct packet_row *r,
+				    const uint8_t want[2][PACKET_MAX])
+{
+	unsigned int i, left[2] = { 0 };
+	uint8_t in[PACKET_MAX], out[PACKET_MAX];
+	size_t len = packet_in(r, in);
+
+	for (i = 0; i < CHANGING_PACKETS; i++) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = len,
+			    .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
+
+		if (bpf_prog_test_run_opts(lab->program, &opts))
+			return strerror(errno);
+		if (opts.retval == XDP_PASS && !memcmp(out, in, len))
+			continue; /* as it was being written */
+		if (opts.retval != XDP_REDIRECT || opts.data_size_out != len)
+			return "neither forwarded nor left alone";
+		if (!memcmp(out, want[0], len))
+			left[0]++;
+		else if (!memcmp(out, want[1], len))
+			left[1]++;
+		else
+			return "left by a mixture of two flows";
+	}
+	return left[0] && left[1] ? NULL : "the flow did not change";
+}
+
+static const char *check_changing(struct lab *lab, const struct packet_row *r)
+{
+	struct rtpx_config c = packet_config();
+	uint32_t index =
+		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
+	size_t bytes = RTPX_SLOTS * PORTS * sizeof(struct rtpx_entry);
+	struct rtpx_entry *entries =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, lab->flows, 0);
+	struct rtpx_entry_more *more =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, lab->more, 0);
+	struct rtpx_flow_stats stats = { 0 };
+	uint8_t want[2][PACKET_MAX];
+	struct writer w = { 0 };
+	pthread_t thread;
+	const char *bad;
+
+	if (entries == MAP_FAILED || more == MAP_FAILED)
+		return "the maps cannot be mapped";
+	lab_set(lab, r, &stats);
+	w.entry = &entries[index];
+	w.more = &more[index];
+	changing_make(r, w.flow, want);
+	if (pthread_create(&thread, NULL, writer_run, &w))
+		return "no thread";
+	bad = changing_packets(lab, r, want);
+	atomic_store(&w.stop, true);
+	pthread_join(thread, NULL);
+	lab_clear(lab, r, &stats);
+	munmap(entries, bytes);
+	munmap(more, bytes);
+	return bad;
+}
+
+static bool report(const char *name, const char *bad)
+{
+	printf(bad ? "not ok %s: %s\n" : "ok %s\n", name, bad);
+	return !bad;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long mutations = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000, i, passed = 0, failed = 0;
+	unsigned long mutations = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000;
+	unsigned long i, passed = 0, failed = 0;
 	uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : (uint64_t)now_ns();
 	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
 	struct lab lab;
 
 	setrlimit(RLIMIT_MEMLOCK, &all);
 	if (argc < 2 || !lab_open(&lab, argv[1])) {
-		printf("cannot load %s: %s\n", argc < 2 ? "(no object named)" : argv[1], strerror(errno));
+		printf("cannot load %s: %s\n", argc < 2 ? "(no object named)" : argv[1],
+		       strerror(errno));
 		return errno == EPERM ? 4 : 1;
 	}
 	for (i = 0; i < sizeof(packet_rows) / sizeof(packet_rows[0]); i++) {
-		const char *bad = check_row(&lab, &packet_rows[i]);
-
-		if (bad)
-			printf("not ok %s: %s\n", packet_rows[i].name, bad);
-		bad ? failed++ : passed++;
+		if (report(packet_rows[i].name, check_row(&lab, &packet_rows[i])))
+			passed++;
+		else
+			failed++;
 	}
-	printf("seed of %lu mutations: %llu\n", mutations, (unsigned long long)seed);
+	printf("seed of streams and of %lu mutations: %llu\n", mutations, (unsigned long long)seed);
+	for (i = 0; i < sizeof(stream_rows) / sizeof(stream_rows[0]); i++) {
+		if (report(stream_rows[i].name, check_stream(&lab, &stream_rows[i], &seed)))
+			passed++;
+		else
+			failed++;
+	}
+	for (i = 0; i < sizeof(changing_rows) / sizeof(changing_rows[0]); i++) {
+		if (report(changing_rows[i].name, check_changing(&lab, &changing_rows[i])))
+			passed++;
+		else
+			failed++;
+	}
 	for (i = 0; i < mutations && failed < 10; i++)
 		if (!mutate(&lab, &seed))
 			failed++;

@@ -214,6 +214,17 @@ static void who_is_not_followed(void **state)
 	expect(&s, RTPX_REASON_pass_open);
 }
 
+/* Who counted the peer's last packet may have a clock ahead of this packet's by a tick. */
+static void clock_ahead_is_no_silence(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_relatch(&s);
+	s.stats.last_ns = s.packet.now_ns + 4000000;
+	expect(&s, RTPX_REASON_drop_stranger);
+}
+
 /* ---- statistics ---- */
 
 static struct rtpx_packet rtp_packet(uint16_t seq, uint32_t ssrc)
@@ -458,6 +469,7 @@ int main(void)
 		cmocka_unit_test(order_of_checks),
 		cmocka_unit_test(bounds_of_following),
 		cmocka_unit_test(who_is_not_followed),
+		cmocka_unit_test(clock_ahead_is_no_silence),
 		cmocka_unit_test(sequences),
 		cmocka_unit_test(long_stream),
 		cmocka_unit_test(what_is_not_rtp),
