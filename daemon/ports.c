@@ -42,8 +42,8 @@ int ports_round(uint16_t *min, uint16_t *max)
 }
 
 /*
- * splitmix64: spreads well and is small enough to read. It is no cipher: who sees very many ports of
- * calls of his own can work out the next ones.
+ * splitmix64: spreads well and is small enough to read. It is no cipher: who sees very many ports
+ * of calls of his own can work out the next ones.
  */
 static uint64_t draw(struct ports *p)
 {
