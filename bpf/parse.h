@@ -2,7 +2,8 @@
 /*
  * parse.h - from a frame to struct rtpx_packet, every access checked against the end of the frame.
  *
- * Anything that is not plain UDP in IPv4 or IPv6 with at most one 802.1Q tag is named by a reason and left alone.
+ * Anything that is not plain UDP in IPv4 or IPv6 with at most one 802.1Q tag is named by a reason
+ * and left alone.
  */
 #ifndef RTPX_BPF_PARSE_H
 #define RTPX_BPF_PARSE_H
@@ -18,9 +19,9 @@
 
 #include "rtpx_verdict.h"
 
-#define RTP_HEADER 12
-#define STUN_HEADER 20
-#define STUN_COOKIE 0x2112a442
+#define RTP_HEADER   12
+#define STUN_HEADER  20
+#define STUN_COOKIE  0x2112a442
 #define IP4_FRAGMENT 0x3fff /* more fragments, and the offset */
 
 struct vlan_tag {
@@ -39,8 +40,8 @@ struct frame {
 /* An IPv6 header that stands between IPv6 and UDP (RFC 8200 section 4). */
 static __always_inline int is_extension(__u8 next)
 {
-	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_AH ||
-	       next == IPPROTO_ESP || next == IPPROTO_MH;
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
+	       next == IPPROTO_AH || next == IPPROTO_ESP || next == IPPROTO_MH;
 }
 
 static __always_inline enum rtpx_reason parse_ip4(struct frame *f, struct rtpx_packet *p)
@@ -107,11 +108,14 @@ static __always_inline void parse_stun(const struct frame *f, struct rtpx_packet
 {
 	__be32 *w = (void *)(f->udp + 1);
 
-	p->is_stun = (void *)w + STUN_HEADER <= f->end && p->payload_bytes >= STUN_HEADER && w[1] == bpf_htonl(STUN_COOKIE) &&
-		     (*(__u8 *)w & 0xc0) == 0;
+	p->is_stun = (void *)w + STUN_HEADER <= f->end && p->payload_bytes >= STUN_HEADER &&
+		     w[1] == bpf_htonl(STUN_COOKIE) && (*(__u8 *)w & 0xc0) == 0;
 }
 
-/* parse_rtp - RTP in the payload (RFC 3550 section 5.1; types 64 to 95 are RTCP on the same port, RFC 5761). */
+/*
+ * parse_rtp - RTP in the payload (RFC 3550 section 5.1; types 64 to 95 are RTCP on the same port,
+ * RFC 5761).
+ */
 static __always_inline void parse_rtp(const struct frame *f, struct rtpx_packet *p)
 {
 	__u8 *b = (void *)(f->udp + 1);
@@ -124,7 +128,8 @@ static __always_inline void parse_rtp(const struct frame *f, struct rtpx_packet 
 	p->ssrc = 0;
 	if ((void *)(b + RTP_HEADER) > f->end || p->payload_bytes < RTP_HEADER)
 		return;
-	p->is_rtp = (b[0] & 0xc0) == 0x80 && (b[1] & 0xe0) != 0xc0 && p->payload_bytes >= RTP_HEADER + 4 * (b[0] & 0x0f);
+	p->is_rtp = (b[0] & 0xc0) == 0x80 && (b[1] & 0xe0) != 0xc0 &&
+		    p->payload_bytes >= RTP_HEADER + 4 * (b[0] & 0x0f);
 	p->payload_type = b[1] & 0x7f;
 	p->rtp_seq = bpf_ntohs(*(__be16 *)(b + 2));
 	p->rtp_ts = bpf_ntohl(w[1]);
@@ -138,10 +143,11 @@ static __always_inline void parse_payload(const struct frame *f, struct rtpx_pac
 }
 
 /*
- * parse_frame - the frame from @data to @end. RTPX_REASON_relayed: @f and @p describe a UDP packet, but for the payload's members
- * and the time.
+ * parse_frame - the frame from @data to @end. RTPX_REASON_relayed: @f and @p describe a UDP packet,
+ * but for the payload's members and the time.
  */
-static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struct frame *f, struct rtpx_packet *p)
+static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struct frame *f,
+						    struct rtpx_packet *p)
 {
 	struct ethhdr *eth = data;
 	struct vlan_tag *tag;
@@ -173,8 +179,23 @@ static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struc
 	return parse_udp(f, p);
 }
 
-/* parse_plain_ip4 - parse_frame() of an IPv4 packet without a tag; another reason: ask parse_frame(). */
-static __always_inline enum rtpx_reason parse_plain_ip4(void *data, void *end, struct frame *f, struct rtpx_packet *p)
+/*
+ * plain_ip4_port - the destination port of an IPv4 packet without a tag if it is one of UDP; of
+ * anything else some number.
+ */
+static __always_inline __u32 plain_ip4_port(void *data, void *end)
+{
+	struct udphdr *udp = data + sizeof(struct ethhdr) + sizeof(struct iphdr);
+
+	return (void *)(udp + 1) <= end ? bpf_ntohs(udp->dest) : 0;
+}
+
+/*
+ * parse_plain_ip4 - parse_frame() of an IPv4 packet without a tag; another reason: ask
+ * parse_frame().
+ */
+static __always_inline enum rtpx_reason parse_plain_ip4(void *data, void *end, struct frame *f,
+							struct rtpx_packet *p)
 {
 	struct iphdr *ip = data + sizeof(struct ethhdr);
 	enum rtpx_reason reason;

@@ -2,8 +2,9 @@
 /*
  * relay.bpf.c - the forwarding path: parse, find the flow, decide, rewrite, count, redirect.
  *
- * It holds no policy. The daemon writes flows and next hops; what this program does not fully understand goes to the
- * stack untouched, which delivers it to the daemon's socket. Every packet is counted by what became of it.
+ * It holds no policy. The daemon writes flows and next hops; what this program does not fully
+ * understand goes to the stack untouched, which delivers it to the daemon's socket. Every packet is
+ * counted by what became of it.
  */
 #include "parse.h"
 #include "rewrite.h"
@@ -54,9 +55,12 @@ struct {
 } config SEC(".maps");
 
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
-#define barrier() asm volatile("" ::: "memory")
+#define barrier()    asm volatile("" ::: "memory")
 
-/* The coarse clock as of the last tick of the kernel that saw a packet: reading it costs less than asking for it. */
+/*
+ * The coarse clock as of the last tick of the kernel that saw a packet: reading it costs less than
+ * asking for it.
+ */
 static volatile __u64 clock_tick, clock_ns;
 
 static __always_inline __u64 coarse_now(void)
@@ -71,226 +75,225 @@ static __always_inline __u64 coarse_now(void)
 	return clock_ns;
 }
 
-/* A packet whose headers change their size or form. */
-struct moving {
-	const struct rtpx_entry *entry;
-	const struct rtpx_nexthop *nh;
+/* What belongs to a port. */
+struct place {
+	struct rtpx_entry *entry;
+	struct rtpx_nexthop *nh;
 	__u32 index;
-	__u32 seq;
-	__u32 header_bytes; /* up to UDP, as it arrived */
-	__u16 payload_bytes;
-	__u16 udp_check;
+	__u32 seq;     /* of the flow, read before anything else of it */
+	__u64 packets; /* so far */
 };
 
-/* The next hop, when it is resolved and takes a packet of this size. */
-static __always_inline enum rtpx_reason find_nexthop(const struct rtpx_flow_head *flow, const struct rtpx_packet *p,
-						     struct rtpx_nexthop **nh)
+/*
+ * find - the flow of a local port and its next hop. Nothing of the packet is needed but the port,
+ * so that memory is under way while the packet is parsed; both cache lines of the element are.
+ */
+static __always_inline enum rtpx_reason find(const struct rtpx_config *c, __u32 slot, __u32 port,
+					     struct place *at)
 {
-	__u32 id = flow->nexthop, ip_bytes = p->payload_bytes + sizeof(struct udphdr);
+	__u32 id;
 
-	*nh = bpf_map_lookup_elem(&nexthops, &id);
-	if (!*nh || !(*nh)->mtu)
-		return RTPX_REASON_pass_nexthop;
-	ip_bytes += flow->flags & RTPX_FLOW_OUT6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-	return ip_bytes > (*nh)->mtu ? RTPX_REASON_pass_too_big : RTPX_REASON_relayed;
+	if (port < c->port_min || port > c->port_max)
+		return RTPX_REASON_pass_not_media;
+	at->index = rtpx_flow_index(c, slot, port);
+	at->entry = bpf_map_lookup_elem(&flows, &at->index);
+	if (!at->entry)
+		return RTPX_REASON_pass_no_flow;
+	at->seq = READ_ONCE(at->entry->flow.seq);
+	barrier();
+	at->packets = READ_ONCE(at->entry->stats.packets);
+	id = at->entry->flow.nexthop;
+	at->nh = bpf_map_lookup_elem(&nexthops, &id);
+	return at->nh ? RTPX_REASON_relayed : RTPX_REASON_pass_no_flow;
 }
 
-/* The flow has not been written since @seq was read, so that what was taken out of it belongs together. */
-static __always_inline int is_whole(const struct rtpx_flow_head *flow, __u32 seq)
+/*
+ * is_whole - the flow was not being written at at->seq nor since: what was taken out of it belongs
+ * together.
+ */
+static __always_inline int is_whole(const struct place *at)
 {
 	barrier();
-	return READ_ONCE(flow->seq) == seq;
+	return !(at->seq & 1) && READ_ONCE(at->entry->flow.seq) == at->seq;
 }
 
-/* An IPv4 frame without a tag that leaves as such: everything stays where it is. */
-static __always_inline enum rtpx_reason rewrite_in_place(const struct rtpx_flow_head *flow, __u32 seq, const struct frame *f,
-							 const struct rtpx_packet *p, const struct rtpx_nexthop *nh,
-							 __u16 udp_check)
+/* The next hop is resolved and takes a packet of this size. */
+static __always_inline enum rtpx_reason judge_nexthop(const struct place *at,
+						      const struct rtpx_packet *p)
 {
-	struct leaving out;
+	__u32 ip_bytes = p->payload_bytes + sizeof(struct udphdr);
 
-	leaving_take(&out, flow, p->payload_bytes, udp_check);
-	if (!is_whole(flow, seq))
-		return RTPX_REASON_pass_busy;
-	write_macs(f->data, nh);
-	write_ip4(f->l3, &out);
-	write_udp(f->udp, &out);
-	return RTPX_REASON_relayed;
+	if (!at->nh->mtu)
+		return RTPX_REASON_pass_nexthop;
+	ip_bytes += at->entry->flow.flags & RTPX_FLOW_OUT6 ? sizeof(struct ipv6hdr)
+							   : sizeof(struct iphdr);
+	return ip_bytes > at->nh->mtu ? RTPX_REASON_pass_too_big : RTPX_REASON_relayed;
 }
 
-/* Another family, a tag, or IPv6: out of line, so that the common case keeps its registers. */
-static __noinline int rewrite_moved(struct xdp_md *ctx, const struct moving *m)
-{
-	const struct rtpx_flow_head *flow = &m->entry->flow;
-	struct leaving out = { .is_ip6 = !!(flow->flags & RTPX_FLOW_OUT6), .vlan = m->nh->vlan };
-	struct rtpx_entry_more *more;
-	__u32 index = m->index;
-	int after;
-
-	more = bpf_map_lookup_elem(&flows_more, &index);
-	if (!more)
-		return RTPX_REASON_pass_no_flow;
-	leaving_take(&out, flow, m->payload_bytes, m->udp_check);
-	__builtin_memcpy(out.ip6, more->flow.out6, sizeof(out.ip6));
-	if (!is_whole(flow, m->seq))
-		return RTPX_REASON_pass_busy;
-	after = sizeof(struct ethhdr) + (out.vlan ? sizeof(struct vlan_tag) : 0) +
-		(out.is_ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
-	return write_moved(ctx, &out, m->nh, after - m->header_bytes) < 0 ? RTPX_REASON_pass_adjust : RTPX_REASON_relayed;
-}
-
-/* Those members that functions out of line need: copying all would keep them in memory on the common path. */
-static __always_inline struct rtpx_packet payload_of(const struct rtpx_packet *p)
-{
-	return (struct rtpx_packet){ .payload_bytes = p->payload_bytes, .is_rtp = p->is_rtp, .payload_type = p->payload_type,
-				     .rtp_seq = p->rtp_seq, .coarse = p->coarse, .rtp_ts = p->rtp_ts, .ssrc = p->ssrc,
-				     .now_ns = p->now_ns };
-}
-
-/* What rtpx_stats_next() leaves, one packet in RTPX_TIMED_EVERY among it: its arrival is timed precisely. */
-static __noinline int count_in_full(struct rtpx_entry *entry, __u32 index, const struct rtpx_packet *p)
+/*
+ * What rtpx_stats_next() leaves, one packet in RTPX_TIMED_EVERY among it: its arrival is timed
+ * precisely.
+ */
+static __noinline int count_in_full(struct rtpx_entry *entry, __u32 index, struct rtpx_packet *p)
 {
 	struct rtpx_entry_more *more = bpf_map_lookup_elem(&flows_more, &index);
-	struct rtpx_packet timed = *p;
 
 	if (!more)
 		return -1;
-	timed.now_ns = bpf_ktime_get_ns();
-	timed.coarse = 0;
-	rtpx_stats_count(&entry->stats, &more->stats, &timed, entry->flow.flags & RTPX_FLOW_RTP);
+	p->now_ns = bpf_ktime_get_ns();
+	p->coarse = 0;
+	rtpx_stats_count(&entry->stats, &more->stats, p, entry->flow.flags & RTPX_FLOW_RTP);
 	return 0;
 }
 
-/* A packet from another source than the flow's peer. */
-static __noinline int stranger(const struct rtpx_entry *entry, __u32 index, const struct rtpx_packet *p)
+static __always_inline void count(const struct place *at, const struct rtpx_packet *p)
 {
-	struct rtpx_config *c;
-	struct rtpx_entry_more *more;
-	enum rtpx_reason reason;
-	__u32 zero = 0;
+	if (!rtpx_stats_next(&at->entry->stats, at->packets, p,
+			     at->entry->flow.flags & RTPX_FLOW_RTP)) {
+		/*
+		 * Those members that counting needs: a copy of all would keep them in memory when
+		 * there is none.
+		 */
+		struct rtpx_packet copy = { .payload_bytes = p->payload_bytes,
+					    .is_rtp = p->is_rtp,
+					    .payload_type = p->payload_type,
+					    .rtp_seq = p->rtp_seq,
+					    .rtp_ts = p->rtp_ts,
+					    .ssrc = p->ssrc };
 
-	c = bpf_map_lookup_elem(&config, &zero);
-	more = bpf_map_lookup_elem(&flows_more, &index);
-	if (!c || !more)
-		return RTPX_REASON_drop_stranger;
-	reason = rtpx_judge_stranger(c, &entry->flow, &entry->stats, p);
+		count_in_full(at->entry, at->index, &copy);
+	}
+}
+
+#define NOT_PLAIN RTPX_REASON_COUNT
+
+/*
+ * The common case: IPv4 without a tag, from the flow's peer, with a complete checksum, that leaves
+ * as such. Offsets are known when this is compiled and no header moves. NOT_PLAIN: it is something
+ * else, nothing has happened, relay_any() is to be asked.
+ */
+static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
+				       const struct rtpx_config *c, __u32 *tx_port)
+{
+	struct rtpx_packet p = { .coarse = 1, .now_ns = now_ns };
+	const struct rtpx_flow_head *flow;
+	struct leaving out;
+	struct place at;
+	struct frame f;
+	__u32 port;
+
+	port = plain_ip4_port((void *)(long)ctx->data, (void *)(long)ctx->data_end);
+	if (find(c, RTPX_SLOT_IP4, port, &at) != RTPX_REASON_relayed ||
+	    parse_plain_ip4((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p) !=
+		    RTPX_REASON_relayed)
+		return NOT_PLAIN;
+	parse_stun(&f, &p);
+	flow = &at.entry->flow;
+	if (rtpx_judge(flow, NULL, &p) != RTPX_REASON_relayed || flow->flags & RTPX_FLOW_OUT6 ||
+	    judge_nexthop(&at, &p) != RTPX_REASON_relayed || at.nh->vlan || !f.udp->check ||
+	    is_unfinished(flow, f.udp))
+		return NOT_PLAIN;
+	leaving_take(&out, flow, p.payload_bytes, changed_checksum(flow, f.udp));
+	if (!is_whole(&at))
+		return NOT_PLAIN;
+	write_macs(f.data, at.nh);
+	write_ip4(f.l3, &out);
+	write_udp(f.udp, &out);
+	*tx_port = at.nh->tx_port;
+	parse_rtp(&f, &p);
+	count(&at, &p);
+	return RTPX_REASON_relayed;
+}
+
+/* A packet from another source than the flow's peer. */
+static __always_inline enum rtpx_reason stranger(const struct rtpx_config *c,
+						 const struct place *at,
+						 struct rtpx_entry_more *more,
+						 const struct rtpx_packet *p)
+{
+	enum rtpx_reason reason = rtpx_judge_stranger(c, &at->entry->flow, &at->entry->stats, p);
+
 	if (reason == RTPX_REASON_drop_stranger)
 		more->stats.strangers++;
 	return reason;
 }
 
-#define NOT_PLAIN RTPX_REASON_COUNT /* of relay_plain_ip4(): nothing has happened, ask relay_any() */
-
-/*
- * What becomes of the UDP packet @p in the frame @f. RTPX_REASON_relayed: it is rewritten, and leaves through *@tx_port.
- * @plain is a constant: only what is rewritten in place is wanted.
- */
-static __always_inline enum rtpx_reason relay(struct xdp_md *ctx, const struct rtpx_config *c, const struct frame *f,
-					      struct rtpx_packet *p, int plain, __u32 *tx_port)
+/* Write all headers anew, in front of the payload, with room made or taken away. */
+static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct place *at,
+						const struct rtpx_entry_more *more,
+						const struct frame *f, const struct rtpx_packet *p,
+						__u16 udp_check)
 {
-	struct rtpx_entry_more *more = NULL;
-	struct rtpx_flow_head *flow;
-	struct rtpx_entry *entry;
-	struct rtpx_packet copy;
-	struct rtpx_nexthop *nh;
-	enum rtpx_reason reason;
-	__u32 seq, index;
-	__u64 packets;
-	int udp_check;
+	const struct rtpx_flow_head *flow = &at->entry->flow;
+	struct leaving out = { .is_ip6 = !!(flow->flags & RTPX_FLOW_OUT6), .vlan = at->nh->vlan };
+	int before = (void *)f->udp - f->data;
+	int after = sizeof(struct ethhdr) + (out.vlan ? sizeof(struct vlan_tag) : 0) +
+		    (out.is_ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 
-	if (p->dst_port < c->port_min || p->dst_port > c->port_max)
-		return RTPX_REASON_pass_not_media;
-	index = rtpx_flow_index(c, p->slot, p->dst_port);
-	if (p->slot == RTPX_SLOT_IP6) {
-		more = bpf_map_lookup_elem(&flows_more, &index);
-		if (!more)
-			return RTPX_REASON_pass_no_flow;
-	}
-	entry = bpf_map_lookup_elem(&flows, &index);
-	if (!entry)
-		return RTPX_REASON_pass_no_flow;
-	flow = &entry->flow;
-	seq = READ_ONCE(flow->seq);
-	packets = READ_ONCE(entry->stats.packets); /* the second cache line comes while the first is on its way */
-	barrier();
-	if (seq & 1)
+	leaving_take(&out, flow, p->payload_bytes, udp_check);
+	__builtin_memcpy(out.ip6, more->flow.out6, sizeof(out.ip6));
+	if (!is_whole(at))
 		return RTPX_REASON_pass_busy;
-	parse_stun(f, p);
-	reason = rtpx_judge(flow, &more->flow, p);
-	if (reason == RTPX_REASON_drop_stranger) {
-		parse_rtp(f, p);
-		copy = payload_of(p);
-		return stranger(entry, index, &copy);
-	}
-	if (reason != RTPX_REASON_relayed)
-		return reason;
-	reason = find_nexthop(flow, p, &nh);
-	if (reason != RTPX_REASON_relayed)
-		return reason;
-	udp_check = leaving_checksum(ctx, flow, f, p);
-	if (udp_check < 0)
-		return RTPX_REASON_pass_too_big;
-	*tx_port = nh->tx_port;
-	parse_rtp(f, p);
-	if (p->slot == RTPX_SLOT_IP4 && !(flow->flags & RTPX_FLOW_OUT6) && f->l2_bytes == sizeof(struct ethhdr) && !nh->vlan) {
-		reason = rewrite_in_place(flow, seq, f, p, nh, udp_check);
-	} else if (plain) {
-		return NOT_PLAIN;
-	} else {
-		struct moving m = { .entry = entry, .nh = nh, .index = index, .seq = seq,
-				    .header_bytes = (void *)f->udp - f->data,
-				    .payload_bytes = p->payload_bytes, .udp_check = udp_check };
-
-		reason = rewrite_moved(ctx, &m);
-	}
-	if (reason == RTPX_REASON_relayed && !rtpx_stats_next(&entry->stats, packets, p, flow->flags & RTPX_FLOW_RTP)) {
-		copy = payload_of(p);
-		count_in_full(entry, index, &copy);
-	}
-	return reason;
-}
-
-/* IPv4 without a tag: offsets known when this is compiled save a third of the time. */
-static __noinline int relay_plain_ip4(struct xdp_md *ctx, __u32 *tx_port)
-{
-	struct rtpx_packet p = { .coarse = 1, .now_ns = coarse_now() };
-	struct rtpx_config *c;
-	enum rtpx_reason reason;
-	struct frame f;
-	__u32 zero = 0;
-
-	c = bpf_map_lookup_elem(&config, &zero);
-	if (!c)
-		return NOT_PLAIN;
-	reason = parse_plain_ip4((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p);
-	return reason == RTPX_REASON_relayed ? relay(ctx, c, &f, &p, 1, tx_port) : NOT_PLAIN;
+	return write_moved(ctx, &out, at->nh, after - before) < 0 ? RTPX_REASON_pass_adjust
+								  : RTPX_REASON_relayed;
 }
 
 /* Any frame. */
-static __noinline int relay_any(struct xdp_md *ctx, __u32 *tx_port)
+static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct rtpx_config *c,
+				__u32 *tx_port)
 {
-	struct rtpx_packet p = { .coarse = 1, .now_ns = coarse_now() };
-	struct rtpx_config *c;
+	struct rtpx_packet p = { .coarse = 1, .now_ns = now_ns };
+	struct rtpx_entry_more *more;
 	enum rtpx_reason reason;
+	struct place at;
 	struct frame f;
-	__u32 zero = 0;
+	int udp_check;
 
-	c = bpf_map_lookup_elem(&config, &zero);
-	if (!c)
-		return RTPX_REASON_pass_not_media;
 	reason = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p);
-	return reason == RTPX_REASON_relayed ? relay(ctx, c, &f, &p, 0, tx_port) : reason;
+	if (reason != RTPX_REASON_relayed)
+		return reason;
+	reason = find(c, p.slot, p.dst_port, &at);
+	if (reason != RTPX_REASON_relayed)
+		return reason;
+	more = bpf_map_lookup_elem(&flows_more, &at.index);
+	if (!more)
+		return RTPX_REASON_pass_no_flow;
+	if (at.seq & 1)
+		return RTPX_REASON_pass_busy;
+	parse_stun(&f, &p);
+	parse_rtp(&f, &p);
+	reason = rtpx_judge(&at.entry->flow, &more->flow, &p);
+	if (reason == RTPX_REASON_drop_stranger)
+		return stranger(c, &at, more, &p);
+	if (reason != RTPX_REASON_relayed)
+		return reason;
+	reason = judge_nexthop(&at, &p);
+	if (reason != RTPX_REASON_relayed)
+		return reason;
+	udp_check = leaving_checksum(ctx, &at.entry->flow, &f, &p);
+	if (udp_check < 0)
+		return RTPX_REASON_pass_too_big;
+	reason = rewrite(ctx, &at, more, &f, &p, udp_check);
+	if (reason != RTPX_REASON_relayed)
+		return reason;
+	*tx_port = at.nh->tx_port;
+	count(&at, &p);
+	return RTPX_REASON_relayed;
 }
 
 SEC("xdp")
 int rtpx_relay(struct xdp_md *ctx)
 {
 	__u32 tx_port = 0, zero = 0;
-	enum rtpx_reason reason = relay_plain_ip4(ctx, &tx_port);
-	__u64 *counted;
+	__u64 now_ns = coarse_now(), *counted;
+	struct rtpx_config *c = bpf_map_lookup_elem(&config, &zero);
+	enum rtpx_reason reason;
 
+	if (!c)
+		return XDP_PASS;
+	reason = relay_plain(ctx, now_ns, c, &tx_port);
 	if (reason == NOT_PLAIN)
-		reason = relay_any(ctx, &tx_port);
+		reason = relay_any(ctx, now_ns, c, &tx_port);
 	counted = bpf_map_lookup_elem(&counters, &zero);
 	if (counted && reason < RTPX_REASON_COUNT)
 		counted[reason]++;

@@ -2,8 +2,9 @@
 /*
  * rewrite.h - new headers for a packet that is forwarded: Ethernet, 802.1Q, IP, UDP, checksums.
  *
- * The payload stays where it is; the headers in front of it are written anew, with room made or taken away when the
- * family or the tag changes. Everything is taken and computed before the first byte is changed.
+ * The payload stays where it is; the headers in front of it are written anew, with room made or
+ * taken away when the family or the tag changes. Everything is taken and computed before the first
+ * byte is changed.
  */
 #ifndef RTPX_BPF_REWRITE_H
 #define RTPX_BPF_REWRITE_H
@@ -13,10 +14,13 @@
 #include "parse.h"
 #include "rtpx_sum.h"
 
-#define CHUNK 512	 /* what bpf_csum_diff() takes at most */
-#define MAX_CHUNKS 18	 /* of a 9,000-byte packet */
+#define CHUNK	   512 /* what bpf_csum_diff() takes at most */
+#define MAX_CHUNKS 18  /* of a 9,000-byte packet */
 
-/* Room for one chunk: bpf_csum_diff() wants whole words, so the last one is filled up with zeros here. */
+/*
+ * Room for one chunk: bpf_csum_diff() wants whole words, so the last one is filled up with zeros
+ * here.
+ */
 struct scratch {
 	__u8 bytes[CHUNK + 4];
 };
@@ -39,7 +43,10 @@ __noinline __s64 sum_bytes(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 	for (i = 0; i < MAX_CHUNKS && bytes; i++) {
 		__u32 n = bytes < CHUNK ? bytes : CHUNK;
 
-		/* The same again in arithmetic: of what is compared, Linux 6.1 does not conclude that 1 <= n <= CHUNK. */
+		/*
+		 * The same again in arithmetic: of what is compared, Linux 6.1 does not conclude
+		 * that 1 <= n <= CHUNK.
+		 */
 		asm volatile("" : "+r"(n));
 		n = ((n - 1) & (CHUNK - 1)) + 1;
 		*(__u32 *)&room->bytes[n & (CHUNK | (CHUNK - 4))] = 0;
@@ -52,32 +59,56 @@ __noinline __s64 sum_bytes(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 	return bytes ? -1 : (__s64)sum;
 }
 
-/*
- * The UDP checksum that leaves. A sender's field may be complete; absent (IPv4 only); or, from a stack that left it to the
- * hardware, hold the folded pseudo-header alone. The last two are computed in full. Negative: it cannot be.
- */
-static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtpx_flow_head *flow, const struct frame *f,
-					    const struct rtpx_packet *p)
+/* A computed checksum of 0 is sent as all ones: 0 means that there is none (RFC 768). */
+static __always_inline __u16 finish_checksum(__u32 sum)
 {
-	__u16 check = f->udp->check, udp_bytes = f->udp->len;
-	__u32 sum = flow->sum_change;
+	__u16 check = ~rtpx_fold(sum);
 
-	if (!check && !(flow->flags & RTPX_FLOW_OUT6))
-		return 0;
-	if (check && check != rtpx_fold(flow->sum_pseudo + udp_bytes)) {
-		sum += (__u16)~check + (__u16)~f->udp->source; /* RFC 1624, equation 3 */
-	} else {
-		__s64 payload = sum_bytes(ctx, (void *)(f->udp + 1) - f->data, p->payload_bytes);
-
-		if (payload < 0)
-			return -1;
-		sum += flow->sum_pseudo + bpf_htons(flow->port) + 2 * udp_bytes + rtpx_fold(payload);
-	}
-	check = ~rtpx_fold(sum);
 	return check ? check : 0xffff;
 }
 
-/* What leaves, taken out of flow and next hop before the frame is touched. Members are in network order, as they lie there. */
+/*
+ * is_unfinished - the stack of the sender left the checksum to the hardware: there is the
+ * pseudo-header's folded sum only.
+ */
+static __always_inline int is_unfinished(const struct rtpx_flow_head *flow,
+					 const struct udphdr *udp)
+{
+	return udp->check == rtpx_fold(flow->sum_pseudo + udp->len);
+}
+
+/* changed_checksum - from the complete checksum that arrived: RFC 1624, equation 3. */
+static __always_inline __u16 changed_checksum(const struct rtpx_flow_head *flow,
+					      const struct udphdr *udp)
+{
+	return finish_checksum(flow->sum_change + (__u16)~udp->check + (__u16)~udp->source);
+}
+
+/*
+ * leaving_checksum - whatever arrived: a complete checksum; none (IPv4 only), which stays none when
+ * IPv4 leaves; or an unfinished one. Negative: the payload cannot be read.
+ */
+static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtpx_flow_head *flow,
+					    const struct frame *f, const struct rtpx_packet *p)
+{
+	struct udphdr *udp = f->udp;
+	__s64 payload;
+
+	if (!udp->check && !(flow->flags & RTPX_FLOW_OUT6))
+		return 0;
+	if (udp->check && !is_unfinished(flow, udp))
+		return changed_checksum(flow, udp);
+	payload = sum_bytes(ctx, (void *)(udp + 1) - f->data, p->payload_bytes);
+	if (payload < 0)
+		return -1;
+	return finish_checksum(flow->sum_change + flow->sum_pseudo + bpf_htons(flow->port) +
+			       2 * udp->len + rtpx_fold(payload));
+}
+
+/*
+ * What leaves, taken out of flow and next hop before the frame is touched. Members are in network
+ * order, as they lie there.
+ */
 struct leaving {
 	__u64 ip4; /* source and destination */
 	__u64 ip6[4];
@@ -97,7 +128,9 @@ static __always_inline void leaving_take(struct leaving *out, const struct rtpx_
 	out->ports = bpf_htonl((__u32)flow->out_port << 16 | flow->dest_port);
 	out->udp_check = udp_check;
 	out->payload_bytes = payload_bytes;
-	out->ip4_check = ~rtpx_fold(flow->sum_ip4 + bpf_htons(payload_bytes + sizeof(struct udphdr) + sizeof(struct iphdr)));
+	out->ip4_check =
+		~rtpx_fold(flow->sum_ip4 +
+			   bpf_htons(payload_bytes + sizeof(struct udphdr) + sizeof(struct iphdr)));
 	out->tos = flow->tos;
 	out->ttl = flow->ttl;
 }
@@ -105,8 +138,12 @@ static __always_inline void leaving_take(struct leaving *out, const struct rtpx_
 /* Only word by word does clang store more than a byte at a time into the packet. */
 static __always_inline void write_macs(struct ethhdr *eth, const struct rtpx_nexthop *nh)
 {
-	*(__u64 *)eth = *(__u64 *)nh->dst_mac;
-	*(__u32 *)&eth->h_source[2] = *(__u32 *)&nh->src_mac[2];
+	const __u32 *from = (const void *)nh->dst_mac;
+	__u32 *to = (void *)eth;
+
+	to[0] = from[0];
+	to[1] = from[1];
+	to[2] = from[2];
 }
 
 static __always_inline void write_ip4(struct iphdr *ip, const struct leaving *out)
@@ -134,8 +171,12 @@ static __always_inline void write_udp(struct udphdr *udp, const struct leaving *
 	udp->check = out->udp_check;
 }
 
-/* Write Ethernet, tag, IP and UDP in front of the payload, with @grow bytes more than there were. */
-static __always_inline int write_moved(struct xdp_md *ctx, const struct leaving *out, const struct rtpx_nexthop *nh, int grow)
+/*
+ * Write Ethernet, tag, IP and UDP in front of the payload, with @grow bytes more than there were.
+
+ */
+static __always_inline int write_moved(struct xdp_md *ctx, const struct leaving *out,
+				       const struct rtpx_nexthop *nh, int grow)
 {
 	struct vlan_tag *tag;
 	struct ethhdr *eth;

@@ -54,7 +54,8 @@ enum rtpx_flow_flag {
  */
 struct rtpx_flow {
 	__struct_group(rtpx_flow_head, head, __attribute__((aligned(8))),
-		__u32 seq;	 /* odd: being written; a reader who sees it odd or changed leaves the packet alone */
+		/* odd: being written; a reader who sees it odd or changed leaves the packet alone */
+		__u32 seq;
 		__u16 flags;	 /* enum rtpx_flow_flag */
 		__u16 nexthop;	 /* index into the next hops */
 		__u16 port;	 /* local port; equals the element's place, for the reader of a dump */
@@ -69,7 +70,7 @@ struct rtpx_flow {
 		__u8 ttl;	/* TTL or hop limit of what leaves */
 		__u16 sum_ip4;	  /* of the IPv4 header that leaves, without its length */
 		__u16 sum_pseudo; /* of the UDP pseudo-header that arrives, without its length */
-		__u16 sum_change; /* what addresses and ports change in UDP's sum, without the source port that arrives */
+		__u16 sum_change; /* of addresses and ports in UDP's, but for the source port that arrives */
 		__u32 call;	  /* the daemon's number of the session */
 		char label[RTPX_LABEL_LEN]; /* start of the call-id, NUL-terminated */
 	);
@@ -100,10 +101,10 @@ struct rtpx_flow_stats {
 		__u64 window;	     /* bit n: max_seq - n was seen */
 		__u32 max_seq;	     /* highest extended sequence number of this segment; 0: no RTP yet */
 		__u32 ssrc;	     /* valid when max_seq is not 0 */
-		__u32 transit;	     /* arrival minus RTP timestamp, in timestamp units; 0: none of this segment yet */
+		__u32 transit;	     /* arrival minus RTP timestamp, in its units; 0: none yet */
 		__u32 jitter_q4;     /* last */
 		__u32 jitter_max_q4;
-		__u32 jitter_sum_q4; /* sum over jitter_count, for the average; both are halved before they overflow */
+		__u32 jitter_sum_q4; /* over jitter_count; both are halved before they overflow */
 		__u32 jitter_count;
 		__u32 longest_us;    /* longest gap between two packets */
 	);
@@ -121,7 +122,7 @@ struct rtpx_flow_stats {
 	);
 };
 
-/* An element of the map `flows`: what every packet needs, in two cache lines that are fetched together. */
+/* An element of the map `flows`: what every packet needs, in two adjacent cache lines. */
 struct rtpx_entry {
 	struct rtpx_flow_head flow;
 	struct rtpx_stats_hot stats;

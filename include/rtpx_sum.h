@@ -8,7 +8,7 @@
 
 #include "rtpx_verdict.h"
 
-#define RTPX_IPPROTO_UDP 17
+#define RTPX_IPPROTO_UDP       17
 #define RTPX_IP4_DONT_FRAGMENT 0x4000
 
 /* rtpx_be16 - a 16-bit number as it lies in a packet. */
@@ -42,13 +42,16 @@ static inline __u32 rtpx_sum_words(const void *p, unsigned int n)
 /* rtpx_flow_sums - fill the sums of a flow that is otherwise complete; @slot is where it goes. */
 static inline void rtpx_flow_sums(struct rtpx_flow *f, __u32 slot)
 {
-	__u32 in = slot == RTPX_SLOT_IP4 ? rtpx_sum_words(f->local4, 2) + rtpx_sum_words(f->peer4, 2)
-					 : rtpx_sum_words(f->local6, 8) + rtpx_sum_words(f->peer6, 8);
-	__u32 out = f->flags & RTPX_FLOW_OUT6 ? rtpx_sum_words(f->out6, 8) + rtpx_sum_words(f->dest6, 8)
-					      : rtpx_sum_words(f->out4, 2) + rtpx_sum_words(f->dest4, 2);
+	__u32 in = slot == RTPX_SLOT_IP4
+			   ? rtpx_sum_words(f->local4, 2) + rtpx_sum_words(f->peer4, 2)
+			   : rtpx_sum_words(f->local6, 8) + rtpx_sum_words(f->peer6, 8);
+	__u32 out = f->flags & RTPX_FLOW_OUT6
+			    ? rtpx_sum_words(f->out6, 8) + rtpx_sum_words(f->dest6, 8)
+			    : rtpx_sum_words(f->out4, 2) + rtpx_sum_words(f->dest4, 2);
 
-	f->sum_ip4 = rtpx_fold(out + rtpx_be16(0x4500 | f->tos) + rtpx_be16(RTPX_IP4_DONT_FRAGMENT) +
-			       rtpx_be16(f->ttl << 8 | RTPX_IPPROTO_UDP));
+	f->sum_ip4 =
+		rtpx_fold(out + rtpx_be16(0x4500 | f->tos) + rtpx_be16(RTPX_IP4_DONT_FRAGMENT) +
+			  rtpx_be16(f->ttl << 8 | RTPX_IPPROTO_UDP));
 	f->sum_pseudo = rtpx_fold(in + rtpx_be16(RTPX_IPPROTO_UDP));
 	f->sum_change = rtpx_fold(out + rtpx_be16(f->out_port) + rtpx_be16(f->dest_port) +
 				  (__u16)~rtpx_fold(in + rtpx_be16(f->port)));

@@ -15,29 +15,32 @@
 #undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 
-/* What a dataplane has found out about a UDP packet. Ports and RTP fields are in host byte order. */
+/*
+ * What a dataplane has found out about a UDP packet. Ports and RTP fields are in host byte order.
+
+ */
 struct rtpx_packet {
-	__u32 slot;	       /* enum rtpx_slot */
-	const __u8 *src;       /* 4 or 16 bytes, by slot */
-	const __u8 *dst;       /* 4 or 16 bytes, by slot */
+	__u32 slot;	 /* enum rtpx_slot */
+	const __u8 *src; /* 4 or 16 bytes, by slot */
+	const __u8 *dst; /* 4 or 16 bytes, by slot */
 	__u16 src_port;
 	__u16 dst_port;
-	__u16 ip_bytes;	       /* of the whole IP packet */
-	__u16 payload_bytes;   /* of the UDP payload */
-	__u8 ttl;	       /* as it arrived */
-	__u8 is_rtp;	       /* payload is RTP version 2 with a whole header; the fields below hold */
-	__u8 is_stun;	       /* payload is a STUN message (RFC 5389 section 6: magic cookie) */
+	__u16 ip_bytes;	     /* of the whole IP packet */
+	__u16 payload_bytes; /* of the UDP payload */
+	__u8 ttl;	     /* as it arrived */
+	__u8 is_rtp;  /* payload is RTP version 2 with a whole header; the fields below hold */
+	__u8 is_stun; /* payload is a STUN message (RFC 5389 section 6: magic cookie) */
 	__u8 payload_type;
 	__u16 rtp_seq;
-	__u8 coarse;	       /* now_ns is right to a tick only: no measure for jitter */
+	__u8 coarse; /* now_ns is right to a tick only: no measure for jitter */
 	__u8 pad;
 	__u32 rtp_ts;
 	__u32 ssrc;
-	__u64 now_ns;	       /* CLOCK_MONOTONIC at arrival */
+	__u64 now_ns; /* CLOCK_MONOTONIC at arrival */
 };
 
-#define RTPX_TIMED_EVERY 16 /* packets; of a power of two */
-#define RTPX_MAX_JUMP 536 /* a sequence number further away than this begins a new segment */
+#define RTPX_TIMED_EVERY 16  /* packets; of a power of two */
+#define RTPX_MAX_JUMP	 536 /* a sequence number further away than this begins a new segment */
 
 /* rtpx_addr_eq - addresses of one family; @slot tells how long they are. */
 static __always_inline int rtpx_addr_eq(__u32 slot, const __u8 *a, const __u8 *b)
@@ -50,10 +53,12 @@ static __always_inline int rtpx_addr_eq(__u32 slot, const __u8 *a, const __u8 *b
 }
 
 /*
- * rtpx_judge - what to do with a packet whose port has this flow (its parts @f and @ip6). It needs none of the RTP fields.
- * RTPX_REASON_relayed: rewrite it and send it through f->nexthop. RTPX_REASON_drop_stranger: ask rtpx_judge_stranger().
+ * rtpx_judge - what to do with a packet whose port has this flow (its parts @f and @ip6). It needs
+ * none of the RTP fields. RTPX_REASON_relayed: rewrite it and send it through f->nexthop.
+ * RTPX_REASON_drop_stranger: ask rtpx_judge_stranger().
  */
-static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_flow_head *f, const struct rtpx_flow_ip6 *ip6,
+static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_flow_head *f,
+						   const struct rtpx_flow_ip6 *ip6,
 						   const struct rtpx_packet *p)
 {
 	int in6 = p->slot == RTPX_SLOT_IP6;
@@ -71,7 +76,8 @@ static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_flow_head *
 }
 
 /* rtpx_judge_stranger - a packet from somebody else: dropped, unless the daemon is to judge it. */
-static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_config *c, const struct rtpx_flow_head *f,
+static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_config *c,
+							    const struct rtpx_flow_head *f,
 							    const struct rtpx_stats_hot *st,
 							    const struct rtpx_packet *p)
 {
@@ -90,16 +96,19 @@ static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_co
 
 /* rtpx_verdict - both, for a flow and statistics that are in one piece. */
 static inline enum rtpx_reason rtpx_verdict(const struct rtpx_config *c, const struct rtpx_flow *f,
-					    const struct rtpx_flow_stats *st, const struct rtpx_packet *p)
+					    const struct rtpx_flow_stats *st,
+					    const struct rtpx_packet *p)
 {
 	enum rtpx_reason reason = rtpx_judge(&f->head, &f->ip6, p);
 
-	return reason == RTPX_REASON_drop_stranger ? rtpx_judge_stranger(c, &f->head, &st->hot, p) : reason;
+	return reason == RTPX_REASON_drop_stranger ? rtpx_judge_stranger(c, &f->head, &st->hot, p)
+						   : reason;
 }
 
 /*
- * Ticks of the RTP clock in 1.024 us, times 2^20, by static payload type (RFC 3551 section 6). The rate of a dynamic type is known
- * to the signalling only: 8 kHz is assumed, which is right for telephone events beside a narrow-band codec.
+ * Ticks of the RTP clock in 1.024 us, times 2^20, by static payload type (RFC 3551 section 6). The
+ * rate of a dynamic type is known to the signalling only: 8 kHz is assumed, which is right for
+ * telephone events beside a narrow-band codec.
  */
 static __always_inline __u64 rtpx_clock_factor(__u8 payload_type)
 {
@@ -121,8 +130,12 @@ static __always_inline __u64 rtpx_clock_factor(__u8 payload_type)
 	}
 }
 
-/* Interarrival jitter, RFC 3550 A.8. A step of the timestamp beyond two minutes is a restart, no jitter. */
-static __always_inline void rtpx_stats_jitter(struct rtpx_stats_hot *st, const struct rtpx_packet *p)
+/*
+ * Interarrival jitter, RFC 3550 A.8. A step of the timestamp beyond two minutes is a restart, no
+ * jitter.
+ */
+static __always_inline void rtpx_stats_jitter(struct rtpx_stats_hot *st,
+					      const struct rtpx_packet *p)
 {
 	__u32 arrival = ((p->now_ns >> 10) * rtpx_clock_factor(p->payload_type)) >> 20;
 	__u32 transit = arrival - p->rtp_ts ? arrival - p->rtp_ts : 1, before = st->transit;
@@ -144,8 +157,12 @@ static __always_inline void rtpx_stats_jitter(struct rtpx_stats_hot *st, const s
 	}
 }
 
-/* A packet behind the highest one: reordered, or seen before. Beyond the window of 64 nobody can tell. */
-static __always_inline void rtpx_stats_behind(struct rtpx_stats_hot *st, struct rtpx_stats_rare *rare, __u32 back)
+/*
+ * A packet behind the highest one: reordered, or seen before. Beyond the window of 64 nobody can
+ * tell.
+ */
+static __always_inline void rtpx_stats_behind(struct rtpx_stats_hot *st,
+					      struct rtpx_stats_rare *rare, __u32 back)
 {
 	__u64 bit = back < 64 ? 1ull << back : 0;
 
@@ -159,7 +176,8 @@ static __always_inline void rtpx_stats_behind(struct rtpx_stats_hot *st, struct 
 }
 
 /* A new SSRC, or a jump. */
-static __always_inline void rtpx_stats_segment(struct rtpx_stats_hot *st, struct rtpx_stats_rare *rare,
+static __always_inline void rtpx_stats_segment(struct rtpx_stats_hot *st,
+					       struct rtpx_stats_rare *rare,
 					       const struct rtpx_packet *p)
 {
 	if (st->max_seq)
@@ -172,13 +190,17 @@ static __always_inline void rtpx_stats_segment(struct rtpx_stats_hot *st, struct
 	st->transit = 0;
 }
 
-/* Sequence analysis, RFC 3550 A.1 and A.3 in the manner of rtpproxy: a new SSRC or a jump begins a new segment. */
+/*
+ * Sequence analysis, RFC 3550 A.1 and A.3 in the manner of rtpproxy: a new SSRC or a jump begins a
+ * new segment.
+ */
 static __always_inline void rtpx_stats_rtp(struct rtpx_stats_hot *st, struct rtpx_stats_rare *rare,
 					   const struct rtpx_packet *p)
 {
 	__s16 ahead = p->rtp_seq - (__u16)st->max_seq;
 
-	if (p->ssrc != st->ssrc || !st->max_seq || ahead > RTPX_MAX_JUMP || ahead < -RTPX_MAX_JUMP) {
+	if (p->ssrc != st->ssrc || !st->max_seq || ahead > RTPX_MAX_JUMP ||
+	    ahead < -RTPX_MAX_JUMP) {
 		rtpx_stats_segment(st, rare, p);
 	} else if (ahead > 0) {
 		st->max_seq += ahead;
@@ -202,11 +224,16 @@ static __always_inline int rtpx_stats_is_longest(const struct rtpx_stats_hot *st
 static __always_inline void rtpx_stats_gap(struct rtpx_stats_hot *st, __s64 gap_ns)
 {
 	if (rtpx_stats_is_longest(st, gap_ns))
-		st->longest_us = (__u64)gap_ns / 1000 < 0xffffffff ? (__u64)gap_ns / 1000 : 0xffffffff;
+		st->longest_us =
+			(__u64)gap_ns / 1000 < 0xffffffff ? (__u64)gap_ns / 1000 : 0xffffffff;
 }
 
-/* rtpx_stats_count - count an accepted packet; @rtp: it is the RTP direction, so analyse it (RTCP: only count). */
-static __always_inline void rtpx_stats_count(struct rtpx_stats_hot *st, struct rtpx_stats_rare *rare,
+/*
+ * rtpx_stats_count - count an accepted packet; @rtp: it is the RTP direction, so analyse it (RTCP:
+ * only count).
+ */
+static __always_inline void rtpx_stats_count(struct rtpx_stats_hot *st,
+					     struct rtpx_stats_rare *rare,
 					     const struct rtpx_packet *p, int rtp)
 {
 	if (!st->packets)
@@ -225,14 +252,17 @@ static __always_inline void rtpx_stats_count(struct rtpx_stats_hot *st, struct r
 }
 
 /*
- * rtpx_stats_next - the same in short, for almost every packet of a dataplane: one that follows the one before, and whose arrival
- * need not be timed. 0: it is none of these, nothing was counted, and rtpx_stats_count() is due with the precise time.
+ * rtpx_stats_next - the same in short, for almost every packet of a dataplane: one that follows the
+ * one before, and whose arrival need not be timed. 0: it is none of these, nothing was counted, and
+ * rtpx_stats_count() is due with the precise time.
  */
-static __always_inline int rtpx_stats_next(struct rtpx_stats_hot *st, __u64 packets, const struct rtpx_packet *p, int rtp)
+static __always_inline int rtpx_stats_next(struct rtpx_stats_hot *st, __u64 packets,
+					   const struct rtpx_packet *p, int rtp)
 {
 	__u16 ahead = p->rtp_seq - (__u16)st->max_seq;
 
-	if (!(packets & (RTPX_TIMED_EVERY - 1)) || rtpx_stats_is_longest(st, p->now_ns - st->last_ns))
+	if (!(packets & (RTPX_TIMED_EVERY - 1)) ||
+	    rtpx_stats_is_longest(st, p->now_ns - st->last_ns))
 		return 0;
 	if (rtp) {
 		if (!p->is_rtp || p->ssrc != st->ssrc || ahead - 1u >= 63)
@@ -247,7 +277,8 @@ static __always_inline int rtpx_stats_next(struct rtpx_stats_hot *st, __u64 pack
 }
 
 /* rtpx_stats_packet - the same for statistics that are in one piece. */
-static inline void rtpx_stats_packet(struct rtpx_flow_stats *st, const struct rtpx_packet *p, int rtp)
+static inline void rtpx_stats_packet(struct rtpx_flow_stats *st, const struct rtpx_packet *p,
+				     int rtp)
 {
 	rtpx_stats_count(&st->hot, &st->rare, p, rtp);
 }
@@ -270,7 +301,10 @@ static inline __u32 rtpx_stats_expected(const struct rtpx_flow_stats *st)
 	return st->max_seq ? st->sent_prior + st->max_seq - st->base_seq + 1 : 0;
 }
 
-/* rtpx_stats_lost - expected and not received; 0 when reordering beyond the window makes it negative. */
+/*
+ * rtpx_stats_lost - expected and not received; 0 when reordering beyond the window makes it
+ * negative.
+ */
 static inline __u32 rtpx_stats_lost(const struct rtpx_flow_stats *st)
 {
 	__u32 expected = rtpx_stats_expected(st), received = rtpx_stats_received(st);
