@@ -173,7 +173,6 @@ static __always_inline void write_udp(struct udphdr *udp, const struct leaving *
 
 /*
  * Write Ethernet, tag, IP and UDP in front of the payload, with @grow bytes more than there were.
-
  */
 static __always_inline int write_moved(struct xdp_md *ctx, const struct leaving *out,
 				       const struct rtpx_nexthop *nh, int grow)

@@ -15,10 +15,7 @@
 #undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 
-/*
- * What a dataplane has found out about a UDP packet. Ports and RTP fields are in host byte order.
-
- */
+/* What a dataplane has found out about a UDP packet. Ports and RTP fields are in host byte order. */
 struct rtpx_packet {
 	__u32 slot;	 /* enum rtpx_slot */
 	const __u8 *src; /* 4 or 16 bytes, by slot */
