@@ -7,6 +7,15 @@
 #include "flow.h"
 #include "rtpx_sum.h"
 
+/*
+ * It is known from where packets come. SSRC 0 unlatches in compat, which means nothing to an
+ * asymmetric leg.
+ */
+static bool is_settled(const struct stream *in)
+{
+	return in->state == STREAM_LATCHED || (in->asymmetric && in->state != STREAM_EMPTY);
+}
+
 enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind, const struct flow_env *env,
 			 struct addr *dest, struct addr *source)
 {
@@ -18,7 +27,7 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 		return FLOW_WHY_INCOMPLETE;
 	if (env->double_small)
 		return FLOW_WHY_DOUBLE;
-	if (in->state != STREAM_LATCHED)
+	if (!is_settled(in))
 		return FLOW_WHY_NOT_LATCHED;
 	if (out->remote.family == ADDR_NONE)
 		return FLOW_WHY_NO_REMOTE;

@@ -109,6 +109,22 @@ static void flags_by_learning(void **state)
 	assert_int_equal(f.flags & (RTPX_FLOW_OPEN | RTPX_FLOW_RELATCH | RTPX_FLOW_ANY_PORT), RTPX_FLOW_ANY_PORT);
 }
 
+/* In compat SSRC 0 unlatches, but an asymmetric leg waits for no packet. */
+static void asymmetric_is_settled(void **state)
+{
+	struct session s = call("198.51.100.10", "198.51.100.1");
+	struct stream *in = &s.leg[1].stream[STREAM_RTP];
+	struct rtpx_flow f;
+
+	(void)state;
+	in->asymmetric = true;
+	in->state = STREAM_SIGNALLED;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	in->state = STREAM_EMPTY;
+	in->remote = (struct addr){ 0 };
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NOT_LATCHED);
+}
+
 static void wildcards(void **state)
 {
 	struct session s = call("198.51.100.10", "198.51.100.1");
@@ -175,8 +191,13 @@ static void every_reason_has_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_flow),    cmocka_unit_test(between_families), cmocka_unit_test(flags_by_learning),
-		cmocka_unit_test(wildcards), cmocka_unit_test(reasons),		 cmocka_unit_test(every_reason_has_words),
+		cmocka_unit_test(a_flow),
+		cmocka_unit_test(between_families),
+		cmocka_unit_test(flags_by_learning),
+		cmocka_unit_test(asymmetric_is_settled),
+		cmocka_unit_test(wildcards),
+		cmocka_unit_test(reasons),
+		cmocka_unit_test(every_reason_has_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
