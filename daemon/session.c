@@ -6,10 +6,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define HASH_NONFATAL_OOM 1 /* hh.tbl is NULL after an addition that found no memory */
 #include <uthash.h>
 #include <utlist.h>
 
 #include "session.h"
+
+#define WHEEL_S 128
 
 /* All sessions of one call-id. */
 struct call {
@@ -22,6 +25,8 @@ struct sessions {
 	struct call *calls;
 	struct session *list;  /* creation order */
 	struct session *dirty; /* to be compiled, in the order of marking */
+	struct session *due[WHEEL_S]; /* to be looked at in that second, see due_put() */
+	uint64_t looked_s;	      /* the last second whose sessions were */
 	unsigned int count;
 	uint32_t next_number;
 };
@@ -51,7 +56,7 @@ unsigned int sessions_count(const struct sessions *all)
 	return all->count;
 }
 
-/* ---- birth and death ---- */
+/* ---- calls ---- */
 
 static struct call *call_of(const struct sessions *all, struct span call_id)
 {
@@ -72,6 +77,10 @@ static int call_add(struct sessions *all, struct session *s)
 			return -ENOMEM;
 		call->first = s;
 		HASH_ADD_KEYPTR(hh, all->calls, s->call_id, strlen(s->call_id), call);
+		if (!call->hh.tbl) {
+			free(call);
+			return -ENOMEM;
+		}
 		return 0;
 	}
 	for (end = &call->first; *end; end = &(*end)->next_in_call)
@@ -80,26 +89,48 @@ static int call_add(struct sessions *all, struct session *s)
 	return 0;
 }
 
-/* The key of a call is the first session's text, so the entry is made again when that one goes. */
 static void call_remove(struct sessions *all, struct session *s)
 {
 	struct call *call = call_of(all, span_of(s->call_id));
 	struct session **at;
 
-	if (call->first != s) {
-		for (at = &call->first; *at != s; at = &(*at)->next_in_call)
-			;
-		*at = s->next_in_call;
+	for (at = &call->first; *at != s; at = &(*at)->next_in_call)
+		;
+	*at = s->next_in_call;
+	if (call->first) {
+		call->hh.key = call->first->call_id; /* the same text, but one that stays */
 		return;
 	}
 	HASH_DEL(all->calls, call);
-	call->first = s->next_in_call;
-	if (call->first)
-		HASH_ADD_KEYPTR(hh, all->calls, call->first->call_id, strlen(call->first->call_id),
-				call);
-	else
-		free(call);
+	free(call);
 }
+
+/* ---- when to look at a time to live ---- */
+
+static uint64_t deadline_of(const struct session *s)
+{
+	return MIN(s->leg[0].deadline_ns, s->leg[1].deadline_ns);
+}
+
+/*
+ * A session is on the wheel in the second of its deadline, or before. What puts the deadline off
+ * leaves it there: when that second comes it is put further on, so that traffic costs nothing and a
+ * session is touched about once in its time to live.
+ */
+static void due_put(struct sessions *all, struct session *s)
+{
+	uint64_t second = MAX(deadline_of(s) / NSEC_PER_SEC, all->looked_s + 1);
+
+	s->due = MIN(second, all->looked_s + WHEEL_S - 1) % WHEEL_S;
+	DL_APPEND2(all->due[s->due], s, due_prev, due_next);
+}
+
+static void due_take(struct sessions *all, struct session *s)
+{
+	DL_DELETE2(all->due[s->due], s, due_prev, due_next);
+}
+
+/* ---- birth and death ---- */
 
 int session_create(struct sessions *all, struct span call_id, struct span from_tag, uint64_t now_ns,
 		   struct session **out)
@@ -128,6 +159,7 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 	DL_APPEND(all->list, s);
 	all->count++;
 	session_ttl_restart(all, s, -1, now_ns);
+	due_put(all, s);
 	*out = s;
 	return 0;
 }
@@ -139,6 +171,7 @@ void session_destroy(struct sessions *all, struct session *s)
 	if (s->dirty)
 		DL_DELETE2(all->dirty, s, dirty_prev, dirty_next);
 	DL_DELETE(all->list, s);
+	due_take(all, s);
 	call_remove(all, s);
 	all->count--;
 	for (i = 0; i < 2; i++)
@@ -267,12 +300,14 @@ void session_complete(struct sessions *all, struct session *s, uint64_t now_ns)
 {
 	int i;
 
+	due_take(all, s);
 	s->complete = true;
 	for (i = 0; i < 2; i++) {
 		if (!s->leg[i].ttl_fixed)
 			s->leg[i].ttl_s = all->o.ttl_s;
 		s->leg[i].deadline_ns = now_ns + s->leg[i].ttl_s * NSEC_PER_SEC;
 	}
+	due_put(all, s);
 }
 
 void session_ttl_restart(struct sessions *all, struct session *s, int leg, uint64_t now_ns)
@@ -293,6 +328,7 @@ void session_ttl_set(struct sessions *all, struct session *s, int leg, uint32_t 
 {
 	int i;
 
+	due_take(all, s);
 	for (i = 0; i < 2; i++) {
 		if (i != leg && all->o.independent_ttl)
 			continue;
@@ -300,11 +336,12 @@ void session_ttl_set(struct sessions *all, struct session *s, int leg, uint32_t 
 		s->leg[i].ttl_fixed = true;
 		s->leg[i].deadline_ns = now_ns + ttl_s * NSEC_PER_SEC;
 	}
+	due_put(all, s);
 }
 
 uint32_t session_ttl_left(const struct sessions *all, const struct session *s, uint64_t now_ns)
 {
-	uint64_t deadline = MIN(s->leg[0].deadline_ns, s->leg[1].deadline_ns);
+	uint64_t deadline = deadline_of(s);
 
 	(void)all;
 	return deadline > now_ns ? (deadline - now_ns + NSEC_PER_SEC - 1) / NSEC_PER_SEC : 0;
@@ -313,11 +350,24 @@ uint32_t session_ttl_left(const struct sessions *all, const struct session *s, u
 void sessions_expired(struct sessions *all, uint64_t now_ns,
 		      void (*fn)(void *arg, struct session *s), void *arg)
 {
-	struct session *s, *next;
+	uint64_t now_s = now_ns / NSEC_PER_SEC, second = all->looked_s + 1;
 
-	DL_FOREACH_SAFE(all->list, s, next)
-		if (s->leg[0].deadline_ns <= now_ns || s->leg[1].deadline_ns <= now_ns)
-			fn(arg, s);
+	if (now_s < second)
+		return;
+	if (now_s - second >= WHEEL_S)
+		second = now_s - WHEEL_S + 1;
+	all->looked_s = now_s;
+	for (; second <= now_s; second++) {
+		struct session *s, *list = all->due[second % WHEEL_S];
+
+		all->due[second % WHEEL_S] = NULL;
+		while ((s = list)) {
+			DL_DELETE2(list, s, due_prev, due_next);
+			due_put(all, s);
+			if (deadline_of(s) <= now_ns)
+				fn(arg, s);
+		}
+	}
 }
 
 /* ---- the dirty list ---- */

@@ -54,6 +54,8 @@ struct session {
 	struct session *next_in_call; /* same call-id, in creation order */
 	struct session *prev, *next;  /* all sessions, in creation order */
 	struct session *dirty_prev, *dirty_next;
+	struct session *due_prev, *due_next; /* to be looked at in the same second */
+	uint8_t due;			     /* which */
 };
 
 struct session_opts {
@@ -129,6 +131,8 @@ uint32_t session_ttl_left(const struct sessions *all, const struct session *s, u
  * sessions_expired - calls @fn for each session whose ttl has run out (between T and T+1 s, like a
  * 1 s tick). @fn looks at the dataplane's last packet first: it either restarts the ttl with an
  * earlier time (session_ttl_restart with that packet's time) or ends the session.
+ * Call it about once a second; within a second, or when time goes back, it does nothing. In no
+ * particular order. @fn may destroy the session that it got.
  */
 void sessions_expired(struct sessions *all, uint64_t now_ns,
 		      void (*fn)(void *arg, struct session *s), void *arg);

@@ -7,17 +7,51 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
 
+#include "base.h"
+
+/* The allocation number @allocation_fails from now on fails; 0: none. */
+static int allocation_fails;
+
+static bool fails_now(void)
+{
+	return allocation_fails && --allocation_fails == 0;
+}
+
+static void *failing_malloc(size_t size)
+{
+	return fails_now() ? NULL : malloc(size);
+}
+
+static void *failing_calloc(size_t n, size_t size)
+{
+	return fails_now() ? NULL : calloc(n, size);
+}
+
+static char *failing_strndup(const char *s, size_t n)
+{
+	return fails_now() ? NULL : strndup(s, n);
+}
+
+#define uthash_malloc(size) failing_malloc(size)
+#define calloc failing_calloc
+#define strndup failing_strndup
 #include "../../daemon/session.c"
+#undef calloc
+#undef strndup
 
 #define START_NS (5000 * NSEC_PER_SEC)
 
 static struct sessions *make(bool independent)
 {
-	const struct session_opts opts = { .ttl_s = 60, .setup_ttl_s = 10, .independent_ttl = independent };
+	const struct session_opts opts = { .ttl_s = 60,
+					   .setup_ttl_s = 10,
+					   .independent_ttl = independent };
 	struct sessions *all = NULL;
 
 	assert_int_equal(sessions_new(&all, &opts), 0);
@@ -39,15 +73,24 @@ static void finding(void **state)
 		const char *from, *to, *tag; /* tag NULL: nothing is found */
 		enum session_party party;
 	} rows[] = {
-		{ "A;1", NULL, "A;1", SESSION_CALLER }, { "A;2", "B;2", "A;2", SESSION_CALLER },
-		{ "A", NULL, NULL, 0 },			{ "A;1", "B", "A;1", SESSION_CALLER },
-		{ "B;1", "A;1", "A;1", SESSION_CALLEE }, { "B;1", "A", "A;1", SESSION_CALLEE },
-		{ "B;2", "A", "A;2", SESSION_CALLEE },	{ "B;3", "A", NULL, 0 },
-		{ "B", "A", NULL, 0 },			{ "B", "A;1", "A;1", SESSION_CALLEE },
-		{ "X", "A;2", "A;2", SESSION_CALLEE },	{ "A;", NULL, NULL, 0 },
-		{ "", "", NULL, 0 },			{ "a;1", NULL, NULL, 0 },
-		{ "A;1", "A;2", "A;1", SESSION_CALLER }, { "B;1", "A;1;1", NULL, 0 },
-		{ "x;y;1", "A", "A;1", SESSION_CALLEE }, { "B;1;", "A", NULL, 0 },
+		{ "A;1", NULL, "A;1", SESSION_CALLER },
+		{ "A;2", "B;2", "A;2", SESSION_CALLER },
+		{ "A", NULL, NULL, 0 },
+		{ "A;1", "B", "A;1", SESSION_CALLER },
+		{ "B;1", "A;1", "A;1", SESSION_CALLEE },
+		{ "B;1", "A", "A;1", SESSION_CALLEE },
+		{ "B;2", "A", "A;2", SESSION_CALLEE },
+		{ "B;3", "A", NULL, 0 },
+		{ "B", "A", NULL, 0 },
+		{ "B", "A;1", "A;1", SESSION_CALLEE },
+		{ "X", "A;2", "A;2", SESSION_CALLEE },
+		{ "A;", NULL, NULL, 0 },
+		{ "", "", NULL, 0 },
+		{ "a;1", NULL, NULL, 0 },
+		{ "A;1", "A;2", "A;1", SESSION_CALLER },
+		{ "B;1", "A;1;1", NULL, 0 },
+		{ "x;y;1", "A", "A;1", SESSION_CALLEE },
+		{ "B;1;", "A", NULL, 0 },
 	};
 	struct sessions *all = make(false);
 	size_t i;
@@ -59,10 +102,13 @@ static void finding(void **state)
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct span to = { rows[i].to, rows[i].to ? strlen(rows[i].to) : 0 };
 		enum session_party party = SESSION_CALLER;
-		struct session *s = session_find(all, span_of("call"), span_of(rows[i].from), to, &party);
+		struct session *s =
+			session_find(all, span_of("call"), span_of(rows[i].from), to, &party);
 
-		if (!s != !rows[i].tag || (s && (strcmp(s->from_tag, rows[i].tag) || party != rows[i].party)))
-			fail_msg("from %s to %s: found %s", rows[i].from, rows[i].to ? rows[i].to : "-", s ? s->from_tag : "none");
+		if (!s != !rows[i].tag ||
+		    (s && (strcmp(s->from_tag, rows[i].tag) || party != rows[i].party)))
+			fail_msg("from %s to %s: found %s", rows[i].from,
+				 rows[i].to ? rows[i].to : "-", s ? s->from_tag : "none");
 	}
 	assert_null(sessions_of_call(all, span_of("cal")));
 	sessions_free(all);
@@ -75,8 +121,9 @@ static int matches(struct sessions *all, const char *from, const char *to, bool 
 	bool exact;
 	int n = 0;
 
-	while ((s = session_match_next(all, span_of("call"), span_of(from), (struct span){ to, to ? strlen(to) : 0 },
-				       &pos, &party, &exact))) {
+	while ((s = session_match_next(all, span_of("call"), span_of(from),
+				       (struct span){ to, to ? strlen(to) : 0 }, &pos, &party,
+				       &exact))) {
 		n++;
 		if (destroy)
 			session_destroy(all, s);
@@ -154,9 +201,13 @@ static void time_to_live(void **state)
 	assert_int_equal(expired_at(all, t + 90 * s1 - 1), 0);
 	session_ttl_restart(all, s, 1, t + 20 * s1); /* an earlier packet takes nothing away */
 	assert_int_equal(expired_at(all, t + 90 * s1 - 1), 0);
-	session_ttl_set(all, s, 0, 5, t + 30 * s1);
-	assert_int_equal(session_ttl_left(all, s, t + 30 * s1), 5);
-	assert_int_equal(expired_at(all, t + 35 * s1), 1);
+	session_ttl_set(all, s, 0, 5, t + 90 * s1);
+	assert_int_equal(session_ttl_left(all, s, t + 90 * s1), 5);
+	assert_int_equal(expired_at(all, t + 95 * s1 - 1), 0);
+	assert_int_equal(expired_at(all, t + 95 * s1), 1);
+	session_ttl_set(all, s, 0, 0, t + 96 * s1);
+	assert_int_equal(session_ttl_left(all, s, t + 96 * s1), 0);
+	assert_int_equal(expired_at(all, t + 96 * s1), 1);
 	sessions_free(all);
 }
 
@@ -171,9 +222,10 @@ static void independent_ttl(void **state)
 	session_ttl_restart(all, s, 1, t + 50 * s1);
 	assert_int_equal(session_ttl_left(all, s, t + 50 * s1), 10); /* the silent leg's */
 	assert_int_equal(expired_at(all, t + 60 * s1), 1);
-	session_ttl_set(all, s, 0, 100, t + 50 * s1);
-	assert_int_equal(expired_at(all, t + 60 * s1), 0);
-	assert_int_equal(session_ttl_left(all, s, t + 50 * s1), 60);
+	session_ttl_set(all, s, 0, 100, t + 61 * s1);
+	assert_int_equal(session_ttl_left(all, s, t + 61 * s1), 49); /* now the other one's */
+	assert_int_equal(expired_at(all, t + 110 * s1 - 1), 0);
+	assert_int_equal(expired_at(all, t + 110 * s1), 1);
 	sessions_free(all);
 }
 
@@ -217,46 +269,205 @@ static bool note_order(void *arg, struct session *s)
 	return true;
 }
 
-/* Many calls: they are found, ended in any order, and a scan for expiry is cheap (printed, for who wants to compare). */
+/* ---- expiry beside a plain look at all ---- */
+
+#define ALIVE 200
+
+struct turn {
+	struct sessions *all;
+	uint64_t now_ns;
+	struct session *alive[ALIVE];
+	uint32_t random;
+	int seen;
+};
+
+static uint32_t draw(struct turn *t)
+{
+	return t->random = t->random * 1664525u + 1013904223u;
+}
+
+static struct session *one_more(struct turn *t, int i)
+{
+	struct session *s;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", i % 50); /* four to a call-id */
+	assert_int_equal(session_create(t->all, span_of(name), span_of("A"), t->now_ns, &s), 0);
+	s->notify = i;
+	return s;
+}
+
+/* As the engine does: some have been heard in the meantime, the others end. */
+static void on_expired(void *arg, struct session *s)
+{
+	struct turn *t = arg;
+	int i = s->notify;
+
+	assert_true(s->leg[0].deadline_ns <= t->now_ns || s->leg[1].deadline_ns <= t->now_ns);
+	t->seen++;
+	if (draw(t) >> 31) {
+		session_ttl_restart(t->all, s, -1, t->now_ns - draw(t) % NSEC_PER_SEC);
+		return;
+	}
+	session_destroy(t->all, s);
+	t->alive[i] = NULL;
+}
+
+static void something_happens(struct turn *t)
+{
+	int i = (draw(t) >> 16) % ALIVE;
+	struct session *s = t->alive[i];
+
+	if (!s) {
+		t->alive[i] = one_more(t, i);
+		return;
+	}
+	switch ((draw(t) >> 16) % 8) {
+	case 0:
+		session_ttl_set(t->all, s, draw(t) >> 31, (draw(t) >> 16) % 400, t->now_ns);
+		break;
+	case 1:
+		session_complete(t->all, s, t->now_ns);
+		break;
+	case 2:
+		session_destroy(t->all, s);
+		t->alive[i] = NULL;
+		break;
+	default:
+		session_ttl_restart(t->all, s, draw(t) >> 31, t->now_ns);
+	}
+}
+
+static void expiry_misses_none(void **state)
+{
+	struct turn t = { .all = make(true), .now_ns = START_NS, .random = 1 };
+	int turn, n, i, expected, total = 0;
+
+	(void)state;
+	for (turn = 0; turn < 5000; turn++) {
+		for (n = 0; n < 20; n++)
+			something_happens(&t);
+		/* A tick comes late now and then, sometimes by more than the wheel's turn. */
+		t.now_ns += NSEC_PER_SEC + draw(&t) % (NSEC_PER_SEC / 50);
+		if (turn % 100 == 0)
+			t.now_ns += (draw(&t) >> 16) % 300 * NSEC_PER_SEC;
+		for (i = expected = 0; i < ALIVE; i++)
+			expected += t.alive[i] && (t.alive[i]->leg[0].deadline_ns <= t.now_ns ||
+						   t.alive[i]->leg[1].deadline_ns <= t.now_ns);
+		t.seen = 0;
+		sessions_expired(t.all, t.now_ns, on_expired, &t);
+		assert_int_equal(t.seen, expected);
+		total += expected;
+	}
+	assert_true(total > 1000);
+	sessions_free(t.all);
+}
+
+static void no_memory(void **state)
+{
+	struct sessions *all = NULL;
+	struct session *s = NULL;
+	char name[32];
+	int i, refused = 0;
+
+	(void)state;
+	allocation_fails = 1;
+	assert_int_equal(sessions_new(&all, &(struct session_opts){ 0 }), -ENOMEM);
+	allocation_fails = 0;
+	all = make(false);
+	/* Whichever it is, among them those of the hash table and of its growth. */
+	for (i = 0; i < 2000; i++) {
+		unsigned int before = sessions_count(all);
+
+		snprintf(name, sizeof(name), "call-%d", i);
+		allocation_fails = 1 + i % 7;
+		if (session_create(all, span_of(name), span_of("A"), START_NS, &s) == 0) {
+			assert_ptr_equal(sessions_of_call(all, span_of(name)), s);
+			assert_int_equal(sessions_count(all), before + 1);
+			continue;
+		}
+		refused++;
+		assert_null(sessions_of_call(all, span_of(name)));
+		assert_int_equal(sessions_count(all), before);
+	}
+	allocation_fails = 0;
+	assert_in_range(refused, 2000 * 4 / 7, 2000 * 5 / 7);
+	assert_int_equal(sessions_count(all), 2000 - refused);
+	sessions_free(all);
+}
+
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+static void heard_again(void *arg, struct session *s)
+{
+	struct turn *t = arg;
+
+	session_ttl_restart(t->all, s, -1, t->now_ns);
+	t->seen++;
+}
+
+/*
+ * Many calls: they are found, ended in any order, and looked at for expiry at little cost (printed,
+ * for who wants to compare).
+ */
 static void many(void **state)
 {
-	enum { CALLS = 50000 };
-	struct sessions *all = make(false);
-	struct timespec begin, end;
+	enum { CALLS = 50000, TURNS = 60 };
+	struct turn t = { .all = make(false), .now_ns = START_NS };
+	uint64_t began, worst = 0;
 	enum session_party party;
 	uint32_t last = 0;
 	char name[32];
 	int i;
 
 	(void)state;
+	sessions_expired(t.all, START_NS, heard_again, &t);
 	for (i = 0; i < CALLS; i++) {
 		snprintf(name, sizeof(name), "call-%d@host", i);
-		add(all, name, "tag");
+		session_complete(t.all, add(t.all, name, "tag"),
+				 START_NS + (uint64_t)i * TURNS * NSEC_PER_SEC / CALLS);
 	}
-	sessions_each(all, note_order, &last);
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	assert_int_equal(expired_at(all, START_NS), 0);
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	printf("# %d sessions of %zu bytes, looked at for expiry in %ld us\n", CALLS, sizeof(struct session),
-	       (end.tv_sec - begin.tv_sec) * 1000000 + (end.tv_nsec - begin.tv_nsec) / 1000);
+	sessions_each(t.all, note_order, &last);
+	for (i = 0; i < 2 * TURNS; i++) {
+		t.now_ns += NSEC_PER_SEC;
+		began = clock_ns();
+		sessions_expired(t.all, t.now_ns, heard_again, &t);
+		worst = MAX(worst, clock_ns() - began);
+	}
+	assert_in_range(t.seen, CALLS - CALLS / TURNS, CALLS + CALLS / TURNS);
+	printf("# %d sessions of %zu bytes, looked at for expiry in %llu us at worst\n", CALLS,
+	       sizeof(struct session), (unsigned long long)worst / 1000);
 	for (i = 0; i < CALLS; i++) {
 		struct session *s;
 
 		snprintf(name, sizeof(name), "call-%d@host", i * 7919 % CALLS);
-		s = session_find(all, span_of(name), span_of("tag"), (struct span){ 0 }, &party);
+		s = session_find(t.all, span_of(name), span_of("tag"), (struct span){ 0 }, &party);
 		assert_non_null(s);
-		session_destroy(all, s);
+		session_destroy(t.all, s);
 	}
-	assert_int_equal(sessions_count(all), 0);
-	sessions_free(all);
+	assert_int_equal(sessions_count(t.all), 0);
+	sessions_free(t.all);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finding),	   cmocka_unit_test(matching),	      cmocka_unit_test(flags),
-		cmocka_unit_test(time_to_live),	   cmocka_unit_test(independent_ttl), cmocka_unit_test(early_ttl_stays),
-		cmocka_unit_test(dirty_list),	   cmocka_unit_test(many),
+		cmocka_unit_test(finding),
+		cmocka_unit_test(matching),
+		cmocka_unit_test(flags),
+		cmocka_unit_test(time_to_live),
+		cmocka_unit_test(independent_ttl),
+		cmocka_unit_test(early_ttl_stays),
+		cmocka_unit_test(expiry_misses_none),
+		cmocka_unit_test(dirty_list),
+		cmocka_unit_test(no_memory),
+		cmocka_unit_test(many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
