@@ -9,11 +9,12 @@
 
 /*
  * It is known from where packets come. SSRC 0 unlatches in compat, which means nothing to an
- * asymmetric leg.
+ * asymmetric leg there.
  */
-static bool is_settled(const struct stream *in)
+static bool is_settled(const struct stream *in, enum learning how)
 {
-	return in->state == STREAM_LATCHED || (in->asymmetric && in->state != STREAM_EMPTY);
+	return in->state == STREAM_LATCHED ||
+	       (how == LEARN_COMPAT && in->asymmetric && in->state != STREAM_EMPTY);
 }
 
 enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind, const struct flow_env *env,
@@ -27,7 +28,7 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 		return FLOW_WHY_INCOMPLETE;
 	if (env->double_small)
 		return FLOW_WHY_DOUBLE;
-	if (!is_settled(in))
+	if (!is_settled(in, env->learning))
 		return FLOW_WHY_NOT_LATCHED;
 	if (out->remote.family == ADDR_NONE)
 		return FLOW_WHY_NO_REMOTE;
