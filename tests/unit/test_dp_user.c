@@ -186,8 +186,9 @@ static void test_arrival(void **state)
 		;
 	turn_until(base, &got.n, 1);
 	clock_gettime(CLOCK_REALTIME, &real);
-	assert_true(got.pkt[0].arrival_ns + NSEC_PER_MSEC > before);
-	assert_true(got.pkt[0].arrival_ns < after + NSEC_PER_MSEC);
+	/* Both clocks are read one after the other, and a busy machine may let time pass in between. */
+	assert_true(got.pkt[0].arrival_ns + 15 * NSEC_PER_MSEC > before);
+	assert_true(got.pkt[0].arrival_ns < after + 15 * NSEC_PER_MSEC);
 	assert_true(ns_of(&real) - got.pkt[0].realtime_ns >= 29 * NSEC_PER_MSEC);
 	close(fd);
 	dp_user_port_close(user, p);
