@@ -81,10 +81,18 @@ void log_open(enum log_level level, bool to_stderr, bool to_syslog, int facility
 		openlog("rtpxd", LOG_PID, facility);
 }
 
+/* Call-ids and tags come from strangers: nothing in them may steer a terminal or begin a line. */
+static void tame(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 void log_line(enum log_level level, const char *call, const char *func, int line, const char *fmt,
 	      ...)
 {
-	char text[1024], when[32] = "";
+	char text[1024], who[256], when[32] = "";
 	va_list ap;
 
 	if (level < sink.level)
@@ -92,16 +100,17 @@ void log_line(enum log_level level, const char *call, const char *func, int line
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (!call || !*call)
-		call = "GLOBAL";
+	snprintf(who, sizeof(who), "%s", call && *call ? call : "GLOBAL");
+	tame(text);
+	tame(who);
 	if (sink.to_syslog)
-		syslog(levels[level].priority, "%s:%s:%s:%d: %s", levels[level].name, call, func,
+		syslog(levels[level].priority, "%s:%s:%s:%d: %s", levels[level].name, who, func,
 		       line, text);
 	if (!sink.to_stderr)
 		return;
 	if (sink.relative)
 		snprintf(when, sizeof(when), "%.3f/", boot_seconds() - sink.origin);
-	fprintf(stderr, "%s%s:%s:%s:%d: %s\n", when, levels[level].name, call, func, line, text);
+	fprintf(stderr, "%s%s:%s:%s:%d: %s\n", when, levels[level].name, who, func, line, text);
 }
 
 bool log_allowed(uint64_t *last, uint64_t now_ns)

@@ -6,10 +6,21 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
+/* The allocation number @allocation_fails from now on fails; 0: none. */
+static int allocation_fails;
+
+static void *failing_calloc(size_t n, size_t size)
+{
+	return allocation_fails && --allocation_fails == 0 ? NULL : calloc(n, size);
+}
+
+#define calloc failing_calloc
 #include "../../daemon/ports.c"
+#undef calloc
 
 #define REST_NS (10 * NSEC_PER_SEC)
 
@@ -168,12 +179,106 @@ static void claims(void **state)
 	}
 }
 
+/* The rest counts milliseconds in 32 bits, which are over after 49 days. */
+static void rest_in_an_old_daemon(void **state)
+{
+	uint64_t wrap = (1ull << 32) * NSEC_PER_MSEC, second = NSEC_PER_SEC;
+	struct ports *p = make(40000, 40003, false);
+	int port = ports_take(p, RTPX_SLOT_IP4, wrap - second);
+
+	(void)state;
+	ports_give(p, RTPX_SLOT_IP4, port, wrap - second);
+	assert_int_not_equal(ports_take(p, RTPX_SLOT_IP4, wrap + second), port);
+	assert_int_equal(p->slot[RTPX_SLOT_IP4].n_resting, 1);
+	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, wrap + 2 * REST_NS), port);
+	ports_free(p);
+}
+
+/* The next port is anywhere in the range. */
+static void spread(void **state)
+{
+	struct ports *p = make(40000, 59999, false);
+	int tenth[10] = { 0 }, i;
+
+	(void)state;
+	for (i = 0; i < 1000; i++) {
+		int port = ports_take(p, RTPX_SLOT_IP4, i * 2 * REST_NS);
+
+		tenth[(port - 40000) / 2000]++;
+		ports_give(p, RTPX_SLOT_IP4, port, i * 2 * REST_NS);
+	}
+	for (i = 0; i < 10; i++)
+		assert_in_range(tenth[i], 50, 150);
+	ports_free(p);
+}
+
+/* A long life of takes, gives and claims: no pair is lost, doubled or kept back. */
+static void long_life(void **state)
+{
+	enum { PAIRS = 20 };
+	bool taken[RTPX_SLOTS][PAIRS] = { { false } };
+	unsigned int n[RTPX_SLOTS] = { 0 };
+	struct ports *p = make(40000, 40000 + 2 * PAIRS - 1, false);
+	uint64_t random = 88172645463325252ull, now = 0;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 200000; i++) {
+		unsigned int slot, pair;
+
+		random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+		slot = random % RTPX_SLOTS;
+		pair = (random >> 8) % PAIRS;
+		now += (random >> 16) % NSEC_PER_SEC;
+		if (taken[slot][pair]) {
+			assert_int_equal(ports_claim(p, slot, 40000 + 2 * pair), -EBUSY);
+			ports_give(p, slot, 40000 + 2 * pair, now);
+			taken[slot][pair] = false;
+			n[slot]--;
+			continue;
+		}
+		if ((random >> 40) % 4)
+			pair = (ports_take(p, slot, now) - 40000) / 2;
+		else
+			assert_int_equal(ports_claim(p, slot, 40000 + 2 * pair), 0);
+		assert_in_range(pair, 0, PAIRS - 1);
+		assert_false(taken[slot][pair]);
+		taken[slot][pair] = true;
+		assert_int_equal(ports_in_use(p, slot), ++n[slot]);
+		assert_int_equal(p->slot[slot].n_fresh + p->slot[slot].n_resting + n[slot], PAIRS);
+	}
+	ports_free(p);
+}
+
+static void no_memory(void **state)
+{
+	const struct ports_opts opts = { .min = 40000, .max = 40003 };
+	struct ports *p = NULL;
+	int i;
+
+	(void)state;
+	for (i = 1; i <= 1 + 3 * RTPX_SLOTS; i++) {
+		allocation_fails = i;
+		assert_int_equal(ports_new(&p, &opts), -ENOMEM);
+		assert_null(p);
+	}
+	allocation_fails = 0;
+	ports_free(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rounding), cmocka_unit_test(sequential),
-		cmocka_unit_test(one_pair), cmocka_unit_test(random_order),
-		cmocka_unit_test(rest),     cmocka_unit_test(claims),
+		cmocka_unit_test(rounding),
+		cmocka_unit_test(sequential),
+		cmocka_unit_test(one_pair),
+		cmocka_unit_test(random_order),
+		cmocka_unit_test(rest),
+		cmocka_unit_test(claims),
+		cmocka_unit_test(rest_in_an_old_daemon),
+		cmocka_unit_test(spread),
+		cmocka_unit_test(long_life),
+		cmocka_unit_test(no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
