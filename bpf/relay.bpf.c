@@ -238,9 +238,9 @@ static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct
 								  : RTPX_REASON_relayed;
 }
 
-/* Any frame. */
+/* Any frame. @generic: the frame is a socket buffer, see unfinished_checksum(). */
 static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct rtpx_config *c,
-				__u32 *tx_port)
+				__u32 *tx_port, int generic)
 {
 	struct rtpx_packet p = { .coarse = 1, .now_ns = now_ns };
 	struct rtpx_entry_more *more;
@@ -270,9 +270,9 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 	reason = judge_nexthop(&at, &p);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
-	udp_check = leaving_checksum(ctx, &at.entry->flow, &f, &p);
+	udp_check = leaving_checksum(ctx, &at.entry->flow, &f, &p, generic);
 	if (udp_check < 0)
-		return RTPX_REASON_pass_too_big;
+		return RTPX_REASON_pass_checksum;
 	reason = rewrite(ctx, &at, more, &f, &p, udp_check);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
@@ -281,8 +281,7 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 	return RTPX_REASON_relayed;
 }
 
-SEC("xdp")
-int rtpx_relay(struct xdp_md *ctx)
+static __always_inline int relay(struct xdp_md *ctx, int generic)
 {
 	__u32 tx_port = 0, zero = 0;
 	__u64 now_ns = coarse_now(), *counted;
@@ -293,7 +292,7 @@ int rtpx_relay(struct xdp_md *ctx)
 		return XDP_PASS;
 	reason = relay_plain(ctx, now_ns, c, &tx_port);
 	if (reason == NOT_PLAIN)
-		reason = relay_any(ctx, now_ns, c, &tx_port);
+		reason = relay_any(ctx, now_ns, c, &tx_port, generic);
 	counted = bpf_map_lookup_elem(&counters, &zero);
 	if (counted && reason < RTPX_REASON_COUNT)
 		counted[reason]++;
@@ -305,6 +304,20 @@ int rtpx_relay(struct xdp_md *ctx)
 	default:
 		return XDP_PASS;
 	}
+}
+
+/* In the driver: the frame is all there is. */
+SEC("xdp")
+int rtpx_relay(struct xdp_md *ctx)
+{
+	return relay(ctx, 0);
+}
+
+/* In generic mode, behind the driver. */
+SEC("xdp")
+int rtpx_generic(struct xdp_md *ctx)
+{
+	return relay(ctx, 1);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -327,7 +327,8 @@ static void if_pin(struct dp_xdp *x, struct xdp_if *f)
 static void if_attach(struct dp_xdp *x, struct xdp_if *f, enum dp_xdp_mode mode)
 {
 	f->foreign = xdp_foreign(f->pub.ifindex);
-	f->link = xdp_attach(bpf_program__fd(x->skel->progs.rtpx_relay), &f->pub, mode);
+	f->link = xdp_attach(bpf_program__fd(x->skel->progs.rtpx_relay),
+			     bpf_program__fd(x->skel->progs.rtpx_generic), &f->pub, mode);
 	snprintf(f->attached, sizeof(f->attached), "%s", f->pub.reason);
 	f->tried = false;
 	if (f->link >= 0)

@@ -240,7 +240,7 @@ static const struct way {
 	{ DP_MODE_GENERIC, DP_IF_GENERIC, XDP_FLAGS_SKB_MODE, "generic" },
 };
 
-int xdp_attach(int prog, struct dp_interface *i, enum dp_xdp_mode mode)
+int xdp_attach(int native, int generic, struct dp_interface *i, enum dp_xdp_mode mode)
 {
 	uint32_t foreign = xdp_foreign(i->ifindex);
 	const struct way *w;
@@ -255,7 +255,7 @@ int xdp_attach(int prog, struct dp_interface *i, enum dp_xdp_mode mode)
 	for (w = ways; w < ways + ARRAY_SIZE(ways); w++) {
 		if (mode != DP_MODE_AUTO && mode != w->mode)
 			continue;
-		fd = link_create(prog, i->ifindex, w->flags);
+		fd = link_create(w->mode == DP_MODE_GENERIC ? generic : native, i->ifindex, w->flags);
 		if (fd >= 0) {
 			i->mode = w->result;
 			return fd;

@@ -23,12 +23,12 @@ void xdp_driver(const char *ifname, char driver[32]);
 uint32_t xdp_foreign(unsigned int ifindex);
 
 /*
- * xdp_attach - attach @prog to @i by a BPF link: natively, then generic, as @mode allows. Returns
- * the link's descriptor, the caller's to close, with i->mode set; or -errno (-EBUSY: somebody
+ * xdp_attach - attach a program to @i by a BPF link: @native in the driver, or else @generic behind
+ * it, as @mode allows. Returns the link's descriptor, the caller's to close, with i->mode set; or -errno (-EBUSY: somebody
  * else's program, which stays). i->reason gets the sentences: what was refused in the driver's
  * words, and the remedy.
  */
-int xdp_attach(int prog, struct dp_interface *i, enum dp_xdp_mode mode);
+int xdp_attach(int native, int generic, struct dp_interface *i, enum dp_xdp_mode mode);
 
 /*
  * xdp_can_send - whether frames that arrived on an interface in native mode can leave through @i.

@@ -177,6 +177,7 @@ struct rtpx_config {
 	X(pass_relatch, "unknown source continues the stream of a silent peer")      \
 	X(pass_nexthop, "next hop not resolved")                                     \
 	X(pass_too_big, "larger than the next hop's MTU")                            \
+	X(pass_checksum, "nobody can tell whether its checksum is complete")         \
 	X(pass_adjust, "no room to change the header's size")
 
 enum rtpx_reason {

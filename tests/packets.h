@@ -44,6 +44,7 @@ enum packet_payload {
 	PAYLOAD_STUN,	/* binding request */
 	PAYLOAD_BYTES,	/* anything */
 	PAYLOAD_CARRY,	/* RTP whose checksum after rewriting is computed as 0 */
+	PAYLOAD_TWIN,	/* RTP whose complete checksum on arrival equals the pseudo-header's sum */
 };
 
 enum packet_sum { SUM_GOOD, SUM_PARTIAL, SUM_ZERO };
@@ -134,6 +135,8 @@ static const struct packet_row packet_rows[] = {
 	R("v6: computed 0 leaves as ffff", P66, CARRY, 172),
 	R("v4 to v6: computed 0 leaves as ffff", P46, CARRY, 172),
 	R("v6 to v4: computed 0 leaves as ffff", P64, CARRY, 172),
+	R("v4: complete checksum that looks unfinished", P44, TWIN, 172, .sum = SUM_PARTIAL),
+	R("v6 to v4: complete checksum that looks unfinished", P64, TWIN, 172, .sum = SUM_PARTIAL),
 	R("v4: computed 0 from the hardware's", P44, CARRY, 172, .sum = SUM_PARTIAL),
 
 	R("v4: empty payload", P44, BYTES, 0),
@@ -368,27 +371,6 @@ static inline size_t build_frame(uint8_t *f, const struct packet_headers *h)
 	return l3 + header + udp_bytes;
 }
 
-static inline void packet_payload(const struct packet_row *r, uint8_t *p)
-{
-	size_t n = r->payload_bytes, i;
-
-	for (i = 0; i < n; i++)
-		p[i] = 0x40 | (i * 37 & 0x3f);
-	if (r->payload == PAYLOAD_RTP || r->payload == PAYLOAD_CARRY) {
-		p[0] = 0x80;
-		p[1] = 0;
-		put16(p + 2, r->old_seq ? PACKET_SEQ - 10 : PACKET_SEQ);
-		put32(p + 4, 160 * PACKET_SEQ);
-		put32(p + 8, r->other_ssrc ? PACKET_SSRC + 1 : PACKET_SSRC);
-	} else if (r->payload == PAYLOAD_RTCP) {
-		put32(p, 0x80c80006);
-		put32(p + 4, PACKET_SSRC);
-	} else if (r->payload == PAYLOAD_STUN) {
-		put32(p, 0x00010000 | (n - 20));
-		put32(p + 4, 0x2112a442);
-	}
-}
-
 static inline void packet_text(bool ip6, const char *ip4_text, const char *ip6_text, uint8_t *out)
 {
 	inet_pton(ip6 ? AF_INET6 : AF_INET, ip6 ? ip6_text : ip4_text, out);
@@ -417,18 +399,73 @@ static inline struct packet_headers leaving_headers(const struct packet_row *r,
 	return h;
 }
 
-/* PAYLOAD_CARRY: choose the last two bytes so that the checksum that leaves is computed as 0. */
-static inline void carry_payload(const struct packet_row *r, uint8_t *payload)
+static inline struct packet_headers arriving_headers(const struct packet_row *r,
+						     const uint8_t *payload)
 {
-	struct packet_headers h = leaving_headers(r, payload);
-	uint8_t udp[8] = { 0 };
-	size_t n = r->payload_bytes;
+	const struct packet_addresses *a = &packet_addresses;
+	struct packet_headers h = {
+		.ip6 = packet_in_is_6(r),
+		.dst_mac = packet_macs[0],
+		.src_mac = packet_macs[1],
+		.tag = r->tag_in ? PACKET_VLAN_IN : 0,
+		.ttl = r->ttl ? r->ttl - 1 : 64,
+		.src_port = PACKET_PEER_PORT + (r->peer == PEER_OTHER_PORT),
+		.dst_port = r->other_port ? r->other_port : PACKET_PORT,
+		.payload = payload,
+		.payload_bytes = r->payload_bytes,
+		.sum = r->sum,
+	};
 
-	put16(udp, h.src_port);
-	put16(udp + 2, h.dst_port);
+	packet_text(h.ip6, r->peer == PEER_OTHER_HOST ? a->other4 : a->peer4,
+		    r->peer == PEER_OTHER_HOST ? a->other6 : a->peer6, h.src);
+	packet_text(h.ip6, r->other_dst ? a->other4 : a->local4,
+		    r->other_dst ? a->other6 : a->local6, h.dst);
+	return h;
+}
+
+/* Choose the last two bytes so that @check is the complete checksum; 0: so that it is computed as 0. */
+static inline void choose_end(const struct packet_headers *h, uint8_t *payload, uint16_t check)
+{
+	size_t n = h->payload_bytes;
+	uint8_t udp[8] = { 0 };
+
+	put16(udp, h->src_port);
+	put16(udp + 2, h->dst_port);
 	put16(udp + 4, 8 + n);
+	put16(udp + 6, check);
 	put16(payload + n - 2, 0);
-	put16(payload + n - 2, 0xffff & ~sum16(payload, n, sum16(udp, 8, pseudo_sum(&h))));
+	put16(payload + n - 2, 0xffff & ~sum16(payload, n, sum16(udp, 8, pseudo_sum(h))));
+}
+
+static inline void packet_payload(const struct packet_row *r, uint8_t *p)
+{
+	size_t n = r->payload_bytes, i;
+
+	for (i = 0; i < n; i++)
+		p[i] = 0x40 | (i * 37 & 0x3f);
+	if (r->payload == PAYLOAD_RTP || r->payload == PAYLOAD_CARRY ||
+	    r->payload == PAYLOAD_TWIN) {
+		p[0] = 0x80;
+		p[1] = 0;
+		put16(p + 2, r->old_seq ? PACKET_SEQ - 10 : PACKET_SEQ);
+		put32(p + 4, 160 * PACKET_SEQ);
+		put32(p + 8, r->other_ssrc ? PACKET_SSRC + 1 : PACKET_SSRC);
+	} else if (r->payload == PAYLOAD_RTCP) {
+		put32(p, 0x80c80006);
+		put32(p + 4, PACKET_SSRC);
+	} else if (r->payload == PAYLOAD_STUN) {
+		put32(p, 0x00010000 | (n - 20));
+		put32(p + 4, 0x2112a442);
+	}
+	if (r->payload == PAYLOAD_CARRY) {
+		struct packet_headers h = leaving_headers(r, p);
+
+		choose_end(&h, p, 0);
+	} else if (r->payload == PAYLOAD_TWIN) {
+		struct packet_headers h = arriving_headers(r, p);
+
+		choose_end(&h, p, pseudo_sum(&h));
+	}
 }
 
 static inline size_t insert_bytes(uint8_t *f, size_t len, size_t at, size_t n)
@@ -547,44 +584,29 @@ static inline void mark_header(const struct packet_row *r, uint8_t *f)
 /* packet_in - the frame that arrives, into PACKET_MAX bytes; returns its length. */
 static inline size_t packet_in(const struct packet_row *r, uint8_t *frame)
 {
-	const struct packet_addresses *a = &packet_addresses;
 	uint8_t payload[PACKET_MAX];
-	struct packet_headers h = {
-		.ip6 = packet_in_is_6(r),
-		.dst_mac = packet_macs[0],
-		.src_mac = packet_macs[1],
-		.tag = r->tag_in ? PACKET_VLAN_IN : 0,
-		.ttl = r->ttl ? r->ttl - 1 : 64,
-		.src_port = PACKET_PEER_PORT + (r->peer == PEER_OTHER_PORT),
-		.dst_port = r->other_port ? r->other_port : PACKET_PORT,
-		.payload = payload,
-		.payload_bytes = r->payload_bytes,
-		.sum = r->sum,
-	};
+	struct packet_headers h = arriving_headers(r, payload);
 	size_t len;
 
 	packet_payload(r, payload);
-	if (r->payload == PAYLOAD_CARRY)
-		carry_payload(r, payload);
-	packet_text(h.ip6, r->peer == PEER_OTHER_HOST ? a->other4 : a->peer4,
-		    r->peer == PEER_OTHER_HOST ? a->other6 : a->peer6, h.src);
-	packet_text(h.ip6, r->other_dst ? a->other4 : a->local4,
-		    r->other_dst ? a->other6 : a->local6, h.dst);
 	len = build_frame(frame, &h);
 	if (r->marked)
 		mark_header(r, frame);
 	return twist_frame(r, frame, len);
 }
 
-/* packet_out - the frame that must leave if the row is forwarded; its length is without padding. */
-static inline size_t packet_out(const struct packet_row *r, uint8_t *frame)
+/*
+ * packet_out - the frame that must leave if the row is forwarded; its length is without padding.
+ * @unfinished: a checksum that arrived unfinished leaves so, as in generic mode.
+ */
+static inline size_t packet_out(const struct packet_row *r, uint8_t *frame, bool unfinished)
 {
 	uint8_t payload[PACKET_MAX];
 	struct packet_headers h = leaving_headers(r, payload);
 
 	packet_payload(r, payload);
-	if (r->payload == PAYLOAD_CARRY)
-		carry_payload(r, payload);
+	if (unfinished && r->sum == SUM_PARTIAL)
+		h.sum = SUM_PARTIAL;
 	return build_frame(frame, &h);
 }
 

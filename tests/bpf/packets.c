@@ -29,7 +29,7 @@
 
 struct lab {
 	struct bpf_object *object;
-	int program, flows, more, nexthops, counters, config;
+	int native, generic, program /* the one to run */, flows, more, nexthops, counters, config;
 	unsigned int cpus;
 };
 
@@ -76,7 +76,9 @@ static bool lab_open(struct lab *lab, const char *path)
 			bpf_map__set_max_entries(map, RTPX_SLOTS * PORTS);
 	if (bpf_object__load(lab->object))
 		return false;
-	lab->program = bpf_program__fd(bpf_object__find_program_by_name(lab->object, "rtpx_relay"));
+	lab->native = bpf_program__fd(bpf_object__find_program_by_name(lab->object, "rtpx_relay"));
+	lab->generic = bpf_program__fd(bpf_object__find_program_by_name(lab->object, "rtpx_generic"));
+	lab->program = lab->native;
 	lab->flows = must_fd(lab->object, "flows");
 	lab->more = must_fd(lab->object, "flows_more");
 	lab->nexthops = must_fd(lab->object, "nexthops");
@@ -176,10 +178,11 @@ static bool run(struct lab *lab, const struct packet_row *r, const uint8_t *in, 
 
 /* ---- rows ---- */
 
-static const char *check_forwarded(const struct packet_row *r, const struct outcome *o)
+static const char *check_forwarded(const struct packet_row *r, const struct outcome *o,
+				   bool generic)
 {
 	uint8_t want[PACKET_MAX];
-	size_t len = packet_out(r, want);
+	size_t len = packet_out(r, want, generic);
 	bool rtp_flow = r->payload != PAYLOAD_RTCP;
 
 	if (o->action != XDP_REDIRECT)
@@ -200,6 +203,9 @@ static const char *check_forwarded(const struct packet_row *r, const struct outc
 
 static const char *check_row(struct lab *lab, const struct packet_row *r)
 {
+	bool generic = lab->program == lab->generic;
+	enum rtpx_reason want = generic && r->payload == PAYLOAD_TWIN ? RTPX_REASON_pass_checksum
+								      : r->want;
 	uint8_t in[PACKET_MAX];
 	size_t len = packet_in(r, in);
 	struct outcome o;
@@ -209,15 +215,15 @@ static const char *check_row(struct lab *lab, const struct packet_row *r)
 		return NULL;
 	if (!run(lab, r, in, len, &o))
 		return strerror(errno);
-	if (o.reason != r->want)
+	if (o.reason != want)
 		return "reason";
-	if (r->want == RTPX_REASON_relayed)
-		return check_forwarded(r, &o);
-	if (o.action != (r->want == RTPX_REASON_drop_stranger ? XDP_DROP : XDP_PASS))
+	if (want == RTPX_REASON_relayed)
+		return check_forwarded(r, &o, generic);
+	if (o.action != (want == RTPX_REASON_drop_stranger ? XDP_DROP : XDP_PASS))
 		return "action";
 	if (o.len != len || memcmp(o.frame, in, len))
 		return "a packet that is not forwarded was changed";
-	if (o.stats.packets != 1 || o.stats.strangers != (r->want == RTPX_REASON_drop_stranger))
+	if (o.stats.packets != 1 || o.stats.strangers != (want == RTPX_REASON_drop_stranger))
 		return "statistics of the flow";
 	return NULL;
 }
@@ -465,7 +471,7 @@ static void changing_make(const struct packet_row *r, struct rtpx_flow flow[2],
 	struct packet_headers h = leaving_headers(r, payload);
 
 	flow[0] = flow[1] = packet_flow(r);
-	packet_out(r, want[0]);
+	packet_out(r, want[0], false);
 	packet_payload(r, payload);
 	h.src_port = flow[1].out_port = 50000;
 	h.dst_port = flow[1].dest_port = 60000;
@@ -562,12 +568,16 @@ int main(int argc, char **argv)
 		       strerror(errno));
 		return errno == EPERM ? 4 : 1;
 	}
-	for (i = 0; i < sizeof(packet_rows) / sizeof(packet_rows[0]); i++) {
-		if (report(packet_rows[i].name, check_row(&lab, &packet_rows[i])))
+	for (i = 0; i < 2 * sizeof(packet_rows) / sizeof(packet_rows[0]); i++) {
+		const struct packet_row *r = &packet_rows[i / 2];
+
+		lab.program = i % 2 ? lab.generic : lab.native;
+		if (report(r->name, check_row(&lab, r)))
 			passed++;
 		else
 			failed++;
 	}
+	lab.program = lab.native;
 	printf("seed of streams and of %lu mutations: %llu\n", mutations, (unsigned long long)seed);
 	for (i = 0; i < sizeof(stream_rows) / sizeof(stream_rows[0]); i++) {
 		if (report(stream_rows[i].name, check_stream(&lab, &stream_rows[i], &seed)))

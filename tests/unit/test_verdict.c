@@ -79,6 +79,7 @@ static void every_reason(void **state)
 	for (i = 0; i < sizeof(packet_rows) / sizeof(packet_rows[0]); i++)
 		seen[packet_rows[i].want]++;
 	seen[RTPX_REASON_pass_adjust]++;
+	seen[RTPX_REASON_pass_checksum]++;
 	for (i = 0; i < RTPX_REASON_COUNT; i++)
 		if (!seen[i])
 			fail_msg("no packet of the table ends with reason %zu", i);
