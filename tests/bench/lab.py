@@ -164,6 +164,7 @@ class Daemon:
     """A relay's process in its network, and its control channel."""
 
     protocol = None
+    forgives_overload = True  # after packets were lost, calls go on
 
     def __init__(self, network):
         self.network = network
@@ -242,6 +243,7 @@ class Daemon:
 
 class Rtpengine(Daemon):
     protocol = "ng"
+    forgives_overload = False  # it discards all packets of a port whose receive queue was too full a few times
 
     def words(self):
         return ["rtpengine", "--config-file=none", "--table=-1", "--interface=" + RELAY,
@@ -321,6 +323,15 @@ class Lab:
             self.pairs += self.daemon.clone(self.pairs[0], flows - len(self.pairs))
             self.traffic.flows(self.pairs)
         return min(flows, len(self.pairs))
+
+    def recover(self):
+        """After an overload: every call relays again, if need be as a new call of a new daemon."""
+        if self.daemon.forgives_overload:
+            return
+        calls, self.pairs = self.daemon.calls, []
+        self.daemon.stop()
+        self.daemon.start()
+        self.want_flows(calls)
 
     def prove(self, flows):
         """Let the relay learn every caller, and wait until the kernel has what it is to forward."""
