@@ -683,7 +683,10 @@ static int pin_maps(struct dp_xdp *x, char *err, size_t err_size)
 
 /* ---- beginning and end ---- */
 
-/* The kernel holds all of it from the beginning: populated, it counts as ours from the beginning, and no call faults. */
+/*
+ * The kernel holds all of it from the beginning: populated, it counts as ours from the beginning,
+ * and no call faults.
+ */
 static void *map_memory(struct bpf_map *map, size_t bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,

@@ -184,6 +184,8 @@ class Daemon:
                 stdout=log, stderr=log, preexec_fn=allow_many_files)
         self.calls = 0
         wait_for("the control port of " + self.words()[0], self.listens)
+        for action in ("setup", "delete"):  # it listens before all of it is ready; it answers when it is
+            self.control(action, 0, 1)
 
     def listens(self):
         if self.process.poll() is not None:
