@@ -343,11 +343,13 @@ class Lab:
 
     def check(self, flows):
         """Every flow arrives whole, where it must, with right checksums; from the kernel with complete ones."""
-        for _ in range(5):  # a busy machine may lose packets, and then a slower try tells
+        # Behind a cloned flow is no daemon, to take the one packet in 65,536 whose checksum looks like an unfinished one.
+        tolerated = 0 if flows <= max_calls() else 5 / 65536
+        for _ in range(5):  # a busy machine may lose packets; one that meets a flow just being written goes by the daemon
             r = self.traffic.run(flows, rate=10000, seconds=0.1 + 2 * flows / 10000, verify=True)
             complete = self.daemon.in_kernel() is None or r["partial"] == 0
-            if r["wrong"] or r["foreign"] or not complete:
+            if r["wrong"] or r["foreign"]:
                 break
-            if r["loss"] == 0 and r["received"] >= flows:
+            if complete and r["loss"] <= tolerated and r["received"] >= flows * (1 - tolerated):
                 return
         raise Broken("%s with %d flows relays wrongly: %s" % (self.name, flows, r))

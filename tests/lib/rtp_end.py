@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One end of a call: sends G.711 RTP at its pace from one UDP socket and judges what arrives on it.
 
-rtp_end.py LOCAL PORT REMOTE PORT SECONDS [PTIME-MS] - prints one JSON object: sent, received, lost, wrong
-(payload not as the other end sends it), latency_us (p50, p99). Every payload carries its send time
-(CLOCK_MONOTONIC, which all namespaces of a host share) and a pattern that depends on the sequence number.
-An RTCP sender report goes to the next port once a second.
+rtp_end.py LOCAL PORT REMOTE PORT SECONDS [PTIME-MS [SSRC]] - prints one JSON object: sent, received, lost, wrong
+(payload not as the other end sends it), reports (of the other end), wrong_reports, latency_us (p50, p99). Every
+payload carries its send time (CLOCK_MONOTONIC, which all namespaces of a host share) and a pattern that depends on
+the sequence number. An RTCP sender report goes to the next port once a second, with the SSRC and what was sent.
 """
 import json
 import random
@@ -27,12 +27,23 @@ def sender_report(ssrc, packets):
     return struct.pack("!BBHIIIIII", 0x80, 200, 6, ssrc, 0, 0, 0, packets, packets * 160)
 
 
+def reports(sock):
+    """The SSRCs of the reports that wait in the socket; None for what is no sender report."""
+    sock.setblocking(False)
+    while True:
+        try:
+            data = sock.recv(2048)
+        except BlockingIOError:
+            return
+        yield struct.unpack_from("!I", data, 4)[0] if len(data) == 28 and data[1] == 200 else None
+
+
 def percentile(values, share):
     return round(sorted(values)[min(len(values) - 1, int(len(values) * share))] / 1000, 1) if values else None
 
 
 class End:
-    def __init__(self, local, port, remote, remote_port, seconds, ptime_ms):
+    def __init__(self, local, port, remote, remote_port, seconds, ptime_ms=20, ssrc=None):
         family = socket.AF_INET6 if ":" in local else socket.AF_INET
         self.rtp, self.rtcp = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
         self.rtp.bind((local, port))
@@ -41,8 +52,8 @@ class End:
         self.count = int(seconds * 1000 / ptime_ms)
         self.interval = ptime_ms * 1_000_000
         self.size = ptime_ms * SAMPLES_PER_MS
-        self.ssrc = random.getrandbits(32)
-        self.seen, self.wrong, self.latency = set(), 0, []
+        self.ssrc = random.getrandbits(32) if ssrc is None else ssrc
+        self.peers, self.seen, self.wrong, self.latency = set(), set(), 0, []
 
     def send(self, seq):
         header = struct.pack("!BBHII", 0x80, PCMU | (0x80 if seq == 0 else 0), seq & 0xFFFF, seq * self.size, self.ssrc)
@@ -62,10 +73,16 @@ class End:
             except TimeoutError:
                 return
             now = time.monotonic_ns()
-            _, _, seq, _, _, sent = struct.unpack_from("!BBHIIQ", data)
-            self.latency.append(now - sent)
-            self.wrong += data[20:] != pattern(seq, len(data) - 20)
-            self.seen.add(seq)
+            self.judge(data, now)
+
+    def judge(self, data, now):
+        if len(data) < 20 or data[20:] != pattern(int.from_bytes(data[2:4]), len(data) - 20):
+            self.wrong += 1
+            return
+        _, _, seq, _, ssrc, sent = struct.unpack_from("!BBHIIQ", data)
+        self.latency.append(now - sent)
+        self.seen.add(seq)
+        self.peers.add(ssrc)
 
     def run(self):
         start = time.monotonic_ns()
@@ -73,18 +90,20 @@ class End:
             self.receive(start + seq * self.interval)
             self.send(seq)
         self.receive(time.monotonic_ns() + int(TAIL_S * 1e9))
-        first = min(self.seen, default=0)
+        first, heard = min(self.seen, default=0), list(reports(self.rtcp))
+        right = sum(ssrc in self.peers for ssrc in heard)
         return {
             "sent": self.count, "received": len(self.seen), "wrong": self.wrong,
+            "reports": right, "wrong_reports": len(heard) - right,
             "before_first": first, "lost": self.count - first - len(self.seen),
             "latency_us": {"p50": percentile(self.latency, 0.5), "p99": percentile(self.latency, 0.99)},
         }
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (6, 7):
+    if len(sys.argv) not in (6, 7, 8):
         sys.exit(__doc__)
-    local, port, remote, remote_port, seconds = sys.argv[1:6]
-    end = End(local, int(port), remote, int(remote_port), float(seconds), int(sys.argv[6]) if len(sys.argv) > 6 else 20)
+    local, port, remote, remote_port, seconds, *more = sys.argv[1:]
+    end = End(local, int(port), remote, int(remote_port), float(seconds), *map(int, more))
     json.dump(end.run(), sys.stdout)
     print()
