@@ -80,13 +80,12 @@ struct place {
 	struct rtpx_entry *entry;
 	struct rtpx_nexthop *nh;
 	__u32 index;
-	__u32 seq;     /* of the flow, read before anything else of it */
-	__u64 packets; /* so far */
+	__u16 seq; /* of the entry, read before anything else of it */
 };
 
 /*
- * find - the flow of a local port and its next hop. Nothing of the packet is needed but the port,
- * so that memory is under way while the packet is parsed; both cache lines of the element are.
+ * find - the flow of a local port and its next hop. Nothing of the packet is needed but the port, so
+ * that memory is under way while the packet is parsed.
  */
 static __always_inline enum rtpx_reason find(const struct rtpx_config *c, __u32 slot, __u32 port,
 					     struct place *at)
@@ -99,10 +98,9 @@ static __always_inline enum rtpx_reason find(const struct rtpx_config *c, __u32 
 	at->entry = bpf_map_lookup_elem(&flows, &at->index);
 	if (!at->entry)
 		return RTPX_REASON_pass_no_flow;
-	at->seq = READ_ONCE(at->entry->flow.seq);
+	at->seq = READ_ONCE(at->entry->seq);
 	barrier();
-	at->packets = READ_ONCE(at->entry->stats.packets);
-	id = at->entry->flow.nexthop;
+	id = at->entry->nexthop;
 	at->nh = bpf_map_lookup_elem(&nexthops, &id);
 	return at->nh ? RTPX_REASON_relayed : RTPX_REASON_pass_no_flow;
 }
@@ -114,7 +112,7 @@ static __always_inline enum rtpx_reason find(const struct rtpx_config *c, __u32 
 static __always_inline int is_whole(const struct place *at)
 {
 	barrier();
-	return !(at->seq & 1) && READ_ONCE(at->entry->flow.seq) == at->seq;
+	return !(at->seq & 1) && READ_ONCE(at->entry->seq) == at->seq;
 }
 
 /* The next hop is resolved and takes a packet of this size. */
@@ -125,15 +123,12 @@ static __always_inline enum rtpx_reason judge_nexthop(const struct place *at,
 
 	if (!at->nh->mtu)
 		return RTPX_REASON_pass_nexthop;
-	ip_bytes += at->entry->flow.flags & RTPX_FLOW_OUT6 ? sizeof(struct ipv6hdr)
-							   : sizeof(struct iphdr);
+	ip_bytes += at->entry->flags & RTPX_FLOW_OUT6 ? sizeof(struct ipv6hdr)
+						      : sizeof(struct iphdr);
 	return ip_bytes > at->nh->mtu ? RTPX_REASON_pass_too_big : RTPX_REASON_relayed;
 }
 
-/*
- * What rtpx_stats_next() leaves, one packet in RTPX_TIMED_EVERY among it: its arrival is timed
- * precisely.
- */
+/* Out of line, with the precise time. */
 static __noinline int count_in_full(struct rtpx_entry *entry, __u32 index, struct rtpx_packet *p)
 {
 	struct rtpx_entry_more *more = bpf_map_lookup_elem(&flows_more, &index);
@@ -141,19 +136,14 @@ static __noinline int count_in_full(struct rtpx_entry *entry, __u32 index, struc
 	if (!more)
 		return -1;
 	p->now_ns = bpf_ktime_get_ns();
-	p->coarse = 0;
-	rtpx_stats_count(&entry->stats, &more->stats, p, entry->flow.flags & RTPX_FLOW_RTP);
+	rtpx_stats_in_full(entry, more, p);
 	return 0;
 }
 
 static __always_inline void count(const struct place *at, const struct rtpx_packet *p)
 {
-	if (!rtpx_stats_next(&at->entry->stats, at->packets, p,
-			     at->entry->flow.flags & RTPX_FLOW_RTP)) {
-		/*
-		 * Those members that counting needs: a copy of all would keep them in memory when
-		 * there is none.
-		 */
+	if (!rtpx_stats_next(at->entry, p)) {
+		/* A copy of all of it would keep it in memory when there is none. */
 		struct rtpx_packet copy = { .payload_bytes = p->payload_bytes,
 					    .is_rtp = p->is_rtp,
 					    .payload_type = p->payload_type,
@@ -169,14 +159,15 @@ static __always_inline void count(const struct place *at, const struct rtpx_pack
 
 /*
  * The common case: IPv4 without a tag, from the flow's peer, with a complete checksum, that leaves
- * as such. Offsets are known when this is compiled and no header moves. NOT_PLAIN: it is something
- * else, nothing has happened, relay_any() is to be asked.
+ * as such. Offsets are known when this is compiled, no header moves, and of what the call owns one
+ * cache line is touched. NOT_PLAIN: it is something else, nothing has happened, relay_any() is to be
+ * asked.
  */
 static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
 				       const struct rtpx_config *c, __u32 *tx_port)
 {
-	struct rtpx_packet p = { .coarse = 1, .now_ns = now_ns };
-	const struct rtpx_flow_head *flow;
+	struct rtpx_packet p = { .now_ns = now_ns };
+	const struct rtpx_entry *flow;
 	struct leaving out;
 	struct place at;
 	struct frame f;
@@ -188,7 +179,7 @@ static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
 		    RTPX_REASON_relayed)
 		return NOT_PLAIN;
 	parse_stun(&f, &p);
-	flow = &at.entry->flow;
+	flow = at.entry;
 	if (rtpx_judge(flow, NULL, &p) != RTPX_REASON_relayed || flow->flags & RTPX_FLOW_OUT6 ||
 	    judge_nexthop(&at, &p) != RTPX_REASON_relayed || at.nh->vlan || !f.udp->check ||
 	    is_unfinished(flow, f.udp))
@@ -211,7 +202,7 @@ static __always_inline enum rtpx_reason stranger(const struct rtpx_config *c,
 						 struct rtpx_entry_more *more,
 						 const struct rtpx_packet *p)
 {
-	enum rtpx_reason reason = rtpx_judge_stranger(c, &at->entry->flow, &at->entry->stats, p);
+	enum rtpx_reason reason = rtpx_judge_stranger(c, at->entry, p);
 
 	if (reason == RTPX_REASON_drop_stranger)
 		more->stats.strangers++;
@@ -224,14 +215,15 @@ static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct
 						const struct frame *f, const struct rtpx_packet *p,
 						__u16 udp_check)
 {
-	const struct rtpx_flow_head *flow = &at->entry->flow;
-	struct leaving out = { .is_ip6 = !!(flow->flags & RTPX_FLOW_OUT6), .vlan = at->nh->vlan };
+	struct leaving out = { .is_ip6 = !!(at->entry->flags & RTPX_FLOW_OUT6),
+			       .vlan = at->nh->vlan };
 	int before = (void *)f->udp - f->data;
 	int after = sizeof(struct ethhdr) + (out.vlan ? sizeof(struct vlan_tag) : 0) +
 		    (out.is_ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 
-	leaving_take(&out, flow, p->payload_bytes, udp_check);
-	__builtin_memcpy(out.ip6, more->flow.out6, sizeof(out.ip6));
+	leaving_take(&out, at->entry, p->payload_bytes, udp_check);
+	__builtin_memcpy(&out.ip6[0], more->out6, 16);
+	__builtin_memcpy(&out.ip6[2], more->dest6, 16);
 	if (!is_whole(at))
 		return RTPX_REASON_pass_busy;
 	return write_moved(ctx, &out, at->nh, after - before) < 0 ? RTPX_REASON_pass_adjust
@@ -242,7 +234,7 @@ static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct
 static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct rtpx_config *c,
 				__u32 *tx_port, int generic)
 {
-	struct rtpx_packet p = { .coarse = 1, .now_ns = now_ns };
+	struct rtpx_packet p = { .now_ns = now_ns };
 	struct rtpx_entry_more *more;
 	enum rtpx_reason reason;
 	struct place at;
@@ -262,7 +254,7 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 		return RTPX_REASON_pass_busy;
 	parse_stun(&f, &p);
 	parse_rtp(&f, &p);
-	reason = rtpx_judge(&at.entry->flow, &more->flow, &p);
+	reason = rtpx_judge(at.entry, more, &p);
 	if (reason == RTPX_REASON_drop_stranger)
 		return stranger(c, &at, more, &p);
 	if (reason != RTPX_REASON_relayed)
@@ -270,7 +262,7 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 	reason = judge_nexthop(&at, &p);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
-	udp_check = leaving_checksum(ctx, &at.entry->flow, &f, &p, generic);
+	udp_check = leaving_checksum(ctx, at.entry, &f, &p, generic);
 	if (udp_check < 0)
 		return RTPX_REASON_pass_checksum;
 	reason = rewrite(ctx, &at, more, &f, &p, udp_check);

@@ -12,10 +12,11 @@
 #include <bpf/bpf_helpers.h>
 
 #include "parse.h"
-#include "rtpx_sum.h"
+#include "rtpx_entry.h"
 
 #define CHUNK	   512 /* what bpf_csum_diff() takes at most */
 #define MAX_CHUNKS 18  /* of a 9,000-byte packet */
+#define IP4_DONT_FRAGMENT 0x4000
 
 /*
  * Room for one chunk: bpf_csum_diff() wants whole words, so the last one is filled up with zeros
@@ -71,14 +72,14 @@ static __always_inline __u16 finish_checksum(__u32 sum)
  * is_unfinished - the stack of the sender left the checksum to the hardware: there is the
  * pseudo-header's folded sum only.
  */
-static __always_inline int is_unfinished(const struct rtpx_flow_head *flow,
+static __always_inline int is_unfinished(const struct rtpx_entry *flow,
 					 const struct udphdr *udp)
 {
 	return udp->check == rtpx_fold(flow->sum_pseudo + udp->len);
 }
 
 /* changed_checksum - from the complete checksum that arrived: RFC 1624, equation 3. */
-static __always_inline __u16 changed_checksum(const struct rtpx_flow_head *flow,
+static __always_inline __u16 changed_checksum(const struct rtpx_entry *flow,
 					      const struct udphdr *udp)
 {
 	return finish_checksum(flow->sum_change + (__u16)~udp->check + (__u16)~udp->source);
@@ -89,22 +90,22 @@ static __always_inline __u16 changed_checksum(const struct rtpx_flow_head *flow,
  * finish the checksum: what leaves has to be unfinished as well. Only that note, which cannot be
  * read here, tells a checksum that is complete and happens to look like this: then negative.
  */
-static __always_inline int unfinished_checksum(const struct rtpx_flow_head *flow,
+static __always_inline int unfinished_checksum(const struct rtpx_entry *flow,
 					       const struct udphdr *udp, __u16 payload)
 {
 	__u32 pseudo = flow->sum_pseudo + udp->len;
 
 	if (rtpx_fold(pseudo + udp->source + udp->dest + udp->len + udp->check + payload) == 0xffff)
 		return -1;
-	return rtpx_fold(flow->sum_change + pseudo + bpf_htons(flow->port) +
-			 (__u16)~bpf_htons(flow->out_port) + (__u16)~bpf_htons(flow->dest_port));
+	return rtpx_fold(flow->sum_change + pseudo + udp->dest + (__u16)~bpf_htons(flow->out_port) +
+			 (__u16)~bpf_htons(flow->dest_port));
 }
 
 /*
  * leaving_checksum - whatever arrived: a complete checksum; none (IPv4 only), which stays none when
  * IPv4 leaves; or an unfinished one. Negative: it cannot be known.
  */
-static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtpx_flow_head *flow,
+static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtpx_entry *flow,
 					    const struct frame *f, const struct rtpx_packet *p,
 					    int generic)
 {
@@ -120,8 +121,8 @@ static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtp
 		return -1;
 	if (udp->check && generic)
 		return unfinished_checksum(flow, udp, rtpx_fold(payload));
-	return finish_checksum(flow->sum_change + flow->sum_pseudo + bpf_htons(flow->port) +
-			       2 * udp->len + rtpx_fold(payload));
+	return finish_checksum(flow->sum_change + flow->sum_pseudo + udp->dest + 2 * udp->len +
+			       rtpx_fold(payload));
 }
 
 /*
@@ -133,23 +134,19 @@ struct leaving {
 	__u64 ip6[4];
 	__u32 ports;
 	__u16 udp_check;
-	__u16 ip4_check;
 	__u16 payload_bytes;
 	__u8 tos, ttl;
 	__u8 is_ip6;
 	__u16 vlan;
 };
 
-static __always_inline void leaving_take(struct leaving *out, const struct rtpx_flow_head *flow,
+static __always_inline void leaving_take(struct leaving *out, const struct rtpx_entry *flow,
 					 __u16 payload_bytes, __u16 udp_check)
 {
 	out->ip4 = *(__u64 *)flow->out4;
 	out->ports = bpf_htonl((__u32)flow->out_port << 16 | flow->dest_port);
 	out->udp_check = udp_check;
 	out->payload_bytes = payload_bytes;
-	out->ip4_check =
-		~rtpx_fold(flow->sum_ip4 +
-			   bpf_htons(payload_bytes + sizeof(struct udphdr) + sizeof(struct iphdr)));
 	out->tos = flow->tos;
 	out->ttl = flow->ttl;
 }
@@ -167,11 +164,16 @@ static __always_inline void write_macs(struct ethhdr *eth, const struct rtpx_nex
 
 static __always_inline void write_ip4(struct iphdr *ip, const struct leaving *out)
 {
-	*(__u16 *)ip = bpf_htons(0x4500 | out->tos);
-	ip->tot_len = bpf_htons(out->payload_bytes + sizeof(struct udphdr) + sizeof(*ip));
-	*(__u32 *)&ip->id = bpf_htonl(RTPX_IP4_DONT_FRAGMENT); /* and no id, RFC 6864 */
-	*(__u16 *)&ip->ttl = bpf_htons((__u16)out->ttl << 8 | IPPROTO_UDP);
-	ip->check = out->ip4_check;
+	__u16 tos = bpf_htons(0x4500 | out->tos), ttl = bpf_htons(out->ttl << 8 | IPPROTO_UDP);
+	__u16 bytes = bpf_htons(out->payload_bytes + sizeof(struct udphdr) + sizeof(*ip));
+	__u64 sum = (out->ip4 & 0xffffffff) + (out->ip4 >> 32);
+
+	sum = (sum & 0xffff) + (sum >> 16) + tos + bytes + bpf_htons(IP4_DONT_FRAGMENT) + ttl;
+	*(__u16 *)ip = tos;
+	ip->tot_len = bytes;
+	*(__u32 *)&ip->id = bpf_htonl(IP4_DONT_FRAGMENT); /* and no id, RFC 6864 */
+	*(__u16 *)&ip->ttl = ttl;
+	ip->check = ~rtpx_fold(sum);
 	*(__u64 *)&ip->saddr = out->ip4;
 }
 

@@ -4,7 +4,7 @@
  * interfaces it is on.
  *
  * Flows and statistics are memory shared with the program: a flow is written by the protocol of
- * rtpx_flow.seq, and nothing here makes a system call per flow. Statistics are read and set without
+ * rtpx_entry.seq, and nothing here makes a system call per flow. Statistics are read and set without
  * a lock; a packet that arrives in the same instant may be missing from what is set.
  *
  * Layout of the pin directory: one file for each map, under the map's name, and link_IFNAME for
@@ -35,6 +35,7 @@
 #include "dp.h"
 #include "log.h"
 #include "relay.skel.h"
+#include "rtpx_entry.h"
 #include "xdp_attach.h"
 
 struct xdp_if {
@@ -80,45 +81,24 @@ static int element(const struct dp_xdp *x, enum rtpx_slot slot, uint16_t port, u
 	return 0;
 }
 
-/* The writer's half of rtpx_flow.seq: odd from begin to end, and other memory accesses stay in
+/* The writer's half of rtpx_entry.seq: odd from begin to end, and other memory accesses stay in
  * between. */
-static void write_begin(struct rtpx_flow_head *f)
+static void write_begin(struct rtpx_entry *f)
 {
 	__atomic_store_n(&f->seq, f->seq | 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-static void write_end(struct rtpx_flow_head *f)
+static void write_end(struct rtpx_entry *f)
 {
 	__atomic_store_n(&f->seq, f->seq + 1, __ATOMIC_RELEASE);
-}
-
-static void flow_write(struct dp_xdp *x, uint32_t i, const struct rtpx_flow *flow)
-{
-	const size_t after_seq = sizeof(flow->seq);
-
-	memcpy((char *)&x->flows[i].flow + after_seq, (const char *)&flow->head + after_seq,
-	       sizeof(flow->head) - after_seq);
-	x->more[i].flow = flow->ip6;
-}
-
-static void stats_write(struct dp_xdp *x, uint32_t i, const struct rtpx_flow_stats *stats)
-{
-	x->flows[i].stats = stats->hot;
-	x->more[i].stats = stats->rare;
-}
-
-static void stats_read(const struct dp_xdp *x, uint32_t i, struct rtpx_flow_stats *out)
-{
-	out->hot = x->flows[i].stats;
-	out->rare = x->more[i].stats;
 }
 
 static int xdp_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 			const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
 	struct dp_xdp *x = xdp_of(dp);
-	struct rtpx_flow_head *f;
+	struct rtpx_entry *f;
 	uint32_t i;
 	int rc = element(x, slot, port, &i);
 
@@ -126,18 +106,18 @@ static int xdp_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 		return rc;
 	if (!(flow->flags & RTPX_FLOW_ACTIVE) || flow->port != port || flow->nexthop == 0)
 		return -EINVAL;
-	f = &x->flows[i].flow;
+	f = &x->flows[i];
 	write_begin(f);
+	rtpx_entry_put_flow(f, &x->more[i], flow, slot);
 	if (seed)
-		stats_write(x, i, seed);
-	flow_write(x, i, flow);
+		rtpx_entry_put_stats(f, &x->more[i], seed);
 	write_end(f);
 	return 0;
 }
 
 static int active_element(const struct dp_xdp *x, enum rtpx_slot slot, uint16_t port, uint32_t *i)
 {
-	if (element(x, slot, port, i) || !(x->flows[*i].flow.flags & RTPX_FLOW_ACTIVE))
+	if (element(x, slot, port, i) || !(x->flows[*i].flags & RTPX_FLOW_ACTIVE))
 		return -ENOENT;
 	return 0;
 }
@@ -147,17 +127,17 @@ static int xdp_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 {
 	static const struct rtpx_flow none;
 	struct dp_xdp *x = xdp_of(dp);
-	struct rtpx_flow_head *f;
+	struct rtpx_entry *f;
 	uint32_t i;
 
 	if (active_element(x, slot, port, &i))
 		return -ENOENT;
-	f = &x->flows[i].flow;
+	f = &x->flows[i];
 	write_begin(f);
-	flow_write(x, i, &none);
+	rtpx_entry_put_flow(f, &x->more[i], &none, slot);
 	write_end(f);
 	if (last)
-		stats_read(x, i, last);
+		rtpx_entry_get_stats(f, &x->more[i], last);
 	return 0;
 }
 
@@ -169,7 +149,7 @@ static int xdp_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 
 	if (active_element(x, slot, port, &i))
 		return -ENOENT;
-	stats_read(x, i, out);
+	rtpx_entry_get_stats(&x->flows[i], &x->more[i], out);
 	return 0;
 }
 
@@ -181,7 +161,7 @@ static int xdp_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 
 	if (active_element(x, slot, port, &i))
 		return -ENOENT;
-	stats_write(x, i, in);
+	rtpx_entry_put_stats(&x->flows[i], &x->more[i], in);
 	return 0;
 }
 

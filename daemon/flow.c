@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "flow.h"
-#include "rtpx_sum.h"
 
 /*
  * It is known from where packets come. SSRC 0 unlatches in compat, which means nothing to an
@@ -103,7 +102,6 @@ enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind ki
 	store(&in->remote, out->peer4, out->peer6);
 	store(&source, out->out4, out->out6);
 	store(&dest, out->dest4, out->dest6);
-	rtpx_flow_sums(out, local.family == ADDR_IP6 ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4);
 	return FLOW_WHY_KERNEL;
 }
 

@@ -10,12 +10,11 @@
  * Times are nanoseconds of CLOCK_MONOTONIC. Padding is explicit and zero.
  *
  * History: 1 - IPv4 and IPv6 flows, statistics, next hops, reasons.
- *          2 - flow and hot statistics in one element; sums of the headers that leave.
+ *          2 - what an ordinary packet needs in one cache line, the rest in a map of its own.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
 
-#include <linux/stddef.h>
 #include <linux/types.h>
 
 #define RTPX_ABI_VERSION 2
@@ -32,7 +31,7 @@ enum rtpx_slot {
 
 #define RTPX_MAX_NEXTHOPS 65536 /* next hop ids fit a __u16; id 0 is never given out */
 #define RTPX_MAX_TX_PORTS 256	/* interfaces to which packets can leave */
-#define RTPX_LABEL_LEN 20
+#define RTPX_LABEL_LEN 72
 
 /* Bits of struct rtpx_flow.flags. */
 enum rtpx_flow_flag {
@@ -46,92 +45,115 @@ enum rtpx_flow_flag {
 
 /*
  * One direction of one medium: what arrives at (local, port) from (peer, peer_port) leaves from
- * (out, out_port) to (dest, dest_port) through next hop @nexthop. The family of local and peer is the
- * slot's. An IPv4 to IPv4 packet needs @head only, which shares a pair of cache lines with the
- * statistics of every packet (struct rtpx_entry); the rest is kept elsewhere.
- *
- * Sums are one's complement sums of 16-bit words as they lie in the packet; rtpx_flow_sums() fills them.
+ * (out, out_port) to (dest, dest_port) through next hop @nexthop. The family of local and peer is
+ * the slot's.
  */
 struct rtpx_flow {
-	__struct_group(rtpx_flow_head, head, __attribute__((aligned(8))),
-		/* odd: being written; a reader who sees it odd or changed leaves the packet alone */
-		__u32 seq;
-		__u16 flags;	 /* enum rtpx_flow_flag */
-		__u16 nexthop;	 /* index into the next hops */
-		__u16 port;	 /* local port; equals the element's place, for the reader of a dump */
-		__u16 peer_port; /* expected source port; not looked at with RTPX_FLOW_ANY_PORT */
-		__u16 out_port;
-		__u16 dest_port;
-		__u8 local4[4]; /* destination of what arrives */
-		__u8 peer4[4];	/* source of what arrives */
-		__u8 out4[4];	/* source of what leaves */
-		__u8 dest4[4];	/* destination of what leaves */
-		__u8 tos;	/* TOS or traffic class of what leaves */
-		__u8 ttl;	/* TTL or hop limit of what leaves */
-		__u16 sum_ip4;	  /* of the IPv4 header that leaves, without its length */
-		__u16 sum_pseudo; /* of the UDP pseudo-header that arrives, without its length */
-		__u16 sum_change; /* of addresses and ports in UDP's, but for the source port that arrives */
-		__u32 call;	  /* the daemon's number of the session */
-		char label[RTPX_LABEL_LEN]; /* start of the call-id, NUL-terminated */
-	);
-	__struct_group(rtpx_flow_ip6, ip6, /* no attributes */,
-		__u8 local6[16];
-		__u8 peer6[16];
-		__u8 out6[16];
-		__u8 dest6[16];
-	);
+	__u16 seq;	 /* odd: being written */
+	__u16 flags;	 /* enum rtpx_flow_flag */
+	__u16 nexthop;	 /* index into the next hops */
+	__u16 port;	 /* local port */
+	__u16 peer_port; /* expected source port; not looked at with RTPX_FLOW_ANY_PORT */
+	__u16 out_port;
+	__u16 dest_port;
+	__u8 tos;		    /* TOS or traffic class of what leaves */
+	__u8 ttl;		    /* TTL or hop limit of what leaves */
+	__u32 call;		    /* the daemon's number of the session */
+	char label[RTPX_LABEL_LEN]; /* start of the call-id, NUL-terminated */
+	__u8 local4[4];		    /* destination of what arrives */
+	__u8 peer4[4];		    /* source of what arrives */
+	__u8 out4[4];		    /* source of what leaves */
+	__u8 dest4[4];		    /* destination of what leaves */
+	__u8 local6[16];
+	__u8 peer6[16];
+	__u8 out6[16];
+	__u8 dest6[16];
 };
 
 /*
- * Statistics of one direction, kept by whoever forwards: a dataplane continues what the daemon began
- * and hands it back. @hot changes with every packet, @rare only at what its comments say.
+ * Statistics of one direction, kept by whoever forwards: a dataplane continues what the daemon
+ * began and hands it back.
  *
- * RTP analysis after RFC 3550 A.1, A.3 and A.8. Jitter is in RTP timestamp units times 16 and takes
- * only packets into account whose arrival was timed precisely (struct rtpx_packet.coarse clear): the
- * daemon times all, XDP one in RTPX_TIMED_EVERY. D of RFC 3550 A.8 is then the difference between
- * two timed packets, so that the value of a steady jitter is the same, but a change of it shows after
- * some seconds; what XDP notes in last_ns, first_ns and longest_us is right to a tick of the kernel
- * (1 to 10 ms).
+ * RTP analysis after RFC 3550 A.1, A.3 and A.8. Jitter is in RTP timestamp units times 16. The
+ * daemon times every packet for it, XDP one in RTPX_TIMED_EVERY and those that are out of the
+ * ordinary. D of RFC 3550 A.8 is then the difference between two timed packets, so that the value
+ * of a steady jitter is the same, but a change of it shows after half a minute. What XDP notes in
+ * last_ns and longest_us is right to a tick of the kernel (1 to 10 ms).
  */
 struct rtpx_flow_stats {
-	__struct_group(rtpx_stats_hot, hot, /* no attributes */,
-		__u64 packets;	     /* accepted from the peer */
-		__u64 bytes;	     /* their UDP payload */
-		__u64 last_ns;	     /* arrival of the last one; 0: none yet */
-		__u64 window;	     /* bit n: max_seq - n was seen */
-		__u32 max_seq;	     /* highest extended sequence number of this segment; 0: no RTP yet */
-		__u32 ssrc;	     /* valid when max_seq is not 0 */
-		__u32 transit;	     /* arrival minus RTP timestamp, in its units; 0: none yet */
-		__u32 jitter_q4;     /* last */
-		__u32 jitter_max_q4;
-		__u32 jitter_sum_q4; /* over jitter_count; both are halved before they overflow */
-		__u32 jitter_count;
-		__u32 longest_us;    /* longest gap between two packets */
-	);
-	__struct_group(rtpx_stats_rare, rare, /* no attributes */,
-		__u64 first_ns;	      /* arrival of the first packet */
-		__u64 strangers;      /* dropped: not from the peer */
-		__u64 daemon_packets; /* those of packets that no dataplane forwarded */
-		__u32 base_seq;	      /* extended sequence number that began this segment */
-		__u32 segments;	      /* SSRC changes and sequence jumps, the first packet included */
-		__u32 sent_prior;     /* packets expected in the segments before this one */
-		__u32 duplicates;
-		__u32 errors;	      /* not parsable as RTP */
-		__u8 payload_type;    /* of the last packet that was timed or began a segment */
-		__u8 pad[19];
-	);
+	/* What an ordinary packet changes: one cache line. */
+	__u64 packets;	     /* accepted from the peer */
+	__u64 bytes;	     /* their UDP payload */
+	__u64 last_ns;	     /* arrival of the last one; 0: none yet */
+	__u64 window;	     /* bit n: max_seq - n was seen */
+	__u32 max_seq;	     /* highest extended sequence number of this segment; 0: no RTP yet */
+	__u32 ssrc;	     /* valid when max_seq is not 0 */
+	__u32 longest_us;    /* longest gap between two packets */
+	__u32 transit;	     /* arrival minus RTP timestamp, in its units; 0: none yet */
+	__u32 jitter_q4;     /* last */
+	__u32 jitter_max_q4;
+	__u32 jitter_sum_q4; /* over jitter_count; both are halved before they overflow */
+	__u16 jitter_count;
+	__u8 payload_type;   /* of the last packet that was timed */
+	__u8 pad;
+
+	__u64 first_ns;	      /* arrival of the first packet */
+	__u64 daemon_packets; /* those of packets that no dataplane forwarded */
+	__u64 strangers;      /* dropped: not from the peer */
+	__u32 base_seq;	      /* extended sequence number that began this segment */
+	__u32 segments;	      /* SSRC changes and sequence jumps, the first packet included */
+	__u32 sent_prior;     /* packets expected in the segments before this one */
+	__u32 duplicates;
+	__u32 errors; /* not parsable as RTP */
+	__u32 pad2;
 };
 
-/* An element of the map `flows`: what every packet needs, in two adjacent cache lines. */
+#define RTPX_TIMED_EVERY 64  /* packets */
+#define RTPX_PENDING_NEW 255 /* in rtpx_entry.pending: none, and the next one is out of the ordinary */
+
+/*
+ * An element of the map `flows`: one cache line, all that an ordinary IPv4 packet touches of its
+ * flow. The flow, and what was counted since the statistics in `flows_more` were brought up to date,
+ * which is after RTPX_TIMED_EVERY packets at most. rtpx_entry.h writes and reads both.
+ *
+ * Sums are one's complement sums of 16-bit words as they lie in the packet.
+ */
 struct rtpx_entry {
-	struct rtpx_flow_head flow;
-	struct rtpx_stats_hot stats;
+	/* odd: being written; a reader who sees it odd or changed leaves the packet alone */
+	__u16 seq;
+	__u8 flags; /* enum rtpx_flow_flag */
+	__u8 tos;
+	__u8 ttl;
+	__u8 pending; /* packets counted here */
+	__u16 nexthop;
+	__u16 peer_port;
+	__u16 out_port;
+	__u16 dest_port;
+	__u16 sum_change; /* of addresses and ports in UDP's, but for the source port that arrives */
+	__u8 local4[4];
+	__u8 peer4[4];
+	__u8 out4[4];
+	__u8 dest4[4];
+	__u64 last_ns;
+	__u64 window;
+	__u32 ssrc;
+	__u32 bytes; /* of the pending packets */
+	__u32 longest_us;
+	__u16 max_seq;	  /* the lower half */
+	__u16 sum_pseudo; /* of the UDP pseudo-header that arrives, without its length */
 };
 
-/* The element of the map `flows_more` at the same index: what some need. */
+/* The element of the map `flows_more` at the same index: what some packets need, and people. */
 struct rtpx_entry_more {
-	struct rtpx_flow_ip6 flow;
-	struct rtpx_stats_rare stats;
+	struct rtpx_flow_stats stats;
+	__u16 port; /* equals the element's place */
+	__u16 pad;
+	__u32 call;
+	char label[RTPX_LABEL_LEN];
+	__u8 local6[16];
+	__u8 peer6[16];
+	__u8 out6[16];
+	__u8 dest6[16];
 };
 
 /* Where packets for one destination go on the wire. All zero: not resolved, packets are passed. */
@@ -195,12 +217,10 @@ struct rtpx_counters {
 };
 
 #define RTPX_ASSERT(what) _Static_assert(what, #what)
-RTPX_ASSERT(sizeof(struct rtpx_flow_head) == 64);
-RTPX_ASSERT(sizeof(struct rtpx_stats_hot) == 64);
-RTPX_ASSERT(sizeof(struct rtpx_flow) == 128);
-RTPX_ASSERT(sizeof(struct rtpx_flow_stats) == 128);
-RTPX_ASSERT(sizeof(struct rtpx_entry) == 128);
-RTPX_ASSERT(sizeof(struct rtpx_entry_more) == 128);
+RTPX_ASSERT(sizeof(struct rtpx_flow) == 172);
+RTPX_ASSERT(sizeof(struct rtpx_flow_stats) == 112);
+RTPX_ASSERT(sizeof(struct rtpx_entry) == 64);
+RTPX_ASSERT(sizeof(struct rtpx_entry_more) == 256);
 RTPX_ASSERT(sizeof(struct rtpx_nexthop) == 32);
 RTPX_ASSERT(sizeof(struct rtpx_config) == 16);
 RTPX_ASSERT(sizeof(struct rtpx_counters) == 8 * RTPX_REASON_COUNT);

@@ -9,11 +9,7 @@
 #ifndef RTPX_VERDICT_H
 #define RTPX_VERDICT_H
 
-#include "rtpx_abi.h"
-
-/* <linux/stddef.h>, as user space gets it, makes a mere hint of it. */
-#undef __always_inline
-#define __always_inline inline __attribute__((always_inline))
+#include "rtpx_entry.h"
 
 /* What a dataplane has found out about a UDP packet. Ports and RTP fields are in host byte order. */
 struct rtpx_packet {
@@ -29,15 +25,13 @@ struct rtpx_packet {
 	__u8 is_stun; /* payload is a STUN message (RFC 5389 section 6: magic cookie) */
 	__u8 payload_type;
 	__u16 rtp_seq;
-	__u8 coarse; /* now_ns is right to a tick only: no measure for jitter */
-	__u8 pad;
+	__u16 pad;
 	__u32 rtp_ts;
 	__u32 ssrc;
 	__u64 now_ns; /* CLOCK_MONOTONIC at arrival */
 };
 
-#define RTPX_TIMED_EVERY 16  /* packets; of a power of two */
-#define RTPX_MAX_JUMP	 536 /* a sequence number further away than this begins a new segment */
+#define RTPX_MAX_JUMP 536 /* a sequence number further away than this begins a new segment */
 
 /* rtpx_addr_eq - addresses of one family; @slot tells how long they are. */
 static __always_inline int rtpx_addr_eq(__u32 slot, const __u8 *a, const __u8 *b)
@@ -50,56 +44,59 @@ static __always_inline int rtpx_addr_eq(__u32 slot, const __u8 *a, const __u8 *b
 }
 
 /*
- * rtpx_judge - what to do with a packet whose port has this flow (its parts @f and @ip6). It needs
- * none of the RTP fields. RTPX_REASON_relayed: rewrite it and send it through f->nexthop.
+ * rtpx_judge - what to do with a packet whose port has this flow. It needs none of the RTP fields,
+ * and @m for IPv6 only. RTPX_REASON_relayed: rewrite it and send it through e->nexthop.
  * RTPX_REASON_drop_stranger: ask rtpx_judge_stranger().
  */
-static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_flow_head *f,
-						   const struct rtpx_flow_ip6 *ip6,
+static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_entry *e,
+						   const struct rtpx_entry_more *m,
 						   const struct rtpx_packet *p)
 {
 	int in6 = p->slot == RTPX_SLOT_IP6;
 
-	if (!(f->flags & RTPX_FLOW_ACTIVE))
+	if (!(e->flags & RTPX_FLOW_ACTIVE))
 		return RTPX_REASON_pass_no_flow;
-	if (!rtpx_addr_eq(p->slot, p->dst, in6 ? ip6->local6 : f->local4))
+	if (!rtpx_addr_eq(p->slot, p->dst, in6 ? m->local6 : e->local4))
 		return RTPX_REASON_pass_not_local;
 	if (p->ttl <= 1)
 		return RTPX_REASON_pass_ttl;
-	if (!rtpx_addr_eq(p->slot, p->src, in6 ? ip6->peer6 : f->peer4) ||
-	    (p->src_port != f->peer_port && !(f->flags & RTPX_FLOW_ANY_PORT)))
+	if (!rtpx_addr_eq(p->slot, p->src, in6 ? m->peer6 : e->peer4) ||
+	    (p->src_port != e->peer_port && !(e->flags & RTPX_FLOW_ANY_PORT)))
 		return RTPX_REASON_drop_stranger;
 	return p->is_stun ? RTPX_REASON_pass_stun : RTPX_REASON_relayed;
 }
 
 /* rtpx_judge_stranger - a packet from somebody else: dropped, unless the daemon is to judge it. */
 static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_config *c,
-							    const struct rtpx_flow_head *f,
-							    const struct rtpx_stats_hot *st,
+							    const struct rtpx_entry *e,
 							    const struct rtpx_packet *p)
 {
-	__u16 ahead = p->rtp_seq - (__u16)st->max_seq;
+	__u16 ahead = p->rtp_seq - e->max_seq;
 
-	if (f->flags & RTPX_FLOW_OPEN)
+	if (e->flags & RTPX_FLOW_OPEN)
 		return RTPX_REASON_pass_open;
-	if (!(f->flags & RTPX_FLOW_RELATCH) || !p->is_rtp || !st->max_seq || p->ssrc != st->ssrc)
+	if (!(e->flags & RTPX_FLOW_RELATCH) || !p->is_rtp || !e->window || p->ssrc != e->ssrc)
 		return RTPX_REASON_drop_stranger;
 	if (ahead == 0 || ahead > RTPX_MAX_JUMP)
 		return RTPX_REASON_drop_stranger;
-	if ((__s64)(p->now_ns - st->last_ns) < (__s64)c->silence_ms * 1000000)
+	if ((__s64)(p->now_ns - e->last_ns) < (__s64)c->silence_ms * 1000000)
 		return RTPX_REASON_drop_stranger;
 	return RTPX_REASON_pass_relatch;
 }
 
-/* rtpx_verdict - both, for a flow and statistics that are in one piece. */
+/* rtpx_verdict - both, for a flow and statistics that are not in the maps. */
 static inline enum rtpx_reason rtpx_verdict(const struct rtpx_config *c, const struct rtpx_flow *f,
 					    const struct rtpx_flow_stats *st,
 					    const struct rtpx_packet *p)
 {
-	enum rtpx_reason reason = rtpx_judge(&f->head, &f->ip6, p);
+	struct rtpx_entry e = { 0 };
+	struct rtpx_entry_more m;
+	enum rtpx_reason reason;
 
-	return reason == RTPX_REASON_drop_stranger ? rtpx_judge_stranger(c, &f->head, &st->hot, p)
-						   : reason;
+	rtpx_entry_put_flow(&e, &m, f, p->slot);
+	rtpx_entry_put_stats(&e, &m, st);
+	reason = rtpx_judge(&e, &m, p);
+	return reason == RTPX_REASON_drop_stranger ? rtpx_judge_stranger(c, &e, p) : reason;
 }
 
 /*
@@ -131,7 +128,7 @@ static __always_inline __u64 rtpx_clock_factor(__u8 payload_type)
  * Interarrival jitter, RFC 3550 A.8. A step of the timestamp beyond two minutes is a restart, no
  * jitter.
  */
-static __always_inline void rtpx_stats_jitter(struct rtpx_stats_hot *st,
+static __always_inline void rtpx_stats_jitter(struct rtpx_flow_stats *st,
 					      const struct rtpx_packet *p)
 {
 	__u32 arrival = ((p->now_ns >> 10) * rtpx_clock_factor(p->payload_type)) >> 20;
@@ -148,7 +145,7 @@ static __always_inline void rtpx_stats_jitter(struct rtpx_stats_hot *st,
 		st->jitter_max_q4 = st->jitter_q4;
 	st->jitter_sum_q4 += st->jitter_q4;
 	st->jitter_count++;
-	if (st->jitter_sum_q4 >> 31) {
+	if (st->jitter_sum_q4 >> 31 || st->jitter_count == 0xffff) {
 		st->jitter_sum_q4 >>= 1;
 		st->jitter_count >>= 1;
 	}
@@ -158,30 +155,27 @@ static __always_inline void rtpx_stats_jitter(struct rtpx_stats_hot *st,
  * A packet behind the highest one: reordered, or seen before. Beyond the window of 64 nobody can
  * tell.
  */
-static __always_inline void rtpx_stats_behind(struct rtpx_stats_hot *st,
-					      struct rtpx_stats_rare *rare, __u32 back)
+static __always_inline void rtpx_stats_behind(struct rtpx_flow_stats *st, __u32 back)
 {
 	__u64 bit = back < 64 ? 1ull << back : 0;
 
 	if (st->window & bit) {
-		rare->duplicates++;
+		st->duplicates++;
 		return;
 	}
 	st->window |= bit;
-	if (st->max_seq - back < rare->base_seq)
-		rare->base_seq = st->max_seq - back;
+	if (st->max_seq - back < st->base_seq)
+		st->base_seq = st->max_seq - back;
 }
 
 /* A new SSRC, or a jump. */
-static __always_inline void rtpx_stats_segment(struct rtpx_stats_hot *st,
-					       struct rtpx_stats_rare *rare,
+static __always_inline void rtpx_stats_segment(struct rtpx_flow_stats *st,
 					       const struct rtpx_packet *p)
 {
 	if (st->max_seq)
-		rare->sent_prior += st->max_seq - rare->base_seq + 1;
-	rare->segments++;
-	rare->payload_type = p->payload_type;
-	rare->base_seq = st->max_seq = 0x10000u + p->rtp_seq;
+		st->sent_prior += st->max_seq - st->base_seq + 1;
+	st->segments++;
+	st->base_seq = st->max_seq = 0x10000u + p->rtp_seq;
 	st->ssrc = p->ssrc;
 	st->window = 1;
 	st->transit = 0;
@@ -191,93 +185,87 @@ static __always_inline void rtpx_stats_segment(struct rtpx_stats_hot *st,
  * Sequence analysis, RFC 3550 A.1 and A.3 in the manner of rtpproxy: a new SSRC or a jump begins a
  * new segment.
  */
-static __always_inline void rtpx_stats_rtp(struct rtpx_stats_hot *st, struct rtpx_stats_rare *rare,
-					   const struct rtpx_packet *p)
+static __always_inline void rtpx_stats_rtp(struct rtpx_flow_stats *st, const struct rtpx_packet *p)
 {
 	__s16 ahead = p->rtp_seq - (__u16)st->max_seq;
 
 	if (p->ssrc != st->ssrc || !st->max_seq || ahead > RTPX_MAX_JUMP ||
 	    ahead < -RTPX_MAX_JUMP) {
-		rtpx_stats_segment(st, rare, p);
+		rtpx_stats_segment(st, p);
 	} else if (ahead > 0) {
 		st->max_seq += ahead;
 		st->window = (ahead < 64 ? st->window << ahead : 0) | 1;
 	} else {
-		rtpx_stats_behind(st, rare, -ahead);
+		rtpx_stats_behind(st, -ahead);
 	}
-	if (p->coarse)
-		return;
-	rare->payload_type = p->payload_type;
+	st->payload_type = p->payload_type;
 	rtpx_stats_jitter(st, p);
 }
 
-/* A gap between two packets that is longer than any before by a whole microsecond. */
-static __always_inline int rtpx_stats_is_longest(const struct rtpx_stats_hot *st, __s64 gap_ns)
+/*
+ * A gap between two packets that is longer than any before by a whole microsecond. A coarse time may
+ * be before a precise one: then the gap is negative, and none.
+ */
+static __always_inline int rtpx_stats_is_longest(__u32 longest_us, __s64 gap_ns)
 {
-	return gap_ns >= (st->longest_us + 1ll) * 1000;
-}
-
-/* A coarse time may be before a precise one: then the gap is negative, and none. */
-static __always_inline void rtpx_stats_gap(struct rtpx_stats_hot *st, __s64 gap_ns)
-{
-	if (rtpx_stats_is_longest(st, gap_ns))
-		st->longest_us =
-			(__u64)gap_ns / 1000 < 0xffffffff ? (__u64)gap_ns / 1000 : 0xffffffff;
+	return gap_ns >= (longest_us + 1ll) * 1000;
 }
 
 /*
- * rtpx_stats_count - count an accepted packet; @rtp: it is the RTP direction, so analyse it (RTCP:
- * only count).
+ * rtpx_stats_packet - count an accepted packet, whose time is precise; @rtp: it is the RTP
+ * direction, so analyse it (RTCP: only count).
  */
-static __always_inline void rtpx_stats_count(struct rtpx_stats_hot *st,
-					     struct rtpx_stats_rare *rare,
-					     const struct rtpx_packet *p, int rtp)
+static __always_inline void rtpx_stats_packet(struct rtpx_flow_stats *st,
+					      const struct rtpx_packet *p, int rtp)
 {
+	__s64 gap_ns = p->now_ns - st->last_ns;
+
 	if (!st->packets)
-		rare->first_ns = p->now_ns;
-	else
-		rtpx_stats_gap(st, p->now_ns - st->last_ns);
+		st->first_ns = p->now_ns;
+	else if (rtpx_stats_is_longest(st->longest_us, gap_ns))
+		st->longest_us = gap_ns < 0xffffffffll * 1000 ? (__u64)gap_ns / 1000 : 0xffffffff;
 	st->packets++;
 	st->bytes += p->payload_bytes;
 	st->last_ns = p->now_ns;
 	if (!rtp)
 		return;
 	if (p->is_rtp)
-		rtpx_stats_rtp(st, rare, p);
+		rtpx_stats_rtp(st, p);
 	else
-		rare->errors++;
+		st->errors++;
 }
 
 /*
  * rtpx_stats_next - the same in short, for almost every packet of a dataplane: one that follows the
  * one before, and whose arrival need not be timed. 0: it is none of these, nothing was counted, and
- * rtpx_stats_count() is due with the precise time.
+ * rtpx_stats_in_full() is due with the precise time.
  */
-static __always_inline int rtpx_stats_next(struct rtpx_stats_hot *st, __u64 packets,
-					   const struct rtpx_packet *p, int rtp)
+static __always_inline int rtpx_stats_next(struct rtpx_entry *e, const struct rtpx_packet *p)
 {
-	__u16 ahead = p->rtp_seq - (__u16)st->max_seq;
+	__u16 ahead = p->rtp_seq - e->max_seq;
 
-	if (!(packets & (RTPX_TIMED_EVERY - 1)) ||
-	    rtpx_stats_is_longest(st, p->now_ns - st->last_ns))
+	if (e->pending >= RTPX_TIMED_EVERY - 1 ||
+	    rtpx_stats_is_longest(e->longest_us, p->now_ns - e->last_ns))
 		return 0;
-	if (rtp) {
-		if (!p->is_rtp || p->ssrc != st->ssrc || ahead - 1u >= 63)
+	if (e->flags & RTPX_FLOW_RTP) {
+		if (!p->is_rtp || p->ssrc != e->ssrc || ahead - 1u >= 63)
 			return 0;
-		st->max_seq += ahead;
-		st->window = st->window << ahead | 1;
+		e->max_seq = p->rtp_seq;
+		e->window = e->window << ahead | 1;
 	}
-	st->packets = packets + 1;
-	st->bytes += p->payload_bytes;
-	st->last_ns = p->now_ns;
+	e->pending++;
+	e->bytes += p->payload_bytes;
+	e->last_ns = p->now_ns;
 	return 1;
 }
 
-/* rtpx_stats_packet - the same for statistics that are in one piece. */
-static inline void rtpx_stats_packet(struct rtpx_flow_stats *st, const struct rtpx_packet *p,
-				     int rtp)
+/* rtpx_stats_in_full - any other packet. */
+static __always_inline void rtpx_stats_in_full(struct rtpx_entry *e, struct rtpx_entry_more *m,
+					       const struct rtpx_packet *p)
 {
-	rtpx_stats_count(&st->hot, &st->rare, p, rtp);
+	rtpx_entry_settle(e, &m->stats);
+	rtpx_stats_packet(&m->stats, p, e->flags & RTPX_FLOW_RTP);
+	rtpx_entry_resume(e, &m->stats);
 }
 
 /* rtpx_stats_received - unique RTP packets of all segments. */

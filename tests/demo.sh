@@ -54,7 +54,7 @@ echo; echo "the call in the middle, as rtpxctl shows it:"
 rtpxctl rtpxd flows | sed 's/^/  /'
 echo; echo "and as bpftool map dump pinned $LAB_DIR/bpf/rtpxd/flows shows the flow of alice's audio:"
 bpftool -j map dump pinned "$LAB_DIR/bpf/rtpxd/flows" |
-	jq -c ".[] | .formatted.value.flow | select(.port == $to_alice) |
+	jq -c ".[] | .formatted.value | select(.peer_port == 4000) |
 	       {call: .label, port, peer4, peer_port, dest4, dest_port, out4, out_port, nexthop, flags, ttl, tos}" | sed 's/^/  /'
 talked call
 

@@ -17,7 +17,6 @@
 #include <string.h>
 
 #include "rtpx_abi.h"
-#include "rtpx_sum.h"
 
 #define PACKET_MAX 2048
 #define PACKET_PORT_MIN 40000
@@ -644,7 +643,6 @@ static inline struct rtpx_flow packet_flow(const struct packet_row *r)
 	packet_text(true, NULL, a->dest6, f.dest6);
 	if (r->no_flow)
 		f.flags &= ~RTPX_FLOW_ACTIVE;
-	rtpx_flow_sums(&f, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4);
 	return f;
 }
 

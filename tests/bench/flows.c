@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rtpx_sum.h"
+#include "rtpx_entry.h"
 
 static int open_pin(const char *dir, const char *name)
 {
@@ -29,51 +29,67 @@ static int open_pin(const char *dir, const char *name)
 	return fd;
 }
 
-static void get_entry(int fd, const struct rtpx_config *c, unsigned int port, struct rtpx_entry *out)
+static int is_active(int flows, const struct rtpx_config *c, unsigned int port)
 {
 	__u32 key = rtpx_flow_index(c, RTPX_SLOT_IP4, port);
-
-	if (bpf_map_lookup_elem(fd, &key, out))
-		err(1, "flow of port %u", port);
-}
-
-static void list_active(int fd, const struct rtpx_config *c)
-{
 	struct rtpx_entry e;
 
-	for (unsigned int port = c->port_min; port <= c->port_max; port++) {
-		get_entry(fd, c, port, &e);
-		if (e.flow.flags & RTPX_FLOW_ACTIVE)
-			printf("%u\n", port);
-	}
+	if (bpf_map_lookup_elem(flows, &key, &e))
+		err(1, "flow of port %u", port);
+	return e.flags & RTPX_FLOW_ACTIVE;
 }
 
-static void clone_flow(int fd, const struct rtpx_config *c, unsigned int from)
+static void list_active(int flows, const struct rtpx_config *c)
 {
-	struct rtpx_entry e, there;
-	struct rtpx_flow f = { 0 };
-	unsigned int peer, port;
-	__u32 key;
+	for (unsigned int port = c->port_min; port <= c->port_max; port++)
+		if (is_active(flows, c, port))
+			printf("%u\n", port);
+}
 
-	get_entry(fd, c, from, &e);
-	f.head = e.flow;
+static void read_flow(int flows, int more, const struct rtpx_config *c, unsigned int port,
+		      struct rtpx_flow *out)
+{
+	__u32 key = rtpx_flow_index(c, RTPX_SLOT_IP4, port);
+	struct rtpx_entry_more m;
+	struct rtpx_entry e;
+
+	if (bpf_map_lookup_elem(flows, &key, &e) || bpf_map_lookup_elem(more, &key, &m))
+		err(1, "flow of port %u", port);
+	rtpx_entry_get_flow(&e, &m, out);
+}
+
+static void write_flow(int flows, int more, const struct rtpx_config *c, const struct rtpx_flow *f)
+{
+	static const struct rtpx_flow_stats none;
+	__u32 key = rtpx_flow_index(c, RTPX_SLOT_IP4, f->port);
+	struct rtpx_entry_more m = { 0 };
+	struct rtpx_entry e = { 0 };
+
+	rtpx_entry_put_flow(&e, &m, f, RTPX_SLOT_IP4);
+	rtpx_entry_put_stats(&e, &m, &none);
+	if (bpf_map_update_elem(more, &key, &m, BPF_ANY) ||
+	    bpf_map_update_elem(flows, &key, &e, BPF_ANY))
+		err(1, "flow of port %u", f->port);
+}
+
+static void clone_flow(int flows, int more, const struct rtpx_config *c, unsigned int from)
+{
+	unsigned int peer, port;
+	struct rtpx_flow f;
+
+	read_flow(flows, more, c, from, &f);
 	if (!(f.flags & RTPX_FLOW_ACTIVE))
 		errx(1, "port %u has no flow to copy", from);
 	while (scanf("%u %u", &peer, &port) == 2) {
 		if (peer > 65535 || port < c->port_min || port > c->port_max)
 			errx(1, "%u %u is outside the media range", peer, port);
-		get_entry(fd, c, port, &there);
-		if (there.flow.flags & RTPX_FLOW_ACTIVE)
+		if (is_active(flows, c, port))
 			errx(1, "port %u is a call's", port);
 		f.port = port;
 		f.out_port = port;
 		f.peer_port = peer;
 		f.dest_port = peer;
-		rtpx_flow_sums(&f, RTPX_SLOT_IP4);
-		there.flow = f.head;
-		key = rtpx_flow_index(c, RTPX_SLOT_IP4, port);
-		if (bpf_map_update_elem(fd, &key, &there, BPF_ANY))
-			err(1, "flow of port %u", port);
+		write_flow(flows, more, c, &f);
 	}
 }
 
@@ -93,7 +109,7 @@ int main(int argc, char **argv)
 	if (strcmp(argv[2], "active") == 0)
 		list_active(fd, &c);
 	else if (strcmp(argv[2], "clone") == 0 && argc == 4)
-		clone_flow(fd, &c, atoi(argv[3]));
+		clone_flow(fd, open_pin(argv[1], "flows_more"), &c, atoi(argv[3]));
 	else
 		errx(2, "flows: arguments");
 	return 0;

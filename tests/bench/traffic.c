@@ -340,12 +340,17 @@ static void start(struct bench *b, struct worker *w, unsigned int lanes, bool fi
 static void prepare(struct bench *b, unsigned int flows, unsigned int lanes, double rate)
 {
 	struct bench_shared *s = b->shared;
+	__u32 round = 0;
 
+	/* Streams go on where the last run left them: one that began anew would look like packets that come late. */
+	for (unsigned int i = 0; i < BENCH_MAX_CPUS; i++)
+		if (s->lanes[i].round >= round)
+			round = s->lanes[i].round + 1;
 	memset(s->sinks, 0, sizeof(s->sinks));
 	memset(s->lanes, 0, sizeof(s->lanes));
 	s->flows = flows;
 	for (unsigned int i = 0; i < lanes; i++) {
-		s->lanes[i] = (struct bench_lane){ .first = i, .flow = i, .step = lanes };
+		s->lanes[i] = (struct bench_lane){ .first = i, .flow = i, .step = lanes, .round = round };
 		if (rate > 0) {
 			s->lanes[i].interval_ns = lanes * 1e9 / rate;
 			s->lanes[i].next_ns = now_ns() + s->lanes[i].interval_ns * i / lanes;

@@ -95,14 +95,17 @@ static void lab_set(struct lab *lab, const struct packet_row *r,
 {
 	struct rtpx_config c = packet_config();
 	struct rtpx_flow flow = packet_flow(r);
-	struct rtpx_entry entry = { .flow = flow.head, .stats = stats->hot };
-	struct rtpx_entry_more more = { .flow = flow.ip6, .stats = stats->rare };
+	struct rtpx_entry entry = { .seq = flow.seq };
+	struct rtpx_entry_more more = { 0 };
 	struct rtpx_nexthop nh = packet_nexthop(r, LOOPBACK);
 	uint32_t zero = 0, id = PACKET_NEXTHOP;
 	uint32_t index =
 		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
 	struct rtpx_counters *none = calloc(lab->cpus, sizeof(*none));
 
+	rtpx_entry_put_flow(&entry, &more, &flow,
+			    packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4);
+	rtpx_entry_put_stats(&entry, &more, stats);
 	bpf_map_update_elem(lab->config, &zero, &c, 0);
 	bpf_map_update_elem(lab->flows, &index, &entry, 0);
 	bpf_map_update_elem(lab->more, &index, &more, 0);
@@ -121,8 +124,7 @@ static void lab_stats(struct lab *lab, const struct packet_row *r, struct rtpx_f
 
 	bpf_map_lookup_elem(lab->flows, &index, &entry);
 	bpf_map_lookup_elem(lab->more, &index, &more);
-	stats->hot = entry.stats;
-	stats->rare = more.stats;
+	rtpx_entry_get_stats(&entry, &more, stats);
 }
 
 /* Take the row's flow away again, so that the other family's rows do not find it. */
@@ -432,29 +434,27 @@ static const struct packet_row changing_rows[] = {
 	{ .name = "flow rewritten under way, v6", .family = P66, .payload_bytes = 172 },
 };
 
-/* A thread that rewrites one flow as the daemon does: in place and with rtpx_flow.seq. */
+/* A thread that rewrites one flow as the daemon does: in place and with rtpx_entry.seq. */
 struct writer {
 	struct rtpx_entry *entry;
 	struct rtpx_entry_more *more;
 	struct rtpx_flow flow[2];
+	enum rtpx_slot slot;
 	atomic_bool stop;
 };
 
 static void *writer_run(void *arg)
 {
 	struct writer *w = arg;
-	const size_t after_seq = sizeof(w->entry->flow.seq);
 	unsigned int i, rest;
 
 	for (i = 0; !atomic_load(&w->stop); i++) {
 		const struct rtpx_flow *f = &w->flow[i % 2];
-		uint32_t *seq = &w->entry->flow.seq;
+		uint16_t *seq = &w->entry->seq;
 
 		__atomic_store_n(seq, *seq | 1, __ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		memcpy((char *)&w->entry->flow + after_seq, (const char *)&f->head + after_seq,
-		       sizeof(f->head) - after_seq);
-		w->more->flow = f->ip6;
+		rtpx_entry_put_flow(w->entry, w->more, f, w->slot);
 		__atomic_store_n(seq, *seq + 1, __ATOMIC_RELEASE);
 		/* Rests of many lengths, so that packets meet every moment of it. */
 		for (rest = i * 37 % 1024; rest; rest--)
@@ -483,7 +483,6 @@ static void changing_make(const struct packet_row *r, struct rtpx_flow flow[2],
 	memcpy(flow[1].dest4, h.dst, 4);
 	memcpy(flow[1].out6, h.src, 16);
 	memcpy(flow[1].dest6, h.dst, 16);
-	rtpx_flow_sums(&flow[1], packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4);
 	build_frame(want[1], &h);
 }
 
@@ -521,10 +520,11 @@ static const char *check_changing(struct lab *lab, const struct packet_row *r)
 	uint32_t index =
 		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
 	size_t bytes = RTPX_SLOTS * PORTS * sizeof(struct rtpx_entry);
+	size_t more_bytes = RTPX_SLOTS * PORTS * sizeof(struct rtpx_entry_more);
 	struct rtpx_entry *entries =
 		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, lab->flows, 0);
 	struct rtpx_entry_more *more =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, lab->more, 0);
+		mmap(NULL, more_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, lab->more, 0);
 	struct rtpx_flow_stats stats = { 0 };
 	uint8_t want[2][PACKET_MAX];
 	struct writer w = { 0 };
@@ -536,6 +536,7 @@ static const char *check_changing(struct lab *lab, const struct packet_row *r)
 	lab_set(lab, r, &stats);
 	w.entry = &entries[index];
 	w.more = &more[index];
+	w.slot = packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
 	changing_make(r, w.flow, want);
 	if (pthread_create(&thread, NULL, writer_run, &w))
 		return "no thread";
@@ -544,7 +545,7 @@ static const char *check_changing(struct lab *lab, const struct packet_row *r)
 	pthread_join(thread, NULL);
 	lab_clear(lab, r, &stats);
 	munmap(entries, bytes);
-	munmap(more, bytes);
+	munmap(more, more_bytes);
 	return bad;
 }
 

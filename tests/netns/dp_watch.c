@@ -20,7 +20,6 @@
 #include "dp.h"
 #include "log.h"
 #include "nexthop.h"
-#include "rtpx_sum.h"
 
 static struct dp *dp;
 static struct nexthops *hops;
@@ -118,7 +117,6 @@ static int put_flow(char *how, const struct addr *dest, const struct addr *sourc
 	memcpy(f.local4, local.ip, 4);
 	memcpy(f.out4, source->ip, 4);
 	memcpy(f.dest4, dest->ip, 4);
-	rtpx_flow_sums(&f, RTPX_SLOT_IP4);
 	return dp->ops->flow_put(dp, RTPX_SLOT_IP4, f.port, &f, &none);
 }
 

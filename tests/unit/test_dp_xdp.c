@@ -98,10 +98,8 @@ static void kernel_flow(enum rtpx_slot slot, uint16_t port, struct rtpx_flow *f,
 
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.flows), &key, &entry), 0);
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.flows_more), &key, &more), 0);
-	f->head = entry.flow;
-	f->ip6 = more.flow;
-	s->hot = entry.stats;
-	s->rare = more.stats;
+	rtpx_entry_get_flow(&entry, &more, f);
+	rtpx_entry_get_stats(&entry, &more, s);
 }
 
 static void put_and_del(void **state)
@@ -203,7 +201,7 @@ static void counters(void **state)
 	free(each);
 }
 
-/* A reader that follows the protocol of rtpx_flow.seq, as the program does. */
+/* A reader that follows the protocol of rtpx_entry.seq, as the program does. */
 struct reader {
 	struct rtpx_entry *entry;
 	struct rtpx_entry_more *more;
@@ -220,11 +218,10 @@ static void *read_on(void *arg)
 	bool same;
 
 	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
-		before = __atomic_load_n(&r->entry->flow.seq, __ATOMIC_ACQUIRE);
-		f.head = r->entry->flow;
-		f.ip6 = r->more->flow;
+		before = __atomic_load_n(&r->entry->seq, __ATOMIC_ACQUIRE);
+		rtpx_entry_get_flow(r->entry, r->more, &f);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		after = __atomic_load_n(&r->entry->flow.seq, __ATOMIC_RELAXED);
+		after = __atomic_load_n(&r->entry->seq, __ATOMIC_RELAXED);
 		if (before != after || before % 2 || !(f.flags & RTPX_FLOW_ACTIVE))
 			continue;
 		for (i = 1, same = true; i < sizeof(f.dest6); i++)

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * rtpx_entry.h - flows and statistics as they lie in the maps, and those parts of checksums that
+ * depend on the flow alone. Pure.
+ *
+ * Whoever writes a flow that is in use keeps the protocol of rtpx_entry.seq, which is not touched
+ * here.
+ */
+#ifndef RTPX_ENTRY_H
+#define RTPX_ENTRY_H
+
+#include "rtpx_abi.h"
+
+/* <linux/stddef.h>, as user space gets it, makes a mere hint of it. */
+#undef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+
+#define RTPX_IPPROTO_UDP 17
+
+/* ---- one's complement sums, RFC 1071 ---- */
+
+/* rtpx_be16 - a 16-bit number as it lies in a packet. */
+static __always_inline __u16 rtpx_be16(__u16 host)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return __builtin_bswap16(host);
+#else
+	return host;
+#endif
+}
+
+/* rtpx_fold - a sum of less than 65,536 words as 16 bits; 0 only when all of them were 0. */
+static __always_inline __u16 rtpx_fold(__u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
+/* rtpx_sum_words - @n words from @p on. */
+static inline __u32 rtpx_sum_words(const void *p, unsigned int n)
+{
+	const __u16 *w = (const __u16 *)p;
+	__u32 sum = 0;
+
+	while (n--)
+		sum += *w++;
+	return sum;
+}
+
+static inline void rtpx_entry_sums(struct rtpx_entry *e, const struct rtpx_flow *f, __u32 slot)
+{
+	__u32 in, out;
+
+	in = slot == RTPX_SLOT_IP4 ? rtpx_sum_words(f->local4, 2) + rtpx_sum_words(f->peer4, 2)
+				   : rtpx_sum_words(f->local6, 8) + rtpx_sum_words(f->peer6, 8);
+	out = f->flags & RTPX_FLOW_OUT6
+		      ? rtpx_sum_words(f->out6, 8) + rtpx_sum_words(f->dest6, 8)
+		      : rtpx_sum_words(f->out4, 2) + rtpx_sum_words(f->dest4, 2);
+	e->sum_pseudo = rtpx_fold(in + rtpx_be16(RTPX_IPPROTO_UDP));
+	e->sum_change = rtpx_fold(out + rtpx_be16(f->out_port) + rtpx_be16(f->dest_port) +
+				  (__u16)~rtpx_fold(in + rtpx_be16(f->port)));
+}
+
+/* ---- flows ---- */
+
+/* rtpx_entry_put_flow - all of the flow but its seq; @slot is where it goes. */
+static inline void rtpx_entry_put_flow(struct rtpx_entry *e, struct rtpx_entry_more *m,
+				       const struct rtpx_flow *f, __u32 slot)
+{
+	e->flags = f->flags;
+	e->tos = f->tos;
+	e->ttl = f->ttl;
+	e->nexthop = f->nexthop;
+	e->peer_port = f->peer_port;
+	e->out_port = f->out_port;
+	e->dest_port = f->dest_port;
+	__builtin_memcpy(e->local4, f->local4, 4);
+	__builtin_memcpy(e->peer4, f->peer4, 4);
+	__builtin_memcpy(e->out4, f->out4, 4);
+	__builtin_memcpy(e->dest4, f->dest4, 4);
+	rtpx_entry_sums(e, f, slot);
+	m->port = f->port;
+	m->call = f->call;
+	__builtin_memcpy(m->label, f->label, sizeof(m->label));
+	__builtin_memcpy(m->local6, f->local6, 16);
+	__builtin_memcpy(m->peer6, f->peer6, 16);
+	__builtin_memcpy(m->out6, f->out6, 16);
+	__builtin_memcpy(m->dest6, f->dest6, 16);
+}
+
+static inline void rtpx_entry_get_flow(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
+				       struct rtpx_flow *out)
+{
+	out->seq = e->seq;
+	out->flags = e->flags;
+	out->tos = e->tos;
+	out->ttl = e->ttl;
+	out->nexthop = e->nexthop;
+	out->peer_port = e->peer_port;
+	out->out_port = e->out_port;
+	out->dest_port = e->dest_port;
+	__builtin_memcpy(out->local4, e->local4, 4);
+	__builtin_memcpy(out->peer4, e->peer4, 4);
+	__builtin_memcpy(out->out4, e->out4, 4);
+	__builtin_memcpy(out->dest4, e->dest4, 4);
+	out->port = m->port;
+	out->call = m->call;
+	__builtin_memcpy(out->label, m->label, sizeof(out->label));
+	__builtin_memcpy(out->local6, m->local6, 16);
+	__builtin_memcpy(out->peer6, m->peer6, 16);
+	__builtin_memcpy(out->out6, m->out6, 16);
+	__builtin_memcpy(out->dest6, m->dest6, 16);
+}
+
+/* ---- statistics ---- */
+
+/* rtpx_entry_settle - bring @to, a copy of the statistics in `flows_more`, up to date with @e. */
+static __always_inline void rtpx_entry_settle(const struct rtpx_entry *e,
+					      struct rtpx_flow_stats *to)
+{
+	if (e->pending == RTPX_PENDING_NEW)
+		return;
+	to->packets += e->pending;
+	to->bytes += e->bytes;
+	to->last_ns = e->last_ns;
+	to->max_seq += (__u16)(e->max_seq - (__u16)to->max_seq);
+	to->window = e->window;
+}
+
+/* rtpx_entry_resume - go on counting in @e after @from, which is in `flows_more` by now. */
+static __always_inline void rtpx_entry_resume(struct rtpx_entry *e,
+					      const struct rtpx_flow_stats *from)
+{
+	int fresh = !from->packets || (e->flags & RTPX_FLOW_RTP && !from->max_seq);
+
+	e->pending = fresh ? RTPX_PENDING_NEW : 0;
+	e->bytes = 0;
+	e->last_ns = from->last_ns;
+	e->max_seq = from->max_seq;
+	e->window = from->window;
+	e->ssrc = from->ssrc;
+	e->longest_us = from->longest_us;
+}
+
+/* rtpx_entry_put_stats - after the flow, whose flags it needs. */
+static inline void rtpx_entry_put_stats(struct rtpx_entry *e, struct rtpx_entry_more *m,
+					const struct rtpx_flow_stats *stats)
+{
+	m->stats = *stats;
+	rtpx_entry_resume(e, stats);
+}
+
+static inline void rtpx_entry_get_stats(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
+					struct rtpx_flow_stats *out)
+{
+	*out = m->stats;
+	rtpx_entry_settle(e, out);
+}
+
+#endif
