@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * recwriter.h - recordings on disk: files that the loop opens and fills, and a thread that writes.
+ *
+ * The loop hands packets over through a bounded queue and never waits for the disk: what does not
+ * fit is lost and counted. Opening alone is the loop's, so that a command can say what went wrong.
+ * Knows directories and bytes, no sessions. All functions are for one thread, the loop's.
+ */
+#ifndef RTPX_RECWRITER_H
+#define RTPX_RECWRITER_H
+
+#include "base.h"
+#include "recformat.h"
+#include "tally.h"
+
+#define RECWRITER_QUEUE (16u << 20)
+#define RECWRITER_BUFFER 4096 /* bytes of each file that wait in memory */
+#define RECWRITER_EXIT_MS 5000 /* how long the end waits for a disk that does not answer */
+
+struct recwriter;
+struct recwriter_file;
+
+struct recwriter_opts {
+	const char *dir;       /* -r; NULL: no file can be opened */
+	const char *spool_dir; /* -S: written there, moved to @dir when closed; NULL: none */
+	bool pcap;	       /* -P; else the ad-hoc format */
+	size_t queue_bytes;    /* a multiple of 8; 0: RECWRITER_QUEUE */
+};
+
+/* recwriter_new - the thread begins with the first file. 0 or -ENOMEM. */
+int recwriter_new(struct recwriter **out, const struct recwriter_opts *opts);
+/* recwriter_free - every file has been closed: completes them, or gives up after RECWRITER_EXIT_MS. */
+void recwriter_free(struct recwriter *w);
+
+/*
+ * recwriter_open - begin the file @name (no '/' in it) in the spool or the final directory; one that
+ * is there is replaced. A name that is open for the same @tally is joined. 0, -EBUSY when another
+ * tally's is open, -ENODEV without a directory, or -errno of the file system.
+ */
+int recwriter_open(struct recwriter *w, const char *name, struct tally *tally,
+		   struct recwriter_file **out);
+/* recwriter_put - queue a packet; counted as recorded when it is written. */
+void recwriter_put(struct recwriter *w, struct recwriter_file *f, const struct recformat_packet *p);
+/* recwriter_close - for each open one: the last writes what is queued and moves the file from the spool. */
+void recwriter_close(struct recwriter *w, struct recwriter_file *f);
+const char *recwriter_name(const struct recwriter_file *f);
+
+/* recwriter_reap - forget files that the thread has completed; about once a second. */
+void recwriter_reap(struct recwriter *w);
+/* recwriter_idle - wait until what was closed is complete; at most @timeout_ms. 0 or -ETIMEDOUT. */
+int recwriter_idle(struct recwriter *w, unsigned int timeout_ms);
+unsigned int recwriter_files(const struct recwriter *w); /* open ones, and those being completed */
+
+#endif

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_recwriter.c - files in a directory of the test's own: what is in them, what becomes of packets
+ * when the disk does not take them, and that names stay where they belong.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+
+#include "../../daemon/recwriter.c"
+
+#define HEAD 30 /* of an ad-hoc record */
+#define BYTES 172
+#define WAIT_MS 3000
+
+static char dir[] = "/tmp/rtpx-recwriter-XXXXXX";
+static struct recwriter *w;
+static struct tally *tally;
+
+static void run(const char *fmt, ...)
+{
+	char command[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	assert_int_equal(system(command), 0);
+}
+
+static void begin_with(bool pcap, bool spool, size_t queue_bytes)
+{
+	static char rec[64], spl[64];
+
+	snprintf(rec, sizeof(rec), "%s/rec", dir);
+	snprintf(spl, sizeof(spl), "%s/spool", dir);
+	run("rm -rf %s && mkdir -p %s %s", dir, rec, spl);
+	tally = tally_new(NULL);
+	assert_int_equal(recwriter_new(&w, &(struct recwriter_opts){
+						   .dir = rec, .spool_dir = spool ? spl : NULL,
+						   .pcap = pcap, .queue_bytes = queue_bytes }),
+			 0);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	begin_with(false, false, 0);
+	return 0;
+}
+
+static int begin_spool(void **state)
+{
+	(void)state;
+	begin_with(false, true, 0);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	recwriter_free(w);
+	tally_drop(tally);
+	run("rm -rf %s", dir);
+	return 0;
+}
+
+static struct recwriter_file *file(const char *name)
+{
+	struct recwriter_file *f;
+
+	assert_int_equal(recwriter_open(w, name, tally, &f), 0);
+	return f;
+}
+
+static void put_of(struct recwriter_file *f, unsigned int n, size_t len)
+{
+	static uint8_t data[8192];
+	struct recformat_packet p = { .realtime_ns = 1700000000250000000ull, .data = data, .len = len };
+	unsigned int i;
+
+	p.src = (struct addr){ .family = ADDR_IP4, .port = 5000, .ip = { 192, 0, 2, 1 } };
+	p.dst = (struct addr){ .family = ADDR_IP4, .port = 4000, .ip = { 192, 0, 2, 2 } };
+	for (i = 0; i < n; i++) {
+		memset(data, i, len);
+		recwriter_put(w, f, &p);
+	}
+}
+
+static void put(struct recwriter_file *f, unsigned int n)
+{
+	put_of(f, n, BYTES);
+}
+
+static void close_now(struct recwriter_file *f)
+{
+	recwriter_close(w, f);
+	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
+}
+
+/* Bytes of a file, -1 when it is not there. */
+static long size_of(const char *place, const char *name)
+{
+	char path[256];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s/%s", dir, place, name);
+	return lstat(path, &st) ? -1 : (long)st.st_size;
+}
+
+/* Waits until the thread has counted @n packets, written or lost. */
+static struct tally_counts counted(uint64_t n)
+{
+	uint64_t until = clock_now() + WAIT_MS * NSEC_PER_MSEC;
+	struct tally_counts c;
+
+	do {
+		c = tally_read(tally);
+		if (c.packets + c.lost >= n)
+			return c;
+		usleep(1000);
+	} while (clock_now() < until);
+	fail_msg("%llu packets were counted", (unsigned long long)(c.packets + c.lost));
+	return c;
+}
+
+/* ---- what is written ---- */
+
+static void writes_whole_records(void **state)
+{
+	struct recwriter_file *f = file("a");
+	uint8_t record[HEAD + BYTES];
+	char path[256];
+	double when;
+	uint16_t u16;
+	FILE *in;
+	int i;
+
+	(void)state;
+	assert_int_equal(size_of("rec", "a"), 0);
+	put(f, 100);
+	close_now(f);
+	assert_int_equal(size_of("rec", "a"), 100 * (HEAD + BYTES));
+	snprintf(path, sizeof(path), "%s/rec/a", dir);
+	in = fopen(path, "r");
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(fread(record, sizeof(record), 1, in), 1);
+		memcpy(&u16, record, 2);
+		assert_int_equal(u16, AF_INET);
+		assert_int_equal(record[2] << 8 | record[3], 5000);
+		assert_memory_equal(record + 4, "\xc0\0\2\1", 4);
+		memcpy(&when, record + 20, 8);
+		assert_true(when == 1700000000.25);
+		memcpy(&u16, record + 28, 2);
+		assert_int_equal(u16, BYTES);
+		assert_int_equal(record[HEAD], i);
+		assert_int_equal(record[HEAD + BYTES - 1], i);
+	}
+	fclose(in);
+	assert_int_equal(tally_read(tally).packets, 100);
+	assert_int_equal(tally_read(tally).bytes, 100 * BYTES);
+	assert_int_equal(tally_read(tally).lost, 0);
+	recwriter_reap(w);
+	assert_int_equal(recwriter_files(w), 0);
+}
+
+static void buffers_4096_bytes(void **state)
+{
+	struct recwriter_file *f = file("a");
+	const unsigned int fit = RECWRITER_BUFFER / (HEAD + BYTES);
+
+	(void)state;
+	put(f, fit + 1);
+	assert_int_equal(counted(fit).packets, fit);
+	assert_int_equal(size_of("rec", "a"), fit * (HEAD + BYTES));
+	put_of(f, 1, 8192);
+	assert_int_equal(counted(fit + 2).packets, fit + 2);
+	assert_int_equal(size_of("rec", "a"), (fit + 1) * (HEAD + BYTES) + HEAD + 8192);
+	close_now(f);
+}
+
+static void goes_round_the_ring(void **state)
+{
+	struct recwriter_file *f;
+	unsigned int i;
+
+	(void)state;
+	end(state);
+	begin_with(false, false, 64 * 1024);
+	f = file("a");
+	for (i = 0; i < 1000; i++) {
+		put_of(f, 1, 1 + i % 400);
+		if (i % 50 == 49)
+			counted(MAX(i, 150u) - 150);
+	}
+	close_now(f);
+	assert_int_equal(tally_read(tally).packets, 1000);
+	assert_int_equal(size_of("rec", "a"), tally_read(tally).bytes + 1000 * HEAD);
+}
+
+static void counts_what_the_ring_does_not_take(void **state)
+{
+	struct recwriter_file *f;
+	struct tally_counts c;
+
+	(void)state;
+	end(state);
+	begin_with(false, false, 4096);
+	f = file("a");
+	put(f, 5000);
+	close_now(f);
+	c = tally_read(tally);
+	assert_int_equal(c.packets + c.lost, 5000);
+	assert_true(c.lost > 0);
+	assert_int_equal(size_of("rec", "a"), c.packets * (HEAD + BYTES));
+}
+
+static void begins_pcap_with_its_head(void **state)
+{
+	struct recwriter_file *f;
+
+	(void)state;
+	end(state);
+	begin_with(true, false, 0);
+	f = file("a");
+	assert_int_equal(size_of("rec", "a"), 24);
+	put(f, 3);
+	close_now(f);
+	assert_int_equal(size_of("rec", "a"), 24 + 3 * (16 + 14 + 20 + 8 + BYTES));
+}
+
+/* ---- names ---- */
+
+static void shares_a_name_in_one_session_only(void **state)
+{
+	struct recwriter_file *f = file("a"), *other;
+	struct tally *stranger = tally_new(NULL);
+
+	(void)state;
+	assert_ptr_equal(file("a"), f);
+	assert_int_equal(recwriter_open(w, "a", stranger, &other), -EBUSY);
+	put(f, 1);
+	recwriter_close(w, f);
+	assert_int_equal(recwriter_idle(w, 0), 0);
+	put(f, 1);
+	close_now(f);
+	assert_int_equal(tally_read(tally).packets, 2);
+	assert_int_equal(recwriter_open(w, "a", stranger, &other), 0);
+	assert_int_equal(size_of("rec", "a"), 0);
+	close_now(other);
+	tally_drop(stranger);
+}
+
+/* Without waiting for the thread in between. */
+static void restarts_a_file(void **state)
+{
+	struct recwriter_file *f;
+	int i;
+
+	(void)state;
+	for (i = 1; i <= 20; i++) {
+		f = file("a");
+		put(f, 10 * i);
+		recwriter_close(w, f);
+	}
+	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
+	assert_int_equal(size_of("rec", "a"), 200 * (HEAD + BYTES));
+	recwriter_reap(w);
+	assert_int_equal(recwriter_files(w), 0);
+}
+
+static void does_not_follow_links(void **state)
+{
+	struct recwriter_file *f;
+
+	(void)state;
+	run("ln -s ../spool/victim %s/rec/a; echo precious >%s/spool/victim", dir, dir);
+	f = file("a");
+	put(f, 1);
+	close_now(f);
+	assert_int_equal(size_of("spool", "victim"), 9);
+	assert_int_equal(size_of("rec", "a"), HEAD + BYTES);
+}
+
+static void says_why_it_cannot_open(void **state)
+{
+	struct recwriter_file *f;
+
+	(void)state;
+	run("mkdir %s/rec/sub", dir);
+	assert_int_equal(recwriter_open(w, "sub", tally, &f), -EISDIR);
+	run("rm -rf %s/rec", dir);
+	assert_int_equal(recwriter_open(w, "a", tally, &f), -ENOENT);
+	run("touch %s/rec", dir);
+	assert_int_equal(recwriter_open(w, "a", tally, &f), -ENOTDIR);
+	assert_int_equal(recwriter_files(w), 0);
+}
+
+/* ---- the spool ---- */
+
+static void moves_from_the_spool_when_complete(void **state)
+{
+	struct recwriter_file *f = file("a");
+
+	(void)state;
+	put(f, 30);
+	counted(20);
+	assert_int_equal(size_of("rec", "a"), -1);
+	assert_true(size_of("spool", "a") > 0);
+	close_now(f);
+	assert_int_equal(size_of("rec", "a"), 30 * (HEAD + BYTES));
+	assert_int_equal(size_of("spool", "a"), -1);
+}
+
+static void keeps_apart_what_follows_at_once(void **state)
+{
+	struct recwriter_file *f = file("a");
+
+	(void)state;
+	put(f, 2000);
+	recwriter_close(w, f);
+	f = file("a");
+	put(f, 1);
+	assert_int_equal(counted(2000).packets, 2000);
+	assert_int_equal(size_of("rec", "a"), 2000 * (HEAD + BYTES));
+	assert_int_equal(size_of("spool", "a"), 0);
+	close_now(f);
+	assert_int_equal(size_of("rec", "a"), HEAD + BYTES);
+}
+
+static void leaves_in_the_spool_what_cannot_move(void **state)
+{
+	struct recwriter_file *f = file("a");
+
+	(void)state;
+	run("rmdir %s/rec", dir);
+	put(f, 1);
+	close_now(f);
+	assert_int_equal(size_of("spool", "a"), HEAD + BYTES);
+}
+
+/* ---- trouble with the disk ---- */
+
+static void goes_on_when_a_full_disk_has_room_again(void **state)
+{
+	struct recwriter_file *f;
+	struct tally_counts c;
+	long size;
+
+	(void)state;
+	run("mount -t tmpfs -o size=64k none %s/rec", dir);
+	f = file("a");
+	run("head -c 36k /dev/zero >%s/rec/filler", dir);
+	put(f, 400);
+	c = counted(380);
+	assert_true(c.packets > 0 && c.lost > 0);
+	size = size_of("rec", "a");
+	assert_int_equal(size, c.packets * (HEAD + BYTES));
+	run("rm %s/rec/filler", dir);
+	put(f, 40);
+	assert_true(counted(420).packets > c.packets);
+	close_now(f);
+	c = tally_read(tally);
+	assert_int_equal(c.packets + c.lost, 440);
+	assert_int_equal(size_of("rec", "a"), c.packets * (HEAD + BYTES));
+	run("umount %s/rec", dir);
+}
+
+static void survives_a_file_too_large(void **state)
+{
+	struct rlimit before, small;
+	struct recwriter_file *f = file("a");
+	struct tally_counts c;
+
+	(void)state;
+	getrlimit(RLIMIT_FSIZE, &before);
+	small = (struct rlimit){ 10000, before.rlim_max };
+	setrlimit(RLIMIT_FSIZE, &small);
+	put(f, 100);
+	close_now(f);
+	setrlimit(RLIMIT_FSIZE, &before);
+	c = tally_read(tally);
+	assert_int_equal(c.packets + c.lost, 100);
+	assert_true(c.lost > 0);
+	assert_int_equal(size_of("rec", "a"), c.packets * (HEAD + BYTES));
+	assert_true(size_of("rec", "a") <= 10000);
+}
+
+/* Pushes packets until the thread has written some again. */
+static void put_until_written(struct recwriter_file *f, uint64_t more)
+{
+	uint64_t until = clock_now() + WAIT_MS * NSEC_PER_MSEC, before = tally_read(tally).packets;
+
+	while (tally_read(tally).packets < before + more) {
+		assert_true(clock_now() < until);
+		put(f, 1);
+		usleep(2000);
+	}
+}
+
+static void begins_again_when_the_directory_is_back(void **state)
+{
+	struct recwriter_file *f = file("a");
+	uint64_t before;
+
+	(void)state;
+	put(f, 40);
+	before = counted(20).packets;
+	run("rm -r %s/rec", dir);
+	f->looked_ns = 0;
+	put(f, 60);
+	assert_true(counted(before + 40).lost > 0);
+	run("mkdir %s/rec", dir);
+	put_until_written(f, 20);
+	assert_true(size_of("rec", "a") > 0);
+	assert_int_equal(size_of("rec", "a") % (HEAD + BYTES), 0);
+	close_now(f);
+}
+
+static void completes_all_at_the_end(void **state)
+{
+	struct recwriter_file *f[20];
+	char name[16];
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		f[i] = file(name);
+		put(f[i], 50);
+	}
+	for (i = 0; i < 20; i++)
+		recwriter_close(w, f[i]);
+	recwriter_free(w);
+	assert_int_equal(tally_read(tally).packets, 20 * 50);
+	for (i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		assert_int_equal(size_of("rec", name), 50 * (HEAD + BYTES));
+	}
+	tally_drop(tally);
+	begin(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define SPOOL(name) cmocka_unit_test_setup_teardown(name, begin_spool, end)
+		T(writes_whole_records),
+		T(buffers_4096_bytes),
+		T(goes_round_the_ring),
+		T(counts_what_the_ring_does_not_take),
+		T(begins_pcap_with_its_head),
+		T(shares_a_name_in_one_session_only),
+		T(restarts_a_file),
+		T(does_not_follow_links),
+		T(says_why_it_cannot_open),
+		SPOOL(moves_from_the_spool_when_complete),
+		SPOOL(keeps_apart_what_follows_at_once),
+		SPOOL(leaves_in_the_spool_what_cannot_move),
+		T(goes_on_when_a_full_disk_has_room_again),
+		T(survives_a_file_too_large),
+		T(begins_again_when_the_directory_is_back),
+		T(completes_all_at_the_end),
+	};
+
+	if (!mkdtemp(dir))
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
