@@ -130,6 +130,7 @@ static struct json_object *leg_json(struct admin *a, const struct session *s, in
 {
 	const struct leg *l = &s->leg[leg];
 	struct json_object *o = json_object_new_object();
+	char to[512];
 	int kind;
 
 	put_text(o, "party", party_names[leg]);
@@ -140,8 +141,20 @@ static struct json_object *leg_json(struct admin *a, const struct session *s, in
 	put_text(o, "advertised", l->advertised);
 	put_number(o, "relayed", l->nrelayed);
 	put_number(o, "dropped", l->ndropped);
+	if (l->recording)
+		put_text(o, "recorded_to", recorder_describe(l, to, sizeof(to)));
 	for (kind = 0; kind < STREAM_KINDS; kind++)
 		json_object_object_add(o, kind_names[kind], stream_json(a, s, leg, kind, now_ns));
+	return o;
+}
+
+static struct json_object *tally_json(struct tally_counts c)
+{
+	struct json_object *o = json_object_new_object();
+
+	put_number(o, "packets", c.packets);
+	put_number(o, "bytes", c.bytes);
+	put_number(o, "lost", c.lost);
 	return o;
 }
 
@@ -157,6 +170,8 @@ static struct json_object *session_json(struct admin *a, struct session *s, uint
 	put_bool(o, "complete", s->complete);
 	put_number(o, "age_s", age_ms(s->created_ns, now_ns) / 1000);
 	put_number(o, "ttl_s", session_ttl_left(engine_sessions(a->o.engine), s, now_ns));
+	if (s->recorded)
+		json_object_object_add(o, "recorded", tally_json(tally_read(s->recorded)));
 	for (leg = 1; leg >= 0; leg--)
 		json_object_array_add(legs, leg_json(a, s, leg, now_ns));
 	json_object_object_add(o, "legs", legs);
@@ -309,6 +324,14 @@ static struct json_object *floor_json(struct relay *relay)
 	return o;
 }
 
+static struct json_object *recorded_json(struct recorder *r)
+{
+	struct json_object *o = tally_json(recorder_counts(r));
+
+	put_number(o, "files", recorder_files(r));
+	return o;
+}
+
 static struct json_object *nexthops_json(struct nexthops *n)
 {
 	struct json_object *o = json_object_new_object();
@@ -340,6 +363,7 @@ static struct json_object *stats_request(struct admin *a, const char *arg)
 	json_object_object_add(o, "relay", own);
 	json_object_object_add(o, "kernel", counters_json(a->o.dp));
 	json_object_object_add(o, "floor", floor_json(a->o.relay));
+	json_object_object_add(o, "recorded", recorded_json(engine_recorder(a->o.engine)));
 	json_object_object_add(o, "nexthops", nexthops_json(sync_nexthops(engine_sync(a->o.engine))));
 	return o;
 }

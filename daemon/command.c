@@ -36,7 +36,7 @@ static const struct {
 	{ "20050322", "Support for multiple RTP streams and MOH", true },
 	{ "20060704", "Support for extra parameter in the V command", true },
 	{ "20071116", "Support for RTP re-packetization", false },
-	{ "20071218", "Support for forking (copying) RTP stream", false },
+	{ "20071218", "Support for forking (copying) RTP stream", true },
 	{ "20080403", "Support for RTP statistics querying", true },
 	{ "20081102", "Support for setting codecs in the update/lookup command", false },
 	{ "20081224", "Support for session timeout notifications", false },
@@ -48,11 +48,11 @@ static const struct {
 	{ "20150420", "Support for SEQ tracking and new rtpa_ counters; Q command extended", true },
 	{ "20150617", "Support for the wildcard %%CC_SELF%% as a disconnect notify target", false },
 	{ "20191015", "Support for the && sub-command specifier", true },
-	{ "20200226", "Support for the N command to stop recording", false },
+	{ "20200226", "Support for the N command to stop recording", true },
 	{ "20230205", "Support for rtpa_nlost and DTMF h", false },
 	{ "20230314", "Support for G/D and Q/D command fusing", true },
 	{ "20230424", "Support for longest_ipi and rtpa_j counters", true },
-	{ "20250523", "Support for the port in the reply of C", false },
+	{ "20250523", "Support for the port in the reply of C", true },
 	{ "20251015", "Support for the && S sub-command", true },
 	{ "20260306", "Support for labels of listeners", true },
 	{ "20260308", "Support for the && L sub-command", true },
@@ -204,18 +204,37 @@ static int stop(struct run *run)
 	return err;
 }
 
-/* Without a recorder nothing can be started, so nothing can be stopped: rtpproxy's E50 either way. */
 static int record(struct run *run)
 {
-	engine_match(run->c->o.engine, run->req);
-	return E_SESSION;
+	int err = engine_record(run->c->o.engine, run->req);
+
+	if (err == PROTO_OK)
+		reply_add(run->reply, "0");
+	return err;
+}
+
+static int norecord(struct run *run)
+{
+	int err = engine_norecord(run->c->o.engine, run->req, run->now_ns);
+
+	if (err == PROTO_OK)
+		reply_add(run->reply, "0");
+	return err;
 }
 
 static int copy(struct run *run)
 {
-	int err = engine_find(run->c->o.engine, run->req, &run->result);
+	const char *advertised;
+	struct addr local;
+	int err = engine_copy(run->c->o.engine, run->req, run->now_ns, &local, &advertised);
 
-	return err == PROTO_OK ? E_COPY : err;
+	if (err != PROTO_OK)
+		return err;
+	if (run->req->reply_port)
+		reply_port(run->reply, &local, advertised);
+	else
+		reply_add(run->reply, "0");
+	return PROTO_OK;
 }
 
 static int info(struct run *run)
@@ -271,7 +290,7 @@ static int feature(struct run *run)
 static int (*const handlers[])(struct run *run) = {
 	[OP_UPDATE] = update,	[OP_LOOKUP] = update,	      [OP_DELETE] = delete,
 	[OP_PLAY] = play,	[OP_STOP] = stop,	      [OP_RECORD] = record,
-	[OP_COPY] = copy,	[OP_NORECORD] = record,	      [OP_QUERY] = query,
+	[OP_COPY] = copy,	[OP_NORECORD] = norecord,	      [OP_QUERY] = query,
 	[OP_INFO] = info,	[OP_DELETE_ALL] = delete_all, [OP_STATS] = stats,
 	[OP_VERSION] = version, [OP_FEATURE] = feature,
 };

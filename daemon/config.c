@@ -487,9 +487,10 @@ static const struct row rows[] = {
 	  .help = "target of time-out notifications: [unix:]PATH or tcp:HOST:PORT; not sent "
 		  "by this version" },
 	{ 'r', NULL, "DIR", set_text, MEMBER(record_dir),
-	  .help = "directory of recordings; not made by this version" },
+	  .help = "directory of recordings" },
 	{ 'S', NULL, "DIR", set_text, MEMBER(spool_dir),
-	  .help = "spool directory of recordings, with -r" },
+	  .help = "directory in which recordings are made; finished ones move to -r's, on "
+		  "the same file system" },
 	{ 'P', NULL, NULL, set_flag, MEMBER(record_pcap), .help = "record as pcap" },
 	{ 'R', NULL, NULL, set_flag, MEMBER(no_rtcp_record), .help = "do not record RTCP" },
 	{ 'a', NULL, NULL, set_flag, MEMBER(record_all), .help = "record every session" },

@@ -66,6 +66,7 @@ struct dp_ops {
 struct dp {
 	const struct dp_ops *ops;
 	bool active;	   /* false: `none` */
+	bool mirrors;	   /* hands over copies of what it forwards, where a flow asks for it */
 	char choice[512];  /* one or two sentences: what is used and why */
 };
 

@@ -433,6 +433,30 @@ int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct ad
 	return 0;
 }
 
+/* connect() on a UDP socket asks the kernel for a route, and no more. */
+int dp_user_source(const struct addr *dest, struct addr *source)
+{
+	struct addr to = addr_with_port(*dest, 1);
+	union sock_addr sa;
+	socklen_t len = addr_to_sockaddr(&to, &sa.any);
+	int err = 0, fd;
+
+	fd = socket(sa.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, &sa.sa, len) < 0) {
+		err = -errno;
+	} else {
+		len = sizeof(sa);
+		if (getsockname(fd, &sa.sa, &len) < 0)
+			err = -errno;
+		else
+			*source = addr_with_port(addr_from_sockaddr(&sa.sa), 0);
+	}
+	close(fd);
+	return err;
+}
+
 /* ---- begin and end ---- */
 
 int dp_user_new(struct dp_user **out, struct event_base *base, const struct dp_user_opts *opts)

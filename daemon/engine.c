@@ -77,30 +77,6 @@ static struct face face_of(const struct listener *l)
 	return (struct face){ l->addr, l->advertised };
 }
 
-/* The address that the kernel would use towards @dest: what connect() on a UDP socket says, nothing is sent. */
-static int route_source(const struct addr *dest, struct addr *source)
-{
-	struct addr to = addr_with_port(*dest, 1);
-	struct sockaddr_storage ss;
-	socklen_t len = addr_to_sockaddr(&to, &ss);
-	int err = 0, fd;
-
-	fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&ss, len) < 0) {
-		err = -errno;
-	} else {
-		len = sizeof(ss);
-		if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
-			err = -errno;
-		else
-			*source = addr_with_port(addr_from_sockaddr((struct sockaddr *)&ss), 0);
-	}
-	close(fd);
-	return err;
-}
-
 /* What l or r names. An address that no listener has is added by leg_open() once it could be bound. */
 static enum proto_error face_requested(const struct engine *e, const struct media_req *m, struct face *out)
 {
@@ -114,7 +90,7 @@ static enum proto_error face_requested(const struct engine *e, const struct medi
 		*out = face_of(l);
 		return PROTO_OK;
 	}
-	if (m->local == PROTO_LOCAL_ROUTE && route_source(&m->local_addr, &addr) < 0)
+	if (m->local == PROTO_LOCAL_ROUTE && dp_user_source(&m->local_addr, &addr) < 0)
 		return E_REMOTE_ADDR;
 	l = listener_of_addr(e, &addr);
 	*out = l ? face_of(l) : (struct face){ addr, NULL };
@@ -265,6 +241,7 @@ static void session_end(struct engine *e, struct session *s, uint64_t now_ns)
 
 	for (i = 0; i < 2; i++)
 		leg_close(e, s, i, now_ns);
+	recorder_end(e->o.recorder, s, now_ns);
 	for (i = 0; i < 2; i++)
 		stats_add_rtp(st, &s->leg[i].stream[STREAM_RTP].stats);
 	if (s->complete) {
@@ -343,6 +320,15 @@ static enum proto_error leg_describe(struct engine *e, struct leg *leg, const st
 	return PROTO_OK;
 }
 
+/* -a. A session that cannot be recorded is served nevertheless. */
+static void record_all(struct engine *e, struct session *s)
+{
+	int leg;
+
+	for (leg = 0; leg < 2; leg++)
+		recorder_start(e->o.recorder, s, leg, e->o.record_single);
+}
+
 static enum proto_error session_begin(struct engine *e, const struct engine_update *u, uint64_t now_ns,
 				      struct session **out)
 {
@@ -372,6 +358,8 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 		return E_PORTS_NEW;
 	}
 	e->o.stats->nsess_created++;
+	if (e->o.record_all)
+		record_all(e, s);
 	*out = s;
 	return PROTO_OK;
 }
@@ -517,16 +505,6 @@ int engine_find(struct engine *e, const struct request *req, struct engine_resul
 	return PROTO_OK;
 }
 
-int engine_match(struct engine *e, const struct request *req)
-{
-	enum session_party party;
-	struct session *pos = NULL;
-	bool exact;
-
-	return session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &pos, &party, &exact) ?
-	       PROTO_OK : E_SESSION;
-}
-
 void engine_query(struct engine *e, struct session *s, enum session_party party, uint64_t now_ns,
 		  struct engine_query *out)
 {
@@ -550,6 +528,75 @@ void engine_query(struct engine *e, struct session *s, enum session_party party,
 		.rtpa_nlost = rtpx_stats_lost(rtp),
 		.rtpa_perrs = rtp->errors,
 	};
+}
+
+/* ---- R, N and C ---- */
+
+int engine_record(struct engine *e, const struct request *req)
+{
+	struct session *pos = NULL, *s;
+	enum session_party party;
+	bool exact, done = false;
+
+	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &pos, &party,
+				       &exact))) {
+		done |= recorder_start(e->o.recorder, s, party == SESSION_CALLER, req->single_file) == 0;
+		session_dirty(e->o.sessions, s);
+		if (exact)
+			break;
+	}
+	return done ? PROTO_OK : E_SESSION;
+}
+
+static bool stop_recording(struct engine *e, struct session *s, int leg, uint64_t now_ns)
+{
+	session_dirty(e->o.sessions, s);
+	return recorder_stop(e->o.recorder, s, leg, now_ns) == 0;
+}
+
+int engine_norecord(struct engine *e, const struct request *req, uint64_t now_ns)
+{
+	struct session *pos = NULL, *s;
+	enum session_party party;
+	bool exact, done = false;
+
+	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &pos, &party,
+				       &exact))) {
+		int leg = party == SESSION_CALLER;
+
+		done |= stop_recording(e, s, leg, now_ns);
+		if (req->both)
+			done |= stop_recording(e, s, !leg, now_ns);
+		if (exact)
+			break;
+	}
+	return done ? PROTO_OK : E_SESSION;
+}
+
+int engine_copy(struct engine *e, const struct request *req, uint64_t now_ns, struct addr *local,
+		const char **advertised)
+{
+	const struct addr *from;
+	struct engine_result r;
+	struct listener *l;
+	int err = engine_find(e, req, &r);
+
+	if (err != PROTO_OK)
+		return err;
+	if (req->reply_port && (req->target.len < 4 || memcmp(req->target.p, "udp:", 4)))
+		return E_COPY;
+	if (recorder_copy(e->o.recorder, r.session, r.party_leg, req->target, req->single_file, now_ns))
+		return E_COPY;
+	session_dirty(e->o.sessions, r.session);
+	if (!req->reply_port)
+		return PROTO_OK;
+	from = recorder_copy_local(&r.session->leg[r.party_leg]);
+	if (!from)
+		return E_COPY;
+	l = listener_of_addr(e, from);
+	*local = *from;
+	*advertised = l ? l->advertised : NULL;
+	return PROTO_OK;
 }
 
 /* ---- sub-command S ---- */
@@ -596,6 +643,7 @@ void engine_tick(struct engine *e, uint64_t now_ns)
 	e->tick_ns = now_ns;
 	sessions_expired(e->o.sessions, now_ns, session_expired, &(struct end_all){ e, now_ns });
 	stats_tick(e->o.stats, now_ns);
+	recorder_tick(e->o.recorder);
 }
 
 void engine_slow_shutdown(struct engine *e)
@@ -626,6 +674,11 @@ struct stats *engine_stats(struct engine *e)
 struct sync *engine_sync(struct engine *e)
 {
 	return e->o.sync;
+}
+
+struct recorder *engine_recorder(struct engine *e)
+{
+	return e->o.recorder;
 }
 
 static void listeners_free(struct listener *l)

@@ -11,6 +11,7 @@
 #include "base.h"
 #include "ports.h"
 #include "proto.h"
+#include "recorder.h"
 #include "relay.h"
 #include "session.h"
 #include "stats.h"
@@ -32,6 +33,8 @@ struct engine_opts {
 	struct stats *stats;
 	struct sync *sync;
 	struct relay *relay;
+	struct recorder *recorder;
+	bool record_all, record_single; /* -a; of both directions in one file */
 	const struct listener *listeners; /* in command line order; [0] is the default or the internal one */
 	unsigned int n_listeners;
 	bool bridge;		/* [0] internal, [1] external */
@@ -76,9 +79,21 @@ void engine_delete_all(struct engine *e, uint64_t now_ns); /* X */
 /* engine_delete_one - sub-command D on the session just handled: 0, or -ENOENT when it is gone already. */
 int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint64_t now_ns);
 
-/* engine_find - Q, P, S, C: PROTO_OK or E_SESSION. engine_match - R, N by their prefix rules: likewise. */
+/* engine_find - Q, P, S, C: PROTO_OK or E_SESSION. */
 int engine_find(struct engine *e, const struct request *req, struct engine_result *out);
-int engine_match(struct engine *e, const struct request *req);
+
+/*
+ * engine_record, engine_norecord - R and N, for every session that their prefix rules match: PROTO_OK
+ * when one of them records, or recorded, the party of the first tag; else E_SESSION.
+ */
+int engine_record(struct engine *e, const struct request *req);
+int engine_norecord(struct engine *e, const struct request *req, uint64_t now_ns);
+/*
+ * engine_copy - C: PROTO_OK, E_SESSION or E_COPY. With req->reply_port *@local and *@advertised
+ * (NULL: none) are the face that the copies come from.
+ */
+int engine_copy(struct engine *e, const struct request *req, uint64_t now_ns, struct addr *local,
+		const char **advertised);
 
 /* Q's values for a session, seen from the party of the first tag. */
 struct engine_query {
@@ -107,5 +122,6 @@ bool engine_is_done(const struct engine *e); /* slow shutdown, and no session is
 struct sessions *engine_sessions(struct engine *e);
 struct stats *engine_stats(struct engine *e); /* current after sync_pull_all */
 struct sync *engine_sync(struct engine *e);
+struct recorder *engine_recorder(struct engine *e);
 
 #endif

@@ -27,6 +27,8 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 		return FLOW_WHY_INCOMPLETE;
 	if (env->double_small)
 		return FLOW_WHY_DOUBLE;
+	if ((s->leg[leg].recorded & (1 << kind)) && !env->mirror)
+		return FLOW_WHY_RECORDED;
 	if (!is_settled(in, env->learning))
 		return FLOW_WHY_NOT_LATCHED;
 	if (out->remote.family == ADDR_NONE)

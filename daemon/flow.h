@@ -13,6 +13,7 @@
 struct flow_env {
 	enum learning learning;
 	bool dataplane;	     /* one is in use */
+	bool mirror;	     /* it can hand copies of packets to the daemon */
 	bool double_small;   /* -2 */
 	uint8_t ttl;	     /* TTL or hop limit of what leaves */
 	struct addr out_source; /* source address for what leaves when the other leg is bound to a wildcard; ADDR_NONE: unknown */

@@ -35,6 +35,7 @@ struct daemon {
 	struct ports *ports;
 	struct dp *dp;
 	struct sync *sync;
+	struct recorder *recorder;
 	struct relay *relay;
 	struct engine *engine;
 	struct commands *commands;
@@ -270,11 +271,24 @@ static int start_media(struct daemon *d)
 		.learning = c->learning,
 		.double_small = c->double_small,
 	};
+	const struct recorder_opts recorder = {
+		.dir = c->record_dir,
+		.spool_dir = c->spool_dir,
+		.pcap = c->record_pcap,
+		.no_rtcp = c->no_rtcp_record,
+		.no_resolve = c->no_resolve,
+		.ports = d->ports,
+		.tos = c->tos,
+	};
 	int r = sync_new(&d->sync, d->base, &sync);
 
 	if (r < 0)
 		return sorry("cannot watch routes and neighbours: %s", strerror(-r));
+	r = recorder_new(&d->recorder, d->base, &recorder);
+	if (r < 0)
+		return sorry("cannot make the recorder: %s", strerror(-r));
 	relay.sync = d->sync;
+	relay.recorder = d->recorder;
 	r = relay_new(&d->relay, d->base, &relay);
 	return r < 0 ? sorry("cannot make the relay: %s", strerror(-r)) : 0;
 }
@@ -288,6 +302,9 @@ static int start_engine(struct daemon *d)
 		.stats = &d->stats,
 		.sync = d->sync,
 		.relay = d->relay,
+		.recorder = d->recorder,
+		.record_all = c->record_all && c->record_dir,
+		.record_single = c->record_pcap,
 		.listeners = c->listeners,
 		.n_listeners = c->n_listeners,
 		.bridge = c->bridge,
@@ -396,6 +413,7 @@ static void end(struct daemon *d)
 		engine_free(d->engine);
 	if (d->relay)
 		relay_free(d->relay);
+	recorder_free(d->recorder);
 	if (d->sync)
 		sync_free(d->sync);
 	if (d->dp)
@@ -424,9 +442,8 @@ static void warn_unserved(const struct config *c)
 		bool given;
 		const char *text;
 	} unserved[] = {
-		{ c->record_dir || c->record_all,
-		  "this version does not record: -r, -S, -a, -P and -R "
-		  "have no effect, and R and C are refused" },
+		{ c->record_all && !c->record_dir,
+		  "-a records nothing without -r: there is no directory for it" },
 		{ c->n_notify > 0,
 		  "this version does not send time-out notifications: -n only makes "
 		  "U accept a notification tag" },

@@ -78,6 +78,14 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 	return accepted;
 }
 
+static void record(struct relay *r, struct session *s, int leg, enum stream_kind kind,
+		   const struct dp_user_packet *p)
+{
+	recorder_packet(r->o.recorder, s, leg, kind,
+			&(struct recformat_packet){ p->src, p->local, p->realtime_ns, p->data,
+						    p->len });
+}
+
 static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *p)
 {
 	enum stream_kind kind = tag % STREAM_KINDS;
@@ -95,12 +103,18 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_
 		return;
 	}
 	session_ttl_restart(r->o.sessions, s, leg, p->arrival_ns);
+	if (s->leg[leg].recorded)
+		record(r, s, leg, kind, p);
 	forward(r, s, leg, kind, p);
 }
 
 static void on_batch_end(void *arg)
 {
-	dp_user_flush(((struct relay *)arg)->user);
+	struct relay *r = arg;
+
+	dp_user_flush(r->user);
+	if (r->o.recorder)
+		recorder_flush(r->o.recorder);
 }
 
 /* ---- legs ---- */

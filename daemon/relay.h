@@ -7,6 +7,7 @@
 
 #include "base.h"
 #include "dp_user.h"
+#include "recorder.h"
 #include "session.h"
 #include "stats.h"
 #include "sync.h"
@@ -18,6 +19,7 @@ struct relay_opts {
 	struct sessions *sessions;
 	struct stats *stats;
 	struct sync *sync;
+	struct recorder *recorder; /* NULL: no leg is ever recorded */
 	enum learning learning;
 	bool double_small; /* -2 */
 };

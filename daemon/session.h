@@ -13,6 +13,8 @@
 #include "stream.h"
 
 struct listener; /* config.h: a configured local address */
+struct recording; /* recorder.c */
+struct tally;
 
 /* One local face of a session, and the peer that sends to it. */
 struct leg {
@@ -28,6 +30,8 @@ struct leg {
 	/* bit per stream kind: a flow for packets arriving here is in the dataplane */
 	uint8_t installed;
 	uint8_t why[STREAM_KINDS];  /* enum flow_why for packets arriving here */
+	uint8_t recorded; /* bit per stream kind: packets arriving here are recorded or copied */
+	struct recording *recording; /* where to, the recorder's; NULL: nowhere */
 	bool weak;
 	uint8_t tos;
 	bool tos_set;		    /* by a command, so it also holds for a socket opened later */
@@ -50,6 +54,7 @@ struct session {
 	uint64_t created_ns;
 	char *notify_tag; /* owned, decoded; NULL: none */
 	int notify;	  /* index of the notification target; -1: none */
+	struct tally *recorded; /* the recorder's counts; NULL: never recorded */
 	struct leg leg[2];
 	struct session *next_in_call; /* same call-id, in creation order */
 	struct session *prev, *next;  /* all sessions, in creation order */

@@ -256,6 +256,7 @@ static struct flow_env env_of(const struct sync *y)
 	return (struct flow_env){
 		.learning = y->o.learning,
 		.dataplane = y->o.dp->active,
+		.mirror = y->o.dp->mirrors,
 		.double_small = y->o.double_small,
 		.ttl = y->o.ttl,
 	};

@@ -145,13 +145,17 @@ static void stream_lines(const char *name, struct json_object *s)
 
 static void session_lines(struct json_object *s)
 {
-	struct json_object *legs = member(s, "legs");
+	struct json_object *legs = member(s, "legs"), *recorded = member(s, "recorded");
 	size_t i;
 
 	printf("call-id %s, from-tag %s: session %llu, %s, %llu s old, %llu s to live\n",
 	       json_text(s, "call_id"), json_text(s, "from_tag"), json_number(s, "number"),
 	       json_is(s, "complete") ? "complete" : "not complete", json_number(s, "age_s"),
 	       json_number(s, "ttl_s"));
+	if (recorded)
+		printf("  recorded: %llu packets, %llu bytes, %llu packets lost\n",
+		       json_number(recorded, "packets"), json_number(recorded, "bytes"),
+		       json_number(recorded, "lost"));
 	for (i = 0; i < length_of(legs); i++) {
 		struct json_object *leg = json_object_array_get_idx(legs, i);
 
@@ -160,6 +164,8 @@ static void session_lines(struct json_object *s)
 		       member(leg, "advertised") ? " advertised as " : "",
 		       member(leg, "advertised") ? json_text(leg, "advertised") : "",
 		       json_number(leg, "relayed"), json_number(leg, "dropped"));
+		if (member(leg, "recorded_to"))
+			printf("    recorded to %s\n", json_text(leg, "recorded_to"));
 		stream_lines("RTP", member(leg, "rtp"));
 		stream_lines("RTCP", member(leg, "rtcp"));
 	}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * copy.c - port pairs that only send, on a socket layer of their own.
+ *
+ * Deliberately not here: IPv6 receivers (rtpproxy has none) and any sign of life from the receiver.
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "copy.h"
+#include "dp_user.h"
+
+struct copy {
+	struct addr local, dest; /* of RTP */
+	struct dp_user_port *port[STREAM_KINDS];
+};
+
+struct copies {
+	struct copies_opts o;
+	struct dp_user *user;
+};
+
+/* ---- names ---- */
+
+/* A question to the resolver, which may outlive our patience. */
+struct question {
+	struct gaicb cb;
+	struct addrinfo hints;
+	char host[256];
+};
+
+/* glibc's own thread asks; one that goes on asking after the time keeps its memory. */
+static int resolve(const char *host, struct addr *out)
+{
+	const struct timespec patience = { 0, COPY_RESOLVE_MS * NSEC_PER_MSEC };
+	struct question *q = calloc(1, sizeof(*q));
+	const struct gaicb *list[1];
+	struct gaicb *ask[1];
+	int err = -EHOSTUNREACH;
+
+	if (!q)
+		return -ENOMEM;
+	strcpy(q->host, host);
+	q->hints = (struct addrinfo){ .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM };
+	q->cb = (struct gaicb){ .ar_name = q->host, .ar_request = &q->hints };
+	list[0] = ask[0] = &q->cb;
+	if (getaddrinfo_a(GAI_NOWAIT, ask, 1, NULL) == 0) {
+		gai_suspend(list, 1, &patience);
+		if (gai_error(&q->cb) == EAI_INPROGRESS && gai_cancel(&q->cb) == EAI_NOTCANCELED)
+			return -ETIMEDOUT;
+		if (gai_error(&q->cb) == 0) {
+			*out = addr_from_sockaddr(q->cb.ar_result->ai_addr);
+			freeaddrinfo(q->cb.ar_result);
+			err = 0;
+		}
+	}
+	free(q);
+	return err;
+}
+
+static int parse_port(const char *text, size_t len, uint16_t *port)
+{
+	unsigned long n = 0;
+	size_t i;
+
+	if (!len || len > 5)
+		return -EINVAL;
+	for (i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return -EINVAL;
+		n = 10 * n + (text[i] - '0');
+	}
+	if (!n || n > UINT16_MAX)
+		return -EINVAL;
+	*port = n;
+	return 0;
+}
+
+/* The last ':' stands before the port. */
+static int parse_target(const struct copies *c, struct span target, struct addr *out)
+{
+	const char *colon = target.len ? memrchr(target.p, ':', target.len) : NULL;
+	char host[256];
+	uint16_t port;
+	size_t len;
+	int err;
+
+	if (!colon)
+		return -EINVAL;
+	len = colon - target.p;
+	if (!len || len >= sizeof(host) || parse_port(colon + 1, target.len - len - 1, &port))
+		return -EINVAL;
+	if (port == UINT16_MAX && !c->o.no_rtcp)
+		return -EINVAL;
+	memcpy(host, target.p, len);
+	host[len] = '\0';
+	err = addr_parse(out, ADDR_IP4, host, len);
+	if (err && !c->o.no_resolve && !memchr(host, ':', len))
+		err = resolve(host, out);
+	out->port = port;
+	return err;
+}
+
+/* ---- a pair of ports ---- */
+
+static void pair_close(struct copies *c, struct copy *copy)
+{
+	int kind;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		if (copy->port[kind])
+			dp_user_port_close(c->user, copy->port[kind]);
+		copy->port[kind] = NULL;
+	}
+}
+
+static int pair_bind(struct copies *c, struct copy *copy)
+{
+	int kind, err;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		const struct addr local = addr_with_port(copy->local, copy->local.port + kind);
+
+		err = dp_user_port_open(c->user, &local, c->o.tos, NULL, 0, &copy->port[kind]);
+		if (err) {
+			copy->port[kind] = NULL;
+			pair_close(c, copy);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int pair_open(struct copies *c, struct copy *copy, uint64_t now_ns)
+{
+	unsigned int tries = ports_pairs(c->o.ports);
+	int err = -ENOSPC;
+
+	while (tries--) {
+		int port = ports_take(c->o.ports, RTPX_SLOT_IP4, now_ns);
+
+		if (port < 0)
+			return port;
+		copy->local.port = port;
+		err = pair_bind(c, copy);
+		if (!err)
+			return 0;
+		ports_give(c->o.ports, RTPX_SLOT_IP4, port, now_ns);
+		if (err != -EADDRINUSE && err != -EACCES)
+			break;
+	}
+	return err;
+}
+
+int copy_open(struct copies *c, struct span target, uint64_t now_ns, struct copy **out)
+{
+	struct copy *copy = calloc(1, sizeof(*copy));
+	int err;
+
+	if (!copy)
+		return -ENOMEM;
+	err = parse_target(c, target, &copy->dest);
+	if (!err)
+		err = dp_user_source(&copy->dest, &copy->local);
+	if (!err)
+		err = pair_open(c, copy, now_ns);
+	if (err) {
+		free(copy);
+		return err;
+	}
+	*out = copy;
+	return 0;
+}
+
+void copy_close(struct copies *c, struct copy *copy, uint64_t now_ns)
+{
+	pair_close(c, copy);
+	ports_give(c->o.ports, RTPX_SLOT_IP4, copy->local.port, now_ns);
+	free(copy);
+}
+
+int copy_send(struct copies *c, struct copy *copy, enum stream_kind kind, const uint8_t *data,
+	      size_t len)
+{
+	const struct addr dest = addr_with_port(copy->dest, copy->dest.port + kind);
+
+	return dp_user_port_send(c->user, copy->port[kind], &dest, &copy->local, data, len);
+}
+
+void copies_flush(struct copies *c)
+{
+	dp_user_flush(c->user);
+}
+
+const struct addr *copy_local(const struct copy *copy)
+{
+	return &copy->local;
+}
+
+const struct addr *copy_dest(const struct copy *copy)
+{
+	return &copy->dest;
+}
+
+/* ---- begin and end ---- */
+
+/* Receivers have nothing to say. */
+static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *pkt)
+{
+	(void)arg, (void)owner, (void)tag, (void)pkt;
+}
+
+static void on_batch_end(void *arg)
+{
+	(void)arg;
+}
+
+int copies_new(struct copies **out, struct event_base *base, const struct copies_opts *opts)
+{
+	const struct dp_user_opts user = { .on_packet = on_packet, .batch_end = on_batch_end };
+	struct copies *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	c->o = *opts;
+	err = dp_user_new(&c->user, base, &user);
+	if (err) {
+		free(c);
+		return err;
+	}
+	*out = c;
+	return 0;
+}
+
+void copies_free(struct copies *c)
+{
+	if (!c)
+		return;
+	dp_user_free(c->user);
+	free(c);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * copy.h - sends what a party says to a receiver on the network as well: C with udp:HOST:PORT.
+ *
+ * RTP goes unchanged to the receiver's port and RTCP to the next one, from a pair of ports of the
+ * media range. Nothing is read back, nothing repeated.
+ */
+#ifndef RTPX_COPY_H
+#define RTPX_COPY_H
+
+#include "addr.h"
+#include "base.h"
+#include "ports.h"
+#include "stream.h"
+
+struct event_base;
+struct copies;
+struct copy;
+
+struct copies_opts {
+	struct ports *ports;
+	bool no_rtcp;	 /* -R: nothing is sent to the next port */
+	bool no_resolve; /* the receiver must be numeric */
+	uint8_t tos;
+};
+
+int copies_new(struct copies **out, struct event_base *base, const struct copies_opts *opts);
+void copies_free(struct copies *c); /* every copy has been closed */
+
+/*
+ * copy_open - @target is HOST:PORT, IPv4. A name is waited for COPY_RESOLVE_MS at most. 0, -EINVAL
+ * for a target that is none, -EHOSTUNREACH for a host without address or route, -ENOSPC without
+ * free ports, or -errno.
+ */
+int copy_open(struct copies *c, struct span target, uint64_t now_ns, struct copy **out);
+void copy_close(struct copies *c, struct copy *copy, uint64_t now_ns);
+/* copy_send - queue a datagram for copies_flush(). 0 or -errno of what is known at once. */
+int copy_send(struct copies *c, struct copy *copy, enum stream_kind kind, const uint8_t *data,
+	      size_t len);
+void copies_flush(struct copies *c);
+
+const struct addr *copy_local(const struct copy *copy); /* RTP's face */
+const struct addr *copy_dest(const struct copy *copy);
+
+#define COPY_RESOLVE_MS 300
+
+#endif

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * recorder.c - from a command to files and receivers, and from a packet to both.
+ *
+ * Names of files are made of what a stranger has sent, so no name leaves the record directory: what
+ * could is escaped (R) or refused (C).
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "copy.h"
+#include "log.h"
+#include "recorder.h"
+#include "recwriter.h"
+
+/* What becomes of the packets that arrive at one leg. */
+struct recording {
+	struct recwriter_file *file[STREAM_KINDS]; /* one and the same: a single file */
+	struct copy *copy;
+};
+
+struct recorder {
+	struct recorder_opts o;
+	struct recwriter *writer;
+	struct copies *copies;
+	struct tally *total;
+};
+
+/* ---- names ---- */
+
+static bool is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* A '%' that would read as an escape is escaped, so that no two texts give the same name. */
+static bool must_escape(struct span text, size_t i, bool first)
+{
+	unsigned char c = text.p[i];
+
+	if (c == '%')
+		return i + 2 < text.len && is_hex(text.p[i + 1]) && is_hex(text.p[i + 2]);
+	return c == '/' || c < ' ' || c == 0x7f || (c == '.' && first);
+}
+
+/* Appends @text at *@len, escaped for a file name. -ENAMETOOLONG when it does not fit. */
+static int name_add(char name[NAME_MAX + 1], size_t *len, struct span text)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t i;
+
+	for (i = 0; i < text.len; i++) {
+		bool escape = must_escape(text, i, *len == 0);
+		unsigned char c = text.p[i];
+
+		if (*len + (escape ? 3 : 1) > NAME_MAX)
+			return -ENAMETOOLONG;
+		if (escape) {
+			name[(*len)++] = '%';
+			name[(*len)++] = digits[c >> 4];
+			name[(*len)++] = digits[c & 15];
+		} else {
+			name[(*len)++] = c;
+		}
+	}
+	name[*len] = '\0';
+	return 0;
+}
+
+/* The first medium's tag goes without its number, as in rtpproxy; the others keep theirs. */
+static struct span name_tag(const char *tag)
+{
+	const char *number = strchr(tag, ';');
+
+	if (number && strcmp(number, ";1") == 0)
+		return (struct span){ tag, number - tag };
+	return span_of(tag);
+}
+
+/* CALLID=TAG and @suffix. */
+static int name_of(char name[NAME_MAX + 1], const struct session *s, const char *suffix)
+{
+	size_t len = 0;
+	int err = name_add(name, &len, span_of(s->call_id));
+
+	if (!err)
+		err = name_add(name, &len, span_of("="));
+	if (!err)
+		err = name_add(name, &len, name_tag(s->from_tag));
+	return err ? err : name_add(name, &len, span_of(suffix));
+}
+
+/* A name that a command gives is taken as it is, or not at all. */
+static int name_given(char name[NAME_MAX + 1], struct span target, const char *suffix)
+{
+	size_t len = 0, i;
+
+	for (i = 0; i < target.len; i++)
+		if (target.p[i] == '/' || (unsigned char)target.p[i] < ' ')
+			return -EINVAL;
+	if (!target.len || target.p[0] == '.')
+		return -EINVAL;
+	if (target.len + strlen(suffix) > NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(name, target.p, target.len);
+	len = target.len;
+	memcpy(name + len, suffix, strlen(suffix) + 1);
+	return 0;
+}
+
+/* ---- start ---- */
+
+static int session_prepare(struct recorder *r, struct session *s)
+{
+	if (!s->recorded)
+		s->recorded = tally_new(r->total);
+	return s->recorded ? 0 : -ENOMEM;
+}
+
+static void files_close(struct recorder *r, struct recording *rec)
+{
+	int kind;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++)
+		if (rec->file[kind])
+			recwriter_close(r->writer, rec->file[kind]);
+}
+
+static void install(struct recorder *r, struct leg *leg, struct recording *rec)
+{
+	leg->recording = rec;
+	leg->recorded = 1 << STREAM_RTP | (r->o.no_rtcp ? 0 : 1 << STREAM_RTCP);
+}
+
+/*
+ * A file for each kind, or with @single one for all. @target.p NULL: the session's own name. What
+ * was opened is in @rec even when this fails.
+ */
+static int files_open(struct recorder *r, struct session *s, int leg, struct span target,
+		      bool single, struct recording *rec)
+{
+	static const char *const suffixes[2][STREAM_KINDS] = { { ".a.rtp", ".a.rtcp" },
+							       { ".o.rtp", ".o.rtcp" } };
+	static const char *const given[STREAM_KINDS] = { ".rtp", ".rtcp" };
+	char name[NAME_MAX + 1];
+	int kind, err = 0;
+
+	for (kind = 0; kind < STREAM_KINDS && !err; kind++) {
+		if (kind == STREAM_RTCP && r->o.no_rtcp)
+			break;
+		if (target.p)
+			err = name_given(name, target, single ? "" : given[kind]);
+		else
+			err = name_of(name, s, single ? ".pcap" : suffixes[leg][kind]);
+		if (!err)
+			err = recwriter_open(r->writer, name, s->recorded, &rec->file[kind]);
+	}
+	if (err == -EINVAL || err == -ENAMETOOLONG)
+		log_call(LOG_LVL_ERR, s->call_id, "cannot record: %s",
+			 err == -EINVAL ? "the name of the file has a '/' or begins with '.'" :
+					  "the name of the file would be too long");
+	else if (err == -ENODEV)
+		log_call(LOG_LVL_ERR, s->call_id, "cannot record: -r names no directory for it");
+	else if (err)
+		log_call(LOG_LVL_ERR, s->call_id, "cannot record to %s/%s: %s",
+			 r->o.spool_dir ? r->o.spool_dir : r->o.dir, name,
+			 err == -EBUSY ? "another session records to it" : strerror(-err));
+	return err;
+}
+
+static int start_files(struct recorder *r, struct session *s, int leg, struct span target,
+		       bool single)
+{
+	struct recording *rec;
+	int err;
+
+	if (s->leg[leg].recording)
+		return single && r->o.pcap ? -EALREADY : 0;
+	rec = calloc(1, sizeof(*rec));
+	err = rec ? session_prepare(r, s) : -ENOMEM;
+	if (!err)
+		err = files_open(r, s, leg, target, single && r->o.pcap, rec);
+	if (err) {
+		if (rec)
+			files_close(r, rec);
+		free(rec);
+		return err;
+	}
+	install(r, &s->leg[leg], rec);
+	return 0;
+}
+
+static int start_copy(struct recorder *r, struct session *s, int leg, struct span target,
+		      uint64_t now_ns)
+{
+	struct recording *rec = calloc(1, sizeof(*rec));
+	int err = rec ? session_prepare(r, s) : -ENOMEM;
+
+	if (!err)
+		err = copy_open(r->copies, target, now_ns, &rec->copy);
+	if (err) {
+		log_call(LOG_LVL_ERR, s->call_id, "cannot copy to udp:%.*s: %s", (int)target.len,
+			 target.p,
+			 err == -EINVAL ? "it is not HOST:PORT of an IPv4 host" : strerror(-err));
+		free(rec);
+		return err;
+	}
+	install(r, &s->leg[leg], rec);
+	return 0;
+}
+
+int recorder_start(struct recorder *r, struct session *s, int leg, bool single)
+{
+	return start_files(r, s, leg, (struct span){ 0 }, single);
+}
+
+int recorder_copy(struct recorder *r, struct session *s, int leg, struct span target, bool single,
+		  uint64_t now_ns)
+{
+	static const char udp[] = "udp:";
+	const size_t len = sizeof(udp) - 1;
+
+	if (target.len < len || memcmp(target.p, udp, len))
+		return start_files(r, s, leg, target, single);
+	if (s->leg[leg].recording)
+		return single && r->o.pcap ? -EALREADY : 0;
+	return start_copy(r, s, leg, (struct span){ target.p + len, target.len - len }, now_ns);
+}
+
+const struct addr *recorder_copy_local(const struct leg *leg)
+{
+	return leg->recording && leg->recording->copy ? copy_local(leg->recording->copy) : NULL;
+}
+
+/* ---- stop ---- */
+
+int recorder_stop(struct recorder *r, struct session *s, int leg, uint64_t now_ns)
+{
+	struct recording *rec = s->leg[leg].recording;
+
+	if (!rec)
+		return -ENOENT;
+	files_close(r, rec);
+	if (rec->copy)
+		copy_close(r->copies, rec->copy, now_ns);
+	free(rec);
+	s->leg[leg].recording = NULL;
+	s->leg[leg].recorded = 0;
+	return 0;
+}
+
+void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns)
+{
+	int leg;
+
+	for (leg = 0; leg < 2; leg++)
+		recorder_stop(r, s, leg, now_ns);
+	tally_drop(s->recorded);
+	s->recorded = NULL;
+}
+
+/* ---- packets ---- */
+
+static void send_copy(struct recorder *r, struct session *s, struct copy *copy,
+		      enum stream_kind kind, const struct recformat_packet *p)
+{
+	if (copy_send(r->copies, copy, kind, p->data, p->len) < 0)
+		tally_lost(s->recorded, 1);
+	else
+		tally_recorded(s->recorded, 1, p->len);
+}
+
+void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
+		     const struct recformat_packet *p)
+{
+	struct recording *rec = s->leg[leg].recording;
+
+	if (!(s->leg[leg].recorded & (1 << kind)))
+		return;
+	if (rec->copy)
+		send_copy(r, s, rec->copy, kind, p);
+	else
+		recwriter_put(r->writer, rec->file[kind], p);
+}
+
+void recorder_lost(struct recorder *r, struct session *s, uint64_t packets)
+{
+	tally_lost(s->recorded ? s->recorded : r->total, packets);
+}
+
+void recorder_flush(struct recorder *r)
+{
+	copies_flush(r->copies);
+}
+
+void recorder_tick(struct recorder *r)
+{
+	recwriter_reap(r->writer);
+}
+
+/* ---- what people read ---- */
+
+const char *recorder_describe(const struct leg *leg, char *buf, size_t size)
+{
+	const struct recording *rec = leg->recording;
+	char text[ADDR_TEXT];
+
+	*buf = '\0';
+	if (!rec)
+		return buf;
+	if (rec->copy)
+		snprintf(buf, size, "udp:%s", addr_text(copy_dest(rec->copy), text));
+	else
+		snprintf(buf, size, "%s", recwriter_name(rec->file[STREAM_RTP]));
+	return buf;
+}
+
+struct tally_counts recorder_counts(const struct recorder *r)
+{
+	return tally_read(r->total);
+}
+
+unsigned int recorder_files(const struct recorder *r)
+{
+	return recwriter_files(r->writer);
+}
+
+/* ---- begin and end ---- */
+
+int recorder_new(struct recorder **out, struct event_base *base, const struct recorder_opts *opts)
+{
+	struct recorder *r = calloc(1, sizeof(*r));
+	const struct recwriter_opts writer = {
+		.dir = opts->dir, .spool_dir = opts->spool_dir, .pcap = opts->pcap,
+	};
+	const struct copies_opts copies = {
+		.ports = opts->ports, .no_rtcp = opts->no_rtcp, .no_resolve = opts->no_resolve,
+		.tos = opts->tos,
+	};
+	int err = -ENOMEM;
+
+	if (!r)
+		return -ENOMEM;
+	r->o = *opts;
+	r->total = tally_new(NULL);
+	if (r->total)
+		err = recwriter_new(&r->writer, &writer);
+	if (!err)
+		err = copies_new(&r->copies, base, &copies);
+	if (err) {
+		recorder_free(r);
+		return err;
+	}
+	*out = r;
+	return 0;
+}
+
+void recorder_free(struct recorder *r)
+{
+	if (!r)
+		return;
+	recwriter_free(r->writer);
+	copies_free(r->copies);
+	tally_drop(r->total);
+	free(r);
+}
