@@ -15,6 +15,7 @@
 struct listener; /* config.h: a configured local address */
 struct recording; /* recorder.c */
 struct tally;
+struct player;	 /* player.c */
 
 /* One local face of a session, and the peer that sends to it. */
 struct leg {
@@ -42,6 +43,7 @@ struct leg {
 	uint64_t nrelayed;	    /* RTP from this leg's peer that was relayed by the daemon */
 	char *codecs;		    /* c list of the peer, owned; NULL: none */
 	uint16_t ptime_ms;	    /* z of the peer; 0: none */
+	struct player *player;	    /* what plays to the peer; NULL: nothing */
 };
 
 struct session {

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * player.c - each player sends one packet when the pacer calls it and asks for its next
+ * time, the last one plus the packet's length.
+ *
+ * Deliberately not here: sockets (the relay's, by a callback), files (clips), packets (prompt).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "clips.h"
+#include "log.h"
+#include "player.h"
+#include "prompt.h"
+
+#define MAX_TYPE 127
+#define MAX_LAG_NS (200 * NSEC_PER_MSEC) /* of a stopped process: more is not made up for */
+
+struct player {
+	struct players *all;
+	struct session *session;
+	int leg;
+	const struct clip *clip;
+	struct prompt prompt;
+	uint64_t due_ns;
+	struct pacer_item item;
+};
+
+struct players {
+	struct players_opts o;
+	struct clips *clips;
+	unsigned int count;
+};
+
+/* ---- playing ---- */
+
+static void player_end(struct player *p)
+{
+	struct players *all = p->all;
+
+	p->session->leg[p->leg].player = NULL;
+	all->count--;
+	pacer_del(all->o.pacer, &p->item);
+	clips_give(all->clips, p->clip);
+	all->o.stats->nplrs_destroyed++;
+	all->o.changed(all->o.arg, p->session, p->leg, false);
+	free(p);
+}
+
+static bool can_send(const struct player *p)
+{
+	const struct leg *leg = &p->session->leg[p->leg];
+
+	return leg->handle[STREAM_RTP] && leg->stream[STREAM_RTP].remote.family != ADDR_NONE;
+}
+
+/* One packet; false at the end. It stands for one of the other leg's peer and keeps that one's time. */
+static bool play_packet(struct player *p, uint64_t now_ns)
+{
+	const struct players_opts *o = &p->all->o;
+	uint8_t packet[PROMPT_MAX_PACKET];
+	size_t len = prompt_next(&p->prompt, packet);
+
+	if (!len)
+		return false;
+	if (o->send(o->arg, p->session, p->leg, packet, len) == 0) {
+		o->stats->npkts_played++;
+		session_ttl_restart(o->sessions, p->session, !p->leg, now_ns);
+	}
+	return true;
+}
+
+static void on_due(struct pacer_item *item, uint64_t now_ns)
+{
+	struct player *p = container_of(item, struct player, item);
+
+	if (can_send(p) && !play_packet(p, now_ns)) {
+		player_end(p);
+		return;
+	}
+	p->due_ns += prompt_ns(&p->prompt);
+	if (p->due_ns + MAX_LAG_NS < now_ns)
+		p->due_ns = now_ns;
+	pacer_add(p->all->o.pacer, item, p->due_ns, on_due);
+}
+
+/* ---- commands ---- */
+
+/*
+ * The payload type at the start of @codecs, which loses it and the character behind it; above
+ * MAX_TYPE: none that RTP has; -1: no number.
+ */
+static int next_type(struct span *codecs)
+{
+	int type = -1;
+
+	while (codecs->len && *codecs->p >= '0' && *codecs->p <= '9') {
+		type = MIN(MAX(type, 0) * 10 + *codecs->p - '0', MAX_TYPE + 1);
+		codecs->p++;
+		codecs->len--;
+	}
+	if (codecs->len) {
+		codecs->p++;
+		codecs->len--;
+	}
+	return type;
+}
+
+static int choose_clip(struct players *all, struct span name, struct span codecs,
+		       const struct clip **clip, int *type)
+{
+	int err;
+
+	while (codecs.len) {
+		*type = next_type(&codecs);
+		if (*type < 0)
+			return -ENOENT;
+		if (*type > MAX_TYPE)
+			continue;
+		err = clips_take(all->clips, name, *type, clip);
+		if (!err || err == -ENOMEM)
+			return err;
+		log_dbug("prompt %.*s.%d: %s", (int)name.len, name.p, *type, strerror(-err));
+	}
+	return -ENOENT;
+}
+
+/* RFC 3550 section 5.1: SSRC, first sequence number and first time stamp are random. */
+static int start_prompt(struct prompt *p, const struct clip *clip, int type, unsigned int ptime_ms,
+			int count)
+{
+	struct {
+		uint32_t ssrc, ts;
+		uint16_t seq;
+	} start;
+
+	if (getrandom(&start, sizeof(start), 0) != sizeof(start))
+		return -EIO;
+	return prompt_start(p, &(struct prompt_opts){
+				       .data = clip->data,
+				       .len = clip->len,
+				       .payload_type = type,
+				       .ptime_ms = ptime_ms,
+				       .count = count,
+				       .ssrc = start.ssrc,
+				       .ts = start.ts,
+				       .seq = start.seq,
+			       });
+}
+
+static int player_new(struct players *all, struct session *s, int leg, const struct clip *clip,
+		      const struct prompt *prompt, uint64_t now_ns)
+{
+	struct player *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->all = all;
+	p->session = s;
+	p->leg = leg;
+	p->clip = clip;
+	p->prompt = *prompt;
+	/* The next whole millisecond: the pacer's grid, so that no rounding is left. */
+	p->due_ns = (now_ns / NSEC_PER_MSEC + 1) * NSEC_PER_MSEC;
+	s->leg[leg].player = p;
+	all->count++;
+	pacer_add(all->o.pacer, &p->item, p->due_ns, on_due);
+	all->o.changed(all->o.arg, s, leg, true);
+	return 0;
+}
+
+int player_start(struct players *all, struct session *s, int leg, struct span name,
+		 struct span codecs, int count, unsigned int ptime_ms, uint64_t now_ns)
+{
+	const struct clip *clip;
+	struct prompt prompt;
+	int type, err;
+
+	player_stop(s, leg);
+	if (count == 0)
+		return 0;
+	err = choose_clip(all, name, codecs, &clip, &type);
+	if (err)
+		return err;
+	if (ptime_ms < 1 || ptime_ms > PROMPT_MAX_MS)
+		ptime_ms = PLAYER_PTIME_MS;
+	err = start_prompt(&prompt, clip, type, ptime_ms, count);
+	if (!err)
+		err = player_new(all, s, leg, clip, &prompt, now_ns);
+	if (err)
+		clips_give(all->clips, clip);
+	if (err && err != -EINVAL && err != -ENODATA)
+		return err;
+	all->o.stats->nplrs_created++;
+	all->o.stats->nplrs_destroyed += err != 0;
+	return 0;
+}
+
+void player_stop(struct session *s, int leg)
+{
+	if (s->leg[leg].player)
+		player_end(s->leg[leg].player);
+}
+
+/* ---- begin and end ---- */
+
+unsigned int players_count(const struct players *all)
+{
+	return all->count;
+}
+
+int players_new(struct players **out, const struct players_opts *opts)
+{
+	struct players *all = calloc(1, sizeof(*all));
+	int err;
+
+	if (!all)
+		return -ENOMEM;
+	all->o = *opts;
+	err = clips_new(&all->clips, opts->prompt_dir);
+	if (err) {
+		free(all);
+		return err;
+	}
+	*out = all;
+	return 0;
+}
+
+void players_free(struct players *all)
+{
+	if (!all)
+		return;
+	clips_free(all->clips);
+	free(all);
+}

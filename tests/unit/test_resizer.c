@@ -1,0 +1,681 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_resizer.c - packets in, packets out: what rtpproxy was seen to do, other codecs, markers and
+ * events; then random streams with loss, reordering and jitter, of which every byte is followed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "../../daemon/resizer.c"
+
+#define SSRC 0x1234u
+#define START_NS (1000 * NSEC_PER_SEC)
+#define MS NSEC_PER_MSEC
+
+static uint16_t get16(const uint8_t *p)
+{
+	return p[0] << 8 | p[1];
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+	return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+
+/* ---- what came out ---- */
+
+struct seen {
+	uint8_t type;
+	bool marker;
+	uint16_t seq;
+	uint32_t ts, ssrc;
+	size_t len; /* of the payload */
+	uint8_t data[MAX_PACKET];
+};
+
+static struct seen seen[64];
+static unsigned int n_seen;
+static struct stats stats;
+
+static void on_out(void *arg, const uint8_t *p, size_t len, uint64_t arrival_ns)
+{
+	struct seen *s = &seen[n_seen++];
+
+	(void)arg, (void)arrival_ns;
+	assert_true(n_seen <= ARRAY_SIZE(seen));
+	*s = (struct seen){ .type = p[1] & 0x7f,
+			    .marker = p[1] >> 7,
+			    .seq = get16(p + 2),
+			    .ts = get32(p + 4),
+			    .ssrc = get32(p + 8),
+			    .len = len - RTP_HEADER };
+	memcpy(s->data, p + RTP_HEADER, s->len);
+}
+
+static const struct resizer_sink sink = { .out = on_out };
+
+static struct resizer *begin(unsigned int target_ms)
+{
+	struct resizer *r = NULL;
+
+	n_seen = 0;
+	memset(&stats, 0, sizeof(stats));
+	assert_int_equal(resizer_new(&r, target_ms, &stats), 0);
+	return r;
+}
+
+static size_t packet(uint8_t *p, uint8_t type, bool marker, uint16_t seq, uint32_t ts, uint32_t ssrc,
+		     size_t len)
+{
+	p[0] = 0x80;
+	p[1] = type | marker << 7;
+	put16(p + 2, seq);
+	put32(p + 4, ts);
+	put32(p + 8, ssrc);
+	return RTP_HEADER + len;
+}
+
+static void in(struct resizer *r, uint8_t type, bool marker, uint16_t seq, uint32_t ts, size_t len,
+	       uint64_t ms)
+{
+	uint8_t p[MAX_PACKET] = { 0 };
+
+	memset(p + RTP_HEADER, seq, len);
+	resizer_in(r, p, packet(p, type, marker, seq, ts, SSRC, len), START_NS + ms * MS, &sink);
+}
+
+static void saw(unsigned int i, uint16_t seq, uint32_t ts, size_t len, bool marker)
+{
+	assert_true(i < n_seen);
+	assert_int_equal(seen[i].seq, seq);
+	assert_int_equal(seen[i].ts, ts);
+	assert_int_equal(seen[i].len, len);
+	assert_int_equal(seen[i].marker, marker);
+}
+
+/* ---- what rtpproxy was seen to do ---- */
+
+static void joins_20_to_40(void **state)
+{
+	struct resizer *r = begin(40);
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 12; i++)
+		in(r, 0, i == 0, 100 + i, 160 * i, 160, 20 * i);
+	assert_int_equal(n_seen, 6);
+	for (i = 0; i < 6; i++) {
+		saw(i, 100 + i, 320 * i, 320, i == 0);
+		assert_int_equal(seen[i].data[159], 100 + 2 * i);
+		assert_int_equal(seen[i].data[160], 101 + 2 * i);
+	}
+	assert_int_equal(stats.npkts_resizer_in, 12);
+	assert_int_equal(stats.npkts_resizer_out, 6);
+	assert_int_equal(stats.npkts_resizer_discard, 0);
+	resizer_free(r);
+}
+
+static void splits_20_to_10(void **state)
+{
+	struct resizer *r = begin(10);
+
+	(void)state;
+	in(r, 0, true, 7, 1000, 160, 0);
+	assert_int_equal(n_seen, 2);
+	saw(0, 7, 1000, 80, true);
+	saw(1, 8, 1080, 80, false);
+	resizer_free(r);
+}
+
+static void late_and_double_ones_go(void **state)
+{
+	static const uint8_t order[] = { 0, 2, 1, 3, 4, 4, 5 }, expected[] = { 0, 2, 3, 4, 5 };
+	struct resizer *r = begin(20);
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(order); i++)
+		in(r, 0, false, 100 + order[i], 160 * order[i], 160, 20 * i);
+	assert_int_equal(n_seen, ARRAY_SIZE(expected));
+	for (i = 0; i < n_seen; i++)
+		saw(i, 100 + i, 160 * expected[i], 160, false);
+	assert_int_equal(stats.npkts_resizer_in, 5);
+	assert_int_equal(stats.npkts_resizer_discard, 2);
+	resizer_free(r);
+}
+
+/* ---- the queue ---- */
+
+static void sorts_what_waits(void **state)
+{
+	struct resizer *r = begin(60);
+
+	(void)state;
+	in(r, 8, false, 2, 160, 160, 0);
+	in(r, 8, false, 1, 0, 160, 1);
+	in(r, 8, false, 2, 160, 160, 2); /* again */
+	assert_int_equal(stats.npkts_resizer_discard, 1);
+	in(r, 8, false, 3, 320, 160, 3);
+	assert_int_equal(n_seen, 1);
+	saw(0, 1, 0, 480, false);
+	assert_int_equal(seen[0].data[0], 1);
+	assert_int_equal(seen[0].data[479], 3);
+	resizer_free(r);
+}
+
+static void a_hole_ends_a_packet(void **state)
+{
+	struct resizer *r = begin(40);
+
+	(void)state;
+	in(r, 0, false, 1, 0, 160, 0);
+	in(r, 0, false, 3, 320, 160, 40);
+	in(r, 0, false, 4, 480, 160, 60);
+	assert_int_equal(n_seen, 2);
+	saw(0, 1, 0, 160, false);
+	saw(1, 2, 320, 320, false);
+	resizer_free(r);
+}
+
+static void another_codec_ends_a_packet(void **state)
+{
+	struct resizer *r = begin(40);
+
+	(void)state;
+	in(r, 0, false, 1, 0, 160, 0);
+	in(r, 8, false, 2, 160, 160, 20);
+	assert_int_equal(n_seen, 1);
+	saw(0, 1, 0, 160, false);
+	resizer_flush(r, &sink);
+	saw(1, 2, 160, 160, false);
+	assert_int_equal(seen[1].type, 8);
+	resizer_free(r);
+}
+
+static void the_deadline_ends_waiting(void **state)
+{
+	struct resizer *r = begin(60);
+
+	(void)state;
+	assert_true(resizer_deadline(r) == RESIZER_NEVER);
+	in(r, 0, false, 1, 0, 160, 5);
+	in(r, 0, false, 2, 160, 160, 25);
+	assert_true(resizer_deadline(r) == START_NS + 65 * MS);
+	resizer_run(r, START_NS + 65 * MS - 1, &sink);
+	assert_int_equal(n_seen, 0);
+	resizer_run(r, START_NS + 65 * MS, &sink);
+	assert_int_equal(n_seen, 1);
+	saw(0, 1, 0, 320, false);
+	assert_true(resizer_deadline(r) == RESIZER_NEVER);
+	resizer_free(r);
+}
+
+static void the_rest_counts_as_discarded(void **state)
+{
+	struct resizer *r = begin(100);
+
+	(void)state;
+	in(r, 0, false, 1, 0, 160, 0);
+	in(r, 0, false, 2, 160, 160, 20);
+	resizer_free(r);
+	assert_int_equal(n_seen, 0);
+	assert_int_equal(stats.npkts_resizer_discard, 2);
+}
+
+static void memory_is_bounded(void **state)
+{
+	struct resizer *r = begin(999);
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 60 * MAX_PIECES; i++) {
+		n_seen = 0;
+		in(r, 0, false, i, 2 * i, 1, 0); /* one sample, then a hole of one */
+		assert_true(r->pieces <= MAX_PIECES);
+	}
+	resizer_free(r);
+}
+
+/* ---- markers, events, sources ---- */
+
+static void a_talk_spurt_keeps_its_marker(void **state)
+{
+	struct resizer *r = begin(40);
+
+	(void)state;
+	in(r, 0, true, 1, 0, 160, 0);
+	in(r, 0, true, 2, 160, 160, 20); /* the first that rtpproxy would forget */
+	assert_int_equal(n_seen, 1);
+	saw(0, 1, 0, 320, true);
+	in(r, 0, false, 3, 320, 160, 40);
+	in(r, 0, true, 4, 480, 160, 60);
+	in(r, 0, false, 5, 640, 160, 80);
+	assert_int_equal(n_seen, 3);
+	saw(1, 2, 320, 160, false);
+	saw(2, 3, 480, 320, true);
+	resizer_free(r);
+}
+
+/* Three packets of one telephone event between audio. */
+static void events_pass_in_order(void **state)
+{
+	struct resizer *r = begin(60);
+
+	(void)state;
+	in(r, 0, false, 10, 0, 160, 0);
+	in(r, 0, false, 11, 160, 160, 20);
+	in(r, 101, true, 12, 320, 4, 40);
+	in(r, 101, false, 13, 320, 4, 60);
+	in(r, 101, false, 14, 320, 4, 80);
+	in(r, 0, true, 15, 800, 480, 100);
+	assert_int_equal(n_seen, 5);
+	saw(0, 10, 0, 320, false);
+	saw(1, 11, 320, 4, true);
+	saw(2, 12, 320, 4, false);
+	saw(3, 13, 320, 4, false);
+	saw(4, 14, 800, 480, true);
+	assert_int_equal(seen[1].data[3], 12);
+	assert_int_equal(seen[1].type, 101);
+	resizer_free(r);
+}
+
+static void another_source_begins_anew(void **state)
+{
+	struct resizer *r = begin(40);
+	uint8_t p[MAX_PACKET] = { 0 };
+
+	(void)state;
+	in(r, 0, false, 10, 100000, 160, 0);
+	resizer_in(r, p, packet(p, 0, true, 900, 40, 77, 160), START_NS + 20 * MS, &sink);
+	resizer_in(r, p, packet(p, 0, false, 901, 200, 77, 160), START_NS + 40 * MS, &sink);
+	assert_int_equal(n_seen, 2);
+	saw(0, 10, 100000, 160, false);
+	saw(1, 11, 40, 320, true);
+	assert_int_equal(seen[1].ssrc, 77);
+	resizer_free(r);
+}
+
+/* The same source goes on with another clock, as after a transfer: not muted for hours. */
+static void a_clock_set_back_begins_anew(void **state)
+{
+	struct resizer *r = begin(20);
+
+	(void)state;
+	in(r, 0, false, 1, 1000000, 160, 0);
+	in(r, 0, false, 2, 160, 160, 20);
+	assert_int_equal(n_seen, 2);
+	saw(1, 2, 160, 160, false);
+	resizer_free(r);
+}
+
+/* What is not the stream's audio leaves bit by bit, and nothing is remembered of it. */
+static void others_pass_untouched(void **state)
+{
+	static const uint8_t junk[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+	struct resizer *r = begin(40);
+	uint8_t p[MAX_PACKET] = { 0 };
+	size_t len;
+
+	(void)state;
+	resizer_in(r, junk, sizeof(junk), START_NS, &sink);
+	assert_int_equal(n_seen, 1);
+	assert_memory_equal(seen[0].data, junk + RTP_HEADER, 3);
+	in(r, 111, true, 500, 3, 200, 0);
+	saw(1, 500, 3, 200, true);
+	in(r, 0, false, 10, 0, 160, 0);
+	len = packet(p, 111, false, 4711, 9, 99, 20);
+	resizer_in(r, p, len, START_NS, &sink);
+	assert_int_equal(n_seen, 3);
+	saw(2, 4711, 9, 20, false);
+	in(r, 3, false, 11, 160, 34, 20); /* no whole number of GSM frames */
+	assert_int_equal(n_seen, 5);
+	saw(3, 10, 0, 160, false);
+	saw(4, 11, 160, 34, false);
+	resizer_free(r);
+}
+
+static void header_and_padding(void **state)
+{
+	struct resizer *r = begin(40);
+	uint8_t p[400] = { 0 };
+	size_t header = RTP_HEADER + 4 + 8;
+
+	(void)state;
+	packet(p, 0, false, 1, 0, SSRC, 0);
+	p[0] |= 1 | RTP_EXTENSION | RTP_PADDING; /* a CSRC, an extension of a word, two bytes of padding */
+	p[header - 5] = 1;
+	memset(p + header, 0xaa, 160);
+	p[header + 161] = 2;
+	resizer_in(r, p, header + 162, START_NS, &sink);
+	in(r, 0, false, 0xbb, 160, 160, 20);
+	assert_int_equal(n_seen, 1);
+	saw(0, 1, 0, header - RTP_HEADER + 320, false);
+	assert_int_equal(seen[0].data[header - RTP_HEADER + 159], 0xaa);
+	assert_int_equal(seen[0].data[header - RTP_HEADER + 160], 0xbb);
+	resizer_free(r);
+}
+
+/* ---- codecs ---- */
+
+static void g729_with_silence(void **state)
+{
+	struct resizer *r = begin(40);
+
+	(void)state;
+	in(r, 18, false, 1, 0, 20, 0);
+	in(r, 18, false, 2, 160, 12, 20); /* a frame and the silence's */
+	in(r, 18, false, 3, 320, 20, 40);
+	in(r, 18, false, 4, 480, 20, 60);
+	assert_int_equal(n_seen, 2);
+	saw(0, 1, 0, 32, false);
+	saw(1, 2, 320, 40, false);
+	resizer_free(r);
+}
+
+static void g729_splits_between_frames(void **state)
+{
+	struct resizer *r = begin(10);
+
+	(void)state;
+	in(r, 18, true, 1, 0, 22, 0);
+	assert_int_equal(n_seen, 3);
+	saw(0, 1, 0, 10, true);
+	saw(1, 2, 80, 10, false);
+	saw(2, 3, 160, 2, false);
+	resizer_free(r);
+}
+
+static void gsm_and_g723_round_up(void **state)
+{
+	static const uint8_t kinds[] = { 24, 20, 4 };
+	struct resizer *r = begin(10);
+	uint8_t p[100] = { 0 };
+	unsigned int i;
+	size_t at = RTP_HEADER;
+
+	(void)state;
+	in(r, 3, false, 1, 0, 66, 0);
+	assert_int_equal(n_seen, 2);
+	saw(0, 1, 0, 33, false);
+	saw(1, 2, 160, 33, false);
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		p[at] = i;
+		at += kinds[i];
+	}
+	packet(p, 4, false, 3, 320, SSRC, 0);
+	resizer_in(r, p, at, START_NS, &sink);
+	assert_int_equal(n_seen, 5);
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		saw(2 + i, 3 + i, 320 + 240 * i, kinds[i], false);
+	resizer_free(r);
+}
+
+static void a_new_length_holds_at_once(void **state)
+{
+	struct resizer *r = begin(60), *none;
+
+	(void)state;
+	in(r, 9, false, 1, 0, 160, 0);
+	resizer_retarget(r, 20);
+	in(r, 9, false, 2, 160, 160, 20);
+	assert_int_equal(n_seen, 2);
+	saw(1, 2, 160, 160, false);
+	resizer_free(r);
+	assert_int_equal(resizer_new(&none, 0, &stats), -EINVAL);
+	assert_int_equal(resizer_new(&none, RESIZER_MAX_MS + 1, &stats), -EINVAL);
+}
+
+/* ---- random streams ---- */
+
+#define PACKETS 300
+#define PER_PACKET_MAX 100
+#define FRAMES_MAX (PACKETS * PER_PACKET_MAX * 4)
+
+struct sent {
+	uint64_t arrival_ns;
+	uint32_t frame, frames; /* in frames of the codec, from 0 */
+	uint16_t seq;
+	bool marker, event;
+};
+
+enum fate { NOT_HERE, WAITS, LEFT };
+
+static struct trial {
+	const struct codec *codec;
+	struct resizer *r;
+	uint32_t base_ts, frame_bytes, frame_ticks;
+	uint64_t now_ns, target_ns;
+	struct sent sent[PACKETS];
+	unsigned int n, out, events_in, events_out;
+	uint64_t bytes_in, bytes_out;
+	uint8_t fate[FRAMES_MAX];
+	bool begins_spurt[FRAMES_MAX]; /* first of a marked packet */
+	bool in_marked[FRAMES_MAX];    /* anywhere in one */
+	uint64_t arrival_ns[FRAMES_MAX];
+	unsigned int waiting; /* frames */
+	uint32_t next_frame;  /* after the last that left */
+	uint16_t next_seq;
+} t;
+
+/* PCM is followed by the millisecond. A frame's content tells which one it is. */
+static void write_frame(uint8_t *p, uint32_t frame)
+{
+	uint32_t i;
+
+	for (i = 0; i < t.frame_bytes; i++)
+		p[i] = (frame * 2654435761u >> 13) + i * 7;
+	if (t.codec->payload_type == 4)
+		p[0] &= 0xfc; /* a frame of 24 bytes */
+}
+
+static void frames_leave(uint32_t ts, bool marker, const uint8_t *p, size_t len)
+{
+	uint32_t frame = (ts - t.base_ts) / t.frame_ticks;
+	uint8_t expected[64];
+
+	assert_int_equal((ts - t.base_ts) % t.frame_ticks, 0);
+	assert_int_equal(len % t.frame_bytes, 0);
+	assert_true(len > 0);
+	assert_true(frame >= t.next_frame); /* in order */
+	assert_true(len / t.frame_bytes * t.frame_ticks <= target_of(t.r, t.codec));
+	assert_int_equal(marker, t.begins_spurt[frame]);
+	t.bytes_out += len;
+	for (; len; len -= t.frame_bytes, p += t.frame_bytes, frame++) {
+		write_frame(expected, frame);
+		assert_memory_equal(p, expected, t.frame_bytes);
+		assert_int_equal(t.fate[frame], WAITS);
+		assert_true(t.now_ns <= t.arrival_ns[frame] + t.target_ns);
+		t.fate[frame] = LEFT;
+		assert_true(!t.begins_spurt[frame] || marker);
+		marker = t.in_marked[frame];
+		t.waiting--;
+	}
+	t.next_frame = frame;
+}
+
+static void on_trial_out(void *arg, const uint8_t *p, size_t len, uint64_t arrival_ns)
+{
+	(void)arg;
+	assert_true(arrival_ns <= t.now_ns);
+	if (t.out++ > 0)
+		assert_int_equal(get16(p + 2), t.next_seq);
+	t.next_seq = get16(p + 2) + 1;
+	if ((p[1] & 0x7f) == 101) {
+		assert_int_equal(t.waiting, 0); /* what came before an event left before it */
+		t.events_out++;
+		return;
+	}
+	frames_leave(get32(p + 4), p[1] >> 7, p + RTP_HEADER, len - RTP_HEADER);
+}
+
+static const struct resizer_sink trial_sink = { .out = on_trial_out };
+
+static int by_arrival(const void *a, const void *b)
+{
+	const struct sent *x = a, *y = b;
+
+	if (x->arrival_ns != y->arrival_ns)
+		return x->arrival_ns < y->arrival_ns ? -1 : 1;
+	return (int16_t)(x->seq - y->seq);
+}
+
+static bool chance(unsigned int percent)
+{
+	return (unsigned int)rand() % 100 < percent;
+}
+
+/* A call: talk spurts and pauses, events, packets lost, late, doubled. */
+static void make_trial(unsigned int per_packet, unsigned int loss, unsigned int late,
+		       unsigned int doubled)
+{
+	uint64_t frame_ns = t.frame_ticks * MS / CODEC_TICKS_PER_MS;
+	uint32_t frame = 0, i;
+	uint16_t seq = rand();
+
+	for (i = 0, t.n = 0; t.n < PACKETS - 1 && i < PACKETS; i++) {
+		struct sent s = { .frame = frame, .frames = per_packet, .seq = seq++ };
+
+		s.event = chance(3);
+		s.marker = i == 0 || chance(2);
+		s.arrival_ns = START_NS + (frame + per_packet) * frame_ns + rand() % (3 * MS);
+		if (chance(late))
+			s.arrival_ns += rand() % (80 * MS);
+		frame += per_packet + (chance(3) ? per_packet * (rand() % 4) : 0);
+		if (chance(loss))
+			continue;
+		t.sent[t.n++] = s;
+		if (!chance(doubled))
+			continue;
+		s.arrival_ns += rand() % (40 * MS);
+		t.sent[t.n++] = s;
+	}
+	qsort(t.sent, t.n, sizeof(t.sent[0]), by_arrival);
+}
+
+/* The event loop's part: nobody forgets a deadline. */
+static void wait_until(uint64_t ns)
+{
+	while (resizer_deadline(t.r) <= ns) {
+		t.now_ns = MAX(t.now_ns, resizer_deadline(t.r));
+		resizer_run(t.r, t.now_ns, &trial_sink);
+	}
+	t.now_ns = ns;
+}
+
+static void audio_arrives(const struct sent *s)
+{
+	uint64_t discarded = stats.npkts_resizer_discard;
+	uint32_t ts = t.base_ts + s->frame * t.frame_ticks, i;
+	bool waits = t.fate[s->frame] == WAITS, is_late = s->frame < t.next_frame;
+	uint8_t p[MAX_PACKET];
+
+	for (i = 0; i < s->frames; i++) {
+		write_frame(p + RTP_HEADER + i * t.frame_bytes, s->frame + i);
+		if (waits || is_late)
+			continue;
+		t.fate[s->frame + i] = WAITS;
+		t.waiting++;
+		t.in_marked[s->frame + i] = s->marker;
+		t.begins_spurt[s->frame + i] = s->marker && i == 0;
+		t.arrival_ns[s->frame + i] = s->arrival_ns;
+	}
+	resizer_in(t.r, p,
+		   packet(p, t.codec->payload_type, s->marker, s->seq, ts, SSRC,
+			  s->frames * t.frame_bytes),
+		   s->arrival_ns, &trial_sink);
+	/* Only what is late or here already is lost. */
+	assert_int_equal(stats.npkts_resizer_discard - discarded, waits || is_late);
+	if (waits || is_late)
+		return;
+	t.bytes_in += s->frames * t.frame_bytes;
+}
+
+static void event_arrives(const struct sent *s)
+{
+	uint8_t p[RTP_HEADER + 4] = { 0 };
+
+	if (!t.r->has_ssrc) /* it passes bit by bit, outside the numbering */
+		return;
+	t.events_in++;
+	resizer_in(t.r, p,
+		   packet(p, 101, s->marker, s->seq, t.base_ts + s->frame * t.frame_ticks, SSRC, 4),
+		   s->arrival_ns, &trial_sink);
+}
+
+static void run_trial(unsigned int target_ms)
+{
+	unsigned int i;
+
+	t.r = begin(target_ms);
+	t.target_ns = target_of(t.r, t.codec) * MS / CODEC_TICKS_PER_MS;
+	t.now_ns = START_NS;
+	for (i = 0; i < t.n; i++) {
+		wait_until(t.sent[i].arrival_ns);
+		if (t.sent[i].event)
+			event_arrives(&t.sent[i]);
+		else
+			audio_arrives(&t.sent[i]);
+	}
+	wait_until(t.now_ns + NSEC_PER_SEC);
+	assert_null(t.r->queue);
+	assert_true(t.bytes_in == t.bytes_out && t.bytes_in > 0);
+	assert_int_equal(t.waiting, 0);
+	assert_int_equal(t.events_in, t.events_out);
+	resizer_free(t.r);
+}
+
+static void random_streams(void **state)
+{
+	static const uint8_t types[] = { 0, 8, 9, 18, 3, 4 };
+	unsigned int i;
+
+	(void)state;
+	srand(20040107);
+	for (i = 0; i < 1200; i++) {
+		unsigned int in_ms = 10 * (1 + rand() % 10), target_ms = 10 * (1 + rand() % 10);
+		unsigned int frame_ms, hard = i % 4;
+
+		memset(&t, 0, sizeof(t));
+		t.codec = codec_of(types[i % ARRAY_SIZE(types)]);
+		t.frame_ticks = MAX(t.codec->frame_ticks, CODEC_TICKS_PER_MS);
+		t.frame_bytes = t.codec->frame_ticks > 1 ? t.codec->frame_bytes : t.frame_ticks;
+		t.base_ts = rand() % 3 ? (uint32_t)rand() * 2654435761u : 0u - 8000; /* often near the wrap */
+		frame_ms = t.frame_ticks / CODEC_TICKS_PER_MS;
+		make_trial(MIN(MAX(in_ms / frame_ms, 1), PER_PACKET_MAX), hard * 4, hard * 10, hard * 2);
+		run_trial(target_ms);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(joins_20_to_40),
+		cmocka_unit_test(splits_20_to_10),
+		cmocka_unit_test(late_and_double_ones_go),
+		cmocka_unit_test(sorts_what_waits),
+		cmocka_unit_test(a_hole_ends_a_packet),
+		cmocka_unit_test(another_codec_ends_a_packet),
+		cmocka_unit_test(the_deadline_ends_waiting),
+		cmocka_unit_test(the_rest_counts_as_discarded),
+		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(a_talk_spurt_keeps_its_marker),
+		cmocka_unit_test(events_pass_in_order),
+		cmocka_unit_test(another_source_begins_anew),
+		cmocka_unit_test(a_clock_set_back_begins_anew),
+		cmocka_unit_test(others_pass_untouched),
+		cmocka_unit_test(header_and_padding),
+		cmocka_unit_test(g729_with_silence),
+		cmocka_unit_test(g729_splits_between_frames),
+		cmocka_unit_test(gsm_and_g723_round_up),
+		cmocka_unit_test(a_new_length_holds_at_once),
+		cmocka_unit_test(random_streams),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
