@@ -11,6 +11,9 @@ say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LIBS := libbpf libnl-3.0 libnl-genl-3.0 libnl-route-3.0 libevent json-c libcap-ng
+# For sound; a program is linked with those of all libraries that it needs.
+LIBS += sndfile soxr spandsp libbcg729 opus libpcap libsrtp2
+LDFLAGS += -Wl,--as-needed
 HAVE_SYSTEMD := $(shell pkg-config --exists libsystemd && echo yes)
 LIBS += $(if $(HAVE_SYSTEMD),libsystemd)
 
@@ -28,8 +31,7 @@ DAEMON := $(filter-out daemon/main.c $(if $(HAVE_SYSTEMD),daemon/systemd_none.c,
 CORE := $(O)/librtpx.a
 UNITS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c))
 TOOLS := $(patsubst tools/%.c,$(O)/%,$(wildcard tools/rtpxctl.c tools/makeann.c tools/extractaudio.c))
-TOOL_PARTS := $(patsubst %.c,$(O)/%.o,$(filter-out tools/rtpxctl.c tools/makeann.c tools/extractaudio.c,\
-	$(wildcard tools/*.c)))
+TOOL_PARTS := $(O)/libtools.a
 # What the tests in network namespaces run there.
 NETNS := $(patsubst tests/netns/%.c,$(O)/netns/%,$(wildcard tests/netns/*.c))
 BENCH := $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/*.c))
@@ -113,6 +115,11 @@ $(O)/rtpxd: $(O)/daemon/main.o $(CORE)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+$(TOOL_PARTS): $(patsubst %.c,$(O)/%.o,$(filter-out tools/rtpxctl.c tools/makeann.c tools/extractaudio.c,\
+	$(wildcard tools/*.c)))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
 $(TOOLS): $(O)/%: $(O)/tools/%.o $(TOOL_PARTS) $(CORE)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
@@ -121,17 +128,17 @@ $(TOOLS): $(O)/%: $(O)/tools/%.o $(TOOL_PARTS) $(CORE)
 $(O)/tests/test_%: tests/unit/test_%.c $(CORE) $(O)/relay.skel.h
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP $< $(CORE) $(LDLIBS) -lcmocka -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests -MMD -MP $< $(CORE) $(LDLIBS) -lcmocka -lm -o $@
 
 $(O)/netns/%: tests/netns/%.c $(CORE)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< $(CORE) $(LDLIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP $< $(CORE) $(LDLIBS) -o $@
 
 $(O)/bpf-packets: tests/bpf/packets.c
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP $< $(LDLIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests -MMD -MP $< $(LDLIBS) -o $@
 
 $(O)/bench/%.bpf.o: tests/bench/%.bpf.c
 	$(call say,BPF,$@)
@@ -141,7 +148,7 @@ $(O)/bench/%.bpf.o: tests/bench/%.bpf.c
 $(O)/bench/%: tests/bench/%.c $(CORE)
 	$(call say,BENCH,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< $(CORE) $(LDLIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP $< $(CORE) $(LDLIBS) -o $@
 
 # The parsers are pure, so a harness includes the sources that it needs.
 $(O)/fuzz/%: tests/fuzz/%.c

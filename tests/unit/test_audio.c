@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What every codec gives back of a tone that it was given; exact for those that lose nothing. That
+ * other programs agree is shown by the tests of the tools.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "../../daemon/audio.c"
+
+#define SECOND_PARTS 10
+
+/* How much of @out is @in, delayed by at most @delay samples: the normalized cross-correlation. */
+static double likeness(const int16_t *in, const int16_t *out, size_t n, size_t delay)
+{
+	double best = 0;
+	size_t shift, i;
+
+	for (shift = 0; shift <= delay; shift++) {
+		double xy = 0, xx = 1, yy = 1;
+
+		for (i = 0; i + shift < n; i++) {
+			xy += (double)in[i] * out[i + shift];
+			xx += (double)in[i] * in[i];
+			yy += (double)out[i + shift] * out[i + shift];
+		}
+		best = MAX(best, xy / sqrt(xx * yy));
+	}
+	return best;
+}
+
+/* A gliding tone, which has one best delay only. */
+static int16_t *glide(unsigned int rate)
+{
+	int16_t *s = malloc(rate * sizeof(*s));
+	unsigned int i;
+
+	assert_non_null(s);
+	for (i = 0; i < rate; i++)
+		s[i] = (int16_t)(8000 * sin(2 * M_PI * (300.0 + 200.0 * i / rate) * i / rate));
+	return s;
+}
+
+static void there_and_back(unsigned int payload_type, double want)
+{
+	const struct audio_codec *c = audio_codec_of(payload_type);
+	struct audio_encoder *e = audio_encoder_new(c);
+	struct audio_decoder *d = audio_decoder_new(c);
+	unsigned int part = c->rate / SECOND_PARTS, i, n = 0;
+	int16_t *in = glide(c->rate), *out = calloc(c->rate, sizeof(*out));
+	static int16_t got[AUDIO_MAX_SAMPLES];
+	uint8_t bytes[AUDIO_MAX_SAMPLES * 2];
+
+	part -= part % (2 * c->frame_samples);
+	for (i = 0; i + part <= c->rate; i += part) {
+		size_t len = audio_encode(e, in + i, part, bytes);
+		int k = audio_decode(d, bytes, len, got);
+
+		assert_int_equal(k, part);
+		memcpy(out + n, got, k * sizeof(*out));
+		n += k;
+	}
+	assert_true(likeness(in, out, n, c->rate / 100) >= want);
+	audio_encoder_free(e);
+	audio_decoder_free(d);
+	free(in);
+	free(out);
+}
+
+static void test_pcmu(void **state)
+{
+	(void)state;
+	there_and_back(0, 0.999);
+}
+
+static void test_pcma(void **state)
+{
+	(void)state;
+	there_and_back(8, 0.999);
+}
+
+static void test_gsm(void **state)
+{
+	(void)state;
+	there_and_back(3, 0.95);
+}
+
+static void test_g722(void **state)
+{
+	(void)state;
+	there_and_back(9, 0.99);
+}
+
+static void test_g729(void **state)
+{
+	(void)state;
+	there_and_back(18, 0.8);
+}
+
+static void test_l16(void **state)
+{
+	(void)state;
+	there_and_back(11, 1 - 1e-9);
+}
+
+/* What a decoder of G.711 makes of a byte, an encoder makes the same byte of: ITU-T G.711. */
+static void test_g711_is_exact(void **state)
+{
+	static const unsigned int types[] = { 0, 8 };
+	size_t t;
+	int b;
+
+	(void)state;
+	for (t = 0; t < ARRAY_SIZE(types); t++) {
+		struct audio_encoder *e = audio_encoder_new(audio_codec_of(types[t]));
+		struct audio_decoder *d = audio_decoder_new(audio_codec_of(types[t]));
+		static int16_t s[AUDIO_MAX_SAMPLES];
+
+		for (b = 0; b < 256; b++) {
+			uint8_t in = b, out;
+
+			assert_int_equal(audio_decode(d, &in, 1, s), 1);
+			audio_encode(e, s, 1, &out);
+			assert_true(out == in || s[0] == 0); /* zero has two signs */
+		}
+		audio_encoder_free(e);
+		audio_decoder_free(d);
+	}
+}
+
+static void test_opus(void **state)
+{
+	OpusEncoder *e;
+	struct audio_codec c;
+	struct audio_decoder *d;
+	int16_t *in = glide(48000), *out = calloc(48000, sizeof(*out));
+	static int16_t got[AUDIO_MAX_SAMPLES];
+	uint8_t bytes[1500];
+	int i, k, len, err;
+
+	(void)state;
+	assert_int_equal(audio_codec_parse("opus/48000/2", &c), 0);
+	d = audio_decoder_new(&c);
+	e = opus_encoder_create(48000, 1, OPUS_APPLICATION_VOIP, &err);
+	for (i = 0; i < 48000; i += 960) {
+		len = opus_encode(e, in + i, 960, bytes, sizeof(bytes));
+		k = audio_decode(d, bytes, len, got);
+		assert_int_equal(k, 960 * 2);
+		for (k = 0; k < 960; k++)
+			out[i + k] = got[2 * k];
+	}
+	assert_true(likeness(in, out, 48000, 480) > 0.9);
+	opus_encoder_destroy(e);
+	audio_decoder_free(d);
+	free(in);
+	free(out);
+}
+
+/* Nothing that arrives from a network is written beyond the buffer, and nonsense is refused. */
+static void test_bad_payloads(void **state)
+{
+	static const unsigned int types[] = { 0, 3, 8, 9, 10, 11, 18 };
+	static uint8_t junk[65536];
+	static int16_t s[AUDIO_MAX_SAMPLES];
+	size_t t, len;
+
+	(void)state;
+	memset(junk, 0x5a, sizeof(junk));
+	for (t = 0; t < ARRAY_SIZE(types); t++) {
+		struct audio_decoder *d = audio_decoder_new(audio_codec_of(types[t]));
+
+		assert_int_equal(audio_decode(d, junk, 0, s), -EBADMSG);
+		assert_int_equal(audio_decode(d, junk, sizeof(junk), s), -EBADMSG);
+		for (len = 1; len < 300; len++)
+			assert_true(audio_decode(d, junk, len, s) <= AUDIO_MAX_SAMPLES);
+		audio_decoder_free(d);
+	}
+}
+
+static void test_names(void **state)
+{
+	struct audio_codec c;
+
+	(void)state;
+	assert_int_equal(audio_codec_parse("pcmu/8000", &c), 0);
+	assert_int_equal(c.payload_type, 0);
+	assert_int_equal(audio_codec_parse("G722/8000", &c), 0);
+	assert_int_equal(c.rate, 16000);
+	assert_int_equal(audio_codec_parse("L16/16000", &c), 0);
+	assert_int_equal(c.clock, 16000);
+	assert_int_equal(c.channels, 1);
+	assert_int_equal(audio_codec_parse("l16/48000/2", &c), 0);
+	assert_int_equal(c.channels, 2);
+	assert_int_equal(audio_codec_parse("OPUS", &c), 0);
+	assert_int_equal(audio_codec_parse("L16/16000/3", &c), -EINVAL);
+	assert_int_equal(audio_codec_parse("PCMU/16000", &c), -EINVAL);
+	assert_int_equal(audio_codec_parse("PCMU/8000/1x", &c), -EINVAL);
+	assert_int_equal(audio_codec_parse("PCMU;", &c), -EINVAL);
+	assert_int_equal(audio_codec_parse("", &c), -EINVAL);
+	assert_int_equal(audio_codec_parse("speex", &c), -EINVAL);
+	assert_null(audio_codec_of(4));
+	assert_null(audio_codec_of(96));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pcmu),
+		cmocka_unit_test(test_pcma),
+		cmocka_unit_test(test_gsm),
+		cmocka_unit_test(test_g722),
+		cmocka_unit_test(test_g729),
+		cmocka_unit_test(test_l16),
+		cmocka_unit_test(test_g711_is_exact),
+		cmocka_unit_test(test_opus),
+		cmocka_unit_test(test_bad_payloads),
+		cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
