@@ -11,13 +11,14 @@
  *
  * History: 1 - IPv4 and IPv6 flows, statistics, next hops, reasons.
  *          2 - what an ordinary packet needs in one cache line, the rest in a map of its own.
+ *          3 - pass_merged.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
 
 #include <linux/types.h>
 
-#define RTPX_ABI_VERSION 2
+#define RTPX_ABI_VERSION 3
 
 /*
  * A local port number is given out once in each address family, so (family, port) names one media
@@ -199,6 +200,7 @@ struct rtpx_config {
 	X(pass_relatch, "unknown source continues the stream of a silent peer")      \
 	X(pass_nexthop, "next hop not resolved")                                     \
 	X(pass_too_big, "larger than the next hop's MTU")                            \
+	X(pass_merged, "several packets merged into one, or put together again")     \
 	X(pass_checksum, "nobody can tell whether its checksum is complete")         \
 	X(pass_adjust, "no room to change the header's size")
 

@@ -80,6 +80,7 @@ static void every_reason(void **state)
 		seen[packet_rows[i].want]++;
 	seen[RTPX_REASON_pass_adjust]++;
 	seen[RTPX_REASON_pass_checksum]++;
+	seen[RTPX_REASON_pass_merged]++;
 	for (i = 0; i < RTPX_REASON_COUNT; i++)
 		if (!seen[i])
 			fail_msg("no packet of the table ends with reason %zu", i);
