@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * rtpx_genl.h - the generic netlink family of the netfilter module rtpx.ko; this is its protocol
+ * document.
+ *
+ * Each network namespace has at most one table of flows. A netlink socket opens it and owns it
+ * until the socket is closed; only the owner changes anything. Then the table stays, and goes on
+ * forwarding, until somebody opens and closes it, the namespace ends or the module is removed.
+ * Every command needs CAP_NET_ADMIN in the namespace and RTPX_GENL_VERSION in its header. What is
+ * refused is refused whole, with a sentence in the extended acknowledgement; attributes, flags and
+ * versions that are not known are refused.
+ *
+ *  HELLO      anybody. Answers what the module is and has: MODULE, ABI_VERSION, FLOW_BYTES,
+ *             STATS_BYTES, COUNTERS_BYTES; and where there is a table: PORT_MIN, PORT_MAX,
+ *             SILENCE_MS, FLOWS, COUNTERS, and OWNER if it has one.
+ *  OPEN       ABI_VERSION, PORT_MIN, PORT_MAX, SILENCE_MS[, FRESH]. Make the table, or take over
+ *             the one that a gone owner left, with its flows and counters; with FRESH it is
+ *             emptied. Answers as HELLO does. -EPROTO: another ABI version. -EBUSY: it has an
+ *             owner. -EEXIST: it has flows and other ports.
+ *  CLOSE      owner. Remove the table and all flows.
+ *  PUT        owner. SLOT, PORT, FLOW[, STATS]: install or replace. STATS is where counting
+ *             begins; without it, a flow that is replaced goes on counting, and another one is
+ *             refused with -ENOENT.
+ *  DEL        owner. SLOT, PORT: stop forwarding. Answers STATS, which nothing is counted in any
+ *             more. -ENOENT: no flow.
+ *  GET        anybody. SLOT, PORT: answers SLOT, PORT, FLOW, STATS. -ENOENT: no flow. As a dump,
+ *             without attributes: all flows.
+ *  SET_STATS  owner. SLOT, PORT, STATS: count from there on. -ENOENT: no flow.
+ *
+ * -EPERM: not the owner. -ERANGE: the port is not in the table. -EINVAL: the flow makes no sense.
+ */
+#ifndef RTPX_GENL_H
+#define RTPX_GENL_H
+
+#include "rtpx_abi.h"
+
+#define RTPX_GENL_NAME	  "rtpx"
+#define RTPX_GENL_VERSION 1
+
+enum rtpx_cmd {
+	RTPX_CMD_UNSPEC,
+	RTPX_CMD_HELLO,
+	RTPX_CMD_OPEN,
+	RTPX_CMD_CLOSE,
+	RTPX_CMD_PUT,
+	RTPX_CMD_DEL,
+	RTPX_CMD_GET,
+	RTPX_CMD_SET_STATS,
+};
+
+enum rtpx_attr {
+	RTPX_A_UNSPEC,
+	RTPX_A_MODULE,	       /* string: version of the module */
+	RTPX_A_ABI_VERSION,    /* u32: RTPX_ABI_VERSION */
+	RTPX_A_FLOW_BYTES,     /* u32: sizeof(struct rtpx_flow) */
+	RTPX_A_STATS_BYTES,    /* u32: sizeof(struct rtpx_flow_stats) */
+	RTPX_A_COUNTERS_BYTES, /* u32: sizeof(struct rtpx_counters) */
+	RTPX_A_PORT_MIN,       /* u16: first port of each slot */
+	RTPX_A_PORT_MAX,       /* u16: last port of each slot */
+	RTPX_A_SILENCE_MS,     /* u32: as in struct rtpx_config */
+	RTPX_A_FRESH,	       /* flag: nothing is to be left of what was there */
+	RTPX_A_FLOWS,	       /* u32: how many there are */
+	RTPX_A_OWNER,	       /* u32: port id of the socket that owns the table */
+	RTPX_A_COUNTERS,       /* struct rtpx_counters, summed over CPUs */
+	RTPX_A_SLOT,	       /* u8: enum rtpx_slot */
+	RTPX_A_PORT,	       /* u16: local port */
+	RTPX_A_FLOW,	       /* struct rtpx_flow with seq 0; nexthop is not looked at */
+	RTPX_A_STATS,	       /* struct rtpx_flow_stats */
+	RTPX_A_END,
+};
+
+#endif

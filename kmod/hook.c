@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * hook.c - the forwarding path: parse, find the flow, decide, route, count, rewrite, send.
+ *
+ * It holds no policy. What it does not fully understand it leaves alone, for the stack to deliver
+ * to the daemon. A packet is touched only when it is sure to be sent, and it is sent as if this
+ * host had made it: nothing of how it came is left on it, no connection is tracked for it, and it
+ * leaves through the hooks of postrouting, queueing and IPsec like any other.
+ */
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+#include <net/ip.h>
+#include <net/ip6_checksum.h>
+#include <net/ip6_fib.h>
+#include <net/ip6_route.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/route.h>
+#include <net/xfrm.h>
+
+#include "table.h"
+
+#define RTP_HEADER  12
+#define STUN_HEADER 20
+#define STUN_COOKIE 0x2112a442
+
+static unsigned int header_bytes(bool ip6)
+{
+	return ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+}
+
+/* ---- parse ---- */
+
+/* The stack has checked lengths and header checksum. */
+static enum rtpx_reason check_ip4(const struct iphdr *ip)
+{
+	if (ip->protocol != IPPROTO_UDP)
+		return RTPX_REASON_pass_not_udp;
+	if (ip_is_fragment(ip))
+		return RTPX_REASON_pass_fragment;
+	return ip->ihl != 5 ? RTPX_REASON_pass_options : RTPX_REASON_relayed;
+}
+
+static enum rtpx_reason check_ip6(const struct ipv6hdr *ip)
+{
+	if (ip->nexthdr == IPPROTO_UDP)
+		return RTPX_REASON_relayed;
+	if (ip->nexthdr == NEXTHDR_FRAGMENT)
+		return RTPX_REASON_pass_fragment;
+	return ipv6_ext_hdr(ip->nexthdr) && ip->nexthdr != NEXTHDR_NONE ? RTPX_REASON_pass_options
+									: RTPX_REASON_pass_not_udp;
+}
+
+/* RFC 5389 section 6; RFC 3550 section 5.1; types 64 to 95 are RTCP on the same port, RFC 5761. */
+static void parse_payload(const u8 *b, struct rtpx_packet *p)
+{
+	const __be32 *w = (const __be32 *)b;
+
+	p->is_stun =
+		p->payload_bytes >= STUN_HEADER && w[1] == htonl(STUN_COOKIE) && !(b[0] & 0xc0);
+	if (p->payload_bytes < RTP_HEADER)
+		return;
+	p->is_rtp = (b[0] & 0xc0) == 0x80 && (b[1] & 0xe0) != 0xc0 &&
+		    p->payload_bytes >= RTP_HEADER + 4 * (b[0] & 0x0f);
+	p->payload_type = b[1] & 0x7f;
+	p->rtp_seq = ntohs(*(const __be16 *)(b + 2));
+	p->rtp_ts = ntohl(w[1]);
+	p->ssrc = ntohl(w[2]);
+}
+
+/* A packet to a port that has a flow; what is looked at lies in one piece afterwards. */
+static __always_inline enum rtpx_reason parse(struct sk_buff *skb, struct rtpx_packet *p)
+{
+	const bool ip6 = p->slot == RTPX_SLOT_IP6;
+	const unsigned int header = header_bytes(ip6), udp_at = header + sizeof(struct udphdr);
+	const struct udphdr *udp;
+
+	/* Merged by GRO, or made whole again from fragments. */
+	if (skb_is_gso(skb) || skb_has_frag_list(skb))
+		return RTPX_REASON_pass_merged;
+	if (!pskb_may_pull(skb, min(udp_at + STUN_HEADER, skb->len)))
+		return RTPX_REASON_pass_malformed;
+	udp = (const struct udphdr *)(skb->data + header);
+	if (ip6) {
+		p->src = ipv6_hdr(skb)->saddr.s6_addr;
+		p->dst = ipv6_hdr(skb)->daddr.s6_addr;
+		p->ttl = ipv6_hdr(skb)->hop_limit;
+		p->ip_bytes = header + ntohs(ipv6_hdr(skb)->payload_len);
+	} else {
+		p->src = (const u8 *)&ip_hdr(skb)->saddr;
+		p->dst = (const u8 *)&ip_hdr(skb)->daddr;
+		p->ttl = ip_hdr(skb)->ttl;
+		p->ip_bytes = ntohs(ip_hdr(skb)->tot_len);
+	}
+	p->src_port = ntohs(udp->source);
+	if (skb->len != p->ip_bytes || p->ip_bytes < udp_at ||
+	    p->ip_bytes != header + ntohs(udp->len))
+		return RTPX_REASON_pass_malformed;
+	p->payload_bytes = p->ip_bytes - udp_at;
+	parse_payload((const u8 *)(udp + 1), p);
+	return RTPX_REASON_relayed;
+}
+
+/* ---- find ---- */
+
+static __always_inline enum rtpx_reason find(const struct table *t, const struct sk_buff *skb,
+					     struct rtpx_packet *p, struct flow **f)
+{
+	const struct udphdr *udp;
+	struct udphdr copy;
+
+	udp = skb_header_pointer(skb, header_bytes(p->slot == RTPX_SLOT_IP6), sizeof(copy), &copy);
+	if (!udp)
+		return RTPX_REASON_pass_malformed;
+	p->dst_port = ntohs(udp->dest);
+	if (p->dst_port < t->config.port_min || p->dst_port > t->config.port_max)
+		return RTPX_REASON_pass_not_media;
+	*f = table_find(t, p->slot, p->dst_port);
+	return *f ? RTPX_REASON_relayed : RTPX_REASON_pass_no_flow;
+}
+
+/* ---- route ---- */
+
+static struct dst_entry *route_ip4(struct net *net, const struct rtpx_entry *e)
+{
+	struct flowi4 fl = {
+		.saddr = *(const __be32 *)e->out4,
+		.daddr = *(const __be32 *)e->dest4,
+		.flowi4_tos = RT_TOS(e->tos),
+		.flowi4_proto = IPPROTO_UDP,
+		.fl4_sport = htons(e->out_port),
+		.fl4_dport = htons(e->dest_port),
+	};
+	struct rtable *rt = ip_route_output_key(net, &fl);
+
+	if (IS_ERR(rt))
+		return NULL;
+	if (rt->rt_type == RTN_UNICAST)
+		return &rt->dst;
+	ip_rt_put(rt); /* this host, or many: the daemon's business */
+	return NULL;
+}
+
+static struct dst_entry *route_ip6(struct net *net, const struct rtpx_entry *e,
+				   const struct rtpx_entry_more *m)
+{
+	struct flowi6 fl = {
+		.saddr = *(const struct in6_addr *)m->out6,
+		.daddr = *(const struct in6_addr *)m->dest6,
+		.flowlabel = ip6_make_flowinfo(e->tos, 0),
+		.flowi6_proto = IPPROTO_UDP,
+		.fl6_sport = htons(e->out_port),
+		.fl6_dport = htons(e->dest_port),
+	};
+	struct dst_entry *dst = ip6_route_output(net, NULL, &fl);
+
+	if (dst->error || ipv6_addr_is_multicast(&fl.daddr) ||
+	    ((struct rt6_info *)dst)->rt6i_flags & (RTF_LOCAL | RTF_ANYCAST)) {
+		dst_release(dst);
+		return NULL;
+	}
+	dst = xfrm_lookup_route(net, dst, flowi6_to_flowi(&fl), NULL, 0);
+	return IS_ERR(dst) ? NULL : dst;
+}
+
+/* Ask routing, and keep the answer. @old may be in use by other CPUs, and is until they are done.
+ */
+static noinline struct dst_entry *route(struct net *net, struct flow *f)
+{
+	bool ip6 = f->entry.flags & RTPX_FLOW_OUT6;
+	struct dst_entry *dst, *old;
+
+	dst = ip6 ? route_ip6(net, &f->entry, &f->more) : route_ip4(net, &f->entry);
+	if (dst && dst->dev->flags & IFF_LOOPBACK) {
+		dst_release(dst);
+		dst = NULL;
+	}
+	/*
+	 * The cookie first: who finds it beside the old route takes that one only if it is still of
+	 * the same kind.
+	 */
+	if (dst && ip6)
+		WRITE_ONCE(f->dst_cookie,
+			   dst_xfrm(dst) ? 0 : rt6_get_cookie((struct rt6_info *)dst));
+	old = unrcu_pointer(xchg(&f->dst, RCU_INITIALIZER(dst)));
+	dst_release(old);
+	return dst;
+}
+
+/* The flow's route, valid as long as RCU is read. NULL: there is none that is ours to use. */
+static struct dst_entry *flow_route(struct net *net, struct flow *f)
+{
+	struct dst_entry *dst = rcu_dereference(f->dst);
+
+	if (likely(dst && dst_check(dst, READ_ONCE(f->dst_cookie))))
+		return dst;
+	return route(net, f);
+}
+
+/* ---- rewrite and send ---- */
+
+/*
+ * A complete checksum that arrived is changed by what changes (RFC 1624, equation 3). One that is
+ * not yet computed stays so, with the new pseudo-header; and none becomes one where IPv6 leaves.
+ */
+static void write_udp(struct sk_buff *skb, struct udphdr *udp, const struct flow *f)
+{
+	const struct rtpx_entry *e = &f->entry;
+	const bool ip6 = e->flags & RTPX_FLOW_OUT6;
+	const u16 check = (__force u16)udp->check;
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL || (!check && ip6)) {
+		skb->ip_summed = CHECKSUM_PARTIAL;
+		skb->csum_start = (u8 *)udp - skb->head;
+		skb->csum_offset = offsetof(struct udphdr, check);
+		udp->check = ip6 ? ~csum_ipv6_magic((const struct in6_addr *)f->more.out6,
+						    (const struct in6_addr *)f->more.dest6,
+						    ntohs(udp->len), IPPROTO_UDP, 0)
+				 : ~csum_tcpudp_magic(*(const __be32 *)e->out4,
+						      *(const __be32 *)e->dest4, ntohs(udp->len),
+						      IPPROTO_UDP, 0);
+	} else {
+		skb->ip_summed = CHECKSUM_NONE;
+		if (check)
+			udp->check = (__force __sum16)~rtpx_fold(e->sum_change + (u16)~check +
+								 (u16) ~(__force u16)udp->source);
+		if (check && !udp->check)
+			udp->check = CSUM_MANGLED_0;
+	}
+	udp->source = htons(e->out_port);
+	udp->dest = htons(e->dest_port);
+}
+
+static void write_ip4(struct iphdr *ip, const struct rtpx_entry *e, unsigned int bytes)
+{
+	*(__be16 *)ip = htons(0x4500 | e->tos);
+	ip->tot_len = htons(bytes);
+	ip->id = 0; /* RFC 6864: none is needed with DF */
+	ip->frag_off = htons(IP_DF);
+	ip->ttl = e->ttl;
+	ip->protocol = IPPROTO_UDP;
+	ip->check = 0;
+	ip->saddr = *(const __be32 *)e->out4;
+	ip->daddr = *(const __be32 *)e->dest4;
+	ip->check = ip_fast_csum(ip, 5);
+}
+
+static void write_ip6(struct ipv6hdr *ip, const struct rtpx_entry *e,
+		      const struct rtpx_entry_more *m, unsigned int bytes)
+{
+	ip6_flow_hdr(ip, e->tos, 0);
+	ip->payload_len = htons(bytes - sizeof(*ip));
+	ip->nexthdr = IPPROTO_UDP;
+	ip->hop_limit = e->ttl;
+	memcpy(&ip->saddr, m->out6, sizeof(ip->saddr));
+	memcpy(&ip->daddr, m->dest6, sizeof(ip->daddr));
+}
+
+/* All headers anew in front of the payload, for which there is room. */
+static __always_inline void rewrite(struct sk_buff *skb, const struct flow *f, bool in6)
+{
+	const bool out6 = f->entry.flags & RTPX_FLOW_OUT6;
+	const unsigned int in = header_bytes(in6), out = header_bytes(out6);
+
+	write_udp(skb, (struct udphdr *)(skb->data + in), f);
+	if (out > in)
+		skb_push(skb, out - in);
+	else if (out < in)
+		__skb_pull(skb, in - out);
+	skb_reset_network_header(skb);
+	skb_set_transport_header(skb, out);
+	if (out6)
+		write_ip6(ipv6_hdr(skb), &f->entry, &f->more, skb->len);
+	else
+		write_ip4(ip_hdr(skb), &f->entry, skb->len);
+	skb->protocol = out6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP);
+}
+
+/*
+ * As if this host had made it: device, route, mark, time stamp, queue, tracked connection and notes
+ * of the stack are those of the way that it came.
+ */
+static void send(struct net *net, struct sk_buff *skb, const struct flow *f, struct dst_entry *dst)
+{
+	skb_orphan(skb);
+	skb_scrub_packet(skb, true);
+	skb_set_queue_mapping(skb, 0);
+	memset(skb->cb, 0, sizeof(skb->cb));
+	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
+	skb->priority = rt_tos2priority(f->entry.tos);
+	skb_dst_set_noref(skb, dst);
+	dst_output(net, NULL, skb);
+}
+
+/* ---- the whole ---- */
+
+/* A packet from another source than the flow's peer. */
+static noinline enum rtpx_reason stranger(const struct table *t, struct flow *f,
+					  const struct rtpx_packet *p)
+{
+	enum rtpx_reason reason = rtpx_judge_stranger(&t->config, &f->entry, p);
+
+	if (reason == RTPX_REASON_drop_stranger)
+		atomic64_inc(&f->strangers);
+	return reason;
+}
+
+/* What can fail of sending is done before anything is counted or changed. */
+static __always_inline enum rtpx_reason forward(const struct table *t, struct sk_buff *skb,
+						struct flow *f, struct rtpx_packet *p)
+{
+	const unsigned int in = header_bytes(p->slot == RTPX_SLOT_IP6),
+			   out = header_bytes(f->entry.flags & RTPX_FLOW_OUT6);
+	struct dst_entry *dst = flow_route(t->net, f);
+
+	if (!dst)
+		return RTPX_REASON_pass_nexthop;
+	if (p->ip_bytes - in + out > dst_mtu(dst))
+		return RTPX_REASON_pass_too_big;
+	if (skb->ip_summed == CHECKSUM_PARTIAL && skb_checksum_start_offset(skb) != in)
+		return RTPX_REASON_pass_checksum;
+	if (skb_cow(skb, LL_RESERVED_SPACE(dst->dev) + (out > in ? out - in : 0)))
+		return RTPX_REASON_pass_adjust;
+	if (!flow_count(f, p))
+		return RTPX_REASON_pass_busy;
+	rewrite(skb, f, p->slot == RTPX_SLOT_IP6);
+	send(t->net, skb, f, dst);
+	return RTPX_REASON_relayed;
+}
+
+/* relay - what became of a packet; when it was relayed, it is not ours any more. */
+static __always_inline enum rtpx_reason relay(const struct table *t, struct sk_buff *skb, u32 slot)
+{
+	struct rtpx_packet p = { .slot = slot };
+	enum rtpx_reason reason;
+	struct flow *f;
+
+	reason = slot == RTPX_SLOT_IP6 ? check_ip6(ipv6_hdr(skb)) : check_ip4(ip_hdr(skb));
+	if (reason != RTPX_REASON_relayed)
+		return reason;
+	reason = find(t, skb, &p, &f);
+	if (reason != RTPX_REASON_relayed)
+		return reason;
+	reason = parse(skb, &p);
+	if (reason != RTPX_REASON_relayed)
+		return reason;
+	p.now_ns = ktime_get_coarse_ns();
+	reason = rtpx_judge(&f->entry, &f->more, &p);
+	if (reason == RTPX_REASON_drop_stranger)
+		return stranger(t, f, &p);
+	if (reason != RTPX_REASON_relayed)
+		return reason;
+	return forward(t, skb, f, &p);
+}
+
+static __always_inline unsigned int hook(const struct table *t, struct sk_buff *skb, u32 slot)
+{
+	enum rtpx_reason reason = relay(t, skb, slot);
+
+	this_cpu_inc(((u64 __percpu *)t->counters)[reason]);
+	switch (reason) {
+	case RTPX_REASON_relayed:
+		return NF_STOLEN;
+	case RTPX_REASON_drop_stranger:
+		return NF_DROP;
+	default:
+		return NF_ACCEPT;
+	}
+}
+
+unsigned int hook_ip4(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	return hook(priv, skb, RTPX_SLOT_IP4);
+}
+
+unsigned int hook_ip6(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	return hook(priv, skb, RTPX_SLOT_IP6);
+}

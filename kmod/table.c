@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * table.c - the flows of one network namespace; see table.h for who may do what.
+ */
+#include <linux/mm.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+
+#include "table.h"
+
+static struct kmem_cache *flow_cache;
+
+int table_cache_create(void)
+{
+	flow_cache = kmem_cache_create("rtpx_flow", sizeof(struct flow), SMP_CACHE_BYTES,
+				       SLAB_HWCACHE_ALIGN | SLAB_ACCOUNT, NULL);
+	return flow_cache ? 0 : -ENOMEM;
+}
+
+void table_cache_destroy(void)
+{
+	rcu_barrier(); /* flow_free_rcu() */
+	kmem_cache_destroy(flow_cache);
+}
+
+/* ---- flows ---- */
+
+static struct flow *flow_create(const struct rtpx_flow *flow, u32 slot)
+{
+	struct flow *f = kmem_cache_zalloc(flow_cache, GFP_KERNEL);
+
+	if (!f)
+		return NULL;
+	spin_lock_init(&f->lock);
+	rtpx_entry_put_flow(&f->entry, &f->more, flow, slot);
+	return f;
+}
+
+static void flow_free(struct flow *f)
+{
+	dst_release(rcu_dereference_protected(f->dst, true)); /* nobody else has it */
+	kmem_cache_free(flow_cache, f);
+}
+
+static void flow_free_rcu(struct rcu_head *head)
+{
+	flow_free(container_of(head, struct flow, rcu));
+}
+
+static void stats_read(const struct flow *f, struct rtpx_flow_stats *out)
+{
+	rtpx_entry_get_stats(&f->entry, &f->more, out);
+	out->strangers += atomic64_read(&f->strangers);
+}
+
+void flow_stats_get(struct flow *f, struct rtpx_flow_stats *out)
+{
+	spin_lock_bh(&f->lock);
+	stats_read(f, out);
+	spin_unlock_bh(&f->lock);
+}
+
+void flow_stats_set(struct flow *f, const struct rtpx_flow_stats *in)
+{
+	spin_lock_bh(&f->lock);
+	rtpx_entry_put_stats(&f->entry, &f->more, in);
+	atomic64_set(&f->strangers, 0);
+	spin_unlock_bh(&f->lock);
+}
+
+/* Nothing counts in it from now on. */
+static void flow_end(struct flow *f, struct rtpx_flow_stats *last)
+{
+	spin_lock_bh(&f->lock);
+	f->gone = true;
+	stats_read(f, last);
+	spin_unlock_bh(&f->lock);
+}
+
+/* ---- the table ---- */
+
+static const struct nf_hook_ops hooks[] = {
+	/* After the table `raw`, where an operator may still drop; before connections are tracked.
+	 */
+	{
+		.hook = hook_ip4,
+		.pf = NFPROTO_IPV4,
+		.hooknum = NF_INET_PRE_ROUTING,
+		.priority = NF_IP_PRI_CONNTRACK - 1,
+	},
+	{
+		.hook = hook_ip6,
+		.pf = NFPROTO_IPV6,
+		.hooknum = NF_INET_PRE_ROUTING,
+		.priority = NF_IP6_PRI_CONNTRACK - 1,
+	},
+};
+
+struct table *table_create(struct net *net, const struct rtpx_config *config)
+{
+	const u32 n = RTPX_SLOTS * table_ports(config);
+	struct table *t = kvzalloc(struct_size(t, flows, n), GFP_KERNEL_ACCOUNT);
+	int i, err = -ENOMEM;
+
+	BUILD_BUG_ON(ARRAY_SIZE(hooks) != ARRAY_SIZE(t->hooks));
+	if (!t)
+		return ERR_PTR(-ENOMEM);
+	t->net = net;
+	t->config = *config;
+	t->counters = alloc_percpu_gfp(struct rtpx_counters, GFP_KERNEL_ACCOUNT);
+	if (!t->counters)
+		goto err_free_table;
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		t->hooks[i] = hooks[i];
+		t->hooks[i].priv = t;
+	}
+	err = nf_register_net_hooks(net, t->hooks, ARRAY_SIZE(t->hooks));
+	if (err)
+		goto err_free_counters;
+	return t;
+
+err_free_counters:
+	free_percpu(t->counters);
+err_free_table:
+	kvfree(t);
+	return ERR_PTR(err);
+}
+
+void table_destroy(struct table *t)
+{
+	const u32 n = RTPX_SLOTS * table_ports(&t->config);
+	struct flow *f;
+	u32 i;
+
+	nf_unregister_net_hooks(t->net, t->hooks, ARRAY_SIZE(t->hooks));
+	synchronize_rcu(); /* the last packets */
+	for (i = 0; i < n; i++) {
+		f = rcu_dereference_protected(t->flows[i], true);
+		if (f)
+			flow_free(f);
+	}
+	rcu_barrier(); /* flows that were taken away just now hold routes, too */
+	free_percpu(t->counters);
+	kvfree(t);
+}
+
+int table_put(struct table *t, u32 slot, const struct rtpx_flow *flow,
+	      const struct rtpx_flow_stats *seed)
+{
+	struct flow *f, *old = table_find(t, slot, flow->port);
+	struct rtpx_flow_stats last;
+
+	if (!seed && !old)
+		return -ENOENT;
+	f = flow_create(flow, slot);
+	if (!f)
+		return -ENOMEM;
+	if (old)
+		flow_end(old, &last);
+	else
+		t->n_flows++;
+	flow_stats_set(f, seed ?: &last);
+	rcu_assign_pointer(t->flows[rtpx_flow_index(&t->config, slot, flow->port)], f);
+	if (old)
+		call_rcu(&old->rcu, flow_free_rcu);
+	return 0;
+}
+
+int table_del(struct table *t, u32 slot, u16 port, struct rtpx_flow_stats *last)
+{
+	struct flow *f = table_find(t, slot, port);
+
+	if (!f)
+		return -ENOENT;
+	flow_end(f, last);
+	RCU_INIT_POINTER(t->flows[rtpx_flow_index(&t->config, slot, port)], NULL);
+	call_rcu(&f->rcu, flow_free_rcu);
+	t->n_flows--;
+	return 0;
+}
+
+void table_counters(const struct table *t, struct rtpx_counters *out)
+{
+	int cpu, i;
+
+	memset(out, 0, sizeof(*out));
+	for_each_possible_cpu(cpu)
+		for (i = 0; i < RTPX_REASON_COUNT; i++)
+			((u64 *)out)[i] += ((u64 *)per_cpu_ptr(t->counters, cpu))[i];
+}
