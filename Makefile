@@ -10,7 +10,7 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LIBS := libbpf libnl-3.0 libnl-genl-3.0 libnl-route-3.0 libevent json-c libcap-ng
+LIBS := libbpf libnl-3.0 libnl-genl-3.0 libnl-route-3.0 libmnl libevent json-c libcap-ng
 # For sound; a program is linked with those of all libraries that it needs.
 LIBS += sndfile soxr spandsp libbcg729 opus libpcap libsrtp2
 LDFLAGS += -Wl,--as-needed
@@ -34,13 +34,19 @@ TOOLS := $(patsubst tools/%.c,$(O)/%,$(wildcard tools/rtpxctl.c tools/makeann.c 
 TOOL_PARTS := $(O)/libtools.a
 # What the tests in network namespaces run there.
 NETNS := $(patsubst tests/netns/%.c,$(O)/netns/%,$(wildcard tests/netns/*.c))
+# What the tests of the netfilter module run.
+KMOD_TESTS := $(patsubst tests/kmod/%.c,$(O)/kmod-tests/%,$(wildcard tests/kmod/*.c))
 BENCH := $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/*.c))
 BENCH_BPF := $(patsubst tests/bench/%.bpf.c,$(O)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c))
 BENCH := $(filter-out %.bpf,$(BENCH))
 FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
-.PHONY: all deps run demo check bench fuzz clean help units bench-build
+# Headers of the running kernel; without them, of the newest of Debian's that are installed.
+DEBIAN_KDIR = $(shell ls -dv /lib/modules/*-amd64/build 2>/dev/null | tail -n 1)
+KDIR ?= $(or $(wildcard /lib/modules/$(shell uname -r)/build),$(DEBIAN_KDIR))
+
+.PHONY: all deps run demo check bench fuzz clean help units bench-build kmod dkms
 all: $(O)/rtpxd $(O)/relay.bpf.o $(TOOLS)
 
 help:
@@ -52,6 +58,8 @@ help:
 ## make check      install what is missing, build, run every test (root)
 ## make bench      measure beside peers; takes some minutes (root)
 ## make fuzz       fuzz the parsers for FUZZ_RUNS runs each
+## make kmod       build build/kmod/rtpx.ko for the running kernel, or for KDIR=/lib/modules/RELEASE/build
+## make dkms       install the module's sources below /usr/src, for dkms
 ## make clean      remove build/
 
 deps:
@@ -70,6 +78,7 @@ demo: deps
 check: DEPS_FOR := test
 check: deps
 	$(Q)$(MAKE) --no-print-directory all units bench-build fuzz-build
+	$(Q)$(MAKE) --no-print-directory kmod KDIR=$(DEBIAN_KDIR) KCFLAGS=-Werror W=1
 	$(Q)tests/run $(O)
 
 bench: DEPS_FOR := test
@@ -83,9 +92,25 @@ fuzz: deps
 	$(Q)$(MAKE) --no-print-directory fuzz-build
 	$(Q)tests/fuzz/run $(O) $(FUZZ_RUNS)
 
-units: $(UNITS) $(O)/bpf-packets $(NETNS)
+units: $(UNITS) $(O)/bpf-packets $(NETNS) $(KMOD_TESTS)
 bench-build: $(BENCH) $(BENCH_BPF)
 fuzz-build: $(FUZZ)
+
+# Kbuild builds where the sources are, so they are put below $(O).
+kmod:
+	$(if $(KDIR),,$(error no kernel headers: apt-get install linux-headers-amd64, or name them with KDIR=))
+	$(call say,KMOD,$(O)/kmod/rtpx.ko)
+	$(Q)mkdir -p $(O)/kmod
+	$(Q)ln -sfn $(abspath include) $(O)/kmod/include
+	$(Q)cp -u kmod/Kbuild kmod/*.[ch] $(O)/kmod
+	$(Q)$(MAKE) --no-print-directory -s -C $(KDIR) M=$(abspath $(O)/kmod) RTPX_VERSION=$(VERSION) modules
+
+DKMS_SRC = $(DESTDIR)/usr/src/rtpx-$(VERSION)
+dkms:
+	$(Q)mkdir -p $(DKMS_SRC)/include
+	$(Q)cp kmod/Kbuild kmod/*.[ch] $(DKMS_SRC) && cp include/*.h $(DKMS_SRC)/include
+	$(Q)sed 's/@VERSION@/$(VERSION)/' kmod/dkms.conf >$(DKMS_SRC)/dkms.conf
+	@echo 'now: dkms install rtpx/$(VERSION)'
 
 clean:
 	$(Q)rm -rf $(O)
@@ -134,6 +159,11 @@ $(O)/netns/%: tests/netns/%.c $(CORE)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP $< $(CORE) $(LDLIBS) -o $@
+
+$(O)/kmod-tests/%: tests/kmod/%.c $(CORE)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests -MMD -MP $< $(CORE) $(LDLIBS) -o $@
 
 $(O)/bpf-packets: tests/bpf/packets.c
 	$(call say,TEST,$@)

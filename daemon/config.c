@@ -348,13 +348,31 @@ static int set_sched(struct parse *p, const struct row *row, const char *value)
 
 static int set_dataplane(struct parse *p, const struct row *row, const char *value)
 {
-	static const struct word words[] = { { "auto", DP_AUTO },
+	static const struct word words[] = { { "native", DP_NATIVE },
+					     { "kmod", DP_KMOD },
 					     { "xdp", DP_XDP },
 					     { "none", DP_NONE } };
-	int choice = DP_AUTO, r = set_word(p, row, value, words, ARRAY_SIZE(words), &choice);
+	struct dp_opts *dp = &p->c->dp;
+	int choice = DP_NONE, r = 0;
+	char word[16];
 
-	p->c->dp.choice = (enum dp_choice)choice;
-	return r;
+	dp->n_order = 0;
+	if (!strcmp(value, "auto"))
+		return 0;
+	for (;; value++) {
+		size_t len = strcspn(value, ",");
+
+		snprintf(word, sizeof(word), "%.*s", (int)MIN(len, sizeof(word)), value);
+		r = set_word(p, row, word, words, ARRAY_SIZE(words), &choice);
+		if (r)
+			return r;
+		if (dp->n_order && (dp_opts_has(dp, choice) || dp_opts_has(dp, DP_NONE)))
+			return wrong(p, row, word, "each once, and none last");
+		dp->order[dp->n_order++] = (enum dp_choice)choice;
+		value += len;
+		if (!*value)
+			return 0;
+	}
 }
 
 static int set_xdp_mode(struct parse *p, const struct row *row, const char *value)
@@ -511,9 +529,9 @@ static const struct row rows[] = {
 	{ 'V', NULL, NULL, say_version, .help = "print the version and exit" },
 	{ 'C', NULL, NULL, say_clock,
 	  .help = "print the name of the clock of log time stamps and exit" },
-	{ 0, "dataplane", "auto|xdp|none", set_dataplane, .ours = true,
-	  .help = "how media are forwarded: by XDP where possible, by XDP or else not "
-		  "started, by sockets (default auto)" },
+	{ 0, "dataplane", "auto|LIST", set_dataplane, .ours = true,
+	  .help = "how media are forwarded: the first that works of native, kmod, xdp, none "
+		  "(default auto: that list, kmod if the module is loaded)" },
 	{ 0, "xdp-mode", "auto|native|generic", set_xdp_mode, .ours = true,
 	  .help = "where the XDP program runs (default auto: native where the driver has it)" },
 	{ 0, "interface", "IF", set_interface, .ours = true,
@@ -736,12 +754,16 @@ static void defaults(struct config *c)
 		.sched_policy = -1,
 		.learning = LEARN_PROOF,
 		.dp = {
-			.choice = DP_AUTO,
 			.mode = DP_MODE_AUTO,
 			.pin_dir = CONFIG_PIN_DIR,
 			.silence_ms = STREAM_SILENCE_NS / NSEC_PER_MSEC,
 		},
 	};
+}
+
+static bool uses_xdp(const struct dp_opts *dp)
+{
+	return dp_opts_has(dp, DP_XDP) || dp_opts_has(dp, DP_NATIVE);
 }
 
 /* What depends on more than one option. */
@@ -757,12 +779,12 @@ static int conclude(struct parse *p)
 		return complain(
 			p, EXIT_RTPPROXY,
 			"-S needs -r: a spool directory is only the place on the way there");
-	if (c->dp.choice == DP_NONE && c->dp.mode != DP_MODE_AUTO)
+	if (!uses_xdp(&c->dp) && c->dp.mode != DP_MODE_AUTO)
 		return complain(p, EXIT_OURS,
-				"--dataplane none and --xdp-mode contradict each other");
-	if (c->dp.choice == DP_NONE && c->dp.n_interfaces)
+				"--dataplane without XDP and --xdp-mode contradict each other");
+	if (!uses_xdp(&c->dp) && c->dp.n_interfaces)
 		return complain(p, EXIT_OURS,
-				"--dataplane none and --interface contradict each other");
+				"--dataplane without XDP and --interface contradict each other");
 	if (!p->setup_given)
 		c->setup_ttl_s = c->ttl_s;
 	if (!p->level_given)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dp.h"
 #include "log.h"
@@ -100,26 +101,105 @@ int dp_none_open(struct dp **out, const char *why)
 	return 0;
 }
 
-int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size)
+/* ---- the choice ---- */
+
+bool dp_opts_has(const struct dp_opts *opts, enum dp_choice choice)
 {
-	char why[512];
-	char choice[512];
+	unsigned int i;
+
+	for (i = 0; i < opts->n_order; i++)
+		if (opts->order[i] == choice)
+			return true;
+	return opts->n_order == 0;
+}
+
+/*
+ * Native mode and nothing else: one interface that cannot is reason enough to take another
+ * dataplane.
+ */
+static int native_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size)
+{
+	struct dp_interface ifs[DP_MAX_INTERFACES];
+	struct dp_opts native = *opts;
+	unsigned int i, n;
 	int rc;
 
-	snprintf(err, err_size, "out of memory");
-	if (opts->choice == DP_NONE)
-		return dp_none_open(
-			out, "no dataplane, as asked for: the daemon's sockets carry every call");
-	rc = dp_xdp_open(out, opts, why, sizeof(why));
-	if (rc == 0)
-		return 0;
-	if (opts->choice == DP_XDP) {
-		snprintf(err, err_size, "%s", why);
+	native.mode = DP_MODE_NATIVE;
+	rc = dp_xdp_open(out, &native, err, err_size);
+	if (rc)
 		return rc;
+	n = (*out)->ops->interfaces(*out, ifs, ARRAY_SIZE(ifs));
+	for (i = 0; i < MIN(n, ARRAY_SIZE(ifs)); i++) {
+		if (ifs[i].mode == DP_IF_NATIVE && ifs[i].can_send)
+			continue;
+		snprintf(err, err_size, "%s: %s", ifs[i].name, ifs[i].reason);
+		(*out)->ops->close(*out, false);
+		return -EOPNOTSUPP;
 	}
-	log_warn("XDP is not in use: %s", why);
-	snprintf(choice, sizeof(choice),
-		 "the daemon's sockets carry every call, because XDP is not to be had: %.430s",
-		 why);
-	return dp_none_open(out, choice);
+	return 0;
+}
+
+static const struct {
+	const char *text;
+	int (*open)(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size);
+} choices[DP_CHOICES] = {
+	[DP_NATIVE] = { "XDP in the drivers of all interfaces", native_open },
+	[DP_KMOD] = { "the netfilter module", dp_kmod_open },
+	[DP_XDP] = { "XDP", dp_xdp_open },
+};
+
+/*
+ * Without an order of the operator's: the module only if somebody has loaded it. Otherwise XDP
+ * alone, which tries native mode by itself.
+ */
+static unsigned int usual_order(const struct dp_opts *opts, enum dp_choice order[DP_CHOICES])
+{
+	unsigned int n = 0;
+
+	if (dp_kmod_loaded()) {
+		if (opts->mode != DP_MODE_GENERIC)
+			order[n++] = DP_NATIVE;
+		order[n++] = DP_KMOD;
+	}
+	order[n++] = DP_XDP;
+	order[n++] = DP_NONE;
+	return n;
+}
+
+int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size)
+{
+	enum dp_choice order[DP_CHOICES];
+	char one[512], why[430] = "", choice[512];
+	unsigned int i, n = opts->n_order;
+	size_t len = 0;
+	int rc = -EINVAL;
+
+	if (n)
+		memcpy(order, opts->order, sizeof(order));
+	else
+		n = usual_order(opts, order);
+	for (i = 0; i < n && order[i] != DP_NONE; i++) {
+		rc = choices[order[i]].open(out, opts, one, sizeof(one));
+		if (rc == 0)
+			return 0;
+		if (n > 1)
+			log_warn("%s is not in use: %s", choices[order[i]].text, one);
+		if (len < sizeof(why))
+			len += snprintf(why + len, sizeof(why) - len, "%s%s", len ? "; " : "", one);
+	}
+	snprintf(err, err_size, "%s", why);
+	if (i == n)
+		return rc;
+	if (i == 0)
+		snprintf(choice, sizeof(choice),
+			 "no dataplane, as asked for: the daemon's sockets carry every call");
+	else
+		snprintf(choice, sizeof(choice),
+			 "the daemon's sockets carry every call, because no dataplane is to be "
+			 "had: %s",
+			 why);
+	rc = dp_none_open(out, choice);
+	if (rc)
+		snprintf(err, err_size, "out of memory");
+	return rc;
 }

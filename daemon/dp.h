@@ -11,13 +11,21 @@
 #include "base.h"
 #include "rtpx_abi.h"
 
-enum dp_choice { DP_AUTO, DP_XDP, DP_NONE };		/* --dataplane */
+/* --dataplane: what can be tried, each once. */
+enum dp_choice {
+	DP_NATIVE, /* XDP, if all interfaces take it in their drivers */
+	DP_KMOD,   /* the netfilter module */
+	DP_XDP,	   /* XDP, on each interface as enum dp_xdp_mode allows */
+	DP_NONE,   /* the daemon's sockets */
+	DP_CHOICES,
+};
 enum dp_xdp_mode { DP_MODE_AUTO, DP_MODE_NATIVE, DP_MODE_GENERIC }; /* --xdp-mode */
 
 #define DP_MAX_INTERFACES 32
 
 struct dp_opts {
-	enum dp_choice choice;
+	enum dp_choice order[DP_CHOICES];      /* the first that opens is taken */
+	unsigned int n_order;		       /* 0: all; the module if it is loaded */
 	enum dp_xdp_mode mode;
 	const char *pin_dir;		       /* /sys/fs/bpf/rtpx */
 	const char *interfaces[DP_MAX_INTERFACES]; /* --interface; none: every one that is up, not loopback */
@@ -39,16 +47,19 @@ struct dp_interface {
 struct dp;
 
 struct dp_ops {
-	const char *name; /* "xdp", "none" */
+	const char *name; /* "xdp", "kmod", "none" */
 	/* flow_put - install or replace; @seed starts the statistics (NULL: go on with what the element has). -ENOENT, -EINVAL, -ERANGE. */
 	int (*flow_put)(struct dp *dp, enum rtpx_slot slot, uint16_t port, const struct rtpx_flow *flow,
 			const struct rtpx_flow_stats *seed);
 	/* flow_del - stop forwarding; *@last (may be NULL) gets the statistics so far. 0 or -ENOENT. */
 	int (*flow_del)(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow_stats *last);
-	/* stats_get, stats_set - statistics of an installed flow; memory speed, no system call. */
+	/*
+	 * stats_get, stats_set - statistics of an installed flow. -ENOENT. With XDP memory, with the
+	 * module a request to the kernel.
+	 */
 	int (*stats_get)(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow_stats *out);
 	int (*stats_set)(struct dp *dp, enum rtpx_slot slot, uint16_t port, const struct rtpx_flow_stats *in);
-	/* nexthop_put - write one element; all zero: not usable. */
+	/* nexthop_put - write one element; all zero: not usable. Nothing with dp->routes. */
 	int (*nexthop_put)(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh);
 	/* serves - packets can leave through this interface. */
 	bool (*serves)(struct dp *dp, unsigned int ifindex);
@@ -65,18 +76,25 @@ struct dp_ops {
 /* The first member of every dataplane's own struct. */
 struct dp {
 	const struct dp_ops *ops;
-	bool active;	   /* false: `none` */
+	bool active;	   /* false: `none`, or what it was has been taken away */
+	bool routes;	   /* it asks the kernel for each way: no next hop need be usable */
 	bool mirrors;	   /* hands over copies of what it forwards, where a flow asks for it */
 	char choice[512];  /* one or two sentences: what is used and why */
 };
 
 /*
- * dp_open - the best dataplane that opens, by opts->choice. With DP_AUTO a failing XDP ends in `none` with the
- * reason in (*out)->choice and in the log; with DP_XDP it is an error whose sentence is in @err.
+ * dp_open - the first dataplane of opts->order that opens. Why others did not is in the log, and
+ * with `none` in (*out)->choice; when none opens it is in @err.
  */
 int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size);
 
 int dp_none_open(struct dp **out, const char *why);	      /* dp.c */
 int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size); /* dp_xdp.c */
+/* dp_kmod.c */
+int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size);
+bool dp_kmod_loaded(void); /* the module is in this kernel */
+
+/* dp_opts_has - this choice may be taken. */
+bool dp_opts_has(const struct dp_opts *opts, enum dp_choice choice);
 
 #endif

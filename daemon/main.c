@@ -381,7 +381,8 @@ static int start_privileged(struct daemon *d)
 		return sorry("%s", err);
 	}
 	log_info("dataplane %s: %s", d->dp->ops->name, d->dp->choice);
-	if (d->dp->active && c->uid != (uid_t)-1 && chown(c->dp.pin_dir, c->uid, c->gid) < 0)
+	if (d->dp->active && !d->dp->routes && c->uid != (uid_t)-1 &&
+	    chown(c->dp.pin_dir, c->uid, c->gid) < 0)
 		log_warn("%s will stay behind: %s", c->dp.pin_dir, strerror(errno));
 	if (process_drop(c->uid, c->gid, d->dp->active, err, sizeof(err)) < 0)
 		return sorry("%s", err);

@@ -377,11 +377,14 @@ enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum st
 	struct nexthop_view view;
 	struct addr dest, source;
 
-	if (s->dirty)
+	if (s->dirty || !env.dataplane)
 		return flow_wants(s, leg, kind, &env, &dest, &source);
 	if (!is_installed(&s->leg[leg], kind))
 		return s->leg[leg].why[kind];
 	nexthop_view(y->nexthops, s->leg[!leg].nexthop[kind], &view);
+	if (y->o.dp->routes &&
+	    (view.why == FLOW_WHY_NO_NEIGHBOUR || view.why == FLOW_WHY_NO_INTERFACE))
+		return FLOW_WHY_KERNEL; /* which resolves the one and serves any of the other */
 	return view.why;
 }
 

@@ -148,12 +148,61 @@ static void check_dataplane(struct doctor *d)
 		return;
 	if (!strcmp(json_text(d->status, "dataplane"), "none"))
 		found(d, "dataplane", WARNING,
-		      "read the reason; without --dataplane none, rtpxd tries XDP",
+		      "read the reason; without --dataplane, rtpxd tries XDP and the module",
 		      "every call is forwarded by the daemon's sockets: %s",
 		      json_text(d->status, "choice"));
 	else
 		found(d, "dataplane", OK, "", "%s: %s", json_text(d->status, "dataplane"),
 		      json_text(d->status, "choice"));
+}
+
+static bool uses(const struct doctor *d, const char *dataplane)
+{
+	return d->status && !strcmp(json_text(d->status, "dataplane"), dataplane);
+}
+
+/* The last byte of the variable, after its attributes; no variable: no UEFI. */
+static bool is_secure_boot(void)
+{
+	static const char path[] = "/sys/firmware/efi/efivars/SecureBoot-"
+				   "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+	FILE *f = fopen(path, "re");
+	unsigned char bytes[5] = { 0 };
+	bool on = f && fread(bytes, sizeof(bytes), 1, f) == 1 && bytes[4];
+
+	if (f)
+		fclose(f);
+	return on;
+}
+
+/*
+ * The letters of the module's taint are the kernel's: O, not from its tree; E, not signed with a
+ * key that it trusts.
+ */
+static void check_module(struct doctor *d)
+{
+	const char *sign = "sign rtpx.ko with a key of this machine's (mokutil --import, and "
+			   "scripts/sign-file of the kernel headers; DKMS does both)";
+	char version[64], taint[16] = "";
+	bool secure = is_secure_boot(), is_signed;
+
+	if (!first_line("/sys/module/rtpx/version", version, sizeof(version))) {
+		found(d, "module", uses(d, "kmod") ? WRONG : OK,
+		      "modprobe rtpx, and start rtpxd again: its sockets carry every call",
+		      "rtpx.ko is not loaded; it serves interfaces without XDP%s",
+		      secure ? "; Secure Boot is on, so it must be signed" : "");
+		return;
+	}
+	first_line("/sys/module/rtpx/taint", taint, sizeof(taint));
+	is_signed = !strchr(taint, 'E');
+	found(d, "module", is_signed || !secure ? OK : WARNING, sign,
+	      "rtpx.ko %s is loaded, %s%s (taint %s), Secure Boot is %s", version,
+	      is_signed ? "signed" : "not signed", uses(d, "kmod") ? ", in use" : "",
+	      taint[0] ? taint : "none", secure ? "on" : "off");
+	if (d->status && strcmp(version, json_text(d->status, "version")))
+		found(d, "module", WARNING,
+		      "make kmod, stop rtpxd, rmmod rtpx, load the new one, start rtpxd",
+		      "the daemon is of version %s", json_text(d->status, "version"));
 }
 
 static void check_capabilities(struct doctor *d)
@@ -170,6 +219,8 @@ static void check_capabilities(struct doctor *d)
 		return;
 	caps = strtoull(text, NULL, 16);
 	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		if (wanted[i].bit == CAP_BPF && uses(d, "kmod"))
+			continue;
 		if (caps & (1ull << wanted[i].bit))
 			found(d, "capabilities", OK, "", "the daemon has %s", wanted[i].name);
 		else
@@ -189,6 +240,8 @@ static void check_bpffs(struct doctor *d)
 	__u32 key = 0;
 	int fd;
 
+	if (uses(d, "kmod"))
+		return;
 	snprintf(parent, sizeof(parent), "%s", dir);
 	if (strrchr(parent, '/') > parent)
 		*strrchr(parent, '/') = '\0';
@@ -198,7 +251,7 @@ static void check_bpffs(struct doctor *d)
 		return;
 	}
 	found(d, "bpffs", OK, "", "mounted at %s", parent);
-	if (!d->status || !strcmp(json_text(d->status, "dataplane"), "none"))
+	if (!d->status || uses(d, "none"))
 		return;
 	snprintf(path, sizeof(path), "%s/config", dir);
 	fd = bpf_obj_get(path);
@@ -379,8 +432,9 @@ static void check_rmem(struct doctor *d)
 }
 
 static void (*const checks[])(struct doctor *d) = {
-	check_daemon,      check_dataplane, check_kernel, check_capabilities, check_bpffs,
-	check_descriptors, check_ports,     check_rmem,   check_interfaces,   check_neighbours,
+	check_daemon,	check_dataplane,   check_kernel, check_module, check_capabilities,
+	check_bpffs,	check_descriptors, check_ports,	 check_rmem,   check_interfaces,
+	check_neighbours,
 };
 
 static void print_lines(const struct doctor *d)

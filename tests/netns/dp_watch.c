@@ -157,9 +157,10 @@ static int open_dp(char **argv, char *err, size_t err_size)
 	};
 	char *name;
 
-	o.choice = strcmp(argv[2], "none") == 0	  ? DP_NONE
-		   : strcmp(argv[2], "auto") == 0 ? DP_AUTO
-						  : DP_XDP;
+	o.n_order = strcmp(argv[2], "auto") != 0;
+	o.order[0] = strcmp(argv[2], "none") == 0   ? DP_NONE
+		     : strcmp(argv[2], "kmod") == 0 ? DP_KMOD
+						    : DP_XDP;
 	o.mode = strcmp(argv[2], "native") == 0	   ? DP_MODE_NATIVE
 		 : strcmp(argv[2], "generic") == 0 ? DP_MODE_GENERIC
 						   : DP_MODE_AUTO;

@@ -160,6 +160,15 @@ static const struct {
 	{ 2, { "--dataplane" } },
 	{ 2, { "--dataplane", "dpdk" } },
 	{ 2, { "--dataplane", "" } },
+	{ 2, { "--dataplane", "kmod," } },
+	{ 2, { "--dataplane", ",kmod" } },
+	{ 2, { "--dataplane", "kmod,dpdk" } },
+	{ 2, { "--dataplane", "xdp,kmod,xdp" } },
+	{ 2, { "--dataplane", "none,kmod" } },
+	{ 2, { "--dataplane", "auto,none" } },
+	{ 2, { "--dataplane", "native-and-much-more" } },
+	{ 2, { "--dataplane", "kmod", "--interface", "eth0" } },
+	{ 2, { "--dataplane", "kmod,none", "--xdp-mode", "native" } },
 	{ 2, { "--xdp-mode", "offload" } },
 	{ 2, { "--learning", "trust" } },
 	{ 2, { "--interface", "" } },
@@ -224,7 +233,7 @@ static void defaults_are_rtpproxys(void **state)
 	assert_int_equal(c.sched_policy, -1);
 	assert_false(c.bridge || c.foreground || c.nice_set || c.group_named || c.banner);
 	assert_int_equal(c.learning, LEARN_PROOF);
-	assert_int_equal(c.dp.choice, DP_AUTO);
+	assert_int_equal(c.dp.n_order, 0);
 	assert_string_equal(c.dp.pin_dir, "/sys/fs/bpf/rtpx");
 	assert_string_equal(c.admin_socket, "/run/rtpx/admin.sock");
 	config_free(&c);
@@ -270,7 +279,8 @@ static void takes_our_options(void **state)
 	(void)state;
 	ACCEPT(&c, "--dataplane", "xdp", "--xdp-mode=generic", "--interface", "eth0", "--interface", "eth1", "--pin-dir",
 	       "/sys/fs/bpf/x", "--learning", "compat", "--admin-socket", "/a", "--banner");
-	assert_int_equal(c.dp.choice, DP_XDP);
+	assert_int_equal(c.dp.n_order, 1);
+	assert_int_equal(c.dp.order[0], DP_XDP);
 	assert_int_equal(c.dp.mode, DP_MODE_GENERIC);
 	assert_int_equal(c.dp.n_interfaces, 2);
 	assert_string_equal(c.dp.interfaces[1], "eth1");
@@ -280,6 +290,15 @@ static void takes_our_options(void **state)
 	assert_true(c.banner);
 	config_free(&c);
 	ACCEPT(&c, "--dataplane", "none", "--xdp-mode", "auto");
+	config_free(&c);
+	ACCEPT(&c, "--dataplane", "kmod,native,none", "--xdp-mode", "native");
+	assert_int_equal(c.dp.n_order, 3);
+	assert_int_equal(c.dp.order[0], DP_KMOD);
+	assert_int_equal(c.dp.order[1], DP_NATIVE);
+	assert_int_equal(c.dp.order[2], DP_NONE);
+	config_free(&c);
+	ACCEPT(&c, "--dataplane", "kmod", "--dataplane", "auto");
+	assert_int_equal(c.dp.n_order, 0);
 	config_free(&c);
 }
 

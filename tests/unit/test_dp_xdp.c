@@ -25,7 +25,8 @@ static char pins[64];
 
 static struct dp_opts options(void)
 {
-	return (struct dp_opts){ .choice = DP_XDP,
+	return (struct dp_opts){ .order = { DP_XDP },
+				 .n_order = 1,
 				 .pin_dir = pins,
 				 .port_min = PORT_MIN,
 				 .port_max = PORT_MAX,
