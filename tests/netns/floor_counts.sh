@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck source-path=SCRIPTDIR
 #
-# floor_counts.sh - whoever forwards, every packet is counted once: the same call in every dataplane
+# floor_counts.sh [DATAPLANE...] - whoever forwards, every packet is counted once: the same call in every dataplane
 # gives the same numbers in Q and G, keeps its session alive, and ends by time-out when silent.
 
 . "$(dirname "$0")/floor_lib.sh"
-TALK_S=4 TTL_S=2
+TALK_S=$((4 * ${RTPX_PATIENCE:-1})) TTL_S=$((2 * ${RTPX_PATIENCE:-1}))
 
 lab_begin python3 jq
 floor_net
@@ -55,7 +55,7 @@ counts()
 	ok "$1: $sent packets each way, $kernel of $all in the kernel"
 }
 
-for dataplane in none generic native; do
-	counts $dataplane
+for dataplane in ${*:-none generic native}; do
+	counts "$dataplane"
 done
 pass

@@ -352,11 +352,23 @@ capture_end()
 
 # ---- the relay -------------------------------------------------------------------------------
 
-# dataplane_options none|generic|native - sets DATAPLANE, the options of rtpxd that force it.
+# need_module - the netfilter module. Only into the kernel of a virtual machine does a test load it by itself.
+need_module()
+{
+	[ ! -d /sys/module/rtpx ] || return 0
+	[ -n "${RTPX_IN_VM:-}" ] || skip "the module rtpx is not loaded"
+	check "the module can be loaded" insmod "$RTPX_BUILD/kmod/rtpx.ko"
+}
+
+# dataplane_options none|kmod|generic|native - sets DATAPLANE, the options of rtpxd that force it.
 dataplane_options()
 {
 	case $1 in
 	none) DATAPLANE=(--dataplane none) ;;
+	kmod)
+		need_module
+		DATAPLANE=(--dataplane kmod)
+		;;
 	generic | native) DATAPLANE=(--dataplane xdp --xdp-mode "$1") ;;
 	*) fail "no such dataplane: $1" ;;
 	esac
@@ -420,7 +432,8 @@ xdp_mode()
 	esac
 }
 
-xdp_mode_is() { [ "$(xdp_mode "$1" "$2")" = "$3" ]; }
+# xdp_mode_is NAMESPACE DEV MODE|DATAPLANE - the module has no program on an interface.
+xdp_mode_is() { [ "$(xdp_mode "$1" "$2")" = "${3/kmod/none}" ]; }
 
 # stop_rtpxd NAME DEV… - an orderly end leaves nothing pinned and nothing attached to these interfaces.
 stop_rtpxd()

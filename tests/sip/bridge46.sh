@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# bridge46.sh none|generic|native - calls through rtpxd in bridge mode with this dataplane: between a private and
+# bridge46.sh none|kmod|generic|native - calls through rtpxd in bridge mode with this dataplane: between a private and
 # a public IPv4 network, and between IPv4 and IPv6, in both directions, with a real Kamailio in between.
 
-dataplane=${1:?none, generic or native}
+dataplane=${1:?none, kmod, generic or native}
 AUDIO_MS=2000
 . "$(dirname "$0")/lib.sh"
 LAB_TEST="bridge46 $dataplane"

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# nat_call.sh none|generic|native - a call between two phones behind NATs through Debian's Kamailio
+# nat_call.sh none|kmod|generic|native - a call between two phones behind NATs through Debian's Kamailio
 # with the configuration that it ships, unmodified, and rtpxd with this dataplane.
 #
 # The NATs give every flow an unpredictable port and let nothing in that was not asked for, so the phones
 # are reached only if the relay learns where they are, and Kamailio calls back through the bindings.
 
-dataplane=${1:?none, generic or native}
+dataplane=${1:?none, kmod, generic or native}
 . "$(dirname "$0")/lib.sh"
 LAB_TEST="nat_call $dataplane"
 

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# nat_rtcp.sh none|generic|native - the call of nat_call.sh between baresips, which speak RTCP: both phones'
+# nat_rtcp.sh none|kmod|generic|native - the call of nat_call.sh between baresips, which speak RTCP: both phones'
 # RTP and sender reports arrive byte for byte, though the NATs give RTCP ports of its own.
 
-dataplane=${1:?none, generic or native}
+dataplane=${1:?none, kmod, generic or native}
 . "$(dirname "$0")/lib.sh"
 LAB_TEST="nat_rtcp $dataplane"
 CALL_SECONDS=12	# reports come after 5 and 10; the callee's first may be what opens its direction

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# run.sh [BUILD [all | COMMAND...]] - run the kernel's tests, every test, or a command under Debian's own kernel.
+# run.sh [BUILD [kmod | all | COMMAND...]] - run the kernel's tests, the module's, every test, or a command under
+# Debian's own kernel.
 #
 # The kernel comes from Debian's package, unpacked below BUILD/vm and not installed. It boots in QEMU without
 # hardware virtualization and sees this machine's files, read-only, below a file system in memory: what is installed
@@ -17,10 +18,12 @@ PATH=$PATH:/usr/sbin:/sbin
 
 # What depends most on the kernel: the packet table, and a call. 80 s, three times that on a busy machine.
 kernel_tests='^tests/(bpf/|sip/nat_call_native)'
+module_tests='^tests/kmod/'
 case ${1:-} in
 '') set -- tests/run "$build" "$kernel_tests" ;;
+kmod) set -- tests/run "$build" "$module_tests" ;;
 all)
-	set -- env RTPX_TEST_SECONDS=900 tests/run "$build" '^tests/(bpf|netns|sip|demo|test_)'
+	set -- env RTPX_TEST_SECONDS=900 tests/run "$build" '^tests/(bpf|kmod|netns|sip|demo|test_)'
 	limit=${RTPX_VM_SECONDS:-3600}
 	;;
 esac
@@ -36,23 +39,35 @@ done
 
 # ---- the kernel ------------------------------------------------------------------------------
 
-newest() { apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p'; }
-package=$(newest)
-if [ -z "$package" ]; then
+# The kernel of the newest headers that are installed, which is what the Makefile builds the module for; else the newest.
+newest()
+{
+	local headers
+
+	headers=$(find /lib/modules -mindepth 2 -maxdepth 2 -name build -path '*-amd64/*' 2>/dev/null | sort -V | tail -n 1)
+	if [ -n "$headers" ]; then
+		basename "$(dirname "$headers")"
+	else
+		apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: linux-image-\([0-9].*\)/\1/p'
+	fi
+}
+release=$(newest)
+if [ -z "$release" ] || ! apt-cache show "linux-image-$release" >/dev/null 2>&1; then
 	apt-get update -qq >/dev/null || :
-	package=$(newest)
+	release=$(newest)
 fi
-[ -n "$package" ] || fail "apt knows of no package linux-image-amd64: is this Debian, and its archive within reach?"
-release=${package#linux-image-}
+[ -n "$release" ] || fail "apt knows of no package linux-image-amd64: is this Debian, and its archive within reach?"
+package=linux-image-$release
 kernel=$build/vm/$release
 if [ ! -d "$kernel" ]; then
 	rm -rf "$kernel.new" && mkdir -p "$kernel.new"
 	(cd "$kernel.new" && apt-get -qq -o APT::Sandbox::User=root download "$package") ||
-		fail "cannot download $package: try apt-get update"
+		fail "cannot download $package: try apt-get update, and apt-get install linux-headers-amd64"
 	m='./lib/modules/*'
 	dpkg-deb --fsys-tarfile "$kernel.new/$package"_*.deb |
 		tar x -C "$kernel.new" --wildcards --no-wildcards-match-slash './boot/vmlinuz-*' \
-			"$m/modules.*" "$m/kernel"/{arch,crypto,fs,lib,net,drivers/{virtio,net/*.ko}}
+			"$m/modules.*" "$m/kernel"/{arch,crypto,fs,lib,net,drivers/{virtio,net/*.ko*}}
+	find "$kernel.new" -name '*.ko.xz' -exec busybox unxz {} +
 	depmod -b "$kernel.new" "$release"
 	rm "$kernel.new"/*.deb
 	mv "$kernel.new" "$kernel"

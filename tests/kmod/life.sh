@@ -1,0 +1,76 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# life.sh - the module comes and goes: loaded and unloaded many times, with flows in place, under traffic, with
+# owners that are killed and namespaces that end; what netlink may say to it; and after all of that the
+# kernel's log has nothing but its greetings. In the virtual machine only: it unloads the module.
+
+. "$(dirname "$0")/../netns/lab.sh"
+TESTS=$RTPX_BUILD/kmod-tests
+LOADS=20
+
+lab_begin dmesg rmmod
+[ -n "${RTPX_IN_VM:-}" ] || skip "only the virtual machine's kernel is for loading and unloading"
+[ -e /dev/net/tun ] || modprobe tun || skip "this kernel has no TAP devices"
+loaded() { [ -d /sys/module/rtpx ]; }
+unload() { check "$1" rmmod rtpx; }
+says() { grep -q "^$2" "$LAB_DIR/$1.log"; }
+
+! loaded || rmmod rtpx
+dmesg -C
+for ((i = 0; i < LOADS; i++)); do
+	LAB_QUIET=1 need_module
+	LAB_QUIET=1 unload "unload without a table"
+done
+ok "loaded and unloaded $LOADS times"
+
+need_module
+lab_ns relay other
+in_ns relay "$TESTS/protocol" >"$LAB_DIR/protocol.log" || fail "the protocol" protocol
+ok "owners, versions, flags, lengths: as the protocol says"
+in_ns relay "$TESTS/fuzz" "${RTPX_FUZZ:-20000}" || fail "malformed requests"
+in_ns relay "$TESTS/stress" count || fail "packets through a flow that changes"
+
+# Flows of two namespaces; the owner of one is killed.
+for n in relay other; do
+	lab_start $n "left-$n" "$TESTS/stress" leave 50
+	must_wait 10 "flows in $n" says "left-$n" left
+done
+lab_stop left-relay KILL || :
+lab_start relay next "$TESTS/stress" leave 1
+must_wait 10 "flows of the next owner" says next left
+grep -q "removed 100 flows that a killed rtpxd had left" "$LAB_DIR/next.log" ||
+	fail "the next owner did not find what was left" next
+ok "flows outlive their owner, and the next one finds them"
+
+# A namespace ends with its flows; one has no owner, the other one's is alive but has lost its namespace's name.
+lab_stop next KILL || :
+lab_stop left-other KILL || :
+ip netns del "$LAB_TAG-other"
+LAB_NAMES=(relay)
+lab_start relay go "$TESTS/stress" go
+must_wait 10 "traffic" says go running
+unload "unload under traffic, with flows in two namespaces"
+lab_running go || fail "traffic stopped with the module" go
+need_module
+lab_stop go KILL || :
+unload "unload after the last namespace"
+
+# Beside the greeting: what the kernel itself says of a module that it did not build, of messages that are none, and
+# of devices. Everything else would be a fault.
+cat >"$LAB_DIR/usual" <<'EOF'
+^rtpx: media relay .*, ABI version [0-9]+$
+^rtpx: loading out-of-tree module taints kernel\.$
+^rtpx: module verification failed: signature and/or required key missing - tainting kernel$
+^netlink: '(fuzz|protocol)': attribute type [0-9]+ has an invalid length\.$
+^netlink: [0-9]+ bytes leftover after parsing attributes in process `(fuzz|protocol)'\.$
+^(IPv6: ADDRCONF|8021q|tun|hrtimer|clocksource|sched|perf).*: .*$
+EOF
+dmesg -t >"$LAB_DIR/dmesg"
+grep -vEf "$LAB_DIR/usual" "$LAB_DIR/dmesg" >"$LAB_DIR/odd" || :
+[ ! -s "$LAB_DIR/odd" ] || {
+	cat "$LAB_DIR/odd" >&2
+	fail "the kernel's log has more than greetings"
+}
+ok "$(grep -c 'media relay' "$LAB_DIR/dmesg") greetings in the kernel's log, and nothing else"
+pass

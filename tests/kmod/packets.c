@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * packets.c - the packet table through the netfilter module, byte for byte: frames go into one TAP
+ * device and come out of another, in a network namespace of its own.
+ *
+ * What the kernel itself refuses before the hook sees it is not counted there; what the module
+ * leaves alone must reach a socket as it was, where the kernel delivers such a packet at all. Exit
+ * 0, 1, or 4 without the module.
+ */
+#include "rtpx_verdict.h"
+#include "tap.h"
+
+struct lab {
+	struct dp *dp;
+	struct tap_net net;
+	const struct packet_row *routed; /* the row that the route is for */
+};
+
+struct outcome {
+	enum rtpx_reason reason;   /* RTPX_REASON_COUNT: not counted */
+	uint8_t frame[PACKET_MAX]; /* what left, len 0: nothing */
+	size_t len;
+	uint8_t heard[PACKET_MAX]; /* what the socket got */
+	ssize_t heard_len;	   /* -1: nothing */
+	struct rtpx_flow_stats stats;
+};
+
+static bool same_route(const struct packet_row *a, const struct packet_row *b)
+{
+	return a && a->tag_out == b->tag_out && a->no_nexthop == b->no_nexthop && a->mtu == b->mtu;
+}
+
+/* The way to the destinations, as the row wants it. */
+static void set_route(struct lab *lab, const struct packet_row *r)
+{
+	const char *destinations[] = { packet_addresses.dest4, packet_addresses.dest6 };
+	int i;
+
+	if (same_route(lab->routed, r))
+		return;
+	for (i = 0; i < 2; i++) {
+		if (lab->routed && !lab->routed->no_nexthop)
+			run("ip route del %s", destinations[i]);
+		if (!r->no_nexthop)
+			run("ip route add %s dev %s mtu %u", destinations[i],
+			    r->tag_out ? "out0.200" : "out0", r->mtu ? r->mtu : PACKET_MTU);
+	}
+	lab->routed = r;
+}
+
+/* ---- one packet ---- */
+
+/* The one reason that @after has one more of; RTPX_REASON_COUNT when there is not exactly one. */
+static enum rtpx_reason counted(const struct rtpx_counters *before,
+				const struct rtpx_counters *after)
+{
+	const uint64_t *b = (const uint64_t *)before, *a = (const uint64_t *)after;
+	enum rtpx_reason i, found = RTPX_REASON_COUNT;
+	uint64_t total = 0;
+
+	for (i = 0; i < RTPX_REASON_COUNT; i++) {
+		total += a[i] - b[i];
+		if (a[i] != b[i])
+			found = i;
+	}
+	return total == 1 ? found : RTPX_REASON_COUNT;
+}
+
+static int install(struct lab *lab, const struct packet_row *r, const struct rtpx_flow_stats *stats)
+{
+	struct rtpx_flow flow = module_flow(r);
+
+	if (r->no_flow)
+		return 0;
+	return lab->dp->ops->flow_put(lab->dp, slot_of(r), PACKET_PORT, &flow, stats);
+}
+
+static const char *through(struct lab *lab, const struct packet_row *r, const uint8_t *in,
+			   size_t len, struct outcome *o)
+{
+	struct rtpx_flow_stats stats = packet_stats(r, now_ns());
+	struct rtpx_counters before, after;
+
+	set_route(lab, r);
+	if (install(lab, r, &stats))
+		return "the module refuses the flow";
+	lab->dp->ops->counters(lab->dp, &before);
+	if (!send_frame(&lab->net, r, in, len))
+		return "the TAP device refuses the frame";
+	o->len = read_frame(&lab->net, o->frame);
+	o->heard_len = recv(lab->net.socket[slot_of(r)], o->heard, sizeof(o->heard), 0);
+	lab->dp->ops->counters(lab->dp, &after);
+	o->reason = counted(&before, &after);
+	o->stats = stats;
+	if (!r->no_flow && lab->dp->ops->flow_del(lab->dp, slot_of(r), PACKET_PORT, &o->stats))
+		return "the module has lost the flow";
+	return NULL;
+}
+
+/* ---- rows ---- */
+
+/* The kernel looks at these before any hook does. */
+static bool kernel_refuses(const struct packet_row *r)
+{
+	return r->want == RTPX_REASON_pass_not_ip || r->want == RTPX_REASON_pass_malformed;
+}
+
+/* Left alone, it ends in the socket of its port. */
+static bool reaches_socket(const struct packet_row *r)
+{
+	switch (r->want) {
+	case RTPX_REASON_pass_no_flow:
+		return !r->other_port;
+	case RTPX_REASON_pass_fragment:
+		return packet_in_is_6(r); /* RFC 6946: a fragment that is the whole */
+	case RTPX_REASON_pass_options:
+	case RTPX_REASON_pass_ttl:
+	case RTPX_REASON_pass_stun:
+	case RTPX_REASON_pass_open:
+	case RTPX_REASON_pass_relatch:
+	case RTPX_REASON_pass_nexthop:
+	case RTPX_REASON_pass_too_big:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static const char *check_forwarded(const struct packet_row *r, const struct outcome *o)
+{
+	uint8_t want[PACKET_MAX];
+	size_t len = packet_out(r, want, false);
+
+	if (!o->len)
+		return "nothing left";
+	if (o->len != len)
+		return "length of the frame that leaves";
+	if (memcmp(o->frame, want, len))
+		return "bytes of the frame that leaves";
+	if (o->heard_len >= 0)
+		return "the daemon heard it, too";
+	if (o->stats.packets != 2 || o->stats.bytes != 172u + r->payload_bytes ||
+	    rtpx_stats_kernel(&o->stats) != 1)
+		return "packets and bytes of the flow";
+	if (r->payload == PAYLOAD_RTP && rtpx_stats_received(&o->stats) != 2)
+		return "RTP statistics of the flow";
+	if (r->payload == PAYLOAD_BYTES && o->stats.errors != 1)
+		return "RTP errors of the flow";
+	return NULL;
+}
+
+static const char *check_left_alone(const struct packet_row *r, const struct outcome *o)
+{
+	uint8_t payload[PACKET_MAX];
+
+	if (o->len)
+		return "it left";
+	if (o->stats.packets != 1 || o->stats.strangers != (r->want == RTPX_REASON_drop_stranger))
+		return "statistics of the flow";
+	if (!reaches_socket(r))
+		return o->heard_len >= 0 ? "the daemon heard it" : NULL;
+	packet_payload(r, payload);
+	return o->heard_len != r->payload_bytes || memcmp(o->heard, payload, r->payload_bytes)
+		       ? "the daemon did not hear it as it was"
+		       : NULL;
+}
+
+static const char *check_row(struct lab *lab, const struct packet_row *r)
+{
+	static struct outcome o;
+	uint8_t in[PACKET_MAX];
+	size_t len = packet_in(r, in);
+	const char *bad = through(lab, r, in, len, &o);
+
+	if (bad)
+		return bad;
+	if (o.reason != r->want && !(kernel_refuses(r) && o.reason == RTPX_REASON_COUNT))
+		return "reason";
+	return r->want == RTPX_REASON_relayed ? check_forwarded(r, &o) : check_left_alone(r, &o);
+}
+
+static bool report(const char *name, const char *bad)
+{
+	printf(bad ? "not ok %s: %s\n" : "ok %s\n", name, bad);
+	return !bad;
+}
+
+int main(void)
+{
+	const struct dp_opts opts = table_options();
+	unsigned int i, passed = 0, failed = 0, skipped = 0;
+	struct lab lab = { 0 };
+	char err[512];
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	make_network(&lab.net);
+	if (dp_kmod_open(&lab.dp, &opts, err, sizeof(err))) {
+		printf("%s\n", err);
+		return dp_kmod_loaded() ? 1 : 4;
+	}
+	for (i = 0; i < sizeof(packet_rows) / sizeof(packet_rows[0]); i++) {
+		if (packet_rows[i].writing) /* a flow of the module is never seen half written */
+			skipped++;
+		else if (report(packet_rows[i].name, check_row(&lab, &packet_rows[i])))
+			passed++;
+		else
+			failed++;
+	}
+	lab.dp->ops->close(lab.dp, false);
+	printf("%u passed, %u failed, %u skipped\n", passed, failed, skipped);
+	return failed != 0;
+}
