@@ -2,8 +2,10 @@
 /*
  * recwriter.c - a ring of packets between the loop and one thread, and the files that it writes.
  *
- * The ring has one writer and one reader and no lock. The lock guards what both look at beside it:
- * the files that are to be completed, those that are, and the right to a name in the spool.
+ * The ring has one writer and one reader and no lock. What is to be done with a file, opening and
+ * completing, stands in a queue beside it, each with the place in the ring that it belongs to, so
+ * that the thread does everything in the order in which the loop asked for it. The lock guards that
+ * queue and its answers; the thread never touches the disk with it held.
  *
  * A file holds whole records at any time: what the disk did not take in full is cut off again and
  * lost, and the next write tries anew, so that recording goes on by itself when there is room. A file
@@ -29,27 +31,34 @@
 
 #define NAP_MS 100   /* the thread looks at the ring at least so often */
 #define WAKE_SHARE 8 /* and at once when this part of it is full */
-#define LOOK_NS NSEC_PER_SEC /* how often a file is looked at for being deleted */
+
+struct job {
+	struct job *next;
+	struct recwriter_file *file;
+	void (*run)(struct recwriter *w, struct recwriter_file *f);
+	size_t at; /* the ring is drained up to there before */
+};
 
 struct recwriter_file {
 	/* the loop's */
 	UT_hash_handle hh;
 	char *name;
 	unsigned int users;
+	struct job begin, end;
 	/* shared, under the lock */
-	struct recwriter_file *next; /* of the closing, then of the done */
-	bool moved;    /* it has left the spool, or must not any more */
-	bool replaced; /* its name belongs to another file now */
+	struct recwriter_file *next; /* of the done */
+	bool waiting;		     /* the loop waits for what follows */
+	bool begun;
+	int error; /* that it began with */
 	/* both, never changed */
 	struct tally *tally;
-	/* the thread's, after the loop has opened it */
-	int fd; /* -1: deleted, and could not be begun again */
+	/* the thread's */
+	int fd; /* -1: there is none, and could not be made again */
 	off_t size;
 	uint8_t *buf; /* whole records that are not written yet; NULL until the first */
 	size_t used;
 	uint64_t held_packets, held_bytes; /* those in buf */
-	uint64_t looked_ns;
-	bool failing;
+	uint64_t missing; /* packets that the disk did not take since it last did */
 };
 
 /* What precedes each packet in the ring. */
@@ -62,7 +71,7 @@ struct item {
 
 struct recwriter {
 	struct recwriter_opts o;
-	struct recwriter_file *names; /* open, or being completed and not replaced */
+	struct recwriter_file *names; /* the open ones */
 	unsigned int files;
 	uint8_t *ring;
 	size_t ring_bytes;
@@ -70,9 +79,11 @@ struct recwriter {
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock;
-	pthread_cond_t wake, idle;
-	struct recwriter_file *closing, *done;
-	unsigned int to_complete; /* in closing or in the thread's hands */
+	pthread_cond_t wake, answer;
+	struct job *jobs, **jobs_end;
+	struct recwriter_file *done;
+	unsigned int to_complete; /* closed and not done */
+	bool stuck; /* it was waited for in vain, and no job has been done since */
 	bool stop;
 	uint64_t complained_ns; /* the thread's */
 	uint16_t ip_id;	/* the thread's: of the next IPv4 header in a pcap file */
@@ -93,23 +104,56 @@ static const char *write_dir(const struct recwriter *w)
 	return w->o.spool_dir ? w->o.spool_dir : w->o.dir;
 }
 
-/* Create @name, which must not be a link to elsewhere. @replace: one that is there goes first. */
-static int file_create(const struct recwriter *w, const char *name, bool replace)
+static enum recformat format_of(const struct recwriter *w)
+{
+	return w->o.pcap ? RECFORMAT_PCAP : RECFORMAT_ADHOC;
+}
+
+/* What a file begins with; returns its length or -errno. */
+static ssize_t head_write(const struct recwriter *w, int fd)
+{
+	uint8_t head[RECFORMAT_MAX_HEAD];
+	size_t len = recformat_head(format_of(w), head);
+	ssize_t n = len ? pwrite(fd, head, len, 0) : 0;
+
+	if (n == (ssize_t)len)
+		return n;
+	return n < 0 ? -errno : -ENOSPC;
+}
+
+static int create_at(int dir, const char *name, bool replace)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd;
+
+	if (replace && unlinkat(dir, name, 0) && errno != ENOENT)
+		return -errno;
+	fd = openat(dir, name, flags, 0666);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Make the file, which must not be a link to elsewhere. @replace: one of that name goes first. 0 or
+ * -errno, and then there is none.
+ */
+static int file_create(const struct recwriter *w, struct recwriter_file *f, bool replace)
+{
 	int dir = dir_open(write_dir(w)), fd;
 
 	if (dir < 0)
 		return dir;
-	if (replace && unlinkat(dir, name, 0) && errno != ENOENT) {
-		fd = -errno;
-	} else {
-		fd = openat(dir, name, flags, 0666);
-		if (fd < 0)
-			fd = -errno;
+	fd = create_at(dir, f->name, replace);
+	if (fd >= 0) {
+		f->size = head_write(w, fd);
+		if (f->size < 0) {
+			unlinkat(dir, f->name, 0);
+			close(fd);
+			fd = f->size;
+		}
 	}
 	close(dir);
-	return fd;
+	f->fd = MAX(fd, -1);
+	return MIN(fd, 0);
 }
 
 /* From the spool to where finished recordings are. 0 or -errno. */
@@ -128,87 +172,36 @@ static int file_move(const struct recwriter *w, const char *name)
 	return err;
 }
 
-/* With the lock held. A file that could not be moved stays where it is. */
+/* A file that cannot be moved stays where it is. */
 static void leave_spool(struct recwriter *w, struct recwriter_file *f)
 {
-	int err;
+	int err = w->o.spool_dir ? file_move(w, f->name) : 0;
 
-	if (!w->o.spool_dir || f->moved)
-		return;
-	f->moved = true;
-	err = file_move(w, f->name);
 	if (err)
 		log_err("recording %s stays in %s, it cannot be moved to %s: %s", f->name,
 			w->o.spool_dir, w->o.dir, strerror(-err));
 }
 
-static enum recformat format_of(const struct recwriter *w)
-{
-	return w->o.pcap ? RECFORMAT_PCAP : RECFORMAT_ADHOC;
-}
-
-static int file_begin(const struct recwriter *w, int fd, off_t *size)
-{
-	uint8_t head[RECFORMAT_MAX_HEAD];
-	size_t len = recformat_head(format_of(w), head);
-	ssize_t n = len ? pwrite(fd, head, len, 0) : 0;
-
-	*size = len;
-	return n == (ssize_t)len ? 0 : n < 0 ? -errno : -ENOSPC;
-}
-
 /* ---- the thread: one file ---- */
 
-static void complain(struct recwriter *w, struct recwriter_file *f, int err)
+static void complain(struct recwriter *w, const struct recwriter_file *f, int err)
 {
-	f->failing = true;
 	if (log_allowed(&w->complained_ns, clock_now()))
 		log_err("recording %s/%s: %s; packets are lost, the call goes on", write_dir(w),
 			f->name, strerror(-err));
 }
 
-static void recovered(struct recwriter_file *f)
-{
-	f->failing = false;
-	log_warn("recording %s goes on", f->name);
-}
-
-/* It was deleted: begin it again under its name, unless that is another's, which is why it was. */
-static int begin_again(struct recwriter *w, struct recwriter_file *f)
-{
-	int err, fd = -1;
-	bool replaced;
-
-	pthread_mutex_lock(&w->lock);
-	replaced = f->replaced;
-	if (!replaced)
-		fd = file_create(w, f->name, false);
-	pthread_mutex_unlock(&w->lock);
-	if (replaced)
-		return f->fd < 0 ? -ENOENT : 0;
-	if (f->fd >= 0)
-		close(f->fd);
-	f->fd = MAX(fd, -1);
-	if (fd < 0)
-		return fd;
-	err = file_begin(w, fd, &f->size);
-	if (err)
-		f->size = 0;
-	return err;
-}
-
-/* Once in a while: is it still there? 0 when it can be written. */
+/* Is it still there? Else it is begun again. 0 when it can be written. */
 static int look_after(struct recwriter *w, struct recwriter_file *f)
 {
-	uint64_t now_ns = clock_now();
 	struct stat st;
 
-	if (f->looked_ns && now_ns - f->looked_ns < LOOK_NS)
-		return f->fd < 0 ? -ENOENT : 0;
-	f->looked_ns = now_ns;
 	if (f->fd >= 0 && (fstat(f->fd, &st) || st.st_nlink > 0))
 		return 0;
-	return begin_again(w, f);
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+	return file_create(w, f, false);
 }
 
 /* All of it, or nothing: what was written of it is cut off again. */
@@ -244,11 +237,14 @@ static void flush(struct recwriter *w, struct recwriter_file *f)
 		err = write_whole(f, f->buf, f->used);
 	if (err) {
 		tally_lost(f->tally, f->held_packets);
+		f->missing += f->held_packets;
 		complain(w, f, err);
 	} else {
 		tally_recorded(f->tally, f->held_packets, f->held_bytes);
-		if (f->failing)
-			recovered(f);
+		if (f->missing)
+			log_warn("recording %s goes on, %llu packets are missing", f->name,
+				 (unsigned long long)f->missing);
+		f->missing = 0;
 	}
 	f->used = f->held_packets = f->held_bytes = 0;
 }
@@ -274,30 +270,50 @@ static void append(struct recwriter *w, struct recwriter_file *f, const struct r
 		flush(w, f);
 }
 
-static void complete(struct recwriter *w, struct recwriter_file *f)
+/* ---- the thread: jobs ---- */
+
+/* What goes wrong is the loop's to tell if it still listens. */
+static void file_begin(struct recwriter *w, struct recwriter_file *f)
+{
+	int err = file_create(w, f, true);
+	bool waiting;
+
+	pthread_mutex_lock(&w->lock);
+	waiting = f->waiting;
+	f->error = err;
+	f->begun = true;
+	w->stuck = false;
+	pthread_cond_broadcast(&w->answer);
+	pthread_mutex_unlock(&w->lock);
+	if (err && !waiting)
+		complain(w, f, err);
+}
+
+static void file_complete(struct recwriter *w, struct recwriter_file *f)
 {
 	flush(w, f);
-	if (f->fd >= 0 && close(f->fd))
-		complain(w, f, -errno);
+	if (f->fd >= 0) {
+		if (close(f->fd))
+			complain(w, f, -errno);
+		leave_spool(w, f);
+	}
 	f->fd = -1;
-	free(f->buf);
-	f->buf = NULL;
 	pthread_mutex_lock(&w->lock);
-	leave_spool(w, f);
 	f->next = w->done;
 	w->done = f;
 	w->to_complete--;
-	pthread_cond_broadcast(&w->idle);
+	w->stuck = false;
+	pthread_cond_broadcast(&w->answer);
 	pthread_mutex_unlock(&w->lock);
 }
 
 /* ---- the thread ---- */
 
-static void drain(struct recwriter *w)
+static void drain(struct recwriter *w, size_t upto)
 {
-	size_t head = __atomic_load_n(&w->head, __ATOMIC_ACQUIRE), tail = w->tail;
+	size_t tail = w->tail;
 
-	while (tail != head) {
+	while (tail != upto) {
 		struct item *it = (struct item *)(w->ring + tail % w->ring_bytes);
 
 		if (!it->skip)
@@ -307,46 +323,55 @@ static void drain(struct recwriter *w)
 	}
 }
 
+static size_t ring_head(const struct recwriter *w)
+{
+	return __atomic_load_n(&w->head, __ATOMIC_ACQUIRE);
+}
+
 /* With the lock held: until there is something to do. */
 static void nap(struct recwriter *w)
 {
-	struct timespec until;
+	const uint64_t until_ns = clock_now() + NAP_MS * NSEC_PER_MSEC;
+	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
 
-	if (w->closing || w->stop)
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += NAP_MS * NSEC_PER_MSEC;
-	if (until.tv_nsec >= (long)NSEC_PER_SEC) {
-		until.tv_nsec -= NSEC_PER_SEC;
-		until.tv_sec++;
-	}
-	pthread_cond_timedwait(&w->wake, &w->lock, &until);
+	if (!w->jobs && !w->stop && ring_head(w) - w->tail < w->ring_bytes / WAKE_SHARE)
+		pthread_cond_timedwait(&w->wake, &w->lock, &until);
 }
 
-/* What was closed has all its packets in the ring by then, so it is drained after the list is taken. */
+/* The next one, after a nap; NULL: only packets. */
+static struct job *next_job(struct recwriter *w, bool *stop)
+{
+	struct job *job;
+
+	pthread_mutex_lock(&w->lock);
+	nap(w);
+	job = w->jobs;
+	if (job) {
+		w->jobs = job->next;
+		if (!w->jobs)
+			w->jobs_end = &w->jobs;
+	}
+	*stop = w->stop;
+	pthread_mutex_unlock(&w->lock);
+	return job;
+}
+
 static void *write_all(void *arg)
 {
-	struct recwriter_file *f, *next, *list;
 	struct recwriter *w = arg;
+	struct job *job;
 	bool stop;
 
 	do {
-		pthread_mutex_lock(&w->lock);
-		nap(w);
-		list = w->closing;
-		w->closing = NULL;
-		stop = w->stop;
-		pthread_mutex_unlock(&w->lock);
-		drain(w);
-		for (f = list; f; f = next) {
-			next = f->next;
-			complete(w, f);
-		}
-	} while (!stop);
+		job = next_job(w, &stop);
+		drain(w, job ? job->at : ring_head(w));
+		if (job)
+			job->run(w, job->file);
+	} while (job || !stop);
 	return NULL;
 }
 
-/* A signal is for the loop; SIGXFSZ, which a write raises for a file too large, for nobody. */
+/* Signals are for the loop; SIGXFSZ, which a write here raises for a file too large, for nobody. */
 static int thread_start(struct recwriter *w)
 {
 	sigset_t all, before;
@@ -380,16 +405,6 @@ static void file_free(struct recwriter_file *f)
 	free(f);
 }
 
-/* The name goes to a new file: the old one is completed without it, or in its final place. */
-static void name_take(struct recwriter *w, struct recwriter_file *old)
-{
-	pthread_mutex_lock(&w->lock);
-	leave_spool(w, old);
-	old->replaced = true;
-	pthread_mutex_unlock(&w->lock);
-	HASH_DEL(w->names, old);
-}
-
 static struct recwriter_file *file_new(const char *name, struct tally *tally)
 {
 	struct recwriter_file *f = calloc(1, sizeof(*f));
@@ -407,18 +422,40 @@ static struct recwriter_file *file_new(const char *name, struct tally *tally)
 	return f;
 }
 
+/* All that is in the ring by now comes before it. */
+static void post(struct recwriter *w, struct recwriter_file *f, struct job *job,
+		 void (*run)(struct recwriter *w, struct recwriter_file *f))
+{
+	*job = (struct job){ .file = f, .run = run, .at = w->head };
+	*w->jobs_end = job;
+	w->jobs_end = &job->next;
+	pthread_cond_signal(&w->wake);
+}
+
+/*
+ * What became of opening. A disk that takes longer than our patience is believed to do it in the end,
+ * and nobody waits for it until it has done something.
+ */
 static int file_start(struct recwriter *w, struct recwriter_file *f)
 {
-	int err;
+	uint64_t until_ns = clock_now() + RECWRITER_PATIENCE_MS * NSEC_PER_MSEC;
+	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
+	bool gave_up = false;
+	int err = 0;
 
-	f->fd = file_create(w, f->name, true);
-	if (f->fd < 0)
-		return f->fd;
-	err = file_begin(w, f->fd, &f->size);
-	if (!err)
-		err = thread_start(w);
-	if (err)
-		close(f->fd);
+	pthread_mutex_lock(&w->lock);
+	f->waiting = !w->stuck;
+	post(w, f, &f->begin, file_begin);
+	while (f->waiting && !f->begun && !gave_up)
+		gave_up = pthread_cond_timedwait(&w->answer, &w->lock, &until);
+	if (f->begun)
+		err = f->error;
+	else
+		w->stuck = true;
+	f->waiting = false;
+	pthread_mutex_unlock(&w->lock);
+	if (gave_up && !err)
+		log_warn("the disk of the recordings is slow to open files");
 	return err;
 }
 
@@ -432,19 +469,21 @@ int recwriter_open(struct recwriter *w, const char *name, struct tally *tally,
 	if (!w->o.dir)
 		return -ENODEV;
 	HASH_FIND_STR(w->names, name, f);
-	if (f && f->users) {
+	if (f) {
 		if (f->tally != tally)
 			return -EBUSY;
 		f->users++;
 		*out = f;
 		return 0;
 	}
-	if (f)
-		name_take(w, f);
+	if (w->files >= RECWRITER_FILES)
+		return -ENFILE;
 	f = file_new(name, tally);
 	if (!f)
 		return -ENOMEM;
-	err = file_start(w, f);
+	err = thread_start(w);
+	if (!err)
+		err = file_start(w, f);
 	if (err) {
 		file_free(f);
 		return err;
@@ -459,11 +498,10 @@ void recwriter_close(struct recwriter *w, struct recwriter_file *f)
 {
 	if (--f->users)
 		return;
+	HASH_DEL(w->names, f);
 	pthread_mutex_lock(&w->lock);
-	f->next = w->closing;
-	w->closing = f;
 	w->to_complete++;
-	pthread_cond_signal(&w->wake);
+	post(w, f, &f->end, file_complete);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -477,8 +515,6 @@ void recwriter_reap(struct recwriter *w)
 	pthread_mutex_unlock(&w->lock);
 	for (; f; f = next) {
 		next = f->next;
-		if (!f->replaced)
-			HASH_DEL(w->names, f);
 		w->files--;
 		file_free(f);
 	}
@@ -555,11 +591,12 @@ int recwriter_new(struct recwriter **out, const struct recwriter_opts *opts)
 		return -ENOMEM;
 	w->o = *opts;
 	w->ring_bytes = opts->queue_bytes ? opts->queue_bytes : RECWRITER_QUEUE;
+	w->jobs_end = &w->jobs;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->wake, &monotonic);
-	pthread_cond_init(&w->idle, &monotonic);
+	pthread_cond_init(&w->answer, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	*out = w;
 	return 0;
@@ -573,7 +610,7 @@ int recwriter_idle(struct recwriter *w, unsigned int timeout_ms)
 
 	pthread_mutex_lock(&w->lock);
 	while (w->to_complete && !err)
-		err = pthread_cond_timedwait(&w->idle, &w->lock, &until);
+		err = pthread_cond_timedwait(&w->answer, &w->lock, &until);
 	pthread_mutex_unlock(&w->lock);
 	return -err;
 }
@@ -597,7 +634,7 @@ void recwriter_free(struct recwriter *w)
 	}
 	recwriter_reap(w);
 	pthread_cond_destroy(&w->wake);
-	pthread_cond_destroy(&w->idle);
+	pthread_cond_destroy(&w->answer);
 	pthread_mutex_destroy(&w->lock);
 	free(w->ring);
 	free(w);

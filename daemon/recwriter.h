@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * recwriter.h - recordings on disk: files that the loop opens and fills, and a thread that writes.
+ * recwriter.h - recordings on disk: files that the loop fills, and a thread that writes them.
  *
  * The loop hands packets over through a bounded queue and never waits for the disk: what does not
- * fit is lost and counted. Opening alone is the loop's, so that a command can say what went wrong.
+ * fit is lost and counted. Only for the opening of a file it waits a little, so that a command can
+ * say what went wrong, and not again while a disk hangs.
  * Knows directories and bytes, no sessions. All functions are for one thread, the loop's.
  */
 #ifndef RTPX_RECWRITER_H
@@ -15,6 +16,8 @@
 
 #define RECWRITER_QUEUE (16u << 20)
 #define RECWRITER_BUFFER 4096 /* bytes of each file that wait in memory */
+#define RECWRITER_FILES 65536 /* open ones, and those that wait for the disk */
+#define RECWRITER_PATIENCE_MS 100 /* how long a command waits for a file to open */
 #define RECWRITER_EXIT_MS 5000 /* how long the end waits for a disk that does not answer */
 
 struct recwriter;
@@ -35,7 +38,9 @@ void recwriter_free(struct recwriter *w);
 /*
  * recwriter_open - begin the file @name (no '/' in it) in the spool or the final directory; one that
  * is there is replaced. A name that is open for the same @tally is joined. 0, -EBUSY when another
- * tally's is open, -ENODEV without a directory, or -errno of the file system.
+ * tally's is open, -ENODEV without a directory, -ENFILE when too many are, or -errno of the file
+ * system. Also 0 when the disk has not answered within RECWRITER_PATIENCE_MS: should it refuse
+ * later, packets are lost, and tried again, as with any other trouble.
  */
 int recwriter_open(struct recwriter *w, const char *name, struct tally *tally,
 		   struct recwriter_file **out);
@@ -47,7 +52,7 @@ const char *recwriter_name(const struct recwriter_file *f);
 
 /* recwriter_reap - forget files that the thread has completed; about once a second. */
 void recwriter_reap(struct recwriter *w);
-/* recwriter_idle - wait until what was closed is complete; at most @timeout_ms. 0 or -ETIMEDOUT. */
+/* recwriter_idle - wait until everything that was closed is complete; at most @timeout_ms. 0 or -ETIMEDOUT. */
 int recwriter_idle(struct recwriter *w, unsigned int timeout_ms);
 unsigned int recwriter_files(const struct recwriter *w); /* open ones, and those being completed */
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 
@@ -412,7 +413,6 @@ static void begins_again_when_the_directory_is_back(void **state)
 	put(f, 40);
 	before = counted(20).packets;
 	run("rm -r %s/rec", dir);
-	f->looked_ns = 0;
 	put(f, 60);
 	assert_true(counted(before + 40).lost > 0);
 	run("mkdir %s/rec", dir);
@@ -420,6 +420,128 @@ static void begins_again_when_the_directory_is_back(void **state)
 	assert_true(size_of("rec", "a") > 0);
 	assert_int_equal(size_of("rec", "a") % (HEAD + BYTES), 0);
 	close_now(f);
+}
+
+/* ---- a disk that hangs ---- */
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static void wait_at_gate(struct recwriter *writer, struct recwriter_file *f)
+{
+	(void)writer, (void)f;
+	pthread_mutex_lock(&gate);
+	pthread_mutex_unlock(&gate);
+}
+
+/* The thread stands still from now until the gate is unlocked. */
+static void hang(struct job *job)
+{
+	recwriter_close(w, file("first"));
+	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
+	pthread_mutex_lock(&gate);
+	pthread_mutex_lock(&w->lock);
+	post(w, NULL, job, wait_at_gate);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void waits_once_for_a_disk_that_hangs(void **state)
+{
+	struct recwriter_file *f, *more[50];
+	struct job job;
+	char name[16];
+	int i;
+
+	(void)state;
+	hang(&job);
+	f = file("a");
+	assert_true(w->stuck);
+	put(f, 30);
+	recwriter_close(w, f);
+	f = file("a");
+	put(f, 2);
+	for (i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		more[i] = file(name);
+	}
+	assert_int_equal(size_of("rec", "a"), -1);
+	pthread_mutex_unlock(&gate);
+	for (i = 0; i < 50; i++)
+		recwriter_close(w, more[i]);
+	close_now(f);
+	assert_false(w->stuck);
+	assert_int_equal(size_of("rec", "a"), 2 * (HEAD + BYTES));
+	assert_int_equal(size_of("rec", "f49"), 0);
+	assert_int_equal(tally_read(tally).packets, 32);
+}
+
+static void tries_again_what_a_slow_disk_refused(void **state)
+{
+	struct recwriter_file *f;
+	struct job job;
+
+	(void)state;
+	hang(&job);
+	f = file("a");
+	run("rm -r %s/rec", dir);
+	pthread_mutex_unlock(&gate);
+	put(f, 40);
+	assert_true(counted(20).lost >= 20);
+	run("mkdir %s/rec", dir);
+	put_until_written(f, 20);
+	close_now(f);
+	assert_true(size_of("rec", "a") >= 20 * (HEAD + BYTES));
+}
+
+static void loses_only_packets_while_the_disk_hangs(void **state)
+{
+	struct recwriter_file *f;
+	struct tally_counts c;
+	struct job job;
+
+	end(state);
+	begin_with(false, false, 64 * 1024);
+	hang(&job);
+	f = file("a");
+	put(f, 1000);
+	assert_true(tally_read(tally).lost > 500);
+	assert_int_equal(recwriter_idle(w, 0), 0);
+	recwriter_close(w, f);
+	assert_int_equal(recwriter_idle(w, 10), -ETIMEDOUT);
+	pthread_mutex_unlock(&gate);
+	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
+	c = tally_read(tally);
+	assert_int_equal(c.packets + c.lost, 1000);
+	assert_int_equal(size_of("rec", "a"), c.packets * (HEAD + BYTES));
+}
+
+static void refuses_more_files_than_it_can_remember(void **state)
+{
+	struct recwriter_file *f;
+
+	(void)state;
+	w->files = RECWRITER_FILES;
+	assert_int_equal(recwriter_open(w, "a", tally, &f), -ENFILE);
+	w->files = 0;
+}
+
+/* A pcap file without its head would be none. */
+static void leaves_no_file_without_its_head(void **state)
+{
+	struct recwriter_file *f;
+
+	(void)state;
+	end(state);
+	begin_with(true, false, 0);
+	run("mount -t tmpfs -o size=8k none %s/rec", dir);
+	run("head -c 1M /dev/zero >%s/rec/filler 2>/dev/null || true", dir);
+	assert_int_equal(recwriter_open(w, "a", tally, &f), -ENOSPC);
+	assert_int_equal(size_of("rec", "a"), -1);
+	run("rm %s/rec/filler", dir);
+	f = file("a");
+	put(f, 3);
+	close_now(f);
+	assert_int_equal(size_of("rec", "a"), 24 + 3 * (16 + 14 + 20 + 8 + BYTES));
+	run("umount %s/rec", dir);
 }
 
 static void completes_all_at_the_end(void **state)
@@ -465,10 +587,16 @@ int main(void)
 		T(goes_on_when_a_full_disk_has_room_again),
 		T(survives_a_file_too_large),
 		T(begins_again_when_the_directory_is_back),
+		T(leaves_no_file_without_its_head),
+		T(waits_once_for_a_disk_that_hangs),
+		T(tries_again_what_a_slow_disk_refused),
+		T(loses_only_packets_while_the_disk_hangs),
+		T(refuses_more_files_than_it_can_remember),
 		T(completes_all_at_the_end),
 	};
 
-	if (!mkdtemp(dir))
+	/* What a failing test leaves mounted goes with the process. */
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(dir))
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
