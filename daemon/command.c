@@ -257,13 +257,14 @@ static int info(struct run *run)
 static int stats(struct run *run)
 {
 	const struct request *req = run->req;
+	const struct stats *st = engine_stats(run->c->o.engine);
 	unsigned int i;
 
 	sync_pull_all(engine_sync(run->c->o.engine));
 	for (i = 0; i < req->names_n; i++) {
 		char value[64];
 
-		if (stats_text(run->c->o.stats, req->names[i], value, sizeof(value)) < 0)
+		if (stats_text(st, req->names[i], value, sizeof(value)) < 0)
 			return E_STATS_NAME;
 		value_add(run->reply, i == 0, req->verbose, req->names[i], value);
 	}

@@ -13,16 +13,10 @@
 #include "dp_user.h"
 
 struct copy {
+	struct tally *tally;
 	struct addr local, dest; /* of RTP */
 	struct dp_user_port *port[STREAM_KINDS];
 };
-
-struct copies {
-	struct copies_opts o;
-	struct dp_user *user;
-};
-
-/* ---- names ---- */
 
 /* A question to the resolver, which may outlive our patience. */
 struct question {
@@ -31,33 +25,77 @@ struct question {
 	char host[256];
 };
 
-/* glibc's own thread asks; one that goes on asking after the time keeps its memory. */
-static int resolve(const char *host, struct addr *out)
+struct copies {
+	struct copies_opts o;
+	struct dp_user *user;
+	struct question *asked; /* not answered in time; NULL: none */
+};
+
+/* ---- names ---- */
+
+/* glibc's own thread asks. */
+static struct question *ask(const char *host)
 {
-	const struct timespec patience = { 0, COPY_RESOLVE_MS * NSEC_PER_MSEC };
 	struct question *q = calloc(1, sizeof(*q));
-	const struct gaicb *list[1];
-	struct gaicb *ask[1];
-	int err = -EHOSTUNREACH;
+	struct gaicb *list[1];
 
 	if (!q)
-		return -ENOMEM;
+		return NULL;
 	strcpy(q->host, host);
 	q->hints = (struct addrinfo){ .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM };
 	q->cb = (struct gaicb){ .ar_name = q->host, .ar_request = &q->hints };
-	list[0] = ask[0] = &q->cb;
-	if (getaddrinfo_a(GAI_NOWAIT, ask, 1, NULL) == 0) {
+	list[0] = &q->cb;
+	if (getaddrinfo_a(GAI_NOWAIT, list, 1, NULL)) {
+		free(q);
+		return NULL;
+	}
+	return q;
+}
+
+static bool is_answered(struct question *q, unsigned int wait_ms)
+{
+	const struct timespec patience = { 0, wait_ms * NSEC_PER_MSEC };
+	const struct gaicb *list[1] = { &q->cb };
+
+	if (wait_ms)
 		gai_suspend(list, 1, &patience);
-		if (gai_error(&q->cb) == EAI_INPROGRESS && gai_cancel(&q->cb) == EAI_NOTCANCELED)
-			return -ETIMEDOUT;
-		if (gai_error(&q->cb) == 0) {
-			*out = addr_from_sockaddr(q->cb.ar_result->ai_addr);
-			freeaddrinfo(q->cb.ar_result);
-			err = 0;
-		}
+	return gai_error(&q->cb) != EAI_INPROGRESS;
+}
+
+static int take_answer(struct question *q, struct addr *out)
+{
+	int err = gai_error(&q->cb) ? -EHOSTUNREACH : 0;
+
+	if (!err) {
+		*out = addr_from_sockaddr(q->cb.ar_result->ai_addr);
+		freeaddrinfo(q->cb.ar_result);
 	}
 	free(q);
 	return err;
+}
+
+/* A late answer is for who asks the same again; only one question is ever late. */
+static int resolve(struct copies *c, const char *host, struct addr *out)
+{
+	struct question *q = c->asked;
+	bool same;
+
+	if (q) {
+		if (!is_answered(q, 0))
+			return -ETIMEDOUT;
+		c->asked = NULL;
+		same = strcmp(q->host, host) == 0;
+		if (take_answer(q, out) == 0 && same)
+			return 0;
+	}
+	q = ask(host);
+	if (!q)
+		return -ENOMEM;
+	if (!is_answered(q, COPY_RESOLVE_MS)) {
+		c->asked = q;
+		return -ETIMEDOUT;
+	}
+	return take_answer(q, out);
 }
 
 static int parse_port(const char *text, size_t len, uint16_t *port)
@@ -79,7 +117,7 @@ static int parse_port(const char *text, size_t len, uint16_t *port)
 }
 
 /* The last ':' stands before the port. */
-static int parse_target(const struct copies *c, struct span target, struct addr *out)
+static int parse_target(struct copies *c, struct span target, struct addr *out)
 {
 	const char *colon = target.len ? memrchr(target.p, ':', target.len) : NULL;
 	char host[256];
@@ -98,7 +136,7 @@ static int parse_target(const struct copies *c, struct span target, struct addr 
 	host[len] = '\0';
 	err = addr_parse(out, ADDR_IP4, host, len);
 	if (err && !c->o.no_resolve && !memchr(host, ':', len))
-		err = resolve(host, out);
+		err = resolve(c, host, out);
 	out->port = port;
 	return err;
 }
@@ -123,7 +161,7 @@ static int pair_bind(struct copies *c, struct copy *copy)
 	for (kind = 0; kind < STREAM_KINDS; kind++) {
 		const struct addr local = addr_with_port(copy->local, copy->local.port + kind);
 
-		err = dp_user_port_open(c->user, &local, c->o.tos, NULL, 0, &copy->port[kind]);
+		err = dp_user_port_open(c->user, &local, c->o.tos, copy, kind, &copy->port[kind]);
 		if (err) {
 			copy->port[kind] = NULL;
 			pair_close(c, copy);
@@ -154,13 +192,15 @@ static int pair_open(struct copies *c, struct copy *copy, uint64_t now_ns)
 	return err;
 }
 
-int copy_open(struct copies *c, struct span target, uint64_t now_ns, struct copy **out)
+int copy_open(struct copies *c, struct span target, struct tally *tally, uint64_t now_ns,
+	      struct copy **out)
 {
 	struct copy *copy = calloc(1, sizeof(*copy));
 	int err;
 
 	if (!copy)
 		return -ENOMEM;
+	copy->tally = tally;
 	err = parse_target(c, target, &copy->dest);
 	if (!err)
 		err = dp_user_source(&copy->dest, &copy->local);
@@ -181,12 +221,24 @@ void copy_close(struct copies *c, struct copy *copy, uint64_t now_ns)
 	free(copy);
 }
 
-int copy_send(struct copies *c, struct copy *copy, enum stream_kind kind, const uint8_t *data,
-	      size_t len)
+void copy_send(struct copies *c, struct copy *copy, enum stream_kind kind, const uint8_t *data,
+	       size_t len)
 {
 	const struct addr dest = addr_with_port(copy->dest, copy->dest.port + kind);
 
-	return dp_user_port_send(c->user, copy->port[kind], &dest, &copy->local, data, len);
+	if (dp_user_port_send(c->user, copy->port[kind], &dest, &copy->local, data, len) < 0)
+		tally_lost(copy->tally, 1);
+}
+
+static void on_sent(void *arg, void *owner, unsigned int tag, size_t len, int err)
+{
+	struct copy *copy = owner;
+
+	(void)arg, (void)tag;
+	if (err)
+		tally_lost(copy->tally, 1);
+	else
+		tally_recorded(copy->tally, 1, len);
 }
 
 void copies_flush(struct copies *c)
@@ -219,7 +271,8 @@ static void on_batch_end(void *arg)
 
 int copies_new(struct copies **out, struct event_base *base, const struct copies_opts *opts)
 {
-	const struct dp_user_opts user = { .on_packet = on_packet, .batch_end = on_batch_end };
+	const struct dp_user_opts user = { .on_packet = on_packet, .batch_end = on_batch_end,
+					   .sent = on_sent };
 	struct copies *c = calloc(1, sizeof(*c));
 	int err;
 
@@ -240,5 +293,7 @@ void copies_free(struct copies *c)
 	if (!c)
 		return;
 	dp_user_free(c->user);
+	if (c->asked && is_answered(c->asked, 0))
+		take_answer(c->asked, &(struct addr){ 0 });
 	free(c);
 }

@@ -359,6 +359,18 @@ static void put_source(struct msghdr *msg, void *control, const struct addr *sou
 	msg->msg_control = control;
 }
 
+static void count_sent(struct dp_user *u, unsigned int i, int err)
+{
+	const struct dp_user_port *p = u->out.port[i];
+
+	if (u->out.again[i])
+		return;
+	u->counts.sent += !err;
+	u->counts.send_errors += err != 0;
+	if (u->opts.sent)
+		u->opts.sent(u->opts.arg, p->owner, p->tag, u->out.iov[i].iov_len, err);
+}
+
 /*
  * The datagrams from @i up to @end leave from one port. One that the kernel refuses is counted, the
  * next goes on.
@@ -373,9 +385,9 @@ static void send_run(struct dp_user *u, unsigned int i, unsigned int end)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			u->counts.send_errors += !out->again[i++];
+			count_sent(u, i++, n < 0 ? -errno : -EIO);
 		for (; n > 0; n--)
-			u->counts.sent += !out->again[i++];
+			count_sent(u, i++, 0);
 	}
 }
 

@@ -36,6 +36,11 @@ struct dp_user_opts {
 			  const struct dp_user_packet *pkt);
 	/* batch_end - after each batch: the place to flush what was sent. */
 	void (*batch_end)(void *arg);
+	/*
+	 * sent - NULL, or told what became of each datagram of a port: 0 or -errno. Comes from
+	 * dp_user_flush(), dp_user_port_send() and dp_user_port_close().
+	 */
+	void (*sent)(void *arg, void *owner, unsigned int tag, size_t len, int err);
 	void *arg;
 	int rcvbuf_bytes; /* SO_RCVBUF, best effort; 0: the system's */
 	bool double_small; /* -2: send packets of less than 128 bytes twice */

@@ -668,6 +668,10 @@ struct sessions *engine_sessions(struct engine *e)
 
 struct stats *engine_stats(struct engine *e)
 {
+	struct tally_counts recorded = recorder_counts(e->o.recorder);
+
+	e->o.stats->npkts_recorded = recorded.packets;
+	e->o.stats->npkts_rec_lost = recorded.lost;
 	return e->o.stats;
 }
 

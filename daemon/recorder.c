@@ -26,6 +26,7 @@ struct recorder {
 	struct recwriter *writer;
 	struct copies *copies;
 	struct tally *total;
+	uint64_t lost_told; /* of the total, in the log */
 };
 
 /* ---- names ---- */
@@ -199,7 +200,7 @@ static int start_copy(struct recorder *r, struct session *s, int leg, struct spa
 	int err = rec ? session_prepare(r, s) : -ENOMEM;
 
 	if (!err)
-		err = copy_open(r->copies, target, now_ns, &rec->copy);
+		err = copy_open(r->copies, target, s->recorded, now_ns, &rec->copy);
 	if (err) {
 		log_call(LOG_LVL_ERR, s->call_id, "cannot copy to udp:%.*s: %s", (int)target.len,
 			 target.p,
@@ -263,15 +264,6 @@ void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns)
 
 /* ---- packets ---- */
 
-static void send_copy(struct recorder *r, struct session *s, struct copy *copy,
-		      enum stream_kind kind, const struct recformat_packet *p)
-{
-	if (copy_send(r->copies, copy, kind, p->data, p->len) < 0)
-		tally_lost(s->recorded, 1);
-	else
-		tally_recorded(s->recorded, 1, p->len);
-}
-
 void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
 		     const struct recformat_packet *p)
 {
@@ -280,7 +272,7 @@ void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream
 	if (!(s->leg[leg].recorded & (1 << kind)))
 		return;
 	if (rec->copy)
-		send_copy(r, s, rec->copy, kind, p);
+		copy_send(r->copies, rec->copy, kind, p->data, p->len);
 	else
 		recwriter_put(r->writer, rec->file[kind], p);
 }
@@ -297,7 +289,14 @@ void recorder_flush(struct recorder *r)
 
 void recorder_tick(struct recorder *r)
 {
+	struct tally_counts total = tally_read(r->total);
+
 	recwriter_reap(r->writer);
+	if (total.lost == r->lost_told)
+		return;
+	log_warn("%llu packets were not recorded or copied as they should be, %llu in all",
+		 (unsigned long long)(total.lost - r->lost_told), (unsigned long long)total.lost);
+	r->lost_told = total.lost;
 }
 
 /* ---- what people read ---- */

@@ -4,6 +4,9 @@
  *
  * A direction is recorded to files of the record directory or copied to a network receiver, one of
  * them at a time. Sets leg->recorded; the caller marks the session dirty.
+ *
+ * Everything here is called by the loop's thread, and nothing waits for a disk, a receiver or a
+ * resolver longer than recwriter.h and copy.h say, and only recorder_start() and recorder_copy() do.
  */
 #ifndef RTPX_RECORDER_H
 #define RTPX_RECORDER_H
@@ -51,7 +54,9 @@ void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns);
 
 /*
  * recorder_packet - one that its stream has accepted arrived at @leg; recorded if leg->recorded has
- * the bit of @kind.
+ * the bit of @kind. Whoever took it from the network calls this: the relay for what came to a
+ * socket, and who drains a dataplane's ring of copies for what was forwarded there, so one packet
+ * comes here once. The bytes are copied; costs no system call.
  */
 void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
 		     const struct recformat_packet *p);
@@ -59,7 +64,7 @@ void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream
 void recorder_lost(struct recorder *r, struct session *s, uint64_t packets);
 /* recorder_flush - after a batch of packets: copies to the network leave. */
 void recorder_flush(struct recorder *r);
-void recorder_tick(struct recorder *r); /* about once a second */
+void recorder_tick(struct recorder *r); /* about once a second: tells the log of losses */
 
 /* recorder_describe - "call=tag.o.rtp" or "udp:192.0.2.1:5000"; empty: not recorded. Returns @buf. */
 const char *recorder_describe(const struct leg *leg, char *buf, size_t size);

@@ -10,7 +10,7 @@
 #include "base.h"
 #include "rtpx_verdict.h"
 
-/* name, text. The order is that of the protocol page, "G". */
+/* name, text. The order is that of the protocol page, "G"; the last two are ours. */
 #define STATS_COUNTERS(X)                                                        \
 	X(nsess_created, "sessions created")                                     \
 	X(nsess_destroyed, "sessions ended")                                     \
@@ -38,7 +38,9 @@
 	X(rtpa_nrcvd, "RTP packets received, unique")                            \
 	X(rtpa_ndups, "RTP duplicates")                                          \
 	X(rtpa_nlost, "RTP packets lost")                                        \
-	X(rtpa_perrs, "RTP packets not parsable")
+	X(rtpa_perrs, "RTP packets not parsable")                                \
+	X(npkts_recorded, "packets recorded or copied")                          \
+	X(npkts_rec_lost, "packets that were to be, and were not")
 
 struct stats {
 #define STATS_FIELD(name, text) uint64_t name;

@@ -20,9 +20,10 @@
 static struct event_base *base;
 static struct dp_user *user;
 
-/* What on_packet was told, and what it is to do. */
+/* What the callbacks were told, and what on_packet is to do. */
 static struct {
 	uint64_t n, bytes, batches, by_tag[32];
+	uint64_t bytes_sent, refused;
 	struct dp_user_packet pkt[KEPT]; /* .data is gone */
 	uint8_t data[KEPT][64];
 	void *owner;
@@ -57,11 +58,20 @@ static void on_batch_end(void *arg)
 	dp_user_flush(user);
 }
 
+static void on_sent(void *arg, void *owner, unsigned int tag, size_t len, int err)
+{
+	assert_ptr_equal(arg, &got);
+	(void)owner, (void)tag;
+	got.bytes_sent += err ? 0 : len;
+	got.refused += err < 0;
+}
+
 static int begin_with(bool double_small)
 {
 	const struct dp_user_opts opts = {
 		.on_packet = on_packet,
 		.batch_end = on_batch_end,
+		.sent = on_sent,
 		.arg = &got,
 		.rcvbuf_bytes = 256 * 1024,
 		.double_small = double_small,
@@ -364,6 +374,7 @@ static void test_double_small(void **state)
 	assert_int_equal(turn_for(base, fd)->len, 128);
 	assert_false(peer_has(fd));
 	assert_int_equal(counts().sent, 2);
+	assert_int_equal(got.bytes_sent, 127 + 128);
 	/* An odd place in the queue before it is full. */
 	assert_int_equal(dp_user_port_send(user, p, &to, &none, data, 200), 0);
 	for (i = 0; i < SEND_PACKETS; i++)
@@ -432,6 +443,8 @@ static void test_send_errors(void **state)
 	assert_memory_equal(turn_for(base, fd)->data, "last", 4);
 	assert_int_equal(counts().sent, 2);
 	assert_int_equal(counts().send_errors, 2);
+	assert_int_equal(got.bytes_sent, strlen("first") + strlen("last"));
+	assert_int_equal(got.refused, 2);
 	close(fd);
 	dp_user_port_close(user, p);
 }

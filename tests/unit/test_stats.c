@@ -20,7 +20,8 @@ static const char *const names[] = {
 	"npkts_relayed", "npkts_resizer_in", "npkts_resizer_out", "npkts_resizer_discard",
 	"npkts_discard", "ncmds_rcvd",       "ncmds_rcvd_ndups",  "ncmds_succd",
 	"ncmds_errs",    "ncmds_repld",      "rtpa_nsent",        "rtpa_nrcvd",
-	"rtpa_ndups",    "rtpa_nlost",       "rtpa_perrs",
+	"rtpa_ndups",    "rtpa_nlost",       "rtpa_perrs",        "npkts_recorded",
+	"npkts_rec_lost",
 };
 
 static void expect(const struct stats *s, const char *name, const char *want)
