@@ -1,0 +1,197 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck source-path=SCRIPTDIR
+#
+# record.sh - what is recorded of a call is what both parties said, when it arrived, as Wireshark
+# reads it; R and N take a direction out of the kernel and back; no way to end a call loses the end
+# of its recording.
+
+. "$(dirname "$0")/floor_lib.sh"
+TALK_S=3 ALICE6=2001:db8:1::10 RELAY6=2001:db8:1::1
+
+lab_begin python3 jq tshark dumpcap
+floor_net
+lab_addr alice eth0 $ALICE6/64
+lab_addr relay west $RELAY6/64
+REC=$LAB_DIR/rec
+mkdir "$REC"
+SENT=$((TALK_S * 50))
+
+# start_recording OPTION… - rtpxd, with a directory to record to.
+start_recording()
+{
+	start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric \
+		-r "$REC" "$@"
+}
+
+# reads FILE FILTER FIELD… - what Wireshark's own decoder makes of it.
+reads()
+{
+	local file=$1 filter=$2 e=() f
+
+	shift 2
+	for f in "$@"; do e+=(-e "$f"); done
+	tshark -r "$file" -n -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE "${DECODE[@]}" \
+		-Y "$filter" -T fields "${e[@]}" 2>/dev/null
+}
+
+decode_ports()
+{
+	local p
+
+	DECODE=()
+	for p in "$TO_BOB" "$TO_ALICE"; do
+		DECODE+=(-d "udp.port==$p,rtp" -d "udp.port==$((p + 1)),rtcp")
+	done
+}
+
+count_is() { is "$(reads "$1" "$2" frame.number | wc -l)" "$3" "number of $2 in ${1##*/}"; }
+recorded() { counter npkts_recorded; }
+completed() { [ "$(rtpxctl rtpxd --json stats | jq .recorded.files)" = 0 ]; }
+
+# Both directions in one file, on the floor. For a while the daemon does not run, so the time of
+# writing is not the time of arrival.
+one_file()
+{
+	local file=$REC/$CALL=alice.pcap
+
+	start_recording --dataplane none -P
+	floor_call rtpxd 198.51.100.10
+	decode_ports
+	is "$(rtpp rtpxd "Rs $CALL alice")" 0 "reply to Rs"
+	is "$(rtpp rtpxd "Rs $CALL bob alice")" 0 "reply to Rs for bob"
+	capture relay west west udp port "$TO_BOB"
+	floor_talk $TALK_S 198.51.100.10 198.51.100.1
+	hears_alice() { [ "$(rtp_of caller packets)" -ge 20 ]; }
+	must_wait 5 "some packets from alice" hears_alice
+	kill -STOP "${LAB_PID[rtpxd]}"
+	sleep 1
+	kill -CONT "${LAB_PID[rtpxd]}"
+	floor_talked $((TALK_S + 5))
+	in_ns alice bash -c "echo the end >/dev/udp/192.0.2.1/$TO_BOB"
+	capture_end west "the end"
+	is "$(heard bob '"\(.lost) \(.wrong)"')" "0 0" "what bob did not hear, or heard wrong"
+	rtpp rtpxd "D $CALL alice" >/dev/null
+	must_wait 5 "the file" completed
+
+	count_is "$file" "rtp.version == 2 && ip.src == 192.0.2.10 && ip.dst == 192.0.2.1" $SENT
+	count_is "$file" "rtp.version == 2 && ip.src == 198.51.100.10 && ip.dst == 198.51.100.1" $SENT
+	count_is "$file" "rtcp.pt == 200" $((2 * TALK_S))
+	count_is "$file" "ip.checksum.status != 1 || udp.checksum.status != 1" 0
+	is "$(recorded)" $((2 * SENT + 2 * TALK_S)) "npkts_recorded"
+	reads "$file" "rtp.version == 2 && ip.src == 192.0.2.10" rtp.seq frame.time_epoch rtp.payload >"$LAB_DIR/ours"
+	reads "$LAB_DIR/west.pcap" "rtp.version == 2 && ip.src == 192.0.2.10" rtp.seq frame.time_epoch rtp.payload \
+		>"$LAB_DIR/theirs"
+	is "$(wc -l <"$LAB_DIR/theirs")" $SENT "number of captured packets"
+	paste "$LAB_DIR/ours" "$LAB_DIR/theirs" | awk '
+		{ d = $2 - $5; if ($1 != $4 || $3 != $6 || d > 0.001 || d < -0.001) { print; bad = 1 } }
+		END { exit bad }' >"$LAB_DIR/differ.log" ||
+		fail "recorded and captured packets differ" differ
+	stop_rtpxd rtpxd west east
+	ok "both directions in one file, $SENT packets each, with the times of a capture"
+}
+
+# Alice has IPv6, and each kind and direction has a file.
+files_apart()
+{
+	local a=$REC/$CALL=alice.o
+
+	start_rtpxd relay rtpxd 127.0.0.1 7722 -l 198.51.100.1 -6 /$RELAY6 --dataplane none \
+		-r "$REC" -P -a
+	read -r TO_ALICE _ < <(rtpp rtpxd "U6ei $CALL $ALICE6 4000 alice;1")
+	rtpp rtpxd "N $CALL alice" >/dev/null
+	rtpp rtpxd "R $CALL alice" >/dev/null
+	read -r TO_BOB _ < <(rtpp rtpxd "Lie $CALL 198.51.100.10 4000 alice;1 bob;1")
+	decode_ports
+	lab_start alice alice "$END" $ALICE6 4000 $RELAY6 "$TO_BOB" 1
+	lab_start bob bob "$END" 198.51.100.10 4000 198.51.100.1 "$TO_ALICE" 1
+	floor_talked 6
+	# What both parties still say is lost with the call, what they have said is not.
+	lab_stop rtpxd || fail "rtpxd ended badly" rtpxd
+	count_is "$a.rtp" "rtp.version == 2 && ipv6.src == $ALICE6 && ipv6.dst == $RELAY6" 50
+	count_is "$a.rtcp" "rtcp && ipv6" 1
+	count_is "$a.rtp" "udp.checksum.status != 1" 0
+	count_is "$REC/$CALL=alice.pcap" "rtp.version == 2 && ip.src == 198.51.100.10" 50
+	ok "IPv6, a file for each kind, complete after SIGTERM"
+}
+
+# file_holds PACKETS - in ad-hoc records of 30 bytes and the datagram, RTP and RTCP.
+file_holds()
+{
+	local rtp rtcp
+
+	rtp=$(stat -c %s "$REC/$CALL=alice.o.rtp")
+	rtcp=$(stat -c %s "$REC/$CALL=alice.o.rtcp")
+	is "$((rtp % (30 + 172))) $((rtcp % (30 + 28)))" "0 0" "rest of the files"
+	is $((rtp / (30 + 172) + rtcp / (30 + 28))) "$1" "number of records"
+}
+
+# R takes alice's direction out of the kernel, N gives it back; the other one stays.
+in_and_out()
+{
+	local all
+
+	dataplane_options native
+	start_recording -T 2 -W 30 "${DATAPLANE[@]}"
+	floor_call rtpxd 198.51.100.10
+	floor_talk 6 198.51.100.10 198.51.100.1
+	must_wait 3 "both directions in the kernel" both_in_kernel
+	is "$(rtpp rtpxd "R $CALL alice")" 0 "reply to R"
+	must_wait 3 "alice's direction on the floor" rtp_is caller in_kernel false
+	is "$(rtp_of caller why)" RECORDED "why it is there"
+	is "$(rtp_of callee in_kernel)" true "bob's direction in the kernel"
+	some_recorded() { [ "$(recorded)" -ge 20 ]; }
+	must_wait 5 "recorded packets" some_recorded
+	is "$(rtpp rtpxd "N $CALL alice")" 0 "reply to N"
+	must_wait 3 "both directions in the kernel again" both_in_kernel
+	must_wait 5 "the file" completed
+	all=$(rtpxctl rtpxd --json session $CALL | jq '.[0].recorded.packets')
+	file_holds "$all"
+	is "$(rtpp rtpxd "R $CALL alice")" 0 "reply to a second R"
+	floor_talked 12
+	is "$(heard bob .lost)/$(heard alice .lost)" 0/0 "packets lost"
+	must_wait 6 "end of the silent session" no_sessions rtpxd
+	must_wait 5 "the file" completed
+	is "$(counter npkts_rec_lost)" 0 npkts_rec_lost
+	file_holds $(($(recorded) - all))
+	stop_rtpxd rtpxd west east
+	ok "recorded in mid-call, $all packets, and again until its time ran out"
+}
+
+# A receiver that cannot be reached costs copies, counted, and nothing else.
+copies()
+{
+	start_recording --dataplane none
+	floor_call rtpxd 198.51.100.10
+	is "$(rtpp rtpxd "C $CALL udp:198.51.100.10:9000 alice;1")" 0 "reply to C"
+	is "$(rtpxctl rtpxd --json session $CALL | jq -r '.[0].legs[0].recorded_to')" \
+		udp:198.51.100.10:9000 "receiver of copies"
+	capture bob eth0 copies udp dst port 9000 or dst port 9001
+	floor_talk 2 198.51.100.10 198.51.100.1
+	floor_talked 7
+	in_ns relay bash -c "echo the end >/dev/udp/198.51.100.10/9000"
+	capture_end copies "the end"
+	DECODE=(-d "udp.port==9000,rtp" -d "udp.port==9001,rtcp")
+	count_is "$LAB_DIR/copies.pcap" "rtp.version == 2" 100
+	count_is "$LAB_DIR/copies.pcap" rtcp 2
+	is "$(recorded)" 102 npkts_recorded
+	is "$(rtpp rtpxd "N $CALL alice")" 0 "reply to N"
+	is "$(rtpp rtpxd "C $CALL udp:203.0.113.1:9000 alice;1")" E65 "reply without a route"
+	ip_in relay route add 203.0.113.1 via 198.51.100.10
+	is "$(rtpp rtpxd "C $CALL udp:203.0.113.1:9000 alice;1")" 0 "reply with a route"
+	ip_in relay route replace blackhole 203.0.113.1
+	floor_talk 1 198.51.100.10 198.51.100.1
+	floor_talked 6
+	is "$(heard bob .lost)" 0 "RTP that bob lost with the route of the copies"
+	is "$(recorded) $(counter npkts_rec_lost)" "102 51" "npkts_recorded and npkts_rec_lost"
+	is "$(rtpxctl rtpxd --json session $CALL | jq '.[0].recorded.lost')" 51 "copies of the session lost"
+	must_wait 3 "a word in the log" grep -q "packets were not recorded or copied" "$LAB_DIR/rtpxd.log"
+	stop_rtpxd rtpxd west east
+	ok "copies on the network, and none when there is no way"
+}
+
+one_file
+files_apart
+in_and_out
+copies
+pass
