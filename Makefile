@@ -14,6 +14,7 @@ LIBS := libbpf libnl-3.0 libnl-genl-3.0 libnl-route-3.0 libmnl libevent json-c l
 # For sound; a program is linked with those of all libraries that it needs.
 LIBS += sndfile soxr spandsp libbcg729 opus libpcap libsrtp2
 LDFLAGS += -Wl,--as-needed
+LDLIBS += -lm
 HAVE_SYSTEMD := $(shell pkg-config --exists libsystemd && echo yes)
 LIBS += $(if $(HAVE_SYSTEMD),libsystemd)
 
@@ -30,7 +31,8 @@ DAEMON := $(filter-out daemon/main.c $(if $(HAVE_SYSTEMD),daemon/systemd_none.c,
 	$(wildcard daemon/*.c))
 CORE := $(O)/librtpx.a
 UNITS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c))
-TOOLS := $(patsubst tools/%.c,$(O)/%,$(wildcard tools/rtpxctl.c tools/makeann.c tools/extractaudio.c))
+TOOL_MAINS := tools/rtpxctl.c tools/makeann.c tools/extractaudio.c
+TOOLS := $(patsubst tools/%.c,$(O)/%,$(TOOL_MAINS))
 TOOL_PARTS := $(O)/libtools.a
 # What the tests in network namespaces run there.
 NETNS := $(patsubst tests/netns/%.c,$(O)/netns/%,$(wildcard tests/netns/*.c))
@@ -52,7 +54,7 @@ all: $(O)/rtpxd $(O)/relay.bpf.o $(TOOLS)
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
 
-## make            build build/rtpxd, build/rtpxctl and build/relay.bpf.o
+## make            build rtpxd, the tools and relay.bpf.o in build/
 ## make run        install what is missing, build, start the relay in the foreground (root)
 ## make demo       place one call through the kernel in a network of namespaces (root)
 ## make check      install what is missing, build, run every test (root)
@@ -140,8 +142,7 @@ $(O)/rtpxd: $(O)/daemon/main.o $(CORE)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-$(TOOL_PARTS): $(patsubst %.c,$(O)/%.o,$(filter-out tools/rtpxctl.c tools/makeann.c tools/extractaudio.c,\
-	$(wildcard tools/*.c)))
+$(TOOL_PARTS): $(patsubst %.c,$(O)/%.o,$(filter-out $(TOOL_MAINS),$(wildcard tools/*.c)))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
@@ -153,7 +154,7 @@ $(TOOLS): $(O)/%: $(O)/tools/%.o $(TOOL_PARTS) $(CORE)
 $(O)/tests/test_%: tests/unit/test_%.c $(CORE) $(O)/relay.skel.h
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests -MMD -MP $< $(CORE) $(LDLIBS) -lcmocka -lm -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests -MMD -MP $< $(CORE) $(LDLIBS) -lcmocka -o $@
 
 $(O)/netns/%: tests/netns/%.c $(CORE)
 	$(call say,TEST,$@)
@@ -185,6 +186,6 @@ $(O)/fuzz/%: tests/fuzz/%.c
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) -O1 -g -std=gnu11 -fno-strict-aliasing -Iinclude -Idaemon -Itests \
-		-fsanitize=fuzzer $(ASAN) -MMD -MP $< -o $@
+		-fsanitize=fuzzer $(ASAN) $(LDFLAGS) -MMD -MP $< $(LDLIBS) -o $@
 
 -include $(shell [ -d $(O) ] && find $(O) -name '*.d')
