@@ -143,6 +143,10 @@ static struct json_object *leg_json(struct admin *a, const struct session *s, in
 	put_number(o, "dropped", l->ndropped);
 	if (l->recording)
 		put_text(o, "recorded_to", recorder_describe(l, to, sizeof(to)));
+	if (l->player)
+		put_text(o, "hears", player_describe(l, to, sizeof(to)));
+	if (l->resizing)
+		put_number(o, "packet_ms", l->ptime_ms);
 	for (kind = 0; kind < STREAM_KINDS; kind++)
 		json_object_object_add(o, kind_names[kind], stream_json(a, s, leg, kind, now_ns));
 	return o;

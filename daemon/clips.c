@@ -237,6 +237,11 @@ void clips_give(struct clips *c, const struct clip *clip)
 		forget(c, c->idle);
 }
 
+const char *clips_path(const struct clip *clip)
+{
+	return container_of(clip, struct file, clip)->path;
+}
+
 /* ---- begin and end ---- */
 
 int clips_new(struct clips **out, const char *dir)

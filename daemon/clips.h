@@ -37,5 +37,6 @@ void clips_free(struct clips *c); /* nothing may be held any more */
 int clips_take(struct clips *c, struct span name, unsigned int payload_type,
 	       const struct clip **out);
 void clips_give(struct clips *c, const struct clip *clip);
+const char *clips_path(const struct clip *clip); /* of its file */
 
 #endif

@@ -35,10 +35,10 @@ static const struct {
 	{ "20040107", "Basic RTP proxy functionality", true },
 	{ "20050322", "Support for multiple RTP streams and MOH", true },
 	{ "20060704", "Support for extra parameter in the V command", true },
-	{ "20071116", "Support for RTP re-packetization", false },
+	{ "20071116", "Support for RTP re-packetization", true },
 	{ "20071218", "Support for forking (copying) RTP stream", true },
 	{ "20080403", "Support for RTP statistics querying", true },
-	{ "20081102", "Support for setting codecs in the update/lookup command", false },
+	{ "20081102", "Support for setting codecs in the update/lookup command", true },
 	{ "20081224", "Support for session timeout notifications", false },
 	{ "20090810", "Support for automatic bridging", true },
 	{ "20140323", "Support for tracking/reporting load", true },
@@ -178,26 +178,18 @@ static int delete_all(struct run *run)
 	return PROTO_OK;
 }
 
-/* Without players no prompt can be served: the refusals are those of rtpproxy that finds no file. */
 static int play(struct run *run)
 {
-	int err = engine_find(run->c->o.engine, run->req, &run->result);
+	int err = engine_play(run->c->o.engine, run->req, run->now_ns);
 
-	if (err != PROTO_OK)
-		return err;
-	if (span_eq(run->req->codecs, span_of("session")) &&
-	    !run->result.session->leg[run->result.party_leg].codecs)
-		return E_VALUE;
-	if (run->req->count == 0) {
+	if (err == PROTO_OK)
 		reply_add(run->reply, "0");
-		return PROTO_OK;
-	}
-	return E_PLAY;
+	return err;
 }
 
 static int stop(struct run *run)
 {
-	int err = engine_find(run->c->o.engine, run->req, &run->result);
+	int err = engine_stop(run->c->o.engine, run->req);
 
 	if (err == PROTO_OK)
 		reply_add(run->reply, "0");

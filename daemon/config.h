@@ -31,6 +31,8 @@ struct config {
 	bool banner; /* say on stdout what was chosen */
 	bool record_all, record_pcap, no_rtcp_record;
 	const char *record_dir, *spool_dir;
+	const char *prompt_dir; /* NULL: any */
+	uint16_t prompt_ptime_ms;
 	const char *pid_file, *admin_socket;
 	const char *sockets[CONFIG_MAX_SOCKETS];
 	unsigned int n_sockets;

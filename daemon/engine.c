@@ -239,8 +239,11 @@ static void session_end(struct engine *e, struct session *s, uint64_t now_ns)
 	struct stats *st = e->o.stats;
 	int i;
 
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2; i++) {
+		player_stop(s, i);
 		leg_close(e, s, i, now_ns);
+	}
+	relay_session_end(e->o.relay, s);
 	recorder_end(e->o.recorder, s, now_ns);
 	for (i = 0; i < 2; i++)
 		stats_add_rtp(st, &s->leg[i].stream[STREAM_RTP].stats);
@@ -296,8 +299,10 @@ static bool is_asymmetric(const struct engine *e, const struct media_req *m)
 }
 
 /* What the command says about the party whose packets arrive at @leg. Port 0 is media switched off: no address. */
-static enum proto_error leg_describe(struct engine *e, struct leg *leg, const struct media_req *m, uint64_t now_ns)
+static enum proto_error leg_describe(struct engine *e, struct session *s, int i, const struct media_req *m,
+				     uint64_t now_ns)
 {
+	struct leg *leg = &s->leg[i];
 	bool asymmetric = is_asymmetric(e, m);
 	struct addr rtcp = addr_with_port(m->peer, m->peer.port + 1);
 
@@ -310,6 +315,8 @@ static enum proto_error leg_describe(struct engine *e, struct leg *leg, const st
 		stream_set_asymmetric(&leg->stream[STREAM_RTCP], asymmetric, e->o.learning);
 	}
 	leg->ptime_ms = m->ptime_ms;
+	if (relay_leg_resize(e->o.relay, s, i, m->ptime_ms) < 0)
+		return E_MEMORY;
 	free(leg->codecs);
 	leg->codecs = NULL;
 	if (m->codecs.p) {
@@ -433,7 +440,7 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 	else if (!u->lookup)
 		s->strong = true;
 	session_ttl_restart(e->o.sessions, s, -1, now_ns);
-	bad = leg_describe(e, &s->leg[!returned], u->media, now_ns);
+	bad = leg_describe(e, s, !returned, u->media, now_ns);
 	if (bad == PROTO_OK && !u->lookup)
 		bad = session_set_notify(e, s, u);
 	session_dirty(e->o.sessions, s);
@@ -528,6 +535,39 @@ void engine_query(struct engine *e, struct session *s, enum session_party party,
 		.rtpa_nlost = rtpx_stats_lost(rtp),
 		.rtpa_perrs = rtp->errors,
 	};
+}
+
+/* ---- P and S ---- */
+
+int engine_play(struct engine *e, const struct request *req, uint64_t now_ns)
+{
+	bool session_codecs = span_eq(req->codecs, span_of("session"));
+	struct span codecs = req->codecs;
+	struct engine_result r;
+	const struct leg *leg;
+	int err = engine_find(e, req, &r);
+
+	if (err != PROTO_OK)
+		return err;
+	player_stop(r.session, r.party_leg);
+	leg = &r.session->leg[r.party_leg];
+	if (session_codecs && !leg->codecs)
+		return E_VALUE;
+	if (session_codecs)
+		codecs = span_of(leg->codecs);
+	err = player_start(e->o.players, r.session, r.party_leg, req->target, codecs, req->count,
+			   session_codecs ? r.session->leg[!r.party_leg].ptime_ms : 0, now_ns);
+	return err == 0 ? PROTO_OK : err == -ENOMEM ? (int)E_MEMORY : (int)E_PLAY;
+}
+
+int engine_stop(struct engine *e, const struct request *req)
+{
+	struct engine_result r;
+	int err = engine_find(e, req, &r);
+
+	if (err == PROTO_OK)
+		player_stop(r.session, r.party_leg);
+	return err;
 }
 
 /* ---- R, N and C ---- */

@@ -9,6 +9,7 @@
 
 #include "addr.h"
 #include "base.h"
+#include "player.h"
 #include "ports.h"
 #include "proto.h"
 #include "recorder.h"
@@ -34,6 +35,7 @@ struct engine_opts {
 	struct sync *sync;
 	struct relay *relay;
 	struct recorder *recorder;
+	struct players *players;
 	bool record_all, record_single; /* -a; of both directions in one file */
 	const struct listener *listeners; /* in command line order; [0] is the default or the internal one */
 	unsigned int n_listeners;
@@ -79,7 +81,7 @@ void engine_delete_all(struct engine *e, uint64_t now_ns); /* X */
 /* engine_delete_one - sub-command D on the session just handled: 0, or -ENOENT when it is gone already. */
 int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint64_t now_ns);
 
-/* engine_find - Q, P, S, C: PROTO_OK or E_SESSION. */
+/* engine_find - Q, C: PROTO_OK or E_SESSION. */
 int engine_find(struct engine *e, const struct request *req, struct engine_result *out);
 
 /*
@@ -94,6 +96,10 @@ int engine_norecord(struct engine *e, const struct request *req, uint64_t now_ns
  */
 int engine_copy(struct engine *e, const struct request *req, uint64_t now_ns, struct addr *local,
 		const char **advertised);
+
+/* engine_play, engine_stop - P and S to the party of the first tag: PROTO_OK, E_SESSION, E_VALUE, E_PLAY or E_MEMORY. */
+int engine_play(struct engine *e, const struct request *req, uint64_t now_ns);
+int engine_stop(struct engine *e, const struct request *req);
 
 /* Q's values for a session, seen from the party of the first tag. */
 struct engine_query {

@@ -29,6 +29,10 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 		return FLOW_WHY_DOUBLE;
 	if ((s->leg[leg].recorded & (1 << kind)) && !env->mirror)
 		return FLOW_WHY_RECORDED;
+	if (kind == STREAM_RTP && s->leg[!leg].player)
+		return FLOW_WHY_PLAYING;
+	if (kind == STREAM_RTP && s->leg[leg].resizing)
+		return FLOW_WHY_RESIZED;
 	if (!is_settled(in, env->learning))
 		return FLOW_WHY_NOT_LATCHED;
 	if (out->remote.family == ADDR_NONE)

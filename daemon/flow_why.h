@@ -19,6 +19,8 @@
 	X(NO_INTERFACE, "the route leaves through an interface that the dataplane does not serve") \
 	X(FAMILY, "the other side's address is of another family than its leg")                   \
 	X(RECORDED, "it is recorded or copied, and the dataplane has no way to hand packets over") \
+	X(PLAYING, "a prompt plays to the other side instead of it")                              \
+	X(RESIZED, "it is cut into packets of another length (z)")                                \
 	X(DOUBLE, "small packets are sent twice (-2)")                                            \
 	X(TABLE_FULL, "the dataplane's table of next hops is full")                               \
 	X(REFUSED, "the dataplane refused the flow")

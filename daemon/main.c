@@ -37,6 +37,7 @@ struct daemon {
 	struct sync *sync;
 	struct recorder *recorder;
 	struct relay *relay;
+	struct players *players;
 	struct engine *engine;
 	struct commands *commands;
 	struct admin *admin;
@@ -280,6 +281,13 @@ static int start_media(struct daemon *d)
 		.ports = d->ports,
 		.tos = c->tos,
 	};
+	struct players_opts players = {
+		.sessions = d->sessions,
+		.stats = &d->stats,
+		.prompt_dir = c->prompt_dir,
+		.ptime_ms = c->prompt_ptime_ms,
+		.send = relay_play,
+	};
 	int r = sync_new(&d->sync, d->base, &sync);
 
 	if (r < 0)
@@ -290,7 +298,12 @@ static int start_media(struct daemon *d)
 	relay.sync = d->sync;
 	relay.recorder = d->recorder;
 	r = relay_new(&d->relay, d->base, &relay);
-	return r < 0 ? sorry("cannot make the relay: %s", strerror(-r)) : 0;
+	if (r < 0)
+		return sorry("cannot make the relay: %s", strerror(-r));
+	players.pacer = relay_pacer(d->relay);
+	players.arg = d->relay;
+	r = players_new(&d->players, &players);
+	return r < 0 ? sorry("cannot play prompts: %s", strerror(-r)) : 0;
 }
 
 static int start_engine(struct daemon *d)
@@ -303,6 +316,7 @@ static int start_engine(struct daemon *d)
 		.sync = d->sync,
 		.relay = d->relay,
 		.recorder = d->recorder,
+		.players = d->players,
 		.record_all = c->record_all && c->record_dir,
 		.record_single = c->record_pcap,
 		.listeners = c->listeners,
@@ -412,6 +426,7 @@ static void end(struct daemon *d)
 		commands_free(d->commands);
 	if (d->engine)
 		engine_free(d->engine);
+	players_free(d->players);
 	if (d->relay)
 		relay_free(d->relay);
 	recorder_free(d->recorder);

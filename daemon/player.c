@@ -6,6 +6,7 @@
  * Deliberately not here: sockets (the relay's, by a callback), files (clips), packets (prompt).
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -44,7 +45,7 @@ static void player_end(struct player *p)
 	pacer_del(all->o.pacer, &p->item);
 	clips_give(all->clips, p->clip);
 	all->o.stats->nplrs_destroyed++;
-	all->o.changed(all->o.arg, p->session, p->leg, false);
+	session_dirty(all->o.sessions, p->session);
 	free(p);
 }
 
@@ -166,7 +167,7 @@ static int player_new(struct players *all, struct session *s, int leg, const str
 	s->leg[leg].player = p;
 	all->count++;
 	pacer_add(all->o.pacer, &p->item, p->due_ns, on_due);
-	all->o.changed(all->o.arg, s, leg, true);
+	session_dirty(all->o.sessions, s);
 	return 0;
 }
 
@@ -183,9 +184,7 @@ int player_start(struct players *all, struct session *s, int leg, struct span na
 	err = choose_clip(all, name, codecs, &clip, &type);
 	if (err)
 		return err;
-	if (ptime_ms < 1 || ptime_ms > PROMPT_MAX_MS)
-		ptime_ms = PLAYER_PTIME_MS;
-	err = start_prompt(&prompt, clip, type, ptime_ms, count);
+	err = start_prompt(&prompt, clip, type, ptime_ms ? ptime_ms : all->o.ptime_ms, count);
 	if (!err)
 		err = player_new(all, s, leg, clip, &prompt, now_ns);
 	if (err)
@@ -201,6 +200,20 @@ void player_stop(struct session *s, int leg)
 {
 	if (s->leg[leg].player)
 		player_end(s->leg[leg].player);
+}
+
+const char *player_describe(const struct leg *leg, char *buf, size_t size)
+{
+	const struct player *p = leg->player;
+
+	if (!p)
+		snprintf(buf, size, "%s", "");
+	else if (p->prompt.count < 0)
+		snprintf(buf, size, "%s, until it is stopped", clips_path(p->clip));
+	else
+		snprintf(buf, size, "%s, %d round%s to go", clips_path(p->clip), p->prompt.count,
+			 p->prompt.count == 1 ? "" : "s");
+	return buf;
 }
 
 /* ---- begin and end ---- */

@@ -14,22 +14,19 @@
 #include "session.h"
 #include "stats.h"
 
-#define PLAYER_PTIME_MS 10 /* when neither the codec nor the call asks for another */
-
 struct players;
 
 struct players_opts {
-	struct sessions *sessions; /* what is played keeps a call alive */
+	struct sessions *sessions; /* what is played keeps a call alive; begin and end make it dirty */
 	struct stats *stats;
 	struct pacer *pacer;
 	const char *prompt_dir; /* as clips_new() */
+	unsigned int ptime_ms;	/* of packets, when the call asks for no other; 1 to PROMPT_MAX_MS */
 	/*
 	 * send - queue an RTP packet from the port of @leg to its peer, both of which are there; 0
 	 * or -errno. The pacer's batch_end flushes.
 	 */
 	int (*send)(void *arg, struct session *s, int leg, const uint8_t *packet, size_t len);
-	/* changed - a prompt has begun or ended for @leg: its flows must be compiled again. */
-	void (*changed)(void *arg, struct session *s, int leg, bool playing);
 	void *arg;
 };
 
@@ -41,8 +38,7 @@ unsigned int players_count(const struct players *all);
  * player_start - P: play `name.<type>` to the peer of @leg @count times, negative: until it is
  * stopped, 0: only end what plays. What plays to this leg ends first, whatever becomes of the new
  * one. @codecs: payload types with one character of any kind between them; the first with a file
- * wins. @ptime_ms: packet length, rounded up to the codec's frame; out of 1 to PROMPT_MAX_MS means
- * PLAYER_PTIME_MS. 0, -ENOENT: no file, or no number where one must be; -ENOMEM, -EIO. A file without
+ * wins. @ptime_ms: packet length, rounded up to the codec's frame; 0: the usual one. 0, -ENOENT: no file, or no number where one must be; -ENOMEM, -EIO. A file without
  * one whole packet in it, or of a codec whose frames are not known, is played at once: nothing is
  * heard. As long as the leg has no port or its peer no address, the prompt waits at its beginning.
  */
@@ -51,5 +47,11 @@ int player_start(struct players *all, struct session *s, int leg, struct span na
 
 /* player_stop - S, and before a session is destroyed: nothing to do when nothing plays. */
 void player_stop(struct session *s, int leg);
+
+/*
+ * player_describe - "ringback.0, 2 rounds to go" or "ringback.0, until it is stopped"; empty: nothing
+ * plays to the peer of @leg. Returns @buf.
+ */
+const char *player_describe(const struct leg *leg, char *buf, size_t size);
 
 #endif

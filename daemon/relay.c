@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * relay.c - the slow path: a packet that no dataplane took is judged by its stream, counted, and
- * sent from the other leg's port. It learns addresses only through stream.c, and it opens and
- * closes the ports of legs.
+ * sent from the other leg's port, in packets of another length where that is asked for. It learns
+ * addresses only through stream.c, and it opens and closes the ports of legs.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "relay.h"
+#include "resizer.h"
 #include "rtp.h"
 
 #define RCVBUF_BYTES (256 * 1024)
@@ -15,6 +16,7 @@
 struct relay {
 	struct relay_opts o;
 	struct dp_user *user;
+	struct pacer *pacer;
 };
 
 static unsigned int tag_of(int leg, enum stream_kind kind)
@@ -86,6 +88,130 @@ static void record(struct relay *r, struct session *s, int leg, enum stream_kind
 						    p->len });
 }
 
+/* What is left to do with a packet that its stream has accepted, or that was made of such. */
+static void pass_on(struct relay *r, struct session *s, int leg, enum stream_kind kind,
+		    const struct dp_user_packet *p)
+{
+	if (kind == STREAM_RTP && s->leg[!leg].player) {
+		r->o.stats->npkts_discard++;
+		s->leg[leg].ndropped++;
+		return;
+	}
+	session_ttl_restart(r->o.sessions, s, leg, p->arrival_ns);
+	if (s->leg[leg].recorded)
+		record(r, s, leg, kind, p);
+	forward(r, s, leg, kind, p);
+}
+
+/* ---- re-packetization ---- */
+
+/* Of the RTP that arrives at a leg. */
+struct resizing {
+	struct relay *relay;
+	struct session *session;
+	int leg;
+	struct resizer *resizer;
+	struct pacer_item deadline;
+	struct dp_user_packet last; /* in; without data */
+};
+
+/* It stands for packets of the same source. */
+static void on_resized(void *arg, const uint8_t *data, size_t len, uint64_t arrival_ns)
+{
+	struct resizing *z = arg;
+	struct dp_user_packet p = z->last;
+
+	p.data = data;
+	p.len = len;
+	p.realtime_ns -= p.arrival_ns - arrival_ns;
+	p.arrival_ns = arrival_ns;
+	pass_on(z->relay, z->session, z->leg, STREAM_RTP, &p);
+}
+
+static void on_deadline(struct pacer_item *item, uint64_t now_ns);
+
+static void resizing_wait(struct resizing *z)
+{
+	uint64_t deadline_ns = resizer_deadline(z->resizer);
+
+	if (deadline_ns == RESIZER_NEVER)
+		pacer_del(z->relay->pacer, &z->deadline);
+	else
+		pacer_add(z->relay->pacer, &z->deadline, deadline_ns, on_deadline);
+}
+
+static void on_deadline(struct pacer_item *item, uint64_t now_ns)
+{
+	struct resizing *z = container_of(item, struct resizing, deadline);
+
+	resizer_run(z->resizer, now_ns, &(struct resizer_sink){ on_resized, z });
+	resizing_wait(z);
+}
+
+static void resize(struct resizing *z, const struct dp_user_packet *p)
+{
+	z->last = *p;
+	resizer_in(z->resizer, p->data, p->len, p->arrival_ns,
+		   &(struct resizer_sink){ on_resized, z });
+	resizing_wait(z);
+}
+
+static int resizing_begin(struct relay *r, struct session *s, int leg, unsigned int ms)
+{
+	struct resizing *z = calloc(1, sizeof(*z));
+	int err;
+
+	if (!z)
+		return -ENOMEM;
+	z->relay = r;
+	z->session = s;
+	z->leg = leg;
+	err = resizer_new(&z->resizer, ms, r->o.stats);
+	if (err) {
+		free(z);
+		return err;
+	}
+	s->leg[leg].resizing = z;
+	return 0;
+}
+
+static void resizing_end(struct relay *r, struct leg *leg)
+{
+	struct resizing *z = leg->resizing;
+
+	if (!z)
+		return;
+	pacer_del(r->pacer, &z->deadline);
+	resizer_free(z->resizer);
+	free(z);
+	leg->resizing = NULL;
+}
+
+int relay_leg_resize(struct relay *r, struct session *s, int leg, unsigned int ms)
+{
+	struct resizing *z = s->leg[leg].resizing;
+
+	if (!z)
+		return ms ? resizing_begin(r, s, leg, ms) : 0;
+	if (ms) {
+		resizer_retarget(z->resizer, ms);
+		resizing_wait(z);
+		return 0;
+	}
+	resizer_flush(z->resizer, &(struct resizer_sink){ on_resized, z });
+	dp_user_flush(r->user);
+	resizing_end(r, &s->leg[leg]);
+	return 0;
+}
+
+void relay_session_end(struct relay *r, struct session *s)
+{
+	resizing_end(r, &s->leg[0]);
+	resizing_end(r, &s->leg[1]);
+}
+
+/* ---- in and out ---- */
+
 static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *p)
 {
 	enum stream_kind kind = tag % STREAM_KINDS;
@@ -102,10 +228,19 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_
 		r->o.stats->npkts_discard++;
 		return;
 	}
-	session_ttl_restart(r->o.sessions, s, leg, p->arrival_ns);
-	if (s->leg[leg].recorded)
-		record(r, s, leg, kind, p);
-	forward(r, s, leg, kind, p);
+	if (kind == STREAM_RTP && s->leg[leg].resizing)
+		resize(s->leg[leg].resizing, p);
+	else
+		pass_on(r, s, leg, kind, p);
+}
+
+int relay_play(void *relay, struct session *s, int leg, const uint8_t *packet, size_t len)
+{
+	const struct leg *out = &s->leg[leg];
+	struct relay *r = relay;
+
+	return dp_user_port_send(r->user, out->handle[STREAM_RTP], &out->stream[STREAM_RTP].remote,
+				 source_towards(out, STREAM_RTP), packet, len);
 }
 
 static void on_batch_end(void *arg)
@@ -186,26 +321,40 @@ int relay_new(struct relay **out, struct event_base *base, const struct relay_op
 		.rcvbuf_bytes = RCVBUF_BYTES,
 		.double_small = opts->double_small,
 	};
+	const struct pacer_opts pacer = { .batch_end = on_batch_end, .arg = r };
 	int err;
 
 	if (!r)
 		return -ENOMEM;
 	r->o = *opts;
 	err = dp_user_new(&r->user, base, &user);
-	if (err) {
-		free(r);
-		return err;
-	}
+	if (err)
+		goto err_free;
+	err = pacer_new(&r->pacer, base, &pacer);
+	if (err)
+		goto err_free_user;
 	*out = r;
 	return 0;
+
+err_free_user:
+	dp_user_free(r->user);
+err_free:
+	free(r);
+	return err;
 }
 
 void relay_free(struct relay *r)
 {
 	if (!r)
 		return;
+	pacer_free(r->pacer);
 	dp_user_free(r->user);
 	free(r);
+}
+
+struct pacer *relay_pacer(struct relay *r)
+{
+	return r->pacer;
 }
 
 void relay_counts(const struct relay *r, struct dp_user_counts *out)

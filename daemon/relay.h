@@ -7,6 +7,7 @@
 
 #include "base.h"
 #include "dp_user.h"
+#include "pacer.h"
 #include "recorder.h"
 #include "session.h"
 #include "stats.h"
@@ -37,6 +38,18 @@ int relay_leg_open(struct relay *r, struct session *s, int leg);
 void relay_leg_close(struct relay *r, struct session *s, int leg);
 /* relay_leg_set_tos - `S tos=`; -EAFNOSUPPORT on an IPv6 leg, as rtpproxy. */
 int relay_leg_set_tos(struct relay *r, struct session *s, int leg, int tos);
+
+/*
+ * relay_leg_resize - z: send on what arrives at @leg in packets of @ms, 1 to RESIZER_MAX_MS; 0: as it
+ * comes, after what still waits. 0, -EINVAL or -ENOMEM. The caller marks the session dirty.
+ */
+int relay_leg_resize(struct relay *r, struct session *s, int leg, unsigned int ms);
+/* relay_session_end - after its legs were closed: forget what waits for a longer packet. */
+void relay_session_end(struct relay *r, struct session *s);
+
+/* relay_play - struct players_opts.send. relay_pacer - what is to leave at a certain time. */
+int relay_play(void *relay, struct session *s, int leg, const uint8_t *packet, size_t len);
+struct pacer *relay_pacer(struct relay *r);
 
 void relay_counts(const struct relay *r, struct dp_user_counts *out);
 

@@ -16,6 +16,7 @@ struct listener; /* config.h: a configured local address */
 struct recording; /* recorder.c */
 struct tally;
 struct player;	 /* player.c */
+struct resizing; /* relay.c */
 
 /* One local face of a session, and the peer that sends to it. */
 struct leg {
@@ -44,6 +45,7 @@ struct leg {
 	char *codecs;		    /* c list of the peer, owned; NULL: none */
 	uint16_t ptime_ms;	    /* z of the peer; 0: none */
 	struct player *player;	    /* what plays to the peer; NULL: nothing */
+	struct resizing *resizing;  /* of the peer's RTP; NULL: it is sent on as it is */
 };
 
 struct session {

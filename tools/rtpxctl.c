@@ -166,6 +166,11 @@ static void session_lines(struct json_object *s)
 		       json_number(leg, "relayed"), json_number(leg, "dropped"));
 		if (member(leg, "recorded_to"))
 			printf("    recorded to %s\n", json_text(leg, "recorded_to"));
+		if (member(leg, "hears"))
+			printf("    hears %s\n", json_text(leg, "hears"));
+		if (member(leg, "packet_ms"))
+			printf("    sent on in packets of %llu ms\n",
+			       json_number(leg, "packet_ms"));
 		stream_lines("RTP", member(leg, "rtp"));
 		stream_lines("RTCP", member(leg, "rtcp"));
 	}

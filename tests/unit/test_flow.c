@@ -185,6 +185,25 @@ static void reasons(void **state)
 	assert_int_equal(flow_compile(&good, 1, STREAM_RTP, &env, &f), FLOW_WHY_DOUBLE);
 }
 
+/* Each concerns RTP in one direction. */
+static void prompts_and_lengths(void **state)
+{
+	const struct session good = call("198.51.100.10", "198.51.100.1");
+	struct session s = good;
+	struct rtpx_flow f;
+
+	(void)state;
+	s.leg[0].player = (void *)&s;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_PLAYING);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_WHY_KERNEL);
+	s = good;
+	s.leg[1].resizing = (void *)&s;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_RESIZED);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_WHY_KERNEL);
+}
+
 static void every_reason_has_words(void **state)
 {
 	int why;
@@ -205,6 +224,7 @@ int main(void)
 		cmocka_unit_test(asymmetric_is_settled),
 		cmocka_unit_test(wildcards),
 		cmocka_unit_test(reasons),
+		cmocka_unit_test(prompts_and_lengths),
 		cmocka_unit_test(every_reason_has_words),
 	};
 

@@ -36,7 +36,7 @@ static struct stats stats;
 static struct session *call;
 static uint64_t start_ns;
 static struct {
-	unsigned int packets, begun, ended;
+	unsigned int packets;
 	int leg, refuse;
 	uint64_t ns;
 	size_t len;
@@ -90,16 +90,6 @@ static int on_send(void *arg, struct session *s, int leg, const uint8_t *packet,
 	return 0;
 }
 
-static void on_changed(void *arg, struct session *s, int leg, bool playing)
-{
-	(void)arg;
-	assert_int_equal(!!s->leg[leg].player, playing);
-	if (playing)
-		last.begun++;
-	else
-		last.ended++;
-}
-
 static void on_batch_end(void *arg)
 {
 	(void)arg;
@@ -125,8 +115,7 @@ static int begin(void **state)
 {
 	const struct session_opts session_opts = { TTL_S, TTL_S, true };
 	const struct pacer_opts pacer_opts = { .batch_end = on_batch_end };
-	struct players_opts opts = { .stats = &stats, .send = on_send, .changed = on_changed,
-				     .prompt_dir = *state };
+	struct players_opts opts = { .stats = &stats, .send = on_send, .ptime_ms = 10,  .prompt_dir = *state };
 
 	memset(&last, 0, sizeof(last));
 	memset(&stats, 0, sizeof(stats));
@@ -148,7 +137,6 @@ static int end(void **state)
 	player_stop(call, 1);
 	assert_int_equal(players_count(players), 0);
 	assert_int_equal(stats.nplrs_created, stats.nplrs_destroyed);
-	assert_int_equal(last.begun, last.ended);
 	players_free(players);
 	pacer_free(pacer);
 	sessions_free(sessions);
@@ -237,8 +225,9 @@ static void one_round(void **state)
 
 	(void)state;
 	assert_int_equal(start("ringback", "0", 1, 0), 0);
-	assert_true(!!call->leg[1].player);
-	assert_false(!!call->leg[0].player);
+	assert_non_null(call->leg[1].player);
+	assert_null(call->leg[0].player);
+	assert_ptr_equal(session_dirty_pop(sessions), call);
 	pass_ms(2);
 	assert_int_equal(last.packets, 1);
 	assert_int_equal(last.leg, 1);
@@ -258,9 +247,10 @@ static void one_round(void **state)
 		assert_true(last.ns - before_ns == 10 * MS);
 	}
 	pass_ms(5); /* the last packet is still being heard */
-	assert_true(!!call->leg[1].player);
+	assert_non_null(call->leg[1].player);
 	pass_ms(10);
-	assert_false(!!call->leg[1].player);
+	assert_null(call->leg[1].player);
+	assert_ptr_equal(session_dirty_pop(sessions), call);
 	assert_int_equal(last.packets, 8);
 	assert_int_equal(stats.npkts_played, 8);
 	assert_int_equal(stats.nplrs_destroyed, 1);
@@ -287,14 +277,14 @@ static void what_ends_it(void **state)
 	(void)state;
 	assert_int_equal(start("ringback", "0", -1, 0), 0);
 	assert_int_equal(start("nofile", "0", -1, 0), -ENOENT);
-	assert_false(!!call->leg[1].player);
+	assert_null(call->leg[1].player);
 	assert_int_equal(start("ringback", "0", -1, 0), 0);
 	assert_int_equal(start("ringback", "0", 0, 0), 0);
-	assert_false(!!call->leg[1].player);
+	assert_null(call->leg[1].player);
 	assert_int_equal(start("ringback", "0", -1, 0), 0);
 	player_stop(call, 1);
 	player_stop(call, 1);
-	assert_false(!!call->leg[1].player);
+	assert_null(call->leg[1].player);
 	pass_ms(100);
 	assert_int_equal(last.packets, 0);
 	assert_int_equal(stats.nplrs_created, 3);
@@ -306,8 +296,7 @@ static void ptimes(void **state)
 	static const struct {
 		const char *codec;
 		unsigned int ptime_ms, packets;
-	} rows[] = { { "0", 20, 50 }, { "0", 0, 100 }, { "3", 10, 50 }, { "18", 40, 25 },
-		     { "8", 1000, 100 } };
+	} rows[] = { { "0", 20, 50 }, { "0", 0, 100 }, { "3", 10, 50 }, { "18", 40, 25 } };
 	size_t i;
 
 	(void)state;
@@ -334,14 +323,14 @@ static void waits_for_the_listener(void **state)
 	leg->stream[STREAM_RTP].remote = remote;
 	pass_ms(500);
 	assert_int_equal(last.packets, 0);
-	assert_true(!!call->leg[1].player);
+	assert_non_null(call->leg[1].player);
 	leg->handle[STREAM_RTP] = handle;
 	pass_ms(10);
 	assert_int_equal(last.packets, 1);
 	assert_int_equal(last.data[1], 0x80);
 	pass_ms(80);
 	assert_int_equal(last.packets, 8);
-	assert_false(!!call->leg[1].player);
+	assert_null(call->leg[1].player);
 }
 
 /* Music keeps the call; a listener that cannot be reached does not. */
@@ -379,9 +368,28 @@ static void both_legs_at_once(void **state)
 	assert_int_equal(start("ringback", "0", -1, 20), 0);
 	assert_int_equal(player_start(players, call, 0, span_of("ringback"), span_of("8"), 1, 20, now_ns), 0);
 	pass_ms(400);
-	assert_true(!!call->leg[1].player);
-	assert_false(!!call->leg[0].player);
+	assert_non_null(call->leg[1].player);
+	assert_null(call->leg[0].player);
 	assert_int_equal(last.packets, 20 + 4);
+}
+
+static const char *described(void)
+{
+	static char text[100];
+
+	return player_describe(&call->leg[1], text, sizeof(text));
+}
+
+static void says_what_plays(void **state)
+{
+	(void)state;
+	assert_string_equal(described(), "");
+	assert_int_equal(start("ringback", "8", 2, 0), 0);
+	assert_string_equal(described(), "ringback.8, 2 rounds to go");
+	pass_ms(100);
+	assert_string_equal(described(), "ringback.8, 1 round to go");
+	assert_int_equal(start("ringback", "8", -3, 0), 0);
+	assert_string_equal(described(), "ringback.8, until it is stopped");
 }
 
 static void confined_to_a_directory(void **state)
@@ -477,6 +485,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(keeps_the_replaced_partys_time, begin, end),
 		cmocka_unit_test_setup_teardown(after_a_stop_of_the_process, begin, end),
 		cmocka_unit_test_setup_teardown(both_legs_at_once, begin, end),
+		cmocka_unit_test_setup_teardown(says_what_plays, begin, end),
 		cmocka_unit_test_prestate_setup_teardown(confined_to_a_directory, begin, end, dir),
 		cmocka_unit_test_setup_teardown(a_crowd_keeps_time, begin, end),
 	};

@@ -60,6 +60,7 @@ static bool end_each(void *arg, struct session *s)
 	(void)arg;
 	relay_leg_close(relay, s, 0);
 	relay_leg_close(relay, s, 1);
+	relay_session_end(relay, s);
 	session_destroy(sessions, s);
 	return true;
 }
@@ -540,6 +541,121 @@ static void test_late_packet(void **state)
 	call_close(&c);
 }
 
+/* ---- prompts and re-packetization ---- */
+
+/* @leg: to which the packets come. */
+static enum flow_why why(const struct call *c, int leg, enum stream_kind kind)
+{
+	sync_run(sync_);
+	return sync_why(sync_, c->s, leg, kind);
+}
+
+static struct call call_in_kernel(void)
+{
+	struct call c = call4();
+	int leg, kind;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		passes(&c, &c.callee, &c.caller, kind, NULL, NULL);
+		passes(&c, &c.caller, &c.callee, kind, NULL, NULL);
+	}
+	for (leg = 0; leg < 2; leg++)
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			assert_int_equal(why(&c, leg, kind), FLOW_WHY_KERNEL);
+	return c;
+}
+
+/* What plays to the caller replaces the callee's RTP, and nothing else leaves the kernel. */
+static void test_playing(void **state)
+{
+	struct call c = call_in_kernel();
+	uint64_t deadline = c.s->leg[0].deadline_ns, relayed = stats.npkts_relayed;
+	uint8_t prompt[12 + 80] = { 0x80, 0x80 };
+	struct addr from = target(&c, &c.caller, STREAM_RTP, NULL);
+	struct peer_got *got;
+
+	(void)state;
+	c.s->leg[1].player = (void *)&c;
+	session_dirty(sessions, c.s);
+	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_PLAYING);
+	assert_int_equal(why(&c, 0, STREAM_RTCP), FLOW_WHY_KERNEL);
+	assert_int_equal(why(&c, 1, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_int_equal(fake->flows[RTPX_SLOT_IP4][4000].flags, 0);
+	sends(&c, &c.callee, STREAM_RTP);
+	turn_until(base, &stats.npkts_discard, 1);
+	assert_int_equal(c.s->leg[0].ndropped, 1);
+	assert_int_equal(c.s->leg[0].stream[STREAM_RTP].stats.packets, 2);
+	assert_true(c.s->leg[0].deadline_ns == deadline);
+	assert_int_equal(stats.npkts_relayed, relayed);
+	assert_int_equal(relay_play(relay, c.s, 1, prompt, sizeof(prompt)), 0);
+	on_batch_end(relay);
+	got = turn_for(base, c.caller.fd[STREAM_RTP]);
+	assert_int_equal(got->len, sizeof(prompt));
+	assert_true(addr_eq(&got->src, &from));
+	assert_false(peer_has(c.caller.fd[STREAM_RTP]));
+	c.s->leg[1].player = NULL;
+	session_dirty(sessions, c.s);
+	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	call_close(&c);
+}
+
+/* Two packets of 20 ms become one of 40; a third one is alone when its time is over. */
+static void test_resizing(void **state)
+{
+	struct call c = call_in_kernel();
+	struct peer_got *got;
+	uint64_t begun_ns;
+
+	(void)state;
+	assert_int_equal(relay_leg_resize(relay, c.s, 0, 40), 0);
+	session_dirty(sessions, c.s);
+	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_RESIZED);
+	assert_int_equal(why(&c, 0, STREAM_RTCP), FLOW_WHY_KERNEL);
+	assert_int_equal(why(&c, 1, STREAM_RTP), FLOW_WHY_KERNEL);
+	sends(&c, &c.callee, STREAM_RTP);
+	sends(&c, &c.callee, STREAM_RTP);
+	got = turn_for(base, c.caller.fd[STREAM_RTP]);
+	assert_int_equal(got->len, 12 + 2 * PAYLOAD);
+	assert_int_equal(got->data[7], 2 * 160 & 0xff);
+	begun_ns = test_now_ns();
+	sends(&c, &c.callee, STREAM_RTP);
+	got = turn_for(base, c.caller.fd[STREAM_RTP]);
+	assert_int_equal(got->len, 12 + PAYLOAD);
+	assert_true(test_now_ns() - begun_ns >= 40 * NSEC_PER_MSEC - NSEC_PER_MSEC);
+	/* One that still waits when it ends; then as before. */
+	sends(&c, &c.callee, STREAM_RTP);
+	turn_until(base, &stats.npkts_rcvd, 8);
+	assert_int_equal(relay_leg_resize(relay, c.s, 0, 0), 0);
+	assert_int_equal(turn_for(base, c.caller.fd[STREAM_RTP])->len, 12 + PAYLOAD);
+	session_dirty(sessions, c.s);
+	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	assert_int_equal(stats.npkts_resizer_in, 4);
+	assert_int_equal(stats.npkts_resizer_out, 3);
+	call_close(&c);
+}
+
+/* The end of a call with audio that waits: its ports are closed already. */
+static void test_resizing_ends(void **state)
+{
+	struct call c = call4();
+
+	(void)state;
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	assert_int_equal(relay_leg_resize(relay, c.s, 0, 30), 0);
+	assert_int_equal(relay_leg_resize(relay, c.s, 0, 900), 0);
+	sends(&c, &c.callee, STREAM_RTP);
+	turn_until(base, &stats.npkts_rcvd, 2);
+	relay_leg_close(relay, c.s, 0);
+	relay_leg_close(relay, c.s, 1);
+	relay_session_end(relay, c.s);
+	assert_int_equal(stats.npkts_resizer_discard, 1);
+	assert_false(peer_has(c.caller.fd[STREAM_RTP]));
+	assert_int_equal(relay_leg_resize(relay, c.s, 0, 0), 0);
+	call_close(&c);
+}
+
 /* ---- legs ---- */
 
 static void test_open_is_all_or_nothing(void **state)
@@ -628,6 +744,9 @@ int main(void)
 		cmocka_unit_test_prestate_setup_teardown(test_strict, begin, end, &strict),
 		cmocka_unit_test_prestate_setup_teardown(test_with_dataplane, begin, end, &kernel),
 		cmocka_unit_test_prestate_setup_teardown(test_late_packet, begin, end, &kernel),
+		cmocka_unit_test_prestate_setup_teardown(test_playing, begin, end, &kernel),
+		cmocka_unit_test_prestate_setup_teardown(test_resizing, begin, end, &kernel),
+		cmocka_unit_test_setup_teardown(test_resizing_ends, begin, end),
 		cmocka_unit_test_setup_teardown(test_open_is_all_or_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(test_set_tos, begin, end),
 		cmocka_unit_test_setup_teardown(test_flood, begin, end),
