@@ -48,7 +48,7 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-f
 DEBIAN_KDIR = $(shell ls -dv /lib/modules/*-amd64/build 2>/dev/null | tail -n 1)
 KDIR ?= $(or $(wildcard /lib/modules/$(shell uname -r)/build),$(DEBIAN_KDIR))
 
-.PHONY: all deps run demo check bench fuzz clean help units bench-build kmod dkms
+.PHONY: all deps run demo check bench soak fuzz clean help units bench-build kmod dkms
 all: $(O)/rtpxd $(O)/relay.bpf.o $(TOOLS)
 
 help:
@@ -62,6 +62,7 @@ help:
 ## make fuzz       fuzz the parsers for FUZZ_RUNS runs each
 ## make kmod       build build/kmod/rtpx.ko for the running kernel, or for KDIR=/lib/modules/RELEASE/build
 ## make dkms       install the module's sources below /usr/src, for dkms
+## make soak       the long tests in full: a million calls set up and torn down (root)
 ## make clean      remove build/
 
 deps:
@@ -87,6 +88,12 @@ bench: DEPS_FOR := test
 bench: deps
 	$(Q)$(MAKE) --no-print-directory all bench-build
 	$(Q)tests/bench/run $(O)
+
+SOAK_CALLS ?= 1000000
+soak: DEPS_FOR := test
+soak: deps
+	$(Q)$(MAKE) --no-print-directory all bench-build
+	$(Q)RTPX_BUILD=$(O) tests/soak/churn.py $(SOAK_CALLS)
 
 FUZZ_RUNS ?= 1000000
 fuzz: DEPS_FOR := test

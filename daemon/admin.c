@@ -6,6 +6,7 @@
  * the loop for long.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -351,6 +352,17 @@ static struct json_object *nexthops_json(struct nexthops *n)
 	return o;
 }
 
+/* The heap of the whole process; a part of it keeps replies for retransmitted commands. */
+static struct json_object *memory_json(const struct listen *l)
+{
+	struct json_object *o = json_object_new_object();
+	struct mallinfo2 m = mallinfo2();
+
+	put_number(o, "heap", m.uordblks + m.hblkhd);
+	put_number(o, "replies", listen_replies_bytes(l));
+	return o;
+}
+
 static struct json_object *stats_request(struct admin *a, const char *arg)
 {
 	struct json_object *o = json_object_new_object(), *own = json_object_new_object();
@@ -369,6 +381,7 @@ static struct json_object *stats_request(struct admin *a, const char *arg)
 	json_object_object_add(o, "floor", floor_json(a->o.relay));
 	json_object_object_add(o, "recorded", recorded_json(engine_recorder(a->o.engine)));
 	json_object_object_add(o, "nexthops", nexthops_json(sync_nexthops(engine_sync(a->o.engine))));
+	json_object_object_add(o, "memory", memory_json(a->o.listen));
 	return o;
 }
 

@@ -7,6 +7,7 @@
 #include "cookies.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 #define HASH_NONFATAL_OOM 1
@@ -24,12 +25,12 @@ struct cookies {
 	size_t bytes, max_bytes;
 };
 
-/* What malloc and the hash's buckets take beside the bytes asked for, roughly. */
-#define ENTRY_OVERHEAD 32
+/* What malloc keeps in front of a block; the hash's buckets are not counted here. */
+#define MALLOC_HEAD sizeof(size_t)
 
-static size_t entry_bytes(const struct entry *e)
+static size_t entry_bytes(struct entry *e)
 {
-	return sizeof(*e) + e->cookie_len + e->reply_len + ENTRY_OVERHEAD;
+	return malloc_usable_size(e) + MALLOC_HEAD;
 }
 
 static void entry_forget(struct cookies *c, struct entry *e)
@@ -48,6 +49,12 @@ int cookies_new(struct cookies **out, size_t max_bytes)
 	c->max_bytes = max_bytes;
 	*out = c;
 	return 0;
+}
+
+size_t cookies_bytes(const struct cookies *c)
+{
+	return c->bytes +
+	       (c->entries ? c->entries->hh.tbl->num_buckets * sizeof(UT_hash_bucket) : 0);
 }
 
 void cookies_free(struct cookies *c)

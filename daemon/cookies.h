@@ -29,6 +29,9 @@ struct span cookies_find(const struct cookies *c, struct span cookie);
  * nothing is kept. */
 void cookies_store(struct cookies *c, struct span cookie, struct span reply, uint64_t now_ns);
 
+/* cookies_bytes - what they take, the allocator's overhead included. */
+size_t cookies_bytes(const struct cookies *c);
+
 /* cookies_sweep - forget what is older than COOKIES_LIFE_NS. */
 void cookies_sweep(struct cookies *c, uint64_t now_ns);
 

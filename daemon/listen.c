@@ -782,6 +782,11 @@ const char *listen_describe(const struct listen *l, unsigned int n)
 	return NULL;
 }
 
+size_t listen_replies_bytes(const struct listen *l)
+{
+	return cookies_bytes(l->cookies);
+}
+
 bool listen_has_udp(const struct listen *l)
 {
 	for (const struct control *c = l->controls; c; c = c->next)

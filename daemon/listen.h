@@ -49,7 +49,9 @@ void listen_free(struct listen *l);
 
 /* listen_describe - the n-th listener as text ("udp:127.0.0.1:7722"); NULL past the end. */
 const char *listen_describe(const struct listen *l, unsigned int n);
-/* listen_has_inet - some listener is udp or udp6 (root check of rtpproxy's -F). */
+/* listen_has_udp - some listener is udp or udp6 (root check of rtpproxy's -F). */
 bool listen_has_udp(const struct listen *l);
+/* listen_replies_bytes - memory of the retransmission cache. */
+size_t listen_replies_bytes(const struct listen *l);
 
 #endif

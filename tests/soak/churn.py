@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""churn.py [CALLS] - calls are set up and torn down as fast as they go, with traffic on a part of them; then
+nothing of them is left: no memory, descriptors, ports, sessions, flows, next hops.
+
+CALLS is 40,000, `make soak` takes 1,000,000. Ends with 0 (passed), 1 (failed), 4 (cannot run here).
+"""
+import contextlib
+import json
+import os
+import signal
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "bench"))
+sys.dont_write_bytecode = True
+from lab import Bench, Broken, Lab, Rtpxd, max_calls, sh, wait_for
+
+BUILD = os.environ.get("RTPX_BUILD", "build")
+ROUND = 2000        # calls at a time
+TALKING = 200       # of them
+WARM_UP = 3         # rounds until memory is what it will be
+GROWTH_BYTES = 64 << 10  # of the heap that still counts as none: buckets of hash tables, what was asked for to look
+
+
+class Churn:
+    def __init__(self, lab):
+        self.lab, self.daemon = lab, lab.daemon
+        self.calls = min(ROUND, max_calls())
+        self.sent = self.received = 0
+
+    def ctl(self, *words):
+        return json.loads(self.lab.network.enter("r", os.path.join(self.daemon.bench.build, "rtpxctl"), "--json", "--socket",
+                                                 self.daemon.bench.path(self.lab.network.name) + ".sock", *words))
+
+    def used(self):
+        """What must be the same before and after."""
+        status, stats = self.ctl("status"), self.ctl("stats")
+        return {"descriptors": self.daemon.fds(), "port pairs": status["pairs_in_use_ip4"] + status["pairs_in_use_ip6"],
+                "sessions": stats["active_sessions"], "flows": self.daemon.in_kernel(),
+                "next hops": stats["nexthops"]["in_use"], "sockets": stats["floor"]["ports"]}
+
+    def talk(self):
+        """Every caller becomes known."""
+        self.lab.traffic.run(TALKING, rate=20000, seconds=0.05)
+        return self.daemon.in_kernel() >= TALKING
+
+    def heap(self):
+        """Bytes allocated, without what is kept for half a minute to answer retransmitted commands."""
+        memory = self.ctl("stats")["memory"]
+        return memory["heap"] - memory["replies"]
+
+    def one_round(self):
+        self.lab.pairs, self.daemon.calls = [], 0
+        self.lab.pairs = self.daemon.add_calls(self.calls)
+        self.lab.traffic.flows(self.lab.pairs)
+        wait_for("%d flows in the kernel" % TALKING, self.talk)
+        r = self.lab.traffic.run(TALKING, rate=50000, seconds=0.05)
+        self.sent, self.received = self.sent + r["sent"], self.received + r["received"]
+        if r["received"] != r["sent"]:
+            raise Broken("%d of %d packets were lost" % (r["sent"] - r["received"], r["sent"]))
+        gone = self.daemon.control("delete", 0, self.calls)
+        if gone["errors"]:
+            raise Broken("%d calls could not be deleted" % gone["errors"])
+
+    def run(self, calls):
+        for _ in range(WARM_UP):
+            self.one_round()
+        before, heap = self.used(), self.heap()
+        rounds = -(-calls // self.calls)
+        for _ in range(rounds):
+            self.one_round()
+        after, grown = self.used(), self.heap() - heap
+        print("%d calls, %d packets on a part of them, none lost; heap %d bytes before, %+d after" %
+              (rounds * self.calls, self.sent, heap, grown))
+        if after != before:
+            raise Broken("left behind: %s before, %s after" % (before, after))
+        if any(after[key] for key in ("sessions", "flows", "port pairs", "sockets")):
+            raise Broken("still there: %s" % after)
+        if grown > GROWTH_BYTES:
+            raise Broken("the heap grew by %d bytes" % grown)
+
+
+def end(signum, frame):
+    raise KeyboardInterrupt
+
+
+def main():
+    if os.geteuid() != 0:
+        print("needs root for namespaces and XDP")
+        return 4
+    signal.signal(signal.SIGTERM, end)
+    with contextlib.ExitStack() as stack:
+        lab = Lab(Bench(BUILD, stack), "churn", lambda network: Rtpxd(network, "xdp", "native"))
+        lab.daemon.start()
+        Churn(lab).run(int(sys.argv[1]) if len(sys.argv) > 1 else 40000)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Broken as e:
+        print("FAIL churn: %s" % e)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
