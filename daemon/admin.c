@@ -337,6 +337,19 @@ static struct json_object *recorded_json(struct recorder *r)
 	return o;
 }
 
+static struct json_object *prompts_json(struct players *players)
+{
+	const struct clips_counts c = players_clips(players);
+	struct json_object *o = json_object_new_object();
+
+	put_number(o, "playing", players_count(players));
+	put_number(o, "loading", c.loading);
+	put_number(o, "loaded", c.loaded);
+	put_number(o, "loaded_bytes", c.bytes);
+	put_number(o, "failed", c.failed);
+	return o;
+}
+
 static struct json_object *nexthops_json(struct nexthops *n)
 {
 	struct json_object *o = json_object_new_object();
@@ -380,6 +393,7 @@ static struct json_object *stats_request(struct admin *a, const char *arg)
 	json_object_object_add(o, "kernel", counters_json(a->o.dp));
 	json_object_object_add(o, "floor", floor_json(a->o.relay));
 	json_object_object_add(o, "recorded", recorded_json(engine_recorder(a->o.engine)));
+	json_object_object_add(o, "prompts", prompts_json(engine_players(a->o.engine)));
 	json_object_object_add(o, "nexthops", nexthops_json(sync_nexthops(engine_sync(a->o.engine))));
 	json_object_object_add(o, "memory", memory_json(a->o.listen));
 	return o;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * clips.c - the cache of prompt files: by path, with those that nobody plays in the order of their
- * last use. Knows nothing of audio.
+ * clips.c - the cache of prompts: by path and codec, with those that nobody plays in the order of
+ * their last use.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,12 +16,18 @@
 #include <utlist.h>
 
 #include "clips.h"
+#include "loader.h"
+#include "log.h"
 
+/* A file as it is, or encoded for a payload type. */
 struct file {
 	struct clip clip;
+	struct loader_job job;
+	struct clips *clips;
+	char *key;  /* the path, or "PATH as TYPE", which no path is: a name has no blanks */
 	char *path;
 	struct stat st;
-	unsigned int users;
+	unsigned int users; /* the loader is one */
 	bool stale; /* not in the table any more: a newer one is, or none */
 	struct file *prev, *next; /* when idle */
 	UT_hash_handle hh;
@@ -29,10 +35,19 @@ struct file {
 
 struct clips {
 	char *dir;
-	struct file *files; /* by path */
+	struct loader *loader;
+	struct file *files; /* by key */
 	struct file *idle;  /* without users, the longest idle one first */
 	size_t idle_bytes;
+	struct clips_counts counts;
 };
+
+/* Of files that libsndfile reads. */
+static const char *const sounds[] = {
+	".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".w64", ".mp3",
+};
+
+static void on_loaded(struct loader_job *job);
 
 /* ---- names ---- */
 
@@ -53,8 +68,21 @@ static bool stays_inside(struct span name)
 	return true;
 }
 
-static int path_of(const struct clips *c, struct span name, unsigned int payload_type,
-		   char path[PATH_MAX])
+static bool is_sound(struct span name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(sounds); i++) {
+		size_t len = strlen(sounds[i]);
+
+		if (name.len > len && !strncasecmp(name.p + name.len - len, sounds[i], len))
+			return true;
+	}
+	return false;
+}
+
+/* The path of the file @name, with a @suffix. */
+static int path_of(const struct clips *c, struct span name, const char *suffix, char path[PATH_MAX])
 {
 	int n;
 
@@ -62,8 +90,8 @@ static int path_of(const struct clips *c, struct span name, unsigned int payload
 		return -EACCES;
 	if (name.len >= PATH_MAX)
 		return -ENAMETOOLONG;
-	n = snprintf(path, PATH_MAX, "%s%s%.*s.%u", c->dir ? c->dir : "", c->dir ? "/" : "",
-		     (int)name.len, name.p, payload_type);
+	n = snprintf(path, PATH_MAX, "%s%s%.*s%s", c->dir ? c->dir : "", c->dir ? "/" : "",
+		     (int)name.len, name.p, suffix);
 	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
@@ -71,52 +99,37 @@ static int path_of(const struct clips *c, struct span name, unsigned int payload
 
 static void file_free(struct file *f)
 {
+	struct clips_counts *n = &f->clips->counts;
+
+	if (f->clip.err == 0) {
+		n->loaded--;
+		n->bytes -= f->clip.len;
+	}
 	free((void *)f->clip.data);
+	free(f->key);
 	free(f->path);
 	free(f);
 }
 
-static int read_all(int fd, uint8_t *data, size_t len)
-{
-	size_t at = 0;
-
-	while (at < len) {
-		ssize_t n = read(fd, data + at, len - at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO; /* it shrinks while it is read */
-		at += n;
-	}
-	return 0;
-}
-
-static int file_load(struct file **out, int fd, const struct stat *st, const char *path)
+static struct file *file_new(struct clips *c, const char *key, const char *path,
+			     const struct stat *st, int encode_type)
 {
 	struct file *f = calloc(1, sizeof(*f));
-	uint8_t *data = malloc(MAX(st->st_size, 1));
-	int err = -ENOMEM;
 
-	if (!f || !data)
-		goto err_free;
-	err = read_all(fd, data, st->st_size);
-	if (err)
-		goto err_free;
-	f->clip = (struct clip){ data, st->st_size };
+	if (!f)
+		return NULL;
+	f->clips = c;
+	f->clip.err = -EINPROGRESS;
 	f->st = *st;
+	f->key = strdup(key);
 	f->path = strdup(path);
-	if (!f->path) {
-		err = -ENOMEM;
-		goto err_free;
-	}
-	*out = f;
-	return 0;
-
-err_free:
-	free(data);
-	free(f);
-	return err;
+	f->job.path = f->path;
+	f->job.encode_type = encode_type;
+	f->job.done = on_loaded;
+	if (f->key && f->path)
+		return f;
+	file_free(f);
+	return NULL;
 }
 
 /* The time of change also moves when the time of modification is set back, as cp -p does. */
@@ -151,81 +164,8 @@ static void forget(struct clips *c, struct file *f)
 	file_free(f);
 }
 
-static int open_regular(const char *path, struct stat *st)
+static void file_give(struct clips *c, struct file *f)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, st))
-		err = -errno;
-	else if (!S_ISREG(st->st_mode))
-		err = -EINVAL;
-	else if (st->st_size > CLIPS_MAX_FILE_BYTES)
-		err = -EFBIG;
-	if (err) {
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-static int file_add(struct clips *c, struct file *f)
-{
-	HASH_ADD_KEYPTR(hh, c->files, f->path, strlen(f->path), f);
-	if (!f->hh.tbl) {
-		file_free(f);
-		return -ENOMEM;
-	}
-	idle_add(c, f);
-	return 0;
-}
-
-/* The file at @path as it is now, loaded if need be. */
-static int find_or_load(struct clips *c, const char *path, struct file **out)
-{
-	struct stat st;
-	struct file *f;
-	int fd = open_regular(path, &st), err = 0;
-
-	HASH_FIND_STR(c->files, path, f);
-	if (f && (fd < 0 || !is_same(&f->st, &st))) {
-		forget(c, f);
-		f = NULL;
-	}
-	if (fd < 0)
-		return fd;
-	if (!f) {
-		err = file_load(&f, fd, &st, path);
-		if (!err)
-			err = file_add(c, f);
-	}
-	close(fd);
-	*out = f;
-	return err;
-}
-
-int clips_take(struct clips *c, struct span name, unsigned int payload_type,
-	       const struct clip **out)
-{
-	char path[PATH_MAX];
-	struct file *f;
-	int err = path_of(c, name, payload_type, path);
-
-	if (!err)
-		err = find_or_load(c, path, &f);
-	if (err)
-		return err;
-	if (f->users++ == 0)
-		idle_remove(c, f);
-	*out = &f->clip;
-	return 0;
-}
-
-void clips_give(struct clips *c, const struct clip *clip)
-{
-	struct file *f = container_of(clip, struct file, clip);
-
 	if (--f->users)
 		return;
 	if (f->stale) {
@@ -237,34 +177,178 @@ void clips_give(struct clips *c, const struct clip *clip)
 		forget(c, c->idle);
 }
 
-const char *clips_path(const struct clip *clip)
+/* What is no sound is none until the file changes; other trouble passes. */
+static bool stays_bad(int err)
 {
-	return container_of(clip, struct file, clip)->path;
+	return err == -EINVAL || err == -ENODATA;
+}
+
+static void on_loaded(struct loader_job *job)
+{
+	struct file *f = container_of(job, struct file, job);
+	struct clips *c = f->clips;
+
+	c->counts.loading--;
+	f->clip.err = job->err;
+	f->clip.data = job->data;
+	f->clip.len = job->len;
+	if (!job->err) {
+		c->counts.loaded++;
+		c->counts.bytes += job->len;
+	} else if (job->err != -ECANCELED) {
+		c->counts.failed++;
+		log_err("prompt %s: %s", f->key, job->why[0] ? job->why : strerror(-job->err));
+	}
+	if (job->err && !stays_bad(job->err) && !f->stale)
+		forget(c, f);
+	file_give(c, f);
+}
+
+/* In the table, and being loaded for whoever has it. */
+static int file_load(struct clips *c, struct file *f)
+{
+	int err;
+
+	HASH_ADD_KEYPTR(hh, c->files, f->key, strlen(f->key), f);
+	if (!f->hh.tbl) {
+		file_free(f);
+		return -ENOMEM;
+	}
+	err = loader_add(c->loader, &f->job);
+	if (err) {
+		HASH_DEL(c->files, f);
+		file_free(f);
+		return err;
+	}
+	c->counts.loading++;
+	f->users++;
+	return 0;
+}
+
+/* What is at @path, and may be opened. */
+static int look_at(const char *path, struct stat *st)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, st))
+		err = -errno;
+	else if (!S_ISREG(st->st_mode))
+		err = -EINVAL;
+	else if (st->st_size > LOADER_MAX_BYTES)
+		err = -EFBIG;
+	close(fd);
+	return err;
+}
+
+/* The file at @path as it is now, being loaded if need be. */
+static int find_or_load(struct clips *c, const char *key, const char *path, int encode_type,
+			struct file **out)
+{
+	struct stat st;
+	struct file *f;
+	int err = look_at(path, &st);
+
+	HASH_FIND_STR(c->files, key, f);
+	if (f && (err || !is_same(&f->st, &st))) {
+		forget(c, f);
+		f = NULL;
+	}
+	if (err)
+		return err;
+	if (f && stays_bad(f->clip.err))
+		return f->clip.err;
+	if (!f) {
+		f = file_new(c, key, path, &st, encode_type);
+		err = f ? file_load(c, f) : -ENOMEM;
+	}
+	*out = f;
+	return err;
+}
+
+static int find_frames(struct clips *c, struct span name, unsigned int payload_type,
+		       struct file **out)
+{
+	char path[PATH_MAX], suffix[16];
+	int err;
+
+	snprintf(suffix, sizeof(suffix), ".%u", payload_type);
+	err = path_of(c, name, suffix, path);
+	return err ? err : find_or_load(c, path, path, -1, out);
+}
+
+static int find_sound(struct clips *c, struct span name, unsigned int payload_type,
+		      struct file **out)
+{
+	char path[PATH_MAX], key[PATH_MAX + 16];
+	int err = path_of(c, name, "", path);
+
+	if (err)
+		return err;
+	snprintf(key, sizeof(key), "%s as %u", path, payload_type);
+	return find_or_load(c, key, path, payload_type, out);
+}
+
+int clips_take(struct clips *c, struct span name, unsigned int payload_type,
+	       const struct clip **out)
+{
+	struct file *f;
+	int err = find_frames(c, name, payload_type, &f);
+
+	if (err == -ENOENT && is_sound(name) && loader_can_encode(payload_type))
+		err = find_sound(c, name, payload_type, &f);
+	if (err)
+		return err;
+	if (f->users++ == 0)
+		idle_remove(c, f);
+	*out = &f->clip;
+	return 0;
+}
+
+void clips_give(struct clips *c, const struct clip *clip)
+{
+	file_give(c, container_of(clip, struct file, clip));
+}
+
+const char *clips_name(const struct clip *clip)
+{
+	return container_of(clip, struct file, clip)->key;
+}
+
+struct clips_counts clips_counts(const struct clips *c)
+{
+	return c->counts;
 }
 
 /* ---- begin and end ---- */
 
-int clips_new(struct clips **out, const char *dir)
+int clips_new(struct clips **out, struct event_base *base, const char *dir)
 {
 	struct clips *c = calloc(1, sizeof(*c));
+	int err = -ENOMEM;
 
 	if (!c)
 		return -ENOMEM;
-	if (dir) {
-		c->dir = strdup(dir);
-		if (!c->dir) {
-			free(c);
-			return -ENOMEM;
-		}
-	}
+	if (dir && !(c->dir = strdup(dir)))
+		goto err_free;
+	err = loader_new(&c->loader, base);
+	if (err)
+		goto err_free;
 	*out = c;
 	return 0;
+
+err_free:
+	free(c->dir);
+	free(c);
+	return err;
 }
 
 void clips_free(struct clips *c)
 {
 	if (!c)
 		return;
+	loader_free(c->loader);
 	while (c->idle)
 		forget(c, c->idle);
 	free(c->dir);

@@ -725,6 +725,11 @@ struct recorder *engine_recorder(struct engine *e)
 	return e->o.recorder;
 }
 
+struct players *engine_players(struct engine *e)
+{
+	return e->o.players;
+}
+
 static void listeners_free(struct listener *l)
 {
 	while (l) {

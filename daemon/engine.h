@@ -129,5 +129,6 @@ struct sessions *engine_sessions(struct engine *e);
 struct stats *engine_stats(struct engine *e); /* current after sync_pull_all */
 struct sync *engine_sync(struct engine *e);
 struct recorder *engine_recorder(struct engine *e);
+struct players *engine_players(struct engine *e);
 
 #endif

@@ -302,7 +302,7 @@ static int start_media(struct daemon *d)
 		return sorry("cannot make the relay: %s", strerror(-r));
 	players.pacer = relay_pacer(d->relay);
 	players.arg = d->relay;
-	r = players_new(&d->players, &players);
+	r = players_new(&d->players, d->base, &players);
 	return r < 0 ? sorry("cannot play prompts: %s", strerror(-r)) : 0;
 }
 

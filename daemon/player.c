@@ -23,8 +23,9 @@ struct player {
 	struct session *session;
 	int leg;
 	const struct clip *clip;
-	struct prompt prompt;
-	uint64_t due_ns;
+	struct prompt_opts wanted; /* without the bytes, as long as they are not there */
+	struct prompt prompt;	   /* begun once they are */
+	uint64_t due_ns, period_ns;
 	struct pacer_item item;
 };
 
@@ -56,6 +57,14 @@ static bool can_send(const struct player *p)
 	return leg->handle[STREAM_RTP] && leg->stream[STREAM_RTP].remote.family != ADDR_NONE;
 }
 
+/* The bytes are there: false when nothing can be made of them. */
+static bool prompt_begins(struct player *p)
+{
+	p->wanted.data = p->clip->data;
+	p->wanted.len = p->clip->len;
+	return p->clip->err == 0 && prompt_start(&p->prompt, &p->wanted) == 0;
+}
+
 /* One packet; false at the end. It stands for one of the other leg's peer and keeps that one's time. */
 static bool play_packet(struct player *p, uint64_t now_ns)
 {
@@ -75,12 +84,17 @@ static bool play_packet(struct player *p, uint64_t now_ns)
 static void on_due(struct pacer_item *item, uint64_t now_ns)
 {
 	struct player *p = container_of(item, struct player, item);
+	bool is_there = p->clip->err != -EINPROGRESS, goes_on = true;
 
-	if (can_send(p) && !play_packet(p, now_ns)) {
+	if (is_there && !p->wanted.data)
+		goes_on = prompt_begins(p);
+	if (goes_on && is_there && can_send(p))
+		goes_on = play_packet(p, now_ns);
+	if (!goes_on) {
 		player_end(p);
 		return;
 	}
-	p->due_ns += prompt_ns(&p->prompt);
+	p->due_ns += is_there ? p->period_ns : NSEC_PER_MSEC;
 	if (p->due_ns + MAX_LAG_NS < now_ns)
 		p->due_ns = now_ns;
 	pacer_add(p->all->o.pacer, item, p->due_ns, on_due);
@@ -128,8 +142,7 @@ static int choose_clip(struct players *all, struct span name, struct span codecs
 }
 
 /* RFC 3550 section 5.1: SSRC, first sequence number and first time stamp are random. */
-static int start_prompt(struct prompt *p, const struct clip *clip, int type, unsigned int ptime_ms,
-			int count)
+static int draw(struct prompt_opts *o)
 {
 	struct {
 		uint32_t ssrc, ts;
@@ -138,20 +151,14 @@ static int start_prompt(struct prompt *p, const struct clip *clip, int type, uns
 
 	if (getrandom(&start, sizeof(start), 0) != sizeof(start))
 		return -EIO;
-	return prompt_start(p, &(struct prompt_opts){
-				       .data = clip->data,
-				       .len = clip->len,
-				       .payload_type = type,
-				       .ptime_ms = ptime_ms,
-				       .count = count,
-				       .ssrc = start.ssrc,
-				       .ts = start.ts,
-				       .seq = start.seq,
-			       });
+	o->ssrc = start.ssrc;
+	o->ts = start.ts;
+	o->seq = start.seq;
+	return 0;
 }
 
 static int player_new(struct players *all, struct session *s, int leg, const struct clip *clip,
-		      const struct prompt *prompt, uint64_t now_ns)
+		      const struct prompt_opts *wanted, uint64_t now_ns)
 {
 	struct player *p = calloc(1, sizeof(*p));
 
@@ -161,7 +168,8 @@ static int player_new(struct players *all, struct session *s, int leg, const str
 	p->session = s;
 	p->leg = leg;
 	p->clip = clip;
-	p->prompt = *prompt;
+	p->wanted = *wanted;
+	p->period_ns = prompt_packet_ns(wanted);
 	/* The next whole millisecond: the pacer's grid, so that no rounding is left. */
 	p->due_ns = (now_ns / NSEC_PER_MSEC + 1) * NSEC_PER_MSEC;
 	s->leg[leg].player = p;
@@ -174,8 +182,9 @@ static int player_new(struct players *all, struct session *s, int leg, const str
 int player_start(struct players *all, struct session *s, int leg, struct span name,
 		 struct span codecs, int count, unsigned int ptime_ms, uint64_t now_ns)
 {
+	struct prompt_opts wanted = { .ptime_ms = ptime_ms ? ptime_ms : all->o.ptime_ms,
+				      .count = count };
 	const struct clip *clip;
-	struct prompt prompt;
 	int type, err;
 
 	player_stop(s, leg);
@@ -184,15 +193,16 @@ int player_start(struct players *all, struct session *s, int leg, struct span na
 	err = choose_clip(all, name, codecs, &clip, &type);
 	if (err)
 		return err;
-	err = start_prompt(&prompt, clip, type, ptime_ms ? ptime_ms : all->o.ptime_ms, count);
-	if (!err)
-		err = player_new(all, s, leg, clip, &prompt, now_ns);
-	if (err)
+	wanted.payload_type = type;
+	err = draw(&wanted);
+	if (!err && prompt_packet_ns(&wanted))
+		err = player_new(all, s, leg, clip, &wanted, now_ns);
+	if (err || !s->leg[leg].player)
 		clips_give(all->clips, clip);
-	if (err && err != -EINVAL && err != -ENODATA)
+	if (err)
 		return err;
 	all->o.stats->nplrs_created++;
-	all->o.stats->nplrs_destroyed += err != 0;
+	all->o.stats->nplrs_destroyed += !s->leg[leg].player;
 	return 0;
 }
 
@@ -205,25 +215,33 @@ void player_stop(struct session *s, int leg)
 const char *player_describe(const struct leg *leg, char *buf, size_t size)
 {
 	const struct player *p = leg->player;
+	int rounds = p && p->wanted.data ? p->prompt.count : p ? p->wanted.count : 0;
 
 	if (!p)
 		snprintf(buf, size, "%s", "");
-	else if (p->prompt.count < 0)
-		snprintf(buf, size, "%s, until it is stopped", clips_path(p->clip));
+	else if (p->clip->err)
+		snprintf(buf, size, "%s, which is being loaded", clips_name(p->clip));
+	else if (rounds < 0)
+		snprintf(buf, size, "%s, until it is stopped", clips_name(p->clip));
 	else
-		snprintf(buf, size, "%s, %d round%s to go", clips_path(p->clip), p->prompt.count,
-			 p->prompt.count == 1 ? "" : "s");
+		snprintf(buf, size, "%s, %d round%s to go", clips_name(p->clip), rounds,
+			 rounds == 1 ? "" : "s");
 	return buf;
 }
 
 /* ---- begin and end ---- */
+
+struct clips_counts players_clips(const struct players *all)
+{
+	return clips_counts(all->clips);
+}
 
 unsigned int players_count(const struct players *all)
 {
 	return all->count;
 }
 
-int players_new(struct players **out, const struct players_opts *opts)
+int players_new(struct players **out, struct event_base *base, const struct players_opts *opts)
 {
 	struct players *all = calloc(1, sizeof(*all));
 	int err;
@@ -231,7 +249,7 @@ int players_new(struct players **out, const struct players_opts *opts)
 	if (!all)
 		return -ENOMEM;
 	all->o = *opts;
-	err = clips_new(&all->clips, opts->prompt_dir);
+	err = clips_new(&all->clips, base, opts->prompt_dir);
 	if (err) {
 		free(all);
 		return err;

@@ -10,6 +10,7 @@
 #define RTPX_PLAYER_H
 
 #include "base.h"
+#include "clips.h"
 #include "pacer.h"
 #include "session.h"
 #include "stats.h"
@@ -30,17 +31,19 @@ struct players_opts {
 	void *arg;
 };
 
-int players_new(struct players **out, const struct players_opts *opts);
+int players_new(struct players **out, struct event_base *base, const struct players_opts *opts);
 void players_free(struct players *all); /* all calls have ended */
 unsigned int players_count(const struct players *all);
+struct clips_counts players_clips(const struct players *all);
 
 /*
- * player_start - P: play `name.<type>` to the peer of @leg @count times, negative: until it is
+ * player_start - P: play what clips_take() finds to the peer of @leg @count times, negative: until it is
  * stopped, 0: only end what plays. What plays to this leg ends first, whatever becomes of the new
  * one. @codecs: payload types with one character of any kind between them; the first with a file
  * wins. @ptime_ms: packet length, rounded up to the codec's frame; 0: the usual one. 0, -ENOENT: no file, or no number where one must be; -ENOMEM, -EIO. A file without
- * one whole packet in it, or of a codec whose frames are not known, is played at once: nothing is
- * heard. As long as the leg has no port or its peer no address, the prompt waits at its beginning.
+ * one whole packet in it, or of a codec whose frames are not known, ends at once: nothing is heard.
+ * As long as the file is being loaded, the leg has no port or its peer no address, the prompt waits at
+ * its beginning.
  */
 int player_start(struct players *all, struct session *s, int leg, struct span name,
 		 struct span codecs, int count, unsigned int ptime_ms, uint64_t now_ns);

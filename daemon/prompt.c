@@ -12,14 +12,31 @@
 #define RTP_VERSION 0x80
 #define RTP_MARKER 0x80
 
+/* In a packet; 0: unknown. */
+static uint32_t frames_of(const struct prompt_opts *o)
+{
+	const struct codec *c = codec_of(o->payload_type);
+
+	if (!c || o->ptime_ms < 1 || o->ptime_ms > PROMPT_MAX_MS)
+		return 0;
+	return (o->ptime_ms * CODEC_TICKS_PER_MS + c->frame_ticks - 1) / c->frame_ticks;
+}
+
+uint64_t prompt_packet_ns(const struct prompt_opts *o)
+{
+	uint32_t frames = frames_of(o);
+
+	return frames ? frames * codec_of(o->payload_type)->frame_ticks * NSEC_PER_MSEC /
+				CODEC_TICKS_PER_MS : 0;
+}
+
 int prompt_start(struct prompt *p, const struct prompt_opts *o)
 {
 	const struct codec *c = codec_of(o->payload_type);
-	uint32_t frames;
+	uint32_t frames = frames_of(o);
 
-	if (!c || o->ptime_ms < 1 || o->ptime_ms > PROMPT_MAX_MS)
+	if (!frames)
 		return -EINVAL;
-	frames = (o->ptime_ms * CODEC_TICKS_PER_MS + c->frame_ticks - 1) / c->frame_ticks;
 	*p = (struct prompt){
 		.data = o->data,
 		.len = o->len,
@@ -69,9 +86,4 @@ size_t prompt_next(struct prompt *p, uint8_t out[PROMPT_MAX_PACKET])
 	p->ts += p->packet_ticks;
 	p->begun = true;
 	return RTP_HEADER + p->packet_bytes;
-}
-
-uint64_t prompt_ns(const struct prompt *p)
-{
-	return p->packet_ticks * NSEC_PER_MSEC / CODEC_TICKS_PER_MS;
 }

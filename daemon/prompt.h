@@ -47,7 +47,7 @@ int prompt_start(struct prompt *p, const struct prompt_opts *opts);
  */
 size_t prompt_next(struct prompt *p, uint8_t out[PROMPT_MAX_PACKET]);
 
-/* prompt_ns - how long a packet lasts. */
-uint64_t prompt_ns(const struct prompt *p);
+/* prompt_packet_ns - how long a packet will last; 0: prompt_start() would say -EINVAL. */
+uint64_t prompt_packet_ns(const struct prompt_opts *opts);
 
 #endif

@@ -10,27 +10,32 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <event2/event.h>
+#include <sndfile.h>
 
 #include "../../daemon/clips.c"
 
 static char dir[] = "/tmp/rtpx-clips-XXXXXX";
+static struct event_base *base;
 static struct clips *clips;
 
 static int enter(void **state)
 {
 	(void)state;
-	return mkdtemp(dir) && chdir(dir) == 0 && mkdir("sub", 0755) == 0 ? 0 : -1;
+	base = event_base_new();
+	return base && mkdtemp(dir) && chdir(dir) == 0 && mkdir("sub", 0755) == 0 ? 0 : -1;
 }
 
 static int leave(void **state)
 {
 	(void)state;
+	event_base_free(base);
 	return chdir("/") == 0 && rmdir(dir) == 0 ? 0 : -1;
 }
 
 static int begin(void **state)
 {
-	return clips_new(&clips, *state);
+	return clips_new(&clips, base, *state);
 }
 
 static int end(void **state)
@@ -39,6 +44,9 @@ static int end(void **state)
 	clips_free(clips);
 	unlink("a.0");
 	unlink("b.0");
+	unlink("c.wav");
+	unlink("c.wav.8");
+	unlink("d.FLAC");
 	unlink("sub/c.0");
 	return rmdir("sub") == 0 ? mkdir("sub", 0755) : -1;
 }
@@ -57,9 +65,25 @@ static void put(const char *path, const char *text)
 	assert_int_equal(fclose(f), 0);
 }
 
+static void wait_for(const struct clip *clip)
+{
+	while (clip->err == -EINPROGRESS)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
+/* It is there, or never will be, when this returns. */
+static int take_type(const char *name, unsigned int type, const struct clip **out)
+{
+	int err = clips_take(clips, span_of(name), type, out);
+
+	if (!err)
+		wait_for(*out);
+	return err;
+}
+
 static int take(const char *name, const struct clip **out)
 {
-	return clips_take(clips, span_of(name), 0, out);
+	return take_type(name, 0, out);
 }
 
 static void reads(const char *name, const char *text)
@@ -67,6 +91,7 @@ static void reads(const char *name, const char *text)
 	const struct clip *clip;
 
 	assert_int_equal(take(name, &clip), 0);
+	assert_int_equal(clip->err, 0);
 	assert_int_equal(clip->len, strlen(text));
 	assert_memory_equal(clip->data, text, clip->len);
 	clips_give(clips, clip);
@@ -128,7 +153,7 @@ static void only_regular_files(void **state)
 	assert_int_equal(take("b", &clip), -EINVAL);
 	assert_int_equal(rmdir("b.0"), 0);
 	put("b.0", "");
-	assert_int_equal(truncate("b.0", CLIPS_MAX_FILE_BYTES + 1ll), 0);
+	assert_int_equal(truncate("b.0", LOADER_MAX_BYTES + 1ll), 0);
 	assert_int_equal(take("b", &clip), -EFBIG);
 }
 
@@ -200,8 +225,119 @@ static void idle_ones_are_bounded(void **state)
 	assert_int_equal(HASH_COUNT(clips->files), 2);
 	clips_give(clips, b);
 	assert_int_equal(HASH_COUNT(clips->files), 1);
-	assert_string_equal(clips->files->path, "b.0");
+	assert_string_equal(clips->files->key, "b.0");
 	assert_int_equal(clips->idle_bytes, CLIPS_IDLE_BYTES / 2);
+}
+
+/* ---- sound ---- */
+
+#define RATE 16000
+#define SAMPLES 16100 /* no whole frames of any codec */
+
+/* A loud tone of a second, and a little more. */
+static void put_sound(const char *path, int format)
+{
+	SF_INFO info = { .samplerate = RATE, .channels = 2, .format = format | SF_FORMAT_PCM_16 };
+	SNDFILE *f = sf_open(path, SFM_WRITE, &info);
+	int16_t frame[2];
+	int i;
+
+	assert_non_null(f);
+	for (i = 0; i < SAMPLES; i++) {
+		frame[0] = frame[1] = i / 8 % 2 ? 8000 : -8000;
+		assert_int_equal(sf_writef_short(f, frame, 1), 1);
+	}
+	assert_int_equal(sf_close(f), 0);
+}
+
+static const struct {
+	unsigned int type;
+	size_t len; /* 0: cannot be encoded */
+} encoded[] = {
+	{ 0, SAMPLES / 2 }, { 8, SAMPLES / 2 }, { 9, SAMPLES / 2 }, { 3, 51 * 33 }, { 18, 101 * 10 },
+	{ 4, 0 }, { 10, 0 }, { 11, 0 }, { 99, 0 }, { 111, 0 },
+};
+
+static void sound_is_encoded(void **state)
+{
+	const struct clip *clip, *again;
+	size_t i;
+
+	(void)state;
+	put_sound("c.wav", SF_FORMAT_WAV);
+	put_sound("d.FLAC", SF_FORMAT_FLAC);
+	for (i = 0; i < ARRAY_SIZE(encoded); i++) {
+		const char *name = i % 2 ? "d.FLAC" : "c.wav";
+		int err = clips_take(clips, span_of(name), encoded[i].type, &clip);
+
+		assert_int_equal(err, encoded[i].len ? 0 : -ENOENT);
+		if (err)
+			continue;
+		assert_int_equal(clip->err, -EINPROGRESS); /* it was only begun */
+		assert_int_equal(take_type(name, encoded[i].type, &again), 0);
+		assert_ptr_equal(clip, again);
+		assert_int_equal(clip->err, 0);
+		assert_in_range(clip->len, encoded[i].len - 2, encoded[i].len + 2);
+		clips_give(clips, clip);
+		clips_give(clips, again);
+	}
+	assert_int_equal(clips_counts(clips).loaded, 5);
+	assert_int_equal(clips_counts(clips).loading, 0);
+}
+
+/* Frames beside the sound win; a changed sound is encoded again. */
+static void sound_and_frames(void **state)
+{
+	const struct clip *clip;
+
+	(void)state;
+	put_sound("c.wav", SF_FORMAT_WAV);
+	put("c.wav.8", "frames");
+	assert_int_equal(take_type("c.wav", 8, &clip), 0);
+	assert_int_equal(clip->len, 6);
+	clips_give(clips, clip);
+	assert_int_equal(unlink("c.wav.8"), 0);
+	assert_int_equal(take_type("c.wav", 8, &clip), 0);
+	assert_string_equal(clips_name(clip), "c.wav as 8");
+	assert_int_equal(clip->err, 0);
+	clips_give(clips, clip);
+	assert_int_equal(unlink("c.wav"), 0);
+	assert_int_equal(take_type("c.wav", 8, &clip), -ENOENT);
+}
+
+static void what_is_no_sound(void **state)
+{
+	const struct clip *clip;
+
+	(void)state;
+	put("c.wav", "nothing that anybody can hear");
+	assert_int_equal(take("c.wav", &clip), 0);
+	assert_int_equal(clip->err, -EINVAL);
+	clips_give(clips, clip);
+	assert_int_equal(clips_counts(clips).failed, 1);
+	assert_int_equal(take("c.wav", &clip), -EINVAL); /* known now */
+	put_sound("c.wav", SF_FORMAT_WAV);
+	assert_int_equal(take("c.wav", &clip), 0);
+	assert_int_equal(clip->err, 0);
+	clips_give(clips, clip);
+	assert_int_equal(take("a", &clip), -ENOENT); /* no suffix of sound */
+	assert_int_equal(take(".wav", &clip), -ENOENT);
+}
+
+/* Given back, or the whole thing ended, while the loader is at it. */
+static void nobody_waits_any_more(void **state)
+{
+	const struct clip *clip;
+	unsigned int i;
+
+	(void)state;
+	put_sound("c.wav", SF_FORMAT_WAV);
+	for (i = 0; i < ARRAY_SIZE(encoded); i++)
+		if (clips_take(clips, span_of("c.wav"), encoded[i].type, &clip) == 0)
+			clips_give(clips, clip);
+	assert_int_equal(clips_counts(clips).loading, 5);
+	unlink("c.wav");
+	assert_int_equal(clips_take(clips, span_of("c.wav"), 0, &clip), -ENOENT);
 }
 
 int main(void)
@@ -214,6 +350,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_changed_file_is_read_again, begin, end),
 		cmocka_unit_test_setup_teardown(a_time_set_back_deceives_nobody, begin, end),
 		cmocka_unit_test_setup_teardown(idle_ones_are_bounded, begin, end),
+		cmocka_unit_test_setup_teardown(sound_is_encoded, begin, end),
+		cmocka_unit_test_setup_teardown(sound_and_frames, begin, end),
+		cmocka_unit_test_setup_teardown(what_is_no_sound, begin, end),
+		cmocka_unit_test_setup_teardown(nobody_waits_any_more, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, enter, end_all);

@@ -67,7 +67,7 @@ static void each_codec(void **state)
 		struct prompt p;
 
 		assert_int_equal(prompt_start(&p, &o), 0);
-		assert_true(prompt_ns(&p) == row->packet_ms * NSEC_PER_MSEC);
+		assert_true(prompt_packet_ns(&o) == row->packet_ms * NSEC_PER_MSEC);
 		assert_int_equal(prompt_next(&p, packet), len);
 		is_packet(len, row->type, true, o.seq, o.ts, 0);
 		assert_int_equal(prompt_next(&p, packet), len);
@@ -113,6 +113,7 @@ static void what_cannot_be_played(void **state)
 
 	(void)state;
 	assert_int_equal(prompt_start(&p, &(struct prompt_opts){ 0 }), -EINVAL);
+	assert_int_equal(prompt_packet_ns(&(struct prompt_opts){ .payload_type = 99, .ptime_ms = 10 }), 0);
 	assert_int_equal(prompt_start(&p, (struct prompt_opts[]){ usual(99, 1000, 20, 1) }), -EINVAL);
 	assert_int_equal(prompt_start(&p, (struct prompt_opts[]){ usual(0, 1000, 1000, 1) }), -EINVAL);
 	assert_int_equal(prompt_start(&p, (struct prompt_opts[]){ usual(0, 79, 10, 1) }), -ENODATA);
