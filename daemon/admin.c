@@ -561,62 +561,52 @@ static int bind_path(int fd, const struct sockaddr_un *sun)
 	return bind(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0 ? 0 : -errno;
 }
 
-static int open_socket(const struct admin_opts *opts, char *err, size_t err_size)
+int admin_open(const char *path, gid_t gid, char *err, size_t err_size)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd, bad;
 
-	if (strlen(opts->path) >= sizeof(sun.sun_path)) {
-		snprintf(err, err_size, "--admin-socket: '%s' is longer than the %zu bytes of a socket path", opts->path,
+	if (strlen(path) >= sizeof(sun.sun_path)) {
+		snprintf(err, err_size, "--admin-socket: '%s' is longer than the %zu bytes of a socket path", path,
 			 sizeof(sun.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
-	strcpy(sun.sun_path, opts->path);
+	strcpy(sun.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	bad = bind_path(fd, &sun);
 	if (!bad && chmod(sun.sun_path, 0660) < 0)
 		bad = -errno;
-	if (!bad && opts->gid != (gid_t)-1 && chown(sun.sun_path, -1, opts->gid) < 0)
+	if (!bad && gid != (gid_t)-1 && chown(sun.sun_path, -1, gid) < 0)
 		bad = -errno;
 	if (!bad && listen(fd, 32) < 0)
 		bad = -errno;
 	if (!bad)
 		return fd;
 	close(fd);
-	snprintf(err, err_size, "--admin-socket: cannot listen on '%s': %s%s", opts->path, strerror(-bad),
+	snprintf(err, err_size, "--admin-socket: cannot listen on '%s': %s%s", path, strerror(-bad),
 		 bad == -EADDRINUSE ? " (another rtpxd answers there: give this one a path of its own)" :
 		 bad == -ENOENT ? " (make its directory first)" : "");
 	return bad;
 }
 
-int admin_new(struct admin **out, struct event_base *base, const struct admin_opts *opts, char *err, size_t err_size)
+int admin_new(struct admin **out, struct event_base *base, const struct admin_opts *opts)
 {
-	struct admin *a;
-	int fd = open_socket(opts, err, err_size);
+	struct admin *a = calloc(1, sizeof(*a));
 
-	if (fd < 0)
-		return fd;
-	a = calloc(1, sizeof(*a));
 	if (!a)
-		goto err_close;
+		return -ENOMEM;
 	a->o = *opts;
 	a->started_ns = monotonic_ns();
 	strcpy(a->path, opts->path);
-	a->listener = evconnlistener_new(base, on_accept, a, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1, fd);
-	if (!a->listener)
-		goto err_free;
+	a->listener = evconnlistener_new(base, on_accept, a, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1, opts->fd);
+	if (!a->listener) {
+		free(a);
+		return -ENOMEM;
+	}
 	*out = a;
 	return 0;
-
-err_free:
-	free(a);
-err_close:
-	close(fd);
-	unlink(opts->path);
-	snprintf(err, err_size, "--admin-socket: out of memory");
-	return -ENOMEM;
 }
 
 void admin_free(struct admin *a)

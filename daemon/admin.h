@@ -24,15 +24,20 @@ struct admin_opts {
 	struct relay *relay;
 	struct listen *listen;
 	struct ports *ports;
-	const char *path;
-	gid_t gid; /* group that may use it, (gid_t)-1: root's */
+	int fd;		  /* of admin_open(); the admin's from now on */
+	const char *path; /* where that is */
 	const char *version, *pin_dir;
 	uint16_t port_min, port_max;
 	enum learning learning;
 };
 
-/* admin_new - mode 0660; an existing socket nobody answers on is replaced. -errno with a sentence in @err. */
-int admin_new(struct admin **out, struct event_base *base, const struct admin_opts *opts, char *err, size_t err_size);
+/*
+ * admin_open - the listening socket, while there are the rights for it: mode 0660, owned by the caller
+ * and, unless it is (gid_t)-1, the group @gid. A socket file that nobody answers on is replaced.
+ * Returns it; -errno with a sentence in @err.
+ */
+int admin_open(const char *path, gid_t gid, char *err, size_t err_size);
+int admin_new(struct admin **out, struct event_base *base, const struct admin_opts *opts); /* -ENOMEM */
 void admin_free(struct admin *a);
 
 #endif

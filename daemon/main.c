@@ -40,6 +40,7 @@ struct daemon {
 	struct players *players;
 	struct engine *engine;
 	struct commands *commands;
+	int admin_fd; /* -1: none */
 	struct admin *admin;
 	struct event *tick, *signals[NSIG];
 	bool stop, slow, files_low;
@@ -343,8 +344,21 @@ static int start_engine(struct daemon *d)
 	return r < 0 ? sorry("cannot make the engine: %s", strerror(-r)) : 0;
 }
 
-/* Several daemons may run beside each other, so a taken default socket only costs looking inside.
- */
+/* Several daemons may run beside each other, so a taken default socket only costs looking inside. */
+static int open_admin(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	char err[512];
+
+	d->admin_fd = admin_open(c->admin_socket, c->group_named ? c->gid : (gid_t)-1, err, sizeof(err));
+	if (d->admin_fd >= 0)
+		return 0;
+	if (strcmp(c->admin_socket, CONFIG_ADMIN_SOCKET))
+		return sorry("%s", err);
+	log_warn("rtpxctl cannot ask this process: %s", err);
+	return 0;
+}
+
 static int start_admin(struct daemon *d)
 {
 	const struct config *c = &d->config;
@@ -354,22 +368,17 @@ static int start_admin(struct daemon *d)
 		.relay = d->relay,
 		.listen = d->listen,
 		.ports = d->ports,
+		.fd = d->admin_fd,
 		.path = c->admin_socket,
-		.gid = c->group_named ? c->gid : (gid_t)-1,
 		.version = RTPX_VERSION,
 		.pin_dir = c->dp.pin_dir,
 		.port_min = c->port_min,
 		.port_max = c->dp.port_max,
 		.learning = c->learning,
 	};
-	char err[512];
 
-	if (admin_new(&d->admin, d->base, &opts, err, sizeof(err)) == 0)
-		return 0;
-	d->admin = NULL;
-	if (strcmp(c->admin_socket, CONFIG_ADMIN_SOCKET))
-		return sorry("--admin-socket: %s", err);
-	log_warn("rtpxctl cannot ask this process: %s", err);
+	if (d->admin_fd >= 0 && admin_new(&d->admin, d->base, &opts) < 0)
+		return sorry("out of memory");
 	return 0;
 }
 
@@ -398,6 +407,8 @@ static int start_privileged(struct daemon *d)
 	if (d->dp->active && !d->dp->routes && c->uid != (uid_t)-1 &&
 	    chown(c->dp.pin_dir, c->uid, c->gid) < 0)
 		log_warn("%s will stay behind: %s", c->dp.pin_dir, strerror(errno));
+	if (open_admin(d) < 0)
+		return -1;
 	if (process_drop(c->uid, c->gid, d->dp->active, err, sizeof(err)) < 0)
 		return sorry("%s", err);
 	return 0;

@@ -19,6 +19,7 @@ LAB_TAG=rtpx-$$
 LAB_DIR=
 LAB_NAMES=()
 LAB_COOKIE=0
+LAB_WRAP=()	# what start_rtpxd runs rtpxd under
 declare -A LAB_PID=()	# process name -> pid
 declare -A LAB_NS=()	# relay name -> its namespace
 declare -A LAB_CTL=()	# relay name -> "address port" of its control socket
@@ -388,7 +389,7 @@ start_rtpxd()
 	fi
 	LAB_NS[$name]=$n
 	LAB_CTL[$name]="$addr $port"
-	lab_start "$n" "$name" "$RTPX_BUILD/rtpxd" -f -F -s "udp:$addr:$port" -p "$LAB_DIR/$name.pid" \
+	lab_start "$n" "$name" "${LAB_WRAP[@]}" "$RTPX_BUILD/rtpxd" -f -F -s "udp:$addr:$port" -p "$LAB_DIR/$name.pid" \
 		--pin-dir "$LAB_DIR/bpf/$name" --admin-socket "$LAB_DIR/$name.admin" "$@"
 	LAB_BLAME=$name must_wait 10 "answer from rtpxd ($name)" rtpxd_answers "$name"
 }
