@@ -38,6 +38,8 @@
 #include "rtpx_entry.h"
 #include "xdp_attach.h"
 
+#define STATS_TRIES 10000 /* a virtual CPU may be halted in the middle of a packet */
+
 struct xdp_if {
 	struct dp_interface pub;
 	char attached[256]; /* what attaching said; pub.reason is this and what was found since */
@@ -94,6 +96,28 @@ static void write_end(struct rtpx_entry *f)
 	__atomic_store_n(&f->seq, f->seq + 1, __ATOMIC_RELEASE);
 }
 
+/*
+ * stats_read - to the packet. The program moves what it has counted from @e to @m now and then,
+ * which takes it less than a microsecond; counts that were read meanwhile are read again.
+ */
+static void stats_read(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
+		       struct rtpx_flow_stats *out)
+{
+	unsigned int tries = 0;
+	struct rtpx_entry now;
+	uint64_t packets;
+
+	do {
+		packets = __atomic_load_n(&m->stats.packets, __ATOMIC_ACQUIRE);
+		now = *e;
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		rtpx_entry_get_stats(&now, m, out);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while ((now.pending == RTPX_PENDING_MOVING ||
+		  __atomic_load_n(&m->stats.packets, __ATOMIC_RELAXED) != packets) &&
+		 ++tries < STATS_TRIES);
+}
+
 static int xdp_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 			const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
@@ -137,7 +161,7 @@ static int xdp_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	rtpx_entry_put_flow(f, &x->more[i], &none, slot);
 	write_end(f);
 	if (last)
-		rtpx_entry_get_stats(f, &x->more[i], last);
+		stats_read(f, &x->more[i], last);
 	return 0;
 }
 
@@ -149,7 +173,7 @@ static int xdp_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 
 	if (active_element(x, slot, port, &i))
 		return -ENOENT;
-	rtpx_entry_get_stats(&x->flows[i], &x->more[i], out);
+	stats_read(&x->flows[i], &x->more[i], out);
 	return 0;
 }
 

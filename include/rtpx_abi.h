@@ -12,13 +12,14 @@
  * History: 1 - IPv4 and IPv6 flows, statistics, next hops, reasons.
  *          2 - what an ordinary packet needs in one cache line, the rest in a map of its own.
  *          3 - pass_merged.
+ *          4 - counts on their way from `flows` to `flows_more` are marked.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
 
 #include <linux/types.h>
 
-#define RTPX_ABI_VERSION 3
+#define RTPX_ABI_VERSION 4
 
 /*
  * A local port number is given out once in each address family, so (family, port) names one media
@@ -110,7 +111,9 @@ struct rtpx_flow_stats {
 };
 
 #define RTPX_TIMED_EVERY 64  /* packets */
-#define RTPX_PENDING_NEW 255 /* in rtpx_entry.pending: none, and the next one is out of the ordinary */
+/* In rtpx_entry.pending: none, as the next one is out of the ordinary; and on their way to flows_more. */
+#define RTPX_PENDING_NEW 255
+#define RTPX_PENDING_MOVING 254
 
 /*
  * An element of the map `flows`: one cache line, all that an ordinary IPv4 packet touches of its

@@ -114,17 +114,21 @@ static inline void rtpx_entry_get_flow(const struct rtpx_entry *e, const struct 
 
 /* ---- statistics ---- */
 
-/* rtpx_entry_settle - bring @to, a copy of the statistics in `flows_more`, up to date with @e. */
-static __always_inline void rtpx_entry_settle(const struct rtpx_entry *e,
+/*
+ * rtpx_entry_settle - bring @to, which are the statistics in `flows_more` or a copy, up to date with
+ * @e, where @pending packets were counted.
+ */
+static __always_inline void rtpx_entry_settle(const struct rtpx_entry *e, __u8 pending,
 					      struct rtpx_flow_stats *to)
 {
-	if (e->pending == RTPX_PENDING_NEW)
+	if (pending >= RTPX_PENDING_MOVING)
 		return;
-	to->packets += e->pending;
+	to->packets += pending;
 	to->bytes += e->bytes;
 	to->last_ns = e->last_ns;
 	to->max_seq += (__u16)(e->max_seq - (__u16)to->max_seq);
 	to->window = e->window;
+	to->longest_us = e->longest_us;
 }
 
 /* rtpx_entry_resume - go on counting in @e after @from, which is in `flows_more` by now. */
@@ -154,7 +158,7 @@ static inline void rtpx_entry_get_stats(const struct rtpx_entry *e, const struct
 					struct rtpx_flow_stats *out)
 {
 	*out = m->stats;
-	rtpx_entry_settle(e, out);
+	rtpx_entry_settle(e, e->pending, out);
 }
 
 #endif

@@ -203,12 +203,14 @@ static __always_inline void rtpx_stats_rtp(struct rtpx_flow_stats *st, const str
 }
 
 /*
- * A gap between two packets that is longer than any before by a whole microsecond. A coarse time may
- * be before a precise one: then the gap is negative, and none.
+ * rtpx_stats_longest - the longest gap between two packets, now that there was one of @gap_ns. A
+ * coarse time may be before a precise one: then the gap is negative, and none.
  */
-static __always_inline int rtpx_stats_is_longest(__u32 longest_us, __s64 gap_ns)
+static __always_inline __u32 rtpx_stats_longest(__u32 longest_us, __s64 gap_ns)
 {
-	return gap_ns >= (longest_us + 1ll) * 1000;
+	if (gap_ns < (longest_us + 1ll) * 1000)
+		return longest_us;
+	return gap_ns < 0xffffffffll * 1000 ? (__u64)gap_ns / 1000 : 0xffffffff;
 }
 
 /*
@@ -218,12 +220,10 @@ static __always_inline int rtpx_stats_is_longest(__u32 longest_us, __s64 gap_ns)
 static __always_inline void rtpx_stats_packet(struct rtpx_flow_stats *st,
 					      const struct rtpx_packet *p, int rtp)
 {
-	__s64 gap_ns = p->now_ns - st->last_ns;
-
 	if (!st->packets)
 		st->first_ns = p->now_ns;
-	else if (rtpx_stats_is_longest(st->longest_us, gap_ns))
-		st->longest_us = gap_ns < 0xffffffffll * 1000 ? (__u64)gap_ns / 1000 : 0xffffffff;
+	else
+		st->longest_us = rtpx_stats_longest(st->longest_us, p->now_ns - st->last_ns);
 	st->packets++;
 	st->bytes += p->payload_bytes;
 	st->last_ns = p->now_ns;
@@ -244,8 +244,7 @@ static __always_inline int rtpx_stats_next(struct rtpx_entry *e, const struct rt
 {
 	__u16 ahead = p->rtp_seq - e->max_seq;
 
-	if (e->pending >= RTPX_TIMED_EVERY - 1 ||
-	    rtpx_stats_is_longest(e->longest_us, p->now_ns - e->last_ns))
+	if (e->pending >= RTPX_TIMED_EVERY - 1)
 		return 0;
 	if (e->flags & RTPX_FLOW_RTP) {
 		if (!p->is_rtp || p->ssrc != e->ssrc || ahead - 1u >= 63)
@@ -253,17 +252,21 @@ static __always_inline int rtpx_stats_next(struct rtpx_entry *e, const struct rt
 		e->max_seq = p->rtp_seq;
 		e->window = e->window << ahead | 1;
 	}
+	e->longest_us = rtpx_stats_longest(e->longest_us, p->now_ns - e->last_ns);
 	e->pending++;
 	e->bytes += p->payload_bytes;
 	e->last_ns = p->now_ns;
 	return 1;
 }
 
-/* rtpx_stats_in_full - any other packet. */
+/* rtpx_stats_in_full - any other packet. Who reads meanwhile sees that the counts are on their way. */
 static __always_inline void rtpx_stats_in_full(struct rtpx_entry *e, struct rtpx_entry_more *m,
 					       const struct rtpx_packet *p)
 {
-	rtpx_entry_settle(e, &m->stats);
+	__u8 pending = e->pending;
+
+	*(volatile __u8 *)&e->pending = RTPX_PENDING_MOVING;
+	rtpx_entry_settle(e, pending, &m->stats);
 	rtpx_stats_packet(&m->stats, p, e->flags & RTPX_FLOW_RTP);
 	rtpx_entry_resume(e, &m->stats);
 }

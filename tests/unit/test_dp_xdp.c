@@ -260,6 +260,77 @@ static void never_torn(void **state)
 	assert_int_equal(r.torn, 0);
 }
 
+/* A flow that sends back what it gets, so that a frame stays the same however often it is relayed. */
+static void echo_flow(struct rtpx_flow *f, uint8_t frame[62])
+{
+	static const struct rtpx_nexthop hop = { .mtu = 1500, .tx_port = 1 };
+	static const uint8_t bytes[62] = {
+		[12] = 0x08, 0x00, 0x45, 0, 0, 48, [22] = 64, 17, [26] = 192, 0, 2, 1, 192, 0, 2, 2,
+		/* UDP from the port to itself, 28 bytes; some checksum, nobody is to look at it */
+		PORT_MIN >> 8, PORT_MIN & 255, PORT_MIN >> 8, PORT_MIN & 255, 0, 28, 0x12, 0x34,
+	};
+
+	memcpy(frame, bytes, sizeof(bytes));
+	*f = (struct rtpx_flow){ .flags = RTPX_FLOW_ACTIVE, .nexthop = 1, .port = PORT_MIN,
+				 .peer_port = PORT_MIN, .out_port = PORT_MIN, .dest_port = PORT_MIN,
+				 .ttl = 64 };
+	memcpy(f->peer4, frame + 26, 4);
+	memcpy(f->local4, frame + 30, 4);
+	memcpy(f->out4, f->peer4, 4);
+	memcpy(f->dest4, f->local4, 4);
+	assert_int_equal(dp->ops->nexthop_put(dp, f->nexthop, &hop), 0);
+}
+
+/* Two threads that are to meet; without it they may take turns on one CPU. */
+static void stay_on(unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu % sysconf(_SC_NPROCESSORS_ONLN), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+#define SENT 2000000
+
+static void *send_on(void *arg)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = arg, .data_size_in = 62, .repeat = SENT);
+
+	stay_on(1);
+	bpf_prog_test_run_opts(bpf_program__fd(xdp_of(dp)->skel->progs.rtpx_relay), &opts);
+	return NULL;
+}
+
+/* Counts are read beside the program that moves them from one map to the other. */
+static void counts_never_step_back(void **state)
+{
+	static const struct rtpx_flow_stats none;
+	struct rtpx_flow_stats st = { 0 };
+	unsigned int reads = 0;
+	uint64_t before;
+	struct rtpx_flow f;
+	uint8_t frame[62];
+	pthread_t thread;
+
+	(void)state;
+	need_dp();
+	echo_flow(&f, frame);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN, &f, &none), 0);
+	stay_on(0);
+	assert_int_equal(pthread_create(&thread, NULL, send_on, frame), 0);
+	while (pthread_tryjoin_np(thread, NULL)) {
+		before = st.packets;
+		assert_int_equal(dp->ops->stats_get(dp, RTPX_SLOT_IP4, PORT_MIN, &st), 0);
+		assert_in_range(st.packets, before, SENT);
+		reads++;
+	}
+	assert_int_equal(dp->ops->flow_del(dp, RTPX_SLOT_IP4, PORT_MIN, &st), 0);
+	print_message("read %u times\n", reads);
+	assert_int_equal(st.packets, SENT);
+	assert_int_equal(st.bytes, 20 * SENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +338,7 @@ int main(void)
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(counters),
 		cmocka_unit_test(never_torn),
+		cmocka_unit_test(counts_never_step_back),
 	};
 
 	return cmocka_run_group_tests(tests, enter, leave);
