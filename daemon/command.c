@@ -56,7 +56,7 @@ static const struct {
 	{ "20251015", "Support for the && S sub-command", true },
 	{ "20260306", "Support for labels of listeners", true },
 	{ "20260308", "Support for the && L sub-command", true },
-	{ "20260309", "Support for the && C sub-command", false },
+	{ "20260309", "Support for the && C sub-command", true },
 };
 
 const char *command_capability(unsigned int n, const char **text, bool *live)
@@ -322,7 +322,13 @@ static int sub_lookup(struct run *run, const struct subcmd *sub, struct reply *d
 	return 0;
 }
 
-/* M needs a module and C a copier; the parser refuses M, and C has nothing to copy with. */
+static int sub_copy(struct run *run, const struct subcmd *sub, struct reply *data)
+{
+	(void)data;
+	return engine_feed(run->c->o.engine, sub, &run->result);
+}
+
+/* M needs a module, and the parser knows of none. */
 static int sub_unserved(struct run *run, const struct subcmd *sub, struct reply *data)
 {
 	(void)run;
@@ -333,7 +339,7 @@ static int sub_unserved(struct run *run, const struct subcmd *sub, struct reply 
 
 static int (*const sub_handlers[])(struct run *run, const struct subcmd *sub, struct reply *data) = {
 	[SUB_MODULE] = sub_unserved, [SUB_DELETE] = sub_delete, [SUB_SET] = sub_set,
-	[SUB_LOOKUP] = sub_lookup,   [SUB_COPY] = sub_unserved,
+	[SUB_LOOKUP] = sub_lookup,   [SUB_COPY] = sub_copy,
 };
 
 static void run_subs(struct run *run)

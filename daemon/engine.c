@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "feed.h"
 #include "log.h"
 
 /* A local address for a leg, and what replies say instead of it. */
@@ -245,6 +246,7 @@ static void session_end(struct engine *e, struct session *s, uint64_t now_ns)
 	}
 	relay_session_end(e->o.relay, s);
 	recorder_end(e->o.recorder, s, now_ns);
+	feed_end(e->o.sessions, s);
 	for (i = 0; i < 2; i++)
 		stats_add_rtp(st, &s->leg[i].stream[STREAM_RTP].stats);
 	if (s->complete) {
@@ -637,6 +639,17 @@ int engine_copy(struct engine *e, const struct request *req, uint64_t now_ns, st
 	*local = *from;
 	*advertised = l ? l->advertised : NULL;
 	return PROTO_OK;
+}
+
+int engine_feed(struct engine *e, const struct subcmd *sub, const struct engine_result *to)
+{
+	const struct request from = { .call_id = sub->call_id, .from_tag = sub->from_tag,
+				      .to_tag = sub->to_tag };
+	struct engine_result r;
+
+	if (!to->session || engine_find(e, &from, &r) != PROTO_OK)
+		return -ENOENT;
+	return feed_add(e->o.sessions, r.session, !r.party_leg, to->session, to->party_leg);
 }
 
 /* ---- sub-command S ---- */

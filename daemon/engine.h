@@ -101,6 +101,12 @@ int engine_copy(struct engine *e, const struct request *req, uint64_t now_ns, st
 int engine_play(struct engine *e, const struct request *req, uint64_t now_ns);
 int engine_stop(struct engine *e, const struct request *req);
 
+/*
+ * engine_feed - sub-command C: what the second tag's party of the session @sub names says is heard by
+ * the party of @to, what the first's says by the other one. 0, -ENOENT, -EINVAL for one session.
+ */
+int engine_feed(struct engine *e, const struct subcmd *sub, const struct engine_result *to);
+
 /* Q's values for a session, seen from the party of the first tag. */
 struct engine_query {
 	uint32_t ttl; /* s */

@@ -27,6 +27,8 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 		return FLOW_WHY_INCOMPLETE;
 	if (env->double_small)
 		return FLOW_WHY_DOUBLE;
+	if (s->feeds || s->fed)
+		return FLOW_WHY_FED;
 	if ((s->leg[leg].recorded & (1 << kind)) && !env->mirror)
 		return FLOW_WHY_RECORDED;
 	if (kind == STREAM_RTP && s->leg[!leg].player)

@@ -21,6 +21,7 @@
 	X(RECORDED, "it is recorded or copied, and the dataplane has no way to hand packets over") \
 	X(PLAYING, "a prompt plays to the other side instead of it")                              \
 	X(RESIZED, "it is cut into packets of another length (z)")                                \
+	X(FED, "its packets go to another session too, or another one's come in their place")     \
 	X(DOUBLE, "small packets are sent twice (-2)")                                            \
 	X(TABLE_FULL, "the dataplane's table of next hops is full")                               \
 	X(REFUSED, "the dataplane refused the flow")

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "feed.h"
 #include "relay.h"
 #include "resizer.h"
 #include "rtp.h"
@@ -35,6 +36,12 @@ static const struct addr *source_towards(const struct leg *leg, enum stream_kind
 	return own->family != ADDR_NONE ? own : &leg->stream[!kind].local;
 }
 
+static void drop(struct relay *r, struct session *s, int leg, enum stream_kind kind)
+{
+	r->o.stats->npkts_discard++;
+	s->leg[leg].ndropped += kind == STREAM_RTP;
+}
+
 static void forward(struct relay *r, struct session *s, int leg, enum stream_kind kind,
 		    const struct dp_user_packet *p)
 {
@@ -44,8 +51,7 @@ static void forward(struct relay *r, struct session *s, int leg, enum stream_kin
 	if (dest->family == ADDR_NONE ||
 	    dp_user_port_send(r->user, out->handle[kind], dest, source_towards(out, kind), p->data,
 			      p->len) < 0) {
-		r->o.stats->npkts_discard++;
-		in->ndropped += kind == STREAM_RTP;
+		drop(r, s, leg, kind);
 		return;
 	}
 	r->o.stats->npkts_relayed++;
@@ -88,13 +94,30 @@ static void record(struct relay *r, struct session *s, int leg, enum stream_kind
 						    p->len });
 }
 
+/* Other sessions hear it too: in none of their counters. */
+static void feed(struct relay *r, struct session *s, int leg, enum stream_kind kind,
+		 const struct dp_user_packet *p)
+{
+	const struct feed *f;
+
+	for (f = s->feeds; f; f = f->next_out) {
+		int to = feed_leg(f, leg);
+		struct leg *out = &f->target->leg[to];
+		const struct addr *dest = &out->stream[kind].remote;
+
+		session_ttl_restart(r->o.sessions, f->target, !to, p->arrival_ns);
+		if (out->handle[kind] && dest->family != ADDR_NONE)
+			dp_user_port_send(r->user, out->handle[kind], dest,
+					  source_towards(out, kind), p->data, p->len);
+	}
+}
+
 /* What is left to do with a packet that its stream has accepted, or that was made of such. */
 static void pass_on(struct relay *r, struct session *s, int leg, enum stream_kind kind,
 		    const struct dp_user_packet *p)
 {
 	if (kind == STREAM_RTP && s->leg[!leg].player) {
-		r->o.stats->npkts_discard++;
-		s->leg[leg].ndropped++;
+		drop(r, s, leg, kind);
 		return;
 	}
 	session_ttl_restart(r->o.sessions, s, leg, p->arrival_ns);
@@ -228,7 +251,10 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_
 		r->o.stats->npkts_discard++;
 		return;
 	}
-	if (kind == STREAM_RTP && s->leg[leg].resizing)
+	feed(r, s, leg, kind, p);
+	if (s->fed)
+		drop(r, s, leg, kind);
+	else if (kind == STREAM_RTP && s->leg[leg].resizing)
 		resize(s->leg[leg].resizing, p);
 	else
 		pass_on(r, s, leg, kind, p);

@@ -15,6 +15,7 @@
 struct listener; /* config.h: a configured local address */
 struct recording; /* recorder.c */
 struct tally;
+struct feed;	 /* feed.h */
 struct player;	 /* player.c */
 struct resizing; /* relay.c */
 
@@ -59,6 +60,8 @@ struct session {
 	char *notify_tag; /* owned, decoded; NULL: none */
 	int notify;	  /* index of the notification target; -1: none */
 	struct tally *recorded; /* the recorder's counts; NULL: never recorded */
+	struct feed *feeds, *fed_by; /* feed.h: what of it others hear, and it of others */
+	bool fed; /* so its parties do not hear each other */
 	struct leg leg[2];
 	struct session *next_in_call; /* same call-id, in creation order */
 	struct session *prev, *next;  /* all sessions, in creation order */

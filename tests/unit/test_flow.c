@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
+#include "../../daemon/feed.h"
 #include "../../daemon/flow.c"
 
 static struct addr address(const char *text, uint16_t port)
@@ -185,6 +187,55 @@ static void reasons(void **state)
 	assert_int_equal(flow_compile(&good, 1, STREAM_RTP, &env, &f), FLOW_WHY_DOUBLE);
 }
 
+/* A kind of one direction, where the dataplane cannot hand over copies. */
+static void recordings(void **state)
+{
+	struct session s = call("198.51.100.10", "198.51.100.1");
+	struct flow_env env = usual;
+	struct rtpx_flow f;
+
+	(void)state;
+	s.leg[1].recorded = 1 << STREAM_RTP;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_RECORDED);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	env.mirror = true;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+}
+
+/* Every kind and direction of both sessions, until the target ends. */
+static void feeds(void **state)
+{
+	struct session_opts opts = { .ttl_s = 60, .setup_ttl_s = 60 };
+	struct session source = call("198.51.100.10", "198.51.100.1"), target = source;
+	struct sessions *all;
+	struct rtpx_flow f;
+	int leg, kind;
+
+	(void)state;
+	assert_int_equal(sessions_new(&all, &opts), 0);
+	assert_int_equal(feed_add(all, &source, 0, &source, 0), -EINVAL);
+	assert_int_equal(feed_add(all, &source, 0, &target, 1), 0);
+	assert_int_equal(feed_add(all, &source, 0, &target, 1), 0);
+	assert_true(source.dirty && target.dirty);
+	assert_ptr_equal(source.feeds, target.fed_by);
+	assert_null(source.feeds->next_out);
+	assert_int_equal(feed_leg(source.feeds, 0), 1);
+	assert_int_equal(feed_leg(source.feeds, 1), 0);
+	for (leg = 0; leg < 2; leg++) {
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			assert_int_equal(flow_compile(&source, leg, kind, &usual, &f), FLOW_WHY_FED);
+			assert_int_equal(flow_compile(&target, leg, kind, &usual, &f), FLOW_WHY_FED);
+		}
+	}
+	feed_end(all, &target);
+	assert_int_equal(flow_compile(&source, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&target, 1, STREAM_RTP, &usual, &f), FLOW_WHY_FED);
+	while (session_dirty_pop(all))
+		;
+	sessions_free(all);
+}
+
 /* Each concerns RTP in one direction. */
 static void prompts_and_lengths(void **state)
 {
@@ -224,6 +275,8 @@ int main(void)
 		cmocka_unit_test(asymmetric_is_settled),
 		cmocka_unit_test(wildcards),
 		cmocka_unit_test(reasons),
+		cmocka_unit_test(recordings),
+		cmocka_unit_test(feeds),
 		cmocka_unit_test(prompts_and_lengths),
 		cmocka_unit_test(every_reason_has_words),
 	};
