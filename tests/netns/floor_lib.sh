@@ -36,11 +36,12 @@ floor_call()
 	[ "$TO_BOB" -gt 0 ] && [ "$TO_ALICE" -gt 0 ] || fail "no session" "$1"
 }
 
-# floor_talk SECONDS BOB BOB-TO - both ends talk from now on.
+# floor_talk SECONDS BOB BOB-TO [MORE] - both ends talk from now on, and bob so many seconds longer: then he
+# hears all that alice says, however late she begins.
 floor_talk()
 {
 	lab_start alice alice "$END" 192.0.2.10 4000 192.0.2.1 "$TO_BOB" "$1"
-	lab_start bob bob "$END" "$2" 4000 "$3" "$TO_ALICE" "$1"
+	lab_start bob bob "$END" "$2" 4000 "$3" "$TO_ALICE" $(($1 + ${4:-0}))
 }
 
 # floor_talked SECONDS - both ends have said what they heard, within this time.
@@ -51,6 +52,11 @@ floor_talked()
 }
 
 heard() { jq -r "$2" "$LAB_DIR/$1.log"; }
+# bob_missed - of alice's packets, after the first that he heard; bob must have talked longer.
+bob_missed()
+{
+	echo $(($(heard alice .sent) - $(heard bob .before_first) - $(heard bob .received)))
+}
 is() { [ "$1" = "$2" ] || fail "$3 is $1, not $2" rtpxd; }
 counter() { rtpp rtpxd "G $1"; }
 # rtp_of PARTY WHAT - of the RTP that comes from the caller or the callee: why, interface and so on.
