@@ -21,6 +21,9 @@ LIBS += $(if $(HAVE_SYSTEMD),libsystemd)
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Werror \
 	-fno-strict-aliasing -Iinclude -Idaemon -I$(O) $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# Between the sanitizers' checks gcc loses sight of what is initialized.
+CFLAGS += $(if $(SANITIZE),$(ASAN) -Wno-maybe-uninitialized)
 CPPFLAGS += -D_GNU_SOURCE
 LDLIBS += $(shell pkg-config --libs $(LIBS) 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude \
@@ -81,6 +84,7 @@ demo: deps
 check: DEPS_FOR := test
 check: deps
 	$(Q)$(MAKE) --no-print-directory all units bench-build fuzz-build
+	$(Q)$(MAKE) --no-print-directory O=$(O)/asan SANITIZE=1 units
 	$(Q)$(MAKE) --no-print-directory kmod KDIR=$(DEBIAN_KDIR) KCFLAGS=-Werror W=1
 	$(Q)tests/run $(O)
 
