@@ -71,6 +71,8 @@ sip_register()
 	lab_wait 12 "register-$2" || fail "$2 cannot register" "register-$2" kamailio
 }
 
+CALLER=caller	# the caller's scenario
+
 # sip_call CALLER-NS CALLER-ADDRESS CALLEE-NS CALLEE CALLEE-ADDRESS SERVER CALLEE'S-SERVER - one call to a
 # registered phone, with a capture at either end in caller.pcap and callee.pcap. The function during_call, if there
 # is one, is called while they talk.
@@ -80,7 +82,7 @@ sip_call()
 	capture "$3" eth0 callee udp
 	sipp_start "$3" callee callee "$5" "$7" -s "$4"
 	must_wait 5 "SIP port at the callee" udp_open "$3" 5060
-	sipp_start "$1" caller caller "$2" "$6" -s "$4" -d $((AUDIO_MS + 400))
+	sipp_start "$1" caller "$CALLER" "$2" "$6" -s "$4" -d $((AUDIO_MS + 400))
 	if declare -F during_call >/dev/null; then
 		during_call
 	fi
