@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck source-path=SCRIPTDIR
+#
+# control_flood.sh - 100,000 commands a second from several clients, half of them garbage, with retransmissions, readers
+# that do not read and lines that do not end: media is not disturbed, in the kernel nor on the daemon's sockets, a proxy
+# that asks is answered, and all that the flood took is given back.
+
+. "$(dirname "$0")/floor_lib.sh"
+RATE=${1:-100000} TALK_S=6 FLOOD_S=5
+FEW=6 # of 300 packets: the flood takes all CPUs, and the ends of the call are processes like others
+
+lab_begin python3 jq
+floor_net
+
+descriptors() { find "/proc/${LAB_PID[rtpxd]}/fd" -mindepth 1 | wc -l; }
+given_back() { no_sessions rtpxd && [ "$(descriptors)" -eq "$before" ]; }
+flood() { jq -r ".$1" "$LAB_DIR/flood.log"; }
+
+for plane in native none; do
+	dataplane_options $plane
+	start_rtpxd relay rtpxd 127.0.0.1 7722 -s tcp:127.0.0.1:7723 -l 192.0.2.1/198.51.100.1 --bridge_symmetric -T 2 "${DATAPLANE[@]}" \
+		-d crit
+	before=$(descriptors)
+	floor_call rtpxd 198.51.100.10
+	floor_talk $TALK_S 198.51.100.10 198.51.100.1
+	lab_start relay flood "$LAB_ROOT/tests/lib/control_flood.py" 127.0.0.1:7722 127.0.0.1:7723 "$RATE" $FLOOD_S
+	floor_talked $((TALK_S + 20))
+	lab_wait 20 flood || fail "the flood ended badly" flood
+	say "$plane: $(flood sent) commands in $FLOOD_S s; a proxy asked $(flood asked) times, median $(flood median_ms) ms, p99 $(flood p99_ms) ms"
+	for i in alice bob; do
+		say "$plane: $i lost $(heard $i .lost) of $(heard $i .sent) packets, p99 of latency $(heard $i .latency_us.p99) us"
+		[ "$(heard $i .lost)" -le $FEW ] || fail "$i lost $(heard $i .lost) packets" rtpxd
+		is "$(heard $i .wrong)" 0 "number of packets that $i heard wrong"
+	done
+	[ "$(flood sent)" -gt $((RATE * FLOOD_S / 4)) ] || fail "only $(flood sent) commands are no flood"
+	is "$(flood unanswered)" 0 "number of questions of a proxy that were never answered"
+	must_wait 15 "end of all calls, with their descriptors" given_back
+	stop_rtpxd rtpxd west east
+done
+pass
