@@ -17,7 +17,7 @@
 #define RECWRITER_QUEUE (16u << 20)
 #define RECWRITER_BUFFER 4096 /* bytes of each file that wait in memory */
 #define RECWRITER_FILES 65536 /* open ones, and those that wait for the disk */
-#define RECWRITER_PATIENCE_MS 100 /* how long a command waits for a file to open */
+#define RECWRITER_PATIENCE_MS 250 /* how long a command waits for a file to open */
 #define RECWRITER_EXIT_MS 5000 /* how long the end waits for a disk that does not answer */
 
 struct recwriter;

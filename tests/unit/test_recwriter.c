@@ -17,7 +17,7 @@
 
 #define HEAD 30 /* of an ad-hoc record */
 #define BYTES 172
-#define WAIT_MS 3000
+#define WAIT_MS 20000
 
 static char dir[] = "/tmp/rtpx-recwriter-XXXXXX";
 static struct recwriter *w;
