@@ -12,6 +12,7 @@ BARS = (
     ("native_bare_50000", "native / bare redirect, 50,000 flows in no order", 75, " %", ">="),
     ("native_bare_50000_ordered", "native / bare redirect, 50,000 flows by rising port", 75, " %", ">="),
     ("control", "rtpxd U and L commands/s, window 32, worst of all", 20000, "", ">="),
+    ("players", "rtpxd packets of prompts sent, of those due", 99, " %", ">="),
     ("memory", "rtpxd bytes of RSS a session, worst of all", 6000, "", "<="),
 )
 
@@ -20,7 +21,7 @@ def median(values):
     return statistics.median(values) if values else None
 
 
-def ratios(traffic, control):
+def ratios(traffic, control, players):
     """What the bars are about; None where a side was not measured. @traffic[flows][contender], @control[contender]."""
     def rate(flows, name, what):
         return traffic.get(flows, {}).get(name, {}).get(what)
@@ -38,6 +39,7 @@ def ratios(traffic, control):
         "native_bare_50000": bare_share(50000),
         "native_bare_50000_ordered": bare_share(50000, "port_order_rate"),
         "control": min((v["commands_s"] for v in ours.get("sizes", {}).values()), default=None),
+        "players": 100 * players["packets"] / players["expected"] if players else None,
         "memory": max((v["bytes_per_session"] for v in ours.get("sizes", {}).values()), default=None),
     }
 
@@ -108,12 +110,25 @@ def control_rows(control):
     return rows
 
 
-def render(traffic, control, bars, notes):
+def players_rows(p):
+    def row(label, text):
+        return [label] + [text if n == "floor" else "" for n, _ in COLUMNS]
+
+    return [
+        ["%s players, a packet each %d ms" % (format(p["players"], ","), p["ptime_ms"]), *[""] * len(COLUMNS)],
+        row("  CPU of one core", "%.0f %%" % (100 * p["cpu_share"])),
+        row("  late by p50 / p99", microseconds(p["p50_ns"], p["p99_ns"])),
+    ]
+
+
+def render(traffic, control, players, bars, notes):
     rows = [["", *[title for _, title in COLUMNS]]]
     for flows in sorted(traffic):
         rows += traffic_rows(flows, traffic[flows])
     if control:
         rows += control_rows(control)
+    if players:
+        rows += players_rows(players)
     widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
     lines = ["  ".join([r[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(r[1:], widths[1:])]).rstrip()
              for r in rows]
