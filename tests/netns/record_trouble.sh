@@ -16,6 +16,7 @@ trouble_end()
 	local status=$?
 
 	trap - ERR
+	set +e
 	umount -l "$REC"
 	(exit "$status")
 	lab_end
