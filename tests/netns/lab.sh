@@ -18,7 +18,6 @@ LAB_TEST=$(basename "$0" .sh)
 LAB_TAG=rtpx-$$
 LAB_DIR=
 LAB_NAMES=()
-LAB_COOKIE=0
 LAB_WRAP=()	# what start_rtpxd runs rtpxd under
 declare -A LAB_PID=()	# process name -> pid
 declare -A LAB_NS=()	# relay name -> its namespace
@@ -402,8 +401,8 @@ rtpp()
 	local name=$1 cookie
 
 	shift
-	LAB_COOKIE=$((LAB_COOKIE + 1))
-	cookie=$$.$RANDOM.$LAB_COOKIE
+	# Never the same one twice: the relay would answer from its cache. RANDOM is, in a test that polls.
+	cookie=$BASHPID.${EPOCHREALTIME/[.,]/}
 	in_ns "${LAB_NS[$name]}" bash -c '
 		exec 3<>"/dev/udp/$1/$2" || exit
 		printf "%s %s" "$3" "$4" >&3
