@@ -92,6 +92,8 @@ bench: DEPS_FOR := test
 bench: deps
 	$(Q)$(MAKE) --no-print-directory all bench-build
 	$(Q)tests/bench/run $(O)
+	$(Q)$(MAKE) --no-print-directory kmod KDIR=$(DEBIAN_KDIR)
+	$(Q)tests/bench/instructions $(O)
 
 SOAK_CALLS ?= 1000000
 soak: DEPS_FOR := test

@@ -6,7 +6,8 @@
 # The kernel comes from Debian's package, unpacked below BUILD/vm and not installed. It boots in QEMU without
 # hardware virtualization and sees this machine's files, read-only, below a file system in memory: what is installed
 # here can be run there, and what it writes is gone with it. The command runs as root in the top directory of the
-# tree, with RTPX_BUILD=BUILD; its exit status is ours. RTPX_VM_SECONDS limits the whole, RTPX_VM_ACCEL=kvm hurries it.
+# tree, with RTPX_BUILD=BUILD; its exit status is ours. RTPX_VM_SECONDS limits the whole, RTPX_VM_ACCEL=kvm hurries it;
+# with RTPX_VM_ACCEL=icount it has one CPU, and its clock counts instructions, one a nanosecond.
 # It builds nothing and needs no network once it has the kernel.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -94,9 +95,11 @@ echo "$kernel/lib/modules" >"$work/where-modules"
 
 # ---- boot ------------------------------------------------------------------------------------
 
+cpu=(-accel "${RTPX_VM_ACCEL:-tcg}" -smp 2)
+[ "${RTPX_VM_ACCEL:-}" != icount ] || cpu=(-accel tcg,thread=single -smp 1 -icount shift=0,sleep=off)
 echo "kernel $release: $*"
 status=0
-timeout --foreground -k 5 "$limit" qemu-system-x86_64 -accel "${RTPX_VM_ACCEL:-tcg}" -cpu max -smp 2 -m 2G \
+timeout --foreground -k 5 "$limit" qemu-system-x86_64 "${cpu[@]}" -cpu max -m 2G \
 	-nodefaults -display none -no-reboot -serial stdio \
 	-kernel "$kernel/boot/vmlinuz-$release" -initrd "$work/initrd" -append "console=ttyS0 loglevel=4 panic=-1" \
 	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap </dev/null 2>&1 |
