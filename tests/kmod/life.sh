@@ -64,6 +64,7 @@ cat >"$LAB_DIR/usual" <<'EOF'
 ^rtpx: module verification failed: signature and/or required key missing - tainting kernel$
 ^netlink: '(fuzz|protocol)': attribute type [0-9]+ has an invalid length\.$
 ^netlink: [0-9]+ bytes leftover after parsing attributes in process `(fuzz|protocol)'\.$
+^(validate_nla|__nla_validate_parse|netlink_.*): [0-9]+ callbacks suppressed$
 ^(IPv6: ADDRCONF|8021q|tun|hrtimer|clocksource|sched|perf).*: .*$
 EOF
 dmesg -t >"$LAB_DIR/dmesg"

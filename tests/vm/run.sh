@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 build=$(realpath "${1:-${RTPX_BUILD:-$top/build}}")
 shift $(($# > 0))
-limit=${RTPX_VM_SECONDS:-230}
+limit=${RTPX_VM_SECONDS:-580}
 PATH=$PATH:/usr/sbin:/sbin
 
 # What depends most on the kernel: the packet table, and a call. 80 s, three times that on a busy machine.
