@@ -2,8 +2,8 @@
 /*
  * admin.c - answers rtpxctl: the model and the dataplane as JSON. Reads only, changes nothing.
  *
- * Lists are paged (a page is ADMIN_PAGE sessions), so that a question about thousands of calls never holds
- * the loop for long.
+ * Lists are paged (a page is ADMIN_PAGE sessions), so that a question about thousands of calls
+ * never holds the loop for long.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -91,7 +91,8 @@ static const char *const state_names[] = {
 };
 
 /* Where the other side's packets of @kind leave for, and why they are not in the kernel. */
-static void put_why(struct json_object *o, struct sync *sync, const struct session *s, int leg, enum stream_kind kind)
+static void put_why(struct json_object *o, struct sync *sync, const struct session *s, int leg,
+		    enum stream_kind kind)
 {
 	enum flow_why why = sync_why(sync, s, leg, kind);
 
@@ -100,8 +101,8 @@ static void put_why(struct json_object *o, struct sync *sync, const struct sessi
 	put_text(o, "why_text", flow_why_text(why));
 }
 
-static struct json_object *stream_json(struct admin *a, const struct session *s, int leg, enum stream_kind kind,
-				       uint64_t now_ns)
+static struct json_object *stream_json(struct admin *a, const struct session *s, int leg,
+				       enum stream_kind kind, uint64_t now_ns)
 {
 	const struct stream *st = &s->leg[leg].stream[kind];
 	const struct rtpx_flow_stats *fs = &st->stats;
@@ -127,7 +128,8 @@ static struct json_object *stream_json(struct admin *a, const struct session *s,
 	return o;
 }
 
-static struct json_object *leg_json(struct admin *a, const struct session *s, int leg, uint64_t now_ns)
+static struct json_object *leg_json(struct admin *a, const struct session *s, int leg,
+				    uint64_t now_ns)
 {
 	const struct leg *l = &s->leg[leg];
 	struct json_object *o = json_object_new_object();
@@ -185,7 +187,8 @@ static struct json_object *session_json(struct admin *a, struct session *s, uint
 
 /* ---- one direction: what arrives at a leg, for `flows` and `why` ---- */
 
-static struct json_object *direction_json(struct admin *a, const struct session *s, int leg, enum stream_kind kind)
+static struct json_object *direction_json(struct admin *a, const struct session *s, int leg,
+					  enum stream_kind kind)
 {
 	const struct stream *in = &s->leg[leg].stream[kind], *out = &s->leg[!leg].stream[kind];
 	struct json_object *o = json_object_new_object();
@@ -195,7 +198,8 @@ static struct json_object *direction_json(struct admin *a, const struct session 
 	if (local.port)
 		local.port += kind == STREAM_RTCP;
 	if (s->leg[!leg].nexthop[kind])
-		nexthop_view(sync_nexthops(engine_sync(a->o.engine)), s->leg[!leg].nexthop[kind], &nh);
+		nexthop_view(sync_nexthops(engine_sync(a->o.engine)), s->leg[!leg].nexthop[kind],
+			     &nh);
 	put_text(o, "call_id", s->call_id);
 	put_text(o, "from_tag", s->from_tag);
 	put_text(o, "from", party_names[leg]);
@@ -212,7 +216,8 @@ static struct json_object *direction_json(struct admin *a, const struct session 
 	return o;
 }
 
-static void add_directions(struct admin *a, struct json_object *list, struct session *s, bool installed_only)
+static void add_directions(struct admin *a, struct json_object *list, struct session *s,
+			   bool installed_only)
 {
 	int leg, kind;
 
@@ -394,7 +399,8 @@ static struct json_object *stats_request(struct admin *a, const char *arg)
 	json_object_object_add(o, "floor", floor_json(a->o.relay));
 	json_object_object_add(o, "recorded", recorded_json(engine_recorder(a->o.engine)));
 	json_object_object_add(o, "prompts", prompts_json(engine_players(a->o.engine)));
-	json_object_object_add(o, "nexthops", nexthops_json(sync_nexthops(engine_sync(a->o.engine))));
+	json_object_object_add(o, "nexthops",
+			       nexthops_json(sync_nexthops(engine_sync(a->o.engine))));
 	json_object_object_add(o, "memory", memory_json(a->o.listen));
 	return o;
 }
@@ -524,7 +530,8 @@ static void on_line(struct bufferevent *bev, void *arg)
 	free(line);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *sa,
+		      int len, void *arg)
 {
 	const struct timeval timeout = { ADMIN_TIMEOUT_S, 0 };
 	struct bufferevent *bev;
@@ -567,7 +574,8 @@ int admin_open(const char *path, gid_t gid, char *err, size_t err_size)
 	int fd, bad;
 
 	if (strlen(path) >= sizeof(sun.sun_path)) {
-		snprintf(err, err_size, "--admin-socket: '%s' is longer than the %zu bytes of a socket path", path,
+		snprintf(err, err_size,
+			 "--admin-socket: '%s' is longer than the %zu bytes of a socket path", path,
 			 sizeof(sun.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
@@ -586,8 +594,10 @@ int admin_open(const char *path, gid_t gid, char *err, size_t err_size)
 		return fd;
 	close(fd);
 	snprintf(err, err_size, "--admin-socket: cannot listen on '%s': %s%s", path, strerror(-bad),
-		 bad == -EADDRINUSE ? " (another rtpxd answers there: give this one a path of its own)" :
-		 bad == -ENOENT ? " (make its directory first)" : "");
+		 bad == -EADDRINUSE
+			 ? " (another rtpxd answers there: give this one a path of its own)"
+		 : bad == -ENOENT ? " (make its directory first)"
+				  : "");
 	return bad;
 }
 
@@ -600,7 +610,8 @@ int admin_new(struct admin **out, struct event_base *base, const struct admin_op
 	a->o = *opts;
 	a->started_ns = monotonic_ns();
 	strcpy(a->path, opts->path);
-	a->listener = evconnlistener_new(base, on_accept, a, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1, opts->fd);
+	a->listener = evconnlistener_new(
+		base, on_accept, a, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1, opts->fd);
 	if (!a->listener) {
 		free(a);
 		return -ENOMEM;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * admin.h - the local admin socket that rtpxctl speaks to: one line in, one JSON document out, close.
+ * admin.h - the local admin socket that rtpxctl speaks to: one line in, one JSON document out,
+ * close.
  *
- * Reads only. Requests: "sessions [AFTER]", "session CALL-ID", "flows [AFTER]", "stats", "why CALL-ID", "status".
- * The JSON is described in docs/admin-json.md.
+ * Reads only. Requests: "sessions [AFTER]", "session CALL-ID", "flows [AFTER]", "stats", "why
+ * CALL-ID", "status". The JSON is described in docs/admin-json.md.
  */
 #ifndef RTPX_ADMIN_H
 #define RTPX_ADMIN_H
@@ -32,12 +33,13 @@ struct admin_opts {
 };
 
 /*
- * admin_open - the listening socket, while there are the rights for it: mode 0660, owned by the caller
- * and, unless it is (gid_t)-1, the group @gid. A socket file that nobody answers on is replaced.
- * Returns it; -errno with a sentence in @err.
+ * admin_open - the listening socket, while there are the rights for it: mode 0660, owned by the
+ * caller and, unless it is (gid_t)-1, the group @gid. A socket file that nobody answers on is
+ * replaced. Returns it; -errno with a sentence in @err.
  */
 int admin_open(const char *path, gid_t gid, char *err, size_t err_size);
-int admin_new(struct admin **out, struct event_base *base, const struct admin_opts *opts); /* -ENOMEM */
+int admin_new(struct admin **out, struct event_base *base,
+	      const struct admin_opts *opts); /* -ENOMEM */
 void admin_free(struct admin *a);
 
 #endif

@@ -209,7 +209,9 @@ void audio_decoder_free(struct audio_decoder *d)
 	free(d);
 }
 
-/* Frames of 10 bytes; the last of a packet may be one of 2 bytes, silence (RFC 3551 section 4.5.6). */
+/*
+ * Frames of 10 bytes; the last of a packet may be one of 2 bytes, silence (RFC 3551 section 4.5.6).
+ */
 static int decode_g729(struct audio_decoder *d, const uint8_t *in, size_t len, int16_t *out)
 {
 	size_t rest = len % G729_BYTES, at;
@@ -220,13 +222,16 @@ static int decode_g729(struct audio_decoder *d, const uint8_t *in, size_t len, i
 	for (at = 0; at < len; at += G729_BYTES, n += G729_SAMPLES) {
 		bool silence = len - at < G729_BYTES;
 
-		bcg729Decoder(d->u.g729_decode, in + at, silence ? G729_SILENCE_BYTES : G729_BYTES, 0,
-			      silence, 0, out + n);
+		bcg729Decoder(d->u.g729_decode, in + at, silence ? G729_SILENCE_BYTES : G729_BYTES,
+			      0, silence, 0, out + n);
 	}
 	return n;
 }
 
-/* The decoder looks at no length: half a frame is none, and what lacks the signature 0xd is not GSM. */
+/*
+ * The decoder looks at no length: half a frame is none, and what lacks the signature 0xd is not
+ * GSM.
+ */
 static int decode_gsm(struct audio_decoder *d, const uint8_t *in, size_t len, int16_t *out)
 {
 	size_t at;

@@ -13,7 +13,15 @@
 #define AUDIO_MAX_PACKET_MS 240
 #define AUDIO_MAX_SAMPLES (48 * AUDIO_MAX_PACKET_MS * 2) /* of a packet: 48 kHz, two channels */
 
-enum audio_kind { AUDIO_PCMU, AUDIO_PCMA, AUDIO_GSM, AUDIO_G722, AUDIO_G729, AUDIO_L16, AUDIO_OPUS };
+enum audio_kind {
+	AUDIO_PCMU,
+	AUDIO_PCMA,
+	AUDIO_GSM,
+	AUDIO_G722,
+	AUDIO_G729,
+	AUDIO_L16,
+	AUDIO_OPUS
+};
 
 /* One way to carry audio in RTP. */
 struct audio_codec {

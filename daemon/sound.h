@@ -17,8 +17,8 @@ struct sound {
 
 /*
  * sound_read - the file at @path, its channels averaged. A file that libsndfile does not know is
- * taken for raw samples, signed 16-bit little-endian at 8 kHz, if @raw. Negative, with a sentence in
- * @err, which names the file.
+ * taken for raw samples, signed 16-bit little-endian at 8 kHz, if @raw. Negative, with a sentence
+ * in @err, which names the file.
  */
 int sound_read(const char *path, bool raw, struct sound *out, char *err, size_t err_size);
 void sound_free(struct sound *s);

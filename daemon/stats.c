@@ -10,7 +10,8 @@
 void stats_tick(struct stats *s, uint64_t now_ns)
 {
 	if (s->tick_ns && now_ns > s->tick_ns)
-		s->pps_in = (double)(s->npkts_rcvd - s->tick_rcvd) * NSEC_PER_SEC / (double)(now_ns - s->tick_ns);
+		s->pps_in = (double)(s->npkts_rcvd - s->tick_rcvd) * NSEC_PER_SEC /
+			    (double)(now_ns - s->tick_ns);
 	s->tick_rcvd = s->npkts_rcvd;
 	s->tick_ns = now_ns;
 }
@@ -37,7 +38,8 @@ int stats_text(const struct stats *s, struct span name, char *buf, size_t size)
 	for (i = 0; len < 0 && i < ARRAY_SIZE(counters); i++)
 		if (span_eq(name, span_of(counters[i].name)))
 			len = snprintf(buf, size, "%llu",
-				       (unsigned long long)*(const uint64_t *)((const char *)s + counters[i].offset));
+				       (unsigned long long)*(const uint64_t *)((const char *)s +
+									       counters[i].offset));
 	if (len < 0)
 		return -ENOENT;
 	return (size_t)len < size ? 0 : -ENOSPC;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * capture.c - files are told apart by their first bytes. libpcap reads pcap and pcapng; what is in a
- * frame is found here: Ethernet with VLAN tags, Linux cooked, BSD loopback, raw IP.
+ * capture.c - files are told apart by their first bytes. libpcap reads pcap and pcapng; what is in
+ * a frame is found here: Ethernet with VLAN tags, Linux cooked, BSD loopback, raw IP.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -98,8 +98,8 @@ static bool take_ip(const uint8_t *p, size_t len, struct capture_packet *out)
 		    (ntohs(ip.frag_off) & IS_FRAGMENT))
 			return false;
 		return take_udp(p + ip.ihl * 4, len - ip.ihl * 4, ADDR_IP4,
-				p + offsetof(struct iphdr, saddr), p + offsetof(struct iphdr, daddr),
-				out);
+				p + offsetof(struct iphdr, saddr),
+				p + offsetof(struct iphdr, daddr), out);
 	}
 	if (len >= sizeof(ip6) && p[0] >> 4 == 6) {
 		memcpy(&ip6, p, sizeof(ip6));
@@ -119,7 +119,8 @@ static bool take_ether(const uint8_t *p, size_t len, struct capture_packet *out)
 	for (; at <= len; at += ETHER_TAG_BYTES) {
 		type = p[at - 2] << 8 | p[at - 1];
 		if (type != TYPE_TAG && type != TYPE_SERVICE_TAG)
-			return (type == TYPE_IP4 || type == TYPE_IP6) && take_ip(p + at, len - at, out);
+			return (type == TYPE_IP4 || type == TYPE_IP6) &&
+			       take_ip(p + at, len - at, out);
 	}
 	return false;
 }
@@ -179,8 +180,9 @@ static int read_pcap(FILE *f, const char *path, struct capture *out, char *err, 
 			partial += head->caplen < head->len;
 	}
 	if (!rc && got == PCAP_ERROR)
-		snprintf(out->trouble, sizeof(out->trouble), "%.80s: read no further than packet %zu: %.150s",
-			 path, out->n, pcap_geterr(pcap));
+		snprintf(out->trouble, sizeof(out->trouble),
+			 "%.80s: read no further than packet %zu: %.150s", path, out->n,
+			 pcap_geterr(pcap));
 	else if (partial)
 		snprintf(out->trouble, sizeof(out->trouble),
 			 "%.150s: %zu packets were captured in part only and are left out", path,
@@ -241,7 +243,8 @@ static int read_adhoc(FILE *f, const char *path, struct capture *out, char *err,
 
 static bool is_pcap(FILE *f)
 {
-	static const uint32_t magics[] = { 0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1, 0x0a0d0d0a };
+	static const uint32_t magics[] = { 0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1,
+					   0x0a0d0d0a };
 	uint32_t magic = 0;
 	size_t i, n = fread(&magic, sizeof(magic), 1, f);
 

@@ -24,7 +24,8 @@ static const struct suite {
 /* RFC 4648 section 4, without padding, as 30 bytes need none. */
 static int base64(const char *text, uint8_t *out)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	uint32_t bits = 0;
 	size_t i;
 

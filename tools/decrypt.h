@@ -20,8 +20,8 @@ struct decrypt_key {
 int decrypt_parse(const char *spec, struct decrypt_key *out);
 
 /*
- * decrypt - every RTP packet of @c in place; those that the key does not fit are left out and told in
- * @c->trouble. -ENOMEM.
+ * decrypt - every RTP packet of @c in place; those that the key does not fit are left out and told
+ * in @c->trouble. -ENOMEM.
  */
 int decrypt(struct capture *c, const struct decrypt_key *key);
 

@@ -401,18 +401,38 @@ static int decode_stream(const struct options *o, struct rtpstream *s, int side,
 }
 
 /* In a file that holds both sides, the first to speak is the originator. */
-static int side_of(const struct options *o, const struct side *s, int side, const struct rtpstream *st)
+static int side_of(const struct options *o, const struct side *s, int side,
+		   const struct rtpstream *st)
 {
 	if (o->path[SIDE_O] && o->path[SIDE_A])
 		return side;
 	return addr_eq(&st->src, &s->streams.all[0].src) ? side : 1 - side;
 }
 
+/* Say what of a stream was not decoded; returns how many packets. */
+static long report_undecoded(const struct options *o, const struct rtpstream *s)
+{
+	long undecoded = s->undecoded;
+	unsigned int type;
+
+	if (s->undecoded)
+		fprintf(stderr, "extractaudio: %u packets of ssrc 0x%08X are not of their codec\n",
+			s->undecoded, s->ssrc);
+	for (type = 0; type < RTPSTREAM_TYPES; type++) {
+		if (!s->types[type] || o->codecs.of[type] || rtpstream_is_noise(type))
+			continue;
+		fprintf(stderr,
+			"extractaudio: %u packets of payload type %u: codec not known, see --codec\n",
+			s->types[type], type);
+		undecoded += s->types[type];
+	}
+	return undecoded;
+}
+
 /* Returns packets that were not decoded; negative: an error. */
 static long decode(const struct options *o, struct side *sides, struct tracks *t)
 {
 	long undecoded = 0;
-	unsigned int type;
 	int side, rc;
 	size_t i;
 
@@ -424,16 +444,7 @@ static long decode(const struct options *o, struct side *sides, struct tracks *t
 			rc = decode_stream(o, s, side_of(o, &sides[side], side, s), t);
 			if (rc)
 				return rc;
-			for (type = 0; type < RTPSTREAM_TYPES; type++)
-				if (s->types[type] && !o->codecs.of[type] && type != 13 && type != 19) {
-					fprintf(stderr, "extractaudio: %u packets of payload type %u: codec not "
-							"known, see --codec\n", s->types[type], type);
-					undecoded += s->types[type];
-				}
-			if (s->undecoded)
-				fprintf(stderr, "extractaudio: %u packets of ssrc 0x%08X are not of their codec\n",
-					s->undecoded, s->ssrc);
-			undecoded += s->undecoded;
+			undecoded += report_undecoded(o, s);
 		}
 	}
 	return undecoded;

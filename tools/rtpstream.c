@@ -77,8 +77,9 @@ static int take(struct rtpstreams *all, const struct capture_packet *c)
 		return -ENOMEM;
 	rtpx_stats_packet(&s->stats, &rtp, 1);
 	/* The extended number of this packet is near the highest one so far. */
-	p.order = (uint64_t)s->stats.segments << 32 |
-		  (uint32_t)(s->stats.max_seq + (int16_t)(rtp.rtp_seq - (uint16_t)s->stats.max_seq));
+	p.order =
+		(uint64_t)s->stats.segments << 32 |
+		(uint32_t)(s->stats.max_seq + (int16_t)(rtp.rtp_seq - (uint16_t)s->stats.max_seq));
 	p.ts = rtp.rtp_ts;
 	p.payload_type = rtp.payload_type;
 	payload_of(c, &p);
@@ -137,6 +138,11 @@ void rtpstreams_free(struct rtpstreams *s)
 
 /* ---- sound ---- */
 
+bool rtpstream_is_noise(unsigned int payload_type)
+{
+	return payload_type == COMFORT_NOISE || payload_type == TELEPHONE_NOISE;
+}
+
 /* The tape of one codec's sound. */
 struct tape {
 	struct sound sound;
@@ -174,7 +180,8 @@ static int hiss(struct tape *t, size_t at, size_t end, unsigned int level)
 	int rc = reach(t, end);
 
 	for (; !rc && at < end; at++) {
-		t->noise_state = t->noise_state * 1664525 + 1013904223; /* Numerical Recipes' generator */
+		/* Numerical Recipes' generator */
+		t->noise_state = t->noise_state * 1664525 + 1013904223;
 		t->sound.samples[at] = (int16_t)(peak * ((int32_t)t->noise_state / 2147483648.0));
 	}
 	return rc;
@@ -191,18 +198,19 @@ static size_t run_end(const struct rtpstream *s, size_t i, unsigned int clock)
 			       (int64_t)(NSEC_PER_SEC / 1000) / clock * 1000;
 		int64_t arrived = (int64_t)(p[end].arrival_ns - p[end - 1].arrival_ns);
 
-		if (p[end].order >> 32 != p[end - 1].order >> 32 || llabs(said - arrived) > APART_NS)
+		if (p[end].order >> 32 != p[end - 1].order >> 32 ||
+		    llabs(said - arrived) > APART_NS)
 			break;
 	}
 	return end;
 }
 
 /*
- * Where the run begins on the tape: as if its fastest packet had come without delay. @end is where it
- * ends in packets, @from the sample behind what the tape holds already.
+ * Where the run begins on the tape: as if its fastest packet had come without delay. @end is where
+ * it ends in packets, @from the sample behind what the tape holds already.
  */
-static size_t run_start(const struct rtpstream *s, size_t i, size_t end, const struct audio_codec *c,
-			size_t from)
+static size_t run_start(const struct rtpstream *s, size_t i, size_t end,
+			const struct audio_codec *c, size_t from)
 {
 	const struct rtpstream_packet *p = s->packets;
 	double earliest = INFINITY;
@@ -249,7 +257,8 @@ static int comfort(struct tape *t, const struct rtpstream_packet *p, size_t at, 
 }
 
 static int run(struct tape *t, struct rtpstream *s, struct audio_decoder *d,
-	       const struct rtpstream_codecs *codecs, const struct audio_codec *c, size_t i, size_t end)
+	       const struct rtpstream_codecs *codecs, const struct audio_codec *c, size_t i,
+	       size_t end)
 {
 	const struct rtpstream_packet *p = s->packets;
 	size_t start = run_start(s, i, end, c, t->sound.n), k, at;
@@ -258,7 +267,7 @@ static int run(struct tape *t, struct rtpstream *s, struct audio_decoder *d,
 
 	for (k = i; !rc && k < end; k++) {
 		at = place(start, p[i].ts, p[k].ts, c);
-		if (p[k].payload_type == COMFORT_NOISE || p[k].payload_type == TELEPHONE_NOISE) {
+		if (rtpstream_is_noise(p[k].payload_type)) {
 			if (last == c && k + 1 < end)
 				rc = comfort(t, &p[k], at, place(start, p[i].ts, p[k + 1].ts, c));
 			continue;

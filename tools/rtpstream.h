@@ -27,11 +27,13 @@ struct rtpstream {
 	struct addr src;
 	uint32_t ssrc;
 	struct rtpx_flow_stats stats;
-	struct rtpstream_packet *packets; /* owned; after rtpstream_sort() in order, without duplicates */
+	/* owned; after rtpstream_sort() in order, without duplicates */
+	struct rtpstream_packet *packets;
 	size_t n;
 	uint64_t first_ns, last_ns;
 	uint32_t types[RTPSTREAM_TYPES]; /* packets by payload type */
-	uint32_t undecoded;		 /* packets whose payload was broken; by rtpstream_sound() */
+	/* packets whose payload was broken; by rtpstream_sound() */
+	uint32_t undecoded;
 };
 
 struct rtpstreams {
@@ -46,6 +48,9 @@ struct rtpstreams {
  */
 int rtpstreams_find(const struct capture *c, struct rtpstreams *out);
 void rtpstreams_free(struct rtpstreams *s);
+
+/* rtpstream_is_noise - comfort noise, RFC 3389: no codec of its own. */
+bool rtpstream_is_noise(unsigned int payload_type);
 
 /* What the 128 payload types mean; NULL: not known. */
 struct rtpstream_codecs {

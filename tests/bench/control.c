@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * control.c - drives a relay's control channel over UDP and times it: calls are set up or deleted, with a
- * window of commands under way.
+ * control.c - drives a relay's control channel over UDP and times it: calls are set up or deleted,
+ * with a window of commands under way.
  *
- *     control rtpp|ng HOST PORT setup|delete FIRST COUNT WINDOW CALLER-IP CALLEE-IP FIRST-PORT [FILE]
+ *     control rtpp|ng HOST PORT setup|delete FIRST COUNT WINDOW CALLER-IP CALLEE-IP FIRST-PORT
+ * [FILE]
  *
- * Call n's parties signal port FIRST-PORT + 2 * n at their addresses. FILE gets, for each call, the line
- * "PORT RELAY-PORT": what the caller sends from and to. One line of JSON on stdout. Requests are repeated after
- * a second without reply, as a proxy does; a relay that refuses a command is counted, not forgiven.
+ * Call n's parties signal port FIRST-PORT + 2 * n at their addresses. FILE gets, for each call, the
+ * line "PORT RELAY-PORT": what the caller sends from and to. One line of JSON on stdout. Requests
+ * are repeated after a second without reply, as a proxy does; a relay that refuses a command is
+ * counted, not forgiven.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -38,24 +40,28 @@ struct control {
 };
 
 /*
- * A control protocol. request() writes step @step of call @n into @buf and returns its length; reply()
- * returns the port in a reply, 0 where a successful one has none, or -1 for a refusal.
+ * A control protocol. request() writes step @step of call @n into @buf and returns its length;
+ * reply() returns the port in a reply, 0 where a successful one has none, or -1 for a refusal.
  */
 struct protocol {
 	const char *name;
-	size_t (*request)(const struct control *c, char *buf, size_t size, unsigned int n, int step);
+	size_t (*request)(const struct control *c, char *buf, size_t size, unsigned int n,
+			  int step);
 	int (*reply)(const char *text, int step);
 };
 
-static size_t rtpp_request(const struct control *c, char *buf, size_t size, unsigned int n, int step)
+static size_t rtpp_request(const struct control *c, char *buf, size_t size, unsigned int n,
+			   int step)
 {
 	unsigned int port = c->first_port + 2 * n;
 
 	switch (step) {
 	case CREATE:
-		return snprintf(buf, size, "U bench-%u@example.net %s %u from%u;1", n, c->caller, port, n);
+		return snprintf(buf, size, "U bench-%u@example.net %s %u from%u;1", n, c->caller,
+				port, n);
 	case COMPLETE:
-		return snprintf(buf, size, "L bench-%u@example.net %s %u from%u;1 to%u;1", n, c->callee, port, n, n);
+		return snprintf(buf, size, "L bench-%u@example.net %s %u from%u;1 to%u;1", n,
+				c->callee, port, n, n);
 	default:
 		return snprintf(buf, size, "D bench-%u@example.net from%u to%u", n, n, n);
 	}
@@ -80,7 +86,8 @@ static size_t ng_request(const struct control *c, char *buf, size_t size, unsign
 	static const char *const names[] = { "offer", "answer", "delete" };
 	char call[64], from[32], to[32], sdp[256];
 	const char *party = step == CREATE ? c->caller : c->callee;
-	const char *fields[] = { "command", names[step], "call-id", call, "from-tag", from, "to-tag", to, "sdp", sdp };
+	const char *fields[] = { "command", names[step], "call-id", call,  "from-tag",
+				 from,      "to-tag",    to,        "sdp", sdp };
 	size_t n_fields = step == CREATE ? 10 : step == COMPLETE ? 10 : 6;
 	size_t len = 0;
 
@@ -88,8 +95,9 @@ static size_t ng_request(const struct control *c, char *buf, size_t size, unsign
 	snprintf(from, sizeof(from), "from%u", n);
 	snprintf(to, sizeof(to), "to%u", n);
 	snprintf(sdp, sizeof(sdp),
-		 "v=0\r\no=- 1 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %u RTP/AVP 0\r\n", party, party,
-		 c->first_port + 2 * n);
+		 "v=0\r\no=- 1 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %u RTP/AVP "
+		 "0\r\n",
+		 party, party, c->first_port + 2 * n);
 	buf[len++] = 'd';
 	for (size_t i = 0; i < n_fields; i += 2) {
 		if (step == CREATE && strcmp(fields[i], "to-tag") == 0)
@@ -138,7 +146,10 @@ static void ask(struct control *c, unsigned int n, int step)
 
 enum { SILENCE = -1, STRAY = -2 };
 
-/* take - one reply: the call it is for, SILENCE when nothing came within a second, STRAY when it is a late copy. */
+/*
+ * take - one reply: the call it is for, SILENCE when nothing came within a second, STRAY when it is
+ * a late copy.
+ */
 static int take(struct control *c, int step)
 {
 	struct pollfd p = { .fd = c->fd, .events = POLLIN };
@@ -155,7 +166,8 @@ static int take(struct control *c, int step)
 		return SILENCE;
 	}
 	buf[len] = 0;
-	if (sscanf(buf, "%u_%u_%d %n", &run, &n, &got_step, &at) != 3 || run != c->run || got_step != step || n >= MAX_CALLS)
+	if (sscanf(buf, "%u_%u_%d %n", &run, &n, &got_step, &at) != 3 || run != c->run ||
+	    got_step != step || n >= MAX_CALLS)
 		return STRAY;
 	port = c->protocol->reply(buf + at, step);
 	if (port < 0 && !c->errors++)
@@ -199,7 +211,8 @@ static double step_all(struct control *c, unsigned int first, unsigned int count
 	return (now_ns() - start) / 1e9;
 }
 
-static void write_ports(const struct control *c, const char *path, unsigned int first, unsigned int count)
+static void write_ports(const struct control *c, const char *path, unsigned int first,
+			unsigned int count)
 {
 	FILE *f = fopen(path, "we");
 
@@ -216,7 +229,8 @@ static int connect_to(const char *host, const char *port)
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(atoi(port)) };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || inet_pton(AF_INET, host, &a.sin_addr) != 1 || connect(fd, (struct sockaddr *)&a, sizeof(a)))
+	if (fd < 0 || inet_pton(AF_INET, host, &a.sin_addr) != 1 ||
+	    connect(fd, (struct sockaddr *)&a, sizeof(a)))
 		err(1, "%s:%s", host, port);
 	return fd;
 }
@@ -228,7 +242,8 @@ int main(int argc, char **argv)
 	double create, complete;
 
 	if (argc < 11)
-		errx(2, "usage: control rtpp|ng HOST PORT setup|delete FIRST COUNT WINDOW CALLER CALLEE FIRST-PORT [FILE]");
+		errx(2, "usage: control rtpp|ng HOST PORT setup|delete FIRST COUNT WINDOW CALLER "
+			"CALLEE FIRST-PORT [FILE]");
 	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
 		if (strcmp(argv[1], protocols[i].name) == 0)
 			c.protocol = &protocols[i];
@@ -239,20 +254,22 @@ int main(int argc, char **argv)
 	c.callee = argv[9];
 	c.first_port = atoi(argv[10]);
 	c.run = getpid();
-	if (!c.protocol || !c.window || !count || first + count > MAX_CALLS || c.first_port + 2 * (first + count) > 65536)
+	if (!c.protocol || !c.window || !count || first + count > MAX_CALLS ||
+	    c.first_port + 2 * (first + count) > 65536)
 		errx(2, "control: arguments");
 	c.fd = connect_to(argv[2], argv[3]);
 	if (strcmp(argv[4], "delete") == 0) {
 		create = step_all(&c, first, count, DELETE);
-		printf("{\"commands\": %u, \"seconds\": %.6f, \"errors\": %u, \"repeats\": %u}\n", c.commands, create,
-		       c.errors, c.repeats);
+		printf("{\"commands\": %u, \"seconds\": %.6f, \"errors\": %u, \"repeats\": %u}\n",
+		       c.commands, create, c.errors, c.repeats);
 		return 0;
 	}
 	create = step_all(&c, first, count, CREATE);
 	complete = step_all(&c, first, count, COMPLETE);
 	if (argc > 11)
 		write_ports(&c, argv[11], first, count);
-	printf("{\"commands\": %u, \"seconds\": %.6f, \"create_seconds\": %.6f, \"complete_seconds\": %.6f, "
+	printf("{\"commands\": %u, \"seconds\": %.6f, \"create_seconds\": %.6f, "
+	       "\"complete_seconds\": %.6f, "
 	       "\"errors\": %u, \"repeats\": %u}\n",
 	       c.commands, create + complete, create, complete, c.errors, c.repeats);
 	return 0;

@@ -3,11 +3,12 @@
  * flows.c - reads and fills the pinned flow table of a running rtpxd for the bench.
  *
  *     flows PIN-DIR active        the local IPv4 ports that hold a flow, one a line
- *     flows PIN-DIR clone PORT    for each line "PEER-PORT LOCAL-PORT" on stdin a copy of PORT's flow
+ *     flows PIN-DIR clone PORT    for each line "PEER-PORT LOCAL-PORT" on stdin a copy of PORT's
+ * flow
  *
- * A copy is what the daemon would have compiled for one more call between the same hosts. It lets the program in
- * the kernel forward more flows than the daemon may open sockets for; the daemon knows nothing of them, and
- * they go with its table.
+ * A copy is what the daemon would have compiled for one more call between the same hosts. It lets
+ * the program in the kernel forward more flows than the daemon may open sockets for; the daemon
+ * knows nothing of them, and they go with its table.
  */
 #include <bpf/bpf.h>
 #include <err.h>

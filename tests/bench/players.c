@@ -2,12 +2,13 @@
 /*
  * players.c - has a relay play a prompt in many calls at once and listens to all of them.
  *
- *     players RELAY-NETNS CONTROL-PORT PID LISTENER-NETNS ADDRESS OTHER COUNT SECONDS PROMPT PTIME-MS
+ *     players RELAY-NETNS CONTROL-PORT PID LISTENER-NETNS ADDRESS OTHER COUNT SECONDS PROMPT
+ * PTIME-MS
  *
- * All calls are to one port at ADDRESS in the listener's namespace, where the kernel stamps each packet; streams are told
- * apart by SSRC. A stream's schedule is a straight line of packets PTIME-MS apart that lies so late that no packet
- * is before its time; what a packet is behind it is its error, and the listener's own delay is in it.
- * One line of JSON on stdout.
+ * All calls are to one port at ADDRESS in the listener's namespace, where the kernel stamps each
+ * packet; streams are told apart by SSRC. A stream's schedule is a straight line of packets
+ * PTIME-MS apart that lies so late that no packet is before its time; what a packet is behind it is
+ * its error, and the listener's own delay is in it. One line of JSON on stdout.
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -34,7 +35,8 @@ struct stream {
 	uint32_t ssrc, first_ts, last_ts;
 	uint16_t last_seq;
 	int64_t first_ns, last_ns; /* arrival */
-	int64_t earliest_ns;	   /* of (arrival - time stamp), against the first packet; 0 or less */
+	/* of (arrival - time stamp), against the first packet; 0 or less */
+	int64_t earliest_ns;
 	uint64_t packets, missing;
 };
 
@@ -134,7 +136,9 @@ static void heard(const uint8_t *p, int64_t now_ns)
 	int64_t late;
 
 	if (!s->packets) {
-		*s = (struct stream){ .ssrc = word(p + 8), .first_ts = word(p + 4), .last_seq = seq - 1,
+		*s = (struct stream){ .ssrc = word(p + 8),
+				      .first_ts = word(p + 4),
+				      .last_seq = seq - 1,
 				      .first_ns = now_ns };
 	}
 	late = now_ns - s->first_ns - (int64_t)(word(p + 4) - s->first_ts) * 125000;
@@ -145,7 +149,8 @@ static void heard(const uint8_t *p, int64_t now_ns)
 	s->earliest_ns = MIN(s->earliest_ns, late);
 	s->packets++;
 	if (b.arrivals < MAX_ERRORS)
-		b.arrival[b.arrivals++] = (struct arrival){ s - b.stream, MAX(MIN(late, INT32_MAX), INT32_MIN) };
+		b.arrival[b.arrivals++] =
+			(struct arrival){ s - b.stream, MAX(MIN(late, INT32_MAX), INT32_MIN) };
 }
 
 static int64_t stamp_of(struct msghdr *msg)
@@ -244,11 +249,12 @@ static void report(uint64_t cpu, double seconds)
 		players += b.stream[i].packets > 0;
 		missing += b.stream[i].missing;
 	}
-	printf("{\"players\": %llu, \"packets\": %zu, \"expected\": %.0f, \"missing\": %llu, \"cpu_share\": %.5f, "
+	printf("{\"players\": %llu, \"packets\": %zu, \"expected\": %.0f, \"missing\": %llu, "
+	       "\"cpu_share\": %.5f, "
 	       "\"p50_ns\": %d, \"p99_ns\": %d, \"p999_ns\": %d, \"max_ns\": %d}\n",
 	       (unsigned long long)players, n, b.count * seconds * 1000 / b.ptime_ms,
-	       (unsigned long long)missing, cpu / 1e9 / seconds, e[n / 2], e[n * 99 / 100], e[n * 999 / 1000],
-	       e[n - 1]);
+	       (unsigned long long)missing, cpu / 1e9 / seconds, e[n / 2], e[n * 99 / 100],
+	       e[n * 999 / 1000], e[n - 1]);
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * traffic.bpf.c - the bench's generator, its sink, and the bare redirect that relays are compared with.
+ * traffic.bpf.c - the bench's generator, its sink, and the bare redirect that relays are compared
+ * with.
  *
  * None of it looks at more than it must: what it costs is part of every figure of the bench.
  */
@@ -115,8 +116,9 @@ static __always_inline __u32 bucket(__u64 ns)
 }
 
 /*
- * verify - count what a relay made wrong: the address, the flow's port, a checksum. A packet that left a local
- * stack over veth carries only the pseudo-header's sum, which its receiver's stack would accept.
+ * verify - count what a relay made wrong: the address, the flow's port, a checksum. A packet that
+ * left a local stack over veth carries only the pseudo-header's sum, which its receiver's stack
+ * would accept.
  */
 static __always_inline void verify(struct bench_sink *s, struct frame *f)
 {
@@ -125,10 +127,12 @@ static __always_inline void verify(struct bench_sink *s, struct frame *f)
 	__u64 pseudo, sum;
 
 	pseudo = (__u64)ip->saddr + ip->daddr + bpf_htons(IPPROTO_UDP) + udp->len;
-	sum = pseudo + bpf_csum_diff(0, 0, (void *)udp, sizeof(*udp) + BENCH_RTP + BENCH_PAYLOAD, 0);
-	if (fold(bpf_csum_diff(0, 0, (void *)ip, sizeof(*ip), 0)) != 0xffff || ip->daddr != shared.sink_ip ||
-	    ip->protocol != IPPROTO_UDP ||
-	    udp->dest != shared.pairs[bpf_ntohl(f->rtp.ssrc) & (BENCH_MAX_FLOWS - 1)].src || !udp->check)
+	sum = pseudo +
+	      bpf_csum_diff(0, 0, (void *)udp, sizeof(*udp) + BENCH_RTP + BENCH_PAYLOAD, 0);
+	if (fold(bpf_csum_diff(0, 0, (void *)ip, sizeof(*ip), 0)) != 0xffff ||
+	    ip->daddr != shared.sink_ip || ip->protocol != IPPROTO_UDP ||
+	    udp->dest != shared.pairs[bpf_ntohl(f->rtp.ssrc) & (BENCH_MAX_FLOWS - 1)].src ||
+	    !udp->check)
 		s->wrong++;
 	else if (fold(sum) == 0xffff)
 		return;
@@ -145,7 +149,8 @@ int sink(struct xdp_md *ctx)
 	struct frame *f = (void *)(long)ctx->data;
 	__u64 now;
 
-	if ((void *)f + BENCH_FRAME > (void *)(long)ctx->data_end || f->rtp.mark != bpf_htonl(BENCH_MAGIC)) {
+	if ((void *)f + BENCH_FRAME > (void *)(long)ctx->data_end ||
+	    f->rtp.mark != bpf_htonl(BENCH_MAGIC)) {
 		s->foreign++;
 		return XDP_DROP;
 	}

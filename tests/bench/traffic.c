@@ -4,9 +4,10 @@
  *
  *     traffic OBJECT GENERATOR-NETNS DEV RELAY-NETNS IN OUT SINK-NETNS DEV
  *
- * Frames are made by BPF_PROG_TEST_RUN with live frames in the generator's namespace and counted by an XDP
- * program in the sink's. Every command is answered by one line of JSON; an error ends the program. It
- * knows nothing of calls or relays: addresses, ports and rates come from the one who drives it.
+ * Frames are made by BPF_PROG_TEST_RUN with live frames in the generator's namespace and counted by
+ * an XDP program in the sink's. Every command is answered by one line of JSON; an error ends the
+ * program. It knows nothing of calls or relays: addresses, ports and rates come from the one who
+ * drives it.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -143,7 +144,8 @@ static void load(struct bench *b, const char *path)
 	map = bpf_object__find_map_by_name(b->obj, ".bss.shared");
 	if (!map || bpf_map__value_size(map) != sizeof(*b->shared))
 		errx(1, "%s: not the bench_shared of this build", path);
-	b->shared = mmap(NULL, sizeof(*b->shared), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	b->shared = mmap(NULL, sizeof(*b->shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+			 bpf_map__fd(map), 0);
 	if (b->shared == MAP_FAILED)
 		err(1, "%s: shared", path);
 	b->generate = program_fd(b, "generate");
@@ -171,7 +173,10 @@ static __u16 fold(__u64 sum)
 	return sum;
 }
 
-/* command_frame - "frame FROM-IP TO-IP SINK-IP": what the generator sends, and what the sink must get. */
+/*
+ * command_frame - "frame FROM-IP TO-IP SINK-IP": what the generator sends, and what the sink must
+ * get.
+ */
 static void command_frame(struct bench *b, char *args)
 {
 	struct {
@@ -193,7 +198,8 @@ static void command_frame(struct bench *b, char *args)
 	h.ip.frag_off = htons(0x4000);
 	h.ip.ttl = 64;
 	h.ip.protocol = IPPROTO_UDP;
-	if (inet_pton(AF_INET, from, &h.ip.saddr) != 1 || inet_pton(AF_INET, to, &h.ip.daddr) != 1 ||
+	if (inet_pton(AF_INET, from, &h.ip.saddr) != 1 ||
+	    inet_pton(AF_INET, to, &h.ip.daddr) != 1 ||
 	    inet_pton(AF_INET, sink, &b->shared->sink_ip) != 1)
 		errx(1, "frame: %s", args);
 	h.ip.check = (__u16)~fold(sum16(&h.ip, sizeof(h.ip)));
@@ -203,12 +209,16 @@ static void command_frame(struct bench *b, char *args)
 	memcpy(b->frame + BENCH_HEADERS, &rtp, sizeof(rtp));
 	memcpy(b->shared->headers, &h, sizeof(h));
 	/* The UDP length counts twice: in the header and in the pseudo-header. */
-	b->shared->sum = sum16(b->frame + ETH_HLEN + sizeof(h.ip), BENCH_FRAME - ETH_HLEN - sizeof(h.ip)) +
-			 sum16(&h.ip.saddr, 8) + htons(IPPROTO_UDP) + h.udp.len;
+	b->shared->sum =
+		sum16(b->frame + ETH_HLEN + sizeof(h.ip), BENCH_FRAME - ETH_HLEN - sizeof(h.ip)) +
+		sum16(&h.ip.saddr, 8) + htons(IPPROTO_UDP) + h.udp.len;
 	printf("{}\n");
 }
 
-/* command_flows - "flows FILE": a line "SOURCE-PORT RELAY-PORT" for each flow, in the order of sending. */
+/*
+ * command_flows - "flows FILE": a line "SOURCE-PORT RELAY-PORT" for each flow, in the order of
+ * sending.
+ */
 static void command_flows(struct bench *b, char *args)
 {
 	unsigned int src, dst, n = 0;
@@ -243,14 +253,16 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct xdp_md ctx = { .data_end = BENCH_FRAME, .ingress_ifindex = w->b->from.ifindex };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = w->b->frame, .data_size_in = BENCH_FRAME, .ctx_in = &ctx,
-		    .ctx_size_in = sizeof(ctx), .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .repeat = 1 << 30);
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = w->b->frame, .data_size_in = BENCH_FRAME,
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .flags = BPF_F_TEST_XDP_LIVE_FRAMES,
+		    .repeat = 1 << 30);
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	CPU_SET(w->cpu, &set);
 	enter(w->b->from.netns);
-	if (sched_setaffinity(0, sizeof(set), &set) || (w->first && setpriority(PRIO_PROCESS, gettid(), -20)))
+	if (sched_setaffinity(0, sizeof(set), &set) ||
+	    (w->first && setpriority(PRIO_PROCESS, gettid(), -20)))
 		w->error = errno;
 	else if (bpf_prog_test_run_opts(w->b->generate, &opts) && errno != EINTR)
 		w->error = errno;
@@ -331,7 +343,10 @@ static void start(struct bench *b, struct worker *w, unsigned int lanes, bool fi
 		if (pthread_create(&w[i].thread, NULL, work, &w[i]))
 			errx(1, "no thread");
 	}
-	/* Setting up live frames takes some 25 ms, not the same for each; measure only with all at work. */
+	/*
+	 * Setting up live frames takes some 25 ms, not the same for each; measure only with all at
+	 * work.
+	 */
 	for (unsigned int i = 0; i < lanes; i++)
 		while (!w[i].done && !((volatile struct bench_lane *)&b->shared->lanes[i])->sent)
 			nap_ms(1);
@@ -342,7 +357,10 @@ static void prepare(struct bench *b, unsigned int flows, unsigned int lanes, dou
 	struct bench_shared *s = b->shared;
 	__u32 round = 0;
 
-	/* Streams go on where the last run left them: one that began anew would look like packets that come late. */
+	/*
+	 * Streams go on where the last run left them: one that began anew would look like packets
+	 * that come late.
+	 */
 	for (unsigned int i = 0; i < BENCH_MAX_CPUS; i++)
 		if (s->lanes[i].round >= round)
 			round = s->lanes[i].round + 1;
@@ -350,7 +368,8 @@ static void prepare(struct bench *b, unsigned int flows, unsigned int lanes, dou
 	memset(s->lanes, 0, sizeof(s->lanes));
 	s->flows = flows;
 	for (unsigned int i = 0; i < lanes; i++) {
-		s->lanes[i] = (struct bench_lane){ .first = i, .flow = i, .step = lanes, .round = round };
+		s->lanes[i] =
+			(struct bench_lane){ .first = i, .flow = i, .step = lanes, .round = round };
 		if (rate > 0) {
 			s->lanes[i].interval_ns = lanes * 1e9 / rate;
 			s->lanes[i].next_ns = now_ns() + s->lanes[i].interval_ns * i / lanes;
@@ -358,7 +377,10 @@ static void prepare(struct bench *b, unsigned int flows, unsigned int lanes, dou
 	}
 }
 
-/* print_run - @sent and @received belong to the measured @seconds, all other figures to the whole run. */
+/*
+ * print_run - @sent and @received belong to the measured @seconds, all other figures to the whole
+ * run.
+ */
 static void print_run(const struct bench *b, double seconds, __u64 sent, __u64 received)
 {
 	__u64 foreign = 0, wrong = 0, partial = 0, skipped = 0;
@@ -369,16 +391,18 @@ static void print_run(const struct bench *b, double seconds, __u64 sent, __u64 r
 		partial += b->shared->sinks[i].partial;
 		skipped += b->shared->lanes[i].skipped_ns;
 	}
-	printf("{\"seconds\": %.6f, \"sent_rate\": %.1f, \"rate\": %.1f, \"sent\": %llu, \"received\": %llu, ", seconds,
-	       sent / seconds, received / seconds, total_sent(b), total_received(b));
-	printf("\"foreign\": %llu, \"wrong\": %llu, \"partial\": %llu, \"skipped_ms\": %.3f, ", foreign, wrong, partial,
-	       skipped / 1e6);
+	printf("{\"seconds\": %.6f, \"sent_rate\": %.1f, \"rate\": %.1f, \"sent\": %llu, "
+	       "\"received\": %llu, ",
+	       seconds, sent / seconds, received / seconds, total_sent(b), total_received(b));
+	printf("\"foreign\": %llu, \"wrong\": %llu, \"partial\": %llu, \"skipped_ms\": %.3f, ",
+	       foreign, wrong, partial, skipped / 1e6);
 	printf("\"p50_ns\": %llu, \"p99_ns\": %llu}\n", quantile(b, 0.50), quantile(b, 0.99));
 }
 
 /*
- * command_run - "run FLOWS LANES RATE MS STAMP VERIFY FIRST": send for MS milliseconds, RATE packets a second in
- * all (0: no pacing), from LANES CPUs; with FIRST before all other work of these CPUs.
+ * command_run - "run FLOWS LANES RATE MS STAMP VERIFY FIRST": send for MS milliseconds, RATE
+ * packets a second in all (0: no pacing), from LANES CPUs; with FIRST before all other work of
+ * these CPUs.
  */
 static void command_run(struct bench *b, char *args)
 {
@@ -387,8 +411,9 @@ static void command_run(struct bench *b, char *args)
 	__u64 t, sent, received;
 	double rate, seconds;
 
-	if (sscanf(args, "%u %u %lf %u %u %u %u", &flows, &lanes, &rate, &ms, &stamp, &verify, &first) != 7 || !flows ||
-	    flows > BENCH_MAX_FLOWS || !lanes || lanes > BENCH_MAX_CPUS || lanes > flows)
+	if (sscanf(args, "%u %u %lf %u %u %u %u", &flows, &lanes, &rate, &ms, &stamp, &verify,
+		   &first) != 7 ||
+	    !flows || flows > BENCH_MAX_FLOWS || !lanes || lanes > BENCH_MAX_CPUS || lanes > flows)
 		errx(1, "run: %s", args);
 	b->shared->stamp = stamp;
 	b->shared->verify = verify;
@@ -439,7 +464,8 @@ int main(int argc, char **argv)
 	char line[512];
 
 	if (argc != 9)
-		errx(2, "usage: traffic OBJECT GENERATOR-NETNS DEV RELAY-NETNS IN OUT SINK-NETNS DEV");
+		errx(2,
+		     "usage: traffic OBJECT GENERATOR-NETNS DEV RELAY-NETNS IN OUT SINK-NETNS DEV");
 	sigaction(SIGUSR1, &stop_action, NULL);
 	b.from = place_of(argv[2], argv[3]);
 	b.in = place_of(argv[4], argv[5]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * traffic.h - what the generator's and the sink's XDP programs share with traffic.c through one mapped variable.
+ * traffic.h - what the generator's and the sink's XDP programs share with traffic.c through one
+ * mapped variable.
  *
  * Addresses, ports and the frame are in network byte order as they stand on the wire.
  */
@@ -13,7 +14,10 @@
 #define BENCH_MAX_CPUS 64     /* a power of two */
 #define BENCH_MAGIC 0x72747078
 
-/* The frame: Ethernet, IPv4, UDP, RTP, then the bench's mark and send time, then a constant filling. */
+/*
+ * The frame: Ethernet, IPv4, UDP, RTP, then the bench's mark and send time, then a constant
+ * filling.
+ */
 #define BENCH_HEADERS 42
 #define BENCH_RTP 12
 #define BENCH_PAYLOAD 160
@@ -21,8 +25,8 @@
 #define BENCH_BACKLOG_NS 200000 /* a paced generator that was held up forgets what is older */
 
 /*
- * Latencies in nanoseconds: 16 buckets to each power of two, so a bucket is at most 1/16 wide. What is
- * longer than 2^36 ns ends in the last one.
+ * Latencies in nanoseconds: 16 buckets to each power of two, so a bucket is at most 1/16 wide. What
+ * is longer than 2^36 ns ends in the last one.
  */
 #define BENCH_BUCKETS (34 * 16)
 
@@ -40,7 +44,9 @@ struct bench_rtp {
 	__u64 sent_ns; /* 0: no time was taken */
 } __attribute__((packed));
 
-/* One CPU's share of the generator. A flow always leaves from the same CPU, as from a NIC with RSS. */
+/*
+ * One CPU's share of the generator. A flow always leaves from the same CPU, as from a NIC with RSS.
+ */
 struct bench_lane {
 	__u32 first, step;  /* flows first, first + step, … */
 	__u32 flow;	    /* the next one */
@@ -66,7 +72,8 @@ struct bench_shared {
 	__u32 stamp;	    /* write send times */
 	__u32 verify;	    /* the sink checks addresses, ports and checksums */
 	__be32 sink_ip;	    /* verify: what packets must be addressed to */
-	__u64 sum;	    /* one's complement sum of what the UDP checksum covers and never changes */
+	/* one's complement sum of what the UDP checksum covers and never changes */
+	__u64 sum;
 	__u8 headers[BENCH_HEADERS + 6];
 	struct bench_lane lanes[BENCH_MAX_CPUS];
 	struct bench_sink sinks[BENCH_MAX_CPUS];
