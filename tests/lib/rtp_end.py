@@ -3,10 +3,12 @@
 """One end of a call: sends G.711 RTP at its pace from one UDP socket and judges what arrives on it.
 
 rtp_end.py LOCAL PORT REMOTE PORT SECONDS [PTIME-MS [SSRC]] - prints one JSON object: sent, received, lost, wrong
-(payload not as the other end sends it), reports (of the other end), wrong_reports, latency_us (p50, p99). Every
-payload carries its send time (CLOCK_MONOTONIC, which all namespaces of a host share) and a pattern that depends on
-the sequence number. An RTCP sender report goes to the next port once a second, with the SSRC and what was sent.
+(payload not as the other end sends it), reports (of the other end), wrong_reports, latency_us (p50, p99),
+longest_gap_ms (between two right packets). Every payload carries its send time (CLOCK_MONOTONIC, which all
+namespaces of a host share) and a pattern that depends on the sequence number. An RTCP sender report goes to the next
+port once a second, with the SSRC and what was sent.
 """
+import contextlib
 import json
 import random
 import socket
@@ -55,13 +57,15 @@ class End:
         self.size = ptime_ms * SAMPLES_PER_MS
         self.ssrc = random.getrandbits(32) if ssrc is None else ssrc
         self.peers, self.seen, self.wrong, self.latency = set(), set(), 0, []
+        self.last_ns, self.gap_ns = None, 0
 
     def send(self, seq):
         header = struct.pack("!BBHII", 0x80, PCMU | (0x80 if seq == 0 else 0), seq & 0xFFFF, seq * self.size, self.ssrc)
         body = pattern(seq, self.size - 8)
-        self.rtp.sendto(header + struct.pack("!Q", time.monotonic_ns()) + body, self.peer)
-        if seq % 50 == 0:
-            self.rtcp.sendto(sender_report(self.ssrc, seq), self.peer_rtcp)
+        with contextlib.suppress(OSError):  # a network that a test has broken: the packet is lost
+            self.rtp.sendto(header + struct.pack("!Q", time.monotonic_ns()) + body, self.peer)
+            if seq % 50 == 0:
+                self.rtcp.sendto(sender_report(self.ssrc, seq), self.peer_rtcp)
 
     def receive(self, until):
         while True:
@@ -73,6 +77,8 @@ class End:
                 data = self.rtp.recv(2048)
             except TimeoutError:
                 return
+            except OSError:  # likewise
+                continue
             now = time.monotonic_ns()
             self.judge(data, now)
 
@@ -88,6 +94,8 @@ class End:
             return
         _, _, seq, _, ssrc, sent = struct.unpack_from("!BBHIIQ", data)
         self.latency.append(now - sent)
+        self.gap_ns = max(self.gap_ns, now - (self.last_ns or now))
+        self.last_ns = now
         self.seen.add(seq)
         self.peers.add(ssrc)
 
@@ -103,6 +111,7 @@ class End:
             "sent": self.count, "received": len(self.seen), "wrong": self.wrong,
             "reports": right, "wrong_reports": len(heard) - right,
             "before_first": first, "lost": self.count - first - len(self.seen),
+            "longest_gap_ms": round(self.gap_ns / 1e6),
             "latency_us": {"p50": percentile(self.latency, 0.5), "p99": percentile(self.latency, 0.99)},
         }
 

@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck source-path=SCRIPTDIR
+#
+# faults.sh - a call in the kernel, and what happens to networks: the callee gets another link address, our address goes
+# and comes back, a link goes down and up, an interface is deleted and made again, an MTU shrinks. Audio goes on within
+# a second of the repair, in the kernel again.
+
+. "$(dirname "$0")/floor_lib.sh"
+TALK_S=6 BREAK_MS=500 WITHIN_MS=1000
+BUSY_MS=500 # what a busy machine may add
+
+lab_begin python3 jq
+floor_net
+sysctl_in bob net.ipv4.conf.eth0.arp_notify=1
+
+make_east()
+{
+	lab_link relay east bob eth0
+	lab_addr relay east 198.51.100.1/24
+	lab_addr bob eth0 198.51.100.10/24
+}
+
+another_mac()
+{
+	ip_in bob link set eth0 down
+	ip_in bob link set eth0 address 02:00:00:00:00:$1
+	ip_in bob link set eth0 up
+}
+
+pause() { read -rt "0.$BREAK_MS" <> <(:) || :; }
+
+# What breaks, what mends it (BREAK_MS later), and the words for it.
+declare -A breaks=(
+	[mac]="another_mac 77"
+	[address]="ip_in relay addr del 198.51.100.1/24 dev east"
+	[link]="ip_in relay link set east down"
+	[far_link]="ip_in bob link set eth0 down"
+	[interface]="ip_in relay link del east"
+	[mtu]="ip_in relay link set east mtu 300"
+)
+declare -A mends=(
+	[mac]=:
+	[address]="lab_addr relay east 198.51.100.1/24"
+	[link]="ip_in relay link set east up"
+	[far_link]="ip_in bob link set eth0 up"
+	[interface]=make_east
+	[mtu]="ip_in relay link set east mtu 1500"
+)
+
+bob_hears() { [ "$(rtp_of caller packets)" -gt "$1" ]; }
+
+start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric --dataplane xdp
+for fault in mac address link far_link interface mtu; do
+	CALL=fault-$fault
+	floor_call rtpxd 198.51.100.10
+	floor_talk $TALK_S 198.51.100.10 198.51.100.1
+	must_wait 10 "call in the kernel ($fault)" both_in_kernel
+	${breaks[$fault]}
+	pause
+	${mends[$fault]}
+	must_wait 5 "call in the kernel again ($fault)" both_in_kernel
+	floor_talked $((TALK_S + 10))
+	limit=$((BREAK_MS + WITHIN_MS + BUSY_MS))
+	for i in alice bob; do
+		gap=$(heard $i .longest_gap_ms)
+		say "$fault: $i heard nothing for $gap ms"
+		[ "$gap" -le $limit ] || fail "$fault: $i heard nothing for $gap ms, more than $limit" rtpxd
+		is "$(heard $i .wrong)" 0 "number of packets that $i heard wrong ($fault)"
+	done
+	rtpp rtpxd "D $CALL alice" >/dev/null
+done
+stop_rtpxd rtpxd west east
+pass
