@@ -6,6 +6,7 @@
  * Checks what can be checked without doing anything; opens, creates and changes nothing.
  */
 #include "config.h"
+#include "resizer.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -162,6 +163,16 @@ static int set_setup_ttl(struct parse *p, const struct row *row, const char *val
 {
 	p->setup_given = true;
 	return set_number(p, row, value);
+}
+
+static int set_opus_type(struct parse *p, const struct row *row, const char *value)
+{
+	long n;
+
+	if (parse_number(value, row->min, row->max, &n) < 0)
+		return wrong(p, row, value, "must be a dynamic payload type, 96 to 127");
+	p->c->opus_types |= 1u << (n - row->min);
+	return 0;
 }
 
 static int set_nice(struct parse *p, const struct row *row, const char *value)
@@ -548,6 +559,8 @@ static const struct row rows[] = {
 	{ 0, "prompt-ptime", "MS", set_number, MEMBER(prompt_ptime_ms), .min = 1, .max = 200,
 	  .ours = true,
 	  .help = "length of packets of prompts where the call does not say z (default 10)" },
+	{ 0, "opus-type", "TYPE", set_opus_type, .min = RESIZER_FIRST_DYNAMIC, .max = 127, .ours = true,
+	  .help = "RTP payload type that is Opus in every call, repeatable: z re-packetizes it too" },
 	{ 0, "banner", NULL, set_flag, MEMBER(banner), .ours = true,
 	  .help = "print on stdout what was chosen, and the lines for kamailio.cfg" },
 	{ 0, "help", NULL, say_help, .ours = true, .help = "print this and exit" },

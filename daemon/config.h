@@ -33,6 +33,7 @@ struct config {
 	const char *record_dir, *spool_dir;
 	const char *prompt_dir; /* NULL: any */
 	uint16_t prompt_ptime_ms;
+	uint32_t opus_types; /* a bit for each payload type from 96 up */
 	const char *pid_file, *admin_socket;
 	const char *sockets[CONFIG_MAX_SOCKETS];
 	unsigned int n_sockets;

@@ -272,6 +272,7 @@ static int start_media(struct daemon *d)
 		.stats = &d->stats,
 		.learning = c->learning,
 		.double_small = c->double_small,
+		.opus_types = c->opus_types,
 	};
 	const struct recorder_opts recorder = {
 		.dir = c->record_dir,

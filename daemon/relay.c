@@ -189,7 +189,7 @@ static int resizing_begin(struct relay *r, struct session *s, int leg, unsigned 
 	z->relay = r;
 	z->session = s;
 	z->leg = leg;
-	err = resizer_new(&z->resizer, ms, r->o.stats);
+	err = resizer_new(&z->resizer, ms, r->o.opus_types, r->o.stats);
 	if (err) {
 		free(z);
 		return err;

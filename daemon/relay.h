@@ -23,6 +23,7 @@ struct relay_opts {
 	struct recorder *recorder; /* NULL: no leg is ever recorded */
 	enum learning learning;
 	bool double_small; /* -2 */
+	uint32_t opus_types; /* as resizer_new() */
 };
 
 /* relay_new - makes its dp_user over @base. */

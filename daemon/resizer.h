@@ -3,7 +3,8 @@
  * resizer.h - the z modifier: cuts and joins the audio of one RTP stream into packets of another
  * length (rtpproxy protocol, "Re-packetizer"). Pure: time comes in as an argument.
  *
- * Taken apart are the payload types of codec.h. Every other RTP packet of the stream (telephone
+ * Taken apart are the payload types of codec.h; of Opus its frames, which are joined where their
+ * kind allows it (RFC 6716 section 3.2). Every other RTP packet of the stream (telephone
  * events of RFC 4733, comfort noise, unknown codecs) passes at once with its marker, time stamp and
  * payload as they are, after the audio that came before it; only its sequence number goes on with
  * that of the audio, because both share one numbering at the receiver. What is not RTP, and RTP of
@@ -20,9 +21,10 @@
 #include "stats.h"
 
 #define RESIZER_MAX_MS 999
+#define RESIZER_FIRST_DYNAMIC 96 /* payload type of the first bit of opus_types */
 #define RESIZER_NEVER UINT64_MAX
 
-struct resizer; /* about 8 KiB, and the audio that waits in it: less than its packet length */
+struct resizer; /* about 17 KiB, and the audio that waits in it: less than its packet length */
 
 /*
  * Where packets go. @arrival_ns: when the first audio in it arrived. The bytes are valid during the
@@ -35,9 +37,11 @@ struct resizer_sink {
 
 /*
  * resizer_new - for one direction of one call. @target_ms: 1 to RESIZER_MAX_MS, rounded up to what
- * the codec can do. @stats: its npkts_resizer_ counters are kept.
+ * the codec can do. @opus_types: a bit for each payload type from 96 up that is Opus. @stats: its
+ * npkts_resizer_ counters are kept.
  */
-int resizer_new(struct resizer **out, unsigned int target_ms, struct stats *stats);
+int resizer_new(struct resizer **out, unsigned int target_ms, uint32_t opus_types,
+		struct stats *stats);
 /* resizer_free - what still waits counts as discarded; NULL is allowed. */
 void resizer_free(struct resizer *r);
 /* resizer_retarget - a new length for what is sent from now on. */

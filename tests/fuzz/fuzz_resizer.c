@@ -14,8 +14,10 @@
 
 #define START_NS (1000 * NSEC_PER_SEC)
 #define SSRC 7
+#define OPUS 111
+#define OPUS_TYPES (1u << (OPUS - RESIZER_FIRST_DYNAMIC))
 
-enum act { AUDIO, OTHER, OTHER_SOURCE, RAW, NEW_LENGTH, FLUSH, ACTS };
+enum act { AUDIO, OTHER, OTHER_SOURCE, OPUS_AUDIO, RAW, NEW_LENGTH, FLUSH, ACTS };
 
 struct step {
 	uint8_t act;
@@ -25,7 +27,8 @@ struct step {
 
 static struct {
 	struct stats stats;
-	uint64_t audio_in, audio_out; /* bytes of payload */
+	uint64_t audio_in, audio_out; /* bytes of payload, but of Opus */
+	uint64_t opus_in, opus_ticks; /* at most, and those that left */
 	bool has_seq;
 	uint16_t next_seq;
 	bool raw; /* what comes out now may be anything */
@@ -53,6 +56,8 @@ static void on_out(void *arg, const uint8_t *p, size_t len, uint64_t arrival_ns)
 		assert(!w.has_seq || seq == w.next_seq);
 	}
 	w.next_seq = seq + 1;
+	if (d.payload_type == OPUS)
+		w.opus_ticks += opus_ticks(p + RTP_HEADER, len - RTP_HEADER);
 }
 
 static const struct resizer_sink sink = { .out = on_out };
@@ -70,7 +75,7 @@ static void one_packet(struct resizer *r, const struct step *s, uint32_t ts, uin
 		       uint64_t now_ns)
 {
 	const struct codec *c = &codecs[s->type % ARRAY_SIZE(codecs)];
-	uint8_t p[1024] = { 0x80 };
+	uint8_t p[2048] = { 0x80 };
 	uint64_t discarded = w.stats.npkts_resizer_discard;
 	size_t len = 4;
 
@@ -92,6 +97,27 @@ static void one_packet(struct resizer *r, const struct step *s, uint32_t ts, uin
 		w.audio_in += len;
 }
 
+/* The bytes are what they are, and often a packet of Opus. */
+static void opus_packet(struct resizer *r, const struct step *s, uint32_t ts, uint16_t seq,
+			uint64_t now_ns)
+{
+	uint8_t p[RTP_HEADER + 1 + 2 * UINT8_MAX + 2] = { 0x80, OPUS | (s->seq & 0x80) };
+	size_t len = 1 + (s->len & 1 ? s->len : 2 * s->len);
+	uint32_t ticks;
+
+	put16(p + 2, seq);
+	put32(p + 4, ts);
+	put32(p + 8, SSRC);
+	memset(p + RTP_HEADER, s->len, len);
+	p[RTP_HEADER] = s->type;
+	p[RTP_HEADER + 1] = s->seq;
+	ticks = opus_ticks(p + RTP_HEADER, len);
+	w.opus_in += ticks;
+	w.raw = !ticks && (!r->has_ssrc || r->ssrc != SSRC);
+	resizer_in(r, p, RTP_HEADER + len, now_ns, &sink);
+	w.raw = false;
+}
+
 static void promises_hold(const struct resizer *r, uint64_t now_ns)
 {
 	uint64_t waiting = 0;
@@ -103,13 +129,14 @@ static void promises_hold(const struct resizer *r, uint64_t now_ns)
 		assert(p->at < p->len && p->ticks > 0);
 		/* The first may be in part sent already. */
 		assert(p == r->queue || !p->next || ts_diff(p->next->ts, p->ts) > 0);
-		waiting += p->len - p->at;
+		waiting += p->codec == &codec_opus ? 0 : p->len - p->at;
 		ticks += p->ticks;
 		n++;
 	}
 	assert(n == r->pieces && n < MAX_PIECES && ticks == r->ticks);
-	assert(!r->queue || ticks < target_of(r, r->queue->codec));
+	assert(!r->queue || ticks < target_of(r, r->queue));
 	assert(w.audio_in == w.audio_out + waiting);
+	assert(w.opus_in >= w.opus_ticks);
 	assert(resizer_deadline(r) > now_ns);
 }
 
@@ -127,7 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint16_t seq = 0;
 
 	memset(&w, 0, sizeof(w));
-	if (size < 1 || resizer_new(&r, length_of(data[0]), &w.stats) < 0)
+	if (size < 1 || resizer_new(&r, length_of(data[0]), OPUS_TYPES, &w.stats) < 0)
 		return -1;
 	for (data++, size--; size >= sizeof(s); data += sizeof(s), size -= sizeof(s)) {
 		memcpy(&s, data, sizeof(s));
@@ -138,6 +165,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		resizer_run(r, now_ns, &sink);
 		if (s.act <= OTHER_SOURCE) {
 			one_packet(r, &s, ts, seq, now_ns);
+		} else if (s.act == OPUS_AUDIO) {
+			opus_packet(r, &s, ts, seq, now_ns);
 		} else if (s.act == NEW_LENGTH) {
 			resizer_retarget(r, length_of(s.len));
 			resizer_run(r, now_ns, &sink);

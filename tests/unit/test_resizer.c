@@ -17,6 +17,8 @@
 #define SSRC 0x1234u
 #define START_NS (1000 * NSEC_PER_SEC)
 #define MS NSEC_PER_MSEC
+#define OPUS 111
+#define OPUS_TYPES (1u << (OPUS - RESIZER_FIRST_DYNAMIC))
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -66,7 +68,7 @@ static struct resizer *begin(unsigned int target_ms)
 
 	n_seen = 0;
 	memset(&stats, 0, sizeof(stats));
-	assert_int_equal(resizer_new(&r, target_ms, &stats), 0);
+	assert_int_equal(resizer_new(&r, target_ms, OPUS_TYPES, &stats), 0);
 	return r;
 }
 
@@ -326,10 +328,10 @@ static void others_pass_untouched(void **state)
 	resizer_in(r, junk, sizeof(junk), START_NS, &sink);
 	assert_int_equal(n_seen, 1);
 	assert_memory_equal(seen[0].data, junk + RTP_HEADER, 3);
-	in(r, 111, true, 500, 3, 200, 0);
+	in(r, 112, true, 500, 3, 200, 0);
 	saw(1, 500, 3, 200, true);
 	in(r, 0, false, 10, 0, 160, 0);
-	len = packet(p, 111, false, 4711, 9, 99, 20);
+	len = packet(p, 112, false, 4711, 9, 99, 20);
 	resizer_in(r, p, len, START_NS, &sink);
 	assert_int_equal(n_seen, 3);
 	saw(2, 4711, 9, 20, false);
@@ -416,6 +418,110 @@ static void gsm_and_g723_round_up(void **state)
 	resizer_free(r);
 }
 
+/* @n frames of @bytes each, filled with @fill and what follows it, in one packet of Opus. */
+static size_t opus_of(uint8_t *out, uint8_t toc, int n, size_t bytes, uint8_t fill)
+{
+	static uint8_t frame[CODEC_OPUS_MAX_FRAMES][1 + 1275];
+	OpusRepacketizer *rp = opus_repacketizer_create();
+	int i, len;
+
+	for (i = 0; i < n; i++) {
+		memset(frame[i], fill + i, 1 + bytes);
+		frame[i][0] = toc;
+		assert_int_equal(opus_repacketizer_cat(rp, frame[i], 1 + bytes), OPUS_OK);
+	}
+	len = opus_repacketizer_out(rp, out, MAX_PACKET - RTP_HEADER);
+	assert_true(len > 0);
+	opus_repacketizer_destroy(rp);
+	return len;
+}
+
+static void opus_in(struct resizer *r, uint8_t toc, int n, size_t bytes, uint16_t seq, uint32_t ts, uint64_t ms)
+{
+	uint8_t p[MAX_PACKET] = { 0 };
+	size_t len = opus_of(p + RTP_HEADER, toc, n, bytes, seq);
+
+	resizer_in(r, p, packet(p, OPUS, false, seq, ts, SSRC, len), START_NS + ms * MS, &sink);
+}
+
+#define OPUS_20_MS 0xf8 /* CELT, full band */
+#define OPUS_10_MS 0xf0
+#define OPUS_60_MS 0x18 /* SILK */
+
+static void saw_opus(unsigned int i, uint16_t seq, uint32_t ts, uint8_t toc, int n, size_t bytes, uint8_t fill)
+{
+	static uint8_t expected[MAX_PACKET];
+	size_t len = opus_of(expected, toc, n, bytes, fill);
+
+	saw(i, seq, ts, len, false);
+	assert_memory_equal(seen[i].data, expected, len);
+}
+
+static void opus_joins_and_splits(void **state)
+{
+	struct resizer *r = begin(60);
+
+	(void)state;
+	opus_in(r, OPUS_20_MS, 1, 50, 1, 0, 0);
+	opus_in(r, OPUS_20_MS, 1, 50, 2, 960, 20);
+	opus_in(r, OPUS_20_MS, 1, 50, 3, 1920, 40);
+	assert_int_equal(n_seen, 1);
+	saw_opus(0, 1, 0, OPUS_20_MS, 3, 50, 1);
+	resizer_retarget(r, 20);
+	opus_in(r, OPUS_20_MS, 3, 70, 4, 2880, 60);
+	assert_int_equal(n_seen, 4);
+	saw_opus(1, 2, 2880, OPUS_20_MS, 1, 70, 4);
+	saw_opus(2, 3, 3840, OPUS_20_MS, 1, 70, 5);
+	saw_opus(3, 4, 4800, OPUS_20_MS, 1, 70, 6);
+	assert_int_equal(stats.npkts_resizer_in, 4);
+	assert_int_equal(stats.npkts_resizer_out, 4);
+	opus_in(r, OPUS_20_MS, 3, 70, 4, 2880, 61); /* again, too late */
+	assert_int_equal(stats.npkts_resizer_discard, 1);
+	resizer_free(r);
+}
+
+/* Another mode begins another packet; a frame is never cut; 120 ms is the end; others' types are not touched. */
+static void opus_within_its_limits(void **state)
+{
+	struct resizer *r = begin(100);
+	unsigned int i;
+
+	(void)state;
+	opus_in(r, OPUS_20_MS, 2, 50, 1, 0, 0);
+	opus_in(r, OPUS_10_MS, 10, 50, 2, 1920, 40);
+	assert_int_equal(n_seen, 2);
+	saw_opus(0, 1, 0, OPUS_20_MS, 2, 50, 1);
+	saw_opus(1, 2, 1920, OPUS_10_MS, 10, 50, 2);
+	resizer_retarget(r, 999);
+	for (i = 0; i < 6; i++)
+		opus_in(r, OPUS_20_MS, 1, 1275, 3 + i, 6720 + 960 * i, 140 + 20 * i);
+	assert_int_equal(n_seen, 3);
+	assert_int_equal(seen[2].len, 6 * 1275 + 2);
+	resizer_retarget(r, 10);
+	opus_in(r, OPUS_60_MS, 1, 50, 9, 12480, 260);
+	assert_int_equal(n_seen, 4);
+	saw_opus(3, 4, 12480, OPUS_60_MS, 1, 50, 9);
+	in(r, OPUS, false, 10, 15360, 3, 320); /* no packet of Opus: code 2 whose frames do not fit */
+	assert_int_equal(n_seen, 5);
+	resizer_free(r);
+}
+
+/* Large frames: no packet gets longer than a datagram may be. */
+static void opus_is_not_too_big(void **state)
+{
+	struct resizer *r = begin(120);
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 12; i++)
+		opus_in(r, OPUS_10_MS, 1, 1275, 1 + i, 480 * i, 10 * i);
+	resizer_flush(r, &sink);
+	assert_int_equal(n_seen, 2);
+	assert_int_equal(seen[0].len, 6 * 1275 + 2);
+	assert_int_equal(seen[1].len, 6 * 1275 + 2);
+	resizer_free(r);
+}
+
 static void a_new_length_holds_at_once(void **state)
 {
 	struct resizer *r = begin(60), *none;
@@ -427,8 +533,8 @@ static void a_new_length_holds_at_once(void **state)
 	assert_int_equal(n_seen, 2);
 	saw(1, 2, 160, 160, false);
 	resizer_free(r);
-	assert_int_equal(resizer_new(&none, 0, &stats), -EINVAL);
-	assert_int_equal(resizer_new(&none, RESIZER_MAX_MS + 1, &stats), -EINVAL);
+	assert_int_equal(resizer_new(&none, 0, 0, &stats), -EINVAL);
+	assert_int_equal(resizer_new(&none, RESIZER_MAX_MS + 1, 0, &stats), -EINVAL);
 }
 
 /* ---- random streams ---- */
@@ -450,6 +556,7 @@ static struct trial {
 	const struct codec *codec;
 	struct resizer *r;
 	uint32_t base_ts, frame_bytes, frame_ticks;
+	uint8_t toc; /* of Opus */
 	uint64_t now_ns, target_ns;
 	struct sent sent[PACKETS];
 	unsigned int n, out, events_in, events_out;
@@ -463,35 +570,95 @@ static struct trial {
 	uint16_t next_seq;
 } t;
 
+static bool is_opus(void)
+{
+	return t.codec == &codec_opus;
+}
+
+static size_t bytes_of(uint32_t frame)
+{
+	return is_opus() ? 1 + frame * 7 % t.frame_bytes : t.frame_bytes;
+}
+
+static uint32_t target_ticks(void)
+{
+	return target_of(t.r, &(struct piece){ .codec = t.codec, .ticks = t.frame_ticks });
+}
+
 /* PCM is followed by the millisecond. A frame's content tells which one it is. */
 static void write_frame(uint8_t *p, uint32_t frame)
 {
 	uint32_t i;
 
-	for (i = 0; i < t.frame_bytes; i++)
+	for (i = 0; i < bytes_of(frame); i++)
 		p[i] = (frame * 2654435761u >> 13) + i * 7;
 	if (t.codec->payload_type == 4)
 		p[0] &= 0xfc; /* a frame of 24 bytes */
 }
 
+/* @n frames as a payload; returns its length. */
+static size_t write_payload(uint8_t *p, uint32_t frame, uint32_t n)
+{
+	static uint8_t frames[CODEC_OPUS_MAX_FRAMES][256];
+	OpusRepacketizer *rp = opus_repacketizer_create();
+	int len = n * t.frame_bytes;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!is_opus()) {
+			write_frame(p + i * t.frame_bytes, frame + i);
+			continue;
+		}
+		frames[i][0] = t.toc;
+		write_frame(frames[i] + 1, frame + i);
+		assert_int_equal(opus_repacketizer_cat(rp, frames[i], 1 + bytes_of(frame + i)), OPUS_OK);
+	}
+	if (is_opus())
+		len = opus_repacketizer_out(rp, p, MAX_PACKET - RTP_HEADER);
+	assert_true(len > 0);
+	opus_repacketizer_destroy(rp);
+	return len;
+}
+
+/* Where the frames of a payload are; returns their number. */
+static int read_payload(const uint8_t *p, size_t len, const uint8_t *at[MAX_PACKET])
+{
+	opus_int16 size[CODEC_OPUS_MAX_FRAMES];
+	uint8_t toc;
+	int i, n;
+
+	if (is_opus()) {
+		n = opus_packet_parse(p, len, &toc, at, size, NULL);
+		assert_true(n > 0);
+		assert_int_equal(toc & 0xfc, t.toc);
+		return n;
+	}
+	assert_int_equal(len % t.frame_bytes, 0);
+	n = len / t.frame_bytes;
+	for (i = 0; i < n; i++)
+		at[i] = p + i * t.frame_bytes;
+	return n;
+}
+
 static void frames_leave(uint32_t ts, bool marker, const uint8_t *p, size_t len)
 {
+	static const uint8_t *at[MAX_PACKET];
 	uint32_t frame = (ts - t.base_ts) / t.frame_ticks;
-	uint8_t expected[64];
+	int n = read_payload(p, len, at), i;
+	uint8_t expected[256];
 
 	assert_int_equal((ts - t.base_ts) % t.frame_ticks, 0);
-	assert_int_equal(len % t.frame_bytes, 0);
-	assert_true(len > 0);
+	assert_true(n > 0);
 	assert_true(frame >= t.next_frame); /* in order */
-	assert_true(len / t.frame_bytes * t.frame_ticks <= target_of(t.r, t.codec));
+	assert_true(n * t.frame_ticks <= target_ticks());
 	assert_int_equal(marker, t.begins_spurt[frame]);
-	t.bytes_out += len;
-	for (; len; len -= t.frame_bytes, p += t.frame_bytes, frame++) {
+	for (i = 0; i < n; i++, frame++) {
 		write_frame(expected, frame);
-		assert_memory_equal(p, expected, t.frame_bytes);
+		assert_memory_equal(at[i], expected, bytes_of(frame));
 		assert_int_equal(t.fate[frame], WAITS);
 		assert_true(t.now_ns <= t.arrival_ns[frame] + t.target_ns);
 		t.fate[frame] = LEFT;
+		t.bytes_out += bytes_of(frame);
 		assert_true(!t.begins_spurt[frame] || marker);
 		marker = t.in_marked[frame];
 		t.waiting--;
@@ -534,7 +701,7 @@ static bool chance(unsigned int percent)
 static void make_trial(unsigned int per_packet, unsigned int loss, unsigned int late,
 		       unsigned int doubled)
 {
-	uint64_t frame_ns = t.frame_ticks * MS / CODEC_TICKS_PER_MS;
+	uint64_t frame_ns = t.frame_ticks * MS / t.codec->ticks_per_ms;
 	uint32_t frame = 0, i;
 	uint16_t seq = rand();
 
@@ -574,11 +741,10 @@ static void audio_arrives(const struct sent *s)
 	uint32_t ts = t.base_ts + s->frame * t.frame_ticks, i;
 	bool waits = t.fate[s->frame] == WAITS, is_late = s->frame < t.next_frame;
 	uint8_t p[MAX_PACKET];
+	size_t len = write_payload(p + RTP_HEADER, s->frame, s->frames);
 
-	for (i = 0; i < s->frames; i++) {
-		write_frame(p + RTP_HEADER + i * t.frame_bytes, s->frame + i);
-		if (waits || is_late)
-			continue;
+	for (i = 0; i < s->frames && !waits && !is_late; i++) {
+		t.bytes_in += bytes_of(s->frame + i);
 		t.fate[s->frame + i] = WAITS;
 		t.waiting++;
 		t.in_marked[s->frame + i] = s->marker;
@@ -586,14 +752,10 @@ static void audio_arrives(const struct sent *s)
 		t.arrival_ns[s->frame + i] = s->arrival_ns;
 	}
 	resizer_in(t.r, p,
-		   packet(p, t.codec->payload_type, s->marker, s->seq, ts, SSRC,
-			  s->frames * t.frame_bytes),
+		   packet(p, is_opus() ? OPUS : t.codec->payload_type, s->marker, s->seq, ts, SSRC, len),
 		   s->arrival_ns, &trial_sink);
 	/* Only what is late or here already is lost. */
 	assert_int_equal(stats.npkts_resizer_discard - discarded, waits || is_late);
-	if (waits || is_late)
-		return;
-	t.bytes_in += s->frames * t.frame_bytes;
 }
 
 static void event_arrives(const struct sent *s)
@@ -613,7 +775,7 @@ static void run_trial(unsigned int target_ms)
 	unsigned int i;
 
 	t.r = begin(target_ms);
-	t.target_ns = target_of(t.r, t.codec) * MS / CODEC_TICKS_PER_MS;
+	t.target_ns = target_ticks() * MS / t.codec->ticks_per_ms;
 	t.now_ns = START_NS;
 	for (i = 0; i < t.n; i++) {
 		wait_until(t.sent[i].arrival_ns);
@@ -630,24 +792,40 @@ static void run_trial(unsigned int target_ms)
 	resizer_free(t.r);
 }
 
-static void random_streams(void **state)
+/* The codec of the @i-th trial, and how its frames are. */
+static void choose_codec(unsigned int i)
 {
 	static const uint8_t types[] = { 0, 8, 9, 18, 3, 4 };
+	static const uint8_t tocs[] = { OPUS_10_MS, OPUS_20_MS, OPUS_60_MS, OPUS_20_MS | 4, 0xe8 /* 5 ms */ };
+	unsigned int which = i % (ARRAY_SIZE(types) + 1);
+
+	if (which == ARRAY_SIZE(types)) {
+		t.codec = &codec_opus;
+		t.toc = tocs[rand() % ARRAY_SIZE(tocs)];
+		t.frame_ticks = opus_packet_get_samples_per_frame(&t.toc, 48000);
+		t.frame_bytes = 1 + rand() % 200;
+		return;
+	}
+	t.codec = codec_of(types[which]);
+	t.frame_ticks = MAX(t.codec->frame_ticks, CODEC_TICKS_PER_MS);
+	t.frame_bytes = t.codec->frame_ticks > 1 ? t.codec->frame_bytes : t.frame_ticks;
+}
+
+static void random_streams(void **state)
+{
 	unsigned int i;
 
 	(void)state;
 	srand(20040107);
-	for (i = 0; i < 1200; i++) {
+	for (i = 0; i < 1400; i++) {
 		unsigned int in_ms = 10 * (1 + rand() % 10), target_ms = 10 * (1 + rand() % 10);
-		unsigned int frame_ms, hard = i % 4;
+		unsigned int hard = i % 4;
 
 		memset(&t, 0, sizeof(t));
-		t.codec = codec_of(types[i % ARRAY_SIZE(types)]);
-		t.frame_ticks = MAX(t.codec->frame_ticks, CODEC_TICKS_PER_MS);
-		t.frame_bytes = t.codec->frame_ticks > 1 ? t.codec->frame_bytes : t.frame_ticks;
+		choose_codec(i);
 		t.base_ts = rand() % 3 ? (uint32_t)rand() * 2654435761u : 0u - 8000; /* often near the wrap */
-		frame_ms = t.frame_ticks / CODEC_TICKS_PER_MS;
-		make_trial(MIN(MAX(in_ms / frame_ms, 1), PER_PACKET_MAX), hard * 4, hard * 10, hard * 2);
+		make_trial(MIN(MAX(in_ms * t.codec->ticks_per_ms / t.frame_ticks, 1), PER_PACKET_MAX),
+			   hard * 4, hard * 10, hard * 2);
 		run_trial(target_ms);
 	}
 }
@@ -673,6 +851,9 @@ int main(void)
 		cmocka_unit_test(g729_with_silence),
 		cmocka_unit_test(g729_splits_between_frames),
 		cmocka_unit_test(gsm_and_g723_round_up),
+		cmocka_unit_test(opus_joins_and_splits),
+		cmocka_unit_test(opus_within_its_limits),
+		cmocka_unit_test(opus_is_not_too_big),
 		cmocka_unit_test(a_new_length_holds_at_once),
 		cmocka_unit_test(random_streams),
 	};
