@@ -38,7 +38,7 @@
 #include "rtpx_entry.h"
 #include "xdp_attach.h"
 
-#define STATS_TRIES 10000 /* a virtual CPU may be halted in the middle of a packet */
+#define STATS_TRIES 300000 /* some 10 ms: a virtual CPU may be halted in the middle of a packet */
 
 struct xdp_if {
 	struct dp_interface pub;
@@ -106,14 +106,16 @@ static void stats_read(const struct rtpx_entry *e, const struct rtpx_entry_more 
 	unsigned int tries = 0;
 	struct rtpx_entry now;
 	uint64_t packets;
+	bool moving;
 
 	do {
+		moving = __atomic_load_n(&e->pending, __ATOMIC_ACQUIRE) == RTPX_PENDING_MOVING;
 		packets = __atomic_load_n(&m->stats.packets, __ATOMIC_ACQUIRE);
 		now = *e;
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		rtpx_entry_get_stats(&now, m, out);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	} while ((now.pending == RTPX_PENDING_MOVING ||
+	} while ((moving || now.pending == RTPX_PENDING_MOVING ||
 		  __atomic_load_n(&m->stats.packets, __ATOMIC_RELAXED) != packets) &&
 		 ++tries < STATS_TRIES);
 }

@@ -131,19 +131,23 @@ static __always_inline void rtpx_entry_settle(const struct rtpx_entry *e, __u8 p
 	to->longest_us = e->longest_us;
 }
 
-/* rtpx_entry_resume - go on counting in @e after @from, which is in `flows_more` by now. */
+/*
+ * rtpx_entry_resume - go on counting in @e after @from, which is in `flows_more` by now. `pending` is
+ * written last, so that who finds it not to be RTPX_PENDING_MOVING finds all else in its place.
+ */
 static __always_inline void rtpx_entry_resume(struct rtpx_entry *e,
 					      const struct rtpx_flow_stats *from)
 {
 	int fresh = !from->packets || (e->flags & RTPX_FLOW_RTP && !from->max_seq);
 
-	e->pending = fresh ? RTPX_PENDING_NEW : 0;
 	e->bytes = 0;
 	e->last_ns = from->last_ns;
 	e->max_seq = from->max_seq;
 	e->window = from->window;
 	e->ssrc = from->ssrc;
 	e->longest_us = from->longest_us;
+	asm volatile("" ::: "memory");
+	*(volatile __u8 *)&e->pending = fresh ? RTPX_PENDING_NEW : 0;
 }
 
 /* rtpx_entry_put_stats - after the flow, whose flags it needs. */

@@ -297,7 +297,12 @@ static void *send_on(void *arg)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = arg, .data_size_in = 62, .repeat = SENT);
 
+	/*
+	 * As in a softirq, no process takes its CPU in the middle of a packet: the reader does not
+	 * wait for ever.
+	 */
 	stay_on(1);
+	sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ 1 });
 	bpf_prog_test_run_opts(bpf_program__fd(xdp_of(dp)->skel->progs.rtpx_relay), &opts);
 	return NULL;
 }
