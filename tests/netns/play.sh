@@ -70,7 +70,7 @@ music()
 	floor_call rtpxd 198.51.100.10
 	capture alice eth0 alice udp dst port 4000
 	capture bob eth0 bob udp dst port 4000
-	floor_talk 5 198.51.100.10 198.51.100.1
+	floor_talk 8 198.51.100.10 198.51.100.1
 	must_wait 3 "everything in the kernel" all_in_kernel
 	is "$(rtpp rtpxd "P-1 $CALL hold 8,0 alice;1 bob;1")" 0 "reply to P"
 	must_wait 3 "music instead of bob" only_is callee PLAYING
@@ -145,7 +145,7 @@ for_a_while()
 {
 	relay_start
 	floor_call rtpxd 198.51.100.10
-	floor_talk 3 198.51.100.10 198.51.100.1
+	floor_talk 6 198.51.100.10 198.51.100.1
 	must_wait 3 "everything in the kernel" all_in_kernel
 	rtpp rtpxd "Uiez40 $CALL 192.0.2.10 4000 alice;1" >/dev/null
 	must_wait 3 "alice's direction with the daemon" only_is caller RESIZED

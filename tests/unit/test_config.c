@@ -171,6 +171,11 @@ static const struct {
 	{ 2, { "--dataplane", "kmod,none", "--xdp-mode", "native" } },
 	{ 2, { "--xdp-mode", "offload" } },
 	{ 2, { "--learning", "trust" } },
+	{ 2, { "--prompt-dir", "prompts" } },
+	{ 2, { "--prompt-ptime", "0" } },
+	{ 2, { "--prompt-ptime", "201" } },
+	{ 2, { "--opus-type", "95" } },
+	{ 2, { "--opus-type", "128" } },
 	{ 2, { "--interface", "" } },
 	{ 2, { "--interface", "a-name-that-is-too-long" } },
 	{ 2, { "--pin-dir", "relative/path" } },
@@ -288,6 +293,11 @@ static void takes_our_options(void **state)
 	assert_int_equal(c.learning, LEARN_COMPAT);
 	assert_string_equal(c.admin_socket, "/a");
 	assert_true(c.banner);
+	config_free(&c);
+	ACCEPT(&c, "--prompt-dir", "/prompts", "--prompt-ptime", "20", "--opus-type", "96", "--opus-type", "111");
+	assert_string_equal(c.prompt_dir, "/prompts");
+	assert_int_equal(c.prompt_ptime_ms, 20);
+	assert_int_equal(c.opus_types, 1 | 1 << 15);
 	config_free(&c);
 	ACCEPT(&c, "--dataplane", "none", "--xdp-mode", "auto");
 	config_free(&c);
