@@ -6,6 +6,7 @@
  * understand goes to the stack untouched, which delivers it to the daemon's socket. Every packet is
  * counted by what became of it.
  */
+#include "mirror.h"
 #include "parse.h"
 #include "rewrite.h"
 
@@ -180,7 +181,8 @@ static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
 		return NOT_PLAIN;
 	parse_stun(&f, &p);
 	flow = at.entry;
-	if (rtpx_judge(flow, NULL, &p) != RTPX_REASON_relayed || flow->flags & RTPX_FLOW_OUT6 ||
+	if (rtpx_judge(flow, NULL, &p) != RTPX_REASON_relayed ||
+	    flow->flags & (RTPX_FLOW_OUT6 | RTPX_FLOW_MIRROR) ||
 	    judge_nexthop(&at, &p) != RTPX_REASON_relayed || at.nh->vlan || !f.udp->check ||
 	    is_unfinished(flow, f.udp))
 		return NOT_PLAIN;
@@ -230,6 +232,21 @@ static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct
 								  : RTPX_REASON_relayed;
 }
 
+/* The packet is on its way: hand over its copy. @taken: what mirror_take() has answered. */
+static __always_inline void mirror_hand_over(struct rtpx_entry_more *more,
+					     const struct rtpx_packet *p, int taken)
+{
+	__u32 zero = 0;
+	struct rtpx_counters *counted = bpf_map_lookup_elem(&counters, &zero);
+	int lost = taken < 0 || mirror_put(p->payload_bytes) < 0;
+
+	more->stats.unmirrored += lost;
+	if (counted && lost)
+		counted->mirror_full++;
+	else if (counted)
+		counted->mirrored++;
+}
+
 /* Any frame. @generic: the frame is a socket buffer, see unfinished_checksum(). */
 static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct rtpx_config *c,
 				__u32 *tx_port, int generic)
@@ -237,9 +254,9 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 	struct rtpx_packet p = { .now_ns = now_ns };
 	struct rtpx_entry_more *more;
 	enum rtpx_reason reason;
+	int udp_check, mirrored, taken = 0;
 	struct place at;
 	struct frame f;
-	int udp_check;
 
 	reason = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p);
 	if (reason != RTPX_REASON_relayed)
@@ -265,10 +282,15 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 	udp_check = leaving_checksum(ctx, at.entry, &f, &p, generic);
 	if (udp_check < 0)
 		return RTPX_REASON_pass_checksum;
+	mirrored = at.entry->flags & RTPX_FLOW_MIRROR;
+	if (mirrored)
+		taken = mirror_take(ctx, more, &f, &p);
 	reason = rewrite(ctx, &at, more, &f, &p, udp_check);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
 	*tx_port = at.nh->tx_port;
+	if (mirrored)
+		mirror_hand_over(more, &p, taken);
 	count(&at, &p);
 	return RTPX_REASON_relayed;
 }

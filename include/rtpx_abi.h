@@ -13,13 +13,14 @@
  *          2 - what an ordinary packet needs in one cache line, the rest in a map of its own.
  *          3 - pass_merged.
  *          4 - counts on their way from `flows` to `flows_more` are marked.
+ *          5 - mirrored flows.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
 
 #include <linux/types.h>
 
-#define RTPX_ABI_VERSION 4
+#define RTPX_ABI_VERSION 5
 
 /*
  * A local port number is given out once in each address family, so (family, port) names one media
@@ -43,6 +44,7 @@ enum rtpx_flow_flag {
 	RTPX_FLOW_OUT6 = 1 << 3,     /* leaves as IPv6 (clear: as IPv4) */
 	RTPX_FLOW_RELATCH = 1 << 4,  /* pass a stranger who continues our SSRC while the peer is silent */
 	RTPX_FLOW_OPEN = 1 << 5,     /* pass every stranger: the daemon judges (rtpproxy's rules) */
+	RTPX_FLOW_MIRROR = 1 << 6,   /* copy what is forwarded into the ring buffer `mirror` */
 };
 
 /*
@@ -107,7 +109,7 @@ struct rtpx_flow_stats {
 	__u32 sent_prior;     /* packets expected in the segments before this one */
 	__u32 duplicates;
 	__u32 errors; /* not parsable as RTP */
-	__u32 pad2;
+	__u32 unmirrored; /* forwarded, but there was no room for the copy */
 };
 
 #define RTPX_TIMED_EVERY 64  /* packets */
@@ -159,6 +161,24 @@ struct rtpx_entry_more {
 	__u8 out6[16];
 	__u8 dest6[16];
 };
+
+/*
+ * A record of the ring buffer `mirror`: a packet of a mirrored flow that was forwarded, as it
+ * arrived. The rest of the record is the UDP payload, of a longer one the first RTPX_MIRROR_MAX
+ * bytes.
+ */
+struct rtpx_mirrored {
+	__u64 arrival_ns;
+	__u32 call; /* of the flow */
+	__u16 port; /* local port */
+	__u16 peer_port;
+	__u8 local[16]; /* destination; the first 4 bytes with IPv4 */
+	__u8 peer[16];	/* source */
+	__u8 slot;	/* enum rtpx_slot */
+	__u8 pad[7];
+};
+
+#define RTPX_MIRROR_MAX 8192 /* bytes of the payload */
 
 /* Where packets for one destination go on the wire. All zero: not resolved, packets are passed. */
 struct rtpx_nexthop {
@@ -214,10 +234,19 @@ enum rtpx_reason {
 	RTPX_REASON_COUNT,
 };
 
-/* The only element of the map `counters`: packets by reason; fields in the order of enum rtpx_reason. */
+/* What became of the copies of those packets that were forwarded. */
+#define RTPX_MIRROR_COUNTS(X)                                                        \
+	X(mirrored, "copied for a recording")                                        \
+	X(mirror_full, "not copied for a recording: the ring buffer was full")
+
+/*
+ * The only element of the map `counters`: packets by reason, fields in the order of enum
+ * rtpx_reason; then copies.
+ */
 struct rtpx_counters {
 #define RTPX_REASON_FIELD(name, text) __u64 name;
 	RTPX_REASONS(RTPX_REASON_FIELD)
+	RTPX_MIRROR_COUNTS(RTPX_REASON_FIELD)
 #undef RTPX_REASON_FIELD
 };
 
@@ -228,7 +257,8 @@ RTPX_ASSERT(sizeof(struct rtpx_entry) == 64);
 RTPX_ASSERT(sizeof(struct rtpx_entry_more) == 256);
 RTPX_ASSERT(sizeof(struct rtpx_nexthop) == 32);
 RTPX_ASSERT(sizeof(struct rtpx_config) == 16);
-RTPX_ASSERT(sizeof(struct rtpx_counters) == 8 * RTPX_REASON_COUNT);
+RTPX_ASSERT(sizeof(struct rtpx_mirrored) == 56);
+RTPX_ASSERT(sizeof(struct rtpx_counters) == 8 * (RTPX_REASON_COUNT + 2));
 
 /*
  * rtpx_flow_index - the element of a local port in `flows` and `flows_more`.

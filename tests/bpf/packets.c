@@ -7,7 +7,8 @@
  * changed, of which must hold: what is passed or dropped is as it was, and what is forwarded has
  * lengths and checksums that agree. Then whole streams, whose statistics must be those of the same
  * functions compiled as plain C, and packets while their flow is being rewritten, which must leave
- * by the old flow or by the new one. Exit 0, 1, or 4 without BPF.
+ * by the old flow or by the new one. Flows are mirrored in half of all: then each packet that is
+ * forwarded is in the ring as it arrived, and no other. Exit 0, 1, or 4 without BPF.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -26,11 +27,18 @@
 #include "rtpx_verdict.h"
 
 #define PORTS (PACKET_PORT_MAX - PACKET_PORT_MIN + 1)
+#define RING_BYTES 65536
 #define LOOPBACK 1 /* ifindex; a redirect in a test run goes nowhere */
 
 struct lab {
 	struct bpf_object *object;
 	int native, generic, program /* the one to run */, flows, more, nexthops, counters, config;
+	bool mirrored; /* flows are */
+	struct ring_buffer *ring;
+	unsigned int copies; /* read from the ring */
+	size_t copy_bytes;   /* of the last one */
+	struct rtpx_mirrored copy;
+	uint8_t copy_payload[RTPX_MIRROR_MAX];
 	unsigned int cpus;
 };
 
@@ -40,6 +48,8 @@ struct outcome {
 	size_t len;
 	enum rtpx_reason reason;
 	struct rtpx_flow_stats stats;
+	struct rtpx_counters counters; /* of all CPUs */
+	uint64_t began_ns, ended_ns;
 };
 
 static uint64_t now_ns(void)
@@ -61,6 +71,21 @@ static int must_fd(struct bpf_object *object, const char *map)
 	return fd;
 }
 
+static int on_copy(void *arg, void *data, size_t size)
+{
+	struct lab *lab = arg;
+
+	lab->copies++;
+	if (size < sizeof(lab->copy) || size - sizeof(lab->copy) > sizeof(lab->copy_payload)) {
+		printf("a copy of %zu bytes\n", size);
+		exit(1);
+	}
+	lab->copy_bytes = size - sizeof(lab->copy);
+	memcpy(&lab->copy, data, sizeof(lab->copy));
+	memcpy(lab->copy_payload, (uint8_t *)data + sizeof(lab->copy), lab->copy_bytes);
+	return 0;
+}
+
 static bool lab_open(struct lab *lab, const char *path)
 {
 	const struct bpf_devmap_val loopback = { .ifindex = LOOPBACK };
@@ -75,6 +100,8 @@ static bool lab_open(struct lab *lab, const char *path)
 		if (!strcmp(bpf_map__name(map), "flows") ||
 		    !strcmp(bpf_map__name(map), "flows_more"))
 			bpf_map__set_max_entries(map, RTPX_SLOTS * PORTS);
+		else if (!strcmp(bpf_map__name(map), "mirror"))
+			bpf_map__set_max_entries(map, RING_BYTES);
 	if (bpf_object__load(lab->object))
 		return false;
 	lab->native = bpf_program__fd(bpf_object__find_program_by_name(lab->object, "rtpx_relay"));
@@ -85,6 +112,9 @@ static bool lab_open(struct lab *lab, const char *path)
 	lab->nexthops = must_fd(lab->object, "nexthops");
 	lab->counters = must_fd(lab->object, "counters");
 	lab->config = must_fd(lab->object, "config");
+	lab->ring = ring_buffer__new(must_fd(lab->object, "mirror"), on_copy, lab, NULL);
+	if (!lab->ring)
+		return false;
 	lab->cpus = libbpf_num_possible_cpus();
 	tx_ports = must_fd(lab->object, "tx_ports");
 	return !bpf_map_update_elem(tx_ports, &tx_port, &loopback, 0);
@@ -104,6 +134,8 @@ static void lab_set(struct lab *lab, const struct packet_row *r,
 		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
 	struct rtpx_counters *none = calloc(lab->cpus, sizeof(*none));
 
+	if (lab->mirrored)
+		flow.flags |= RTPX_FLOW_MIRROR;
 	rtpx_entry_put_flow(&entry, &more, &flow,
 			    packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4);
 	rtpx_entry_put_stats(&entry, &more, stats);
@@ -140,23 +172,32 @@ static void lab_clear(struct lab *lab, const struct packet_row *r, struct rtpx_f
 	bpf_map_update_elem(lab->flows, &index, &none, 0);
 }
 
-/* The one counter that is not 0; RTPX_REASON_COUNT when there is not exactly one. */
-static enum rtpx_reason counted(struct lab *lab)
+static void lab_counters(struct lab *lab, struct rtpx_counters *out)
 {
-	uint64_t *all = calloc(lab->cpus, sizeof(struct rtpx_counters));
-	enum rtpx_reason reason, found = RTPX_REASON_COUNT;
-	uint32_t zero = 0, total = 0;
+	struct rtpx_counters *each = calloc(lab->cpus, sizeof(*each));
+	uint32_t zero = 0;
 	unsigned int cpu;
+	size_t i;
 
-	bpf_map_lookup_elem(lab->counters, &zero, all);
-	for (cpu = 0; cpu < lab->cpus; cpu++) {
-		for (reason = 0; reason < RTPX_REASON_COUNT; reason++) {
-			total += all[cpu * RTPX_REASON_COUNT + reason];
-			if (all[cpu * RTPX_REASON_COUNT + reason])
-				found = reason;
-		}
+	memset(out, 0, sizeof(*out));
+	bpf_map_lookup_elem(lab->counters, &zero, each);
+	for (cpu = 0; cpu < lab->cpus; cpu++)
+		for (i = 0; i < sizeof(*out) / sizeof(uint64_t); i++)
+			((uint64_t *)out)[i] += ((uint64_t *)&each[cpu])[i];
+	free(each);
+}
+
+/* The one reason that was counted; RTPX_REASON_COUNT when there is not exactly one. */
+static enum rtpx_reason counted(const struct rtpx_counters *c)
+{
+	enum rtpx_reason reason, found = RTPX_REASON_COUNT;
+	uint64_t total = 0;
+
+	for (reason = 0; reason < RTPX_REASON_COUNT; reason++) {
+		total += ((const uint64_t *)c)[reason];
+		if (((const uint64_t *)c)[reason])
+			found = reason;
 	}
-	free(all);
 	return total == 1 ? found : RTPX_REASON_COUNT;
 }
 
@@ -168,15 +209,93 @@ static bool run(struct lab *lab, const struct packet_row *r, const uint8_t *in, 
 	struct rtpx_flow_stats stats = packet_stats(r, now_ns());
 
 	lab_set(lab, r, &stats);
+	lab->copies = 0;
+	out->began_ns = now_ns();
 	if (bpf_prog_test_run_opts(lab->program, &opts)) {
 		lab_clear(lab, r, &out->stats);
 		return false;
 	}
+	out->ended_ns = now_ns();
 	out->action = opts.retval;
 	out->len = opts.data_size_out;
-	out->reason = counted(lab);
+	lab_counters(lab, &out->counters);
+	out->reason = counted(&out->counters);
 	lab_clear(lab, r, &out->stats);
+	ring_buffer__consume(lab->ring);
 	return true;
+}
+
+/* ---- copies ---- */
+
+/* The copy of a forwarded packet, whose frame arrived as @in. */
+static const char *check_copy(const struct lab *lab, const struct packet_row *r, const uint8_t *in,
+			      const struct outcome *o)
+{
+	size_t l3 = packet_l3(r->tag_in), header = packet_in_is_6(r) ? 40 : 20;
+	size_t ip = packet_in_is_6(r) ? 16 : 4;
+	const uint8_t *udp = in + l3 + header, *addresses = udp - 2 * ip;
+	const struct rtpx_mirrored *c = &lab->copy;
+	static const uint8_t zeros[12];
+
+	if (c->arrival_ns < o->began_ns || c->arrival_ns > o->ended_ns)
+		return "time of the copy";
+	if (c->call != 1 || c->slot != (packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4))
+		return "call or slot of the copy";
+	if (c->port != (udp[2] << 8 | udp[3]) || c->peer_port != (udp[0] << 8 | udp[1]))
+		return "ports of the copy";
+	if (memcmp(c->peer, addresses, ip) || memcmp(c->local, addresses + ip, ip) ||
+	    memcmp(c->peer + ip, zeros, 16 - ip))
+		return "addresses of the copy";
+	if (lab->copy_bytes != (size_t)(udp[4] << 8 | udp[5]) - 8 ||
+	    memcmp(lab->copy_payload, udp + 8, lab->copy_bytes))
+		return "payload of the copy";
+	return NULL;
+}
+
+/* One copy of what is forwarded by a mirrored flow, and none of anything else. */
+static const char *check_mirror(const struct lab *lab, const struct packet_row *r,
+				const uint8_t *in, const struct outcome *o)
+{
+	unsigned int want = lab->mirrored && o->action == XDP_REDIRECT;
+
+	if (lab->copies != want || o->counters.mirrored != want || o->counters.mirror_full)
+		return "number of copies";
+	return want ? check_copy(lab, r, in, o) : NULL;
+}
+
+/* Packets until the ring is full and beyond: all are forwarded, and what was not copied is counted. */
+static const char *check_full(struct lab *lab)
+{
+	static const struct packet_row row = { .family = P44, .payload_bytes = 172 };
+	const unsigned int sent = 2 * RING_BYTES / sizeof(struct rtpx_mirrored);
+	struct rtpx_flow_stats stats = { 0 };
+	struct rtpx_counters c;
+	uint8_t in[PACKET_MAX];
+	size_t len = packet_in(&row, in);
+	unsigned int i, round;
+
+	for (round = 0; round < 2; round++) {
+		lab_set(lab, &row, &stats);
+		lab->copies = 0;
+		for (i = 0; i < sent; i++) {
+			LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = len,
+				    .repeat = 1);
+
+			if (bpf_prog_test_run_opts(lab->program, &opts) ||
+			    opts.retval != XDP_REDIRECT)
+				return "not forwarded";
+		}
+		ring_buffer__consume(lab->ring);
+		lab_counters(lab, &c);
+		lab_clear(lab, &row, &stats);
+		if (!lab->copies || lab->copies >= sent || c.relayed != sent)
+			return "the ring did not become full";
+		if (c.mirrored != lab->copies || c.mirror_full != sent - lab->copies ||
+		    stats.unmirrored != c.mirror_full || stats.packets != sent)
+			return "what was not copied was not counted";
+		stats = (struct rtpx_flow_stats){ 0 };
+	}
+	return NULL;
 }
 
 /* ---- rows ---- */
@@ -212,6 +331,7 @@ static const char *check_row(struct lab *lab, const struct packet_row *r)
 	uint8_t in[PACKET_MAX];
 	size_t len = packet_in(r, in);
 	struct outcome o;
+	const char *bad;
 
 	if (len < 15) /* a test run takes no frame without a byte after Ethernet: the parser in C
 			 has judged it */
@@ -220,6 +340,9 @@ static const char *check_row(struct lab *lab, const struct packet_row *r)
 		return strerror(errno);
 	if (o.reason != want)
 		return "reason";
+	bad = check_mirror(lab, r, in, &o);
+	if (bad)
+		return bad;
 	if (want == RTPX_REASON_relayed)
 		return check_forwarded(r, &o, generic);
 	if (o.action != (want == RTPX_REASON_drop_stranger ? XDP_DROP : XDP_PASS))
@@ -241,8 +364,14 @@ static bool mutate(struct lab *lab, uint64_t *seed)
 	size_t len = random_frame(seed, &r, in);
 	struct outcome o;
 
+	lab->mirrored = next_random(seed) % 2;
 	if (len < 15 || !run(lab, r, in, len, &o))
 		return len < 15;
+	if (check_mirror(lab, r, in, &o)) {
+		printf("seed %llu, row '%s': %s\n", (unsigned long long)began, r->name,
+		       check_mirror(lab, r, in, &o));
+		return false;
+	}
 	if (o.reason == RTPX_REASON_COUNT) {
 		printf("seed %llu, row '%s': not counted exactly once\n", (unsigned long long)began,
 		       r->name);
@@ -427,16 +556,23 @@ int main(int argc, char **argv)
 		       strerror(errno));
 		return errno == EPERM ? 4 : 1;
 	}
-	for (i = 0; i < 2 * sizeof(packet_rows) / sizeof(packet_rows[0]); i++) {
-		const struct packet_row *r = &packet_rows[i / 2];
+	for (i = 0; i < 4 * sizeof(packet_rows) / sizeof(packet_rows[0]); i++) {
+		const struct packet_row *r = &packet_rows[i / 4];
 
 		lab.program = i % 2 ? lab.generic : lab.native;
+		lab.mirrored = i / 2 % 2;
 		if (report(r->name, check_row(&lab, r)))
 			passed++;
 		else
 			failed++;
 	}
 	lab.program = lab.native;
+	lab.mirrored = true;
+	if (report("a full ring", check_full(&lab)))
+		passed++;
+	else
+		failed++;
+	lab.mirrored = false;
 	printf("seed of streams and of %lu mutations: %llu\n", mutations, (unsigned long long)seed);
 	for (i = 0; i < sizeof(stream_rows) / sizeof(stream_rows[0]); i++) {
 		if (report(stream_rows[i].name, check_stream(&lab, &stream_rows[i], &seed)))

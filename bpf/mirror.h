@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * mirror.h - copies of forwarded packets for the daemon, which records them.
+ *
+ * A copy is taken before the packet is rewritten and handed over when it is sure to leave. Where
+ * there is no room for it, it is counted, and nothing else happens.
+ */
+#ifndef RTPX_BPF_MIRROR_H
+#define RTPX_BPF_MIRROR_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "parse.h"
+
+/* Made by the loader, in its size. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} mirror SEC(".maps");
+
+/* Where a copy is put together: of a ring buffer one can reserve only what is known when compiled. */
+struct mirror_room {
+	struct rtpx_mirrored head;
+	__u8 payload[RTPX_MIRROR_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct mirror_room);
+} mirror_room SEC(".maps");
+
+static __always_inline void mirror_address(__u8 to[16], const __u8 *from, __u32 slot)
+{
+	__u32 *t = (__u32 *)to;
+	const __u32 *f = (const __u32 *)from;
+
+	t[0] = f[0];
+	t[1] = slot == RTPX_SLOT_IP6 ? f[1] : 0;
+	t[2] = slot == RTPX_SLOT_IP6 ? f[2] : 0;
+	t[3] = slot == RTPX_SLOT_IP6 ? f[3] : 0;
+}
+
+/* How much of a payload is copied. */
+static __always_inline __u32 mirror_bytes(__u32 payload_bytes)
+{
+	return payload_bytes < RTPX_MIRROR_MAX ? payload_bytes : RTPX_MIRROR_MAX;
+}
+
+/* @bytes, known to the verifier as 1 to RTPX_MIRROR_MAX: in arithmetic, see sum_bytes(). */
+static __always_inline __u32 mirror_bounded(__u32 bytes)
+{
+	asm volatile("" : "+r"(bytes));
+	return ((bytes - 1) & (RTPX_MIRROR_MAX - 1)) + 1;
+}
+
+__noinline int mirror_load(struct xdp_md *ctx, __u32 offset, __u32 payload_bytes)
+{
+	__u32 zero = 0, bytes = mirror_bytes(payload_bytes);
+	struct mirror_room *room = bpf_map_lookup_elem(&mirror_room, &zero);
+
+	if (!room)
+		return -1;
+	if (!bytes)
+		return 0;
+	return bpf_xdp_load_bytes(ctx, offset, room->payload, mirror_bounded(bytes));
+}
+
+/* mirror_take - copy the packet as it arrived. Negative: it cannot be read. */
+static __always_inline int mirror_take(struct xdp_md *ctx, const struct rtpx_entry_more *more,
+				       const struct frame *f, const struct rtpx_packet *p)
+{
+	__u32 zero = 0;
+	struct mirror_room *room = bpf_map_lookup_elem(&mirror_room, &zero);
+
+	if (!room)
+		return -1;
+	room->head.arrival_ns = bpf_ktime_get_ns();
+	room->head.call = more->call;
+	room->head.port = p->dst_port;
+	room->head.peer_port = p->src_port;
+	room->head.slot = p->slot;
+	mirror_address(room->head.local, p->dst, p->slot);
+	mirror_address(room->head.peer, p->src, p->slot);
+	return mirror_load(ctx, (void *)(f->udp + 1) - f->data, p->payload_bytes);
+}
+
+/* mirror_put - hand over what mirror_take() has copied. Negative: there is no room for it. */
+__noinline int mirror_put(__u32 payload_bytes)
+{
+	__u32 zero = 0, bytes = mirror_bytes(payload_bytes);
+	struct mirror_room *room = bpf_map_lookup_elem(&mirror_room, &zero);
+
+	if (!room)
+		return -1;
+	if (!bytes)
+		return bpf_ringbuf_output(&mirror, room, sizeof(room->head), 0);
+	return bpf_ringbuf_output(&mirror, room, sizeof(room->head) + mirror_bounded(bytes), 0);
+}
+
+#endif
