@@ -24,6 +24,7 @@
 #include "listen.h"
 #include "log.h"
 #include "nexthop.h"
+#include "notify.h"
 
 #define ADMIN_PAGE 200
 #define ADMIN_LINE_MAX 8192
@@ -168,12 +169,16 @@ static struct json_object *tally_json(struct tally_counts c)
 static struct json_object *session_json(struct admin *a, struct session *s, uint64_t now_ns)
 {
 	struct json_object *o = json_object_new_object(), *legs = json_object_new_array();
-	int leg;
+	struct notify_view notify;
+	int leg, target;
 
 	sync_pull(engine_sync(a->o.engine), s);
 	put_number(o, "number", s->number);
 	put_text(o, "call_id", s->call_id);
 	put_text(o, "from_tag", s->from_tag);
+	put_text(o, "to_tag", s->to_tag);
+	target = s->notify < 0 ? notify_default(a->o.notify) : s->notify;
+	put_text(o, "notify", target >= 0 && notify_view(a->o.notify, (unsigned int)target, &notify) ? notify.name : NULL);
 	put_bool(o, "complete", s->complete);
 	put_number(o, "age_s", age_ms(s->created_ns, now_ns) / 1000);
 	put_number(o, "ttl_s", session_ttl_left(engine_sessions(a->o.engine), s, now_ns));
@@ -381,6 +386,48 @@ static struct json_object *memory_json(const struct listen *l)
 	return o;
 }
 
+static void put_notify_counts(struct json_object *o, const struct notify_view *v)
+{
+	put_number(o, "queued", v->queued);
+#define NOTIFY_PUT(name, text) put_number(o, #name, v->counts.name);
+	NOTIFY_COUNTERS(NOTIFY_PUT)
+#undef NOTIFY_PUT
+}
+
+/* Of all targets together. */
+static struct json_object *notify_json(const struct notify *n)
+{
+	struct json_object *o = json_object_new_object();
+	struct notify_view all = { 0 }, v;
+	unsigned int i;
+
+	for (i = 0; notify_view(n, i, &v); i++) {
+		all.queued += v.queued;
+#define NOTIFY_ADD(name, text) all.counts.name += v.counts.name;
+		NOTIFY_COUNTERS(NOTIFY_ADD)
+#undef NOTIFY_ADD
+	}
+	put_notify_counts(o, &all);
+	return o;
+}
+
+static struct json_object *notify_targets_json(const struct notify *n)
+{
+	struct json_object *list = json_object_new_array();
+	struct notify_view v;
+	unsigned int i;
+
+	for (i = 0; notify_view(n, i, &v); i++) {
+		struct json_object *o = json_object_new_object();
+
+		put_text(o, "target", v.name);
+		put_notify_counts(o, &v);
+		put_text(o, "error", v.error);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
 static struct json_object *stats_request(struct admin *a, const char *arg)
 {
 	struct json_object *o = json_object_new_object(), *own = json_object_new_object();
@@ -399,6 +446,7 @@ static struct json_object *stats_request(struct admin *a, const char *arg)
 	json_object_object_add(o, "floor", floor_json(a->o.relay));
 	json_object_object_add(o, "recorded", recorded_json(engine_recorder(a->o.engine)));
 	json_object_object_add(o, "prompts", prompts_json(engine_players(a->o.engine)));
+	json_object_object_add(o, "notify", notify_json(a->o.notify));
 	json_object_object_add(o, "nexthops",
 			       nexthops_json(sync_nexthops(engine_sync(a->o.engine))));
 	json_object_object_add(o, "memory", memory_json(a->o.listen));
@@ -453,6 +501,7 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	put_text(o, "dataplane", a->o.dp->ops->name);
 	put_text(o, "choice", a->o.dp->choice);
 	put_text(o, "pin_dir", a->o.pin_dir);
+	json_object_object_add(o, "notify", notify_targets_json(a->o.notify));
 	json_object_object_add(o, "interfaces", interfaces_json(a->o.dp));
 	return o;
 }

@@ -21,6 +21,7 @@ struct listen;
 
 struct admin_opts {
 	struct engine *engine;
+	struct notify *notify;
 	struct dp *dp;
 	struct relay *relay;
 	struct listen *listen;

@@ -23,6 +23,7 @@ struct run {
 	struct reply *reply;
 	struct engine_result result;
 	uint64_t now_ns;
+	const struct addr *peer;
 	bool failed;
 	bool swapped; /* a sub-command L has turned the view to the other party */
 };
@@ -39,14 +40,15 @@ static const struct {
 	{ "20071218", "Support for forking (copying) RTP stream", true },
 	{ "20080403", "Support for RTP statistics querying", true },
 	{ "20081102", "Support for setting codecs in the update/lookup command", true },
-	{ "20081224", "Support for session timeout notifications", false },
+	{ "20081224", "Support for session timeout notifications", true },
 	{ "20090810", "Support for automatic bridging", true },
+	{ "20100819", "Support for timeout notifications by XML-RPC", true },
 	{ "20140323", "Support for tracking/reporting load", true },
 	{ "20140617", "Support for anchoring session connect time", true },
 	{ "20141004", "Support for extendable performance counters", true },
 	{ "20150330", "Support for allocating a new port (\"Un\"/\"Ln\" commands)", true },
 	{ "20150420", "Support for SEQ tracking and new rtpa_ counters; Q command extended", true },
-	{ "20150617", "Support for the wildcard %%CC_SELF%% as a disconnect notify target", false },
+	{ "20150617", "Support for the wildcard %%CC_SELF%% as a disconnect notify target", true },
 	{ "20191015", "Support for the && sub-command specifier", true },
 	{ "20200226", "Support for the N command to stop recording", true },
 	{ "20230205", "Support for rtpa_nlost and DTMF h", false },
@@ -84,6 +86,7 @@ static int update(struct run *run)
 		.lookup = req->op == OP_LOOKUP,
 		.call_id = req->call_id, .from_tag = req->from_tag, .to_tag = req->to_tag,
 		.media = &req->media, .notify_socket = req->notify_socket,
+		.peer = run->peer,
 	};
 	char tag[PROTO_LINE_MAX];
 	int err;
@@ -269,6 +272,16 @@ static int version(struct run *run)
 	return PROTO_OK;
 }
 
+/* Two capabilities are there only when options have said whom to notify. */
+static bool is_configured(const struct commands_opts *o, struct span date)
+{
+	if (span_eq(date, span_of("20081224")))
+		return o->notify;
+	if (span_eq(date, span_of("20100819")))
+		return o->notify_rpc;
+	return true;
+}
+
 static int feature(struct run *run)
 {
 	unsigned int i;
@@ -276,7 +289,8 @@ static int feature(struct run *run)
 	for (i = 0; i < ARRAY_SIZE(capabilities); i++)
 		if (span_eq(run->req->date, span_of(capabilities[i].date)))
 			break;
-	reply_add(run->reply, "%d", i < ARRAY_SIZE(capabilities) && capabilities[i].live);
+	reply_add(run->reply, "%d", i < ARRAY_SIZE(capabilities) && capabilities[i].live &&
+		  is_configured(&run->c->o, run->req->date));
 	return PROTO_OK;
 }
 
@@ -369,11 +383,10 @@ static enum proto_error overflow_of(enum proto_op op)
 size_t command_run(struct commands *c, const char *line, size_t len, const struct addr *peer, uint64_t now_ns,
 		   char out[COMMAND_MAX_REPLY])
 {
-	struct run run = { .c = c, .req = &c->req, .reply = &c->reply, .now_ns = now_ns };
+	struct run run = { .c = c, .req = &c->req, .reply = &c->reply, .peer = peer, .now_ns = now_ns };
 	struct stats *st = c->o.stats;
 	int err;
 
-	(void)peer;
 	c->reply = (struct reply){ 0 };
 	st->ncmds_rcvd++;
 	err = proto_parse(&c->req, line, len, engine_proto_opts(c->o.engine));

@@ -14,7 +14,8 @@ struct commands;
 struct commands_opts {
 	struct engine *engine;
 	struct stats *stats;
-	bool notify;	/* some -n was given */
+	bool notify;	 /* some -n was given */
+	bool notify_rpc; /* some of them an RPC target */
 	bool bridge;
 };
 int commands_new(struct commands **out, const struct commands_opts *opts);

@@ -25,7 +25,6 @@
 
 #define DEFAULT_SOCKET "unix:/var/run/rtpproxy.sock"
 #define DEFAULT_PID_FILE "/var/run/rtpproxy.pid"
-#define MAX_CC_SELF 2 /* -n tcp:%%CC_SELF%%:PORT */
 
 #define EXIT_RTPPROXY 1 /* a wrong value of one of rtpproxy's options */
 #define EXIT_OURS 2     /* unknown, contradictory, or a wrong value of one of ours */
@@ -246,36 +245,22 @@ static int set_socket(struct parse *p, const struct row *row, const char *value)
 	return 0;
 }
 
-/* @spec is what follows "tcp:". */
-static int check_notify_tcp(struct parse *p, const struct row *row, const char *value,
-			    const char *spec)
-{
-	static const char self[] = "%%CC_SELF%%:";
-	const char *colon = strrchr(spec, ':');
-	long port;
-
-	if (!colon || colon == spec || parse_number(colon + 1, 1, UINT16_MAX, &port) < 0)
-		return wrong(p, row, value, "must be tcp:HOST:PORT with a port from 1 to 65535");
-	if (!strncmp(spec, self, sizeof(self) - 1) && ++p->n_cc_self > MAX_CC_SELF)
-		return wrong(p, row, value, "at most two targets can be %%CC_SELF%%");
-	return 0;
-}
-
+/* xmlrpc: and jsonrpc: are ours; all other text that is not tcp: is the path of a socket, as rtpproxy takes it. */
 static int set_notify(struct parse *p, const struct row *row, const char *value)
 {
-	const char *target = strncmp(value, "unix:", 5) ? value : value + 5;
-	int r;
+	struct row rpc = *row;
+	struct notify_spec spec;
+	const char *why;
 
-	if (!*target)
-		return wrong(p, row, value, "must not be empty");
 	if (p->c->n_notify == CONFIG_MAX_NOTIFY)
 		return wrong(p, row, value, "is one target too many, at most 32 are possible");
-	if (target == value && !strncmp(value, "tcp:", 4)) {
-		r = check_notify_tcp(p, row, value, value + 4);
-		if (r)
-			return r;
+	if (notify_parse(&spec, value, &why) < 0) {
+		rpc.ours = notify_is_rpc(spec.kind);
+		return wrong(p, &rpc, value, why);
 	}
-	p->c->notify[p->c->n_notify++] = target;
+	if (spec.kind == NOTIFY_SELF && ++p->n_cc_self > NOTIFY_MAX_SELF)
+		return wrong(p, row, value, "at most two targets can be %%CC_SELF%%");
+	p->c->notify[p->c->n_notify++] = value;
 	return 0;
 }
 
@@ -513,8 +498,8 @@ static const struct row rows[] = {
 	{ 'c', NULL, "fifo|rr", set_sched, .help = "real-time scheduling" },
 	{ 0, "nice", "N", set_nice, .min = -20, .max = 19, .help = "nice value, -20 to 19" },
 	{ 'n', NULL, "SPEC", set_notify,
-	  .help = "target of time-out notifications: [unix:]PATH or tcp:HOST:PORT; not sent "
-		  "by this version" },
+	  .help = "tell of time-outs, repeatable: [unix:]PATH, tcp:HOST:PORT, "
+		  "xmlrpc:http://HOST[:PORT][/PATH], jsonrpc:http://..." },
 	{ 'r', NULL, "DIR", set_text, MEMBER(record_dir),
 	  .help = "directory of recordings" },
 	{ 'S', NULL, "DIR", set_text, MEMBER(spool_dir),

@@ -261,34 +261,22 @@ static void session_end(struct engine *e, struct session *s, uint64_t now_ns)
 
 /* ---- U and L ---- */
 
-static int notify_index(const struct engine *e, struct span name)
-{
-	static const char prefix[] = "unix:";
-	unsigned int i;
-
-	if (name.len > strlen(prefix) && memcmp(name.p, prefix, strlen(prefix)) == 0) {
-		name.p += strlen(prefix);
-		name.len -= strlen(prefix);
-	}
-	for (i = 0; i < e->o.n_notify; i++)
-		if (span_eq(span_of(e->o.notify[i]), name))
-			return i;
-	return -1;
-}
-
 static enum proto_error session_set_notify(struct engine *e, struct session *s, const struct engine_update *u)
 {
 	free(s->notify_tag);
 	s->notify_tag = NULL;
 	s->notify = -1;
+	s->told = false;
 	if (!u->notify_socket.p)
 		return PROTO_OK;
-	s->notify = notify_index(e, u->notify_socket);
+	s->notify = notify_find(e->o.notify, u->notify_socket, u->peer);
 	if (s->notify < 0) {
-		log_call(LOG_LVL_WARN, s->call_id, "notification target '%.*s' is none of the -n options: ignored",
+		log_call(LOG_LVL_ERR, s->call_id, "notification target '%.*s' is none of the -n options: ignored",
 			 (int)u->notify_socket.len, u->notify_socket.p);
 		return PROTO_OK;
 	}
+	if (!u->notify_tag.p)
+		return PROTO_OK;
 	s->notify_tag = strndup(u->notify_tag.p, u->notify_tag.len);
 	return s->notify_tag ? PROTO_OK : E_MEMORY;
 }
@@ -422,10 +410,11 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 {
 	enum session_party party = SESSION_CALLER;
 	struct session *s = session_find(e->o.sessions, u->call_id, u->from_tag, u->to_tag, &party);
+	struct span other_tag;
 	enum proto_error bad;
 	int returned;
 
-	if (u->notify_socket.p && !e->o.n_notify)
+	if (u->notify_socket.p && !notify_enabled(e->o.notify))
 		return E_NOTIFY_OFF;
 	if (!s && u->lookup)
 		return ENGINE_NOT_FOUND;
@@ -442,6 +431,9 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 	else if (!u->lookup)
 		s->strong = true;
 	session_ttl_restart(e->o.sessions, s, -1, now_ns);
+	other_tag = party == SESSION_CALLER ? u->to_tag : u->from_tag;
+	if (other_tag.p && session_set_to_tag(s, other_tag) < 0)
+		return E_MEMORY;
 	bad = leg_describe(e, s, !returned, u->media, now_ns);
 	if (bad == PROTO_OK && !u->lookup)
 		bad = session_set_notify(e, s, u);
@@ -676,6 +668,34 @@ int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int 
 
 /* ---- time and life ---- */
 
+/*
+ * Who asked to be told, and else whoever can end calls. That is done for a whole call at once, although its
+ * sessions time out one by one.
+ */
+static void tell_controller(struct engine *e, struct session *s, uint64_t now_ns)
+{
+	const struct notify_event event = { s->call_id, s->from_tag, s->to_tag, s->notify_tag };
+	int target = s->notify < 0 ? notify_default(e->o.notify) : s->notify;
+	bool ends_calls = target >= 0 && notify_ends_calls(e->o.notify, target);
+	struct session *other;
+
+	if (target < 0 || (ends_calls && s->told))
+		return;
+	notify_send(e->o.notify, target, &event, now_ns);
+	for (other = sessions_of_call(e->o.sessions, span_of(s->call_id)); other && ends_calls;
+	     other = other->next_in_call)
+		other->told = true;
+}
+
+static const char *silent_party(const struct session *s, uint64_t now_ns)
+{
+	bool callee = s->leg[0].deadline_ns <= now_ns, caller = s->leg[1].deadline_ns <= now_ns;
+
+	if (!s->complete)
+		return "a call that never got its second leg";
+	return callee && caller ? "either party" : callee ? "the callee" : "the caller";
+}
+
 /* Only packets that no dataplane forwarded have restarted the ttl: ask it before ending the session. */
 static void session_expired(void *arg, struct session *s)
 {
@@ -687,7 +707,8 @@ static void session_expired(void *arg, struct session *s)
 		return;
 	e->o.stats->nsess_timeout++;
 	log_call(LOG_LVL_INFO, s->call_id, "session %u timed out: no media from %s", s->number,
-		 s->complete ? "either party for its time to live" : "a call that never got its second leg");
+		 silent_party(s, all->now_ns));
+	tell_controller(e, s, all->now_ns);
 	session_end(e, s, all->now_ns);
 }
 

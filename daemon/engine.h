@@ -9,6 +9,7 @@
 
 #include "addr.h"
 #include "base.h"
+#include "notify.h"
 #include "player.h"
 #include "ports.h"
 #include "proto.h"
@@ -43,8 +44,7 @@ struct engine_opts {
 	bool bridge_symmetric, force_asymmetric, no_resolve;
 	uint8_t tos;
 	enum learning learning;
-	const char *const *notify; /* -n values, normalised (unix: removed) */
-	unsigned int n_notify;
+	struct notify *notify;
 };
 
 struct engine;
@@ -57,6 +57,7 @@ struct engine_update {
 	struct span call_id, from_tag, to_tag; /* to_tag.p NULL: not given */
 	const struct media_req *media;
 	struct span notify_socket, notify_tag; /* .p NULL: none; the tag is decoded */
+	const struct addr *peer; /* who sent the command, see notify_find() */
 };
 
 /* The session a command or sub-command has just handled. */

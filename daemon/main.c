@@ -38,6 +38,7 @@ struct daemon {
 	struct recorder *recorder;
 	struct relay *relay;
 	struct players *players;
+	struct notify *notify;
 	struct engine *engine;
 	struct commands *commands;
 	int admin_fd; /* -1: none */
@@ -308,6 +309,19 @@ static int start_media(struct daemon *d)
 	return r < 0 ? sorry("cannot play prompts: %s", strerror(-r)) : 0;
 }
 
+static int start_notify(struct daemon *d)
+{
+	const struct notify_opts notify = {
+		.targets = d->config.notify,
+		.n_targets = d->config.n_notify,
+		.no_resolve = d->config.no_resolve,
+		.patience_ms = NOTIFY_PATIENCE_MS,
+	};
+	char err[512];
+
+	return notify_new(&d->notify, d->base, &notify, err, sizeof(err)) < 0 ? sorry("%s", err) : 0;
+}
+
 static int start_engine(struct daemon *d)
 {
 	const struct config *c = &d->config;
@@ -329,12 +343,12 @@ static int start_engine(struct daemon *d)
 		.no_resolve = c->no_resolve,
 		.tos = c->tos,
 		.learning = c->learning,
-		.notify = c->notify,
-		.n_notify = c->n_notify,
+		.notify = d->notify,
 	};
 	struct commands_opts commands = {
 		.stats = &d->stats,
-		.notify = c->n_notify > 0,
+		.notify = notify_enabled(d->notify),
+		.notify_rpc = notify_default(d->notify) >= 0,
 		.bridge = c->bridge,
 	};
 	int r = engine_new(&d->engine, &engine);
@@ -365,6 +379,7 @@ static int start_admin(struct daemon *d)
 	const struct config *c = &d->config;
 	const struct admin_opts opts = {
 		.engine = d->engine,
+		.notify = d->notify,
 		.dp = d->dp,
 		.relay = d->relay,
 		.listen = d->listen,
@@ -420,7 +435,8 @@ static int start_modules(struct daemon *d)
 	d->base = event_base_new();
 	if (!d->base)
 		return sorry("out of memory");
-	if (start_model(d) < 0 || start_media(d) < 0 || start_engine(d) < 0 || start_admin(d) < 0)
+	if (start_model(d) < 0 || start_media(d) < 0 || start_notify(d) < 0 ||
+	    start_engine(d) < 0 || start_admin(d) < 0)
 		return -1;
 	if (listen_start(d->listen, d->base) < 0)
 		return sorry("cannot serve the control sockets: out of memory");
@@ -438,6 +454,7 @@ static void end(struct daemon *d)
 		commands_free(d->commands);
 	if (d->engine)
 		engine_free(d->engine);
+	notify_free(d->notify);
 	players_free(d->players);
 	if (d->relay)
 		relay_free(d->relay);
@@ -463,24 +480,6 @@ static void end(struct daemon *d)
 }
 
 /* ---- what people read ---- */
-
-static void warn_unserved(const struct config *c)
-{
-	const struct {
-		bool given;
-		const char *text;
-	} unserved[] = {
-		{ c->record_all && !c->record_dir,
-		  "-a records nothing without -r: there is no directory for it" },
-		{ c->n_notify > 0,
-		  "this version does not send time-out notifications: -n only makes "
-		  "U accept a notification tag" },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(unserved); i++)
-		if (unserved[i].given)
-			log_warn("%s", unserved[i].text);
-}
 
 static const char *learning_text(enum learning how)
 {
@@ -586,7 +585,8 @@ static int start(struct daemon *d)
 	pid_file_open(&d->pid_file, c->pid_file);
 	if (start_privileged(d) < 0 || start_modules(d) < 0)
 		return -1;
-	warn_unserved(c);
+	if (c->record_all && !c->record_dir)
+		log_warn("-a records nothing without -r: there is no directory for it");
 	pid_file_write(&d->pid_file);
 	systemd_notify("READY=1");
 	if (c->banner)
@@ -603,7 +603,7 @@ static void turn(struct daemon *d)
 	while (!d->stop) {
 		event_base_loop(d->base, EVLOOP_ONCE);
 		sync_run(d->sync);
-		if (d->slow && engine_is_done(d->engine))
+		if (d->slow && engine_is_done(d->engine) && notify_is_idle(d->notify))
 			d->stop = true;
 	}
 }

@@ -430,11 +430,16 @@ static const struct form {
 	uint8_t min, max; /* tokens */
 	bool subs;
 	bool media; /* modifiers of U and L */
+	bool rpc;   /* only when the last token is an RPC target, which needs no tag after it */
 	const struct flag *flags;
 	enum proto_error unknown; /* modifier */
 	enum proto_error (*modifiers)(struct request *r, struct span mods); /* instead of flags */
 	uint8_t args[7];
 } forms[] = {
+	{ "u", OP_UPDATE, 6, 6, .subs = true, .media = true, .rpc = true,
+	  .args = { ARG_CALL_ID, ARG_ADDR, ARG_PORT, ARG_FROM, ARG_NOTIFY_SOCKET } },
+	{ "u", OP_UPDATE, 7, 7, .subs = true, .media = true, .rpc = true,
+	  .args = { ARG_CALL_ID, ARG_ADDR, ARG_PORT, ARG_FROM, ARG_TO, ARG_NOTIFY_SOCKET } },
 	{ "u", OP_UPDATE, 5, 6, .subs = true, .media = true,
 	  .args = { ARG_CALL_ID, ARG_ADDR, ARG_PORT, ARG_FROM, ARG_TO } },
 	{ "u", OP_UPDATE, 7, 7, .subs = true, .media = true,
@@ -477,6 +482,12 @@ static bool named(struct span word, const char *name)
 	return true;
 }
 
+/* Kamailio's timeout_socket. No tag of SIP has a colon, and no tag for a notification needs to look so. */
+static bool is_rpc_target(struct span word)
+{
+	return named(word, "xmlrpc:http://") || named(word, "jsonrpc:http://");
+}
+
 /* form_find - the row for this word and number of tokens; rows of one name are neighbours. */
 static enum proto_error form_find(const struct tokens *t, const struct form **out)
 {
@@ -487,7 +498,7 @@ static enum proto_error form_find(const struct tokens *t, const struct form **ou
 	if (f == end)
 		return E_COMMAND;
 	for (first = f; f < end && f->op == first->op; f++) {
-		if (t->n >= f->min && t->n <= f->max) {
+		if (t->n >= f->min && t->n <= f->max && (!f->rpc || is_rpc_target(t->v[t->n - 1]))) {
 			*out = f;
 			return PROTO_OK;
 		}

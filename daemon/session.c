@@ -164,6 +164,20 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 	return 0;
 }
 
+int session_set_to_tag(struct session *s, struct span to_tag)
+{
+	char *copy;
+
+	if (s->to_tag && span_eq(span_of(s->to_tag), to_tag))
+		return 0;
+	copy = strndup(to_tag.p, to_tag.len);
+	if (!copy)
+		return -ENOMEM;
+	free(s->to_tag);
+	s->to_tag = copy;
+	return 0;
+}
+
 void session_destroy(struct sessions *all, struct session *s)
 {
 	int i;
@@ -179,6 +193,7 @@ void session_destroy(struct sessions *all, struct session *s)
 	free(s->notify_tag);
 	free(s->call_id);
 	free(s->from_tag);
+	free(s->to_tag);
 	free(s);
 }
 

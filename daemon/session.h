@@ -52,6 +52,7 @@ struct leg {
 struct session {
 	char *call_id;	/* owned, NUL-terminated for logs; may hold no NUL inside */
 	char *from_tag; /* owned */
+	char *to_tag;	/* owned, the other party's; NULL: no command has had it yet */
 	uint32_t number; /* unique while the daemon lives; in the ABI's flow as `call` */
 	bool strong;
 	bool complete;	/* both legs have ports */
@@ -59,6 +60,7 @@ struct session {
 	uint64_t created_ns;
 	char *notify_tag; /* owned, decoded; NULL: none */
 	int notify;	  /* index of the notification target; -1: none */
+	bool told;	  /* its controller was asked to end the whole call */
 	struct tally *recorded; /* the recorder's counts; NULL: never recorded */
 	struct feed *feeds, *fed_by; /* feed.h: what of it others hear, and it of others */
 	bool fed; /* so its parties do not hear each other */
@@ -88,6 +90,8 @@ unsigned int sessions_count(const struct sessions *all);
  */
 int session_create(struct sessions *all, struct span call_id, struct span from_tag, uint64_t now_ns,
 		   struct session **out);
+/* session_set_to_tag - the other party's tag, which an answer may bring; 0 or -ENOMEM. */
+int session_set_to_tag(struct session *s, struct span to_tag);
 /* session_destroy - forget it and free its memory. Its ports must be closed. */
 void session_destroy(struct sessions *all, struct session *s);
 

@@ -298,6 +298,15 @@ static void status_lines(struct json_object *o)
 		       json_is(f, "can_send") ? "forwards" : "nothing can be sent out of it",
 		       *json_text(f, "reason") ? ": " : "", json_text(f, "reason"));
 	}
+	list = member(o, "notify");
+	for (i = 0; i < length_of(list); i++) {
+		struct json_object *f = json_object_array_get_idx(list, i);
+
+		printf("notify      %s: %llu sent, %llu waiting, %llu refused, %llu lost%s%s\n",
+		       json_text(f, "target"), json_number(f, "sent"), json_number(f, "queued"),
+		       json_number(f, "refused"), json_number(f, "lost") + json_number(f, "overflow"),
+		       *json_text(f, "error") ? "; last: " : "", json_text(f, "error"));
+	}
 }
 
 static int status(const char *arg)

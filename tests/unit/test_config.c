@@ -115,6 +115,15 @@ static const struct {
 	{ 1, { "-n", "tcp::9000" } },
 	{ 1, { "-n", "tcp:host:0" } },
 	{ 1, { "-n", "tcp:host:65536" } },
+	{ 1, { "-n", "tcp:host:9000x" } },
+	{ 2, { "-n", "xmlrpc:" } },
+	{ 2, { "-n", "xmlrpc:host:80" } },
+	{ 2, { "-n", "xmlrpc:https://host/" } },
+	{ 2, { "-n", "jsonrpc:http://" } },
+	{ 2, { "-n", "jsonrpc:http://host:0/" } },
+	{ 2, { "-n", "jsonrpc:http://host:65536/" } },
+	{ 2, { "-n", "jsonrpc:http://user:secret@host/" } },
+	{ 2, { "-n", "jsonrpc:http://host/a b" } },
 	{ 1, { "-n", "tcp:%%CC_SELF%%:1", "-n", "tcp:%%CC_SELF%%:2", "-n", "tcp:%%CC_SELF%%:3" } },
 	{ 1, { "-t", "" } },
 	{ 1, { "-t", "256" } },
@@ -359,15 +368,15 @@ static void takes_users_and_groups(void **state)
 	assert_true(c.group_named);
 }
 
-static void normalises_notify_targets(void **state)
+static void keeps_notify_targets(void **state)
 {
 	struct config c;
 
 	(void)state;
 	ACCEPT(&c, "-n", "unix:/n.sock", "-n", "/m.sock", "-n", "tcp:host:9000", "-n", "foo:bar", "-n",
-	       "tcp:%%CC_SELF%%:9001");
-	assert_int_equal(c.n_notify, 5);
-	assert_string_equal(c.notify[0], "/n.sock");
+	       "tcp:%%CC_SELF%%:9001", "-n", "xmlrpc:http://h:8000/RPC2", "-n", "jsonrpc:http://[::1]");
+	assert_int_equal(c.n_notify, 7);
+	assert_string_equal(c.notify[0], "unix:/n.sock");
 	assert_string_equal(c.notify[1], "/m.sock");
 	assert_string_equal(c.notify[2], "tcp:host:9000");
 	assert_string_equal(c.notify[3], "foo:bar");
@@ -537,7 +546,7 @@ int main(void)
 		cmocka_unit_test(takes_our_options),
 		cmocka_unit_test(takes_modes_decimal_and_octal),
 		cmocka_unit_test(takes_users_and_groups),
-		cmocka_unit_test(normalises_notify_targets),
+		cmocka_unit_test(keeps_notify_targets),
 		cmocka_unit_test(rounds_port_ranges),
 		cmocka_unit_test(takes_listeners),
 		cmocka_unit_test(advertises_outside_bridging),

@@ -363,6 +363,24 @@ static void test_update_arguments(void **state)
 	assert_int_equal(parse(&r, "U call 10.0.0.1 5000 A", &plain), PROTO_OK);
 	assert_span(r.notify_socket, NULL);
 	assert_span(r.notify_tag, NULL);
+
+	assert_int_equal(parse(&r, "U call 10.0.0.1 5000 A B xmlrpc:http://h/x", &plain), PROTO_OK);
+	assert_span(r.to_tag, "B");
+	assert_span(r.notify_socket, "xmlrpc:http://h/x");
+	assert_span(r.notify_tag, NULL);
+
+	assert_int_equal(parse(&r, "U call 10.0.0.1 5000 A jsonrpc:http://h", &plain), PROTO_OK);
+	assert_span(r.to_tag, NULL);
+	assert_span(r.notify_socket, "jsonrpc:http://h");
+
+	assert_int_equal(parse(&r, "U call 10.0.0.1 5000 A xmlrpc:http://h/x tag", &plain), PROTO_OK);
+	assert_span(r.to_tag, NULL);
+	assert_span(r.notify_socket, "xmlrpc:http://h/x");
+	assert_span(r.notify_tag, "tag");
+
+	assert_int_equal(parse(&r, "L call 10.0.0.1 5000 A xmlrpc:http://h/x", &plain), PROTO_OK);
+	assert_span(r.to_tag, "xmlrpc:http://h/x");
+	assert_span(r.notify_socket, NULL);
 }
 
 static void test_peer_addresses(void **state)

@@ -1,0 +1,725 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * notify.c - targets of time-out notifications and their queues. One message of a target is under
+ * way at a time: it leaves the queue when it was delivered, refused, or is too old to be tried again.
+ *
+ * A stream's message is delivered when the kernel has it whole, which is all that the protocol can
+ * tell: nothing is ever read back. Deliberately not here: when to notify (engine.c), and what is in
+ * the body of an RPC (notify_rpc.c).
+ */
+#include "notify.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <utlist.h>
+
+#include "clock.h"
+#include "log.h"
+#include "notify_rpc.h"
+
+#define FIRST_PAUSE_MS 500 /* after a failure; doubles up to the last */
+#define LAST_PAUSE_MS 8000
+#define ANSWER_S 5 /* for a connection, for a write to go on, for an answer */
+#define ANSWER_MAX 65536
+#define HTTP_PORT 80
+
+/* Strings are in one allocation with it. */
+struct message {
+	struct message *prev, *next;
+	uint64_t queued_ns;
+	char *call_id, *from_tag, *to_tag;
+	char *line; /* of a stream */
+	size_t line_len;
+};
+
+enum state {
+	IDLE,	/* nothing waits */
+	BUSY,	/* the first message is under way */
+	PAUSED, /* after a failure, until the timer */
+};
+
+struct target {
+	struct notify *all;
+	char *name;
+	struct notify_spec spec;
+	struct sockaddr_storage ss; /* none with NOTIFY_SELF */
+	socklen_t ss_len;
+	struct addr addr; /* the same; ADDR_NONE of NOTIFY_UNIX */
+	enum state state;
+	struct message *queue;
+	unsigned int queued;
+	struct event *timer; /* the end of a pause, or of a call: its connection cannot go in its callback */
+	unsigned int pause_ms; /* the last one; 0: the last attempt did well */
+
+	struct bufferevent *stream;
+	bool proven; /* the stream has delivered something */
+
+	struct evhttp_connection *http;
+	enum rpc_method method;	     /* of the call under way, and then the one that worked */
+	bool method_known;
+	enum rpc_answer answer;
+	uint32_t calls;
+
+	struct notify_counts counts;
+	char error[160]; /* "": none */
+	uint64_t logged_ns;
+};
+
+struct notify {
+	struct event_base *base;
+	struct target *target[NOTIFY_MAX_TARGETS];
+	unsigned int n_targets, n_configured;
+	uint64_t patience_ns;
+};
+
+static void next_message(struct target *t);
+
+/* ---- what a value of -n says ---- */
+
+static bool starts(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static int parse_port(const char *text, uint16_t *out)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (end == text || *end || strspn(text, "0123456789") != strlen(text) || n < 1 || n > UINT16_MAX)
+		return -EINVAL;
+	*out = (uint16_t)n;
+	return 0;
+}
+
+static int parse_unix(struct notify_spec *out, const char *path, const char **why)
+{
+	out->kind = NOTIFY_UNIX;
+	*why = "must not be empty";
+	if (!*path)
+		return -EINVAL;
+	*why = "is too long for the path of a socket";
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return -EINVAL;
+	strcpy(out->path, path);
+	return 0;
+}
+
+static int parse_tcp(struct notify_spec *out, const char *text, const char **why)
+{
+	const char *colon = strrchr(text, ':');
+
+	*why = "must be tcp:HOST:PORT with a port from 1 to 65535";
+	if (!colon || colon == text || (size_t)(colon - text) >= sizeof(out->host) ||
+	    parse_port(colon + 1, &out->port) < 0)
+		return -EINVAL;
+	memcpy(out->host, text, (size_t)(colon - text));
+	out->kind = strcmp(out->host, "%%CC_SELF%%") ? NOTIFY_TCP : NOTIFY_SELF;
+	return 0;
+}
+
+static int parse_url(struct notify_spec *out, struct evhttp_uri *uri)
+{
+	const char *scheme = evhttp_uri_get_scheme(uri), *host = evhttp_uri_get_host(uri);
+	const char *path = evhttp_uri_get_path(uri), *query = evhttp_uri_get_query(uri);
+	int port = evhttp_uri_get_port(uri);
+	size_t len;
+
+	if (!scheme || strcmp(scheme, "http") || !host || !*host || !port || port > UINT16_MAX ||
+	    evhttp_uri_get_userinfo(uri) || evhttp_uri_get_fragment(uri))
+		return -EINVAL;
+	host += *host == '[';
+	len = strcspn(host, "]");
+	if (len >= sizeof(out->host) || (size_t)snprintf(out->path, sizeof(out->path), "%s%s%s",
+							 path && *path ? path : "/", query ? "?" : "",
+							 query ? query : "") >= sizeof(out->path))
+		return -EINVAL;
+	memcpy(out->host, host, len);
+	out->port = port < 0 ? HTTP_PORT : (uint16_t)port;
+	return 0;
+}
+
+static int parse_rpc(struct notify_spec *out, const char *url, const char **why)
+{
+	struct evhttp_uri *uri = evhttp_uri_parse(url);
+	int r = uri ? parse_url(out, uri) : -EINVAL;
+
+	*why = "must be xmlrpc: or jsonrpc: and http://HOST[:PORT][/PATH]";
+	if (uri)
+		evhttp_uri_free(uri);
+	return r;
+}
+
+int notify_parse(struct notify_spec *out, const char *text, const char **why)
+{
+	memset(out, 0, sizeof(*out));
+	if (starts(text, "tcp:"))
+		return parse_tcp(out, text + 4, why);
+	if (starts(text, "xmlrpc:")) {
+		out->kind = NOTIFY_XMLRPC;
+		return parse_rpc(out, text + 7, why);
+	}
+	if (starts(text, "jsonrpc:")) {
+		out->kind = NOTIFY_JSONRPC;
+		return parse_rpc(out, text + 8, why);
+	}
+	return parse_unix(out, starts(text, "unix:") ? text + 5 : text, why);
+}
+
+/* ---- the queue ---- */
+
+static char *put_string(char **at, const char *text, size_t len)
+{
+	char *start = *at;
+
+	memcpy(start, text, len);
+	start[len] = '\0';
+	*at += len + 1;
+	return start;
+}
+
+/* A controller may have appended ";branch" to the Call-ID, and ";medium" to a tag: SIP allows ';' in neither. */
+static size_t sip_len(const char *text)
+{
+	return strcspn(text, ";");
+}
+
+static struct message *message_new(const struct notify_event *e, uint64_t now_ns)
+{
+	const char *tag = e->tag ? e->tag : "", *to = e->to_tag ? e->to_tag : "";
+	size_t call_len = sip_len(e->call_id), from_len = sip_len(e->from_tag), to_len = sip_len(to);
+	struct message *m = malloc(sizeof(*m) + call_len + from_len + to_len + strlen(tag) + 5);
+	char *at = (char *)(m + 1);
+
+	if (!m)
+		return NULL;
+	m->queued_ns = now_ns;
+	m->call_id = put_string(&at, e->call_id, call_len);
+	m->from_tag = put_string(&at, e->from_tag, from_len);
+	m->to_tag = put_string(&at, to, to_len);
+	m->line_len = strlen(tag) + 1;
+	m->line = at;
+	memcpy(m->line, tag, m->line_len - 1);
+	m->line[m->line_len - 1] = '\n';
+	return m;
+}
+
+static void message_drop(struct target *t)
+{
+	struct message *m = t->queue;
+
+	DL_DELETE(t->queue, m);
+	t->queued--;
+	free(m);
+}
+
+static void say(struct target *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* What goes wrong with a target is kept for rtpxctl, and logged at most once per second. */
+static void say(struct target *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(t->error, sizeof(t->error), fmt, ap);
+	va_end(ap);
+	if (log_allowed(&t->logged_ns, clock_now()))
+		log_warn("notification to %s: %s; %u waiting", t->name, t->error, t->queued);
+}
+
+static void disconnect(struct target *t)
+{
+	if (t->stream)
+		bufferevent_free(t->stream);
+	if (t->http)
+		evhttp_connection_free(t->http);
+	t->stream = NULL;
+	t->http = NULL;
+	t->proven = false;
+}
+
+/* ---- how an attempt ends ---- */
+
+static void set_timer(struct target *t, unsigned int ms)
+{
+	const struct timeval in = { ms / 1000, ms % 1000 * 1000 };
+
+	event_add(t->timer, &in);
+}
+
+static void delivered(struct target *t)
+{
+	t->counts.sent++;
+	t->pause_ms = 0;
+	t->error[0] = '\0';
+	message_drop(t);
+	next_message(t);
+}
+
+/* A connection that had worked may be old: then, and only then, the next attempt is made at once. */
+static void failed(struct target *t, const char *why)
+{
+	uint64_t now_ns = clock_now();
+	bool at_once = t->proven;
+	unsigned int lost = 0;
+
+	disconnect(t);
+	while (t->queue && now_ns - t->queue->queued_ns >= t->all->patience_ns) {
+		message_drop(t);
+		lost++;
+	}
+	t->counts.lost += lost;
+	if (t->queue)
+		t->counts.retries++;
+	if (lost)
+		say(t, "%s; %u given up", why, lost);
+	else
+		say(t, "%s", why);
+	t->state = PAUSED;
+	t->pause_ms = at_once ? 0 : t->pause_ms ? MIN(2 * t->pause_ms, LAST_PAUSE_MS) : FIRST_PAUSE_MS;
+	set_timer(t, t->pause_ms);
+}
+
+static void refused(struct target *t, const char *why)
+{
+	t->counts.refused++;
+	t->pause_ms = 0;
+	say(t, "refused for call %s: %s", t->queue->call_id, why);
+	message_drop(t);
+	next_message(t);
+}
+
+/* ---- streams ---- */
+
+/* What a controller sends is not looked at. */
+static void on_stream_read(struct bufferevent *stream, void *arg)
+{
+	struct evbuffer *in = bufferevent_get_input(stream);
+
+	(void)arg;
+	evbuffer_drain(in, evbuffer_get_length(in));
+}
+
+static void on_stream_written(struct bufferevent *stream, void *arg)
+{
+	struct target *t = arg;
+
+	if (t->state != BUSY || evbuffer_get_length(bufferevent_get_output(stream)))
+		return;
+	t->proven = true;
+	delivered(t);
+}
+
+static void on_stream_event(struct bufferevent *stream, short what, void *arg)
+{
+	struct target *t = arg;
+	int err = EVUTIL_SOCKET_ERROR();
+
+	(void)stream;
+	if (what & BEV_EVENT_CONNECTED)
+		return;
+	if (t->state != BUSY)
+		disconnect(t);
+	else if (what & BEV_EVENT_TIMEOUT)
+		failed(t, "it takes nothing");
+	else if (what & BEV_EVENT_EOF)
+		failed(t, "it has closed the connection");
+	else
+		failed(t, evutil_socket_error_to_string(err));
+}
+
+static bool stream_open(struct target *t)
+{
+	static const struct timeval patience = { ANSWER_S, 0 };
+
+	t->stream = bufferevent_socket_new(t->all->base, -1, BEV_OPT_CLOSE_ON_FREE);
+	if (!t->stream)
+		return false;
+	bufferevent_setcb(t->stream, on_stream_read, on_stream_written, on_stream_event, t);
+	bufferevent_set_timeouts(t->stream, NULL, &patience);
+	return bufferevent_enable(t->stream, EV_READ | EV_WRITE) == 0;
+}
+
+/* The end of a connection may wait to be seen by the loop; what is written then is lost without an error. */
+static bool stream_has_ended(struct target *t)
+{
+	char c;
+
+	return t->stream && recv(bufferevent_getfd(t->stream), &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* The message is put in before the connection is begun, because that may fail at once. */
+static void stream_send(struct target *t)
+{
+	bool fresh;
+
+	if (stream_has_ended(t))
+		disconnect(t);
+	fresh = !t->stream;
+	if ((fresh && !stream_open(t)) ||
+	    bufferevent_write(t->stream, t->queue->line, t->queue->line_len) < 0)
+		failed(t, "out of memory");
+	else if (fresh && bufferevent_socket_connect(t->stream, (struct sockaddr *)&t->ss,
+						     (int)t->ss_len) < 0 && t->state == BUSY)
+		failed(t, strerror(errno));
+}
+
+/* ---- RPC ---- */
+
+static enum rpc_kind rpc_kind_of(const struct target *t)
+{
+	return t->spec.kind == NOTIFY_XMLRPC ? RPC_XML : RPC_JSON;
+}
+
+/* @req is NULL or without a code when there was no answer. */
+static void on_answer(struct evhttp_request *req, void *arg)
+{
+	struct target *t = arg;
+	int code = req ? evhttp_request_get_response_code(req) : 0;
+	struct evbuffer *body = code ? evhttp_request_get_input_buffer(req) : NULL;
+	size_t len = body ? evbuffer_get_length(body) : 0;
+
+	t->answer = rpc_answer(rpc_kind_of(t), body ? (char *)evbuffer_pullup(body, -1) : NULL, len,
+			       t->error, sizeof(t->error));
+	if (t->answer == RPC_UNREADABLE)
+		snprintf(t->error, sizeof(t->error), code ? "HTTP status %d without an answer to the call" :
+			 "no answer over HTTP", code);
+	event_active(t->timer, EV_TIMEOUT, 0);
+}
+
+static int rpc_call(struct target *t, struct evhttp_request *req)
+{
+	const struct message *m = t->queue;
+	const struct rpc_dialog dialog = { m->call_id, m->from_tag, m->to_tag };
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+	char host[sizeof(t->spec.host) + 16];
+
+	snprintf(host, sizeof(host), strchr(t->spec.host, ':') ? "[%s]:%u" : "%s:%u", t->spec.host,
+		 t->spec.port);
+	if (rpc_request(evhttp_request_get_output_buffer(req), rpc_kind_of(t), t->method, &dialog,
+			++t->calls) < 0 ||
+	    evhttp_add_header(headers, "Host", host) < 0 ||
+	    evhttp_add_header(headers, "Content-Type", rpc_content_type(rpc_kind_of(t))) < 0 ||
+	    evhttp_add_header(headers, "Connection", "close") < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* One connection for each call: a proxy may close an idle one, and then a call on it would be lost or made twice. */
+static void rpc_send(struct target *t)
+{
+	struct evhttp_request *req = evhttp_request_new(on_answer, t);
+	char host[ADDR_TEXT];
+
+	t->http = evhttp_connection_base_new(t->all->base, NULL, addr_host_text(&t->addr, host),
+					     t->spec.port);
+	if (!req || !t->http || rpc_call(t, req) < 0) {
+		if (req)
+			evhttp_request_free(req);
+		failed(t, "out of memory");
+		return;
+	}
+	evhttp_connection_set_timeout(t->http, ANSWER_S);
+	evhttp_connection_set_max_body_size(t->http, ANSWER_MAX);
+	evhttp_connection_set_max_headers_size(t->http, ANSWER_MAX);
+	if (evhttp_make_request(t->http, req, EVHTTP_REQ_POST, t->spec.path) < 0)
+		failed(t, "cannot make the call");
+}
+
+/* XML-RPC: whoever does not know the one method may know the other. What has worked once is kept. */
+static bool other_method(struct target *t)
+{
+	if (rpc_kind_of(t) != RPC_XML || t->method_known || t->method == RPC_BY_TAGS)
+		return false;
+	t->method = RPC_BY_TAGS;
+	return true;
+}
+
+static void rpc_ended(struct target *t)
+{
+	char why[sizeof(t->error)];
+
+	memcpy(why, t->error, sizeof(why));
+	disconnect(t);
+	switch (t->answer) {
+	case RPC_DONE:
+		t->method_known = true;
+		delivered(t);
+		break;
+	case RPC_REFUSED:
+		if (other_method(t)) {
+			rpc_send(t);
+			break;
+		}
+		refused(t, why);
+		break;
+	case RPC_UNREADABLE:
+		failed(t, why);
+	}
+}
+
+/* ---- one message after the other ---- */
+
+static void next_message(struct target *t)
+{
+	t->state = t->queue ? BUSY : IDLE;
+	if (!t->queue)
+		return;
+	if (!notify_is_rpc(t->spec.kind)) {
+		stream_send(t);
+		return;
+	}
+	if (!t->method_known)
+		t->method = rpc_kind_of(t) == RPC_XML ? RPC_BY_CALL_ID : RPC_BY_TAGS;
+	rpc_send(t);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct target *t = arg;
+
+	(void)fd, (void)what;
+	if (t->state == BUSY)
+		rpc_ended(t);
+	else
+		next_message(t);
+}
+
+void notify_send(struct notify *n, int target, const struct notify_event *event, uint64_t now_ns)
+{
+	struct target *t = n->target[target];
+	struct message *m;
+
+	if (t->queued >= NOTIFY_MAX_QUEUED) {
+		t->counts.overflow++;
+		say(t, "too many wait, this one is lost");
+		return;
+	}
+	m = message_new(event, now_ns);
+	if (!m) {
+		t->counts.overflow++;
+		say(t, "out of memory, this one is lost");
+		return;
+	}
+	DL_APPEND(t->queue, m);
+	t->queued++;
+	if (t->state == IDLE)
+		next_message(t);
+}
+
+bool notify_is_idle(const struct notify *n)
+{
+	for (unsigned int i = 0; i < n->n_targets; i++)
+		if (n->target[i]->queued)
+			return false;
+	return true;
+}
+
+/* ---- targets ---- */
+
+static void target_free(struct target *t)
+{
+	if (t->queued)
+		log_warn("notification to %s: %u not sent before the end", t->name, t->queued);
+	disconnect(t);
+	while (t->queue)
+		message_drop(t);
+	if (t->timer)
+		event_free(t->timer);
+	free(t->name);
+	free(t);
+}
+
+static struct target *target_add(struct notify *n, const char *name)
+{
+	struct target *t = n->n_targets < NOTIFY_MAX_TARGETS ? calloc(1, sizeof(*t)) : NULL;
+
+	if (!t)
+		return NULL;
+	t->all = n;
+	t->name = strdup(name);
+	t->timer = event_new(n->base, -1, 0, on_timer, t);
+	if (!t->name || !t->timer) {
+		target_free(t);
+		return NULL;
+	}
+	n->target[n->n_targets++] = t;
+	return t;
+}
+
+static void set_addr(struct target *t, const struct addr *addr)
+{
+	t->addr = *addr;
+	t->ss_len = addr_to_sockaddr(addr, &t->ss);
+}
+
+static int resolve(struct target *t, bool no_resolve, char *err, size_t err_size)
+{
+	struct addrinfo hints = {
+		.ai_family = t->spec.kind == NOTIFY_TCP ? AF_INET : AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = no_resolve ? AI_NUMERICHOST : 0,
+	};
+	struct addrinfo *found;
+	struct addr addr;
+	int r = getaddrinfo(t->spec.host, NULL, &hints, &found);
+
+	if (r) {
+		snprintf(err, err_size, "-n '%s': %s: %s", t->name, t->spec.host, gai_strerror(r));
+		return -EINVAL;
+	}
+	addr = addr_with_port(addr_from_sockaddr(found->ai_addr), t->spec.port);
+	freeaddrinfo(found);
+	set_addr(t, &addr);
+	return 0;
+}
+
+static int configure(struct target *t, const char *text, bool no_resolve, char *err, size_t err_size)
+{
+	struct sockaddr_un *sun = (struct sockaddr_un *)&t->ss;
+	const char *why;
+
+	if (notify_parse(&t->spec, text, &why) < 0) {
+		snprintf(err, err_size, "-n '%s': %s", text, why);
+		return -EINVAL;
+	}
+	switch (t->spec.kind) {
+	case NOTIFY_UNIX:
+		sun->sun_family = AF_UNIX;
+		strcpy(sun->sun_path, t->spec.path);
+		t->ss_len = sizeof(*sun);
+		return 0;
+	case NOTIFY_SELF:
+		return 0;
+	default:
+		return resolve(t, no_resolve, err, err_size);
+	}
+}
+
+int notify_new(struct notify **out, struct event_base *base, const struct notify_opts *opts,
+	       char *err, size_t err_size)
+{
+	struct notify *n = calloc(1, sizeof(*n));
+	int r = -ENOMEM;
+
+	snprintf(err, err_size, "out of memory");
+	if (!n)
+		return r;
+	n->base = base;
+	n->patience_ns = opts->patience_ms * NSEC_PER_MSEC;
+	for (unsigned int i = 0; i < opts->n_targets; i++) {
+		struct target *t = target_add(n, opts->targets[i]);
+
+		if (!t)
+			goto err_free;
+		r = configure(t, opts->targets[i], opts->no_resolve, err, err_size);
+		if (r < 0)
+			goto err_free;
+	}
+	n->n_configured = n->n_targets;
+	*out = n;
+	return 0;
+
+err_free:
+	notify_free(n);
+	return r;
+}
+
+void notify_free(struct notify *n)
+{
+	if (!n)
+		return;
+	for (unsigned int i = 0; i < n->n_targets; i++)
+		target_free(n->target[i]);
+	free(n);
+}
+
+bool notify_enabled(const struct notify *n)
+{
+	return n->n_configured > 0;
+}
+
+/* ---- which target ---- */
+
+/* As rtpproxy: equal texts, but for "unix:", which may be left out of a path without a colon. */
+static bool is_named(const struct target *t, struct span name)
+{
+	static const char prefix[] = "unix:";
+	const size_t len = sizeof(prefix) - 1;
+
+	if (t->spec.kind != NOTIFY_UNIX)
+		return span_eq(span_of(t->name), name);
+	if (name.len >= len && memcmp(name.p, prefix, len) == 0)
+		name = (struct span){ name.p + len, name.len - len };
+	else if (memchr(name.p, ':', name.len))
+		return false;
+	return span_eq(span_of(t->spec.path), name);
+}
+
+/* The target that stands for @self when this peer says so. */
+static int target_of_peer(struct notify *n, const struct target *self, const struct addr *peer)
+{
+	static const struct addr localhost = { .family = ADDR_IP4, .ip = { 127, 0, 0, 1 } };
+	struct addr to = addr_with_port(peer->family == ADDR_IP4 ? *peer : localhost, self->spec.port);
+	char text[ADDR_TEXT], name[ADDR_TEXT + 4];
+	struct target *t;
+
+	for (unsigned int i = n->n_configured; i < n->n_targets; i++)
+		if (addr_eq(&n->target[i]->addr, &to))
+			return (int)i;
+	snprintf(name, sizeof(name), "tcp:%s", addr_text(&to, text));
+	t = target_add(n, name);
+	if (!t)
+		return -1;
+	t->spec.kind = NOTIFY_TCP;
+	set_addr(t, &to);
+	return (int)n->n_targets - 1;
+}
+
+int notify_find(struct notify *n, struct span name, const struct addr *peer)
+{
+	for (unsigned int i = 0; i < n->n_configured; i++) {
+		struct target *t = n->target[i];
+
+		if (is_named(t, name))
+			return t->spec.kind == NOTIFY_SELF ? target_of_peer(n, t, peer) : (int)i;
+	}
+	return -1;
+}
+
+int notify_default(const struct notify *n)
+{
+	for (unsigned int i = 0; i < n->n_configured; i++)
+		if (notify_is_rpc(n->target[i]->spec.kind))
+			return (int)i;
+	return -1;
+}
+
+bool notify_ends_calls(const struct notify *n, int target)
+{
+	return notify_is_rpc(n->target[target]->spec.kind);
+}
+
+bool notify_view(const struct notify *n, unsigned int i, struct notify_view *out)
+{
+	const struct target *t;
+
+	if (i >= n->n_targets)
+		return false;
+	t = n->target[i];
+	*out = (struct notify_view){
+		.name = t->name,
+		.error = t->error[0] ? t->error : NULL,
+		.queued = t->queued,
+		.counts = t->counts,
+	};
+	return true;
+}
