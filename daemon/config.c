@@ -534,6 +534,9 @@ static const struct row rows[] = {
 	  .help = "attach to this interface, repeatable (default: all that are up)" },
 	{ 0, "pin-dir", "DIR", set_path, MEMBER(dp.pin_dir), .ours = true,
 	  .help = "where the maps are pinned (default " CONFIG_PIN_DIR ")" },
+	{ 0, "mirror-bytes", "BYTES", set_number, MEMBER(dp.mirror_bytes), .min = 65536, .max = 1 << 30,
+	  .ours = true,
+	  .help = "room for packets that were forwarded and wait to be recorded (default 4194304)" },
 	{ 0, "learning", "proof|strict|compat", set_learning, .ours = true,
 	  .help = "how peers behind NAT are found; compat is rtpproxy's way (default proof)" },
 	{ 0, "admin-socket", "PATH", set_path, MEMBER(admin_socket), .ours = true,
@@ -762,6 +765,7 @@ static void defaults(struct config *c)
 			.mode = DP_MODE_AUTO,
 			.pin_dir = CONFIG_PIN_DIR,
 			.silence_ms = STREAM_SILENCE_NS / NSEC_PER_MSEC,
+			.mirror_bytes = 4 << 20,
 		},
 	};
 }

@@ -62,6 +62,12 @@ static void none_rescan(struct dp *dp)
 	(void)dp;
 }
 
+static unsigned int none_mirrored(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max)
+{
+	(void)dp, (void)to, (void)max;
+	return 0;
+}
+
 static int none_counters(struct dp *dp, struct rtpx_counters *out)
 {
 	(void)dp;
@@ -85,6 +91,7 @@ static const struct dp_ops none_ops = {
 	.serves = none_serves,
 	.interfaces = none_interfaces,
 	.rescan = none_rescan,
+	.mirrored = none_mirrored,
 	.counters = none_counters,
 	.close = none_close,
 };

@@ -32,6 +32,7 @@ struct dp_opts {
 	unsigned int n_interfaces;
 	uint16_t port_min, port_max;	       /* first and last media port, RTCP included */
 	uint32_t silence_ms;
+	uint32_t mirror_bytes;		       /* of the ring for copies; made a power of 2 that is not less */
 };
 
 /* What was chosen for one interface, and why; sentences for people. */
@@ -45,6 +46,13 @@ struct dp_interface {
 };
 
 struct dp;
+
+/* Who takes copies of forwarded packets; @payload, of UDP, is valid during the call only. */
+struct dp_mirror_sink {
+	void (*take)(void *arg, const struct rtpx_mirrored *copy, const uint8_t *payload,
+		     size_t len);
+	void *arg;
+};
 
 struct dp_ops {
 	const char *name; /* "xdp", "kmod", "none" */
@@ -67,6 +75,8 @@ struct dp_ops {
 	unsigned int (*interfaces)(struct dp *dp, struct dp_interface *out, unsigned int max);
 	/* rescan - links came or went: attach to what is new, forget what is gone. */
 	void (*rescan)(struct dp *dp);
+	/* mirrored - hand over the copies that wait, oldest first, at most @max; returns how many. */
+	unsigned int (*mirrored)(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max);
 	/* counters - packets by reason, summed over CPUs. */
 	int (*counters)(struct dp *dp, struct rtpx_counters *out);
 	/* close - detach and unpin everything (@keep: leave all in place for the next daemon), free @dp. */
@@ -78,7 +88,8 @@ struct dp {
 	const struct dp_ops *ops;
 	bool active;	   /* false: `none`, or what it was has been taken away */
 	bool routes;	   /* it asks the kernel for each way: no next hop need be usable */
-	bool mirrors;	   /* hands over copies of what it forwards, where a flow asks for it */
+	bool mirrors;	   /* makes copies of what it forwards for flows with RTPX_FLOW_MIRROR */
+	int mirror_fd;	   /* with mirrors: readable when copies wait */
 	char choice[512];  /* one or two sentences: what is used and why */
 };
 

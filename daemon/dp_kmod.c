@@ -268,6 +268,12 @@ static void kmod_rescan(struct dp *dp)
 	(void)dp;
 }
 
+static unsigned int kmod_mirrored(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max)
+{
+	(void)dp, (void)to, (void)max;
+	return 0;
+}
+
 static int kmod_counters(struct dp *dp, struct rtpx_counters *out)
 {
 	struct dp_kmod *k = kmod_of(dp);
@@ -300,6 +306,7 @@ static const struct dp_ops kmod_ops = {
 	.serves = kmod_serves,
 	.interfaces = kmod_interfaces,
 	.rescan = kmod_rescan,
+	.mirrored = kmod_mirrored,
 	.counters = kmod_counters,
 	.close = kmod_close,
 };

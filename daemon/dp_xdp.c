@@ -38,7 +38,10 @@
 #include "rtpx_entry.h"
 #include "xdp_attach.h"
 
-#define STATS_TRIES 300000 /* some 10 ms: a virtual CPU may be halted in the middle of a packet */
+/* Whoever moves statistics may be halted (a virtual CPU, a real-time kernel): then not for ever. */
+#define STATS_SPINS 1000
+#define STATS_TRIES 11000
+#define STATS_NAP_US 100
 
 struct xdp_if {
 	struct dp_interface pub;
@@ -58,6 +61,10 @@ struct dp_xdp {
 	unsigned int n_elements; /* of flows and of flows_more */
 	struct rtpx_entry *flows;
 	struct rtpx_entry_more *more;
+	uint32_t mirror_bytes;
+	struct ring_buffer *ring;		/* of copies; NULL: dp.mirrors is false */
+	const struct dp_mirror_sink *sink;	/* while the ring is drained */
+	unsigned int to_drain;
 	enum dp_xdp_mode mode;
 	char *names[DP_MAX_INTERFACES]; /* --interface; none: every suitable one */
 	unsigned int n_names;
@@ -109,6 +116,8 @@ static void stats_read(const struct rtpx_entry *e, const struct rtpx_entry_more 
 	bool moving;
 
 	do {
+		if (tries > STATS_SPINS)
+			usleep(STATS_NAP_US);
 		moving = __atomic_load_n(&e->pending, __ATOMIC_ACQUIRE) == RTPX_PENDING_MOVING;
 		packets = __atomic_load_n(&m->stats.packets, __ATOMIC_ACQUIRE);
 		now = *e;
@@ -223,9 +232,79 @@ static int xdp_counters(struct dp *dp, struct rtpx_counters *out)
 	}
 	memset(out, 0, sizeof(*out));
 	for (cpu = 0; cpu < cpus; cpu++)
-		for (f = 0; f < RTPX_REASON_COUNT; f++)
+		for (f = 0; f < sizeof(*out) / sizeof(uint64_t); f++)
 			((uint64_t *)out)[f] += ((uint64_t *)&each[cpu])[f];
 	free(each);
+	return 0;
+}
+
+/* ---- copies ---- */
+
+/* Negative: this was the last one for now. */
+static int on_mirrored(void *arg, void *data, size_t size)
+{
+	struct dp_xdp *x = arg;
+	const struct rtpx_mirrored *copy = data;
+
+	x->sink->take(x->sink->arg, copy, (const uint8_t *)(copy + 1), size - sizeof(*copy));
+	return --x->to_drain ? 0 : -EAGAIN;
+}
+
+static unsigned int xdp_mirrored(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max)
+{
+	struct dp_xdp *x = xdp_of(dp);
+
+	if (!x->ring || !max)
+		return 0;
+	x->sink = to;
+	x->to_drain = max;
+	ring_buffer__consume(x->ring);
+	return max - x->to_drain;
+}
+
+/* The kernel wants a power of 2 in whole pages. */
+static uint32_t ring_bytes(uint32_t wanted)
+{
+	uint32_t bytes = sysconf(_SC_PAGESIZE);
+
+	while (bytes < wanted && bytes < 1u << 30)
+		bytes *= 2;
+	return bytes;
+}
+
+/*
+ * ring_open - the ring for copies, before the program is loaded that refers to it. Without memory
+ * for it there is the smallest one, which nobody uses. -errno: not even that.
+ */
+static int ring_open(struct dp_xdp *x)
+{
+	const uint32_t bytes = ring_bytes(x->mirror_bytes);
+	struct bpf_map *map = x->skel->maps.mirror;
+	int fd, rc;
+
+	fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "mirror", 0, 0, bytes, NULL);
+	x->dp.mirrors = fd >= 0;
+	if (fd < 0) {
+		log_warn("no ring of %u bytes for copies of recorded packets (%s): the daemon forwards "
+			 "recorded calls itself; another --mirror-bytes may help",
+			 bytes, strerror(errno));
+		fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "mirror", 0, 0, ring_bytes(0), NULL);
+	}
+	if (fd < 0)
+		return -errno;
+	rc = bpf_map__reuse_fd(map, fd);
+	close(fd);
+	return rc;
+}
+
+static int ring_map(struct dp_xdp *x)
+{
+	if (!x->dp.mirrors)
+		return 0;
+	x->ring = ring_buffer__new(bpf_map__fd(x->skel->maps.mirror), on_mirrored, x, NULL);
+	if (!x->ring)
+		return -errno;
+	x->dp.mirror_fd = ring_buffer__epoll_fd(x->ring);
 	return 0;
 }
 
@@ -714,7 +793,9 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 	}
 	bpf_map__set_max_entries(x->skel->maps.flows, x->n_elements);
 	bpf_map__set_max_entries(x->skel->maps.flows_more, x->n_elements);
-	rc = relay__load(x->skel);
+	rc = ring_open(x);
+	if (rc == 0)
+		rc = relay__load(x->skel);
 	if (rc)
 		goto err;
 	rc = bpf_map_update_elem(bpf_map__fd(x->skel->maps.config), &key, &x->config, BPF_ANY);
@@ -722,9 +803,9 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 		goto err;
 	x->flows = map_memory(x->skel->maps.flows, x->n_elements * sizeof(*x->flows));
 	x->more = map_memory(x->skel->maps.flows_more, x->n_elements * sizeof(*x->more));
-	if (x->flows && x->more)
+	rc = x->flows && x->more ? ring_map(x) : -errno;
+	if (rc == 0)
 		return 0;
-	rc = -errno;
 err:
 	if (rc == -EPERM)
 		snprintf(err, err_size,
@@ -822,6 +903,7 @@ static void xdp_close(struct dp *dp, bool keep)
 		munmap(x->flows, x->n_elements * sizeof(*x->flows));
 	if (x->more)
 		munmap(x->more, x->n_elements * sizeof(*x->more));
+	ring_buffer__free(x->ring);
 	if (x->skel)
 		relay__destroy(x->skel);
 	if (x->pin_fd >= 0)
@@ -842,6 +924,7 @@ static const struct dp_ops xdp_ops = {
 	.serves = xdp_serves,
 	.interfaces = xdp_interfaces,
 	.rescan = xdp_rescan,
+	.mirrored = xdp_mirrored,
 	.counters = xdp_counters,
 	.close = xdp_close,
 };
@@ -858,6 +941,7 @@ static int take_options(struct dp_xdp *x, const struct dp_opts *opts)
 	x->config.port_min = opts->port_min;
 	x->config.port_max = opts->port_max;
 	x->config.silence_ms = opts->silence_ms;
+	x->mirror_bytes = opts->mirror_bytes;
 	x->n_elements = RTPX_SLOTS * (opts->port_max - opts->port_min + 1u);
 	snprintf(x->pin_dir, sizeof(x->pin_dir), "%s", opts->pin_dir);
 	for (i = 0; i < opts->n_interfaces; i++) {

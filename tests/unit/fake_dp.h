@@ -22,6 +22,8 @@ struct fake_dp {
 	struct rtpx_nexthop hops[RTPX_MAX_NEXTHOPS];
 	unsigned int puts, dels, hop_puts, rescans, pushes;
 	int refuse; /* -errno of flow_put */
+	unsigned int copies; /* that wait */
+	struct rtpx_mirrored copy[8];
 };
 
 static inline struct fake_dp *fake_of(struct dp *dp)
@@ -112,6 +114,18 @@ static void fake_rescan(struct dp *dp)
 	fake_of(dp)->rescans++;
 }
 
+static unsigned int fake_mirrored(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max)
+{
+	struct fake_dp *f = fake_of(dp);
+	unsigned int n;
+
+	for (n = 0; n < max && n < f->copies; n++)
+		to->take(to->arg, &f->copy[n], (const uint8_t *)"payload", 7);
+	f->copies -= n;
+	memmove(f->copy, f->copy + n, f->copies * sizeof(f->copy[0]));
+	return n;
+}
+
 static int fake_counters(struct dp *dp, struct rtpx_counters *out)
 {
 	(void)dp;
@@ -137,6 +151,7 @@ static struct fake_dp *fake_dp_new(void)
 		.serves = fake_serves,
 		.interfaces = fake_interfaces,
 		.rescan = fake_rescan,
+		.mirrored = fake_mirrored,
 		.counters = fake_counters,
 		.close = fake_close,
 	};

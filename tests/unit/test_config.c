@@ -189,6 +189,9 @@ static const struct {
 	{ 2, { "--interface", "a-name-that-is-too-long" } },
 	{ 2, { "--pin-dir", "relative/path" } },
 	{ 2, { "--admin-socket", "relative.sock" } },
+	{ 2, { "--mirror-bytes", "65535" } },
+	{ 2, { "--mirror-bytes", "4M" } },
+	{ 2, { "--mirror-bytes", "1073741825" } },
 	{ 2, { "--dataplane", "none", "--xdp-mode", "native" } },
 	{ 2, { "--xdp-mode", "generic", "--dataplane", "none" } },
 	{ 2, { "--dataplane", "none", "--interface", "eth0" } },
@@ -249,6 +252,7 @@ static void defaults_are_rtpproxys(void **state)
 	assert_int_equal(c.learning, LEARN_PROOF);
 	assert_int_equal(c.dp.n_order, 0);
 	assert_string_equal(c.dp.pin_dir, "/sys/fs/bpf/rtpx");
+	assert_int_equal(c.dp.mirror_bytes, 4 << 20);
 	assert_string_equal(c.admin_socket, "/run/rtpx/admin.sock");
 	config_free(&c);
 }
@@ -292,13 +296,15 @@ static void takes_our_options(void **state)
 
 	(void)state;
 	ACCEPT(&c, "--dataplane", "xdp", "--xdp-mode=generic", "--interface", "eth0", "--interface", "eth1", "--pin-dir",
-	       "/sys/fs/bpf/x", "--learning", "compat", "--admin-socket", "/a", "--banner");
+	       "/sys/fs/bpf/x", "--learning", "compat", "--admin-socket", "/a", "--banner",
+	       "--mirror-bytes", "65536");
 	assert_int_equal(c.dp.n_order, 1);
 	assert_int_equal(c.dp.order[0], DP_XDP);
 	assert_int_equal(c.dp.mode, DP_MODE_GENERIC);
 	assert_int_equal(c.dp.n_interfaces, 2);
 	assert_string_equal(c.dp.interfaces[1], "eth1");
 	assert_string_equal(c.dp.pin_dir, "/sys/fs/bpf/x");
+	assert_int_equal(c.dp.mirror_bytes, 65536);
 	assert_int_equal(c.learning, LEARN_COMPAT);
 	assert_string_equal(c.admin_socket, "/a");
 	assert_true(c.banner);

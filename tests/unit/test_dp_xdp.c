@@ -10,10 +10,28 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
 
+static long most_ring_bytes; /* 0: any number */
+
+/* A kernel without memory for what is larger. */
+static int map_create(enum bpf_map_type type, const char *name, uint32_t key, uint32_t value,
+		      uint32_t max_entries, const struct bpf_map_create_opts *opts)
+{
+	if (most_ring_bytes && type == BPF_MAP_TYPE_RINGBUF && max_entries > most_ring_bytes) {
+		errno = ENOMEM;
+		return -ENOMEM;
+	}
+	return bpf_map_create(type, name, key, value, max_entries, opts);
+}
+
+#define bpf_map_create map_create
 #include "../../daemon/dp_xdp.c"
 
 #define PORT_MIN 35000
@@ -30,7 +48,8 @@ static struct dp_opts options(void)
 				 .pin_dir = pins,
 				 .port_min = PORT_MIN,
 				 .port_max = PORT_MAX,
-				 .silence_ms = 500 };
+				 .silence_ms = 500,
+				 .mirror_bytes = 100000 };
 }
 
 /* 0 with dp NULL when this process may not do that. */
@@ -188,13 +207,13 @@ static void counters(void **state)
 	each = calloc(cpus, sizeof(*each));
 	assert_non_null(each);
 	for (cpu = 0; cpu < cpus; cpu++)
-		for (f = 0; f < RTPX_REASON_COUNT; f++)
+		for (f = 0; f < sizeof(sum) / sizeof(uint64_t); f++)
 			((uint64_t *)&each[cpu])[f] = 1000000 * (f + 1) + cpu;
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(xdp_of(dp)->skel->maps.counters), &key,
 					     each, 0),
 			 0);
 	assert_int_equal(dp->ops->counters(dp, &sum), 0);
-	for (f = 0; f < RTPX_REASON_COUNT;
+	for (f = 0; f < sizeof(sum) / sizeof(uint64_t);
 	     f++) /* the veth pair's own packets may have been counted since */
 		assert_in_range(((uint64_t *)&sum)[f],
 				1000000 * (f + 1) * cpus + cpus * (cpus - 1) / 2,
@@ -336,6 +355,95 @@ static void counts_never_step_back(void **state)
 	assert_int_equal(st.bytes, 20 * SENT);
 }
 
+struct copies {
+	unsigned int n;
+	struct rtpx_flow flow;
+	uint8_t frame[62];
+};
+
+static void take_copy(void *arg, const struct rtpx_mirrored *copy, const uint8_t *payload, size_t len)
+{
+	struct copies *c = arg;
+
+	c->n++;
+	assert_int_equal(copy->slot, RTPX_SLOT_IP4);
+	assert_int_equal(copy->port, PORT_MIN);
+	assert_int_equal(copy->peer_port, PORT_MIN);
+	assert_int_equal(copy->call, 7);
+	assert_memory_equal(copy->peer, c->flow.peer4, 4);
+	assert_memory_equal(copy->local, c->flow.local4, 4);
+	assert_int_equal(len, 20);
+	assert_memory_equal(payload, c->frame + 42, len);
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* What a mirrored flow forwards can be read, in several parts, and the loop hears of it. */
+static void copies(void **state)
+{
+	static const struct rtpx_flow_stats none;
+	struct copies c = { 0 };
+	const struct dp_mirror_sink sink = { take_copy, &c };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = c.frame, .data_size_in = sizeof(c.frame),
+		    .repeat = 10);
+	struct rtpx_flow_stats st;
+
+	(void)state;
+	need_dp();
+	assert_true(dp->mirrors);
+	assert_int_equal(ring_bytes(xdp_of(dp)->mirror_bytes), 131072);
+	echo_flow(&c.flow, c.frame);
+	c.flow.flags |= RTPX_FLOW_MIRROR;
+	c.flow.call = 7;
+	memcpy(c.frame + 42, "a payload of 20 byte", 20);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN, &c.flow, &none), 0);
+	assert_int_equal(dp->ops->mirrored(dp, &sink, UINT_MAX), 0);
+	assert_false(is_readable(dp->mirror_fd));
+	assert_int_equal(
+		bpf_prog_test_run_opts(bpf_program__fd(xdp_of(dp)->skel->progs.rtpx_relay), &opts), 0);
+	assert_true(is_readable(dp->mirror_fd));
+	assert_int_equal(dp->ops->mirrored(dp, &sink, 0), 0);
+	assert_int_equal(dp->ops->mirrored(dp, &sink, 4), 4);
+	assert_int_equal(dp->ops->mirrored(dp, &sink, 100), 6);
+	assert_int_equal(c.n, 10);
+	assert_false(is_readable(dp->mirror_fd));
+	assert_int_equal(dp->ops->flow_del(dp, RTPX_SLOT_IP4, PORT_MIN, &st), 0);
+	assert_int_equal(st.packets, 10);
+	assert_int_equal(st.unmirrored, 0);
+}
+
+/* Without memory for the ring all else works. */
+static void no_memory_for_copies(void **state)
+{
+	const struct dp_mirror_sink sink = { take_copy, NULL };
+	struct dp_opts o = options();
+	struct dp *other;
+	char err[512], second[80];
+
+	(void)state;
+	need_dp();
+	snprintf(second, sizeof(second), "%s/second", dir);
+	o.pin_dir = second;
+	o.n_interfaces = 1;
+	o.interfaces[0] = "spare"; /* the first one has the others */
+	assert_int_equal(system("ip link add spare type veth peer name spare2 && ip link set spare2 up "
+				"&& ip link set spare up"),
+			 0);
+	most_ring_bytes = sysconf(_SC_PAGESIZE);
+	assert_int_equal(dp_open(&other, &o, err, sizeof(err)), 0);
+	assert_false(other->mirrors);
+	assert_int_equal(other->ops->mirrored(other, &sink, 1), 0);
+	other->ops->close(other, false);
+	most_ring_bytes = 1;
+	assert_int_equal(dp_open(&other, &o, err, sizeof(err)), -ENOMEM);
+	most_ring_bytes = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +452,8 @@ int main(void)
 		cmocka_unit_test(counters),
 		cmocka_unit_test(never_torn),
 		cmocka_unit_test(counts_never_step_back),
+		cmocka_unit_test(copies),
+		cmocka_unit_test(no_memory_for_copies),
 	};
 
 	return cmocka_run_group_tests(tests, enter, leave);
