@@ -320,6 +320,7 @@ static struct json_object *counters_json(struct dp *dp)
 		memset(&c, 0, sizeof(c));
 #define COUNTER_PUT(name, text) put_number(o, #name, c.name);
 	RTPX_REASONS(COUNTER_PUT)
+	RTPX_MIRROR_COUNTS(COUNTER_PUT)
 #undef COUNTER_PUT
 	return o;
 }

@@ -584,6 +584,7 @@ int engine_record(struct engine *e, const struct request *req)
 
 static bool stop_recording(struct engine *e, struct session *s, int leg, uint64_t now_ns)
 {
+	mirror_drain(e->o.mirror);
 	session_dirty(e->o.sessions, s);
 	return recorder_stop(e->o.recorder, s, leg, now_ns) == 0;
 }

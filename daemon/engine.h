@@ -36,6 +36,7 @@ struct engine_opts {
 	struct sync *sync;
 	struct relay *relay;
 	struct recorder *recorder;
+	struct mirror *mirror; /* NULL: the dataplane makes no copies */
 	struct players *players;
 	bool record_all, record_single; /* -a; of both directions in one file */
 	const struct listener *listeners; /* in command line order; [0] is the default or the internal one */

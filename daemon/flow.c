@@ -50,19 +50,23 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 	return FLOW_WHY_KERNEL;
 }
 
-static uint16_t flow_flags(const struct stream *in, const struct addr *out_local, enum learning how)
+static uint16_t flow_flags(const struct leg *leg, enum stream_kind kind,
+			   const struct addr *out_local, enum learning how)
 {
+	const struct stream *in = &leg->stream[kind];
 	uint16_t flags = RTPX_FLOW_ACTIVE;
 
-	if (in->kind == STREAM_RTP)
+	if (kind == STREAM_RTP)
 		flags |= RTPX_FLOW_RTP;
+	if (leg->recorded & (1 << kind))
+		flags |= RTPX_FLOW_MIRROR;
 	if (out_local->family == ADDR_IP6)
 		flags |= RTPX_FLOW_OUT6;
 	if (in->asymmetric)
 		flags |= RTPX_FLOW_ANY_PORT;
 	else if (how == LEARN_COMPAT)
 		flags |= RTPX_FLOW_OPEN;
-	else if (in->kind == STREAM_RTP)
+	else if (kind == STREAM_RTP)
 		flags |= RTPX_FLOW_RELATCH;
 	return flags;
 }
@@ -95,7 +99,7 @@ enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind ki
 	if (addr_is_any(&local))
 		local = in->local;
 	*out = (struct rtpx_flow){
-		.flags = flow_flags(in, &source, env->learning),
+		.flags = flow_flags(here, kind, &source, env->learning),
 		.nexthop = env->nexthop,
 		.port = here->local.port + (kind == STREAM_RTCP),
 		.peer_port = in->remote.port,

@@ -36,6 +36,7 @@ struct daemon {
 	struct dp *dp;
 	struct sync *sync;
 	struct recorder *recorder;
+	struct mirror *mirror;
 	struct relay *relay;
 	struct players *players;
 	struct notify *notify;
@@ -257,6 +258,11 @@ static int start_model(struct daemon *d)
 	return r < 0 ? sorry("cannot make the table of calls: %s", strerror(-r)) : 0;
 }
 
+static void on_unmirrored(void *arg, struct session *s, uint64_t packets)
+{
+	recorder_lost(((struct daemon *)arg)->recorder, s, packets);
+}
+
 static int start_media(struct daemon *d)
 {
 	const struct config *c = &d->config;
@@ -267,6 +273,8 @@ static int start_media(struct daemon *d)
 		.learning = c->learning,
 		.double_small = c->double_small,
 		.ttl = FORWARD_TTL,
+		.unmirrored = on_unmirrored,
+		.arg = d,
 	};
 	struct relay_opts relay = {
 		.sessions = d->sessions,
@@ -284,6 +292,11 @@ static int start_media(struct daemon *d)
 		.ports = d->ports,
 		.tos = c->tos,
 	};
+	struct mirror_opts mirror = {
+		.dp = d->dp,
+		.port_min = c->dp.port_min,
+		.port_max = c->dp.port_max,
+	};
 	struct players_opts players = {
 		.sessions = d->sessions,
 		.stats = &d->stats,
@@ -298,7 +311,12 @@ static int start_media(struct daemon *d)
 	r = recorder_new(&d->recorder, d->base, &recorder);
 	if (r < 0)
 		return sorry("cannot make the recorder: %s", strerror(-r));
+	mirror.recorder = d->recorder;
+	r = mirror_new(&d->mirror, d->base, &mirror);
+	if (r < 0)
+		return sorry("cannot take copies from the dataplane: %s", strerror(-r));
 	relay.sync = d->sync;
+	relay.mirror = d->mirror;
 	relay.recorder = d->recorder;
 	r = relay_new(&d->relay, d->base, &relay);
 	if (r < 0)
@@ -332,6 +350,7 @@ static int start_engine(struct daemon *d)
 		.sync = d->sync,
 		.relay = d->relay,
 		.recorder = d->recorder,
+		.mirror = d->mirror,
 		.players = d->players,
 		.record_all = c->record_all && c->record_dir,
 		.record_single = c->record_pcap,
@@ -458,6 +477,7 @@ static void end(struct daemon *d)
 	players_free(d->players);
 	if (d->relay)
 		relay_free(d->relay);
+	mirror_free(d->mirror);
 	recorder_free(d->recorder);
 	if (d->sync)
 		sync_free(d->sync);

@@ -89,6 +89,7 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 static void record(struct relay *r, struct session *s, int leg, enum stream_kind kind,
 		   const struct dp_user_packet *p)
 {
+	mirror_drain(r->o.mirror); /* those that the dataplane has forwarded before it */
 	recorder_packet(r->o.recorder, s, leg, kind,
 			&(struct recformat_packet){ p->src, p->local, p->realtime_ns, p->data,
 						    p->len });
@@ -307,12 +308,14 @@ int relay_leg_open(struct relay *r, struct session *s, int leg)
 		}
 		l->handle[kind] = port;
 	}
+	mirror_leg_open(r->o.mirror, s, leg);
 	return 0;
 }
 
 void relay_leg_close(struct relay *r, struct session *s, int leg)
 {
 	sync_leg_close(r->o.sync, s, leg);
+	mirror_leg_close(r->o.mirror, s, leg);
 	close_handles(r, &s->leg[leg]);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base.h"
 #include "dp_user.h"
+#include "mirror.h"
 #include "pacer.h"
 #include "recorder.h"
 #include "session.h"
@@ -21,6 +22,7 @@ struct relay_opts {
 	struct stats *stats;
 	struct sync *sync;
 	struct recorder *recorder; /* NULL: no leg is ever recorded */
+	struct mirror *mirror;	   /* NULL: the dataplane makes no copies */
 	enum learning learning;
 	bool double_small; /* -2 */
 	uint32_t opus_types; /* as resizer_new() */

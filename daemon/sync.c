@@ -89,6 +89,7 @@ static void take_stats(struct sync *y, struct session *s, int i, enum stream_kin
 	struct rtpx_flow_stats *mine = &leg->stream[kind].stats;
 	uint64_t relayed = growth(rtpx_stats_kernel(now), rtpx_stats_kernel(mine));
 	uint64_t strangers = growth(now->strangers, mine->strangers);
+	uint64_t unmirrored = growth(now->unmirrored, mine->unmirrored);
 	bool newer = now->last_ns > mine->last_ns;
 
 	if (!relayed && !strangers)
@@ -99,6 +100,8 @@ static void take_stats(struct sync *y, struct session *s, int i, enum stream_kin
 	y->o.stats->npkts_discard += strangers;
 	if (kind == STREAM_RTP)
 		leg->nrelayed += relayed;
+	if (unmirrored && y->o.unmirrored)
+		y->o.unmirrored(y->o.arg, s, unmirrored);
 	if (newer)
 		session_ttl_restart(y->o.sessions, s, i, now->last_ns);
 }

@@ -111,6 +111,26 @@ static void flags_by_learning(void **state)
 	assert_int_equal(f.flags & (RTPX_FLOW_OPEN | RTPX_FLOW_RELATCH | RTPX_FLOW_ANY_PORT), RTPX_FLOW_ANY_PORT);
 }
 
+/* A recorded direction needs a dataplane that makes copies; the other one and its RTCP do not. */
+static void recorded(void **state)
+{
+	struct session s = call("198.51.100.10", "198.51.100.1");
+	struct flow_env env = usual;
+	struct rtpx_flow f;
+
+	(void)state;
+	s.leg[1].recorded = 1 << STREAM_RTP;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_RECORDED);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_WHY_KERNEL);
+	env.mirror = true;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP | RTPX_FLOW_RELATCH | RTPX_FLOW_MIRROR);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(f.flags & RTPX_FLOW_MIRROR, 0);
+}
+
 /*
  * In compat SSRC 0 unlatches, but an asymmetric leg waits for no packet. Elsewhere it is not latched
  * while its address is a guess.
@@ -272,6 +292,7 @@ int main(void)
 		cmocka_unit_test(a_flow),
 		cmocka_unit_test(between_families),
 		cmocka_unit_test(flags_by_learning),
+		cmocka_unit_test(recorded),
 		cmocka_unit_test(asymmetric_is_settled),
 		cmocka_unit_test(wildcards),
 		cmocka_unit_test(reasons),

@@ -28,11 +28,24 @@ static struct fake_dp *fake;
 static struct sync *sync_;
 static struct stats stats;
 
+static struct {
+	const struct session *session;
+	uint64_t packets;
+} unmirrored;
+
+static void on_unmirrored(void *arg, struct session *s, uint64_t packets)
+{
+	assert_ptr_equal(arg, &unmirrored);
+	unmirrored.session = s;
+	unmirrored.packets += packets;
+}
+
 static int begin_with(bool active, bool double_small)
 {
 	const struct session_opts session_opts = { .ttl_s = TTL_S, .setup_ttl_s = TTL_S };
 	struct sync_opts opts = {
-		.stats = &stats, .learning = LEARN_PROOF, .double_small = double_small, .ttl = 64
+		.stats = &stats, .learning = LEARN_PROOF, .double_small = double_small, .ttl = 64,
+		.unmirrored = on_unmirrored, .arg = &unmirrored,
 	};
 
 	memset(&stats, 0, sizeof(stats));
@@ -612,6 +625,27 @@ static void test_pull_all(void **state)
 	assert_true(best < 4 * CALLS * 2000ull);
 }
 
+/* What the dataplane could not copy is told once, whoever asks for statistics, and at the end. */
+static void test_unmirrored(void **state)
+{
+	struct session *s = call();
+
+	(void)state;
+	memset(&unmirrored, 0, sizeof(unmirrored));
+	answered(s, CALLEE, CALLER);
+	arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2, 2000);
+	fake->stats[0][4000].unmirrored = 1;
+	sync_pull(sync_, s);
+	sync_pull_all(sync_);
+	assert_ptr_equal(unmirrored.session, s);
+	assert_int_equal(unmirrored.packets, 1);
+	hear(s, 0, STREAM_RTP, CALLEE, 5000, 3, 3000);
+	arrives(s, 0, STREAM_RTP, CALLEE, 5000, 4, 4000);
+	fake->stats[0][4000].unmirrored++;
+	sync_leg_close(sync_, s, 0);
+	assert_int_equal(unmirrored.packets, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -629,6 +663,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_wildcard, begin, end),
 		cmocka_unit_test_setup_teardown(test_counts, begin, end),
 		cmocka_unit_test_setup_teardown(test_both_count, begin, end),
+		cmocka_unit_test_setup_teardown(test_unmirrored, begin, end),
 		cmocka_unit_test_setup_teardown(test_close, begin, end),
 		cmocka_unit_test_setup_teardown(test_step_back, begin, end),
 		cmocka_unit_test_setup_teardown(test_slices, begin, end),

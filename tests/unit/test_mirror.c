@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_mirror.c - from a copy of the dataplane's to the recorder: whose it is, from whom, and when;
+ * with a dataplane in memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "own_net.h"
+
+#include "fake_dp.h"
+
+#include "../../daemon/mirror.c"
+
+#define PORT_MIN 30000
+#define PORT_MAX 30009
+
+static struct event_base *base;
+static struct fake_dp *fake;
+static struct mirror *mirror;
+static int wake[2]; /* a pipe in the place of the ring's descriptor */
+
+static struct {
+	unsigned int n, flushes;
+	struct session *session;
+	int leg;
+	enum stream_kind kind;
+	struct recformat_packet packet;
+} recorded;
+
+void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
+		     const struct recformat_packet *p)
+{
+	(void)r;
+	recorded.n++;
+	recorded.session = s;
+	recorded.leg = leg;
+	recorded.kind = kind;
+	recorded.packet = *p;
+}
+
+void recorder_flush(struct recorder *r)
+{
+	(void)r;
+	recorded.flushes++;
+}
+
+static int begin(void **state)
+{
+	struct mirror_opts opts = { .port_min = PORT_MIN, .port_max = PORT_MAX };
+
+	(void)state;
+	memset(&recorded, 0, sizeof(recorded));
+	base = event_base_new();
+	fake = fake_dp_new();
+	fake->dp.mirrors = true;
+	if (pipe(wake))
+		return -1;
+	fake->dp.mirror_fd = wake[0];
+	opts.dp = &fake->dp;
+	return mirror_new(&mirror, base, &opts);
+}
+
+static int end(void **state)
+{
+	(void)state;
+	mirror_free(mirror);
+	fake->dp.ops->close(&fake->dp, false);
+	event_base_free(base);
+	close(wake[0]);
+	close(wake[1]);
+	return 0;
+}
+
+static struct session call(void)
+{
+	struct session s = { .number = 7 };
+
+	s.leg[0].local = at("192.0.2.1", PORT_MIN + 2);
+	s.leg[1].local = at("2001:db8::1", PORT_MAX - 1);
+	s.leg[0].recorded = s.leg[1].recorded = 1 << STREAM_RTP | 1 << STREAM_RTCP;
+	return s;
+}
+
+static void copy_made(uint32_t number, enum rtpx_slot slot, uint16_t port, uint64_t arrival_ns)
+{
+	struct addr from = slot == RTPX_SLOT_IP6 ? at("2001:db8::7", 0) : at("192.0.2.7", 0);
+	struct addr to = slot == RTPX_SLOT_IP6 ? at("2001:db8::1", 0) : at("192.0.2.1", 0);
+	struct rtpx_mirrored *c = &fake->copy[fake->copies++];
+
+	*c = (struct rtpx_mirrored){ .arrival_ns = arrival_ns, .call = number, .port = port,
+				     .peer_port = 5004, .slot = slot };
+	memcpy(c->peer, from.ip, 16);
+	memcpy(c->local, to.ip, 16);
+}
+
+static void whose_it_is(void **state)
+{
+	static const struct {
+		uint32_t number;
+		enum rtpx_slot slot;
+		uint16_t port;
+		int leg; /* -1: nobody's */
+		enum stream_kind kind;
+	} rows[] = {
+		{ 7, RTPX_SLOT_IP4, PORT_MIN + 2, 0, STREAM_RTP },
+		{ 7, RTPX_SLOT_IP4, PORT_MIN + 3, 0, STREAM_RTCP },
+		{ 7, RTPX_SLOT_IP6, PORT_MAX - 1, 1, STREAM_RTP },
+		{ 7, RTPX_SLOT_IP6, PORT_MAX, 1, STREAM_RTCP },
+		{ 8, RTPX_SLOT_IP4, PORT_MIN + 2, -1, 0 },
+		{ 7, RTPX_SLOT_IP6, PORT_MIN + 2, -1, 0 },
+		{ 7, RTPX_SLOT_IP4, PORT_MIN, -1, 0 },
+		{ 7, RTPX_SLOT_IP4, PORT_MAX, -1, 0 },
+	};
+	struct session s = call();
+	size_t i;
+
+	(void)state;
+	mirror_leg_open(mirror, &s, 0);
+	mirror_leg_open(mirror, &s, 1);
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		bool is_6 = rows[i].slot == RTPX_SLOT_IP6;
+		struct addr src = at(is_6 ? "2001:db8::7" : "192.0.2.7", 5004);
+		struct addr dst = at(is_6 ? "2001:db8::1" : "192.0.2.1", rows[i].port);
+
+		recorded.n = 0;
+		copy_made(rows[i].number, rows[i].slot, rows[i].port, clock_now());
+		mirror_drain(mirror);
+		assert_int_equal(recorded.n, rows[i].leg >= 0);
+		if (rows[i].leg < 0)
+			continue;
+		assert_ptr_equal(recorded.session, &s);
+		assert_int_equal(recorded.leg, rows[i].leg);
+		assert_int_equal(recorded.kind, rows[i].kind);
+		assert_true(addr_eq(&recorded.packet.src, &src));
+		assert_true(addr_eq(&recorded.packet.dst, &dst));
+		assert_int_equal(recorded.packet.len, 7);
+		assert_memory_equal(recorded.packet.data, "payload", 7);
+	}
+	assert_int_equal(recorded.flushes, ARRAY_SIZE(rows));
+	mirror_leg_close(mirror, &s, 0);
+	mirror_leg_close(mirror, &s, 1);
+}
+
+/* The time is that of the arrival, whenever it is read, and one second remains one second. */
+static void when(void **state)
+{
+	struct session s = call();
+	struct timespec now;
+	uint64_t real, first;
+
+	(void)state;
+	mirror_leg_open(mirror, &s, 0);
+	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, clock_now() - 5 * NSEC_PER_SEC);
+	clock_gettime(CLOCK_REALTIME, &now);
+	mirror_drain(mirror);
+	first = recorded.packet.realtime_ns;
+	real = (uint64_t)now.tv_sec * NSEC_PER_SEC + now.tv_nsec - 5 * NSEC_PER_SEC;
+	assert_in_range(first, real - NSEC_PER_SEC, real + NSEC_PER_MSEC);
+	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, 1000);
+	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, 1000 + NSEC_PER_SEC);
+	assert_int_equal(drain(mirror, 1), 1);
+	first = recorded.packet.realtime_ns;
+	mirror_drain(mirror);
+	assert_in_range(recorded.packet.realtime_ns - first, NSEC_PER_SEC - NSEC_PER_MSEC,
+			NSEC_PER_SEC + NSEC_PER_MSEC);
+	mirror_leg_close(mirror, &s, 0);
+}
+
+/* What was copied before the ports close is recorded, and nothing of them afterwards. */
+static void to_the_end(void **state)
+{
+	struct session s = call();
+
+	(void)state;
+	mirror_leg_open(mirror, &s, 0);
+	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, 1);
+	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 3, 2);
+	mirror_leg_close(mirror, &s, 0);
+	assert_int_equal(recorded.n, 2);
+	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, 3);
+	mirror_drain(mirror);
+	assert_int_equal(recorded.n, 2);
+}
+
+/* The loop reads them by itself, again and again. */
+static void by_the_loop(void **state)
+{
+	struct session s = call();
+	unsigned int round;
+	char byte = 0;
+
+	(void)state;
+	mirror_leg_open(mirror, &s, 0);
+	for (round = 1; round <= 3; round++) {
+		copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, round);
+		copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, round);
+		assert_int_equal(write(wake[1], &byte, 1), 1);
+		while (recorded.n < 2 * round)
+			assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+		assert_int_equal(read(wake[0], &byte, 1), 1);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	assert_int_equal(recorded.n, 6);
+	mirror_leg_close(mirror, &s, 0);
+}
+
+/* A dataplane without copies costs nobody a question. */
+static void none(void **state)
+{
+	const struct mirror_opts opts = { .dp = &fake->dp };
+	struct session s = call();
+	struct mirror *m;
+
+	(void)state;
+	fake->dp.mirrors = false;
+	assert_int_equal(mirror_new(&m, base, &opts), 0);
+	assert_null(m);
+	mirror_leg_open(m, &s, 0);
+	mirror_drain(m);
+	mirror_leg_close(m, &s, 0);
+	mirror_free(m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(whose_it_is, begin, end),
+		cmocka_unit_test_setup_teardown(when, begin, end),
+		cmocka_unit_test_setup_teardown(to_the_end, begin, end),
+		cmocka_unit_test_setup_teardown(by_the_loop, begin, end),
+		cmocka_unit_test_setup_teardown(none, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
