@@ -6,7 +6,7 @@
 # gives the same numbers in Q and G, keeps its session alive, and ends by time-out when silent.
 
 . "$(dirname "$0")/floor_lib.sh"
-TALK_S=$((4 * ${RTPX_PATIENCE:-1})) TTL_S=$((2 * ${RTPX_PATIENCE:-1}))
+TALK_S=$((4 * ${RTPX_PATIENCE:-1})) TTL_S=$((2 + 2 * ${RTPX_PATIENCE:-1} * ${RTPX_PATIENCE:-1}))
 
 lab_begin python3 jq
 floor_net

@@ -5,7 +5,7 @@
 # a public IPv4 network, and between IPv4 and IPv6, in both directions, with a real Kamailio in between.
 
 dataplane=${1:?none, kmod, generic or native}
-AUDIO_MS=2000
+AUDIO_MS=${AUDIO_MS:-2000}
 . "$(dirname "$0")/lib.sh"
 LAB_TEST="bridge46 $dataplane"
 
