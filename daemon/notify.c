@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * notify.c - targets of time-out notifications and their queues. One message of a target is under
- * way at a time: it leaves the queue when it was delivered, refused, or is too old to be tried again.
+ * way at a time: it leaves the queue when it was delivered, refused, or is too old to be tried
+ * again.
  *
  * A stream's message is delivered when the kernel has it whole, which is all that the protocol can
  * tell: nothing is ever read back. Deliberately not here: when to notify (engine.c), and what is in
@@ -56,14 +57,15 @@ struct target {
 	enum state state;
 	struct message *queue;
 	unsigned int queued;
-	struct event *timer; /* the end of a pause, or of a call: its connection cannot go in its callback */
+	/* The end of a pause, or of a call, whose connection must not be freed in its callback. */
+	struct event *timer;
 	unsigned int pause_ms; /* the last one; 0: the last attempt did well */
 
 	struct bufferevent *stream;
 	bool proven; /* the stream has delivered something */
 
 	struct evhttp_connection *http;
-	enum rpc_method method;	     /* of the call under way, and then the one that worked */
+	enum rpc_method method; /* of the call under way, and then the one that worked */
 	bool method_known;
 	enum rpc_answer answer;
 	uint32_t calls;
@@ -94,7 +96,8 @@ static int parse_port(const char *text, uint16_t *out)
 	char *end;
 	long n = strtol(text, &end, 10);
 
-	if (end == text || *end || strspn(text, "0123456789") != strlen(text) || n < 1 || n > UINT16_MAX)
+	if (end == text || *end || strspn(text, "0123456789") != strlen(text) || n < 1 ||
+	    n > UINT16_MAX)
 		return -EINVAL;
 	*out = (uint16_t)n;
 	return 0;
@@ -138,9 +141,9 @@ static int parse_url(struct notify_spec *out, struct evhttp_uri *uri)
 		return -EINVAL;
 	host += *host == '[';
 	len = strcspn(host, "]");
-	if (len >= sizeof(out->host) || (size_t)snprintf(out->path, sizeof(out->path), "%s%s%s",
-							 path && *path ? path : "/", query ? "?" : "",
-							 query ? query : "") >= sizeof(out->path))
+	if (len >= sizeof(out->host) ||
+	    (size_t)snprintf(out->path, sizeof(out->path), "%s%s%s", path && *path ? path : "/",
+			     query ? "?" : "", query ? query : "") >= sizeof(out->path))
 		return -EINVAL;
 	memcpy(out->host, host, len);
 	out->port = port < 0 ? HTTP_PORT : (uint16_t)port;
@@ -186,7 +189,10 @@ static char *put_string(char **at, const char *text, size_t len)
 	return start;
 }
 
-/* A controller may have appended ";branch" to the Call-ID, and ";medium" to a tag: SIP allows ';' in neither. */
+/*
+ * A controller may have appended ";branch" to the Call-ID, and ";medium" to a tag: SIP allows ';'
+ * in neither.
+ */
 static size_t sip_len(const char *text)
 {
 	return strcspn(text, ";");
@@ -195,7 +201,8 @@ static size_t sip_len(const char *text)
 static struct message *message_new(const struct notify_event *e, uint64_t now_ns)
 {
 	const char *tag = e->tag ? e->tag : "", *to = e->to_tag ? e->to_tag : "";
-	size_t call_len = sip_len(e->call_id), from_len = sip_len(e->from_tag), to_len = sip_len(to);
+	size_t call_len = sip_len(e->call_id), from_len = sip_len(e->from_tag);
+	size_t to_len = sip_len(to);
 	struct message *m = malloc(sizeof(*m) + call_len + from_len + to_len + strlen(tag) + 5);
 	char *at = (char *)(m + 1);
 
@@ -264,7 +271,7 @@ static void delivered(struct target *t)
 	next_message(t);
 }
 
-/* A connection that had worked may be old: then, and only then, the next attempt is made at once. */
+/* Only after the end of a connection that had worked is the next attempt made at once. */
 static void failed(struct target *t, const char *why)
 {
 	uint64_t now_ns = clock_now();
@@ -284,7 +291,9 @@ static void failed(struct target *t, const char *why)
 	else
 		say(t, "%s", why);
 	t->state = PAUSED;
-	t->pause_ms = at_once ? 0 : t->pause_ms ? MIN(2 * t->pause_ms, LAST_PAUSE_MS) : FIRST_PAUSE_MS;
+	t->pause_ms = t->pause_ms ? MIN(2 * t->pause_ms, LAST_PAUSE_MS) : FIRST_PAUSE_MS;
+	if (at_once)
+		t->pause_ms = 0;
 	set_timer(t, t->pause_ms);
 }
 
@@ -348,12 +357,17 @@ static bool stream_open(struct target *t)
 	return bufferevent_enable(t->stream, EV_READ | EV_WRITE) == 0;
 }
 
-/* The end of a connection may wait to be seen by the loop; what is written then is lost without an error. */
+/* The loop may not have seen the end yet; what is written then would be lost without an error. */
 static bool stream_has_ended(struct target *t)
 {
 	char c;
 
 	return t->stream && recv(bufferevent_getfd(t->stream), &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static int stream_connect(struct target *t)
+{
+	return bufferevent_socket_connect(t->stream, (struct sockaddr *)&t->ss, (int)t->ss_len);
 }
 
 /* The message is put in before the connection is begun, because that may fail at once. */
@@ -367,8 +381,7 @@ static void stream_send(struct target *t)
 	if ((fresh && !stream_open(t)) ||
 	    bufferevent_write(t->stream, t->queue->line, t->queue->line_len) < 0)
 		failed(t, "out of memory");
-	else if (fresh && bufferevent_socket_connect(t->stream, (struct sockaddr *)&t->ss,
-						     (int)t->ss_len) < 0 && t->state == BUSY)
+	else if (fresh && stream_connect(t) < 0 && t->state == BUSY)
 		failed(t, strerror(errno));
 }
 
@@ -390,8 +403,9 @@ static void on_answer(struct evhttp_request *req, void *arg)
 	t->answer = rpc_answer(rpc_kind_of(t), body ? (char *)evbuffer_pullup(body, -1) : NULL, len,
 			       t->error, sizeof(t->error));
 	if (t->answer == RPC_UNREADABLE)
-		snprintf(t->error, sizeof(t->error), code ? "HTTP status %d without an answer to the call" :
-			 "no answer over HTTP", code);
+		snprintf(t->error, sizeof(t->error),
+			 code ? "HTTP status %d, no answer to the call" : "no answer over HTTP",
+			 code);
 	event_active(t->timer, EV_TIMEOUT, 0);
 }
 
@@ -413,7 +427,7 @@ static int rpc_call(struct target *t, struct evhttp_request *req)
 	return 0;
 }
 
-/* One connection for each call: a proxy may close an idle one, and then a call on it would be lost or made twice. */
+/* One connection for each call: on an idle one, which a proxy may close, a call might be lost. */
 static void rpc_send(struct target *t)
 {
 	struct evhttp_request *req = evhttp_request_new(on_answer, t);
@@ -434,7 +448,7 @@ static void rpc_send(struct target *t)
 		failed(t, "cannot make the call");
 }
 
-/* XML-RPC: whoever does not know the one method may know the other. What has worked once is kept. */
+/* XML-RPC: who does not know the one method may know the other. What has worked once is kept. */
 static bool other_method(struct target *t)
 {
 	if (rpc_kind_of(t) != RPC_XML || t->method_known || t->method == RPC_BY_TAGS)
@@ -582,7 +596,8 @@ static int resolve(struct target *t, bool no_resolve, char *err, size_t err_size
 	return 0;
 }
 
-static int configure(struct target *t, const char *text, bool no_resolve, char *err, size_t err_size)
+static int configure(struct target *t, const char *text, bool no_resolve, char *err,
+		     size_t err_size)
 {
 	struct sockaddr_un *sun = (struct sockaddr_un *)&t->ss;
 	const char *why;
@@ -668,7 +683,8 @@ static bool is_named(const struct target *t, struct span name)
 static int target_of_peer(struct notify *n, const struct target *self, const struct addr *peer)
 {
 	static const struct addr localhost = { .family = ADDR_IP4, .ip = { 127, 0, 0, 1 } };
-	struct addr to = addr_with_port(peer->family == ADDR_IP4 ? *peer : localhost, self->spec.port);
+	const struct addr *host = peer->family == ADDR_IP4 ? peer : &localhost;
+	struct addr to = addr_with_port(*host, self->spec.port);
 	char text[ADDR_TEXT], name[ADDR_TEXT + 4];
 	struct target *t;
 

@@ -48,7 +48,8 @@ static void xml_param(struct evbuffer *out, const char *text)
 
 static int xml_request(struct evbuffer *out, enum rpc_method method, const struct rpc_dialog *d)
 {
-	evbuffer_add_printf(out, "<?xml version=\"1.0\"?>\n<methodCall><methodName>%s</methodName><params>",
+	evbuffer_add_printf(out, "<?xml version=\"1.0\"?>\n<methodCall>");
+	evbuffer_add_printf(out, "<methodName>%s</methodName><params>",
 			    method == RPC_BY_CALL_ID ? by_call_id : by_tags);
 	xml_param(out, d->call_id);
 	if (method == RPC_BY_TAGS) {

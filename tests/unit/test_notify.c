@@ -301,7 +301,7 @@ static void finds_targets_by_name(void **state)
 	assert_int_equal(find("tcp:127.0.0.1:1", NO_PEER), 2);
 	assert_int_equal(find("unix:tcp:127.0.0.1:1", NO_PEER), -1);
 	assert_int_equal(find("unix:foo:bar", NO_PEER), 3);
-	assert_int_equal(find("foo:bar", NO_PEER), -1); /* as rtpproxy, which looks for unix: in vain */
+	assert_int_equal(find("foo:bar", NO_PEER), -1); /* as with rtpproxy */
 	assert_int_equal(find("xmlrpc:http://127.0.0.1/x", NO_PEER), 4);
 	assert_int_equal(find("xmlrpc:http://127.0.0.1/", NO_PEER), -1);
 	assert_int_equal(find("tcp:127.0.0.1:2", NO_PEER), -1);
@@ -321,7 +321,8 @@ static void has_no_default_without_rpc(void **state)
 
 static void connects_back_to_the_controller(void **state)
 {
-	struct addr peer = at("10.99.0.2", 5555), other = at("10.99.0.3", 5555), six = at("fd99::1", 5555);
+	struct addr peer = at("10.99.0.2", 5555), other = at("10.99.0.3", 5555);
+	struct addr six = at("fd99::1", 5555);
 	int listener, local, c, mine;
 
 	(void)state;
@@ -368,7 +369,8 @@ static void bounds_the_targets(void **state)
 
 static void says_what_cannot_be_resolved(void **state)
 {
-	static const char *const targets[] = { "tcp:10.99.0.1:1", "xmlrpc:http://no.such.host.invalid/" };
+	static const char *const targets[] = { "tcp:10.99.0.1:1",
+					       "xmlrpc:http://no.such.host.invalid/" };
 	const struct notify_opts opts = { .targets = targets, .n_targets = 2, .no_resolve = true };
 	struct notify *n = NULL;
 	char err[200] = "";
@@ -414,8 +416,9 @@ static struct {
 } proxy;
 
 #define XML_OK "<methodResponse><params><param><value>1</value></param></params></methodResponse>"
-#define XML_FAULT \
-	"<methodResponse><fault><name>faultString</name><string>Method Not Found</string></fault></methodResponse>"
+#define XML_FAULT                                                                               \
+	"<methodResponse><fault><name>faultString</name><string>Method Not Found</string>"      \
+	"</fault></methodResponse>"
 #define JSON_OK "{\"jsonrpc\":\"2.0\",\"result\":{},\"id\":1}"
 
 static const char *header(struct evhttp_request *req, const char *name)
@@ -478,7 +481,8 @@ static void asks_by_xml(void **state)
 	assert_int_equal(proxy.n, 2);
 	assert_int_equal(view_of(0).counts.sent, 2);
 	assert_non_null(strstr(proxy.body[0], "<methodName>dlg_terminate_dlg</methodName><params>"
-					      "<param><value><string>one</string></value></param></params>"));
+					      "<param><value><string>one</string></value></param>"
+					      "</params>"));
 	assert_non_null(strstr(proxy.body[1], "<string>two</string>"));
 	assert_string_equal(proxy.path, "/RPC2");
 	assert_string_equal(proxy.host, "10.99.0.1:8000");
@@ -501,7 +505,7 @@ static void asks_by_json(void **state)
 	assert_string_equal(proxy.type, "application/json");
 }
 
-/* The method with the tags is tried where the one with the Call-ID alone is refused; then it is kept. */
+/* Where the method with the Call-ID is refused, that with the tags is tried, and then kept. */
 static void learns_the_method(void **state)
 {
 	(void)state;
@@ -524,8 +528,9 @@ static void learns_the_method(void **state)
 	assert_int_equal(view_of(0).counts.retries, 0);
 	assert_non_null(strstr(proxy.body[2], "<methodName>dlg_terminate_dlg<"));
 	assert_non_null(strstr(proxy.body[3], "<methodName>dlg.terminate_dlg<"));
-	assert_non_null(strstr(proxy.body[3], "<string>two</string></value></param><param><value><string>f1"
-					      "</string></value></param><param><value><string>t1</string>"));
+	assert_non_null(strstr(proxy.body[3],
+			       "<string>two</string></value></param><param><value><string>f1"
+			       "</string></value></param><param><value><string>t1</string>"));
 	assert_non_null(strstr(proxy.body[4], "<methodName>dlg.terminate_dlg<"));
 	assert_non_null(strstr(proxy.body[5], "<methodName>dlg.terminate_dlg<"));
 }
@@ -540,14 +545,14 @@ static void asks_again_after_nonsense(void **state)
 	proxy.answer[2] = JSON_OK;
 	send_call(0, "one");
 	TURN_UNTIL(view_of(0).counts.retries == 1);
-	assert_string_equal(view_of(0).error, "HTTP status 503 without an answer to the call");
+	assert_string_equal(view_of(0).error, "HTTP status 503, no answer to the call");
 	TURN_UNTIL(notify_is_idle(notify));
 	assert_int_equal(proxy.n, 3);
 	assert_int_equal(view_of(0).counts.sent, 1);
 	assert_int_equal(view_of(0).counts.retries, 2);
 }
 
-/* Whoever accepts and then closes, resets or answers without end holds up nothing else, and for a while only. */
+/* Whoever accepts and then closes, resets or answers without end holds up nothing else. */
 static void survives_bad_servers(void **state)
 {
 	static const char flood[100000] = "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_notify_rpc.c - the bodies of calls that end a dialog, and answers as Kamailio 5.6 gives them.
+ * test_notify_rpc.c - the bodies of calls that end a dialog, and answers such as Kamailio's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,11 +27,13 @@ static void writes_requests(void **state)
 
 	(void)state;
 	assert_request(RPC_XML, RPC_BY_CALL_ID, d,
-		       "<?xml version=\"1.0\"?>\n<methodCall><methodName>dlg_terminate_dlg</methodName>"
+		       "<?xml version=\"1.0\"?>\n<methodCall>"
+		       "<methodName>dlg_terminate_dlg</methodName>"
 		       "<params><param><value><string>a84b@pc33</string></value></param></params>"
 		       "</methodCall>\n");
 	assert_request(RPC_XML, RPC_BY_TAGS, d,
-		       "<?xml version=\"1.0\"?>\n<methodCall><methodName>dlg.terminate_dlg</methodName>"
+		       "<?xml version=\"1.0\"?>\n<methodCall>"
+		       "<methodName>dlg.terminate_dlg</methodName>"
 		       "<params><param><value><string>a84b@pc33</string></value></param>"
 		       "<param><value><string>f1</string></value></param>"
 		       "<param><value><string>t1</string></value></param></params></methodCall>\n");
@@ -47,9 +49,10 @@ static void quotes_what_strangers_wrote(void **state)
 
 	(void)state;
 	assert_request(RPC_XML, RPC_BY_CALL_ID, d,
-		       "<?xml version=\"1.0\"?>\n<methodCall><methodName>dlg_terminate_dlg</methodName>"
-		       "<params><param><value><string>&lt;/string&gt;&amp;\"\\\n</string></value></param>"
-		       "</params></methodCall>\n");
+		       "<?xml version=\"1.0\"?>\n<methodCall>"
+		       "<methodName>dlg_terminate_dlg</methodName>"
+		       "<params><param><value><string>&lt;/string&gt;&amp;\"\\\n</string></value>"
+		       "</param></params></methodCall>\n");
 	assert_request(RPC_JSON, RPC_BY_TAGS, d,
 		       "{\"jsonrpc\":\"2.0\",\"method\":\"dlg.terminate_dlg\","
 		       "\"params\":[\"</string>&\\\"\\\\\\n\",\"\",\"\"],\"id\":7}");
@@ -79,7 +82,8 @@ static void reads_answers(void **state)
 		{ RPC_XML, "<methodResponse/>", RPC_UNREADABLE, "" },
 		{ RPC_XML, "<html>Not found</html>", RPC_UNREADABLE, "" },
 		{ RPC_XML, "", RPC_UNREADABLE, "" },
-		{ RPC_JSON, "{\"jsonrpc\":\t\"2.0\",\n\"result\":\tnull,\n\"id\":\t1\n}", RPC_DONE, "" },
+		{ RPC_JSON, "{\"jsonrpc\":\t\"2.0\",\n\"result\":\tnull,\n\"id\":\t1\n}",
+		  RPC_DONE, "" },
 		{ RPC_JSON, "{\"jsonrpc\":\"2.0\",\"result\":{},\"id\":1}", RPC_DONE, "" },
 		{ RPC_JSON,
 		  "{\n\t\"jsonrpc\":\t\"2.0\",\n\t\"error\":\t{\n\t\t\"code\":\t500,\n\t\t\"message\":\t"
