@@ -178,7 +178,9 @@ static struct json_object *session_json(struct admin *a, struct session *s, uint
 	put_text(o, "from_tag", s->from_tag);
 	put_text(o, "to_tag", s->to_tag);
 	target = s->notify < 0 ? notify_default(a->o.notify) : s->notify;
-	put_text(o, "notify", target >= 0 && notify_view(a->o.notify, (unsigned int)target, &notify) ? notify.name : NULL);
+	if (target < 0 || !notify_view(a->o.notify, (unsigned int)target, &notify))
+		notify.name = NULL;
+	put_text(o, "notify", notify.name);
 	put_bool(o, "complete", s->complete);
 	put_number(o, "age_s", age_ms(s->created_ns, now_ns) / 1000);
 	put_number(o, "ttl_s", session_ttl_left(engine_sessions(a->o.engine), s, now_ns));

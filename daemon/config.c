@@ -245,7 +245,7 @@ static int set_socket(struct parse *p, const struct row *row, const char *value)
 	return 0;
 }
 
-/* xmlrpc: and jsonrpc: are ours; all other text that is not tcp: is the path of a socket, as rtpproxy takes it. */
+/* xmlrpc: and jsonrpc: are ours; rtpproxy takes all but tcp: for the path of a socket. */
 static int set_notify(struct parse *p, const struct row *row, const char *value)
 {
 	struct row rpc = *row;

@@ -670,8 +670,8 @@ int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int 
 /* ---- time and life ---- */
 
 /*
- * Who asked to be told, and else whoever can end calls. That is done for a whole call at once, although its
- * sessions time out one by one.
+ * Who asked to be told, and else whoever can end calls. That is done for a whole call at once,
+ * although its sessions time out one by one.
  */
 static void tell_controller(struct engine *e, struct session *s, uint64_t now_ns)
 {

@@ -482,7 +482,7 @@ static bool named(struct span word, const char *name)
 	return true;
 }
 
-/* Kamailio's timeout_socket. No tag of SIP has a colon, and no tag for a notification needs to look so. */
+/* Kamailio's timeout_socket. No tag of SIP has a colon; a tag for notification need not look so. */
 static bool is_rpc_target(struct span word)
 {
 	return named(word, "xmlrpc:http://") || named(word, "jsonrpc:http://");

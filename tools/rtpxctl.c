@@ -304,7 +304,8 @@ static void status_lines(struct json_object *o)
 
 		printf("notify      %s: %llu sent, %llu waiting, %llu refused, %llu lost%s%s\n",
 		       json_text(f, "target"), json_number(f, "sent"), json_number(f, "queued"),
-		       json_number(f, "refused"), json_number(f, "lost") + json_number(f, "overflow"),
+		       json_number(f, "refused"),
+		       json_number(f, "lost") + json_number(f, "overflow"),
 		       *json_text(f, "error") ? "; last: " : "", json_text(f, "error"));
 	}
 }
