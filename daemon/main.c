@@ -46,6 +46,7 @@ struct daemon {
 	struct admin *admin;
 	struct event *tick, *signals[NSIG];
 	bool stop, slow, files_low;
+	unsigned long files_at_start; /* descriptors that are no media sockets */
 };
 
 /* Every failure to start is one sentence on stderr, which a daemon still has at that time. */
@@ -199,19 +200,19 @@ static int catch_signals(struct daemon *d)
 
 /* ---- time ---- */
 
-/* Media sockets are nearly all that is open. */
+/* Media sockets, and what was open before the first of them. */
 static void watch_files(struct daemon *d)
 {
-	unsigned long limit = process_nofile();
+	unsigned long limit = process_nofile(), used;
 	struct dp_user_counts counts;
 	bool low;
 
 	relay_counts(d->relay, &counts);
-	low = limit && counts.ports >= limit * NOFILE_WARN_PERCENT / 100;
+	used = counts.ports + d->files_at_start;
+	low = limit && used >= limit * NOFILE_WARN_PERCENT / 100;
 	if (low && !d->files_low)
-		log_warn(
-			"%u media sockets are open, the limit of open files is %lu: raise it by -L",
-			counts.ports, limit);
+		log_warn("%lu descriptors are open, the limit of open files is %lu: raise it by -L",
+			 used, limit);
 	d->files_low = low;
 }
 
@@ -228,6 +229,7 @@ static int start_tick(struct daemon *d)
 {
 	static const struct timeval second = { 1, 0 };
 
+	d->files_at_start = process_files();
 	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
 	return d->tick && event_add(d->tick, &second) == 0 ? 0 : sorry("out of memory");
 }

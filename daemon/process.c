@@ -47,6 +47,16 @@ unsigned long process_nofile(void)
 	return getrlimit(RLIMIT_NOFILE, &files) < 0 ? 0 : (unsigned long)files.rlim_cur;
 }
 
+unsigned long process_files(void)
+{
+	int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return errno == EMFILE ? process_nofile() : 0;
+	close(fd);
+	return (unsigned long)fd;
+}
+
 /* The parent's part: a byte says that all is well, an end without one that it is not. */
 static void wait_for_child(int fd)
 {

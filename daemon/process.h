@@ -17,6 +17,11 @@ int process_limits(long nofile, char *err, size_t err_size);
 
 /* process_nofile - how many files may be open now. */
 unsigned long process_nofile(void);
+/*
+ * process_files - how many descriptors are open, nearly: all below the first free one. Standard input
+ * must be open.
+ */
+unsigned long process_files(void);
 
 /*
  * process_detach - go on as a daemon in a new session. Returns in the child, with a descriptor for
