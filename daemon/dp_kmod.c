@@ -24,6 +24,7 @@
 struct dp_kmod {
 	struct dp dp;
 	struct mnl_socket *nl;
+	struct mnl_socket *copies; /* only listens; NULL: dp.mirrors is false */
 	uint16_t family;
 	uint32_t seq;
 	char words[160]; /* what the kernel said of the last refusal, "" if nothing */
@@ -268,10 +269,45 @@ static void kmod_rescan(struct dp *dp)
 	(void)dp;
 }
 
+/* A message of the module's that nobody has asked for: a copy. */
+static void hand_over(const struct nlmsghdr *h, const struct dp_mirror_sink *to)
+{
+	const struct nlattr *a, *head = NULL, *payload = NULL;
+	struct rtpx_mirrored copy;
+
+	mnl_attr_for_each(a, h, sizeof(struct genlmsghdr)) {
+		if (mnl_attr_get_type(a) == RTPX_A_COPY)
+			head = a;
+		else if (mnl_attr_get_type(a) == RTPX_A_PAYLOAD)
+			payload = a;
+	}
+	if (!head || !payload || mnl_attr_get_payload_len(head) != sizeof(copy))
+		return;
+	memcpy(&copy, mnl_attr_get_payload(head), sizeof(copy));
+	to->take(to->arg, &copy, mnl_attr_get_payload(payload), mnl_attr_get_payload_len(payload));
+}
+
 static unsigned int kmod_mirrored(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max)
 {
-	(void)dp, (void)to, (void)max;
-	return 0;
+	static char buf[2 * RTPX_MIRROR_MAX] __attribute__((aligned(8)));
+	const struct nlmsghdr *h = (const void *)buf;
+	struct dp_kmod *k = kmod_of(dp);
+	struct sockaddr_nl from;
+	socklen_t from_size;
+	unsigned int n;
+	ssize_t len;
+
+	for (n = 0; k->copies && n < max; n++) {
+		from_size = sizeof(from);
+		len = recvfrom(mnl_socket_get_fd(k->copies), buf, sizeof(buf), MSG_DONTWAIT,
+			       (struct sockaddr *)&from, &from_size);
+		if (len < 0)
+			break;
+		/* Only the kernel is believed. */
+		if (from.nl_pid == 0 && mnl_nlmsg_ok(h, len) && h->nlmsg_type == k->family)
+			hand_over(h, to);
+	}
+	return n;
 }
 
 static int kmod_counters(struct dp *dp, struct rtpx_counters *out)
@@ -291,6 +327,8 @@ static void kmod_close(struct dp *dp, bool keep)
 
 	if (rc)
 		log_warn("the module keeps its flows: %s", strerror(-rc));
+	if (k->copies)
+		mnl_socket_close(k->copies);
 	if (k->nl)
 		mnl_socket_close(k->nl);
 	free(k);
@@ -410,6 +448,41 @@ static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answ
 	return rc;
 }
 
+/*
+ * open_copies - a socket of their own, so that copies never stand in the way of answers. Its
+ * receive buffer is the room for those that wait.
+ */
+static void open_copies(struct dp_kmod *k, uint32_t bytes)
+{
+	struct nlmsghdr *h;
+	int on = 1, fd, rc;
+
+	k->copies = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
+	if (!k->copies || mnl_socket_bind(k->copies, 0, MNL_SOCKET_AUTOPID) < 0) {
+		rc = -errno;
+	} else {
+		fd = mnl_socket_get_fd(k->copies);
+		if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
+			setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+		/* Copies that found no room are counted in the module. */
+		mnl_socket_setsockopt(k->copies, NETLINK_NO_ENOBUFS, &on, sizeof(on));
+		h = command(k, RTPX_CMD_MIRROR);
+		mnl_attr_put_u32(h, RTPX_A_LISTENER, mnl_socket_get_portid(k->copies));
+		rc = tell(k, h);
+	}
+	if (rc == 0) {
+		k->dp.mirrors = true;
+		k->dp.mirror_fd = mnl_socket_get_fd(k->copies);
+		return;
+	}
+	log_warn("the module makes no copies for recordings (%s): the daemon forwards recorded "
+		 "calls itself",
+		 strerror(-rc));
+	if (k->copies)
+		mnl_socket_close(k->copies);
+	k->copies = NULL;
+}
+
 int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size)
 {
 	struct dp_kmod *k = calloc(1, sizeof(*k));
@@ -434,6 +507,7 @@ int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t 
 		kmod_close(&k->dp, true);
 		return rc;
 	}
+	open_copies(k, opts->mirror_bytes);
 	k->dp.active = true;
 	snprintf(k->dp.choice, sizeof(k->dp.choice),
 		 "the netfilter module %s: it takes packets of every interface before routing and "

@@ -26,6 +26,9 @@
  *  GET        anybody. SLOT, PORT: answers SLOT, PORT, FLOW, STATS. -ENOENT: no flow. As a dump,
  *             without attributes: all flows.
  *  SET_STATS  owner. SLOT, PORT, STATS: count from there on. -ENOENT: no flow.
+ *  MIRROR     owner. LISTENER: the socket with this port id, which the owner has opened for it, is
+ *             sent a copy of each forwarded packet of flows with RTPX_FLOW_MIRROR, until it is
+ *             closed: COPY and PAYLOAD. What does not fit into its receive buffer is counted.
  *
  * -EPERM: not the owner. -ERANGE: the port is not in the table. -EINVAL: the flow makes no sense.
  */
@@ -46,6 +49,7 @@ enum rtpx_cmd {
 	RTPX_CMD_DEL,
 	RTPX_CMD_GET,
 	RTPX_CMD_SET_STATS,
+	RTPX_CMD_MIRROR,
 };
 
 enum rtpx_attr {
@@ -66,6 +70,9 @@ enum rtpx_attr {
 	RTPX_A_PORT,	       /* u16: local port */
 	RTPX_A_FLOW,	       /* struct rtpx_flow with seq 0; nexthop is not looked at */
 	RTPX_A_STATS,	       /* struct rtpx_flow_stats */
+	RTPX_A_LISTENER,       /* u32: port id of a netlink socket */
+	RTPX_A_COPY,	       /* struct rtpx_mirrored */
+	RTPX_A_PAYLOAD,	       /* bytes: the UDP payload, at most RTPX_MIRROR_MAX */
 	RTPX_A_END,
 };
 

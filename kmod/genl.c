@@ -15,7 +15,7 @@
 
 #define KNOWN_FLAGS                                                               \
 	(RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP | RTPX_FLOW_ANY_PORT | RTPX_FLOW_OUT6 | \
-	 RTPX_FLOW_RELATCH | RTPX_FLOW_OPEN)
+	 RTPX_FLOW_RELATCH | RTPX_FLOW_OPEN | RTPX_FLOW_MIRROR)
 
 static struct genl_family family;
 
@@ -29,6 +29,7 @@ static const struct nla_policy policy[RTPX_A_END] = {
 	[RTPX_A_PORT] = { .type = NLA_U16 },
 	[RTPX_A_FLOW] = NLA_POLICY_EXACT_LEN(sizeof(struct rtpx_flow)),
 	[RTPX_A_STATS] = NLA_POLICY_EXACT_LEN(sizeof(struct rtpx_flow_stats)),
+	[RTPX_A_LISTENER] = NLA_POLICY_MIN(NLA_U32, 1),
 };
 
 /* What a command needs (genl_small_ops.internal_flags); pre_doit() sees to it. */
@@ -354,6 +355,14 @@ static int do_set_stats(struct sk_buff *skb, struct genl_info *info)
 	return 0;
 }
 
+static int do_mirror(struct sk_buff *skb, struct genl_info *info)
+{
+	if (GENL_REQ_ATTR_CHECK(info, RTPX_A_LISTENER))
+		return -EINVAL;
+	WRITE_ONCE(net_of(info)->table->listener, nla_get_u32(info->attrs[RTPX_A_LISTENER]));
+	return 0;
+}
+
 /* One flow as a part of a dump. -EMSGSIZE: the message is full. */
 static int dump_flow(struct sk_buff *msg, struct netlink_callback *cb, struct flow *f, u32 slot)
 {
@@ -418,6 +427,10 @@ static const struct genl_small_ops ops[] = {
 	  .doit = do_set_stats,
 	  .flags = GENL_UNS_ADMIN_PERM,
 	  .internal_flags = NEED_OWNER | NEED_PORT },
+	{ .cmd = RTPX_CMD_MIRROR,
+	  .doit = do_mirror,
+	  .flags = GENL_UNS_ADMIN_PERM,
+	  .internal_flags = NEED_OWNER },
 };
 
 static struct genl_family family __ro_after_init = {
@@ -434,6 +447,51 @@ static struct genl_family family __ro_after_init = {
 	.module = THIS_MODULE,
 };
 
+/* ---- copies ---- */
+
+static void mirror_head(struct rtpx_mirrored *to, const struct flow *f, const struct rtpx_packet *p)
+{
+	const bool ip6 = p->slot == RTPX_SLOT_IP6;
+
+	*to = (struct rtpx_mirrored){
+		.arrival_ns = ktime_get_ns(),
+		.call = f->more.call,
+		.port = p->dst_port,
+		.peer_port = p->src_port,
+		.slot = p->slot,
+	};
+	memcpy(to->local, ip6 ? f->more.local6 : f->entry.local4, ip6 ? 16 : 4);
+	memcpy(to->peer, ip6 ? f->more.peer6 : f->entry.peer4, ip6 ? 16 : 4);
+}
+
+int genl_mirror(const struct table *t, const struct flow *f, const struct rtpx_packet *p,
+		const struct sk_buff *skb, unsigned int payload)
+{
+	const unsigned int bytes = min_t(unsigned int, p->payload_bytes, RTPX_MIRROR_MAX);
+	const u32 listener = READ_ONCE(t->listener);
+	struct rtpx_mirrored head;
+	struct nlattr *copied;
+	struct sk_buff *msg;
+	void *header;
+
+	if (!listener)
+		return -ENOTCONN;
+	msg = genlmsg_new(nla_total_size(sizeof(head)) + nla_total_size(bytes), GFP_ATOMIC);
+	if (!msg)
+		return -ENOMEM;
+	mirror_head(&head, f, p);
+	header = genlmsg_put(msg, 0, 0, &family, 0, RTPX_CMD_MIRROR);
+	copied = header && nla_put(msg, RTPX_A_COPY, sizeof(head), &head) == 0 ?
+			 nla_reserve(msg, RTPX_A_PAYLOAD, bytes) :
+			 NULL;
+	if (!copied || skb_copy_bits(skb, payload, nla_data(copied), bytes)) {
+		nlmsg_free(msg);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(msg, header);
+	return genlmsg_unicast(t->net, msg, listener);
+}
+
 /* ---- owners that go away ---- */
 
 static int on_release(struct notifier_block *nb, unsigned long event, void *data)
@@ -447,6 +505,8 @@ static int on_release(struct notifier_block *nb, unsigned long event, void *data
 	mutex_lock(&rn->lock);
 	if (rn->table && rn->table->owner == n->portid)
 		rn->table->owner = 0;
+	if (rn->table && rn->table->listener == n->portid)
+		WRITE_ONCE(rn->table->listener, 0);
 	mutex_unlock(&rn->lock);
 	return NOTIFY_DONE;
 }

@@ -292,6 +292,22 @@ static void send(struct net *net, struct sk_buff *skb, const struct flow *f, str
 	dst_output(net, NULL, skb);
 }
 
+/* ---- copies ---- */
+
+/* The packet has been rewritten: where it came from is known from the flow. */
+static noinline void mirror(const struct table *t, struct flow *f, const struct rtpx_packet *p,
+			    const struct sk_buff *skb)
+{
+	unsigned int header = header_bytes(f->entry.flags & RTPX_FLOW_OUT6);
+
+	if (genl_mirror(t, f, p, skb, header + sizeof(struct udphdr)) == 0) {
+		this_cpu_inc(t->counters->mirrored);
+		return;
+	}
+	this_cpu_inc(t->counters->mirror_full);
+	flow_unmirrored(f);
+}
+
 /* ---- the whole ---- */
 
 /* A packet from another source than the flow's peer. */
@@ -324,6 +340,8 @@ static __always_inline enum rtpx_reason forward(const struct table *t, struct sk
 	if (!flow_count(f, p))
 		return RTPX_REASON_pass_busy;
 	rewrite(skb, f, p->slot == RTPX_SLOT_IP6);
+	if (unlikely(f->entry.flags & RTPX_FLOW_MIRROR))
+		mirror(t, f, p, skb);
 	send(t->net, skb, f, dst);
 	return RTPX_REASON_relayed;
 }

@@ -187,6 +187,6 @@ void table_counters(const struct table *t, struct rtpx_counters *out)
 
 	memset(out, 0, sizeof(*out));
 	for_each_possible_cpu(cpu)
-		for (i = 0; i < RTPX_REASON_COUNT; i++)
+		for (i = 0; i < sizeof(*out) / sizeof(u64); i++)
 			((u64 *)out)[i] += ((u64 *)per_cpu_ptr(t->counters, cpu))[i];
 }

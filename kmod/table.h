@@ -38,7 +38,8 @@ struct table {
 	struct rtpx_config config;
 	struct rtpx_counters __percpu *counters;
 	struct nf_hook_ops hooks[2];
-	u32 owner; /* netlink port id; 0: none */
+	u32 owner;    /* netlink port id; 0: none */
+	u32 listener; /* likewise, for copies */
 	u32 n_flows;
 	struct flow __rcu *flows[]; /* by rtpx_flow_index() */
 };
@@ -104,10 +105,24 @@ static inline bool flow_count(struct flow *f, struct rtpx_packet *p)
 	return here;
 }
 
+/* flow_unmirrored - a packet was sent, and its copy was not. BH is off. */
+static inline void flow_unmirrored(struct flow *f)
+{
+	spin_lock(&f->lock);
+	f->more.stats.unmirrored++;
+	spin_unlock(&f->lock);
+}
+
 /* hook.c: one for each family; @priv is the table. */
 nf_hookfn hook_ip4, hook_ip6;
 
 /* genl.c */
+/*
+ * genl_mirror - a copy of a packet that is sent, whose payload begins at @payload of @skb, for the
+ * listener. 0, or -errno: there is no listener, or no room for it.
+ */
+int genl_mirror(const struct table *t, const struct flow *f, const struct rtpx_packet *p,
+		const struct sk_buff *skb, unsigned int payload);
 int genl_init(void);
 void genl_exit(void);
 

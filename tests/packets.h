@@ -685,4 +685,29 @@ static inline struct rtpx_config packet_config(void)
 	};
 }
 
+/*
+ * copy_differs - the copy of a packet, whose frame arrived as @in, that a mirrored flow of the row
+ * has forwarded: what is wrong with it, but for its time; NULL: nothing.
+ */
+static inline const char *copy_differs(const struct packet_row *r, const uint8_t *in,
+				       const struct rtpx_mirrored *c, const uint8_t *payload,
+				       size_t len)
+{
+	size_t header = packet_in_is_6(r) ? 40 : 20, ip = packet_in_is_6(r) ? 16 : 4;
+	const uint8_t *udp = in + packet_l3(r->tag_in) + header, *addresses = udp - 2 * ip;
+	static const uint8_t zeros[12];
+
+	if (c->call != packet_flow(r).call ||
+	    c->slot != (packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4))
+		return "call or slot of the copy";
+	if (c->port != (udp[2] << 8 | udp[3]) || c->peer_port != (udp[0] << 8 | udp[1]))
+		return "ports of the copy";
+	if (memcmp(c->peer, addresses, ip) || memcmp(c->local, addresses + ip, ip) ||
+	    memcmp(c->peer + ip, zeros, 16 - ip))
+		return "addresses of the copy";
+	if (len != (size_t)(udp[4] << 8 | udp[5]) - 8 || memcmp(payload, udp + 8, len))
+		return "payload of the copy";
+	return NULL;
+}
+
 #endif

@@ -227,31 +227,6 @@ static bool run(struct lab *lab, const struct packet_row *r, const uint8_t *in, 
 
 /* ---- copies ---- */
 
-/* The copy of a forwarded packet, whose frame arrived as @in. */
-static const char *check_copy(const struct lab *lab, const struct packet_row *r, const uint8_t *in,
-			      const struct outcome *o)
-{
-	size_t l3 = packet_l3(r->tag_in), header = packet_in_is_6(r) ? 40 : 20;
-	size_t ip = packet_in_is_6(r) ? 16 : 4;
-	const uint8_t *udp = in + l3 + header, *addresses = udp - 2 * ip;
-	const struct rtpx_mirrored *c = &lab->copy;
-	static const uint8_t zeros[12];
-
-	if (c->arrival_ns < o->began_ns || c->arrival_ns > o->ended_ns)
-		return "time of the copy";
-	if (c->call != 1 || c->slot != (packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4))
-		return "call or slot of the copy";
-	if (c->port != (udp[2] << 8 | udp[3]) || c->peer_port != (udp[0] << 8 | udp[1]))
-		return "ports of the copy";
-	if (memcmp(c->peer, addresses, ip) || memcmp(c->local, addresses + ip, ip) ||
-	    memcmp(c->peer + ip, zeros, 16 - ip))
-		return "addresses of the copy";
-	if (lab->copy_bytes != (size_t)(udp[4] << 8 | udp[5]) - 8 ||
-	    memcmp(lab->copy_payload, udp + 8, lab->copy_bytes))
-		return "payload of the copy";
-	return NULL;
-}
-
 /* One copy of what is forwarded by a mirrored flow, and none of anything else. */
 static const char *check_mirror(const struct lab *lab, const struct packet_row *r,
 				const uint8_t *in, const struct outcome *o)
@@ -260,7 +235,9 @@ static const char *check_mirror(const struct lab *lab, const struct packet_row *
 
 	if (lab->copies != want || o->counters.mirrored != want || o->counters.mirror_full)
 		return "number of copies";
-	return want ? check_copy(lab, r, in, o) : NULL;
+	if (want && (lab->copy.arrival_ns < o->began_ns || lab->copy.arrival_ns > o->ended_ns))
+		return "time of the copy";
+	return want ? copy_differs(r, in, &lab->copy, lab->copy_payload, lab->copy_bytes) : NULL;
 }
 
 /* Packets until the ring is full and beyond: all are forwarded, and what was not copied is counted. */

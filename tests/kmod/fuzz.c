@@ -64,7 +64,8 @@ static void put_attrs(struct nlmsghdr *h)
 {
 	static const uint8_t known[] = { RTPX_A_ABI_VERSION, RTPX_A_PORT_MIN, RTPX_A_PORT_MAX,
 					 RTPX_A_SILENCE_MS,  RTPX_A_FRESH,    RTPX_A_SLOT,
-					 RTPX_A_PORT,	     RTPX_A_FLOW,     RTPX_A_STATS };
+					 RTPX_A_PORT,	     RTPX_A_FLOW,     RTPX_A_STATS,
+					 RTPX_A_LISTENER };
 	unsigned int i, k;
 
 	for (i = 0; i < sizeof(known); i++) {
@@ -100,7 +101,7 @@ static void one(struct speaker *s)
 {
 	static const uint8_t commands[] = { RTPX_CMD_HELLO, RTPX_CMD_OPEN,     RTPX_CMD_PUT,
 					    RTPX_CMD_PUT,   RTPX_CMD_PUT,      RTPX_CMD_DEL,
-					    RTPX_CMD_GET,   RTPX_CMD_SET_STATS };
+					    RTPX_CMD_GET,   RTPX_CMD_SET_STATS, RTPX_CMD_MIRROR };
 	uint8_t cmd = rnd(100) ? commands[rnd(sizeof(commands))] : rnd(256);
 	struct nlmsghdr *h;
 

@@ -23,6 +23,8 @@
 #include "dp.h"
 #include "packets.h"
 
+#define COPIES_BYTES 65536 /* room for copies of packets */
+
 struct tap_net {
 	int in, out;   /* TAP devices */
 	int socket[2]; /* by slot, on PACKET_PORT */
@@ -171,7 +173,8 @@ static inline struct dp_opts table_options(void)
 {
 	return (struct dp_opts){ .port_min = PACKET_PORT_MIN,
 				 .port_max = PACKET_PORT_MAX,
-				 .silence_ms = PACKET_SILENCE_MS };
+				 .silence_ms = PACKET_SILENCE_MS,
+				 .mirror_bytes = COPIES_BYTES };
 }
 
 /* The flow of the row, as the module takes it. */

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck source-path=SCRIPTDIR
 #
-# record.sh - what is recorded of a call is what both parties said, when it arrived, as Wireshark
-# reads it; with XDP it is forwarded by the kernel nevertheless; no way to end a call loses the end of
-# its recording.
+# record.sh [DATAPLANE] - what is recorded of a call is what both parties said, when it arrived, as
+# Wireshark reads it; the kernel forwards it nevertheless; no way to end a call loses the end of its
+# recording. With a dataplane's name: the first two, with that one.
 
 . "$(dirname "$0")/floor_lib.sh"
-TALK_S=3 ALICE6=2001:db8:1::10 RELAY6=2001:db8:1::1
+TALK_S=$((3 * ${RTPX_PATIENCE:-1})) ALICE6=2001:db8:1::10 RELAY6=2001:db8:1::1
 
 lab_begin python3 jq tshark dumpcap
 floor_net
@@ -205,6 +205,10 @@ copies()
 	ok "copies on the network, and none when there is no way"
 }
 
+if [ $# -gt 0 ]; then
+	one_file "$1" alice eth0 0.3
+	pass
+fi
 one_file none relay west 0.001
 one_file native alice eth0 0.3
 one_file generic alice eth0 0.3
