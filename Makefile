@@ -10,7 +10,7 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LIBS := libbpf libnl-3.0 libnl-genl-3.0 libnl-route-3.0 libmnl libevent json-c libcap-ng
+LIBS := libbpf lmdb zlib libnl-3.0 libnl-genl-3.0 libnl-route-3.0 libmnl libevent json-c libcap-ng
 # For sound; a program is linked with those of all libraries that it needs.
 LIBS += sndfile soxr spandsp libbcg729 opus libpcap libsrtp2
 LDFLAGS += -Wl,--as-needed

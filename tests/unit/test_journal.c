@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_journal.c - what one journal wrote another one reads; also of a file that is torn, damaged, of a newer
+ * version or gone, and with a disk that takes no more.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../../daemon/journal.c"
+
+#define KEYS 200
+
+struct fixture {
+	char dir[64], err[300];
+	struct journal *j;
+};
+
+/* What a record of this key says in this round: never the same twice, and of any length. */
+static size_t make_body(uint64_t key, unsigned int round, char *out)
+{
+	size_t len = (size_t)snprintf(out, 64, "%u of %llu", round, (unsigned long long)key), i;
+
+	for (i = len; i < len + key * 7 % 900; i++)
+		out[i] = (char)(key + round + i);
+	return i;
+}
+
+static struct journal *open_journal(struct fixture *f)
+{
+	struct journal *j;
+
+	assert_int_equal(journal_new(&j, f->dir), 0);
+	assert_int_equal(journal_lock(j, (uid_t)-1, (gid_t)-1, f->err, sizeof(f->err)), 0);
+	return j;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	snprintf(f->dir, sizeof(f->dir), "/tmp/rtpx-journal-XXXXXX");
+	if (!mkdtemp(f->dir))
+		return -1;
+	f->j = open_journal(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	journal_remove(f->j);
+	journal_free(f->j);
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+static void put_key(struct fixture *f, uint64_t key, unsigned int round)
+{
+	char body[1200];
+	size_t len = make_body(key, round, body);
+
+	assert_int_equal(journal_put(f->j, key, (struct span){ body, len }), 0);
+}
+
+static void put_all(struct fixture *f, unsigned int round)
+{
+	uint64_t key;
+
+	for (key = 1; key <= KEYS; key++)
+		put_key(f, key, round);
+}
+
+static void restart(struct fixture *f)
+{
+	journal_free(f->j);
+	f->j = open_journal(f);
+}
+
+/* What was read: of each key, the round it is of; 0: nothing. */
+struct reading {
+	unsigned int round[KEYS + 1];
+};
+
+static void on_record(void *arg, uint64_t key, struct span body)
+{
+	struct reading *r = arg;
+	char want[1200], text[64] = "";
+	size_t len;
+
+	assert_in_range(key, 1, KEYS);
+	assert_int_equal(r->round[key], 0);
+	memcpy(text, body.p, MIN(body.len, sizeof(text) - 1));
+	r->round[key] = (unsigned int)strtoul(text, NULL, 10);
+	len = make_body(key, r->round[key], want);
+	assert_int_equal(body.len, len);
+	assert_memory_equal(body.p, want, len);
+}
+
+static int load(struct fixture *f, struct reading *r, struct journal_found *found)
+{
+	const struct journal_reader reader = { on_record, r };
+
+	memset(r, 0, sizeof(*r));
+	return journal_load(f->j, &reader, found, f->err, sizeof(f->err));
+}
+
+/* Every key is there and of this round. */
+static void assert_round(struct fixture *f, unsigned int round)
+{
+	struct journal_found found;
+	struct reading r;
+	uint64_t key;
+
+	assert_int_equal(load(f, &r, &found), 0);
+	assert_string_equal(found.damage, "");
+	assert_int_equal(found.records, KEYS);
+	for (key = 1; key <= KEYS; key++)
+		assert_int_equal(r.round[key], round);
+}
+
+static void write_round(struct fixture *f, unsigned int round)
+{
+	assert_int_equal(journal_begin(f->j), 0);
+	put_all(f, round);
+	assert_int_equal(journal_commit(f->j), 0);
+}
+
+static void begins_with_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_found found;
+	struct reading r;
+
+	assert_int_equal(load(f, &r, &found), 0);
+	assert_int_equal(found.records, 0);
+	assert_false(journal_is_open(f->j));
+	assert_int_equal(journal_put(f->j, 1, (struct span){ "a", 1 }), -EBADF);
+}
+
+static void gives_back_what_was_committed(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_found found;
+	struct reading r;
+
+	write_round(f, 1);
+	put_key(f, 7, 2);
+	assert_int_equal(journal_del(f->j, 8), 0);
+	assert_int_equal(journal_del(f->j, 8), 0);
+	assert_int_equal(journal_commit(f->j), 0);
+	put_key(f, 9, 2);
+	restart(f);
+	assert_int_equal(load(f, &r, &found), 0);
+	assert_int_equal(found.records, KEYS - 1);
+	assert_int_equal(r.round[7], 2);
+	assert_int_equal(r.round[8], 0);
+	assert_int_equal(r.round[9], 1);
+}
+
+static void is_one_at_a_time(void **state)
+{
+	struct fixture *f = *state;
+	struct journal *other;
+
+	assert_int_equal(journal_new(&other, f->dir), 0);
+	assert_int_equal(journal_lock(other, (uid_t)-1, (gid_t)-1, f->err, sizeof(f->err)), -EBUSY);
+	assert_non_null(strstr(f->err, "--state-dir"));
+	assert_int_equal(journal_begin(other), -ENOLCK);
+	journal_free(other);
+}
+
+/* The old one is all there until the new one is whole. */
+static void replaces_in_one_step(void **state)
+{
+	struct fixture *f = *state;
+
+	write_round(f, 1);
+	assert_int_equal(journal_begin(f->j), 0);
+	put_all(f, 2);
+	restart(f);
+	assert_round(f, 1);
+	write_round(f, 3);
+	restart(f);
+	assert_round(f, 3);
+}
+
+static void holds_the_longest_record(void **state)
+{
+	static char body[JOURNAL_MAX + 1];
+	struct fixture *f = *state;
+
+	assert_int_equal(journal_begin(f->j), 0);
+	assert_int_equal(journal_put(f->j, 1, (struct span){ body, JOURNAL_MAX }), 0);
+	assert_int_equal(journal_put(f->j, 2, (struct span){ body, JOURNAL_MAX + 1 }), -E2BIG);
+	assert_int_equal(journal_commit(f->j), 0);
+}
+
+static void notices_that_it_was_removed(void **state)
+{
+	struct fixture *f = *state;
+
+	write_round(f, 1);
+	assert_true(journal_is_there(f->j));
+	unlink(journal_path(f->j));
+	assert_false(journal_is_there(f->j));
+	write_round(f, 2);
+	assert_true(journal_is_there(f->j));
+	restart(f);
+	assert_round(f, 2);
+}
+
+/* ---- damage ---- */
+
+static uint8_t *read_file(struct fixture *f, size_t *len)
+{
+	uint8_t *bytes = NULL;
+
+	assert_int_equal(read_raw(journal_path(f->j), &bytes, len), 0);
+	return bytes;
+}
+
+static void write_file(struct fixture *f, const uint8_t *bytes, size_t len)
+{
+	int fd = open(journal_path(f->j), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0 && write_whole(fd, bytes, len));
+	close(fd);
+}
+
+static unsigned int count(const struct reading *r)
+{
+	unsigned int n = 0;
+	uint64_t key;
+
+	for (key = 1; key <= KEYS; key++)
+		n += r->round[key] != 0;
+	return n;
+}
+
+/* on_record() checks that nothing is made up. */
+static void saves_what_is_left_of_a_torn_file(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_found found;
+	size_t len, cut, most = 0;
+	struct reading r;
+	uint8_t *bytes;
+
+	write_round(f, 1);
+	journal_free(f->j);
+	f->j = open_journal(f);
+	bytes = read_file(f, &len);
+	for (cut = 0; cut < len; cut += len / 23) {
+		write_file(f, bytes, cut);
+		assert_int_equal(load(f, &r, &found), 0);
+		assert_true(cut == 0 || found.damage[0]);
+		assert_int_equal(found.records, count(&r));
+		assert_true(found.records >= most);
+		most = found.records;
+	}
+	assert_true(most > KEYS / 2);
+	free(bytes);
+}
+
+static void saves_what_is_left_of_a_damaged_file(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_found found;
+	uint64_t random = 88172645463325252ull;
+	unsigned int i, damaged = 0;
+	uint8_t *bytes, *copy;
+	struct reading r;
+	size_t len;
+
+	write_round(f, 1);
+	put_all(f, 2);
+	assert_int_equal(journal_commit(f->j), 0);
+	journal_free(f->j);
+	f->j = open_journal(f);
+	bytes = read_file(f, &len);
+	copy = malloc(len);
+	assert_non_null(copy);
+	for (i = 0; i < 60; i++) {
+		unsigned int hits = 1 + i % 5;
+
+		memcpy(copy, bytes, len);
+		while (hits--) {
+			random ^= random << 13;
+			random ^= random >> 7;
+			random ^= random << 17;
+			/* every second time where LMDB has its own */
+			copy[random % (i & 1 ? 4096 * 3 : len)] ^= (uint8_t)(random >> 40) | 1;
+		}
+		write_file(f, copy, len);
+		if (load(f, &r, &found))
+			continue;
+		assert_int_equal(found.records, count(&r));
+		damaged += found.damage[0] != 0;
+		assert_true(found.records + 40 >= KEYS);
+	}
+	assert_true(damaged > 5);
+	free(copy);
+	free(bytes);
+}
+
+static void is_no_journal_at_all(void **state)
+{
+	static const uint8_t text[] = "this is a letter, and no journal\n";
+	struct fixture *f = *state;
+	struct journal_found found;
+	struct reading r;
+
+	write_file(f, text, sizeof(text));
+	assert_int_equal(load(f, &r, &found), 0);
+	assert_int_equal(found.records, 0);
+	assert_non_null(strstr(found.damage, "damaged"));
+	write_round(f, 1);
+	restart(f);
+	assert_round(f, 1);
+}
+
+/* One record of a newer version: nothing is handed out, nothing is changed. */
+static void refuses_a_newer_version(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_found found;
+	size_t len, after, n = 0;
+	uint8_t *bytes, *p, *now;
+	struct reading r;
+	struct head h;
+
+	write_round(f, 1);
+	journal_free(f->j);
+	f->j = open_journal(f);
+	bytes = read_file(f, &len);
+	for (p = bytes; (p = memmem(p, len - (size_t)(p - bytes), magic, sizeof(magic))); p++) {
+		memcpy(&h, p, sizeof(h));
+		if (h.key != KEYS / 2)
+			continue;
+		h.version = JOURNAL_VERSION + 1;
+		h.crc = crc_of(&h, p + sizeof(h));
+		memcpy(p, &h, sizeof(h));
+		n++;
+	}
+	assert_true(n);
+	write_file(f, bytes, len);
+	assert_int_equal(load(f, &r, &found), -EPROTO);
+	assert_int_equal(count(&r), 0);
+	assert_non_null(strstr(f->err, "newer"));
+	now = read_file(f, &after);
+	assert_int_equal(after, len);
+	assert_memory_equal(now, bytes, len);
+	free(now);
+	free(bytes);
+}
+
+/* ---- a disk that takes no more ---- */
+
+static void limit_files(size_t bytes)
+{
+	struct rlimit l;
+
+	getrlimit(RLIMIT_FSIZE, &l);
+	l.rlim_cur = bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+static int put_until_refused(struct fixture *f)
+{
+	char body[1200];
+	uint64_t key;
+	size_t len;
+	int rc = 0;
+
+	for (key = 1; key <= KEYS && !rc; key++) {
+		len = make_body(key, 2, body);
+		rc = journal_put(f->j, key, (struct span){ body, len });
+	}
+	return rc ? rc : journal_commit(f->j);
+}
+
+static void survives_a_full_disk(void **state)
+{
+	struct fixture *f = *state;
+	int rc;
+
+	signal(SIGXFSZ, SIG_IGN);
+	write_round(f, 1);
+	limit_files(16384);
+	rc = journal_begin(f->j);
+	if (!rc)
+		rc = put_until_refused(f);
+	assert_true(rc < 0);
+	assert_false(journal_is_open(f->j));
+	limit_files(RLIM_INFINITY);
+	restart(f);
+	assert_round(f, 1);
+	write_round(f, 3);
+	limit_files(4096 * 4);
+	assert_true(put_until_refused(f) < 0);
+	assert_false(journal_is_open(f->j));
+	limit_files(RLIM_INFINITY);
+	restart(f);
+	assert_round(f, 3);
+	write_round(f, 4);
+	restart(f);
+	assert_round(f, 4);
+	signal(SIGXFSZ, SIG_DFL);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(begins_with_nothing),
+		TEST(gives_back_what_was_committed),
+		TEST(is_one_at_a_time),
+		TEST(replaces_in_one_step),
+		TEST(holds_the_longest_record),
+		TEST(notices_that_it_was_removed),
+		TEST(saves_what_is_left_of_a_torn_file),
+		TEST(saves_what_is_left_of_a_damaged_file),
+		TEST(is_no_journal_at_all),
+		TEST(refuses_a_newer_version),
+		TEST(survives_a_full_disk),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
