@@ -21,6 +21,7 @@
 
 #include "admin.h"
 #include "flow.h"
+#include "keeper.h"
 #include "listen.h"
 #include "log.h"
 #include "nexthop.h"
@@ -479,6 +480,22 @@ static struct json_object *interfaces_json(struct dp *dp)
 	return all;
 }
 
+static struct json_object *journal_json(const struct keeper *k)
+{
+	struct json_object *o = json_object_new_object();
+	struct keeper_view v = { .path = "" };
+
+	if (k)
+		keeper_view(k, &v);
+	put_text(o, "path", v.path);
+	put_bool(o, "works", v.works);
+	put_number(o, "restored", v.restored);
+	put_number(o, "lost", v.lost);
+	put_number(o, "commits", v.commits);
+	put_number(o, "records", v.records);
+	return o;
+}
+
 static struct json_object *status_request(struct admin *a, const char *arg)
 {
 	static const char *const learning[] = {
@@ -504,6 +521,7 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	put_text(o, "dataplane", a->o.dp->ops->name);
 	put_text(o, "choice", a->o.dp->choice);
 	put_text(o, "pin_dir", a->o.pin_dir);
+	json_object_object_add(o, "journal", journal_json(a->o.keeper));
 	json_object_object_add(o, "notify", notify_targets_json(a->o.notify));
 	json_object_object_add(o, "interfaces", interfaces_json(a->o.dp));
 	return o;

@@ -17,11 +17,13 @@
 
 struct event_base;
 struct admin;
+struct keeper;
 struct listen;
 
 struct admin_opts {
 	struct engine *engine;
 	struct notify *notify;
+	struct keeper *keeper; /* NULL: no journal */
 	struct dp *dp;
 	struct relay *relay;
 	struct listen *listen;

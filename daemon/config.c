@@ -129,6 +129,14 @@ static int set_path(struct parse *p, const struct row *row, const char *value)
 	return set_text(p, row, value);
 }
 
+static int set_state_dir(struct parse *p, const struct row *row, const char *value)
+{
+	if (strcmp(value, "none"))
+		return set_path(p, row, value);
+	p->c->state_dir = NULL;
+	return 0;
+}
+
 static int set_number(struct parse *p, const struct row *row, const char *value)
 {
 	char *member = (char *)p->c + row->offset;
@@ -534,6 +542,11 @@ static const struct row rows[] = {
 	  .help = "attach to this interface, repeatable (default: all that are up)" },
 	{ 0, "pin-dir", "DIR", set_path, MEMBER(dp.pin_dir), .ours = true,
 	  .help = "where the maps are pinned (default " CONFIG_PIN_DIR ")" },
+	{ 0, "state-dir", "DIR", set_state_dir, MEMBER(state_dir), .ours = true,
+	  .help = "where the journal is kept, by which calls outlive this process; none: without "
+		  "(default " CONFIG_STATE_DIR ")" },
+	{ 0, "discard-state", NULL, set_flag, MEMBER(dp.discard), .ours = true,
+	  .help = "end the calls that an earlier rtpxd has left, whatever its version" },
 	{ 0, "mirror-bytes", "BYTES", set_number, MEMBER(dp.mirror_bytes), .min = 65536, .max = 1 << 30,
 	  .ours = true,
 	  .help = "room for packets that were forwarded and wait to be recorded (default 4194304)" },
@@ -750,6 +763,7 @@ static void defaults(struct config *c)
 	*c = (struct config){
 		.pid_file = DEFAULT_PID_FILE,
 		.admin_socket = CONFIG_ADMIN_SOCKET,
+		.state_dir = CONFIG_STATE_DIR,
 		.tos = 0xb8,
 		.prompt_ptime_ms = 10,
 		.ttl_s = 60,
@@ -802,6 +816,8 @@ static int conclude(struct parse *p)
 		c->socket_mode = -1;
 	else if (c->socket_mode < 0)
 		c->socket_mode = 0755;
+	c->drop_in = !strcmp(p->program, "rtpproxy");
+	c->dp.yield = c->drop_in;
 	if (!c->n_sockets)
 		c->sockets[c->n_sockets++] = DEFAULT_SOCKET;
 	c->dp.port_min = c->port_min;

@@ -18,6 +18,7 @@
 #define CONFIG_MAX_NOTIFY 32
 #define CONFIG_PIN_DIR "/sys/fs/bpf/rtpx"
 #define CONFIG_ADMIN_SOCKET "/run/rtpx/admin.sock"
+#define CONFIG_STATE_DIR "/run/rtpx"
 
 enum config_action {
 	CONFIG_RUN,
@@ -35,6 +36,8 @@ struct config {
 	uint16_t prompt_ptime_ms;
 	uint32_t opus_types; /* a bit for each payload type from 96 up */
 	const char *pid_file, *admin_socket;
+	const char *state_dir; /* of the journal; NULL: no journal */
+	bool drop_in;	       /* started under the name rtpproxy, which may run beside others */
 	const char *sockets[CONFIG_MAX_SOCKETS];
 	unsigned int n_sockets;
 	struct listener listeners[ENGINE_MAX_LISTENERS];

@@ -126,15 +126,20 @@ static void execute(struct conn *c)
 	char reply[CONN_REPLY_MAX];
 	struct span line;
 
+	bool any = false;
+
 	for (int i = 0; i < TURN_COMMANDS && evbuffer_get_length(c->replies) < OUT_HIGH; i++) {
 		size_t len;
 
 		if (!next_command(c, &line))
 			break;
+		any = true;
 		len = c->ops->run(c->arg, line.p, line.len, &c->peer, now_ns, reply);
 		if (!c->mute && evbuffer_add(c->replies, reply, len) < 0)
 			c->dead = true;
 	}
+	if (any && c->ops->settle)
+		c->ops->settle(c->arg);
 	memmove(c->in, c->in + c->start, c->end - c->start);
 	c->end -= c->start;
 	c->start = 0;

@@ -27,6 +27,8 @@ struct conn_ops {
 	/* run - as that of struct listen_opts. */
 	size_t (*run)(void *arg, const char *line, size_t len, const struct addr *peer,
 		      uint64_t now_ns, char *reply);
+	/* settle - before replies leave, once for all that were written since; may be NULL. */
+	void (*settle)(void *arg);
 	/* ended - the peer is gone and all is answered; the owner calls conn_free(). */
 	void (*ended)(void *arg);
 };

@@ -39,6 +39,12 @@ static int none_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	return -ENOENT;
 }
 
+static int none_flow_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out)
+{
+	(void)dp, (void)slot, (void)port, (void)out;
+	return -ENOENT;
+}
+
 static int none_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh)
 {
 	(void)dp, (void)id, (void)nh;
@@ -87,6 +93,7 @@ static const struct dp_ops none_ops = {
 	.flow_del = none_flow_del,
 	.stats_get = none_stats_get,
 	.stats_set = none_stats_set,
+	.flow_get = none_flow_get,
 	.nexthop_put = none_nexthop_put,
 	.serves = none_serves,
 	.interfaces = none_interfaces,
@@ -189,6 +196,10 @@ int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_s
 		rc = choices[order[i]].open(out, opts, one, sizeof(one));
 		if (rc == 0)
 			return 0;
+		if (order[i] != DP_KMOD && ((rc == -EBUSY && !opts->yield) || rc == -EPROTO)) {
+			snprintf(err, err_size, "%s", one);
+			return rc;
+		}
 		if (n > 1)
 			log_warn("%s is not in use: %s", choices[order[i]].text, one);
 		if (len < sizeof(why))

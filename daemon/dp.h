@@ -32,6 +32,10 @@ struct dp_opts {
 	unsigned int n_interfaces;
 	uint16_t port_min, port_max;	       /* first and last media port, RTCP included */
 	uint32_t silence_ms;
+	uint32_t instance;		       /* names what is in the kernel as this daemon's and its successors' */
+	bool adopt;			       /* take over what the last daemon of this instance left */
+	bool discard;			       /* remove whatever is there, of any version */
+	bool yield;			       /* when another daemon has the pins: do without */
 	uint32_t mirror_bytes;		       /* of the ring for copies; made a power of 2 that is not less */
 };
 
@@ -67,6 +71,11 @@ struct dp_ops {
 	 */
 	int (*stats_get)(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow_stats *out);
 	int (*stats_set)(struct dp *dp, enum rtpx_slot slot, uint16_t port, const struct rtpx_flow_stats *in);
+	/*
+	 * flow_get - an installed flow, with the next hop's id that it refers to: what an earlier
+	 * daemon left. -ENOENT.
+	 */
+	int (*flow_get)(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out);
 	/* nexthop_put - write one element; all zero: not usable. Nothing with dp->routes. */
 	int (*nexthop_put)(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh);
 	/* serves - packets can leave through this interface. */
@@ -88,6 +97,7 @@ struct dp {
 	const struct dp_ops *ops;
 	bool active;	   /* false: `none`, or what it was has been taken away */
 	bool routes;	   /* it asks the kernel for each way: no next hop need be usable */
+	unsigned int inherited; /* flows of an earlier daemon were there when it was opened */
 	bool mirrors;	   /* makes copies of what it forwards for flows with RTPX_FLOW_MIRROR */
 	int mirror_fd;	   /* with mirrors: readable when copies wait */
 	char choice[512];  /* one or two sentences: what is used and why */
@@ -95,7 +105,9 @@ struct dp {
 
 /*
  * dp_open - the first dataplane of opts->order that opens. Why others did not is in the log, and
- * with `none` in (*out)->choice; when none opens it is in @err.
+ * with `none` in (*out)->choice; when none opens it is in @err. So it is, and nothing else is tried,
+ * when XDP would have to disturb somebody: -EBUSY, another daemon uses the pins (unless opts->yield);
+ * -EPROTO, an earlier one left calls that cannot be taken over.
  */
 int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size);
 

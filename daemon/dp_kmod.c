@@ -5,8 +5,7 @@
  *
  * The module asks the kernel's routing itself, for every packet: what nexthop.c finds out is not
  * told to it, and there is no interface to attach to. It is not loaded from here: asking for the
- * family makes the kernel do so where it is installed. What a killed daemon left is removed by the
- * next one; taking it over is not done here.
+ * family makes the kernel do so where it is installed.
  */
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -153,6 +152,7 @@ struct answer {
 	uint16_t family;
 	struct rtpx_counters counters;
 	struct rtpx_flow_stats stats;
+	struct rtpx_flow flow;
 };
 
 #define INTO(attr, member) \
@@ -170,6 +170,7 @@ static const struct place {
 	INTO(RTPX_A_FLOWS, flows),
 	INTO(RTPX_A_COUNTERS, counters),
 	INTO(RTPX_A_STATS, stats),
+	INTO(RTPX_A_FLOW, flow),
 };
 
 static void take_answer(const struct nlmsghdr *h, void *arg)
@@ -243,6 +244,19 @@ static int kmod_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 
 	mnl_attr_put(h, RTPX_A_STATS, sizeof(*in), in);
 	rc = tell(k, h);
+	return rc == -ERANGE ? -ENOENT : rc;
+}
+
+static int kmod_flow_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	struct answer a = { 0 };
+	int rc = ask(k, command_on(k, RTPX_CMD_GET, slot, port), take_answer, &a);
+
+	if (rc == 0 && !(a.has & 1u << RTPX_A_FLOW))
+		rc = -EBADMSG;
+	if (rc == 0)
+		*out = a.flow;
 	return rc == -ERANGE ? -ENOENT : rc;
 }
 
@@ -340,6 +354,7 @@ static const struct dp_ops kmod_ops = {
 	.flow_del = kmod_flow_del,
 	.stats_get = kmod_stats_get,
 	.stats_set = kmod_stats_set,
+	.flow_get = kmod_flow_get,
 	.nexthop_put = kmod_nexthop_put,
 	.serves = kmod_serves,
 	.interfaces = kmod_interfaces,
@@ -430,7 +445,8 @@ static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answ
 	mnl_attr_put_u16(h, RTPX_A_PORT_MIN, opts->port_min);
 	mnl_attr_put_u16(h, RTPX_A_PORT_MAX, opts->port_max);
 	mnl_attr_put_u32(h, RTPX_A_SILENCE_MS, opts->silence_ms);
-	mnl_attr_put(h, RTPX_A_FRESH, 0, NULL);
+	if (!opts->adopt)
+		mnl_attr_put(h, RTPX_A_FRESH, 0, NULL);
 	rc = ask(k, h, take_answer, a);
 	if (rc == -EBUSY)
 		snprintf(
@@ -441,6 +457,8 @@ static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answ
 		snprintf(err, err_size, "the module refuses a table for ports %u to %u: %s%s%s",
 			 opts->port_min, opts->port_max, strerror(-rc), k->words[0] ? ", " : "",
 			 k->words);
+	else if (left && opts->adopt)
+		k->dp.inherited = left;
 	else if (left)
 		log_warn("removed %u flows that a killed rtpxd had left in the module; its calls "
 			 "have ended",

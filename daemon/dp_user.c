@@ -77,6 +77,7 @@ struct dp_user {
 	struct dp_user_opts opts;
 	int epoll;
 	struct event *ready;
+	bool anyway;  /* ports are opened on addresses that may be missing */
 	bool in_turn; /* ports are being read: a closed one stays in memory until the end */
 	struct dp_user_port *dead;
 	uint64_t now_ns, real_ns; /* both clocks when the round began */
@@ -113,6 +114,13 @@ static int set_wildcard(int fd, enum addr_family family)
 	return err ? err : set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 }
 
+static int set_anyway(int fd, enum addr_family family)
+{
+	if (family == ADDR_IP6)
+		return set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+	return set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
+}
+
 static int port_setup(const struct dp_user *u, struct dp_user_port *p, uint8_t tos)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = p };
@@ -125,6 +133,8 @@ static int port_setup(const struct dp_user *u, struct dp_user_port *p, uint8_t t
 		err = set_wildcard(p->fd, p->local.family);
 	if (!err && tos)
 		err = set_tos(p->fd, p->local.family, tos);
+	if (!err && u->anyway)
+		err = set_anyway(p->fd, p->local.family);
 	if (err)
 		return err;
 	if (u->opts.rcvbuf_bytes)
@@ -156,6 +166,11 @@ int dp_user_port_open(struct dp_user *u, const struct addr *local, uint8_t tos, 
 	u->counts.ports++;
 	*out = p;
 	return 0;
+}
+
+void dp_user_bind_anyway(struct dp_user *u, bool on)
+{
+	u->anyway = on;
 }
 
 void dp_user_port_close(struct dp_user *u, struct dp_user_port *p)

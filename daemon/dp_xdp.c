@@ -7,18 +7,14 @@
  * rtpx_entry.seq, and nothing here makes a system call per flow. Statistics are read and set without
  * a lock; a packet that arrives in the same instant may be missing from what is set.
  *
- * Layout of the pin directory: one file for each map, under the map's name, and link_IFNAME for
- * each attached interface, so that a killed daemon stops no call. Whoever uses the directory holds
- * a lock (flock) on it. What a killed daemon left is removed by the next one; taking it over is not
- * done here.
+ * Maps and links are pinned (xdp_pins.h), so that a killed daemon stops no call. If the one who opens
+ * this has the calls to it, the next daemon takes over what is pinned: it goes on with the maps, and
+ * each link gets its program in place of the old one, between two packets. Otherwise pins of a dead
+ * daemon are removed.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
-#include <linux/magic.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netlink/cache.h>
@@ -26,10 +22,7 @@
 #include <netlink/route/link.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "dp.h"
@@ -37,6 +30,7 @@
 #include "relay.skel.h"
 #include "rtpx_entry.h"
 #include "xdp_attach.h"
+#include "xdp_pins.h"
 
 /* Whoever moves statistics may be halted (a virtual CPU, a real-time kernel): then not for ever. */
 #define STATS_SPINS 1000
@@ -47,7 +41,7 @@ struct xdp_if {
 	struct dp_interface pub;
 	char attached[256]; /* what attaching said; pub.reason is this and what was found since */
 	int link;	    /* BPF link; -1 when off */
-	char pin[IFNAMSIZ + 8];
+	char pin[XDP_PIN_NAME]; /* "": none */
 	bool seen;	  /* by the current rescan */
 	bool tried;	  /* a frame was sent through it and got out */
 	unsigned int mtu; /* at the last attempt to attach */
@@ -68,9 +62,9 @@ struct dp_xdp {
 	enum dp_xdp_mode mode;
 	char *names[DP_MAX_INTERFACES]; /* --interface; none: every suitable one */
 	unsigned int n_names;
-	char pin_dir[PATH_MAX];
-	int pin_fd;	/* of the directory, locked; -1 */
-	bool owns_pins; /* nothing of another daemon is in there */
+	struct xdp_pins pins;
+	bool takes_over; /* maps and links of an earlier daemon */
+	bool owns_pins;	 /* nothing of another daemon is in there */
 	struct xdp_if *ifs;
 	unsigned int n_ifs;
 };
@@ -129,6 +123,17 @@ static void stats_read(const struct rtpx_entry *e, const struct rtpx_entry_more 
 		 ++tries < STATS_TRIES);
 }
 
+/* Packets that meet a flow while it is written go to the daemon: it is not written without need. */
+static bool is_same(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
+		    const struct rtpx_flow *flow)
+{
+	struct rtpx_flow now;
+
+	rtpx_entry_get_flow(e, m, &now);
+	now.seq = flow->seq;
+	return memcmp(&now, flow, sizeof(now)) == 0;
+}
+
 static int xdp_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 			const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
@@ -142,6 +147,8 @@ static int xdp_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	if (!(flow->flags & RTPX_FLOW_ACTIVE) || flow->port != port || flow->nexthop == 0)
 		return -EINVAL;
 	f = &x->flows[i];
+	if (!seed && is_same(f, &x->more[i], flow))
+		return 0;
 	write_begin(f);
 	rtpx_entry_put_flow(f, &x->more[i], flow, slot);
 	if (seed)
@@ -197,6 +204,17 @@ static int xdp_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	if (active_element(x, slot, port, &i))
 		return -ENOENT;
 	rtpx_entry_put_stats(&x->flows[i], &x->more[i], in);
+	return 0;
+}
+
+static int xdp_flow_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	uint32_t i;
+
+	if (active_element(x, slot, port, &i))
+		return -ENOENT;
+	rtpx_entry_get_flow(&x->flows[i], &x->more[i], out);
 	return 0;
 }
 
@@ -393,22 +411,6 @@ static struct xdp_if *if_add(struct dp_xdp *x, unsigned int ifindex, const char 
 
 /* ---- one interface ---- */
 
-/* A dot is not allowed in the name of a pin. */
-static void if_pin(struct dp_xdp *x, struct xdp_if *f)
-{
-	char path[PATH_MAX + 32], *dot;
-
-	snprintf(f->pin, sizeof(f->pin), "link_%s", f->pub.name);
-	for (dot = f->pin; (dot = strchr(dot, '.'));)
-		*dot = '_';
-	snprintf(path, sizeof(path), "%s/%s", x->pin_dir, f->pin);
-	if (bpf_obj_pin(f->link, path) == 0)
-		return;
-	log_warn("cannot pin %s (%s): the calls through it stop should the daemon be killed", path,
-		 strerror(errno));
-	f->pin[0] = '\0';
-}
-
 static void if_attach(struct dp_xdp *x, struct xdp_if *f, enum dp_xdp_mode mode)
 {
 	f->foreign = xdp_foreign(f->pub.ifindex);
@@ -417,7 +419,7 @@ static void if_attach(struct dp_xdp *x, struct xdp_if *f, enum dp_xdp_mode mode)
 	snprintf(f->attached, sizeof(f->attached), "%s", f->pub.reason);
 	f->tried = false;
 	if (f->link >= 0)
-		if_pin(x, f);
+		xdp_pins_link(&x->pins, f->link, f->pub.name, f->pin);
 	else
 		f->link = -1;
 }
@@ -430,8 +432,7 @@ static void if_detach(struct dp_xdp *x, struct xdp_if *f)
 	close(f->link);
 	f->link = -1;
 	f->pub.mode = DP_IF_OFF;
-	if (f->pin[0])
-		unlinkat(x->pin_fd, f->pin, 0);
+	xdp_pins_unlink(&x->pins, f->pin);
 }
 
 /* if_allow - let packets leave through it, or no longer. */
@@ -619,151 +620,176 @@ static unsigned int xdp_interfaces(struct dp *dp, struct dp_interface *out, unsi
 	return x->n_ifs;
 }
 
-/* ---- the pin directory ---- */
+/* ---- taking over ---- */
 
-static bool is_bpffs(const char *dir)
+static int refuse_version(const struct dp_xdp *x, uint32_t version, char *err, size_t err_size)
 {
-	struct statfs fs;
-
-	return statfs(dir, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
+	snprintf(err, err_size,
+		 "%.150s has the calls of another version of rtpx (ABI %d, this one has %u): start "
+		 "that one again and let its calls end (SIGHUP), or give --discard-state to end them "
+		 "now",
+		 x->pins.dir, (int)version, RTPX_ABI_VERSION);
+	return -EPROTO;
 }
 
-/* pin_dir_open - make it when need be, and lock it. 0 with x->pin_fd, or -errno with a sentence. */
-static int pin_dir_open(struct dp_xdp *x, char *err, size_t err_size)
+static int refuse_ports(const struct dp_xdp *x, const struct rtpx_config *c, char *err,
+			size_t err_size)
 {
-	char copy[PATH_MAX];
-	const char *parent;
-	struct stat held, there;
+	snprintf(err, err_size,
+		 "%.150s has calls on ports %u to %u, this rtpxd was given %u to %u: start it with "
+		 "-m %u -M %u, let these calls end (SIGHUP) and change the ports then, or give "
+		 "--discard-state to end them now",
+		 x->pins.dir, c->port_min, c->port_max, x->config.port_min, x->config.port_max,
+		 c->port_min, c->port_max);
+	return -EPROTO;
+}
 
-	snprintf(copy, sizeof(copy), "%s", x->pin_dir);
-	parent = strncmp(copy, "/sys/fs/bpf/", 12) == 0 ? "/sys/fs/bpf" : dirname(copy);
-	if (!is_bpffs(x->pin_dir) && !is_bpffs(parent)) {
-		snprintf(err, err_size, "no BPF file system holds %.200s: mount -t bpf bpf %.200s",
-			 x->pin_dir, parent);
-		return -ENOENT;
+/* look_at_pins - decides whether there is something to take over. 0, or -EPROTO with a sentence. */
+static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err, size_t err_size)
+{
+	struct rtpx_config c;
+	int rc;
+
+	if (opts->discard) {
+		unsigned int n = xdp_pins_remove(&x->pins, NULL);
+
+		if (n)
+			log_warn("removed %u pins from %s, as asked for", n, x->pins.dir);
+		return 0;
 	}
-	for (;;) {
-		if (mkdir(x->pin_dir, 0700) && errno != EEXIST)
-			break;
-		x->pin_fd = open(x->pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (x->pin_fd < 0)
-			break;
-		if (flock(x->pin_fd, LOCK_EX | LOCK_NB)) {
-			snprintf(err, err_size,
-				 "another rtpxd uses %.200s: give this one another --pin-dir",
-				 x->pin_dir);
-			close(x->pin_fd);
-			x->pin_fd = -1;
-			return -EBUSY;
+	rc = xdp_pins_config(&x->pins, &c);
+	if (rc == -EPROTO)
+		return refuse_version(x, c.abi_version, err, err_size);
+	if (rc || !opts->adopt)
+		return 0;
+	if (c.instance != x->config.instance) {
+		log_warn("the maps in %s are not of the rtpxd whose calls are in the journal: they are "
+			 "replaced, and the calls get new flows",
+			 x->pins.dir);
+		return 0;
+	}
+	if (c.port_min != x->config.port_min || c.port_max != x->config.port_max)
+		return refuse_ports(x, &c, err, err_size);
+	x->takes_over = true;
+	return 0;
+}
+
+/*
+ * A daemon that was killed while it wrote a flow has left it unfinished: nobody can tell what is in
+ * it. Its call gets a new one.
+ */
+static void count_inherited(struct dp_xdp *x)
+{
+	static const struct rtpx_flow none;
+	unsigned int i, slot, unfinished = 0;
+
+	for (i = 0; i < x->n_elements; i++) {
+		struct rtpx_entry *f = &x->flows[i];
+
+		slot = i / (x->n_elements / RTPX_SLOTS);
+		if (f->seq & 1) {
+			rtpx_entry_put_flow(f, &x->more[i], &none, slot);
+			write_end(f);
+			unfinished++;
 		}
-		/* Its last user may have removed it before we had the lock. */
-		if (fstat(x->pin_fd, &held) == 0 && stat(x->pin_dir, &there) == 0 &&
-		    held.st_ino == there.st_ino)
-			return 0;
-		close(x->pin_fd);
-		x->pin_fd = -1;
+		x->dp.inherited += (f->flags & RTPX_FLOW_ACTIVE) != 0;
 	}
-	snprintf(err, err_size, "cannot use %.200s: %s", x->pin_dir, strerror(errno));
-	return -errno;
+	if (unfinished)
+		log_warn("%u flows were being written when the last rtpxd was killed", unfinished);
 }
 
-/* leftover_version - the ABI version of pinned maps, 0: none are there. */
-static uint32_t leftover_version(const struct dp_xdp *x)
+/* link_mode - where the kernel runs the link's program. */
+static int link_mode(const struct bpf_link_info *info)
 {
-	struct bpf_map_info info = { 0 };
-	uint32_t len = sizeof(info), key = 0, version = UINT32_MAX;
-	char path[PATH_MAX + 32];
-	void *value;
-	int fd;
+	LIBBPF_OPTS(bpf_xdp_query_opts, q);
 
-	snprintf(path, sizeof(path), "%s/config", x->pin_dir);
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : UINT32_MAX;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.value_size >= sizeof(version)) {
-		value = calloc(1, info.value_size);
-		if (value && bpf_map_lookup_elem(fd, &key, value) == 0)
-			memcpy(&version, value, sizeof(version));
-		free(value);
-	}
-	close(fd);
-	return version;
+	if (bpf_xdp_query((int)info->xdp.ifindex, 0, &q))
+		return DP_IF_OFF;
+	return q.drv_prog_id == info->prog_id	? DP_IF_NATIVE
+	       : q.skb_prog_id == info->prog_id ? DP_IF_GENERIC
+						: DP_IF_OFF;
 }
 
-/* A detach by the link itself is done when it returns; the last unpin would be followed by it some
- * time later. */
-static void leftover_detach(const struct dp_xdp *x, const char *name)
+static bool is_wanted(const struct dp_xdp *x, const char *name, int mode)
 {
-	char path[PATH_MAX + NAME_MAX + 2];
-	int fd;
+	if (x->n_names && !is_named(x, name))
+		return false;
+	return mode != DP_IF_OFF &&
+	       (x->mode == DP_MODE_AUTO || (x->mode == DP_MODE_NATIVE) == (mode == DP_IF_NATIVE));
+}
 
-	snprintf(path, sizeof(path), "%s/%s", x->pin_dir, name);
-	fd = bpf_obj_get(path);
-	if (fd < 0)
+/*
+ * One link of an earlier daemon: it gets our program, or is removed and perhaps made again by the
+ * rescan.
+ */
+static void take_link(void *arg, const char *pin, int link)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+	char name[IF_NAMESIZE] = "";
+	struct dp_xdp *x = arg;
+	struct xdp_if *f = NULL;
+	int mode = DP_IF_OFF, rc = 0;
+
+	if (bpf_obj_get_info_by_fd(link, &info, &len) == 0 && info.type == BPF_LINK_TYPE_XDP &&
+	    if_indextoname(info.xdp.ifindex, name))
+		mode = link_mode(&info);
+	if (is_wanted(x, name, mode)) {
+		rc = bpf_link_update(link, bpf_program__fd(mode == DP_IF_NATIVE ? x->skel->progs.rtpx_relay
+										: x->skel->progs.rtpx_generic),
+				     NULL);
+		f = rc ? NULL : if_add(x, info.xdp.ifindex, name);
+	}
+	if (f) {
+		f->link = link;
+		f->pub.mode = mode;
+		snprintf(f->pin, sizeof(f->pin), "%s", pin);
 		return;
-	bpf_link_detach(fd);
-	close(fd);
+	}
+	if (rc)
+		log_warn("%s: the kernel does not replace the program of the last rtpxd: %s", name,
+			 strerror(-rc));
+	bpf_link_detach(link);
+	close(link);
+	xdp_pins_unlink(&x->pins, pin);
 }
 
-/* unpin - remove what we, or a daemon before us, pinned: links first. Returns how many pins there
- * were. */
-static unsigned int unpin(struct dp_xdp *x)
+/* What the last daemon allowed and this one does not. */
+static void forget_tx_ports(struct dp_xdp *x)
 {
-	struct bpf_map *map;
-	unsigned int n = 0;
-	struct dirent *e;
-	DIR *d = opendir(x->pin_dir);
+	const int fd = bpf_map__fd(x->skel->maps.tx_ports);
+	uint32_t keys[RTPX_MAX_TX_PORTS], key, *last = NULL;
+	unsigned int n = 0, i;
+	struct xdp_if *f;
 
-	while (d && (e = readdir(d))) {
-		if (strncmp(e->d_name, "link_", 5))
-			continue;
-		leftover_detach(x, e->d_name);
-		n += unlinkat(x->pin_fd, e->d_name, 0) == 0;
+	while (n < ARRAY_SIZE(keys) && bpf_map_get_next_key(fd, last, &key) == 0) {
+		keys[n] = key;
+		last = &keys[n++];
 	}
-	if (d)
-		closedir(d);
-	bpf_object__for_each_map(map, x->skel->obj)
-		n += !bpf_map__is_internal(map) && unlinkat(x->pin_fd, bpf_map__name(map), 0) == 0;
-	return n;
+	for (i = 0; i < n; i++) {
+		f = if_find(x, keys[i]);
+		if (!f || !f->pub.can_send)
+			bpf_map_delete_elem(fd, &keys[i]);
+	}
 }
 
-static int leftovers_remove(struct dp_xdp *x, char *err, size_t err_size)
+/* The interfaces of the last daemon, as they are. */
+static void take_over(struct dp_xdp *x)
 {
-	uint32_t version = leftover_version(x);
-	unsigned int n;
+	count_inherited(x);
+	xdp_pins_links(&x->pins, take_link, x);
+	log_info("taken over from the last rtpxd: %u flows, the program on %u interfaces",
+		 x->dp.inherited, x->n_ifs);
+}
 
-	if (version && version != RTPX_ABI_VERSION) {
-		snprintf(err, err_size,
-			 "%.150s holds the maps of another version of rtpx (ABI %u, this one has "
-			 "%u): end that one, or: "
-			 "for l in %.150s/link_*; do bpftool link detach pinned $l; done; rm -r "
-			 "%.150s",
-			 x->pin_dir, version, RTPX_ABI_VERSION, x->pin_dir, x->pin_dir);
-		return -EPROTO;
-	}
-	n = unpin(x);
+/* Fresh maps, and nothing of anybody else beside them. */
+static int start_anew(struct dp_xdp *x, char *err, size_t err_size)
+{
+	unsigned int n = xdp_pins_remove(&x->pins, x->skel->obj);
+
 	if (n)
-		log_warn("removed %u pins that a killed rtpxd had left in %s; its calls have ended",
-			 n, x->pin_dir);
-	return 0;
-}
-
-static int pin_maps(struct dp_xdp *x, char *err, size_t err_size)
-{
-	char path[PATH_MAX + 64];
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, x->skel->obj) {
-		if (bpf_map__is_internal(map))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", x->pin_dir, bpf_map__name(map));
-		if (bpf_obj_pin(bpf_map__fd(map), path)) {
-			snprintf(err, err_size, "cannot pin a map as %.300s: %s", path,
-				 strerror(errno));
-			return -errno;
-		}
-	}
-	return 0;
+		log_warn("removed %u pins that a killed rtpxd had left in %s", n, x->pins.dir);
+	return xdp_pins_maps(&x->pins, x->skel->obj, err, err_size);
 }
 
 /* ---- beginning and end ---- */
@@ -780,20 +806,38 @@ static void *map_memory(struct bpf_map *map, size_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static int load(struct dp_xdp *x, char *err, size_t err_size)
+/* The object with the maps that it is to use: those that are pinned, or new ones. 0 or -errno. */
+static int open_object(struct dp_xdp *x)
 {
-	uint32_t key = 0;
-	int rc = -ENOMEM;
+	char why[200];
 
-	xdp_messages();
 	x->skel = relay__open();
-	if (!x->skel) {
-		rc = -errno;
-		goto err;
+	if (x->skel && x->takes_over && xdp_pins_reuse(&x->pins, x->skel->obj, why, sizeof(why))) {
+		log_warn("what the last rtpxd had in the kernel cannot be taken over, its calls get new "
+			 "flows: in %s %s",
+			 x->pins.dir, why);
+		x->takes_over = false;
+		relay__destroy(x->skel);
+		x->skel = relay__open();
+	}
+	if (!x->skel)
+		return -errno;
+	if (x->takes_over) {
+		x->dp.mirrors = bpf_map__max_entries(x->skel->maps.mirror) > ring_bytes(0);
+		return 0;
 	}
 	bpf_map__set_max_entries(x->skel->maps.flows, x->n_elements);
 	bpf_map__set_max_entries(x->skel->maps.flows_more, x->n_elements);
-	rc = ring_open(x);
+	return ring_open(x);
+}
+
+static int load(struct dp_xdp *x, char *err, size_t err_size)
+{
+	uint32_t key = 0;
+	int rc;
+
+	xdp_messages();
+	rc = open_object(x);
 	if (rc == 0)
 		rc = relay__load(x->skel);
 	if (rc)
@@ -896,9 +940,7 @@ static void xdp_close(struct dp *dp, bool keep)
 			close(x->ifs[i].link);
 	}
 	if (x->owns_pins && !keep)
-		unpin(x);
-	if (x->pin_fd >= 0 && !keep)
-		rmdir(x->pin_dir); /* unless there is something in it that is not ours */
+		xdp_pins_remove(&x->pins, x->skel->obj);
 	if (x->flows)
 		munmap(x->flows, x->n_elements * sizeof(*x->flows));
 	if (x->more)
@@ -906,8 +948,7 @@ static void xdp_close(struct dp *dp, bool keep)
 	ring_buffer__free(x->ring);
 	if (x->skel)
 		relay__destroy(x->skel);
-	if (x->pin_fd >= 0)
-		close(x->pin_fd);
+	xdp_pins_close(&x->pins, keep);
 	for (i = 0; i < x->n_names; i++)
 		free(x->names[i]);
 	free(x->ifs);
@@ -920,6 +961,7 @@ static const struct dp_ops xdp_ops = {
 	.flow_del = xdp_flow_del,
 	.stats_get = xdp_stats_get,
 	.stats_set = xdp_stats_set,
+	.flow_get = xdp_flow_get,
 	.nexthop_put = xdp_nexthop_put,
 	.serves = xdp_serves,
 	.interfaces = xdp_interfaces,
@@ -935,15 +977,15 @@ static int take_options(struct dp_xdp *x, const struct dp_opts *opts)
 
 	x->dp.ops = &xdp_ops;
 	x->dp.active = true;
-	x->pin_fd = -1;
+	x->pins.fd = -1;
 	x->mode = opts->mode;
 	x->config.abi_version = RTPX_ABI_VERSION;
 	x->config.port_min = opts->port_min;
 	x->config.port_max = opts->port_max;
 	x->config.silence_ms = opts->silence_ms;
+	x->config.instance = opts->instance;
 	x->mirror_bytes = opts->mirror_bytes;
 	x->n_elements = RTPX_SLOTS * (opts->port_max - opts->port_min + 1u);
-	snprintf(x->pin_dir, sizeof(x->pin_dir), "%s", opts->pin_dir);
 	for (i = 0; i < opts->n_interfaces; i++) {
 		x->names[i] = strdup(opts->interfaces[i]);
 		if (!x->names[i])
@@ -963,19 +1005,24 @@ int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t e
 		return -ENOMEM;
 	rc = take_options(x, opts);
 	if (rc == 0)
-		rc = pin_dir_open(x, err, err_size);
+		rc = xdp_pins_open(&x->pins, opts->pin_dir, err, err_size);
+	if (rc == 0)
+		rc = look_at_pins(x, opts, err, err_size);
 	if (rc == 0)
 		rc = load(x, err, err_size);
-	if (rc == 0)
-		rc = leftovers_remove(x, err, err_size);
 	if (rc)
 		goto err_close;
+	if (x->takes_over)
+		take_over(x);
+	else
+		rc = start_anew(x, err, err_size);
 	x->owns_pins = true;
-	rc = pin_maps(x, err, err_size);
 	if (rc)
 		goto err_close;
 	xdp_rescan(&x->dp);
 	reconsider_mode(x);
+	if (x->takes_over)
+		forget_tx_ports(x);
 	rc = describe(x, err, err_size);
 	if (rc)
 		goto err_close;
@@ -983,6 +1030,6 @@ int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t e
 	return 0;
 
 err_close:
-	xdp_close(&x->dp, false);
+	xdp_close(&x->dp, x->takes_over);
 	return rc;
 }

@@ -10,14 +10,23 @@
 #include "feed.h"
 #include "log.h"
 
+#define ABSENCE_NS (3 * NSEC_PER_SEC) /* without a tick: the process was stopped */
+
 /* A local address for a leg, and what replies say instead of it. */
 struct face {
 	struct addr addr; /* port 0 */
 	const char *advertised;
 };
 
+/* What replies say instead of an address of restored legs, each once. */
+struct text {
+	struct text *next;
+	char text[];
+};
+
 struct engine {
 	struct engine_opts o;
+	struct text *texts;
 	struct listener *newest; /* own copies, most recently added first */
 	struct listener *internal, *external; /* without bridging both are the default listener */
 	struct span labels[ENGINE_MAX_LISTENERS];
@@ -223,6 +232,51 @@ static int leg_reopen(struct engine *e, struct session *s, int i, const struct f
 	return 0;
 }
 
+/* ---- legs of an earlier daemon ---- */
+
+/* The caller's text, kept as long as the engine is; NULL without memory. */
+static const char *text_kept(struct engine *e, struct span text)
+{
+	struct text *t;
+
+	for (t = e->texts; t; t = t->next)
+		if (span_eq(span_of(t->text), text))
+			return t->text;
+	t = calloc(1, sizeof(*t) + text.len + 1);
+	if (!t)
+		return NULL;
+	memcpy(t->text, text.p, text.len);
+	t->next = e->texts;
+	e->texts = t;
+	return t->text;
+}
+
+int engine_leg_restore(struct engine *e, struct session *s, int i, const struct addr *local,
+		       struct span advertised, uint64_t now_ns)
+{
+	enum rtpx_slot slot = slot_of(local);
+	struct leg *leg = &s->leg[i];
+	int err;
+
+	leg->local = addr_with_port(*local, 0);
+	leg->advertised = advertised.len ? text_kept(e, advertised) : NULL;
+	if (!local->port)
+		return 0;
+	err = ports_claim(e->o.ports, slot, local->port);
+	if (err)
+		return err;
+	leg->local.port = local->port;
+	err = relay_leg_restore(e->o.relay, s, i);
+	if (err) {
+		ports_give(e->o.ports, slot, local->port, now_ns);
+		leg->local.port = 0;
+		return err;
+	}
+	if (!listener_of_addr(e, local))
+		listener_add(e, local, NULL, NULL);
+	return relay_leg_resize(e->o.relay, s, i, leg->ptime_ms);
+}
+
 /* ---- end of a session ---- */
 
 static void count_parties(const struct session *s, enum stream_kind kind, uint64_t *nobody, uint64_t *one)
@@ -235,9 +289,8 @@ static void count_parties(const struct session *s, enum stream_kind kind, uint64
 		(*one)++;
 }
 
-static void session_end(struct engine *e, struct session *s, uint64_t now_ns)
+static void session_release(struct engine *e, struct session *s, uint64_t now_ns)
 {
-	struct stats *st = e->o.stats;
 	int i;
 
 	for (i = 0; i < 2; i++) {
@@ -247,6 +300,14 @@ static void session_end(struct engine *e, struct session *s, uint64_t now_ns)
 	relay_session_end(e->o.relay, s);
 	recorder_end(e->o.recorder, s, now_ns);
 	feed_end(e->o.sessions, s);
+}
+
+static void session_end(struct engine *e, struct session *s, uint64_t now_ns)
+{
+	struct stats *st = e->o.stats;
+	int i;
+
+	session_release(e, s, now_ns);
 	for (i = 0; i < 2; i++)
 		stats_add_rtp(st, &s->leg[i].stream[STREAM_RTP].stats);
 	if (s->complete) {
@@ -256,6 +317,12 @@ static void session_end(struct engine *e, struct session *s, uint64_t now_ns)
 	st->nsess_destroyed++;
 	st->total_duration += (double)(int64_t)(now_ns - s->created_ns) / NSEC_PER_SEC;
 	log_call(LOG_LVL_DBUG, s->call_id, "session %u ended", s->number);
+	session_destroy(e->o.sessions, s);
+}
+
+void engine_drop(struct engine *e, struct session *s, uint64_t now_ns)
+{
+	session_release(e, s, now_ns);
 	session_destroy(e->o.sessions, s);
 }
 
@@ -455,6 +522,7 @@ int engine_delete(struct engine *e, const struct request *req, uint64_t now_ns)
 	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &pos, &party,
 				       &exact))) {
 		found = true;
+		session_changed(e->o.sessions, s);
 		if (session_flags_clear(s, req->weak, party))
 			session_end(e, s, now_ns);
 		if (exact)
@@ -467,6 +535,7 @@ int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint
 {
 	if (!r->session)
 		return -ENOENT;
+	session_changed(e->o.sessions, r->session);
 	if (session_flags_clear(r->session, weak, r->party)) {
 		session_end(e, r->session, now_ns);
 		r->session = NULL;
@@ -713,8 +782,19 @@ static void session_expired(void *arg, struct session *s)
 	session_end(e, s, all->now_ns);
 }
 
+/* Packets of that time may wait in the sockets, and nobody restarted a time to live for them. */
+static void notice_absence(struct engine *e, uint64_t now_ns)
+{
+	if (!e->tick_ns || now_ns - e->tick_ns < ABSENCE_NS)
+		return;
+	log_warn("this process did not run for %.1f s: that counts for no call's time to live",
+		 (double)(now_ns - e->tick_ns) / NSEC_PER_SEC);
+	sessions_defer(e->o.sessions, now_ns - e->tick_ns);
+}
+
 void engine_tick(struct engine *e, uint64_t now_ns)
 {
+	notice_absence(e, now_ns);
 	e->tick_ns = now_ns;
 	sessions_expired(e->o.sessions, now_ns, session_expired, &(struct end_all){ e, now_ns });
 	stats_tick(e->o.stats, now_ns);
@@ -808,11 +888,22 @@ int engine_new(struct engine **out, const struct engine_opts *opts)
 	return 0;
 }
 
+static void texts_free(struct text *t)
+{
+	while (t) {
+		struct text *next = t->next;
+
+		free(t);
+		t = next;
+	}
+}
+
 void engine_free(struct engine *e)
 {
 	if (!e)
 		return;
 	engine_delete_all(e, e->tick_ns);
 	listeners_free(e->newest);
+	texts_free(e->texts);
 	free(e);
 }

@@ -130,6 +130,15 @@ int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int 
 /* engine_tick - once a second: expiry, rates. */
 void engine_tick(struct engine *e, uint64_t now_ns);
 
+/*
+ * engine_leg_restore - give a leg of a restored session the port that it had, opened, and its face;
+ * @advertised.len 0: none. It does not matter whether this host has that address now. 0; -EADDRINUSE:
+ * another program has the port; -EINVAL: it is not in the range; or -errno.
+ */
+int engine_leg_restore(struct engine *e, struct session *s, int leg, const struct addr *local,
+		       struct span advertised, uint64_t now_ns);
+/* engine_drop - a session that could not be restored: forgotten, and counted nowhere. */
+void engine_drop(struct engine *e, struct session *s, uint64_t now_ns);
 void engine_slow_shutdown(struct engine *e); /* SIGHUP: no new sessions (E99) */
 bool engine_is_done(const struct engine *e); /* slow shutdown, and no session is left */
 

@@ -127,6 +127,17 @@ static size_t peer_run(void *arg, const char *line, size_t len, const struct add
 	return o->run(o->arg, line, len, from, now_ns, reply);
 }
 
+static void settle(const struct listen *l)
+{
+	if (l->opts.settle)
+		l->opts.settle(l->opts.arg);
+}
+
+static void peer_settle(void *arg)
+{
+	settle(((struct peer *)arg)->control->listen);
+}
+
 static void take_spares(struct listen *l)
 {
 	for (unsigned int i = 0; i < SPARES; i++)
@@ -180,7 +191,7 @@ static void peer_ended(void *arg)
 		l->opts.eof(l->opts.arg, c->must_exit);
 }
 
-static const struct conn_ops peer_ops = { .run = peer_run, .ended = peer_ended };
+static const struct conn_ops peer_ops = { .run = peer_run, .settle = peer_settle, .ended = peer_ended };
 
 static int peer_new(struct control *c, int fd_in, int fd_out, int fd, const struct addr *from)
 {
@@ -379,6 +390,7 @@ static void on_datagrams(evutil_socket_t fd, short what, void *arg)
 		b->out[i].msg_hdr.msg_flags = 0;
 		answer_from_same_address(&b->out[i].msg_hdr);
 	}
+	settle(c->listen);
 	send_batch(c, b, (unsigned int)n);
 }
 

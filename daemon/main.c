@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "command.h"
 #include "config.h"
+#include "keeper.h"
 #include "listen.h"
 #include "log.h"
 #include "process.h"
@@ -33,6 +34,7 @@ struct daemon {
 	struct stats stats;
 	struct sessions *sessions;
 	struct ports *ports;
+	struct keeper *keeper; /* NULL: without */
 	struct dp *dp;
 	struct sync *sync;
 	struct recorder *recorder;
@@ -46,6 +48,7 @@ struct daemon {
 	struct admin *admin;
 	struct event *tick, *signals[NSIG];
 	bool stop, slow, files_low;
+	bool leave; /* the calls are for the next daemon */
 	unsigned long files_at_start; /* descriptors that are no media sockets */
 };
 
@@ -70,6 +73,14 @@ static size_t on_command(void *arg, const char *line, size_t len, const struct a
 			 uint64_t now_ns, char *reply)
 {
 	return command_run(((struct daemon *)arg)->commands, line, len, peer, now_ns, reply);
+}
+
+static void on_settle(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->keeper)
+		keeper_run(d->keeper);
 }
 
 static void on_duplicate(void *arg)
@@ -99,6 +110,7 @@ static int open_controls(struct daemon *d)
 	const struct config *c = &d->config;
 	const struct listen_opts opts = {
 		.run = on_command,
+		.settle = on_settle,
 		.duplicate = on_duplicate,
 		.eof = on_eof,
 		.arg = d,
@@ -128,11 +140,12 @@ static int open_controls(struct daemon *d)
 
 static const struct {
 	int number;
-	enum { SIGNAL_STOP, SIGNAL_SLOW, SIGNAL_FATAL } effect;
+	enum { SIGNAL_STOP, SIGNAL_SLOW, SIGNAL_LEAVE, SIGNAL_FATAL } effect;
 } signals[] = {
 	{ SIGTERM, SIGNAL_STOP },  { SIGINT, SIGNAL_STOP },    { SIGUSR1, SIGNAL_STOP },
 	{ SIGUSR2, SIGNAL_STOP },  { SIGXCPU, SIGNAL_STOP },   { SIGXFSZ, SIGNAL_STOP },
 	{ SIGPROF, SIGNAL_STOP },  { SIGVTALRM, SIGNAL_STOP }, { SIGHUP, SIGNAL_SLOW },
+	{ SIGPWR, SIGNAL_LEAVE },
 	{ SIGQUIT, SIGNAL_FATAL }, { SIGILL, SIGNAL_FATAL },   { SIGTRAP, SIGNAL_FATAL },
 	{ SIGABRT, SIGNAL_FATAL }, { SIGFPE, SIGNAL_FATAL },   { SIGBUS, SIGNAL_FATAL },
 	{ SIGSEGV, SIGNAL_FATAL }, { SIGSYS, SIGNAL_FATAL },
@@ -151,6 +164,17 @@ static void on_slow(evutil_socket_t number, short what, void *arg)
 {
 	(void)number, (void)what;
 	slow_shutdown(arg, "SIGHUP");
+}
+
+static void on_leave(evutil_socket_t number, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)number, (void)what;
+	d->leave = d->keeper != NULL;
+	d->stop = true;
+	log_info("SIGPWR: %s", d->leave ? "the calls are left to the next rtpxd" :
+					  "the end, also of the calls: there is no journal");
 }
 
 /* The log may hang in a process this broken; the alarm ends it then. The default action follows. */
@@ -178,6 +202,9 @@ static void hold_signals(int how)
 
 static int catch_signals(struct daemon *d)
 {
+	static const event_callback_fn caught[] = {
+		[SIGNAL_STOP] = on_stop, [SIGNAL_SLOW] = on_slow, [SIGNAL_LEAVE] = on_leave,
+	};
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	const struct sigaction fatal = { .sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND };
 
@@ -189,8 +216,7 @@ static int catch_signals(struct daemon *d)
 			sigaction(n, &fatal, NULL);
 			continue;
 		}
-		d->signals[n] = evsignal_new(
-			d->base, n, signals[i].effect == SIGNAL_SLOW ? on_slow : on_stop, d);
+		d->signals[n] = evsignal_new(d->base, n, caught[signals[i].effect], d);
 		if (!d->signals[n] || event_add(d->signals[n], NULL) < 0)
 			return sorry("out of memory");
 	}
@@ -223,6 +249,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	engine_tick(d->engine, clock_now());
 	watch_files(d);
+	if (d->keeper)
+		keeper_tick(d->keeper, clock_now());
 }
 
 static int start_tick(struct daemon *d)
@@ -401,6 +429,7 @@ static int start_admin(struct daemon *d)
 	const struct admin_opts opts = {
 		.engine = d->engine,
 		.notify = d->notify,
+		.keeper = d->keeper,
 		.dp = d->dp,
 		.relay = d->relay,
 		.listen = d->listen,
@@ -417,6 +446,42 @@ static int start_admin(struct daemon *d)
 	if (d->admin_fd >= 0 && admin_new(&d->admin, d->base, &opts) < 0)
 		return sorry("out of memory");
 	return 0;
+}
+
+/* What the daemon before this one has left, if its calls go on with this one. */
+static int open_keeper(struct daemon *d)
+{
+	struct config *c = &d->config;
+	char err[512];
+	int r;
+
+	if (!c->state_dir)
+		return 0;
+	r = keeper_new(&d->keeper, c->state_dir, c->uid, c->gid, err, sizeof(err));
+	if (r == -EBUSY && c->drop_in) {
+		log_warn("no journal, so calls end with this process: %s", err);
+		return 0;
+	}
+	if (r == 0)
+		r = keeper_load(d->keeper, c->dp.discard, err, sizeof(err));
+	if (r < 0)
+		return sorry("%s", err);
+	c->dp.instance = keeper_instance(d->keeper);
+	c->dp.adopt = keeper_has_calls(d->keeper);
+	d->leave = c->dp.adopt; /* should the start fail: they are another's then */
+	return 0;
+}
+
+static void start_keeper(struct daemon *d)
+{
+	const struct keeper_opts opts = {
+		.engine = d->engine,
+		.notify = d->notify,
+		.version = RTPX_VERSION,
+	};
+
+	if (d->keeper)
+		keeper_restore(d->keeper, &opts, clock_now());
 }
 
 /*
@@ -436,6 +501,8 @@ static int start_privileged(struct daemon *d)
 			log_warn("cannot give %s to user %d: %s", dir, (int)c->uid,
 				 strerror(errno));
 	}
+	if (open_keeper(d) < 0)
+		return -1;
 	if (dp_open(&d->dp, &c->dp, err, sizeof(err)) < 0) {
 		d->dp = NULL;
 		return sorry("%s", err);
@@ -459,9 +526,22 @@ static int start_modules(struct daemon *d)
 	if (start_model(d) < 0 || start_media(d) < 0 || start_notify(d) < 0 ||
 	    start_engine(d) < 0 || start_admin(d) < 0)
 		return -1;
+	start_keeper(d);
+	d->leave = false;
 	if (listen_start(d->listen, d->base) < 0)
 		return sorry("cannot serve the control sockets: out of memory");
 	return start_tick(d) < 0 ? -1 : catch_signals(d);
+}
+
+/* What becomes of the calls when this process ends. */
+static void end_calls(struct daemon *d)
+{
+	if (!d->leave) {
+		keeper_forget(d->keeper);
+		return;
+	}
+	keeper_leave(d->keeper, clock_now());
+	sync_leave(d->sync);
 }
 
 /* Everything that was started, in the opposite order; what was not is NULL. */
@@ -469,6 +549,8 @@ static void end(struct daemon *d)
 {
 	if (d->listen)
 		listen_stop(d->listen);
+	if (d->keeper && d->engine)
+		end_calls(d);
 	if (d->admin)
 		admin_free(d->admin);
 	if (d->commands)
@@ -484,11 +566,12 @@ static void end(struct daemon *d)
 	if (d->sync)
 		sync_free(d->sync);
 	if (d->dp)
-		d->dp->ops->close(d->dp, false);
+		d->dp->ops->close(d->dp, d->leave);
 	if (d->sessions)
 		sessions_free(d->sessions);
 	if (d->ports)
 		ports_free(d->ports);
+	keeper_free(d->keeper);
 	listen_free(d->listen);
 	for (int n = 0; n < NSIG; n++)
 		if (d->signals[n])
@@ -625,6 +708,8 @@ static void turn(struct daemon *d)
 	while (!d->stop) {
 		event_base_loop(d->base, EVLOOP_ONCE);
 		sync_run(d->sync);
+		if (d->keeper)
+			keeper_run(d->keeper);
 		if (d->slow && engine_is_done(d->engine) && notify_is_idle(d->notify))
 			d->stop = true;
 	}

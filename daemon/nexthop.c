@@ -67,6 +67,8 @@ struct prefix {
 	uint8_t ip[16];
 };
 
+enum id_mark { ID_IN_RING = 1, ID_RESERVED = 2 };
+
 enum stale {
 	STALE_LINKS = 1,
 	STALE_ADDRS = 2,
@@ -84,8 +86,13 @@ struct nexthops {
 	struct neighs neighs;
 	struct nexthop *hash, *dirty;
 	struct nexthop **by_id; /* [max + 1] */
-	uint16_t *free_ids;	/* a ring, so that an id rests before it is used again */
+	/*
+	 * A ring, so that an id rests before it is used again. One that was given out of turn stays
+	 * in it, and is passed over.
+	 */
+	uint16_t *free_ids;
 	unsigned int free_first, n_free;
+	uint8_t *marks; /* by id, enum id_mark */
 	unsigned int stale; /* enum stale */
 	struct prefix prefixes[MAX_PREFIXES];
 	unsigned int n_prefixes;
@@ -340,8 +347,65 @@ static void view_out(const struct nexthop *nh, struct nexthop_view *out)
 	out->abi.users = nh->users;
 }
 
+static void id_push(struct nexthops *n, uint16_t id)
+{
+	if (n->marks[id] & ID_IN_RING)
+		return;
+	n->marks[id] |= ID_IN_RING;
+	n->free_ids[(n->free_first + n->n_free++) % n->opts.max] = id;
+}
+
+static uint16_t id_pop(struct nexthops *n)
+{
+	uint16_t id = n->free_ids[n->free_first];
+
+	n->free_first = (n->free_first + 1) % n->opts.max;
+	n->n_free--;
+	n->marks[id] &= ~ID_IN_RING;
+	return id;
+}
+
+/* id_choose - one that nobody has, 0: there is none. */
+static uint16_t id_choose(struct nexthops *n, uint16_t wish)
+{
+	unsigned int tries;
+
+	if (wish && wish <= n->opts.max && !n->by_id[wish])
+		return wish;
+	for (tries = n->n_free; tries; tries--) {
+		uint16_t id = id_pop(n);
+
+		if (n->by_id[id])
+			continue;
+		if (!(n->marks[id] & ID_RESERVED))
+			return id;
+		id_push(n, id);
+	}
+	return 0;
+}
+
+void nexthop_reserve(struct nexthops *n, uint16_t id)
+{
+	if (id <= n->opts.max)
+		n->marks[id] |= ID_RESERVED;
+}
+
+void nexthops_release(struct nexthops *n)
+{
+	unsigned int id;
+
+	for (id = 0; id <= n->opts.max; id++)
+		n->marks[id] &= ~ID_RESERVED;
+}
+
 int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source,
 		 uint16_t *id, struct nexthop_view *view)
+{
+	return nexthop_take_again(n, dest, source, 0, id, view);
+}
+
+int nexthop_take_again(struct nexthops *n, const struct addr *dest, const struct addr *source,
+		       uint16_t wish, uint16_t *id, struct nexthop_view *view)
 {
 	struct nexthop_key key = { .dest = netlink_key(dest) };
 	struct nexthop *nh;
@@ -352,15 +416,16 @@ int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr 
 		key.source = netlink_key(source);
 	HASH_FIND(hh, n->hash, &key, sizeof(key), nh);
 	if (!nh) {
-		if (!n->n_free)
+		wish = id_choose(n, wish);
+		if (!wish)
 			return -ENOSPC;
 		nh = calloc(1, sizeof(*nh));
-		if (!nh)
+		if (!nh) {
+			id_push(n, wish);
 			return -ENOMEM;
+		}
 		nh->key = key;
-		nh->id = n->free_ids[n->free_first];
-		n->free_first = (n->free_first + 1) % n->opts.max;
-		n->n_free--;
+		nh->id = wish;
 		n->by_id[nh->id] = nh;
 		HASH_ADD(hh, n->hash, key, sizeof(nh->key), nh);
 		mark(n, nh, DIRTY_ROUTE);
@@ -378,7 +443,8 @@ static void nexthop_forget(struct nexthops *n, struct nexthop *nh)
 	nexthop_set_neigh(n, nh, NULL);
 	HASH_DEL(n->hash, nh);
 	n->by_id[nh->id] = NULL;
-	n->free_ids[(n->free_first + n->n_free++) % n->opts.max] = nh->id;
+	n->marks[nh->id] &= ~ID_RESERVED;
+	id_push(n, nh->id);
 	free(nh);
 }
 
@@ -641,11 +707,11 @@ static int make_ids(struct nexthops *n)
 
 	n->by_id = calloc(n->opts.max + 1, sizeof(*n->by_id));
 	n->free_ids = calloc(n->opts.max, sizeof(*n->free_ids));
-	if (!n->by_id || !n->free_ids)
+	n->marks = calloc(n->opts.max + 1, sizeof(*n->marks));
+	if (!n->by_id || !n->free_ids || !n->marks)
 		return -ENOMEM;
 	for (i = 0; i < n->opts.max; i++)
-		n->free_ids[i] = i + 1;
-	n->n_free = n->opts.max;
+		id_push(n, i + 1);
 	return 0;
 }
 
@@ -708,5 +774,6 @@ void nexthops_free(struct nexthops *n)
 	netlink_close(n->nl);
 	free(n->by_id);
 	free(n->free_ids);
+	free(n->marks);
 	free(n);
 }

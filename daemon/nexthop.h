@@ -47,10 +47,19 @@ void nexthops_free(struct nexthops *n);
 /*
  * nexthop_take - the id for packets to @dest from @source (host parts; @source any-address: the
  * kernel chooses). Counts a use. 0 with *@id and *@view, even while it is not usable (view->why
- * says why); -ENOSPC when all ids are in use.
+ * says why); -ENOSPC when all ids are in use. nexthop_take_again() - if nobody has @wish, a new one
+ * gets that id; 0: any.
  */
 int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source,
 		 uint16_t *id, struct nexthop_view *view);
+int nexthop_take_again(struct nexthops *n, const struct addr *dest, const struct addr *source,
+		       uint16_t wish, uint16_t *id, struct nexthop_view *view);
+/*
+ * nexthop_reserve - flows of an earlier daemon refer to @id: only who wishes it gets it, until
+ * nexthops_release() or until it was given back.
+ */
+void nexthop_reserve(struct nexthops *n, uint16_t id);
+void nexthops_release(struct nexthops *n);
 void nexthop_give(struct nexthops *n, uint16_t id);
 /* nexthop_view - the current answer of an id in use. */
 void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *out);

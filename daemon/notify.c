@@ -711,6 +711,33 @@ int notify_find(struct notify *n, struct span name, const struct addr *peer)
 	return -1;
 }
 
+const char *notify_name(const struct notify *n, int target)
+{
+	return target < 0 ? NULL : n->target[target]->name;
+}
+
+int notify_again(struct notify *n, struct span name)
+{
+	static const struct addr nobody = { 0 };
+	struct notify_spec spec;
+	const char *why;
+	char text[256];
+	struct addr a;
+	int i = notify_find(n, name, &nobody);
+
+	if (i >= 0)
+		return i;
+	/* A name that %%CC_SELF%% had led to. */
+	snprintf(text, sizeof(text), "%.*s", (int)name.len, name.p);
+	if (notify_parse(&spec, text, &why) < 0 || spec.kind != NOTIFY_TCP ||
+	    addr_parse(&a, ADDR_IP4, spec.host, strlen(spec.host)) < 0)
+		return -1;
+	for (i = 0; i < (int)n->n_configured; i++)
+		if (n->target[i]->spec.kind == NOTIFY_SELF && n->target[i]->spec.port == spec.port)
+			return target_of_peer(n, n->target[i], &a);
+	return -1;
+}
+
 int notify_default(const struct notify *n)
 {
 	for (unsigned int i = 0; i < n->n_configured; i++)

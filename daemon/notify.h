@@ -59,6 +59,10 @@ bool notify_enabled(const struct notify *n); /* there is a -n */
  * be left out. @peer: who sent the command, for %%CC_SELF%%: 127.0.0.1 unless it is IPv4. -1: none.
  */
 int notify_find(struct notify *n, struct span name, const struct addr *peer);
+/* notify_name - what names a target to notify_again(); NULL for -1. */
+const char *notify_name(const struct notify *n, int target);
+/* notify_again - the target that had this name in an earlier daemon; -1: there is none such now. */
+int notify_again(struct notify *n, struct span name);
 /* notify_default - the target of sessions that name none: the first RPC target of -n, or -1. */
 int notify_default(const struct notify *n);
 /* notify_ends_calls - the target is told once for all sessions of a call. */

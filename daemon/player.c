@@ -23,9 +23,11 @@ struct player {
 	struct session *session;
 	int leg;
 	const struct clip *clip;
+	char *name;		   /* as P had it */
 	struct prompt_opts wanted; /* without the bytes, as long as they are not there */
 	struct prompt prompt;	   /* begun once they are */
 	uint64_t due_ns, period_ns;
+	uint64_t begun_ns; /* that of its first packet, had none been held up since; 0: not yet */
 	struct pacer_item item;
 };
 
@@ -47,6 +49,7 @@ static void player_end(struct player *p)
 	clips_give(all->clips, p->clip);
 	all->o.stats->nplrs_destroyed++;
 	session_dirty(all->o.sessions, p->session);
+	free(p->name);
 	free(p);
 }
 
@@ -58,11 +61,26 @@ static bool can_send(const struct player *p)
 }
 
 /* The bytes are there: false when nothing can be made of them. */
-static bool prompt_begins(struct player *p)
+static bool prompt_begins(struct player *p, uint64_t now_ns)
 {
 	p->wanted.data = p->clip->data;
 	p->wanted.len = p->clip->len;
-	return p->clip->err == 0 && prompt_start(&p->prompt, &p->wanted) == 0;
+	if (p->clip->err || prompt_start(&p->prompt, &p->wanted))
+		return false;
+	if (p->begun_ns && p->begun_ns < now_ns)
+		prompt_skip(&p->prompt, (now_ns - p->begun_ns) / p->period_ns);
+	return true;
+}
+
+/* A packet goes out, or is held up and with it all that follow. */
+static void keep_time(struct player *p, bool sends)
+{
+	if (sends && !p->begun_ns) {
+		p->begun_ns = p->due_ns;
+		session_changed(p->all->o.sessions, p->session);
+	} else if (!sends && p->begun_ns) {
+		p->begun_ns += p->period_ns;
+	}
 }
 
 /* One packet; false at the end. It stands for one of the other leg's peer and keeps that one's time. */
@@ -87,7 +105,9 @@ static void on_due(struct pacer_item *item, uint64_t now_ns)
 	bool is_there = p->clip->err != -EINPROGRESS, goes_on = true;
 
 	if (is_there && !p->wanted.data)
-		goes_on = prompt_begins(p);
+		goes_on = prompt_begins(p, now_ns);
+	if (goes_on && is_there)
+		keep_time(p, can_send(p));
 	if (goes_on && is_there && can_send(p))
 		goes_on = play_packet(p, now_ns);
 	if (!goes_on) {
@@ -158,12 +178,16 @@ static int draw(struct prompt_opts *o)
 }
 
 static int player_new(struct players *all, struct session *s, int leg, const struct clip *clip,
-		      const struct prompt_opts *wanted, uint64_t now_ns)
+		      struct span name, const struct prompt_opts *wanted, uint64_t now_ns)
 {
 	struct player *p = calloc(1, sizeof(*p));
 
-	if (!p)
+	if (p)
+		p->name = strndup(name.p, name.len);
+	if (!p || !p->name) {
+		free(p);
 		return -ENOMEM;
+	}
 	p->all = all;
 	p->session = s;
 	p->leg = leg;
@@ -196,7 +220,7 @@ int player_start(struct players *all, struct session *s, int leg, struct span na
 	wanted.payload_type = type;
 	err = draw(&wanted);
 	if (!err && prompt_packet_ns(&wanted))
-		err = player_new(all, s, leg, clip, &wanted, now_ns);
+		err = player_new(all, s, leg, clip, name, &wanted, now_ns);
 	if (err || !s->leg[leg].player)
 		clips_give(all->clips, clip);
 	if (err)
@@ -204,6 +228,38 @@ int player_start(struct players *all, struct session *s, int leg, struct span na
 	all->o.stats->nplrs_created++;
 	all->o.stats->nplrs_destroyed += !s->leg[leg].player;
 	return 0;
+}
+
+void player_take(const struct leg *leg, struct snapshot_playing *out)
+{
+	const struct player *p = leg->player;
+
+	*out = (struct snapshot_playing){ 0 };
+	if (!p)
+		return;
+	*out = (struct snapshot_playing){
+		.name = span_of(p->name),
+		.payload_type = p->wanted.payload_type,
+		.rounds = (uint32_t)p->wanted.count,
+		.ptime_ms = p->wanted.ptime_ms,
+		.begun_ns = p->begun_ns,
+	};
+}
+
+int player_resume(struct players *all, struct session *s, int leg,
+		  const struct snapshot_playing *from, uint64_t now_ns)
+{
+	char type[4];
+	int err;
+
+	if (!from->rounds)
+		return 0;
+	snprintf(type, sizeof(type), "%u", MIN(from->payload_type, MAX_TYPE));
+	err = player_start(all, s, leg, from->name, span_of(type), (int)from->rounds, from->ptime_ms,
+			   now_ns);
+	if (!err && s->leg[leg].player)
+		s->leg[leg].player->begun_ns = from->begun_ns;
+	return err;
 }
 
 void player_stop(struct session *s, int leg)

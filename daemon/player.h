@@ -13,6 +13,7 @@
 #include "clips.h"
 #include "pacer.h"
 #include "session.h"
+#include "snapshot.h"
 #include "stats.h"
 
 struct players;
@@ -47,6 +48,15 @@ struct clips_counts players_clips(const struct players *all);
  */
 int player_start(struct players *all, struct session *s, int leg, struct span name,
 		 struct span codecs, int count, unsigned int ptime_ms, uint64_t now_ns);
+
+/* player_take - for the next daemon; the span lives as long as it plays. */
+void player_take(const struct leg *leg, struct snapshot_playing *out);
+/*
+ * player_resume - what an earlier daemon had begun goes on where it would be by now, as a new stream.
+ * 0, also when its time is over, or -errno as player_start().
+ */
+int player_resume(struct players *all, struct session *s, int leg,
+		  const struct snapshot_playing *from, uint64_t now_ns);
 
 /* player_stop - S, and before a session is destroyed: nothing to do when nothing plays. */
 void player_stop(struct session *s, int leg);

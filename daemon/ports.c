@@ -17,6 +17,7 @@ struct resting {
 struct slot_ports {
 	bool *taken;		/* by pair */
 	uint16_t *fresh;	/* free pairs, any order: one of them is drawn */
+	uint16_t *place;	/* by pair: where in fresh it is, if it is */
 	/* free pairs in the order of their return: a ring of n_pairs places */
 	struct resting *resting;
 	unsigned int n_fresh, n_resting, first_resting, n_taken;
@@ -54,6 +55,20 @@ static uint64_t draw(struct ports *p)
 	return z ^ (z >> 31);
 }
 
+static void fresh_add(struct slot_ports *sp, uint16_t pair)
+{
+	sp->place[pair] = sp->n_fresh;
+	sp->fresh[sp->n_fresh++] = pair;
+}
+
+static void fresh_remove(struct slot_ports *sp, unsigned int i)
+{
+	uint16_t last = sp->fresh[--sp->n_fresh];
+
+	sp->fresh[i] = last;
+	sp->place[last] = i;
+}
+
 int ports_new(struct ports **out, const struct ports_opts *opts)
 {
 	struct ports *p;
@@ -72,14 +87,14 @@ int ports_new(struct ports **out, const struct ports_opts *opts)
 
 		sp->taken = calloc(p->n_pairs, sizeof(*sp->taken));
 		sp->fresh = calloc(p->n_pairs, sizeof(*sp->fresh));
+		sp->place = calloc(p->n_pairs, sizeof(*sp->place));
 		sp->resting = calloc(p->n_pairs, sizeof(*sp->resting));
-		if (!sp->taken || !sp->fresh || !sp->resting) {
+		if (!sp->taken || !sp->fresh || !sp->place || !sp->resting) {
 			ports_free(p);
 			return -ENOMEM;
 		}
 		for (i = 0; i < p->n_pairs; i++)
-			sp->fresh[i] = i;
-		sp->n_fresh = p->n_pairs;
+			fresh_add(sp, i);
 		sp->last = p->n_pairs - 1;
 	}
 	*out = p;
@@ -95,6 +110,7 @@ void ports_free(struct ports *p)
 	for (s = 0; s < RTPX_SLOTS; s++) {
 		free(p->slot[s].taken);
 		free(p->slot[s].fresh);
+		free(p->slot[s].place);
 		free(p->slot[s].resting);
 	}
 	free(p);
@@ -120,12 +136,12 @@ static int take_random(struct ports *p, struct slot_ports *sp, uint32_t now_ms)
 
 	while (sp->n_resting && now_ms - sp->resting[sp->first_resting].since_ms >=
 					p->o.quarantine_ns / NSEC_PER_MSEC)
-		sp->fresh[sp->n_fresh++] = pop_resting(p, sp);
+		fresh_add(sp, pop_resting(p, sp));
 	if (!sp->n_fresh)
 		return sp->n_resting ? pop_resting(p, sp) : -ENOSPC;
 	i = draw(p) % sp->n_fresh;
 	pair = sp->fresh[i];
-	sp->fresh[i] = sp->fresh[--sp->n_fresh];
+	fresh_remove(sp, i);
 	return pair;
 }
 
@@ -155,16 +171,14 @@ int ports_take(struct ports *p, enum rtpx_slot slot, uint64_t now_ns)
 	return p->o.min + 2 * pair;
 }
 
-/* Remove a pair from wherever the random order keeps it. Rare, so a plain search will do. */
+/* Remove a pair from wherever the random order keeps it. */
 static void forget_free(struct ports *p, struct slot_ports *sp, uint16_t pair)
 {
-	unsigned int i, n = sp->n_resting;
+	unsigned int i = sp->place[pair], n = sp->n_resting;
 
-	for (i = 0; i < sp->n_fresh; i++) {
-		if (sp->fresh[i] == pair) {
-			sp->fresh[i] = sp->fresh[--sp->n_fresh];
-			return;
-		}
+	if (i < sp->n_fresh && sp->fresh[i] == pair) {
+		fresh_remove(sp, i);
+		return;
 	}
 	for (i = 0; i < n; i++) {
 		struct resting r = sp->resting[sp->first_resting];

@@ -87,3 +87,12 @@ size_t prompt_next(struct prompt *p, uint8_t out[PROMPT_MAX_PACKET])
 	p->begun = true;
 	return RTP_HEADER + p->packet_bytes;
 }
+
+void prompt_skip(struct prompt *p, uint64_t packets)
+{
+	uint64_t round = p->len / p->packet_bytes, rounds = packets / round;
+
+	p->at = packets % round * p->packet_bytes;
+	if (p->count > 0)
+		p->count = rounds < (uint64_t)p->count ? p->count - (int)rounds : 0;
+}

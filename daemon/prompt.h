@@ -47,6 +47,9 @@ int prompt_start(struct prompt *p, const struct prompt_opts *opts);
  */
 size_t prompt_next(struct prompt *p, uint8_t out[PROMPT_MAX_PACKET]);
 
+/* prompt_skip - as if so many packets had been made; their sequence numbers are not used up. */
+void prompt_skip(struct prompt *p, uint64_t packets);
+
 /* prompt_packet_ns - how long a packet will last; 0: prompt_start() would say -EINVAL. */
 uint64_t prompt_packet_ns(const struct prompt_opts *opts);
 

@@ -19,6 +19,9 @@
 struct recording {
 	struct recwriter_file *file[STREAM_KINDS]; /* one and the same: a single file */
 	struct copy *copy;
+	char *target; /* of C; NULL: R */
+	bool single;
+	uint16_t part; /* of the files; another than the first: it was begun by an earlier daemon */
 };
 
 struct recorder {
@@ -80,9 +83,18 @@ static struct span name_tag(const char *tag)
 	return span_of(tag);
 }
 
-/* CALLID=TAG and @suffix. */
-static int name_of(char name[NAME_MAX + 1], const struct session *s, const char *suffix)
+/* Of files that go on with what an earlier daemon has begun. */
+static const char *name_part(uint16_t part, char text[8])
 {
+	snprintf(text, 8, part > 1 ? "=%u" : "", part);
+	return text;
+}
+
+/* CALLID=TAG, the part and @suffix. */
+static int name_of(char name[NAME_MAX + 1], const struct session *s, uint16_t part,
+		   const char *suffix)
+{
+	char text[8];
 	size_t len = 0;
 	int err = name_add(name, &len, span_of(s->call_id));
 
@@ -90,25 +102,27 @@ static int name_of(char name[NAME_MAX + 1], const struct session *s, const char 
 		err = name_add(name, &len, span_of("="));
 	if (!err)
 		err = name_add(name, &len, name_tag(s->from_tag));
+	if (!err)
+		err = name_add(name, &len, span_of(name_part(part, text)));
 	return err ? err : name_add(name, &len, span_of(suffix));
 }
 
 /* A name that a command gives is taken as it is, or not at all. */
-static int name_given(char name[NAME_MAX + 1], struct span target, const char *suffix)
+static int name_given(char name[NAME_MAX + 1], struct span target, uint16_t part,
+		      const char *suffix)
 {
-	size_t len = 0, i;
+	char text[8];
+	size_t i;
+	int len;
 
 	for (i = 0; i < target.len; i++)
 		if (target.p[i] == '/' || (unsigned char)target.p[i] < ' ')
 			return -EINVAL;
 	if (!target.len || target.p[0] == '.')
 		return -EINVAL;
-	if (target.len + strlen(suffix) > NAME_MAX)
-		return -ENAMETOOLONG;
-	memcpy(name, target.p, target.len);
-	len = target.len;
-	memcpy(name + len, suffix, strlen(suffix) + 1);
-	return 0;
+	len = snprintf(name, NAME_MAX + 1, "%.*s%s%s", (int)target.len, target.p,
+		       name_part(part, text), suffix);
+	return len > NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
 /* ---- start ---- */
@@ -136,25 +150,31 @@ static void install(struct recorder *r, struct leg *leg, struct recording *rec)
 }
 
 /*
- * A file for each kind, or with @single one for all. @target.p NULL: the session's own name. What
- * was opened is in @rec even when this fails.
+ * A file's name. @wish->target empty: the session's own. -EINVAL or -ENAMETOOLONG.
  */
-static int files_open(struct recorder *r, struct session *s, int leg, struct span target,
-		      bool single, struct recording *rec)
+static int name_make(char name[NAME_MAX + 1], const struct session *s, int leg, enum stream_kind kind,
+		     const struct snapshot_recording *wish)
 {
 	static const char *const suffixes[2][STREAM_KINDS] = { { ".a.rtp", ".a.rtcp" },
 							       { ".o.rtp", ".o.rtcp" } };
 	static const char *const given[STREAM_KINDS] = { ".rtp", ".rtcp" };
+
+	if (wish->target.p)
+		return name_given(name, wish->target, wish->part, wish->single ? "" : given[kind]);
+	return name_of(name, s, wish->part, wish->single ? ".pcap" : suffixes[leg][kind]);
+}
+
+/* A file for each kind, or one for all. What was opened is in @rec even when this fails. */
+static int files_open(struct recorder *r, struct session *s, int leg,
+		      const struct snapshot_recording *wish, struct recording *rec)
+{
 	char name[NAME_MAX + 1];
 	int kind, err = 0;
 
 	for (kind = 0; kind < STREAM_KINDS && !err; kind++) {
 		if (kind == STREAM_RTCP && r->o.no_rtcp)
 			break;
-		if (target.p)
-			err = name_given(name, target, single ? "" : given[kind]);
-		else
-			err = name_of(name, s, single ? ".pcap" : suffixes[leg][kind]);
+		err = name_make(name, s, leg, kind, wish);
 		if (!err)
 			err = recwriter_open(r->writer, name, s->recorded, &rec->file[kind]);
 	}
@@ -171,41 +191,78 @@ static int files_open(struct recorder *r, struct session *s, int leg, struct spa
 	return err;
 }
 
-static int start_files(struct recorder *r, struct session *s, int leg, struct span target,
-		       bool single)
+static int start_files(struct recorder *r, struct session *s, int leg,
+		       const struct snapshot_recording *wish, struct recording *rec)
+{
+	int err = files_open(r, s, leg, wish, rec);
+
+	if (err)
+		files_close(r, rec);
+	return err;
+}
+
+/* "udp:" and whom to send to: true, and *@dest is without it. */
+static bool is_copy(struct span target, struct span *dest)
+{
+	static const char udp[] = "udp:";
+	const size_t len = sizeof(udp) - 1;
+
+	if (target.len < len || memcmp(target.p, udp, len))
+		return false;
+	*dest = (struct span){ target.p + len, target.len - len };
+	return true;
+}
+
+static int start_copy(struct recorder *r, struct session *s, struct span dest, uint64_t now_ns,
+		      struct recording *rec)
+{
+	int err = copy_open(r->copies, dest, s->recorded, now_ns, &rec->copy);
+
+	if (err)
+		log_call(LOG_LVL_ERR, s->call_id, "cannot copy to udp:%.*s: %s", (int)dest.len, dest.p,
+			 err == -EINVAL ? "it is not HOST:PORT of an IPv4 host" : strerror(-err));
+	return err;
+}
+
+static struct recording *recording_new(const struct snapshot_recording *wish)
+{
+	struct recording *rec = calloc(1, sizeof(*rec));
+
+	if (!rec)
+		return NULL;
+	rec->single = wish->single;
+	rec->part = wish->part;
+	if (wish->target.p && !(rec->target = strndup(wish->target.p, wish->target.len))) {
+		free(rec);
+		return NULL;
+	}
+	return rec;
+}
+
+static void recording_free(struct recording *rec)
+{
+	free(rec->target);
+	free(rec);
+}
+
+static int start(struct recorder *r, struct session *s, int leg,
+		 const struct snapshot_recording *wish, uint64_t now_ns)
 {
 	struct recording *rec;
+	struct span dest;
 	int err;
 
 	if (s->leg[leg].recording)
-		return single && r->o.pcap ? -EALREADY : 0;
-	rec = calloc(1, sizeof(*rec));
+		return wish->single ? -EALREADY : 0;
+	rec = recording_new(wish);
 	err = rec ? session_prepare(r, s) : -ENOMEM;
-	if (!err)
-		err = files_open(r, s, leg, target, single && r->o.pcap, rec);
+	if (!err && is_copy(wish->target, &dest))
+		err = start_copy(r, s, dest, now_ns, rec);
+	else if (!err)
+		err = start_files(r, s, leg, wish, rec);
 	if (err) {
 		if (rec)
-			files_close(r, rec);
-		free(rec);
-		return err;
-	}
-	install(r, &s->leg[leg], rec);
-	return 0;
-}
-
-static int start_copy(struct recorder *r, struct session *s, int leg, struct span target,
-		      uint64_t now_ns)
-{
-	struct recording *rec = calloc(1, sizeof(*rec));
-	int err = rec ? session_prepare(r, s) : -ENOMEM;
-
-	if (!err)
-		err = copy_open(r->copies, target, s->recorded, now_ns, &rec->copy);
-	if (err) {
-		log_call(LOG_LVL_ERR, s->call_id, "cannot copy to udp:%.*s: %s", (int)target.len,
-			 target.p,
-			 err == -EINVAL ? "it is not HOST:PORT of an IPv4 host" : strerror(-err));
-		free(rec);
+			recording_free(rec);
 		return err;
 	}
 	install(r, &s->leg[leg], rec);
@@ -214,20 +271,62 @@ static int start_copy(struct recorder *r, struct session *s, int leg, struct spa
 
 int recorder_start(struct recorder *r, struct session *s, int leg, bool single)
 {
-	return start_files(r, s, leg, (struct span){ 0 }, single);
+	const struct snapshot_recording wish = { .single = single && r->o.pcap, .part = 1 };
+
+	return start(r, s, leg, &wish, 0);
 }
 
 int recorder_copy(struct recorder *r, struct session *s, int leg, struct span target, bool single,
 		  uint64_t now_ns)
 {
-	static const char udp[] = "udp:";
-	const size_t len = sizeof(udp) - 1;
+	const struct snapshot_recording wish = {
+		.single = single && r->o.pcap, .part = 1, .target = target,
+	};
 
-	if (target.len < len || memcmp(target.p, udp, len))
-		return start_files(r, s, leg, target, single);
-	if (s->leg[leg].recording)
-		return single && r->o.pcap ? -EALREADY : 0;
-	return start_copy(r, s, leg, (struct span){ target.p + len, target.len - len }, now_ns);
+	return start(r, s, leg, &wish, now_ns);
+}
+
+/* ---- for the next daemon, and from the last one ---- */
+
+void recorder_take(const struct leg *leg, struct snapshot_recording *out)
+{
+	const struct recording *rec = leg->recording;
+
+	*out = (struct snapshot_recording){ .on = rec != NULL };
+	if (!rec)
+		return;
+	out->single = rec->single;
+	out->part = rec->part;
+	out->target = span_of(rec->target);
+}
+
+/* What a killed daemon has left in the spool. */
+static void rescue(struct recorder *r, struct session *s, int leg,
+		   const struct snapshot_recording *from)
+{
+	char name[NAME_MAX + 1];
+	int kind;
+
+	if (session_prepare(r, s))
+		return;
+	for (kind = 0; kind < STREAM_KINDS; kind++)
+		if (name_make(name, s, leg, kind, from) == 0)
+			recwriter_rescue(r->writer, name, s->recorded);
+}
+
+int recorder_resume(struct recorder *r, struct session *s, int leg,
+		    const struct snapshot_recording *from, uint64_t now_ns)
+{
+	struct snapshot_recording wish = *from;
+	struct span dest;
+
+	if (!from->on)
+		return 0;
+	if (!is_copy(from->target, &dest))
+		rescue(r, s, leg, from);
+	wish.part = MAX(from->part, 1) + 1;
+	wish.single = from->single && r->o.pcap;
+	return start(r, s, leg, &wish, now_ns);
 }
 
 const struct addr *recorder_copy_local(const struct leg *leg)
@@ -246,7 +345,7 @@ int recorder_stop(struct recorder *r, struct session *s, int leg, uint64_t now_n
 	files_close(r, rec);
 	if (rec->copy)
 		copy_close(r->copies, rec->copy, now_ns);
-	free(rec);
+	recording_free(rec);
 	s->leg[leg].recording = NULL;
 	s->leg[leg].recorded = 0;
 	return 0;

@@ -16,6 +16,7 @@
 #include "ports.h"
 #include "recformat.h"
 #include "session.h"
+#include "snapshot.h"
 #include "tally.h"
 
 struct event_base;
@@ -49,6 +50,14 @@ int recorder_copy(struct recorder *r, struct session *s, int leg, struct span ta
 const struct addr *recorder_copy_local(const struct leg *leg);
 /* recorder_stop - N: 0, or -ENOENT when nothing was recorded. */
 int recorder_stop(struct recorder *r, struct session *s, int leg, uint64_t now_ns);
+/* recorder_take - for the next daemon; spans live as long as the recording. */
+void recorder_take(const struct leg *leg, struct snapshot_recording *out);
+/*
+ * recorder_resume - what an earlier daemon had begun goes on, in files of a new part: their names say
+ * which, CALLID=TAG=2 and so on. 0 or -errno, logged.
+ */
+int recorder_resume(struct recorder *r, struct session *s, int leg,
+		    const struct snapshot_recording *from, uint64_t now_ns);
 /* recorder_end - the session ends: stop both and forget its counts. */
 void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns);
 

@@ -172,12 +172,12 @@ static int file_move(const struct recwriter *w, const char *name)
 	return err;
 }
 
-/* A file that cannot be moved stays where it is. */
-static void leave_spool(struct recwriter *w, struct recwriter_file *f)
+/* A file that cannot be moved stays where it is; @may_lack: perhaps there is none. */
+static void leave_spool(struct recwriter *w, struct recwriter_file *f, bool may_lack)
 {
 	int err = w->o.spool_dir ? file_move(w, f->name) : 0;
 
-	if (err)
+	if (err && !(may_lack && err == -ENOENT))
 		log_err("recording %s stays in %s, it cannot be moved to %s: %s", f->name,
 			w->o.spool_dir, w->o.dir, strerror(-err));
 }
@@ -289,15 +289,8 @@ static void file_begin(struct recwriter *w, struct recwriter_file *f)
 		complain(w, f, err);
 }
 
-static void file_complete(struct recwriter *w, struct recwriter_file *f)
+static void file_done(struct recwriter *w, struct recwriter_file *f)
 {
-	flush(w, f);
-	if (f->fd >= 0) {
-		if (close(f->fd))
-			complain(w, f, -errno);
-		leave_spool(w, f);
-	}
-	f->fd = -1;
 	pthread_mutex_lock(&w->lock);
 	f->next = w->done;
 	w->done = f;
@@ -305,6 +298,24 @@ static void file_complete(struct recwriter *w, struct recwriter_file *f)
 	w->stuck = false;
 	pthread_cond_broadcast(&w->answer);
 	pthread_mutex_unlock(&w->lock);
+}
+
+static void file_complete(struct recwriter *w, struct recwriter_file *f)
+{
+	flush(w, f);
+	if (f->fd >= 0) {
+		if (close(f->fd))
+			complain(w, f, -errno);
+		leave_spool(w, f, false);
+	}
+	f->fd = -1;
+	file_done(w, f);
+}
+
+static void file_rescue(struct recwriter *w, struct recwriter_file *f)
+{
+	leave_spool(w, f, true);
+	file_done(w, f);
 }
 
 /* ---- the thread ---- */
@@ -494,15 +505,38 @@ int recwriter_open(struct recwriter *w, const char *name, struct tally *tally,
 	return 0;
 }
 
+static void post_last(struct recwriter *w, struct recwriter_file *f,
+		      void (*run)(struct recwriter *w, struct recwriter_file *f))
+{
+	pthread_mutex_lock(&w->lock);
+	w->to_complete++;
+	post(w, f, &f->end, run);
+	pthread_mutex_unlock(&w->lock);
+}
+
 void recwriter_close(struct recwriter *w, struct recwriter_file *f)
 {
 	if (--f->users)
 		return;
 	HASH_DEL(w->names, f);
-	pthread_mutex_lock(&w->lock);
-	w->to_complete++;
-	post(w, f, &f->end, file_complete);
-	pthread_mutex_unlock(&w->lock);
+	post_last(w, f, file_complete);
+}
+
+void recwriter_rescue(struct recwriter *w, const char *name, struct tally *tally)
+{
+	struct recwriter_file *f;
+
+	if (!w->o.dir || !w->o.spool_dir)
+		return;
+	f = file_new(name, tally);
+	if (!f || thread_start(w)) {
+		log_err("recording %s stays in %s: out of memory", name, w->o.spool_dir);
+		if (f)
+			file_free(f);
+		return;
+	}
+	w->files++;
+	post_last(w, f, file_rescue);
 }
 
 void recwriter_reap(struct recwriter *w)

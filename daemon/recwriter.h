@@ -44,6 +44,11 @@ void recwriter_free(struct recwriter *w);
  */
 int recwriter_open(struct recwriter *w, const char *name, struct tally *tally,
 		   struct recwriter_file **out);
+/*
+ * recwriter_rescue - a file of this name that an earlier process has left in the spool goes to where
+ * finished ones are. Nothing without a spool, or when there is none.
+ */
+void recwriter_rescue(struct recwriter *w, const char *name, struct tally *tally);
 /* recwriter_put - queue a packet; counted as recorded when it is written. */
 void recwriter_put(struct recwriter *w, struct recwriter_file *f, const struct recformat_packet *p);
 /* recwriter_close - for each open one: the last writes what is queued and moves the file from the spool. */

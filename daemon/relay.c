@@ -312,6 +312,16 @@ int relay_leg_open(struct relay *r, struct session *s, int leg)
 	return 0;
 }
 
+int relay_leg_restore(struct relay *r, struct session *s, int leg)
+{
+	int err;
+
+	dp_user_bind_anyway(r->user, true);
+	err = relay_leg_open(r, s, leg);
+	dp_user_bind_anyway(r->user, false);
+	return err;
+}
+
 void relay_leg_close(struct relay *r, struct session *s, int leg)
 {
 	sync_leg_close(r->o.sync, s, leg);

@@ -37,6 +37,8 @@ void relay_free(struct relay *r);
  * nothing: -errno as dp_user_port_open.
  */
 int relay_leg_open(struct relay *r, struct session *s, int leg);
+/* relay_leg_restore - the same for a leg of an earlier daemon, whether or not this host has its address now. */
+int relay_leg_restore(struct relay *r, struct session *s, int leg);
 /* relay_leg_close - flows out of the dataplane first (sync_leg_close), then the sockets. */
 void relay_leg_close(struct relay *r, struct session *s, int leg);
 /* relay_leg_set_tos - `S tos=`; -EAFNOSUPPORT on an IPv6 leg, as rtpproxy. */

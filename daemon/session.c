@@ -25,6 +25,9 @@ struct sessions {
 	struct call *calls;
 	struct session *list;  /* creation order */
 	struct session *dirty; /* to be compiled, in the order of marking */
+	struct session *changed; /* likewise */
+	void (*ended)(void *arg, const struct session *s);
+	void *ended_arg;
 	struct session *due[WHEEL_S]; /* to be looked at in that second, see due_put() */
 	uint64_t looked_s;	      /* the last second whose sessions were */
 	unsigned int count;
@@ -160,6 +163,7 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 	all->count++;
 	session_ttl_restart(all, s, -1, now_ns);
 	due_put(all, s);
+	session_changed(all, s);
 	*out = s;
 	return 0;
 }
@@ -182,8 +186,12 @@ void session_destroy(struct sessions *all, struct session *s)
 {
 	int i;
 
+	if (all->ended)
+		all->ended(all->ended_arg, s);
 	if (s->dirty)
 		DL_DELETE2(all->dirty, s, dirty_prev, dirty_next);
+	if (s->changed)
+		DL_DELETE2(all->changed, s, changed_prev, changed_next);
 	DL_DELETE(all->list, s);
 	due_take(all, s);
 	call_remove(all, s);
@@ -352,6 +360,7 @@ void session_ttl_set(struct sessions *all, struct session *s, int leg, uint32_t 
 		s->leg[i].deadline_ns = now_ns + ttl_s * NSEC_PER_SEC;
 	}
 	due_put(all, s);
+	session_changed(all, s);
 }
 
 uint32_t session_ttl_left(const struct sessions *all, const struct session *s, uint64_t now_ns)
@@ -379,16 +388,28 @@ void sessions_expired(struct sessions *all, uint64_t now_ns,
 		while ((s = list)) {
 			DL_DELETE2(list, s, due_prev, due_next);
 			due_put(all, s);
+			session_changed(all, s);
 			if (deadline_of(s) <= now_ns)
 				fn(arg, s);
 		}
 	}
 }
 
+void sessions_defer(struct sessions *all, uint64_t away_ns)
+{
+	struct session *s;
+	int i;
+
+	DL_FOREACH(all->list, s)
+		for (i = 0; i < 2; i++)
+			s->leg[i].deadline_ns += away_ns;
+}
+
 /* ---- the dirty list ---- */
 
 void session_dirty(struct sessions *all, struct session *s)
 {
+	session_changed(all, s);
 	if (s->dirty)
 		return;
 	s->dirty = true;
@@ -404,4 +425,39 @@ struct session *session_dirty_pop(struct sessions *all)
 		s->dirty = false;
 	}
 	return s;
+}
+
+/* ---- what the next daemon must know ---- */
+
+void session_changed(struct sessions *all, struct session *s)
+{
+	if (s->changed)
+		return;
+	s->changed = true;
+	DL_APPEND2(all->changed, s, changed_prev, changed_next);
+}
+
+struct session *session_changed_pop(struct sessions *all)
+{
+	struct session *s = all->changed;
+
+	if (s) {
+		DL_DELETE2(all->changed, s, changed_prev, changed_next);
+		s->changed = false;
+	}
+	return s;
+}
+
+void sessions_watch_end(struct sessions *all, void (*ended)(void *arg, const struct session *s),
+			void *arg)
+{
+	all->ended = ended;
+	all->ended_arg = arg;
+}
+
+void session_restored(struct sessions *all, struct session *s)
+{
+	due_take(all, s);
+	due_put(all, s);
+	all->next_number = MAX(all->next_number, s->number);
 }

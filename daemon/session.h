@@ -57,6 +57,7 @@ struct session {
 	bool strong;
 	bool complete;	/* both legs have ports */
 	bool dirty; /* on the dirty list */
+	bool changed; /* on the list of session_changed_pop() */
 	uint64_t created_ns;
 	char *notify_tag; /* owned, decoded; NULL: none */
 	int notify;	  /* index of the notification target; -1: none */
@@ -68,6 +69,7 @@ struct session {
 	struct session *next_in_call; /* same call-id, in creation order */
 	struct session *prev, *next;  /* all sessions, in creation order */
 	struct session *dirty_prev, *dirty_next;
+	struct session *changed_prev, *changed_next;
 	struct session *due_prev, *due_next; /* to be looked at in the same second */
 	uint8_t due;			     /* which */
 };
@@ -154,10 +156,32 @@ void sessions_expired(struct sessions *all, uint64_t now_ns,
 		      void (*fn)(void *arg, struct session *s), void *arg);
 
 /*
- * session_dirty - its flows must be compiled again; session_dirty_pop - the next one of the list,
- * NULL at its end.
+ * sessions_defer - nobody looked at packets for so long (the process was stopped, or there was none):
+ * that time counts for no time to live.
+ */
+void sessions_defer(struct sessions *all, uint64_t away_ns);
+
+/*
+ * session_dirty - its flows must be compiled again, and it has changed; session_dirty_pop - the next
+ * one of the list, NULL at its end.
  */
 void session_dirty(struct sessions *all, struct session *s);
 struct session *session_dirty_pop(struct sessions *all);
+
+/*
+ * session_changed - what is kept of it for the next daemon is not current; a new session has
+ * changed, and so has one whose time to live was put off a good while ago. session_changed_pop - the
+ * next one, NULL at the end.
+ */
+void session_changed(struct sessions *all, struct session *s);
+struct session *session_changed_pop(struct sessions *all);
+/* sessions_watch_end - @ended is told of each session before it is forgotten. */
+void sessions_watch_end(struct sessions *all, void (*ended)(void *arg, const struct session *s),
+			void *arg);
+/*
+ * session_restored - a new session has got the number, the times to live and the deadlines of one
+ * that an earlier daemon had.
+ */
+void session_restored(struct sessions *all, struct session *s);
 
 #endif

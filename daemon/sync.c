@@ -17,6 +17,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "flow.h"
@@ -32,6 +33,9 @@ struct sync {
 	struct sync_opts o;
 	struct nexthops *nexthops;
 	struct event *more, *tick;
+	bool left;	   /* nothing is written any more */
+	/* Ports of inherited flows that nobody has taken over yet, a bit each; NULL: no such time. */
+	uint64_t *inherited;
 	bool source_moved; /* an id of chosen_source has changed */
 	/* A bit for each id. */
 	uint64_t chosen_source[ID_WORDS]; /* the kernel chooses the source */
@@ -145,7 +149,7 @@ void sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind 
 
 static void hop_write(struct sync *y, uint16_t id, const struct rtpx_nexthop *abi)
 {
-	int err = y->o.dp->ops->nexthop_put(y->o.dp, id, abi);
+	int err = y->left ? 0 : y->o.dp->ops->nexthop_put(y->o.dp, id, abi);
 
 	if (err)
 		log_err("cannot write next hop %u: %s", id, strerror(-err));
@@ -153,9 +157,9 @@ static void hop_write(struct sync *y, uint16_t id, const struct rtpx_nexthop *ab
 }
 
 static int hop_take(struct sync *y, const struct addr *dest, const struct addr *source,
-		    uint16_t *id, struct nexthop_view *view)
+		    uint16_t wish, uint16_t *id, struct nexthop_view *view)
 {
-	int err = nexthop_take(y->nexthops, dest, source, id, view);
+	int err = nexthop_take_again(y->nexthops, dest, source, wish, id, view);
 
 	if (err)
 		return err;
@@ -233,7 +237,7 @@ static void flow_remove(struct sync *y, struct session *s, int i, enum stream_ki
 
 	if (!is_installed(leg, kind))
 		return;
-	if (y->o.dp->ops->flow_del(y->o.dp, slot_of(leg), port_of(leg, kind), &last) == 0)
+	if (!y->left && y->o.dp->ops->flow_del(y->o.dp, slot_of(leg), port_of(leg, kind), &last) == 0)
 		take_stats(y, s, i, kind, &last);
 	leg->installed &= ~(1 << kind);
 }
@@ -276,9 +280,13 @@ static struct addr source_towards(const struct leg *out, enum stream_kind kind)
 	return a.family != ADDR_NONE ? a : out->stream[!kind].local;
 }
 
-/* Ask for the next hop and compile. *@id is taken whenever it is not 0 afterwards. */
+/*
+ * Ask for the next hop and compile. *@id is taken whenever it is not 0 afterwards; @wish is which one
+ * a new next hop gets, 0: any.
+ */
 static enum flow_why flow_prepare(struct sync *y, const struct session *s, int leg,
-				  enum stream_kind kind, uint16_t *id, struct rtpx_flow *flow)
+				  enum stream_kind kind, uint16_t wish, uint16_t *id,
+				  struct rtpx_flow *flow)
 {
 	struct flow_env env = env_of(y);
 	struct nexthop_view view;
@@ -290,7 +298,7 @@ static enum flow_why flow_prepare(struct sync *y, const struct session *s, int l
 	env.out_source = source_towards(&s->leg[!leg], kind);
 	if (addr_is_any(&source) && env.out_source.family == dest.family)
 		source = env.out_source;
-	if (hop_take(y, &dest, &source, id, &view))
+	if (hop_take(y, &dest, &source, wish, id, &view))
 		return FLOW_WHY_TABLE_FULL;
 	if (env.out_source.family == ADDR_NONE)
 		env.out_source = view.source;
@@ -300,11 +308,12 @@ static enum flow_why flow_prepare(struct sync *y, const struct session *s, int l
 }
 
 /* The old next hop is given back last, when no flow refers to it any more. */
-static void sync_direction(struct sync *y, struct session *s, int leg, enum stream_kind kind)
+static void sync_direction(struct sync *y, struct session *s, int leg, enum stream_kind kind,
+			   uint16_t wish)
 {
 	uint16_t *hop = &s->leg[!leg].nexthop[kind], old = *hop, id = 0;
 	struct rtpx_flow flow;
-	enum flow_why why = flow_prepare(y, s, leg, kind, &id, &flow);
+	enum flow_why why = flow_prepare(y, s, leg, kind, wish, &id, &flow);
 
 	if (why == FLOW_WHY_KERNEL)
 		why = flow_install(y, s, leg, kind, &flow);
@@ -337,7 +346,7 @@ static void sync_session(struct sync *y, struct session *s)
 
 	for (leg = 0; leg < 2; leg++)
 		for (kind = 0; kind < STREAM_KINDS; kind++)
-			sync_direction(y, s, leg, kind);
+			sync_direction(y, s, leg, kind, 0);
 }
 
 void sync_run(struct sync *y)
@@ -389,6 +398,94 @@ enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum st
 	    (view.why == FLOW_WHY_NO_NEIGHBOUR || view.why == FLOW_WHY_NO_INTERFACE))
 		return FLOW_WHY_KERNEL; /* which resolves the one and serves any of the other */
 	return view.why;
+}
+
+/* ---- what an earlier daemon left ---- */
+
+#define PORT_WORDS (65536 / WORD_BITS)
+
+static uint64_t *inherited_bits(const struct sync *y, enum rtpx_slot slot)
+{
+	return y->inherited + slot * PORT_WORDS;
+}
+
+/* Ids that inherited flows refer to are given to nobody else, until all of these are adopted. */
+void sync_adopt_begin(struct sync *y)
+{
+	struct rtpx_flow flow;
+	unsigned int slot, port;
+
+	if (y->o.dp->inherited)
+		y->inherited = calloc(RTPX_SLOTS * PORT_WORDS, sizeof(*y->inherited));
+	for (slot = 0; y->inherited && slot < RTPX_SLOTS; slot++) {
+		for (port = 1; port < 65536; port++) {
+			if (y->o.dp->ops->flow_get(y->o.dp, slot, port, &flow))
+				continue;
+			bit_put(inherited_bits(y, slot), port, true);
+			nexthop_reserve(y->nexthops, flow.nexthop);
+		}
+	}
+}
+
+/* The element of a port has a flow of this very session. */
+static bool inherits(struct sync *y, const struct session *s, const struct leg *leg,
+		     enum stream_kind kind, struct rtpx_flow *flow)
+{
+	char label[RTPX_LABEL_LEN];
+
+	if (!leg->local.port || y->o.dp->ops->flow_get(y->o.dp, slot_of(leg), port_of(leg, kind), flow))
+		return false;
+	snprintf(label, sizeof(label), "%s", s->call_id);
+	return flow->call == s->number && strncmp(flow->label, label, sizeof(label)) == 0;
+}
+
+static bool adopt_direction(struct sync *y, struct session *s, int i, enum stream_kind kind)
+{
+	struct leg *leg = &s->leg[i];
+	struct rtpx_flow_stats now;
+	struct rtpx_flow flow;
+
+	if (!inherits(y, s, leg, kind, &flow))
+		return false;
+	if (y->inherited)
+		bit_put(inherited_bits(y, slot_of(leg)), port_of(leg, kind), false);
+	leg->installed |= 1 << kind;
+	if (y->o.dp->ops->stats_get(y->o.dp, slot_of(leg), port_of(leg, kind), &now) == 0)
+		take_stats(y, s, i, kind, &now);
+	sync_direction(y, s, i, kind, flow.nexthop);
+	return is_installed(leg, kind);
+}
+
+unsigned int sync_adopt(struct sync *y, struct session *s)
+{
+	unsigned int rtp = 0;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		rtp |= adopt_direction(y, s, i, STREAM_RTP) << i;
+		adopt_direction(y, s, i, STREAM_RTCP);
+	}
+	session_dirty(y->o.sessions, s);
+	return rtp;
+}
+
+unsigned int sync_adopt_end(struct sync *y)
+{
+	unsigned int slot, port, n = 0;
+
+	for (slot = 0; y->inherited && slot < RTPX_SLOTS; slot++)
+		for (port = 1; port < 65536; port++)
+			if (bit_get(inherited_bits(y, slot), port))
+				n += y->o.dp->ops->flow_del(y->o.dp, slot, port, NULL) == 0;
+	free(y->inherited);
+	y->inherited = NULL;
+	nexthops_release(y->nexthops);
+	return n;
+}
+
+void sync_leave(struct sync *y)
+{
+	y->left = true;
 }
 
 /* ---- begin and end ---- */

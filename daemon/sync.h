@@ -53,6 +53,19 @@ void sync_leg_close(struct sync *y, struct session *s, int leg);
  */
 enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum stream_kind kind);
 
+/*
+ * sync_adopt_begin - before anything else, when the dataplane has flows of an earlier daemon.
+ * sync_adopt - take over those of this session, which has its ports again: they go on as they are,
+ * or as they ought to be now, and their statistics become the session's. Returns a bit for each leg
+ * whose RTP the dataplane has gone on to count. sync_adopt_end - remove flows that nobody has taken
+ * over; returns how many.
+ */
+void sync_adopt_begin(struct sync *y);
+unsigned int sync_adopt(struct sync *y, struct session *s);
+unsigned int sync_adopt_end(struct sync *y);
+/* sync_leave - whatever is installed stays, from now on nothing is written any more. */
+void sync_leave(struct sync *y);
+
 struct nexthops *sync_nexthops(struct sync *y); /* for admin */
 
 #endif

@@ -14,13 +14,14 @@
  *          3 - pass_merged.
  *          4 - counts on their way from `flows` to `flows_more` are marked.
  *          5 - mirrored flows.
+ *          6 - the configuration names the daemons that it belongs to.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
 
 #include <linux/types.h>
 
-#define RTPX_ABI_VERSION 5
+#define RTPX_ABI_VERSION 6
 
 /*
  * A local port number is given out once in each address family, so (family, port) names one media
@@ -198,7 +199,7 @@ struct rtpx_config {
 	__u16 port_min;	   /* first port of each slot */
 	__u16 port_max;	   /* last port of each slot */
 	__u32 silence_ms;  /* RTPX_FLOW_RELATCH: how long the peer must have been silent */
-	__u32 pad;
+	__u32 instance;	   /* what the daemons that own these maps, one after the other, call them; any number */
 };
 
 /*

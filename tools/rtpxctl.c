@@ -275,6 +275,18 @@ static int stats(const char *arg)
 	return EXIT_GOOD;
 }
 
+static void journal_line(struct json_object *journal)
+{
+	if (!*json_text(journal, "path"))
+		printf("journal     none: calls end with this process\n");
+	else
+		printf("journal     %s: %s; %llu calls restored at the start, %llu lost\n",
+		       json_text(journal, "path"),
+		       json_is(journal, "works") ? "calls outlive this process" :
+						   "cannot be written, calls end with this process",
+		       json_number(journal, "restored"), json_number(journal, "lost"));
+}
+
 static void status_lines(struct json_object *o)
 {
 	struct json_object *list = member(o, "listeners");
@@ -290,6 +302,7 @@ static void status_lines(struct json_object *o)
 	       json_number(o, "pairs_in_use_ip4"), json_number(o, "pairs_in_use_ip6"));
 	printf("learning    %s\n", json_text(o, "learning"));
 	printf("dataplane   %s: %s\n", json_text(o, "dataplane"), json_text(o, "choice"));
+	journal_line(member(o, "journal"));
 	list = member(o, "interfaces");
 	for (i = 0; i < length_of(list); i++) {
 		struct json_object *f = json_object_array_get_idx(list, i);

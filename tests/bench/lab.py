@@ -177,13 +177,16 @@ class Daemon:
     def words(self):
         raise NotImplementedError
 
-    def start(self):
+    def launch(self):
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 ["nsenter", "--net=/run/netns/" + self.network.ns("r")] + self.words(), stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, preexec_fn=allow_many_files)
-        self.calls = 0
         wait_for("the control port of " + self.words()[0], self.listens)
+
+    def start(self):
+        self.launch()
+        self.calls = 0
         for action in ("setup", "delete"):  # it listens before all of it is ready; it answers when it is
             self.control(action, 0, 1)
 
@@ -266,7 +269,8 @@ class Rtpxd(Daemon):
         path = self.bench.path(self.network.name)
         words = [os.path.join(self.bench.build, "rtpxd"), "-f", "-F", "-s", "udp:127.0.0.1:%d" % CONTROL_PORT,
                  "-l", RELAY, "-m", str(PORT_MIN), "-M", str(PORT_MAX), "-T", "7200", "-p", path + ".pid",
-                 "--dataplane", self.dataplane, "--pin-dir", self.pins, "--admin-socket", path + ".sock"]
+                 "--dataplane", self.dataplane, "--pin-dir", self.pins, "--admin-socket", path + ".sock",
+                 "--state-dir", path + ".state"]
         if self.mode:
             words += ["--xdp-mode", self.mode, "--interface", "in0", "--interface", "out0"]
         return words

@@ -389,7 +389,8 @@ start_rtpxd()
 	LAB_NS[$name]=$n
 	LAB_CTL[$name]="$addr $port"
 	lab_start "$n" "$name" "${LAB_WRAP[@]}" "$RTPX_BUILD/rtpxd" -f -F -s "udp:$addr:$port" -p "$LAB_DIR/$name.pid" \
-		--pin-dir "$LAB_DIR/bpf/$name" --admin-socket "$LAB_DIR/$name.admin" "$@"
+		--pin-dir "$LAB_DIR/bpf/$name" --admin-socket "$LAB_DIR/$name.admin" \
+		--state-dir "$LAB_DIR/$name.state" "$@"
 	LAB_BLAME=$name must_wait 10 "answer from rtpxd ($name)" rtpxd_answers "$name"
 }
 

@@ -87,6 +87,16 @@ static int fake_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	return 0;
 }
 
+static int fake_flow_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out)
+{
+	struct fake_dp *f = fake_of(dp);
+
+	if (!(f->flows[slot][port].flags & RTPX_FLOW_ACTIVE))
+		return -ENOENT;
+	*out = f->flows[slot][port];
+	return 0;
+}
+
 static int fake_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh)
 {
 	struct fake_dp *f = fake_of(dp);
@@ -147,6 +157,7 @@ static struct fake_dp *fake_dp_new(void)
 		.flow_del = fake_flow_del,
 		.stats_get = fake_stats_get,
 		.stats_set = fake_stats_set,
+		.flow_get = fake_flow_get,
 		.nexthop_put = fake_nexthop_put,
 		.serves = fake_serves,
 		.interfaces = fake_interfaces,
@@ -203,6 +214,7 @@ struct nexthops {
 	struct nexthops_opts opts;
 	struct fake_hop hops[1024]; /* by id; 0 is none */
 	unsigned int room;	    /* ids that may be in use */
+	bool reserved[1024];
 };
 
 static struct nexthops fake_hops;
@@ -225,8 +237,8 @@ void nexthops_free(struct nexthops *n)
 		assert_int_equal(n->hops[id].view.abi.users, 0);
 }
 
-int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source,
-		 uint16_t *id, struct nexthop_view *view)
+int nexthop_take_again(struct nexthops *n, const struct addr *dest, const struct addr *source,
+		       uint16_t wish, uint16_t *id, struct nexthop_view *view)
 {
 	struct fake_hop *h, *unused = NULL;
 	unsigned int i;
@@ -235,11 +247,13 @@ int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr 
 	for (i = 1; i <= n->room; i++) {
 		h = &n->hops[i];
 		if (!h->view.abi.users)
-			unused = unused ? unused : h;
+			unused = unused || n->reserved[i] ? unused : h;
 		else if (addr_host_eq(&h->dest, dest) && addr_host_eq(&h->source, source))
 			break;
 	}
 	if (i > n->room) {
+		if (wish && !n->hops[wish].view.abi.users)
+			unused = &n->hops[wish];
 		if (!unused)
 			return -ENOSPC;
 		h = unused;
@@ -252,6 +266,22 @@ int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr 
 	*id = h - n->hops;
 	*view = h->view;
 	return 0;
+}
+
+int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source,
+		 uint16_t *id, struct nexthop_view *view)
+{
+	return nexthop_take_again(n, dest, source, 0, id, view);
+}
+
+void nexthop_reserve(struct nexthops *n, uint16_t id)
+{
+	n->reserved[id] = true;
+}
+
+void nexthops_release(struct nexthops *n)
+{
+	memset(n->reserved, 0, sizeof(n->reserved));
 }
 
 void nexthop_give(struct nexthops *n, uint16_t id)

@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck source-path=SCRIPTDIR
+#
+# restart.sh - the daemon is killed, or leaves, in the middle of a call. The kernel goes on without it, no packet is
+# missing, and the next daemon has the call as it was: ports, statistics, recording, prompt. Calls of the floor come back,
+# too, and only miss what was sent meanwhile.
+
+. "$(dirname "$0")/floor_lib.sh"
+TALK_S=5 AWAY_S=1 PROMPT_MS=400
+
+lab_begin python3 jq
+floor_net
+mkdir "$LAB_DIR/rec" "$LAB_DIR/spool" "$LAB_DIR/prompts"
+"$LAB_ROOT/tests/sip/sweep.py" "$LAB_DIR/hold" $PROMPT_MS 300 2000
+mv "$LAB_DIR/hold" "$LAB_DIR/prompts/hold.0"
+
+relay_start()
+{
+	start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric -r "$LAB_DIR/rec" \
+		-S "$LAB_DIR/spool" -P --prompt-dir "$LAB_DIR/prompts" "${DATAPLANE[@]}" "$@"
+}
+
+heard_more() { [ "$(rtp_of caller packets)" -gt "$1" ]; }
+journal() { rtpxctl rtpxd --json status | jq -r ".journal.$1"; }
+recording() { rtpxctl rtpxd --json session $CALL | jq -r '.[0].legs[].recorded_to // empty' | sort -u; }
+told() { grep -q "$1" "$LAB_DIR/rtpxd.log" || fail "nothing in the log of '$1'" rtpxd; }
+xdp_program() { ip_in relay -j link show dev west | jq -r '.[0].xdp.prog.id'; }
+
+# away SIGNAL - the daemon ends, and somewhat later the next one begins.
+away()
+{
+	lab_stop rtpxd "$1" || [ "$1" = KILL ] || fail "rtpxd ended with status $?" rtpxd
+	sleep $AWAY_S
+	relay_start
+}
+
+# survives DATAPLANE SIGNAL - of a call with a recording.
+survives()
+{
+	local what="$1, $2" to_bob before program
+
+	dataplane_options "$1"
+	relay_start
+	floor_call rtpxd 198.51.100.10
+	is "$(rtpp rtpxd "Rs $CALL alice")" 0 "reply to Rs"
+	floor_talk $TALK_S 198.51.100.10 198.51.100.1 1
+	must_wait 10 "packets of the caller" heard_more 20
+	if [ "$1" != none ]; then
+		must_wait 10 "both directions in the kernel" both_in_kernel
+	fi
+	is "$(recording)" $CALL=alice.pcap "the recording"
+	program=$(xdp_program)
+	away "$2"
+	is "$(journal restored)" 1 "number of calls that came back ($what)"
+	is "$(rtpp rtpxd "Lie $CALL 198.51.100.10 4000 alice;1 bob;1" | cut -d' ' -f1)" "$TO_BOB" "port of the next L ($what)"
+	is "$(recording)" $CALL=alice=2.pcap "the recording after the restart ($what)"
+	if [ "$1" != none ]; then
+		must_wait 10 "both directions in the kernel again ($what)" both_in_kernel
+		[ "$(xdp_program)" != "$program" ] || fail "west has the program of the daemon that is gone ($what)"
+	fi
+	floor_talked $((TALK_S + 20))
+	say "$what: bob missed $(bob_missed) of $(heard alice .sent) packets, at most for $(heard bob .longest_gap_ms) ms"
+	if [ "$1" != none ]; then
+		is "$(bob_missed) $(heard bob .wrong)" "0 0" "packets that bob missed or heard wrong ($what)"
+		is "$(heard alice .wrong)" 0 "packets that alice heard wrong ($what)"
+		is "$(rtp_of caller packets)" "$(heard alice .sent)" "packets of the caller in the statistics ($what)"
+	else
+		[ "$(heard bob .longest_gap_ms)" -ge $((AWAY_S * 1000)) ] || fail "nobody relayed, and yet no gap"
+		[ "$(rtp_of caller packets)" -ge 50 ] || fail "too few packets counted" rtpxd
+	fi
+	is "$(rtpp rtpxd "D $CALL alice")" 0 "reply to D ($what)"
+	must_wait 5 "the end of the recordings" recordings_are 2
+	stop_rtpxd rtpxd west east
+	[ ! -e "$LAB_DIR/rtpxd.state/journal.mdb" ] || fail "an orderly end left a journal"
+}
+
+# recordings_are NUMBER - so many are finished, and none is left in the spool.
+recordings_are()
+{
+	local done=("$LAB_DIR"/rec/*.pcap)
+
+	[ ${#done[@]} = "$1" ] && [ -z "$(ls -A "$LAB_DIR/spool")" ] && rm "${done[@]}"
+}
+
+for dataplane in native generic none; do
+	for signal in KILL PWR; do
+		survives $dataplane $signal
+	done
+done
+pass

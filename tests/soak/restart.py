@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""restart.py [CALLS] - the daemon is killed, and replaced, under 200,000 packets a second: no packet is lost, and the next
+one has every call within a second.
+
+CALLS is 1,000, `make soak` takes as many as there may be descriptors for. Ends with 0 (passed), 1 (failed), 4 (cannot
+run here).
+"""
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "bench"))
+sys.dont_write_bytecode = True
+from lab import Bench, Broken, Lab, Rtpxd, max_calls, sh, wait_for
+
+BUILD = os.environ.get("RTPX_BUILD", "build")
+RATE = 200000
+SECONDS = 4     # of traffic, each time
+BEFORE_S = 1    # of it before the end of the daemon
+AWAY_S = 0.5    # nobody is there
+WITHIN_S = 1    # of the start of the next one, all is as it was
+TRIES = 2       # a machine that is busy elsewhere may lose packets anywhere
+
+
+class Restart:
+    def __init__(self, lab):
+        self.lab, self.daemon = lab, lab.daemon
+        self.ns = lab.network.ns("r")
+
+    def ctl(self, *words):
+        return json.loads(self.lab.network.enter("r", os.path.join(self.daemon.bench.build, "rtpxctl"), "--json", "--socket",
+                                                 self.daemon.bench.path(self.lab.network.name) + ".sock", *words))
+
+    def has_all(self):
+        with contextlib.suppress(Broken):
+            return self.ctl("stats")["active_sessions"] == self.daemon.calls
+        return False
+
+    def program(self):
+        return json.loads(sh("ip", "-n", self.ns, "-j", "link", "show", "dev", "in0"))[0]["xdp"]["prog"]["id"]
+
+    def traffic(self, out):
+        out.update(self.lab.traffic.run(self.daemon.calls, rate=RATE, seconds=SECONDS))
+
+    def once(self, number):
+        """Returns what was sent and what arrived, and how long the next daemon took until it had all calls."""
+        result, before = {}, self.program()
+        sender = threading.Thread(target=self.traffic, args=(result,))
+        sender.start()
+        try:
+            time.sleep(BEFORE_S)
+            self.daemon.process.send_signal(number)
+            self.daemon.process.wait(20)
+            time.sleep(AWAY_S)
+            started = time.monotonic()
+            self.daemon.launch()
+            wait_for("all calls", self.has_all)
+            took = time.monotonic() - started
+        finally:
+            sender.join()
+        if self.program() == before:
+            raise Broken("the new daemon has not put its program in the place of the old one")
+        restored = self.ctl("status")["journal"]
+        if (restored["restored"], restored["lost"]) != (self.daemon.calls, 0):
+            raise Broken("not all calls came back: %s" % restored)
+        if self.daemon.in_kernel() != self.daemon.calls:
+            raise Broken("%d flows are in the kernel, %d were" % (self.daemon.in_kernel(), self.daemon.calls))
+        return result["sent"], result["received"], took
+
+    def run(self, what, number):
+        for _ in range(TRIES):
+            sent, received, took = self.once(number)
+            print("%s with %d calls: %d packets sent, %d lost; every call is there %.2f s after the start of the next one" %
+                  (what, self.daemon.calls, sent, sent - received, took))
+            if sent == received and took <= WITHIN_S:
+                return
+        raise Broken("%s: %d of %d packets were lost, %.2f s" % (what, sent - received, sent, took))
+
+
+def end(signum, frame):
+    raise KeyboardInterrupt
+
+
+def main():
+    if os.geteuid() != 0:
+        print("needs root for namespaces and XDP")
+        return 4
+    signal.signal(signal.SIGTERM, end)
+    with contextlib.ExitStack() as stack:
+        lab = Lab(Bench(BUILD, stack), "restart", lambda network: Rtpxd(network, "xdp", "native"))
+        lab.daemon.start()
+        lab.want_flows(min(int(sys.argv[1]) if len(sys.argv) > 1 else 1000, max_calls()))
+        restart = Restart(lab)
+        restart.run("kill -9", signal.SIGKILL)
+        restart.run("replacement", signal.SIGPWR)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Broken as e:
+        print("FAIL restart: %s" % e)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_snapshot.c - a session comes back from its bytes as it was; bytes of another version are understood as far as
+ * they go, and bytes that describe no session are refused.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "../../daemon/snapshot.c"
+
+static uint8_t bytes[SNAPSHOT_MAX];
+
+static struct addr address(const char *text, uint16_t port)
+{
+	enum addr_family family = strchr(text, ':') ? ADDR_IP6 : ADDR_IP4;
+	struct addr a;
+
+	assert_int_equal(addr_parse(&a, family, text, strlen(text)), 0);
+	return addr_with_port(a, port);
+}
+
+/* Every member has a value of its own. */
+static struct snapshot full(void)
+{
+	struct snapshot s = {
+		.number = 77, .strong = true, .complete = true, .fed = true, .told = true,
+		.created_ns = 123456789012345ull,
+		.call_id = span_of("a call"), .from_tag = span_of("tag;1"), .to_tag = span_of("other"),
+		.notify = span_of("tcp:127.0.0.1:7"), .notify_tag = span_of("who"),
+		.feed = { { 12, true }, { 13, false } },
+	};
+	uint64_t n = 1000;
+	int i, kind;
+
+	for (i = 0; i < 2; i++) {
+		struct snapshot_leg *leg = &s.leg[i];
+
+		leg->local = address(i ? "2001:db8::1" : "192.0.2.1", 40000 + 2 * i);
+		leg->advertised = span_of("198.51.100.7");
+		leg->codecs = span_of("8,0,101");
+		leg->weak = leg->tos_set = leg->ttl_fixed = true;
+		leg->tos = 0xb8;
+		leg->ptime_ms = 60;
+		leg->ttl_s = 90;
+		leg->deadline_ns = ++n;
+		leg->ndropped = ++n;
+		leg->nrelayed = ++n;
+		leg->recording = (struct snapshot_recording){ true, true, 3, span_of("target") };
+		leg->playing = (struct snapshot_playing){ span_of("hold"), 8, (uint32_t)-1, 20, ++n };
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			struct stream *t = &leg->stream[kind];
+
+			t->state = STREAM_LATCHED;
+			t->asymmetric = t->untrusted = t->has_ssrc = true;
+			t->seq = (uint16_t)++n;
+			t->ssrc = (uint32_t)++n;
+			t->seq_ns = ++n;
+			t->updated_ns = ++n;
+			t->remote = address("192.0.2.9", (uint16_t)++n);
+			t->signalled = address("2001:db8::9", (uint16_t)++n);
+			t->stats.packets = UINT64_MAX - n;
+			t->stats.last_ns = ++n;
+			t->stats.jitter_sum_q4 = ++n;
+		}
+	}
+	return s;
+}
+
+/* Spans by what they say, all else byte by byte: what is in one is in the other. */
+static void assert_alike(const struct snapshot *a, const struct snapshot *b)
+{
+	static uint8_t one[SNAPSHOT_MAX], two[SNAPSHOT_MAX];
+	int len = snapshot_write(a, one, sizeof(one));
+
+	assert_true(len > 0);
+	assert_int_equal(snapshot_write(b, two, sizeof(two)), len);
+	assert_memory_equal(one, two, len);
+}
+
+static struct span written(const struct snapshot *s)
+{
+	int len = snapshot_write(s, bytes, sizeof(bytes));
+
+	assert_true(len > 0);
+	return (struct span){ (char *)bytes, (size_t)len };
+}
+
+static void comes_back(void **state)
+{
+	struct snapshot s = full(), back;
+
+	(void)state;
+	assert_int_equal(snapshot_read(&back, written(&s)), 0);
+	assert_alike(&s, &back);
+	assert_int_equal(back.leg[1].stream[STREAM_RTCP].stats.packets,
+			 s.leg[1].stream[STREAM_RTCP].stats.packets);
+	assert_true(addr_eq(&back.leg[1].local, &s.leg[1].local));
+	assert_int_equal(back.leg[0].playing.rounds, (uint32_t)-1);
+	assert_true(span_eq(back.leg[0].recording.target, span_of("target")));
+	assert_int_equal(back.feed[1].source, 13);
+}
+
+/* To a session and from it again: what is kept in the session itself. */
+static void comes_back_as_a_session(void **state)
+{
+	const struct session_opts opts = { .ttl_s = 60, .setup_ttl_s = 60 };
+	struct snapshot s = full(), back;
+	struct sessions *all;
+	struct session *made;
+	int i;
+
+	(void)state;
+	assert_int_equal(sessions_new(&all, &opts), 0);
+	assert_int_equal(session_create(all, s.call_id, s.from_tag, 5, &made), 0);
+	assert_int_equal(snapshot_apply(&s, made), 0);
+	session_restored(all, made);
+	for (i = 0; i < 2; i++) {
+		/* the ports and what is beside the session, as their owners restore them */
+		assert_int_equal(made->leg[i].local.port, 0);
+		made->leg[i].local.port = s.leg[i].local.port;
+		made->leg[i].advertised = "198.51.100.7";
+		s.leg[i].recording = (struct snapshot_recording){ 0 };
+		s.leg[i].playing = (struct snapshot_playing){ 0 };
+	}
+	memset(s.feed, 0, sizeof(s.feed));
+	s.notify = (struct span){ 0 };
+	snapshot_take(&back, made);
+	assert_alike(&s, &back);
+	session_destroy(all, made);
+	assert_int_equal(session_create(all, s.call_id, s.from_tag, 5, &made), 0);
+	assert_true(made->number > s.number);
+	sessions_free(all);
+}
+
+static void is_small_when_there_is_little(void **state)
+{
+	struct snapshot s = { .number = 1, .call_id = span_of("c"), .from_tag = span_of("f") }, back;
+
+	(void)state;
+	assert_true(written(&s).len < 20);
+	assert_int_equal(snapshot_read(&back, written(&s)), 0);
+	assert_alike(&s, &back);
+}
+
+static void refuses_what_does_not_fit(void **state)
+{
+	struct snapshot s = full();
+	int len = (int)written(&s).len;
+
+	(void)state;
+	assert_int_equal(snapshot_write(&s, bytes, len - 1), -E2BIG);
+	assert_int_equal(snapshot_write(&s, bytes, len), len);
+}
+
+/* A member that this version does not know, between those that it does. */
+static void skips_what_a_later_version_adds(void **state)
+{
+	static const uint8_t more[] = { 200, 3, 0, 'n', 'e', 'w' };
+	struct snapshot s = full(), back;
+	struct span b = written(&s);
+	static uint8_t with[SNAPSHOT_MAX];
+
+	(void)state;
+	memcpy(with, more, sizeof(more));
+	memcpy(with + sizeof(more), b.p, b.len);
+	memcpy(with + sizeof(more) + b.len, more, sizeof(more));
+	assert_int_equal(snapshot_read(&back, (struct span){ (char *)with, b.len + 2 * sizeof(more) }), 0);
+	assert_alike(&s, &back);
+}
+
+static void refuses_cut_ones(void **state)
+{
+	struct snapshot s = full(), back;
+	struct span b = written(&s);
+	size_t len, whole = 0;
+
+	(void)state;
+	for (len = 0; len < b.len; len++) {
+		/* of its own size, so that a sanitizer sees what is read beyond */
+		char *copy = malloc(len ? len : 1);
+
+		memcpy(copy, b.p, len);
+		whole += snapshot_read(&back, (struct span){ copy, len }) == 0;
+		free(copy);
+	}
+	/* between two members, a cut one is a session with less */
+	assert_true(whole > 0 && whole < 30);
+}
+
+static void refuses_nonsense(void **state)
+{
+	struct snapshot s, back;
+
+	(void)state;
+	s = full();
+	s.number = 0;
+	assert_int_equal(snapshot_read(&back, written(&s)), -EBADMSG);
+	s = full();
+	s.call_id = (struct span){ "a\0b", 3 };
+	assert_int_equal(snapshot_read(&back, written(&s)), -EBADMSG);
+	s = full();
+	s.leg[0].local.port = 40001;
+	assert_int_equal(snapshot_read(&back, written(&s)), -EBADMSG);
+	s = full();
+	s.leg[1].local.port = 0;
+	assert_int_equal(snapshot_read(&back, written(&s)), -EBADMSG);
+	s = full();
+	s.leg[1].stream[STREAM_RTP].state = STREAM_LATCHED + 1;
+	assert_int_equal(snapshot_read(&back, written(&s)), -EBADMSG);
+	s = full();
+	s.leg[1].recording.target = (struct span){ "\0", 1 };
+	assert_int_equal(snapshot_read(&back, written(&s)), -EBADMSG);
+}
+
+/* A number that grew in a later version, and one that is too large for its member here. */
+static void numbers_may_grow(void **state)
+{
+	static const uint8_t small[] = { 1, 1, 0, 5 }, large[] = { 1, 5, 0, 1, 2, 3, 4, 5 };
+	struct snapshot back = { 0 };
+
+	(void)state;
+	assert_int_equal(fields_read(session_fields, &back, (struct span){ (char *)small, sizeof(small) }), 0);
+	assert_int_equal(back.number, 5);
+	assert_int_equal(fields_read(session_fields, &back, (struct span){ (char *)large, sizeof(large) }), -EBADMSG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(comes_back),
+		cmocka_unit_test(comes_back_as_a_session),
+		cmocka_unit_test(is_small_when_there_is_little),
+		cmocka_unit_test(refuses_what_does_not_fit),
+		cmocka_unit_test(skips_what_a_later_version_adds),
+		cmocka_unit_test(refuses_cut_ones),
+		cmocka_unit_test(refuses_nonsense),
+		cmocka_unit_test(numbers_may_grow),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
