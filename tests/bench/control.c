@@ -3,13 +3,13 @@
  * control.c - drives a relay's control channel over UDP and times it: calls are set up or deleted,
  * with a window of commands under way.
  *
- *     control rtpp|ng HOST PORT setup|delete FIRST COUNT WINDOW CALLER-IP CALLEE-IP FIRST-PORT
- * [FILE]
+ *     control rtpp|ng HOST PORT setup|delete|record|unrecord FIRST COUNT WINDOW CALLER-IP CALLEE-IP
+ * FIRST-PORT [FILE]
  *
- * Call n's parties signal port FIRST-PORT + 2 * n at their addresses. FILE gets, for each call, the
- * line "PORT RELAY-PORT": what the caller sends from and to. One line of JSON on stdout. Requests
- * are repeated after a second without reply, as a proxy does; a relay that refuses a command is
- * counted, not forgiven.
+ * record is for what the caller says, with rtpengine for what both say. Call n's parties signal
+ * port FIRST-PORT + 2 * n at their addresses. FILE gets, for each call, the line "PORT RELAY-PORT":
+ * what the caller sends from and to. One line of JSON on stdout. Requests are repeated after one
+ * second without reply, as a proxy does; a relay that refuses a command is counted, not forgiven.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -26,7 +26,17 @@
 #define MAX_CALLS 100000
 #define MAX_TRIES 10
 
-enum { CREATE, COMPLETE, DELETE };
+enum { CREATE, COMPLETE, DELETE, RECORD, UNRECORD };
+
+/* What is one command for each call. */
+static const struct {
+	const char *name;
+	int step;
+} actions[] = {
+	{ "delete", DELETE },
+	{ "record", RECORD },
+	{ "unrecord", UNRECORD },
+};
 
 struct control {
 	const struct protocol *protocol;
@@ -62,6 +72,10 @@ static size_t rtpp_request(const struct control *c, char *buf, size_t size, unsi
 	case COMPLETE:
 		return snprintf(buf, size, "L bench-%u@example.net %s %u from%u;1 to%u;1", n,
 				c->callee, port, n, n);
+	case RECORD:
+		return snprintf(buf, size, "R bench-%u@example.net from%u;1 to%u;1", n, n, n);
+	case UNRECORD:
+		return snprintf(buf, size, "N bench-%u@example.net from%u;1 to%u;1", n, n, n);
 	default:
 		return snprintf(buf, size, "D bench-%u@example.net from%u to%u", n, n, n);
 	}
@@ -71,7 +85,7 @@ static int rtpp_reply(const char *text, int step)
 {
 	unsigned int port;
 
-	if (sscanf(text, "%u", &port) != 1 || (step != DELETE && (port == 0 || port > 65535)))
+	if (sscanf(text, "%u", &port) != 1 || (step < DELETE && (port == 0 || port > 65535)))
 		return -1;
 	return port;
 }
@@ -83,12 +97,13 @@ static size_t put_string(char *buf, size_t size, const char *s)
 
 static size_t ng_request(const struct control *c, char *buf, size_t size, unsigned int n, int step)
 {
-	static const char *const names[] = { "offer", "answer", "delete" };
+	static const char *const names[] = { "offer", "answer", "delete", "start recording",
+					     "stop recording" };
 	char call[64], from[32], to[32], sdp[256];
 	const char *party = step == CREATE ? c->caller : c->callee;
 	const char *fields[] = { "command", names[step], "call-id", call,  "from-tag",
 				 from,      "to-tag",    to,        "sdp", sdp };
-	size_t n_fields = step == CREATE ? 10 : step == COMPLETE ? 10 : 6;
+	size_t n_fields = step < DELETE ? 10 : step == DELETE ? 6 : 4;
 	size_t len = 0;
 
 	snprintf(call, sizeof(call), "bench-%u@example.net", n);
@@ -116,7 +131,7 @@ static int ng_reply(const char *text, int step)
 
 	if (!strstr(text, "6:result2:ok"))
 		return -1;
-	if (step == DELETE)
+	if (step >= DELETE)
 		return 0;
 	return m ? atoi(m + 8) : -1;
 }
@@ -242,8 +257,8 @@ int main(int argc, char **argv)
 	double create, complete;
 
 	if (argc < 11)
-		errx(2, "usage: control rtpp|ng HOST PORT setup|delete FIRST COUNT WINDOW CALLER "
-			"CALLEE FIRST-PORT [FILE]");
+		errx(2, "usage: control rtpp|ng HOST PORT setup|delete|record|unrecord FIRST COUNT "
+			"WINDOW CALLER CALLEE FIRST-PORT [FILE]");
 	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
 		if (strcmp(argv[1], protocols[i].name) == 0)
 			c.protocol = &protocols[i];
@@ -258,8 +273,10 @@ int main(int argc, char **argv)
 	    c.first_port + 2 * (first + count) > 65536)
 		errx(2, "control: arguments");
 	c.fd = connect_to(argv[2], argv[3]);
-	if (strcmp(argv[4], "delete") == 0) {
-		create = step_all(&c, first, count, DELETE);
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		if (strcmp(argv[4], actions[i].name))
+			continue;
+		create = step_all(&c, first, count, actions[i].step);
 		printf("{\"commands\": %u, \"seconds\": %.6f, \"errors\": %u, \"repeats\": %u}\n",
 		       c.commands, create, c.errors, c.repeats);
 		return 0;

@@ -13,6 +13,9 @@ BARS = (
     ("native_bare_50000_ordered", "native / bare redirect, 50,000 flows by rising port", 75, " %", ">="),
     ("control", "rtpxd U and L commands/s, window 32, worst of all", 20000, "", ">="),
     ("players", "rtpxd packets of prompts sent, of those due", 99, " %", ">="),
+    ("recording_lost", "packets of recorded calls in the kernel that are in no file", 0, "", "<="),
+    ("recording_dropped", "packets of recorded calls that the kernel did not forward", 0, "", "<="),
+    ("recording_kept", "packet rate kept while 1 of 100 flows is recorded", 90, " %", ">="),
     ("memory", "rtpxd bytes of RSS a session, worst of all", 6000, "", "<="),
 )
 
@@ -21,8 +24,9 @@ def median(values):
     return statistics.median(values) if values else None
 
 
-def ratios(traffic, control, players):
-    """What the bars are about; None where a side was not measured. @traffic[flows][contender], @control[contender]."""
+def ratios(traffic, control, players, recording):
+    """What the bars are about; None where a side was not measured. @traffic[flows][contender], @control[contender],
+    @recording[contender]."""
     def rate(flows, name, what):
         return traffic.get(flows, {}).get(name, {}).get(what)
 
@@ -33,6 +37,7 @@ def ratios(traffic, control, players):
     against = [rate(f, "native", "loss_free_rate") / rate(f, "rtpengine", "loss_free_rate") for f in traffic
                if rate(f, "native", "loss_free_rate") and rate(f, "rtpengine", "loss_free_rate")]
     ours = control.get("native", {})
+    recorded = recording.get("native")
     return {
         "native_rtpengine": min(against) if against else None,
         "native_bare_1": bare_share(1),
@@ -40,6 +45,9 @@ def ratios(traffic, control, players):
         "native_bare_50000_ordered": bare_share(50000, "port_order_rate"),
         "control": min((v["commands_s"] for v in ours.get("sizes", {}).values()), default=None),
         "players": 100 * players["packets"] / players["expected"] if players else None,
+        "recording_lost": recorded["lost"] if recorded else None,
+        "recording_dropped": recorded["dropped"] if recorded else None,
+        "recording_kept": 100 * recorded["kept"] if recorded else None,
         "memory": max((v["bytes_per_session"] for v in ours.get("sizes", {}).values()), default=None),
     }
 
@@ -121,7 +129,22 @@ def players_rows(p):
     ]
 
 
-def render(traffic, control, players, bars, notes):
+def recording_rows(recording):
+    def row(label, key, text):
+        return [label] + [text(recording[n][key]) if key in recording.get(n, {}) else "" for n, _ in COLUMNS]
+
+    calls = next(iter(recording.values()))["calls"]
+    return [
+        ["%d recorded calls of 100 packets/s" % calls, *[""] * len(COLUMNS)],
+        row("  packets in no file", "lost", str),
+        row("  packets not forwarded", "dropped", str),
+        row("  CPU of the daemon a packet", "cpu_ns", nanoseconds),
+        row("    not recorded", "plain_cpu_ns", nanoseconds),
+        row("  packet rate kept, 1 flow of 100 recorded", "kept", lambda v: "%.0f %%" % (100 * v)),
+    ]
+
+
+def render(traffic, control, players, recording, bars, notes):
     rows = [["", *[title for _, title in COLUMNS]]]
     for flows in sorted(traffic):
         rows += traffic_rows(flows, traffic[flows])
@@ -129,6 +152,8 @@ def render(traffic, control, players, bars, notes):
         rows += control_rows(control)
     if players:
         rows += players_rows(players)
+    if recording:
+        rows += recording_rows(recording)
     widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
     lines = ["  ".join([r[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(r[1:], widths[1:])]).rstrip()
              for r in rows]
