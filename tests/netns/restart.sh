@@ -8,8 +8,9 @@
 
 . "$(dirname "$0")/floor_lib.sh"
 TALK_S=5 AWAY_S=1 PROMPT_MS=400
+KILLED_RECORDS=25 # packets that wait in a killed daemon's memory: 4 kB of each file, and a tenth of a second
 
-lab_begin python3 jq
+lab_begin python3 jq tshark
 floor_net
 mkdir "$LAB_DIR/rec" "$LAB_DIR/spool" "$LAB_DIR/prompts"
 "$LAB_ROOT/tests/sip/sweep.py" "$LAB_DIR/hold" $PROMPT_MS 300 2000
@@ -71,8 +72,25 @@ survives()
 	fi
 	is "$(rtpp rtpxd "D $CALL alice")" 0 "reply to D ($what)"
 	must_wait 5 "the end of the recordings" recordings_are 2
+	say "$what: $(recorded) of $(heard alice .sent) packets recorded"
+	if [ "$1" != none ] && [ "$2" = PWR ]; then
+		is "$(recorded)" "$(heard alice .sent)" "packets in both parts of the recording ($what)"
+	elif [ "$1" != none ]; then
+		[ "$(recorded)" -ge $(($(heard alice .sent) - KILLED_RECORDS)) ] || fail "too much is missing in the recording" rtpxd
+	fi
+	rm "$LAB_DIR"/rec/*.pcap
 	stop_rtpxd rtpxd west east
 	[ ! -e "$LAB_DIR/rtpxd.state/journal.mdb" ] || fail "an orderly end left a journal"
+}
+
+# recorded - how many of alice's packets are in the finished recordings.
+recorded()
+{
+	local f
+
+	for f in "$LAB_DIR"/rec/*.pcap; do
+		tshark -r "$f" -n -Y "udp.dstport == $TO_BOB && udp.length == 180" 2>/dev/null
+	done | wc -l
 }
 
 # recordings_are NUMBER - so many are finished, and none is left in the spool.
@@ -80,7 +98,51 @@ recordings_are()
 {
 	local done=("$LAB_DIR"/rec/*.pcap)
 
-	[ ${#done[@]} = "$1" ] && [ -z "$(ls -A "$LAB_DIR/spool")" ] && rm "${done[@]}"
+	[ ${#done[@]} = "$1" ] && [ -z "$(ls -A "$LAB_DIR/spool")" ]
+}
+
+hears() { rtpxctl rtpxd --json session $CALL | jq -r '.[0].legs[].hears // empty'; }
+played() { [ "$(counter npkts_played)" -ge "$1" ]; }
+
+# music_goes_on - what alice hears instead of bob: after the restart it is where it would have been without one.
+music_goes_on()
+{
+	dataplane_options native
+	relay_start
+	floor_call rtpxd 198.51.100.10
+	capture alice eth0 alice udp dst port 4000
+	floor_talk $TALK_S 198.51.100.10 198.51.100.1 1
+	must_wait 10 "both directions in the kernel" both_in_kernel
+	is "$(rtpp rtpxd "P-1 $CALL hold 0 alice;1 bob;1")" 0 "reply to P"
+	must_wait 10 "music" played 20
+	is "$(hears)" "$LAB_DIR/prompts/hold.0, until it is stopped" "what plays"
+	away KILL
+	is "$(hears)" "$LAB_DIR/prompts/hold.0, until it is stopped" "what plays after the restart"
+	must_wait 10 "music again" played 20
+	is "$(rtpp rtpxd "S $CALL alice;1 bob;1")" 0 "reply to S"
+	floor_talked $((TALK_S + 20))
+	is "$(bob_missed) $(heard bob .wrong)" "0 0" "packets that bob missed or heard wrong"
+	in_ns relay bash -c "echo the end >/dev/udp/192.0.2.10/4000"
+	capture_end alice "the end"
+	tshark -r "$LAB_DIR/alice.pcap" -n -d udp.port==4000,rtp -Y rtp.payload -T fields -e rtp.ssrc -e frame.time_epoch \
+		-e rtp.payload 2>/dev/null >"$LAB_DIR/heard"
+	python3 - "$LAB_DIR/heard" "$LAB_DIR/prompts/hold.0" <<-'EOF' || fail "the music is not where it should be" rtpxd
+		import sys
+		prompt = open(sys.argv[2], "rb").read()
+		begins = {}
+		for line in open(sys.argv[1]):
+		    ssrc, time, payload = line.split()
+		    at = prompt.find(bytes.fromhex(payload.replace(":", "")))
+		    if at >= 0:
+		        begins.setdefault(ssrc, (float(time), at / 8000))
+		(t1, at1), (t2, at2) = begins.values()
+		off = (at2 - at1 - (t2 - t1)) % (len(prompt) / 8000)
+		off = min(off, len(prompt) / 8000 - off)
+		print("  music: after %.2f s it goes on, %.0f ms from where it would be" % (t2 - t1, off * 1000))
+		sys.exit(off > 0.05)
+	EOF
+	rtpp rtpxd "D $CALL alice" >/dev/null
+	stop_rtpxd rtpxd west east
 }
 
 for dataplane in native generic none; do
@@ -88,4 +150,5 @@ for dataplane in native generic none; do
 		survives $dataplane $signal
 	done
 done
+music_goes_on
 pass
