@@ -199,7 +199,7 @@ lab_stop next KILL || :
 bpftool map update pinned "$LAB_DIR/bpf/killed/config" key 0 0 0 0 \
 	value hex ee 00 00 00 b8 88 9f 8c f4 01 00 00 00 00 00 00
 PIN=killed watch_refused version relay native - \
-	"another version of rtpx \(ABI 238, .*bpftool link detach"
+	"another version of rtpx \(ABI 238, .*--discard-state"
 check "what is of another version is left alone" mode_of eth0 native
 for l in "$LAB_DIR"/bpf/killed/link_*; do bpftool link detach pinned "$l"; done
 rm -r "$LAB_DIR/bpf/killed"

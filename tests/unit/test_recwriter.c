@@ -192,7 +192,7 @@ static void goes_round_the_ring(void **state)
 
 	(void)state;
 	end(state);
-	begin_with(false, false, 64 * 1024);
+	begin_with(false, false, 96 * 1024);
 	f = file("a");
 	for (i = 0; i < 1000; i++) {
 		put_of(f, 1, 1 + i % 400);
