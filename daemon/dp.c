@@ -147,7 +147,7 @@ static int native_open(struct dp **out, const struct dp_opts *opts, char *err, s
 		if (ifs[i].mode == DP_IF_NATIVE && ifs[i].can_send)
 			continue;
 		snprintf(err, err_size, "%s: %s", ifs[i].name, ifs[i].reason);
-		(*out)->ops->close(*out, false);
+		(*out)->ops->close(*out, (*out)->inherited);
 		return -EOPNOTSUPP;
 	}
 	return 0;
@@ -194,6 +194,8 @@ int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_s
 		n = usual_order(opts, order);
 	for (i = 0; i < n && order[i] != DP_NONE; i++) {
 		rc = choices[order[i]].open(out, opts, one, sizeof(one));
+		if (rc == 0 && order[i] == DP_KMOD)
+			dp_xdp_abandon(opts);
 		if (rc == 0)
 			return 0;
 		if (order[i] != DP_KMOD && ((rc == -EBUSY && !opts->yield) || rc == -EPROTO)) {
@@ -216,6 +218,7 @@ int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_s
 			 "the daemon's sockets carry every call, because no dataplane is to be "
 			 "had: %s",
 			 why);
+	dp_xdp_abandon(opts);
 	rc = dp_none_open(out, choice);
 	if (rc)
 		snprintf(err, err_size, "out of memory");

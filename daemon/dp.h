@@ -113,6 +113,11 @@ int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_s
 
 int dp_none_open(struct dp **out, const char *why);	      /* dp.c */
 int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size); /* dp_xdp.c */
+/*
+ * dp_xdp_abandon - XDP is not used this time: flows of the last daemon of this instance, which would be
+ * forwarded without anybody knowing of it, are removed. Nothing when somebody else has the pins.
+ */
+void dp_xdp_abandon(const struct dp_opts *opts);
 /* dp_kmod.c */
 int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size);
 bool dp_kmod_loaded(void); /* the module is in this kernel */

@@ -1033,3 +1033,27 @@ err_close:
 	xdp_close(&x->dp, x->takes_over);
 	return rc;
 }
+
+void dp_xdp_abandon(const struct dp_opts *opts)
+{
+	struct rtpx_config c;
+	struct xdp_pins pins;
+	char err[300];
+	unsigned int n = 0;
+	int rc;
+
+	if (!opts->adopt || access(opts->pin_dir, F_OK) ||
+	    xdp_pins_open(&pins, opts->pin_dir, err, sizeof(err)))
+		return;
+	rc = xdp_pins_config(&pins, &c);
+	if (rc == 0 && c.instance == opts->instance)
+		n = xdp_pins_remove(&pins, NULL);
+	xdp_pins_close(&pins, !n);
+	if (n)
+		log_warn("the last rtpxd had XDP, this one has not: its flows are removed from %s",
+			 opts->pin_dir);
+	else if (rc == -EPROTO)
+		log_warn("%s has flows of another version of rtpx, which go on: --discard-state would "
+			 "end them",
+			 opts->pin_dir);
+}

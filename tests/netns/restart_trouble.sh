@@ -199,6 +199,17 @@ goes_on
 ends
 say "ok: a call waits for its interface"
 
+a_call
+relay_start --dataplane none
+told "the last rtpxd had XDP, this one has not: its flows are removed from $PINS"
+xdp_mode_is relay west none || fail "the program is still on west" rtpxd
+is "$(journal restored)" 1 "number of calls without XDP"
+floor_talk 1 198.51.100.10 198.51.100.1 1
+floor_talked 15
+is "$(bob_missed) $(heard bob .wrong)" "0 0" "packets that bob missed or heard wrong"
+ends
+say "ok: without XDP the daemon relays what the kernel had"
+
 # ---- nowhere to keep a journal ----
 
 writable() { [ "$(journal works)" = true ]; }
