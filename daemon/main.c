@@ -140,10 +140,10 @@ static int open_controls(struct daemon *d)
 
 static const struct {
 	int number;
-	enum { SIGNAL_STOP, SIGNAL_SLOW, SIGNAL_LEAVE, SIGNAL_FATAL } effect;
+	enum { SIGNAL_STOP, SIGNAL_SLOW, SIGNAL_LEAVE, SIGNAL_FILE_SIZE, SIGNAL_FATAL } effect;
 } signals[] = {
 	{ SIGTERM, SIGNAL_STOP },  { SIGINT, SIGNAL_STOP },    { SIGUSR1, SIGNAL_STOP },
-	{ SIGUSR2, SIGNAL_STOP },  { SIGXCPU, SIGNAL_STOP },   { SIGXFSZ, SIGNAL_STOP },
+	{ SIGUSR2, SIGNAL_STOP },  { SIGXCPU, SIGNAL_STOP },   { SIGXFSZ, SIGNAL_FILE_SIZE },
 	{ SIGPROF, SIGNAL_STOP },  { SIGVTALRM, SIGNAL_STOP }, { SIGHUP, SIGNAL_SLOW },
 	{ SIGPWR, SIGNAL_LEAVE },
 	{ SIGQUIT, SIGNAL_FATAL }, { SIGILL, SIGNAL_FATAL },   { SIGTRAP, SIGNAL_FATAL },
@@ -177,6 +177,17 @@ static void on_leave(evutil_socket_t number, short what, void *arg)
 					  "the end, also of the calls: there is no journal");
 }
 
+/*
+ * The kernel sends it in the name of a process that writes beyond its limit on the size of files: who
+ * wrote gets an error, and goes on. From others it is what it is with rtpproxy.
+ */
+static void on_file_size(int number, siginfo_t *info, void *context)
+{
+	(void)number, (void)context;
+	if (info->si_pid != getpid())
+		raise(SIGTERM);
+}
+
 /* The log may hang in a process this broken; the alarm ends it then. The default action follows. */
 static void on_fatal(int number)
 {
@@ -206,6 +217,7 @@ static int catch_signals(struct daemon *d)
 		[SIGNAL_STOP] = on_stop, [SIGNAL_SLOW] = on_slow, [SIGNAL_LEAVE] = on_leave,
 	};
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	const struct sigaction file_size = { .sa_sigaction = on_file_size, .sa_flags = SA_SIGINFO };
 	const struct sigaction fatal = { .sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND };
 
 	sigaction(SIGPIPE, &ignore, NULL);
@@ -214,6 +226,10 @@ static int catch_signals(struct daemon *d)
 
 		if (signals[i].effect == SIGNAL_FATAL) {
 			sigaction(n, &fatal, NULL);
+			continue;
+		}
+		if (signals[i].effect == SIGNAL_FILE_SIZE) {
+			sigaction(n, &file_size, NULL);
 			continue;
 		}
 		d->signals[n] = evsignal_new(d->base, n, caught[signals[i].effect], d);

@@ -235,6 +235,15 @@ ends
 umount "$STATE"
 say "ok: a full disk costs the journal until there is room, and no call"
 
+relay_start
+prlimit --pid "${LAB_PID[rtpxd]}" --fsize=2000:unlimited
+must_wait 5 "trouble with the journal" not_writable
+told "cannot be written \(File too large\): calls go on"
+prlimit --pid "${LAB_PID[rtpxd]}" --fsize=unlimited:unlimited
+must_wait 5 "the journal without the limit" writable
+ends
+say "ok: so does a limit on the size of files"
+
 mount -t tmpfs -o ro rtpx "$STATE"
 relay_start --state-dir "$STATE/deep"
 told "no journal, so calls end with this process: cannot use $STATE/deep: Read-only file system"
