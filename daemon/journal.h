@@ -35,7 +35,7 @@ void journal_free(struct journal *j);
 int journal_lock(struct journal *j, uid_t uid, gid_t gid, char *err, size_t err_size);
 
 struct journal_reader {
-	/* record - each once, in no particular order; the bytes are valid during the call only. */
+	/* record - each once, by rising key; the bytes are valid during the call only. */
 	void (*record)(void *arg, uint64_t key, struct span body);
 	void *arg;
 };

@@ -40,6 +40,7 @@ struct meta {
 	bool clean; /* the daemon has left its calls deliberately, and all is exact */
 	uint64_t alive_ns; /* when this was written */
 	struct span boot_id, version, counters;
+	uint16_t last_port[RTPX_SLOTS]; /* given out in sequential order */
 };
 
 static const struct field meta_fields[] = {
@@ -49,6 +50,8 @@ static const struct field meta_fields[] = {
 	FIELD(4, FIELD_SPAN, meta, boot_id),
 	FIELD(5, FIELD_SPAN, meta, version),
 	FIELD(6, FIELD_SPAN, meta, counters),
+	FIELD(7, FIELD_UINT, meta, last_port[RTPX_SLOT_IP4]),
+	FIELD(8, FIELD_UINT, meta, last_port[RTPX_SLOT_IP6]),
 	{ 0 },
 };
 
@@ -74,7 +77,8 @@ struct keeper {
 	size_t n_ended, ended_room;
 	bool ended_lost; /* and some more */
 	struct meta left; /* of the last daemon; spans into kept_meta */
-	struct kept *kept, *kept_meta;
+	struct kept *kept, **kept_end; /* sessions, in the order of their numbers */
+	struct kept *kept_meta;
 	struct keeper_view view;
 	uint8_t bytes[SNAPSHOT_MAX];
 };
@@ -104,6 +108,7 @@ int keeper_new(struct keeper **out, const char *dir, uid_t uid, gid_t gid, char 
 		keeper_free(k);
 		return rc;
 	}
+	k->kept_end = &k->kept;
 	k->locked = rc == 0;
 	if (rc) {
 		log_warn("no journal, so calls end with this process: %s", err);
@@ -145,7 +150,7 @@ void keeper_free(struct keeper *k)
 static void take_record(void *arg, uint64_t key, struct span body)
 {
 	struct keeper *k = arg;
-	struct kept **to = key == META_KEY ? &k->kept_meta : &k->kept;
+	struct kept **to = key == META_KEY ? &k->kept_meta : k->kept_end;
 	struct kept *r = malloc(sizeof(*r) + body.len);
 
 	if (!r) {
@@ -154,8 +159,10 @@ static void take_record(void *arg, uint64_t key, struct span body)
 	}
 	memcpy(r->bytes, body.p, body.len);
 	r->len = body.len;
-	r->next = *to;
+	r->next = NULL;
 	*to = r;
+	if (key != META_KEY)
+		k->kept_end = &r->next;
 }
 
 static struct span span_of_kept(const struct kept *r)
@@ -167,6 +174,7 @@ static void forget_loaded(struct keeper *k)
 {
 	kept_free(k->kept);
 	k->kept = NULL;
+	k->kept_end = &k->kept;
 }
 
 /* Times and pins are of no use after the machine was started anew. */
@@ -320,6 +328,8 @@ static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
 		.boot_id = span_of(k->boot_id),
 		.version = span_of(k->o.version),
 		.counters = { text, counters_write(engine_stats(k->o.engine), text) },
+		.last_port = { ports_last(k->o.ports, RTPX_SLOT_IP4),
+			       ports_last(k->o.ports, RTPX_SLOT_IP6) },
 	};
 	int len = fields_write(meta_fields, &m, k->bytes, sizeof(k->bytes));
 
@@ -675,13 +685,11 @@ static void restore_all(struct keeper *k, uint64_t now_ns)
 		.patience_ns = now_ns + PORTS_PATIENCE_NS,
 		.exact = k->left.clean,
 	};
-	struct stats *stats = engine_stats(k->o.engine), before;
+	struct stats *stats = engine_stats(k->o.engine), before = *stats;
 	unsigned int orphans;
 
 	if (k->left.alive_ns && k->left.alive_ns < now_ns)
 		r.away_ns = now_ns - k->left.alive_ns;
-	counters_read(stats, k->left.counters);
-	before = *stats;
 	sync_adopt_begin(sync);
 	for_each_kept(&r, false);
 	for_each_kept(&r, true);
@@ -698,10 +706,13 @@ static void restore_all(struct keeper *k, uint64_t now_ns)
 
 void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t now_ns)
 {
-	int rc;
+	int rc, i;
 
 	k->o = *opts;
 	sessions_watch_end(engine_sessions(opts->engine), on_ended, k);
+	counters_read(engine_stats(opts->engine), k->left.counters);
+	for (i = 0; i < RTPX_SLOTS; i++)
+		ports_go_on(opts->ports, i, k->left.last_port[i]);
 	if (k->kept)
 		restore_all(k, now_ns);
 	k->running = true;

@@ -38,6 +38,7 @@ uint32_t keeper_instance(const struct keeper *k);
 
 struct keeper_opts {
 	struct engine *engine;
+	struct ports *ports;
 	struct notify *notify;
 	const char *version; /* of this program */
 };

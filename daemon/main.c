@@ -492,6 +492,7 @@ static void start_keeper(struct daemon *d)
 {
 	const struct keeper_opts opts = {
 		.engine = d->engine,
+		.ports = d->ports,
 		.notify = d->notify,
 		.version = RTPX_VERSION,
 	};

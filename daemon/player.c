@@ -257,9 +257,12 @@ int player_resume(struct players *all, struct session *s, int leg,
 	snprintf(type, sizeof(type), "%u", MIN(from->payload_type, MAX_TYPE));
 	err = player_start(all, s, leg, from->name, span_of(type), (int)from->rounds, from->ptime_ms,
 			   now_ns);
-	if (!err && s->leg[leg].player)
+	if (err)
+		return err;
+	all->o.stats->nplrs_created--; /* the daemon before has counted it */
+	if (s->leg[leg].player)
 		s->leg[leg].player->begun_ns = from->begun_ns;
-	return err;
+	return 0;
 }
 
 void player_stop(struct session *s, int leg)

@@ -217,6 +217,17 @@ void ports_give(struct ports *p, enum rtpx_slot slot, uint16_t port, uint64_t no
 		sp->resting[(sp->first_resting + sp->n_resting++) % p->n_pairs] = r;
 }
 
+uint16_t ports_last(const struct ports *p, enum rtpx_slot slot)
+{
+	return p->o.min + 2 * p->slot[slot].last;
+}
+
+void ports_go_on(struct ports *p, enum rtpx_slot slot, uint16_t last)
+{
+	if (last >= p->o.min && last <= p->o.max)
+		p->slot[slot].last = (last - p->o.min) / 2u;
+}
+
 unsigned int ports_pairs(const struct ports *p)
 {
 	return p->n_pairs;

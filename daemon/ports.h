@@ -41,6 +41,13 @@ int ports_claim(struct ports *p, enum rtpx_slot slot, uint16_t port);
 /* ports_give - @port is free again, and the last of all to be taken. */
 void ports_give(struct ports *p, enum rtpx_slot slot, uint16_t port, uint64_t now_ns);
 
+/*
+ * ports_last - the port that ports_take() gave out last, in sequential order.
+ * ports_go_on - it has been this one; out of the range: no matter.
+ */
+uint16_t ports_last(const struct ports *p, enum rtpx_slot slot);
+void ports_go_on(struct ports *p, enum rtpx_slot slot, uint16_t last);
+
 unsigned int ports_pairs(const struct ports *p);			  /* of one slot */
 unsigned int ports_in_use(const struct ports *p, enum rtpx_slot slot); /* pairs taken */
 
