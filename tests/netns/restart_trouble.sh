@@ -99,6 +99,15 @@ because "another rtpxd uses $STATE: give this one another --state-dir"
 refused --state-dir "$LAB_DIR/other.state"
 because "another rtpxd uses $PINS: give this one another --pin-dir"
 rm -rf "$LAB_DIR/other.state"
+# Several rtpproxies may run on a host.
+ln -s "$(realpath "$RTPX_BUILD/rtpxd")" "$LAB_DIR/rtpproxy"
+lab_start relay drop-in "$LAB_DIR/rtpproxy" -f -F -s "unix:$LAB_DIR/drop-in.sock" -p "$LAB_DIR/drop-in.pid" -l 192.0.2.1 \
+	--pin-dir "$PINS" --state-dir "$STATE" --admin-socket "$LAB_DIR/drop-in.admin"
+must_wait 10 "rtpproxy beside rtpxd" test -s "$LAB_DIR/drop-in.pid"
+for reason in "no journal, so calls end with this process: another rtpxd" "XDP is not in use: another rtpxd"; do
+	grep -q "$reason" "$LAB_DIR/drop-in.log" || fail "it has not said '$reason'" drop-in
+done
+lab_stop drop-in || fail "the end of rtpproxy" drop-in
 say "ok: of two daemons with one directory the second refuses"
 ends
 
