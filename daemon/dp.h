@@ -84,7 +84,10 @@ struct dp_ops {
 	unsigned int (*interfaces)(struct dp *dp, struct dp_interface *out, unsigned int max);
 	/* rescan - links came or went: attach to what is new, forget what is gone. */
 	void (*rescan)(struct dp *dp);
-	/* mirrored - hand over the copies that wait, oldest first, at most @max; returns how many. */
+	/*
+	 * mirrored - hand over the copies that wait, oldest first, until @max or more have been;
+	 * returns how many.
+	 */
 	unsigned int (*mirrored)(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max);
 	/* counters - packets by reason, summed over CPUs. */
 	int (*counters)(struct dp *dp, struct rtpx_counters *out);

@@ -23,7 +23,8 @@
 struct dp_kmod {
 	struct dp dp;
 	struct mnl_socket *nl;
-	struct mnl_socket *copies; /* only listens; NULL: dp.mirrors is false */
+	struct mnl_socket *bell; /* rung when copies wait; NULL: dp.mirrors is false */
+	bool copies_wait;
 	uint16_t family;
 	uint32_t seq;
 	char words[160]; /* what the kernel said of the last refusal, "" if nothing */
@@ -283,45 +284,54 @@ static void kmod_rescan(struct dp *dp)
 	(void)dp;
 }
 
-/* A message of the module's that nobody has asked for: a copy. */
-static void hand_over(const struct nlmsghdr *h, const struct dp_mirror_sink *to)
+/* What one message of copies is handed over to. */
+struct delivery {
+	const struct dp_mirror_sink *to;
+	unsigned int n;
+};
+
+static void take_copies(const struct nlmsghdr *h, void *arg)
 {
-	const struct nlattr *a, *head = NULL, *payload = NULL;
+	const struct nlattr *a, *head = NULL;
+	struct delivery *d = arg;
 	struct rtpx_mirrored copy;
 
 	mnl_attr_for_each(a, h, sizeof(struct genlmsghdr)) {
 		if (mnl_attr_get_type(a) == RTPX_A_COPY)
 			head = a;
-		else if (mnl_attr_get_type(a) == RTPX_A_PAYLOAD)
-			payload = a;
+		if (mnl_attr_get_type(a) != RTPX_A_PAYLOAD || !head ||
+		    mnl_attr_get_payload_len(head) != sizeof(copy))
+			continue;
+		memcpy(&copy, mnl_attr_get_payload(head), sizeof(copy));
+		d->to->take(d->to->arg, &copy, mnl_attr_get_payload(a),
+			    mnl_attr_get_payload_len(a));
+		d->n++;
 	}
-	if (!head || !payload || mnl_attr_get_payload_len(head) != sizeof(copy))
-		return;
-	memcpy(&copy, mnl_attr_get_payload(head), sizeof(copy));
-	to->take(to->arg, &copy, mnl_attr_get_payload(payload), mnl_attr_get_payload_len(payload));
+}
+
+/* The module has said that copies wait, and since then there was no end of them. */
+static bool copies_wait(struct dp_kmod *k)
+{
+	char word[64];
+
+	while (recv(mnl_socket_get_fd(k->bell), word, sizeof(word), MSG_DONTWAIT) >= 0)
+		k->copies_wait = true;
+	return k->copies_wait;
 }
 
 static unsigned int kmod_mirrored(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max)
 {
-	static char buf[2 * RTPX_MIRROR_MAX] __attribute__((aligned(8)));
-	const struct nlmsghdr *h = (const void *)buf;
 	struct dp_kmod *k = kmod_of(dp);
-	struct sockaddr_nl from;
-	socklen_t from_size;
-	unsigned int n;
-	ssize_t len;
+	struct delivery d = { to, 0 };
+	unsigned int before;
 
-	for (n = 0; k->copies && n < max; n++) {
-		from_size = sizeof(from);
-		len = recvfrom(mnl_socket_get_fd(k->copies), buf, sizeof(buf), MSG_DONTWAIT,
-			       (struct sockaddr *)&from, &from_size);
-		if (len < 0)
+	while (dp->active && d.n < max && copies_wait(k)) {
+		before = d.n;
+		if (ask(k, command(k, RTPX_CMD_COPIES), take_copies, &d))
 			break;
-		/* Only the kernel is believed. */
-		if (from.nl_pid == 0 && mnl_nlmsg_ok(h, len) && h->nlmsg_type == k->family)
-			hand_over(h, to);
+		k->copies_wait = d.n > before;
 	}
-	return n;
+	return d.n;
 }
 
 static int kmod_counters(struct dp *dp, struct rtpx_counters *out)
@@ -341,8 +351,8 @@ static void kmod_close(struct dp *dp, bool keep)
 
 	if (rc)
 		log_warn("the module keeps its flows: %s", strerror(-rc));
-	if (k->copies)
-		mnl_socket_close(k->copies);
+	if (k->bell)
+		mnl_socket_close(k->bell);
 	if (k->nl)
 		mnl_socket_close(k->nl);
 	free(k);
@@ -466,39 +476,36 @@ static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answ
 	return rc;
 }
 
-/*
- * open_copies - a socket of their own, so that copies never stand in the way of answers. Its
- * receive buffer is the room for those that wait.
- */
-static void open_copies(struct dp_kmod *k, uint32_t bytes)
+/* A socket of its own, which is readable when copies wait, whatever else is asked meanwhile. */
+static int open_bell(struct dp_kmod *k, uint32_t bytes)
 {
 	struct nlmsghdr *h;
-	int on = 1, fd, rc;
 
-	k->copies = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
-	if (!k->copies || mnl_socket_bind(k->copies, 0, MNL_SOCKET_AUTOPID) < 0) {
-		rc = -errno;
-	} else {
-		fd = mnl_socket_get_fd(k->copies);
-		if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
-			setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-		/* Copies that found no room are counted in the module. */
-		mnl_socket_setsockopt(k->copies, NETLINK_NO_ENOBUFS, &on, sizeof(on));
-		h = command(k, RTPX_CMD_MIRROR);
-		mnl_attr_put_u32(h, RTPX_A_LISTENER, mnl_socket_get_portid(k->copies));
-		rc = tell(k, h);
-	}
+	k->bell = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
+	if (!k->bell || mnl_socket_bind(k->bell, 0, MNL_SOCKET_AUTOPID) < 0)
+		return -errno;
+	h = command(k, RTPX_CMD_MIRROR);
+	mnl_attr_put_u32(h, RTPX_A_LISTENER, mnl_socket_get_portid(k->bell));
+	mnl_attr_put_u32(h, RTPX_A_MIRROR_BYTES, bytes);
+	return tell(k, h);
+}
+
+/* Without room for copies everything else works. */
+static void open_mirror(struct dp_kmod *k, uint32_t bytes)
+{
+	int rc = open_bell(k, bytes);
+
 	if (rc == 0) {
 		k->dp.mirrors = true;
-		k->dp.mirror_fd = mnl_socket_get_fd(k->copies);
+		k->dp.mirror_fd = mnl_socket_get_fd(k->bell);
 		return;
 	}
-	log_warn("the module makes no copies for recordings (%s): the daemon forwards recorded "
-		 "calls itself",
+	log_warn("the module has no room for copies of packets (%s): the daemon forwards recorded "
+		 "calls itself; another --mirror-bytes may help",
 		 strerror(-rc));
-	if (k->copies)
-		mnl_socket_close(k->copies);
-	k->copies = NULL;
+	if (k->bell)
+		mnl_socket_close(k->bell);
+	k->bell = NULL;
 }
 
 int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size)
@@ -525,7 +532,7 @@ int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t 
 		kmod_close(&k->dp, true);
 		return rc;
 	}
-	open_copies(k, opts->mirror_bytes);
+	open_mirror(k, opts->mirror_bytes);
 	k->dp.active = true;
 	snprintf(k->dp.choice, sizeof(k->dp.choice),
 		 "the netfilter module %s: it takes packets of every interface before routing and "

@@ -123,7 +123,7 @@ static void on_gathered(evutil_socket_t fd, short what, void *arg)
 	struct mirror *m = arg;
 
 	(void)fd, (void)what;
-	if (drain(m, TURN_COPIES) == TURN_COPIES)
+	if (drain(m, TURN_COPIES) >= TURN_COPIES)
 		event_add(m->gathered, &now);
 	else
 		event_add(m->ready, NULL);

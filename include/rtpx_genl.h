@@ -26,9 +26,12 @@
  *  GET        anybody. SLOT, PORT: answers SLOT, PORT, FLOW, STATS. -ENOENT: no flow. As a dump,
  *             without attributes: all flows.
  *  SET_STATS  owner. SLOT, PORT, STATS: count from there on. -ENOENT: no flow.
- *  MIRROR     owner. LISTENER: the socket with this port id, which the owner has opened for it, is
- *             sent a copy of each forwarded packet of flows with RTPX_FLOW_MIRROR, until it is
- *             closed: COPY and PAYLOAD. What does not fit into its receive buffer is counted.
+ *  MIRROR     owner. LISTENER, MIRROR_BYTES: from now on each forwarded packet of flows with
+ *             RTPX_FLOW_MIRROR is also copied, for the owner to fetch, as long as no more than so
+ *             many bytes wait. The socket with the port id LISTENER is sent a MIRROR message when
+ *             copies begin to wait; none follows until a request for COPIES found nothing.
+ *  COPIES     owner. Answers the oldest copies that wait, at most 16 KB, COPY and PAYLOAD in turn,
+ *             and forgets them; answers nothing when there are none.
  *
  * -EPERM: not the owner. -ERANGE: the port is not in the table. -EINVAL: the flow makes no sense.
  */
@@ -50,6 +53,7 @@ enum rtpx_cmd {
 	RTPX_CMD_GET,
 	RTPX_CMD_SET_STATS,
 	RTPX_CMD_MIRROR,
+	RTPX_CMD_COPIES,
 };
 
 enum rtpx_attr {
@@ -71,6 +75,7 @@ enum rtpx_attr {
 	RTPX_A_FLOW,	       /* struct rtpx_flow with seq 0; nexthop is not looked at */
 	RTPX_A_STATS,	       /* struct rtpx_flow_stats */
 	RTPX_A_LISTENER,       /* u32: port id of a netlink socket */
+	RTPX_A_MIRROR_BYTES,   /* u32: in units of 16 KB */
 	RTPX_A_COPY,	       /* struct rtpx_mirrored */
 	RTPX_A_PAYLOAD,	       /* bytes: the UDP payload, at most RTPX_MIRROR_MAX */
 	RTPX_A_END,

@@ -6,6 +6,7 @@
  * policy before, and what only an owner may do has been refused to others.
  */
 #include <linux/ipv6.h>
+#include <linux/sizes.h>
 #include <net/genetlink.h>
 #include <net/netlink.h>
 
@@ -19,6 +20,9 @@
 
 static struct genl_family family;
 
+/* Of the attributes in a message of copies: it is less than 16 KB as a whole. */
+#define COPIES_ROOM 15900
+
 static const struct nla_policy policy[RTPX_A_END] = {
 	[RTPX_A_ABI_VERSION] = { .type = NLA_U32 },
 	[RTPX_A_PORT_MIN] = NLA_POLICY_MIN(NLA_U16, 1),
@@ -30,6 +34,7 @@ static const struct nla_policy policy[RTPX_A_END] = {
 	[RTPX_A_FLOW] = NLA_POLICY_EXACT_LEN(sizeof(struct rtpx_flow)),
 	[RTPX_A_STATS] = NLA_POLICY_EXACT_LEN(sizeof(struct rtpx_flow_stats)),
 	[RTPX_A_LISTENER] = NLA_POLICY_MIN(NLA_U32, 1),
+	[RTPX_A_MIRROR_BYTES] = { .type = NLA_U32 },
 };
 
 /* What a command needs (genl_small_ops.internal_flags); pre_doit() sees to it. */
@@ -149,7 +154,7 @@ static int put_flow(struct sk_buff *msg, struct flow *f, u32 slot)
 /* answer_begin - a message with its header in *@header; NULL: no memory. */
 static struct sk_buff *answer_begin(struct genl_info *info, void **header)
 {
-	struct sk_buff *msg = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	struct sk_buff *msg = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 
 	if (!msg)
 		return NULL;
@@ -168,6 +173,107 @@ static int answer_end(struct genl_info *info, struct sk_buff *msg, void *header,
 		return err;
 	}
 	genlmsg_end(msg, header);
+	return genlmsg_reply(msg, info);
+}
+
+/* ---- copies ---- */
+
+/* Under the lock of t->copies, like all here. */
+static void tell_listener(struct table *t)
+{
+	struct sk_buff *msg = t->listener ? genlmsg_new(0, GFP_ATOMIC) : NULL;
+
+	if (!msg)
+		return;
+	genlmsg_end(msg, genlmsg_put(msg, 0, 0, &family, 0, RTPX_CMD_MIRROR));
+	t->told = genlmsg_unicast(t->net, msg, t->listener) == 0;
+}
+
+/* A message with so much room, or NULL. */
+static struct sk_buff *copies_with_room(struct table *t, unsigned int bytes)
+{
+	struct sk_buff *msg = skb_peek_tail(&t->copies);
+
+	if (msg && skb_tailroom(msg) >= bytes)
+		return msg;
+	if (skb_queue_len(&t->copies) >= t->max_copies)
+		return NULL;
+	msg = genlmsg_new(COPIES_ROOM, GFP_ATOMIC | __GFP_NOWARN);
+	if (!msg)
+		return NULL;
+	genlmsg_put(msg, 0, 0, &family, 0, RTPX_CMD_COPIES);
+	__skb_queue_tail(&t->copies, msg);
+	return msg;
+}
+
+static void put_copy(struct sk_buff *msg, const struct flow *f, const struct rtpx_packet *p)
+{
+	const bool ip6 = p->slot == RTPX_SLOT_IP6;
+	struct rtpx_mirrored copy = {
+		.arrival_ns = ktime_get_ns(),
+		.call = f->more.call,
+		.port = p->dst_port,
+		.peer_port = p->src_port,
+		.slot = p->slot,
+	};
+
+	memcpy(copy.local, ip6 ? f->more.local6 : f->entry.local4, ip6 ? 16 : 4);
+	memcpy(copy.peer, ip6 ? f->more.peer6 : f->entry.peer4, ip6 ? 16 : 4);
+	nla_put(msg, RTPX_A_COPY, sizeof(copy), &copy);
+}
+
+bool genl_mirror(struct table *t, const struct flow *f, const struct rtpx_packet *p,
+		 const struct sk_buff *skb, unsigned int payload)
+{
+	const unsigned int bytes = min_t(unsigned int, p->payload_bytes, RTPX_MIRROR_MAX);
+	struct sk_buff *msg;
+
+	spin_lock(&t->copies.lock);
+	msg = copies_with_room(t, nla_total_size(sizeof(struct rtpx_mirrored)) +
+					  nla_total_size(bytes));
+	if (msg) {
+		put_copy(msg, f, p);
+		skb_copy_bits(skb, payload, nla_data(nla_reserve(msg, RTPX_A_PAYLOAD, bytes)),
+			      bytes);
+	}
+	if (!t->told)
+		tell_listener(t);
+	spin_unlock(&t->copies.lock);
+	return msg;
+}
+
+static int do_mirror(struct sk_buff *skb, struct genl_info *info)
+{
+	struct table *t = net_of(info)->table;
+
+	if (GENL_REQ_ATTR_CHECK(info, RTPX_A_LISTENER) ||
+	    GENL_REQ_ATTR_CHECK(info, RTPX_A_MIRROR_BYTES))
+		return -EINVAL;
+	spin_lock_bh(&t->copies.lock);
+	t->listener = nla_get_u32(info->attrs[RTPX_A_LISTENER]);
+	t->max_copies = nla_get_u32(info->attrs[RTPX_A_MIRROR_BYTES]) / SZ_16K;
+	t->told = false;
+	if (!skb_queue_empty(&t->copies))
+		tell_listener(t);
+	spin_unlock_bh(&t->copies.lock);
+	return 0;
+}
+
+static int do_copies(struct sk_buff *skb, struct genl_info *info)
+{
+	struct table *t = net_of(info)->table;
+	struct sk_buff *msg;
+
+	spin_lock_bh(&t->copies.lock);
+	msg = __skb_dequeue(&t->copies);
+	if (!msg)
+		t->told = false;
+	spin_unlock_bh(&t->copies.lock);
+	if (!msg)
+		return 0;
+	nlmsg_hdr(msg)->nlmsg_pid = info->snd_portid;
+	nlmsg_hdr(msg)->nlmsg_seq = info->snd_seq;
+	nlmsg_end(msg, nlmsg_hdr(msg));
 	return genlmsg_reply(msg, info);
 }
 
@@ -355,14 +461,6 @@ static int do_set_stats(struct sk_buff *skb, struct genl_info *info)
 	return 0;
 }
 
-static int do_mirror(struct sk_buff *skb, struct genl_info *info)
-{
-	if (GENL_REQ_ATTR_CHECK(info, RTPX_A_LISTENER))
-		return -EINVAL;
-	WRITE_ONCE(net_of(info)->table->listener, nla_get_u32(info->attrs[RTPX_A_LISTENER]));
-	return 0;
-}
-
 /* One flow as a part of a dump. -EMSGSIZE: the message is full. */
 static int dump_flow(struct sk_buff *msg, struct netlink_callback *cb, struct flow *f, u32 slot)
 {
@@ -431,6 +529,10 @@ static const struct genl_small_ops ops[] = {
 	  .doit = do_mirror,
 	  .flags = GENL_UNS_ADMIN_PERM,
 	  .internal_flags = NEED_OWNER },
+	{ .cmd = RTPX_CMD_COPIES,
+	  .doit = do_copies,
+	  .flags = GENL_UNS_ADMIN_PERM,
+	  .internal_flags = NEED_OWNER },
 };
 
 static struct genl_family family __ro_after_init = {
@@ -447,52 +549,15 @@ static struct genl_family family __ro_after_init = {
 	.module = THIS_MODULE,
 };
 
-/* ---- copies ---- */
-
-static void mirror_head(struct rtpx_mirrored *to, const struct flow *f, const struct rtpx_packet *p)
-{
-	const bool ip6 = p->slot == RTPX_SLOT_IP6;
-
-	*to = (struct rtpx_mirrored){
-		.arrival_ns = ktime_get_ns(),
-		.call = f->more.call,
-		.port = p->dst_port,
-		.peer_port = p->src_port,
-		.slot = p->slot,
-	};
-	memcpy(to->local, ip6 ? f->more.local6 : f->entry.local4, ip6 ? 16 : 4);
-	memcpy(to->peer, ip6 ? f->more.peer6 : f->entry.peer4, ip6 ? 16 : 4);
-}
-
-int genl_mirror(const struct table *t, const struct flow *f, const struct rtpx_packet *p,
-		const struct sk_buff *skb, unsigned int payload)
-{
-	const unsigned int bytes = min_t(unsigned int, p->payload_bytes, RTPX_MIRROR_MAX);
-	const u32 listener = READ_ONCE(t->listener);
-	struct rtpx_mirrored head;
-	struct nlattr *copied;
-	struct sk_buff *msg;
-	void *header;
-
-	if (!listener)
-		return -ENOTCONN;
-	msg = genlmsg_new(nla_total_size(sizeof(head)) + nla_total_size(bytes), GFP_ATOMIC);
-	if (!msg)
-		return -ENOMEM;
-	mirror_head(&head, f, p);
-	header = genlmsg_put(msg, 0, 0, &family, 0, RTPX_CMD_MIRROR);
-	copied = header && nla_put(msg, RTPX_A_COPY, sizeof(head), &head) == 0 ?
-			 nla_reserve(msg, RTPX_A_PAYLOAD, bytes) :
-			 NULL;
-	if (!copied || skb_copy_bits(skb, payload, nla_data(copied), bytes)) {
-		nlmsg_free(msg);
-		return -EMSGSIZE;
-	}
-	genlmsg_end(msg, header);
-	return genlmsg_unicast(t->net, msg, listener);
-}
-
 /* ---- owners that go away ---- */
+
+static void forget_listener(struct table *t, u32 portid)
+{
+	spin_lock_bh(&t->copies.lock);
+	if (t->listener == portid)
+		t->listener = 0;
+	spin_unlock_bh(&t->copies.lock);
+}
 
 static int on_release(struct notifier_block *nb, unsigned long event, void *data)
 {
@@ -505,8 +570,8 @@ static int on_release(struct notifier_block *nb, unsigned long event, void *data
 	mutex_lock(&rn->lock);
 	if (rn->table && rn->table->owner == n->portid)
 		rn->table->owner = 0;
-	if (rn->table && rn->table->listener == n->portid)
-		WRITE_ONCE(rn->table->listener, 0);
+	if (rn->table)
+		forget_listener(rn->table, n->portid);
 	mutex_unlock(&rn->lock);
 	return NOTIFY_DONE;
 }

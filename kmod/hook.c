@@ -295,12 +295,12 @@ static void send(struct net *net, struct sk_buff *skb, const struct flow *f, str
 /* ---- copies ---- */
 
 /* The packet has been rewritten: where it came from is known from the flow. */
-static noinline void mirror(const struct table *t, struct flow *f, const struct rtpx_packet *p,
+static noinline void mirror(struct table *t, struct flow *f, const struct rtpx_packet *p,
 			    const struct sk_buff *skb)
 {
 	unsigned int header = header_bytes(f->entry.flags & RTPX_FLOW_OUT6);
 
-	if (genl_mirror(t, f, p, skb, header + sizeof(struct udphdr)) == 0) {
+	if (genl_mirror(t, f, p, skb, header + sizeof(struct udphdr))) {
 		this_cpu_inc(t->counters->mirrored);
 		return;
 	}
@@ -322,7 +322,7 @@ static noinline enum rtpx_reason stranger(const struct table *t, struct flow *f,
 }
 
 /* What can fail of sending is done before anything is counted or changed. */
-static __always_inline enum rtpx_reason forward(const struct table *t, struct sk_buff *skb,
+static __always_inline enum rtpx_reason forward(struct table *t, struct sk_buff *skb,
 						struct flow *f, struct rtpx_packet *p)
 {
 	const unsigned int in = header_bytes(p->slot == RTPX_SLOT_IP6),
@@ -347,7 +347,7 @@ static __always_inline enum rtpx_reason forward(const struct table *t, struct sk
 }
 
 /* relay - what became of a packet; when it was relayed, it is not ours any more. */
-static __always_inline enum rtpx_reason relay(const struct table *t, struct sk_buff *skb, u32 slot)
+static __always_inline enum rtpx_reason relay(struct table *t, struct sk_buff *skb, u32 slot)
 {
 	struct rtpx_packet p = { .slot = slot };
 	enum rtpx_reason reason;
@@ -371,7 +371,7 @@ static __always_inline enum rtpx_reason relay(const struct table *t, struct sk_b
 	return forward(t, skb, f, &p);
 }
 
-static __always_inline unsigned int hook(const struct table *t, struct sk_buff *skb, u32 slot)
+static __always_inline unsigned int hook(struct table *t, struct sk_buff *skb, u32 slot)
 {
 	enum rtpx_reason reason = relay(t, skb, slot);
 

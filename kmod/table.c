@@ -109,6 +109,7 @@ struct table *table_create(struct net *net, const struct rtpx_config *config)
 		return ERR_PTR(-ENOMEM);
 	t->net = net;
 	t->config = *config;
+	skb_queue_head_init(&t->copies);
 	t->counters = alloc_percpu_gfp(struct rtpx_counters, GFP_KERNEL_ACCOUNT);
 	if (!t->counters)
 		goto err_free_table;
@@ -142,6 +143,7 @@ void table_destroy(struct table *t)
 			flow_free(f);
 	}
 	rcu_barrier(); /* flows that were taken away just now hold routes, too */
+	skb_queue_purge(&t->copies);
 	free_percpu(t->counters);
 	kvfree(t);
 }

@@ -38,9 +38,14 @@ struct table {
 	struct rtpx_config config;
 	struct rtpx_counters __percpu *counters;
 	struct nf_hook_ops hooks[2];
-	u32 owner;    /* netlink port id; 0: none */
-	u32 listener; /* likewise, for copies */
+	u32 owner; /* netlink port id; 0: none */
 	u32 n_flows;
+
+	struct sk_buff_head copies; /* messages for the owner; its lock is that of the next three */
+	u32 max_copies;
+	u32 listener; /* port id, to be told that copies wait; 0: nobody */
+	bool told;    /* and was */
+
 	struct flow __rcu *flows[]; /* by rtpx_flow_index() */
 };
 
@@ -118,11 +123,11 @@ nf_hookfn hook_ip4, hook_ip6;
 
 /* genl.c */
 /*
- * genl_mirror - a copy of a packet that is sent, whose payload begins at @payload of @skb, for the
- * listener. 0, or -errno: there is no listener, or no room for it.
+ * genl_mirror - keep a copy of a packet that is sent, whose payload begins at @payload of @skb, for
+ * the owner. False: there is no room for it. BH is off.
  */
-int genl_mirror(const struct table *t, const struct flow *f, const struct rtpx_packet *p,
-		const struct sk_buff *skb, unsigned int payload);
+bool genl_mirror(struct table *t, const struct flow *f, const struct rtpx_packet *p,
+		 const struct sk_buff *skb, unsigned int payload);
 int genl_init(void);
 void genl_exit(void);
 

@@ -133,17 +133,19 @@ class Process(Relay):
 class Rtpxd(Process):
     log = None
 
-    def __init__(self, name, *options, in_kernel=True):
-        self.name, self.options, self.in_kernel = name, options, in_kernel
+    def __init__(self, name, *options, in_kernel=True, recorded=False):
+        self.name, self.options, self.in_kernel, self.recorded = name, options, in_kernel, recorded
 
     def begin(self):
         self.start([os.path.join(BUILD, "rtpxd"), "-f", "-F", "-s", "udp:127.0.0.1:7722", "-p", "/run/bench.pid", "-d", "warn",
                     "-l", f"{INSIDE}/{OUTSIDE}", "--bridge_symmetric", "--admin-socket", "/run/bench.sock",
-                    "--pin-dir", "/sys/fs/bpf/bench", *self.options])
+                    "--pin-dir", "/sys/fs/bpf/bench", "-r", "/run", *self.options])
         wait_for("answer from rtpxd", lambda: self.ask(7722, "1 V").startswith("1 2004"))
         to_alice = int(self.ask(7722, f"2 Uie c {ALICE[0]} {ALICE[1]} a;1").split()[1])
         to_bob = int(self.ask(7722, f"3 Lie c {BOB[0]} {BOB[1]} a;1 b;1").split()[1])
         self.latch(to_bob, to_alice)
+        if self.recorded and self.ask(7722, "4 R c a b") != "4 0\n":
+            sys.exit("rtpxd does not record")
         if self.in_kernel:
             wait_for("flow in the kernel", lambda: subprocess.run(
                 [os.path.join(BUILD, "rtpxctl"), "--socket", "/run/bench.sock", "why", "c"], capture_output=True,
@@ -206,6 +208,7 @@ def run_time(pid):
 
 
 def measure(relay):
+    """Instructions of a packet, and how many of them are the relay's own process."""
     to = relay.begin()
     mine = frame(A_MAC, IN_MAC, ALICE, to)
     pump(TAP_IN, TAP_OUT, 320, mine)  # routes, caches, statistics that begin
@@ -215,16 +218,19 @@ def measure(relay):
     relay.end()
     if not isinstance(relay, Dropped) and seen < PACKETS * 0.99:
         sys.exit(f"{relay.name}: only {seen} of {PACKETS} packets came out")
-    return ns + own
+    return ns + own, own
 
 
 RELAYS = (
     Dropped(),
     Forwarding(),
     Rtpxd("rtpx.ko", "--dataplane", "kmod"),
+    Rtpxd("rtpx.ko, recorded", "--dataplane", "kmod", recorded=True),
     Rtpxd("rtpx XDP, native", "--dataplane", "xdp", "--xdp-mode", "native"),
+    Rtpxd("rtpx XDP, native, recorded", "--dataplane", "xdp", "--xdp-mode", "native", recorded=True),
     Rtpxd("rtpx XDP, generic", "--dataplane", "xdp", "--xdp-mode", "generic"),
     Rtpxd("rtpx, sockets", "--dataplane", "none", in_kernel=False),
+    Rtpxd("rtpx, sockets, recorded", "--dataplane", "none", in_kernel=False, recorded=True),
     Rtpengine(),
 )
 
@@ -234,10 +240,10 @@ sh(f"insmod {BUILD}/kmod/rtpx.ko")
 TAP_IN, TAP_OUT = tap("in0"), tap("out0")
 network()
 COSTS = {relay.name: measure(relay) for relay in RELAYS}
-BASE, OURS, THEIRS = (COSTS[name] for name in (Dropped.name, "rtpx.ko", Rtpengine.name))
-print(f"{'':28}{'instructions':>14}{'less the drop':>15}{'over rtpx.ko':>14}")
-for name, cost in COSTS.items():
+BASE, OURS, THEIRS = (COSTS[name][0] for name in (Dropped.name, "rtpx.ko", Rtpengine.name))
+print(f"{'':28}{'instructions':>14}{'the process':>13}{'less the drop':>15}{'over rtpx.ko':>14}")
+for name, (cost, own) in COSTS.items():
     ratio = f"{(cost - BASE) / (OURS - BASE):14.2f}" if cost > BASE else f"{'':>14}"
-    print(f"{name:28}{cost:14.0f}{cost - BASE:15.0f}{ratio}")
+    print(f"{name:28}{cost:14.0f}{own:13.0f}{cost - BASE:15.0f}{ratio}")
 if OURS >= THEIRS:
     sys.exit("rtpx.ko takes as many instructions as rtpengine's module, or more")

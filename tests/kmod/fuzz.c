@@ -51,6 +51,10 @@ static size_t sensible(unsigned int type, uint8_t *p)
 		port = type == RTPX_A_PORT_MIN ? PACKET_PORT_MIN : PACKET_PORT_MAX;
 		memcpy(p, &port, sizeof(port));
 		return sizeof(port);
+	case RTPX_A_MIRROR_BYTES:
+		u32 = 65536u << rnd(4);
+		memcpy(p, &u32, sizeof(u32));
+		return sizeof(u32);
 	case RTPX_A_FRESH:
 		return 0;
 	default:
@@ -65,7 +69,7 @@ static void put_attrs(struct nlmsghdr *h)
 	static const uint8_t known[] = { RTPX_A_ABI_VERSION, RTPX_A_PORT_MIN, RTPX_A_PORT_MAX,
 					 RTPX_A_SILENCE_MS,  RTPX_A_FRESH,    RTPX_A_SLOT,
 					 RTPX_A_PORT,	     RTPX_A_FLOW,     RTPX_A_STATS,
-					 RTPX_A_LISTENER };
+					 RTPX_A_LISTENER, RTPX_A_MIRROR_BYTES };
 	unsigned int i, k;
 
 	for (i = 0; i < sizeof(known); i++) {
@@ -99,9 +103,10 @@ static void drain(struct speaker *s)
 
 static void one(struct speaker *s)
 {
-	static const uint8_t commands[] = { RTPX_CMD_HELLO, RTPX_CMD_OPEN,     RTPX_CMD_PUT,
-					    RTPX_CMD_PUT,   RTPX_CMD_PUT,      RTPX_CMD_DEL,
-					    RTPX_CMD_GET,   RTPX_CMD_SET_STATS, RTPX_CMD_MIRROR };
+	static const uint8_t commands[] = { RTPX_CMD_HELLO,  RTPX_CMD_OPEN,  RTPX_CMD_PUT,
+					    RTPX_CMD_PUT,    RTPX_CMD_PUT,   RTPX_CMD_DEL,
+					    RTPX_CMD_GET,    RTPX_CMD_SET_STATS,
+					    RTPX_CMD_MIRROR, RTPX_CMD_COPIES };
 	uint8_t cmd = rnd(100) ? commands[rnd(sizeof(commands))] : rnd(256);
 	struct nlmsghdr *h;
 

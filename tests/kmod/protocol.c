@@ -17,7 +17,7 @@ enum {
 	PLACE = 1 << 2, /* SLOT, PORT */
 	FLOW = 1 << 3,
 	STATS = 1 << 4,
-	LISTENER = 1 << 5,
+	MIRROR = 1 << 5,
 };
 
 enum wrong {
@@ -116,10 +116,13 @@ static const struct row {
 	{ "set stats without any", OWNER, RTPX_CMD_SET_STATS, PLACE, RIGHT, -EINVAL, 0 },
 	{ "set stats by another", OTHER, RTPX_CMD_SET_STATS, PLACE | STATS, RIGHT, -EPERM, 0 },
 	{ "del by another", OTHER, RTPX_CMD_DEL, PLACE, RIGHT, -EPERM, 0 },
-	{ "copies by another", OTHER, RTPX_CMD_MIRROR, LISTENER, RIGHT, -EPERM, 0 },
-	{ "copies to nobody", OWNER, RTPX_CMD_MIRROR, 0, RIGHT, -EINVAL, 0 },
-	{ "copies to port id 0", OWNER, RTPX_CMD_MIRROR, LISTENER, PORT_0, -ERANGE, 0 },
-	{ "copies", OWNER, RTPX_CMD_MIRROR, LISTENER, RIGHT, 0, 0 },
+	{ "mirror by another", OTHER, RTPX_CMD_MIRROR, MIRROR, RIGHT, -EPERM, 0 },
+	{ "mirror without attributes", OWNER, RTPX_CMD_MIRROR, 0, RIGHT, -EINVAL, 0 },
+	{ "mirror for port id 0", OWNER, RTPX_CMD_MIRROR, MIRROR, PORT_0, -ERANGE, 0 },
+	{ "mirror", OWNER, RTPX_CMD_MIRROR, MIRROR, RIGHT, 0, 0 },
+	{ "mirror again", OWNER, RTPX_CMD_MIRROR, MIRROR, RIGHT, 0, 0 },
+	{ "copies by another", OTHER, RTPX_CMD_COPIES, 0, RIGHT, -EPERM, 0 },
+	{ "no copies", OWNER, RTPX_CMD_COPIES, 0, RIGHT, 0, 0 },
 	{ "no such command", OWNER, 200, 0, RIGHT, -EOPNOTSUPP, 0 },
 	{ "the owner goes", OWNER, CLOSE_SOCKET, 0, RIGHT, 0, 0 },
 	{ "put by nobody", OTHER, RTPX_CMD_PUT, PLACE | FLOW | STATS, RIGHT, -EPERM, 0 },
@@ -203,8 +206,10 @@ static int run_row(struct speaker *s, const struct row *r)
 		put_flow(h, r->wrong);
 	if (r->has & STATS)
 		mnl_attr_put(h, RTPX_A_STATS, sizeof(stats) - (r->wrong == SHORT_STATS), &stats);
-	if (r->has & LISTENER)
+	if (r->has & MIRROR) {
 		mnl_attr_put_u32(h, RTPX_A_LISTENER, r->wrong == PORT_0 ? 0 : 1);
+		mnl_attr_put_u32(h, RTPX_A_MIRROR_BYTES, 65536);
+	}
 	if (r->wrong == UNKNOWN_ATTR)
 		mnl_attr_put_u32(h, RTPX_A_END, 1);
 	return say(s, h, NULL, NULL);
