@@ -20,7 +20,9 @@ struct {
 	__uint(max_entries, 1 << 20);
 } mirror SEC(".maps");
 
-/* Where a copy is put together: of a ring buffer one can reserve only what is known when compiled. */
+/*
+ * Where a copy is put together: of a ring buffer one can reserve only what is known when compiled.
+ */
 struct mirror_room {
 	struct rtpx_mirrored head;
 	__u8 payload[RTPX_MIRROR_MAX];

@@ -3,8 +3,8 @@
  * clips.h - prompts in memory, each loaded once for all calls that play it.
  *
  * A file is read whole, not mapped: one that is overwritten while it plays must neither end the
- * process nor be heard half new. That and the encoding of sound files is the loader's, so nothing here
- * waits for more than the opening of a file.
+ * process nor be heard half new. That and the encoding of sound files is the loader's, so nothing
+ * here waits for more than the opening of a file.
  */
 #ifndef RTPX_CLIPS_H
 #define RTPX_CLIPS_H
@@ -18,7 +18,8 @@ struct clips;
 
 /* Once @err is 0, @data and @len stay as they are until it is given back. */
 struct clip {
-	int err; /* -EINPROGRESS: not there yet; another -errno: it never will be, which is logged */
+	/* -EINPROGRESS: not there yet; another -errno: it never will be, which is logged */
+	int err;
 	const uint8_t *data; /* codec frames */
 	size_t len;
 };
@@ -32,11 +33,12 @@ int clips_new(struct clips **out, struct event_base *base, const char *dir);
 void clips_free(struct clips *c); /* nothing may be held any more */
 
 /*
- * clips_take - the file `name.<payload_type>`; or the file `name`, encoded, when it has the suffix of
- * sound (.wav, .flac, .ogg, .opus and so on) and the codec is one that is encoded here. From memory
- * if the file is still the same by device, inode, size and time of change. -ENOENT and what else open
- * reports, -EACCES for a name that leaves the directory, -EINVAL for what is no regular file,
- * that or -ENODATA for what was found to be no sound, -EFBIG, -EAGAIN when too much is being loaded.
+ * clips_take - the file `name.<payload_type>`; or the file `name`, encoded, when it has the suffix
+ * of sound (.wav, .flac, .ogg, .opus and so on) and the codec is one that is encoded here. From
+ * memory if the file is still the same by device, inode, size and time of change. -ENOENT and what
+ * else open reports, -EACCES for a name that leaves the directory, -EINVAL for what is no regular
+ * file, that or -ENODATA for what was found to be no sound, -EFBIG, -EAGAIN when too much is being
+ * loaded.
  */
 int clips_take(struct clips *c, struct span name, unsigned int payload_type,
 	       const struct clip **out);

@@ -21,7 +21,10 @@ struct codec {
 	uint16_t unit_ticks;  /* re-packetization works in multiples of it */
 };
 
-/* Of a dynamic payload type; each packet says how long its frames are, the rest is 0 here. RFC 7587. */
+/*
+ * Of a dynamic payload type; each packet says how long its frames are, the rest is 0 here. RFC
+ * 7587.
+ */
 extern const struct codec codec_opus;
 #define CODEC_OPUS_MAX_MS 120 /* in a packet, RFC 6716 section 3.2 */
 #define CODEC_OPUS_MAX_FRAMES 48

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * command.c - from a parsed request to the engine and back to a reply. It knows no socket and no packet.
+ * command.c - from a parsed request to the engine and back to a reply. It knows no socket and no
+ * packet.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -133,7 +134,8 @@ static int query_value(const struct engine_query *q, struct span name, char *buf
 	return -ENOENT;
 }
 
-static void value_add(struct reply *r, bool first, bool verbose, struct span name, const char *value)
+static void value_add(struct reply *r, bool first, bool verbose, struct span name,
+		      const char *value)
 {
 	if (verbose)
 		reply_add(r, "%s%.*s=%s", first ? "" : " ", (int)name.len, name.p, value);
@@ -143,7 +145,8 @@ static void value_add(struct reply *r, bool first, bool verbose, struct span nam
 
 static int query(struct run *run)
 {
-	static const char *const usual[] = { "ttl", "npkts_ina", "npkts_ino", "nrelayed", "ndropped" };
+	static const char *const usual[] = { "ttl", "npkts_ina", "npkts_ino", "nrelayed",
+					     "ndropped" };
 	const struct request *req = run->req;
 	unsigned int i, n = req->names_n ? req->names_n : ARRAY_SIZE(usual);
 	struct engine_query q;
@@ -329,7 +332,8 @@ static int sub_lookup(struct run *run, const struct subcmd *sub, struct reply *d
 		.to_tag = run->swapped ? run->req->from_tag : run->req->to_tag,
 	};
 
-	if (!run->result.session || engine_update(run->c->o.engine, &u, run->now_ns, &run->result) != PROTO_OK)
+	if (!run->result.session ||
+	    engine_update(run->c->o.engine, &u, run->now_ns, &run->result) != PROTO_OK)
 		return -ENOENT;
 	face_add(data, &run->result);
 	run->swapped = !run->swapped;
@@ -351,7 +355,8 @@ static int sub_unserved(struct run *run, const struct subcmd *sub, struct reply 
 	return -EOPNOTSUPP;
 }
 
-static int (*const sub_handlers[])(struct run *run, const struct subcmd *sub, struct reply *data) = {
+static int (*const sub_handlers[])(struct run *run, const struct subcmd *sub,
+				   struct reply *data) = {
 	[SUB_MODULE] = sub_unserved, [SUB_DELETE] = sub_delete, [SUB_SET] = sub_set,
 	[SUB_LOOKUP] = sub_lookup,   [SUB_COPY] = sub_copy,
 };
@@ -380,10 +385,12 @@ static enum proto_error overflow_of(enum proto_op op)
 	return op == OP_STATS ? E_STATS_LONG : op == OP_QUERY ? E_QUERY_LONG : E_MEMORY;
 }
 
-size_t command_run(struct commands *c, const char *line, size_t len, const struct addr *peer, uint64_t now_ns,
-		   char out[COMMAND_MAX_REPLY])
+size_t command_run(struct commands *c, const char *line, size_t len, const struct addr *peer,
+		   uint64_t now_ns, char out[COMMAND_MAX_REPLY])
 {
-	struct run run = { .c = c, .req = &c->req, .reply = &c->reply, .peer = peer, .now_ns = now_ns };
+	struct run run = {
+		.c = c, .req = &c->req, .reply = &c->reply, .peer = peer, .now_ns = now_ns
+	};
 	struct stats *st = c->o.stats;
 	int err;
 

@@ -508,8 +508,7 @@ static const struct row rows[] = {
 	{ 'n', NULL, "SPEC", set_notify,
 	  .help = "tell of time-outs, repeatable: [unix:]PATH, tcp:HOST:PORT, "
 		  "xmlrpc:http://HOST[:PORT][/PATH], jsonrpc:http://..." },
-	{ 'r', NULL, "DIR", set_text, MEMBER(record_dir),
-	  .help = "directory of recordings" },
+	{ 'r', NULL, "DIR", set_text, MEMBER(record_dir), .help = "directory of recordings" },
 	{ 'S', NULL, "DIR", set_text, MEMBER(spool_dir),
 	  .help = "directory in which recordings are made; finished ones move to -r's, on "
 		  "the same file system" },
@@ -547,9 +546,10 @@ static const struct row rows[] = {
 		  "(default " CONFIG_STATE_DIR ")" },
 	{ 0, "discard-state", NULL, set_flag, MEMBER(dp.discard), .ours = true,
 	  .help = "end the calls that an earlier rtpxd has left, whatever its version" },
-	{ 0, "mirror-bytes", "BYTES", set_number, MEMBER(dp.mirror_bytes), .min = 65536, .max = 1 << 30,
-	  .ours = true,
-	  .help = "room for packets that were forwarded and wait to be recorded (default 4194304)" },
+	{ 0, "mirror-bytes", "BYTES", set_number, MEMBER(dp.mirror_bytes), .min = 65536,
+	  .max = 1 << 30, .ours = true,
+	  .help = "room for packets that were forwarded and wait to be recorded (default "
+		  "4194304)" },
 	{ 0, "learning", "proof|strict|compat", set_learning, .ours = true,
 	  .help = "how peers behind NAT are found; compat is rtpproxy's way (default proof)" },
 	{ 0, "admin-socket", "PATH", set_path, MEMBER(admin_socket), .ours = true,
@@ -560,8 +560,10 @@ static const struct row rows[] = {
 	{ 0, "prompt-ptime", "MS", set_number, MEMBER(prompt_ptime_ms), .min = 1, .max = 200,
 	  .ours = true,
 	  .help = "length of packets of prompts where the call does not say z (default 10)" },
-	{ 0, "opus-type", "TYPE", set_opus_type, .min = RESIZER_FIRST_DYNAMIC, .max = 127, .ours = true,
-	  .help = "RTP payload type that is Opus in every call, repeatable: z re-packetizes it too" },
+	{ 0, "opus-type", "TYPE", set_opus_type, .min = RESIZER_FIRST_DYNAMIC, .max = 127,
+	  .ours = true,
+	  .help = "RTP payload type that is Opus in every call, repeatable: z re-packetizes it "
+		  "too" },
 	{ 0, "banner", NULL, set_flag, MEMBER(banner), .ours = true,
 	  .help = "print on stdout what was chosen, and the lines for kamailio.cfg" },
 	{ 0, "help", NULL, say_help, .ours = true, .help = "print this and exit" },

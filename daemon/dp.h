@@ -2,8 +2,8 @@
 /*
  * dp.h - a dataplane: something that forwards decided flows without the daemon.
  *
- * A dataplane holds no policy. `none` is one too: it refuses every flow, and the sockets carry the call.
- * Not thread-safe; used from the event loop only.
+ * A dataplane holds no policy. `none` is one too: it refuses every flow, and the sockets carry the
+ * call. Not thread-safe; used from the event loop only.
  */
 #ifndef RTPX_DP_H
 #define RTPX_DP_H
@@ -28,15 +28,19 @@ struct dp_opts {
 	unsigned int n_order;		       /* 0: all; the module if it is loaded */
 	enum dp_xdp_mode mode;
 	const char *pin_dir;		       /* /sys/fs/bpf/rtpx */
-	const char *interfaces[DP_MAX_INTERFACES]; /* --interface; none: every one that is up, not loopback */
+	/* --interface; none: every one that is up, not loopback */
+	const char *interfaces[DP_MAX_INTERFACES];
 	unsigned int n_interfaces;
 	uint16_t port_min, port_max;	       /* first and last media port, RTCP included */
 	uint32_t silence_ms;
-	uint32_t instance;		       /* names what is in the kernel as this daemon's and its successors' */
-	bool adopt;			       /* take over what the last daemon of this instance left */
+	/* names what is in the kernel as this daemon's and its successors' */
+	uint32_t instance;
+	/* take over what the last daemon of this instance left */
+	bool adopt;
 	bool discard;			       /* remove whatever is there, of any version */
 	bool yield;			       /* when another daemon has the pins: do without */
-	uint32_t mirror_bytes;		       /* of the ring for copies; made a power of 2 that is not less */
+	/* of the ring for copies; made a power of 2 that is not less */
+	uint32_t mirror_bytes;
 };
 
 /* What was chosen for one interface, and why; sentences for people. */
@@ -60,17 +64,26 @@ struct dp_mirror_sink {
 
 struct dp_ops {
 	const char *name; /* "xdp", "kmod", "none" */
-	/* flow_put - install or replace; @seed starts the statistics (NULL: go on with what the element has). -ENOENT, -EINVAL, -ERANGE. */
-	int (*flow_put)(struct dp *dp, enum rtpx_slot slot, uint16_t port, const struct rtpx_flow *flow,
-			const struct rtpx_flow_stats *seed);
-	/* flow_del - stop forwarding; *@last (may be NULL) gets the statistics so far. 0 or -ENOENT. */
-	int (*flow_del)(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow_stats *last);
 	/*
-	 * stats_get, stats_set - statistics of an installed flow. -ENOENT. With XDP memory, with the
-	 * module a request to the kernel.
+	 * flow_put - install or replace; @seed starts the statistics (NULL: go on with what the
+	 * element has). -ENOENT, -EINVAL, -ERANGE.
 	 */
-	int (*stats_get)(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow_stats *out);
-	int (*stats_set)(struct dp *dp, enum rtpx_slot slot, uint16_t port, const struct rtpx_flow_stats *in);
+	int (*flow_put)(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed);
+	/*
+	 * flow_del - stop forwarding; *@last (may be NULL) gets the statistics so far. 0 or
+	 * -ENOENT.
+	 */
+	int (*flow_del)(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			struct rtpx_flow_stats *last);
+	/*
+	 * stats_get, stats_set - statistics of an installed flow. -ENOENT. With XDP memory, with
+	 * the module a request to the kernel.
+	 */
+	int (*stats_get)(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			 struct rtpx_flow_stats *out);
+	int (*stats_set)(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			 const struct rtpx_flow_stats *in);
 	/*
 	 * flow_get - an installed flow, with the next hop's id that it refers to: what an earlier
 	 * daemon left. -ENOENT.
@@ -91,7 +104,10 @@ struct dp_ops {
 	unsigned int (*mirrored)(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max);
 	/* counters - packets by reason, summed over CPUs. */
 	int (*counters)(struct dp *dp, struct rtpx_counters *out);
-	/* close - detach and unpin everything (@keep: leave all in place for the next daemon), free @dp. */
+	/*
+	 * close - detach and unpin everything (@keep: leave all in place for the next daemon), free
+	 * @dp.
+	 */
 	void (*close)(struct dp *dp, bool keep);
 };
 
@@ -108,17 +124,20 @@ struct dp {
 
 /*
  * dp_open - the first dataplane of opts->order that opens. Why others did not is in the log, and
- * with `none` in (*out)->choice; when none opens it is in @err. So it is, and nothing else is tried,
- * when XDP would have to disturb somebody: -EBUSY, another daemon uses the pins (unless opts->yield);
+ * with `none` in (*out)->choice; when none opens it is in @err. So it is, and nothing else is
+ * tried, when XDP would have to disturb somebody: -EBUSY, another daemon uses the pins (unless
+ * opts->yield);
  * -EPROTO, an earlier one left calls that cannot be taken over.
  */
 int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size);
 
 int dp_none_open(struct dp **out, const char *why);	      /* dp.c */
-int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size); /* dp_xdp.c */
+int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err,
+		size_t err_size); /* dp_xdp.c */
 /*
- * dp_xdp_abandon - XDP is not used this time: flows of the last daemon of this instance, which would be
- * forwarded without anybody knowing of it, are removed. Nothing when somebody else has the pins.
+ * dp_xdp_abandon - XDP is not used this time: flows of the last daemon of this instance, which
+ * would be forwarded without anybody knowing of it, are removed. Nothing when somebody else has the
+ * pins.
  */
 void dp_xdp_abandon(const struct dp_opts *opts);
 /* dp_kmod.c */

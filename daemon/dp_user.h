@@ -61,7 +61,10 @@ void dp_user_free(struct dp_user *u);
  */
 int dp_user_port_open(struct dp_user *u, const struct addr *local, uint8_t tos, void *owner,
 		      unsigned int tag, struct dp_user_port **out);
-/* bind_anyway - ports that are opened from now on may have an address that this host does not have now. */
+/*
+ * bind_anyway - ports that are opened from now on may have an address that this host does not have
+ * now.
+ */
 void dp_user_bind_anyway(struct dp_user *u, bool on);
 void dp_user_port_close(struct dp_user *u, struct dp_user_port *p);
 int dp_user_port_set_tos(struct dp_user *u, struct dp_user_port *p, int tos);

@@ -4,13 +4,13 @@
  * interfaces it is on.
  *
  * Flows and statistics are memory shared with the program: a flow is written by the protocol of
- * rtpx_entry.seq, and nothing here makes a system call per flow. Statistics are read and set without
- * a lock; a packet that arrives in the same instant may be missing from what is set.
+ * rtpx_entry.seq, and nothing here makes a system call per flow. Statistics are read and set
+ * without a lock; a packet that arrives in the same instant may be missing from what is set.
  *
- * Maps and links are pinned (xdp_pins.h), so that a killed daemon stops no call. If the one who opens
- * this has the calls to it, the next daemon takes over what is pinned: it goes on with the maps, and
- * each link gets its program in place of the old one, between two packets. Otherwise pins of a dead
- * daemon are removed.
+ * Maps and links are pinned (xdp_pins.h), so that a killed daemon stops no call. If the one who
+ * opens this has the calls to it, the next daemon takes over what is pinned: it goes on with the
+ * maps, and each link gets its program in place of the old one, between two packets. Otherwise pins
+ * of a dead daemon are removed.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -303,8 +303,8 @@ static int ring_open(struct dp_xdp *x)
 	fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "mirror", 0, 0, bytes, NULL);
 	x->dp.mirrors = fd >= 0;
 	if (fd < 0) {
-		log_warn("no ring of %u bytes for copies of recorded packets (%s): the daemon forwards "
-			 "recorded calls itself; another --mirror-bytes may help",
+		log_warn("no ring of %u bytes for copies of recorded packets (%s): the daemon "
+			 "forwards recorded calls itself; another --mirror-bytes may help",
 			 bytes, strerror(errno));
 		fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "mirror", 0, 0, ring_bytes(0), NULL);
 	}
@@ -626,8 +626,8 @@ static int refuse_version(const struct dp_xdp *x, uint32_t version, char *err, s
 {
 	snprintf(err, err_size,
 		 "%.150s has the calls of another version of rtpx (ABI %d, this one has %u): start "
-		 "that one again and let its calls end (SIGHUP), or give --discard-state to end them "
-		 "now",
+		 "that one again and let its calls end (SIGHUP), or give --discard-state to end "
+		 "them now",
 		 x->pins.dir, (int)version, RTPX_ABI_VERSION);
 	return -EPROTO;
 }
@@ -663,8 +663,8 @@ static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err,
 	if (rc || !opts->adopt)
 		return 0;
 	if (c.instance != x->config.instance) {
-		log_warn("the maps in %s are not of the rtpxd whose calls are in the journal: they are "
-			 "replaced, and the calls get new flows",
+		log_warn("the maps in %s are not of the rtpxd whose calls are in the journal: they "
+			 "are replaced, and the calls get new flows",
 			 x->pins.dir);
 		return 0;
 	}
@@ -735,8 +735,10 @@ static void take_link(void *arg, const char *pin, int link)
 	    if_indextoname(info.xdp.ifindex, name))
 		mode = link_mode(&info);
 	if (is_wanted(x, name, mode)) {
-		rc = bpf_link_update(link, bpf_program__fd(mode == DP_IF_NATIVE ? x->skel->progs.rtpx_relay
-										: x->skel->progs.rtpx_generic),
+		rc = bpf_link_update(link,
+				     bpf_program__fd(mode == DP_IF_NATIVE
+							     ? x->skel->progs.rtpx_relay
+							     : x->skel->progs.rtpx_generic),
 				     NULL);
 		f = rc ? NULL : if_add(x, info.xdp.ifindex, name);
 	}
@@ -813,8 +815,8 @@ static int open_object(struct dp_xdp *x)
 
 	x->skel = relay__open();
 	if (x->skel && x->takes_over && xdp_pins_reuse(&x->pins, x->skel->obj, why, sizeof(why))) {
-		log_warn("what the last rtpxd had in the kernel cannot be taken over, its calls get new "
-			 "flows: in %s %s",
+		log_warn("what the last rtpxd had in the kernel cannot be taken over, its calls "
+			 "get new flows: in %s %s",
 			 x->pins.dir, why);
 		x->takes_over = false;
 		relay__destroy(x->skel);
@@ -923,8 +925,7 @@ static int describe(struct dp_xdp *x, char *err, size_t err_size)
 	else
 		snprintf(err, err_size,
 			 "there is no Ethernet interface that is up: ip link set dev IFNAME up, or "
-			 "name one with "
-			 "--interface");
+			 "name one with --interface");
 	return -ENODEV;
 }
 
@@ -1053,7 +1054,7 @@ void dp_xdp_abandon(const struct dp_opts *opts)
 		log_warn("the last rtpxd had XDP, this one has not: its flows are removed from %s",
 			 opts->pin_dir);
 	else if (rc == -EPROTO)
-		log_warn("%s has flows of another version of rtpx, which go on: --discard-state would "
-			 "end them",
+		log_warn("%s has flows of another version of rtpx, which go on: --discard-state "
+			 "would end them",
 			 opts->pin_dir);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * engine.c - what a command means for sessions, legs and ports. It moves no packet and prints no reply.
+ * engine.c - what a command means for sessions, legs and ports. It moves no packet and prints no
+ * reply.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -87,8 +88,11 @@ static struct face face_of(const struct listener *l)
 	return (struct face){ l->addr, l->advertised };
 }
 
-/* What l or r names. An address that no listener has is added by leg_open() once it could be bound. */
-static enum proto_error face_requested(const struct engine *e, const struct media_req *m, struct face *out)
+/*
+ * What l or r names. An address that no listener has is added by leg_open() once it could be bound.
+ */
+static enum proto_error face_requested(const struct engine *e, const struct media_req *m,
+				       struct face *out)
 {
 	struct addr addr = m->local_addr;
 	struct listener *l;
@@ -112,13 +116,18 @@ static struct face face_of_side(const struct engine *e, enum proto_side side)
 	return face_of(side == SIDE_EXTERNAL ? e->external : e->internal);
 }
 
-/* The newest listener of the family that `6` asks for, when nothing else selects one and the default is of another. */
-static enum proto_error face_of_family(const struct engine *e, const struct media_req *m, struct face *out)
+/*
+ * The newest listener of the family that `6` asks for, when nothing else selects one and the
+ * default is of another.
+ */
+static enum proto_error face_of_family(const struct engine *e, const struct media_req *m,
+				       struct face *out)
 {
 	enum addr_family family = m->ipv6 ? ADDR_IP6 : ADDR_IP4;
 	struct listener *l;
 
-	if (m->local != PROTO_LOCAL_UNSET || m->side[0] != SIDE_UNSET || e->internal->addr.family == family)
+	if (m->local != PROTO_LOCAL_UNSET || m->side[0] != SIDE_UNSET ||
+	    e->internal->addr.family == family)
 		return PROTO_OK;
 	for (l = e->newest; l; l = l->next) {
 		if (l->addr.family == family) {
@@ -130,7 +139,8 @@ static enum proto_error face_of_family(const struct engine *e, const struct medi
 }
 
 /* The local addresses of a new session: l or r, else e and i, else by family. */
-static enum proto_error faces_of_session(const struct engine *e, const struct media_req *m, struct face face[2])
+static enum proto_error faces_of_session(const struct engine *e, const struct media_req *m,
+					 struct face face[2])
 {
 	enum proto_error bad;
 
@@ -160,7 +170,10 @@ static void leg_set_face(struct leg *leg, const struct face *face)
 	leg->advertised = face->advertised;
 }
 
-/* Take a pair and open it on leg->local; a pair that somebody else holds is skipped. 0 or -errno, then without port. */
+/*
+ * Take a pair and open it on leg->local; a pair that somebody else holds is skipped. 0 or -errno,
+ * then without port.
+ */
 static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 {
 	struct leg *leg = &s->leg[i];
@@ -202,7 +215,8 @@ static void leg_close(struct engine *e, struct session *s, int i, uint64_t now_n
 }
 
 /* Modifier n: a new pair on @face first, the old one is closed only when that worked. */
-static int leg_reopen(struct engine *e, struct session *s, int i, const struct face *face, uint64_t now_ns)
+static int leg_reopen(struct engine *e, struct session *s, int i, const struct face *face,
+		      uint64_t now_ns)
 {
 	struct leg *leg = &s->leg[i];
 	struct addr old_local = leg->local, new_local;
@@ -279,9 +293,11 @@ int engine_leg_restore(struct engine *e, struct session *s, int i, const struct 
 
 /* ---- end of a session ---- */
 
-static void count_parties(const struct session *s, enum stream_kind kind, uint64_t *nobody, uint64_t *one)
+static void count_parties(const struct session *s, enum stream_kind kind, uint64_t *nobody,
+			  uint64_t *one)
 {
-	int heard = (s->leg[0].stream[kind].stats.packets > 0) + (s->leg[1].stream[kind].stats.packets > 0);
+	int heard = (s->leg[0].stream[kind].stats.packets > 0) +
+		    (s->leg[1].stream[kind].stats.packets > 0);
 
 	if (heard == 0)
 		(*nobody)++;
@@ -328,7 +344,8 @@ void engine_drop(struct engine *e, struct session *s, uint64_t now_ns)
 
 /* ---- U and L ---- */
 
-static enum proto_error session_set_notify(struct engine *e, struct session *s, const struct engine_update *u)
+static enum proto_error session_set_notify(struct engine *e, struct session *s,
+					   const struct engine_update *u)
 {
 	free(s->notify_tag);
 	s->notify_tag = NULL;
@@ -338,7 +355,8 @@ static enum proto_error session_set_notify(struct engine *e, struct session *s, 
 		return PROTO_OK;
 	s->notify = notify_find(e->o.notify, u->notify_socket, u->peer);
 	if (s->notify < 0) {
-		log_call(LOG_LVL_ERR, s->call_id, "notification target '%.*s' is none of the -n options: ignored",
+		log_call(LOG_LVL_ERR, s->call_id,
+			 "notification target '%.*s' is none of the -n options: ignored",
 			 (int)u->notify_socket.len, u->notify_socket.p);
 		return PROTO_OK;
 	}
@@ -355,18 +373,23 @@ static bool is_asymmetric(const struct engine *e, const struct media_req *m)
 	return e->o.force_asymmetric || (e->o.bridge && !e->o.bridge_symmetric);
 }
 
-/* What the command says about the party whose packets arrive at @leg. Port 0 is media switched off: no address. */
-static enum proto_error leg_describe(struct engine *e, struct session *s, int i, const struct media_req *m,
-				     uint64_t now_ns)
+/*
+ * What the command says about the party whose packets arrive at @leg. Port 0 is media switched off:
+ * no address.
+ */
+static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
+				     const struct media_req *m, uint64_t now_ns)
 {
 	struct leg *leg = &s->leg[i];
 	bool asymmetric = is_asymmetric(e, m);
 	struct addr rtcp = addr_with_port(m->peer, m->peer.port + 1);
 
 	if (m->peer.family != ADDR_NONE && m->peer.port) {
-		stream_signal(&leg->stream[STREAM_RTP], &m->peer, asymmetric, e->o.learning, now_ns);
+		stream_signal(&leg->stream[STREAM_RTP], &m->peer, asymmetric, e->o.learning,
+			      now_ns);
 		if (rtcp.port)
-			stream_signal(&leg->stream[STREAM_RTCP], &rtcp, asymmetric, e->o.learning, now_ns);
+			stream_signal(&leg->stream[STREAM_RTCP], &rtcp, asymmetric, e->o.learning,
+				      now_ns);
 	} else {
 		stream_set_asymmetric(&leg->stream[STREAM_RTP], asymmetric, e->o.learning);
 		stream_set_asymmetric(&leg->stream[STREAM_RTCP], asymmetric, e->o.learning);
@@ -393,8 +416,8 @@ static void record_all(struct engine *e, struct session *s)
 		recorder_start(e->o.recorder, s, leg, e->o.record_single);
 }
 
-static enum proto_error session_begin(struct engine *e, const struct engine_update *u, uint64_t now_ns,
-				      struct session **out)
+static enum proto_error session_begin(struct engine *e, const struct engine_update *u,
+				      uint64_t now_ns, struct session **out)
 {
 	struct face face[2];
 	struct session *s;
@@ -429,8 +452,8 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 }
 
 /* The face of a pair that an existing leg is to open now. */
-static enum proto_error face_of_leg(const struct engine *e, const struct leg *leg, const struct media_req *m,
-				    struct face *out)
+static enum proto_error face_of_leg(const struct engine *e, const struct leg *leg,
+				    const struct media_req *m, struct face *out)
 {
 	*out = (struct face){ addr_with_port(leg->local, 0), leg->advertised };
 	if (m->local != PROTO_LOCAL_UNSET)
@@ -440,8 +463,8 @@ static enum proto_error face_of_leg(const struct engine *e, const struct leg *le
 	return face_of_family(e, m, out);
 }
 
-static enum proto_error session_continue(struct engine *e, struct session *s, int i, const struct media_req *m,
-					 uint64_t now_ns)
+static enum proto_error session_continue(struct engine *e, struct session *s, int i,
+					 const struct media_req *m, uint64_t now_ns)
 {
 	struct leg *leg = &s->leg[i];
 	struct face face;
@@ -473,7 +496,8 @@ static enum proto_error session_continue(struct engine *e, struct session *s, in
 	return PROTO_OK;
 }
 
-int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_ns, struct engine_result *out)
+int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_ns,
+		  struct engine_result *out)
 {
 	enum session_party party = SESSION_CALLER;
 	struct session *s = session_find(e->o.sessions, u->call_id, u->from_tag, u->to_tag, &party);
@@ -519,8 +543,8 @@ int engine_delete(struct engine *e, const struct request *req, uint64_t now_ns)
 	enum session_party party;
 	bool exact, found = false;
 
-	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &pos, &party,
-				       &exact))) {
+	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag,
+				       &pos, &party, &exact))) {
 		found = true;
 		session_changed(e->o.sessions, s);
 		if (session_flags_clear(s, req->weak, party))
@@ -566,19 +590,23 @@ void engine_delete_all(struct engine *e, uint64_t now_ns)
 int engine_find(struct engine *e, const struct request *req, struct engine_result *out)
 {
 	enum session_party party;
-	struct session *s = session_find(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &party);
+	struct session *s =
+		session_find(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &party);
 	int leg = party == SESSION_CALLER;
 
 	if (!s)
 		return E_SESSION;
-	*out = (struct engine_result){ .session = s, .party = party, .party_leg = leg, .returned_leg = !leg };
+	*out = (struct engine_result){
+		.session = s, .party = party, .party_leg = leg, .returned_leg = !leg
+	};
 	return PROTO_OK;
 }
 
 void engine_query(struct engine *e, struct session *s, enum session_party party, uint64_t now_ns,
 		  struct engine_query *out)
 {
-	const struct leg *first = &s->leg[party == SESSION_CALLER], *other = &s->leg[party != SESSION_CALLER];
+	const struct leg *first = &s->leg[party == SESSION_CALLER],
+			 *other = &s->leg[party != SESSION_CALLER];
 	const struct rtpx_flow_stats *rtp = &first->stream[STREAM_RTP].stats;
 
 	sync_pull(e->o.sync, s);
@@ -591,7 +619,8 @@ void engine_query(struct engine *e, struct session *s, enum session_party party,
 		.longest_ipi = rtp->longest_us / 1e6,
 		.rtpa_jlast = rtp->jitter_q4 / 16.0,
 		.rtpa_jmax = rtp->jitter_max_q4 / 16.0,
-		.rtpa_javg = rtp->jitter_count ? rtp->jitter_sum_q4 / 16.0 / rtp->jitter_count : 0.0,
+		.rtpa_javg = rtp->jitter_count ? rtp->jitter_sum_q4 / 16.0 / rtp->jitter_count
+					       : 0.0,
 		.rtpa_nsent = rtpx_stats_expected(rtp),
 		.rtpa_nrcvd = rtpx_stats_received(rtp),
 		.rtpa_ndups = rtp->duplicates,
@@ -641,9 +670,10 @@ int engine_record(struct engine *e, const struct request *req)
 	enum session_party party;
 	bool exact, done = false;
 
-	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &pos, &party,
-				       &exact))) {
-		done |= recorder_start(e->o.recorder, s, party == SESSION_CALLER, req->single_file) == 0;
+	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag,
+				       &pos, &party, &exact))) {
+		done |= recorder_start(e->o.recorder, s, party == SESSION_CALLER,
+				       req->single_file) == 0;
 		session_dirty(e->o.sessions, s);
 		if (exact)
 			break;
@@ -664,8 +694,8 @@ int engine_norecord(struct engine *e, const struct request *req, uint64_t now_ns
 	enum session_party party;
 	bool exact, done = false;
 
-	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &pos, &party,
-				       &exact))) {
+	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag,
+				       &pos, &party, &exact))) {
 		int leg = party == SESSION_CALLER;
 
 		done |= stop_recording(e, s, leg, now_ns);
@@ -689,7 +719,8 @@ int engine_copy(struct engine *e, const struct request *req, uint64_t now_ns, st
 		return err;
 	if (req->reply_port && (req->target.len < 4 || memcmp(req->target.p, "udp:", 4)))
 		return E_COPY;
-	if (recorder_copy(e->o.recorder, r.session, r.party_leg, req->target, req->single_file, now_ns))
+	if (recorder_copy(e->o.recorder, r.session, r.party_leg, req->target, req->single_file,
+			  now_ns))
 		return E_COPY;
 	session_dirty(e->o.sessions, r.session);
 	if (!req->reply_port)
@@ -716,7 +747,8 @@ int engine_feed(struct engine *e, const struct subcmd *sub, const struct engine_
 
 /* ---- sub-command S ---- */
 
-int engine_set_ttl(struct engine *e, struct engine_result *r, bool reverse, uint32_t ttl_s, uint64_t now_ns)
+int engine_set_ttl(struct engine *e, struct engine_result *r, bool reverse, uint32_t ttl_s,
+		   uint64_t now_ns)
 {
 	if (!r->session)
 		return -ENOENT;
@@ -766,7 +798,10 @@ static const char *silent_party(const struct session *s, uint64_t now_ns)
 	return callee && caller ? "either party" : callee ? "the callee" : "the caller";
 }
 
-/* Only packets that no dataplane forwarded have restarted the ttl: ask it before ending the session. */
+/*
+ * Only packets that no dataplane forwarded have restarted the ttl: ask it before ending the
+ * session.
+ */
 static void session_expired(void *arg, struct session *s)
 {
 	struct end_all *all = arg;

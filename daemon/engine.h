@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * engine.h - the use cases: update, look up, delete, query, expire. Touches no packet and no syntax.
+ * engine.h - the use cases: update, look up, delete, query, expire. Touches no packet and no
+ * syntax.
  *
- * Results are PROTO_OK or the protocol's error number (enum proto_error), so that command.c only prints them.
+ * Results are PROTO_OK or the protocol's error number (enum proto_error), so that command.c only
+ * prints them.
  */
 #ifndef RTPX_ENGINE_H
 #define RTPX_ENGINE_H
@@ -39,7 +41,8 @@ struct engine_opts {
 	struct mirror *mirror; /* NULL: the dataplane makes no copies */
 	struct players *players;
 	bool record_all, record_single; /* -a; of both directions in one file */
-	const struct listener *listeners; /* in command line order; [0] is the default or the internal one */
+	/* in command line order; [0] is the default or the internal one */
+	const struct listener *listeners;
 	unsigned int n_listeners;
 	bool bridge;		/* [0] internal, [1] external */
 	bool bridge_symmetric, force_asymmetric, no_resolve;
@@ -65,30 +68,41 @@ struct engine_update {
 struct engine_result {
 	struct session *session;  /* NULL: deleted by a sub-command */
 	enum session_party party; /* whose tag came first */
-	int party_leg;		  /* the leg of the command's party: its address was given, or its tag came first */
-	int returned_leg;	  /* U, L: whose port the reply gives; see struct leg.local and .advertised */
+	/* the leg of the command's party: its address was given, or its tag came first */
+	int party_leg;
+	/* U, L: whose port the reply gives; see struct leg.local and .advertised */
+	int returned_leg;
 };
 
 #define ENGINE_NOT_FOUND (-2) /* L without session: the reply is "0" */
 
-/* engine_proto_opts - what the parser must know; changes when an l or r modifier adds an address. */
+/*
+ * engine_proto_opts - what the parser must know; changes when an l or r modifier adds an address.
+ */
 const struct proto_opts *engine_proto_opts(const struct engine *e);
 
-/* engine_update - U or L: PROTO_OK with *@out, an enum proto_error that leaves nothing behind, or ENGINE_NOT_FOUND. */
-int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_ns, struct engine_result *out);
+/*
+ * engine_update - U or L: PROTO_OK with *@out, an enum proto_error that leaves nothing behind, or
+ * ENGINE_NOT_FOUND.
+ */
+int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_ns,
+		  struct engine_result *out);
 
 /* engine_delete - D, Dw: PROTO_OK or E_SESSION. */
 int engine_delete(struct engine *e, const struct request *req, uint64_t now_ns);
 void engine_delete_all(struct engine *e, uint64_t now_ns); /* X */
-/* engine_delete_one - sub-command D on the session just handled: 0, or -ENOENT when it is gone already. */
+/*
+ * engine_delete_one - sub-command D on the session just handled: 0, or -ENOENT when it is gone
+ * already.
+ */
 int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint64_t now_ns);
 
 /* engine_find - Q, C: PROTO_OK or E_SESSION. */
 int engine_find(struct engine *e, const struct request *req, struct engine_result *out);
 
 /*
- * engine_record, engine_norecord - R and N, for every session that their prefix rules match: PROTO_OK
- * when one of them records, or recorded, the party of the first tag; else E_SESSION.
+ * engine_record, engine_norecord - R and N, for every session that their prefix rules match:
+ * PROTO_OK when one of them records, or recorded, the party of the first tag; else E_SESSION.
  */
 int engine_record(struct engine *e, const struct request *req);
 int engine_norecord(struct engine *e, const struct request *req, uint64_t now_ns);
@@ -99,13 +113,16 @@ int engine_norecord(struct engine *e, const struct request *req, uint64_t now_ns
 int engine_copy(struct engine *e, const struct request *req, uint64_t now_ns, struct addr *local,
 		const char **advertised);
 
-/* engine_play, engine_stop - P and S to the party of the first tag: PROTO_OK, E_SESSION, E_VALUE, E_PLAY or E_MEMORY. */
+/*
+ * engine_play, engine_stop - P and S to the party of the first tag: PROTO_OK, E_SESSION, E_VALUE,
+ * E_PLAY or E_MEMORY.
+ */
 int engine_play(struct engine *e, const struct request *req, uint64_t now_ns);
 int engine_stop(struct engine *e, const struct request *req);
 
 /*
- * engine_feed - sub-command C: what the second tag's party of the session @sub names says is heard by
- * the party of @to, what the first's says by the other one. 0, -ENOENT, -EINVAL for one session.
+ * engine_feed - sub-command C: what the second tag's party of the session @sub names says is heard
+ * by the party of @to, what the first's says by the other one. 0, -ENOENT, -EINVAL for one session.
  */
 int engine_feed(struct engine *e, const struct subcmd *sub, const struct engine_result *to);
 
@@ -121,10 +138,11 @@ void engine_query(struct engine *e, struct session *s, enum session_party party,
 		  struct engine_query *out);
 
 /*
- * engine_set_ttl, engine_set_tos - sub-command S on the leg of the command's party (@reverse: the opposite one): 0, -ENOENT when
- * the session is gone, -EAFNOSUPPORT for the TOS of an IPv6 leg.
+ * engine_set_ttl, engine_set_tos - sub-command S on the leg of the command's party (@reverse: the
+ * opposite one): 0, -ENOENT when the session is gone, -EAFNOSUPPORT for the TOS of an IPv6 leg.
  */
-int engine_set_ttl(struct engine *e, struct engine_result *r, bool reverse, uint32_t ttl_s, uint64_t now_ns);
+int engine_set_ttl(struct engine *e, struct engine_result *r, bool reverse, uint32_t ttl_s,
+		   uint64_t now_ns);
 int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int tos);
 
 /* engine_tick - once a second: expiry, rates. */
@@ -132,8 +150,8 @@ void engine_tick(struct engine *e, uint64_t now_ns);
 
 /*
  * engine_leg_restore - give a leg of a restored session the port that it had, opened, and its face;
- * @advertised.len 0: none. It does not matter whether this host has that address now. 0; -EADDRINUSE:
- * another program has the port; -EINVAL: it is not in the range; or -errno.
+ * @advertised.len 0: none. It does not matter whether this host has that address now. 0;
+ * -EADDRINUSE: another program has the port; -EINVAL: it is not in the range; or -errno.
  */
 int engine_leg_restore(struct engine *e, struct session *s, int leg, const struct addr *local,
 		       struct span advertised, uint64_t now_ns);

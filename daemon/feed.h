@@ -14,13 +14,15 @@
 
 struct feed {
 	struct session *source, *target;
-	bool crossed;	   /* what arrives at a leg of the source leaves from the target's other one */
+	/* what arrives at a leg of the source leaves from the target's other one */
+	bool crossed;
 	struct feed *next_out, *next_in; /* of the source; of the target */
 };
 
 /*
- * feed_add - what arrives at @source_leg leaves from @target_leg, what arrives at the other from the
- * other. The same pair once more only changes the legs. 0, -EINVAL for a session and itself, -ENOMEM.
+ * feed_add - what arrives at @source_leg leaves from @target_leg, what arrives at the other from
+ * the other. The same pair once more only changes the legs. 0, -EINVAL for a session and itself,
+ * -ENOMEM.
  */
 int feed_add(struct sessions *all, struct session *source, int source_leg, struct session *target,
 	     int target_leg);

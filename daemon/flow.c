@@ -16,8 +16,8 @@ static bool is_settled(const struct stream *in, enum learning how)
 	       (how == LEARN_COMPAT && in->asymmetric && in->state != STREAM_EMPTY);
 }
 
-enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind, const struct flow_env *env,
-			 struct addr *dest, struct addr *source)
+enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind,
+			 const struct flow_env *env, struct addr *dest, struct addr *source)
 {
 	const struct stream *in = &s->leg[leg].stream[kind], *out = &s->leg[!leg].stream[kind];
 
@@ -39,7 +39,8 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 		return FLOW_WHY_NOT_LATCHED;
 	if (out->remote.family == ADDR_NONE)
 		return FLOW_WHY_NO_REMOTE;
-	if (in->remote.family != s->leg[leg].local.family || out->remote.family != s->leg[!leg].local.family)
+	if (in->remote.family != s->leg[leg].local.family ||
+	    out->remote.family != s->leg[!leg].local.family)
 		return FLOW_WHY_FAMILY;
 	if (addr_is_any(&s->leg[leg].local) && in->local.family == ADDR_NONE)
 		return FLOW_WHY_NO_LOCAL;
@@ -80,8 +81,8 @@ static void store(const struct addr *a, __u8 ip4[4], __u8 ip6[16])
 		memcpy(ip4, a->ip, 4);
 }
 
-enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind kind, const struct flow_env *env,
-			   struct rtpx_flow *out)
+enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind kind,
+			   const struct flow_env *env, struct rtpx_flow *out)
 {
 	const struct leg *here = &s->leg[leg], *there = &s->leg[!leg];
 	const struct stream *in = &here->stream[kind];

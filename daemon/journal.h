@@ -6,9 +6,9 @@
  * The directory is meant to be in /run: its files outlive the process, not the machine, and so do
  * the calls. Nothing waits for a disk.
  *
- * A journal that another daemon left is only read, never written into: the new one is written beside
- * it and takes its name when it is whole. So whatever is wrong with the old one does no harm, and
- * until then it is all there.
+ * A journal that another daemon left is only read, never written into: the new one is written
+ * beside it and takes its name when it is whole. So whatever is wrong with the old one does no
+ * harm, and until then it is all there.
  */
 #ifndef RTPX_JOURNAL_H
 #define RTPX_JOURNAL_H
@@ -29,8 +29,8 @@ void journal_free(struct journal *j);
 
 /*
  * journal_lock - make the directory, for user @uid ((uid_t)-1: leave it) when we make it or it is
- * root's, and keep others out of it. 0; -EBUSY when another daemon has it, after a second in which a
- * killed one may still let go of it; or -errno. With a sentence in @err.
+ * root's, and keep others out of it. 0; -EBUSY when another daemon has it, after a second in which
+ * a killed one may still let go of it; or -errno. With a sentence in @err.
  */
 int journal_lock(struct journal *j, uid_t uid, gid_t gid, char *err, size_t err_size);
 
@@ -47,9 +47,9 @@ struct journal_found {
 };
 
 /*
- * journal_load - what the daemon before left. A file that is damaged is read in a process of its own
- * as far as it goes, then searched for records. 0, also without a file; -EPROTO when a newer version
- * has written it: nothing was read; or -errno. With a sentence in @err.
+ * journal_load - what the daemon before left. A file that is damaged is read in a process of its
+ * own as far as it goes, then searched for records. 0, also without a file; -EPROTO when a newer
+ * version has written it: nothing was read; or -errno. With a sentence in @err.
  */
 int journal_load(struct journal *j, const struct journal_reader *reader,
 		 struct journal_found *found, char *err, size_t err_size);

@@ -3,10 +3,10 @@
  * keeper.c - sessions to the journal and back.
  *
  * Everything that changes a session marks it (session_changed), and a turn of the event loop writes
- * those that are marked, in one transaction. Packets mark nothing: their statistics are the kernel's,
- * or lost with a killed daemon. They put off the end of a time to live, though. So a session is also
- * marked when its time to live, as it is in the journal, would end: what is in the journal of a call
- * that lives is always in the future.
+ * those that are marked, in one transaction. Packets mark nothing: their statistics are the
+ * kernel's, or lost with a killed daemon. They put off the end of a time to live, though. So a
+ * session is also marked when its time to live, as it is in the journal, would end: what is in the
+ * journal of a call that lives is always in the future.
  *
  * When the journal cannot be written, the daemon goes on without and tries again every second. Then
  * nothing of the journal is believed any more: all sessions are written, into a new one.
@@ -31,7 +31,10 @@
 #define META_KEY 0 /* no session has this number */
 #define COUNTERS_MAX 4096
 #define BOOT_ID_LEN 36
-/* Sockets of a killed daemon are closed one after the other, and some time after its death is known. */
+/*
+ * Sockets of a killed daemon are closed one after the other, and some time after its death is
+ * known.
+ */
 #define PORTS_PATIENCE_NS (2 * NSEC_PER_SEC)
 
 /* What is true of the whole daemon. */
@@ -185,9 +188,10 @@ static void judge_loaded(struct keeper *k)
 	if (fields_read(meta_fields, &k->left, span_of_kept(k->kept_meta)) < 0)
 		k->left = (struct meta){ 0 };
 	if (k->kept && k->left.boot_id.len && !span_eq(k->left.boot_id, boot)) {
-		log_warn("the journal in %s is from before this machine was started: its calls have "
-			 "ended",
-			 k->dir);
+		log_warn(
+			"the journal in %s is from before this machine was started: its calls have "
+			"ended",
+			k->dir);
 		forget_loaded(k);
 		return;
 	}
@@ -310,7 +314,8 @@ static int put_session(struct keeper *k, const struct session *s)
 	}
 	len = snapshot_write(&snap, k->bytes, sizeof(k->bytes));
 	if (len < 0) {
-		log_call(LOG_LVL_WARN, s->call_id, "too long for the journal: it ends with this process");
+		log_call(LOG_LVL_WARN, s->call_id,
+			 "too long for the journal: it ends with this process");
 		return 0;
 	}
 	rc = journal_put(k->journal, s->number, (struct span){ (char *)k->bytes, (size_t)len });
@@ -482,7 +487,8 @@ void keeper_leave(struct keeper *k, uint64_t now_ns)
 	sync_pull_all(engine_sync(k->o.engine));
 	rc = k->locked ? write_all(k, true, now_ns) : -ENOLCK;
 	if (rc)
-		log_err("the journal %s cannot be written (%s): the next rtpxd will not know all calls",
+		log_err("the journal %s cannot be written (%s): the next rtpxd will not know all "
+			"calls",
 			k->view.path, strerror(-rc));
 	k->running = false;
 }
@@ -504,7 +510,8 @@ struct restoring {
 };
 
 /* The port may still be a killed daemon's for a moment. */
-static int restore_leg(struct restoring *r, struct session *s, int i, const struct snapshot_leg *from)
+static int restore_leg(struct restoring *r, struct session *s, int i,
+		       const struct snapshot_leg *from)
 {
 	const struct timespec nap = { .tv_nsec = 5 * NSEC_PER_MSEC };
 	struct engine *e = r->k->o.engine;
@@ -540,9 +547,10 @@ static int restore_legs(struct restoring *r, struct session *s, const struct sna
 				 "the call cannot be restored: port %s: %s",
 				 addr_text(local, text), port_trouble(rc));
 		else if (local->port && !addr_is_any(local) && !nexthop_is_local(hops, local))
-			log_call(LOG_LVL_WARN, s->call_id,
-				 "%s is not an address of this host now: no media there until it is",
-				 addr_host_text(local, text));
+			log_call(
+				LOG_LVL_WARN, s->call_id,
+				"%s is not an address of this host now: no media there until it is",
+				addr_host_text(local, text));
 	}
 	return rc;
 }
@@ -568,7 +576,8 @@ static void restore_media(struct restoring *r, struct session *s, const struct s
 		recorder_resume(engine_recorder(e), s, i, &snap->leg[i].recording, r->now_ns);
 		err = player_resume(engine_players(e), s, i, &snap->leg[i].playing, r->now_ns);
 		if (err)
-			log_call(LOG_LVL_WARN, s->call_id, "the prompt %.*s does not play any more: %s",
+			log_call(LOG_LVL_WARN, s->call_id,
+				 "the prompt %.*s does not play any more: %s",
 				 (int)snap->leg[i].playing.name.len, snap->leg[i].playing.name.p,
 				 strerror(-err));
 	}

@@ -4,8 +4,8 @@
  * replaced leaves its calls to the next one; and gives that one the calls.
  *
  * In this order: keeper_new, keeper_load, then dataplane and engine are made, keeper_restore; from
- * then on keeper_run before anybody is answered, keeper_tick once a second; at the end keeper_leave or
- * keeper_forget.
+ * then on keeper_run before anybody is answered, keeper_tick once a second; at the end keeper_leave
+ * or keeper_forget.
  */
 #ifndef RTPX_KEEPER_H
 #define RTPX_KEEPER_H
@@ -18,9 +18,10 @@
 struct keeper;
 
 /*
- * keeper_new - of the state directory @dir, which becomes @uid's ((uid_t)-1: nobody's). 0, or -errno
- * with a sentence: another daemon uses the directory, or no memory. A directory that cannot be used
- * otherwise is only logged: the calls end with the daemon then, and it is tried again later.
+ * keeper_new - of the state directory @dir, which becomes @uid's ((uid_t)-1: nobody's). 0, or
+ * -errno with a sentence: another daemon uses the directory, or no memory. A directory that cannot
+ * be used otherwise is only logged: the calls end with the daemon then, and it is tried again
+ * later.
  */
 int keeper_new(struct keeper **out, const char *dir, uid_t uid, gid_t gid, char *err,
 	       size_t err_size);
@@ -51,7 +52,9 @@ void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t n
 
 /* keeper_run - what has changed goes to the journal; when it returns, it outlives the process. */
 void keeper_run(struct keeper *k);
-/* keeper_tick - about once a second: a sign of life, the counters; and another try after trouble. */
+/*
+ * keeper_tick - about once a second: a sign of life, the counters; and another try after trouble.
+ */
 void keeper_tick(struct keeper *k, uint64_t now_ns);
 
 /* keeper_leave - all of it, exactly as it is now, for the next daemon; nothing is kept any more. */

@@ -191,7 +191,9 @@ static void peer_ended(void *arg)
 		l->opts.eof(l->opts.arg, c->must_exit);
 }
 
-static const struct conn_ops peer_ops = { .run = peer_run, .settle = peer_settle, .ended = peer_ended };
+static const struct conn_ops peer_ops = { .run = peer_run,
+					  .settle = peer_settle,
+					  .ended = peer_ended };
 
 static int peer_new(struct control *c, int fd_in, int fd_out, int fd, const struct addr *from)
 {

@@ -22,8 +22,8 @@ struct listen_opts {
 	size_t (*run)(void *arg, const char *line, size_t len, const struct addr *peer,
 		      uint64_t now_ns, char *reply);
 	/*
-	 * settle - what the commands of a batch have done is to be made lasting: their replies leave
-	 * when it returns. May be NULL.
+	 * settle - what the commands of a batch have done is to be made lasting: their replies
+	 * leave when it returns. May be NULL.
 	 */
 	void (*settle)(void *arg);
 	/* duplicate - a datagram was answered from the cache. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * loader.c - a queue of jobs, one thread, and an eventfd that tells the loop what is done. The thread
- * starts with the first job.
+ * loader.c - a queue of jobs, one thread, and an eventfd that tells the loop what is done. The
+ * thread starts with the first job.
  *
  * Deliberately not here: which files there are, and who wants them (clips).
  */

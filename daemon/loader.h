@@ -29,7 +29,10 @@ struct loader_job {
 };
 
 int loader_new(struct loader **out, struct event_base *base);
-/* loader_free - jobs that are left are done with -ECANCELED from here; one that is on may take seconds. */
+/*
+ * loader_free - jobs that are left are done with -ECANCELED from here; one that is on may take
+ * seconds.
+ */
 void loader_free(struct loader *l);
 
 /* loader_add - 0, -EAGAIN: too many wait; -errno: no thread. Then done() is not called. */

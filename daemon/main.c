@@ -178,8 +178,8 @@ static void on_leave(evutil_socket_t number, short what, void *arg)
 }
 
 /*
- * The kernel sends it in the name of a process that writes beyond its limit on the size of files: who
- * wrote gets an error, and goes on. From others it is what it is with rtpproxy.
+ * The kernel sends it in the name of a process that writes beyond its limit on the size of files:
+ * who wrote gets an error, and goes on. From others it is what it is with rtpproxy.
  */
 static void on_file_size(int number, siginfo_t *info, void *context)
 {
@@ -197,8 +197,8 @@ static void on_fatal(int number)
 }
 
 /*
- * What is sent as soon as a control socket answers must not hit a process that does not catch it yet:
- * SIG_BLOCK before the sockets are opened, SIG_UNBLOCK when all is caught.
+ * What is sent as soon as a control socket answers must not hit a process that does not catch it
+ * yet: SIG_BLOCK before the sockets are opened, SIG_UNBLOCK when all is caught.
  */
 static void hold_signals(int how)
 {
@@ -383,7 +383,8 @@ static int start_notify(struct daemon *d)
 	};
 	char err[512];
 
-	return notify_new(&d->notify, d->base, &notify, err, sizeof(err)) < 0 ? sorry("%s", err) : 0;
+	return notify_new(&d->notify, d->base, &notify, err, sizeof(err)) < 0 ? sorry("%s", err)
+									      : 0;
 }
 
 static int start_engine(struct daemon *d)
@@ -424,13 +425,16 @@ static int start_engine(struct daemon *d)
 	return r < 0 ? sorry("cannot make the engine: %s", strerror(-r)) : 0;
 }
 
-/* Several daemons may run beside each other, so a taken default socket only costs looking inside. */
+/*
+ * Several daemons may run beside each other, so a taken default socket only costs looking inside.
+ */
 static int open_admin(struct daemon *d)
 {
 	const struct config *c = &d->config;
 	char err[512];
 
-	d->admin_fd = admin_open(c->admin_socket, c->group_named ? c->gid : (gid_t)-1, err, sizeof(err));
+	d->admin_fd =
+		admin_open(c->admin_socket, c->group_named ? c->gid : (gid_t)-1, err, sizeof(err));
 	if (d->admin_fd >= 0)
 		return 0;
 	if (strcmp(c->admin_socket, CONFIG_ADMIN_SOCKET))

@@ -83,7 +83,10 @@ static void keep_time(struct player *p, bool sends)
 	}
 }
 
-/* One packet; false at the end. It stands for one of the other leg's peer and keeps that one's time. */
+/*
+ * One packet; false at the end. It stands for one of the other leg's peer and keeps that one's
+ * time.
+ */
 static bool play_packet(struct player *p, uint64_t now_ns)
 {
 	const struct players_opts *o = &p->all->o;
@@ -255,8 +258,8 @@ int player_resume(struct players *all, struct session *s, int leg,
 	if (!from->rounds)
 		return 0;
 	snprintf(type, sizeof(type), "%u", MIN(from->payload_type, MAX_TYPE));
-	err = player_start(all, s, leg, from->name, span_of(type), (int)from->rounds, from->ptime_ms,
-			   now_ns);
+	err = player_start(all, s, leg, from->name, span_of(type), (int)from->rounds,
+			   from->ptime_ms, now_ns);
 	if (err)
 		return err;
 	all->o.stats->nplrs_created--; /* the daemon before has counted it */

@@ -18,8 +18,8 @@ int process_limits(long nofile, char *err, size_t err_size);
 /* process_nofile - how many files may be open now. */
 unsigned long process_nofile(void);
 /*
- * process_files - how many descriptors are open, nearly: all below the first free one. Standard input
- * must be open.
+ * process_files - how many descriptors are open, nearly: all below the first free one. Standard
+ * input must be open.
  */
 unsigned long process_files(void);
 

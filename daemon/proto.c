@@ -498,7 +498,8 @@ static enum proto_error form_find(const struct tokens *t, const struct form **ou
 	if (f == end)
 		return E_COMMAND;
 	for (first = f; f < end && f->op == first->op; f++) {
-		if (t->n >= f->min && t->n <= f->max && (!f->rpc || is_rpc_target(t->v[t->n - 1]))) {
+		if (t->n >= f->min && t->n <= f->max &&
+		    (!f->rpc || is_rpc_target(t->v[t->n - 1]))) {
 			*out = f;
 			return PROTO_OK;
 		}

@@ -2,7 +2,8 @@
 /*
  * recformat.h - a received packet as a record of a recording: rtpproxy's ad-hoc format, or pcap.
  *
- * Pure: bytes in memory only. Reads ad-hoc records too; pcap files are libpcap's to read. Both formats are in the byte order of the machine.
+ * Pure: bytes in memory only. Reads ad-hoc records too; pcap files are libpcap's to read. Both
+ * formats are in the byte order of the machine.
  */
 #ifndef RTPX_RECFORMAT_H
 #define RTPX_RECFORMAT_H
@@ -20,7 +21,8 @@ enum recformat {
 #define RECFORMAT_MAX_RECORD (RECFORMAT_MAX_PAYLOAD + 16 + 14 + 40 + 8)
 
 struct recformat_packet {
-	struct addr src, dst; /* as it arrived, of one family; ad-hoc records keep the source only */
+	/* as it arrived, of one family; ad-hoc records keep the source only */
+	struct addr src, dst;
 	uint64_t realtime_ns; /* its arrival, CLOCK_REALTIME */
 	const uint8_t *data;  /* UDP payload, not owned */
 	size_t len;

@@ -152,8 +152,8 @@ static void install(struct recorder *r, struct leg *leg, struct recording *rec)
 /*
  * A file's name. @wish->target empty: the session's own. -EINVAL or -ENAMETOOLONG.
  */
-static int name_make(char name[NAME_MAX + 1], const struct session *s, int leg, enum stream_kind kind,
-		     const struct snapshot_recording *wish)
+static int name_make(char name[NAME_MAX + 1], const struct session *s, int leg,
+		     enum stream_kind kind, const struct snapshot_recording *wish)
 {
 	static const char *const suffixes[2][STREAM_KINDS] = { { ".a.rtp", ".a.rtcp" },
 							       { ".o.rtp", ".o.rtcp" } };
@@ -219,7 +219,8 @@ static int start_copy(struct recorder *r, struct session *s, struct span dest, u
 	int err = copy_open(r->copies, dest, s->recorded, now_ns, &rec->copy);
 
 	if (err)
-		log_call(LOG_LVL_ERR, s->call_id, "cannot copy to udp:%.*s: %s", (int)dest.len, dest.p,
+		log_call(LOG_LVL_ERR, s->call_id, "cannot copy to udp:%.*s: %s", (int)dest.len,
+			 dest.p,
 			 err == -EINVAL ? "it is not HOST:PORT of an IPv4 host" : strerror(-err));
 	return err;
 }

@@ -6,7 +6,8 @@
  * them at a time. Sets leg->recorded; the caller marks the session dirty.
  *
  * Everything here is called by the loop's thread, and nothing waits for a disk, a receiver or a
- * resolver longer than recwriter.h and copy.h say, and only recorder_start() and recorder_copy() do.
+ * resolver longer than recwriter.h and copy.h say, and only recorder_start() and recorder_copy()
+ * do.
  */
 #ifndef RTPX_RECORDER_H
 #define RTPX_RECORDER_H
@@ -53,8 +54,8 @@ int recorder_stop(struct recorder *r, struct session *s, int leg, uint64_t now_n
 /* recorder_take - for the next daemon; spans live as long as the recording. */
 void recorder_take(const struct leg *leg, struct snapshot_recording *out);
 /*
- * recorder_resume - what an earlier daemon had begun goes on, in files of a new part: their names say
- * which, CALLID=TAG=2 and so on. 0 or -errno, logged.
+ * recorder_resume - what an earlier daemon had begun goes on, in files of a new part: their names
+ * say which, CALLID=TAG=2 and so on. 0 or -errno, logged.
  */
 int recorder_resume(struct recorder *r, struct session *s, int leg,
 		    const struct snapshot_recording *from, uint64_t now_ns);
@@ -75,7 +76,9 @@ void recorder_lost(struct recorder *r, struct session *s, uint64_t packets);
 void recorder_flush(struct recorder *r);
 void recorder_tick(struct recorder *r); /* about once a second: tells the log of losses */
 
-/* recorder_describe - "call=tag.o.rtp" or "udp:192.0.2.1:5000"; empty: not recorded. Returns @buf. */
+/*
+ * recorder_describe - "call=tag.o.rtp" or "udp:192.0.2.1:5000"; empty: not recorded. Returns @buf.
+ */
 const char *recorder_describe(const struct leg *leg, char *buf, size_t size);
 struct tally_counts recorder_counts(const struct recorder *r); /* of all sessions, ended ones too */
 unsigned int recorder_files(const struct recorder *r);

@@ -33,11 +33,14 @@ int relay_new(struct relay **out, struct event_base *base, const struct relay_op
 void relay_free(struct relay *r);
 
 /*
- * relay_leg_open - open both ports of a leg on leg->local (address and even port); sets leg->handle. All or
- * nothing: -errno as dp_user_port_open.
+ * relay_leg_open - open both ports of a leg on leg->local (address and even port); sets
+ * leg->handle. All or nothing: -errno as dp_user_port_open.
  */
 int relay_leg_open(struct relay *r, struct session *s, int leg);
-/* relay_leg_restore - the same for a leg of an earlier daemon, whether or not this host has its address now. */
+/*
+ * relay_leg_restore - the same for a leg of an earlier daemon, whether or not this host has its
+ * address now.
+ */
 int relay_leg_restore(struct relay *r, struct session *s, int leg);
 /* relay_leg_close - flows out of the dataplane first (sync_leg_close), then the sockets. */
 void relay_leg_close(struct relay *r, struct session *s, int leg);
@@ -45,8 +48,8 @@ void relay_leg_close(struct relay *r, struct session *s, int leg);
 int relay_leg_set_tos(struct relay *r, struct session *s, int leg, int tos);
 
 /*
- * relay_leg_resize - z: send on what arrives at @leg in packets of @ms, 1 to RESIZER_MAX_MS; 0: as it
- * comes, after what still waits. 0, -EINVAL or -ENOMEM. The caller marks the session dirty.
+ * relay_leg_resize - z: send on what arrives at @leg in packets of @ms, 1 to RESIZER_MAX_MS; 0: as
+ * it comes, after what still waits. 0, -EINVAL or -ENOMEM. The caller marks the session dirty.
  */
 int relay_leg_resize(struct relay *r, struct session *s, int leg, unsigned int ms);
 /* relay_session_end - after its legs were closed: forget what waits for a longer packet. */

@@ -172,7 +172,10 @@ static struct piece *enqueue(struct resizer *r, const struct input *in, uint32_t
 	return p;
 }
 
-/* Frame by frame, each but the first without the marker; the last one that was taken ends the packet. */
+/*
+ * Frame by frame, each but the first without the marker; the last one that was taken ends the
+ * packet.
+ */
 static bool enqueue_opus(struct resizer *r, const struct input *in)
 {
 	struct piece *last = NULL, *p;
@@ -186,7 +189,8 @@ static bool enqueue_opus(struct resizer *r, const struct input *in)
 	each = in->ticks / frames;
 	for (i = 0; i < frames; i++) {
 		len = opus_repacketizer_out_range(r->opus, i, i + 1, r->frames, sizeof(r->frames));
-		p = len > 0 ? enqueue(r, in, in->rtp.rtp_ts + i * each, each, r->frames, len) : NULL;
+		p = len > 0 ? enqueue(r, in, in->rtp.rtp_ts + i * each, each, r->frames, len)
+			    : NULL;
 		if (!p)
 			continue;
 		if (i)
@@ -251,7 +255,9 @@ static size_t finish_opus(struct resizer *r, uint8_t *out)
 	return MAX(n, 0);
 }
 
-/* Moves up to @max_ticks of @p to @out; returns the bytes. What remains is no beginning any more. */
+/*
+ * Moves up to @max_ticks of @p to @out; returns the bytes. What remains is no beginning any more.
+ */
 static size_t take(struct resizer *r, struct piece *p, uint32_t max_ticks, uint8_t *out)
 {
 	uint32_t ticks;

@@ -11,8 +11,8 @@
  * another SSRC that is no such audio, passes bit by bit. Loss stays visible in the time stamps, as
  * with rtpproxy, but not in the sequence numbers.
  *
- * rtpproxy sends only when a packet arrives. This one also offers a deadline, so that no audio waits
- * longer than the packet length that was asked for.
+ * rtpproxy sends only when a packet arrives. This one also offers a deadline, so that no audio
+ * waits longer than the packet length that was asked for.
  */
 #ifndef RTPX_RESIZER_H
 #define RTPX_RESIZER_H

@@ -156,22 +156,22 @@ void sessions_expired(struct sessions *all, uint64_t now_ns,
 		      void (*fn)(void *arg, struct session *s), void *arg);
 
 /*
- * sessions_defer - nobody looked at packets for so long (the process was stopped, or there was none):
- * that time counts for no time to live.
+ * sessions_defer - nobody looked at packets for so long (the process was stopped, or there was
+ * none): that time counts for no time to live.
  */
 void sessions_defer(struct sessions *all, uint64_t away_ns);
 
 /*
- * session_dirty - its flows must be compiled again, and it has changed; session_dirty_pop - the next
- * one of the list, NULL at its end.
+ * session_dirty - its flows must be compiled again, and it has changed; session_dirty_pop - the
+ * next one of the list, NULL at its end.
  */
 void session_dirty(struct sessions *all, struct session *s);
 struct session *session_dirty_pop(struct sessions *all);
 
 /*
  * session_changed - what is kept of it for the next daemon is not current; a new session has
- * changed, and so has one whose time to live was put off a good while ago. session_changed_pop - the
- * next one, NULL at the end.
+ * changed, and so has one whose time to live was put off a good while ago. session_changed_pop -
+ * the next one, NULL at the end.
  */
 void session_changed(struct sessions *all, struct session *s);
 struct session *session_changed_pop(struct sessions *all);

@@ -34,7 +34,9 @@ struct sync {
 	struct nexthops *nexthops;
 	struct event *more, *tick;
 	bool left;	   /* nothing is written any more */
-	/* Ports of inherited flows that nobody has taken over yet, a bit each; NULL: no such time. */
+	/*
+	 * Ports of inherited flows that nobody has taken over yet, a bit each; NULL: no such time.
+	 */
 	uint64_t *inherited;
 	bool source_moved; /* an id of chosen_source has changed */
 	/* A bit for each id. */
@@ -237,7 +239,8 @@ static void flow_remove(struct sync *y, struct session *s, int i, enum stream_ki
 
 	if (!is_installed(leg, kind))
 		return;
-	if (!y->left && y->o.dp->ops->flow_del(y->o.dp, slot_of(leg), port_of(leg, kind), &last) == 0)
+	if (!y->left &&
+	    y->o.dp->ops->flow_del(y->o.dp, slot_of(leg), port_of(leg, kind), &last) == 0)
 		take_stats(y, s, i, kind, &last);
 	leg->installed &= ~(1 << kind);
 }
@@ -281,8 +284,8 @@ static struct addr source_towards(const struct leg *out, enum stream_kind kind)
 }
 
 /*
- * Ask for the next hop and compile. *@id is taken whenever it is not 0 afterwards; @wish is which one
- * a new next hop gets, 0: any.
+ * Ask for the next hop and compile. *@id is taken whenever it is not 0 afterwards; @wish is which
+ * one a new next hop gets, 0: any.
  */
 static enum flow_why flow_prepare(struct sync *y, const struct session *s, int leg,
 				  enum stream_kind kind, uint16_t wish, uint16_t *id,
@@ -433,7 +436,8 @@ static bool inherits(struct sync *y, const struct session *s, const struct leg *
 {
 	char label[RTPX_LABEL_LEN];
 
-	if (!leg->local.port || y->o.dp->ops->flow_get(y->o.dp, slot_of(leg), port_of(leg, kind), flow))
+	if (!leg->local.port ||
+	    y->o.dp->ops->flow_get(y->o.dp, slot_of(leg), port_of(leg, kind), flow))
 		return false;
 	snprintf(label, sizeof(label), "%s", s->call_id);
 	return flow->call == s->number && strncmp(flow->label, label, sizeof(label)) == 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sync.h - keeps the dataplane equal to the model: pushes wanted minus installed, reads counters back.
+ * sync.h - keeps the dataplane equal to the model: pushes wanted minus installed, reads counters
+ * back.
  */
 #ifndef RTPX_SYNC_H
 #define RTPX_SYNC_H
@@ -33,11 +34,17 @@ void sync_free(struct sync *y);
 /* sync_run - compile and push every dirty session; call before the loop sleeps. */
 void sync_run(struct sync *y);
 
-/* sync_pull - bring the dataplane's statistics of this session into its streams (and into the G counters). Cheap. */
+/*
+ * sync_pull - bring the dataplane's statistics of this session into its streams (and into the G
+ * counters). Cheap.
+ */
 void sync_pull(struct sync *y, struct session *s);
 /* sync_pull_all - the same for all; before I and G answer. */
 void sync_pull_all(struct sync *y);
-/* sync_push_stats - the daemon has counted a packet of an installed flow itself: hand the stream's statistics back. */
+/*
+ * sync_push_stats - the daemon has counted a packet of an installed flow itself: hand the stream's
+ * statistics back.
+ */
 void sync_push_stats(struct sync *y, struct session *s, int leg, enum stream_kind kind);
 
 /*

@@ -255,7 +255,8 @@ int xdp_attach(int native, int generic, struct dp_interface *i, enum dp_xdp_mode
 	for (w = ways; w < ways + ARRAY_SIZE(ways); w++) {
 		if (mode != DP_MODE_AUTO && mode != w->mode)
 			continue;
-		fd = link_create(w->mode == DP_MODE_GENERIC ? generic : native, i->ifindex, w->flags);
+		fd = link_create(w->mode == DP_MODE_GENERIC ? generic : native, i->ifindex,
+				 w->flags);
 		if (fd >= 0) {
 			i->mode = w->result;
 			return fd;
@@ -317,7 +318,10 @@ bool xdp_can_send(const struct dp_interface *i, bool try, char *why, size_t size
 		snprintf(why, size, "it is gone");
 		return false;
 	}
-	/* Before Linux 6.3 nobody says; a driver that refused the program transmits no frames either. */
+	/*
+	 * Before Linux 6.3 nobody says; a driver that refused the program transmits no frames
+	 * either.
+	 */
 	mute = rc ? !veth && i->mode == DP_IF_GENERIC : !(features & NETDEV_XDP_XMIT);
 	if (mute || (veth && (try || rc) && frame_vanishes(i))) {
 		if (veth)

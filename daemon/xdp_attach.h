@@ -24,17 +24,17 @@ uint32_t xdp_foreign(unsigned int ifindex);
 
 /*
  * xdp_attach - attach a program to @i by a BPF link: @native in the driver, or else @generic behind
- * it, as @mode allows. Returns the link's descriptor, the caller's to close, with i->mode set; or -errno (-EBUSY: somebody
- * else's program, which stays). i->reason gets the sentences: what was refused in the driver's
- * words, and the remedy.
+ * it, as @mode allows. Returns the link's descriptor, the caller's to close, with i->mode set; or
+ * -errno (-EBUSY: somebody else's program, which stays). i->reason gets the sentences: what was
+ * refused in the driver's words, and the remedy.
  */
 int xdp_attach(int native, int generic, struct dp_interface *i, enum dp_xdp_mode mode);
 
 /*
  * xdp_can_send - whether frames that arrived on an interface in native mode can leave through @i.
- * With @try, and always on kernels that do not know the abilities of interfaces (before 6.3), a veth
- * is sent one harmless frame, to see whether it gets out; of other drivers it is there concluded from
- * their taking the program. When not, @why gets the remedy.
+ * With @try, and always on kernels that do not know the abilities of interfaces (before 6.3), a
+ * veth is sent one harmless frame, to see whether it gets out; of other drivers it is there
+ * concluded from their taking the program. When not, @why gets the remedy.
  *
  * What can be forwarded where (Linux 6.18): native ingress needs ndo_xdp_xmit on egress, working:
  * for a veth, its far end must run NAPI. Generic ingress transmits as the stack does and works

@@ -89,8 +89,8 @@ int xdp_pins_open(struct xdp_pins *p, const char *dir, char *err, size_t err_siz
 		xdp_pins_close(p, true);
 	}
 	if (rc == -EBUSY)
-		snprintf(err, err_size, "another rtpxd uses %.200s: give this one another --pin-dir",
-			 p->dir);
+		snprintf(err, err_size,
+			 "another rtpxd uses %.200s: give this one another --pin-dir", p->dir);
 	else
 		snprintf(err, err_size, "cannot use %.200s: %s", p->dir, strerror(-rc));
 	return rc;
@@ -128,7 +128,8 @@ int xdp_pins_config(const struct xdp_pins *p, struct rtpx_config *out)
 	*out = (struct rtpx_config){ .abi_version = UINT32_MAX };
 	if (fd == -ENOENT)
 		return -ENOENT;
-	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.key_size == sizeof(key)) {
+	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 &&
+	    info.key_size == sizeof(key)) {
 		value = calloc(1, info.value_size);
 		if (value && bpf_map_lookup_elem(fd, &key, value) == 0)
 			memcpy(out, value, MIN(info.value_size, sizeof(*out)));
@@ -136,7 +137,8 @@ int xdp_pins_config(const struct xdp_pins *p, struct rtpx_config *out)
 	}
 	if (fd >= 0)
 		close(fd);
-	return out->abi_version == RTPX_ABI_VERSION && info.value_size == sizeof(*out) ? 0 : -EPROTO;
+	return out->abi_version == RTPX_ABI_VERSION && info.value_size == sizeof(*out) ? 0
+										       : -EPROTO;
 }
 
 /* One map; libbpf would take any that is of the right kind. */

@@ -2,12 +2,12 @@
 /*
  * rtpx_abi.h - what the daemon and its dataplanes share: flows, statistics, next hops, counters.
  *
- * Compiled into the XDP program, the netfilter module, the daemon and the tools. These structs lie in
- * pinned maps that outlive the daemon, so every change of a layout or of a meaning is a new
+ * Compiled into the XDP program, the netfilter module, the daemon and the tools. These structs lie
+ * in pinned maps that outlive the daemon, so every change of a layout or of a meaning is a new
  * RTPX_ABI_VERSION; a reader refuses a version that it does not know.
  *
- * Ports are in host byte order, addresses are bytes in network order, so that a map dump reads well.
- * Times are nanoseconds of CLOCK_MONOTONIC. Padding is explicit and zero.
+ * Ports are in host byte order, addresses are bytes in network order, so that a map dump reads
+ * well. Times are nanoseconds of CLOCK_MONOTONIC. Padding is explicit and zero.
  *
  * History: 1 - IPv4 and IPv6 flows, statistics, next hops, reasons.
  *          2 - what an ordinary packet needs in one cache line, the rest in a map of its own.
@@ -43,7 +43,8 @@ enum rtpx_flow_flag {
 	RTPX_FLOW_RTP = 1 << 1,	     /* analyse as RTP (clear: RTCP or other UDP) */
 	RTPX_FLOW_ANY_PORT = 1 << 2, /* accept every source port of the peer's address */
 	RTPX_FLOW_OUT6 = 1 << 3,     /* leaves as IPv6 (clear: as IPv4) */
-	RTPX_FLOW_RELATCH = 1 << 4,  /* pass a stranger who continues our SSRC while the peer is silent */
+	/* pass a stranger who continues our SSRC while the peer is silent */
+	RTPX_FLOW_RELATCH = 1 << 4,
 	RTPX_FLOW_OPEN = 1 << 5,     /* pass every stranger: the daemon judges (rtpproxy's rules) */
 	RTPX_FLOW_MIRROR = 1 << 6,   /* copy what is forwarded into the ring buffer `mirror` */
 };
@@ -114,14 +115,17 @@ struct rtpx_flow_stats {
 };
 
 #define RTPX_TIMED_EVERY 64  /* packets */
-/* In rtpx_entry.pending: none, as the next one is out of the ordinary; and on their way to flows_more. */
+/*
+ * In rtpx_entry.pending: none, as the next one is out of the ordinary; and on their way to
+ * flows_more.
+ */
 #define RTPX_PENDING_NEW 255
 #define RTPX_PENDING_MOVING 254
 
 /*
  * An element of the map `flows`: one cache line, all that an ordinary IPv4 packet touches of its
- * flow. The flow, and what was counted since the statistics in `flows_more` were brought up to date,
- * which is after RTPX_TIMED_EVERY packets at most. rtpx_entry.h writes and reads both.
+ * flow. The flow, and what was counted since the statistics in `flows_more` were brought up to
+ * date, which is after RTPX_TIMED_EVERY packets at most. rtpx_entry.h writes and reads both.
  *
  * Sums are one's complement sums of 16-bit words as they lie in the packet.
  */
@@ -136,7 +140,8 @@ struct rtpx_entry {
 	__u16 peer_port;
 	__u16 out_port;
 	__u16 dest_port;
-	__u16 sum_change; /* of addresses and ports in UDP's, but for the source port that arrives */
+	/* of addresses and ports in UDP's, but for the source port that arrives */
+	__u16 sum_change;
 	__u8 local4[4];
 	__u8 peer4[4];
 	__u8 out4[4];
@@ -199,7 +204,8 @@ struct rtpx_config {
 	__u16 port_min;	   /* first port of each slot */
 	__u16 port_max;	   /* last port of each slot */
 	__u32 silence_ms;  /* RTPX_FLOW_RELATCH: how long the peer must have been silent */
-	__u32 instance;	   /* what the daemons that own these maps, one after the other, call them; any number */
+	/* what the daemons that own these maps, one after the other, call them; any number */
+	__u32 instance;
 };
 
 /*

@@ -115,8 +115,8 @@ static inline void rtpx_entry_get_flow(const struct rtpx_entry *e, const struct 
 /* ---- statistics ---- */
 
 /*
- * rtpx_entry_settle - bring @to, which are the statistics in `flows_more` or a copy, up to date with
- * @e, where @pending packets were counted.
+ * rtpx_entry_settle - bring @to, which are the statistics in `flows_more` or a copy, up to date
+ * with @e, where @pending packets were counted.
  */
 static __always_inline void rtpx_entry_settle(const struct rtpx_entry *e, __u8 pending,
 					      struct rtpx_flow_stats *to)
@@ -132,8 +132,8 @@ static __always_inline void rtpx_entry_settle(const struct rtpx_entry *e, __u8 p
 }
 
 /*
- * rtpx_entry_resume - go on counting in @e after @from, which is in `flows_more` by now. `pending` is
- * written last, so that who finds it not to be RTPX_PENDING_MOVING finds all else in its place.
+ * rtpx_entry_resume - go on counting in @e after @from, which is in `flows_more` by now. `pending`
+ * is written last, so that who finds it not to be RTPX_PENDING_MOVING finds all else in its place.
  */
 static __always_inline void rtpx_entry_resume(struct rtpx_entry *e,
 					      const struct rtpx_flow_stats *from)

@@ -11,7 +11,9 @@
 
 #include "rtpx_entry.h"
 
-/* What a dataplane has found out about a UDP packet. Ports and RTP fields are in host byte order. */
+/*
+ * What a dataplane has found out about a UDP packet. Ports and RTP fields are in host byte order.
+ */
 struct rtpx_packet {
 	__u32 slot;	 /* enum rtpx_slot */
 	const __u8 *src; /* 4 or 16 bytes, by slot */
@@ -259,7 +261,9 @@ static __always_inline int rtpx_stats_next(struct rtpx_entry *e, const struct rt
 	return 1;
 }
 
-/* rtpx_stats_in_full - any other packet. Who reads meanwhile sees that the counts are on their way. */
+/*
+ * rtpx_stats_in_full - any other packet. Who reads meanwhile sees that the counts are on their way.
+ */
 static __always_inline void rtpx_stats_in_full(struct rtpx_entry *e, struct rtpx_entry_more *m,
 					       const struct rtpx_packet *p)
 {
