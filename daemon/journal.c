@@ -21,22 +21,19 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#include "clock.h"
+#include "dirlock.h"
 
 #define FILE_NAME "journal.mdb"
 #define NEW_NAME "journal.new"
 #define MAP_BYTES (1ull << 30)
-#define LOCK_PATIENCE_NS NSEC_PER_SEC
 #define FULL_BYTES 65536 /* less than this is left of a full file system */
 #define ENV_FLAGS (MDB_NOSUBDIR | MDB_NOLOCK)
 
@@ -140,19 +137,6 @@ static int make_dirs(const char *dir)
 	return mkdir(copy, 0755) && errno != EEXIST ? -errno : 0;
 }
 
-static int lock_dir(int fd)
-{
-	const struct timespec nap = { .tv_nsec = 20 * NSEC_PER_MSEC };
-	uint64_t end = clock_now() + LOCK_PATIENCE_NS;
-
-	while (flock(fd, LOCK_EX | LOCK_NB)) {
-		if (errno != EWOULDBLOCK || clock_now() > end)
-			return errno == EWOULDBLOCK ? -EBUSY : -errno;
-		nanosleep(&nap, NULL);
-	}
-	return 0;
-}
-
 int journal_lock(struct journal *j, uid_t uid, gid_t gid, char *err, size_t err_size)
 {
 	int rc = make_dirs(j->dir), fd = -1;
@@ -160,7 +144,7 @@ int journal_lock(struct journal *j, uid_t uid, gid_t gid, char *err, size_t err_
 
 	if (!rc) {
 		fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		rc = fd < 0 ? -errno : lock_dir(fd);
+		rc = fd < 0 ? -errno : dirlock(fd);
 	}
 	if (!rc && uid != (uid_t)-1 && fstat(fd, &st) == 0 && st.st_uid == 0 && uid != 0 &&
 	    fchown(fd, uid, gid))

@@ -12,17 +12,14 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "dirlock.h"
 #include "log.h"
 #include "xdp_pins.h"
 
-#define LOCK_PATIENCE_NS NSEC_PER_SEC
 #define LINK_PREFIX "link_"
 
 /* ---- the directory ---- */
@@ -34,19 +31,6 @@ static bool is_bpffs(const char *dir)
 	return statfs(dir, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
 }
 
-static int lock_dir(int fd)
-{
-	const struct timespec nap = { .tv_nsec = 20 * NSEC_PER_MSEC };
-	uint64_t end = clock_now() + LOCK_PATIENCE_NS;
-
-	while (flock(fd, LOCK_EX | LOCK_NB)) {
-		if (errno != EWOULDBLOCK || clock_now() > end)
-			return errno == EWOULDBLOCK ? -EBUSY : -errno;
-		nanosleep(&nap, NULL);
-	}
-	return 0;
-}
-
 static int try_open(struct xdp_pins *p)
 {
 	int rc;
@@ -54,7 +38,7 @@ static int try_open(struct xdp_pins *p)
 	if (mkdir(p->dir, 0700) && errno != EEXIST)
 		return -errno;
 	p->fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rc = p->fd < 0 ? -errno : lock_dir(p->fd);
+	rc = p->fd < 0 ? -errno : dirlock(p->fd);
 	if (rc)
 		xdp_pins_close(p, true);
 	return rc;

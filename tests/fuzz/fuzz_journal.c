@@ -5,6 +5,7 @@
  * What is read as a session can be written again, and is the same then.
  */
 #include "../../daemon/addr.c"
+#include "../../daemon/dirlock.c"
 #include "../../daemon/fields.c"
 #include "../../daemon/journal.c"
 #include "../../daemon/snapshot.c"
