@@ -180,6 +180,14 @@ static unsigned int usual_order(const struct dp_opts *opts, enum dp_choice order
 	return n;
 }
 
+/* The errors of dp_open() after which nothing else is tried. */
+static bool is_final(enum dp_choice tried, int rc, const struct dp_opts *opts)
+{
+	if (tried == DP_KMOD)
+		return rc == -EEXIST;
+	return rc == -EPROTO || (rc == -EBUSY && !opts->yield);
+}
+
 int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size)
 {
 	enum dp_choice order[DP_CHOICES];
@@ -196,9 +204,11 @@ int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_s
 		rc = choices[order[i]].open(out, opts, one, sizeof(one));
 		if (rc == 0 && order[i] == DP_KMOD)
 			dp_xdp_abandon(opts);
+		else if (rc == 0)
+			dp_kmod_abandon(opts);
 		if (rc == 0)
 			return 0;
-		if (order[i] != DP_KMOD && ((rc == -EBUSY && !opts->yield) || rc == -EPROTO)) {
+		if (is_final(order[i], rc, opts)) {
 			snprintf(err, err_size, "%s", one);
 			return rc;
 		}
@@ -219,6 +229,7 @@ int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_s
 			 "had: %s",
 			 why);
 	dp_xdp_abandon(opts);
+	dp_kmod_abandon(opts);
 	rc = dp_none_open(out, choice);
 	if (rc)
 		snprintf(err, err_size, "out of memory");

@@ -125,9 +125,9 @@ struct dp {
 /*
  * dp_open - the first dataplane of opts->order that opens. Why others did not is in the log, and
  * with `none` in (*out)->choice; when none opens it is in @err. So it is, and nothing else is
- * tried, when XDP would have to disturb somebody: -EBUSY, another daemon uses the pins (unless
- * opts->yield);
- * -EPROTO, an earlier one left calls that cannot be taken over.
+ * tried, when somebody would have to be disturbed: -EBUSY, another daemon uses the pins (unless
+ * opts->yield); -EPROTO, or with the module -EEXIST, an earlier one left calls that cannot be taken
+ * over.
  */
 int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size);
 
@@ -142,6 +142,7 @@ int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err,
 void dp_xdp_abandon(const struct dp_opts *opts);
 /* dp_kmod.c */
 int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size);
+void dp_kmod_abandon(const struct dp_opts *opts); /* as dp_xdp_abandon(); of no living daemon's */
 bool dp_kmod_loaded(void); /* the module is in this kernel */
 
 /* dp_opts_has - this choice may be taken. */

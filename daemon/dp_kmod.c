@@ -25,6 +25,7 @@ struct dp_kmod {
 	struct mnl_socket *nl;
 	struct mnl_socket *bell; /* rung when copies wait; NULL: dp.mirrors is false */
 	bool copies_wait;
+	uint8_t there[RTPX_SLOTS][65536 / 8]; /* by port: a flow is installed */
 	uint16_t family;
 	uint32_t seq;
 	char words[160]; /* what the kernel said of the last refusal, "" if nothing */
@@ -104,7 +105,7 @@ static void lost_module(struct dp_kmod *k)
 }
 
 /*
- * ask - send @h and read until it is acknowledged; @fn sees each answer. 0 or the kernel's -errno,
+ * ask - send @h and read until it is acknowledged, or the dump ends; @fn sees each answer. 0 or the kernel's -errno,
  * with k->words.
  */
 static int ask(struct dp_kmod *k, const struct nlmsghdr *h,
@@ -126,6 +127,8 @@ static int ask(struct dp_kmod *k, const struct nlmsghdr *h,
 		for (h = (void *)k->buf; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
 			if (h->nlmsg_seq != seq)
 				continue;
+			if (h->nlmsg_type == NLMSG_DONE)
+				return *(const int *)mnl_nlmsg_get_payload(h);
 			if (h->nlmsg_type == NLMSG_ERROR) {
 				int rc = on_ack(h, k);
 
@@ -154,6 +157,8 @@ struct answer {
 	struct rtpx_counters counters;
 	struct rtpx_flow_stats stats;
 	struct rtpx_flow flow;
+	uint8_t slot;
+	uint16_t port, port_min, port_max;
 };
 
 #define INTO(attr, member) \
@@ -168,8 +173,12 @@ static const struct place {
 	INTO(RTPX_A_FLOW_BYTES, flow_bytes),
 	INTO(RTPX_A_STATS_BYTES, stats_bytes),
 	INTO(RTPX_A_COUNTERS_BYTES, counters_bytes),
+	INTO(RTPX_A_PORT_MIN, port_min),
+	INTO(RTPX_A_PORT_MAX, port_max),
 	INTO(RTPX_A_FLOWS, flows),
 	INTO(RTPX_A_COUNTERS, counters),
+	INTO(RTPX_A_SLOT, slot),
+	INTO(RTPX_A_PORT, port),
 	INTO(RTPX_A_STATS, stats),
 	INTO(RTPX_A_FLOW, flow),
 };
@@ -193,16 +202,27 @@ static void take_answer(const struct nlmsghdr *h, void *arg)
 
 /* ---- the dataplane ---- */
 
+static void note(struct dp_kmod *k, enum rtpx_slot slot, uint16_t port, bool there)
+{
+	uint8_t *byte = &k->there[slot][port / 8], bit = 1 << port % 8;
+
+	*byte = there ? *byte | bit : *byte & ~bit;
+}
+
 static int kmod_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 			 const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
 	struct dp_kmod *k = kmod_of(dp);
 	struct nlmsghdr *h = command_on(k, RTPX_CMD_PUT, slot, port);
+	int rc;
 
 	mnl_attr_put(h, RTPX_A_FLOW, sizeof(*flow), flow);
 	if (seed)
 		mnl_attr_put(h, RTPX_A_STATS, sizeof(*seed), seed);
-	return tell(k, h);
+	rc = tell(k, h);
+	if (rc == 0)
+		note(k, slot, port, true);
+	return rc;
 }
 
 /* A request that is answered with statistics. */
@@ -225,6 +245,7 @@ static int kmod_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 {
 	struct dp_kmod *k = kmod_of(dp);
 
+	note(k, slot, port, false);
 	return ask_stats(k, command_on(k, RTPX_CMD_DEL, slot, port), last);
 }
 
@@ -248,17 +269,21 @@ static int kmod_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	return rc == -ERANGE ? -ENOENT : rc;
 }
 
+/* Whoever looks for what was left asks for every port: most have nothing. */
 static int kmod_flow_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out)
 {
 	struct dp_kmod *k = kmod_of(dp);
 	struct answer a = { 0 };
-	int rc = ask(k, command_on(k, RTPX_CMD_GET, slot, port), take_answer, &a);
+	int rc;
 
+	if (!(k->there[slot][port / 8] & 1 << port % 8))
+		return -ENOENT;
+	rc = ask(k, command_on(k, RTPX_CMD_GET, slot, port), take_answer, &a);
 	if (rc == 0 && !(a.has & 1u << RTPX_A_FLOW))
 		rc = -EBADMSG;
 	if (rc == 0)
 		*out = a.flow;
-	return rc == -ERANGE ? -ENOENT : rc;
+	return rc;
 }
 
 static int kmod_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh)
@@ -444,6 +469,31 @@ static int check_module(struct dp_kmod *k, struct answer *a, char *err, size_t e
 	return -EPROTO;
 }
 
+static void take_inherited(const struct nlmsghdr *h, void *arg)
+{
+	struct dp_kmod *k = arg;
+	struct answer a = { 0 };
+
+	take_answer(h, &a);
+	if (!(a.has & 1u << RTPX_A_SLOT) || !(a.has & 1u << RTPX_A_PORT) || a.slot >= RTPX_SLOTS)
+		return;
+	note(k, a.slot, a.port, true);
+	k->dp.inherited++;
+}
+
+static int find_inherited(struct dp_kmod *k, char *err, size_t err_size)
+{
+	struct nlmsghdr *h = command(k, RTPX_CMD_GET);
+	int rc;
+
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	rc = ask(k, h, take_inherited, k);
+	if (rc)
+		snprintf(err, err_size, "the module does not say what flows it has: %s",
+			 strerror(-rc));
+	return rc;
+}
+
 static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answer *a, char *err,
 		      size_t err_size)
 {
@@ -463,12 +513,19 @@ static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answ
 			err, err_size,
 			"another rtpxd uses the module in this network namespace: end that one, or "
 			"give this one a namespace of its own");
+	else if (rc == -EEXIST)
+		snprintf(err, err_size,
+			 "the module has calls on ports %u to %u, this rtpxd was given %u to %u: "
+			 "start it with -m %u -M %u, let these calls end (SIGHUP) and change the "
+			 "ports then, or give --discard-state to end them now",
+			 a->port_min, a->port_max, opts->port_min, opts->port_max, a->port_min,
+			 a->port_max);
 	else if (rc)
 		snprintf(err, err_size, "the module refuses a table for ports %u to %u: %s%s%s",
 			 opts->port_min, opts->port_max, strerror(-rc), k->words[0] ? ", " : "",
 			 k->words);
-	else if (left && opts->adopt)
-		k->dp.inherited = left;
+	else if (opts->adopt)
+		rc = find_inherited(k, err, err_size);
 	else if (left)
 		log_warn("removed %u flows that a killed rtpxd had left in the module; its calls "
 			 "have ended",
@@ -545,4 +602,16 @@ int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t 
 bool dp_kmod_loaded(void)
 {
 	return access("/sys/module/rtpx", F_OK) == 0;
+}
+
+/* What is left has no owner: a table that has one cannot be opened. */
+void dp_kmod_abandon(const struct dp_opts *opts)
+{
+	struct dp_opts fresh = *opts;
+	char err[512];
+	struct dp *dp;
+
+	fresh.adopt = false;
+	if (dp_kmod_loaded() && dp_kmod_open(&dp, &fresh, err, sizeof(err)) == 0)
+		dp->ops->close(dp, false);
 }
