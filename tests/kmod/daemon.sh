@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # daemon.sh - which dataplane is chosen where the module is loaded; what doctor and why say of it; and that a call goes on
-# through the daemon's sockets when the module is unloaded. In the virtual machine only: it unloads the module.
+# in the module when the daemon is killed, and through the daemon's sockets when the module is unloaded. In the virtual
+# machine only: it unloads the module.
 
 . "$(dirname "$0")/../netns/floor_lib.sh"
 TALK_S=$((5 * ${RTPX_PATIENCE:-1}))
@@ -56,6 +57,17 @@ lab_stop rtpxd || fail "the end of rtpxd" rtpxd
 start_relay --dataplane kmod
 check "doctor knows the module" doctor_says ok 'loaded, not signed, in use'
 
+call_in_kernel
+LAB_QUIET=1 lab_stop rtpxd KILL || :
+nothing_lost
+ok "the daemon was killed, and nobody has noticed"
+
+start_relay --dataplane kmod
+is "$(rtpxctl rtpxd --json status | jq .journal.restored)" 1 "number of calls that came back"
+must_wait 10 "the call in the kernel" both_in_kernel
+is "$(rtp_of caller packets)" "$(heard alice .sent)" "number of the caller's packets"
+ok "the next daemon has taken over the call"
+is "$(rtpp rtpxd "D $CALL alice bob")" 0 "the answer to the end of the call"
 call_in_kernel
 check "the module can be unloaded during a call" rmmod rtpx
 check "rtpxctl why knows it" rtp_is caller why NO_DATAPLANE
