@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * sound.c - libsndfile and soxr.
+ *
+ * Files are read as floating point, which libsndfile scales alike whatever is in them; read as
+ * integers, what is stored as floating point would come out as silence. Nothing is dithered: the
+ * noise of telephony's codecs is far above that of 16 bits, and one file gives the same samples each
+ * time.
  */
 #include <errno.h>
+#include <math.h>
 #include <sndfile.h>
 #include <soxr.h>
 #include <stdio.h>
@@ -33,28 +39,33 @@ static int grow(struct sound *s, size_t *room, size_t n)
 	return 0;
 }
 
-static void average(const int16_t *in, size_t frames, unsigned int channels, int16_t *out)
+static int16_t sample_of(float x)
+{
+	return (int16_t)lrintf(MAX(INT16_MIN, MIN(x * -(float)INT16_MIN, INT16_MAX)));
+}
+
+static void average(const float *in, size_t frames, unsigned int channels, int16_t *out)
 {
 	size_t i;
 	unsigned int c;
 
 	for (i = 0; i < frames; i++) {
-		int sum = 0;
+		float sum = 0;
 
 		for (c = 0; c < channels; c++)
 			sum += *in++;
-		out[i] = (int16_t)(sum / (int)channels);
+		out[i] = sample_of(sum / channels);
 	}
 }
 
 static int read_all(SNDFILE *f, unsigned int channels, struct sound *out)
 {
-	int16_t *block = malloc(BLOCK_FRAMES * channels * sizeof(*block));
+	float *block = malloc(BLOCK_FRAMES * channels * sizeof(*block));
 	size_t room = 0;
 	sf_count_t n;
 	int rc = block ? 0 : -ENOMEM;
 
-	while (!rc && (n = sf_readf_short(f, block, BLOCK_FRAMES)) > 0) {
+	while (!rc && (n = sf_readf_float(f, block, BLOCK_FRAMES)) > 0) {
 		rc = grow(out, &room, out->n + n);
 		if (rc)
 			break;
@@ -100,7 +111,7 @@ void sound_free(struct sound *s)
 
 int sound_at(const struct sound *s, unsigned int rate, struct sound *out)
 {
-	const soxr_io_spec_t io = soxr_io_spec(SOXR_INT16_I, SOXR_INT16_I);
+	const soxr_io_spec_t io = { SOXR_INT16_I, SOXR_INT16_I, 1, NULL, SOXR_NO_DITHER };
 	const soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
 	size_t room = (size_t)((double)s->n * rate / s->rate + 1), done = 0;
 

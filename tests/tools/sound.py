@@ -72,6 +72,22 @@ def likeness(a, b, most=400):
     return best
 
 
+def loudness(values):
+    return math.sqrt(sum(v * v for v in values) / len(values))
+
+
+def without_serials(data):
+    """Ogg pages less their stream's number and their checksum."""
+    out, at = [], 0
+    while at < len(data):
+        check(data[at:at + 4] == b"OggS", "not a page of Ogg at %d" % at)
+        head = 27 + data[at + 26]
+        end = at + head + sum(data[at + 27:at + head])
+        out.append(data[at:at + 14] + data[at + 18:at + 22] + data[at + 26:end])
+        at = end
+    return out
+
+
 # Captures
 
 def checksum(data):
@@ -131,6 +147,10 @@ class Tests:
     def path(self, name):
         return os.path.join(self.dir, name)
 
+    def content(self, name):
+        with open(self.path(name), "rb") as f:
+            return f.read()
+
     def resampled(self, rate):
         path = self.path("speech.%d.raw" % rate)
         run("sox", self.wav, "-t", "raw", "-r", str(rate), "-c", "1", "-b", "16", "-e", "signed", path)
@@ -144,9 +164,12 @@ class Tests:
 
     def test_prompts_of_any_file(self):
         made = {"wav": self.wav}
-        for kind, how in (("flac", ()), ("ogg", ()), ("aiff", ())):
+        for kind in ("flac", "ogg", "aiff"):
             made[kind] = self.path("speech." + kind)
-            run("sox", self.wav, made[kind], *how)
+            run("sox", self.wav, made[kind])
+        for codec in ("pcm_f32le", "pcm_f64le", "pcm_s24le", "pcm_u8", "pcm_mulaw"):
+            made[codec] = self.path(codec + ".wav")
+            run("ffmpeg", "-v", "error", "-i", self.wav, "-c:a", codec, made[codec])
         for kind, source in made.items():
             template = self.path("prompt-" + kind)
             tool("makeann", source, template)
@@ -157,6 +180,17 @@ class Tests:
                       (kind, suffix, len(got), len(original)))
                 found = likeness(original, got)
                 check(found >= want, "%s.%s is like its source by %.3f only" % (kind, suffix, found))
+                louder = loudness(got) / loudness(original)
+                check(0.8 < louder < 1.25, "%s.%s is %.2f times as loud as its source" % (kind, suffix, louder))
+
+    def test_prompts_are_the_same_each_time(self):
+        for n in range(2):
+            tool("makeann", self.wav, self.path("again%d" % n))
+        for suffix, *_ in self.PROMPTS:
+            one, other = (self.content("again%d.%s" % (n, suffix)) for n in range(2))
+            if suffix == "opus":  # a stream of Ogg has a number drawn at random: RFC 3533
+                one, other = without_serials(one), without_serials(other)
+            check(one == other, "two runs of makeann give different .%s" % suffix)
 
     def test_raw_input_and_sizes(self):
         raw = self.path("tone.raw")

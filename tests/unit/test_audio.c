@@ -133,6 +133,62 @@ static void test_g711_is_exact(void **state)
 	}
 }
 
+/* The code of a magnitude; decision_value(c) is where code c begins, which may be of c - 1: a tie. */
+static uint8_t magnitude_code(unsigned int (*decision_value)(unsigned int), unsigned int magnitude,
+			      bool *tie)
+{
+	unsigned int code = 0;
+
+	while (code < 127 && decision_value(code + 1) < magnitude)
+		code++;
+	*tie = code < 127 && decision_value(code + 1) == magnitude;
+	return code;
+}
+
+/* ITU-T G.711 table 2a, in 16 bits. */
+static unsigned int ulaw_decision(unsigned int code)
+{
+	return 4 * (((2 * (code & 15) + 32) << (code >> 4)) - 33);
+}
+
+/* ITU-T G.711 table 1a, in 16 bits. */
+static unsigned int alaw_decision(unsigned int code)
+{
+	return code < 16 ? 16 * code : (16 + (code & 15)) << (3 + (code >> 4));
+}
+
+/* Every sample falls between G.711's decision values, those below zero as those above. */
+static void test_g711_decides_as_its_tables(void **state)
+{
+	static const struct {
+		unsigned int payload_type;
+		unsigned int (*decision_value)(unsigned int code);
+		uint8_t inverted; /* bits of the byte, the sign of what is not negative among them */
+	} laws[] = { { 0, ulaw_decision, 0xff }, { 8, alaw_decision, 0xd5 } };
+	size_t i;
+	int v;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(laws); i++) {
+		struct audio_encoder *e = audio_encoder_new(audio_codec_of(laws[i].payload_type));
+
+		for (v = INT16_MIN; v <= INT16_MAX; v++) {
+			int16_t sample = v;
+			uint8_t want, out;
+			bool tie;
+
+			want = magnitude_code(laws[i].decision_value, abs(v), &tie);
+			audio_encode(e, &sample, 1, &out);
+			out ^= laws[i].inverted;
+			if (v) /* zero has two signs */
+				assert_int_equal(out >> 7, v < 0);
+			out &= 0x7f;
+			assert_true(out == want || (tie && out == want + 1));
+		}
+		audio_encoder_free(e);
+	}
+}
+
 static void test_opus(void **state)
 {
 	OpusEncoder *e;
@@ -217,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_g729),
 		cmocka_unit_test(test_l16),
 		cmocka_unit_test(test_g711_is_exact),
+		cmocka_unit_test(test_g711_decides_as_its_tables),
 		cmocka_unit_test(test_opus),
 		cmocka_unit_test(test_bad_payloads),
 		cmocka_unit_test(test_names),
