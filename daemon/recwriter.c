@@ -349,8 +349,11 @@ static void nap(struct recwriter *w)
 		pthread_cond_timedwait(&w->wake, &w->lock, &until);
 }
 
-/* The next one, after a nap; NULL: only packets. */
-static struct job *next_job(struct recwriter *w, bool *stop)
+/*
+ * The next one, after a nap; NULL: only packets. They are to be taken up to @upto, which is read with
+ * the lock held: a job that is posted later never stands before it in the ring.
+ */
+static struct job *next_job(struct recwriter *w, size_t *upto, bool *stop)
 {
 	struct job *job;
 
@@ -362,6 +365,7 @@ static struct job *next_job(struct recwriter *w, bool *stop)
 		if (!w->jobs)
 			w->jobs_end = &w->jobs;
 	}
+	*upto = job ? job->at : ring_head(w);
 	*stop = w->stop;
 	pthread_mutex_unlock(&w->lock);
 	return job;
@@ -371,11 +375,12 @@ static void *write_all(void *arg)
 {
 	struct recwriter *w = arg;
 	struct job *job;
+	size_t upto;
 	bool stop;
 
 	do {
-		job = next_job(w, &stop);
-		drain(w, job ? job->at : ring_head(w));
+		job = next_job(w, &upto, &stop);
+		drain(w, upto);
 		if (job)
 			job->run(w, job->file);
 	} while (job || !stop);
@@ -449,7 +454,7 @@ static void post(struct recwriter *w, struct recwriter_file *f, struct job *job,
  */
 static int file_start(struct recwriter *w, struct recwriter_file *f)
 {
-	uint64_t until_ns = clock_now() + RECWRITER_PATIENCE_MS * NSEC_PER_MSEC;
+	uint64_t until_ns = clock_now() + w->o.patience_ms * NSEC_PER_MSEC;
 	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
 	bool gave_up = false;
 	int err = 0;
@@ -624,6 +629,7 @@ int recwriter_new(struct recwriter **out, const struct recwriter_opts *opts)
 	if (!w)
 		return -ENOMEM;
 	w->o = *opts;
+	w->o.patience_ms = opts->patience_ms ? opts->patience_ms : RECWRITER_PATIENCE_MS;
 	w->ring_bytes = opts->queue_bytes ? opts->queue_bytes : RECWRITER_QUEUE;
 	w->jobs_end = &w->jobs;
 	pthread_mutex_init(&w->lock, NULL);

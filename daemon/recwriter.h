@@ -17,7 +17,7 @@
 #define RECWRITER_QUEUE (16u << 20)
 #define RECWRITER_BUFFER 4096 /* bytes of each file that wait in memory */
 #define RECWRITER_FILES 65536 /* open ones, and those that wait for the disk */
-#define RECWRITER_PATIENCE_MS 250 /* how long a command waits for a file to open */
+#define RECWRITER_PATIENCE_MS 250
 #define RECWRITER_EXIT_MS 5000 /* how long the end waits for a disk that does not answer */
 
 struct recwriter;
@@ -28,6 +28,8 @@ struct recwriter_opts {
 	const char *spool_dir; /* -S: written there, moved to @dir when closed; NULL: none */
 	bool pcap;	       /* -P; else the ad-hoc format */
 	size_t queue_bytes;    /* a multiple of 8; 0: RECWRITER_QUEUE */
+	/* How long a command waits for a file to open; 0: RECWRITER_PATIENCE_MS. */
+	unsigned int patience_ms;
 };
 
 /* recwriter_new - the thread begins with the first file. 0 or -ENOMEM. */
@@ -39,8 +41,8 @@ void recwriter_free(struct recwriter *w);
  * recwriter_open - begin the file @name (no '/' in it) in the spool or the final directory; one that
  * is there is replaced. A name that is open for the same @tally is joined. 0, -EBUSY when another
  * tally's is open, -ENODEV without a directory, -ENFILE when too many are, or -errno of the file
- * system. Also 0 when the disk has not answered within RECWRITER_PATIENCE_MS: should it refuse
- * later, packets are lost, and tried again, as with any other trouble.
+ * system. Also 0 when the disk has not answered within patience_ms: should it refuse later,
+ * packets are lost, and tried again, as with any other trouble.
  */
 int recwriter_open(struct recwriter *w, const char *name, struct tally *tally,
 		   struct recwriter_file **out);

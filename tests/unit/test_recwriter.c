@@ -44,7 +44,8 @@ static void begin_with(bool pcap, bool spool, size_t queue_bytes)
 	tally = tally_new(NULL);
 	assert_int_equal(recwriter_new(&w, &(struct recwriter_opts){
 						   .dir = rec, .spool_dir = spool ? spl : NULL,
-						   .pcap = pcap, .queue_bytes = queue_bytes }),
+						   .pcap = pcap, .queue_bytes = queue_bytes,
+						   .patience_ms = WAIT_MS }),
 			 0);
 }
 
@@ -112,6 +113,28 @@ static long size_of(const char *place, const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s/%s", dir, place, name);
 	return lstat(path, &st) ? -1 : (long)st.st_size;
+}
+
+/* Waits until the file is there and has so many bytes. */
+static void becomes(const char *place, const char *name, long bytes)
+{
+	uint64_t until = clock_now() + WAIT_MS * NSEC_PER_MSEC;
+
+	while (size_of(place, name) != bytes) {
+		assert_true(clock_now() < until);
+		usleep(1000);
+	}
+}
+
+/* Waits until the thread has taken packets out of at least half of the ring. */
+static void half_taken(void)
+{
+	uint64_t until = clock_now() + WAIT_MS * NSEC_PER_MSEC;
+
+	while (w->head - __atomic_load_n(&w->tail, __ATOMIC_ACQUIRE) > w->ring_bytes / 2) {
+		assert_true(clock_now() < until);
+		usleep(1000);
+	}
 }
 
 /* Waits until the thread has counted @n packets, written or lost. */
@@ -195,30 +218,31 @@ static void goes_round_the_ring(void **state)
 	begin_with(false, false, 96 * 1024);
 	f = file("a");
 	for (i = 0; i < 1000; i++) {
+		half_taken();
 		put_of(f, 1, 1 + i % 400);
-		if (i % 50 == 49)
-			counted(MAX(i, 150u) - 150);
 	}
 	close_now(f);
 	assert_int_equal(tally_read(tally).packets, 1000);
 	assert_int_equal(size_of("rec", "a"), tally_read(tally).bytes + 1000 * HEAD);
 }
 
-static void counts_what_the_ring_does_not_take(void **state)
+/* What the thread takes is settled when it looks for a job: one posted since is behind that. */
+static void takes_nothing_that_follows_a_later_job(void **state)
 {
-	struct recwriter_file *f;
-	struct tally_counts c;
+	struct recwriter_file *f = file_new("a", tally);
+	size_t upto;
+	bool stop;
 
 	(void)state;
-	end(state);
-	begin_with(false, false, 4096);
-	f = file("a");
-	put(f, 5000);
-	close_now(f);
-	c = tally_read(tally);
-	assert_int_equal(c.packets + c.lost, 5000);
-	assert_true(c.lost > 0);
-	assert_int_equal(size_of("rec", "a"), c.packets * (HEAD + BYTES));
+	w->ring = malloc(w->ring_bytes);
+	put(f, 3);
+	assert_null(next_job(w, &upto, &stop));
+	post(w, f, &f->end, file_complete);
+	put(f, 1);
+	assert_true(upto <= f->end.at);
+	assert_ptr_equal(next_job(w, &upto, &stop), &f->end);
+	assert_int_equal(upto, f->end.at);
+	file_free(f);
 }
 
 static void begins_pcap_with_its_head(void **state)
@@ -327,9 +351,8 @@ static void keeps_apart_what_follows_at_once(void **state)
 	recwriter_close(w, f);
 	f = file("a");
 	put(f, 1);
-	assert_int_equal(counted(2000).packets, 2000);
-	assert_int_equal(size_of("rec", "a"), 2000 * (HEAD + BYTES));
-	assert_int_equal(size_of("spool", "a"), 0);
+	becomes("rec", "a", 2000 * (HEAD + BYTES));
+	becomes("spool", "a", 0);
 	close_now(f);
 	assert_int_equal(size_of("rec", "a"), HEAD + BYTES);
 }
@@ -417,9 +440,9 @@ static void begins_again_when_the_directory_is_back(void **state)
 	assert_true(counted(before + 40).lost > 0);
 	run("mkdir %s/rec", dir);
 	put_until_written(f, 20);
-	assert_true(size_of("rec", "a") > 0);
-	assert_int_equal(size_of("rec", "a") % (HEAD + BYTES), 0);
 	close_now(f);
+	assert_true(size_of("rec", "a") >= 20 * (HEAD + BYTES));
+	assert_int_equal(size_of("rec", "a") % (HEAD + BYTES), 0);
 }
 
 /* ---- a disk that hangs ---- */
@@ -433,7 +456,7 @@ static void wait_at_gate(struct recwriter *writer, struct recwriter_file *f)
 	pthread_mutex_unlock(&gate);
 }
 
-/* The thread stands still from now until the gate is unlocked. */
+/* The thread stands still from now until the gate is unlocked; commands do not wait for long. */
 static void hang(struct job *job)
 {
 	recwriter_close(w, file("first"));
@@ -442,6 +465,7 @@ static void hang(struct job *job)
 	pthread_mutex_lock(&w->lock);
 	post(w, NULL, job, wait_at_gate);
 	pthread_mutex_unlock(&w->lock);
+	w->o.patience_ms = 10;
 }
 
 static void waits_once_for_a_disk_that_hangs(void **state)
@@ -575,7 +599,7 @@ int main(void)
 		T(writes_whole_records),
 		T(buffers_4096_bytes),
 		T(goes_round_the_ring),
-		T(counts_what_the_ring_does_not_take),
+		T(takes_nothing_that_follows_a_later_job),
 		T(begins_pcap_with_its_head),
 		T(shares_a_name_in_one_session_only),
 		T(restarts_a_file),
