@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck source-path=SCRIPTDIR
 #
-# record_trouble.sh - a disk that is full, a directory that goes, a limit on files, no permission:
-# the call does not notice, what was written stays readable, losses are counted and told, and
-# recording goes on when it can.
+# record_trouble.sh - a disk that is full, a directory that goes, a limit on files, no permission, and no
+# room for the kernel's copies: the call does not notice, what was written stays readable, losses are
+# counted and told, and recording goes on when it can.
 
 . "$(dirname "$0")/floor_lib.sh"
 
-lab_begin python3 jq tshark prlimit
+lab_begin python3 jq tshark prlimit bpftool
 REC=$LAB_DIR/rec
 mkdir "$REC"
 trouble_end()
@@ -17,12 +17,12 @@ trouble_end()
 
 	trap - ERR
 	set +e
-	umount -l "$REC"
+	umount -l "$REC" 2>/dev/null
 	(exit "$status")
 	lab_end
 }
 trap trouble_end EXIT
-mount -t tmpfs -o size=64k none "$REC"
+mount -t tmpfs -o size=2m none "$REC"
 floor_net
 
 lost() { counter npkts_rec_lost; }
@@ -50,14 +50,30 @@ readable()
 	[ -s "$LAB_DIR/read" ] || fail "no records with $1"
 }
 
-start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric \
-	--dataplane none -r "$REC" -P
-floor_call rtpxd 198.51.100.10
-is "$(rtpp rtpxd "R $CALL alice")" 0 "reply to R"
+# start_call OPTION… - a call in which what alice says is recorded.
+start_call()
+{
+	start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric -r "$REC" -P "$@"
+	floor_call rtpxd 198.51.100.10
+	is "$(rtpp rtpxd "R $CALL alice")" 0 "reply to R"
+}
+
+# unheard_of - neither party noticed anything.
+unheard_of()
+{
+	is "$(bob_missed) $(heard bob .wrong)" "0 0" "what bob did not hear, or heard wrong"
+	is "$(heard alice .wrong)" 0 "what alice heard wrong"
+}
+
+# ---- the disk
+
+dataplane_options native
+start_call "${DATAPLANE[@]}"
 floor_talk 30 198.51.100.10 198.51.100.1 3
+must_wait 10 "both directions in the kernel" both_in_kernel
 goes_on "its beginning"
 
-head -c 1M /dev/zero >"$REC/filler" 2>/dev/null || :
+head -c 4M /dev/zero >"$REC/filler" 2>/dev/null || :
 suffers "a full disk" "$CALL=alice.o.rtp: No space left"
 readable "a full disk"
 is "$(rtpp rtpxd "R $CALL bob alice")" E50 "reply to R with a full disk"
@@ -67,7 +83,8 @@ goes_on "a full disk"
 readable "room again"
 ok "a full disk"
 
-prlimit --pid "${LAB_PID[rtpxd]}" --fsize=2000:unlimited
+# The log has less, and must be able to say it.
+prlimit --pid "${LAB_PID[rtpxd]}" --fsize=20000:unlimited
 suffers "a limit on files" "File too large"
 prlimit --pid "${LAB_PID[rtpxd]}" --fsize=unlimited:unlimited
 goes_on "a limit on files"
@@ -79,7 +96,7 @@ rmdir "$REC"
 is "$(rtpp rtpxd "R $CALL bob alice")" E50 "reply to R without a directory"
 is_told "cannot record to $REC/$CALL=alice.a.rtp: No such file" || fail "no reason for it" rtpxd
 mkdir "$REC"
-mount -t tmpfs -o size=64k none "$REC"
+mount -t tmpfs -o size=2m none "$REC"
 is "$(rtpp rtpxd "N $CALL alice")" 0 "reply to N"
 is "$(rtpp rtpxd "R $CALL alice")" 0 "reply to R in the new directory"
 goes_on "another directory"
@@ -89,13 +106,62 @@ must_wait 10 "the deleted file again" test -s "$REC/$CALL=alice.o.rtp"
 readable "a deleted file"
 ok "a directory that was gone, a file that was deleted"
 
+is "$(rtp_of caller why)/$(rtp_of callee why)" KERNEL/KERNEL "where the call is"
 floor_talked 60
-is "$(bob_missed) $(heard bob .wrong)" "0 0" "what bob did not hear, or heard wrong"
-is "$(heard alice .wrong)" 0 "what alice heard wrong"
+unheard_of
 rtpp rtpxd "D $CALL alice" >/dev/null
 must_wait 10 "the files" completed
 readable "the end of the call"
-lab_stop rtpxd || fail "rtpxd ended badly" rtpxd
+stop_rtpxd rtpxd west east
+
+# ---- the ring
+
+# kernel_has_lost PACKETS - as its own counters say.
+kernel_has_lost()
+{
+	[ "$(bpftool -j map dump pinned "$LAB_DIR/bpf/rtpxd/counters" |
+		jq '[.[].formatted.values[].value.mirror_full] | add')" -ge "$1" ]
+}
+
+session_lost() { rtpxctl rtpxd --json session $CALL | jq '.[0].recorded.lost'; }
+all_lost_known() { [ "$(session_lost)" = "$(rtpxctl rtpxd --json stats | jq .kernel.mirror_full)" ]; }
+
+# no_room MODE - the daemon stands still and its ring, the smallest that there is, is full for a while.
+no_room()
+{
+	local all lost
+
+	dataplane_options "$1"
+	start_call "${DATAPLANE[@]}" --mirror-bytes 65536
+	is "$(rtpp rtpxd "R $CALL bob alice")" 0 "reply to R for bob"
+	floor_talk 15 198.51.100.10 198.51.100.1 3
+	must_wait 10 "both directions in the kernel" both_in_kernel
+	kill -STOP "${LAB_PID[rtpxd]}"
+	must_wait 12 "a full ring" kernel_has_lost 50
+	kill -CONT "${LAB_PID[rtpxd]}"
+	goes_on "a full ring"
+	is "$(rtp_of caller why)/$(rtp_of callee why)" KERNEL/KERNEL "where the call is"
+	floor_talked 40
+	unheard_of
+	must_wait 5 "the losses of the call" all_lost_known
+	lost=$(session_lost)
+	is "$(lost)" "$lost" npkts_rec_lost
+	is "$(rtpxctl rtpxd --json stats | jq .recorded.lost)" "$lost" "what rtpxctl stats says is lost"
+	must_wait 10 "a word in the log" is_told "packets were not recorded or copied as they should be, $lost in all"
+	rtpp rtpxd "D $CALL alice" >/dev/null
+	must_wait 10 "the files" completed
+	readable "a full ring"
+	all=$(counter npkts_rcvd)
+	is $(($(written) + lost)) "$all" "packets recorded and lost"
+	stop_rtpxd rtpxd west east
+	ok "$1: no room for $lost copies of $all, all packets relayed; longest gap at bob $(heard bob .longest_gap_ms) ms"
+}
+
+umount -l "$REC"
+no_room native
+no_room generic
+
+# ---- permission
 
 # Root may write anywhere.
 mkdir "$REC/private" "$LAB_DIR/run"
