@@ -65,7 +65,7 @@ help:
 ## make fuzz       fuzz the parsers for FUZZ_RUNS runs each
 ## make kmod       build build/kmod/rtpx.ko for the running kernel, or for KDIR=/lib/modules/RELEASE/build
 ## make dkms       install the module's sources below /usr/src, for dkms
-## make soak       the long tests in full: a million calls set up and torn down (root)
+## make soak       the long tests in full, with their figures: a million calls set up and torn down, restarts, a stopped daemon (root)
 ## make clean      remove build/
 
 deps:
@@ -99,7 +99,7 @@ SOAK_CALLS ?= 1000000
 soak: DEPS_FOR := test
 soak: deps
 	$(Q)$(MAKE) --no-print-directory all bench-build
-	$(Q)RTPX_BUILD=$(O) tests/soak/churn.py $(SOAK_CALLS)
+	$(Q)RTPX_BUILD=$(O) tests/soak/run $(SOAK_CALLS)
 
 FUZZ_RUNS ?= 1000000
 fuzz: DEPS_FOR := test

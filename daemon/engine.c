@@ -824,7 +824,7 @@ static void notice_absence(struct engine *e, uint64_t now_ns)
 		return;
 	log_warn("this process did not run for %.1f s: that counts for no call's time to live",
 		 (double)(now_ns - e->tick_ns) / NSEC_PER_SEC);
-	sessions_defer(e->o.sessions, now_ns - e->tick_ns);
+	sessions_defer(e->o.sessions, now_ns - e->tick_ns, now_ns);
 }
 
 void engine_tick(struct engine *e, uint64_t now_ns)

@@ -274,6 +274,7 @@ static int start_tick(struct daemon *d)
 	static const struct timeval second = { 1, 0 };
 
 	d->files_at_start = process_files();
+	engine_tick(d->engine, clock_now()); /* from now on it knows how long it was not called */
 	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
 	return d->tick && event_add(d->tick, &second) == 0 ? 0 : sorry("out of memory");
 }

@@ -395,14 +395,19 @@ void sessions_expired(struct sessions *all, uint64_t now_ns,
 	}
 }
 
-void sessions_defer(struct sessions *all, uint64_t away_ns)
+void sessions_defer(struct sessions *all, uint64_t away_ns, uint64_t now_ns)
 {
 	struct session *s;
 	int i;
 
-	DL_FOREACH(all->list, s)
-		for (i = 0; i < 2; i++)
-			s->leg[i].deadline_ns += away_ns;
+	DL_FOREACH(all->list, s) {
+		for (i = 0; i < 2; i++) {
+			uint64_t *deadline = &s->leg[i].deadline_ns;
+			uint64_t latest = now_ns + s->leg[i].ttl_s * NSEC_PER_SEC;
+
+			*deadline = MAX(*deadline, MIN(*deadline + away_ns, latest));
+		}
+	}
 }
 
 /* ---- the dirty list ---- */

@@ -157,9 +157,9 @@ void sessions_expired(struct sessions *all, uint64_t now_ns,
 
 /*
  * sessions_defer - nobody looked at packets for so long (the process was stopped, or there was
- * none): that time counts for no time to live.
+ * none): that time counts for no time to live, and nobody has more of it left than from now on.
  */
-void sessions_defer(struct sessions *all, uint64_t away_ns);
+void sessions_defer(struct sessions *all, uint64_t away_ns, uint64_t now_ns);
 
 /*
  * session_dirty - its flows must be compiled again, and it has changed; session_dirty_pop - the

@@ -4,7 +4,7 @@
 
 rtp_end.py LOCAL PORT REMOTE PORT SECONDS [PTIME-MS [SSRC]] - prints one JSON object: sent, received, lost, wrong
 (payload not as the other end sends it), reports (of the other end), wrong_reports, latency_us (p50, p99),
-longest_gap_ms (between two right packets). Every payload carries its send time (CLOCK_MONOTONIC, which all
+longest_gap_ms (between two right packets), ended_ms (CLOCK_MONOTONIC of the last packet sent). Every payload carries its send time (CLOCK_MONOTONIC, which all
 namespaces of a host share) and a pattern that depends on the sequence number. An RTCP sender report goes to the next
 port once a second, with the SSRC and what was sent.
 """
@@ -104,6 +104,7 @@ class End:
         for seq in range(self.count):
             self.receive(start + seq * self.interval)
             self.send(seq)
+        ended = time.monotonic_ns()
         self.receive_tail(time.monotonic() + LONGEST_TAIL_S)
         first, heard = min(self.seen, default=0), list(reports(self.rtcp))
         right = sum(ssrc in self.peers for ssrc in heard)
@@ -111,7 +112,7 @@ class End:
             "sent": self.count, "received": len(self.seen), "wrong": self.wrong,
             "reports": right, "wrong_reports": len(heard) - right,
             "before_first": first, "lost": self.count - first - len(self.seen),
-            "longest_gap_ms": round(self.gap_ns / 1e6),
+            "longest_gap_ms": round(self.gap_ns / 1e6), "ended_ms": ended // 1_000_000,
             "latency_us": {"p50": percentile(self.latency, 0.5), "p99": percentile(self.latency, 0.99)},
         }
 

@@ -241,6 +241,28 @@ static void early_ttl_stays(void **state)
 	sessions_free(all);
 }
 
+/* The process was stopped for 20 s; packets of the first 5 s of that waited in the sockets. */
+static void absence(void **state)
+{
+	struct sessions *all = make(false);
+	struct session *heard = add(all, "heard", "A"), *silent = add(all, "silent", "A");
+	uint64_t s1 = NSEC_PER_SEC, t = START_NS;
+
+	(void)state;
+	session_complete(all, heard, t);
+	session_complete(all, silent, t);
+	session_ttl_set(all, heard, 0, 10, t);
+	session_ttl_set(all, silent, 0, 10, t - 4 * s1);
+	session_ttl_restart(all, heard, -1, t + 5 * s1);
+	sessions_defer(all, 20 * s1, t + 20 * s1);
+	assert_int_equal(session_ttl_left(all, heard, t + 20 * s1), 10);
+	assert_int_equal(session_ttl_left(all, silent, t + 20 * s1), 6);
+	session_ttl_set(all, silent, 0, 10, t + 20 * s1 + s1 / 2); /* later than who was away knows */
+	sessions_defer(all, 3 * s1, t + 20 * s1);
+	assert_int_equal(session_ttl_left(all, silent, t + 20 * s1), 11);
+	sessions_free(all);
+}
+
 static void dirty_list(void **state)
 {
 	struct sessions *all = make(false);
@@ -465,6 +487,7 @@ int main(void)
 		cmocka_unit_test(independent_ttl),
 		cmocka_unit_test(early_ttl_stays),
 		cmocka_unit_test(expiry_misses_none),
+		cmocka_unit_test(absence),
 		cmocka_unit_test(dirty_list),
 		cmocka_unit_test(no_memory),
 		cmocka_unit_test(many),

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""stopped.py [SECONDS] - the daemon is stopped (SIGSTOP) for several times its calls' time to live, and goes on: no call has
+timed out whose packets went on, in the kernel or into the sockets; no packet of the kernel's calls is lost; and calls that
+fell silent when it stopped end, all of them, and none of the others.
+
+SECONDS is 10, `make soak` takes 30. Ends with 0 (passed), 1 (failed), 4 (cannot run here).
+"""
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "bench"))
+sys.dont_write_bytecode = True
+from lab import Bench, Broken, Lab, Rtpxd, wait_for
+
+BUILD = os.environ.get("RTPX_BUILD", "build")
+TTL_S = 5
+LATE_S = 3      # after its time to live, a silent call may last so long: a tick, a busy machine
+ROUNDS = (      # dataplane, mode, calls, those of them that go on talking, their packets a second in all
+    ("xdp", "native", 1000, 600, 30000),
+    ("none", None, 100, 60, 3000),
+)
+
+
+class Mortal(Rtpxd):
+    """Its calls time out."""
+
+    def words(self):
+        words = super().words()
+        words[words.index("-T") + 1] = str(TTL_S)
+        return words + ["-W", "60"]
+
+
+class Stopped:
+    def __init__(self, lab, calls, talking, rate):
+        self.lab, self.daemon = lab, lab.daemon
+        self.calls, self.talking, self.rate = calls, talking, rate
+
+    def ctl(self, *words):
+        return json.loads(self.lab.network.enter("r", os.path.join(self.daemon.bench.build, "rtpxctl"), "--json", "--socket",
+                                                 self.daemon.bench.path(self.lab.network.name) + ".sock", *words))
+
+    def counts(self):
+        stats = self.ctl("stats")
+        return stats["active_sessions"], stats["relay"]["nsess_timeout"]
+
+    def silence_is_over(self):
+        return self.counts()[0] <= self.talking
+
+    def talk(self, flows, seconds, result):
+        result.update(self.lab.traffic.run(flows, rate=self.rate, seconds=seconds))
+
+    def begin(self):
+        """All calls are known by packets of their own; returns how many had ended before."""
+        self.lab.pairs = self.daemon.add_calls(self.calls)
+        self.lab.traffic.flows(self.lab.pairs)
+        self.lab.traffic.run(self.calls, rate=self.rate, seconds=0.1 + 2 * self.calls / self.rate)
+        kernel = self.daemon.in_kernel()
+        if kernel is not None:
+            wait_for("%d flows in the kernel" % self.calls, lambda: self.daemon.in_kernel() >= self.calls)
+        active, timed_out = self.counts()
+        if active != self.calls:
+            raise Broken("%d of %d calls are there" % (active, self.calls))
+        return timed_out
+
+    def run(self, away_s):
+        before = self.begin()
+        result, silent_s = {}, TTL_S + LATE_S
+        sender = threading.Thread(target=self.talk, args=(self.talking, away_s + silent_s + 2, result))
+        sender.start()
+        try:
+            self.daemon.process.send_signal(signal.SIGSTOP)
+            try:
+                time.sleep(away_s)
+            finally:
+                self.daemon.process.send_signal(signal.SIGCONT)
+            back = time.monotonic()
+            wait_for("the end of the silent calls", self.silence_is_over, silent_s)
+            took = time.monotonic() - back
+            active, ended = self.counts()
+        finally:
+            sender.join()
+        if (active, ended) != (self.talking, before + self.calls - self.talking):
+            raise Broken("%d of %d talking calls are there, %d of all %d have timed out" % (active, self.talking, ended - before, self.calls))
+        lost = result["sent"] - result["received"]
+        print("%s: stopped for %g s with -T %d: all %d calls that went on are there, all %d silent ones had ended %.1f s after; of %d "
+              "packets %d were lost" % (self.daemon.dataplane, away_s, TTL_S, self.talking, self.calls - self.talking, took,
+                                        result["sent"], lost))
+        if lost and self.daemon.in_kernel() is not None:
+            raise Broken("the kernel lost %d packets" % lost)
+        wait_for("the end of all calls", lambda: self.counts()[0] == 0, silent_s)
+
+
+def end(signum, frame):
+    raise KeyboardInterrupt
+
+
+def main():
+    if os.geteuid() != 0:
+        print("needs root for namespaces and XDP")
+        return 4
+    signal.signal(signal.SIGTERM, end)
+    away_s = float(sys.argv[1]) if len(sys.argv) > 1 else 10
+    with contextlib.ExitStack() as stack:
+        bench = Bench(BUILD, stack)
+        for dataplane, mode, *numbers in ROUNDS:
+            lab = Lab(bench, dataplane, lambda network: Mortal(network, dataplane, mode))
+            lab.daemon.start()
+            Stopped(lab, *numbers).run(away_s)
+            lab.daemon.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Broken as e:
+        print("FAIL stopped: %s" % e)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
