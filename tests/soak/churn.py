@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "bench"))
@@ -20,14 +21,15 @@ BUILD = os.environ.get("RTPX_BUILD", "build")
 ROUND = 2000        # calls at a time
 TALKING = 200       # of them
 WARM_UP = 3         # rounds until memory is what it will be
-GROWTH_BYTES = 64 << 10  # of the heap that still counts as none: buckets of hash tables, what was asked for to look
+GROWTH_BYTES = 256 << 10  # of the heap that still counts as none: pages that LMDB keeps for its next commit, buckets of hash tables
+RESIDENT_BYTES = 4 << 20  # likewise of the process's own memory, above what replies had taken at most: it keeps what they leave
 
 
 class Churn:
     def __init__(self, lab):
         self.lab, self.daemon = lab, lab.daemon
         self.calls = min(ROUND, max_calls())
-        self.sent = self.received = 0
+        self.sent = self.received = self.most_replies = 0
 
     def ctl(self, *words):
         return json.loads(self.lab.network.enter("r", os.path.join(self.daemon.bench.build, "rtpxctl"), "--json", "--socket",
@@ -38,17 +40,25 @@ class Churn:
         status, stats = self.ctl("status"), self.ctl("stats")
         return {"descriptors": self.daemon.fds(), "port pairs": status["pairs_in_use_ip4"] + status["pairs_in_use_ip6"],
                 "sessions": stats["active_sessions"], "flows": self.daemon.in_kernel(),
-                "next hops": stats["nexthops"]["in_use"], "sockets": stats["floor"]["ports"]}
+                "next hops": stats["nexthops"]["in_use"], "sockets": stats["floor"]["ports"],
+                "interfaces that may send": self.entries("tx_ports"), "files of recordings": stats["recorded"]["files"]}
+
+    def entries(self, name):
+        """Of a pinned map that has no element but those that were put there."""
+        return len(json.loads(sh("bpftool", "-j", "map", "dump", "pinned", os.path.join(self.daemon.pins, name))))
+
+    def memory(self):
+        """Bytes: the heap, without what is kept for half a minute to answer retransmitted commands; that; the process's own
+        resident memory; the journal's file."""
+        memory = self.ctl("stats")["memory"]
+        self.most_replies = max(self.most_replies, memory["replies"])
+        return {"heap": memory["heap"] - memory["replies"], "replies": memory["replies"], "resident": self.daemon.memory()[1],
+                "journal": os.stat(self.ctl("status")["journal"]["path"]).st_size}
 
     def talk(self):
         """Every caller becomes known."""
         self.lab.traffic.run(TALKING, rate=20000, seconds=0.05)
         return self.daemon.in_kernel() >= TALKING
-
-    def heap(self):
-        """Bytes allocated, without what is kept for half a minute to answer retransmitted commands."""
-        memory = self.ctl("stats")["memory"]
-        return memory["heap"] - memory["replies"]
 
     def one_round(self):
         self.lab.pairs, self.daemon.calls = [], 0
@@ -66,19 +76,26 @@ class Churn:
     def run(self, calls):
         for _ in range(WARM_UP):
             self.one_round()
-        before, heap = self.used(), self.heap()
-        rounds = -(-calls // self.calls)
-        for _ in range(rounds):
+        before, memory, start = self.used(), self.memory(), time.monotonic()
+        rounds, halfway = -(-calls // self.calls), memory
+        for done in range(1, rounds + 1):
             self.one_round()
-        after, grown = self.used(), self.heap() - heap
-        print("%d calls, %d packets on a part of them, none lost; heap %d bytes before, %+d after" %
-              (rounds * self.calls, self.sent, heap, grown))
+            last = self.memory()
+            if done == rounds // 2:
+                halfway = last
+        took = time.monotonic() - start
+        after = self.used()
+        print("%d calls set up and torn down in %.0f s, %d packets on a part of them, none lost" % (rounds * self.calls, took, self.sent))
+        for key, value in before.items():
+            print("%-24s %10d before %10d after" % (key, value, after[key]))
+        for key, value in memory.items():
+            print("%-24s %10d before %10d halfway %10d bytes after" % (key, value, halfway[key], last[key]))
         if after != before:
             raise Broken("left behind: %s before, %s after" % (before, after))
         if any(after[key] for key in ("sessions", "flows", "port pairs", "sockets")):
             raise Broken("still there: %s" % after)
-        if grown > GROWTH_BYTES:
-            raise Broken("the heap grew by %d bytes" % grown)
+        if last["heap"] > memory["heap"] + GROWTH_BYTES or last["resident"] > memory["resident"] + self.most_replies + RESIDENT_BYTES:
+            raise Broken("memory grew; replies had taken %d bytes at most" % self.most_replies)
 
 
 def end(signum, frame):
