@@ -118,7 +118,7 @@ kmod:
 	$(Q)mkdir -p $(O)/kmod
 	$(Q)ln -sfn $(abspath include) $(O)/kmod/include
 	$(Q)cp -u kmod/Kbuild kmod/*.[ch] $(O)/kmod
-	$(Q)$(MAKE) --no-print-directory -s -C $(KDIR) M=$(abspath $(O)/kmod) RTPX_VERSION=$(VERSION) modules
+	$(Q)$(MAKE) --no-print-directory -s -C $(KDIR) O= M=$(abspath $(O)/kmod) RTPX_VERSION=$(VERSION) modules
 
 DKMS_SRC = $(DESTDIR)/usr/src/rtpx-$(VERSION)
 dkms:

@@ -65,7 +65,9 @@ ok "the daemon was killed, and nobody has noticed"
 start_relay --dataplane kmod
 is "$(rtpxctl rtpxd --json status | jq .journal.restored)" 1 "number of calls that came back"
 must_wait 10 "the call in the kernel" both_in_kernel
-is "$(rtp_of caller packets)" "$(heard alice .sent)" "number of the caller's packets"
+# What the first daemon forwarded itself, before there was a flow, may not have been in the journal yet.
+known=$(rtp_of caller packets) sent=$(heard alice .sent)
+[ "$known" -le "$sent" ] && [ "$known" -ge $((sent - 50)) ] || fail "$known of $sent packets are known" rtpxd
 ok "the next daemon has taken over the call"
 is "$(rtpp rtpxd "D $CALL alice bob")" 0 "the answer to the end of the call"
 call_in_kernel

@@ -30,6 +30,7 @@ say() { printf '  %s\n' "$*"; }
 # ok WHAT - a check that held; a test of many alike sets LAB_QUIET.
 ok() { [ -n "$LAB_QUIET" ] || say "ok: $*"; }
 LAB_QUIET=
+LAB_POLL_S=$(printf '0.%02d' $((5 * ${RTPX_PATIENCE:-1})))	# a slow machine has other things to do than to look
 
 pass()
 {
@@ -76,7 +77,7 @@ wait_for()
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		((${EPOCHREALTIME/[.,]/} < end)) || return 1
-		sleep 0.05
+		sleep "$LAB_POLL_S"
 	done
 }
 

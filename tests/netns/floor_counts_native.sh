@@ -1,0 +1,3 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+exec bash "$(dirname "$0")/floor_counts.sh" native
