@@ -651,8 +651,10 @@ int admin_open(const char *path, gid_t gid, char *err, size_t err_size)
 	}
 	strcpy(sun.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+	if (fd < 0) {
+		snprintf(err, err_size, "--admin-socket: cannot make a socket: %s", strerror(errno));
 		return -errno;
+	}
 	bad = bind_path(fd, &sun);
 	if (!bad && chmod(sun.sun_path, 0660) < 0)
 		bad = -errno;

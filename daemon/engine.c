@@ -416,6 +416,13 @@ static void record_all(struct engine *e, struct session *s)
 		recorder_start(e->o.recorder, s, leg, e->o.record_single);
 }
 
+static const char *why_no_ports(int error)
+{
+	if (error == ENOSPC)
+		return "all from -m to -M are in use";
+	return error == EMFILE ? "too many open files, see -L" : strerror(error);
+}
+
 static enum proto_error session_begin(struct engine *e, const struct engine_update *u,
 				      uint64_t now_ns, struct session **out)
 {
@@ -440,7 +447,7 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 		char host[ADDR_TEXT];
 
 		log_call(LOG_LVL_ERR, s->call_id, "no media ports for a new session on %s: %s",
-			 addr_host_text(&face[0].addr, host), strerror(-i));
+			 addr_host_text(&face[0].addr, host), why_no_ports(-i));
 		session_destroy(e->o.sessions, s);
 		return E_PORTS_NEW;
 	}
@@ -486,7 +493,7 @@ static enum proto_error session_continue(struct engine *e, struct session *s, in
 		char host[ADDR_TEXT];
 
 		log_call(LOG_LVL_ERR, s->call_id, "no media ports for the session on %s: %s",
-			 addr_host_text(&face.addr, host), strerror(-err));
+			 addr_host_text(&face.addr, host), why_no_ports(-err));
 		return E_PORTS_OLD;
 	}
 	if (!s->complete && s->leg[!i].local.port) {

@@ -240,45 +240,6 @@ static int catch_signals(struct daemon *d)
 	return 0;
 }
 
-/* ---- time ---- */
-
-/* Media sockets, and what was open before the first of them. */
-static void watch_files(struct daemon *d)
-{
-	unsigned long limit = process_nofile(), used;
-	struct dp_user_counts counts;
-	bool low;
-
-	relay_counts(d->relay, &counts);
-	used = counts.ports + d->files_at_start;
-	low = limit && used >= limit * NOFILE_WARN_PERCENT / 100;
-	if (low && !d->files_low)
-		log_warn("%lu descriptors are open, the limit of open files is %lu: raise it by -L",
-			 used, limit);
-	d->files_low = low;
-}
-
-static void on_tick(evutil_socket_t fd, short what, void *arg)
-{
-	struct daemon *d = arg;
-
-	(void)fd, (void)what;
-	engine_tick(d->engine, clock_now());
-	watch_files(d);
-	if (d->keeper)
-		keeper_tick(d->keeper, clock_now());
-}
-
-static int start_tick(struct daemon *d)
-{
-	static const struct timeval second = { 1, 0 };
-
-	d->files_at_start = process_files();
-	engine_tick(d->engine, clock_now()); /* from now on it knows how long it was not called */
-	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
-	return d->tick && event_add(d->tick, &second) == 0 ? 0 : sorry("out of memory");
-}
-
 /* ---- modules ---- */
 
 static int start_model(struct daemon *d)
@@ -426,17 +387,38 @@ static int start_engine(struct daemon *d)
 	return r < 0 ? sorry("cannot make the engine: %s", strerror(-r)) : 0;
 }
 
+static void make_admin_dir(const struct config *c)
+{
+	char dir[sizeof(CONFIG_ADMIN_SOCKET) + 128], *slash;
+
+	snprintf(dir, sizeof(dir), "%s", c->admin_socket);
+	slash = strrchr(dir, '/');
+	if (slash <= dir)
+		return;
+	*slash = 0;
+	if (mkdir(dir, 0755) == 0 && c->uid != (uid_t)-1 && chown(dir, c->uid, c->gid) < 0)
+		log_warn("cannot give %s to user %d: %s", dir, (int)c->uid, strerror(errno));
+}
+
+static int admin_listen(struct daemon *d, char *err, size_t err_size)
+{
+	const struct config *c = &d->config;
+	gid_t gid = c->group_named ? c->gid : (gid_t)-1;
+
+	d->admin_fd = admin_open(c->admin_socket, gid, err, err_size);
+	return d->admin_fd;
+}
+
 /*
- * Several daemons may run beside each other, so a taken default socket only costs looking inside.
+ * Several daemons may run beside each other, so a taken default socket only costs looking inside,
+ * until it is free.
  */
 static int open_admin(struct daemon *d)
 {
 	const struct config *c = &d->config;
 	char err[512];
 
-	d->admin_fd =
-		admin_open(c->admin_socket, c->group_named ? c->gid : (gid_t)-1, err, sizeof(err));
-	if (d->admin_fd >= 0)
+	if (admin_listen(d, err, sizeof(err)) >= 0)
 		return 0;
 	if (strcmp(c->admin_socket, CONFIG_ADMIN_SOCKET))
 		return sorry("%s", err);
@@ -467,6 +449,20 @@ static int start_admin(struct daemon *d)
 	if (d->admin_fd >= 0 && admin_new(&d->admin, d->base, &opts) < 0)
 		return sorry("out of memory");
 	return 0;
+}
+
+/* Once a second while there is no admin socket. */
+static void retry_admin(struct daemon *d)
+{
+	char err[512];
+
+	make_admin_dir(&d->config);
+	if (admin_listen(d, err, sizeof(err)) < 0)
+		return;
+	if (start_admin(d) == 0)
+		log_warn("rtpxctl can ask this process now, at %s", d->config.admin_socket);
+	else
+		close(d->admin_fd);
 }
 
 /* What the daemon before this one has left, if its calls go on with this one. */
@@ -513,16 +509,9 @@ static void start_keeper(struct daemon *d)
 static int start_privileged(struct daemon *d)
 {
 	const struct config *c = &d->config;
-	char dir[sizeof(CONFIG_ADMIN_SOCKET) + 128], *slash, err[512];
+	char err[512];
 
-	snprintf(dir, sizeof(dir), "%s", c->admin_socket);
-	slash = strrchr(dir, '/');
-	if (slash > dir) {
-		*slash = 0;
-		if (mkdir(dir, 0755) == 0 && c->uid != (uid_t)-1 && chown(dir, c->uid, c->gid) < 0)
-			log_warn("cannot give %s to user %d: %s", dir, (int)c->uid,
-				 strerror(errno));
-	}
+	make_admin_dir(c);
 	if (open_keeper(d) < 0)
 		return -1;
 	if (dp_open(&d->dp, &c->dp, err, sizeof(err)) < 0) {
@@ -539,6 +528,49 @@ static int start_privileged(struct daemon *d)
 		return sorry("%s", err);
 	return 0;
 }
+
+/* ---- time ---- */
+
+/* Media sockets, and what was open before the first of them. */
+static void watch_files(struct daemon *d)
+{
+	unsigned long limit = process_nofile(), used;
+	struct dp_user_counts counts;
+	bool low;
+
+	relay_counts(d->relay, &counts);
+	used = counts.ports + d->files_at_start;
+	low = limit && used >= limit * NOFILE_WARN_PERCENT / 100;
+	if (low && !d->files_low)
+		log_warn("%lu descriptors are open, the limit of open files is %lu: raise it by -L",
+			 used, limit);
+	d->files_low = low;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd, (void)what;
+	engine_tick(d->engine, clock_now());
+	watch_files(d);
+	if (!d->admin)
+		retry_admin(d);
+	if (d->keeper)
+		keeper_tick(d->keeper, clock_now());
+}
+
+static int start_tick(struct daemon *d)
+{
+	static const struct timeval second = { 1, 0 };
+
+	d->files_at_start = process_files();
+	engine_tick(d->engine, clock_now()); /* from now on it knows how long it was not called */
+	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
+	return d->tick && event_add(d->tick, &second) == 0 ? 0 : sorry("out of memory");
+}
+
+/* ---- begin and end ---- */
 
 static int start_modules(struct daemon *d)
 {

@@ -5,6 +5,7 @@ nothing of them is left: no memory, descriptors, ports, sessions, flows, next ho
 
 CALLS is 40,000, `make soak` takes 1,000,000. Ends with 0 (passed), 1 (failed), 4 (cannot run here).
 """
+import collections
 import contextlib
 import json
 import os
@@ -20,6 +21,7 @@ from lab import Bench, Broken, Lab, Rtpxd, max_calls, sh, wait_for
 BUILD = os.environ.get("RTPX_BUILD", "build")
 ROUND = 2000        # calls at a time
 TALKING = 200       # of them
+PATIENCE_S = 30
 WARM_UP = 3         # rounds until memory is what it will be
 GROWTH_BYTES = 256 << 10  # of the heap that still counts as none: pages that LMDB keeps for its next commit, buckets of hash tables
 RESIDENT_BYTES = 4 << 20  # likewise of the process's own memory, above what replies had taken at most: it keeps what they leave
@@ -60,11 +62,19 @@ class Churn:
         self.lab.traffic.run(TALKING, rate=20000, seconds=0.05)
         return self.daemon.in_kernel() >= TALKING
 
+    def why(self):
+        """How many directions of the calls that should talk are where, in the relay's words."""
+        return collections.Counter("%(from)s's %(kind)s: %(why)s" % d for number in range(TALKING)
+                                   for d in self.ctl("why", "bench-%d@example.net" % number))
+
     def one_round(self):
         self.lab.pairs, self.daemon.calls = [], 0
         self.lab.pairs = self.daemon.add_calls(self.calls)
         self.lab.traffic.flows(self.lab.pairs)
-        wait_for("%d flows in the kernel" % TALKING, self.talk)
+        try:
+            wait_for("%d flows in the kernel" % TALKING, self.talk, PATIENCE_S)
+        except Broken as e:
+            raise Broken("%s; %d are, %s" % (e, self.daemon.in_kernel(), self.why())) from None
         r = self.lab.traffic.run(TALKING, rate=50000, seconds=0.05)
         self.sent, self.received = self.sent + r["sent"], self.received + r["received"]
         if r["received"] != r["sent"]:
