@@ -78,7 +78,7 @@ struct dp_ops {
 			struct rtpx_flow_stats *last);
 	/*
 	 * stats_get, stats_set - statistics of an installed flow. -ENOENT. With XDP memory, with
-	 * the module a request to the kernel.
+	 * the module a request to the kernel; -EAGAIN: packets were counted since stats_get.
 	 */
 	int (*stats_get)(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 			 struct rtpx_flow_stats *out);

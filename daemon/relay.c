@@ -13,6 +13,7 @@
 #include "rtp.h"
 
 #define RCVBUF_BYTES (256 * 1024)
+#define PUSH_TRIES 8 /* then a packet is left out of the statistics */
 
 struct relay {
 	struct relay_opts o;
@@ -58,7 +59,10 @@ static void forward(struct relay *r, struct session *s, int leg, enum stream_kin
 	in->nrelayed += kind == STREAM_RTP;
 }
 
-/* The stream judges and counts the packet; true when it is to be relayed. */
+/*
+ * The stream judges and counts the packet; true when it is to be relayed. Again, from the beginning,
+ * when the dataplane has counted others meanwhile.
+ */
 static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind kind,
 		  const struct dp_user_packet *p)
 {
@@ -66,21 +70,27 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 	struct stream *stream = &in->stream[kind];
 	struct rtpx_packet pkt = { .now_ns = p->arrival_ns };
 	bool installed = in->installed & (1 << kind), moved = false, accepted;
+	struct stream before;
+	int tries = PUSH_TRIES;
 
 	rtp_describe(&pkt, p->data, p->len);
-	if (installed)
-		sync_pull(r->o.sync, s);
-	/* The dataplane may have forwarded later packets while this one lay in the socket. */
-	pkt.now_ns = MAX(pkt.now_ns, stream->stats.last_ns);
-	accepted = stream_packet(stream, &in->stream[!kind], &p->src, &pkt, r->o.learning,
-				 &moved) == STREAM_RELAY;
-	if (accepted && !addr_eq(&stream->local, &p->local)) {
-		stream->local = p->local;
-		moved = true;
+	for (;;) {
+		if (installed)
+			sync_pull(r->o.sync, s);
+		before = *stream;
+		/* The dataplane may have forwarded later packets while this one lay in the socket. */
+		pkt.now_ns = MAX(p->arrival_ns, stream->stats.last_ns);
+		accepted = stream_packet(stream, &in->stream[!kind], &p->src, &pkt, r->o.learning,
+					 &moved) == STREAM_RELAY;
+		if (accepted && !addr_eq(&stream->local, &p->local)) {
+			stream->local = p->local;
+			moved = true;
+		}
+		stream->stats.daemon_packets += accepted;
+		if (!installed || sync_push_stats(r->o.sync, s, leg, kind) || !tries--)
+			break;
+		*stream = before;
 	}
-	stream->stats.daemon_packets += accepted;
-	if (installed)
-		sync_push_stats(r->o.sync, s, leg, kind);
 	if (moved)
 		session_dirty(r->o.sessions, s);
 	return accepted;

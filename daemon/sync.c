@@ -138,13 +138,13 @@ void sync_pull_all(struct sync *y)
 		sessions_each(y->o.sessions, pull_each, y);
 }
 
-void sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind kind)
+bool sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind kind)
 {
 	const struct leg *leg = &s->leg[i];
 
-	if (is_installed(leg, kind))
-		y->o.dp->ops->stats_set(y->o.dp, slot_of(leg), port_of(leg, kind),
-					&leg->stream[kind].stats);
+	return !is_installed(leg, kind) ||
+	       y->o.dp->ops->stats_set(y->o.dp, slot_of(leg), port_of(leg, kind),
+				       &leg->stream[kind].stats) != -EAGAIN;
 }
 
 /* ---- next hops ---- */

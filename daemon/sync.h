@@ -43,9 +43,9 @@ void sync_pull(struct sync *y, struct session *s);
 void sync_pull_all(struct sync *y);
 /*
  * sync_push_stats - the daemon has counted a packet of an installed flow itself: hand the stream's
- * statistics back.
+ * statistics back. False: the dataplane has counted others since sync_pull(), and keeps its own.
  */
-void sync_push_stats(struct sync *y, struct session *s, int leg, enum stream_kind kind);
+bool sync_push_stats(struct sync *y, struct session *s, int leg, enum stream_kind kind);
 
 /*
  * sync_leg_close - remove the flows that use the leg's ports, which is both directions; take their

@@ -25,7 +25,8 @@
  *             more. -ENOENT: no flow.
  *  GET        anybody. SLOT, PORT: answers SLOT, PORT, FLOW, STATS. -ENOENT: no flow. As a dump,
  *             without attributes: all flows.
- *  SET_STATS  owner. SLOT, PORT, STATS: count from there on. -ENOENT: no flow.
+ *  SET_STATS  owner. SLOT, PORT, STATS: count from there on. -ENOENT: no flow. -EAGAIN: packets were
+ *             counted since the owner's last GET or SET_STATS of this flow, and would be lost.
  *  MIRROR     owner. LISTENER, MIRROR_BYTES: from now on each forwarded packet of flows with
  *             RTPX_FLOW_MIRROR is also copied, for the owner to fetch, as long as no more than so
  *             many bytes wait. The socket with the port id LISTENER is sent a MIRROR message when

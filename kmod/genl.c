@@ -138,13 +138,16 @@ static int put_stats(struct sk_buff *msg, const struct rtpx_flow_stats *stats)
 	return nla_put(msg, RTPX_A_STATS, sizeof(*stats), stats);
 }
 
-static int put_flow(struct sk_buff *msg, struct flow *f, u32 slot)
+/* @owner: it is he who reads, and may write statistics until others are counted. */
+static int put_flow(struct sk_buff *msg, struct flow *f, u32 slot, bool owner)
 {
 	struct rtpx_flow flow = { 0 };
 	struct rtpx_flow_stats stats;
 
 	rtpx_entry_get_flow(&f->entry, &f->more, &flow);
 	flow_stats_get(f, &stats);
+	if (owner)
+		f->read = stats.packets + stats.strangers;
 	if (nla_put_u8(msg, RTPX_A_SLOT, slot) || nla_put_u16(msg, RTPX_A_PORT, flow.port) ||
 	    nla_put(msg, RTPX_A_FLOW, sizeof(flow), &flow) || put_stats(msg, &stats))
 		return -EMSGSIZE;
@@ -435,16 +438,19 @@ static int do_del(struct sk_buff *skb, struct genl_info *info)
 
 static int do_get(struct sk_buff *skb, struct genl_info *info)
 {
-	struct flow *f = table_find(net_of(info)->table, slot_of(info), port_of(info));
+	const struct table *t = net_of(info)->table;
+	struct flow *f = table_find(t, slot_of(info), port_of(info));
 	struct sk_buff *msg;
 	void *header;
+	int err;
 
 	if (!f)
 		return -ENOENT;
 	msg = answer_begin(info, &header);
 	if (!msg)
 		return -ENOMEM;
-	return answer_end(info, msg, header, put_flow(msg, f, slot_of(info)));
+	err = put_flow(msg, f, slot_of(info), t->owner == info->snd_portid);
+	return answer_end(info, msg, header, err);
 }
 
 static int do_set_stats(struct sk_buff *skb, struct genl_info *info)
@@ -457,8 +463,7 @@ static int do_set_stats(struct sk_buff *skb, struct genl_info *info)
 	if (!f)
 		return -ENOENT;
 	take_stats(info, &stats);
-	flow_stats_set(f, &stats);
-	return 0;
+	return flow_stats_set(f, &stats);
 }
 
 /* One flow as a part of a dump. -EMSGSIZE: the message is full. */
@@ -469,7 +474,7 @@ static int dump_flow(struct sk_buff *msg, struct netlink_callback *cb, struct fl
 
 	if (!header)
 		return -EMSGSIZE;
-	if (put_flow(msg, f, slot)) {
+	if (put_flow(msg, f, slot, false)) {
 		genlmsg_cancel(msg, header);
 		return -EMSGSIZE;
 	}

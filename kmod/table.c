@@ -62,12 +62,25 @@ void flow_stats_get(struct flow *f, struct rtpx_flow_stats *out)
 	spin_unlock_bh(&f->lock);
 }
 
-void flow_stats_set(struct flow *f, const struct rtpx_flow_stats *in)
+static void stats_write(struct flow *f, const struct rtpx_flow_stats *in)
 {
-	spin_lock_bh(&f->lock);
 	rtpx_entry_put_stats(&f->entry, &f->more, in);
 	atomic64_set(&f->strangers, 0);
+	f->read = in->packets + in->strangers;
+}
+
+int flow_stats_set(struct flow *f, const struct rtpx_flow_stats *in)
+{
+	struct rtpx_flow_stats now;
+	bool unchanged;
+
+	spin_lock_bh(&f->lock);
+	stats_read(f, &now);
+	unchanged = now.packets + now.strangers == f->read;
+	if (unchanged)
+		stats_write(f, in);
 	spin_unlock_bh(&f->lock);
+	return unchanged ? 0 : -EAGAIN;
 }
 
 /* Nothing counts in it from now on. */
@@ -163,7 +176,9 @@ int table_put(struct table *t, u32 slot, const struct rtpx_flow *flow,
 		flow_end(old, &last);
 	else
 		t->n_flows++;
-	flow_stats_set(f, seed ?: &last);
+	stats_write(f, seed ?: &last); /* nobody else has it */
+	if (!seed)
+		f->read = old->read;
 	rcu_assign_pointer(t->flows[rtpx_flow_index(&t->config, slot, flow->port)], f);
 	if (old)
 		call_rcu(&old->rcu, flow_free_rcu);

@@ -30,6 +30,7 @@ struct flow {
 		*dst;	      /* NULL, or the last answer of routing; the flow has a reference */
 	atomic64_t strangers; /* beside more.stats.strangers, for any CPU to count */
 	struct rtpx_entry_more more;
+	u64 read; /* packets and strangers that the owner knows of; under rtpx_net.lock */
 	struct rcu_head rcu;
 };
 
@@ -93,7 +94,8 @@ int table_del(struct table *t, u32 slot, u16 port, struct rtpx_flow_stats *last)
 void table_counters(const struct table *t, struct rtpx_counters *out);
 
 void flow_stats_get(struct flow *f, struct rtpx_flow_stats *out);
-void flow_stats_set(struct flow *f, const struct rtpx_flow_stats *in);
+/* flow_stats_set - -EAGAIN: packets were counted since the owner read them. */
+int flow_stats_set(struct flow *f, const struct rtpx_flow_stats *in);
 
 /* flow_count - an accepted packet. False: the flow is gone, and nothing was counted. BH is off. */
 static inline bool flow_count(struct flow *f, struct rtpx_packet *p)

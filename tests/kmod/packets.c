@@ -333,6 +333,32 @@ static const char *check_full(struct lab *lab)
 	return NULL;
 }
 
+/* Statistics that a packet was counted in since they were read are not written over. */
+static const char *check_between(struct lab *lab)
+{
+	static const struct packet_row row = { .family = P44, .payload_bytes = 172 };
+	struct rtpx_flow_stats stats = { 0 }, now;
+	uint8_t in[PACKET_MAX], out[PACKET_MAX];
+	size_t len = packet_in(&row, in);
+	const struct dp_ops *ops = lab->dp->ops;
+
+	set_route(lab, &row);
+	if (install(lab, &row, &stats))
+		return "the module refuses the flow";
+	if (ops->stats_get(lab->dp, RTPX_SLOT_IP4, PACKET_PORT, &stats) ||
+	    !send_frame(&lab->net, &row, in, len) || !read_frame(&lab->net, out))
+		return "not forwarded";
+	if (ops->stats_set(lab->dp, RTPX_SLOT_IP4, PACKET_PORT, &stats) != -EAGAIN)
+		return "a packet was written over";
+	if (ops->stats_get(lab->dp, RTPX_SLOT_IP4, PACKET_PORT, &stats) || stats.packets != 1)
+		return "the packet was not counted";
+	stats.packets = 7;
+	if (ops->stats_set(lab->dp, RTPX_SLOT_IP4, PACKET_PORT, &stats) ||
+	    ops->flow_del(lab->dp, RTPX_SLOT_IP4, PACKET_PORT, &now) || now.packets != 7)
+		return "what was written is not there";
+	return NULL;
+}
+
 static bool report(const char *name, const char *bad)
 {
 	printf(bad ? "not ok %s: %s\n" : "ok %s\n", name, bad);
@@ -371,6 +397,10 @@ int main(int argc, char **argv)
 	else
 		failed++;
 	lab.mirrored = false;
+	if (report("statistics between two packets", check_between(&lab)))
+		passed++;
+	else
+		failed++;
 	printf("seed of streams and of %lu mutations: %llu\n", mutations, (unsigned long long)seed);
 	for (i = 0; i < sizeof(stream_rows) / sizeof(stream_rows[0]); i++) {
 		if (report(stream_rows[i].name, check_stream(&lab, &stream_rows[i], &seed)))

@@ -22,6 +22,7 @@ struct fake_dp {
 	struct rtpx_nexthop hops[RTPX_MAX_NEXTHOPS];
 	unsigned int puts, dels, hop_puts, rescans, pushes;
 	int refuse; /* -errno of flow_put */
+	unsigned int between; /* packets yet to be counted just before statistics are set */
 	unsigned int copies; /* that wait */
 	struct rtpx_mirrored copy[8];
 };
@@ -82,6 +83,11 @@ static int fake_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 
 	if (!(f->flows[slot][port].flags & RTPX_FLOW_ACTIVE))
 		return -ENOENT;
+	if (f->between) {
+		f->between--;
+		f->stats[slot][port].packets++;
+		return -EAGAIN;
+	}
 	f->pushes++;
 	f->stats[slot][port] = *in;
 	return 0;

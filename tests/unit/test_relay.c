@@ -519,6 +519,26 @@ static void test_with_dataplane(void **state)
 	call_close(&c);
 }
 
+/* Packets that the dataplane counts while the daemon counts another one are not lost. */
+static void test_counted_meanwhile(void **state)
+{
+	struct call c = call4();
+	const struct rtpx_flow_stats *st = &c.s->leg[0].stream[STREAM_RTP].stats;
+
+	(void)state;
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	passes(&c, &c.caller, &c.callee, STREAM_RTP, NULL, NULL);
+	assert_int_equal(sync_why(sync_, c.s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	fake->between = 3;
+	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
+	sync_pull(sync_, c.s);
+	assert_int_equal(fake->between, 0);
+	assert_int_equal(st->packets, 5);
+	assert_int_equal(rtpx_stats_kernel(st), 3);
+	assert_int_equal(stats.npkts_rcvd, 6);
+	call_close(&c);
+}
+
 /* A packet that was read after the dataplane had forwarded later ones turns no time back. */
 static void test_late_packet(void **state)
 {
@@ -743,6 +763,7 @@ int main(void)
 		cmocka_unit_test_prestate_setup_teardown(test_compat, begin, end, &compat),
 		cmocka_unit_test_prestate_setup_teardown(test_strict, begin, end, &strict),
 		cmocka_unit_test_prestate_setup_teardown(test_with_dataplane, begin, end, &kernel),
+		cmocka_unit_test_prestate_setup_teardown(test_counted_meanwhile, begin, end, &kernel),
 		cmocka_unit_test_prestate_setup_teardown(test_late_packet, begin, end, &kernel),
 		cmocka_unit_test_prestate_setup_teardown(test_playing, begin, end, &kernel),
 		cmocka_unit_test_prestate_setup_teardown(test_resizing, begin, end, &kernel),
