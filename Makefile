@@ -163,11 +163,15 @@ $(TOOLS): $(O)/%: $(O)/tools/%.o $(TOOL_PARTS) $(CORE)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# With sanitizers, unit tests can be denied memory: tests/unit/nomem.c.
+NOMEM := $(if $(SANITIZE),$(O)/tests/unit/nomem.o)
+NOMEM_WRAP := malloc calloc realloc strdup strndup vasprintf asprintf _cmocka_run_group_tests
 # A unit test includes the module under test, so the archive supplies only the others.
-$(O)/tests/test_%: tests/unit/test_%.c $(CORE) $(O)/relay.skel.h
+$(O)/tests/test_%: tests/unit/test_%.c $(CORE) $(O)/relay.skel.h $(NOMEM)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests -MMD -MP $< $(CORE) $(LDLIBS) -lcmocka -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests -MMD -MP $< $(NOMEM) $(CORE) $(LDLIBS) -lcmocka \
+		$(if $(NOMEM),$(NOMEM_WRAP:%=-Wl,--wrap=%)) -o $@
 
 $(O)/netns/%: tests/netns/%.c $(CORE)
 	$(call say,TEST,$@)

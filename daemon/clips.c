@@ -11,11 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HASH_NONFATAL_OOM 1 /* hh.tbl is NULL after an addition that found no memory */
-#include <uthash.h>
 #include <utlist.h>
 
 #include "clips.h"
+#include "hash.h"
 #include "loader.h"
 #include "log.h"
 

@@ -5,13 +5,11 @@
  * uthash keeps the entries in the order of their insertion, which is the order of their age.
  */
 #include "cookies.h"
+#include "hash.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
-
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 
 struct entry {
 	UT_hash_handle hh;

@@ -89,6 +89,8 @@ static void iface_add(struct nl_object *o, void *arg)
 		return;
 	iface_fill(&i->is, (struct rtnl_link *)o);
 	HASH_ADD(hh, all->ifaces, is.ifindex, sizeof(i->is.ifindex), i);
+	if (!i->hh.tbl)
+		free(i);
 }
 
 static bool ifaces_equal(struct iface *a, struct iface *b)
@@ -154,6 +156,8 @@ static void local_add(struct nl_object *o, void *arg)
 		return;
 	l->host = h;
 	HASH_ADD(hh, all->locals, host, sizeof(l->host), l);
+	if (!l->hh.tbl)
+		free(l);
 }
 
 static bool locals_equal(struct local *a, struct local *b)

@@ -8,10 +8,10 @@
 #define RTPX_LINKS_H
 
 #include <net/if.h>
-#include <uthash.h>
 
 #include "addr.h"
 #include "base.h"
+#include "hash.h"
 #include "netlink.h"
 
 struct iface {

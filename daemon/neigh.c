@@ -171,6 +171,10 @@ struct neigh *neigh_get(struct neighs *all, const struct neigh_key *key)
 		return NULL;
 	nb->key = *key;
 	HASH_ADD(hh, all->hash, key, sizeof(nb->key), nb);
+	if (!nb->hh.tbl) {
+		free(nb);
+		return NULL;
+	}
 	neigh_refresh(all, nb);
 	return nb;
 }

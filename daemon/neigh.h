@@ -7,10 +7,9 @@
 #ifndef RTPX_NEIGH_H
 #define RTPX_NEIGH_H
 
-#include <uthash.h>
-
 #include "addr.h"
 #include "base.h"
+#include "hash.h"
 #include "netlink.h"
 
 struct nexthop;

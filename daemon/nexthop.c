@@ -22,10 +22,10 @@
 #include <netlink/netlink.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "clock.h"
+#include "hash.h"
 #include "links.h"
 #include "log.h"
 #include "neigh.h"
@@ -398,6 +398,23 @@ void nexthops_release(struct nexthops *n)
 		n->marks[id] &= ~ID_RESERVED;
 }
 
+static struct nexthop *nexthop_add(struct nexthops *n, const struct nexthop_key *key, uint16_t id)
+{
+	struct nexthop *nh = calloc(1, sizeof(*nh));
+
+	if (!nh)
+		return NULL;
+	nh->key = *key;
+	nh->id = id;
+	HASH_ADD(hh, n->hash, key, sizeof(nh->key), nh);
+	if (!nh->hh.tbl) {
+		free(nh);
+		return NULL;
+	}
+	n->by_id[id] = nh;
+	return nh;
+}
+
 int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source,
 		 uint16_t *id, struct nexthop_view *view)
 {
@@ -419,15 +436,11 @@ int nexthop_take_again(struct nexthops *n, const struct addr *dest, const struct
 		wish = id_choose(n, wish);
 		if (!wish)
 			return -ENOSPC;
-		nh = calloc(1, sizeof(*nh));
+		nh = nexthop_add(n, &key, wish);
 		if (!nh) {
 			id_push(n, wish);
 			return -ENOMEM;
 		}
-		nh->key = key;
-		nh->id = wish;
-		n->by_id[nh->id] = nh;
-		HASH_ADD(hh, n->hash, key, sizeof(nh->key), nh);
 		mark(n, nh, DIRTY_ROUTE);
 		nexthop_work(n, nh);
 	}

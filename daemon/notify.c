@@ -623,16 +623,17 @@ int notify_new(struct notify **out, struct event_base *base, const struct notify
 	       char *err, size_t err_size)
 {
 	struct notify *n = calloc(1, sizeof(*n));
-	int r = -ENOMEM;
+	int r;
 
 	snprintf(err, err_size, "out of memory");
 	if (!n)
-		return r;
+		return -ENOMEM;
 	n->base = base;
 	n->patience_ns = opts->patience_ms * NSEC_PER_MSEC;
 	for (unsigned int i = 0; i < opts->n_targets; i++) {
 		struct target *t = target_add(n, opts->targets[i]);
 
+		r = -ENOMEM;
 		if (!t)
 			goto err_free;
 		r = configure(t, opts->targets[i], opts->no_resolve, err, err_size);

@@ -22,9 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <uthash.h>
-
 #include "clock.h"
+#include "hash.h"
 #include "log.h"
 #include "recformat.h"
 #include "recwriter.h"
@@ -497,14 +496,16 @@ int recwriter_open(struct recwriter *w, const char *name, struct tally *tally,
 	f = file_new(name, tally);
 	if (!f)
 		return -ENOMEM;
-	err = thread_start(w);
+	HASH_ADD_KEYPTR(hh, w->names, f->name, strlen(f->name), f);
+	err = f->hh.tbl ? thread_start(w) : -ENOMEM;
 	if (!err)
 		err = file_start(w, f);
 	if (err) {
+		if (f->hh.tbl)
+			HASH_DEL(w->names, f);
 		file_free(f);
 		return err;
 	}
-	HASH_ADD_KEYPTR(hh, w->names, f->name, strlen(f->name), f);
 	w->files++;
 	*out = f;
 	return 0;

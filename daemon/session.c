@@ -6,10 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define HASH_NONFATAL_OOM 1 /* hh.tbl is NULL after an addition that found no memory */
-#include <uthash.h>
 #include <utlist.h>
 
+#include "hash.h"
 #include "session.h"
 
 #define WHEEL_S 128

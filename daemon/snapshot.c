@@ -32,6 +32,7 @@ static const struct field stats_fields[] = {
 	STATS_FIELD(19, sent_prior),
 	STATS_FIELD(20, duplicates),
 	STATS_FIELD(21, errors),
+	STATS_FIELD(22, unmirrored),
 #undef STATS_FIELD
 	{ 0 },
 };

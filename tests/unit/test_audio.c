@@ -56,6 +56,7 @@ static void there_and_back(unsigned int payload_type, double want)
 	static int16_t got[AUDIO_MAX_SAMPLES];
 	uint8_t bytes[AUDIO_MAX_SAMPLES * 2];
 
+	assert_true(e && d && in && out);
 	part -= part % (2 * c->frame_samples);
 	for (i = 0; i + part <= c->rate; i += part) {
 		size_t len = audio_encode(e, in + i, part, bytes);
@@ -121,6 +122,7 @@ static void test_g711_is_exact(void **state)
 		struct audio_decoder *d = audio_decoder_new(audio_codec_of(types[t]));
 		static int16_t s[AUDIO_MAX_SAMPLES];
 
+		assert_true(e && d);
 		for (b = 0; b < 256; b++) {
 			uint8_t in = b, out;
 
@@ -172,6 +174,7 @@ static void test_g711_decides_as_its_tables(void **state)
 	for (i = 0; i < ARRAY_SIZE(laws); i++) {
 		struct audio_encoder *e = audio_encoder_new(audio_codec_of(laws[i].payload_type));
 
+		assert_non_null(e);
 		for (v = INT16_MIN; v <= INT16_MAX; v++) {
 			int16_t sample = v;
 			uint8_t want, out;
@@ -203,6 +206,7 @@ static void test_opus(void **state)
 	assert_int_equal(audio_codec_parse("opus/48000/2", &c), 0);
 	d = audio_decoder_new(&c);
 	e = opus_encoder_create(48000, 1, OPUS_APPLICATION_VOIP, &err);
+	assert_true(in && out && d && e);
 	for (i = 0; i < 48000; i += 960) {
 		len = opus_encode(e, in + i, 960, bytes, sizeof(bytes));
 		k = audio_decode(d, bytes, len, got);
@@ -230,6 +234,7 @@ static void test_bad_payloads(void **state)
 	for (t = 0; t < ARRAY_SIZE(types); t++) {
 		struct audio_decoder *d = audio_decoder_new(audio_codec_of(types[t]));
 
+		assert_non_null(d);
 		assert_int_equal(audio_decode(d, junk, 0, s), -EBADMSG);
 		assert_int_equal(audio_decode(d, junk, sizeof(junk), s), -EBADMSG);
 		for (len = 1; len < 300; len++)

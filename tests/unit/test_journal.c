@@ -41,6 +41,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
+	assert_non_null(f);
 	snprintf(f->dir, sizeof(f->dir), "/tmp/rtpx-journal-XXXXXX");
 	if (!mkdtemp(f->dir))
 		return -1;
@@ -53,7 +54,8 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	journal_remove(f->j);
+	if (f->j)
+		journal_remove(f->j);
 	journal_free(f->j);
 	rmdir(f->dir);
 	free(f);
@@ -79,6 +81,7 @@ static void put_all(struct fixture *f, unsigned int round)
 static void restart(struct fixture *f)
 {
 	journal_free(f->j);
+	f->j = NULL;
 	f->j = open_journal(f);
 }
 
@@ -253,8 +256,7 @@ static void saves_what_is_left_of_a_torn_file(void **state)
 	uint8_t *bytes;
 
 	write_round(f, 1);
-	journal_free(f->j);
-	f->j = open_journal(f);
+	restart(f);
 	bytes = read_file(f, &len);
 	for (cut = 0; cut < len; cut += len / 23) {
 		write_file(f, bytes, cut);
@@ -281,8 +283,7 @@ static void saves_what_is_left_of_a_damaged_file(void **state)
 	write_round(f, 1);
 	put_all(f, 2);
 	assert_int_equal(journal_commit(f->j), 0);
-	journal_free(f->j);
-	f->j = open_journal(f);
+	restart(f);
 	bytes = read_file(f, &len);
 	copy = malloc(len);
 	assert_non_null(copy);
@@ -336,8 +337,7 @@ static void refuses_a_newer_version(void **state)
 	struct head h;
 
 	write_round(f, 1);
-	journal_free(f->j);
-	f->j = open_journal(f);
+	restart(f);
 	bytes = read_file(f, &len);
 	for (p = bytes; (p = memmem(p, len - (size_t)(p - bytes), magic, sizeof(magic))); p++) {
 		memcpy(&h, p, sizeof(h));

@@ -93,8 +93,10 @@ static void bench_add(struct bench *b, const char *spec)
 static int set_up(void **state)
 {
 	struct bench *b = calloc(1, sizeof(*b));
-	struct listen_opts opts = bench_opts(b);
+	struct listen_opts opts;
 
+	assert_non_null(b);
+	opts = bench_opts(b);
 	strcpy(b->dir, "/tmp/rtpx-listen-XXXXXX");
 	if (!mkdtemp(b->dir))
 		return -1;
@@ -598,7 +600,7 @@ static void living_neighbour_is_respected(void **state)
 	char err[512] = "";
 	int fd;
 
-	listen_new(&second, &opts);
+	assert_int_equal(listen_new(&second, &opts), 0);
 	assert_int_equal(listen_add(second, b->spec, false, err, sizeof(err)), -EADDRINUSE);
 	assert_non_null(strstr(err, b->path));
 	assert_non_null(strstr(err, "another program answers"));
@@ -617,7 +619,9 @@ static void file_is_removed_but_not_a_successors(void **state)
 	listen_stop(b->listen);
 	assert_int_equal(access(b->path, F_OK), -1);
 	listen_free(b->listen);
-	listen_new(&b->listen, &(struct listen_opts){ .uid = (uid_t)-1, .gid = (gid_t)-1, .mode = -1 });
+	b->listen = NULL;
+	assert_int_equal(listen_new(&b->listen,
+				    &(struct listen_opts){ .uid = (uid_t)-1, .gid = (gid_t)-1, .mode = -1 }), 0);
 	bench_add(b, b->spec);
 	unlink(b->path);
 	fd = open(b->path, O_CREAT | O_WRONLY, 0600);
@@ -635,10 +639,11 @@ static void mode_and_owner_are_set(void **state)
 	if (geteuid() != 0)
 		skip();
 	listen_free(b->listen);
+	b->listen = NULL;
 	opts.uid = 12345;
 	opts.gid = 54321;
 	opts.mode = 0640;
-	listen_new(&b->listen, &opts);
+	assert_int_equal(listen_new(&b->listen, &opts), 0);
 	bench_add(b, b->path);
 	assert_int_equal(stat(b->path, &st), 0);
 	assert_int_equal(st.st_uid, 12345);
@@ -674,7 +679,8 @@ static void unusable_specs_are_refused(void **state)
 
 	opts.no_resolve = true;
 	listen_free(b->listen);
-	listen_new(&b->listen, &opts);
+	b->listen = NULL;
+	assert_int_equal(listen_new(&b->listen, &opts), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		*err = 0;
 		if (listen_add(b->listen, rows[i].spec, false, err, sizeof(err)) >= 0 || !strstr(err, rows[i].says) ||

@@ -42,6 +42,7 @@ static void begin_with(bool pcap, bool spool, size_t queue_bytes)
 	snprintf(spl, sizeof(spl), "%s/spool", dir);
 	run("rm -rf %s && mkdir -p %s %s", dir, rec, spl);
 	tally = tally_new(NULL);
+	assert_non_null(tally);
 	assert_int_equal(recwriter_new(&w, &(struct recwriter_opts){
 						   .dir = rec, .spool_dir = spool ? spl : NULL,
 						   .pcap = pcap, .queue_bytes = queue_bytes,
@@ -67,7 +68,9 @@ static int end(void **state)
 {
 	(void)state;
 	recwriter_free(w);
+	w = NULL;
 	tally_drop(tally);
+	tally = NULL;
 	run("rm -rf %s", dir);
 	return 0;
 }
@@ -267,6 +270,7 @@ static void shares_a_name_in_one_session_only(void **state)
 	struct tally *stranger = tally_new(NULL);
 
 	(void)state;
+	assert_non_null(stranger);
 	assert_ptr_equal(file("a"), f);
 	assert_int_equal(recwriter_open(w, "a", stranger, &other), -EBUSY);
 	put(f, 1);
