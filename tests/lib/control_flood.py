@@ -3,9 +3,12 @@
 """Floods a relay's control sockets, and says how a proxy that asks meanwhile is served.
 
 control_flood.py UDP-HOST:PORT TCP-HOST:PORT RATE SECONDS - several clients send RATE datagrams a second in all: half are garbage,
-the others questions, set-ups and deletions of calls, a tenth of them sent again with the same cookie. Beside them, TCP
-connections that send and never read, that stay silent, and that send a megabyte without an end of line. A proxy asks V every
-20 ms, and again after half a second without answer. Prints one JSON object: sent, asked, unanswered, median_ms, p99_ms.
+the others questions, set-ups and deletions of calls, a tenth of them another command with a cookie that was used before. Beside
+them, TCP connections that send and never read, that stay silent, that send a megabyte without an end of line, and that are
+begun from made-up addresses of 127.66.0.0/16 and stay half open (whoever calls this drops what goes there). A proxy asks V every
+20 ms, and again after half a second without answer, and now and then over a TCP connection of its own. Prints one JSON object:
+sent, repeated (cookies whose answer came again), changed (those whose answer was another one), half_open (at a time, at most), asked, unanswered,
+median_ms, p99_ms, tcp_asked, tcp_unanswered.
 """
 import contextlib
 import json
@@ -13,6 +16,7 @@ import multiprocessing
 import os
 import random
 import socket
+import struct
 import sys
 import time
 
@@ -22,6 +26,9 @@ GREEDY = SILENT = 20
 PAUSE_S = 0.02
 RETRY_S = 0.5
 TRIES = 10
+TCP_EVERY = 20  # questions
+SYNS, SYNS_EVERY_S = 100, 0.1
+SYN_RECEIVED = "03"  # in /proc/net/tcp
 
 
 def address(text):
@@ -42,24 +49,81 @@ def command(rng, n, name):
     return rng.choice((b"V", b"VF 20040107", b"Q %s f" % call.encode(), b"I", b"G nsess_created"))
 
 
-def client(to, rate, end, name, sent):
-    rng = random.Random(name)
+class Answers:
+    """What came for cookies that are used again: the first answer must come each time."""
+
+    def __init__(self):
+        self.first, self.repeated, self.changed = {}, 0, 0
+
+    def take(self, data):
+        cookie, _, answer = data.partition(b" ")
+        first = self.first.get(cookie)
+        if first == b"":
+            self.first[cookie] = answer
+        elif first is not None:
+            self.repeated += first == answer
+            self.changed += first != answer
+
+
+def client(to, rate, end, name, counts):
+    rng, answers = random.Random(name), Answers()
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.setblocking(False)
     start, n = time.monotonic(), 0
     while time.monotonic() < end:
-        for _ in range(BURST):
-            data = b"%s%d " % (name.encode(), n if rng.random() > 0.1 else max(0, n - 10)) + command(rng, n, name)
+        for i in range(BURST):
+            cookie = b"%s%d" % (name.encode(), n if i % 10 else max(0, n - BURST - 9))
+            if i % 10 == 1:
+                answers.first.setdefault(cookie, b"")
             with contextlib.suppress(BlockingIOError):
-                s.sendto(data, to)
+                s.sendto(cookie + b" " + command(rng, n, name), to)
             n += 1
         with contextlib.suppress(BlockingIOError):
             while True:
-                s.recv(4096)
+                answers.take(s.recv(4096))
         ahead = start + n / rate - time.monotonic()
         if ahead > 0:
             time.sleep(ahead)
-    sent.value = n
+    counts[:] = n, answers.repeated, answers.changed
+
+
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def begin_connection(raw, to, rng):
+    """The first packet of a connection from somebody who does not exist."""
+    source, dest = bytes((127, 66, rng.randrange(256), rng.randrange(1, 255))), socket.inet_aton(to[0])
+    tcp = struct.pack("!HHIIBBHHH", rng.randrange(1024, 65536), to[1], rng.getrandbits(32), 0, 5 << 4, 2, 65535, 0, 0)
+    sum_ = checksum(source + dest + struct.pack("!HH", socket.IPPROTO_TCP, len(tcp)) + tcp)
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, socket.IPPROTO_TCP, 0, source, dest)
+    with contextlib.suppress(OSError):
+        raw.sendto(ip + tcp[:16] + struct.pack("!H", sum_) + tcp[18:], to)
+
+
+def half_open(to):
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        return sum(line.split()[3] == SYN_RECEIVED and line.split()[1].endswith(":%04X" % to[1]) for line in f)
+
+
+def begin_connections(to, end, most):
+    raw, rng = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW), random.Random()
+    while time.monotonic() < end:
+        for _ in range(SYNS):
+            begin_connection(raw, to, rng)
+        most.value = max(most.value, half_open(to))
+        time.sleep(SYNS_EVERY_S)
+
+
+def ask_over_tcp(to):
+    try:
+        with socket.create_connection(to, TRIES * RETRY_S) as s:
+            s.sendall(b"V\n")
+            return s.recv(256) == b"20040107\n"
+    except OSError:
+        return False
 
 
 def nuisances(to):
@@ -89,27 +153,33 @@ def ask(s, to, number):
 
 
 def main(udp, tcp, rate, seconds):
-    end = time.monotonic() + float(seconds)
-    sent = [multiprocessing.Value("Q", 0, lock=False) for _ in range(CLIENTS)]
-    children = [multiprocessing.Process(target=client, args=(address(udp), float(rate) / CLIENTS, end, "c%d" % i, sent[i]))
+    udp, tcp, end = address(udp), address(tcp), time.monotonic() + float(seconds)
+    counts = [multiprocessing.Array("Q", 3, lock=False) for _ in range(CLIENTS)]
+    children = [multiprocessing.Process(target=client, args=(udp, float(rate) / CLIENTS, end, "c%d" % i, counts[i]))
                 for i in range(CLIENTS)]
+    most = multiprocessing.Value("Q", 0, lock=False)
+    children.append(multiprocessing.Process(target=begin_connections, args=(tcp, end, most)))
     for child in children:
         child.start()
-    kept = nuisances(address(tcp))
+    kept = nuisances(tcp)
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.settimeout(RETRY_S)
-    answers = []
+    answers, tcp_answers = [], []
     while time.monotonic() < end:
-        answers.append(ask(s, address(udp), len(answers)))
+        answers.append(ask(s, udp, len(answers)))
+        if len(answers) % TCP_EVERY == 1:
+            tcp_answers.append(ask_over_tcp(tcp))
         time.sleep(PAUSE_S)
     for child in children:
         child.join()
     for connection in kept:
         connection.close()
     times = sorted(a for a in answers if a is not None)
-    json.dump({"sent": sum(n.value for n in sent), "asked": len(answers), "unanswered": len(answers) - len(times),
-               "median_ms": times[len(times) // 2] if times else None,
-               "p99_ms": times[len(times) * 99 // 100] if times else None}, sys.stdout)
+    sent, repeated, changed = map(sum, zip(*counts))
+    json.dump({"sent": sent, "repeated": repeated, "changed": changed, "half_open": most.value,
+               "asked": len(answers), "unanswered": len(answers) - len(times),
+               "median_ms": times[len(times) // 2] if times else None, "p99_ms": times[len(times) * 99 // 100] if times else None,
+               "tcp_asked": len(tcp_answers), "tcp_unanswered": tcp_answers.count(False)}, sys.stdout)
     print()
 
 

@@ -2,16 +2,27 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck source-path=SCRIPTDIR
 #
-# control_flood.sh - 100,000 commands a second from several clients, half of them garbage, with retransmissions, readers
-# that do not read and lines that do not end: media is not disturbed, in the kernel nor on the daemon's sockets, a proxy
-# that asks is answered, and all that the flood took is given back.
+# control_flood.sh [RATE [SECONDS]] - 100,000 commands a second from several clients, half of them garbage, with
+# retransmissions, readers that do not read, connections that stay half open and lines that do not end: media is not
+# disturbed, in the kernel nor on the daemon's sockets, a proxy that asks is answered, retransmissions get the answer that
+# was given, and all that the flood took is given back.
 
 . "$(dirname "$0")/floor_lib.sh"
-RATE=${1:-100000} TALK_S=6 FLOOD_S=5
-FEW=6 # of 300 packets: the flood takes all CPUs, and the ends of the call are processes like others
+RATE=${1:-100000} FLOOD_S=${2:-5}
+TALK_S=$((FLOOD_S + 1))
+FEW=$TALK_S # of fifty times as many packets: the flood takes all CPUs, and the ends of the call are processes like others
 
-lab_begin python3 jq
+lab_begin python3 jq nft
 floor_net
+# Who begins a connection from there hears nothing of it.
+in_ns relay nft -f - <<-EOF
+	table ip flood {
+		chain out {
+			type filter hook output priority filter
+			ip daddr 127.66.0.0/16 drop
+		}
+	}
+EOF
 
 descriptors() { find "/proc/${LAB_PID[rtpxd]}/fd" -mindepth 1 | wc -l; }
 given_back() { no_sessions rtpxd && [ "$(descriptors)" -eq "$before" ]; }
@@ -26,8 +37,9 @@ for plane in native none; do
 	floor_talk $TALK_S 198.51.100.10 198.51.100.1
 	lab_start relay flood "$LAB_ROOT/tests/lib/control_flood.py" 127.0.0.1:7722 127.0.0.1:7723 "$RATE" $FLOOD_S
 	floor_talked $((TALK_S + 20))
-	lab_wait 20 flood || fail "the flood ended badly" flood
+	lab_wait $((FLOOD_S + 15)) flood || fail "the flood ended badly" flood
 	say "$plane: $(flood sent) commands in $FLOOD_S s; a proxy asked $(flood asked) times, median $(flood median_ms) ms, p99 $(flood p99_ms) ms"
+	say "$plane: $(flood repeated) retransmissions answered as before; $(flood half_open) connections half open; over TCP asked $(flood tcp_asked) times"
 	for i in alice bob; do
 		say "$plane: $i lost $(heard $i .lost) of $(heard $i .sent) packets, p99 of latency $(heard $i .latency_us.p99) us"
 		[ "$(heard $i .lost)" -le $FEW ] || fail "$i lost $(heard $i .lost) packets" rtpxd
@@ -35,6 +47,11 @@ for plane in native none; do
 	done
 	[ "$(flood sent)" -gt $((RATE * FLOOD_S / 4)) ] || fail "only $(flood sent) commands are no flood"
 	is "$(flood unanswered)" 0 "number of questions of a proxy that were never answered"
+	is "$(flood tcp_unanswered)" 0 "number of questions over TCP that were never answered"
+	is "$(flood changed)" 0 "number of retransmissions that were answered differently"
+	[ "$(flood repeated)" -gt 0 ] && [ "$(counter ncmds_rcvd_ndups)" -ge "$(flood repeated)" ] ||
+		fail "$(flood repeated) retransmissions were answered, rtpxd knows of $(counter ncmds_rcvd_ndups)" rtpxd
+	[ "$(flood half_open)" -gt 0 ] || fail "no connection stayed half open"
 	must_wait 15 "end of all calls, with their descriptors" given_back
 	stop_rtpxd rtpxd west east
 done
