@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "clock.h"
 #include "copy.h"
 #include "dp_user.h"
+
+#define WAIT_SLICE_MS 2 /* how long the loop does nothing but wait for a name */
 
 struct copy {
 	struct tally *tally;
@@ -52,14 +55,22 @@ static struct question *ask(const char *host)
 	return q;
 }
 
-static bool is_answered(struct question *q, unsigned int wait_ms)
+static bool is_answered(struct question *q)
 {
-	const struct timespec patience = { 0, wait_ms * NSEC_PER_MSEC };
+	return gai_error(&q->cb) != EAI_INPROGRESS;
+}
+
+static void wait_for_answer(struct copies *c, struct question *q)
+{
+	const uint64_t until_ns = clock_now() + COPY_RESOLVE_MS * NSEC_PER_MSEC;
+	const struct timespec slice = { 0, WAIT_SLICE_MS * NSEC_PER_MSEC };
 	const struct gaicb *list[1] = { &q->cb };
 
-	if (wait_ms)
-		gai_suspend(list, 1, &patience);
-	return gai_error(&q->cb) != EAI_INPROGRESS;
+	while (!is_answered(q) && clock_now() < until_ns) {
+		gai_suspend(list, 1, &slice);
+		if (c->o.meanwhile)
+			c->o.meanwhile(c->o.arg);
+	}
 }
 
 static int take_answer(struct question *q, struct addr *out)
@@ -81,7 +92,7 @@ static int resolve(struct copies *c, const char *host, struct addr *out)
 	bool same;
 
 	if (q) {
-		if (!is_answered(q, 0))
+		if (!is_answered(q))
 			return -ETIMEDOUT;
 		c->asked = NULL;
 		same = strcmp(q->host, host) == 0;
@@ -91,7 +102,8 @@ static int resolve(struct copies *c, const char *host, struct addr *out)
 	q = ask(host);
 	if (!q)
 		return -ENOMEM;
-	if (!is_answered(q, COPY_RESOLVE_MS)) {
+	wait_for_answer(c, q);
+	if (!is_answered(q)) {
 		c->asked = q;
 		return -ETIMEDOUT;
 	}
@@ -293,7 +305,7 @@ void copies_free(struct copies *c)
 	if (!c)
 		return;
 	dp_user_free(c->user);
-	if (c->asked && is_answered(c->asked, 0))
+	if (c->asked && is_answered(c->asked))
 		take_answer(c->asked, &(struct addr){ 0 });
 	free(c);
 }

@@ -23,6 +23,9 @@ struct copies_opts {
 	bool no_rtcp;	 /* -R: nothing is sent to the next port */
 	bool no_resolve; /* the receiver must be numeric */
 	uint8_t tos;
+	/* Called each few ms while a command waits for a name. NULL: nothing is to be done. */
+	void (*meanwhile)(void *arg);
+	void *arg;
 };
 
 int copies_new(struct copies **out, struct event_base *base, const struct copies_opts *opts);

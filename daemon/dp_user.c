@@ -328,15 +328,13 @@ static void bury(struct dp_user *u)
 	}
 }
 
-static void on_ready(evutil_socket_t fd, short what, void *arg)
+void dp_user_serve(struct dp_user *u)
 {
 	struct epoll_event ev[ROUND_PORTS];
-	struct dp_user *u = arg;
 	int left = TURN_PACKETS, i, n;
 
-	(void)what;
 	u->in_turn = true;
-	while (left > 0 && (n = epoll_wait(fd, ev, ROUND_PORTS, 0)) > 0) {
+	while (left > 0 && (n = epoll_wait(u->epoll, ev, ROUND_PORTS, 0)) > 0) {
 		read_clocks(u);
 		for (i = 0; i < n; i++) {
 			struct dp_user_port *p = ev[i].data.ptr;
@@ -347,6 +345,12 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 	}
 	u->in_turn = false;
 	bury(u);
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	dp_user_serve(arg);
 }
 
 /* ---- out ---- */

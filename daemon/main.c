@@ -271,6 +271,14 @@ static void on_unmirrored(void *arg, struct session *s, uint64_t packets)
 	recorder_lost(((struct daemon *)arg)->recorder, s, packets);
 }
 
+static void serve_media(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->relay)
+		relay_serve(d->relay);
+}
+
 static int start_media(struct daemon *d)
 {
 	const struct config *c = &d->config;
@@ -299,6 +307,8 @@ static int start_media(struct daemon *d)
 		.no_resolve = c->no_resolve,
 		.ports = d->ports,
 		.tos = c->tos,
+		.meanwhile = serve_media,
+		.arg = d,
 	};
 	struct mirror_opts mirror = {
 		.dp = d->dp,

@@ -433,10 +433,11 @@ int recorder_new(struct recorder **out, struct event_base *base, const struct re
 	struct recorder *r = calloc(1, sizeof(*r));
 	const struct recwriter_opts writer = {
 		.dir = opts->dir, .spool_dir = opts->spool_dir, .pcap = opts->pcap,
+		.meanwhile = opts->meanwhile, .arg = opts->arg,
 	};
 	const struct copies_opts copies = {
 		.ports = opts->ports, .no_rtcp = opts->no_rtcp, .no_resolve = opts->no_resolve,
-		.tos = opts->tos,
+		.tos = opts->tos, .meanwhile = opts->meanwhile, .arg = opts->arg,
 	};
 	int err = -ENOMEM;
 

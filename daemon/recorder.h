@@ -29,6 +29,12 @@ struct recorder_opts {
 	bool no_resolve;
 	struct ports *ports;	     /* of copies to the network */
 	uint8_t tos;		     /* likewise */
+	/*
+	 * Called each few ms while a command waits for a disk or a name, so that no packet has to; begins
+	 * and ends no recording.
+	 */
+	void (*meanwhile)(void *arg);
+	void *arg;
 };
 
 int recorder_new(struct recorder **out, struct event_base *base, const struct recorder_opts *opts);

@@ -30,6 +30,7 @@
 
 #define NAP_MS 100   /* the thread looks at the ring at least so often */
 #define WAKE_SHARE 8 /* and at once when this part of it is full */
+#define WAIT_SLICE_MS 2 /* how long the loop does nothing but wait for a file to open */
 
 struct job {
 	struct job *next;
@@ -447,29 +448,42 @@ static void post(struct recwriter *w, struct recwriter_file *f, struct job *job,
 	pthread_cond_signal(&w->wake);
 }
 
+/* With the lock held: for a while, or until the thread has an answer; what cannot wait does not. */
+static void wait_a_little(struct recwriter *w)
+{
+	const uint64_t until_ns = clock_now() + WAIT_SLICE_MS * NSEC_PER_MSEC;
+	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
+
+	if (!pthread_cond_timedwait(&w->answer, &w->lock, &until) || !w->o.meanwhile)
+		return;
+	pthread_mutex_unlock(&w->lock);
+	w->o.meanwhile(w->o.arg);
+	pthread_mutex_lock(&w->lock);
+}
+
 /*
  * What became of opening. A disk that takes longer than our patience is believed to do it in the end,
  * and nobody waits for it until it has done something.
  */
 static int file_start(struct recwriter *w, struct recwriter_file *f)
 {
-	uint64_t until_ns = clock_now() + w->o.patience_ms * NSEC_PER_MSEC;
-	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
-	bool gave_up = false;
+	const uint64_t until_ns = clock_now() + w->o.patience_ms * NSEC_PER_MSEC;
+	bool gave_up;
 	int err = 0;
 
 	pthread_mutex_lock(&w->lock);
 	f->waiting = !w->stuck;
 	post(w, f, &f->begin, file_begin);
-	while (f->waiting && !f->begun && !gave_up)
-		gave_up = pthread_cond_timedwait(&w->answer, &w->lock, &until);
+	while (f->waiting && !f->begun && clock_now() < until_ns)
+		wait_a_little(w);
+	gave_up = f->waiting && !f->begun;
 	if (f->begun)
 		err = f->error;
 	else
 		w->stuck = true;
 	f->waiting = false;
 	pthread_mutex_unlock(&w->lock);
-	if (gave_up && !err)
+	if (gave_up)
 		log_warn("the disk of the recordings is slow to open files");
 	return err;
 }

@@ -30,6 +30,9 @@ struct recwriter_opts {
 	size_t queue_bytes;    /* a multiple of 8; 0: RECWRITER_QUEUE */
 	/* How long a command waits for a file to open; 0: RECWRITER_PATIENCE_MS. */
 	unsigned int patience_ms;
+	/* Called each few ms while a command waits; opens and closes no file. NULL: nothing is to be done. */
+	void (*meanwhile)(void *arg);
+	void *arg;
 };
 
 /* recwriter_new - the thread begins with the first file. 0 or -ENOMEM. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "feed.h"
 #include "relay.h"
 #include "resizer.h"
@@ -404,6 +405,12 @@ void relay_free(struct relay *r)
 struct pacer *relay_pacer(struct relay *r)
 {
 	return r->pacer;
+}
+
+void relay_serve(struct relay *r)
+{
+	dp_user_serve(r->user);
+	pacer_run(r->pacer, clock_now());
 }
 
 void relay_counts(const struct relay *r, struct dp_user_counts *out)

@@ -58,6 +58,8 @@ void relay_session_end(struct relay *r, struct session *s);
 /* relay_play - struct players_opts.send. relay_pacer - what is to leave at a certain time. */
 int relay_play(void *relay, struct session *s, int leg, const uint8_t *packet, size_t len);
 struct pacer *relay_pacer(struct relay *r);
+/* relay_serve - what is due by now, in and out; for a command that keeps the loop waiting. */
+void relay_serve(struct relay *r);
 
 void relay_counts(const struct relay *r, struct dp_user_counts *out);
 

@@ -8,7 +8,7 @@
 
 . "$(dirname "$0")/floor_lib.sh"
 
-lab_begin python3 jq tshark prlimit bpftool
+lab_begin python3 jq tshark prlimit bpftool fsfreeze mkfs.ext4
 REC=$LAB_DIR/rec
 mkdir "$REC"
 trouble_end()
@@ -17,6 +17,7 @@ trouble_end()
 
 	trap - ERR
 	set +e
+	fsfreeze -u "$REC" 2>/dev/null
 	umount -l "$REC" 2>/dev/null
 	(exit "$status")
 	lab_end
@@ -134,7 +135,7 @@ no_room()
 	dataplane_options "$1"
 	start_call "${DATAPLANE[@]}" --mirror-bytes 65536
 	is "$(rtpp rtpxd "R $CALL bob alice")" 0 "reply to R for bob"
-	floor_talk 15 198.51.100.10 198.51.100.1 3
+	floor_talk 10 198.51.100.10 198.51.100.1 3
 	must_wait 10 "both directions in the kernel" both_in_kernel
 	kill -STOP "${LAB_PID[rtpxd]}"
 	must_wait 12 "a full ring" kernel_has_lost 50
@@ -160,6 +161,46 @@ no_room()
 umount -l "$REC"
 no_room native
 no_room generic
+
+# ---- a disk that hangs
+
+# hangs DATAPLANE - opening a file takes for ever. The command that waits for it keeps no packet waiting: what the floor
+# relays meanwhile goes on, too.
+hangs()
+{
+	local reply
+
+	dataplane_options "$1"
+	start_call "${DATAPLANE[@]}"
+	floor_talk 8 198.51.100.10 198.51.100.1 3
+	goes_on "its beginning"
+	fsfreeze -f "$REC"
+	reply=$(rtpp rtpxd "R $CALL bob alice")
+	sleep 1
+	fsfreeze -u "$REC"
+	is "$reply" 0 "reply to R with a disk that hangs"
+	must_wait 10 "a word in the log" is_told "the disk of the recordings is slow to open files"
+	goes_on "a disk that hung"
+	floor_talked 30
+	unheard_of
+	rtpp rtpxd "D $CALL alice" >/dev/null
+	must_wait 10 "the files" completed
+	readable "a disk that hung"
+	[ -s "$REC/$CALL=alice.a.rtp" ] || fail "nothing of bob is recorded"
+	is "$(lost)" 0 npkts_rec_lost
+	stop_rtpxd rtpxd west east
+	ok "$1: a disk that hangs; longest gap at bob $(heard bob .longest_gap_ms) ms, at alice $(heard alice .longest_gap_ms) ms"
+}
+
+truncate -s 16M "$LAB_DIR/disk"
+mkfs.ext4 -q "$LAB_DIR/disk"
+if mount -o loop "$LAB_DIR/disk" "$REC" 2>/dev/null; then
+	hangs none
+	hangs native
+	umount "$REC"
+else
+	say "no loop device: no disk that hangs"
+fi
 
 # ---- permission
 

@@ -502,6 +502,29 @@ static void waits_once_for_a_disk_that_hangs(void **state)
 	assert_int_equal(tally_read(tally).packets, 32);
 }
 
+static void count_one(void *arg)
+{
+	++*(unsigned int *)arg;
+}
+
+static void serves_others_while_it_waits(void **state)
+{
+	unsigned int served = 0;
+	struct recwriter_file *f;
+	struct job job;
+
+	(void)state;
+	hang(&job);
+	w->o.patience_ms = 100;
+	w->o.meanwhile = count_one;
+	w->o.arg = &served;
+	f = file("a");
+	assert_true(w->stuck);
+	assert_true(served > 0);
+	pthread_mutex_unlock(&gate);
+	close_now(f);
+}
+
 static void tries_again_what_a_slow_disk_refused(void **state)
 {
 	struct recwriter_file *f;
@@ -617,6 +640,7 @@ int main(void)
 		T(begins_again_when_the_directory_is_back),
 		T(leaves_no_file_without_its_head),
 		T(waits_once_for_a_disk_that_hangs),
+		T(serves_others_while_it_waits),
 		T(tries_again_what_a_slow_disk_refused),
 		T(loses_only_packets_while_the_disk_hangs),
 		T(refuses_more_files_than_it_can_remember),
