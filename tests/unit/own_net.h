@@ -28,7 +28,9 @@ static inline bool own_net(void)
 		return false;
 	return system("ip link set lo up &&"
 		      " for i in 1 2 3 4; do ip addr add 10.99.0.$i/32 dev lo; ip addr add "
-		      "fd99::$i/128 dev lo nodad; done") == 0;
+		      "fd99::$i/128 dev lo nodad; done && "
+		      /* Without detection of duplicates, too, it takes the kernel a moment. */
+		      "while ip -6 addr show dev lo tentative | grep -q .; do sleep 0.01; done") == 0;
 }
 
 static inline uint64_t test_now_ns(void)
