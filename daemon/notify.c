@@ -31,6 +31,7 @@
 #define ANSWER_S 5 /* for a connection, for a write to go on, for an answer */
 #define ANSWER_MAX 65536
 #define HTTP_PORT 80
+#define MAX_ADDRS 8 /* of a name */
 
 /* Strings are in one allocation with it. */
 struct message {
@@ -53,7 +54,9 @@ struct target {
 	struct notify_spec spec;
 	struct sockaddr_storage ss; /* none with NOTIFY_SELF */
 	socklen_t ss_len;
-	struct addr addr; /* the same; ADDR_NONE of NOTIFY_UNIX */
+	/* The same, and others of that name: what fails is tried again at the next one. */
+	struct addr addr[MAX_ADDRS];
+	unsigned int n_addrs, at;
 	enum state state;
 	struct message *queue;
 	unsigned int queued;
@@ -119,12 +122,18 @@ static int parse_unix(struct notify_spec *out, const char *path, const char **wh
 static int parse_tcp(struct notify_spec *out, const char *text, const char **why)
 {
 	const char *colon = strrchr(text, ':');
+	size_t len = colon ? (size_t)(colon - text) : 0;
 
-	*why = "must be tcp:HOST:PORT with a port from 1 to 65535";
-	if (!colon || colon == text || (size_t)(colon - text) >= sizeof(out->host) ||
-	    parse_port(colon + 1, &out->port) < 0)
+	*why = "must be tcp:HOST:PORT with a port from 1 to 65535, an IPv6 address in brackets";
+	if (!len || len >= sizeof(out->host) || parse_port(colon + 1, &out->port) < 0)
 		return -EINVAL;
-	memcpy(out->host, text, (size_t)(colon - text));
+	if (*text == '[' && text[len - 1] == ']') {
+		text++;
+		len -= 2;
+	} else if (memchr(text, ':', len)) {
+		return -EINVAL;
+	}
+	memcpy(out->host, text, len);
 	out->kind = strcmp(out->host, "%%CC_SELF%%") ? NOTIFY_TCP : NOTIFY_SELF;
 	return 0;
 }
@@ -174,6 +183,9 @@ int notify_parse(struct notify_spec *out, const char *text, const char **why)
 		out->kind = NOTIFY_JSONRPC;
 		return parse_rpc(out, text + 8, why);
 	}
+	*why = "must be xmlrpc: or jsonrpc: and then this URL";
+	if (starts(text, "http://") || starts(text, "https://"))
+		return -EINVAL;
 	return parse_unix(out, starts(text, "unix:") ? text + 5 : text, why);
 }
 
@@ -271,6 +283,12 @@ static void delivered(struct target *t)
 	next_message(t);
 }
 
+static void use_addr(struct target *t, unsigned int at)
+{
+	t->at = at;
+	t->ss_len = addr_to_sockaddr(&t->addr[at], &t->ss);
+}
+
 /* Only after the end of a connection that had worked is the next attempt made at once. */
 static void failed(struct target *t, const char *why)
 {
@@ -279,6 +297,8 @@ static void failed(struct target *t, const char *why)
 	unsigned int lost = 0;
 
 	disconnect(t);
+	if (t->n_addrs && !at_once)
+		use_addr(t, (t->at + 1) % t->n_addrs);
 	while (t->queue && now_ns - t->queue->queued_ns >= t->all->patience_ns) {
 		message_drop(t);
 		lost++;
@@ -433,7 +453,7 @@ static void rpc_send(struct target *t)
 	struct evhttp_request *req = evhttp_request_new(on_answer, t);
 	char host[ADDR_TEXT];
 
-	t->http = evhttp_connection_base_new(t->all->base, NULL, addr_host_text(&t->addr, host),
+	t->http = evhttp_connection_base_new(t->all->base, NULL, addr_host_text(&t->addr[t->at], host),
 					     t->spec.port);
 	if (!req || !t->http || rpc_call(t, req) < 0) {
 		if (req)
@@ -569,20 +589,24 @@ static struct target *target_add(struct notify *n, const char *name)
 	return t;
 }
 
-static void set_addr(struct target *t, const struct addr *addr)
+static void add_addr(struct target *t, const struct addr *addr)
 {
-	t->addr = *addr;
-	t->ss_len = addr_to_sockaddr(addr, &t->ss);
+	if (t->n_addrs == MAX_ADDRS)
+		return;
+	t->addr[t->n_addrs++] = *addr;
+	use_addr(t, 0);
 }
 
+/* Names of tcp: are IPv4's, as with rtpproxy. */
 static int resolve(struct target *t, bool no_resolve, char *err, size_t err_size)
 {
+	bool any = t->spec.kind != NOTIFY_TCP || strchr(t->spec.host, ':');
 	struct addrinfo hints = {
-		.ai_family = t->spec.kind == NOTIFY_TCP ? AF_INET : AF_UNSPEC,
+		.ai_family = any ? AF_UNSPEC : AF_INET,
 		.ai_socktype = SOCK_STREAM,
 		.ai_flags = no_resolve ? AI_NUMERICHOST : 0,
 	};
-	struct addrinfo *found;
+	struct addrinfo *found, *i;
 	struct addr addr;
 	int r = getaddrinfo(t->spec.host, NULL, &hints, &found);
 
@@ -590,9 +614,11 @@ static int resolve(struct target *t, bool no_resolve, char *err, size_t err_size
 		snprintf(err, err_size, "-n '%s': %s: %s", t->name, t->spec.host, gai_strerror(r));
 		return -EINVAL;
 	}
-	addr = addr_with_port(addr_from_sockaddr(found->ai_addr), t->spec.port);
+	for (i = found; i; i = i->ai_next) {
+		addr = addr_with_port(addr_from_sockaddr(i->ai_addr), t->spec.port);
+		add_addr(t, &addr);
+	}
 	freeaddrinfo(found);
-	set_addr(t, &addr);
 	return 0;
 }
 
@@ -690,14 +716,14 @@ static int target_of_peer(struct notify *n, const struct target *self, const str
 	struct target *t;
 
 	for (unsigned int i = n->n_configured; i < n->n_targets; i++)
-		if (addr_eq(&n->target[i]->addr, &to))
+		if (addr_eq(&n->target[i]->addr[0], &to))
 			return (int)i;
 	snprintf(name, sizeof(name), "tcp:%s", addr_text(&to, text));
 	t = target_add(n, name);
 	if (!t)
 		return -1;
 	t->spec.kind = NOTIFY_TCP;
-	set_addr(t, &to);
+	add_addr(t, &to);
 	return (int)n->n_targets - 1;
 }
 

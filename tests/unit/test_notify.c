@@ -78,7 +78,7 @@ static int listen_at(const char *host, uint16_t port)
 	struct addr a = at(host, port);
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(&a, &ss);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
@@ -279,6 +279,68 @@ static void bounds_the_queue(void **state)
 	assert_int_equal(view_of(0).queued, NOTIFY_MAX_QUEUED);
 	assert_int_equal(view_of(0).counts.overflow, 3);
 	assert_string_equal(view_of(0).error, "too many wait, this one is lost");
+}
+
+/* A name may have several addresses, and only behind one of them somebody listens. */
+static void tries_the_next_address(void **state)
+{
+	struct addr second = at("10.99.0.2", 9007);
+	int listener, c;
+
+	(void)state;
+	START(PATIENCE_MS, "tcp:10.99.0.1:9007");
+	add_addr(notify->target[0], &second);
+	listener = listen_at("10.99.0.2", 9007);
+	send_tag(0, "one");
+	c = accept_one(listener);
+	expect(c, "one\n");
+	assert_int_equal(view_of(0).counts.retries, 1);
+	close(c);
+	TURN_UNTIL(!notify->target[0]->stream);
+	send_tag(0, "two"); /* it stays with the one that answers */
+	c = accept_one(listener);
+	expect(c, "two\n");
+	assert_int_equal(view_of(0).counts.retries, 1);
+	close(c);
+	close(listener);
+}
+
+static void sends_to_ip6(void **state)
+{
+	int listener, c;
+
+	(void)state;
+	START(PATIENCE_MS, "tcp:[fd99::1]:9008");
+	listener = listen_at("fd99::1", 9008);
+	send_tag(0, "six");
+	c = accept_one(listener);
+	expect(c, "six\n");
+	close(c);
+	close(listener);
+}
+
+static void resolves_names(void **state)
+{
+	static const char *const targets[] = { "tcp:localhost:9009", "xmlrpc:http://localhost/x" };
+	const struct notify_opts opts = {
+		.targets = targets, .n_targets = 2, .patience_ms = PATIENCE_MS,
+	};
+	char err[200] = "";
+	int listener, c;
+
+	(void)state;
+	log_open(LOG_LVL_CRIT, true, false, 0);
+	base = event_base_new();
+	if (notify_new(&notify, base, &opts, err, sizeof(err)) < 0)
+		fail_msg("%s", err);
+	assert_int_equal(notify->target[0]->n_addrs, 1);
+	assert_in_range(notify->target[1]->n_addrs, 1, 2);
+	listener = listen_at("127.0.0.1", 9009);
+	send_tag(0, "named");
+	c = accept_one(listener);
+	expect(c, "named\n");
+	close(c);
+	close(listener);
 }
 
 /* ---- names ---- */
@@ -594,6 +656,9 @@ int main(void)
 		STREAM(connects_again),
 		STREAM(sends_a_broken_message_again),
 		STREAM(bounds_the_queue),
+		STREAM(tries_the_next_address),
+		STREAM(sends_to_ip6),
+		STREAM(resolves_names),
 		STREAM(finds_targets_by_name),
 		STREAM(has_no_default_without_rpc),
 		STREAM(connects_back_to_the_controller),
