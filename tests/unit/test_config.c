@@ -119,7 +119,7 @@ static const struct {
 	{ 2, { "-n", "xmlrpc:" } },
 	{ 2, { "-n", "xmlrpc:host:80" } },
 	{ 2, { "-n", "xmlrpc:https://host/" } },
-	{ 2, { "-n", "http://host/" } },
+	{ 1, { "-n", "http://host/" } },
 	{ 2, { "-n", "jsonrpc:http://" } },
 	{ 2, { "-n", "jsonrpc:http://host:0/" } },
 	{ 2, { "-n", "jsonrpc:http://host:65536/" } },
