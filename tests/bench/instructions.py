@@ -150,7 +150,13 @@ class Rtpxd(Process):
             wait_for("flow in the kernel", lambda: subprocess.run(
                 [os.path.join(BUILD, "rtpxctl"), "--socket", "/run/bench.sock", "why", "c"], capture_output=True,
                 text=True).stdout.count("in the kernel") >= 2)
+        else:
+            wait_for("packet through the sockets", lambda: self.passes(to_bob, to_alice))
         return (INSIDE, to_bob)
+
+    def passes(self, to_bob, to_alice):
+        self.latch(to_bob, to_alice)
+        return pump(TAP_IN, TAP_OUT, 64, frame(A_MAC, IN_MAC, ALICE, (INSIDE, to_bob)))[1]
 
 
 class Rtpengine(Process):
