@@ -118,7 +118,7 @@ def measure(bench, calls, seconds, rounds):
         out[name].update(calls=calls, lost=sum(r["sent"] - r["recorded"] for r in runs),
                          dropped=sum(r["sent"] - r["forwarded"] for r in runs))
         if name == "native":
-            shares = full_speed(lab, calls, seconds / 6, 6 * rounds)
+            shares = full_speed(lab, calls, seconds / 15, 20 * rounds)
             out[name].update(kept=statistics.median(shares), kept_rounds=shares)
         lab.daemon.stop()
     return out
