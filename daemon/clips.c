@@ -50,21 +50,49 @@ static void on_loaded(struct loader_job *job);
 
 /* ---- names ---- */
 
-/* A relative path without "..". */
-static bool stays_inside(struct span name)
+/* Add a component, or take one away for "..". -ENAMETOOLONG. */
+static int path_step(char path[PATH_MAX], size_t *len, const char *part, size_t n)
 {
-	const char *p = name.p, *end = name.p + name.len;
+	char *slash;
 
-	if (p == end || *p == '/')
-		return false;
-	while (p < end) {
+	if (n == 0 || (n == 1 && *part == '.'))
+		return 0;
+	if (n == 2 && part[0] == '.' && part[1] == '.') {
+		path[*len] = '\0';
+		slash = strrchr(path, '/');
+		*len = slash ? (size_t)(slash - path) : 0;
+		return 0;
+	}
+	if (*len + 1 + n >= PATH_MAX)
+		return -ENAMETOOLONG;
+	path[(*len)++] = '/';
+	memcpy(path + *len, part, n);
+	*len += n;
+	return 0;
+}
+
+/* Below @dir by its name, whatever is a link there; without "." and "..". Else -EACCES. */
+static int path_inside(const char *dir, struct span name, char path[PATH_MAX], size_t *len)
+{
+	size_t dir_len = strcmp(dir, "/") ? strlen(dir) : 0;
+	const char *p = name.p, *end = name.p + name.len;
+	int err = 0;
+
+	*len = 0;
+	if (!name.len || *p != '/') {
+		memcpy(path, dir, dir_len);
+		*len = dir_len;
+	}
+	while (p < end && !err) {
 		const char *slash = memchr(p, '/', end - p), *stop = slash ? slash : end;
 
-		if (stop - p == 2 && p[0] == '.' && p[1] == '.')
-			return false;
+		err = path_step(path, len, p, stop - p);
 		p = slash ? slash + 1 : end;
 	}
-	return true;
+	if (err)
+		return err;
+	return *len > dir_len + 1 && !memcmp(path, dir, dir_len) && path[dir_len] == '/' ? 0
+											 : -EACCES;
 }
 
 static bool is_sound(struct span name)
@@ -83,15 +111,19 @@ static bool is_sound(struct span name)
 /* The path of the file @name, with a @suffix. */
 static int path_of(const struct clips *c, struct span name, const char *suffix, char path[PATH_MAX])
 {
-	int n;
+	size_t len = name.len;
+	int err = 0;
 
-	if (c->dir && !stays_inside(name))
-		return -EACCES;
-	if (name.len >= PATH_MAX)
+	if (c->dir)
+		err = path_inside(c->dir, name, path, &len);
+	else if (len < PATH_MAX)
+		memcpy(path, name.p, len);
+	if (err)
+		return err;
+	if (len + strlen(suffix) >= PATH_MAX)
 		return -ENAMETOOLONG;
-	n = snprintf(path, PATH_MAX, "%s%s%.*s%s", c->dir ? c->dir : "", c->dir ? "/" : "",
-		     (int)name.len, name.p, suffix);
-	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+	strcpy(path + len, suffix);
+	return 0;
 }
 
 /* ---- one file ---- */

@@ -25,7 +25,7 @@ struct clip {
 };
 
 /*
- * clips_new - @dir: names are looked up in it and cannot leave it (no absolute ones, no ".."),
+ * clips_new - @dir: an absolute path; names are looked up in it and cannot leave it,
  * symbolic links in it are the operator's; NULL: relative to the working directory, or absolute, as
  * with rtpproxy.
  */

@@ -555,8 +555,8 @@ static const struct row rows[] = {
 	{ 0, "admin-socket", "PATH", set_path, MEMBER(admin_socket), .ours = true,
 	  .help = "socket of rtpxctl (default " CONFIG_ADMIN_SOCKET ")" },
 	{ 0, "prompt-dir", "DIR", set_path, MEMBER(prompt_dir), .ours = true,
-	  .help = "directory of prompts: P plays nothing outside of it (default: names are "
-		  "relative to the working directory, or absolute)" },
+	  .help = "directory of prompts: P plays nothing outside of it, / allows all (default: the "
+		  "one it is started in, " CONFIG_PROMPT_DIR " if that is /; as rtpproxy: all)" },
 	{ 0, "prompt-ptime", "MS", set_number, MEMBER(prompt_ptime_ms), .min = 1, .max = 200,
 	  .ours = true,
 	  .help = "length of packets of prompts where the call does not say z (default 10)" },
@@ -791,6 +791,14 @@ static bool uses_xdp(const struct dp_opts *dp)
 	return dp_opts_has(dp, DP_XDP) || dp_opts_has(dp, DP_NATIVE);
 }
 
+/* Where prompts are by rtpproxy's rules, but a daemon of the system is started in the root directory. */
+static const char *default_prompt_dir(struct config *c)
+{
+	if (getcwd(c->start_dir, sizeof(c->start_dir)) && strcmp(c->start_dir, "/"))
+		return c->start_dir;
+	return CONFIG_PROMPT_DIR;
+}
+
 /* What depends on more than one option. */
 static int conclude(struct parse *p)
 {
@@ -820,6 +828,8 @@ static int conclude(struct parse *p)
 		c->socket_mode = 0755;
 	c->drop_in = !strcmp(p->program, "rtpproxy");
 	c->dp.yield = c->drop_in;
+	if (!c->prompt_dir && !c->drop_in)
+		c->prompt_dir = default_prompt_dir(c);
 	if (!c->n_sockets)
 		c->sockets[c->n_sockets++] = DEFAULT_SOCKET;
 	c->dp.port_min = c->port_min;

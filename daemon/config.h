@@ -8,6 +8,7 @@
 #ifndef RTPX_CONFIG_H
 #define RTPX_CONFIG_H
 
+#include <limits.h>
 #include <sys/types.h>
 
 #include "dp.h"
@@ -19,6 +20,7 @@
 #define CONFIG_PIN_DIR "/sys/fs/bpf/rtpx"
 #define CONFIG_ADMIN_SOCKET "/run/rtpx/admin.sock"
 #define CONFIG_STATE_DIR "/run/rtpx"
+#define CONFIG_PROMPT_DIR "/var/lib/rtpx/prompts"
 
 enum config_action {
 	CONFIG_RUN,
@@ -32,7 +34,8 @@ struct config {
 	bool banner; /* say on stdout what was chosen */
 	bool record_all, record_pcap, no_rtcp_record;
 	const char *record_dir, *spool_dir;
-	const char *prompt_dir; /* NULL: any */
+	const char *prompt_dir; /* NULL: prompts may be anywhere */
+	char start_dir[PATH_MAX];
 	uint16_t prompt_ptime_ms;
 	uint32_t opus_types; /* a bit for each payload type from 96 up */
 	const char *pid_file, *admin_socket;

@@ -159,6 +159,9 @@ static int choose_clip(struct players *all, struct span name, struct span codecs
 		err = clips_take(all->clips, name, *type, clip);
 		if (!err || err == -ENOMEM)
 			return err;
+		if (err == -EACCES)
+			log_warn("prompt %.*s: rtpxd may not read it; it must be in --prompt-dir",
+				 (int)name.len, name.p);
 		log_dbug("prompt %.*s.%d: %s", (int)name.len, name.p, *type, strerror(-err));
 	}
 	return -ENOENT;

@@ -12,7 +12,7 @@ PROMPT_BYTES = 5 * 8000
 
 class Player(Rtpxd):
     def words(self):
-        return super().words() + ["--prompt-ptime", str(PTIME_MS)]
+        return super().words() + ["--prompt-ptime", str(PTIME_MS), "--prompt-dir", self.bench.dir]
 
 
 def measure(bench, players, seconds, rounds):

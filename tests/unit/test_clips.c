@@ -122,10 +122,10 @@ static void names(void **state)
 static void names_confined(void **state)
 {
 	static const char *const outside[] = {
-		"../a", "sub/../../a", "..", "sub/..", "/etc/passwd", "", "sub/../a",
+		"../a", "sub/../../a", "..", "sub/..", "/etc/passwd", "", ".", "/", "sub/../../..//etc/passwd",
 	};
 	const struct clip *clip;
-	char up[100];
+	char up[100], absolute[100];
 	size_t i;
 
 	(void)state;
@@ -133,10 +133,18 @@ static void names_confined(void **state)
 	put("sub/c.0", "three");
 	reads("a", "one");
 	reads("sub/c", "three");
+	reads("./sub/..//a", "one");
 	for (i = 0; i < ARRAY_SIZE(outside); i++)
 		assert_int_equal(take(outside[i], &clip), -EACCES);
 	snprintf(up, sizeof(up), "..%s/a", dir);
 	assert_int_equal(take(up, &clip), -EACCES);
+	snprintf(absolute, sizeof(absolute), "%s/sub/c", dir);
+	reads(absolute, "three");
+	snprintf(absolute, sizeof(absolute), "%s/../a", dir);
+	assert_int_equal(take(absolute, &clip), -EACCES);
+	snprintf(absolute, sizeof(absolute), "%sx/a", dir);
+	assert_int_equal(take(absolute, &clip), -EACCES);
+	assert_int_equal(take(dir, &clip), -EACCES);
 	assert_int_equal(take("..a", &clip), -ENOENT);
 	assert_int_equal(take("a..", &clip), -ENOENT);
 }
