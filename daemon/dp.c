@@ -188,6 +188,28 @@ static bool is_final(enum dp_choice tried, int rc, const struct dp_opts *opts)
 	return rc == -EPROTO || (rc == -EBUSY && !opts->yield);
 }
 
+/*
+ * In a time namespace CLOCK_MONOTONIC may be off the kernel's, in which the kernel says when packets
+ * came: every call in it would seem to have been silent, or to be for ever.
+ */
+static int has_clock_of_kernel(char *err, size_t err_size)
+{
+	FILE *f = fopen("/proc/self/timens_offsets", "re");
+	long long s = 0, ns = 0;
+
+	if (f && fscanf(f, "monotonic %lld %lld", &s, &ns) != 2)
+		s = ns = 0;
+	if (f)
+		fclose(f);
+	if (s == 0 && ns == 0)
+		return 0;
+	snprintf(err, err_size,
+		 "the clock of this process is %lld s off the kernel's: start it outside of the time "
+		 "namespace",
+		 s);
+	return -EOPNOTSUPP;
+}
+
 int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size)
 {
 	enum dp_choice order[DP_CHOICES];
@@ -201,7 +223,9 @@ int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_s
 	else
 		n = usual_order(opts, order);
 	for (i = 0; i < n && order[i] != DP_NONE; i++) {
-		rc = choices[order[i]].open(out, opts, one, sizeof(one));
+		rc = has_clock_of_kernel(one, sizeof(one));
+		if (rc == 0)
+			rc = choices[order[i]].open(out, opts, one, sizeof(one));
 		if (rc == 0 && order[i] == DP_KMOD)
 			dp_xdp_abandon(opts);
 		else if (rc == 0)

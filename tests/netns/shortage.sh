@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck source-path=SCRIPTDIR
 #
-# shortage.sh - what rtpxd needs is not there: no BPF file system, no capability, no XDP in a driver, no memory for maps, no
-# descriptors, no ports, a /run that cannot be written. Each time it says so in a sentence, calls go on as well as they
-# still can, and when it is there again, so is what was lost.
+# shortage.sh - what rtpxd needs is not there: no BPF file system, no capability, another clock, no XDP in a driver, no
+# memory for maps, no descriptors, no ports, a /run that cannot be written. Each time it says so in a sentence, calls go on
+# as well as they still can, and when it is there again, so is what was lost.
 
 . "$(dirname "$0")/floor_lib.sh"
 
@@ -68,6 +68,14 @@ LAB_WRAP=()
 restarts
 ends
 say "ok: no CAP_BPF"
+
+# ---- no clock of the kernel's ----
+
+LAB_WRAP=(unshare --time --monotonic 86400)
+degrades "the clock of this process is 86400 s off the kernel's" "NO_DATAPLANE NO_DATAPLANE" --state-dir none
+ends
+LAB_WRAP=()
+say "ok: a time namespace"
 
 # ---- no XDP in a driver: a bridge has none ----
 
