@@ -36,13 +36,17 @@ floor_call()
 	[ "$TO_BOB" -gt 0 ] && [ "$TO_ALICE" -gt 0 ] || fail "no session" "$1"
 }
 
-# floor_talk SECONDS BOB BOB-TO [MORE] - both ends talk from now on, and bob so many seconds longer: then he
-# hears all that alice says, however late she begins.
+# floor_talk SECONDS BOB BOB-TO [MORE] - both ends talk from now on, and bob so many seconds longer. He listens before
+# alice begins, and until she has ended, so he hears all that she says.
 floor_talk()
 {
-	lab_start alice alice "$END" 192.0.2.10 4000 192.0.2.1 "$TO_BOB" "$1"
 	lab_start bob bob "$END" "$2" 4000 "$3" "$TO_ALICE" $(($1 + ${4:-0}))
+	LAB_BLAME=bob must_wait 10 "bob's end of the call" bob_listens
+	lab_start alice alice "$END" 192.0.2.10 4000 192.0.2.1 "$TO_BOB" "$1"
 }
+
+# Port 4000, in hexadecimal.
+bob_listens() { in_ns bob grep -qi ":0FA0 " /proc/net/udp /proc/net/udp6; }
 
 # floor_talked SECONDS - both ends have said what they heard, within this time.
 floor_talked()
