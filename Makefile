@@ -99,6 +99,7 @@ SOAK_CALLS ?= 1000000
 soak: DEPS_FOR := test
 soak: deps
 	$(Q)$(MAKE) --no-print-directory all bench-build
+	$(Q)$(MAKE) --no-print-directory O=$(O)/asan SANITIZE=1 units
 	$(Q)RTPX_BUILD=$(O) tests/soak/run $(SOAK_CALLS)
 
 FUZZ_RUNS ?= 1000000
