@@ -49,6 +49,8 @@ survives()
 	must_wait 10 "packets of the caller" heard_more 20
 	if [ "$1" != none ]; then
 		must_wait 10 "both directions in the kernel" both_in_kernel
+		# What came before the flow was there is the daemon's, which is to have read it.
+		must_wait 10 "more packets of the caller" heard_more $(($(rtp_of caller packets) + 5))
 	fi
 	is "$(recording)" $CALL=alice.pcap "the recording"
 	program=$(xdp_program)
