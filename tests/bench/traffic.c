@@ -208,10 +208,11 @@ static void command_frame(struct bench *b, char *args)
 	memcpy(b->frame, &h, sizeof(h));
 	memcpy(b->frame + BENCH_HEADERS, &rtp, sizeof(rtp));
 	memcpy(b->shared->headers, &h, sizeof(h));
+	b->shared->unfinished = fold(sum16(&h.ip.saddr, 8) + htons(IPPROTO_UDP) + h.udp.len);
 	/* The UDP length counts twice: in the header and in the pseudo-header. */
 	b->shared->sum =
 		sum16(b->frame + ETH_HLEN + sizeof(h.ip), BENCH_FRAME - ETH_HLEN - sizeof(h.ip)) +
-		sum16(&h.ip.saddr, 8) + htons(IPPROTO_UDP) + h.udp.len;
+		b->shared->unfinished;
 	printf("{}\n");
 }
 

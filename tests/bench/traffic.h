@@ -74,6 +74,8 @@ struct bench_shared {
 	__be32 sink_ip;	    /* verify: what packets must be addressed to */
 	/* one's complement sum of what the UDP checksum covers and never changes */
 	__u64 sum;
+	/* what UDP's checksum field has when it is left to a NIC: the sum of the pseudo-header alone */
+	__u64 unfinished;
 	__u8 headers[BENCH_HEADERS + 6];
 	struct bench_lane lanes[BENCH_MAX_CPUS];
 	struct bench_sink sinks[BENCH_MAX_CPUS];
