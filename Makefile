@@ -45,7 +45,6 @@ BENCH := $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/*.c))
 BENCH_BPF := $(patsubst tests/bench/%.bpf.c,$(O)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c))
 BENCH := $(filter-out %.bpf,$(BENCH))
 FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 # Headers of the running kernel; without them, of the newest of Debian's that are installed.
 DEBIAN_KDIR = $(shell ls -dv /lib/modules/*-amd64/build 2>/dev/null | tail -n 1)
