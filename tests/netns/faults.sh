@@ -3,12 +3,14 @@
 # shellcheck source-path=SCRIPTDIR
 #
 # faults.sh - a call in the kernel, and what happens to networks: the callee gets another link address, our address goes
-# and comes back, a link goes down and up, an interface is deleted and made again, an MTU shrinks. Audio goes on within
-# a second of the repair, in the kernel again.
+# and comes back, a link goes down and up, an interface is deleted and made again, an MTU shrinks. rtpxctl shows the
+# reason, and audio goes on within a second of the repair, in the kernel again; through a link that takes the packets in
+# pieces only, meanwhile too.
 
 . "$(dirname "$0")/floor_lib.sh"
 TALK_S=6 BREAK_MS=500 WITHIN_MS=1000
 BUSY_MS=500 # what a busy machine may add
+SMALL_MTU=150
 
 lab_begin python3 jq
 floor_net
@@ -37,7 +39,7 @@ declare -A breaks=(
 	[link]="ip_in relay link set east down"
 	[far_link]="ip_in bob link set eth0 down"
 	[interface]="ip_in relay link del east"
-	[mtu]="ip_in relay link set east mtu 300"
+	[mtu]="ip_in relay link set east mtu $SMALL_MTU" # the call's packets have 200
 )
 declare -A mends=(
 	[mac]=:
@@ -48,7 +50,17 @@ declare -A mends=(
 	[mtu]="ip_in relay link set east mtu 1500"
 )
 
-bob_hears() { [ "$(rtp_of caller packets)" -gt "$1" ]; }
+# What rtpxctl shows meanwhile.
+declare -A shows=(
+	[mac]="rtp_is caller why KERNEL"
+	[address]="rtp_is caller why NO_ROUTE"
+	[link]="rtp_is caller why NO_ROUTE"
+	[far_link]="rtp_is caller why NO_ROUTE"
+	[interface]="rtp_is caller why NO_ROUTE"
+	[mtu]=some_too_big
+)
+some_too_big() { [ "$(rtpxctl rtpxd --json stats | jq .kernel.pass_too_big)" -gt 0 ]; }
+uptime_ms() { sed 's/\.\(..\) .*/\10/' /proc/uptime; }
 
 start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric --dataplane xdp
 for fault in mac address link far_link interface mtu; do
@@ -56,18 +68,22 @@ for fault in mac address link far_link interface mtu; do
 	floor_call rtpxd 198.51.100.10
 	floor_talk $TALK_S 198.51.100.10 198.51.100.1
 	must_wait 10 "call in the kernel ($fault)" both_in_kernel
+	broken_ms=$(uptime_ms)
 	${breaks[$fault]}
 	pause
+	must_wait 1 "'${shows[$fault]}' ($fault)" ${shows[$fault]}
 	${mends[$fault]}
+	broken_ms=$(($(uptime_ms) - broken_ms))
 	must_wait 5 "call in the kernel again ($fault)" both_in_kernel
 	floor_talked $((TALK_S + 10))
-	limit=$((BREAK_MS + WITHIN_MS + BUSY_MS))
+	limit=$((broken_ms + WITHIN_MS + BUSY_MS))
 	for i in alice bob; do
 		gap=$(heard $i .longest_gap_ms)
 		say "$fault: $i heard nothing for $gap ms"
 		[ "$gap" -le $limit ] || fail "$fault: $i heard nothing for $gap ms, more than $limit" rtpxd
 		is "$(heard $i .wrong)" 0 "number of packets that $i heard wrong ($fault)"
 	done
+	[ $fault != mtu ] || [ "$(heard bob .longest_gap_ms)" -lt $broken_ms ] || fail "bob heard nothing while the MTU was small" rtpxd
 	rtpp rtpxd "D $CALL alice" >/dev/null
 done
 stop_rtpxd rtpxd west east
