@@ -29,7 +29,6 @@
 #include "snapshot.h"
 
 #define META_KEY 0 /* no session has this number */
-#define COUNTERS_MAX 4096
 #define BOOT_ID_LEN 36
 /*
  * Sockets of a killed daemon are closed one after the other, and some time after its death is
@@ -242,63 +241,6 @@ uint32_t keeper_instance(const struct keeper *k)
 	return k->instance;
 }
 
-/* ---- counters, by name ---- */
-
-static const struct {
-	const char *name;
-	size_t offset;
-} counters[] = {
-#define COUNTER(name, text) { #name, offsetof(struct stats, name) },
-	STATS_COUNTERS(COUNTER)
-#undef COUNTER
-};
-
-static size_t counters_write(const struct stats *st, char out[COUNTERS_MAX])
-{
-	size_t i, len = 0;
-
-	for (i = 0; i < ARRAY_SIZE(counters); i++) {
-		uint64_t v = *(const uint64_t *)((const char *)st + counters[i].offset);
-
-		if (v)
-			len += snprintf(out + len, COUNTERS_MAX - len, "%s %llu\n",
-					counters[i].name, (unsigned long long)v);
-	}
-	if (st->total_duration > 0)
-		len += snprintf(out + len, COUNTERS_MAX - len, "total_duration %f\n",
-				st->total_duration);
-	return MIN(len, COUNTERS_MAX - 1);
-}
-
-static void counter_read(struct stats *st, const char *name, const char *value)
-{
-	size_t i;
-
-	if (strcmp(name, "total_duration") == 0)
-		st->total_duration = strtod(value, NULL);
-	for (i = 0; i < ARRAY_SIZE(counters); i++)
-		if (strcmp(name, counters[i].name) == 0)
-			*(uint64_t *)((char *)st + counters[i].offset) = strtoull(value, NULL, 10);
-}
-
-static void counters_read(struct stats *st, struct span text)
-{
-	char name[64], value[64];
-	const char *end = text.p + text.len;
-
-	while (text.p && text.p < end) {
-		const char *eol = memchr(text.p, '\n', end - text.p);
-		char line[128];
-
-		if (!eol)
-			return;
-		snprintf(line, sizeof(line), "%.*s", (int)(eol - text.p), text.p);
-		if (sscanf(line, "%63s %63s", name, value) == 2)
-			counter_read(st, name, value);
-		text.p = eol + 1;
-	}
-}
-
 /* ---- writing ---- */
 
 static int put_session(struct keeper *k, const struct session *s)
@@ -325,14 +267,14 @@ static int put_session(struct keeper *k, const struct session *s)
 
 static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
 {
-	char text[COUNTERS_MAX];
+	char text[STATS_TEXT_MAX];
 	struct meta m = {
 		.instance = k->instance,
 		.clean = clean,
 		.alive_ns = now_ns,
 		.boot_id = span_of(k->boot_id),
 		.version = span_of(k->o.version),
-		.counters = { text, counters_write(engine_stats(k->o.engine), text) },
+		.counters = { text, stats_write(engine_stats(k->o.engine), text) },
 		.last_port = { ports_last(k->o.ports, RTPX_SLOT_IP4),
 			       ports_last(k->o.ports, RTPX_SLOT_IP6) },
 	};
@@ -719,7 +661,7 @@ void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t n
 
 	k->o = *opts;
 	sessions_watch_end(engine_sessions(opts->engine), on_ended, k);
-	counters_read(engine_stats(opts->engine), k->left.counters);
+	stats_read(engine_stats(opts->engine), k->left.counters);
 	for (i = 0; i < RTPX_SLOTS; i++)
 		ports_go_on(opts->ports, i, k->left.last_port[i]);
 	if (k->kept)

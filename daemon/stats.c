@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "stats.h"
 
@@ -26,6 +28,11 @@ static const struct {
 #undef STATS_ROW
 };
 
+static uint64_t *counter(const struct stats *s, size_t i)
+{
+	return (uint64_t *)((char *)s + counters[i].offset);
+}
+
 int stats_text(const struct stats *s, struct span name, char *buf, size_t size)
 {
 	unsigned int i;
@@ -37,12 +44,53 @@ int stats_text(const struct stats *s, struct span name, char *buf, size_t size)
 		len = snprintf(buf, size, "%f", s->pps_in);
 	for (i = 0; len < 0 && i < ARRAY_SIZE(counters); i++)
 		if (span_eq(name, span_of(counters[i].name)))
-			len = snprintf(buf, size, "%llu",
-				       (unsigned long long)*(const uint64_t *)((const char *)s +
-									       counters[i].offset));
+			len = snprintf(buf, size, "%llu", (unsigned long long)*counter(s, i));
 	if (len < 0)
 		return -ENOENT;
 	return (size_t)len < size ? 0 : -ENOSPC;
+}
+
+size_t stats_write(const struct stats *s, char out[STATS_TEXT_MAX])
+{
+	size_t i, len = 0;
+
+	for (i = 0; i < ARRAY_SIZE(counters); i++)
+		if (*counter(s, i))
+			len += snprintf(out + len, STATS_TEXT_MAX - len, "%s %llu\n",
+					counters[i].name, (unsigned long long)*counter(s, i));
+	if (s->total_duration > 0)
+		len += snprintf(out + len, STATS_TEXT_MAX - len, "total_duration %f\n",
+				s->total_duration);
+	return MIN(len, STATS_TEXT_MAX - 1);
+}
+
+static void read_one(struct stats *s, const char *name, const char *value)
+{
+	size_t i;
+
+	if (strcmp(name, "total_duration") == 0)
+		s->total_duration = strtod(value, NULL);
+	for (i = 0; i < ARRAY_SIZE(counters); i++)
+		if (strcmp(name, counters[i].name) == 0)
+			*counter(s, i) = strtoull(value, NULL, 10);
+}
+
+void stats_read(struct stats *s, struct span text)
+{
+	char name[64], value[64];
+	const char *end = text.p + text.len;
+
+	while (text.p && text.p < end) {
+		const char *eol = memchr(text.p, '\n', end - text.p);
+		char line[128];
+
+		if (!eol)
+			return;
+		snprintf(line, sizeof(line), "%.*s", (int)(eol - text.p), text.p);
+		if (sscanf(line, "%63s %63s", name, value) == 2)
+			read_one(s, name, value);
+		text.p = eol + 1;
+	}
 }
 
 void stats_add_rtp(struct stats *s, const struct rtpx_flow_stats *fs)

@@ -61,6 +61,17 @@ void stats_tick(struct stats *s, uint64_t now_ns);
  */
 int stats_text(const struct stats *s, struct span name, char *buf, size_t size);
 
+#define STATS_TEXT_MAX 4096
+
+/*
+ * stats_write - every counter that is not zero, a line "NAME VALUE" each, for the journal; not
+ * pps_in, which is of this minute. Returns how many bytes that is.
+ */
+size_t stats_write(const struct stats *s, char out[STATS_TEXT_MAX]);
+
+/* stats_read - what stats_write() has written; other counters, and other lines, change nothing. */
+void stats_read(struct stats *s, struct span text);
+
 /* stats_add_rtp - fold an ended RTP direction's analysis into the rtpa_ counters. */
 void stats_add_rtp(struct stats *s, const struct rtpx_flow_stats *fs);
 

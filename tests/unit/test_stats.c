@@ -78,6 +78,27 @@ static void refusals(void **state)
 	assert_int_equal(stats_text(&s, (struct span){ "npkts_rcvd=", 10 }, buf, sizeof(buf)), 0);
 }
 
+/* What is written is read back; what another version has written, or nobody, changes nothing. */
+static void journals(void **state)
+{
+	struct stats s = { .total_duration = 12.5, .pps_in = 3, .npkts_rcvd = UINT64_MAX, .nsess_created = 7 };
+	struct stats back = { .nsess_created = 1 };
+	char text[STATS_TEXT_MAX];
+	struct span written = { text, stats_write(&s, text) };
+
+	(void)state;
+	stats_read(&back, written);
+	s.pps_in = 0;
+	assert_memory_equal(&back, &s, sizeof(s));
+	stats_read(&back, span_of("unheard_of 5\nnsess_created\n\nnpkts_rcvd 9"));
+	assert_memory_equal(&back, &s, sizeof(s));
+	stats_read(&back, (struct span){ NULL, 0 });
+	assert_memory_equal(&back, &s, sizeof(s));
+	memset(&s, 0xff, sizeof(s)); /* no number is longer */
+	s.total_duration = 1e308;
+	assert_in_range(stats_write(&s, text), 1, STATS_TEXT_MAX - 2);
+}
+
 static void packets_a_second(void **state)
 {
 	struct stats s = { .npkts_rcvd = 500 };
@@ -130,8 +151,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_name),       cmocka_unit_test(formats),
-		cmocka_unit_test(refusals),         cmocka_unit_test(packets_a_second),
-		cmocka_unit_test(ended_directions),
+		cmocka_unit_test(refusals),         cmocka_unit_test(journals),
+		cmocka_unit_test(packets_a_second), cmocka_unit_test(ended_directions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
