@@ -275,6 +275,11 @@ class Rtpxd(Daemon):
             words += ["--xdp-mode", self.mode, "--interface", "in0", "--interface", "out0"]
         return words
 
+    def ctl(self, *words):
+        """What rtpxctl --json answers."""
+        return json.loads(self.network.enter("r", os.path.join(self.bench.build, "rtpxctl"), "--json", "--socket",
+                                             self.bench.path(self.network.name) + ".sock", *words))
+
     def active_ports(self):
         return set(map(int, sh(self.bench.tool("flows"), self.pins, "active").split()))
 

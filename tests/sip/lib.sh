@@ -19,6 +19,21 @@ sip_begin()
 	"$SIP_DIR/sweep.py" "$LAB_DIR/callee.ulaw" "$AUDIO_MS" 3400 2000
 }
 
+# sip_lan NAMESPACE:NUMBER… - these hosts on one bridge, each at 90.0.0.NUMBER.
+sip_lan()
+{
+	local host
+
+	lab_ns lan "${@%:*}"
+	ip_in lan link add br0 type bridge
+	ip_in lan link set br0 up
+	for host; do
+		lab_link "${host%:*}" eth0 lan "${host%:*}"
+		ip_in lan link set "${host%:*}" master br0
+		lab_addr "${host%:*}" eth0 "90.0.0.${host#*:}/24"
+	done
+}
+
 # shipped_config - the test is about Debian's configuration: skip it where that is absent or was edited.
 SHIPPED=/etc/kamailio/kamailio.cfg
 shipped_config()

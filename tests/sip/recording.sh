@@ -13,14 +13,7 @@ LIKE=0.999
 #       │           │                │
 #   ────┴───────────┴───── lan ──────┴────   90.0.0.0/24
 sip_begin sox
-lab_ns lan alice bob relay
-ip_in lan link add br0 type bridge
-ip_in lan link set br0 up
-for host in alice:21 bob:22 relay:1; do
-	lab_link "${host%:*}" eth0 lan "${host%:*}"
-	ip_in lan link set "${host%:*}" master br0
-	lab_addr "${host%:*}" eth0 "90.0.0.${host#*:}/24"
-done
+sip_lan alice:21 bob:22 relay:1
 REC=$LAB_DIR/rec
 mkdir "$REC"
 

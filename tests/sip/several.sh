@@ -12,14 +12,7 @@ AUDIO_MS=600
 #       │           │            │           │             │
 #   ────┴───────────┴────────────┴─── lan ───┴─────────────┴────   90.0.0.0/24
 sip_begin
-lab_ns lan alice bob proxy relay1 relay2
-ip_in lan link add br0 type bridge
-ip_in lan link set br0 up
-for host in alice:21 bob:22 proxy:1 relay1:11 relay2:12; do
-	lab_link "${host%:*}" eth0 lan "${host%:*}"
-	ip_in lan link set "${host%:*}" master br0
-	lab_addr "${host%:*}" eth0 "90.0.0.${host#*:}/24"
-done
+sip_lan alice:21 bob:22 proxy:1 relay1:11 relay2:12
 
 # call RELAY… - one call, by whichever of these relays (last numbers of their addresses); sets USED to the one.
 call()

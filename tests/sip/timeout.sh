@@ -22,14 +22,7 @@ declare -A TARGETS=([xmlrpc]="-n jsonrpc:http://127.0.0.1:9/nobody -n xmlrpc:htt
 sip_begin
 ls /usr/lib/*/kamailio/modules/"${MODULE[$rpc]}.so" >/dev/null 2>&1 || skip "no module ${MODULE[$rpc]} of Kamailio"
 "$SIP_DIR/sweep.py" "$LAB_DIR/callee.ulaw" 30000 3400 2000 # the callee goes on talking
-lab_ns lan alice bob relay
-ip_in lan link add br0 type bridge
-ip_in lan link set br0 up
-for host in alice:21 bob:22 relay:1; do
-	lab_link "${host%:*}" eth0 lan "${host%:*}"
-	ip_in lan link set "${host%:*}" master br0
-	lab_addr "${host%:*}" eth0 "90.0.0.${host#*:}/24"
-done
+sip_lan alice:21 bob:22 relay:1
 
 dataplane_options "$dataplane"
 # shellcheck disable=SC2086

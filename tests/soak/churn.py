@@ -6,19 +6,15 @@ nothing of them is left: no memory, descriptors, ports, sessions, flows, next ho
 CALLS is 40,000, `make soak` takes 1,000,000. Ends with 0 (passed), 1 (failed), 4 (cannot run here).
 """
 import collections
-import contextlib
 import json
 import os
-import signal
 import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "bench"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
-from lab import Bench, Broken, Lab, Rtpxd, max_calls, sh, wait_for
+from soak import Broken, Lab, Rtpxd, max_calls, run, sh, wait_for
 
-BUILD = os.environ.get("RTPX_BUILD", "build")
 ROUND = 2000        # calls at a time
 TALKING = 200       # of them
 PATIENCE_S = 30
@@ -33,13 +29,9 @@ class Churn:
         self.calls = min(ROUND, max_calls())
         self.sent = self.received = self.most_replies = 0
 
-    def ctl(self, *words):
-        return json.loads(self.lab.network.enter("r", os.path.join(self.daemon.bench.build, "rtpxctl"), "--json", "--socket",
-                                                 self.daemon.bench.path(self.lab.network.name) + ".sock", *words))
-
     def used(self):
         """What must be the same before and after."""
-        status, stats = self.ctl("status"), self.ctl("stats")
+        status, stats = self.daemon.ctl("status"), self.daemon.ctl("stats")
         return {"descriptors": self.daemon.fds(), "port pairs": status["pairs_in_use_ip4"] + status["pairs_in_use_ip6"],
                 "sessions": stats["active_sessions"], "flows": self.daemon.in_kernel(),
                 "next hops": stats["nexthops"]["in_use"], "sockets": stats["floor"]["ports"],
@@ -52,10 +44,10 @@ class Churn:
     def memory(self):
         """Bytes: the heap, without what is kept for half a minute to answer retransmitted commands; that; the process's own
         resident memory; the journal's file."""
-        memory = self.ctl("stats")["memory"]
+        memory = self.daemon.ctl("stats")["memory"]
         self.most_replies = max(self.most_replies, memory["replies"])
         return {"heap": memory["heap"] - memory["replies"], "replies": memory["replies"], "resident": self.daemon.memory()[1],
-                "journal": os.stat(self.ctl("status")["journal"]["path"]).st_size}
+                "journal": os.stat(self.daemon.ctl("status")["journal"]["path"]).st_size}
 
     def talk(self):
         """Every caller becomes known."""
@@ -65,7 +57,7 @@ class Churn:
     def why(self):
         """How many directions of the calls that should talk are where, in the relay's words."""
         return collections.Counter("%(from)s's %(kind)s: %(why)s" % d for number in range(TALKING)
-                                   for d in self.ctl("why", "bench-%d@example.net" % number))
+                                   for d in self.daemon.ctl("why", "bench-%d@example.net" % number))
 
     def one_round(self):
         self.lab.pairs, self.daemon.calls = [], 0
@@ -108,27 +100,10 @@ class Churn:
             raise Broken("memory grew; replies had taken %d bytes at most" % self.most_replies)
 
 
-def end(signum, frame):
-    raise KeyboardInterrupt
+def main(bench, calls):
+    lab = Lab(bench, "churn", lambda network: Rtpxd(network, "xdp", "native"))
+    lab.daemon.start()
+    Churn(lab).run(int(calls))
 
 
-def main():
-    if os.geteuid() != 0:
-        print("needs root for namespaces and XDP")
-        return 4
-    signal.signal(signal.SIGTERM, end)
-    with contextlib.ExitStack() as stack:
-        lab = Lab(Bench(BUILD, stack), "churn", lambda network: Rtpxd(network, "xdp", "native"))
-        lab.daemon.start()
-        Churn(lab).run(int(sys.argv[1]) if len(sys.argv) > 1 else 40000)
-    return 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Broken as e:
-        print("FAIL churn: %s" % e)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+run("churn", main, 40000)

@@ -14,12 +14,10 @@ import sys
 import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "bench"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
-from lab import Bench, Broken, Lab, Rtpxd, max_calls, sh, wait_for
+from soak import Broken, Lab, Rtpxd, max_calls, run, sh, wait_for
 
-BUILD = os.environ.get("RTPX_BUILD", "build")
 RATE = 200000
 SECONDS = 4     # of traffic, each time
 BEFORE_S = 1    # of it before the end of the daemon
@@ -33,13 +31,9 @@ class Restart:
         self.lab, self.daemon = lab, lab.daemon
         self.ns = lab.network.ns("r")
 
-    def ctl(self, *words):
-        return json.loads(self.lab.network.enter("r", os.path.join(self.daemon.bench.build, "rtpxctl"), "--json", "--socket",
-                                                 self.daemon.bench.path(self.lab.network.name) + ".sock", *words))
-
     def has_all(self):
         with contextlib.suppress(Broken):
-            return self.ctl("stats")["active_sessions"] == self.daemon.calls
+            return self.daemon.ctl("stats")["active_sessions"] == self.daemon.calls
         return False
 
     def program(self):
@@ -66,7 +60,7 @@ class Restart:
             sender.join()
         if self.program() == before:
             raise Broken("the new daemon has not put its program in the place of the old one")
-        restored = self.ctl("status")["journal"]
+        restored = self.daemon.ctl("status")["journal"]
         if (restored["restored"], restored["lost"]) != (self.daemon.calls, 0):
             raise Broken("not all calls came back: %s" % restored)
         if self.daemon.in_kernel() != self.daemon.calls:
@@ -83,30 +77,13 @@ class Restart:
         raise Broken("%s: %d of %d packets were lost, %.2f s" % (what, sent - received, sent, took))
 
 
-def end(signum, frame):
-    raise KeyboardInterrupt
+def main(bench, calls):
+    lab = Lab(bench, "restart", lambda network: Rtpxd(network, "xdp", "native"))
+    lab.daemon.start()
+    lab.want_flows(min(int(calls), max_calls()))
+    restart = Restart(lab)
+    restart.run("kill -9", signal.SIGKILL)
+    restart.run("replacement", signal.SIGPWR)
 
 
-def main():
-    if os.geteuid() != 0:
-        print("needs root for namespaces and XDP")
-        return 4
-    signal.signal(signal.SIGTERM, end)
-    with contextlib.ExitStack() as stack:
-        lab = Lab(Bench(BUILD, stack), "restart", lambda network: Rtpxd(network, "xdp", "native"))
-        lab.daemon.start()
-        lab.want_flows(min(int(sys.argv[1]) if len(sys.argv) > 1 else 1000, max_calls()))
-        restart = Restart(lab)
-        restart.run("kill -9", signal.SIGKILL)
-        restart.run("replacement", signal.SIGPWR)
-    return 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Broken as e:
-        print("FAIL restart: %s" % e)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+run("restart", main, 1000)

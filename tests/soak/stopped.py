@@ -6,20 +6,16 @@ fell silent when it stopped end, all of them, and none of the others.
 
 SECONDS is 10, `make soak` takes 30. Ends with 0 (passed), 1 (failed), 4 (cannot run here).
 """
-import contextlib
-import json
 import os
 import signal
 import sys
 import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "bench"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
-from lab import Bench, Broken, Lab, Rtpxd, wait_for
+from soak import Broken, Lab, Rtpxd, run, wait_for
 
-BUILD = os.environ.get("RTPX_BUILD", "build")
 TTL_S = 5
 LATE_S = 3      # after its time to live, a silent call may last so long: a tick, a busy machine
 ROUNDS = (      # dataplane, mode, calls, those of them that go on talking, their packets a second in all
@@ -42,12 +38,8 @@ class Stopped:
         self.lab, self.daemon = lab, lab.daemon
         self.calls, self.talking, self.rate = calls, talking, rate
 
-    def ctl(self, *words):
-        return json.loads(self.lab.network.enter("r", os.path.join(self.daemon.bench.build, "rtpxctl"), "--json", "--socket",
-                                                 self.daemon.bench.path(self.lab.network.name) + ".sock", *words))
-
     def counts(self):
-        stats = self.ctl("stats")
+        stats = self.daemon.ctl("stats")
         return stats["active_sessions"], stats["relay"]["nsess_timeout"]
 
     def silence_is_over(self):
@@ -97,31 +89,12 @@ class Stopped:
         wait_for("the end of all calls", lambda: self.counts()[0] == 0, silent_s)
 
 
-def end(signum, frame):
-    raise KeyboardInterrupt
+def main(bench, away_s):
+    for dataplane, mode, *numbers in ROUNDS:
+        lab = Lab(bench, dataplane, lambda network: Mortal(network, dataplane, mode))
+        lab.daemon.start()
+        Stopped(lab, *numbers).run(away_s)
+        lab.daemon.stop()
 
 
-def main():
-    if os.geteuid() != 0:
-        print("needs root for namespaces and XDP")
-        return 4
-    signal.signal(signal.SIGTERM, end)
-    away_s = float(sys.argv[1]) if len(sys.argv) > 1 else 10
-    with contextlib.ExitStack() as stack:
-        bench = Bench(BUILD, stack)
-        for dataplane, mode, *numbers in ROUNDS:
-            lab = Lab(bench, dataplane, lambda network: Mortal(network, dataplane, mode))
-            lab.daemon.start()
-            Stopped(lab, *numbers).run(away_s)
-            lab.daemon.stop()
-    return 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Broken as e:
-        print("FAIL stopped: %s" % e)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+run("stopped", main, 10)
