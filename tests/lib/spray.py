@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A stranger who sprays a relay's ports, and counts what he hears back: anything is somebody's call.
 
-spray.py HOST FIRST-PORT LAST-PORT PER-PORT SOURCE[,SOURCE…] [SSRC START] - sends PER-PORT packets in a row to each
-port from each source address of this host (an address that is not of this host is forged). Even ports get RTP, odd
-ports RTCP. With SSRC, and START the CLOCK_MONOTONIC second at which its owner began to send 50 packets a second, they
-continue that stream; else SSRC and sequence are made up. Prints one JSON object: sent, heard.
+spray.py HOST FIRST-PORT LAST-PORT PER-PORT SOURCE[,SOURCE…] [SSRC [START]] - sends PER-PORT packets in a row to each
+port from each source, an address of this host, or ADDRESS:PORT of another one, which is forged. Even ports get RTP, odd
+ports RTCP. Without SSRC it is made up; with START, the CLOCK_MONOTONIC second at which its owner began to send 50 packets
+a second, they continue that stream, else the sequence is made up. Prints one JSON object: sent, heard.
 """
 import json
 import random
@@ -17,9 +17,8 @@ import time
 
 MARK = b"mallory "
 PAYLOAD = MARK * 20
-LISTEN_S = 1.0   # how long to listen on after the last packet
+LISTEN_S = 0.5   # how long to listen on after the last packet
 BREATH = 200     # packets between two looks at what came back
-SOURCE_PORT = 4000
 
 
 def checksum(data):
@@ -34,7 +33,7 @@ class Honest:
 
     def __init__(self, address):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((address, SOURCE_PORT))
+        self.socket.bind((address, 0))
         self.socket.setblocking(False)
         self.heard = 0
 
@@ -52,12 +51,12 @@ class Forger:
 
     heard = 0
 
-    def __init__(self, address):
-        self.address = socket.inet_aton(address)
+    def __init__(self, address, port):
+        self.address, self.port = socket.inet_aton(address), port
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 
     def send(self, data, to):
-        udp = struct.pack("!HHHH", SOURCE_PORT, to[1], 8 + len(data), 0) + data
+        udp = struct.pack("!HHHH", self.port, to[1], 8 + len(data), 0) + data
         head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, socket.IPPROTO_UDP, 0, self.address,
                            socket.inet_aton(to[0]))
         self.socket.sendto(head[:10] + struct.pack("!H", checksum(head)) + head[12:] + udp, (to[0], 0))
@@ -66,11 +65,9 @@ class Forger:
         pass
 
 
-def source(address):
-    try:
-        return Honest(address)
-    except OSError:
-        return Forger(address)
+def source(text):
+    address, _, port = text.partition(":")
+    return Forger(address, int(port)) if port else Honest(address)
 
 
 def rtp(ssrc, seq):
@@ -104,6 +101,6 @@ def main(host, first, last, per_port, sources, ssrc=None, start=None):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (6, 8):
+    if len(sys.argv) not in (6, 7, 8):
         sys.exit(__doc__)
     main(*sys.argv[1:])
