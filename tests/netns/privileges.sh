@@ -3,12 +3,13 @@
 # shellcheck source-path=SCRIPTDIR
 #
 # privileges.sh - with no more capabilities than the systemd unit grants, rtpxd loads its program, forwards a call in
-# the kernel and cleans up; it keeps two of them, of no use for files; and no command reaches a file outside its
-# directories.
+# the kernel and cleans up; it keeps two of them, of no use for files; what it makes is for those who need it; and no
+# command reaches a file outside its directories. systemd's own opinion of the unit has not become worse.
 
 . "$(dirname "$0")/floor_lib.sh"
 UNIT=$LAB_ROOT/daemon/rtpxd.service KEPT=net_admin,bpf
-OUTSIDE=../outside
+EXPOSURE=30 # as systemd-analyze rates it, in tenths
+OUTSIDE=outside-$LAB_TAG
 
 lab_begin python3 jq setpriv
 floor_net
@@ -33,24 +34,74 @@ capability_mask()
 	printf '%016x' $mask
 }
 
+# ask COMMAND - over UDP; @ is a NUL.
+ask()
+{
+	in_ns relay python3 - "$RANDOM$EPOCHREALTIME $1" <<-'EOF'
+		import socket, sys
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.settimeout(2)
+		s.sendto(sys.argv[1].encode().replace(b"@", b"\0"), ("127.0.0.1", 7722))
+		print(s.recv(2048).decode().split(" ", 1)[1].strip())
+	EOF
+}
+
+nothing_outside()
+{
+	local found
+
+	found=$(find / -xdev -path /proc -prune -o -name "*outside-$LAB_TAG*" -not -path "$LAB_DIR/recordings/*" -print)
+	[ -z "$found" ] || fail "a command made $found" rtpxd
+}
+
 # refused COMMAND… - each gets an error, and nothing appears outside the directories.
 refused()
 {
 	local c reply
 
 	for c; do
-		reply=$(rtpp rtpxd "$c")
+		reply=$(ask "$c")
 		[[ $reply == E* ]] || fail "'$c' is answered with '$reply'" rtpxd
 	done
-	[ -z "$(find "$LAB_DIR" -name 'outside*')" ] || fail "a command made $(find "$LAB_DIR" -name 'outside*')"
+	nothing_outside
 }
 
-mkdir "$LAB_DIR/recordings"
+# confined CALL-ID… - a call of this name is recorded under a name in the directory.
+confined()
+{
+	local id reply before
+
+	for id; do
+		before=$(find "$LAB_DIR/recordings" -type f | wc -l)
+		[[ $(ask "Uie $id 192.0.2.10 4000 alice;1") == [1-9]* ]] || fail "no call '$id'" rtpxd
+		reply=$(ask "R $id alice;1")
+		is "$reply" 0 "reply to R for '$id'"
+		must_wait 5 "file for '$id'" more_files "$before"
+	done
+	nothing_outside
+}
+
+more_files() { [ "$(find "$LAB_DIR/recordings" -maxdepth 1 -type f | wc -l)" -gt "$1" ]; }
+
+# mode_is MODE OWNER:GROUP FILE…
+mode_is()
+{
+	local f
+
+	for f in "${@:3}"; do
+		is "$(stat -c '%a %U:%G' "$f")" "$1 $2" "mode of $f"
+	done
+}
+
+mkdir "$LAB_DIR/recordings" "$LAB_DIR/prompts" "$LAB_DIR/prompts/sub"
+head -c 8000 /dev/zero >"$LAB_DIR/prompts/song.0"
+cp "$LAB_DIR/prompts/song.0" "$LAB_DIR/secret.0"
 chown nobody:nogroup "$LAB_DIR/recordings"
 chmod 755 "$LAB_DIR" # the user looks for his recordings below it
+umask "$(sed -n 's/^UMask=//p' "$UNIT")"
 LAB_WRAP=(setpriv --no-new-privs --bounding-set "-all,$(unit_capabilities)")
 start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric -u nobody:nogroup \
-	-r "$LAB_DIR/recordings" --dataplane xdp
+	-r "$LAB_DIR/recordings" --prompt-dir "$LAB_DIR/prompts" --dataplane xdp
 floor_call rtpxd 198.51.100.10
 floor_talk 2 198.51.100.10 198.51.100.1
 must_wait 10 "call in the kernel" both_in_kernel
@@ -67,11 +118,33 @@ done
 is "$(status_of NoNewPrivs)" 1 NoNewPrivs
 ok "of the unit's capabilities $KEPT are left, and none can be had again"
 
-is "$(stat -c %a "$LAB_DIR/rtpxd.admin")" 660 "mode of the admin socket"
-refused "C $CALL $OUTSIDE alice;1 bob;1" "C $CALL /tmp/outside alice;1 bob;1" "Cs $CALL $OUTSIDE alice;1 bob;1"
-rtpp rtpxd "Uie ..${OUTSIDE//\//%2F} 192.0.2.10 4000 alice;1" >/dev/null
-refused "R ../../outside alice;1"
-ok "no command reaches a file outside the directory of recordings"
+confined ../../$OUTSIDE "/tmp/$OUTSIDE" ..%2F..%2F$OUTSIDE %2e%2e/$OUTSIDE .. . ../.. %00$OUTSIDE
+refused "C $CALL ../$OUTSIDE alice;1 bob;1" "C $CALL /tmp/$OUTSIDE alice;1 bob;1" "Cs $CALL ../$OUTSIDE alice;1 bob;1" \
+	"C $CALL sub/../../$OUTSIDE alice;1 bob;1" "C $CALL .. alice;1 bob;1" "C $CALL $(printf 'x%.0s' {1..300}) alice;1 bob;1" \
+	"R ../../$OUTSIDE@ alice;1" "C $CALL ../$OUTSIDE@ alice;1 bob;1" "R $OUTSIDE-is-no-call alice;1"
+ok "no command writes outside the directory of recordings"
+
+is "$(ask "P $CALL song 0 alice;1 bob;1")" 0 "reply to P"
+is "$(ask "S $CALL alice;1 bob;1")" 0 "reply to S"
+refused "P $CALL ../secret 0 alice;1 bob;1" "P $CALL sub/../../secret 0 alice;1 bob;1" "P $CALL $LAB_DIR/secret 0 alice;1 bob;1" \
+	"P $CALL ..%2Fsecret 0 alice;1 bob;1" "P $CALL %2e%2e/secret 0 alice;1 bob;1" "P $CALL $LAB_DIR/prompts/../secret 0 alice;1 bob;1" \
+	"P $CALL sub/../../secret.0@ 0 alice;1 bob;1" "P $CALL $(printf '../%.0s' {1..400})etc/passwd 0 alice;1 bob;1" \
+	"P $CALL /dev/zero 0 alice;1 bob;1" "P $CALL $(printf 'x%.0s' {1..5000}) 0 alice;1 bob;1"
+ok "no command reads outside the directory of prompts"
+
+USER_GROUP=nobody:nogroup
+mode_is 660 root:nogroup "$LAB_DIR/rtpxd.admin"
+mode_is 700 $USER_GROUP "$LAB_DIR/bpf/rtpxd"
+mode_is 600 root:root "$LAB_DIR"/bpf/rtpxd/*
+mode_is 600 $USER_GROUP "$LAB_DIR/rtpxd.state/journal.mdb"
+mode_is 640 $USER_GROUP "$LAB_DIR"/recordings/*
+ok "modes of the admin socket, the pins, the journal, recordings"
+
+if command -v systemd-analyze >/dev/null; then
+	systemd-analyze security --offline=yes --no-pager --threshold=$EXPOSURE "$UNIT" >"$LAB_DIR/exposure.log" 2>&1 ||
+		fail "the unit is rated worse than $((EXPOSURE / 10)).$((EXPOSURE % 10))" exposure
+	ok "systemd-analyze: $(tail -n 1 "$LAB_DIR/exposure.log")"
+fi
 
 rtpp rtpxd X >/dev/null
 stop_rtpxd rtpxd west east
