@@ -333,7 +333,8 @@ static void resolves_names(void **state)
 	base = event_base_new();
 	if (notify_new(&notify, base, &opts, err, sizeof(err)) < 0)
 		fail_msg("%s", err);
-	assert_int_equal(notify->target[0]->n_addrs, 1);
+	/* Of IPv4 and, if /etc/hosts says so, of IPv6, where nobody listens. */
+	assert_in_range(notify->target[0]->n_addrs, 1, 2);
 	assert_in_range(notify->target[1]->n_addrs, 1, 2);
 	listener = listen_at("127.0.0.1", 9009);
 	send_tag(0, "named");
