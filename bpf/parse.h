@@ -19,9 +19,6 @@
 
 #include "rtpx_verdict.h"
 
-#define RTP_HEADER   12
-#define STUN_HEADER  20
-#define STUN_COOKIE  0x2112a442
 #define IP4_FRAGMENT 0x3fff /* more fragments, and the offset */
 
 struct vlan_tag {
@@ -103,37 +100,40 @@ static __always_inline enum rtpx_reason parse_udp(struct frame *f, struct rtpx_p
 	return RTPX_REASON_relayed;
 }
 
-/* parse_stun - is the payload STUN? Then it is left to the daemon. */
+/*
+ * parse_stun - is the payload STUN? Then it is left to the daemon. Of other kinds only parse_rtp()
+ * makes a difference.
+ */
 static __always_inline void parse_stun(const struct frame *f, struct rtpx_packet *p)
 {
-	__be32 *w = (void *)(f->udp + 1);
+	__u8 *b = (void *)(f->udp + 1);
 
-	p->is_stun = (void *)w + STUN_HEADER <= f->end && p->payload_bytes >= STUN_HEADER &&
-		     w[1] == bpf_htonl(STUN_COOKIE) && (*(__u8 *)w & 0xc0) == 0;
+	p->kind = RTPX_PAYLOAD_OTHER;
+	if ((void *)(b + RTPX_PAYLOAD_LOOK) <= f->end &&
+	    rtpx_is_stun(b[0], bpf_ntohl(*(__be32 *)(b + 4)), p->payload_bytes))
+		p->kind = RTPX_PAYLOAD_STUN;
 }
 
-/*
- * parse_rtp - RTP in the payload (RFC 3550 section 5.1; types 64 to 95 are RTCP on the same port,
- * RFC 5761).
- */
+/* parse_rtp - is it RTP? Then its fields. */
 static __always_inline void parse_rtp(const struct frame *f, struct rtpx_packet *p)
 {
-	__u8 *b = (void *)(f->udp + 1);
-	__be32 *w = (void *)b;
+	__u8 *b = (void *)(f->udp + 1), *extension;
 
-	p->is_rtp = 0;
 	p->payload_type = 0;
 	p->rtp_seq = 0;
 	p->rtp_ts = 0;
 	p->ssrc = 0;
-	if ((void *)(b + RTP_HEADER) > f->end || p->payload_bytes < RTP_HEADER)
+	if ((void *)(b + RTPX_RTP_HEADER) > f->end || !rtpx_is_rtp(b, p->payload_bytes))
 		return;
-	p->is_rtp = (b[0] & 0xc0) == 0x80 && (b[1] & 0xe0) != 0xc0 &&
-		    p->payload_bytes >= RTP_HEADER + 4 * (b[0] & 0x0f);
+	extension = b + rtpx_rtp_extension(b[0]);
+	if (b[0] & RTPX_RTP_EXTENDED && ((void *)(extension + 4) > f->end ||
+					 !rtpx_rtp_extension_holds(b[0], p->payload_bytes, extension)))
+		return;
+	p->kind = RTPX_PAYLOAD_RTP;
 	p->payload_type = b[1] & 0x7f;
 	p->rtp_seq = bpf_ntohs(*(__be16 *)(b + 2));
-	p->rtp_ts = bpf_ntohl(w[1]);
-	p->ssrc = bpf_ntohl(w[2]);
+	p->rtp_ts = bpf_ntohl(*(__be32 *)(b + 4));
+	p->ssrc = bpf_ntohl(*(__be32 *)(b + 8));
 }
 
 static __always_inline void parse_payload(const struct frame *f, struct rtpx_packet *p)

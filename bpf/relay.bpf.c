@@ -146,7 +146,7 @@ static __always_inline void count(const struct place *at, const struct rtpx_pack
 	if (!rtpx_stats_next(at->entry, p)) {
 		/* A copy of all of it would keep it in memory when there is none. */
 		struct rtpx_packet copy = { .payload_bytes = p->payload_bytes,
-					    .is_rtp = p->is_rtp,
+					    .kind = p->kind,
 					    .payload_type = p->payload_type,
 					    .rtp_seq = p->rtp_seq,
 					    .rtp_ts = p->rtp_ts,

@@ -372,14 +372,16 @@ static void describe(const struct resizer *r, struct input *in)
 {
 	const uint8_t *p = in->data;
 	const struct codec *c;
+	size_t padding;
 
 	rtp_describe(&in->rtp, p, in->len);
-	if (!in->rtp.is_rtp)
+	if (in->rtp.kind != RTPX_PAYLOAD_RTP)
 		return;
 	in->header = RTP_HEADER + 4u * (p[0] & 0x0f);
 	if (p[0] & RTP_EXTENSION)
 		in->header += 4 + 4u * (p[in->header + 2] << 8 | p[in->header + 3]);
-	in->payload = in->len - in->header - (p[0] & RTP_PADDING ? p[in->len - 1] : 0);
+	padding = p[0] & RTP_PADDING ? p[in->len - 1] : 0;
+	in->payload = in->len - MIN(in->len, in->header + padding);
 	c = codec_in(r, in->rtp.payload_type);
 	if (c && in->payload && in->header <= MAX_HEADER && in->len <= MAX_PACKET &&
 	    codec_frames(c, p + in->header, in->payload, UINT32_MAX, &in->ticks) == in->payload)
@@ -388,7 +390,7 @@ static void describe(const struct resizer *r, struct input *in)
 
 static void pass(struct resizer *r, const struct input *in, const struct resizer_sink *sink)
 {
-	bool ours = in->rtp.is_rtp && r->has_ssrc && in->rtp.ssrc == r->ssrc;
+	bool ours = in->rtp.kind == RTPX_PAYLOAD_RTP && r->has_ssrc && in->rtp.ssrc == r->ssrc;
 
 	if (ours)
 		resizer_flush(r, sink);

@@ -9,8 +9,8 @@
 #include "rtpx_verdict.h"
 
 /*
- * rtp_describe - fill the RTP and STUN members of @out and its payload_bytes from a UDP payload of
- * @len bytes: is_rtp when it is version 2 and the CSRC list, extension and padding lie within it.
+ * rtp_describe - fill kind and payload_bytes of @out, and with RTPX_PAYLOAD_RTP the members that it
+ * has of RTP, from a UDP payload of @len bytes.
  */
 void rtp_describe(struct rtpx_packet *out, const uint8_t *payload, size_t len);
 

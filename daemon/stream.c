@@ -35,7 +35,7 @@ static bool continues(const struct stream *s, const struct rtpx_packet *pkt)
 {
 	uint16_t ahead = pkt->rtp_seq - (uint16_t)s->stats.max_seq;
 
-	return pkt->is_rtp && s->stats.segments && pkt->ssrc == s->stats.ssrc && ahead >= 1 &&
+	return pkt->kind == RTPX_PAYLOAD_RTP && s->stats.segments && pkt->ssrc == s->stats.ssrc && ahead >= 1 &&
 	       ahead <= RTPX_MAX_JUMP;
 }
 
@@ -103,7 +103,7 @@ static bool candidate_proves(struct stream *s, const struct addr *src,
 	struct stream_candidate *c = candidate_of(s, src, pkt->now_ns);
 	uint16_t ahead = pkt->rtp_seq - c->seq;
 
-	if (!pkt->is_rtp) {
+	if (pkt->kind != RTPX_PAYLOAD_RTP) {
 		c->packets = 0;
 		return false;
 	}
@@ -234,7 +234,7 @@ static void compat_latch(struct stream *s, const struct rtpx_packet *pkt)
 {
 	if (compat_window(s, pkt->now_ns))
 		return;
-	s->has_ssrc = s->kind == STREAM_RTP && pkt->is_rtp;
+	s->has_ssrc = s->kind == STREAM_RTP && pkt->kind == RTPX_PAYLOAD_RTP;
 	if (s->has_ssrc) {
 		s->ssrc = pkt->ssrc;
 		s->seq = pkt->rtp_seq;
@@ -263,7 +263,7 @@ static void compat_fill(struct stream *s, struct stream *companion, const struct
 /* A latched stream follows another source. */
 static bool compat_override(struct stream *s, const struct rtpx_packet *pkt)
 {
-	if (s->kind != STREAM_RTP || !s->has_ssrc || !pkt->is_rtp)
+	if (s->kind != STREAM_RTP || !s->has_ssrc || pkt->kind != RTPX_PAYLOAD_RTP)
 		return false;
 	if (!compat_window(s, pkt->now_ns) &&
 	    (pkt->ssrc != s->ssrc || (uint16_t)(pkt->rtp_seq - s->seq) > RTPX_MAX_JUMP))
@@ -306,7 +306,7 @@ static void compat_catch_up(struct stream *s)
 {
 	const struct rtpx_packet newest = {
 		.now_ns = s->stats.last_ns,
-		.is_rtp = 1,
+		.kind = RTPX_PAYLOAD_RTP,
 		.ssrc = s->stats.ssrc,
 		.rtp_seq = s->stats.max_seq,
 	};
@@ -327,7 +327,7 @@ static enum stream_verdict compat_packet(struct stream *s, struct stream *compan
 		v = addr_host_eq(src, &s->remote) ? STREAM_RELAY : STREAM_IGNORE;
 	else
 		v = compat_symmetric(s, companion, src, pkt);
-	if (v == STREAM_RELAY && s->kind == STREAM_RTP && pkt->is_rtp)
+	if (v == STREAM_RELAY && s->kind == STREAM_RTP && pkt->kind == RTPX_PAYLOAD_RTP)
 		compat_hear(s, pkt);
 	return v;
 }

@@ -9,7 +9,7 @@
 #ifndef RTPX_VERDICT_H
 #define RTPX_VERDICT_H
 
-#include "rtpx_entry.h"
+#include "rtpx_payload.h"
 
 /*
  * What a dataplane has found out about a UDP packet. Ports and RTP fields are in host byte order.
@@ -23,11 +23,11 @@ struct rtpx_packet {
 	__u16 ip_bytes;	     /* of the whole IP packet */
 	__u16 payload_bytes; /* of the UDP payload */
 	__u8 ttl;	     /* as it arrived */
-	__u8 is_rtp;  /* payload is RTP version 2 with a whole header; the fields below hold */
-	__u8 is_stun; /* payload is a STUN message (RFC 5389 section 6: magic cookie) */
-	__u8 payload_type;
+	__u8 kind;	     /* enum rtpx_payload */
+	__u8 payload_type;   /* this and the next three hold for RTPX_PAYLOAD_RTP */
+	__u8 pad;
 	__u16 rtp_seq;
-	__u16 pad;
+	__u16 pad2;
 	__u32 rtp_ts;
 	__u32 ssrc;
 	__u64 now_ns; /* CLOCK_MONOTONIC at arrival */
@@ -65,7 +65,7 @@ static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_entry *e,
 	if (!rtpx_addr_eq(p->slot, p->src, in6 ? m->peer6 : e->peer4) ||
 	    (p->src_port != e->peer_port && !(e->flags & RTPX_FLOW_ANY_PORT)))
 		return RTPX_REASON_drop_stranger;
-	return p->is_stun ? RTPX_REASON_pass_stun : RTPX_REASON_relayed;
+	return p->kind == RTPX_PAYLOAD_STUN ? RTPX_REASON_pass_stun : RTPX_REASON_relayed;
 }
 
 /* rtpx_judge_stranger - a packet from somebody else: dropped, unless the daemon is to judge it. */
@@ -77,7 +77,7 @@ static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_co
 
 	if (e->flags & RTPX_FLOW_OPEN)
 		return RTPX_REASON_pass_open;
-	if (!(e->flags & RTPX_FLOW_RELATCH) || !p->is_rtp || !e->window || p->ssrc != e->ssrc)
+	if (!(e->flags & RTPX_FLOW_RELATCH) || p->kind != RTPX_PAYLOAD_RTP || !e->window || p->ssrc != e->ssrc)
 		return RTPX_REASON_drop_stranger;
 	if (ahead == 0 || ahead > RTPX_MAX_JUMP)
 		return RTPX_REASON_drop_stranger;
@@ -231,7 +231,7 @@ static __always_inline void rtpx_stats_packet(struct rtpx_flow_stats *st,
 	st->last_ns = p->now_ns;
 	if (!rtp)
 		return;
-	if (p->is_rtp)
+	if (p->kind == RTPX_PAYLOAD_RTP)
 		rtpx_stats_rtp(st, p);
 	else
 		st->errors++;
@@ -249,7 +249,7 @@ static __always_inline int rtpx_stats_next(struct rtpx_entry *e, const struct rt
 	if (e->pending >= RTPX_TIMED_EVERY - 1)
 		return 0;
 	if (e->flags & RTPX_FLOW_RTP) {
-		if (!p->is_rtp || p->ssrc != e->ssrc || ahead - 1u >= 63)
+		if (p->kind != RTPX_PAYLOAD_RTP || p->ssrc != e->ssrc || ahead - 1u >= 63)
 			return 0;
 		e->max_seq = p->rtp_seq;
 		e->window = e->window << ahead | 1;

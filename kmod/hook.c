@@ -20,10 +20,6 @@
 
 #include "table.h"
 
-#define RTP_HEADER  12
-#define STUN_HEADER 20
-#define STUN_COOKIE 0x2112a442
-
 static unsigned int header_bytes(bool ip6)
 {
 	return ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
@@ -51,21 +47,35 @@ static enum rtpx_reason check_ip6(const struct ipv6hdr *ip)
 									: RTPX_REASON_pass_not_udp;
 }
 
-/* RFC 5389 section 6; RFC 3550 section 5.1; types 64 to 95 are RTCP on the same port, RFC 5761. */
-static void parse_payload(const u8 *b, struct rtpx_packet *p)
+/* The extension of what looks like RTP, which may lie anywhere in the packet. */
+static noinline bool extension_holds(const struct sk_buff *skb, unsigned int payload_at, u8 first,
+				     const struct rtpx_packet *p)
 {
-	const __be32 *w = (const __be32 *)b;
+	u8 room[4];
+	const u8 *extension = skb_header_pointer(
+		skb, payload_at + rtpx_rtp_extension(first), sizeof(room), room);
 
-	p->is_stun =
-		p->payload_bytes >= STUN_HEADER && w[1] == htonl(STUN_COOKIE) && !(b[0] & 0xc0);
-	if (p->payload_bytes < RTP_HEADER)
+	return extension && rtpx_rtp_extension_holds(first, p->payload_bytes, extension);
+}
+
+/* @at: where the payload begins; as much of it as an RTP header has lies in one piece. */
+static void parse_payload(const struct sk_buff *skb, unsigned int at, struct rtpx_packet *p)
+{
+	const u8 *b = skb->data + at;
+
+	if (p->payload_bytes < RTPX_PAYLOAD_LOOK)
 		return;
-	p->is_rtp = (b[0] & 0xc0) == 0x80 && (b[1] & 0xe0) != 0xc0 &&
-		    p->payload_bytes >= RTP_HEADER + 4 * (b[0] & 0x0f);
+	p->kind = rtpx_payload_kind(b, p->payload_bytes);
+	if (p->kind != RTPX_PAYLOAD_RTP)
+		return;
+	if (b[0] & RTPX_RTP_EXTENDED && !extension_holds(skb, at, b[0], p)) {
+		p->kind = RTPX_PAYLOAD_OTHER;
+		return;
+	}
 	p->payload_type = b[1] & 0x7f;
-	p->rtp_seq = ntohs(*(const __be16 *)(b + 2));
-	p->rtp_ts = ntohl(w[1]);
-	p->ssrc = ntohl(w[2]);
+	p->rtp_seq = rtpx_get16(b + 2);
+	p->rtp_ts = rtpx_get32(b + 4);
+	p->ssrc = rtpx_get32(b + 8);
 }
 
 /* A packet to a port that has a flow; what is looked at lies in one piece afterwards. */
@@ -78,7 +88,7 @@ static __always_inline enum rtpx_reason parse(struct sk_buff *skb, struct rtpx_p
 	/* Merged by GRO, or made whole again from fragments. */
 	if (skb_is_gso(skb) || skb_has_frag_list(skb))
 		return RTPX_REASON_pass_merged;
-	if (!pskb_may_pull(skb, min(udp_at + STUN_HEADER, skb->len)))
+	if (!pskb_may_pull(skb, min(udp_at + RTPX_RTP_HEADER, skb->len)))
 		return RTPX_REASON_pass_malformed;
 	udp = (const struct udphdr *)(skb->data + header);
 	if (ip6) {
@@ -97,7 +107,7 @@ static __always_inline enum rtpx_reason parse(struct sk_buff *skb, struct rtpx_p
 	    p->ip_bytes != header + ntohs(udp->len))
 		return RTPX_REASON_pass_malformed;
 	p->payload_bytes = p->ip_bytes - udp_at;
-	parse_payload((const u8 *)(udp + 1), p);
+	parse_payload(skb, udp_at, p);
 	return RTPX_REASON_relayed;
 }
 

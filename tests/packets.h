@@ -44,6 +44,9 @@ enum packet_payload {
 	PAYLOAD_BYTES,	/* anything */
 	PAYLOAD_CARRY,	/* RTP whose checksum after rewriting is computed as 0 */
 	PAYLOAD_TWIN,	/* RTP whose complete checksum on arrival equals the pseudo-header's sum */
+	PAYLOAD_EXTENDED, /* RTP with a source, an extension of two words, and padding */
+	PAYLOAD_OVERLONG, /* no RTP: the extension goes beyond the packet by one word */
+	PAYLOAD_CUT,	  /* no RTP: the extension's header does not fit behind 15 sources */
 };
 
 enum packet_sum { SUM_GOOD, SUM_PARTIAL, SUM_ZERO };
@@ -157,6 +160,14 @@ static const struct packet_row packet_rows[] = {
 	R("v4: last hop but one", P44, RTP, 172, .ttl = 3),
 	R("v4 to v6: 1,452 bytes fill the MTU", P46, RTP, 1452),
 	R("v6 to v4: last hop but one", P64, RTP, 172, .ttl = 3),
+	R("v4: RTP with source, extension, padding", P44, EXTENDED, 173),
+	R("v6: RTP with source, extension, padding", P66, EXTENDED, 173),
+	R("v4: extension fills the packet but for padding", P44, EXTENDED, 29),
+	R("v4 to v6: extension fills the packet but for padding", P46, EXTENDED, 29),
+	R("v4: extension longer than the packet", P44, OVERLONG, 172),
+	R("v6 to v4: extension longer than the packet", P64, OVERLONG, 172),
+	R("v4: no room for the extension's header", P44, CUT, 75),
+	R("v6: no room for the extension's header", P66, CUT, 75),
 	R("v4: TOS and id of the sender's", P44, RTP, 172, .marked = true),
 	R("v6: traffic class and flow label of the sender's", P66, RTP, 172, .marked = true),
 	R("v4 to v6: TOS and id of the sender's", P46, RTP, 172, .marked = true),
@@ -266,6 +277,11 @@ static const uint8_t packet_macs[4][6] = {
 	{ 2, 0, 0, 0, 0, 4 }, /* out */
 };
 
+static inline bool packet_is_rtp(const struct packet_row *r)
+{
+	return r->payload == PAYLOAD_RTP || r->payload == PAYLOAD_CARRY ||
+	       r->payload == PAYLOAD_TWIN || r->payload == PAYLOAD_EXTENDED;
+}
 static inline bool packet_in_is_6(const struct packet_row *r)
 {
 	return r->family == P66 || r->family == P64;
@@ -436,15 +452,31 @@ static inline void choose_end(const struct packet_headers *h, uint8_t *payload, 
 	put16(payload + n - 2, 0xffff & ~sum16(payload, n, sum16(udp, 8, pseudo_sum(h))));
 }
 
+/* RTP's first byte; the words of an extension are put where it says that they are. */
+static inline uint8_t rtp_begins(const struct packet_row *r, uint8_t *p)
+{
+	switch (r->payload) {
+	case PAYLOAD_EXTENDED:
+		put16(p + 18, 2);
+		return 0xb1;
+	case PAYLOAD_OVERLONG:
+		put16(p + 14, (r->payload_bytes - 16) / 4 + 1);
+		return 0x90;
+	case PAYLOAD_CUT:
+		return 0x9f;
+	default:
+		return 0x80;
+	}
+}
+
 static inline void packet_payload(const struct packet_row *r, uint8_t *p)
 {
 	size_t n = r->payload_bytes, i;
 
 	for (i = 0; i < n; i++)
 		p[i] = 0x40 | (i * 37 & 0x3f);
-	if (r->payload == PAYLOAD_RTP || r->payload == PAYLOAD_CARRY ||
-	    r->payload == PAYLOAD_TWIN) {
-		p[0] = 0x80;
+	if (packet_is_rtp(r) || r->payload == PAYLOAD_OVERLONG || r->payload == PAYLOAD_CUT) {
+		p[0] = rtp_begins(r, p);
 		p[1] = 0;
 		put16(p + 2, r->old_seq ? PACKET_SEQ - 10 : PACKET_SEQ);
 		put32(p + 4, 160 * PACKET_SEQ);

@@ -96,7 +96,7 @@ static inline struct rtpx_packet stream_packet(uint64_t *seed, struct rtpx_packe
 {
 	unsigned int dice = next_random(seed) % 1000;
 
-	p.is_rtp = dice < 970;
+	p.kind = dice < 970 ? RTPX_PAYLOAD_RTP : RTPX_PAYLOAD_OTHER;
 	if (dice < 800 || dice >= 970)
 		p.rtp_seq++;
 	else if (dice < 850)
@@ -120,7 +120,7 @@ static inline size_t stream_frame(uint64_t *seed, const struct packet_row *r, st
 				  uint8_t *frame)
 {
 	enum { NOT_VERSION_2, RTCP_TYPE, CUT_SHORT, CUT_BY_SOURCES, WAYS };
-	unsigned int how = p->is_rtp ? WAYS : next_random(seed) % WAYS;
+	unsigned int how = p->kind == RTPX_PAYLOAD_RTP ? WAYS : next_random(seed) % WAYS;
 	struct packet_row row = *r;
 	uint8_t *rtp = frame + packet_l3(r->tag_in) + (packet_in_is_6(r) ? 40 : 20) + 8;
 	size_t len;

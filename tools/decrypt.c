@@ -75,11 +75,8 @@ static bool is_rtp(const struct capture_packet *p)
 {
 	struct rtpx_packet rtp = { 0 };
 
-	/* Padding is encrypted and not to be looked at. */
-	if (p->len && p->data[0] & 0x20)
-		return p->len > 12 && p->data[0] >> 6 == 2;
 	rtp_describe(&rtp, p->data, p->len);
-	return rtp.is_rtp;
+	return rtp.kind == RTPX_PAYLOAD_RTP;
 }
 
 static int all(srtp_t session, struct capture *c)

@@ -49,7 +49,7 @@ static int append(struct rtpstream *s, const struct rtpstream_packet *p)
 	return 0;
 }
 
-/* The payload: behind CSRC list and extension, before padding, which rtp_describe() has checked. */
+/* The payload: behind CSRC list and extension, before padding. */
 static void payload_of(const struct capture_packet *c, struct rtpstream_packet *out)
 {
 	const uint8_t *p = c->data;
@@ -68,7 +68,7 @@ static int take(struct rtpstreams *all, const struct capture_packet *c)
 	struct rtpstream *s;
 
 	rtp_describe(&rtp, c->data, c->len);
-	if (!rtp.is_rtp) {
+	if (rtp.kind != RTPX_PAYLOAD_RTP) {
 		all->not_rtp++;
 		return 0;
 	}

@@ -53,7 +53,7 @@ static void count_on(struct input *in)
 	for (i = 0; i < PACKETS; i++) {
 		struct rtpx_packet *p = &in->packets[i];
 
-		p->is_rtp &= 1;
+		p->kind %= RTPX_PAYLOAD_ZRTP + 1;
 		if (!rtpx_stats_next(&in->e, p))
 			rtpx_stats_in_full(&in->e, &in->m, p);
 		must(in->e.pending < RTPX_TIMED_EVERY || in->e.pending == RTPX_PENDING_NEW);

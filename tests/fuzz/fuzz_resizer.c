@@ -46,7 +46,7 @@ static void on_out(void *arg, const uint8_t *p, size_t len, uint64_t arrival_ns)
 		return;
 	assert(len >= RTP_HEADER && len <= MAX_PACKET);
 	rtp_describe(&d, p, len);
-	assert(d.is_rtp);
+	assert(d.kind == RTPX_PAYLOAD_RTP);
 	seq = d.rtp_seq;
 	if (codec_of(d.payload_type)) {
 		assert(!w.has_seq || seq == w.next_seq);

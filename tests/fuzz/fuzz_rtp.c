@@ -155,7 +155,7 @@ static void arrives(struct world *w, enum stream_kind kind, uint8_t who, const u
 	bool moved;
 
 	rtp_describe(&pkt, payload, len);
-	if (kind == STREAM_RTP && pkt.is_rtp) {
+	if (kind == STREAM_RTP && pkt.kind == RTPX_PAYLOAD_RTP) {
 		w->rtp_sent[who % HOSTS]++;
 		w->went_on[who % HOSTS] |= s->state == STREAM_LATCHED &&
 					   pkt.ssrc == s->stats.ssrc &&

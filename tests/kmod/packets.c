@@ -195,9 +195,9 @@ static const char *check_forwarded(const struct packet_row *r, const struct outc
 	if (o->stats.packets != 2 || o->stats.bytes != 172u + r->payload_bytes ||
 	    rtpx_stats_kernel(&o->stats) != 1)
 		return "packets and bytes of the flow";
-	if (r->payload == PAYLOAD_RTP && rtpx_stats_received(&o->stats) != 2)
+	if (packet_is_rtp(r) && rtpx_stats_received(&o->stats) != 2)
 		return "RTP statistics of the flow";
-	if (r->payload == PAYLOAD_BYTES && o->stats.errors != 1)
+	if (o->stats.errors != (r->payload != PAYLOAD_RTCP && !packet_is_rtp(r)))
 		return "RTP errors of the flow";
 	return NULL;
 }

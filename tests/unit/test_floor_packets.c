@@ -170,7 +170,7 @@ static void start_call(const struct packet_row *r)
 	bool in6 = packet_in_is_6(r), out6 = packet_out_is_6(r), moved;
 	struct addr peer = at(in6 ? a->peer6 : a->peer4, PACKET_PEER_PORT);
 	struct addr party = at(out6 ? a->dest6 : a->dest4, PACKET_DEST_PORT);
-	struct rtpx_packet before = { .is_rtp = 1,
+	struct rtpx_packet before = { .kind = RTPX_PAYLOAD_RTP,
 				      .rtp_seq = PACKET_SEQ - 1,
 				      .ssrc = PACKET_SSRC,
 				      .payload_bytes = 172,
@@ -355,11 +355,12 @@ static bool daemon_relays(const struct packet_row *r)
 static void test_row(void **state)
 {
 	const struct packet_row *r = *state;
+	const bool relays = daemon_relays(r);
 	struct packet_row marker = marker_of(r);
 	uint64_t strangers, rtcp;
 
 	inject(r);
-	if (daemon_relays(r)) {
+	if (relays) {
 		check_datagram(r);
 		check_frame(r);
 		if (r->peer == PEER_OTHER_HOST)
@@ -375,6 +376,8 @@ static void test_row(void **state)
 	rtcp = session->leg[0]
 		       .stream[STREAM_RTCP]
 		       .stats.strangers; /* the call has no RTCP, but the port beside it */
+	assert_int_equal(session->leg[0].stream[STREAM_RTP].stats.errors,
+			 1 + (relays && !packet_is_rtp(r))); /* the marker is no RTP */
 	assert_int_equal(strangers, r->want == RTPX_REASON_drop_stranger);
 	assert_int_equal(rtcp, r->other_port == PACKET_PORT + 1);
 	assert_int_equal(stats.npkts_discard, strangers + rtcp);

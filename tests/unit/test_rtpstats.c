@@ -21,7 +21,7 @@
 static void hear(struct rtpx_flow_stats *st, uint32_t ssrc, uint16_t seq, uint64_t now_ns)
 {
 	struct rtpx_packet p = {
-		.is_rtp = 1,
+		.kind = RTPX_PAYLOAD_RTP,
 		.ssrc = ssrc,
 		.rtp_seq = seq,
 		.rtp_ts = seq * 160u,
@@ -100,7 +100,7 @@ static void compare_jitter(uint8_t payload_type, double rate, double spread_ms)
 		uint64_t sent = START_NS + i * PTIME_NS,
 			 now = sent + (uint64_t)(spread_ms * 1e6 * rand() / RAND_MAX);
 		struct rtpx_packet p = {
-			.is_rtp = 1,
+			.kind = RTPX_PAYLOAD_RTP,
 			.ssrc = 1,
 			.rtp_seq = i,
 			.payload_type = payload_type,
@@ -137,7 +137,7 @@ static void jitter(void **state)
 /* Where the sender's timestamps begin anew there is nothing to compare with. */
 static void jitter_at_a_break(void **state)
 {
-	struct rtpx_packet p = { .is_rtp = 1, .ssrc = 1, .now_ns = START_NS };
+	struct rtpx_packet p = { .kind = RTPX_PAYLOAD_RTP, .ssrc = 1, .now_ns = START_NS };
 	struct rtpx_flow_stats st = { 0 };
 	int i;
 

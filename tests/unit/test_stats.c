@@ -119,7 +119,7 @@ static void packets_a_second(void **state)
 static void hear(struct rtpx_flow_stats *fs, uint32_t ssrc, uint16_t seq, bool is_rtp)
 {
 	struct rtpx_packet p = {
-		.is_rtp = is_rtp, .ssrc = ssrc, .rtp_seq = seq, .payload_bytes = 172, .now_ns = 1
+		.kind = is_rtp ? RTPX_PAYLOAD_RTP : RTPX_PAYLOAD_OTHER, .ssrc = ssrc, .rtp_seq = seq, .payload_bytes = 172, .now_ns = 1
 	};
 
 	rtpx_stats_packet(fs, &p, 1);

@@ -260,7 +260,7 @@ static enum stream_verdict arrive(struct pair *p, enum act act, const struct add
 				  enum learning how)
 {
 	struct rtpx_packet pkt = {
-		.now_ns = p->now_ns += PACKET_NS, .payload_bytes = 172, .is_rtp = act == RTP, .ssrc = ssrc,
+		.now_ns = p->now_ns += PACKET_NS, .payload_bytes = 172, .kind = act == RTP ? RTPX_PAYLOAD_RTP : RTPX_PAYLOAD_OTHER, .ssrc = ssrc,
 		.rtp_seq = seq, .rtp_ts = seq * 160u,
 	};
 	struct stream *s = act == RTCP ? &p->rtcp : &p->rtp, *companion = act == RTCP ? &p->rtp : &p->rtcp;
@@ -280,7 +280,7 @@ static enum stream_verdict arrive(struct pair *p, enum act act, const struct add
 static void forwarded(struct pair *p, uint32_t ssrc, uint16_t seq)
 {
 	const struct rtpx_packet pkt = {
-		.now_ns = p->now_ns += PACKET_NS, .payload_bytes = 172, .is_rtp = 1, .ssrc = ssrc, .rtp_seq = seq,
+		.now_ns = p->now_ns += PACKET_NS, .payload_bytes = 172, .kind = RTPX_PAYLOAD_RTP, .ssrc = ssrc, .rtp_seq = seq,
 	};
 
 	rtpx_stats_packet(&p->rtp.stats, &pkt, 1);

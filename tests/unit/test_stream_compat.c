@@ -61,7 +61,7 @@ static void rules_latch(struct rules *r, const struct rtpx_packet *p)
 {
 	if (in_window(r, p->now_ns))
 		return;
-	r->has_ssrc = r->rtp && p->is_rtp;
+	r->has_ssrc = r->rtp && p->kind == RTPX_PAYLOAD_RTP;
 	if (r->has_ssrc) {
 		r->ssrc = p->ssrc;
 		r->seq = p->rtp_seq;
@@ -85,7 +85,7 @@ static void rules_fill(struct rules *r, struct rules *rtcp, const struct addr *s
 
 static bool rules_override(struct rules *r, const struct rtpx_packet *p)
 {
-	if (!r->rtp || !r->has_ssrc || !p->is_rtp)
+	if (!r->rtp || !r->has_ssrc || p->kind != RTPX_PAYLOAD_RTP)
 		return false;
 	if (!in_window(r, p->now_ns) &&
 	    (p->ssrc != r->ssrc || (uint16_t)(p->rtp_seq - r->seq) > 536))
@@ -111,7 +111,7 @@ static bool rules_symmetric(struct rules *r, struct rules *rtcp, const struct ad
 	} else if (!r->latched) {
 		rules_latch(r, p);
 	}
-	if (r->rtp && p->is_rtp && r->has_ssrc && r->ssrc == p->ssrc &&
+	if (r->rtp && p->kind == RTPX_PAYLOAD_RTP && r->has_ssrc && r->ssrc == p->ssrc &&
 	    (!r->has_seq_time || p->now_ns - r->seq_time >= NSEC_PER_SEC)) {
 		r->seq = p->rtp_seq;
 		r->seq_time = p->now_ns;
@@ -130,7 +130,7 @@ static bool rules_packet(struct rules *r, struct rules *rtcp, const struct addr 
 	} else if (!rules_symmetric(r, rtcp, src, p)) {
 		return false;
 	}
-	if (!r->rtp || !p->is_rtp)
+	if (!r->rtp || p->kind != RTPX_PAYLOAD_RTP)
 		return true;
 	if (r->analysed && r->analysed_ssrc != p->ssrc)
 		rules_latch(r, p);
@@ -218,7 +218,7 @@ static void packet(struct world *w)
 	int kind = rand() % 4 == 0 ? STREAM_RTCP : STREAM_RTP;
 	struct addr src = somebody(kind);
 	struct rtpx_packet p = {
-		.is_rtp = kind == STREAM_RTP && rand() % 8,
+		.kind = kind == STREAM_RTP && rand() % 8 ? RTPX_PAYLOAD_RTP : RTPX_PAYLOAD_OTHER,
 		.ssrc = rand() % 6 ? 1 : rand() % 3,
 		.now_ns = w->now_ns,
 		.payload_bytes = 172,
@@ -228,14 +228,14 @@ static void packet(struct world *w)
 
 	if (known(&w->stream[kind].remote) && rand() % 3)
 		src = w->stream[kind].remote;
-	if (p.is_rtp)
+	if (p.kind == RTPX_PAYLOAD_RTP)
 		p.rtp_seq = next_seq(w);
 	got = stream_packet(&w->stream[kind], &w->stream[!kind], &src, &p, LEARN_COMPAT, &moved) ==
 	      STREAM_RELAY;
 	want = rules_packet(&w->rules[kind], &w->rules[!kind], &src, &p);
 	tell(w, "%s from %s, SSRC %u, number %u: %s\n",
 	     kind       ? "RTCP"
-	     : p.is_rtp ? "RTP"
+	     : p.kind == RTPX_PAYLOAD_RTP ? "RTP"
 			: "UDP",
 	     addr_text(&src, text), p.ssrc, p.rtp_seq, got ? "relayed" : "ignored");
 	if (got != want) {

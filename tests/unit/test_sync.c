@@ -135,7 +135,7 @@ static void hear(struct session *s, int leg, enum stream_kind kind, const char *
 		 uint16_t seq, uint64_t now_ns)
 {
 	struct stream *in = &s->leg[leg].stream[kind];
-	struct rtpx_packet p = { .is_rtp = kind == STREAM_RTP,
+	struct rtpx_packet p = { .kind = kind == STREAM_RTP ? RTPX_PAYLOAD_RTP : RTPX_PAYLOAD_OTHER,
 				 .rtp_seq = seq,
 				 .rtp_ts = seq * 160u,
 				 .ssrc = leg + 1,
@@ -179,7 +179,7 @@ static const struct rtpx_flow *flow_of(struct session *s, int leg, enum stream_k
 static enum rtpx_reason arrives(struct session *s, int leg, enum stream_kind kind, const char *host,
 				uint16_t port, uint16_t seq, uint64_t now_ns)
 {
-	struct rtpx_packet p = { .is_rtp = kind == STREAM_RTP,
+	struct rtpx_packet p = { .kind = kind == STREAM_RTP ? RTPX_PAYLOAD_RTP : RTPX_PAYLOAD_OTHER,
 				 .rtp_seq = seq,
 				 .rtp_ts = seq * 160u,
 				 .ssrc = leg + 1,

@@ -116,7 +116,7 @@ static void scene_set(struct scene *s)
 		.ip_bytes = 200,
 		.payload_bytes = 172,
 		.ttl = 64,
-		.is_rtp = 1,
+		.kind = RTPX_PAYLOAD_RTP,
 		.rtp_seq = PACKET_SEQ,
 		.ssrc = PACKET_SSRC,
 		.now_ns = NOW_NS,
@@ -138,8 +138,7 @@ static void order_of_checks(void **state)
 	s.flow.flags &= ~RTPX_FLOW_ACTIVE;
 	s.packet.dst = s.packet.src = s.other;
 	s.packet.ttl = 1;
-	s.packet.is_rtp = 0;
-	s.packet.is_stun = 1;
+	s.packet.kind = RTPX_PAYLOAD_STUN;
 	expect(&s, RTPX_REASON_pass_no_flow);
 	s.flow.flags |= RTPX_FLOW_ACTIVE;
 	expect(&s, RTPX_REASON_pass_not_local);
@@ -149,7 +148,7 @@ static void order_of_checks(void **state)
 	expect(&s, RTPX_REASON_drop_stranger);
 	s.packet.src = s.flow.peer4;
 	expect(&s, RTPX_REASON_pass_stun);
-	s.packet.is_stun = 0;
+	s.packet.kind = RTPX_PAYLOAD_RTP;
 	expect(&s, RTPX_REASON_relayed);
 }
 
@@ -201,7 +200,7 @@ static void who_is_not_followed(void **state)
 	expect(&s, RTPX_REASON_drop_stranger);
 
 	scene_relatch(&s);
-	s.packet.is_rtp = 0;
+	s.packet.kind = RTPX_PAYLOAD_OTHER;
 	expect(&s, RTPX_REASON_drop_stranger);
 
 	scene_relatch(&s);
@@ -233,7 +232,7 @@ static struct rtpx_packet rtp_packet(uint16_t seq, uint32_t ssrc)
 {
 	return (struct rtpx_packet){
 		.payload_bytes = 172,
-		.is_rtp = 1,
+		.kind = RTPX_PAYLOAD_RTP,
 		.rtp_seq = seq,
 		.ssrc = ssrc,
 		.rtp_ts = 160u * seq,
