@@ -120,6 +120,7 @@ static __always_inline void parse_rtp(const struct frame *f, struct rtpx_packet 
 	__u8 *b = (void *)(f->udp + 1), *extension;
 
 	p->payload_type = 0;
+	p->marker = 0;
 	p->rtp_seq = 0;
 	p->rtp_ts = 0;
 	p->ssrc = 0;
@@ -131,6 +132,7 @@ static __always_inline void parse_rtp(const struct frame *f, struct rtpx_packet 
 		return;
 	p->kind = RTPX_PAYLOAD_RTP;
 	p->payload_type = b[1] & 0x7f;
+	p->marker = b[1] & 0x80;
 	p->rtp_seq = bpf_ntohs(*(__be16 *)(b + 2));
 	p->rtp_ts = bpf_ntohl(*(__be32 *)(b + 4));
 	p->ssrc = bpf_ntohl(*(__be32 *)(b + 8));

@@ -148,6 +148,7 @@ static __always_inline void count(const struct place *at, const struct rtpx_pack
 		struct rtpx_packet copy = { .payload_bytes = p->payload_bytes,
 					    .kind = p->kind,
 					    .payload_type = p->payload_type,
+					    .marker = p->marker,
 					    .rtp_seq = p->rtp_seq,
 					    .rtp_ts = p->rtp_ts,
 					    .ssrc = p->ssrc };

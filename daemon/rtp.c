@@ -11,6 +11,7 @@ void rtp_describe(struct rtpx_packet *out, const uint8_t *p, size_t len)
 	if (out->kind != RTPX_PAYLOAD_RTP)
 		return;
 	out->payload_type = p[1] & 0x7f;
+	out->marker = p[1] & 0x80;
 	out->rtp_seq = rtpx_get16(p + 2);
 	out->rtp_ts = rtpx_get32(p + 4);
 	out->ssrc = rtpx_get32(p + 8);

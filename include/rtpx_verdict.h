@@ -24,10 +24,10 @@ struct rtpx_packet {
 	__u16 payload_bytes; /* of the UDP payload */
 	__u8 ttl;	     /* as it arrived */
 	__u8 kind;	     /* enum rtpx_payload */
-	__u8 payload_type;   /* this and the next three hold for RTPX_PAYLOAD_RTP */
-	__u8 pad;
+	__u8 payload_type;   /* this and the next four hold for RTPX_PAYLOAD_RTP */
+	__u8 marker;	     /* not 0: the marker bit is set */
 	__u16 rtp_seq;
-	__u16 pad2;
+	__u16 pad;
 	__u32 rtp_ts;
 	__u32 ssrc;
 	__u64 now_ns; /* CLOCK_MONOTONIC at arrival */
@@ -154,23 +154,44 @@ static __always_inline void rtpx_stats_jitter(struct rtpx_flow_stats *st,
 }
 
 /*
- * A packet behind the highest one: reordered, or seen before. Beyond the window of 64 nobody can
- * tell.
+ * Is a packet @back behind the highest one of this segment missing there? A number within the window
+ * has its bit, a number before the segment's first one is missing. Any other number older than the
+ * window counts as seen, so that a repeated stream never hides a loss; a packet that comes so late
+ * stays lost.
  */
+static __always_inline int rtpx_stats_missing(const struct rtpx_flow_stats *st, __u32 back)
+{
+	if (back < 64)
+		return !(st->window >> back & 1);
+	return st->max_seq - back < st->base_seq;
+}
+
+/*
+ * Does a packet @back behind the highest one, with the marker bit, begin a new segment? The sender
+ * has started again, as rtpproxy takes it, unless the packet is one that this segment waits for:
+ * video sets the marker on the last packet of each picture, and reordering delays those, too.
+ */
+static __always_inline int rtpx_stats_restarts(const struct rtpx_flow_stats *st, __u32 back)
+{
+	if (back == 0)
+		return 0;
+	return back >= 64 || !rtpx_stats_missing(st, back);
+}
+
+/* A packet behind the highest one: reordered, or seen before. */
 static __always_inline void rtpx_stats_behind(struct rtpx_flow_stats *st, __u32 back)
 {
-	__u64 bit = back < 64 ? 1ull << back : 0;
-
-	if (st->window & bit) {
+	if (!rtpx_stats_missing(st, back)) {
 		st->duplicates++;
 		return;
 	}
-	st->window |= bit;
+	if (back < 64)
+		st->window |= 1ull << back;
 	if (st->max_seq - back < st->base_seq)
 		st->base_seq = st->max_seq - back;
 }
 
-/* A new SSRC, or a jump. */
+/* A new SSRC, a jump, or a restart. */
 static __always_inline void rtpx_stats_segment(struct rtpx_flow_stats *st,
 					       const struct rtpx_packet *p)
 {
@@ -184,15 +205,16 @@ static __always_inline void rtpx_stats_segment(struct rtpx_flow_stats *st,
 }
 
 /*
- * Sequence analysis, RFC 3550 A.1 and A.3 in the manner of rtpproxy: a new SSRC or a jump begins a
- * new segment.
+ * Sequence analysis, RFC 3550 A.1 and A.3 in the manner of rtpproxy: a new SSRC, a jump or a marker
+ * on a repeated number begins a new segment.
  */
 static __always_inline void rtpx_stats_rtp(struct rtpx_flow_stats *st, const struct rtpx_packet *p)
 {
 	__s16 ahead = p->rtp_seq - (__u16)st->max_seq;
 
 	if (p->ssrc != st->ssrc || !st->max_seq || ahead > RTPX_MAX_JUMP ||
-	    ahead < -RTPX_MAX_JUMP) {
+	    ahead < -RTPX_MAX_JUMP ||
+	    (p->marker && ahead <= 0 && rtpx_stats_restarts(st, -ahead))) {
 		rtpx_stats_segment(st, p);
 	} else if (ahead > 0) {
 		st->max_seq += ahead;
@@ -293,10 +315,7 @@ static inline __u32 rtpx_stats_expected(const struct rtpx_flow_stats *st)
 	return st->max_seq ? st->sent_prior + st->max_seq - st->base_seq + 1 : 0;
 }
 
-/*
- * rtpx_stats_lost - expected and not received; 0 when reordering beyond the window makes it
- * negative.
- */
+/* rtpx_stats_lost - expected and not received. */
 static inline __u32 rtpx_stats_lost(const struct rtpx_flow_stats *st)
 {
 	__u32 expected = rtpx_stats_expected(st), received = rtpx_stats_received(st);

@@ -73,6 +73,7 @@ static void parse_payload(const struct sk_buff *skb, unsigned int at, struct rtp
 		return;
 	}
 	p->payload_type = b[1] & 0x7f;
+	p->marker = b[1] & 0x80;
 	p->rtp_seq = rtpx_get16(b + 2);
 	p->rtp_ts = rtpx_get32(b + 4);
 	p->ssrc = rtpx_get32(b + 8);

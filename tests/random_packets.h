@@ -91,7 +91,7 @@ static const struct packet_row stream_rows[] = {
 	{ .name = "stream, RTCP", .family = P44, .payload = PAYLOAD_RTCP, .payload_bytes = 172 },
 };
 
-/* A bad network's next packet: in order, after a loss, twice, late, of a new sender, or no RTP. */
+/* A bad network's next packet: in order, after a loss, twice, late, of a new sender, or no RTP; some with a marker. */
 static inline struct rtpx_packet stream_packet(uint64_t *seed, struct rtpx_packet p)
 {
 	unsigned int dice = next_random(seed) % 1000;
@@ -112,6 +112,7 @@ static inline struct rtpx_packet stream_packet(uint64_t *seed, struct rtpx_packe
 	if (dice >= 960)
 		p.rtp_seq++;
 	p.rtp_ts = 160u * p.rtp_seq;
+	p.marker = next_random(seed) % 8 ? 0 : 0x80;
 	return p;
 }
 
@@ -133,7 +134,7 @@ static inline size_t stream_frame(uint64_t *seed, const struct packet_row *r, st
 	p->payload_bytes = row.payload_bytes;
 	len = packet_in(&row, frame);
 	rtp[0] = 0x80;
-	rtp[1] = 0;
+	rtp[1] = p->marker;
 	put16(rtp + 2, p->rtp_seq);
 	put32(rtp + 4, p->rtp_ts);
 	if (row.payload_bytes >= 12)

@@ -247,6 +247,7 @@ static uint32_t unique(const struct rtpx_flow_stats *st)
 }
 
 #define SSRC2 0x80000000u /* in a sequence of the table: with another SSRC */
+#define MARK 0x40000000u  /* in a sequence of the table: with the marker bit */
 #define END 0xffffffffu
 
 static void sequences(void **state)
@@ -269,7 +270,9 @@ static void sequences(void **state)
 		{ "twice, late", { 1, 2, 3, 1, END }, 1, 3, 1, 0 },
 		{ "reordered, then twice", { 1, 3, 2, 2, END }, 1, 3, 1, 0 },
 		{ "twice, at the end of the window", { 100, 163, 100, END }, 1, 64, 1, 62 },
-		{ "too late to be known", { 100, 164, 100, END }, 1, 65, 0, 62 },
+		{ "twice, older than the window", { 100, 164, 100, END }, 1, 65, 1, 63 },
+		{ "lost, and older than the window", { 100, 102, 166, 101, END }, 1, 67, 1, 64 },
+		{ "before the first, older than the window", { 200, 100, END }, 1, 101, 0, 99 },
 		{ "twice after the window moved as a whole", { 100, 164, 164, END }, 1, 65, 1, 63 },
 		{ "furthest step ahead", { 1, 537, END }, 1, 537, 0, 535 },
 		{ "jump ahead", { 1, 538, END }, 2, 2, 0, 0 },
@@ -279,6 +282,14 @@ static void sequences(void **state)
 		{ "another SSRC, same number", { 1, 2, SSRC2 | 2, END }, 2, 3, 0, 0 },
 		{ "to and fro between two", { 1, SSRC2 | 9, 2, SSRC2 | 10, END }, 4, 4, 0, 0 },
 		{ "loss before another SSRC", { 1, 3, SSRC2 | 1, END }, 2, 4, 0, 1 },
+		{ "marker in order", { MARK | 1, MARK | 2, MARK | 3, END }, 1, 3, 0, 0 },
+		{ "marker after a loss", { 1, MARK | 3, END }, 1, 3, 0, 1 },
+		{ "marker after the wrap", { 65534, 65535, MARK | 0, END }, 1, 3, 0, 0 },
+		{ "marker, twice in a row", { 1, MARK | 2, MARK | 2, END }, 1, 2, 1, 0 },
+		{ "marker, reordered", { 1, 2, 4, MARK | 3, 5, END }, 1, 5, 0, 0 },
+		{ "marker on a repeated number", { 1, 2, 3, MARK | 1, 2, END }, 2, 5, 0, 0 },
+		{ "marker before the window", { 100, 200, MARK | 100, 101, END }, 2, 103, 0, 99 },
+		{ "marker before the first", { 100, 101, MARK | 20, 21, END }, 2, 4, 0, 0 },
 	};
 	size_t i, n;
 
@@ -290,6 +301,7 @@ static void sequences(void **state)
 			struct rtpx_packet p =
 				rtp_packet(rows[i].seq[n], 5 + !!(rows[i].seq[n] & SSRC2));
 
+			p.marker = !!(rows[i].seq[n] & MARK);
 			rtpx_stats_packet(&st, &p, 1);
 		}
 		if (st.segments != rows[i].segments || rtpx_stats_expected(&st) != rows[i].sent ||
@@ -300,6 +312,51 @@ static void sequences(void **state)
 		assert_int_equal(st.packets, n);
 		assert_int_equal(st.bytes, 172 * n);
 		assert_int_equal(unique(&st), rows[i].sent - rows[i].lost);
+	}
+}
+
+/* A run of numbers in order. */
+struct run {
+	uint16_t first, count;
+	bool marker; /* on the first one */
+};
+
+/* Streams of which a part comes again, with the figures that rtpproxy gives for them. */
+static void repeated_streams(void **state)
+{
+	static const struct {
+		const char *name;
+		struct run run[4];
+		uint32_t sent, received, duplicates;
+	} rows[] = {
+		{ "again, without a marker", { { 1000, 120, 0 }, { 1000, 20, 0 } }, 120, 120, 20 },
+		{ "again, with a marker", { { 1000, 120, 0 }, { 1000, 20, 1 } }, 140, 140, 0 },
+		{ "three of the first again", { { 1, 149, 0 }, { 10, 3, 0 } }, 149, 149, 3 },
+		{ "all again, over the wrap", { { 65500, 200, 0 }, { 65500, 200, 0 } }, 200, 200, 200 },
+		{ "again after a loss", { { 1, 100, 0 }, { 111, 100, 0 }, { 1, 100, 0 } }, 210, 200, 100 },
+		{ "again and again, with markers", { { 1, 90, 1 }, { 1, 90, 1 }, { 1, 90, 1 } }, 270, 270, 0 },
+	};
+	size_t i, n, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rtpx_flow_stats st = { 0 };
+
+		for (n = 0; n < 4; n++) {
+			for (k = 0; k < rows[i].run[n].count; k++) {
+				struct rtpx_packet p = rtp_packet(rows[i].run[n].first + k, 5);
+
+				p.marker = !k && rows[i].run[n].marker;
+				rtpx_stats_packet(&st, &p, 1);
+			}
+		}
+		if (rtpx_stats_expected(&st) != rows[i].sent ||
+		    rtpx_stats_received(&st) != rows[i].received ||
+		    st.duplicates != rows[i].duplicates ||
+		    rtpx_stats_lost(&st) != rows[i].sent - rows[i].received)
+			fail_msg("%s: sent %u, received %u, duplicates %u, lost %u", rows[i].name,
+				 rtpx_stats_expected(&st), rtpx_stats_received(&st), st.duplicates,
+				 rtpx_stats_lost(&st));
 	}
 }
 
@@ -472,6 +529,7 @@ int main(void)
 		cmocka_unit_test(who_is_not_followed),
 		cmocka_unit_test(clock_ahead_is_no_silence),
 		cmocka_unit_test(sequences),
+		cmocka_unit_test(repeated_streams),
 		cmocka_unit_test(long_stream),
 		cmocka_unit_test(what_is_not_rtp),
 		cmocka_unit_test(jitter_by_payload_type),
