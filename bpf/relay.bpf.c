@@ -205,7 +205,7 @@ static __always_inline enum rtpx_reason stranger(const struct rtpx_config *c,
 						 struct rtpx_entry_more *more,
 						 const struct rtpx_packet *p)
 {
-	enum rtpx_reason reason = rtpx_judge_stranger(c, at->entry, p);
+	enum rtpx_reason reason = rtpx_judge_stranger(c, at->entry, more, p);
 
 	if (reason == RTPX_REASON_drop_stranger)
 		more->stats.strangers++;

@@ -52,7 +52,7 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 }
 
 static uint16_t flow_flags(const struct leg *leg, enum stream_kind kind,
-			   const struct addr *out_local, enum learning how)
+			   const struct addr *out_local)
 {
 	const struct stream *in = &leg->stream[kind];
 	uint16_t flags = RTPX_FLOW_ACTIVE;
@@ -65,11 +65,16 @@ static uint16_t flow_flags(const struct leg *leg, enum stream_kind kind,
 		flags |= RTPX_FLOW_OUT6;
 	if (in->asymmetric)
 		flags |= RTPX_FLOW_ANY_PORT;
-	else if (how == LEARN_COMPAT)
-		flags |= RTPX_FLOW_OPEN;
-	else if (kind == STREAM_RTP)
-		flags |= RTPX_FLOW_RELATCH;
 	return flags;
+}
+
+static uint8_t flow_strangers(const struct stream *in, enum learning how)
+{
+	if (in->asymmetric)
+		return 0;
+	if (how == LEARN_COMPAT)
+		return RTPX_STRANGERS_ALL;
+	return in->kind == STREAM_RTP ? RTPX_STRANGERS_CONTINUE : 0;
 }
 
 /* Put an address where its family is kept. */
@@ -100,7 +105,7 @@ enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind ki
 	if (addr_is_any(&local))
 		local = in->local;
 	*out = (struct rtpx_flow){
-		.flags = flow_flags(here, kind, &source, env->learning),
+		.flags = flow_flags(here, kind, &source),
 		.nexthop = env->nexthop,
 		.port = here->local.port + (kind == STREAM_RTCP),
 		.peer_port = in->remote.port,
@@ -109,6 +114,7 @@ enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind ki
 		.tos = there->tos,
 		.ttl = env->ttl,
 		.call = s->number,
+		.strangers = flow_strangers(in, env->learning),
 	};
 	snprintf(out->label, sizeof(out->label), "%s", s->call_id);
 	store(&local, out->local4, out->local6);

@@ -15,13 +15,14 @@
  *          4 - counts on their way from `flows` to `flows_more` are marked.
  *          5 - mirrored flows.
  *          6 - the configuration names the daemons that it belongs to.
+ *          7 - a second address of a flow, and which strangers are passed, outside the cache line.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
 
 #include <linux/types.h>
 
-#define RTPX_ABI_VERSION 6
+#define RTPX_ABI_VERSION 7
 
 /*
  * A local port number is given out once in each address family, so (family, port) names one media
@@ -35,7 +36,7 @@ enum rtpx_slot {
 
 #define RTPX_MAX_NEXTHOPS 65536 /* next hop ids fit a __u16; id 0 is never given out */
 #define RTPX_MAX_TX_PORTS 256	/* interfaces to which packets can leave */
-#define RTPX_LABEL_LEN 72
+#define RTPX_LABEL_LEN 55 /* struct rtpx_entry_more has four cache lines with it */
 
 /* Bits of struct rtpx_flow.flags. */
 enum rtpx_flow_flag {
@@ -43,10 +44,20 @@ enum rtpx_flow_flag {
 	RTPX_FLOW_RTP = 1 << 1,	     /* analyse as RTP (clear: RTCP or other UDP) */
 	RTPX_FLOW_ANY_PORT = 1 << 2, /* accept every source port of the peer's address */
 	RTPX_FLOW_OUT6 = 1 << 3,     /* leaves as IPv6 (clear: as IPv4) */
-	/* pass a stranger who continues our SSRC while the peer is silent */
-	RTPX_FLOW_RELATCH = 1 << 4,
-	RTPX_FLOW_OPEN = 1 << 5,     /* pass every stranger: the daemon judges (rtpproxy's rules) */
 	RTPX_FLOW_MIRROR = 1 << 6,   /* copy what is forwarded into the ring buffer `mirror` */
+};
+
+/*
+ * Bits of struct rtpx_flow.strangers: which packets of sources other than the peer are passed, for
+ * the daemon to judge. All others are dropped. A packet from the second address is always passed.
+ * "Silent": no packet of the peer for rtpx_config.silence_ms.
+ */
+enum rtpx_strangers {
+	RTPX_STRANGERS_CONTINUE = 1 << 0,    /* RTP that goes on with the peer's SSRC; when silent */
+	RTPX_STRANGERS_HOST = 1 << 1,	     /* other ports of the peer's address; when silent */
+	RTPX_STRANGERS_SILENT = 1 << 2,	     /* every source; when silent */
+	RTPX_STRANGERS_SECOND_HOST = 1 << 3, /* every port of the second address */
+	RTPX_STRANGERS_ALL = 1 << 4,	     /* every source */
 };
 
 /*
@@ -66,6 +77,7 @@ struct rtpx_flow {
 	__u8 ttl;		    /* TTL or hop limit of what leaves */
 	__u32 call;		    /* the daemon's number of the session */
 	char label[RTPX_LABEL_LEN]; /* start of the call-id, NUL-terminated */
+	__u8 strangers;		    /* enum rtpx_strangers */
 	__u8 local4[4];		    /* destination of what arrives */
 	__u8 peer4[4];		    /* source of what arrives */
 	__u8 out4[4];		    /* source of what leaves */
@@ -74,6 +86,10 @@ struct rtpx_flow {
 	__u8 peer6[16];
 	__u8 out6[16];
 	__u8 dest6[16];
+	/* another source that may send, in the first 4 bytes with IPv4; what it sends is passed */
+	__u8 second[16];
+	__u16 second_port; /* 0: there is none */
+	__u16 pad;
 };
 
 /*
@@ -159,13 +175,15 @@ struct rtpx_entry {
 struct rtpx_entry_more {
 	struct rtpx_flow_stats stats;
 	__u16 port; /* equals the element's place */
-	__u16 pad;
+	__u16 second_port;
 	__u32 call;
 	char label[RTPX_LABEL_LEN];
+	__u8 strangers;
 	__u8 local6[16];
 	__u8 peer6[16];
 	__u8 out6[16];
 	__u8 dest6[16];
+	__u8 second[16];
 };
 
 /*
@@ -203,7 +221,7 @@ struct rtpx_config {
 	__u32 abi_version; /* RTPX_ABI_VERSION */
 	__u16 port_min;	   /* first port of each slot */
 	__u16 port_max;	   /* last port of each slot */
-	__u32 silence_ms;  /* RTPX_FLOW_RELATCH: how long the peer must have been silent */
+	__u32 silence_ms;  /* enum rtpx_strangers: how long the peer must have been silent */
 	/* what the daemons that own these maps, one after the other, call them; any number */
 	__u32 instance;
 };
@@ -227,7 +245,8 @@ struct rtpx_config {
 	X(pass_ttl, "TTL or hop limit would expire")                                 \
 	X(pass_stun, "STUN message")                                                 \
 	X(pass_open, "unknown source, the daemon decides")                           \
-	X(pass_relatch, "unknown source continues the stream of a silent peer")      \
+	X(pass_second, "from the signalled address, which is not the peer's")        \
+	X(pass_relatch, "unknown source while the peer is silent, the daemon decides") \
 	X(pass_nexthop, "next hop not resolved")                                     \
 	X(pass_too_big, "larger than the next hop's MTU")                            \
 	X(pass_merged, "several packets merged into one, or put together again")     \
@@ -258,7 +277,7 @@ struct rtpx_counters {
 };
 
 #define RTPX_ASSERT(what) _Static_assert(what, #what)
-RTPX_ASSERT(sizeof(struct rtpx_flow) == 172);
+RTPX_ASSERT(sizeof(struct rtpx_flow) == 176);
 RTPX_ASSERT(sizeof(struct rtpx_flow_stats) == 112);
 RTPX_ASSERT(sizeof(struct rtpx_entry) == 64);
 RTPX_ASSERT(sizeof(struct rtpx_entry_more) == 256);

@@ -80,12 +80,15 @@ static inline void rtpx_entry_put_flow(struct rtpx_entry *e, struct rtpx_entry_m
 	__builtin_memcpy(e->dest4, f->dest4, 4);
 	rtpx_entry_sums(e, f, slot);
 	m->port = f->port;
+	m->second_port = f->second_port;
 	m->call = f->call;
+	m->strangers = f->strangers;
 	__builtin_memcpy(m->label, f->label, sizeof(m->label));
 	__builtin_memcpy(m->local6, f->local6, 16);
 	__builtin_memcpy(m->peer6, f->peer6, 16);
 	__builtin_memcpy(m->out6, f->out6, 16);
 	__builtin_memcpy(m->dest6, f->dest6, 16);
+	__builtin_memcpy(m->second, f->second, 16);
 }
 
 static inline void rtpx_entry_get_flow(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
@@ -104,12 +107,16 @@ static inline void rtpx_entry_get_flow(const struct rtpx_entry *e, const struct 
 	__builtin_memcpy(out->out4, e->out4, 4);
 	__builtin_memcpy(out->dest4, e->dest4, 4);
 	out->port = m->port;
+	out->second_port = m->second_port;
 	out->call = m->call;
+	out->strangers = m->strangers;
+	out->pad = 0;
 	__builtin_memcpy(out->label, m->label, sizeof(out->label));
 	__builtin_memcpy(out->local6, m->local6, 16);
 	__builtin_memcpy(out->peer6, m->peer6, 16);
 	__builtin_memcpy(out->out6, m->out6, 16);
 	__builtin_memcpy(out->dest6, m->dest6, 16);
+	__builtin_memcpy(out->second, m->second, 16);
 }
 
 /* ---- statistics ---- */

@@ -68,22 +68,39 @@ static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_entry *e,
 	return p->kind == RTPX_PAYLOAD_STUN ? RTPX_REASON_pass_stun : RTPX_REASON_relayed;
 }
 
-/* rtpx_judge_stranger - a packet from somebody else: dropped, unless the daemon is to judge it. */
-static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_config *c,
-							    const struct rtpx_entry *e,
-							    const struct rtpx_packet *p)
+/* The packet is RTP that goes on with the SSRC of the peer. */
+static __always_inline int rtpx_continues(const struct rtpx_entry *e, const struct rtpx_packet *p)
 {
 	__u16 ahead = p->rtp_seq - e->max_seq;
 
-	if (e->flags & RTPX_FLOW_OPEN)
+	return p->kind == RTPX_PAYLOAD_RTP && e->window && p->ssrc == e->ssrc && ahead != 0 &&
+	       ahead <= RTPX_MAX_JUMP;
+}
+
+/*
+ * rtpx_judge_stranger - a packet from a source other than the peer: dropped, unless the daemon is
+ * to judge it. RTPX_REASON_pass_relatch: the peer is silent, and the flow lets others speak then.
+ */
+static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_config *c,
+							    const struct rtpx_entry *e,
+							    const struct rtpx_entry_more *m,
+							    const struct rtpx_packet *p)
+{
+	__u8 may = m->strangers;
+
+	if (may & RTPX_STRANGERS_ALL)
 		return RTPX_REASON_pass_open;
-	if (!(e->flags & RTPX_FLOW_RELATCH) || p->kind != RTPX_PAYLOAD_RTP || !e->window || p->ssrc != e->ssrc)
-		return RTPX_REASON_drop_stranger;
-	if (ahead == 0 || ahead > RTPX_MAX_JUMP)
-		return RTPX_REASON_drop_stranger;
+	if (m->second_port && rtpx_addr_eq(p->slot, p->src, m->second) &&
+	    (p->src_port == m->second_port || may & RTPX_STRANGERS_SECOND_HOST))
+		return RTPX_REASON_pass_second;
 	if ((__s64)(p->now_ns - e->last_ns) < (__s64)c->silence_ms * 1000000)
 		return RTPX_REASON_drop_stranger;
-	return RTPX_REASON_pass_relatch;
+	if (may & RTPX_STRANGERS_SILENT ||
+	    (may & RTPX_STRANGERS_HOST &&
+	     rtpx_addr_eq(p->slot, p->src, p->slot == RTPX_SLOT_IP6 ? m->peer6 : e->peer4)) ||
+	    (may & RTPX_STRANGERS_CONTINUE && rtpx_continues(e, p)))
+		return RTPX_REASON_pass_relatch;
+	return RTPX_REASON_drop_stranger;
 }
 
 /* rtpx_verdict - both, for a flow and statistics that are not in the maps. */
@@ -98,7 +115,8 @@ static inline enum rtpx_reason rtpx_verdict(const struct rtpx_config *c, const s
 	rtpx_entry_put_flow(&e, &m, f, p->slot);
 	rtpx_entry_put_stats(&e, &m, st);
 	reason = rtpx_judge(&e, &m, p);
-	return reason == RTPX_REASON_drop_stranger ? rtpx_judge_stranger(c, &e, p) : reason;
+	return reason == RTPX_REASON_drop_stranger ? rtpx_judge_stranger(c, &e, &m, p)
+						   : reason;
 }
 
 /*

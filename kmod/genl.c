@@ -16,7 +16,10 @@
 
 #define KNOWN_FLAGS                                                               \
 	(RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP | RTPX_FLOW_ANY_PORT | RTPX_FLOW_OUT6 | \
-	 RTPX_FLOW_RELATCH | RTPX_FLOW_OPEN | RTPX_FLOW_MIRROR)
+	 RTPX_FLOW_MIRROR)
+#define KNOWN_STRANGERS                                                           \
+	(RTPX_STRANGERS_CONTINUE | RTPX_STRANGERS_HOST | RTPX_STRANGERS_SILENT |  \
+	 RTPX_STRANGERS_SECOND_HOST | RTPX_STRANGERS_ALL)
 
 static struct genl_family family;
 
@@ -376,6 +379,8 @@ static const char *flow_fault(const struct rtpx_flow *f, u16 port)
 {
 	if (f->flags & ~KNOWN_FLAGS)
 		return "a flag that this module does not know";
+	if (f->strangers & ~KNOWN_STRANGERS)
+		return "strangers that this module does not know";
 	if (!(f->flags & RTPX_FLOW_ACTIVE))
 		return "the flow is not active";
 	if (f->seq)

@@ -325,7 +325,7 @@ static noinline void mirror(struct table *t, struct flow *f, const struct rtpx_p
 static noinline enum rtpx_reason stranger(const struct table *t, struct flow *f,
 					  const struct rtpx_packet *p)
 {
-	enum rtpx_reason reason = rtpx_judge_stranger(&t->config, &f->entry, p);
+	enum rtpx_reason reason = rtpx_judge_stranger(&t->config, &f->entry, &f->more, p);
 
 	if (reason == RTPX_REASON_drop_stranger)
 		atomic64_inc(&f->strangers);

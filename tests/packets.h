@@ -67,6 +67,9 @@ enum packet_twist {
 
 enum packet_peer { PEER_RIGHT, PEER_OTHER_PORT, PEER_OTHER_HOST };
 
+/* The flow's second address: none, the packet's source, its host with another port. */
+enum packet_second { SECOND_NONE, SECOND_SOURCE, SECOND_SOURCE_HOST };
+
 struct packet_row {
 	const char *name;
 	enum packet_family family;
@@ -81,6 +84,8 @@ struct packet_row {
 	uint16_t other_port; /* arrives at this port instead; 0: PACKET_PORT */
 	uint8_t ttl;	    /* 0: 64; the value plus one, so that 0 and 1 can be said */
 	uint16_t extra_flags; /* enum rtpx_flow_flag beside what the family needs */
+	uint8_t strangers;    /* enum rtpx_strangers */
+	enum packet_second second;
 	bool marked;	    /* has a TOS, a flow label, an id and no DF: nothing of it leaves */
 	bool no_flow, writing, no_nexthop, silent, other_ssrc, old_seq;
 	uint16_t mtu;	    /* 0: PACKET_MTU */
@@ -187,19 +192,50 @@ static const struct packet_row packet_rows[] = {
 	R("v4: stranger's RTCP", P44, RTCP, 28, DROP, .peer = PEER_OTHER_HOST),
 	R("v4: stranger's STUN", P44, STUN, 20, DROP, .peer = PEER_OTHER_HOST),
 	R("v4: stranger, the daemon judges", P44, RTP, 172, PASS(open), .peer = PEER_OTHER_HOST,
-	  .extra_flags = RTPX_FLOW_OPEN),
+	  .strangers = RTPX_STRANGERS_ALL),
 	R("v6: stranger, the daemon judges", P66, RTP, 172, PASS(open), .peer = PEER_OTHER_PORT,
-	  .extra_flags = RTPX_FLOW_OPEN),
+	  .strangers = RTPX_STRANGERS_ALL),
 	R("v4: the same stream from elsewhere, peer silent", P44, RTP, 172, PASS(relatch),
-	  .peer = PEER_OTHER_HOST, .extra_flags = RTPX_FLOW_RELATCH, .silent = true),
+	  .peer = PEER_OTHER_HOST, .strangers = RTPX_STRANGERS_CONTINUE, .silent = true),
 	R("v4: the same stream from elsewhere, peer not silent", P44, RTP, 172, DROP,
-	  .peer = PEER_OTHER_HOST, .extra_flags = RTPX_FLOW_RELATCH),
+	  .peer = PEER_OTHER_HOST, .strangers = RTPX_STRANGERS_CONTINUE),
 	R("v4: another SSRC from elsewhere, peer silent", P44, RTP, 172, DROP,
-	  .peer = PEER_OTHER_HOST, .extra_flags = RTPX_FLOW_RELATCH,
+	  .peer = PEER_OTHER_HOST, .strangers = RTPX_STRANGERS_CONTINUE,
 	  .silent = true, .other_ssrc = true),
 	R("v4: old sequence from elsewhere, peer silent", P44, RTP, 172, DROP,
-	  .peer = PEER_OTHER_HOST, .extra_flags = RTPX_FLOW_RELATCH,
+	  .peer = PEER_OTHER_HOST, .strangers = RTPX_STRANGERS_CONTINUE,
 	  .silent = true, .old_seq = true),
+	R("v4: another SSRC while the peer is silent, leg reopened", P44, RTP, 172, PASS(relatch),
+	  .peer = PEER_OTHER_HOST, .strangers = RTPX_STRANGERS_SILENT, .silent = true,
+	  .other_ssrc = true),
+	R("v6: RTCP while the peer is silent, leg reopened", P66, RTCP, 28, PASS(relatch),
+	  .peer = PEER_OTHER_HOST, .strangers = RTPX_STRANGERS_SILENT, .silent = true),
+	R("v4: another SSRC while the peer talks, leg reopened", P44, RTP, 172, DROP,
+	  .peer = PEER_OTHER_HOST, .strangers = RTPX_STRANGERS_SILENT, .other_ssrc = true),
+	R("v4: RTCP from another port of the peer's silent host", P44, RTCP, 28, PASS(relatch),
+	  .peer = PEER_OTHER_PORT, .strangers = RTPX_STRANGERS_HOST, .silent = true),
+	R("v6: RTCP from another port of the peer's silent host", P66, RTCP, 28, PASS(relatch),
+	  .peer = PEER_OTHER_PORT, .strangers = RTPX_STRANGERS_HOST, .silent = true),
+	R("v4: RTCP from another port of the peer's host, which talks", P44, RTCP, 28, DROP,
+	  .peer = PEER_OTHER_PORT, .strangers = RTPX_STRANGERS_HOST),
+	R("v4: RTCP from another host, peer silent", P44, RTCP, 28, DROP,
+	  .peer = PEER_OTHER_HOST, .strangers = RTPX_STRANGERS_HOST, .silent = true),
+	R("v4: the second address", P44, RTP, 172, PASS(second), .peer = PEER_OTHER_HOST,
+	  .second = SECOND_SOURCE),
+	R("v6: the second address", P66, RTP, 172, PASS(second), .peer = PEER_OTHER_HOST,
+	  .second = SECOND_SOURCE),
+	R("v4 to v6: the second address, UDPTL", P46, BYTES, 40, PASS(second),
+	  .peer = PEER_OTHER_PORT, .second = SECOND_SOURCE),
+	R("v4: another port of the second address", P44, RTP, 172, DROP,
+	  .peer = PEER_OTHER_HOST, .second = SECOND_SOURCE_HOST),
+	R("v4: any port of the second address", P44, RTP, 172, PASS(second),
+	  .peer = PEER_OTHER_HOST, .second = SECOND_SOURCE_HOST,
+	  .strangers = RTPX_STRANGERS_SECOND_HOST),
+	R("v6: any port of the second address", P66, RTP, 172, PASS(second),
+	  .peer = PEER_OTHER_HOST, .second = SECOND_SOURCE_HOST,
+	  .strangers = RTPX_STRANGERS_SECOND_HOST),
+	R("v4: no second address, any port of it", P44, RTP, 172, DROP,
+	  .peer = PEER_OTHER_HOST, .strangers = RTPX_STRANGERS_SECOND_HOST),
 	R("v4: silent peer, flow that does not follow", P44, RTP, 172, DROP,
 	  .peer = PEER_OTHER_HOST, .silent = true),
 
@@ -641,6 +677,16 @@ static inline size_t packet_out(const struct packet_row *r, uint8_t *frame, bool
 	return build_frame(frame, &h);
 }
 
+static inline void packet_flow_second(const struct packet_row *r, struct rtpx_flow *f)
+{
+	struct packet_headers h = arriving_headers(r, NULL);
+
+	if (r->second == SECOND_NONE)
+		return;
+	memcpy(f->second, h.src, sizeof(f->second));
+	f->second_port = h.src_port + (r->second == SECOND_SOURCE_HOST);
+}
+
 /* packet_flow - the flow of the row's port, as the daemon would install it. */
 static inline struct rtpx_flow packet_flow(const struct packet_row *r)
 {
@@ -657,10 +703,12 @@ static inline struct rtpx_flow packet_flow(const struct packet_row *r)
 		.ttl = PACKET_TTL,
 		.call = 1,
 		.label = "packet-table",
+		.strangers = r->strangers,
 	};
 
 	if (r->no_flow)
 		f.flags = 0;
+	packet_flow_second(r, &f);
 	if (r->payload != PAYLOAD_RTCP)
 		f.flags |= RTPX_FLOW_RTP;
 	if (packet_out_is_6(r))

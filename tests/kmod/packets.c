@@ -170,6 +170,7 @@ static bool reaches_socket(const struct packet_row *r)
 	case RTPX_REASON_pass_ttl:
 	case RTPX_REASON_pass_stun:
 	case RTPX_REASON_pass_open:
+	case RTPX_REASON_pass_second:
 	case RTPX_REASON_pass_relatch:
 	case RTPX_REASON_pass_nexthop:
 	case RTPX_REASON_pass_too_big:

@@ -103,6 +103,7 @@ static struct rtpx_flow flow_at(uint16_t port, uint8_t fill)
 	memset(&f, fill, sizeof(f));
 	f.flags = RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP;
 	f.port = port;
+	f.pad = 0;
 	f.nexthop = 1;
 	return f;
 }

@@ -52,7 +52,8 @@ static void a_flow(void **state)
 
 	(void)state;
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
-	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP | RTPX_FLOW_RELATCH);
+	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP);
+	assert_int_equal(f.strangers, RTPX_STRANGERS_CONTINUE);
 	assert_int_equal(f.port, 40000);
 	assert_int_equal(f.peer_port, 5000);
 	assert_int_equal(f.out_port, 40002);
@@ -102,13 +103,15 @@ static void flags_by_learning(void **state)
 	(void)state;
 	env.learning = LEARN_COMPAT;
 	flow_compile(&s, 1, STREAM_RTP, &env, &f);
-	assert_int_equal(f.flags & (RTPX_FLOW_OPEN | RTPX_FLOW_RELATCH), RTPX_FLOW_OPEN);
+	assert_int_equal(f.strangers, RTPX_STRANGERS_ALL);
 	env.learning = LEARN_STRICT;
 	flow_compile(&s, 1, STREAM_RTP, &env, &f);
-	assert_int_equal(f.flags & (RTPX_FLOW_OPEN | RTPX_FLOW_ANY_PORT), 0);
+	assert_int_equal(f.flags & RTPX_FLOW_ANY_PORT, 0);
+	assert_int_equal(f.strangers, RTPX_STRANGERS_CONTINUE);
 	s.leg[1].stream[STREAM_RTP].asymmetric = true;
 	flow_compile(&s, 1, STREAM_RTP, &env, &f);
-	assert_int_equal(f.flags & (RTPX_FLOW_OPEN | RTPX_FLOW_RELATCH | RTPX_FLOW_ANY_PORT), RTPX_FLOW_ANY_PORT);
+	assert_int_equal(f.flags & RTPX_FLOW_ANY_PORT, RTPX_FLOW_ANY_PORT);
+	assert_int_equal(f.strangers, 0);
 }
 
 /* A recorded direction needs a dataplane that makes copies; the other one and its RTCP do not. */
@@ -124,7 +127,7 @@ static void recorded(void **state)
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_WHY_KERNEL);
 	env.mirror = true;
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
-	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP | RTPX_FLOW_RELATCH | RTPX_FLOW_MIRROR);
+	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP | RTPX_FLOW_MIRROR);
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_WHY_KERNEL);
 	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE);
 	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);

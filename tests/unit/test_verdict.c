@@ -155,7 +155,7 @@ static void order_of_checks(void **state)
 static void scene_relatch(struct scene *s)
 {
 	scene_set(s);
-	s->flow.flags |= RTPX_FLOW_RELATCH;
+	s->flow.strangers |= RTPX_STRANGERS_CONTINUE;
 	s->packet.src = s->other;
 	s->packet.now_ns += PACKET_SILENCE_MS * 1000000ull + 1;
 }
@@ -210,7 +210,7 @@ static void who_is_not_followed(void **state)
 	expect(&s, RTPX_REASON_drop_stranger);
 
 	scene_relatch(&s);
-	s.flow.flags |= RTPX_FLOW_OPEN;
+	s.flow.strangers |= RTPX_STRANGERS_ALL;
 	s.packet.ssrc++;
 	expect(&s, RTPX_REASON_pass_open);
 }
