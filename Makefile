@@ -50,7 +50,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 DEBIAN_KDIR = $(shell ls -dv /lib/modules/*-amd64/build 2>/dev/null | tail -n 1)
 KDIR ?= $(or $(wildcard /lib/modules/$(shell uname -r)/build),$(DEBIAN_KDIR))
 
-.PHONY: all deps run demo check bench soak fuzz clean help units bench-build kmod dkms
+.PHONY: all deps run demo check check-quick bench soak fuzz clean help units bench-build kmod dkms
 all: $(O)/rtpxd $(O)/relay.bpf.o $(TOOLS)
 
 help:
@@ -60,6 +60,7 @@ help:
 ## make run        install what is missing, build, start the relay in the foreground (root)
 ## make demo       place one call through the kernel in a network of namespaces (root)
 ## make check      install what is missing, build, run every test (root)
+## make check-quick  build, run the tests that show most in two minutes (root)
 ## make bench      measure beside peers; takes some minutes (root)
 ## make fuzz       fuzz the parsers for FUZZ_RUNS runs each
 ## make kmod       build build/kmod/rtpx.ko for the running kernel, or for KDIR=/lib/modules/RELEASE/build
@@ -86,6 +87,11 @@ check: deps
 	$(Q)$(MAKE) --no-print-directory O=$(O)/asan SANITIZE=1 units
 	$(Q)$(MAKE) --no-print-directory kmod KDIR=$(DEBIAN_KDIR) KCFLAGS=-Werror W=1
 	$(Q)tests/run $(O)
+
+check-quick: DEPS_FOR := test
+check-quick: deps
+	$(Q)$(MAKE) --no-print-directory all units
+	$(Q)tests/run -w quick $(O)
 
 bench: DEPS_FOR := test
 bench: deps

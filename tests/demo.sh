@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together
 # demo.sh [BUILD] - one G.711 call of five seconds through the XDP path, and what can be seen of it.
 [ -z "${1:-}" ] || export RTPX_BUILD=$1
 . "$(dirname "$0")/netns/lab.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together vm module
 #
 # daemon.sh - which dataplane is chosen where the module is loaded; what doctor and why say of it; and that a call goes on
 # in the module when the daemon is killed, and through the daemon's sockets when the module is unloaded. In the virtual

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together vm module
 #
 # life.sh - the module comes and goes: loaded and unloaded many times, with flows in place, under traffic, with
 # owners that are killed and namespaces that end; what netlink may say to it; and after all of that the

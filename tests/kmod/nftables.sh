@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together vm module
 #
 # nftables.sh - beside an operator's rules: what the table `raw` drops is not relayed, what the module relays is seen by
 # no chain after it on the way in, has no tracked connection and none of the marks that it came with; what it leaves

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together vm module
 # packets.sh - the packet table through the netfilter module.
 . "$(dirname "$0")/../netns/lab.sh"
 lab_begin

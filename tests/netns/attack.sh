@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together
 # shellcheck source-path=SCRIPTDIR
 #
 # attack.sh - strangers spray the whole port range before, while and after a call's ends are learned, with made-up

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together vm
 # shellcheck source-path=SCRIPTDIR
 #
 # clock.sh - the time of day is set forth by a day and back by two, in the middle of a call. No audio is missing, no call

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: alone
 # shellcheck source-path=SCRIPTDIR
 #
 # control_flood.sh [RATE [SECONDS]] - 100,000 commands a second from several clients, half of them garbage, with

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together
 #
 # dp_attach.sh - the XDP program gets onto interfaces, or a sentence says why not and what to type;
 # it leaves nothing behind; interfaces and abilities that come and go are followed within a second.

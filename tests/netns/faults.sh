@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together
 # shellcheck source-path=SCRIPTDIR
 #
 # faults.sh - a call in the kernel, and what happens to networks: the callee gets another link address, our address goes

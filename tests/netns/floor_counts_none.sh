@@ -1,3 +1,4 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together vm
 exec bash "$(dirname "$0")/floor_counts.sh" none

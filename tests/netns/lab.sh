@@ -8,7 +8,7 @@
 #
 # From the environment: RTPX_BUILD, the directory of rtpxd and rtpxctl (default: build/ of this tree);
 # RTPX_KEEP=1 leaves the directory of logs and captures where it is and says its name; RTPX_PATIENCE=N waits N times
-# as long, where the machine is emulated.
+# as long, and tests talk longer, where the machine is emulated.
 
 set -Eeuo pipefail
 
@@ -69,14 +69,34 @@ check()
 	ok "$what"
 }
 
-# wait_for SECONDS WHAT COMMAND… - until the command succeeds; a test waits for nothing else.
+# From inside an emulated machine the load of its host cannot be seen.
+LAB_LIMIT=$((${RTPX_PATIENCE:-1} * (${RTPX_PATIENCE:-1} > 1 ? 4 : 1)))
+LAB_CPUS=$(nproc)
+
+# lab_load - sets LOAD, how many processes there are for each CPU, in hundredths, at least 100: those that run now, or those
+# of the last minute, which also counts those that wait for a disk.
+lab_load()
+{
+	local minute now
+
+	read -r minute _ _ now _ </proc/loadavg
+	now=$((${now%/*} - 1)) minute=${minute%.*}
+	LOAD=$((100 * (now > minute ? now : minute) / LAB_CPUS))
+	((LOAD > 100)) || LOAD=100
+}
+
+# wait_for SECONDS WHAT COMMAND… - until the command succeeds; a test waits for nothing else. These are seconds of a
+# machine that has nothing else to do: with twice as many processes as CPUs, one of them lasts two.
 wait_for()
 {
-	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000 * ${RTPX_PATIENCE:-1})) what=$2
+	local left=$(($1 * 1000000 * LAB_LIMIT)) last=${EPOCHREALTIME/[.,]/} now LOAD
 
 	shift 2
 	until "$@" >/dev/null 2>&1; do
-		((${EPOCHREALTIME/[.,]/} < end)) || return 1
+		lab_load
+		now=${EPOCHREALTIME/[.,]/}
+		left=$((left - (now - last) * 100 / LOAD)) last=$now
+		((left > 0)) || return 1
 		sleep "$LAB_POLL_S"
 	done
 }

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together
 #
 # nexthop.sh - next hops follow routes, links, addresses and neighbours within a second, and leave
 # no neighbour managed behind. Nothing is forwarded here: every interface counts as served.

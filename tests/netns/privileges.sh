@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together
 # shellcheck source-path=SCRIPTDIR
 #
 # privileges.sh - with no more capabilities than the systemd unit grants, rtpxd loads its program, forwards a call in

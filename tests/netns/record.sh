@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together
 # shellcheck source-path=SCRIPTDIR
 #
 # record.sh [DATAPLANE] - what is recorded of a call is what both parties said, when it arrived, as

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together
 # shellcheck source-path=SCRIPTDIR
 #
 # record_trouble.sh - a disk that is full, a directory that goes, a limit on files, no permission, and no

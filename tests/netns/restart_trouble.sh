@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together
 # shellcheck source-path=SCRIPTDIR
 #
 # restart_trouble.sh - a daemon finds what the one before it has left, and something is wrong with it. It says what, saves

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together long
 #
 # prompts.sh - Kamailio's rtpproxy_stream2uac, rtpproxy_stream2uas, their ends, and rtpproxy_manage("z60"): what the phones
 # heard is decoded by sox and compared with the prompt and with what the other one said.

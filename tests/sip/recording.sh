@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together long
 #
 # recording.sh [DATAPLANE] - Kamailio's start_recording(): the call stays in the kernel, and what extractaudio makes of the
 # recordings is what the parties said, sample for sample.

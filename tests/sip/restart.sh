@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together long
 #
 # restart.sh - two phones behind NATs talk through Debian's Kamailio with the configuration that it ships; rtpxd is killed
 # in the middle of the call. Nobody hears it, and the BYE ends the session of the next rtpxd.

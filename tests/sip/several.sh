@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together long
 #
 # several.sh - Kamailio with a set of two rtpxd. Calls use both; one rtpxd is killed; every new call is carried by the
 # other, with audio both ways.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: alone
 """churn.py [CALLS] - calls are set up and torn down as fast as they go, with traffic on a part of them; then
 nothing of them is left: no memory, descriptors, ports, sessions, flows, next hops.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: alone
 """restart.py [CALLS] - the daemon is killed, and replaced, under 200,000 packets a second: no packet is lost, and the next
 one has every call within a second.
 

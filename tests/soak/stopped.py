@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: alone
 """stopped.py [SECONDS] - the daemon is stopped (SIGSTOP) for several times its calls' time to live, and goes on: no call has
 timed out whose packets went on, in the kernel or into the sockets; no packet of the kernel's calls is lost; and calls that
 fell silent when it stopped end, all of them, and none of the others.

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# run.sh [BUILD [kmod | all | COMMAND...]] - run the kernel's tests, the module's, every test, or a command under
-# Debian's own kernel.
+# runs: together busy long limit=1500
+# run.sh [BUILD [all | COMMAND...]] - run the tests whose header has the word "vm", every test that touches the kernel, or
+# a command, under Debian's own kernel.
 #
 # The kernel comes from Debian's package, unpacked below BUILD/vm and not installed. It boots in QEMU without
 # hardware virtualization and sees this machine's files, read-only, below a file system in memory: what is installed
@@ -15,25 +16,22 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 build=$(realpath "${1:-${RTPX_BUILD:-$top/build}}")
 shift $(($# > 0))
-limit=${RTPX_VM_SECONDS:-580}
+limit=${RTPX_VM_SECONDS:-1400}
 PATH=$PATH:/usr/sbin:/sbin
 
-# What depends most on the kernel: the packet table and a call, each in every dataplane; and its clock, which no other
-# machine's tests may set.
-kernel_tests='^tests/(bpf/|netns/(clock|floor_counts_(native|none)))'
-module_tests='^tests/(kmod/|netns/floor_counts_kmod)'
 # What Debian's kernels can check of a module: use after free, writing beyond the end, double free. What goes wrong is in
-# the kernel's log, which the tests look at.
+# the kernel's log, which the module's tests look at.
 checks='slub_debug=FZP,rtpx_flow,skbuff*,kmalloc-16k'
+seconds=900 # of a test in there; one after the other, as one of them sets the clock, and others unload the module
 case ${1:-} in
-'') set -- tests/run "$build" "$kernel_tests" ;;
-kmod)
-	set -- tests/run "$build" "$module_tests"
+'')
+	set -- env RTPX_TEST_SLOTS=1 RTPX_TEST_SECONDS=$seconds tests/run -w vm "$build"
 	: "${RTPX_VM_BOOT:=$checks}"
 	;;
 all)
-	set -- env RTPX_TEST_SECONDS=900 tests/run "$build" '^tests/(bpf|kmod|netns|sip|demo|test_)'
+	set -- env RTPX_TEST_SLOTS=1 RTPX_TEST_SECONDS=$seconds tests/run "$build" '^tests/(bpf|kmod|netns|sip|demo|test_)'
 	limit=${RTPX_VM_SECONDS:-3600}
+	: "${RTPX_VM_BOOT:=$checks}"
 	;;
 esac
 
