@@ -8,19 +8,16 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "nowait.h"
 
 #define OUT_HIGH (64 * 1024) /* so much unread by the peer: execute nothing more for it */
 #define STALL_S 30           /* so long without taking a byte of its replies: drop it */
 #define TURN_COMMANDS 64     /* then the others have their turn */
-#define PIPE_CHUNK 4096      /* what poll() promises a pipe takes without blocking (PIPE_BUF) */
 
 struct conn {
 	const struct conn_ops *ops;
@@ -40,13 +37,6 @@ struct conn {
 	char in[CONN_LINE_MAX + 1];
 };
 
-static bool is_socket(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
-}
-
 static bool can_poll(int fd)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
@@ -60,29 +50,15 @@ static bool can_poll(int fd)
 	return can;
 }
 
-static ssize_t put_bytes(const struct conn *c, const void *p, size_t len)
-{
-	struct pollfd pfd = { .fd = c->fd_out, .events = POLLOUT };
-
-	if (c->out_socket)
-		return send(c->fd_out, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (poll(&pfd, 1, 0) == 0) {
-		errno = EAGAIN;
-		return -1;
-	}
-	return write(c->fd_out, p, MIN(len, PIPE_CHUNK));
-}
-
 static void flush_replies(struct conn *c)
 {
 	size_t len;
 
 	while ((len = evbuffer_get_contiguous_space(c->replies)) > 0) {
-		ssize_t n = put_bytes(c, evbuffer_pullup(c->replies, (ssize_t)len), len);
+		ssize_t n = nowait_write(c->fd_out, c->out_socket,
+					 evbuffer_pullup(c->replies, (ssize_t)len), len);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (n == -EAGAIN)
 			return;
 		if (n < 0) {
 			c->mute = true;
@@ -231,8 +207,8 @@ int conn_new(struct conn **out, struct event_base *base, const struct conn_ops *
 	c->fd_out = fd_out;
 	c->framing = framing;
 	c->peer = *peer;
-	c->out_socket = is_socket(fd_out);
-	c->pollable = is_socket(fd_in) || can_poll(fd_in);
+	c->out_socket = nowait_is_socket(fd_out);
+	c->pollable = nowait_is_socket(fd_in) || can_poll(fd_in);
 	c->replies = evbuffer_new();
 	c->readable = event_new(base, fd_in, EV_READ | EV_PERSIST, on_readable, c);
 	c->writable = event_new(base, fd_out, EV_WRITE | EV_PERSIST, on_writable, c);

@@ -355,7 +355,7 @@ static enum proto_error session_set_notify(struct engine *e, struct session *s,
 		return PROTO_OK;
 	s->notify = notify_find(e->o.notify, u->notify_socket, u->peer);
 	if (s->notify < 0) {
-		log_call(LOG_LVL_ERR, s->call_id,
+		log_some(LOG_LVL_ERR, s->call_id,
 			 "notification target '%.*s' is none of the -n options: ignored",
 			 (int)u->notify_socket.len, u->notify_socket.p);
 		return PROTO_OK;
@@ -446,7 +446,7 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 	if (i < 0) {
 		char host[ADDR_TEXT];
 
-		log_call(LOG_LVL_ERR, s->call_id, "no media ports for a new session on %s: %s",
+		log_some(LOG_LVL_ERR, s->call_id, "no media ports for a new session on %s: %s",
 			 addr_host_text(&face[0].addr, host), why_no_ports(-i));
 		session_destroy(e->o.sessions, s);
 		return E_PORTS_NEW;
@@ -492,7 +492,7 @@ static enum proto_error session_continue(struct engine *e, struct session *s, in
 	if (err) {
 		char host[ADDR_TEXT];
 
-		log_call(LOG_LVL_ERR, s->call_id, "no media ports for the session on %s: %s",
+		log_some(LOG_LVL_ERR, s->call_id, "no media ports for the session on %s: %s",
 			 addr_host_text(&face.addr, host), why_no_ports(-err));
 		return E_PORTS_OLD;
 	}

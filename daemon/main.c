@@ -67,6 +67,19 @@ static int sorry(const char *fmt, ...)
 	return -1;
 }
 
+/* libevent writes to stderr by itself otherwise. */
+static void on_library_line(int severity, const char *text)
+{
+	static struct log_kind kinds[] = {
+		[EVENT_LOG_DEBUG] = { .level = LOG_LVL_DBUG, .func = "libevent" },
+		[EVENT_LOG_MSG] = { .level = LOG_LVL_INFO, .func = "libevent" },
+		[EVENT_LOG_WARN] = { .level = LOG_LVL_WARN, .func = "libevent" },
+		[EVENT_LOG_ERR] = { .level = LOG_LVL_ERR, .func = "libevent" },
+	};
+
+	log_kind_line(&kinds[severity], NULL, "%s", text);
+}
+
 /* ---- control ---- */
 
 static size_t on_command(void *arg, const char *line, size_t len, const struct addr *peer,
@@ -562,6 +575,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct daemon *d = arg;
 
 	(void)fd, (void)what;
+	log_run(clock_now());
 	engine_tick(d->engine, clock_now());
 	watch_files(d);
 	if (!d->admin)
@@ -742,6 +756,7 @@ static int start(struct daemon *d)
 	char err[512];
 
 	log_open(c->log_level, true, !c->foreground, c->log_facility);
+	event_set_log_callback(on_library_line);
 	if (process_limits(c->nofile, err, sizeof(err)) < 0)
 		return sorry("-L: %s", err);
 	hold_signals(SIG_BLOCK);
@@ -792,5 +807,6 @@ int main(int argc, char **argv)
 		systemd_notify("STOPPING=1");
 	}
 	end(&d);
+	log_close();
 	return r < 0 ? 1 : 0;
 }

@@ -179,13 +179,13 @@ static int files_open(struct recorder *r, struct session *s, int leg,
 			err = recwriter_open(r->writer, name, s->recorded, &rec->file[kind]);
 	}
 	if (err == -EINVAL || err == -ENAMETOOLONG)
-		log_call(LOG_LVL_ERR, s->call_id, "cannot record: %s",
+		log_some(LOG_LVL_ERR, s->call_id, "cannot record: %s",
 			 err == -EINVAL ? "the name of the file has a '/' or begins with '.'" :
 					  "the name of the file would be too long");
 	else if (err == -ENODEV)
-		log_call(LOG_LVL_ERR, s->call_id, "cannot record: -r names no directory for it");
+		log_some(LOG_LVL_ERR, s->call_id, "cannot record: -r names no directory for it");
 	else if (err)
-		log_call(LOG_LVL_ERR, s->call_id, "cannot record to %s/%s: %s",
+		log_some(LOG_LVL_ERR, s->call_id, "cannot record to %s/%s: %s",
 			 r->o.spool_dir ? r->o.spool_dir : r->o.dir, name,
 			 err == -EBUSY ? "another session records to it" : strerror(-err));
 	return err;
@@ -219,7 +219,7 @@ static int start_copy(struct recorder *r, struct session *s, struct span dest, u
 	int err = copy_open(r->copies, dest, s->recorded, now_ns, &rec->copy);
 
 	if (err)
-		log_call(LOG_LVL_ERR, s->call_id, "cannot copy to udp:%.*s: %s", (int)dest.len,
+		log_some(LOG_LVL_ERR, s->call_id, "cannot copy to udp:%.*s: %s", (int)dest.len,
 			 dest.p,
 			 err == -EINVAL ? "it is not HOST:PORT of an IPv4 host" : strerror(-err));
 	return err;

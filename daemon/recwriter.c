@@ -178,7 +178,7 @@ static void leave_spool(struct recwriter *w, struct recwriter_file *f, bool may_
 	int err = w->o.spool_dir ? file_move(w, f->name) : 0;
 
 	if (err && !(may_lack && err == -ENOENT))
-		log_err("recording %s stays in %s, it cannot be moved to %s: %s", f->name,
+		log_some(LOG_LVL_ERR, NULL, "recording %s stays in %s, it cannot be moved to %s: %s", f->name,
 			w->o.spool_dir, w->o.dir, strerror(-err));
 }
 
@@ -242,7 +242,7 @@ static void flush(struct recwriter *w, struct recwriter_file *f)
 	} else {
 		tally_recorded(f->tally, f->held_packets, f->held_bytes);
 		if (f->missing)
-			log_warn("recording %s goes on, %llu packets are missing", f->name,
+			log_some(LOG_LVL_WARN, NULL, "recording %s goes on, %llu packets are missing", f->name,
 				 (unsigned long long)f->missing);
 		f->missing = 0;
 	}
@@ -484,7 +484,7 @@ static int file_start(struct recwriter *w, struct recwriter_file *f)
 	f->waiting = false;
 	pthread_mutex_unlock(&w->lock);
 	if (gave_up)
-		log_warn("the disk of the recordings is slow to open files");
+		log_some(LOG_LVL_WARN, NULL, "the disk of the recordings is slow to open files");
 	return err;
 }
 
@@ -550,7 +550,7 @@ void recwriter_rescue(struct recwriter *w, const char *name, struct tally *tally
 		return;
 	f = file_new(name, tally);
 	if (!f || thread_start(w)) {
-		log_err("recording %s stays in %s: out of memory", name, w->o.spool_dir);
+		log_some(LOG_LVL_ERR, NULL, "recording %s stays in %s: out of memory", name, w->o.spool_dir);
 		if (f)
 			file_free(f);
 		return;

@@ -253,7 +253,7 @@ static enum flow_why flow_install(struct sync *y, struct session *s, int i, enum
 					 is_installed(leg, kind) ? NULL : &leg->stream[kind].stats);
 
 	if (err) {
-		log_call(LOG_LVL_WARN, s->call_id, "the dataplane refuses the flow of port %u: %s",
+		log_some(LOG_LVL_WARN, s->call_id, "the dataplane refuses the flow of port %u: %s",
 			 port_of(leg, kind), strerror(-err));
 		return FLOW_WHY_REFUSED;
 	}

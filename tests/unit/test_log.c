@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_log.c - the form of a line on stderr, what is left out, and what strangers can put into it.
+ * test_log.c - the form of a line on stderr, what is left out, what strangers can put into it, and
+ * readers of the log that do not read.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -120,12 +123,230 @@ static void once_a_second(void **state)
 	assert_false(log_allowed(&last, now + NSEC_PER_SEC + 1));
 }
 
+/* ---- a log that nobody reads ---- */
+
+#define MANY 20000
+
+/* Lines "… text N" of @text, in their order; @next is the first N that is expected. */
+struct lines {
+	unsigned long next, seen, lost;
+};
+
+static void check_line(struct lines *l, const char *text)
+{
+	const char *at;
+	unsigned long n;
+
+	if ((at = strstr(text, " lines lost: "))) {
+		while (at[-1] != ' ')
+			at--;
+		n = strtoul(at, NULL, 10);
+		assert_true(n > 0);
+		l->lost += n;
+		l->next += n;
+		return;
+	}
+	at = strstr(text, ": line ");
+	assert_non_null(at);
+	assert_int_equal(strtoul(at + 7, NULL, 10), l->next);
+	l->next++;
+	l->seen++;
+}
+
+/* read_pipe - all that is in @fd, and then what was in the queue, until nothing comes any more. */
+static void read_pipe(int fd, struct lines *l)
+{
+	static char text[1 << 20];
+	size_t len = 0;
+	ssize_t n;
+
+	for (int quiet = 0; quiet < 2;) {
+		n = read(fd, text + len, sizeof(text) - len);
+		if (n > 0) {
+			len += (size_t)n;
+			quiet = 0;
+			continue;
+		}
+		assert_int_equal(errno, EAGAIN);
+		to_stderr.again_ns = 0;
+		log_run(clock_now());
+		quiet++;
+	}
+	assert_true(len > 0 && text[len - 1] == '\n');
+	text[len - 1] = '\0';
+	for (char *p = strtok(text, "\n"); p; p = strtok(NULL, "\n"))
+		check_line(l, p);
+}
+
+static void unread_pipe(void **state)
+{
+	struct lines l = { 0 };
+	int fds[2], err = dup(STDERR_FILENO);
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	log_open(LOG_LVL_DBUG, true, false, 0);
+	dup2(fds[1], STDERR_FILENO);
+	for (int i = 0; i < MANY; i++)
+		log_err("line %d", i);
+	read_pipe(fds[0], &l);
+	assert_true(l.lost > 0);
+	assert_int_equal(l.seen + l.lost, MANY);
+	log_err("line %d", MANY);
+	read_pipe(fds[0], &l);
+	assert_int_equal(l.next, MANY + 1);
+	dup2(err, STDERR_FILENO);
+	close(err);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Half a second, and not for ever. */
+static void close_unread(void **state)
+{
+	int fds[2], err = dup(STDERR_FILENO);
+	uint64_t begun = clock_now();
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	dup2(fds[1], STDERR_FILENO);
+	for (int i = 0; i < MANY; i++)
+		log_err("line %d", i);
+	log_close();
+	assert_true(clock_now() - begun >= CLOSE_MS * NSEC_PER_MSEC);
+	close(fds[0]); /* no reader at all: the rest is dropped */
+	signal(SIGPIPE, SIG_IGN);
+	to_stderr.again_ns = 0;
+	log_close();
+	assert_int_equal(to_stderr.len, 0);
+	dup2(err, STDERR_FILENO);
+	close(err);
+	close(fds[1]);
+	to_stderr.lost = 0;
+}
+
+static void syslog_bind(int type, int *fd)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", syslog_path);
+	unlink(syslog_path);
+	*fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_true(*fd >= 0);
+	assert_int_equal(bind(*fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+}
+
+/* A syslogd that is stopped, then reads, then ends, and then another one. */
+static void unread_syslog(void **state)
+{
+	char path[] = "/tmp/rtpx-syslog.XXXXXX", text[2048], want[64];
+	struct lines l = { 0 };
+	int fd, dir = mkstemp(path);
+	ssize_t n;
+
+	(void)state;
+	close(dir);
+	syslog_path = path;
+	syslog_bind(SOCK_DGRAM, &fd);
+	log_open(LOG_LVL_DBUG, false, true, LOG_LOCAL3);
+	for (int i = 0; i < MANY; i++)
+		log_warn("line %d", i);
+	snprintf(want, sizeof(want), " rtpxd[%d]: WARN:GLOBAL:", (int)getpid());
+	for (int quiet = 0; quiet < 2;) {
+		n = recv(fd, text, sizeof(text) - 1, 0);
+		if (n > 0) {
+			text[n] = '\0';
+			assert_int_equal(strncmp(text, "<156>", 5), 0);
+			assert_non_null(strstr(text, want));
+			assert_null(strchr(text, '\n'));
+			check_line(&l, text);
+			quiet = 0;
+			continue;
+		}
+		to_syslog.again_ns = 0;
+		log_run(clock_now());
+		quiet++;
+	}
+	assert_true(l.lost > 0);
+	assert_int_equal(l.seen + l.lost, MANY);
+
+	close(fd);
+	log_warn("line %lu", l.next);
+	log_warn("line %lu", l.next + 1);
+	syslog_bind(SOCK_DGRAM, &fd);
+	to_syslog.again_ns = 0;
+	log_run(clock_now());
+	for (int i = 0; i < 2; i++) {
+		n = recv(fd, text, sizeof(text) - 1, 0);
+		assert_true(n > 0);
+		text[n] = '\0';
+		check_line(&l, text);
+	}
+	close(fd);
+	unlink(path);
+	log_open(LOG_LVL_DBUG, true, false, 0);
+}
+
+/* Lines that a peer provokes: a few at once, one a second, and how many more there were. */
+static void some_of_many(void **state)
+{
+	FILE *file = tmpfile();
+	int err = dup(STDERR_FILENO);
+	size_t n;
+
+	(void)state;
+	log_open(LOG_LVL_WARN, true, false, 0);
+	dup2(fileno(file), STDERR_FILENO);
+	for (int i = 0; i < 1000; i++)
+		log_some(LOG_LVL_ERR, "call", "refused %d", i);
+	for (int i = 0; i < 5; i++) {
+		log_some(LOG_LVL_ERR, "call", "other %d", i);
+		log_some(LOG_LVL_INFO, "call", "unwanted %d", i);
+	}
+	log_run(clock_now());
+	log_run(clock_now());
+	dup2(err, STDERR_FILENO);
+	close(err);
+	rewind(file);
+	n = fread(got, 1, sizeof(got) - 1, file);
+	got[n] = '\0';
+	fclose(file);
+	assert_non_null(strstr(got, "refused 9\n"));
+	assert_null(strstr(got, "refused 10\n"));
+	assert_non_null(strstr(got, "other 4\n"));
+	assert_null(strstr(got, "unwanted"));
+	assert_non_null(strstr(got, ": 990 more lines of this kind left out\n"));
+	assert_null(strstr(strstr(got, "more lines") + 1, "more lines"));
+	log_open(LOG_LVL_DBUG, true, false, 0);
+}
+
+static void budget(void **state)
+{
+	struct log_kind k = { 0 };
+	uint64_t now = 100 * NSEC_PER_SEC;
+
+	(void)state;
+	for (int i = 0; i < LOG_BURST; i++)
+		assert_true(spend(&k, now));
+	assert_false(spend(&k, now + NSEC_PER_SEC - 1));
+	assert_true(spend(&k, now + NSEC_PER_SEC));
+	assert_false(spend(&k, now + NSEC_PER_SEC));
+	now += 1000 * NSEC_PER_SEC;
+	for (int i = 0; i < LOG_BURST; i++)
+		assert_true(spend(&k, now));
+	assert_false(spend(&k, now));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(form),		    cmocka_unit_test(relative_time),
 		cmocka_unit_test(levels_and_sinks), cmocka_unit_test(hostile_text),
 		cmocka_unit_test(names),	    cmocka_unit_test(once_a_second),
+		cmocka_unit_test(unread_pipe),	    cmocka_unit_test(close_unread),
+		cmocka_unit_test(unread_syslog),    cmocka_unit_test(some_of_many),
+		cmocka_unit_test(budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
