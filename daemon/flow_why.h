@@ -17,6 +17,12 @@
 	X(NO_ROUTE, "no route to the other side")                                                 \
 	X(NO_NEIGHBOUR, "the next hop's link address is not resolved yet")                        \
 	X(NO_INTERFACE, "the route leaves through an interface that the dataplane does not serve") \
+	X(ENCAP, "the route wraps packets into others (encap): SRv6, MPLS, a tunnel")             \
+	X(IPSEC, "an IPsec policy of this host encrypts or blocks what goes there")               \
+	X(VRF, "the daemon's sockets are bound to a device (VRF), which this dataplane cannot do") \
+	X(MARK, "the firewall marks its packets, and a routing rule sends marked ones elsewhere") \
+	X(FRAGMENTS, "the host sends IPv4 without \"don't fragment\" (ip_no_pmtu_disc, mtu lock)") \
+	X(CGROUP, "a BPF program of the daemon's control group judges what its sockets send")     \
 	X(FAMILY, "the other side's address is of another family than its leg")                   \
 	X(RECORDED, "it is recorded or copied, and the dataplane has no way to hand packets over") \
 	X(PLAYING, "a prompt plays to the other side instead of it")                              \

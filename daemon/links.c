@@ -13,6 +13,7 @@
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/vlan.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "links.h"
@@ -36,6 +37,33 @@ static void ifaces_clear(struct iface **all)
 	}
 }
 
+static void iface_priorities(struct iface_facts *f, struct rtnl_link *l)
+{
+	const struct vlan_map *map;
+	int i, n = 0;
+
+	map = rtnl_link_vlan_get_egress_map(l, &n);
+	for (i = 0; map && i < n; i++)
+		if (map[i].vm_from < LINKS_PRIORITIES)
+			f->pcp[map[i].vm_from] = map[i].vm_to & 7;
+}
+
+/* No notice tells of it, but a router advertisement, which may change it, is followed by one. */
+static uint8_t read_hop_limit(const char *ifname)
+{
+	char path[128];
+	int limit = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/hop_limit", ifname);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%d", &limit) != 1)
+		limit = 0;
+	if (f)
+		fclose(f);
+	return limit > 0 && limit < 256 ? limit : 0;
+}
+
 /* What a link is. Its lower device may come later in the list: ifaces_stack() judges stacking. */
 static void iface_fill(struct iface_facts *f, struct rtnl_link *l)
 {
@@ -52,11 +80,14 @@ static void iface_fill(struct iface_facts *f, struct rtnl_link *l)
 		memcpy(f->mac, nl_addr_get_binary_addr(mac), 6);
 	if (rtnl_link_get_name(l))
 		strncpy(f->name, rtnl_link_get_name(l), sizeof(f->name) - 1);
+	if (f->usable && f->up)
+		f->hop_limit = read_hop_limit(f->name);
 	/* A VLAN whose lower device is in another namespace is a device like any other. */
 	if (!rtnl_link_is_vlan(l) || rtnl_link_get_link_netnsid(l, &netns) == 0)
 		return;
 	f->tx = rtnl_link_get_link(l);
 	f->vlan = rtnl_link_vlan_get_id(l);
+	iface_priorities(f, l);
 	f->usable = f->usable && ntohs(rtnl_link_vlan_get_protocol(l)) == 0x8100 && f->vlan != 0;
 }
 
@@ -207,6 +238,11 @@ bool links_is_local(const struct links *all, const struct addr *a)
 const struct iface *links_find(const struct links *all, unsigned int ifindex)
 {
 	return iface_find(all, ifindex);
+}
+
+uint8_t links_pcp(const struct iface *i, uint32_t priority)
+{
+	return priority < LINKS_PRIORITIES ? i->is.pcp[priority] : 0;
 }
 
 void links_clear(struct links *all)

@@ -14,13 +14,17 @@
 #include "hash.h"
 #include "netlink.h"
 
+#define LINKS_PRIORITIES 16 /* sockets have no higher ones, unless a privileged program says so */
+
 struct iface {
 	struct iface_facts {
 		unsigned int ifindex;
 		unsigned int mtu;
 		unsigned int tx; /* the device that frames leave through: the VLAN's lower one, else
 				    itself */
-		uint16_t vlan;	 /* tag to push there; 0: none */
+		uint16_t vlan;	 /* id of the tag to push there; 0: none */
+		uint8_t pcp[LINKS_PRIORITIES]; /* 802.1p of the tag, by skb->priority */
+		uint8_t hop_limit; /* of IPv6 packets; 0: not known */
 		bool up;
 		bool usable; /* Ethernet, and not a kind of stacking that we cannot do */
 		bool served; /* what opts->served said of tx */
@@ -51,6 +55,9 @@ void links_clear(struct links *l);
 
 /* links_find - NULL: there is none. Valid until the table is read again. */
 const struct iface *links_find(const struct links *l, unsigned int ifindex);
+
+/* links_pcp - the 802.1p priority that this VLAN device gives packets of @priority. */
+uint8_t links_pcp(const struct iface *i, uint32_t priority);
 
 /* links_is_local - the host part is an address of this host, loopback included. */
 bool links_is_local(const struct links *l, const struct addr *a);

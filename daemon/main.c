@@ -22,7 +22,6 @@
 #include "process.h"
 #include "systemd.h"
 
-#define FORWARD_TTL 64                   /* TTL and hop limit of what a dataplane sends */
 #define QUARANTINE_NS (2 * NSEC_PER_SEC) /* a closed port pair rests so long */
 #define NOFILE_WARN_PERCENT 80
 
@@ -301,7 +300,6 @@ static int start_media(struct daemon *d)
 		.dp = d->dp,
 		.learning = c->learning,
 		.double_small = c->double_small,
-		.ttl = FORWARD_TTL,
 		.unmirrored = on_unmirrored,
 		.arg = d,
 	};

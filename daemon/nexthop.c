@@ -2,8 +2,8 @@
 /*
  * nexthop.c - next hops by route netlink.
  *
- * Routes are not cached: each id asks the kernel with its own destination and source, so that
- * rules, metrics and multipath are the kernel's. Links, addresses and neighbours are kept by
+ * Routes are not cached: each id asks the kernel with all that its socket's packets have (hostpath.h),
+ * so that rules, metrics and multipath are the kernel's. Links, addresses and neighbours are kept by
  * links.c and neigh.c; a neighbour is one object that all ids behind it share.
  *
  * Notices mark ids dirty. Marked ids are worked off in slices of SLICE_NS, so that a gateway with
@@ -26,6 +26,7 @@
 
 #include "clock.h"
 #include "hash.h"
+#include "host.h"
 #include "links.h"
 #include "log.h"
 #include "neigh.h"
@@ -33,16 +34,19 @@
 #include "netlink.h"
 #include "nexthop.h"
 
+#define PCP_SHIFT 13 /* in the TCI, IEEE 802.1Q */
+#define TOS_DSCP 0xfc /* of the TOS; the rest is ECN, which routing does not look at */
 #define COALESCE_MS 50 /* between a notice about routes, links or addresses and the work */
 #define SLICE_NS (2 * NSEC_PER_MSEC) /* of work before other events get their turn */
 #define TICK_NS NSEC_PER_SEC
 #define SWEEP_NS (30 * NSEC_PER_SEC) /* for what changes without a notice: path MTUs, say */
 #define MAX_PREFIXES 64		     /* changed routes remembered between two rounds of work */
 
-enum dirty { DIRTY_NEIGH = 1, DIRTY_ROUTE = 2 };
+enum dirty { DIRTY_NEIGH = 1, DIRTY_ROUTE = 2, DIRTY_HOST = 4 };
 
 struct nexthop_key {
-	struct addr dest, source;
+	struct addr dest, source; /* port 0: all */
+	uint8_t tos;
 };
 
 struct nexthop {
@@ -54,7 +58,9 @@ struct nexthop {
 	struct addr gateway, source;
 	unsigned int oif;
 	unsigned int route_mtu; /* 0: the device's */
+	uint8_t route_ttl;	/* 0: the host's */
 	enum flow_why route_why;
+	enum flow_why host_why; /* of the host's rules beside routing, for this route */
 	struct neigh *neigh;
 	struct nexthop_view view; /* as last reported */
 	struct nexthop *dirty_prev, *dirty_next, *neigh_prev, *neigh_next;
@@ -74,7 +80,8 @@ enum stale {
 	STALE_ADDRS = 2,
 	STALE_ALL_ROUTES = 4,
 	STALE_NEIGHS = 8,
-	STALE_SERVED = 16
+	STALE_SERVED = 16,
+	STALE_HOST = 32,
 };
 
 struct nexthops {
@@ -84,6 +91,8 @@ struct nexthops {
 	struct event *hear_ev, *abilities_ev, *work_ev, *tick_ev;
 	struct links links;
 	struct neighs neighs;
+	struct host *host;
+	bool by_port; /* keys have ports; it stays so */
 	struct nexthop *hash, *dirty;
 	struct nexthop **by_id; /* [max + 1] */
 	/*
@@ -134,12 +143,12 @@ static void unmark(struct nexthops *n, struct nexthop *nh)
 	nh->dirty = 0;
 }
 
-static void mark_all(struct nexthops *n)
+static void mark_all(struct nexthops *n, enum dirty what)
 {
 	struct nexthop *nh;
 
 	for (nh = n->hash; nh; nh = nh->hh.next)
-		mark(n, nh, DIRTY_ROUTE);
+		mark(n, nh, what);
 }
 
 static void mark_prefixes(struct nexthops *n)
@@ -188,17 +197,38 @@ static void nexthop_set_neigh(struct nexthops *n, struct nexthop *nh, const stru
 
 /* ---- routes ---- */
 
-static struct nl_msg *route_request(const struct nexthop_key *key)
+/* route_put - the inputs of routing that are no addresses, as a socket of ours would have them. */
+static int route_put(struct nl_msg *msg, const struct nexthop_key *key, const struct ownsocket *s)
+{
+	int rc = nla_put_u8(msg, RTA_IP_PROTO, IPPROTO_UDP) | nla_put_u32(msg, RTA_UID, s->uid);
+
+	if (key->source.port)
+		rc |= nla_put_u16(msg, RTA_SPORT, htons(key->source.port));
+	if (key->dest.port)
+		rc |= nla_put_u16(msg, RTA_DPORT, htons(key->dest.port));
+	if (s->bound_dev)
+		rc |= nla_put_u32(msg, RTA_OIF, s->bound_dev);
+	if (s->mark)
+		rc |= nla_put_u32(msg, RTA_MARK, s->mark);
+	return rc;
+}
+
+static struct nl_msg *route_request(const struct nexthop_key *key, const struct ownsocket *s)
 {
 	size_t len = addr_ip_len(&key->dest);
-	struct rtmsg rt = { .rtm_family = netlink_af(key->dest.family), .rtm_dst_len = len * 8 };
+	struct rtmsg rt = {
+		.rtm_family = netlink_af(key->dest.family),
+		.rtm_dst_len = len * 8,
+		.rtm_tos = key->tos & TOS_DSCP,
+	};
 	struct nl_msg *msg;
 
 	if (key->source.family != ADDR_NONE)
 		rt.rtm_src_len = len * 8;
 	msg = netlink_request(RTM_GETROUTE, 0, &rt, sizeof(rt));
 	if (msg && (nla_put(msg, RTA_DST, len, key->dest.ip) ||
-		    (rt.rtm_src_len && nla_put(msg, RTA_SRC, len, key->source.ip)))) {
+		    (rt.rtm_src_len && nla_put(msg, RTA_SRC, len, key->source.ip)) ||
+		    route_put(msg, key, s))) {
 		nlmsg_free(msg);
 		return NULL;
 	}
@@ -223,10 +253,27 @@ static void route_gateway(struct nexthop *nh, struct nlattr **a)
 	}
 }
 
-static enum flow_why route_parse(struct nexthop *nh, struct nlmsghdr *reply)
+/* With a locked MTU the host lets routers fragment what it sends (ip_dont_fragment()). */
+static enum flow_why route_metrics(struct nexthop *nh, struct nlattr *metrics)
+{
+	struct nlattr *m[RTAX_MAX + 1];
+
+	if (nla_parse_nested(m, RTAX_MAX, metrics, NULL))
+		return FLOW_WHY_KERNEL;
+	if (m[RTAX_MTU])
+		nh->route_mtu = nla_get_u32(m[RTAX_MTU]);
+	if (m[RTAX_HOPLIMIT])
+		nh->route_ttl = MIN(nla_get_u32(m[RTAX_HOPLIMIT]), 255u);
+	if (m[RTAX_LOCK] && nla_get_u32(m[RTAX_LOCK]) & 1 << RTAX_MTU &&
+	    nh->key.dest.family == ADDR_IP4)
+		return FLOW_WHY_FRAGMENTS;
+	return FLOW_WHY_KERNEL;
+}
+
+static enum flow_why route_parse(struct nexthop *nh, struct nlmsghdr *reply, bool routes)
 {
 	const struct rtmsg *rt = nlmsg_data(reply);
-	struct nlattr *a[RTA_MAX + 1], *m[RTAX_MAX + 1];
+	struct nlattr *a[RTA_MAX + 1];
 	struct addr h;
 
 	if (reply->nlmsg_type != RTM_NEWROUTE || nlmsg_parse(reply, sizeof(*rt), a, RTA_MAX, NULL))
@@ -236,14 +283,15 @@ static enum flow_why route_parse(struct nexthop *nh, struct nlmsghdr *reply)
 	if (rt->rtm_type != RTN_UNICAST || !a[RTA_OIF])
 		return FLOW_WHY_NO_ROUTE;
 	nh->oif = nla_get_u32(a[RTA_OIF]);
+	if ((a[RTA_ENCAP] || a[RTA_ENCAP_TYPE] || a[RTA_NEWDST]) && !routes)
+		return FLOW_WHY_ENCAP;
 	route_gateway(nh, a);
 	if (nh->key.source.family == ADDR_NONE && a[RTA_PREFSRC] &&
 	    netlink_host(&h, nh->key.dest.family, nla_data(a[RTA_PREFSRC]),
 			 nla_len(a[RTA_PREFSRC])))
 		nh->source = h;
-	if (a[RTA_METRICS] && nla_parse_nested(m, RTAX_MAX, a[RTA_METRICS], NULL) == 0 &&
-	    m[RTAX_MTU])
-		nh->route_mtu = nla_get_u32(m[RTAX_MTU]);
+	if (a[RTA_METRICS])
+		return route_metrics(nh, a[RTA_METRICS]);
 	return FLOW_WHY_KERNEL;
 }
 
@@ -255,15 +303,50 @@ static enum flow_why route_query(struct nexthops *n, struct nexthop *nh)
 	if (links_is_local(&n->links, &nh->key.dest))
 		return FLOW_WHY_LOOPBACK;
 	if (nh->key.source.family != ADDR_NONE) {
-		nh->source = nh->key.source;
+		nh->source = netlink_key(&nh->key.source);
 		if (nh->key.source.family != nh->key.dest.family ||
 		    !links_is_local(&n->links, &nh->source))
 			return FLOW_WHY_NO_ROUTE;
 	}
-	msg = route_request(&nh->key);
+	msg = route_request(&nh->key, host_socket(n->host));
 	if (!msg || netlink_ask(n->nl, msg, &reply) || !reply)
 		return FLOW_WHY_NO_ROUTE;
-	return route_parse(nh, reply);
+	return route_parse(nh, reply, n->opts.routes);
+}
+
+static uint8_t nexthop_ttl(const struct nexthops *n, const struct nexthop *nh,
+			   const struct iface *out)
+{
+	if (nh->route_ttl)
+		return nh->route_ttl;
+	if (nh->key.dest.family == ADDR_IP6 && out && out->is.hop_limit)
+		return out->is.hop_limit;
+	return host_socket(n->host)->ttl;
+}
+
+/* nexthop_judge - what this host does to the packets beside routing them. */
+static enum flow_why nexthop_judge(const struct nexthops *n, const struct nexthop *nh)
+{
+	const struct iface *out = links_find(&n->links, nh->oif);
+	const struct ownsocket *s = host_socket(n->host);
+	struct outgoing p = {
+		.source = addr_with_port(nh->source, nh->key.source.port),
+		.dest = nh->key.dest,
+		.tos = nh->key.tos,
+		.ttl = nexthop_ttl(n, nh, out),
+		.oif = nh->oif,
+		.mark = s->mark,
+		.uid = s->uid,
+		.gid = s->gid,
+		.bound_dev = s->bound_dev,
+	};
+	enum flow_why why = host_judge_socket(n->host, p.dest.family);
+
+	if (why != FLOW_WHY_KERNEL || !nh->oif)
+		return why;
+	if (out)
+		memcpy(p.ifname, out->is.name, sizeof(p.ifname));
+	return host_judge(n->host, &p);
 }
 
 /* nexthop_route - the route's part of the answer, and the neighbour that goes with it. */
@@ -274,6 +357,7 @@ static void nexthop_route(struct nexthops *n, struct nexthop *nh)
 
 	nh->oif = 0;
 	nh->route_mtu = 0;
+	nh->route_ttl = 0;
 	nh->gateway = nh->source = (struct addr){ 0 };
 	nh->route_why = route_query(n, nh);
 	if (nh->route_why == FLOW_WHY_KERNEL) {
@@ -288,8 +372,18 @@ static void nexthop_route(struct nexthops *n, struct nexthop *nh)
 		return;
 	}
 	key.ifindex = nh->oif;
-	key.host = nh->gateway.family != ADDR_NONE ? netlink_key(&nh->gateway) : nh->key.dest;
+	key.host = netlink_key(nh->gateway.family != ADDR_NONE ? &nh->gateway : &nh->key.dest);
 	nexthop_set_neigh(n, nh, &key);
+}
+
+/* nexthop_tci - the tag with the priority that the VLAN device would give packets of this TOS. */
+static uint16_t nexthop_tci(const struct nexthops *n, const struct nexthop *nh,
+			    const struct iface *out)
+{
+	uint32_t priority =
+		ownsocket_priority(host_socket(n->host), nh->key.dest.family, nh->key.tos);
+
+	return out->is.vlan | (out->is.vlan ? links_pcp(out, priority) << PCP_SHIFT : 0);
 }
 
 /* nexthop_answer - the whole answer from the route's part, the link and the neighbour. */
@@ -302,6 +396,10 @@ static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 	v->why = nh->route_why;
 	v->source = nh->source;
 	v->gateway = nh->gateway;
+	v->ttl = nexthop_ttl(n, nh, out);
+	v->refused = nh->host_why != FLOW_WHY_KERNEL;
+	if (v->refused)
+		v->why = nh->host_why;
 	if (out)
 		memcpy(v->ifname, out->is.name, sizeof(v->ifname));
 	if (v->why != FLOW_WHY_KERNEL)
@@ -312,7 +410,7 @@ static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 	}
 	memcpy(v->abi.dst_mac, nh->neigh->mac, sizeof(v->abi.dst_mac));
 	memcpy(v->abi.src_mac, out->is.mac, sizeof(v->abi.src_mac));
-	v->abi.vlan = out->is.vlan;
+	v->abi.vlan = nexthop_tci(n, nh, out);
 	v->abi.mtu = MIN(nh->route_mtu ? MIN(nh->route_mtu, out->is.mtu) : out->is.mtu, 65535u);
 	v->abi.tx_port = v->abi.ifindex = out->is.tx;
 }
@@ -320,7 +418,7 @@ static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 static bool view_equal(const struct nexthop_view *a, const struct nexthop_view *b)
 {
 	return memcmp(&a->abi, &b->abi, sizeof(a->abi)) == 0 && a->why == b->why &&
-	       addr_host_eq(&a->source, &b->source) && addr_host_eq(&a->gateway, &b->gateway) &&
+	       a->refused == b->refused && a->ttl == b->ttl && addr_host_eq(&a->source, &b->source) && addr_host_eq(&a->gateway, &b->gateway) &&
 	       memcmp(a->ifname, b->ifname, sizeof(a->ifname)) == 0;
 }
 
@@ -331,6 +429,8 @@ static bool nexthop_work(struct nexthops *n, struct nexthop *nh)
 
 	if (nh->dirty & DIRTY_ROUTE)
 		nexthop_route(n, nh);
+	if (nh->dirty & (DIRTY_ROUTE | DIRTY_HOST))
+		nh->host_why = nexthop_judge(n, nh);
 	unmark(n, nh);
 	nexthop_answer(n, nh, &v);
 	if (view_equal(&v, &nh->view))
@@ -415,22 +515,35 @@ static struct nexthop *nexthop_add(struct nexthops *n, const struct nexthop_key 
 	return nh;
 }
 
-int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source,
-		 uint16_t *id, struct nexthop_view *view)
+static void key_make(const struct nexthops *n, const struct nexthop_want *want,
+		     struct nexthop_key *key)
 {
-	return nexthop_take_again(n, dest, source, 0, id, view);
+	memset(key, 0, sizeof(*key));
+	key->dest = netlink_key(&want->dest);
+	if (want->source.family != ADDR_NONE && !addr_is_any(&want->source))
+		key->source = netlink_key(&want->source);
+	key->tos = want->tos;
+	if (n->by_port) {
+		key->dest.port = want->dest.port;
+		key->source.port = want->source.port;
+	}
 }
 
-int nexthop_take_again(struct nexthops *n, const struct addr *dest, const struct addr *source,
-		       uint16_t wish, uint16_t *id, struct nexthop_view *view)
+int nexthop_take(struct nexthops *n, const struct nexthop_want *want, uint16_t *id,
+		 struct nexthop_view *view)
 {
-	struct nexthop_key key = { .dest = netlink_key(dest) };
+	return nexthop_take_again(n, want, 0, id, view);
+}
+
+int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint16_t wish,
+		       uint16_t *id, struct nexthop_view *view)
+{
+	struct nexthop_key key;
 	struct nexthop *nh;
 
-	if (dest->family == ADDR_NONE)
+	if (want->dest.family == ADDR_NONE)
 		return -EINVAL;
-	if (source->family != ADDR_NONE && !addr_is_any(source))
-		key.source = netlink_key(source);
+	key_make(n, want, &key);
 	HASH_FIND(hh, n->hash, &key, sizeof(key), nh);
 	if (!nh) {
 		wish = id_choose(n, wish);
@@ -477,6 +590,11 @@ void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *ou
 bool nexthop_is_local(const struct nexthops *n, const struct addr *a)
 {
 	return links_is_local(&n->links, a);
+}
+
+const struct host *nexthops_host(const struct nexthops *n)
+{
+	return n->host;
 }
 
 void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
@@ -612,6 +730,26 @@ static void on_abilities(evutil_socket_t fd, short what, void *arg)
 	work_within(n, COALESCE_MS);
 }
 
+/* by_port - keys have ports from now on, when something of this host looks at ports. */
+static void look_at_ports(struct nexthops *n)
+{
+	if (n->by_port || !host_by_port(n->host))
+		return;
+	n->by_port = true;
+	log_info("next hops: a rule of this host looks at ports: each flow gets its own");
+	if (n->opts.by_port)
+		n->opts.by_port(n->opts.arg);
+}
+
+static void on_host(void *arg, bool routes)
+{
+	struct nexthops *n = arg;
+
+	n->stale |= routes ? STALE_ALL_ROUTES : STALE_HOST;
+	look_at_ports(n);
+	work_within(n, 0);
+}
+
 /* ---- work ---- */
 
 static void read_stale(struct nexthops *n)
@@ -634,8 +772,10 @@ static void read_stale(struct nexthops *n)
 			if (neigh_refresh(&n->neighs, nb))
 				neigh_mark(n, nb);
 	if (all)
-		mark_all(n);
-	else if (n->n_prefixes)
+		mark_all(n, DIRTY_ROUTE);
+	else if (stale & STALE_HOST)
+		mark_all(n, DIRTY_HOST);
+	if (!all && n->n_prefixes)
 		mark_prefixes(n);
 	n->n_prefixes = 0;
 }
@@ -670,15 +810,15 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct neigh *nb;
 
 	(void)fd, (void)what;
+	host_look(n->host);
 	for (nb = n->neighs.hash; nb; nb = nb->hh.next) {
 		if (neigh_due(nb, now) && neigh_refresh(&n->neighs, nb))
 			neigh_mark(n, nb);
 	}
 	if (now - n->swept_ns >= SWEEP_NS) {
 		n->swept_ns = now;
-		if (!n->abilities)
-			n->stale |= STALE_SERVED;
-		mark_all(n);
+		n->stale |= n->abilities ? STALE_LINKS : STALE_LINKS | STALE_SERVED;
+		mark_all(n, DIRTY_ROUTE);
 		work_within(n, 0);
 	}
 }
@@ -732,6 +872,7 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 {
 	struct nexthops *n = calloc(1, sizeof(*n));
 	struct timeval tick = { .tv_sec = TICK_NS / NSEC_PER_SEC };
+	const struct host_opts host = { .changed = on_host, .arg = n, .routes = opts->routes };
 	int rc;
 
 	if (!n)
@@ -759,8 +900,11 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 	rc = links_read(&n->links);
 	if (rc >= 0)
 		rc = links_read_addrs(&n->links);
+	if (rc >= 0)
+		rc = host_new(&n->host, base, &host);
 	if (rc < 0)
 		goto err_free;
+	look_at_ports(n);
 	neighs_release_leftovers(&n->neighs);
 	*out = n;
 	return 0;
@@ -781,6 +925,7 @@ void nexthops_free(struct nexthops *n)
 	for (i = 0; i < ARRAY_SIZE(ev); i++)
 		if (*ev[i])
 			event_free(*ev[i]);
+	host_free(n->host);
 	links_clear(&n->links);
 	nl_socket_free(n->abilities);
 	nl_socket_free(n->hear);

@@ -2,8 +2,9 @@
 /*
  * nexthop.h - where packets for a destination go on the wire, kept current by route netlink.
  *
- * One id per (destination host, source host): when a route, link, address or neighbour changes, one
- * element of the dataplane's table is written and no flow is touched. Uses the caches and change
+ * One id per (destination host, source host, TOS), and per pair of ports where this host's rules
+ * look at ports: when a route, link, address or neighbour changes, one element of the dataplane's
+ * table is written and no flow is touched. Uses the caches and change
  * notices of libnl-route-3. Neighbours of ids in use are kept resolved (probed before they go
  * stale), because the stack does not see the traffic that would confirm them.
  */
@@ -21,6 +22,8 @@ struct nexthops;
 struct nexthop_view {
 	struct rtpx_nexthop abi; /* mtu 0: not usable; tx_port equals ifindex */
 	enum flow_why why;	 /* FLOW_WHY_KERNEL when usable */
+	bool refused;		 /* why is about this host, not about the way: see host.h */
+	uint8_t ttl;		 /* TTL or hop limit that the host's socket would send with */
 	struct addr source;	 /* the address the kernel would send from */
 	struct addr gateway;	 /* ADDR_NONE: the destination is on link */
 	/* of the route's own device (a VLAN device, say), "" when there is no route */
@@ -37,23 +40,35 @@ struct nexthops_opts {
 	bool (*served)(void *arg, unsigned int ifindex);
 	/* links came, went or changed; the dataplane may attach again; may be NULL */
 	void (*links_changed)(void *arg);
+	/*
+	 * from now on next hops are told apart by ports too: those in use go on, and are to be
+	 * taken anew; may be NULL
+	 */
+	void (*by_port)(void *arg);
 	void *arg;
 	unsigned int max; /* ids, at most RTPX_MAX_NEXTHOPS */
+	bool routes;	  /* the dataplane asks the host's routing itself: struct dp */
+};
+
+/* Packets for which a next hop is wanted: all that the host's routing looks at. */
+struct nexthop_want {
+	struct addr dest, source; /* source any-address: the kernel chooses */
+	uint8_t tos;
 };
 
 int nexthops_new(struct nexthops **out, struct event_base *base, const struct nexthops_opts *opts);
 void nexthops_free(struct nexthops *n);
 
 /*
- * nexthop_take - the id for packets to @dest from @source (host parts; @source any-address: the
- * kernel chooses). Counts a use. 0 with *@id and *@view, even while it is not usable (view->why
- * says why); -ENOSPC when all ids are in use. nexthop_take_again() - if nobody has @wish, a new one
- * gets that id; 0: any.
+ * nexthop_take - the id for packets as @want has them; one id serves all ports of a host, unless the
+ * host tells ports apart. Counts a use. 0 with *@id and *@view, even while it is not usable
+ * (view->why says why); -ENOSPC when all ids are in use. nexthop_take_again() - if no user has
+ * @wish, a new one gets that id; 0: any.
  */
-int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source,
-		 uint16_t *id, struct nexthop_view *view);
-int nexthop_take_again(struct nexthops *n, const struct addr *dest, const struct addr *source,
-		       uint16_t wish, uint16_t *id, struct nexthop_view *view);
+int nexthop_take(struct nexthops *n, const struct nexthop_want *want, uint16_t *id,
+		 struct nexthop_view *view);
+int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint16_t wish,
+		       uint16_t *id, struct nexthop_view *view);
 /*
  * nexthop_reserve - flows of an earlier daemon refer to @id: only who wishes it gets it, until
  * nexthops_release() or until it was given back.
@@ -65,6 +80,10 @@ void nexthop_give(struct nexthops *n, uint16_t id);
 void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *out);
 /* nexthop_is_local - the host part is an address of this host. */
 bool nexthop_is_local(const struct nexthops *n, const struct addr *a);
+
+struct host;
+/* nexthops_host - what this host does to packets beside routing them. */
+const struct host *nexthops_host(const struct nexthops *n);
 
 struct nexthop_counts {
 	unsigned int ids, unresolved;

@@ -20,12 +20,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "flow.h"
 #include "log.h"
 #include "nexthop.h"
 #include "sync.h"
 
-#define RUN_SESSIONS 512 /* compiled per turn of the loop */
+#define RUN_SESSIONS 512 /* compiled per turn of the loop, and for no longer than RUN_NS */
+#define RUN_NS (2 * NSEC_PER_MSEC)
+#define RUN_GLANCE 8 /* sessions between two looks at the clock */
 #define WORD_BITS 64
 #define ID_WORDS (RTPX_MAX_NEXTHOPS / WORD_BITS)
 
@@ -38,10 +41,13 @@ struct sync {
 	 * Ports of inherited flows that nobody has taken over yet, a bit each; NULL: no such time.
 	 */
 	uint64_t *inherited;
-	bool source_moved; /* an id of chosen_source has changed */
+	bool any_moved; /* a bit of `moved` is set */
 	/* A bit for each id. */
 	uint64_t chosen_source[ID_WORDS]; /* the kernel chooses the source */
 	uint64_t stale_users[ID_WORDS];	  /* the table's `users` is not current */
+	uint64_t refused[ID_WORDS];	  /* the host's rules keep it out of the kernel */
+	uint64_t moved[ID_WORDS];	  /* flows that refer to it are not right any more */
+	uint8_t ttl[RTPX_MAX_NEXTHOPS];	  /* by id, as flows have it */
 };
 
 static void bit_put(uint64_t *bits, uint16_t id, bool value)
@@ -158,15 +164,17 @@ static void hop_write(struct sync *y, uint16_t id, const struct rtpx_nexthop *ab
 	bit_put(y->stale_users, id, false);
 }
 
-static int hop_take(struct sync *y, const struct addr *dest, const struct addr *source,
-		    uint16_t wish, uint16_t *id, struct nexthop_view *view)
+static int hop_take(struct sync *y, const struct nexthop_want *want, uint16_t wish, uint16_t *id,
+		    struct nexthop_view *view)
 {
-	int err = nexthop_take_again(y->nexthops, dest, source, wish, id, view);
+	int err = nexthop_take_again(y->nexthops, want, wish, id, view);
 
 	if (err)
 		return err;
+	y->ttl[*id] = view->ttl;
+	bit_put(y->refused, *id, view->refused);
 	if (view->abi.users == 1) {
-		bit_put(y->chosen_source, *id, addr_is_any(source));
+		bit_put(y->chosen_source, *id, addr_is_any(&want->source));
 		hop_write(y, *id, &view->abi);
 	} else {
 		bit_put(y->stale_users, *id, true);
@@ -190,12 +198,35 @@ static void hop_give(struct sync *y, uint16_t id)
 	nexthop_give(y->nexthops, id);
 }
 
+/*
+ * Most changes are one write. Flows have to be made again when they hold what has changed, and when
+ * a dataplane that routes by itself may, or may not any more, send these packets.
+ */
 static void on_hop_changed(void *arg, uint16_t id, const struct nexthop_view *now)
 {
 	struct sync *y = arg;
+	bool flips = y->o.dp->routes && bit_get(y->refused, id) != now->refused;
 
 	hop_write(y, id, &now->abi);
-	y->source_moved |= bit_get(y->chosen_source, id);
+	if (!flips && y->ttl[id] == now->ttl && !bit_get(y->chosen_source, id))
+		return;
+	y->ttl[id] = now->ttl;
+	bit_put(y->refused, id, now->refused);
+	bit_put(y->moved, id, true);
+	y->any_moved = true;
+}
+
+static bool make_dirty(void *arg, struct session *s)
+{
+	session_dirty(((struct sync *)arg)->o.sessions, s);
+	return true;
+}
+
+static void on_by_port(void *arg)
+{
+	struct sync *y = arg;
+
+	sessions_each(y->o.sessions, make_dirty, y);
 }
 
 static bool on_hop_served(void *arg, unsigned int ifindex)
@@ -268,7 +299,6 @@ static struct flow_env env_of(const struct sync *y)
 		.dataplane = y->o.dp->active,
 		.mirror = y->o.dp->mirrors,
 		.double_small = y->o.double_small,
-		.ttl = y->o.ttl,
 	};
 }
 
@@ -293,6 +323,7 @@ static enum flow_why flow_prepare(struct sync *y, const struct session *s, int l
 {
 	struct flow_env env = env_of(y);
 	struct nexthop_view view;
+	struct nexthop_want want;
 	struct addr dest, source;
 	enum flow_why why = flow_wants(s, leg, kind, &env, &dest, &source);
 
@@ -301,11 +332,19 @@ static enum flow_why flow_prepare(struct sync *y, const struct session *s, int l
 	env.out_source = source_towards(&s->leg[!leg], kind);
 	if (addr_is_any(&source) && env.out_source.family == dest.family)
 		source = env.out_source;
-	if (hop_take(y, &dest, &source, wish, id, &view))
+	want = (struct nexthop_want){
+		.dest = dest,
+		.source = addr_with_port(source, port_of(&s->leg[!leg], kind)),
+		.tos = s->leg[!leg].tos,
+	};
+	if (hop_take(y, &want, wish, id, &view))
 		return FLOW_WHY_TABLE_FULL;
+	if (y->o.dp->routes && view.refused)
+		return view.why;
 	if (env.out_source.family == ADDR_NONE)
 		env.out_source = view.source;
 	env.nexthop = *id;
+	env.ttl = view.ttl;
 	env.nexthop_usable = true; /* or it will be: the dataplane looks at each packet */
 	return flow_compile(s, leg, kind, &env, flow);
 }
@@ -327,18 +366,15 @@ static void sync_direction(struct sync *y, struct session *s, int leg, enum stre
 	hop_give(y, old);
 }
 
-/*
- * The kernel chooses another source for somebody: sessions that asked it to choose are compiled
- * again.
- */
-static bool mark_chosen(void *arg, struct session *s)
+/* Sessions that refer to a next hop in `moved` are compiled again. */
+static bool mark_moved(void *arg, struct session *s)
 {
 	struct sync *y = arg;
 	int i, kind;
 
 	for (i = 0; i < 2; i++)
 		for (kind = 0; kind < STREAM_KINDS; kind++)
-			if (bit_get(y->chosen_source, s->leg[i].nexthop[kind]))
+			if (bit_get(y->moved, s->leg[i].nexthop[kind]))
 				session_dirty(y->o.sessions, s);
 	return true;
 }
@@ -354,17 +390,26 @@ static void sync_session(struct sync *y, struct session *s)
 
 void sync_run(struct sync *y)
 {
+	uint64_t until = 0;
 	struct session *s;
 	int n;
 
-	if (y->source_moved)
-		sessions_each(y->o.sessions, mark_chosen, y);
-	y->source_moved = false;
+	if (y->any_moved) {
+		sessions_each(y->o.sessions, mark_moved, y);
+		memset(y->moved, 0, sizeof(y->moved));
+		y->any_moved = false;
+	}
 	for (n = 0; n < RUN_SESSIONS; n++) {
 		s = session_dirty_pop(y->o.sessions);
 		if (!s)
 			return;
 		sync_session(y, s);
+		if (n % RUN_GLANCE)
+			continue;
+		if (until && clock_now() > until)
+			break;
+		if (!until)
+			until = clock_now() + RUN_NS;
 	}
 	event_active(y->more, EV_TIMEOUT, 0);
 }
@@ -508,6 +553,8 @@ int sync_new(struct sync **out, struct event_base *base, const struct sync_opts 
 		.changed = on_hop_changed,
 		.served = on_hop_served,
 		.links_changed = on_links_changed,
+		.by_port = on_by_port,
+		.routes = opts->dp->routes,
 		.arg = y,
 		.max = RTPX_MAX_NEXTHOPS,
 	};

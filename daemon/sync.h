@@ -21,7 +21,6 @@ struct sync_opts {
 	struct dp *dp;
 	enum learning learning;
 	bool double_small; /* -2 */
-	uint8_t ttl;	   /* of forwarded packets */
 	/* so many packets of a recorded session were forwarded without a copy; NULL: nobody asks */
 	void (*unmirrored)(void *arg, struct session *s, uint64_t packets);
 	void *arg;

@@ -3,8 +3,9 @@
  * dp_watch.c - opens a dataplane and next hops as the daemon does, and prints each answer and each
  *change of one as a line. A test reads the lines; there is no judgement here.
  *
- * dp_watch PIN_DIR none|auto|native|generic INTERFACES|- [DESTINATION[=SOURCE[@PORT,PEER,LOCAL]]…]
+ * dp_watch PIN_DIR none|auto|native|generic INTERFACES|- [DESTINATION[=SOURCE[@PORT,PEER,LOCAL]][%TOS]…]
  *	INTERFACES is a list with commas; with "none" every interface counts as served.
+ *	Without PORT, the source port is 35000; the destination's is 9999 always.
  *	With PORT, what PEER sends to LOCAL:PORT is forwarded, from SOURCE:PORT to DESTINATION:9999
  *(IPv4). Ends on SIGTERM with a clean close (0), on SIGINT with one that keeps all pins (0); 3 when
  *it does not open.
@@ -25,6 +26,7 @@ static struct dp *dp;
 static struct nexthops *hops;
 static int last_signal;
 static const char *dest_of[RTPX_MAX_NEXTHOPS];
+static struct nexthop_want want_of[RTPX_MAX_NEXTHOPS];
 
 static void print_interfaces(void)
 {
@@ -49,11 +51,11 @@ static void print_hop(const char *dest, const struct nexthop_view *v)
 
 	printf("hop %s %s dst %02x:%02x:%02x:%02x:%02x:%02x src %02x:%02x:%02x:%02x:%02x:%02x mtu "
 	       "%u vlan %u dev %s "
-	       "via %s from %s\n",
+	       "via %s from %s ttl %u\n",
 	       dest, whys[v->why], m[0], m[1], m[2], m[3], m[4], m[5], s[0], s[1], s[2], s[3], s[4],
 	       s[5], v->abi.mtu, v->abi.vlan, v->ifname[0] ? v->ifname : "-",
 	       v->gateway.family ? addr_host_text(&v->gateway, gateway) : "-",
-	       v->source.family ? addr_host_text(&v->source, source) : "-");
+	       v->source.family ? addr_host_text(&v->source, source) : "-", v->ttl);
 }
 
 static void on_changed(void *arg, uint16_t id, const struct nexthop_view *now)
@@ -61,6 +63,25 @@ static void on_changed(void *arg, uint16_t id, const struct nexthop_view *now)
 	(void)arg;
 	dp->ops->nexthop_put(dp, id, &now->abi);
 	print_hop(dest_of[id], now);
+}
+
+/* No test has both flows and rules that look at ports: a flow would go on with its old next hop. */
+static void on_by_port(void *arg)
+{
+	struct nexthop_view v;
+	unsigned int old;
+	uint16_t id;
+
+	(void)arg;
+	for (old = 1; old < ARRAY_SIZE(dest_of); old++) {
+		if (!dest_of[old] || nexthop_take(hops, &want_of[old], &id, &v) || id == old)
+			continue;
+		dest_of[id] = dest_of[old];
+		want_of[id] = want_of[old];
+		nexthop_give(hops, old);
+		dest_of[old] = NULL;
+		print_hop(dest_of[id], &v);
+	}
 }
 
 static bool served(void *arg, unsigned int ifindex)
@@ -124,21 +145,29 @@ static int take(char *arg)
 {
 	char *flow = strchr(arg, '@');
 	char *source_text = strchr(arg, '=');
+	char *tos = strchr(arg, '%');
 	struct addr dest, source = { 0 };
+	struct nexthop_want want;
 	struct nexthop_view v;
 	uint16_t id;
 	int rc;
 
 	if (source_text)
 		*source_text++ = '\0';
+	if (tos)
+		*tos++ = '\0';
 	if (flow)
 		*flow++ = '\0';
 	if (parse_host(arg, &dest) || (source_text && parse_host(source_text, &source)))
 		return -EINVAL;
-	rc = nexthop_take(hops, &dest, &source, &id, &v);
+	want = (struct nexthop_want){ .dest = addr_with_port(dest, 9999),
+				      .source = addr_with_port(source, 35000),
+				      .tos = tos ? strtoul(tos, NULL, 0) : 0 };
+	rc = nexthop_take(hops, &want, &id, &v);
 	if (rc)
 		return rc;
 	dest_of[id] = arg;
+	want_of[id] = want;
 	on_changed(NULL, id, &v);
 	return flow ? put_flow(flow, &dest, &source, id) : 0;
 }
@@ -173,7 +202,7 @@ int main(int argc, char **argv)
 {
 	struct event_base *base = event_base_new();
 	struct nexthops_opts o = {
-		.changed = on_changed, .served = served, .links_changed = on_links, .max = 1000
+		.changed = on_changed, .served = served, .links_changed = on_links, .by_port = on_by_port, .max = 1000
 	};
 	struct event *term, *keep;
 	char err[512];

@@ -243,9 +243,10 @@ void nexthops_free(struct nexthops *n)
 		assert_int_equal(n->hops[id].view.abi.users, 0);
 }
 
-int nexthop_take_again(struct nexthops *n, const struct addr *dest, const struct addr *source,
-		       uint16_t wish, uint16_t *id, struct nexthop_view *view)
+int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint16_t wish,
+		       uint16_t *id, struct nexthop_view *view)
 {
+	const struct addr *dest = &want->dest, *source = &want->source;
 	struct fake_hop *h, *unused = NULL;
 	unsigned int i;
 
@@ -266,6 +267,7 @@ int nexthop_take_again(struct nexthops *n, const struct addr *dest, const struct
 		*h = (struct fake_hop){ .dest = *dest, .source = *source };
 		h->view.abi = (struct rtpx_nexthop){ .mtu = 1500, .tx_port = 1, .ifindex = 1 };
 		h->view.why = FLOW_WHY_KERNEL;
+		h->view.ttl = 64;
 		h->view.source = addr_is_any(source) ? fake_choice : *source;
 	}
 	h->view.abi.users++;
@@ -274,10 +276,10 @@ int nexthop_take_again(struct nexthops *n, const struct addr *dest, const struct
 	return 0;
 }
 
-int nexthop_take(struct nexthops *n, const struct addr *dest, const struct addr *source,
-		 uint16_t *id, struct nexthop_view *view)
+int nexthop_take(struct nexthops *n, const struct nexthop_want *want, uint16_t *id,
+		 struct nexthop_view *view)
 {
-	return nexthop_take_again(n, dest, source, 0, id, view);
+	return nexthop_take_again(n, want, 0, id, view);
 }
 
 void nexthop_reserve(struct nexthops *n, uint16_t id)

@@ -148,8 +148,7 @@ static void start_relay(const struct packet_row *r)
 {
 	const struct session_opts session_opts = { .ttl_s = 60, .setup_ttl_s = 60 };
 	struct sync_opts sync_opts = { .stats = &stats,
-				       .learning = learning_of(r),
-				       .ttl = PACKET_TTL };
+				       .learning = learning_of(r) };
 	struct relay_opts relay_opts = { .stats = &stats, .learning = learning_of(r) };
 
 	memset(&stats, 0, sizeof(stats));

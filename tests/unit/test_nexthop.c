@@ -60,6 +60,14 @@ static struct addr ip4(const char *text, unsigned int add)
 	return a;
 }
 
+static int take(struct nexthops *n, struct addr dest, struct addr source, uint16_t *id,
+		struct nexthop_view *v)
+{
+	const struct nexthop_want want = { .dest = dest, .source = source };
+
+	return nexthop_take(n, &want, id, v);
+}
+
 static void prefixes(void **state)
 {
 	static const struct {
@@ -142,16 +150,16 @@ static void ids(void **state)
 	for (i = 0; i < 3; i++) {
 		a = ip4("127.0.0.1", i);
 		a.port = 1000 + i;
-		assert_int_equal(nexthop_take(n, &a, &any, &id[i], &v), 0);
+		assert_int_equal(take(n, a, any, &id[i], &v), 0);
 		assert_int_equal(v.why, FLOW_WHY_LOOPBACK);
 		assert_int_equal(v.abi.users, 1);
 		assert_in_range(id[i], 1, 3);
 	}
 	assert_true(id[0] != id[1] && id[1] != id[2] && id[0] != id[2]);
 	a = ip4("127.0.0.9", 0);
-	assert_int_equal(nexthop_take(n, &a, &any, &again, &v), -ENOSPC);
+	assert_int_equal(take(n, a, any, &again, &v), -ENOSPC);
 	a = ip4("127.0.0.1", 0); /* another port, and the wildcard as source: the same id */
-	assert_int_equal(nexthop_take(n, &a, &zero, &again, &v), 0);
+	assert_int_equal(take(n, a, zero, &again, &v), 0);
 	assert_int_equal(again, id[0]);
 	assert_int_equal(v.abi.users, 2);
 	nexthop_give(n, id[0]);
@@ -159,12 +167,12 @@ static void ids(void **state)
 	assert_int_equal(v.abi.users, 1);
 	nexthop_give(n, id[0]);
 	nexthop_give(n, id[1]);
-	assert_int_equal(nexthop_take(n, &a, &any, &again, &v), 0);
+	assert_int_equal(take(n, a, any, &again, &v), 0);
 	assert_int_equal(again, id[0]); /* the one that has rested longest */
 	nexthops_counts(n, &counts);
 	assert_int_equal(counts.ids, 2);
 	assert_int_equal(counts.unresolved, 2);
-	assert_int_equal(nexthop_take(n, &any, &any, &again, &v), -EINVAL);
+	assert_int_equal(take(n, any, any, &again, &v), -EINVAL);
 	nexthops_free(n);
 	event_base_free(base);
 }
@@ -274,7 +282,7 @@ static void many(void **state)
 	start = clock_now();
 	for (i = 0; i < MANY; i++) {
 		a = ip4("10.64.0.0", i);
-		assert_int_equal(nexthop_take(n, &a, &any, &id, &v), 0);
+		assert_int_equal(take(n, a, any, &id, &v), 0);
 		assert_int_equal(v.why, FLOW_WHY_KERNEL);
 	}
 	print_message("%d ids taken: %.1f us each\n", MANY, (clock_now() - start) / 1e3 / MANY);
@@ -318,8 +326,8 @@ static void lost(void **state)
 	assert_int_equal(setsockopt(nl_socket_get_fd(n->hear), SOL_SOCKET, SO_RCVBUF, &small,
 				    sizeof(small)),
 			 0);
-	assert_int_equal(nexthop_take(n, &a, &any, &id, &v), 0);
-	assert_int_equal(nexthop_take(n, &b, &any, &id2, &v), 0);
+	assert_int_equal(take(n, a, any, &id, &v), 0);
+	assert_int_equal(take(n, b, any, &id2, &v), 0);
 	assert_int_equal(v.why, FLOW_WHY_KERNEL);
 	run("for i in $(seq 200); do echo route add 192.0.2.$i/32 via 10.1.0.2; done | ip -batch "
 	    "-");
@@ -350,7 +358,7 @@ static void kept(void **state)
 	(void)state;
 	need_namespace();
 	n = make(base, 10);
-	assert_int_equal(nexthop_take(n, &a, &any, &id, &v), 0);
+	assert_int_equal(take(n, a, any, &id, &v), 0);
 	assert_int_equal(v.why, FLOW_WHY_NO_NEIGHBOUR);
 	if (!n->neighs.hash->managed) {
 		print_message("this kernel does not manage neighbours\n");

@@ -38,7 +38,7 @@ static int begin(void **state)
 						   .setup_ttl_s = TTL_S,
 						   .independent_ttl = true };
 	const struct setting *set = *state ? *state : &usual;
-	struct sync_opts sync_opts = { .stats = &stats, .learning = set->learning, .ttl = 64 };
+	struct sync_opts sync_opts = { .stats = &stats, .learning = set->learning };
 	struct relay_opts relay_opts = { .stats = &stats,
 					 .learning = set->learning,
 					 .double_small = set->double_small };

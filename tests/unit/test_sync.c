@@ -44,7 +44,7 @@ static int begin_with(bool active, bool double_small)
 {
 	const struct session_opts session_opts = { .ttl_s = TTL_S, .setup_ttl_s = TTL_S };
 	struct sync_opts opts = {
-		.stats = &stats, .learning = LEARN_PROOF, .double_small = double_small, .ttl = 64,
+		.stats = &stats, .learning = LEARN_PROOF, .double_small = double_small,
 		.unmirrored = on_unmirrored, .arg = &unmirrored,
 	};
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * host.h - what this host does with a packet of our media sockets beside routing it. Owns the
+ * tables of that (hostpath.h lists the inputs) and judges with all of them.
+ *
+ * A dataplane may send a packet by itself only where the host would send it as it is.
+ */
+#ifndef RTPX_HOST_H
+#define RTPX_HOST_H
+
+#include "base.h"
+#include "flow_why.h"
+#include "outgoing.h"
+#include "ownsocket.h"
+
+struct event_base;
+struct host;
+
+struct host_opts {
+	/* changed - judge everything again; @routes: ask for the routes again, too */
+	void (*changed)(void *arg, bool routes);
+	void *arg;
+	/*
+	 * the dataplane hands its packets to the host's routing (struct dp.routes): IPsec, tunnels
+	 * and queues see them, the output chain does not
+	 */
+	bool routes;
+};
+
+int host_new(struct host **out, struct event_base *base, const struct host_opts *opts);
+void host_free(struct host *h); /* NULL is allowed */
+
+/* host_look - once a second: what changes without a notice. */
+void host_look(struct host *h);
+
+/* host_socket - what a media socket is to this host. Valid until host_look(). */
+const struct ownsocket *host_socket(const struct host *h);
+
+/* host_by_port - routes or judgements depend on ports, so each flow needs its own. */
+bool host_by_port(const struct host *h);
+
+/*
+ * host_judge_socket - before there is a route: FLOW_WHY_KERNEL, or a reason that holds for all
+ * packets of @family.
+ */
+enum flow_why host_judge_socket(const struct host *h, enum addr_family family);
+
+/* host_judge - @p with its route: FLOW_WHY_KERNEL when it leaves as it is, or the reason. */
+enum flow_why host_judge(const struct host *h, const struct outgoing *p);
+
+/*
+ * host_findings - each thing of this host that keeps calls out of the kernel: the reason, what was
+ * found, for people.
+ */
+void host_findings(const struct host *h,
+		   void (*found)(void *arg, enum flow_why why, const char *text), void *arg);
+
+#endif

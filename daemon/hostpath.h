@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * hostpath.h - the only table of all inputs by which Linux chooses route, source, encapsulation,
+ * translation and priority of a UDP packet, and of what rtpx does about each. docs/host-path.md
+ * quotes it.
+ *
+ * The rule: for each flow a dataplane sends the frame that the host's own socket would have sent.
+ * What it cannot know to be the same stays with the sockets, and `rtpxctl why` names the reason.
+ *
+ *   ASKED       the kernel is asked with this input, and its answer is carried out
+ *   REFUSED     where it matters, the packets stay with the sockets: reasons of flow_why.h
+ *   IRRELEVANT  it cannot change the frame
+ */
+#ifndef RTPX_HOSTPATH_H
+#define RTPX_HOSTPATH_H
+
+/* input, verdict, reason of flow_why.h or NONE, what is done, or why it cannot matter */
+#define HOST_INPUTS(X)                                                                             \
+	/* route */                                                                                \
+	X("destination and source address", ASKED, NONE,                                           \
+	  "RTM_GETROUTE with both; a wildcard port sends from the address that its peer sends to, " \
+	  "else from the kernel's choice")                                                         \
+	X("TOS, DSCP: rules and routes by them", ASKED, NONE, "RTM_GETROUTE with rtm_tos")         \
+	X("rules by protocol, user", ASKED, NONE,                                                  \
+	  "RTM_GETROUTE with RTA_IP_PROTO (UDP) and RTA_UID (the daemon's)")                       \
+	X("rules by source and destination port", ASKED, NONE,                                     \
+	  "RTM_GETROUTE with RTA_SPORT and RTA_DPORT; only while such a rule exists each flow has " \
+	  "a next hop of its own")                                                                 \
+	X("paths of a multipath route", ASKED, NONE,                                               \
+	  "the kernel's choice, by address; by port with fib_multipath_hash_policy, as above")     \
+	X("rules by incoming interface (iif lo), suppress rules, tables, metrics, nexthop objects", \
+	  ASKED, NONE, "the kernel applies them when it answers RTM_GETROUTE; notices follow them") \
+	X("device that the sockets are bound to: VRF, `ip vrf exec`", ASKED, VRF,                  \
+	  "a socket is opened each second and asked; RTM_GETROUTE with RTA_OIF; the module, which " \
+	  "asks for its own routes, leaves such calls to the sockets")                             \
+	X("mark of the sockets (SO_MARK by a BPF program)", ASKED, MARK,                           \
+	  "read as the device is; RTM_GETROUTE with RTA_MARK; not by the module")                  \
+	X("gateways of the other family", ASKED, NONE, "RTA_VIA of the answer")                    \
+	X("blackhole, unreachable and prohibit routes", REFUSED, NO_ROUTE,                         \
+	  "the socket gets an error, too")                                                         \
+	X("this host, loopback, broadcast, multicast", REFUSED, LOOPBACK,                          \
+	  "and NO_ROUTE for broadcast and multicast")                                              \
+	X("routes that wrap packets: RTA_ENCAP (SRv6, MPLS, ip, ip6, bpf), also of nexthop objects", \
+	  REFUSED, ENCAP, "the module sends them, because it hands packets to the host's routing") \
+	X("devices that are no Ethernet devices; tunnels; a VLAN over a VLAN", REFUSED,            \
+	  NO_INTERFACE, "the module serves them")                                                  \
+	X("forwarding: ip_forward, filters for forwarded packets, rp_filter of other hosts", IRRELEVANT, \
+	  NONE, "what a relay sends comes from a socket of this host and is not forwarded")        \
+	/* IPsec */                                                                                \
+	X("XFRM policies for what leaves: selector, priority, mark, device; the default policy",   \
+	  REFUSED, IPSEC,                                                                          \
+	  "read and followed by XFRM netlink; a policy that encrypts or blocks; not refused to the " \
+	  "module, whose packets pass them")                                                       \
+	X("XFRM states, policies of sockets, of XFRM devices (if_id)", IRRELEVANT, NONE,           \
+	  "a state acts through a policy; our sockets have no policy; such devices are not served") \
+	/* header */                                                                               \
+	X("TTL, hop limit: ip_default_ttl, hop_limit of the device, hoplimit of the route", ASKED, \
+	  NONE, "read from the answer, from /proc/sys each second and with each link notice")      \
+	X("don't fragment: ip_no_pmtu_disc, locked MTU of a route (IPv4)", REFUSED, FRAGMENTS,     \
+	  "a dataplane sends with \"don't fragment\" only")                                        \
+	X("identification (IPv4)", IRRELEVANT, NONE, "RFC 6864: none is needed with \"don't fragment\"") \
+	/* device */                                                                               \
+	X("MTU of device, route and path (ICMP)", ASKED, NONE,                                     \
+	  "what is larger goes to the socket, which fragments it")                                 \
+	X("ARP, neighbour discovery, permanent entries", ASKED, NONE,                              \
+	  "the kernel resolves; notices follow; entries in use are kept resolved")                 \
+	X("VLAN id and 802.1p: egress-qos-map by the socket's priority, which IPv4's TOS sets",    \
+	  ASKED, NONE, "the map by route netlink, the priority by asking a socket")                \
+	X("bonds, LACP, bridges, macvlan, ipvlan", ASKED, NONE,                                    \
+	  "the device below chooses the port; one that cannot send for XDP is NO_INTERFACE")       \
+	/* control group */                                                                        \
+	X("BPF programs of the control group: egress, sendmsg", REFUSED, CGROUP,                   \
+	  "asked each second; systemd's IPAddressDeny= and IPAccounting= attach one")              \
+	X("BPF programs of the control group: sock_create, bind", ASKED, NONE,                     \
+	  "they act when a socket is opened or bound: device and mark above show it")
+
+#endif
