@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together
 #
 # host_path.sh - a next hop is the one that the host's own socket would take, or is not usable and says
 # which thing of the host is in the way; both follow each change within a second. Nothing is

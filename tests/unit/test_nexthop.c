@@ -102,7 +102,10 @@ static void prefixes(void **state)
 	}
 }
 
-/* The tag and the lower device get into the answer, the neighbour being the VLAN device's. */
+/*
+ * The tag with its priority and the lower device get into the answer, the neighbour being the VLAN
+ * device's.
+ */
 static void vlan_answer(void **state)
 {
 	struct iface vlan = { .is = { .ifindex = 5,
@@ -110,30 +113,43 @@ static void vlan_answer(void **state)
 				      .vlan = 100,
 				      .mtu = 1500,
 				      .name = "lan.100",
+				      .pcp = { [0] = 1, [4] = 5 },
 				      .mac = { 2, 0, 0, 0, 0, 5 } } };
 	struct neigh nb = { .usable = true, .mac = { 2, 0, 0, 0, 0, 9 } };
 	struct nexthop nh = {
 		.oif = 5, .route_why = FLOW_WHY_KERNEL, .neigh = &nb, .route_mtu = 1400
 	};
+	struct event_base *base = event_base_new();
+	const struct host_opts host = { .changed = on_host };
 	struct nexthops n = { 0 };
 	struct nexthop_view v;
 
 	(void)state;
+	assert_int_equal(host_new(&n.host, base, &host), 0);
 	HASH_ADD(hh, n.links.ifaces, is.ifindex, sizeof(vlan.is.ifindex), &vlan);
 	nexthop_answer(&n, &nh, &v);
 	assert_int_equal(v.why, FLOW_WHY_KERNEL);
-	assert_int_equal(v.abi.vlan, 100);
+	assert_int_equal(v.abi.vlan, 1 << 13 | 100);
 	assert_int_equal(v.abi.tx_port, 9);
 	assert_int_equal(v.abi.ifindex, 9);
 	assert_int_equal(v.abi.mtu, 1400);
 	assert_memory_equal(v.abi.dst_mac, nb.mac, 6);
 	assert_memory_equal(v.abi.src_mac, vlan.is.mac, 6);
 	assert_string_equal(v.ifname, "lan.100");
+	nh.key.dest.family = ADDR_IP4;
+	nh.key.tos = 184;
+	nexthop_answer(&n, &nh, &v);
+	assert_int_equal(v.abi.vlan, 5 << 13 | 100);
+	nh.key.dest.family = ADDR_IP6; /* whose traffic class says nothing about the priority */
+	nexthop_answer(&n, &nh, &v);
+	assert_int_equal(v.abi.vlan, 1 << 13 | 100);
 	nb.usable = false;
 	nexthop_answer(&n, &nh, &v);
 	assert_int_equal(v.why, FLOW_WHY_NO_NEIGHBOUR);
 	assert_int_equal(v.abi.mtu, 0);
 	HASH_DEL(n.links.ifaces, &vlan);
+	host_free(n.host);
+	event_base_free(base);
 }
 
 static void ids(void **state)
