@@ -32,6 +32,7 @@ struct frame {
 	void *l3;
 	struct udphdr *udp;
 	__u32 l2_bytes; /* 14, or 18 with a tag */
+	__u32 vlan;	/* id in the tag; 0: none, or a priority alone */
 };
 
 /* An IPv6 header that stands between IPv6 and UDP (RFC 8200 section 4). */
@@ -51,8 +52,8 @@ static __always_inline enum rtpx_reason parse_ip4(struct frame *f, struct rtpx_p
 		return RTPX_REASON_pass_not_udp;
 	if (ip->frag_off & bpf_htons(IP4_FRAGMENT))
 		return RTPX_REASON_pass_fragment;
-	if (ip->ihl != 5)
-		return RTPX_REASON_pass_options;
+	if (*(__u8 *)ip != 0x45)
+		return ip->version == 4 ? RTPX_REASON_pass_options : RTPX_REASON_pass_malformed;
 	f->udp = (void *)(ip + 1);
 	p->slot = RTPX_SLOT_IP4;
 	p->src = (__u8 *)&ip->saddr;
@@ -67,6 +68,8 @@ static __always_inline enum rtpx_reason parse_ip6(struct frame *f, struct rtpx_p
 	struct ipv6hdr *ip = f->l3;
 
 	if ((void *)(ip + 1) > f->end)
+		return RTPX_REASON_pass_malformed;
+	if (ip->version != 6)
 		return RTPX_REASON_pass_malformed;
 	if (ip->nexthdr == IPPROTO_FRAGMENT)
 		return RTPX_REASON_pass_fragment;
@@ -98,6 +101,66 @@ static __always_inline enum rtpx_reason parse_udp(struct frame *f, struct rtpx_p
 		return RTPX_REASON_pass_malformed;
 	p->payload_bytes = p->ip_bytes - ip_header - sizeof(*udp);
 	return RTPX_REASON_relayed;
+}
+
+/* mac_eq - both end on a boundary of 4, as IP behind Ethernet begins on one. */
+static __always_inline int mac_eq(const void *a, const void *b)
+{
+	return *(const __u32 *)(a + 2) == *(const __u32 *)(b + 2) &&
+	       *(const __u16 *)a == *(const __u16 *)b;
+}
+
+static __always_inline int is_other_of_ours(const struct rtpx_ingress *in, const void *mac)
+{
+	__u32 i;
+
+	for (i = 0; i < RTPX_INGRESS_OTHERS; i++)
+		if (mac_eq(mac, in->others[i].mac))
+			return 1;
+	return 0;
+}
+
+/*
+ * check_ingress - RTPX_REASON_relayed: a frame from @in is for this host, by its link address and
+ * its VLAN. Any other is left to the stack, which discards it or hands it to a device above.
+ */
+static __always_inline enum rtpx_reason check_ingress(const struct rtpx_ingress *in,
+						      const struct frame *f)
+{
+	__u32 vlan = f->vlan & 0xfff;
+
+	if (!mac_eq(f->data, in->mac) && (vlan || !is_other_of_ours(in, f->data)))
+		return RTPX_REASON_pass_other_mac;
+	if (vlan && !(in->vlans[vlan / 8] & 1 << vlan % 8))
+		return RTPX_REASON_pass_no_vlan;
+	return RTPX_REASON_relayed;
+}
+
+/*
+ * ip4_sum_holds - the sum over a header without options is all ones, RFC 1812 section 5.2.2. Folded
+ * once it is below 2 * 65536, and all ones have two forms.
+ */
+static __always_inline int ip4_sum_holds(const struct iphdr *ip)
+{
+	const __u32 *w = (const void *)ip;
+	__u64 sum = (__u64)w[0] + w[1] + w[2] + w[3] + w[4];
+
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff || sum == 0x1fffe;
+}
+
+/*
+ * check_sums - RTPX_REASON_relayed unless the stack would discard the packet for its checksums. The
+ * sum over the payload is not computed: it leaves as it came.
+ */
+static __always_inline enum rtpx_reason check_sums(const struct frame *f,
+						   const struct rtpx_packet *p)
+{
+	if (p->slot == RTPX_SLOT_IP4)
+		return ip4_sum_holds(f->l3) ? RTPX_REASON_relayed : RTPX_REASON_pass_ip_checksum;
+	/* RFC 8200 section 8.1 */
+	return f->udp->check ? RTPX_REASON_relayed : RTPX_REASON_pass_no_checksum;
 }
 
 /*
@@ -158,6 +221,7 @@ static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struc
 
 	f->data = data;
 	f->end = end;
+	f->vlan = 0;
 	f->l3 = eth + 1;
 	if (f->l3 > f->end)
 		return RTPX_REASON_pass_malformed;
@@ -167,6 +231,7 @@ static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struc
 		if ((void *)(tag + 1) > f->end)
 			return RTPX_REASON_pass_malformed;
 		type = tag->type;
+		f->vlan = bpf_ntohs(tag->tci) & 0xfff;
 		f->l3 = tag + 1;
 	}
 	f->l2_bytes = f->l3 - f->data;
@@ -206,6 +271,7 @@ static __always_inline enum rtpx_reason parse_plain_ip4(void *data, void *end, s
 	f->end = end;
 	f->l3 = ip;
 	f->l2_bytes = sizeof(struct ethhdr);
+	f->vlan = 0;
 	if ((void *)(ip + 1) > end || *(__be16 *)((void *)ip - 2) != bpf_htons(ETH_P_IP))
 		return RTPX_REASON_pass_not_ip;
 	reason = parse_ip4(f, p);

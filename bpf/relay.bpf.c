@@ -6,6 +6,7 @@
  * understand goes to the stack untouched, which delivers it to the daemon's socket. Every packet is
  * counted by what became of it.
  */
+#include "ingress.h"
 #include "mirror.h"
 #include "parse.h"
 #include "rewrite.h"
@@ -176,13 +177,14 @@ static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
 	__u32 port;
 
 	port = plain_ip4_port((void *)(long)ctx->data, (void *)(long)ctx->data_end);
-	if (find(c, RTPX_SLOT_IP4, port, &at) != RTPX_REASON_relayed ||
+	if (find(c, RTPX_SLOT_IP4, port, &at) != RTPX_REASON_relayed || !is_plainly_ours(ctx) ||
 	    parse_plain_ip4((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p) !=
 		    RTPX_REASON_relayed)
 		return NOT_PLAIN;
 	parse_stun(&f, &p);
 	flow = at.entry;
-	if (rtpx_judge(flow, NULL, &p) != RTPX_REASON_relayed ||
+	if (!ip4_sum_holds(f.l3) ||
+	    rtpx_judge(flow, NULL, &p) != RTPX_REASON_relayed ||
 	    flow->flags & (RTPX_FLOW_OUT6 | RTPX_FLOW_MIRROR) ||
 	    judge_nexthop(&at, &p) != RTPX_REASON_relayed || at.nh->vlan || !f.udp->check ||
 	    is_unfinished(flow, f.udp))
@@ -248,12 +250,16 @@ static __always_inline void mirror_hand_over(struct rtpx_entry_more *more,
 		counted->mirrored++;
 }
 
-/* Any frame. @generic: the frame is a socket buffer, see unfinished_checksum(). */
+/*
+ * Any frame. @generic: a socket buffer goes with the frame. With an unfinished checksum it may hold
+ * several datagrams of one sender, and not every device finishes them: it is left to the stack.
+ */
 static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct rtpx_config *c,
 				__u32 *tx_port, int generic)
 {
 	struct rtpx_packet p = { .now_ns = now_ns };
 	struct rtpx_entry_more *more;
+	struct rtpx_ingress *from;
 	enum rtpx_reason reason;
 	int udp_check, mirrored, taken = 0;
 	struct place at;
@@ -270,6 +276,12 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 		return RTPX_REASON_pass_no_flow;
 	if (at.seq & 1)
 		return RTPX_REASON_pass_busy;
+	from = ingress_find(ctx->ingress_ifindex);
+	reason = from ? check_ingress(from, &f) : RTPX_REASON_pass_other_mac;
+	if (reason == RTPX_REASON_relayed)
+		reason = check_sums(&f, &p);
+	if (reason != RTPX_REASON_relayed)
+		return reason;
 	parse_stun(&f, &p);
 	parse_rtp(&f, &p);
 	reason = rtpx_judge(at.entry, more, &p);
@@ -280,7 +292,9 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 	reason = judge_nexthop(&at, &p);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
-	udp_check = leaving_checksum(ctx, at.entry, &f, &p, generic);
+	if (generic && f.udp->check && is_unfinished(at.entry, f.udp))
+		return RTPX_REASON_pass_checksum;
+	udp_check = leaving_checksum(ctx, at.entry, &f, &p);
 	if (udp_check < 0)
 		return RTPX_REASON_pass_checksum;
 	mirrored = at.entry->flags & RTPX_FLOW_MIRROR;

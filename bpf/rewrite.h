@@ -86,28 +86,11 @@ static __always_inline __u16 changed_checksum(const struct rtpx_entry *flow,
 }
 
 /*
- * In generic mode a socket buffer goes with the frame, and with it the note that the hardware is to
- * finish the checksum: what leaves has to be unfinished as well. Only that note, which cannot be
- * read here, tells a checksum that is complete and happens to look like this: then negative.
- */
-static __always_inline int unfinished_checksum(const struct rtpx_entry *flow,
-					       const struct udphdr *udp, __u16 payload)
-{
-	__u32 pseudo = flow->sum_pseudo + udp->len;
-
-	if (rtpx_fold(pseudo + udp->source + udp->dest + udp->len + udp->check + payload) == 0xffff)
-		return -1;
-	return rtpx_fold(flow->sum_change + pseudo + udp->dest + (__u16)~bpf_htons(flow->out_port) +
-			 (__u16)~bpf_htons(flow->dest_port));
-}
-
-/*
  * leaving_checksum - whatever arrived: a complete checksum; none (IPv4 only), which stays none when
- * IPv4 leaves; or an unfinished one. Negative: it cannot be known.
+ * IPv4 leaves; or an unfinished one, which is finished. Negative: the payload cannot be read.
  */
 static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtpx_entry *flow,
-					    const struct frame *f, const struct rtpx_packet *p,
-					    int generic)
+					    const struct frame *f, const struct rtpx_packet *p)
 {
 	struct udphdr *udp = f->udp;
 	__s64 payload;
@@ -119,8 +102,6 @@ static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtp
 	payload = sum_bytes(ctx, (void *)(udp + 1) - f->data, p->payload_bytes);
 	if (payload < 0)
 		return -1;
-	if (udp->check && generic)
-		return unfinished_checksum(flow, udp, rtpx_fold(payload));
 	return finish_checksum(flow->sum_change + flow->sum_pseudo + udp->dest + 2 * udp->len +
 			       rtpx_fold(payload));
 }

@@ -30,6 +30,7 @@
 #include "relay.skel.h"
 #include "rtpx_entry.h"
 #include "xdp_attach.h"
+#include "xdp_ingress.h"
 #include "xdp_pins.h"
 
 /* Whoever moves statistics may be halted (a virtual CPU, a real-time kernel): then not for ever. */
@@ -46,6 +47,7 @@ struct xdp_if {
 	bool tried;	  /* a frame was sent through it and got out */
 	unsigned int mtu; /* at the last attempt to attach */
 	uint32_t foreign; /* likewise: somebody else's program */
+	char not_generic[160]; /* likewise: why generic mode is out of the question; "": it is not */
 };
 
 struct dp_xdp {
@@ -63,6 +65,7 @@ struct dp_xdp {
 	char *names[DP_MAX_INTERFACES]; /* --interface; none: every suitable one */
 	unsigned int n_names;
 	struct xdp_pins pins;
+	struct xdp_ingress *ingress;
 	bool takes_over; /* maps and links of an earlier daemon */
 	bool owns_pins;	 /* nothing of another daemon is in there */
 	struct xdp_if *ifs;
@@ -415,7 +418,8 @@ static void if_attach(struct dp_xdp *x, struct xdp_if *f, enum dp_xdp_mode mode)
 {
 	f->foreign = xdp_foreign(f->pub.ifindex);
 	f->link = xdp_attach(bpf_program__fd(x->skel->progs.rtpx_relay),
-			     bpf_program__fd(x->skel->progs.rtpx_generic), &f->pub, mode);
+			     bpf_program__fd(x->skel->progs.rtpx_generic), &f->pub, mode,
+			     f->not_generic[0] ? f->not_generic : NULL);
 	snprintf(f->attached, sizeof(f->attached), "%s", f->pub.reason);
 	f->tried = false;
 	if (f->link >= 0)
@@ -451,13 +455,6 @@ static void if_allow(struct dp_xdp *x, struct xdp_if *f, bool allow)
 	f->pub.can_send = allow;
 }
 
-static void reason_add(struct dp_interface *i, const char *text)
-{
-	size_t len = strlen(i->reason);
-
-	snprintf(i->reason + len, sizeof(i->reason) - len, "%s%s", len ? "; " : "", text);
-}
-
 /* if_judge - can packets leave through it, now? @any_native: packets may come from an interface in
  * native mode. */
 static void if_judge(struct dp_xdp *x, struct xdp_if *f, bool any_native)
@@ -471,10 +468,10 @@ static void if_judge(struct dp_xdp *x, struct xdp_if *f, bool any_native)
 		can = xdp_can_send(&f->pub, !f->tried, why, sizeof(why));
 		f->tried = can;
 		if (!can)
-			reason_add(&f->pub, why);
+			xdp_reason_add(&f->pub, why);
 	}
 	if (f->link >= 0 && xdp_preflight(&f->pub, why, sizeof(why)))
-		reason_add(&f->pub, why);
+		xdp_reason_add(&f->pub, why);
 	if_allow(x, f, can);
 	if (before.mode == f->pub.mode && before.can_send == f->pub.can_send &&
 	    strcmp(before.reason, f->pub.reason) == 0)
@@ -514,6 +511,35 @@ static void see(struct nl_object *o, void *arg)
 		f->seen = true;
 }
 
+/* ask_generic - may it be generic mode, now? True: the answer is another one than before. */
+static bool ask_generic(struct look *look, struct xdp_if *f)
+{
+	bool vlans = xdp_ingress_has_vlans(look->links, f->pub.ifindex);
+	char why[sizeof(f->not_generic)] = "";
+
+	xdp_generic_fault(&f->pub, vlans, why, sizeof(why));
+	if (strcmp(why, f->not_generic) == 0)
+		return false;
+	strcpy(f->not_generic, why);
+	return true;
+}
+
+/*
+ * is_settled - nothing has changed since the last attempt to attach, or it is attached and stays so:
+ * some drivers reset the link at each attempt.
+ */
+static bool is_settled(struct look *look, struct xdp_if *f, struct rtnl_link *l)
+{
+	const bool asked = ask_generic(look, f);
+
+	if (f->link >= 0 && f->pub.mode == DP_IF_GENERIC && f->not_generic[0]) {
+		if_detach(look->x, f);
+		return false;
+	}
+	return f->link >= 0 || (!asked && f->mtu == rtnl_link_get_mtu(l) &&
+				f->foreign == xdp_foreign(f->pub.ifindex));
+}
+
 static void look_at(struct nl_object *o, void *arg)
 {
 	struct look *look = arg;
@@ -530,10 +556,8 @@ static void look_at(struct nl_object *o, void *arg)
 		f = if_add(x, ifindex, name);
 		if (!f)
 			return;
-	} else if (f->link >= 0 ||
-		   (f->mtu == rtnl_link_get_mtu(l) && f->foreign == xdp_foreign(ifindex))) {
-		/* Nothing that stood in the way is different: some drivers reset the link at each
-		 * attempt. */
+		ask_generic(look, f);
+	} else if (is_settled(look, f, l)) {
 		snprintf(f->pub.name, sizeof(f->pub.name), "%s", name);
 		return;
 	}
@@ -577,6 +601,16 @@ static void add_missing(struct dp_xdp *x)
 	}
 }
 
+static void write_ingress(struct dp_xdp *x, struct nl_cache *links)
+{
+	unsigned int ifindex[RTPX_MAX_TX_PORTS], n = 0, i;
+
+	for (i = 0; i < x->n_ifs; i++)
+		if (x->ifs[i].link >= 0)
+			ifindex[n++] = x->ifs[i].pub.ifindex;
+	xdp_ingress_write(x->ingress, links, ifindex, n);
+}
+
 static void xdp_rescan(struct dp *dp)
 {
 	struct look look = { .x = xdp_of(dp) };
@@ -599,6 +633,7 @@ static void xdp_rescan(struct dp *dp)
 	nl_cache_foreach(look.links, look_at, &look);
 	add_missing(x);
 	judge_all(x);
+	write_ingress(x, look.links);
 	nl_cache_free(look.links);
 	nl_socket_free(sk);
 }
@@ -851,6 +886,8 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 	x->more = map_memory(x->skel->maps.flows_more, x->n_elements * sizeof(*x->more));
 	rc = x->flows && x->more ? ring_map(x) : -errno;
 	if (rc == 0)
+		rc = xdp_ingress_new(&x->ingress, bpf_map__fd(x->skel->maps.ingress));
+	if (rc == 0)
 		return 0;
 err:
 	if (rc == -EPERM)
@@ -947,6 +984,7 @@ static void xdp_close(struct dp *dp, bool keep)
 	if (x->more)
 		munmap(x->more, x->n_elements * sizeof(*x->more));
 	ring_buffer__free(x->ring);
+	xdp_ingress_free(x->ingress);
 	if (x->skel)
 		relay__destroy(x->skel);
 	xdp_pins_close(&x->pins, keep);

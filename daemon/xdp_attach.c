@@ -90,12 +90,13 @@ bool xdp_preflight(const struct dp_interface *i, char *why, size_t size)
 	return true;
 }
 
-static int stats_count(const char *ifname)
+/* set_count - the number of strings in a set; 0: there is no such set. */
+static int set_count(const char *ifname, enum ethtool_stringset set)
 {
 	struct {
 		struct ethtool_sset_info info;
 		uint32_t n;
-	} q = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_STATS } };
+	} q = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << set } };
 
 	return ethtool(ifname, &q) == 0 && q.info.sset_mask ? (int)q.n : 0;
 }
@@ -104,7 +105,7 @@ static int stats_count(const char *ifname)
  * (tx_queue_N_xdp_xmit); 0 or -errno. */
 static int frames_sent(const char *ifname, uint64_t *sum)
 {
-	int n = stats_count(ifname), k, rc = -EOPNOTSUPP;
+	int n = set_count(ifname, ETH_SS_STATS), k, rc = -EOPNOTSUPP;
 	struct ethtool_gstrings *names = calloc(1, sizeof(*names) + (size_t)n * ETH_GSTRING_LEN);
 	struct ethtool_stats *values = calloc(1, sizeof(*values) + (size_t)n * sizeof(__u64));
 	const char *name, *end;
@@ -130,6 +131,62 @@ out:
 	free(names);
 	free(values);
 	return rc;
+}
+
+/* feature_is_on - an offload by the name that `ethtool -k` gives it. */
+static bool feature_is_on(const char *ifname, const char *feature)
+{
+	int n = set_count(ifname, ETH_SS_FEATURES), k, blocks = (n + 31) / 32;
+	struct ethtool_gstrings *names = calloc(1, sizeof(*names) + (size_t)n * ETH_GSTRING_LEN);
+	struct ethtool_gfeatures *values =
+		calloc(1, sizeof(*values) + (size_t)blocks * sizeof(values->features[0]));
+	bool on = false;
+
+	if (!names || !values || n == 0)
+		goto out;
+	*names = (struct ethtool_gstrings){ .cmd = ETHTOOL_GSTRINGS,
+					    .string_set = ETH_SS_FEATURES,
+					    .len = n };
+	*values = (struct ethtool_gfeatures){ .cmd = ETHTOOL_GFEATURES, .size = blocks };
+	if (ethtool(ifname, names) || ethtool(ifname, values))
+		goto out;
+	for (k = 0; k < n; k++)
+		if (!strncmp((const char *)names->data + (size_t)k * ETH_GSTRING_LEN, feature,
+			     ETH_GSTRING_LEN))
+			on = values->features[k / 32].active >> k % 32 & 1;
+out:
+	free(names);
+	free(values);
+	return on;
+}
+
+/* ---- what generic mode does not see ---- */
+
+bool xdp_generic_fault(const struct dp_interface *i, bool vlans, char *why, size_t size)
+{
+	const bool veth = strcmp(i->driver, "veth") == 0;
+
+	if (vlans && veth) {
+		snprintf(why, size,
+			 "generic XDP does not see the VLAN tag of a packet from a veth, which lies "
+			 "beside it");
+		return true;
+	}
+	if (vlans && feature_is_on(i->name, "rx-vlan-hw-parse")) {
+		snprintf(why, size,
+			 "generic XDP does not see VLAN tags that the driver has taken off: ethtool "
+			 "-K %s rxvlan off",
+			 i->name);
+		return true;
+	}
+	if (feature_is_on(i->name, "rx-gro-list")) {
+		snprintf(why, size,
+			 "generic XDP takes packets that were merged for one: ethtool -K %s "
+			 "rx-gro-list off",
+			 i->name);
+		return true;
+	}
+	return false;
 }
 
 /* ---- attaching ---- */
@@ -217,6 +274,13 @@ static int link_create(int prog, unsigned int ifindex, uint32_t flags)
 	return -error;
 }
 
+void xdp_reason_add(struct dp_interface *i, const char *text)
+{
+	size_t len = strlen(i->reason);
+
+	snprintf(i->reason + len, sizeof(i->reason) - len, "%s%s", len ? "; " : "", text);
+}
+
 /* Adds "HOW is refused (WORDS); REMEDY" to the reason. */
 static void refused_text(const char *how, int error, struct dp_interface *i)
 {
@@ -240,7 +304,8 @@ static const struct way {
 	{ DP_MODE_GENERIC, DP_IF_GENERIC, XDP_FLAGS_SKB_MODE, "generic" },
 };
 
-int xdp_attach(int native, int generic, struct dp_interface *i, enum dp_xdp_mode mode)
+int xdp_attach(int native, int generic, struct dp_interface *i, enum dp_xdp_mode mode,
+	       const char *not_generic)
 {
 	uint32_t foreign = xdp_foreign(i->ifindex);
 	const struct way *w;
@@ -255,6 +320,10 @@ int xdp_attach(int native, int generic, struct dp_interface *i, enum dp_xdp_mode
 	for (w = ways; w < ways + ARRAY_SIZE(ways); w++) {
 		if (mode != DP_MODE_AUTO && mode != w->mode)
 			continue;
+		if (w->mode == DP_MODE_GENERIC && not_generic) {
+			xdp_reason_add(i, not_generic);
+			continue;
+		}
 		fd = link_create(w->mode == DP_MODE_GENERIC ? generic : native, i->ifindex,
 				 w->flags);
 		if (fd >= 0) {

@@ -15,6 +15,9 @@
 void xdp_messages(void);
 const char *xdp_last_words(void);
 
+/* xdp_reason_add - one more sentence in i->reason. */
+void xdp_reason_add(struct dp_interface *i, const char *text);
+
 /* xdp_driver - name of the driver, "" when there is none to ask. */
 void xdp_driver(const char *ifname, char driver[32]);
 
@@ -26,9 +29,18 @@ uint32_t xdp_foreign(unsigned int ifindex);
  * xdp_attach - attach a program to @i by a BPF link: @native in the driver, or else @generic behind
  * it, as @mode allows. Returns the link's descriptor, the caller's to close, with i->mode set; or
  * -errno (-EBUSY: somebody else's program, which stays). i->reason gets the sentences: what was
- * refused in the driver's words, and the remedy.
+ * refused in the driver's words, and the remedy. @not_generic: why generic mode is out of the
+ * question here; NULL: it is not.
  */
-int xdp_attach(int native, int generic, struct dp_interface *i, enum dp_xdp_mode mode);
+int xdp_attach(int native, int generic, struct dp_interface *i, enum dp_xdp_mode mode,
+	       const char *not_generic);
+
+/*
+ * xdp_generic_fault - generic mode would not see packets of @i as they are: a tag that the driver has
+ * taken off, while there are VLANs (@vlans); or packets that were merged into a list. @why gets the
+ * remedy. False: it sees them.
+ */
+bool xdp_generic_fault(const struct dp_interface *i, bool vlans, char *why, size_t size);
 
 /*
  * xdp_can_send - whether frames that arrived on an interface in native mode can leave through @i.

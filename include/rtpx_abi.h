@@ -15,7 +15,8 @@
  *          4 - counts on their way from `flows` to `flows_more` are marked.
  *          5 - mirrored flows.
  *          6 - the configuration names the daemons that it belongs to.
- *          7 - a second address of a flow, and which strangers are passed, outside the cache line.
+ *          7 - a second address of a flow, and which strangers are passed, outside the cache line;
+ *              the link addresses and VLANs of interfaces.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
@@ -37,6 +38,9 @@ enum rtpx_slot {
 #define RTPX_MAX_NEXTHOPS 65536 /* next hop ids fit a __u16; id 0 is never given out */
 #define RTPX_MAX_TX_PORTS 256	/* interfaces to which packets can leave */
 #define RTPX_LABEL_LEN 55 /* struct rtpx_entry_more has four cache lines with it */
+#define RTPX_INGRESSES 512	/* elements of `ingress`; a power of 2 */
+#define RTPX_INGRESS_TRIES 8
+#define RTPX_INGRESS_OTHERS 4
 
 /* Bits of struct rtpx_flow.flags. */
 enum rtpx_flow_flag {
@@ -216,6 +220,24 @@ struct rtpx_nexthop {
 	__u32 pad;
 } __attribute__((aligned(8)));
 
+/*
+ * An element of the map `ingress`: an interface of the program, or a port of a bond that is one. It
+ * lies at ifindex % RTPX_INGRESSES or, where that is taken, at one of the next RTPX_INGRESS_TRIES - 1
+ * elements, the first following the last.
+ */
+struct rtpx_ingress {
+	__u32 ifindex; /* 0: none */
+	__u8 pad[2];
+	__u8 mac[6]; /* its link address */
+	/* by which this host takes untagged frames, too; unused ones equal mac */
+	struct {
+		__u8 pad[2];
+		__u8 mac[6];
+	} others[RTPX_INGRESS_OTHERS];
+	/* by VLAN id, lowest bit first: the host has a device for it; of id 0 it needs none */
+	__u8 vlans[512];
+};
+
 /* The only element of the map `config`. */
 struct rtpx_config {
 	__u32 abi_version; /* RTPX_ABI_VERSION */
@@ -250,7 +272,11 @@ struct rtpx_config {
 	X(pass_nexthop, "next hop not resolved")                                     \
 	X(pass_too_big, "larger than the next hop's MTU")                            \
 	X(pass_merged, "several packets merged into one, or put together again")     \
-	X(pass_checksum, "nobody can tell whether its checksum is complete")         \
+	X(pass_checksum, "checksum left to the hardware: perhaps several packets in one") \
+	X(pass_other_mac, "link address of another station, of a group, or of a device above") \
+	X(pass_no_vlan, "VLAN for which this host has no device")                    \
+	X(pass_ip_checksum, "wrong IPv4 header checksum")                            \
+	X(pass_no_checksum, "IPv6 without a UDP checksum")                           \
 	X(pass_adjust, "no room to change the header's size")
 
 enum rtpx_reason {
@@ -282,6 +308,7 @@ RTPX_ASSERT(sizeof(struct rtpx_flow_stats) == 112);
 RTPX_ASSERT(sizeof(struct rtpx_entry) == 64);
 RTPX_ASSERT(sizeof(struct rtpx_entry_more) == 256);
 RTPX_ASSERT(sizeof(struct rtpx_nexthop) == 32);
+RTPX_ASSERT(sizeof(struct rtpx_ingress) == 556);
 RTPX_ASSERT(sizeof(struct rtpx_config) == 16);
 RTPX_ASSERT(sizeof(struct rtpx_mirrored) == 56);
 RTPX_ASSERT(sizeof(struct rtpx_counters) == 8 * (RTPX_REASON_COUNT + 2));

@@ -86,6 +86,9 @@ static __always_inline enum rtpx_reason parse(struct sk_buff *skb, struct rtpx_p
 	const unsigned int header = header_bytes(ip6), udp_at = header + sizeof(struct udphdr);
 	const struct udphdr *udp;
 
+	/* IP takes it from a broadcast frame, but not to be forwarded (RFC 1812 section 5.3.4). */
+	if (skb->pkt_type != PACKET_HOST)
+		return RTPX_REASON_pass_other_mac;
 	/* Merged by GRO, or made whole again from fragments. */
 	if (skb_is_gso(skb) || skb_has_frag_list(skb))
 		return RTPX_REASON_pass_merged;
@@ -107,6 +110,8 @@ static __always_inline enum rtpx_reason parse(struct sk_buff *skb, struct rtpx_p
 	if (skb->len != p->ip_bytes || p->ip_bytes < udp_at ||
 	    p->ip_bytes != header + ntohs(udp->len))
 		return RTPX_REASON_pass_malformed;
+	if (ip6 && !udp->check) /* RFC 8200 section 8.1 */
+		return RTPX_REASON_pass_no_checksum;
 	p->payload_bytes = p->ip_bytes - udp_at;
 	parse_payload(skb, udp_at, p);
 	return RTPX_REASON_relayed;

@@ -30,6 +30,8 @@
 #define PACKET_SILENCE_MS 500
 #define PACKET_VLAN_IN 0x6064 /* priority 3, VLAN 100 */
 #define PACKET_VLAN_OUT 0x00c8 /* VLAN 200 */
+#define PACKET_VLAN_OTHER 0x6065 /* VLAN 101 */
+#define PACKET_PRIORITY 0x6000 /* priority 3 */
 #define PACKET_MTU 1500
 #define PACKET_TOS 0xb8
 #define PACKET_TTL 64
@@ -63,6 +65,12 @@ enum packet_twist {
 	/* the frame ends within that header */
 	TWIST_CUT_IP, TWIST_CUT_UDP, TWIST_CUT_ETH, TWIST_CUT_TAG,
 	TWIST_TCP, TWIST_ARP, TWIST_QINQ, TWIST_DOUBLE_TAG,
+	TWIST_IP_VERSION,  /* another one than the EtherType says */
+	TWIST_IP_SUM,	   /* wrong header checksum, IPv4 */
+	/* link address: another station's, a group's, everybody's, of a device above this one */
+	TWIST_MAC_OTHER, TWIST_MAC_GROUP, TWIST_MAC_ALL, TWIST_MAC_ABOVE,
+	TWIST_VLAN_OTHER,  /* a VLAN that the host has no device for */
+	TWIST_PRIORITY,	   /* the tag has a priority and no VLAN */
 };
 
 enum packet_peer { PEER_RIGHT, PEER_OTHER_PORT, PEER_OTHER_HOST };
@@ -283,6 +291,38 @@ static const struct packet_row packet_rows[] = {
 	R("ends after Ethernet", P44, RTP, 172, PASS(malformed), .twist = TWIST_CUT_ETH),
 	R("ends within the tag", P44, RTP, 172, PASS(malformed), .twist = TWIST_CUT_TAG,
 	  .tag_in = true),
+	R("v4: version 6", P44, RTP, 172, PASS(malformed), .twist = TWIST_IP_VERSION),
+	R("v6: version 4", P66, RTP, 172, PASS(malformed), .twist = TWIST_IP_VERSION),
+	R("v4: wrong header checksum", P44, RTP, 172, PASS(ip_checksum), .twist = TWIST_IP_SUM),
+	R("v4 to v6: wrong header checksum", P46, RTP, 172, PASS(ip_checksum),
+	  .twist = TWIST_IP_SUM),
+	R("v4: wrong header checksum, tag", P44, RTP, 172, PASS(ip_checksum),
+	  .twist = TWIST_IP_SUM, .tag_in = true),
+	R("v4: wrong header checksum of a stranger", P44, RTP, 172, PASS(ip_checksum),
+	  .twist = TWIST_IP_SUM, .peer = PEER_OTHER_HOST),
+	R("v6: no checksum", P66, RTP, 172, PASS(no_checksum), .sum = SUM_ZERO),
+	R("v6 to v4: no checksum", P64, RTP, 172, PASS(no_checksum), .sum = SUM_ZERO),
+	R("v4: link address of another station", P44, RTP, 172, PASS(other_mac),
+	  .twist = TWIST_MAC_OTHER),
+	R("v6: link address of another station", P66, RTP, 172, PASS(other_mac),
+	  .twist = TWIST_MAC_OTHER),
+	R("v4: link address of another station, tag", P44, RTP, 172, PASS(other_mac),
+	  .twist = TWIST_MAC_OTHER, .tag_in = true),
+	R("v4: link address of another station, stranger", P44, RTP, 172, PASS(other_mac),
+	  .twist = TWIST_MAC_OTHER, .peer = PEER_OTHER_HOST),
+	R("v4: link address of a group", P44, RTP, 172, PASS(other_mac), .twist = TWIST_MAC_GROUP),
+	R("v4: broadcast frame", P44, RTP, 172, PASS(other_mac), .twist = TWIST_MAC_ALL),
+	R("v6: broadcast frame", P66, RTP, 172, PASS(other_mac), .twist = TWIST_MAC_ALL),
+	R("v4: link address of a device above", P44, RTP, 172, .twist = TWIST_MAC_ABOVE),
+	R("v6: link address of a device above", P66, RTP, 172, .twist = TWIST_MAC_ABOVE),
+	R("v4: link address of a device above, tag", P44, RTP, 172, PASS(other_mac),
+	  .twist = TWIST_MAC_ABOVE, .tag_in = true),
+	R("v4: VLAN without a device", P44, RTP, 172, PASS(no_vlan), .twist = TWIST_VLAN_OTHER,
+	  .tag_in = true),
+	R("v6: VLAN without a device", P66, RTP, 172, PASS(no_vlan), .twist = TWIST_VLAN_OTHER,
+	  .tag_in = true),
+	R("v4: tag with a priority alone", P44, RTP, 172, .twist = TWIST_PRIORITY, .tag_in = true),
+	R("v6: tag with a priority alone", P66, RTP, 172, .twist = TWIST_PRIORITY, .tag_in = true),
 	R("v4: TCP", P44, RTP, 172, PASS(not_udp), .twist = TWIST_TCP),
 	R("v6: TCP", P66, RTP, 172, PASS(not_udp), .twist = TWIST_TCP),
 	R("ARP", P44, RTP, 172, PASS(not_ip), .twist = TWIST_ARP),
@@ -312,6 +352,8 @@ static const uint8_t packet_macs[4][6] = {
 	{ 2, 0, 0, 0, 0, 3 },
 	{ 2, 0, 0, 0, 0, 4 }, /* out */
 };
+
+static const uint8_t packet_mac_above[6] = { 2, 0, 0, 0, 0, 5 };
 
 static inline bool packet_is_rtp(const struct packet_row *r)
 {
@@ -629,6 +671,30 @@ static inline size_t twist_frame(const struct packet_row *r, uint8_t *f, size_t 
 	case TWIST_DOUBLE_TAG:
 		put16(f + 16, 0x8100);
 		break;
+	case TWIST_IP_VERSION:
+		ip[0] ^= 0x20;
+		break;
+	case TWIST_IP_SUM:
+		put16(ip + 10, (ip[10] << 8 | ip[11]) + 1);
+		return len;
+	case TWIST_MAC_OTHER:
+		f[5] ^= 0x80;
+		break;
+	case TWIST_MAC_GROUP:
+		f[0] |= 1;
+		break;
+	case TWIST_MAC_ALL:
+		memset(f, 0xff, 6);
+		break;
+	case TWIST_MAC_ABOVE:
+		memcpy(f, packet_mac_above, 6);
+		break;
+	case TWIST_VLAN_OTHER:
+		put16(f + 14, PACKET_VLAN_OTHER);
+		break;
+	case TWIST_PRIORITY:
+		put16(f + 14, PACKET_PRIORITY);
+		break;
 	}
 	if (!packet_in_is_6(r) && r->twist != TWIST_CUT_IP && len >= l3 + 20)
 		fix_ip4_sum(ip);
@@ -662,18 +728,13 @@ static inline size_t packet_in(const struct packet_row *r, uint8_t *frame)
 	return twist_frame(r, frame, len);
 }
 
-/*
- * packet_out - the frame that must leave if the row is forwarded; its length is without padding.
- * @unfinished: a checksum that arrived unfinished leaves so, as in generic mode.
- */
-static inline size_t packet_out(const struct packet_row *r, uint8_t *frame, bool unfinished)
+/* packet_out - the frame that must leave if the row is forwarded; its length is without padding. */
+static inline size_t packet_out(const struct packet_row *r, uint8_t *frame)
 {
 	uint8_t payload[PACKET_MAX];
 	struct packet_headers h = leaving_headers(r, payload);
 
 	packet_payload(r, payload);
-	if (unfinished && r->sum == SUM_PARTIAL)
-		h.sum = SUM_PARTIAL;
 	return build_frame(frame, &h);
 }
 
@@ -753,6 +814,19 @@ static inline struct rtpx_nexthop packet_nexthop(const struct packet_row *r, uin
 	memcpy(nh.src_mac, packet_macs[3], 6);
 	nh.mtu = r->no_nexthop ? 0 : r->mtu ? r->mtu : PACKET_MTU;
 	return nh;
+}
+
+/* packet_ingress - the interface where packets arrive. */
+static inline struct rtpx_ingress packet_ingress(uint32_t ifindex)
+{
+	struct rtpx_ingress in = { .ifindex = ifindex };
+	unsigned int i, vlan = PACKET_VLAN_IN & 0xfff;
+
+	memcpy(in.mac, packet_macs[0], 6);
+	for (i = 0; i < RTPX_INGRESS_OTHERS; i++)
+		memcpy(in.others[i].mac, i ? packet_macs[0] : packet_mac_above, 6);
+	in.vlans[vlan / 8] |= 1 << vlan % 8;
+	return in;
 }
 
 static inline struct rtpx_config packet_config(void)

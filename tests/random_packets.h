@@ -72,6 +72,9 @@ static inline size_t random_frame(uint64_t *seed, const struct packet_row **row,
 
 		in[at] = next_random(seed);
 	}
+	/* Most of them with a header checksum that holds, or hardly any would get far. */
+	if (!packet_in_is_6(r) && len > packet_l3(r->tag_in) + 60 && next_random(seed) % 8)
+		fix_ip4_sum(in + packet_l3(r->tag_in));
 	if (!(next_random(seed) % 8) && len > 16)
 		len = 15 + next_random(seed) % (len - 15);
 	*row = r;

@@ -32,7 +32,7 @@
 
 struct lab {
 	struct bpf_object *object;
-	int native, generic, program /* the one to run */, flows, more, nexthops, counters, config;
+	int native, generic, program /* the one to run */, flows, more, nexthops, counters, config, ingress;
 	bool mirrored; /* flows are */
 	struct ring_buffer *ring;
 	unsigned int copies; /* read from the ring */
@@ -112,6 +112,7 @@ static bool lab_open(struct lab *lab, const char *path)
 	lab->nexthops = must_fd(lab->object, "nexthops");
 	lab->counters = must_fd(lab->object, "counters");
 	lab->config = must_fd(lab->object, "config");
+	lab->ingress = must_fd(lab->object, "ingress");
 	lab->ring = ring_buffer__new(must_fd(lab->object, "mirror"), on_copy, lab, NULL);
 	if (!lab->ring)
 		return false;
@@ -129,7 +130,8 @@ static void lab_set(struct lab *lab, const struct packet_row *r,
 	struct rtpx_entry entry = { .seq = flow.seq };
 	struct rtpx_entry_more more = { 0 };
 	struct rtpx_nexthop nh = packet_nexthop(r, LOOPBACK);
-	uint32_t zero = 0, id = PACKET_NEXTHOP;
+	struct rtpx_ingress in = packet_ingress(LOOPBACK);
+	uint32_t zero = 0, id = PACKET_NEXTHOP, slot = LOOPBACK;
 	uint32_t index =
 		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
 	struct rtpx_counters *none = calloc(lab->cpus, sizeof(*none));
@@ -140,6 +142,7 @@ static void lab_set(struct lab *lab, const struct packet_row *r,
 			    packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4);
 	rtpx_entry_put_stats(&entry, &more, stats);
 	bpf_map_update_elem(lab->config, &zero, &c, 0);
+	bpf_map_update_elem(lab->ingress, &slot, &in, 0);
 	bpf_map_update_elem(lab->flows, &index, &entry, 0);
 	bpf_map_update_elem(lab->more, &index, &more, 0);
 	bpf_map_update_elem(lab->nexthops, &id, &nh, 0);
@@ -277,11 +280,10 @@ static const char *check_full(struct lab *lab)
 
 /* ---- rows ---- */
 
-static const char *check_forwarded(const struct packet_row *r, const struct outcome *o,
-				   bool generic)
+static const char *check_forwarded(const struct packet_row *r, const struct outcome *o)
 {
 	uint8_t want[PACKET_MAX];
-	size_t len = packet_out(r, want, generic);
+	size_t len = packet_out(r, want);
 	bool rtp_flow = r->payload != PAYLOAD_RTCP;
 
 	if (o->action != XDP_REDIRECT)
@@ -302,9 +304,8 @@ static const char *check_forwarded(const struct packet_row *r, const struct outc
 
 static const char *check_row(struct lab *lab, const struct packet_row *r)
 {
-	bool generic = lab->program == lab->generic;
-	enum rtpx_reason want = generic && r->payload == PAYLOAD_TWIN ? RTPX_REASON_pass_checksum
-								      : r->want;
+	bool left = lab->program == lab->generic && r->sum == SUM_PARTIAL;
+	enum rtpx_reason want = left ? RTPX_REASON_pass_checksum : r->want;
 	uint8_t in[PACKET_MAX];
 	size_t len = packet_in(r, in);
 	struct outcome o;
@@ -321,7 +322,7 @@ static const char *check_row(struct lab *lab, const struct packet_row *r)
 	if (bad)
 		return bad;
 	if (want == RTPX_REASON_relayed)
-		return check_forwarded(r, &o, generic);
+		return check_forwarded(r, &o);
 	if (o.action != (want == RTPX_REASON_drop_stranger ? XDP_DROP : XDP_PASS))
 		return "action";
 	if (o.len != len || memcmp(o.frame, in, len))
@@ -435,7 +436,7 @@ static void changing_make(const struct packet_row *r, struct rtpx_flow flow[2],
 	struct packet_headers h = leaving_headers(r, payload);
 
 	flow[0] = flow[1] = packet_flow(r);
-	packet_out(r, want[0], false);
+	packet_out(r, want[0]);
 	packet_payload(r, payload);
 	h.src_port = flow[1].out_port = 50000;
 	h.dst_port = flow[1].dest_port = 60000;

@@ -155,7 +155,9 @@ static const char *through(struct lab *lab, const struct packet_row *r, const ui
 /* The kernel looks at these before any hook does. */
 static bool kernel_refuses(const struct packet_row *r)
 {
-	return r->want == RTPX_REASON_pass_not_ip || r->want == RTPX_REASON_pass_malformed;
+	return r->want == RTPX_REASON_pass_not_ip || r->want == RTPX_REASON_pass_malformed ||
+	       r->want == RTPX_REASON_pass_ip_checksum || r->want == RTPX_REASON_pass_no_vlan ||
+	       r->twist == TWIST_MAC_OTHER || r->twist == TWIST_MAC_ABOVE;
 }
 
 /* Left alone, it ends in the socket of its port. */
@@ -166,6 +168,8 @@ static bool reaches_socket(const struct packet_row *r)
 		return !r->other_port;
 	case RTPX_REASON_pass_fragment:
 		return packet_in_is_6(r); /* RFC 6946: a fragment that is the whole */
+	case RTPX_REASON_pass_other_mac:
+		return r->twist == TWIST_MAC_GROUP || r->twist == TWIST_MAC_ALL;
 	case RTPX_REASON_pass_options:
 	case RTPX_REASON_pass_ttl:
 	case RTPX_REASON_pass_stun:
@@ -183,7 +187,7 @@ static bool reaches_socket(const struct packet_row *r)
 static const char *check_forwarded(const struct packet_row *r, const struct outcome *o)
 {
 	uint8_t want[PACKET_MAX];
-	size_t len = packet_out(r, want, false);
+	size_t len = packet_out(r, want);
 
 	if (!o->len)
 		return "nothing left";
@@ -232,7 +236,7 @@ static const char *check_row(struct lab *lab, const struct packet_row *r)
 		return bad;
 	if (o.reason != r->want && !(kernel_refuses(r) && o.reason == RTPX_REASON_COUNT))
 		return "reason";
-	return r->want == RTPX_REASON_relayed ? check_forwarded(r, &o) : check_left_alone(r, &o);
+	return r->want == RTPX_REASON_relayed && !kernel_refuses(r) ? check_forwarded(r, &o) : check_left_alone(r, &o);
 }
 
 /* ---- what the table has not thought of ---- */

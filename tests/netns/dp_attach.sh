@@ -39,7 +39,7 @@ for d in eth0 eth1; do
 	check "the kernel agrees that $d is native" mode_of $d native
 	[ -e "$LAB_DIR/bpf/native/link_$d" ] || fail "no pin for $d"
 done
-for m in flows flows_more nexthops tx_ports counters config; do
+for m in flows flows_more nexthops tx_ports counters config ingress; do
 	[ -e "$LAB_DIR/bpf/native/$m" ] || fail "no pinned map $m"
 done
 bpftool map dump pinned "$LAB_DIR/bpf/native/config" >"$LAB_DIR/config.txt"

@@ -206,12 +206,13 @@ sysctl_in()
 }
 
 # lab_link A DEV B DEV - a veth pair, up. Native XDP redirects to a veth only when its peer runs NAPI,
-# and that is what GRO switches on.
+# and that is what GRO switches on. Checksums are complete and packets are single, as on a wire: what comes
+# otherwise from a neighbour on the same host, generic XDP leaves to the sockets.
 lab_link()
 {
 	ip_in "$1" link add "$2" type veth peer name "$4" netns "$LAB_TAG-$3"
-	in_ns "$1" ethtool -K "$2" gro on
-	in_ns "$3" ethtool -K "$4" gro on
+	in_ns "$1" ethtool -K "$2" gro on tx off >"$LAB_DIR/ethtool.log"
+	in_ns "$3" ethtool -K "$4" gro on tx off >"$LAB_DIR/ethtool.log"
 	ip_in "$1" link set "$2" up
 	ip_in "$3" link set "$4" up
 }

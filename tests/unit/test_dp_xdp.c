@@ -285,11 +285,17 @@ static void echo_flow(struct rtpx_flow *f, uint8_t frame[62])
 {
 	static const struct rtpx_nexthop hop = { .mtu = 1500, .tx_port = 1 };
 	static const uint8_t bytes[62] = {
-		[12] = 0x08, 0x00, 0x45, 0, 0, 48, [22] = 64, 17, [26] = 192, 0, 2, 1, 192, 0, 2, 2,
+		[12] = 0x08, 0x00, 0x45, 0, 0, 48, [22] = 64, 17, 0xf6, 0xb9, 192, 0, 2, 1, 192, 0, 2, 2,
 		/* UDP from the port to itself, 28 bytes; some checksum, nobody is to look at it */
 		PORT_MIN >> 8, PORT_MIN & 255, PORT_MIN >> 8, PORT_MIN & 255, 0, 28, 0x12, 0x34,
 	};
 
+	/* A test run's frames come from the loopback device, whose link address is zeros. */
+	const struct rtpx_ingress loopback = { .ifindex = 1 };
+	const uint32_t slot = loopback.ifindex;
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(xdp_of(dp)->skel->maps.ingress), &slot,
+					     &loopback, BPF_ANY), 0);
 	memcpy(frame, bytes, sizeof(bytes));
 	*f = (struct rtpx_flow){ .flags = RTPX_FLOW_ACTIVE, .nexthop = 1, .port = PORT_MIN,
 				 .peer_port = PORT_MIN, .out_port = PORT_MIN, .dest_port = PORT_MIN,

@@ -295,7 +295,7 @@ static void check_frame(const struct packet_row *r)
 
 	plain.sum = SUM_GOOD; /* sockets always send one */
 	plain.tag_out = false;
-	len = packet_out(&plain, want, false);
+	len = packet_out(&plain, want);
 	if (len > 14 + PACKET_MTU)
 		return; /* leaves in fragments, which the party has put together */
 	assert_int_equal(next_frame(got), len);
@@ -330,6 +330,8 @@ static void check_datagram(const struct packet_row *r)
  */
 static bool daemon_relays(const struct packet_row *r)
 {
+	if (r->twist == TWIST_MAC_ABOVE)
+		return false; /* no device is above this one here */
 	switch (r->want) {
 	case RTPX_REASON_relayed:
 	case RTPX_REASON_pass_stun:
@@ -341,7 +343,10 @@ static bool daemon_relays(const struct packet_row *r)
 	case RTPX_REASON_pass_open:
 	case RTPX_REASON_pass_second:
 	case RTPX_REASON_pass_relatch:
-		return !r->tag_in; /* no interface of this VLAN is here */
+		/* no interface of this VLAN is here */
+		return !r->tag_in || r->twist == TWIST_PRIORITY;
+	case RTPX_REASON_pass_other_mac: /* as net.ipv4.conf.*.drop_unicast_in_l2_multicast says */
+		return r->twist == TWIST_MAC_GROUP || r->twist == TWIST_MAC_ALL;
 	case RTPX_REASON_pass_no_flow:
 		return r->no_flow; /* the call's port; else the one beside it */
 	case RTPX_REASON_pass_fragment:

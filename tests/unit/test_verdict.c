@@ -28,6 +28,7 @@ static enum rtpx_reason judge(const struct packet_row *r, uint8_t *bytes, size_t
 	struct rtpx_flow_stats stats = packet_stats(r, NOW_NS);
 	struct rtpx_nexthop nh = packet_nexthop(r, 1);
 	struct rtpx_packet p = { .now_ns = NOW_NS };
+	const struct rtpx_ingress in = packet_ingress(1);
 	struct frame f;
 	enum rtpx_reason reason = parse_frame(bytes, bytes + len, &f, &p);
 	size_t leaves = p.payload_bytes + 8 + (packet_out_is_6(r) ? 40 : 20);
@@ -36,6 +37,11 @@ static enum rtpx_reason judge(const struct packet_row *r, uint8_t *bytes, size_t
 		return reason;
 	if (p.dst_port < c.port_min || p.dst_port > c.port_max)
 		return RTPX_REASON_pass_not_media;
+	reason = check_ingress(&in, &f);
+	if (reason == RTPX_REASON_relayed)
+		reason = check_sums(&f, &p);
+	if (reason != RTPX_REASON_relayed)
+		return reason;
 	parse_payload(&f, &p);
 	reason = rtpx_verdict(&c, p.dst_port == flow.port ? &flow : &none, &stats, &p);
 	if (reason != RTPX_REASON_relayed)

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * ingress.h - the interfaces that frames come from, with their link addresses and VLANs.
+ */
+#ifndef RTPX_BPF_INGRESS_H
+#define RTPX_BPF_INGRESS_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "parse.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RTPX_INGRESSES);
+	__type(key, __u32);
+	__type(value, struct rtpx_ingress);
+} ingress SEC(".maps");
+
+/* is_plainly_ours - the interface is in its first place, and the frame is for its own address. */
+static __always_inline int is_plainly_ours(const struct xdp_md *ctx)
+{
+	__u32 ifindex = ctx->ingress_ifindex, slot = ifindex % RTPX_INGRESSES;
+	struct rtpx_ingress *in = bpf_map_lookup_elem(&ingress, &slot);
+	struct ethhdr *eth = (void *)(long)ctx->data;
+
+	return in && in->ifindex == ifindex && (void *)(eth + 1) <= (void *)(long)ctx->data_end &&
+	       mac_eq(eth, in->mac);
+}
+
+/* ingress_find - NULL: frames from there are not looked at. */
+static __always_inline struct rtpx_ingress *ingress_find(__u32 ifindex)
+{
+	struct rtpx_ingress *in;
+	__u32 slot, i;
+
+	for (i = 0; i < RTPX_INGRESS_TRIES; i++) {
+		slot = (ifindex + i) % RTPX_INGRESSES;
+		in = bpf_map_lookup_elem(&ingress, &slot);
+		if (in && in->ifindex == ifindex)
+			return in;
+	}
+	return NULL;
+}
+
+#endif
