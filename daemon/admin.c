@@ -439,6 +439,7 @@ static struct json_object *stats_request(struct admin *a, const char *arg)
 
 	(void)arg;
 	sync_pull_all(engine_sync(a->o.engine));
+	engine_stats_shown(a->o.engine);
 #define STAT_PUT(name, text) put_number(own, #name, st->name);
 	STATS_COUNTERS(STAT_PUT)
 #undef STAT_PUT

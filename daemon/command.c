@@ -241,6 +241,7 @@ static int info(struct run *run)
 	unsigned int sessions = sessions_count(engine_sessions(run->c->o.engine));
 
 	sync_pull_all(engine_sync(run->c->o.engine));
+	engine_stats_shown(run->c->o.engine);
 	reply_add(run->reply,
 		  "sessions created: %llu\nactive sessions: %u\nactive streams: %u\n"
 		  "packets received: %llu\npackets transmitted: %llu",
@@ -259,6 +260,7 @@ static int stats(struct run *run)
 	unsigned int i;
 
 	sync_pull_all(engine_sync(run->c->o.engine));
+	engine_stats_shown(run->c->o.engine);
 	for (i = 0; i < req->names_n; i++) {
 		char value[64];
 

@@ -275,7 +275,7 @@ int engine_leg_restore(struct engine *e, struct session *s, int i, const struct 
 	leg->local = addr_with_port(*local, 0);
 	leg->advertised = advertised.len ? text_kept(e, advertised) : NULL;
 	if (!local->port)
-		return 0;
+		return relay_leg_resize(e->o.relay, s, i, leg->ptime_ms);
 	err = ports_claim(e->o.ports, slot, local->port);
 	if (err)
 		return err;
@@ -870,6 +870,11 @@ struct stats *engine_stats(struct engine *e)
 	e->o.stats->npkts_recorded = recorded.packets;
 	e->o.stats->npkts_rec_lost = recorded.lost;
 	return e->o.stats;
+}
+
+void engine_stats_shown(struct engine *e)
+{
+	e->o.stats->shown = true;
 }
 
 struct sync *engine_sync(struct engine *e)

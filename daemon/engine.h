@@ -162,6 +162,8 @@ bool engine_is_done(const struct engine *e); /* slow shutdown, and no session is
 
 struct sessions *engine_sessions(struct engine *e);
 struct stats *engine_stats(struct engine *e); /* current after sync_pull_all */
+/* engine_stats_shown - somebody reads the counters: no later daemon may show lower ones. */
+void engine_stats_shown(struct engine *e);
 struct sync *engine_sync(struct engine *e);
 struct recorder *engine_recorder(struct engine *e);
 struct players *engine_players(struct engine *e);

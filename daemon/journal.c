@@ -403,7 +403,7 @@ static int hand_out(struct journal *j, const uint8_t *bytes, const struct places
 	}
 	for (i = 0; i < all->n; i++) {
 		memcpy(&h, bytes + all->p[i].at, sizeof(h));
-		reader->record(reader->arg, h.key,
+		reader->record(reader->arg, h.key, h.stamp,
 			       (struct span){ (const char *)bytes + all->p[i].at + sizeof(h),
 					      h.len });
 	}

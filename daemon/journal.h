@@ -35,8 +35,11 @@ void journal_free(struct journal *j);
 int journal_lock(struct journal *j, uid_t uid, gid_t gid, char *err, size_t err_size);
 
 struct journal_reader {
-	/* record - each once, by rising key; the bytes are valid during the call only. */
-	void (*record)(void *arg, uint64_t key, struct span body);
+	/*
+	 * record - called once for each key, by rising key; the bytes are valid during the call
+	 * only. @stamp rises with each record that is written: of two, the higher is the newer.
+	 */
+	void (*record)(void *arg, uint64_t key, uint64_t stamp, struct span body);
 	void *arg;
 };
 

@@ -8,6 +8,10 @@
  * session is also marked when its time to live, as it is in the journal, would end: what is in the
  * journal of a call that lives is always in the future.
  *
+ * Counters go to the journal once a second, whenever a session ends, and before an answer that shows
+ * them. With them goes the number of packets that a dataplane forwarded for the sessions that live:
+ * the next daemon reads that number again, and the difference is what came since.
+ *
  * When the journal cannot be written, the daemon goes on without and tries again every second. Then
  * nothing of the journal is believed any more: all sessions are written, into a new one.
  */
@@ -28,6 +32,9 @@
 #include "nexthop.h"
 #include "snapshot.h"
 
+/* A record's kind is in the upper half of its key, and there its number in the lower half. */
+#define KEY_BITS 32
+enum kind { KIND_SESSION };
 #define META_KEY 0 /* no session has this number */
 #define BOOT_ID_LEN 36
 /*
@@ -43,6 +50,9 @@ struct meta {
 	uint64_t alive_ns; /* when this was written */
 	struct span boot_id, version, counters;
 	uint16_t last_port[RTPX_SLOTS]; /* given out in sequential order */
+	/* of stats.h; absent from journals of earlier versions */
+	bool has_live;
+	uint64_t live_relayed, live_strangers;
 };
 
 static const struct field meta_fields[] = {
@@ -54,14 +64,23 @@ static const struct field meta_fields[] = {
 	FIELD(6, FIELD_SPAN, meta, counters),
 	FIELD(7, FIELD_UINT, meta, last_port[RTPX_SLOT_IP4]),
 	FIELD(8, FIELD_UINT, meta, last_port[RTPX_SLOT_IP6]),
+	FIELD(9, FIELD_BOOL, meta, has_live),
+	FIELD(10, FIELD_UINT, meta, live_relayed),
+	FIELD(11, FIELD_UINT, meta, live_strangers),
 	{ 0 },
 };
 
 /* A record as it was loaded. */
 struct kept {
-	struct kept *next;
+	uint64_t key, stamp, created_ns;
+	struct session *session; /* restored from it; NULL: not yet, or it cannot be */
 	size_t len;
 	char bytes[];
+};
+
+struct kept_list {
+	struct kept **p;
+	size_t n, room;
 };
 
 struct keeper {
@@ -79,7 +98,7 @@ struct keeper {
 	size_t n_ended, ended_room;
 	bool ended_lost; /* and some more */
 	struct meta left; /* of the last daemon; spans into kept_meta */
-	struct kept *kept, **kept_end; /* sessions, in the order of their numbers */
+	struct kept_list kept; /* sessions */
 	struct kept *kept_meta;
 	struct keeper_view view;
 	uint8_t bytes[SNAPSHOT_MAX];
@@ -110,7 +129,6 @@ int keeper_new(struct keeper **out, const char *dir, uid_t uid, gid_t gid, char 
 		keeper_free(k);
 		return rc;
 	}
-	k->kept_end = &k->kept;
 	k->locked = rc == 0;
 	if (rc) {
 		log_warn("no journal, so calls end with this process: %s", err);
@@ -128,14 +146,31 @@ int keeper_new(struct keeper **out, const char *dir, uid_t uid, gid_t gid, char 
 	return 0;
 }
 
-static void kept_free(struct kept *r)
+static int kept_add(struct kept_list *list, struct kept *r)
 {
-	while (r) {
-		struct kept *next = r->next;
+	struct kept **more;
 
-		free(r);
-		r = next;
+	if (list->n == list->room) {
+		size_t room = list->room ? 2 * list->room : 256;
+
+		more = realloc(list->p, room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		list->p = more;
+		list->room = room;
 	}
+	list->p[list->n++] = r;
+	return 0;
+}
+
+static void kept_forget(struct kept_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		free(list->p[i]);
+	free(list->p);
+	*list = (struct kept_list){ 0 };
 }
 
 void keeper_free(struct keeper *k)
@@ -143,40 +178,32 @@ void keeper_free(struct keeper *k)
 	if (!k)
 		return;
 	journal_free(k->journal);
-	kept_free(k->kept);
-	kept_free(k->kept_meta);
+	kept_forget(&k->kept);
+	free(k->kept_meta);
 	free(k->ended);
 	free(k);
 }
 
-static void take_record(void *arg, uint64_t key, struct span body)
+static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span body)
 {
 	struct keeper *k = arg;
-	struct kept **to = key == META_KEY ? &k->kept_meta : k->kept_end;
 	struct kept *r = malloc(sizeof(*r) + body.len);
 
-	if (!r) {
-		k->view.lost++;
-		return;
+	if (r) {
+		*r = (struct kept){ .key = key, .stamp = stamp, .len = body.len };
+		memcpy(r->bytes, body.p, body.len);
 	}
-	memcpy(r->bytes, body.p, body.len);
-	r->len = body.len;
-	r->next = NULL;
-	*to = r;
-	if (key != META_KEY)
-		k->kept_end = &r->next;
+	if (r && key == META_KEY) {
+		k->kept_meta = r;
+	} else if (!r || kept_add(&k->kept, r)) {
+		free(r);
+		k->view.lost++;
+	}
 }
 
 static struct span span_of_kept(const struct kept *r)
 {
 	return r ? (struct span){ r->bytes, r->len } : (struct span){ 0 };
-}
-
-static void forget_loaded(struct keeper *k)
-{
-	kept_free(k->kept);
-	k->kept = NULL;
-	k->kept_end = &k->kept;
 }
 
 /* Times and pins are of no use after the machine was started anew. */
@@ -186,17 +213,17 @@ static void judge_loaded(struct keeper *k)
 
 	if (fields_read(meta_fields, &k->left, span_of_kept(k->kept_meta)) < 0)
 		k->left = (struct meta){ 0 };
-	if (k->kept && k->left.boot_id.len && !span_eq(k->left.boot_id, boot)) {
+	if (k->kept.n && k->left.boot_id.len && !span_eq(k->left.boot_id, boot)) {
 		log_warn(
 			"the journal in %s is from before this machine was started: its calls have "
 			"ended",
 			k->dir);
-		forget_loaded(k);
+		kept_forget(&k->kept);
 		return;
 	}
 	if (k->left.instance)
 		k->instance = k->left.instance;
-	else if (k->kept)
+	else if (k->kept.n)
 		log_warn("the journal in %s does not say whose it is: flows in the kernel are made "
 			 "anew",
 			 k->dir);
@@ -233,7 +260,7 @@ int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size)
 
 bool keeper_has_calls(const struct keeper *k)
 {
-	return k->kept != NULL;
+	return k->kept.n > 0;
 }
 
 uint32_t keeper_instance(const struct keeper *k)
@@ -268,18 +295,23 @@ static int put_session(struct keeper *k, const struct session *s)
 static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
 {
 	char text[STATS_TEXT_MAX];
+	struct stats *stats = engine_stats(k->o.engine);
 	struct meta m = {
 		.instance = k->instance,
 		.clean = clean,
 		.alive_ns = now_ns,
 		.boot_id = span_of(k->boot_id),
 		.version = span_of(k->o.version),
-		.counters = { text, stats_write(engine_stats(k->o.engine), text) },
+		.counters = { text, stats_write(stats, text) },
 		.last_port = { ports_last(k->o.ports, RTPX_SLOT_IP4),
 			       ports_last(k->o.ports, RTPX_SLOT_IP6) },
+		.has_live = true,
+		.live_relayed = stats->live_relayed,
+		.live_strangers = stats->live_strangers,
 	};
 	int len = fields_write(meta_fields, &m, k->bytes, sizeof(k->bytes));
 
+	stats->shown = false;
 	return journal_put(k->journal, META_KEY, (struct span){ (char *)k->bytes, (size_t)len });
 }
 
@@ -342,13 +374,16 @@ static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
 	return rc;
 }
 
-static int write_changed(struct keeper *k)
+/* The counters of an ended session are in the journal together with its end. */
+static int write_changed(struct keeper *k, uint64_t now_ns)
 {
 	struct sessions *sessions = engine_sessions(k->o.engine);
 	struct session *s;
 	int rc = 0;
 	size_t i;
 
+	if (k->n_ended || engine_stats(k->o.engine)->shown)
+		rc = put_meta(k, false, now_ns);
 	for (i = 0; i < k->n_ended && !rc; i++)
 		rc = journal_del(k->journal, k->ended[i]);
 	k->n_ended = 0;
@@ -366,7 +401,7 @@ void keeper_run(struct keeper *k)
 	if (k->ended_lost)
 		rc = write_all(k, false, clock_now());
 	else
-		rc = write_changed(k);
+		rc = write_changed(k, clock_now());
 	if (rc)
 		report(k, rc);
 }
@@ -390,7 +425,7 @@ void keeper_tick(struct keeper *k, uint64_t now_ns)
 	if (journal_is_open(k->journal) && journal_is_there(k->journal)) {
 		rc = put_meta(k, false, now_ns);
 		if (!rc)
-			rc = write_changed(k);
+			rc = write_changed(k, now_ns);
 	} else {
 		rc = lock_again(k);
 		if (!rc)
@@ -402,8 +437,11 @@ void keeper_tick(struct keeper *k, uint64_t now_ns)
 static void on_ended(void *arg, const struct session *s)
 {
 	struct keeper *k = arg;
+	struct stats *stats = engine_stats(k->o.engine);
 	uint64_t *more;
 
+	stats->live_relayed -= s->kernel_relayed;
+	stats->live_strangers -= s->kernel_strangers;
 	if (!k->running || !journal_is_open(k->journal))
 		return;
 	if (k->n_ended == k->ended_room) {
@@ -525,19 +563,47 @@ static void restore_media(struct restoring *r, struct session *s, const struct s
 	}
 }
 
+static uint64_t latest_deadline(const struct leg *leg, uint64_t now_ns)
+{
+	return now_ns + leg->ttl_s * NSEC_PER_SEC;
+}
+
+/*
+ * The clock of a time namespace may be ahead of ours. Nothing lies in the future: no packet, and no
+ * deadline beyond a full time to live.
+ */
+static void restore_times(const struct restoring *r, struct session *s)
+{
+	uint64_t now_ns = r->now_ns;
+	int i, kind;
+
+	s->created_ns = MIN(s->created_ns, now_ns);
+	for (i = 0; i < 2; i++) {
+		struct leg *leg = &s->leg[i];
+
+		leg->deadline_ns = MIN(leg->deadline_ns + r->away_ns, latest_deadline(leg, now_ns));
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			struct stream *st = &leg->stream[kind];
+
+			st->seq_ns = MIN(st->seq_ns, now_ns);
+			st->updated_ns = MIN(st->updated_ns, now_ns);
+			st->stats.first_ns = MIN(st->stats.first_ns, now_ns);
+			st->stats.last_ns = MIN(st->stats.last_ns, now_ns);
+		}
+	}
+}
+
 /*
  * A killed daemon has not noted the last packet that it relayed itself, so it is assumed that there
- * was one just now. What the kernel has relayed is known.
+ * was one just now. What the kernel has relayed is known: @counted, a bit for each leg.
  */
-static void restore_deadlines(struct restoring *r, struct session *s, unsigned int counted)
+static void restore_silence(struct restoring *r, struct session *s, unsigned int counted)
 {
 	int i;
 
-	for (i = 0; i < 2; i++) {
-		s->leg[i].deadline_ns += r->away_ns;
+	for (i = 0; i < 2; i++)
 		if (!r->exact && s->complete && !(counted & 1 << i))
 			session_ttl_restart(r->sessions, s, i, r->now_ns);
-	}
 }
 
 static struct span not_null(struct span s)
@@ -545,8 +611,9 @@ static struct span not_null(struct span s)
 	return s.p ? s : (struct span){ "", 0 };
 }
 
-static int restore_session(struct restoring *r, const struct snapshot *snap)
+static int restore_session(struct restoring *r, const struct snapshot *snap, struct session **out)
 {
+	struct stats *stats = engine_stats(r->k->o.engine);
 	struct session *s;
 	int rc = session_create(r->sessions, not_null(snap->call_id), not_null(snap->from_tag),
 				snap->created_ns, &s);
@@ -554,6 +621,9 @@ static int restore_session(struct restoring *r, const struct snapshot *snap)
 	if (rc)
 		return rc;
 	rc = snapshot_apply(snap, s);
+	stats->live_relayed += s->kernel_relayed;
+	stats->live_strangers += s->kernel_strangers;
+	restore_times(r, s);
 	session_restored(r->sessions, s);
 	if (!rc)
 		rc = restore_legs(r, s, snap);
@@ -562,8 +632,7 @@ static int restore_session(struct restoring *r, const struct snapshot *snap)
 		return rc;
 	}
 	restore_notify(r, s, snap->notify);
-	restore_media(r, s, snap);
-	restore_deadlines(r, s, sync_adopt(engine_sync(r->k->o.engine), s));
+	*out = s;
 	return 0;
 }
 
@@ -605,25 +674,149 @@ static void restore_feeds(struct restoring *r, const struct snapshot *snap)
 	}
 }
 
-static void for_each_kept(struct restoring *r, bool feeds)
+static void step_session(struct restoring *r, struct kept *kept, const struct snapshot *snap)
 {
-	struct keeper *k = r->k;
-	struct snapshot snap;
-	struct kept *kept;
+	restore_session(r, snap, &kept->session);
+}
 
-	for (kept = k->kept; kept; kept = kept->next) {
-		if (snapshot_read(&snap, span_of_kept(kept)) < 0) {
-			k->view.lost += !feeds;
-			if (!feeds)
-				log_err("a record of the journal describes no call");
-		} else if (feeds) {
-			restore_feeds(r, &snap);
-		} else if (restore_session(r, &snap) == 0) {
-			k->view.restored++;
-		} else {
-			k->view.lost++;
-		}
+/* Copies and recordings. A flow is told whether its packets are recorded, so these come first. */
+static void step_media(struct restoring *r, struct kept *kept, const struct snapshot *snap)
+{
+	struct session *s = kept->session;
+
+	restore_media(r, s, snap);
+	restore_silence(r, s, sync_adopt(engine_sync(r->k->o.engine), s));
+}
+
+static void step_feeds(struct restoring *r, struct kept *kept, const struct snapshot *snap)
+{
+	(void)kept;
+	restore_feeds(r, snap);
+}
+
+/*
+ * Each step is done for all calls before the next one. A copy takes any free port, so all calls
+ * have claimed theirs by then; a session hears others, so these are there.
+ */
+static void restore_step(struct restoring *r,
+			 void (*step)(struct restoring *r, struct kept *kept,
+				      const struct snapshot *snap))
+{
+	struct kept_list *list = &r->k->kept;
+	struct snapshot snap;
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		struct kept *kept = list->p[i];
+
+		if ((step == step_session) == !kept->session &&
+		    snapshot_read(&snap, span_of_kept(kept)) == 0)
+			step(r, kept, &snap);
 	}
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct kept *x = *(struct kept *const *)a, *y = *(struct kept *const *)b;
+
+	return x->stamp > y->stamp ? -1 : x->stamp < y->stamp;
+}
+
+static int oldest_call_first(const void *a, const void *b)
+{
+	const struct kept *x = *(struct kept *const *)a, *y = *(struct kept *const *)b;
+
+	if (x->created_ns != y->created_ns)
+		return x->created_ns < y->created_ns ? -1 : 1;
+	return x->key < y->key ? -1 : x->key > y->key;
+}
+
+/* A bit for each pair of ports that a call of the journal has. */
+struct claims {
+	uint8_t bits[RTPX_SLOTS][65536 / 16];
+};
+
+static bool claim(struct claims *all, const struct addr *local)
+{
+	unsigned int pair = local->port / 2, slot = local->family == ADDR_IP6;
+	uint8_t bit = 1 << (pair & 7), *byte = &all->bits[slot][pair / 8];
+
+	if (!local->port)
+		return true;
+	if (*byte & bit)
+		return false;
+	*byte |= bit;
+	return true;
+}
+
+/* Only in a damaged journal there are records of calls that have ended, whose ports others have. */
+static bool is_current(struct claims *all, struct kept *kept)
+{
+	struct snapshot snap;
+	int i;
+
+	if (snapshot_read(&snap, span_of_kept(kept)) < 0) {
+		log_err("a record of the journal describes no call");
+		return false;
+	}
+	kept->created_ns = snap.created_ns;
+	for (i = 0; i < 2; i++)
+		if (!claim(all, &snap.leg[i].local)) {
+			log_warn("call %.*s: not restored, a newer record has its port %u",
+				 (int)snap.call_id.len, snap.call_id.p, snap.leg[i].local.port);
+			return false;
+		}
+	return true;
+}
+
+/* Records that describe calls, in the order in which these began. */
+static void sort_loaded(struct keeper *k)
+{
+	struct claims claims = { 0 };
+	struct kept_list *list = &k->kept;
+	size_t i, n = 0;
+
+	qsort(list->p, list->n, sizeof(*list->p), newest_first);
+	for (i = 0; i < list->n; i++) {
+		if (is_current(&claims, list->p[i]))
+			list->p[n++] = list->p[i];
+		else
+			free(list->p[i]);
+	}
+	k->view.lost += list->n - n;
+	list->n = n;
+	qsort(list->p, list->n, sizeof(*list->p), oldest_call_first);
+}
+
+/*
+ * What a dataplane counted since the counters were written. Another count of the same packets is in
+ * the records of sessions, but these may be older than the counters.
+ */
+static void restore_counters(struct keeper *k, const struct stats *before)
+{
+	struct stats *stats = engine_stats(k->o.engine);
+	uint64_t relayed = stats->live_relayed, strangers = stats->live_strangers;
+
+	if (!k->left.has_live && !k->left.clean) {
+		relayed = strangers = 0; /* it is not known how much of this was counted */
+	} else if (!k->left.has_live) {
+		return;
+	}
+	relayed -= MIN(relayed, k->left.live_relayed);
+	strangers -= MIN(strangers, k->left.live_strangers);
+	stats->npkts_rcvd = before->npkts_rcvd + relayed + strangers;
+	stats->npkts_relayed = before->npkts_relayed + relayed;
+	stats->npkts_discard = before->npkts_discard + strangers;
+}
+
+static unsigned int count_restored(const struct keeper *k)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < k->kept.n; i++)
+		n += k->kept.p[i]->session != NULL;
+	return n;
 }
 
 static void restore_all(struct keeper *k, uint64_t now_ns)
@@ -636,23 +829,35 @@ static void restore_all(struct keeper *k, uint64_t now_ns)
 		.patience_ns = now_ns + PORTS_PATIENCE_NS,
 		.exact = k->left.clean,
 	};
-	struct stats *stats = engine_stats(k->o.engine), before = *stats;
+	const struct stats before = *engine_stats(k->o.engine);
 	unsigned int orphans;
 
 	if (k->left.alive_ns && k->left.alive_ns < now_ns)
 		r.away_ns = now_ns - k->left.alive_ns;
+	sort_loaded(k);
 	sync_adopt_begin(sync);
-	for_each_kept(&r, false);
-	for_each_kept(&r, true);
+	restore_step(&r, step_session);
+	restore_step(&r, step_media);
+	restore_step(&r, step_feeds);
 	orphans = sync_adopt_end(sync);
-	/* Of what a killed daemon had read of the kernel's counters, not all is in the journal. */
-	if (!r.exact)
-		*stats = before;
-	forget_loaded(k);
-	log_info("%u calls of the last rtpxd go on after %.3f s, %u are lost", k->view.restored,
+	restore_counters(k, &before);
+	k->view.restored = count_restored(k);
+	k->view.lost += k->kept.n - k->view.restored;
+	kept_forget(&k->kept);
+	log_info("%u calls of the previous rtpxd go on after %.3f s, %u are lost", k->view.restored,
 		 (double)r.away_ns / NSEC_PER_SEC, k->view.lost);
 	if (orphans)
 		log_warn("removed %u flows of calls that are not in the journal", orphans);
+}
+
+/* The counters go on where they were. */
+static void read_counters(struct keeper *k)
+{
+	struct stats *stats = engine_stats(k->o.engine);
+
+	stats_read(stats, k->left.counters);
+	recorder_count_on(engine_recorder(k->o.engine), stats->npkts_recorded,
+			  stats->npkts_rec_lost);
 }
 
 void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t now_ns)
@@ -661,10 +866,10 @@ void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t n
 
 	k->o = *opts;
 	sessions_watch_end(engine_sessions(opts->engine), on_ended, k);
-	stats_read(engine_stats(opts->engine), k->left.counters);
+	read_counters(k);
 	for (i = 0; i < RTPX_SLOTS; i++)
 		ports_go_on(opts->ports, i, k->left.last_port[i]);
-	if (k->kept)
+	if (k->kept.n)
 		restore_all(k, now_ns);
 	k->running = true;
 	if (!k->locked)

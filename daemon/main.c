@@ -486,10 +486,13 @@ static void retry_admin(struct daemon *d)
 		close(d->admin_fd);
 }
 
-/* What the daemon before this one has left, if its calls go on with this one. */
-static int open_keeper(struct daemon *d)
+/*
+ * The first thing of all: the previous daemon may still be ending, and has the control sockets and
+ * the pid file until then.
+ */
+static int lock_state(struct daemon *d)
 {
-	struct config *c = &d->config;
+	const struct config *c = &d->config;
 	char err[512];
 	int r;
 
@@ -500,9 +503,18 @@ static int open_keeper(struct daemon *d)
 		log_warn("no journal, so calls end with this process: %s", err);
 		return 0;
 	}
-	if (r == 0)
-		r = keeper_load(d->keeper, c->dp.discard, err, sizeof(err));
-	if (r < 0)
+	return r < 0 ? sorry("%s", err) : 0;
+}
+
+/* The calls that the previous daemon left. */
+static int load_state(struct daemon *d)
+{
+	struct config *c = &d->config;
+	char err[512];
+
+	if (!d->keeper)
+		return 0;
+	if (keeper_load(d->keeper, c->dp.discard, err, sizeof(err)) < 0)
 		return sorry("%s", err);
 	c->dp.instance = keeper_instance(d->keeper);
 	c->dp.adopt = keeper_has_calls(d->keeper);
@@ -533,7 +545,7 @@ static int start_privileged(struct daemon *d)
 	char err[512];
 
 	make_admin_dir(c);
-	if (open_keeper(d) < 0)
+	if (load_state(d) < 0)
 		return -1;
 	if (dp_open(&d->dp, &c->dp, err, sizeof(err)) < 0) {
 		d->dp = NULL;
@@ -647,6 +659,7 @@ static void end(struct daemon *d)
 		sessions_free(d->sessions);
 	if (d->ports)
 		ports_free(d->ports);
+	pid_file_remove(&d->pid_file); /* the next daemon waits for the keeper's lock */
 	keeper_free(d->keeper);
 	listen_free(d->listen);
 	for (int n = 0; n < NSIG; n++)
@@ -656,7 +669,6 @@ static void end(struct daemon *d)
 		event_free(d->tick);
 	if (d->base)
 		event_base_free(d->base);
-	pid_file_remove(&d->pid_file);
 	config_free(&d->config);
 }
 
@@ -758,7 +770,7 @@ static int start(struct daemon *d)
 	if (process_limits(c->nofile, err, sizeof(err)) < 0)
 		return sorry("-L: %s", err);
 	hold_signals(SIG_BLOCK);
-	if (open_controls(d) < 0)
+	if (lock_state(d) < 0 || open_controls(d) < 0)
 		return -1;
 	if (!c->foreground && process_detach(!c->no_chdir, &ready, err, sizeof(err)) < 0)
 		return sorry("%s", err);

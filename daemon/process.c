@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dirlock.h"
 #include "log.h"
 
 int process_limits(long nofile, char *err, size_t err_size)
@@ -129,27 +131,58 @@ int process_schedule(int policy, const int *nice, char *err, size_t err_size)
 	return 0;
 }
 
+/* The process that had the lock may have removed the name, and another one may have made it anew. */
+static bool is_same_file(int fd, const char *path)
+{
+	struct stat held, there;
+
+	return fstat(fd, &held) == 0 && lstat(path, &there) == 0 && held.st_dev == there.st_dev &&
+	       held.st_ino == there.st_ino;
+}
+
+/* An open and locked descriptor of the file that has this name; or -errno. */
+static int open_locked(const char *path)
+{
+	for (;;) {
+		int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+		int r = fd < 0 ? -errno : dirlock(fd);
+
+		if (r == 0 && is_same_file(fd, path))
+			return fd;
+		if (fd >= 0)
+			close(fd);
+		if (r < 0)
+			return r;
+	}
+}
+
 void pid_file_open(struct pid_file *f, const char *path)
 {
 	*f = (struct pid_file){ .fd = -1 };
 	if (!strcmp(path, "/dev/null"))
 		return;
-	f->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (f->fd < 0)
-		log_err("cannot open the pid file %s: %s", path, strerror(errno));
-	else
+	f->fd = open_locked(path);
+	if (f->fd >= 0)
 		f->path = realpath(path, NULL);
+	else if (f->fd == -EBUSY)
+		log_err("pid file %s: another process uses it; give this one another -p", path);
+	else
+		log_err("pid file %s: cannot open it: %s", path, strerror(-f->fd));
 }
 
 void pid_file_write(const struct pid_file *f)
 {
-	if (f->fd >= 0 && dprintf(f->fd, "%ld\n", (long)getpid()) < 0)
-		log_err("cannot write the pid file %s: %s", f->path, strerror(errno));
+	if (f->fd < 0)
+		return;
+	if (ftruncate(f->fd, 0) < 0 && errno != EINVAL) /* EINVAL: a pipe */
+		log_err("pid file %s: cannot empty it: %s", f->path, strerror(errno));
+	if (dprintf(f->fd, "%ld\n", (long)getpid()) < 0)
+		log_err("pid file %s: cannot write it: %s", f->path, strerror(errno));
 }
 
 void pid_file_remove(struct pid_file *f)
 {
-	if (f->path && unlink(f->path) < 0)
+	if (f->path && is_same_file(f->fd, f->path) && unlink(f->path) < 0)
 		log_dbug("cannot remove the pid file %s: %s", f->path, strerror(errno));
 	if (f->fd >= 0)
 		close(f->fd);

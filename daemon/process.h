@@ -42,10 +42,15 @@ struct pid_file {
 	int fd;
 };
 
-/* pid_file_open - while privileged; "/dev/null" is none, and failure is only logged. */
+/*
+ * pid_file_open - while privileged; "/dev/null" is none. The file is locked until
+ * pid_file_remove(), so no two processes use one; its contents stay until pid_file_write(). Failure
+ * is only logged.
+ */
 void pid_file_open(struct pid_file *f, const char *path);
 void pid_file_write(const struct pid_file *f);
-void pid_file_remove(struct pid_file *f); /* also closes */
+/* pid_file_remove - close it, and remove it unless another file has its name by now. */
+void pid_file_remove(struct pid_file *f);
 
 /*
  * process_drop - become @uid and @gid ((uid_t)-1, (gid_t)-1: stay) with the user's supplementary

@@ -421,6 +421,13 @@ struct tally_counts recorder_counts(const struct recorder *r)
 	return tally_read(r->total);
 }
 
+void recorder_count_on(struct recorder *r, uint64_t packets, uint64_t lost)
+{
+	tally_recorded(r->total, packets, 0);
+	tally_lost(r->total, lost);
+	r->lost_told += lost;
+}
+
 unsigned int recorder_files(const struct recorder *r)
 {
 	return recwriter_files(r->writer);

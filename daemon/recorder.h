@@ -87,6 +87,8 @@ void recorder_tick(struct recorder *r); /* about once a second: tells the log of
  */
 const char *recorder_describe(const struct leg *leg, char *buf, size_t size);
 struct tally_counts recorder_counts(const struct recorder *r); /* of all sessions, ended ones too */
+/* recorder_count_on - the previous daemon's packets, recorded and lost, belong to the counts. */
+void recorder_count_on(struct recorder *r, uint64_t packets, uint64_t lost);
 unsigned int recorder_files(const struct recorder *r);
 
 #endif

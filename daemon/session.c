@@ -30,7 +30,8 @@ struct sessions {
 	struct session *due[WHEEL_S]; /* to be looked at in that second, see due_put() */
 	uint64_t looked_s;	      /* the last second whose sessions were */
 	unsigned int count;
-	uint32_t next_number;
+	uint32_t last_number; /* given to a session */
+	bool wrapped;	      /* numbers were given before, so living sessions may have them */
 };
 
 int sessions_new(struct sessions **out, const struct session_opts *opts)
@@ -134,6 +135,28 @@ static void due_take(struct sessions *all, struct session *s)
 
 /* ---- birth and death ---- */
 
+static bool number_is_free(const struct sessions *all, uint32_t number)
+{
+	const struct session *s;
+
+	if (!number)
+		return false;
+	if (all->wrapped)
+		DL_FOREACH(all->list, s)
+			if (s->number == number)
+				return false;
+	return true;
+}
+
+static uint32_t new_number(struct sessions *all)
+{
+	do {
+		all->wrapped |= all->last_number == UINT32_MAX;
+		all->last_number++;
+	} while (!number_is_free(all, all->last_number));
+	return all->last_number;
+}
+
 int session_create(struct sessions *all, struct span call_id, struct span from_tag, uint64_t now_ns,
 		   struct session **out)
 {
@@ -155,7 +178,7 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 		stream_init(&s->leg[i].stream[STREAM_RTCP], STREAM_RTCP);
 		s->leg[i].ttl_s = all->o.setup_ttl_s;
 	}
-	s->number = ++all->next_number;
+	s->number = new_number(all);
 	s->notify = -1;
 	s->created_ns = now_ns;
 	DL_APPEND(all->list, s);
@@ -463,5 +486,5 @@ void session_restored(struct sessions *all, struct session *s)
 {
 	due_take(all, s);
 	due_put(all, s);
-	all->next_number = MAX(all->next_number, s->number);
+	all->last_number = MAX(all->last_number, s->number);
 }

@@ -53,7 +53,7 @@ struct session {
 	char *call_id;	/* owned, NUL-terminated for logs; may hold no NUL inside */
 	char *from_tag; /* owned */
 	char *to_tag;	/* owned, the other party's; NULL: no command has had it yet */
-	uint32_t number; /* unique while the daemon lives; in the ABI's flow as `call` */
+	uint32_t number; /* not 0; unique among sessions; in the ABI's flow as `call` */
 	bool strong;
 	bool complete;	/* both legs have ports */
 	bool dirty; /* on the dirty list */
@@ -62,6 +62,8 @@ struct session {
 	char *notify_tag; /* owned, decoded; NULL: none */
 	int notify;	  /* index of the notification target; -1: none */
 	bool told;	  /* its controller was asked to end the whole call */
+	/* packets that a dataplane forwarded or ignored, as far as sync has counted them */
+	uint64_t kernel_relayed, kernel_strangers;
 	struct tally *recorded; /* the recorder's counts; NULL: never recorded */
 	struct feed *feeds, *fed_by; /* feed.h: what of it others hear, and it of others */
 	bool fed; /* so its parties do not hear each other */

@@ -121,6 +121,8 @@ static const struct field session_fields[] = {
 	FIELD_OF(19, snapshot, feed[7], feed_fields),
 	FIELD(20, FIELD_SPAN, snapshot, to_tag),
 	FIELD(21, FIELD_BOOL, snapshot, told),
+	FIELD(22, FIELD_UINT, snapshot, kernel_relayed),
+	FIELD(23, FIELD_UINT, snapshot, kernel_strangers),
 	{ 0 },
 };
 
@@ -158,6 +160,8 @@ void snapshot_take(struct snapshot *out, const struct session *s)
 		.fed = s->fed,
 		.told = s->told,
 		.created_ns = s->created_ns,
+		.kernel_relayed = s->kernel_relayed,
+		.kernel_strangers = s->kernel_strangers,
 		.call_id = span_of(s->call_id),
 		.from_tag = span_of(s->from_tag),
 		.to_tag = span_of(s->to_tag),
@@ -251,6 +255,8 @@ int snapshot_apply(const struct snapshot *snap, struct session *s)
 	s->fed = snap->fed;
 	s->told = snap->told;
 	s->created_ns = snap->created_ns;
+	s->kernel_relayed = snap->kernel_relayed;
+	s->kernel_strangers = snap->kernel_strangers;
 	err = text_apply(snap->notify_tag, &s->notify_tag);
 	if (!err)
 		err = text_apply(snap->to_tag, &s->to_tag);

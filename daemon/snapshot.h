@@ -54,7 +54,7 @@ struct snapshot_leg {
 struct snapshot {
 	uint32_t number;
 	bool strong, complete, fed, told;
-	uint64_t created_ns;
+	uint64_t created_ns, kernel_relayed, kernel_strangers;
 	struct span call_id, from_tag, to_tag, notify, notify_tag;
 	struct snapshot_leg leg[2];
 	struct snapshot_feed feed[SNAPSHOT_MAX_FEEDS];

@@ -50,6 +50,12 @@ struct stats {
 	double pps_in;	       /* packets per second, refreshed by stats_tick() */
 	uint64_t tick_rcvd;    /* npkts_rcvd at the last refresh */
 	uint64_t tick_ns;
+	/*
+	 * Of sessions that live now: packets that a dataplane forwarded, and packets of wrong
+	 * sources that it saw. The counters above have them.
+	 */
+	uint64_t live_relayed, live_strangers;
+	bool shown; /* somebody has read the counters since the keeper last wrote them */
 };
 
 /* stats_tick - refresh pps_in; call about once a second. */

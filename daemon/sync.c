@@ -107,6 +107,10 @@ static void take_stats(struct sync *y, struct session *s, int i, enum stream_kin
 	if (!relayed && !strangers)
 		return;
 	*mine = *now;
+	s->kernel_relayed += relayed;
+	s->kernel_strangers += strangers;
+	y->o.stats->live_relayed += relayed;
+	y->o.stats->live_strangers += strangers;
 	y->o.stats->npkts_rcvd += relayed + strangers;
 	y->o.stats->npkts_relayed += relayed;
 	y->o.stats->npkts_discard += strangers;

@@ -182,7 +182,7 @@ LAB_WRAP=(unshare -m bash -c 'mount -t tmpfs -o ro,mode=755 rtpx /run && exec "$
 ln -s "$LAB_DIR/run/rtpx/admin.sock" "$LAB_DIR/rtpxd.admin"
 relay_start --admin-socket /run/rtpx/admin.sock --state-dir /run/rtpx -p /run/rtpxd.pid
 ln -s "/proc/${LAB_PID[rtpxd]}/root/run" "$LAB_DIR/run"
-told "cannot open the pid file /run/rtpxd.pid: Read-only file system"
+told "pid file /run/rtpxd.pid: cannot open it: Read-only file system"
 told "no journal, so calls end with this process: cannot use /run/rtpx: Read-only file system"
 told "rtpxctl cannot ask this process: --admin-socket: cannot listen on '/run/rtpx/admin.sock'"
 floor_call rtpxd 198.51.100.10

@@ -90,13 +90,14 @@ struct reading {
 	unsigned int round[KEYS + 1];
 };
 
-static void on_record(void *arg, uint64_t key, struct span body)
+static void on_record(void *arg, uint64_t key, uint64_t stamp, struct span body)
 {
 	struct reading *r = arg;
 	char want[1200], text[64] = "";
 	size_t len;
 
 	assert_in_range(key, 1, KEYS);
+	assert_int_not_equal(stamp, 0);
 	assert_int_equal(r->round[key], 0);
 	memcpy(text, body.p, MIN(body.len, sizeof(text) - 1));
 	r->round[key] = (unsigned int)strtoul(text, NULL, 10);

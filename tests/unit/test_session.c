@@ -477,6 +477,23 @@ static void many(void **state)
 	sessions_free(t.all);
 }
 
+/* 0 is no number, and after the last one they begin again without those that are in use. */
+static void numbers_wrap(void **state)
+{
+	struct sessions *all = make(false);
+
+	(void)state;
+	assert_int_equal(add(all, "one", "tag")->number, 1);
+	assert_int_equal(add(all, "two", "tag")->number, 2);
+	all->last_number = UINT32_MAX - 1;
+	assert_int_equal(add(all, "last", "tag")->number, UINT32_MAX);
+	assert_int_equal(add(all, "next", "tag")->number, 3);
+	session_destroy(all, sessions_of_call(all, span_of("one")));
+	all->last_number = UINT32_MAX;
+	assert_int_equal(add(all, "again", "tag")->number, 1);
+	sessions_free(all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -490,6 +507,7 @@ int main(void)
 		cmocka_unit_test(absence),
 		cmocka_unit_test(dirty_list),
 		cmocka_unit_test(no_memory),
+		cmocka_unit_test(numbers_wrap),
 		cmocka_unit_test(many),
 	};
 

@@ -28,7 +28,7 @@ static struct snapshot full(void)
 {
 	struct snapshot s = {
 		.number = 77, .strong = true, .complete = true, .fed = true, .told = true,
-		.created_ns = 123456789012345ull,
+		.created_ns = 123456789012345ull, .kernel_relayed = 5, .kernel_strangers = 6,
 		.call_id = span_of("a call"), .from_tag = span_of("tag;1"), .to_tag = span_of("other"),
 		.notify = span_of("tcp:127.0.0.1:7"), .notify_tag = span_of("who"),
 		.feed = { { 12, true }, { 13, false } },

@@ -477,6 +477,10 @@ static void test_counts(void **state)
 	for (i = 0; i < 2; i++) { /* the second time there is nothing new */
 		sync_pull_all(sync_);
 		assert_int_equal(stats.npkts_relayed, 105);
+		assert_int_equal(stats.live_relayed, 105);
+		assert_int_equal(s->kernel_relayed, 105);
+		assert_int_equal(stats.live_strangers, 3);
+		assert_int_equal(s->kernel_strangers, 3);
 		assert_int_equal(stats.npkts_rcvd, 108);
 		assert_int_equal(stats.npkts_discard, 3);
 		assert_int_equal(s->leg[0].nrelayed, 100);
