@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
+# runs: together
 # shellcheck source-path=SCRIPTDIR
 #
 # restart_calls.sh - the next daemon has everything that belongs to the calls of the previous one: all ports of a crowd
