@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "clock.h"
 #include "command.h"
 #include "config.h"
+#include "dirlock.h"
 #include "keeper.h"
 #include "listen.h"
 #include "log.h"
@@ -45,7 +47,8 @@ struct daemon {
 	struct commands *commands;
 	int admin_fd; /* -1: none */
 	struct admin *admin;
-	struct event *tick, *signals[NSIG];
+	struct event *tick, *signal;
+	int signal_fd; /* -1: none yet */
 	bool stop, slow, files_low;
 	bool leave; /* the calls are for the next daemon */
 	unsigned long files_at_start; /* descriptors that are no media sockets */
@@ -107,12 +110,19 @@ static void slow_shutdown(struct daemon *d, const char *why)
 	d->slow = true;
 }
 
+/* From now on another rtpxd waits for what this one has, instead of giving up. */
+static void stop(struct daemon *d)
+{
+	d->stop = true;
+	dirlock_ending();
+}
+
 static void on_eof(void *arg, bool must_exit)
 {
 	struct daemon *d = arg;
 
 	if (must_exit)
-		d->stop = true;
+		stop(d);
 	else
 		slow_shutdown(d, "standard input has ended");
 }
@@ -163,30 +173,43 @@ static const struct {
 	{ SIGSEGV, SIGNAL_FATAL }, { SIGSYS, SIGNAL_FATAL },
 };
 
-static void on_stop(evutil_socket_t number, short what, void *arg)
+static void leave(struct daemon *d)
 {
-	struct daemon *d = arg;
-
-	(void)what;
-	log_info("signal %d: the end", (int)number);
-	d->stop = true;
-}
-
-static void on_slow(evutil_socket_t number, short what, void *arg)
-{
-	(void)number, (void)what;
-	slow_shutdown(arg, "SIGHUP");
-}
-
-static void on_leave(evutil_socket_t number, short what, void *arg)
-{
-	struct daemon *d = arg;
-
-	(void)number, (void)what;
 	d->leave = d->keeper != NULL;
-	d->stop = true;
 	log_info("SIGPWR: %s", d->leave ? "the calls are left to the next rtpxd" :
 					  "the end, also of the calls: there is no journal");
+	stop(d);
+}
+
+static void take_signal(struct daemon *d, int number)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		if (signals[i].number != number)
+			continue;
+		switch (signals[i].effect) {
+		case SIGNAL_STOP:
+			log_info("signal %d: the end", number);
+			stop(d);
+			break;
+		case SIGNAL_SLOW:
+			slow_shutdown(d, "SIGHUP");
+			break;
+		case SIGNAL_LEAVE:
+			leave(d);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	struct signalfd_siginfo info;
+
+	(void)what;
+	while (read(fd, &info, sizeof(info)) == sizeof(info))
+		take_signal(arg, (int)info.ssi_signo);
 }
 
 /*
@@ -197,7 +220,7 @@ static void on_file_size(int number, siginfo_t *info, void *context)
 {
 	(void)number, (void)context;
 	if (info->si_pid != getpid())
-		raise(SIGTERM);
+		kill(getpid(), SIGTERM);
 }
 
 /* The log may hang in a process this broken; the alarm ends it then. The default action follows. */
@@ -208,48 +231,49 @@ static void on_fatal(int number)
 	raise(number);
 }
 
-/*
- * What is sent as soon as a control socket answers must not hit a process that does not catch it
- * yet: SIG_BLOCK before the sockets are opened, SIG_UNBLOCK when all is caught.
- */
-static void hold_signals(int how)
+/* Signals that the event loop takes, by a descriptor. */
+static sigset_t held_signals(void)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		if (signals[i].effect != SIGNAL_FATAL)
+		if (signals[i].effect < SIGNAL_FILE_SIZE)
 			sigaddset(&set, signals[i].number);
-	sigprocmask(how, &set, NULL);
+	return set;
+}
+
+/*
+ * From before the control sockets are opened until the process ends no handler runs and no default
+ * action: a signal that comes too early waits for the event loop, and one that comes too late has no
+ * effect. While it waits, dirlock() of another process sees that this one is told to end.
+ */
+static void hold_signals(void)
+{
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	const struct sigaction file_size = { .sa_sigaction = on_file_size, .sa_flags = SA_SIGINFO };
+	const struct sigaction fatal = { .sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND };
+	const sigset_t set = held_signals();
+
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		if (signals[i].effect == SIGNAL_FATAL)
+			sigaction(signals[i].number, &fatal, NULL);
+		else if (signals[i].effect == SIGNAL_FILE_SIZE)
+			sigaction(signals[i].number, &file_size, NULL);
+	}
 }
 
 static int catch_signals(struct daemon *d)
 {
-	static const event_callback_fn caught[] = {
-		[SIGNAL_STOP] = on_stop, [SIGNAL_SLOW] = on_slow, [SIGNAL_LEAVE] = on_leave,
-	};
-	const struct sigaction ignore = { .sa_handler = SIG_IGN };
-	const struct sigaction file_size = { .sa_sigaction = on_file_size, .sa_flags = SA_SIGINFO };
-	const struct sigaction fatal = { .sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND };
+	const sigset_t set = held_signals();
 
-	sigaction(SIGPIPE, &ignore, NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		int n = signals[i].number;
-
-		if (signals[i].effect == SIGNAL_FATAL) {
-			sigaction(n, &fatal, NULL);
-			continue;
-		}
-		if (signals[i].effect == SIGNAL_FILE_SIZE) {
-			sigaction(n, &file_size, NULL);
-			continue;
-		}
-		d->signals[n] = evsignal_new(d->base, n, caught[signals[i].effect], d);
-		if (!d->signals[n] || event_add(d->signals[n], NULL) < 0)
-			return sorry("out of memory");
-	}
-	hold_signals(SIG_UNBLOCK);
-	return 0;
+	d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (d->signal_fd < 0)
+		return sorry("cannot take signals: %s", strerror(errno));
+	d->signal = event_new(d->base, d->signal_fd, EV_READ | EV_PERSIST, on_signal, d);
+	return d->signal && event_add(d->signal, NULL) == 0 ? 0 : sorry("out of memory");
 }
 
 /* ---- modules ---- */
@@ -662,9 +686,10 @@ static void end(struct daemon *d)
 	pid_file_remove(&d->pid_file); /* the next daemon waits for the keeper's lock */
 	keeper_free(d->keeper);
 	listen_free(d->listen);
-	for (int n = 0; n < NSIG; n++)
-		if (d->signals[n])
-			event_free(d->signals[n]);
+	if (d->signal)
+		event_free(d->signal);
+	if (d->signal_fd >= 0)
+		close(d->signal_fd);
 	if (d->tick)
 		event_free(d->tick);
 	if (d->base)
@@ -769,7 +794,7 @@ static int start(struct daemon *d)
 	event_set_log_callback(on_library_line);
 	if (process_limits(c->nofile, err, sizeof(err)) < 0)
 		return sorry("-L: %s", err);
-	hold_signals(SIG_BLOCK);
+	hold_signals();
 	if (lock_state(d) < 0 || open_controls(d) < 0)
 		return -1;
 	if (!c->foreground && process_detach(!c->no_chdir, &ready, err, sizeof(err)) < 0)
@@ -800,13 +825,13 @@ static void turn(struct daemon *d)
 		if (d->keeper)
 			keeper_run(d->keeper);
 		if (d->slow && engine_is_done(d->engine) && notify_is_idle(d->notify))
-			d->stop = true;
+			stop(d);
 	}
 }
 
 int main(int argc, char **argv)
 {
-	static struct daemon d = { .pid_file = { .fd = -1 } };
+	static struct daemon d = { .pid_file = { .fd = -1 }, .signal_fd = -1 };
 	int r;
 
 	if (config_parse(&d.config, argc, argv) == CONFIG_EXIT)

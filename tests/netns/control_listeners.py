@@ -271,7 +271,7 @@ def test_stale_sockets_are_replaced(b):
     os.unlink(b.path("pid"))
     assert os.path.exists(b.path("c"))
     p = b.start("-s", "cunix:" + b.path("c"))
-    assert "another program answers" in b.fails("-s", "unix:" + b.path("c"), "-p", b.path("pid2"))
+    assert "another program answers" in b.fails("-s", "unix:" + b.path("c"), "-p", b.path("pid2"), "--state-dir", b.path("state2"))
     assert ask(dial(b.path("c")), "V") == "20040107"
     stop(p)
 
@@ -376,8 +376,15 @@ def test_stdioc_ends_at_once(b):
     assert not os.path.exists(b.path("c"))
 
 
-def test_stdio_beside_others_goes_on(b):
-    p = b.start("-s", "stdio:", "-s", "cunix:" + b.path("c"), stdin=subprocess.PIPE)
+def test_stdio_beside_streams_ends(b):
+    for other in ("unix:" + b.path("c"), "cunix:" + b.path("c"), "tcp:127.0.0.1:7001"):
+        p = b.spawn("-s", "stdio:", "-s", other, stdin=subprocess.PIPE)
+        out, _ = p.communicate(b"V\n", timeout=PATIENCE)
+        assert (p.returncode, out) == (0, VERSION), (other, p.returncode, out)
+
+
+def test_stdio_beside_datagrams_goes_on(b):
+    p = b.start("-s", "stdio:", "-s", "udp:127.0.0.1:7002", "-s", "cunix:" + b.path("c"), stdin=subprocess.PIPE)
     p.stdin.write(b"V\n")
     p.stdin.close()
     p.stdin = None
@@ -457,6 +464,58 @@ def test_signals_end_it(b):
             stop(p, getattr(signal, "SIG" + name))
         assert time.monotonic() - start < 1.5, name
         assert b.left() == [], (name, b.left())
+
+
+def test_signals_do_not_disturb_the_end(b):
+    """SIGTERM without a pause, up to the last moment of the process."""
+    for _ in range(10):
+        p = b.start("-s", "cunix:" + b.path("c"))
+        until = time.monotonic() + PATIENCE
+        while p.poll() is None and time.monotonic() < until:
+            os.kill(p.pid, signal.SIGTERM)
+        assert p.wait(PATIENCE) == 0, p.returncode
+        assert b.left() == [], b.left()
+
+
+def test_second_daemon_does_not_wait_for_a_living_one(b):
+    """Neither in the foreground, nor when the first one has become a daemon, nor under the name rtpproxy."""
+    drop_in = b.path("rtpproxy")
+    os.symlink(os.path.realpath(RTPXD), drop_in)
+    for foreground in (True, False):
+        first = b.spawn("-s", "cunix:" + b.path("c"), foreground=foreground)
+        wait_for("pid file", b.pid)
+        other = {"-s": "cunix:" + b.path("d"), "-p": b.path("other-pid"), "--admin-socket": b.path("other-admin")}
+        more = [word for pair in other.items() for word in pair]
+        begin = time.monotonic()
+        said = b.fails(*more)
+        took = time.monotonic() - begin
+        assert f"another rtpxd uses {b.path('state')}" in said and took < 0.9, (said, took)
+        begin = time.monotonic()
+        p = subprocess.Popen([drop_in] + b.args(*more)[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        b.processes.append(p)
+        wait_for("rtpproxy beside rtpxd", lambda: p.poll() is not None or os.path.exists(b.path("d")))
+        assert ask(dial(b.path("d")), "V") == "20040107"
+        took = time.monotonic() - begin
+        assert took < 0.9, took
+        stop(p)
+        assert b"no journal, so calls end with this process: another rtpxd" in p.stderr.read()
+        os.kill(b.pid(), signal.SIGTERM)
+        wait_for("end of the first one", lambda: not os.path.exists(b.path("pid")))
+        first.wait(PATIENCE)
+    os.unlink(drop_in)
+
+
+def test_next_daemon_waits_for_one_that_ends(b):
+    """By hand, as fast as a shell does it: the next one starts while the last one is told to end."""
+    p = b.start("-s", "cunix:" + b.path("c0"))
+    for i in range(1, 8):
+        p.send_signal(signal.SIGPWR)
+        following = b.spawn("-s", f"cunix:{b.path(f'c{i}')}", "-p", b.path(f"pid{i}"), "--admin-socket", b.path(f"admin{i}"))
+        wait_for("next daemon", lambda: following.poll() is not None or os.path.exists(b.path(f"c{i}")))
+        assert ask(dial(b.path(f"c{i}")), "V") == "20040107", following.communicate()
+        assert p.wait(PATIENCE) == 0
+        p = following
+    stop(p)
 
 
 def test_hup_waits_for_the_last_session(b):
