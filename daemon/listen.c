@@ -171,14 +171,6 @@ static void peer_forget(struct peer *p)
 	free(p);
 }
 
-static bool has_clients_elsewhere(const struct listen *l)
-{
-	for (const struct control *c = l->controls; c; c = c->next)
-		if (c->fd >= 0)
-			return true;
-	return false;
-}
-
 static void peer_ended(void *arg)
 {
 	struct peer *p = arg;
@@ -187,7 +179,7 @@ static void peer_ended(void *arg)
 	bool stdio = p->fd < 0;
 
 	peer_forget(p);
-	if (stdio && (c->must_exit || !has_clients_elsewhere(l)))
+	if (stdio && (c->must_exit || !listen_has_udp(l)))
 		l->opts.eof(l->opts.arg, c->must_exit);
 }
 
