@@ -9,16 +9,16 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/listener.h>
+#include <event2/event.h>
 #include <json-c/json.h>
 
+#include "acceptor.h"
 #include "admin.h"
 #include "flow.h"
 #include "keeper.h"
@@ -30,11 +30,13 @@
 #define ADMIN_PAGE 200
 #define ADMIN_LINE_MAX 8192
 #define ADMIN_TIMEOUT_S 10
+#define ADMIN_PEERS 64
 
 struct admin {
 	struct admin_opts o;
-	struct evconnlistener *listener;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct event_base *base;
+	struct acceptor *acceptor;
+	unsigned int n_peers;
 	uint64_t started_ns;
 };
 
@@ -565,17 +567,22 @@ static struct json_object *answer(struct admin *a, char *line)
 
 /* ---- the socket ---- */
 
+static void end_peer(struct admin *a, struct bufferevent *bev)
+{
+	bufferevent_free(bev);
+	a->n_peers--;
+	acceptor_closed(a->acceptor);
+}
+
 static void on_end(struct bufferevent *bev, short what, void *arg)
 {
 	(void)what;
-	(void)arg;
-	bufferevent_free(bev);
+	end_peer(arg, bev);
 }
 
 static void on_written(struct bufferevent *bev, void *arg)
 {
-	(void)arg;
-	bufferevent_free(bev);
+	end_peer(arg, bev);
 }
 
 static void on_line(struct bufferevent *bev, void *arg)
@@ -588,90 +595,47 @@ static void on_line(struct bufferevent *bev, void *arg)
 
 	if (!line) {
 		if (evbuffer_get_length(in) > ADMIN_LINE_MAX)
-			bufferevent_free(bev);
+			end_peer(arg, bev);
 		return;
 	}
 	o = answer(arg, line);
 	text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
 	bufferevent_disable(bev, EV_READ);
-	bufferevent_setcb(bev, NULL, on_written, on_end, NULL);
+	bufferevent_setcb(bev, NULL, on_written, on_end, arg);
 	bufferevent_write(bev, text, len);
 	bufferevent_write(bev, "\n", 1);
 	json_object_put(o);
 	free(line);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *sa,
-		      int len, void *arg)
+static void welcome(void *arg, int fd, const struct sockaddr_storage *from)
 {
 	const struct timeval timeout = { ADMIN_TIMEOUT_S, 0 };
-	struct bufferevent *bev;
+	struct admin *a = arg;
+	struct bufferevent *bev = NULL;
 
-	(void)sa;
-	(void)len;
-	bev = bufferevent_socket_new(evconnlistener_get_base(listener), fd, BEV_OPT_CLOSE_ON_FREE);
+	(void)from;
+	if (a->n_peers < ADMIN_PEERS)
+		bev = bufferevent_socket_new(a->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!bev) {
 		close(fd);
 		return;
 	}
-	bufferevent_setcb(bev, on_line, NULL, on_end, arg);
+	a->n_peers++;
+	bufferevent_setcb(bev, on_line, NULL, on_end, a);
 	bufferevent_set_timeouts(bev, &timeout, &timeout);
 	bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
 
-/* A socket file that nobody answers on is left over from a crash. */
-static int bind_path(int fd, const struct sockaddr_un *sun)
+int admin_open(struct sockfile *file, const char *path, gid_t gid, char *err, size_t err_size)
 {
-	int probe, busy;
+	static const char option[] = "--admin-socket: ";
+	const struct sockfile_opts opts = {
+		.uid = (uid_t)-1, .gid = gid, .mode = 0660, .backlog = 32,
+	};
+	size_t len = (size_t)snprintf(err, err_size, option);
 
-	if (bind(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0)
-		return 0;
-	if (errno != EADDRINUSE)
-		return -errno;
-	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (probe < 0)
-		return -errno;
-	busy = connect(probe, (const struct sockaddr *)sun, sizeof(*sun)) == 0;
-	close(probe);
-	if (busy)
-		return -EADDRINUSE;
-	unlink(sun->sun_path);
-	return bind(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0 ? 0 : -errno;
-}
-
-int admin_open(const char *path, gid_t gid, char *err, size_t err_size)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd, bad;
-
-	if (strlen(path) >= sizeof(sun.sun_path)) {
-		snprintf(err, err_size,
-			 "--admin-socket: '%s' is longer than the %zu bytes of a socket path", path,
-			 sizeof(sun.sun_path) - 1);
-		return -ENAMETOOLONG;
-	}
-	strcpy(sun.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		snprintf(err, err_size, "--admin-socket: cannot make a socket: %s", strerror(errno));
-		return -errno;
-	}
-	bad = bind_path(fd, &sun);
-	if (!bad && chmod(sun.sun_path, 0660) < 0)
-		bad = -errno;
-	if (!bad && gid != (gid_t)-1 && chown(sun.sun_path, -1, gid) < 0)
-		bad = -errno;
-	if (!bad && listen(fd, 32) < 0)
-		bad = -errno;
-	if (!bad)
-		return fd;
-	close(fd);
-	snprintf(err, err_size, "--admin-socket: cannot listen on '%s': %s%s", path, strerror(-bad),
-		 bad == -EADDRINUSE
-			 ? " (another rtpxd answers there: give this one a path of its own)"
-		 : bad == -ENOENT ? " (make its directory first)"
-				  : "");
-	return bad;
+	return sockfile_open(file, path, &opts, err + len, err_size - len);
 }
 
 int admin_new(struct admin **out, struct event_base *base, const struct admin_opts *opts)
@@ -682,10 +646,8 @@ int admin_new(struct admin **out, struct event_base *base, const struct admin_op
 		return -ENOMEM;
 	a->o = *opts;
 	a->started_ns = monotonic_ns();
-	strcpy(a->path, opts->path);
-	a->listener = evconnlistener_new(
-		base, on_accept, a, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1, opts->fd);
-	if (!a->listener) {
+	a->base = base;
+	if (acceptor_new(&a->acceptor, base, opts->file.fd, "--admin-socket", welcome, a) < 0) {
 		free(a);
 		return -ENOMEM;
 	}
@@ -697,7 +659,7 @@ void admin_free(struct admin *a)
 {
 	if (!a)
 		return;
-	evconnlistener_free(a->listener);
-	unlink(a->path);
+	acceptor_free(a->acceptor);
+	sockfile_close(&a->o.file);
 	free(a);
 }

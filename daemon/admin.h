@@ -14,6 +14,7 @@
 #include "base.h"
 #include "dp.h"
 #include "engine.h"
+#include "sockfile.h"
 
 struct event_base;
 struct admin;
@@ -28,8 +29,7 @@ struct admin_opts {
 	struct relay *relay;
 	struct listen *listen;
 	struct ports *ports;
-	int fd;		  /* of admin_open(); the admin's from now on */
-	const char *path; /* where that is */
+	struct sockfile file; /* of admin_open(); the admin's from now on */
 	const char *version, *pin_dir;
 	uint16_t port_min, port_max;
 	enum learning learning;
@@ -37,10 +37,9 @@ struct admin_opts {
 
 /*
  * admin_open - the listening socket, while there are the rights for it: mode 0660, owned by the
- * caller and, unless it is (gid_t)-1, the group @gid. A socket file that nobody answers on is
- * replaced. Returns it; -errno with a sentence in @err.
+ * caller and, unless it is (gid_t)-1, the group @gid. As sockfile_open().
  */
-int admin_open(const char *path, gid_t gid, char *err, size_t err_size);
+int admin_open(struct sockfile *file, const char *path, gid_t gid, char *err, size_t err_size);
 int admin_new(struct admin **out, struct event_base *base,
 	      const struct admin_opts *opts); /* -ENOMEM */
 void admin_free(struct admin *a);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * listen.c - the control sockets: opens them, accepts peers, serves datagrams with their cookies.
- * The framing of streams is conn's, the retransmission cache is cookies', and what a command means
- * is the caller's.
+ * listen.c - the control sockets: opens them, serves datagrams with their cookies, ends silent peers.
+ * Accepting is acceptor's, the framing of streams is conn's, files of unix sockets are sockfile's,
+ * the retransmission cache is cookies', and the meaning of a command is the caller's.
  */
 #include "listen.h"
 
@@ -15,27 +15,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "clock.h"
 #include "conn.h"
 #include "cookies.h"
 #include "log.h"
 #include "proto.h"
+#include "sockfile.h"
 #include "systemd.h"
 
 #define DEFAULT_PORT "22222"
 #define BATCH 32             /* datagrams read at once */
 #define DATAGRAM_MAX 8191    /* longer ones are cut */
 #define UDP_BUFFER (1 << 20) /* wanted; the system's limit holds */
-#define MAX_PEERS 4096       /* stream peers at a time; more are accepted and closed */
-#define ACCEPTS_PER_TURN 64
-#define SPARES 4 /* descriptors kept back, so that control goes on when media have taken all */
-#define DEFAULT_UNIX_MODE 0755
+#define SILENT_S 60          /* so long a peer may stay that has never sent a command */
+#define IDLE_S 10            /* when there are too many, one that was silent so long makes room */
 
 struct control;
+
+static unsigned int most_peers = 4096; /* stream peers at a time */
 
 /* A form of -s. */
 struct scheme {
@@ -61,33 +61,36 @@ struct control {
 	struct listen *listen;
 	const struct scheme *scheme;
 	int fd;
-	char *text;     /* as listen_describe() gives it */
-	char *path;     /* of a socket file that is ours to remove; absolute */
-	dev_t dev;      /* of it, */
-	ino_t ino;      /* so that a successor's file stays */
-	bool must_exit; /* stdioc */
-	struct event *readable, *retry;
-	struct batch *batch; /* of a datagram socket */
+	char *text;	       /* as listen_describe() gives it */
+	struct sockfile file;  /* of a unix socket; @fd is its own */
+	bool must_exit;	       /* stdioc */
+	struct acceptor *acceptor; /* of a stream socket */
+	struct event *readable;	   /* of a datagram socket, and */
+	struct batch *batch;
 	struct control *next;
 };
 
 struct peer {
-	LIST_ENTRY(peer) list;
+	TAILQ_ENTRY(peer) list;
 	struct control *control;
 	struct conn *conn;
-	int fd; /* -1: stdin and stdout, which stay open */
+	int fd;		    /* -1: stdin and stdout, which stay open */
+	bool spoke;	    /* it has sent a command */
+	uint64_t active_ns; /* of its last command, or of its beginning */
 };
+
+TAILQ_HEAD(peers, peer);
 
 struct listen {
 	struct listen_opts opts;
 	struct event_base *base;
 	struct control *controls, **last;
-	LIST_HEAD(, peer) peers;
+	struct peers silent; /* that have sent no command yet, longest silent first */
+	struct peers spoke;  /* the others, likewise */
 	unsigned int n_peers;
 	struct cookies *cookies;
 	struct event *sweep;
-	int spare[SPARES];
-	uint64_t said_full, said_many, said_recv, said_send;
+	uint64_t said_many, said_recv, said_send;
 };
 
 static int refuse(char *err, size_t err_size, int error, const char *fmt, ...)
@@ -119,11 +122,23 @@ static char *format(const char *fmt, ...)
 
 /* ---- stream peers ---- */
 
+static struct peers *list_of(const struct peer *p)
+{
+	struct listen *l = p->control->listen;
+
+	return p->spoke ? &l->spoke : &l->silent;
+}
+
 static size_t peer_run(void *arg, const char *line, size_t len, const struct addr *from,
 		       uint64_t now_ns, char *reply)
 {
-	const struct listen_opts *o = &((struct peer *)arg)->control->listen->opts;
+	struct peer *p = arg;
+	const struct listen_opts *o = &p->control->listen->opts;
 
+	TAILQ_REMOVE(list_of(p), p, list);
+	p->spoke = true;
+	p->active_ns = now_ns;
+	TAILQ_INSERT_TAIL(list_of(p), p, list);
 	return o->run(o->arg, line, len, from, now_ns, reply);
 }
 
@@ -138,35 +153,14 @@ static void peer_settle(void *arg)
 	settle(((struct peer *)arg)->control->listen);
 }
 
-static void take_spares(struct listen *l)
-{
-	for (unsigned int i = 0; i < SPARES; i++)
-		if (l->spare[i] < 0)
-			l->spare[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-static bool give_spare(struct listen *l)
-{
-	for (unsigned int i = 0; i < SPARES; i++) {
-		if (l->spare[i] < 0)
-			continue;
-		close(l->spare[i]);
-		l->spare[i] = -1;
-		return true;
-	}
-	return false;
-}
-
 static void peer_forget(struct peer *p)
 {
-	struct listen *l = p->control->listen;
-
-	LIST_REMOVE(p, list);
-	l->n_peers--;
+	TAILQ_REMOVE(list_of(p), p, list);
+	p->control->listen->n_peers--;
 	conn_free(p->conn);
 	if (p->fd >= 0) {
 		close(p->fd);
-		take_spares(l);
+		acceptor_closed(p->control->acceptor);
 	}
 	free(p);
 }
@@ -202,21 +196,53 @@ static int peer_new(struct control *c, int fd_in, int fd_out, int fd, const stru
 		free(p);
 		return r;
 	}
-	LIST_INSERT_HEAD(&c->listen->peers, p, list);
+	p->active_ns = clock_now();
+	TAILQ_INSERT_TAIL(list_of(p), p, list);
 	c->listen->n_peers++;
 	return 0;
 }
 
-static void welcome(struct control *c, int fd, const struct sockaddr_storage *ss)
+/* end_silent - end @p if it was silent for @s seconds, and is not stdio. */
+static bool end_silent(struct peer *p, unsigned int s, uint64_t now_ns)
 {
+	if (!p || p->fd < 0 || now_ns - p->active_ns < s * NSEC_PER_SEC)
+		return false;
+	peer_forget(p);
+	return true;
+}
+
+/* The first of @peers that is a connection, which is the one that was silent longest. */
+static struct peer *longest_silent(const struct peers *peers)
+{
+	struct peer *p;
+
+	TAILQ_FOREACH(p, peers, list)
+		if (p->fd >= 0)
+			return p;
+	return NULL;
+}
+
+/* make_room - for one more peer. Silent ones are there by mistake or to shut others out. */
+static bool make_room(struct listen *l, const char *name)
+{
+	uint64_t now_ns = clock_now();
+	bool room = l->n_peers < most_peers || end_silent(longest_silent(&l->silent), IDLE_S, now_ns) ||
+		    end_silent(longest_silent(&l->spoke), IDLE_S, now_ns);
+
+	if (l->n_peers >= most_peers - 1 && log_allowed(&l->said_many, now_ns))
+		log_warn("%s: %u control connections are open; for a new one %s", name, l->n_peers,
+			 room ? "the longest silent one is closed" :
+				"there is no room, as all have spoken lately");
+	return room;
+}
+
+static void welcome(void *arg, int fd, const struct sockaddr_storage *ss)
+{
+	struct control *c = arg;
 	struct addr from = addr_from_sockaddr((const struct sockaddr *)ss);
-	struct listen *l = c->listen;
 	int one = 1;
 
-	if (l->n_peers >= MAX_PEERS) {
-		if (log_allowed(&l->said_many, clock_now()))
-			log_warn("%s: %u control connections are open, more are closed at once",
-				 c->text, l->n_peers);
+	if (!make_room(c->listen, c->text)) {
 		close(fd);
 		return;
 	}
@@ -226,49 +252,6 @@ static void welcome(struct control *c, int fd, const struct sockaddr_storage *ss
 	}
 	if (peer_new(c, fd, fd, fd, &from) < 0)
 		close(fd);
-}
-
-static bool is_shortage(int error)
-{
-	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
-
-static void on_accept(evutil_socket_t sock, short what, void *arg)
-{
-	static const struct timeval pause = { 0, 200000 };
-	struct control *c = arg;
-	struct listen *l = c->listen;
-
-	(void)what;
-	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-		struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
-		socklen_t len = sizeof(ss);
-		int fd = accept4(sock, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			welcome(c, fd, &ss);
-			continue;
-		}
-		if (errno == EINTR || errno == ECONNABORTED ||
-		    ((errno == EMFILE || errno == ENFILE) && give_spare(l)))
-			continue;
-		if (is_shortage(errno)) {
-			if (log_allowed(&l->said_full, clock_now()))
-				log_warn("%s: a connection waits: %s", c->text, strerror(errno));
-			event_del(c->readable);
-			evtimer_add(c->retry, &pause);
-		}
-		return;
-	}
-}
-
-static void on_retry(evutil_socket_t fd, short what, void *arg)
-{
-	struct control *c = arg;
-
-	(void)fd, (void)what;
-	take_spares(c->listen);
-	event_add(c->readable, NULL);
 }
 
 /* ---- datagrams ---- */
@@ -390,93 +373,30 @@ static void on_datagrams(evutil_socket_t fd, short what, void *arg)
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
+	struct listen *l = arg;
+	uint64_t now_ns = clock_now();
+
 	(void)fd, (void)what;
-	cookies_sweep(((struct listen *)arg)->cookies, clock_now());
+	cookies_sweep(l->cookies, now_ns);
+	while (end_silent(longest_silent(&l->silent), SILENT_S, now_ns))
+		;
 }
 
 /* ---- opening ---- */
 
-/* connect() tells a file that its owner has left behind from one that somebody answers on. */
-static int clear_path(const struct sockaddr_un *sun, char *err, size_t err_size)
-{
-	struct stat st;
-	int fd, r;
-
-	if (lstat(sun->sun_path, &st) < 0)
-		return 0;
-	if (!S_ISSOCK(st.st_mode))
-		return refuse(err, err_size, -EEXIST,
-			      "%s exists and is not a socket; choose another path", sun->sun_path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return refuse(err, err_size, -errno, "cannot make a unix socket: %s",
-			      strerror(errno));
-	r = connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) < 0 ? -errno : 0;
-	close(fd);
-	if (r != -ECONNREFUSED)
-		return refuse(err, err_size, -EADDRINUSE,
-			      "another program answers on %s; stop it or choose another path",
-			      sun->sun_path);
-	if (unlink(sun->sun_path) < 0)
-		return refuse(err, err_size, -errno, "cannot remove the stale socket %s: %s",
-			      sun->sun_path, strerror(errno));
-	return 0;
-}
-
-static int give_away(const struct listen_opts *o, const char *path, char *err, size_t err_size)
-{
-	if ((o->uid != (uid_t)-1 || o->gid != (gid_t)-1) && chown(path, o->uid, o->gid) < 0)
-		return refuse(err, err_size, -errno, "cannot change the owner of %s: %s", path,
-			      strerror(errno));
-	if (o->mode >= 0 && chmod(path, (mode_t)o->mode) < 0)
-		return refuse(err, err_size, -errno, "cannot change the mode of %s: %s", path,
-			      strerror(errno));
-	return 0;
-}
-
-static char *absolute(const char *path)
-{
-	char *cwd, *out;
-
-	if (path[0] == '/')
-		return strdup(path);
-	cwd = getcwd(NULL, 0);
-	if (!cwd)
-		return NULL;
-	out = format("%s/%s", cwd, path);
-	free(cwd);
-	return out;
-}
-
 static int open_unix(struct listen *l, struct control *c, const char *path, char *err,
 		     size_t err_size)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct stat st;
-	int r;
+	const struct sockfile_opts opts = {
+		.uid = l->opts.uid, .gid = l->opts.gid, .mode = l->opts.mode, .backlog = SOMAXCONN,
+	};
+	int r = sockfile_open(&c->file, path, &opts, err, err_size);
 
-	if (!*path || strlen(path) >= sizeof(sun.sun_path))
-		return refuse(err, err_size, -ENAMETOOLONG, "the path must have 1 to %zu bytes",
-			      sizeof(sun.sun_path) - 1);
-	memcpy(sun.sun_path, path, strlen(path));
-	r = clear_path(&sun, err, err_size);
 	if (r < 0)
 		return r;
-	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0 || bind(c->fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
-		return refuse(err, err_size, -errno, "cannot create it: %s", strerror(errno));
-	c->path = absolute(path);
-	c->text = format("%s%s", c->scheme->prefix, c->path ? c->path : path);
-	if (stat(path, &st) == 0) {
-		c->dev = st.st_dev;
-		c->ino = st.st_ino;
-	}
-	r = give_away(&l->opts, path, err, err_size);
-	if (r < 0)
-		return r;
-	if (listen(c->fd, SOMAXCONN) < 0)
-		return refuse(err, err_size, -errno, "cannot listen: %s", strerror(errno));
-	return 0;
+	c->fd = c->file.fd;
+	c->text = format("%s%s", c->scheme->prefix, c->file.path ? c->file.path : path);
+	return c->text ? 0 : refuse(err, err_size, -ENOMEM, "out of memory");
 }
 
 static bool is_number(const char *s)
@@ -639,27 +559,16 @@ static const struct scheme *scheme_of(const char *spec, const char **rest)
 
 static void control_free(struct control *c)
 {
+	acceptor_free(c->acceptor);
 	if (c->readable)
 		event_free(c->readable);
-	if (c->retry)
-		event_free(c->retry);
-	if (c->fd >= 0)
+	if (c->file.fd >= 0)
+		sockfile_close(&c->file);
+	else if (c->fd >= 0)
 		close(c->fd);
 	free(c->batch);
-	free(c->path);
 	free(c->text);
 	free(c);
-}
-
-static void control_unlink(struct control *c)
-{
-	struct stat st;
-
-	if (c->path && lstat(c->path, &st) == 0 && st.st_dev == c->dev && st.st_ino == c->ino &&
-	    unlink(c->path) < 0)
-		log_dbug("%s: cannot remove it: %s", c->path, strerror(errno));
-	free(c->path);
-	c->path = NULL;
 }
 
 /* ---- the outside ---- */
@@ -673,9 +582,8 @@ int listen_new(struct listen **out, const struct listen_opts *opts)
 		return -ENOMEM;
 	l->opts = *opts;
 	l->last = &l->controls;
-	LIST_INIT(&l->peers);
-	for (unsigned int i = 0; i < SPARES; i++)
-		l->spare[i] = -1;
+	TAILQ_INIT(&l->silent);
+	TAILQ_INIT(&l->spoke);
 	r = cookies_new(&l->cookies, COOKIES_MAX_BYTES);
 	if (r < 0) {
 		free(l);
@@ -695,7 +603,7 @@ int listen_add(struct listen *l, const char *spec, bool foreground, char *err, s
 	if (!c)
 		return refuse(err, err_size, -ENOMEM, "-s %s: out of memory", spec);
 	c->listen = l;
-	c->fd = -1;
+	c->fd = c->file.fd = -1;
 	c->scheme = scheme_of(spec, &rest);
 	if (c->scheme->open == open_stdio && !foreground)
 		r = refuse(why, sizeof(why), -EINVAL, "a daemon has no standard input; add -f");
@@ -703,7 +611,6 @@ int listen_add(struct listen *l, const char *spec, bool foreground, char *err, s
 		r = c->scheme->open(l, c, rest, why, sizeof(why));
 	if (r < 0) {
 		refuse(err, err_size, r, "-s %s: %s", spec, why);
-		control_unlink(c);
 		control_free(c);
 		return r;
 	}
@@ -714,17 +621,13 @@ int listen_add(struct listen *l, const char *spec, bool foreground, char *err, s
 
 static int control_start(struct control *c, struct event_base *base)
 {
-	bool datagrams = c->scheme->type == SOCK_DGRAM;
-
 	if (c->fd < 0)
 		return peer_new(c, STDIN_FILENO, STDOUT_FILENO, -1,
 				&(struct addr){ .family = ADDR_NONE });
-	c->readable = event_new(base, c->fd, EV_READ | EV_PERSIST,
-				datagrams ? on_datagrams : on_accept, c);
-	c->retry = evtimer_new(base, on_retry, c);
-	if (!c->readable || !c->retry || event_add(c->readable, NULL) < 0)
-		return -ENOMEM;
-	return 0;
+	if (c->scheme->type != SOCK_DGRAM)
+		return acceptor_new(&c->acceptor, base, c->fd, c->text, welcome, c);
+	c->readable = event_new(base, c->fd, EV_READ | EV_PERSIST, on_datagrams, c);
+	return c->readable && event_add(c->readable, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 int listen_start(struct listen *l, struct event_base *base)
@@ -732,7 +635,6 @@ int listen_start(struct listen *l, struct event_base *base)
 	static const struct timeval every = { COOKIES_SWEEP_S, 0 };
 
 	l->base = base;
-	take_spares(l);
 	l->sweep = event_new(base, -1, EV_PERSIST, on_sweep, l);
 	if (!l->sweep || event_add(l->sweep, &every) < 0)
 		return -ENOMEM;
@@ -745,22 +647,23 @@ int listen_start(struct listen *l, struct event_base *base)
 	return 0;
 }
 
+static void end_all(struct peers *peers)
+{
+	while (!TAILQ_EMPTY(peers))
+		peer_forget(TAILQ_FIRST(peers));
+}
+
 void listen_stop(struct listen *l)
 {
-	while (!LIST_EMPTY(&l->peers))
-		peer_forget(LIST_FIRST(&l->peers));
+	end_all(&l->silent);
+	end_all(&l->spoke);
 	for (struct control *c = l->controls; c; c = c->next) {
+		acceptor_free(c->acceptor);
+		c->acceptor = NULL;
 		if (c->readable)
 			event_del(c->readable);
-		if (c->retry)
-			event_del(c->retry);
-		control_unlink(c);
+		sockfile_unlink(&c->file);
 	}
-	for (unsigned int i = 0; i < SPARES; i++)
-		if (l->spare[i] >= 0) {
-			close(l->spare[i]);
-			l->spare[i] = -1;
-		}
 }
 
 void listen_free(struct listen *l)

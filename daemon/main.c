@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,7 +46,7 @@ struct daemon {
 	struct notify *notify;
 	struct engine *engine;
 	struct commands *commands;
-	int admin_fd; /* -1: none */
+	struct sockfile admin_file; /* until the admin has it */
 	struct admin *admin;
 	struct event *tick, *signal;
 	int signal_fd; /* -1: none yet */
@@ -432,17 +433,22 @@ static int start_engine(struct daemon *d)
 	return r < 0 ? sorry("cannot make the engine: %s", strerror(-r)) : 0;
 }
 
+/* The directory of the default path only: whoever names another one has made its directory. */
 static void make_admin_dir(const struct config *c)
 {
-	char dir[sizeof(CONFIG_ADMIN_SOCKET) + 128], *slash;
+	char dir[] = CONFIG_ADMIN_SOCKET;
+	int fd;
 
-	snprintf(dir, sizeof(dir), "%s", c->admin_socket);
-	slash = strrchr(dir, '/');
-	if (slash <= dir)
+	if (strcmp(c->admin_socket, CONFIG_ADMIN_SOCKET))
 		return;
-	*slash = 0;
-	if (mkdir(dir, 0755) == 0 && c->uid != (uid_t)-1 && chown(dir, c->uid, c->gid) < 0)
+	*strrchr(dir, '/') = '\0';
+	if (mkdir(dir, 0755) < 0 || c->uid == (uid_t)-1)
+		return;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchown(fd, c->uid, c->gid) < 0)
 		log_warn("cannot give %s to user %d: %s", dir, (int)c->uid, strerror(errno));
+	if (fd >= 0)
+		close(fd);
 }
 
 static int admin_listen(struct daemon *d, char *err, size_t err_size)
@@ -450,8 +456,7 @@ static int admin_listen(struct daemon *d, char *err, size_t err_size)
 	const struct config *c = &d->config;
 	gid_t gid = c->group_named ? c->gid : (gid_t)-1;
 
-	d->admin_fd = admin_open(c->admin_socket, gid, err, err_size);
-	return d->admin_fd;
+	return admin_open(&d->admin_file, c->admin_socket, gid, err, err_size);
 }
 
 /*
@@ -482,8 +487,7 @@ static int start_admin(struct daemon *d)
 		.relay = d->relay,
 		.listen = d->listen,
 		.ports = d->ports,
-		.fd = d->admin_fd,
-		.path = c->admin_socket,
+		.file = d->admin_file,
 		.version = RTPX_VERSION,
 		.pin_dir = c->dp.pin_dir,
 		.port_min = c->port_min,
@@ -491,8 +495,11 @@ static int start_admin(struct daemon *d)
 		.learning = c->learning,
 	};
 
-	if (d->admin_fd >= 0 && admin_new(&d->admin, d->base, &opts) < 0)
+	if (d->admin_file.fd < 0)
+		return 0;
+	if (admin_new(&d->admin, d->base, &opts) < 0)
 		return sorry("out of memory");
+	d->admin_file = (struct sockfile){ .fd = -1 };
 	return 0;
 }
 
@@ -507,7 +514,7 @@ static void retry_admin(struct daemon *d)
 	if (start_admin(d) == 0)
 		log_warn("rtpxctl can ask this process now, at %s", d->config.admin_socket);
 	else
-		close(d->admin_fd);
+		sockfile_close(&d->admin_file);
 }
 
 /*
@@ -665,6 +672,7 @@ static void end(struct daemon *d)
 		end_calls(d);
 	if (d->admin)
 		admin_free(d->admin);
+	sockfile_close(&d->admin_file);
 	if (d->commands)
 		commands_free(d->commands);
 	if (d->engine)
@@ -831,7 +839,9 @@ static void turn(struct daemon *d)
 
 int main(int argc, char **argv)
 {
-	static struct daemon d = { .pid_file = { .fd = -1 }, .signal_fd = -1 };
+	static struct daemon d = {
+		.pid_file = { .fd = -1 }, .admin_file = { .fd = -1 }, .signal_fd = -1,
+	};
 	int r;
 
 	if (config_parse(&d.config, argc, argv) == CONFIG_EXIT)

@@ -8,12 +8,14 @@ Ends with "N passed, N failed, N skipped".
 """
 import contextlib
 import grp
+import json
 import os
 import pwd
 import re
 import resource
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -627,6 +629,81 @@ def test_control_lives_without_descriptors(b):
     assert ask_once(b.path("u"), "U again 127.0.0.1 5000 A").startswith("4")
     stop(p)
     assert b"limit of open files" in p.stderr.read()
+
+
+def admin(b, request="status"):
+    """What rtpxctl is told, or None when the daemon closes without an answer."""
+    with dial(b.path("admin")) as s:
+        s.sendall(request.encode() + b"\n")
+        reply = b""
+        while more := s.recv(65536):
+            reply += more
+    return json.loads(reply) if reply else None
+
+
+def test_admin_lives_without_descriptors(b):
+    """So does the admin socket, and what waits on it makes neither load nor log."""
+    p = b.start("-s", "unix:" + b.path("u"), "-L", "100")
+    calls = 0
+    while ask_once(b.path("u"), f"U c{calls} 127.0.0.1 5000 A").startswith("4"):
+        calls += 1
+    assert admin(b)["pid"] == p.pid
+    with contextlib.ExitStack() as waiting:
+        for _ in range(20):
+            waiting.enter_context(dial(b.path("admin")))
+        before = cpu_seconds(p.pid)
+        time.sleep(2)
+        assert cpu_seconds(p.pid) - before < 0.4, "it spins"
+        assert ask_once(b.path("u"), "D c0 A") == "0"
+    wait_for("answer to rtpxctl", lambda: admin(b))
+    stop(p)
+    said = p.stderr.read()
+    assert said.count(b"a connection waits") in range(1, 10), said
+
+
+def test_silent_connections_shut_nobody_out(b):
+    """As many connections as may be, none of which says a word."""
+    p = b.start("-s", "cunix:" + b.path("c"))
+    with contextlib.ExitStack() as silent:
+        for _ in range(4096):
+            silent.enter_context(dial(b.path("c")))
+
+        def answers():
+            with contextlib.suppress(OSError, AssertionError):
+                return ask(dial(b.path("c")), "V") == "20040107"
+
+        wait_for("answer beside 4,096 silent connections", answers, 3 * PATIENCE)
+    stop(p)
+    assert b"the longest silent one is closed" in p.stderr.read()
+
+
+def test_admin_socket_beside_other_files(b):
+    """Files that are no sockets stay, directories are not made, a hung daemon is a neighbour as any other."""
+    with open(b.path("admin"), "w", encoding="ascii") as f:
+        f.write("kept")
+    assert "is not a socket" in b.fails("-s", "cunix:" + b.path("c"))
+    with open(b.path("admin"), encoding="ascii") as f:
+        assert f.read() == "kept"
+    os.unlink(b.path("admin"))
+    assert "make its directory first" in b.fails("-s", "cunix:" + b.path("c"), "--admin-socket", b.path("no/such"))
+    assert not os.path.exists(b.path("no"))
+    with socket.socket(socket.AF_UNIX) as hung, contextlib.ExitStack() as queue:
+        hung.bind(b.path("admin"))
+        hung.listen(1)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                s = queue.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+                s.connect(b.path("admin"))
+        assert "another program answers" in b.fails("-s", "cunix:" + b.path("c"))
+    p = b.start("-s", "cunix:" + b.path("c"))
+    assert admin(b)["pid"] == p.pid
+    assert stat.S_IMODE(os.stat(b.path("admin")).st_mode) == 0o660
+    os.unlink(b.path("admin"))
+    q = b.spawn("-s", "cunix:" + b.path("c2"), "-p", b.path("pid2"), "--state-dir", b.path("state2"))
+    wait_for("second daemon's socket", lambda: os.path.exists(b.path("admin")) and admin(b)["pid"] == q.pid)
+    stop(p)
+    assert admin(b)["pid"] == q.pid, "the first daemon's end has removed the second one's socket"
+    stop(q)
 
 
 def test_nice_and_scheduling(b):

@@ -116,12 +116,20 @@ if [ -d $GROUPS_AT/memory ]; then
 elif [ -w $GROUPS_AT/cgroup.subtree_control ]; then
 	echo +memory >$GROUPS_AT/cgroup.subtree_control
 fi
-GROUP=$GROUPS_AT/$LAB_TAG
+# A group for each limit: what the kernel still holds of an ended daemon may be more than the next limit.
 memory_group()
 {
-	mkdir -p "$GROUP"
-	echo "$1" >"$GROUP/$MEMORY_MAX"
-	LAB_WRAP=(bash -c "echo \$\$ >$GROUP/cgroup.procs; exec \"\$@\"" rtpxd)
+	local group=$GROUPS_AT/$LAB_TAG-$1
+
+	mkdir "$group"
+	echo "$1" >"$group/$MEMORY_MAX"
+	LAB_WRAP=(bash -c "echo \$\$ >$group/cgroup.procs; exec \"\$@\"" rtpxd)
+}
+
+groups_end()
+{
+	rmdir "$GROUPS_AT/$LAB_TAG"-* || :
+	! compgen -G "$GROUPS_AT/$LAB_TAG-*"
 }
 
 if memory_group 100M 2>/dev/null; then
@@ -132,7 +140,7 @@ if memory_group 100M 2>/dev/null; then
 	LAB_WRAP=()
 	restarts -m 1024 -M 65535
 	ends
-	rmdir "$GROUP"
+	must_wait 10 "end of the control groups" groups_end
 	say "ok: no memory for maps"
 else
 	say "not tried: there is no control group for memory here"
@@ -184,7 +192,7 @@ relay_start --admin-socket /run/rtpx/admin.sock --state-dir /run/rtpx -p /run/rt
 ln -s "/proc/${LAB_PID[rtpxd]}/root/run" "$LAB_DIR/run"
 told "pid file /run/rtpxd.pid: cannot open it: Read-only file system"
 told "no journal, so calls end with this process: cannot use /run/rtpx: Read-only file system"
-told "rtpxctl cannot ask this process: --admin-socket: cannot listen on '/run/rtpx/admin.sock'"
+told "rtpxctl cannot ask this process: --admin-socket: cannot create /run/rtpx/admin.sock: "
 floor_call rtpxd 198.51.100.10
 floor_talk 2 198.51.100.10 198.51.100.1 1
 floor_talked 15

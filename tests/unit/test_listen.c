@@ -14,6 +14,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include "../../daemon/listen.c"
 
@@ -468,8 +470,7 @@ static void control_survives_without_descriptors(void **state)
 	assert_int_equal(errno, EMFILE);
 	for (int i = 0; i < 100; i++)
 		turn(b);
-	assert_int_equal(b->listen->n_peers, SPARES);
-	assert_false(event_pending(b->listen->controls->readable, EV_READ, NULL));
+	assert_int_equal(b->listen->n_peers, ACCEPTOR_SPARES);
 	for (int i = 0; i < PEERS; i++) {
 		puts_to(fds[i], "V");
 		expect(b, fds[i], "V\n");
@@ -480,6 +481,91 @@ static void control_survives_without_descriptors(void **state)
 	setrlimit(RLIMIT_NOFILE, &old);
 	for (int i = 0; i < PEERS; i++)
 		close(fds[i]);
+}
+
+/* silence - of @seconds, for all peers that there are. */
+static void silence(struct bench *b, unsigned int seconds)
+{
+	struct peer *p;
+
+	TAILQ_FOREACH(p, &b->listen->silent, list)
+		p->active_ns -= seconds * NSEC_PER_SEC;
+	TAILQ_FOREACH(p, &b->listen->spoke, list)
+		p->active_ns -= seconds * NSEC_PER_SEC;
+}
+
+static void sweep(struct bench *b)
+{
+	event_active(b->listen->sweep, EV_TIMEOUT, 0);
+	turn(b);
+}
+
+/* A peer that says nothing for a minute ends; one that has spoken stays. */
+static void silent_peers_end(void **state)
+{
+	struct bench *b = serve(state, "cunix:");
+	int talker = dial_unix(b), mute = dial_unix(b), half = dial_unix(b);
+
+	puts_to(talker, "V\n");
+	expect(b, talker, "V\n");
+	puts_to(half, "V without an end");
+	turn(b);
+	assert_int_equal(b->listen->n_peers, 3);
+	silence(b, SILENT_S - 1);
+	sweep(b);
+	assert_int_equal(b->listen->n_peers, 3);
+	silence(b, 1);
+	sweep(b);
+	expect_end(b, mute);
+	close(half);
+	assert_int_equal(b->listen->n_peers, 1);
+	silence(b, 100000);
+	sweep(b);
+	puts_to(talker, "V\n");
+	expect(b, talker, "V\n");
+	close(talker);
+	close(mute);
+}
+
+/* When there are as many as may be, the longest silent one makes room, first of those that never spoke. */
+static void silent_peers_make_room(void **state)
+{
+	enum { MOST = 4 };
+	struct bench *b = serve(state, "cunix:");
+	int fds[MOST + 3], more;
+
+	most_peers = MOST;
+	for (int i = 0; i < MOST; i++) {
+		fds[i] = dial_unix(b);
+		turn(b);
+		silence(b, 1);
+	}
+	puts_to(fds[0], "V\n");
+	expect(b, fds[0], "V\n");
+	more = dial_unix(b); /* none was silent for long: no room */
+	turn(b);
+	expect_end(b, more);
+	close(more);
+	silence(b, IDLE_S);
+	for (int i = 1; i < MOST; i++) {
+		fds[MOST - 1 + i] = dial_unix(b);
+		turn(b);
+		puts_to(fds[MOST - 1 + i], "V\n");
+		expect(b, fds[MOST - 1 + i], "V\n");
+		expect_end(b, fds[i]);
+		close(fds[i]);
+	}
+	assert_int_equal(b->listen->n_peers, MOST);
+	more = dial_unix(b); /* all have spoken: the first of them did so long ago */
+	turn(b);
+	puts_to(more, "V\n");
+	expect(b, more, "V\n");
+	expect_end(b, fds[0]);
+	close(fds[0]);
+	close(more);
+	for (int i = 1; i < MOST; i++)
+		close(fds[MOST - 1 + i]);
+	most_peers = 4096;
 }
 
 /* ---- datagrams ---- */
@@ -728,6 +814,8 @@ int main(void)
 		TEST(tcp_tells_the_peer),
 		TEST(tcp6_serves),
 		TEST(control_survives_without_descriptors),
+		TEST(silent_peers_end),
+		TEST(silent_peers_make_room),
 		TEST(cookies_answer_retransmissions),
 		TEST(cookies_are_bounded),
 		TEST(bursts_are_answered_in_order),
