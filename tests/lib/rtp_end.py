@@ -7,10 +7,15 @@ rtp_end.py LOCAL PORT REMOTE PORT SECONDS [PTIME-MS [SSRC]] - prints one JSON ob
 longest_gap_ms (between two right packets), ended_ms (CLOCK_MONOTONIC of the last packet sent). Every payload carries its send time (CLOCK_MONOTONIC, which all
 namespaces of a host share) and a pattern that depends on the sequence number. An RTCP sender report goes to the next
 port once a second, with the SSRC and what was sent.
+
+It listens until nothing has come for 0.3 s after its last packet. With RTP_END_LISTENS in the environment it listens until
+SIGUSR2 says that the other end has ended, and then likewise. SIGUSR1: the next packet is the last one.
 """
 import contextlib
 import json
+import os
 import random
+import signal
 import socket
 import struct
 import sys
@@ -20,6 +25,7 @@ PCMU = 0
 SAMPLES_PER_MS = 8
 TAIL_S = 0.3  # of silence after the last packet: the other end may have begun later
 LONGEST_TAIL_S = 5
+LONGEST_LISTEN_S = 120
 
 
 def pattern(seq, size):
@@ -58,6 +64,15 @@ class End:
         self.ssrc = random.getrandbits(32) if ssrc is None else ssrc
         self.peers, self.seen, self.wrong, self.latency = set(), set(), 0, []
         self.last_ns, self.gap_ns = None, 0
+        self.hung_up, self.other_ended = False, "RTP_END_LISTENS" not in os.environ
+        signal.signal(signal.SIGUSR1, self.hang_up)
+        signal.signal(signal.SIGUSR2, self.end_of_other)
+
+    def hang_up(self, number, frame):
+        self.hung_up = True
+
+    def end_of_other(self, number, frame):
+        self.other_ended = True
 
     def send(self, seq):
         header = struct.pack("!BBHII", 0x80, PCMU | (0x80 if seq == 0 else 0), seq & 0xFFFF, seq * self.size, self.ssrc)
@@ -82,8 +97,11 @@ class End:
             now = time.monotonic_ns()
             self.judge(data, now)
 
-    def receive_tail(self, longest):
-        heard = -1
+    def receive_tail(self):
+        longest = time.monotonic() + LONGEST_LISTEN_S
+        while not self.other_ended and time.monotonic() < longest:
+            self.receive(time.monotonic_ns() + int(TAIL_S * 1e9))
+        heard, longest = -1, time.monotonic() + LONGEST_TAIL_S
         while heard != len(self.latency) + self.wrong and time.monotonic() < longest:
             heard = len(self.latency) + self.wrong
             self.receive(time.monotonic_ns() + int(TAIL_S * 1e9))
@@ -104,8 +122,11 @@ class End:
         for seq in range(self.count):
             self.receive(start + seq * self.interval)
             self.send(seq)
+            if self.hung_up:
+                self.count = seq + 1
+                break
         ended = time.monotonic_ns()
-        self.receive_tail(time.monotonic() + LONGEST_TAIL_S)
+        self.receive_tail()
         first, heard = min(self.seen, default=0), list(reports(self.rtcp))
         right = sum(ssrc in self.peers for ssrc in heard)
         return {

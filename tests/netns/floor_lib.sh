@@ -37,10 +37,10 @@ floor_call()
 }
 
 # floor_talk SECONDS BOB BOB-TO [MORE] - both ends talk from now on, and bob so many seconds longer. He listens before
-# alice begins, and until she has ended, so he hears all that she says.
+# alice begins, and until floor_talked or floor_hang_up, so he hears all that she says.
 floor_talk()
 {
-	lab_start bob bob "$END" "$2" 4000 "$3" "$TO_ALICE" $(($1 + ${4:-0}))
+	lab_start bob bob env RTP_END_LISTENS=1 "$END" "$2" 4000 "$3" "$TO_ALICE" $(($1 + ${4:-0}))
 	LAB_BLAME=bob must_wait 10 "bob's end of the call" bob_listens
 	lab_start alice alice "$END" 192.0.2.10 4000 192.0.2.1 "$TO_BOB" "$1"
 }
@@ -52,7 +52,15 @@ bob_listens() { in_ns bob grep -qi ":0FA0 " /proc/net/udp /proc/net/udp6; }
 floor_talked()
 {
 	lab_wait "$1" alice || fail "alice's end of the call" alice
+	kill -USR2 "${LAB_PID[bob]}"
 	lab_wait "$1" bob || fail "bob's end of the call" bob
+}
+
+# floor_hang_up - both ends say no more: for calls that last until a test has seen what it waits for.
+floor_hang_up()
+{
+	kill -USR1 "${LAB_PID[alice]}" "${LAB_PID[bob]}"
+	floor_talked 10
 }
 
 heard() { jq -r "$2" "$LAB_DIR/$1.log"; }
