@@ -66,17 +66,18 @@ fi
 [ -n "$release" ] || fail "apt knows of no package linux-image-amd64: is this Debian, and its archive within reach?"
 package=linux-image-$release
 kernel=$build/vm/$release
-if [ ! -d "$kernel" ]; then
+if [ ! -d "$kernel/lib/modules/$release/kernel/drivers/net/bonding" ]; then
 	rm -rf "$kernel.new" && mkdir -p "$kernel.new"
 	(cd "$kernel.new" && apt-get -qq -o APT::Sandbox::User=root download "$package") ||
 		fail "cannot download $package: try apt-get update, and apt-get install linux-headers-amd64"
 	m='./lib/modules/*'
 	dpkg-deb --fsys-tarfile "$kernel.new/$package"_*.deb |
 		tar x -C "$kernel.new" --wildcards --no-wildcards-match-slash './boot/vmlinuz-*' \
-			"$m/modules.*" "$m/kernel"/{arch,crypto,fs,lib,net,drivers/{virtio,net/*.ko*}}
+			"$m/modules.*" "$m/kernel"/{arch,crypto,fs,lib,net,drivers/{virtio,net/*.ko*,net/{bonding,ipvlan,vxlan}}}
 	find "$kernel.new" -name '*.ko.xz' -exec busybox unxz {} +
 	depmod -b "$kernel.new" "$release"
 	rm "$kernel.new"/*.deb
+	rm -rf "$kernel"
 	mv "$kernel.new" "$kernel"
 fi
 
