@@ -126,7 +126,10 @@ static struct json_object *stream_json(struct admin *a, const struct session *s,
 		put_number(o, "payload_type", fs->payload_type);
 		put_number(o, "lost", rtpx_stats_lost(fs));
 		put_number(o, "duplicates", fs->duplicates);
-		put_real(o, "jitter", fs->jitter_q4 / 16.0);
+		if (fs->jitter_count)
+			put_real(o, "jitter", fs->jitter_q4 / 16.0);
+		if (rtpx_clock_hz(fs->clock))
+			put_number(o, "clock_hz", rtpx_clock_hz(fs->clock));
 	}
 	put_why(o, engine_sync(a->o.engine), s, leg, kind);
 	return o;

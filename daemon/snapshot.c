@@ -18,7 +18,6 @@ static const struct field stats_fields[] = {
 	STATS_FIELD(5, max_seq),
 	STATS_FIELD(6, ssrc),
 	STATS_FIELD(7, longest_us),
-	STATS_FIELD(8, transit),
 	STATS_FIELD(9, jitter_q4),
 	STATS_FIELD(10, jitter_max_q4),
 	STATS_FIELD(11, jitter_sum_q4),
@@ -33,6 +32,9 @@ static const struct field stats_fields[] = {
 	STATS_FIELD(20, duplicates),
 	STATS_FIELD(21, errors),
 	STATS_FIELD(22, unmirrored),
+	STATS_FIELD(23, timed_ts),
+	STATS_FIELD(24, timed_at),
+	STATS_FIELD(25, clock),
 #undef STATS_FIELD
 	{ 0 },
 };

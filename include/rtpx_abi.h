@@ -16,7 +16,7 @@
  *          5 - mirrored flows.
  *          6 - the configuration names the daemons that it belongs to.
  *          7 - a second address of a flow, and which strangers are passed, outside the cache line;
- *              the link addresses and VLANs of interfaces.
+ *              the link addresses and VLANs of interfaces; clocks of RTP.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
@@ -37,7 +37,7 @@ enum rtpx_slot {
 
 #define RTPX_MAX_NEXTHOPS 65536 /* next hop ids fit a __u16; id 0 is never given out */
 #define RTPX_MAX_TX_PORTS 256	/* interfaces to which packets can leave */
-#define RTPX_LABEL_LEN 55 /* struct rtpx_entry_more has four cache lines with it */
+#define RTPX_LABEL_LEN 47 /* struct rtpx_entry_more has four cache lines with it */
 #define RTPX_INGRESSES 512	/* elements of `ingress`; a power of 2 */
 #define RTPX_INGRESS_TRIES 8
 #define RTPX_INGRESS_OTHERS 4
@@ -101,10 +101,12 @@ struct rtpx_flow {
  * began and hands it back.
  *
  * RTP analysis after RFC 3550 A.1, A.3 and A.8. Jitter is in RTP timestamp units times 16. The
- * daemon times every packet for it, XDP one in RTPX_TIMED_EVERY and those that are out of the
- * ordinary. D of RFC 3550 A.8 is then the difference between two timed packets, so that the value
- * of a steady jitter is the same, but a change of it shows after half a minute. What XDP notes in
- * last_ns and longest_us is right to a tick of the kernel (1 to 10 ms).
+ * daemon times every packet for it, a dataplane one in RTPX_TIMED_EVERY and those that are out of
+ * the ordinary. D of RFC 3550 A.8 is then the difference between two timed packets, so that the
+ * value of a steady jitter is the same, but a change of it shows after half a minute. The rate of
+ * the RTP clock is known of static payload types; of a dynamic one it is measured first, so that
+ * there is no jitter for a second or two. The time that XDP notes in last_ns and longest_us is right
+ * to a tick of the kernel (1 to 10 ms).
  */
 struct rtpx_flow_stats {
 	/* What an ordinary packet changes: one cache line. */
@@ -115,13 +117,13 @@ struct rtpx_flow_stats {
 	__u32 max_seq;	     /* highest extended sequence number of this segment; 0: no RTP yet */
 	__u32 ssrc;	     /* valid when max_seq is not 0 */
 	__u32 longest_us;    /* longest gap between two packets */
-	__u32 transit;	     /* arrival minus RTP timestamp, in its units; 0: none yet */
+	__u32 timed_ts;	     /* RTP timestamp of the last packet that was timed, see clock */
 	__u32 jitter_q4;     /* last */
 	__u32 jitter_max_q4;
 	__u32 jitter_sum_q4; /* over jitter_count; both are halved before they overflow */
 	__u16 jitter_count;
 	__u8 payload_type;   /* of the last packet that was timed */
-	__u8 pad;
+	__u8 clock;	     /* enum rtpx_clock */
 
 	__u64 first_ns;	      /* arrival of the first packet */
 	__u64 daemon_packets; /* those of packets that no dataplane forwarded */
@@ -132,6 +134,19 @@ struct rtpx_flow_stats {
 	__u32 duplicates;
 	__u32 errors; /* not parsable as RTP */
 	__u32 unmirrored; /* forwarded, but there was no room for the copy */
+	__u32 timed_at;	  /* arrival of the packet of timed_ts, in 1.024 us */
+	__u32 pad;
+};
+
+/* Rates of RTP clocks in Hz: of static payload types (RFC 3551 section 6), and of common others. */
+#define RTPX_CLOCKS(X) X(8000) X(11025) X(16000) X(22050) X(24000) X(32000) X(44100) X(48000) X(90000)
+
+enum rtpx_clock {
+	RTPX_CLOCK_NONE,   /* no packet was timed yet */
+	RTPX_CLOCK_SOUGHT, /* timed_at and timed_ts are where the measurement of the rate began */
+#define RTPX_CLOCK_ENUM(hz) RTPX_CLOCK_##hz,
+	RTPX_CLOCKS(RTPX_CLOCK_ENUM)
+#undef RTPX_CLOCK_ENUM
 };
 
 #define RTPX_TIMED_EVERY 64  /* packets */
@@ -303,8 +318,8 @@ struct rtpx_counters {
 };
 
 #define RTPX_ASSERT(what) _Static_assert(what, #what)
-RTPX_ASSERT(sizeof(struct rtpx_flow) == 176);
-RTPX_ASSERT(sizeof(struct rtpx_flow_stats) == 112);
+RTPX_ASSERT(sizeof(struct rtpx_flow) == 168);
+RTPX_ASSERT(sizeof(struct rtpx_flow_stats) == 120);
 RTPX_ASSERT(sizeof(struct rtpx_entry) == 64);
 RTPX_ASSERT(sizeof(struct rtpx_entry_more) == 256);
 RTPX_ASSERT(sizeof(struct rtpx_nexthop) == 32);

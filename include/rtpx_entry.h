@@ -123,19 +123,28 @@ static inline void rtpx_entry_get_flow(const struct rtpx_entry *e, const struct 
 
 /*
  * rtpx_entry_settle - bring @to, which are the statistics in `flows_more` or a copy, up to date
- * with @e, where @pending packets were counted.
+ * with @e, where @pending packets were counted. Another CPU may have brought @to up to date with a
+ * later packet meanwhile: nothing goes back.
  */
 static __always_inline void rtpx_entry_settle(const struct rtpx_entry *e, __u8 pending,
 					      struct rtpx_flow_stats *to)
 {
+	__s16 ahead = e->max_seq - (__u16)to->max_seq;
+
 	if (pending >= RTPX_PENDING_MOVING)
 		return;
 	to->packets += pending;
 	to->bytes += e->bytes;
-	to->last_ns = e->last_ns;
-	to->max_seq += (__u16)(e->max_seq - (__u16)to->max_seq);
-	to->window = e->window;
-	to->longest_us = e->longest_us;
+	if ((__s64)(e->last_ns - to->last_ns) > 0)
+		to->last_ns = e->last_ns;
+	if (e->longest_us > to->longest_us)
+		to->longest_us = e->longest_us;
+	if (ahead >= 0) {
+		to->max_seq += ahead;
+		to->window = e->window;
+	} else if (ahead > -64) {
+		to->window |= e->window << -ahead;
+	}
 }
 
 /*

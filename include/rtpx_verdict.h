@@ -119,46 +119,106 @@ static inline enum rtpx_reason rtpx_verdict(const struct rtpx_config *c, const s
 						   : reason;
 }
 
-/*
- * Ticks of the RTP clock in 1.024 us, times 2^20, by static payload type (RFC 3551 section 6). The
- * rate of a dynamic type is known to the signalling only: 8 kHz is assumed, which is right for
- * telephone events beside a narrow-band codec.
- */
-static __always_inline __u64 rtpx_clock_factor(__u8 payload_type)
+/* ---- jitter ---- */
+
+#define RTPX_CLOCK_UNIT_NS 1024		  /* of rtpx_flow_stats.timed_at */
+#define RTPX_CLOCK_MEASURED (1000 * 1000) /* units from which on a measured rate is believed */
+#define RTPX_CLOCK_44100_MEASURED (8 * RTPX_CLOCK_MEASURED) /* it is near to 48 kHz, and rare */
+#define RTPX_CLOCK_GIVEN_UP (16 * RTPX_CLOCK_MEASURED)	    /* then it is measured from here on */
+
+/* Ticks of a clock of @hz in one unit, times 2^20. */
+#define RTPX_CLOCK_FACTOR(hz) \
+	((__u32)(((hz) * (1ull << 20) * RTPX_CLOCK_UNIT_NS + 500000000) / 1000000000))
+
+static __always_inline __u32 rtpx_clock_factor(__u8 clock)
+{
+	switch (clock) {
+#define RTPX_CLOCK_CASE(hz) case RTPX_CLOCK_##hz: return RTPX_CLOCK_FACTOR(hz);
+	RTPX_CLOCKS(RTPX_CLOCK_CASE)
+#undef RTPX_CLOCK_CASE
+	default:
+		return 0;
+	}
+}
+
+/* rtpx_clock_hz - its rate; 0: it is not known. */
+static inline __u32 rtpx_clock_hz(__u8 clock)
+{
+	switch (clock) {
+#define RTPX_CLOCK_CASE(hz) case RTPX_CLOCK_##hz: return hz;
+	RTPX_CLOCKS(RTPX_CLOCK_CASE)
+#undef RTPX_CLOCK_CASE
+	default:
+		return 0;
+	}
+}
+
+/* The clock of a static payload type, RFC 3551 section 6; RTPX_CLOCK_SOUGHT for a dynamic one. */
+static __always_inline __u8 rtpx_clock_of_type(__u8 payload_type)
 {
 	switch (payload_type) {
-	case 6:
-		return 17180; /* DVI4 at 16 kHz */
-	case 10:
+	case 6: /* DVI4 */
+		return RTPX_CLOCK_16000;
+	case 10: /* L16 */
 	case 11:
-		return 47352; /* L16 at 44.1 kHz */
-	case 16:
-		return 11838; /* DVI4 at 11,025 Hz */
-	case 17:
-		return 23676; /* DVI4 at 22,050 Hz */
-	case 14:
+		return RTPX_CLOCK_44100;
+	case 16: /* DVI4 */
+		return RTPX_CLOCK_11025;
+	case 17: /* DVI4 */
+		return RTPX_CLOCK_22050;
+	case 14: /* MPA, video */
 	case 25 ... 34:
-		return 96637; /* MPA, video: 90 kHz */
+		return RTPX_CLOCK_90000;
+	case 35 ... 127:
+		return RTPX_CLOCK_SOUGHT;
 	default:
-		return 8590;
+		return RTPX_CLOCK_8000; /* G.722, too */
 	}
 }
 
 /*
- * Interarrival jitter, RFC 3550 A.8. A step of the timestamp beyond two minutes is a restart, no
- * jitter.
+ * rtpx_clock_measured - the clock that makes @ticks in @units, to 4 %; RTPX_CLOCK_SOUGHT: it cannot
+ * be told.
  */
-static __always_inline void rtpx_stats_jitter(struct rtpx_flow_stats *st,
-					      const struct rtpx_packet *p)
+static __always_inline __u8 rtpx_clock_measured(__s32 units, __s32 ticks)
 {
-	__u32 arrival = ((p->now_ns >> 10) * rtpx_clock_factor(p->payload_type)) >> 20;
-	__u32 transit = arrival - p->rtp_ts ? arrival - p->rtp_ts : 1, before = st->transit;
-	__u32 d = transit - before;
+	__u8 found = RTPX_CLOCK_SOUGHT;
+	__u64 factor;
 
-	st->transit = transit;
+	if (units < RTPX_CLOCK_MEASURED || ticks <= 0)
+		return RTPX_CLOCK_SOUGHT;
+	factor = ((__u64)ticks << 20) / (__u32)units;
+#define RTPX_CLOCK_NEAR(hz)                                      \
+	if (factor - RTPX_CLOCK_FACTOR(hz) * 24ull / 25 <=       \
+	    RTPX_CLOCK_FACTOR(hz) * 2ull / 25)                   \
+		found = RTPX_CLOCK_##hz;
+	RTPX_CLOCKS(RTPX_CLOCK_NEAR)
+#undef RTPX_CLOCK_NEAR
+	if (found == RTPX_CLOCK_11025 || found == RTPX_CLOCK_22050)
+		return RTPX_CLOCK_SOUGHT; /* of static types only */
+	if (found == RTPX_CLOCK_44100 && units < RTPX_CLOCK_44100_MEASURED)
+		return RTPX_CLOCK_SOUGHT;
+	return found;
+}
+
+/* The time of a packet is noted, and not compared with that of an earlier one. */
+static __always_inline void rtpx_stats_time(struct rtpx_flow_stats *st, const struct rtpx_packet *p,
+					    __u8 clock)
+{
+	st->clock = clock;
+	st->timed_at = p->now_ns / RTPX_CLOCK_UNIT_NS;
+	st->timed_ts = p->rtp_ts;
+}
+
+/*
+ * rtpx_jitter_add - D of RFC 3550 A.8, @d timestamp units. A step of more than 2^20 of them (22 s at
+ * 48 kHz) is a restart of the sender's clock, no jitter.
+ */
+static __always_inline void rtpx_jitter_add(struct rtpx_flow_stats *st, __u32 d)
+{
 	if (d >> 31)
 		d = -d;
-	if (!before || d > 1 << 20)
+	if (d > 1 << 20)
 		return;
 	st->jitter_q4 += d - ((st->jitter_q4 + 8) >> 4);
 	if (st->jitter_q4 > st->jitter_max_q4)
@@ -170,6 +230,36 @@ static __always_inline void rtpx_stats_jitter(struct rtpx_flow_stats *st,
 		st->jitter_count >>= 1;
 	}
 }
+
+/*
+ * Interarrival jitter. Packets of two payload types are compared only if both are static and have
+ * the same clock: the timestamp of telephone events, say, stands still.
+ */
+static __always_inline void rtpx_stats_jitter(struct rtpx_flow_stats *st,
+					      const struct rtpx_packet *p)
+{
+	__s32 units = (__u32)(p->now_ns / RTPX_CLOCK_UNIT_NS) - st->timed_at;
+	__u32 ticks = p->rtp_ts - st->timed_ts, expected;
+	__u8 clock = rtpx_clock_of_type(p->payload_type);
+
+	if (st->clock == RTPX_CLOCK_NONE ||
+	    (p->payload_type != st->payload_type &&
+	     (clock == RTPX_CLOCK_SOUGHT || clock != st->clock))) {
+		rtpx_stats_time(st, p, clock);
+		return;
+	}
+	if (st->clock == RTPX_CLOCK_SOUGHT) {
+		clock = rtpx_clock_measured(units, ticks);
+		if (clock != RTPX_CLOCK_SOUGHT || units < 0 || units > RTPX_CLOCK_GIVEN_UP)
+			rtpx_stats_time(st, p, clock);
+		return;
+	}
+	expected = (units * (__s64)rtpx_clock_factor(st->clock) + (1 << 19)) >> 20;
+	rtpx_jitter_add(st, expected - ticks);
+	rtpx_stats_time(st, p, st->clock);
+}
+
+/* ---- sequence numbers ---- */
 
 /*
  * Is a packet @back behind the highest one of this segment missing there? A number within the window
@@ -219,7 +309,7 @@ static __always_inline void rtpx_stats_segment(struct rtpx_flow_stats *st,
 	st->base_seq = st->max_seq = 0x10000u + p->rtp_seq;
 	st->ssrc = p->ssrc;
 	st->window = 1;
-	st->transit = 0;
+	st->clock = RTPX_CLOCK_NONE;
 }
 
 /*
@@ -240,8 +330,8 @@ static __always_inline void rtpx_stats_rtp(struct rtpx_flow_stats *st, const str
 	} else {
 		rtpx_stats_behind(st, -ahead);
 	}
-	st->payload_type = p->payload_type;
 	rtpx_stats_jitter(st, p);
+	st->payload_type = p->payload_type;
 }
 
 /*

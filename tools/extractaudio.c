@@ -314,12 +314,13 @@ static void print_types(const struct options *o, const struct rtpstream *s)
 	}
 }
 
-/* Jitter in ms of the clock of the stream's own codec. */
+/* Jitter in ms of the stream's own clock. */
 static void print_stream(const struct options *o, const struct rtpstream *s)
 {
 	const struct audio_codec *c = codec_of(o, s);
 	const struct rtpx_flow_stats *st = &s->stats;
-	double per_ms = (c ? c->clock : NARROW_RATE) / 1000.0 * 16;
+	unsigned int hz = rtpx_clock_hz(st->clock);
+	double per_ms = (hz ? hz : c ? c->clock : NARROW_RATE) / 1000.0 * 16;
 	char src[ADDR_TEXT];
 
 	printf("  ssrc 0x%08X from %s: payload type ", s->ssrc, addr_text(&s->src, src));

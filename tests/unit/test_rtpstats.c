@@ -81,11 +81,12 @@ static void model_hear(struct model *m, uint64_t arrival_ns, uint32_t ts, double
 
 static const struct {
 	uint8_t payload_type;
-	double rate; /* Hz, RFC 3551 section 6 */
+	double rate; /* Hz, RFC 3551 section 6; of a dynamic type any */
 } clocks[] = {
 	{ 0, 8000 },   { 3, 8000 },   { 6, 16000 },  { 8, 8000 },   { 9, 8000 },
 	{ 10, 44100 }, { 11, 44100 }, { 14, 90000 }, { 16, 11025 }, { 17, 22050 },
 	{ 18, 8000 },  { 26, 90000 }, { 34, 90000 }, { 96, 8000 },  { 101, 8000 },
+	{ 97, 16000 }, { 98, 24000 }, { 99, 32000 }, { 111, 48000 }, { 127, 90000 }, { 35, 48000 },
 };
 
 /* @spread_ms: how much later than sent packets arrive, at random. */
@@ -109,7 +110,8 @@ static void compare_jitter(uint8_t payload_type, double rate, double spread_ms)
 		};
 
 		rtpx_stats_packet(&st, &p, 1);
-		model_hear(&m, now, p.rtp_ts, rate);
+		if (st.clock > RTPX_CLOCK_SOUGHT)
+			model_hear(&m, now, p.rtp_ts, rate);
 	}
 	near = 1.5 + m.jitter * 0.01; /* whole ticks of the clock, and its rate in whole factors */
 	if (fabs(st.jitter_q4 / 16.0 - m.jitter) > near ||
@@ -132,6 +134,90 @@ static void jitter(void **state)
 		compare_jitter(clocks[i].payload_type, clocks[i].rate, 5);
 		compare_jitter(clocks[i].payload_type, clocks[i].rate, 300);
 	}
+}
+
+/* What a dataplane makes of a stream whose packets are late by @spread_ms at most. */
+static struct rtpx_flow_stats sampled(uint8_t payload_type, double rate, double spread_ms,
+				      struct model *m)
+{
+	struct rtpx_entry e = { .flags = RTPX_FLOW_RTP, .pending = RTPX_PENDING_NEW };
+	struct rtpx_entry_more more = { 0 };
+	struct rtpx_flow_stats st;
+	int i;
+
+	for (i = 0; i < 50000; i++) {
+		uint64_t now = START_NS + i * PTIME_NS +
+			       (uint64_t)(spread_ms * 1e6 * rand() / RAND_MAX);
+		struct rtpx_packet p = {
+			.kind = RTPX_PAYLOAD_RTP,
+			.ssrc = 1,
+			.rtp_seq = i,
+			.payload_type = payload_type,
+			.now_ns = now - now % (4 * NSEC_PER_MSEC), /* a tick of the kernel */
+			.rtp_ts = (uint32_t)(i * 0.020 * rate + 0.5),
+		};
+
+		model_hear(m, now, p.rtp_ts, rate);
+		if (rtpx_stats_next(&e, &p))
+			continue;
+		p.now_ns = now;
+		rtpx_stats_in_full(&e, &more, &p);
+	}
+	rtpx_entry_get_stats(&e, &more, &st);
+	return st;
+}
+
+/* One packet in 64 is timed, and the figure is the same; of a stream without jitter it is none. */
+static void jitter_sampled(void **state)
+{
+	size_t i;
+
+	(void)state;
+	srand(5);
+	for (i = 0; i < ARRAY_SIZE(clocks); i++) {
+		struct model even = { 0 }, uneven = { 0 };
+		struct rtpx_flow_stats st =
+			sampled(clocks[i].payload_type, clocks[i].rate, 0, &even);
+		double is, should;
+
+		if (st.jitter_max_q4 > 32 || !st.jitter_count)
+			fail_msg("type %u: jitter %g of an even stream, %u times",
+				 clocks[i].payload_type, st.jitter_max_q4 / 16.0, st.jitter_count);
+		st = sampled(clocks[i].payload_type, clocks[i].rate, 5, &uneven);
+		is = st.jitter_sum_q4 / 16.0 / st.jitter_count;
+		should = uneven.sum / uneven.count;
+		if (fabs(is - should) > 0.15 * should)
+			fail_msg("type %u: jitter %g, should be %g", clocks[i].payload_type, is,
+				 should);
+	}
+}
+
+/* A stream that fits no clock has no jitter, and events with a clock of their own make none. */
+static void jitter_of_no_clock(void **state)
+{
+	struct rtpx_flow_stats st = { 0 };
+	struct rtpx_packet p = { .kind = RTPX_PAYLOAD_RTP,
+				 .ssrc = 1,
+				 .payload_type = 100,
+				 .now_ns = START_NS };
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2000; i++, p.rtp_seq++, p.now_ns += PTIME_NS) {
+		p.rtp_ts += 257; /* 12,850 Hz */
+		rtpx_stats_packet(&st, &p, 1);
+	}
+	assert_int_equal(st.jitter_count, 0);
+	assert_int_equal(st.clock, RTPX_CLOCK_SOUGHT);
+	for (i = 0; i < 2000; i++, p.rtp_seq++, p.now_ns += PTIME_NS) {
+		bool event = i % 200 > 190;
+
+		p.payload_type = event ? 101 : 0;
+		p.rtp_ts += event ? 0 : i % 200 ? 160 : 160 * 10;
+		rtpx_stats_packet(&st, &p, 1);
+	}
+	assert_true(st.jitter_count > 1500);
+	assert_in_range(st.jitter_max_q4, 0, 16);
 }
 
 /* Where the sender's timestamps begin anew there is nothing to compare with. */
@@ -167,6 +253,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(longest_gap),
 		cmocka_unit_test(jitter),
+		cmocka_unit_test(jitter_sampled),
+		cmocka_unit_test(jitter_of_no_clock),
 		cmocka_unit_test(jitter_at_a_break),
 	};
 
