@@ -21,6 +21,8 @@
 	X(IPSEC, "an IPsec policy of this host encrypts or blocks what goes there")               \
 	X(VRF, "the daemon's sockets are bound to a device (VRF), which this dataplane cannot do") \
 	X(MARK, "the firewall marks its packets, and a routing rule sends marked ones elsewhere") \
+	X(NAT, "this host translates its addresses (NAT), or it is not known yet whether it does") \
+	X(FIREWALL, "a firewall rule of this host drops or changes what goes there, or may do so") \
 	X(FRAGMENTS, "the host sends IPv4 without \"don't fragment\" (ip_no_pmtu_disc, mtu lock)") \
 	X(CGROUP, "a BPF program of the daemon's control group judges what its sockets send")     \
 	X(FAMILY, "the other side's address is of another family than its leg")                   \

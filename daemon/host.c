@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "conntrack.h"
 #include "host.h"
 #include "ipsec.h"
 #include "log.h"
+#include "nft.h"
+#include "nfteval.h"
 #include "rules.h"
 
 struct host {
@@ -17,6 +20,9 @@ struct host {
 	struct ownsocket socket;
 	struct rules *rules;
 	struct ipsec *ipsec;
+	struct nft *nft;
+	struct conntrack *conntrack; /* NULL: none in this kernel */
+	bool ports_wanted;	     /* a judgement depends on ports */
 };
 
 static void on_policies(void *arg)
@@ -47,6 +53,10 @@ int host_new(struct host **out, struct event_base *base, const struct host_opts 
 	rc = rules_new(&h->rules, base, on_rules, h);
 	if (rc == 0)
 		rc = ipsec_new(&h->ipsec, base, on_policies, h);
+	if (rc == 0)
+		rc = nft_new(&h->nft, base, on_policies, h);
+	if (rc == 0 && conntrack_new(&h->conntrack))
+		log_dbug("connection tracking: cannot be asked: %s", strerror(errno));
 	if (rc) {
 		host_free(h);
 		return rc;
@@ -61,6 +71,8 @@ void host_free(struct host *h)
 		return;
 	rules_free(h->rules);
 	ipsec_free(h->ipsec);
+	nft_free(h->nft);
+	conntrack_free(h->conntrack);
 	free(h);
 }
 
@@ -80,10 +92,11 @@ const struct ownsocket *host_socket(const struct host *h)
 
 bool host_by_port(const struct host *h)
 {
-	return rules_by_port(h->rules) || (ipsec_by_port(h->ipsec) && !h->o.routes);
+	return h->ports_wanted || rules_by_port(h->rules) ||
+	       (ipsec_by_port(h->ipsec) && !h->o.routes);
 }
 
-enum flow_why host_judge_socket(const struct host *h, enum addr_family family)
+static enum flow_why judge_socket(const struct host *h, enum addr_family family)
 {
 	if (h->o.routes && h->socket.bound_dev)
 		return FLOW_WHY_VRF;
@@ -96,11 +109,115 @@ enum flow_why host_judge_socket(const struct host *h, enum addr_family family)
 	return FLOW_WHY_KERNEL;
 }
 
-enum flow_why host_judge(const struct host *h, const struct outgoing *p)
+/* ask - what conntrack knows of @p, as far as it is needed. False: nothing. */
+static bool ask(struct host *h, const struct outgoing *p, struct nft_ct *ct, bool *translated)
 {
+	if (!p->source.port || !p->dest.port) {
+		h->ports_wanted = true;
+		return false;
+	}
+	return h->conntrack && conntrack_ask(h->conntrack, p, ct, translated) == 0;
+}
+
+/* agree - the answer is the same for a new connection and for one that was answered. */
+static bool agree(const struct host *h, enum nft_hook hook, const struct outgoing *p,
+		  struct nft_answer *a)
+{
+	const struct nft_ct fresh = { .known = true }, old = { .known = true, .established = true };
+	struct nft_answer b = nfteval(nft_rules(h->nft), hook, false, p, &old);
+
+	*a = nfteval(nft_rules(h->nft), hook, false, p, &fresh);
+	return a->why == b.why && a->mark == b.mark && !a->doubts && !b.doubts &&
+	       !a->mark_doubts && !b.mark_doubts;
+}
+
+/* With what conntrack knows, if that is what the answer depends on. */
+static struct nft_answer ask_rules(struct host *h, enum nft_hook hook, const struct outgoing *p,
+				   bool *waits)
+{
+	struct nft_answer a = nfteval(nft_rules(h->nft), hook, false, p, NULL);
+	unsigned int doubts = a.doubts | a.mark_doubts;
+	struct nft_answer both;
+	struct nft_ct ct = { 0 };
+	bool translated;
+
+	*waits = false;
+	h->ports_wanted |= doubts & NFT_NEEDS_PORTS && (!p->source.port || !p->dest.port);
+	if (!(doubts & NFT_NEEDS_CT))
+		return a;
+	if (agree(h, hook, p, &both))
+		return both;
+	if (ask(h, p, &ct, &translated))
+		return nfteval(nft_rules(h->nft), hook, false, p, &ct);
+	*waits = p->source.port && p->dest.port;
+	return a;
+}
+
+struct host_verdict host_judge_output(struct host *h, const struct outgoing *p)
+{
+	struct host_verdict v = { .why = judge_socket(h, p->dest.family), .mark = p->mark };
+	struct nft_answer a;
+
+	if (v.why != FLOW_WHY_KERNEL || !p->oif)
+		return v;
+	a = ask_rules(h, NFT_AT_OUTPUT, p, &v.waits);
+	v.why = a.why;
+	v.mark = a.mark;
+	if (v.why == FLOW_WHY_KERNEL && rules_by_mark(h->rules) &&
+	    (a.mark_doubts || (h->o.routes && a.mark != p->mark)))
+		v.why = FLOW_WHY_MARK;
+	v.waits &= v.why != FLOW_WHY_KERNEL;
+	return v;
+}
+
+/*
+ * Whether addresses are translated is decided by the first packet of a connection, in whichever
+ * direction it went: where a rule might translate, its entry says what has become of it.
+ */
+static bool may_translate(const struct host *h, const struct outgoing *p)
+{
+	static const enum nft_hook hooks[] = { NFT_AT_PREROUTING, NFT_AT_OUTPUT,
+					       NFT_AT_POSTROUTING };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(hooks); i++)
+		if (nfteval(nft_rules(h->nft), hooks[i], true, p, NULL).why != FLOW_WHY_KERNEL)
+			return true;
+	return false;
+}
+
+static enum flow_why judge_nat(struct host *h, const struct outgoing *p, bool *waits)
+{
+	bool translated = false;
+	struct nft_ct ct;
+
+	if (!may_translate(h, p))
+		return FLOW_WHY_KERNEL;
+	if (ask(h, p, &ct, &translated))
+		return translated ? FLOW_WHY_NAT : FLOW_WHY_KERNEL;
+	*waits = p->source.port && p->dest.port;
+	return FLOW_WHY_NAT;
+}
+
+struct host_verdict host_judge_leave(struct host *h, const struct outgoing *p)
+{
+	struct host_verdict v = { .why = FLOW_WHY_KERNEL, .mark = p->mark };
+
 	if (!h->o.routes && ipsec_takes(h->ipsec, p))
-		return FLOW_WHY_IPSEC;
-	return FLOW_WHY_KERNEL;
+		v.why = FLOW_WHY_IPSEC;
+	if (v.why == FLOW_WHY_KERNEL)
+		v.why = judge_nat(h, p, &v.waits);
+	if (v.why == FLOW_WHY_KERNEL)
+		v.why = ask_rules(h, NFT_AT_POSTROUTING, p, &v.waits).why;
+	if (v.why == FLOW_WHY_KERNEL && !h->o.routes)
+		v.why = ask_rules(h, NFT_AT_EGRESS, p, &v.waits).why;
+	v.waits &= v.why != FLOW_WHY_KERNEL;
+	return v;
+}
+
+bool host_by_mark(const struct host *h)
+{
+	return rules_by_mark(h->rules);
 }
 
 static void socket_findings(const struct host *h,

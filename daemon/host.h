@@ -36,17 +36,27 @@ void host_look(struct host *h);
 /* host_socket - what a media socket is to this host. Valid until host_look(). */
 const struct ownsocket *host_socket(const struct host *h);
 
-/* host_by_port - routes or judgements depend on ports, so each flow needs its own. */
+/*
+ * host_by_port - routes or judgements depend on ports, so each flow needs its own. Once a judgement
+ * has needed them it stays so.
+ */
 bool host_by_port(const struct host *h);
 
-/*
- * host_judge_socket - before there is a route: FLOW_WHY_KERNEL, or a reason that holds for all
- * packets of @family.
- */
-enum flow_why host_judge_socket(const struct host *h, enum addr_family family);
+/* host_by_mark - routes depend on the mark of packets. */
+bool host_by_mark(const struct host *h);
 
-/* host_judge - @p with its route: FLOW_WHY_KERNEL when it leaves as it is, or the reason. */
-enum flow_why host_judge(const struct host *h, const struct outgoing *p);
+struct host_verdict {
+	enum flow_why why; /* FLOW_WHY_KERNEL: nothing stands in the way */
+	bool waits;	   /* judge again: it depends on a packet that has gone by the socket */
+	uint32_t mark;	   /* the packet's; where rules name marks, ask for the route again */
+};
+
+/*
+ * host_judge_output - @p with its first route: what the host's output does before it is sent.
+ * host_judge_leave - @p with its last route and its mark: what happens on the way to the device.
+ */
+struct host_verdict host_judge_output(struct host *h, const struct outgoing *p);
+struct host_verdict host_judge_leave(struct host *h, const struct outgoing *p);
 
 /*
  * host_findings - each thing of this host that keeps calls out of the kernel: the reason, what was

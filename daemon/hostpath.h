@@ -53,6 +53,24 @@
 	  "module, whose packets pass them")                                                       \
 	X("XFRM states, policies of sockets, of XFRM devices (if_id)", IRRELEVANT, NONE,           \
 	  "a state acts through a policy; our sockets have no policy; such devices are not served") \
+	/* firewall and NAT */                                                                     \
+	X("nftables, iptables (nf_tables) in output and postrouting, egress of the device: drop, " \
+	  "reject, queue, changes of DSCP, TTL, priority, copies",                                 \
+	  REFUSED, FIREWALL,                                                                       \
+	  "rules are read, followed and judged for each flow; what a rule asks that is not known " \
+	  "before a packet is there (length, rate, time) counts as if it were so")                 \
+	X("matches by connection state and mark in them", ASKED, FIREWALL,                         \
+	  "conntrack is asked for the flow, when the answer depends on it")                        \
+	X("marks set in a chain of type route, iptables' mangle OUTPUT", ASKED, MARK,              \
+	  "where a routing rule names marks, RTM_GETROUTE with RTA_MARK; refused when the mark is " \
+	  "not known, and to the module")                                                          \
+	X("NAT: SNAT, masquerade, DNAT, redirect, of this flow or of what it answers", REFUSED, NAT, \
+	  "where a NAT rule may be for the flow, conntrack is asked what became of its packets; " \
+	  "until one has gone by the socket it stays there; NAT rules for others do not matter")   \
+	X("filters of what arrives: input, prerouting", IRRELEVANT, NONE,                          \
+	  "a flow is made after packets of this peer have passed them; a rule that is added later " \
+	  "and drops them is not seen by XDP: end the call")                                       \
+	X("notrack, counters, logs, connection marks", IRRELEVANT, NONE, "they change no frame")   \
 	/* header */                                                                               \
 	X("TTL, hop limit: ip_default_ttl, hop_limit of the device, hoplimit of the route", ASKED, \
 	  NONE, "read from the answer, from /proc/sys each second and with each link notice")      \

@@ -40,6 +40,8 @@
 #define SLICE_NS (2 * NSEC_PER_MSEC) /* of work before other events get their turn */
 #define TICK_NS NSEC_PER_SEC
 #define SWEEP_NS (30 * NSEC_PER_SEC) /* for what changes without a notice: path MTUs, say */
+#define WAIT_MS 100 /* between two looks at those that wait for a packet */
+#define WAIT_STEPS 7 /* the time between two judgements of one doubles so often */
 #define MAX_PREFIXES 64		     /* changed routes remembered between two rounds of work */
 
 enum dirty { DIRTY_NEIGH = 1, DIRTY_ROUTE = 2, DIRTY_HOST = 4 };
@@ -61,9 +63,13 @@ struct nexthop {
 	uint8_t route_ttl;	/* 0: the host's */
 	enum flow_why route_why;
 	enum flow_why host_why; /* of the host's rules beside routing, for this route */
+	uint32_t mark;		/* that the route was asked for with */
+	bool waits;		/* host_why may change with a packet that goes by the socket */
+	uint8_t tried;		/* judgements since it waits */
 	struct neigh *neigh;
 	struct nexthop_view view; /* as last reported */
 	struct nexthop *dirty_prev, *dirty_next, *neigh_prev, *neigh_next;
+	struct nexthop *wait_prev, *wait_next;
 	UT_hash_handle hh;
 };
 
@@ -88,12 +94,14 @@ struct nexthops {
 	struct nexthops_opts opts;
 	struct netlink *nl;
 	struct nl_sock *hear, *abilities;
-	struct event *hear_ev, *abilities_ev, *work_ev, *tick_ev;
+	struct event *hear_ev, *abilities_ev, *work_ev, *tick_ev, *wait_ev;
 	struct links links;
 	struct neighs neighs;
 	struct host *host;
 	bool by_port; /* keys have ports; it stays so */
 	struct nexthop *hash, *dirty;
+	struct nexthop *waiting; /* those that wait */
+	unsigned int wait_turn;
 	struct nexthop **by_id; /* [max + 1] */
 	/*
 	 * A ring, so that an id rests before it is used again. One that was given out of turn stays
@@ -127,6 +135,15 @@ static void work_within(struct nexthops *n, unsigned int ms)
 
 	if (ms == 0 || !event_pending(n->work_ev, EV_TIMEOUT, NULL))
 		event_add(n->work_ev, &tv);
+}
+
+/* Those that wait for a packet are judged again, soon at first, then less often. */
+static void wait_more(struct nexthops *n)
+{
+	static const struct timeval soon = { .tv_usec = WAIT_MS * 1000 };
+
+	if (!event_pending(n->wait_ev, EV_TIMEOUT, NULL))
+		event_add(n->wait_ev, &soon);
 }
 
 static void mark(struct nexthops *n, struct nexthop *nh, enum dirty what)
@@ -198,7 +215,8 @@ static void nexthop_set_neigh(struct nexthops *n, struct nexthop *nh, const stru
 /* ---- routes ---- */
 
 /* route_put - the inputs of routing that are no addresses, as a socket of ours would have them. */
-static int route_put(struct nl_msg *msg, const struct nexthop_key *key, const struct ownsocket *s)
+static int route_put(struct nl_msg *msg, const struct nexthop_key *key, const struct ownsocket *s,
+		     uint32_t mark)
 {
 	int rc = nla_put_u8(msg, RTA_IP_PROTO, IPPROTO_UDP) | nla_put_u32(msg, RTA_UID, s->uid);
 
@@ -208,12 +226,13 @@ static int route_put(struct nl_msg *msg, const struct nexthop_key *key, const st
 		rc |= nla_put_u16(msg, RTA_DPORT, htons(key->dest.port));
 	if (s->bound_dev)
 		rc |= nla_put_u32(msg, RTA_OIF, s->bound_dev);
-	if (s->mark)
-		rc |= nla_put_u32(msg, RTA_MARK, s->mark);
+	if (mark)
+		rc |= nla_put_u32(msg, RTA_MARK, mark);
 	return rc;
 }
 
-static struct nl_msg *route_request(const struct nexthop_key *key, const struct ownsocket *s)
+static struct nl_msg *route_request(const struct nexthop_key *key, const struct addr *source,
+				    const struct ownsocket *s, uint32_t mark)
 {
 	size_t len = addr_ip_len(&key->dest);
 	struct rtmsg rt = {
@@ -223,12 +242,12 @@ static struct nl_msg *route_request(const struct nexthop_key *key, const struct 
 	};
 	struct nl_msg *msg;
 
-	if (key->source.family != ADDR_NONE)
+	if (source->family != ADDR_NONE)
 		rt.rtm_src_len = len * 8;
 	msg = netlink_request(RTM_GETROUTE, 0, &rt, sizeof(rt));
 	if (msg && (nla_put(msg, RTA_DST, len, key->dest.ip) ||
-		    (rt.rtm_src_len && nla_put(msg, RTA_SRC, len, key->source.ip)) ||
-		    route_put(msg, key, s))) {
+		    (rt.rtm_src_len && nla_put(msg, RTA_SRC, len, source->ip)) ||
+		    route_put(msg, key, s, mark))) {
 		nlmsg_free(msg);
 		return NULL;
 	}
@@ -286,7 +305,7 @@ static enum flow_why route_parse(struct nexthop *nh, struct nlmsghdr *reply, boo
 	if ((a[RTA_ENCAP] || a[RTA_ENCAP_TYPE] || a[RTA_NEWDST]) && !routes)
 		return FLOW_WHY_ENCAP;
 	route_gateway(nh, a);
-	if (nh->key.source.family == ADDR_NONE && a[RTA_PREFSRC] &&
+	if (nh->source.family == ADDR_NONE && a[RTA_PREFSRC] &&
 	    netlink_host(&h, nh->key.dest.family, nla_data(a[RTA_PREFSRC]),
 			 nla_len(a[RTA_PREFSRC])))
 		nh->source = h;
@@ -308,7 +327,7 @@ static enum flow_why route_query(struct nexthops *n, struct nexthop *nh)
 		    !links_is_local(&n->links, &nh->source))
 			return FLOW_WHY_NO_ROUTE;
 	}
-	msg = route_request(&nh->key, host_socket(n->host));
+	msg = route_request(&nh->key, &nh->source, host_socket(n->host), nh->mark);
 	if (!msg || netlink_ask(n->nl, msg, &reply) || !reply)
 		return FLOW_WHY_NO_ROUTE;
 	return route_parse(nh, reply, n->opts.routes);
@@ -324,8 +343,8 @@ static uint8_t nexthop_ttl(const struct nexthops *n, const struct nexthop *nh,
 	return host_socket(n->host)->ttl;
 }
 
-/* nexthop_judge - what this host does to the packets beside routing them. */
-static enum flow_why nexthop_judge(const struct nexthops *n, const struct nexthop *nh)
+/* nexthop_packet - a packet as the host's rules see it. */
+static struct outgoing nexthop_packet(const struct nexthops *n, const struct nexthop *nh)
 {
 	const struct iface *out = links_find(&n->links, nh->oif);
 	const struct ownsocket *s = host_socket(n->host);
@@ -335,30 +354,33 @@ static enum flow_why nexthop_judge(const struct nexthops *n, const struct nextho
 		.tos = nh->key.tos,
 		.ttl = nexthop_ttl(n, nh, out),
 		.oif = nh->oif,
-		.mark = s->mark,
+		.mark = nh->mark,
 		.uid = s->uid,
 		.gid = s->gid,
 		.bound_dev = s->bound_dev,
 	};
-	enum flow_why why = host_judge_socket(n->host, p.dest.family);
 
-	if (why != FLOW_WHY_KERNEL || !nh->oif)
-		return why;
 	if (out)
 		memcpy(p.ifname, out->is.name, sizeof(p.ifname));
-	return host_judge(n->host, &p);
+	return p;
 }
 
-/* nexthop_route - the route's part of the answer, and the neighbour that goes with it. */
-static void nexthop_route(struct nexthops *n, struct nexthop *nh)
+/*
+ * nexthop_route - the route's part of the answer for packets with the mark, and the neighbour that
+ * goes with it. @again: the source address has been chosen.
+ */
+static void nexthop_route(struct nexthops *n, struct nexthop *nh, uint32_t with_mark, bool again)
 {
 	struct neigh_key key = { 0 };
 	const struct iface *out;
 
+	nh->mark = with_mark;
 	nh->oif = 0;
 	nh->route_mtu = 0;
 	nh->route_ttl = 0;
-	nh->gateway = nh->source = (struct addr){ 0 };
+	nh->gateway = (struct addr){ 0 };
+	if (!again)
+		nh->source = (struct addr){ 0 };
 	nh->route_why = route_query(n, nh);
 	if (nh->route_why == FLOW_WHY_KERNEL) {
 		out = links_find(&n->links, nh->oif);
@@ -374,6 +396,45 @@ static void nexthop_route(struct nexthops *n, struct nexthop *nh)
 	key.ifindex = nh->oif;
 	key.host = netlink_key(nh->gateway.family != ADDR_NONE ? &nh->gateway : &nh->key.dest);
 	nexthop_set_neigh(n, nh, &key);
+}
+
+static void nexthop_waits(struct nexthops *n, struct nexthop *nh, bool waits)
+{
+	if (waits && !nh->waits)
+		DL_APPEND2(n->waiting, nh, wait_prev, wait_next);
+	else if (!waits && nh->waits)
+		DL_DELETE2(n->waiting, nh, wait_prev, wait_next);
+	nh->tried = waits ? MIN(nh->tried + 1, WAIT_STEPS) : 0;
+	nh->waits = waits;
+	if (waits)
+		wait_more(n);
+}
+
+/*
+ * nexthop_settle - @nh's route and what the host does to its packets. A mark that the host's output
+ * gives them is looked at by its rules, as ip_route_me_harder() of the kernel does: the route is
+ * asked for again, with the source address that the first one gave.
+ */
+static void nexthop_settle(struct nexthops *n, struct nexthop *nh, bool ask)
+{
+	const uint32_t own = host_socket(n->host)->mark;
+	struct host_verdict v;
+	struct outgoing p;
+
+	if (ask || nh->mark != own)
+		nexthop_route(n, nh, own, false);
+	p = nexthop_packet(n, nh);
+	v = host_judge_output(n->host, &p);
+	if (v.why == FLOW_WHY_KERNEL && nh->oif) {
+		if (v.mark != own && host_by_mark(n->host)) {
+			nexthop_route(n, nh, v.mark, true);
+			p = nexthop_packet(n, nh);
+		}
+		p.mark = v.mark;
+		v = host_judge_leave(n->host, &p);
+	}
+	nh->host_why = v.why;
+	nexthop_waits(n, nh, v.waits);
 }
 
 /* nexthop_tci - the tag with the priority that the VLAN device would give packets of this TOS. */
@@ -427,10 +488,8 @@ static bool nexthop_work(struct nexthops *n, struct nexthop *nh)
 {
 	struct nexthop_view v;
 
-	if (nh->dirty & DIRTY_ROUTE)
-		nexthop_route(n, nh);
 	if (nh->dirty & (DIRTY_ROUTE | DIRTY_HOST))
-		nh->host_why = nexthop_judge(n, nh);
+		nexthop_settle(n, nh, nh->dirty & DIRTY_ROUTE);
 	unmark(n, nh);
 	nexthop_answer(n, nh, &v);
 	if (view_equal(&v, &nh->view))
@@ -556,6 +615,8 @@ int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint
 		}
 		mark(n, nh, DIRTY_ROUTE);
 		nexthop_work(n, nh);
+		if (!n->by_port && host_by_port(n->host))
+			work_within(n, 0);
 	}
 	nh->users++;
 	*id = nh->id;
@@ -566,6 +627,7 @@ int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint
 static void nexthop_forget(struct nexthops *n, struct nexthop *nh)
 {
 	unmark(n, nh);
+	nexthop_waits(n, nh, false);
 	nexthop_set_neigh(n, nh, NULL);
 	HASH_DEL(n->hash, nh);
 	n->by_id[nh->id] = NULL;
@@ -730,10 +792,15 @@ static void on_abilities(evutil_socket_t fd, short what, void *arg)
 	work_within(n, COALESCE_MS);
 }
 
-/* by_port - keys have ports from now on, when something of this host looks at ports. */
+static bool wants_ports(const struct nexthops *n)
+{
+	return !n->by_port && host_by_port(n->host);
+}
+
+/* Keys have ports from now on, when something of this host looks at ports. */
 static void look_at_ports(struct nexthops *n)
 {
-	if (n->by_port || !host_by_port(n->host))
+	if (!wants_ports(n))
 		return;
 	n->by_port = true;
 	log_info("next hops: a rule of this host looks at ports: each flow gets its own");
@@ -789,6 +856,7 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
 	unsigned int i;
 
 	(void)fd, (void)what;
+	look_at_ports(n);
 	if (n->stale || n->n_prefixes)
 		read_stale(n);
 	for (i = 1; (nh = n->dirty); i++) {
@@ -799,8 +867,25 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
 		if (i % 16 == 0 && clock_now() > end)
 			break;
 	}
+	if (n->dirty || wants_ports(n))
+		work_within(n, 0);
+}
+
+/* The n-th judgement of one comes 2^n turns after the one before. */
+static void on_wait(evutil_socket_t fd, short what, void *arg)
+{
+	struct nexthops *n = arg;
+	struct nexthop *nh;
+
+	(void)fd, (void)what;
+	n->wait_turn++;
+	DL_FOREACH2(n->waiting, nh, wait_next)
+		if ((n->wait_turn + nh->id) % (1u << nh->tried) == 0)
+			mark(n, nh, DIRTY_HOST);
 	if (n->dirty)
 		work_within(n, 0);
+	if (n->waiting)
+		wait_more(n);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -893,7 +978,8 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 	rc = -ENOMEM;
 	n->work_ev = evtimer_new(base, on_work, n);
 	n->tick_ev = event_new(base, -1, EV_PERSIST, on_tick, n);
-	if (!n->work_ev || !n->tick_ev || event_add(n->tick_ev, &tick))
+	n->wait_ev = evtimer_new(base, on_wait, n);
+	if (!n->work_ev || !n->tick_ev || !n->wait_ev || event_add(n->tick_ev, &tick))
 		goto err_free;
 	/* Notices are on before the tables are read: what changes in between is read twice, never
 	 * missed. */
@@ -916,7 +1002,8 @@ err_free:
 
 void nexthops_free(struct nexthops *n)
 {
-	struct event **ev[] = { &n->hear_ev, &n->abilities_ev, &n->work_ev, &n->tick_ev };
+	struct event **ev[] = { &n->hear_ev, &n->abilities_ev, &n->work_ev, &n->tick_ev,
+				&n->wait_ev };
 	struct nexthop *nh, *next;
 	size_t i;
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * nfteval.h - what nftables rules do to a packet of a media socket. Pure: rules and packet in, answer
+ * out.
+ *
+ * Each value that a rule looks at is known, bit by bit, or not. Where a rule's match depends on what
+ * is not known, both ways are followed, and the answer says what would have to be known.
+ */
+#ifndef RTPX_NFTEVAL_H
+#define RTPX_NFTEVAL_H
+
+#include "base.h"
+#include "flow_why.h"
+#include "nft.h"
+#include "outgoing.h"
+
+/* What conntrack knows of a packet's connection. */
+struct nft_ct {
+	bool known; /* there is an entry; false: all below is not known */
+	bool established; /* packets were seen both ways, or the first came from the other side */
+	bool mark_known;
+	uint32_t mark;
+};
+
+/* What would have to be known for a certain answer. */
+enum nft_doubt {
+	NFT_NEEDS_PORTS = 1,
+	NFT_NEEDS_CT = 2,  /* of conntrack */
+	NFT_UNKNOWABLE = 4, /* before a packet is there: its length, the time, a rate */
+};
+
+struct nft_answer {
+	/*
+	 * FLOW_WHY_KERNEL: it leaves as it is; FLOW_WHY_NAT, FLOW_WHY_FIREWALL: it certainly, or
+	 * with doubts, does not
+	 */
+	enum flow_why why;
+	unsigned int doubts; /* enum nft_doubt, of why; 0: certain */
+	uint32_t mark;	     /* the packet's, after these rules */
+	unsigned int mark_doubts;
+};
+
+/*
+ * nfteval - the chains of @type of one hook. At NFT_AT_PREROUTING, packets that answer @p are judged.
+ * @nat: chains of type nat; else all others.
+ */
+struct nft_answer nfteval(const struct nft_rules *r, enum nft_hook hook, bool nat,
+			  const struct outgoing *p, const struct nft_ct *ct);
+
+#endif
