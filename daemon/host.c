@@ -209,7 +209,7 @@ struct host_verdict host_judge_leave(struct host *h, const struct outgoing *p)
 		v.why = judge_nat(h, p, &v.waits);
 	if (v.why == FLOW_WHY_KERNEL)
 		v.why = ask_rules(h, NFT_AT_POSTROUTING, p, &v.waits).why;
-	if (v.why == FLOW_WHY_KERNEL && !h->o.routes)
+	if (v.why == FLOW_WHY_KERNEL)
 		v.why = ask_rules(h, NFT_AT_EGRESS, p, &v.waits).why;
 	v.waits &= v.why != FLOW_WHY_KERNEL;
 	return v;
