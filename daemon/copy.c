@@ -129,26 +129,37 @@ static int parse_port(const char *text, size_t len, uint16_t *port)
 }
 
 /* The last ':' stands before the port. */
-static int parse_target(struct copies *c, struct span target, struct addr *out)
+static int parse_host(struct copies *c, struct span target, struct addr *out)
 {
 	const char *colon = target.len ? memrchr(target.p, ':', target.len) : NULL;
 	char host[256];
-	uint16_t port;
 	size_t len;
 	int err;
 
 	if (!colon)
 		return -EINVAL;
 	len = colon - target.p;
-	if (!len || len >= sizeof(host) || parse_port(colon + 1, target.len - len - 1, &port))
-		return -EINVAL;
-	if (port == UINT16_MAX && !c->o.no_rtcp)
+	if (!len || len >= sizeof(host))
 		return -EINVAL;
 	memcpy(host, target.p, len);
 	host[len] = '\0';
 	err = addr_parse(out, ADDR_IP4, host, len);
 	if (err && !c->o.no_resolve && !memchr(host, ':', len))
 		err = resolve(c, host, out);
+	return err;
+}
+
+static int parse_target(struct copies *c, struct span target, struct addr *out)
+{
+	const char *colon = target.len ? memrchr(target.p, ':', target.len) : NULL;
+	uint16_t port;
+	int err;
+
+	if (!colon || parse_port(colon + 1, target.p + target.len - colon - 1, &port))
+		return -EINVAL;
+	if (port == UINT16_MAX && !c->o.no_rtcp)
+		return -EINVAL;
+	err = parse_host(c, target, out);
 	out->port = port;
 	return err;
 }
@@ -224,6 +235,14 @@ int copy_open(struct copies *c, struct span target, struct tally *tally, uint64_
 	}
 	*out = copy;
 	return 0;
+}
+
+int copy_check(struct copies *c, struct span target)
+{
+	struct addr dest, local;
+	int err = parse_host(c, target, &dest);
+
+	return err ? err : dp_user_source(&dest, &local);
 }
 
 void copy_close(struct copies *c, struct copy *copy, uint64_t now_ns)

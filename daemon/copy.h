@@ -40,6 +40,11 @@ void copies_free(struct copies *c); /* every copy has been closed */
  */
 int copy_open(struct copies *c, struct span target, struct tally *tally, uint64_t now_ns,
 	      struct copy **out);
+/*
+ * copy_check - could copy_open() reach this host? The port is not looked at. The same errors, but
+ * for -ENOSPC.
+ */
+int copy_check(struct copies *c, struct span target);
 void copy_close(struct copies *c, struct copy *copy, uint64_t now_ns);
 /* copy_send - queue a datagram for copies_flush(). */
 void copy_send(struct copies *c, struct copy *copy, enum stream_kind kind, const uint8_t *data,

@@ -213,16 +213,34 @@ static bool is_copy(struct span target, struct span *dest)
 	return true;
 }
 
-static int start_copy(struct recorder *r, struct session *s, struct span dest, uint64_t now_ns,
-		      struct recording *rec)
+/* @err, after a line in the log unless it is 0. */
+static int say_copy(const struct session *s, struct span dest, int err)
 {
-	int err = copy_open(r->copies, dest, s->recorded, now_ns, &rec->copy);
-
 	if (err)
 		log_some(LOG_LVL_ERR, s->call_id, "cannot copy to udp:%.*s: %s", (int)dest.len,
 			 dest.p,
 			 err == -EINVAL ? "it is not HOST:PORT of an IPv4 host" : strerror(-err));
 	return err;
+}
+
+static int start_copy(struct recorder *r, struct session *s, struct span dest, uint64_t now_ns,
+		      struct recording *rec)
+{
+	return say_copy(s, dest, copy_open(r->copies, dest, s->recorded, now_ns, &rec->copy));
+}
+
+/*
+ * The leg is recorded or copied already, which goes on as it is. As rtpproxy, refuse another copy
+ * whose host cannot be reached and another file for both parties, and accept anything else.
+ */
+static int start_again(struct recorder *r, const struct session *s,
+		       const struct snapshot_recording *wish)
+{
+	struct span dest;
+
+	if (is_copy(wish->target, &dest))
+		return say_copy(s, dest, copy_check(r->copies, dest));
+	return wish->single ? -EALREADY : 0;
 }
 
 static struct recording *recording_new(const struct snapshot_recording *wish)
@@ -254,7 +272,7 @@ static int start(struct recorder *r, struct session *s, int leg,
 	int err;
 
 	if (s->leg[leg].recording)
-		return wish->single ? -EALREADY : 0;
+		return start_again(r, s, wish);
 	rec = recording_new(wish);
 	err = rec ? session_prepare(r, s) : -ENOMEM;
 	if (!err && is_copy(wish->target, &dest))
