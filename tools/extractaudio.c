@@ -19,6 +19,7 @@ enum { EXIT_NOTHING = 1, EXIT_OUTPUT = 2 };
 enum { SIDE_O, SIDE_A, SIDES }; /* originator, answerer */
 
 #define NARROW_RATE 8000
+#define RATE_OF_INPUT 0
 #define WRITE_FRAMES 4096
 
 static const char usage_text[] =
@@ -27,7 +28,7 @@ static const char usage_text[] =
 	"       extractaudio -S RDIR | extractaudio -S [-A FILE] [-B FILE]\n"
 	"Recordings are rtpproxy's .rtp files, pcap or pcapng.\n"
 	"  -A FILE, -B FILE         what the answerer, the originator said\n"
-	"  -s                       stereo: the originator left, the answerer right\n"
+	"  -s                       stereo: the answerer left, the originator right\n"
 	"  -F FORMAT                file: wav (default), w64, rf64, flac, ogg, au, aiff, caf, raw\n"
 	"  -D DATA                  samples: gsm610 (default for 8 kHz mono WAV), ms_adpcm (for stereo), ima_adpcm, pcm_16\n"
 	"                           (for all else), pcm_24, pcm_32, pcm_u8, pcm_s8, float, double, ulaw, alaw, vorbis, opus\n"
@@ -39,7 +40,7 @@ static const char usage_text[] =
 	"      --streams            the same, with every stream in it\n"
 	"      --codec TYPE=NAME    payload type TYPE is NAME[/RATE[/CHANNELS]], as in SDP: PCMU, PCMA, GSM, G722, G729,\n"
 	"                           L16, opus; the static types of RFC 3551 are known\n"
-	"      --rate HZ            of the output; default: the highest of the input\n"
+	"      --rate HZ            of the output (default 8000); input: the highest of the input\n"
 	"      --alice-crypto SPEC  decrypt what the answerer said: AES_CM_128_HMAC_SHA1_80:KEY or ..._32:KEY, as in SDP\n"
 	"      --bob-crypto SPEC    decrypt what the originator said\n"
 	"Each name of LINK becomes a hard link to OUTFILE. Exit codes: 0, 1 usage, nothing to extract, or -e;\n"
@@ -78,7 +79,7 @@ static const struct name {
 struct options {
 	bool delete, idle, stereo, unaligned, strict, scan, streams;
 	int file, data; /* libsndfile's; -1: default */
-	unsigned int rate;
+	unsigned int rate; /* Hz; RATE_OF_INPUT: the highest of the input */
 	const char *path[SIDES];
 	struct decrypt_key key[SIDES];
 	bool encrypted[SIDES];
@@ -150,8 +151,12 @@ static int set_rate(struct options *o, const char *arg)
 	char *end;
 	unsigned long rate = strtoul(arg, &end, 10);
 
+	if (!strcmp(arg, "input")) {
+		o->rate = RATE_OF_INPUT;
+		return 0;
+	}
 	if (*end || rate < NARROW_RATE || rate > 192000)
-		return complain("--rate", arg, "must be 8000 to 192000");
+		return complain("--rate", arg, "must be 8000 to 192000, or input");
 	o->rate = (unsigned int)rate;
 	return 0;
 }
@@ -232,6 +237,7 @@ static int parse(int argc, char **argv, struct options *o)
 	bool rdir;
 
 	o->file = o->data = -1;
+	o->rate = NARROW_RATE;
 	for (type = 0; type < RTPSTREAM_TYPES; type++)
 		o->codecs.of[type] = audio_codec_of(type);
 	while (!rc && (c = getopt_long(argc, argv, "dsSineF:D:A:B:", longs, NULL)) != -1)
@@ -430,14 +436,14 @@ static long report_undecoded(const struct options *o, const struct rtpstream *s)
 	return undecoded;
 }
 
-/* Returns packets that were not decoded; negative: an error. */
+/* The answerer first, as rtpproxy. Returns packets that were not decoded; negative: an error. */
 static long decode(const struct options *o, struct side *sides, struct tracks *t)
 {
 	long undecoded = 0;
 	int side, rc;
 	size_t i;
 
-	for (side = 0; side < SIDES; side++) {
+	for (side = SIDES; side-- > 0;) {
 		for (i = 0; i < sides[side].streams.n; i++) {
 			struct rtpstream *s = &sides[side].streams.all[i];
 
@@ -458,7 +464,7 @@ static unsigned int output_rate(const struct options *o, const struct tracks *t)
 
 	for (i = 0; i < t->n; i++)
 		rate = MAX(rate, t->all[i].sound.rate);
-	return o->rate ? o->rate : rate;
+	return o->rate == RATE_OF_INPUT ? rate : o->rate;
 }
 
 static int16_t clip(int v)
@@ -476,7 +482,7 @@ static size_t start_of(const struct options *o, const struct tracks *t, const st
 	return (size_t)((double)(track->first_ns - zero) * rate / 1e9 + 0.5);
 }
 
-/* Add all tracks up: one channel, or one for each side. */
+/* Add all tracks up: one channel, or the answerer's and the originator's, in rtpproxy's order. */
 static int mix(const struct options *o, struct tracks *t, struct sound *out)
 {
 	unsigned int channels = o->stereo ? 2 : 1;
@@ -488,7 +494,7 @@ static int mix(const struct options *o, struct tracks *t, struct sound *out)
 	*out = (struct sound){ .rate = output_rate(o, t) };
 	for (i = 0; i < t->n; i++) {
 		struct track *track = &t->all[i];
-		unsigned int channel = o->stereo && track->side == SIDE_A;
+		unsigned int channel = o->stereo && track->side == SIDE_O;
 
 		rc = sound_at(&track->sound, out->rate, &at_rate);
 		if (rc)

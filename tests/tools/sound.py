@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import wave
 
 BUILD = os.path.abspath(os.environ.get("RTPX_BUILD", "build"))
 NEEDED = ("sox", "ffmpeg", "tshark", "editcap")
@@ -247,7 +248,7 @@ class Tests:
                 f.write(data)
             want = decode(coded, rate, "-f", codec, "-ar", str(rate))
             for more in ({}, {"adhoc": True}, {"tagged": True}, {"pcapng": True}):
-                got = self.extract(stream(data, payload_type, size, ticks), **more)
+                got = self.extract(stream(data, payload_type, size, ticks), "--rate", "input", **more)
                 check(got == want, "%s %s: %d samples, not equal to ffmpeg's %d" % (codec, more, len(got), len(want)))
 
     def test_exact_when_shuffled_and_doubled(self):
@@ -283,7 +284,7 @@ class Tests:
                 (9, "g722", 16000, ("-ar", "16000"), 160, 160, ("-f", "g722"), 0.98),
                 (3, "gsm", 8000, ("-c:a", "libgsm"), 33, 160, ("-f", "gsm", "-ar", "8000"), 0.98)):
             data = self.coded(name, rate, *make)
-            got = self.extract(stream(data, payload_type, size, ticks))
+            got = self.extract(stream(data, payload_type, size, ticks), "--rate", "input")
             coded = self.path("coded")
             with open(coded, "wb") as f:
                 f.write(data)
@@ -294,6 +295,16 @@ class Tests:
             got = self.extract(stream(f.read(), 18, 20, 160))
         found = likeness(decode(self.path("g.18"), 8000, "-f", "g729"), got)
         check(found >= 0.9, "G.729 is like ffmpeg's by %.3f only" % found)
+
+    def test_rate_is_8000_unless_asked(self):
+        packets = stream(self.coded("g722", 16000, "-ar", "16000"), 9, 160, 160)
+        for more, rate, want in (((), 8000, self.raw8), (("--rate", "input"), 16000, self.raw16), (("--rate", "24000"), 24000, None)):
+            got = self.extract(packets, *more)
+            with wave.open(self.path("out.wav")) as w:
+                check(w.getframerate() == rate, "%s: %d Hz" % (more, w.getframerate()))
+            if want:
+                found = likeness(samples(want), got, rate // 10)
+                check(found >= 0.95, "%s: like its source by %.3f only" % (more, found))
 
     def received(self, *words):
         """What ffmpeg sends as RTP to a socket of ours."""
@@ -349,11 +360,14 @@ class Tests:
         b = stream(two, 8, 160, 160, ssrc=5, src=BOB, dst=RELAY_B, start=1000000001.5)
         alone_a, alone_b = self.extract(a), self.extract(b)
         both = self.extract(sorted(a + b), "-s")
-        check(both[0::2][:len(alone_a)] == alone_a, "the left channel is not the first speaker")
-        check(both[1::2][12000:12000 + len(alone_b)] == alone_b and not any(both[1:2 * 12000:2]),
-              "the right channel does not begin 1.5 s later")
+        check(both[1::2][:len(alone_a)] == alone_a, "the right channel is not the first speaker, the originator")
+        check(both[0::2][12000:12000 + len(alone_b)] == alone_b and not any(both[0:2 * 12000:2]),
+              "the left channel, the answerer, does not begin 1.5 s later")
         write_pcap(self.path("pair.o.rtp"), a)
         write_pcap(self.path("pair.a.rtp"), b)
+        said, _ = tool("extractaudio", "-s", "-D", "pcm_16", self.path("pair"), self.path("stereo.wav"))
+        check(re.findall(r"ssrc=(0x\w+)", said.decode()) == ["0x00000005", "0x11223344"], "not the answerer first: %r" % said)
+        check(array.array("h", run("sox", self.path("stereo.wav"), "-t", "raw", "-")[0]) == both, "two files and one differ")
         out, link = self.path("pair.wav"), self.path("linked.wav")
         tool("extractaudio", "-d", "-n", "-D", "pcm_16", self.path("pair"), out, link)
         mono = array.array("h", run("sox", out, "-t", "raw", "-")[0])
