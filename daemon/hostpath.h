@@ -78,8 +78,9 @@
 	  "a dataplane sends with \"don't fragment\" only")                                        \
 	X("identification (IPv4)", IRRELEVANT, NONE, "RFC 6864: none is needed with \"don't fragment\"") \
 	/* device */                                                                               \
-	X("MTU of device, route and path (ICMP)", ASKED, NONE,                                     \
-	  "what is larger goes to the socket, which fragments it")                                 \
+	X("MTU of device, route and path; ICMP \"too big\" and redirects", ASKED, NONE,             \
+	  "what is larger goes to the socket, which fragments it; the daemon hears ICMP messages " \
+	  "on raw sockets and asks for the route again within milliseconds")                       \
 	X("ARP, neighbour discovery, permanent entries", ASKED, NONE,                              \
 	  "the kernel resolves; notices follow; entries in use are kept resolved")                 \
 	X("VLAN id and 802.1p: egress-qos-map by the socket's priority, which IPv4's TOS sets",    \

@@ -22,6 +22,7 @@
 #include "keeper.h"
 #include "listen.h"
 #include "log.h"
+#include "pathmtu.h"
 #include "process.h"
 #include "systemd.h"
 
@@ -38,6 +39,7 @@ struct daemon {
 	struct ports *ports;
 	struct keeper *keeper; /* NULL: without */
 	struct dp *dp;
+	struct pathmtu *pathmtu; /* NULL: without a dataplane that needs it */
 	struct sync *sync;
 	struct recorder *recorder;
 	struct mirror *mirror;
@@ -323,6 +325,7 @@ static int start_media(struct daemon *d)
 		.sessions = d->sessions,
 		.stats = &d->stats,
 		.dp = d->dp,
+		.pathmtu = d->pathmtu,
 		.learning = c->learning,
 		.double_small = c->double_small,
 		.unmirrored = on_unmirrored,
@@ -586,6 +589,8 @@ static int start_privileged(struct daemon *d)
 	if (d->dp->active && !d->dp->routes && c->uid != (uid_t)-1 &&
 	    chown(c->dp.pin_dir, c->uid, c->gid) < 0)
 		log_warn("%s will stay behind: %s", c->dp.pin_dir, strerror(errno));
+	if (d->dp->active && !d->dp->routes)
+		d->pathmtu = pathmtu_open();
 	if (open_admin(d) < 0)
 		return -1;
 	if (process_drop(c->uid, c->gid, d->dp->active, err, sizeof(err)) < 0)
@@ -685,6 +690,7 @@ static void end(struct daemon *d)
 	recorder_free(d->recorder);
 	if (d->sync)
 		sync_free(d->sync);
+	pathmtu_free(d->pathmtu);
 	if (d->dp)
 		d->dp->ops->close(d->dp, d->leave);
 	if (d->sessions)

@@ -33,10 +33,12 @@
 #include "netdev.h"
 #include "netlink.h"
 #include "nexthop.h"
+#include "pathmtu.h"
 
 #define PCP_SHIFT 13 /* in the TCI, IEEE 802.1Q */
 #define TOS_DSCP 0xfc /* of the TOS; the rest is ECN, which routing does not look at */
 #define COALESCE_MS 50 /* between a notice about routes, links or addresses and the work */
+#define PATH_MS 2 /* between an ICMP message and the work: the kernel takes it after us */
 #define SLICE_NS (2 * NSEC_PER_MSEC) /* of work before other events get their turn */
 #define TICK_NS NSEC_PER_SEC
 #define SWEEP_NS (30 * NSEC_PER_SEC) /* for what changes without a notice: path MTUs, say */
@@ -817,6 +819,26 @@ static void on_host(void *arg, bool routes)
 	work_within(n, 0);
 }
 
+/*
+ * A route to one host: the kernel keeps it beside the table, so there was no notice. What does not fit
+ * beside the prefixes that wait waits for the next sweep.
+ */
+static void on_path(void *arg, const struct addr *dest)
+{
+	struct nexthops *n = arg;
+	struct prefix p = { .family = dest->family, .bits = 8 * addr_ip_len(dest) };
+	unsigned int i;
+
+	memcpy(p.ip, dest->ip, sizeof(p.ip));
+	for (i = 0; i < n->n_prefixes; i++)
+		if (memcmp(&n->prefixes[i], &p, sizeof(p)) == 0)
+			return;
+	if (n->n_prefixes >= PATHMTU_TURN)
+		return;
+	n->prefixes[n->n_prefixes++] = p;
+	work_within(n, PATH_MS);
+}
+
 /* ---- work ---- */
 
 static void read_stale(struct nexthops *n)
@@ -991,6 +1013,10 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 	if (rc < 0)
 		goto err_free;
 	look_at_ports(n);
+	if (opts->pathmtu)
+		rc = pathmtu_start(opts->pathmtu, base, on_path, n);
+	if (rc < 0)
+		goto err_free;
 	neighs_release_leftovers(&n->neighs);
 	*out = n;
 	return 0;
@@ -1012,6 +1038,8 @@ void nexthops_free(struct nexthops *n)
 	for (i = 0; i < ARRAY_SIZE(ev); i++)
 		if (*ev[i])
 			event_free(*ev[i]);
+	if (n->opts.pathmtu)
+		pathmtu_stop(n->opts.pathmtu);
 	host_free(n->host);
 	links_clear(&n->links);
 	nl_socket_free(n->abilities);

@@ -18,6 +18,7 @@
 
 struct event_base;
 struct nexthops;
+struct pathmtu;
 
 struct nexthop_view {
 	struct rtpx_nexthop abi; /* mtu 0: not usable; tx_port equals ifindex */
@@ -47,6 +48,7 @@ struct nexthops_opts {
 	void (*by_port)(void *arg);
 	void *arg;
 	unsigned int max; /* ids, at most RTPX_MAX_NEXTHOPS */
+	struct pathmtu *pathmtu; /* NULL: not heard; the owner's, until nexthops_free() */
 	bool routes;	  /* the dataplane asks the host's routing itself: struct dp */
 };
 

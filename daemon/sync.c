@@ -558,6 +558,7 @@ int sync_new(struct sync **out, struct event_base *base, const struct sync_opts 
 		.served = on_hop_served,
 		.links_changed = on_links_changed,
 		.by_port = on_by_port,
+		.pathmtu = opts->pathmtu,
 		.routes = opts->dp->routes,
 		.arg = y,
 		.max = RTPX_MAX_NEXTHOPS,

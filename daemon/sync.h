@@ -13,12 +13,14 @@
 
 struct event_base;
 struct nexthops;
+struct pathmtu;
 struct sync;
 
 struct sync_opts {
 	struct sessions *sessions;
 	struct stats *stats;
 	struct dp *dp;
+	struct pathmtu *pathmtu; /* see struct nexthops_opts; NULL: none */
 	enum learning learning;
 	bool double_small; /* -2 */
 	/* so many packets of a recorded session were forwarded without a copy; NULL: nobody asks */

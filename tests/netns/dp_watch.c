@@ -21,6 +21,7 @@
 #include "dp.h"
 #include "log.h"
 #include "nexthop.h"
+#include "pathmtu.h"
 
 static struct dp *dp;
 static struct nexthops *hops;
@@ -202,7 +203,8 @@ int main(int argc, char **argv)
 {
 	struct event_base *base = event_base_new();
 	struct nexthops_opts o = {
-		.changed = on_changed, .served = served, .links_changed = on_links, .by_port = on_by_port, .max = 1000
+		.changed = on_changed, .served = served, .links_changed = on_links, .by_port = on_by_port,
+		.pathmtu = pathmtu_open(), .max = 1000
 	};
 	struct event *term, *keep;
 	char err[512];
@@ -232,6 +234,7 @@ int main(int argc, char **argv)
 	event_base_dispatch(base);
 	print_counters();
 	nexthops_free(hops);
+	pathmtu_free(o.pathmtu);
 	dp->ops->close(dp, last_signal == SIGINT);
 	event_free(term);
 	event_free(keep);

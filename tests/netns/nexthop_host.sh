@@ -28,7 +28,7 @@ ip_in relay route add fd09::/32 via fd01::2
 ip_in relay route add 10.9.0.0/16 via 10.2.0.2 table 100
 ip_in relay route add fd09::/32 via fd02::2 table 100
 
-watch_start w relay none - 10.9.1.1%184 fd09::1%184 10.9.2.2 10.9.3.3=10.1.0.1
+watch_start w relay none - 10.9.1.1%184 fd09::1%184 10.9.2.2 10.9.3.3=10.1.0.1 10.9.5.5 fd09:0:5::5
 first() { must_hop "$1" "$2" "KERNEL .*dev eth0"; }
 second() { must_hop "$1" "$2" "KERNEL .*dev eth1"; }
 first 3 10.9.1.1
@@ -267,6 +267,20 @@ must_hop 1 fd09::1 "KERNEL .* ttl 64$"
 in_ns relay sysctl -qw net.ipv4.ip_no_pmtu_disc=0
 must_hop 3 10.9.2.2 "KERNEL"
 say "ok: TTL and the don't-fragment bit"
+
+# A smaller MTU behind gw, and another gateway, come by ICMP alone.
+in_ns gw sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+ip_in gw route add 10.9.5.0/24 via 10.2.0.1 mtu lock 1300
+ip_in gw route add fd09:0:5::/48 via fd02::1 mtu lock 1290
+# big ADDRESS - a datagram that fits through our link.
+# shellcheck disable=SC2016
+big() { in_ns relay bash -c 'printf "%01400d" 1 >"/dev/udp/$1/9999"' big "$1"; }
+big 10.9.5.5
+must_hop 1 10.9.5.5 "KERNEL .*mtu 1300 "
+big fd09:0:5::5
+must_hop 1 fd09:0:5::5 "KERNEL .*mtu 1290 "
+must_hop 1 10.9.2.2 "KERNEL .*mtu 1500 "
+say "ok: path MTU"
 
 lab_stop w || fail "the end was not a clean one" w
 pass
