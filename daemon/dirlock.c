@@ -187,6 +187,13 @@ int dirlock(int fd)
 	return 0;
 }
 
+int dirlock_try(int fd)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? -EBUSY : -errno;
+}
+
 void dirlock_ending(void)
 {
 	prctl(PR_SET_NAME, ENDING_NAME);

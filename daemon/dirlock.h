@@ -15,6 +15,9 @@
  */
 int dirlock(int fd);
 
+/* dirlock_try - the same without waiting: -EBUSY whoever holds the lock. For the event loop. */
+int dirlock_try(int fd);
+
 /*
  * dirlock_ending - this process ends: from now on other processes wait for its locks. It is called
  * "rtpxd-ending" then, for people, too.

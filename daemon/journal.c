@@ -137,14 +137,14 @@ static int make_dirs(const char *dir)
 	return mkdir(copy, 0755) && errno != EEXIST ? -errno : 0;
 }
 
-int journal_lock(struct journal *j, uid_t uid, gid_t gid, char *err, size_t err_size)
+int journal_lock(struct journal *j, bool wait, uid_t uid, gid_t gid, char *err, size_t err_size)
 {
 	int rc = make_dirs(j->dir), fd = -1;
 	struct stat st;
 
 	if (!rc) {
 		fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		rc = fd < 0 ? -errno : dirlock(fd);
+		rc = fd < 0 ? -errno : wait ? dirlock(fd) : dirlock_try(fd);
 	}
 	if (!rc && uid != (uid_t)-1 && fstat(fd, &st) == 0 && st.st_uid == 0 && uid != 0 &&
 	    fchown(fd, uid, gid))

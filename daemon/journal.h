@@ -29,10 +29,10 @@ void journal_free(struct journal *j);
 
 /*
  * journal_lock - make the directory, for user @uid ((uid_t)-1: leave it) when we make it or it is
- * root's, and keep others out of it. 0; -EBUSY when another daemon has it, after a second in which
- * a killed one may still let go of it; or -errno. With a sentence in @err.
+ * root's, and keep others out of it. 0; -EBUSY when another daemon has it (@wait: and does not end,
+ * see dirlock()); or -errno. With a sentence in @err.
  */
-int journal_lock(struct journal *j, uid_t uid, gid_t gid, char *err, size_t err_size);
+int journal_lock(struct journal *j, bool wait, uid_t uid, gid_t gid, char *err, size_t err_size);
 
 struct journal_reader {
 	/*

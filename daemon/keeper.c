@@ -124,7 +124,7 @@ int keeper_new(struct keeper **out, const char *dir, uid_t uid, gid_t gid, char 
 
 	snprintf(err, err_size, "out of memory");
 	if (!rc)
-		rc = journal_lock(k->journal, uid, gid, err, err_size);
+		rc = journal_lock(k->journal, true, uid, gid, err, err_size);
 	if (rc == -EBUSY || rc == -ENOMEM) {
 		keeper_free(k);
 		return rc;
@@ -410,7 +410,7 @@ void keeper_run(struct keeper *k)
 static int lock_again(struct keeper *k)
 {
 	char err[300];
-	int rc = k->locked ? 0 : journal_lock(k->journal, k->uid, k->gid, err, sizeof(err));
+	int rc = k->locked ? 0 : journal_lock(k->journal, false, k->uid, k->gid, err, sizeof(err));
 
 	k->locked |= rc == 0;
 	return rc;

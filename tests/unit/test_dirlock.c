@@ -152,6 +152,22 @@ static void holder_has_a_signal_to_end(void **state)
 	waitpid(h.pid, NULL, 0);
 }
 
+/* The event loop waits for no holder, not even for one that ends. */
+static void loop_never_waits(void **state)
+{
+	struct holder_process h = hold(BLOCKS_SIGNALS);
+	int fd = open_dir(), ready;
+
+	(void)state;
+	kill(h.pid, SIGPWR);
+	assert_int_equal(dirlock_try(fd), -EBUSY);
+	assert_int_equal(waitpid(h.pid, &ready, WNOHANG), 0); /* so it has not waited for its end */
+	close(h.tell);
+	waitpid(h.pid, NULL, 0);
+	assert_int_equal(dirlock_try(fd), 0);
+	close(fd);
+}
+
 /* Two wait: one gets the lock and keeps it until both have an answer, the other is refused. */
 static void two_wait_for_one(void **state)
 {
@@ -186,7 +202,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(free_lock),	  cmocka_unit_test(holder_goes_on),
 		cmocka_unit_test(child_goes_on),  cmocka_unit_test(holder_ends),
-		cmocka_unit_test(two_wait_for_one), cmocka_unit_test(holder_has_a_signal_to_end),
+		cmocka_unit_test(loop_never_waits), cmocka_unit_test(two_wait_for_one),
+		cmocka_unit_test(holder_has_a_signal_to_end),
 	};
 	int failed;
 

@@ -33,7 +33,7 @@ static struct journal *open_journal(struct fixture *f)
 	struct journal *j;
 
 	assert_int_equal(journal_new(&j, f->dir), 0);
-	assert_int_equal(journal_lock(j, (uid_t)-1, (gid_t)-1, f->err, sizeof(f->err)), 0);
+	assert_int_equal(journal_lock(j, true, (uid_t)-1, (gid_t)-1, f->err, sizeof(f->err)), 0);
 	return j;
 }
 
@@ -173,7 +173,7 @@ static void is_one_at_a_time(void **state)
 	struct journal *other;
 
 	assert_int_equal(journal_new(&other, f->dir), 0);
-	assert_int_equal(journal_lock(other, (uid_t)-1, (gid_t)-1, f->err, sizeof(f->err)), -EBUSY);
+	assert_int_equal(journal_lock(other, true, (uid_t)-1, (gid_t)-1, f->err, sizeof(f->err)), -EBUSY);
 	assert_non_null(strstr(f->err, "--state-dir"));
 	assert_int_equal(journal_begin(other), -ENOLCK);
 	journal_free(other);
