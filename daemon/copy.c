@@ -5,13 +5,14 @@
  * Deliberately not here: IPv6 receivers (rtpproxy has none) and any sign of life from the receiver.
  */
 #include <errno.h>
-#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <sys/socket.h>
 
 #include "clock.h"
 #include "copy.h"
 #include "dp_user.h"
+#include "names.h"
 
 #define WAIT_SLICE_MS 2 /* how long the loop does nothing but wait for a name */
 
@@ -21,53 +22,21 @@ struct copy {
 	struct dp_user_port *port[STREAM_KINDS];
 };
 
-/* A question to the resolver, which may outlive our patience. */
-struct question {
-	struct gaicb cb;
-	struct addrinfo hints;
-	char host[256];
-};
-
 struct copies {
 	struct copies_opts o;
 	struct dp_user *user;
 	struct question *asked; /* not answered in time; NULL: none */
+	char asked_host[256];
 };
 
 /* ---- names ---- */
 
-/* glibc's own thread asks. */
-static struct question *ask(const char *host)
-{
-	struct question *q = calloc(1, sizeof(*q));
-	struct gaicb *list[1];
-
-	if (!q)
-		return NULL;
-	strcpy(q->host, host);
-	q->hints = (struct addrinfo){ .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM };
-	q->cb = (struct gaicb){ .ar_name = q->host, .ar_request = &q->hints };
-	list[0] = &q->cb;
-	if (getaddrinfo_a(GAI_NOWAIT, list, 1, NULL)) {
-		free(q);
-		return NULL;
-	}
-	return q;
-}
-
-static bool is_answered(struct question *q)
-{
-	return gai_error(&q->cb) != EAI_INPROGRESS;
-}
-
 static void wait_for_answer(struct copies *c, struct question *q)
 {
 	const uint64_t until_ns = clock_now() + COPY_RESOLVE_MS * NSEC_PER_MSEC;
-	const struct timespec slice = { 0, WAIT_SLICE_MS * NSEC_PER_MSEC };
-	const struct gaicb *list[1] = { &q->cb };
 
-	while (!is_answered(q) && clock_now() < until_ns) {
-		gai_suspend(list, 1, &slice);
+	while (!names_answered(q) && clock_now() < until_ns) {
+		names_wait(q, WAIT_SLICE_MS);
 		if (c->o.meanwhile)
 			c->o.meanwhile(c->o.arg);
 	}
@@ -75,14 +44,9 @@ static void wait_for_answer(struct copies *c, struct question *q)
 
 static int take_answer(struct question *q, struct addr *out)
 {
-	int err = gai_error(&q->cb) ? -EHOSTUNREACH : 0;
+	int n = names_take(q, out, 1, NULL);
 
-	if (!err) {
-		*out = addr_from_sockaddr(q->cb.ar_result->ai_addr);
-		freeaddrinfo(q->cb.ar_result);
-	}
-	free(q);
-	return err;
+	return n < 0 ? n : 0;
 }
 
 /* A late answer is for who asks the same again; only one question is ever late. */
@@ -92,19 +56,19 @@ static int resolve(struct copies *c, const char *host, struct addr *out)
 	bool same;
 
 	if (q) {
-		if (!is_answered(q))
+		if (!names_answered(q))
 			return -ETIMEDOUT;
 		c->asked = NULL;
-		same = strcmp(q->host, host) == 0;
+		same = strcmp(c->asked_host, host) == 0;
 		if (take_answer(q, out) == 0 && same)
 			return 0;
 	}
-	q = ask(host);
-	if (!q)
+	if (names_ask(&q, host, AF_INET) < 0)
 		return -ENOMEM;
 	wait_for_answer(c, q);
-	if (!is_answered(q)) {
+	if (!names_answered(q)) {
 		c->asked = q;
+		snprintf(c->asked_host, sizeof(c->asked_host), "%s", host);
 		return -ETIMEDOUT;
 	}
 	return take_answer(q, out);
@@ -324,7 +288,6 @@ void copies_free(struct copies *c)
 	if (!c)
 		return;
 	dp_user_free(c->user);
-	if (c->asked && is_answered(c->asked))
-		take_answer(c->asked, &(struct addr){ 0 });
+	names_drop(c->asked);
 	free(c);
 }

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +23,13 @@
 #include "conn.h"
 #include "cookies.h"
 #include "log.h"
+#include "names.h"
 #include "proto.h"
 #include "sockfile.h"
 #include "systemd.h"
 
 #define DEFAULT_PORT "22222"
+#define NAME_WAIT_MS 100
 #define BATCH 32             /* datagrams read at once */
 #define DATAGRAM_MAX 8191    /* longer ones are cut */
 #define UDP_BUFFER (1 << 20) /* wanted; the system's limit holds */
@@ -404,6 +407,40 @@ static bool is_number(const char *s)
 	return *s && strspn(s, "0123456789") == strlen(s);
 }
 
+static bool is_told_to_end(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 &&
+	       (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT));
+}
+
+/*
+ * The first address of the name @host, as text. Signals are held while sockets are opened, so one that
+ * ends the process ends the wait for a name server that does not answer.
+ */
+static int ask_for(const char *host, int family, char out[ADDR_TEXT], const char **why)
+{
+	struct question *q;
+	struct addr found;
+
+	*why = "out of memory";
+	if (names_ask(&q, host, family) < 0)
+		return -ENOMEM;
+	while (!names_answered(q)) {
+		names_wait(q, NAME_WAIT_MS);
+		if (!is_told_to_end())
+			continue;
+		names_drop(q);
+		*why = "no name server has answered before a signal";
+		return -EINTR;
+	}
+	if (names_take(q, &found, 1, why) < 0)
+		return -EHOSTUNREACH;
+	addr_host_text(&found, out);
+	return 0;
+}
+
 /* @text "HOST[:PORT]", the last colon counts. */
 static int resolve(const struct listen *l, const struct scheme *scheme, const char *text,
 		   struct sockaddr_storage *ss, socklen_t *len, char *err, size_t err_size)
@@ -412,8 +449,9 @@ static int resolve(const struct listen *l, const struct scheme *scheme, const ch
 	struct addrinfo hints = { .ai_family = scheme->family, .ai_socktype = scheme->type };
 	const char *colon = strrchr(text, ':');
 	const char *port = colon && colon[1] ? colon + 1 : DEFAULT_PORT;
+	char host[256], numeric[ADDR_TEXT];
 	struct addrinfo *found;
-	char host[256];
+	const char *why;
 	int r;
 
 	if (snprintf(host, sizeof(host), "%.*s", colon ? (int)(colon - text) : (int)strlen(text),
@@ -427,13 +465,15 @@ static int resolve(const struct listen *l, const struct scheme *scheme, const ch
 			      scheme->prefix, port);
 	hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST;
 	r = getaddrinfo(strcmp(host, "*") ? host : NULL, port, &hints, &found);
-	if (r == EAI_NONAME && !l->opts.no_resolve) {
-		hints.ai_flags = AI_PASSIVE;
-		r = getaddrinfo(host, port, &hints, &found);
+	why = gai_strerror(r);
+	if (r == EAI_NONAME && !l->opts.no_resolve &&
+	    ask_for(host, scheme->family, numeric, &why) == 0) {
+		r = getaddrinfo(numeric, port, &hints, &found);
+		why = gai_strerror(r);
 	}
 	if (r)
-		return refuse(err, err_size, -EINVAL, "%s port %s: %s%s", host, port,
-			      gai_strerror(r), scheme->family == AF_INET6 ? ipv6_hint : "");
+		return refuse(err, err_size, -EINVAL, "%s port %s: %s%s", host, port, why,
+			      scheme->family == AF_INET6 ? ipv6_hint : "");
 	memcpy(ss, found->ai_addr, found->ai_addrlen);
 	*len = found->ai_addrlen;
 	freeaddrinfo(found);

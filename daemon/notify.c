@@ -24,6 +24,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "names.h"
 #include "notify_rpc.h"
 
 #define FIRST_PAUSE_MS 500 /* after a failure; doubles up to the last */
@@ -32,6 +33,7 @@
 #define ANSWER_MAX 65536
 #define HTTP_PORT 80
 #define MAX_ADDRS 8 /* of a name */
+#define NAME_MS 50  /* between looks for the answer of a name server */
 
 /* Strings are in one allocation with it. */
 struct message {
@@ -44,6 +46,7 @@ struct message {
 
 enum state {
 	IDLE,	/* nothing waits */
+	NAMING, /* the addresses of its host are asked for */
 	BUSY,	/* the first message is under way */
 	PAUSED, /* after a failure, until the timer */
 };
@@ -57,6 +60,7 @@ struct target {
 	/* The same, and others of that name: what fails is tried again at the next one. */
 	struct addr addr[MAX_ADDRS];
 	unsigned int n_addrs, at;
+	struct question *asked; /* for them */
 	enum state state;
 	struct message *queue;
 	unsigned int queued;
@@ -500,6 +504,57 @@ static void rpc_ended(struct target *t)
 	}
 }
 
+/* ---- the name of a host ---- */
+
+static void add_addr(struct target *t, const struct addr *addr)
+{
+	if (t->n_addrs == MAX_ADDRS)
+		return;
+	t->addr[t->n_addrs++] = *addr;
+	use_addr(t, 0);
+}
+
+/* Names of tcp: are IPv4's, as with rtpproxy. */
+static int family_of(const struct target *t)
+{
+	return t->spec.kind != NOTIFY_TCP || strchr(t->spec.host, ':') ? AF_UNSPEC : AF_INET;
+}
+
+static void ask(struct target *t)
+{
+	t->state = NAMING;
+	if (names_ask(&t->asked, t->spec.host, family_of(t)) < 0)
+		failed(t, "out of memory");
+	else
+		set_timer(t, NAME_MS);
+}
+
+static void take_answer(struct target *t)
+{
+	struct addr found[MAX_ADDRS];
+	char why[sizeof(t->error)];
+	const char *reason;
+	int n;
+
+	if (!names_answered(t->asked)) {
+		set_timer(t, NAME_MS);
+		return;
+	}
+	n = names_take(t->asked, found, MAX_ADDRS, &reason);
+	t->asked = NULL;
+	if (n < 0) {
+		snprintf(why, sizeof(why), "%.100s: %s", t->spec.host, reason);
+		failed(t, why);
+		return;
+	}
+	for (int i = 0; i < n; i++) {
+		found[i].port = t->spec.port;
+		add_addr(t, &found[i]);
+	}
+	t->pause_ms = 0;
+	next_message(t);
+}
+
 /* ---- one message after the other ---- */
 
 static void next_message(struct target *t)
@@ -507,6 +562,10 @@ static void next_message(struct target *t)
 	t->state = t->queue ? BUSY : IDLE;
 	if (!t->queue)
 		return;
+	if (!t->ss_len) {
+		ask(t);
+		return;
+	}
 	if (!notify_is_rpc(t->spec.kind)) {
 		stream_send(t);
 		return;
@@ -523,6 +582,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (t->state == BUSY)
 		rpc_ended(t);
+	else if (t->state == NAMING)
+		take_answer(t);
 	else
 		next_message(t);
 }
@@ -564,6 +625,7 @@ static void target_free(struct target *t)
 	if (t->queued)
 		log_warn("notification to %s: %u not sent before the end", t->name, t->queued);
 	disconnect(t);
+	names_drop(t->asked);
 	while (t->queue)
 		message_drop(t);
 	if (t->timer)
@@ -589,35 +651,26 @@ static struct target *target_add(struct notify *n, const char *name)
 	return t;
 }
 
-static void add_addr(struct target *t, const struct addr *addr)
-{
-	if (t->n_addrs == MAX_ADDRS)
-		return;
-	t->addr[t->n_addrs++] = *addr;
-	use_addr(t, 0);
-}
-
-/* Names of tcp: are IPv4's, as with rtpproxy. */
+/* A numeric address is there at once; a name is asked for, as long as it takes. */
 static int resolve(struct target *t, bool no_resolve, char *err, size_t err_size)
 {
-	bool any = t->spec.kind != NOTIFY_TCP || strchr(t->spec.host, ':');
-	struct addrinfo hints = {
-		.ai_family = any ? AF_UNSPEC : AF_INET,
-		.ai_socktype = SOCK_STREAM,
-		.ai_flags = no_resolve ? AI_NUMERICHOST : 0,
+	const struct addrinfo hints = {
+		.ai_family = family_of(t), .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST,
 	};
-	struct addrinfo *found, *i;
+	struct addrinfo *found;
 	struct addr addr;
 	int r = getaddrinfo(t->spec.host, NULL, &hints, &found);
 
+	if (r == EAI_NONAME && !no_resolve) {
+		ask(t);
+		return 0;
+	}
 	if (r) {
 		snprintf(err, err_size, "-n '%s': %s: %s", t->name, t->spec.host, gai_strerror(r));
 		return -EINVAL;
 	}
-	for (i = found; i; i = i->ai_next) {
-		addr = addr_with_port(addr_from_sockaddr(i->ai_addr), t->spec.port);
-		add_addr(t, &addr);
-	}
+	addr = addr_with_port(addr_from_sockaddr(found->ai_addr), t->spec.port);
+	add_addr(t, &addr);
 	freeaddrinfo(found);
 	return 0;
 }

@@ -47,7 +47,10 @@ struct notify_opts {
 	uint32_t patience_ms; /* so long a message is tried again */
 };
 
-/* notify_new - resolves the hosts of all targets; -errno with a sentence in @err. */
+/*
+ * notify_new - begins to ask for the names of hosts; what a name server says is logged, and messages
+ * wait for it. -errno with a sentence in @err for a target that can never work.
+ */
 int notify_new(struct notify **out, struct event_base *base, const struct notify_opts *opts,
 	       char *err, size_t err_size);
 /* notify_free - what still waits is lost, and that is logged. NULL is allowed. */

@@ -333,6 +333,8 @@ static void resolves_names(void **state)
 	base = event_base_new();
 	if (notify_new(&notify, base, &opts, err, sizeof(err)) < 0)
 		fail_msg("%s", err);
+	while (!notify->target[0]->n_addrs || !notify->target[1]->n_addrs)
+		event_base_loop(base, EVLOOP_ONCE);
 	/* Of IPv4 and, if /etc/hosts says so, of IPv6, where nobody listens. */
 	assert_in_range(notify->target[0]->n_addrs, 1, 2);
 	assert_in_range(notify->target[1]->n_addrs, 1, 2);
@@ -428,6 +430,31 @@ static void bounds_the_targets(void **state)
 		found += find("tcp:%%CC_SELF%%:9100", &peer) >= 0;
 	}
 	assert_int_equal(found, NOTIFY_MAX_TARGETS - 1);
+}
+
+/* A name that there is not: messages wait, it is asked for again, and the end waits for nothing. */
+static void waits_for_names(void **state)
+{
+	static const char *const targets[] = { "tcp:no.such.host.invalid:9009" };
+	const struct notify_opts opts = {
+		.targets = targets, .n_targets = 1, .patience_ms = PATIENCE_MS,
+	};
+	char err[200] = "";
+
+	(void)state;
+	log_open(LOG_LVL_CRIT, true, false, 0);
+	base = event_base_new();
+	if (notify_new(&notify, base, &opts, err, sizeof(err)) < 0)
+		fail_msg("%s", err);
+	assert_int_equal(notify->target[0]->state, NAMING);
+	send_tag(0, "waits");
+	while (!notify->target[0]->counts.retries)
+		event_base_loop(base, EVLOOP_ONCE);
+	/* The resolver's words differ with the network that the test finds. */
+	assert_non_null(strstr(notify->target[0]->error, "no.such.host.invalid: "));
+	assert_int_equal(notify->target[0]->queued, 1);
+	while (notify->target[0]->state != NAMING)
+		event_base_loop(base, EVLOOP_ONCE);
 }
 
 static void says_what_cannot_be_resolved(void **state)
@@ -660,6 +687,7 @@ int main(void)
 		STREAM(tries_the_next_address),
 		STREAM(sends_to_ip6),
 		STREAM(resolves_names),
+		STREAM(waits_for_names),
 		STREAM(finds_targets_by_name),
 		STREAM(has_no_default_without_rpc),
 		STREAM(connects_back_to_the_controller),
