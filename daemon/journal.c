@@ -70,6 +70,18 @@ static char *join(const char *dir, const char *name)
 	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
+/* The process may change its directory while it has the journal. */
+static char *absolute(const char *dir)
+{
+	char *cwd = dir[0] == '/' ? NULL : getcwd(NULL, 0), *path;
+
+	if (dir[0] != '/' && !cwd)
+		return NULL;
+	path = cwd ? join(cwd, dir) : strdup(dir);
+	free(cwd);
+	return path;
+}
+
 int journal_new(struct journal **out, const char *dir)
 {
 	struct journal *j = calloc(1, sizeof(*j));
@@ -77,9 +89,9 @@ int journal_new(struct journal **out, const char *dir)
 	if (!j)
 		return -ENOMEM;
 	j->dir_fd = -1;
-	j->dir = strdup(dir);
-	j->path = join(dir, FILE_NAME);
-	j->new_path = join(dir, NEW_NAME);
+	j->dir = absolute(dir);
+	j->path = j->dir ? join(j->dir, FILE_NAME) : NULL;
+	j->new_path = j->dir ? join(j->dir, NEW_NAME) : NULL;
 	if (!j->dir || !j->path || !j->new_path) {
 		journal_free(j);
 		return -ENOMEM;
@@ -119,6 +131,11 @@ bool journal_is_open(const struct journal *j)
 const char *journal_path(const struct journal *j)
 {
 	return j->path;
+}
+
+const char *journal_dir(const struct journal *j)
+{
+	return j->dir;
 }
 
 /* ---- the lock ---- */

@@ -78,6 +78,8 @@ bool journal_is_open(const struct journal *j);
 bool journal_is_there(const struct journal *j);
 /* journal_remove - nothing is to be left for another daemon. */
 void journal_remove(struct journal *j);
+/* journal_path, journal_dir - of the file and the directory, absolute. */
 const char *journal_path(const struct journal *j);
+const char *journal_dir(const struct journal *j);
 
 #endif

@@ -86,7 +86,6 @@ struct kept_list {
 struct keeper {
 	struct keeper_opts o;
 	struct journal *journal;
-	char dir[200];
 	uid_t uid;
 	gid_t gid;
 	uint32_t instance;
@@ -134,7 +133,6 @@ int keeper_new(struct keeper **out, const char *dir, uid_t uid, gid_t gid, char 
 		log_warn("no journal, so calls end with this process: %s", err);
 		k->told = true;
 	}
-	snprintf(k->dir, sizeof(k->dir), "%s", dir);
 	k->uid = uid;
 	k->gid = gid;
 	k->view.path = journal_path(k->journal);
@@ -217,7 +215,7 @@ static void judge_loaded(struct keeper *k)
 		log_warn(
 			"the journal in %s is from before this machine was started: its calls have "
 			"ended",
-			k->dir);
+			keeper_dir(k));
 		kept_forget(&k->kept);
 		return;
 	}
@@ -226,7 +224,7 @@ static void judge_loaded(struct keeper *k)
 	else if (k->kept.n)
 		log_warn("the journal in %s does not say whose it is: flows in the kernel are made "
 			 "anew",
-			 k->dir);
+			 keeper_dir(k));
 }
 
 int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size)
@@ -256,6 +254,16 @@ int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size)
 		log_err("%s: %u records of it could be read", found.damage, found.records);
 	judge_loaded(k);
 	return 0;
+}
+
+const char *keeper_dir(const struct keeper *k)
+{
+	return journal_dir(k->journal);
+}
+
+bool keeper_was_left(const struct keeper *k)
+{
+	return k->locked && access(journal_path(k->journal), F_OK) == 0;
 }
 
 bool keeper_has_calls(const struct keeper *k)

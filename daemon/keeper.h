@@ -32,6 +32,10 @@ void keeper_free(struct keeper *k); /* NULL is allowed */
  * when a newer version has written it.
  */
 int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size);
+/* keeper_dir - the state directory, absolute. */
+const char *keeper_dir(const struct keeper *k);
+/* keeper_was_left - the directory is ours, and the previous daemon has left something in it. */
+bool keeper_was_left(const struct keeper *k);
 /* keeper_has_calls - some were loaded. */
 bool keeper_has_calls(const struct keeper *k);
 /* keeper_instance - the name of this daemon and those before it that had the same calls. Not 0. */

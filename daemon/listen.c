@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "acceptor.h"
@@ -24,6 +26,7 @@
 #include "cookies.h"
 #include "log.h"
 #include "names.h"
+#include "passed.h"
 #include "proto.h"
 #include "sockfile.h"
 #include "systemd.h"
@@ -67,6 +70,9 @@ struct control {
 	char *text;	       /* as listen_describe() gives it */
 	struct sockfile file;  /* of a unix socket; @fd is its own */
 	bool must_exit;	       /* stdioc */
+	bool held;	       /* the service manager holds the socket, too, */
+	bool unit;	       /* as that of a socket unit */
+	bool udp;	       /* datagrams from the network */
 	struct acceptor *acceptor; /* of a stream socket */
 	struct event *readable;	   /* of a datagram socket, and */
 	struct batch *batch;
@@ -88,6 +94,8 @@ struct listen {
 	struct listen_opts opts;
 	struct event_base *base;
 	struct control *controls, **last;
+	struct passed passed; /* not taken yet */
+	bool takes_units;     /* "systemd:" was added */
 	struct peers silent; /* that have sent no command yet, longest silent first */
 	struct peers spoke;  /* the others, likewise */
 	unsigned int n_peers;
@@ -163,7 +171,8 @@ static void peer_forget(struct peer *p)
 	conn_free(p->conn);
 	if (p->fd >= 0) {
 		close(p->fd);
-		acceptor_closed(p->control->acceptor);
+		if (p->control->acceptor)
+			acceptor_closed(p->control->acceptor);
 	}
 	free(p);
 }
@@ -387,17 +396,48 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
 /* ---- opening ---- */
 
+/* A socket that was passed, and is bound to this address. */
+static bool take_passed(struct listen *l, struct control *c, const void *sa)
+{
+	struct passed_socket found;
+
+	if (!passed_take(&l->passed, c->scheme->type, sa, &found))
+		return false;
+	c->fd = found.fd;
+	c->held = found.origin != PASSED_PREVIOUS;
+	c->unit = found.origin == PASSED_UNIT;
+	return true;
+}
+
+/* The file of a socket unit is the service manager's. */
+static bool take_passed_unix(struct listen *l, struct control *c, const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+
+	if (strlen(path) >= sizeof(sun.sun_path))
+		return false;
+	memcpy(sun.sun_path, path, strlen(path));
+	if (!take_passed(l, c, &sun))
+		return false;
+	if (!c->unit)
+		sockfile_adopt(&c->file, c->fd, path);
+	return true;
+}
+
 static int open_unix(struct listen *l, struct control *c, const char *path, char *err,
 		     size_t err_size)
 {
 	const struct sockfile_opts opts = {
 		.uid = l->opts.uid, .gid = l->opts.gid, .mode = l->opts.mode, .backlog = SOMAXCONN,
 	};
-	int r = sockfile_open(&c->file, path, &opts, err, err_size);
+	int r;
 
-	if (r < 0)
-		return r;
-	c->fd = c->file.fd;
+	if (!take_passed_unix(l, c, path)) {
+		r = sockfile_open(&c->file, path, &opts, err, err_size);
+		if (r < 0)
+			return r;
+		c->fd = c->file.fd;
+	}
 	c->text = format("%s%s", c->scheme->prefix, c->file.path ? c->file.path : path);
 	return c->text ? 0 : refuse(err, err_size, -ENOMEM, "out of memory");
 }
@@ -498,21 +538,64 @@ static int bind_error(char *err, size_t err_size, int error)
 	return refuse(err, err_size, -error, "cannot bind: %s%s", strerror(error), remedy);
 }
 
-static void socket_options(const struct control *c, bool any)
+/* Commands wait in the buffer while one daemon follows the other. */
+static void datagram_options(int fd, int family, bool any)
 {
 	int one = 1, size = UDP_BUFFER;
 
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (any && family == AF_INET)
+		setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
+	if (any && family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
+}
+
+/* Sockets of a killed process are closed some time after it has gone. */
+static int bind_patiently(int fd, const struct sockaddr_storage *ss, socklen_t len,
+			  unsigned int patience_ms)
+{
+	const struct timespec nap = { .tv_nsec = 5 * NSEC_PER_MSEC };
+	uint64_t end_ns = clock_now() + patience_ms * NSEC_PER_MSEC;
+	int r;
+
+	while ((r = bind(fd, (const struct sockaddr *)ss, len)) < 0 && errno == EADDRINUSE &&
+	       clock_now() < end_ns)
+		nanosleep(&nap, NULL);
+	return r < 0 ? -errno : 0;
+}
+
+static int bind_inet(struct listen *l, struct control *c, const struct sockaddr_storage *ss,
+		     socklen_t len, char *err, size_t err_size)
+{
+	int one = 1, r;
+
+	c->fd = socket(c->scheme->family, c->scheme->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (c->fd < 0)
+		return refuse(err, err_size, -errno, "cannot make a socket: %s", strerror(errno));
 	if (c->scheme->family == AF_INET6)
 		setsockopt(c->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (c->scheme->type == SOCK_STREAM) {
+	if (c->scheme->type == SOCK_STREAM)
 		setsockopt(c->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-		return;
-	}
-	setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	if (any && c->scheme->family == AF_INET)
-		setsockopt(c->fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
-	if (any && c->scheme->family == AF_INET6)
-		setsockopt(c->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
+	r = bind_patiently(c->fd, ss, len, l->opts.patience_ms);
+	if (r == 0 && c->scheme->type == SOCK_STREAM && listen(c->fd, SOMAXCONN) < 0)
+		r = -errno;
+	return r < 0 ? bind_error(err, err_size, -r) : 0;
+}
+
+/* What follows the address is alike for our own sockets and those that were passed. */
+static int open_datagrams(struct control *c, char *err, size_t err_size)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof(ss);
+	struct addr a;
+
+	getsockname(c->fd, (struct sockaddr *)&ss, &len);
+	a = addr_from_sockaddr((struct sockaddr *)&ss);
+	c->udp = ss.ss_family != AF_UNIX;
+	datagram_options(c->fd, ss.ss_family, addr_is_any(&a));
+	c->batch = calloc(1, sizeof(*c->batch));
+	return c->batch ? 0 : refuse(err, err_size, -ENOMEM, "out of memory");
 }
 
 static int open_inet(struct listen *l, struct control *c, const char *rest, char *err,
@@ -527,22 +610,16 @@ static int open_inet(struct listen *l, struct control *c, const char *rest, char
 	r = resolve(l, c->scheme, rest, &ss, &len, err, err_size);
 	if (r < 0)
 		return r;
-	c->fd = socket(c->scheme->family, c->scheme->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0)
-		return refuse(err, err_size, -errno, "cannot make a socket: %s", strerror(errno));
-	a = addr_from_sockaddr((struct sockaddr *)&ss);
-	socket_options(c, addr_is_any(&a));
-	if (bind(c->fd, (struct sockaddr *)&ss, len) < 0)
-		return bind_error(err, err_size, errno);
-	if (c->scheme->type == SOCK_STREAM && listen(c->fd, SOMAXCONN) < 0)
-		return bind_error(err, err_size, errno);
+	if (!take_passed(l, c, &ss)) {
+		r = bind_inet(l, c, &ss, len, err, err_size);
+		if (r < 0)
+			return r;
+	}
 	len = sizeof(ss);
 	getsockname(c->fd, (struct sockaddr *)&ss, &len);
 	a = addr_from_sockaddr((struct sockaddr *)&ss);
 	c->text = format("%s%s:%u", c->scheme->prefix, addr_host_text(&a, text), a.port);
-	if (c->scheme->type == SOCK_DGRAM && !(c->batch = calloc(1, sizeof(*c->batch))))
-		return refuse(err, err_size, -ENOMEM, "out of memory");
-	return 0;
+	return c->scheme->type == SOCK_DGRAM ? open_datagrams(c, err, err_size) : 0;
 }
 
 static int open_stdio(struct listen *l, struct control *c, const char *rest, char *err,
@@ -558,15 +635,27 @@ static int open_stdio(struct listen *l, struct control *c, const char *rest, cha
 	return c->text ? 0 : refuse(err, err_size, -ENOMEM, "out of memory");
 }
 
+/* The next socket of a socket unit; -ENOENT without a sentence: none is left. */
 static int open_systemd(struct listen *l, struct control *c, const char *rest, char *err,
 			size_t err_size)
 {
-	(void)l, (void)rest;
-	c->fd = systemd_listen_fd(err, err_size);
-	if (c->fd < 0)
-		return c->fd;
-	fcntl(c->fd, F_SETFL, fcntl(c->fd, F_GETFL) | O_NONBLOCK);
-	c->text = strdup(c->scheme->prefix);
+	struct passed_socket found;
+	char text[PASSED_TEXT];
+
+	(void)rest;
+	if (!passed_take_unit(&l->passed, &found))
+		return -ENOENT;
+	c->fd = found.fd;
+	c->held = c->unit = true;
+	passed_text(c->fd, text);
+	c->text = format("%s%s", c->scheme->prefix, text);
+	if (passed_type(c->fd) == SOCK_DGRAM)
+		return open_datagrams(c, err, err_size);
+	if (passed_type(c->fd) != SOCK_STREAM || listen(c->fd, SOMAXCONN) < 0)
+		return refuse(err, err_size, -ENOTSOCK,
+			      "%s is no socket for commands; use ListenDatagram=, or "
+			      "ListenStream= with Accept=no",
+			      text);
 	return c->text ? 0 : refuse(err, err_size, -ENOMEM, "out of memory");
 }
 
@@ -633,25 +722,28 @@ int listen_new(struct listen **out, const struct listen_opts *opts)
 	return 0;
 }
 
-int listen_add(struct listen *l, const char *spec, bool foreground, char *err, size_t err_size)
+void listen_passed(struct listen *l, int fd, enum passed_origin origin)
+{
+	passed_add(&l->passed, fd, origin);
+}
+
+static int control_add(struct listen *l, const struct scheme *scheme, const char *spec,
+		       const char *rest, char *err, size_t err_size)
 {
 	struct control *c = calloc(1, sizeof(*c));
-	char why[512] = "";
-	const char *rest;
-	int r;
+	char why[512] = "out of memory";
+	int r = -ENOMEM;
 
-	if (!c)
-		return refuse(err, err_size, -ENOMEM, "-s %s: out of memory", spec);
-	c->listen = l;
-	c->fd = c->file.fd = -1;
-	c->scheme = scheme_of(spec, &rest);
-	if (c->scheme->open == open_stdio && !foreground)
-		r = refuse(why, sizeof(why), -EINVAL, "a daemon has no standard input; add -f");
-	else
-		r = c->scheme->open(l, c, rest, why, sizeof(why));
+	if (c) {
+		c->listen = l;
+		c->fd = c->file.fd = -1;
+		c->scheme = scheme;
+		r = scheme->open(l, c, rest, why, sizeof(why));
+	}
 	if (r < 0) {
 		refuse(err, err_size, r, "-s %s: %s", spec, why);
-		control_free(c);
+		if (c)
+			control_free(c);
 		return r;
 	}
 	*l->last = c;
@@ -659,12 +751,71 @@ int listen_add(struct listen *l, const char *spec, bool foreground, char *err, s
 	return 0;
 }
 
+int listen_add(struct listen *l, const char *spec, bool foreground, char *err, size_t err_size)
+{
+	const char *rest;
+	const struct scheme *scheme = scheme_of(spec, &rest);
+
+	if (scheme->open == open_stdio && !foreground)
+		return refuse(err, err_size, -EINVAL,
+			      "-s %s: a daemon has no standard input; add -f", spec);
+	if (scheme->open == open_systemd) {
+		l->takes_units = true; /* what other -s leave over */
+		return 0;
+	}
+	return control_add(l, scheme, spec, rest, err, err_size);
+}
+
+/* Every socket of a socket unit that no other -s has named. */
+static int take_units(struct listen *l, char *err, size_t err_size)
+{
+	static const char spec[] = "systemd:";
+	const char *rest;
+	const struct scheme *scheme = scheme_of(spec, &rest);
+	unsigned int n = 0;
+	int r;
+
+	while ((r = control_add(l, scheme, spec, rest, err, err_size)) == 0)
+		n++;
+	if (r != -ENOENT)
+		return r;
+	return n ? 0
+		 : refuse(err, err_size, r,
+			  "-s systemd: the service manager has passed no socket; a socket unit "
+			  "with ListenDatagram= or ListenStream= is needed");
+}
+
+int listen_added(struct listen *l, char *err, size_t err_size)
+{
+	struct passed_socket left;
+	char text[PASSED_TEXT];
+	int r = l->takes_units ? take_units(l, err, err_size) : 0;
+
+	while (r == 0 && passed_take_any(&l->passed, &left)) {
+		passed_text(left.fd, text);
+		log_warn("%s: passed to this process, but no -s names it: closed", text);
+		if (left.origin == PASSED_STORE)
+			systemd_unstore(text);
+		close(left.fd);
+	}
+	return r;
+}
+
+void listen_store(const struct listen *l)
+{
+	char text[PASSED_TEXT];
+
+	for (const struct control *c = l->controls; c; c = c->next)
+		if (c->fd >= 0 && !c->held)
+			systemd_store(c->fd, passed_text(c->fd, text));
+}
+
 static int control_start(struct control *c, struct event_base *base)
 {
 	if (c->fd < 0)
 		return peer_new(c, STDIN_FILENO, STDOUT_FILENO, -1,
 				&(struct addr){ .family = ADDR_NONE });
-	if (c->scheme->type != SOCK_DGRAM)
+	if (!c->batch)
 		return acceptor_new(&c->acceptor, base, c->fd, c->text, welcome, c);
 	c->readable = event_new(base, c->fd, EV_READ | EV_PERSIST, on_datagrams, c);
 	return c->readable && event_add(c->readable, NULL) == 0 ? 0 : -ENOMEM;
@@ -693,16 +844,57 @@ static void end_all(struct peers *peers)
 		peer_forget(TAILQ_FIRST(peers));
 }
 
-void listen_stop(struct listen *l)
+static void control_give_up(struct control *c)
 {
-	end_all(&l->silent);
-	end_all(&l->spoke);
+	char text[PASSED_TEXT];
+
+	sockfile_unlink(&c->file);
+	if (c->fd >= 0 && !c->unit)
+		systemd_unstore(passed_text(c->fd, text));
+}
+
+static bool has_one_read(const struct peers *peers)
+{
+	const struct peer *p;
+
+	TAILQ_FOREACH(p, peers, list)
+		if (p->control->scheme->framing == CONN_ONE_READ)
+			return true;
+	return false;
+}
+
+bool listen_is_answering(const struct listen *l)
+{
+	return has_one_read(&l->silent) || has_one_read(&l->spoke);
+}
+
+unsigned int listen_fds(const struct listen *l, int *fds, unsigned int max)
+{
+	unsigned int n = 0;
+
+	for (const struct control *c = l->controls; c && n < max; c = c->next)
+		if (c->fd >= 0)
+			fds[n++] = c->fd;
+	for (unsigned int i = 0; i < l->passed.n && n < max; i++)
+		fds[n++] = l->passed.at[i].fd;
+	return n;
+}
+
+void listen_stop(struct listen *l, bool leave)
+{
+	if (!leave) {
+		end_all(&l->silent);
+		end_all(&l->spoke);
+	}
 	for (struct control *c = l->controls; c; c = c->next) {
 		acceptor_free(c->acceptor);
 		c->acceptor = NULL;
 		if (c->readable)
 			event_del(c->readable);
-		sockfile_unlink(&c->file);
+		if (leave)
+			sockfile_leave(&c->file);
+		else
+			control_give_up(c);
 	}
 }
 
@@ -710,7 +902,8 @@ void listen_free(struct listen *l)
 {
 	if (!l)
 		return;
-	listen_stop(l);
+	end_all(&l->silent);
+	end_all(&l->spoke);
 	while (l->controls) {
 		struct control *c = l->controls;
 
@@ -739,7 +932,7 @@ size_t listen_replies_bytes(const struct listen *l)
 bool listen_has_udp(const struct listen *l)
 {
 	for (const struct control *c = l->controls; c; c = c->next)
-		if (c->scheme->type == SOCK_DGRAM)
+		if (c->udp)
 			return true;
 	return false;
 }

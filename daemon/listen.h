@@ -10,6 +10,7 @@
 
 #include "addr.h"
 #include "base.h"
+#include "passed.h"
 
 struct event_base;
 struct listen;
@@ -35,9 +36,17 @@ struct listen_opts {
 	uid_t uid; /* owner of unix sockets, (uid_t)-1: leave */
 	gid_t gid;
 	int mode;  /* of unix sockets, -1: leave to umask */
+	/* so long an address may still be that of a previous daemon, which was killed; 0: it is not */
+	unsigned int patience_ms;
 };
 
 int listen_new(struct listen **out, const struct listen_opts *opts);
+
+/*
+ * listen_passed - before listen_add(): a bound socket that was open before this process. Takes @fd
+ * over. listen_add() uses it in place of one of its own with the same type and address.
+ */
+void listen_passed(struct listen *l, int fd, enum passed_origin origin);
 
 /*
  * listen_add - open one -s SPEC (before the daemon forks). On failure -errno, with a sentence in
@@ -45,12 +54,34 @@ int listen_new(struct listen **out, const struct listen_opts *opts);
  */
 int listen_add(struct listen *l, const char *spec, bool foreground, char *err, size_t err_size);
 
+/*
+ * listen_added - after the last listen_add(): "systemd:" gets the sockets of socket units that are
+ * left, others are closed. On failure -errno, with a sentence in @err.
+ */
+int listen_added(struct listen *l, char *err, size_t err_size);
+
+/* listen_store - ask the service manager to hold what it does not hold yet; see systemd.h. */
+void listen_store(const struct listen *l);
+
 /* listen_start - begin to serve all that were added, in @base. */
 int listen_start(struct listen *l, struct event_base *base);
 
-/* listen_stop - stop accepting and reading; unlink unix sockets. listen_free also frees. */
-void listen_stop(struct listen *l);
+/*
+ * listen_stop - stop accepting and reading. @leave: the sockets are left to the next daemon, else
+ * unix sockets are unlinked and the service manager lets go of all. listen_free also frees.
+ *
+ * listen_is_answering - after that: a peer of "unix:", whose connection has been accepted, still
+ * waits for its one reply. Turn the loop until it has it.
+ */
+void listen_stop(struct listen *l, bool leave);
+bool listen_is_answering(const struct listen *l);
 void listen_free(struct listen *l);
+
+/*
+ * listen_fds - descriptors of all sockets, also of those that no listen_add() has taken yet, at most
+ * @max; returns their number. They stay ours.
+ */
+unsigned int listen_fds(const struct listen *l, int *fds, unsigned int max);
 
 /* listen_describe - the n-th listener as text ("udp:127.0.0.1:7722"); NULL past the end. */
 const char *listen_describe(const struct listen *l, unsigned int n);

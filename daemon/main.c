@@ -19,6 +19,7 @@
 #include "command.h"
 #include "config.h"
 #include "dirlock.h"
+#include "handover.h"
 #include "keeper.h"
 #include "listen.h"
 #include "log.h"
@@ -28,6 +29,8 @@
 
 #define QUARANTINE_NS (2 * NSEC_PER_SEC) /* a closed port pair rests so long */
 #define NOFILE_WARN_PERCENT 80
+#define KILLED_PATIENCE_MS 2000 /* for the sockets of a killed daemon to close */
+#define ANSWER_NS (100 * NSEC_PER_MSEC) /* so long the last commands may take at the end */
 
 struct daemon {
 	struct config config;
@@ -53,7 +56,9 @@ struct daemon {
 	struct event *tick, *signal;
 	int signal_fd; /* -1: none yet */
 	bool stop, slow, files_low;
-	bool leave; /* the calls are for the next daemon */
+	bool leave; /* the calls and the control sockets are for the next daemon */
+	bool took;  /* control sockets of the previous daemon */
+	int offer;  /* of handover.h; -1: none */
 	unsigned long files_at_start; /* descriptors that are no media sockets */
 };
 
@@ -130,6 +135,25 @@ static void on_eof(void *arg, bool must_exit)
 		slow_shutdown(d, "standard input has ended");
 }
 
+/* From the service manager, and from the previous daemon if it ended on SIGPWR without one. */
+static void take_sockets(struct daemon *d)
+{
+	struct systemd_fd given[PASSED_MAX];
+	int fds[HANDOVER_MAX];
+	unsigned int n = systemd_passed(given, PASSED_MAX), i;
+	uid_t user = d->config.uid == (uid_t)-1 ? geteuid() : d->config.uid;
+
+	for (i = 0; i < n; i++) {
+		listen_passed(d->listen, given[i].fd, given[i].stored ? PASSED_STORE : PASSED_UNIT);
+		d->took |= given[i].stored;
+	}
+	n = d->keeper ? handover_take(keeper_dir(d->keeper), user, fds) : 0;
+	for (i = 0; i < n; i++)
+		listen_passed(d->listen, fds[i], PASSED_PREVIOUS);
+	d->took |= n > 0;
+	d->leave = d->took; /* should the start fail */
+}
+
 static int open_controls(struct daemon *d)
 {
 	const struct config *c = &d->config;
@@ -143,14 +167,18 @@ static int open_controls(struct daemon *d)
 		.uid = c->uid,
 		.gid = c->group_named ? c->gid : (gid_t)-1,
 		.mode = c->socket_mode,
+		.patience_ms = d->keeper && keeper_was_left(d->keeper) ? KILLED_PATIENCE_MS : 0,
 	};
 	char err[512];
 
 	if (listen_new(&d->listen, &opts) < 0)
 		return sorry("out of memory");
+	take_sockets(d);
 	for (unsigned int i = 0; i < c->n_sockets; i++)
 		if (listen_add(d->listen, c->sockets[i], c->foreground, err, sizeof(err)) < 0)
 			return sorry("%s", err);
+	if (listen_added(d->listen, err, sizeof(err)) < 0)
+		return sorry("%s", err);
 	if (geteuid() != 0 || c->allow_root || c->uid != (uid_t)-1)
 		return 0;
 	if (listen_has_udp(d->listen))
@@ -176,9 +204,23 @@ static const struct {
 	{ SIGSEGV, SIGNAL_FATAL }, { SIGSYS, SIGNAL_FATAL },
 };
 
+/* The store of the service manager does this better, also after a crash. */
+static void offer_sockets(struct daemon *d)
+{
+	if (systemd_is_here() || d->offer >= 0)
+		return;
+	d->offer = handover_offer(keeper_dir(d->keeper));
+	if (d->offer < 0)
+		log_err("control sockets: cannot be offered to the next rtpxd in %s, so commands "
+			"are refused until it is there: %s",
+			keeper_dir(d->keeper), strerror(-d->offer));
+}
+
 static void leave(struct daemon *d)
 {
 	d->leave = d->keeper != NULL;
+	if (d->leave)
+		offer_sockets(d);
 	log_info("SIGPWR: %s", d->leave ? "the calls are left to the next rtpxd" :
 					  "the end, also of the calls: there is no journal");
 	stop(d);
@@ -552,7 +594,7 @@ static int load_state(struct daemon *d)
 		return sorry("%s", err);
 	c->dp.instance = keeper_instance(d->keeper);
 	c->dp.adopt = keeper_has_calls(d->keeper);
-	d->leave = c->dp.adopt; /* should the start fail: they are another's then */
+	d->leave |= c->dp.adopt; /* should the start fail: they are another's then */
 	return 0;
 }
 
@@ -668,11 +710,33 @@ static void end_calls(struct daemon *d)
 	sync_leave(d->sync);
 }
 
+/* Connections cannot be left to the next daemon, so their commands are answered first. */
+static void answer_rest(struct daemon *d)
+{
+	const uint64_t end_ns = clock_now() + ANSWER_NS;
+
+	do {
+		event_base_loop(d->base, EVLOOP_NONBLOCK);
+	} while (listen_is_answering(d->listen) && clock_now() < end_ns);
+}
+
+static void leave_sockets(struct daemon *d)
+{
+	int fds[HANDOVER_MAX];
+
+	if (d->offer >= 0)
+		handover_hold(d->offer, fds, listen_fds(d->listen, fds, HANDOVER_MAX));
+}
+
 /* Everything that was started, in the opposite order; what was not is NULL. */
 static void end(struct daemon *d)
 {
 	if (d->listen)
-		listen_stop(d->listen);
+		listen_stop(d->listen, d->leave);
+	if (d->leave && d->tick)
+		answer_rest(d);
+	if (d->leave && d->took)
+		offer_sockets(d);
 	if (d->keeper && d->engine)
 		end_calls(d);
 	if (d->admin)
@@ -699,6 +763,7 @@ static void end(struct daemon *d)
 		ports_free(d->ports);
 	pid_file_remove(&d->pid_file); /* the next daemon waits for the keeper's lock */
 	keeper_free(d->keeper);
+	leave_sockets(d);
 	listen_free(d->listen);
 	if (d->signal)
 		event_free(d->signal);
@@ -821,6 +886,7 @@ static int start(struct daemon *d)
 	if (c->record_all && !c->record_dir)
 		log_warn("-a records nothing without -r: there is no directory for it");
 	pid_file_write(&d->pid_file);
+	listen_store(d->listen);
 	systemd_notify("READY=1");
 	if (c->banner)
 		banner(d);
@@ -846,7 +912,7 @@ static void turn(struct daemon *d)
 int main(int argc, char **argv)
 {
 	static struct daemon d = {
-		.pid_file = { .fd = -1 }, .admin_file = { .fd = -1 }, .signal_fd = -1,
+		.pid_file = { .fd = -1 }, .admin_file = { .fd = -1 }, .signal_fd = -1, .offer = -1,
 	};
 	int r;
 

@@ -172,6 +172,24 @@ int sockfile_open(struct sockfile *f, const char *path, const struct sockfile_op
 	return r;
 }
 
+void sockfile_adopt(struct sockfile *f, int fd, const char *path)
+{
+	struct stat st;
+
+	*f = (struct sockfile){ .fd = fd };
+	if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return;
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
+	f->path = absolute(path);
+}
+
+void sockfile_leave(struct sockfile *f)
+{
+	free(f->path);
+	f->path = NULL;
+}
+
 void sockfile_unlink(struct sockfile *f)
 {
 	struct stat st;

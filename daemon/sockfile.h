@@ -33,6 +33,15 @@ struct sockfile_opts {
 int sockfile_open(struct sockfile *f, const char *path, const struct sockfile_opts *opts, char *err,
 		  size_t err_size);
 
+/*
+ * sockfile_adopt - a socket that listens at @path already, opened by the previous daemon. Takes @fd
+ * over; the file is ours to remove from now on.
+ */
+void sockfile_adopt(struct sockfile *f, int fd, const char *path);
+
+/* sockfile_leave - the file is the next daemon's, which adopts the socket. */
+void sockfile_leave(struct sockfile *f);
+
 /* sockfile_unlink - remove the file, unless another one is in its place. The socket stays open. */
 void sockfile_unlink(struct sockfile *f);
 

@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * systemd_none.c - the twin of systemd.c for a build without libsystemd: no activation, nobody to
- * notify.
+ * systemd_none.c - the twin of systemd.c for a build without libsystemd: no sockets are passed, and
+ * there is no service manager to tell anything.
  */
 #include "systemd.h"
 
-#include <errno.h>
-#include <stdio.h>
-
-int systemd_listen_fd(char *err, size_t err_size)
+unsigned int systemd_passed(struct systemd_fd *out, unsigned int max)
 {
-	snprintf(err, err_size,
-		 "systemd: this rtpxd was built without libsystemd; use another -s, "
-		 "or build it again with libsystemd's headers installed");
-	return -ENOSYS;
+	(void)out, (void)max;
+	return 0;
+}
+
+bool systemd_is_here(void)
+{
+	return false;
+}
+
+void systemd_store(int fd, const char *name)
+{
+	(void)fd, (void)name;
+}
+
+void systemd_unstore(const char *name)
+{
+	(void)name;
 }
 
 void systemd_notify(const char *state)

@@ -334,25 +334,51 @@ def test_systemd_notify(b):
         s.bind(b.path("notify"))
         s.settimeout(PATIENCE)
         p = b.spawn("-s", "cunix:" + b.path("c"), env={**os.environ, "NOTIFY_SOCKET": b.path("notify")})
+        message, fds, _, _ = socket.recv_fds(s, 1000, 1)
+        assert b"FDSTORE=1\n" in message and b"FDNAME=rtpxd=unix" in message and len(fds) == 1, message
+        os.close(fds[0])
         assert b"READY=1" in s.recv(1000)
         assert b.pid() == p.pid
         assert ask(dial(b.path("c")), "V") == "20040107"
         stop(p)
-        assert b"STOPPING=1" in s.recv(1000)
+        messages = s.recv(1000) + s.recv(1000)
+        assert b"STOPPING=1" in messages and b"FDSTOREREMOVE=1\nFDNAME=rtpxd=unix" in messages, messages
 
 
-def test_systemd_without_one_stream_socket(b):
-    assert "systemd" in b.fails("-s", "systemd:")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
-        s.bind(b.path("dgram"))
+def test_systemd_sockets_of_all_kinds(b):
+    """A socket unit may have any number of sockets: streams of lines, datagrams with cookies of UDP and of unix."""
+    if not has_libsystemd():
+        raise Skip("built without libsystemd")
+    with socket.socket(socket.AF_UNIX) as lines, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as local, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as named:
+        lines.bind(b.path("lines"))
+        lines.listen()
+        local.bind(b.path("local"))
+        udp.bind(("127.0.0.1", 0))
+        named.bind(("127.0.0.1", 0))
+        ports = [s.getsockname()[1] for s in (udp, named)]
+        p = with_listen_fds(b, [lines, local, udp, named], "-s", "systemd:", "-s", f"udp:127.0.0.1:{ports[1]}")
+        assert ask(dial(b.path("lines")), "V") == "20040107"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as peer:
+            peer.bind(b.path("peer"))
+            peer.settimeout(PATIENCE)
+            peer.sendto(b"c1 V", b.path("local"))
+            assert peer.recv(1000) == b"c1 20040107\n"
+        for n, port in enumerate(ports):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+                peer.connect(("127.0.0.1", port))
+                peer.settimeout(PATIENCE)
+                peer.send(b"u%d V" % n)
+                assert peer.recv(1000) == b"u%d 20040107\n" % n
+        stop(p)
+    assert os.path.exists(b.path("local")) and os.path.exists(b.path("lines")), "the files are the service manager's"
+
+
+def test_systemd_refuses_other_sockets(b):
+    assert "socket unit" in b.fails("-s", "systemd:")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.bind(b.path("packets"))
         p = with_listen_fds(b, [s], "-s", "systemd:")
-        assert b"systemd" in p.communicate(timeout=PATIENCE)[1]
-        assert p.returncode == 1
-    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
-        for s, name in (one, "one"), (two, "two"):
-            s.bind(b.path(name))
-            s.listen()
-        p = with_listen_fds(b, [one, two], "-s", "systemd:")
         assert b"systemd" in p.communicate(timeout=PATIENCE)[1]
         assert p.returncode == 1
 
