@@ -57,6 +57,22 @@ bool addr_is_loopback(const struct addr *a)
 	return a->family == ADDR_IP6 && memcmp(a->ip, loopback6, 16) == 0;
 }
 
+static bool ip4_is_hidden(const uint8_t ip[4])
+{
+	return ip[0] == 10 || ip[0] == 127 || (ip[0] == 172 && (ip[1] & 0xf0) == 16) ||
+	       (ip[0] == 192 && ip[1] == 168) || (ip[0] == 100 && (ip[1] & 0xc0) == 64) ||
+	       (ip[0] == 169 && ip[1] == 254);
+}
+
+bool addr_is_hidden(const struct addr *a)
+{
+	if (a->family == ADDR_NONE || addr_is_any(a) || addr_is_loopback(a))
+		return true;
+	if (a->family == ADDR_IP4)
+		return ip4_is_hidden(a->ip);
+	return (a->ip[0] & 0xfe) == 0xfc || (a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80);
+}
+
 struct addr addr_with_port(struct addr a, uint16_t port)
 {
 	a.port = port;

@@ -158,6 +158,35 @@ static void special_addresses(void **state)
 	assert_false(addr_is_loopback(&none));
 }
 
+/* The first and the last address of each range, and their neighbours. */
+static void hidden_addresses(void **state)
+{
+	static const char *const hidden[] = {
+		"0.0.0.0", "127.0.0.1", "10.0.0.0", "10.255.255.255", "172.16.0.0", "172.31.255.255",
+		"192.168.0.0", "192.168.255.255", "100.64.0.0", "100.127.255.255", "169.254.0.0",
+		"::", "::1", "fc00::", "fdff::1", "fe80::1", "febf::1",
+	}, *const shown[] = {
+		"9.255.255.255", "11.0.0.0", "172.15.255.255", "172.32.0.0", "192.167.0.1", "192.169.0.1",
+		"100.63.255.255", "100.128.0.0", "169.253.0.1", "169.255.0.1", "203.0.113.1",
+		"2001:db8::1", "fbff::1", "fe00::1", "fe7f::1", "fec0::1",
+	};
+	struct addr none = { 0 }, a;
+	size_t i;
+
+	(void)state;
+	assert_true(addr_is_hidden(&none));
+	for (i = 0; i < ARRAY_SIZE(hidden); i++) {
+		a = parsed(strchr(hidden[i], ':') ? ADDR_IP6 : ADDR_IP4, hidden[i], 5000);
+		if (!addr_is_hidden(&a))
+			fail_msg("%s", hidden[i]);
+	}
+	for (i = 0; i < ARRAY_SIZE(shown); i++) {
+		a = parsed(strchr(shown[i], ':') ? ADDR_IP6 : ADDR_IP4, shown[i], 5000);
+		if (addr_is_hidden(&a))
+			fail_msg("%s", shown[i]);
+	}
+}
+
 static void sockaddr_and_back(void **state)
 {
 	struct sockaddr_storage ss;
@@ -197,7 +226,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parse_and_print),   cmocka_unit_test(parse_takes_only_its_length),
 		cmocka_unit_test(text_with_port),    cmocka_unit_test(same_and_not),
-		cmocka_unit_test(special_addresses), cmocka_unit_test(sockaddr_and_back),
+		cmocka_unit_test(special_addresses), cmocka_unit_test(hidden_addresses), cmocka_unit_test(sockaddr_and_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
