@@ -443,25 +443,45 @@ static void enqueue(struct outbox *out, struct dp_user_port *p, const struct add
 		put_source(msg, &out->control[i], source);
 }
 
-int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
-		      const struct addr *source, const uint8_t *data, size_t len)
+/* @copies of one datagram; those from @counted on are not counted. */
+static int port_queue(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+		      const struct addr *source, struct iovec data, unsigned int copies,
+		      unsigned int counted)
 {
-	unsigned int copies = u->opts.double_small && len < SMALL_BYTES ? 2 : 1, i;
 	struct outbox *out = &u->out;
 	struct iovec mine;
+	unsigned int i;
 
 	if (dest->family != p->local.family)
 		return -EAFNOSUPPORT;
-	if (len > DP_USER_MAX_PACKET)
+	if (data.iov_len > DP_USER_MAX_PACKET)
 		return -EMSGSIZE;
-	if (out->n + copies > SEND_PACKETS || out->bytes + len > SEND_BYTES)
+	if (out->n + copies > SEND_PACKETS || out->bytes + data.iov_len > SEND_BYTES)
 		dp_user_flush(u);
-	mine = (struct iovec){ out->data + out->bytes, len };
-	memcpy(mine.iov_base, data, len);
-	out->bytes += len;
+	mine = (struct iovec){ out->data + out->bytes, data.iov_len };
+	memcpy(mine.iov_base, data.iov_base, data.iov_len);
+	out->bytes += data.iov_len;
 	for (i = 0; i < copies; i++)
-		enqueue(out, p, dest, source, mine, i > 0);
+		enqueue(out, p, dest, source, mine, i >= counted);
 	return 0;
+}
+
+static unsigned int copies_of(const struct dp_user *u, size_t len)
+{
+	return u->opts.double_small && len < SMALL_BYTES ? 2 : 1;
+}
+
+int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+		      const struct addr *source, const uint8_t *data, size_t len)
+{
+	return port_queue(u, p, dest, source, (struct iovec){ (void *)data, len },
+			  copies_of(u, len), 1);
+}
+
+void dp_user_port_send_also(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+			    const struct addr *source, const uint8_t *data, size_t len)
+{
+	port_queue(u, p, dest, source, (struct iovec){ (void *)data, len }, copies_of(u, len), 0);
 }
 
 /* connect() on a UDP socket asks the kernel for a route, and no more. */

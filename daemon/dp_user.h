@@ -76,6 +76,9 @@ int dp_user_port_set_tos(struct dp_user *u, struct dp_user_port *p, int tos);
  */
 int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
 		      const struct addr *source, const uint8_t *data, size_t len);
+/* port_send_also - the same to a second address, where nothing may be: no fault of it is counted. */
+void dp_user_port_send_also(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+			    const struct addr *source, const uint8_t *data, size_t len);
 void dp_user_flush(struct dp_user *u);
 /* dp_user_serve - what has arrived by now, as in the loop; for whoever keeps the loop waiting. */
 void dp_user_serve(struct dp_user *u);
