@@ -116,6 +116,10 @@ static struct json_object *stream_json(struct admin *a, const struct session *s,
 	put_addr(o, "signalled", &st->signalled);
 	put_text(o, "state", state_names[st->state]);
 	put_bool(o, "asymmetric", st->asymmetric);
+	put_bool(o, "open", stream_is_open(st));
+	put_bool(o, "awaited", st->awaited);
+	put_bool(o, "twice", st->twice);
+	put_bool(o, "weak", st->weak);
 	put_number(o, "packets", fs->packets);
 	put_number(o, "bytes", fs->bytes);
 	put_number(o, "kernel_packets", rtpx_stats_kernel(fs));

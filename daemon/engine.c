@@ -373,10 +373,15 @@ static bool is_asymmetric(const struct engine *e, const struct media_req *m)
 	return e->o.force_asymmetric || (e->o.bridge && !e->o.bridge_symmetric);
 }
 
-/*
- * What the command says about the party whose packets arrive at @leg. Port 0 is media switched off:
- * no address.
- */
+/* The command has no usable address: 0.0.0.0 and :: put the party on hold, and so does port 0. */
+static void stream_describe_hold(struct engine *e, struct stream *stream, bool asymmetric,
+				 uint64_t now_ns)
+{
+	stream_hold(stream, e->o.learning, now_ns);
+	stream_set_asymmetric(stream, asymmetric, e->o.learning);
+}
+
+/* What the command says about the party whose packets arrive at @leg. */
 static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
 				     const struct media_req *m, uint64_t now_ns)
 {
@@ -391,8 +396,8 @@ static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
 			stream_signal(&leg->stream[STREAM_RTCP], &rtcp, asymmetric, e->o.learning,
 				      now_ns);
 	} else {
-		stream_set_asymmetric(&leg->stream[STREAM_RTP], asymmetric, e->o.learning);
-		stream_set_asymmetric(&leg->stream[STREAM_RTCP], asymmetric, e->o.learning);
+		stream_describe_hold(e, &leg->stream[STREAM_RTP], asymmetric, now_ns);
+		stream_describe_hold(e, &leg->stream[STREAM_RTCP], asymmetric, now_ns);
 	}
 	leg->ptime_ms = m->ptime_ms;
 	if (relay_leg_resize(e->o.relay, s, i, m->ptime_ms) < 0)

@@ -12,7 +12,7 @@
  */
 static bool is_settled(const struct stream *in, enum learning how)
 {
-	return in->state == STREAM_LATCHED ||
+	return (in->state == STREAM_LATCHED && !in->unproven) ||
 	       (how == LEARN_COMPAT && in->asymmetric && in->state != STREAM_EMPTY);
 }
 
@@ -37,6 +37,8 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 		return FLOW_WHY_RESIZED;
 	if (!is_settled(in, env->learning))
 		return FLOW_WHY_NOT_LATCHED;
+	if (out->twice)
+		return FLOW_WHY_SETTLING;
 	if (out->remote.family == ADDR_NONE)
 		return FLOW_WHY_NO_REMOTE;
 	if (in->remote.family != s->leg[leg].local.family ||
@@ -68,15 +70,6 @@ static uint16_t flow_flags(const struct leg *leg, enum stream_kind kind,
 	return flags;
 }
 
-static uint8_t flow_strangers(const struct stream *in, enum learning how)
-{
-	if (in->asymmetric)
-		return 0;
-	if (how == LEARN_COMPAT)
-		return RTPX_STRANGERS_ALL;
-	return in->kind == STREAM_RTP ? RTPX_STRANGERS_CONTINUE : 0;
-}
-
 /* Put an address where its family is kept. */
 static void store(const struct addr *a, __u8 ip4[4], __u8 ip6[16])
 {
@@ -84,6 +77,18 @@ static void store(const struct addr *a, __u8 ip4[4], __u8 ip6[16])
 		memcpy(ip6, a->ip, 16);
 	else
 		memcpy(ip4, a->ip, 4);
+}
+
+/* Who else may send to the leg. */
+static void flow_others(const struct stream *in, enum learning how, struct rtpx_flow *out)
+{
+	const struct addr *second = stream_second(in, how);
+
+	out->strangers = stream_strangers(in, how);
+	if (second->family != in->remote.family)
+		return;
+	memcpy(out->second, second->ip, sizeof(out->second));
+	out->second_port = second->port;
 }
 
 enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind kind,
@@ -114,13 +119,13 @@ enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind ki
 		.tos = there->tos,
 		.ttl = env->ttl,
 		.call = s->number,
-		.strangers = flow_strangers(in, env->learning),
 	};
 	snprintf(out->label, sizeof(out->label), "%s", s->call_id);
 	store(&local, out->local4, out->local6);
 	store(&in->remote, out->peer4, out->peer6);
 	store(&source, out->out4, out->out6);
 	store(&dest, out->dest4, out->dest6);
+	flow_others(in, env->learning, out);
 	return FLOW_WHY_KERNEL;
 }
 

@@ -11,6 +11,7 @@
 	X(NO_DATAPLANE, "no dataplane is in use: the daemon's sockets forward every call")        \
 	X(INCOMPLETE, "the call is not complete: only one leg has ports")                         \
 	X(NOT_LATCHED, "no packet has come from this peer yet, or its address is not proven")     \
+	X(SETTLING, "the other party's new address has not spoken yet: both are sent to")         \
 	X(NO_REMOTE, "the other side's address is not known yet")                                 \
 	X(LOOPBACK, "the other side is on this host")                                             \
 	X(NO_LOCAL, "the local address is a wildcard and no packet has shown which one is used")  \

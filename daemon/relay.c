@@ -44,20 +44,30 @@ static void drop(struct relay *r, struct session *s, int leg, enum stream_kind k
 	s->leg[leg].ndropped += kind == STREAM_RTP;
 }
 
+/* To the party of @out; also to a newly signalled address of it that has not spoken yet. */
+static int send_to(struct relay *r, const struct leg *out, enum stream_kind kind,
+		   const uint8_t *data, size_t len)
+{
+	const struct stream *stream = &out->stream[kind];
+	const struct addr *source = source_towards(out, kind);
+
+	if (stream->remote.family == ADDR_NONE)
+		return -EDESTADDRREQ;
+	if (stream->twice)
+		dp_user_port_send_also(r->user, out->handle[kind], &stream->signalled, source, data,
+				       len);
+	return dp_user_port_send(r->user, out->handle[kind], &stream->remote, source, data, len);
+}
+
 static void forward(struct relay *r, struct session *s, int leg, enum stream_kind kind,
 		    const struct dp_user_packet *p)
 {
-	struct leg *in = &s->leg[leg], *out = &s->leg[!leg];
-	const struct addr *dest = &out->stream[kind].remote;
-
-	if (dest->family == ADDR_NONE ||
-	    dp_user_port_send(r->user, out->handle[kind], dest, source_towards(out, kind), p->data,
-			      p->len) < 0) {
+	if (send_to(r, &s->leg[!leg], kind, p->data, p->len) < 0) {
 		drop(r, s, leg, kind);
 		return;
 	}
 	r->o.stats->npkts_relayed++;
-	in->nrelayed += kind == STREAM_RTP;
+	s->leg[leg].nrelayed += kind == STREAM_RTP;
 }
 
 /*
@@ -115,12 +125,10 @@ static void feed(struct relay *r, struct session *s, int leg, enum stream_kind k
 	for (f = s->feeds; f; f = f->next_out) {
 		int to = feed_leg(f, leg);
 		struct leg *out = &f->target->leg[to];
-		const struct addr *dest = &out->stream[kind].remote;
 
 		session_ttl_restart(r->o.sessions, f->target, !to, p->arrival_ns);
-		if (out->handle[kind] && dest->family != ADDR_NONE)
-			dp_user_port_send(r->user, out->handle[kind], dest,
-					  source_towards(out, kind), p->data, p->len);
+		if (out->handle[kind])
+			send_to(r, out, kind, p->data, p->len);
 	}
 }
 
@@ -274,11 +282,7 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_
 
 int relay_play(void *relay, struct session *s, int leg, const uint8_t *packet, size_t len)
 {
-	const struct leg *out = &s->leg[leg];
-	struct relay *r = relay;
-
-	return dp_user_port_send(r->user, out->handle[STREAM_RTP], &out->stream[STREAM_RTP].remote,
-				 source_towards(out, STREAM_RTP), packet, len);
+	return send_to(relay, &s->leg[leg], STREAM_RTP, packet, len);
 }
 
 static void on_batch_end(void *arg)

@@ -25,6 +25,7 @@ struct sessions {
 	struct session *list;  /* creation order */
 	struct session *dirty; /* to be compiled, in the order of marking */
 	struct session *changed; /* likewise */
+	struct session *watched; /* in the order of session_watch() */
 	void (*ended)(void *arg, const struct session *s);
 	void *ended_arg;
 	struct session *due[WHEEL_S]; /* to be looked at in that second, see due_put() */
@@ -214,6 +215,8 @@ void session_destroy(struct sessions *all, struct session *s)
 		DL_DELETE2(all->dirty, s, dirty_prev, dirty_next);
 	if (s->changed)
 		DL_DELETE2(all->changed, s, changed_prev, changed_next);
+	if (s->watched)
+		DL_DELETE2(all->watched, s, watched_prev, watched_next);
 	DL_DELETE(all->list, s);
 	due_take(all, s);
 	call_remove(all, s);
@@ -452,6 +455,29 @@ struct session *session_dirty_pop(struct sessions *all)
 		s->dirty = false;
 	}
 	return s;
+}
+
+/* ---- the list of those that time changes ---- */
+
+void session_watch(struct sessions *all, struct session *s)
+{
+	if (s->watched)
+		return;
+	s->watched = true;
+	DL_APPEND2(all->watched, s, watched_prev, watched_next);
+}
+
+void sessions_each_watched(struct sessions *all, bool (*fn)(void *arg, struct session *s),
+			   void *arg)
+{
+	struct session *s, *next;
+
+	DL_FOREACH_SAFE2(all->watched, s, next, watched_next) {
+		if (fn(arg, s))
+			continue;
+		s->watched = false;
+		DL_DELETE2(all->watched, s, watched_prev, watched_next);
+	}
 }
 
 /* ---- what the next daemon must know ---- */

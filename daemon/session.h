@@ -58,6 +58,7 @@ struct session {
 	bool complete;	/* both legs have ports */
 	bool dirty; /* on the dirty list */
 	bool changed; /* on the list of session_changed_pop() */
+	bool watched; /* on the list of sessions_each_watched() */
 	uint64_t created_ns;
 	char *notify_tag; /* owned, decoded; NULL: none */
 	int notify;	  /* index of the notification target; -1: none */
@@ -72,6 +73,7 @@ struct session {
 	struct session *prev, *next;  /* all sessions, in creation order */
 	struct session *dirty_prev, *dirty_next;
 	struct session *changed_prev, *changed_next;
+	struct session *watched_prev, *watched_next;
 	struct session *due_prev, *due_next; /* to be looked at in the same second */
 	uint8_t due;			     /* which */
 };
@@ -169,6 +171,14 @@ void sessions_defer(struct sessions *all, uint64_t away_ns, uint64_t now_ns);
  */
 void session_dirty(struct sessions *all, struct session *s);
 struct session *session_dirty_pop(struct sessions *all);
+
+/*
+ * session_watch - list it for sessions_each_watched(); once is enough. sessions_each_watched - calls
+ * @fn for each, which returns false to take it off the list. @fn must destroy no session.
+ */
+void session_watch(struct sessions *all, struct session *s);
+void sessions_each_watched(struct sessions *all, bool (*fn)(void *arg, struct session *s),
+			   void *arg);
 
 /*
  * session_changed - what is kept of it for the next daemon is not current; a new session has

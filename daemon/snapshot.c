@@ -55,6 +55,15 @@ static const struct field stream_fields[] = {
 	FIELD(13, FIELD_ADDR, stream, previous),
 	FIELD(14, FIELD_ADDR, stream, local),
 	FIELD_OF(15, stream, stats, stats_fields),
+	FIELD(16, FIELD_BOOL, stream, open),
+	FIELD(17, FIELD_BOOL, stream, awaited),
+	FIELD(18, FIELD_BOOL, stream, twice),
+	FIELD(19, FIELD_BOOL, stream, roams),
+	FIELD(20, FIELD_BOOL, stream, weak),
+	FIELD(21, FIELD_BOOL, stream, replaced),
+	FIELD(22, FIELD_UINT, stream, unproven),
+	FIELD(23, FIELD_UINT, stream, latched_ns),
+	FIELD(24, FIELD_UINT, stream, latched_packets),
 	{ 0 },
 };
 
@@ -193,7 +202,8 @@ static bool is_leg(const struct snapshot_leg *leg)
 	int kind;
 
 	for (kind = 0; kind < STREAM_KINDS; kind++)
-		if (leg->stream[kind].state > STREAM_LATCHED)
+		if (leg->stream[kind].state > STREAM_LATCHED ||
+		    leg->stream[kind].unproven >= STREAM_PROOF_PACKETS)
 			return false;
 	return is_text(leg->advertised) && is_text(leg->codecs) && is_text(leg->recording.target) &&
 	       is_text(leg->playing.name) && !(leg->local.port & 1) &&

@@ -41,24 +41,108 @@ static bool continues(const struct stream *s, const struct rtpx_packet *pkt)
 
 /* ---- proof and strict ---- */
 
+/* A packet from another source than the known one, and where that source is. */
+struct visit {
+	struct stream *s, *companion;
+	const struct addr *src;
+	const struct rtpx_packet *pkt;
+	enum learning how;
+	bool signalled_port; /* exactly the signalled address */
+	bool signalled_host;
+	bool close; /* signalled_host or, in proof, a host that has proven itself in this call */
+};
+
+/* What a visitor may do. */
+enum claim {
+	CLAIM_NOTHING,
+	CLAIM_PROOF, /* take the stream over by a proof */
+	CLAIM_WEAK,  /* take it over at once, by packets that are no RTP */
+	CLAIM_FRESH, /* take it over at once, and be firm after three packets */
+	CLAIM_FIRM,  /* take it over at once */
+};
+
+static struct visit visit_of(struct stream *s, struct stream *companion, const struct addr *src,
+			     const struct rtpx_packet *pkt, enum learning how)
+{
+	bool known_host = s->state == STREAM_LATCHED && addr_host_eq(src, &s->remote);
+	bool rtp_host = s->kind == STREAM_RTCP && companion->state == STREAM_LATCHED &&
+			(s->open || s->state != STREAM_LATCHED) &&
+			addr_host_eq(src, &companion->remote);
+	bool signalled_host = addr_host_eq(src, &s->signalled);
+
+	return (struct visit){
+		.s = s,
+		.companion = companion,
+		.src = src,
+		.pkt = pkt,
+		.how = how,
+		.signalled_port = addr_eq(src, &s->signalled),
+		.signalled_host = signalled_host,
+		.close = signalled_host || (how == LEARN_PROOF && (known_host || rtp_host)),
+	};
+}
+
+/* The packet is of the kind that the stream is there for. */
+static bool is_evidence(const struct stream *s, const struct rtpx_packet *pkt)
+{
+	return pkt->kind == (s->kind == STREAM_RTP ? RTPX_PAYLOAD_RTP : RTPX_PAYLOAD_RTCP);
+}
+
+static bool is_silent(const struct stream *s, uint64_t now_ns)
+{
+	return since(s->stats.last_ns, now_ns) >= STREAM_SILENCE_NS;
+}
+
+/* How long the remote has been heard since it was latched and since the last U or L. */
+static uint64_t heard_for(const struct stream *s)
+{
+	return since(MAX(s->updated_ns, s->latched_ns), s->stats.last_ns);
+}
+
 static void forget_candidates(struct stream *s)
 {
 	memset(s->candidate, 0, sizeof(s->candidate));
+	memset(s->weak_candidate, 0, sizeof(s->weak_candidate));
+}
+
+static void forget_previous(struct stream *s)
+{
+	s->previous = (struct addr){ 0 };
+	s->replaced = false;
+}
+
+static void end_awaiting(struct stream *s)
+{
+	s->awaited = s->twice = s->roams = false;
+}
+
+/* ---- proof and strict: commands ---- */
+
+/* A new address: the party that is heard stays until another one is believed. */
+static void learned_move(struct stream *s, const struct addr *a)
+{
+	bool new_host = !addr_host_eq(&s->signalled, a);
+
+	s->signalled = *a;
+	forget_candidates(s);
+	forget_previous(s);
+	end_awaiting(s);
+	s->unproven = 0;
+	if (s->state == STREAM_LATCHED && !s->asymmetric) {
+		s->awaited = s->twice = !addr_eq(&s->remote, a);
+		s->roams = s->awaited && new_host && addr_is_hidden(a);
+		return;
+	}
+	s->remote = *a;
+	s->state = STREAM_SIGNALLED;
 }
 
 static void learned_signal(struct stream *s, const struct addr *a, uint64_t now_ns)
 {
-	if (addr_eq(&s->signalled, a))
-		return;
-	s->signalled = *a;
-	if (s->state == STREAM_LATCHED && addr_eq(&s->remote, a))
-		return;
-	if (s->state == STREAM_LATCHED)
-		s->previous = s->remote;
-	s->remote = *a;
-	s->state = STREAM_SIGNALLED;
 	s->updated_ns = now_ns;
-	forget_candidates(s);
+	s->open = true;
+	if (!addr_eq(&s->signalled, a))
+		learned_move(s, a);
 }
 
 static void learned_asymmetric(struct stream *s, bool asymmetric)
@@ -66,11 +150,53 @@ static void learned_asymmetric(struct stream *s, bool asymmetric)
 	if (asymmetric && s->signalled.family != ADDR_NONE) {
 		s->remote = s->signalled;
 		s->state = STREAM_LATCHED;
+		s->open = s->weak = false;
+		s->unproven = 0;
+		end_awaiting(s);
 	} else if (!asymmetric && s->asymmetric && s->state == STREAM_LATCHED) {
 		s->state = STREAM_SIGNALLED;
 	}
 	s->asymmetric = asymmetric;
 }
+
+/* ---- proof and strict: time ---- */
+
+/* The party that the last U or L named has spoken, three times, from where it was signalled. */
+static bool has_arrived(const struct stream *s)
+{
+	return addr_eq(&s->remote, &s->signalled) && !s->weak && s->latched_ns >= s->updated_ns &&
+	       s->stats.packets - s->latched_packets >= STREAM_PROOF_PACKETS;
+}
+
+bool stream_is_open(const struct stream *s)
+{
+	if (!s->open || s->state != STREAM_LATCHED)
+		return s->open;
+	return !has_arrived(s) && heard_for(s) < (s->awaited ? STREAM_AWAIT_NS : STREAM_SETTLE_NS);
+}
+
+static void grow_older(struct stream *s, uint64_t now_ns)
+{
+	if (s->open && !stream_is_open(s)) {
+		s->open = s->roams = false;
+		forget_previous(s);
+	}
+	if (since(s->updated_ns, now_ns) >= STREAM_AWAIT_NS)
+		s->roams = false;
+}
+
+bool stream_tick(struct stream *s, uint64_t now_ns)
+{
+	bool settled = !s->unproven && heard_for(s) >= STREAM_SETTLE_NS &&
+		       since(s->stats.last_ns, now_ns) < STREAM_SETTLE_NS;
+	bool open = s->open, twice = s->twice;
+
+	grow_older(s, now_ns);
+	s->twice = s->awaited && !settled;
+	return s->open != open || s->twice != twice;
+}
+
+/* ---- proof and strict: proofs ---- */
 
 static bool candidate_is(const struct stream_candidate *c, const struct addr *src)
 {
@@ -78,129 +204,309 @@ static bool candidate_is(const struct stream_candidate *c, const struct addr *sr
 }
 
 /*
- * The place of a source: its own, the first one when whoever held that has paused, else the
- * newest's.
+ * The place of a source among two: its own, the first one when its holder has paused for @pause_ns,
+ * else the newest's.
  */
-static struct stream_candidate *candidate_of(struct stream *s, const struct addr *src,
-					     uint64_t now_ns)
+static struct stream_candidate *candidate_of(struct stream_candidate places[2],
+					     const struct visit *v, uint64_t pause_ns)
 {
-	struct stream_candidate *first = &s->candidate[0], *newest = &s->candidate[1];
+	struct stream_candidate *first = &places[0], *newest = &places[1];
+	uint64_t now_ns = v->pkt->now_ns;
 
-	if (candidate_is(first, src))
+	if (candidate_is(first, v->src))
 		return first;
-	if (candidate_is(newest, src))
+	if (candidate_is(newest, v->src))
 		return newest;
-	if (first->packets && since(first->last_ns, now_ns) < STREAM_CANDIDATE_NS)
+	if (first->packets && since(first->last_ns, now_ns) < pause_ns)
 		first = newest;
 	first->packets = 0;
 	return first;
 }
 
 /* Three RTP packets in a row from one source, of one SSRC, rising. */
-static bool candidate_proves(struct stream *s, const struct addr *src,
-			     const struct rtpx_packet *pkt)
+static bool proves(const struct visit *v)
 {
-	struct stream_candidate *c = candidate_of(s, src, pkt->now_ns);
+	struct stream_candidate *c = candidate_of(v->s->candidate, v, STREAM_CANDIDATE_NS);
+	const struct rtpx_packet *pkt = v->pkt;
 	uint16_t ahead = pkt->rtp_seq - c->seq;
 
-	if (pkt->kind != RTPX_PAYLOAD_RTP) {
-		c->packets = 0;
-		return false;
-	}
 	if (pkt->ssrc != c->ssrc || ahead == 0 || ahead > RTPX_MAX_JUMP)
 		c->packets = 0;
-	c->addr = *src;
+	c->addr = *v->src;
 	c->ssrc = pkt->ssrc;
 	c->seq = pkt->rtp_seq;
 	c->last_ns = pkt->now_ns;
 	return ++c->packets >= STREAM_PROOF_PACKETS;
 }
 
-/* RTP has latched: RTCP that is not latched on the same host is expected next to it. */
+/* How many packets that are no RTP prove a source other than the signalled port; 0: none do. */
+static unsigned int weak_proof(const struct stream *s, const struct rtpx_packet *pkt)
+{
+	bool hidden = addr_is_hidden(&s->signalled);
+
+	if (!pkt->payload_bytes || pkt->kind == RTPX_PAYLOAD_RTCP)
+		return 0;
+	switch (pkt->kind) {
+	case RTPX_PAYLOAD_DTLS:
+		return hidden ? 1 : 2;
+	case RTPX_PAYLOAD_STUN:
+		return hidden ? 2 : 4;
+	default:
+		return 4;
+	}
+}
+
+static bool proves_weakly(const struct visit *v)
+{
+	unsigned int needed = weak_proof(v->s, v->pkt);
+	struct stream_candidate *c;
+
+	if (!needed || v->signalled_port)
+		return needed;
+	c = candidate_of(v->s->weak_candidate, v, STREAM_WEAK_NS);
+	if (since(c->last_ns, v->pkt->now_ns) >= STREAM_WEAK_NS)
+		c->packets = 0;
+	c->addr = *v->src;
+	c->last_ns = v->pkt->now_ns;
+	if (c->packets < UINT8_MAX)
+		c->packets++;
+	return c->packets >= needed;
+}
+
+/* ---- proof and strict: who takes over ---- */
+
+/*
+ * RTP has latched: RTCP goes to its signalled port beside the signalled RTP port, else, when it is
+ * not latched on the same host, to the next port.
+ */
 static void guess_rtcp(const struct stream *rtp, struct stream *rtcp)
 {
+	bool signalled = addr_eq(&rtp->remote, &rtp->signalled);
 	struct addr guess = rtcp_of(&rtp->remote);
 
+	if (signalled && rtcp->signalled.family != ADDR_NONE)
+		guess = rtcp->signalled;
 	if (guess.family == ADDR_NONE || rtcp->asymmetric)
 		return;
-	if (rtcp->state != STREAM_EMPTY && addr_host_eq(&rtcp->remote, &guess) &&
-	    (rtcp->state == STREAM_LATCHED || addr_eq(&rtp->remote, &rtp->signalled)))
+	if (rtcp->state == STREAM_LATCHED && addr_host_eq(&rtcp->remote, &guess))
 		return;
 	rtcp->remote = guess;
 	rtcp->state = STREAM_SIGNALLED;
+	rtcp->weak = false;
+	end_awaiting(rtcp);
 }
 
-static void latch_on(struct stream *s, struct stream *companion, const struct addr *src)
+/* RTP that goes on from another address has got a new mapping of its NAT, and so has RTCP. */
+static void rtp_moves(const struct stream *rtp, struct stream *rtcp)
 {
-	/* RTP that goes on from another port has got a new mapping of its NAT, and so has RTCP. */
-	if (s->kind == STREAM_RTP && s->state == STREAM_LATCHED &&
-	    companion->state == STREAM_LATCHED && !companion->asymmetric)
-		companion->state = STREAM_SIGNALLED;
-	s->remote = *src;
-	s->state = STREAM_LATCHED;
+	if (rtp->state == STREAM_LATCHED && rtcp->state == STREAM_LATCHED && !rtcp->asymmetric)
+		rtcp->state = STREAM_SIGNALLED;
+}
+
+/* The remote loses the stream. One that takes it back is not taken back from. */
+static void leave_remote(const struct visit *v)
+{
+	struct stream *s = v->s;
+	bool returns = addr_eq(v->src, &s->previous);
+
+	forget_previous(s);
+	if (s->state != STREAM_LATCHED || returns)
+		return;
+	s->previous = s->remote;
+	s->replaced = s->awaited;
+}
+
+static void take_over(const struct visit *v, enum claim claim)
+{
+	struct stream *s = v->s;
+	bool rtp = s->kind == STREAM_RTP && claim != CLAIM_WEAK;
+
+	if (rtp)
+		rtp_moves(s, v->companion);
+	leave_remote(v);
+	end_awaiting(s);
 	forget_candidates(s);
-	if (s->kind == STREAM_RTP)
-		guess_rtcp(s, companion);
+	s->remote = *v->src;
+	s->state = STREAM_LATCHED;
+	s->open = true;
+	s->latched_ns = v->pkt->now_ns;
+	s->latched_packets = s->stats.packets;
+	s->weak = claim == CLAIM_WEAK;
+	s->unproven = claim == CLAIM_FRESH ? STREAM_PROOF_PACKETS - 1 : 0;
+	if ((s->weak || s->unproven) && !v->signalled_port && s->signalled.family != ADDR_NONE)
+		s->awaited = s->twice = true;
+	if (rtp)
+		guess_rtcp(s, v->companion);
 }
 
-/* May this source be latched at once? Its host was signalled, or has proven itself in this call. */
-static bool is_trusted(const struct stream *s, const struct stream *companion,
-		       const struct addr *src, const struct rtpx_packet *pkt, enum learning how)
+/* How long RTCP must have been silent before another port of its host is it. */
+static uint64_t rtcp_patience(const struct stream *s)
 {
-	if (addr_host_eq(src, &s->signalled))
-		return true;
-	if (how == LEARN_STRICT)
-		return false;
-	if (s->kind == STREAM_RTCP)
-		return companion->state == STREAM_LATCHED && addr_host_eq(src, &companion->remote);
-	if (addr_host_eq(src, &s->previous))
-		return !addr_eq(src, &s->previous) ||
-		       since(s->updated_ns, pkt->now_ns) > STREAM_SETTLE_NS;
-	return false;
+	const struct rtpx_flow_stats *st = &s->stats;
+	uint64_t longest = STREAM_RTCP_NS, patience = STREAM_RTCP_NS;
+
+	if (st->packets > 1)
+		patience = since(st->first_ns, st->last_ns) / (st->packets - 1) * 3;
+	if (s->open) {
+		longest /= 2;
+		patience /= 2;
+	}
+	return MAX(STREAM_SILENCE_NS, MIN(patience, longest));
 }
 
-static enum stream_verdict latched_packet(struct stream *s, struct stream *companion,
-					  const struct addr *src, const struct rtpx_packet *pkt,
-					  enum learning how)
+/* The last packets of a party that a newly signalled one has replaced. */
+static bool is_tail(const struct visit *v)
 {
-	if (s->asymmetric)
-		return addr_host_eq(src, &s->remote) ? STREAM_RELAY : STREAM_IGNORE;
-	if (addr_eq(src, &s->remote))
-		return STREAM_RELAY;
-	if (s->kind != STREAM_RTP || !continues(s, pkt) ||
-	    since(s->stats.last_ns, pkt->now_ns) < STREAM_SILENCE_NS)
+	const struct stream *s = v->s;
+	uint64_t silence_ns = s->weak ? STREAM_SETTLE_NS : STREAM_SILENCE_NS;
+
+	return s->replaced && addr_eq(v->src, &s->previous) &&
+	       since(s->stats.last_ns, v->pkt->now_ns) < silence_ns;
+}
+
+/* Nothing is known yet. */
+static enum claim claim_first(const struct visit *v)
+{
+	if (v->signalled_port || (v->close && v->s->kind == STREAM_RTCP))
+		return CLAIM_FIRM;
+	if (v->close)
+		return CLAIM_FRESH;
+	return v->how == LEARN_PROOF && v->s->kind == STREAM_RTP ? CLAIM_PROOF : CLAIM_NOTHING;
+}
+
+/* The known address talks. */
+static enum claim claim_of_rival(const struct visit *v)
+{
+	const struct stream *s = v->s;
+	bool elsewhere = !addr_host_eq(&s->signalled, &s->remote);
+
+	if (!s->open)
+		return CLAIM_NOTHING;
+	if (s->awaited && ((v->signalled_host && elsewhere) || s->roams))
+		return CLAIM_PROOF;
+	if (addr_eq(v->src, &s->previous) && !s->replaced && !addr_eq(&s->remote, &s->signalled))
+		return CLAIM_PROOF;
+	return CLAIM_NOTHING;
+}
+
+/* RTP from another source than the latched one. */
+static enum claim claim_of_rtp(const struct visit *v)
+{
+	const struct stream *s = v->s;
+	bool silent = is_silent(s, v->pkt->now_ns);
+
+	if (s->weak && addr_eq(v->src, &s->previous))
+		return CLAIM_FIRM;
+	if (s->weak && v->close && !addr_eq(&s->remote, &s->signalled))
+		return CLAIM_FRESH;
+	if (s->weak || s->unproven)
+		return CLAIM_PROOF;
+	if (silent && continues(s, v->pkt))
+		return CLAIM_FIRM;
+	if (silent && s->open)
+		return v->close ? CLAIM_FRESH : CLAIM_PROOF;
+	return claim_of_rival(v);
+}
+
+/* RTCP from another source than the latched one: in a closed leg, of the same host only. */
+static enum claim claim_of_rtcp(const struct visit *v)
+{
+	const struct stream *s = v->s;
+
+	if (!v->close || (!s->open && !s->weak && !addr_host_eq(v->src, &s->remote)))
+		return CLAIM_NOTHING;
+	if (!s->weak && since(s->stats.last_ns, v->pkt->now_ns) < rtcp_patience(s))
+		return CLAIM_NOTHING;
+	return CLAIM_FIRM;
+}
+
+/* A packet of the stream's kind from another source than the latched one. */
+static enum claim claim_of(const struct visit *v)
+{
+	const struct stream *s = v->s;
+
+	if (s->state != STREAM_LATCHED)
+		return claim_first(v);
+	if (v->signalled_port)
+		return CLAIM_FIRM;
+	if ((v->how == LEARN_STRICT && !v->signalled_host) || is_tail(v))
+		return CLAIM_NOTHING;
+	return s->kind == STREAM_RTP ? claim_of_rtp(v) : claim_of_rtcp(v);
+}
+
+/* Nothing is known: a source that is about to prove itself is better than silence. */
+static enum stream_verdict wait_for_proof(const struct visit *v,
+					  const struct stream_candidate *first)
+{
+	return v->s->state == STREAM_EMPTY && candidate_is(first, v->src) ? STREAM_RELAY
+									 : STREAM_IGNORE;
+}
+
+static enum stream_verdict visitor_packet(const struct visit *v)
+{
+	enum claim claim = claim_of(v);
+
+	if (claim == CLAIM_NOTHING)
 		return STREAM_IGNORE;
-	if (how == LEARN_STRICT && !addr_host_eq(src, &s->signalled))
-		return STREAM_IGNORE;
-	latch_on(s, companion, src);
+	if (claim == CLAIM_PROOF && !proves(v))
+		return wait_for_proof(v, &v->s->candidate[0]);
+	take_over(v, claim);
 	return STREAM_RELAY;
+}
+
+/* What is no RTP (RTCP), from another source than the latched one. */
+static enum stream_verdict visitor_other(const struct visit *v)
+{
+	const struct stream *s = v->s;
+	bool silent = is_silent(s, v->pkt->now_ns);
+	bool vacant = s->state != STREAM_LATCHED || (s->open && silent);
+	bool welcome = v->signalled_port || (v->close && vacant);
+	bool foreign = v->how == LEARN_PROOF && s->kind == STREAM_RTP && vacant;
+
+	if (v->signalled_port && s->awaited && silent)
+		vacant = true;
+	if (!welcome && !foreign)
+		return STREAM_IGNORE;
+	if (vacant && proves_weakly(v)) {
+		take_over(v, CLAIM_WEAK);
+		return STREAM_RELAY;
+	}
+	return welcome ? STREAM_RELAY : wait_for_proof(v, &s->weak_candidate[0]);
+}
+
+/* The known address speaks. */
+static void hear_remote(struct stream *s, struct stream *companion, const struct rtpx_packet *pkt)
+{
+	if (!is_evidence(s, pkt))
+		return;
+	if (s->weak) {
+		s->weak = false;
+		s->latched_ns = pkt->now_ns;
+		s->latched_packets = s->stats.packets;
+		if (s->kind == STREAM_RTP && !addr_eq(&s->remote, &s->signalled))
+			s->unproven = STREAM_PROOF_PACKETS;
+		if (s->kind == STREAM_RTP)
+			guess_rtcp(s, companion);
+	}
+	if (s->unproven && --s->unproven == 0)
+		end_awaiting(s);
 }
 
 static enum stream_verdict learned_packet(struct stream *s, struct stream *companion,
 					  const struct addr *src, const struct rtpx_packet *pkt,
 					  enum learning how)
 {
-	if (s->state == STREAM_LATCHED)
-		return latched_packet(s, companion, src, pkt, how);
-	if (is_trusted(s, companion, src, pkt, how)) {
-		latch_on(s, companion, src);
+	struct visit v;
+
+	if (s->state == STREAM_LATCHED && s->asymmetric)
+		return addr_host_eq(src, &s->remote) ? STREAM_RELAY : STREAM_IGNORE;
+	grow_older(s, pkt->now_ns);
+	if (s->state == STREAM_LATCHED && addr_eq(src, &s->remote)) {
+		hear_remote(s, companion, pkt);
 		return STREAM_RELAY;
 	}
-	if (how == LEARN_STRICT)
-		return STREAM_IGNORE;
-	/*
-	 * The address before the last signalling may still speak, but not prove itself, while the
-	 * new one is awaited.
-	 */
-	if (addr_eq(src, &s->previous))
-		return STREAM_RELAY;
-	if (s->kind == STREAM_RTP && candidate_proves(s, src, pkt)) {
-		latch_on(s, companion, src);
-		return STREAM_RELAY;
-	}
-	/* Nothing is known: a source that is about to prove itself is better than silence. */
-	return s->state == STREAM_EMPTY && candidate_is(&s->candidate[0], src) ? STREAM_RELAY
-									       : STREAM_IGNORE;
+	v = visit_of(s, companion, src, pkt, how);
+	return is_evidence(s, pkt) ? visitor_packet(&v) : visitor_other(&v);
 }
 
 /* ---- compat: rtpproxy's rules ---- */
@@ -346,6 +652,14 @@ void stream_signal(struct stream *s, const struct addr *a, bool asymmetric, enum
 	stream_set_asymmetric(s, asymmetric, how);
 }
 
+void stream_hold(struct stream *s, enum learning how, uint64_t now_ns)
+{
+	if (how == LEARN_COMPAT)
+		return;
+	s->updated_ns = now_ns;
+	s->open = true;
+}
+
 void stream_set_asymmetric(struct stream *s, bool asymmetric, enum learning how)
 {
 	if (how == LEARN_COMPAT)
@@ -354,12 +668,78 @@ void stream_set_asymmetric(struct stream *s, bool asymmetric, enum learning how)
 		learned_asymmetric(s, asymmetric);
 }
 
+uint8_t stream_strangers(const struct stream *s, enum learning how)
+{
+	uint8_t pass = s->kind == STREAM_RTP ? RTPX_STRANGERS_CONTINUE : RTPX_STRANGERS_HOST;
+	bool elsewhere = !addr_host_eq(&s->signalled, &s->remote);
+
+	if (s->asymmetric)
+		return 0;
+	if (how == LEARN_COMPAT || s->weak)
+		return RTPX_STRANGERS_ALL;
+	if (!s->open)
+		return pass;
+	pass |= how == LEARN_PROOF ? RTPX_STRANGERS_SILENT : RTPX_STRANGERS_HOST;
+	if (elsewhere)
+		pass |= RTPX_STRANGERS_SECOND_HOST;
+	if (s->roams ||
+	    (s->previous.family != ADDR_NONE && !s->replaced && !addr_eq(&s->remote, &s->signalled)))
+		pass |= RTPX_STRANGERS_ALL;
+	return pass;
+}
+
+const struct addr *stream_second(const struct stream *s, enum learning how)
+{
+	static const struct addr none;
+
+	if (how == LEARN_COMPAT || s->asymmetric || addr_eq(&s->remote, &s->signalled))
+		return &none;
+	return &s->signalled;
+}
+
+/* What a flow is made of, of one stream. */
+struct outlook {
+	struct addr remote;
+	uint8_t state, strangers;
+	bool twice, unproven;
+};
+
+static struct outlook outlook_of(const struct stream *s, enum learning how)
+{
+	return (struct outlook){
+		.remote = s->remote,
+		.state = s->state,
+		.strangers = stream_strangers(s, how),
+		.twice = s->twice,
+		.unproven = s->unproven,
+	};
+}
+
+static bool outlook_eq(const struct outlook *a, const struct outlook *b)
+{
+	return addr_eq(&a->remote, &b->remote) && a->state == b->state &&
+	       a->strangers == b->strangers && a->twice == b->twice && a->unproven == b->unproven;
+}
+
+/* Count what was accepted. Silence is of the remote alone: other sources do not end it. */
+static void count(struct stream *s, const struct addr *src, const struct rtpx_packet *pkt,
+		  enum learning how)
+{
+	uint64_t last_ns = s->stats.last_ns;
+	bool other = how != LEARN_COMPAT && s->state == STREAM_LATCHED && !s->asymmetric &&
+		     !addr_eq(src, &s->remote);
+
+	rtpx_stats_packet(&s->stats, pkt, s->kind == STREAM_RTP);
+	if (other && last_ns)
+		s->stats.last_ns = last_ns;
+}
+
 enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
 				  const struct addr *src, const struct rtpx_packet *pkt,
 				  enum learning how, bool *moved)
 {
-	struct addr remote = s->remote, companion_remote = companion->remote;
-	uint8_t state = s->state, companion_state = companion->state;
+	struct outlook before = outlook_of(s, how), after;
+	struct outlook companion_before = outlook_of(companion, how), companion_after;
 	enum stream_verdict v;
 
 	if (how == LEARN_COMPAT)
@@ -367,11 +747,12 @@ enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
 	else
 		v = learned_packet(s, companion, src, pkt, how);
 	if (v == STREAM_RELAY)
-		rtpx_stats_packet(&s->stats, pkt, s->kind == STREAM_RTP);
+		count(s, src, pkt, how);
 	else
 		s->stats.strangers++;
 	s->heard_packets = s->stats.packets;
-	*moved = s->state != state || companion->state != companion_state ||
-		 !addr_eq(&s->remote, &remote) || !addr_eq(&companion->remote, &companion_remote);
+	after = outlook_of(s, how);
+	companion_after = outlook_of(companion, how);
+	*moved = !outlook_eq(&before, &after) || !outlook_eq(&companion_before, &companion_after);
 	return v;
 }

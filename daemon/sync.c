@@ -247,6 +247,31 @@ static void on_links_changed(void *arg)
 	y->o.dp->ops->rescan(y->o.dp);
 }
 
+/* A leg has a new address that has not spoken yet: is it to be sent to? */
+static bool watch_awaited(struct sync *y, struct session *s, uint64_t now_ns)
+{
+	bool awaited = false, changed = false;
+	int i, kind;
+
+	sync_pull(y, s);
+	for (i = 0; i < 2; i++) {
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			struct stream *stream = &s->leg[i].stream[kind];
+
+			changed |= stream->awaited && stream_tick(stream, now_ns);
+			awaited |= stream->awaited;
+		}
+	}
+	if (changed)
+		session_dirty(y->o.sessions, s);
+	return awaited;
+}
+
+static bool watch_each(void *arg, struct session *s)
+{
+	return watch_awaited(arg, s, clock_now());
+}
+
 /* The number of users is for people who dump the table, so once a second is enough. */
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -255,6 +280,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	size_t w;
 
 	(void)fd, (void)what;
+	sessions_each_watched(y->o.sessions, watch_each, y);
 	for (w = 0; w < ARRAY_SIZE(y->stale_users); w++) {
 		while (y->stale_users[w]) {
 			uint16_t id = w * WORD_BITS + __builtin_ctzll(y->stale_users[w]);
@@ -387,9 +413,13 @@ static void sync_session(struct sync *y, struct session *s)
 {
 	int leg, kind;
 
-	for (leg = 0; leg < 2; leg++)
-		for (kind = 0; kind < STREAM_KINDS; kind++)
+	for (leg = 0; leg < 2; leg++) {
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
 			sync_direction(y, s, leg, kind, 0);
+			if (s->leg[leg].stream[kind].awaited)
+				session_watch(y->o.sessions, s);
+		}
+	}
 }
 
 void sync_run(struct sync *y)

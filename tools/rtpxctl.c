@@ -126,10 +126,25 @@ static int sessions(const char *arg)
 	return EXIT_GOOD;
 }
 
+/* Whom the leg believes, in words. */
+static void stream_trust(struct json_object *s)
+{
+	if (json_is(s, "weak"))
+		printf("          what proved the peer's address is not RTP: RTP may replace it\n");
+	if (json_is(s, "open"))
+		printf("          open since the last U or L: a source that proves itself may take "
+		       "over%s\n",
+		       json_text(s, "state")[0] == 'l' ? " when the peer is silent" : "");
+	if (json_is(s, "awaited"))
+		printf("          the signalled address has not spoken yet%s\n",
+		       json_is(s, "twice") ? ": it is sent to as well" : "");
+}
+
 static void stream_lines(const char *name, struct json_object *s)
 {
 	printf("    %-4s  peer %s (%s; signalled %s)\n", name, json_text(s, "remote"),
 	       json_text(s, "state"), json_text(s, "signalled"));
+	stream_trust(s);
 	printf("          %llu packets, %llu bytes, %llu in the kernel, %llu from strangers "
 	       "dropped, silent %llu ms\n",
 	       json_number(s, "packets"), json_number(s, "bytes"), json_number(s, "kernel_packets"),

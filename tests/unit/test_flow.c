@@ -114,6 +114,29 @@ static void flags_by_learning(void **state)
 	assert_int_equal(f.strangers, 0);
 }
 
+/* A leg whose party has been signalled elsewhere, and one whose party is not firm. */
+static void moving_parties(void **state)
+{
+	struct session s = call("198.51.100.10", "198.51.100.1");
+	struct stream *in = &s.leg[1].stream[STREAM_RTP];
+	struct rtpx_flow f;
+
+	(void)state;
+	in->signalled = address("203.0.113.7", 7000);
+	in->open = in->awaited = in->twice = true;
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_WHY_SETTLING);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(f.second_port, 7000);
+	assert_memory_equal(f.second, ((uint8_t[]){ 203, 0, 113, 7 }), 4);
+	assert_int_equal(f.strangers, RTPX_STRANGERS_CONTINUE | RTPX_STRANGERS_SILENT |
+					      RTPX_STRANGERS_SECOND_HOST);
+	in->signalled = address("2001:db8::7", 7000); /* no packet of it comes to this port */
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(f.second_port, 0);
+	in->unproven = 1;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NOT_LATCHED);
+}
+
 /* A recorded direction needs a dataplane that makes copies; the other one and its RTCP do not. */
 static void recorded(void **state)
 {
@@ -294,7 +317,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_flow),
 		cmocka_unit_test(between_families),
-		cmocka_unit_test(flags_by_learning),
+		cmocka_unit_test(flags_by_learning), cmocka_unit_test(moving_parties),
 		cmocka_unit_test(recorded),
 		cmocka_unit_test(asymmetric_is_settled),
 		cmocka_unit_test(wildcards),

@@ -56,6 +56,11 @@ static struct snapshot full(void)
 
 			t->state = STREAM_LATCHED;
 			t->asymmetric = t->untrusted = t->has_ssrc = true;
+			t->open = t->awaited = t->twice = t->roams = true;
+			t->weak = t->replaced = true;
+			t->unproven = 2;
+			t->latched_ns = ++n;
+			t->latched_packets = ++n;
 			t->seq = (uint16_t)++n;
 			t->ssrc = (uint32_t)++n;
 			t->seq_ns = ++n;
@@ -92,10 +97,14 @@ static struct span written(const struct snapshot *s)
 static void comes_back(void **state)
 {
 	struct snapshot s = full(), back;
+	int i;
 
 	(void)state;
 	assert_int_equal(snapshot_read(&back, written(&s)), 0);
 	assert_alike(&s, &back);
+	for (i = 0; i < 4; i++)
+		assert_memory_equal(&back.leg[i / 2].stream[i % 2], &s.leg[i / 2].stream[i % 2],
+				    offsetof(struct stream, candidate));
 	assert_int_equal(back.leg[1].stream[STREAM_RTCP].stats.packets,
 			 s.leg[1].stream[STREAM_RTCP].stats.packets);
 	assert_true(addr_eq(&back.leg[1].local, &s.leg[1].local));

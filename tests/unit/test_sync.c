@@ -290,20 +290,58 @@ static void test_peer_moves(void **state)
 	was = s->leg[1].nexthop[STREAM_RTP];
 	assert_int_equal(arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2, 2000), RTPX_REASON_relayed);
 	signal_to(s, 1, "192.0.2.99");
+	hear(s, 1, STREAM_RTP, "192.0.2.99", 5000, 1, 3000);
 	sync_run(sync_);
 	assert_int_not_equal(s->leg[1].nexthop[STREAM_RTP], was);
 	assert_int_equal(flow_of(s, 0, STREAM_RTP)->nexthop, s->leg[1].nexthop[STREAM_RTP]);
 	assert_memory_equal(flow_of(s, 0, STREAM_RTP)->dest4, ((uint8_t[]){ 192, 0, 2, 99 }), 4);
 	assert_int_equal(fake_hops.hops[was].view.abi.users, 0);
 	assert_int_equal(fake->hops[was].mtu, 0);
-	/*
-	 * What it counted goes on; the direction from the new address is the daemon's until it is
-	 * proven.
-	 */
+	/* What it counted goes on. */
 	assert_int_equal(fake->stats[0][4000].packets, 2);
 	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
-	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_NOT_LATCHED);
-	assert_int_equal(flow_of(s, 1, STREAM_RTP)->flags, 0);
+	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_memory_equal(flow_of(s, 1, STREAM_RTP)->peer4, ((uint8_t[]){ 192, 0, 2, 99 }), 4);
+}
+
+/*
+ * A new address that has not spoken: the daemon sends to both, until the known one has been heard
+ * for 2 s. The kernel hands over what the new one sends, now and later.
+ */
+static void test_new_address_awaited(void **state)
+{
+	struct session *s = call();
+	uint64_t ms, s1 = NSEC_PER_SEC;
+
+	(void)state;
+	answered(s, CALLEE, CALLER);
+	signal_to(s, 1, "192.0.2.99");
+	sync_run(sync_);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_SETTLING);
+	assert_int_equal(flow_of(s, 0, STREAM_RTP)->flags, 0);
+	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_of(s, 1, STREAM_RTP)->second_port, 5000);
+	assert_memory_equal(flow_of(s, 1, STREAM_RTP)->second, ((uint8_t[]){ 192, 0, 2, 99 }), 4);
+	assert_true(s->watched);
+	for (ms = 20; ms < 2500; ms += 20)
+		assert_int_equal(arrives(s, 1, STREAM_RTP, CALLER, 5000, ms / 20 + 1,
+					 ms * NSEC_PER_MSEC),
+				 RTPX_REASON_relayed);
+	assert_true(watch_awaited(sync_, s, s1 * 5 / 2));
+	sync_run(sync_);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_memory_equal(flow_of(s, 0, STREAM_RTP)->dest4, ((uint8_t[]){ 192, 0, 2, 10 }), 4);
+	assert_true(watch_awaited(sync_, s, 5 * s1)); /* both are silent */
+	sync_run(sync_);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_SETTLING);
+	assert_int_equal(arrives(s, 1, STREAM_RTP, "192.0.2.99", 5000, 1, 5 * s1),
+			 RTPX_REASON_pass_second);
+	hear(s, 1, STREAM_RTP, "192.0.2.99", 5000, 1, 5 * s1);
+	sync_run(sync_);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_memory_equal(flow_of(s, 0, STREAM_RTP)->dest4, ((uint8_t[]){ 192, 0, 2, 99 }), 4);
+	assert_int_equal(flow_of(s, 1, STREAM_RTP)->second_port, 0);
+	assert_false(watch_awaited(sync_, s, 6 * s1));
 }
 
 static void test_refused(void **state)
@@ -322,6 +360,7 @@ static void test_refused(void **state)
 	/* A refused change must not leave the old flow. */
 	fake->refuse = -EINVAL;
 	signal_to(s, 1, "192.0.2.99");
+	hear(s, 1, STREAM_RTP, "192.0.2.99", 5000, 1, 2000);
 	sync_run(sync_);
 	assert_int_equal(flow_of(s, 0, STREAM_RTP)->flags, 0);
 	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_REFUSED);
@@ -657,6 +696,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_install, begin, end),
 		cmocka_unit_test_setup_teardown(test_next_hops, begin, end),
 		cmocka_unit_test_setup_teardown(test_peer_moves, begin, end),
+		cmocka_unit_test_setup_teardown(test_new_address_awaited, begin, end),
 		cmocka_unit_test_setup_teardown(test_refused, begin, end),
 		cmocka_unit_test_setup_teardown(test_table_full, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_dataplane, begin_without_dataplane, end),
