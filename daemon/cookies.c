@@ -1,21 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cookies.c - replies already given, by cookie. Reads no clock and knows no socket.
+ * cookies.c - replies already given, by datagram. Reads no clock and knows no socket.
  *
  * uthash keeps the entries in the order of their insertion, which is the order of their age.
  */
 #include "cookies.h"
 #include "hash.h"
+#include "proto.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 
+/* What an entry is found by. */
+struct key {
+	uint64_t command_hash;
+	uint8_t ip[16];
+	uint8_t family; /* enum addr_family */
+	char cookie[PROTO_COOKIE_MAX];
+};
+
 struct entry {
 	UT_hash_handle hh;
 	uint64_t stored_ns;
-	uint32_t cookie_len, reply_len;
-	char bytes[]; /* cookie, reply */
+	uint32_t key_len, reply_len;
+	char bytes[]; /* key, reply */
 };
 
 struct cookies {
@@ -64,29 +73,55 @@ void cookies_free(struct cookies *c)
 	free(c);
 }
 
-struct span cookies_find(const struct cookies *c, struct span cookie)
+/* FNV-1a. A collision needs the same host and cookie as well, within half a minute. */
+static uint64_t hash_of(struct span text)
 {
-	struct entry *e;
+	uint64_t h = 0xcbf29ce484222325;
 
-	HASH_FIND(hh, c->entries, cookie.p, cookie.len, e);
-	return e ? (struct span){ e->bytes + e->cookie_len, e->reply_len }
-		 : (struct span){ NULL, 0 };
+	for (size_t i = 0; i < text.len; i++)
+		h = (h ^ (uint8_t)text.p[i]) * 0x100000001b3;
+	return h;
 }
 
-void cookies_store(struct cookies *c, struct span cookie, struct span reply, uint64_t now_ns)
+/* Returns how long the key is. */
+static size_t make_key(struct key *k, const struct cookies_key *of)
 {
-	struct entry *e = malloc(sizeof(*e) + cookie.len + reply.len);
+	const size_t len = MIN(of->cookie.len, sizeof(k->cookie));
+
+	k->command_hash = hash_of(of->command);
+	memcpy(k->ip, of->from->ip, sizeof(k->ip));
+	k->family = of->from->family;
+	memcpy(k->cookie, of->cookie.p, len);
+	return offsetof(struct key, cookie) + len;
+}
+
+struct span cookies_find(const struct cookies *c, const struct cookies_key *key)
+{
+	struct entry *e;
+	struct key k;
+	size_t len = make_key(&k, key);
+
+	HASH_FIND(hh, c->entries, &k, len, e);
+	return e ? (struct span){ e->bytes + e->key_len, e->reply_len } : (struct span){ NULL, 0 };
+}
+
+void cookies_store(struct cookies *c, const struct cookies_key *key, struct span reply,
+		   uint64_t now_ns)
+{
+	struct key k;
+	size_t len = make_key(&k, key);
+	struct entry *e = malloc(sizeof(*e) + len + reply.len);
 
 	if (!e)
 		return;
 	e->stored_ns = now_ns;
-	e->cookie_len = cookie.len;
+	e->key_len = len;
 	e->reply_len = reply.len;
-	memcpy(e->bytes, cookie.p, cookie.len);
-	memcpy(e->bytes + cookie.len, reply.p, reply.len);
+	memcpy(e->bytes, &k, len);
+	memcpy(e->bytes + len, reply.p, reply.len);
 	while (c->entries && c->bytes + entry_bytes(e) > c->max_bytes)
 		entry_forget(c, c->entries);
-	HASH_ADD_KEYPTR(hh, c->entries, e->bytes, cookie.len, e);
+	HASH_ADD_KEYPTR(hh, c->entries, e->bytes, len, e);
 	if (!e->hh.tbl) {
 		free(e);
 		return;

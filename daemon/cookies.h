@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cookies.h - replies already given, by cookie: a retransmitted datagram is answered, not executed
- * again.
+ * cookies.h - replies already given: a retransmitted datagram is answered, not executed again.
  *
- * Pure. The key is the cookie alone, as the rtpproxy protocol has it ("Retransmission cache"):
- * neither the sender nor the command is looked at.
+ * Pure. A retransmission has the host, the cookie and every byte of the command of the datagram that
+ * it repeats; it may come from another port. rtpproxy looks at the cookie alone, so two proxies that
+ * choose the same one get each other's replies.
  */
 #ifndef RTPX_COOKIES_H
 #define RTPX_COOKIES_H
 
+#include "addr.h"
 #include "base.h"
 
 #define COOKIES_LIFE_NS (35 * NSEC_PER_SEC) /* and until the next sweep, */
@@ -22,12 +23,20 @@ struct cookies;
 int cookies_new(struct cookies **out, size_t max_bytes);
 void cookies_free(struct cookies *c);
 
-/* cookies_find - the reply given to @cookie, valid until the next call; .p NULL: none. */
-struct span cookies_find(const struct cookies *c, struct span cookie);
+/* A datagram. */
+struct cookies_key {
+	const struct addr *from; /* its port is not looked at */
+	struct span cookie;	 /* at most PROTO_COOKIE_MAX bytes */
+	struct span command;
+};
 
-/* cookies_store - remember @reply for a @cookie that cookies_find() did not know. Without memory
+/* cookies_find - the reply given to @key, valid until the next call; .p NULL: none. */
+struct span cookies_find(const struct cookies *c, const struct cookies_key *key);
+
+/* cookies_store - remember @reply for a @key that cookies_find() did not know. Without memory
  * nothing is kept. */
-void cookies_store(struct cookies *c, struct span cookie, struct span reply, uint64_t now_ns);
+void cookies_store(struct cookies *c, const struct cookies_key *key, struct span reply,
+		   uint64_t now_ns);
 
 /* cookies_bytes - what they take, the allocator's overhead included. */
 size_t cookies_bytes(const struct cookies *c);

@@ -310,23 +310,24 @@ static size_t answer(struct listen *l, struct span text, const struct addr *from
 		     char *out)
 {
 	const struct listen_opts *o = &l->opts;
-	struct span cookie, command, reply;
+	struct cookies_key key = { .from = from };
+	struct span reply;
 	size_t n;
 
-	if (proto_cookie(text.p, text.len, &cookie, &command) < 0)
+	if (proto_cookie(text.p, text.len, &key.cookie, &key.command) < 0)
 		return o->run(o->arg, "", 0, from, now_ns, out);
-	memcpy(out, cookie.p, cookie.len);
-	out[cookie.len] = ' ';
-	n = cookie.len + 1;
-	reply = cookies_find(l->cookies, cookie);
+	memcpy(out, key.cookie.p, key.cookie.len);
+	out[key.cookie.len] = ' ';
+	n = key.cookie.len + 1;
+	reply = cookies_find(l->cookies, &key);
 	if (reply.p) {
 		memcpy(out + n, reply.p, reply.len);
 		o->duplicate(o->arg);
 		return n + reply.len;
 	}
 	reply.p = out + n;
-	reply.len = o->run(o->arg, command.p, command.len, from, now_ns, out + n);
-	cookies_store(l->cookies, cookie, reply, now_ns);
+	reply.len = o->run(o->arg, key.command.p, key.command.len, from, now_ns, out + n);
+	cookies_store(l->cookies, &key, reply, now_ns);
 	return n + reply.len;
 }
 

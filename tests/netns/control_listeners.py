@@ -263,6 +263,17 @@ def test_retransmissions_over_udp(b):
         assert say(b"V") == b"V E5\n"
         assert say(b"k" * 2000 + b" V") == b"E5\n"
         assert say(b"1_3 D call tag") == b"1_3 0\n"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:  # a proxy that has chosen the same cookie
+            other.settimeout(PATIENCE)
+            other.bind(("127.0.0.2", 0))
+            other.connect(("127.0.0.1", port))
+            mine = say(b"1_4 U mine 127.0.0.1 5000 tag")
+            other.send(b"1_4 U theirs 127.0.0.1 6000 tag")
+            theirs = other.recv(2000)
+            assert mine.split()[1] != theirs.split()[1], (mine, theirs)
+            other.send(b"1_4 U theirs 127.0.0.1 6000 tag")
+            assert (other.recv(2000), say(b"1_4 U mine 127.0.0.1 5000 tag")) == (theirs, mine)
+            assert say(b"1_5 D mine tag") == b"1_5 0\n" and say(b"1_6 D theirs tag") == b"1_6 0\n"
     stop(p)
 
 

@@ -11,29 +11,91 @@
 
 #include "../../daemon/cookies.c"
 
+static const struct addr here = { .family = ADDR_IP4, .port = 5, .ip = { 192, 0, 2, 1 } };
+
+static struct cookies_key key_of(const char *cookie)
+{
+	return (struct cookies_key){ &here, span_of(cookie), span_of("U call 192.0.2.9 5000 tag") };
+}
+
 static void store(struct cookies *c, const char *cookie, const char *reply, uint64_t now_ns)
 {
-	cookies_store(c, span_of(cookie), span_of(reply), now_ns);
+	const struct cookies_key key = key_of(cookie);
+
+	cookies_store(c, &key, span_of(reply), now_ns);
+}
+
+static struct span find(const struct cookies *c, const char *cookie)
+{
+	const struct cookies_key key = key_of(cookie);
+
+	return cookies_find(c, &key);
 }
 
 static bool knows(const struct cookies *c, const char *cookie, const char *reply)
 {
-	return span_eq(cookies_find(c, span_of(cookie)), span_of(reply));
+	return span_eq(find(c, cookie), span_of(reply));
 }
 
-static void remembers_by_cookie_alone(void **state)
+static void remembers_by_cookie(void **state)
 {
 	struct cookies *c = NULL;
 
 	(void)state;
 	assert_int_equal(cookies_new(&c, COOKIES_MAX_BYTES), 0);
-	assert_null(cookies_find(c, span_of("a")).p);
+	assert_null(find(c, "a").p);
 	store(c, "a", "1\n", 0);
 	store(c, "ab", "2\n", 0);
 	assert_true(knows(c, "a", "1\n"));
 	assert_true(knows(c, "ab", "2\n"));
-	assert_null(cookies_find(c, span_of("b")).p);
-	assert_null(cookies_find(c, span_of("abc")).p);
+	assert_null(find(c, "b").p);
+	assert_null(find(c, "abc").p);
+	cookies_free(c);
+}
+
+/* One cookie: what else makes a datagram another one. */
+static void tells_datagrams_apart(void **state)
+{
+	static const struct addr addrs[] = {
+		{ .family = ADDR_IP4, .port = 5, .ip = { 192, 0, 2, 1 } },
+		{ .family = ADDR_IP4, .port = 6, .ip = { 192, 0, 2, 1 } },
+		{ .family = ADDR_IP4, .port = 5, .ip = { 192, 0, 2, 2 } },
+		{ .family = ADDR_IP6, .port = 5, .ip = { 192, 0, 2, 1 } },
+		{ .family = ADDR_NONE }, /* a unix socket */
+	};
+	static const struct {
+		const char *what;
+		int from;
+		const char *command;
+		bool same;
+	} rows[] = {
+		{ "the same", 0, "U call 192.0.2.9 5000 tag", true },
+		{ "another port", 1, "U call 192.0.2.9 5000 tag", true },
+		{ "another host", 2, "U call 192.0.2.9 5000 tag", false },
+		{ "another family", 3, "U call 192.0.2.9 5000 tag", false },
+		{ "no address", 4, "U call 192.0.2.9 5000 tag", false },
+		{ "another call", 0, "U cal2 192.0.2.9 5000 tag", false },
+		{ "another last byte", 0, "U call 192.0.2.9 5000 taf", false },
+		{ "a longer command", 0, "U call 192.0.2.9 5000 tag ", false },
+		{ "a shorter command", 0, "U call 192.0.2.9 5000 ta", false },
+		{ "no command", 0, "", false },
+	};
+	struct cookies *c = NULL;
+
+	(void)state;
+	assert_int_equal(cookies_new(&c, COOKIES_MAX_BYTES), 0);
+	store(c, "1_1", "40000\n", 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct cookies_key key = { &addrs[rows[i].from], span_of("1_1"),
+						 span_of(rows[i].command) };
+		struct span reply = cookies_find(c, &key);
+
+		if (!!reply.p != rows[i].same)
+			fail_msg("%s: %s", rows[i].what, reply.p ? "found" : "not found");
+		if (!reply.p)
+			cookies_store(c, &key, span_of("other\n"), 0);
+	}
+	assert_true(knows(c, "1_1", "40000\n"));
 	cookies_free(c);
 }
 
@@ -49,10 +111,10 @@ static void forgets_after_35_s(void **state)
 	cookies_sweep(c, 135 * NSEC_PER_SEC - 1);
 	assert_true(knows(c, "old", "1\n"));
 	cookies_sweep(c, 135 * NSEC_PER_SEC);
-	assert_null(cookies_find(c, span_of("old")).p);
+	assert_null(find(c, "old").p);
 	assert_true(knows(c, "new", "2\n"));
 	cookies_sweep(c, 136 * NSEC_PER_SEC);
-	assert_null(cookies_find(c, span_of("new")).p);
+	assert_null(find(c, "new").p);
 	assert_int_equal(c->bytes, 0);
 	store(c, "old", "3\n", 137 * NSEC_PER_SEC);
 	assert_true(knows(c, "old", "3\n"));
@@ -76,7 +138,7 @@ static void oldest_go_when_it_is_full(void **state)
 	}
 	for (; first < 5000; first++) {
 		snprintf(name, sizeof(name), "%04d", first);
-		if (cookies_find(c, span_of(name)).p)
+		if (find(c, name).p)
 			break;
 	}
 	assert_in_range(first, 3000, 4900);
@@ -90,7 +152,8 @@ static void oldest_go_when_it_is_full(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(remembers_by_cookie_alone),
+		cmocka_unit_test(remembers_by_cookie),
+		cmocka_unit_test(tells_datagrams_apart),
 		cmocka_unit_test(forgets_after_35_s),
 		cmocka_unit_test(oldest_go_when_it_is_full),
 	};
