@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * notify.c - targets of time-out notifications and their queues. One message of a target is under
- * way at a time: it leaves the queue when it was delivered, refused, or is too old to be tried
- * again.
+ * way at a time, the first of the queue. It leaves the queue when it was delivered, refused, or is
+ * too old to be tried again; no message is given up before it was tried.
+ *
+ * A connection that fails is a failure of the target: its queue pauses. A complete answer that makes
+ * no sense is a failure of that message alone, which is tried again after a pause of its own, while
+ * the others go on.
  *
  * A stream's message is delivered when the kernel has it whole, which is all that the protocol can
  * tell: nothing is ever read back. Deliberately not here: when to notify (engine.c), and what is in
@@ -39,16 +43,18 @@
 struct message {
 	struct message *prev, *next;
 	uint64_t queued_ns;
+	uint64_t again_ns;     /* not to be tried before; 0: at once */
+	unsigned int pause_ms; /* the last one before it was tried again; 0: none */
 	char *call_id, *from_tag, *to_tag;
 	char *line; /* of a stream */
 	size_t line_len;
 };
 
 enum state {
-	IDLE,	/* nothing waits */
+	IDLE,	/* no message waits, or each one until its own again_ns */
 	NAMING, /* the addresses of its host are asked for */
 	BUSY,	/* the first message is under way */
-	PAUSED, /* after a failure, until the timer */
+	PAUSED, /* after a failure of the connection, until the timer */
 };
 
 struct target {
@@ -64,7 +70,10 @@ struct target {
 	enum state state;
 	struct message *queue;
 	unsigned int queued;
-	/* The end of a pause, or of a call, whose connection must not be freed in its callback. */
+	/*
+	 * The end of a pause, of the target or of a message; or of a call, whose connection must
+	 * not be freed in its callback.
+	 */
 	struct event *timer;
 	unsigned int pause_ms; /* the last one; 0: the last attempt did well */
 
@@ -75,6 +84,7 @@ struct target {
 	enum rpc_method method; /* of the call under way, and then the one that worked */
 	bool method_known;
 	enum rpc_answer answer;
+	bool answered; /* by a complete HTTP answer, of any status */
 	uint32_t calls;
 
 	struct notify_counts counts;
@@ -225,6 +235,8 @@ static struct message *message_new(const struct notify_event *e, uint64_t now_ns
 	if (!m)
 		return NULL;
 	m->queued_ns = now_ns;
+	m->again_ns = 0;
+	m->pause_ms = 0;
 	m->call_id = put_string(&at, e->call_id, call_len);
 	m->from_tag = put_string(&at, e->from_tag, from_len);
 	m->to_tag = put_string(&at, to, to_len);
@@ -293,32 +305,69 @@ static void use_addr(struct target *t, unsigned int at)
 	t->ss_len = addr_to_sockaddr(&t->addr[at], &t->ss);
 }
 
-/* Only after the end of a connection that had worked is the next attempt made at once. */
+static unsigned int longer_pause(unsigned int ms)
+{
+	return ms ? MIN(2 * ms, LAST_PAUSE_MS) : FIRST_PAUSE_MS;
+}
+
+static bool is_too_old(const struct target *t, const struct message *m, uint64_t now_ns)
+{
+	return now_ns - m->queued_ns >= t->all->patience_ns;
+}
+
+/*
+ * The first message was tried in vain. True: it is too old to be tried again, and gone. There is
+ * none when the name of the host was asked for in advance.
+ */
+static bool tried_in_vain(struct target *t, const char *why)
+{
+	if (!t->queue) {
+		say(t, "%s", why);
+		return false;
+	}
+	if (!is_too_old(t, t->queue, clock_now())) {
+		t->counts.retries++;
+		say(t, "%s", why);
+		return false;
+	}
+	t->counts.lost++;
+	say(t, "%s; call %s given up", why, t->queue->call_id);
+	message_drop(t);
+	return true;
+}
+
+/*
+ * The connection has failed. Only after the end of one that had worked is the next attempt made at
+ * once.
+ */
 static void failed(struct target *t, const char *why)
 {
-	uint64_t now_ns = clock_now();
 	bool at_once = t->proven;
-	unsigned int lost = 0;
 
 	disconnect(t);
 	if (t->n_addrs && !at_once)
 		use_addr(t, (t->at + 1) % t->n_addrs);
-	while (t->queue && now_ns - t->queue->queued_ns >= t->all->patience_ns) {
-		message_drop(t);
-		lost++;
-	}
-	t->counts.lost += lost;
-	if (t->queue)
-		t->counts.retries++;
-	if (lost)
-		say(t, "%s; %u given up", why, lost);
-	else
-		say(t, "%s", why);
+	tried_in_vain(t, why);
 	t->state = PAUSED;
-	t->pause_ms = t->pause_ms ? MIN(2 * t->pause_ms, LAST_PAUSE_MS) : FIRST_PAUSE_MS;
+	t->pause_ms = longer_pause(t->pause_ms);
 	if (at_once)
 		t->pause_ms = 0;
 	set_timer(t, t->pause_ms);
+}
+
+/* The answer is complete and makes no sense. The message goes behind the others. */
+static void put_off(struct target *t, const char *why)
+{
+	struct message *m = t->queue;
+
+	t->pause_ms = 0;
+	if (!tried_in_vain(t, why)) {
+		m->pause_ms = longer_pause(m->pause_ms);
+		m->again_ns = clock_now() + m->pause_ms * NSEC_PER_MSEC;
+		DL_DELETE(t->queue, m);
+		DL_APPEND(t->queue, m);
+	}
+	next_message(t);
 }
 
 static void refused(struct target *t, const char *why)
@@ -424,6 +473,7 @@ static void on_answer(struct evhttp_request *req, void *arg)
 	struct evbuffer *body = code ? evhttp_request_get_input_buffer(req) : NULL;
 	size_t len = body ? evbuffer_get_length(body) : 0;
 
+	t->answered = code != 0;
 	t->answer = rpc_answer(rpc_kind_of(t), body ? (char *)evbuffer_pullup(body, -1) : NULL, len,
 			       t->error, sizeof(t->error));
 	if (t->answer == RPC_UNREADABLE)
@@ -500,7 +550,10 @@ static void rpc_ended(struct target *t)
 		refused(t, why);
 		break;
 	case RPC_UNREADABLE:
-		failed(t, why);
+		if (t->answered)
+			put_off(t, why);
+		else
+			failed(t, why);
 	}
 }
 
@@ -557,11 +610,34 @@ static void take_answer(struct target *t)
 
 /* ---- one message after the other ---- */
 
+/* The first message that may be tried now, else NULL and in *@wait_ns the time until there is one. */
+static struct message *due_message(const struct target *t, uint64_t *wait_ns)
+{
+	const uint64_t now_ns = clock_now();
+	struct message *m;
+
+	*wait_ns = UINT64_MAX;
+	DL_FOREACH (t->queue, m) {
+		if (m->again_ns <= now_ns)
+			return m;
+		*wait_ns = MIN(*wait_ns, m->again_ns - now_ns);
+	}
+	return NULL;
+}
+
 static void next_message(struct target *t)
 {
-	t->state = t->queue ? BUSY : IDLE;
-	if (!t->queue)
+	uint64_t wait_ns;
+	struct message *m = due_message(t, &wait_ns);
+
+	event_del(t->timer);
+	t->state = m ? BUSY : IDLE;
+	if (!m && t->queue)
+		set_timer(t, (unsigned int)(wait_ns / NSEC_PER_MSEC) + 1);
+	if (!m)
 		return;
+	DL_DELETE(t->queue, m);
+	DL_PREPEND(t->queue, m);
 	if (!t->ss_len) {
 		ask(t);
 		return;
@@ -610,10 +686,23 @@ void notify_send(struct notify *n, int target, const struct notify_event *event,
 		next_message(t);
 }
 
+static bool is_idle(const struct target *t)
+{
+	const uint64_t now_ns = clock_now();
+	const struct message *m;
+
+	if (t->state == BUSY)
+		return false;
+	DL_FOREACH (t->queue, m)
+		if (!is_too_old(t, m, now_ns))
+			return false;
+	return true;
+}
+
 bool notify_is_idle(const struct notify *n)
 {
 	for (unsigned int i = 0; i < n->n_targets; i++)
-		if (n->target[i]->queued)
+		if (!is_idle(n->target[i]))
 			return false;
 	return true;
 }

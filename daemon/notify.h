@@ -44,7 +44,7 @@ struct notify_opts {
 	const char *const *targets; /* values of -n */
 	unsigned int n_targets;
 	bool no_resolve;
-	uint32_t patience_ms; /* so long a message is tried again */
+	uint32_t patience_ms; /* so long a message is tried again, and once in any case */
 };
 
 /*
@@ -81,7 +81,10 @@ struct notify_event {
 /* notify_send - queue it. What cannot be delivered is logged and counted. */
 void notify_send(struct notify *n, int target, const struct notify_event *event, uint64_t now_ns);
 
-/* notify_is_idle - nothing waits and nothing is under way. */
+/*
+ * notify_is_idle - no message is under way, and none waits but for a target that cannot be reached,
+ * for longer than it is to be tried again.
+ */
 bool notify_is_idle(const struct notify *n);
 
 /* name, text */

@@ -200,7 +200,27 @@ static void gives_up_in_time(void **state)
 	send_tag(0, "two");
 	TURN_UNTIL(view_of(0).counts.lost == 2);
 	assert_true(notify_is_idle(notify));
-	assert_string_equal(view_of(0).error, "Connection refused; 2 given up");
+	assert_string_equal(view_of(0).error, "Connection refused; call call given up");
+}
+
+/* However long it has waited, each message is tried: here the second one, after somebody listens. */
+static void gives_up_nothing_untried(void **state)
+{
+	int listener, c;
+
+	(void)state;
+	START(1, "tcp:10.99.0.1:9008");
+	send_tag(0, "one");
+	send_tag(0, "two");
+	TURN_UNTIL(view_of(0).counts.lost == 1);
+	assert_int_equal(view_of(0).queued, 1);
+	listener = listen_at("10.99.0.1", 9008);
+	c = accept_one(listener);
+	expect(c, "two\n");
+	TURN_UNTIL(view_of(0).counts.sent == 1);
+	assert_int_equal(view_of(0).counts.lost, 1);
+	close(c);
+	close(listener);
 }
 
 /* A receiver that was started again, be it before or after the next message. */
@@ -625,7 +645,7 @@ static void learns_the_method(void **state)
 	assert_non_null(strstr(proxy.body[5], "<methodName>dlg.terminate_dlg<"));
 }
 
-/* No answer to a call is a failure of the way, so the call is made again. */
+/* A call with a senseless answer is made again, after a pause of its own. */
 static void asks_again_after_nonsense(void **state)
 {
 	(void)state;
@@ -640,6 +660,52 @@ static void asks_again_after_nonsense(void **state)
 	assert_int_equal(proxy.n, 3);
 	assert_int_equal(view_of(0).counts.sent, 1);
 	assert_int_equal(view_of(0).counts.retries, 2);
+}
+
+/*
+ * Six calls, one of which the proxy answers with HTTP 503 for good: the five others do not wait for
+ * it, and it is given up alone.
+ */
+static void one_bad_call_holds_up_no_other(void **state)
+{
+	static const char *const calls[] = { "bad", "a", "b", "c", "d", "e" };
+	uint64_t begin_ns;
+
+	(void)state;
+	START(300, "jsonrpc:http://10.99.0.1:8006/");
+	proxy_start("10.99.0.1", 8006);
+	for (size_t i = 1; i < ARRAY_SIZE(calls); i++)
+		proxy.answer[i] = JSON_OK;
+	begin_ns = test_now_ns();
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		send_call(0, calls[i]);
+	TURN_UNTIL(view_of(0).counts.sent == 5);
+	assert_true(test_now_ns() - begin_ns < FIRST_PAUSE_MS * NSEC_PER_MSEC);
+	assert_int_equal(proxy.n, 6);
+	assert_int_equal(view_of(0).queued, 1);
+	assert_false(notify_is_idle(notify));
+	TURN_UNTIL(view_of(0).counts.lost == 1);
+	assert_int_equal(proxy.n, 7); /* it was tried again, alone, and was too old then */
+	assert_non_null(strstr(proxy.body[6], "\"bad\""));
+	assert_string_equal(view_of(0).error, "HTTP status 503, no answer to the call; call bad given up");
+	assert_true(notify_is_idle(notify));
+}
+
+/* A call that comes during the pause of another one does not wait for its end. */
+static void a_pause_is_of_one_call(void **state)
+{
+	(void)state;
+	START(PATIENCE_MS, "jsonrpc:http://10.99.0.1:8007/");
+	proxy_start("10.99.0.1", 8007);
+	proxy.answer[1] = proxy.answer[2] = JSON_OK;
+	send_call(0, "first");
+	TURN_UNTIL(view_of(0).counts.retries == 1);
+	send_call(0, "second");
+	TURN_UNTIL(view_of(0).counts.sent == 1);
+	assert_non_null(strstr(proxy.body[1], "\"second\""));
+	TURN_UNTIL(notify_is_idle(notify));
+	assert_int_equal(view_of(0).counts.sent, 2);
+	assert_non_null(strstr(proxy.body[2], "\"first\""));
 }
 
 /* Whoever accepts and then closes, resets or answers without end holds up nothing else. */
@@ -681,6 +747,7 @@ int main(void)
 		STREAM(sends_to_unix_sockets),
 		STREAM(tries_again_until_somebody_listens),
 		STREAM(gives_up_in_time),
+		STREAM(gives_up_nothing_untried),
 		STREAM(connects_again),
 		STREAM(sends_a_broken_message_again),
 		STREAM(bounds_the_queue),
@@ -698,6 +765,8 @@ int main(void)
 		RPC(asks_by_json),
 		RPC(learns_the_method),
 		RPC(asks_again_after_nonsense),
+		RPC(one_bad_call_holds_up_no_other),
+		RPC(a_pause_is_of_one_call),
 		RPC(survives_bad_servers),
 	};
 
