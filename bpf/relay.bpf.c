@@ -189,7 +189,8 @@ static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
 	    judge_nexthop(&at, &p) != RTPX_REASON_relayed || at.nh->vlan || !f.udp->check ||
 	    is_unfinished(flow, f.udp))
 		return NOT_PLAIN;
-	leaving_take(&out, flow, p.payload_bytes, changed_checksum(flow, f.udp));
+	leaving_take(&out, flow, p.payload_bytes, changed_checksum(flow, f.udp),
+		     arriving_ecn(&f, RTPX_SLOT_IP4));
 	if (!is_whole(&at))
 		return NOT_PLAIN;
 	write_macs(f.data, at.nh);
@@ -226,7 +227,9 @@ static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct
 	int after = sizeof(struct ethhdr) + (out.vlan ? sizeof(struct vlan_tag) : 0) +
 		    (out.is_ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 
-	leaving_take(&out, at->entry, p->payload_bytes, udp_check);
+	leaving_take(&out, at->entry, p->payload_bytes, udp_check, arriving_ecn(f, p->slot));
+	out.label = rtpx_flow_label(at->entry->out_port, at->entry->dest_port) &
+		    at->nh->label_mask;
 	__builtin_memcpy(&out.ip6[0], more->out6, 16);
 	__builtin_memcpy(&out.ip6[2], more->dest6, 16);
 	if (!is_whole(at))

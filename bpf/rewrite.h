@@ -119,16 +119,29 @@ struct leaving {
 	__u8 tos, ttl;
 	__u8 is_ip6;
 	__u16 vlan;
+	__u32 label; /* IPv6's flow label, in host order */
 };
 
+/*
+ * The explicit congestion notification of what arrives goes on: a relay that writes the header anew
+ * stands between routers that mark packets and an end that reacts to it (RFC 6040).
+ */
+static __always_inline __u8 arriving_ecn(const struct frame *f, __u32 slot)
+{
+	const __u8 *ip = f->l3;
+
+	return slot == RTPX_SLOT_IP6 ? ip[1] >> 4 & RTPX_ECN_MASK : ip[1] & RTPX_ECN_MASK;
+}
+
+/* @ecn: 0 to 3. */
 static __always_inline void leaving_take(struct leaving *out, const struct rtpx_entry *flow,
-					 __u16 payload_bytes, __u16 udp_check)
+					 __u16 payload_bytes, __u16 udp_check, __u8 ecn)
 {
 	out->ip4 = *(__u64 *)flow->out4;
 	out->ports = bpf_htonl((__u32)flow->out_port << 16 | flow->dest_port);
 	out->udp_check = udp_check;
 	out->payload_bytes = payload_bytes;
-	out->tos = flow->tos;
+	out->tos = flow->tos | ecn;
 	out->ttl = flow->ttl;
 }
 
@@ -160,7 +173,7 @@ static __always_inline void write_ip4(struct iphdr *ip, const struct leaving *ou
 
 static __always_inline void write_ip6(struct ipv6hdr *ip, const struct leaving *out)
 {
-	*(__be32 *)ip = bpf_htonl(6u << 28 | (__u32)out->tos << 20);
+	*(__be32 *)ip = bpf_htonl(6u << 28 | (__u32)out->tos << 20 | out->label);
 	ip->payload_len = bpf_htons(out->payload_bytes + sizeof(struct udphdr));
 	ip->nexthdr = IPPROTO_UDP;
 	ip->hop_limit = out->ttl;

@@ -7,6 +7,9 @@
  * floods one port gets a bounded batch of it per round, and all ports together get a bounded number
  * of packets per turn of the loop.
  *
+ * What is sent while a packet is delivered has that packet's ECN (RFC 3168), as what a dataplane
+ * forwards: a relay stands between routers that mark packets and an end that reacts to it.
+ *
  * The sockets are not connected and ask for no error queue, so an ICMP error reaches none of them;
  * should one report an error nevertheless, it is counted and the port goes on.
  *
@@ -22,6 +25,7 @@
 #include <unistd.h>
 
 #include "dp_user.h"
+#include "rtpx_abi.h"
 
 #define BATCH 32	 /* datagrams read from one port at a time */
 #define ROUND_PORTS 16	 /* ports asked for at a time */
@@ -42,6 +46,7 @@ struct dp_user_port {
 	void *owner;
 	unsigned int tag;
 	int fd; /* -1: closed while its turn was on, freed after it */
+	uint8_t tos;
 	bool wildcard;
 	struct addr local;
 	struct dp_user_port *next_dead;
@@ -54,6 +59,7 @@ struct inbox {
 	union sock_addr from[BATCH];
 	struct {
 		_Alignas(struct cmsghdr) char buf[CMSG_SPACE(sizeof(struct timespec)) +
+						  CMSG_SPACE(sizeof(int)) + /* TOS */
 						  CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	} control[BATCH];
 	uint8_t data[BATCH][DP_USER_MAX_PACKET];
@@ -66,7 +72,8 @@ struct outbox {
 	struct iovec iov[SEND_PACKETS];
 	union sock_addr to[SEND_PACKETS];
 	struct {
-		_Alignas(struct cmsghdr) char buf[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+		_Alignas(struct cmsghdr) char buf[CMSG_SPACE(sizeof(struct in6_pktinfo)) +
+						  CMSG_SPACE(sizeof(int))]; /* TOS */
 	} control[SEND_PACKETS];
 	struct dp_user_port *port[SEND_PACKETS];
 	bool again[SEND_PACKETS]; /* the second of a pair: in no counter */
@@ -78,6 +85,7 @@ struct dp_user {
 	int epoll;
 	struct event *ready;
 	bool anyway;  /* ports are opened on addresses that may be missing */
+	uint8_t ecn;  /* of the packet that is being delivered; else 0 */
 	bool in_turn; /* ports are being read: a closed one stays in memory until the end */
 	struct dp_user_port *dead;
 	uint64_t now_ns, real_ns; /* both clocks when the round began */
@@ -98,6 +106,14 @@ static int set_tos(int fd, enum addr_family family, int tos)
 	if (family == ADDR_IP6)
 		return set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, tos);
 	return set_option(fd, IPPROTO_IP, IP_TOS, tos);
+}
+
+/* The kernel says with which TOS packets arrive. */
+static int set_told_tos(int fd, enum addr_family family)
+{
+	if (family == ADDR_IP6)
+		return set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+	return set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
 }
 
 /*
@@ -128,7 +144,10 @@ static int port_setup(const struct dp_user *u, struct dp_user_port *p, uint8_t t
 	socklen_t len = addr_to_sockaddr(&p->local, &sa.any);
 	int err;
 
+	p->tos = tos;
 	err = set_option(p->fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+	if (!err)
+		err = set_told_tos(p->fd, p->local.family);
 	if (!err && p->wildcard)
 		err = set_wildcard(p->fd, p->local.family);
 	if (!err && tos)
@@ -196,8 +215,12 @@ void dp_user_port_close(struct dp_user *u, struct dp_user_port *p)
 
 int dp_user_port_set_tos(struct dp_user *u, struct dp_user_port *p, int tos)
 {
+	int err = set_tos(p->fd, p->local.family, tos & 0xff);
+
 	(void)u;
-	return set_tos(p->fd, p->local.family, tos & 0xff);
+	if (!err)
+		p->tos = tos;
+	return err;
 }
 
 /* ---- in ---- */
@@ -229,7 +252,7 @@ static void take_stamp(const struct dp_user *u, struct dp_user_packet *pkt,
 	pkt->arrival_ns = u->now_ns - age;
 }
 
-static void take_control(const struct dp_user *u, struct dp_user_packet *pkt, struct msghdr *msg)
+static void take_control(struct dp_user *u, struct dp_user_packet *pkt, struct msghdr *msg)
 {
 	struct cmsghdr *c;
 
@@ -239,6 +262,13 @@ static void take_control(const struct dp_user *u, struct dp_user_packet *pkt, st
 
 			memcpy(&stamp, CMSG_DATA(c), sizeof(stamp));
 			take_stamp(u, pkt, &stamp);
+		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+			u->ecn = *(const uint8_t *)CMSG_DATA(c) & RTPX_ECN_MASK;
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+			int class;
+
+			memcpy(&class, CMSG_DATA(c), sizeof(class));
+			u->ecn = class & RTPX_ECN_MASK;
 		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo info;
 
@@ -270,6 +300,7 @@ static void deliver(struct dp_user *u, struct dp_user_port *p, unsigned int i)
 	if (m->msg_hdr.msg_flags & MSG_TRUNC)
 		u->counts.truncated++;
 	u->opts.on_packet(u->opts.arg, p->owner, p->tag, &pkt);
+	u->ecn = 0;
 }
 
 static void inbox_reset(struct inbox *in, unsigned int n)
@@ -355,27 +386,39 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 
 /* ---- out ---- */
 
-static void put_source(struct msghdr *msg, void *control, const struct addr *source)
+/* One more control message; msg_control has room for it. */
+static void put_control(struct msghdr *msg, int level, int type, const void *data, size_t size)
 {
-	bool ip6 = source->family == ADDR_IP6;
+	struct cmsghdr *c = (void *)((uint8_t *)msg->msg_control + msg->msg_controllen);
+
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(c), data, size);
+	msg->msg_controllen += CMSG_SPACE(size);
+}
+
+static void put_source(struct msghdr *msg, const struct addr *source)
+{
 	struct in6_pktinfo info6 = { 0 };
 	struct in_pktinfo info4 = { 0 };
-	struct cmsghdr *c = control;
 
-	c->cmsg_level = ip6 ? IPPROTO_IPV6 : IPPROTO_IP;
-	c->cmsg_type = ip6 ? IPV6_PKTINFO : IP_PKTINFO;
-	if (ip6) {
+	if (source->family == ADDR_IP6) {
 		memcpy(&info6.ipi6_addr, source->ip, sizeof(info6.ipi6_addr));
-		memcpy(CMSG_DATA(c), &info6, sizeof(info6));
-		c->cmsg_len = CMSG_LEN(sizeof(info6));
-		msg->msg_controllen = CMSG_SPACE(sizeof(info6));
+		put_control(msg, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof(info6));
 	} else {
 		memcpy(&info4.ipi_spec_dst, source->ip, sizeof(info4.ipi_spec_dst));
-		memcpy(CMSG_DATA(c), &info4, sizeof(info4));
-		c->cmsg_len = CMSG_LEN(sizeof(info4));
-		msg->msg_controllen = CMSG_SPACE(sizeof(info4));
+		put_control(msg, IPPROTO_IP, IP_PKTINFO, &info4, sizeof(info4));
 	}
-	msg->msg_control = control;
+}
+
+/* The port's TOS, with the ECN of a packet that is relayed. */
+static void put_tos(struct msghdr *msg, enum addr_family family, int tos)
+{
+	if (family == ADDR_IP6)
+		put_control(msg, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+	else
+		put_control(msg, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
 }
 
 static void count_sent(struct dp_user *u, unsigned int i, int err)
@@ -427,6 +470,7 @@ void dp_user_flush(struct dp_user *u)
 static void enqueue(struct outbox *out, struct dp_user_port *p, const struct addr *dest,
 		    const struct addr *source, struct iovec data, bool again)
 {
+	uint8_t ecn = container_of(out, struct dp_user, out)->ecn;
 	unsigned int i = out->n++;
 	struct msghdr *msg = &out->msg[i].msg_hdr;
 
@@ -439,8 +483,11 @@ static void enqueue(struct outbox *out, struct dp_user_port *p, const struct add
 		.msg_iov = &out->iov[i],
 		.msg_iovlen = 1,
 	};
+	msg->msg_control = out->control[i].buf;
 	if (p->wildcard && source->family == p->local.family)
-		put_source(msg, &out->control[i], source);
+		put_source(msg, source);
+	if (ecn)
+		put_tos(msg, p->local.family, p->tos | ecn);
 }
 
 /* @copies of one datagram; those from @counted on are not counted. */

@@ -76,6 +76,11 @@
 	  NONE, "read from the answer, from /proc/sys each second and with each link notice")      \
 	X("don't fragment: ip_no_pmtu_disc, locked MTU of a route (IPv4)", REFUSED, FRAGMENTS,     \
 	  "a dataplane sends with \"don't fragment\" only")                                        \
+	X("ECN (RFC 3168)", ASKED, NONE,                                                           \
+	  "what arrives goes on, as a router would keep it; the rest of the TOS is ours (-t, T)")  \
+	X("IPv6 flow label: auto_flowlabels", ASKED, NONE,                                         \
+	  "the module computes the socket's; XDP has another one for each pair of ports, because " \
+	  "the kernel's hash has a secret; none where the host's sockets have none")               \
 	X("identification (IPv4)", IRRELEVANT, NONE, "RFC 6864: none is needed with \"don't fragment\"") \
 	/* device */                                                                               \
 	X("MTU of device, route and path; ICMP \"too big\" and redirects", ASKED, NONE,             \

@@ -475,6 +475,7 @@ static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 	memcpy(v->abi.src_mac, out->is.mac, sizeof(v->abi.src_mac));
 	v->abi.vlan = nexthop_tci(n, nh, out);
 	v->abi.mtu = MIN(nh->route_mtu ? MIN(nh->route_mtu, out->is.mtu) : out->is.mtu, 65535u);
+	v->abi.label_mask = host_socket(n->host)->flow_labels ? RTPX_LABEL_MASK : 0;
 	v->abi.tx_port = v->abi.ifindex = out->is.tx;
 }
 

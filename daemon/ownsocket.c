@@ -14,6 +14,9 @@
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
 #endif
+#ifndef IPV6_AUTOFLOWLABEL
+#define IPV6_AUTOFLOWLABEL 70
+#endif
 #define DEFAULT_TTL 64
 
 static int option(int fd, int level, int name, int otherwise)
@@ -82,6 +85,17 @@ static bool has_programs(void)
 	return any;
 }
 
+static bool has_flow_labels(void)
+{
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), on;
+
+	if (fd < 0)
+		return false;
+	on = option(fd, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0);
+	close(fd);
+	return on;
+}
+
 bool ownsocket_read(struct ownsocket *o)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), i, tos;
@@ -94,6 +108,7 @@ bool ownsocket_read(struct ownsocket *o)
 		.priority = option(fd, SOL_SOCKET, SO_PRIORITY, 0),
 		.fragments = option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT) ==
 			     IP_PMTUDISC_DONT,
+		.flow_labels = has_flow_labels(),
 		.uid = geteuid(),
 		.gid = getegid(),
 		.ttl = default_ttl(),

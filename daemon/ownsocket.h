@@ -16,6 +16,7 @@ struct ownsocket {
 	uint32_t uid, gid;
 	uint32_t tos_priority[16]; /* see ownsocket_priority() */
 	uint8_t ttl;	 /* IPv4's default */
+	bool flow_labels; /* IPv6 packets have one */
 	bool fragments;	 /* IPv4 packets leave without "don't fragment" */
 	bool programs;	 /* BPF programs of its control group judge or change its packets */
 };

@@ -16,7 +16,7 @@
  *          5 - mirrored flows.
  *          6 - the configuration names the daemons that it belongs to.
  *          7 - a second address of a flow, and which strangers are passed, outside the cache line;
- *              the link addresses and VLANs of interfaces; clocks of RTP.
+ *              the link addresses and VLANs of interfaces; clocks of RTP; flow labels.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
@@ -77,7 +77,7 @@ struct rtpx_flow {
 	__u16 peer_port; /* expected source port; not looked at with RTPX_FLOW_ANY_PORT */
 	__u16 out_port;
 	__u16 dest_port;
-	__u8 tos;		    /* TOS or traffic class of what leaves */
+	__u8 tos;		    /* TOS or traffic class of what leaves, beside ECN */
 	__u8 ttl;		    /* TTL or hop limit of what leaves */
 	__u32 call;		    /* the daemon's number of the session */
 	char label[RTPX_LABEL_LEN]; /* start of the call-id, NUL-terminated */
@@ -223,6 +223,9 @@ struct rtpx_mirrored {
 
 #define RTPX_MIRROR_MAX 8192 /* bytes of the payload */
 
+#define RTPX_LABEL_MASK 0xfffff /* IPv6's flow label, RFC 6437 */
+#define RTPX_ECN_MASK	3	/* of the TOS or traffic class, RFC 3168 */
+
 /* Where packets for one destination go on the wire. All zero: not resolved, packets are passed. */
 struct rtpx_nexthop {
 	__u8 dst_mac[6]; /* the two in the order of the frame */
@@ -232,7 +235,7 @@ struct rtpx_nexthop {
 	__u32 tx_port;	/* key in tx_ports */
 	__u32 ifindex;	/* of the device that tx_port names */
 	__u32 users;	/* flows that refer to it, for the reader of a dump */
-	__u32 pad;
+	__u32 label_mask; /* bits of IPv6's flow label that are used; 0: the label is 0 */
 } __attribute__((aligned(8)));
 
 /*

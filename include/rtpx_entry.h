@@ -61,6 +61,17 @@ static inline void rtpx_entry_sums(struct rtpx_entry *e, const struct rtpx_flow 
 				  (__u16)~rtpx_fold(in + rtpx_be16(f->port)));
 }
 
+/*
+ * rtpx_flow_label - IPv6's flow label for packets between two ports: the same for all of a flow, and
+ * spread evenly (RFC 6437 section 3), so that routers with several paths use all of them. Never 0.
+ */
+static __always_inline __u32 rtpx_flow_label(__u16 out_port, __u16 dest_port)
+{
+	__u32 ports = (__u32)out_port << 16 | dest_port;
+
+	return (ports * 2654435761u) >> 12 | 1;
+}
+
 /* ---- flows ---- */
 
 /* rtpx_entry_put_flow - all of the flow but its seq; @slot is where it goes. */

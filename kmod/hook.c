@@ -157,9 +157,23 @@ static struct dst_entry *route_ip4(struct net *net, const struct rtpx_entry *e)
 	return NULL;
 }
 
-static struct dst_entry *route_ip6(struct net *net, const struct rtpx_entry *e,
-				   const struct rtpx_entry_more *m)
+/* The label that a socket of this host would send with: ip6_make_flowlabel(). */
+static __be32 label_of(struct net *net, const struct flowi6 *fl)
 {
+	struct flow_keys keys;
+	u32 hash;
+
+	if (!ip6_default_np_autolabel(net))
+		return 0;
+	hash = rol32(__get_hash_from_flowi6(fl, &keys), 16);
+	return ((__force __be32)hash & IPV6_FLOWLABEL_MASK) |
+	       (net->ipv6.sysctl.flowlabel_state_ranges ? IPV6_FLOWLABEL_STATELESS_FLAG : 0);
+}
+
+static struct dst_entry *route_ip6(struct net *net, struct flow *f)
+{
+	const struct rtpx_entry *e = &f->entry;
+	const struct rtpx_entry_more *m = &f->more;
 	struct flowi6 fl = {
 		.saddr = *(const struct in6_addr *)m->out6,
 		.daddr = *(const struct in6_addr *)m->dest6,
@@ -175,6 +189,9 @@ static struct dst_entry *route_ip6(struct net *net, const struct rtpx_entry *e,
 		dst_release(dst);
 		return NULL;
 	}
+	fl.flowlabel = 0;
+	WRITE_ONCE(f->label, label_of(net, &fl));
+	fl.flowlabel = ip6_make_flowinfo(e->tos, 0);
 	dst = xfrm_lookup_route(net, dst, flowi6_to_flowi(&fl), NULL, 0);
 	return IS_ERR(dst) ? NULL : dst;
 }
@@ -186,7 +203,7 @@ static noinline struct dst_entry *route(struct net *net, struct flow *f)
 	bool ip6 = f->entry.flags & RTPX_FLOW_OUT6;
 	struct dst_entry *dst, *old;
 
-	dst = ip6 ? route_ip6(net, &f->entry, &f->more) : route_ip4(net, &f->entry);
+	dst = ip6 ? route_ip6(net, f) : route_ip4(net, &f->entry);
 	if (dst && dst->dev->flags & IFF_LOOPBACK) {
 		dst_release(dst);
 		dst = NULL;
@@ -247,9 +264,9 @@ static void write_udp(struct sk_buff *skb, struct udphdr *udp, const struct flow
 	udp->dest = htons(e->dest_port);
 }
 
-static void write_ip4(struct iphdr *ip, const struct rtpx_entry *e, unsigned int bytes)
+static void write_ip4(struct iphdr *ip, const struct rtpx_entry *e, unsigned int bytes, u8 ecn)
 {
-	*(__be16 *)ip = htons(0x4500 | e->tos);
+	*(__be16 *)ip = htons(0x4500 | e->tos | ecn);
 	ip->tot_len = htons(bytes);
 	ip->id = 0; /* RFC 6864: none is needed with DF */
 	ip->frag_off = htons(IP_DF);
@@ -261,10 +278,12 @@ static void write_ip4(struct iphdr *ip, const struct rtpx_entry *e, unsigned int
 	ip->check = ip_fast_csum(ip, 5);
 }
 
-static void write_ip6(struct ipv6hdr *ip, const struct rtpx_entry *e,
-		      const struct rtpx_entry_more *m, unsigned int bytes)
+static void write_ip6(struct ipv6hdr *ip, const struct flow *f, unsigned int bytes, u8 ecn)
 {
-	ip6_flow_hdr(ip, e->tos, 0);
+	const struct rtpx_entry *e = &f->entry;
+	const struct rtpx_entry_more *m = &f->more;
+
+	ip6_flow_hdr(ip, e->tos | ecn, READ_ONCE(f->label));
 	ip->payload_len = htons(bytes - sizeof(*ip));
 	ip->nexthdr = IPPROTO_UDP;
 	ip->hop_limit = e->ttl;
@@ -277,6 +296,8 @@ static __always_inline void rewrite(struct sk_buff *skb, const struct flow *f, b
 {
 	const bool out6 = f->entry.flags & RTPX_FLOW_OUT6;
 	const unsigned int in = header_bytes(in6), out = header_bytes(out6);
+	/* A mark of routers on the way is for the end that the packet goes to. */
+	const u8 ecn = (in6 ? ipv6_get_dsfield(ipv6_hdr(skb)) : ip_hdr(skb)->tos) & RTPX_ECN_MASK;
 
 	write_udp(skb, (struct udphdr *)(skb->data + in), f);
 	if (out > in)
@@ -286,9 +307,9 @@ static __always_inline void rewrite(struct sk_buff *skb, const struct flow *f, b
 	skb_reset_network_header(skb);
 	skb_set_transport_header(skb, out);
 	if (out6)
-		write_ip6(ipv6_hdr(skb), &f->entry, &f->more, skb->len);
+		write_ip6(ipv6_hdr(skb), f, skb->len, ecn);
 	else
-		write_ip4(ip_hdr(skb), &f->entry, skb->len);
+		write_ip4(ip_hdr(skb), &f->entry, skb->len, ecn);
 	skb->protocol = out6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP);
 }
 

@@ -26,6 +26,7 @@ struct flow {
 	spinlock_t lock; /* of the statistics in entry and more, and of gone */
 	bool gone;
 	u32 dst_cookie;
+	__be32 label; /* IPv6's flow label, of the last answer of routing */
 	struct dst_entry __rcu
 		*dst;	      /* NULL, or the last answer of routing; the flow has a reference */
 	atomic64_t strangers; /* beside more.stats.strangers, for any CPU to count */

@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "rtpx_abi.h"
+#include "rtpx_entry.h"
 
 #define PACKET_MAX 2048
 #define PACKET_PORT_MIN 40000
@@ -34,6 +34,7 @@
 #define PACKET_PRIORITY 0x6000 /* priority 3 */
 #define PACKET_MTU 1500
 #define PACKET_TOS 0xb8
+#define PACKET_MARKS 0x2eu /* a sender's TOS: DSCP 11, ECN 2 */
 #define PACKET_TTL 64
 #define PACKET_NEXTHOP 7
 
@@ -94,7 +95,7 @@ struct packet_row {
 	uint16_t extra_flags; /* enum rtpx_flow_flag beside what the family needs */
 	uint8_t strangers;    /* enum rtpx_strangers */
 	enum packet_second second;
-	bool marked;	    /* has a TOS, a flow label, an id and no DF: nothing of it leaves */
+	bool marked; /* has a TOS, a flow label, an id and no DF: nothing but ECN leaves of it */
 	bool no_flow, writing, no_nexthop, silent, other_ssrc, old_seq;
 	uint16_t mtu;	    /* 0: PACKET_MTU */
 };
@@ -401,6 +402,7 @@ struct packet_headers {
 	uint8_t src[16], dst[16];
 	uint16_t src_port, dst_port;
 	uint8_t tos, ttl;
+	bool labelled; /* has the flow label of its ports, with IPv6 */
 	const uint8_t *payload;
 	size_t payload_bytes;
 	enum packet_sum sum;
@@ -434,7 +436,8 @@ static inline size_t build_frame(uint8_t *f, const struct packet_headers *h)
 	}
 	put16(f + l3 - 2, h->ip6 ? 0x86dd : 0x0800);
 	if (h->ip6) {
-		put32(ip, 6u << 28 | (uint32_t)h->tos << 20);
+		put32(ip, 6u << 28 | (uint32_t)h->tos << 20 |
+				  (h->labelled ? rtpx_flow_label(h->src_port, h->dst_port) : 0));
 		put16(ip + 4, udp_bytes);
 		ip[6] = 17;
 		ip[7] = h->ttl;
@@ -480,8 +483,9 @@ static inline struct packet_headers leaving_headers(const struct packet_row *r,
 		.tag = r->tag_out ? PACKET_VLAN_OUT : 0,
 		.src_port = PACKET_OUT_PORT,
 		.dst_port = PACKET_DEST_PORT,
-		.tos = PACKET_TOS,
+		.tos = PACKET_TOS | (r->marked ? PACKET_MARKS & RTPX_ECN_MASK : 0),
 		.ttl = PACKET_TTL,
+		.labelled = true,
 		.payload = payload,
 		.payload_bytes = r->payload_bytes,
 		.sum = r->sum == SUM_ZERO && r->family == P44 ? SUM_ZERO : SUM_GOOD,
@@ -707,9 +711,9 @@ static inline void mark_header(const struct packet_row *r, uint8_t *f)
 	uint8_t *ip = f + packet_l3(r->tag_in);
 
 	if (packet_in_is_6(r)) {
-		put32(ip, 6u << 28 | 0x2eu << 20 | 0xabcde);
+		put32(ip, 6u << 28 | PACKET_MARKS << 20 | 0xabcde);
 	} else {
-		ip[1] = 0x2e;
+		ip[1] = PACKET_MARKS;
 		put32(ip + 4, 0x12340000);
 	}
 }
@@ -726,6 +730,17 @@ static inline size_t packet_in(const struct packet_row *r, uint8_t *frame)
 	if (r->marked)
 		mark_header(r, frame);
 	return twist_frame(r, frame, len);
+}
+
+/* packet_no_label - take IPv6's flow label out, which sockets and the module have from the kernel. */
+static inline void packet_no_label(const struct packet_row *r, uint8_t *frame)
+{
+	uint8_t *ip = frame + packet_l3(r->tag_out);
+
+	if (packet_out_is_6(r)) {
+		ip[1] &= 0xf0;
+		ip[2] = ip[3] = 0;
+	}
 }
 
 /* packet_out - the frame that must leave if the row is forwarded; its length is without padding. */
@@ -808,7 +823,8 @@ static inline struct rtpx_nexthop packet_nexthop(const struct packet_row *r, uin
 {
 	struct rtpx_nexthop nh = { .vlan = r->tag_out ? PACKET_VLAN_OUT : 0,
 				   .tx_port = ifindex,
-				   .ifindex = ifindex };
+				   .ifindex = ifindex,
+				   .label_mask = RTPX_LABEL_MASK };
 
 	memcpy(nh.dst_mac, packet_macs[2], 6);
 	memcpy(nh.src_mac, packet_macs[3], 6);

@@ -184,7 +184,7 @@ static bool reaches_socket(const struct packet_row *r)
 	}
 }
 
-static const char *check_forwarded(const struct packet_row *r, const struct outcome *o)
+static const char *check_forwarded(const struct packet_row *r, struct outcome *o)
 {
 	uint8_t want[PACKET_MAX];
 	size_t len = packet_out(r, want);
@@ -193,6 +193,8 @@ static const char *check_forwarded(const struct packet_row *r, const struct outc
 		return "nothing left";
 	if (o->len != len)
 		return "length of the frame that leaves";
+	packet_no_label(r, want);
+	packet_no_label(r, o->frame);
 	if (memcmp(o->frame, want, len))
 		return "bytes of the frame that leaves";
 	if (o->heard_len >= 0)

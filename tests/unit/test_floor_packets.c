@@ -304,6 +304,8 @@ static void check_frame(const struct packet_row *r)
 		put16(got + 18, 0);
 		fix_ip4_sum(got + 14);
 	}
+	packet_no_label(&plain, want);
+	packet_no_label(&plain, got);
 	assert_memory_equal(got, want, len);
 }
 
@@ -319,7 +321,8 @@ static void check_datagram(const struct packet_row *r)
 	assert_int_equal(got->len, r->payload_bytes);
 	assert_memory_equal(got->data, payload, r->payload_bytes);
 	assert_true(addr_eq(&got->src, &src));
-	assert_int_equal(got->tos, PACKET_TOS);
+	assert_int_equal(got->tos,
+			 PACKET_TOS | (r->marked ? PACKET_MARKS & RTPX_ECN_MASK : 0));
 }
 
 /* ---- rows ---- */
