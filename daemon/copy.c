@@ -160,7 +160,7 @@ static int pair_bind(struct copies *c, struct copy *copy)
 
 static int pair_open(struct copies *c, struct copy *copy, uint64_t now_ns)
 {
-	unsigned int tries = ports_pairs(c->o.ports);
+	unsigned int tries = ports_tries(c->o.ports);
 	int err = -ENOSPC;
 
 	while (tries--) {

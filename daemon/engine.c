@@ -178,7 +178,7 @@ static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 {
 	struct leg *leg = &s->leg[i];
 	enum rtpx_slot slot = slot_of(&leg->local);
-	unsigned int tries = ports_pairs(e->o.ports);
+	unsigned int tries = ports_tries(e->o.ports);
 	int err = -ENOSPC;
 
 	while (tries--) {

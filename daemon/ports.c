@@ -8,6 +8,8 @@
 
 #include "ports.h"
 
+#define MAX_TRIES 1024
+
 /* A pair that was given back, and when. */
 struct resting {
 	uint32_t since_ms;
@@ -226,6 +228,11 @@ void ports_go_on(struct ports *p, enum rtpx_slot slot, uint16_t last)
 {
 	if (last >= p->o.min && last <= p->o.max)
 		p->slot[slot].last = (last - p->o.min) / 2u;
+}
+
+unsigned int ports_tries(const struct ports *p)
+{
+	return MIN(p->n_pairs, MAX_TRIES);
 }
 
 unsigned int ports_pairs(const struct ports *p)

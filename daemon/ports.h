@@ -31,9 +31,13 @@ void ports_free(struct ports *p);
 
 /*
  * ports_take - the next free pair's even port; -ENOSPC when there is none. A caller whose bind()
- * fails gives it back and takes the next, at most ports_pairs() times.
+ * fails gives it back and takes the next, at most ports_tries() times: another program may hold the
+ * whole range, and each bind() costs the event loop 20 microseconds.
  */
 int ports_take(struct ports *p, enum rtpx_slot slot, uint64_t now_ns);
+
+/* ports_tries - all pairs, or 1,024 of them when there are more. */
+unsigned int ports_tries(const struct ports *p);
 
 /* ports_claim - take this very pair (a journal names it); 0 or -EBUSY, -EINVAL. */
 int ports_claim(struct ports *p, enum rtpx_slot slot, uint16_t port);

@@ -698,6 +698,24 @@ def test_admin_lives_without_descriptors(b):
     assert said.count(b"a connection waits") in range(1, 10), said
 
 
+def test_ports_of_others_cost_little(b):
+    """Another program holds the whole range: what a refused call costs does not grow with the range."""
+    cost = []
+    for last in (42499, 47999):
+        with contextlib.ExitStack() as held:
+            for port in range(40000, last + 1, 2):
+                held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("127.0.0.1", port))
+            p = b.start("-s", "cunix:" + b.path("c"), "-m", "40000", "-M", str(last))
+            with dial(b.path("c")) as c:
+                assert ask(c, "U warm-up 127.0.0.1 5000 A").startswith("E")
+                before = cpu_seconds(p.pid)
+                for i in range(30):
+                    assert ask(c, f"U call{i} 127.0.0.1 5000 A").startswith("E")
+                cost.append(cpu_seconds(p.pid) - before)
+            stop(p)
+    assert cost[1] < 2 * cost[0], cost
+
+
 def test_silent_connections_shut_nobody_out(b):
     """As many connections as may be, none of which says a word."""
     p = b.start("-s", "cunix:" + b.path("c"))
