@@ -9,31 +9,38 @@
  * write(). MDB_NOLOCK, because the directory is locked by us, and MDB_NOTLS is of no account then.
  * The map is large, but takes addresses only.
  *
- * LMDB believes what is in its file, and would crash the daemon on a damaged one. So a child reads
- * it.
+ * LMDB believes what is in its file, and would crash the daemon on a damaged one, or do worse on one
+ * that was made for that. So a child without rights reads a copy of it in memory.
  */
 #include "journal.h"
 
+#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <lmdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
+#include "clock.h"
 #include "dirlock.h"
 
 #define FILE_NAME "journal.mdb"
 #define NEW_NAME "journal.new"
 #define MAP_BYTES (1ull << 30)
+#define CHILD_NS (20 * NSEC_PER_SEC) /* to read all; a circle of pages has no end */
+#define NOBODY 65534
 #define FULL_BYTES 65536 /* less than this is left of a full file system */
 #define ENV_FLAGS (MDB_NOSUBDIR | MDB_NOLOCK)
 
@@ -201,11 +208,13 @@ static bool record_at(const uint8_t *p, size_t size, struct head *h)
 
 /* ---- reading ---- */
 
-static void limit_core(void)
+static void limit_child(void)
 {
 	const struct rlimit none = { 0 };
 
 	setrlimit(RLIMIT_CORE, &none);
+	setrlimit(RLIMIT_NPROC, &none);
+	setrlimit(RLIMIT_FSIZE, &none);
 }
 
 static bool write_whole(int fd, const void *data, size_t len)
@@ -263,27 +272,52 @@ static int send_all(const char *path, int fd)
 	return rc != MDB_NOTFOUND;
 }
 
-static void child(const char *path, int fd)
+/* Nothing that this process may do is of use to whoever made the file. */
+static void lose_rights(uid_t uid, gid_t gid)
+{
+	capng_clear(CAPNG_SELECT_ALL);
+	if (geteuid() == 0 && capng_change_id((int)uid, (int)gid,
+					      CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
+		_exit(1);
+	capng_apply(CAPNG_SELECT_CAPS);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+static void child(int file, int out, uid_t uid, gid_t gid)
 {
 	static const int crashes[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
+	char path[32];
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(crashes); i++)
 		signal(crashes[i], SIG_DFL);
-	limit_core();
-	alarm(20); /* a circle of pages */
-	_exit(send_all(path, fd));
+	limit_child();
+	/* The control sockets and all else that is open stay outside. */
+	if (dup2(file, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+	    close_range(STDERR_FILENO, ~0u, 0) < 0)
+		_exit(1);
+	lose_rights(uid, gid);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", STDIN_FILENO);
+	_exit(send_all(path, STDOUT_FILENO));
 }
 
-/* All that comes out of @fd; NULL without memory. */
+/*
+ * All that comes out of @fd within CHILD_NS, but not more than a journal may hold; NULL without
+ * memory.
+ */
 static uint8_t *receive(int fd, size_t *len)
 {
+	const uint64_t end_ns = clock_now() + CHILD_NS;
 	size_t room = 1 << 16;
 	uint8_t *p = malloc(room), *more;
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint64_t now_ns;
 	ssize_t n;
 
 	*len = 0;
-	while (p) {
+	while (p && *len < MAP_BYTES && (now_ns = clock_now()) < end_ns) {
+		if (poll(&pfd, 1, (int)((end_ns - now_ns) / NSEC_PER_MSEC) + 1) <= 0)
+			continue;
 		n = read(fd, p + *len, room - *len);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -300,22 +334,40 @@ static uint8_t *receive(int fd, size_t *len)
 	return p;
 }
 
-/* read_by_child - the records of a sound file, one after the other. -EBADMSG: it is not sound. */
-static int read_by_child(const char *path, uint8_t **out, size_t *len)
+/* The end of a child that has closed its pipe. One that does not end is made to. */
+static int wait_for_end(pid_t pid)
 {
-	int fds[2], status = 0;
+	const struct timespec nap = { .tv_nsec = 2 * NSEC_PER_MSEC };
+	const uint64_t end_ns = clock_now() + CHILD_NS;
+	int status = -1;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		if (clock_now() > end_ns)
+			kill(pid, SIGKILL);
+		nanosleep(&nap, NULL);
+	}
+	return status;
+}
+
+/*
+ * read_by_child - the records of a sound file, one after the other. -EBADMSG: it is not sound, or
+ * too large to be read in time.
+ */
+static int read_by_child(int file, uid_t uid, gid_t gid, uint8_t **out, size_t *len)
+{
+	int fds[2], status = -1;
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		child(path, fds[1]);
+		child(file, fds[1], uid, gid);
 	close(fds[1]);
 	*out = pid < 0 ? NULL : receive(fds[0], len);
 	close(fds[0]);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	if (pid > 0)
+		status = wait_for_end(pid);
 	if (pid < 0 || !*out)
 		return -ENOMEM;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -325,15 +377,47 @@ static int read_by_child(const char *path, uint8_t **out, size_t *len)
 	return -EBADMSG;
 }
 
-/* The whole file as it is. */
-static int read_raw(const char *path, uint8_t **out, size_t *len)
+/*
+ * copy_of - a descriptor of a copy in memory. Who may write in the directory could have put a link, a
+ * pipe or an endless file there.
+ */
+static int copy_of(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int copy = -1, err = 0;
+	struct stat st;
+	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
-	*out = receive(fd, len);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		err = -EINVAL;
+	else if (st.st_size > (off_t)MAP_BYTES)
+		err = -EFBIG;
+	else
+		copy = memfd_create("journal", MFD_CLOEXEC);
+	if (copy >= 0) {
+		while ((n = sendfile(copy, fd, NULL, 1 << 30)) > 0)
+			;
+		if (n < 0 || fchmod(copy, 0444) < 0)
+			err = -errno;
+	} else if (!err) {
+		err = -errno;
+	}
 	close(fd);
+	if (!err)
+		return copy;
+	if (copy >= 0)
+		close(copy);
+	return err;
+}
+
+/* The whole file as it is. */
+static int read_raw(int file, uint8_t **out, size_t *len)
+{
+	if (lseek(file, 0, SEEK_SET) < 0)
+		return -errno;
+	*out = receive(file, len);
 	return *out ? 0 : -ENOMEM;
 }
 
@@ -427,7 +511,30 @@ static int hand_out(struct journal *j, const uint8_t *bytes, const struct places
 	return 0;
 }
 
-int journal_load(struct journal *j, const struct journal_reader *reader,
+/* A user or group that is not root. */
+static unsigned int ordinary(unsigned int id)
+{
+	return id && id != (unsigned int)-1 ? id : NOBODY;
+}
+
+/* The records of a journal, or what looks like one in a damaged one. 0 or -errno. */
+static int read_left(const struct journal *j, uid_t uid, gid_t gid, uint8_t **bytes, size_t *len,
+		     struct journal_found *found)
+{
+	int file = copy_of(j->path), rc;
+
+	if (file < 0)
+		return file;
+	rc = read_by_child(file, ordinary(uid), ordinary(gid), bytes, len);
+	if (rc == -EBADMSG) {
+		snprintf(found->damage, sizeof(found->damage), "%.120s is damaged", j->path);
+		rc = read_raw(file, bytes, len);
+	}
+	close(file);
+	return rc;
+}
+
+int journal_load(struct journal *j, uid_t uid, gid_t gid, const struct journal_reader *reader,
 		 struct journal_found *found, char *err, size_t err_size)
 {
 	struct places all = { 0 };
@@ -436,13 +543,9 @@ int journal_load(struct journal *j, const struct journal_reader *reader,
 	int rc;
 
 	*found = (struct journal_found){ 0 };
-	if (access(j->path, F_OK))
+	rc = read_left(j, uid, gid, &bytes, &len, found);
+	if (rc == -ENOENT)
 		return 0;
-	rc = read_by_child(j->path, &bytes, &len);
-	if (rc == -EBADMSG) {
-		snprintf(found->damage, sizeof(found->damage), "%.120s is damaged", j->path);
-		rc = read_raw(j->path, &bytes, &len);
-	}
 	if (!rc)
 		rc = find_records(bytes, len, &all);
 	if (rc)

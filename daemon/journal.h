@@ -50,11 +50,11 @@ struct journal_found {
 };
 
 /*
- * journal_load - what the daemon before left. A file that is damaged is read in a process of its
- * own as far as it goes, then searched for records. 0, also without a file; -EPROTO when a newer
+ * journal_load - what the daemon before left. A process of its own reads the file, as @uid and @gid
+ * ((uid_t)-1 or 0: as no user) without any right; a damaged one is then searched for records. 0, also without a file; -EPROTO when a newer
  * version has written it: nothing was read; or -errno. With a sentence in @err.
  */
-int journal_load(struct journal *j, const struct journal_reader *reader,
+int journal_load(struct journal *j, uid_t uid, gid_t gid, const struct journal_reader *reader,
 		 struct journal_found *found, char *err, size_t err_size);
 
 /*

@@ -239,7 +239,7 @@ int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size)
 		journal_remove(k->journal);
 		return 0;
 	}
-	rc = journal_load(k->journal, &reader, &found, err, err_size);
+	rc = journal_load(k->journal, k->uid, k->gid, &reader, &found, err, err_size);
 	if (rc == -EPROTO) {
 		size_t len = strlen(err);
 

@@ -111,7 +111,7 @@ static int load(struct fixture *f, struct reading *r, struct journal_found *foun
 	const struct journal_reader reader = { on_record, r };
 
 	memset(r, 0, sizeof(*r));
-	return journal_load(f->j, &reader, found, f->err, sizeof(f->err));
+	return journal_load(f->j, (uid_t)-1, (gid_t)-1, &reader, found, f->err, sizeof(f->err));
 }
 
 /* Every key is there and of this round. */
@@ -225,7 +225,11 @@ static uint8_t *read_file(struct fixture *f, size_t *len)
 {
 	uint8_t *bytes = NULL;
 
-	assert_int_equal(read_raw(journal_path(f->j), &bytes, len), 0);
+	int copy = copy_of(journal_path(f->j));
+
+	assert_true(copy >= 0);
+	assert_int_equal(read_raw(copy, &bytes, len), 0);
+	close(copy);
 	return bytes;
 }
 
@@ -415,6 +419,72 @@ static void survives_a_full_disk(void **state)
 	signal(SIGXFSZ, SIG_DFL);
 }
 
+/* ---- a file that was made by someone else ---- */
+
+#define ANYONE 12345
+
+/* Loading must fail, and soon. */
+static void refuses(struct fixture *f, int error)
+{
+	struct journal_found found;
+	struct reading r;
+
+	assert_int_equal(load(f, &r, &found), error);
+	assert_non_null(strstr(f->err, journal_path(f->j)));
+	assert_int_equal(unlink(journal_path(f->j)), 0);
+}
+
+static void is_no_file_of_ours(void **state)
+{
+	struct fixture *f = *state;
+	const char *path = journal_path(f->j);
+	int fd;
+
+	assert_int_equal(symlink("/etc/shadow", path), 0);
+	refuses(f, -ELOOP);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	refuses(f, -EINVAL);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	assert_int_equal(ftruncate(fd, 1ll << 40), 0);
+	close(fd);
+	refuses(f, -EFBIG);
+}
+
+static bool has_no_rights(void)
+{
+	char text[4096];
+	FILE *file = fopen("/proc/self/status", "re");
+	size_t n = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+
+	text[n] = '\0';
+	return strstr(text, "CapPrm:\t0000000000000000\n") &&
+	       strstr(text, "CapEff:\t0000000000000000\n") &&
+	       strstr(text, "CapBnd:\t0000000000000000\n") && strstr(text, "NoNewPrivs:\t1\n") &&
+	       strstr(text, "Uid:\t12345\t12345\t12345\t12345\n") &&
+	       strstr(text, "Gid:\t12345\t12345\t12345\t12345\n") && strstr(text, "Groups:\t \n");
+}
+
+/* LMDB runs without rights. */
+static void child_has_no_rights(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	pid = fork();
+	if (pid == 0) {
+		lose_rights(ANYONE, ANYONE);
+		_exit(has_no_rights() ? 0 : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(ordinary(0), NOBODY);
+	assert_int_equal(ordinary((uid_t)-1), NOBODY);
+	assert_int_equal(ordinary(ANYONE), ANYONE);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -430,6 +500,8 @@ int main(void)
 		TEST(is_no_journal_at_all),
 		TEST(refuses_a_newer_version),
 		TEST(survives_a_full_disk),
+		TEST(is_no_file_of_ours),
+		TEST(child_has_no_rights),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
