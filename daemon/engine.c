@@ -508,6 +508,27 @@ static enum proto_error session_continue(struct engine *e, struct session *s, in
 	return PROTO_OK;
 }
 
+/* A tag without the medium's number. */
+static struct span tag_alone(struct span tag)
+{
+	const char *semicolon = memchr(tag.p, ';', tag.len);
+
+	return (struct span){ tag.p, semicolon ? (size_t)(semicolon - tag.p) : tag.len };
+}
+
+/* The call is answered by another party than before. */
+static bool is_fork(const struct session *s, struct span to_tag)
+{
+	return to_tag.p && s->to_tag &&
+	       !span_eq(tag_alone(span_of(s->to_tag)), tag_alone(to_tag));
+}
+
+static void leg_other_party(struct engine *e, struct leg *leg)
+{
+	stream_other_party(&leg->stream[STREAM_RTP], e->o.learning);
+	stream_other_party(&leg->stream[STREAM_RTCP], e->o.learning);
+}
+
 int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_ns,
 		  struct engine_result *out)
 {
@@ -535,6 +556,8 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 		s->strong = true;
 	session_ttl_restart(e->o.sessions, s, -1, now_ns);
 	other_tag = party == SESSION_CALLER ? u->to_tag : u->from_tag;
+	if (returned == 1 && is_fork(s, other_tag))
+		leg_other_party(e, &s->leg[!returned]);
 	if (other_tag.p && session_set_to_tag(s, other_tag) < 0)
 		return E_MEMORY;
 	bad = leg_describe(e, s, !returned, u->media, now_ns);

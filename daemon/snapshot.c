@@ -63,7 +63,7 @@ static const struct field stream_fields[] = {
 	FIELD(21, FIELD_BOOL, stream, replaced),
 	FIELD(22, FIELD_UINT, stream, unproven),
 	FIELD(23, FIELD_UINT, stream, latched_ns),
-	FIELD(24, FIELD_UINT, stream, latched_packets),
+	FIELD(24, FIELD_UINT, stream, latched_evidence),
 	{ 0 },
 };
 

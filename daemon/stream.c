@@ -93,6 +93,12 @@ static bool is_silent(const struct stream *s, uint64_t now_ns)
 	return since(s->stats.last_ns, now_ns) >= STREAM_SILENCE_NS;
 }
 
+/* Packets of the stream's kind; RTCP is not told apart from other packets. */
+static uint64_t evidence_count(const struct stream *s)
+{
+	return s->stats.packets - s->stats.errors;
+}
+
 /* How long the remote has been heard since it was latched and since the last U or L. */
 static uint64_t heard_for(const struct stream *s)
 {
@@ -165,14 +171,24 @@ static void learned_asymmetric(struct stream *s, bool asymmetric)
 static bool has_arrived(const struct stream *s)
 {
 	return addr_eq(&s->remote, &s->signalled) && !s->weak && s->latched_ns >= s->updated_ns &&
-	       s->stats.packets - s->latched_packets >= STREAM_PROOF_PACKETS;
+	       evidence_count(s) - s->latched_evidence >= STREAM_PROOF_PACKETS;
 }
 
 bool stream_is_open(const struct stream *s)
 {
 	if (!s->open || s->state != STREAM_LATCHED)
 		return s->open;
-	return !has_arrived(s) && heard_for(s) < (s->awaited ? STREAM_AWAIT_NS : STREAM_SETTLE_NS);
+	return heard_for(s) < (s->awaited ? STREAM_AWAIT_NS : STREAM_SETTLE_NS);
+}
+
+/* A dataplane has forwarded RTP from a weakly latched remote. */
+static void firm_up(struct stream *s)
+{
+	if (!s->weak || s->kind != STREAM_RTP ||
+	    evidence_count(s) - s->latched_evidence < STREAM_PROOF_PACKETS)
+		return;
+	s->weak = false;
+	end_awaiting(s);
 }
 
 static void grow_older(struct stream *s, uint64_t now_ns)
@@ -183,17 +199,39 @@ static void grow_older(struct stream *s, uint64_t now_ns)
 	}
 	if (since(s->updated_ns, now_ns) >= STREAM_AWAIT_NS)
 		s->roams = false;
+	firm_up(s);
+}
+
+/*
+ * The known party has fallen silent after a public address was signalled: it has left. It proves
+ * itself again if not.
+ */
+static void give_up_remote(struct stream *s, uint64_t now_ns)
+{
+	uint64_t last_ns = MAX(MAX(s->updated_ns, s->latched_ns), s->stats.last_ns);
+	uint64_t longest = s->kind == STREAM_RTP ? STREAM_LEAVE_NS : STREAM_RTCP_NS;
+
+	if (!s->awaited || s->weak || addr_is_hidden(&s->signalled) ||
+	    since(last_ns, now_ns) < longest)
+		return;
+	s->remote = s->signalled;
+	s->state = STREAM_SIGNALLED;
+	s->unproven = 0;
+	end_awaiting(s);
+	forget_previous(s);
 }
 
 bool stream_tick(struct stream *s, uint64_t now_ns)
 {
 	bool settled = !s->unproven && heard_for(s) >= STREAM_SETTLE_NS &&
 		       since(s->stats.last_ns, now_ns) < STREAM_SETTLE_NS;
-	bool open = s->open, twice = s->twice;
+	bool open = s->open, twice = s->twice, weak = s->weak;
 
 	grow_older(s, now_ns);
+	give_up_remote(s, now_ns);
 	s->twice = s->awaited && !settled;
-	return s->open != open || s->twice != twice;
+	return s->open != open || s->twice != twice || s->weak != weak ||
+	       s->state != STREAM_LATCHED;
 }
 
 /* ---- proof and strict: proofs ---- */
@@ -276,31 +314,51 @@ static bool proves_weakly(const struct visit *v)
 /* ---- proof and strict: who takes over ---- */
 
 /*
- * RTP has latched: RTCP goes to its signalled port beside the signalled RTP port, else, when it is
- * not latched on the same host, to the next port.
+ * RTP has latched on another port than the signalled one: RTCP that is not latched on the same host
+ * goes to the next port.
  */
 static void guess_rtcp(const struct stream *rtp, struct stream *rtcp)
 {
-	bool signalled = addr_eq(&rtp->remote, &rtp->signalled);
 	struct addr guess = rtcp_of(&rtp->remote);
 
-	if (signalled && rtcp->signalled.family != ADDR_NONE)
-		guess = rtcp->signalled;
-	if (guess.family == ADDR_NONE || rtcp->asymmetric)
-		return;
-	if (rtcp->state == STREAM_LATCHED && addr_host_eq(&rtcp->remote, &guess))
+	if (guess.family == ADDR_NONE ||
+	    (rtcp->state == STREAM_LATCHED && addr_host_eq(&rtcp->remote, &guess)))
 		return;
 	rtcp->remote = guess;
 	rtcp->state = STREAM_SIGNALLED;
-	rtcp->weak = false;
-	end_awaiting(rtcp);
 }
 
-/* RTP that goes on from another address has got a new mapping of its NAT, and so has RTCP. */
-static void rtp_moves(const struct stream *rtp, struct stream *rtcp)
+/*
+ * RTP has latched on the signalled port: RTCP is expected at its own. Where RTCP was known, other
+ * ports of the host are not heard before a silence.
+ */
+static void expect_rtcp(struct stream *rtcp, bool moved, uint64_t now_ns)
 {
-	if (rtp->state == STREAM_LATCHED && rtcp->state == STREAM_LATCHED && !rtcp->asymmetric)
+	if (rtcp->state == STREAM_LATCHED && !moved && addr_host_eq(&rtcp->remote, &rtcp->signalled))
+		return;
+	if (rtcp->state == STREAM_LATCHED)
+		rtcp->latched_ns = now_ns;
+	rtcp->remote = rtcp->signalled;
+	if (rtcp->state == STREAM_EMPTY)
 		rtcp->state = STREAM_SIGNALLED;
+}
+
+/* @moved: RTP goes on from another address, so it has a new mapping of its NAT, as RTCP has. */
+static void lead_rtcp(const struct stream *rtp, struct stream *rtcp, bool moved, uint64_t now_ns)
+{
+	if (rtcp->asymmetric)
+		return;
+	if (addr_eq(&rtp->remote, &rtp->signalled) && rtcp->signalled.family != ADDR_NONE) {
+		expect_rtcp(rtcp, moved, now_ns);
+	} else {
+		if (moved && rtcp->state == STREAM_LATCHED)
+			rtcp->state = STREAM_SIGNALLED;
+		guess_rtcp(rtp, rtcp);
+	}
+	if (rtcp->state != STREAM_LATCHED || addr_eq(&rtcp->remote, &rtcp->signalled)) {
+		rtcp->weak = false;
+		end_awaiting(rtcp);
+	}
 }
 
 /* The remote loses the stream. One that takes it back is not taken back from. */
@@ -319,10 +377,8 @@ static void leave_remote(const struct visit *v)
 static void take_over(const struct visit *v, enum claim claim)
 {
 	struct stream *s = v->s;
-	bool rtp = s->kind == STREAM_RTP && claim != CLAIM_WEAK;
+	bool moved = s->state == STREAM_LATCHED;
 
-	if (rtp)
-		rtp_moves(s, v->companion);
 	leave_remote(v);
 	end_awaiting(s);
 	forget_candidates(s);
@@ -330,13 +386,13 @@ static void take_over(const struct visit *v, enum claim claim)
 	s->state = STREAM_LATCHED;
 	s->open = true;
 	s->latched_ns = v->pkt->now_ns;
-	s->latched_packets = s->stats.packets;
+	s->latched_evidence = evidence_count(s);
 	s->weak = claim == CLAIM_WEAK;
 	s->unproven = claim == CLAIM_FRESH ? STREAM_PROOF_PACKETS - 1 : 0;
 	if ((s->weak || s->unproven) && !v->signalled_port && s->signalled.family != ADDR_NONE)
 		s->awaited = s->twice = true;
-	if (rtp)
-		guess_rtcp(s, v->companion);
+	if (s->kind == STREAM_RTP && claim != CLAIM_WEAK)
+		lead_rtcp(s, v->companion, moved, v->pkt->now_ns);
 }
 
 /* How long RTCP must have been silent before another port of its host is it. */
@@ -397,14 +453,14 @@ static enum claim claim_of_rtp(const struct visit *v)
 
 	if (s->weak && addr_eq(v->src, &s->previous))
 		return CLAIM_FIRM;
-	if (s->weak && v->close && !addr_eq(&s->remote, &s->signalled))
+	if (s->weak && v->close)
 		return CLAIM_FRESH;
 	if (s->weak || s->unproven)
 		return CLAIM_PROOF;
 	if (silent && continues(s, v->pkt))
 		return CLAIM_FIRM;
 	if (silent && s->open)
-		return v->close ? CLAIM_FRESH : CLAIM_PROOF;
+		return v->close && !has_arrived(s) ? CLAIM_FRESH : CLAIM_PROOF;
 	return claim_of_rival(v);
 }
 
@@ -482,11 +538,11 @@ static void hear_remote(struct stream *s, struct stream *companion, const struct
 	if (s->weak) {
 		s->weak = false;
 		s->latched_ns = pkt->now_ns;
-		s->latched_packets = s->stats.packets;
+		s->latched_evidence = evidence_count(s);
 		if (s->kind == STREAM_RTP && !addr_eq(&s->remote, &s->signalled))
 			s->unproven = STREAM_PROOF_PACKETS;
 		if (s->kind == STREAM_RTP)
-			guess_rtcp(s, companion);
+			lead_rtcp(s, companion, false, pkt->now_ns);
 	}
 	if (s->unproven && --s->unproven == 0)
 		end_awaiting(s);
@@ -650,6 +706,12 @@ void stream_signal(struct stream *s, const struct addr *a, bool asymmetric, enum
 		learned_signal(s, a, now_ns);
 	}
 	stream_set_asymmetric(s, asymmetric, how);
+}
+
+void stream_other_party(struct stream *s, enum learning how)
+{
+	if (how != LEARN_COMPAT)
+		s->signalled = (struct addr){ 0 };
 }
 
 void stream_hold(struct stream *s, enum learning how, uint64_t now_ns)

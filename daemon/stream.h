@@ -35,6 +35,7 @@ enum stream_state {
 #define STREAM_SILENCE_NS (500 * NSEC_PER_MSEC) /* the remote is silent: another source may be it */
 #define STREAM_SETTLE_NS (2 * NSEC_PER_SEC)    /* the remote, heard for so long, is settled */
 #define STREAM_AWAIT_NS (10 * NSEC_PER_SEC)    /* the same while a new address is awaited */
+#define STREAM_LEAVE_NS (5 * NSEC_PER_SEC)     /* so long silent, an awaited one's forerunner is gone */
 #define STREAM_RTCP_NS (15 * NSEC_PER_SEC)     /* the longest silence before RTCP may move */
 #define STREAM_WINDOW_NS (10 * NSEC_PER_SEC)   /* compat: any source re-latches after U or L */
 
@@ -71,7 +72,7 @@ struct stream {
 	 */
 	uint64_t updated_ns;
 	uint64_t latched_ns; /* when remote was latched */
-	uint64_t latched_packets; /* stats.packets before that */
+	uint64_t latched_evidence; /* packets of the stream's kind before that */
 	struct addr remote; /* where packets for this peer are sent; ADDR_NONE: unknown */
 	struct addr signalled; /* given by the last U or L with an address; ADDR_NONE: nothing */
 	struct addr previous;  /* the latched remote before this one; ADDR_NONE: none */
@@ -98,6 +99,12 @@ void stream_init(struct stream *s, enum stream_kind kind);
 void stream_signal(struct stream *s, const struct addr *a, bool asymmetric, enum learning how,
 		   uint64_t now_ns);
 
+/*
+ * stream_other_party - the address that stream_signal() is about to give is another party's, though
+ * it may look like the one before: private addresses are the same in many homes.
+ */
+void stream_other_party(struct stream *s, enum learning how);
+
 /* stream_hold - U or L gave no usable address: a null one, or port 0. */
 void stream_hold(struct stream *s, enum learning how, uint64_t now_ns);
 
@@ -116,7 +123,7 @@ enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
 
 /*
  * stream_tick - time has passed, and s->stats is current: decide anew whether the awaited address
- * is sent to. True when the flow must be compiled again. To be called about once a second while
+ * is sent to, or it alone. True when the flow must be compiled again. To be called about once a second while
  * s->awaited.
  */
 bool stream_tick(struct stream *s, uint64_t now_ns);

@@ -60,7 +60,7 @@ static struct snapshot full(void)
 			t->weak = t->replaced = true;
 			t->unproven = 2;
 			t->latched_ns = ++n;
-			t->latched_packets = ++n;
+			t->latched_evidence = ++n;
 			t->seq = (uint16_t)++n;
 			t->ssrc = (uint32_t)++n;
 			t->seq_ns = ++n;

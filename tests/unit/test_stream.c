@@ -41,7 +41,7 @@ enum act {
 	DTLS_RTCP,		   /* to the RTCP port */
 	TALK,			   /* RTP from the remote, continued for @seq ms */
 	REPORTS,		   /* RTCP from its remote, @seq packets, 5 s apart */
-	FORWARDED, SIGNAL, SIGNAL_ASYMMETRIC, HOLD, WAIT_MS,
+	FORWARDED, SIGNAL, SIGNAL_ASYMMETRIC, OTHER_PARTY, HOLD, WAIT_MS,
 };
 
 struct event {
@@ -185,11 +185,10 @@ static const struct scenario scenarios[] = {
 		{ RTP, "A80", 99, 1, "---", "A0", "A1" },
 		{ HOLD, NULL, 0, 0, "", "A0", "A1" },
 		{ RTP, "A80", 99, 4, "+++", "A80", NULL }),
-	BOTH_WAYS("a leg is closed when the signalled port has sent three packets",
+	BOTH_WAYS("the signalled port has sent three packets: others need a proof",
 		HEARD_AT_A0,
 		{ WAIT_MS, NULL, 600, 0, "", NULL, NULL },
-		{ RTP, "A80", 99, 1, "---", "A0", "A1" },
-		{ RTP, "B80", 99, 1, "---", "A0", "A1" }),
+		{ RTP, "A80", 99, 1, "--+", "A80", "A81" }),
 	{ "proof: a leg is closed when its party has been heard for 2 s", LEARN_PROOF, {
 		{ SIGNAL, "A0", 0, 0, "", "A0", "A1" },
 		{ RTP, "A70", 7, 1, "+++", "A70", "A71" },
@@ -258,17 +257,13 @@ static const struct scenario scenarios[] = {
 		{ SIGNAL, "C0", 0, 0, "", "A0 C0", "C1" },
 		{ TALK, NULL, 0, 3500, "", "A0", "C1" },
 		{ WAIT_MS, NULL, 3500, 0, "", "A0 C0", NULL },
+		{ TALK, NULL, 0, 3500, "", "A0", NULL },
 		{ RTP, "C0", 9, 1, "+", "C0", "C1" }),
 	BOTH_WAYS("a new address that speaks after a minute is heard",
 		SETTLED_AT_A0,
 		{ SIGNAL, "C0", 0, 0, "", "A0 C0", NULL },
 		{ TALK, NULL, 0, 60000, "", "A0", NULL },
 		{ RTP, "C0", 9, 1, "+", "C0", "C1" }),
-	BOTH_WAYS("both silent: both are sent to",
-		SETTLED_AT_A0,
-		{ SIGNAL, "C0", 0, 0, "", "A0 C0", NULL },
-		{ WAIT_MS, NULL, 60000, 0, "", "A0 C0", NULL },
-		{ RTP, "A0", 7, 400, "+", "A0 C0", NULL }),
 	BOTH_WAYS("the new address is taken back",
 		SETTLED_AT_A0,
 		{ SIGNAL, "C0", 0, 0, "", "A0 C0", "C1" },
@@ -282,7 +277,26 @@ static const struct scenario scenarios[] = {
 		{ WAIT_MS, NULL, 600, 0, "", NULL, NULL },
 		{ RTP, "N50", 9, 40, "+", "N50", NULL } } },
 
+	BOTH_WAYS("the old party is silent for 5 s: the new public address alone",
+		SETTLED_AT_A0,
+		{ RTCP, "A1", 7, 0, "+", "A0", "A1" },
+		{ SIGNAL, "C0", 0, 0, "", "A0 C0", "A1 C1" },
+		{ TALK, NULL, 0, 400, "", "A0 C0", NULL },
+		{ WAIT_MS, NULL, 4000, 0, "", "A0 C0", NULL },
+		{ WAIT_MS, NULL, 3000, 0, "", "C0", "A1 C1" },
+		{ WAIT_MS, NULL, 10000, 0, "", "C0", "C1" }),
+	{ "proof: the old party is silent, the new address is hidden: both", LEARN_PROOF, {
+		SETTLED_AT_N50,
+		{ SIGNAL, "c0", 0, 0, "", "N50 c0", NULL },
+		{ WAIT_MS, NULL, 20000, 0, "", "N50 c0", NULL } } },
+
 	/* ---- forks ---- */
+	{ "proof: fork: the same hidden address in another home, while the first branch plays", LEARN_PROOF, {
+		SETTLED_AT_N50,
+		{ OTHER_PARTY, NULL, 0, 0, "", "N50", NULL },
+		{ SIGNAL, "a0", 0, 0, "", "N50 a0", NULL },
+		{ RTP, "M70", 9, 1, "--+", "M70", "M71" },
+		{ RTP, "N50", 7, 400, "----", "M70", NULL } } },
 	BOTH_WAYS("fork: early media of one branch, the other answers",
 		HEARD_AT_A0,
 		{ TALK, NULL, 0, 1000, "", "A0", NULL },
@@ -327,7 +341,8 @@ static const struct scenario scenarios[] = {
 	BOTH_WAYS("datagrams of the signalled port, then RTP from another port of its host",
 		{ SIGNAL, "A0", 0, 0, "", "A0", NULL },
 		{ STUN, "A0", 0, 0, "++", "A0", NULL },
-		{ RTP, "A40", 7, 1, "--+", "A40", "A41" }),
+		{ RTP, "A40", 7, 1, "++", "A40 A0", "A41" },
+		{ RTP, "A40", 7, 3, "+", "A40", "A41" }),
 	{ "proof: a foreign host's datagrams, then RTP where it belongs", LEARN_PROOF, {
 		{ SIGNAL, "A0", 0, 0, "", "A0", NULL },
 		{ UDPTL, "X0", 0, 0, "---+", "X0 A0", NULL },
@@ -362,6 +377,13 @@ static const struct scenario scenarios[] = {
 		{ SIGNAL, "a0", 0, 0, "", "a0", NULL },
 		{ DTLS, "N50", 0, 0, "+", "N50 a0", NULL },
 		{ RTP, "N50", 7, 1, "+++", "N50", "N51" } } },
+	{ "proof: RTP that the kernel has forwarded makes a weak proof firm", LEARN_PROOF, {
+		{ SIGNAL, "a0", 0, 0, "", "a0", NULL },
+		{ DTLS, "N50", 0, 0, "+", "N50 a0", NULL },
+		{ FORWARDED, NULL, 7, 1, "", NULL, NULL },
+		{ FORWARDED, NULL, 7, 2, "", NULL, NULL },
+		{ FORWARDED, NULL, 7, 3, "", NULL, NULL },
+		{ WAIT_MS, NULL, 1000, 0, "", "N50", NULL } } },
 	{ "proof: DTLS and STUN without any address", LEARN_PROOF, {
 		{ DTLS, "N50", 0, 0, "+", "N50", "" },
 		{ HOLD, NULL, 0, 0, "", "N50", NULL },
@@ -423,6 +445,22 @@ static const struct scenario scenarios[] = {
 		{ RTCP, "A31", 7, 0, "-", "A0", "A1" },
 		{ WAIT_MS, NULL, 3000, 0, "", NULL, NULL },
 		{ RTCP, "A31", 7, 0, "+", "A0", "A31" }),
+	BOTH_WAYS("RTP moves to the signalled port: RTCP is expected at its own",
+		SETTLED_AT_A0,
+		{ RTCP, "A1", 7, 0, "+", "A0", "A1" },
+		{ REPORTS, NULL, 0, 5, "", "A0", "A1" },
+		{ SIGNAL, "A8", 0, 0, "", "A0 A8", "A1 A9" },
+		{ RTP, "A8", 9, 1, "+", "A8", "A9" },
+		{ RTCP, "A61", 7, 0, "---", "A8", "A9" },
+		{ RTCP, "A9", 9, 0, "+", "A8", "A9" }),
+	BOTH_WAYS("RTP moves to the signalled port, a NAT has translated RTCP's: after 7.5 s",
+		SETTLED_AT_A0,
+		{ RTCP, "A1", 7, 0, "+", "A0", "A1" },
+		{ REPORTS, NULL, 0, 5, "", "A0", "A1" },
+		{ SIGNAL, "A8", 0, 0, "", "A0 A8", "A1 A9" },
+		{ RTP, "A8", 9, 1, "+", "A8", "A9" },
+		{ WAIT_MS, NULL, 8000, 0, "", NULL, NULL },
+		{ RTCP, "A61", 7, 0, "+", "A8", "A61" }),
 	BOTH_WAYS("the signalled RTCP port may always speak",
 		SETTLED_AT_A0,
 		{ RTCP, "A61", 7, 0, "+", "A0", "A61" },
@@ -677,6 +715,10 @@ static void play_event(const struct scenario *sc, int i, struct pair *p)
 		break;
 	case REPORTS:
 		play_reports(p, e->seq, sc->how);
+		break;
+	case OTHER_PARTY:
+		stream_other_party(&p->rtp, sc->how);
+		stream_other_party(&p->rtcp, sc->how);
 		break;
 	case HOLD:
 		stream_hold(&p->rtp, sc->how, p->now_ns);
