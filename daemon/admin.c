@@ -347,7 +347,7 @@ static struct json_object *floor_json(struct relay *relay)
 	put_number(o, "sent", c.sent);
 	put_number(o, "send_errors", c.send_errors);
 	put_number(o, "icmp_errors", c.icmp_errors);
-	put_number(o, "truncated", c.truncated);
+	put_number(o, "circled", relay_circled(relay));
 	put_number(o, "ports", c.ports);
 	return o;
 }

@@ -225,11 +225,12 @@ void copy_send(struct copies *c, struct copy *copy, enum stream_kind kind, const
 		tally_lost(copy->tally, 1);
 }
 
-static void on_sent(void *arg, void *owner, unsigned int tag, size_t len, int err)
+static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
+		    int err)
 {
 	struct copy *copy = owner;
 
-	(void)arg, (void)tag;
+	(void)arg, (void)tag, (void)note;
 	if (err)
 		tally_lost(copy->tally, 1);
 	else

@@ -30,6 +30,8 @@
 #define BATCH 32	 /* datagrams read from one port at a time */
 #define ROUND_PORTS 16	 /* ports asked for at a time */
 #define TURN_PACKETS 512 /* after so many, other events of the loop get their turn */
+/* For a datagram; as a power of 2 it would have all of a batch in the same sets of the CPU's cache. */
+#define ROOM (65536 + 512)
 #define SEND_PACKETS 64	 /* queued before they are sent at the latest */
 #define SEND_BYTES 65536
 #define SMALL_BYTES 128 /* shorter ones are sent twice with -2 */
@@ -59,10 +61,10 @@ struct inbox {
 	union sock_addr from[BATCH];
 	struct {
 		_Alignas(struct cmsghdr) char buf[CMSG_SPACE(sizeof(struct timespec)) +
-						  CMSG_SPACE(sizeof(int)) + /* TOS */
+						  2 * CMSG_SPACE(sizeof(int)) + /* TOS, TTL */
 						  CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	} control[BATCH];
-	uint8_t data[BATCH][DP_USER_MAX_PACKET];
+	uint8_t data[BATCH][ROOM];
 };
 
 struct outbox {
@@ -73,9 +75,10 @@ struct outbox {
 	union sock_addr to[SEND_PACKETS];
 	struct {
 		_Alignas(struct cmsghdr) char buf[CMSG_SPACE(sizeof(struct in6_pktinfo)) +
-						  CMSG_SPACE(sizeof(int))]; /* TOS */
+						  2 * CMSG_SPACE(sizeof(int))]; /* TOS, TTL */
 	} control[SEND_PACKETS];
 	struct dp_user_port *port[SEND_PACKETS];
+	unsigned int note[SEND_PACKETS];
 	bool again[SEND_PACKETS]; /* the second of a pair: in no counter */
 	uint8_t data[SEND_BYTES];
 };
@@ -108,12 +111,17 @@ static int set_tos(int fd, enum addr_family family, int tos)
 	return set_option(fd, IPPROTO_IP, IP_TOS, tos);
 }
 
-/* The kernel says with which TOS packets arrive. */
-static int set_told_tos(int fd, enum addr_family family)
+/* The kernel says with which TOS and TTL packets arrive. */
+static int set_told(int fd, enum addr_family family)
 {
-	if (family == ADDR_IP6)
-		return set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-	return set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
+	int err;
+
+	if (family == ADDR_IP6) {
+		err = set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+		return err ? err : set_option(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+	}
+	err = set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
+	return err ? err : set_option(fd, IPPROTO_IP, IP_RECVTTL, 1);
 }
 
 /*
@@ -147,7 +155,7 @@ static int port_setup(const struct dp_user *u, struct dp_user_port *p, uint8_t t
 	p->tos = tos;
 	err = set_option(p->fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
 	if (!err)
-		err = set_told_tos(p->fd, p->local.family);
+		err = set_told(p->fd, p->local.family);
 	if (!err && p->wildcard)
 		err = set_wildcard(p->fd, p->local.family);
 	if (!err && tos)
@@ -269,6 +277,12 @@ static void take_control(struct dp_user *u, struct dp_user_packet *pkt, struct m
 
 			memcpy(&class, CMSG_DATA(c), sizeof(class));
 			u->ecn = class & RTPX_ECN_MASK;
+		} else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+			   (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
+			int ttl;
+
+			memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
+			pkt->ttl = ttl;
 		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo info;
 
@@ -297,8 +311,6 @@ static void deliver(struct dp_user *u, struct dp_user_port *p, unsigned int i)
 
 	take_control(u, &pkt, &m->msg_hdr);
 	u->counts.received++;
-	if (m->msg_hdr.msg_flags & MSG_TRUNC)
-		u->counts.truncated++;
 	u->opts.on_packet(u->opts.arg, p->owner, p->tag, &pkt);
 	u->ecn = 0;
 }
@@ -318,7 +330,7 @@ static void inbox_init(struct inbox *in)
 	unsigned int i;
 
 	for (i = 0; i < BATCH; i++) {
-		in->iov[i] = (struct iovec){ in->data[i], DP_USER_MAX_PACKET };
+		in->iov[i] = (struct iovec){ in->data[i], ROOM };
 		in->msg[i].msg_hdr = (struct msghdr){
 			.msg_name = &in->from[i],
 			.msg_iov = &in->iov[i],
@@ -421,6 +433,14 @@ static void put_tos(struct msghdr *msg, enum addr_family family, int tos)
 		put_control(msg, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
 }
 
+static void put_ttl(struct msghdr *msg, enum addr_family family, int ttl)
+{
+	if (family == ADDR_IP6)
+		put_control(msg, IPPROTO_IPV6, IPV6_HOPLIMIT, &ttl, sizeof(ttl));
+	else
+		put_control(msg, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
+}
+
 static void count_sent(struct dp_user *u, unsigned int i, int err)
 {
 	const struct dp_user_port *p = u->out.port[i];
@@ -430,7 +450,8 @@ static void count_sent(struct dp_user *u, unsigned int i, int err)
 	u->counts.sent += !err;
 	u->counts.send_errors += err != 0;
 	if (u->opts.sent)
-		u->opts.sent(u->opts.arg, p->owner, p->tag, u->out.iov[i].iov_len, err);
+		u->opts.sent(u->opts.arg, p->owner, p->tag, u->out.note[i],
+			     u->out.iov[i].iov_len, err);
 }
 
 /*
@@ -468,7 +489,8 @@ void dp_user_flush(struct dp_user *u)
 }
 
 static void enqueue(struct outbox *out, struct dp_user_port *p, const struct addr *dest,
-		    const struct addr *source, struct iovec data, bool again)
+		    const struct addr *source, struct iovec data, struct dp_user_manner manner,
+		    bool again)
 {
 	uint8_t ecn = container_of(out, struct dp_user, out)->ecn;
 	unsigned int i = out->n++;
@@ -476,6 +498,7 @@ static void enqueue(struct outbox *out, struct dp_user_port *p, const struct add
 
 	out->port[i] = p;
 	out->again[i] = again;
+	out->note[i] = manner.note;
 	out->iov[i] = data;
 	*msg = (struct msghdr){
 		.msg_name = &out->to[i],
@@ -488,16 +511,18 @@ static void enqueue(struct outbox *out, struct dp_user_port *p, const struct add
 		put_source(msg, source);
 	if (ecn)
 		put_tos(msg, p->local.family, p->tos | ecn);
+	if (manner.ttl)
+		put_ttl(msg, p->local.family, manner.ttl);
 }
 
 /* @copies of one datagram; those from @counted on are not counted. */
 static int port_queue(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
-		      const struct addr *source, struct iovec data, unsigned int copies,
+		      const struct addr *source, struct iovec data, struct dp_user_manner manner,
 		      unsigned int counted)
 {
+	unsigned int copies = u->opts.double_small && data.iov_len < SMALL_BYTES ? 2 : 1, i;
 	struct outbox *out = &u->out;
 	struct iovec mine;
-	unsigned int i;
 
 	if (dest->family != p->local.family)
 		return -EAFNOSUPPORT;
@@ -509,26 +534,28 @@ static int port_queue(struct dp_user *u, struct dp_user_port *p, const struct ad
 	memcpy(mine.iov_base, data.iov_base, data.iov_len);
 	out->bytes += data.iov_len;
 	for (i = 0; i < copies; i++)
-		enqueue(out, p, dest, source, mine, i >= counted);
+		enqueue(out, p, dest, source, mine, manner, i >= counted);
 	return 0;
 }
 
-static unsigned int copies_of(const struct dp_user *u, size_t len)
+int dp_user_port_send_as(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+			 const struct addr *source, const uint8_t *data, size_t len,
+			 struct dp_user_manner manner)
 {
-	return u->opts.double_small && len < SMALL_BYTES ? 2 : 1;
+	return port_queue(u, p, dest, source, (struct iovec){ (void *)data, len }, manner, 1);
+}
+
+void dp_user_port_send_also(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+			    const struct addr *source, const uint8_t *data, size_t len,
+			    struct dp_user_manner manner)
+{
+	port_queue(u, p, dest, source, (struct iovec){ (void *)data, len }, manner, 0);
 }
 
 int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
 		      const struct addr *source, const uint8_t *data, size_t len)
 {
-	return port_queue(u, p, dest, source, (struct iovec){ (void *)data, len },
-			  copies_of(u, len), 1);
-}
-
-void dp_user_port_send_also(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
-			    const struct addr *source, const uint8_t *data, size_t len)
-{
-	port_queue(u, p, dest, source, (struct iovec){ (void *)data, len }, copies_of(u, len), 0);
+	return dp_user_port_send_as(u, p, dest, source, data, len, (struct dp_user_manner){ 0 });
 }
 
 /* connect() on a UDP socket asks the kernel for a route, and no more. */

@@ -16,13 +16,14 @@ struct event_base;
 struct dp_user;
 struct dp_user_port; /* a media port's handle */
 
-#define DP_USER_MAX_PACKET 8192 /* longer datagrams are cut, as rtpproxy does */
+#define DP_USER_MAX_PACKET 65527 /* the longest payload of UDP that there is, with IPv6 */
 
 struct dp_user_packet {
 	struct addr src;
 	struct addr local;	/* destination address and port of the packet */
 	const uint8_t *data;
 	size_t len;
+	uint8_t ttl;		/* TTL or hop limit as it arrived */
 	uint64_t arrival_ns;	/* CLOCK_MONOTONIC equivalent of the kernel's receive time stamp */
 	uint64_t realtime_ns;	/* the same as CLOCK_REALTIME */
 };
@@ -37,17 +38,18 @@ struct dp_user_opts {
 	/* batch_end - after each batch: the place to flush what was sent. */
 	void (*batch_end)(void *arg);
 	/*
-	 * sent - NULL, or told what became of each datagram of a port: 0 or -errno. Comes from
-	 * dp_user_flush(), dp_user_port_send() and dp_user_port_close().
+	 * sent - NULL, or told what became of each datagram of a port: 0 or -errno. @note is the
+	 * sender's. Comes from dp_user_flush(), dp_user_port_send() and dp_user_port_close().
 	 */
-	void (*sent)(void *arg, void *owner, unsigned int tag, size_t len, int err);
+	void (*sent)(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
+		     int err);
 	void *arg;
 	int rcvbuf_bytes; /* SO_RCVBUF, best effort; 0: the system's */
 	bool double_small; /* -2: send packets of less than 128 bytes twice */
 };
 
 struct dp_user_counts {
-	uint64_t received, sent, send_errors, icmp_errors, truncated;
+	uint64_t received, sent, send_errors, icmp_errors;
 	unsigned int ports;
 };
 
@@ -76,9 +78,19 @@ int dp_user_port_set_tos(struct dp_user *u, struct dp_user_port *p, int tos);
  */
 int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
 		      const struct addr *source, const uint8_t *data, size_t len);
+/* How a datagram is sent; all zero: as dp_user_port_send() does. */
+struct dp_user_manner {
+	uint8_t ttl;	   /* TTL or hop limit; 0: the system's */
+	unsigned int note; /* for opts.sent */
+};
+/* dp_user_port_send_as - the same in another manner. */
+int dp_user_port_send_as(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+			 const struct addr *source, const uint8_t *data, size_t len,
+			 struct dp_user_manner manner);
 /* port_send_also - the same to a second address, where nothing may be: no fault of it is counted. */
 void dp_user_port_send_also(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
-			    const struct addr *source, const uint8_t *data, size_t len);
+			    const struct addr *source, const uint8_t *data, size_t len,
+			    struct dp_user_manner manner);
 void dp_user_flush(struct dp_user *u);
 /* dp_user_serve - what has arrived by now, as in the loop; for whoever keeps the loop waiting. */
 void dp_user_serve(struct dp_user *u);

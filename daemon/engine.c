@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "feed.h"
 #include "log.h"
+#include "nexthop.h"
 
 #define ABSENCE_NS (3 * NSEC_PER_SEC) /* without a tick: the process was stopped */
 
@@ -381,7 +382,32 @@ static void stream_describe_hold(struct engine *e, struct stream *stream, bool a
 	stream_set_asymmetric(stream, asymmetric, e->o.learning);
 }
 
-/* What the command says about the party whose packets arrive at @leg. */
+/* An address of this host, by its own or by an advertised name. */
+static bool is_here(struct engine *e, const struct leg *leg, const struct addr *a)
+{
+	char text[ADDR_TEXT];
+
+	if (addr_host_eq(a, &leg->local) || nexthop_is_local(sync_nexthops(e->o.sync), a))
+		return true;
+	return leg->advertised && !strcmp(leg->advertised, addr_host_text(a, text));
+}
+
+static bool names_itself(struct engine *e, const struct session *s, const struct addr *a)
+{
+	const struct leg *leg;
+
+	for (leg = s->leg; leg < s->leg + 2; leg++)
+		if (leg->local.port && leg->local.family == a->family &&
+		    (unsigned int)(a->port - leg->local.port) < STREAM_KINDS && is_here(e, leg, a))
+			return true;
+	return false;
+}
+
+/*
+ * What the command says about the party whose packets arrive at @leg. Port 0 is media switched off:
+ * no address. Nor is a port of the session itself, from which its own packets would come back: SDP
+ * that was rewritten twice has it, and the parties are where they were.
+ */
 static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
 				     const struct media_req *m, uint64_t now_ns)
 {
@@ -389,7 +415,12 @@ static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
 	bool asymmetric = is_asymmetric(e, m);
 	struct addr rtcp = addr_with_port(m->peer, m->peer.port + 1);
 
-	if (m->peer.family != ADDR_NONE && m->peer.port) {
+	if (names_itself(e, s, &m->peer)) {
+		log_call(LOG_LVL_DBUG, s->call_id,
+			 "the address of a party is a port of the same session: ignored");
+		stream_set_asymmetric(&leg->stream[STREAM_RTP], asymmetric, e->o.learning);
+		stream_set_asymmetric(&leg->stream[STREAM_RTCP], asymmetric, e->o.learning);
+	} else if (m->peer.family != ADDR_NONE && m->peer.port) {
 		stream_signal(&leg->stream[STREAM_RTP], &m->peer, asymmetric, e->o.learning,
 			      now_ns);
 		if (rtcp.port)

@@ -382,6 +382,13 @@ void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns)
 
 /* ---- packets ---- */
 
+/* Of a longer payload a file gets the beginning, whoever forwarded it. */
+static void write_packet(struct recorder *r, struct recwriter_file *file, struct recformat_packet p)
+{
+	p.len = MIN(p.len, RECFORMAT_MAX_PAYLOAD);
+	recwriter_put(r->writer, file, &p);
+}
+
 void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
 		     const struct recformat_packet *p)
 {
@@ -392,7 +399,7 @@ void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream
 	if (rec->copy)
 		copy_send(r->copies, rec->copy, kind, p->data, p->len);
 	else
-		recwriter_put(r->writer, rec->file[kind], p);
+		write_packet(r, rec->file[kind], *p);
 }
 
 void recorder_lost(struct recorder *r, struct session *s, uint64_t packets)

@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "feed.h"
+#include "nexthop.h"
 #include "relay.h"
 #include "resizer.h"
 #include "rtp.h"
@@ -20,7 +21,11 @@ struct relay {
 	struct relay_opts o;
 	struct dp_user *user;
 	struct pacer *pacer;
+	uint64_t circled;
 };
+
+/* dp_user_manner.note */
+enum { SENT_UNCOUNTED, SENT_RELAYED };
 
 static unsigned int tag_of(int leg, enum stream_kind kind)
 {
@@ -44,9 +49,23 @@ static void drop(struct relay *r, struct session *s, int leg, enum stream_kind k
 	s->leg[leg].ndropped += kind == STREAM_RTP;
 }
 
+static bool is_from_here(struct relay *r, const struct dp_user_packet *p)
+{
+	return nexthop_is_local(sync_nexthops(r->o.sync), &p->src);
+}
+
+/*
+ * hops_left - the TTL with which a packet is sent on; 0: the system's. What comes from this host may
+ * circle between ports of calls: there each turn takes a hop.
+ */
+static uint8_t hops_left(struct relay *r, const struct dp_user_packet *p)
+{
+	return is_from_here(r, p) ? p->ttl - 1 : 0;
+}
+
 /* To the party of @out; also to a newly signalled address of it that has not spoken yet. */
 static int send_to(struct relay *r, const struct leg *out, enum stream_kind kind,
-		   const uint8_t *data, size_t len)
+		   const uint8_t *data, size_t len, struct dp_user_manner manner)
 {
 	const struct stream *stream = &out->stream[kind];
 	const struct addr *source = source_towards(out, kind);
@@ -55,14 +74,33 @@ static int send_to(struct relay *r, const struct leg *out, enum stream_kind kind
 		return -EDESTADDRREQ;
 	if (stream->twice)
 		dp_user_port_send_also(r->user, out->handle[kind], &stream->signalled, source, data,
-				       len);
-	return dp_user_port_send(r->user, out->handle[kind], &stream->remote, source, data, len);
+				       len, manner);
+	return dp_user_port_send_as(r->user, out->handle[kind], &stream->remote, source, data, len,
+				    manner);
 }
 
 static void forward(struct relay *r, struct session *s, int leg, enum stream_kind kind,
 		    const struct dp_user_packet *p)
 {
-	if (send_to(r, &s->leg[!leg], kind, p->data, p->len) < 0) {
+	struct dp_user_manner manner = { hops_left(r, p), SENT_RELAYED };
+
+	if (send_to(r, &s->leg[!leg], kind, p->data, p->len, manner) < 0)
+		drop(r, s, leg, kind);
+}
+
+/* It has been handed to the kernel, or was refused there. */
+static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
+		    int err)
+{
+	enum stream_kind kind = tag % STREAM_KINDS;
+	int leg = !(tag / STREAM_KINDS); /* where it came from */
+	struct session *s = owner;
+	struct relay *r = arg;
+
+	(void)len;
+	if (note != SENT_RELAYED)
+		return;
+	if (err) {
 		drop(r, s, leg, kind);
 		return;
 	}
@@ -128,7 +166,8 @@ static void feed(struct relay *r, struct session *s, int leg, enum stream_kind k
 
 		session_ttl_restart(r->o.sessions, f->target, !to, p->arrival_ns);
 		if (out->handle[kind])
-			send_to(r, out, kind, p->data, p->len);
+			send_to(r, out, kind, p->data, p->len,
+				(struct dp_user_manner){ .ttl = hops_left(r, p) });
 	}
 }
 
@@ -267,6 +306,12 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_
 		return;
 	}
 	r->o.stats->npkts_rcvd++;
+	/* It has circled, and does not keep the session alive. */
+	if (p->ttl <= 1 && is_from_here(r, p)) {
+		r->circled++;
+		r->o.stats->npkts_discard++;
+		return;
+	}
 	if (!judge(r, s, leg, kind, p)) {
 		r->o.stats->npkts_discard++;
 		return;
@@ -282,7 +327,7 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_
 
 int relay_play(void *relay, struct session *s, int leg, const uint8_t *packet, size_t len)
 {
-	return send_to(relay, &s->leg[leg], STREAM_RTP, packet, len);
+	return send_to(relay, &s->leg[leg], STREAM_RTP, packet, len, (struct dp_user_manner){ 0 });
 }
 
 static void on_batch_end(void *arg)
@@ -371,6 +416,7 @@ int relay_new(struct relay **out, struct event_base *base, const struct relay_op
 	const struct dp_user_opts user = {
 		.on_packet = on_packet,
 		.batch_end = on_batch_end,
+		.sent = on_sent,
 		.arg = r,
 		.rcvbuf_bytes = RCVBUF_BYTES,
 		.double_small = opts->double_small,
@@ -415,6 +461,11 @@ void relay_serve(struct relay *r)
 {
 	dp_user_serve(r->user);
 	pacer_run(r->pacer, clock_now());
+}
+
+uint64_t relay_circled(const struct relay *r)
+{
+	return r->circled;
 }
 
 void relay_counts(const struct relay *r, struct dp_user_counts *out)

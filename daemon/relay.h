@@ -62,5 +62,7 @@ struct pacer *relay_pacer(struct relay *r);
 void relay_serve(struct relay *r);
 
 void relay_counts(const struct relay *r, struct dp_user_counts *out);
+/* relay_circled - packets from this host itself that were dropped, as they had no hop left. */
+uint64_t relay_circled(const struct relay *r);
 
 #endif

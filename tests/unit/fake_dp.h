@@ -304,10 +304,12 @@ void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *ou
 	*out = n->hops[id].view;
 }
 
+static bool fake_all_local; /* every address is one of this host */
+
 bool nexthop_is_local(const struct nexthops *n, const struct addr *a)
 {
 	(void)n, (void)a;
-	return false;
+	return fake_all_local;
 }
 
 void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)

@@ -80,7 +80,7 @@ struct peer_got {
 	ssize_t len; /* -1: nothing */
 	struct addr src;
 	int tos;
-	uint8_t data[16384];
+	uint8_t data[65536];
 };
 
 /* peer_take - what waits in the socket now. */

@@ -24,6 +24,7 @@ static struct dp_user *user;
 static struct {
 	uint64_t n, bytes, batches, by_tag[32];
 	uint64_t bytes_sent, refused;
+	unsigned int note;
 	struct dp_user_packet pkt[KEPT]; /* .data is gone */
 	uint8_t data[KEPT][64];
 	void *owner;
@@ -58,10 +59,12 @@ static void on_batch_end(void *arg)
 	dp_user_flush(user);
 }
 
-static void on_sent(void *arg, void *owner, unsigned int tag, size_t len, int err)
+static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
+		    int err)
 {
 	assert_ptr_equal(arg, &got);
 	(void)owner, (void)tag;
+	got.note = note;
 	got.bytes_sent += err ? 0 : len;
 	got.refused += err < 0;
 }
@@ -248,24 +251,50 @@ static void test_clock_was_set(void **state)
 	assert_int_equal(pkt.arrival_ns, 501 * NSEC_PER_SEC);
 }
 
-static void test_truncated(void **state)
+static void test_long(void **state)
 {
 	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
 	struct addr to = at("10.99.0.1", 4000);
 	int fd = peer_open("10.99.0.2", 5000);
-	static uint8_t big[9000];
+	static uint8_t big[65507]; /* the longest of IPv4 */
 
 	(void)state;
-	peer_send(fd, &to, big, DP_USER_MAX_PACKET);
+	peer_send(fd, &to, big, 9000);
 	peer_send(fd, &to, big, sizeof(big));
 	peer_send(fd, &to, "x", 1);
 	turn_until(base, &got.n, 3);
-	assert_int_equal(got.pkt[0].len, DP_USER_MAX_PACKET);
-	assert_int_equal(got.pkt[1].len, DP_USER_MAX_PACKET);
+	assert_int_equal(got.pkt[0].len, 9000);
+	assert_int_equal(got.pkt[1].len, sizeof(big));
 	assert_int_equal(got.pkt[2].len, 1);
-	assert_int_equal(counts().truncated, 1);
 	close(fd);
 	dp_user_port_close(user, p);
+}
+
+/* A datagram from one port to another of the same family, sent with @ttl; its TTL on arrival. */
+static uint8_t ttl_between(const char *from, const char *to, uint8_t ttl)
+{
+	struct dp_user_port *a = open_port(from, 4000, 0, 0), *b = open_port(to, 4002, 0, 0);
+	struct addr dest = at(to, 4002), none = { 0 };
+	const uint64_t before = got.n;
+
+	assert_int_equal(dp_user_port_send_as(user, a, &dest, &none, (const uint8_t *)"x", 1,
+					      (struct dp_user_manner){ ttl, 7 }),
+			 0);
+	dp_user_flush(user);
+	assert_int_equal(got.note, 7);
+	turn_until(base, &got.n, before + 1);
+	dp_user_port_close(user, a);
+	dp_user_port_close(user, b);
+	return got.pkt[before].ttl;
+}
+
+static void test_ttl(void **state)
+{
+	(void)state;
+	assert_int_equal(ttl_between("10.99.0.1", "10.99.0.2", 0), 64);
+	assert_int_equal(ttl_between("10.99.0.1", "10.99.0.2", 3), 3);
+	assert_int_equal(ttl_between("fd99::1", "fd99::2", 0), 64);
+	assert_int_equal(ttl_between("fd99::1", "fd99::2", 1), 1);
 }
 
 /* ---- wildcards ---- */
@@ -642,7 +671,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_receive6, begin, end),
 		cmocka_unit_test_setup_teardown(test_arrival, begin, end),
 		cmocka_unit_test_setup_teardown(test_clock_was_set, begin, end),
-		cmocka_unit_test_setup_teardown(test_truncated, begin, end),
+		cmocka_unit_test_setup_teardown(test_long, begin, end),
+		cmocka_unit_test_setup_teardown(test_ttl, begin, end),
 		cmocka_unit_test_setup_teardown(test_wildcard4, begin, end),
 		cmocka_unit_test_setup_teardown(test_wildcard6, begin, end),
 		cmocka_unit_test_setup_teardown(test_both_families, begin, end),

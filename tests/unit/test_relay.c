@@ -286,10 +286,10 @@ static void test_wildcard(void **state)
 /* The relay must not care what it carries. */
 static void test_any_payload(void **state)
 {
-	static const size_t lengths[] = { 0, 1, 11, 12, 13, 1472, DP_USER_MAX_PACKET, 9000 };
+	static const size_t lengths[] = { 0, 1, 11, 12, 13, 1472, 8192, 9000, 40000 };
 	struct call c = call4();
 	struct addr in = target(&c, &c.callee, STREAM_RTP, NULL);
-	static uint8_t data[9000];
+	static uint8_t data[40000];
 	unsigned int i;
 
 	(void)state;
@@ -301,7 +301,7 @@ static void test_any_payload(void **state)
 
 		peer_send(c.callee.fd[STREAM_RTP], &in, data, lengths[i]);
 		got = turn_for(base, c.caller.fd[STREAM_RTP]);
-		assert_int_equal(got->len, MIN(lengths[i], (size_t)DP_USER_MAX_PACKET));
+		assert_int_equal(got->len, lengths[i]);
 		assert_memory_equal(got->data, data, got->len);
 	}
 	call_close(&c);
@@ -741,6 +741,69 @@ static void test_flood(void **state)
 	call_close(&c);
 }
 
+/* ---- what the kernel refuses, and circles ---- */
+
+/* A party for whom there is no route: nothing is relayed to it. */
+static void test_refused(void **state)
+{
+	struct call c = call4();
+	int i;
+
+	(void)state;
+	signal_to(c.s, 1, "192.0.2.1");
+	for (i = 0; i < 10; i++)
+		sends(&c, &c.callee, STREAM_RTP);
+	turn_until(base, &stats.npkts_discard, 10);
+	assert_int_equal(stats.npkts_rcvd, 10);
+	assert_int_equal(stats.npkts_relayed, 0);
+	assert_int_equal(c.s->leg[0].ndropped, 10);
+	assert_int_equal(c.s->leg[0].nrelayed, 0);
+	call_close(&c);
+}
+
+static void names(struct session *s, int leg, const struct addr *a)
+{
+	stream_signal(&s->leg[leg].stream[STREAM_RTP], a, true, relay->o.learning, test_now_ns());
+	session_dirty(sessions, s);
+}
+
+/*
+ * Two calls, each the party of the other on both sides: a packet goes round until its hops are used
+ * up.
+ */
+static void test_circle(void **state)
+{
+	struct call x = call_on("10.99.0.1", "10.99.0.3", "10.99.0.2", "10.99.0.4");
+	struct session *y;
+	const struct addr *from;
+	int leg;
+
+	(void)state;
+	assert_int_equal(
+		session_create(sessions, span_of("other"), span_of("tag"), test_now_ns(), &y), 0);
+	for (leg = 0; leg < 2; leg++) {
+		y->leg[leg].local = at("10.99.0.1", 4010 + 2 * leg);
+		assert_int_equal(relay_leg_open(relay, y, leg), 0);
+	}
+	session_complete(sessions, y, test_now_ns());
+	fake_all_local = true;
+	for (leg = 0; leg < 2; leg++) {
+		names(x.s, leg, &y->leg[!leg].local);
+		names(y, leg, &x.s->leg[!leg].local);
+	}
+	from = &y->leg[1].local;
+	assert_int_equal(dp_user_port_send(relay->user, y->leg[1].handle[STREAM_RTP],
+					   &x.s->leg[0].local, from, (const uint8_t *)"x", 1),
+			 0);
+	dp_user_flush(relay->user);
+	turn_until(base, &relay->circled, 1);
+	assert_int_equal(stats.npkts_relayed, 63);
+	assert_int_equal(stats.npkts_discard, 1);
+	assert_int_equal(relay_circled(relay), 1);
+	fake_all_local = false;
+	call_close(&x);
+}
+
 int main(void)
 {
 	static struct setting doubled = { LEARN_PROOF, false, true },
@@ -771,6 +834,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_open_is_all_or_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(test_set_tos, begin, end),
 		cmocka_unit_test_setup_teardown(test_flood, begin, end),
+		cmocka_unit_test_setup_teardown(test_refused, begin, end),
+		cmocka_unit_test_setup_teardown(test_circle, begin, end),
 	};
 
 	if (!own_net()) {
