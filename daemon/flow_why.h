@@ -24,6 +24,7 @@
 	X(MARK, "the firewall marks its packets, and a routing rule sends marked ones elsewhere") \
 	X(NAT, "this host translates its addresses (NAT), or it is not known yet whether it does") \
 	X(FIREWALL, "a firewall rule of this host drops or changes what goes there, or may do so") \
+	X(TRAFFIC, "traffic control (tc) of the outgoing interface shapes, filters or changes it") \
 	X(FRAGMENTS, "the host sends IPv4 without \"don't fragment\" (ip_no_pmtu_disc, mtu lock)") \
 	X(CGROUP, "a BPF program of the daemon's control group judges what its sockets send")     \
 	X(FAMILY, "the other side's address is of another family than its leg")                   \

@@ -14,6 +14,7 @@
 #include "nft.h"
 #include "nfteval.h"
 #include "rules.h"
+#include "traffic.h"
 
 struct host {
 	struct host_opts o;
@@ -21,6 +22,7 @@ struct host {
 	struct rules *rules;
 	struct ipsec *ipsec;
 	struct nft *nft;
+	struct traffic *traffic;
 	struct conntrack *conntrack; /* NULL: none in this kernel */
 	bool ports_wanted;	     /* a judgement depends on ports */
 };
@@ -55,6 +57,8 @@ int host_new(struct host **out, struct event_base *base, const struct host_opts 
 		rc = ipsec_new(&h->ipsec, base, on_policies, h);
 	if (rc == 0)
 		rc = nft_new(&h->nft, base, on_policies, h);
+	if (rc == 0)
+		rc = traffic_new(&h->traffic, base, on_policies, h);
 	if (rc == 0 && conntrack_new(&h->conntrack))
 		log_dbug("connection tracking: cannot be asked: %s", strerror(errno));
 	if (rc) {
@@ -72,6 +76,7 @@ void host_free(struct host *h)
 	rules_free(h->rules);
 	ipsec_free(h->ipsec);
 	nft_free(h->nft);
+	traffic_free(h->traffic);
 	conntrack_free(h->conntrack);
 	free(h);
 }
@@ -81,6 +86,7 @@ void host_look(struct host *h)
 	struct ownsocket was = h->socket;
 
 	rules_look(h->rules);
+	traffic_look(h->traffic);
 	if (ownsocket_read(&h->socket) && memcmp(&was, &h->socket, sizeof(was)))
 		h->o.changed(h->o.arg, true);
 }
@@ -205,6 +211,9 @@ struct host_verdict host_judge_leave(struct host *h, const struct outgoing *p)
 
 	if (!h->o.routes && ipsec_takes(h->ipsec, p))
 		v.why = FLOW_WHY_IPSEC;
+	else if (!h->o.routes &&
+		 (traffic_takes(h->traffic, p->oif) || traffic_takes(h->traffic, p->lower)))
+		v.why = FLOW_WHY_TRAFFIC;
 	if (v.why == FLOW_WHY_KERNEL)
 		v.why = judge_nat(h, p, &v.waits);
 	if (v.why == FLOW_WHY_KERNEL)
@@ -249,4 +258,6 @@ void host_findings(const struct host *h,
 	socket_findings(h, found, arg);
 	if (!h->o.routes && ipsec_describe(h->ipsec, text, sizeof(text))[0])
 		found(arg, FLOW_WHY_IPSEC, text);
+	if (!h->o.routes && traffic_describe(h->traffic, text, sizeof(text))[0])
+		found(arg, FLOW_WHY_TRAFFIC, text);
 }

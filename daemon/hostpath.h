@@ -90,6 +90,12 @@
 	  "the kernel resolves; notices follow; entries in use are kept resolved")                 \
 	X("VLAN id and 802.1p: egress-qos-map by the socket's priority, which IPv4's TOS sets",    \
 	  ASKED, NONE, "the map by route netlink, the priority by asking a socket")                \
+	X("traffic control of the device: shapers, filters, actions, BPF (clsact, tcx)", REFUSED,  \
+	  TRAFFIC,                                                                                 \
+	  "disciplines that only queue (fq, fq_codel, mq, pfifo, prio and so on) do not matter; "  \
+	  "followed by route netlink, tcx looked at each second; the module's packets pass them")  \
+	X("queue, CPU, time stamp, XPS, segmentation offload", IRRELEVANT, NONE,                   \
+	  "they choose when and by which ring a frame leaves, not what it is")                     \
 	X("bonds, LACP, bridges, macvlan, ipvlan", ASKED, NONE,                                    \
 	  "the device below chooses the port; one that cannot send for XDP is NO_INTERFACE")       \
 	/* control group */                                                                        \

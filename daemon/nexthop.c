@@ -362,8 +362,10 @@ static struct outgoing nexthop_packet(const struct nexthops *n, const struct nex
 		.bound_dev = s->bound_dev,
 	};
 
-	if (out)
+	if (out) {
+		p.lower = out->is.tx;
 		memcpy(p.ifname, out->is.name, sizeof(p.ifname));
+	}
 	return p;
 }
 

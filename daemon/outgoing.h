@@ -16,6 +16,7 @@ struct outgoing {
 	uint8_t tos;
 	uint8_t ttl; /* 0: not known */
 	unsigned int oif; /* the route's device */
+	unsigned int lower; /* the device that frames leave through: below a VLAN, else oif */
 	char ifname[IFNAMSIZ];
 	uint32_t mark; /* of the packet: the socket's, until a rule sets another */
 	uint32_t uid, gid; /* of the socket */

@@ -252,6 +252,30 @@ if in_ns relay iptables-nft -V >/dev/null 2>&1; then
 	say "ok: iptables of the nf_tables kind"
 fi
 
+# Traffic control: 10.9.1.1 leaves by eth0.
+tc_in() { in_ns relay tc "$@"; }
+must_hop 2 10.9.1.1 "KERNEL .*dev eth0"
+shaped=0
+for shaper in "tbf rate 1mbit burst 10k latency 10ms" "htb" "netem delay 1ms"; do
+	# shellcheck disable=SC2086
+	tc_in qdisc add dev eth0 root $shaper 2>/dev/null || continue
+	shaped=1
+	must_hop 2 10.9.1.1 TRAFFIC
+	tc_in qdisc del dev eth0 root
+	must_hop 2 10.9.1.1 KERNEL
+done
+[ $shaped = 1 ] || say "no shaper in this kernel"
+if tc_in qdisc add dev eth0 clsact 2>/dev/null; then
+	if tc_in filter add dev eth0 ingress matchall action pass 2>/dev/null; then
+		tc_in filter add dev eth0 egress matchall action drop
+		must_hop 2 10.9.1.1 TRAFFIC
+		tc_in filter del dev eth0 egress
+		must_hop 2 10.9.1.1 KERNEL
+	fi
+	tc_in qdisc del dev eth0 clsact
+fi
+say "ok: traffic control"
+
 # TTL, and the don't-fragment bit.
 ip_in relay route add 10.9.2.0/24 via 10.1.0.2 hoplimit 77
 must_hop 2 10.9.2.2 "KERNEL .* ttl 77$"
