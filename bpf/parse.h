@@ -127,10 +127,13 @@ static __always_inline int is_other_of_ours(const struct rtpx_ingress *in, const
 static __always_inline enum rtpx_reason check_ingress(const struct rtpx_ingress *in,
 						      const struct frame *f)
 {
-	__u32 vlan = f->vlan & 0xfff;
+	__u32 vlan = f->vlan;
 
 	if (!mac_eq(f->data, in->mac) && (vlan || !is_other_of_ours(in, f->data)))
 		return RTPX_REASON_pass_other_mac;
+	/* Linux 6.1 forgets the bounds of what is kept on the stack: they are set anew here. */
+	asm volatile("" : "+r"(vlan));
+	vlan &= 0xfff;
 	if (vlan && !(in->vlans[vlan / 8] & 1 << vlan % 8))
 		return RTPX_REASON_pass_no_vlan;
 	return RTPX_REASON_relayed;
