@@ -4,11 +4,14 @@
  * reply.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "engine.h"
 #include "feed.h"
+#include "hash.h"
 #include "log.h"
 #include "nexthop.h"
 
@@ -29,58 +32,150 @@ struct text {
 struct engine {
 	struct engine_opts o;
 	struct text *texts;
-	struct listener *newest; /* own copies, most recently added first */
+	struct local *newest;  /* most recently added first */
+	struct local *by_addr; /* the same, as a hash */
 	struct listener *internal, *external; /* without bridging both are the default listener */
 	struct span labels[ENGINE_MAX_LISTENERS];
 	struct proto_opts proto;
 	bool stopping;
 	uint64_t tick_ns; /* when engine_tick() ran last */
+	uint64_t began_ns; /* when it ran first: older sessions are an earlier daemon's */
 };
 
 /* ---- local addresses ---- */
 
-static struct listener *listener_add(struct engine *e, const struct addr *addr, const char *label,
-				     const char *advertised)
-{
-	struct listener *l = calloc(1, sizeof(*l));
+/*
+ * A local address. Those of the command line stay; an address that only commands have named goes
+ * with the last leg that is bound to it, unless it is the newest of its family (see
+ * face_of_family()).
+ */
+struct local {
+	UT_hash_handle hh; /* by l.addr; of several with one address, the newest */
+	struct listener l;
+	bool configured;
+	unsigned int legs;
+	struct local *prev, *next; /* all of them, most recently added first */
+};
 
-	if (!l)
-		return NULL;
-	l->addr = addr_with_port(*addr, 0);
-	l->label = label ? strdup(label) : NULL;
-	l->advertised = advertised ? strdup(advertised) : NULL;
-	if ((label && !l->label) || (advertised && !l->advertised)) {
-		free(l->label);
-		free(l->advertised);
-		free(l);
-		return NULL;
-	}
-	l->next = e->newest;
-	e->newest = l;
-	if (l->addr.family == ADDR_IP6)
-		e->proto.have_ip6 = true;
-	else
-		e->proto.have_ip4 = true;
-	return l;
+static struct local *local_of(const struct engine *e, const struct addr *addr)
+{
+	const struct addr key = addr_with_port(*addr, 0);
+	struct local *found;
+
+	HASH_FIND(hh, e->by_addr, &key, sizeof(key), found);
+	return found;
 }
 
 static struct listener *listener_of_addr(const struct engine *e, const struct addr *addr)
 {
-	struct listener *l;
+	struct local *found = local_of(e, addr);
 
-	for (l = e->newest; l; l = l->next)
-		if (addr_host_eq(&l->addr, addr))
-			return l;
+	return found ? &found->l : NULL;
+}
+
+static void local_free(struct local *p)
+{
+	free(p->l.label);
+	free(p->l.advertised);
+	free(p);
+}
+
+static void local_remove(struct engine *e, struct local *p)
+{
+	struct local *found = local_of(e, &p->l.addr);
+
+	if (found == p)
+		HASH_DEL(e->by_addr, p);
+	DL_DELETE(e->newest, p);
+	local_free(p);
+}
+
+static struct local *local_make(const struct addr *addr, const char *label, const char *advertised)
+{
+	struct local *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->l.addr = addr_with_port(*addr, 0);
+	p->l.label = label ? strdup(label) : NULL;
+	p->l.advertised = advertised ? strdup(advertised) : NULL;
+	if ((!label || p->l.label) && (!advertised || p->l.advertised))
+		return p;
+	local_free(p);
 	return NULL;
+}
+
+static struct local *local_add(struct engine *e, const struct addr *addr, const char *label,
+			       const char *advertised)
+{
+	struct local *older = local_of(e, addr), *p = local_make(addr, label, advertised);
+
+	if (!p)
+		return NULL;
+	if (older)
+		HASH_DEL(e->by_addr, older);
+	HASH_ADD(hh, e->by_addr, l.addr, sizeof(p->l.addr), p);
+	if (!p->hh.tbl) {
+		local_free(p);
+		return NULL;
+	}
+	DL_PREPEND(e->newest, p);
+	if (p->l.addr.family == ADDR_IP6)
+		e->proto.have_ip6 = true;
+	else
+		e->proto.have_ip4 = true;
+	return p;
+}
+
+static const struct local *newest_of(const struct engine *e, enum addr_family family)
+{
+	const struct local *p;
+
+	DL_FOREACH (e->newest, p)
+		if (p->l.addr.family == family)
+			return p;
+	return NULL;
+}
+
+static void local_remove_unused(struct engine *e, struct local *p)
+{
+	if (p && !p->configured && !p->legs && newest_of(e, p->l.addr.family) != p)
+		local_remove(e, p);
+}
+
+/*
+ * A leg is bound to @addr. Without memory nothing is remembered of the address, which only shows
+ * where a command asks for any address of the family.
+ */
+static void local_use(struct engine *e, const struct addr *addr)
+{
+	struct local *p = local_of(e, addr), *before;
+
+	if (!p) {
+		before = (struct local *)newest_of(e, addr->family);
+		p = local_add(e, addr, NULL, NULL);
+		local_remove_unused(e, before);
+	}
+	if (p)
+		p->legs++;
+}
+
+static void local_leave(struct engine *e, const struct addr *addr)
+{
+	struct local *p = local_of(e, addr);
+
+	if (p && p->legs)
+		p->legs--;
+	local_remove_unused(e, p);
 }
 
 static struct listener *listener_of_label(const struct engine *e, struct span label)
 {
-	struct listener *l;
+	struct local *p;
 
-	for (l = e->newest; l; l = l->next)
-		if (l->label && span_eq(span_of(l->label), label))
-			return l;
+	DL_FOREACH (e->newest, p)
+		if (p->l.label && span_eq(span_of(p->l.label), label))
+			return &p->l;
 	return NULL;
 }
 
@@ -125,18 +220,16 @@ static enum proto_error face_of_family(const struct engine *e, const struct medi
 				       struct face *out)
 {
 	enum addr_family family = m->ipv6 ? ADDR_IP6 : ADDR_IP4;
-	struct listener *l;
+	const struct local *p;
 
 	if (m->local != PROTO_LOCAL_UNSET || m->side[0] != SIDE_UNSET ||
 	    e->internal->addr.family == family)
 		return PROTO_OK;
-	for (l = e->newest; l; l = l->next) {
-		if (l->addr.family == family) {
-			*out = face_of(l);
-			return PROTO_OK;
-		}
-	}
-	return E_FAMILY;
+	p = newest_of(e, family);
+	if (!p)
+		return E_FAMILY;
+	*out = face_of(&p->l);
+	return PROTO_OK;
 }
 
 /* The local addresses of a new session: l or r, else e and i, else by family. */
@@ -192,8 +285,7 @@ static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 		leg->local.port = port;
 		err = relay_leg_open(e->o.relay, s, i);
 		if (!err) {
-			if (!listener_of_addr(e, &leg->local))
-				listener_add(e, &leg->local, NULL, NULL);
+			local_use(e, &leg->local);
 			return 0;
 		}
 		ports_give(e->o.ports, slot, port, now_ns);
@@ -212,6 +304,7 @@ static void leg_close(struct engine *e, struct session *s, int i, uint64_t now_n
 		return;
 	relay_leg_close(e->o.relay, s, i);
 	ports_give(e->o.ports, slot_of(&leg->local), leg->local.port, now_ns);
+	local_leave(e, &leg->local);
 	leg->local.port = 0;
 }
 
@@ -287,8 +380,7 @@ int engine_leg_restore(struct engine *e, struct session *s, int i, const struct 
 		leg->local.port = 0;
 		return err;
 	}
-	if (!listener_of_addr(e, local))
-		listener_add(e, local, NULL, NULL);
+	local_use(e, local);
 	return relay_leg_resize(e->o.relay, s, i, leg->ptime_ms);
 }
 
@@ -855,13 +947,35 @@ static void tell_controller(struct engine *e, struct session *s, uint64_t now_ns
 		other->told = true;
 }
 
-static const char *silent_party(const struct session *s, uint64_t now_ns)
+/* The callee of a call without an L has sent @text. */
+static const char *heard_text(const struct leg *leg, uint64_t now_ns, char *text, size_t size)
 {
-	bool callee = s->leg[0].deadline_ns <= now_ns, caller = s->leg[1].deadline_ns <= now_ns;
+	if (!leg->early_packets)
+		snprintf(text, size, ", who has sent nothing");
+	else
+		snprintf(text, size, ", who has sent %llu packets, the last %.1f s ago",
+			 (unsigned long long)leg->early_packets,
+			 (double)(int64_t)(now_ns - leg->early_ns) / NSEC_PER_SEC);
+	return text;
+}
 
-	if (!s->complete)
-		return "a call that never got its second leg";
-	return callee && caller ? "either party" : callee ? "the callee" : "the caller";
+static void log_timeout(const struct engine *e, const struct session *s, uint64_t now_ns)
+{
+	static const char *const silent[2][2] = {
+		{ "nobody", "the caller" },
+		{ "the callee", "either party" },
+	};
+	bool callee = s->leg[0].deadline_ns <= now_ns, caller = s->leg[1].deadline_ns <= now_ns;
+	bool restored = s->created_ns < e->began_ns; /* nothing was noted of what came before */
+	char text[80] = "";
+
+	if (s->complete)
+		log_call(LOG_LVL_INFO, s->call_id, "session %u timed out: no media from %s",
+			 s->number, silent[callee][caller]);
+	else
+		log_call(LOG_LVL_INFO, s->call_id,
+			 "session %u timed out: no L has named its callee%s", s->number,
+			 restored ? "" : heard_text(&s->leg[0], now_ns, text, sizeof(text)));
 }
 
 /*
@@ -877,8 +991,7 @@ static void session_expired(void *arg, struct session *s)
 	if (s->leg[0].deadline_ns > all->now_ns && s->leg[1].deadline_ns > all->now_ns)
 		return;
 	e->o.stats->nsess_timeout++;
-	log_call(LOG_LVL_INFO, s->call_id, "session %u timed out: no media from %s", s->number,
-		 silent_party(s, all->now_ns));
+	log_timeout(e, s, all->now_ns);
 	tell_controller(e, s, all->now_ns);
 	session_end(e, s, all->now_ns);
 }
@@ -897,6 +1010,8 @@ void engine_tick(struct engine *e, uint64_t now_ns)
 {
 	notice_absence(e, now_ns);
 	e->tick_ns = now_ns;
+	if (!e->began_ns)
+		e->began_ns = now_ns;
 	sessions_expired(e->o.sessions, now_ns, session_expired, &(struct end_all){ e, now_ns });
 	stats_tick(e->o.stats, now_ns);
 	recorder_tick(e->o.recorder);
@@ -951,16 +1066,10 @@ struct players *engine_players(struct engine *e)
 	return e->o.players;
 }
 
-static void listeners_free(struct listener *l)
+static void locals_free(struct engine *e)
 {
-	while (l) {
-		struct listener *next = l->next;
-
-		free(l->label);
-		free(l->advertised);
-		free(l);
-		l = next;
-	}
+	while (e->newest)
+		local_remove(e, e->newest);
 }
 
 int engine_new(struct engine **out, const struct engine_opts *opts)
@@ -973,19 +1082,20 @@ int engine_new(struct engine **out, const struct engine_opts *opts)
 	e->o = *opts;
 	for (i = 0; i < opts->n_listeners; i++) {
 		const struct listener *l = &opts->listeners[i];
-		struct listener *mine = listener_add(e, &l->addr, l->label, l->advertised);
+		struct local *mine = local_add(e, &l->addr, l->label, l->advertised);
 
 		if (!mine) {
-			listeners_free(e->newest);
+			locals_free(e);
 			free(e);
 			return -ENOMEM;
 		}
+		mine->configured = true;
 		if (i == 0)
-			e->internal = e->external = mine;
+			e->internal = e->external = &mine->l;
 		else if (i == 1 && opts->bridge)
-			e->external = mine;
-		if (mine->label)
-			e->labels[e->proto.labels_n++] = span_of(mine->label);
+			e->external = &mine->l;
+		if (mine->l.label)
+			e->labels[e->proto.labels_n++] = span_of(mine->l.label);
 	}
 	e->proto.labels = e->labels;
 	e->proto.bridge = opts->bridge;
@@ -1004,12 +1114,22 @@ static void texts_free(struct text *t)
 	}
 }
 
-void engine_free(struct engine *e)
+static bool forget_each(void *arg, struct session *s)
+{
+	struct end_all *all = arg;
+
+	log_call(LOG_LVL_DBUG, s->call_id, "session %u goes on in the next rtpxd", s->number);
+	engine_drop(all->e, s, all->now_ns);
+	return true;
+}
+
+void engine_free(struct engine *e, bool leave)
 {
 	if (!e)
 		return;
-	engine_delete_all(e, e->tick_ns);
-	listeners_free(e->newest);
+	sessions_each(e->o.sessions, leave ? forget_each : end_each,
+		      &(struct end_all){ e, e->tick_ns });
+	locals_free(e);
 	texts_free(e->texts);
 	free(e);
 }

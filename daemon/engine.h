@@ -28,7 +28,6 @@ struct listener {
 	struct addr addr;	/* port 0; any-address possible */
 	char *label;		/* owned; NULL: none */
 	char *advertised;	/* owned; NULL: the numeric address */
-	struct listener *next;	/* most recently added first */
 };
 
 struct engine_opts {
@@ -53,7 +52,8 @@ struct engine_opts {
 
 struct engine;
 int engine_new(struct engine **out, const struct engine_opts *opts);
-void engine_free(struct engine *e); /* ends all sessions */
+/* engine_free - end all sessions; @leave: they go on in the next daemon, this one forgets them. */
+void engine_free(struct engine *e, bool leave);
 
 /* What U and L ask for. */
 struct engine_update {

@@ -745,7 +745,7 @@ static void end(struct daemon *d)
 	if (d->commands)
 		commands_free(d->commands);
 	if (d->engine)
-		engine_free(d->engine);
+		engine_free(d->engine, d->leave);
 	notify_free(d->notify);
 	players_free(d->players);
 	if (d->relay)

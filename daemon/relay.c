@@ -302,6 +302,8 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_
 	struct relay *r = arg;
 
 	if (!s->complete) {
+		s->leg[leg].early_packets++;
+		s->leg[leg].early_ns = p->arrival_ns;
 		r->o.stats->npkts_discard++;
 		return;
 	}

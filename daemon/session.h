@@ -43,6 +43,8 @@ struct leg {
 	uint64_t deadline_ns;	    /* when its ttl runs out */
 	uint64_t ndropped;	    /* RTP from this leg's peer that could not be relayed */
 	uint64_t nrelayed;	    /* RTP from this leg's peer that was relayed by the daemon */
+	/* packets discarded because the other leg had no port yet, and when the last one came */
+	uint64_t early_packets, early_ns;
 	char *codecs;		    /* c list of the peer, owned; NULL: none */
 	uint16_t ptime_ms;	    /* z of the peer; 0: none */
 	struct player *player;	    /* what plays to the peer; NULL: nothing */

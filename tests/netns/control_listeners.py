@@ -557,6 +557,69 @@ def test_next_daemon_waits_for_one_that_ends(b):
     stop(p)
 
 
+def test_left_calls_do_not_end(b):
+    p = b.start("-s", "cunix:" + b.path("c"), "-d", "dbug")
+    with dial(b.path("c")) as s:
+        ask(s, "U over 127.0.0.1 5000 A")
+        assert ask(s, "D over A") == "0"
+        ask(s, "U stays 127.0.0.1 5000 A")
+    stop(p, signal.SIGPWR)
+    said = p.stderr.read().decode()
+    assert re.search(r"over:.*session 1 ended", said), said
+    assert re.search(r"stays:.*session 2 goes on in the next rtpxd", said) and "session 2 ended" not in said, said
+    p = b.start("-s", "cunix:" + b.path("c"), "-d", "dbug")
+    stop(p)
+    assert re.search(r"stays:.*session 2 ended", p.stderr.read().decode())
+
+
+def test_time_out_says_what_is_known(b):
+    """A call without an L: was there a callee, all the same?"""
+    p = b.start("-s", "cunix:" + b.path("c"), "-d", "info", "-T", "2")
+    with dial(b.path("c")) as s, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as callee:
+        ask(s, "U mute 127.0.0.1 5000 A")
+        port = int(ask(s, "U spoken 127.0.0.1 5000 A").split()[0])
+        for i in range(3):
+            callee.sendto(bytes([0x80, 0]) + i.to_bytes(2, "big") + bytes(168), ("127.0.0.1", port))
+        wait_for("three packets", lambda: ask(s, "G npkts_discard") == "3")
+        wait_for("end of both", lambda: "active sessions: 0" in ask_info(b))
+    stop(p)
+    said = p.stderr.read().decode()
+    assert re.search(r"mute:.*timed out: no L has named its callee, who has sent nothing$", said, re.M), said
+    assert re.search(r"spoken:.*timed out: no L has named its callee, who has sent 3 packets, the last \d\.\d s ago$", said, re.M), said
+
+
+def ask_info(b):
+    with dial(b.path("c")) as s:
+        s.sendall(b"I\n")
+        reply = b""
+        while b"packets transmitted" not in reply:
+            reply += s.recv(4096)
+        return reply.decode()
+
+
+def test_addresses_named_by_commands_do_not_pile_up(b):
+    """Each U of 20,000 names an address of its own, and its call ends again; then a U is as fast as before."""
+    p = b.start("-s", "cunix:" + b.path("c"), "-n", "unix:" + b.path("none"))
+    with dial(b.path("c")) as s:
+        def some(first, count, name):
+            begin = time.monotonic()
+            for i in range(first, first + count, 100):
+                s.sendall(b"".join(name(k) for k in range(i, i + 100)))
+                left = 200
+                while left:
+                    left -= s.recv(65536).count(b"\n")
+            return time.monotonic() - begin
+        def of_default(k):
+            return b"U a%d 127.0.0.1 5000 A\nD a%d A\n" % (k, k)
+        def of_its_own(k):
+            return b"Ul127.%d.%d.1 b%d 127.0.0.1 5000 A\nD b%d A\n" % (k // 250 + 1, k % 250 + 1, k, k)
+        before = min(some(i * 1000, 1000, of_default) for i in range(3))
+        some(0, 20000, of_its_own)
+        after = min(some(i * 1000, 1000, of_its_own) for i in range(3))
+        assert after < 3 * before, (before, after)
+    stop(p)
+
+
 def test_hup_waits_for_the_last_session(b):
     p = b.start("-s", "cunix:" + b.path("c"))
     with dial(b.path("c")) as s:
