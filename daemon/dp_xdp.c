@@ -611,6 +611,36 @@ static void write_ingress(struct dp_xdp *x, struct nl_cache *links)
 	xdp_ingress_write(x->ingress, links, ifindex, n);
 }
 
+static unsigned int if_attached(const struct dp_xdp *x)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < x->n_ifs; i++)
+		n += x->ifs[i].link >= 0;
+	return n;
+}
+
+/* Interfaces come and go, and so does the text on them. */
+static void describe(struct dp_xdp *x)
+{
+	static const char *const modes[] = {
+		[DP_IF_OFF] = "no XDP", [DP_IF_GENERIC] = "generic", [DP_IF_NATIVE] = "native"
+	};
+	char *text = x->dp.choice;
+	const size_t size = sizeof(x->dp.choice);
+	unsigned int i;
+	size_t len;
+
+	len = snprintf(text, size, "XDP:%s",
+		       if_attached(x) ? "" : " no interface, the daemon's sockets carry every call:");
+	for (i = 0; i < x->n_ifs && len < size; i++)
+		len += snprintf(text + len, size - len, "%s %s %s", i ? "," : "",
+				x->ifs[i].pub.name, modes[x->ifs[i].pub.mode]);
+	if (!x->n_ifs)
+		snprintf(text, size, "XDP: no Ethernet interface is up, the daemon's sockets carry "
+				     "every call");
+}
+
 static void xdp_rescan(struct dp *dp)
 {
 	struct look look = { .x = xdp_of(dp) };
@@ -634,6 +664,7 @@ static void xdp_rescan(struct dp *dp)
 	add_missing(x);
 	judge_all(x);
 	write_ingress(x, look.links);
+	describe(x);
 	nl_cache_free(look.links);
 	nl_socket_free(sk);
 }
@@ -938,23 +969,9 @@ static void reconsider_mode(struct dp_xdp *x)
 	judge_all(x);
 }
 
-static int describe(struct dp_xdp *x, char *err, size_t err_size)
+static int check_any(const struct dp_xdp *x, char *err, size_t err_size)
 {
-	static const char *const modes[] = {
-		[DP_IF_OFF] = "no XDP", [DP_IF_GENERIC] = "generic", [DP_IF_NATIVE] = "native"
-	};
-	unsigned int i, on = 0;
-	size_t len;
-
-	len = snprintf(x->dp.choice, sizeof(x->dp.choice), "XDP:");
-	for (i = 0; i < x->n_ifs; i++) {
-		on += x->ifs[i].link >= 0;
-		if (len < sizeof(x->dp.choice))
-			len += snprintf(x->dp.choice + len, sizeof(x->dp.choice) - len, "%s %s %s",
-					i ? "," : "", x->ifs[i].pub.name,
-					modes[x->ifs[i].pub.mode]);
-	}
-	if (on)
+	if (if_attached(x))
 		return 0;
 	if (x->n_ifs)
 		snprintf(err, err_size, "no interface takes the program: %s: %s",
@@ -1062,7 +1079,8 @@ int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t e
 	reconsider_mode(x);
 	if (x->takes_over)
 		forget_tx_ports(x);
-	rc = describe(x, err, err_size);
+	describe(x);
+	rc = check_any(x, err, err_size);
 	if (rc)
 		goto err_close;
 	*out = &x->dp;

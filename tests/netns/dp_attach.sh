@@ -73,6 +73,7 @@ lab_addr far toa 10.1.0.2/24
 must_hop 3 10.1.0.2 "KERNEL dst $(mac_of far toa)"
 lab_link relay eth2 far toc
 must_if 1 eth2 "native sends: "
+must_line choice 1 xdp "XDP: (eth[012] native(, |$)){3}"
 say "ok: an interface made again, and one more"
 
 # One pin directory has one user.
@@ -91,7 +92,14 @@ lab_link relay eth7 far tod
 must_if 1 eth7 "generic sends: "
 ip_in relay link del eth7
 must_if 1 eth7 "off mute: there is no such interface"
+must_line choice 1 xdp "XDP: eth[01] generic, eth[01] generic, eth7 no XDP$"
 clean_end generic
+lab_link relay eth7 far tod
+watch_start lone relay generic eth7
+must_line choice 0 xdp "XDP: eth7 generic$"
+ip_in relay link del eth7
+must_line choice 1 xdp "XDP: no interface, the daemon's sockets carry every call: eth7 no XDP$"
+clean_end lone
 say "ok: generic mode, and a named interface that comes later"
 
 # ---- the other end of a veth cannot receive what XDP sends

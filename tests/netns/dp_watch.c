@@ -91,10 +91,16 @@ static bool served(void *arg, unsigned int ifindex)
 	return dp->active ? dp->ops->serves(dp, ifindex) : true;
 }
 
+static void print_choice(void)
+{
+	printf("choice %s %s\n", dp->ops->name, dp->choice);
+}
+
 static void on_links(void *arg)
 {
 	(void)arg;
 	dp->ops->rescan(dp);
+	print_choice();
 	print_interfaces();
 }
 
@@ -219,7 +225,7 @@ int main(int argc, char **argv)
 		event_base_free(base);
 		return 3;
 	}
-	printf("choice %s %s\n", dp->ops->name, dp->choice);
+	print_choice();
 	print_interfaces();
 	if (nexthops_new(&hops, base, &o))
 		return 2;
