@@ -506,6 +506,25 @@ static struct json_object *journal_json(const struct keeper *k)
 	return o;
 }
 
+static struct json_object *media_json(const struct admin *a)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned int i = 0; i < a->o.n_listeners; i++) {
+		const struct listener *l = &a->o.listeners[i];
+		struct json_object *o = json_object_new_object();
+		int err = dp_user_can_bind(&l->addr);
+		char text[ADDR_TEXT];
+
+		put_text(o, "address", addr_host_text(&l->addr, text));
+		put_text(o, "label", l->label);
+		put_text(o, "advertised", l->advertised);
+		put_text(o, "error", err ? strerror(-err) : NULL);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
 static struct json_object *status_request(struct admin *a, const char *arg)
 {
 	static const char *const learning[] = {
@@ -522,6 +541,7 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	for (i = 0; (text = listen_describe(a->o.listen, i)); i++)
 		json_object_array_add(list, json_object_new_string(text));
 	json_object_object_add(o, "listeners", list);
+	json_object_object_add(o, "media", media_json(a));
 	put_number(o, "port_min", a->o.port_min);
 	put_number(o, "port_max", a->o.port_max);
 	put_number(o, "pairs", ports_pairs(a->o.ports));

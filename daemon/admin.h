@@ -32,6 +32,8 @@ struct admin_opts {
 	struct sockfile file; /* of admin_open(); the admin's from now on */
 	const char *version, *pin_dir;
 	uint16_t port_min, port_max;
+	const struct listener *listeners; /* of the command line */
+	unsigned int n_listeners;
 	enum learning learning;
 };
 

@@ -582,6 +582,21 @@ int dp_user_source(const struct addr *dest, struct addr *source)
 	return err;
 }
 
+int dp_user_can_bind(const struct addr *local)
+{
+	struct addr to = addr_with_port(*local, 0);
+	union sock_addr sa;
+	socklen_t len = addr_to_sockaddr(&to, &sa.any);
+	int err, fd;
+
+	fd = socket(sa.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	err = bind(fd, &sa.sa, len) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
 /* ---- begin and end ---- */
 
 int dp_user_new(struct dp_user **out, struct event_base *base, const struct dp_user_opts *opts)

@@ -100,6 +100,9 @@ void dp_user_serve(struct dp_user *u);
  * sent. 0 or -errno when there is no route.
  */
 int dp_user_source(const struct addr *dest, struct addr *source);
+
+/* dp_user_can_bind - 0, or -errno when no socket of this host can have the address. */
+int dp_user_can_bind(const struct addr *local);
 void dp_user_counts(const struct dp_user *u, struct dp_user_counts *out);
 
 #endif

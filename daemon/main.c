@@ -537,6 +537,8 @@ static int start_admin(struct daemon *d)
 		.pin_dir = c->dp.pin_dir,
 		.port_min = c->port_min,
 		.port_max = c->dp.port_max,
+		.listeners = c->listeners,
+		.n_listeners = c->n_listeners,
 		.learning = c->learning,
 	};
 
@@ -672,11 +674,21 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		keeper_tick(d->keeper, clock_now());
 }
 
+/* Calls of the previous daemon have their sockets already. */
+static unsigned long files_beside_media(const struct daemon *d)
+{
+	struct dp_user_counts counts;
+	unsigned long all = process_files();
+
+	relay_counts(d->relay, &counts);
+	return all - MIN(all, counts.ports);
+}
+
 static int start_tick(struct daemon *d)
 {
 	static const struct timeval second = { 1, 0 };
 
-	d->files_at_start = process_files();
+	d->files_at_start = files_beside_media(d);
 	engine_tick(d->engine, clock_now()); /* from now on it knows how long it was not called */
 	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
 	return d->tick && event_add(d->tick, &second) == 0 ? 0 : sorry("out of memory");
@@ -861,6 +873,23 @@ static void banner(const struct daemon *d)
 	fflush(stdout);
 }
 
+/* rtpxd starts without an address that another program will add, or a failover. */
+static void warn_addresses(const struct config *c)
+{
+	char text[ADDR_TEXT];
+
+	for (unsigned int i = 0; i < c->n_listeners; i++) {
+		const struct addr *a = &c->listeners[i].addr;
+		int err = dp_user_can_bind(a);
+
+		if (err)
+			log_warn("media address %s: no port can be opened on it now (%s), so "
+				 "commands that need one fail; give the address to an interface, "
+				 "or another one to -l or -6",
+				 addr_host_text(a, text), strerror(-err));
+	}
+}
+
 /* ---- the whole ---- */
 
 static int start(struct daemon *d)
@@ -883,6 +912,7 @@ static int start(struct daemon *d)
 	pid_file_open(&d->pid_file, c->pid_file);
 	if (start_privileged(d) < 0 || start_modules(d) < 0)
 		return -1;
+	warn_addresses(c);
 	if (c->record_all && !c->record_dir)
 		log_warn("-a records nothing without -r: there is no directory for it");
 	pid_file_write(&d->pid_file);

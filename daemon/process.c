@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -222,5 +223,7 @@ int process_drop(uid_t uid, gid_t gid, bool dataplane, char *err, size_t err_siz
 	if (r < 0)
 		snprintf(err, err_size, "-u: cannot become user %d, group %d: %s%s", (int)uid,
 			 (int)gid, strerror(-r), geteuid() ? "; only root can" : "");
+	else if (prctl(PR_SET_DUMPABLE, 1) < 0) /* a change of user has forbidden it */
+		log_warn("a crash will leave no core dump: %s", strerror(errno));
 	return r;
 }

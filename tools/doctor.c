@@ -290,10 +290,67 @@ static void check_descriptors(struct doctor *d)
 	      limit, calls, pairs / 2);
 }
 
+/*
+ * Does the list of ports in @path, "1000,2000-2999" in ascending order, have all from *@lo to *@hi?
+ * If not, these two become the first ones that it lacks.
+ */
+static bool list_has(const char *path, unsigned int *lo, unsigned int *hi)
+{
+	FILE *f = fopen(path, "re");
+	unsigned int at = *lo, first, last;
+
+	while (f && at <= *hi && fscanf(f, "%u", &first) == 1) {
+		int c = fgetc(f);
+
+		last = first;
+		if (c == '-' && fscanf(f, "%u", &last) == 1)
+			fgetc(f);
+		if (first > at) {
+			*hi = first <= *hi ? first - 1 : *hi;
+			break;
+		}
+		if (last >= at)
+			at = last + 1;
+	}
+	if (f)
+		fclose(f);
+	if (at > *hi)
+		return true;
+	*lo = at;
+	return false;
+}
+
+/* The kernel takes ports for outgoing connections from one range, but for those that are reserved. */
+static void check_outgoing_ports(struct doctor *d, unsigned int min, unsigned int max)
+{
+	static const char reserved[] = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+	unsigned int lo, hi, first, last;
+	char text[64], remedy[160];
+
+	if (!first_line("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text)) ||
+	    sscanf(text, "%u %u", &lo, &hi) != 2)
+		return;
+	first = lo > min ? lo : min;
+	last = hi < max ? hi : max;
+	snprintf(remedy, sizeof(remedy),
+		 "sysctl net.ipv4.ip_local_reserved_ports=%u-%u, beside those that are there", min,
+		 max);
+	if (first > last)
+		found(d, "ports", OK, "",
+		      "outgoing connections of this host take other ports (%u to %u)", lo, hi);
+	else if (list_has(reserved, &first, &last))
+		found(d, "ports", OK, "",
+		      "outgoing connections of this host take no media port: they are reserved");
+	else
+		found(d, "ports", WARNING, remedy,
+		      "outgoing connections of this host may take media ports, as %u to %u: their "
+		      "range is %u to %u, and these are not reserved",
+		      first, last, lo, hi);
+}
+
 static void check_ports(struct doctor *d)
 {
-	unsigned long long lo, hi, min, max, used;
-	char text[64], reserved[256] = "", remedy[160];
+	unsigned long long min, max, used;
 
 	if (!d->status)
 		return;
@@ -306,21 +363,28 @@ static void check_ports(struct doctor *d)
 	      "widen the range with -m and -M, or add a relay",
 	      "%llu to %llu, %llu of %llu pairs in use", min, max, used,
 	      json_number(d->status, "pairs"));
-	if (!first_line("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text)) ||
-	    sscanf(text, "%llu %llu", &lo, &hi) != 2)
+	check_outgoing_ports(d, (unsigned int)min, (unsigned int)max);
+}
+
+static void check_media(struct doctor *d)
+{
+	struct json_object *list;
+	size_t i;
+
+	if (!d->status || !json_object_object_get_ex(d->status, "media", &list))
 		return;
-	first_line("/proc/sys/net/ipv4/ip_local_reserved_ports", reserved, sizeof(reserved));
-	snprintf(remedy, sizeof(remedy), "sysctl net.ipv4.ip_local_reserved_ports=%llu-%llu", min,
-		 max);
-	if (lo > max || hi < min || reserved[0])
-		found(d, "ports", OK, "",
-		      "outgoing connections of this host take other ports (%llu to %llu%s%s)", lo,
-		      hi, reserved[0] ? ", reserved " : "", reserved);
-	else
-		found(d, "ports", WARNING, remedy,
-		      "outgoing connections of this host may take media ports: the range %llu to "
-		      "%llu overlaps",
-		      lo, hi);
+	for (i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		const char *address = json_text(o, "address"), *why = json_text(o, "error");
+		struct json_object *error;
+
+		if (json_object_object_get_ex(o, "error", &error) && error)
+			found(d, "media", WRONG,
+			      "give the address to an interface, or another one to -l or -6",
+			      "no port can be opened on %s: %s", address, why);
+		else
+			found(d, "media", OK, "", "ports can be opened on %s", address);
+	}
 }
 
 static void check_offload(struct doctor *d, const char *ifname, __u32 cmd, __u32 bit,
@@ -433,8 +497,8 @@ static void check_rmem(struct doctor *d)
 
 static void (*const checks[])(struct doctor *d) = {
 	check_daemon,	check_dataplane,   check_kernel, check_module, check_capabilities,
-	check_bpffs,	check_descriptors, check_ports,	 check_rmem,   check_interfaces,
-	check_neighbours,
+	check_bpffs,	check_descriptors, check_ports,	 check_media,  check_rmem,
+	check_interfaces, check_neighbours,
 };
 
 static void print_lines(const struct doctor *d)

@@ -264,6 +264,21 @@ static int flows(const char *arg)
 
 /* ---- stats, status ---- */
 
+/* The values that are not 0, below their heading; a group without any has none. */
+static void stats_group(const char *group, struct json_object *values)
+{
+	bool begun = false;
+
+	json_object_object_foreach(values, name, value) {
+		if (json_object_get_double(value) == 0)
+			continue;
+		if (!begun)
+			printf("%s\n", group);
+		begun = true;
+		printf("  %-30s %s\n", name, json_object_get_string(value));
+	}
+}
+
 static int stats(const char *arg)
 {
 	struct json_object *o = ask(socket_path, "stats", NULL);
@@ -279,11 +294,7 @@ static int stats(const char *arg)
 				printf("%-32s %s\n", group, json_object_get_string(values));
 				continue;
 			}
-			printf("%s\n", group);
-			json_object_object_foreach(values, name, value) {
-				if (json_object_get_double(value) != 0)
-					printf("  %-30s %s\n", name, json_object_get_string(value));
-			}
+			stats_group(group, values);
 		}
 	}
 	json_object_put(o);
@@ -312,6 +323,16 @@ static void status_lines(struct json_object *o)
 	for (i = 0; i < length_of(list); i++)
 		printf("control     %s\n",
 		       json_object_get_string(json_object_array_get_idx(list, i)));
+	list = member(o, "media");
+	for (i = 0; i < length_of(list); i++) {
+		struct json_object *m = json_object_array_get_idx(list, i);
+
+		printf("media       %s%s%s%s%s\n", json_text(m, "address"),
+		       member(m, "advertised") ? " advertised as " : "",
+		       member(m, "advertised") ? json_text(m, "advertised") : "",
+		       member(m, "error") ? ": " : "",
+		       member(m, "error") ? json_text(m, "error") : "");
+	}
 	printf("ports       %llu to %llu, %llu pairs; in use %llu IPv4, %llu IPv6\n",
 	       json_number(o, "port_min"), json_number(o, "port_max"), json_number(o, "pairs"),
 	       json_number(o, "pairs_in_use_ip4"), json_number(o, "pairs_in_use_ip6"));

@@ -700,6 +700,108 @@ def test_privileges_are_dropped(b):
         stop(p)
 
 
+def test_core_dump_after_giving_up_root(b):
+    need_root()
+    os.chmod(b.dir, 0o777)
+    with open("/proc/sys/kernel/core_pattern", encoding="ascii") as f:
+        if "/" in f.read():
+            raise Skip("core dumps of this host go elsewhere")
+    p = b.start("-s", "cunix:" + b.path("c"), "-u", "nobody", root=False)
+    assert os.stat(f"/proc/{p.pid}/fd").st_uid == pwd.getpwnam("nobody").pw_uid
+    p.send_signal(signal.SIGSEGV)
+    assert p.wait(PATIENCE) == -signal.SIGSEGV
+    assert [name for name in os.listdir(b.dir) if name.startswith("core")]
+
+
+def rtpxctl(b, *words, code=0):
+    r = subprocess.run([os.path.join(os.path.dirname(RTPXD), "rtpxctl"), "--socket", b.path("admin"), *words],
+                       capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert r.returncode == code, (words, r)
+    return r.stdout
+
+
+def test_address_that_the_host_lacks(b):
+    p = b.start("-s", "cunix:" + b.path("c"), "-l", "x@192.0.2.77", "-6", "y@2001:db8::77")
+    with dial(b.path("c")) as s:
+        assert ask(s, "U a 127.0.0.1 5000 A").startswith("4")
+        assert ask(s, "Ulx b 127.0.0.1 5000 A").startswith("E")
+    status_text, said = rtpxctl(b, "status"), rtpxctl(b, "doctor", code=1)
+    for address in ("192.0.2.77", "2001:db8::77"):
+        assert re.search(rf"^media       {address}: Cannot assign", status_text, re.M), status_text
+        assert re.search(rf"^wrong    media         no port can be opened on {address}: Cannot assign", said, re.M), said
+    assert re.search(r"^ok       media         ports can be opened on 127.0.0.1$", said, re.M), said
+    stop(p)
+    log = p.stderr.read().decode()
+    for address in ("192.0.2.77", "2001:db8::77"):
+        assert re.search(rf"WARN:.*media address {address}: no port can be opened on it now .Cannot assign", log), log
+    assert "media address 127.0.0.1" not in log
+
+
+def test_outgoing_ports(b):
+    """Ports that the kernel gives to outgoing connections: doctor looks whether media ports are among them."""
+    need_root()
+    net = "/proc/sys/net/ipv4/ip_local_"
+    rows = (
+        ("20000 30000", "", "ok", "take other ports"),
+        ("32768 60999", "", "warning", "40000 to 41999: their range is 32768 to 60999"),
+        ("32768 60999", "5060", "warning", "40000 to 41999"),
+        ("32768 60999", "5060,8080-8090,50000-60000", "warning", "40000 to 41999"),
+        ("32768 60999", "40000-41998", "warning", "41999 to 41999"),
+        ("32768 60999", "40001-41999", "warning", "40000 to 40000"),
+        ("32768 60999", "40000-40999,41001-41999", "warning", "41000 to 41000"),
+        ("32768 60999", "40000-41999", "ok", "they are reserved"),
+        ("32768 60999", "5060,30000-40999,41000-65000", "ok", "they are reserved"),
+        ("41000 60999", "41000-41999", "ok", "they are reserved"),
+        ("41000 60999", "40000-41000", "warning", "41001 to 41999"),
+        ("32768 40100", "40000-40100", "ok", "they are reserved"),
+    )
+    p = b.start("-s", "cunix:" + b.path("c"))
+    for rule, reserved, result, text in rows:
+        script = 'echo "$1" >"$0"port_range && echo "$2" >"$0"reserved_ports && exec "$3" --socket "$4" doctor'
+        r = subprocess.run(["unshare", "-n", "sh", "-c", script, net, rule, reserved,
+                            os.path.join(os.path.dirname(RTPXD), "rtpxctl"), b.path("admin")],
+                           capture_output=True, text=True, timeout=PATIENCE, check=False)
+        line = re.search(r"^(\w+) +ports +(outgoing .*)$", r.stdout, re.M)
+        assert line and line[1] == result and text in line[2], (rule, reserved, r.stdout, r.stderr)
+    stop(p)
+
+
+def test_stats_have_no_empty_headings(b):
+    p = b.start("-s", "cunix:" + b.path("c"))
+    for _ in range(2):
+        lines = rtpxctl(b, "stats").splitlines()
+        for line, following in zip(lines, lines[1:] + [""]):
+            assert line.startswith("  ") or len(line.split()) > 1 or following.startswith("  "), lines
+        with dial(b.path("c")) as s:
+            ask(s, "U a 127.0.0.1 5000 A")
+    stop(p)
+
+
+def test_descriptors_are_counted_once(b):
+    """30 calls have 120 sockets, before and after a restart; the limit is such that 240 would be too many."""
+    options = ("-s", "cunix:" + b.path("c"), "-L", "250")
+    p = b.start(*options)
+    with dial(b.path("c")) as s:
+        for i in range(30):
+            ask(s, f"U c{i} 127.0.0.1 5000 A")
+            ask(s, f"L c{i} 127.0.0.1 6000 A B")
+    for _ in range(2):
+        stop(p, signal.SIGPWR)
+        said = p.stderr.read().decode()
+        assert "descriptors are open" not in said, said
+        p = b.start(*options)
+        assert len(os.listdir(f"/proc/{p.pid}/fd")) < 190
+        time.sleep(1.5)  # it looks once a second
+    with dial(b.path("c")) as s:
+        for i in range(30, 45):
+            ask(s, f"U c{i} 127.0.0.1 5000 A")
+            ask(s, f"L c{i} 127.0.0.1 6000 A B")
+    time.sleep(1.5)
+    stop(p)
+    said = p.stderr.read().decode()
+    assert re.search(r"2[0-4]\d descriptors are open, the limit of open files is 250", said), said
+
+
 def test_limit_of_open_files(b):
     p = b.start("-s", "cunix:" + b.path("c"), "-L", "300")
     assert resource.prlimit(p.pid, resource.RLIMIT_NOFILE) == (300, 300)
