@@ -9,7 +9,8 @@ namespaces of a host share) and a pattern that depends on the sequence number. A
 port once a second, with the SSRC and what was sent.
 
 It listens until nothing has come for 0.3 s after its last packet. With RTP_END_LISTENS in the environment it listens until
-SIGUSR2 says that the other end has ended, and then likewise. SIGUSR1: the next packet is the last one.
+SIGUSR2 says that the other end has ended, and then likewise. SIGUSR1: the next packet is the last one. With RTP_END_WAITS
+in the environment it sends nothing before SIGHUP, and hears the other end meanwhile.
 """
 import contextlib
 import json
@@ -65,8 +66,13 @@ class End:
         self.peers, self.seen, self.wrong, self.latency = set(), set(), 0, []
         self.last_ns, self.gap_ns = None, 0
         self.hung_up, self.other_ended = False, "RTP_END_LISTENS" not in os.environ
+        self.waiting = "RTP_END_WAITS" in os.environ
+        signal.signal(signal.SIGHUP, self.begin)
         signal.signal(signal.SIGUSR1, self.hang_up)
         signal.signal(signal.SIGUSR2, self.end_of_other)
+
+    def begin(self, number, frame):
+        self.waiting = False
 
     def hang_up(self, number, frame):
         self.hung_up = True
@@ -118,6 +124,9 @@ class End:
         self.peers.add(ssrc)
 
     def run(self):
+        longest = time.monotonic() + LONGEST_LISTEN_S
+        while self.waiting and time.monotonic() < longest:
+            self.receive(time.monotonic_ns() + 5_000_000)
         start = time.monotonic_ns()
         for seq in range(self.count):
             self.receive(start + seq * self.interval)
