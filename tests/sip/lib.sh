@@ -170,10 +170,10 @@ check_audio()
 stat() { rtpxctl "$1" --json stats | jq -e "$2"; }
 
 # check_kernel_share NAME DATAPLANE DELIVERED DIRECTIONS - of DELIVERED packets in so many directions of all calls
-# so far. The packet that opens a direction may be the daemon's.
+# so far. The packets that open a direction may be the daemon's: an address is firm with the third.
 check_kernel_share()
 {
-	local kernel floor after=$(($3 - $4))
+	local kernel floor after=$(($3 - 3 * $4))
 
 	kernel=$(stat "$1" .kernel.relayed) || fail "rtpxctl stats does not say what the kernel forwarded" "$1"
 	floor=$(stat "$1" .floor.sent) || fail "rtpxctl stats does not say what the daemon sent" "$1"
