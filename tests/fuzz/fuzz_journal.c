@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void judge(struct span body)
+static void check(struct span body)
 {
 	static uint8_t one[SNAPSHOT_MAX], two[SNAPSHOT_MAX];
 	struct snapshot snap, again;
@@ -28,10 +28,10 @@ static void judge(struct span body)
 		abort();
 }
 
-static void take(void *arg, uint64_t key, struct span body)
+static void take(void *arg, uint64_t key, uint64_t stamp, struct span body)
 {
-	(void)arg, (void)key;
-	judge(body);
+	(void)arg, (void)key, (void)stamp;
+	check(body);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct places all = { 0 };
 	char err[100];
 
-	judge((struct span){ (const char *)data, size });
+	check((struct span){ (const char *)data, size });
 	if (find_records(data, size, &all) == 0)
 		hand_out(&j, data, &all, &reader, err, sizeof(err));
 	free(all.p);

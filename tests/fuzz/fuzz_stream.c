@@ -7,6 +7,7 @@
  */
 #include "../../daemon/clock.h"
 #include "../../daemon/conn.c"
+#include "../../daemon/nowait.c"
 
 #define WAIT_TURNS 64
 
