@@ -141,12 +141,23 @@ static bool is_same_file(int fd, const char *path)
 	       held.st_ino == there.st_ino;
 }
 
+/*
+ * Root opens it, perhaps where others may write: a link to another file is refused, and a pipe is not
+ * waited for.
+ */
+static bool is_ours_to_empty(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_nlink <= 1);
+}
+
 /* An open and locked descriptor of the file that has this name; or -errno. */
 static int open_locked(const char *path)
 {
 	for (;;) {
-		int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-		int r = fd < 0 ? -errno : dirlock(fd);
+		int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+		int r = fd < 0 ? -errno : is_ours_to_empty(fd) ? dirlock(fd) : -EMLINK;
 
 		if (r == 0 && is_same_file(fd, path))
 			return fd;

@@ -494,6 +494,27 @@ def test_no_pid_file(b):
     stop(p)
 
 
+def test_pid_file_is_no_way_to_another_file(b):
+    """Root opens the pid file, perhaps where others may write: links and pipes there lead nowhere."""
+    need_root()
+    os.chown(b.dir, pwd.getpwnam("nobody").pw_uid, -1)
+    with open(b.path("other"), "w", encoding="ascii") as f:
+        f.write("kept")
+    for make, error in ((lambda: os.symlink(b.path("other"), b.path("pid")), b"Too many levels of symbolic links"),
+                        (lambda: os.link(b.path("other"), b.path("pid")), b"Too many links"),
+                        (lambda: os.mkfifo(b.path("pid")), b"No such device or address")):
+        make()
+        p = b.spawn("-s", "cunix:" + b.path("c"), "-u", "nobody")
+        wait_for("control socket", lambda: os.path.exists(b.path("admin")))
+        stop(p)
+        said = p.stderr.read()
+        assert error in said, said
+        with open(b.path("other"), encoding="ascii") as f:
+            assert f.read() == "kept"
+        assert os.stat(b.path("other")).st_uid == 0
+        os.unlink(b.path("pid"))
+
+
 def test_signals_end_it(b):
     for name in "TERM", "INT", "USR1", "USR2", "XCPU", "XFSZ", "PROF", "VTALRM":
         p = b.start("-s", "cunix:" + b.path("c"))
