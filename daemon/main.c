@@ -478,22 +478,30 @@ static int start_engine(struct daemon *d)
 	return r < 0 ? sorry("cannot make the engine: %s", strerror(-r)) : 0;
 }
 
+/* give_dir - to the user of -u. A link in its place is not followed: others may have put it there. */
+static void give_dir(const struct config *c, const char *dir)
+{
+	int fd;
+
+	if (c->uid == (uid_t)-1)
+		return;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchown(fd, c->uid, c->gid) < 0)
+		log_warn("%s: cannot give it to user %d: %s", dir, (int)c->uid, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 /* The directory of the default path only: whoever names another one has made its directory. */
 static void make_admin_dir(const struct config *c)
 {
 	char dir[] = CONFIG_ADMIN_SOCKET;
-	int fd;
 
 	if (strcmp(c->admin_socket, CONFIG_ADMIN_SOCKET))
 		return;
 	*strrchr(dir, '/') = '\0';
-	if (mkdir(dir, 0755) < 0 || c->uid == (uid_t)-1)
-		return;
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fchown(fd, c->uid, c->gid) < 0)
-		log_warn("cannot give %s to user %d: %s", dir, (int)c->uid, strerror(errno));
-	if (fd >= 0)
-		close(fd);
+	if (mkdir(dir, 0755) == 0)
+		give_dir(c, dir);
 }
 
 static int admin_listen(struct daemon *d, char *err, size_t err_size)
@@ -630,9 +638,8 @@ static int start_privileged(struct daemon *d)
 		return sorry("%s", err);
 	}
 	log_info("dataplane %s: %s", d->dp->ops->name, d->dp->choice);
-	if (d->dp->active && !d->dp->routes && c->uid != (uid_t)-1 &&
-	    chown(c->dp.pin_dir, c->uid, c->gid) < 0)
-		log_warn("%s will stay behind: %s", c->dp.pin_dir, strerror(errno));
+	if (d->dp->active && !d->dp->routes)
+		give_dir(c, c->dp.pin_dir);
 	if (d->dp->active && !d->dp->routes)
 		d->pathmtu = pathmtu_open();
 	if (open_admin(d) < 0)

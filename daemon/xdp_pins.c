@@ -21,6 +21,7 @@
 #include "xdp_pins.h"
 
 #define LINK_PREFIX "link_"
+#define PIN_PATH (NAME_MAX + 32)
 
 /* ---- the directory ---- */
 
@@ -37,7 +38,7 @@ static int try_open(struct xdp_pins *p)
 
 	if (mkdir(p->dir, 0700) && errno != EEXIST)
 		return -errno;
-	p->fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	p->fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	rc = p->fd < 0 ? -errno : dirlock(p->fd);
 	if (rc)
 		xdp_pins_close(p, true);
@@ -90,14 +91,33 @@ void xdp_pins_close(struct xdp_pins *p, bool keep)
 	p->fd = -1;
 }
 
+/*
+ * The way to a pin through the open directory. The user of -u may not enter the BPF file system where
+ * its root is for root only, as systemd mounts it.
+ */
+static const char *way_to(const struct xdp_pins *p, const char *name, char out[PIN_PATH])
+{
+	snprintf(out, PIN_PATH, "/proc/self/fd/%d/%s", p->fd, name);
+	return out;
+}
+
 static int pin_get(const struct xdp_pins *p, const char *name)
 {
-	char path[PATH_MAX + NAME_MAX + 2];
-	int fd;
+	char path[PIN_PATH];
+	int fd = bpf_obj_get(way_to(p, name, path));
 
-	snprintf(path, sizeof(path), "%s/%s", p->dir, name);
-	fd = bpf_obj_get(path);
 	return fd < 0 ? -errno : fd;
+}
+
+/* The directory from its beginning; NULL: it cannot be read. */
+static DIR *list(const struct xdp_pins *p)
+{
+	int fd = openat(p->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
 }
 
 /* ---- maps ---- */
@@ -162,16 +182,15 @@ int xdp_pins_reuse(const struct xdp_pins *p, struct bpf_object *obj, char *err, 
 
 int xdp_pins_maps(const struct xdp_pins *p, struct bpf_object *obj, char *err, size_t err_size)
 {
-	char path[PATH_MAX + 64];
+	char path[PIN_PATH];
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, obj) {
 		if (bpf_map__is_internal(map))
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", p->dir, bpf_map__name(map));
-		if (bpf_obj_pin(bpf_map__fd(map), path)) {
-			snprintf(err, err_size, "cannot pin a map as %.300s: %s", path,
-				 strerror(errno));
+		if (bpf_obj_pin(bpf_map__fd(map), way_to(p, bpf_map__name(map), path))) {
+			snprintf(err, err_size, "cannot pin a map as %.300s/%s: %s", p->dir,
+				 bpf_map__name(map), strerror(errno));
 			return -errno;
 		}
 	}
@@ -183,16 +202,15 @@ int xdp_pins_maps(const struct xdp_pins *p, struct bpf_object *obj, char *err, s
 /* A dot is not allowed in the name of a pin. */
 void xdp_pins_link(const struct xdp_pins *p, int link, const char *ifname, char name[XDP_PIN_NAME])
 {
-	char path[PATH_MAX + 32], *dot;
+	char path[PIN_PATH], *dot;
 
 	snprintf(name, XDP_PIN_NAME, LINK_PREFIX "%s", ifname);
 	for (dot = name; (dot = strchr(dot, '.'));)
 		*dot = '_';
-	snprintf(path, sizeof(path), "%s/%s", p->dir, name);
-	if (bpf_obj_pin(link, path) == 0)
+	if (bpf_obj_pin(link, way_to(p, name, path)) == 0)
 		return;
-	log_warn("cannot pin %s (%s): the calls through it stop should the daemon be killed", path,
-		 strerror(errno));
+	log_warn("cannot pin %s/%s (%s): the calls through it stop should the daemon be killed",
+		 p->dir, name, strerror(errno));
 	name[0] = '\0';
 }
 
@@ -210,7 +228,7 @@ static bool is_link(const char *name)
 void xdp_pins_links(const struct xdp_pins *p, void (*take)(void *arg, const char *name, int link),
 		    void *arg)
 {
-	DIR *d = opendir(p->dir);
+	DIR *d = list(p);
 	struct dirent *e;
 	int fd;
 
@@ -250,7 +268,7 @@ unsigned int xdp_pins_remove(const struct xdp_pins *p, const struct bpf_object *
 	DIR *d;
 
 	xdp_pins_links(p, detach, NULL);
-	d = opendir(p->dir);
+	d = list(p);
 	while (d && (e = readdir(d)))
 		if (e->d_name[0] != '.' && (!obj || is_link(e->d_name) || is_map(obj, e->d_name)))
 			n += unlinkat(p->fd, e->d_name, 0) == 0;

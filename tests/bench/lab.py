@@ -70,7 +70,7 @@ class Bench:
         self.stack = stack
         self.bpffs = os.path.join(self.dir, "bpf")
         os.mkdir(self.bpffs)
-        sh("mount", "-t", "bpf", self.tag, self.bpffs)
+        sh("mount", "-t", "bpf", "-o", "mode=0700", self.tag, self.bpffs)
         stack.callback(sh, "umount", self.bpffs)
 
     def tool(self, name):

@@ -40,7 +40,7 @@ bpf_dir()
 {
 	[ ! -d "$LAB_DIR/bpf" ] || return 0
 	mkdir "$LAB_DIR/bpf"
-	mount -t bpf bpf "$LAB_DIR/bpf"
+	mount -t bpf -o mode=0700 bpf "$LAB_DIR/bpf"
 }
 
 last_line() { grep "^$1 $2 " "$LAB_DIR/$WATCH.log" | tail -n 1; }

@@ -406,7 +406,7 @@ start_rtpxd()
 	[ -x "$RTPX_BUILD/rtpxd" ] || fail "no rtpxd in $RTPX_BUILD"
 	if [ ! -d "$LAB_DIR/bpf" ]; then
 		mkdir "$LAB_DIR/bpf"
-		mount -t bpf bpf "$LAB_DIR/bpf"
+		mount -t bpf -o mode=0700 bpf "$LAB_DIR/bpf"
 	fi
 	LAB_NS[$name]=$n
 	LAB_CTL[$name]="$addr $port"

@@ -149,5 +149,9 @@ if command -v systemd-analyze >/dev/null; then
 fi
 
 rtpp rtpxd X >/dev/null
-stop_rtpxd rtpxd west east
+# What the user may still do in a BPF file system of mode 0700, as systemd mounts it: an interface that comes later, and the end.
+lab_link alice later relay later
+must_wait 10 "pin of an interface that came later" test -e "$LAB_DIR/bpf/rtpxd/link_later"
+stop_rtpxd rtpxd west east later
+ok "pins of the user in a directory that it may not enter"
 pass

@@ -56,7 +56,7 @@ ends() { stop_rtpxd rtpxd west east; }
 
 mkdir "$LAB_DIR/bpf"
 degrades "no BPF file system holds .*: mount -t bpf bpf $LAB_DIR/bpf" "NO_DATAPLANE NO_DATAPLANE"
-mount -t bpf bpf "$LAB_DIR/bpf"
+mount -t bpf -o mode=0700 bpf "$LAB_DIR/bpf"
 restarts
 ends
 say "ok: no BPF file system"

@@ -63,7 +63,7 @@ static int enter(void **state)
 		return -1;
 	snprintf(pins, sizeof(pins), "%s/rtpx", dir);
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("bpf", dir, "bpf", 0, NULL))
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("bpf", dir, "bpf", 0, "mode=0700"))
 		return 0;
 	if (system("ip link add eth0 type veth peer name other && ip link set other up && ip link "
 		   "set eth0 up"))
