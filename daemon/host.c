@@ -10,6 +10,7 @@
 #include "conntrack.h"
 #include "host.h"
 #include "ipsec.h"
+#include "iptables.h"
 #include "log.h"
 #include "nft.h"
 #include "nfteval.h"
@@ -52,6 +53,8 @@ int host_new(struct host **out, struct event_base *base, const struct host_opts 
 	if (!ownsocket_read(&h->socket))
 		log_warn("media sockets: cannot open one to see how this host treats it: %s",
 			 strerror(errno));
+	if (h->o.iptables)
+		iptables_look(h->o.iptables);
 	rc = rules_new(&h->rules, base, on_rules, h);
 	if (rc == 0)
 		rc = ipsec_new(&h->ipsec, base, on_policies, h);
@@ -87,6 +90,8 @@ void host_look(struct host *h)
 
 	rules_look(h->rules);
 	traffic_look(h->traffic);
+	if (h->o.iptables && iptables_look(h->o.iptables))
+		h->o.changed(h->o.arg, false);
 	if (ownsocket_read(&h->socket) && memcmp(&was, &h->socket, sizeof(was)))
 		h->o.changed(h->o.arg, true);
 }
@@ -166,6 +171,10 @@ struct host_verdict host_judge_output(struct host *h, const struct outgoing *p)
 
 	if (v.why != FLOW_WHY_KERNEL || !p->oif)
 		return v;
+	if (h->o.iptables && iptables_acts(h->o.iptables, p->dest.family)) {
+		v.why = FLOW_WHY_FIREWALL;
+		return v;
+	}
 	a = ask_rules(h, NFT_AT_OUTPUT, p, &v.waits);
 	v.why = a.why;
 	v.mark = a.mark;
@@ -186,6 +195,8 @@ static bool may_translate(const struct host *h, const struct outgoing *p)
 					       NFT_AT_POSTROUTING };
 	size_t i;
 
+	if (h->o.iptables && iptables_translates(h->o.iptables, p->dest.family))
+		return true;
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		if (nfteval(nft_rules(h->nft), hooks[i], true, p, NULL).why != FLOW_WHY_KERNEL)
 			return true;
@@ -258,6 +269,8 @@ void host_findings(const struct host *h,
 	socket_findings(h, found, arg);
 	if (!h->o.routes && ipsec_describe(h->ipsec, text, sizeof(text))[0])
 		found(arg, FLOW_WHY_IPSEC, text);
+	if (h->o.iptables && iptables_describe(h->o.iptables, text, sizeof(text))[0])
+		found(arg, FLOW_WHY_FIREWALL, text);
 	if (!h->o.routes && traffic_describe(h->traffic, text, sizeof(text))[0])
 		found(arg, FLOW_WHY_TRAFFIC, text);
 }

@@ -15,11 +15,13 @@
 
 struct event_base;
 struct host;
+struct iptables;
 
 struct host_opts {
 	/* changed - judge everything again; @routes: ask for the routes again, too */
 	void (*changed)(void *arg, bool routes);
 	void *arg;
+	struct iptables *iptables; /* NULL: not looked at; the owner's, until host_free() */
 	/*
 	 * the dataplane hands its packets to the host's routing (struct dp.routes): IPsec, tunnels
 	 * and queues see them, the output chain does not

@@ -59,6 +59,9 @@
 	  REFUSED, FIREWALL,                                                                       \
 	  "rules are read, followed and judged for each flow; what a rule asks that is not known " \
 	  "before a packet is there (length, rate, time) counts as if it were so")                 \
+	X("iptables of the legacy kind", REFUSED, FIREWALL,                                        \
+	  "any rule or a policy of DROP in raw, mangle, filter or security that sees what leaves; " \
+	  "with rules of nat, conntrack is asked; looked at each second")                          \
 	X("matches by connection state and mark in them", ASKED, FIREWALL,                         \
 	  "conntrack is asked for the flow, when the answer depends on it")                        \
 	X("marks set in a chain of type route, iptables' mangle OUTPUT", ASKED, MARK,              \

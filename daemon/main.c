@@ -20,6 +20,7 @@
 #include "config.h"
 #include "dirlock.h"
 #include "handover.h"
+#include "iptables.h"
 #include "keeper.h"
 #include "listen.h"
 #include "log.h"
@@ -43,6 +44,7 @@ struct daemon {
 	struct keeper *keeper; /* NULL: without */
 	struct dp *dp;
 	struct pathmtu *pathmtu; /* NULL: without a dataplane that needs it */
+	struct iptables *iptables;
 	struct sync *sync;
 	struct recorder *recorder;
 	struct mirror *mirror;
@@ -368,6 +370,7 @@ static int start_media(struct daemon *d)
 		.stats = &d->stats,
 		.dp = d->dp,
 		.pathmtu = d->pathmtu,
+		.iptables = d->iptables,
 		.learning = c->learning,
 		.double_small = c->double_small,
 		.unmirrored = on_unmirrored,
@@ -642,6 +645,8 @@ static int start_privileged(struct daemon *d)
 		give_dir(c, c->dp.pin_dir);
 	if (d->dp->active && !d->dp->routes)
 		d->pathmtu = pathmtu_open();
+	if (d->dp->active)
+		d->iptables = iptables_open();
 	if (open_admin(d) < 0)
 		return -1;
 	if (process_drop(c->uid, c->gid, d->dp->active, err, sizeof(err)) < 0)
@@ -774,6 +779,7 @@ static void end(struct daemon *d)
 	if (d->sync)
 		sync_free(d->sync);
 	pathmtu_free(d->pathmtu);
+	iptables_free(d->iptables);
 	if (d->dp)
 		d->dp->ops->close(d->dp, d->leave);
 	if (d->sessions)

@@ -18,6 +18,7 @@
 
 struct event_base;
 struct nexthops;
+struct iptables;
 struct pathmtu;
 
 struct nexthop_view {
@@ -49,6 +50,7 @@ struct nexthops_opts {
 	void *arg;
 	unsigned int max; /* ids, at most RTPX_MAX_NEXTHOPS */
 	struct pathmtu *pathmtu; /* NULL: not heard; the owner's, until nexthops_free() */
+	struct iptables *iptables; /* the same */
 	bool routes;	  /* the dataplane asks the host's routing itself: struct dp */
 };
 

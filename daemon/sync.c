@@ -589,6 +589,7 @@ int sync_new(struct sync **out, struct event_base *base, const struct sync_opts 
 		.links_changed = on_links_changed,
 		.by_port = on_by_port,
 		.pathmtu = opts->pathmtu,
+		.iptables = opts->iptables,
 		.routes = opts->dp->routes,
 		.arg = y,
 		.max = RTPX_MAX_NEXTHOPS,

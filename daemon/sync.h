@@ -13,6 +13,7 @@
 
 struct event_base;
 struct nexthops;
+struct iptables;
 struct pathmtu;
 struct sync;
 
@@ -21,6 +22,7 @@ struct sync_opts {
 	struct stats *stats;
 	struct dp *dp;
 	struct pathmtu *pathmtu; /* see struct nexthops_opts; NULL: none */
+	struct iptables *iptables;
 	enum learning learning;
 	bool double_small; /* -2 */
 	/* so many packets of a recorded session were forwarded without a copy; NULL: nobody asks */

@@ -19,6 +19,7 @@
 
 #include "addr.h"
 #include "dp.h"
+#include "iptables.h"
 #include "log.h"
 #include "nexthop.h"
 #include "pathmtu.h"
@@ -210,7 +211,7 @@ int main(int argc, char **argv)
 	struct event_base *base = event_base_new();
 	struct nexthops_opts o = {
 		.changed = on_changed, .served = served, .links_changed = on_links, .by_port = on_by_port,
-		.pathmtu = pathmtu_open(), .max = 1000
+		.pathmtu = pathmtu_open(), .iptables = iptables_open(), .max = 1000
 	};
 	struct event *term, *keep;
 	char err[512];
@@ -241,6 +242,7 @@ int main(int argc, char **argv)
 	print_counters();
 	nexthops_free(hops);
 	pathmtu_free(o.pathmtu);
+	iptables_free(o.iptables);
 	dp->ops->close(dp, last_signal == SIGINT);
 	event_free(term);
 	event_free(keep);

@@ -252,6 +252,30 @@ if in_ns relay iptables-nft -V >/dev/null 2>&1; then
 	say "ok: iptables of the nf_tables kind"
 fi
 
+if in_ns relay iptables-legacy -t filter -S >/dev/null 2>&1; then
+	old() { in_ns relay iptables-legacy "$@"; }
+	for table in mangle nat raw; do
+		old -t $table -S >/dev/null 2>&1 || :
+	done
+	must_hop 3 10.9.1.1 KERNEL
+	old -A INPUT -p tcp --dport 22 -j ACCEPT
+	old -A OUTPUT -d 203.0.113.1 -j DROP
+	must_hop 3 10.9.1.1 FIREWALL
+	must_hop 1 fd09::1 KERNEL
+	old -F OUTPUT
+	must_hop 3 10.9.1.1 KERNEL
+	old -P OUTPUT DROP
+	must_hop 3 10.9.1.1 FIREWALL
+	old -P OUTPUT ACCEPT
+	must_hop 3 10.9.1.1 KERNEL
+	if old -t nat -A POSTROUTING -o eth9 -j MASQUERADE; then
+		must_hop 3 10.9.1.1 NAT
+		old -t nat -F
+		must_hop 3 10.9.1.1 KERNEL
+	fi
+	say "ok: iptables of the legacy kind"
+fi
+
 # Traffic control: 10.9.1.1 leaves by eth0.
 tc_in() { in_ns relay tc "$@"; }
 must_hop 2 10.9.1.1 "KERNEL .*dev eth0"
