@@ -21,6 +21,7 @@
 #include "acceptor.h"
 #include "admin.h"
 #include "flow.h"
+#include "host.h"
 #include "keeper.h"
 #include "listen.h"
 #include "log.h"
@@ -375,12 +376,17 @@ static struct json_object *prompts_json(struct players *players)
 
 static struct json_object *nexthops_json(struct nexthops *n)
 {
-	struct json_object *o = json_object_new_object();
+	struct json_object *o = json_object_new_object(), *why = json_object_new_object();
 	struct nexthop_counts c;
+	enum flow_why w;
 
 	nexthops_counts(n, &c);
+	for (w = FLOW_WHY_KERNEL + 1; w < FLOW_WHY_COUNT; w++)
+		if (c.why[w])
+			put_number(why, flow_why_name(w), c.why[w]);
 	put_number(o, "in_use", c.ids);
 	put_number(o, "unresolved", c.unresolved);
+	json_object_object_add(o, "why", why);
 	put_number(o, "route_changes", c.route_changes);
 	put_number(o, "neighbour_changes", c.neighbour_changes);
 	put_number(o, "link_changes", c.link_changes);
@@ -465,6 +471,24 @@ static struct json_object *stats_request(struct admin *a, const char *arg)
 			       nexthops_json(sync_nexthops(engine_sync(a->o.engine))));
 	json_object_object_add(o, "memory", memory_json(a->o.listen));
 	return o;
+}
+
+static void add_finding(void *list, enum flow_why why, const char *text)
+{
+	struct json_object *o = json_object_new_object();
+
+	put_text(o, "why", flow_why_name(why));
+	put_text(o, "found", text);
+	json_object_array_add(list, o);
+}
+
+/* What of this host keeps calls out of the kernel. */
+static struct json_object *host_json(struct admin *a)
+{
+	struct json_object *list = json_object_new_array();
+
+	host_findings(nexthops_host(sync_nexthops(engine_sync(a->o.engine))), add_finding, list);
+	return list;
 }
 
 static struct json_object *interfaces_json(struct dp *dp)
@@ -553,6 +577,7 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	put_text(o, "pin_dir", a->o.pin_dir);
 	json_object_object_add(o, "journal", journal_json(a->o.keeper));
 	json_object_object_add(o, "notify", notify_targets_json(a->o.notify));
+	json_object_object_add(o, "host", host_json(a));
 	json_object_object_add(o, "interfaces", interfaces_json(a->o.dp));
 	return o;
 }

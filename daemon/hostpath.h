@@ -107,4 +107,22 @@
 	X("BPF programs of the control group: sock_create, bind", ASKED, NONE,                     \
 	  "they act when a socket is opened or bound: device and mark above show it")
 
+/* reason, what to type */
+#define HOST_REMEDIES(X)                                                                           \
+	X(ENCAP, "ip route show table all: give the peers a route without encap, or use "          \
+		 "--dataplane kmod")                                                               \
+	X(IPSEC, "ip xfrm policy: for peers that need no encryption, ip xfrm policy add dir out "   \
+		 "dst ADDRESS action allow priority N, N smaller than the other's")                \
+	X(VRF, "start rtpxd without `ip vrf exec`, or with --dataplane xdp")                       \
+	X(MARK, "ip rule; nft list ruleset: let the rule name the media ports instead of a mark")  \
+	X(NAT, "give rtpxd the public address (-l), or: nft insert rule ip TABLE CHAIN udp sport "  \
+	       "MIN-MAX return, with the media ports")                                             \
+	X(FIREWALL, "nft insert rule ip TABLE CHAIN udp sport MIN-MAX accept, with the media ports, " \
+		    "in chains of output and postrouting; iptables-legacy: use iptables-nft")      \
+	X(TRAFFIC, "tc qdisc replace dev IFNAME root fq_codel; tc filter del dev IFNAME egress; "   \
+		   "bpftool net show dev IFNAME")                                                  \
+	X(FRAGMENTS, "sysctl net.ipv4.ip_no_pmtu_disc=0; ip route: no `mtu lock` for the peers")   \
+	X(CGROUP, "bpftool cgroup tree; in the unit: no IPAddressAllow=, IPAddressDeny=, and "      \
+		  "IPAccounting=no")
+
 #endif

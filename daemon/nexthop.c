@@ -672,7 +672,8 @@ void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
 	out->probes = n->neighs.probes;
 	out->ids = HASH_COUNT(n->hash);
 	for (nh = n->hash; nh; nh = nh->hh.next)
-		out->unresolved += nh->view.why != FLOW_WHY_KERNEL;
+		out->why[nh->view.why]++;
+	out->unresolved = out->ids - out->why[FLOW_WHY_KERNEL];
 }
 
 /* ---- notices ---- */

@@ -91,6 +91,7 @@ const struct host *nexthops_host(const struct nexthops *n);
 
 struct nexthop_counts {
 	unsigned int ids, unresolved;
+	unsigned int why[FLOW_WHY_COUNT]; /* ids by their answer */
 	uint64_t route_changes, neighbour_changes, link_changes, probes;
 };
 void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out);

@@ -25,6 +25,7 @@
 
 #include "ask.h"
 #include "doctor.h"
+#include "hostpath.h"
 #include "rtpx_abi.h"
 
 #define SOCKETS_PER_PAIR 2
@@ -473,6 +474,59 @@ static void check_neighbours(struct doctor *d)
 	      json_number(n, "unresolved"));
 }
 
+/* What to type for a reason that is about the host; NULL: it is about something else. */
+static const char *host_remedy(const char *why)
+{
+	static const struct {
+		const char *why, *remedy;
+	} rows[] = {
+#define REMEDY_ROW(name, text) { #name, text },
+		HOST_REMEDIES(REMEDY_ROW)
+#undef REMEDY_ROW
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (!strcmp(why, rows[i].why))
+			return rows[i].remedy;
+	return NULL;
+}
+
+/* Things of this host that keep calls out of the kernel, then next hops that they have refused. */
+static void check_host(struct doctor *d)
+{
+	struct json_object *list, *n, *why;
+	const char *remedy;
+	bool any = false;
+	size_t i;
+
+	if (!d->stats || !d->status || uses(d, "none"))
+		return;
+	for (i = 0; json_object_object_get_ex(d->status, "host", &list) &&
+		    i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		remedy = host_remedy(json_text(o, "why"));
+		found(d, "host", WARNING, remedy ? remedy : "", "%s: %s", json_text(o, "why"),
+		      json_text(o, "found"));
+		any = true;
+	}
+	if (json_object_object_get_ex(d->stats, "nexthops", &n) &&
+	    json_object_object_get_ex(n, "why", &why)) {
+		json_object_object_foreach(why, key, count) {
+			remedy = host_remedy(key);
+			if (!remedy)
+				continue;
+			found(d, "host", WARNING, remedy,
+			      "%s: calls to %lld next hops stay with the sockets", key,
+			      (long long)json_object_get_int64(count));
+			any = true;
+		}
+	}
+	if (!any)
+		found(d, "host", OK, "", "no rule of this host keeps calls out of the kernel");
+}
+
 static void check_kernel(struct doctor *d)
 {
 	char text[128] = "?", jit[16] = "";
@@ -498,7 +552,7 @@ static void check_rmem(struct doctor *d)
 static void (*const checks[])(struct doctor *d) = {
 	check_daemon,	check_dataplane,   check_kernel, check_module, check_capabilities,
 	check_bpffs,	check_descriptors, check_ports,	 check_media,  check_rmem,
-	check_interfaces, check_neighbours,
+	check_interfaces, check_neighbours, check_host,
 };
 
 static void print_lines(const struct doctor *d)
