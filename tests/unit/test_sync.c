@@ -596,7 +596,7 @@ static void test_step_back(void **state)
 
 static void test_slices(void **state)
 {
-	unsigned int i;
+	unsigned int i, before;
 
 	(void)state;
 	for (i = 0; i < RUN_SESSIONS + 10; i++) {
@@ -607,10 +607,14 @@ static void test_slices(void **state)
 		hear(s, 0, STREAM_RTP, CALLEE, 5000, 1, 1000);
 	}
 	sync_run(sync_);
-	assert_int_equal(fake->puts, RUN_SESSIONS);
-	event_base_loop(base, EVLOOP_ONCE); /* does not sleep until the tick */
-	assert_int_equal(event_pending(sync_->more, EV_TIMEOUT, NULL), 0);
-	sync_run(sync_);
+	assert_in_range(fake->puts, RUN_GLANCE, RUN_SESSIONS); /* fewer on a busy machine */
+	while (fake->puts < RUN_SESSIONS + 10) {
+		before = fake->puts;
+		event_base_loop(base, EVLOOP_ONCE); /* does not sleep until the tick */
+		assert_int_equal(event_pending(sync_->more, EV_TIMEOUT, NULL), 0);
+		sync_run(sync_);
+		assert_true(fake->puts > before);
+	}
 	assert_int_equal(fake->puts, RUN_SESSIONS + 10);
 	assert_int_equal(event_pending(sync_->more, EV_TIMEOUT, NULL), 0);
 }
