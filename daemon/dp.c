@@ -63,6 +63,11 @@ static unsigned int none_interfaces(struct dp *dp, struct dp_interface *out, uns
 	return 0;
 }
 
+static void none_settled(struct dp *dp)
+{
+	(void)dp;
+}
+
 static void none_rescan(struct dp *dp)
 {
 	(void)dp;
@@ -97,6 +102,7 @@ static const struct dp_ops none_ops = {
 	.nexthop_put = none_nexthop_put,
 	.serves = none_serves,
 	.interfaces = none_interfaces,
+	.settled = none_settled,
 	.rescan = none_rescan,
 	.mirrored = none_mirrored,
 	.counters = none_counters,
@@ -147,7 +153,7 @@ static int native_open(struct dp **out, const struct dp_opts *opts, char *err, s
 		if (ifs[i].mode == DP_IF_NATIVE && ifs[i].can_send)
 			continue;
 		snprintf(err, err_size, "%s: %s", ifs[i].name, ifs[i].reason);
-		(*out)->ops->close(*out, (*out)->inherited);
+		(*out)->ops->close(*out, (*out)->inherited || (*out)->waits);
 		return -EOPNOTSUPP;
 	}
 	return 0;

@@ -95,6 +95,11 @@ struct dp_ops {
 	bool (*serves)(struct dp *dp, unsigned int ifindex);
 	/* interfaces - what was chosen, at most @max; returns how many there are. */
 	unsigned int (*interfaces)(struct dp *dp, struct dp_interface *out, unsigned int max);
+	/*
+	 * settled - the flows of all calls of the previous daemon have been put. With dp->waits a
+	 * program of the previous daemon still forwards by maps of its own: ours takes its place.
+	 */
+	void (*settled)(struct dp *dp);
 	/* rescan - links came or went: attach to what is new, forget what is gone. */
 	void (*rescan)(struct dp *dp);
 	/*
@@ -117,6 +122,7 @@ struct dp {
 	bool active;	   /* false: `none`, or what it was has been taken away */
 	bool routes;	   /* it asks the kernel for each way: no next hop need be usable */
 	unsigned int inherited; /* flows of an earlier daemon were there when it was opened */
+	bool waits;	   /* for settled() */
 	bool mirrors;	   /* makes copies of what it forwards for flows with RTPX_FLOW_MIRROR */
 	int mirror_fd;	   /* with mirrors: readable when copies wait */
 	char choice[512];  /* one or two sentences: what is used and why */

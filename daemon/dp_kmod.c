@@ -304,6 +304,12 @@ static unsigned int kmod_interfaces(struct dp *dp, struct dp_interface *out, uns
 	return 0;
 }
 
+/* The module is one for all daemons: there is no other program. */
+static void kmod_settled(struct dp *dp)
+{
+	(void)dp;
+}
+
 static void kmod_rescan(struct dp *dp)
 {
 	(void)dp;
@@ -393,6 +399,7 @@ static const struct dp_ops kmod_ops = {
 	.nexthop_put = kmod_nexthop_put,
 	.serves = kmod_serves,
 	.interfaces = kmod_interfaces,
+	.settled = kmod_settled,
 	.rescan = kmod_rescan,
 	.mirrored = kmod_mirrored,
 	.counters = kmod_counters,

@@ -67,6 +67,8 @@ struct dp_xdp {
 	struct xdp_pins pins;
 	struct xdp_ingress *ingress;
 	bool takes_over; /* maps and links of an earlier daemon */
+	bool replaces;	 /* its links, not its maps; see replace() */
+	bool other_version; /* its maps may have any name */
 	bool owns_pins;	 /* nothing of another daemon is in there */
 	struct xdp_if *ifs;
 	unsigned int n_ifs;
@@ -688,14 +690,15 @@ static unsigned int xdp_interfaces(struct dp *dp, struct dp_interface *out, unsi
 
 /* ---- taking over ---- */
 
-static int refuse_version(const struct dp_xdp *x, uint32_t version, char *err, size_t err_size)
+/* The layout of these maps is not known. The journal has the calls, so the flows are made anew. */
+static void replace_version(struct dp_xdp *x, const struct dp_opts *opts, uint32_t version)
 {
-	snprintf(err, err_size,
-		 "%.150s has the calls of another version of rtpx (ABI %d, this one has %u): start "
-		 "that one again and let its calls end (SIGHUP), or give --discard-state to end "
-		 "them now",
-		 x->pins.dir, (int)version, RTPX_ABI_VERSION);
-	return -EPROTO;
+	x->other_version = true;
+	x->replaces = opts->adopt;
+	log_warn("%s: the maps are of another version of rtpx (ABI %d, this one has %u): they are "
+		 "replaced%s",
+		 x->pins.dir, (int)version, RTPX_ABI_VERSION,
+		 opts->adopt ? ", and the calls of the journal get new flows" : "");
 }
 
 static int refuse_ports(const struct dp_xdp *x, const struct rtpx_config *c, char *err,
@@ -725,7 +728,7 @@ static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err,
 	}
 	rc = xdp_pins_config(&x->pins, &c);
 	if (rc == -EPROTO)
-		return refuse_version(x, c.abi_version, err, err_size);
+		replace_version(x, opts, c.abi_version);
 	if (rc || !opts->adopt)
 		return 0;
 	if (c.instance != x->config.instance) {
@@ -784,6 +787,15 @@ static bool is_wanted(const struct dp_xdp *x, const char *name, int mode)
 	       (x->mode == DP_MODE_AUTO || (x->mode == DP_MODE_NATIVE) == (mode == DP_IF_NATIVE));
 }
 
+/* put_program - ours takes the place of the link's, between two packets. */
+static int put_program(const struct dp_xdp *x, int link, int mode)
+{
+	return bpf_link_update(link,
+			       bpf_program__fd(mode == DP_IF_NATIVE ? x->skel->progs.rtpx_relay
+								    : x->skel->progs.rtpx_generic),
+			       NULL);
+}
+
 /*
  * One link of an earlier daemon: it gets our program, or is removed and perhaps made again by the
  * rescan.
@@ -801,11 +813,7 @@ static void take_link(void *arg, const char *pin, int link)
 	    if_indextoname(info.xdp.ifindex, name))
 		mode = link_mode(&info);
 	if (is_wanted(x, name, mode)) {
-		rc = bpf_link_update(link,
-				     bpf_program__fd(mode == DP_IF_NATIVE
-							     ? x->skel->progs.rtpx_relay
-							     : x->skel->progs.rtpx_generic),
-				     NULL);
+		rc = x->replaces ? 0 : put_program(x, link, mode);
 		f = rc ? NULL : if_add(x, info.xdp.ifindex, name);
 	}
 	if (f) {
@@ -850,10 +858,45 @@ static void take_over(struct dp_xdp *x)
 		 x->dp.inherited, x->n_ifs);
 }
 
+/*
+ * Maps of our own beside those of the previous daemon, which cannot be used. Its program goes on
+ * with them until xdp_settled(): whoever removed it now would cut all calls off until they have
+ * their flows.
+ */
+static int replace(struct dp_xdp *x, char *err, size_t err_size)
+{
+	xdp_pins_links(&x->pins, take_link, x);
+	xdp_pins_forget_maps(&x->pins);
+	x->dp.waits = true;
+	return xdp_pins_maps(&x->pins, x->skel->obj, err, err_size);
+}
+
+static void xdp_settled(struct dp *dp)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	unsigned int i;
+	int rc;
+
+	if (!dp->waits)
+		return;
+	dp->waits = false;
+	for (i = 0; i < x->n_ifs; i++) {
+		struct xdp_if *f = &x->ifs[i];
+
+		rc = f->link < 0 ? 0 : put_program(x, f->link, f->pub.mode);
+		if (!rc)
+			continue;
+		log_warn("%s: the kernel does not replace the program of the previous rtpxd: %s",
+			 f->pub.name, strerror(-rc));
+		if_detach(x, f);
+	}
+	xdp_rescan(dp);
+}
+
 /* Fresh maps, and nothing of anybody else beside them. */
 static int start_anew(struct dp_xdp *x, char *err, size_t err_size)
 {
-	unsigned int n = xdp_pins_remove(&x->pins, x->skel->obj);
+	unsigned int n = xdp_pins_remove(&x->pins, x->other_version ? NULL : x->skel->obj);
 
 	if (n)
 		log_warn("removed %u pins that a killed rtpxd had left in %s", n, x->pins.dir);
@@ -885,6 +928,7 @@ static int open_object(struct dp_xdp *x)
 			 "get new flows: in %s %s",
 			 x->pins.dir, why);
 		x->takes_over = false;
+		x->replaces = true;
 		relay__destroy(x->skel);
 		x->skel = relay__open();
 	}
@@ -1021,6 +1065,7 @@ static const struct dp_ops xdp_ops = {
 	.nexthop_put = xdp_nexthop_put,
 	.serves = xdp_serves,
 	.interfaces = xdp_interfaces,
+	.settled = xdp_settled,
 	.rescan = xdp_rescan,
 	.mirrored = xdp_mirrored,
 	.counters = xdp_counters,
@@ -1070,6 +1115,8 @@ int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t e
 		goto err_close;
 	if (x->takes_over)
 		take_over(x);
+	else if (x->replaces)
+		rc = replace(x, err, err_size);
 	else
 		rc = start_anew(x, err, err_size);
 	x->owns_pins = true;
@@ -1087,7 +1134,7 @@ int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t e
 	return 0;
 
 err_close:
-	xdp_close(&x->dp, x->takes_over);
+	xdp_close(&x->dp, x->takes_over || x->replaces);
 	return rc;
 }
 

@@ -552,6 +552,19 @@ unsigned int sync_adopt(struct sync *y, struct session *s)
 	return rtp;
 }
 
+/*
+ * Until the last flow is put, packets go by the flows of the previous daemon. Other than in
+ * sync_run(), nothing is gained by leaving time for other work.
+ */
+static void settle(struct sync *y)
+{
+	struct session *s;
+
+	while (y->o.dp->waits && (s = session_dirty_pop(y->o.sessions)))
+		sync_session(y, s);
+	y->o.dp->ops->settled(y->o.dp);
+}
+
 unsigned int sync_adopt_end(struct sync *y)
 {
 	unsigned int slot, port, n = 0;
@@ -563,6 +576,7 @@ unsigned int sync_adopt_end(struct sync *y)
 	free(y->inherited);
 	y->inherited = NULL;
 	nexthops_release(y->nexthops);
+	settle(y);
 	return n;
 }
 

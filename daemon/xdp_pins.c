@@ -261,6 +261,18 @@ static bool is_map(const struct bpf_object *obj, const char *name)
 	return map && !bpf_map__is_internal(map);
 }
 
+void xdp_pins_forget_maps(const struct xdp_pins *p)
+{
+	DIR *d = opendir(p->dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.' && !is_link(e->d_name))
+			unlinkat(p->fd, e->d_name, 0);
+	if (d)
+		closedir(d);
+}
+
 unsigned int xdp_pins_remove(const struct xdp_pins *p, const struct bpf_object *obj)
 {
 	unsigned int n = 0;

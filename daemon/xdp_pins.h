@@ -55,6 +55,9 @@ void xdp_pins_unlink(const struct xdp_pins *p, const char *name);
 void xdp_pins_links(const struct xdp_pins *p, void (*take)(void *arg, const char *name, int link),
 		    void *arg);
 
+/* xdp_pins_forget_maps - remove the pins of all maps, of any version. The links stay. */
+void xdp_pins_forget_maps(const struct xdp_pins *p);
+
 /*
  * xdp_pins_remove - detach the links, remove their pins and those of @obj's maps; NULL: every file,
  * as another version may have named its maps otherwise. Returns how many there were.

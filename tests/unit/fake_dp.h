@@ -125,6 +125,11 @@ static unsigned int fake_interfaces(struct dp *dp, struct dp_interface *out, uns
 	return 0;
 }
 
+static void fake_settled(struct dp *dp)
+{
+	dp->waits = false;
+}
+
 static void fake_rescan(struct dp *dp)
 {
 	fake_of(dp)->rescans++;
@@ -167,6 +172,7 @@ static struct fake_dp *fake_dp_new(void)
 		.nexthop_put = fake_nexthop_put,
 		.serves = fake_serves,
 		.interfaces = fake_interfaces,
+		.settled = fake_settled,
 		.rescan = fake_rescan,
 		.mirrored = fake_mirrored,
 		.counters = fake_counters,
