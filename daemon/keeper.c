@@ -817,6 +817,15 @@ static void restore_counters(struct keeper *k, const struct stats *before)
 	stats->npkts_discard = before->npkts_discard + strangers;
 }
 
+/* Sessions that began after the counters were written; each end of a session is in them. */
+static void restore_created(struct keeper *k)
+{
+	struct stats *stats = engine_stats(k->o.engine);
+
+	stats->nsess_created =
+		MAX(stats->nsess_created, stats->nsess_destroyed + k->kept.n);
+}
+
 static unsigned int count_restored(const struct keeper *k)
 {
 	unsigned int n = 0;
@@ -851,6 +860,7 @@ static void restore_all(struct keeper *k, uint64_t now_ns)
 	restore_counters(k, &before);
 	k->view.restored = count_restored(k);
 	k->view.lost += k->kept.n - k->view.restored;
+	restore_created(k);
 	kept_forget(&k->kept);
 	log_info("%u calls of the previous rtpxd go on after %.3f s, %u are lost", k->view.restored,
 		 (double)r.away_ns / NSEC_PER_SEC, k->view.lost);

@@ -176,9 +176,13 @@ for plane in native none; do
 		before=$(counters)
 		destroyed=$(counter nsess_destroyed)
 		rtpp rtpxd "D short a b" >/dev/null
+		for n in 1 2 3; do
+			rtpp rtpxd "Uie late-$n 192.0.2.10 6000 a" >/dev/null
+		done
 		next $signal -r "$LAB_DIR/rec"
 		none_fell "$before" "$(counters)"
 		is "$(counter nsess_destroyed)" $((destroyed + 1)) "number of sessions that have ended ($plane, $signal)"
+		is "$(counter nsess_created)" 5 "number of sessions that have begun ($plane, $signal)"
 		floor_talked 20
 		none_fell "$before" "$(counters)"
 		if [ $plane = native ]; then
