@@ -19,6 +19,7 @@ LAB_TAG=rtpx-$$
 LAB_DIR=
 LAB_NAMES=()
 LAB_WRAP=()	# what start_rtpxd runs rtpxd under
+LAB_AT_END=()	# functions that lab_end calls before all else
 declare -A LAB_PID=()	# process name -> pid
 declare -A LAB_NS=()	# relay name -> its namespace
 declare -A LAB_CTL=()	# relay name -> "address port" of its control socket
@@ -144,6 +145,9 @@ lab_end()
 	trap - EXIT ERR
 	trap '' INT TERM HUP
 	set +e
+	for n in "${LAB_AT_END[@]}"; do
+		"$n"
+	done
 	for n in "${!LAB_PID[@]}"; do
 		kill -TERM "${LAB_PID[$n]}" 2>/dev/null
 	done

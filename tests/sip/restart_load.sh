@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# runs: together busy
+# shellcheck source-path=SCRIPTDIR
+#
+# restart_load.sh - Debian's Kamailio with the configuration and the parameters that it ships, 20 calls a second, and rtpxd
+# as a service of systemd itself: it is restarted, killed, and replaced by another program, again and again. No INVITE and no
+# answer passes without the relay's address, no call fails, and when all have ended no session is left.
+
+. "$(dirname "$0")/lib.sh"
+. "$SIP_DIR/../netns/systemd_lib.sh"
+RATE=20 ROUNDS=${ROUNDS:-2} HOLD_MS=3000 CALLS_BETWEEN=40
+
+sip_begin
+shipped_config
+lab_nat_net
+sd_begin relay -l 90.0.0.1 -m 20000 -M 29999 --dataplane xdp --xdp-mode native
+LAB_NS[rtpxd]=relay LAB_CTL[rtpxd]="127.0.0.1 7722"
+sd_rtpxctl() { nsenter -m -n -t "$(sd_pid)" "$RTPX_BUILD/rtpxctl" "$@"; }
+status() { sd_rtpxctl --json status | jq -r "$1"; }
+
+rtpxd_says() { [ "$(rtpp rtpxd V)" = 20040107 ]; }
+
+LAB_BLAME="systemd rtpxd" must_wait 20 "rtpxd as a service" sd_active
+start_kamailio relay "$SHIPPED" 90.0.0.1 -A WITH_NAT
+sip_register alice alice 10.0.0.180 90.0.0.1
+sip_register bob bob 10.20.0.40 90.0.0.1
+
+# ---- calls, until they are told to end ----
+
+capture alice eth0 caller udp port 5060
+capture bob eth0 callee udp port 5060
+
+# crowd NAMESPACE PROCESS SCENARIO ADDRESS OPTION… - a phone with many calls at a time and without audio.
+crowd()
+{
+	local n=$1 p=$2 scenario=$3 addr=$4
+
+	shift 4
+	sed '/rtp_stream/d; s/\[rtpstream_audio_port\]/[media_port]/' "$SIP_DIR/$scenario.xml" >"$LAB_DIR/$scenario.xml"
+	(
+		cd "$LAB_DIR"
+		exec nsenter --net="/run/netns/$LAB_TAG-$n" -- sipp -sf "$LAB_DIR/$scenario.xml" -i "$addr" -mi "$addr" -p 5060 -nostdin \
+			-trace_err -error_file "$LAB_DIR/$p.err" "$@" 90.0.0.1:5060
+	) >"$LAB_DIR/$p.log" 2>&1 </dev/null &
+	LAB_PID[$p]=$!
+}
+
+# crowd_end PROCESS - no new calls; those that are there end as they should.
+crowd_end()
+{
+	kill -USR1 "${LAB_PID[$1]}"
+	lab_wait 30 "$1" || fail "calls of the $1 failed: $(head -n 20 "$LAB_DIR/$1.err" 2>/dev/null)" "$1" kamailio rtpxd
+}
+
+crowd bob callee callee 10.20.0.40
+must_wait 5 "SIP port at the callee" udp_open bob 5060
+crowd alice caller caller 10.0.0.180 -s bob -r $RATE -d $HOLD_MS
+
+created() { rtpp rtpxd "G nsess_created"; }
+created_since() { [ "$(created)" -ge $(($1 + CALLS_BETWEEN)) ]; }
+go_on() { LAB_BLAME="caller kamailio rtpxd" must_wait 30 "$CALLS_BETWEEN new calls" created_since "$(created)"; }
+
+# ---- away and back ----
+
+is_next() { [ "$(sd_main_pid)" != "$1" ] && sd_active; }
+
+restarted() { sd_ctl restart rtpxd; } # which sends SIGPWR
+killed()
+{
+	local old
+
+	old=$(sd_main_pid)
+	sd_ctl kill -s KILL rtpxd
+	LAB_BLAME=rtpxd must_wait 20 "next rtpxd" is_next "$old"
+}
+# As a package does it: another file under the same name.
+upgraded()
+{
+	cp "$RTPX_BUILD/rtpxd" "$SD_ROOT/sbin/rtpxd.new"
+	mv "$SD_ROOT/sbin/rtpxd.new" "$SD_ROOT/sbin/rtpxd"
+	sd_ctl daemon-reload
+	sd_ctl restart rtpxd
+}
+
+go_on
+for ((round = 1; round <= ROUNDS; round++)); do
+	for way in restarted killed upgraded; do
+		before=$(sd_main_pid) began=$EPOCHREALTIME calls=$(active_sessions rtpxd)
+		$way
+		LAB_BLAME=rtpxd must_wait 10 "answer of the next rtpxd" rtpxd_says
+		echo "$began $EPOCHREALTIME" >>"$LAB_DIR/away"
+		is_next "$before" || fail "rtpxd was not $way"
+		say "$way with $calls calls: $(status '"\(.journal.restored) came back, \(.journal.lost) are lost"')"
+		[ "$(status .journal.lost)" = 0 ] || fail "calls are lost" rtpxd
+		go_on
+	done
+done
+
+crowd_end caller
+LAB_BLAME=rtpxd must_wait 10 "end of all sessions" no_sessions rtpxd
+crowd_end callee
+capture_end caller 'CSeq: [0-9]* BYE'
+capture_end callee 'CSeq: [0-9]* BYE'
+
+# ---- what the phones saw ----
+
+# sdp_count CAPTURE WHAT - how many SDP came from the proxy, or how many of them without the relay's address.
+sdp_count()
+{
+	sdp_received "$1" 90.0.0.1 | awk -v what="$2" '
+		what == "all" || !/^90\.0\.0\.1 [1-9].*nortpproxy:yes/ { n++ }
+		END { print n + 0 }'
+}
+
+# invites_away - INVITEs that alice sent while rtpxd was away or on its way back.
+invites_away()
+{
+	tshark -r "$LAB_DIR/caller.pcap" -Y 'sip.Method == INVITE && ip.src == 10.0.0.180' -T fields -e frame.time_epoch 2>/dev/null |
+		awk 'NR == FNR { from[NR] = $1; to[NR] = $2; n = NR; next }
+			{ for (i = 1; i <= n; i++) if ($1 >= from[i] && $1 <= to[i]) { found++; break } }
+			END { print found + 0 }' "$LAB_DIR/away" -
+}
+
+away=$(invites_away)
+[ "$away" -gt 0 ] || fail "no INVITE came while rtpxd was away: the test says nothing"
+for end in callee caller; do
+	all=$(sdp_count $end all) wrong=$(sdp_count $end wrong)
+	say "to the $end: $all session descriptions, $wrong of them without the relay's address"
+	[ "$all" -gt 0 ] || fail "no SDP reached the $end"
+	[ "$wrong" = 0 ] || fail "$wrong of $all SDP that reached the $end are without the relay's address" kamailio rtpxd
+done
+! grep -iE 'rtpproxy.*(disabl|timeout|refused)|(disabl|timeout|refused).*rtpproxy' "$LAB_DIR/kamailio.log" || fail "Kamailio gave up on rtpxd"
+ok "$(($(sdp_count callee all))) INVITEs, $away of them sent while rtpxd was away $((3 * ROUNDS)) times: 0 without the relay's address, 0 calls failed"
+[ "$(active_sessions rtpxd)" = 0 ] || fail "sessions are left" rtpxd
+ok "0 of $(created) sessions are left"
+pass
