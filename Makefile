@@ -123,13 +123,13 @@ kmod:
 	$(call say,KMOD,$(O)/kmod/rtpx.ko)
 	$(Q)mkdir -p $(O)/kmod
 	$(Q)ln -sfn $(abspath include) $(O)/kmod/include
-	$(Q)cp -u kmod/Kbuild kmod/*.[ch] $(O)/kmod
+	$(Q)cp -u kmod/Kbuild kmod/features.sh kmod/*.[ch] $(O)/kmod
 	$(Q)$(MAKE) --no-print-directory -s -C $(KDIR) O= M=$(abspath $(O)/kmod) RTPX_VERSION=$(VERSION) modules
 
 DKMS_SRC = $(DESTDIR)/usr/src/rtpx-$(VERSION)
 dkms:
 	$(Q)mkdir -p $(DKMS_SRC)/include
-	$(Q)cp kmod/Kbuild kmod/*.[ch] $(DKMS_SRC) && cp include/*.h $(DKMS_SRC)/include
+	$(Q)cp kmod/Kbuild kmod/features.sh kmod/*.[ch] $(DKMS_SRC) && cp include/*.h $(DKMS_SRC)/include
 	$(Q)sed 's/@VERSION@/$(VERSION)/' kmod/dkms.conf >$(DKMS_SRC)/dkms.conf
 	@echo 'now: dkms install rtpx/$(VERSION)'
 

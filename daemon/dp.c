@@ -68,6 +68,11 @@ static void none_settled(struct dp *dp)
 	(void)dp;
 }
 
+static void none_tend(struct dp *dp)
+{
+	(void)dp;
+}
+
 static void none_rescan(struct dp *dp)
 {
 	(void)dp;
@@ -103,6 +108,7 @@ static const struct dp_ops none_ops = {
 	.serves = none_serves,
 	.interfaces = none_interfaces,
 	.settled = none_settled,
+	.tend = none_tend,
 	.rescan = none_rescan,
 	.mirrored = none_mirrored,
 	.counters = none_counters,

@@ -100,6 +100,8 @@ struct dp_ops {
 	 * program of the previous daemon still forwards by maps of its own: ours takes its place.
 	 */
 	void (*settled)(struct dp *dp);
+	/* tend - once a second: try again what failed for want of memory. */
+	void (*tend)(struct dp *dp);
 	/* rescan - links came or went: attach to what is new, forget what is gone. */
 	void (*rescan)(struct dp *dp);
 	/*

@@ -4,8 +4,11 @@
  * netlink family (include/rtpx_genl.h), answered before the function returns.
  *
  * The module asks the kernel's routing itself, for every packet: what nexthop.c finds out is not
- * told to it, and there is no interface to attach to. It is not loaded from here: asking for the
- * family makes the kernel do so where it is installed.
+ * told to it, and there is no interface to attach to. It is not loaded from here, nor by asking for
+ * the family: the operator does that.
+ *
+ * The kernel may have no memory to delete a flow. It is doomed then: nobody else knows of it any
+ * more, and deleting it is tried again until it is gone.
  */
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -26,6 +29,8 @@ struct dp_kmod {
 	struct mnl_socket *bell; /* rung when copies wait; NULL: dp.mirrors is false */
 	bool copies_wait;
 	uint8_t there[RTPX_SLOTS][65536 / 8]; /* by port: a flow is installed */
+	uint8_t doomed[RTPX_SLOTS][65536 / 8]; /* by port: it is to be deleted */
+	unsigned int n_doomed;
 	uint16_t family;
 	uint32_t seq;
 	char words[160]; /* what the kernel said of the last refusal, "" if nothing */
@@ -202,11 +207,25 @@ static void take_answer(const struct nlmsghdr *h, void *arg)
 
 /* ---- the dataplane ---- */
 
+/* Returns what the bit was. */
+static bool set_bit(uint8_t bits[], uint16_t port, bool on)
+{
+	uint8_t *byte = &bits[port / 8], bit = 1 << port % 8;
+	bool was = *byte & bit;
+
+	*byte = on ? *byte | bit : *byte & ~bit;
+	return was;
+}
+
 static void note(struct dp_kmod *k, enum rtpx_slot slot, uint16_t port, bool there)
 {
-	uint8_t *byte = &k->there[slot][port / 8], bit = 1 << port % 8;
+	set_bit(k->there[slot], port, there);
+}
 
-	*byte = there ? *byte | bit : *byte & ~bit;
+static void doom(struct dp_kmod *k, enum rtpx_slot slot, uint16_t port, bool doomed)
+{
+	k->n_doomed -= set_bit(k->doomed[slot], port, doomed);
+	k->n_doomed += doomed;
 }
 
 static int kmod_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
@@ -220,8 +239,10 @@ static int kmod_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	if (seed)
 		mnl_attr_put(h, RTPX_A_STATS, sizeof(*seed), seed);
 	rc = tell(k, h);
-	if (rc == 0)
+	if (rc == 0) {
 		note(k, slot, port, true);
+		doom(k, slot, port, false);
+	}
 	return rc;
 }
 
@@ -244,9 +265,24 @@ static int kmod_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 			 struct rtpx_flow_stats *last)
 {
 	struct dp_kmod *k = kmod_of(dp);
+	int rc;
 
 	note(k, slot, port, false);
-	return ask_stats(k, command_on(k, RTPX_CMD_DEL, slot, port), last);
+	rc = ask_stats(k, command_on(k, RTPX_CMD_DEL, slot, port), last);
+	doom(k, slot, port, rc && rc != -ENOENT && k->dp.active);
+	return rc;
+}
+
+static void kmod_tend(struct dp *dp)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	unsigned int slot, port;
+
+	for (slot = 0; slot < RTPX_SLOTS; slot++)
+		for (port = 0; port < 65536 && k->n_doomed; port++)
+			if (k->doomed[slot][port / 8] & 1 << port % 8 &&
+			    kmod_flow_del(dp, slot, port, NULL) && k->n_doomed)
+				return; /* no better than a second ago */
 }
 
 static int kmod_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port,
@@ -400,6 +436,7 @@ static const struct dp_ops kmod_ops = {
 	.serves = kmod_serves,
 	.interfaces = kmod_interfaces,
 	.settled = kmod_settled,
+	.tend = kmod_tend,
 	.rescan = kmod_rescan,
 	.mirrored = kmod_mirrored,
 	.counters = kmod_counters,

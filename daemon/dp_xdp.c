@@ -671,6 +671,12 @@ static void xdp_rescan(struct dp *dp)
 	nl_socket_free(sk);
 }
 
+/* Flows are memory: nothing of them fails. */
+static void xdp_tend(struct dp *dp)
+{
+	(void)dp;
+}
+
 static bool xdp_serves(struct dp *dp, unsigned int ifindex)
 {
 	struct xdp_if *f = if_find(xdp_of(dp), ifindex);
@@ -1066,6 +1072,7 @@ static const struct dp_ops xdp_ops = {
 	.serves = xdp_serves,
 	.interfaces = xdp_interfaces,
 	.settled = xdp_settled,
+	.tend = xdp_tend,
 	.rescan = xdp_rescan,
 	.mirrored = xdp_mirrored,
 	.counters = xdp_counters,

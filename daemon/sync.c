@@ -281,6 +281,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	sessions_each_watched(y->o.sessions, watch_each, y);
+	y->o.dp->ops->tend(y->o.dp);
 	for (w = 0; w < ARRAY_SIZE(y->stale_users); w++) {
 		while (y->stale_users[w]) {
 			uint16_t id = w * WORD_BITS + __builtin_ctzll(y->stale_users[w]);

@@ -29,8 +29,11 @@
  *             counted since the owner's last GET or SET_STATS of this flow, and would be lost.
  *  MIRROR     owner. LISTENER, MIRROR_BYTES: from now on each forwarded packet of flows with
  *             RTPX_FLOW_MIRROR is also copied, for the owner to fetch, as long as no more than so
- *             many bytes wait. The socket with the port id LISTENER is sent a MIRROR message when
- *             copies begin to wait; none follows until a request for COPIES found nothing.
+ *             many bytes wait, which are set aside at once and charged to the owner's control
+ *             group. The socket with the port id LISTENER is sent a MIRROR message when copies
+ *             begin to wait; none follows until a request for COPIES found nothing. -EPERM: more
+ *             than RTPX_MIRROR_BYTES_ANYBODY without CAP_NET_ADMIN in the initial user namespace.
+ *             -ENOMEM: no copies are made.
  *  COPIES     owner. Answers the oldest copies that wait, at most 16 KB, COPY and PAYLOAD in turn,
  *             and forgets them; answers nothing when there are none.
  *
@@ -43,6 +46,9 @@
 
 #define RTPX_GENL_NAME	  "rtpx"
 #define RTPX_GENL_VERSION 1
+
+/* What the owner of a table may have set aside for copies who is root in a user namespace only. */
+#define RTPX_MIRROR_BYTES_ANYBODY (64 << 20)
 
 enum rtpx_cmd {
 	RTPX_CMD_UNSPEC,

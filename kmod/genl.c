@@ -195,6 +195,34 @@ static void tell_listener(struct table *t)
 	t->told = genlmsg_unicast(t->net, msg, t->listener) == 0;
 }
 
+/*
+ * spare_fill - have t->max_copies messages in all. They are made here, not where packets are
+ * forwarded, so that they are charged to the owner's control group. Under rtpx_net.lock.
+ */
+static int spare_fill(struct table *t)
+{
+	struct sk_buff *msg;
+
+	for (;;) {
+		spin_lock_bh(&t->copies.lock);
+		if (skb_queue_len(&t->copies) + skb_queue_len(&t->spare) >= t->max_copies)
+			break;
+		spin_unlock_bh(&t->copies.lock);
+		msg = genlmsg_new(COPIES_ROOM, GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
+						       __GFP_NOWARN);
+		if (!msg)
+			return -ENOMEM;
+		spin_lock_bh(&t->copies.lock);
+		__skb_queue_tail(&t->spare, msg);
+		spin_unlock_bh(&t->copies.lock);
+	}
+	while (skb_queue_len(&t->copies) + skb_queue_len(&t->spare) > t->max_copies &&
+	       (msg = __skb_dequeue(&t->spare)))
+		kfree_skb(msg);
+	spin_unlock_bh(&t->copies.lock);
+	return 0;
+}
+
 /* A message with so much room, or NULL. */
 static struct sk_buff *copies_with_room(struct table *t, unsigned int bytes)
 {
@@ -202,9 +230,7 @@ static struct sk_buff *copies_with_room(struct table *t, unsigned int bytes)
 
 	if (msg && skb_tailroom(msg) >= bytes)
 		return msg;
-	if (skb_queue_len(&t->copies) >= t->max_copies)
-		return NULL;
-	msg = genlmsg_new(COPIES_ROOM, GFP_ATOMIC | __GFP_NOWARN);
+	msg = __skb_dequeue(&t->spare);
 	if (!msg)
 		return NULL;
 	genlmsg_put(msg, 0, 0, &family, 0, RTPX_CMD_COPIES);
@@ -251,13 +277,27 @@ bool genl_mirror(struct table *t, const struct flow *f, const struct rtpx_packet
 static int do_mirror(struct sk_buff *skb, struct genl_info *info)
 {
 	struct table *t = net_of(info)->table;
+	u32 bytes;
+	int err;
 
 	if (GENL_REQ_ATTR_CHECK(info, RTPX_A_LISTENER) ||
 	    GENL_REQ_ATTR_CHECK(info, RTPX_A_MIRROR_BYTES))
 		return -EINVAL;
+	bytes = nla_get_u32(info->attrs[RTPX_A_MIRROR_BYTES]);
+	if (bytes > RTPX_MIRROR_BYTES_ANYBODY && !netlink_capable(skb, CAP_NET_ADMIN)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[RTPX_A_MIRROR_BYTES],
+				    "so much is for CAP_NET_ADMIN in the initial user namespace");
+		return -EPERM;
+	}
+	t->max_copies = bytes / SZ_16K;
+	err = spare_fill(t);
+	if (err) {
+		t->max_copies = 0;
+		spare_fill(t);
+		return err;
+	}
 	spin_lock_bh(&t->copies.lock);
 	t->listener = nla_get_u32(info->attrs[RTPX_A_LISTENER]);
-	t->max_copies = nla_get_u32(info->attrs[RTPX_A_MIRROR_BYTES]) / SZ_16K;
 	t->told = false;
 	if (!skb_queue_empty(&t->copies))
 		tell_listener(t);
@@ -275,6 +315,7 @@ static int do_copies(struct sk_buff *skb, struct genl_info *info)
 	if (!msg)
 		t->told = false;
 	spin_unlock_bh(&t->copies.lock);
+	spare_fill(t); /* without memory there is room for fewer copies until the next time */
 	if (!msg)
 		return 0;
 	nlmsg_hdr(msg)->nlmsg_pid = info->snd_portid;

@@ -18,6 +18,7 @@
 #include <net/route.h>
 #include <net/xfrm.h>
 
+#include "compat.h"
 #include "table.h"
 
 static unsigned int header_bytes(bool ip6)
@@ -142,13 +143,14 @@ static struct dst_entry *route_ip4(struct net *net, const struct rtpx_entry *e)
 	struct flowi4 fl = {
 		.saddr = *(const __be32 *)e->out4,
 		.daddr = *(const __be32 *)e->dest4,
-		.flowi4_tos = RT_TOS(e->tos),
 		.flowi4_proto = IPPROTO_UDP,
 		.fl4_sport = htons(e->out_port),
 		.fl4_dport = htons(e->dest_port),
 	};
-	struct rtable *rt = ip_route_output_key(net, &fl);
+	struct rtable *rt;
 
+	flow_set_tos(&fl, e->tos);
+	rt = ip_route_output_key(net, &fl);
 	if (IS_ERR(rt))
 		return NULL;
 	if (rt->rt_type == RTN_UNICAST)

@@ -73,8 +73,8 @@ static void __exit rtpx_exit(void)
 module_init(rtpx_init);
 module_exit(rtpx_exit);
 
+/* No alias of the family: any user could have the module loaded by it. The operator loads it. */
 MODULE_LICENSE("Dual BSD/GPL");
 MODULE_AUTHOR("The rtpx authors");
 MODULE_DESCRIPTION("rtpx: forwards the RTP and RTCP of calls, as rtpxd decides");
 MODULE_VERSION(RTPX_VERSION);
-MODULE_ALIAS_GENL_FAMILY(RTPX_GENL_NAME);

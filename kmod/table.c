@@ -123,6 +123,7 @@ struct table *table_create(struct net *net, const struct rtpx_config *config)
 	t->net = net;
 	t->config = *config;
 	skb_queue_head_init(&t->copies);
+	__skb_queue_head_init(&t->spare);
 	t->counters = alloc_percpu_gfp(struct rtpx_counters, GFP_KERNEL_ACCOUNT);
 	if (!t->counters)
 		goto err_free_table;
@@ -157,6 +158,7 @@ void table_destroy(struct table *t)
 	}
 	rcu_barrier(); /* flows that were taken away just now hold routes, too */
 	skb_queue_purge(&t->copies);
+	__skb_queue_purge(&t->spare);
 	free_percpu(t->counters);
 	kvfree(t);
 }

@@ -43,8 +43,9 @@ struct table {
 	u32 owner; /* netlink port id; 0: none */
 	u32 n_flows;
 
-	struct sk_buff_head copies; /* messages for the owner; its lock is that of the next three */
-	u32 max_copies;
+	struct sk_buff_head copies; /* messages for the owner; its lock is that of the next four */
+	struct sk_buff_head spare;  /* empty ones; under rtpx_net.lock, too, when it grows */
+	u32 max_copies;		    /* in both */
 	u32 listener; /* port id, to be told that copies wait; 0: nobody */
 	bool told;    /* and was */
 

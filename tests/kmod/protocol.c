@@ -4,6 +4,8 @@
  * it: in a network namespace of its own, one row after the other.
  */
 #include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "genl.h"
 #include "packets.h"
@@ -215,13 +217,38 @@ static int run_row(struct speaker *s, const struct row *r)
 	return say(s, h, NULL, NULL);
 }
 
-int main(void)
+/* What is answered to nobody's root in a user namespace of his own who wants @bytes of copies. */
+static int guest_mirrors(uint32_t bytes)
+{
+	static const struct row open = { "open", OWNER, RTPX_CMD_OPEN, CONFIG, RIGHT, 0, 1 };
+	static struct speaker s;
+	struct nlmsghdr *h;
+
+	if (setresuid(65534, 65534, 65534) || unshare(CLONE_NEWUSER | CLONE_NEWNET)) {
+		perror("user namespace");
+		exit(1);
+	}
+	speaker_open(&s);
+	if (find_family(&s) || run_row(&s, &open))
+		return -ENODEV;
+	h = say_header(&s, genl_family, NLM_F_ACK, RTPX_CMD_MIRROR, RTPX_GENL_VERSION);
+	mnl_attr_put_u32(h, RTPX_A_LISTENER, 1);
+	mnl_attr_put_u32(h, RTPX_A_MIRROR_BYTES, bytes);
+	return say(&s, h, NULL, NULL);
+}
+
+/* protocol; or protocol guest BYTES, which prints the answer. */
+int main(int argc, char **argv)
 {
 	static struct speaker speakers[WHOS];
 	unsigned int passed = 0, failed = 0;
 	const struct row *r;
 	int i, is;
 
+	if (argc > 2) {
+		puts(strerror(-guest_mirrors(strtoul(argv[2], NULL, 10))));
+		return 0;
+	}
 	if (unshare(CLONE_NEWNET)) {
 		perror("network namespace");
 		return 1;

@@ -173,6 +173,7 @@ static struct fake_dp *fake_dp_new(void)
 		.serves = fake_serves,
 		.interfaces = fake_interfaces,
 		.settled = fake_settled,
+		.tend = fake_rescan,
 		.rescan = fake_rescan,
 		.mirrored = fake_mirrored,
 		.counters = fake_counters,

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_dp_kmod.c - flows that a module without memory does not delete, with a module in memory that
+ * answers what the test says. What the real one answers is tests/kmod's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "rtpx_genl.h"
+
+/* The module: which ports have a flow, and what it answers. */
+static struct {
+	bool flow[65536];
+	int err; /* of every request; 0: it does what it is asked */
+	unsigned int requests[RTPX_CMD_COPIES + 1];
+	char answer[512];
+	size_t len;
+} module;
+
+static void answer_error(const struct nlmsghdr *to, int err)
+{
+	struct nlmsghdr *h = (void *)(module.answer + module.len);
+	struct nlmsgerr *e = (void *)(h + 1);
+
+	h->nlmsg_len = NLMSG_LENGTH(sizeof(*e));
+	h->nlmsg_type = NLMSG_ERROR;
+	h->nlmsg_flags = 0;
+	h->nlmsg_seq = to->nlmsg_seq;
+	e->error = err;
+	e->msg = *to;
+	module.len += h->nlmsg_len;
+}
+
+static void answer_stats(const struct nlmsghdr *to)
+{
+	static const struct rtpx_flow_stats stats = { .packets = 7 };
+	struct nlmsghdr *h = mnl_nlmsg_put_header(module.answer);
+
+	h->nlmsg_type = NLMSG_MIN_TYPE;
+	h->nlmsg_seq = to->nlmsg_seq;
+	mnl_nlmsg_put_extra_header(h, 4);
+	mnl_attr_put(h, RTPX_A_STATS, sizeof(stats), &stats);
+	module.len = h->nlmsg_len;
+}
+
+static ssize_t module_hears(const struct nlmsghdr *h)
+{
+	const uint8_t cmd = *(const uint8_t *)mnl_nlmsg_get_payload(h);
+	const struct nlattr *a;
+	uint16_t port = 0;
+	int err = module.err;
+
+	mnl_attr_for_each(a, h, 4)
+		if (mnl_attr_get_type(a) == RTPX_A_PORT)
+			port = mnl_attr_get_u16(a);
+	module.requests[cmd]++;
+	module.len = 0;
+	if (!err && cmd == RTPX_CMD_DEL && !module.flow[port])
+		err = -ENOENT;
+	else if (!err && cmd == RTPX_CMD_DEL)
+		answer_stats(h);
+	if (!err)
+		module.flow[port] = cmd == RTPX_CMD_PUT;
+	answer_error(h, err);
+	return h->nlmsg_len;
+}
+
+static ssize_t module_says(void *buf)
+{
+	memcpy(buf, module.answer, module.len);
+	return module.len;
+}
+
+#define mnl_socket_sendto(nl, h, len) ((void)(nl), (void)(len), module_hears(h))
+#define mnl_socket_recvfrom(nl, buf, size) ((void)(nl), (void)(size), module_says(buf))
+#include "../../daemon/dp_kmod.c"
+
+static struct dp_kmod k;
+
+static int begin(void **state)
+{
+	(void)state;
+	memset(&k, 0, sizeof(k));
+	memset(&module, 0, sizeof(module));
+	k.dp.active = true;
+	return 0;
+}
+
+static int put(uint16_t port)
+{
+	const struct rtpx_flow flow = { .port = port };
+
+	return kmod_flow_put(&k.dp, RTPX_SLOT_IP4, port, &flow, NULL);
+}
+
+static int del(uint16_t port)
+{
+	return kmod_flow_del(&k.dp, RTPX_SLOT_IP4, port, NULL);
+}
+
+/* Neither replaced nor deleted: it is deleted later, and no other is. */
+static void test_doomed(void **state)
+{
+	(void)state;
+	assert_int_equal(put(40000), 0);
+	assert_int_equal(put(40002), 0);
+	module.err = -ENOMEM;
+	assert_int_equal(put(40000), -ENOMEM);
+	assert_int_equal(del(40000), -ENOMEM);
+	kmod_tend(&k.dp);
+	assert_true(module.flow[40000]);
+	module.err = 0;
+	kmod_tend(&k.dp);
+	assert_false(module.flow[40000]);
+	assert_true(module.flow[40002]);
+	kmod_tend(&k.dp);
+	assert_int_equal(module.requests[RTPX_CMD_DEL], 3); /* no more than there was to do */
+}
+
+/* One attempt a second while there is no memory, however many there are. */
+static void test_many(void **state)
+{
+	uint16_t port;
+
+	(void)state;
+	for (port = 40000; port < 40100; port++)
+		assert_int_equal(put(port), 0);
+	module.err = -ENOBUFS;
+	for (port = 40000; port < 40100; port++)
+		assert_int_equal(del(port), -ENOBUFS);
+	kmod_tend(&k.dp);
+	assert_int_equal(module.requests[RTPX_CMD_DEL], 101);
+	module.err = 0;
+	kmod_tend(&k.dp);
+	assert_int_equal(module.requests[RTPX_CMD_DEL], 201);
+	for (port = 40000; port < 40100; port++)
+		assert_false(module.flow[port]);
+}
+
+/* The port has a new call by then: its flow stays. */
+static void test_taken_again(void **state)
+{
+	(void)state;
+	assert_int_equal(put(40000), 0);
+	module.err = -ENOMEM;
+	assert_int_equal(del(40000), -ENOMEM);
+	module.err = 0;
+	assert_int_equal(put(40000), 0);
+	kmod_tend(&k.dp);
+	assert_true(module.flow[40000]);
+	assert_int_equal(module.requests[RTPX_CMD_DEL], 1);
+}
+
+/* What was not there need not be deleted again. */
+static void test_nothing_there(void **state)
+{
+	(void)state;
+	assert_int_equal(del(40000), -ENOENT);
+	kmod_tend(&k.dp);
+	assert_int_equal(module.requests[RTPX_CMD_DEL], 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_doomed, begin),
+		cmocka_unit_test_setup(test_many, begin),
+		cmocka_unit_test_setup(test_taken_again, begin),
+		cmocka_unit_test_setup(test_nothing_there, begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
