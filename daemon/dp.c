@@ -73,6 +73,12 @@ static void none_tend(struct dp *dp)
 	(void)dp;
 }
 
+static bool none_look(struct dp *dp)
+{
+	(void)dp;
+	return false;
+}
+
 static void none_rescan(struct dp *dp)
 {
 	(void)dp;
@@ -110,6 +116,7 @@ static const struct dp_ops none_ops = {
 	.settled = none_settled,
 	.tend = none_tend,
 	.rescan = none_rescan,
+	.look = none_look,
 	.mirrored = none_mirrored,
 	.counters = none_counters,
 	.close = none_close,

@@ -105,6 +105,11 @@ struct dp_ops {
 	/* rescan - links came or went: attach to what is new, forget what is gone. */
 	void (*rescan)(struct dp *dp);
 	/*
+	 * look - twice a second: another process has taken an interface away or given one back;
+	 * true: rescan.
+	 */
+	bool (*look)(struct dp *dp);
+	/*
 	 * mirrored - hand over the copies that wait, oldest first, until @max or more have been;
 	 * returns how many.
 	 */

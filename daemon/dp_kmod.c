@@ -346,6 +346,12 @@ static void kmod_settled(struct dp *dp)
 	(void)dp;
 }
 
+static bool kmod_look(struct dp *dp)
+{
+	(void)dp;
+	return false;
+}
+
 static void kmod_rescan(struct dp *dp)
 {
 	(void)dp;
@@ -438,6 +444,7 @@ static const struct dp_ops kmod_ops = {
 	.settled = kmod_settled,
 	.tend = kmod_tend,
 	.rescan = kmod_rescan,
+	.look = kmod_look,
 	.mirrored = kmod_mirrored,
 	.counters = kmod_counters,
 	.close = kmod_close,

@@ -38,6 +38,8 @@
 #define STATS_TRIES 11000
 #define STATS_NAP_US 100
 
+#define FOREIGN_UNKNOWN UINT32_MAX /* no id of a program */
+
 struct xdp_if {
 	struct dp_interface pub;
 	char attached[256]; /* what attaching said; pub.reason is this and what was found since */
@@ -677,6 +679,60 @@ static void xdp_tend(struct dp *dp)
 	(void)dp;
 }
 
+/* A link that was detached, by `bpftool link detach` say, has no interface any more. */
+static bool is_detached(int link)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(link, &info, &len) == 0 &&
+	       info.type == BPF_LINK_TYPE_XDP && info.xdp.ifindex == 0;
+}
+
+/* The interface's slot is empty, or has another program: the rescan attaches or says so. */
+static void if_lose(struct dp_xdp *x, struct xdp_if *f)
+{
+	const uint32_t other = xdp_foreign(f->pub.ifindex);
+
+	close(f->link);
+	f->link = -1;
+	f->pub.mode = DP_IF_OFF;
+	xdp_pins_unlink(&x->pins, f->pin);
+	f->foreign = FOREIGN_UNKNOWN;
+	if (other)
+		log_warn("%s: its XDP program was detached, and another XDP program (id %u) has "
+			 "its place: its calls stay with the sockets until that one is removed: "
+			 "bpftool net list dev %s",
+			 f->pub.name, other, f->pub.name);
+	else
+		log_warn("%s: its XDP program was detached by another process; attaching it again",
+			 f->pub.name);
+}
+
+/*
+ * There is no notice of it. An interface that is gone has no link either, and is told of by route
+ * netlink.
+ */
+static bool xdp_look(struct dp *dp)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	bool moved = false;
+	struct xdp_if *f;
+	char name[IF_NAMESIZE];
+
+	for (f = x->ifs; f < x->ifs + x->n_ifs; f++) {
+		if (!f->pub.ifindex || !if_indextoname(f->pub.ifindex, name))
+			continue;
+		if (f->link >= 0 && is_detached(f->link)) {
+			if_lose(x, f);
+			moved = true;
+		} else if (f->link < 0 && f->foreign != xdp_foreign(f->pub.ifindex)) {
+			moved = true;
+		}
+	}
+	return moved;
+}
+
 static bool xdp_serves(struct dp *dp, unsigned int ifindex)
 {
 	struct xdp_if *f = if_find(xdp_of(dp), ifindex);
@@ -1074,6 +1130,7 @@ static const struct dp_ops xdp_ops = {
 	.settled = xdp_settled,
 	.tend = xdp_tend,
 	.rescan = xdp_rescan,
+	.look = xdp_look,
 	.mirrored = xdp_mirrored,
 	.counters = xdp_counters,
 	.close = xdp_close,

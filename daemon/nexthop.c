@@ -659,6 +659,12 @@ bool nexthop_is_local(const struct nexthops *n, const struct addr *a)
 	return links_is_local(&n->links, a);
 }
 
+void nexthops_served(struct nexthops *n)
+{
+	n->stale |= STALE_SERVED;
+	work_within(n, 0);
+}
+
 const struct host *nexthops_host(const struct nexthops *n)
 {
 	return n->host;

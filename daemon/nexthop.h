@@ -85,6 +85,9 @@ void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *ou
 /* nexthop_is_local - the host part is an address of this host. */
 bool nexthop_is_local(const struct nexthops *n, const struct addr *a);
 
+/* nexthops_served - what opts.served says may have changed: call opts.links_changed soon, and ask. */
+void nexthops_served(struct nexthops *n);
+
 struct host;
 /* nexthops_host - what this host does to packets beside routing them. */
 const struct host *nexthops_host(const struct nexthops *n);

@@ -28,6 +28,7 @@
 
 #define RUN_SESSIONS 512 /* compiled per turn of the loop, and for no longer than RUN_NS */
 #define RUN_NS (2 * NSEC_PER_MSEC)
+#define RETRY_SESSIONS 128 /* tried again in a second */
 #define RUN_GLANCE 8 /* sessions between two looks at the clock */
 #define WORD_BITS 64
 #define ID_WORDS (RTPX_MAX_NEXTHOPS / WORD_BITS)
@@ -35,7 +36,9 @@
 struct sync {
 	struct sync_opts o;
 	struct nexthops *nexthops;
-	struct event *more, *tick;
+	struct event *more, *tick, *look;
+	bool left_out;	     /* the dataplane had no room for a flow */
+	uint32_t tried_last; /* number of the session that was tried again last */
 	bool left;	   /* nothing is written any more */
 	/*
 	 * Ports of inherited flows that nobody has taken over yet, a bit each; NULL: no such time.
@@ -272,6 +275,60 @@ static bool watch_each(void *arg, struct session *s)
 	return watch_awaited(arg, s, clock_now());
 }
 
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct sync *y = arg;
+
+	(void)fd, (void)what;
+	if (y->o.dp->ops->look(y->o.dp))
+		nexthops_served(y->nexthops);
+}
+
+static bool is_left_out(const struct session *s)
+{
+	enum flow_why why;
+	int i, kind;
+
+	for (i = 0; i < 2; i++) {
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			why = s->leg[i].why[kind];
+			if (why == FLOW_WHY_REFUSED || why == FLOW_WHY_TABLE_FULL)
+				return true;
+		}
+	}
+	return false;
+}
+
+struct retry {
+	struct sync *y;
+	unsigned int left;
+};
+
+static bool retry_each(void *arg, struct session *s)
+{
+	struct retry *r = arg;
+
+	if (s->number <= r->y->tried_last || !is_left_out(s))
+		return true;
+	session_dirty(r->y->o.sessions, s);
+	r->y->tried_last = s->number;
+	return --r->left > 0;
+}
+
+/* Those that the dataplane had no room for are compiled again, RETRY_SESSIONS of them a second. */
+static void retry_left_out(struct sync *y)
+{
+	struct retry r = { y, RETRY_SESSIONS };
+
+	if (!y->left_out)
+		return;
+	sessions_each(y->o.sessions, retry_each, &r);
+	if (!r.left)
+		return;
+	y->left_out = y->tried_last != 0; /* one more round, from the beginning */
+	y->tried_last = 0;
+}
+
 /* The number of users is for people who dump the table, so once a second is enough. */
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -282,6 +339,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	sessions_each_watched(y->o.sessions, watch_each, y);
 	y->o.dp->ops->tend(y->o.dp);
+	retry_left_out(y);
 	for (w = 0; w < ARRAY_SIZE(y->stale_users); w++) {
 		while (y->stale_users[w]) {
 			uint16_t id = w * WORD_BITS + __builtin_ctzll(y->stale_users[w]);
@@ -391,6 +449,7 @@ static void sync_direction(struct sync *y, struct session *s, int leg, enum stre
 	if (why == FLOW_WHY_KERNEL)
 		why = flow_install(y, s, leg, kind, &flow);
 	s->leg[leg].why[kind] = why;
+	y->left_out |= why == FLOW_WHY_REFUSED || why == FLOW_WHY_TABLE_FULL;
 	if (why != FLOW_WHY_KERNEL)
 		flow_remove(y, s, leg, kind);
 	*hop = id;
@@ -596,7 +655,7 @@ static void on_more(evutil_socket_t fd, short what, void *arg)
 
 int sync_new(struct sync **out, struct event_base *base, const struct sync_opts *opts)
 {
-	static const struct timeval second = { 1, 0 };
+	static const struct timeval second = { 1, 0 }, half = { 0, 500000 };
 	struct sync *y = calloc(1, sizeof(*y));
 	const struct nexthops_opts hops = {
 		.changed = on_hop_changed,
@@ -616,7 +675,9 @@ int sync_new(struct sync **out, struct event_base *base, const struct sync_opts 
 	y->o = *opts;
 	y->more = event_new(base, -1, 0, on_more, NULL);
 	y->tick = event_new(base, -1, EV_PERSIST, on_tick, y);
-	if (!y->more || !y->tick || event_add(y->tick, &second))
+	y->look = event_new(base, -1, EV_PERSIST, on_look, y);
+	if (!y->more || !y->tick || !y->look || event_add(y->tick, &second) ||
+	    event_add(y->look, &half))
 		goto err_free;
 	err = nexthops_new(&y->nexthops, base, &hops);
 	if (err)
@@ -639,6 +700,8 @@ void sync_free(struct sync *y)
 		event_free(y->more);
 	if (y->tick)
 		event_free(y->tick);
+	if (y->look)
+		event_free(y->look);
 	free(y);
 }
 

@@ -20,6 +20,7 @@ struct fake_dp {
 	struct rtpx_flow flows[RTPX_SLOTS][FAKE_PORTS];
 	struct rtpx_flow_stats stats[RTPX_SLOTS][FAKE_PORTS];
 	struct rtpx_nexthop hops[RTPX_MAX_NEXTHOPS];
+	bool lost; /* an interface */
 	unsigned int puts, dels, hop_puts, rescans, pushes;
 	int refuse; /* -errno of flow_put */
 	unsigned int between; /* packets yet to be counted just before statistics are set */
@@ -135,6 +136,11 @@ static void fake_rescan(struct dp *dp)
 	fake_of(dp)->rescans++;
 }
 
+static bool fake_look(struct dp *dp)
+{
+	return fake_of(dp)->lost;
+}
+
 static unsigned int fake_mirrored(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max)
 {
 	struct fake_dp *f = fake_of(dp);
@@ -175,6 +181,7 @@ static struct fake_dp *fake_dp_new(void)
 		.settled = fake_settled,
 		.tend = fake_rescan,
 		.rescan = fake_rescan,
+		.look = fake_look,
 		.mirrored = fake_mirrored,
 		.counters = fake_counters,
 		.close = fake_close,
@@ -228,6 +235,7 @@ struct nexthops {
 	struct fake_hop hops[1024]; /* by id; 0 is none */
 	unsigned int room;	    /* ids that may be in use */
 	bool reserved[1024];
+	unsigned int served; /* calls of nexthops_served() */
 };
 
 static struct nexthops fake_hops;
@@ -292,6 +300,11 @@ int nexthop_take(struct nexthops *n, const struct nexthop_want *want, uint16_t *
 void nexthop_reserve(struct nexthops *n, uint16_t id)
 {
 	n->reserved[id] = true;
+}
+
+void nexthops_served(struct nexthops *n)
+{
+	n->served++;
 }
 
 void nexthops_release(struct nexthops *n)

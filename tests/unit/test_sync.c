@@ -377,6 +377,20 @@ static void test_table_full(void **state)
 	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
 	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_TABLE_FULL);
 	assert_int_equal(s->leg[0].nexthop[STREAM_RTP], 0);
+
+	/* It is tried again each second, until there is room. */
+	on_tick(-1, 0, sync_);
+	sync_run(sync_);
+	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_TABLE_FULL);
+	fake_hops.room = 2;
+	on_tick(-1, 0, sync_);
+	assert_true(s->dirty);
+	sync_run(sync_);
+	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
+	on_tick(-1, 0, sync_);
+	on_tick(-1, 0, sync_);
+	assert_false(s->dirty);
+	assert_false(sync_->left_out);
 }
 
 static void test_no_dataplane(void **state)
