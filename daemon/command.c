@@ -249,7 +249,7 @@ static int info(struct run *run)
 		  (unsigned long long)st->npkts_rcvd,
 		  (unsigned long long)(st->npkts_relayed + st->npkts_played));
 	if (run->req->load)
-		reply_add(run->reply, "\naverage load: %f", 0.0);
+		reply_add(run->reply, "\naverage load: %f", st->load);
 	return PROTO_OK;
 }
 

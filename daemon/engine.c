@@ -1006,14 +1006,14 @@ static void notice_absence(struct engine *e, uint64_t now_ns)
 	sessions_defer(e->o.sessions, now_ns - e->tick_ns, now_ns);
 }
 
-void engine_tick(struct engine *e, uint64_t now_ns)
+void engine_tick(struct engine *e, uint64_t now_ns, uint64_t cpu_ns)
 {
 	notice_absence(e, now_ns);
 	e->tick_ns = now_ns;
 	if (!e->began_ns)
 		e->began_ns = now_ns;
 	sessions_expired(e->o.sessions, now_ns, session_expired, &(struct end_all){ e, now_ns });
-	stats_tick(e->o.stats, now_ns);
+	stats_tick(e->o.stats, now_ns, cpu_ns);
 	recorder_tick(e->o.recorder);
 }
 

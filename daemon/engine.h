@@ -145,8 +145,8 @@ int engine_set_ttl(struct engine *e, struct engine_result *r, bool reverse, uint
 		   uint64_t now_ns);
 int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int tos);
 
-/* engine_tick - once a second: expiry, rates. */
-void engine_tick(struct engine *e, uint64_t now_ns);
+/* engine_tick - once a second: expiry, rates. @cpu_ns: clock_cpu() of the event loop. */
+void engine_tick(struct engine *e, uint64_t now_ns, uint64_t cpu_ns);
 
 /*
  * engine_leg_restore - give a leg of a restored session the port that it had, opened, and its face;

@@ -678,7 +678,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	log_run(clock_now());
-	engine_tick(d->engine, clock_now());
+	engine_tick(d->engine, clock_now(), clock_cpu());
 	watch_files(d);
 	if (!d->admin)
 		retry_admin(d);
@@ -701,7 +701,8 @@ static int start_tick(struct daemon *d)
 	static const struct timeval second = { 1, 0 };
 
 	d->files_at_start = files_beside_media(d);
-	engine_tick(d->engine, clock_now()); /* from now on it knows how long it was not called */
+	/* from now on it knows how long it was not called */
+	engine_tick(d->engine, clock_now(), clock_cpu());
 	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
 	return d->tick && event_add(d->tick, &second) == 0 ? 0 : sorry("out of memory");
 }

@@ -9,12 +9,23 @@
 
 #include "stats.h"
 
-void stats_tick(struct stats *s, uint64_t now_ns)
+/* An average in which what was @passed_ns ago counts less by a factor of 1 + passed / LOAD_NS. */
+static void load_tick(struct stats *s, double passed_ns, double busy_ns)
 {
-	if (s->tick_ns && now_ns > s->tick_ns)
+	s->load += (MIN(busy_ns / passed_ns, 1.0) - s->load) * passed_ns / (passed_ns + LOAD_NS);
+}
+
+void stats_tick(struct stats *s, uint64_t now_ns, uint64_t cpu_ns)
+{
+	if (s->tick_ns && now_ns <= s->tick_ns)
+		return;
+	if (s->tick_ns) {
 		s->pps_in = (double)(s->npkts_rcvd - s->tick_rcvd) * NSEC_PER_SEC /
 			    (double)(now_ns - s->tick_ns);
+		load_tick(s, (double)(now_ns - s->tick_ns), (double)(cpu_ns - s->tick_cpu_ns));
+	}
 	s->tick_rcvd = s->npkts_rcvd;
+	s->tick_cpu_ns = cpu_ns;
 	s->tick_ns = now_ns;
 }
 

@@ -48,8 +48,9 @@ struct stats {
 #undef STATS_FIELD
 	double total_duration; /* s, sum of ended sessions' lifetimes */
 	double pps_in;	       /* packets per second, refreshed by stats_tick() */
+	double load;	       /* likewise: of the event loop, 0 to 1, over about LOAD_NS */
 	uint64_t tick_rcvd;    /* npkts_rcvd at the last refresh */
-	uint64_t tick_ns;
+	uint64_t tick_ns, tick_cpu_ns;
 	/*
 	 * Of sessions that live now: packets that a dataplane forwarded, and packets of wrong
 	 * sources that it saw. The counters above have them.
@@ -58,8 +59,13 @@ struct stats {
 	bool shown; /* somebody has read the counters since the keeper last wrote them */
 };
 
-/* stats_tick - refresh pps_in; call about once a second. */
-void stats_tick(struct stats *s, uint64_t now_ns);
+#define LOAD_NS (10 * NSEC_PER_SEC)
+
+/*
+ * stats_tick - refresh pps_in and load; call about once a second. @cpu_ns: for how long the event
+ * loop has run on a CPU.
+ */
+void stats_tick(struct stats *s, uint64_t now_ns, uint64_t cpu_ns);
 
 /*
  * stats_text - the value of the counter @name as the protocol prints it: an integer, or "%f" for

@@ -787,6 +787,29 @@ def test_outgoing_ports(b):
     stop(p)
 
 
+def test_load_is_measured(b):
+    """A second of commands without a pause shows in I; before there was nothing to do."""
+    p = b.start("-s", "cunix:" + b.path("c"))
+    def load(s):
+        s.sendall(b"Il\n")
+        reply = b""
+        while not re.search(rb"average load: \d\.\d{6}\n", reply):
+            reply += s.recv(4096)
+        return float(reply.split()[-1])
+    with dial(b.path("c")) as s:
+        time.sleep(2.2)
+        idle = load(s)
+        until = time.monotonic() + 2.2
+        while time.monotonic() < until:
+            s.sendall(b"V\n" * 1000)
+            left = 1000
+            while left > 0:
+                left -= s.recv(65536).count(b"\n")
+        busy = load(s)
+    assert 0 <= idle < 0.03 < busy <= 1, (idle, busy)
+    stop(p)
+
+
 def test_stats_have_no_empty_headings(b):
     p = b.start("-s", "cunix:" + b.path("c"))
     for _ in range(2):

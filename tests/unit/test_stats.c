@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_stats.c - every counter of G by name, how values are printed, packets a second, and what an
- * ended direction adds.
+ * test_stats.c - every counter of G by name, how values are printed, packets a second, the load, and
+ * what an ended direction adds.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -105,15 +105,42 @@ static void packets_a_second(void **state)
 	uint64_t t = 77 * NSEC_PER_SEC;
 
 	(void)state;
-	stats_tick(&s, t);
+	stats_tick(&s, t, 0);
 	expect(&s, "pps_in", "0.000000"); /* nothing to compare with */
 	s.npkts_rcvd += 300;
-	stats_tick(&s, t + 2 * NSEC_PER_SEC);
+	stats_tick(&s, t + 2 * NSEC_PER_SEC, 0);
 	expect(&s, "pps_in", "150.000000");
-	stats_tick(&s, t + 2 * NSEC_PER_SEC); /* no time has passed: the last value stays */
+	stats_tick(&s, t + 2 * NSEC_PER_SEC, 0); /* no time has passed: the last value stays */
 	expect(&s, "pps_in", "150.000000");
-	stats_tick(&s, t + 3 * NSEC_PER_SEC);
+	stats_tick(&s, t + 3 * NSEC_PER_SEC, 0);
 	expect(&s, "pps_in", "0.000000");
+}
+
+/* Seconds of the loop at the CPU in each second, and the load that I shows after the last one. */
+static void load_of_the_loop(void **state)
+{
+	struct stats s = { 0 };
+	uint64_t now_ns = 77 * NSEC_PER_SEC, cpu_ns = 5 * NSEC_PER_SEC;
+	int i;
+
+	(void)state;
+	stats_tick(&s, now_ns, cpu_ns);
+	assert_true(s.load == 0); /* nothing to compare with, though it ran for 5 s before */
+	for (i = 0; i < 100; i++) {
+		now_ns += NSEC_PER_SEC;
+		cpu_ns += NSEC_PER_SEC / 4;
+		stats_tick(&s, now_ns, cpu_ns);
+	}
+	assert_true(s.load > 0.249 && s.load < 0.2501);
+	stats_tick(&s, now_ns, cpu_ns + NSEC_PER_SEC); /* no time has passed */
+	assert_true(s.load > 0.249 && s.load < 0.2501);
+	for (i = 0; i < 10; i++)
+		stats_tick(&s, now_ns += NSEC_PER_SEC, cpu_ns += NSEC_PER_SEC);
+	assert_true(s.load > 0.65 && s.load < 0.75); /* 0.75 short of 1 before, 0.29 now */
+	stats_tick(&s, now_ns += 1000 * NSEC_PER_SEC, cpu_ns);
+	assert_true(s.load < 0.01);
+	stats_tick(&s, now_ns += NSEC_PER_SEC, cpu_ns += 5 * NSEC_PER_SEC); /* clocks differ */
+	assert_true(s.load <= 1);
 }
 
 static void hear(struct rtpx_flow_stats *fs, uint32_t ssrc, uint16_t seq, bool is_rtp)
@@ -152,7 +179,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_name),       cmocka_unit_test(formats),
 		cmocka_unit_test(refusals),         cmocka_unit_test(journals),
-		cmocka_unit_test(packets_a_second), cmocka_unit_test(ended_directions),
+		cmocka_unit_test(packets_a_second), cmocka_unit_test(load_of_the_loop),
+		cmocka_unit_test(ended_directions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
