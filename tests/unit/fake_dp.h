@@ -21,7 +21,7 @@ struct fake_dp {
 	struct rtpx_flow_stats stats[RTPX_SLOTS][FAKE_PORTS];
 	struct rtpx_nexthop hops[RTPX_MAX_NEXTHOPS];
 	bool lost; /* an interface */
-	unsigned int puts, dels, hop_puts, rescans, pushes;
+	unsigned int puts, dels, hop_puts, rescans, pushes, seeds;
 	int refuse; /* -errno of flow_put */
 	unsigned int between; /* packets yet to be counted just before statistics are set */
 	unsigned int copies; /* that wait */
@@ -47,6 +47,7 @@ static int fake_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	assert_true(seed || (f->flows[slot][port].flags & RTPX_FLOW_ACTIVE));
 	f->puts++;
 	f->flows[slot][port] = *flow;
+	f->seeds += seed != NULL;
 	if (seed)
 		f->stats[slot][port] = *seed;
 	return 0;

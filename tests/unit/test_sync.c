@@ -106,6 +106,52 @@ static int end(void **state)
 	return 0;
 }
 
+/* ---- another daemon ---- */
+
+static void open_sync(void)
+{
+	const struct session_opts session_opts = { .ttl_s = TTL_S, .setup_ttl_s = TTL_S };
+	const struct sync_opts opts = { .stats = &stats, .learning = LEARN_PROOF, .dp = &fake->dp };
+	struct sync_opts o = opts;
+
+	memset(&stats, 0, sizeof(stats));
+	assert_int_equal(sessions_new(&sessions, &session_opts), 0);
+	o.sessions = sessions;
+	assert_int_equal(sync_new(&sync_, base, &o), 0);
+}
+
+/* This daemon leaves its flows in the dataplane, of which the next one finds @inherited. */
+static void next_daemon(unsigned int inherited)
+{
+	sync_leave(sync_);
+	sessions_each(sessions, end_each, NULL);
+	sync_free(sync_);
+	sessions_free(sessions);
+	fake->dp.inherited = inherited;
+	if (!inherited) /* it was made anew */
+		memset(fake->hops, 0, sizeof(fake->hops));
+	fake->puts = fake->dels = fake->seeds = 0;
+	open_sync();
+}
+
+/* The session as a journal restores it: @of is a copy from before. */
+static struct session *restored(const struct session *of, const char *call_id, uint32_t number)
+{
+	struct session *s;
+	int i, kind;
+
+	assert_int_equal(session_create(sessions, span_of(call_id), span_of("tag"), 1, &s), 0);
+	s->number = number;
+	for (i = 0; i < 2; i++) {
+		s->leg[i].local = of->leg[i].local;
+		s->leg[i].tos = of->leg[i].tos;
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			s->leg[i].stream[kind] = of->leg[i].stream[kind];
+	}
+	session_complete(sessions, s, 1);
+	return s;
+}
+
 /* ---- calls ---- */
 
 static struct session *call_on(const char *local0, const char *local1, uint16_t port)
@@ -633,6 +679,261 @@ static void test_slices(void **state)
 	assert_int_equal(event_pending(sync_->more, EV_TIMEOUT, NULL), 0);
 }
 
+/* ---- what an earlier daemon left ---- */
+
+static bool has_flow(const struct session *s, int leg, enum stream_kind kind)
+{
+	return flow_of((struct session *)s, leg, kind)->flags & RTPX_FLOW_ACTIVE;
+}
+
+/* A call with RTP both ways and RTCP of the callee in the dataplane; *@out: what is known of it. */
+static void leave_a_call(struct session *out)
+{
+	struct session *s = call();
+
+	answered(s, CALLEE, CALLER);
+	hear(s, 0, STREAM_RTCP, CALLEE, 5001, 1, 1000);
+	sync_run(sync_);
+	assert_true(has_flow(s, 0, STREAM_RTP) && has_flow(s, 1, STREAM_RTP) && has_flow(s, 0, STREAM_RTCP));
+	*out = *s;
+	out->call_id = strdup(s->call_id);
+}
+
+static void test_adopt(void **state)
+{
+	uint16_t port, hop[2];
+	struct session before, *s;
+	int i;
+
+	(void)state;
+	leave_a_call(&before);
+	for (i = 0; i < 2; i++)
+		hop[i] = flow_of(&before, i, STREAM_RTP)->nexthop;
+	next_daemon(3);
+	/* The kernel forwards on while no daemon runs. */
+	for (i = 0; i < 5; i++)
+		assert_int_equal(arrives(&before, 0, STREAM_RTP, CALLEE, 5000, 2 + i, 2000 + i), RTPX_REASON_relayed);
+	arrives(&before, 1, STREAM_RTP, "203.0.113.9", 9, 2, 2000);
+	sync_adopt_begin(sync_);
+	s = restored(&before, before.call_id, before.number);
+	assert_int_equal(sync_adopt(sync_, s), 3);
+	assert_int_equal(sync_adopt_end(sync_), 0);
+	sync_run(sync_);
+	assert_int_equal(fake->dels, 0);
+	assert_int_equal(fake->seeds, 0); /* the dataplane's counts go on, none is set back */
+	assert_int_equal(s->leg[0].installed, 1 << STREAM_RTP | 1 << STREAM_RTCP);
+	assert_int_equal(s->leg[1].installed, 1 << STREAM_RTP);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(why(s, i, STREAM_RTP), FLOW_WHY_KERNEL);
+		assert_int_equal(flow_of(s, i, STREAM_RTP)->nexthop, hop[i]);
+		assert_int_equal(s->leg[!i].nexthop[STREAM_RTP], hop[i]);
+	}
+	assert_int_equal(why(s, 0, STREAM_RTCP), FLOW_WHY_KERNEL);
+	assert_int_equal(s->leg[0].stream[STREAM_RTP].stats.packets, 6);
+	assert_int_equal(s->leg[1].stream[STREAM_RTP].stats.packets, 1);
+	assert_int_equal(s->leg[1].stream[STREAM_RTP].stats.strangers, 1);
+	assert_int_equal(s->leg[0].nrelayed, 5);
+	assert_int_equal(stats.npkts_relayed, 5);
+	assert_int_equal(stats.npkts_discard, 1);
+	/* From now on these are flows as all others: a moved party is followed, an end removes them. */
+	for (port = 4000; port < 4004; port++)
+		assert_int_equal(!!(fake->flows[0][port].flags & RTPX_FLOW_ACTIVE), port != 4003);
+	sync_leg_close(sync_, s, 0);
+	for (port = 4000; port < 4004; port++)
+		assert_int_equal(fake->flows[0][port].flags, 0);
+	free(before.call_id);
+}
+
+/* Which flows are those of a session: by port, number and the beginning of the call-id. */
+static void test_adopt_whose(void **state)
+{
+	static const struct {
+		const char *what;
+		bool other_number, other_label, other_port;
+	} rows[] = {
+		{ .what = "another session of the call", .other_number = true },
+		{ .what = "another call", .other_label = true },
+		{ .what = "another port", .other_port = true },
+	};
+	struct session before, *s;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		leave_a_call(&before);
+		next_daemon(3);
+		sync_adopt_begin(sync_);
+		if (rows[i].other_port)
+			before.leg[0].local.port = before.leg[1].local.port = 5000;
+		s = restored(&before, rows[i].other_label ? "another" : before.call_id,
+			     before.number + rows[i].other_number);
+		if (sync_adopt(sync_, s) || s->leg[0].installed || s->leg[1].installed)
+			fail_msg("%s: adopted", rows[i].what);
+		if (s->leg[0].stream[STREAM_RTP].stats.packets != 1 || fake->dels || fake->puts)
+			fail_msg("%s: something was changed", rows[i].what);
+		assert_int_equal(sync_adopt_end(sync_), 3);
+		assert_int_equal(fake->dels, 3);
+		free(before.call_id);
+		next_daemon(0);
+	}
+}
+
+/* The label is cut: a call-id of any length is known again by what is left of it. */
+static void test_adopt_long_call_id(void **state)
+{
+	char id[] = "0123456789012345678901234567890123456789012345678901234567890123456789-and-more";
+	struct session before, *s;
+	int i;
+
+	(void)state;
+	assert_true(sizeof(id) > RTPX_LABEL_LEN);
+	leave_a_call(&before);
+	for (i = 0; i < 3; i++)
+		snprintf(fake->flows[0][4000 + i].label, RTPX_LABEL_LEN, "%s", id);
+	next_daemon(3);
+	sync_adopt_begin(sync_);
+	s = restored(&before, id, before.number);
+	assert_int_equal(sync_adopt(sync_, s), 3);
+	assert_int_equal(sync_adopt_end(sync_), 0);
+	sync_leg_close(sync_, s, 0);
+	next_daemon(0);
+	leave_a_call(&before);
+	for (i = 0; i < 3; i++)
+		snprintf(fake->flows[0][4000 + i].label, RTPX_LABEL_LEN, "%s", id);
+	next_daemon(3);
+	sync_adopt_begin(sync_);
+	id[RTPX_LABEL_LEN - 2] ^= 1; /* the last one that the label has */
+	s = restored(&before, id, before.number);
+	assert_int_equal(sync_adopt(sync_, s), 0);
+	assert_int_equal(sync_adopt_end(sync_), 3);
+	next_daemon(0);
+	free(before.call_id);
+}
+
+/* The bits tell the legs apart, and RTCP has none. */
+static void test_adopt_some(void **state)
+{
+	struct session before, *s;
+	int lacks;
+
+	(void)state;
+	for (lacks = 0; lacks < 4; lacks++) {
+		leave_a_call(&before);
+		next_daemon(3);
+		if (lacks & 1)
+			memset(&fake->flows[0][4000], 0, sizeof(fake->flows[0][0]));
+		if (lacks & 2)
+			memset(&fake->flows[0][4002], 0, sizeof(fake->flows[0][0]));
+		sync_adopt_begin(sync_);
+		s = restored(&before, before.call_id, before.number);
+		assert_int_equal(sync_adopt(sync_, s), 3 & ~lacks);
+		assert_true(s->leg[0].installed & 1 << STREAM_RTCP);
+		assert_int_equal(sync_adopt_end(sync_), 0);
+		sync_run(sync_); /* what was not there is installed as at any time */
+		assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+		assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
+		sync_leg_close(sync_, s, 0);
+		free(before.call_id);
+		next_daemon(0);
+	}
+}
+
+static void stray(enum rtpx_slot slot, uint16_t port, uint16_t hop)
+{
+	fake->flows[slot][port] = (struct rtpx_flow){ .flags = RTPX_FLOW_ACTIVE, .port = port,
+						      .call = 77, .nexthop = hop };
+}
+
+/* Flows that no session has taken over go, whatever their port and family, and no others. */
+static void test_adopt_removes_the_rest(void **state)
+{
+	static const uint16_t ports[] = { 1, 2, 63, 64, 65, 4001, 32767, 32768, 65534, 65535 };
+	struct session before, *s, *fresh;
+	size_t i;
+
+	(void)state;
+	leave_a_call(&before);
+	next_daemon(3 + 2 * ARRAY_SIZE(ports) - 1);
+	for (i = 0; i < ARRAY_SIZE(ports); i++) {
+		if (ports[i] != 4001) /* taken in IPv4 */
+			stray(RTPX_SLOT_IP4, ports[i], 900);
+		stray(RTPX_SLOT_IP6, ports[i], 901);
+	}
+	sync_adopt_begin(sync_);
+	s = restored(&before, before.call_id, before.number);
+	assert_int_equal(sync_adopt(sync_, s), 3);
+	/* Installed before the end, on ports of its own: it is not what the earlier daemon left. */
+	fresh = call_on("198.51.100.1", "198.51.100.2", 5000);
+	answered(fresh, CALLEE, CALLER);
+	assert_int_equal(sync_adopt_end(sync_), 2 * ARRAY_SIZE(ports) - 1);
+	for (i = 0; i < ARRAY_SIZE(ports); i++) {
+		assert_int_equal(fake->flows[RTPX_SLOT_IP6][ports[i]].flags, 0);
+		if (ports[i] != 4001)
+			assert_int_equal(fake->flows[RTPX_SLOT_IP4][ports[i]].flags, 0);
+	}
+	assert_true(has_flow(s, 0, STREAM_RTP) && has_flow(s, 1, STREAM_RTP) && has_flow(s, 0, STREAM_RTCP));
+	assert_true(has_flow(fresh, 0, STREAM_RTP) && has_flow(fresh, 1, STREAM_RTP));
+	assert_int_equal(sync_adopt_end(sync_), 0);
+	free(before.call_id);
+}
+
+/* A next hop's id that inherited flows use belongs to their destination until the end of adoption. */
+static void test_adopt_keeps_next_hops(void **state)
+{
+	struct session before, *first, *s;
+	uint16_t hop;
+
+	(void)state;
+	leave_a_call(&before);
+	hop = flow_of(&before, 0, STREAM_RTP)->nexthop;
+	next_daemon(3);
+	sync_adopt_begin(sync_);
+	first = call_on("198.51.100.1", "198.51.100.2", 5000); /* it would get the lowest ids */
+	answered(first, "192.0.2.30", "192.0.2.40");
+	assert_int_not_equal(first->leg[0].nexthop[STREAM_RTP], hop);
+	assert_int_not_equal(first->leg[1].nexthop[STREAM_RTP], hop);
+	s = restored(&before, before.call_id, before.number);
+	assert_int_equal(sync_adopt(sync_, s), 3);
+	assert_int_equal(flow_of(s, 0, STREAM_RTP)->nexthop, hop);
+	assert_int_equal(sync_adopt_end(sync_), 0);
+	assert_false(fake_hops.reserved[hop]);
+	free(before.call_id);
+}
+
+/* A dataplane that was opened anew has no flows of an earlier daemon: none is looked for. */
+static void test_adopt_nothing_inherited(void **state)
+{
+	struct session *s;
+
+	(void)state;
+	next_daemon(0);
+	stray(RTPX_SLOT_IP4, 100, 900);
+	sync_adopt_begin(sync_);
+	s = call();
+	assert_int_equal(sync_adopt(sync_, s), 0);
+	assert_int_equal(sync_adopt_end(sync_), 0);
+	assert_int_not_equal(fake->flows[RTPX_SLOT_IP4][100].flags, 0);
+	memset(&fake->flows[RTPX_SLOT_IP4][100], 0, sizeof(fake->flows[0][0]));
+}
+
+/* A leg that has no port yet owns nothing, though the numbers would fit. */
+static void test_adopt_without_port(void **state)
+{
+	struct session before = { 0 }, *s;
+
+	(void)state;
+	next_daemon(1);
+	stray(RTPX_SLOT_IP4, 0, 900);
+	stray(RTPX_SLOT_IP4, 1, 900);
+	snprintf(fake->flows[0][0].label, RTPX_LABEL_LEN, "half");
+	snprintf(fake->flows[0][1].label, RTPX_LABEL_LEN, "half");
+	sync_adopt_begin(sync_);
+	s = restored(&before, "half", 77);
+	assert_int_equal(sync_adopt(sync_, s), 0);
+	assert_int_equal(sync_adopt_end(sync_), 1);
+	memset(&fake->flows[0][0], 0, sizeof(fake->flows[0][0]));
+}
+
 static int by_random(const void *a, const void *b)
 {
 	return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
@@ -729,6 +1030,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_close, begin, end),
 		cmocka_unit_test_setup_teardown(test_step_back, begin, end),
 		cmocka_unit_test_setup_teardown(test_slices, begin, end),
+		cmocka_unit_test_setup_teardown(test_adopt, begin, end),
+		cmocka_unit_test_setup_teardown(test_adopt_whose, begin, end),
+		cmocka_unit_test_setup_teardown(test_adopt_long_call_id, begin, end),
+		cmocka_unit_test_setup_teardown(test_adopt_some, begin, end),
+		cmocka_unit_test_setup_teardown(test_adopt_removes_the_rest, begin, end),
+		cmocka_unit_test_setup_teardown(test_adopt_keeps_next_hops, begin, end),
+		cmocka_unit_test_setup_teardown(test_adopt_nothing_inherited, begin, end),
+		cmocka_unit_test_setup_teardown(test_adopt_without_port, begin, end),
 		cmocka_unit_test_setup_teardown(test_pull_all, begin, end),
 	};
 
