@@ -439,6 +439,101 @@ static void what_is_not_rtp(void **state)
 	assert_int_equal(st.last_ns, NOW_NS);
 }
 
+/* ---- in short ---- */
+
+/*
+ * A dataplane counts almost every packet in the entry, and moves its counts now and then: whenever
+ * somebody reads, all of them are there, as if each had been counted in full.
+ */
+static void counts_in_short(void **state)
+{
+	struct rtpx_flow_stats want = { 0 }, is, old = { 0 };
+	const struct rtpx_flow flow = { .flags = RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP };
+	struct rtpx_entry_more more = { 0 };
+	unsigned int i, in_short = 0, row;
+	struct rtpx_entry e = { 0 };
+
+	(void)state;
+	rtpx_entry_put_flow(&e, &more, &flow, RTPX_SLOT_IP4);
+	rtpx_entry_put_stats(&e, &more, &old);
+	for (i = 0; i < 1000; i++) {
+		struct rtpx_packet p = rtp_packet(100 + i + i / 100, 5); /* one in a hundred is lost */
+
+		p.payload_bytes = 20 + i % 150;
+		p.now_ns += i * 20000000ull + (i == 500) * 7000000;
+		row = e.pending;
+		if (rtpx_stats_next(&e, &p)) {
+			in_short++;
+			assert_int_equal(e.pending, row + 1);
+		} else {
+			rtpx_stats_in_full(&e, &more, &p);
+			assert_int_equal(e.pending, 0);
+			assert_int_equal(e.bytes, 0);
+		}
+		rtpx_stats_packet(&want, &p, 1);
+		rtpx_entry_get_stats(&e, &more, &is);
+		if (is.packets != want.packets || is.bytes != want.bytes ||
+		    is.last_ns != want.last_ns || is.first_ns != want.first_ns ||
+		    is.max_seq != want.max_seq || is.window != want.window ||
+		    is.longest_us != want.longest_us || is.segments != want.segments)
+			fail_msg("packet %u: %llu packets of %llu bytes, not %llu of %llu", i,
+				 (unsigned long long)is.packets, (unsigned long long)is.bytes,
+				 (unsigned long long)want.packets, (unsigned long long)want.bytes);
+	}
+	assert_int_equal(rtpx_stats_lost(&is), 9);
+	assert_in_range(in_short, 1000 - 1000 / RTPX_TIMED_EVERY - 1, 1000 - 1000 / RTPX_TIMED_EVERY);
+}
+
+/* What rtpx_stats_next() leaves to rtpx_stats_in_full(), and then changes nothing. */
+static void not_in_short(void **state)
+{
+	static const struct {
+		const char *what;
+		uint16_t flags;
+		uint8_t pending;
+		int16_t ahead;
+		bool other_ssrc, no_rtp, counted;
+	} rows[] = {
+		{ .what = "the next one", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 1, .counted = true },
+		{ .what = "the last before its time is due", .flags = RTPX_FLOW_RTP, .pending = RTPX_TIMED_EVERY - 2, .ahead = 1, .counted = true },
+		{ .what = "its time is due", .flags = RTPX_FLOW_RTP, .pending = RTPX_TIMED_EVERY - 1, .ahead = 1 },
+		{ .what = "the first one", .flags = RTPX_FLOW_RTP, .pending = RTPX_PENDING_NEW, .ahead = 1 },
+		{ .what = "counts are on their way", .flags = RTPX_FLOW_RTP, .pending = RTPX_PENDING_MOVING, .ahead = 1 },
+		{ .what = "a small gap", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 63, .counted = true },
+		{ .what = "a gap as long as the window", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 64 },
+		{ .what = "twice", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 0 },
+		{ .what = "late", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = -1 },
+		{ .what = "another SSRC", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 1, .other_ssrc = true },
+		{ .what = "no RTP", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 1, .no_rtp = true },
+		{ .what = "RTCP", .flags = 0, .pending = 5, .ahead = 0, .no_rtp = true, .counted = true },
+		{ .what = "RTCP, its time is due", .flags = 0, .pending = RTPX_TIMED_EVERY - 1, .ahead = 0, .no_rtp = true },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rtpx_entry e = { .flags = RTPX_FLOW_ACTIVE | rows[i].flags,
+					.pending = rows[i].pending, .ssrc = 5, .max_seq = 65535,
+					.window = 0x8001, .bytes = 1000, .last_ns = NOW_NS - 5000000,
+					.longest_us = 100 }, before = e;
+		struct rtpx_packet p = rtp_packet(65535 + rows[i].ahead, 5 + rows[i].other_ssrc);
+
+		p.kind = rows[i].no_rtp ? RTPX_PAYLOAD_OTHER : RTPX_PAYLOAD_RTP;
+		if (rtpx_stats_next(&e, &p) != rows[i].counted)
+			fail_msg("%s: %s", rows[i].what, rows[i].counted ? "not counted" : "counted");
+		if (!rows[i].counted) {
+			assert_memory_equal(&e, &before, sizeof(e));
+			continue;
+		}
+		assert_int_equal(e.bytes, 1000 + p.payload_bytes);
+		assert_int_equal(e.pending, rows[i].pending + 1);
+		assert_int_equal(e.last_ns, NOW_NS);
+		assert_int_equal(e.longest_us, 5000);
+		assert_int_equal(e.max_seq, (uint16_t)(65535 + rows[i].ahead));
+		assert_true(e.window == (rows[i].flags ? 0x8001ull << rows[i].ahead | 1 : 0x8001));
+	}
+}
+
 /* ---- jitter ---- */
 
 /* Packets of 20 ms, the last of them @late_ns late. */
@@ -538,6 +633,8 @@ int main(void)
 		cmocka_unit_test(clock_ahead_is_no_silence),
 		cmocka_unit_test(sequences),
 		cmocka_unit_test(repeated_streams),
+		cmocka_unit_test(counts_in_short),
+		cmocka_unit_test(not_in_short),
 		cmocka_unit_test(long_stream),
 		cmocka_unit_test(what_is_not_rtp),
 		cmocka_unit_test(jitter_by_payload_type),
