@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sys/time.h>
 
 #include "../../daemon/journal.c"
 
@@ -217,6 +218,321 @@ static void notices_that_it_was_removed(void **state)
 	assert_true(journal_is_there(f->j));
 	restart(f);
 	assert_round(f, 2);
+}
+
+/* ---- records ---- */
+
+/* A whole record at @p, with a correct sum. Returns how long it is. */
+static size_t put_record(uint8_t *p, uint64_t key, uint64_t stamp, const void *body, size_t len)
+{
+	struct head h = { .len = (uint32_t)len, .key = key, .stamp = stamp, .version = JOURNAL_VERSION };
+
+	memcpy(h.magic, magic, sizeof(magic));
+	h.crc = crc_of(&h, body);
+	memcpy(p, &h, sizeof(h));
+	memcpy(p + sizeof(h), body, len);
+	return sizeof(h) + len;
+}
+
+/* Bytes of version 1, which the next rtpxd must be able to read. */
+static void writes_version_1(void **state)
+{
+	static const uint8_t want[] = {
+		'r', 't', 'p', 'x', 'c', 'a', 'l', 'l', 0x88, 0x09, 0x5c, 0x7d, 3, 0, 0, 0,
+		7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'a', 'b', 'c',
+	};
+	uint8_t is[sizeof(want)];
+
+	(void)state;
+	assert_int_equal(put_record(is, 7, 9, "abc", 3), sizeof(want));
+	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+		skip();
+	assert_memory_equal(is, want, sizeof(want));
+}
+
+static void knows_a_whole_record(void **state)
+{
+	static uint8_t p[sizeof(struct head) + JOURNAL_MAX + 1];
+	static const size_t lengths[] = { 0, 1, 100, JOURNAL_MAX };
+	const size_t body = sizeof(struct head);
+	struct head h;
+	size_t i, at, n;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		n = put_record(p, 7, 9, p + body, lengths[i]);
+		memset(&h, 0, sizeof(h));
+		assert_true(record_at(p, n, &h));
+		assert_int_equal(h.len, lengths[i]);
+		assert_int_equal(h.key, 7);
+		assert_int_equal(h.stamp, 9);
+		assert_true(record_at(p, n + 1, &h)); /* something follows it */
+		assert_false(record_at(p, n - 1, &h));
+		assert_false(record_at(p, sizeof(h) - 1, &h));
+		assert_false(record_at(p, 0, &h));
+	}
+	/* Longer than any: its sum is right all the same. */
+	n = put_record(p, 7, 9, p + body, JOURNAL_MAX + 1);
+	assert_false(record_at(p, n, &h));
+	/* Any byte of it may be wrong. */
+	n = put_record(p, 7, 9, "abcdefghij", 10);
+	for (at = 0; at < n; at++) {
+		p[at] ^= 0x10;
+		if (record_at(p, n, &h))
+			fail_msg("byte %zu is not looked at", at);
+		p[at] ^= 0x10;
+	}
+	assert_true(record_at(p, n, &h));
+}
+
+/* The newest record of each key, in the order of the keys, whatever lies between and around them. */
+static void finds_the_newest_of_each_key(void **state)
+{
+	static const struct {
+		uint64_t key, stamp;
+		bool newest;
+	} rows[] = {
+		{ 5, 1, false }, { 9, 2, true },  { 5, 3, true },	  { 1, 40, true },
+		{ 5, 2, false }, { 1, 39, false }, { UINT64_MAX, 1, true }, { 1, 4, false },
+	};
+	static const uint64_t keys[] = { 1, 5, 9, UINT64_MAX };
+	struct places all = { 0 };
+	uint8_t bytes[2000];
+	size_t at = 0, i, newest[ARRAY_SIZE(rows)], n = 0;
+
+	(void)state;
+	memset(bytes, 'r', sizeof(bytes));
+	at = 3;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].newest)
+			newest[n++] = at;
+		at += put_record(bytes + at, rows[i].key, rows[i].stamp, "body", i % 5);
+		if (i % 2) {
+			memcpy(bytes + at, magic, sizeof(magic)); /* of a record that was torn */
+			at += 8 + i;
+		}
+	}
+	assert_int_equal(find_records(bytes, at, &all), 0);
+	assert_int_equal(all.n, ARRAY_SIZE(keys));
+	for (i = 0; i < all.n; i++) {
+		bool known = false;
+
+		assert_true(all.p[i].key == keys[i]);
+		for (n = 0; n < ARRAY_SIZE(keys); n++)
+			known |= all.p[i].at == newest[n];
+		assert_true(known);
+	}
+	free(all.p);
+	all = (struct places){ 0 };
+	assert_int_equal(find_records(bytes, 0, &all), 0);
+	assert_int_equal(all.n, 0);
+	assert_null(all.p);
+	/* A record that ends with the bytes, and one that lacks its last byte. */
+	at = put_record(bytes, 3, 1, "last", 4);
+	assert_int_equal(find_records(bytes, at, &all), 0);
+	assert_int_equal(all.n, 1);
+	free(all.p);
+	all = (struct places){ 0 };
+	assert_int_equal(find_records(bytes, at - 1, &all), 0);
+	assert_int_equal(all.n, 0);
+	free(all.p);
+}
+
+/* More than the first room for them, and none is lost. */
+static void finds_many_records(void **state)
+{
+	enum { MANY = 5000 };
+	struct places all = { 0 };
+	uint8_t *bytes = malloc(MANY * (sizeof(struct head) + 8));
+	uint64_t key;
+	size_t len = 0;
+
+	(void)state;
+	assert_non_null(bytes);
+	for (key = MANY; key; key--)
+		len += put_record(bytes + len, key, 1, "12345678", 8);
+	assert_int_equal(find_records(bytes, len, &all), 0);
+	assert_int_equal(all.n, MANY);
+	for (key = 1; key <= MANY; key++) {
+		assert_int_equal(all.p[key - 1].key, key);
+		assert_int_equal(all.p[key - 1].at, (MANY - key) * (sizeof(struct head) + 8));
+	}
+	free(all.p);
+	free(bytes);
+}
+
+/* Stamps rise over the daemons: a record of the next one is newer than any of the last one. */
+static void stamps_go_on(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_found found;
+	struct reading r;
+	uint64_t last;
+
+	write_round(f, 1);
+	last = f->j->stamp;
+	assert_int_equal(last, KEYS);
+	restart(f);
+	assert_int_equal(f->j->stamp, 0);
+	assert_int_equal(load(f, &r, &found), 0);
+	assert_int_equal(f->j->stamp, last);
+	write_round(f, 2);
+	assert_int_equal(f->j->stamp, last + KEYS);
+}
+
+/* ---- the child that reads ---- */
+
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* A pipe whose reader is slow, while signals cut writes short. */
+static void writes_all_of_it(void **state)
+{
+	const struct sigaction cut = { .sa_handler = on_alarm };
+	const struct itimerval often = { { 0, 500 }, { 0, 500 } }, never = { 0 };
+	enum { LEN = 1 << 20 };
+	uint8_t *bytes = malloc(LEN), got;
+	int fds[2], status;
+	size_t i;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(bytes);
+	for (i = 0; i < LEN; i++)
+		bytes[i] = (uint8_t)(i * 2654435761u >> 13);
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		static uint8_t part[7919];
+		size_t at = 0;
+		ssize_t n;
+
+		close(fds[1]);
+		while ((n = read(fds[0], part, sizeof(part))) > 0) {
+			if (memcmp(part, bytes + at, (size_t)n))
+				_exit(1);
+			at += (size_t)n;
+			if (at % 3 == 0)
+				usleep(2000);
+		}
+		_exit(at == LEN ? 0 : 2);
+	}
+	close(fds[0]);
+	sigaction(SIGALRM, &cut, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	assert_true(write_whole(fds[1], bytes, LEN));
+	setitimer(ITIMER_REAL, &never, NULL);
+	close(fds[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	/* Nobody reads: it says so, and does not go on for ever. */
+	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(pipe(fds), 0);
+	close(fds[0]);
+	assert_false(write_whole(fds[1], &got, 1));
+	signal(SIGPIPE, SIG_DFL);
+	close(fds[1]);
+	free(bytes);
+}
+
+static void child_may_use_nothing(void **state)
+{
+	static const int limits[] = { RLIMIT_CORE, RLIMIT_NPROC, RLIMIT_FSIZE };
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		struct rlimit l;
+		size_t i;
+
+		limit_child();
+		for (i = 0; i < ARRAY_SIZE(limits); i++)
+			if (getrlimit(limits[i], &l) || l.rlim_cur || l.rlim_max)
+				_exit(1);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* ---- writing ---- */
+
+static void errors_are_errnos(void **state)
+{
+	(void)state;
+	assert_int_equal(error_of(0), 0);
+	assert_int_equal(error_of(EACCES), -EACCES);
+	assert_int_equal(error_of(MDB_MAP_FULL), -ENOSPC);
+	assert_int_equal(error_of(MDB_CORRUPTED), -EIO);
+}
+
+/* Nothing is lost by a removal that finds nothing, by a commit of nothing, or by a failed put. */
+static void commits_what_there_is(void **state)
+{
+	static char body[JOURNAL_MAX + 1];
+	struct fixture *f = *state;
+	struct journal_found found;
+	struct reading r;
+
+	write_round(f, 1);
+	assert_int_equal(journal_commit(f->j), 0);
+	assert_int_equal(journal_del(f->j, KEYS + 1), 0);
+	assert_int_equal(journal_commit(f->j), 0);
+	assert_int_equal(journal_put(f->j, 1, (struct span){ body, sizeof(body) }), -E2BIG);
+	assert_true(journal_is_open(f->j));
+	put_key(f, 2, 5);
+	assert_int_equal(journal_commit(f->j), 0);
+	assert_true(access(f->j->new_path, F_OK) < 0);
+	restart(f);
+	assert_int_equal(load(f, &r, &found), 0);
+	assert_int_equal(found.records, KEYS);
+	assert_int_equal(r.round[1], 1);
+	assert_int_equal(r.round[2], 5);
+	assert_int_equal(journal_put(f->j, 1, (struct span){ "x", 1 }), -EBADF); /* not begun */
+	assert_int_equal(journal_del(f->j, 1), -EBADF);
+	assert_int_equal(journal_commit(f->j), 0);
+	assert_true(journal_is_there(f->j)); /* nothing of ours can be gone */
+}
+
+/* An unfinished new journal of a killed daemon is in nobody's way. */
+static void begins_over_an_unfinished_one(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	write_round(f, 1);
+	restart(f);
+	fd = open(f->j->new_path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	assert_true(fd >= 0 && write_whole(fd, "unfinished", 10));
+	close(fd);
+	write_round(f, 2);
+	restart(f);
+	assert_round(f, 2);
+	assert_int_equal(mkdir(f->j->new_path, 0700), 0);
+	assert_int_equal(journal_begin(f->j), -EISDIR);
+	assert_false(journal_is_open(f->j));
+	assert_int_equal(rmdir(f->j->new_path), 0);
+	assert_round(f, 2);
+}
+
+static void leaves_nothing_behind(void **state)
+{
+	struct fixture *f = *state;
+	struct journal *other;
+
+	write_round(f, 1);
+	assert_int_equal(journal_begin(f->j), 0);
+	assert_int_equal(journal_new(&other, f->dir), 0);
+	journal_remove(other); /* it has no lock: it removes nothing */
+	journal_free(other);
+	assert_int_equal(access(f->j->path, F_OK) | access(f->j->new_path, F_OK), 0);
+	journal_remove(f->j);
+	assert_false(journal_is_open(f->j));
+	assert_int_equal(rmdir(f->dir), 0);
+	assert_int_equal(mkdir(f->dir, 0700), 0);
 }
 
 /* ---- damage ---- */
@@ -495,6 +811,17 @@ int main(void)
 		TEST(replaces_in_one_step),
 		TEST(holds_the_longest_record),
 		TEST(notices_that_it_was_removed),
+		TEST(writes_version_1),
+		TEST(knows_a_whole_record),
+		TEST(finds_the_newest_of_each_key),
+		TEST(finds_many_records),
+		TEST(stamps_go_on),
+		TEST(writes_all_of_it),
+		TEST(child_may_use_nothing),
+		TEST(errors_are_errnos),
+		TEST(commits_what_there_is),
+		TEST(begins_over_an_unfinished_one),
+		TEST(leaves_nothing_behind),
 		TEST(saves_what_is_left_of_a_torn_file),
 		TEST(saves_what_is_left_of_a_damaged_file),
 		TEST(is_no_journal_at_all),
