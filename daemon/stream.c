@@ -796,14 +796,28 @@ static void count(struct stream *s, const struct addr *src, const struct rtpx_pa
 		s->stats.last_ns = last_ns;
 }
 
+/* Almost every packet: of the known party, in a closed leg, and nothing is learned from it. */
+static bool is_ordinary(const struct stream *s, const struct addr *src,
+			const struct rtpx_packet *pkt, enum learning how)
+{
+	return how != LEARN_COMPAT && s->state == STREAM_LATCHED && !s->open && !s->weak &&
+	       !s->unproven && addr_eq(src, &s->remote) && is_evidence(s, pkt);
+}
+
 enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
 				  const struct addr *src, const struct rtpx_packet *pkt,
 				  enum learning how, bool *moved)
 {
-	struct outlook before = outlook_of(s, how), after;
-	struct outlook companion_before = outlook_of(companion, how), companion_after;
+	struct outlook before, after, companion_before, companion_after;
 	enum stream_verdict v;
 
+	*moved = false;
+	if (is_ordinary(s, src, pkt, how)) {
+		rtpx_stats_packet(&s->stats, pkt, s->kind == STREAM_RTP);
+		return STREAM_RELAY;
+	}
+	before = outlook_of(s, how);
+	companion_before = outlook_of(companion, how);
 	if (how == LEARN_COMPAT)
 		v = compat_packet(s, companion, src, pkt);
 	else
