@@ -195,6 +195,7 @@ int conntrack_ask(struct conntrack *c, const struct outgoing *p, struct nft_ct *
 	*ct = (struct nft_ct){
 		.known = true,
 		.established = replies || e.status & IPS_SEEN_REPLY,
+		.answered = !replies || e.status & IPS_SEEN_REPLY,
 		.mark_known = true,
 		.mark = e.mark,
 	};

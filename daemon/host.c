@@ -134,7 +134,8 @@ static bool ask(struct host *h, const struct outgoing *p, struct nft_ct *ct, boo
 static bool agree(const struct host *h, enum nft_hook hook, const struct outgoing *p,
 		  struct nft_answer *a)
 {
-	const struct nft_ct fresh = { .known = true }, old = { .known = true, .established = true };
+	const struct nft_ct fresh = { .known = true };
+	const struct nft_ct old = { .known = true, .established = true, .answered = true };
 	struct nft_answer b = nfteval(nft_rules(h->nft), hook, false, p, &old);
 
 	*a = nfteval(nft_rules(h->nft), hook, false, p, &fresh);
@@ -216,9 +217,33 @@ static enum flow_why judge_nat(struct host *h, const struct outgoing *p, bool *w
 	return FLOW_WHY_NAT;
 }
 
+/*
+ * Answers arrive for an address that they are translated from, so no flow matches them; or they are
+ * certainly dropped on their way to the socket. A doubt does not count: packets of this peer have
+ * passed before there was a flow.
+ */
+static enum flow_why judge_arrival(struct host *h, const struct outgoing *p, enum flow_why why)
+{
+	static const enum nft_hook hooks[] = { NFT_AT_PREROUTING, NFT_AT_INPUT };
+	struct nft_answer a;
+	bool waits;
+	size_t i;
+
+	if (why == FLOW_WHY_NAT)
+		return why;
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		a = ask_rules(h, hooks[i], p, &waits);
+		if (a.why != FLOW_WHY_KERNEL && !a.doubts)
+			return FLOW_WHY_FIREWALL;
+	}
+	return FLOW_WHY_KERNEL;
+}
+
 struct host_verdict host_judge_leave(struct host *h, const struct outgoing *p)
 {
-	struct host_verdict v = { .why = FLOW_WHY_KERNEL, .mark = p->mark };
+	struct host_verdict v = {
+		.why = FLOW_WHY_KERNEL, .arrives = FLOW_WHY_KERNEL, .mark = p->mark
+	};
 
 	if (!h->o.routes && ipsec_takes(h->ipsec, p))
 		v.why = FLOW_WHY_IPSEC;
@@ -232,6 +257,7 @@ struct host_verdict host_judge_leave(struct host *h, const struct outgoing *p)
 	if (v.why == FLOW_WHY_KERNEL)
 		v.why = ask_rules(h, NFT_AT_EGRESS, p, &v.waits).why;
 	v.waits &= v.why != FLOW_WHY_KERNEL;
+	v.arrives = judge_arrival(h, p, v.why);
 	return v;
 }
 

@@ -49,6 +49,7 @@ bool host_by_mark(const struct host *h);
 
 struct host_verdict {
 	enum flow_why why; /* FLOW_WHY_KERNEL: nothing stands in the way */
+	enum flow_why arrives; /* the same of packets that answer, on their way to the socket */
 	bool waits;	   /* judge again: it depends on a packet that has gone by the socket */
 	uint32_t mark;	   /* the packet's; where rules name marks, ask for the route again */
 };

@@ -69,10 +69,15 @@
 	  "not known, and to the module")                                                          \
 	X("NAT: SNAT, masquerade, DNAT, redirect, of this flow or of what it answers", REFUSED, NAT, \
 	  "where a NAT rule may be for the flow, conntrack is asked what became of its packets; " \
-	  "until one has gone by the socket it stays there; NAT rules for others do not matter")   \
-	X("filters of what arrives: input, prerouting", IRRELEVANT, NONE,                          \
-	  "a flow is made after packets of this peer have passed them; a rule that is added later " \
-	  "and drops them is not seen by XDP: end the call")                                       \
+	  "until one has gone by the socket it stays there, and so do the answers; NAT rules for " \
+	  "others do not matter")                                                                  \
+	X("filters of what arrives: nftables in prerouting and input", REFUSED, FIREWALL,          \
+	  "where a rule certainly drops packets of the peer; a doubt does not count, because "     \
+	  "packets of the peer had passed when the flow was made; answers are taken to arrive by " \
+	  "the device of the route")                                                               \
+	X("other filters of what arrives: iptables-legacy, netdev ingress, tc ingress", IRRELEVANT, \
+	  NONE, "packets of the peer had passed when the flow was made; XDP comes before a rule "  \
+	  "that is added later: end the call, or add the rule to an input chain of nftables")      \
 	X("notrack, counters, logs, connection marks", IRRELEVANT, NONE, "they change no frame")   \
 	/* header */                                                                               \
 	X("TTL, hop limit: ip_default_ttl, hop_limit of the device, hoplimit of the route", ASKED, \

@@ -64,6 +64,7 @@ struct nexthop {
 	unsigned int route_mtu; /* 0: the device's */
 	uint8_t route_ttl;	/* 0: the host's */
 	enum flow_why route_why;
+	enum flow_why arrives;	/* likewise of what answers */
 	enum flow_why host_why; /* of the host's rules beside routing, for this route */
 	uint32_t mark;		/* that the route was asked for with */
 	bool waits;		/* host_why may change with a packet that goes by the socket */
@@ -438,6 +439,7 @@ static void nexthop_settle(struct nexthops *n, struct nexthop *nh, bool ask)
 		v = host_judge_leave(n->host, &p);
 	}
 	nh->host_why = v.why;
+	nh->arrives = v.arrives;
 	nexthop_waits(n, nh, v.waits);
 }
 
@@ -462,6 +464,7 @@ static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 	v->source = nh->source;
 	v->gateway = nh->gateway;
 	v->ttl = nexthop_ttl(n, nh, out);
+	v->arrives = nh->arrives;
 	v->refused = nh->host_why != FLOW_WHY_KERNEL;
 	if (v->refused)
 		v->why = nh->host_why;
@@ -484,7 +487,7 @@ static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 static bool view_equal(const struct nexthop_view *a, const struct nexthop_view *b)
 {
 	return memcmp(&a->abi, &b->abi, sizeof(a->abi)) == 0 && a->why == b->why &&
-	       a->refused == b->refused && a->ttl == b->ttl && addr_host_eq(&a->source, &b->source) && addr_host_eq(&a->gateway, &b->gateway) &&
+	       a->refused == b->refused && a->arrives == b->arrives && a->ttl == b->ttl && addr_host_eq(&a->source, &b->source) && addr_host_eq(&a->gateway, &b->gateway) &&
 	       memcmp(a->ifname, b->ifname, sizeof(a->ifname)) == 0;
 }
 

@@ -24,6 +24,7 @@ struct pathmtu;
 struct nexthop_view {
 	struct rtpx_nexthop abi; /* mtu 0: not usable; tx_port equals ifindex */
 	enum flow_why why;	 /* FLOW_WHY_KERNEL when usable */
+	enum flow_why arrives;	 /* of what answers: FLOW_WHY_KERNEL, or the host's rules take it */
 	bool refused;		 /* why is about this host, not about the way: see host.h */
 	uint8_t ttl;		 /* TTL or hop limit that the host's socket would send with */
 	struct addr source;	 /* the address the kernel would send from */

@@ -230,6 +230,7 @@ static enum nft_hook hook_of(unsigned int family, uint32_t number_)
 	case NFPROTO_IPV6:
 	case NFPROTO_INET:
 		return number_ == NF_INET_PRE_ROUTING	 ? NFT_AT_PREROUTING
+		       : number_ == NF_INET_LOCAL_IN	 ? NFT_AT_INPUT
 		       : number_ == NF_INET_LOCAL_OUT	 ? NFT_AT_OUTPUT
 		       : number_ == NF_INET_POST_ROUTING ? NFT_AT_POSTROUTING
 							 : NFT_NO_HOOK;
@@ -253,9 +254,6 @@ static void chain_hook(struct nft_chain *c, const struct attrs *a)
 	c->drops = a->a[NFTA_CHAIN_POLICY] && number(a->a[NFTA_CHAIN_POLICY]) == NF_DROP;
 	snprintf(c->dev, sizeof(c->dev), "%.15s", text(hook.a[NFTA_HOOK_DEV]));
 	c->devs = hook.a[NFTA_HOOK_DEVS] && !hook.a[NFTA_HOOK_DEV];
-	/* What arrives is not sent; its translation changes what answers it. */
-	if (c->hook == NFT_AT_PREROUTING && c->type != NFT_NAT)
-		c->hook = NFT_NO_HOOK;
 }
 
 static void take_chain(struct nft *n, unsigned int family, const struct attrs *a)

@@ -15,7 +15,14 @@ struct event_base;
 struct nlattr;
 struct nft;
 
-enum nft_hook { NFT_AT_PREROUTING, NFT_AT_OUTPUT, NFT_AT_POSTROUTING, NFT_AT_EGRESS, NFT_NO_HOOK };
+enum nft_hook {
+	NFT_AT_PREROUTING,
+	NFT_AT_INPUT,
+	NFT_AT_OUTPUT,
+	NFT_AT_POSTROUTING,
+	NFT_AT_EGRESS,
+	NFT_NO_HOOK,
+};
 enum nft_type { NFT_FILTER, NFT_NAT, NFT_ROUTE };
 
 struct nft_rule {

@@ -34,6 +34,7 @@ struct walk {
 	const struct nft_ct *ct;
 	enum nft_hook hook;
 	bool inbound; /* what answers @p is judged */
+	bool nat;
 	struct bits network, transport;
 	unsigned int steps;
 	enum match untracked; /* a rule has taken it off conntrack */
@@ -265,18 +266,21 @@ static void meta_load_mark(struct rule *r, const struct nlattr *dreg)
 		load_u32(r, dreg, mark);
 }
 
-/* A packet that leaves has no device that it came from: the index is 0, the name empty. */
+/*
+ * A packet that leaves has no device that it came from, and one that arrives none to leave by: the
+ * index is 0, the name empty. Answers are taken to arrive by the device of the route.
+ */
 static void meta_load_device(struct rule *r, const struct nlattr *dreg, bool in, bool by_name)
 {
 	static const char none[IFNAMSIZ];
-	bool leaves = !in && !r->w->inbound;
+	bool here = in == r->w->inbound;
 
-	if (in && r->w->inbound)
+	if (here && in && r->w->nat)
 		load_unknown(r, dreg, by_name ? IFNAMSIZ : 4, NFT_UNKNOWABLE);
 	else if (by_name)
-		load(r, dreg, leaves ? r->w->p->ifname : none, NULL, IFNAMSIZ, 0);
+		load(r, dreg, here ? r->w->p->ifname : none, NULL, IFNAMSIZ, 0);
 	else
-		load_u32(r, dreg, leaves ? r->w->p->oif : 0);
+		load_u32(r, dreg, here ? r->w->p->oif : 0);
 }
 
 static void expr_meta(struct rule *r, const struct attrs *a)
@@ -319,12 +323,13 @@ static void expr_meta(struct rule *r, const struct attrs *a)
 static uint32_t ct_state(const struct walk *w, uint32_t *known)
 {
 	const uint32_t established = 1 << 1, fresh = 1 << 3, untracked = 1 << 6;
+	const struct nft_ct *ct = w->ct;
 
 	*known = ~0u;
 	if (w->untracked == MATCH_YES)
 		return untracked;
-	if (w->untracked == MATCH_NO && w->ct && w->ct->known)
-		return w->ct->established ? established : fresh;
+	if (w->untracked == MATCH_NO && ct && ct->known)
+		return (w->inbound ? ct->answered : ct->established) ? established : fresh;
 	*known = ~(established | fresh | (w->untracked == MATCH_MAYBE ? untracked : 0));
 	return 0;
 }
@@ -337,7 +342,7 @@ static void expr_ct(struct rule *r, const struct attrs *a)
 
 	if (!dreg)
 		return; /* it notes something at the connection, which changes no packet */
-	if (r->w->inbound) {
+	if (r->w->nat && r->w->inbound) {
 		load_unknown(r, dreg, 16, NFT_NEEDS_CT);
 	} else if (key == NFT_CT_STATE) {
 		state = ct_state(r->w, &known);
@@ -512,6 +517,15 @@ static void expr_lookup(struct rule *r, const struct attrs *a)
 	}
 }
 
+/* Source and destination; 0: not known. */
+static void ports_of(const struct walk *w, uint16_t ports[2])
+{
+	const struct outgoing *p = w->p;
+
+	ports[0] = w->inbound ? p->dest.port : p->source.port;
+	ports[1] = !w->inbound ? p->dest.port : w->nat ? 0 : p->source.port;
+}
+
 /* ---- iptables' own matches and targets ---- */
 
 /* xt_conntrack's states have the bits of nftables'. Only a match of nothing but states is read. */
@@ -528,7 +542,7 @@ static void match_conntrack(struct rule *r, const uint8_t *info, size_t len, uin
 	memcpy(&flags, info + FLAGS_AT, 2);
 	memcpy(&invert, info + INVERT_AT, 2);
 	memcpy(&wanted, info + STATE_AT, 2);
-	if (flags != STATE || r->w->inbound)
+	if (flags != STATE || (r->w->nat && r->w->inbound))
 		doubt(r, NFT_NEEDS_CT | (flags != STATE ? NFT_UNKNOWABLE : 0));
 	else if (known == ~0u)
 		matches(r, !(state & wanted) == !!invert ? MATCH_YES : MATCH_NO, 0);
@@ -583,8 +597,7 @@ static void match_mark(struct rule *r, const uint8_t *info, size_t len)
 /* xt_udp: the ranges of both ports, in host order, and two flags that invert them. */
 static void match_udp(struct rule *r, const uint8_t *info, size_t len)
 {
-	const struct outgoing *p = r->w->p;
-	uint16_t ports[2] = { p->source.port, p->dest.port }, range[4];
+	uint16_t ports[2], range[4];
 	bool full;
 	int i;
 
@@ -592,10 +605,7 @@ static void match_udp(struct rule *r, const uint8_t *info, size_t len)
 		doubt(r, NFT_UNKNOWABLE);
 		return;
 	}
-	if (r->w->inbound) {
-		ports[0] = p->dest.port;
-		ports[1] = 0;
-	}
+	ports_of(r->w, ports);
 	memcpy(range, info, sizeof(range));
 	for (i = 0; i < 2; i++) {
 		const uint16_t *at = range + 2 * i;
@@ -938,6 +948,8 @@ static void describe_ip4(struct walk *w)
 	known_bytes(&w->network, 9, &udp, 1);
 	if (w->inbound) {
 		known_bytes(&w->network, 12, p->dest.ip, 4);
+		if (!w->nat)
+			known_bytes(&w->network, 16, p->source.ip, 4);
 		return;
 	}
 	known_byte(&w->network, 1, p->tos, DSCP_BITS);
@@ -956,6 +968,8 @@ static void describe_ip6(struct walk *w)
 	known_bytes(&w->network, 6, &udp, 1);
 	if (w->inbound) {
 		known_bytes(&w->network, 8, p->dest.ip, 16);
+		if (!w->nat)
+			known_bytes(&w->network, 24, p->source.ip, 16);
 		return;
 	}
 	known_byte(&w->network, 0, 0x60 | p->tos >> 4, 0xff);
@@ -967,8 +981,11 @@ static void describe_ip6(struct walk *w)
 
 static void describe(struct walk *w)
 {
-	uint16_t from = htons(w->inbound ? w->p->dest.port : w->p->source.port);
-	uint16_t to = htons(w->inbound ? 0 : w->p->dest.port);
+	uint16_t ports[2], from, to;
+
+	ports_of(w, ports);
+	from = htons(ports[0]);
+	to = htons(ports[1]);
 
 	if (w->p->dest.family == ADDR_IP6)
 		describe_ip6(w);
@@ -997,7 +1014,8 @@ struct nft_answer nfteval(const struct nft_rules *rules, enum nft_hook hook, boo
 		.p = p,
 		.ct = ct,
 		.hook = hook,
-		.inbound = hook == NFT_AT_PREROUTING,
+		.inbound = hook == NFT_AT_PREROUTING || hook == NFT_AT_INPUT,
+		.nat = nat,
 		.answer = { .why = FLOW_WHY_KERNEL, .mark = p->mark },
 	};
 	size_t i;
@@ -1017,7 +1035,7 @@ struct nft_answer nfteval(const struct nft_rules *rules, enum nft_hook hook, boo
 		if ((c->type == NFT_NAT) != nat || !chain_sees(&w, c))
 			continue;
 		way = walk_chain(&w, c, 0, 0);
-		if (!way.stops && c->drops && !w.inbound)
+		if (!way.stops && c->drops)
 			note(&w, FLOW_WHY_FIREWALL, way.doubts);
 	}
 	return w.answer;

@@ -18,6 +18,7 @@
 struct nft_ct {
 	bool known; /* there is an entry; false: all below is not known */
 	bool established; /* packets were seen both ways, or the first came from the other side */
+	bool answered;	  /* the same, as packets of the other side see it */
 	bool mark_known;
 	uint32_t mark;
 };
@@ -41,8 +42,9 @@ struct nft_answer {
 };
 
 /*
- * nfteval - the chains of @type of one hook. At NFT_AT_PREROUTING, packets that answer @p are judged.
- * @nat: chains of type nat; else all others.
+ * nfteval - the chains of one hook. @nat: those of type nat; else all others. At NFT_AT_PREROUTING
+ * and NFT_AT_INPUT, packets that answer @p are judged: with @nat, of unknown destination; else as
+ * they arrive for @p's source, by the device that @p leaves through.
  */
 struct nft_answer nfteval(const struct nft_rules *r, enum nft_hook hook, bool nat,
 			  const struct outgoing *p, const struct nft_ct *ct);

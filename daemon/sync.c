@@ -49,6 +49,7 @@ struct sync {
 	uint64_t chosen_source[ID_WORDS]; /* the kernel chooses the source */
 	uint64_t stale_users[ID_WORDS];	  /* the table's `users` is not current */
 	uint64_t refused[ID_WORDS];	  /* the host's rules keep it out of the kernel */
+	uint64_t unheard[ID_WORDS];	  /* the host's rules take what answers */
 	uint64_t moved[ID_WORDS];	  /* flows that refer to it are not right any more */
 	uint8_t ttl[RTPX_MAX_NEXTHOPS];	  /* by id, as flows have it */
 };
@@ -180,6 +181,7 @@ static int hop_take(struct sync *y, const struct nexthop_want *want, uint16_t wi
 		return err;
 	y->ttl[*id] = view->ttl;
 	bit_put(y->refused, *id, view->refused);
+	bit_put(y->unheard, *id, view->arrives != FLOW_WHY_KERNEL);
 	if (view->abi.users == 1) {
 		bit_put(y->chosen_source, *id, addr_is_any(&want->source));
 		hop_write(y, *id, &view->abi);
@@ -212,13 +214,16 @@ static void hop_give(struct sync *y, uint16_t id)
 static void on_hop_changed(void *arg, uint16_t id, const struct nexthop_view *now)
 {
 	struct sync *y = arg;
-	bool flips = y->o.dp->routes && bit_get(y->refused, id) != now->refused;
+	bool unheard = now->arrives != FLOW_WHY_KERNEL;
+	bool flips = (y->o.dp->routes && bit_get(y->refused, id) != now->refused) ||
+		     bit_get(y->unheard, id) != unheard;
 
 	hop_write(y, id, &now->abi);
 	if (!flips && y->ttl[id] == now->ttl && !bit_get(y->chosen_source, id))
 		return;
 	y->ttl[id] = now->ttl;
 	bit_put(y->refused, id, now->refused);
+	bit_put(y->unheard, id, unheard);
 	bit_put(y->moved, id, true);
 	y->any_moved = true;
 }
@@ -438,6 +443,22 @@ static enum flow_why flow_prepare(struct sync *y, const struct session *s, int l
 	return flow_compile(s, leg, kind, &env, flow);
 }
 
+/*
+ * arrival_why - what the host does with packets that arrive at @leg, as far as it is known from the
+ * next hop to their sender.
+ */
+static enum flow_why arrival_why(struct sync *y, const struct session *s, int leg,
+				 enum stream_kind kind)
+{
+	uint16_t hop = s->leg[leg].nexthop[kind];
+	struct nexthop_view view;
+
+	if (!hop || !bit_get(y->unheard, hop))
+		return FLOW_WHY_KERNEL;
+	nexthop_view(y->nexthops, hop, &view);
+	return view.arrives;
+}
+
 /* The old next hop is given back last, when no flow refers to it any more. */
 static void sync_direction(struct sync *y, struct session *s, int leg, enum stream_kind kind,
 			   uint16_t wish)
@@ -446,6 +467,8 @@ static void sync_direction(struct sync *y, struct session *s, int leg, enum stre
 	struct rtpx_flow flow;
 	enum flow_why why = flow_prepare(y, s, leg, kind, wish, &id, &flow);
 
+	if (why == FLOW_WHY_KERNEL)
+		why = arrival_why(y, s, leg, kind);
 	if (why == FLOW_WHY_KERNEL)
 		why = flow_install(y, s, leg, kind, &flow);
 	s->leg[leg].why[kind] = why;
@@ -469,6 +492,17 @@ static bool mark_moved(void *arg, struct session *s)
 	return true;
 }
 
+/* The next hop to the sender may have been taken after the flow was installed. */
+static void check_arrival(struct sync *y, struct session *s, int leg, enum stream_kind kind)
+{
+	enum flow_why why = arrival_why(y, s, leg, kind);
+
+	if (why == FLOW_WHY_KERNEL || !is_installed(&s->leg[leg], kind))
+		return;
+	s->leg[leg].why[kind] = why;
+	flow_remove(y, s, leg, kind);
+}
+
 static void sync_session(struct sync *y, struct session *s)
 {
 	int leg, kind;
@@ -480,6 +514,9 @@ static void sync_session(struct sync *y, struct session *s)
 				session_watch(y->o.sessions, s);
 		}
 	}
+	for (leg = 0; leg < 2; leg++)
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			check_arrival(y, s, leg, kind);
 }
 
 void sync_run(struct sync *y)

@@ -53,11 +53,12 @@ static void print_hop(const char *dest, const struct nexthop_view *v)
 
 	printf("hop %s %s dst %02x:%02x:%02x:%02x:%02x:%02x src %02x:%02x:%02x:%02x:%02x:%02x mtu "
 	       "%u vlan %u dev %s "
-	       "via %s from %s ttl %u\n",
+	       "via %s from %s answers %s ttl %u\n",
 	       dest, whys[v->why], m[0], m[1], m[2], m[3], m[4], m[5], s[0], s[1], s[2], s[3], s[4],
 	       s[5], v->abi.mtu, v->abi.vlan, v->ifname[0] ? v->ifname : "-",
 	       v->gateway.family ? addr_host_text(&v->gateway, gateway) : "-",
-	       v->source.family ? addr_host_text(&v->source, source) : "-", v->ttl);
+	       v->source.family ? addr_host_text(&v->source, source) : "-",
+	       whys[v->arrives], v->ttl);
 }
 
 static void on_changed(void *arg, uint16_t id, const struct nexthop_view *now)

@@ -191,6 +191,17 @@ if in_ns relay nft add table netdev e 2>/dev/null; then
 fi
 say "ok: firewall rules that drop or change packets"
 
+# What drops answers on their way in: 10.9.1.1 sends from port 9999 to our 35000.
+input='type filter hook input priority 0;'
+hooked "KERNEL .* answers FIREWALL" "$input" 'ip saddr 10.9.1.1 drop'
+hooked "KERNEL .* answers FIREWALL" "$input policy drop;" 'tcp dport 22 accept'
+hooked "KERNEL .* answers FIREWALL" "type filter hook prerouting priority -300;" 'udp sport 9999 udp dport 35000 drop'
+hooked "KERNEL .* answers KERNEL" "$input policy drop;" 'iifname "eth0" udp dport 35000-35999 accept'
+hooked "KERNEL .* answers KERNEL" "$input policy drop;" 'iif lo accept; ct state established accept; udp dport 35000 accept'
+hooked "KERNEL .* answers KERNEL" "$input" 'meta length > 1400 drop; fib saddr . iif oif missing drop'
+hooked "KERNEL .* answers KERNEL" "$input" 'ip saddr 10.9.2.2 drop; udp dport 5060 drop'
+say "ok: firewall rules for what arrives"
+
 # A mark, and a rule for it.
 ip_in relay rule add fwmark 7 lookup 100
 marks="type route hook output priority mangle;"
@@ -329,6 +340,49 @@ big fd09:0:5::5
 must_hop 1 fd09:0:5::5 "KERNEL .*mtu 1290 "
 must_hop 1 10.9.2.2 "KERNEL .*mtu 1500 "
 say "ok: path MTU"
+
+# 802.1p: the kernel derives priority 4 from TOS 184, and the VLAN device 5 from that.
+if ip_in relay link add link eth0 name eth0.5 type vlan id 5 egress-qos-map 0:1 4:5 2>/dev/null; then
+	ip_in gw link add link lan name lan.5 type vlan id 5
+	lab_addr relay eth0.5 10.5.0.1/24 fd05::1/64
+	lab_addr gw lan.5 10.5.0.2/24 fd05::2/64
+	ip_in relay link set eth0.5 up
+	ip_in gw link set lan.5 up
+	watch_start q relay none - 10.5.0.2%184 10.5.0.2%0 fd05::2%184
+	grep -q "^hop 10.5.0.2 KERNEL .*vlan $((5 << 13 | 5)) dev eth0.5" "$LAB_DIR/q.log" ||
+		must_hop 5 10.5.0.2 "KERNEL .*vlan"
+	check "priority 5 for TOS 184" grep -q "^hop 10.5.0.2 KERNEL .*vlan $((5 << 13 | 5)) " "$LAB_DIR/q.log"
+	check "priority 1 for TOS 0" grep -q "^hop 10.5.0.2 KERNEL .*vlan $((1 << 13 | 5)) " "$LAB_DIR/q.log"
+	must_hop 5 fd05::2 "KERNEL .*vlan $((1 << 13 | 5)) " # IPv6's traffic class says nothing
+	ip_in relay link set eth0.5 type vlan egress-qos-map 0:2
+	must_hop 3 fd05::2 "KERNEL .*vlan $((2 << 13 | 5)) "
+	lab_stop q || fail "the end was not a clean one" q
+	WATCH=w
+	say "ok: 802.1p of a VLAN device"
+fi
+
+# A VRF: the daemon's sockets are bound to it when it is started by ip vrf exec.
+if ip_in relay link add red type vrf table 50 2>/dev/null; then
+	ip_in relay link set red up
+	ip_in relay link set eth1 master red
+	lab_addr relay eth1 fd02::1/64 || :
+	ip_in relay route add 10.9.0.0/16 via 10.2.0.2 vrf red
+	ip_in relay route add fd09::/32 via fd02::2 vrf red
+	first 2 10.9.1.1
+	if in_ns relay ip vrf exec red true 2>"$LAB_DIR/vrf.log"; then
+		AS=(ip vrf exec red)
+		watch_start v relay none - 10.9.1.1%184 fd09::1%184 10.1.0.2
+		AS=()
+		second 3 10.9.1.1
+		second 3 fd09::1
+		must_hop 1 10.1.0.2 NO_ROUTE
+		lab_stop v || fail "the end was not a clean one" v
+		say "ok: a VRF"
+	else
+		say "no VRF tried: $(tail -n 1 "$LAB_DIR/vrf.log")"
+	fi
+	WATCH=w
+fi
 
 lab_stop w || fail "the end was not a clean one" w
 pass

@@ -339,6 +339,13 @@ void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
 	memset(out, 0, sizeof(*out));
 }
 
+/* fake_hop_answers - what the host does with packets that come from the next hop @id's destination. */
+static inline void fake_hop_answers(uint16_t id, enum flow_why arrives)
+{
+	fake_hops.hops[id].view.arrives = arrives;
+	fake_hops.opts.changed(fake_hops.opts.arg, id, &fake_hops.hops[id].view);
+}
+
 /* fake_hop_turns - the network changes: what the next hop @id is like from now on. */
 static inline void fake_hop_turns(uint16_t id, enum flow_why why, const struct addr *source)
 {

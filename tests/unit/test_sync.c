@@ -390,6 +390,23 @@ static void test_new_address_awaited(void **state)
 	assert_false(watch_awaited(sync_, s, 6 * s1));
 }
 
+/* The host's firewall begins to drop what the callee sends: its packets are left to the stack. */
+static void test_answers(void **state)
+{
+	struct session *s = call();
+
+	(void)state;
+	answered(s, CALLEE, CALLER);
+	fake_hop_answers(s->leg[0].nexthop[STREAM_RTP], FLOW_WHY_FIREWALL);
+	sync_run(sync_);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_FIREWALL);
+	assert_int_equal(flow_of(s, 0, STREAM_RTP)->flags, 0);
+	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
+	fake_hop_answers(s->leg[0].nexthop[STREAM_RTP], FLOW_WHY_KERNEL);
+	sync_run(sync_);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+}
+
 static void test_refused(void **state)
 {
 	struct session *s = call();
@@ -1022,6 +1039,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_double, begin_double, end),
 		cmocka_unit_test_setup_teardown(test_families, begin, end),
 		cmocka_unit_test_setup_teardown(test_nexthop_changes, begin, end),
+		cmocka_unit_test_setup_teardown(test_answers, begin, end),
 		cmocka_unit_test_setup_teardown(test_links_change, begin, end),
 		cmocka_unit_test_setup_teardown(test_wildcard, begin, end),
 		cmocka_unit_test_setup_teardown(test_counts, begin, end),
