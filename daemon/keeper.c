@@ -34,7 +34,7 @@
 
 /* A record's kind is in the upper half of its key, and there its number in the lower half. */
 #define KEY_BITS 32
-enum kind { KIND_SESSION };
+enum kind { KIND_SESSION, KIND_MESSAGE };
 #define META_KEY 0 /* no session has this number */
 #define BOOT_ID_LEN 36
 /*
@@ -70,6 +70,22 @@ static const struct field meta_fields[] = {
 	{ 0 },
 };
 
+/* A notification that waits. Its tags are none of a session's, which earlier versions would see. */
+struct waiting {
+	struct span target, call_id, from_tag, to_tag, tag;
+	uint64_t queued_ns;
+};
+
+static const struct field waiting_fields[] = {
+	FIELD(64, FIELD_SPAN, waiting, target),
+	FIELD(65, FIELD_SPAN, waiting, call_id),
+	FIELD(66, FIELD_SPAN, waiting, from_tag),
+	FIELD(67, FIELD_SPAN, waiting, to_tag),
+	FIELD(68, FIELD_SPAN, waiting, tag),
+	FIELD(69, FIELD_UINT, waiting, queued_ns),
+	{ 0 },
+};
+
 /* A record as it was loaded. */
 struct kept {
 	uint64_t key, stamp, created_ns;
@@ -98,6 +114,7 @@ struct keeper {
 	bool ended_lost; /* and some more */
 	struct meta left; /* of the last daemon; spans into kept_meta */
 	struct kept_list kept; /* sessions */
+	struct kept_list waiting; /* messages of notify.h */
 	struct kept *kept_meta;
 	struct keeper_view view;
 	uint8_t bytes[SNAPSHOT_MAX];
@@ -177,6 +194,7 @@ void keeper_free(struct keeper *k)
 		return;
 	journal_free(k->journal);
 	kept_forget(&k->kept);
+	kept_forget(&k->waiting);
 	free(k->kept_meta);
 	free(k->ended);
 	free(k);
@@ -185,17 +203,22 @@ void keeper_free(struct keeper *k)
 static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span body)
 {
 	struct keeper *k = arg;
+	struct kept_list *list = key >> KEY_BITS == KIND_SESSION ? &k->kept : &k->waiting;
 	struct kept *r = malloc(sizeof(*r) + body.len);
 
+	if (key >> KEY_BITS > KIND_MESSAGE) { /* of a later version */
+		free(r);
+		return;
+	}
 	if (r) {
 		*r = (struct kept){ .key = key, .stamp = stamp, .len = body.len };
 		memcpy(r->bytes, body.p, body.len);
 	}
 	if (r && key == META_KEY) {
 		k->kept_meta = r;
-	} else if (!r || kept_add(&k->kept, r)) {
+	} else if (!r || kept_add(list, r)) {
 		free(r);
-		k->view.lost++;
+		k->view.lost += list == &k->kept;
 	}
 }
 
@@ -211,12 +234,13 @@ static void judge_loaded(struct keeper *k)
 
 	if (fields_read(meta_fields, &k->left, span_of_kept(k->kept_meta)) < 0)
 		k->left = (struct meta){ 0 };
-	if (k->kept.n && k->left.boot_id.len && !span_eq(k->left.boot_id, boot)) {
+	if (k->kept.n + k->waiting.n && k->left.boot_id.len && !span_eq(k->left.boot_id, boot)) {
 		log_warn(
 			"the journal in %s is from before this machine was started: its calls have "
 			"ended",
 			keeper_dir(k));
 		kept_forget(&k->kept);
+		kept_forget(&k->waiting);
 		return;
 	}
 	if (k->left.instance)
@@ -345,10 +369,55 @@ static void report(struct keeper *k, int rc)
 	k->view.works = rc == 0;
 }
 
+static int put_message(struct keeper *k, const struct notify_message *m)
+{
+	const struct waiting w = {
+		.target = span_of(m->target),
+		.call_id = span_of(m->event.call_id),
+		.from_tag = span_of(m->event.from_tag),
+		.to_tag = span_of(m->event.to_tag),
+		.tag = span_of(m->event.tag),
+		.queued_ns = m->queued_ns,
+	};
+	int len = fields_write(waiting_fields, &w, k->bytes, sizeof(k->bytes));
+
+	return len < 0 ? 0
+		       : journal_put(k->journal, (uint64_t)KIND_MESSAGE << KEY_BITS | m->number,
+				     (struct span){ (char *)k->bytes, (size_t)len });
+}
+
+static void on_queued(void *arg, const struct notify_message *m)
+{
+	struct keeper *k = arg;
+	int rc = k->running && journal_is_open(k->journal) ? put_message(k, m) : 0;
+
+	if (rc)
+		report(k, rc);
+}
+
+static void on_gone(void *arg, uint32_t number)
+{
+	struct keeper *k = arg;
+	int rc = k->running && journal_is_open(k->journal)
+			 ? journal_del(k->journal, (uint64_t)KIND_MESSAGE << KEY_BITS | number)
+			 : 0;
+
+	if (rc)
+		report(k, rc);
+}
+
 struct put_all {
 	struct keeper *k;
 	int rc;
 };
+
+static void put_each_message(void *arg, const struct notify_message *m)
+{
+	struct put_all *all = arg;
+
+	if (!all->rc)
+		all->rc = put_message(all->k, m);
+}
 
 static bool put_each(void *arg, struct session *s)
 {
@@ -369,6 +438,7 @@ static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
 		rc = put_meta(k, clean, now_ns);
 	if (!rc) {
 		sessions_each(sessions, put_each, &all);
+		notify_each(k->o.notify, put_each_message, &all);
 		rc = all.rc;
 	}
 	if (!rc)
@@ -478,6 +548,8 @@ void keeper_leave(struct keeper *k, uint64_t now_ns)
 		log_err("the journal %s cannot be written (%s): the next rtpxd will not know all "
 			"calls",
 			k->view.path, strerror(-rc));
+	else
+		notify_left(k->o.notify);
 	k->running = false;
 }
 
@@ -730,6 +802,13 @@ static int newest_first(const void *a, const void *b)
 	return x->stamp > y->stamp ? -1 : x->stamp < y->stamp;
 }
 
+static int by_key(const void *a, const void *b)
+{
+	const struct kept *x = *(struct kept *const *)a, *y = *(struct kept *const *)b;
+
+	return x->key < y->key ? -1 : x->key > y->key;
+}
+
 static int oldest_call_first(const void *a, const void *b)
 {
 	const struct kept *x = *(struct kept *const *)a, *y = *(struct kept *const *)b;
@@ -868,6 +947,51 @@ static void restore_all(struct keeper *k, uint64_t now_ns)
 		log_warn("removed %u flows of calls that are not in the journal", orphans);
 }
 
+static char *text_of(struct span s)
+{
+	return s.len ? strndup(s.p, s.len) : NULL;
+}
+
+static int restore_message(struct keeper *k, const struct waiting *w, uint64_t now_ns)
+{
+	char *target = text_of(w->target), *call_id = text_of(w->call_id);
+	char *from_tag = text_of(w->from_tag), *to_tag = text_of(w->to_tag);
+	char *tag = text_of(w->tag);
+	const struct notify_message m = {
+		.target = target ? target : "",
+		.event = { call_id ? call_id : "", from_tag ? from_tag : "", to_tag, tag },
+		.queued_ns = MIN(w->queued_ns, now_ns),
+	};
+	int rc = notify_restore(k->o.notify, &m);
+
+	free(target);
+	free(call_id);
+	free(from_tag);
+	free(to_tag);
+	free(tag);
+	return rc;
+}
+
+static void restore_messages(struct keeper *k, uint64_t now_ns)
+{
+	unsigned int lost = 0;
+	size_t i;
+
+	if (k->waiting.n)
+		qsort(k->waiting.p, k->waiting.n, sizeof(*k->waiting.p), by_key);
+	for (i = 0; i < k->waiting.n; i++) {
+		struct waiting w = { 0 };
+
+		lost += fields_read(waiting_fields, &w, span_of_kept(k->waiting.p[i])) < 0 ||
+			restore_message(k, &w, now_ns) < 0;
+	}
+	if (lost)
+		log_warn("%u notifications of the previous rtpxd are lost: their targets are none "
+			 "of the -n options now",
+			 lost);
+	kept_forget(&k->waiting);
+}
+
 /* The counters go on where they were. */
 static void read_counters(struct keeper *k)
 {
@@ -889,6 +1013,8 @@ void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t n
 		ports_go_on(opts->ports, i, k->left.last_port[i]);
 	if (k->kept.n)
 		restore_all(k, now_ns);
+	notify_watch(opts->notify, on_queued, on_gone, k);
+	restore_messages(k, now_ns);
 	k->running = true;
 	if (!k->locked)
 		return;

@@ -42,6 +42,7 @@
 /* Strings are in one allocation with it. */
 struct message {
 	struct message *prev, *next;
+	uint32_t number;
 	uint64_t queued_ns;
 	uint64_t again_ns;     /* not to be tried before; 0: at once */
 	unsigned int pause_ms; /* the last one before it was tried again; 0: none */
@@ -97,6 +98,11 @@ struct notify {
 	struct target *target[NOTIFY_MAX_TARGETS];
 	unsigned int n_targets, n_configured;
 	uint64_t patience_ns;
+	uint32_t last_number;
+	void (*queued)(void *arg, const struct notify_message *m); /* NULL: nobody watches */
+	void (*gone)(void *arg, uint32_t number);
+	void *watch_arg;
+	bool left;
 };
 
 static void next_message(struct target *t);
@@ -253,6 +259,8 @@ static void message_drop(struct target *t)
 
 	DL_DELETE(t->queue, m);
 	t->queued--;
+	if (t->all->gone)
+		t->all->gone(t->all->watch_arg, m->number);
 	free(m);
 }
 
@@ -664,26 +672,99 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		next_message(t);
 }
 
+static int enqueue(struct target *t, const struct notify_event *event, uint64_t queued_ns)
+{
+	struct message *m = message_new(event, queued_ns);
+
+	if (!m)
+		return -ENOMEM;
+	m->number = ++t->all->last_number;
+	DL_APPEND(t->queue, m);
+	t->queued++;
+	return 0;
+}
+
+/* The tag without the newline that ends it on the wire: @text has room for it. */
+static void describe(const struct target *t, const struct message *m, char *text,
+		     struct notify_message *out)
+{
+	memcpy(text, m->line, m->line_len - 1);
+	text[m->line_len - 1] = '\0';
+	*out = (struct notify_message){
+		.number = m->number,
+		.target = t->name,
+		.event = { m->call_id, m->from_tag, *m->to_tag ? m->to_tag : NULL,
+			   *text ? text : NULL },
+		.queued_ns = m->queued_ns,
+	};
+}
+
+static void tell(const struct target *t, const struct message *m,
+		 void (*fn)(void *arg, const struct notify_message *m), void *arg)
+{
+	char *text = malloc(m->line_len);
+	struct notify_message out;
+
+	if (!text)
+		return;
+	describe(t, m, text, &out);
+	fn(arg, &out);
+	free(text);
+}
+
 void notify_send(struct notify *n, int target, const struct notify_event *event, uint64_t now_ns)
 {
 	struct target *t = n->target[target];
-	struct message *m;
 
 	if (t->queued >= NOTIFY_MAX_QUEUED) {
 		t->counts.overflow++;
 		say(t, "too many wait, this one is lost");
 		return;
 	}
-	m = message_new(event, now_ns);
-	if (!m) {
+	if (enqueue(t, event, now_ns) < 0) {
 		t->counts.overflow++;
 		say(t, "out of memory, this one is lost");
 		return;
 	}
-	DL_APPEND(t->queue, m);
-	t->queued++;
+	if (n->queued)
+		tell(t, t->queue->prev, n->queued, n->watch_arg); /* the last one */
 	if (t->state == IDLE)
 		next_message(t);
+}
+
+void notify_watch(struct notify *n, void (*queued)(void *arg, const struct notify_message *m),
+		  void (*gone)(void *arg, uint32_t number), void *arg)
+{
+	n->queued = queued;
+	n->gone = gone;
+	n->watch_arg = arg;
+}
+
+void notify_each(const struct notify *n, void (*fn)(void *arg, const struct notify_message *m),
+		 void *arg)
+{
+	const struct message *m;
+
+	for (unsigned int i = 0; i < n->n_targets; i++)
+		DL_FOREACH(n->target[i]->queue, m)
+			tell(n->target[i], m, fn, arg);
+}
+
+int notify_restore(struct notify *n, const struct notify_message *m)
+{
+	int i = notify_again(n, span_of(m->target)), r;
+
+	if (i < 0)
+		return -ENOENT;
+	r = enqueue(n->target[i], &m->event, m->queued_ns);
+	if (r == 0 && n->target[i]->state == IDLE)
+		next_message(n->target[i]);
+	return r;
+}
+
+void notify_left(struct notify *n)
+{
+	n->left = true;
 }
 
 static bool is_idle(const struct target *t)
@@ -711,7 +792,7 @@ bool notify_is_idle(const struct notify *n)
 
 static void target_free(struct target *t)
 {
-	if (t->queued)
+	if (t->queued && !t->all->left)
 		log_warn("notification to %s: %u not sent before the end", t->name, t->queued);
 	disconnect(t);
 	names_drop(t->asked);

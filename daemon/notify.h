@@ -81,6 +81,32 @@ struct notify_event {
 /* notify_send - queue it. What cannot be delivered is logged and counted. */
 void notify_send(struct notify *n, int target, const struct notify_event *event, uint64_t now_ns);
 
+/* A message that waits or is under way. */
+struct notify_message {
+	uint32_t number;    /* not used again while this process lives, or not for a long time */
+	const char *target; /* as notify_name() gives it */
+	struct notify_event event;
+	uint64_t queued_ns;
+};
+
+/*
+ * notify_watch - @queued is told of each message that begins to wait, @gone when it was delivered,
+ * refused or given up.
+ */
+void notify_watch(struct notify *n,
+		  void (*queued)(void *arg, const struct notify_message *m),
+		  void (*gone)(void *arg, uint32_t number), void *arg);
+/* notify_each - every message, those of a target in the order in which they are sent. */
+void notify_each(const struct notify *n,
+		 void (*fn)(void *arg, const struct notify_message *m), void *arg);
+/*
+ * notify_restore - a message of the previous daemon waits again; it is given up when it would have
+ * been there. -ENOENT: its target is none of -n now; or -ENOMEM.
+ */
+int notify_restore(struct notify *n, const struct notify_message *m);
+/* notify_left - the next daemon has the messages, so notify_free() does not call them lost. */
+void notify_left(struct notify *n);
+
 /*
  * notify_is_idle - no message is under way, and none waits but for a target that cannot be reached,
  * for longer than it is to be tried again.

@@ -194,6 +194,41 @@ for plane in native none; do
 	done
 done
 
+# ---- notifications that wait ----
+
+cat >"$LAB_DIR/controller.py" <<-'EOF'
+	import socket, sys
+	s = socket.socket(socket.AF_UNIX)
+	s.bind(sys.argv[1])
+	s.listen()
+	for line in s.accept()[0].makefile():
+	    print(line, end="", flush=True)
+EOF
+# A controller that is not there yet: what timed out before the restart is told afterwards, once, and in order.
+for signal in KILL PWR; do
+	DATAPLANE=(--dataplane none)
+	sock=$LAB_DIR/controller
+	relay_start -T 1 -W 1 -n "unix:$sock"
+	for n in 1 2; do
+		rtpp rtpxd "U waits-$n 192.0.2.10 4000 a unix:$sock tag-$n" >/dev/null
+	done
+	timed_out() { [ "$(counter nsess_timeout)" = 2 ]; }
+	must_wait 10 "time-outs" timed_out
+	next $signal -T 1 -W 1 -n "unix:$sock"
+	is "$(rtpxctl rtpxd --json status | jq "[.notify[].queued] | add")" 2 "number of notifications that wait ($signal)"
+	lab_start relay controller python3 "$LAB_DIR/controller.py" "$sock"
+	told_both() { [ "$(wc -l <"$LAB_DIR/controller.log")" -ge 2 ]; }
+	LAB_BLAME="controller rtpxd" must_wait 20 "notifications" told_both
+	is "$(sort "$LAB_DIR/controller.log" | xargs)" "tag-1 tag-2" "what the controller was told ($signal)"
+	is "$(rtpxctl rtpxd --json status | jq "[.notify[].queued] | add")" 0 "number of notifications that wait"
+	lab_stop controller KILL || :
+	rm "$sock"
+	next KILL -T 1 -W 1 -n "unix:$sock"
+	is "$(rtpxctl rtpxd --json status | jq "[.notify[].queued] | add")" 0 "number of notifications after they were delivered"
+	ends
+	ok "$signal: notifications that wait are sent by the next daemon"
+done
+
 # ---- the pid file ----
 
 DATAPLANE=(--dataplane none)

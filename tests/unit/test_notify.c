@@ -290,6 +290,67 @@ static void sends_a_broken_message_again(void **state)
 	close(listener);
 }
 
+static struct {
+	struct notify_message last;
+	char text[200];
+	unsigned int queued, gone;
+} watched;
+
+static void on_queued(void *arg, const struct notify_message *m)
+{
+	assert_ptr_equal(arg, &watched);
+	watched.queued++;
+	watched.last = *m;
+	snprintf(watched.text, sizeof(watched.text), "%s %s %s %s %s", m->target, m->event.call_id,
+		 m->event.from_tag, m->event.to_tag ? m->event.to_tag : "-",
+		 m->event.tag ? m->event.tag : "-");
+}
+
+static void on_gone(void *arg, uint32_t number)
+{
+	assert_ptr_equal(arg, &watched);
+	assert_int_not_equal(number, 0);
+	watched.gone++;
+}
+
+/* What one process reports as waiting another one queues, with the age that it had. */
+static void goes_to_the_next_process(void **state)
+{
+	const struct notify_event event = { "call", "from", "to", "tag" };
+	const char *const targets[] = { "unix:/nonexistent/a", "unix:/nonexistent/b" };
+	const uint64_t now_ns = clock_now();
+	struct notify_message m = {
+		.target = "unix:/c", .event = { "other", "f", NULL, NULL }, .queued_ns = now_ns,
+	};
+
+	(void)state;
+	memset(&watched, 0, sizeof(watched));
+	start(30000, targets, 2);
+	notify_watch(notify, on_queued, on_gone, &watched);
+	notify_send(notify, 1, &event, now_ns);
+	assert_int_equal(watched.queued, 1);
+	assert_string_equal(watched.text, "unix:/nonexistent/b call from to tag");
+	assert_int_equal(watched.last.queued_ns, now_ns);
+	notify_each(notify, on_queued, &watched);
+	assert_int_equal(watched.queued, 2);
+	assert_int_equal(watched.gone, 0);
+	assert_int_equal(notify_restore(notify, &m), -ENOENT);
+	m.target = targets[0];
+	assert_int_equal(notify_restore(notify, &m), 0);
+	assert_int_equal(watched.queued, 2);
+	notify_each(notify, on_queued, &watched);
+	assert_int_equal(watched.queued, 4);
+	assert_string_equal(watched.text, "unix:/nonexistent/b call from to tag");
+	assert_int_equal(view_of(0).queued, 1);
+	notify_watch(notify, NULL, NULL, NULL);
+	/* One that is too old is tried once. */
+	m.queued_ns = 99;
+	assert_int_equal(notify_restore(notify, &m), 0);
+	while (view_of(0).queued > 1)
+		event_base_loop(base, EVLOOP_ONCE);
+	assert_int_equal(view_of(0).counts.lost, 1);
+}
+
 static void bounds_the_queue(void **state)
 {
 	(void)state;
@@ -750,6 +811,7 @@ int main(void)
 		STREAM(gives_up_nothing_untried),
 		STREAM(connects_again),
 		STREAM(sends_a_broken_message_again),
+		STREAM(goes_to_the_next_process),
 		STREAM(bounds_the_queue),
 		STREAM(tries_the_next_address),
 		STREAM(sends_to_ip6),
