@@ -280,6 +280,34 @@ int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size)
 	return 0;
 }
 
+int keeper_check_ports(const struct keeper *k, unsigned int min, unsigned int max, char *err,
+		       size_t err_size)
+{
+	unsigned int lowest = UINT16_MAX, highest = 0;
+	struct snapshot snap;
+	size_t i;
+	int leg;
+
+	for (i = 0; i < k->kept.n; i++)
+		for (leg = 0; leg < 2 && snapshot_read(&snap, span_of_kept(k->kept.p[i])) == 0;
+		     leg++) {
+			unsigned int port = snap.leg[leg].local.port;
+
+			if (!port)
+				continue;
+			lowest = MIN(lowest, port);
+			highest = MAX(highest, port + 1);
+		}
+	if (!highest || (lowest >= min && highest <= max))
+		return 0;
+	snprintf(err, err_size,
+		 "%.150s has calls on ports %u to %u, this rtpxd was given %u to %u: start it with "
+		 "the -m and -M of before, let these calls end (SIGHUP) and change the ports then, "
+		 "or give --discard-state to end them now",
+		 journal_path(k->journal), lowest, highest, min, max);
+	return -EPROTO;
+}
+
 const char *keeper_dir(const struct keeper *k)
 {
 	return journal_dir(k->journal);

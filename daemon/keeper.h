@@ -32,6 +32,12 @@ void keeper_free(struct keeper *k); /* NULL is allowed */
  * when a newer version has written it.
  */
 int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size);
+/*
+ * keeper_check_ports - the calls that were loaded have ports from @min to @max, RTCP included. Else
+ * -EPROTO with a sentence: this daemon would lose them.
+ */
+int keeper_check_ports(const struct keeper *k, unsigned int min, unsigned int max, char *err,
+		       size_t err_size);
 /* keeper_dir - the state directory, absolute. */
 const char *keeper_dir(const struct keeper *k);
 /* keeper_was_left - the directory is ours, and the previous daemon has left something in it. */

@@ -603,7 +603,8 @@ static int load_state(struct daemon *d)
 
 	if (!d->keeper)
 		return 0;
-	if (keeper_load(d->keeper, c->dp.discard, err, sizeof(err)) < 0)
+	if (keeper_load(d->keeper, c->dp.discard, err, sizeof(err)) < 0 ||
+	    keeper_check_ports(d->keeper, c->port_min, c->dp.port_max, err, sizeof(err)) < 0)
 		return sorry("%s", err);
 	c->dp.instance = keeper_instance(d->keeper);
 	c->dp.adopt = keeper_has_calls(d->keeper);

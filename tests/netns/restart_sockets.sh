@@ -86,7 +86,7 @@ done
 # A start that fails does not cost the sockets.
 clients_start
 lab_stop rtpxd PWR || fail "rtpxd ended with status $?" rtpxd
-for wrong in "-s udp:203.0.113.1:7722" "-n tcp:nowhere"; do
+for wrong in "-s udp:203.0.113.1:7722" "-n tcp:nowhere" "-m 20000 -M 20009"; do
 	daemon_start $wrong
 	lab_wait 20 rtpxd && fail "rtpxd has begun with $wrong"
 done
