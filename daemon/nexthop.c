@@ -899,7 +899,7 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
 			view_out(nh, &v);
 			n->opts.changed(n->opts.arg, nh->id, &v);
 		}
-		if (i % 16 == 0 && clock_now() > end)
+		if (i % 4 == 0 && clock_now() > end)
 			break;
 	}
 	if (n->dirty || wants_ports(n))

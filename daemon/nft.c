@@ -108,8 +108,10 @@ static void rules_clear(struct nft_rules *r)
 
 	HASH_ITER(hh, r->chains, c, next) {
 		HASH_DEL(r->chains, c);
-		for (i = 0; i < c->n_rules; i++)
+		for (i = 0; i < c->n_rules; i++) {
 			free(c->rules[i].exprs);
+			free(c->rules[i].ready);
+		}
 		free(c->rules);
 		free(c);
 	}
@@ -335,6 +337,7 @@ static void take_rule(struct nft *n, unsigned int family, const struct attrs *a)
 		return;
 	}
 	r = &c->rules[c->n_rules];
+	r->ready = NULL;
 	r->len = mnl_attr_get_payload_len(exprs);
 	r->exprs = copy(mnl_attr_get_payload(exprs), r->len);
 	if (!r->exprs) {

@@ -12,6 +12,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nf_tables_compat.h>
+#include <stdlib.h>
 
 #include "nfteval.h"
 
@@ -90,6 +91,21 @@ static struct attrs attrs_of(const void *payload, size_t len)
 
 	mnl_attr_parse_payload(payload, len, keep_attr, &all);
 	return all;
+}
+
+/* data_of - the only attribute of a nest, if it is of @type. */
+static const struct nlattr *data_of(const struct nlattr *nest, unsigned int type)
+{
+	const struct nlattr *a = nest ? mnl_attr_get_payload(nest) : NULL;
+
+	if (!a || !mnl_attr_ok(a, mnl_attr_get_payload_len(nest)) || mnl_attr_get_type(a) != type)
+		return NULL;
+	return a;
+}
+
+static const struct nlattr *value_of(const struct nlattr *nest)
+{
+	return data_of(nest, NFTA_DATA_VALUE);
 }
 
 static uint32_t number(const struct nlattr *a)
@@ -364,11 +380,12 @@ static void take_verdict(struct rule *r, const struct attrs *v)
 
 static void expr_immediate(struct rule *r, const struct attrs *a)
 {
-	struct attrs data = attrs_in(a->a[NFTA_IMMEDIATE_DATA]), v;
-	const struct nlattr *value = data.a[NFTA_DATA_VALUE];
+	const struct nlattr *value = value_of(a->a[NFTA_IMMEDIATE_DATA]);
+	const struct nlattr *verdict = data_of(a->a[NFTA_IMMEDIATE_DATA], NFTA_DATA_VERDICT);
+	struct attrs v;
 
-	if (data.a[NFTA_DATA_VERDICT]) {
-		v = attrs_in(data.a[NFTA_DATA_VERDICT]);
+	if (verdict) {
+		v = attrs_in(verdict);
 		take_verdict(r, &v);
 	} else if (value) {
 		load(r, a->a[NFTA_IMMEDIATE_DREG], mnl_attr_get_payload(value), NULL,
@@ -380,9 +397,8 @@ static void expr_immediate(struct rule *r, const struct attrs *a)
 
 static void expr_bitwise(struct rule *r, const struct attrs *a)
 {
-	struct attrs mask = attrs_in(a->a[NFTA_BITWISE_MASK]);
-	struct attrs flip = attrs_in(a->a[NFTA_BITWISE_XOR]);
-	const struct nlattr *m = mask.a[NFTA_DATA_VALUE], *x = flip.a[NFTA_DATA_VALUE];
+	const struct nlattr *m = value_of(a->a[NFTA_BITWISE_MASK]);
+	const struct nlattr *x = value_of(a->a[NFTA_BITWISE_XOR]);
 	uint32_t len = number(a->a[NFTA_BITWISE_LEN]), i;
 	int from = reg_at(a->a[NFTA_BITWISE_SREG], len);
 	uint8_t value[REGISTERS], known[REGISTERS];
@@ -419,8 +435,7 @@ static enum match inverted(enum match m)
 
 static void expr_cmp(struct rule *r, const struct attrs *a)
 {
-	struct attrs data = attrs_in(a->a[NFTA_CMP_DATA]);
-	const struct nlattr *v = data.a[NFTA_DATA_VALUE];
+	const struct nlattr *v = value_of(a->a[NFTA_CMP_DATA]);
 	size_t len = v ? mnl_attr_get_payload_len(v) : 0;
 	int at = reg_at(a->a[NFTA_CMP_SREG], len);
 	uint32_t op = number(a->a[NFTA_CMP_OP]);
@@ -441,9 +456,8 @@ static void expr_cmp(struct rule *r, const struct attrs *a)
 
 static void expr_range(struct rule *r, const struct attrs *a)
 {
-	struct attrs from = attrs_in(a->a[NFTA_RANGE_FROM_DATA]);
-	struct attrs to = attrs_in(a->a[NFTA_RANGE_TO_DATA]);
-	const struct nlattr *f = from.a[NFTA_DATA_VALUE], *t = to.a[NFTA_DATA_VALUE];
+	const struct nlattr *f = value_of(a->a[NFTA_RANGE_FROM_DATA]);
+	const struct nlattr *t = value_of(a->a[NFTA_RANGE_TO_DATA]);
 	size_t len = f ? mnl_attr_get_payload_len(f) : 0;
 	int at = reg_at(a->a[NFTA_RANGE_SREG], len);
 	const uint8_t *value = r->regs.value + at;
@@ -760,34 +774,68 @@ static const struct {
 	{ "tproxy", expr_acts },     { "synproxy", expr_acts },
 };
 
-static void run_expression(struct rule *r, const struct nlattr *expr)
+static void expr_unknown(struct rule *r, const struct attrs *a)
 {
-	struct attrs e = attrs_in(expr), data = attrs_in(e.a[NFTA_EXPR_DATA]);
-	const char *name = text(e.a[NFTA_EXPR_NAME]);
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(expressions); i++)
-		if (!strcmp(name, expressions[i].name)) {
-			expressions[i].run(r, &data);
-			return;
-		}
+	(void)a;
 	forget_registers(r);
 	doubt(r, NFT_UNKNOWABLE);
 	r->effect = FLOW_WHY_FIREWALL;
 }
 
-/* A statement is reached only when all before it matches, so what comes after a NO is not read. */
-static void run_rule(struct rule *r, const struct nft_rule *rule)
+/* A rule with its expressions looked up; the attributes are those of nft_rule.exprs. */
+struct ready {
+	size_t n;
+	struct {
+		void (*run)(struct rule *r, const struct attrs *data);
+		struct attrs data;
+	} all[];
+};
+
+static void (*run_of(const char *name))(struct rule *r, const struct attrs *data)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(expressions); i++)
+		if (!strcmp(name, expressions[i].name))
+			return expressions[i].run;
+	return expr_unknown;
+}
+
+static struct ready *make_ready(const struct nft_rule *rule)
 {
 	const struct nlattr *attr;
+	struct attrs e;
+	struct ready *y;
+	size_t n = 0;
+
+	mnl_attr_for_each_payload(rule->exprs, rule->len)
+		n++;
+	y = calloc(1, sizeof(*y) + n * sizeof(y->all[0]));
+	if (!y)
+		return NULL;
+	mnl_attr_for_each_payload(rule->exprs, rule->len) {
+		e = attrs_in(attr);
+		y->all[y->n].run = run_of(text(e.a[NFTA_EXPR_NAME]));
+		y->all[y->n++].data = attrs_in(e.a[NFTA_EXPR_DATA]);
+	}
+	return y;
+}
+
+/* A statement is reached only when all before it matches, so what comes after a NO is not read. */
+static void run_rule(struct rule *r, struct nft_rule *rule)
+{
+	const struct ready *y;
+	size_t i;
 
 	r->match = MATCH_YES;
 	r->effect = FLOW_WHY_KERNEL;
-	mnl_attr_for_each_payload(rule->exprs, rule->len) {
-		run_expression(r, attr);
-		if (r->match == MATCH_NO || r->decided)
-			return;
-	}
+	if (!rule->ready)
+		rule->ready = make_ready(rule);
+	y = rule->ready;
+	if (!y)
+		expr_unknown(r, NULL);
+	for (i = 0; y && i < y->n && r->match != MATCH_NO && !r->decided; i++)
+		y->all[i].run(r, &y->all[i].data);
 }
 
 /* ---- chains ---- */

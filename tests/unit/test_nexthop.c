@@ -19,7 +19,7 @@
 
 #include "../../daemon/nexthop.c"
 
-#define MANY 25000
+#define MANY 50000
 
 static struct {
 	unsigned int changes, usable;
@@ -288,6 +288,16 @@ static void many(void **state)
 	struct addr any = { 0 }, a;
 	struct nexthop_view v;
 	struct nexthops *n;
+	static const struct {
+		const char *what, *command;
+	} changes[] = {
+		{ "50 rules of the firewall, the last one drops",
+		  "(echo 'table ip t { chain c { type filter hook output priority 0;';"
+		  " seq -f 'udp dport %.0f udp sport 1 drop' 50; echo drop; echo '}'; echo '}')"
+		  " | nft -f -" },
+		{ "none of them", "nft flush ruleset" },
+		{ "an IPsec policy", "ip xfrm policy add dst 10.64.0.0/10 dir out action block" },
+	};
 	uint64_t start, longest;
 	unsigned int i;
 	uint16_t id;
@@ -322,6 +332,15 @@ static void many(void **state)
 	nexthop_view(n, id, &v);
 	assert_int_equal(v.abi.dst_mac[5], 3);
 
+	for (i = 0; i < ARRAY_SIZE(changes); i++) {
+		run(changes[i].command);
+		start = clock_now();
+		longest = turn_until(base, &seen.changes, (3 + i) * MANY);
+		print_message("%s: %.0f ms, the longest that others waited %.1f ms\n",
+			      changes[i].what, (clock_now() - start) / 1e6, longest / 1e6);
+		assert_true(longest < 20 * NSEC_PER_MSEC);
+	}
+	assert_int_equal(seen.usable, 3 * MANY);
 	nexthops_free(n);
 	event_base_free(base);
 }
