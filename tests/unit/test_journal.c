@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/time.h>
 
 #include "../../daemon/journal.c"
@@ -336,6 +338,12 @@ static void finds_the_newest_of_each_key(void **state)
 	assert_int_equal(find_records(bytes, at - 1, &all), 0);
 	assert_int_equal(all.n, 0);
 	free(all.p);
+	/* The same behind another one: bytes that follow the end are not looked at. */
+	all = (struct places){ 0 };
+	at += put_record(bytes + at, 4, 1, "last", 4);
+	assert_int_equal(find_records(bytes, at - 1, &all), 0);
+	assert_int_equal(all.n, 1);
+	free(all.p);
 }
 
 /* More than the first room for them, and none is lost. */
@@ -495,6 +503,55 @@ static void commits_what_there_is(void **state)
 	assert_int_equal(journal_del(f->j, 1), -EBADF);
 	assert_int_equal(journal_commit(f->j), 0);
 	assert_true(journal_is_there(f->j)); /* nothing of ours can be gone */
+}
+
+/* In a child with mounts of its own: what give_up() makes of @rc on a file system of this size. */
+static int given_up(struct fixture *f, const char *size, int rc)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		f->j->dir_fd = -1;
+		if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+		    mount("none", f->dir, "tmpfs", 0, size) ||
+		    (f->j->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY)) < 0)
+			_exit(255);
+		_exit(-give_up(f->j, rc));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* LMDB says EIO of a full disk, and of a broken one. */
+static void tells_a_full_disk_from_a_broken_one(void **state)
+{
+	struct fixture *f = *state;
+	int full = geteuid() == 0 ? given_up(f, "size=48k", EIO) : 255;
+
+	if (full == 255)
+		skip();
+	assert_int_equal(full, ENOSPC);
+	assert_int_equal(given_up(f, "size=1m", EIO), EIO);
+	assert_int_equal(given_up(f, "size=48k", EACCES), EACCES);
+	assert_int_equal(given_up(f, "size=48k", 0), 0);
+}
+
+/* The new journal cannot take the name: that is an error, and the journal is closed. */
+static void commit_tells_that_the_name_is_taken(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(mkdir(f->j->path, 0700), 0);
+	assert_int_equal(journal_begin(f->j), 0);
+	put_key(f, 1, 1);
+	assert_int_equal(journal_commit(f->j), -EISDIR);
+	assert_false(journal_is_open(f->j));
+	assert_int_equal(rmdir(f->j->path), 0);
+	write_round(f, 2);
+	restart(f);
+	assert_round(f, 2);
 }
 
 /* An unfinished new journal of a killed daemon is in nobody's way. */
@@ -820,6 +877,8 @@ int main(void)
 		TEST(child_may_use_nothing),
 		TEST(errors_are_errnos),
 		TEST(commits_what_there_is),
+		TEST(tells_a_full_disk_from_a_broken_one),
+		TEST(commit_tells_that_the_name_is_taken),
 		TEST(begins_over_an_unfinished_one),
 		TEST(leaves_nothing_behind),
 		TEST(saves_what_is_left_of_a_torn_file),
