@@ -20,7 +20,8 @@
 #define PORT 4000
 #define EVENTS 64 /* of an input, so that a million inputs take minutes */
 
-enum act { RAW, RAW_RTCP, RTP, RTP_AGAIN, SIGNAL, SIGNAL_ASYMMETRIC, ASYMMETRIC, SYMMETRIC, ACTS };
+enum act { RAW, RAW_RTCP, RTP, RTP_AGAIN, SIGNAL, SIGNAL_ASYMMETRIC, ASYMMETRIC, SYMMETRIC, HOLD,
+	   OTHER_PARTY, TICK, ACTS };
 
 struct event {
 	uint8_t act, who, later, len;
@@ -33,6 +34,7 @@ struct world {
 	bool signalled[HOSTS];        /* hosts that a command has named */
 	bool went_on[HOSTS];          /* hosts that continued the SSRC of a silent peer */
 	unsigned int rtp_sent[HOSTS]; /* RTP packets of a host */
+	bool other_sent[HOSTS];	      /* hosts that sent something else to the RTP port */
 	uint64_t relayed[STREAM_KINDS], ignored[STREAM_KINDS];
 };
 
@@ -82,7 +84,8 @@ static bool is_entitled(const struct world *w, const struct addr *remote)
 	case LEARN_STRICT:
 		return false;
 	case LEARN_PROOF:
-		return w->rtp_sent[host] >= STREAM_PROOF_PACKETS || w->went_on[host];
+		return w->rtp_sent[host] >= STREAM_PROOF_PACKETS || w->went_on[host] ||
+		       w->other_sent[host];
 	default:
 		return true;
 	}
@@ -106,12 +109,12 @@ static void promises_hold(struct world *w)
 
 /* What a dataplane relays or drops by itself, the latch would have relayed or dropped. */
 static void dataplane_agrees(const struct world *w, enum rtpx_reason reason, enum stream_verdict v,
-			     bool moved)
+			     bool remains)
 {
 	if (reason == RTPX_REASON_relayed)
-		assert(v == STREAM_RELAY && (!moved || w->how == LEARN_COMPAT));
+		assert(v == STREAM_RELAY && (remains || w->how == LEARN_COMPAT));
 	if (reason == RTPX_REASON_drop_stranger)
-		assert(v == STREAM_IGNORE && !moved);
+		assert(v == STREAM_IGNORE && remains);
 }
 
 static enum rtpx_reason ask_dataplane(struct world *w, enum stream_kind kind,
@@ -161,6 +164,7 @@ static void arrives(struct world *w, enum stream_kind kind, uint8_t who, const u
 					   pkt.ssrc == s->stats.ssrc &&
 					   w->now_ns - s->stats.last_ns >= STREAM_SILENCE_NS;
 	}
+	w->other_sent[who % HOSTS] |= kind == STREAM_RTP && pkt.kind != RTPX_PAYLOAD_RTP;
 	reason = ask_dataplane(w, kind, &src, &pkt);
 	v = stream_packet(s, companion, &src, &pkt, w->how, &moved);
 	if (v == STREAM_RELAY)
@@ -174,7 +178,7 @@ static void arrives(struct world *w, enum stream_kind kind, uint8_t who, const u
 	}
 	if (w->how == LEARN_STRICT)
 		assert(v == STREAM_IGNORE || w->signalled[who % HOSTS]);
-	dataplane_agrees(w, reason, v, moved);
+	dataplane_agrees(w, reason, v, addr_eq(&s->remote, &before) && s->state == state);
 }
 
 static void signalled(struct world *w, uint8_t who, bool asymmetric)
@@ -199,6 +203,24 @@ static void rtp_arrives(struct world *w, uint8_t who, const uint8_t *seed, size_
 	arrives(w, STREAM_RTP, who, packet, sizeof(packet));
 }
 
+static void others_happen(struct world *w, enum act act)
+{
+	int kind;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		struct stream *s = stream_of(w, kind);
+
+		if (act == HOLD)
+			stream_hold(s, w->how, w->now_ns);
+		else if (act == OTHER_PARTY)
+			stream_other_party(s, w->how);
+		else if (act == TICK && s->awaited)
+			stream_tick(s, w->now_ns);
+		else if (act == ASYMMETRIC || act == SYMMETRIC)
+			stream_set_asymmetric(s, act == ASYMMETRIC, w->how);
+	}
+}
+
 static void happens(struct world *w, const struct event *e, const uint8_t *payload, size_t len)
 {
 	uint8_t act = e->act % ACTS;
@@ -218,8 +240,7 @@ static void happens(struct world *w, const struct event *e, const uint8_t *paylo
 		signalled(w, e->who, act == SIGNAL_ASYMMETRIC);
 		break;
 	default:
-		stream_set_asymmetric(stream_of(w, STREAM_RTP), act == ASYMMETRIC, w->how);
-		stream_set_asymmetric(stream_of(w, STREAM_RTCP), act == ASYMMETRIC, w->how);
+		others_happen(w, act);
 	}
 	promises_hold(w);
 }
