@@ -39,7 +39,7 @@ def sh(*words, **more):
     return done.stdout
 
 
-def wait_for(what, condition, seconds=10.0):
+def wait_for(what, condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

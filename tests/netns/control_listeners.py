@@ -22,8 +22,12 @@ import tempfile
 import time
 import traceback
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.dont_write_bytecode = True
+from patience import slowness
+
 RTPXD = os.path.join(os.environ.get("RTPX_BUILD", "build"), "rtpxd")
-PATIENCE = 10.0
+PATIENCE = 60.0
 VERSION = b"20040107\n"
 
 
@@ -197,7 +201,7 @@ def test_slow_peer_blocks_nobody(b):
         start = time.monotonic()
         assert ask(other, "V") == "20040107"
         worst = max(worst, time.monotonic() - start)
-    assert worst < 0.5, worst
+    assert worst < 0.5 * slowness(), worst
     before = int(status(p.pid, "VmRSS")[0])
     assert before < 100_000, before
     stop(p)
@@ -405,7 +409,7 @@ def test_stdio_waits_for_its_sessions(b):
     start = time.monotonic()
     out, _ = p.communicate(b"U a 127.0.0.1 5000 A\n", timeout=PATIENCE)
     assert p.returncode == 0 and re.fullmatch(rb"4\d+ 127.0.0.1\n", out), (p.returncode, out)
-    assert 1.5 < time.monotonic() - start < 5, time.monotonic() - start
+    assert 1.5 < time.monotonic() - start < 5 * slowness(), time.monotonic() - start
 
 
 def test_stdioc_ends_at_once(b):
@@ -522,7 +526,7 @@ def test_signals_end_it(b):
             assert ask(s, "U a 127.0.0.1 5000 A").startswith("4")
             start = time.monotonic()
             stop(p, getattr(signal, "SIG" + name))
-        assert time.monotonic() - start < 1.5, name
+        assert time.monotonic() - start < 1.5 * slowness(), name
         assert b.left() == [], (name, b.left())
 
 
@@ -549,14 +553,14 @@ def test_second_daemon_does_not_wait_for_a_living_one(b):
         begin = time.monotonic()
         said = b.fails(*more)
         took = time.monotonic() - begin
-        assert f"another rtpxd uses {b.path('state')}" in said and took < 0.9, (said, took)
+        assert f"another rtpxd uses {b.path('state')}" in said and took < 0.9 * slowness(), (said, took)
         begin = time.monotonic()
         p = subprocess.Popen([drop_in] + b.args(*more)[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         b.processes.append(p)
         wait_for("rtpproxy beside rtpxd", lambda: p.poll() is not None or os.path.exists(b.path("d")))
         assert ask(dial(b.path("d")), "V") == "20040107"
         took = time.monotonic() - begin
-        assert took < 0.9, took
+        assert took < 0.9 * slowness(), took
         stop(p)
         assert b"no journal, so calls end with this process: another rtpxd" in p.stderr.read()
         os.kill(b.pid(), signal.SIGTERM)
@@ -936,7 +940,7 @@ def test_silent_connections_shut_nobody_out(b):
             with contextlib.suppress(OSError, AssertionError):
                 return ask(dial(b.path("c")), "V") == "20040107"
 
-        wait_for("answer beside 4,096 silent connections", answers, 3 * PATIENCE)
+        wait_for("answer beside 4,096 silent connections", answers)
     stop(p)
     assert b"the longest silent one is closed" in p.stderr.read()
 

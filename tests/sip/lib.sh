@@ -204,7 +204,7 @@ check_flows()
 	local want=kernel
 
 	[ "$2" != none ] || want=no_dataplane
-	wait_for 3 "" flows_are "$1" rtp "$want" || {
+	wait_for 10 "" flows_are "$1" rtp "$want" || {
 		rtpxctl "$1" sessions >&2 || :
 		fail "rtpxctl never says '$want' of both directions" "$1"
 	}

@@ -104,7 +104,7 @@ static uint64_t take_ms(int want)
 static void free_lock(void **state)
 {
 	(void)state;
-	assert_in_range(take_ms(0), 0, 100);
+	assert_in_range(take_ms(0), 0, 900);
 }
 
 static void holder_goes_on(void **state)
@@ -112,7 +112,7 @@ static void holder_goes_on(void **state)
 	struct holder_process h = hold(STAYS);
 
 	(void)state;
-	assert_in_range(take_ms(-EBUSY), 0, 500);
+	assert_in_range(take_ms(-EBUSY), 0, 900);
 	kill(h.pid, SIGKILL);
 	take_ms(0);
 	let_go(h);
@@ -124,10 +124,10 @@ static void child_goes_on(void **state)
 
 	(void)state;
 	waitpid(h.pid, NULL, 0);
-	assert_in_range(take_ms(-EBUSY), 0, 500);
+	assert_in_range(take_ms(-EBUSY), 0, 900);
 	close(h.tell);
 	sleep(2);
-	assert_in_range(take_ms(0), 0, 500);
+	assert_in_range(take_ms(0), 0, 900);
 }
 
 static void holder_ends(void **state)
@@ -145,7 +145,7 @@ static void holder_has_a_signal_to_end(void **state)
 	struct holder_process h = hold(BLOCKS_SIGNALS);
 
 	(void)state;
-	assert_in_range(take_ms(-EBUSY), 0, 500);
+	assert_in_range(take_ms(-EBUSY), 0, 900);
 	kill(h.pid, SIGPWR);
 	close(h.tell);
 	assert_in_range(take_ms(0), 1000, 9000);
