@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together quick
 #
 # dp_forward.sh - packets go through a flow of the dataplane in each mode, between interfaces and on
 # one: where it says that it can send, packets arrive.

@@ -36,23 +36,28 @@ floor_call()
 	[ "$TO_BOB" -gt 0 ] && [ "$TO_ALICE" -gt 0 ] || fail "no session" "$1"
 }
 
-# floor_talk SECONDS BOB BOB-TO [MORE] - both ends talk from now on, and bob so many seconds longer. He listens before
-# alice begins, and until floor_talked or floor_hang_up, so he hears all that she says.
+# floor_talk SECONDS BOB BOB-TO [MORE] - both ends talk from now on, and bob so many seconds longer. Both listen before
+# either says a word, and bob until floor_talked or floor_hang_up, so each hears all that the other one says.
 floor_talk()
 {
-	lab_start bob bob env RTP_END_LISTENS=1 "$END" "$2" 4000 "$3" "$TO_ALICE" $(($1 + ${4:-0}))
-	LAB_BLAME=bob must_wait 10 "bob's end of the call" bob_listens
-	lab_start alice alice "$END" 192.0.2.10 4000 192.0.2.1 "$TO_BOB" "$1"
+	local go=$LAB_DIR/go
+
+	rm -f "$go"
+	lab_start bob bob env RTP_END_LISTENS=1 RTP_END_BEGINS="$go" "$END" "$2" 4000 "$3" "$TO_ALICE" $(($1 + ${4:-0}))
+	lab_start alice alice env RTP_END_BEGINS="$go" "$END" 192.0.2.10 4000 192.0.2.1 "$TO_BOB" "$1"
+	LAB_BLAME=bob must_wait 10 "bob's end of the call" listens bob
+	LAB_BLAME=alice must_wait 10 "alice's end of the call" listens alice
+	: >"$go"
 }
 
 # Port 4000, in hexadecimal.
-bob_listens() { in_ns bob grep -qi ":0FA0 " /proc/net/udp /proc/net/udp6; }
+listens() { in_ns "$1" grep -qi ":0FA0 " /proc/net/udp /proc/net/udp6; }
 
 # floor_talked SECONDS - both ends have said what they heard, within this time.
 floor_talked()
 {
 	lab_wait "$1" alice || fail "alice's end of the call" alice
-	kill -USR2 "${LAB_PID[bob]}"
+	kill -USR2 "${LAB_PID[bob]}" 2>/dev/null || : # it may have ended by itself
 	lab_wait "$1" bob || fail "bob's end of the call" bob
 }
 

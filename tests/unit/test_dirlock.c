@@ -90,6 +90,15 @@ static void let_go(struct holder_process h)
 	waitpid(h.pid, NULL, 0);
 }
 
+/* @ms of a machine without other work: longer with more processes than CPUs. */
+static uint64_t within_ms(uint64_t ms)
+{
+	double load[1] = { 0 };
+
+	getloadavg(load, 1);
+	return ms + (uint64_t)((double)ms * load[0] / (double)sysconf(_SC_NPROCESSORS_ONLN));
+}
+
 /* Try to take the lock; milliseconds that it took. */
 static uint64_t take_ms(int want)
 {
@@ -104,7 +113,7 @@ static uint64_t take_ms(int want)
 static void free_lock(void **state)
 {
 	(void)state;
-	assert_in_range(take_ms(0), 0, 900);
+	assert_in_range(take_ms(0), 0, within_ms(500));
 }
 
 static void holder_goes_on(void **state)
@@ -112,7 +121,7 @@ static void holder_goes_on(void **state)
 	struct holder_process h = hold(STAYS);
 
 	(void)state;
-	assert_in_range(take_ms(-EBUSY), 0, 900);
+	assert_in_range(take_ms(-EBUSY), 0, within_ms(500));
 	kill(h.pid, SIGKILL);
 	take_ms(0);
 	let_go(h);
@@ -124,10 +133,10 @@ static void child_goes_on(void **state)
 
 	(void)state;
 	waitpid(h.pid, NULL, 0);
-	assert_in_range(take_ms(-EBUSY), 0, 900);
+	assert_in_range(take_ms(-EBUSY), 0, within_ms(500));
 	close(h.tell);
 	sleep(2);
-	assert_in_range(take_ms(0), 0, 900);
+	assert_in_range(take_ms(0), 0, within_ms(500));
 }
 
 static void holder_ends(void **state)
@@ -136,7 +145,7 @@ static void holder_ends(void **state)
 
 	(void)state;
 	close(h.tell);
-	assert_in_range(take_ms(0), 1000, 9000);
+	assert_in_range(take_ms(0), 1000, within_ms(9000));
 	waitpid(h.pid, NULL, 0);
 }
 
@@ -145,10 +154,10 @@ static void holder_has_a_signal_to_end(void **state)
 	struct holder_process h = hold(BLOCKS_SIGNALS);
 
 	(void)state;
-	assert_in_range(take_ms(-EBUSY), 0, 900);
+	assert_in_range(take_ms(-EBUSY), 0, within_ms(500));
 	kill(h.pid, SIGPWR);
 	close(h.tell);
-	assert_in_range(take_ms(0), 1000, 9000);
+	assert_in_range(take_ms(0), 1000, within_ms(9000));
 	waitpid(h.pid, NULL, 0);
 }
 
