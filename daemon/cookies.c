@@ -105,19 +105,17 @@ struct span cookies_find(const struct cookies *c, const struct cookies_key *key)
 	return e ? (struct span){ e->bytes + e->key_len, e->reply_len } : (struct span){ NULL, 0 };
 }
 
-void cookies_store(struct cookies *c, const struct cookies_key *key, struct span reply,
-		   uint64_t now_ns)
+static void add(struct cookies *c, const void *key, size_t len, struct span reply,
+		uint64_t stored_ns)
 {
-	struct key k;
-	size_t len = make_key(&k, key);
 	struct entry *e = malloc(sizeof(*e) + len + reply.len);
 
 	if (!e)
 		return;
-	e->stored_ns = now_ns;
+	e->stored_ns = stored_ns;
 	e->key_len = len;
 	e->reply_len = reply.len;
-	memcpy(e->bytes, &k, len);
+	memcpy(e->bytes, key, len);
 	memcpy(e->bytes + len, reply.p, reply.len);
 	while (c->entries && c->bytes + entry_bytes(e) > c->max_bytes)
 		entry_forget(c, c->entries);
@@ -127,6 +125,46 @@ void cookies_store(struct cookies *c, const struct cookies_key *key, struct span
 		return;
 	}
 	c->bytes += entry_bytes(e);
+}
+
+void cookies_store(struct cookies *c, const struct cookies_key *key, struct span reply,
+		   uint64_t now_ns)
+{
+	struct key k;
+	size_t len = make_key(&k, key);
+
+	add(c, &k, len, reply, now_ns);
+}
+
+void cookies_each(const struct cookies *c, uint64_t since_ns, unsigned int max,
+		  void (*fn)(void *arg, struct span key, struct span reply, uint64_t stored_ns),
+		  void *arg)
+{
+	unsigned int n = HASH_COUNT(c->entries), skip = n > max ? n - max : 0;
+	const struct entry *e;
+
+	for (e = c->entries; e; e = e->hh.next) {
+		if (skip) {
+			skip--;
+			continue;
+		}
+		if (e->stored_ns >= since_ns)
+			fn(arg, (struct span){ e->bytes, e->key_len },
+			   (struct span){ e->bytes + e->key_len, e->reply_len }, e->stored_ns);
+	}
+}
+
+/* The bytes may come from a damaged file: whoever finds the reply has room for so much only. */
+void cookies_restore(struct cookies *c, struct span key, struct span reply, uint64_t stored_ns)
+{
+	struct entry *e;
+
+	if (key.len < offsetof(struct key, cookie) || key.len > sizeof(struct key) ||
+	    reply.len > COOKIES_REPLY_MAX)
+		return;
+	HASH_FIND(hh, c->entries, key.p, key.len, e);
+	if (!e)
+		add(c, key.p, key.len, reply, stored_ns);
 }
 
 void cookies_sweep(struct cookies *c, uint64_t now_ns)

@@ -15,6 +15,7 @@
 #define COOKIES_LIFE_NS (35 * NSEC_PER_SEC) /* and until the next sweep, */
 #define COOKIES_SWEEP_S 3                   /* which comes this often */
 #define COOKIES_MAX_BYTES (64u << 20)
+#define COOKIES_REPLY_MAX 1024 /* bytes of a reply */
 
 struct cookies;
 
@@ -37,6 +38,16 @@ struct span cookies_find(const struct cookies *c, const struct cookies_key *key)
  * nothing is kept. */
 void cookies_store(struct cookies *c, const struct cookies_key *key, struct span reply,
 		   uint64_t now_ns);
+
+/*
+ * cookies_each - replies for the next process: those given since @since_ns, the @max newest, oldest
+ * first. @key is cookies_restore()'s, in host byte order.
+ */
+void cookies_each(const struct cookies *c, uint64_t since_ns, unsigned int max,
+		  void (*fn)(void *arg, struct span key, struct span reply, uint64_t stored_ns),
+		  void *arg);
+/* cookies_restore - as cookies_each() has given it; a key that is none is ignored. */
+void cookies_restore(struct cookies *c, struct span key, struct span reply, uint64_t stored_ns);
 
 /* cookies_bytes - what they take, the allocator's overhead included. */
 size_t cookies_bytes(const struct cookies *c);

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "cookies.h"
 #include "feed.h"
 #include "fields.h"
 #include "journal.h"
@@ -34,7 +35,10 @@
 
 /* A record's kind is in the upper half of its key, and there its number in the lower half. */
 #define KEY_BITS 32
-enum kind { KIND_SESSION, KIND_MESSAGE };
+enum kind { KIND_SESSION, KIND_MESSAGE, KIND_REPLY };
+/* A command is sent again for some seconds. */
+#define REPLIES_NS (10 * NSEC_PER_SEC)
+#define REPLIES_MAX 20000
 #define META_KEY 0 /* no session has this number */
 #define BOOT_ID_LEN 36
 /*
@@ -86,6 +90,19 @@ static const struct field waiting_fields[] = {
 	{ 0 },
 };
 
+/* A reply that was given, by cookies.h. */
+struct replied {
+	struct span key, reply;
+	uint64_t stored_ns;
+};
+
+static const struct field replied_fields[] = {
+	FIELD(80, FIELD_SPAN, replied, key),
+	FIELD(81, FIELD_SPAN, replied, reply),
+	FIELD(82, FIELD_UINT, replied, stored_ns),
+	{ 0 },
+};
+
 /* A record as it was loaded. */
 struct kept {
 	uint64_t key, stamp, created_ns;
@@ -115,6 +132,7 @@ struct keeper {
 	struct meta left; /* of the last daemon; spans into kept_meta */
 	struct kept_list kept; /* sessions */
 	struct kept_list waiting; /* messages of notify.h */
+	struct kept_list replies;
 	struct kept *kept_meta;
 	struct keeper_view view;
 	uint8_t bytes[SNAPSHOT_MAX];
@@ -195,6 +213,7 @@ void keeper_free(struct keeper *k)
 	journal_free(k->journal);
 	kept_forget(&k->kept);
 	kept_forget(&k->waiting);
+	kept_forget(&k->replies);
 	free(k->kept_meta);
 	free(k->ended);
 	free(k);
@@ -203,10 +222,13 @@ void keeper_free(struct keeper *k)
 static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span body)
 {
 	struct keeper *k = arg;
-	struct kept_list *list = key >> KEY_BITS == KIND_SESSION ? &k->kept : &k->waiting;
+	struct kept_list *const lists[] = {
+		[KIND_SESSION] = &k->kept, [KIND_MESSAGE] = &k->waiting, [KIND_REPLY] = &k->replies,
+	};
+	struct kept_list *list = lists[MIN(key >> KEY_BITS, (uint64_t)KIND_REPLY)];
 	struct kept *r = malloc(sizeof(*r) + body.len);
 
-	if (key >> KEY_BITS > KIND_MESSAGE) { /* of a later version */
+	if (key >> KEY_BITS > KIND_REPLY) { /* of a later version */
 		free(r);
 		return;
 	}
@@ -234,13 +256,14 @@ static void judge_loaded(struct keeper *k)
 
 	if (fields_read(meta_fields, &k->left, span_of_kept(k->kept_meta)) < 0)
 		k->left = (struct meta){ 0 };
-	if (k->kept.n + k->waiting.n && k->left.boot_id.len && !span_eq(k->left.boot_id, boot)) {
+	if (k->kept.n + k->waiting.n + k->replies.n && k->left.boot_id.len && !span_eq(k->left.boot_id, boot)) {
 		log_warn(
 			"the journal in %s is from before this machine was started: its calls have "
 			"ended",
 			keeper_dir(k));
 		kept_forget(&k->kept);
 		kept_forget(&k->waiting);
+		kept_forget(&k->replies);
 		return;
 	}
 	if (k->left.instance)
@@ -437,6 +460,7 @@ static void on_gone(void *arg, uint32_t number)
 struct put_all {
 	struct keeper *k;
 	int rc;
+	uint32_t replies;
 };
 
 static void put_each_message(void *arg, const struct notify_message *m)
@@ -455,11 +479,27 @@ static bool put_each(void *arg, struct session *s)
 	return all->rc == 0;
 }
 
-/* A new journal with all there is. */
+static void put_each_reply(void *arg, struct span key, struct span reply, uint64_t stored_ns)
+{
+	struct put_all *all = arg;
+	struct keeper *k = all->k;
+	const struct replied r = { key, reply, stored_ns };
+	int len = fields_write(replied_fields, &r, k->bytes, sizeof(k->bytes));
+
+	if (all->rc || len < 0)
+		return;
+	all->rc = journal_put(k->journal, (uint64_t)KIND_REPLY << KEY_BITS | ++all->replies,
+			      (struct span){ (char *)k->bytes, (size_t)len });
+}
+
+/*
+ * A new journal with all there is. Replies are kept only when the daemon leaves: writing each one
+ * would cost every command.
+ */
 static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
 {
 	struct sessions *sessions = engine_sessions(k->o.engine);
-	struct put_all all = { k, 0 };
+	struct put_all all = { .k = k };
 	int rc = journal_begin(k->journal);
 
 	if (!rc)
@@ -467,6 +507,9 @@ static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
 	if (!rc) {
 		sessions_each(sessions, put_each, &all);
 		notify_each(k->o.notify, put_each_message, &all);
+		if (clean)
+			cookies_each(k->o.cookies, now_ns - MIN(now_ns, REPLIES_NS),
+				     REPLIES_MAX, put_each_reply, &all);
 		rc = all.rc;
 	}
 	if (!rc)
@@ -1020,6 +1063,20 @@ static void restore_messages(struct keeper *k, uint64_t now_ns)
 	kept_forget(&k->waiting);
 }
 
+static void restore_replies(struct keeper *k, uint64_t now_ns)
+{
+	size_t i;
+
+	for (i = 0; i < k->replies.n; i++) {
+		struct replied r = { 0 };
+
+		if (fields_read(replied_fields, &r, span_of_kept(k->replies.p[i])) == 0)
+			cookies_restore(k->o.cookies, not_null(r.key), not_null(r.reply),
+					MIN(r.stored_ns, now_ns));
+	}
+	kept_forget(&k->replies);
+}
+
 /* The counters go on where they were. */
 static void read_counters(struct keeper *k)
 {
@@ -1043,6 +1100,7 @@ void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t n
 		restore_all(k, now_ns);
 	notify_watch(opts->notify, on_queued, on_gone, k);
 	restore_messages(k, now_ns);
+	restore_replies(k, now_ns);
 	k->running = true;
 	if (!k->locked)
 		return;

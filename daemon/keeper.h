@@ -51,6 +51,7 @@ struct keeper_opts {
 	struct engine *engine;
 	struct ports *ports;
 	struct notify *notify;
+	struct cookies *cookies; /* replies that retransmissions get */
 	const char *version; /* of this program */
 };
 

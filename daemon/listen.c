@@ -36,6 +36,8 @@
 #define BATCH 32             /* datagrams read at once */
 #define DATAGRAM_MAX 8191    /* longer ones are cut */
 #define UDP_BUFFER (1 << 20) /* wanted; the system's limit holds */
+_Static_assert(CONN_REPLY_MAX == COOKIES_REPLY_MAX, "a reply from the cache fits");
+
 #define SILENT_S 60          /* so long a peer may stay that has never sent a command */
 #define IDLE_S 10            /* when there are too many, one that was silent so long makes room */
 
@@ -923,6 +925,11 @@ const char *listen_describe(const struct listen *l, unsigned int n)
 		if (n-- == 0)
 			return c->text;
 	return NULL;
+}
+
+struct cookies *listen_cookies(const struct listen *l)
+{
+	return l->cookies;
 }
 
 size_t listen_replies_bytes(const struct listen *l)

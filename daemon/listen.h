@@ -12,6 +12,7 @@
 #include "base.h"
 #include "passed.h"
 
+struct cookies;
 struct event_base;
 struct listen;
 
@@ -87,6 +88,8 @@ unsigned int listen_fds(const struct listen *l, int *fds, unsigned int max);
 const char *listen_describe(const struct listen *l, unsigned int n);
 /* listen_has_udp - some listener is udp or udp6 (root check of rtpproxy's -F). */
 bool listen_has_udp(const struct listen *l);
+/* listen_cookies - the retransmission cache, for the keeper. */
+struct cookies *listen_cookies(const struct listen *l);
 /* listen_replies_bytes - memory of the retransmission cache. */
 size_t listen_replies_bytes(const struct listen *l);
 

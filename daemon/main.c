@@ -618,6 +618,7 @@ static void start_keeper(struct daemon *d)
 		.engine = d->engine,
 		.ports = d->ports,
 		.notify = d->notify,
+		.cookies = listen_cookies(d->listen),
 		.version = RTPX_VERSION,
 	};
 

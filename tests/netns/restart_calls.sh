@@ -194,6 +194,23 @@ for plane in native none; do
 	done
 done
 
+# ---- a command that is sent again ----
+
+DATAPLANE=(--dataplane none)
+relay_start
+# again COOKIE COMMAND - the same bytes.
+again() { in_ns relay bash -c 'exec 3<>/dev/udp/127.0.0.1/7722; printf "%s" "$1" >&3; timeout 2 dd bs=4096 count=1 status=none <&3' again "$*"; }
+again c1 Uie again 192.0.2.10 4000 a >/dev/null
+first=$(again c2 Uien again 192.0.2.10 4000 a)
+gone=$(again c3 D other a)
+next PWR
+is "$(again c2 Uien again 192.0.2.10 4000 a)" "$first" "reply to a command that is sent again after SIGPWR"
+is "$(again c3 D other a)" "$gone" "reply to another one"
+is "$(counter ncmds_rcvd_ndups)" 2 "number of duplicates"
+[ "$(again c4 Uien again 192.0.2.10 4000 a)" != "${first/c2/c4}" ] || fail "a new command gives no new port" rtpxd
+ends
+ok "a command that is sent again after SIGPWR is answered, not executed again"
+
 # ---- notifications that wait ----
 
 cat >"$LAB_DIR/controller.py" <<-'EOF'
