@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One end of a call: sends G.711 RTP at its pace from one UDP socket and judges what arrives on it.
 
-rtp_end.py LOCAL PORT REMOTE PORT SECONDS [PTIME-MS [SSRC]] - prints one JSON object: sent, received, lost, wrong
+rtp_end.py LOCAL PORT[,OTHER] REMOTE PORT SECONDS [PTIME-MS [SSRC]] - prints one JSON object: sent, received, lost, wrong
 (payload not as the other end sends it), reports (of the other end), wrong_reports, latency_us (p50, p99),
-longest_gap_ms (between two right packets), ended_ms (CLOCK_MONOTONIC of the last packet sent). Every payload carries its send time (CLOCK_MONOTONIC, which all
-namespaces of a host share) and a pattern that depends on the sequence number. An RTCP sender report goes to the next
-port once a second, with the SSRC and what was sent.
+longest_gap_ms (between two right packets), began_ms, first_ms and ended_ms (CLOCK_MONOTONIC of the first packet sent, the
+first right one heard, the last one sent). Every payload carries its send time (CLOCK_MONOTONIC, which all namespaces of a
+host share) and a pattern that depends on the sequence number. An RTCP sender report goes to the next port once a second,
+with the SSRC and what was sent. With two ports it listens on both; SIGALRM has it send from
+OTHER, SIGHUP from PORT again.
 
 It listens until nothing has come for 0.3 s after its last packet. With RTP_END_LISTENS in the environment it listens until
 SIGUSR2 says that the other end has ended, and then likewise. SIGUSR1: the next packet is the last one. With RTP_END_WAITS
@@ -16,6 +18,7 @@ import contextlib
 import json
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -64,7 +67,7 @@ class End:
         self.size = ptime_ms * SAMPLES_PER_MS
         self.ssrc = random.getrandbits(32) if ssrc is None else ssrc
         self.peers, self.seen, self.wrong, self.latency = set(), set(), 0, []
-        self.last_ns, self.gap_ns = None, 0
+        self.first_ns, self.last_ns, self.gap_ns = None, None, 0
         self.hung_up, self.other_ended = False, "RTP_END_LISTENS" not in os.environ
         self.waiting = "RTP_END_WAITS" in os.environ
         signal.signal(signal.SIGHUP, self.begin)
@@ -112,12 +115,16 @@ class End:
             heard = len(self.latency) + self.wrong
             self.receive(time.monotonic_ns() + int(TAIL_S * 1e9))
 
+    def reports(self):
+        return list(reports(self.rtcp))
+
     def judge(self, data, now):
         if len(data) < 20 or data[20:] != pattern(int.from_bytes(data[2:4]), len(data) - 20):
             self.wrong += 1
             return
         _, _, seq, _, ssrc, sent = struct.unpack_from("!BBHIIQ", data)
         self.latency.append(now - sent)
+        self.first_ns = self.first_ns or now
         self.gap_ns = max(self.gap_ns, now - (self.last_ns or now))
         self.last_ns = now
         self.seen.add(seq)
@@ -136,21 +143,53 @@ class End:
                 break
         ended = time.monotonic_ns()
         self.receive_tail()
-        first, heard = min(self.seen, default=0), list(reports(self.rtcp))
+        first, heard = min(self.seen, default=0), self.reports()
         right = sum(ssrc in self.peers for ssrc in heard)
         return {
             "sent": self.count, "received": len(self.seen), "wrong": self.wrong,
             "reports": right, "wrong_reports": len(heard) - right,
             "before_first": first, "lost": self.count - first - len(self.seen),
-            "longest_gap_ms": round(self.gap_ns / 1e6), "ended_ms": ended // 1_000_000,
+            "longest_gap_ms": round(self.gap_ns / 1e6),
+            "began_ms": start // 1_000_000, "first_ms": self.first_ns and self.first_ns // 1_000_000, "ended_ms": ended // 1_000_000,
             "latency_us": {"p50": percentile(self.latency, 0.5), "p99": percentile(self.latency, 0.99)},
         }
+
+
+class MovingEnd(End):
+    """An end with two pairs of ports. It sends from one of them."""
+
+    def __init__(self, local, port, other, *rest):
+        self.other = False
+        signal.signal(signal.SIGHUP, self.move)
+        signal.signal(signal.SIGALRM, self.move)
+        super().__init__(local, port, *rest)
+        here = self.rtp, self.rtcp
+        super().__init__(local, other, *rest)
+        self.pairs = here, (self.rtp, self.rtcp)
+
+    def move(self, number, frame):
+        self.other = number == signal.SIGALRM
+
+    def send(self, seq):
+        self.rtp, self.rtcp = self.pairs[self.other]
+        super().send(seq)
+
+    def receive(self, until):
+        while (left := (until - time.monotonic_ns()) / 1e9) > 0:
+            for sock in select.select([rtp for rtp, _ in self.pairs], [], [], left)[0]:
+                with contextlib.suppress(OSError):
+                    self.judge(sock.recv(2048), time.monotonic_ns())
+
+    def reports(self):
+        return [ssrc for _, rtcp in self.pairs for ssrc in reports(rtcp)]
 
 
 if __name__ == "__main__":
     if len(sys.argv) not in (6, 7, 8):
         sys.exit(__doc__)
     local, port, remote, remote_port, seconds, *more = sys.argv[1:]
-    end = End(local, int(port), remote, int(remote_port), float(seconds), *map(int, more))
+    rest = remote, int(remote_port), float(seconds), *map(int, more)
+    ports = [int(p) for p in port.split(",")]
+    end = MovingEnd(local, *ports, *rest) if len(ports) == 2 else End(local, *ports, *rest)
     json.dump(end.run(), sys.stdout)
     print()

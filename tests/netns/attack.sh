@@ -1,24 +1,34 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together long
 # shellcheck source-path=SCRIPTDIR
 #
-# attack.sh - strangers spray the whole port range before, while and after a call's ends are learned, with made-up
-# streams, with the callers' own SSRCs, with RTCP, in a third host's name, and in the names of the callers' hosts: nobody
-# hears the call, nothing gets into it, nobody is sent anything, and the operator sees it. rtpengine in its default mode
+# attack.sh [signalled] - strangers spray the whole port range before, while and after a call's ends
+# are learned: with made-up streams, with the callers' own SSRCs, with RTCP, in a third host's name,
+# and in the names of the callers' hosts. No stranger hears the call, no packet of theirs gets into
+# it, no third host is sent anything, and rtpxctl shows the strangers. rtpengine in its default mode
 # stands in the same fire, so that the figures are a comparison.
 #
-# Two calls: `plain`, whose ends are where they were signalled, and `nat`, whose caller is elsewhere (strict hears that
-# caller as little as any stranger, so it gets only the first).
+# There are two calls: `plain`, whose ends are where they were signalled, and `nat`, whose caller is
+# elsewhere. strict hears that caller as little as any stranger, so it gets only the first call.
+#
+# With "signalled" the same fire comes while both calls are signalled again in each second. `moves`:
+# the callee goes to another port and back, each time with a re-INVITE. `nat`, for strict `still`:
+# session refreshes. At last the signalled hosts are forged before the parties' first packets; the
+# parties must be heard within a second.
 
 . "$(dirname "$0")/floor_lib.sh"
 FIRST_PORT=35000 LAST_PORT=35199
 STRANGERS=203.0.113.66,203.0.113.67 VICTIM=198.51.100.99
-FORGED=192.0.2.10:4002,192.0.2.10:40000,198.51.100.10:4002,198.51.100.10:40000 # of the ends' hosts, but no ports of theirs
-PLAIN_SSRC=111111111 NAT_SSRC=222222222
-TALK_S=8
+# The ends' hosts, but no ports of theirs.
+FORGED=192.0.2.10:4002,192.0.2.10:40000,198.51.100.10:4002,198.51.100.10:40000
+PLAIN_SSRC=111111111 NAT_SSRC=222222222 # of `plain`, of the others
+TALK_S=100 # at most; a call ends when it has been sprayed
 CALL_PORTS=4 ALL_PORTS=$((2 * (LAST_PORT - FIRST_PORT + 1)))
 FEW=7 # of some 1,600 packets: the network of a busy machine loses some, with or without strangers
+SOON_MS=1000
+declare -A PORT=([plain]=4000 [moves]=4000,4004 [nat]=5000 [still]=5000 [hidden]=5000)
+declare -A SSRC=([plain]=$PLAIN_SSRC [moves]=$PLAIN_SSRC [nat]=$NAT_SSRC [still]=$NAT_SSRC [hidden]=$NAT_SSRC)
 
 lab_begin python3 jq dumpcap tshark
 floor_net
@@ -57,21 +67,48 @@ sprayed()
 	done
 }
 
-# talk CALL PORT SSRC - both ends of a call, at these ports of theirs; what the relay gave them is in TO_BOB and TO_ALICE.
+# talk CALL - starts both ends of a call. The relay's ports for them are in TO_BOB and TO_ALICE.
 talk()
 {
-	lab_start alice "$1.alice" "$END" 192.0.2.10 "$2" 192.0.2.1 "${TO_BOB[$1]}" $TALK_S 20 "$3"
-	lab_start bob "$1.bob" "$END" 198.51.100.10 "$2" 198.51.100.1 "${TO_ALICE[$1]}" $TALK_S 20 "$3"
+	lab_start alice "$1.alice" "$END" 192.0.2.10 "${PORT[$1]%,*}" 192.0.2.1 "${TO_BOB[$1]}" $TALK_S 20 "${SSRC[$1]}"
+	lab_start bob "$1.bob" "$END" 198.51.100.10 "${PORT[$1]}" 198.51.100.1 "${TO_ALICE[$1]}" $TALK_S 20 "${SSRC[$1]}"
 }
+
+udp_open() { in_ns "$1" ss -Hlun "sport = :$2" | grep -q .; }
 
 declare -A TO_BOB TO_ALICE
 
-# rtpxd_call NAME CALLER CALLER-PORT CALLEE-PORT
+# hang_up CALL - adds the strangers' packets that its ends heard to INJECTED, and the packets that
+# they missed of each other to LOST.
+hang_up()
+{
+	local end
+	declare -A other=([alice]=bob [bob]=alice)
+
+	kill -USR1 "${LAB_PID[$1.alice]}" "${LAB_PID[$1.bob]}"
+	for end in alice bob; do
+		lab_wait 20 "$1.$end" || fail "$end's end of the call $1" "$1.$end"
+		INJECTED=$((INJECTED + $(heard "$1.$end" '.wrong + .wrong_reports')))
+	done
+	for end in alice bob; do
+		LOST=$((LOST + $(heard "$1.${other[$end]}" .sent) - $(heard "$1.$end" '.before_first + .received')))
+	done
+}
+
+# rtpxd_call NAME CALLER [CALLER-PORT] - U and L of a call, with these addresses.
 rtpxd_call()
 {
-	read -r TO_ALICE["$1"] _ < <(rtpp rtpxd "Uie $1 $2 $3 alice;1")
-	read -r TO_BOB["$1"] _ < <(rtpp rtpxd "Lie $1 198.51.100.10 $4 alice;1 bob;1")
+	local port=${PORT[$1]%,*}
+
+	read -r TO_ALICE["$1"] _ < <(rtpp rtpxd "Uie $1 $2 ${3:-$port} alice;1")
+	read -r TO_BOB["$1"] _ < <(rtpp rtpxd "Lie $1 198.51.100.10 $port alice;1 bob;1")
 }
+
+# moves TO - the commands of bob's re-INVITE that names this port.
+moves() { echo "Uei moves 198.51.100.10 $1 bob;1 alice;1;;Lei moves 192.0.2.10 4000 bob;1 alice;1"; }
+
+# refreshes CALL CALLER - the commands of its session refresh.
+refreshes() { echo "Uie $1 $2 4000 alice;1 bob;1;;Lie $1 198.51.100.10 5000 alice;1 bob;1"; }
 
 rtpengine_call()
 {
@@ -84,7 +121,7 @@ rtpengine_call()
 # the calls' own packets).
 fire()
 {
-	local call end start
+	local call start
 
 	SENT=0 HEARD=0 INJECTED=0 LOST=0
 	capture bob eth0 "$1" "dst host $VICTIM and udp"
@@ -94,8 +131,11 @@ fire()
 	spray before-nat 2 203.0.113.69 $NAT_SSRC
 	sprayed before before-plain before-nat
 	start=$(now)
-	talk plain 4000 $PLAIN_SSRC
-	[ $# -eq 1 ] || talk nat 5000 $NAT_SSRC
+	for call; do talk "$call"; done
+	if [ -v "LAB_PID[moves.bob]" ]; then
+		must_wait 10 "the other port of bob" udp_open bob 4004
+		echo "${LAB_PID[moves.bob]}" >"$LAB_DIR/moving.pid"
+	fi
 	spray during 2 $STRANGERS,$VICTIM:4002
 	spray during-plain 2 203.0.113.70 $PLAIN_SSRC "$start"
 	spray during-nat 2 203.0.113.71 $NAT_SSRC "$start"
@@ -104,14 +144,8 @@ fire()
 	spray after-plain 10 $STRANGERS,$VICTIM:4000,$FORGED $PLAIN_SSRC "$start"
 	spray after-nat 10 $STRANGERS,$VICTIM:4000,$FORGED $NAT_SSRC "$start"
 	sprayed after after-plain after-nat
-	lab_running plain.alice || fail "the calls were over before the sprays: nothing is shown"
-	for call; do
-		for end in alice bob; do
-			lab_wait $((TALK_S + 20)) "$call.$end" || fail "$end's end of the call $call" "$call.$end"
-			INJECTED=$((INJECTED + $(heard "$call.$end" '.wrong + .wrong_reports')))
-			LOST=$((LOST + $(heard "$call.$end" .lost)))
-		done
-	done
+	rm -f "$LAB_DIR/moving.pid"
+	for call; do hang_up "$call"; done
 }
 
 # reflected CONTENDER - a datagram that we send to the victim ends the capture, and is not counted.
@@ -122,23 +156,41 @@ reflected()
 	REFLECTED=$(($(tshark -r "$LAB_DIR/$1.pcap" 2>/dev/null | wc -l) - 1))
 }
 
-report() { printf '  %-26s %8s %8s %10s %9s %6s %8s\n' "$@"; }
+report() { printf '  %-28s %8s %8s %10s %9s %6s %8s\n' "$@"; }
 
 # strangers_of CALL - what the relay tells the operator of it.
 strangers_of() { rtpxctl rtpxd --json session "$1" | jq '[.. | .strangers? // empty] | add'; }
 
-# rtpxd_stands NAME LEARNING CALL,… OPTION…
+start_relay() # LEARNING OPTION…
+{
+	start_rtpxd relay rtpxd 192.0.2.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric -m $FIRST_PORT -M $LAST_PORT \
+		--learning "$@"
+}
+
+# rtpxd_stands NAME LEARNING CALL,… OPTION… - where `moves` is among the calls, all are signalled
+# again in each second.
 rtpxd_stands()
 {
-	local name=$1 learning=$2 calls=${3//,/ } call seen
+	local name=$1 calls=${3//,/ } call seen other caller
 
-	shift 3
-	start_rtpxd relay rtpxd 192.0.2.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric -m $FIRST_PORT -M $LAST_PORT \
-		--learning "$learning" "$@"
-	rtpxd_call plain 192.0.2.10 4000 4000
-	[ "$calls" = plain ] || rtpxd_call nat 10.0.0.9 4000 5000
+	start_relay "$2" "${@:4}"
+	for call in $calls; do
+		caller=192.0.2.10
+		[ "$call" != nat ] || caller=10.0.0.9
+		rtpxd_call "$call" $caller 4000
+		other=$(refreshes "$call" $caller)
+	done
+	if [[ " $calls" == *" moves"* ]]; then
+		lab_start relay signaller "$LAB_ROOT/tests/lib/signaller.py" 192.0.2.1 7722 "$LAB_DIR/moving.pid" \
+			"$(moves 4000);;$other" "$(moves 4004);;$other"
+	fi
 	# shellcheck disable=SC2086
 	fire "$name" $calls
+	if [[ " $calls" == *" moves"* ]]; then
+		lab_stop signaller || fail "the signalling ended badly" signaller
+		is "$(heard signaller .errors)" 0 "number of commands that went wrong ($name)"
+		[ "$(heard signaller .rounds)" -ge 5 ] || fail "the calls were signalled too seldom ($name)" signaller
+	fi
 	reflected "$name"
 	SEEN=0
 	for call in $calls; do
@@ -169,10 +221,55 @@ rtpengine_stands()
 	lab_stop rtpengine || :
 }
 
+received() { [ "$(counter npkts_rcvd)" -ge "$1" ]; }
+
+# forged_first NAME LEARNING OPTION… - the signalled hosts are forged before their first packets.
+# One call has its ends at the signalled ports, one its caller at another port of the host.
+forged_first()
+{
+	local name=$1 call end began first received worst=0
+
+	start_relay "${@:2}"
+	rtpxd_call plain 192.0.2.10
+	rtpxd_call hidden 192.0.2.10 4000
+	SENT=0 HEARD=0 INJECTED=0 LOST=0
+	spray forged 5 $FORGED,192.0.2.10:4000,198.51.100.10:4000
+	sprayed forged
+	received=$(counter npkts_rcvd)
+	for call in plain hidden; do talk $call; done
+	LAB_BLAME=rtpxd must_wait 20 "media of the calls" received $((received + 4 * 75))
+	for call in plain hidden; do
+		hang_up $call
+		began=0
+		for end in alice bob; do
+			began=$(printf '%s\n' "$began" "$(heard "$call.$end" .began_ms)" | sort -n | tail -n 1)
+		done
+		for end in alice bob; do
+			first=$(heard "$call.$end" .first_ms)
+			[ "$first" != null ] || fail "$end heard nothing in the call $call ($name)" rtpxd
+			worst=$(printf '%s\n' $worst $((first - began)) | sort -n | tail -n 1)
+		done
+	done
+	printf '  %-26s %8s heard after %s ms\n' "rtpxd, $name" $SENT "$worst"
+	[ "$worst" -le $SOON_MS ] || fail "an end was heard only after $worst ms ($name)" rtpxd
+	stop_rtpxd rtpxd west east south
+}
+
 report "" sprayed heard reflected injected lost seen
-rtpxd_stands strict-native strict plain --dataplane xdp --xdp-mode native
-rtpxd_stands strict-floor strict plain --dataplane none
-rtpxd_stands proof-native proof plain,nat --dataplane xdp --xdp-mode native
-rtpxd_stands proof-floor proof plain,nat --dataplane none
-rtpengine_stands
+case ${1:-} in
+signalled)
+	rtpxd_stands strict-signalled strict moves,still --dataplane xdp --xdp-mode native
+	rtpxd_stands proof-signalled proof moves,nat --dataplane xdp --xdp-mode native
+	rtpxd_stands proof-floor-signalled proof moves,nat --dataplane none
+	forged_first strict-forged strict --dataplane xdp --xdp-mode native
+	forged_first proof-forged proof --dataplane xdp --xdp-mode native
+	;;
+*)
+	rtpxd_stands strict-native strict plain --dataplane xdp --xdp-mode native
+	rtpxd_stands strict-floor strict plain --dataplane none
+	rtpxd_stands proof-native proof plain,nat --dataplane xdp --xdp-mode native
+	rtpxd_stands proof-floor proof plain,nat --dataplane none
+	rtpengine_stands
+	;;
+esac
 pass
