@@ -71,14 +71,19 @@ static void policies_add(struct policies *p, const struct policy *one)
 
 static void take_policy(struct policies *all, const struct nlmsghdr *h)
 {
-	const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(h);
-	struct policy p = { .sel = info->sel, .priority = info->priority };
+	struct xfrm_userpolicy_info info; /* netlink aligns to 4 bytes, this struct wants 8 */
+	struct policy p = { 0 };
 	const struct nlattr *a;
 
-	if (mnl_nlmsg_get_payload_len(h) < sizeof(*info) || info->dir != XFRM_POLICY_OUT)
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(info))
 		return;
-	p.takes = info->action != XFRM_POLICY_ALLOW;
-	mnl_attr_for_each(a, h, sizeof(*info)) {
+	memcpy(&info, mnl_nlmsg_get_payload(h), sizeof(info));
+	if (info.dir != XFRM_POLICY_OUT)
+		return;
+	p.sel = info.sel;
+	p.priority = info.priority;
+	p.takes = info.action != XFRM_POLICY_ALLOW;
+	mnl_attr_for_each(a, h, sizeof(info)) {
 		switch (mnl_attr_get_type(a)) {
 		case XFRMA_TMPL:
 			p.takes |= mnl_attr_get_payload_len(a) > 0;
