@@ -814,6 +814,7 @@ static void test_adopt_long_call_id(void **state)
 	assert_int_equal(sync_adopt_end(sync_), 0);
 	sync_leg_close(sync_, s, 0);
 	next_daemon(0);
+	free(before.call_id);
 	leave_a_call(&before);
 	for (i = 0; i < 3; i++)
 		snprintf(fake->flows[0][4000 + i].label, RTPX_LABEL_LEN, "%s", id);
