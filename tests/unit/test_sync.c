@@ -91,6 +91,8 @@ static int end(void **state)
 	unsigned int slot, port, id;
 
 	(void)state;
+	if (!sessions || !sync_) /* there was no memory for the next daemon */
+		return -1;
 	sessions_each(sessions, end_each, NULL);
 	for (slot = 0; slot < RTPX_SLOTS; slot++)
 		for (port = 0; port < FAKE_PORTS; port++)
@@ -127,6 +129,8 @@ static void next_daemon(unsigned int inherited)
 	sessions_each(sessions, end_each, NULL);
 	sync_free(sync_);
 	sessions_free(sessions);
+	sync_ = NULL;
+	sessions = NULL;
 	fake->dp.inherited = inherited;
 	if (!inherited) /* it was made anew */
 		memset(fake->hops, 0, sizeof(fake->hops));
