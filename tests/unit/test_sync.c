@@ -718,6 +718,7 @@ static void leave_a_call(struct session *out)
 	assert_true(has_flow(s, 0, STREAM_RTP) && has_flow(s, 1, STREAM_RTP) && has_flow(s, 0, STREAM_RTCP));
 	*out = *s;
 	out->call_id = strdup(s->call_id);
+	assert_non_null(out->call_id);
 }
 
 static void test_adopt(void **state)
