@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# make: build everything. make help: what else there is.
+# make builds everything. make help lists the other targets.
 
 O ?= build
 CC ?= gcc
@@ -11,7 +11,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LIBS := libbpf lmdb zlib libnl-3.0 libnl-genl-3.0 libnl-route-3.0 libmnl libevent json-c libcap-ng
-# For sound; a program is linked with those of all libraries that it needs.
+# For sound. --as-needed links a program with the libraries that it uses.
 LIBS += sndfile soxr spandsp libbcg729 opus libpcap libsrtp2
 LDFLAGS += -Wl,--as-needed
 LDLIBS += -lm
@@ -22,14 +22,14 @@ CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Werror \
 	-fno-strict-aliasing -Iinclude -Idaemon -I$(O) $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-# Between the sanitizers' checks gcc loses sight of what is initialized.
+# With sanitizers gcc wrongly warns that variables may be uninitialized.
 CFLAGS += $(if $(SANITIZE),$(ASAN) -Wno-maybe-uninitialized)
 CPPFLAGS += -D_GNU_SOURCE
 LDLIBS += $(shell pkg-config --libs $(LIBS) 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude \
 	-I/usr/include/$(shell $(CC) -dumpmachine)
 
-# One word a line in daemon/ORDER is one module. systemd.c has a twin for systems without libsystemd.
+# daemon/ORDER names one module a line. systemd_none.c replaces systemd.c without libsystemd.
 DAEMON := $(filter-out daemon/main.c $(if $(HAVE_SYSTEMD),daemon/systemd_none.c,daemon/systemd.c),\
 	$(wildcard daemon/*.c))
 CORE := $(O)/librtpx.a
@@ -37,16 +37,16 @@ UNITS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c))
 TOOL_MAINS := tools/rtpxctl.c tools/makeann.c tools/extractaudio.c
 TOOLS := $(patsubst tools/%.c,$(O)/%,$(TOOL_MAINS))
 TOOL_PARTS := $(O)/libtools.a
-# What the tests in network namespaces run there.
+# Programs that the tests in network namespaces run.
 NETNS := $(patsubst tests/netns/%.c,$(O)/netns/%,$(wildcard tests/netns/*.c))
-# What the tests of the netfilter module run.
+# Programs that the tests of the netfilter module run.
 KMOD_TESTS := $(patsubst tests/kmod/%.c,$(O)/kmod-tests/%,$(wildcard tests/kmod/*.c))
 BENCH := $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/*.c))
 BENCH_BPF := $(patsubst tests/bench/%.bpf.c,$(O)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c))
 BENCH := $(filter-out %.bpf,$(BENCH))
 FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-# Headers of the running kernel; without them, of the newest of Debian's that are installed.
+# The headers of the running kernel; without them, the newest installed ones of Debian.
 DEBIAN_KDIR = $(shell ls -dv /lib/modules/*-amd64/build 2>/dev/null | tail -n 1)
 KDIR ?= $(or $(wildcard /lib/modules/$(shell uname -r)/build),$(DEBIAN_KDIR))
 
@@ -57,15 +57,17 @@ help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
 
 ## make            build rtpxd, the tools and relay.bpf.o in build/
-## make run        install what is missing, build, start the relay in the foreground (root)
+## make run        install missing packages, build, start the relay in the foreground (root)
 ## make demo       place one call through the kernel in a network of namespaces (root)
-## make check      install what is missing, build, run every test (root)
-## make check-quick  build, run the tests that show most in two minutes (root)
-## make bench      measure beside peers; takes some minutes (root)
+## make check      install missing packages, build, run every test (root)
+## make check-quick  build, run a selection of tests that takes two minutes (root)
+## make bench      measure beside other relays; takes some minutes (root)
 ## make fuzz       fuzz the parsers for FUZZ_RUNS runs each
-## make kmod       build build/kmod/rtpx.ko for the running kernel, or for KDIR=/lib/modules/RELEASE/build
+## make kmod       build build/kmod/rtpx.ko for the running kernel,
+##                 or for KDIR=/lib/modules/RELEASE/build
 ## make dkms       install the module's sources below /usr/src, for dkms
-## make soak       the long tests in full, with their figures: a million calls set up and torn down, restarts, a stopped daemon (root)
+## make soak       run the long tests in full and print their figures: a million calls set up
+##                 and torn down, restarts, a stopped daemon (root)
 ## make clean      remove build/
 
 deps:
@@ -117,7 +119,7 @@ units: $(UNITS) $(O)/bpf-packets $(NETNS) $(KMOD_TESTS)
 bench-build: $(BENCH) $(BENCH_BPF)
 fuzz-build: $(FUZZ)
 
-# Kbuild builds where the sources are, so they are put below $(O).
+# Kbuild writes beside the sources, so the sources are copied below $(O).
 kmod:
 	$(if $(KDIR),,$(error no kernel headers: apt-get install linux-headers-amd64, or name them with KDIR=))
 	$(call say,KMOD,$(O)/kmod/rtpx.ko)
@@ -169,7 +171,7 @@ $(TOOLS): $(O)/%: $(O)/tools/%.o $(TOOL_PARTS) $(CORE)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-# With sanitizers, unit tests can be denied memory: tests/unit/nomem.c.
+# With sanitizers, tests/unit/nomem.c can refuse memory to unit tests.
 NOMEM := $(if $(SANITIZE),$(O)/tests/unit/nomem.o)
 NOMEM_WRAP := malloc calloc realloc strdup strndup vasprintf asprintf _cmocka_run_group_tests
 # A unit test includes the module under test, so the archive supplies only the others.

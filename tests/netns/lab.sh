@@ -2,13 +2,13 @@
 #
 # lab.sh - sourced: network namespaces, processes in them, captures, and a relay to test.
 #
-# It makes namespaces called rtpx-PID-NAME, keeps every file in one temporary directory and removes
-# all of it when the shell ends, however it ends. It holds no test: those source it, build what they
-# need, and end with pass, fail or skip (exit status 0, 1, 4).
+# It makes namespaces called rtpx-PID-NAME and keeps every file in one temporary directory. It
+# removes all of it when the shell ends, after an error too. It holds no test. A test sources it,
+# builds its network, and ends with pass, fail or skip (exit status 0, 1, 4).
 #
-# From the environment: RTPX_BUILD, the directory of rtpxd and rtpxctl (default: build/ of this tree);
-# RTPX_KEEP=1 leaves the directory of logs and captures where it is and says its name; RTPX_PATIENCE=N waits N times
-# as long, and tests talk longer, where the machine is emulated.
+# Environment: RTPX_BUILD is the directory of rtpxd and rtpxctl (default: build/ of this tree).
+# RTPX_KEEP=1 keeps the directory of logs and captures and prints its name. RTPX_PATIENCE=N is for
+# emulated machines: waits are N times as long, and tests talk longer.
 
 set -Eeuo pipefail
 
@@ -18,8 +18,8 @@ LAB_TEST=$(basename "$0" .sh)
 LAB_TAG=rtpx-$$
 LAB_DIR=
 LAB_NAMES=()
-LAB_WRAP=()	# what start_rtpxd runs rtpxd under
-LAB_AT_END=()	# functions that lab_end calls before all else
+LAB_WRAP=()	# a command that start_rtpxd runs rtpxd under
+LAB_AT_END=()	# functions that lab_end calls first
 declare -A LAB_PID=()	# process name -> pid
 declare -A LAB_NS=()	# relay name -> its namespace
 declare -A LAB_CTL=()	# relay name -> "address port" of its control socket
@@ -28,10 +28,11 @@ declare -A LAB_CTL=()	# relay name -> "address port" of its control socket
 
 say() { printf '  %s\n' "$*"; }
 
-# ok WHAT - a check that held; a test of many alike sets LAB_QUIET.
+# ok TEXT - prints a check that held. A test with many like checks sets LAB_QUIET.
 ok() { [ -n "$LAB_QUIET" ] || say "ok: $*"; }
 LAB_QUIET=
-LAB_POLL_S=$(printf '0.%02d' $((5 * ${RTPX_PATIENCE:-1})))	# a slow machine has other things to do than to look
+# A slow machine polls less often, because each poll costs CPU.
+LAB_POLL_S=$(printf '0.%02d' $((5 * ${RTPX_PATIENCE:-1})))
 
 pass()
 {
@@ -45,7 +46,7 @@ skip()
 	exit 4
 }
 
-# fail WHY [PROCESS…] - also shows the end of what these processes have written.
+# fail REASON [PROCESS…] - also prints the end of the logs of these processes.
 fail()
 {
 	local p
@@ -60,7 +61,7 @@ fail()
 	exit 1
 }
 
-# check WHAT COMMAND… - the command must succeed; one line for the reader either way.
+# check TEXT COMMAND… - the command must succeed; prints one line in either case.
 check()
 {
 	local what=$1
@@ -70,12 +71,13 @@ check()
 	ok "$what"
 }
 
-# From inside an emulated machine the load of its host cannot be seen.
+# An emulated machine cannot see the load of its host, so its limits are longer.
 LAB_LIMIT=$((${RTPX_PATIENCE:-1} * (${RTPX_PATIENCE:-1} > 1 ? 4 : 1)))
 LAB_CPUS=$(nproc)
 
-# lab_load - sets LOAD, how many processes there are for each CPU, in hundredths, at least 100: those that run now, or those
-# of the last minute, which also counts those that wait for a disk.
+# lab_load - sets LOAD: processes for each CPU, in hundredths, at least 100. It takes the larger of
+# two counts: the processes that run now, and the average of the last minute, which includes
+# processes that wait for a disk.
 lab_load()
 {
 	local minute now
@@ -86,8 +88,8 @@ lab_load()
 	((LOAD > 100)) || LOAD=100
 }
 
-# wait_for SECONDS WHAT COMMAND… - until the command succeeds; a test waits for nothing else. These are seconds of a
-# machine that has nothing else to do: with twice as many processes as CPUs, one of them lasts two.
+# wait_for SECONDS TEXT COMMAND… - waits until the command succeeds. Tests wait by no other means.
+# SECONDS are those of an idle machine: with twice as many processes as CPUs one second lasts two.
 wait_for()
 {
 	local left=$(($1 * 1000000 * LAB_LIMIT)) last=${EPOCHREALTIME/[.,]/} now LOAD
@@ -102,7 +104,7 @@ wait_for()
 	done
 }
 
-# must_wait - the same, and a condition that does not come is a failure.
+# must_wait - like wait_for, but the test fails if the condition does not come.
 must_wait()
 {
 	wait_for "$@" || fail "no $2 within $1 s" $LAB_BLAME
@@ -111,7 +113,7 @@ LAB_BLAME=	# processes whose logs a failed must_wait shows
 
 # ---- beginning and end -----------------------------------------------------------------------
 
-# lab_begin [COMMAND…] - call it first; the test is skipped when a command is not installed.
+# lab_begin [COMMAND…] - a test calls it first. The test is skipped if a command is not installed.
 lab_begin()
 {
 	local c
@@ -126,7 +128,7 @@ lab_begin()
 	trap 'lab_broken $? "$BASH_COMMAND"' ERR
 }
 
-# A command that must not fail did, so the test can say nothing about the relay.
+# lab_broken STATUS COMMAND - a command of the test itself failed, so the relay cannot be judged.
 lab_broken()
 {
 	local i
@@ -171,7 +173,7 @@ lab_end()
 
 # ---- namespaces, links, addresses ------------------------------------------------------------
 
-# lab_ns NAME… - namespaces with a loopback, no IPv6 duplicate address detection.
+# lab_ns NAME… - makes namespaces with a loopback and without IPv6 duplicate address detection.
 lab_ns()
 {
 	local n
@@ -184,7 +186,8 @@ lab_ns()
 	done
 }
 
-# in_ns NAME COMMAND… - not `ip netns exec`, which mounts a fresh /sys that hides pinned BPF maps.
+# in_ns NAME COMMAND… - runs a command in a namespace. `ip netns exec` would mount a fresh /sys,
+# which hides pinned BPF maps.
 in_ns()
 {
 	local n=$1
@@ -209,9 +212,9 @@ sysctl_in()
 	in_ns "$n" sysctl -qw "$@"
 }
 
-# lab_link A DEV B DEV - a veth pair, up. Native XDP redirects to a veth only when its peer runs NAPI,
-# and that is what GRO switches on. Checksums are complete and packets are single, as on a wire: what comes
-# otherwise from a neighbour on the same host, generic XDP leaves to the sockets.
+# lab_link A DEV B DEV - makes a veth pair and sets it up. Native XDP redirects to a veth only if
+# its peer runs NAPI, which GRO switches on. Checksums are complete and packets are single, as on a
+# wire: generic XDP leaves other packets of the same host to the sockets.
 lab_link()
 {
 	ip_in "$1" link add "$2" type veth peer name "$4" netns "$LAB_TAG-$3"
@@ -221,7 +224,7 @@ lab_link()
 	ip_in "$3" link set "$4" up
 }
 
-# lab_addr NAME DEV ADDRESS/LENGTH…
+# lab_addr NAME DEV ADDRESS/LENGTH… - adds addresses to a device.
 lab_addr()
 {
 	local n=$1 dev=$2 a
@@ -235,8 +238,8 @@ lab_addr()
 	done
 }
 
-# lab_nat NAME INSIDE OUTSIDE - a home router. Source ports change unpredictably, and what nobody inside
-# asked for is dropped: nothing that a phone behind it says about its own address is true.
+# lab_nat NAME INSIDE OUTSIDE - makes a home router. Source ports change unpredictably, and packets
+# that answer no request from inside are dropped. A phone behind it never knows its own address.
 lab_nat()
 {
 	sysctl_in "$1" net.ipv4.ip_forward=1
@@ -272,7 +275,7 @@ lab_nat()
 #                                           eth0 90.0.0.1
 #                                          relay: kamailio, rtpxd
 #
-# lab_nat_net - two phones behind two NATs, and a provider between them.
+# lab_nat_net - makes two phones behind two NATs, and a provider between them.
 lab_nat_net()
 {
 	lab_ns alice nata net natb bob relay
@@ -307,7 +310,7 @@ lab_nat_net()
 
 # ---- processes -------------------------------------------------------------------------------
 
-# lab_start NAMESPACE PROCESS COMMAND… - in the background, output to PROCESS.log.
+# lab_start NAMESPACE PROCESS COMMAND… - starts a process in the background, output to PROCESS.log.
 lab_start()
 {
 	local n=$1 p=$2
@@ -320,7 +323,8 @@ lab_start()
 lab_running() { kill -0 "${LAB_PID[$1]:-0}" 2>/dev/null; }
 lab_gone() { ! kill -0 "$1" 2>/dev/null; }
 
-# lab_wait SECONDS PROCESS - until it ends by itself; its exit status (124: it did not end).
+# lab_wait SECONDS PROCESS - waits until it ends by itself. Returns its exit status, or 124 if it
+# did not end.
 lab_wait()
 {
 	local pid=${LAB_PID[$2]} status=0
@@ -331,7 +335,8 @@ lab_wait()
 	return "$status"
 }
 
-# lab_reap PROCESS - it was sent a signal: 5 s to obey.
+# lab_reap PROCESS - gives a process that was sent a signal 5 s to end, then kills it. Returns its
+# exit status.
 lab_reap()
 {
 	local pid=${LAB_PID[$1]} status=0
@@ -342,17 +347,17 @@ lab_reap()
 	return "$status"
 }
 
-# lab_stop PROCESS [SIGNAL] - its exit status.
+# lab_stop PROCESS [SIGNAL] - ends a process and returns its exit status.
 lab_stop()
 {
-	# 2>/dev/null: bash announces the death of a process that it did not expect
+	# 2>/dev/null: bash prints the death of a process by a signal
 	{
 		kill -"${2:-TERM}" "${LAB_PID[$1]}" || :
 		lab_reap "$1"
 	} 2>/dev/null
 }
 
-# capture NAMESPACE DEV FILE [FILTER] - to FILE.pcap, from when this returns until capture_end.
+# capture NAMESPACE DEV FILE [FILTER] - captures to FILE.pcap from its return until capture_end.
 capture()
 {
 	local n=$1 dev=$2 f=$3
@@ -362,14 +367,14 @@ capture()
 	LAB_BLAME=$f.pcap must_wait 10 "capture on $n's $dev" capture_open "$n" "$f"
 }
 
-# The packet socket shows in the namespace, and its file has a header.
+# capture_open NAMESPACE FILE - the namespace has a packet socket, and the file has a header.
 capture_open()
 {
 	[ -s "$LAB_DIR/$2.pcap" ] && in_ns "$1" awk 'NR > 1 { n++ } END { exit !n }' /proc/net/packet
 }
 
-# capture_end FILE TEXT - TEXT is in a packet that is known to have arrived: when it is in the file,
-# so is all that came before it.
+# capture_end FILE TEXT - ends a capture. TEXT is in a packet that has arrived: when the file has
+# it, the file has all earlier packets too.
 capture_end()
 {
 	must_wait 10 "$2 in capture $1" grep -aq -- "$2" "$LAB_DIR/$1.pcap"
@@ -378,7 +383,8 @@ capture_end()
 
 # ---- the relay -------------------------------------------------------------------------------
 
-# need_module - the netfilter module. Only into the kernel of a virtual machine does a test load it by itself.
+# need_module - skips the test unless the netfilter module is loaded. In a virtual machine it loads
+# the module.
 need_module()
 {
 	[ ! -d /sys/module/rtpx ] || return 0
@@ -400,8 +406,8 @@ dataplane_options()
 	esac
 }
 
-# start_rtpxd NAMESPACE NAME ADDRESS PORT OPTION… - control on udp:ADDRESS:PORT; answers when this returns.
-# Its maps are pinned below a bpffs of the test's own.
+# start_rtpxd NAMESPACE NAME ADDRESS PORT OPTION… - starts a relay with control on udp:ADDRESS:PORT,
+# and returns when it answers. Its maps are pinned below a bpffs of the test's own.
 start_rtpxd()
 {
 	local n=$1 name=$2 addr=$3 port=$4
@@ -422,13 +428,15 @@ start_rtpxd()
 
 rtpxd_answers() { lab_running "$1" && [ "$(rtpp "$1" V)" = 20040107 ]; }
 
-# rtpp NAME COMMAND - one command of the rtpproxy protocol over UDP; prints the reply without its cookie.
+# rtpp NAME COMMAND - sends one command of the rtpproxy protocol over UDP, and prints the reply
+# without its cookie.
 rtpp()
 {
 	local name=$1 cookie
 
 	shift
-	# Never the same one twice: the relay would answer from its cache. RANDOM is, in a test that polls.
+	# A repeated cookie would be answered from the relay's cache. RANDOM repeats in a test that
+	# polls.
 	cookie=$BASHPID.${EPOCHREALTIME/[.,]/}
 	in_ns "${LAB_NS[$name]}" bash -c '
 		exec 3<>"/dev/udp/$1/$2" || exit
@@ -437,7 +445,7 @@ rtpp()
 		rtpp ${LAB_CTL[$name]} "$cookie" "$*" 2>/dev/null | sed "1s/^$cookie //"
 }
 
-# rtpxctl NAME ARGUMENT… - as an operator on that machine would type it.
+# rtpxctl NAME ARGUMENT… - runs rtpxctl on the relay's machine, with its admin socket.
 rtpxctl()
 {
 	local name=$1
@@ -449,7 +457,7 @@ rtpxctl()
 active_sessions() { rtpp "$1" I | sed -n 's/^active sessions: //p'; }
 no_sessions() { [ "$(active_sessions "$1")" = 0 ]; }
 
-# xdp_mode NAMESPACE DEV - native, generic or none, as the kernel says, not the daemon.
+# xdp_mode NAMESPACE DEV - prints native, generic or none, by the kernel, not the daemon.
 xdp_mode()
 {
 	case "$(ip_in "$1" link show dev "$2")" in
@@ -459,10 +467,10 @@ xdp_mode()
 	esac
 }
 
-# xdp_mode_is NAMESPACE DEV MODE|DATAPLANE - the module has no program on an interface.
+# xdp_mode_is NAMESPACE DEV MODE|DATAPLANE - kmod counts as none: it has no program on an interface.
 xdp_mode_is() { [ "$(xdp_mode "$1" "$2")" = "${3/kmod/none}" ]; }
 
-# stop_rtpxd NAME DEV… - an orderly end leaves nothing pinned and nothing attached to these interfaces.
+# stop_rtpxd NAME DEV… - ends a relay. It must leave no pins, and no program on these interfaces.
 stop_rtpxd()
 {
 	local name=$1 dev
