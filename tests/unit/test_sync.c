@@ -14,7 +14,22 @@
 
 #include "fake_dp.h"
 
+#include "clock.h"
+
+/* The clock that sync reads: the true one until a test sets it; then each reading adds @per_look_ns. */
+static uint64_t sync_now_ns, per_look_ns;
+
+static uint64_t test_clock(void)
+{
+	if (!sync_now_ns)
+		return clock_now();
+	sync_now_ns += per_look_ns;
+	return sync_now_ns;
+}
+
+#define clock_now test_clock
 #include "../../daemon/sync.c"
+#undef clock_now
 
 #include "rtp.h"
 
@@ -48,6 +63,7 @@ static int begin_with(bool active, bool double_small)
 		.unmirrored = on_unmirrored, .arg = &unmirrored,
 	};
 
+	sync_now_ns = 0;
 	memset(&stats, 0, sizeof(stats));
 	base = event_base_new();
 	fake = fake_dp_new();
@@ -675,29 +691,46 @@ static void test_step_back(void **state)
 
 /* ---- many ---- */
 
-static void test_slices(void **state)
-{
-	unsigned int i, before;
+/* More than one slice, and no multiple of a slice. */
+#define MANY (RUN_SESSIONS + RUN_GLANCE + 3)
 
-	(void)state;
-	for (i = 0; i < RUN_SESSIONS + 10; i++) {
+/* run_of_many - each reading of the clock adds @look_ns: sync_run() takes @slice sessions. */
+static void run_of_many(uint64_t look_ns, unsigned int slice)
+{
+	unsigned int i, done;
+
+	sync_now_ns = clock_now();
+	per_look_ns = look_ns;
+	event_del(sync_->tick); /* which looks at sessions again, after a second of the true clock */
+	event_del(sync_->look);
+	for (i = 0; i < MANY; i++) {
 		struct session *s = call_on("198.51.100.1", "198.51.100.2", 2000 + 4 * i);
 
 		signal_to(s, 0, CALLEE);
 		signal_to(s, 1, CALLER);
 		hear(s, 0, STREAM_RTP, CALLEE, 5000, 1, 1000);
 	}
-	sync_run(sync_);
-	assert_in_range(fake->puts, RUN_GLANCE, RUN_SESSIONS); /* fewer on a busy machine */
-	while (fake->puts < RUN_SESSIONS + 10) {
-		before = fake->puts;
-		event_base_loop(base, EVLOOP_ONCE); /* does not sleep until the tick */
-		assert_int_equal(event_pending(sync_->more, EV_TIMEOUT, NULL), 0);
+	for (done = slice; done < MANY; done += slice) {
 		sync_run(sync_);
-		assert_true(fake->puts > before);
+		assert_int_equal(fake->puts, done);
+		event_base_loop(base, EVLOOP_ONCE); /* does not sleep */
+		assert_int_equal(event_pending(sync_->more, EV_TIMEOUT, NULL), 0);
 	}
-	assert_int_equal(fake->puts, RUN_SESSIONS + 10);
+	sync_run(sync_);
+	assert_int_equal(fake->puts, MANY);
 	assert_int_equal(event_pending(sync_->more, EV_TIMEOUT, NULL), 0);
+}
+
+static void test_slices(void **state)
+{
+	(void)state;
+	run_of_many(0, RUN_SESSIONS);
+}
+
+static void test_slices_end_in_time(void **state)
+{
+	(void)state;
+	run_of_many(RUN_NS + 1, RUN_GLANCE + 1);
 }
 
 /* ---- what an earlier daemon left ---- */
@@ -1054,6 +1087,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_close, begin, end),
 		cmocka_unit_test_setup_teardown(test_step_back, begin, end),
 		cmocka_unit_test_setup_teardown(test_slices, begin, end),
+		cmocka_unit_test_setup_teardown(test_slices_end_in_time, begin, end),
 		cmocka_unit_test_setup_teardown(test_adopt, begin, end),
 		cmocka_unit_test_setup_teardown(test_adopt_whose, begin, end),
 		cmocka_unit_test_setup_teardown(test_adopt_long_call_id, begin, end),
