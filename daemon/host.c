@@ -42,8 +42,18 @@ static void on_rules(void *arg)
 	h->o.changed(h->o.arg, true);
 }
 
+/* One line for all tables: a reading that is refused later has the same cause and remedy. */
+static void say_refused(const struct host *h)
+{
+	if (ipsec_refused(h->ipsec) || nft_refused(h->nft))
+		log_err("firewall and IPsec policies of this host: cannot be read without "
+			"CAP_NET_ADMIN, so the sockets relay all calls; start rtpxd as root or "
+			"with this capability");
+}
+
 int host_new(struct host **out, struct event_base *base, const struct host_opts *opts)
 {
+	struct event_base *read = opts->idle ? NULL : base;
 	struct host *h = calloc(1, sizeof(*h));
 	int rc;
 
@@ -53,21 +63,22 @@ int host_new(struct host **out, struct event_base *base, const struct host_opts 
 	if (!ownsocket_read(&h->socket))
 		log_warn("media sockets: cannot open one to see how this host treats it: %s",
 			 strerror(errno));
-	if (h->o.iptables)
+	if (h->o.iptables && !h->o.idle)
 		iptables_look(h->o.iptables);
-	rc = rules_new(&h->rules, base, on_rules, h);
+	rc = rules_new(&h->rules, read, on_rules, h);
 	if (rc == 0)
-		rc = ipsec_new(&h->ipsec, base, on_policies, h);
+		rc = ipsec_new(&h->ipsec, read, on_policies, h);
 	if (rc == 0)
-		rc = nft_new(&h->nft, base, on_policies, h);
+		rc = nft_new(&h->nft, read, on_policies, h);
 	if (rc == 0)
-		rc = traffic_new(&h->traffic, base, on_policies, h);
-	if (rc == 0 && conntrack_new(&h->conntrack))
+		rc = traffic_new(&h->traffic, read, on_policies, h);
+	if (rc == 0 && !h->o.idle && conntrack_new(&h->conntrack))
 		log_dbug("connection tracking: cannot be asked: %s", strerror(errno));
 	if (rc) {
 		host_free(h);
 		return rc;
 	}
+	say_refused(h);
 	*out = h;
 	return 0;
 }
@@ -88,6 +99,8 @@ void host_look(struct host *h)
 {
 	struct ownsocket was = h->socket;
 
+	if (h->o.idle)
+		return;
 	rules_look(h->rules);
 	traffic_look(h->traffic);
 	if (h->o.iptables && iptables_look(h->o.iptables))

@@ -27,6 +27,7 @@ struct host_opts {
 	 * and queues see them, the output chain does not
 	 */
 	bool routes;
+	bool idle; /* no dataplane: nothing of the host is read, nothing stands in the way */
 };
 
 int host_new(struct host **out, struct event_base *base, const struct host_opts *opts);

@@ -39,6 +39,7 @@ struct policies {
 struct ipsec {
 	struct netwatch *watch;
 	struct policies now, next;
+	bool refused; /* the last reading: -EPERM */
 	void (*changed)(void *arg);
 	void *arg;
 };
@@ -149,10 +150,12 @@ static void on_done(void *arg, int err)
 	bool same;
 
 	if (err && err != -EINVAL && err != -EOPNOTSUPP) {
-		log_err("IPsec policies: cannot be read: %s; calls stay with the sockets",
-			strerror(-err));
+		if (err != -EPERM)
+			log_err("IPsec policies: cannot be read: %s; calls stay with the sockets",
+				strerror(-err));
 		i->next.broken = true;
 	}
+	i->refused = err == -EPERM;
 	same = policies_equal(&i->now, &i->next);
 	policies_clear(&i->now);
 	i->now = i->next;
@@ -182,7 +185,7 @@ int ipsec_new(struct ipsec **out, struct event_base *base, void (*changed)(void 
 		return -ENOMEM;
 	i->changed = changed;
 	i->arg = arg;
-	rc = netwatch_new(&i->watch, base, &opts);
+	rc = base ? netwatch_new(&i->watch, base, &opts) : 0;
 	if (rc && rc != -EPROTONOSUPPORT) {
 		ipsec_free(i);
 		return rc;
@@ -259,6 +262,11 @@ bool ipsec_takes(const struct ipsec *i, const struct outgoing *o)
 	if (i->now.by_port && !known)
 		return takes || i->now.block;
 	return best ? best->takes : i->now.block;
+}
+
+bool ipsec_refused(const struct ipsec *i)
+{
+	return i->refused;
 }
 
 bool ipsec_by_port(const struct ipsec *i)

@@ -11,9 +11,15 @@
 struct event_base;
 struct ipsec;
 
-/* ipsec_new - @changed: the policies are others now; from the event loop. 0 or -errno. */
+/*
+ * ipsec_new - @changed: the policies are others now; from the event loop. 0 or -errno. Without @base
+ * nothing is read, and there are no policies.
+ */
 int ipsec_new(struct ipsec **out, struct event_base *base, void (*changed)(void *arg), void *arg);
 void ipsec_free(struct ipsec *i); /* NULL is allowed */
+
+/* ipsec_refused - the kernel does not let this process read policies: CAP_NET_ADMIN is missing. */
+bool ipsec_refused(const struct ipsec *i);
 
 /*
  * ipsec_takes - the host encrypts or drops @p; when a port of @p is not known, also when it does so

@@ -187,6 +187,7 @@ static struct mnl_socket *open_bus(int bus)
 	return s;
 }
 
+/* EPERM is not reported here: the reading that follows fails with it, too. */
 static void subscribe(struct netwatch *w)
 {
 	unsigned int i;
@@ -194,7 +195,8 @@ static void subscribe(struct netwatch *w)
 
 	for (i = 0; i < w->o.n_groups; i++) {
 		group = w->o.groups[i];
-		if (mnl_socket_setsockopt(w->hear, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)))
+		if (mnl_socket_setsockopt(w->hear, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) &&
+		    errno != EPERM)
 			log_warn("%s: no notices of changes: %s", w->o.name, strerror(errno));
 	}
 }

@@ -993,7 +993,7 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 	struct nexthops *n = calloc(1, sizeof(*n));
 	struct timeval tick = { .tv_sec = TICK_NS / NSEC_PER_SEC };
 	const struct host_opts host = { .changed = on_host, .arg = n, .routes = opts->routes,
-					.iptables = opts->iptables };
+					.iptables = opts->iptables, .idle = opts->idle };
 	int rc;
 
 	if (!n)

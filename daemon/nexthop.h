@@ -53,6 +53,7 @@ struct nexthops_opts {
 	struct pathmtu *pathmtu; /* NULL: not heard; the owner's, until nexthops_free() */
 	struct iptables *iptables; /* the same */
 	bool routes;	  /* the dataplane asks the host's routing itself: struct dp */
+	bool idle;	  /* no dataplane: nothing is asked of the host's rules */
 };
 
 /* Packets for which a next hop is wanted: all that the host's routing looks at. */

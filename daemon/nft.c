@@ -35,6 +35,7 @@ struct nft {
 	struct nft_rules now, next;
 	struct table *tables;	  /* of the reading */
 	struct nft_set *asked; /* whose elements are being read; NULL: the first comes */
+	bool refused;	       /* the last reading: -EPERM */
 	void (*changed)(void *arg);
 	void *arg;
 };
@@ -566,10 +567,12 @@ static void on_done(void *arg, int err)
 
 	/* -EINVAL: there is no nf_tables in this kernel. */
 	if (err && err != -EINVAL && err != -EOPNOTSUPP && err != -ENOENT) {
-		log_err("nftables: cannot be read: %s; calls stay with the sockets",
-			strerror(-err));
+		if (err != -EPERM)
+			log_err("nftables: cannot be read: %s; calls stay with the sockets",
+				strerror(-err));
 		n->next.broken = true;
 	}
+	n->refused = err == -EPERM;
 	order_chains(&n->next);
 	tables_clear(n);
 	nothing = !n->now.chains && !n->next.chains && n->now.broken == n->next.broken;
@@ -625,7 +628,7 @@ int nft_new(struct nft **out, struct event_base *base, void (*changed)(void *arg
 		return -ENOMEM;
 	n->changed = changed;
 	n->arg = arg;
-	rc = netwatch_new(&n->watch, base, &opts);
+	rc = base ? netwatch_new(&n->watch, base, &opts) : 0;
 	if (rc && rc != -EPROTONOSUPPORT) {
 		nft_free(n);
 		return rc;
@@ -643,6 +646,11 @@ void nft_free(struct nft *n)
 	rules_clear(&n->next);
 	tables_clear(n);
 	free(n);
+}
+
+bool nft_refused(const struct nft *n)
+{
+	return n->refused;
 }
 
 const struct nft_rules *nft_rules(const struct nft *n)

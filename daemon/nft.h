@@ -72,9 +72,15 @@ struct nft_rules {
 	bool broken; /* out of memory, or not readable */
 };
 
-/* nft_new - @changed: other rules than before; from the event loop. 0 or -errno. */
+/*
+ * nft_new - @changed: other rules than before; from the event loop. 0 or -errno. Without @base
+ * nothing is read, and there are no rules.
+ */
 int nft_new(struct nft **out, struct event_base *base, void (*changed)(void *arg), void *arg);
 void nft_free(struct nft *n); /* NULL is allowed */
+
+/* nft_refused - the kernel does not let this process read rules: CAP_NET_ADMIN is missing. */
+bool nft_refused(const struct nft *n);
 
 /* nft_rules - valid until @changed. */
 const struct nft_rules *nft_rules(const struct nft *n);

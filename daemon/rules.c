@@ -133,7 +133,7 @@ int rules_new(struct rules **out, struct event_base *base, void (*changed)(void 
 	r->changed = changed;
 	r->arg = arg;
 	rules_look(r);
-	rc = netwatch_new(&r->watch, base, &opts);
+	rc = base ? netwatch_new(&r->watch, base, &opts) : 0;
 	if (rc) {
 		rules_free(r);
 		return rc;

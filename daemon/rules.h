@@ -11,7 +11,10 @@
 struct event_base;
 struct rules;
 
-/* rules_new - @changed: they look at other inputs than before. 0 or -errno. */
+/*
+ * rules_new - @changed: they look at other inputs than before. 0 or -errno. Without @base nothing is
+ * read, and no rule looks at anything.
+ */
 int rules_new(struct rules **out, struct event_base *base, void (*changed)(void *arg), void *arg);
 void rules_free(struct rules *r); /* NULL is allowed */
 

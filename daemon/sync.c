@@ -702,6 +702,7 @@ int sync_new(struct sync **out, struct event_base *base, const struct sync_opts 
 		.pathmtu = opts->pathmtu,
 		.iptables = opts->iptables,
 		.routes = opts->dp->routes,
+		.idle = !opts->dp->active,
 		.arg = y,
 		.max = RTPX_MAX_NEXTHOPS,
 	};

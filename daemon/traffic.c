@@ -278,7 +278,7 @@ int traffic_new(struct traffic **out, struct event_base *base, void (*changed)(v
 		return -ENOMEM;
 	t->changed = changed;
 	t->arg = arg;
-	rc = netwatch_new(&t->watch, base, &opts);
+	rc = base ? netwatch_new(&t->watch, base, &opts) : 0;
 	if (rc) {
 		traffic_free(t);
 		return rc;

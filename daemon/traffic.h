@@ -12,7 +12,10 @@
 struct event_base;
 struct traffic;
 
-/* traffic_new - @changed: some device has another answer now; from the event loop. 0 or -errno. */
+/*
+ * traffic_new - @changed: some device has another answer now; from the event loop. 0 or -errno.
+ * Without @base nothing is read, and no device is shaped.
+ */
 int traffic_new(struct traffic **out, struct event_base *base, void (*changed)(void *arg),
 		void *arg);
 void traffic_free(struct traffic *t); /* NULL is allowed */

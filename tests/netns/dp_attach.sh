@@ -179,6 +179,9 @@ watch_refused caps relay native - "run as root, or with CAP_BPF"
 watch_start capsauto relay auto -
 grep -q "^choice none .*CAP_BPF" "$LAB_DIR/capsauto.log" ||
 	fail "auto does not say why it is none" capsauto
+[ "$(grep -c "CAP_NET_ADMIN, so the sockets relay all calls; start rtpxd as root" "$LAB_DIR/capsauto.log")" = 1 ] ||
+	fail "not one line says that the firewall cannot be read" capsauto
+! grep -E "(nftables|IPsec policies|traffic control): " "$LAB_DIR/capsauto.log" || fail "there are more lines of that"
 lab_stop capsauto || fail "the end was not a clean one" capsauto
 AS=()
 say "ok: no BPF file system, no capabilities"
@@ -207,11 +210,13 @@ grep -q "removed .* pins that a killed rtpxd had left" "$LAB_DIR/next.log" ||
 lab_stop next KILL || :
 bpftool map update pinned "$LAB_DIR/bpf/killed/config" key 0 0 0 0 \
 	value hex ee 00 00 00 b8 88 9f 8c f4 01 00 00 00 00 00 00
-PIN=killed watch_refused version relay native - \
-	"another version of rtpx \(ABI 238, .*--discard-state"
-check "what is of another version is left alone" mode_of eth0 native
-for l in "$LAB_DIR"/bpf/killed/link_*; do bpftool link detach pinned "$l"; done
-rm -r "$LAB_DIR/bpf/killed"
+PIN=killed watch_start version relay native -
+must_if 0 eth0 "native sends: "
+grep -Eq "the maps are of another version of rtpx \(ABI 238, this one has [0-9]+\): they are replaced$" \
+	"$LAB_DIR/version.log" || fail "it does not tell of the maps of another version" version
+bpftool map dump pinned "$LAB_DIR/bpf/killed/config" >"$LAB_DIR/config.txt"
+! grep -q '"abi_version": 238' "$LAB_DIR/config.txt" || fail "the map config is still of another version"
+clean_end version killed
 say "ok: what a killed daemon leaves"
 
 # INT ends dp_watch with dp->close(keep): all stays for the next one.

@@ -154,4 +154,11 @@ lab_link alice later relay later
 must_wait 10 "pin of an interface that came later" test -e "$LAB_DIR/bpf/rtpxd/link_later"
 stop_rtpxd rtpxd west east later
 ok "pins of the user in a directory that it may not enter"
+
+start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric -u nobody:nogroup --dataplane none
+floor_call rtpxd 198.51.100.10
+rtpp rtpxd X >/dev/null
+stop_rtpxd rtpxd
+! grep -E "^(WARN|ERR)|[^A-Z](WARN|ERR):" "$LAB_DIR/rtpxd.log" || fail "without a dataplane there are warnings" rtpxd
+ok "without a dataplane, no table of the host is asked, and nothing is missing"
 pass
