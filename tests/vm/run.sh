@@ -108,7 +108,7 @@ echo "kernel $release: $*"
 status=0
 timeout --foreground -k 5 "$limit" qemu-system-x86_64 "${cpu[@]}" -cpu max -m 2G \
 	-nodefaults -display none -no-reboot -serial stdio \
-	-kernel "$kernel/boot/vmlinuz-$release" -initrd "$work/initrd" -append "console=ttyS0 loglevel=4 panic=-1 ${RTPX_VM_BOOT:-}" \
+	-kernel "$kernel/boot/vmlinuz-$release" -initrd "$work/initrd" -append "console=ttyS0 loglevel=4 panic=-1 no_timer_check ${RTPX_VM_BOOT:-}" \
 	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap </dev/null 2>&1 |
 	tee "$work/console" | sed -u -e 's/\r$//' -e '/^vm: exit /d' -e '/reboot: Restarting system/d' ||
 	status=${PIPESTATUS[0]}
