@@ -429,20 +429,28 @@ start_rtpxd()
 rtpxd_answers() { lab_running "$1" && [ "$(rtpp "$1" V)" = 20040107 ]; }
 
 # rtpp NAME COMMAND - sends one command of the rtpproxy protocol over UDP, and prints the reply
-# without its cookie.
+# without its cookie. Waits 2 s for the reply; on a busy machine it sends again, as a controller does:
+# the cookie is the same, so the relay does not execute the command twice.
 rtpp()
 {
-	local name=$1 cookie
+	local name=$1 cookie LOAD
 
 	shift
 	# A repeated cookie would be answered from the relay's cache. RANDOM repeats in a test that
 	# polls.
 	cookie=$BASHPID.${EPOCHREALTIME/[.,]/}
+	lab_load
 	in_ns "${LAB_NS[$name]}" bash -c '
 		exec 3<>"/dev/udp/$1/$2" || exit
-		printf "%s %s" "$3" "$4" >&3
-		timeout 2 dd bs=4096 count=1 status=none <&3' \
-		rtpp ${LAB_CTL[$name]} "$cookie" "$*" 2>/dev/null | sed "1s/^$cookie //"
+		for ((try = $5; try; try--)); do
+			printf "%s %s" "$3" "$4" >&3
+			timeout 2 dd bs=4096 count=1 status=none <&3
+			status=$?
+			[ $status = 124 ] || break
+		done
+		exit $status' \
+		rtpp ${LAB_CTL[$name]} "$cookie" "$*" $((LAB_LIMIT * LOAD / 100)) 2>/dev/null |
+		sed "1s/^$cookie //"
 }
 
 # rtpxctl NAME ARGUMENT… - runs rtpxctl on the relay's machine, with its admin socket.
