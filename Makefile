@@ -30,8 +30,8 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude \
 	-I/usr/include/$(shell $(CC) -dumpmachine)
 
 # daemon/ORDER names one module a line. systemd_none.c replaces systemd.c without libsystemd.
-DAEMON := $(filter-out daemon/main.c $(if $(HAVE_SYSTEMD),daemon/systemd_none.c,daemon/systemd.c),\
-	$(wildcard daemon/*.c))
+DAEMON := $(filter-out daemon/main.c $(if $(HAVE_SYSTEMD),daemon/control/systemd_none.c,daemon/control/systemd.c),\
+	$(wildcard daemon/*.c daemon/*/*.c))
 CORE := $(O)/librtpx.a
 UNITS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c))
 TOOL_MAINS := tools/rtpxctl.c tools/makeann.c tools/extractaudio.c
@@ -147,7 +147,7 @@ $(O)/relay.skel.h: $(O)/relay.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name relay >$@.tmp && mv $@.tmp $@
 
-$(O)/daemon/dp_xdp.o $(O)/tests/test_dp_xdp.o: $(O)/relay.skel.h
+$(O)/daemon/dataplane/xdp.o $(O)/tests/test_dp_xdp.o: $(O)/relay.skel.h
 $(O)/daemon/main.o $(O)/daemon/config.o: CPPFLAGS += -DRTPX_VERSION='"$(VERSION)"'
 
 $(O)/%.o: %.c

@@ -6,7 +6,7 @@
  * Checks what can be checked without doing anything; opens, creates and changes nothing.
  */
 #include "config.h"
-#include "resizer.h"
+#include "media/resizer.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -21,7 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "command.h"
+#include "control/command.h"
 
 #define DEFAULT_SOCKET "unix:/var/run/rtpproxy.sock"
 #define DEFAULT_PID_FILE "/var/run/rtpproxy.pid"

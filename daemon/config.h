@@ -11,9 +11,9 @@
 #include <limits.h>
 #include <sys/types.h>
 
-#include "dp.h"
-#include "engine.h"
-#include "log.h"
+#include "dataplane/dp.h"
+#include "engine/engine.h"
+#include "base/log.h"
 
 #define CONFIG_MAX_SOCKETS 32
 #define CONFIG_MAX_NOTIFY 32

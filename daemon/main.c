@@ -14,19 +14,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "admin.h"
-#include "clock.h"
-#include "command.h"
+#include "control/admin.h"
+#include "base/clock.h"
+#include "control/command.h"
 #include "config.h"
-#include "dirlock.h"
-#include "handover.h"
-#include "iptables.h"
-#include "keeper.h"
-#include "listen.h"
-#include "log.h"
-#include "pathmtu.h"
+#include "base/dirlock.h"
+#include "control/handover.h"
+#include "host/iptables.h"
+#include "restart/keeper.h"
+#include "control/listen.h"
+#include "base/log.h"
+#include "host/pathmtu.h"
 #include "process.h"
-#include "systemd.h"
+#include "control/systemd.h"
 
 #define QUARANTINE_NS (2 * NSEC_PER_SEC) /* a closed port pair rests so long */
 #define NOFILE_WARN_PERCENT 80

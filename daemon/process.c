@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "dirlock.h"
-#include "log.h"
+#include "base/dirlock.h"
+#include "base/log.h"
 
 int process_limits(long nofile, char *err, size_t err_size)
 {

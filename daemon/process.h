@@ -9,7 +9,7 @@
 
 #include <sys/types.h>
 
-#include "base.h"
+#include "base/base.h"
 
 /* process_limits - open files: @nofile soft and hard, 0: as many as the system allows. Core files:
  * unlimited. */

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #include "capture.h"
-#include "recformat.h"
+#include "record/format.h"
 
 #define ETHER_BYTES 14
 #define ETHER_TAG_BYTES 4

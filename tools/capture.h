@@ -6,7 +6,7 @@
 #ifndef RTPX_CAPTURE_H
 #define RTPX_CAPTURE_H
 
-#include "addr.h"
+#include "base/addr.h"
 
 struct capture_packet {
 	struct addr src, dst; /* dst is ADDR_NONE in the ad-hoc format */

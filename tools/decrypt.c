@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "decrypt.h"
-#include "rtp.h"
+#include "media/rtp.h"
 
 #define BASE64_CHARS 40 /* of 30 bytes */
 #define MAX_TRAILER 32

@@ -25,7 +25,7 @@
 
 #include "ask.h"
 #include "doctor.h"
-#include "hostpath.h"
+#include "host/hostpath.h"
 #include "rtpx_abi.h"
 
 #define SOCKETS_PER_PAIR 2

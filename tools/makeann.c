@@ -11,9 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "audio.h"
-#include "clock.h"
-#include "sound.h"
+#include "media/audio.h"
+#include "base/clock.h"
+#include "media/sound.h"
 
 #define FRAME_SAMPLES 160 /* 20 ms at 8 kHz: what all codecs are fed with */
 #define PROGRESS_AFTER_NS (2 * NSEC_PER_SEC)

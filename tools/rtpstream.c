@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "rtp.h"
+#include "media/rtp.h"
 #include "rtpstream.h"
 
 #define COMFORT_NOISE 13 /* RFC 3389 section 4 */

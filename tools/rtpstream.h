@@ -6,10 +6,10 @@
 #ifndef RTPX_RTPSTREAM_H
 #define RTPX_RTPSTREAM_H
 
-#include "audio.h"
+#include "media/audio.h"
 #include "capture.h"
 #include "rtpx_verdict.h"
-#include "sound.h"
+#include "media/sound.h"
 
 #define RTPSTREAM_TYPES 128
 

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "base/base.h"
 
 #define MAX_CALLS 100000
 #define MAX_TRIES 10

@@ -22,8 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "clock.h"
+#include "base/base.h"
+#include "base/clock.h"
 
 #define LISTEN_PORT 4000
 #define MAX_PLAYERS 10000

@@ -33,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "base/base.h"
 #include "traffic.h"
 
 /* A device of the bench, in its namespace. */

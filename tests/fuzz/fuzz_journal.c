@@ -4,11 +4,11 @@
  *
  * What is read as a session can be written again, and is the same then.
  */
-#include "../../daemon/addr.c"
-#include "../../daemon/dirlock.c"
-#include "../../daemon/fields.c"
-#include "../../daemon/journal.c"
-#include "../../daemon/snapshot.c"
+#include "../../daemon/base/addr.c"
+#include "../../daemon/base/dirlock.c"
+#include "../../daemon/base/fields.c"
+#include "../../daemon/restart/journal.c"
+#include "../../daemon/call/snapshot.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

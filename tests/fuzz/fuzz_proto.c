@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "addr.c"
-#include "proto.c"
+#include "base/addr.c"
+#include "protocol/proto.c"
 
 #define PROMISE(x)                                                            \
 	do {                                                                  \

@@ -5,11 +5,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../daemon/addr.c"
-#include "../../daemon/audio.c"
-#include "../../daemon/recformat.c"
-#include "../../daemon/rtp.c"
-#include "../../daemon/sound.c"
+#include "../../daemon/base/addr.c"
+#include "../../daemon/media/audio.c"
+#include "../../daemon/record/format.c"
+#include "../../daemon/media/rtp.c"
+#include "../../daemon/media/sound.c"
 #include "../../tools/capture.c"
 #include "../../tools/rtpstream.c"
 

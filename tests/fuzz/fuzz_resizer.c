@@ -8,9 +8,9 @@
  */
 #include <assert.h>
 
-#include "../../daemon/codec.c"
-#include "../../daemon/resizer.c"
-#include "../../daemon/rtp.c"
+#include "../../daemon/media/codec.c"
+#include "../../daemon/media/resizer.c"
+#include "../../daemon/media/rtp.c"
 
 #define START_NS (1000 * NSEC_PER_SEC)
 #define SSRC 7

@@ -10,10 +10,10 @@
  */
 #include <assert.h>
 
-#include "../../daemon/addr.c"
-#include "../../daemon/flow.c"
-#include "../../daemon/rtp.c"
-#include "../../daemon/stream.c"
+#include "../../daemon/base/addr.c"
+#include "../../daemon/call/flow.c"
+#include "../../daemon/media/rtp.c"
+#include "../../daemon/call/stream.c"
 
 #define START_NS (1000 * NSEC_PER_SEC)
 #define HOSTS 4

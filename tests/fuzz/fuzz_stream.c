@@ -5,9 +5,9 @@
  * The first byte says which framing, each piece begins with a byte that says how long it is. Every command is what stood
  * between two newlines, in order, none is longer than allowed, and each gets its reply.
  */
-#include "../../daemon/clock.h"
-#include "../../daemon/conn.c"
-#include "../../daemon/nowait.c"
+#include "../../daemon/base/clock.h"
+#include "../../daemon/control/conn.c"
+#include "../../daemon/base/nowait.c"
 
 #define WAIT_TURNS 64
 

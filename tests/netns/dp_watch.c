@@ -17,12 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "addr.h"
-#include "dp.h"
-#include "iptables.h"
-#include "log.h"
-#include "nexthop.h"
-#include "pathmtu.h"
+#include "base/addr.h"
+#include "dataplane/dp.h"
+#include "host/iptables.h"
+#include "base/log.h"
+#include "host/nexthop.h"
+#include "host/pathmtu.h"
 
 static struct dp *dp;
 static struct nexthops *hops;

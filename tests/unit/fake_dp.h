@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "dp.h"
-#include "nexthop.h"
+#include "dataplane/dp.h"
+#include "host/nexthop.h"
 #include "rtpx_verdict.h"
 
 #define FAKE_PORTS 65536

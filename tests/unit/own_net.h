@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "addr.h"
+#include "base/addr.h"
 
 #define OWN_NET_PATIENCE_MS 20000 /* nothing takes this long; a machine may be busy elsewhere */
 

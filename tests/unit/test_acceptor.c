@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/acceptor.c"
+#include "../../daemon/control/acceptor.c"
 
 #define PEERS 200
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/addr.c"
+#include "../../daemon/base/addr.c"
 
 static struct addr parsed(enum addr_family family, const char *text, uint16_t port)
 {

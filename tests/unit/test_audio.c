@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "../../daemon/audio.c"
+#include "../../daemon/media/audio.c"
 
 #define SECOND_PARTS 10
 

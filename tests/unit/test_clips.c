@@ -13,7 +13,7 @@
 #include <event2/event.h>
 #include <sndfile.h>
 
-#include "../../daemon/clips.c"
+#include "../../daemon/media/clips.c"
 
 static char dir[] = "/tmp/rtpx-clips-XXXXXX";
 static struct event_base *base;

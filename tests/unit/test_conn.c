@@ -13,7 +13,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-#include "../../daemon/conn.c"
+#include "../../daemon/control/conn.c"
 
 struct owner {
 	struct event_base *base;

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "../../daemon/cookies.c"
+#include "../../daemon/protocol/cookies.c"
 
 static const struct addr here = { .family = ADDR_IP4, .port = 5, .ip = { 192, 0, 2, 1 } };
 

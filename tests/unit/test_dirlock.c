@@ -13,7 +13,7 @@
 
 #include <sys/wait.h>
 
-#include "../../daemon/dirlock.c"
+#include "../../daemon/base/dirlock.c"
 
 static char dir[] = "/tmp/test_dirlock.XXXXXX";
 

@@ -82,7 +82,7 @@ static ssize_t module_says(void *buf)
 
 #define mnl_socket_sendto(nl, h, len) ((void)(nl), (void)(len), module_hears(h))
 #define mnl_socket_recvfrom(nl, buf, size) ((void)(nl), (void)(size), module_says(buf))
-#include "../../daemon/dp_kmod.c"
+#include "../../daemon/dataplane/kmod.c"
 
 static struct dp_kmod k;
 

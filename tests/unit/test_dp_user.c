@@ -11,7 +11,7 @@
 
 #include "own_net.h"
 
-#include "../../daemon/dp_user.c"
+#include "../../daemon/net/sockets.c"
 
 #include <sys/resource.h>
 

@@ -28,9 +28,9 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 
-#include "dp.h"
+#include "dataplane/dp.h"
 #include "packets.h"
-#include "relay.h"
+#include "engine/relay.h"
 
 #define MARKER_BYTES 77 /* of the packet that is relayed for certain and ends a row */
 

@@ -10,8 +10,8 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "../../daemon/feed.h"
-#include "../../daemon/flow.c"
+#include "../../daemon/call/feed.h"
+#include "../../daemon/call/flow.c"
 
 static struct addr address(const char *text, uint16_t port)
 {

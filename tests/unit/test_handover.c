@@ -12,10 +12,10 @@
 #include <arpa/inet.h>
 #include <sys/wait.h>
 
-#include "../../daemon/handover.c"
+#include "../../daemon/control/handover.c"
 
-#include "addr.h"
-#include "passed.h"
+#include "base/addr.h"
+#include "control/passed.h"
 
 static char dir[32];
 

@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base.h"
-#include "flow_why.h"
-#include "hostpath.h"
+#include "base/base.h"
+#include "call/why.h"
+#include "host/hostpath.h"
 
 #define DOCUMENT "docs/host-path.md"
 #define FIRST    "| input | | reason | what is done |\n|---|---|---|---|\n"
@@ -78,7 +78,7 @@ static void quoted(void **state)
 		fprintf(f, "%.*s%s%s", (int)(at - have), have, want, end);
 		fclose(f);
 	} else if (strlen(want) != (size_t)(end - at) || strncmp(want, at, end - at)) {
-		fail_msg("%s differs from daemon/hostpath.h: RTPX_WRITE=1 %s", DOCUMENT,
+		fail_msg("%s differs from daemon/host/hostpath.h: RTPX_WRITE=1 %s", DOCUMENT,
 			 "build/tests/test_hostpath");
 	}
 	free(want);

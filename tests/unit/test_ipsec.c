@@ -11,7 +11,7 @@
 
 #include <arpa/inet.h>
 
-#include "../../daemon/ipsec.c"
+#include "../../daemon/host/ipsec.c"
 
 static void on_changed(void *arg)
 {

@@ -12,7 +12,7 @@
 #include <sys/mount.h>
 #include <sys/time.h>
 
-#include "../../daemon/journal.c"
+#include "../../daemon/restart/journal.c"
 
 #define KEYS 200
 

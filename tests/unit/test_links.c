@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-#include "../../daemon/links.c"
+#include "../../daemon/net/links.c"
 
 static void add_link(struct links *all, int ifindex, const char *name, int lower, int vid,
 		     int protocol, bool lower_elsewhere)

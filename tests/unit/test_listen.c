@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "../../daemon/listen.c"
+#include "../../daemon/control/listen.c"
 
 #define PATIENCE_NS (10 * NSEC_PER_SEC)
 

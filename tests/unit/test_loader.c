@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/loader.c"
+#include "../../daemon/media/loader.c"
 
 #define JOBS (LOADER_MAX_JOBS + 10)
 

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/log.c"
+#include "../../daemon/base/log.c"
 
 static char got[4096];
 

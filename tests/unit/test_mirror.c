@@ -14,7 +14,7 @@
 
 #include "fake_dp.h"
 
-#include "../../daemon/mirror.c"
+#include "../../daemon/record/mirror.c"
 
 #define PORT_MIN 30000
 #define PORT_MAX 30009

@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "../../daemon/nexthop.c"
+#include "../../daemon/host/nexthop.c"
 
 #define MANY 50000
 

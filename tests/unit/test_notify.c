@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/notify.c"
+#include "../../daemon/notify/notify.c"
 
 #include <signal.h>
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/notify_rpc.c"
+#include "../../daemon/notify/notify_rpc.c"
 
 static void assert_request(enum rpc_kind kind, enum rpc_method method, struct rpc_dialog d,
 			   const char *body)

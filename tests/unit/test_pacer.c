@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/pacer.c"
+#include "../../daemon/media/pacer.c"
 
 #define ITEMS 200
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "../../daemon/pathmtu.c"
+#include "../../daemon/host/pathmtu.c"
 
 #define OUTER4 24 /* an IP header with an option */
 

@@ -15,9 +15,9 @@
 #include <cmocka.h>
 #include <event2/event.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
-#include "../../daemon/player.c"
+#include "../../daemon/media/player.c"
 
 #define TTL_S 60
 #define MS NSEC_PER_MSEC

@@ -19,7 +19,7 @@ static void *failing_calloc(size_t n, size_t size)
 }
 
 #define calloc failing_calloc
-#include "../../daemon/ports.c"
+#include "../../daemon/call/ports.c"
 #undef calloc
 
 #define REST_NS (10 * NSEC_PER_SEC)

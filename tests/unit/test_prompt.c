@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/prompt.c"
+#include "../../daemon/media/prompt.c"
 
 static uint8_t file[100000], packet[PROMPT_MAX_PACKET];
 

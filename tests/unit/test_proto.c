@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "proto.c"
+#include "protocol/proto.c"
 
 #define N5 "n n n n n "
 #define N20 N5 N5 N5 N5

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/recformat.c"
+#include "../../daemon/record/format.c"
 
 #define HEAD 30 /* of an ad-hoc record */
 

@@ -13,7 +13,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
-#include "../../daemon/recwriter.c"
+#include "../../daemon/record/writer.c"
 
 #define HEAD 30 /* of an ad-hoc record */
 #define BYTES 172

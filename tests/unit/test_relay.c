@@ -14,7 +14,7 @@
 
 #include "fake_dp.h"
 
-#include "../../daemon/relay.c"
+#include "../../daemon/engine/relay.c"
 
 #define TTL_S 60
 #define PAYLOAD 160

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/resizer.c"
+#include "../../daemon/media/resizer.c"
 
 #define SSRC 0x1234u
 #define START_NS (1000 * NSEC_PER_SEC)

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/rtp.c"
+#include "../../daemon/media/rtp.c"
 
 #define NEITHER RTPX_PAYLOAD_OTHER
 #define RTP	RTPX_PAYLOAD_RTP

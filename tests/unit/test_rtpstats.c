@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "base.h"
+#include "base/base.h"
 #include "rtpx_verdict.h"
 
 #define START_NS (3 * 86400 * NSEC_PER_SEC + 12345) /* a host that has been up for three days */

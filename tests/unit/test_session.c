@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "base.h"
+#include "base/base.h"
 
 /* The allocation number @allocation_fails from now on fails; 0: none. */
 static int allocation_fails;
@@ -41,7 +41,7 @@ static char *failing_strndup(const char *s, size_t n)
 #define uthash_malloc(size) failing_malloc(size)
 #define calloc failing_calloc
 #define strndup failing_strndup
-#include "../../daemon/session.c"
+#include "../../daemon/call/session.c"
 #undef calloc
 #undef strndup
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "../../daemon/snapshot.c"
+#include "../../daemon/call/snapshot.c"
 
 static uint8_t bytes[SNAPSHOT_MAX];
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/sockfile.c"
+#include "../../daemon/control/sockfile.c"
 
 #define NOBODY 65534
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/stats.c"
+#include "../../daemon/call/stats.c"
 
 /* The names of the protocol page, "G": written out here a second time on purpose. */
 static const char *const names[] = {

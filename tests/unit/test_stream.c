@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/addr.h"
-#include "../../daemon/stream.c"
+#include "../../daemon/base/addr.h"
+#include "../../daemon/call/stream.c"
 
 #define START_NS (1000 * NSEC_PER_SEC)
 #define PACKET_NS (20 * NSEC_PER_MSEC)

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/stream.c"
+#include "../../daemon/call/stream.c"
 
 #define START_NS (1000 * NSEC_PER_SEC)
 

@@ -14,7 +14,7 @@
 
 #include "fake_dp.h"
 
-#include "clock.h"
+#include "base/clock.h"
 
 /* The clock that sync reads: the true one until a test sets it; then each reading adds @per_look_ns. */
 static uint64_t sync_now_ns, per_look_ns;
@@ -28,10 +28,10 @@ static uint64_t test_clock(void)
 }
 
 #define clock_now test_clock
-#include "../../daemon/sync.c"
+#include "../../daemon/dataplane/sync.c"
 #undef clock_now
 
-#include "rtp.h"
+#include "media/rtp.h"
 
 #define CALLER "192.0.2.10" /* sends to leg 1 */
 #define CALLEE "192.0.2.20" /* sends to leg 0 */

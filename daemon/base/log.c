@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * log.c - lines to stderr and syslog, through a queue in memory each.
+ *
+ * syslog(3) and stdio wait for the reader of the log. A stopped syslogd, or a pipe whose reader
+ * hangs, would stop the event loop with them.
+ */
+#include "base/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/nowait.h"
+
+#define QUEUE_BYTES (128 << 10)
+#define LINE_MAX_BYTES 1536
+#define AGAIN_NS (50 * NSEC_PER_MSEC) /* a log that took nothing is not tried again before */
+#define CLOSE_MS 500
+
+static const struct {
+	const char *name;
+	int priority;
+} levels[] = {
+	[LOG_LVL_DBUG] = { "DBUG", LOG_DEBUG },	 [LOG_LVL_INFO] = { "INFO", LOG_INFO },
+	[LOG_LVL_WARN] = { "WARN", LOG_WARNING }, [LOG_LVL_ERR] = { "ERR", LOG_ERR },
+	[LOG_LVL_CRIT] = { "CRIT", LOG_CRIT },
+};
+
+static const struct {
+	const char *name;
+	int facility;
+} facilities[] = {
+	{ "DAEMON", LOG_DAEMON }, { "AUTH", LOG_AUTH },     { "CRON", LOG_CRON },
+	{ "KERN", LOG_KERN },     { "LPR", LOG_LPR },       { "MAIL", LOG_MAIL },
+	{ "NEWS", LOG_NEWS },     { "USER", LOG_USER },     { "UUCP", LOG_UUCP },
+	{ "LOCAL0", LOG_LOCAL0 }, { "LOCAL1", LOG_LOCAL1 }, { "LOCAL2", LOG_LOCAL2 },
+	{ "LOCAL3", LOG_LOCAL3 }, { "LOCAL4", LOG_LOCAL4 }, { "LOCAL5", LOG_LOCAL5 },
+	{ "LOCAL6", LOG_LOCAL6 }, { "LOCAL7", LOG_LOCAL7 },
+};
+
+/* One place where lines go. */
+struct sink {
+	const char *name;
+	bool on;
+	/* write - some of @len bytes, which begin with a line. As nowait_write(). */
+	ssize_t (*write)(const char *p, size_t len);
+	uint64_t again_ns;  /* it takes nothing before that */
+	unsigned long lost; /* lines since the queue was full */
+	size_t len;
+	char queue[QUEUE_BYTES];
+};
+
+static ssize_t write_stderr(const char *p, size_t len);
+static ssize_t write_syslog(const char *p, size_t len);
+
+static struct sink to_stderr = { .name = "stderr", .on = true, .write = write_stderr };
+static struct sink to_syslog = { .name = "syslog", .write = write_syslog };
+static struct sink *const sinks[] = { &to_stderr, &to_syslog };
+
+static enum log_level least = LOG_LVL_DBUG;
+static bool relative;
+static double origin; /* seconds of CLOCK_BOOTTIME from which a relative time counts */
+static const char *syslog_path = "/dev/log";
+static int syslog_fd = -1, syslog_type, syslog_facility = LOG_DAEMON;
+static struct log_kind *left_out;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+int log_level_of(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(levels); i++)
+		if (!strcasecmp(levels[i].name, name))
+			return i;
+	return -1;
+}
+
+int log_facility_of(const char *name)
+{
+	unsigned int i;
+
+	if (!strncasecmp(name, "LOG_", 4))
+		name += 4;
+	for (i = 0; i < ARRAY_SIZE(facilities); i++)
+		if (!strcasecmp(facilities[i].name, name))
+			return facilities[i].facility;
+	return -1;
+}
+
+static double boot_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* ---- where lines go ---- */
+
+static ssize_t write_stderr(const char *p, size_t len)
+{
+	return nowait_write(STDERR_FILENO, nowait_is_socket(STDERR_FILENO), p, len);
+}
+
+/* syslogd listens for datagrams; some that are not Linux's own listen for a stream. */
+static int syslog_connect(void)
+{
+	static const int types[] = { SOCK_DGRAM, SOCK_STREAM };
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int err = 0;
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", syslog_path);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		int fd = socket(AF_UNIX, types[i] | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+		if (fd < 0)
+			return -errno;
+		if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0) {
+			syslog_fd = fd;
+			syslog_type = types[i];
+			return 0;
+		}
+		err = -errno;
+		close(fd);
+		if (err != -EPROTOTYPE)
+			break;
+	}
+	return err;
+}
+
+/* Without a syslogd lines wait for one, as for one that does not read. */
+static ssize_t write_syslog(const char *p, size_t len)
+{
+	size_t line = (size_t)((const char *)memchr(p, '\n', len) - p);
+	ssize_t n;
+
+	if (syslog_fd < 0 && syslog_connect() < 0)
+		return -EAGAIN;
+	if (syslog_type == SOCK_STREAM)
+		n = nowait_write(syslog_fd, true, p, len);
+	else
+		n = nowait_write(syslog_fd, true, p, line);
+	if (n >= 0 && syslog_type == SOCK_DGRAM)
+		n = (ssize_t)line + 1;
+	if (n >= 0 || n == -EAGAIN)
+		return n;
+	close(syslog_fd); /* of a syslogd that has ended */
+	syslog_fd = -1;
+	return -EAGAIN;
+}
+
+/* Write what waits, as far as it goes. */
+static void drain(struct sink *s, uint64_t now_ns)
+{
+	size_t done = 0;
+
+	if (now_ns < s->again_ns)
+		return;
+	while (done < s->len) {
+		ssize_t n = s->write(s->queue + done, s->len - done);
+
+		if (n == -EAGAIN) {
+			s->again_ns = now_ns + AGAIN_NS;
+			break;
+		}
+		done = n < 0 ? s->len : done + (size_t)n; /* closed: there is no reader any more */
+	}
+	memmove(s->queue, s->queue + done, s->len - done);
+	s->len -= done;
+}
+
+static void enqueue(struct sink *s, const char *text, size_t len)
+{
+	memcpy(s->queue + s->len, text, len);
+	s->len += len;
+}
+
+/* The line "LEVEL:CALL:FUNC:LINE: TEXT" as @s wants it. Returns its length. */
+static size_t format(char out[LINE_MAX_BYTES], const struct sink *s, enum log_level level,
+		     const char *call, const char *func, int line, const char *text)
+{
+	char before[96] = "";
+	int n;
+
+	if (s == &to_syslog) {
+		time_t now = time(NULL);
+		struct tm tm;
+
+		strftime(before, sizeof(before), "%b %e %T", localtime_r(&now, &tm));
+		n = snprintf(out, LINE_MAX_BYTES, "<%d>%s rtpxd[%d]: %s:%s:%s:%d: %s",
+			     syslog_facility | levels[level].priority, before, (int)getpid(),
+			     levels[level].name, call, func, line, text);
+	} else {
+		if (relative)
+			snprintf(before, sizeof(before), "%.3f/", boot_seconds() - origin);
+		n = snprintf(out, LINE_MAX_BYTES, "%s%s:%s:%s:%d: %s", before, levels[level].name,
+			     call, func, line, text);
+	}
+	n = MIN(n, LINE_MAX_BYTES - 2);
+	out[n++] = '\n';
+	return (size_t)n;
+}
+
+/*
+ * Lines are lost until the queue is empty again, so that the line which counts them stands where
+ * they would.
+ */
+static void say_lost(struct sink *s)
+{
+	char out[LINE_MAX_BYTES], text[128];
+
+	if (!s->lost || s->len)
+		return;
+	snprintf(text, sizeof(text), "%lu lines lost: the reader of %s was too slow", s->lost,
+		 s->name);
+	s->lost = 0;
+	enqueue(s, out, format(out, s, LOG_LVL_WARN, "GLOBAL", "log", 0, text));
+}
+
+static void put(struct sink *s, uint64_t now_ns, enum log_level level, const char *call,
+		const char *func, int line, const char *text)
+{
+	char out[LINE_MAX_BYTES];
+	size_t len;
+
+	drain(s, now_ns);
+	say_lost(s);
+	len = format(out, s, level, call, func, line, text);
+	if (s->lost || s->len + len > QUEUE_BYTES)
+		s->lost++;
+	else
+		enqueue(s, out, len);
+	drain(s, now_ns);
+}
+
+void log_open(enum log_level level, bool stderr_too, bool syslog_too, int facility)
+{
+	const char *form = getenv("RTPP_LOG_TFORM"), *start = getenv("RTPP_LOG_TSTART");
+
+	least = level;
+	to_stderr.on = stderr_too;
+	to_syslog.on = syslog_too;
+	syslog_facility = facility;
+	relative = form && !strcmp(form, "rel");
+	origin = start ? atof(start) : boot_seconds();
+	tzset();
+}
+
+static bool is_waiting(void)
+{
+	return to_stderr.len || to_syslog.len;
+}
+
+void log_close(void)
+{
+	const uint64_t end_ns = clock_now() + CLOSE_MS * NSEC_PER_MSEC;
+	uint64_t now_ns;
+
+	log_run(clock_now());
+	pthread_mutex_lock(&lock);
+	while (is_waiting() && (now_ns = clock_now()) < end_ns) {
+		for (size_t i = 0; i < ARRAY_SIZE(sinks); i++) {
+			drain(sinks[i], now_ns);
+			say_lost(sinks[i]);
+		}
+		poll(NULL, 0, AGAIN_NS / NSEC_PER_MSEC / 5);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* ---- lines ---- */
+
+/* Call-ids and tags come from strangers: nothing in them may steer a terminal or begin a line. */
+static void tame(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
+/* With the lock. */
+static void write_line(uint64_t now_ns, enum log_level level, const char *call, const char *func,
+		       int line, const char *fmt, va_list ap)
+{
+	char text[1024], who[256];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	snprintf(who, sizeof(who), "%s", call && *call ? call : "GLOBAL");
+	tame(text);
+	tame(who);
+	for (size_t i = 0; i < ARRAY_SIZE(sinks); i++)
+		if (sinks[i]->on)
+			put(sinks[i], now_ns, level, who, func, line, text);
+}
+
+void log_line(enum log_level level, const char *call, const char *func, int line, const char *fmt,
+	      ...)
+{
+	va_list ap;
+
+	if (level < least)
+		return;
+	va_start(ap, fmt);
+	pthread_mutex_lock(&lock);
+	write_line(clock_now(), level, call, func, line, fmt, ap);
+	pthread_mutex_unlock(&lock);
+	va_end(ap);
+}
+
+/* A token bucket: every line costs a second, and LOG_BURST seconds are saved at most. */
+static bool spend(struct log_kind *k, uint64_t now_ns)
+{
+	const uint64_t saved = LOG_BURST * NSEC_PER_SEC;
+
+	if (now_ns > saved && k->spent_ns < now_ns - saved)
+		k->spent_ns = now_ns - saved;
+	if (k->spent_ns + NSEC_PER_SEC > now_ns)
+		return false;
+	k->spent_ns += NSEC_PER_SEC;
+	return true;
+}
+
+void log_kind_line(struct log_kind *k, const char *call, const char *fmt, ...)
+{
+	uint64_t now_ns = clock_now();
+	va_list ap;
+
+	if (k->level < least)
+		return;
+	va_start(ap, fmt);
+	pthread_mutex_lock(&lock);
+	if (spend(k, now_ns)) {
+		write_line(now_ns, k->level, call, k->func, k->line, fmt, ap);
+	} else if (k->left_out++ == 0) {
+		k->next = left_out;
+		left_out = k;
+	}
+	pthread_mutex_unlock(&lock);
+	va_end(ap);
+}
+
+static void say(uint64_t now_ns, const struct log_kind *k, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void say(uint64_t now_ns, const struct log_kind *k, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_line(now_ns, k->level, NULL, k->func, k->line, fmt, ap);
+	va_end(ap);
+}
+
+void log_run(uint64_t now_ns)
+{
+	struct log_kind *k;
+
+	pthread_mutex_lock(&lock);
+	while ((k = left_out)) {
+		left_out = k->next;
+		say(now_ns, k, "%lu more lines of this kind left out", k->left_out);
+		k->left_out = 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(sinks); i++) {
+		drain(sinks[i], now_ns);
+		say_lost(sinks[i]);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+bool log_allowed(uint64_t *last, uint64_t now_ns)
+{
+	if (*last && now_ns - *last < NSEC_PER_SEC)
+		return false;
+	*last = now_ns;
+	return true;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * log.h - one line per event: to stderr in the foreground, to syslog as a daemon. Nothing here waits
+ * for a reader of the log: lines wait in memory instead, and when that is full they are lost, and
+ * counted in the log as soon as it takes lines again.
+ *
+ * Format "LEVEL:CALLID|GLOBAL:function:line: text"; on stderr a relative time precedes it when the
+ * environment has RTPP_LOG_TFORM=rel (rtpproxy's convention).
+ */
+#ifndef RTPX_LOG_H
+#define RTPX_LOG_H
+
+#include "base/base.h"
+
+enum log_level { LOG_LVL_DBUG, LOG_LVL_INFO, LOG_LVL_WARN, LOG_LVL_ERR, LOG_LVL_CRIT };
+
+/* log_level_of - the level named @name ("dbug" … "crit", any case); -1 when there is none. */
+int log_level_of(const char *name);
+
+/*
+ * log_facility_of - the syslog facility named @name, with or without "LOG_"; -1 when there is none.
+ */
+int log_facility_of(const char *name);
+
+/* log_open - where lines go from now on. @facility counts only with @syslog. */
+void log_open(enum log_level level, bool to_stderr, bool to_syslog, int facility);
+
+/* log_close - before the process ends: waits for readers of the log, half a second at most. */
+void log_close(void);
+
+/*
+ * log_run - write lines that wait, as far as the log takes them, and what log_some() has left out.
+ * Call it about once a second. @now_ns: CLOCK_MONOTONIC.
+ */
+void log_run(uint64_t now_ns);
+
+/* log_line - write one line of @level; use the macros below. @call NULL or empty: GLOBAL. */
+void log_line(enum log_level level, const char *call, const char *func, int line, const char *fmt,
+	      ...) __attribute__((format(printf, 5, 6)));
+
+#define log_call(level, call, ...) log_line(level, call, __func__, __LINE__, __VA_ARGS__)
+#define log_dbug(...) log_line(LOG_LVL_DBUG, NULL, __func__, __LINE__, __VA_ARGS__)
+#define log_info(...) log_line(LOG_LVL_INFO, NULL, __func__, __LINE__, __VA_ARGS__)
+#define log_warn(...) log_line(LOG_LVL_WARN, NULL, __func__, __LINE__, __VA_ARGS__)
+#define log_err(...) log_line(LOG_LVL_ERR, NULL, __func__, __LINE__, __VA_ARGS__)
+
+/* One kind of line: the place in the sources where it is written. */
+struct log_kind {
+	enum log_level level;
+	const char *func;
+	int line;
+	uint64_t spent_ns;	/* its last line, or earlier by what it may still write at once */
+	unsigned long left_out; /* since its last line */
+	struct log_kind *next;	/* of those that left lines out */
+};
+
+/* log_kind_line - as log_line(), for a line of @kind within its budget. */
+void log_kind_line(struct log_kind *kind, const char *call, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * log_some - log_call() for lines that a peer or its commands can provoke: of each kind LOG_BURST at
+ * once and then one a second. The number of lines left out follows within a second or two.
+ */
+#define LOG_BURST 10
+#define log_some(lvl, call, ...)                                                                   \
+	do {                                                                                       \
+		static struct log_kind kind_here = { .level = lvl, .line = __LINE__ };             \
+		kind_here.func = __func__;                                                         \
+		log_kind_line(&kind_here, call, __VA_ARGS__);                                      \
+	} while (0)
+
+/*
+ * log_allowed - rate limit for lines that the network can provoke: true at most once per second and
+ * @last, which the caller keeps (start with 0). @now_ns: CLOCK_MONOTONIC.
+ */
+bool log_allowed(uint64_t *last, uint64_t now_ns);
+
+#endif

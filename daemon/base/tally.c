@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tally.c - atomic counters with a number of holders.
+ */
+#include <stdlib.h>
+
+#include "base/tally.h"
+
+struct tally {
+	struct tally *parent;
+	unsigned int holders;
+	struct tally_counts counts;
+};
+
+static void add(uint64_t *to, uint64_t n)
+{
+	__atomic_fetch_add(to, n, __ATOMIC_RELAXED);
+}
+
+struct tally *tally_new(struct tally *parent)
+{
+	struct tally *t = calloc(1, sizeof(*t));
+
+	if (t) {
+		t->parent = parent ? tally_hold(parent) : NULL;
+		t->holders = 1;
+	}
+	return t;
+}
+
+struct tally *tally_hold(struct tally *t)
+{
+	__atomic_fetch_add(&t->holders, 1, __ATOMIC_RELAXED);
+	return t;
+}
+
+void tally_drop(struct tally *t)
+{
+	struct tally *parent;
+
+	while (t && __atomic_sub_fetch(&t->holders, 1, __ATOMIC_ACQ_REL) == 0) {
+		parent = t->parent;
+		free(t);
+		t = parent;
+	}
+}
+
+void tally_recorded(struct tally *t, uint64_t packets, uint64_t bytes)
+{
+	for (; t; t = t->parent) {
+		add(&t->counts.packets, packets);
+		add(&t->counts.bytes, bytes);
+	}
+}
+
+void tally_lost(struct tally *t, uint64_t packets)
+{
+	for (; t; t = t->parent)
+		add(&t->counts.lost, packets);
+}
+
+struct tally_counts tally_read(const struct tally *t)
+{
+	if (!t)
+		return (struct tally_counts){ 0 };
+	return (struct tally_counts){
+		.packets = __atomic_load_n(&t->counts.packets, __ATOMIC_RELAXED),
+		.bytes = __atomic_load_n(&t->counts.bytes, __ATOMIC_RELAXED),
+		.lost = __atomic_load_n(&t->counts.lost, __ATOMIC_RELAXED),
+	};
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * feed.c - each feed is in two lists: its source's and its target's.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "call/feed.h"
+
+static struct feed *feed_new(struct session *source, struct session *target)
+{
+	struct feed *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	*f = (struct feed){ source, target, false, source->feeds, target->fed_by };
+	source->feeds = f;
+	target->fed_by = f;
+	return f;
+}
+
+static void feed_free(struct feed *f)
+{
+	struct feed **at;
+
+	for (at = &f->source->feeds; *at != f; at = &(*at)->next_out)
+		;
+	*at = f->next_out;
+	for (at = &f->target->fed_by; *at != f; at = &(*at)->next_in)
+		;
+	*at = f->next_in;
+	free(f);
+}
+
+int feed_add(struct sessions *all, struct session *source, int source_leg, struct session *target,
+	     int target_leg)
+{
+	struct feed *f = source->feeds;
+
+	if (source == target)
+		return -EINVAL;
+	while (f && f->target != target)
+		f = f->next_out;
+	if (!f)
+		f = feed_new(source, target);
+	if (!f)
+		return -ENOMEM;
+	f->crossed = source_leg != target_leg;
+	target->fed = true;
+	session_dirty(all, source);
+	session_dirty(all, target);
+	return 0;
+}
+
+void feed_end(struct sessions *all, struct session *s)
+{
+	while (s->feeds)
+		feed_free(s->feeds);
+	while (s->fed_by) {
+		session_dirty(all, s->fed_by->source);
+		feed_free(s->fed_by);
+	}
+}

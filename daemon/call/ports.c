@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ports.c - pairs of port numbers, counted from the first one of the range. Sockets are somebody
+ * else's.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "call/ports.h"
+
+#define MAX_TRIES 1024
+
+/* A pair that was given back, and when. */
+struct resting {
+	uint32_t since_ms;
+	uint16_t pair;
+};
+
+struct slot_ports {
+	bool *taken;		/* by pair */
+	uint16_t *fresh;	/* free pairs, any order: one of them is drawn */
+	uint16_t *place;	/* by pair: where in fresh it is, if it is */
+	/* free pairs in the order of their return: a ring of n_pairs places */
+	struct resting *resting;
+	unsigned int n_fresh, n_resting, first_resting, n_taken;
+	unsigned int last;	/* sequential: the pair taken last */
+};
+
+struct ports {
+	struct ports_opts o;
+	unsigned int n_pairs;
+	uint64_t random;
+	struct slot_ports slot[RTPX_SLOTS];
+};
+
+int ports_round(uint16_t *min, uint16_t *max)
+{
+	unsigned int lo = *min + (*min & 1), hi = *max & 1 ? *max - 1 : *max - 2;
+
+	if (*max < 2 || lo > hi || lo == 0)
+		return -EINVAL;
+	*min = lo;
+	*max = hi + 1;
+	return 0;
+}
+
+/*
+ * splitmix64: spreads well and is small enough to read. It is no cipher: who sees very many ports
+ * of calls of his own can work out the next ones.
+ */
+static uint64_t draw(struct ports *p)
+{
+	uint64_t z = p->random += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+static void fresh_add(struct slot_ports *sp, uint16_t pair)
+{
+	sp->place[pair] = sp->n_fresh;
+	sp->fresh[sp->n_fresh++] = pair;
+}
+
+static void fresh_remove(struct slot_ports *sp, unsigned int i)
+{
+	uint16_t last = sp->fresh[--sp->n_fresh];
+
+	sp->fresh[i] = last;
+	sp->place[last] = i;
+}
+
+int ports_new(struct ports **out, const struct ports_opts *opts)
+{
+	struct ports *p;
+	unsigned int s, i;
+
+	if (opts->min > opts->max || (opts->min & 1) || !(opts->max & 1))
+		return -EINVAL;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->o = *opts;
+	p->random = opts->seed;
+	p->n_pairs = (opts->max - opts->min + 1) / 2;
+	for (s = 0; s < RTPX_SLOTS; s++) {
+		struct slot_ports *sp = &p->slot[s];
+
+		sp->taken = calloc(p->n_pairs, sizeof(*sp->taken));
+		sp->fresh = calloc(p->n_pairs, sizeof(*sp->fresh));
+		sp->place = calloc(p->n_pairs, sizeof(*sp->place));
+		sp->resting = calloc(p->n_pairs, sizeof(*sp->resting));
+		if (!sp->taken || !sp->fresh || !sp->place || !sp->resting) {
+			ports_free(p);
+			return -ENOMEM;
+		}
+		for (i = 0; i < p->n_pairs; i++)
+			fresh_add(sp, i);
+		sp->last = p->n_pairs - 1;
+	}
+	*out = p;
+	return 0;
+}
+
+void ports_free(struct ports *p)
+{
+	unsigned int s;
+
+	if (!p)
+		return;
+	for (s = 0; s < RTPX_SLOTS; s++) {
+		free(p->slot[s].taken);
+		free(p->slot[s].fresh);
+		free(p->slot[s].place);
+		free(p->slot[s].resting);
+	}
+	free(p);
+}
+
+static uint16_t pop_resting(struct ports *p, struct slot_ports *sp)
+{
+	uint16_t pair = sp->resting[sp->first_resting].pair;
+
+	sp->first_resting = (sp->first_resting + 1) % p->n_pairs;
+	sp->n_resting--;
+	return pair;
+}
+
+/*
+ * Pairs that have rested long enough can be drawn again; when none can, the one that rested
+ * longest.
+ */
+static int take_random(struct ports *p, struct slot_ports *sp, uint32_t now_ms)
+{
+	unsigned int i;
+	uint16_t pair;
+
+	while (sp->n_resting && now_ms - sp->resting[sp->first_resting].since_ms >=
+					p->o.quarantine_ns / NSEC_PER_MSEC)
+		fresh_add(sp, pop_resting(p, sp));
+	if (!sp->n_fresh)
+		return sp->n_resting ? pop_resting(p, sp) : -ENOSPC;
+	i = draw(p) % sp->n_fresh;
+	pair = sp->fresh[i];
+	fresh_remove(sp, i);
+	return pair;
+}
+
+static int take_next(struct ports *p, struct slot_ports *sp)
+{
+	unsigned int i, pair;
+
+	for (i = 1; i <= p->n_pairs; i++) {
+		pair = (sp->last + i) % p->n_pairs;
+		if (!sp->taken[pair]) {
+			sp->last = pair;
+			return pair;
+		}
+	}
+	return -ENOSPC;
+}
+
+int ports_take(struct ports *p, enum rtpx_slot slot, uint64_t now_ns)
+{
+	struct slot_ports *sp = &p->slot[slot];
+	int pair = p->o.sequential ? take_next(p, sp) : take_random(p, sp, now_ns / NSEC_PER_MSEC);
+
+	if (pair < 0)
+		return pair;
+	sp->taken[pair] = true;
+	sp->n_taken++;
+	return p->o.min + 2 * pair;
+}
+
+/* Remove a pair from wherever the random order keeps it. */
+static void forget_free(struct ports *p, struct slot_ports *sp, uint16_t pair)
+{
+	unsigned int i = sp->place[pair], n = sp->n_resting;
+
+	if (i < sp->n_fresh && sp->fresh[i] == pair) {
+		fresh_remove(sp, i);
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		struct resting r = sp->resting[sp->first_resting];
+
+		pop_resting(p, sp);
+		if (r.pair != pair)
+			sp->resting[(sp->first_resting + sp->n_resting++) % p->n_pairs] = r;
+	}
+}
+
+int ports_claim(struct ports *p, enum rtpx_slot slot, uint16_t port)
+{
+	struct slot_ports *sp = &p->slot[slot];
+	unsigned int pair = (port - p->o.min) / 2u;
+
+	if (port < p->o.min || port > p->o.max || (port & 1))
+		return -EINVAL;
+	if (sp->taken[pair])
+		return -EBUSY;
+	if (!p->o.sequential)
+		forget_free(p, sp, pair);
+	sp->taken[pair] = true;
+	sp->n_taken++;
+	return 0;
+}
+
+void ports_give(struct ports *p, enum rtpx_slot slot, uint16_t port, uint64_t now_ns)
+{
+	struct slot_ports *sp = &p->slot[slot];
+	unsigned int pair = (port - p->o.min) / 2u;
+	struct resting r = { .since_ms = now_ns / NSEC_PER_MSEC, .pair = pair };
+
+	sp->taken[pair] = false;
+	sp->n_taken--;
+	if (!p->o.sequential)
+		sp->resting[(sp->first_resting + sp->n_resting++) % p->n_pairs] = r;
+}
+
+uint16_t ports_last(const struct ports *p, enum rtpx_slot slot)
+{
+	return p->o.min + 2 * p->slot[slot].last;
+}
+
+void ports_go_on(struct ports *p, enum rtpx_slot slot, uint16_t last)
+{
+	if (last >= p->o.min && last <= p->o.max)
+		p->slot[slot].last = (last - p->o.min) / 2u;
+}
+
+unsigned int ports_tries(const struct ports *p)
+{
+	return MIN(p->n_pairs, MAX_TRIES);
+}
+
+unsigned int ports_pairs(const struct ports *p)
+{
+	return p->n_pairs;
+}
+
+unsigned int ports_in_use(const struct ports *p, enum rtpx_slot slot)
+{
+	return p->slot[slot].n_taken;
+}

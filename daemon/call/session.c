@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * session.c - the table of sessions. Time comes in as an argument; sockets and flows are others'
+ * business.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include "base/hash.h"
+#include "call/session.h"
+
+#define WHEEL_S 128
+
+/* All sessions of one call-id. */
+struct call {
+	struct session *first; /* in creation order; its call_id is the key */
+	UT_hash_handle hh;
+};
+
+struct sessions {
+	struct session_opts o;
+	struct call *calls;
+	struct session *list;  /* creation order */
+	struct session *dirty; /* to be compiled, in the order of marking */
+	struct session *changed; /* likewise */
+	struct session *watched; /* in the order of session_watch() */
+	void (*ended)(void *arg, const struct session *s);
+	void *ended_arg;
+	struct session *due[WHEEL_S]; /* to be looked at in that second, see due_put() */
+	uint64_t looked_s;	      /* the last second whose sessions were */
+	unsigned int count;
+	uint32_t last_number; /* given to a session */
+	bool wrapped;	      /* numbers were given before, so living sessions may have them */
+};
+
+int sessions_new(struct sessions **out, const struct session_opts *opts)
+{
+	struct sessions *all = calloc(1, sizeof(*all));
+
+	if (!all)
+		return -ENOMEM;
+	all->o = *opts;
+	*out = all;
+	return 0;
+}
+
+void sessions_free(struct sessions *all)
+{
+	if (!all)
+		return;
+	while (all->list)
+		session_destroy(all, all->list);
+	free(all);
+}
+
+unsigned int sessions_count(const struct sessions *all)
+{
+	return all->count;
+}
+
+/* ---- calls ---- */
+
+static struct call *call_of(const struct sessions *all, struct span call_id)
+{
+	struct call *call;
+
+	HASH_FIND(hh, all->calls, call_id.p, call_id.len, call);
+	return call;
+}
+
+static int call_add(struct sessions *all, struct session *s)
+{
+	struct session **end;
+	struct call *call = call_of(all, span_of(s->call_id));
+
+	if (!call) {
+		call = calloc(1, sizeof(*call));
+		if (!call)
+			return -ENOMEM;
+		call->first = s;
+		HASH_ADD_KEYPTR(hh, all->calls, s->call_id, strlen(s->call_id), call);
+		if (!call->hh.tbl) {
+			free(call);
+			return -ENOMEM;
+		}
+		return 0;
+	}
+	for (end = &call->first; *end; end = &(*end)->next_in_call)
+		;
+	*end = s;
+	return 0;
+}
+
+static void call_remove(struct sessions *all, struct session *s)
+{
+	struct call *call = call_of(all, span_of(s->call_id));
+	struct session **at;
+
+	for (at = &call->first; *at != s; at = &(*at)->next_in_call)
+		;
+	*at = s->next_in_call;
+	if (call->first) {
+		call->hh.key = call->first->call_id; /* the same text, but one that stays */
+		return;
+	}
+	HASH_DEL(all->calls, call);
+	free(call);
+}
+
+/* ---- when to look at a time to live ---- */
+
+static uint64_t deadline_of(const struct session *s)
+{
+	return MIN(s->leg[0].deadline_ns, s->leg[1].deadline_ns);
+}
+
+/*
+ * A session is on the wheel in the second of its deadline, or before. What puts the deadline off
+ * leaves it there: when that second comes it is put further on, so that traffic costs nothing and a
+ * session is touched about once in its time to live.
+ */
+static void due_put(struct sessions *all, struct session *s)
+{
+	uint64_t second = MAX(deadline_of(s) / NSEC_PER_SEC, all->looked_s + 1);
+
+	s->due = MIN(second, all->looked_s + WHEEL_S - 1) % WHEEL_S;
+	DL_APPEND2(all->due[s->due], s, due_prev, due_next);
+}
+
+static void due_take(struct sessions *all, struct session *s)
+{
+	DL_DELETE2(all->due[s->due], s, due_prev, due_next);
+}
+
+/* ---- birth and death ---- */
+
+static bool number_is_free(const struct sessions *all, uint32_t number)
+{
+	const struct session *s;
+
+	if (!number)
+		return false;
+	if (all->wrapped)
+		DL_FOREACH(all->list, s)
+			if (s->number == number)
+				return false;
+	return true;
+}
+
+static uint32_t new_number(struct sessions *all)
+{
+	do {
+		all->wrapped |= all->last_number == UINT32_MAX;
+		all->last_number++;
+	} while (!number_is_free(all, all->last_number));
+	return all->last_number;
+}
+
+int session_create(struct sessions *all, struct span call_id, struct span from_tag, uint64_t now_ns,
+		   struct session **out)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	int i;
+
+	if (!s)
+		return -ENOMEM;
+	s->call_id = strndup(call_id.p, call_id.len);
+	s->from_tag = strndup(from_tag.p, from_tag.len);
+	if (!s->call_id || !s->from_tag || call_add(all, s) < 0) {
+		free(s->call_id);
+		free(s->from_tag);
+		free(s);
+		return -ENOMEM;
+	}
+	for (i = 0; i < 2; i++) {
+		stream_init(&s->leg[i].stream[STREAM_RTP], STREAM_RTP);
+		stream_init(&s->leg[i].stream[STREAM_RTCP], STREAM_RTCP);
+		s->leg[i].ttl_s = all->o.setup_ttl_s;
+	}
+	s->number = new_number(all);
+	s->notify = -1;
+	s->created_ns = now_ns;
+	DL_APPEND(all->list, s);
+	all->count++;
+	session_ttl_restart(all, s, -1, now_ns);
+	due_put(all, s);
+	session_changed(all, s);
+	*out = s;
+	return 0;
+}
+
+int session_set_to_tag(struct session *s, struct span to_tag)
+{
+	char *copy;
+
+	if (s->to_tag && span_eq(span_of(s->to_tag), to_tag))
+		return 0;
+	copy = strndup(to_tag.p, to_tag.len);
+	if (!copy)
+		return -ENOMEM;
+	free(s->to_tag);
+	s->to_tag = copy;
+	return 0;
+}
+
+void session_destroy(struct sessions *all, struct session *s)
+{
+	int i;
+
+	if (all->ended)
+		all->ended(all->ended_arg, s);
+	if (s->dirty)
+		DL_DELETE2(all->dirty, s, dirty_prev, dirty_next);
+	if (s->changed)
+		DL_DELETE2(all->changed, s, changed_prev, changed_next);
+	if (s->watched)
+		DL_DELETE2(all->watched, s, watched_prev, watched_next);
+	DL_DELETE(all->list, s);
+	due_take(all, s);
+	call_remove(all, s);
+	all->count--;
+	for (i = 0; i < 2; i++)
+		free(s->leg[i].codecs);
+	free(s->notify_tag);
+	free(s->call_id);
+	free(s->from_tag);
+	free(s->to_tag);
+	free(s);
+}
+
+/* ---- look-ups ---- */
+
+static struct span tag_of(const struct session *s)
+{
+	return span_of(s->from_tag);
+}
+
+/* The ";N" that ends a tag, the medium's number; empty without one. */
+static struct span medium_of(struct span tag)
+{
+	const char *semicolon = tag.len ? memrchr(tag.p, ';', tag.len) : NULL;
+
+	if (!semicolon)
+		return (struct span){ 0 };
+	return (struct span){ semicolon, tag.len - (size_t)(semicolon - tag.p) };
+}
+
+static bool starts_with(struct span whole, struct span start)
+{
+	return whole.len >= start.len && memcmp(whole.p, start.p, start.len) == 0;
+}
+
+/*
+ * The callee's form: the tag itself, or the tag with the medium's number that the other tag
+ * carries.
+ */
+static bool is_callee(struct span session_tag, struct span from_tag, struct span to_tag)
+{
+	struct span medium = medium_of(from_tag);
+
+	if (!to_tag.p)
+		return false;
+	if (span_eq(session_tag, to_tag))
+		return true;
+	return medium.len && session_tag.len == to_tag.len + medium.len &&
+	       starts_with(session_tag, to_tag) &&
+	       memcmp(session_tag.p + to_tag.len, medium.p, medium.len) == 0;
+}
+
+struct session *session_find(const struct sessions *all, struct span call_id, struct span from_tag,
+			     struct span to_tag, enum session_party *party)
+{
+	struct session *s;
+
+	for (s = sessions_of_call(all, call_id); s; s = s->next_in_call) {
+		if (span_eq(tag_of(s), from_tag)) {
+			*party = SESSION_CALLER;
+			return s;
+		}
+		if (is_callee(tag_of(s), from_tag, to_tag)) {
+			*party = SESSION_CALLEE;
+			return s;
+		}
+	}
+	return NULL;
+}
+
+/* @tag is the session's tag, or all of it before its ';'. */
+static bool tag_matches(const struct session *s, struct span tag, bool *exact)
+{
+	struct span own = tag_of(s);
+
+	*exact = tag.p && span_eq(own, tag);
+	return *exact ||
+	       (tag.p && own.len > tag.len && own.p[tag.len] == ';' && starts_with(own, tag));
+}
+
+struct session *session_match_next(const struct sessions *all, struct span call_id,
+				   struct span from_tag, struct span to_tag, struct session **pos,
+				   enum session_party *party, bool *exact)
+{
+	static struct session end; /* what *pos is after the last one */
+	struct session *s = *pos ? *pos : sessions_of_call(all, call_id);
+
+	for (; s && s != &end; s = s->next_in_call) {
+		bool caller = tag_matches(s, from_tag, exact);
+
+		if (!caller && !tag_matches(s, to_tag, exact))
+			continue;
+		*party = caller ? SESSION_CALLER : SESSION_CALLEE;
+		*pos = s->next_in_call ? s->next_in_call : &end;
+		return s;
+	}
+	*pos = &end;
+	return NULL;
+}
+
+struct session *sessions_of_call(const struct sessions *all, struct span call_id)
+{
+	struct call *call = call_of(all, call_id);
+
+	return call ? call->first : NULL;
+}
+
+void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s), void *arg)
+{
+	struct session *s, *next;
+
+	DL_FOREACH_SAFE(all->list, s, next)
+		if (!fn(arg, s))
+			return;
+}
+
+/* ---- flags and time to live ---- */
+
+bool session_flags_clear(struct session *s, bool weak, enum session_party party)
+{
+	if (weak)
+		s->leg[party == SESSION_CALLER].weak = false;
+	else
+		s->strong = false;
+	return !s->strong && !s->leg[0].weak && !s->leg[1].weak;
+}
+
+void session_complete(struct sessions *all, struct session *s, uint64_t now_ns)
+{
+	int i;
+
+	due_take(all, s);
+	s->complete = true;
+	for (i = 0; i < 2; i++) {
+		if (!s->leg[i].ttl_fixed)
+			s->leg[i].ttl_s = all->o.ttl_s;
+		s->leg[i].deadline_ns = now_ns + s->leg[i].ttl_s * NSEC_PER_SEC;
+	}
+	due_put(all, s);
+}
+
+void session_ttl_restart(struct sessions *all, struct session *s, int leg, uint64_t now_ns)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		uint64_t deadline = now_ns + s->leg[i].ttl_s * NSEC_PER_SEC;
+
+		if (leg >= 0 && i != leg && all->o.independent_ttl)
+			continue;
+		s->leg[i].deadline_ns = MAX(s->leg[i].deadline_ns, deadline);
+	}
+}
+
+void session_ttl_set(struct sessions *all, struct session *s, int leg, uint32_t ttl_s,
+		     uint64_t now_ns)
+{
+	int i;
+
+	due_take(all, s);
+	for (i = 0; i < 2; i++) {
+		if (i != leg && all->o.independent_ttl)
+			continue;
+		s->leg[i].ttl_s = ttl_s;
+		s->leg[i].ttl_fixed = true;
+		s->leg[i].deadline_ns = now_ns + ttl_s * NSEC_PER_SEC;
+	}
+	due_put(all, s);
+	session_changed(all, s);
+}
+
+uint32_t session_ttl_left(const struct sessions *all, const struct session *s, uint64_t now_ns)
+{
+	uint64_t deadline = deadline_of(s);
+
+	(void)all;
+	return deadline > now_ns ? (deadline - now_ns + NSEC_PER_SEC - 1) / NSEC_PER_SEC : 0;
+}
+
+void sessions_expired(struct sessions *all, uint64_t now_ns,
+		      void (*fn)(void *arg, struct session *s), void *arg)
+{
+	uint64_t now_s = now_ns / NSEC_PER_SEC, second = all->looked_s + 1;
+
+	if (now_s < second)
+		return;
+	if (now_s - second >= WHEEL_S)
+		second = now_s - WHEEL_S + 1;
+	all->looked_s = now_s;
+	for (; second <= now_s; second++) {
+		struct session *s, *list = all->due[second % WHEEL_S];
+
+		all->due[second % WHEEL_S] = NULL;
+		while ((s = list)) {
+			DL_DELETE2(list, s, due_prev, due_next);
+			due_put(all, s);
+			session_changed(all, s);
+			if (deadline_of(s) <= now_ns)
+				fn(arg, s);
+		}
+	}
+}
+
+void sessions_defer(struct sessions *all, uint64_t away_ns, uint64_t now_ns)
+{
+	struct session *s;
+	int i;
+
+	DL_FOREACH(all->list, s) {
+		for (i = 0; i < 2; i++) {
+			uint64_t *deadline = &s->leg[i].deadline_ns;
+			uint64_t latest = now_ns + s->leg[i].ttl_s * NSEC_PER_SEC;
+
+			*deadline = MAX(*deadline, MIN(*deadline + away_ns, latest));
+		}
+	}
+}
+
+/* ---- the dirty list ---- */
+
+void session_dirty(struct sessions *all, struct session *s)
+{
+	session_changed(all, s);
+	if (s->dirty)
+		return;
+	s->dirty = true;
+	DL_APPEND2(all->dirty, s, dirty_prev, dirty_next);
+}
+
+struct session *session_dirty_pop(struct sessions *all)
+{
+	struct session *s = all->dirty;
+
+	if (s) {
+		DL_DELETE2(all->dirty, s, dirty_prev, dirty_next);
+		s->dirty = false;
+	}
+	return s;
+}
+
+/* ---- the list of those that time changes ---- */
+
+void session_watch(struct sessions *all, struct session *s)
+{
+	if (s->watched)
+		return;
+	s->watched = true;
+	DL_APPEND2(all->watched, s, watched_prev, watched_next);
+}
+
+void sessions_each_watched(struct sessions *all, bool (*fn)(void *arg, struct session *s),
+			   void *arg)
+{
+	struct session *s, *next;
+
+	DL_FOREACH_SAFE2(all->watched, s, next, watched_next) {
+		if (fn(arg, s))
+			continue;
+		s->watched = false;
+		DL_DELETE2(all->watched, s, watched_prev, watched_next);
+	}
+}
+
+/* ---- what the next daemon must know ---- */
+
+void session_changed(struct sessions *all, struct session *s)
+{
+	if (s->changed)
+		return;
+	s->changed = true;
+	DL_APPEND2(all->changed, s, changed_prev, changed_next);
+}
+
+struct session *session_changed_pop(struct sessions *all)
+{
+	struct session *s = all->changed;
+
+	if (s) {
+		DL_DELETE2(all->changed, s, changed_prev, changed_next);
+		s->changed = false;
+	}
+	return s;
+}
+
+void sessions_watch_end(struct sessions *all, void (*ended)(void *arg, const struct session *s),
+			void *arg)
+{
+	all->ended = ended;
+	all->ended_arg = arg;
+}
+
+void session_restored(struct sessions *all, struct session *s)
+{
+	due_take(all, s);
+	due_put(all, s);
+	all->last_number = MAX(all->last_number, s->number);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * snapshot.c - what of a session is kept, in tables. Tags are never given another meaning: see
+ * fields.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/fields.h"
+#include "call/snapshot.h"
+
+static const struct field stats_fields[] = {
+#define STATS_FIELD(tag, member) FIELD(tag, FIELD_UINT, rtpx_flow_stats, member)
+	STATS_FIELD(1, packets),
+	STATS_FIELD(2, bytes),
+	STATS_FIELD(3, last_ns),
+	STATS_FIELD(4, window),
+	STATS_FIELD(5, max_seq),
+	STATS_FIELD(6, ssrc),
+	STATS_FIELD(7, longest_us),
+	STATS_FIELD(9, jitter_q4),
+	STATS_FIELD(10, jitter_max_q4),
+	STATS_FIELD(11, jitter_sum_q4),
+	STATS_FIELD(12, jitter_count),
+	STATS_FIELD(13, payload_type),
+	STATS_FIELD(14, first_ns),
+	STATS_FIELD(15, daemon_packets),
+	STATS_FIELD(16, strangers),
+	STATS_FIELD(17, base_seq),
+	STATS_FIELD(18, segments),
+	STATS_FIELD(19, sent_prior),
+	STATS_FIELD(20, duplicates),
+	STATS_FIELD(21, errors),
+	STATS_FIELD(22, unmirrored),
+	STATS_FIELD(23, timed_ts),
+	STATS_FIELD(24, timed_at),
+	STATS_FIELD(25, clock),
+#undef STATS_FIELD
+	{ 0 },
+};
+
+static const struct field stream_fields[] = {
+	FIELD(1, FIELD_UINT, stream, state),
+	FIELD(2, FIELD_BOOL, stream, asymmetric),
+	FIELD(3, FIELD_BOOL, stream, untrusted),
+	FIELD(4, FIELD_BOOL, stream, has_ssrc),
+	FIELD(5, FIELD_UINT, stream, seq),
+	FIELD(6, FIELD_UINT, stream, ssrc),
+	FIELD(7, FIELD_UINT, stream, seq_ns),
+	FIELD(8, FIELD_UINT, stream, heard_ssrc),
+	FIELD(9, FIELD_UINT, stream, heard_packets),
+	FIELD(10, FIELD_UINT, stream, updated_ns),
+	FIELD(11, FIELD_ADDR, stream, remote),
+	FIELD(12, FIELD_ADDR, stream, signalled),
+	FIELD(13, FIELD_ADDR, stream, previous),
+	FIELD(14, FIELD_ADDR, stream, local),
+	FIELD_OF(15, stream, stats, stats_fields),
+	FIELD(16, FIELD_BOOL, stream, open),
+	FIELD(17, FIELD_BOOL, stream, awaited),
+	FIELD(18, FIELD_BOOL, stream, twice),
+	FIELD(19, FIELD_BOOL, stream, roams),
+	FIELD(20, FIELD_BOOL, stream, weak),
+	FIELD(21, FIELD_BOOL, stream, replaced),
+	FIELD(22, FIELD_UINT, stream, unproven),
+	FIELD(23, FIELD_UINT, stream, latched_ns),
+	FIELD(24, FIELD_UINT, stream, latched_evidence),
+	{ 0 },
+};
+
+static const struct field recording_fields[] = {
+	FIELD(1, FIELD_BOOL, snapshot_recording, on),
+	FIELD(2, FIELD_BOOL, snapshot_recording, single),
+	FIELD(3, FIELD_UINT, snapshot_recording, part),
+	FIELD(4, FIELD_SPAN, snapshot_recording, target),
+	{ 0 },
+};
+
+static const struct field playing_fields[] = {
+	FIELD(1, FIELD_SPAN, snapshot_playing, name),
+	FIELD(2, FIELD_UINT, snapshot_playing, payload_type),
+	FIELD(3, FIELD_UINT, snapshot_playing, rounds),
+	FIELD(4, FIELD_UINT, snapshot_playing, ptime_ms),
+	FIELD(5, FIELD_UINT, snapshot_playing, begun_ns),
+	{ 0 },
+};
+
+static const struct field leg_fields[] = {
+	FIELD(1, FIELD_ADDR, snapshot_leg, local),
+	FIELD(2, FIELD_SPAN, snapshot_leg, advertised),
+	FIELD(3, FIELD_SPAN, snapshot_leg, codecs),
+	FIELD_OF(4, snapshot_leg, stream[STREAM_RTP], stream_fields),
+	FIELD_OF(5, snapshot_leg, stream[STREAM_RTCP], stream_fields),
+	FIELD(6, FIELD_BOOL, snapshot_leg, weak),
+	FIELD(7, FIELD_BOOL, snapshot_leg, tos_set),
+	FIELD(8, FIELD_BOOL, snapshot_leg, ttl_fixed),
+	FIELD(9, FIELD_UINT, snapshot_leg, tos),
+	FIELD(10, FIELD_UINT, snapshot_leg, ptime_ms),
+	FIELD(11, FIELD_UINT, snapshot_leg, ttl_s),
+	FIELD(12, FIELD_UINT, snapshot_leg, deadline_ns),
+	FIELD(13, FIELD_UINT, snapshot_leg, ndropped),
+	FIELD(14, FIELD_UINT, snapshot_leg, nrelayed),
+	FIELD_OF(15, snapshot_leg, recording, recording_fields),
+	FIELD_OF(16, snapshot_leg, playing, playing_fields),
+	{ 0 },
+};
+
+static const struct field feed_fields[] = {
+	FIELD(1, FIELD_UINT, snapshot_feed, source),
+	FIELD(2, FIELD_BOOL, snapshot_feed, crossed),
+	{ 0 },
+};
+
+static const struct field session_fields[] = {
+	FIELD(1, FIELD_UINT, snapshot, number),
+	FIELD(2, FIELD_SPAN, snapshot, call_id),
+	FIELD(3, FIELD_SPAN, snapshot, from_tag),
+	FIELD(4, FIELD_BOOL, snapshot, strong),
+	FIELD(5, FIELD_BOOL, snapshot, complete),
+	FIELD(6, FIELD_UINT, snapshot, created_ns),
+	FIELD(7, FIELD_SPAN, snapshot, notify),
+	FIELD(8, FIELD_SPAN, snapshot, notify_tag),
+	FIELD_OF(9, snapshot, leg[0], leg_fields),
+	FIELD_OF(10, snapshot, leg[1], leg_fields),
+	FIELD(11, FIELD_BOOL, snapshot, fed),
+	FIELD_OF(12, snapshot, feed[0], feed_fields),
+	FIELD_OF(13, snapshot, feed[1], feed_fields),
+	FIELD_OF(14, snapshot, feed[2], feed_fields),
+	FIELD_OF(15, snapshot, feed[3], feed_fields),
+	FIELD_OF(16, snapshot, feed[4], feed_fields),
+	FIELD_OF(17, snapshot, feed[5], feed_fields),
+	FIELD_OF(18, snapshot, feed[6], feed_fields),
+	FIELD_OF(19, snapshot, feed[7], feed_fields),
+	FIELD(20, FIELD_SPAN, snapshot, to_tag),
+	FIELD(21, FIELD_BOOL, snapshot, told),
+	FIELD(22, FIELD_UINT, snapshot, kernel_relayed),
+	FIELD(23, FIELD_UINT, snapshot, kernel_strangers),
+	{ 0 },
+};
+
+/* ---- from a session ---- */
+
+static void leg_take(struct snapshot_leg *out, const struct leg *leg)
+{
+	int kind;
+
+	out->local = leg->local;
+	out->advertised = span_of(leg->advertised);
+	out->codecs = span_of(leg->codecs);
+	for (kind = 0; kind < STREAM_KINDS; kind++)
+		out->stream[kind] = leg->stream[kind];
+	out->weak = leg->weak;
+	out->tos_set = leg->tos_set;
+	out->ttl_fixed = leg->ttl_fixed;
+	out->tos = leg->tos;
+	out->ptime_ms = leg->ptime_ms;
+	out->ttl_s = leg->ttl_s;
+	out->deadline_ns = leg->deadline_ns;
+	out->ndropped = leg->ndropped;
+	out->nrelayed = leg->nrelayed;
+}
+
+void snapshot_take(struct snapshot *out, const struct session *s)
+{
+	const struct feed *f;
+	int i;
+
+	*out = (struct snapshot){
+		.number = s->number,
+		.strong = s->strong,
+		.complete = s->complete,
+		.fed = s->fed,
+		.told = s->told,
+		.created_ns = s->created_ns,
+		.kernel_relayed = s->kernel_relayed,
+		.kernel_strangers = s->kernel_strangers,
+		.call_id = span_of(s->call_id),
+		.from_tag = span_of(s->from_tag),
+		.to_tag = span_of(s->to_tag),
+		.notify_tag = span_of(s->notify_tag),
+	};
+	for (i = 0; i < 2; i++)
+		leg_take(&out->leg[i], &s->leg[i]);
+	for (f = s->fed_by, i = 0; f && i < SNAPSHOT_MAX_FEEDS; f = f->next_in, i++)
+		out->feed[i] = (struct snapshot_feed){ f->source->number, f->crossed };
+}
+
+int snapshot_write(const struct snapshot *snap, uint8_t *out, size_t size)
+{
+	return fields_write(session_fields, snap, out, size);
+}
+
+/* ---- and back ---- */
+
+static bool is_text(struct span s)
+{
+	return !s.len || !memchr(s.p, '\0', s.len);
+}
+
+/* What other modules take for granted about a leg. */
+static bool is_leg(const struct snapshot_leg *leg)
+{
+	int kind;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++)
+		if (leg->stream[kind].state > STREAM_LATCHED ||
+		    leg->stream[kind].unproven >= STREAM_PROOF_PACKETS)
+			return false;
+	return is_text(leg->advertised) && is_text(leg->codecs) && is_text(leg->recording.target) &&
+	       is_text(leg->playing.name) && !(leg->local.port & 1) &&
+	       (leg->local.family != ADDR_NONE || !leg->local.port);
+}
+
+int snapshot_read(struct snapshot *out, struct span bytes)
+{
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	rc = fields_read(session_fields, out, bytes);
+	if (rc)
+		return rc;
+	if (!out->number || !is_text(out->call_id) || !is_text(out->from_tag) ||
+	    !is_text(out->to_tag) || !is_text(out->notify) || !is_text(out->notify_tag) ||
+	    !is_leg(&out->leg[0]) || !is_leg(&out->leg[1]))
+		return -EBADMSG;
+	if (out->complete && (!out->leg[0].local.port || !out->leg[1].local.port))
+		return -EBADMSG;
+	return 0;
+}
+
+/* Empty is absent. */
+static int text_apply(struct span text, char **out)
+{
+	if (!text.len)
+		return 0;
+	*out = strndup(text.p, text.len);
+	return *out ? 0 : -ENOMEM;
+}
+
+static int leg_apply(const struct snapshot_leg *from, struct leg *leg)
+{
+	int kind;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		leg->stream[kind] = from->stream[kind];
+		leg->stream[kind].kind = kind;
+	}
+	leg->local = addr_with_port(from->local, 0);
+	leg->weak = from->weak;
+	leg->tos_set = from->tos_set;
+	leg->ttl_fixed = from->ttl_fixed;
+	leg->tos = from->tos;
+	leg->ptime_ms = from->ptime_ms;
+	leg->ttl_s = from->ttl_s;
+	leg->deadline_ns = from->deadline_ns;
+	leg->ndropped = from->ndropped;
+	leg->nrelayed = from->nrelayed;
+	return text_apply(from->codecs, &leg->codecs);
+}
+
+int snapshot_apply(const struct snapshot *snap, struct session *s)
+{
+	int i, err;
+
+	s->number = snap->number;
+	s->strong = snap->strong;
+	s->complete = snap->complete;
+	s->fed = snap->fed;
+	s->told = snap->told;
+	s->created_ns = snap->created_ns;
+	s->kernel_relayed = snap->kernel_relayed;
+	s->kernel_strangers = snap->kernel_strangers;
+	err = text_apply(snap->notify_tag, &s->notify_tag);
+	if (!err)
+		err = text_apply(snap->to_tag, &s->to_tag);
+	for (i = 0; i < 2 && !err; i++)
+		err = leg_apply(&snap->leg[i], &s->leg[i]);
+	return err;
+}

@@ -1,0 +1,834 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stream.c - the latch: from where a peer's packets are accepted, and where it is sent to.
+ *
+ * Three ways of learning; docs/nat-learning.md is their contract. `proof` and `strict` share one
+ * state machine, `compat` is rtpproxy's.
+ */
+#include "call/stream.h"
+
+void stream_init(struct stream *s, enum stream_kind kind)
+{
+	*s = (struct stream){ .kind = kind };
+}
+
+/* ---- what all ways share ---- */
+
+/*
+ * A packet may have arrived before the command that was executed before it: then no time has
+ * passed.
+ */
+static uint64_t since(uint64_t then_ns, uint64_t now_ns)
+{
+	return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
+/* The RTCP port of an RTP address, RFC 3550 section 11; ADDR_NONE when there is no next port. */
+static struct addr rtcp_of(const struct addr *rtp)
+{
+	if (rtp->port == UINT16_MAX)
+		return (struct addr){ 0 };
+	return addr_with_port(*rtp, rtp->port + 1);
+}
+
+static bool continues(const struct stream *s, const struct rtpx_packet *pkt)
+{
+	uint16_t ahead = pkt->rtp_seq - (uint16_t)s->stats.max_seq;
+
+	return pkt->kind == RTPX_PAYLOAD_RTP && s->stats.segments && pkt->ssrc == s->stats.ssrc && ahead >= 1 &&
+	       ahead <= RTPX_MAX_JUMP;
+}
+
+/* ---- proof and strict ---- */
+
+/* A packet from another source than the known one, and where that source is. */
+struct visit {
+	struct stream *s, *companion;
+	const struct addr *src;
+	const struct rtpx_packet *pkt;
+	enum learning how;
+	bool signalled_port; /* exactly the signalled address */
+	bool signalled_host;
+	bool close; /* signalled_host or, in proof, a host that has proven itself in this call */
+};
+
+/* What a visitor may do. */
+enum claim {
+	CLAIM_NOTHING,
+	CLAIM_PROOF, /* take the stream over by a proof */
+	CLAIM_WEAK,  /* take it over at once, by packets that are no RTP */
+	CLAIM_FRESH, /* take it over at once, and be firm after three packets */
+	CLAIM_FIRM,  /* take it over at once */
+};
+
+static struct visit visit_of(struct stream *s, struct stream *companion, const struct addr *src,
+			     const struct rtpx_packet *pkt, enum learning how)
+{
+	bool known_host = s->state == STREAM_LATCHED && addr_host_eq(src, &s->remote);
+	bool rtp_host = s->kind == STREAM_RTCP && companion->state == STREAM_LATCHED &&
+			(s->open || s->state != STREAM_LATCHED) &&
+			addr_host_eq(src, &companion->remote);
+	bool signalled_host = addr_host_eq(src, &s->signalled);
+
+	return (struct visit){
+		.s = s,
+		.companion = companion,
+		.src = src,
+		.pkt = pkt,
+		.how = how,
+		.signalled_port = addr_eq(src, &s->signalled),
+		.signalled_host = signalled_host,
+		.close = signalled_host || (how == LEARN_PROOF && (known_host || rtp_host)),
+	};
+}
+
+/* The packet is of the kind that the stream is there for. */
+static bool is_evidence(const struct stream *s, const struct rtpx_packet *pkt)
+{
+	return pkt->kind == (s->kind == STREAM_RTP ? RTPX_PAYLOAD_RTP : RTPX_PAYLOAD_RTCP);
+}
+
+static bool is_silent(const struct stream *s, uint64_t now_ns)
+{
+	return since(s->stats.last_ns, now_ns) >= STREAM_SILENCE_NS;
+}
+
+/* Packets of the stream's kind; RTCP is not told apart from other packets. */
+static uint64_t evidence_count(const struct stream *s)
+{
+	return s->stats.packets - s->stats.errors;
+}
+
+/* How long the remote has been heard since it was latched and since the last U or L. */
+static uint64_t heard_for(const struct stream *s)
+{
+	return since(MAX(s->updated_ns, s->latched_ns), s->stats.last_ns);
+}
+
+static void forget_candidates(struct stream *s)
+{
+	memset(s->candidate, 0, sizeof(s->candidate));
+	memset(s->weak_candidate, 0, sizeof(s->weak_candidate));
+}
+
+static void forget_previous(struct stream *s)
+{
+	s->previous = (struct addr){ 0 };
+	s->replaced = false;
+}
+
+static void end_awaiting(struct stream *s)
+{
+	s->awaited = s->twice = s->roams = false;
+}
+
+/* ---- proof and strict: commands ---- */
+
+/* A new address: the party that is heard stays until another one is believed. */
+static void learned_move(struct stream *s, const struct addr *a)
+{
+	bool new_host = !addr_host_eq(&s->signalled, a);
+
+	s->signalled = *a;
+	forget_candidates(s);
+	forget_previous(s);
+	end_awaiting(s);
+	s->unproven = 0;
+	if (s->state == STREAM_LATCHED && !s->asymmetric) {
+		s->awaited = s->twice = !addr_eq(&s->remote, a);
+		s->roams = s->awaited && new_host && addr_is_hidden(a);
+		return;
+	}
+	s->remote = *a;
+	s->state = STREAM_SIGNALLED;
+}
+
+static void learned_signal(struct stream *s, const struct addr *a, uint64_t now_ns)
+{
+	s->updated_ns = now_ns;
+	s->open = true;
+	if (!addr_eq(&s->signalled, a))
+		learned_move(s, a);
+}
+
+static void learned_asymmetric(struct stream *s, bool asymmetric)
+{
+	if (asymmetric && s->signalled.family != ADDR_NONE) {
+		s->remote = s->signalled;
+		s->state = STREAM_LATCHED;
+		s->open = s->weak = false;
+		s->unproven = 0;
+		end_awaiting(s);
+	} else if (!asymmetric && s->asymmetric && s->state == STREAM_LATCHED) {
+		s->state = STREAM_SIGNALLED;
+	}
+	s->asymmetric = asymmetric;
+}
+
+/* ---- proof and strict: time ---- */
+
+/* The party that the last U or L named has spoken, three times, from where it was signalled. */
+static bool has_arrived(const struct stream *s)
+{
+	return addr_eq(&s->remote, &s->signalled) && !s->weak && s->latched_ns >= s->updated_ns &&
+	       evidence_count(s) - s->latched_evidence >= STREAM_PROOF_PACKETS;
+}
+
+bool stream_is_open(const struct stream *s)
+{
+	if (!s->open || s->state != STREAM_LATCHED)
+		return s->open;
+	return heard_for(s) < (s->awaited ? STREAM_AWAIT_NS : STREAM_SETTLE_NS);
+}
+
+/* A dataplane has forwarded RTP from a weakly latched remote. */
+static void firm_up(struct stream *s)
+{
+	if (!s->weak || s->kind != STREAM_RTP ||
+	    evidence_count(s) - s->latched_evidence < STREAM_PROOF_PACKETS)
+		return;
+	s->weak = false;
+	end_awaiting(s);
+}
+
+static void grow_older(struct stream *s, uint64_t now_ns)
+{
+	if (s->open && !stream_is_open(s)) {
+		s->open = s->roams = false;
+		forget_previous(s);
+	}
+	if (since(s->updated_ns, now_ns) >= STREAM_AWAIT_NS)
+		s->roams = false;
+	firm_up(s);
+}
+
+/*
+ * The known party has fallen silent after a public address was signalled: it has left. It proves
+ * itself again if not.
+ */
+static void give_up_remote(struct stream *s, uint64_t now_ns)
+{
+	uint64_t last_ns = MAX(MAX(s->updated_ns, s->latched_ns), s->stats.last_ns);
+	uint64_t longest = s->kind == STREAM_RTP ? STREAM_LEAVE_NS : STREAM_RTCP_NS;
+
+	if (!s->awaited || s->weak || addr_is_hidden(&s->signalled) ||
+	    since(last_ns, now_ns) < longest)
+		return;
+	s->remote = s->signalled;
+	s->state = STREAM_SIGNALLED;
+	s->unproven = 0;
+	end_awaiting(s);
+	forget_previous(s);
+}
+
+bool stream_tick(struct stream *s, uint64_t now_ns)
+{
+	bool settled = !s->unproven && heard_for(s) >= STREAM_SETTLE_NS &&
+		       since(s->stats.last_ns, now_ns) < STREAM_SETTLE_NS;
+	bool open = s->open, twice = s->twice, weak = s->weak;
+
+	grow_older(s, now_ns);
+	give_up_remote(s, now_ns);
+	s->twice = s->awaited && !settled;
+	return s->open != open || s->twice != twice || s->weak != weak ||
+	       s->state != STREAM_LATCHED;
+}
+
+/* ---- proof and strict: proofs ---- */
+
+static bool candidate_is(const struct stream_candidate *c, const struct addr *src)
+{
+	return c->packets && addr_eq(&c->addr, src);
+}
+
+/*
+ * The place of a source among two: its own, the first one when its holder has paused for @pause_ns,
+ * else the newest's.
+ */
+static struct stream_candidate *candidate_of(struct stream_candidate places[2],
+					     const struct visit *v, uint64_t pause_ns)
+{
+	struct stream_candidate *first = &places[0], *newest = &places[1];
+	uint64_t now_ns = v->pkt->now_ns;
+
+	if (candidate_is(first, v->src))
+		return first;
+	if (candidate_is(newest, v->src))
+		return newest;
+	if (first->packets && since(first->last_ns, now_ns) < pause_ns)
+		first = newest;
+	first->packets = 0;
+	return first;
+}
+
+/* Three RTP packets in a row from one source, of one SSRC, rising. */
+static bool proves(const struct visit *v)
+{
+	struct stream_candidate *c = candidate_of(v->s->candidate, v, STREAM_CANDIDATE_NS);
+	const struct rtpx_packet *pkt = v->pkt;
+	uint16_t ahead = pkt->rtp_seq - c->seq;
+
+	if (pkt->ssrc != c->ssrc || ahead == 0 || ahead > RTPX_MAX_JUMP)
+		c->packets = 0;
+	c->addr = *v->src;
+	c->ssrc = pkt->ssrc;
+	c->seq = pkt->rtp_seq;
+	c->last_ns = pkt->now_ns;
+	return ++c->packets >= STREAM_PROOF_PACKETS;
+}
+
+/* How many packets that are no RTP prove a source other than the signalled port; 0: none do. */
+static unsigned int weak_proof(const struct stream *s, const struct rtpx_packet *pkt)
+{
+	bool hidden = addr_is_hidden(&s->signalled);
+
+	if (!pkt->payload_bytes || pkt->kind == RTPX_PAYLOAD_RTCP)
+		return 0;
+	switch (pkt->kind) {
+	case RTPX_PAYLOAD_DTLS:
+		return hidden ? 1 : 2;
+	case RTPX_PAYLOAD_STUN:
+		return hidden ? 2 : 4;
+	default:
+		return 4;
+	}
+}
+
+static bool proves_weakly(const struct visit *v)
+{
+	unsigned int needed = weak_proof(v->s, v->pkt);
+	struct stream_candidate *c;
+
+	if (!needed || v->signalled_port)
+		return needed;
+	c = candidate_of(v->s->weak_candidate, v, STREAM_WEAK_NS);
+	if (since(c->last_ns, v->pkt->now_ns) >= STREAM_WEAK_NS)
+		c->packets = 0;
+	c->addr = *v->src;
+	c->last_ns = v->pkt->now_ns;
+	if (c->packets < UINT8_MAX)
+		c->packets++;
+	return c->packets >= needed;
+}
+
+/* ---- proof and strict: who takes over ---- */
+
+/*
+ * RTP has latched on another port than the signalled one: RTCP that is not latched on the same host
+ * goes to the next port.
+ */
+static void guess_rtcp(const struct stream *rtp, struct stream *rtcp)
+{
+	struct addr guess = rtcp_of(&rtp->remote);
+
+	if (guess.family == ADDR_NONE ||
+	    (rtcp->state == STREAM_LATCHED && addr_host_eq(&rtcp->remote, &guess)))
+		return;
+	rtcp->remote = guess;
+	rtcp->state = STREAM_SIGNALLED;
+}
+
+/*
+ * RTP has latched on the signalled port: RTCP is expected at its own. Where RTCP was known, other
+ * ports of the host are not heard before a silence.
+ */
+static void expect_rtcp(struct stream *rtcp, bool moved, uint64_t now_ns)
+{
+	if (rtcp->state == STREAM_LATCHED && !moved && addr_host_eq(&rtcp->remote, &rtcp->signalled))
+		return;
+	if (rtcp->state == STREAM_LATCHED)
+		rtcp->latched_ns = now_ns;
+	rtcp->remote = rtcp->signalled;
+	if (rtcp->state == STREAM_EMPTY)
+		rtcp->state = STREAM_SIGNALLED;
+}
+
+/* @moved: RTP goes on from another address, so it has a new mapping of its NAT, as RTCP has. */
+static void lead_rtcp(const struct stream *rtp, struct stream *rtcp, bool moved, uint64_t now_ns)
+{
+	if (rtcp->asymmetric)
+		return;
+	if (addr_eq(&rtp->remote, &rtp->signalled) && rtcp->signalled.family != ADDR_NONE) {
+		expect_rtcp(rtcp, moved, now_ns);
+	} else {
+		if (moved && rtcp->state == STREAM_LATCHED)
+			rtcp->state = STREAM_SIGNALLED;
+		guess_rtcp(rtp, rtcp);
+	}
+	if (rtcp->state != STREAM_LATCHED || addr_eq(&rtcp->remote, &rtcp->signalled)) {
+		rtcp->weak = false;
+		end_awaiting(rtcp);
+	}
+}
+
+/* The remote loses the stream. One that takes it back is not taken back from. */
+static void leave_remote(const struct visit *v)
+{
+	struct stream *s = v->s;
+	bool returns = addr_eq(v->src, &s->previous);
+
+	forget_previous(s);
+	if (s->state != STREAM_LATCHED || returns)
+		return;
+	s->previous = s->remote;
+	s->replaced = s->awaited;
+}
+
+static void take_over(const struct visit *v, enum claim claim)
+{
+	struct stream *s = v->s;
+	bool moved = s->state == STREAM_LATCHED;
+
+	leave_remote(v);
+	end_awaiting(s);
+	forget_candidates(s);
+	s->remote = *v->src;
+	s->state = STREAM_LATCHED;
+	s->open = true;
+	s->latched_ns = v->pkt->now_ns;
+	s->latched_evidence = evidence_count(s);
+	s->weak = claim == CLAIM_WEAK;
+	s->unproven = claim == CLAIM_FRESH ? STREAM_PROOF_PACKETS - 1 : 0;
+	if ((s->weak || s->unproven) && !v->signalled_port && s->signalled.family != ADDR_NONE)
+		s->awaited = s->twice = true;
+	if (s->kind == STREAM_RTP && claim != CLAIM_WEAK)
+		lead_rtcp(s, v->companion, moved, v->pkt->now_ns);
+}
+
+/* How long RTCP must have been silent before another port of its host is it. */
+static uint64_t rtcp_patience(const struct stream *s)
+{
+	const struct rtpx_flow_stats *st = &s->stats;
+	uint64_t longest = STREAM_RTCP_NS, patience = STREAM_RTCP_NS;
+
+	if (st->packets > 1)
+		patience = since(st->first_ns, st->last_ns) / (st->packets - 1) * 3;
+	if (s->open) {
+		longest /= 2;
+		patience /= 2;
+	}
+	return MAX(STREAM_SILENCE_NS, MIN(patience, longest));
+}
+
+/* The last packets of a party that a newly signalled one has replaced. */
+static bool is_tail(const struct visit *v)
+{
+	const struct stream *s = v->s;
+	uint64_t silence_ns = s->weak ? STREAM_SETTLE_NS : STREAM_SILENCE_NS;
+
+	return s->replaced && addr_eq(v->src, &s->previous) &&
+	       since(s->stats.last_ns, v->pkt->now_ns) < silence_ns;
+}
+
+/* Nothing is known yet. */
+static enum claim claim_first(const struct visit *v)
+{
+	if (v->signalled_port || (v->close && v->s->kind == STREAM_RTCP))
+		return CLAIM_FIRM;
+	if (v->close)
+		return CLAIM_FRESH;
+	return v->how == LEARN_PROOF && v->s->kind == STREAM_RTP ? CLAIM_PROOF : CLAIM_NOTHING;
+}
+
+/* The known address talks. */
+static enum claim claim_of_rival(const struct visit *v)
+{
+	const struct stream *s = v->s;
+	bool elsewhere = !addr_host_eq(&s->signalled, &s->remote);
+
+	if (!s->open)
+		return CLAIM_NOTHING;
+	if (s->awaited && ((v->signalled_host && elsewhere) || s->roams))
+		return CLAIM_PROOF;
+	if (addr_eq(v->src, &s->previous) && !s->replaced && !addr_eq(&s->remote, &s->signalled))
+		return CLAIM_PROOF;
+	return CLAIM_NOTHING;
+}
+
+/* RTP from another source than the latched one. */
+static enum claim claim_of_rtp(const struct visit *v)
+{
+	const struct stream *s = v->s;
+	bool silent = is_silent(s, v->pkt->now_ns);
+
+	if (s->weak && addr_eq(v->src, &s->previous))
+		return CLAIM_FIRM;
+	if (s->weak && v->close)
+		return CLAIM_FRESH;
+	if (s->weak || s->unproven)
+		return CLAIM_PROOF;
+	if (silent && continues(s, v->pkt))
+		return CLAIM_FIRM;
+	if (silent && s->open)
+		return v->close && !has_arrived(s) ? CLAIM_FRESH : CLAIM_PROOF;
+	return claim_of_rival(v);
+}
+
+/* RTCP from another source than the latched one: in a closed leg, of the same host only. */
+static enum claim claim_of_rtcp(const struct visit *v)
+{
+	const struct stream *s = v->s;
+
+	if (!v->close || (!s->open && !s->weak && !addr_host_eq(v->src, &s->remote)))
+		return CLAIM_NOTHING;
+	if (!s->weak && since(s->stats.last_ns, v->pkt->now_ns) < rtcp_patience(s))
+		return CLAIM_NOTHING;
+	return CLAIM_FIRM;
+}
+
+/* A packet of the stream's kind from another source than the latched one. */
+static enum claim claim_of(const struct visit *v)
+{
+	const struct stream *s = v->s;
+
+	if (s->state != STREAM_LATCHED)
+		return claim_first(v);
+	if (v->signalled_port)
+		return CLAIM_FIRM;
+	if ((v->how == LEARN_STRICT && !v->signalled_host) || is_tail(v))
+		return CLAIM_NOTHING;
+	return s->kind == STREAM_RTP ? claim_of_rtp(v) : claim_of_rtcp(v);
+}
+
+/* Nothing is known: a source that is about to prove itself is better than silence. */
+static enum stream_verdict wait_for_proof(const struct visit *v,
+					  const struct stream_candidate *first)
+{
+	return v->s->state == STREAM_EMPTY && candidate_is(first, v->src) ? STREAM_RELAY
+									 : STREAM_IGNORE;
+}
+
+static enum stream_verdict visitor_packet(const struct visit *v)
+{
+	enum claim claim = claim_of(v);
+
+	if (claim == CLAIM_NOTHING)
+		return STREAM_IGNORE;
+	if (claim == CLAIM_PROOF && !proves(v))
+		return wait_for_proof(v, &v->s->candidate[0]);
+	take_over(v, claim);
+	return STREAM_RELAY;
+}
+
+/* What is no RTP (RTCP), from another source than the latched one. */
+static enum stream_verdict visitor_other(const struct visit *v)
+{
+	const struct stream *s = v->s;
+	bool silent = is_silent(s, v->pkt->now_ns);
+	bool vacant = s->state != STREAM_LATCHED || (s->open && silent);
+	bool welcome = v->signalled_port || (v->close && vacant);
+	bool foreign = v->how == LEARN_PROOF && s->kind == STREAM_RTP && vacant;
+
+	if (v->signalled_port && s->awaited && silent)
+		vacant = true;
+	if (!welcome && !foreign)
+		return STREAM_IGNORE;
+	if (vacant && proves_weakly(v)) {
+		take_over(v, CLAIM_WEAK);
+		return STREAM_RELAY;
+	}
+	return welcome ? STREAM_RELAY : wait_for_proof(v, &s->weak_candidate[0]);
+}
+
+/* The known address speaks. */
+static void hear_remote(struct stream *s, struct stream *companion, const struct rtpx_packet *pkt)
+{
+	if (!is_evidence(s, pkt))
+		return;
+	if (s->weak) {
+		s->weak = false;
+		s->latched_ns = pkt->now_ns;
+		s->latched_evidence = evidence_count(s);
+		if (s->kind == STREAM_RTP && !addr_eq(&s->remote, &s->signalled))
+			s->unproven = STREAM_PROOF_PACKETS;
+		if (s->kind == STREAM_RTP)
+			lead_rtcp(s, companion, false, pkt->now_ns);
+	}
+	if (s->unproven && --s->unproven == 0)
+		end_awaiting(s);
+}
+
+static enum stream_verdict learned_packet(struct stream *s, struct stream *companion,
+					  const struct addr *src, const struct rtpx_packet *pkt,
+					  enum learning how)
+{
+	struct visit v;
+
+	if (s->state == STREAM_LATCHED && s->asymmetric)
+		return addr_host_eq(src, &s->remote) ? STREAM_RELAY : STREAM_IGNORE;
+	grow_older(s, pkt->now_ns);
+	if (s->state == STREAM_LATCHED && addr_eq(src, &s->remote)) {
+		hear_remote(s, companion, pkt);
+		return STREAM_RELAY;
+	}
+	v = visit_of(s, companion, src, pkt, how);
+	return is_evidence(s, pkt) ? visitor_packet(&v) : visitor_other(&v);
+}
+
+/* ---- compat: rtpproxy's rules ---- */
+
+static bool compat_window(const struct stream *s, uint64_t now_ns)
+{
+	return s->updated_ns && since(s->updated_ns, now_ns) < STREAM_WINDOW_NS;
+}
+
+static void compat_signal(struct stream *s, const struct addr *a, uint64_t now_ns)
+{
+	if (s->remote.family != ADDR_NONE)
+		s->updated_ns = now_ns;
+	if (s->untrusted || addr_eq(&s->remote, a))
+		return;
+	if (s->state == STREAM_LATCHED)
+		s->previous = s->remote;
+	s->remote = *a;
+	if (s->state == STREAM_EMPTY)
+		s->state = STREAM_SIGNALLED;
+}
+
+static void compat_asymmetric(struct stream *s, bool asymmetric)
+{
+	s->asymmetric = asymmetric;
+	if (asymmetric && s->remote.family != ADDR_NONE)
+		s->state = STREAM_LATCHED;
+}
+
+static void compat_latch(struct stream *s, const struct rtpx_packet *pkt)
+{
+	if (compat_window(s, pkt->now_ns))
+		return;
+	s->has_ssrc = s->kind == STREAM_RTP && pkt->kind == RTPX_PAYLOAD_RTP;
+	if (s->has_ssrc) {
+		s->ssrc = pkt->ssrc;
+		s->seq = pkt->rtp_seq;
+	}
+	s->state = s->has_ssrc && s->ssrc == 0 ? STREAM_SIGNALLED : STREAM_LATCHED;
+}
+
+static void compat_fill(struct stream *s, struct stream *companion, const struct addr *src)
+{
+	struct addr guess = rtcp_of(src);
+
+	s->untrusted = true;
+	s->remote = *src;
+	if (s->previous.family == ADDR_NONE || !addr_eq(&s->previous, src))
+		s->state = STREAM_LATCHED;
+	else if (s->state == STREAM_EMPTY)
+		s->state = STREAM_SIGNALLED;
+	if (s->kind != STREAM_RTP || guess.family == ADDR_NONE)
+		return;
+	if (companion->remote.family == ADDR_NONE || !addr_host_eq(&companion->remote, src)) {
+		companion->remote = guess;
+		companion->state = companion->asymmetric ? STREAM_LATCHED : STREAM_SIGNALLED;
+	}
+}
+
+/* A latched stream follows another source. */
+static bool compat_override(struct stream *s, const struct rtpx_packet *pkt)
+{
+	if (s->kind != STREAM_RTP || !s->has_ssrc || pkt->kind != RTPX_PAYLOAD_RTP)
+		return false;
+	if (!compat_window(s, pkt->now_ns) &&
+	    (pkt->ssrc != s->ssrc || (uint16_t)(pkt->rtp_seq - s->seq) > RTPX_MAX_JUMP))
+		return false;
+	s->seq = pkt->rtp_seq;
+	return true;
+}
+
+static enum stream_verdict compat_symmetric(struct stream *s, struct stream *companion,
+					    const struct addr *src, const struct rtpx_packet *pkt)
+{
+	if (addr_eq(src, &s->remote)) {
+		if (s->state != STREAM_LATCHED)
+			compat_latch(s, pkt);
+		return STREAM_RELAY;
+	}
+	if (s->state != STREAM_LATCHED)
+		compat_latch(s, pkt);
+	else if (!compat_override(s, pkt))
+		return STREAM_IGNORE;
+	compat_fill(s, companion, src);
+	return STREAM_RELAY;
+}
+
+/* An accepted RTP packet: once a second its number is noted, a new SSRC is latched. */
+static void compat_hear(struct stream *s, const struct rtpx_packet *pkt)
+{
+	if (!s->asymmetric && s->has_ssrc && pkt->ssrc == s->ssrc &&
+	    since(s->seq_ns, pkt->now_ns) >= NSEC_PER_SEC) {
+		s->seq = pkt->rtp_seq;
+		s->seq_ns = pkt->now_ns;
+	}
+	if (s->stats.segments && s->heard_ssrc != pkt->ssrc)
+		compat_latch(s, pkt);
+	s->heard_ssrc = pkt->ssrc;
+}
+
+/* A dataplane has counted packets since the last one that came here: the newest stands for them. */
+static void compat_catch_up(struct stream *s)
+{
+	const struct rtpx_packet newest = {
+		.now_ns = s->stats.last_ns,
+		.kind = RTPX_PAYLOAD_RTP,
+		.ssrc = s->stats.ssrc,
+		.rtp_seq = s->stats.max_seq,
+	};
+
+	if (s->stats.segments && s->stats.packets != s->heard_packets)
+		compat_hear(s, &newest);
+}
+
+static enum stream_verdict compat_packet(struct stream *s, struct stream *companion,
+					 const struct addr *src, const struct rtpx_packet *pkt)
+{
+	enum stream_verdict v = STREAM_RELAY;
+
+	compat_catch_up(s);
+	if (s->remote.family == ADDR_NONE)
+		compat_fill(s, companion, src);
+	else if (s->asymmetric)
+		v = addr_host_eq(src, &s->remote) ? STREAM_RELAY : STREAM_IGNORE;
+	else
+		v = compat_symmetric(s, companion, src, pkt);
+	if (v == STREAM_RELAY && s->kind == STREAM_RTP && pkt->kind == RTPX_PAYLOAD_RTP)
+		compat_hear(s, pkt);
+	return v;
+}
+
+/* ---- events ---- */
+
+void stream_signal(struct stream *s, const struct addr *a, bool asymmetric, enum learning how,
+		   uint64_t now_ns)
+{
+	if (how == LEARN_COMPAT) {
+		compat_signal(s, a, now_ns);
+		s->signalled = *a;
+	} else {
+		learned_signal(s, a, now_ns);
+	}
+	stream_set_asymmetric(s, asymmetric, how);
+}
+
+void stream_other_party(struct stream *s, enum learning how)
+{
+	if (how != LEARN_COMPAT)
+		s->signalled = (struct addr){ 0 };
+}
+
+void stream_hold(struct stream *s, enum learning how, uint64_t now_ns)
+{
+	if (how == LEARN_COMPAT)
+		return;
+	s->updated_ns = now_ns;
+	s->open = true;
+}
+
+void stream_set_asymmetric(struct stream *s, bool asymmetric, enum learning how)
+{
+	if (how == LEARN_COMPAT)
+		compat_asymmetric(s, asymmetric);
+	else
+		learned_asymmetric(s, asymmetric);
+}
+
+uint8_t stream_strangers(const struct stream *s, enum learning how)
+{
+	uint8_t pass = s->kind == STREAM_RTP ? RTPX_STRANGERS_CONTINUE : RTPX_STRANGERS_HOST;
+	bool elsewhere = !addr_host_eq(&s->signalled, &s->remote);
+
+	if (s->asymmetric)
+		return 0;
+	if (how == LEARN_COMPAT || s->weak)
+		return RTPX_STRANGERS_ALL;
+	if (!s->open)
+		return pass;
+	pass |= how == LEARN_PROOF ? RTPX_STRANGERS_SILENT : RTPX_STRANGERS_HOST;
+	if (elsewhere)
+		pass |= RTPX_STRANGERS_SECOND_HOST;
+	if (s->roams ||
+	    (s->previous.family != ADDR_NONE && !s->replaced && !addr_eq(&s->remote, &s->signalled)))
+		pass |= RTPX_STRANGERS_ALL;
+	return pass;
+}
+
+const struct addr *stream_second(const struct stream *s, enum learning how)
+{
+	static const struct addr none;
+
+	if (how == LEARN_COMPAT || s->asymmetric || addr_eq(&s->remote, &s->signalled))
+		return &none;
+	return &s->signalled;
+}
+
+/* What a flow is made of, of one stream. */
+struct outlook {
+	struct addr remote;
+	uint8_t state, strangers;
+	bool twice, unproven;
+};
+
+static struct outlook outlook_of(const struct stream *s, enum learning how)
+{
+	return (struct outlook){
+		.remote = s->remote,
+		.state = s->state,
+		.strangers = stream_strangers(s, how),
+		.twice = s->twice,
+		.unproven = s->unproven,
+	};
+}
+
+static bool outlook_eq(const struct outlook *a, const struct outlook *b)
+{
+	return addr_eq(&a->remote, &b->remote) && a->state == b->state &&
+	       a->strangers == b->strangers && a->twice == b->twice && a->unproven == b->unproven;
+}
+
+/* Count what was accepted. Silence is of the remote alone: other sources do not end it. */
+static void count(struct stream *s, const struct addr *src, const struct rtpx_packet *pkt,
+		  enum learning how)
+{
+	uint64_t last_ns = s->stats.last_ns;
+	bool other = how != LEARN_COMPAT && s->state == STREAM_LATCHED && !s->asymmetric &&
+		     !addr_eq(src, &s->remote);
+
+	rtpx_stats_packet(&s->stats, pkt, s->kind == STREAM_RTP);
+	if (other && last_ns)
+		s->stats.last_ns = last_ns;
+}
+
+/* Almost every packet: of the known party, in a closed leg, and nothing is learned from it. */
+static bool is_ordinary(const struct stream *s, const struct addr *src,
+			const struct rtpx_packet *pkt, enum learning how)
+{
+	return how != LEARN_COMPAT && s->state == STREAM_LATCHED && !s->open && !s->weak &&
+	       !s->unproven && addr_eq(src, &s->remote) && is_evidence(s, pkt);
+}
+
+enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
+				  const struct addr *src, const struct rtpx_packet *pkt,
+				  enum learning how, bool *moved)
+{
+	struct outlook before, after, companion_before, companion_after;
+	enum stream_verdict v;
+
+	*moved = false;
+	if (is_ordinary(s, src, pkt, how)) {
+		rtpx_stats_packet(&s->stats, pkt, s->kind == STREAM_RTP);
+		return STREAM_RELAY;
+	}
+	before = outlook_of(s, how);
+	companion_before = outlook_of(companion, how);
+	if (how == LEARN_COMPAT)
+		v = compat_packet(s, companion, src, pkt);
+	else
+		v = learned_packet(s, companion, src, pkt, how);
+	if (v == STREAM_RELAY)
+		count(s, src, pkt, how);
+	else
+		s->stats.strangers++;
+	s->heard_packets = s->stats.packets;
+	after = outlook_of(s, how);
+	companion_after = outlook_of(companion, how);
+	*moved = !outlook_eq(&before, &after) || !outlook_eq(&companion_before, &companion_after);
+	return v;
+}

@@ -1,0 +1,717 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * admin.c - answers rtpxctl: the model and the dataplane as JSON. Reads only, changes nothing.
+ *
+ * Lists are paged (a page is ADMIN_PAGE sessions), so that a question about thousands of calls
+ * never holds the loop for long.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <json-c/json.h>
+
+#include "control/acceptor.h"
+#include "control/admin.h"
+#include "call/flow.h"
+#include "host/host.h"
+#include "restart/keeper.h"
+#include "control/listen.h"
+#include "base/log.h"
+#include "host/nexthop.h"
+#include "notify/notify.h"
+
+#define ADMIN_PAGE 200
+#define ADMIN_LINE_MAX 8192
+#define ADMIN_TIMEOUT_S 10
+#define ADMIN_PEERS 64
+
+struct admin {
+	struct admin_opts o;
+	struct event_base *base;
+	struct acceptor *acceptor;
+	unsigned int n_peers;
+	uint64_t started_ns;
+};
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+/* ---- small JSON words ---- */
+
+static void put_text(struct json_object *o, const char *key, const char *text)
+{
+	json_object_object_add(o, key, text ? json_object_new_string(text) : NULL);
+}
+
+static void put_number(struct json_object *o, const char *key, uint64_t n)
+{
+	json_object_object_add(o, key, json_object_new_uint64(n));
+}
+
+/* With three decimals, which is all that anybody wants to read. */
+static void put_real(struct json_object *o, const char *key, double d)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.3f", d);
+	json_object_object_add(o, key, json_object_new_double_s(d, text));
+}
+
+static void put_bool(struct json_object *o, const char *key, bool b)
+{
+	json_object_object_add(o, key, json_object_new_boolean(b));
+}
+
+static void put_addr(struct json_object *o, const char *key, const struct addr *a)
+{
+	char buf[ADDR_TEXT];
+
+	put_text(o, key, a->family == ADDR_NONE ? NULL : addr_text(a, buf));
+}
+
+static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
+{
+	return then_ns && now_ns > then_ns ? (now_ns - then_ns) / NSEC_PER_MSEC : 0;
+}
+
+/* ---- one session ---- */
+
+static const char *const kind_names[] = { [STREAM_RTP] = "rtp", [STREAM_RTCP] = "rtcp" };
+static const char *const party_names[] = { "callee", "caller" }; /* by leg: who sends to it */
+static const char *const state_names[] = {
+	[STREAM_EMPTY] = "unknown", [STREAM_SIGNALLED] = "signalled", [STREAM_LATCHED] = "latched",
+};
+
+/* Where the other side's packets of @kind leave for, and why they are not in the kernel. */
+static void put_why(struct json_object *o, struct sync *sync, const struct session *s, int leg,
+		    enum stream_kind kind)
+{
+	enum flow_why why = sync_why(sync, s, leg, kind);
+
+	put_bool(o, "in_kernel", why == FLOW_WHY_KERNEL);
+	put_text(o, "why", flow_why_name(why));
+	put_text(o, "why_text", flow_why_text(why));
+}
+
+static struct json_object *stream_json(struct admin *a, const struct session *s, int leg,
+				       enum stream_kind kind, uint64_t now_ns)
+{
+	const struct stream *st = &s->leg[leg].stream[kind];
+	const struct rtpx_flow_stats *fs = &st->stats;
+	struct json_object *o = json_object_new_object();
+
+	put_addr(o, "remote", &st->remote);
+	put_addr(o, "signalled", &st->signalled);
+	put_text(o, "state", state_names[st->state]);
+	put_bool(o, "asymmetric", st->asymmetric);
+	put_bool(o, "open", stream_is_open(st));
+	put_bool(o, "awaited", st->awaited);
+	put_bool(o, "twice", st->twice);
+	put_bool(o, "weak", st->weak);
+	put_number(o, "packets", fs->packets);
+	put_number(o, "bytes", fs->bytes);
+	put_number(o, "kernel_packets", rtpx_stats_kernel(fs));
+	put_number(o, "strangers", fs->strangers);
+	put_number(o, "silent_ms", age_ms(fs->last_ns, now_ns));
+	if (kind == STREAM_RTP && fs->segments) {
+		put_number(o, "ssrc", fs->ssrc);
+		put_number(o, "payload_type", fs->payload_type);
+		put_number(o, "lost", rtpx_stats_lost(fs));
+		put_number(o, "duplicates", fs->duplicates);
+		if (fs->jitter_count)
+			put_real(o, "jitter", fs->jitter_q4 / 16.0);
+		if (rtpx_clock_hz(fs->clock))
+			put_number(o, "clock_hz", rtpx_clock_hz(fs->clock));
+	}
+	put_why(o, engine_sync(a->o.engine), s, leg, kind);
+	return o;
+}
+
+static struct json_object *leg_json(struct admin *a, const struct session *s, int leg,
+				    uint64_t now_ns)
+{
+	const struct leg *l = &s->leg[leg];
+	struct json_object *o = json_object_new_object();
+	char to[512];
+	int kind;
+
+	put_text(o, "party", party_names[leg]);
+	if (l->local.port)
+		put_addr(o, "local", &l->local);
+	else
+		put_text(o, "local", NULL);
+	put_text(o, "advertised", l->advertised);
+	put_number(o, "relayed", l->nrelayed);
+	put_number(o, "dropped", l->ndropped);
+	if (l->recording)
+		put_text(o, "recorded_to", recorder_describe(l, to, sizeof(to)));
+	if (l->player)
+		put_text(o, "hears", player_describe(l, to, sizeof(to)));
+	if (l->resizing)
+		put_number(o, "packet_ms", l->ptime_ms);
+	for (kind = 0; kind < STREAM_KINDS; kind++)
+		json_object_object_add(o, kind_names[kind], stream_json(a, s, leg, kind, now_ns));
+	return o;
+}
+
+static struct json_object *tally_json(struct tally_counts c)
+{
+	struct json_object *o = json_object_new_object();
+
+	put_number(o, "packets", c.packets);
+	put_number(o, "bytes", c.bytes);
+	put_number(o, "lost", c.lost);
+	return o;
+}
+
+static struct json_object *session_json(struct admin *a, struct session *s, uint64_t now_ns)
+{
+	struct json_object *o = json_object_new_object(), *legs = json_object_new_array();
+	struct notify_view notify;
+	int leg, target;
+
+	sync_pull(engine_sync(a->o.engine), s);
+	put_number(o, "number", s->number);
+	put_text(o, "call_id", s->call_id);
+	put_text(o, "from_tag", s->from_tag);
+	put_text(o, "to_tag", s->to_tag);
+	target = s->notify < 0 ? notify_default(a->o.notify) : s->notify;
+	if (target < 0 || !notify_view(a->o.notify, (unsigned int)target, &notify))
+		notify.name = NULL;
+	put_text(o, "notify", notify.name);
+	put_bool(o, "complete", s->complete);
+	put_number(o, "age_s", age_ms(s->created_ns, now_ns) / 1000);
+	put_number(o, "ttl_s", session_ttl_left(engine_sessions(a->o.engine), s, now_ns));
+	if (s->recorded)
+		json_object_object_add(o, "recorded", tally_json(tally_read(s->recorded)));
+	for (leg = 1; leg >= 0; leg--)
+		json_object_array_add(legs, leg_json(a, s, leg, now_ns));
+	json_object_object_add(o, "legs", legs);
+	return o;
+}
+
+/* ---- one direction: what arrives at a leg, for `flows` and `why` ---- */
+
+static struct json_object *direction_json(struct admin *a, const struct session *s, int leg,
+					  enum stream_kind kind)
+{
+	const struct stream *in = &s->leg[leg].stream[kind], *out = &s->leg[!leg].stream[kind];
+	struct json_object *o = json_object_new_object();
+	struct nexthop_view nh = { 0 };
+	struct addr local = s->leg[leg].local;
+
+	if (local.port)
+		local.port += kind == STREAM_RTCP;
+	if (s->leg[!leg].nexthop[kind])
+		nexthop_view(sync_nexthops(engine_sync(a->o.engine)), s->leg[!leg].nexthop[kind],
+			     &nh);
+	put_text(o, "call_id", s->call_id);
+	put_text(o, "from_tag", s->from_tag);
+	put_text(o, "from", party_names[leg]);
+	put_text(o, "kind", kind_names[kind]);
+	put_addr(o, "peer", &in->remote);
+	put_addr(o, "local", &local);
+	put_addr(o, "dest", &out->remote);
+	put_text(o, "interface", nh.ifname[0] ? nh.ifname : NULL);
+	put_number(o, "nexthop", s->leg[!leg].nexthop[kind]);
+	put_number(o, "packets", in->stats.packets);
+	put_number(o, "kernel_packets", rtpx_stats_kernel(&in->stats));
+	put_number(o, "strangers", in->stats.strangers);
+	put_why(o, engine_sync(a->o.engine), s, leg, kind);
+	return o;
+}
+
+static void add_directions(struct admin *a, struct json_object *list, struct session *s,
+			   bool installed_only)
+{
+	int leg, kind;
+
+	sync_pull(engine_sync(a->o.engine), s);
+	for (leg = 1; leg >= 0; leg--)
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			if (!installed_only || (s->leg[leg].installed & (1 << kind)))
+				json_object_array_add(list, direction_json(a, s, leg, kind));
+}
+
+/* ---- requests ---- */
+
+/* One page of sessions numbered above @after. */
+struct page {
+	struct admin *a;
+	struct json_object *list;
+	uint32_t after, last;
+	unsigned int left;
+	bool more;
+	bool flows; /* else whole sessions */
+	uint64_t now_ns;
+};
+
+static bool page_add(void *arg, struct session *s)
+{
+	struct page *p = arg;
+
+	if (s->number <= p->after)
+		return true;
+	if (!p->left) {
+		p->more = true;
+		return false;
+	}
+	p->left--;
+	p->last = s->number;
+	if (p->flows)
+		add_directions(p->a, p->list, s, true);
+	else
+		json_object_array_add(p->list, session_json(p->a, s, p->now_ns));
+	return true;
+}
+
+static struct json_object *page_json(struct admin *a, const char *arg, const char *key, bool flows)
+{
+	struct json_object *o = json_object_new_object();
+	struct page p = {
+		.a = a, .list = json_object_new_array(), .after = strtoul(arg, NULL, 10),
+		.left = ADMIN_PAGE, .flows = flows, .now_ns = monotonic_ns(),
+	};
+
+	sessions_each(engine_sessions(a->o.engine), page_add, &p);
+	json_object_object_add(o, key, p.list);
+	json_object_object_add(o, "next", p.more ? json_object_new_uint64(p.last) : NULL);
+	return o;
+}
+
+static struct json_object *sessions_request(struct admin *a, const char *arg)
+{
+	return page_json(a, arg, "sessions", false);
+}
+
+static struct json_object *flows_request(struct admin *a, const char *arg)
+{
+	return page_json(a, arg, "flows", true);
+}
+
+static struct json_object *session_request(struct admin *a, const char *arg)
+{
+	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+	struct session *s = sessions_of_call(engine_sessions(a->o.engine), span_of(arg));
+
+	for (; s; s = s->next_in_call)
+		json_object_array_add(list, session_json(a, s, monotonic_ns()));
+	json_object_object_add(o, "sessions", list);
+	return o;
+}
+
+static struct json_object *why_request(struct admin *a, const char *arg)
+{
+	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+	struct session *s = sessions_of_call(engine_sessions(a->o.engine), span_of(arg));
+
+	for (; s; s = s->next_in_call)
+		add_directions(a, list, s, false);
+	json_object_object_add(o, "directions", list);
+	return o;
+}
+
+static struct json_object *counters_json(struct dp *dp)
+{
+	struct json_object *o = json_object_new_object();
+	struct rtpx_counters c;
+
+	if (dp->ops->counters(dp, &c) < 0)
+		memset(&c, 0, sizeof(c));
+#define COUNTER_PUT(name, text) put_number(o, #name, c.name);
+	RTPX_REASONS(COUNTER_PUT)
+	RTPX_MIRROR_COUNTS(COUNTER_PUT)
+#undef COUNTER_PUT
+	return o;
+}
+
+static struct json_object *floor_json(struct relay *relay)
+{
+	struct json_object *o = json_object_new_object();
+	struct dp_user_counts c;
+
+	relay_counts(relay, &c);
+	put_number(o, "received", c.received);
+	put_number(o, "sent", c.sent);
+	put_number(o, "send_errors", c.send_errors);
+	put_number(o, "icmp_errors", c.icmp_errors);
+	put_number(o, "circled", relay_circled(relay));
+	put_number(o, "ports", c.ports);
+	return o;
+}
+
+static struct json_object *recorded_json(struct recorder *r)
+{
+	struct json_object *o = tally_json(recorder_counts(r));
+
+	put_number(o, "files", recorder_files(r));
+	return o;
+}
+
+static struct json_object *prompts_json(struct players *players)
+{
+	const struct clips_counts c = players_clips(players);
+	struct json_object *o = json_object_new_object();
+
+	put_number(o, "playing", players_count(players));
+	put_number(o, "loading", c.loading);
+	put_number(o, "loaded", c.loaded);
+	put_number(o, "loaded_bytes", c.bytes);
+	put_number(o, "failed", c.failed);
+	return o;
+}
+
+static struct json_object *nexthops_json(struct nexthops *n)
+{
+	struct json_object *o = json_object_new_object(), *why = json_object_new_object();
+	struct nexthop_counts c;
+	enum flow_why w;
+
+	nexthops_counts(n, &c);
+	for (w = FLOW_WHY_KERNEL + 1; w < FLOW_WHY_COUNT; w++)
+		if (c.why[w])
+			put_number(why, flow_why_name(w), c.why[w]);
+	put_number(o, "in_use", c.ids);
+	put_number(o, "unresolved", c.unresolved);
+	json_object_object_add(o, "why", why);
+	put_number(o, "route_changes", c.route_changes);
+	put_number(o, "neighbour_changes", c.neighbour_changes);
+	put_number(o, "link_changes", c.link_changes);
+	put_number(o, "probes", c.probes);
+	return o;
+}
+
+/* The heap of the whole process; a part of it keeps replies for retransmitted commands. */
+static struct json_object *memory_json(const struct listen *l)
+{
+	struct json_object *o = json_object_new_object();
+	struct mallinfo2 m = mallinfo2();
+
+	put_number(o, "heap", m.uordblks + m.hblkhd);
+	put_number(o, "replies", listen_replies_bytes(l));
+	return o;
+}
+
+static void put_notify_counts(struct json_object *o, const struct notify_view *v)
+{
+	put_number(o, "queued", v->queued);
+#define NOTIFY_PUT(name, text) put_number(o, #name, v->counts.name);
+	NOTIFY_COUNTERS(NOTIFY_PUT)
+#undef NOTIFY_PUT
+}
+
+/* Of all targets together. */
+static struct json_object *notify_json(const struct notify *n)
+{
+	struct json_object *o = json_object_new_object();
+	struct notify_view all = { 0 }, v;
+	unsigned int i;
+
+	for (i = 0; notify_view(n, i, &v); i++) {
+		all.queued += v.queued;
+#define NOTIFY_ADD(name, text) all.counts.name += v.counts.name;
+		NOTIFY_COUNTERS(NOTIFY_ADD)
+#undef NOTIFY_ADD
+	}
+	put_notify_counts(o, &all);
+	return o;
+}
+
+static struct json_object *notify_targets_json(const struct notify *n)
+{
+	struct json_object *list = json_object_new_array();
+	struct notify_view v;
+	unsigned int i;
+
+	for (i = 0; notify_view(n, i, &v); i++) {
+		struct json_object *o = json_object_new_object();
+
+		put_text(o, "target", v.name);
+		put_notify_counts(o, &v);
+		put_text(o, "error", v.error);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *stats_request(struct admin *a, const char *arg)
+{
+	struct json_object *o = json_object_new_object(), *own = json_object_new_object();
+	const struct stats *st = engine_stats(a->o.engine);
+
+	(void)arg;
+	sync_pull_all(engine_sync(a->o.engine));
+	engine_stats_shown(a->o.engine);
+#define STAT_PUT(name, text) put_number(own, #name, st->name);
+	STATS_COUNTERS(STAT_PUT)
+#undef STAT_PUT
+	put_real(own, "total_duration", st->total_duration);
+	put_real(own, "pps_in", st->pps_in);
+	put_number(o, "active_sessions", sessions_count(engine_sessions(a->o.engine)));
+	json_object_object_add(o, "relay", own);
+	json_object_object_add(o, "kernel", counters_json(a->o.dp));
+	json_object_object_add(o, "floor", floor_json(a->o.relay));
+	json_object_object_add(o, "recorded", recorded_json(engine_recorder(a->o.engine)));
+	json_object_object_add(o, "prompts", prompts_json(engine_players(a->o.engine)));
+	json_object_object_add(o, "notify", notify_json(a->o.notify));
+	json_object_object_add(o, "nexthops",
+			       nexthops_json(sync_nexthops(engine_sync(a->o.engine))));
+	json_object_object_add(o, "memory", memory_json(a->o.listen));
+	return o;
+}
+
+static void add_finding(void *list, enum flow_why why, const char *text)
+{
+	struct json_object *o = json_object_new_object();
+
+	put_text(o, "why", flow_why_name(why));
+	put_text(o, "found", text);
+	json_object_array_add(list, o);
+}
+
+/* What of this host keeps calls out of the kernel. */
+static struct json_object *host_json(struct admin *a)
+{
+	struct json_object *list = json_object_new_array();
+
+	host_findings(nexthops_host(sync_nexthops(engine_sync(a->o.engine))), add_finding, list);
+	return list;
+}
+
+static struct json_object *interfaces_json(struct dp *dp)
+{
+	static const char *const modes[] = {
+		[DP_IF_OFF] = "off", [DP_IF_GENERIC] = "generic", [DP_IF_NATIVE] = "native",
+	};
+	struct dp_interface list[DP_MAX_INTERFACES];
+	struct json_object *all = json_object_new_array();
+	unsigned int i, n = MIN(dp->ops->interfaces(dp, list, ARRAY_SIZE(list)), ARRAY_SIZE(list));
+
+	for (i = 0; i < n; i++) {
+		struct json_object *o = json_object_new_object();
+
+		put_number(o, "ifindex", list[i].ifindex);
+		put_text(o, "name", list[i].name);
+		put_text(o, "driver", list[i].driver);
+		put_text(o, "mode", modes[list[i].mode]);
+		put_bool(o, "can_send", list[i].can_send);
+		put_text(o, "reason", list[i].reason);
+		json_object_array_add(all, o);
+	}
+	return all;
+}
+
+static struct json_object *journal_json(const struct keeper *k)
+{
+	struct json_object *o = json_object_new_object();
+	struct keeper_view v = { .path = "" };
+
+	if (k)
+		keeper_view(k, &v);
+	put_text(o, "path", v.path);
+	put_bool(o, "works", v.works);
+	put_number(o, "restored", v.restored);
+	put_number(o, "lost", v.lost);
+	put_number(o, "commits", v.commits);
+	put_number(o, "records", v.records);
+	return o;
+}
+
+static struct json_object *media_json(const struct admin *a)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned int i = 0; i < a->o.n_listeners; i++) {
+		const struct listener *l = &a->o.listeners[i];
+		struct json_object *o = json_object_new_object();
+		int err = dp_user_can_bind(&l->addr);
+		char text[ADDR_TEXT];
+
+		put_text(o, "address", addr_host_text(&l->addr, text));
+		put_text(o, "label", l->label);
+		put_text(o, "advertised", l->advertised);
+		put_text(o, "error", err ? strerror(-err) : NULL);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *status_request(struct admin *a, const char *arg)
+{
+	static const char *const learning[] = {
+		[LEARN_PROOF] = "proof", [LEARN_STRICT] = "strict", [LEARN_COMPAT] = "compat",
+	};
+	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+	const char *text;
+	unsigned int i;
+
+	(void)arg;
+	put_text(o, "version", a->o.version);
+	put_number(o, "pid", getpid());
+	put_number(o, "uptime_s", age_ms(a->started_ns, monotonic_ns()) / 1000);
+	for (i = 0; (text = listen_describe(a->o.listen, i)); i++)
+		json_object_array_add(list, json_object_new_string(text));
+	json_object_object_add(o, "listeners", list);
+	json_object_object_add(o, "media", media_json(a));
+	put_number(o, "port_min", a->o.port_min);
+	put_number(o, "port_max", a->o.port_max);
+	put_number(o, "pairs", ports_pairs(a->o.ports));
+	put_number(o, "pairs_in_use_ip4", ports_in_use(a->o.ports, RTPX_SLOT_IP4));
+	put_number(o, "pairs_in_use_ip6", ports_in_use(a->o.ports, RTPX_SLOT_IP6));
+	put_text(o, "learning", learning[a->o.learning]);
+	put_text(o, "dataplane", a->o.dp->ops->name);
+	put_text(o, "choice", a->o.dp->choice);
+	put_text(o, "pin_dir", a->o.pin_dir);
+	json_object_object_add(o, "journal", journal_json(a->o.keeper));
+	json_object_object_add(o, "notify", notify_targets_json(a->o.notify));
+	json_object_object_add(o, "host", host_json(a));
+	json_object_object_add(o, "interfaces", interfaces_json(a->o.dp));
+	return o;
+}
+
+static const struct {
+	const char *name;
+	bool needs_arg;
+	struct json_object *(*run)(struct admin *a, const char *arg);
+} requests[] = {
+	{ "sessions", false, sessions_request }, /* [AFTER]: one page, numbers above AFTER */
+	{ "session", true, session_request },	 /* CALL-ID */
+	{ "flows", false, flows_request },	 /* [AFTER] */
+	{ "why", true, why_request },		 /* CALL-ID */
+	{ "stats", false, stats_request },
+	{ "status", false, status_request },
+};
+
+static struct json_object *answer(struct admin *a, char *line)
+{
+	char *arg = strchr(line, ' '), text[160];
+	struct json_object *o;
+	unsigned int i;
+
+	if (arg)
+		*arg++ = '\0';
+	for (i = 0; i < ARRAY_SIZE(requests); i++) {
+		if (strcmp(requests[i].name, line))
+			continue;
+		if (!requests[i].needs_arg || (arg && *arg))
+			return requests[i].run(a, arg ? arg : "");
+		break;
+	}
+	snprintf(text, sizeof(text), i < ARRAY_SIZE(requests) ? "'%.40s' needs a call-id" :
+		 "'%.40s' is not a request of this version", line);
+	o = json_object_new_object();
+	put_text(o, "error", text);
+	return o;
+}
+
+/* ---- the socket ---- */
+
+static void end_peer(struct admin *a, struct bufferevent *bev)
+{
+	bufferevent_free(bev);
+	a->n_peers--;
+	acceptor_closed(a->acceptor);
+}
+
+static void on_end(struct bufferevent *bev, short what, void *arg)
+{
+	(void)what;
+	end_peer(arg, bev);
+}
+
+static void on_written(struct bufferevent *bev, void *arg)
+{
+	end_peer(arg, bev);
+}
+
+static void on_line(struct bufferevent *bev, void *arg)
+{
+	struct evbuffer *in = bufferevent_get_input(bev);
+	char *line = evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF);
+	struct json_object *o;
+	size_t len;
+	const char *text;
+
+	if (!line) {
+		if (evbuffer_get_length(in) > ADMIN_LINE_MAX)
+			end_peer(arg, bev);
+		return;
+	}
+	o = answer(arg, line);
+	text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
+	bufferevent_disable(bev, EV_READ);
+	bufferevent_setcb(bev, NULL, on_written, on_end, arg);
+	bufferevent_write(bev, text, len);
+	bufferevent_write(bev, "\n", 1);
+	json_object_put(o);
+	free(line);
+}
+
+static void welcome(void *arg, int fd, const struct sockaddr_storage *from)
+{
+	const struct timeval timeout = { ADMIN_TIMEOUT_S, 0 };
+	struct admin *a = arg;
+	struct bufferevent *bev = NULL;
+
+	(void)from;
+	if (a->n_peers < ADMIN_PEERS)
+		bev = bufferevent_socket_new(a->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!bev) {
+		close(fd);
+		return;
+	}
+	a->n_peers++;
+	bufferevent_setcb(bev, on_line, NULL, on_end, a);
+	bufferevent_set_timeouts(bev, &timeout, &timeout);
+	bufferevent_enable(bev, EV_READ | EV_WRITE);
+}
+
+int admin_open(struct sockfile *file, const char *path, gid_t gid, char *err, size_t err_size)
+{
+	static const char option[] = "--admin-socket: ";
+	const struct sockfile_opts opts = {
+		.uid = (uid_t)-1, .gid = gid, .mode = 0660, .backlog = 32,
+	};
+	size_t len = (size_t)snprintf(err, err_size, option);
+
+	return sockfile_open(file, path, &opts, err + len, err_size - len);
+}
+
+int admin_new(struct admin **out, struct event_base *base, const struct admin_opts *opts)
+{
+	struct admin *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	a->o = *opts;
+	a->started_ns = monotonic_ns();
+	a->base = base;
+	if (acceptor_new(&a->acceptor, base, opts->file.fd, "--admin-socket", welcome, a) < 0) {
+		free(a);
+		return -ENOMEM;
+	}
+	*out = a;
+	return 0;
+}
+
+void admin_free(struct admin *a)
+{
+	if (!a)
+		return;
+	acceptor_free(a->acceptor);
+	sockfile_close(&a->o.file);
+	free(a);
+}

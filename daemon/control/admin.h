@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * admin.h - the local admin socket that rtpxctl speaks to: one line in, one JSON document out,
+ * close.
+ *
+ * Reads only. Requests: "sessions [AFTER]", "session CALL-ID", "flows [AFTER]", "stats", "why
+ * CALL-ID", "status". The JSON is described in docs/admin-json.md.
+ */
+#ifndef RTPX_ADMIN_H
+#define RTPX_ADMIN_H
+
+#include <sys/types.h>
+
+#include "base/base.h"
+#include "dataplane/dp.h"
+#include "engine/engine.h"
+#include "control/sockfile.h"
+
+struct event_base;
+struct admin;
+struct keeper;
+struct listen;
+
+struct admin_opts {
+	struct engine *engine;
+	struct notify *notify;
+	struct keeper *keeper; /* NULL: no journal */
+	struct dp *dp;
+	struct relay *relay;
+	struct listen *listen;
+	struct ports *ports;
+	struct sockfile file; /* of admin_open(); the admin's from now on */
+	const char *version, *pin_dir;
+	uint16_t port_min, port_max;
+	const struct listener *listeners; /* of the command line */
+	unsigned int n_listeners;
+	enum learning learning;
+};
+
+/*
+ * admin_open - the listening socket, while there are the rights for it: mode 0660, owned by the
+ * caller and, unless it is (gid_t)-1, the group @gid. As sockfile_open().
+ */
+int admin_open(struct sockfile *file, const char *path, gid_t gid, char *err, size_t err_size);
+int admin_new(struct admin **out, struct event_base *base,
+	      const struct admin_opts *opts); /* -ENOMEM */
+void admin_free(struct admin *a);
+
+#endif

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * command.c - from a parsed request to the engine and back to a reply. It knows no socket and no
+ * packet.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/command.h"
+#include "base/log.h"
+#include "protocol/proto.h"
+
+struct commands {
+	struct commands_opts o;
+	struct request req; /* of the command being run; large, so not on the stack */
+	struct reply reply;
+};
+
+/* One execution. @failed: counts as an error although the reply is a number (L without session). */
+struct run {
+	struct commands *c;
+	const struct request *req;
+	struct reply *reply;
+	struct engine_result result;
+	uint64_t now_ns;
+	const struct addr *peer;
+	bool failed;
+	bool swapped; /* a sub-command L has turned the view to the other party */
+};
+
+/* Every capability that a controller may ask for with VF, in the order of -v. */
+static const struct {
+	const char *date, *text;
+	bool live;
+} capabilities[] = {
+	{ "20040107", "Basic RTP proxy functionality", true },
+	{ "20050322", "Support for multiple RTP streams and MOH", true },
+	{ "20060704", "Support for extra parameter in the V command", true },
+	{ "20071116", "Support for RTP re-packetization", true },
+	{ "20071218", "Support for forking (copying) RTP stream", true },
+	{ "20080403", "Support for RTP statistics querying", true },
+	{ "20081102", "Support for setting codecs in the update/lookup command", true },
+	{ "20081224", "Support for session timeout notifications", true },
+	{ "20090810", "Support for automatic bridging", true },
+	{ "20100819", "Support for timeout notifications by XML-RPC", true },
+	{ "20140323", "Support for tracking/reporting load", true },
+	{ "20140617", "Support for anchoring session connect time", true },
+	{ "20141004", "Support for extendable performance counters", true },
+	{ "20150330", "Support for allocating a new port (\"Un\"/\"Ln\" commands)", true },
+	{ "20150420", "Support for SEQ tracking and new rtpa_ counters; Q command extended", true },
+	{ "20150617", "Support for the wildcard %%CC_SELF%% as a disconnect notify target", true },
+	{ "20191015", "Support for the && sub-command specifier", true },
+	{ "20200226", "Support for the N command to stop recording", true },
+	{ "20230205", "Support for rtpa_nlost and DTMF h", false },
+	{ "20230314", "Support for G/D and Q/D command fusing", true },
+	{ "20230424", "Support for longest_ipi and rtpa_j counters", true },
+	{ "20250523", "Support for the port in the reply of C", true },
+	{ "20251015", "Support for the && S sub-command", true },
+	{ "20260306", "Support for labels of listeners", true },
+	{ "20260308", "Support for the && L sub-command", true },
+	{ "20260309", "Support for the && C sub-command", true },
+};
+
+const char *command_capability(unsigned int n, const char **text, bool *live)
+{
+	if (n >= ARRAY_SIZE(capabilities))
+		return NULL;
+	*text = capabilities[n].text;
+	*live = capabilities[n].live;
+	return capabilities[n].date;
+}
+
+/* ---- U and L ---- */
+
+static void face_add(struct reply *r, const struct engine_result *res)
+{
+	const struct leg *leg = &res->session->leg[res->returned_leg];
+
+	reply_port(r, &leg->local, leg->advertised);
+}
+
+static int update(struct run *run)
+{
+	const struct request *req = run->req;
+	struct engine_update u = {
+		.lookup = req->op == OP_LOOKUP,
+		.call_id = req->call_id, .from_tag = req->from_tag, .to_tag = req->to_tag,
+		.media = &req->media, .notify_socket = req->notify_socket,
+		.peer = run->peer,
+	};
+	char tag[PROTO_LINE_MAX];
+	int err;
+
+	if (req->notify_tag.p)
+		u.notify_tag = (struct span){ tag, proto_unquote(req->notify_tag, tag) };
+	err = engine_update(run->c->o.engine, &u, run->now_ns, &run->result);
+	if (err == ENGINE_NOT_FOUND) {
+		run->failed = true;
+		reply_add(run->reply, "0");
+		return PROTO_OK;
+	}
+	if (err == PROTO_OK)
+		face_add(run->reply, &run->result);
+	return err;
+}
+
+/* ---- Q ---- */
+
+/* name, format, cast */
+#define QUERY_NAMES(X)                                 \
+	X(ttl, "%llu", unsigned long long)             \
+	X(npkts_ina, "%llu", unsigned long long)       \
+	X(npkts_ino, "%llu", unsigned long long)       \
+	X(nrelayed, "%llu", unsigned long long)        \
+	X(ndropped, "%llu", unsigned long long)        \
+	X(longest_ipi, "%f", double)                   \
+	X(rtpa_jlast, "%f", double)                    \
+	X(rtpa_jmax, "%f", double)                     \
+	X(rtpa_javg, "%f", double)                     \
+	X(rtpa_nsent, "%llu", unsigned long long)      \
+	X(rtpa_nrcvd, "%llu", unsigned long long)      \
+	X(rtpa_ndups, "%llu", unsigned long long)      \
+	X(rtpa_nlost, "%llu", unsigned long long)      \
+	X(rtpa_perrs, "%llu", unsigned long long)
+
+static int query_value(const struct engine_query *q, struct span name, char *buf, size_t size)
+{
+#define QUERY_VALUE(field, format, type)                              \
+	if (span_eq(name, span_of(#field)))                           \
+		return snprintf(buf, size, format, (type)q->field);
+	QUERY_NAMES(QUERY_VALUE)
+#undef QUERY_VALUE
+	return -ENOENT;
+}
+
+static void value_add(struct reply *r, bool first, bool verbose, struct span name,
+		      const char *value)
+{
+	if (verbose)
+		reply_add(r, "%s%.*s=%s", first ? "" : " ", (int)name.len, name.p, value);
+	else
+		reply_add(r, "%s%s", first ? "" : " ", value);
+}
+
+static int query(struct run *run)
+{
+	static const char *const usual[] = { "ttl", "npkts_ina", "npkts_ino", "nrelayed",
+					     "ndropped" };
+	const struct request *req = run->req;
+	unsigned int i, n = req->names_n ? req->names_n : ARRAY_SIZE(usual);
+	struct engine_query q;
+	int err = engine_find(run->c->o.engine, req, &run->result);
+
+	if (err != PROTO_OK)
+		return err;
+	engine_query(run->c->o.engine, run->result.session, run->result.party, run->now_ns, &q);
+	for (i = 0; i < n; i++) {
+		struct span name = req->names_n ? req->names[i] : span_of(usual[i]);
+		char value[64];
+
+		if (query_value(&q, name, value, sizeof(value)) < 0)
+			return E_QUERY_NAME;
+		value_add(run->reply, i == 0, req->verbose, name, value);
+	}
+	return PROTO_OK;
+}
+
+/* ---- the other commands ---- */
+
+static int delete(struct run *run)
+{
+	int err = engine_delete(run->c->o.engine, run->req, run->now_ns);
+
+	if (err == PROTO_OK)
+		reply_add(run->reply, "0");
+	return err;
+}
+
+static int delete_all(struct run *run)
+{
+	engine_delete_all(run->c->o.engine, run->now_ns);
+	reply_add(run->reply, "0");
+	return PROTO_OK;
+}
+
+static int play(struct run *run)
+{
+	int err = engine_play(run->c->o.engine, run->req, run->now_ns);
+
+	if (err == PROTO_OK)
+		reply_add(run->reply, "0");
+	return err;
+}
+
+static int stop(struct run *run)
+{
+	int err = engine_stop(run->c->o.engine, run->req);
+
+	if (err == PROTO_OK)
+		reply_add(run->reply, "0");
+	return err;
+}
+
+static int record(struct run *run)
+{
+	int err = engine_record(run->c->o.engine, run->req);
+
+	if (err == PROTO_OK)
+		reply_add(run->reply, "0");
+	return err;
+}
+
+static int norecord(struct run *run)
+{
+	int err = engine_norecord(run->c->o.engine, run->req, run->now_ns);
+
+	if (err == PROTO_OK)
+		reply_add(run->reply, "0");
+	return err;
+}
+
+static int copy(struct run *run)
+{
+	const char *advertised;
+	struct addr local;
+	int err = engine_copy(run->c->o.engine, run->req, run->now_ns, &local, &advertised);
+
+	if (err != PROTO_OK)
+		return err;
+	if (run->req->reply_port)
+		reply_port(run->reply, &local, advertised);
+	else
+		reply_add(run->reply, "0");
+	return PROTO_OK;
+}
+
+static int info(struct run *run)
+{
+	const struct stats *st = run->c->o.stats;
+	unsigned int sessions = sessions_count(engine_sessions(run->c->o.engine));
+
+	sync_pull_all(engine_sync(run->c->o.engine));
+	engine_stats_shown(run->c->o.engine);
+	reply_add(run->reply,
+		  "sessions created: %llu\nactive sessions: %u\nactive streams: %u\n"
+		  "packets received: %llu\npackets transmitted: %llu",
+		  (unsigned long long)st->nsess_created, sessions, 2 * sessions,
+		  (unsigned long long)st->npkts_rcvd,
+		  (unsigned long long)(st->npkts_relayed + st->npkts_played));
+	if (run->req->load)
+		reply_add(run->reply, "\naverage load: %f", st->load);
+	return PROTO_OK;
+}
+
+static int stats(struct run *run)
+{
+	const struct request *req = run->req;
+	const struct stats *st = engine_stats(run->c->o.engine);
+	unsigned int i;
+
+	sync_pull_all(engine_sync(run->c->o.engine));
+	engine_stats_shown(run->c->o.engine);
+	for (i = 0; i < req->names_n; i++) {
+		char value[64];
+
+		if (stats_text(st, req->names[i], value, sizeof(value)) < 0)
+			return E_STATS_NAME;
+		value_add(run->reply, i == 0, req->verbose, req->names[i], value);
+	}
+	return PROTO_OK;
+}
+
+static int version(struct run *run)
+{
+	reply_add(run->reply, "%s", capabilities[0].date);
+	return PROTO_OK;
+}
+
+/* Two capabilities are there only when options have said whom to notify. */
+static bool is_configured(const struct commands_opts *o, struct span date)
+{
+	if (span_eq(date, span_of("20081224")))
+		return o->notify;
+	if (span_eq(date, span_of("20100819")))
+		return o->notify_rpc;
+	return true;
+}
+
+static int feature(struct run *run)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(capabilities); i++)
+		if (span_eq(run->req->date, span_of(capabilities[i].date)))
+			break;
+	reply_add(run->reply, "%d", i < ARRAY_SIZE(capabilities) && capabilities[i].live &&
+		  is_configured(&run->c->o, run->req->date));
+	return PROTO_OK;
+}
+
+static int (*const handlers[])(struct run *run) = {
+	[OP_UPDATE] = update,	[OP_LOOKUP] = update,	      [OP_DELETE] = delete,
+	[OP_PLAY] = play,	[OP_STOP] = stop,	      [OP_RECORD] = record,
+	[OP_COPY] = copy,	[OP_NORECORD] = norecord,	      [OP_QUERY] = query,
+	[OP_INFO] = info,	[OP_DELETE_ALL] = delete_all, [OP_STATS] = stats,
+	[OP_VERSION] = version, [OP_FEATURE] = feature,
+};
+
+/* ---- sub-commands: 0, or negative when it failed ---- */
+
+static int sub_delete(struct run *run, const struct subcmd *sub, struct reply *data)
+{
+	(void)data;
+	return engine_delete_one(run->c->o.engine, &run->result, sub->weak, run->now_ns);
+}
+
+static int sub_set(struct run *run, const struct subcmd *sub, struct reply *data)
+{
+	struct engine *e = run->c->o.engine;
+
+	(void)data;
+	if (sub->what == SET_TTL)
+		return engine_set_ttl(e, &run->result, sub->reverse, sub->value, run->now_ns);
+	return engine_set_tos(e, &run->result, sub->reverse, sub->value);
+}
+
+static int sub_lookup(struct run *run, const struct subcmd *sub, struct reply *data)
+{
+	struct engine_update u = {
+		.lookup = true, .media = &sub->media,
+		.call_id = run->req->call_id,
+		.from_tag = run->swapped ? run->req->to_tag : run->req->from_tag,
+		.to_tag = run->swapped ? run->req->from_tag : run->req->to_tag,
+	};
+
+	if (!run->result.session ||
+	    engine_update(run->c->o.engine, &u, run->now_ns, &run->result) != PROTO_OK)
+		return -ENOENT;
+	face_add(data, &run->result);
+	run->swapped = !run->swapped;
+	return 0;
+}
+
+static int sub_copy(struct run *run, const struct subcmd *sub, struct reply *data)
+{
+	(void)data;
+	return engine_feed(run->c->o.engine, sub, &run->result);
+}
+
+/* M needs a module, and the parser knows of none. */
+static int sub_unserved(struct run *run, const struct subcmd *sub, struct reply *data)
+{
+	(void)run;
+	(void)sub;
+	(void)data;
+	return -EOPNOTSUPP;
+}
+
+static int (*const sub_handlers[])(struct run *run, const struct subcmd *sub,
+				   struct reply *data) = {
+	[SUB_MODULE] = sub_unserved, [SUB_DELETE] = sub_delete, [SUB_SET] = sub_set,
+	[SUB_LOOKUP] = sub_lookup,   [SUB_COPY] = sub_copy,
+};
+
+static void run_subs(struct run *run)
+{
+	unsigned int i;
+
+	for (i = 0; i < run->req->subs_n; i++) {
+		const struct subcmd *sub = &run->req->sub[i];
+		struct reply data = { 0 };
+		int err = sub_handlers[sub->op](run, sub, &data);
+
+		data.text[data.len] = '\0';
+		reply_sub(run->reply, err < 0, data.text);
+		if (err < 0)
+			break;
+	}
+}
+
+/* ---- the whole ---- */
+
+/* The error of a reply that does not fit: only G and Q can ask for that much. */
+static enum proto_error overflow_of(enum proto_op op)
+{
+	return op == OP_STATS ? E_STATS_LONG : op == OP_QUERY ? E_QUERY_LONG : E_MEMORY;
+}
+
+size_t command_run(struct commands *c, const char *line, size_t len, const struct addr *peer,
+		   uint64_t now_ns, char out[COMMAND_MAX_REPLY])
+{
+	struct run run = {
+		.c = c, .req = &c->req, .reply = &c->reply, .peer = peer, .now_ns = now_ns
+	};
+	struct stats *st = c->o.stats;
+	int err;
+
+	c->reply = (struct reply){ 0 };
+	st->ncmds_rcvd++;
+	err = proto_parse(&c->req, line, len, engine_proto_opts(c->o.engine));
+	if (err == PROTO_OK)
+		err = handlers[c->req.op](&run);
+	if (err == PROTO_OK && !run.failed)
+		run_subs(&run);
+	if (err == PROTO_OK)
+		reply_end(&c->reply, overflow_of(c->req.op));
+	else
+		reply_error(&c->reply, err);
+	if (err == PROTO_OK && !run.failed)
+		st->ncmds_succd++;
+	else
+		st->ncmds_errs++;
+	st->ncmds_repld++;
+	memcpy(out, c->reply.text, c->reply.len);
+	return c->reply.len;
+}
+
+int commands_new(struct commands **out, const struct commands_opts *opts)
+{
+	struct commands *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->o = *opts;
+	*out = c;
+	return 0;
+}
+
+void commands_free(struct commands *c)
+{
+	free(c);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * systemd.c - what libsystemd does for us. Systems without it get systemd_none.c.
+ */
+#include "control/systemd.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+/* Of names in the store; a socket unit's descriptors are named after it. */
+#define PREFIX "rtpxd="
+#define NAME_MAX_BYTES 255
+
+unsigned int systemd_passed(struct systemd_fd *out, unsigned int max)
+{
+	char **names = NULL;
+	int n = sd_listen_fds_with_names(0, &names);
+	unsigned int i;
+
+	for (i = 0; n > 0 && i < MIN(max, (unsigned int)n); i++)
+		out[i] = (struct systemd_fd){
+			.fd = SD_LISTEN_FDS_START + (int)i,
+			.stored = names && !strncmp(names[i], PREFIX, strlen(PREFIX)),
+		};
+	for (int j = 0; names && j < n; j++)
+		free(names[j]);
+	free(names);
+	return i;
+}
+
+bool systemd_is_here(void)
+{
+	return getenv("NOTIFY_SOCKET") != NULL;
+}
+
+/* Of printable characters and no colon, as sd_pid_notify_with_fds(3) wants it. */
+static void store_name(char out[NAME_MAX_BYTES + 1], const char *name)
+{
+	snprintf(out, NAME_MAX_BYTES + 1, PREFIX "%s", name);
+	for (char *c = out; *c; c++)
+		if (!isgraph((unsigned char)*c) || *c == ':')
+			*c = '_';
+}
+
+/* FDPOLL=0: an error of the socket is no reason to drop it. */
+void systemd_store(int fd, const char *name)
+{
+	char text[NAME_MAX_BYTES + 1], state[NAME_MAX_BYTES + 64];
+
+	store_name(text, name);
+	snprintf(state, sizeof(state), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", text);
+	sd_pid_notify_with_fds(0, 0, state, &fd, 1);
+}
+
+void systemd_unstore(const char *name)
+{
+	char text[NAME_MAX_BYTES + 1], state[NAME_MAX_BYTES + 64];
+
+	store_name(text, name);
+	snprintf(state, sizeof(state), "FDSTOREREMOVE=1\nFDNAME=%s", text);
+	sd_notify(0, state);
+}
+
+void systemd_notify(const char *state)
+{
+	sd_notify(0, state);
+}

@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dp_kmod.c - the netfilter module as a dataplane: every change is one request to its generic
+ * netlink family (include/rtpx_genl.h), answered before the function returns.
+ *
+ * The module asks the kernel's routing itself, for every packet: what nexthop.c finds out is not
+ * told to it, and there is no interface to attach to. It is not loaded from here, nor by asking for
+ * the family: the operator does that.
+ *
+ * The kernel may have no memory to delete a flow. It is doomed then: nobody else knows of it any
+ * more, and deleting it is tried again until it is gone.
+ */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/genetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "dataplane/dp.h"
+#include "base/log.h"
+#include "rtpx_genl.h"
+
+#define ANSWER_SECONDS 5 /* the module answers at once, but may have to wait for memory */
+
+struct dp_kmod {
+	struct dp dp;
+	struct mnl_socket *nl;
+	struct mnl_socket *bell; /* rung when copies wait; NULL: dp.mirrors is false */
+	bool copies_wait;
+	uint8_t there[RTPX_SLOTS][65536 / 8]; /* by port: a flow is installed */
+	uint8_t doomed[RTPX_SLOTS][65536 / 8]; /* by port: it is to be deleted */
+	unsigned int n_doomed;
+	uint16_t family;
+	uint32_t seq;
+	char words[160]; /* what the kernel said of the last refusal, "" if nothing */
+	char buf[16384] __attribute__((aligned(8)));
+};
+
+static struct dp_kmod *kmod_of(struct dp *dp)
+{
+	return container_of(dp, struct dp_kmod, dp);
+}
+
+/* ---- one question and its answer ---- */
+
+static struct nlmsghdr *request(struct dp_kmod *k, uint16_t type, uint8_t cmd, uint8_t version)
+{
+	struct nlmsghdr *h = mnl_nlmsg_put_header(k->buf);
+	struct genlmsghdr *g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
+
+	h->nlmsg_type = type;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	h->nlmsg_seq = ++k->seq;
+	g->cmd = cmd;
+	g->version = version;
+	return h;
+}
+
+static struct nlmsghdr *command(struct dp_kmod *k, enum rtpx_cmd cmd)
+{
+	return request(k, k->family, cmd, RTPX_GENL_VERSION);
+}
+
+static struct nlmsghdr *command_on(struct dp_kmod *k, enum rtpx_cmd cmd, enum rtpx_slot slot,
+				   uint16_t port)
+{
+	struct nlmsghdr *h = command(k, cmd);
+
+	mnl_attr_put_u8(h, RTPX_A_SLOT, slot);
+	mnl_attr_put_u16(h, RTPX_A_PORT, port);
+	return h;
+}
+
+static int take_words(const struct nlattr *a, void *arg)
+{
+	struct dp_kmod *k = arg;
+
+	if (mnl_attr_get_type(a) == NLMSGERR_ATTR_MSG &&
+	    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0)
+		snprintf(k->words, sizeof(k->words), "%s", mnl_attr_get_str(a));
+	return MNL_CB_OK;
+}
+
+/* An acknowledgement: the error, and the kernel's sentence about it. */
+static int on_ack(const struct nlmsghdr *h, void *arg)
+{
+	const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
+	struct dp_kmod *k = arg;
+
+	if (h->nlmsg_len < mnl_nlmsg_size(sizeof(*e)))
+		return -EBADMSG;
+	/* With NETLINK_CAP_ACK nothing of the request is repeated. */
+	if (h->nlmsg_flags & NLM_F_ACK_TLVS)
+		mnl_attr_parse(h, sizeof(*e), take_words, k);
+	return e->error;
+}
+
+/*
+ * Somebody has unloaded the module, and all flows with it: packets come to the sockets by
+ * themselves.
+ */
+static void lost_module(struct dp_kmod *k)
+{
+	log_err("the module rtpx was unloaded: the daemon's sockets carry every call; load it and "
+		"start rtpxd again");
+	k->dp.active = false;
+	snprintf(k->dp.choice, sizeof(k->dp.choice),
+		 "the daemon's sockets carry every call, because the module was unloaded");
+}
+
+/*
+ * ask - send @h and read until it is acknowledged, or the dump ends; @fn sees each answer. 0 or the kernel's -errno,
+ * with k->words.
+ */
+static int ask(struct dp_kmod *k, const struct nlmsghdr *h,
+	       void (*fn)(const struct nlmsghdr *h, void *arg), void *arg)
+{
+	const uint32_t seq = h->nlmsg_seq;
+
+	k->words[0] = '\0';
+	if (mnl_socket_sendto(k->nl, h, h->nlmsg_len) < 0)
+		return -errno;
+	for (;;) {
+		ssize_t n = mnl_socket_recvfrom(k->nl, k->buf, sizeof(k->buf));
+		int left = n;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		for (h = (void *)k->buf; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+			if (h->nlmsg_seq != seq)
+				continue;
+			if (h->nlmsg_type == NLMSG_DONE)
+				return *(const int *)mnl_nlmsg_get_payload(h);
+			if (h->nlmsg_type == NLMSG_ERROR) {
+				int rc = on_ack(h, k);
+
+				/* Of a family that is not there the kernel says the same. */
+				if (rc == -ENOENT && k->dp.active && !dp_kmod_loaded())
+					lost_module(k);
+				return rc;
+			}
+			if (fn && h->nlmsg_type >= NLMSG_MIN_TYPE)
+				fn(h, arg);
+		}
+	}
+}
+
+static int tell(struct dp_kmod *k, const struct nlmsghdr *h)
+{
+	return ask(k, h, NULL, NULL);
+}
+
+/* What answers carry, one member for each attribute that is of interest; has: bit for each. */
+struct answer {
+	uint32_t has;
+	char module[48];
+	uint32_t abi, flow_bytes, stats_bytes, counters_bytes, flows;
+	uint16_t family;
+	struct rtpx_counters counters;
+	struct rtpx_flow_stats stats;
+	struct rtpx_flow flow;
+	uint8_t slot;
+	uint16_t port, port_min, port_max;
+};
+
+#define INTO(attr, member) \
+	[attr] = { offsetof(struct answer, member), sizeof(((struct answer *)0)->member) }
+
+/* Where an attribute goes; a shorter one leaves the rest as it is, a longer one is cut. */
+static const struct place {
+	size_t at, bytes;
+} places[RTPX_A_END] = {
+	INTO(RTPX_A_MODULE, module),
+	INTO(RTPX_A_ABI_VERSION, abi),
+	INTO(RTPX_A_FLOW_BYTES, flow_bytes),
+	INTO(RTPX_A_STATS_BYTES, stats_bytes),
+	INTO(RTPX_A_COUNTERS_BYTES, counters_bytes),
+	INTO(RTPX_A_PORT_MIN, port_min),
+	INTO(RTPX_A_PORT_MAX, port_max),
+	INTO(RTPX_A_FLOWS, flows),
+	INTO(RTPX_A_COUNTERS, counters),
+	INTO(RTPX_A_SLOT, slot),
+	INTO(RTPX_A_PORT, port),
+	INTO(RTPX_A_STATS, stats),
+	INTO(RTPX_A_FLOW, flow),
+};
+
+static void take_answer(const struct nlmsghdr *h, void *arg)
+{
+	struct answer *to = arg;
+	const struct nlattr *a;
+
+	mnl_attr_for_each(a, h, sizeof(struct genlmsghdr)) {
+		unsigned int type = mnl_attr_get_type(a);
+
+		if (type >= RTPX_A_END || !places[type].bytes)
+			continue;
+		memcpy((char *)to + places[type].at, mnl_attr_get_payload(a),
+		       MIN((size_t)mnl_attr_get_payload_len(a), places[type].bytes));
+		to->has |= 1u << type;
+	}
+	to->module[sizeof(to->module) - 1] = '\0';
+}
+
+/* ---- the dataplane ---- */
+
+/* Returns what the bit was. */
+static bool set_bit(uint8_t bits[], uint16_t port, bool on)
+{
+	uint8_t *byte = &bits[port / 8], bit = 1 << port % 8;
+	bool was = *byte & bit;
+
+	*byte = on ? *byte | bit : *byte & ~bit;
+	return was;
+}
+
+static void note(struct dp_kmod *k, enum rtpx_slot slot, uint16_t port, bool there)
+{
+	set_bit(k->there[slot], port, there);
+}
+
+static void doom(struct dp_kmod *k, enum rtpx_slot slot, uint16_t port, bool doomed)
+{
+	k->n_doomed -= set_bit(k->doomed[slot], port, doomed);
+	k->n_doomed += doomed;
+}
+
+static int kmod_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			 const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	struct nlmsghdr *h = command_on(k, RTPX_CMD_PUT, slot, port);
+	int rc;
+
+	mnl_attr_put(h, RTPX_A_FLOW, sizeof(*flow), flow);
+	if (seed)
+		mnl_attr_put(h, RTPX_A_STATS, sizeof(*seed), seed);
+	rc = tell(k, h);
+	if (rc == 0) {
+		note(k, slot, port, true);
+		doom(k, slot, port, false);
+	}
+	return rc;
+}
+
+/* A request that is answered with statistics. */
+static int ask_stats(struct dp_kmod *k, const struct nlmsghdr *h, struct rtpx_flow_stats *out)
+{
+	struct answer a = { 0 };
+	int rc = ask(k, h, take_answer, &a);
+
+	if (rc == -ERANGE)
+		rc = -ENOENT;
+	if (rc == 0 && !(a.has & 1u << RTPX_A_STATS))
+		rc = -EBADMSG;
+	if (rc == 0 && out)
+		*out = a.stats;
+	return rc;
+}
+
+static int kmod_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			 struct rtpx_flow_stats *last)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	int rc;
+
+	note(k, slot, port, false);
+	rc = ask_stats(k, command_on(k, RTPX_CMD_DEL, slot, port), last);
+	doom(k, slot, port, rc && rc != -ENOENT && k->dp.active);
+	return rc;
+}
+
+static void kmod_tend(struct dp *dp)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	unsigned int slot, port;
+
+	for (slot = 0; slot < RTPX_SLOTS; slot++)
+		for (port = 0; port < 65536 && k->n_doomed; port++)
+			if (k->doomed[slot][port / 8] & 1 << port % 8 &&
+			    kmod_flow_del(dp, slot, port, NULL) && k->n_doomed)
+				return; /* no better than a second ago */
+}
+
+static int kmod_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			  struct rtpx_flow_stats *out)
+{
+	struct dp_kmod *k = kmod_of(dp);
+
+	return ask_stats(k, command_on(k, RTPX_CMD_GET, slot, port), out);
+}
+
+static int kmod_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+			  const struct rtpx_flow_stats *in)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	struct nlmsghdr *h = command_on(k, RTPX_CMD_SET_STATS, slot, port);
+	int rc;
+
+	mnl_attr_put(h, RTPX_A_STATS, sizeof(*in), in);
+	rc = tell(k, h);
+	return rc == -ERANGE ? -ENOENT : rc;
+}
+
+/* Whoever looks for what was left asks for every port: most have nothing. */
+static int kmod_flow_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	struct answer a = { 0 };
+	int rc;
+
+	if (!(k->there[slot][port / 8] & 1 << port % 8))
+		return -ENOENT;
+	rc = ask(k, command_on(k, RTPX_CMD_GET, slot, port), take_answer, &a);
+	if (rc == 0 && !(a.has & 1u << RTPX_A_FLOW))
+		rc = -EBADMSG;
+	if (rc == 0)
+		*out = a.flow;
+	return rc;
+}
+
+static int kmod_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh)
+{
+	(void)dp, (void)nh;
+	return id ? 0 : -EINVAL;
+}
+
+static bool kmod_serves(struct dp *dp, unsigned int ifindex)
+{
+	(void)dp, (void)ifindex;
+	return true;
+}
+
+static unsigned int kmod_interfaces(struct dp *dp, struct dp_interface *out, unsigned int max)
+{
+	(void)dp, (void)out, (void)max;
+	return 0;
+}
+
+/* The module is one for all daemons: there is no other program. */
+static void kmod_settled(struct dp *dp)
+{
+	(void)dp;
+}
+
+static bool kmod_look(struct dp *dp)
+{
+	(void)dp;
+	return false;
+}
+
+static void kmod_rescan(struct dp *dp)
+{
+	(void)dp;
+}
+
+/* What one message of copies is handed over to. */
+struct delivery {
+	const struct dp_mirror_sink *to;
+	unsigned int n;
+};
+
+static void take_copies(const struct nlmsghdr *h, void *arg)
+{
+	const struct nlattr *a, *head = NULL;
+	struct delivery *d = arg;
+	struct rtpx_mirrored copy;
+
+	mnl_attr_for_each(a, h, sizeof(struct genlmsghdr)) {
+		if (mnl_attr_get_type(a) == RTPX_A_COPY)
+			head = a;
+		if (mnl_attr_get_type(a) != RTPX_A_PAYLOAD || !head ||
+		    mnl_attr_get_payload_len(head) != sizeof(copy))
+			continue;
+		memcpy(&copy, mnl_attr_get_payload(head), sizeof(copy));
+		d->to->take(d->to->arg, &copy, mnl_attr_get_payload(a),
+			    mnl_attr_get_payload_len(a));
+		d->n++;
+	}
+}
+
+/* The module has said that copies wait, and since then there was no end of them. */
+static bool copies_wait(struct dp_kmod *k)
+{
+	char word[64];
+
+	while (recv(mnl_socket_get_fd(k->bell), word, sizeof(word), MSG_DONTWAIT) >= 0)
+		k->copies_wait = true;
+	return k->copies_wait;
+}
+
+static unsigned int kmod_mirrored(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	struct delivery d = { to, 0 };
+	unsigned int before;
+
+	while (dp->active && d.n < max && copies_wait(k)) {
+		before = d.n;
+		if (ask(k, command(k, RTPX_CMD_COPIES), take_copies, &d))
+			break;
+		k->copies_wait = d.n > before;
+	}
+	return d.n;
+}
+
+static int kmod_counters(struct dp *dp, struct rtpx_counters *out)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	struct answer a = { 0 };
+	int rc = ask(k, command(k, RTPX_CMD_HELLO), take_answer, &a);
+
+	*out = a.counters;
+	return rc;
+}
+
+static void kmod_close(struct dp *dp, bool keep)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	int rc = keep || !dp->active ? 0 : tell(k, command(k, RTPX_CMD_CLOSE));
+
+	if (rc)
+		log_warn("the module keeps its flows: %s", strerror(-rc));
+	if (k->bell)
+		mnl_socket_close(k->bell);
+	if (k->nl)
+		mnl_socket_close(k->nl);
+	free(k);
+}
+
+static const struct dp_ops kmod_ops = {
+	.name = "kmod",
+	.flow_put = kmod_flow_put,
+	.flow_del = kmod_flow_del,
+	.stats_get = kmod_stats_get,
+	.stats_set = kmod_stats_set,
+	.flow_get = kmod_flow_get,
+	.nexthop_put = kmod_nexthop_put,
+	.serves = kmod_serves,
+	.interfaces = kmod_interfaces,
+	.settled = kmod_settled,
+	.tend = kmod_tend,
+	.rescan = kmod_rescan,
+	.look = kmod_look,
+	.mirrored = kmod_mirrored,
+	.counters = kmod_counters,
+	.close = kmod_close,
+};
+
+/* ---- beginning ---- */
+
+static int connect_netlink(struct dp_kmod *k)
+{
+	const struct timeval patience = { .tv_sec = ANSWER_SECONDS };
+	int on = 1;
+
+	k->nl = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
+	if (!k->nl || mnl_socket_bind(k->nl, 0, MNL_SOCKET_AUTOPID) < 0)
+		return -errno;
+	/* Without these there are fewer words, or later ones. */
+	mnl_socket_setsockopt(k->nl, NETLINK_EXT_ACK, &on, sizeof(on));
+	mnl_socket_setsockopt(k->nl, NETLINK_CAP_ACK, &on, sizeof(on));
+	setsockopt(mnl_socket_get_fd(k->nl), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	return 0;
+}
+
+static void take_family(const struct nlmsghdr *h, void *arg)
+{
+	struct dp_kmod *k = arg;
+	const struct nlattr *a;
+
+	mnl_attr_for_each(a, h, sizeof(struct genlmsghdr))
+		if (mnl_attr_get_type(a) == CTRL_ATTR_FAMILY_ID)
+			k->family = mnl_attr_get_u16(a);
+}
+
+static int find_family(struct dp_kmod *k, char *err, size_t err_size)
+{
+	struct nlmsghdr *h = request(k, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
+	int rc;
+
+	mnl_attr_put_strz(h, CTRL_ATTR_FAMILY_NAME, RTPX_GENL_NAME);
+	rc = ask(k, h, take_family, k);
+	if (rc == 0 && !k->family)
+		rc = -ENOENT;
+	if (rc)
+		snprintf(err, err_size,
+			 rc == -ENOENT ? "the module rtpx is not loaded: modprobe rtpx, or make "
+					 "kmod and insmod rtpx.ko"
+				       : "generic netlink does not answer: %s",
+			 strerror(-rc));
+	return rc;
+}
+
+/* Before anything of the module is believed: it has the structs that we have. */
+static int check_module(struct dp_kmod *k, struct answer *a, char *err, size_t err_size)
+{
+	int rc = ask(k, command(k, RTPX_CMD_HELLO), take_answer, a);
+
+	if (rc == -EPERM)
+		snprintf(err, err_size,
+			 "the module refuses this process: run as root, or with CAP_NET_ADMIN");
+	else if (rc)
+		snprintf(err, err_size, "the module does not answer: %s%s%s", strerror(-rc),
+			 k->words[0] ? ", " : "", k->words);
+	if (rc)
+		return rc;
+	if (a->abi == RTPX_ABI_VERSION && a->flow_bytes == sizeof(struct rtpx_flow) &&
+	    a->stats_bytes == sizeof(struct rtpx_flow_stats) &&
+	    a->counters_bytes == sizeof(struct rtpx_counters))
+		return 0;
+	snprintf(
+		err, err_size,
+		"the module that is loaded is of another version of rtpx (%s, ABI %u; this one has "
+		"ABI %u): rmmod rtpx and load the one that was built with this daemon",
+		a->module, a->abi, RTPX_ABI_VERSION);
+	return -EPROTO;
+}
+
+static void take_inherited(const struct nlmsghdr *h, void *arg)
+{
+	struct dp_kmod *k = arg;
+	struct answer a = { 0 };
+
+	take_answer(h, &a);
+	if (!(a.has & 1u << RTPX_A_SLOT) || !(a.has & 1u << RTPX_A_PORT) || a.slot >= RTPX_SLOTS)
+		return;
+	note(k, a.slot, a.port, true);
+	k->dp.inherited++;
+}
+
+static int find_inherited(struct dp_kmod *k, char *err, size_t err_size)
+{
+	struct nlmsghdr *h = command(k, RTPX_CMD_GET);
+	int rc;
+
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	rc = ask(k, h, take_inherited, k);
+	if (rc)
+		snprintf(err, err_size, "the module does not say what flows it has: %s",
+			 strerror(-rc));
+	return rc;
+}
+
+static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answer *a, char *err,
+		      size_t err_size)
+{
+	struct nlmsghdr *h = command(k, RTPX_CMD_OPEN);
+	uint32_t left = a->flows;
+	int rc;
+
+	mnl_attr_put_u32(h, RTPX_A_ABI_VERSION, RTPX_ABI_VERSION);
+	mnl_attr_put_u16(h, RTPX_A_PORT_MIN, opts->port_min);
+	mnl_attr_put_u16(h, RTPX_A_PORT_MAX, opts->port_max);
+	mnl_attr_put_u32(h, RTPX_A_SILENCE_MS, opts->silence_ms);
+	if (!opts->adopt)
+		mnl_attr_put(h, RTPX_A_FRESH, 0, NULL);
+	rc = ask(k, h, take_answer, a);
+	if (rc == -EBUSY)
+		snprintf(
+			err, err_size,
+			"another rtpxd uses the module in this network namespace: end that one, or "
+			"give this one a namespace of its own");
+	else if (rc == -EEXIST)
+		snprintf(err, err_size,
+			 "the module has calls on ports %u to %u, this rtpxd was given %u to %u: "
+			 "start it with -m %u -M %u, let these calls end (SIGHUP) and change the "
+			 "ports then, or give --discard-state to end them now",
+			 a->port_min, a->port_max, opts->port_min, opts->port_max, a->port_min,
+			 a->port_max);
+	else if (rc)
+		snprintf(err, err_size, "the module refuses a table for ports %u to %u: %s%s%s",
+			 opts->port_min, opts->port_max, strerror(-rc), k->words[0] ? ", " : "",
+			 k->words);
+	else if (opts->adopt)
+		rc = find_inherited(k, err, err_size);
+	else if (left)
+		log_warn("removed %u flows that a killed rtpxd had left in the module; its calls "
+			 "have ended",
+			 left);
+	return rc;
+}
+
+/* A socket of its own, which is readable when copies wait, whatever else is asked meanwhile. */
+static int open_bell(struct dp_kmod *k, uint32_t bytes)
+{
+	struct nlmsghdr *h;
+
+	k->bell = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
+	if (!k->bell || mnl_socket_bind(k->bell, 0, MNL_SOCKET_AUTOPID) < 0)
+		return -errno;
+	h = command(k, RTPX_CMD_MIRROR);
+	mnl_attr_put_u32(h, RTPX_A_LISTENER, mnl_socket_get_portid(k->bell));
+	mnl_attr_put_u32(h, RTPX_A_MIRROR_BYTES, bytes);
+	return tell(k, h);
+}
+
+/* Without room for copies everything else works. */
+static void open_mirror(struct dp_kmod *k, uint32_t bytes)
+{
+	int rc = open_bell(k, bytes);
+
+	if (rc == 0) {
+		k->dp.mirrors = true;
+		k->dp.mirror_fd = mnl_socket_get_fd(k->bell);
+		return;
+	}
+	log_warn("the module has no room for copies of packets (%s): the daemon forwards recorded "
+		 "calls itself; another --mirror-bytes may help",
+		 strerror(-rc));
+	if (k->bell)
+		mnl_socket_close(k->bell);
+	k->bell = NULL;
+}
+
+int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size)
+{
+	struct dp_kmod *k = calloc(1, sizeof(*k));
+	struct answer a = { 0 };
+	int rc;
+
+	snprintf(err, err_size, "out of memory");
+	if (!k)
+		return -ENOMEM;
+	k->dp.ops = &kmod_ops;
+	k->dp.routes = true;
+	rc = connect_netlink(k);
+	if (rc)
+		snprintf(err, err_size, "no netlink socket: %s", strerror(-rc));
+	else
+		rc = find_family(k, err, err_size);
+	if (rc == 0)
+		rc = check_module(k, &a, err, err_size);
+	if (rc == 0)
+		rc = open_table(k, opts, &a, err, err_size);
+	if (rc) {
+		kmod_close(&k->dp, true);
+		return rc;
+	}
+	open_mirror(k, opts->mirror_bytes);
+	k->dp.active = true;
+	snprintf(k->dp.choice, sizeof(k->dp.choice),
+		 "the netfilter module %s: it takes packets of every interface before routing and "
+		 "tracking, and the kernel routes what leaves",
+		 a.module);
+	*out = &k->dp;
+	return 0;
+}
+
+bool dp_kmod_loaded(void)
+{
+	return access("/sys/module/rtpx", F_OK) == 0;
+}
+
+/* What is left has no owner: a table that has one cannot be opened. */
+void dp_kmod_abandon(const struct dp_opts *opts)
+{
+	struct dp_opts fresh = *opts;
+	char err[512];
+	struct dp *dp;
+
+	fresh.adopt = false;
+	if (dp_kmod_loaded() && dp_kmod_open(&dp, &fresh, err, sizeof(err)) == 0)
+		dp->ops->close(dp, false);
+}

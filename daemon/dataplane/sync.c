@@ -1,0 +1,749 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sync.c - wanted minus installed: flows, next hops and statistics between the model and the
+ * dataplane.
+ *
+ * While a flow is installed, the dataplane has its statistics and the stream's are a copy: of the
+ * last pull, or of what was pushed. So the difference between the two is what the dataplane has
+ * forwarded since, and no other mark is kept.
+ *
+ * A flow refers to its next hop by id and stays installed whether or not that is usable. Hence a
+ * change of a route, link or neighbour is one write, and no session is looked at; only where the
+ * kernel's choice of the source address went into the flow (a wildcard port whose peer has not sent
+ * yet) sessions are compiled again.
+ *
+ * Deliberately not here: whether a stream is fit for the kernel (flow.c), and how to reach a host
+ * (nexthop.c).
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "call/flow.h"
+#include "base/log.h"
+#include "host/nexthop.h"
+#include "dataplane/sync.h"
+
+#define RUN_SESSIONS 512 /* compiled per turn of the loop, and for no longer than RUN_NS */
+#define RUN_NS (2 * NSEC_PER_MSEC)
+#define RETRY_SESSIONS 128 /* tried again in a second */
+#define RUN_GLANCE 8 /* sessions between two looks at the clock */
+#define WORD_BITS 64
+#define ID_WORDS (RTPX_MAX_NEXTHOPS / WORD_BITS)
+
+struct sync {
+	struct sync_opts o;
+	struct nexthops *nexthops;
+	struct event *more, *tick, *look;
+	bool left_out;	     /* the dataplane had no room for a flow */
+	uint32_t tried_last; /* number of the session that was tried again last */
+	bool left;	   /* nothing is written any more */
+	/*
+	 * Ports of inherited flows that nobody has taken over yet, a bit each; NULL: no such time.
+	 */
+	uint64_t *inherited;
+	bool any_moved; /* a bit of `moved` is set */
+	/* A bit for each id. */
+	uint64_t chosen_source[ID_WORDS]; /* the kernel chooses the source */
+	uint64_t stale_users[ID_WORDS];	  /* the table's `users` is not current */
+	uint64_t refused[ID_WORDS];	  /* the host's rules keep it out of the kernel */
+	uint64_t unheard[ID_WORDS];	  /* the host's rules take what answers */
+	uint64_t moved[ID_WORDS];	  /* flows that refer to it are not right any more */
+	uint8_t ttl[RTPX_MAX_NEXTHOPS];	  /* by id, as flows have it */
+};
+
+static void bit_put(uint64_t *bits, uint16_t id, bool value)
+{
+	uint64_t bit = 1ull << (id % WORD_BITS);
+
+	if (value)
+		bits[id / WORD_BITS] |= bit;
+	else
+		bits[id / WORD_BITS] &= ~bit;
+}
+
+static bool bit_get(const uint64_t *bits, uint16_t id)
+{
+	return bits[id / WORD_BITS] >> (id % WORD_BITS) & 1;
+}
+
+/* ---- which element ---- */
+
+static enum rtpx_slot slot_of(const struct leg *leg)
+{
+	return leg->local.family == ADDR_IP6 ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
+}
+
+static uint16_t port_of(const struct leg *leg, enum stream_kind kind)
+{
+	return leg->local.port + kind;
+}
+
+static bool is_installed(const struct leg *leg, enum stream_kind kind)
+{
+	return leg->installed & (1 << kind);
+}
+
+/* ---- statistics ---- */
+
+/* A dataplane's counter may step back by a packet that arrived while statistics were pushed. */
+static uint64_t growth(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
+/*
+ * What the dataplane says of packets that arrived at @leg becomes the model's, and the difference
+ * is counted.
+ */
+static void take_stats(struct sync *y, struct session *s, int i, enum stream_kind kind,
+		       const struct rtpx_flow_stats *now)
+{
+	struct leg *leg = &s->leg[i];
+	struct rtpx_flow_stats *mine = &leg->stream[kind].stats;
+	uint64_t relayed = growth(rtpx_stats_kernel(now), rtpx_stats_kernel(mine));
+	uint64_t strangers = growth(now->strangers, mine->strangers);
+	uint64_t unmirrored = growth(now->unmirrored, mine->unmirrored);
+	bool newer = now->last_ns > mine->last_ns;
+
+	if (!relayed && !strangers)
+		return;
+	*mine = *now;
+	s->kernel_relayed += relayed;
+	s->kernel_strangers += strangers;
+	y->o.stats->live_relayed += relayed;
+	y->o.stats->live_strangers += strangers;
+	y->o.stats->npkts_rcvd += relayed + strangers;
+	y->o.stats->npkts_relayed += relayed;
+	y->o.stats->npkts_discard += strangers;
+	if (kind == STREAM_RTP)
+		leg->nrelayed += relayed;
+	if (unmirrored && y->o.unmirrored)
+		y->o.unmirrored(y->o.arg, s, unmirrored);
+	if (newer)
+		session_ttl_restart(y->o.sessions, s, i, now->last_ns);
+}
+
+void sync_pull(struct sync *y, struct session *s)
+{
+	const struct dp_ops *ops = y->o.dp->ops;
+	struct rtpx_flow_stats now;
+	int i, kind;
+
+	for (i = 0; i < 2; i++)
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			if (is_installed(&s->leg[i], kind) &&
+			    ops->stats_get(y->o.dp, slot_of(&s->leg[i]), port_of(&s->leg[i], kind),
+					   &now) == 0)
+				take_stats(y, s, i, kind, &now);
+}
+
+static bool pull_each(void *arg, struct session *s)
+{
+	sync_pull(arg, s);
+	return true;
+}
+
+void sync_pull_all(struct sync *y)
+{
+	if (y->o.dp->active)
+		sessions_each(y->o.sessions, pull_each, y);
+}
+
+bool sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind kind)
+{
+	const struct leg *leg = &s->leg[i];
+
+	return !is_installed(leg, kind) ||
+	       y->o.dp->ops->stats_set(y->o.dp, slot_of(leg), port_of(leg, kind),
+				       &leg->stream[kind].stats) != -EAGAIN;
+}
+
+/* ---- next hops ---- */
+
+static void hop_write(struct sync *y, uint16_t id, const struct rtpx_nexthop *abi)
+{
+	int err = y->left ? 0 : y->o.dp->ops->nexthop_put(y->o.dp, id, abi);
+
+	if (err)
+		log_err("cannot write next hop %u: %s", id, strerror(-err));
+	bit_put(y->stale_users, id, false);
+}
+
+static int hop_take(struct sync *y, const struct nexthop_want *want, uint16_t wish, uint16_t *id,
+		    struct nexthop_view *view)
+{
+	int err = nexthop_take_again(y->nexthops, want, wish, id, view);
+
+	if (err)
+		return err;
+	y->ttl[*id] = view->ttl;
+	bit_put(y->refused, *id, view->refused);
+	bit_put(y->unheard, *id, view->arrives != FLOW_WHY_KERNEL);
+	if (view->abi.users == 1) {
+		bit_put(y->chosen_source, *id, addr_is_any(&want->source));
+		hop_write(y, *id, &view->abi);
+	} else {
+		bit_put(y->stale_users, *id, true);
+	}
+	return 0;
+}
+
+/* The caller has taken every flow of its own off this id. */
+static void hop_give(struct sync *y, uint16_t id)
+{
+	static const struct rtpx_nexthop none;
+	struct nexthop_view view;
+
+	if (!id)
+		return;
+	nexthop_view(y->nexthops, id, &view);
+	if (view.abi.users == 1)
+		hop_write(y, id, &none);
+	else
+		bit_put(y->stale_users, id, true);
+	nexthop_give(y->nexthops, id);
+}
+
+/*
+ * Most changes are one write. Flows have to be made again when they hold what has changed, and when
+ * a dataplane that routes by itself may, or may not any more, send these packets.
+ */
+static void on_hop_changed(void *arg, uint16_t id, const struct nexthop_view *now)
+{
+	struct sync *y = arg;
+	bool unheard = now->arrives != FLOW_WHY_KERNEL;
+	bool flips = (y->o.dp->routes && bit_get(y->refused, id) != now->refused) ||
+		     bit_get(y->unheard, id) != unheard;
+
+	hop_write(y, id, &now->abi);
+	if (!flips && y->ttl[id] == now->ttl && !bit_get(y->chosen_source, id))
+		return;
+	y->ttl[id] = now->ttl;
+	bit_put(y->refused, id, now->refused);
+	bit_put(y->unheard, id, unheard);
+	bit_put(y->moved, id, true);
+	y->any_moved = true;
+}
+
+static bool make_dirty(void *arg, struct session *s)
+{
+	session_dirty(((struct sync *)arg)->o.sessions, s);
+	return true;
+}
+
+static void on_by_port(void *arg)
+{
+	struct sync *y = arg;
+
+	sessions_each(y->o.sessions, make_dirty, y);
+}
+
+static bool on_hop_served(void *arg, unsigned int ifindex)
+{
+	struct sync *y = arg;
+
+	return y->o.dp->ops->serves(y->o.dp, ifindex);
+}
+
+static void on_links_changed(void *arg)
+{
+	struct sync *y = arg;
+
+	y->o.dp->ops->rescan(y->o.dp);
+}
+
+/* A leg has a new address that has not spoken yet: is it to be sent to? */
+static bool watch_awaited(struct sync *y, struct session *s, uint64_t now_ns)
+{
+	bool awaited = false, changed = false;
+	int i, kind;
+
+	sync_pull(y, s);
+	for (i = 0; i < 2; i++) {
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			struct stream *stream = &s->leg[i].stream[kind];
+
+			changed |= stream->awaited && stream_tick(stream, now_ns);
+			awaited |= stream->awaited;
+		}
+	}
+	if (changed)
+		session_dirty(y->o.sessions, s);
+	return awaited;
+}
+
+static bool watch_each(void *arg, struct session *s)
+{
+	return watch_awaited(arg, s, clock_now());
+}
+
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct sync *y = arg;
+
+	(void)fd, (void)what;
+	if (y->o.dp->ops->look(y->o.dp))
+		nexthops_served(y->nexthops);
+}
+
+static bool is_left_out(const struct session *s)
+{
+	enum flow_why why;
+	int i, kind;
+
+	for (i = 0; i < 2; i++) {
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			why = s->leg[i].why[kind];
+			if (why == FLOW_WHY_REFUSED || why == FLOW_WHY_TABLE_FULL)
+				return true;
+		}
+	}
+	return false;
+}
+
+struct retry {
+	struct sync *y;
+	unsigned int left;
+};
+
+static bool retry_each(void *arg, struct session *s)
+{
+	struct retry *r = arg;
+
+	if (s->number <= r->y->tried_last || !is_left_out(s))
+		return true;
+	session_dirty(r->y->o.sessions, s);
+	r->y->tried_last = s->number;
+	return --r->left > 0;
+}
+
+/* Those that the dataplane had no room for are compiled again, RETRY_SESSIONS of them a second. */
+static void retry_left_out(struct sync *y)
+{
+	struct retry r = { y, RETRY_SESSIONS };
+
+	if (!y->left_out)
+		return;
+	sessions_each(y->o.sessions, retry_each, &r);
+	if (!r.left)
+		return;
+	y->left_out = y->tried_last != 0; /* one more round, from the beginning */
+	y->tried_last = 0;
+}
+
+/* The number of users is for people who dump the table, so once a second is enough. */
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct nexthop_view view;
+	struct sync *y = arg;
+	size_t w;
+
+	(void)fd, (void)what;
+	sessions_each_watched(y->o.sessions, watch_each, y);
+	y->o.dp->ops->tend(y->o.dp);
+	retry_left_out(y);
+	for (w = 0; w < ARRAY_SIZE(y->stale_users); w++) {
+		while (y->stale_users[w]) {
+			uint16_t id = w * WORD_BITS + __builtin_ctzll(y->stale_users[w]);
+
+			nexthop_view(y->nexthops, id, &view);
+			hop_write(y, id, &view.abi);
+		}
+	}
+}
+
+/* ---- flows ---- */
+
+static void flow_remove(struct sync *y, struct session *s, int i, enum stream_kind kind)
+{
+	struct leg *leg = &s->leg[i];
+	struct rtpx_flow_stats last;
+
+	if (!is_installed(leg, kind))
+		return;
+	if (!y->left &&
+	    y->o.dp->ops->flow_del(y->o.dp, slot_of(leg), port_of(leg, kind), &last) == 0)
+		take_stats(y, s, i, kind, &last);
+	leg->installed &= ~(1 << kind);
+}
+
+static enum flow_why flow_install(struct sync *y, struct session *s, int i, enum stream_kind kind,
+				  const struct rtpx_flow *flow)
+{
+	struct leg *leg = &s->leg[i];
+	int err = y->o.dp->ops->flow_put(y->o.dp, slot_of(leg), port_of(leg, kind), flow,
+					 is_installed(leg, kind) ? NULL : &leg->stream[kind].stats);
+
+	if (err) {
+		log_some(LOG_LVL_WARN, s->call_id, "the dataplane refuses the flow of port %u: %s",
+			 port_of(leg, kind), strerror(-err));
+		return FLOW_WHY_REFUSED;
+	}
+	leg->installed |= 1 << kind;
+	return FLOW_WHY_KERNEL;
+}
+
+static struct flow_env env_of(const struct sync *y)
+{
+	return (struct flow_env){
+		.learning = y->o.learning,
+		.dataplane = y->o.dp->active,
+		.mirror = y->o.dp->mirrors,
+		.double_small = y->o.double_small,
+	};
+}
+
+/*
+ * What the peer of @out must see as source when the port is bound to a wildcard: where that peer
+ * sends to.
+ */
+static struct addr source_towards(const struct leg *out, enum stream_kind kind)
+{
+	struct addr a = out->stream[kind].local;
+
+	return a.family != ADDR_NONE ? a : out->stream[!kind].local;
+}
+
+/*
+ * Ask for the next hop and compile. *@id is taken whenever it is not 0 afterwards; @wish is which
+ * one a new next hop gets, 0: any.
+ */
+static enum flow_why flow_prepare(struct sync *y, const struct session *s, int leg,
+				  enum stream_kind kind, uint16_t wish, uint16_t *id,
+				  struct rtpx_flow *flow)
+{
+	struct flow_env env = env_of(y);
+	struct nexthop_view view;
+	struct nexthop_want want;
+	struct addr dest, source;
+	enum flow_why why = flow_wants(s, leg, kind, &env, &dest, &source);
+
+	if (why != FLOW_WHY_KERNEL)
+		return why;
+	env.out_source = source_towards(&s->leg[!leg], kind);
+	if (addr_is_any(&source) && env.out_source.family == dest.family)
+		source = env.out_source;
+	want = (struct nexthop_want){
+		.dest = dest,
+		.source = addr_with_port(source, port_of(&s->leg[!leg], kind)),
+		.tos = s->leg[!leg].tos,
+	};
+	if (hop_take(y, &want, wish, id, &view))
+		return FLOW_WHY_TABLE_FULL;
+	if (y->o.dp->routes && view.refused)
+		return view.why;
+	if (env.out_source.family == ADDR_NONE)
+		env.out_source = view.source;
+	env.nexthop = *id;
+	env.ttl = view.ttl;
+	env.nexthop_usable = true; /* or it will be: the dataplane looks at each packet */
+	return flow_compile(s, leg, kind, &env, flow);
+}
+
+/*
+ * arrival_why - what the host does with packets that arrive at @leg, as far as it is known from the
+ * next hop to their sender.
+ */
+static enum flow_why arrival_why(struct sync *y, const struct session *s, int leg,
+				 enum stream_kind kind)
+{
+	uint16_t hop = s->leg[leg].nexthop[kind];
+	struct nexthop_view view;
+
+	if (!hop || !bit_get(y->unheard, hop))
+		return FLOW_WHY_KERNEL;
+	nexthop_view(y->nexthops, hop, &view);
+	return view.arrives;
+}
+
+/* The old next hop is given back last, when no flow refers to it any more. */
+static void sync_direction(struct sync *y, struct session *s, int leg, enum stream_kind kind,
+			   uint16_t wish)
+{
+	uint16_t *hop = &s->leg[!leg].nexthop[kind], old = *hop, id = 0;
+	struct rtpx_flow flow;
+	enum flow_why why = flow_prepare(y, s, leg, kind, wish, &id, &flow);
+
+	if (why == FLOW_WHY_KERNEL)
+		why = arrival_why(y, s, leg, kind);
+	if (why == FLOW_WHY_KERNEL)
+		why = flow_install(y, s, leg, kind, &flow);
+	s->leg[leg].why[kind] = why;
+	y->left_out |= why == FLOW_WHY_REFUSED || why == FLOW_WHY_TABLE_FULL;
+	if (why != FLOW_WHY_KERNEL)
+		flow_remove(y, s, leg, kind);
+	*hop = id;
+	hop_give(y, old);
+}
+
+/* Sessions that refer to a next hop in `moved` are compiled again. */
+static bool mark_moved(void *arg, struct session *s)
+{
+	struct sync *y = arg;
+	int i, kind;
+
+	for (i = 0; i < 2; i++)
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			if (bit_get(y->moved, s->leg[i].nexthop[kind]))
+				session_dirty(y->o.sessions, s);
+	return true;
+}
+
+/* The next hop to the sender may have been taken after the flow was installed. */
+static void check_arrival(struct sync *y, struct session *s, int leg, enum stream_kind kind)
+{
+	enum flow_why why = arrival_why(y, s, leg, kind);
+
+	if (why == FLOW_WHY_KERNEL || !is_installed(&s->leg[leg], kind))
+		return;
+	s->leg[leg].why[kind] = why;
+	flow_remove(y, s, leg, kind);
+}
+
+static void sync_session(struct sync *y, struct session *s)
+{
+	int leg, kind;
+
+	for (leg = 0; leg < 2; leg++) {
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			sync_direction(y, s, leg, kind, 0);
+			if (s->leg[leg].stream[kind].awaited)
+				session_watch(y->o.sessions, s);
+		}
+	}
+	for (leg = 0; leg < 2; leg++)
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			check_arrival(y, s, leg, kind);
+}
+
+void sync_run(struct sync *y)
+{
+	uint64_t until = 0;
+	struct session *s;
+	int n;
+
+	if (y->any_moved) {
+		sessions_each(y->o.sessions, mark_moved, y);
+		memset(y->moved, 0, sizeof(y->moved));
+		y->any_moved = false;
+	}
+	for (n = 0; n < RUN_SESSIONS; n++) {
+		s = session_dirty_pop(y->o.sessions);
+		if (!s)
+			return;
+		sync_session(y, s);
+		if (n % RUN_GLANCE)
+			continue;
+		if (until && clock_now() > until)
+			break;
+		if (!until)
+			until = clock_now() + RUN_NS;
+	}
+	event_active(y->more, EV_TIMEOUT, 0);
+}
+
+/* Each direction needs the ports of both legs, so all of them end. */
+void sync_leg_close(struct sync *y, struct session *s, int closing)
+{
+	int leg, kind;
+
+	(void)closing;
+	for (leg = 0; leg < 2; leg++) {
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			uint16_t *hop = &s->leg[!leg].nexthop[kind];
+
+			flow_remove(y, s, leg, kind);
+			hop_give(y, *hop);
+			*hop = 0;
+		}
+	}
+}
+
+enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum stream_kind kind)
+{
+	const struct flow_env env = env_of(y);
+	struct nexthop_view view;
+	struct addr dest, source;
+
+	if (s->dirty || !env.dataplane)
+		return flow_wants(s, leg, kind, &env, &dest, &source);
+	if (!is_installed(&s->leg[leg], kind))
+		return s->leg[leg].why[kind];
+	nexthop_view(y->nexthops, s->leg[!leg].nexthop[kind], &view);
+	if (y->o.dp->routes &&
+	    (view.why == FLOW_WHY_NO_NEIGHBOUR || view.why == FLOW_WHY_NO_INTERFACE))
+		return FLOW_WHY_KERNEL; /* which resolves the one and serves any of the other */
+	return view.why;
+}
+
+/* ---- what an earlier daemon left ---- */
+
+#define PORT_WORDS (65536 / WORD_BITS)
+
+static uint64_t *inherited_bits(const struct sync *y, enum rtpx_slot slot)
+{
+	return y->inherited + slot * PORT_WORDS;
+}
+
+/* Ids that inherited flows refer to are given to nobody else, until all of these are adopted. */
+void sync_adopt_begin(struct sync *y)
+{
+	struct rtpx_flow flow;
+	unsigned int slot, port;
+
+	if (y->o.dp->inherited)
+		y->inherited = calloc(RTPX_SLOTS * PORT_WORDS, sizeof(*y->inherited));
+	for (slot = 0; y->inherited && slot < RTPX_SLOTS; slot++) {
+		for (port = 1; port < 65536; port++) {
+			if (y->o.dp->ops->flow_get(y->o.dp, slot, port, &flow))
+				continue;
+			bit_put(inherited_bits(y, slot), port, true);
+			nexthop_reserve(y->nexthops, flow.nexthop);
+		}
+	}
+}
+
+/* The element of a port has a flow of this very session. */
+static bool inherits(struct sync *y, const struct session *s, const struct leg *leg,
+		     enum stream_kind kind, struct rtpx_flow *flow)
+{
+	char label[RTPX_LABEL_LEN];
+
+	if (!leg->local.port ||
+	    y->o.dp->ops->flow_get(y->o.dp, slot_of(leg), port_of(leg, kind), flow))
+		return false;
+	snprintf(label, sizeof(label), "%s", s->call_id);
+	return flow->call == s->number && strncmp(flow->label, label, sizeof(label)) == 0;
+}
+
+static bool adopt_direction(struct sync *y, struct session *s, int i, enum stream_kind kind)
+{
+	struct leg *leg = &s->leg[i];
+	struct rtpx_flow_stats now;
+	struct rtpx_flow flow;
+
+	if (!inherits(y, s, leg, kind, &flow))
+		return false;
+	if (y->inherited)
+		bit_put(inherited_bits(y, slot_of(leg)), port_of(leg, kind), false);
+	leg->installed |= 1 << kind;
+	if (y->o.dp->ops->stats_get(y->o.dp, slot_of(leg), port_of(leg, kind), &now) == 0)
+		take_stats(y, s, i, kind, &now);
+	sync_direction(y, s, i, kind, flow.nexthop);
+	return is_installed(leg, kind);
+}
+
+unsigned int sync_adopt(struct sync *y, struct session *s)
+{
+	unsigned int rtp = 0;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		rtp |= adopt_direction(y, s, i, STREAM_RTP) << i;
+		adopt_direction(y, s, i, STREAM_RTCP);
+	}
+	session_dirty(y->o.sessions, s);
+	return rtp;
+}
+
+/*
+ * Until the last flow is put, packets go by the flows of the previous daemon. Other than in
+ * sync_run(), nothing is gained by leaving time for other work.
+ */
+static void settle(struct sync *y)
+{
+	struct session *s;
+
+	while (y->o.dp->waits && (s = session_dirty_pop(y->o.sessions)))
+		sync_session(y, s);
+	y->o.dp->ops->settled(y->o.dp);
+}
+
+unsigned int sync_adopt_end(struct sync *y)
+{
+	unsigned int slot, port, n = 0;
+
+	for (slot = 0; y->inherited && slot < RTPX_SLOTS; slot++)
+		for (port = 1; port < 65536; port++)
+			if (bit_get(inherited_bits(y, slot), port))
+				n += y->o.dp->ops->flow_del(y->o.dp, slot, port, NULL) == 0;
+	free(y->inherited);
+	y->inherited = NULL;
+	nexthops_release(y->nexthops);
+	settle(y);
+	return n;
+}
+
+void sync_leave(struct sync *y)
+{
+	y->left = true;
+}
+
+/* ---- begin and end ---- */
+
+/* The loop is not to sleep: sync_run() comes after it and goes on. */
+static void on_more(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+}
+
+int sync_new(struct sync **out, struct event_base *base, const struct sync_opts *opts)
+{
+	static const struct timeval second = { 1, 0 }, half = { 0, 500000 };
+	struct sync *y = calloc(1, sizeof(*y));
+	const struct nexthops_opts hops = {
+		.changed = on_hop_changed,
+		.served = on_hop_served,
+		.links_changed = on_links_changed,
+		.by_port = on_by_port,
+		.pathmtu = opts->pathmtu,
+		.iptables = opts->iptables,
+		.routes = opts->dp->routes,
+		.idle = !opts->dp->active,
+		.arg = y,
+		.max = RTPX_MAX_NEXTHOPS,
+	};
+	int err = -ENOMEM;
+
+	if (!y)
+		return -ENOMEM;
+	y->o = *opts;
+	y->more = event_new(base, -1, 0, on_more, NULL);
+	y->tick = event_new(base, -1, EV_PERSIST, on_tick, y);
+	y->look = event_new(base, -1, EV_PERSIST, on_look, y);
+	if (!y->more || !y->tick || !y->look || event_add(y->tick, &second) ||
+	    event_add(y->look, &half))
+		goto err_free;
+	err = nexthops_new(&y->nexthops, base, &hops);
+	if (err)
+		goto err_free;
+	*out = y;
+	return 0;
+
+err_free:
+	sync_free(y);
+	return err;
+}
+
+void sync_free(struct sync *y)
+{
+	if (!y)
+		return;
+	if (y->nexthops)
+		nexthops_free(y->nexthops);
+	if (y->more)
+		event_free(y->more);
+	if (y->tick)
+		event_free(y->tick);
+	if (y->look)
+		event_free(y->look);
+	free(y);
+}
+
+struct nexthops *sync_nexthops(struct sync *y)
+{
+	return y->nexthops;
+}

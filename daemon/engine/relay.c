@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * relay.c - the slow path: a packet that no dataplane took is judged by its stream, counted, and
+ * sent from the other leg's port, in packets of another length where that is asked for. It learns
+ * addresses only through stream.c, and it opens and closes the ports of legs.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "call/feed.h"
+#include "host/nexthop.h"
+#include "engine/relay.h"
+#include "media/resizer.h"
+#include "media/rtp.h"
+
+#define RCVBUF_BYTES (256 * 1024)
+#define PUSH_TRIES 8 /* then a packet is left out of the statistics */
+
+struct relay {
+	struct relay_opts o;
+	struct dp_user *user;
+	struct pacer *pacer;
+	uint64_t circled;
+};
+
+/* dp_user_manner.note */
+enum { SENT_UNCOUNTED, SENT_RELAYED };
+
+static unsigned int tag_of(int leg, enum stream_kind kind)
+{
+	return leg * STREAM_KINDS + kind;
+}
+
+/*
+ * What the peer of @leg is to see as source: where it sends to. Its other stream says the same of a
+ * silent one.
+ */
+static const struct addr *source_towards(const struct leg *leg, enum stream_kind kind)
+{
+	const struct addr *own = &leg->stream[kind].local;
+
+	return own->family != ADDR_NONE ? own : &leg->stream[!kind].local;
+}
+
+static void drop(struct relay *r, struct session *s, int leg, enum stream_kind kind)
+{
+	r->o.stats->npkts_discard++;
+	s->leg[leg].ndropped += kind == STREAM_RTP;
+}
+
+static bool is_from_here(struct relay *r, const struct dp_user_packet *p)
+{
+	return nexthop_is_local(sync_nexthops(r->o.sync), &p->src);
+}
+
+/*
+ * hops_left - the TTL with which a packet is sent on; 0: the system's. What comes from this host may
+ * circle between ports of calls: there each turn takes a hop.
+ */
+static uint8_t hops_left(struct relay *r, const struct dp_user_packet *p)
+{
+	return is_from_here(r, p) ? p->ttl - 1 : 0;
+}
+
+/* To the party of @out; also to a newly signalled address of it that has not spoken yet. */
+static int send_to(struct relay *r, const struct leg *out, enum stream_kind kind,
+		   const uint8_t *data, size_t len, struct dp_user_manner manner)
+{
+	const struct stream *stream = &out->stream[kind];
+	const struct addr *source = source_towards(out, kind);
+
+	if (stream->remote.family == ADDR_NONE)
+		return -EDESTADDRREQ;
+	if (stream->twice)
+		dp_user_port_send_also(r->user, out->handle[kind], &stream->signalled, source, data,
+				       len, manner);
+	return dp_user_port_send_as(r->user, out->handle[kind], &stream->remote, source, data, len,
+				    manner);
+}
+
+static void forward(struct relay *r, struct session *s, int leg, enum stream_kind kind,
+		    const struct dp_user_packet *p)
+{
+	struct dp_user_manner manner = { hops_left(r, p), SENT_RELAYED };
+
+	if (send_to(r, &s->leg[!leg], kind, p->data, p->len, manner) < 0)
+		drop(r, s, leg, kind);
+}
+
+/* It has been handed to the kernel, or was refused there. */
+static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
+		    int err)
+{
+	enum stream_kind kind = tag % STREAM_KINDS;
+	int leg = !(tag / STREAM_KINDS); /* where it came from */
+	struct session *s = owner;
+	struct relay *r = arg;
+
+	(void)len;
+	if (note != SENT_RELAYED)
+		return;
+	if (err) {
+		drop(r, s, leg, kind);
+		return;
+	}
+	r->o.stats->npkts_relayed++;
+	s->leg[leg].nrelayed += kind == STREAM_RTP;
+}
+
+/*
+ * The stream judges and counts the packet; true when it is to be relayed. Again, from the beginning,
+ * when the dataplane has counted others meanwhile.
+ */
+static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind kind,
+		  const struct dp_user_packet *p)
+{
+	struct leg *in = &s->leg[leg];
+	struct stream *stream = &in->stream[kind];
+	struct rtpx_packet pkt = { .now_ns = p->arrival_ns };
+	bool installed = in->installed & (1 << kind), moved = false, accepted;
+	struct stream before;
+	int tries = PUSH_TRIES;
+
+	rtp_describe(&pkt, p->data, p->len);
+	for (;;) {
+		if (installed)
+			sync_pull(r->o.sync, s);
+		before = *stream;
+		/* The dataplane may have forwarded later packets while this one lay in the socket. */
+		pkt.now_ns = MAX(p->arrival_ns, stream->stats.last_ns);
+		accepted = stream_packet(stream, &in->stream[!kind], &p->src, &pkt, r->o.learning,
+					 &moved) == STREAM_RELAY;
+		if (accepted && !addr_eq(&stream->local, &p->local)) {
+			stream->local = p->local;
+			moved = true;
+		}
+		stream->stats.daemon_packets += accepted;
+		if (!installed || sync_push_stats(r->o.sync, s, leg, kind) || !tries--)
+			break;
+		*stream = before;
+	}
+	if (moved)
+		session_dirty(r->o.sessions, s);
+	return accepted;
+}
+
+static void record(struct relay *r, struct session *s, int leg, enum stream_kind kind,
+		   const struct dp_user_packet *p)
+{
+	mirror_drain(r->o.mirror); /* those that the dataplane has forwarded before it */
+	recorder_packet(r->o.recorder, s, leg, kind,
+			&(struct recformat_packet){ p->src, p->local, p->realtime_ns, p->data,
+						    p->len });
+}
+
+/* Other sessions hear it too: in none of their counters. */
+static void feed(struct relay *r, struct session *s, int leg, enum stream_kind kind,
+		 const struct dp_user_packet *p)
+{
+	const struct feed *f;
+
+	for (f = s->feeds; f; f = f->next_out) {
+		int to = feed_leg(f, leg);
+		struct leg *out = &f->target->leg[to];
+
+		session_ttl_restart(r->o.sessions, f->target, !to, p->arrival_ns);
+		if (out->handle[kind])
+			send_to(r, out, kind, p->data, p->len,
+				(struct dp_user_manner){ .ttl = hops_left(r, p) });
+	}
+}
+
+/* What is left to do with a packet that its stream has accepted, or that was made of such. */
+static void pass_on(struct relay *r, struct session *s, int leg, enum stream_kind kind,
+		    const struct dp_user_packet *p)
+{
+	if (kind == STREAM_RTP && s->leg[!leg].player) {
+		drop(r, s, leg, kind);
+		return;
+	}
+	session_ttl_restart(r->o.sessions, s, leg, p->arrival_ns);
+	if (s->leg[leg].recorded)
+		record(r, s, leg, kind, p);
+	forward(r, s, leg, kind, p);
+}
+
+/* ---- re-packetization ---- */
+
+/* Of the RTP that arrives at a leg. */
+struct resizing {
+	struct relay *relay;
+	struct session *session;
+	int leg;
+	struct resizer *resizer;
+	struct pacer_item deadline;
+	struct dp_user_packet last; /* in; without data */
+};
+
+/* It stands for packets of the same source. */
+static void on_resized(void *arg, const uint8_t *data, size_t len, uint64_t arrival_ns)
+{
+	struct resizing *z = arg;
+	struct dp_user_packet p = z->last;
+
+	p.data = data;
+	p.len = len;
+	p.realtime_ns -= p.arrival_ns - arrival_ns;
+	p.arrival_ns = arrival_ns;
+	pass_on(z->relay, z->session, z->leg, STREAM_RTP, &p);
+}
+
+static void on_deadline(struct pacer_item *item, uint64_t now_ns);
+
+static void resizing_wait(struct resizing *z)
+{
+	uint64_t deadline_ns = resizer_deadline(z->resizer);
+
+	if (deadline_ns == RESIZER_NEVER)
+		pacer_del(z->relay->pacer, &z->deadline);
+	else
+		pacer_add(z->relay->pacer, &z->deadline, deadline_ns, on_deadline);
+}
+
+static void on_deadline(struct pacer_item *item, uint64_t now_ns)
+{
+	struct resizing *z = container_of(item, struct resizing, deadline);
+
+	resizer_run(z->resizer, now_ns, &(struct resizer_sink){ on_resized, z });
+	resizing_wait(z);
+}
+
+static void resize(struct resizing *z, const struct dp_user_packet *p)
+{
+	z->last = *p;
+	resizer_in(z->resizer, p->data, p->len, p->arrival_ns,
+		   &(struct resizer_sink){ on_resized, z });
+	resizing_wait(z);
+}
+
+static int resizing_begin(struct relay *r, struct session *s, int leg, unsigned int ms)
+{
+	struct resizing *z = calloc(1, sizeof(*z));
+	int err;
+
+	if (!z)
+		return -ENOMEM;
+	z->relay = r;
+	z->session = s;
+	z->leg = leg;
+	err = resizer_new(&z->resizer, ms, r->o.opus_types, r->o.stats);
+	if (err) {
+		free(z);
+		return err;
+	}
+	s->leg[leg].resizing = z;
+	return 0;
+}
+
+static void resizing_end(struct relay *r, struct leg *leg)
+{
+	struct resizing *z = leg->resizing;
+
+	if (!z)
+		return;
+	pacer_del(r->pacer, &z->deadline);
+	resizer_free(z->resizer);
+	free(z);
+	leg->resizing = NULL;
+}
+
+int relay_leg_resize(struct relay *r, struct session *s, int leg, unsigned int ms)
+{
+	struct resizing *z = s->leg[leg].resizing;
+
+	if (!z)
+		return ms ? resizing_begin(r, s, leg, ms) : 0;
+	if (ms) {
+		resizer_retarget(z->resizer, ms);
+		resizing_wait(z);
+		return 0;
+	}
+	resizer_flush(z->resizer, &(struct resizer_sink){ on_resized, z });
+	dp_user_flush(r->user);
+	resizing_end(r, &s->leg[leg]);
+	return 0;
+}
+
+void relay_session_end(struct relay *r, struct session *s)
+{
+	resizing_end(r, &s->leg[0]);
+	resizing_end(r, &s->leg[1]);
+}
+
+/* ---- in and out ---- */
+
+static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *p)
+{
+	enum stream_kind kind = tag % STREAM_KINDS;
+	int leg = tag / STREAM_KINDS;
+	struct session *s = owner;
+	struct relay *r = arg;
+
+	if (!s->complete) {
+		s->leg[leg].early_packets++;
+		s->leg[leg].early_ns = p->arrival_ns;
+		r->o.stats->npkts_discard++;
+		return;
+	}
+	r->o.stats->npkts_rcvd++;
+	/* It has circled, and does not keep the session alive. */
+	if (p->ttl <= 1 && is_from_here(r, p)) {
+		r->circled++;
+		r->o.stats->npkts_discard++;
+		return;
+	}
+	if (!judge(r, s, leg, kind, p)) {
+		r->o.stats->npkts_discard++;
+		return;
+	}
+	feed(r, s, leg, kind, p);
+	if (s->fed)
+		drop(r, s, leg, kind);
+	else if (kind == STREAM_RTP && s->leg[leg].resizing)
+		resize(s->leg[leg].resizing, p);
+	else
+		pass_on(r, s, leg, kind, p);
+}
+
+int relay_play(void *relay, struct session *s, int leg, const uint8_t *packet, size_t len)
+{
+	return send_to(relay, &s->leg[leg], STREAM_RTP, packet, len, (struct dp_user_manner){ 0 });
+}
+
+static void on_batch_end(void *arg)
+{
+	struct relay *r = arg;
+
+	dp_user_flush(r->user);
+	if (r->o.recorder)
+		recorder_flush(r->o.recorder);
+}
+
+/* ---- legs ---- */
+
+static void close_handles(struct relay *r, struct leg *leg)
+{
+	int kind;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		if (leg->handle[kind])
+			dp_user_port_close(r->user, leg->handle[kind]);
+		leg->handle[kind] = NULL;
+	}
+}
+
+int relay_leg_open(struct relay *r, struct session *s, int leg)
+{
+	struct leg *l = &s->leg[leg];
+	int kind, err;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		struct addr local = addr_with_port(l->local, l->local.port + kind);
+		struct dp_user_port *port;
+
+		err = dp_user_port_open(r->user, &local, l->tos, s, tag_of(leg, kind), &port);
+		if (err) {
+			close_handles(r, l);
+			return err;
+		}
+		l->handle[kind] = port;
+	}
+	mirror_leg_open(r->o.mirror, s, leg);
+	return 0;
+}
+
+int relay_leg_restore(struct relay *r, struct session *s, int leg)
+{
+	int err;
+
+	dp_user_bind_anyway(r->user, true);
+	err = relay_leg_open(r, s, leg);
+	dp_user_bind_anyway(r->user, false);
+	return err;
+}
+
+void relay_leg_close(struct relay *r, struct session *s, int leg)
+{
+	sync_leg_close(r->o.sync, s, leg);
+	mirror_leg_close(r->o.mirror, s, leg);
+	close_handles(r, &s->leg[leg]);
+}
+
+int relay_leg_set_tos(struct relay *r, struct session *s, int leg, int tos)
+{
+	struct leg *l = &s->leg[leg];
+	int kind, err;
+
+	if (l->local.family == ADDR_IP6)
+		return -EAFNOSUPPORT;
+	l->tos = tos;
+	l->tos_set = true;
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		if (!l->handle[kind])
+			continue;
+		err = dp_user_port_set_tos(r->user, l->handle[kind], l->tos);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- begin and end ---- */
+
+int relay_new(struct relay **out, struct event_base *base, const struct relay_opts *opts)
+{
+	struct relay *r = calloc(1, sizeof(*r));
+	const struct dp_user_opts user = {
+		.on_packet = on_packet,
+		.batch_end = on_batch_end,
+		.sent = on_sent,
+		.arg = r,
+		.rcvbuf_bytes = RCVBUF_BYTES,
+		.double_small = opts->double_small,
+	};
+	const struct pacer_opts pacer = { .batch_end = on_batch_end, .arg = r };
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	r->o = *opts;
+	err = dp_user_new(&r->user, base, &user);
+	if (err)
+		goto err_free;
+	err = pacer_new(&r->pacer, base, &pacer);
+	if (err)
+		goto err_free_user;
+	*out = r;
+	return 0;
+
+err_free_user:
+	dp_user_free(r->user);
+err_free:
+	free(r);
+	return err;
+}
+
+void relay_free(struct relay *r)
+{
+	if (!r)
+		return;
+	pacer_free(r->pacer);
+	dp_user_free(r->user);
+	free(r);
+}
+
+struct pacer *relay_pacer(struct relay *r)
+{
+	return r->pacer;
+}
+
+void relay_serve(struct relay *r)
+{
+	dp_user_serve(r->user);
+	pacer_run(r->pacer, clock_now());
+}
+
+uint64_t relay_circled(const struct relay *r)
+{
+	return r->circled;
+}
+
+void relay_counts(const struct relay *r, struct dp_user_counts *out)
+{
+	dp_user_counts(r->user, out);
+}

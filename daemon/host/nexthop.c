@@ -1,0 +1,1066 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * nexthop.c - next hops by route netlink.
+ *
+ * Routes are not cached: each id asks the kernel with all that its socket's packets have (hostpath.h),
+ * so that rules, metrics and multipath are the kernel's. Links, addresses and neighbours are kept by
+ * links.c and neigh.c; a neighbour is one object that all ids behind it share.
+ *
+ * Notices mark ids dirty. Marked ids are worked off in slices of SLICE_NS, so that a gateway with
+ * thousands of destinations behind it does not hold up the loop.
+ *
+ * Deliberately not here: forwarding entries of bridges (a route through a bridge is served only
+ * when the bridge itself is), stacked VLAN tags, tunnels.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <linux/neighbour.h>
+#include <linux/nexthop.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "host/host.h"
+#include "net/links.h"
+#include "base/log.h"
+#include "net/neigh.h"
+#include "net/netdev.h"
+#include "net/netlink.h"
+#include "host/nexthop.h"
+#include "host/pathmtu.h"
+
+#define PCP_SHIFT 13 /* in the TCI, IEEE 802.1Q */
+#define TOS_DSCP 0xfc /* of the TOS; the rest is ECN, which routing does not look at */
+#define COALESCE_MS 50 /* between a notice about routes, links or addresses and the work */
+#define PATH_MS 2 /* between an ICMP message and the work: the kernel takes it after us */
+#define SLICE_NS (2 * NSEC_PER_MSEC) /* of work before other events get their turn */
+#define TICK_NS NSEC_PER_SEC
+#define SWEEP_NS (30 * NSEC_PER_SEC) /* for what changes without a notice: path MTUs, say */
+#define WAIT_MS 100 /* between two looks at those that wait for a packet */
+#define WAIT_STEPS 7 /* the time between two judgements of one doubles so often */
+#define MAX_PREFIXES 64		     /* changed routes remembered between two rounds of work */
+
+enum dirty { DIRTY_NEIGH = 1, DIRTY_ROUTE = 2, DIRTY_HOST = 4 };
+
+struct nexthop_key {
+	struct addr dest, source; /* port 0: all */
+	uint8_t tos;
+};
+
+struct nexthop {
+	struct nexthop_key key;
+	uint16_t id;
+	uint8_t dirty; /* enum dirty; 0: not in the list */
+	unsigned int users;
+	/* the route's part of the answer */
+	struct addr gateway, source;
+	unsigned int oif;
+	unsigned int route_mtu; /* 0: the device's */
+	uint8_t route_ttl;	/* 0: the host's */
+	enum flow_why route_why;
+	enum flow_why arrives;	/* likewise of what answers */
+	enum flow_why host_why; /* of the host's rules beside routing, for this route */
+	uint32_t mark;		/* that the route was asked for with */
+	bool waits;		/* host_why may change with a packet that goes by the socket */
+	uint8_t tried;		/* judgements since it waits */
+	struct neigh *neigh;
+	struct nexthop_view view; /* as last reported */
+	struct nexthop *dirty_prev, *dirty_next, *neigh_prev, *neigh_next;
+	struct nexthop *wait_prev, *wait_next;
+	UT_hash_handle hh;
+};
+
+struct prefix {
+	uint8_t family; /* enum addr_family */
+	uint8_t bits;
+	uint8_t ip[16];
+};
+
+enum id_mark { ID_IN_RING = 1, ID_RESERVED = 2 };
+
+enum stale {
+	STALE_LINKS = 1,
+	STALE_ADDRS = 2,
+	STALE_ALL_ROUTES = 4,
+	STALE_NEIGHS = 8,
+	STALE_SERVED = 16,
+	STALE_HOST = 32,
+};
+
+struct nexthops {
+	struct nexthops_opts opts;
+	struct netlink *nl;
+	struct nl_sock *hear, *abilities;
+	struct event *hear_ev, *abilities_ev, *work_ev, *tick_ev, *wait_ev;
+	struct links links;
+	struct neighs neighs;
+	struct host *host;
+	bool by_port; /* keys have ports; it stays so */
+	struct nexthop *hash, *dirty;
+	struct nexthop *waiting; /* those that wait */
+	unsigned int wait_turn;
+	struct nexthop **by_id; /* [max + 1] */
+	/*
+	 * A ring, so that an id rests before it is used again. One that was given out of turn stays
+	 * in it, and is passed over.
+	 */
+	uint16_t *free_ids;
+	unsigned int free_first, n_free;
+	uint8_t *marks; /* by id, enum id_mark */
+	unsigned int stale; /* enum stale */
+	struct prefix prefixes[MAX_PREFIXES];
+	unsigned int n_prefixes;
+	uint64_t swept_ns;
+	struct nexthop_counts counts;
+	char buf[32768] __attribute__((aligned(8)));
+};
+
+static bool prefix_covers(const struct prefix *p, const struct addr *h)
+{
+	unsigned int whole = p->bits / 8, rest = p->bits % 8;
+
+	if (p->family != h->family || memcmp(p->ip, h->ip, whole))
+		return false;
+	return rest == 0 || ((p->ip[whole] ^ h->ip[whole]) & (0xff00 >> rest) & 0xff) == 0;
+}
+
+/* ---- the dirty list ---- */
+
+static void work_within(struct nexthops *n, unsigned int ms)
+{
+	struct timeval tv = { .tv_usec = ms * 1000 };
+
+	if (ms == 0 || !event_pending(n->work_ev, EV_TIMEOUT, NULL))
+		event_add(n->work_ev, &tv);
+}
+
+/* Those that wait for a packet are judged again, soon at first, then less often. */
+static void wait_more(struct nexthops *n)
+{
+	static const struct timeval soon = { .tv_usec = WAIT_MS * 1000 };
+
+	if (!event_pending(n->wait_ev, EV_TIMEOUT, NULL))
+		event_add(n->wait_ev, &soon);
+}
+
+static void mark(struct nexthops *n, struct nexthop *nh, enum dirty what)
+{
+	if (!nh->dirty)
+		DL_APPEND2(n->dirty, nh, dirty_prev, dirty_next);
+	nh->dirty |= what;
+}
+
+static void unmark(struct nexthops *n, struct nexthop *nh)
+{
+	if (nh->dirty)
+		DL_DELETE2(n->dirty, nh, dirty_prev, dirty_next);
+	nh->dirty = 0;
+}
+
+static void mark_all(struct nexthops *n, enum dirty what)
+{
+	struct nexthop *nh;
+
+	for (nh = n->hash; nh; nh = nh->hh.next)
+		mark(n, nh, what);
+}
+
+static void mark_prefixes(struct nexthops *n)
+{
+	struct nexthop *nh;
+	unsigned int i;
+
+	for (nh = n->hash; nh; nh = nh->hh.next)
+		for (i = 0; i < n->n_prefixes; i++)
+			if (prefix_covers(&n->prefixes[i], &nh->key.dest)) {
+				mark(n, nh, DIRTY_ROUTE);
+				break;
+			}
+}
+
+/* ---- neighbours ---- */
+
+static void neigh_mark(struct nexthops *n, struct neigh *nb)
+{
+	struct nexthop *nh;
+
+	n->counts.neighbour_changes++;
+	DL_FOREACH2(nb->users, nh, neigh_next)
+		mark(n, nh, DIRTY_NEIGH);
+	work_within(n, 0);
+}
+
+/* Joins the new one before it leaves the old one, so that the same one stays kept. @key NULL: none.
+ */
+static void nexthop_set_neigh(struct nexthops *n, struct nexthop *nh, const struct neigh_key *key)
+{
+	struct neigh *old = nh->neigh, *new = key ? neigh_get(&n->neighs, key) : NULL;
+
+	if (new == old)
+		return;
+	if (old) {
+		DL_DELETE2(old->users, nh, neigh_prev, neigh_next);
+		if (!old->users) {
+			neigh_drop(&n->neighs, old);
+		}
+	}
+	if (new)
+		DL_APPEND2(new->users, nh, neigh_prev, neigh_next);
+	nh->neigh = new;
+}
+
+/* ---- routes ---- */
+
+/* route_put - the inputs of routing that are no addresses, as a socket of ours would have them. */
+static int route_put(struct nl_msg *msg, const struct nexthop_key *key, const struct ownsocket *s,
+		     uint32_t mark)
+{
+	int rc = nla_put_u8(msg, RTA_IP_PROTO, IPPROTO_UDP) | nla_put_u32(msg, RTA_UID, s->uid);
+
+	if (key->source.port)
+		rc |= nla_put_u16(msg, RTA_SPORT, htons(key->source.port));
+	if (key->dest.port)
+		rc |= nla_put_u16(msg, RTA_DPORT, htons(key->dest.port));
+	if (s->bound_dev)
+		rc |= nla_put_u32(msg, RTA_OIF, s->bound_dev);
+	if (mark)
+		rc |= nla_put_u32(msg, RTA_MARK, mark);
+	return rc;
+}
+
+static struct nl_msg *route_request(const struct nexthop_key *key, const struct addr *source,
+				    const struct ownsocket *s, uint32_t mark)
+{
+	size_t len = addr_ip_len(&key->dest);
+	struct rtmsg rt = {
+		.rtm_family = netlink_af(key->dest.family),
+		.rtm_dst_len = len * 8,
+		.rtm_tos = key->tos & TOS_DSCP,
+	};
+	struct nl_msg *msg;
+
+	if (source->family != ADDR_NONE)
+		rt.rtm_src_len = len * 8;
+	msg = netlink_request(RTM_GETROUTE, 0, &rt, sizeof(rt));
+	if (msg && (nla_put(msg, RTA_DST, len, key->dest.ip) ||
+		    (rt.rtm_src_len && nla_put(msg, RTA_SRC, len, source->ip)) ||
+		    route_put(msg, key, s, mark))) {
+		nlmsg_free(msg);
+		return NULL;
+	}
+	return msg;
+}
+
+/* The gateway may be of the other family (RTA_VIA). */
+static void route_gateway(struct nexthop *nh, struct nlattr **a)
+{
+	enum addr_family family = nh->key.dest.family;
+	const struct rtvia *via;
+	struct addr h;
+
+	if (a[RTA_GATEWAY] &&
+	    netlink_host(&h, family, nla_data(a[RTA_GATEWAY]), nla_len(a[RTA_GATEWAY]))) {
+		nh->gateway = h;
+	} else if (a[RTA_VIA] && nla_len(a[RTA_VIA]) > (int)sizeof(*via)) {
+		via = nla_data(a[RTA_VIA]);
+		if (netlink_host(&h, netlink_family(via->rtvia_family), via->rtvia_addr,
+				 nla_len(a[RTA_VIA]) - sizeof(*via)))
+			nh->gateway = h;
+	}
+}
+
+/* With a locked MTU the host lets routers fragment what it sends (ip_dont_fragment()). */
+static enum flow_why route_metrics(struct nexthop *nh, struct nlattr *metrics)
+{
+	struct nlattr *m[RTAX_MAX + 1];
+
+	if (nla_parse_nested(m, RTAX_MAX, metrics, NULL))
+		return FLOW_WHY_KERNEL;
+	if (m[RTAX_MTU])
+		nh->route_mtu = nla_get_u32(m[RTAX_MTU]);
+	if (m[RTAX_HOPLIMIT])
+		nh->route_ttl = MIN(nla_get_u32(m[RTAX_HOPLIMIT]), 255u);
+	if (m[RTAX_LOCK] && nla_get_u32(m[RTAX_LOCK]) & 1 << RTAX_MTU &&
+	    nh->key.dest.family == ADDR_IP4)
+		return FLOW_WHY_FRAGMENTS;
+	return FLOW_WHY_KERNEL;
+}
+
+static enum flow_why route_parse(struct nexthop *nh, struct nlmsghdr *reply, bool routes)
+{
+	const struct rtmsg *rt = nlmsg_data(reply);
+	struct nlattr *a[RTA_MAX + 1];
+	struct addr h;
+
+	if (reply->nlmsg_type != RTM_NEWROUTE || nlmsg_parse(reply, sizeof(*rt), a, RTA_MAX, NULL))
+		return FLOW_WHY_NO_ROUTE;
+	if (rt->rtm_type == RTN_LOCAL)
+		return FLOW_WHY_LOOPBACK;
+	if (rt->rtm_type != RTN_UNICAST || !a[RTA_OIF])
+		return FLOW_WHY_NO_ROUTE;
+	nh->oif = nla_get_u32(a[RTA_OIF]);
+	if ((a[RTA_ENCAP] || a[RTA_ENCAP_TYPE] || a[RTA_NEWDST]) && !routes)
+		return FLOW_WHY_ENCAP;
+	route_gateway(nh, a);
+	if (nh->source.family == ADDR_NONE && a[RTA_PREFSRC] &&
+	    netlink_host(&h, nh->key.dest.family, nla_data(a[RTA_PREFSRC]),
+			 nla_len(a[RTA_PREFSRC])))
+		nh->source = h;
+	if (a[RTA_METRICS])
+		return route_metrics(nh, a[RTA_METRICS]);
+	return FLOW_WHY_KERNEL;
+}
+
+static enum flow_why route_query(struct nexthops *n, struct nexthop *nh)
+{
+	struct nlmsghdr *reply;
+	struct nl_msg *msg;
+
+	if (links_is_local(&n->links, &nh->key.dest))
+		return FLOW_WHY_LOOPBACK;
+	if (nh->key.source.family != ADDR_NONE) {
+		nh->source = netlink_key(&nh->key.source);
+		if (nh->key.source.family != nh->key.dest.family ||
+		    !links_is_local(&n->links, &nh->source))
+			return FLOW_WHY_NO_ROUTE;
+	}
+	msg = route_request(&nh->key, &nh->source, host_socket(n->host), nh->mark);
+	if (!msg || netlink_ask(n->nl, msg, &reply) || !reply)
+		return FLOW_WHY_NO_ROUTE;
+	return route_parse(nh, reply, n->opts.routes);
+}
+
+static uint8_t nexthop_ttl(const struct nexthops *n, const struct nexthop *nh,
+			   const struct iface *out)
+{
+	if (nh->route_ttl)
+		return nh->route_ttl;
+	if (nh->key.dest.family == ADDR_IP6 && out && out->is.hop_limit)
+		return out->is.hop_limit;
+	return host_socket(n->host)->ttl;
+}
+
+/* nexthop_packet - a packet as the host's rules see it. */
+static struct outgoing nexthop_packet(const struct nexthops *n, const struct nexthop *nh)
+{
+	const struct iface *out = links_find(&n->links, nh->oif);
+	const struct ownsocket *s = host_socket(n->host);
+	struct outgoing p = {
+		.source = addr_with_port(nh->source, nh->key.source.port),
+		.dest = nh->key.dest,
+		.tos = nh->key.tos,
+		.ttl = nexthop_ttl(n, nh, out),
+		.oif = nh->oif,
+		.mark = nh->mark,
+		.uid = s->uid,
+		.gid = s->gid,
+		.bound_dev = s->bound_dev,
+	};
+
+	if (out) {
+		p.lower = out->is.tx;
+		memcpy(p.ifname, out->is.name, sizeof(p.ifname));
+	}
+	return p;
+}
+
+/*
+ * nexthop_route - the route's part of the answer for packets with the mark, and the neighbour that
+ * goes with it. @again: the source address has been chosen.
+ */
+static void nexthop_route(struct nexthops *n, struct nexthop *nh, uint32_t with_mark, bool again)
+{
+	struct neigh_key key = { 0 };
+	const struct iface *out;
+
+	nh->mark = with_mark;
+	nh->oif = 0;
+	nh->route_mtu = 0;
+	nh->route_ttl = 0;
+	nh->gateway = (struct addr){ 0 };
+	if (!again)
+		nh->source = (struct addr){ 0 };
+	nh->route_why = route_query(n, nh);
+	if (nh->route_why == FLOW_WHY_KERNEL) {
+		out = links_find(&n->links, nh->oif);
+		if (!out || !out->is.usable || !out->is.served)
+			nh->route_why = FLOW_WHY_NO_INTERFACE;
+		else if (!out->is.up)
+			nh->route_why = FLOW_WHY_NO_ROUTE;
+	}
+	if (nh->route_why != FLOW_WHY_KERNEL) {
+		nexthop_set_neigh(n, nh, NULL);
+		return;
+	}
+	key.ifindex = nh->oif;
+	key.host = netlink_key(nh->gateway.family != ADDR_NONE ? &nh->gateway : &nh->key.dest);
+	nexthop_set_neigh(n, nh, &key);
+}
+
+static void nexthop_waits(struct nexthops *n, struct nexthop *nh, bool waits)
+{
+	if (waits && !nh->waits)
+		DL_APPEND2(n->waiting, nh, wait_prev, wait_next);
+	else if (!waits && nh->waits)
+		DL_DELETE2(n->waiting, nh, wait_prev, wait_next);
+	nh->tried = waits ? MIN(nh->tried + 1, WAIT_STEPS) : 0;
+	nh->waits = waits;
+	if (waits)
+		wait_more(n);
+}
+
+/*
+ * nexthop_settle - @nh's route and what the host does to its packets. A mark that the host's output
+ * gives them is looked at by its rules, as ip_route_me_harder() of the kernel does: the route is
+ * asked for again, with the source address that the first one gave.
+ */
+static void nexthop_settle(struct nexthops *n, struct nexthop *nh, bool ask)
+{
+	const uint32_t own = host_socket(n->host)->mark;
+	struct host_verdict v;
+	struct outgoing p;
+
+	if (ask || nh->mark != own)
+		nexthop_route(n, nh, own, false);
+	p = nexthop_packet(n, nh);
+	v = host_judge_output(n->host, &p);
+	if (v.why == FLOW_WHY_KERNEL && nh->oif) {
+		if (v.mark != own && host_by_mark(n->host)) {
+			nexthop_route(n, nh, v.mark, true);
+			p = nexthop_packet(n, nh);
+		}
+		p.mark = v.mark;
+		v = host_judge_leave(n->host, &p);
+	}
+	nh->host_why = v.why;
+	nh->arrives = v.arrives;
+	nexthop_waits(n, nh, v.waits);
+}
+
+/* nexthop_tci - the tag with the priority that the VLAN device would give packets of this TOS. */
+static uint16_t nexthop_tci(const struct nexthops *n, const struct nexthop *nh,
+			    const struct iface *out)
+{
+	uint32_t priority =
+		ownsocket_priority(host_socket(n->host), nh->key.dest.family, nh->key.tos);
+
+	return out->is.vlan | (out->is.vlan ? links_pcp(out, priority) << PCP_SHIFT : 0);
+}
+
+/* nexthop_answer - the whole answer from the route's part, the link and the neighbour. */
+static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
+			   struct nexthop_view *v)
+{
+	const struct iface *out = links_find(&n->links, nh->oif);
+
+	memset(v, 0, sizeof(*v));
+	v->why = nh->route_why;
+	v->source = nh->source;
+	v->gateway = nh->gateway;
+	v->ttl = nexthop_ttl(n, nh, out);
+	v->arrives = nh->arrives;
+	v->refused = nh->host_why != FLOW_WHY_KERNEL;
+	if (v->refused)
+		v->why = nh->host_why;
+	if (out)
+		memcpy(v->ifname, out->is.name, sizeof(v->ifname));
+	if (v->why != FLOW_WHY_KERNEL)
+		return;
+	if (!out || !nh->neigh || !nh->neigh->usable) {
+		v->why = FLOW_WHY_NO_NEIGHBOUR;
+		return;
+	}
+	memcpy(v->abi.dst_mac, nh->neigh->mac, sizeof(v->abi.dst_mac));
+	memcpy(v->abi.src_mac, out->is.mac, sizeof(v->abi.src_mac));
+	v->abi.vlan = nexthop_tci(n, nh, out);
+	v->abi.mtu = MIN(nh->route_mtu ? MIN(nh->route_mtu, out->is.mtu) : out->is.mtu, 65535u);
+	v->abi.label_mask = host_socket(n->host)->flow_labels ? RTPX_LABEL_MASK : 0;
+	v->abi.tx_port = v->abi.ifindex = out->is.tx;
+}
+
+static bool view_equal(const struct nexthop_view *a, const struct nexthop_view *b)
+{
+	return memcmp(&a->abi, &b->abi, sizeof(a->abi)) == 0 && a->why == b->why &&
+	       a->refused == b->refused && a->arrives == b->arrives && a->ttl == b->ttl && addr_host_eq(&a->source, &b->source) && addr_host_eq(&a->gateway, &b->gateway) &&
+	       memcmp(a->ifname, b->ifname, sizeof(a->ifname)) == 0;
+}
+
+/* nexthop_work - @nh is up to date afterwards; true when its answer is another one than before. */
+static bool nexthop_work(struct nexthops *n, struct nexthop *nh)
+{
+	struct nexthop_view v;
+
+	if (nh->dirty & (DIRTY_ROUTE | DIRTY_HOST))
+		nexthop_settle(n, nh, nh->dirty & DIRTY_ROUTE);
+	unmark(n, nh);
+	nexthop_answer(n, nh, &v);
+	if (view_equal(&v, &nh->view))
+		return false;
+	nh->view = v;
+	return true;
+}
+
+/* ---- ids ---- */
+
+static void view_out(const struct nexthop *nh, struct nexthop_view *out)
+{
+	*out = nh->view;
+	out->abi.users = nh->users;
+}
+
+static void id_push(struct nexthops *n, uint16_t id)
+{
+	if (n->marks[id] & ID_IN_RING)
+		return;
+	n->marks[id] |= ID_IN_RING;
+	n->free_ids[(n->free_first + n->n_free++) % n->opts.max] = id;
+}
+
+static uint16_t id_pop(struct nexthops *n)
+{
+	uint16_t id = n->free_ids[n->free_first];
+
+	n->free_first = (n->free_first + 1) % n->opts.max;
+	n->n_free--;
+	n->marks[id] &= ~ID_IN_RING;
+	return id;
+}
+
+/* id_choose - one that nobody has, 0: there is none. */
+static uint16_t id_choose(struct nexthops *n, uint16_t wish)
+{
+	unsigned int tries;
+
+	if (wish && wish <= n->opts.max && !n->by_id[wish])
+		return wish;
+	for (tries = n->n_free; tries; tries--) {
+		uint16_t id = id_pop(n);
+
+		if (n->by_id[id])
+			continue;
+		if (!(n->marks[id] & ID_RESERVED))
+			return id;
+		id_push(n, id);
+	}
+	return 0;
+}
+
+void nexthop_reserve(struct nexthops *n, uint16_t id)
+{
+	if (id <= n->opts.max)
+		n->marks[id] |= ID_RESERVED;
+}
+
+void nexthops_release(struct nexthops *n)
+{
+	unsigned int id;
+
+	for (id = 0; id <= n->opts.max; id++)
+		n->marks[id] &= ~ID_RESERVED;
+}
+
+static struct nexthop *nexthop_add(struct nexthops *n, const struct nexthop_key *key, uint16_t id)
+{
+	struct nexthop *nh = calloc(1, sizeof(*nh));
+
+	if (!nh)
+		return NULL;
+	nh->key = *key;
+	nh->id = id;
+	HASH_ADD(hh, n->hash, key, sizeof(nh->key), nh);
+	if (!nh->hh.tbl) {
+		free(nh);
+		return NULL;
+	}
+	n->by_id[id] = nh;
+	return nh;
+}
+
+static void key_make(const struct nexthops *n, const struct nexthop_want *want,
+		     struct nexthop_key *key)
+{
+	memset(key, 0, sizeof(*key));
+	key->dest = netlink_key(&want->dest);
+	if (want->source.family != ADDR_NONE && !addr_is_any(&want->source))
+		key->source = netlink_key(&want->source);
+	key->tos = want->tos;
+	if (n->by_port) {
+		key->dest.port = want->dest.port;
+		key->source.port = want->source.port;
+	}
+}
+
+int nexthop_take(struct nexthops *n, const struct nexthop_want *want, uint16_t *id,
+		 struct nexthop_view *view)
+{
+	return nexthop_take_again(n, want, 0, id, view);
+}
+
+int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint16_t wish,
+		       uint16_t *id, struct nexthop_view *view)
+{
+	struct nexthop_key key;
+	struct nexthop *nh;
+
+	if (want->dest.family == ADDR_NONE)
+		return -EINVAL;
+	key_make(n, want, &key);
+	HASH_FIND(hh, n->hash, &key, sizeof(key), nh);
+	if (!nh) {
+		wish = id_choose(n, wish);
+		if (!wish)
+			return -ENOSPC;
+		nh = nexthop_add(n, &key, wish);
+		if (!nh) {
+			id_push(n, wish);
+			return -ENOMEM;
+		}
+		mark(n, nh, DIRTY_ROUTE);
+		nexthop_work(n, nh);
+		if (!n->by_port && host_by_port(n->host))
+			work_within(n, 0);
+	}
+	nh->users++;
+	*id = nh->id;
+	view_out(nh, view);
+	return 0;
+}
+
+static void nexthop_forget(struct nexthops *n, struct nexthop *nh)
+{
+	unmark(n, nh);
+	nexthop_waits(n, nh, false);
+	nexthop_set_neigh(n, nh, NULL);
+	HASH_DEL(n->hash, nh);
+	n->by_id[nh->id] = NULL;
+	n->marks[nh->id] &= ~ID_RESERVED;
+	id_push(n, nh->id);
+	free(nh);
+}
+
+void nexthop_give(struct nexthops *n, uint16_t id)
+{
+	struct nexthop *nh = n->by_id[id];
+
+	if (--nh->users == 0)
+		nexthop_forget(n, nh);
+}
+
+void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *out)
+{
+	view_out(n->by_id[id], out);
+}
+
+bool nexthop_is_local(const struct nexthops *n, const struct addr *a)
+{
+	return links_is_local(&n->links, a);
+}
+
+void nexthops_served(struct nexthops *n)
+{
+	n->stale |= STALE_SERVED;
+	work_within(n, 0);
+}
+
+const struct host *nexthops_host(const struct nexthops *n)
+{
+	return n->host;
+}
+
+void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
+{
+	const struct nexthop *nh;
+
+	*out = n->counts;
+	out->probes = n->neighs.probes;
+	out->ids = HASH_COUNT(n->hash);
+	for (nh = n->hash; nh; nh = nh->hh.next)
+		out->why[nh->view.why]++;
+	out->unresolved = out->ids - out->why[FLOW_WHY_KERNEL];
+}
+
+/* ---- notices ---- */
+
+static void on_neigh_notice(struct nexthops *n, struct nlmsghdr *h)
+{
+	struct neigh *nb = neigh_notice(&n->neighs, h);
+
+	if (nb)
+		neigh_mark(n, nb);
+}
+
+static void on_route_notice(struct nexthops *n, struct nlmsghdr *h)
+{
+	const struct rtmsg *rt = nlmsg_data(h);
+	struct prefix p = { .family = netlink_family(rt->rtm_family), .bits = rt->rtm_dst_len };
+	struct nlattr *dst = nlmsg_find_attr(h, sizeof(*rt), RTA_DST);
+	struct addr host;
+
+	if (p.family == ADDR_NONE || p.bits > (p.family == ADDR_IP6 ? 128 : 32))
+		return;
+	n->counts.route_changes++;
+	if (dst && netlink_host(&host, p.family, nla_data(dst), nla_len(dst)))
+		memcpy(p.ip, host.ip, sizeof(p.ip));
+	if (n->n_prefixes < MAX_PREFIXES)
+		n->prefixes[n->n_prefixes++] = p;
+	else
+		n->stale |= STALE_ALL_ROUTES;
+}
+
+/* One row for each kind of notice: what must be read again, or who reads the notice itself. */
+static const struct notice {
+	uint16_t type;
+	uint16_t head;	    /* bytes of its fixed header */
+	unsigned int stale; /* enum stale */
+	void (*read)(struct nexthops *n, struct nlmsghdr *h);
+} notices[] = {
+	{ RTM_NEWLINK, sizeof(struct ifinfomsg), STALE_LINKS | STALE_SERVED, NULL },
+	{ RTM_DELLINK, sizeof(struct ifinfomsg), STALE_LINKS | STALE_SERVED, NULL },
+	{ RTM_NEWADDR, sizeof(struct ifaddrmsg), STALE_ADDRS, NULL },
+	{ RTM_DELADDR, sizeof(struct ifaddrmsg), STALE_ADDRS, NULL },
+	{ RTM_NEWRULE, sizeof(struct rtmsg), STALE_ALL_ROUTES, NULL },
+	{ RTM_DELRULE, sizeof(struct rtmsg), STALE_ALL_ROUTES, NULL },
+	{ RTM_NEWNEXTHOP, sizeof(struct nhmsg), STALE_ALL_ROUTES, NULL },
+	{ RTM_DELNEXTHOP, sizeof(struct nhmsg), STALE_ALL_ROUTES, NULL },
+	{ RTM_NEWROUTE, sizeof(struct rtmsg), 0, on_route_notice },
+	{ RTM_DELROUTE, sizeof(struct rtmsg), 0, on_route_notice },
+	{ RTM_NEWNEIGH, sizeof(struct ndmsg), 0, on_neigh_notice },
+	{ RTM_DELNEIGH, sizeof(struct ndmsg), 0, on_neigh_notice },
+};
+
+static const int groups[] = {
+	RTNLGRP_LINK,	     RTNLGRP_NEIGH,	 RTNLGRP_IPV4_IFADDR,
+	RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+	RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,	 RTNLGRP_NEXTHOP,
+};
+
+static void on_notice(struct nexthops *n, struct nlmsghdr *h)
+{
+	const struct notice *k;
+
+	/* A bridge speaks of its ports and of its forwarding entries in the same words. */
+	if (nlmsg_datalen(h) < 1 || *(uint8_t *)nlmsg_data(h) == AF_BRIDGE)
+		return;
+	for (k = notices; k < notices + ARRAY_SIZE(notices); k++) {
+		if (h->nlmsg_type != k->type || nlmsg_datalen(h) < k->head)
+			continue;
+		n->stale |= k->stale;
+		if (k->read)
+			k->read(n, h);
+		break;
+	}
+	if (n->stale || n->n_prefixes)
+		work_within(n, COALESCE_MS);
+}
+
+/* lost_notices - the socket overflowed: everything may be different. */
+static void lost_notices(struct nexthops *n)
+{
+	log_dbug("route notices were lost: reading everything again");
+	n->stale |= STALE_LINKS | STALE_ADDRS | STALE_ALL_ROUTES | STALE_NEIGHS | STALE_SERVED;
+	work_within(n, COALESCE_MS);
+}
+
+static void on_hear(evutil_socket_t fd, short what, void *arg)
+{
+	struct nexthops *n = arg;
+	struct sockaddr_nl from;
+	struct nlmsghdr *h;
+	socklen_t from_len;
+	unsigned int i;
+	int len;
+
+	(void)what;
+	for (i = 0; i < 64; i++) {
+		from_len = sizeof(from);
+		len = recvfrom(fd, n->buf, sizeof(n->buf), MSG_DONTWAIT, (struct sockaddr *)&from,
+			       &from_len);
+		if (len < 0 && errno == ENOBUFS) {
+			lost_notices(n);
+			continue;
+		}
+		if (len <= 0)
+			return;
+		if (from.nl_pid != 0)
+			continue;
+		for (h = (struct nlmsghdr *)n->buf; nlmsg_ok(h, len); h = nlmsg_next(h, &len))
+			on_notice(n, h);
+	}
+}
+
+/* What it says does not matter: whoever serves interfaces looks at all of them. */
+static void on_abilities(evutil_socket_t fd, short what, void *arg)
+{
+	struct nexthops *n = arg;
+	char drop[4096];
+
+	(void)what;
+	while (recv(fd, drop, sizeof(drop), MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
+		;
+	n->stale |= STALE_SERVED;
+	work_within(n, COALESCE_MS);
+}
+
+static bool wants_ports(const struct nexthops *n)
+{
+	return !n->by_port && host_by_port(n->host);
+}
+
+/* Keys have ports from now on, when something of this host looks at ports. */
+static void look_at_ports(struct nexthops *n)
+{
+	if (!wants_ports(n))
+		return;
+	n->by_port = true;
+	log_info("next hops: a rule of this host looks at ports: each flow gets its own");
+	if (n->opts.by_port)
+		n->opts.by_port(n->opts.arg);
+}
+
+static void on_host(void *arg, bool routes)
+{
+	struct nexthops *n = arg;
+
+	n->stale |= routes ? STALE_ALL_ROUTES : STALE_HOST;
+	look_at_ports(n);
+	work_within(n, 0);
+}
+
+/*
+ * A route to one host: the kernel keeps it beside the table, so there was no notice. What does not fit
+ * beside the prefixes that wait waits for the next sweep.
+ */
+static void on_path(void *arg, const struct addr *dest)
+{
+	struct nexthops *n = arg;
+	struct prefix p = { .family = dest->family, .bits = 8 * addr_ip_len(dest) };
+	unsigned int i;
+
+	memcpy(p.ip, dest->ip, sizeof(p.ip));
+	for (i = 0; i < n->n_prefixes; i++)
+		if (memcmp(&n->prefixes[i], &p, sizeof(p)) == 0)
+			return;
+	if (n->n_prefixes >= PATHMTU_TURN)
+		return;
+	n->prefixes[n->n_prefixes++] = p;
+	work_within(n, PATH_MS);
+}
+
+/* ---- work ---- */
+
+static void read_stale(struct nexthops *n)
+{
+	unsigned int stale = n->stale;
+	bool all = stale & STALE_ALL_ROUTES;
+	struct neigh *nb;
+
+	n->stale = 0;
+	if ((stale & STALE_SERVED) && n->opts.links_changed)
+		n->opts.links_changed(n->opts.arg);
+	if ((stale & (STALE_LINKS | STALE_SERVED)) && links_read(&n->links) > 0) {
+		n->counts.link_changes++;
+		all = true;
+	}
+	if ((stale & STALE_ADDRS) && links_read_addrs(&n->links) > 0)
+		all = true;
+	if (stale & STALE_NEIGHS)
+		for (nb = n->neighs.hash; nb; nb = nb->hh.next)
+			if (neigh_refresh(&n->neighs, nb))
+				neigh_mark(n, nb);
+	if (all)
+		mark_all(n, DIRTY_ROUTE);
+	else if (stale & STALE_HOST)
+		mark_all(n, DIRTY_HOST);
+	if (!all && n->n_prefixes)
+		mark_prefixes(n);
+	n->n_prefixes = 0;
+}
+
+static void on_work(evutil_socket_t fd, short what, void *arg)
+{
+	struct nexthops *n = arg;
+	uint64_t end = clock_now() + SLICE_NS;
+	struct nexthop_view v;
+	struct nexthop *nh;
+	unsigned int i;
+
+	(void)fd, (void)what;
+	look_at_ports(n);
+	if (n->stale || n->n_prefixes)
+		read_stale(n);
+	for (i = 1; (nh = n->dirty); i++) {
+		if (nexthop_work(n, nh)) {
+			view_out(nh, &v);
+			n->opts.changed(n->opts.arg, nh->id, &v);
+		}
+		if (i % 4 == 0 && clock_now() > end)
+			break;
+	}
+	if (n->dirty || wants_ports(n))
+		work_within(n, 0);
+}
+
+/* The n-th judgement of one comes 2^n turns after the one before. */
+static void on_wait(evutil_socket_t fd, short what, void *arg)
+{
+	struct nexthops *n = arg;
+	struct nexthop *nh;
+
+	(void)fd, (void)what;
+	n->wait_turn++;
+	DL_FOREACH2(n->waiting, nh, wait_next)
+		if ((n->wait_turn + nh->id) % (1u << nh->tried) == 0)
+			mark(n, nh, DIRTY_HOST);
+	if (n->dirty)
+		work_within(n, 0);
+	if (n->waiting)
+		wait_more(n);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct nexthops *n = arg;
+	uint64_t now = clock_now();
+	struct neigh *nb;
+
+	(void)fd, (void)what;
+	host_look(n->host);
+	for (nb = n->neighs.hash; nb; nb = nb->hh.next) {
+		if (neigh_due(nb, now) && neigh_refresh(&n->neighs, nb))
+			neigh_mark(n, nb);
+	}
+	if (now - n->swept_ns >= SWEEP_NS) {
+		n->swept_ns = now;
+		n->stale |= n->abilities ? STALE_LINKS : STALE_LINKS | STALE_SERVED;
+		mark_all(n, DIRTY_ROUTE);
+		work_within(n, 0);
+	}
+}
+
+/* ---- beginning and end ---- */
+
+static int listen_for_notices(struct nexthops *n, struct event_base *base)
+{
+	int size = 4 << 20, rc;
+	size_t i;
+
+	rc = netlink_socket(&n->hear);
+	if (rc)
+		return rc;
+	if (setsockopt(nl_socket_get_fd(n->hear), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
+		setsockopt(nl_socket_get_fd(n->hear), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	for (i = 0; i < ARRAY_SIZE(groups); i++) {
+		rc = nl_socket_add_membership(n->hear, groups[i]);
+		if (rc < 0)
+			log_warn("no notices of route netlink group %d: %s", groups[i],
+				 nl_geterror(rc));
+	}
+	n->hear_ev = event_new(base, nl_socket_get_fd(n->hear), EV_READ | EV_PERSIST, on_hear, n);
+	if (!n->hear_ev || event_add(n->hear_ev, NULL))
+		return -ENOMEM;
+	rc = netdev_notices(&n->abilities);
+	if (rc) {
+		log_dbug("no notices about the abilities of interfaces: %s", strerror(-rc));
+		return 0;
+	}
+	n->abilities_ev = event_new(base, nl_socket_get_fd(n->abilities), EV_READ | EV_PERSIST,
+				    on_abilities, n);
+	return n->abilities_ev && event_add(n->abilities_ev, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+static int make_ids(struct nexthops *n)
+{
+	unsigned int i;
+
+	n->by_id = calloc(n->opts.max + 1, sizeof(*n->by_id));
+	n->free_ids = calloc(n->opts.max, sizeof(*n->free_ids));
+	n->marks = calloc(n->opts.max + 1, sizeof(*n->marks));
+	if (!n->by_id || !n->free_ids || !n->marks)
+		return -ENOMEM;
+	for (i = 0; i < n->opts.max; i++)
+		id_push(n, i + 1);
+	return 0;
+}
+
+int nexthops_new(struct nexthops **out, struct event_base *base, const struct nexthops_opts *opts)
+{
+	struct nexthops *n = calloc(1, sizeof(*n));
+	struct timeval tick = { .tv_sec = TICK_NS / NSEC_PER_SEC };
+	const struct host_opts host = { .changed = on_host, .arg = n, .routes = opts->routes,
+					.iptables = opts->iptables, .idle = opts->idle };
+	int rc;
+
+	if (!n)
+		return -ENOMEM;
+	n->opts = *opts;
+	n->opts.max = MAX(1u, MIN(opts->max, RTPX_MAX_NEXTHOPS - 1u));
+	n->swept_ns = clock_now();
+	rc = make_ids(n);
+	if (rc == 0)
+		rc = netlink_open(&n->nl);
+	n->neighs.nl = n->links.nl = n->nl;
+	n->links.served = opts->served;
+	n->links.arg = opts->arg;
+	if (rc == 0)
+		rc = listen_for_notices(n, base);
+	if (rc)
+		goto err_free;
+	rc = -ENOMEM;
+	n->work_ev = evtimer_new(base, on_work, n);
+	n->tick_ev = event_new(base, -1, EV_PERSIST, on_tick, n);
+	n->wait_ev = evtimer_new(base, on_wait, n);
+	if (!n->work_ev || !n->tick_ev || !n->wait_ev || event_add(n->tick_ev, &tick))
+		goto err_free;
+	/* Notices are on before the tables are read: what changes in between is read twice, never
+	 * missed. */
+	rc = links_read(&n->links);
+	if (rc >= 0)
+		rc = links_read_addrs(&n->links);
+	if (rc >= 0)
+		rc = host_new(&n->host, base, &host);
+	if (rc < 0)
+		goto err_free;
+	look_at_ports(n);
+	if (opts->pathmtu)
+		rc = pathmtu_start(opts->pathmtu, base, on_path, n);
+	if (rc < 0)
+		goto err_free;
+	neighs_release_leftovers(&n->neighs);
+	*out = n;
+	return 0;
+
+err_free:
+	nexthops_free(n);
+	return rc;
+}
+
+void nexthops_free(struct nexthops *n)
+{
+	struct event **ev[] = { &n->hear_ev, &n->abilities_ev, &n->work_ev, &n->tick_ev,
+				&n->wait_ev };
+	struct nexthop *nh, *next;
+	size_t i;
+
+	HASH_ITER(hh, n->hash, nh, next)
+		nexthop_forget(n, nh);
+	for (i = 0; i < ARRAY_SIZE(ev); i++)
+		if (*ev[i])
+			event_free(*ev[i]);
+	if (n->opts.pathmtu)
+		pathmtu_stop(n->opts.pathmtu);
+	host_free(n->host);
+	links_clear(&n->links);
+	nl_socket_free(n->abilities);
+	nl_socket_free(n->hear);
+	netlink_close(n->nl);
+	free(n->by_id);
+	free(n->free_ids);
+	free(n->marks);
+	free(n);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * nexthop.h - where packets for a destination go on the wire, kept current by route netlink.
+ *
+ * One id per (destination host, source host, TOS), and per pair of ports where this host's rules
+ * look at ports: when a route, link, address or neighbour changes, one element of the dataplane's
+ * table is written and no flow is touched. Uses the caches and change
+ * notices of libnl-route-3. Neighbours of ids in use are kept resolved (probed before they go
+ * stale), because the stack does not see the traffic that would confirm them.
+ */
+#ifndef RTPX_NEXTHOP_H
+#define RTPX_NEXTHOP_H
+
+#include "base/addr.h"
+#include "base/base.h"
+#include "call/why.h"
+#include "rtpx_abi.h"
+
+struct event_base;
+struct nexthops;
+struct iptables;
+struct pathmtu;
+
+struct nexthop_view {
+	struct rtpx_nexthop abi; /* mtu 0: not usable; tx_port equals ifindex */
+	enum flow_why why;	 /* FLOW_WHY_KERNEL when usable */
+	enum flow_why arrives;	 /* of what answers: FLOW_WHY_KERNEL, or the host's rules take it */
+	bool refused;		 /* why is about this host, not about the way: see host.h */
+	uint8_t ttl;		 /* TTL or hop limit that the host's socket would send with */
+	struct addr source;	 /* the address the kernel would send from */
+	struct addr gateway;	 /* ADDR_NONE: the destination is on link */
+	/* of the route's own device (a VLAN device, say), "" when there is no route */
+	char ifname[16];
+};
+
+struct nexthops_opts {
+	/*
+	 * an id's answer has changed (also: first became usable or unusable); called from the event
+	 * loop
+	 */
+	void (*changed)(void *arg, uint16_t id, const struct nexthop_view *now);
+	/* true when packets can leave by XDP through this interface */
+	bool (*served)(void *arg, unsigned int ifindex);
+	/* links came, went or changed; the dataplane may attach again; may be NULL */
+	void (*links_changed)(void *arg);
+	/*
+	 * from now on next hops are told apart by ports too: those in use go on, and are to be
+	 * taken anew; may be NULL
+	 */
+	void (*by_port)(void *arg);
+	void *arg;
+	unsigned int max; /* ids, at most RTPX_MAX_NEXTHOPS */
+	struct pathmtu *pathmtu; /* NULL: not heard; the owner's, until nexthops_free() */
+	struct iptables *iptables; /* the same */
+	bool routes;	  /* the dataplane asks the host's routing itself: struct dp */
+	bool idle;	  /* no dataplane: nothing is asked of the host's rules */
+};
+
+/* Packets for which a next hop is wanted: all that the host's routing looks at. */
+struct nexthop_want {
+	struct addr dest, source; /* source any-address: the kernel chooses */
+	uint8_t tos;
+};
+
+int nexthops_new(struct nexthops **out, struct event_base *base, const struct nexthops_opts *opts);
+void nexthops_free(struct nexthops *n);
+
+/*
+ * nexthop_take - the id for packets as @want has them; one id serves all ports of a host, unless the
+ * host tells ports apart. Counts a use. 0 with *@id and *@view, even while it is not usable
+ * (view->why says why); -ENOSPC when all ids are in use. nexthop_take_again() - if no user has
+ * @wish, a new one gets that id; 0: any.
+ */
+int nexthop_take(struct nexthops *n, const struct nexthop_want *want, uint16_t *id,
+		 struct nexthop_view *view);
+int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint16_t wish,
+		       uint16_t *id, struct nexthop_view *view);
+/*
+ * nexthop_reserve - flows of an earlier daemon refer to @id: only who wishes it gets it, until
+ * nexthops_release() or until it was given back.
+ */
+void nexthop_reserve(struct nexthops *n, uint16_t id);
+void nexthops_release(struct nexthops *n);
+void nexthop_give(struct nexthops *n, uint16_t id);
+/* nexthop_view - the current answer of an id in use. */
+void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *out);
+/* nexthop_is_local - the host part is an address of this host. */
+bool nexthop_is_local(const struct nexthops *n, const struct addr *a);
+
+/* nexthops_served - what opts.served says may have changed: call opts.links_changed soon, and ask. */
+void nexthops_served(struct nexthops *n);
+
+struct host;
+/* nexthops_host - what this host does to packets beside routing them. */
+const struct host *nexthops_host(const struct nexthops *n);
+
+struct nexthop_counts {
+	unsigned int ids, unresolved;
+	unsigned int why[FLOW_WHY_COUNT]; /* ids by their answer */
+	uint64_t route_changes, neighbour_changes, link_changes, probes;
+};
+void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out);
+
+#endif

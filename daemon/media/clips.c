@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * clips.c - the cache of prompts: by path and codec, with those that nobody plays in the order of
+ * their last use.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utlist.h>
+
+#include "media/clips.h"
+#include "base/hash.h"
+#include "media/loader.h"
+#include "base/log.h"
+
+/* A file as it is, or encoded for a payload type. */
+struct file {
+	struct clip clip;
+	struct loader_job job;
+	struct clips *clips;
+	char *key;  /* the path, or "PATH as TYPE", which no path is: a name has no blanks */
+	char *path;
+	struct stat st;
+	unsigned int users; /* the loader is one */
+	bool stale; /* not in the table any more: a newer one is, or none */
+	struct file *prev, *next; /* when idle */
+	UT_hash_handle hh;
+};
+
+struct clips {
+	char *dir;
+	struct loader *loader;
+	struct file *files; /* by key */
+	struct file *idle;  /* without users, the longest idle one first */
+	size_t idle_bytes;
+	struct clips_counts counts;
+};
+
+/* Of files that libsndfile reads. */
+static const char *const sounds[] = {
+	".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".w64", ".mp3",
+};
+
+static void on_loaded(struct loader_job *job);
+
+/* ---- names ---- */
+
+/* Add a component, or take one away for "..". -ENAMETOOLONG. */
+static int path_step(char path[PATH_MAX], size_t *len, const char *part, size_t n)
+{
+	char *slash;
+
+	if (n == 0 || (n == 1 && *part == '.'))
+		return 0;
+	if (n == 2 && part[0] == '.' && part[1] == '.') {
+		path[*len] = '\0';
+		slash = strrchr(path, '/');
+		*len = slash ? (size_t)(slash - path) : 0;
+		return 0;
+	}
+	if (*len + 1 + n >= PATH_MAX)
+		return -ENAMETOOLONG;
+	path[(*len)++] = '/';
+	memcpy(path + *len, part, n);
+	*len += n;
+	return 0;
+}
+
+/* Below @dir by its name, whatever is a link there; without "." and "..". Else -EACCES. */
+static int path_inside(const char *dir, struct span name, char path[PATH_MAX], size_t *len)
+{
+	size_t dir_len = strcmp(dir, "/") ? strlen(dir) : 0;
+	const char *p = name.p, *end = name.p + name.len;
+	int err = 0;
+
+	*len = 0;
+	if (!name.len || *p != '/') {
+		memcpy(path, dir, dir_len);
+		*len = dir_len;
+	}
+	while (p < end && !err) {
+		const char *slash = memchr(p, '/', end - p), *stop = slash ? slash : end;
+
+		err = path_step(path, len, p, stop - p);
+		p = slash ? slash + 1 : end;
+	}
+	if (err)
+		return err;
+	return *len > dir_len + 1 && !memcmp(path, dir, dir_len) && path[dir_len] == '/' ? 0
+											 : -EACCES;
+}
+
+static bool is_sound(struct span name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(sounds); i++) {
+		size_t len = strlen(sounds[i]);
+
+		if (name.len > len && !strncasecmp(name.p + name.len - len, sounds[i], len))
+			return true;
+	}
+	return false;
+}
+
+/* The path of the file @name, with a @suffix. */
+static int path_of(const struct clips *c, struct span name, const char *suffix, char path[PATH_MAX])
+{
+	size_t len = name.len;
+	int err = 0;
+
+	if (c->dir)
+		err = path_inside(c->dir, name, path, &len);
+	else if (len < PATH_MAX)
+		memcpy(path, name.p, len);
+	if (err)
+		return err;
+	if (len + strlen(suffix) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	strcpy(path + len, suffix);
+	return 0;
+}
+
+/* ---- one file ---- */
+
+static void file_free(struct file *f)
+{
+	struct clips_counts *n = &f->clips->counts;
+
+	if (f->clip.err == 0) {
+		n->loaded--;
+		n->bytes -= f->clip.len;
+	}
+	free((void *)f->clip.data);
+	free(f->key);
+	free(f->path);
+	free(f);
+}
+
+static struct file *file_new(struct clips *c, const char *key, const char *path,
+			     const struct stat *st, int encode_type)
+{
+	struct file *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->clips = c;
+	f->clip.err = -EINPROGRESS;
+	f->st = *st;
+	f->key = strdup(key);
+	f->path = strdup(path);
+	f->job.path = f->path;
+	f->job.encode_type = encode_type;
+	f->job.done = on_loaded;
+	if (f->key && f->path)
+		return f;
+	file_free(f);
+	return NULL;
+}
+
+/* The time of change also moves when the time of modification is set back, as cp -p does. */
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* ---- the table ---- */
+
+static void idle_add(struct clips *c, struct file *f)
+{
+	DL_APPEND(c->idle, f);
+	c->idle_bytes += f->clip.len;
+}
+
+static void idle_remove(struct clips *c, struct file *f)
+{
+	DL_DELETE(c->idle, f);
+	c->idle_bytes -= f->clip.len;
+}
+
+/* It is not to be found any more; its users go on. */
+static void forget(struct clips *c, struct file *f)
+{
+	HASH_DEL(c->files, f);
+	f->stale = true;
+	if (f->users)
+		return;
+	idle_remove(c, f);
+	file_free(f);
+}
+
+static void file_give(struct clips *c, struct file *f)
+{
+	if (--f->users)
+		return;
+	if (f->stale) {
+		file_free(f);
+		return;
+	}
+	idle_add(c, f);
+	while (c->idle_bytes > CLIPS_IDLE_BYTES)
+		forget(c, c->idle);
+}
+
+/* What is no sound is none until the file changes; other trouble passes. */
+static bool stays_bad(int err)
+{
+	return err == -EINVAL || err == -ENODATA;
+}
+
+static void on_loaded(struct loader_job *job)
+{
+	struct file *f = container_of(job, struct file, job);
+	struct clips *c = f->clips;
+
+	c->counts.loading--;
+	f->clip.err = job->err;
+	f->clip.data = job->data;
+	f->clip.len = job->len;
+	if (!job->err) {
+		c->counts.loaded++;
+		c->counts.bytes += job->len;
+	} else if (job->err != -ECANCELED) {
+		c->counts.failed++;
+		log_some(LOG_LVL_ERR, NULL, "prompt %s: %s", f->key, job->why[0] ? job->why : strerror(-job->err));
+	}
+	if (job->err && !stays_bad(job->err) && !f->stale)
+		forget(c, f);
+	file_give(c, f);
+}
+
+/* In the table, and being loaded for whoever has it. */
+static int file_load(struct clips *c, struct file *f)
+{
+	int err;
+
+	HASH_ADD_KEYPTR(hh, c->files, f->key, strlen(f->key), f);
+	if (!f->hh.tbl) {
+		file_free(f);
+		return -ENOMEM;
+	}
+	err = loader_add(c->loader, &f->job);
+	if (err) {
+		HASH_DEL(c->files, f);
+		file_free(f);
+		return err;
+	}
+	c->counts.loading++;
+	f->users++;
+	return 0;
+}
+
+/* What is at @path, and may be opened. */
+static int look_at(const char *path, struct stat *st)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, st))
+		err = -errno;
+	else if (!S_ISREG(st->st_mode))
+		err = -EINVAL;
+	else if (st->st_size > LOADER_MAX_BYTES)
+		err = -EFBIG;
+	close(fd);
+	return err;
+}
+
+/* The file at @path as it is now, being loaded if need be. */
+static int find_or_load(struct clips *c, const char *key, const char *path, int encode_type,
+			struct file **out)
+{
+	struct stat st;
+	struct file *f;
+	int err = look_at(path, &st);
+
+	HASH_FIND_STR(c->files, key, f);
+	if (f && (err || !is_same(&f->st, &st))) {
+		forget(c, f);
+		f = NULL;
+	}
+	if (err)
+		return err;
+	if (f && stays_bad(f->clip.err))
+		return f->clip.err;
+	if (!f) {
+		f = file_new(c, key, path, &st, encode_type);
+		err = f ? file_load(c, f) : -ENOMEM;
+	}
+	*out = f;
+	return err;
+}
+
+static int find_frames(struct clips *c, struct span name, unsigned int payload_type,
+		       struct file **out)
+{
+	char path[PATH_MAX], suffix[16];
+	int err;
+
+	snprintf(suffix, sizeof(suffix), ".%u", payload_type);
+	err = path_of(c, name, suffix, path);
+	return err ? err : find_or_load(c, path, path, -1, out);
+}
+
+static int find_sound(struct clips *c, struct span name, unsigned int payload_type,
+		      struct file **out)
+{
+	char path[PATH_MAX], key[PATH_MAX + 16];
+	int err = path_of(c, name, "", path);
+
+	if (err)
+		return err;
+	snprintf(key, sizeof(key), "%s as %u", path, payload_type);
+	return find_or_load(c, key, path, payload_type, out);
+}
+
+int clips_take(struct clips *c, struct span name, unsigned int payload_type,
+	       const struct clip **out)
+{
+	struct file *f;
+	int err = find_frames(c, name, payload_type, &f);
+
+	if (err == -ENOENT && is_sound(name) && loader_can_encode(payload_type))
+		err = find_sound(c, name, payload_type, &f);
+	if (err)
+		return err;
+	if (f->users++ == 0)
+		idle_remove(c, f);
+	*out = &f->clip;
+	return 0;
+}
+
+void clips_give(struct clips *c, const struct clip *clip)
+{
+	file_give(c, container_of(clip, struct file, clip));
+}
+
+const char *clips_name(const struct clip *clip)
+{
+	return container_of(clip, struct file, clip)->key;
+}
+
+struct clips_counts clips_counts(const struct clips *c)
+{
+	return c->counts;
+}
+
+/* ---- begin and end ---- */
+
+int clips_new(struct clips **out, struct event_base *base, const char *dir)
+{
+	struct clips *c = calloc(1, sizeof(*c));
+	int err = -ENOMEM;
+
+	if (!c)
+		return -ENOMEM;
+	if (dir && !(c->dir = strdup(dir)))
+		goto err_free;
+	err = loader_new(&c->loader, base);
+	if (err)
+		goto err_free;
+	*out = c;
+	return 0;
+
+err_free:
+	free(c->dir);
+	free(c);
+	return err;
+}
+
+void clips_free(struct clips *c)
+{
+	if (!c)
+		return;
+	loader_free(c->loader);
+	while (c->idle)
+		forget(c, c->idle);
+	free(c->dir);
+	free(c);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pacer.c - a wheel of one-millisecond slots on one timerfd. Adding and removing cost the same for
+ * any number of items; a turn costs what is due, and the timer sleeps until the next slot in use.
+ *
+ * An item further away than the wheel is long waits in its slot for more than one round.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "media/pacer.h"
+
+#define TICK_NS NSEC_PER_MSEC
+#define SLOTS 1024
+#define WORD 64
+#define NOT_ARMED UINT64_MAX
+
+struct pacer {
+	struct pacer_opts o;
+	int fd;
+	struct event *ready;
+	bool in_turn;
+	uint64_t tick;	/* the last that ran */
+	uint64_t armed; /* the tick the timer is set to */
+	struct pacer_item slot[SLOTS]; /* heads of rings */
+	uint64_t used[SLOTS / WORD];   /* a bit for each slot that is not empty */
+};
+
+/* ---- rings ---- */
+
+static void ring_init(struct pacer_item *head)
+{
+	head->prev = head->next = head;
+}
+
+static bool ring_is_empty(const struct pacer_item *head)
+{
+	return head->next == head;
+}
+
+static void ring_append(struct pacer_item *head, struct pacer_item *item)
+{
+	item->prev = head->prev;
+	item->next = head;
+	item->prev->next = item;
+	head->prev = item;
+}
+
+static void ring_remove(struct pacer_item *item)
+{
+	item->prev->next = item->next;
+	item->next->prev = item->prev;
+	item->prev = item->next = NULL;
+}
+
+/* All items of @from go to the empty ring @to. */
+static void ring_move(struct pacer_item *to, struct pacer_item *from)
+{
+	ring_init(to);
+	if (ring_is_empty(from))
+		return;
+	to->prev = from->prev;
+	to->next = from->next;
+	to->prev->next = to;
+	to->next->prev = to;
+	ring_init(from);
+}
+
+/* ---- slots ---- */
+
+static void slot_mark(struct pacer *p, unsigned int slot)
+{
+	uint64_t bit = 1ull << slot % WORD;
+
+	if (ring_is_empty(&p->slot[slot]))
+		p->used[slot / WORD] &= ~bit;
+	else
+		p->used[slot / WORD] |= bit;
+}
+
+static void slot_put(struct pacer *p, struct pacer_item *item)
+{
+	unsigned int slot = item->tick % SLOTS;
+
+	ring_append(&p->slot[slot], item);
+	slot_mark(p, slot);
+}
+
+/* The next tick, after the last that ran, whose slot is in use; NOT_ARMED: none. */
+static uint64_t next_tick(const struct pacer *p)
+{
+	uint64_t tick = p->tick + 1, end = tick + SLOTS;
+
+	while (tick < end) {
+		unsigned int slot = tick % SLOTS;
+		uint64_t word = p->used[slot / WORD] >> slot % WORD;
+
+		if (word)
+			return tick + __builtin_ctzll(word);
+		tick += WORD - slot % WORD;
+	}
+	return NOT_ARMED;
+}
+
+static void arm(struct pacer *p, uint64_t tick)
+{
+	const uint64_t ns = tick * TICK_NS;
+	const struct itimerspec at = {
+		.it_value = { .tv_sec = ns / NSEC_PER_SEC, .tv_nsec = ns % NSEC_PER_SEC }
+	};
+
+	p->armed = tick;
+	if (tick != NOT_ARMED)
+		timerfd_settime(p->fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+/* ---- use ---- */
+
+void pacer_add(struct pacer *p, struct pacer_item *item, uint64_t due_ns,
+	       void (*run)(struct pacer_item *item, uint64_t now_ns))
+{
+	pacer_del(p, item);
+	item->tick = MAX((due_ns + TICK_NS - 1) / TICK_NS, p->tick + 1);
+	item->run = run;
+	slot_put(p, item);
+	if (!p->in_turn && item->tick < p->armed)
+		arm(p, item->tick);
+}
+
+void pacer_del(struct pacer *p, struct pacer_item *item)
+{
+	if (!item->next)
+		return;
+	ring_remove(item);
+	slot_mark(p, item->tick % SLOTS);
+}
+
+/* What is due leaves the slot; an item of a later round goes back. */
+static bool run_slot(struct pacer *p, unsigned int slot, uint64_t now_ns)
+{
+	struct pacer_item due, *item;
+	bool any = false;
+
+	ring_move(&due, &p->slot[slot]);
+	slot_mark(p, slot);
+	while (!ring_is_empty(&due)) {
+		item = due.next;
+		ring_remove(item);
+		if (item->tick > p->tick) {
+			slot_put(p, item);
+			continue;
+		}
+		item->run(item, now_ns);
+		any = true;
+	}
+	return any;
+}
+
+void pacer_run(struct pacer *p, uint64_t now_ns)
+{
+	uint64_t now = now_ns / TICK_NS, tick = p->tick + 1;
+	bool any = false;
+
+	if (now > p->tick + SLOTS)
+		tick = now - SLOTS + 1;
+	p->tick = MAX(now, p->tick);
+	p->in_turn = true;
+	for (; tick <= p->tick; tick++)
+		if (p->used[tick % SLOTS / WORD] >> tick % WORD & 1)
+			any |= run_slot(p, tick % SLOTS, now_ns);
+	p->in_turn = false;
+	if (any)
+		p->o.batch_end(p->o.arg);
+	arm(p, next_tick(p));
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t times;
+
+	(void)what;
+	if (read(fd, &times, sizeof(times)) == sizeof(times))
+		pacer_run(arg, clock_now());
+}
+
+/* ---- begin and end ---- */
+
+int pacer_new(struct pacer **out, struct event_base *base, const struct pacer_opts *opts)
+{
+	struct pacer *p = calloc(1, sizeof(*p));
+	int err = -ENOMEM;
+	size_t i;
+
+	if (!p)
+		return -ENOMEM;
+	p->o = *opts;
+	p->armed = NOT_ARMED;
+	p->tick = clock_now() / TICK_NS;
+	for (i = 0; i < SLOTS; i++)
+		ring_init(&p->slot[i]);
+	p->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (p->fd < 0) {
+		err = -errno;
+		goto err_free;
+	}
+	p->ready = event_new(base, p->fd, EV_READ | EV_PERSIST, on_ready, p);
+	if (!p->ready || event_add(p->ready, NULL))
+		goto err_close;
+	*out = p;
+	return 0;
+
+err_close:
+	if (p->ready)
+		event_free(p->ready);
+	close(p->fd);
+err_free:
+	free(p);
+	return err;
+}
+
+void pacer_free(struct pacer *p)
+{
+	if (!p)
+		return;
+	event_free(p->ready);
+	close(p->fd);
+	free(p);
+}

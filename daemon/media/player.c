@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * player.c - each player sends one packet when the pacer calls it and asks for its next
+ * time, the last one plus the packet's length.
+ *
+ * Deliberately not here: sockets (the relay's, by a callback), files (clips), packets (prompt).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "media/clips.h"
+#include "base/log.h"
+#include "media/player.h"
+#include "media/prompt.h"
+
+#define MAX_TYPE 127
+#define MAX_LAG_NS (200 * NSEC_PER_MSEC) /* of a stopped process: more is not made up for */
+
+struct player {
+	struct players *all;
+	struct session *session;
+	int leg;
+	const struct clip *clip;
+	char *name;		   /* as P had it */
+	struct prompt_opts wanted; /* without the bytes, as long as they are not there */
+	struct prompt prompt;	   /* begun once they are */
+	uint64_t due_ns, period_ns;
+	uint64_t begun_ns; /* that of its first packet, had none been held up since; 0: not yet */
+	struct pacer_item item;
+};
+
+struct players {
+	struct players_opts o;
+	struct clips *clips;
+	unsigned int count;
+};
+
+/* ---- playing ---- */
+
+static void player_end(struct player *p)
+{
+	struct players *all = p->all;
+
+	p->session->leg[p->leg].player = NULL;
+	all->count--;
+	pacer_del(all->o.pacer, &p->item);
+	clips_give(all->clips, p->clip);
+	all->o.stats->nplrs_destroyed++;
+	session_dirty(all->o.sessions, p->session);
+	free(p->name);
+	free(p);
+}
+
+static bool can_send(const struct player *p)
+{
+	const struct leg *leg = &p->session->leg[p->leg];
+
+	return leg->handle[STREAM_RTP] && leg->stream[STREAM_RTP].remote.family != ADDR_NONE;
+}
+
+/* The bytes are there: false when nothing can be made of them. */
+static bool prompt_begins(struct player *p, uint64_t now_ns)
+{
+	p->wanted.data = p->clip->data;
+	p->wanted.len = p->clip->len;
+	if (p->clip->err || prompt_start(&p->prompt, &p->wanted))
+		return false;
+	if (p->begun_ns && p->begun_ns < now_ns)
+		prompt_skip(&p->prompt, (now_ns - p->begun_ns) / p->period_ns);
+	return true;
+}
+
+/* A packet goes out, or is held up and with it all that follow. */
+static void keep_time(struct player *p, bool sends)
+{
+	if (sends && !p->begun_ns) {
+		p->begun_ns = p->due_ns;
+		session_changed(p->all->o.sessions, p->session);
+	} else if (!sends && p->begun_ns) {
+		p->begun_ns += p->period_ns;
+	}
+}
+
+/*
+ * One packet; false at the end. It stands for one of the other leg's peer and keeps that one's
+ * time.
+ */
+static bool play_packet(struct player *p, uint64_t now_ns)
+{
+	const struct players_opts *o = &p->all->o;
+	uint8_t packet[PROMPT_MAX_PACKET];
+	size_t len = prompt_next(&p->prompt, packet);
+
+	if (!len)
+		return false;
+	if (o->send(o->arg, p->session, p->leg, packet, len) == 0) {
+		o->stats->npkts_played++;
+		session_ttl_restart(o->sessions, p->session, !p->leg, now_ns);
+	}
+	return true;
+}
+
+static void on_due(struct pacer_item *item, uint64_t now_ns)
+{
+	struct player *p = container_of(item, struct player, item);
+	bool is_there = p->clip->err != -EINPROGRESS, goes_on = true;
+
+	if (is_there && !p->wanted.data)
+		goes_on = prompt_begins(p, now_ns);
+	if (goes_on && is_there)
+		keep_time(p, can_send(p));
+	if (goes_on && is_there && can_send(p))
+		goes_on = play_packet(p, now_ns);
+	if (!goes_on) {
+		player_end(p);
+		return;
+	}
+	p->due_ns += is_there ? p->period_ns : NSEC_PER_MSEC;
+	if (p->due_ns + MAX_LAG_NS < now_ns)
+		p->due_ns = now_ns;
+	pacer_add(p->all->o.pacer, item, p->due_ns, on_due);
+}
+
+/* ---- commands ---- */
+
+/*
+ * The payload type at the start of @codecs, which loses it and the character behind it; above
+ * MAX_TYPE: none that RTP has; -1: no number.
+ */
+static int next_type(struct span *codecs)
+{
+	int type = -1;
+
+	while (codecs->len && *codecs->p >= '0' && *codecs->p <= '9') {
+		type = MIN(MAX(type, 0) * 10 + *codecs->p - '0', MAX_TYPE + 1);
+		codecs->p++;
+		codecs->len--;
+	}
+	if (codecs->len) {
+		codecs->p++;
+		codecs->len--;
+	}
+	return type;
+}
+
+static int choose_clip(struct players *all, struct span name, struct span codecs,
+		       const struct clip **clip, int *type)
+{
+	int err;
+
+	while (codecs.len) {
+		*type = next_type(&codecs);
+		if (*type < 0)
+			return -ENOENT;
+		if (*type > MAX_TYPE)
+			continue;
+		err = clips_take(all->clips, name, *type, clip);
+		if (!err || err == -ENOMEM)
+			return err;
+		if (err == -EACCES)
+			log_some(LOG_LVL_WARN, NULL, "prompt %.*s: rtpxd may not read it; it must be in --prompt-dir",
+				 (int)name.len, name.p);
+		log_dbug("prompt %.*s.%d: %s", (int)name.len, name.p, *type, strerror(-err));
+	}
+	return -ENOENT;
+}
+
+/* RFC 3550 section 5.1: SSRC, first sequence number and first time stamp are random. */
+static int draw(struct prompt_opts *o)
+{
+	struct {
+		uint32_t ssrc, ts;
+		uint16_t seq;
+	} start;
+
+	if (getrandom(&start, sizeof(start), 0) != sizeof(start))
+		return -EIO;
+	o->ssrc = start.ssrc;
+	o->ts = start.ts;
+	o->seq = start.seq;
+	return 0;
+}
+
+static int player_new(struct players *all, struct session *s, int leg, const struct clip *clip,
+		      struct span name, const struct prompt_opts *wanted, uint64_t now_ns)
+{
+	struct player *p = calloc(1, sizeof(*p));
+
+	if (p)
+		p->name = strndup(name.p, name.len);
+	if (!p || !p->name) {
+		free(p);
+		return -ENOMEM;
+	}
+	p->all = all;
+	p->session = s;
+	p->leg = leg;
+	p->clip = clip;
+	p->wanted = *wanted;
+	p->period_ns = prompt_packet_ns(wanted);
+	/* The next whole millisecond: the pacer's grid, so that no rounding is left. */
+	p->due_ns = (now_ns / NSEC_PER_MSEC + 1) * NSEC_PER_MSEC;
+	s->leg[leg].player = p;
+	all->count++;
+	pacer_add(all->o.pacer, &p->item, p->due_ns, on_due);
+	session_dirty(all->o.sessions, s);
+	return 0;
+}
+
+int player_start(struct players *all, struct session *s, int leg, struct span name,
+		 struct span codecs, int count, unsigned int ptime_ms, uint64_t now_ns)
+{
+	struct prompt_opts wanted = { .ptime_ms = ptime_ms ? ptime_ms : all->o.ptime_ms,
+				      .count = count };
+	const struct clip *clip;
+	int type, err;
+
+	player_stop(s, leg);
+	if (count == 0)
+		return 0;
+	err = choose_clip(all, name, codecs, &clip, &type);
+	if (err)
+		return err;
+	wanted.payload_type = type;
+	err = draw(&wanted);
+	if (!err && prompt_packet_ns(&wanted))
+		err = player_new(all, s, leg, clip, name, &wanted, now_ns);
+	if (err || !s->leg[leg].player)
+		clips_give(all->clips, clip);
+	if (err)
+		return err;
+	all->o.stats->nplrs_created++;
+	all->o.stats->nplrs_destroyed += !s->leg[leg].player;
+	return 0;
+}
+
+void player_take(const struct leg *leg, struct snapshot_playing *out)
+{
+	const struct player *p = leg->player;
+
+	*out = (struct snapshot_playing){ 0 };
+	if (!p)
+		return;
+	*out = (struct snapshot_playing){
+		.name = span_of(p->name),
+		.payload_type = p->wanted.payload_type,
+		.rounds = (uint32_t)p->wanted.count,
+		.ptime_ms = p->wanted.ptime_ms,
+		.begun_ns = p->begun_ns,
+	};
+}
+
+int player_resume(struct players *all, struct session *s, int leg,
+		  const struct snapshot_playing *from, uint64_t now_ns)
+{
+	char type[4];
+	int err;
+
+	if (!from->rounds)
+		return 0;
+	snprintf(type, sizeof(type), "%u", MIN(from->payload_type, MAX_TYPE));
+	err = player_start(all, s, leg, from->name, span_of(type), (int)from->rounds,
+			   from->ptime_ms, now_ns);
+	if (err)
+		return err;
+	all->o.stats->nplrs_created--; /* the daemon before has counted it */
+	if (s->leg[leg].player)
+		s->leg[leg].player->begun_ns = from->begun_ns;
+	return 0;
+}
+
+void player_stop(struct session *s, int leg)
+{
+	if (s->leg[leg].player)
+		player_end(s->leg[leg].player);
+}
+
+const char *player_describe(const struct leg *leg, char *buf, size_t size)
+{
+	const struct player *p = leg->player;
+	int rounds = p && p->wanted.data ? p->prompt.count : p ? p->wanted.count : 0;
+
+	if (!p)
+		snprintf(buf, size, "%s", "");
+	else if (p->clip->err)
+		snprintf(buf, size, "%s, which is being loaded", clips_name(p->clip));
+	else if (rounds < 0)
+		snprintf(buf, size, "%s, until it is stopped", clips_name(p->clip));
+	else
+		snprintf(buf, size, "%s, %d round%s to go", clips_name(p->clip), rounds,
+			 rounds == 1 ? "" : "s");
+	return buf;
+}
+
+/* ---- begin and end ---- */
+
+struct clips_counts players_clips(const struct players *all)
+{
+	return clips_counts(all->clips);
+}
+
+unsigned int players_count(const struct players *all)
+{
+	return all->count;
+}
+
+int players_new(struct players **out, struct event_base *base, const struct players_opts *opts)
+{
+	struct players *all = calloc(1, sizeof(*all));
+	int err;
+
+	if (!all)
+		return -ENOMEM;
+	all->o = *opts;
+	err = clips_new(&all->clips, base, opts->prompt_dir);
+	if (err) {
+		free(all);
+		return err;
+	}
+	*out = all;
+	return 0;
+}
+
+void players_free(struct players *all)
+{
+	if (!all)
+		return;
+	clips_free(all->clips);
+	free(all);
+}

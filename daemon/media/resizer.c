@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * resizer.c - a queue of audio pieces, sorted by time stamp, and the packets made of it.
+ *
+ * Deliberately not here: timers, sockets, any look into the audio itself, waiting for a packet that
+ * may be reordered when there is enough to send without it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <opus/opus.h>
+#include <utlist.h>
+
+#include "media/codec.h"
+#include "media/resizer.h"
+#include "media/rtp.h"
+
+#define RTP_HEADER 12
+#define RTP_PADDING 0x20
+#define RTP_EXTENSION 0x10
+#define RTP_MARKER 0x80
+
+#define MAX_HEADER 128 /* RTP header with its CSRC list and extension; longer ones are not taken apart */
+#define MAX_PACKET 8192
+#define MAX_PIECES 128
+#define MAX_OPUS (MAX_PACKET - MAX_HEADER - 2 - 2 * CODEC_OPUS_MAX_FRAMES) /* frames in a packet */
+#define MAX_LATE_MS 2000 /* a time stamp further back is a new beginning, not a late packet */
+
+/* What is left of one packet; of Opus, one frame in a packet of its own. */
+struct piece {
+	struct piece *prev, *next;
+	const struct codec *codec;
+	uint64_t arrival_ns;
+	uint32_t ts;	    /* of the next byte to be sent */
+	uint32_t ticks;	    /* left */
+	uint16_t header, at, len; /* bytes of data: the RTP header, what was sent, all */
+	uint16_t seq;
+	bool closes; /* nothing may follow it in a packet */
+	bool ends;   /* the last of the packet that came */
+	uint8_t data[];
+};
+
+struct resizer {
+	unsigned int target_ms;
+	uint32_t opus_types;
+	OpusRepacketizer *opus;
+	struct stats *stats;
+	struct piece *queue; /* by time stamp */
+	unsigned int pieces;
+	uint32_t ticks;	   /* in the queue */
+	bool has_ssrc, has_seq, has_sent;
+	uint16_t next_seq; /* has_seq: of the next packet out */
+	uint32_t ssrc;	   /* has_ssrc: of the audio */
+	uint32_t newest;   /* has_ssrc: highest time stamp that came */
+	uint32_t sent_end; /* has_sent: time stamp after what was sent */
+	uint8_t out[MAX_PACKET];
+	uint8_t frames[MAX_PACKET]; /* of Opus, on their way into `out` */
+	size_t frames_len;
+};
+
+/* A datagram that came in, and where its payload lies. */
+struct input {
+	const uint8_t *data;
+	size_t len, header, payload;
+	uint64_t arrival_ns;
+	struct rtpx_packet rtp;
+	const struct codec *codec; /* NULL: not to be taken apart */
+	uint32_t ticks;
+};
+
+static void put16(uint8_t *p, uint16_t v)
+{
+	p[0] = v >> 8;
+	p[1] = v & 0xff;
+}
+
+static void put32(uint8_t *p, uint32_t v)
+{
+	put16(p, v >> 16);
+	put16(p + 2, v & 0xffff);
+}
+
+/* Time stamps wrap. */
+static int32_t ts_diff(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b);
+}
+
+/* How long a packet is to be that begins with @p. */
+static uint32_t target_of(const struct resizer *r, const struct piece *p)
+{
+	bool opus = p->codec == &codec_opus;
+	uint32_t unit = opus ? p->ticks : p->codec->unit_ticks;
+	uint32_t ms = opus ? MIN(r->target_ms, CODEC_OPUS_MAX_MS) : r->target_ms;
+	uint32_t units = (ms * p->codec->ticks_per_ms + unit - 1) / unit;
+
+	if (opus && units * unit > CODEC_OPUS_MAX_MS * p->codec->ticks_per_ms)
+		units--;
+	return units * unit;
+}
+
+/* ---- the queue ---- */
+
+static bool is_marked(const struct piece *p)
+{
+	return p->data[1] & RTP_MARKER;
+}
+
+/* The part of @in's audio that lies at @payload, from the time stamp @ts on. */
+static struct piece *piece_new(const struct input *in, uint32_t ts, uint32_t ticks,
+			       const uint8_t *payload, size_t payload_len)
+{
+	size_t len = in->header + payload_len;
+	struct piece *p = malloc(sizeof(*p) + len);
+
+	if (!p)
+		return NULL;
+	*p = (struct piece){
+		.codec = in->codec,
+		.arrival_ns = in->arrival_ns,
+		.ts = ts,
+		.ticks = ticks,
+		.header = in->header,
+		.at = in->header,
+		.len = len,
+		.seq = in->rtp.rtp_seq,
+		.closes = codec_closes(in->codec, payload_len),
+		.ends = true,
+	};
+	memcpy(p->data, in->data, in->header);
+	memcpy(p->data + in->header, payload, payload_len);
+	return p;
+}
+
+static void piece_end(struct resizer *r, struct piece *p)
+{
+	r->ticks -= p->ticks;
+	r->pieces--;
+	DL_DELETE(r->queue, p);
+	free(p);
+}
+
+/* The queued piece that @ts comes after, NULL: it is the first. */
+static struct piece *place_of(const struct resizer *r, uint32_t ts)
+{
+	struct piece *p = r->queue ? r->queue->prev : NULL;
+
+	while (p && ts_diff(ts, p->ts) < 0)
+		p = p == r->queue ? NULL : p->prev;
+	return p;
+}
+
+/* Late, here already, or no memory: NULL. */
+static struct piece *enqueue(struct resizer *r, const struct input *in, uint32_t ts, uint32_t ticks,
+			     const uint8_t *payload, size_t len)
+{
+	struct piece *before = place_of(r, ts), *p;
+
+	if (r->has_sent && ts_diff(ts, r->sent_end) < 0)
+		return NULL;
+	if (before && before->ts == ts)
+		return NULL;
+	p = piece_new(in, ts, ticks, payload, len);
+	if (!p)
+		return NULL;
+	if (before)
+		DL_APPEND_ELEM(r->queue, before, p);
+	else
+		DL_PREPEND(r->queue, p);
+	r->pieces++;
+	r->ticks += p->ticks;
+	return p;
+}
+
+/*
+ * Frame by frame, each but the first without the marker; the last one that was taken ends the
+ * packet.
+ */
+static bool enqueue_opus(struct resizer *r, const struct input *in)
+{
+	struct piece *last = NULL, *p;
+	int i, frames, len;
+	uint32_t each;
+
+	opus_repacketizer_init(r->opus);
+	if (opus_repacketizer_cat(r->opus, in->data + in->header, in->payload))
+		return false;
+	frames = opus_repacketizer_get_nb_frames(r->opus);
+	each = in->ticks / frames;
+	for (i = 0; i < frames; i++) {
+		len = opus_repacketizer_out_range(r->opus, i, i + 1, r->frames, sizeof(r->frames));
+		p = len > 0 ? enqueue(r, in, in->rtp.rtp_ts + i * each, each, r->frames, len)
+			    : NULL;
+		if (!p)
+			continue;
+		if (i)
+			p->data[1] &= ~RTP_MARKER;
+		if (last)
+			last->ends = false;
+		last = p;
+	}
+	return last;
+}
+
+static bool enqueue_all(struct resizer *r, const struct input *in)
+{
+	if (in->codec == &codec_opus)
+		return enqueue_opus(r, in);
+	return enqueue(r, in, in->rtp.rtp_ts, in->ticks, in->data + in->header, in->payload);
+}
+
+/* ---- out ---- */
+
+/* Frames of Opus in a packet share one mode and length, RFC 6716 section 3.2. */
+static bool may_join_opus(const struct resizer *r, const struct piece *p, const struct piece *next)
+{
+	return next->data[next->header] == p->data[p->header] &&
+	       r->frames_len + next->len <= MAX_OPUS;
+}
+
+/*
+ * May @next stand behind @p, all of which was taken, in one packet? A marker that begins a talk
+ * spurt begins a packet; a sender that marks everything is not split up by it.
+ */
+static bool may_follow(const struct resizer *r, const struct piece *p, const struct piece *next)
+{
+	if (next->codec != p->codec || next->ts != p->ts || p->closes)
+		return false;
+	if ((next->data[1] ^ p->data[1]) & ~RTP_MARKER)
+		return false;
+	if (p->codec == &codec_opus && !may_join_opus(r, p, next))
+		return false;
+	return !is_marked(next) || is_marked(p);
+}
+
+/* A frame of Opus waits in r->frames until the packet is put together. */
+static size_t take_opus(struct resizer *r, struct piece *p)
+{
+	uint8_t *frame = r->frames + r->frames_len;
+	size_t n = p->len - p->at;
+
+	memcpy(frame, p->data + p->at, n);
+	r->frames_len += n;
+	r->ticks -= p->ticks;
+	p->ts += p->ticks;
+	p->ticks = 0;
+	opus_repacketizer_cat(r->opus, frame, n);
+	return 0;
+}
+
+static size_t finish_opus(struct resizer *r, uint8_t *out)
+{
+	int n = opus_repacketizer_out(r->opus, out, r->out + sizeof(r->out) - out);
+
+	return MAX(n, 0);
+}
+
+/*
+ * Moves up to @max_ticks of @p to @out; returns the bytes. What remains is no beginning any more.
+ */
+static size_t take(struct resizer *r, struct piece *p, uint32_t max_ticks, uint8_t *out)
+{
+	uint32_t ticks;
+	size_t n;
+
+	if (p->codec == &codec_opus)
+		return take_opus(r, p);
+	n = codec_frames(p->codec, p->data + p->at, p->len - p->at, max_ticks, &ticks);
+
+	memcpy(out, p->data + p->at, n);
+	p->at += n;
+	p->ts += ticks;
+	p->ticks -= ticks;
+	r->ticks -= ticks;
+	if (p->ticks)
+		p->data[1] &= ~RTP_MARKER;
+	return n;
+}
+
+/* The header of the first contributing packet, in this stream's numbering. */
+static size_t begin_packet(struct resizer *r, const struct piece *p)
+{
+	if (!r->has_seq)
+		r->next_seq = p->seq;
+	r->has_seq = true;
+	memcpy(r->out, p->data, p->header);
+	r->out[0] &= ~RTP_PADDING;
+	put16(r->out + 2, r->next_seq++);
+	put32(r->out + 4, p->ts);
+	return p->header;
+}
+
+/* Packets of a sender whose time stamps overlap leave as they came; the end does not go back. */
+static void note_sent(struct resizer *r, uint32_t end)
+{
+	if (!r->has_sent || ts_diff(end, r->sent_end) > 0)
+		r->sent_end = end;
+	r->has_sent = true;
+}
+
+/* Fills the packet from the head of the queue; returns its bytes. */
+static size_t fill_packet(struct resizer *r)
+{
+	struct piece *p = r->queue, *next;
+	const bool opus = p->codec == &codec_opus;
+	uint32_t end = p->ts + target_of(r, p);
+	size_t len = begin_packet(r, p);
+	bool goes_on;
+
+	r->frames_len = 0;
+	opus_repacketizer_init(r->opus);
+	do {
+		len += take(r, p, end - p->ts, r->out + len);
+		note_sent(r, p->ts);
+		if (p->ticks)
+			break;
+		next = p->next;
+		goes_on = next && p->ts != end && may_follow(r, p, next);
+		r->stats->npkts_resizer_in += p->ends;
+		piece_end(r, p);
+		p = next;
+	} while (goes_on);
+	return opus ? len + finish_opus(r, r->out + len) : len;
+}
+
+static void emit(struct resizer *r, const struct resizer_sink *sink)
+{
+	uint64_t arrival_ns = r->queue->arrival_ns;
+	size_t len = fill_packet(r);
+
+	r->stats->npkts_resizer_out++;
+	sink->out(sink->arg, r->out, len, arrival_ns);
+}
+
+uint64_t resizer_deadline(const struct resizer *r)
+{
+	uint64_t oldest = RESIZER_NEVER;
+	const struct piece *p;
+
+	if (!r->queue)
+		return RESIZER_NEVER;
+	DL_FOREACH(r->queue, p)
+		oldest = MIN(oldest, p->arrival_ns);
+	return oldest + target_of(r, r->queue) * NSEC_PER_MSEC / r->queue->codec->ticks_per_ms;
+}
+
+void resizer_run(struct resizer *r, uint64_t now_ns, const struct resizer_sink *sink)
+{
+	while (r->queue &&
+	       (r->ticks >= target_of(r, r->queue) || r->pieces >= MAX_PIECES ||
+		now_ns >= resizer_deadline(r)))
+		emit(r, sink);
+}
+
+void resizer_flush(struct resizer *r, const struct resizer_sink *sink)
+{
+	while (r->queue)
+		emit(r, sink);
+}
+
+/* ---- in ---- */
+
+/* Where the payload lies; the audio is ours when it is whole frames of a known codec. */
+static const struct codec *codec_in(const struct resizer *r, uint8_t type)
+{
+	if (type >= RESIZER_FIRST_DYNAMIC && r->opus_types >> (type - RESIZER_FIRST_DYNAMIC) & 1)
+		return &codec_opus;
+	return codec_of(type);
+}
+
+static void describe(const struct resizer *r, struct input *in)
+{
+	const uint8_t *p = in->data;
+	const struct codec *c;
+	size_t padding;
+
+	rtp_describe(&in->rtp, p, in->len);
+	if (in->rtp.kind != RTPX_PAYLOAD_RTP)
+		return;
+	in->header = RTP_HEADER + 4u * (p[0] & 0x0f);
+	if (p[0] & RTP_EXTENSION)
+		in->header += 4 + 4u * (p[in->header + 2] << 8 | p[in->header + 3]);
+	padding = p[0] & RTP_PADDING ? p[in->len - 1] : 0;
+	in->payload = in->len - MIN(in->len, in->header + padding);
+	c = codec_in(r, in->rtp.payload_type);
+	if (c && in->payload && in->header <= MAX_HEADER && in->len <= MAX_PACKET &&
+	    codec_frames(c, p + in->header, in->payload, UINT32_MAX, &in->ticks) == in->payload)
+		in->codec = c;
+}
+
+static void pass(struct resizer *r, const struct input *in, const struct resizer_sink *sink)
+{
+	bool ours = in->rtp.kind == RTPX_PAYLOAD_RTP && r->has_ssrc && in->rtp.ssrc == r->ssrc;
+
+	if (ours)
+		resizer_flush(r, sink);
+	if (!ours || !r->has_seq || in->len > MAX_PACKET) {
+		sink->out(sink->arg, in->data, in->len, in->arrival_ns);
+		return;
+	}
+	memcpy(r->out, in->data, in->len);
+	put16(r->out + 2, r->next_seq++);
+	sink->out(sink->arg, r->out, in->len, in->arrival_ns);
+}
+
+/* Another source, or the same one with another clock: time stamps cannot be compared any more. */
+static bool begins_anew(const struct resizer *r, const struct input *in)
+{
+	return !r->has_ssrc || in->rtp.ssrc != r->ssrc ||
+	       ts_diff(r->newest, in->rtp.rtp_ts) > MAX_LATE_MS * in->codec->ticks_per_ms;
+}
+
+static void audio(struct resizer *r, const struct input *in, const struct resizer_sink *sink)
+{
+	if (begins_anew(r, in)) {
+		resizer_flush(r, sink);
+		r->has_ssrc = true;
+		r->ssrc = in->rtp.ssrc;
+		r->newest = in->rtp.rtp_ts;
+		r->has_sent = false;
+	}
+	if (ts_diff(in->rtp.rtp_ts, r->newest) > 0)
+		r->newest = in->rtp.rtp_ts;
+	if (!enqueue_all(r, in))
+		r->stats->npkts_resizer_discard++;
+	resizer_run(r, in->arrival_ns, sink);
+}
+
+void resizer_in(struct resizer *r, const uint8_t *packet, size_t len, uint64_t arrival_ns,
+		const struct resizer_sink *sink)
+{
+	struct input in = { .data = packet, .len = len, .arrival_ns = arrival_ns };
+
+	describe(r, &in);
+	if (in.codec)
+		audio(r, &in, sink);
+	else
+		pass(r, &in, sink);
+}
+
+/* ---- begin and end ---- */
+
+int resizer_new(struct resizer **out, unsigned int target_ms, uint32_t opus_types,
+		struct stats *stats)
+{
+	struct resizer *r;
+
+	if (target_ms < 1 || target_ms > RESIZER_MAX_MS)
+		return -EINVAL;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->opus = opus_repacketizer_create();
+	if (!r->opus) {
+		free(r);
+		return -ENOMEM;
+	}
+	r->target_ms = target_ms;
+	r->opus_types = opus_types;
+	r->stats = stats;
+	*out = r;
+	return 0;
+}
+
+void resizer_free(struct resizer *r)
+{
+	if (!r)
+		return;
+	while (r->queue) {
+		r->stats->npkts_resizer_discard += r->queue->ends;
+		piece_end(r, r->queue);
+	}
+	opus_repacketizer_destroy(r->opus);
+	free(r);
+}
+
+void resizer_retarget(struct resizer *r, unsigned int target_ms)
+{
+	r->target_ms = target_ms;
+}

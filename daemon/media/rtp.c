@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rtp.c - a UDP payload in memory as struct rtpx_packet has it.
+ */
+#include "media/rtp.h"
+
+void rtp_describe(struct rtpx_packet *out, const uint8_t *p, size_t len)
+{
+	out->payload_bytes = MIN(len, UINT16_MAX);
+	out->kind = rtpx_payload_whole(p, out->payload_bytes);
+	if (out->kind != RTPX_PAYLOAD_RTP)
+		return;
+	out->payload_type = p[1] & 0x7f;
+	out->marker = p[1] & 0x80;
+	out->rtp_seq = rtpx_get16(p + 2);
+	out->rtp_ts = rtpx_get32(p + 4);
+	out->ssrc = rtpx_get32(p + 8);
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * copy.c - port pairs that only send, on a socket layer of their own.
+ *
+ * Deliberately not here: IPv6 receivers (rtpproxy has none) and any sign of life from the receiver.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "record/copies.h"
+#include "net/sockets.h"
+#include "net/names.h"
+
+#define WAIT_SLICE_MS 2 /* how long the loop does nothing but wait for a name */
+
+struct copy {
+	struct tally *tally;
+	struct addr local, dest; /* of RTP */
+	struct dp_user_port *port[STREAM_KINDS];
+};
+
+struct copies {
+	struct copies_opts o;
+	struct dp_user *user;
+	struct question *asked; /* not answered in time; NULL: none */
+	char asked_host[256];
+};
+
+/* ---- names ---- */
+
+static void wait_for_answer(struct copies *c, struct question *q)
+{
+	const uint64_t until_ns = clock_now() + COPY_RESOLVE_MS * NSEC_PER_MSEC;
+
+	while (!names_answered(q) && clock_now() < until_ns) {
+		names_wait(q, WAIT_SLICE_MS);
+		if (c->o.meanwhile)
+			c->o.meanwhile(c->o.arg);
+	}
+}
+
+static int take_answer(struct question *q, struct addr *out)
+{
+	int n = names_take(q, out, 1, NULL);
+
+	return n < 0 ? n : 0;
+}
+
+/* A late answer is for who asks the same again; only one question is ever late. */
+static int resolve(struct copies *c, const char *host, struct addr *out)
+{
+	struct question *q = c->asked;
+	bool same;
+
+	if (q) {
+		if (!names_answered(q))
+			return -ETIMEDOUT;
+		c->asked = NULL;
+		same = strcmp(c->asked_host, host) == 0;
+		if (take_answer(q, out) == 0 && same)
+			return 0;
+	}
+	if (names_ask(&q, host, AF_INET) < 0)
+		return -ENOMEM;
+	wait_for_answer(c, q);
+	if (!names_answered(q)) {
+		c->asked = q;
+		snprintf(c->asked_host, sizeof(c->asked_host), "%s", host);
+		return -ETIMEDOUT;
+	}
+	return take_answer(q, out);
+}
+
+static int parse_port(const char *text, size_t len, uint16_t *port)
+{
+	unsigned long n = 0;
+	size_t i;
+
+	if (!len || len > 5)
+		return -EINVAL;
+	for (i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return -EINVAL;
+		n = 10 * n + (text[i] - '0');
+	}
+	if (!n || n > UINT16_MAX)
+		return -EINVAL;
+	*port = n;
+	return 0;
+}
+
+/* The last ':' stands before the port. */
+static int parse_host(struct copies *c, struct span target, struct addr *out)
+{
+	const char *colon = target.len ? memrchr(target.p, ':', target.len) : NULL;
+	char host[256];
+	size_t len;
+	int err;
+
+	if (!colon)
+		return -EINVAL;
+	len = colon - target.p;
+	if (!len || len >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, target.p, len);
+	host[len] = '\0';
+	err = addr_parse(out, ADDR_IP4, host, len);
+	if (err && !c->o.no_resolve && !memchr(host, ':', len))
+		err = resolve(c, host, out);
+	return err;
+}
+
+static int parse_target(struct copies *c, struct span target, struct addr *out)
+{
+	const char *colon = target.len ? memrchr(target.p, ':', target.len) : NULL;
+	uint16_t port;
+	int err;
+
+	if (!colon || parse_port(colon + 1, target.p + target.len - colon - 1, &port))
+		return -EINVAL;
+	if (port == UINT16_MAX && !c->o.no_rtcp)
+		return -EINVAL;
+	err = parse_host(c, target, out);
+	out->port = port;
+	return err;
+}
+
+/* ---- a pair of ports ---- */
+
+static void pair_close(struct copies *c, struct copy *copy)
+{
+	int kind;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		if (copy->port[kind])
+			dp_user_port_close(c->user, copy->port[kind]);
+		copy->port[kind] = NULL;
+	}
+}
+
+static int pair_bind(struct copies *c, struct copy *copy)
+{
+	int kind, err;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		const struct addr local = addr_with_port(copy->local, copy->local.port + kind);
+
+		err = dp_user_port_open(c->user, &local, c->o.tos, copy, kind, &copy->port[kind]);
+		if (err) {
+			copy->port[kind] = NULL;
+			pair_close(c, copy);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int pair_open(struct copies *c, struct copy *copy, uint64_t now_ns)
+{
+	unsigned int tries = ports_tries(c->o.ports);
+	int err = -ENOSPC;
+
+	while (tries--) {
+		int port = ports_take(c->o.ports, RTPX_SLOT_IP4, now_ns);
+
+		if (port < 0)
+			return port;
+		copy->local.port = port;
+		err = pair_bind(c, copy);
+		if (!err)
+			return 0;
+		ports_give(c->o.ports, RTPX_SLOT_IP4, port, now_ns);
+		if (err != -EADDRINUSE && err != -EACCES)
+			break;
+	}
+	return err;
+}
+
+int copy_open(struct copies *c, struct span target, struct tally *tally, uint64_t now_ns,
+	      struct copy **out)
+{
+	struct copy *copy = calloc(1, sizeof(*copy));
+	int err;
+
+	if (!copy)
+		return -ENOMEM;
+	copy->tally = tally;
+	err = parse_target(c, target, &copy->dest);
+	if (!err)
+		err = dp_user_source(&copy->dest, &copy->local);
+	if (!err)
+		err = pair_open(c, copy, now_ns);
+	if (err) {
+		free(copy);
+		return err;
+	}
+	*out = copy;
+	return 0;
+}
+
+int copy_check(struct copies *c, struct span target)
+{
+	struct addr dest, local;
+	int err = parse_host(c, target, &dest);
+
+	return err ? err : dp_user_source(&dest, &local);
+}
+
+void copy_close(struct copies *c, struct copy *copy, uint64_t now_ns)
+{
+	pair_close(c, copy);
+	ports_give(c->o.ports, RTPX_SLOT_IP4, copy->local.port, now_ns);
+	free(copy);
+}
+
+void copy_send(struct copies *c, struct copy *copy, enum stream_kind kind, const uint8_t *data,
+	       size_t len)
+{
+	const struct addr dest = addr_with_port(copy->dest, copy->dest.port + kind);
+
+	if (dp_user_port_send(c->user, copy->port[kind], &dest, &copy->local, data, len) < 0)
+		tally_lost(copy->tally, 1);
+}
+
+static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
+		    int err)
+{
+	struct copy *copy = owner;
+
+	(void)arg, (void)tag, (void)note;
+	if (err)
+		tally_lost(copy->tally, 1);
+	else
+		tally_recorded(copy->tally, 1, len);
+}
+
+void copies_flush(struct copies *c)
+{
+	dp_user_flush(c->user);
+}
+
+const struct addr *copy_local(const struct copy *copy)
+{
+	return &copy->local;
+}
+
+const struct addr *copy_dest(const struct copy *copy)
+{
+	return &copy->dest;
+}
+
+/* ---- begin and end ---- */
+
+/* Receivers have nothing to say. */
+static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *pkt)
+{
+	(void)arg, (void)owner, (void)tag, (void)pkt;
+}
+
+static void on_batch_end(void *arg)
+{
+	(void)arg;
+}
+
+int copies_new(struct copies **out, struct event_base *base, const struct copies_opts *opts)
+{
+	const struct dp_user_opts user = { .on_packet = on_packet, .batch_end = on_batch_end,
+					   .sent = on_sent };
+	struct copies *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	c->o = *opts;
+	err = dp_user_new(&c->user, base, &user);
+	if (err) {
+		free(c);
+		return err;
+	}
+	*out = c;
+	return 0;
+}
+
+void copies_free(struct copies *c)
+{
+	if (!c)
+		return;
+	dp_user_free(c->user);
+	names_drop(c->asked);
+	free(c);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * recformat.c - records, field by field. What a packet looked like below UDP is not known here: the
+ * Ethernet and IP headers of pcap records are made up around addresses and ports.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+
+#include "record/format.h"
+
+#define PCAP_MAGIC 0xa1b2c3d4 /* microseconds */
+#define PCAP_ETHERNET 1
+#define MAC_BYTES 6
+#define MAX_TIME 1e10 /* seconds: no recording is of the year 2286 */
+
+struct adhoc_head {
+	uint16_t family;
+	uint16_t port;	/* network order */
+	uint8_t ip[16]; /* network order; IPv4: the first four */
+	double time;	/* seconds of the Unix epoch */
+	uint16_t len;
+} __attribute__((packed));
+_Static_assert(sizeof(struct adhoc_head) == 30, "what rtpproxy writes on a 64-bit machine");
+
+struct pcap_head {
+	uint32_t magic;
+	uint16_t major, minor;
+	int32_t zone;
+	uint32_t sigfigs, snaplen, linktype;
+};
+_Static_assert(sizeof(struct pcap_head) == RECFORMAT_MAX_HEAD, "pcap file format");
+
+struct pcap_record {
+	uint32_t sec, usec, incl_len, orig_len;
+};
+
+size_t recformat_head(enum recformat format, uint8_t head[RECFORMAT_MAX_HEAD])
+{
+	const struct pcap_head h = {
+		.magic = PCAP_MAGIC, .major = 2, .minor = 4, .snaplen = 65535,
+		.linktype = PCAP_ETHERNET,
+	};
+
+	if (format != RECFORMAT_PCAP)
+		return 0;
+	memcpy(head, &h, sizeof(h));
+	return sizeof(h);
+}
+
+static size_t ip_bytes(const struct recformat_packet *p)
+{
+	return p->src.family == ADDR_IP6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+}
+
+static size_t frame_bytes(const struct recformat_packet *p)
+{
+	return sizeof(struct ethhdr) + ip_bytes(p) + sizeof(struct udphdr) + p->len;
+}
+
+size_t recformat_size(enum recformat format, const struct recformat_packet *p)
+{
+	if (format == RECFORMAT_ADHOC)
+		return sizeof(struct adhoc_head) + p->len;
+	return sizeof(struct pcap_record) + frame_bytes(p);
+}
+
+static size_t write_adhoc(const struct recformat_packet *p, uint8_t *out)
+{
+	struct adhoc_head h = {
+		.family = p->src.family == ADDR_IP6 ? AF_INET6 : AF_INET,
+		.port = htons(p->src.port),
+		.time = p->realtime_ns / NSEC_PER_SEC + p->realtime_ns % NSEC_PER_SEC / 1e9,
+		.len = p->len,
+	};
+
+	memcpy(h.ip, p->src.ip, sizeof(h.ip));
+	memcpy(out, &h, sizeof(h));
+	memcpy(out + sizeof(h), p->data, p->len);
+	return sizeof(h) + p->len;
+}
+
+/* The comparisons are false for what is not a number. */
+int recformat_adhoc(const uint8_t *in, size_t len, struct recformat_packet *out)
+{
+	struct adhoc_head h;
+	uint64_t sec;
+
+	if (len < sizeof(h))
+		return 0;
+	memcpy(&h, in, sizeof(h));
+	if ((h.family != AF_INET && h.family != AF_INET6) || !(h.time >= 0 && h.time < MAX_TIME))
+		return -EINVAL;
+	if (len < sizeof(h) + h.len)
+		return 0;
+	sec = h.time;
+	*out = (struct recformat_packet){
+		.src.family = h.family == AF_INET6 ? ADDR_IP6 : ADDR_IP4,
+		.src.port = ntohs(h.port),
+		.realtime_ns = sec * NSEC_PER_SEC + (uint64_t)((h.time - sec) * NSEC_PER_SEC + 0.5),
+		.data = in + sizeof(h),
+		.len = h.len,
+	};
+	memcpy(out->src.ip, h.ip, addr_ip_len(&out->src));
+	return sizeof(h) + h.len;
+}
+
+/* ---- pcap ---- */
+
+/* One's complement sum of 16-bit words as they lie in memory (RFC 1071). */
+static uint32_t sum_add(uint32_t sum, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	uint16_t word;
+
+	for (; len > 1; p += 2, len -= 2) {
+		memcpy(&word, p, 2);
+		sum += word;
+	}
+	if (len) {
+		word = 0;
+		memcpy(&word, p, 1);
+		sum += word;
+	}
+	return sum;
+}
+
+static uint16_t sum_end(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/* IPv4: 00:00 and the address; IPv6: its bytes folded. */
+static void made_up_mac(const struct addr *a, uint8_t mac[MAC_BYTES])
+{
+	int i;
+
+	memset(mac, 0, MAC_BYTES);
+	if (a->family == ADDR_IP6)
+		for (i = 0; i < 16; i++)
+			mac[i % MAC_BYTES] ^= a->ip[i];
+	else
+		memcpy(mac + 2, a->ip, 4);
+}
+
+static uint8_t *write_ip(const struct recformat_packet *p, uint16_t udp_len, uint16_t id,
+			 uint8_t *out)
+{
+	struct iphdr ip4 = {
+		.version = 4, .ihl = 5, .ttl = 127, .protocol = IPPROTO_UDP, .id = htons(id),
+		.tot_len = htons(sizeof(ip4) + udp_len),
+	};
+	struct ipv6hdr ip6 = {
+		.version = 6, .hop_limit = 64, .nexthdr = IPPROTO_UDP,
+		.payload_len = htons(udp_len),
+	};
+
+	if (p->src.family == ADDR_IP6) {
+		memcpy(&ip6.saddr, p->src.ip, sizeof(ip6.saddr));
+		memcpy(&ip6.daddr, p->dst.ip, sizeof(ip6.daddr));
+		memcpy(out, &ip6, sizeof(ip6));
+		return out + sizeof(ip6);
+	}
+	memcpy(&ip4.saddr, p->src.ip, sizeof(ip4.saddr));
+	memcpy(&ip4.daddr, p->dst.ip, sizeof(ip4.daddr));
+	ip4.check = sum_end(sum_add(0, &ip4, sizeof(ip4)));
+	memcpy(out, &ip4, sizeof(ip4));
+	return out + sizeof(ip4);
+}
+
+/* With the checksum over the pseudo-header (RFC 768; RFC 8200 section 8.1). */
+static uint8_t *write_udp(const struct recformat_packet *p, uint16_t udp_len, uint8_t *out)
+{
+	const uint16_t tail[] = { htons(IPPROTO_UDP), htons(udp_len) };
+	struct udphdr udp = {
+		.source = htons(p->src.port), .dest = htons(p->dst.port), .len = htons(udp_len),
+	};
+	uint32_t sum = sum_add(0, tail, sizeof(tail));
+
+	sum = sum_add(sum, p->src.ip, addr_ip_len(&p->src));
+	sum = sum_add(sum, p->dst.ip, addr_ip_len(&p->src));
+	sum = sum_add(sum, &udp, sizeof(udp));
+	udp.check = sum_end(sum_add(sum, p->data, p->len));
+	if (!udp.check)
+		udp.check = 0xffff;
+	memcpy(out, &udp, sizeof(udp));
+	memcpy(out + sizeof(udp), p->data, p->len);
+	return out + udp_len;
+}
+
+static size_t write_pcap(const struct recformat_packet *p, uint16_t id, uint8_t *out)
+{
+	const uint16_t udp_len = sizeof(struct udphdr) + p->len;
+	const struct pcap_record h = {
+		.sec = p->realtime_ns / NSEC_PER_SEC,
+		.usec = p->realtime_ns % NSEC_PER_SEC / 1000,
+		.incl_len = frame_bytes(p),
+		.orig_len = frame_bytes(p),
+	};
+	struct ethhdr eth = { .h_proto = htons(p->src.family == ADDR_IP6 ? ETH_P_IPV6 : ETH_P_IP) };
+	uint8_t *at = out;
+
+	made_up_mac(&p->dst, eth.h_dest);
+	made_up_mac(&p->src, eth.h_source);
+	memcpy(at, &h, sizeof(h));
+	at += sizeof(h);
+	memcpy(at, &eth, sizeof(eth));
+	at = write_ip(p, udp_len, id, at + sizeof(eth));
+	at = write_udp(p, udp_len, at);
+	return at - out;
+}
+
+size_t recformat_record(enum recformat format, const struct recformat_packet *p, uint16_t id,
+			uint8_t *out)
+{
+	return format == RECFORMAT_PCAP ? write_pcap(p, id, out) : write_adhoc(p, out);
+}

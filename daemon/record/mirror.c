@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mirror.c - drains the dataplane's ring into the recorder.
+ *
+ * The ring wakes the loop for the first copy only and is drained some ms later, so that many copies
+ * cost one turn of the loop. A copy names the port on which the packet arrived and the session's
+ * number: one that comes after its session, or its recording, has ended belongs to nobody.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "record/mirror.h"
+
+#define GATHER_MS 10
+#define TURN_COPIES 4096 /* after so many, other events of the loop get their turn */
+#define CLOCK_TRIES 5
+
+struct mirror {
+	struct mirror_opts o;
+	struct event *ready, *gathered;
+	struct session **owner[RTPX_SLOTS]; /* by pair of ports */
+	uint64_t realtime_minus_monotonic_ns;
+};
+
+static enum rtpx_slot slot_of(const struct addr *local)
+{
+	return local->family == ADDR_IP6 ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
+}
+
+static struct session **owner_of(struct mirror *m, enum rtpx_slot slot, uint16_t port)
+{
+	return &m->owner[slot][(port - m->o.port_min) / STREAM_KINDS];
+}
+
+/*
+ * The two clocks cannot be read at once. Of a few attempts that counts between whose readings the
+ * least time has passed: whoever is interrupted in between is wrong by as much.
+ */
+static void clocks_compare(struct mirror *m)
+{
+	uint64_t least = UINT64_MAX, before, after;
+	struct timespec real;
+	int i;
+
+	for (i = 0; i < CLOCK_TRIES; i++) {
+		before = clock_now();
+		clock_gettime(CLOCK_REALTIME, &real);
+		after = clock_now();
+		if (after - before >= least)
+			continue;
+		least = after - before;
+		m->realtime_minus_monotonic_ns = (uint64_t)real.tv_sec * NSEC_PER_SEC +
+						 (uint64_t)real.tv_nsec - (before + least / 2);
+	}
+}
+
+static struct addr addr_of(const struct rtpx_mirrored *c, const uint8_t ip[16], uint16_t port)
+{
+	struct addr a = { .family = c->slot == RTPX_SLOT_IP6 ? ADDR_IP6 : ADDR_IP4, .port = port };
+
+	memcpy(a.ip, ip, addr_ip_len(&a));
+	return a;
+}
+
+static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *payload, size_t len)
+{
+	struct mirror *m = arg;
+	struct session *s = *owner_of(m, c->slot, c->port);
+	const struct recformat_packet p = {
+		.src = addr_of(c, c->peer, c->peer_port),
+		.dst = addr_of(c, c->local, c->port),
+		.realtime_ns = c->arrival_ns + m->realtime_minus_monotonic_ns,
+		.data = payload,
+		.len = len,
+	};
+	int leg;
+
+	if (!s || s->number != c->call)
+		return;
+	for (leg = 0; leg < 2; leg++) {
+		const struct addr *local = &s->leg[leg].local;
+		unsigned int kind = c->port - local->port;
+
+		if (slot_of(local) == c->slot && kind < STREAM_KINDS)
+			recorder_packet(m->o.recorder, s, leg, kind, &p);
+	}
+}
+
+/* Returns how many there were, at most @max. */
+static unsigned int drain(struct mirror *m, unsigned int max)
+{
+	const struct dp_mirror_sink sink = { on_copy, m };
+	unsigned int n;
+
+	clocks_compare(m);
+	n = m->o.dp->ops->mirrored(m->o.dp, &sink, max);
+	if (n)
+		recorder_flush(m->o.recorder);
+	return n;
+}
+
+void mirror_drain(struct mirror *m)
+{
+	if (m)
+		drain(m, UINT_MAX);
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval gather = { .tv_usec = GATHER_MS * 1000 };
+	struct mirror *m = arg;
+
+	(void)fd, (void)what;
+	event_add(m->gathered, &gather);
+}
+
+static void on_gathered(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval now;
+	struct mirror *m = arg;
+
+	(void)fd, (void)what;
+	if (drain(m, TURN_COPIES) >= TURN_COPIES)
+		event_add(m->gathered, &now);
+	else
+		event_add(m->ready, NULL);
+}
+
+/* ---- legs ---- */
+
+void mirror_leg_open(struct mirror *m, struct session *s, int leg)
+{
+	const struct addr *local = &s->leg[leg].local;
+
+	if (m)
+		*owner_of(m, slot_of(local), local->port) = s;
+}
+
+void mirror_leg_close(struct mirror *m, struct session *s, int leg)
+{
+	const struct addr *local = &s->leg[leg].local;
+
+	if (!m)
+		return;
+	if (s->leg[0].recorded || s->leg[1].recorded)
+		mirror_drain(m);
+	*owner_of(m, slot_of(local), local->port) = NULL;
+}
+
+/* ---- begin and end ---- */
+
+int mirror_new(struct mirror **out, struct event_base *base, const struct mirror_opts *opts)
+{
+	size_t pairs = (opts->port_max - opts->port_min) / STREAM_KINDS + 1;
+	struct mirror *m;
+	int slot;
+
+	*out = NULL;
+	if (!opts->dp->mirrors)
+		return 0;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	m->o = *opts;
+	for (slot = 0; slot < RTPX_SLOTS; slot++) {
+		m->owner[slot] = calloc(pairs, sizeof(*m->owner[slot]));
+		if (!m->owner[slot])
+			goto err_free;
+	}
+	m->ready = event_new(base, opts->dp->mirror_fd, EV_READ, on_ready, m);
+	m->gathered = event_new(base, -1, 0, on_gathered, m);
+	if (!m->ready || !m->gathered || event_add(m->ready, NULL))
+		goto err_free;
+	*out = m;
+	return 0;
+
+err_free:
+	mirror_free(m);
+	return -ENOMEM;
+}
+
+void mirror_free(struct mirror *m)
+{
+	int slot;
+
+	if (!m)
+		return;
+	if (m->ready)
+		event_free(m->ready);
+	if (m->gathered)
+		event_free(m->gathered);
+	for (slot = 0; slot < RTPX_SLOTS; slot++)
+		free(m->owner[slot]);
+	free(m);
+}

@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * recwriter.c - a ring of packets between the loop and one thread, and the files that it writes.
+ *
+ * The ring has one writer and one reader and no lock. What is to be done with a file, opening and
+ * completing, stands in a queue beside it, each with the place in the ring that it belongs to, so
+ * that the thread does everything in the order in which the loop asked for it. The lock guards that
+ * queue and its answers; the thread never touches the disk with it held.
+ *
+ * A file holds whole records at any time: what the disk did not take in full is cut off again and
+ * lost, and the next write tries anew, so that recording goes on by itself when there is room. A file
+ * that somebody has deleted is begun again, when its directory is there.
+ *
+ * Deliberately not here: fsync (a crash of the machine may cost the last seconds).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "record/format.h"
+#include "record/writer.h"
+
+#define NAP_MS 100   /* the thread looks at the ring at least so often */
+#define WAKE_SHARE 8 /* and at once when this part of it is full */
+#define WAIT_SLICE_MS 2 /* how long the loop does nothing but wait for a file to open */
+
+struct job {
+	struct job *next;
+	struct recwriter_file *file;
+	void (*run)(struct recwriter *w, struct recwriter_file *f);
+	size_t at; /* the ring is drained up to there before */
+};
+
+struct recwriter_file {
+	/* the loop's */
+	UT_hash_handle hh;
+	char *name;
+	unsigned int users;
+	struct job begin, end;
+	/* shared, under the lock */
+	struct recwriter_file *next; /* of the done */
+	bool waiting;		     /* the loop waits for what follows */
+	bool begun;
+	int error; /* that it began with */
+	/* both, never changed */
+	struct tally *tally;
+	/* the thread's */
+	int fd; /* -1: there is none, and could not be made again */
+	off_t size;
+	uint8_t *buf; /* whole records that are not written yet; NULL until the first */
+	size_t used;
+	uint64_t held_packets, held_bytes; /* those in buf */
+	uint64_t missing; /* packets that the disk did not take since it last did */
+};
+
+/* What precedes each packet in the ring. */
+struct item {
+	uint32_t size; /* with the packet, a multiple of 8 */
+	uint32_t skip; /* nothing follows up to the ring's end */
+	struct recwriter_file *file;
+	struct recformat_packet packet; /* its data follows the item */
+};
+
+struct recwriter {
+	struct recwriter_opts o;
+	struct recwriter_file *names; /* the open ones */
+	unsigned int files;
+	uint8_t *ring;
+	size_t ring_bytes;
+	size_t head, tail; /* bytes ever put in and taken out; atomic */
+	pthread_t thread;
+	bool running;
+	pthread_mutex_t lock;
+	pthread_cond_t wake, answer;
+	struct job *jobs, **jobs_end;
+	struct recwriter_file *done;
+	unsigned int to_complete; /* closed and not done */
+	bool stuck; /* it was waited for in vain, and no job has been done since */
+	bool stop;
+	uint64_t complained_ns; /* the thread's */
+	uint16_t ip_id;	/* the thread's: of the next IPv4 header in a pcap file */
+};
+
+/* ---- directories and names ---- */
+
+/* An open directory, so that what is in it is one and the same for all that follows. */
+static int dir_open(const char *dir)
+{
+	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static const char *write_dir(const struct recwriter *w)
+{
+	return w->o.spool_dir ? w->o.spool_dir : w->o.dir;
+}
+
+static enum recformat format_of(const struct recwriter *w)
+{
+	return w->o.pcap ? RECFORMAT_PCAP : RECFORMAT_ADHOC;
+}
+
+/* What a file begins with; returns its length or -errno. */
+static ssize_t head_write(const struct recwriter *w, int fd)
+{
+	uint8_t head[RECFORMAT_MAX_HEAD];
+	size_t len = recformat_head(format_of(w), head);
+	ssize_t n = len ? pwrite(fd, head, len, 0) : 0;
+
+	if (n == (ssize_t)len)
+		return n;
+	return n < 0 ? -errno : -ENOSPC;
+}
+
+static int create_at(int dir, const char *name, bool replace)
+{
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd;
+
+	if (replace && unlinkat(dir, name, 0) && errno != ENOENT)
+		return -errno;
+	fd = openat(dir, name, flags, 0666);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Make the file, which must not be a link to elsewhere. @replace: one of that name goes first. 0 or
+ * -errno, and then there is none.
+ */
+static int file_create(const struct recwriter *w, struct recwriter_file *f, bool replace)
+{
+	int dir = dir_open(write_dir(w)), fd;
+
+	if (dir < 0)
+		return dir;
+	fd = create_at(dir, f->name, replace);
+	if (fd >= 0) {
+		f->size = head_write(w, fd);
+		if (f->size < 0) {
+			unlinkat(dir, f->name, 0);
+			close(fd);
+			fd = f->size;
+		}
+	}
+	close(dir);
+	f->fd = MAX(fd, -1);
+	return MIN(fd, 0);
+}
+
+/* From the spool to where finished recordings are. 0 or -errno. */
+static int file_move(const struct recwriter *w, const char *name)
+{
+	int from = dir_open(w->o.spool_dir), to = dir_open(w->o.dir), err = 0;
+
+	if (from < 0 || to < 0)
+		err = from < 0 ? from : to;
+	else if (renameat(from, name, to, name))
+		err = -errno;
+	if (from >= 0)
+		close(from);
+	if (to >= 0)
+		close(to);
+	return err;
+}
+
+/* A file that cannot be moved stays where it is; @may_lack: perhaps there is none. */
+static void leave_spool(struct recwriter *w, struct recwriter_file *f, bool may_lack)
+{
+	int err = w->o.spool_dir ? file_move(w, f->name) : 0;
+
+	if (err && !(may_lack && err == -ENOENT))
+		log_some(LOG_LVL_ERR, NULL, "recording %s stays in %s, it cannot be moved to %s: %s", f->name,
+			w->o.spool_dir, w->o.dir, strerror(-err));
+}
+
+/* ---- the thread: one file ---- */
+
+static void complain(struct recwriter *w, const struct recwriter_file *f, int err)
+{
+	if (log_allowed(&w->complained_ns, clock_now()))
+		log_err("recording %s/%s: %s; packets are lost, the call goes on", write_dir(w),
+			f->name, strerror(-err));
+}
+
+/* Is it still there? Else it is begun again. 0 when it can be written. */
+static int look_after(struct recwriter *w, struct recwriter_file *f)
+{
+	struct stat st;
+
+	if (f->fd >= 0 && (fstat(f->fd, &st) || st.st_nlink > 0))
+		return 0;
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+	return file_create(w, f, false);
+}
+
+/* All of it, or nothing: what was written of it is cut off again. */
+static int write_whole(struct recwriter_file *f, const uint8_t *data, size_t len)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len) {
+		n = pwrite(f->fd, data + done, len - done, f->size + done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			n = n < 0 ? -errno : -ENOSPC;
+			if (done && ftruncate(f->fd, f->size))
+				return -errno;
+			return n;
+		}
+		done += n;
+	}
+	f->size += len;
+	return 0;
+}
+
+static void flush(struct recwriter *w, struct recwriter_file *f)
+{
+	int err;
+
+	if (!f->used)
+		return;
+	err = look_after(w, f);
+	if (!err)
+		err = write_whole(f, f->buf, f->used);
+	if (err) {
+		tally_lost(f->tally, f->held_packets);
+		f->missing += f->held_packets;
+		complain(w, f, err);
+	} else {
+		tally_recorded(f->tally, f->held_packets, f->held_bytes);
+		if (f->missing)
+			log_some(LOG_LVL_WARN, NULL, "recording %s goes on, %llu packets are missing", f->name,
+				 (unsigned long long)f->missing);
+		f->missing = 0;
+	}
+	f->used = f->held_packets = f->held_bytes = 0;
+}
+
+/* The memory holds the largest record, which is more than is ever let wait in it. */
+static void append(struct recwriter *w, struct recwriter_file *f, const struct recformat_packet *p)
+{
+	size_t len = recformat_size(format_of(w), p);
+
+	if (!f->buf)
+		f->buf = malloc(MAX(RECWRITER_BUFFER, RECFORMAT_MAX_RECORD));
+	if (!f->buf) {
+		tally_lost(f->tally, 1);
+		complain(w, f, -ENOMEM);
+		return;
+	}
+	if (f->used + len > RECWRITER_BUFFER)
+		flush(w, f);
+	f->used += recformat_record(format_of(w), p, w->ip_id++, f->buf + f->used);
+	f->held_packets++;
+	f->held_bytes += p->len;
+	if (f->used >= RECWRITER_BUFFER)
+		flush(w, f);
+}
+
+/* ---- the thread: jobs ---- */
+
+/* What goes wrong is the loop's to tell if it still listens. */
+static void file_begin(struct recwriter *w, struct recwriter_file *f)
+{
+	int err = file_create(w, f, true);
+	bool waiting;
+
+	pthread_mutex_lock(&w->lock);
+	waiting = f->waiting;
+	f->error = err;
+	f->begun = true;
+	w->stuck = false;
+	pthread_cond_broadcast(&w->answer);
+	pthread_mutex_unlock(&w->lock);
+	if (err && !waiting)
+		complain(w, f, err);
+}
+
+static void file_done(struct recwriter *w, struct recwriter_file *f)
+{
+	pthread_mutex_lock(&w->lock);
+	f->next = w->done;
+	w->done = f;
+	w->to_complete--;
+	w->stuck = false;
+	pthread_cond_broadcast(&w->answer);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void file_complete(struct recwriter *w, struct recwriter_file *f)
+{
+	flush(w, f);
+	if (f->fd >= 0) {
+		if (close(f->fd))
+			complain(w, f, -errno);
+		leave_spool(w, f, false);
+	}
+	f->fd = -1;
+	file_done(w, f);
+}
+
+static void file_rescue(struct recwriter *w, struct recwriter_file *f)
+{
+	leave_spool(w, f, true);
+	file_done(w, f);
+}
+
+/* ---- the thread ---- */
+
+static void drain(struct recwriter *w, size_t upto)
+{
+	size_t tail = w->tail;
+
+	while (tail != upto) {
+		struct item *it = (struct item *)(w->ring + tail % w->ring_bytes);
+
+		if (!it->skip)
+			append(w, it->file, &it->packet);
+		tail += it->size;
+		__atomic_store_n(&w->tail, tail, __ATOMIC_RELEASE);
+	}
+}
+
+static size_t ring_head(const struct recwriter *w)
+{
+	return __atomic_load_n(&w->head, __ATOMIC_ACQUIRE);
+}
+
+/* With the lock held: until there is something to do. */
+static void nap(struct recwriter *w)
+{
+	const uint64_t until_ns = clock_now() + NAP_MS * NSEC_PER_MSEC;
+	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
+
+	if (!w->jobs && !w->stop && ring_head(w) - w->tail < w->ring_bytes / WAKE_SHARE)
+		pthread_cond_timedwait(&w->wake, &w->lock, &until);
+}
+
+/*
+ * The next one, after a nap; NULL: only packets. They are to be taken up to @upto, which is read with
+ * the lock held: a job that is posted later never stands before it in the ring.
+ */
+static struct job *next_job(struct recwriter *w, size_t *upto, bool *stop)
+{
+	struct job *job;
+
+	pthread_mutex_lock(&w->lock);
+	nap(w);
+	job = w->jobs;
+	if (job) {
+		w->jobs = job->next;
+		if (!w->jobs)
+			w->jobs_end = &w->jobs;
+	}
+	*upto = job ? job->at : ring_head(w);
+	*stop = w->stop;
+	pthread_mutex_unlock(&w->lock);
+	return job;
+}
+
+static void *write_all(void *arg)
+{
+	struct recwriter *w = arg;
+	struct job *job;
+	size_t upto;
+	bool stop;
+
+	do {
+		job = next_job(w, &upto, &stop);
+		drain(w, upto);
+		if (job)
+			job->run(w, job->file);
+	} while (job || !stop);
+	return NULL;
+}
+
+/* Signals are for the loop; SIGXFSZ, which a write here raises for a file too large, for nobody. */
+static int thread_start(struct recwriter *w)
+{
+	sigset_t all, before;
+	int err;
+
+	if (w->running)
+		return 0;
+	w->ring = malloc(w->ring_bytes);
+	if (!w->ring)
+		return -ENOMEM;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&w->thread, NULL, write_all, w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (err) {
+		free(w->ring);
+		w->ring = NULL;
+		return -err;
+	}
+	w->running = true;
+	return 0;
+}
+
+/* ---- the loop: files ---- */
+
+static void file_free(struct recwriter_file *f)
+{
+	tally_drop(f->tally);
+	free(f->buf);
+	free(f->name);
+	free(f);
+}
+
+static struct recwriter_file *file_new(const char *name, struct tally *tally)
+{
+	struct recwriter_file *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->tally = tally_hold(tally);
+	f->name = strdup(name);
+	f->users = 1;
+	f->fd = -1;
+	if (!f->name) {
+		file_free(f);
+		return NULL;
+	}
+	return f;
+}
+
+/* All that is in the ring by now comes before it. */
+static void post(struct recwriter *w, struct recwriter_file *f, struct job *job,
+		 void (*run)(struct recwriter *w, struct recwriter_file *f))
+{
+	*job = (struct job){ .file = f, .run = run, .at = w->head };
+	*w->jobs_end = job;
+	w->jobs_end = &job->next;
+	pthread_cond_signal(&w->wake);
+}
+
+/* With the lock held: for a while, or until the thread has an answer; what cannot wait does not. */
+static void wait_a_little(struct recwriter *w)
+{
+	const uint64_t until_ns = clock_now() + WAIT_SLICE_MS * NSEC_PER_MSEC;
+	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
+
+	if (!pthread_cond_timedwait(&w->answer, &w->lock, &until) || !w->o.meanwhile)
+		return;
+	pthread_mutex_unlock(&w->lock);
+	w->o.meanwhile(w->o.arg);
+	pthread_mutex_lock(&w->lock);
+}
+
+/*
+ * What became of opening. A disk that takes longer than our patience is believed to do it in the end,
+ * and nobody waits for it until it has done something.
+ */
+static int file_start(struct recwriter *w, struct recwriter_file *f)
+{
+	const uint64_t until_ns = clock_now() + w->o.patience_ms * NSEC_PER_MSEC;
+	bool gave_up;
+	int err = 0;
+
+	pthread_mutex_lock(&w->lock);
+	f->waiting = !w->stuck;
+	post(w, f, &f->begin, file_begin);
+	while (f->waiting && !f->begun && clock_now() < until_ns)
+		wait_a_little(w);
+	gave_up = f->waiting && !f->begun;
+	if (f->begun)
+		err = f->error;
+	else
+		w->stuck = true;
+	f->waiting = false;
+	pthread_mutex_unlock(&w->lock);
+	if (gave_up)
+		log_some(LOG_LVL_WARN, NULL, "the disk of the recordings is slow to open files");
+	return err;
+}
+
+int recwriter_open(struct recwriter *w, const char *name, struct tally *tally,
+		   struct recwriter_file **out)
+{
+	struct recwriter_file *f;
+	int err;
+
+	recwriter_reap(w);
+	if (!w->o.dir)
+		return -ENODEV;
+	HASH_FIND_STR(w->names, name, f);
+	if (f) {
+		if (f->tally != tally)
+			return -EBUSY;
+		f->users++;
+		*out = f;
+		return 0;
+	}
+	if (w->files >= RECWRITER_FILES)
+		return -ENFILE;
+	f = file_new(name, tally);
+	if (!f)
+		return -ENOMEM;
+	HASH_ADD_KEYPTR(hh, w->names, f->name, strlen(f->name), f);
+	err = f->hh.tbl ? thread_start(w) : -ENOMEM;
+	if (!err)
+		err = file_start(w, f);
+	if (err) {
+		if (f->hh.tbl)
+			HASH_DEL(w->names, f);
+		file_free(f);
+		return err;
+	}
+	w->files++;
+	*out = f;
+	return 0;
+}
+
+static void post_last(struct recwriter *w, struct recwriter_file *f,
+		      void (*run)(struct recwriter *w, struct recwriter_file *f))
+{
+	pthread_mutex_lock(&w->lock);
+	w->to_complete++;
+	post(w, f, &f->end, run);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void recwriter_close(struct recwriter *w, struct recwriter_file *f)
+{
+	if (--f->users)
+		return;
+	HASH_DEL(w->names, f);
+	post_last(w, f, file_complete);
+}
+
+void recwriter_rescue(struct recwriter *w, const char *name, struct tally *tally)
+{
+	struct recwriter_file *f;
+
+	if (!w->o.dir || !w->o.spool_dir)
+		return;
+	f = file_new(name, tally);
+	if (!f || thread_start(w)) {
+		log_some(LOG_LVL_ERR, NULL, "recording %s stays in %s: out of memory", name, w->o.spool_dir);
+		if (f)
+			file_free(f);
+		return;
+	}
+	w->files++;
+	post_last(w, f, file_rescue);
+}
+
+void recwriter_reap(struct recwriter *w)
+{
+	struct recwriter_file *f, *next;
+
+	pthread_mutex_lock(&w->lock);
+	f = w->done;
+	w->done = NULL;
+	pthread_mutex_unlock(&w->lock);
+	for (; f; f = next) {
+		next = f->next;
+		w->files--;
+		file_free(f);
+	}
+}
+
+const char *recwriter_name(const struct recwriter_file *f)
+{
+	return f->name;
+}
+
+unsigned int recwriter_files(const struct recwriter *w)
+{
+	return w->files;
+}
+
+/* ---- the loop: packets ---- */
+
+/* Room for @size bytes in one piece, and where the ring's head will be then; NULL: there is none. */
+static struct item *reserve(struct recwriter *w, size_t size, size_t *head)
+{
+	size_t tail = __atomic_load_n(&w->tail, __ATOMIC_ACQUIRE);
+	size_t at = w->head % w->ring_bytes, left = w->ring_bytes - at;
+	size_t skip = left < size ? left : 0;
+
+	if (w->head + skip + size - tail > w->ring_bytes)
+		return NULL;
+	if (skip) {
+		struct item *gap = (struct item *)(w->ring + at);
+
+		gap->size = skip;
+		gap->skip = true;
+		at = 0;
+	}
+	*head = w->head + skip + size;
+	return (struct item *)(w->ring + at);
+}
+
+static void publish(struct recwriter *w, size_t head)
+{
+	size_t before = w->head - __atomic_load_n(&w->tail, __ATOMIC_RELAXED);
+	size_t now = before + (head - w->head), mark = w->ring_bytes / WAKE_SHARE;
+
+	__atomic_store_n(&w->head, head, __ATOMIC_RELEASE);
+	if (before >= mark || now < mark)
+		return;
+	pthread_mutex_lock(&w->lock);
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void recwriter_put(struct recwriter *w, struct recwriter_file *f, const struct recformat_packet *p)
+{
+	size_t size = (sizeof(struct item) + p->len + 7) & ~(size_t)7, head;
+	struct item *it = reserve(w, size, &head);
+
+	if (!it) {
+		tally_lost(f->tally, 1);
+		return;
+	}
+	*it = (struct item){ .size = size, .file = f, .packet = *p };
+	it->packet.data = (uint8_t *)(it + 1);
+	memcpy(it + 1, p->data, p->len);
+	publish(w, head);
+}
+
+/* ---- begin and end ---- */
+
+int recwriter_new(struct recwriter **out, const struct recwriter_opts *opts)
+{
+	struct recwriter *w = calloc(1, sizeof(*w));
+	pthread_condattr_t monotonic;
+
+	if (!w)
+		return -ENOMEM;
+	w->o = *opts;
+	w->o.patience_ms = opts->patience_ms ? opts->patience_ms : RECWRITER_PATIENCE_MS;
+	w->ring_bytes = opts->queue_bytes ? opts->queue_bytes : RECWRITER_QUEUE;
+	w->jobs_end = &w->jobs;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->wake, &monotonic);
+	pthread_cond_init(&w->answer, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	*out = w;
+	return 0;
+}
+
+int recwriter_idle(struct recwriter *w, unsigned int timeout_ms)
+{
+	uint64_t until_ns = clock_now() + timeout_ms * NSEC_PER_MSEC;
+	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
+	int err = 0;
+
+	pthread_mutex_lock(&w->lock);
+	while (w->to_complete && !err)
+		err = pthread_cond_timedwait(&w->answer, &w->lock, &until);
+	pthread_mutex_unlock(&w->lock);
+	return -err;
+}
+
+/* A thread that hangs in the disk goes with the process; its memory must stay until then. */
+void recwriter_free(struct recwriter *w)
+{
+	if (!w)
+		return;
+	if (w->running && recwriter_idle(w, RECWRITER_EXIT_MS)) {
+		log_err("the disk of the recordings does not answer: %u files are not complete",
+			w->to_complete);
+		return;
+	}
+	if (w->running) {
+		pthread_mutex_lock(&w->lock);
+		w->stop = true;
+		pthread_cond_signal(&w->wake);
+		pthread_mutex_unlock(&w->lock);
+		pthread_join(w->thread, NULL);
+	}
+	recwriter_reap(w);
+	pthread_cond_destroy(&w->wake);
+	pthread_cond_destroy(&w->answer);
+	pthread_mutex_destroy(&w->lock);
+	free(w->ring);
+	free(w);
+}

@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * journal.c - LMDB, and a head in front of each record by which it can be found and proven in a
+ * file that LMDB does not understand any more.
+ *
+ * How LMDB is used, and why: MDB_NOSYNC, because what is written belongs to the kernel when write()
+ * returns, and a journal of a machine that went down is worth nothing. No MDB_WRITEMAP: with it a
+ * full file system is a SIGBUS and a stray pointer a damaged journal; without, it is an error of
+ * write(). MDB_NOLOCK, because the directory is locked by us, and MDB_NOTLS is of no account then.
+ * The map is large, but takes addresses only.
+ *
+ * LMDB believes what is in its file, and would crash the daemon on a damaged one, or do worse on one
+ * that was made for that. So a child without rights reads a copy of it in memory.
+ */
+#include "restart/journal.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <lmdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/clock.h"
+#include "base/dirlock.h"
+
+#define FILE_NAME "journal.mdb"
+#define NEW_NAME "journal.new"
+#define MAP_BYTES (1ull << 30)
+#define CHILD_NS (20 * NSEC_PER_SEC) /* to read all; a circle of pages has no end */
+#define NOBODY 65534
+#define FULL_BYTES 65536 /* less than this is left of a full file system */
+#define ENV_FLAGS (MDB_NOSUBDIR | MDB_NOLOCK)
+
+static const char magic[8] = { 'r', 't', 'p', 'x', 'c', 'a', 'l', 'l' };
+
+/* In front of each record; host byte order, because it never leaves this machine. */
+struct head {
+	char magic[8];
+	uint32_t crc; /* of all that follows, and of the body */
+	uint32_t len; /* of the body */
+	uint64_t key;
+	uint64_t stamp; /* the newest record of a key is the one that counts */
+	uint32_t version;
+	uint32_t pad;
+};
+
+#define CRC_FROM offsetof(struct head, len)
+
+struct journal {
+	char *dir, *path, *new_path;
+	int dir_fd; /* locked; -1 */
+	MDB_env *env;
+	MDB_txn *txn; /* NULL: nothing is under way */
+	MDB_dbi dbi;
+	bool is_new; /* has not taken the name yet */
+	uint64_t stamp;
+	uint8_t record[sizeof(struct head) + JOURNAL_MAX];
+};
+
+static char *join(const char *dir, const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
+}
+
+/* The process may change its directory while it has the journal. */
+static char *absolute(const char *dir)
+{
+	char *cwd = dir[0] == '/' ? NULL : getcwd(NULL, 0), *path;
+
+	if (dir[0] != '/' && !cwd)
+		return NULL;
+	path = cwd ? join(cwd, dir) : strdup(dir);
+	free(cwd);
+	return path;
+}
+
+int journal_new(struct journal **out, const char *dir)
+{
+	struct journal *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return -ENOMEM;
+	j->dir_fd = -1;
+	j->dir = absolute(dir);
+	j->path = j->dir ? join(j->dir, FILE_NAME) : NULL;
+	j->new_path = j->dir ? join(j->dir, NEW_NAME) : NULL;
+	if (!j->dir || !j->path || !j->new_path) {
+		journal_free(j);
+		return -ENOMEM;
+	}
+	*out = j;
+	return 0;
+}
+
+static void env_close(struct journal *j)
+{
+	if (j->txn)
+		mdb_txn_abort(j->txn);
+	if (j->env)
+		mdb_env_close(j->env);
+	j->txn = NULL;
+	j->env = NULL;
+}
+
+void journal_free(struct journal *j)
+{
+	if (!j)
+		return;
+	env_close(j);
+	if (j->dir_fd >= 0)
+		close(j->dir_fd);
+	free(j->dir);
+	free(j->path);
+	free(j->new_path);
+	free(j);
+}
+
+bool journal_is_open(const struct journal *j)
+{
+	return j->env != NULL;
+}
+
+const char *journal_path(const struct journal *j)
+{
+	return j->path;
+}
+
+const char *journal_dir(const struct journal *j)
+{
+	return j->dir;
+}
+
+/* ---- the lock ---- */
+
+/* Directories above it, too; who gives a path below /run wants it, whatever is missing. */
+static int make_dirs(const char *dir)
+{
+	char copy[PATH_MAX], *at;
+
+	snprintf(copy, sizeof(copy), "%s", dir);
+	for (at = copy + 1; (at = strchr(at, '/')); *at++ = '/') {
+		*at = '\0';
+		if (mkdir(copy, 0755) && errno != EEXIST)
+			return -errno;
+	}
+	return mkdir(copy, 0755) && errno != EEXIST ? -errno : 0;
+}
+
+int journal_lock(struct journal *j, bool wait, uid_t uid, gid_t gid, char *err, size_t err_size)
+{
+	int rc = make_dirs(j->dir), fd = -1;
+	struct stat st;
+
+	if (!rc) {
+		fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		rc = fd < 0 ? -errno : wait ? dirlock(fd) : dirlock_try(fd);
+	}
+	if (!rc && uid != (uid_t)-1 && fstat(fd, &st) == 0 && st.st_uid == 0 && uid != 0 &&
+	    fchown(fd, uid, gid))
+		rc = -errno;
+	if (!rc) {
+		j->dir_fd = fd;
+		return 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (rc == -EBUSY)
+		snprintf(err, err_size,
+			 "another rtpxd uses %.200s: give this one another --state-dir", j->dir);
+	else
+		snprintf(err, err_size, "cannot use %.200s: %s", j->dir, strerror(-rc));
+	return rc;
+}
+
+/* ---- records ---- */
+
+static uint32_t crc_of(const struct head *h, const void *body)
+{
+	uLong crc = crc32(0, (const Bytef *)h + CRC_FROM, sizeof(*h) - CRC_FROM);
+
+	return (uint32_t)crc32(crc, body, h->len);
+}
+
+/* Does a whole record begin at @p? Of @size bytes that are there. */
+static bool record_at(const uint8_t *p, size_t size, struct head *h)
+{
+	if (size < sizeof(*h) || memcmp(p, magic, sizeof(magic)))
+		return false;
+	memcpy(h, p, sizeof(*h));
+	return h->len <= JOURNAL_MAX && h->len <= size - sizeof(*h) &&
+	       h->crc == crc_of(h, p + sizeof(*h));
+}
+
+/* ---- reading ---- */
+
+static void limit_child(void)
+{
+	const struct rlimit none = { 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+	setrlimit(RLIMIT_NPROC, &none);
+	setrlimit(RLIMIT_FSIZE, &none);
+}
+
+static bool write_whole(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		p += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+static int env_open(MDB_env **env, const char *path, unsigned int flags, mode_t mode)
+{
+	int rc = mdb_env_create(env);
+
+	if (rc)
+		return rc;
+	rc = mdb_env_set_mapsize(*env, MAP_BYTES);
+	if (!rc)
+		rc = mdb_env_open(*env, path, ENV_FLAGS | flags, mode);
+	if (rc) {
+		mdb_env_close(*env);
+		*env = NULL;
+	}
+	return rc;
+}
+
+/* The child: every record to @fd. Its exit status says whether that was all of them. */
+static int send_all(const char *path, int fd)
+{
+	MDB_val key, value;
+	MDB_cursor *cursor;
+	struct head h;
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+	int rc;
+
+	if (env_open(&env, path, MDB_RDONLY, 0600) || mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) ||
+	    mdb_dbi_open(txn, NULL, 0, &dbi) || mdb_cursor_open(txn, dbi, &cursor))
+		return 1;
+	while (!(rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)))
+		if (!record_at(value.mv_data, value.mv_size, &h) ||
+		    value.mv_size != sizeof(h) + h.len ||
+		    !write_whole(fd, value.mv_data, value.mv_size))
+			return 1;
+	return rc != MDB_NOTFOUND;
+}
+
+/* Nothing that this process may do is of use to whoever made the file. */
+static void lose_rights(uid_t uid, gid_t gid)
+{
+	capng_clear(CAPNG_SELECT_ALL);
+	if (geteuid() == 0 && capng_change_id((int)uid, (int)gid,
+					      CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
+		_exit(1);
+	capng_apply(CAPNG_SELECT_CAPS);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+static void child(int file, int out, uid_t uid, gid_t gid)
+{
+	static const int crashes[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
+	char path[32];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(crashes); i++)
+		signal(crashes[i], SIG_DFL);
+	limit_child();
+	/* The control sockets and all else that is open stay outside. */
+	if (dup2(file, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+	    close_range(STDERR_FILENO, ~0u, 0) < 0)
+		_exit(1);
+	lose_rights(uid, gid);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", STDIN_FILENO);
+	_exit(send_all(path, STDOUT_FILENO));
+}
+
+/*
+ * All that comes out of @fd within CHILD_NS, but not more than a journal may hold; NULL without
+ * memory.
+ */
+static uint8_t *receive(int fd, size_t *len)
+{
+	const uint64_t end_ns = clock_now() + CHILD_NS;
+	size_t room = 1 << 16;
+	uint8_t *p = malloc(room), *more;
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint64_t now_ns;
+	ssize_t n;
+
+	*len = 0;
+	while (p && *len < MAP_BYTES && (now_ns = clock_now()) < end_ns) {
+		if (poll(&pfd, 1, (int)((end_ns - now_ns) / NSEC_PER_MSEC) + 1) <= 0)
+			continue;
+		n = read(fd, p + *len, room - *len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		*len += (size_t)n;
+		if (*len < room)
+			continue;
+		more = realloc(p, room *= 2);
+		if (!more)
+			free(p);
+		p = more;
+	}
+	return p;
+}
+
+/* The end of a child that has closed its pipe. One that does not end is made to. */
+static int wait_for_end(pid_t pid)
+{
+	const struct timespec nap = { .tv_nsec = 2 * NSEC_PER_MSEC };
+	const uint64_t end_ns = clock_now() + CHILD_NS;
+	int status = -1;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		if (clock_now() > end_ns)
+			kill(pid, SIGKILL);
+		nanosleep(&nap, NULL);
+	}
+	return status;
+}
+
+/*
+ * read_by_child - the records of a sound file, one after the other. -EBADMSG: it is not sound, or
+ * too large to be read in time.
+ */
+static int read_by_child(int file, uid_t uid, gid_t gid, uint8_t **out, size_t *len)
+{
+	int fds[2], status = -1;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		child(file, fds[1], uid, gid);
+	close(fds[1]);
+	*out = pid < 0 ? NULL : receive(fds[0], len);
+	close(fds[0]);
+	if (pid > 0)
+		status = wait_for_end(pid);
+	if (pid < 0 || !*out)
+		return -ENOMEM;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	free(*out);
+	*out = NULL;
+	return -EBADMSG;
+}
+
+/*
+ * copy_of - a descriptor of a copy in memory. Who may write in the directory could have put a link, a
+ * pipe or an endless file there.
+ */
+static int copy_of(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int copy = -1, err = 0;
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		err = -EINVAL;
+	else if (st.st_size > (off_t)MAP_BYTES)
+		err = -EFBIG;
+	else
+		copy = memfd_create("journal", MFD_CLOEXEC);
+	if (copy >= 0) {
+		while ((n = sendfile(copy, fd, NULL, 1 << 30)) > 0)
+			;
+		if (n < 0 || fchmod(copy, 0444) < 0)
+			err = -errno;
+	} else if (!err) {
+		err = -errno;
+	}
+	close(fd);
+	if (!err)
+		return copy;
+	if (copy >= 0)
+		close(copy);
+	return err;
+}
+
+/* The whole file as it is. */
+static int read_raw(int file, uint8_t **out, size_t *len)
+{
+	if (lseek(file, 0, SEEK_SET) < 0)
+		return -errno;
+	*out = receive(file, len);
+	return *out ? 0 : -ENOMEM;
+}
+
+/* A record that was found, by key, the newest of a key first. */
+struct place {
+	uint64_t key, stamp;
+	size_t at;
+};
+
+static int by_key(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return x->stamp > y->stamp ? -1 : x->stamp < y->stamp;
+}
+
+struct places {
+	struct place *p;
+	size_t n, room;
+};
+
+static int place_add(struct places *all, const struct head *h, size_t at)
+{
+	struct place *more;
+
+	if (all->n == all->room) {
+		all->room = all->room ? 2 * all->room : 256;
+		more = realloc(all->p, all->room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		all->p = more;
+	}
+	all->p[all->n++] = (struct place){ h->key, h->stamp, at };
+	return 0;
+}
+
+/* Every whole record among these bytes, the newest of each key, ordered by key. */
+static int find_records(const uint8_t *bytes, size_t len, struct places *out)
+{
+	size_t at = 0, i, n = 0;
+	struct head h;
+
+	while (at < len) {
+		const uint8_t *p = memmem(bytes + at, len - at, magic, sizeof(magic));
+
+		if (!p)
+			break;
+		at = (size_t)(p - bytes);
+		if (!record_at(p, len - at, &h)) {
+			at++;
+			continue;
+		}
+		if (place_add(out, &h, at))
+			return -ENOMEM;
+		at += sizeof(h) + h.len;
+	}
+	if (out->n)
+		qsort(out->p, out->n, sizeof(*out->p), by_key);
+	for (i = 0; i < out->n; i++)
+		if (!n || out->p[i].key != out->p[n - 1].key)
+			out->p[n++] = out->p[i];
+	out->n = n;
+	return 0;
+}
+
+/* Nothing is handed out before all of it is known to be of a version that we can read. */
+static int hand_out(struct journal *j, const uint8_t *bytes, const struct places *all,
+		    const struct journal_reader *reader, char *err, size_t err_size)
+{
+	struct head h;
+	size_t i;
+
+	for (i = 0; i < all->n; i++) {
+		memcpy(&h, bytes + all->p[i].at, sizeof(h));
+		j->stamp = MAX(j->stamp, h.stamp);
+		if (h.version <= JOURNAL_VERSION)
+			continue;
+		snprintf(err, err_size,
+			 "%.150s was written by a newer rtpxd (version %u, this one reads %u)",
+			 j->path, h.version, JOURNAL_VERSION);
+		return -EPROTO;
+	}
+	for (i = 0; i < all->n; i++) {
+		memcpy(&h, bytes + all->p[i].at, sizeof(h));
+		reader->record(reader->arg, h.key, h.stamp,
+			       (struct span){ (const char *)bytes + all->p[i].at + sizeof(h),
+					      h.len });
+	}
+	return 0;
+}
+
+/* A user or group that is not root. */
+static unsigned int ordinary(unsigned int id)
+{
+	return id && id != (unsigned int)-1 ? id : NOBODY;
+}
+
+/* The records of a journal, or what looks like one in a damaged one. 0 or -errno. */
+static int read_left(const struct journal *j, uid_t uid, gid_t gid, uint8_t **bytes, size_t *len,
+		     struct journal_found *found)
+{
+	int file = copy_of(j->path), rc;
+
+	if (file < 0)
+		return file;
+	rc = read_by_child(file, ordinary(uid), ordinary(gid), bytes, len);
+	if (rc == -EBADMSG) {
+		snprintf(found->damage, sizeof(found->damage), "%.120s is damaged", j->path);
+		rc = read_raw(file, bytes, len);
+	}
+	close(file);
+	return rc;
+}
+
+int journal_load(struct journal *j, uid_t uid, gid_t gid, const struct journal_reader *reader,
+		 struct journal_found *found, char *err, size_t err_size)
+{
+	struct places all = { 0 };
+	uint8_t *bytes = NULL;
+	size_t len = 0;
+	int rc;
+
+	*found = (struct journal_found){ 0 };
+	rc = read_left(j, uid, gid, &bytes, &len, found);
+	if (rc == -ENOENT)
+		return 0;
+	if (!rc)
+		rc = find_records(bytes, len, &all);
+	if (rc)
+		snprintf(err, err_size, "cannot read %.200s: %s", j->path, strerror(-rc));
+	else
+		rc = hand_out(j, bytes, &all, reader, err, err_size);
+	found->records = all.n;
+	free(all.p);
+	free(bytes);
+	return rc;
+}
+
+/* ---- writing ---- */
+
+/* LMDB has errors of its own beside errno's. */
+static int error_of(int rc)
+{
+	if (rc == MDB_MAP_FULL)
+		return -ENOSPC;
+	return rc > 0 ? -rc : rc ? -EIO : 0;
+}
+
+/* LMDB takes a write that was cut short for an error of the device. */
+static bool is_full(const struct journal *j)
+{
+	struct statvfs fs;
+
+	return fstatvfs(j->dir_fd, &fs) == 0 && fs.f_bavail * fs.f_frsize < FULL_BYTES;
+}
+
+/* Whatever failed, the file is as it was after the last commit. */
+static int give_up(struct journal *j, int rc)
+{
+	if (rc == EIO && is_full(j))
+		rc = ENOSPC;
+	if (rc)
+		env_close(j);
+	return error_of(rc);
+}
+
+static int txn_begin(struct journal *j)
+{
+	int rc;
+
+	if (j->txn)
+		return 0;
+	if (!j->env)
+		return EBADF;
+	rc = mdb_txn_begin(j->env, NULL, 0, &j->txn);
+	if (!rc)
+		rc = mdb_dbi_open(j->txn, NULL, MDB_INTEGERKEY, &j->dbi);
+	return rc;
+}
+
+int journal_begin(struct journal *j)
+{
+	int rc;
+
+	env_close(j);
+	if (j->dir_fd < 0)
+		return -ENOLCK;
+	if (unlink(j->new_path) && errno != ENOENT)
+		return -errno;
+	rc = env_open(&j->env, j->new_path, MDB_NOSYNC | MDB_NOMETASYNC, 0600);
+	j->is_new = true;
+	if (!rc)
+		rc = txn_begin(j);
+	return give_up(j, rc);
+}
+
+int journal_put(struct journal *j, uint64_t number, struct span body)
+{
+	struct head h = { .len = (uint32_t)body.len, .key = number, .stamp = ++j->stamp,
+			  .version = JOURNAL_VERSION };
+	size_t k = (size_t)number;
+	MDB_val key = { sizeof(k), &k }, value = { sizeof(h) + body.len, j->record };
+	int rc;
+
+	if (body.len > JOURNAL_MAX)
+		return -E2BIG;
+	rc = txn_begin(j);
+	if (rc)
+		return give_up(j, rc);
+	memcpy(h.magic, magic, sizeof(magic));
+	h.crc = crc_of(&h, body.p);
+	memcpy(j->record, &h, sizeof(h));
+	memcpy(j->record + sizeof(h), body.p, body.len);
+	return give_up(j, mdb_put(j->txn, j->dbi, &key, &value, 0));
+}
+
+int journal_del(struct journal *j, uint64_t number)
+{
+	size_t k = (size_t)number;
+	MDB_val key = { sizeof(k), &k };
+	int rc = txn_begin(j);
+
+	if (!rc)
+		rc = mdb_del(j->txn, j->dbi, &key, NULL);
+	return give_up(j, rc == MDB_NOTFOUND ? 0 : rc);
+}
+
+int journal_commit(struct journal *j)
+{
+	int rc;
+
+	if (!j->txn)
+		return 0;
+	rc = mdb_txn_commit(j->txn);
+	j->txn = NULL;
+	if (!rc && j->is_new && rename(j->new_path, j->path))
+		rc = errno;
+	if (!rc)
+		j->is_new = false;
+	return give_up(j, rc);
+}
+
+bool journal_is_there(const struct journal *j)
+{
+	struct stat st;
+	int fd;
+
+	return !j->env || (mdb_env_get_fd(j->env, &fd) == 0 && fstat(fd, &st) == 0 && st.st_nlink);
+}
+
+void journal_remove(struct journal *j)
+{
+	env_close(j);
+	if (j->dir_fd < 0)
+		return;
+	unlink(j->path);
+	unlink(j->new_path);
+}

@@ -1,0 +1,1114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * keeper.c - sessions to the journal and back.
+ *
+ * Everything that changes a session marks it (session_changed), and a turn of the event loop writes
+ * those that are marked, in one transaction. Packets mark nothing: their statistics are the
+ * kernel's, or lost with a killed daemon. They put off the end of a time to live, though. So a
+ * session is also marked when its time to live, as it is in the journal, would end: what is in the
+ * journal of a call that lives is always in the future.
+ *
+ * Counters go to the journal once a second, whenever a session ends, and before an answer that shows
+ * them. With them goes the number of packets that a dataplane forwarded for the sessions that live:
+ * the next daemon reads that number again, and the difference is what came since.
+ *
+ * When the journal cannot be written, the daemon goes on without and tries again every second. Then
+ * nothing of the journal is believed any more: all sessions are written, into a new one.
+ */
+#include "restart/keeper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "protocol/cookies.h"
+#include "call/feed.h"
+#include "base/fields.h"
+#include "restart/journal.h"
+#include "base/log.h"
+#include "host/nexthop.h"
+#include "call/snapshot.h"
+
+/* A record's kind is in the upper half of its key, and there its number in the lower half. */
+#define KEY_BITS 32
+enum kind { KIND_SESSION, KIND_MESSAGE, KIND_REPLY };
+/* A command is sent again for some seconds. */
+#define REPLIES_NS (10 * NSEC_PER_SEC)
+#define REPLIES_MAX 20000
+#define META_KEY 0 /* no session has this number */
+#define BOOT_ID_LEN 36
+/*
+ * Sockets of a killed daemon are closed one after the other, and some time after its death is
+ * known.
+ */
+#define PORTS_PATIENCE_NS (2 * NSEC_PER_SEC)
+
+/* What is true of the whole daemon. */
+struct meta {
+	uint32_t instance;
+	bool clean; /* the daemon has left its calls deliberately, and all is exact */
+	uint64_t alive_ns; /* when this was written */
+	struct span boot_id, version, counters;
+	uint16_t last_port[RTPX_SLOTS]; /* given out in sequential order */
+	/* of stats.h; absent from journals of earlier versions */
+	bool has_live;
+	uint64_t live_relayed, live_strangers;
+};
+
+static const struct field meta_fields[] = {
+	FIELD(1, FIELD_UINT, meta, instance),
+	FIELD(2, FIELD_BOOL, meta, clean),
+	FIELD(3, FIELD_UINT, meta, alive_ns),
+	FIELD(4, FIELD_SPAN, meta, boot_id),
+	FIELD(5, FIELD_SPAN, meta, version),
+	FIELD(6, FIELD_SPAN, meta, counters),
+	FIELD(7, FIELD_UINT, meta, last_port[RTPX_SLOT_IP4]),
+	FIELD(8, FIELD_UINT, meta, last_port[RTPX_SLOT_IP6]),
+	FIELD(9, FIELD_BOOL, meta, has_live),
+	FIELD(10, FIELD_UINT, meta, live_relayed),
+	FIELD(11, FIELD_UINT, meta, live_strangers),
+	{ 0 },
+};
+
+/* A notification that waits. Its tags are none of a session's, which earlier versions would see. */
+struct waiting {
+	struct span target, call_id, from_tag, to_tag, tag;
+	uint64_t queued_ns;
+};
+
+static const struct field waiting_fields[] = {
+	FIELD(64, FIELD_SPAN, waiting, target),
+	FIELD(65, FIELD_SPAN, waiting, call_id),
+	FIELD(66, FIELD_SPAN, waiting, from_tag),
+	FIELD(67, FIELD_SPAN, waiting, to_tag),
+	FIELD(68, FIELD_SPAN, waiting, tag),
+	FIELD(69, FIELD_UINT, waiting, queued_ns),
+	{ 0 },
+};
+
+/* A reply that was given, by cookies.h. */
+struct replied {
+	struct span key, reply;
+	uint64_t stored_ns;
+};
+
+static const struct field replied_fields[] = {
+	FIELD(80, FIELD_SPAN, replied, key),
+	FIELD(81, FIELD_SPAN, replied, reply),
+	FIELD(82, FIELD_UINT, replied, stored_ns),
+	{ 0 },
+};
+
+/* A record as it was loaded. */
+struct kept {
+	uint64_t key, stamp, created_ns;
+	struct session *session; /* restored from it; NULL: not yet, or it cannot be */
+	size_t len;
+	char bytes[];
+};
+
+struct kept_list {
+	struct kept **p;
+	size_t n, room;
+};
+
+struct keeper {
+	struct keeper_opts o;
+	struct journal *journal;
+	uid_t uid;
+	gid_t gid;
+	uint32_t instance;
+	char boot_id[BOOT_ID_LEN + 1];
+	bool locked;  /* the directory is ours */
+	bool running; /* changes are kept */
+	bool told;    /* in the log: the journal cannot be written */
+	uint64_t *ended; /* numbers of sessions that ended since the last run */
+	size_t n_ended, ended_room;
+	bool ended_lost; /* and some more */
+	struct meta left; /* of the last daemon; spans into kept_meta */
+	struct kept_list kept; /* sessions */
+	struct kept_list waiting; /* messages of notify.h */
+	struct kept_list replies;
+	struct kept *kept_meta;
+	struct keeper_view view;
+	uint8_t bytes[SNAPSHOT_MAX];
+};
+
+/* ---- the last daemon's ---- */
+
+static void read_boot_id(char out[BOOT_ID_LEN + 1])
+{
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (!f || !fgets(out, BOOT_ID_LEN + 1, f))
+		out[0] = '\0';
+	if (f)
+		fclose(f);
+}
+
+int keeper_new(struct keeper **out, const char *dir, uid_t uid, gid_t gid, char *err,
+	       size_t err_size)
+{
+	struct keeper *k = calloc(1, sizeof(*k));
+	int rc = k ? journal_new(&k->journal, dir) : -ENOMEM;
+
+	snprintf(err, err_size, "out of memory");
+	if (!rc)
+		rc = journal_lock(k->journal, true, uid, gid, err, err_size);
+	if (rc == -EBUSY || rc == -ENOMEM) {
+		keeper_free(k);
+		return rc;
+	}
+	k->locked = rc == 0;
+	if (rc) {
+		log_warn("no journal, so calls end with this process: %s", err);
+		k->told = true;
+	}
+	k->uid = uid;
+	k->gid = gid;
+	k->view.path = journal_path(k->journal);
+	read_boot_id(k->boot_id);
+	while (!k->instance)
+		if (getrandom(&k->instance, sizeof(k->instance), 0) != sizeof(k->instance))
+			k->instance = (uint32_t)clock_now();
+	*out = k;
+	return 0;
+}
+
+static int kept_add(struct kept_list *list, struct kept *r)
+{
+	struct kept **more;
+
+	if (list->n == list->room) {
+		size_t room = list->room ? 2 * list->room : 256;
+
+		more = realloc(list->p, room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		list->p = more;
+		list->room = room;
+	}
+	list->p[list->n++] = r;
+	return 0;
+}
+
+static void kept_forget(struct kept_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		free(list->p[i]);
+	free(list->p);
+	*list = (struct kept_list){ 0 };
+}
+
+void keeper_free(struct keeper *k)
+{
+	if (!k)
+		return;
+	journal_free(k->journal);
+	kept_forget(&k->kept);
+	kept_forget(&k->waiting);
+	kept_forget(&k->replies);
+	free(k->kept_meta);
+	free(k->ended);
+	free(k);
+}
+
+static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span body)
+{
+	struct keeper *k = arg;
+	struct kept_list *const lists[] = {
+		[KIND_SESSION] = &k->kept, [KIND_MESSAGE] = &k->waiting, [KIND_REPLY] = &k->replies,
+	};
+	struct kept_list *list = lists[MIN(key >> KEY_BITS, (uint64_t)KIND_REPLY)];
+	struct kept *r = malloc(sizeof(*r) + body.len);
+
+	if (key >> KEY_BITS > KIND_REPLY) { /* of a later version */
+		free(r);
+		return;
+	}
+	if (r) {
+		*r = (struct kept){ .key = key, .stamp = stamp, .len = body.len };
+		memcpy(r->bytes, body.p, body.len);
+	}
+	if (r && key == META_KEY) {
+		k->kept_meta = r;
+	} else if (!r || kept_add(list, r)) {
+		free(r);
+		k->view.lost += list == &k->kept;
+	}
+}
+
+static struct span span_of_kept(const struct kept *r)
+{
+	return r ? (struct span){ r->bytes, r->len } : (struct span){ 0 };
+}
+
+/* Times and pins are of no use after the machine was started anew. */
+static void judge_loaded(struct keeper *k)
+{
+	struct span boot = span_of(k->boot_id);
+
+	if (fields_read(meta_fields, &k->left, span_of_kept(k->kept_meta)) < 0)
+		k->left = (struct meta){ 0 };
+	if (k->kept.n + k->waiting.n + k->replies.n && k->left.boot_id.len && !span_eq(k->left.boot_id, boot)) {
+		log_warn(
+			"the journal in %s is from before this machine was started: its calls have "
+			"ended",
+			keeper_dir(k));
+		kept_forget(&k->kept);
+		kept_forget(&k->waiting);
+		kept_forget(&k->replies);
+		return;
+	}
+	if (k->left.instance)
+		k->instance = k->left.instance;
+	else if (k->kept.n)
+		log_warn("the journal in %s does not say whose it is: flows in the kernel are made "
+			 "anew",
+			 keeper_dir(k));
+}
+
+int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size)
+{
+	const struct journal_reader reader = { take_record, k };
+	struct journal_found found;
+	int rc;
+
+	if (!k->locked)
+		return 0;
+	if (discard) {
+		journal_remove(k->journal);
+		return 0;
+	}
+	rc = journal_load(k->journal, k->uid, k->gid, &reader, &found, err, err_size);
+	if (rc == -EPROTO) {
+		size_t len = strlen(err);
+
+		snprintf(err + len, err_size - len,
+			 ": start that one again and let its calls end (SIGHUP), or give "
+			 "--discard-state to end them now");
+		return rc;
+	}
+	if (rc)
+		log_err("%s: its calls are lost", err);
+	if (found.damage[0])
+		log_err("%s: %u records of it could be read", found.damage, found.records);
+	judge_loaded(k);
+	return 0;
+}
+
+int keeper_check_ports(const struct keeper *k, unsigned int min, unsigned int max, char *err,
+		       size_t err_size)
+{
+	unsigned int lowest = UINT16_MAX, highest = 0;
+	struct snapshot snap;
+	size_t i;
+	int leg;
+
+	for (i = 0; i < k->kept.n; i++)
+		for (leg = 0; leg < 2 && snapshot_read(&snap, span_of_kept(k->kept.p[i])) == 0;
+		     leg++) {
+			unsigned int port = snap.leg[leg].local.port;
+
+			if (!port)
+				continue;
+			lowest = MIN(lowest, port);
+			highest = MAX(highest, port + 1);
+		}
+	if (!highest || (lowest >= min && highest <= max))
+		return 0;
+	snprintf(err, err_size,
+		 "%.150s has calls on ports %u to %u, this rtpxd was given %u to %u: start it with "
+		 "the -m and -M of before, let these calls end (SIGHUP) and change the ports then, "
+		 "or give --discard-state to end them now",
+		 journal_path(k->journal), lowest, highest, min, max);
+	return -EPROTO;
+}
+
+const char *keeper_dir(const struct keeper *k)
+{
+	return journal_dir(k->journal);
+}
+
+bool keeper_was_left(const struct keeper *k)
+{
+	return k->locked && access(journal_path(k->journal), F_OK) == 0;
+}
+
+bool keeper_has_calls(const struct keeper *k)
+{
+	return k->kept.n > 0;
+}
+
+uint32_t keeper_instance(const struct keeper *k)
+{
+	return k->instance;
+}
+
+/* ---- writing ---- */
+
+static int put_session(struct keeper *k, const struct session *s)
+{
+	struct snapshot snap;
+	int len, rc, i;
+
+	snapshot_take(&snap, s);
+	snap.notify = span_of(notify_name(k->o.notify, s->notify));
+	for (i = 0; i < 2; i++) {
+		recorder_take(&s->leg[i], &snap.leg[i].recording);
+		player_take(&s->leg[i], &snap.leg[i].playing);
+	}
+	len = snapshot_write(&snap, k->bytes, sizeof(k->bytes));
+	if (len < 0) {
+		log_call(LOG_LVL_WARN, s->call_id,
+			 "too long for the journal: it ends with this process");
+		return 0;
+	}
+	rc = journal_put(k->journal, s->number, (struct span){ (char *)k->bytes, (size_t)len });
+	k->view.records += rc == 0;
+	return rc;
+}
+
+static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
+{
+	char text[STATS_TEXT_MAX];
+	struct stats *stats = engine_stats(k->o.engine);
+	struct meta m = {
+		.instance = k->instance,
+		.clean = clean,
+		.alive_ns = now_ns,
+		.boot_id = span_of(k->boot_id),
+		.version = span_of(k->o.version),
+		.counters = { text, stats_write(stats, text) },
+		.last_port = { ports_last(k->o.ports, RTPX_SLOT_IP4),
+			       ports_last(k->o.ports, RTPX_SLOT_IP6) },
+		.has_live = true,
+		.live_relayed = stats->live_relayed,
+		.live_strangers = stats->live_strangers,
+	};
+	int len = fields_write(meta_fields, &m, k->bytes, sizeof(k->bytes));
+
+	stats->shown = false;
+	return journal_put(k->journal, META_KEY, (struct span){ (char *)k->bytes, (size_t)len });
+}
+
+static int commit(struct keeper *k)
+{
+	int rc = journal_commit(k->journal);
+
+	k->view.commits += rc == 0;
+	return rc;
+}
+
+/* Trouble is told once, and so is its end. */
+static void report(struct keeper *k, int rc)
+{
+	if (rc && !k->told)
+		log_err("the journal %s cannot be written (%s): calls go on, but would not outlive "
+			"this process; it is tried again every second",
+			k->view.path, strerror(-rc));
+	if (!rc && k->told)
+		log_warn("the journal %s is written again: calls outlive this process",
+			 k->view.path);
+	k->told = rc != 0;
+	k->view.works = rc == 0;
+}
+
+static int put_message(struct keeper *k, const struct notify_message *m)
+{
+	const struct waiting w = {
+		.target = span_of(m->target),
+		.call_id = span_of(m->event.call_id),
+		.from_tag = span_of(m->event.from_tag),
+		.to_tag = span_of(m->event.to_tag),
+		.tag = span_of(m->event.tag),
+		.queued_ns = m->queued_ns,
+	};
+	int len = fields_write(waiting_fields, &w, k->bytes, sizeof(k->bytes));
+
+	return len < 0 ? 0
+		       : journal_put(k->journal, (uint64_t)KIND_MESSAGE << KEY_BITS | m->number,
+				     (struct span){ (char *)k->bytes, (size_t)len });
+}
+
+static void on_queued(void *arg, const struct notify_message *m)
+{
+	struct keeper *k = arg;
+	int rc = k->running && journal_is_open(k->journal) ? put_message(k, m) : 0;
+
+	if (rc)
+		report(k, rc);
+}
+
+static void on_gone(void *arg, uint32_t number)
+{
+	struct keeper *k = arg;
+	int rc = k->running && journal_is_open(k->journal)
+			 ? journal_del(k->journal, (uint64_t)KIND_MESSAGE << KEY_BITS | number)
+			 : 0;
+
+	if (rc)
+		report(k, rc);
+}
+
+struct put_all {
+	struct keeper *k;
+	int rc;
+	uint32_t replies;
+};
+
+static void put_each_message(void *arg, const struct notify_message *m)
+{
+	struct put_all *all = arg;
+
+	if (!all->rc)
+		all->rc = put_message(all->k, m);
+}
+
+static bool put_each(void *arg, struct session *s)
+{
+	struct put_all *all = arg;
+
+	all->rc = put_session(all->k, s);
+	return all->rc == 0;
+}
+
+static void put_each_reply(void *arg, struct span key, struct span reply, uint64_t stored_ns)
+{
+	struct put_all *all = arg;
+	struct keeper *k = all->k;
+	const struct replied r = { key, reply, stored_ns };
+	int len = fields_write(replied_fields, &r, k->bytes, sizeof(k->bytes));
+
+	if (all->rc || len < 0)
+		return;
+	all->rc = journal_put(k->journal, (uint64_t)KIND_REPLY << KEY_BITS | ++all->replies,
+			      (struct span){ (char *)k->bytes, (size_t)len });
+}
+
+/*
+ * A new journal with all there is. Replies are kept only when the daemon leaves: writing each one
+ * would cost every command.
+ */
+static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
+{
+	struct sessions *sessions = engine_sessions(k->o.engine);
+	struct put_all all = { .k = k };
+	int rc = journal_begin(k->journal);
+
+	if (!rc)
+		rc = put_meta(k, clean, now_ns);
+	if (!rc) {
+		sessions_each(sessions, put_each, &all);
+		notify_each(k->o.notify, put_each_message, &all);
+		if (clean)
+			cookies_each(k->o.cookies, now_ns - MIN(now_ns, REPLIES_NS),
+				     REPLIES_MAX, put_each_reply, &all);
+		rc = all.rc;
+	}
+	if (!rc)
+		rc = commit(k);
+	if (!rc) {
+		while (session_changed_pop(sessions))
+			;
+		k->n_ended = 0;
+		k->ended_lost = false;
+	}
+	return rc;
+}
+
+/* The counters of an ended session are in the journal together with its end. */
+static int write_changed(struct keeper *k, uint64_t now_ns)
+{
+	struct sessions *sessions = engine_sessions(k->o.engine);
+	struct session *s;
+	int rc = 0;
+	size_t i;
+
+	if (k->n_ended || engine_stats(k->o.engine)->shown)
+		rc = put_meta(k, false, now_ns);
+	for (i = 0; i < k->n_ended && !rc; i++)
+		rc = journal_del(k->journal, k->ended[i]);
+	k->n_ended = 0;
+	while (!rc && (s = session_changed_pop(sessions)))
+		rc = put_session(k, s);
+	return rc ? rc : commit(k);
+}
+
+void keeper_run(struct keeper *k)
+{
+	int rc;
+
+	if (!k->running || !journal_is_open(k->journal))
+		return;
+	if (k->ended_lost)
+		rc = write_all(k, false, clock_now());
+	else
+		rc = write_changed(k, clock_now());
+	if (rc)
+		report(k, rc);
+}
+
+/* -ENOLCK: the directory has never been ours; it may be by now. */
+static int lock_again(struct keeper *k)
+{
+	char err[300];
+	int rc = k->locked ? 0 : journal_lock(k->journal, false, k->uid, k->gid, err, sizeof(err));
+
+	k->locked |= rc == 0;
+	return rc;
+}
+
+void keeper_tick(struct keeper *k, uint64_t now_ns)
+{
+	int rc = 0;
+
+	if (!k->running)
+		return;
+	if (journal_is_open(k->journal) && journal_is_there(k->journal)) {
+		rc = put_meta(k, false, now_ns);
+		if (!rc)
+			rc = write_changed(k, now_ns);
+	} else {
+		rc = lock_again(k);
+		if (!rc)
+			rc = write_all(k, false, now_ns);
+	}
+	report(k, rc);
+}
+
+static void on_ended(void *arg, const struct session *s)
+{
+	struct keeper *k = arg;
+	struct stats *stats = engine_stats(k->o.engine);
+	uint64_t *more;
+
+	stats->live_relayed -= s->kernel_relayed;
+	stats->live_strangers -= s->kernel_strangers;
+	if (!k->running || !journal_is_open(k->journal))
+		return;
+	if (k->n_ended == k->ended_room) {
+		size_t room = k->ended_room ? 2 * k->ended_room : 256;
+
+		more = realloc(k->ended, room * sizeof(*more));
+		if (!more) {
+			k->ended_lost = true;
+			return;
+		}
+		k->ended = more;
+		k->ended_room = room;
+	}
+	k->ended[k->n_ended++] = s->number;
+}
+
+void keeper_leave(struct keeper *k, uint64_t now_ns)
+{
+	int rc;
+
+	if (!k->running)
+		return;
+	sync_pull_all(engine_sync(k->o.engine));
+	rc = k->locked ? write_all(k, true, now_ns) : -ENOLCK;
+	if (rc)
+		log_err("the journal %s cannot be written (%s): the next rtpxd will not know all "
+			"calls",
+			k->view.path, strerror(-rc));
+	else
+		notify_left(k->o.notify);
+	k->running = false;
+}
+
+void keeper_forget(struct keeper *k)
+{
+	k->running = false;
+	journal_remove(k->journal);
+}
+
+/* ---- restoring ---- */
+
+struct restoring {
+	struct keeper *k;
+	struct sessions *sessions;
+	uint64_t now_ns, patience_ns;
+	uint64_t away_ns; /* nobody looked at packets */
+	bool exact;	  /* times to live are those of the end */
+};
+
+/* The port may still be a killed daemon's for a moment. */
+static int restore_leg(struct restoring *r, struct session *s, int i,
+		       const struct snapshot_leg *from)
+{
+	const struct timespec nap = { .tv_nsec = 5 * NSEC_PER_MSEC };
+	struct engine *e = r->k->o.engine;
+	int rc;
+
+	while ((rc = engine_leg_restore(e, s, i, &from->local, from->advertised, r->now_ns)) ==
+		       -EADDRINUSE &&
+	       clock_now() < r->patience_ns)
+		nanosleep(&nap, NULL);
+	return rc;
+}
+
+static const char *port_trouble(int rc)
+{
+	return rc == -EADDRINUSE ? "another program has it" :
+	       rc == -EBUSY	 ? "another call has it" :
+	       rc == -EINVAL	 ? "it is not in the range of -m and -M" :
+				   strerror(-rc);
+}
+
+static int restore_legs(struct restoring *r, struct session *s, const struct snapshot *snap)
+{
+	struct nexthops *hops = sync_nexthops(engine_sync(r->k->o.engine));
+	int i, rc = 0;
+
+	for (i = 0; i < 2 && !rc; i++) {
+		const struct addr *local = &snap->leg[i].local;
+		char text[ADDR_TEXT];
+
+		rc = restore_leg(r, s, i, &snap->leg[i]);
+		if (rc)
+			log_call(LOG_LVL_ERR, s->call_id,
+				 "the call cannot be restored: port %s: %s",
+				 addr_text(local, text), port_trouble(rc));
+		else if (local->port && !addr_is_any(local) && !nexthop_is_local(hops, local))
+			log_call(
+				LOG_LVL_WARN, s->call_id,
+				"%s is not an address of this host now: no media there until it is",
+				addr_host_text(local, text));
+	}
+	return rc;
+}
+
+static void restore_notify(struct restoring *r, struct session *s, struct span name)
+{
+	if (!name.len)
+		return;
+	s->notify = notify_again(r->k->o.notify, name);
+	if (s->notify < 0)
+		log_call(LOG_LVL_WARN, s->call_id,
+			 "the notification target '%.*s' is none of the -n options now: ignored",
+			 (int)name.len, name.p);
+}
+
+/* What cannot go on does not cost the call. */
+static void restore_media(struct restoring *r, struct session *s, const struct snapshot *snap)
+{
+	struct engine *e = r->k->o.engine;
+	int i, err;
+
+	for (i = 0; i < 2; i++) {
+		recorder_resume(engine_recorder(e), s, i, &snap->leg[i].recording, r->now_ns);
+		err = player_resume(engine_players(e), s, i, &snap->leg[i].playing, r->now_ns);
+		if (err)
+			log_call(LOG_LVL_WARN, s->call_id,
+				 "the prompt %.*s does not play any more: %s",
+				 (int)snap->leg[i].playing.name.len, snap->leg[i].playing.name.p,
+				 strerror(-err));
+	}
+}
+
+static uint64_t latest_deadline(const struct leg *leg, uint64_t now_ns)
+{
+	return now_ns + leg->ttl_s * NSEC_PER_SEC;
+}
+
+/*
+ * The clock of a time namespace may be ahead of ours. Nothing lies in the future: no packet, and no
+ * deadline beyond a full time to live.
+ */
+static void restore_times(const struct restoring *r, struct session *s)
+{
+	uint64_t now_ns = r->now_ns;
+	int i, kind;
+
+	s->created_ns = MIN(s->created_ns, now_ns);
+	for (i = 0; i < 2; i++) {
+		struct leg *leg = &s->leg[i];
+
+		leg->deadline_ns = MIN(leg->deadline_ns + r->away_ns, latest_deadline(leg, now_ns));
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			struct stream *st = &leg->stream[kind];
+
+			st->seq_ns = MIN(st->seq_ns, now_ns);
+			st->updated_ns = MIN(st->updated_ns, now_ns);
+			st->stats.first_ns = MIN(st->stats.first_ns, now_ns);
+			st->stats.last_ns = MIN(st->stats.last_ns, now_ns);
+		}
+	}
+}
+
+/*
+ * A killed daemon has not noted the last packet that it relayed itself, so it is assumed that there
+ * was one just now. What the kernel has relayed is known: @counted, a bit for each leg.
+ */
+static void restore_silence(struct restoring *r, struct session *s, unsigned int counted)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (!r->exact && s->complete && !(counted & 1 << i))
+			session_ttl_restart(r->sessions, s, i, r->now_ns);
+}
+
+static struct span not_null(struct span s)
+{
+	return s.p ? s : (struct span){ "", 0 };
+}
+
+static int restore_session(struct restoring *r, const struct snapshot *snap, struct session **out)
+{
+	struct stats *stats = engine_stats(r->k->o.engine);
+	struct session *s;
+	int rc = session_create(r->sessions, not_null(snap->call_id), not_null(snap->from_tag),
+				snap->created_ns, &s);
+
+	if (rc)
+		return rc;
+	rc = snapshot_apply(snap, s);
+	stats->live_relayed += s->kernel_relayed;
+	stats->live_strangers += s->kernel_strangers;
+	restore_times(r, s);
+	session_restored(r->sessions, s);
+	if (!rc)
+		rc = restore_legs(r, s, snap);
+	if (rc) {
+		engine_drop(r->k->o.engine, s, r->now_ns);
+		return rc;
+	}
+	restore_notify(r, s, snap->notify);
+	*out = s;
+	return 0;
+}
+
+static bool session_has_number(void *arg, struct session *s)
+{
+	struct {
+		uint32_t number;
+		struct session *found;
+	} *want = arg;
+
+	if (s->number == want->number)
+		want->found = s;
+	return !want->found;
+}
+
+static struct session *session_of(struct restoring *r, uint32_t number)
+{
+	struct {
+		uint32_t number;
+		struct session *found;
+	} want = { number, NULL };
+
+	sessions_each(r->sessions, session_has_number, &want);
+	return want.found;
+}
+
+/* The sources of a session that is fed, when all sessions are there. */
+static void restore_feeds(struct restoring *r, const struct snapshot *snap)
+{
+	struct session *target, *source;
+	int i;
+
+	if (!snap->feed[0].source || !(target = session_of(r, snap->number)))
+		return;
+	for (i = SNAPSHOT_MAX_FEEDS - 1; i >= 0; i--) {
+		source = snap->feed[i].source ? session_of(r, snap->feed[i].source) : NULL;
+		if (source)
+			feed_add(r->sessions, source, 0, target, snap->feed[i].crossed);
+	}
+}
+
+static void step_session(struct restoring *r, struct kept *kept, const struct snapshot *snap)
+{
+	restore_session(r, snap, &kept->session);
+}
+
+/* Copies and recordings. A flow is told whether its packets are recorded, so these come first. */
+static void step_media(struct restoring *r, struct kept *kept, const struct snapshot *snap)
+{
+	struct session *s = kept->session;
+
+	restore_media(r, s, snap);
+	restore_silence(r, s, sync_adopt(engine_sync(r->k->o.engine), s));
+}
+
+static void step_feeds(struct restoring *r, struct kept *kept, const struct snapshot *snap)
+{
+	(void)kept;
+	restore_feeds(r, snap);
+}
+
+/*
+ * Each step is done for all calls before the next one. A copy takes any free port, so all calls
+ * have claimed theirs by then; a session hears others, so these are there.
+ */
+static void restore_step(struct restoring *r,
+			 void (*step)(struct restoring *r, struct kept *kept,
+				      const struct snapshot *snap))
+{
+	struct kept_list *list = &r->k->kept;
+	struct snapshot snap;
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		struct kept *kept = list->p[i];
+
+		if ((step == step_session) == !kept->session &&
+		    snapshot_read(&snap, span_of_kept(kept)) == 0)
+			step(r, kept, &snap);
+	}
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct kept *x = *(struct kept *const *)a, *y = *(struct kept *const *)b;
+
+	return x->stamp > y->stamp ? -1 : x->stamp < y->stamp;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct kept *x = *(struct kept *const *)a, *y = *(struct kept *const *)b;
+
+	return x->key < y->key ? -1 : x->key > y->key;
+}
+
+static int oldest_call_first(const void *a, const void *b)
+{
+	const struct kept *x = *(struct kept *const *)a, *y = *(struct kept *const *)b;
+
+	if (x->created_ns != y->created_ns)
+		return x->created_ns < y->created_ns ? -1 : 1;
+	return x->key < y->key ? -1 : x->key > y->key;
+}
+
+/* A bit for each pair of ports that a call of the journal has. */
+struct claims {
+	uint8_t bits[RTPX_SLOTS][65536 / 16];
+};
+
+static bool claim(struct claims *all, const struct addr *local)
+{
+	unsigned int pair = local->port / 2, slot = local->family == ADDR_IP6;
+	uint8_t bit = 1 << (pair & 7), *byte = &all->bits[slot][pair / 8];
+
+	if (!local->port)
+		return true;
+	if (*byte & bit)
+		return false;
+	*byte |= bit;
+	return true;
+}
+
+/* Only in a damaged journal there are records of calls that have ended, whose ports others have. */
+static bool is_current(struct claims *all, struct kept *kept)
+{
+	struct snapshot snap;
+	int i;
+
+	if (snapshot_read(&snap, span_of_kept(kept)) < 0) {
+		log_err("a record of the journal describes no call");
+		return false;
+	}
+	kept->created_ns = snap.created_ns;
+	for (i = 0; i < 2; i++)
+		if (!claim(all, &snap.leg[i].local)) {
+			log_warn("call %.*s: not restored, a newer record has its port %u",
+				 (int)snap.call_id.len, snap.call_id.p, snap.leg[i].local.port);
+			return false;
+		}
+	return true;
+}
+
+/* Records that describe calls, in the order in which these began. */
+static void sort_loaded(struct keeper *k)
+{
+	struct claims claims = { 0 };
+	struct kept_list *list = &k->kept;
+	size_t i, n = 0;
+
+	qsort(list->p, list->n, sizeof(*list->p), newest_first);
+	for (i = 0; i < list->n; i++) {
+		if (is_current(&claims, list->p[i]))
+			list->p[n++] = list->p[i];
+		else
+			free(list->p[i]);
+	}
+	k->view.lost += list->n - n;
+	list->n = n;
+	qsort(list->p, list->n, sizeof(*list->p), oldest_call_first);
+}
+
+/*
+ * What a dataplane counted since the counters were written. Another count of the same packets is in
+ * the records of sessions, but these may be older than the counters.
+ */
+static void restore_counters(struct keeper *k, const struct stats *before)
+{
+	struct stats *stats = engine_stats(k->o.engine);
+	uint64_t relayed = stats->live_relayed, strangers = stats->live_strangers;
+
+	if (!k->left.has_live && !k->left.clean) {
+		relayed = strangers = 0; /* it is not known how much of this was counted */
+	} else if (!k->left.has_live) {
+		return;
+	}
+	relayed -= MIN(relayed, k->left.live_relayed);
+	strangers -= MIN(strangers, k->left.live_strangers);
+	stats->npkts_rcvd = before->npkts_rcvd + relayed + strangers;
+	stats->npkts_relayed = before->npkts_relayed + relayed;
+	stats->npkts_discard = before->npkts_discard + strangers;
+}
+
+/* Sessions that began after the counters were written; each end of a session is in them. */
+static void restore_created(struct keeper *k)
+{
+	struct stats *stats = engine_stats(k->o.engine);
+
+	stats->nsess_created =
+		MAX(stats->nsess_created, stats->nsess_destroyed + k->kept.n);
+}
+
+static unsigned int count_restored(const struct keeper *k)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < k->kept.n; i++)
+		n += k->kept.p[i]->session != NULL;
+	return n;
+}
+
+static void restore_all(struct keeper *k, uint64_t now_ns)
+{
+	struct sync *sync = engine_sync(k->o.engine);
+	struct restoring r = {
+		.k = k,
+		.sessions = engine_sessions(k->o.engine),
+		.now_ns = now_ns,
+		.patience_ns = now_ns + PORTS_PATIENCE_NS,
+		.exact = k->left.clean,
+	};
+	const struct stats before = *engine_stats(k->o.engine);
+	unsigned int orphans;
+
+	if (k->left.alive_ns && k->left.alive_ns < now_ns)
+		r.away_ns = now_ns - k->left.alive_ns;
+	sort_loaded(k);
+	sync_adopt_begin(sync);
+	restore_step(&r, step_session);
+	restore_step(&r, step_media);
+	restore_step(&r, step_feeds);
+	orphans = sync_adopt_end(sync);
+	restore_counters(k, &before);
+	k->view.restored = count_restored(k);
+	k->view.lost += k->kept.n - k->view.restored;
+	restore_created(k);
+	kept_forget(&k->kept);
+	log_info("%u calls of the previous rtpxd go on after %.3f s, %u are lost", k->view.restored,
+		 (double)r.away_ns / NSEC_PER_SEC, k->view.lost);
+	if (orphans)
+		log_warn("removed %u flows of calls that are not in the journal", orphans);
+}
+
+static char *text_of(struct span s)
+{
+	return s.len ? strndup(s.p, s.len) : NULL;
+}
+
+static int restore_message(struct keeper *k, const struct waiting *w, uint64_t now_ns)
+{
+	char *target = text_of(w->target), *call_id = text_of(w->call_id);
+	char *from_tag = text_of(w->from_tag), *to_tag = text_of(w->to_tag);
+	char *tag = text_of(w->tag);
+	const struct notify_message m = {
+		.target = target ? target : "",
+		.event = { call_id ? call_id : "", from_tag ? from_tag : "", to_tag, tag },
+		.queued_ns = MIN(w->queued_ns, now_ns),
+	};
+	int rc = notify_restore(k->o.notify, &m);
+
+	free(target);
+	free(call_id);
+	free(from_tag);
+	free(to_tag);
+	free(tag);
+	return rc;
+}
+
+static void restore_messages(struct keeper *k, uint64_t now_ns)
+{
+	unsigned int lost = 0;
+	size_t i;
+
+	if (k->waiting.n)
+		qsort(k->waiting.p, k->waiting.n, sizeof(*k->waiting.p), by_key);
+	for (i = 0; i < k->waiting.n; i++) {
+		struct waiting w = { 0 };
+
+		lost += fields_read(waiting_fields, &w, span_of_kept(k->waiting.p[i])) < 0 ||
+			restore_message(k, &w, now_ns) < 0;
+	}
+	if (lost)
+		log_warn("%u notifications of the previous rtpxd are lost: their targets are none "
+			 "of the -n options now",
+			 lost);
+	kept_forget(&k->waiting);
+}
+
+static void restore_replies(struct keeper *k, uint64_t now_ns)
+{
+	size_t i;
+
+	for (i = 0; i < k->replies.n; i++) {
+		struct replied r = { 0 };
+
+		if (fields_read(replied_fields, &r, span_of_kept(k->replies.p[i])) == 0)
+			cookies_restore(k->o.cookies, not_null(r.key), not_null(r.reply),
+					MIN(r.stored_ns, now_ns));
+	}
+	kept_forget(&k->replies);
+}
+
+/* The counters go on where they were. */
+static void read_counters(struct keeper *k)
+{
+	struct stats *stats = engine_stats(k->o.engine);
+
+	stats_read(stats, k->left.counters);
+	recorder_count_on(engine_recorder(k->o.engine), stats->npkts_recorded,
+			  stats->npkts_rec_lost);
+}
+
+void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t now_ns)
+{
+	int rc, i;
+
+	k->o = *opts;
+	sessions_watch_end(engine_sessions(opts->engine), on_ended, k);
+	read_counters(k);
+	for (i = 0; i < RTPX_SLOTS; i++)
+		ports_go_on(opts->ports, i, k->left.last_port[i]);
+	if (k->kept.n)
+		restore_all(k, now_ns);
+	notify_watch(opts->notify, on_queued, on_gone, k);
+	restore_messages(k, now_ns);
+	restore_replies(k, now_ns);
+	k->running = true;
+	if (!k->locked)
+		return;
+	rc = write_all(k, false, now_ns);
+	report(k, rc);
+}
+
+void keeper_view(const struct keeper *k, struct keeper_view *out)
+{
+	*out = k->view;
+}
