@@ -147,7 +147,7 @@ $(O)/relay.skel.h: $(O)/relay.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name relay >$@.tmp && mv $@.tmp $@
 
-$(O)/daemon/dataplane/xdp.o $(O)/tests/test_dp_xdp.o: $(O)/relay.skel.h
+$(O)/daemon/dataplane/xdp.o $(O)/tests/test_xdp.o: $(O)/relay.skel.h
 $(O)/daemon/main.o $(O)/daemon/config.o: CPPFLAGS += -DRTPX_VERSION='"$(VERSION)"'
 
 $(O)/%.o: %.c

@@ -21,8 +21,8 @@ struct {
 /* is_plainly_ours - the interface is in its first place, and the frame is for its own address. */
 static __always_inline int is_plainly_ours(const struct xdp_md *ctx)
 {
-	__u32 ifindex = ctx->ingress_ifindex, slot = ifindex % RTPX_INGRESSES;
-	struct rtpx_ingress *in = bpf_map_lookup_elem(&ingress, &slot);
+	__u32 ifindex = ctx->ingress_ifindex, family = ifindex % RTPX_INGRESSES;
+	struct rtpx_ingress *in = bpf_map_lookup_elem(&ingress, &family);
 	struct ethhdr *eth = (void *)(long)ctx->data;
 
 	return in && in->ifindex == ifindex && (void *)(eth + 1) <= (void *)(long)ctx->data_end &&
@@ -33,11 +33,11 @@ static __always_inline int is_plainly_ours(const struct xdp_md *ctx)
 static __always_inline struct rtpx_ingress *ingress_find(__u32 ifindex)
 {
 	struct rtpx_ingress *in;
-	__u32 slot, i;
+	__u32 family, i;
 
 	for (i = 0; i < RTPX_INGRESS_TRIES; i++) {
-		slot = (ifindex + i) % RTPX_INGRESSES;
-		in = bpf_map_lookup_elem(&ingress, &slot);
+		family = (ifindex + i) % RTPX_INGRESSES;
+		in = bpf_map_lookup_elem(&ingress, &family);
 		if (in && in->ifindex == ifindex)
 			return in;
 	}

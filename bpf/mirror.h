@@ -35,15 +35,15 @@ struct {
 	__type(value, struct mirror_room);
 } mirror_room SEC(".maps");
 
-static __always_inline void mirror_address(__u8 to[16], const __u8 *from, __u32 slot)
+static __always_inline void mirror_address(__u8 to[16], const __u8 *from, __u32 family)
 {
 	__u32 *t = (__u32 *)to;
 	const __u32 *f = (const __u32 *)from;
 
 	t[0] = f[0];
-	t[1] = slot == RTPX_SLOT_IP6 ? f[1] : 0;
-	t[2] = slot == RTPX_SLOT_IP6 ? f[2] : 0;
-	t[3] = slot == RTPX_SLOT_IP6 ? f[3] : 0;
+	t[1] = family == RTPX_FAMILY_IP6 ? f[1] : 0;
+	t[2] = family == RTPX_FAMILY_IP6 ? f[2] : 0;
+	t[3] = family == RTPX_FAMILY_IP6 ? f[3] : 0;
 }
 
 /* How much of a payload is copied. */
@@ -84,9 +84,9 @@ static __always_inline int mirror_take(struct xdp_md *ctx, const struct rtpx_ent
 	room->head.call = more->call;
 	room->head.port = p->dst_port;
 	room->head.peer_port = p->src_port;
-	room->head.slot = p->slot;
-	mirror_address(room->head.local, p->dst, p->slot);
-	mirror_address(room->head.peer, p->src, p->slot);
+	room->head.family = p->family;
+	mirror_address(room->head.local, p->dst, p->family);
+	mirror_address(room->head.peer, p->src, p->family);
 	return mirror_load(ctx, (void *)(f->udp + 1) - f->data, p->payload_bytes);
 }
 

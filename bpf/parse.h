@@ -55,7 +55,7 @@ static __always_inline enum rtpx_reason parse_ip4(struct frame *f, struct rtpx_p
 	if (*(__u8 *)ip != 0x45)
 		return ip->version == 4 ? RTPX_REASON_pass_options : RTPX_REASON_pass_malformed;
 	f->udp = (void *)(ip + 1);
-	p->slot = RTPX_SLOT_IP4;
+	p->family = RTPX_FAMILY_IP4;
 	p->src = (__u8 *)&ip->saddr;
 	p->dst = (__u8 *)&ip->daddr;
 	p->ttl = ip->ttl;
@@ -78,7 +78,7 @@ static __always_inline enum rtpx_reason parse_ip6(struct frame *f, struct rtpx_p
 	if (ip->nexthdr != IPPROTO_UDP)
 		return RTPX_REASON_pass_not_udp;
 	f->udp = (void *)(ip + 1);
-	p->slot = RTPX_SLOT_IP6;
+	p->family = RTPX_FAMILY_IP6;
 	p->src = (__u8 *)&ip->saddr;
 	p->dst = (__u8 *)&ip->daddr;
 	p->ttl = ip->hop_limit;
@@ -90,7 +90,7 @@ static __always_inline enum rtpx_reason parse_ip6(struct frame *f, struct rtpx_p
 static __always_inline enum rtpx_reason parse_udp(struct frame *f, struct rtpx_packet *p)
 {
 	struct udphdr *udp = f->udp;
-	__u32 ip_header = p->slot == RTPX_SLOT_IP6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	__u32 ip_header = p->family == RTPX_FAMILY_IP6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 
 	if ((void *)(udp + 1) > f->end)
 		return RTPX_REASON_pass_malformed;
@@ -160,7 +160,7 @@ static __always_inline int ip4_sum_holds(const struct iphdr *ip)
 static __always_inline enum rtpx_reason check_sums(const struct frame *f,
 						   const struct rtpx_packet *p)
 {
-	if (p->slot == RTPX_SLOT_IP4)
+	if (p->family == RTPX_FAMILY_IP4)
 		return ip4_sum_holds(f->l3) ? RTPX_REASON_relayed : RTPX_REASON_pass_ip_checksum;
 	/* RFC 8200 section 8.1 */
 	return f->udp->check ? RTPX_REASON_relayed : RTPX_REASON_pass_no_checksum;

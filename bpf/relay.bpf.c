@@ -11,11 +11,11 @@
 #include "parse.h"
 #include "rewrite.h"
 
-/* Sized by the loader: RTPX_SLOTS times the ports of the range. */
+/* Sized by the loader: RTPX_FAMILIES times the ports of the range. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, RTPX_SLOTS);
+	__uint(max_entries, RTPX_FAMILIES);
 	__type(key, __u32);
 	__type(value, struct rtpx_entry);
 } flows SEC(".maps");
@@ -23,7 +23,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, RTPX_SLOTS);
+	__uint(max_entries, RTPX_FAMILIES);
 	__type(key, __u32);
 	__type(value, struct rtpx_entry_more);
 } flows_more SEC(".maps");
@@ -89,14 +89,14 @@ struct place {
  * find - the flow of a local port and its next hop. Nothing of the packet is needed but the port, so
  * that memory is under way while the packet is parsed.
  */
-static __always_inline enum rtpx_reason find(const struct rtpx_config *c, __u32 slot, __u32 port,
+static __always_inline enum rtpx_reason find(const struct rtpx_config *c, __u32 family, __u32 port,
 					     struct place *at)
 {
 	__u32 id;
 
 	if (port < c->port_min || port > c->port_max)
 		return RTPX_REASON_pass_not_media;
-	at->index = rtpx_flow_index(c, slot, port);
+	at->index = rtpx_flow_index(c, family, port);
 	at->entry = bpf_map_lookup_elem(&flows, &at->index);
 	if (!at->entry)
 		return RTPX_REASON_pass_no_flow;
@@ -177,7 +177,7 @@ static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
 	__u32 port;
 
 	port = plain_ip4_port((void *)(long)ctx->data, (void *)(long)ctx->data_end);
-	if (find(c, RTPX_SLOT_IP4, port, &at) != RTPX_REASON_relayed || !is_plainly_ours(ctx) ||
+	if (find(c, RTPX_FAMILY_IP4, port, &at) != RTPX_REASON_relayed || !is_plainly_ours(ctx) ||
 	    parse_plain_ip4((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p) !=
 		    RTPX_REASON_relayed)
 		return NOT_PLAIN;
@@ -190,7 +190,7 @@ static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
 	    is_unfinished(flow, f.udp))
 		return NOT_PLAIN;
 	leaving_take(&out, flow, p.payload_bytes, changed_checksum(flow, f.udp),
-		     arriving_ecn(&f, RTPX_SLOT_IP4));
+		     arriving_ecn(&f, RTPX_FAMILY_IP4));
 	if (!is_whole(&at))
 		return NOT_PLAIN;
 	write_macs(f.data, at.nh);
@@ -227,7 +227,7 @@ static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct
 	int after = sizeof(struct ethhdr) + (out.vlan ? sizeof(struct vlan_tag) : 0) +
 		    (out.is_ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 
-	leaving_take(&out, at->entry, p->payload_bytes, udp_check, arriving_ecn(f, p->slot));
+	leaving_take(&out, at->entry, p->payload_bytes, udp_check, arriving_ecn(f, p->family));
 	out.label = rtpx_flow_label(at->entry->out_port, at->entry->dest_port) &
 		    at->nh->label_mask;
 	__builtin_memcpy(&out.ip6[0], more->out6, 16);
@@ -271,7 +271,7 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 	reason = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
-	reason = find(c, p.slot, p.dst_port, &at);
+	reason = find(c, p.family, p.dst_port, &at);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
 	more = bpf_map_lookup_elem(&flows_more, &at.index);

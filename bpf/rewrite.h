@@ -126,11 +126,11 @@ struct leaving {
  * The explicit congestion notification of what arrives goes on: a relay that writes the header anew
  * stands between routers that mark packets and an end that reacts to it (RFC 6040).
  */
-static __always_inline __u8 arriving_ecn(const struct frame *f, __u32 slot)
+static __always_inline __u8 arriving_ecn(const struct frame *f, __u32 family)
 {
 	const __u8 *ip = f->l3;
 
-	return slot == RTPX_SLOT_IP6 ? ip[1] >> 4 & RTPX_ECN_MASK : ip[1] & RTPX_ECN_MASK;
+	return family == RTPX_FAMILY_IP6 ? ip[1] >> 4 & RTPX_ECN_MASK : ip[1] & RTPX_ECN_MASK;
 }
 
 /* @ecn: 0 to 3. */

@@ -662,7 +662,7 @@ static int start_privileged(struct daemon *d)
 static void watch_files(struct daemon *d)
 {
 	unsigned long limit = process_nofile(), used;
-	struct dp_user_counts counts;
+	struct sockets_counts counts;
 	bool low;
 
 	relay_counts(d->relay, &counts);
@@ -691,7 +691,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 /* Calls of the previous daemon have their sockets already. */
 static unsigned long files_beside_media(const struct daemon *d)
 {
-	struct dp_user_counts counts;
+	struct sockets_counts counts;
 	unsigned long all = process_files();
 
 	relay_counts(d->relay, &counts);
@@ -896,7 +896,7 @@ static void warn_addresses(const struct config *c)
 
 	for (unsigned int i = 0; i < c->n_listeners; i++) {
 		const struct addr *a = &c->listeners[i].addr;
-		int err = dp_user_can_bind(a);
+		int err = sockets_can_bind(a);
 
 		if (err)
 			log_warn("media address %s: no port can be opened on it now (%s), so "

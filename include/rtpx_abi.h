@@ -29,10 +29,10 @@
  * A local port number is given out once in each address family, so (family, port) names one media
  * socket and, by arithmetic, one element of the flow table.
  */
-enum rtpx_slot {
-	RTPX_SLOT_IP4,
-	RTPX_SLOT_IP6,
-	RTPX_SLOTS,
+enum rtpx_family {
+	RTPX_FAMILY_IP4,
+	RTPX_FAMILY_IP6,
+	RTPX_FAMILIES,
 };
 
 #define RTPX_MAX_NEXTHOPS 65536 /* next hop ids fit a __u16; id 0 is never given out */
@@ -67,7 +67,7 @@ enum rtpx_strangers {
 /*
  * One direction of one medium: what arrives at (local, port) from (peer, peer_port) leaves from
  * (out, out_port) to (dest, dest_port) through next hop @nexthop. The family of local and peer is
- * the slot's.
+ * the family's.
  */
 struct rtpx_flow {
 	__u16 seq;	 /* odd: being written */
@@ -217,7 +217,7 @@ struct rtpx_mirrored {
 	__u16 peer_port;
 	__u8 local[16]; /* destination; the first 4 bytes with IPv4 */
 	__u8 peer[16];	/* source */
-	__u8 slot;	/* enum rtpx_slot */
+	__u8 family;	/* enum rtpx_family */
 	__u8 pad[7];
 };
 
@@ -259,8 +259,8 @@ struct rtpx_ingress {
 /* The only element of the map `config`. */
 struct rtpx_config {
 	__u32 abi_version; /* RTPX_ABI_VERSION */
-	__u16 port_min;	   /* first port of each slot */
-	__u16 port_max;	   /* last port of each slot */
+	__u16 port_min;	   /* first port of each family */
+	__u16 port_max;	   /* last port of each family */
 	__u32 silence_ms;  /* enum rtpx_strangers: how long the peer must have been silent */
 	/* what the daemons that own these maps, one after the other, call them; any number */
 	__u32 instance;
@@ -333,11 +333,11 @@ RTPX_ASSERT(sizeof(struct rtpx_counters) == 8 * (RTPX_REASON_COUNT + 2));
 
 /*
  * rtpx_flow_index - the element of a local port in `flows` and `flows_more`.
- * The caller has checked that @slot is below RTPX_SLOTS and @port within port_min … port_max.
+ * The caller has checked that @family is below RTPX_FAMILIES and @port within port_min … port_max.
  */
-static inline __u32 rtpx_flow_index(const struct rtpx_config *c, __u32 slot, __u32 port)
+static inline __u32 rtpx_flow_index(const struct rtpx_config *c, __u32 family, __u32 port)
 {
-	return slot * (c->port_max - c->port_min + 1u) + (port - c->port_min);
+	return family * (c->port_max - c->port_min + 1u) + (port - c->port_min);
 }
 
 #endif

@@ -47,11 +47,11 @@ static inline __u32 rtpx_sum_words(const void *p, unsigned int n)
 	return sum;
 }
 
-static inline void rtpx_entry_sums(struct rtpx_entry *e, const struct rtpx_flow *f, __u32 slot)
+static inline void rtpx_entry_sums(struct rtpx_entry *e, const struct rtpx_flow *f, __u32 family)
 {
 	__u32 in, out;
 
-	in = slot == RTPX_SLOT_IP4 ? rtpx_sum_words(f->local4, 2) + rtpx_sum_words(f->peer4, 2)
+	in = family == RTPX_FAMILY_IP4 ? rtpx_sum_words(f->local4, 2) + rtpx_sum_words(f->peer4, 2)
 				   : rtpx_sum_words(f->local6, 8) + rtpx_sum_words(f->peer6, 8);
 	out = f->flags & RTPX_FLOW_OUT6
 		      ? rtpx_sum_words(f->out6, 8) + rtpx_sum_words(f->dest6, 8)
@@ -74,9 +74,9 @@ static __always_inline __u32 rtpx_flow_label(__u16 out_port, __u16 dest_port)
 
 /* ---- flows ---- */
 
-/* rtpx_entry_put_flow - all of the flow but its seq; @slot is where it goes. */
+/* rtpx_entry_put_flow - all of the flow but its seq; @family is where it goes. */
 static inline void rtpx_entry_put_flow(struct rtpx_entry *e, struct rtpx_entry_more *m,
-				       const struct rtpx_flow *f, __u32 slot)
+				       const struct rtpx_flow *f, __u32 family)
 {
 	e->flags = f->flags;
 	e->tos = f->tos;
@@ -89,7 +89,7 @@ static inline void rtpx_entry_put_flow(struct rtpx_entry *e, struct rtpx_entry_m
 	__builtin_memcpy(e->peer4, f->peer4, 4);
 	__builtin_memcpy(e->out4, f->out4, 4);
 	__builtin_memcpy(e->dest4, f->dest4, 4);
-	rtpx_entry_sums(e, f, slot);
+	rtpx_entry_sums(e, f, family);
 	m->port = f->port;
 	m->second_port = f->second_port;
 	m->call = f->call;

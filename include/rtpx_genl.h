@@ -18,14 +18,14 @@
  *             emptied. Answers as HELLO does. -EPROTO: another ABI version. -EBUSY: it has an
  *             owner. -EEXIST: it has flows and other ports.
  *  CLOSE      owner. Remove the table and all flows.
- *  PUT        owner. SLOT, PORT, FLOW[, STATS]: install or replace. STATS is where counting
+ *  PUT        owner. FAMILY, PORT, FLOW[, STATS]: install or replace. STATS is where counting
  *             begins; without it, a flow that is replaced goes on counting, and another one is
  *             refused with -ENOENT.
- *  DEL        owner. SLOT, PORT: stop forwarding. Answers STATS, which nothing is counted in any
+ *  DEL        owner. FAMILY, PORT: stop forwarding. Answers STATS, which nothing is counted in any
  *             more. -ENOENT: no flow.
- *  GET        anybody. SLOT, PORT: answers SLOT, PORT, FLOW, STATS. -ENOENT: no flow. As a dump,
+ *  GET        anybody. FAMILY, PORT: answers FAMILY, PORT, FLOW, STATS. -ENOENT: no flow. As a dump,
  *             without attributes: all flows.
- *  SET_STATS  owner. SLOT, PORT, STATS: count from there on. -ENOENT: no flow. -EAGAIN: packets were
+ *  SET_STATS  owner. FAMILY, PORT, STATS: count from there on. -ENOENT: no flow. -EAGAIN: packets were
  *             counted since the owner's last GET or SET_STATS of this flow, and would be lost.
  *  MIRROR     owner. LISTENER, MIRROR_BYTES: from now on each forwarded packet of flows with
  *             RTPX_FLOW_MIRROR is also copied, for the owner to fetch, as long as no more than so
@@ -70,14 +70,14 @@ enum rtpx_attr {
 	RTPX_A_FLOW_BYTES,     /* u32: sizeof(struct rtpx_flow) */
 	RTPX_A_STATS_BYTES,    /* u32: sizeof(struct rtpx_flow_stats) */
 	RTPX_A_COUNTERS_BYTES, /* u32: sizeof(struct rtpx_counters) */
-	RTPX_A_PORT_MIN,       /* u16: first port of each slot */
-	RTPX_A_PORT_MAX,       /* u16: last port of each slot */
+	RTPX_A_PORT_MIN,       /* u16: first port of each family */
+	RTPX_A_PORT_MAX,       /* u16: last port of each family */
 	RTPX_A_SILENCE_MS,     /* u32: as in struct rtpx_config */
 	RTPX_A_FRESH,	       /* flag: nothing is to be left of what was there */
 	RTPX_A_FLOWS,	       /* u32: how many there are */
 	RTPX_A_OWNER,	       /* u32: port id of the socket that owns the table */
 	RTPX_A_COUNTERS,       /* struct rtpx_counters, summed over CPUs */
-	RTPX_A_SLOT,	       /* u8: enum rtpx_slot */
+	RTPX_A_FAMILY,	       /* u8: enum rtpx_family */
 	RTPX_A_PORT,	       /* u16: local port */
 	RTPX_A_FLOW,	       /* struct rtpx_flow with seq 0; nexthop is not looked at */
 	RTPX_A_STATS,	       /* struct rtpx_flow_stats */

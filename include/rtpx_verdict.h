@@ -15,9 +15,9 @@
  * What a dataplane has found out about a UDP packet. Ports and RTP fields are in host byte order.
  */
 struct rtpx_packet {
-	__u32 slot;	 /* enum rtpx_slot */
-	const __u8 *src; /* 4 or 16 bytes, by slot */
-	const __u8 *dst; /* 4 or 16 bytes, by slot */
+	__u32 family;	 /* enum rtpx_family */
+	const __u8 *src; /* 4 or 16 bytes, by family */
+	const __u8 *dst; /* 4 or 16 bytes, by family */
 	__u16 src_port;
 	__u16 dst_port;
 	__u16 ip_bytes;	     /* of the whole IP packet */
@@ -35,12 +35,12 @@ struct rtpx_packet {
 
 #define RTPX_MAX_JUMP 536 /* a sequence number further away than this begins a new segment */
 
-/* rtpx_addr_eq - addresses of one family; @slot tells how long they are. */
-static __always_inline int rtpx_addr_eq(__u32 slot, const __u8 *a, const __u8 *b)
+/* rtpx_addr_eq - addresses of one family; @family tells how long they are. */
+static __always_inline int rtpx_addr_eq(__u32 family, const __u8 *a, const __u8 *b)
 {
 	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
 
-	if (slot == RTPX_SLOT_IP4)
+	if (family == RTPX_FAMILY_IP4)
 		return x[0] == y[0];
 	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3])) == 0;
 }
@@ -54,15 +54,15 @@ static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_entry *e,
 						   const struct rtpx_entry_more *m,
 						   const struct rtpx_packet *p)
 {
-	int in6 = p->slot == RTPX_SLOT_IP6;
+	int in6 = p->family == RTPX_FAMILY_IP6;
 
 	if (!(e->flags & RTPX_FLOW_ACTIVE))
 		return RTPX_REASON_pass_no_flow;
-	if (!rtpx_addr_eq(p->slot, p->dst, in6 ? m->local6 : e->local4))
+	if (!rtpx_addr_eq(p->family, p->dst, in6 ? m->local6 : e->local4))
 		return RTPX_REASON_pass_not_local;
 	if (p->ttl <= 1)
 		return RTPX_REASON_pass_ttl;
-	if (!rtpx_addr_eq(p->slot, p->src, in6 ? m->peer6 : e->peer4) ||
+	if (!rtpx_addr_eq(p->family, p->src, in6 ? m->peer6 : e->peer4) ||
 	    (p->src_port != e->peer_port && !(e->flags & RTPX_FLOW_ANY_PORT)))
 		return RTPX_REASON_drop_stranger;
 	return p->kind == RTPX_PAYLOAD_STUN ? RTPX_REASON_pass_stun : RTPX_REASON_relayed;
@@ -90,14 +90,14 @@ static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_co
 
 	if (may & RTPX_STRANGERS_ALL)
 		return RTPX_REASON_pass_open;
-	if (m->second_port && rtpx_addr_eq(p->slot, p->src, m->second) &&
+	if (m->second_port && rtpx_addr_eq(p->family, p->src, m->second) &&
 	    (p->src_port == m->second_port || may & RTPX_STRANGERS_SECOND_HOST))
 		return RTPX_REASON_pass_second;
 	if ((__s64)(p->now_ns - e->last_ns) < (__s64)c->silence_ms * 1000000)
 		return RTPX_REASON_drop_stranger;
 	if (may & RTPX_STRANGERS_SILENT ||
 	    (may & RTPX_STRANGERS_HOST &&
-	     rtpx_addr_eq(p->slot, p->src, p->slot == RTPX_SLOT_IP6 ? m->peer6 : e->peer4)) ||
+	     rtpx_addr_eq(p->family, p->src, p->family == RTPX_FAMILY_IP6 ? m->peer6 : e->peer4)) ||
 	    (may & RTPX_STRANGERS_CONTINUE && rtpx_continues(e, p)))
 		return RTPX_REASON_pass_relatch;
 	return RTPX_REASON_drop_stranger;
@@ -112,7 +112,7 @@ static inline enum rtpx_reason rtpx_verdict(const struct rtpx_config *c, const s
 	struct rtpx_entry_more m;
 	enum rtpx_reason reason;
 
-	rtpx_entry_put_flow(&e, &m, f, p->slot);
+	rtpx_entry_put_flow(&e, &m, f, p->family);
 	rtpx_entry_put_stats(&e, &m, st);
 	reason = rtpx_judge(&e, &m, p);
 	return reason == RTPX_REASON_drop_stranger ? rtpx_judge_stranger(c, &e, &m, p)

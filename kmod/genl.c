@@ -21,7 +21,7 @@
 	(RTPX_STRANGERS_CONTINUE | RTPX_STRANGERS_HOST | RTPX_STRANGERS_SILENT |  \
 	 RTPX_STRANGERS_SECOND_HOST | RTPX_STRANGERS_ALL)
 
-static struct genl_family family;
+static struct genl_family genl;
 
 /* Of the attributes in a message of copies: it is less than 16 KB as a whole. */
 #define COPIES_ROOM 15900
@@ -32,7 +32,7 @@ static const struct nla_policy policy[RTPX_A_END] = {
 	[RTPX_A_PORT_MAX] = NLA_POLICY_MIN(NLA_U16, 1),
 	[RTPX_A_SILENCE_MS] = { .type = NLA_U32 },
 	[RTPX_A_FRESH] = { .type = NLA_FLAG },
-	[RTPX_A_SLOT] = NLA_POLICY_MAX(NLA_U8, RTPX_SLOTS - 1),
+	[RTPX_A_FAMILY] = NLA_POLICY_MAX(NLA_U8, RTPX_FAMILIES - 1),
 	[RTPX_A_PORT] = { .type = NLA_U16 },
 	[RTPX_A_FLOW] = NLA_POLICY_EXACT_LEN(sizeof(struct rtpx_flow)),
 	[RTPX_A_STATS] = NLA_POLICY_EXACT_LEN(sizeof(struct rtpx_flow_stats)),
@@ -44,7 +44,7 @@ static const struct nla_policy policy[RTPX_A_END] = {
 enum need {
 	NEED_TABLE = 1 << 0,
 	NEED_OWNER = 1 << 1, /* which implies a table */
-	NEED_PORT = 1 << 2,  /* SLOT and PORT, in the table */
+	NEED_PORT = 1 << 2,  /* FAMILY and PORT, in the table */
 };
 
 static struct rtpx_net *net_of(struct genl_info *info)
@@ -52,9 +52,9 @@ static struct rtpx_net *net_of(struct genl_info *info)
 	return rtpx_net(genl_info_net(info));
 }
 
-static u32 slot_of(const struct genl_info *info)
+static u32 family_of(const struct genl_info *info)
 {
-	return nla_get_u8(info->attrs[RTPX_A_SLOT]);
+	return nla_get_u8(info->attrs[RTPX_A_FAMILY]);
 }
 
 static u16 port_of(const struct genl_info *info)
@@ -80,7 +80,7 @@ static int check_needs(const struct table *t, struct genl_info *info, u8 needs)
 	}
 	if (!(needs & NEED_PORT))
 		return 0;
-	if (GENL_REQ_ATTR_CHECK(info, RTPX_A_SLOT) || GENL_REQ_ATTR_CHECK(info, RTPX_A_PORT))
+	if (GENL_REQ_ATTR_CHECK(info, RTPX_A_FAMILY) || GENL_REQ_ATTR_CHECK(info, RTPX_A_PORT))
 		return -EINVAL;
 	if (port_of(info) < t->config.port_min || port_of(info) > t->config.port_max) {
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[RTPX_A_PORT],
@@ -142,7 +142,7 @@ static int put_stats(struct sk_buff *msg, const struct rtpx_flow_stats *stats)
 }
 
 /* @owner: it is he who reads, and may write statistics until others are counted. */
-static int put_flow(struct sk_buff *msg, struct flow *f, u32 slot, bool owner)
+static int put_flow(struct sk_buff *msg, struct flow *f, u32 family, bool owner)
 {
 	struct rtpx_flow flow = { 0 };
 	struct rtpx_flow_stats stats;
@@ -151,7 +151,7 @@ static int put_flow(struct sk_buff *msg, struct flow *f, u32 slot, bool owner)
 	flow_stats_get(f, &stats);
 	if (owner)
 		f->read = stats.packets + stats.strangers;
-	if (nla_put_u8(msg, RTPX_A_SLOT, slot) || nla_put_u16(msg, RTPX_A_PORT, flow.port) ||
+	if (nla_put_u8(msg, RTPX_A_FAMILY, family) || nla_put_u16(msg, RTPX_A_PORT, flow.port) ||
 	    nla_put(msg, RTPX_A_FLOW, sizeof(flow), &flow) || put_stats(msg, &stats))
 		return -EMSGSIZE;
 	return 0;
@@ -164,7 +164,7 @@ static struct sk_buff *answer_begin(struct genl_info *info, void **header)
 
 	if (!msg)
 		return NULL;
-	*header = genlmsg_put_reply(msg, info, &family, 0, info->genlhdr->cmd);
+	*header = genlmsg_put_reply(msg, info, &genl, 0, info->genlhdr->cmd);
 	if (*header)
 		return msg;
 	nlmsg_free(msg);
@@ -191,7 +191,7 @@ static void tell_listener(struct table *t)
 
 	if (!msg)
 		return;
-	genlmsg_end(msg, genlmsg_put(msg, 0, 0, &family, 0, RTPX_CMD_MIRROR));
+	genlmsg_end(msg, genlmsg_put(msg, 0, 0, &genl, 0, RTPX_CMD_MIRROR));
 	t->told = genlmsg_unicast(t->net, msg, t->listener) == 0;
 }
 
@@ -233,20 +233,20 @@ static struct sk_buff *copies_with_room(struct table *t, unsigned int bytes)
 	msg = __skb_dequeue(&t->spare);
 	if (!msg)
 		return NULL;
-	genlmsg_put(msg, 0, 0, &family, 0, RTPX_CMD_COPIES);
+	genlmsg_put(msg, 0, 0, &genl, 0, RTPX_CMD_COPIES);
 	__skb_queue_tail(&t->copies, msg);
 	return msg;
 }
 
 static void put_copy(struct sk_buff *msg, const struct flow *f, const struct rtpx_packet *p)
 {
-	const bool ip6 = p->slot == RTPX_SLOT_IP6;
+	const bool ip6 = p->family == RTPX_FAMILY_IP6;
 	struct rtpx_mirrored copy = {
 		.arrival_ns = ktime_get_ns(),
 		.call = f->more.call,
 		.port = p->dst_port,
 		.peer_port = p->src_port,
-		.slot = p->slot,
+		.family = p->family,
 	};
 
 	memcpy(copy.local, ip6 ? f->more.local6 : f->entry.local4, ip6 ? 16 : 4);
@@ -464,7 +464,7 @@ static int do_put(struct sk_buff *skb, struct genl_info *info)
 			info->extack->_msg = fault;
 		return -EINVAL;
 	}
-	return table_put(net_of(info)->table, slot_of(info), &flow,
+	return table_put(net_of(info)->table, family_of(info), &flow,
 			 take_stats(info, &seed) ? &seed : NULL);
 }
 
@@ -478,14 +478,14 @@ static int do_del(struct sk_buff *skb, struct genl_info *info)
 	msg = answer_begin(info, &header);
 	if (!msg)
 		return -ENOMEM;
-	err = table_del(net_of(info)->table, slot_of(info), port_of(info), &last);
+	err = table_del(net_of(info)->table, family_of(info), port_of(info), &last);
 	return answer_end(info, msg, header, err ?: put_stats(msg, &last));
 }
 
 static int do_get(struct sk_buff *skb, struct genl_info *info)
 {
 	const struct table *t = net_of(info)->table;
-	struct flow *f = table_find(t, slot_of(info), port_of(info));
+	struct flow *f = table_find(t, family_of(info), port_of(info));
 	struct sk_buff *msg;
 	void *header;
 	int err;
@@ -495,13 +495,13 @@ static int do_get(struct sk_buff *skb, struct genl_info *info)
 	msg = answer_begin(info, &header);
 	if (!msg)
 		return -ENOMEM;
-	err = put_flow(msg, f, slot_of(info), t->owner == info->snd_portid);
+	err = put_flow(msg, f, family_of(info), t->owner == info->snd_portid);
 	return answer_end(info, msg, header, err);
 }
 
 static int do_set_stats(struct sk_buff *skb, struct genl_info *info)
 {
-	struct flow *f = table_find(net_of(info)->table, slot_of(info), port_of(info));
+	struct flow *f = table_find(net_of(info)->table, family_of(info), port_of(info));
 	struct rtpx_flow_stats stats;
 
 	if (GENL_REQ_ATTR_CHECK(info, RTPX_A_STATS))
@@ -513,14 +513,14 @@ static int do_set_stats(struct sk_buff *skb, struct genl_info *info)
 }
 
 /* One flow as a part of a dump. -EMSGSIZE: the message is full. */
-static int dump_flow(struct sk_buff *msg, struct netlink_callback *cb, struct flow *f, u32 slot)
+static int dump_flow(struct sk_buff *msg, struct netlink_callback *cb, struct flow *f, u32 family)
 {
-	void *header = genlmsg_put(msg, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &family,
+	void *header = genlmsg_put(msg, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &genl,
 				   NLM_F_MULTI, RTPX_CMD_GET);
 
 	if (!header)
 		return -EMSGSIZE;
-	if (put_flow(msg, f, slot, false)) {
+	if (put_flow(msg, f, family, false)) {
 		genlmsg_cancel(msg, header);
 		return -EMSGSIZE;
 	}
@@ -542,7 +542,7 @@ static int dump_get(struct sk_buff *msg, struct netlink_callback *cb)
 	mutex_lock(&rn->lock);
 	t = rn->table;
 	ports = t ? table_ports(&t->config) : 0;
-	for (i = cb->args[0]; i < RTPX_SLOTS * ports; i++) {
+	for (i = cb->args[0]; i < RTPX_FAMILIES * ports; i++) {
 		f = rcu_dereference_protected(t->flows[i], lockdep_is_held(&rn->lock));
 		if (f && dump_flow(msg, cb, f, i / ports))
 			break;
@@ -586,7 +586,7 @@ static const struct genl_small_ops ops[] = {
 	  .internal_flags = NEED_OWNER },
 };
 
-static struct genl_family family __ro_after_init = {
+static struct genl_family genl __ro_after_init = {
 	.name = RTPX_GENL_NAME,
 	.version = RTPX_GENL_VERSION,
 	.maxattr = RTPX_A_END - 1,
@@ -635,7 +635,7 @@ int __init genl_init(void)
 
 	if (err)
 		return err;
-	err = genl_register_family(&family);
+	err = genl_register_family(&genl);
 	if (err)
 		netlink_unregister_notifier(&release_notifier);
 	return err;
@@ -643,6 +643,6 @@ int __init genl_init(void)
 
 void genl_exit(void)
 {
-	genl_unregister_family(&family);
+	genl_unregister_family(&genl);
 	netlink_unregister_notifier(&release_notifier);
 }

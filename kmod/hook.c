@@ -83,7 +83,7 @@ static void parse_payload(const struct sk_buff *skb, unsigned int at, struct rtp
 /* A packet to a port that has a flow; what is looked at lies in one piece afterwards. */
 static __always_inline enum rtpx_reason parse(struct sk_buff *skb, struct rtpx_packet *p)
 {
-	const bool ip6 = p->slot == RTPX_SLOT_IP6;
+	const bool ip6 = p->family == RTPX_FAMILY_IP6;
 	const unsigned int header = header_bytes(ip6), udp_at = header + sizeof(struct udphdr);
 	const struct udphdr *udp;
 
@@ -126,13 +126,13 @@ static __always_inline enum rtpx_reason find(const struct table *t, const struct
 	const struct udphdr *udp;
 	struct udphdr copy;
 
-	udp = skb_header_pointer(skb, header_bytes(p->slot == RTPX_SLOT_IP6), sizeof(copy), &copy);
+	udp = skb_header_pointer(skb, header_bytes(p->family == RTPX_FAMILY_IP6), sizeof(copy), &copy);
 	if (!udp)
 		return RTPX_REASON_pass_malformed;
 	p->dst_port = ntohs(udp->dest);
 	if (p->dst_port < t->config.port_min || p->dst_port > t->config.port_max)
 		return RTPX_REASON_pass_not_media;
-	*f = table_find(t, p->slot, p->dst_port);
+	*f = table_find(t, p->family, p->dst_port);
 	return *f ? RTPX_REASON_relayed : RTPX_REASON_pass_no_flow;
 }
 
@@ -364,7 +364,7 @@ static noinline enum rtpx_reason stranger(const struct table *t, struct flow *f,
 static __always_inline enum rtpx_reason forward(struct table *t, struct sk_buff *skb,
 						struct flow *f, struct rtpx_packet *p)
 {
-	const unsigned int in = header_bytes(p->slot == RTPX_SLOT_IP6),
+	const unsigned int in = header_bytes(p->family == RTPX_FAMILY_IP6),
 			   out = header_bytes(f->entry.flags & RTPX_FLOW_OUT6);
 	struct dst_entry *dst = flow_route(t->net, f);
 
@@ -378,7 +378,7 @@ static __always_inline enum rtpx_reason forward(struct table *t, struct sk_buff 
 		return RTPX_REASON_pass_adjust;
 	if (!flow_count(f, p))
 		return RTPX_REASON_pass_busy;
-	rewrite(skb, f, p->slot == RTPX_SLOT_IP6);
+	rewrite(skb, f, p->family == RTPX_FAMILY_IP6);
 	if (unlikely(f->entry.flags & RTPX_FLOW_MIRROR))
 		mirror(t, f, p, skb);
 	send(t->net, skb, f, dst);
@@ -386,13 +386,13 @@ static __always_inline enum rtpx_reason forward(struct table *t, struct sk_buff 
 }
 
 /* relay - what became of a packet; when it was relayed, it is not ours any more. */
-static __always_inline enum rtpx_reason relay(struct table *t, struct sk_buff *skb, u32 slot)
+static __always_inline enum rtpx_reason relay(struct table *t, struct sk_buff *skb, u32 family)
 {
-	struct rtpx_packet p = { .slot = slot };
+	struct rtpx_packet p = { .family = family };
 	enum rtpx_reason reason;
 	struct flow *f;
 
-	reason = slot == RTPX_SLOT_IP6 ? check_ip6(ipv6_hdr(skb)) : check_ip4(ip_hdr(skb));
+	reason = family == RTPX_FAMILY_IP6 ? check_ip6(ipv6_hdr(skb)) : check_ip4(ip_hdr(skb));
 	if (reason != RTPX_REASON_relayed)
 		return reason;
 	reason = find(t, skb, &p, &f);
@@ -410,9 +410,9 @@ static __always_inline enum rtpx_reason relay(struct table *t, struct sk_buff *s
 	return forward(t, skb, f, &p);
 }
 
-static __always_inline unsigned int hook(struct table *t, struct sk_buff *skb, u32 slot)
+static __always_inline unsigned int hook(struct table *t, struct sk_buff *skb, u32 family)
 {
-	enum rtpx_reason reason = relay(t, skb, slot);
+	enum rtpx_reason reason = relay(t, skb, family);
 
 	this_cpu_inc(((u64 __percpu *)t->counters)[reason]);
 	switch (reason) {
@@ -427,10 +427,10 @@ static __always_inline unsigned int hook(struct table *t, struct sk_buff *skb, u
 
 unsigned int hook_ip4(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	return hook(priv, skb, RTPX_SLOT_IP4);
+	return hook(priv, skb, RTPX_FAMILY_IP4);
 }
 
 unsigned int hook_ip6(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	return hook(priv, skb, RTPX_SLOT_IP6);
+	return hook(priv, skb, RTPX_FAMILY_IP6);
 }

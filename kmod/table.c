@@ -27,14 +27,14 @@ void table_cache_destroy(void)
 
 /* ---- flows ---- */
 
-static struct flow *flow_create(const struct rtpx_flow *flow, u32 slot)
+static struct flow *flow_create(const struct rtpx_flow *flow, u32 family)
 {
 	struct flow *f = kmem_cache_zalloc(flow_cache, GFP_KERNEL);
 
 	if (!f)
 		return NULL;
 	spin_lock_init(&f->lock);
-	rtpx_entry_put_flow(&f->entry, &f->more, flow, slot);
+	rtpx_entry_put_flow(&f->entry, &f->more, flow, family);
 	return f;
 }
 
@@ -113,7 +113,7 @@ static const struct nf_hook_ops hooks[] = {
 
 struct table *table_create(struct net *net, const struct rtpx_config *config)
 {
-	const u32 n = RTPX_SLOTS * table_ports(config);
+	const u32 n = RTPX_FAMILIES * table_ports(config);
 	struct table *t = kvzalloc(struct_size(t, flows, n), GFP_KERNEL_ACCOUNT);
 	int i, err = -ENOMEM;
 
@@ -145,7 +145,7 @@ err_free_table:
 
 void table_destroy(struct table *t)
 {
-	const u32 n = RTPX_SLOTS * table_ports(&t->config);
+	const u32 n = RTPX_FAMILIES * table_ports(&t->config);
 	struct flow *f;
 	u32 i;
 
@@ -163,15 +163,15 @@ void table_destroy(struct table *t)
 	kvfree(t);
 }
 
-int table_put(struct table *t, u32 slot, const struct rtpx_flow *flow,
+int table_put(struct table *t, u32 family, const struct rtpx_flow *flow,
 	      const struct rtpx_flow_stats *seed)
 {
-	struct flow *f, *old = table_find(t, slot, flow->port);
+	struct flow *f, *old = table_find(t, family, flow->port);
 	struct rtpx_flow_stats last;
 
 	if (!seed && !old)
 		return -ENOENT;
-	f = flow_create(flow, slot);
+	f = flow_create(flow, family);
 	if (!f)
 		return -ENOMEM;
 	if (old)
@@ -181,20 +181,20 @@ int table_put(struct table *t, u32 slot, const struct rtpx_flow *flow,
 	stats_write(f, seed ?: &last); /* nobody else has it */
 	if (!seed)
 		f->read = old->read;
-	rcu_assign_pointer(t->flows[rtpx_flow_index(&t->config, slot, flow->port)], f);
+	rcu_assign_pointer(t->flows[rtpx_flow_index(&t->config, family, flow->port)], f);
 	if (old)
 		call_rcu(&old->rcu, flow_free_rcu);
 	return 0;
 }
 
-int table_del(struct table *t, u32 slot, u16 port, struct rtpx_flow_stats *last)
+int table_del(struct table *t, u32 family, u16 port, struct rtpx_flow_stats *last)
 {
-	struct flow *f = table_find(t, slot, port);
+	struct flow *f = table_find(t, family, port);
 
 	if (!f)
 		return -ENOENT;
 	flow_end(f, last);
-	RCU_INIT_POINTER(t->flows[rtpx_flow_index(&t->config, slot, port)], NULL);
+	RCU_INIT_POINTER(t->flows[rtpx_flow_index(&t->config, family, port)], NULL);
 	call_rcu(&f->rcu, flow_free_rcu);
 	t->n_flows--;
 	return 0;

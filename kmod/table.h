@@ -71,16 +71,16 @@ struct table *table_create(struct net *net, const struct rtpx_config *config);
  */
 void table_destroy(struct table *t);
 
-/* table_ports - elements of each slot. */
+/* table_ports - elements of each family. */
 static inline u32 table_ports(const struct rtpx_config *c)
 {
 	return c->port_max - c->port_min + 1u;
 }
 
 /* table_find - the flow of a port that is in the range; NULL: none. Under RCU or rtpx_net.lock. */
-static inline struct flow *table_find(const struct table *t, u32 slot, u16 port)
+static inline struct flow *table_find(const struct table *t, u32 family, u16 port)
 {
-	return rcu_dereference_check(t->flows[rtpx_flow_index(&t->config, slot, port)],
+	return rcu_dereference_check(t->flows[rtpx_flow_index(&t->config, family, port)],
 				     lockdep_is_held(&rtpx_net(t->net)->lock));
 }
 
@@ -88,10 +88,10 @@ static inline struct flow *table_find(const struct table *t, u32 slot, u16 port)
  * table_put - install @flow, in place of what is there. @seed: where it begins to count; NULL:
  * where the replaced one ends. -ENOENT: no seed and nothing to replace; -ENOMEM.
  */
-int table_put(struct table *t, u32 slot, const struct rtpx_flow *flow,
+int table_put(struct table *t, u32 family, const struct rtpx_flow *flow,
 	      const struct rtpx_flow_stats *seed);
 /* table_del - take the flow away; @last gets its statistics, to the last packet. -ENOENT. */
-int table_del(struct table *t, u32 slot, u16 port, struct rtpx_flow_stats *last);
+int table_del(struct table *t, u32 family, u16 port, struct rtpx_flow_stats *last);
 
 void table_counters(const struct table *t, struct rtpx_counters *out);
 

@@ -868,8 +868,8 @@ static inline const char *copy_differs(const struct packet_row *r, const uint8_t
 	static const uint8_t zeros[12];
 
 	if (c->call != packet_flow(r).call ||
-	    c->slot != (packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4))
-		return "call or slot of the copy";
+	    c->family != (packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4))
+		return "call or family of the copy";
 	if (c->port != (udp[2] << 8 | udp[3]) || c->peer_port != (udp[0] << 8 | udp[1]))
 		return "ports of the copy";
 	if (memcmp(c->peer, addresses, ip) || memcmp(c->local, addresses + ip, ip) ||

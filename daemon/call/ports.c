@@ -16,7 +16,7 @@ struct resting {
 	uint16_t pair;
 };
 
-struct slot_ports {
+struct family_ports {
 	bool *taken;		/* by pair */
 	uint16_t *fresh;	/* free pairs, any order: one of them is drawn */
 	uint16_t *place;	/* by pair: where in fresh it is, if it is */
@@ -30,7 +30,7 @@ struct ports {
 	struct ports_opts o;
 	unsigned int n_pairs;
 	uint64_t random;
-	struct slot_ports slot[RTPX_SLOTS];
+	struct family_ports family[RTPX_FAMILIES];
 };
 
 int ports_round(uint16_t *min, uint16_t *max)
@@ -57,13 +57,13 @@ static uint64_t draw(struct ports *p)
 	return z ^ (z >> 31);
 }
 
-static void fresh_add(struct slot_ports *sp, uint16_t pair)
+static void fresh_add(struct family_ports *sp, uint16_t pair)
 {
 	sp->place[pair] = sp->n_fresh;
 	sp->fresh[sp->n_fresh++] = pair;
 }
 
-static void fresh_remove(struct slot_ports *sp, unsigned int i)
+static void fresh_remove(struct family_ports *sp, unsigned int i)
 {
 	uint16_t last = sp->fresh[--sp->n_fresh];
 
@@ -84,8 +84,8 @@ int ports_new(struct ports **out, const struct ports_opts *opts)
 	p->o = *opts;
 	p->random = opts->seed;
 	p->n_pairs = (opts->max - opts->min + 1) / 2;
-	for (s = 0; s < RTPX_SLOTS; s++) {
-		struct slot_ports *sp = &p->slot[s];
+	for (s = 0; s < RTPX_FAMILIES; s++) {
+		struct family_ports *sp = &p->family[s];
 
 		sp->taken = calloc(p->n_pairs, sizeof(*sp->taken));
 		sp->fresh = calloc(p->n_pairs, sizeof(*sp->fresh));
@@ -109,16 +109,16 @@ void ports_free(struct ports *p)
 
 	if (!p)
 		return;
-	for (s = 0; s < RTPX_SLOTS; s++) {
-		free(p->slot[s].taken);
-		free(p->slot[s].fresh);
-		free(p->slot[s].place);
-		free(p->slot[s].resting);
+	for (s = 0; s < RTPX_FAMILIES; s++) {
+		free(p->family[s].taken);
+		free(p->family[s].fresh);
+		free(p->family[s].place);
+		free(p->family[s].resting);
 	}
 	free(p);
 }
 
-static uint16_t pop_resting(struct ports *p, struct slot_ports *sp)
+static uint16_t pop_resting(struct ports *p, struct family_ports *sp)
 {
 	uint16_t pair = sp->resting[sp->first_resting].pair;
 
@@ -131,7 +131,7 @@ static uint16_t pop_resting(struct ports *p, struct slot_ports *sp)
  * Pairs that have rested long enough can be drawn again; when none can, the one that rested
  * longest.
  */
-static int take_random(struct ports *p, struct slot_ports *sp, uint32_t now_ms)
+static int take_random(struct ports *p, struct family_ports *sp, uint32_t now_ms)
 {
 	unsigned int i;
 	uint16_t pair;
@@ -147,7 +147,7 @@ static int take_random(struct ports *p, struct slot_ports *sp, uint32_t now_ms)
 	return pair;
 }
 
-static int take_next(struct ports *p, struct slot_ports *sp)
+static int take_next(struct ports *p, struct family_ports *sp)
 {
 	unsigned int i, pair;
 
@@ -161,9 +161,9 @@ static int take_next(struct ports *p, struct slot_ports *sp)
 	return -ENOSPC;
 }
 
-int ports_take(struct ports *p, enum rtpx_slot slot, uint64_t now_ns)
+int ports_take(struct ports *p, enum rtpx_family family, uint64_t now_ns)
 {
-	struct slot_ports *sp = &p->slot[slot];
+	struct family_ports *sp = &p->family[family];
 	int pair = p->o.sequential ? take_next(p, sp) : take_random(p, sp, now_ns / NSEC_PER_MSEC);
 
 	if (pair < 0)
@@ -174,7 +174,7 @@ int ports_take(struct ports *p, enum rtpx_slot slot, uint64_t now_ns)
 }
 
 /* Remove a pair from wherever the random order keeps it. */
-static void forget_free(struct ports *p, struct slot_ports *sp, uint16_t pair)
+static void forget_free(struct ports *p, struct family_ports *sp, uint16_t pair)
 {
 	unsigned int i = sp->place[pair], n = sp->n_resting;
 
@@ -191,9 +191,9 @@ static void forget_free(struct ports *p, struct slot_ports *sp, uint16_t pair)
 	}
 }
 
-int ports_claim(struct ports *p, enum rtpx_slot slot, uint16_t port)
+int ports_claim(struct ports *p, enum rtpx_family family, uint16_t port)
 {
-	struct slot_ports *sp = &p->slot[slot];
+	struct family_ports *sp = &p->family[family];
 	unsigned int pair = (port - p->o.min) / 2u;
 
 	if (port < p->o.min || port > p->o.max || (port & 1))
@@ -207,9 +207,9 @@ int ports_claim(struct ports *p, enum rtpx_slot slot, uint16_t port)
 	return 0;
 }
 
-void ports_give(struct ports *p, enum rtpx_slot slot, uint16_t port, uint64_t now_ns)
+void ports_give(struct ports *p, enum rtpx_family family, uint16_t port, uint64_t now_ns)
 {
-	struct slot_ports *sp = &p->slot[slot];
+	struct family_ports *sp = &p->family[family];
 	unsigned int pair = (port - p->o.min) / 2u;
 	struct resting r = { .since_ms = now_ns / NSEC_PER_MSEC, .pair = pair };
 
@@ -219,15 +219,15 @@ void ports_give(struct ports *p, enum rtpx_slot slot, uint16_t port, uint64_t no
 		sp->resting[(sp->first_resting + sp->n_resting++) % p->n_pairs] = r;
 }
 
-uint16_t ports_last(const struct ports *p, enum rtpx_slot slot)
+uint16_t ports_last(const struct ports *p, enum rtpx_family family)
 {
-	return p->o.min + 2 * p->slot[slot].last;
+	return p->o.min + 2 * p->family[family].last;
 }
 
-void ports_go_on(struct ports *p, enum rtpx_slot slot, uint16_t last)
+void ports_go_on(struct ports *p, enum rtpx_family family, uint16_t last)
 {
 	if (last >= p->o.min && last <= p->o.max)
-		p->slot[slot].last = (last - p->o.min) / 2u;
+		p->family[family].last = (last - p->o.min) / 2u;
 }
 
 unsigned int ports_tries(const struct ports *p)
@@ -240,7 +240,7 @@ unsigned int ports_pairs(const struct ports *p)
 	return p->n_pairs;
 }
 
-unsigned int ports_in_use(const struct ports *p, enum rtpx_slot slot)
+unsigned int ports_in_use(const struct ports *p, enum rtpx_family family)
 {
-	return p->slot[slot].n_taken;
+	return p->family[family].n_taken;
 }

@@ -34,25 +34,25 @@ void ports_free(struct ports *p);
  * fails gives it back and takes the next, at most ports_tries() times: another program may hold the
  * whole range, and each bind() costs the event loop 20 microseconds.
  */
-int ports_take(struct ports *p, enum rtpx_slot slot, uint64_t now_ns);
+int ports_take(struct ports *p, enum rtpx_family family, uint64_t now_ns);
 
 /* ports_tries - all pairs, or 1,024 of them when there are more. */
 unsigned int ports_tries(const struct ports *p);
 
 /* ports_claim - take this very pair (a journal names it); 0 or -EBUSY, -EINVAL. */
-int ports_claim(struct ports *p, enum rtpx_slot slot, uint16_t port);
+int ports_claim(struct ports *p, enum rtpx_family family, uint16_t port);
 
 /* ports_give - @port is free again, and the last of all to be taken. */
-void ports_give(struct ports *p, enum rtpx_slot slot, uint16_t port, uint64_t now_ns);
+void ports_give(struct ports *p, enum rtpx_family family, uint16_t port, uint64_t now_ns);
 
 /*
  * ports_last - the port that ports_take() gave out last, in sequential order.
  * ports_go_on - it has been this one; out of the range: no matter.
  */
-uint16_t ports_last(const struct ports *p, enum rtpx_slot slot);
-void ports_go_on(struct ports *p, enum rtpx_slot slot, uint16_t last);
+uint16_t ports_last(const struct ports *p, enum rtpx_family family);
+void ports_go_on(struct ports *p, enum rtpx_family family, uint16_t last);
 
-unsigned int ports_pairs(const struct ports *p);			  /* of one slot */
-unsigned int ports_in_use(const struct ports *p, enum rtpx_slot slot); /* pairs taken */
+unsigned int ports_pairs(const struct ports *p);			  /* of one family */
+unsigned int ports_in_use(const struct ports *p, enum rtpx_family family); /* pairs taken */
 
 #endif

@@ -341,7 +341,7 @@ static struct json_object *counters_json(struct dp *dp)
 static struct json_object *floor_json(struct relay *relay)
 {
 	struct json_object *o = json_object_new_object();
-	struct dp_user_counts c;
+	struct sockets_counts c;
 
 	relay_counts(relay, &c);
 	put_number(o, "received", c.received);
@@ -537,7 +537,7 @@ static struct json_object *media_json(const struct admin *a)
 	for (unsigned int i = 0; i < a->o.n_listeners; i++) {
 		const struct listener *l = &a->o.listeners[i];
 		struct json_object *o = json_object_new_object();
-		int err = dp_user_can_bind(&l->addr);
+		int err = sockets_can_bind(&l->addr);
 		char text[ADDR_TEXT];
 
 		put_text(o, "address", addr_host_text(&l->addr, text));
@@ -569,8 +569,8 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	put_number(o, "port_min", a->o.port_min);
 	put_number(o, "port_max", a->o.port_max);
 	put_number(o, "pairs", ports_pairs(a->o.ports));
-	put_number(o, "pairs_in_use_ip4", ports_in_use(a->o.ports, RTPX_SLOT_IP4));
-	put_number(o, "pairs_in_use_ip6", ports_in_use(a->o.ports, RTPX_SLOT_IP6));
+	put_number(o, "pairs_in_use_ip4", ports_in_use(a->o.ports, RTPX_FAMILY_IP4));
+	put_number(o, "pairs_in_use_ip6", ports_in_use(a->o.ports, RTPX_FAMILY_IP6));
 	put_text(o, "learning", learning[a->o.learning]);
 	put_text(o, "dataplane", a->o.dp->ops->name);
 	put_text(o, "choice", a->o.dp->choice);

@@ -11,37 +11,37 @@
 #include "dataplane/dp.h"
 #include "base/log.h"
 
-static int none_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int none_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
-	(void)dp, (void)slot, (void)port, (void)flow, (void)seed;
+	(void)dp, (void)family, (void)port, (void)flow, (void)seed;
 	return -ENOENT;
 }
 
-static int none_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int none_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 struct rtpx_flow_stats *last)
 {
-	(void)dp, (void)slot, (void)port, (void)last;
+	(void)dp, (void)family, (void)port, (void)last;
 	return -ENOENT;
 }
 
-static int none_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int none_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
 			  struct rtpx_flow_stats *out)
 {
-	(void)dp, (void)slot, (void)port, (void)out;
+	(void)dp, (void)family, (void)port, (void)out;
 	return -ENOENT;
 }
 
-static int none_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int none_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 			  const struct rtpx_flow_stats *in)
 {
-	(void)dp, (void)slot, (void)port, (void)in;
+	(void)dp, (void)family, (void)port, (void)in;
 	return -ENOENT;
 }
 
-static int none_flow_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out)
+static int none_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
 {
-	(void)dp, (void)slot, (void)port, (void)out;
+	(void)dp, (void)family, (void)port, (void)out;
 	return -ENOENT;
 }
 

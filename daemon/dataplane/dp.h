@@ -68,27 +68,27 @@ struct dp_ops {
 	 * flow_put - install or replace; @seed starts the statistics (NULL: go on with what the
 	 * element has). -ENOENT, -EINVAL, -ERANGE.
 	 */
-	int (*flow_put)(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+	int (*flow_put)(struct dp *dp, enum rtpx_family family, uint16_t port,
 			const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed);
 	/*
 	 * flow_del - stop forwarding; *@last (may be NULL) gets the statistics so far. 0 or
 	 * -ENOENT.
 	 */
-	int (*flow_del)(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+	int (*flow_del)(struct dp *dp, enum rtpx_family family, uint16_t port,
 			struct rtpx_flow_stats *last);
 	/*
 	 * stats_get, stats_set - statistics of an installed flow. -ENOENT. With XDP memory, with
 	 * the module a request to the kernel; -EAGAIN: packets were counted since stats_get.
 	 */
-	int (*stats_get)(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+	int (*stats_get)(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 struct rtpx_flow_stats *out);
-	int (*stats_set)(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+	int (*stats_set)(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 const struct rtpx_flow_stats *in);
 	/*
 	 * flow_get - an installed flow, with the next hop's id that it refers to: what an earlier
 	 * daemon left. -ENOENT.
 	 */
-	int (*flow_get)(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out);
+	int (*flow_get)(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out);
 	/* nexthop_put - write one element; all zero: not usable. Nothing with dp->routes. */
 	int (*nexthop_put)(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh);
 	/* serves - packets can leave through this interface. */

@@ -28,10 +28,10 @@ struct dp_kmod {
 	struct mnl_socket *nl;
 	struct mnl_socket *bell; /* rung when copies wait; NULL: dp.mirrors is false */
 	bool copies_wait;
-	uint8_t there[RTPX_SLOTS][65536 / 8]; /* by port: a flow is installed */
-	uint8_t doomed[RTPX_SLOTS][65536 / 8]; /* by port: it is to be deleted */
+	uint8_t there[RTPX_FAMILIES][65536 / 8]; /* by port: a flow is installed */
+	uint8_t doomed[RTPX_FAMILIES][65536 / 8]; /* by port: it is to be deleted */
 	unsigned int n_doomed;
-	uint16_t family;
+	uint16_t genl_id;
 	uint32_t seq;
 	char words[160]; /* what the kernel said of the last refusal, "" if nothing */
 	char buf[16384] __attribute__((aligned(8)));
@@ -59,15 +59,15 @@ static struct nlmsghdr *request(struct dp_kmod *k, uint16_t type, uint8_t cmd, u
 
 static struct nlmsghdr *command(struct dp_kmod *k, enum rtpx_cmd cmd)
 {
-	return request(k, k->family, cmd, RTPX_GENL_VERSION);
+	return request(k, k->genl_id, cmd, RTPX_GENL_VERSION);
 }
 
-static struct nlmsghdr *command_on(struct dp_kmod *k, enum rtpx_cmd cmd, enum rtpx_slot slot,
+static struct nlmsghdr *command_on(struct dp_kmod *k, enum rtpx_cmd cmd, enum rtpx_family family,
 				   uint16_t port)
 {
 	struct nlmsghdr *h = command(k, cmd);
 
-	mnl_attr_put_u8(h, RTPX_A_SLOT, slot);
+	mnl_attr_put_u8(h, RTPX_A_FAMILY, family);
 	mnl_attr_put_u16(h, RTPX_A_PORT, port);
 	return h;
 }
@@ -158,11 +158,10 @@ struct answer {
 	uint32_t has;
 	char module[48];
 	uint32_t abi, flow_bytes, stats_bytes, counters_bytes, flows;
-	uint16_t family;
 	struct rtpx_counters counters;
 	struct rtpx_flow_stats stats;
 	struct rtpx_flow flow;
-	uint8_t slot;
+	uint8_t family;
 	uint16_t port, port_min, port_max;
 };
 
@@ -182,7 +181,7 @@ static const struct place {
 	INTO(RTPX_A_PORT_MAX, port_max),
 	INTO(RTPX_A_FLOWS, flows),
 	INTO(RTPX_A_COUNTERS, counters),
-	INTO(RTPX_A_SLOT, slot),
+	INTO(RTPX_A_FAMILY, family),
 	INTO(RTPX_A_PORT, port),
 	INTO(RTPX_A_STATS, stats),
 	INTO(RTPX_A_FLOW, flow),
@@ -217,22 +216,22 @@ static bool set_bit(uint8_t bits[], uint16_t port, bool on)
 	return was;
 }
 
-static void note(struct dp_kmod *k, enum rtpx_slot slot, uint16_t port, bool there)
+static void note(struct dp_kmod *k, enum rtpx_family family, uint16_t port, bool there)
 {
-	set_bit(k->there[slot], port, there);
+	set_bit(k->there[family], port, there);
 }
 
-static void doom(struct dp_kmod *k, enum rtpx_slot slot, uint16_t port, bool doomed)
+static void doom(struct dp_kmod *k, enum rtpx_family family, uint16_t port, bool doomed)
 {
-	k->n_doomed -= set_bit(k->doomed[slot], port, doomed);
+	k->n_doomed -= set_bit(k->doomed[family], port, doomed);
 	k->n_doomed += doomed;
 }
 
-static int kmod_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int kmod_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
 	struct dp_kmod *k = kmod_of(dp);
-	struct nlmsghdr *h = command_on(k, RTPX_CMD_PUT, slot, port);
+	struct nlmsghdr *h = command_on(k, RTPX_CMD_PUT, family, port);
 	int rc;
 
 	mnl_attr_put(h, RTPX_A_FLOW, sizeof(*flow), flow);
@@ -240,8 +239,8 @@ static int kmod_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 		mnl_attr_put(h, RTPX_A_STATS, sizeof(*seed), seed);
 	rc = tell(k, h);
 	if (rc == 0) {
-		note(k, slot, port, true);
-		doom(k, slot, port, false);
+		note(k, family, port, true);
+		doom(k, family, port, false);
 	}
 	return rc;
 }
@@ -261,43 +260,43 @@ static int ask_stats(struct dp_kmod *k, const struct nlmsghdr *h, struct rtpx_fl
 	return rc;
 }
 
-static int kmod_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int kmod_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 struct rtpx_flow_stats *last)
 {
 	struct dp_kmod *k = kmod_of(dp);
 	int rc;
 
-	note(k, slot, port, false);
-	rc = ask_stats(k, command_on(k, RTPX_CMD_DEL, slot, port), last);
-	doom(k, slot, port, rc && rc != -ENOENT && k->dp.active);
+	note(k, family, port, false);
+	rc = ask_stats(k, command_on(k, RTPX_CMD_DEL, family, port), last);
+	doom(k, family, port, rc && rc != -ENOENT && k->dp.active);
 	return rc;
 }
 
 static void kmod_tend(struct dp *dp)
 {
 	struct dp_kmod *k = kmod_of(dp);
-	unsigned int slot, port;
+	unsigned int family, port;
 
-	for (slot = 0; slot < RTPX_SLOTS; slot++)
+	for (family = 0; family < RTPX_FAMILIES; family++)
 		for (port = 0; port < 65536 && k->n_doomed; port++)
-			if (k->doomed[slot][port / 8] & 1 << port % 8 &&
-			    kmod_flow_del(dp, slot, port, NULL) && k->n_doomed)
+			if (k->doomed[family][port / 8] & 1 << port % 8 &&
+			    kmod_flow_del(dp, family, port, NULL) && k->n_doomed)
 				return; /* no better than a second ago */
 }
 
-static int kmod_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int kmod_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
 			  struct rtpx_flow_stats *out)
 {
 	struct dp_kmod *k = kmod_of(dp);
 
-	return ask_stats(k, command_on(k, RTPX_CMD_GET, slot, port), out);
+	return ask_stats(k, command_on(k, RTPX_CMD_GET, family, port), out);
 }
 
-static int kmod_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int kmod_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 			  const struct rtpx_flow_stats *in)
 {
 	struct dp_kmod *k = kmod_of(dp);
-	struct nlmsghdr *h = command_on(k, RTPX_CMD_SET_STATS, slot, port);
+	struct nlmsghdr *h = command_on(k, RTPX_CMD_SET_STATS, family, port);
 	int rc;
 
 	mnl_attr_put(h, RTPX_A_STATS, sizeof(*in), in);
@@ -306,15 +305,15 @@ static int kmod_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 }
 
 /* Whoever looks for what was left asks for every port: most have nothing. */
-static int kmod_flow_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out)
+static int kmod_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
 {
 	struct dp_kmod *k = kmod_of(dp);
 	struct answer a = { 0 };
 	int rc;
 
-	if (!(k->there[slot][port / 8] & 1 << port % 8))
+	if (!(k->there[family][port / 8] & 1 << port % 8))
 		return -ENOENT;
-	rc = ask(k, command_on(k, RTPX_CMD_GET, slot, port), take_answer, &a);
+	rc = ask(k, command_on(k, RTPX_CMD_GET, family, port), take_answer, &a);
 	if (rc == 0 && !(a.has & 1u << RTPX_A_FLOW))
 		rc = -EBADMSG;
 	if (rc == 0)
@@ -474,7 +473,7 @@ static void take_family(const struct nlmsghdr *h, void *arg)
 
 	mnl_attr_for_each(a, h, sizeof(struct genlmsghdr))
 		if (mnl_attr_get_type(a) == CTRL_ATTR_FAMILY_ID)
-			k->family = mnl_attr_get_u16(a);
+			k->genl_id = mnl_attr_get_u16(a);
 }
 
 static int find_family(struct dp_kmod *k, char *err, size_t err_size)
@@ -484,7 +483,7 @@ static int find_family(struct dp_kmod *k, char *err, size_t err_size)
 
 	mnl_attr_put_strz(h, CTRL_ATTR_FAMILY_NAME, RTPX_GENL_NAME);
 	rc = ask(k, h, take_family, k);
-	if (rc == 0 && !k->family)
+	if (rc == 0 && !k->genl_id)
 		rc = -ENOENT;
 	if (rc)
 		snprintf(err, err_size,
@@ -526,9 +525,9 @@ static void take_inherited(const struct nlmsghdr *h, void *arg)
 	struct answer a = { 0 };
 
 	take_answer(h, &a);
-	if (!(a.has & 1u << RTPX_A_SLOT) || !(a.has & 1u << RTPX_A_PORT) || a.slot >= RTPX_SLOTS)
+	if (!(a.has & 1u << RTPX_A_FAMILY) || !(a.has & 1u << RTPX_A_PORT) || a.family >= RTPX_FAMILIES)
 		return;
-	note(k, a.slot, a.port, true);
+	note(k, a.family, a.port, true);
 	k->dp.inherited++;
 }
 

@@ -71,9 +71,9 @@ static bool bit_get(const uint64_t *bits, uint16_t id)
 
 /* ---- which element ---- */
 
-static enum rtpx_slot slot_of(const struct leg *leg)
+static enum rtpx_family family_of(const struct leg *leg)
 {
-	return leg->local.family == ADDR_IP6 ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
+	return leg->local.family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
 }
 
 static uint16_t port_of(const struct leg *leg, enum stream_kind kind)
@@ -135,7 +135,7 @@ void sync_pull(struct sync *y, struct session *s)
 	for (i = 0; i < 2; i++)
 		for (kind = 0; kind < STREAM_KINDS; kind++)
 			if (is_installed(&s->leg[i], kind) &&
-			    ops->stats_get(y->o.dp, slot_of(&s->leg[i]), port_of(&s->leg[i], kind),
+			    ops->stats_get(y->o.dp, family_of(&s->leg[i]), port_of(&s->leg[i], kind),
 					   &now) == 0)
 				take_stats(y, s, i, kind, &now);
 }
@@ -157,7 +157,7 @@ bool sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind 
 	const struct leg *leg = &s->leg[i];
 
 	return !is_installed(leg, kind) ||
-	       y->o.dp->ops->stats_set(y->o.dp, slot_of(leg), port_of(leg, kind),
+	       y->o.dp->ops->stats_set(y->o.dp, family_of(leg), port_of(leg, kind),
 				       &leg->stream[kind].stats) != -EAGAIN;
 }
 
@@ -365,7 +365,7 @@ static void flow_remove(struct sync *y, struct session *s, int i, enum stream_ki
 	if (!is_installed(leg, kind))
 		return;
 	if (!y->left &&
-	    y->o.dp->ops->flow_del(y->o.dp, slot_of(leg), port_of(leg, kind), &last) == 0)
+	    y->o.dp->ops->flow_del(y->o.dp, family_of(leg), port_of(leg, kind), &last) == 0)
 		take_stats(y, s, i, kind, &last);
 	leg->installed &= ~(1 << kind);
 }
@@ -374,7 +374,7 @@ static enum flow_why flow_install(struct sync *y, struct session *s, int i, enum
 				  const struct rtpx_flow *flow)
 {
 	struct leg *leg = &s->leg[i];
-	int err = y->o.dp->ops->flow_put(y->o.dp, slot_of(leg), port_of(leg, kind), flow,
+	int err = y->o.dp->ops->flow_put(y->o.dp, family_of(leg), port_of(leg, kind), flow,
 					 is_installed(leg, kind) ? NULL : &leg->stream[kind].stats);
 
 	if (err) {
@@ -583,24 +583,24 @@ enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum st
 
 #define PORT_WORDS (65536 / WORD_BITS)
 
-static uint64_t *inherited_bits(const struct sync *y, enum rtpx_slot slot)
+static uint64_t *inherited_bits(const struct sync *y, enum rtpx_family family)
 {
-	return y->inherited + slot * PORT_WORDS;
+	return y->inherited + family * PORT_WORDS;
 }
 
 /* Ids that inherited flows refer to are given to nobody else, until all of these are adopted. */
 void sync_adopt_begin(struct sync *y)
 {
 	struct rtpx_flow flow;
-	unsigned int slot, port;
+	unsigned int family, port;
 
 	if (y->o.dp->inherited)
-		y->inherited = calloc(RTPX_SLOTS * PORT_WORDS, sizeof(*y->inherited));
-	for (slot = 0; y->inherited && slot < RTPX_SLOTS; slot++) {
+		y->inherited = calloc(RTPX_FAMILIES * PORT_WORDS, sizeof(*y->inherited));
+	for (family = 0; y->inherited && family < RTPX_FAMILIES; family++) {
 		for (port = 1; port < 65536; port++) {
-			if (y->o.dp->ops->flow_get(y->o.dp, slot, port, &flow))
+			if (y->o.dp->ops->flow_get(y->o.dp, family, port, &flow))
 				continue;
-			bit_put(inherited_bits(y, slot), port, true);
+			bit_put(inherited_bits(y, family), port, true);
 			nexthop_reserve(y->nexthops, flow.nexthop);
 		}
 	}
@@ -613,7 +613,7 @@ static bool inherits(struct sync *y, const struct session *s, const struct leg *
 	char label[RTPX_LABEL_LEN];
 
 	if (!leg->local.port ||
-	    y->o.dp->ops->flow_get(y->o.dp, slot_of(leg), port_of(leg, kind), flow))
+	    y->o.dp->ops->flow_get(y->o.dp, family_of(leg), port_of(leg, kind), flow))
 		return false;
 	snprintf(label, sizeof(label), "%s", s->call_id);
 	return flow->call == s->number && strncmp(flow->label, label, sizeof(label)) == 0;
@@ -628,9 +628,9 @@ static bool adopt_direction(struct sync *y, struct session *s, int i, enum strea
 	if (!inherits(y, s, leg, kind, &flow))
 		return false;
 	if (y->inherited)
-		bit_put(inherited_bits(y, slot_of(leg)), port_of(leg, kind), false);
+		bit_put(inherited_bits(y, family_of(leg)), port_of(leg, kind), false);
 	leg->installed |= 1 << kind;
-	if (y->o.dp->ops->stats_get(y->o.dp, slot_of(leg), port_of(leg, kind), &now) == 0)
+	if (y->o.dp->ops->stats_get(y->o.dp, family_of(leg), port_of(leg, kind), &now) == 0)
 		take_stats(y, s, i, kind, &now);
 	sync_direction(y, s, i, kind, flow.nexthop);
 	return is_installed(leg, kind);
@@ -664,12 +664,12 @@ static void settle(struct sync *y)
 
 unsigned int sync_adopt_end(struct sync *y)
 {
-	unsigned int slot, port, n = 0;
+	unsigned int family, port, n = 0;
 
-	for (slot = 0; y->inherited && slot < RTPX_SLOTS; slot++)
+	for (family = 0; y->inherited && family < RTPX_FAMILIES; family++)
 		for (port = 1; port < 65536; port++)
-			if (bit_get(inherited_bits(y, slot), port))
-				n += y->o.dp->ops->flow_del(y->o.dp, slot, port, NULL) == 0;
+			if (bit_get(inherited_bits(y, family), port))
+				n += y->o.dp->ops->flow_del(y->o.dp, family, port, NULL) == 0;
 	free(y->inherited);
 	y->inherited = NULL;
 	nexthops_release(y->nexthops);

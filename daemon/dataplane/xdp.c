@@ -83,11 +83,11 @@ static struct dp_xdp *xdp_of(struct dp *dp)
 
 /* ---- flows ---- */
 
-static int element(const struct dp_xdp *x, enum rtpx_slot slot, uint16_t port, uint32_t *i)
+static int element(const struct dp_xdp *x, enum rtpx_family family, uint16_t port, uint32_t *i)
 {
-	if (slot >= RTPX_SLOTS || port < x->config.port_min || port > x->config.port_max)
+	if (family >= RTPX_FAMILIES || port < x->config.port_min || port > x->config.port_max)
 		return -ERANGE;
-	*i = rtpx_flow_index(&x->config, slot, port);
+	*i = rtpx_flow_index(&x->config, family, port);
 	return 0;
 }
 
@@ -141,13 +141,13 @@ static bool is_same(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
 	return memcmp(&now, flow, sizeof(now)) == 0;
 }
 
-static int xdp_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int xdp_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
 			const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
 	struct dp_xdp *x = xdp_of(dp);
 	struct rtpx_entry *f;
 	uint32_t i;
-	int rc = element(x, slot, port, &i);
+	int rc = element(x, family, port, &i);
 
 	if (rc)
 		return rc;
@@ -157,21 +157,21 @@ static int xdp_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	if (!seed && is_same(f, &x->more[i], flow))
 		return 0;
 	write_begin(f);
-	rtpx_entry_put_flow(f, &x->more[i], flow, slot);
+	rtpx_entry_put_flow(f, &x->more[i], flow, family);
 	if (seed)
 		rtpx_entry_put_stats(f, &x->more[i], seed);
 	write_end(f);
 	return 0;
 }
 
-static int active_element(const struct dp_xdp *x, enum rtpx_slot slot, uint16_t port, uint32_t *i)
+static int active_element(const struct dp_xdp *x, enum rtpx_family family, uint16_t port, uint32_t *i)
 {
-	if (element(x, slot, port, i) || !(x->flows[*i].flags & RTPX_FLOW_ACTIVE))
+	if (element(x, family, port, i) || !(x->flows[*i].flags & RTPX_FLOW_ACTIVE))
 		return -ENOENT;
 	return 0;
 }
 
-static int xdp_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int xdp_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
 			struct rtpx_flow_stats *last)
 {
 	static const struct rtpx_flow none;
@@ -179,47 +179,47 @@ static int xdp_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	struct rtpx_entry *f;
 	uint32_t i;
 
-	if (active_element(x, slot, port, &i))
+	if (active_element(x, family, port, &i))
 		return -ENOENT;
 	f = &x->flows[i];
 	write_begin(f);
-	rtpx_entry_put_flow(f, &x->more[i], &none, slot);
+	rtpx_entry_put_flow(f, &x->more[i], &none, family);
 	write_end(f);
 	if (last)
 		stats_read(f, &x->more[i], last);
 	return 0;
 }
 
-static int xdp_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int xdp_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 struct rtpx_flow_stats *out)
 {
 	struct dp_xdp *x = xdp_of(dp);
 	uint32_t i;
 
-	if (active_element(x, slot, port, &i))
+	if (active_element(x, family, port, &i))
 		return -ENOENT;
 	stats_read(&x->flows[i], &x->more[i], out);
 	return 0;
 }
 
-static int xdp_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int xdp_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 const struct rtpx_flow_stats *in)
 {
 	struct dp_xdp *x = xdp_of(dp);
 	uint32_t i;
 
-	if (active_element(x, slot, port, &i))
+	if (active_element(x, family, port, &i))
 		return -ENOENT;
 	rtpx_entry_put_stats(&x->flows[i], &x->more[i], in);
 	return 0;
 }
 
-static int xdp_flow_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out)
+static int xdp_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
 {
 	struct dp_xdp *x = xdp_of(dp);
 	uint32_t i;
 
-	if (active_element(x, slot, port, &i))
+	if (active_element(x, family, port, &i))
 		return -ENOENT;
 	rtpx_entry_get_flow(&x->flows[i], &x->more[i], out);
 	return 0;
@@ -689,7 +689,7 @@ static bool is_detached(int link)
 	       info.type == BPF_LINK_TYPE_XDP && info.xdp.ifindex == 0;
 }
 
-/* The interface's slot is empty, or has another program: the rescan attaches or says so. */
+/* The interface's family is empty, or has another program: the rescan attaches or says so. */
 static void if_lose(struct dp_xdp *x, struct xdp_if *f)
 {
 	const uint32_t other = xdp_foreign(f->pub.ifindex);
@@ -812,14 +812,14 @@ static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err,
 static void count_inherited(struct dp_xdp *x)
 {
 	static const struct rtpx_flow none;
-	unsigned int i, slot, unfinished = 0;
+	unsigned int i, family, unfinished = 0;
 
 	for (i = 0; i < x->n_elements; i++) {
 		struct rtpx_entry *f = &x->flows[i];
 
-		slot = i / (x->n_elements / RTPX_SLOTS);
+		family = i / (x->n_elements / RTPX_FAMILIES);
 		if (f->seq & 1) {
-			rtpx_entry_put_flow(f, &x->more[i], &none, slot);
+			rtpx_entry_put_flow(f, &x->more[i], &none, family);
 			write_end(f);
 			unfinished++;
 		}
@@ -1150,7 +1150,7 @@ static int take_options(struct dp_xdp *x, const struct dp_opts *opts)
 	x->config.silence_ms = opts->silence_ms;
 	x->config.instance = opts->instance;
 	x->mirror_bytes = opts->mirror_bytes;
-	x->n_elements = RTPX_SLOTS * (opts->port_max - opts->port_min + 1u);
+	x->n_elements = RTPX_FAMILIES * (opts->port_max - opts->port_min + 1u);
 	for (i = 0; i < opts->n_interfaces; i++) {
 		x->names[i] = strdup(opts->interfaces[i]);
 		if (!x->names[i])

@@ -200,7 +200,7 @@ static enum proto_error face_requested(const struct engine *e, const struct medi
 		*out = face_of(l);
 		return PROTO_OK;
 	}
-	if (m->local == PROTO_LOCAL_ROUTE && dp_user_source(&m->local_addr, &addr) < 0)
+	if (m->local == PROTO_LOCAL_ROUTE && sockets_source(&m->local_addr, &addr) < 0)
 		return E_REMOTE_ADDR;
 	l = listener_of_addr(e, &addr);
 	*out = l ? face_of(l) : (struct face){ addr, NULL };
@@ -253,9 +253,9 @@ static enum proto_error faces_of_session(const struct engine *e, const struct me
 
 /* ---- ports of a leg ---- */
 
-static enum rtpx_slot slot_of(const struct addr *local)
+static enum rtpx_family family_of(const struct addr *local)
 {
-	return local->family == ADDR_IP6 ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
+	return local->family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
 }
 
 static void leg_set_face(struct leg *leg, const struct face *face)
@@ -271,12 +271,12 @@ static void leg_set_face(struct leg *leg, const struct face *face)
 static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 {
 	struct leg *leg = &s->leg[i];
-	enum rtpx_slot slot = slot_of(&leg->local);
+	enum rtpx_family family = family_of(&leg->local);
 	unsigned int tries = ports_tries(e->o.ports);
 	int err = -ENOSPC;
 
 	while (tries--) {
-		int port = ports_take(e->o.ports, slot, now_ns);
+		int port = ports_take(e->o.ports, family, now_ns);
 
 		if (port < 0) {
 			err = port;
@@ -288,7 +288,7 @@ static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 			local_use(e, &leg->local);
 			return 0;
 		}
-		ports_give(e->o.ports, slot, port, now_ns);
+		ports_give(e->o.ports, family, port, now_ns);
 		if (err != -EADDRINUSE && err != -EACCES)
 			break;
 	}
@@ -303,7 +303,7 @@ static void leg_close(struct engine *e, struct session *s, int i, uint64_t now_n
 	if (!leg->local.port)
 		return;
 	relay_leg_close(e->o.relay, s, i);
-	ports_give(e->o.ports, slot_of(&leg->local), leg->local.port, now_ns);
+	ports_give(e->o.ports, family_of(&leg->local), leg->local.port, now_ns);
 	local_leave(e, &leg->local);
 	leg->local.port = 0;
 }
@@ -362,7 +362,7 @@ static const char *text_kept(struct engine *e, struct span text)
 int engine_leg_restore(struct engine *e, struct session *s, int i, const struct addr *local,
 		       struct span advertised, uint64_t now_ns)
 {
-	enum rtpx_slot slot = slot_of(local);
+	enum rtpx_family family = family_of(local);
 	struct leg *leg = &s->leg[i];
 	int err;
 
@@ -370,13 +370,13 @@ int engine_leg_restore(struct engine *e, struct session *s, int i, const struct 
 	leg->advertised = advertised.len ? text_kept(e, advertised) : NULL;
 	if (!local->port)
 		return relay_leg_resize(e->o.relay, s, i, leg->ptime_ms);
-	err = ports_claim(e->o.ports, slot, local->port);
+	err = ports_claim(e->o.ports, family, local->port);
 	if (err)
 		return err;
 	leg->local.port = local->port;
 	err = relay_leg_restore(e->o.relay, s, i);
 	if (err) {
-		ports_give(e->o.ports, slot, local->port, now_ns);
+		ports_give(e->o.ports, family, local->port, now_ns);
 		leg->local.port = 0;
 		return err;
 	}

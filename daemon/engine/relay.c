@@ -19,12 +19,12 @@
 
 struct relay {
 	struct relay_opts o;
-	struct dp_user *user;
+	struct sockets *user;
 	struct pacer *pacer;
 	uint64_t circled;
 };
 
-/* dp_user_manner.note */
+/* sockets_manner.note */
 enum { SENT_UNCOUNTED, SENT_RELAYED };
 
 static unsigned int tag_of(int leg, enum stream_kind kind)
@@ -49,7 +49,7 @@ static void drop(struct relay *r, struct session *s, int leg, enum stream_kind k
 	s->leg[leg].ndropped += kind == STREAM_RTP;
 }
 
-static bool is_from_here(struct relay *r, const struct dp_user_packet *p)
+static bool is_from_here(struct relay *r, const struct sockets_packet *p)
 {
 	return nexthop_is_local(sync_nexthops(r->o.sync), &p->src);
 }
@@ -58,14 +58,14 @@ static bool is_from_here(struct relay *r, const struct dp_user_packet *p)
  * hops_left - the TTL with which a packet is sent on; 0: the system's. What comes from this host may
  * circle between ports of calls: there each turn takes a hop.
  */
-static uint8_t hops_left(struct relay *r, const struct dp_user_packet *p)
+static uint8_t hops_left(struct relay *r, const struct sockets_packet *p)
 {
 	return is_from_here(r, p) ? p->ttl - 1 : 0;
 }
 
 /* To the party of @out; also to a newly signalled address of it that has not spoken yet. */
 static int send_to(struct relay *r, const struct leg *out, enum stream_kind kind,
-		   const uint8_t *data, size_t len, struct dp_user_manner manner)
+		   const uint8_t *data, size_t len, struct sockets_manner manner)
 {
 	const struct stream *stream = &out->stream[kind];
 	const struct addr *source = source_towards(out, kind);
@@ -73,16 +73,16 @@ static int send_to(struct relay *r, const struct leg *out, enum stream_kind kind
 	if (stream->remote.family == ADDR_NONE)
 		return -EDESTADDRREQ;
 	if (stream->twice)
-		dp_user_port_send_also(r->user, out->handle[kind], &stream->signalled, source, data,
+		sockets_port_send_also(r->user, out->handle[kind], &stream->signalled, source, data,
 				       len, manner);
-	return dp_user_port_send_as(r->user, out->handle[kind], &stream->remote, source, data, len,
+	return sockets_port_send_as(r->user, out->handle[kind], &stream->remote, source, data, len,
 				    manner);
 }
 
 static void forward(struct relay *r, struct session *s, int leg, enum stream_kind kind,
-		    const struct dp_user_packet *p)
+		    const struct sockets_packet *p)
 {
-	struct dp_user_manner manner = { hops_left(r, p), SENT_RELAYED };
+	struct sockets_manner manner = { hops_left(r, p), SENT_RELAYED };
 
 	if (send_to(r, &s->leg[!leg], kind, p->data, p->len, manner) < 0)
 		drop(r, s, leg, kind);
@@ -113,7 +113,7 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
  * when the dataplane has counted others meanwhile.
  */
 static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind kind,
-		  const struct dp_user_packet *p)
+		  const struct sockets_packet *p)
 {
 	struct leg *in = &s->leg[leg];
 	struct stream *stream = &in->stream[kind];
@@ -146,7 +146,7 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 }
 
 static void record(struct relay *r, struct session *s, int leg, enum stream_kind kind,
-		   const struct dp_user_packet *p)
+		   const struct sockets_packet *p)
 {
 	mirror_drain(r->o.mirror); /* those that the dataplane has forwarded before it */
 	recorder_packet(r->o.recorder, s, leg, kind,
@@ -156,7 +156,7 @@ static void record(struct relay *r, struct session *s, int leg, enum stream_kind
 
 /* Other sessions hear it too: in none of their counters. */
 static void feed(struct relay *r, struct session *s, int leg, enum stream_kind kind,
-		 const struct dp_user_packet *p)
+		 const struct sockets_packet *p)
 {
 	const struct feed *f;
 
@@ -167,13 +167,13 @@ static void feed(struct relay *r, struct session *s, int leg, enum stream_kind k
 		session_ttl_restart(r->o.sessions, f->target, !to, p->arrival_ns);
 		if (out->handle[kind])
 			send_to(r, out, kind, p->data, p->len,
-				(struct dp_user_manner){ .ttl = hops_left(r, p) });
+				(struct sockets_manner){ .ttl = hops_left(r, p) });
 	}
 }
 
 /* What is left to do with a packet that its stream has accepted, or that was made of such. */
 static void pass_on(struct relay *r, struct session *s, int leg, enum stream_kind kind,
-		    const struct dp_user_packet *p)
+		    const struct sockets_packet *p)
 {
 	if (kind == STREAM_RTP && s->leg[!leg].player) {
 		drop(r, s, leg, kind);
@@ -194,14 +194,14 @@ struct resizing {
 	int leg;
 	struct resizer *resizer;
 	struct pacer_item deadline;
-	struct dp_user_packet last; /* in; without data */
+	struct sockets_packet last; /* in; without data */
 };
 
 /* It stands for packets of the same source. */
 static void on_resized(void *arg, const uint8_t *data, size_t len, uint64_t arrival_ns)
 {
 	struct resizing *z = arg;
-	struct dp_user_packet p = z->last;
+	struct sockets_packet p = z->last;
 
 	p.data = data;
 	p.len = len;
@@ -230,7 +230,7 @@ static void on_deadline(struct pacer_item *item, uint64_t now_ns)
 	resizing_wait(z);
 }
 
-static void resize(struct resizing *z, const struct dp_user_packet *p)
+static void resize(struct resizing *z, const struct sockets_packet *p)
 {
 	z->last = *p;
 	resizer_in(z->resizer, p->data, p->len, p->arrival_ns,
@@ -281,7 +281,7 @@ int relay_leg_resize(struct relay *r, struct session *s, int leg, unsigned int m
 		return 0;
 	}
 	resizer_flush(z->resizer, &(struct resizer_sink){ on_resized, z });
-	dp_user_flush(r->user);
+	sockets_flush(r->user);
 	resizing_end(r, &s->leg[leg]);
 	return 0;
 }
@@ -294,7 +294,7 @@ void relay_session_end(struct relay *r, struct session *s)
 
 /* ---- in and out ---- */
 
-static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *p)
+static void on_packet(void *arg, void *owner, unsigned int tag, const struct sockets_packet *p)
 {
 	enum stream_kind kind = tag % STREAM_KINDS;
 	int leg = tag / STREAM_KINDS;
@@ -329,14 +329,14 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_
 
 int relay_play(void *relay, struct session *s, int leg, const uint8_t *packet, size_t len)
 {
-	return send_to(relay, &s->leg[leg], STREAM_RTP, packet, len, (struct dp_user_manner){ 0 });
+	return send_to(relay, &s->leg[leg], STREAM_RTP, packet, len, (struct sockets_manner){ 0 });
 }
 
 static void on_batch_end(void *arg)
 {
 	struct relay *r = arg;
 
-	dp_user_flush(r->user);
+	sockets_flush(r->user);
 	if (r->o.recorder)
 		recorder_flush(r->o.recorder);
 }
@@ -349,7 +349,7 @@ static void close_handles(struct relay *r, struct leg *leg)
 
 	for (kind = 0; kind < STREAM_KINDS; kind++) {
 		if (leg->handle[kind])
-			dp_user_port_close(r->user, leg->handle[kind]);
+			sockets_port_close(r->user, leg->handle[kind]);
 		leg->handle[kind] = NULL;
 	}
 }
@@ -361,9 +361,9 @@ int relay_leg_open(struct relay *r, struct session *s, int leg)
 
 	for (kind = 0; kind < STREAM_KINDS; kind++) {
 		struct addr local = addr_with_port(l->local, l->local.port + kind);
-		struct dp_user_port *port;
+		struct sockets_port *port;
 
-		err = dp_user_port_open(r->user, &local, l->tos, s, tag_of(leg, kind), &port);
+		err = sockets_port_open(r->user, &local, l->tos, s, tag_of(leg, kind), &port);
 		if (err) {
 			close_handles(r, l);
 			return err;
@@ -378,9 +378,9 @@ int relay_leg_restore(struct relay *r, struct session *s, int leg)
 {
 	int err;
 
-	dp_user_bind_anyway(r->user, true);
+	sockets_bind_anyway(r->user, true);
 	err = relay_leg_open(r, s, leg);
-	dp_user_bind_anyway(r->user, false);
+	sockets_bind_anyway(r->user, false);
 	return err;
 }
 
@@ -403,7 +403,7 @@ int relay_leg_set_tos(struct relay *r, struct session *s, int leg, int tos)
 	for (kind = 0; kind < STREAM_KINDS; kind++) {
 		if (!l->handle[kind])
 			continue;
-		err = dp_user_port_set_tos(r->user, l->handle[kind], l->tos);
+		err = sockets_port_set_tos(r->user, l->handle[kind], l->tos);
 		if (err)
 			return err;
 	}
@@ -415,7 +415,7 @@ int relay_leg_set_tos(struct relay *r, struct session *s, int leg, int tos)
 int relay_new(struct relay **out, struct event_base *base, const struct relay_opts *opts)
 {
 	struct relay *r = calloc(1, sizeof(*r));
-	const struct dp_user_opts user = {
+	const struct sockets_opts user = {
 		.on_packet = on_packet,
 		.batch_end = on_batch_end,
 		.sent = on_sent,
@@ -429,7 +429,7 @@ int relay_new(struct relay **out, struct event_base *base, const struct relay_op
 	if (!r)
 		return -ENOMEM;
 	r->o = *opts;
-	err = dp_user_new(&r->user, base, &user);
+	err = sockets_new(&r->user, base, &user);
 	if (err)
 		goto err_free;
 	err = pacer_new(&r->pacer, base, &pacer);
@@ -439,7 +439,7 @@ int relay_new(struct relay **out, struct event_base *base, const struct relay_op
 	return 0;
 
 err_free_user:
-	dp_user_free(r->user);
+	sockets_free(r->user);
 err_free:
 	free(r);
 	return err;
@@ -450,7 +450,7 @@ void relay_free(struct relay *r)
 	if (!r)
 		return;
 	pacer_free(r->pacer);
-	dp_user_free(r->user);
+	sockets_free(r->user);
 	free(r);
 }
 
@@ -461,7 +461,7 @@ struct pacer *relay_pacer(struct relay *r)
 
 void relay_serve(struct relay *r)
 {
-	dp_user_serve(r->user);
+	sockets_serve(r->user);
 	pacer_run(r->pacer, clock_now());
 }
 
@@ -470,7 +470,7 @@ uint64_t relay_circled(const struct relay *r)
 	return r->circled;
 }
 
-void relay_counts(const struct relay *r, struct dp_user_counts *out)
+void relay_counts(const struct relay *r, struct sockets_counts *out)
 {
-	dp_user_counts(r->user, out);
+	sockets_counts(r->user, out);
 }

@@ -28,13 +28,13 @@ struct relay_opts {
 	uint32_t opus_types; /* as resizer_new() */
 };
 
-/* relay_new - makes its dp_user over @base. */
+/* relay_new - makes its sockets over @base. */
 int relay_new(struct relay **out, struct event_base *base, const struct relay_opts *opts);
 void relay_free(struct relay *r);
 
 /*
  * relay_leg_open - open both ports of a leg on leg->local (address and even port); sets
- * leg->handle. All or nothing: -errno as dp_user_port_open.
+ * leg->handle. All or nothing: -errno as sockets_port_open.
  */
 int relay_leg_open(struct relay *r, struct session *s, int leg);
 /*
@@ -61,7 +61,7 @@ struct pacer *relay_pacer(struct relay *r);
 /* relay_serve - what is due by now, in and out; for a command that keeps the loop waiting. */
 void relay_serve(struct relay *r);
 
-void relay_counts(const struct relay *r, struct dp_user_counts *out);
+void relay_counts(const struct relay *r, struct sockets_counts *out);
 /* relay_circled - packets from this host itself that were dropped, as they had no hop left. */
 uint64_t relay_circled(const struct relay *r);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dp_user.c - the floor: one UDP socket for each media port, read and written in batches.
+ * sockets.c - the floor: one UDP socket for each media port, read and written in batches.
  *
  * All sockets hang on one epoll descriptor, which is one event of the loop, so a port costs the
  * loop nothing. It looks level-triggered and the kernel serves ready sockets in turn: whoever
@@ -44,14 +44,14 @@ union sock_addr {
 	struct sockaddr_storage any;
 };
 
-struct dp_user_port {
+struct sockets_port {
 	void *owner;
 	unsigned int tag;
 	int fd; /* -1: closed while its turn was on, freed after it */
 	uint8_t tos;
 	bool wildcard;
 	struct addr local;
-	struct dp_user_port *next_dead;
+	struct sockets_port *next_dead;
 };
 
 /* One element of each array is one datagram. */
@@ -77,22 +77,22 @@ struct outbox {
 		_Alignas(struct cmsghdr) char buf[CMSG_SPACE(sizeof(struct in6_pktinfo)) +
 						  2 * CMSG_SPACE(sizeof(int))]; /* TOS, TTL */
 	} control[SEND_PACKETS];
-	struct dp_user_port *port[SEND_PACKETS];
+	struct sockets_port *port[SEND_PACKETS];
 	unsigned int note[SEND_PACKETS];
 	bool again[SEND_PACKETS]; /* the second of a pair: in no counter */
 	uint8_t data[SEND_BYTES];
 };
 
-struct dp_user {
-	struct dp_user_opts opts;
+struct sockets {
+	struct sockets_opts opts;
 	int epoll;
 	struct event *ready;
 	bool anyway;  /* ports are opened on addresses that may be missing */
 	uint8_t ecn;  /* of the packet that is being delivered; else 0 */
 	bool in_turn; /* ports are being read: a closed one stays in memory until the end */
-	struct dp_user_port *dead;
+	struct sockets_port *dead;
 	uint64_t now_ns, real_ns; /* both clocks when the round began */
-	struct dp_user_counts counts;
+	struct sockets_counts counts;
 	struct inbox in;
 	struct outbox out;
 };
@@ -145,7 +145,7 @@ static int set_anyway(int fd, enum addr_family family)
 	return set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
 }
 
-static int port_setup(const struct dp_user *u, struct dp_user_port *p, uint8_t tos)
+static int port_setup(const struct sockets *u, struct sockets_port *p, uint8_t tos)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = p };
 	union sock_addr sa;
@@ -171,15 +171,15 @@ static int port_setup(const struct dp_user *u, struct dp_user_port *p, uint8_t t
 	return 0;
 }
 
-int dp_user_port_open(struct dp_user *u, const struct addr *local, uint8_t tos, void *owner,
-		      unsigned int tag, struct dp_user_port **out)
+int sockets_port_open(struct sockets *u, const struct addr *local, uint8_t tos, void *owner,
+		      unsigned int tag, struct sockets_port **out)
 {
 	int af = local->family == ADDR_IP6 ? AF_INET6 : AF_INET, err;
-	struct dp_user_port *p = malloc(sizeof(*p));
+	struct sockets_port *p = malloc(sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
-	*p = (struct dp_user_port){
+	*p = (struct sockets_port){
 		.owner = owner, .tag = tag, .local = *local, .wildcard = addr_is_any(local)
 	};
 	p->fd = socket(af, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -195,18 +195,18 @@ int dp_user_port_open(struct dp_user *u, const struct addr *local, uint8_t tos, 
 	return 0;
 }
 
-void dp_user_bind_anyway(struct dp_user *u, bool on)
+void sockets_bind_anyway(struct sockets *u, bool on)
 {
 	u->anyway = on;
 }
 
-void dp_user_port_close(struct dp_user *u, struct dp_user_port *p)
+void sockets_port_close(struct sockets *u, struct sockets_port *p)
 {
 	unsigned int i;
 
 	for (i = 0; i < u->out.n; i++) {
 		if (u->out.port[i] == p) {
-			dp_user_flush(u);
+			sockets_flush(u);
 			break;
 		}
 	}
@@ -221,7 +221,7 @@ void dp_user_port_close(struct dp_user *u, struct dp_user_port *p)
 	}
 }
 
-int dp_user_port_set_tos(struct dp_user *u, struct dp_user_port *p, int tos)
+int sockets_port_set_tos(struct sockets *u, struct sockets_port *p, int tos)
 {
 	int err = set_tos(p->fd, p->local.family, tos & 0xff);
 
@@ -238,7 +238,7 @@ static uint64_t ns_of(const struct timespec *t)
 	return (uint64_t)t->tv_sec * NSEC_PER_SEC + t->tv_nsec;
 }
 
-static void read_clocks(struct dp_user *u)
+static void read_clocks(struct sockets *u)
 {
 	struct timespec mono, real;
 
@@ -248,7 +248,7 @@ static void read_clocks(struct dp_user *u)
 	u->real_ns = ns_of(&real);
 }
 
-static void take_stamp(const struct dp_user *u, struct dp_user_packet *pkt,
+static void take_stamp(const struct sockets *u, struct sockets_packet *pkt,
 		       const struct timespec *stamp)
 {
 	uint64_t real = ns_of(stamp), age = u->real_ns - real;
@@ -260,7 +260,7 @@ static void take_stamp(const struct dp_user *u, struct dp_user_packet *pkt,
 	pkt->arrival_ns = u->now_ns - age;
 }
 
-static void take_control(struct dp_user *u, struct dp_user_packet *pkt, struct msghdr *msg)
+static void take_control(struct sockets *u, struct sockets_packet *pkt, struct msghdr *msg)
 {
 	struct cmsghdr *c;
 
@@ -297,10 +297,10 @@ static void take_control(struct dp_user *u, struct dp_user_packet *pkt, struct m
 	}
 }
 
-static void deliver(struct dp_user *u, struct dp_user_port *p, unsigned int i)
+static void deliver(struct sockets *u, struct sockets_port *p, unsigned int i)
 {
 	struct mmsghdr *m = &u->in.msg[i];
-	struct dp_user_packet pkt = {
+	struct sockets_packet pkt = {
 		.src = addr_from_sockaddr(&u->in.from[i].sa),
 		.local = p->local,
 		.data = u->in.data[i],
@@ -345,7 +345,7 @@ static void inbox_init(struct inbox *in)
  * One batch of a port; returns what it counts against the turn's limit. The owner may close any
  * port meanwhile.
  */
-static int port_read(struct dp_user *u, struct dp_user_port *p)
+static int port_read(struct sockets *u, struct sockets_port *p)
 {
 	int i, n = recvmmsg(p->fd, u->in.msg, BATCH, 0, NULL);
 
@@ -361,9 +361,9 @@ static int port_read(struct dp_user *u, struct dp_user_port *p)
 	return n;
 }
 
-static void bury(struct dp_user *u)
+static void bury(struct sockets *u)
 {
-	struct dp_user_port *p;
+	struct sockets_port *p;
 
 	while ((p = u->dead)) {
 		u->dead = p->next_dead;
@@ -371,7 +371,7 @@ static void bury(struct dp_user *u)
 	}
 }
 
-void dp_user_serve(struct dp_user *u)
+void sockets_serve(struct sockets *u)
 {
 	struct epoll_event ev[ROUND_PORTS];
 	int left = TURN_PACKETS, i, n;
@@ -380,7 +380,7 @@ void dp_user_serve(struct dp_user *u)
 	while (left > 0 && (n = epoll_wait(u->epoll, ev, ROUND_PORTS, 0)) > 0) {
 		read_clocks(u);
 		for (i = 0; i < n; i++) {
-			struct dp_user_port *p = ev[i].data.ptr;
+			struct sockets_port *p = ev[i].data.ptr;
 
 			if (p->fd >= 0)
 				left -= port_read(u, p);
@@ -393,7 +393,7 @@ void dp_user_serve(struct dp_user *u)
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
-	dp_user_serve(arg);
+	sockets_serve(arg);
 }
 
 /* ---- out ---- */
@@ -441,9 +441,9 @@ static void put_ttl(struct msghdr *msg, enum addr_family family, int ttl)
 		put_control(msg, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
 }
 
-static void count_sent(struct dp_user *u, unsigned int i, int err)
+static void count_sent(struct sockets *u, unsigned int i, int err)
 {
-	const struct dp_user_port *p = u->out.port[i];
+	const struct sockets_port *p = u->out.port[i];
 
 	if (u->out.again[i])
 		return;
@@ -458,7 +458,7 @@ static void count_sent(struct dp_user *u, unsigned int i, int err)
  * The datagrams from @i up to @end leave from one port. One that the kernel refuses is counted, the
  * next goes on.
  */
-static void send_run(struct dp_user *u, unsigned int i, unsigned int end)
+static void send_run(struct sockets *u, unsigned int i, unsigned int end)
 {
 	struct outbox *out = &u->out;
 	int fd = out->port[i]->fd, n;
@@ -474,7 +474,7 @@ static void send_run(struct dp_user *u, unsigned int i, unsigned int end)
 	}
 }
 
-void dp_user_flush(struct dp_user *u)
+void sockets_flush(struct sockets *u)
 {
 	struct outbox *out = &u->out;
 	unsigned int i, end;
@@ -488,11 +488,11 @@ void dp_user_flush(struct dp_user *u)
 	out->bytes = 0;
 }
 
-static void enqueue(struct outbox *out, struct dp_user_port *p, const struct addr *dest,
-		    const struct addr *source, struct iovec data, struct dp_user_manner manner,
+static void enqueue(struct outbox *out, struct sockets_port *p, const struct addr *dest,
+		    const struct addr *source, struct iovec data, struct sockets_manner manner,
 		    bool again)
 {
-	uint8_t ecn = container_of(out, struct dp_user, out)->ecn;
+	uint8_t ecn = container_of(out, struct sockets, out)->ecn;
 	unsigned int i = out->n++;
 	struct msghdr *msg = &out->msg[i].msg_hdr;
 
@@ -516,8 +516,8 @@ static void enqueue(struct outbox *out, struct dp_user_port *p, const struct add
 }
 
 /* @copies of one datagram; those from @counted on are not counted. */
-static int port_queue(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
-		      const struct addr *source, struct iovec data, struct dp_user_manner manner,
+static int port_queue(struct sockets *u, struct sockets_port *p, const struct addr *dest,
+		      const struct addr *source, struct iovec data, struct sockets_manner manner,
 		      unsigned int counted)
 {
 	unsigned int copies = u->opts.double_small && data.iov_len < SMALL_BYTES ? 2 : 1, i;
@@ -526,10 +526,10 @@ static int port_queue(struct dp_user *u, struct dp_user_port *p, const struct ad
 
 	if (dest->family != p->local.family)
 		return -EAFNOSUPPORT;
-	if (data.iov_len > DP_USER_MAX_PACKET)
+	if (data.iov_len > SOCKETS_MAX_PACKET)
 		return -EMSGSIZE;
 	if (out->n + copies > SEND_PACKETS || out->bytes + data.iov_len > SEND_BYTES)
-		dp_user_flush(u);
+		sockets_flush(u);
 	mine = (struct iovec){ out->data + out->bytes, data.iov_len };
 	memcpy(mine.iov_base, data.iov_base, data.iov_len);
 	out->bytes += data.iov_len;
@@ -538,28 +538,28 @@ static int port_queue(struct dp_user *u, struct dp_user_port *p, const struct ad
 	return 0;
 }
 
-int dp_user_port_send_as(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+int sockets_port_send_as(struct sockets *u, struct sockets_port *p, const struct addr *dest,
 			 const struct addr *source, const uint8_t *data, size_t len,
-			 struct dp_user_manner manner)
+			 struct sockets_manner manner)
 {
 	return port_queue(u, p, dest, source, (struct iovec){ (void *)data, len }, manner, 1);
 }
 
-void dp_user_port_send_also(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+void sockets_port_send_also(struct sockets *u, struct sockets_port *p, const struct addr *dest,
 			    const struct addr *source, const uint8_t *data, size_t len,
-			    struct dp_user_manner manner)
+			    struct sockets_manner manner)
 {
 	port_queue(u, p, dest, source, (struct iovec){ (void *)data, len }, manner, 0);
 }
 
-int dp_user_port_send(struct dp_user *u, struct dp_user_port *p, const struct addr *dest,
+int sockets_port_send(struct sockets *u, struct sockets_port *p, const struct addr *dest,
 		      const struct addr *source, const uint8_t *data, size_t len)
 {
-	return dp_user_port_send_as(u, p, dest, source, data, len, (struct dp_user_manner){ 0 });
+	return sockets_port_send_as(u, p, dest, source, data, len, (struct sockets_manner){ 0 });
 }
 
 /* connect() on a UDP socket asks the kernel for a route, and no more. */
-int dp_user_source(const struct addr *dest, struct addr *source)
+int sockets_source(const struct addr *dest, struct addr *source)
 {
 	struct addr to = addr_with_port(*dest, 1);
 	union sock_addr sa;
@@ -582,7 +582,7 @@ int dp_user_source(const struct addr *dest, struct addr *source)
 	return err;
 }
 
-int dp_user_can_bind(const struct addr *local)
+int sockets_can_bind(const struct addr *local)
 {
 	struct addr to = addr_with_port(*local, 0);
 	union sock_addr sa;
@@ -599,9 +599,9 @@ int dp_user_can_bind(const struct addr *local)
 
 /* ---- begin and end ---- */
 
-int dp_user_new(struct dp_user **out, struct event_base *base, const struct dp_user_opts *opts)
+int sockets_new(struct sockets **out, struct event_base *base, const struct sockets_opts *opts)
 {
-	struct dp_user *u = calloc(1, sizeof(*u));
+	struct sockets *u = calloc(1, sizeof(*u));
 	int err = -ENOMEM;
 
 	if (!u)
@@ -628,17 +628,17 @@ err_free:
 	return err;
 }
 
-void dp_user_free(struct dp_user *u)
+void sockets_free(struct sockets *u)
 {
 	if (!u)
 		return;
-	dp_user_flush(u);
+	sockets_flush(u);
 	event_free(u->ready);
 	close(u->epoll);
 	free(u);
 }
 
-void dp_user_counts(const struct dp_user *u, struct dp_user_counts *out)
+void sockets_counts(const struct sockets *u, struct sockets_counts *out)
 {
 	*out = u->counts;
 }

@@ -19,12 +19,12 @@
 struct copy {
 	struct tally *tally;
 	struct addr local, dest; /* of RTP */
-	struct dp_user_port *port[STREAM_KINDS];
+	struct sockets_port *port[STREAM_KINDS];
 };
 
 struct copies {
 	struct copies_opts o;
-	struct dp_user *user;
+	struct sockets *user;
 	struct question *asked; /* not answered in time; NULL: none */
 	char asked_host[256];
 };
@@ -136,7 +136,7 @@ static void pair_close(struct copies *c, struct copy *copy)
 
 	for (kind = 0; kind < STREAM_KINDS; kind++) {
 		if (copy->port[kind])
-			dp_user_port_close(c->user, copy->port[kind]);
+			sockets_port_close(c->user, copy->port[kind]);
 		copy->port[kind] = NULL;
 	}
 }
@@ -148,7 +148,7 @@ static int pair_bind(struct copies *c, struct copy *copy)
 	for (kind = 0; kind < STREAM_KINDS; kind++) {
 		const struct addr local = addr_with_port(copy->local, copy->local.port + kind);
 
-		err = dp_user_port_open(c->user, &local, c->o.tos, copy, kind, &copy->port[kind]);
+		err = sockets_port_open(c->user, &local, c->o.tos, copy, kind, &copy->port[kind]);
 		if (err) {
 			copy->port[kind] = NULL;
 			pair_close(c, copy);
@@ -164,7 +164,7 @@ static int pair_open(struct copies *c, struct copy *copy, uint64_t now_ns)
 	int err = -ENOSPC;
 
 	while (tries--) {
-		int port = ports_take(c->o.ports, RTPX_SLOT_IP4, now_ns);
+		int port = ports_take(c->o.ports, RTPX_FAMILY_IP4, now_ns);
 
 		if (port < 0)
 			return port;
@@ -172,7 +172,7 @@ static int pair_open(struct copies *c, struct copy *copy, uint64_t now_ns)
 		err = pair_bind(c, copy);
 		if (!err)
 			return 0;
-		ports_give(c->o.ports, RTPX_SLOT_IP4, port, now_ns);
+		ports_give(c->o.ports, RTPX_FAMILY_IP4, port, now_ns);
 		if (err != -EADDRINUSE && err != -EACCES)
 			break;
 	}
@@ -190,7 +190,7 @@ int copy_open(struct copies *c, struct span target, struct tally *tally, uint64_
 	copy->tally = tally;
 	err = parse_target(c, target, &copy->dest);
 	if (!err)
-		err = dp_user_source(&copy->dest, &copy->local);
+		err = sockets_source(&copy->dest, &copy->local);
 	if (!err)
 		err = pair_open(c, copy, now_ns);
 	if (err) {
@@ -206,13 +206,13 @@ int copy_check(struct copies *c, struct span target)
 	struct addr dest, local;
 	int err = parse_host(c, target, &dest);
 
-	return err ? err : dp_user_source(&dest, &local);
+	return err ? err : sockets_source(&dest, &local);
 }
 
 void copy_close(struct copies *c, struct copy *copy, uint64_t now_ns)
 {
 	pair_close(c, copy);
-	ports_give(c->o.ports, RTPX_SLOT_IP4, copy->local.port, now_ns);
+	ports_give(c->o.ports, RTPX_FAMILY_IP4, copy->local.port, now_ns);
 	free(copy);
 }
 
@@ -221,7 +221,7 @@ void copy_send(struct copies *c, struct copy *copy, enum stream_kind kind, const
 {
 	const struct addr dest = addr_with_port(copy->dest, copy->dest.port + kind);
 
-	if (dp_user_port_send(c->user, copy->port[kind], &dest, &copy->local, data, len) < 0)
+	if (sockets_port_send(c->user, copy->port[kind], &dest, &copy->local, data, len) < 0)
 		tally_lost(copy->tally, 1);
 }
 
@@ -239,7 +239,7 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
 
 void copies_flush(struct copies *c)
 {
-	dp_user_flush(c->user);
+	sockets_flush(c->user);
 }
 
 const struct addr *copy_local(const struct copy *copy)
@@ -255,7 +255,7 @@ const struct addr *copy_dest(const struct copy *copy)
 /* ---- begin and end ---- */
 
 /* Receivers have nothing to say. */
-static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *pkt)
+static void on_packet(void *arg, void *owner, unsigned int tag, const struct sockets_packet *pkt)
 {
 	(void)arg, (void)owner, (void)tag, (void)pkt;
 }
@@ -267,7 +267,7 @@ static void on_batch_end(void *arg)
 
 int copies_new(struct copies **out, struct event_base *base, const struct copies_opts *opts)
 {
-	const struct dp_user_opts user = { .on_packet = on_packet, .batch_end = on_batch_end,
+	const struct sockets_opts user = { .on_packet = on_packet, .batch_end = on_batch_end,
 					   .sent = on_sent };
 	struct copies *c = calloc(1, sizeof(*c));
 	int err;
@@ -275,7 +275,7 @@ int copies_new(struct copies **out, struct event_base *base, const struct copies
 	if (!c)
 		return -ENOMEM;
 	c->o = *opts;
-	err = dp_user_new(&c->user, base, &user);
+	err = sockets_new(&c->user, base, &user);
 	if (err) {
 		free(c);
 		return err;
@@ -288,7 +288,7 @@ void copies_free(struct copies *c)
 {
 	if (!c)
 		return;
-	dp_user_free(c->user);
+	sockets_free(c->user);
 	names_drop(c->asked);
 	free(c);
 }

@@ -21,18 +21,18 @@
 struct mirror {
 	struct mirror_opts o;
 	struct event *ready, *gathered;
-	struct session **owner[RTPX_SLOTS]; /* by pair of ports */
+	struct session **owner[RTPX_FAMILIES]; /* by pair of ports */
 	uint64_t realtime_minus_monotonic_ns;
 };
 
-static enum rtpx_slot slot_of(const struct addr *local)
+static enum rtpx_family family_of(const struct addr *local)
 {
-	return local->family == ADDR_IP6 ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
+	return local->family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
 }
 
-static struct session **owner_of(struct mirror *m, enum rtpx_slot slot, uint16_t port)
+static struct session **owner_of(struct mirror *m, enum rtpx_family family, uint16_t port)
 {
-	return &m->owner[slot][(port - m->o.port_min) / STREAM_KINDS];
+	return &m->owner[family][(port - m->o.port_min) / STREAM_KINDS];
 }
 
 /*
@@ -59,7 +59,7 @@ static void clocks_compare(struct mirror *m)
 
 static struct addr addr_of(const struct rtpx_mirrored *c, const uint8_t ip[16], uint16_t port)
 {
-	struct addr a = { .family = c->slot == RTPX_SLOT_IP6 ? ADDR_IP6 : ADDR_IP4, .port = port };
+	struct addr a = { .family = c->family == RTPX_FAMILY_IP6 ? ADDR_IP6 : ADDR_IP4, .port = port };
 
 	memcpy(a.ip, ip, addr_ip_len(&a));
 	return a;
@@ -68,7 +68,7 @@ static struct addr addr_of(const struct rtpx_mirrored *c, const uint8_t ip[16], 
 static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *payload, size_t len)
 {
 	struct mirror *m = arg;
-	struct session *s = *owner_of(m, c->slot, c->port);
+	struct session *s = *owner_of(m, c->family, c->port);
 	const struct recformat_packet p = {
 		.src = addr_of(c, c->peer, c->peer_port),
 		.dst = addr_of(c, c->local, c->port),
@@ -84,7 +84,7 @@ static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *pay
 		const struct addr *local = &s->leg[leg].local;
 		unsigned int kind = c->port - local->port;
 
-		if (slot_of(local) == c->slot && kind < STREAM_KINDS)
+		if (family_of(local) == c->family && kind < STREAM_KINDS)
 			recorder_packet(m->o.recorder, s, leg, kind, &p);
 	}
 }
@@ -136,7 +136,7 @@ void mirror_leg_open(struct mirror *m, struct session *s, int leg)
 	const struct addr *local = &s->leg[leg].local;
 
 	if (m)
-		*owner_of(m, slot_of(local), local->port) = s;
+		*owner_of(m, family_of(local), local->port) = s;
 }
 
 void mirror_leg_close(struct mirror *m, struct session *s, int leg)
@@ -147,7 +147,7 @@ void mirror_leg_close(struct mirror *m, struct session *s, int leg)
 		return;
 	if (s->leg[0].recorded || s->leg[1].recorded)
 		mirror_drain(m);
-	*owner_of(m, slot_of(local), local->port) = NULL;
+	*owner_of(m, family_of(local), local->port) = NULL;
 }
 
 /* ---- begin and end ---- */
@@ -156,7 +156,7 @@ int mirror_new(struct mirror **out, struct event_base *base, const struct mirror
 {
 	size_t pairs = (opts->port_max - opts->port_min) / STREAM_KINDS + 1;
 	struct mirror *m;
-	int slot;
+	int family;
 
 	*out = NULL;
 	if (!opts->dp->mirrors)
@@ -165,9 +165,9 @@ int mirror_new(struct mirror **out, struct event_base *base, const struct mirror
 	if (!m)
 		return -ENOMEM;
 	m->o = *opts;
-	for (slot = 0; slot < RTPX_SLOTS; slot++) {
-		m->owner[slot] = calloc(pairs, sizeof(*m->owner[slot]));
-		if (!m->owner[slot])
+	for (family = 0; family < RTPX_FAMILIES; family++) {
+		m->owner[family] = calloc(pairs, sizeof(*m->owner[family]));
+		if (!m->owner[family])
 			goto err_free;
 	}
 	m->ready = event_new(base, opts->dp->mirror_fd, EV_READ, on_ready, m);
@@ -184,7 +184,7 @@ err_free:
 
 void mirror_free(struct mirror *m)
 {
-	int slot;
+	int family;
 
 	if (!m)
 		return;
@@ -192,7 +192,7 @@ void mirror_free(struct mirror *m)
 		event_free(m->ready);
 	if (m->gathered)
 		event_free(m->gathered);
-	for (slot = 0; slot < RTPX_SLOTS; slot++)
-		free(m->owner[slot]);
+	for (family = 0; family < RTPX_FAMILIES; family++)
+		free(m->owner[family]);
 	free(m);
 }

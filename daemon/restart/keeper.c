@@ -53,7 +53,7 @@ struct meta {
 	bool clean; /* the daemon has left its calls deliberately, and all is exact */
 	uint64_t alive_ns; /* when this was written */
 	struct span boot_id, version, counters;
-	uint16_t last_port[RTPX_SLOTS]; /* given out in sequential order */
+	uint16_t last_port[RTPX_FAMILIES]; /* given out in sequential order */
 	/* of stats.h; absent from journals of earlier versions */
 	bool has_live;
 	uint64_t live_relayed, live_strangers;
@@ -66,8 +66,8 @@ static const struct field meta_fields[] = {
 	FIELD(4, FIELD_SPAN, meta, boot_id),
 	FIELD(5, FIELD_SPAN, meta, version),
 	FIELD(6, FIELD_SPAN, meta, counters),
-	FIELD(7, FIELD_UINT, meta, last_port[RTPX_SLOT_IP4]),
-	FIELD(8, FIELD_UINT, meta, last_port[RTPX_SLOT_IP6]),
+	FIELD(7, FIELD_UINT, meta, last_port[RTPX_FAMILY_IP4]),
+	FIELD(8, FIELD_UINT, meta, last_port[RTPX_FAMILY_IP6]),
 	FIELD(9, FIELD_BOOL, meta, has_live),
 	FIELD(10, FIELD_UINT, meta, live_relayed),
 	FIELD(11, FIELD_UINT, meta, live_strangers),
@@ -386,8 +386,8 @@ static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
 		.boot_id = span_of(k->boot_id),
 		.version = span_of(k->o.version),
 		.counters = { text, stats_write(stats, text) },
-		.last_port = { ports_last(k->o.ports, RTPX_SLOT_IP4),
-			       ports_last(k->o.ports, RTPX_SLOT_IP6) },
+		.last_port = { ports_last(k->o.ports, RTPX_FAMILY_IP4),
+			       ports_last(k->o.ports, RTPX_FAMILY_IP6) },
 		.has_live = true,
 		.live_relayed = stats->live_relayed,
 		.live_strangers = stats->live_strangers,
@@ -891,13 +891,13 @@ static int oldest_call_first(const void *a, const void *b)
 
 /* A bit for each pair of ports that a call of the journal has. */
 struct claims {
-	uint8_t bits[RTPX_SLOTS][65536 / 16];
+	uint8_t bits[RTPX_FAMILIES][65536 / 16];
 };
 
 static bool claim(struct claims *all, const struct addr *local)
 {
-	unsigned int pair = local->port / 2, slot = local->family == ADDR_IP6;
-	uint8_t bit = 1 << (pair & 7), *byte = &all->bits[slot][pair / 8];
+	unsigned int pair = local->port / 2, family = local->family == ADDR_IP6;
+	uint8_t bit = 1 << (pair & 7), *byte = &all->bits[family][pair / 8];
 
 	if (!local->port)
 		return true;
@@ -1094,7 +1094,7 @@ void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t n
 	k->o = *opts;
 	sessions_watch_end(engine_sessions(opts->engine), on_ended, k);
 	read_counters(k);
-	for (i = 0; i < RTPX_SLOTS; i++)
+	for (i = 0; i < RTPX_FAMILIES; i++)
 		ports_go_on(opts->ports, i, k->left.last_port[i]);
 	if (k->kept.n)
 		restore_all(k, now_ns);

@@ -32,7 +32,7 @@ static int open_pin(const char *dir, const char *name)
 
 static int is_active(int flows, const struct rtpx_config *c, unsigned int port)
 {
-	__u32 key = rtpx_flow_index(c, RTPX_SLOT_IP4, port);
+	__u32 key = rtpx_flow_index(c, RTPX_FAMILY_IP4, port);
 	struct rtpx_entry e;
 
 	if (bpf_map_lookup_elem(flows, &key, &e))
@@ -50,7 +50,7 @@ static void list_active(int flows, const struct rtpx_config *c)
 static void read_flow(int flows, int more, const struct rtpx_config *c, unsigned int port,
 		      struct rtpx_flow *out)
 {
-	__u32 key = rtpx_flow_index(c, RTPX_SLOT_IP4, port);
+	__u32 key = rtpx_flow_index(c, RTPX_FAMILY_IP4, port);
 	struct rtpx_entry_more m;
 	struct rtpx_entry e;
 
@@ -62,11 +62,11 @@ static void read_flow(int flows, int more, const struct rtpx_config *c, unsigned
 static void write_flow(int flows, int more, const struct rtpx_config *c, const struct rtpx_flow *f)
 {
 	static const struct rtpx_flow_stats none;
-	__u32 key = rtpx_flow_index(c, RTPX_SLOT_IP4, f->port);
+	__u32 key = rtpx_flow_index(c, RTPX_FAMILY_IP4, f->port);
 	struct rtpx_entry_more m = { 0 };
 	struct rtpx_entry e = { 0 };
 
-	rtpx_entry_put_flow(&e, &m, f, RTPX_SLOT_IP4);
+	rtpx_entry_put_flow(&e, &m, f, RTPX_FAMILY_IP4);
 	rtpx_entry_put_stats(&e, &m, &none);
 	if (bpf_map_update_elem(more, &key, &m, BPF_ANY) ||
 	    bpf_map_update_elem(flows, &key, &e, BPF_ANY))

@@ -100,7 +100,7 @@ static bool lab_open(struct lab *lab, const char *path)
 	bpf_object__for_each_map(map, lab->object)
 		if (!strcmp(bpf_map__name(map), "flows") ||
 		    !strcmp(bpf_map__name(map), "flows_more"))
-			bpf_map__set_max_entries(map, RTPX_SLOTS * PORTS);
+			bpf_map__set_max_entries(map, RTPX_FAMILIES * PORTS);
 		else if (!strcmp(bpf_map__name(map), "mirror"))
 			bpf_map__set_max_entries(map, RING_BYTES);
 	if (bpf_object__load(lab->object))
@@ -132,18 +132,18 @@ static void lab_set(struct lab *lab, const struct packet_row *r,
 	struct rtpx_entry_more more = { 0 };
 	struct rtpx_nexthop nh = packet_nexthop(r, LOOPBACK);
 	struct rtpx_ingress in = packet_ingress(LOOPBACK);
-	uint32_t zero = 0, id = PACKET_NEXTHOP, slot = LOOPBACK;
+	uint32_t zero = 0, id = PACKET_NEXTHOP, family = LOOPBACK;
 	uint32_t index =
-		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
+		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4, PACKET_PORT);
 	struct rtpx_counters *none = calloc(lab->cpus, sizeof(*none));
 
 	if (lab->mirrored)
 		flow.flags |= RTPX_FLOW_MIRROR;
 	rtpx_entry_put_flow(&entry, &more, &flow,
-			    packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4);
+			    packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4);
 	rtpx_entry_put_stats(&entry, &more, stats);
 	bpf_map_update_elem(lab->config, &zero, &c, 0);
-	bpf_map_update_elem(lab->ingress, &slot, &in, 0);
+	bpf_map_update_elem(lab->ingress, &family, &in, 0);
 	bpf_map_update_elem(lab->flows, &index, &entry, 0);
 	bpf_map_update_elem(lab->more, &index, &more, 0);
 	bpf_map_update_elem(lab->nexthops, &id, &nh, 0);
@@ -155,7 +155,7 @@ static void lab_stats(struct lab *lab, const struct packet_row *r, struct rtpx_f
 {
 	struct rtpx_config c = packet_config();
 	uint32_t index =
-		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
+		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4, PACKET_PORT);
 	struct rtpx_entry_more more;
 	struct rtpx_entry entry;
 
@@ -170,7 +170,7 @@ static void lab_clear(struct lab *lab, const struct packet_row *r, struct rtpx_f
 	struct rtpx_config c = packet_config();
 	const struct rtpx_entry none = { 0 };
 	uint32_t index =
-		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
+		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4, PACKET_PORT);
 
 	lab_stats(lab, r, stats);
 	bpf_map_update_elem(lab->flows, &index, &none, 0);
@@ -405,7 +405,7 @@ struct writer {
 	struct rtpx_entry *entry;
 	struct rtpx_entry_more *more;
 	struct rtpx_flow flow[2];
-	enum rtpx_slot slot;
+	enum rtpx_family family;
 	atomic_bool stop;
 };
 
@@ -420,7 +420,7 @@ static void *writer_run(void *arg)
 
 		__atomic_store_n(seq, *seq | 1, __ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		rtpx_entry_put_flow(w->entry, w->more, f, w->slot);
+		rtpx_entry_put_flow(w->entry, w->more, f, w->family);
 		__atomic_store_n(seq, *seq + 1, __ATOMIC_RELEASE);
 		/* Rests of many lengths, so that packets meet every moment of it. */
 		for (rest = i * 37 % 1024; rest; rest--)
@@ -484,9 +484,9 @@ static const char *check_changing(struct lab *lab, const struct packet_row *r)
 {
 	struct rtpx_config c = packet_config();
 	uint32_t index =
-		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4, PACKET_PORT);
-	size_t bytes = RTPX_SLOTS * PORTS * sizeof(struct rtpx_entry);
-	size_t more_bytes = RTPX_SLOTS * PORTS * sizeof(struct rtpx_entry_more);
+		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4, PACKET_PORT);
+	size_t bytes = RTPX_FAMILIES * PORTS * sizeof(struct rtpx_entry);
+	size_t more_bytes = RTPX_FAMILIES * PORTS * sizeof(struct rtpx_entry_more);
 	struct rtpx_entry *entries =
 		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, lab->flows, 0);
 	struct rtpx_entry_more *more =
@@ -502,7 +502,7 @@ static const char *check_changing(struct lab *lab, const struct packet_row *r)
 	lab_set(lab, r, &stats);
 	w.entry = &entries[index];
 	w.more = &more[index];
-	w.slot = packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
+	w.family = packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
 	changing_make(r, w.flow, want);
 	if (pthread_create(&thread, NULL, writer_run, &w))
 		return "no thread";

@@ -38,7 +38,7 @@ static void read_and_write_again(const struct input *in)
 	memset(&flow, 0, sizeof(flow));
 	memset(&again, 0, sizeof(again));
 	rtpx_entry_get_flow(&in->e, &in->m, &flow);
-	rtpx_entry_put_flow(&e, &m, &flow, RTPX_SLOT_IP4);
+	rtpx_entry_put_flow(&e, &m, &flow, RTPX_FAMILY_IP4);
 	e.seq = in->e.seq;
 	rtpx_entry_get_flow(&e, &m, &again);
 	must(!memcmp(&flow, &again, sizeof(flow)));

@@ -134,7 +134,7 @@ static enum rtpx_reason ask_dataplane(struct world *w, enum stream_kind kind,
 		return RTPX_REASON_pass_no_flow;
 	memcpy(&from, src->ip, 4);
 	memcpy(&to, w->s.leg[0].local.ip, 4);
-	p.slot = RTPX_SLOT_IP4;
+	p.family = RTPX_FAMILY_IP4;
 	p.src = (const __u8 *)&from;
 	p.dst = (const __u8 *)&to;
 	p.src_port = src->port;

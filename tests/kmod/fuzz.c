@@ -39,8 +39,8 @@ static size_t sensible(unsigned int type, uint8_t *p)
 	case RTPX_A_STATS:
 		memcpy(p, &stats, sizeof(stats));
 		return sizeof(stats);
-	case RTPX_A_SLOT:
-		*p = rnd(RTPX_SLOTS);
+	case RTPX_A_FAMILY:
+		*p = rnd(RTPX_FAMILIES);
 		return 1;
 	case RTPX_A_PORT:
 		port = rnd(4) ? PACKET_PORT : port;
@@ -67,7 +67,7 @@ static size_t sensible(unsigned int type, uint8_t *p)
 static void put_attrs(struct nlmsghdr *h)
 {
 	static const uint8_t known[] = { RTPX_A_ABI_VERSION, RTPX_A_PORT_MIN, RTPX_A_PORT_MAX,
-					 RTPX_A_SILENCE_MS,  RTPX_A_FRESH,    RTPX_A_SLOT,
+					 RTPX_A_SILENCE_MS,  RTPX_A_FRESH,    RTPX_A_FAMILY,
 					 RTPX_A_PORT,	     RTPX_A_FLOW,     RTPX_A_STATS,
 					 RTPX_A_LISTENER, RTPX_A_MIRROR_BYTES };
 	unsigned int i, k;

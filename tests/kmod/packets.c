@@ -122,7 +122,7 @@ static int install(struct lab *lab, const struct packet_row *r, const struct rtp
 		return 0;
 	if (lab->mirrored)
 		flow.flags |= RTPX_FLOW_MIRROR;
-	return lab->dp->ops->flow_put(lab->dp, slot_of(r), PACKET_PORT, &flow, stats);
+	return lab->dp->ops->flow_put(lab->dp, family_of(r), PACKET_PORT, &flow, stats);
 }
 
 static const char *through(struct lab *lab, const struct packet_row *r, const uint8_t *in,
@@ -141,11 +141,11 @@ static const char *through(struct lab *lab, const struct packet_row *r, const ui
 	o->ended_ns = now_ns();
 	o->len = read_frame(&lab->net, o->frame);
 	read_copies(lab->dp, &o->copies);
-	o->heard_len = recv(lab->net.socket[slot_of(r)], o->heard, sizeof(o->heard), 0);
+	o->heard_len = recv(lab->net.socket[family_of(r)], o->heard, sizeof(o->heard), 0);
 	lab->dp->ops->counters(lab->dp, &after);
 	o->reason = counted(&before, &after);
 	o->stats = stats;
-	if (!r->no_flow && lab->dp->ops->flow_del(lab->dp, slot_of(r), PACKET_PORT, &o->stats))
+	if (!r->no_flow && lab->dp->ops->flow_del(lab->dp, family_of(r), PACKET_PORT, &o->stats))
 		return "the module has lost the flow";
 	return NULL;
 }
@@ -294,11 +294,11 @@ static const char *check_stream(struct lab *lab, const struct packet_row *r, uin
 		if (!send_frame(&lab->net, r, in, len) || !read_frame(&lab->net, out))
 			return "not forwarded";
 		rtpx_stats_packet(&want, &p, r->payload != PAYLOAD_RTCP);
-		if (lab->dp->ops->stats_get(lab->dp, slot_of(r), PACKET_PORT, &is))
+		if (lab->dp->ops->stats_get(lab->dp, family_of(r), PACKET_PORT, &is))
 			return "the module has lost the flow";
 		bad = stream_differs(&is, &want);
 	}
-	lab->dp->ops->flow_del(lab->dp, slot_of(r), PACKET_PORT, &is);
+	lab->dp->ops->flow_del(lab->dp, family_of(r), PACKET_PORT, &is);
 	return bad;
 }
 
@@ -326,7 +326,7 @@ static const char *check_full(struct lab *lab)
 			if (!send_frame(&lab->net, &row, in, len) || !read_frame(&lab->net, out))
 				return "not forwarded";
 		lab->dp->ops->counters(lab->dp, &after);
-		if (lab->dp->ops->flow_del(lab->dp, RTPX_SLOT_IP4, PACKET_PORT, &stats))
+		if (lab->dp->ops->flow_del(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats))
 			return "the module has lost the flow";
 		if (!read_copies(lab->dp, &copies) || copies.n >= sent)
 			return "the buffer did not become full";
@@ -352,16 +352,16 @@ static const char *check_between(struct lab *lab)
 	set_route(lab, &row);
 	if (install(lab, &row, &stats))
 		return "the module refuses the flow";
-	if (ops->stats_get(lab->dp, RTPX_SLOT_IP4, PACKET_PORT, &stats) ||
+	if (ops->stats_get(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats) ||
 	    !send_frame(&lab->net, &row, in, len) || !read_frame(&lab->net, out))
 		return "not forwarded";
-	if (ops->stats_set(lab->dp, RTPX_SLOT_IP4, PACKET_PORT, &stats) != -EAGAIN)
+	if (ops->stats_set(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats) != -EAGAIN)
 		return "a packet was written over";
-	if (ops->stats_get(lab->dp, RTPX_SLOT_IP4, PACKET_PORT, &stats) || stats.packets != 1)
+	if (ops->stats_get(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats) || stats.packets != 1)
 		return "the packet was not counted";
 	stats.packets = 7;
-	if (ops->stats_set(lab->dp, RTPX_SLOT_IP4, PACKET_PORT, &stats) ||
-	    ops->flow_del(lab->dp, RTPX_SLOT_IP4, PACKET_PORT, &now) || now.packets != 7)
+	if (ops->stats_set(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats) ||
+	    ops->flow_del(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &now) || now.packets != 7)
 		return "what was written is not there";
 	return NULL;
 }

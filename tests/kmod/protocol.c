@@ -107,7 +107,7 @@ static const struct row {
 	  -ERANGE, 0 },
 	{ "put with half a port", OWNER, RTPX_CMD_PUT, PLACE | FLOW | STATS, SHORT_PORT, -EINVAL,
 	  0 },
-	{ "put into slot 2", OWNER, RTPX_CMD_PUT, PLACE | FLOW | STATS, SLOT_2, -ERANGE, 0 },
+	{ "put into family 2", OWNER, RTPX_CMD_PUT, PLACE | FLOW | STATS, SLOT_2, -ERANGE, 0 },
 	{ "put outside the ports", OWNER, RTPX_CMD_PUT, PLACE | FLOW | STATS, OUTSIDE, -ERANGE, 0 },
 	{ "put without statistics", OWNER, RTPX_CMD_PUT, PLACE | FLOW, RIGHT, -ENOENT, 0 },
 	{ "put", OWNER, RTPX_CMD_PUT, PLACE | FLOW | STATS, RIGHT, 0, 0 },
@@ -197,7 +197,7 @@ static int run_row(struct speaker *s, const struct row *r)
 	if (r->has & FRESH)
 		mnl_attr_put(h, RTPX_A_FRESH, 0, NULL);
 	if (r->has & PLACE) {
-		mnl_attr_put_u8(h, RTPX_A_SLOT, r->wrong == SLOT_2 ? 2 : RTPX_SLOT_IP4);
+		mnl_attr_put_u8(h, RTPX_A_FAMILY, r->wrong == SLOT_2 ? 2 : RTPX_FAMILY_IP4);
 		if (r->wrong == SHORT_PORT)
 			mnl_attr_put_u8(h, RTPX_A_PORT, 1);
 		else

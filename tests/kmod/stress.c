@@ -96,16 +96,16 @@ static int count(void)
 	size_t len = packet_in(&row, in);
 
 	two_flows(flow, want);
-	if (dp->ops->flow_put(dp, RTPX_SLOT_IP4, PACKET_PORT, &flow[0], &stats))
+	if (dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PACKET_PORT, &flow[0], &stats))
 		return fail("the module refuses the flow");
 	start_senders();
 	for (i = 1; senders; i++) {
-		if (dp->ops->flow_put(dp, RTPX_SLOT_IP4, PACKET_PORT, &flow[i % 2], NULL))
+		if (dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PACKET_PORT, &flow[i % 2], NULL))
 			return fail("the module refuses to replace the flow");
 		if (!read_all(want, len, left))
 			return fail("a packet left by a mixture of two flows");
 	}
-	if (dp->ops->flow_del(dp, RTPX_SLOT_IP4, PACKET_PORT, &stats) ||
+	if (dp->ops->flow_del(dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats) ||
 	    dp->ops->counters(dp, &counters))
 		return fail("the module has lost the flow");
 	printf("%llu relayed, %llu busy, %u and %u seen, flow replaced %u times\n",
@@ -130,11 +130,11 @@ static void __attribute__((noreturn)) go(void)
 
 	two_flows(flow, want);
 	forever = true;
-	dp->ops->flow_put(dp, RTPX_SLOT_IP4, PACKET_PORT, &flow[0], &stats);
+	dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PACKET_PORT, &flow[0], &stats);
 	start_senders();
 	printf("running\n");
 	for (i = 0;; i++) {
-		dp->ops->flow_put(dp, RTPX_SLOT_IP4, PACKET_PORT, &flow[i % 2], &stats);
+		dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PACKET_PORT, &flow[i % 2], &stats);
 		while (read_frame(&net, frame))
 			;
 	}
@@ -148,8 +148,8 @@ static int leave(unsigned int n)
 
 	for (i = 0; i < n; i++) {
 		flow.port = PACKET_PORT_MIN + i;
-		if (dp->ops->flow_put(dp, RTPX_SLOT_IP4, flow.port, &flow, &stats) ||
-		    dp->ops->flow_put(dp, RTPX_SLOT_IP6, flow.port, &flow, &stats))
+		if (dp->ops->flow_put(dp, RTPX_FAMILY_IP4, flow.port, &flow, &stats) ||
+		    dp->ops->flow_put(dp, RTPX_FAMILY_IP6, flow.port, &flow, &stats))
 			return fail("the module refuses a flow");
 	}
 	printf("left\n");

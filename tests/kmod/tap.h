@@ -27,7 +27,7 @@
 
 struct tap_net {
 	int in, out;   /* TAP devices */
-	int socket[2]; /* by slot, on PACKET_PORT */
+	int socket[2]; /* by family, on PACKET_PORT */
 };
 
 static inline void __attribute__((noreturn)) die(const char *what)
@@ -122,8 +122,8 @@ static inline void make_network(struct tap_net *net)
 		    a->dest4, mac_text(2, mac), devices[i], a->dest6, mac, devices[i]);
 	/* The sender must be somebody whom packets are accepted from. */
 	run("ip route add 192.0.2.0/24 dev in0 && ip route add 2001:db8:1::/64 dev in0");
-	net->socket[RTPX_SLOT_IP4] = udp_socket(AF_INET);
-	net->socket[RTPX_SLOT_IP6] = udp_socket(AF_INET6);
+	net->socket[RTPX_FAMILY_IP4] = udp_socket(AF_INET);
+	net->socket[RTPX_FAMILY_IP6] = udp_socket(AF_INET6);
 }
 
 /* The kernel has done with the packet when this returns. */
@@ -163,9 +163,9 @@ static inline size_t read_frame(const struct tap_net *net, uint8_t *frame)
 	return 0;
 }
 
-static inline enum rtpx_slot slot_of(const struct packet_row *r)
+static inline enum rtpx_family family_of(const struct packet_row *r)
 {
-	return packet_in_is_6(r) ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
+	return packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
 }
 
 /* The table that packets.h speaks of. */

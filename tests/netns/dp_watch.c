@@ -147,7 +147,7 @@ static int put_flow(char *how, const struct addr *dest, const struct addr *sourc
 	memcpy(f.local4, local.ip, 4);
 	memcpy(f.out4, source->ip, 4);
 	memcpy(f.dest4, dest->ip, 4);
-	return dp->ops->flow_put(dp, RTPX_SLOT_IP4, f.port, &f, &none);
+	return dp->ops->flow_put(dp, RTPX_FAMILY_IP4, f.port, &f, &none);
 }
 
 static int take(char *arg)

@@ -17,8 +17,8 @@
 
 struct fake_dp {
 	struct dp dp;
-	struct rtpx_flow flows[RTPX_SLOTS][FAKE_PORTS];
-	struct rtpx_flow_stats stats[RTPX_SLOTS][FAKE_PORTS];
+	struct rtpx_flow flows[RTPX_FAMILIES][FAKE_PORTS];
+	struct rtpx_flow_stats stats[RTPX_FAMILIES][FAKE_PORTS];
 	struct rtpx_nexthop hops[RTPX_MAX_NEXTHOPS];
 	bool lost; /* an interface */
 	unsigned int puts, dels, hop_puts, rescans, pushes, seeds;
@@ -33,7 +33,7 @@ static inline struct fake_dp *fake_of(struct dp *dp)
 	return container_of(dp, struct fake_dp, dp);
 }
 
-static int fake_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int fake_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
 	struct fake_dp *f = fake_of(dp);
@@ -44,64 +44,64 @@ static int fake_flow_put(struct dp *dp, enum rtpx_slot slot, uint16_t port,
 	assert_int_equal(flow->port, port);
 	assert_int_not_equal(flow->nexthop, 0);
 	/* Only a flow that is there already has statistics to go on with. */
-	assert_true(seed || (f->flows[slot][port].flags & RTPX_FLOW_ACTIVE));
+	assert_true(seed || (f->flows[family][port].flags & RTPX_FLOW_ACTIVE));
 	f->puts++;
-	f->flows[slot][port] = *flow;
+	f->flows[family][port] = *flow;
 	f->seeds += seed != NULL;
 	if (seed)
-		f->stats[slot][port] = *seed;
+		f->stats[family][port] = *seed;
 	return 0;
 }
 
-static int fake_flow_del(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int fake_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 struct rtpx_flow_stats *last)
 {
 	struct fake_dp *f = fake_of(dp);
 
-	if (!(f->flows[slot][port].flags & RTPX_FLOW_ACTIVE))
+	if (!(f->flows[family][port].flags & RTPX_FLOW_ACTIVE))
 		return -ENOENT;
 	f->dels++;
-	memset(&f->flows[slot][port], 0, sizeof(f->flows[slot][port]));
+	memset(&f->flows[family][port], 0, sizeof(f->flows[family][port]));
 	if (last)
-		*last = f->stats[slot][port];
+		*last = f->stats[family][port];
 	return 0;
 }
 
-static int fake_stats_get(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int fake_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
 			  struct rtpx_flow_stats *out)
 {
 	struct fake_dp *f = fake_of(dp);
 
-	if (!(f->flows[slot][port].flags & RTPX_FLOW_ACTIVE))
+	if (!(f->flows[family][port].flags & RTPX_FLOW_ACTIVE))
 		return -ENOENT;
-	*out = f->stats[slot][port];
+	*out = f->stats[family][port];
 	return 0;
 }
 
-static int fake_stats_set(struct dp *dp, enum rtpx_slot slot, uint16_t port,
+static int fake_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 			  const struct rtpx_flow_stats *in)
 {
 	struct fake_dp *f = fake_of(dp);
 
-	if (!(f->flows[slot][port].flags & RTPX_FLOW_ACTIVE))
+	if (!(f->flows[family][port].flags & RTPX_FLOW_ACTIVE))
 		return -ENOENT;
 	if (f->between) {
 		f->between--;
-		f->stats[slot][port].packets++;
+		f->stats[family][port].packets++;
 		return -EAGAIN;
 	}
 	f->pushes++;
-	f->stats[slot][port] = *in;
+	f->stats[family][port] = *in;
 	return 0;
 }
 
-static int fake_flow_get(struct dp *dp, enum rtpx_slot slot, uint16_t port, struct rtpx_flow *out)
+static int fake_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
 {
 	struct fake_dp *f = fake_of(dp);
 
-	if (!(f->flows[slot][port].flags & RTPX_FLOW_ACTIVE))
+	if (!(f->flows[family][port].flags & RTPX_FLOW_ACTIVE))
 		return -ENOENT;
-	*out = f->flows[slot][port];
+	*out = f->flows[family][port];
 	return 0;
 }
 
@@ -203,12 +203,12 @@ static inline enum rtpx_reason fake_forward(struct fake_dp *f, const struct addr
 					    const struct addr *dst, struct rtpx_packet p)
 {
 	const struct rtpx_config config = { .port_min = 1, .port_max = 65535, .silence_ms = 500 };
-	enum rtpx_slot slot = dst->family == ADDR_IP6 ? RTPX_SLOT_IP6 : RTPX_SLOT_IP4;
-	struct rtpx_flow *flow = &f->flows[slot][dst->port];
-	struct rtpx_flow_stats *st = &f->stats[slot][dst->port];
+	enum rtpx_family family = dst->family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
+	struct rtpx_flow *flow = &f->flows[family][dst->port];
+	struct rtpx_flow_stats *st = &f->stats[family][dst->port];
 	enum rtpx_reason r;
 
-	p.slot = slot;
+	p.family = family;
 	p.src = src->ip;
 	p.dst = dst->ip;
 	p.src_port = src->port;

@@ -86,14 +86,14 @@ static struct session call(void)
 	return s;
 }
 
-static void copy_made(uint32_t number, enum rtpx_slot slot, uint16_t port, uint64_t arrival_ns)
+static void copy_made(uint32_t number, enum rtpx_family family, uint16_t port, uint64_t arrival_ns)
 {
-	struct addr from = slot == RTPX_SLOT_IP6 ? at("2001:db8::7", 0) : at("192.0.2.7", 0);
-	struct addr to = slot == RTPX_SLOT_IP6 ? at("2001:db8::1", 0) : at("192.0.2.1", 0);
+	struct addr from = family == RTPX_FAMILY_IP6 ? at("2001:db8::7", 0) : at("192.0.2.7", 0);
+	struct addr to = family == RTPX_FAMILY_IP6 ? at("2001:db8::1", 0) : at("192.0.2.1", 0);
 	struct rtpx_mirrored *c = &fake->copy[fake->copies++];
 
 	*c = (struct rtpx_mirrored){ .arrival_ns = arrival_ns, .call = number, .port = port,
-				     .peer_port = 5004, .slot = slot };
+				     .peer_port = 5004, .family = family };
 	memcpy(c->peer, from.ip, 16);
 	memcpy(c->local, to.ip, 16);
 }
@@ -102,19 +102,19 @@ static void whose_it_is(void **state)
 {
 	static const struct {
 		uint32_t number;
-		enum rtpx_slot slot;
+		enum rtpx_family family;
 		uint16_t port;
 		int leg; /* -1: nobody's */
 		enum stream_kind kind;
 	} rows[] = {
-		{ 7, RTPX_SLOT_IP4, PORT_MIN + 2, 0, STREAM_RTP },
-		{ 7, RTPX_SLOT_IP4, PORT_MIN + 3, 0, STREAM_RTCP },
-		{ 7, RTPX_SLOT_IP6, PORT_MAX - 1, 1, STREAM_RTP },
-		{ 7, RTPX_SLOT_IP6, PORT_MAX, 1, STREAM_RTCP },
-		{ 8, RTPX_SLOT_IP4, PORT_MIN + 2, -1, 0 },
-		{ 7, RTPX_SLOT_IP6, PORT_MIN + 2, -1, 0 },
-		{ 7, RTPX_SLOT_IP4, PORT_MIN, -1, 0 },
-		{ 7, RTPX_SLOT_IP4, PORT_MAX, -1, 0 },
+		{ 7, RTPX_FAMILY_IP4, PORT_MIN + 2, 0, STREAM_RTP },
+		{ 7, RTPX_FAMILY_IP4, PORT_MIN + 3, 0, STREAM_RTCP },
+		{ 7, RTPX_FAMILY_IP6, PORT_MAX - 1, 1, STREAM_RTP },
+		{ 7, RTPX_FAMILY_IP6, PORT_MAX, 1, STREAM_RTCP },
+		{ 8, RTPX_FAMILY_IP4, PORT_MIN + 2, -1, 0 },
+		{ 7, RTPX_FAMILY_IP6, PORT_MIN + 2, -1, 0 },
+		{ 7, RTPX_FAMILY_IP4, PORT_MIN, -1, 0 },
+		{ 7, RTPX_FAMILY_IP4, PORT_MAX, -1, 0 },
 	};
 	struct session s = call();
 	size_t i;
@@ -123,12 +123,12 @@ static void whose_it_is(void **state)
 	mirror_leg_open(mirror, &s, 0);
 	mirror_leg_open(mirror, &s, 1);
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		bool is_6 = rows[i].slot == RTPX_SLOT_IP6;
+		bool is_6 = rows[i].family == RTPX_FAMILY_IP6;
 		struct addr src = at(is_6 ? "2001:db8::7" : "192.0.2.7", 5004);
 		struct addr dst = at(is_6 ? "2001:db8::1" : "192.0.2.1", rows[i].port);
 
 		recorded.n = 0;
-		copy_made(rows[i].number, rows[i].slot, rows[i].port, clock_now());
+		copy_made(rows[i].number, rows[i].family, rows[i].port, clock_now());
 		mirror_drain(mirror);
 		assert_int_equal(recorded.n, rows[i].leg >= 0);
 		if (rows[i].leg < 0)
@@ -157,14 +157,14 @@ static void when(void **state)
 
 	(void)state;
 	mirror_leg_open(mirror, &s, 0);
-	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, clock_now() - 5 * NSEC_PER_SEC);
+	copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, clock_now() - 5 * NSEC_PER_SEC);
 	clock_gettime(CLOCK_REALTIME, &now);
 	mirror_drain(mirror);
 	first = recorded.packet.realtime_ns;
 	real = (uint64_t)now.tv_sec * NSEC_PER_SEC + now.tv_nsec - 5 * NSEC_PER_SEC;
 	assert_in_range(first, real - NSEC_PER_SEC, real + ERROR_NS);
-	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, 1000);
-	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, 1000 + NSEC_PER_SEC);
+	copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, 1000);
+	copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, 1000 + NSEC_PER_SEC);
 	assert_int_equal(drain(mirror, 1), 1);
 	first = recorded.packet.realtime_ns;
 	mirror_drain(mirror);
@@ -179,11 +179,11 @@ static void to_the_end(void **state)
 
 	(void)state;
 	mirror_leg_open(mirror, &s, 0);
-	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, 1);
-	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 3, 2);
+	copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, 1);
+	copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 3, 2);
 	mirror_leg_close(mirror, &s, 0);
 	assert_int_equal(recorded.n, 2);
-	copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, 3);
+	copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, 3);
 	mirror_drain(mirror);
 	assert_int_equal(recorded.n, 2);
 }
@@ -198,8 +198,8 @@ static void by_the_loop(void **state)
 	(void)state;
 	mirror_leg_open(mirror, &s, 0);
 	for (round = 1; round <= 3; round++) {
-		copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, round);
-		copy_made(7, RTPX_SLOT_IP4, PORT_MIN + 2, round);
+		copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, round);
+		copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, round);
 		assert_int_equal(write(wake[1], &byte, 1), 1);
 		while (recorded.n < 2 * round)
 			assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);

@@ -74,16 +74,16 @@ static void sequential(void **state)
 	struct ports *p = make(40000, 40007, true);
 
 	(void)state;
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, 1), 40000);
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, 1), 40002);
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP6, 1), 40000);
-	ports_give(p, RTPX_SLOT_IP4, 40000, 1);
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, 1), 40004);
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, 1), 40006);
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, 1), 40000);
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, 1), -ENOSPC);
-	assert_int_equal(ports_in_use(p, RTPX_SLOT_IP4), 4);
-	assert_int_equal(ports_in_use(p, RTPX_SLOT_IP6), 1);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), 40000);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), 40002);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP6, 1), 40000);
+	ports_give(p, RTPX_FAMILY_IP4, 40000, 1);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), 40004);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), 40006);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), 40000);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), -ENOSPC);
+	assert_int_equal(ports_in_use(p, RTPX_FAMILY_IP4), 4);
+	assert_int_equal(ports_in_use(p, RTPX_FAMILY_IP6), 1);
 	ports_free(p);
 }
 
@@ -97,9 +97,9 @@ static void one_pair(void **state)
 		int i;
 
 		for (i = 0; i < 3; i++) {
-			assert_int_equal(ports_take(p, RTPX_SLOT_IP4, 1), 40000);
-			assert_int_equal(ports_take(p, RTPX_SLOT_IP4, 1), -ENOSPC);
-			ports_give(p, RTPX_SLOT_IP4, 40000, 1);
+			assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), 40000);
+			assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), -ENOSPC);
+			ports_give(p, RTPX_FAMILY_IP4, 40000, 1);
 		}
 		ports_free(p);
 	}
@@ -117,13 +117,13 @@ static void random_order(void **state)
 	assert_int_equal(ports_pairs(p), 15000);
 	assert_int_equal(ports_tries(p), 1024);
 	for (i = 0; i < 15000; i++) {
-		port = ports_take(p, RTPX_SLOT_IP4, 1);
+		port = ports_take(p, RTPX_FAMILY_IP4, 1);
 		assert_true(port >= 35000 && port < 65000 && port % 2 == 0 && !seen[port]);
 		seen[port] = true;
 		rising += port > last;
 		last = port;
 	}
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, 1), -ENOSPC);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), -ENOSPC);
 	assert_in_range(rising, 7000, 8000);
 	ports_free(p);
 }
@@ -131,27 +131,27 @@ static void random_order(void **state)
 static void rest(void **state)
 {
 	struct ports *p = make(40000, 40007, false);
-	int first = ports_take(p, RTPX_SLOT_IP4, 1), i;
+	int first = ports_take(p, RTPX_FAMILY_IP4, 1), i;
 	uint64_t now = 1;
 
 	(void)state;
-	ports_give(p, RTPX_SLOT_IP4, first, now);
+	ports_give(p, RTPX_FAMILY_IP4, first, now);
 	/* It rests as long as others are free … */
 	for (i = 0; i < 3; i++)
-		assert_int_not_equal(ports_take(p, RTPX_SLOT_IP4, now), first);
+		assert_int_not_equal(ports_take(p, RTPX_FAMILY_IP4, now), first);
 	/* … and serves when there is no other. */
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, now), first);
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, now), -ENOSPC);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, now), first);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, now), -ENOSPC);
 	/* Those that rested longest come first. */
-	ports_give(p, RTPX_SLOT_IP4, 40004, now);
-	ports_give(p, RTPX_SLOT_IP4, 40000, now);
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, now), 40004);
+	ports_give(p, RTPX_FAMILY_IP4, 40004, now);
+	ports_give(p, RTPX_FAMILY_IP4, 40000, now);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, now), 40004);
 	/* After the rest a pair is as good as any. */
-	ports_give(p, RTPX_SLOT_IP4, 40002, now);
+	ports_give(p, RTPX_FAMILY_IP4, 40002, now);
 	now += 2 * REST_NS;
-	assert_true(ports_take(p, RTPX_SLOT_IP4, now) > 0);
-	assert_true(ports_take(p, RTPX_SLOT_IP4, now) > 0);
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, now), -ENOSPC);
+	assert_true(ports_take(p, RTPX_FAMILY_IP4, now) > 0);
+	assert_true(ports_take(p, RTPX_FAMILY_IP4, now) > 0);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, now), -ENOSPC);
 	ports_free(p);
 }
 
@@ -164,18 +164,18 @@ static void claims(void **state)
 		struct ports *p = make(40000, 40007, order);
 		int i;
 
-		assert_int_equal(ports_claim(p, RTPX_SLOT_IP4, 40002), 0);
-		assert_int_equal(ports_claim(p, RTPX_SLOT_IP4, 40002), -EBUSY);
-		assert_int_equal(ports_claim(p, RTPX_SLOT_IP4, 40003), -EINVAL);
-		assert_int_equal(ports_claim(p, RTPX_SLOT_IP4, 39998), -EINVAL);
-		assert_int_equal(ports_claim(p, RTPX_SLOT_IP4, 40008), -EINVAL);
+		assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 40002), 0);
+		assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 40002), -EBUSY);
+		assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 40003), -EINVAL);
+		assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 39998), -EINVAL);
+		assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 40008), -EINVAL);
 		for (i = 0; i < 3; i++)
-			assert_int_not_equal(ports_take(p, RTPX_SLOT_IP4, 1), 40002);
-		assert_int_equal(ports_take(p, RTPX_SLOT_IP4, 1), -ENOSPC);
-		ports_give(p, RTPX_SLOT_IP4, 40006, 1);
-		ports_give(p, RTPX_SLOT_IP4, 40002, 1);
-		assert_int_equal(ports_claim(p, RTPX_SLOT_IP4, 40006), 0);
-		assert_int_equal(ports_take(p, RTPX_SLOT_IP4, 1), 40002);
+			assert_int_not_equal(ports_take(p, RTPX_FAMILY_IP4, 1), 40002);
+		assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), -ENOSPC);
+		ports_give(p, RTPX_FAMILY_IP4, 40006, 1);
+		ports_give(p, RTPX_FAMILY_IP4, 40002, 1);
+		assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 40006), 0);
+		assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), 40002);
 		ports_free(p);
 	}
 }
@@ -185,13 +185,13 @@ static void rest_in_an_old_daemon(void **state)
 {
 	uint64_t wrap = (1ull << 32) * NSEC_PER_MSEC, second = NSEC_PER_SEC;
 	struct ports *p = make(40000, 40003, false);
-	int port = ports_take(p, RTPX_SLOT_IP4, wrap - second);
+	int port = ports_take(p, RTPX_FAMILY_IP4, wrap - second);
 
 	(void)state;
-	ports_give(p, RTPX_SLOT_IP4, port, wrap - second);
-	assert_int_not_equal(ports_take(p, RTPX_SLOT_IP4, wrap + second), port);
-	assert_int_equal(p->slot[RTPX_SLOT_IP4].n_resting, 1);
-	assert_int_equal(ports_take(p, RTPX_SLOT_IP4, wrap + 2 * REST_NS), port);
+	ports_give(p, RTPX_FAMILY_IP4, port, wrap - second);
+	assert_int_not_equal(ports_take(p, RTPX_FAMILY_IP4, wrap + second), port);
+	assert_int_equal(p->family[RTPX_FAMILY_IP4].n_resting, 1);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, wrap + 2 * REST_NS), port);
 	ports_free(p);
 }
 
@@ -203,10 +203,10 @@ static void spread(void **state)
 
 	(void)state;
 	for (i = 0; i < 1000; i++) {
-		int port = ports_take(p, RTPX_SLOT_IP4, i * 2 * REST_NS);
+		int port = ports_take(p, RTPX_FAMILY_IP4, i * 2 * REST_NS);
 
 		tenth[(port - 40000) / 2000]++;
-		ports_give(p, RTPX_SLOT_IP4, port, i * 2 * REST_NS);
+		ports_give(p, RTPX_FAMILY_IP4, port, i * 2 * REST_NS);
 	}
 	for (i = 0; i < 10; i++)
 		assert_in_range(tenth[i], 50, 150);
@@ -217,36 +217,36 @@ static void spread(void **state)
 static void long_life(void **state)
 {
 	enum { PAIRS = 20 };
-	bool taken[RTPX_SLOTS][PAIRS] = { { false } };
-	unsigned int n[RTPX_SLOTS] = { 0 };
+	bool taken[RTPX_FAMILIES][PAIRS] = { { false } };
+	unsigned int n[RTPX_FAMILIES] = { 0 };
 	struct ports *p = make(40000, 40000 + 2 * PAIRS - 1, false);
 	uint64_t random = 88172645463325252ull, now = 0;
 	int i;
 
 	(void)state;
 	for (i = 0; i < 200000; i++) {
-		unsigned int slot, pair;
+		unsigned int family, pair;
 
 		random ^= random << 13, random ^= random >> 7, random ^= random << 17;
-		slot = random % RTPX_SLOTS;
+		family = random % RTPX_FAMILIES;
 		pair = (random >> 8) % PAIRS;
 		now += (random >> 16) % NSEC_PER_SEC;
-		if (taken[slot][pair]) {
-			assert_int_equal(ports_claim(p, slot, 40000 + 2 * pair), -EBUSY);
-			ports_give(p, slot, 40000 + 2 * pair, now);
-			taken[slot][pair] = false;
-			n[slot]--;
+		if (taken[family][pair]) {
+			assert_int_equal(ports_claim(p, family, 40000 + 2 * pair), -EBUSY);
+			ports_give(p, family, 40000 + 2 * pair, now);
+			taken[family][pair] = false;
+			n[family]--;
 			continue;
 		}
 		if ((random >> 40) % 4)
-			pair = (ports_take(p, slot, now) - 40000) / 2;
+			pair = (ports_take(p, family, now) - 40000) / 2;
 		else
-			assert_int_equal(ports_claim(p, slot, 40000 + 2 * pair), 0);
+			assert_int_equal(ports_claim(p, family, 40000 + 2 * pair), 0);
 		assert_in_range(pair, 0, PAIRS - 1);
-		assert_false(taken[slot][pair]);
-		taken[slot][pair] = true;
-		assert_int_equal(ports_in_use(p, slot), ++n[slot]);
-		assert_int_equal(p->slot[slot].n_fresh + p->slot[slot].n_resting + n[slot], PAIRS);
+		assert_false(taken[family][pair]);
+		taken[family][pair] = true;
+		assert_int_equal(ports_in_use(p, family), ++n[family]);
+		assert_int_equal(p->family[family].n_fresh + p->family[family].n_resting + n[family], PAIRS);
 	}
 	ports_free(p);
 }
@@ -258,7 +258,7 @@ static void no_memory(void **state)
 	int i;
 
 	(void)state;
-	for (i = 1; i <= 1 + 3 * RTPX_SLOTS; i++) {
+	for (i = 1; i <= 1 + 3 * RTPX_FAMILIES; i++) {
 		allocation_fails = i;
 		assert_int_equal(ports_new(&p, &opts), -ENOMEM);
 		assert_null(p);

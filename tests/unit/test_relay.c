@@ -67,7 +67,7 @@ static bool end_each(void *arg, struct session *s)
 
 static int end(void **state)
 {
-	struct dp_user_counts c;
+	struct sockets_counts c;
 
 	(void)state;
 	sessions_each(sessions, end_each, NULL);
@@ -513,8 +513,8 @@ static void test_with_dataplane(void **state)
 	assert_int_equal(c.s->leg[0].nrelayed, 51);
 	/* The flows are out before the ports close, and the ports are free at once. */
 	relay_leg_close(relay, c.s, 0);
-	assert_int_equal(fake->flows[RTPX_SLOT_IP4][4000].flags, 0);
-	assert_int_equal(fake->flows[RTPX_SLOT_IP4][4002].flags, 0);
+	assert_int_equal(fake->flows[RTPX_FAMILY_IP4][4000].flags, 0);
+	assert_int_equal(fake->flows[RTPX_FAMILY_IP4][4002].flags, 0);
 	assert_int_equal(relay_leg_open(relay, c.s, 0), 0);
 	call_close(&c);
 }
@@ -545,7 +545,7 @@ static void test_late_packet(void **state)
 	struct call c = call4();
 	struct addr local = target(&c, &c.callee, STREAM_RTP, NULL),
 		    stranger = at("10.99.0.2", 6666);
-	struct rtpx_flow_stats *st = &fake->stats[RTPX_SLOT_IP4][4000];
+	struct rtpx_flow_stats *st = &fake->stats[RTPX_FAMILY_IP4][4000];
 	int fd = peer_open("10.99.0.2", 6666);
 	uint8_t data[12 + PAYLOAD];
 
@@ -600,7 +600,7 @@ static void test_playing(void **state)
 	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_PLAYING);
 	assert_int_equal(why(&c, 0, STREAM_RTCP), FLOW_WHY_KERNEL);
 	assert_int_equal(why(&c, 1, STREAM_RTP), FLOW_WHY_KERNEL);
-	assert_int_equal(fake->flows[RTPX_SLOT_IP4][4000].flags, 0);
+	assert_int_equal(fake->flows[RTPX_FAMILY_IP4][4000].flags, 0);
 	sends(&c, &c.callee, STREAM_RTP);
 	turn_until(base, &stats.npkts_discard, 1);
 	assert_int_equal(c.s->leg[0].ndropped, 1);
@@ -681,7 +681,7 @@ static void test_resizing_ends(void **state)
 static void test_open_is_all_or_nothing(void **state)
 {
 	int taken = peer_open("10.99.0.1", 4001);
-	struct dp_user_counts counts;
+	struct sockets_counts counts;
 	struct session *s;
 
 	(void)state;
@@ -792,10 +792,10 @@ static void test_circle(void **state)
 		names(y, leg, &x.s->leg[!leg].local);
 	}
 	from = &y->leg[1].local;
-	assert_int_equal(dp_user_port_send(relay->user, y->leg[1].handle[STREAM_RTP],
+	assert_int_equal(sockets_port_send(relay->user, y->leg[1].handle[STREAM_RTP],
 					   &x.s->leg[0].local, from, (const uint8_t *)"x", 1),
 			 0);
-	dp_user_flush(relay->user);
+	sockets_flush(relay->user);
 	turn_until(base, &relay->circled, 1);
 	assert_int_equal(stats.npkts_relayed, 63);
 	assert_int_equal(stats.npkts_discard, 1);

@@ -859,7 +859,7 @@ static bool passes(const struct installed *in, const struct stream *s, const str
 	struct rtpx_packet p = *pkt;
 	struct rtpx_entry e = in->entry;
 
-	p.slot = RTPX_SLOT_IP4;
+	p.family = RTPX_FAMILY_IP4;
 	p.src = src->ip;
 	p.src_port = src->port;
 	e.last_ns = s->stats.last_ns;

@@ -104,15 +104,15 @@ static bool end_each(void *arg, struct session *s)
 
 static int end(void **state)
 {
-	unsigned int slot, port, id;
+	unsigned int family, port, id;
 
 	(void)state;
 	if (!sessions || !sync_) /* there was no memory for the next daemon */
 		return -1;
 	sessions_each(sessions, end_each, NULL);
-	for (slot = 0; slot < RTPX_SLOTS; slot++)
+	for (family = 0; family < RTPX_FAMILIES; family++)
 		for (port = 0; port < FAKE_PORTS; port++)
-			if (fake->flows[slot][port].flags)
+			if (fake->flows[family][port].flags)
 				return -1; /* a flow outlived its session */
 	for (id = 0; id < RTPX_MAX_NEXTHOPS; id++)
 		if (fake->hops[id].mtu)
@@ -238,7 +238,7 @@ static void answered(struct session *s, const char *callee, const char *caller)
 
 static const struct rtpx_flow *flow_of(struct session *s, int leg, enum stream_kind kind)
 {
-	return &fake->flows[slot_of(&s->leg[leg])][port_of(&s->leg[leg], kind)];
+	return &fake->flows[family_of(&s->leg[leg])][port_of(&s->leg[leg], kind)];
 }
 
 /* The dataplane gets an RTP packet, or an RTCP one, from the peer of a leg. */
@@ -508,8 +508,8 @@ static void test_families(void **state)
 
 	(void)state;
 	answered(s, "2001:db8::20", CALLER);
-	assert_ptr_equal(f0, &fake->flows[RTPX_SLOT_IP6][4000]);
-	assert_ptr_equal(f1, &fake->flows[RTPX_SLOT_IP4][4002]);
+	assert_ptr_equal(f0, &fake->flows[RTPX_FAMILY_IP6][4000]);
+	assert_ptr_equal(f1, &fake->flows[RTPX_FAMILY_IP4][4002]);
 	assert_false(f0->flags & RTPX_FLOW_OUT6);
 	assert_true(f1->flags & RTPX_FLOW_OUT6);
 	assert_memory_equal(f0->dest4, ((uint8_t[]){ 192, 0, 2, 10 }), 4);
@@ -894,9 +894,9 @@ static void test_adopt_some(void **state)
 	}
 }
 
-static void stray(enum rtpx_slot slot, uint16_t port, uint16_t hop)
+static void stray(enum rtpx_family family, uint16_t port, uint16_t hop)
 {
-	fake->flows[slot][port] = (struct rtpx_flow){ .flags = RTPX_FLOW_ACTIVE, .port = port,
+	fake->flows[family][port] = (struct rtpx_flow){ .flags = RTPX_FLOW_ACTIVE, .port = port,
 						      .call = 77, .nexthop = hop };
 }
 
@@ -912,8 +912,8 @@ static void test_adopt_removes_the_rest(void **state)
 	next_daemon(3 + 2 * ARRAY_SIZE(ports) - 1);
 	for (i = 0; i < ARRAY_SIZE(ports); i++) {
 		if (ports[i] != 4001) /* taken in IPv4 */
-			stray(RTPX_SLOT_IP4, ports[i], 900);
-		stray(RTPX_SLOT_IP6, ports[i], 901);
+			stray(RTPX_FAMILY_IP4, ports[i], 900);
+		stray(RTPX_FAMILY_IP6, ports[i], 901);
 	}
 	sync_adopt_begin(sync_);
 	s = restored(&before, before.call_id, before.number);
@@ -923,9 +923,9 @@ static void test_adopt_removes_the_rest(void **state)
 	answered(fresh, CALLEE, CALLER);
 	assert_int_equal(sync_adopt_end(sync_), 2 * ARRAY_SIZE(ports) - 1);
 	for (i = 0; i < ARRAY_SIZE(ports); i++) {
-		assert_int_equal(fake->flows[RTPX_SLOT_IP6][ports[i]].flags, 0);
+		assert_int_equal(fake->flows[RTPX_FAMILY_IP6][ports[i]].flags, 0);
 		if (ports[i] != 4001)
-			assert_int_equal(fake->flows[RTPX_SLOT_IP4][ports[i]].flags, 0);
+			assert_int_equal(fake->flows[RTPX_FAMILY_IP4][ports[i]].flags, 0);
 	}
 	assert_true(has_flow(s, 0, STREAM_RTP) && has_flow(s, 1, STREAM_RTP) && has_flow(s, 0, STREAM_RTCP));
 	assert_true(has_flow(fresh, 0, STREAM_RTP) && has_flow(fresh, 1, STREAM_RTP));
@@ -963,13 +963,13 @@ static void test_adopt_nothing_inherited(void **state)
 
 	(void)state;
 	next_daemon(0);
-	stray(RTPX_SLOT_IP4, 100, 900);
+	stray(RTPX_FAMILY_IP4, 100, 900);
 	sync_adopt_begin(sync_);
 	s = call();
 	assert_int_equal(sync_adopt(sync_, s), 0);
 	assert_int_equal(sync_adopt_end(sync_), 0);
-	assert_int_not_equal(fake->flows[RTPX_SLOT_IP4][100].flags, 0);
-	memset(&fake->flows[RTPX_SLOT_IP4][100], 0, sizeof(fake->flows[0][0]));
+	assert_int_not_equal(fake->flows[RTPX_FAMILY_IP4][100].flags, 0);
+	memset(&fake->flows[RTPX_FAMILY_IP4][100], 0, sizeof(fake->flows[0][0]));
 }
 
 /* A leg that has no port yet owns nothing, though the numbers would fit. */
@@ -979,8 +979,8 @@ static void test_adopt_without_port(void **state)
 
 	(void)state;
 	next_daemon(1);
-	stray(RTPX_SLOT_IP4, 0, 900);
-	stray(RTPX_SLOT_IP4, 1, 900);
+	stray(RTPX_FAMILY_IP4, 0, 900);
+	stray(RTPX_FAMILY_IP4, 1, 900);
 	snprintf(fake->flows[0][0].label, RTPX_LABEL_LEN, "half");
 	snprintf(fake->flows[0][1].label, RTPX_LABEL_LEN, "half");
 	sync_adopt_begin(sync_);

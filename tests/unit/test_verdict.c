@@ -114,7 +114,7 @@ static void scene_set(struct scene *s)
 		.other = { 203, 0, 113, 5 },
 	};
 	s->packet = (struct rtpx_packet){
-		.slot = RTPX_SLOT_IP4,
+		.family = RTPX_FAMILY_IP4,
 		.src = s->flow.peer4,
 		.dst = s->flow.local4,
 		.src_port = PACKET_PEER_PORT,
@@ -454,7 +454,7 @@ static void counts_in_short(void **state)
 	struct rtpx_entry e = { 0 };
 
 	(void)state;
-	rtpx_entry_put_flow(&e, &more, &flow, RTPX_SLOT_IP4);
+	rtpx_entry_put_flow(&e, &more, &flow, RTPX_FAMILY_IP4);
 	rtpx_entry_put_stats(&e, &more, &old);
 	for (i = 0; i < 1000; i++) {
 		struct rtpx_packet p = rtp_packet(100 + i + i / 100, 5); /* one in a hundred is lost */

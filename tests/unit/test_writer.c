@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_recwriter.c - files in a directory of the test's own: what is in them, what becomes of packets
+ * test_writer.c - files in a directory of the test's own: what is in them, what becomes of packets
  * when the disk does not take them, and that names stay where they belong.
  */
 #include <setjmp.h>

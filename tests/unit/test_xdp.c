@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_dp_xdp.c - flows, statistics and counters as memory shared with the kernel, in a network and
+ * test_xdp.c - flows, statistics and counters as memory shared with the kernel, in a network and
  * mount namespace of its own. What packets do is tests/bpf's, attaching is
  * tests/netns/dp_attach.sh's.
  */
@@ -109,11 +109,11 @@ static struct rtpx_flow flow_at(uint16_t port, uint8_t fill)
 }
 
 /* What the kernel sees, by system call. */
-static void kernel_flow(enum rtpx_slot slot, uint16_t port, struct rtpx_flow *f,
+static void kernel_flow(enum rtpx_family family, uint16_t port, struct rtpx_flow *f,
 			struct rtpx_flow_stats *s)
 {
 	struct dp_xdp *x = xdp_of(dp);
-	uint32_t key = rtpx_flow_index(&x->config, slot, port);
+	uint32_t key = rtpx_flow_index(&x->config, family, port);
 	struct rtpx_entry_more more;
 	struct rtpx_entry entry;
 
@@ -129,22 +129,22 @@ static void put_and_del(void **state)
 	struct rtpx_flow_stats seed = { .packets = 7, .bytes = 8, .segments = 1 }, got;
 	struct rtpx_flow f, k;
 	uint32_t seq;
-	int slot;
+	int family;
 	size_t i;
 
 	(void)state;
 	need_dp();
-	for (slot = 0; slot < RTPX_SLOTS; slot++)
+	for (family = 0; family < RTPX_FAMILIES; family++)
 		for (i = 0; i < ARRAY_SIZE(ports); i++) {
-			f = flow_at(ports[i], 0x40 + slot * 8 + i);
-			assert_int_equal(dp->ops->stats_get(dp, slot, ports[i], &got), -ENOENT);
-			assert_int_equal(dp->ops->flow_del(dp, slot, ports[i], &got), -ENOENT);
-			assert_int_equal(dp->ops->flow_put(dp, slot, ports[i], &f, &seed), 0);
+			f = flow_at(ports[i], 0x40 + family * 8 + i);
+			assert_int_equal(dp->ops->stats_get(dp, family, ports[i], &got), -ENOENT);
+			assert_int_equal(dp->ops->flow_del(dp, family, ports[i], &got), -ENOENT);
+			assert_int_equal(dp->ops->flow_put(dp, family, ports[i], &f, &seed), 0);
 		}
-	for (slot = 0; slot < RTPX_SLOTS; slot++)
+	for (family = 0; family < RTPX_FAMILIES; family++)
 		for (i = 0; i < ARRAY_SIZE(ports); i++) {
-			f = flow_at(ports[i], 0x40 + slot * 8 + i);
-			kernel_flow(slot, ports[i], &k, &got);
+			f = flow_at(ports[i], 0x40 + family * 8 + i);
+			kernel_flow(family, ports[i], &k, &got);
 			seq = k.seq;
 			assert_int_equal(seq % 2, 0);
 			k.seq = f.seq;
@@ -153,21 +153,21 @@ static void put_and_del(void **state)
 
 			/* Replaced without a seed: the statistics go on. */
 			got.packets = 100;
-			assert_int_equal(dp->ops->stats_set(dp, slot, ports[i], &got), 0);
+			assert_int_equal(dp->ops->stats_set(dp, family, ports[i], &got), 0);
 			f.dest_port = 4;
-			assert_int_equal(dp->ops->flow_put(dp, slot, ports[i], &f, NULL), 0);
-			kernel_flow(slot, ports[i], &k, &got);
+			assert_int_equal(dp->ops->flow_put(dp, family, ports[i], &f, NULL), 0);
+			kernel_flow(family, ports[i], &k, &got);
 			assert_int_equal(k.dest_port, 4);
 			assert_int_not_equal(k.seq, seq);
 			assert_int_equal(k.seq % 2, 0);
 			assert_int_equal(got.packets, 100);
 
-			assert_int_equal(dp->ops->flow_del(dp, slot, ports[i], &got), 0);
+			assert_int_equal(dp->ops->flow_del(dp, family, ports[i], &got), 0);
 			assert_int_equal(got.packets, 100);
-			kernel_flow(slot, ports[i], &k, &got);
+			kernel_flow(family, ports[i], &k, &got);
 			assert_int_equal(k.flags, 0);
 			assert_int_equal(k.seq % 2, 0);
-			assert_int_equal(dp->ops->flow_del(dp, slot, ports[i], NULL), -ENOENT);
+			assert_int_equal(dp->ops->flow_del(dp, family, ports[i], NULL), -ENOENT);
 		}
 }
 
@@ -179,15 +179,15 @@ static void refusals(void **state)
 
 	(void)state;
 	need_dp();
-	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN - 1, &f, NULL), -ERANGE);
-	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MAX + 1, &f, NULL), -ERANGE);
-	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOTS, PORT_MIN, &f, NULL), -ERANGE);
-	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN + 1, &f, NULL), -EINVAL);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PORT_MIN - 1, &f, NULL), -ERANGE);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PORT_MAX + 1, &f, NULL), -ERANGE);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILIES, PORT_MIN, &f, NULL), -ERANGE);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PORT_MIN + 1, &f, NULL), -EINVAL);
 	f.nexthop = 0;
-	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN, &f, NULL), -EINVAL);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PORT_MIN, &f, NULL), -EINVAL);
 	f = flow_at(PORT_MIN, 0);
 	f.flags = RTPX_FLOW_RTP;
-	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN, &f, NULL), -EINVAL);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PORT_MIN, &f, NULL), -EINVAL);
 	assert_int_equal(dp->ops->nexthop_put(dp, 0, &nh), -EINVAL);
 	assert_int_equal(dp->ops->nexthop_put(dp, key, &nh), 0);
 	assert_int_equal(
@@ -269,9 +269,9 @@ static void never_torn(void **state)
 	     i++) {
 		f = flow_at(PORT_MIN, i);
 		if (i % 5 == 4)
-			dp->ops->flow_del(dp, RTPX_SLOT_IP4, PORT_MIN, NULL);
+			dp->ops->flow_del(dp, RTPX_FAMILY_IP4, PORT_MIN, NULL);
 		else
-			dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN, &f, NULL);
+			dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PORT_MIN, &f, NULL);
 	}
 	__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
@@ -292,9 +292,9 @@ static void echo_flow(struct rtpx_flow *f, uint8_t frame[62])
 
 	/* A test run's frames come from the loopback device, whose link address is zeros. */
 	const struct rtpx_ingress loopback = { .ifindex = 1 };
-	const uint32_t slot = loopback.ifindex;
+	const uint32_t family = loopback.ifindex;
 
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(xdp_of(dp)->skel->maps.ingress), &slot,
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(xdp_of(dp)->skel->maps.ingress), &family,
 					     &loopback, BPF_ANY), 0);
 	memcpy(frame, bytes, sizeof(bytes));
 	*f = (struct rtpx_flow){ .flags = RTPX_FLOW_ACTIVE, .nexthop = 1, .port = PORT_MIN,
@@ -347,16 +347,16 @@ static void counts_never_step_back(void **state)
 	(void)state;
 	need_dp();
 	echo_flow(&f, frame);
-	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN, &f, &none), 0);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PORT_MIN, &f, &none), 0);
 	stay_on(0);
 	assert_int_equal(pthread_create(&thread, NULL, send_on, frame), 0);
 	while (pthread_tryjoin_np(thread, NULL)) {
 		before = st.packets;
-		assert_int_equal(dp->ops->stats_get(dp, RTPX_SLOT_IP4, PORT_MIN, &st), 0);
+		assert_int_equal(dp->ops->stats_get(dp, RTPX_FAMILY_IP4, PORT_MIN, &st), 0);
 		assert_in_range(st.packets, before, SENT);
 		reads++;
 	}
-	assert_int_equal(dp->ops->flow_del(dp, RTPX_SLOT_IP4, PORT_MIN, &st), 0);
+	assert_int_equal(dp->ops->flow_del(dp, RTPX_FAMILY_IP4, PORT_MIN, &st), 0);
 	print_message("read %u times\n", reads);
 	assert_int_equal(st.packets, SENT);
 	assert_int_equal(st.bytes, 20 * SENT);
@@ -373,7 +373,7 @@ static void take_copy(void *arg, const struct rtpx_mirrored *copy, const uint8_t
 	struct copies *c = arg;
 
 	c->n++;
-	assert_int_equal(copy->slot, RTPX_SLOT_IP4);
+	assert_int_equal(copy->family, RTPX_FAMILY_IP4);
 	assert_int_equal(copy->port, PORT_MIN);
 	assert_int_equal(copy->peer_port, PORT_MIN);
 	assert_int_equal(copy->call, 7);
@@ -408,7 +408,7 @@ static void copies(void **state)
 	c.flow.flags |= RTPX_FLOW_MIRROR;
 	c.flow.call = 7;
 	memcpy(c.frame + 42, "a payload of 20 byte", 20);
-	assert_int_equal(dp->ops->flow_put(dp, RTPX_SLOT_IP4, PORT_MIN, &c.flow, &none), 0);
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PORT_MIN, &c.flow, &none), 0);
 	assert_int_equal(dp->ops->mirrored(dp, &sink, UINT_MAX), 0);
 	assert_false(is_readable(dp->mirror_fd));
 	assert_int_equal(
@@ -419,7 +419,7 @@ static void copies(void **state)
 	assert_int_equal(dp->ops->mirrored(dp, &sink, 100), 6);
 	assert_int_equal(c.n, 10);
 	assert_false(is_readable(dp->mirror_fd));
-	assert_int_equal(dp->ops->flow_del(dp, RTPX_SLOT_IP4, PORT_MIN, &st), 0);
+	assert_int_equal(dp->ops->flow_del(dp, RTPX_FAMILY_IP4, PORT_MIN, &st), 0);
 	assert_int_equal(st.packets, 10);
 	assert_int_equal(st.unmirrored, 0);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_recformat.c - records beside those that rtpproxy 3.2 wrote of the same packets.
+ * test_format.c - records beside those that rtpproxy 3.2 wrote of the same packets.
  */
 #include <setjmp.h>
 #include <stdarg.h>

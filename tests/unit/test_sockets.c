@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_dp_user.c - media sockets against real peers in a network namespace of the test's own.
+ * test_sockets.c - media sockets against real peers in a network namespace of the test's own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,21 +18,21 @@
 #define KEPT 64
 
 static struct event_base *base;
-static struct dp_user *user;
+static struct sockets *user;
 
 /* What the callbacks were told, and what on_packet is to do. */
 static struct {
 	uint64_t n, bytes, batches, by_tag[32];
 	uint64_t bytes_sent, refused;
 	unsigned int note;
-	struct dp_user_packet pkt[KEPT]; /* .data is gone */
+	struct sockets_packet pkt[KEPT]; /* .data is gone */
 	uint8_t data[KEPT][64];
 	void *owner;
 	unsigned int tag;
-	struct dp_user_port *close[4]; /* by the first packet */
+	struct sockets_port *close[4]; /* by the first packet */
 } got;
 
-static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_user_packet *pkt)
+static void on_packet(void *arg, void *owner, unsigned int tag, const struct sockets_packet *pkt)
 {
 	unsigned int i;
 
@@ -47,7 +47,7 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct dp_
 	got.n++;
 	got.bytes += pkt->len;
 	for (i = 0; i < ARRAY_SIZE(got.close) && got.close[i]; i++) {
-		dp_user_port_close(user, got.close[i]);
+		sockets_port_close(user, got.close[i]);
 		got.close[i] = NULL;
 	}
 }
@@ -56,7 +56,7 @@ static void on_batch_end(void *arg)
 {
 	assert_ptr_equal(arg, &got);
 	got.batches++;
-	dp_user_flush(user);
+	sockets_flush(user);
 }
 
 static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
@@ -71,7 +71,7 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
 
 static int begin_with(bool double_small)
 {
-	const struct dp_user_opts opts = {
+	const struct sockets_opts opts = {
 		.on_packet = on_packet,
 		.batch_end = on_batch_end,
 		.sent = on_sent,
@@ -82,7 +82,7 @@ static int begin_with(bool double_small)
 
 	memset(&got, 0, sizeof(got));
 	base = event_base_new();
-	return dp_user_new(&user, base, &opts);
+	return sockets_new(&user, base, &opts);
 }
 
 static int begin(void **state)
@@ -99,37 +99,37 @@ static int begin_double(void **state)
 
 static int end(void **state)
 {
-	struct dp_user_counts c;
+	struct sockets_counts c;
 
 	(void)state;
-	dp_user_counts(user, &c);
-	dp_user_free(user);
+	sockets_counts(user, &c);
+	sockets_free(user);
 	event_base_free(base);
 	return c.ports; /* every test closes what it opened */
 }
 
-static struct dp_user_port *open_port(const char *host, uint16_t port, uint8_t tos,
+static struct sockets_port *open_port(const char *host, uint16_t port, uint8_t tos,
 				      unsigned int tag)
 {
 	struct addr a = at(host, port);
-	struct dp_user_port *p;
+	struct sockets_port *p;
 
-	assert_int_equal(dp_user_port_open(user, &a, tos, &user, tag, &p), 0);
+	assert_int_equal(sockets_port_open(user, &a, tos, &user, tag, &p), 0);
 	return p;
 }
 
 static int try_open(const char *host, uint16_t port)
 {
 	struct addr a = at(host, port);
-	struct dp_user_port *p;
-	int err = dp_user_port_open(user, &a, 0, NULL, 0, &p);
+	struct sockets_port *p;
+	int err = sockets_port_open(user, &a, 0, NULL, 0, &p);
 
 	if (!err)
-		dp_user_port_close(user, p);
+		sockets_port_close(user, p);
 	return err;
 }
 
-static void send_text(struct dp_user_port *p, const char *host, uint16_t port, const char *source,
+static void send_text(struct sockets_port *p, const char *host, uint16_t port, const char *source,
 		      const char *text)
 {
 	struct addr to = at(host, port), from = { 0 };
@@ -137,14 +137,14 @@ static void send_text(struct dp_user_port *p, const char *host, uint16_t port, c
 	if (source)
 		from = at(source, 0);
 	assert_int_equal(
-		dp_user_port_send(user, p, &to, &from, (const uint8_t *)text, strlen(text)), 0);
+		sockets_port_send(user, p, &to, &from, (const uint8_t *)text, strlen(text)), 0);
 }
 
-static struct dp_user_counts counts(void)
+static struct sockets_counts counts(void)
 {
-	struct dp_user_counts c;
+	struct sockets_counts c;
 
-	dp_user_counts(user, &c);
+	sockets_counts(user, &c);
 	return c;
 }
 
@@ -152,7 +152,7 @@ static struct dp_user_counts counts(void)
 
 static void receives(const char *local, const char *peer)
 {
-	struct dp_user_port *p = open_port(local, 4000, 0, 7);
+	struct sockets_port *p = open_port(local, 4000, 0, 7);
 	struct addr to = at(local, 4000), from = at(peer, 5000);
 	int fd = peer_open(peer, 5000);
 
@@ -168,7 +168,7 @@ static void receives(const char *local, const char *peer)
 	assert_int_equal(got.tag, 7);
 	assert_int_equal(counts().received, 2);
 	close(fd);
-	dp_user_port_close(user, p);
+	sockets_port_close(user, p);
 }
 
 static void test_receive4(void **state)
@@ -206,7 +206,7 @@ static void wait_for_stamps(int fd, const struct addr *to)
 /* The time of arrival is the kernel's, not that of reading. */
 static void test_arrival(void **state)
 {
-	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
 	struct addr to = at("10.99.0.1", 4000);
 	int fd = peer_open("10.99.0.2", 5000);
 	uint64_t before, after;
@@ -226,13 +226,13 @@ static void test_arrival(void **state)
 	assert_true(got.pkt[0].arrival_ns < after + 15 * NSEC_PER_MSEC);
 	assert_true(ns_of(&real) - got.pkt[0].realtime_ns >= 29 * NSEC_PER_MSEC);
 	close(fd);
-	dp_user_port_close(user, p);
+	sockets_port_close(user, p);
 }
 
 /* A stamp that the clock was set away from says nothing. */
 static void test_clock_was_set(void **state)
 {
-	struct dp_user_packet pkt = { .arrival_ns = 77 };
+	struct sockets_packet pkt = { .arrival_ns = 77 };
 	struct timespec stamp = { .tv_sec = 1000 };
 
 	(void)state;
@@ -253,7 +253,7 @@ static void test_clock_was_set(void **state)
 
 static void test_long(void **state)
 {
-	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
 	struct addr to = at("10.99.0.1", 4000);
 	int fd = peer_open("10.99.0.2", 5000);
 	static uint8_t big[65507]; /* the longest of IPv4 */
@@ -267,24 +267,24 @@ static void test_long(void **state)
 	assert_int_equal(got.pkt[1].len, sizeof(big));
 	assert_int_equal(got.pkt[2].len, 1);
 	close(fd);
-	dp_user_port_close(user, p);
+	sockets_port_close(user, p);
 }
 
 /* A datagram from one port to another of the same family, sent with @ttl; its TTL on arrival. */
 static uint8_t ttl_between(const char *from, const char *to, uint8_t ttl)
 {
-	struct dp_user_port *a = open_port(from, 4000, 0, 0), *b = open_port(to, 4002, 0, 0);
+	struct sockets_port *a = open_port(from, 4000, 0, 0), *b = open_port(to, 4002, 0, 0);
 	struct addr dest = at(to, 4002), none = { 0 };
 	const uint64_t before = got.n;
 
-	assert_int_equal(dp_user_port_send_as(user, a, &dest, &none, (const uint8_t *)"x", 1,
-					      (struct dp_user_manner){ ttl, 7 }),
+	assert_int_equal(sockets_port_send_as(user, a, &dest, &none, (const uint8_t *)"x", 1,
+					      (struct sockets_manner){ ttl, 7 }),
 			 0);
-	dp_user_flush(user);
+	sockets_flush(user);
 	assert_int_equal(got.note, 7);
 	turn_until(base, &got.n, before + 1);
-	dp_user_port_close(user, a);
-	dp_user_port_close(user, b);
+	sockets_port_close(user, a);
+	sockets_port_close(user, b);
 	return got.pkt[before].ttl;
 }
 
@@ -305,7 +305,7 @@ static void test_ttl(void **state)
  */
 static void wildcard(const char *any, const char *a, const char *b, const char *peer)
 {
-	struct dp_user_port *p = open_port(any, 4000, 0, 0);
+	struct sockets_port *p = open_port(any, 4000, 0, 0);
 	struct addr to_a = at(a, 4000), to_b = at(b, 4000);
 	int fd = peer_open(peer, 5000);
 
@@ -317,12 +317,12 @@ static void wildcard(const char *any, const char *a, const char *b, const char *
 	send_text(p, peer, 5000, b, "from b");
 	send_text(p, peer, 5000, a, "from a");
 	send_text(p, peer, 5000, NULL, "from any");
-	dp_user_flush(user);
+	sockets_flush(user);
 	assert_true(addr_eq(&turn_for(base, fd)->src, &to_b));
 	assert_true(addr_eq(&turn_for(base, fd)->src, &to_a));
 	assert_int_equal(turn_for(base, fd)->src.port, 4000);
 	close(fd);
-	dp_user_port_close(user, p);
+	sockets_port_close(user, p);
 }
 
 static void test_wildcard4(void **state)
@@ -340,7 +340,7 @@ static void test_wildcard6(void **state)
 /* Both families have the same port numbers, wildcards too. */
 static void test_both_families(void **state)
 {
-	struct dp_user_port *p6 = open_port("::", 4000, 0, 6),
+	struct sockets_port *p6 = open_port("::", 4000, 0, 6),
 			    *p4 = open_port("0.0.0.0", 4000, 0, 4);
 	struct addr to4 = at("10.99.0.1", 4000), to6 = at("fd99::1", 4000);
 	int fd4 = peer_open("10.99.0.2", 5000), fd6 = peer_open("fd99::2", 5000);
@@ -353,8 +353,8 @@ static void test_both_families(void **state)
 	assert_int_equal(got.n, 2);
 	close(fd4);
 	close(fd6);
-	dp_user_port_close(user, p6);
-	dp_user_port_close(user, p4);
+	sockets_port_close(user, p6);
+	sockets_port_close(user, p4);
 }
 
 /* ---- out ---- */
@@ -367,37 +367,37 @@ static void test_tos(void **state)
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(pairs); i++) {
-		struct dp_user_port *marked = open_port(pairs[i][0], 4000, 0xb8, 0);
-		struct dp_user_port *plain = open_port(pairs[i][0], 4002, 0, 0);
+		struct sockets_port *marked = open_port(pairs[i][0], 4000, 0xb8, 0);
+		struct sockets_port *plain = open_port(pairs[i][0], 4002, 0, 0);
 		int fd = peer_open(pairs[i][1], 5000);
 
 		send_text(marked, pairs[i][1], 5000, NULL, "x");
 		send_text(plain, pairs[i][1], 5000, NULL, "x");
-		dp_user_flush(user);
+		sockets_flush(user);
 		assert_int_equal(turn_for(base, fd)->tos, 0xb8);
 		assert_int_equal(turn_for(base, fd)->tos, 0);
-		assert_int_equal(dp_user_port_set_tos(user, marked, 0x100 + 0x28), 0);
+		assert_int_equal(sockets_port_set_tos(user, marked, 0x100 + 0x28), 0);
 		send_text(marked, pairs[i][1], 5000, NULL, "x");
-		dp_user_flush(user);
+		sockets_flush(user);
 		assert_int_equal(turn_for(base, fd)->tos, 0x28);
 		close(fd);
-		dp_user_port_close(user, marked);
-		dp_user_port_close(user, plain);
+		sockets_port_close(user, marked);
+		sockets_port_close(user, plain);
 	}
 }
 
 static void test_double_small(void **state)
 {
-	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
 	struct addr to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000);
 	uint8_t data[200] = { 0 };
 	unsigned int i;
 
 	(void)state;
-	assert_int_equal(dp_user_port_send(user, p, &to, &none, data, 127), 0);
-	assert_int_equal(dp_user_port_send(user, p, &to, &none, data, 128), 0);
-	dp_user_flush(user);
+	assert_int_equal(sockets_port_send(user, p, &to, &none, data, 127), 0);
+	assert_int_equal(sockets_port_send(user, p, &to, &none, data, 128), 0);
+	sockets_flush(user);
 	assert_int_equal(turn_for(base, fd)->len, 127);
 	assert_int_equal(turn_for(base, fd)->len, 127);
 	assert_int_equal(turn_for(base, fd)->len, 128);
@@ -405,15 +405,15 @@ static void test_double_small(void **state)
 	assert_int_equal(counts().sent, 2);
 	assert_int_equal(got.bytes_sent, 127 + 128);
 	/* An odd place in the queue before it is full. */
-	assert_int_equal(dp_user_port_send(user, p, &to, &none, data, 200), 0);
+	assert_int_equal(sockets_port_send(user, p, &to, &none, data, 200), 0);
 	for (i = 0; i < SEND_PACKETS; i++)
-		assert_int_equal(dp_user_port_send(user, p, &to, &none, data, 100), 0);
-	dp_user_flush(user);
+		assert_int_equal(sockets_port_send(user, p, &to, &none, data, 100), 0);
+	sockets_flush(user);
 	for (i = 0; i < 1 + 2 * SEND_PACKETS; i++)
 		assert_int_equal(turn_for(base, fd)->len, i ? 100 : 200);
 	assert_false(peer_has(fd));
 	close(fd);
-	dp_user_port_close(user, p);
+	sockets_port_close(user, p);
 }
 
 /*
@@ -422,21 +422,21 @@ static void test_double_small(void **state)
  */
 static void test_queue(void **state)
 {
-	struct dp_user_port *p[2] = { open_port("10.99.0.1", 4000, 0, 0),
+	struct sockets_port *p[2] = { open_port("10.99.0.1", 4000, 0, 0),
 				      open_port("10.99.0.1", 4002, 0, 0) };
 	struct addr to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000);
-	static uint8_t data[DP_USER_MAX_PACKET];
+	static uint8_t data[SOCKETS_MAX_PACKET];
 	unsigned int i, next[2] = { 0, 0 };
 
 	(void)state;
 	for (i = 0; i < 300; i++) {
 		data[0] = i / 3;
-		assert_int_equal(dp_user_port_send(user, p[i % 3 == 0], &to, &none, data,
+		assert_int_equal(sockets_port_send(user, p[i % 3 == 0], &to, &none, data,
 						   i < 150 ? 20 : 4000),
 				 0);
 	}
-	dp_user_flush(user);
+	sockets_flush(user);
 	for (i = 0; i < 300; i++) {
 		struct peer_got *g = turn_for(base, fd);
 		unsigned int which = g->src.port == 4000 ? 0 : 1, nth = next[which]++;
@@ -447,27 +447,27 @@ static void test_queue(void **state)
 	assert_int_equal(counts().sent, 300);
 	assert_int_equal(counts().send_errors, 0);
 	close(fd);
-	dp_user_port_close(user, p[0]);
-	dp_user_port_close(user, p[1]);
+	sockets_port_close(user, p[0]);
+	sockets_port_close(user, p[1]);
 }
 
 /* What the kernel refuses is counted, and what comes after it is sent. */
 static void test_send_errors(void **state)
 {
-	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
 	struct addr to6 = at("fd99::2", 5000), to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000);
-	static uint8_t big[DP_USER_MAX_PACKET + 1];
+	static uint8_t big[SOCKETS_MAX_PACKET + 1];
 
 	(void)state;
-	assert_int_equal(dp_user_port_send(user, p, &to6, &none, big, 1), -EAFNOSUPPORT);
-	assert_int_equal(dp_user_port_send(user, p, &none, &none, big, 1), -EAFNOSUPPORT);
-	assert_int_equal(dp_user_port_send(user, p, &to, &none, big, sizeof(big)), -EMSGSIZE);
+	assert_int_equal(sockets_port_send(user, p, &to6, &none, big, 1), -EAFNOSUPPORT);
+	assert_int_equal(sockets_port_send(user, p, &none, &none, big, 1), -EAFNOSUPPORT);
+	assert_int_equal(sockets_port_send(user, p, &to, &none, big, sizeof(big)), -EMSGSIZE);
 	send_text(p, "10.99.0.2", 5000, NULL, "first");
 	send_text(p, "192.0.2.1", 5000, NULL, "no route");
 	send_text(p, "255.255.255.255", 5000, NULL, "broadcast");
 	send_text(p, "10.99.0.2", 5000, NULL, "last");
-	dp_user_flush(user);
+	sockets_flush(user);
 	assert_memory_equal(turn_for(base, fd)->data, "first", 5);
 	assert_memory_equal(turn_for(base, fd)->data, "last", 4);
 	assert_int_equal(counts().sent, 2);
@@ -475,13 +475,13 @@ static void test_send_errors(void **state)
 	assert_int_equal(got.bytes_sent, strlen("first") + strlen("last"));
 	assert_int_equal(got.refused, 2);
 	close(fd);
-	dp_user_port_close(user, p);
+	sockets_port_close(user, p);
 }
 
 /* Nobody listens: the host says so a thousand times, and the port goes on sending and receiving. */
 static void closed_peer(const char *local, const char *peer)
 {
-	struct dp_user_port *p = open_port(local, 4000, 0, 0);
+	struct sockets_port *p = open_port(local, 4000, 0, 0);
 	struct addr to = at(local, 4000);
 	int fd = peer_open(peer, 5000);
 	unsigned int i;
@@ -490,13 +490,13 @@ static void closed_peer(const char *local, const char *peer)
 	for (i = 0; i < 1000; i++) {
 		send_text(p, peer, 6000, NULL, "anybody?");
 		send_text(p, peer, 5000, NULL, "there");
-		dp_user_flush(user);
+		sockets_flush(user);
 		peer_send(fd, &to, "here", 4);
 		turn_until(base, &got.n, i + 1);
 		assert_int_equal(turn_for(base, fd)->len, 5);
 	}
 	close(fd);
-	dp_user_port_close(user, p);
+	sockets_port_close(user, p);
 }
 
 static void test_icmp(void **state)
@@ -511,7 +511,7 @@ static void test_icmp(void **state)
 /* An error of the socket itself is taken off it and counted, and the loop does not spin on it. */
 static void test_socket_error(void **state)
 {
-	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
 	struct addr gone = at("10.99.0.2", 6000), to = at("10.99.0.1", 4000);
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(&gone, &ss);
@@ -527,7 +527,7 @@ static void test_socket_error(void **state)
 	turn_until(base, &got.n, 1);
 	assert_int_equal(counts().icmp_errors, 1);
 	close(fd);
-	dp_user_port_close(user, p);
+	sockets_port_close(user, p);
 }
 
 /* ---- closing at a bad moment ---- */
@@ -538,7 +538,7 @@ static void test_socket_error(void **state)
  */
 static void test_close_in_callback(void **state)
 {
-	struct dp_user_port *p[5];
+	struct sockets_port *p[5];
 	int fd = peer_open("10.99.0.2", 5000), i, k;
 
 	(void)state;
@@ -563,7 +563,7 @@ static void test_close_in_callback(void **state)
 	assert_int_equal(counts().icmp_errors, 0); /* a closed port is not read */
 	assert_int_equal(try_open("10.99.0.1", 4000), 0);
 	close(fd);
-	dp_user_port_close(user, p[4]);
+	sockets_port_close(user, p[4]);
 }
 
 /* ---- fairness ---- */
@@ -580,7 +580,7 @@ static void on_control(evutil_socket_t fd, short what, void *arg)
  */
 static void test_flood(void **state)
 {
-	struct dp_user_port *p[12], *quiet;
+	struct sockets_port *p[12], *quiet;
 	struct addr to = at("10.99.0.1", 6000);
 	int fd = peer_open("10.99.0.2", 5000), i, k;
 	uint64_t sent = 0, seen = UINT64_MAX;
@@ -605,8 +605,8 @@ static void test_flood(void **state)
 		assert_true(got.by_tag[i] >= BATCH);
 	turn_until(base, &got.n, sent + 1);
 	for (i = 0; i < 12; i++)
-		dp_user_port_close(user, p[i]);
-	dp_user_port_close(user, quiet);
+		sockets_port_close(user, p[i]);
+	sockets_port_close(user, quiet);
 	event_free(control);
 	close(fd);
 }
@@ -615,14 +615,14 @@ static void test_flood(void **state)
 
 static void test_open_errors(void **state)
 {
-	struct dp_user_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
 	struct rlimit was, low;
 
 	(void)state;
 	assert_int_equal(try_open("10.99.0.1", 4000), -EADDRINUSE);
 	assert_int_equal(try_open("10.99.0.2", 4000), 0);
 	assert_int_equal(try_open("192.0.2.1", 4000), -EADDRNOTAVAIL);
-	dp_user_port_close(user, p);
+	sockets_port_close(user, p);
 	assert_int_equal(try_open("10.99.0.1", 4000), 0);
 
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
@@ -638,7 +638,7 @@ static void test_open_errors(void **state)
 static void test_many_ports(void **state)
 {
 	enum { N = 4000 };
-	static struct dp_user_port *p[N];
+	static struct sockets_port *p[N];
 	int fd = peer_open("10.99.0.2", 5000);
 	uint64_t t0, t1, t2, t3;
 	unsigned int i;
@@ -656,7 +656,7 @@ static void test_many_ports(void **state)
 	turn_until(base, &got.n, N);
 	t2 = test_now_ns();
 	for (i = 0; i < N; i++)
-		dp_user_port_close(user, p[i]);
+		sockets_port_close(user, p[i]);
 	t3 = test_now_ns();
 	print_message("%d ports: %.2f us to open one, %.2f us to close\n", N, (t1 - t0) / 1e3 / N,
 		      (t3 - t2) / 1e3 / N);

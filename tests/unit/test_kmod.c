@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_dp_kmod.c - flows that a module without memory does not delete, with a module in memory that
+ * test_kmod.c - flows that a module without memory does not delete, with a module in memory that
  * answers what the test says. What the real one answers is tests/kmod's.
  */
 #include <setjmp.h>
@@ -99,12 +99,12 @@ static int put(uint16_t port)
 {
 	const struct rtpx_flow flow = { .port = port };
 
-	return kmod_flow_put(&k.dp, RTPX_SLOT_IP4, port, &flow, NULL);
+	return kmod_flow_put(&k.dp, RTPX_FAMILY_IP4, port, &flow, NULL);
 }
 
 static int del(uint16_t port)
 {
-	return kmod_flow_del(&k.dp, RTPX_SLOT_IP4, port, NULL);
+	return kmod_flow_del(&k.dp, RTPX_FAMILY_IP4, port, NULL);
 }
 
 /* Neither replaced nor deleted: it is deleted later, and no other is. */
