@@ -382,8 +382,8 @@ static struct json_object *nexthops_json(struct nexthops *n)
 
 	nexthops_counts(n, &c);
 	for (w = FLOW_WHY_KERNEL + 1; w < FLOW_WHY_COUNT; w++)
-		if (c.why[w])
-			put_number(why, flow_why_name(w), c.why[w]);
+		if (c.why[w] || c.arrives[w])
+			put_number(why, flow_why_name(w), MAX(c.why[w], c.arrives[w]));
 	put_number(o, "in_use", c.ids);
 	put_number(o, "unresolved", c.unresolved);
 	json_object_object_add(o, "why", why);

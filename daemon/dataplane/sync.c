@@ -492,23 +492,18 @@ static bool mark_moved(void *arg, struct session *s)
 	return true;
 }
 
-/* The next hop to the sender may have been taken after the flow was installed. */
-static void check_arrival(struct sync *y, struct session *s, int leg, enum stream_kind kind)
-{
-	enum flow_why why = arrival_why(y, s, leg, kind);
-
-	if (why == FLOW_WHY_KERNEL || !is_installed(&s->leg[leg], kind))
-		return;
-	s->leg[leg].why[kind] = why;
-	flow_remove(y, s, leg, kind);
-}
-
+/*
+ * What the host does with arriving packets is known from the next hop to their sender, which the other
+ * direction may take later, or in place of another: then this one is synced once more.
+ */
 static void sync_session(struct sync *y, struct session *s)
 {
+	enum flow_why arrival[2][STREAM_KINDS];
 	int leg, kind;
 
 	for (leg = 0; leg < 2; leg++) {
 		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			arrival[leg][kind] = arrival_why(y, s, leg, kind);
 			sync_direction(y, s, leg, kind, 0);
 			if (s->leg[leg].stream[kind].awaited)
 				session_watch(y->o.sessions, s);
@@ -516,7 +511,8 @@ static void sync_session(struct sync *y, struct session *s)
 	}
 	for (leg = 0; leg < 2; leg++)
 		for (kind = 0; kind < STREAM_KINDS; kind++)
-			check_arrival(y, s, leg, kind);
+			if (arrival_why(y, s, leg, kind) != arrival[leg][kind])
+				sync_direction(y, s, leg, kind, 0);
 }
 
 void sync_run(struct sync *y)

@@ -680,8 +680,11 @@ void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
 	*out = n->counts;
 	out->probes = n->neighs.probes;
 	out->ids = HASH_COUNT(n->hash);
-	for (nh = n->hash; nh; nh = nh->hh.next)
+	for (nh = n->hash; nh; nh = nh->hh.next) {
 		out->why[nh->view.why]++;
+		if (nh->view.arrives != FLOW_WHY_KERNEL)
+			out->arrives[nh->view.arrives]++;
+	}
 	out->unresolved = out->ids - out->why[FLOW_WHY_KERNEL];
 }
 

@@ -97,6 +97,8 @@ const struct host *nexthops_host(const struct nexthops *n);
 struct nexthop_counts {
 	unsigned int ids, unresolved;
 	unsigned int why[FLOW_WHY_COUNT]; /* ids by their answer */
+	/* ids whose packets, when they answer, the host's rules take */
+	unsigned int arrives[FLOW_WHY_COUNT];
 	uint64_t route_changes, neighbour_changes, link_changes, probes;
 };
 void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out);
