@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * copy.c - port pairs that only send, on a socket layer of their own.
+ * copies.c - port pairs that only send, on a socket layer of their own.
  *
- * Deliberately not here: IPv6 receivers (rtpproxy has none) and any sign of life from the receiver.
+ * Deliberately not here: IPv6 receivers (rtpproxy has none), and checks that a receiver is alive.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "net/sockets.h"
 #include "net/names.h"
 
-#define WAIT_SLICE_MS 2 /* how long the loop does nothing but wait for a name */
+#define WAIT_SLICE_MS 2 /* the loop waits this long for a name, then calls meanwhile() */
 
 struct copy {
 	struct tally *tally;
@@ -25,7 +25,7 @@ struct copy {
 struct copies {
 	struct copies_opts o;
 	struct sockets *user;
-	struct question *asked; /* not answered in time; NULL: none */
+	struct question *asked; /* the question that timed out; NULL: none */
 	char asked_host[256];
 };
 
@@ -49,7 +49,10 @@ static int take_answer(struct question *q, struct addr *out)
 	return n < 0 ? n : 0;
 }
 
-/* A late answer is for who asks the same again; only one question is ever late. */
+/*
+ * At most one question is late. Its answer serves the next command if that names the same host,
+ * and is dropped otherwise.
+ */
 static int resolve(struct copies *c, const char *host, struct addr *out)
 {
 	struct question *q = c->asked;
@@ -254,7 +257,7 @@ const struct addr *copy_dest(const struct copy *copy)
 
 /* ---- begin and end ---- */
 
-/* Receivers have nothing to say. */
+/* Ignores packets from receivers. */
 static void on_packet(void *arg, void *owner, unsigned int tag, const struct sockets_packet *pkt)
 {
 	(void)arg, (void)owner, (void)tag, (void)pkt;

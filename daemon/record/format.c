@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * recformat.c - records, field by field. What a packet looked like below UDP is not known here: the
- * Ethernet and IP headers of pcap records are made up around addresses and ports.
+ * format.c - writes records field by field. The Ethernet and IP headers that a packet arrived with
+ * are not known here, so pcap records get headers made up from the addresses and ports.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,12 +15,12 @@
 #define PCAP_MAGIC 0xa1b2c3d4 /* microseconds */
 #define PCAP_ETHERNET 1
 #define MAC_BYTES 6
-#define MAX_TIME 1e10 /* seconds: no recording is of the year 2286 */
+#define MAX_TIME 1e10 /* seconds of the Unix epoch: the year 2286 */
 
 struct adhoc_head {
 	uint16_t family;
 	uint16_t port;	/* network order */
-	uint8_t ip[16]; /* network order; IPv4: the first four */
+	uint8_t ip[16]; /* network order; IPv4: the first four bytes */
 	double time;	/* seconds of the Unix epoch */
 	uint16_t len;
 } __attribute__((packed));
@@ -83,7 +83,7 @@ static size_t write_adhoc(const struct recformat_packet *p, uint8_t *out)
 	return sizeof(h) + p->len;
 }
 
-/* The comparisons are false for what is not a number. */
+/* Both comparisons of the time are false for NaN, so it is -EINVAL too. */
 int recformat_adhoc(const uint8_t *in, size_t len, struct recformat_packet *out)
 {
 	struct adhoc_head h;
@@ -110,7 +110,7 @@ int recformat_adhoc(const uint8_t *in, size_t len, struct recformat_packet *out)
 
 /* ---- pcap ---- */
 
-/* One's complement sum of 16-bit words as they lie in memory (RFC 1071). */
+/* One's complement sum of 16-bit words in memory order (RFC 1071). */
 static uint32_t sum_add(uint32_t sum, const void *data, size_t len)
 {
 	const uint8_t *p = data;
@@ -135,7 +135,7 @@ static uint16_t sum_end(uint32_t sum)
 	return ~sum;
 }
 
-/* IPv4: 00:00 and the address; IPv6: its bytes folded. */
+/* IPv4: 00:00 followed by the address. IPv6: the 16 bytes XORed into 6. */
 static void made_up_mac(const struct addr *a, uint8_t mac[MAC_BYTES])
 {
 	int i;
@@ -173,7 +173,7 @@ static uint8_t *write_ip(const struct recformat_packet *p, uint16_t udp_len, uin
 	return out + sizeof(ip4);
 }
 
-/* With the checksum over the pseudo-header (RFC 768; RFC 8200 section 8.1). */
+/* The UDP checksum covers the pseudo-header (RFC 768; RFC 8200 section 8.1). */
 static uint8_t *write_udp(const struct recformat_packet *p, uint16_t udp_len, uint8_t *out)
 {
 	const uint16_t tail[] = { htons(IPPROTO_UDP), htons(udp_len) };

@@ -2,9 +2,9 @@
 /*
  * mirror.c - drains the dataplane's ring into the recorder.
  *
- * The ring wakes the loop for the first copy only and is drained some ms later, so that many copies
- * cost one turn of the loop. A copy names the port on which the packet arrived and the session's
- * number: one that comes after its session, or its recording, has ended belongs to nobody.
+ * The ring wakes the loop for the first copy only. The loop drains it GATHER_MS later, and so takes
+ * many copies in one turn. A copy names the port on which the packet arrived and the session's
+ * number. A copy that comes after its session or its recording has ended is dropped.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -15,13 +15,13 @@
 #include "record/mirror.h"
 
 #define GATHER_MS 10
-#define TURN_COPIES 4096 /* after so many, other events of the loop get their turn */
+#define TURN_COPIES 4096 /* drain at most this many, then let the loop's other events run */
 #define CLOCK_TRIES 5
 
 struct mirror {
 	struct mirror_opts o;
 	struct event *ready, *gathered;
-	struct session **owner[RTPX_FAMILIES]; /* by pair of ports */
+	struct session **owner[RTPX_FAMILIES]; /* indexed by pair of ports */
 	uint64_t realtime_minus_monotonic_ns;
 };
 
@@ -36,8 +36,8 @@ static struct session **owner_of(struct mirror *m, enum rtpx_family family, uint
 }
 
 /*
- * The two clocks cannot be read at once. Of a few attempts that counts between whose readings the
- * least time has passed: whoever is interrupted in between is wrong by as much.
+ * The two clocks cannot be read at the same instant. Take the attempt with the shortest gap between
+ * readings; its error is at most half that gap.
  */
 static void clocks_compare(struct mirror *m)
 {
@@ -89,7 +89,7 @@ static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *pay
 	}
 }
 
-/* Returns how many there were, at most @max. */
+/* Records at most @max copies. Returns their number. */
 static unsigned int drain(struct mirror *m, unsigned int max)
 {
 	const struct dp_mirror_sink sink = { on_copy, m };

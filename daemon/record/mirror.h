@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mirror.h - copies of packets that the dataplane has forwarded: from its ring to the recorder, as
- * if a socket had received them. They are neither sent on nor judged again.
+ * mirror.h - hands the dataplane's copies of forwarded packets to the recorder, as if a socket had
+ * received them. The copies are only recorded: not forwarded, and not checked again.
  *
- * All functions take NULL: a dataplane without copies.
+ * A NULL mirror stands for a dataplane without copies; every function accepts it.
  */
 #ifndef RTPX_MIRROR_H
 #define RTPX_MIRROR_H
@@ -27,13 +27,17 @@ int mirror_new(struct mirror **out, struct event_base *base, const struct mirror
 void mirror_free(struct mirror *m);
 
 /*
- * mirror_leg_open, mirror_leg_close - the ports of leg->local are this session's; from the end on
- * they are not, after what has been copied of them is recorded. Flows of the leg are removed before.
+ * mirror_leg_open - from now on, copies from the ports of leg->local belong to @s.
+ * mirror_leg_close - record the pending copies of a recorded session, then release the ports. The
+ * caller removes the flows of the leg first.
  */
 void mirror_leg_open(struct mirror *m, struct session *s, int leg);
 void mirror_leg_close(struct mirror *m, struct session *s, int leg);
 
-/* mirror_drain - record now what has been copied: before a recording ends, and to keep the order. */
+/*
+ * mirror_drain - record all pending copies now. Called before a recording ends, and to keep packets
+ * in order.
+ */
 void mirror_drain(struct mirror *m);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * recorder.c - from a command to files and receivers, and from a packet to both.
  *
- * Names of files are made of what a stranger has sent, so no name leaves the record directory: what
- * could is escaped (R) or refused (C).
+ * File names contain text from the network, and must not lead out of the record directory.
+ * Characters that could do so are escaped (R) or refused (C).
  */
 #include <errno.h>
 #include <limits.h>
@@ -15,13 +15,13 @@
 #include "record/recorder.h"
 #include "record/writer.h"
 
-/* What becomes of the packets that arrive at one leg. */
+/* The files or the receiver for packets that arrive at one leg. */
 struct recording {
-	struct recwriter_file *file[STREAM_KINDS]; /* one and the same: a single file */
+	struct recwriter_file *file[STREAM_KINDS]; /* both the same with @single */
 	struct copy *copy;
-	char *target; /* of C; NULL: R */
+	char *target; /* argument of C; NULL: R */
 	bool single;
-	uint16_t part; /* of the files; another than the first: it was begun by an earlier daemon */
+	uint16_t part; /* from 1; above 1: an earlier daemon began the recording */
 };
 
 struct recorder {
@@ -29,7 +29,7 @@ struct recorder {
 	struct recwriter *writer;
 	struct copies *copies;
 	struct tally *total;
-	uint64_t lost_told; /* of the total, in the log */
+	uint64_t lost_told; /* losses of @total that the log has reported */
 };
 
 /* ---- names ---- */
@@ -39,7 +39,7 @@ static bool is_hex(char c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* A '%' that would read as an escape is escaped, so that no two texts give the same name. */
+/* Escape a '%' that reads as an escape: two texts must not give the same name. */
 static bool must_escape(struct span text, size_t i, bool first)
 {
 	unsigned char c = text.p[i];
@@ -49,7 +49,7 @@ static bool must_escape(struct span text, size_t i, bool first)
 	return c == '/' || c < ' ' || c == 0x7f || (c == '.' && first);
 }
 
-/* Appends @text at *@len, escaped for a file name. -ENAMETOOLONG when it does not fit. */
+/* Append @text at *@len, escaped for a file name. -ENAMETOOLONG if it does not fit. */
 static int name_add(char name[NAME_MAX + 1], size_t *len, struct span text)
 {
 	static const char digits[] = "0123456789ABCDEF";
@@ -73,7 +73,7 @@ static int name_add(char name[NAME_MAX + 1], size_t *len, struct span text)
 	return 0;
 }
 
-/* The first medium's tag goes without its number, as in rtpproxy; the others keep theirs. */
+/* As in rtpproxy, the first medium's tag loses its number; other media keep theirs. */
 static struct span name_tag(const char *tag)
 {
 	const char *number = strchr(tag, ';');
@@ -83,14 +83,14 @@ static struct span name_tag(const char *tag)
 	return span_of(tag);
 }
 
-/* Of files that go on with what an earlier daemon has begun. */
+/* The part's number in the names of files that continue an earlier daemon's recording. */
 static const char *name_part(uint16_t part, char text[8])
 {
 	snprintf(text, 8, part > 1 ? "=%u" : "", part);
 	return text;
 }
 
-/* CALLID=TAG, the part and @suffix. */
+/* CALLID=TAG, the part's number and @suffix. */
 static int name_of(char name[NAME_MAX + 1], const struct session *s, uint16_t part,
 		   const char *suffix)
 {
@@ -107,7 +107,7 @@ static int name_of(char name[NAME_MAX + 1], const struct session *s, uint16_t pa
 	return err ? err : name_add(name, &len, span_of(suffix));
 }
 
-/* A name that a command gives is taken as it is, or not at all. */
+/* Use the name from a command unchanged, or refuse it. */
 static int name_given(char name[NAME_MAX + 1], struct span target, uint16_t part,
 		      const char *suffix)
 {
@@ -149,9 +149,7 @@ static void install(struct recorder *r, struct leg *leg, struct recording *rec)
 	leg->recorded = 1 << STREAM_RTP | (r->o.no_rtcp ? 0 : 1 << STREAM_RTCP);
 }
 
-/*
- * A file's name. @wish->target empty: the session's own. -EINVAL or -ENAMETOOLONG.
- */
+/* Make a file's name, from the session if @wish has no target. 0, -EINVAL or -ENAMETOOLONG. */
 static int name_make(char name[NAME_MAX + 1], const struct session *s, int leg,
 		     enum stream_kind kind, const struct snapshot_recording *wish)
 {
@@ -164,7 +162,7 @@ static int name_make(char name[NAME_MAX + 1], const struct session *s, int leg,
 	return name_of(name, s, wish->part, wish->single ? ".pcap" : suffixes[leg][kind]);
 }
 
-/* A file for each kind, or one for all. What was opened is in @rec even when this fails. */
+/* Open a file for each kind, or one for all. On failure, @rec keeps the files opened so far. */
 static int files_open(struct recorder *r, struct session *s, int leg,
 		      const struct snapshot_recording *wish, struct recording *rec)
 {
@@ -201,7 +199,7 @@ static int start_files(struct recorder *r, struct session *s, int leg,
 	return err;
 }
 
-/* "udp:" and whom to send to: true, and *@dest is without it. */
+/* Returns true if @target begins with "udp:", and sets *@dest to the rest, HOST:PORT. */
 static bool is_copy(struct span target, struct span *dest)
 {
 	static const char udp[] = "udp:";
@@ -213,7 +211,7 @@ static bool is_copy(struct span target, struct span *dest)
 	return true;
 }
 
-/* @err, after a line in the log unless it is 0. */
+/* Log @err unless it is 0. Returns @err. */
 static int say_copy(const struct session *s, struct span dest, int err)
 {
 	if (err)
@@ -230,8 +228,8 @@ static int start_copy(struct recorder *r, struct session *s, struct span dest, u
 }
 
 /*
- * The leg is recorded or copied already, which goes on as it is. As rtpproxy, refuse another copy
- * whose host cannot be reached and another file for both parties, and accept anything else.
+ * The leg is recorded or copied already, and that stays unchanged. Like rtpproxy, refuse a second
+ * copy whose host is unreachable and a second file for both parties; accept anything else.
  */
 static int start_again(struct recorder *r, const struct session *s,
 		       const struct snapshot_recording *wish)
@@ -305,7 +303,7 @@ int recorder_copy(struct recorder *r, struct session *s, int leg, struct span ta
 	return start(r, s, leg, &wish, now_ns);
 }
 
-/* ---- for the next daemon, and from the last one ---- */
+/* ---- for the next daemon, and from the previous one ---- */
 
 void recorder_take(const struct leg *leg, struct snapshot_recording *out)
 {
@@ -319,7 +317,7 @@ void recorder_take(const struct leg *leg, struct snapshot_recording *out)
 	out->target = span_of(rec->target);
 }
 
-/* What a killed daemon has left in the spool. */
+/* Move the files that a killed daemon left in the spool to the record directory. */
 static void rescue(struct recorder *r, struct session *s, int leg,
 		   const struct snapshot_recording *from)
 {
@@ -382,7 +380,7 @@ void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns)
 
 /* ---- packets ---- */
 
-/* Of a longer payload a file gets the beginning, whoever forwarded it. */
+/* Cut the payload to RECFORMAT_MAX_PAYLOAD bytes, of socket packets and forwarded ones alike. */
 static void write_packet(struct recorder *r, struct recwriter_file *file, struct recformat_packet p)
 {
 	p.len = MIN(p.len, RECFORMAT_MAX_PAYLOAD);
@@ -424,7 +422,7 @@ void recorder_tick(struct recorder *r)
 	r->lost_told = total.lost;
 }
 
-/* ---- what people read ---- */
+/* ---- descriptions and counts ---- */
 
 const char *recorder_describe(const struct leg *leg, char *buf, size_t size)
 {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * recwriter.c - a ring of packets between the loop and one thread, and the files that it writes.
+ * writer.c - a ring of packets between the loop and one thread, and the files that it writes.
  *
- * The ring has one writer and one reader and no lock. What is to be done with a file, opening and
- * completing, stands in a queue beside it, each with the place in the ring that it belongs to, so
- * that the thread does everything in the order in which the loop asked for it. The lock guards that
- * queue and its answers; the thread never touches the disk with it held.
+ * The ring has one writer, one reader and no lock. Jobs to open or complete a file stand in a queue
+ * beside it. Each job holds its place in the ring, so the thread does everything in the order in
+ * which the loop asked for it. The lock guards the queue of jobs and the answers to them. The
+ * thread never touches the disk while it holds the lock.
  *
- * A file holds whole records at any time: what the disk did not take in full is cut off again and
- * lost, and the next write tries anew, so that recording goes on by itself when there is room. A file
- * that somebody has deleted is begun again, when its directory is there.
+ * A file holds whole records at any time. Records that the disk did not take in full are cut off
+ * and lost, and the next write tries again. Recording therefore resumes by itself once the disk has
+ * room. A deleted file is created again, if its directory exists.
  *
  * Deliberately not here: fsync (a crash of the machine may cost the last seconds).
  */
@@ -28,54 +28,54 @@
 #include "record/format.h"
 #include "record/writer.h"
 
-#define NAP_MS 100   /* the thread looks at the ring at least so often */
-#define WAKE_SHARE 8 /* and at once when this part of it is full */
-#define WAIT_SLICE_MS 2 /* how long the loop does nothing but wait for a file to open */
+#define NAP_MS 100   /* the thread looks at the ring at least this often */
+#define WAKE_SHARE 8 /* and at once when 1/WAKE_SHARE of it is full */
+#define WAIT_SLICE_MS 2 /* the loop waits this long for a file, then calls meanwhile() */
 
 struct job {
 	struct job *next;
 	struct recwriter_file *file;
 	void (*run)(struct recwriter *w, struct recwriter_file *f);
-	size_t at; /* the ring is drained up to there before */
+	size_t at; /* the thread drains the ring up to here before run() */
 };
 
 struct recwriter_file {
-	/* the loop's */
+	/* used by the loop */
 	UT_hash_handle hh;
 	char *name;
 	unsigned int users;
 	struct job begin, end;
 	/* shared, under the lock */
-	struct recwriter_file *next; /* of the done */
-	bool waiting;		     /* the loop waits for what follows */
+	struct recwriter_file *next; /* in the list of done files */
+	bool waiting;		     /* the loop waits for @begun and @error */
 	bool begun;
-	int error; /* that it began with */
-	/* both, never changed */
+	int error; /* result of creating the file: 0 or -errno */
+	/* used by both, never changed */
 	struct tally *tally;
-	/* the thread's */
-	int fd; /* -1: there is none, and could not be made again */
+	/* used by the thread */
+	int fd; /* -1: the file does not exist or could not be created */
 	off_t size;
-	uint8_t *buf; /* whole records that are not written yet; NULL until the first */
+	uint8_t *buf; /* whole records, not yet written; NULL before the first */
 	size_t used;
-	uint64_t held_packets, held_bytes; /* those in buf */
-	uint64_t missing; /* packets that the disk did not take since it last did */
+	uint64_t held_packets, held_bytes; /* in buf */
+	uint64_t missing; /* packets lost since the last successful write */
 };
 
-/* What precedes each packet in the ring. */
+/* Header of each packet in the ring. */
 struct item {
-	uint32_t size; /* with the packet, a multiple of 8 */
-	uint32_t skip; /* nothing follows up to the ring's end */
+	uint32_t size; /* bytes with the packet, a multiple of 8 */
+	uint32_t skip; /* no packet: a gap up to the ring's end */
 	struct recwriter_file *file;
 	struct recformat_packet packet; /* its data follows the item */
 };
 
 struct recwriter {
 	struct recwriter_opts o;
-	struct recwriter_file *names; /* the open ones */
+	struct recwriter_file *names; /* the open files */
 	unsigned int files;
 	uint8_t *ring;
 	size_t ring_bytes;
-	size_t head, tail; /* bytes ever put in and taken out; atomic */
+	size_t head, tail; /* bytes put in and taken out since the start; atomic */
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock;
@@ -83,15 +83,15 @@ struct recwriter {
 	struct job *jobs, **jobs_end;
 	struct recwriter_file *done;
 	unsigned int to_complete; /* closed and not done */
-	bool stuck; /* it was waited for in vain, and no job has been done since */
+	bool stuck; /* the loop waited in vain, and no job has been done since */
 	bool stop;
-	uint64_t complained_ns; /* the thread's */
-	uint16_t ip_id;	/* the thread's: of the next IPv4 header in a pcap file */
+	uint64_t complained_ns; /* used by the thread */
+	uint16_t ip_id;	/* used by the thread: ID of the next IPv4 header in a pcap file */
 };
 
 /* ---- directories and names ---- */
 
-/* An open directory, so that what is in it is one and the same for all that follows. */
+/* Open a directory: all steps on a file then use the same one, even if it is renamed meanwhile. */
 static int dir_open(const char *dir)
 {
 	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -109,7 +109,7 @@ static enum recformat format_of(const struct recwriter *w)
 	return w->o.pcap ? RECFORMAT_PCAP : RECFORMAT_ADHOC;
 }
 
-/* What a file begins with; returns its length or -errno. */
+/* Write the file header. Returns its length or -errno. */
 static ssize_t head_write(const struct recwriter *w, int fd)
 {
 	uint8_t head[RECFORMAT_MAX_HEAD];
@@ -133,8 +133,8 @@ static int create_at(int dir, const char *name, bool replace)
 }
 
 /*
- * Make the file, which must not be a link to elsewhere. @replace: one of that name goes first. 0 or
- * -errno, and then there is none.
+ * Create the file; never follow a link. @replace removes a file of that name first. Returns 0, or
+ * -errno without leaving a file.
  */
 static int file_create(const struct recwriter *w, struct recwriter_file *f, bool replace)
 {
@@ -156,7 +156,7 @@ static int file_create(const struct recwriter *w, struct recwriter_file *f, bool
 	return MIN(fd, 0);
 }
 
-/* From the spool to where finished recordings are. 0 or -errno. */
+/* Move a file from the spool to the final directory. 0 or -errno. */
 static int file_move(const struct recwriter *w, const char *name)
 {
 	int from = dir_open(w->o.spool_dir), to = dir_open(w->o.dir), err = 0;
@@ -172,7 +172,7 @@ static int file_move(const struct recwriter *w, const char *name)
 	return err;
 }
 
-/* A file that cannot be moved stays where it is; @may_lack: perhaps there is none. */
+/* A file that cannot be moved stays in the spool. @may_lack: a missing file is no error. */
 static void leave_spool(struct recwriter *w, struct recwriter_file *f, bool may_lack)
 {
 	int err = w->o.spool_dir ? file_move(w, f->name) : 0;
@@ -191,7 +191,7 @@ static void complain(struct recwriter *w, const struct recwriter_file *f, int er
 			f->name, strerror(-err));
 }
 
-/* Is it still there? Else it is begun again. 0 when it can be written. */
+/* Create the file again if it has been deleted. 0 if it can be written. */
 static int look_after(struct recwriter *w, struct recwriter_file *f)
 {
 	struct stat st;
@@ -204,7 +204,7 @@ static int look_after(struct recwriter *w, struct recwriter_file *f)
 	return file_create(w, f, false);
 }
 
-/* All of it, or nothing: what was written of it is cut off again. */
+/* Write all bytes or none: cut a partial write off again. */
 static int write_whole(struct recwriter_file *f, const uint8_t *data, size_t len)
 {
 	size_t done = 0;
@@ -249,7 +249,10 @@ static void flush(struct recwriter *w, struct recwriter_file *f)
 	f->used = f->held_packets = f->held_bytes = 0;
 }
 
-/* The memory holds the largest record, which is more than is ever let wait in it. */
+/*
+ * The buffer is allocated to hold the largest record, but records are held only up to
+ * RECWRITER_BUFFER bytes.
+ */
 static void append(struct recwriter *w, struct recwriter_file *f, const struct recformat_packet *p)
 {
 	size_t len = recformat_size(format_of(w), p);
@@ -272,7 +275,7 @@ static void append(struct recwriter *w, struct recwriter_file *f, const struct r
 
 /* ---- the thread: jobs ---- */
 
-/* What goes wrong is the loop's to tell if it still listens. */
+/* Log an error here only if the loop has stopped waiting; else the loop reports it. */
 static void file_begin(struct recwriter *w, struct recwriter_file *f)
 {
 	int err = file_create(w, f, true);
@@ -339,7 +342,7 @@ static size_t ring_head(const struct recwriter *w)
 	return __atomic_load_n(&w->head, __ATOMIC_ACQUIRE);
 }
 
-/* With the lock held: until there is something to do. */
+/* Called with the lock held. Sleep until there is work, at most NAP_MS. */
 static void nap(struct recwriter *w)
 {
 	const uint64_t until_ns = clock_now() + NAP_MS * NSEC_PER_MSEC;
@@ -350,8 +353,8 @@ static void nap(struct recwriter *w)
 }
 
 /*
- * The next one, after a nap; NULL: only packets. They are to be taken up to @upto, which is read with
- * the lock held: a job that is posted later never stands before it in the ring.
+ * Sleep, then return the next job; NULL: only packets. The thread takes packets up to @upto, which
+ * is read with the lock held. A job posted later therefore never has a place before @upto.
  */
 static struct job *next_job(struct recwriter *w, size_t *upto, bool *stop)
 {
@@ -387,7 +390,10 @@ static void *write_all(void *arg)
 	return NULL;
 }
 
-/* Signals are for the loop; SIGXFSZ, which a write here raises for a file too large, for nobody. */
+/*
+ * The thread blocks all signals, so the loop gets them. This also blocks SIGXFSZ, which a write to
+ * a file over the size limit raises in the thread.
+ */
 static int thread_start(struct recwriter *w)
 {
 	sigset_t all, before;
@@ -438,7 +444,7 @@ static struct recwriter_file *file_new(const char *name, struct tally *tally)
 	return f;
 }
 
-/* All that is in the ring by now comes before it. */
+/* Queue a job, to run after all packets that are in the ring by now. Called with the lock held. */
 static void post(struct recwriter *w, struct recwriter_file *f, struct job *job,
 		 void (*run)(struct recwriter *w, struct recwriter_file *f))
 {
@@ -448,7 +454,10 @@ static void post(struct recwriter *w, struct recwriter_file *f, struct job *job,
 	pthread_cond_signal(&w->wake);
 }
 
-/* With the lock held: for a while, or until the thread has an answer; what cannot wait does not. */
+/*
+ * Called with the lock held. Wait WAIT_SLICE_MS for an answer of the thread. Without an answer, run
+ * meanwhile() with the lock released.
+ */
 static void wait_a_little(struct recwriter *w)
 {
 	const uint64_t until_ns = clock_now() + WAIT_SLICE_MS * NSEC_PER_MSEC;
@@ -462,8 +471,8 @@ static void wait_a_little(struct recwriter *w)
 }
 
 /*
- * What became of opening. A disk that takes longer than our patience is believed to do it in the end,
- * and nobody waits for it until it has done something.
+ * Have the thread create the file and wait for the result, at most patience_ms. A slower disk
+ * counts as success, and later opens do not wait until the thread has done a job.
  */
 static int file_start(struct recwriter *w, struct recwriter_file *f)
 {
@@ -586,7 +595,10 @@ unsigned int recwriter_files(const struct recwriter *w)
 
 /* ---- the loop: packets ---- */
 
-/* Room for @size bytes in one piece, and where the ring's head will be then; NULL: there is none. */
+/*
+ * Reserve @size contiguous bytes and set *@head to the ring's head after them. NULL: the ring has
+ * no room.
+ */
 static struct item *reserve(struct recwriter *w, size_t size, size_t *head)
 {
 	size_t tail = __atomic_load_n(&w->tail, __ATOMIC_ACQUIRE);
@@ -670,7 +682,7 @@ int recwriter_idle(struct recwriter *w, unsigned int timeout_ms)
 	return -err;
 }
 
-/* A thread that hangs in the disk goes with the process; its memory must stay until then. */
+/* A thread that hangs on the disk ends with the process, so its memory is not freed. */
 void recwriter_free(struct recwriter *w)
 {
 	if (!w)
