@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * audio.c - the table of codecs, and one small face for each library.
+ * audio.c - the table of codecs, and a common interface to the libraries.
  */
 #include <bcg729/decoder.h>
 #include <bcg729/encoder.h>
@@ -73,7 +73,7 @@ int audio_codec_parse(const char *text, struct audio_codec *out)
 											   : 0;
 }
 
-/* ---- one object of a library, whichever ---- */
+/* ---- encoders and decoders of the libraries ---- */
 
 union coder {
 	g722_encode_state_t *g722_encode;
@@ -209,9 +209,7 @@ void audio_decoder_free(struct audio_decoder *d)
 	free(d);
 }
 
-/*
- * Frames of 10 bytes; the last of a packet may be one of 2 bytes, silence (RFC 3551 section 4.5.6).
- */
+/* Frames have 10 bytes. A packet may end in a silence frame of 2 bytes (RFC 3551 section 4.5.6). */
 static int decode_g729(struct audio_decoder *d, const uint8_t *in, size_t len, int16_t *out)
 {
 	size_t rest = len % G729_BYTES, at;
@@ -229,8 +227,8 @@ static int decode_g729(struct audio_decoder *d, const uint8_t *in, size_t len, i
 }
 
 /*
- * The decoder looks at no length: half a frame is none, and what lacks the signature 0xd is not
- * GSM.
+ * The library does not check lengths, so refuse an incomplete frame here, and a frame without the
+ * signature 0xd.
  */
 static int decode_gsm(struct audio_decoder *d, const uint8_t *in, size_t len, int16_t *out)
 {
@@ -253,7 +251,10 @@ static int decode_l16(const uint8_t *in, size_t len, unsigned int channels, int1
 	return (int)i;
 }
 
-/* Samples in @len bytes of what has a fixed size, so that no library writes beyond @out. */
+/*
+ * Check that the samples in @len bytes fit in AUDIO_MAX_SAMPLES: most libraries do not check the
+ * size of the output. opus_decode() does.
+ */
 static bool fits(const struct audio_codec *c, size_t len)
 {
 	return c->kind == AUDIO_OPUS ||

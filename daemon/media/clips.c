@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * clips.c - the cache of prompts: by path and codec, with those that nobody plays in the order of
- * their last use.
+ * clips.c - the cache of prompts, by path and codec. Idle prompts, which no call plays, are in the
+ * order of their last use.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,17 +18,17 @@
 #include "media/loader.h"
 #include "base/log.h"
 
-/* A file as it is, or encoded for a payload type. */
+/* The bytes of a file, or a sound file encoded for a payload type. */
 struct file {
 	struct clip clip;
 	struct loader_job job;
 	struct clips *clips;
-	char *key;  /* the path, or "PATH as TYPE", which no path is: a name has no blanks */
+	char *key;  /* the path, or "PATH as TYPE": names have no blanks, so both differ */
 	char *path;
 	struct stat st;
-	unsigned int users; /* the loader is one */
-	bool stale; /* not in the table any more: a newer one is, or none */
-	struct file *prev, *next; /* when idle */
+	unsigned int users; /* the loader counts while it loads */
+	bool stale; /* no longer in the table */
+	struct file *prev, *next; /* in the list of idle files */
 	UT_hash_handle hh;
 };
 
@@ -36,12 +36,12 @@ struct clips {
 	char *dir;
 	struct loader *loader;
 	struct file *files; /* by key */
-	struct file *idle;  /* without users, the longest idle one first */
+	struct file *idle;  /* files without users, the longest idle first */
 	size_t idle_bytes;
 	struct clips_counts counts;
 };
 
-/* Of files that libsndfile reads. */
+/* Suffixes of files that libsndfile reads. */
 static const char *const sounds[] = {
 	".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".w64", ".mp3",
 };
@@ -50,7 +50,7 @@ static void on_loaded(struct loader_job *job);
 
 /* ---- names ---- */
 
-/* Add a component, or take one away for "..". -ENAMETOOLONG. */
+/* Append a component to @path, or remove the last for "..". 0 or -ENAMETOOLONG. */
 static int path_step(char path[PATH_MAX], size_t *len, const char *part, size_t n)
 {
 	char *slash;
@@ -71,7 +71,10 @@ static int path_step(char path[PATH_MAX], size_t *len, const char *part, size_t 
 	return 0;
 }
 
-/* Below @dir by its name, whatever is a link there; without "." and "..". Else -EACCES. */
+/*
+ * Make the path of @name below @dir, without "." and "..". Looks at the text only, not at links.
+ * -EACCES if the path is not below @dir.
+ */
 static int path_inside(const char *dir, struct span name, char path[PATH_MAX], size_t *len)
 {
 	size_t dir_len = strcmp(dir, "/") ? strlen(dir) : 0;
@@ -108,7 +111,7 @@ static bool is_sound(struct span name)
 	return false;
 }
 
-/* The path of the file @name, with a @suffix. */
+/* Make the path of the file @name with @suffix. 0 or -errno. */
 static int path_of(const struct clips *c, struct span name, const char *suffix, char path[PATH_MAX])
 {
 	size_t len = name.len;
@@ -163,7 +166,7 @@ static struct file *file_new(struct clips *c, const char *key, const char *path,
 	return NULL;
 }
 
-/* The time of change also moves when the time of modification is set back, as cp -p does. */
+/* Compare ctime, not mtime: it also changes when cp -p sets the mtime back. */
 static bool is_same(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
@@ -184,7 +187,7 @@ static void idle_remove(struct clips *c, struct file *f)
 	c->idle_bytes -= f->clip.len;
 }
 
-/* It is not to be found any more; its users go on. */
+/* Remove a file from the table. Its users keep it; without users it is freed. */
 static void forget(struct clips *c, struct file *f)
 {
 	HASH_DEL(c->files, f);
@@ -208,7 +211,7 @@ static void file_give(struct clips *c, struct file *f)
 		forget(c, c->idle);
 }
 
-/* What is no sound is none until the file changes; other trouble passes. */
+/* A file that is not sound stays bad until it changes. Other errors may pass, so retry those. */
 static bool stays_bad(int err)
 {
 	return err == -EINVAL || err == -ENODATA;
@@ -235,7 +238,7 @@ static void on_loaded(struct loader_job *job)
 	file_give(c, f);
 }
 
-/* In the table, and being loaded for whoever has it. */
+/* Put a new file in the table and queue it at the loader. On error, @f is freed. */
 static int file_load(struct clips *c, struct file *f)
 {
 	int err;
@@ -256,7 +259,7 @@ static int file_load(struct clips *c, struct file *f)
 	return 0;
 }
 
-/* What is at @path, and may be opened. */
+/* Check that @path is a regular file that we may open and that is not too large; fill @st. */
 static int look_at(const char *path, struct stat *st)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err = 0;
@@ -273,7 +276,7 @@ static int look_at(const char *path, struct stat *st)
 	return err;
 }
 
-/* The file at @path as it is now, being loaded if need be. */
+/* Find the current version of the file at @path, or begin to load it. 0 or -errno. */
 static int find_or_load(struct clips *c, const char *key, const char *path, int encode_type,
 			struct file **out)
 {

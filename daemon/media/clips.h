@@ -2,43 +2,43 @@
 /*
  * clips.h - prompts in memory, each loaded once for all calls that play it.
  *
- * A file is read whole, not mapped: one that is overwritten while it plays must neither end the
- * process nor be heard half new. That and the encoding of sound files is the loader's, so nothing
- * here waits for more than the opening of a file.
+ * A file is read whole, not mapped. A mapped file that is overwritten while it plays could kill the
+ * process or mix old and new sound. The loader's thread reads files and encodes sound, so functions
+ * here wait only for the opening of a file.
  */
 #ifndef RTPX_CLIPS_H
 #define RTPX_CLIPS_H
 
 #include "base/base.h"
 
-#define CLIPS_IDLE_BYTES (64 << 20) /* kept of prompts that nobody plays */
+#define CLIPS_IDLE_BYTES (64 << 20) /* kept in memory of prompts that no call plays */
 
 struct event_base;
 struct clips;
 
-/* Once @err is 0, @data and @len stay as they are until it is given back. */
+/* Once @err is 0, @data and @len do not change until clips_give(). */
 struct clip {
-	/* -EINPROGRESS: not there yet; another -errno: it never will be, which is logged */
+	/* 0: loaded; -EINPROGRESS: still loading; another -errno: loading failed, logged */
 	int err;
 	const uint8_t *data; /* codec frames */
 	size_t len;
 };
 
 /*
- * clips_new - @dir: an absolute path; names are looked up in it and cannot leave it,
- * symbolic links in it are the operator's; NULL: relative to the working directory, or absolute, as
- * with rtpproxy.
+ * clips_new - @dir is an absolute path. Names are looked up in it and cannot leave it, except by
+ * symbolic links, which the operator has made. Without @dir, names are absolute or relative to the
+ * working directory, as with rtpproxy. 0 or -errno.
  */
 int clips_new(struct clips **out, struct event_base *base, const char *dir);
-void clips_free(struct clips *c); /* nothing may be held any more */
+void clips_free(struct clips *c); /* after clips_give() of every clip */
 
 /*
- * clips_take - the file `name.<payload_type>`; or the file `name`, encoded, when it has the suffix
- * of sound (.wav, .flac, .ogg, .opus and so on) and the codec is one that is encoded here. From
- * memory if the file is still the same by device, inode, size and time of change. -ENOENT and what
- * else open reports, -EACCES for a name that leaves the directory, -EINVAL for what is no regular
- * file, that or -ENODATA for what was found to be no sound, -EFBIG, -EAGAIN when too much is being
- * loaded.
+ * clips_take - take the file `name.<payload_type>`. If it does not exist, take the sound file
+ * `name` (.wav, .flac, .ogg, .opus and so on) and encode it, if a library here encodes the codec.
+ * The clip comes from memory if the file still has the same device, inode, size and time of change.
+ * Returns 0, -errno of open(), -EACCES for a name that leaves the directory, -EINVAL for a file
+ * that is not regular, -EINVAL or -ENODATA for a file that has turned out not to be sound, -EFBIG
+ * for a file that is too large, or -EAGAIN when too many files are being loaded.
  */
 int clips_take(struct clips *c, struct span name, unsigned int payload_type,
 	       const struct clip **out);
@@ -46,8 +46,8 @@ void clips_give(struct clips *c, const struct clip *clip);
 const char *clips_name(const struct clip *clip); /* "ringback.8", "hold.wav as 8" */
 
 struct clips_counts {
-	unsigned int loading, loaded, failed; /* the failed: since the start */
-	uint64_t bytes;			      /* of the loaded */
+	unsigned int loading, loaded, failed; /* failed: since the start; others: now */
+	uint64_t bytes;			      /* in loaded clips */
 };
 struct clips_counts clips_counts(const struct clips *c);
 

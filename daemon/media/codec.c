@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * codec.c - the table of static audio payload types and their frames; libopus knows its own.
+ * codec.c - the table of static audio payload types and their frames. libopus parses Opus packets.
  */
 #include <opus/opus.h>
 
@@ -43,7 +43,7 @@ static size_t frame_bytes(const struct codec *c, const uint8_t *p, size_t len)
 	return c->frame_bytes;
 }
 
-/* All frames of a whole packet; 0: it is none. */
+/* Duration of all frames in an Opus packet; 0: not a valid packet. */
 static uint32_t opus_ticks(const uint8_t *p, size_t len)
 {
 	opus_int16 size[CODEC_OPUS_MAX_FRAMES];

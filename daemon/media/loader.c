@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * loader.c - a queue of jobs, one thread, and an eventfd that tells the loop what is done. The
+ * loader.c - a queue of jobs, one thread, and an eventfd that wakes the loop for done jobs. The
  * thread starts with the first job.
  *
- * Deliberately not here: which files there are, and who wants them (clips).
+ * Deliberately not here: the table of files and their users (clips).
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -21,7 +21,7 @@
 #include "media/loader.h"
 #include "media/sound.h"
 
-#define BLOCK_MS 1000 /* encoded between two looks whether to stop */
+#define BLOCK_MS 1000 /* of sound, encoded between two checks of @stop */
 
 /* In the order of arrival. */
 struct jobs {
@@ -29,7 +29,7 @@ struct jobs {
 };
 
 struct loader {
-	int fd; /* eventfd: something is done */
+	int fd; /* eventfd: jobs are done */
 	struct event *ready;
 	pthread_t thread;
 	bool running;
@@ -87,7 +87,7 @@ static int read_all(int fd, uint8_t *data, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : -EIO; /* it shrinks while it is read */
+			return n < 0 ? -errno : -EIO; /* the file shrank meanwhile */
 		at += n;
 	}
 	return 0;
@@ -115,7 +115,7 @@ static int load_bytes(struct loader_job *job)
 	return err;
 }
 
-/* Whole frames; the last one is filled up with silence. */
+/* Encode in whole frames; fill the last frame up with silence. */
 static int encode(struct loader *l, struct loader_job *job, const struct audio_codec *codec,
 		  const struct sound *s)
 {
@@ -194,7 +194,7 @@ static void *run(void *arg)
 		pthread_mutex_lock(&l->lock);
 		jobs_put(&l->done, job);
 		if (write(l->fd, &one, sizeof(one)) != sizeof(one))
-			break; /* its counter cannot be full */
+			break; /* cannot happen: the counter is never full */
 	}
 	pthread_mutex_unlock(&l->lock);
 	return NULL;
@@ -225,7 +225,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 		tell(arg);
 }
 
-/* Signals are the loop's. */
+/* The thread blocks all signals, so the loop gets them. */
 static int start_thread(struct loader *l)
 {
 	sigset_t all, before;

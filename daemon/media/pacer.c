@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * pacer.c - a wheel of one-millisecond slots on one timerfd. Adding and removing cost the same for
- * any number of items; a turn costs what is due, and the timer sleeps until the next slot in use.
+ * any number of items. The cost of a turn grows with the due items only. The timer sleeps until the
+ * next slot in use.
  *
- * An item further away than the wheel is long waits in its slot for more than one round.
+ * An item due later than one round of the wheel stays in its slot for several rounds.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -24,8 +25,8 @@ struct pacer {
 	int fd;
 	struct event *ready;
 	bool in_turn;
-	uint64_t tick;	/* the last that ran */
-	uint64_t armed; /* the tick the timer is set to */
+	uint64_t tick;	/* the latest tick that ran */
+	uint64_t armed; /* the tick that the timer is set to */
 	struct pacer_item slot[SLOTS]; /* heads of rings */
 	uint64_t used[SLOTS / WORD];   /* a bit for each slot that is not empty */
 };
@@ -57,7 +58,7 @@ static void ring_remove(struct pacer_item *item)
 	item->prev = item->next = NULL;
 }
 
-/* All items of @from go to the empty ring @to. */
+/* Move all items of @from to the empty ring @to. */
 static void ring_move(struct pacer_item *to, struct pacer_item *from)
 {
 	ring_init(to);
@@ -90,7 +91,7 @@ static void slot_put(struct pacer *p, struct pacer_item *item)
 	slot_mark(p, slot);
 }
 
-/* The next tick, after the last that ran, whose slot is in use; NOT_ARMED: none. */
+/* The first tick after p->tick that has its slot in use; NOT_ARMED: none. */
 static uint64_t next_tick(const struct pacer *p)
 {
 	uint64_t tick = p->tick + 1, end = tick + SLOTS;
@@ -139,7 +140,7 @@ void pacer_del(struct pacer *p, struct pacer_item *item)
 	slot_mark(p, item->tick % SLOTS);
 }
 
-/* What is due leaves the slot; an item of a later round goes back. */
+/* Run the due items of a slot; put items of a later round back. Returns true if any ran. */
 static bool run_slot(struct pacer *p, unsigned int slot, uint64_t now_ns)
 {
 	struct pacer_item due, *item;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * player.c - each player sends one packet when the pacer calls it and asks for its next
- * time, the last one plus the packet's length.
+ * player.c - each player sends one packet when the pacer calls it. Its next time is the previous
+ * one plus the packet's length.
  *
  * Deliberately not here: sockets (the relay's, by a callback), files (clips), packets (prompt).
  */
@@ -16,18 +16,18 @@
 #include "media/prompt.h"
 
 #define MAX_TYPE 127
-#define MAX_LAG_NS (200 * NSEC_PER_MSEC) /* of a stopped process: more is not made up for */
+#define MAX_LAG_NS (200 * NSEC_PER_MSEC) /* after a longer pause of the process, do not catch up */
 
 struct player {
 	struct players *all;
 	struct session *session;
 	int leg;
 	const struct clip *clip;
-	char *name;		   /* as P had it */
-	struct prompt_opts wanted; /* without the bytes, as long as they are not there */
-	struct prompt prompt;	   /* begun once they are */
+	char *name;		   /* as in P */
+	struct prompt_opts wanted; /* data is NULL until the clip is loaded */
+	struct prompt prompt;	   /* begins once the clip is loaded */
 	uint64_t due_ns, period_ns;
-	uint64_t begun_ns; /* that of its first packet, had none been held up since; 0: not yet */
+	uint64_t begun_ns; /* time of the first packet, plus all pauses since; 0: not begun */
 	struct pacer_item item;
 };
 
@@ -60,7 +60,7 @@ static bool can_send(const struct player *p)
 	return leg->handle[STREAM_RTP] && leg->stream[STREAM_RTP].remote.family != ADDR_NONE;
 }
 
-/* The bytes are there: false when nothing can be made of them. */
+/* The clip is loaded or has failed. Returns false if it cannot be played. */
 static bool prompt_begins(struct player *p, uint64_t now_ns)
 {
 	p->wanted.data = p->clip->data;
@@ -72,7 +72,7 @@ static bool prompt_begins(struct player *p, uint64_t now_ns)
 	return true;
 }
 
-/* A packet goes out, or is held up and with it all that follow. */
+/* Set begun_ns at the first packet; move it on by each packet that cannot be sent. */
 static void keep_time(struct player *p, bool sends)
 {
 	if (sends && !p->begun_ns) {
@@ -84,8 +84,8 @@ static void keep_time(struct player *p, bool sends)
 }
 
 /*
- * One packet; false at the end. It stands for one of the other leg's peer and keeps that one's
- * time.
+ * Send one packet; false at the end. The packet stands for one of the other leg's peer, and so
+ * restarts the TTL of the other leg.
  */
 static bool play_packet(struct player *p, uint64_t now_ns)
 {
@@ -126,8 +126,8 @@ static void on_due(struct pacer_item *item, uint64_t now_ns)
 /* ---- commands ---- */
 
 /*
- * The payload type at the start of @codecs, which loses it and the character behind it; above
- * MAX_TYPE: none that RTP has; -1: no number.
+ * Take the payload type and the character behind it from the start of @codecs. A result above
+ * MAX_TYPE is not an RTP payload type; -1: no number.
  */
 static int next_type(struct span *codecs)
 {
@@ -200,7 +200,7 @@ static int player_new(struct players *all, struct session *s, int leg, const str
 	p->clip = clip;
 	p->wanted = *wanted;
 	p->period_ns = prompt_packet_ns(wanted);
-	/* The next whole millisecond: the pacer's grid, so that no rounding is left. */
+	/* Begin at the next whole millisecond, so the pacer need not round. */
 	p->due_ns = (now_ns / NSEC_PER_MSEC + 1) * NSEC_PER_MSEC;
 	s->leg[leg].player = p;
 	all->count++;
@@ -265,7 +265,7 @@ int player_resume(struct players *all, struct session *s, int leg,
 			   from->ptime_ms, now_ns);
 	if (err)
 		return err;
-	all->o.stats->nplrs_created--; /* the daemon before has counted it */
+	all->o.stats->nplrs_created--; /* the previous daemon has counted it */
 	if (s->leg[leg].player)
 		s->leg[leg].player->begun_ns = from->begun_ns;
 	return 0;

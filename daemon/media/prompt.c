@@ -12,7 +12,7 @@
 #define RTP_VERSION 0x80
 #define RTP_MARKER 0x80
 
-/* In a packet; 0: unknown. */
+/* Number of frames in a packet; 0: unknown. */
 static uint32_t frames_of(const struct prompt_opts *o)
 {
 	const struct codec *c = codec_of(o->payload_type);
@@ -64,7 +64,7 @@ static void put_header(uint8_t *out, const struct prompt *p)
 	memcpy(out, header, sizeof(header));
 }
 
-/* At the end of a round the next one begins; false when that was the last. */
+/* Begin the next round if this one is at its end; false after the last round. */
 static bool go_round(struct prompt *p)
 {
 	if (p->len - p->at >= p->packet_bytes)

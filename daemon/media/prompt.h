@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * prompt.h - the bytes of a prompt file (raw codec frames, rtpproxy's `name.<payload type>`) as the
- * packets of one RTP stream. Pure: knows no file, no clock, no random numbers.
+ * prompt.h - makes the packets of one RTP stream from the bytes of a prompt file (raw codec frames,
+ * rtpproxy's `name.<payload type>`). Pure: uses no file, clock or random numbers.
  */
 #ifndef RTPX_PROMPT_H
 #define RTPX_PROMPT_H
@@ -12,16 +12,16 @@
 #define PROMPT_MAX_PACKET 8192
 
 struct prompt_opts {
-	const uint8_t *data; /* stays the caller's, as long as the prompt is used */
+	const uint8_t *data; /* owned by the caller, who keeps it as long as the prompt */
 	size_t len;
 	uint8_t payload_type;
 	unsigned int ptime_ms; /* 1 to PROMPT_MAX_MS; rounded up to the codec's frame */
-	int count; /* how many times; negative: for ever */
+	int count; /* rounds to play; negative: for ever */
 	uint32_t ssrc, ts; /* RFC 3550 section 5.1 wants them random */
 	uint16_t seq;
 };
 
-/* A stream that is being made; its members are prompt.c's. */
+/* State of a stream; only prompt.c changes the members. */
 struct prompt {
 	const uint8_t *data;
 	size_t len, at;
@@ -35,22 +35,22 @@ struct prompt {
 };
 
 /*
- * prompt_start - -EINVAL: nobody knows the frames of this payload type; -ENODATA: not even one
- * packet can be made, or @count is 0.
+ * prompt_start - begin a stream. Returns 0, -EINVAL for a ptime out of range or a payload type with
+ * unknown frames, or -ENODATA if the data is shorter than a packet or count is 0.
  */
 int prompt_start(struct prompt *p, const struct prompt_opts *opts);
 
 /*
- * prompt_next - write the next packet to @out; returns its length, 0 at the end. The first one has
- * the marker. What is left of the file when no whole packet can be made of it is skipped in each
- * round; sequence numbers and time stamps go on.
+ * prompt_next - write the next packet to @out; returns its length, 0 at the end. The first packet
+ * has the marker. Each round skips the rest of the file that is too short for a packet. Sequence
+ * numbers and time stamps continue over rounds.
  */
 size_t prompt_next(struct prompt *p, uint8_t out[PROMPT_MAX_PACKET]);
 
-/* prompt_skip - as if so many packets had been made; their sequence numbers are not used up. */
+/* prompt_skip - skip @packets packets from the beginning; uses up no sequence numbers. */
 void prompt_skip(struct prompt *p, uint64_t packets);
 
-/* prompt_packet_ns - how long a packet will last; 0: prompt_start() would say -EINVAL. */
+/* prompt_packet_ns - duration of a packet; 0 if prompt_start() would return -EINVAL. */
 uint64_t prompt_packet_ns(const struct prompt_opts *opts);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * resizer.c - a queue of audio pieces, sorted by time stamp, and the packets made of it.
  *
- * Deliberately not here: timers, sockets, any look into the audio itself, waiting for a packet that
- * may be reordered when there is enough to send without it.
+ * Deliberately not here: timers, sockets, decoding of audio. A full packet leaves at once; it does
+ * not wait for reordered packets.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,23 +20,25 @@
 #define RTP_EXTENSION 0x10
 #define RTP_MARKER 0x80
 
-#define MAX_HEADER 128 /* RTP header with its CSRC list and extension; longer ones are not taken apart */
+/* RTP header with CSRC list and extension; packets with a longer one pass uncut */
+#define MAX_HEADER 128
 #define MAX_PACKET 8192
 #define MAX_PIECES 128
-#define MAX_OPUS (MAX_PACKET - MAX_HEADER - 2 - 2 * CODEC_OPUS_MAX_FRAMES) /* frames in a packet */
-#define MAX_LATE_MS 2000 /* a time stamp further back is a new beginning, not a late packet */
+/* bytes of frames in a packet */
+#define MAX_OPUS (MAX_PACKET - MAX_HEADER - 2 - 2 * CODEC_OPUS_MAX_FRAMES)
+#define MAX_LATE_MS 2000 /* a time stamp further back begins anew, it is not late */
 
-/* What is left of one packet; of Opus, one frame in a packet of its own. */
+/* The unsent rest of one packet; for Opus, one frame as a packet of its own. */
 struct piece {
 	struct piece *prev, *next;
 	const struct codec *codec;
 	uint64_t arrival_ns;
-	uint32_t ts;	    /* of the next byte to be sent */
-	uint32_t ticks;	    /* left */
-	uint16_t header, at, len; /* bytes of data: the RTP header, what was sent, all */
+	uint32_t ts;	    /* time stamp of the next byte to send */
+	uint32_t ticks;	    /* duration of the unsent rest */
+	uint16_t header, at, len; /* in data: end of the RTP header, next byte to send, end */
 	uint16_t seq;
-	bool closes; /* nothing may follow it in a packet */
-	bool ends;   /* the last of the packet that came */
+	bool closes; /* no audio may follow it in a packet */
+	bool ends;   /* the last piece of the packet that arrived */
 	uint8_t data[];
 };
 
@@ -49,22 +51,22 @@ struct resizer {
 	unsigned int pieces;
 	uint32_t ticks;	   /* in the queue */
 	bool has_ssrc, has_seq, has_sent;
-	uint16_t next_seq; /* has_seq: of the next packet out */
-	uint32_t ssrc;	   /* has_ssrc: of the audio */
-	uint32_t newest;   /* has_ssrc: highest time stamp that came */
-	uint32_t sent_end; /* has_sent: time stamp after what was sent */
+	uint16_t next_seq; /* has_seq: sequence number of the next packet out */
+	uint32_t ssrc;	   /* has_ssrc: SSRC of the audio */
+	uint32_t newest;   /* has_ssrc: highest time stamp that arrived */
+	uint32_t sent_end; /* has_sent: time stamp after the sent audio */
 	uint8_t out[MAX_PACKET];
-	uint8_t frames[MAX_PACKET]; /* of Opus, on their way into `out` */
+	uint8_t frames[MAX_PACKET]; /* Opus frames, before they are joined in `out` */
 	size_t frames_len;
 };
 
-/* A datagram that came in, and where its payload lies. */
+/* A datagram that arrived, and the bounds of its payload. */
 struct input {
 	const uint8_t *data;
 	size_t len, header, payload;
 	uint64_t arrival_ns;
 	struct rtpx_packet rtp;
-	const struct codec *codec; /* NULL: not to be taken apart */
+	const struct codec *codec; /* NULL: pass it uncut */
 	uint32_t ticks;
 };
 
@@ -80,13 +82,13 @@ static void put32(uint8_t *p, uint32_t v)
 	put16(p + 2, v & 0xffff);
 }
 
-/* Time stamps wrap. */
+/* Signed difference, because time stamps wrap. */
 static int32_t ts_diff(uint32_t a, uint32_t b)
 {
 	return (int32_t)(a - b);
 }
 
-/* How long a packet is to be that begins with @p. */
+/* Ticks of a packet that begins with @p. */
 static uint32_t target_of(const struct resizer *r, const struct piece *p)
 {
 	bool opus = p->codec == &codec_opus;
@@ -106,7 +108,7 @@ static bool is_marked(const struct piece *p)
 	return p->data[1] & RTP_MARKER;
 }
 
-/* The part of @in's audio that lies at @payload, from the time stamp @ts on. */
+/* Make a piece from the audio of @in at @payload, with time stamp @ts. NULL: no memory. */
 static struct piece *piece_new(const struct input *in, uint32_t ts, uint32_t ticks,
 			       const uint8_t *payload, size_t payload_len)
 {
@@ -140,7 +142,7 @@ static void piece_end(struct resizer *r, struct piece *p)
 	free(p);
 }
 
-/* The queued piece that @ts comes after, NULL: it is the first. */
+/* The queued piece before the place of @ts; NULL: @ts comes first. */
 static struct piece *place_of(const struct resizer *r, uint32_t ts)
 {
 	struct piece *p = r->queue ? r->queue->prev : NULL;
@@ -150,7 +152,7 @@ static struct piece *place_of(const struct resizer *r, uint32_t ts)
 	return p;
 }
 
-/* Late, here already, or no memory: NULL. */
+/* Queue a piece. NULL: it is late or a duplicate, or there is no memory. */
 static struct piece *enqueue(struct resizer *r, const struct input *in, uint32_t ts, uint32_t ticks,
 			     const uint8_t *payload, size_t len)
 {
@@ -173,8 +175,8 @@ static struct piece *enqueue(struct resizer *r, const struct input *in, uint32_t
 }
 
 /*
- * Frame by frame, each but the first without the marker; the last one that was taken ends the
- * packet.
+ * Queue an Opus packet frame by frame. Only the first frame keeps the marker. The last queued frame
+ * ends the packet.
  */
 static bool enqueue_opus(struct resizer *r, const struct input *in)
 {
@@ -211,7 +213,7 @@ static bool enqueue_all(struct resizer *r, const struct input *in)
 
 /* ---- out ---- */
 
-/* Frames of Opus in a packet share one mode and length, RFC 6716 section 3.2. */
+/* Opus frames in a packet share one mode and length (RFC 6716 section 3.2). */
 static bool may_join_opus(const struct resizer *r, const struct piece *p, const struct piece *next)
 {
 	return next->data[next->header] == p->data[p->header] &&
@@ -219,8 +221,9 @@ static bool may_join_opus(const struct resizer *r, const struct piece *p, const 
 }
 
 /*
- * May @next stand behind @p, all of which was taken, in one packet? A marker that begins a talk
- * spurt begins a packet; a sender that marks everything is not split up by it.
+ * True if @next may follow @p, which is taken whole, in one packet. A marker begins a talk spurt,
+ * and so a packet. After a marked piece it does not, so a sender that marks all packets gets them
+ * joined too.
  */
 static bool may_follow(const struct resizer *r, const struct piece *p, const struct piece *next)
 {
@@ -233,7 +236,7 @@ static bool may_follow(const struct resizer *r, const struct piece *p, const str
 	return !is_marked(next) || is_marked(p);
 }
 
-/* A frame of Opus waits in r->frames until the packet is put together. */
+/* Keep an Opus frame in r->frames until finish_opus() writes the packet. */
 static size_t take_opus(struct resizer *r, struct piece *p)
 {
 	uint8_t *frame = r->frames + r->frames_len;
@@ -256,7 +259,8 @@ static size_t finish_opus(struct resizer *r, uint8_t *out)
 }
 
 /*
- * Moves up to @max_ticks of @p to @out; returns the bytes. What remains is no beginning any more.
+ * Move up to @max_ticks of @p to @out; returns the bytes. The rest of @p loses its marker, because
+ * it begins no talk spurt.
  */
 static size_t take(struct resizer *r, struct piece *p, uint32_t max_ticks, uint8_t *out)
 {
@@ -277,7 +281,7 @@ static size_t take(struct resizer *r, struct piece *p, uint32_t max_ticks, uint8
 	return n;
 }
 
-/* The header of the first contributing packet, in this stream's numbering. */
+/* Write the header of the first piece's packet, with our next sequence number. */
 static size_t begin_packet(struct resizer *r, const struct piece *p)
 {
 	if (!r->has_seq)
@@ -290,7 +294,10 @@ static size_t begin_packet(struct resizer *r, const struct piece *p)
 	return p->header;
 }
 
-/* Packets of a sender whose time stamps overlap leave as they came; the end does not go back. */
+/*
+ * Move sent_end forward, never back. Packets of a sender with overlapping time stamps leave as they
+ * arrived.
+ */
 static void note_sent(struct resizer *r, uint32_t end)
 {
 	if (!r->has_sent || ts_diff(end, r->sent_end) > 0)
@@ -298,7 +305,7 @@ static void note_sent(struct resizer *r, uint32_t end)
 	r->has_sent = true;
 }
 
-/* Fills the packet from the head of the queue; returns its bytes. */
+/* Fill the packet from the head of the queue; returns its bytes. */
 static size_t fill_packet(struct resizer *r)
 {
 	struct piece *p = r->queue, *next;
@@ -360,7 +367,6 @@ void resizer_flush(struct resizer *r, const struct resizer_sink *sink)
 
 /* ---- in ---- */
 
-/* Where the payload lies; the audio is ours when it is whole frames of a known codec. */
 static const struct codec *codec_in(const struct resizer *r, uint8_t type)
 {
 	if (type >= RESIZER_FIRST_DYNAMIC && r->opus_types >> (type - RESIZER_FIRST_DYNAMIC) & 1)
@@ -368,6 +374,7 @@ static const struct codec *codec_in(const struct resizer *r, uint8_t type)
 	return codec_of(type);
 }
 
+/* Find the payload. Set in->codec only if the payload is whole frames of a known codec. */
 static void describe(const struct resizer *r, struct input *in)
 {
 	const uint8_t *p = in->data;
@@ -403,7 +410,7 @@ static void pass(struct resizer *r, const struct input *in, const struct resizer
 	sink->out(sink->arg, r->out, in->len, in->arrival_ns);
 }
 
-/* Another source, or the same one with another clock: time stamps cannot be compared any more. */
+/* True for a new source, or a new clock of the same one: old and new time stamps do not compare. */
 static bool begins_anew(const struct resizer *r, const struct input *in)
 {
 	return !r->has_ssrc || in->rtp.ssrc != r->ssrc ||

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rtp.c - a UDP payload in memory as struct rtpx_packet has it.
+ * rtp.c - fills struct rtpx_packet from a UDP payload in memory.
  */
 #include "media/rtp.h"
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sound.c - libsndfile and soxr.
+ * sound.c - reads with libsndfile and resamples with soxr.
  *
- * Files are read as floating point, which libsndfile scales alike whatever is in them; read as
- * integers, what is stored as floating point would come out as silence. Nothing is dithered: the
- * noise of telephony's codecs is far above that of 16 bits, and one file gives the same samples each
- * time.
+ * Files are read as floating point, because libsndfile then scales all formats alike. Read as
+ * integers, a floating-point file would give silence. There is no dither: telephone codecs are far
+ * noisier than 16 bits, and without dither a file gives the same samples each time.
  */
 #include <errno.h>
 #include <math.h>
@@ -18,7 +17,7 @@
 
 #define RAW_RATE 8000
 #define BLOCK_FRAMES 8192
-#define MAX_SAMPLES (1u << 30) /* 2 GiB of them: a day and a half at 8 kHz */
+#define MAX_SAMPLES (1u << 30) /* 2 GiB of samples: a day and a half at 8 kHz */
 
 static int grow(struct sound *s, size_t *room, size_t n)
 {

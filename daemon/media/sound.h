@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sound.h - sound files of any kind as samples of one channel at the rate that is asked for.
+ * sound.h - reads sound files of any kind into samples of one channel, at the wanted rate.
  *
- * libsndfile reads, soxr resamples. Blocking, and slow on long files: nothing for the relay's loop.
+ * libsndfile reads, soxr resamples. Functions block and are slow on long files: do not call them in
+ * the loop's thread.
  */
 #ifndef RTPX_SOUND_H
 #define RTPX_SOUND_H
@@ -16,14 +17,14 @@ struct sound {
 };
 
 /*
- * sound_read - the file at @path, its channels averaged. A file that libsndfile does not know is
- * taken for raw samples, signed 16-bit little-endian at 8 kHz, if @raw. Negative, with a sentence
- * in @err, which names the file.
+ * sound_read - read the file at @path and average its channels. With @raw, a file that libsndfile
+ * does not know is read as raw samples, signed 16-bit little-endian at 8 kHz. 0, or -errno with a
+ * sentence in @err that names the file.
  */
 int sound_read(const char *path, bool raw, struct sound *out, char *err, size_t err_size);
 void sound_free(struct sound *s);
 
-/* sound_at - the same at another rate, likewise to be freed. -ENOMEM. */
+/* sound_at - resample @s to @rate; the caller frees @out with sound_free(). 0 or -ENOMEM. */
 int sound_at(const struct sound *s, unsigned int rate, struct sound *out);
 
 #endif
