@@ -6,6 +6,7 @@
  * policy before, and what only an owner may do has been refused to others.
  */
 #include <linux/ipv6.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <net/genetlink.h>
 #include <net/netlink.h>
@@ -196,31 +197,58 @@ static void tell_listener(struct table *t)
 }
 
 /*
- * spare_fill - have t->max_copies messages in all. They are made here, not where packets are
- * forwarded, so that they are charged to the owner's control group. Under rtpx_net.lock.
+ * Messages that exist, with copies in them or without. Without the lock it may be one less, while a
+ * packet moves one of them from one queue to the other.
  */
-static int spare_fill(struct table *t)
+static unsigned int copies_made(const struct table *t)
+{
+	return skb_queue_len_lockless(&t->copies) + skb_queue_len_lockless(&t->spare);
+}
+
+static int spare_add(struct table *t)
+{
+	struct sk_buff *msg = genlmsg_new(COPIES_ROOM, GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
+							       __GFP_NOWARN);
+
+	if (!msg)
+		return -ENOMEM;
+	spin_lock_bh(&t->copies.lock);
+	__skb_queue_tail(&t->spare, msg);
+	spin_unlock_bh(&t->copies.lock);
+	return 0;
+}
+
+/* spare_trim - free what exceeds t->max_copies, one at a time: packets wait for the lock. */
+static void spare_trim(struct table *t)
 {
 	struct sk_buff *msg;
 
-	for (;;) {
+	do {
 		spin_lock_bh(&t->copies.lock);
-		if (skb_queue_len(&t->copies) + skb_queue_len(&t->spare) >= t->max_copies)
-			break;
+		msg = copies_made(t) > t->max_copies ? __skb_dequeue(&t->spare) : NULL;
 		spin_unlock_bh(&t->copies.lock);
-		msg = genlmsg_new(COPIES_ROOM, GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
-						       __GFP_NOWARN);
-		if (!msg)
-			return -ENOMEM;
-		spin_lock_bh(&t->copies.lock);
-		__skb_queue_tail(&t->spare, msg);
-		spin_unlock_bh(&t->copies.lock);
-	}
-	while (skb_queue_len(&t->copies) + skb_queue_len(&t->spare) > t->max_copies &&
-	       (msg = __skb_dequeue(&t->spare)))
 		kfree_skb(msg);
-	spin_unlock_bh(&t->copies.lock);
-	return 0;
+		cond_resched();
+	} while (msg);
+}
+
+/*
+ * spare_fill - have t->max_copies messages in all. They are made here, not where packets are
+ * forwarded, so that they are charged to the owner's control group. Under rtpx_net.lock.
+ *
+ * The owner may ask for gigabytes: other tasks run between two messages, and a signal that kills the
+ * owner ends the loop.
+ */
+static int spare_fill(struct table *t)
+{
+	int err = 0;
+
+	while (!err && copies_made(t) < t->max_copies) {
+		err = fatal_signal_pending(current) ? -EINTR : spare_add(t);
+		cond_resched();
+	}
+	spare_trim(t);
+	return err;
 }
 
 /* A message with so much room, or NULL. */
