@@ -549,6 +549,7 @@ static void pair_init(struct pair *p)
 	stream_init(&p->rtp, STREAM_RTP);
 	stream_init(&p->rtcp, STREAM_RTCP);
 	p->now_ns = p->ticked_ns = START_NS;
+	p->moved = false;
 }
 
 /* What sync.c does once a second. */
