@@ -3,13 +3,13 @@
 """Floods a relay's control sockets, and says how a proxy that asks meanwhile is served.
 
 control_flood.py UDP-HOST:PORT TCP-HOST:PORT RATE SECONDS - several clients send RATE datagrams a second in all: half are garbage,
-the others questions, set-ups and deletions of calls, a tenth of them another command with a cookie that was used before. Beside
-them, TCP connections that send and never read, that stay silent, that send a megabyte without an end of line, and that are
+the others questions, set-ups and deletions of calls, a tenth of them retransmissions of the burst before. Beside them, TCP connections that send and never read, that stay silent, that send a megabyte without an end of line, and that are
 begun from made-up addresses of 127.66.0.0/16 and stay half open (whoever calls this drops what goes there). A proxy asks V every
 20 ms, and again after half a second without answer, and now and then over a TCP connection of its own. Prints one JSON object:
-sent, repeated (cookies whose answer came again), changed (those whose answer was another one), half_open (at a time, at most), asked, unanswered,
+sent, repeated (retransmissions whose answer came again), changed (those whose answer was another one), half_open (at a time, at most), asked, unanswered,
 median_ms, p99_ms, tcp_asked, tcp_unanswered.
 """
+import collections
 import contextlib
 import json
 import multiprocessing
@@ -50,7 +50,7 @@ def command(rng, n, name):
 
 
 class Answers:
-    """What came for cookies that are used again: the first answer must come each time."""
+    """The answers to datagrams that are sent again: the first answer must come each time."""
 
     def __init__(self):
         self.first, self.repeated, self.changed = {}, 0, 0
@@ -70,13 +70,18 @@ def client(to, rate, end, name, counts):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.setblocking(False)
     start, n = time.monotonic(), 0
+    again = collections.deque()
     while time.monotonic() < end:
         for i in range(BURST):
-            cookie = b"%s%d" % (name.encode(), n if i % 10 else max(0, n - BURST - 9))
+            cookie = b"%s%d" % (name.encode(), n)
+            data = cookie + b" " + command(rng, n, name)
             if i % 10 == 1:
                 answers.first.setdefault(cookie, b"")
+                again.append(data)
+            elif i % 10 == 0 and len(again) > BURST // 10:
+                data = again.popleft()
             with contextlib.suppress(BlockingIOError):
-                s.sendto(cookie + b" " + command(rng, n, name), to)
+                s.sendto(data, to)
             n += 1
         with contextlib.suppress(BlockingIOError):
             while True:
