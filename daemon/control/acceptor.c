@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * acceptor.c - accept(), and what to do when it fails.
+ * acceptor.c - calls accept(), and handles its errors.
  */
 #include "control/acceptor.h"
 
@@ -21,7 +21,7 @@ struct acceptor {
 	acceptor_welcome welcome;
 	void *arg;
 	struct event *readable, *retry;
-	int spare[ACCEPTOR_SPARES]; /* -1: given away */
+	int spare[ACCEPTOR_SPARES]; /* -1: closed, to make room for a connection */
 	uint64_t said;
 };
 
@@ -44,7 +44,7 @@ static bool give_spare(struct acceptor *a)
 	return false;
 }
 
-/* The connection stays in the socket's queue. */
+/* Stops accepting for a while. The connection waits in the queue of the listening socket. */
 static void pause_accepting(struct acceptor *a, int error)
 {
 	static const struct timeval pause = { 0, 200000 };
@@ -55,7 +55,10 @@ static void pause_accepting(struct acceptor *a, int error)
 	evtimer_add(a->retry, &pause);
 }
 
-/* accept(2): the error of a connection that has ended before, EAGAIN, or a shortage of ours. */
+/*
+ * accept(2) fails for three reasons: the connection has already ended, no connection waits
+ * (EAGAIN), or this process is short of memory or descriptors. True: the first.
+ */
 static bool is_of_the_connection(int error)
 {
 	switch (error) {
@@ -68,7 +71,7 @@ static bool is_of_the_connection(int error)
 	case EHOSTUNREACH:
 	case ENOPROTOOPT:
 	case ENONET:
-	case EPERM: /* by a firewall */
+	case EPERM: /* a firewall forbids the connection */
 		return true;
 	default:
 		return false;

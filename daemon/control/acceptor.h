@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * acceptor.h - accepts the connections of one listening socket. When there are no descriptors it
- * pauses instead of turning the event loop for nothing, and keeps a few back, so that control goes
- * on when media have taken all others. Does not know what is said on a connection.
+ * acceptor.h - accepts the connections of one listening socket. It keeps a few descriptors back,
+ * for control connections that arrive when media sockets have taken all others. Without any
+ * descriptor it pauses; otherwise the event loop would spin. It does not read from a connection.
  */
 #ifndef RTPX_ACCEPTOR_H
 #define RTPX_ACCEPTOR_H
@@ -16,18 +16,20 @@
 struct acceptor;
 struct event_base;
 
-/* Takes the descriptor @fd of a new connection, non-blocking, from then on its own. */
+/* Called for each new connection. The callee owns @fd, which is non-blocking. @from: the peer. */
 typedef void (*acceptor_welcome)(void *arg, int fd, const struct sockaddr_storage *from);
 
 /*
- * acceptor_new - begin to accept on @fd, a non-blocking listening socket, which stays the caller's
- * as does @name, for the log. 0 or -ENOMEM.
+ * acceptor_new - begin to accept on @fd, a non-blocking listening socket. @name is for the log. The
+ * caller owns @fd and @name, and keeps them until acceptor_free(). 0 or -ENOMEM.
  */
 int acceptor_new(struct acceptor **out, struct event_base *base, int fd, const char *name,
 		 acceptor_welcome welcome, void *arg);
-/* acceptor_closed - a connection's descriptor was closed: one can be kept back again. */
+/*
+ * acceptor_closed - call it after closing a connection: the acceptor keeps descriptors back again.
+ */
 void acceptor_closed(struct acceptor *a);
-/* acceptor_free - accepts nothing any more. NULL is allowed. */
+/* acceptor_free - stop accepting. NULL is allowed. */
 void acceptor_free(struct acceptor *a);
 
 #endif

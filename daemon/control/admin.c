@@ -2,8 +2,8 @@
 /*
  * admin.c - answers rtpxctl: the model and the dataplane as JSON. Reads only, changes nothing.
  *
- * Lists are paged (a page is ADMIN_PAGE sessions), so that a question about thousands of calls
- * never holds the loop for long.
+ * Lists are paged: a page has ADMIN_PAGE sessions. One request therefore never holds the event loop
+ * for long, even with thousands of calls.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -49,7 +49,7 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
-/* ---- small JSON words ---- */
+/* ---- JSON members ---- */
 
 static void put_text(struct json_object *o, const char *key, const char *text)
 {
@@ -61,7 +61,7 @@ static void put_number(struct json_object *o, const char *key, uint64_t n)
 	json_object_object_add(o, key, json_object_new_uint64(n));
 }
 
-/* With three decimals, which is all that anybody wants to read. */
+/* Rounds to three decimals. */
 static void put_real(struct json_object *o, const char *key, double d)
 {
 	char text[32];
@@ -90,12 +90,12 @@ static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
 /* ---- one session ---- */
 
 static const char *const kind_names[] = { [STREAM_RTP] = "rtp", [STREAM_RTCP] = "rtcp" };
-static const char *const party_names[] = { "callee", "caller" }; /* by leg: who sends to it */
+static const char *const party_names[] = { "callee", "caller" }; /* by leg: its party */
 static const char *const state_names[] = {
 	[STREAM_EMPTY] = "unknown", [STREAM_SIGNALLED] = "signalled", [STREAM_LATCHED] = "latched",
 };
 
-/* Where the other side's packets of @kind leave for, and why they are not in the kernel. */
+/* Says whether the kernel forwards packets of @kind that arrive at @leg, and if not, the reason. */
 static void put_why(struct json_object *o, struct sync *sync, const struct session *s, int leg,
 		    enum stream_kind kind)
 {
@@ -203,7 +203,7 @@ static struct json_object *session_json(struct admin *a, struct session *s, uint
 	return o;
 }
 
-/* ---- one direction: what arrives at a leg, for `flows` and `why` ---- */
+/* ---- one direction: packets that arrive at a leg, for `flows` and `why` ---- */
 
 static struct json_object *direction_json(struct admin *a, const struct session *s, int leg,
 					  enum stream_kind kind)
@@ -255,7 +255,7 @@ struct page {
 	uint32_t after, last;
 	unsigned int left;
 	bool more;
-	bool flows; /* else whole sessions */
+	bool flows; /* list directions in the kernel; false: whole sessions */
 	uint64_t now_ns;
 };
 
@@ -394,7 +394,7 @@ static struct json_object *nexthops_json(struct nexthops *n)
 	return o;
 }
 
-/* The heap of the whole process; a part of it keeps replies for retransmitted commands. */
+/* Bytes of the whole heap, and of the part that keeps replies for retransmitted commands. */
 static struct json_object *memory_json(const struct listen *l)
 {
 	struct json_object *o = json_object_new_object();
@@ -413,7 +413,7 @@ static void put_notify_counts(struct json_object *o, const struct notify_view *v
 #undef NOTIFY_PUT
 }
 
-/* Of all targets together. */
+/* The counters of all targets, added up. */
 static struct json_object *notify_json(const struct notify *n)
 {
 	struct json_object *o = json_object_new_object();
@@ -482,7 +482,7 @@ static void add_finding(void *list, enum flow_why why, const char *text)
 	json_object_array_add(list, o);
 }
 
-/* What of this host keeps calls out of the kernel. */
+/* The properties of this host that keep calls out of the kernel. */
 static struct json_object *host_json(struct admin *a)
 {
 	struct json_object *list = json_object_new_array();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * admin.h - the local admin socket that rtpxctl speaks to: one line in, one JSON document out,
- * close.
+ * admin.h - the local admin socket that rtpxctl connects to. A connection carries one request line
+ * and one JSON document in reply; then the daemon closes it.
  *
- * Reads only. Requests: "sessions [AFTER]", "session CALL-ID", "flows [AFTER]", "stats", "why
- * CALL-ID", "status". The JSON is described in docs/admin-json.md.
+ * Requests only read. They are: "sessions [AFTER]", "session CALL-ID", "flows [AFTER]", "stats",
+ * "why CALL-ID", "status". The JSON is described in docs/admin-json.md.
  */
 #ifndef RTPX_ADMIN_H
 #define RTPX_ADMIN_H
@@ -29,17 +29,18 @@ struct admin_opts {
 	struct relay *relay;
 	struct listen *listen;
 	struct ports *ports;
-	struct sockfile file; /* of admin_open(); the admin's from now on */
+	struct sockfile file; /* from admin_open(); the admin owns it after admin_new() */
 	const char *version, *pin_dir;
 	uint16_t port_min, port_max;
-	const struct listener *listeners; /* of the command line */
+	const struct listener *listeners; /* as the command line gave them */
 	unsigned int n_listeners;
 	enum learning learning;
 };
 
 /*
- * admin_open - the listening socket, while there are the rights for it: mode 0660, owned by the
- * caller and, unless it is (gid_t)-1, the group @gid. As sockfile_open().
+ * admin_open - open the listening socket. Call it before the process gives up its rights. The file
+ * has mode 0660, the process's user, and the group @gid unless that is (gid_t)-1. Errors: as
+ * sockfile_open().
  */
 int admin_open(struct sockfile *file, const char *path, gid_t gid, char *err, size_t err_size);
 int admin_new(struct admin **out, struct event_base *base,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * command.c - from a parsed request to the engine and back to a reply. It knows no socket and no
- * packet.
+ * command.c - hands a parsed request to the engine and prints the reply. It handles no socket and
+ * no packet.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,11 +13,14 @@
 
 struct commands {
 	struct commands_opts o;
-	struct request req; /* of the command being run; large, so not on the stack */
+	struct request req; /* the command that runs now; too large for the stack */
 	struct reply reply;
 };
 
-/* One execution. @failed: counts as an error although the reply is a number (L without session). */
+/*
+ * One command while it runs. @failed: the command counts as an error although its reply is a
+ * number, as with L for an unknown session.
+ */
 struct run {
 	struct commands *c;
 	const struct request *req;
@@ -26,10 +29,10 @@ struct run {
 	uint64_t now_ns;
 	const struct addr *peer;
 	bool failed;
-	bool swapped; /* a sub-command L has turned the view to the other party */
+	bool swapped; /* a sub-command L has exchanged the two parties */
 };
 
-/* Every capability that a controller may ask for with VF, in the order of -v. */
+/* Every capability that a controller may ask for with VF. -v lists them in this order. */
 static const struct {
 	const char *date, *text;
 	bool live;
@@ -277,7 +280,7 @@ static int version(struct run *run)
 	return PROTO_OK;
 }
 
-/* Two capabilities are there only when options have said whom to notify. */
+/* Two capabilities need a target of -n, and the second of them an RPC target. */
 static bool is_configured(const struct commands_opts *o, struct span date)
 {
 	if (span_eq(date, span_of("20081224")))
@@ -307,7 +310,7 @@ static int (*const handlers[])(struct run *run) = {
 	[OP_VERSION] = version, [OP_FEATURE] = feature,
 };
 
-/* ---- sub-commands: 0, or negative when it failed ---- */
+/* ---- sub-commands: 0, or -errno ---- */
 
 static int sub_delete(struct run *run, const struct subcmd *sub, struct reply *data)
 {
@@ -348,7 +351,7 @@ static int sub_copy(struct run *run, const struct subcmd *sub, struct reply *dat
 	return engine_feed(run->c->o.engine, sub, &run->result);
 }
 
-/* M needs a module, and the parser knows of none. */
+/* M names a module of rtpproxy. rtpxd has none, so the parser refuses every M. */
 static int sub_unserved(struct run *run, const struct subcmd *sub, struct reply *data)
 {
 	(void)run;
@@ -379,9 +382,9 @@ static void run_subs(struct run *run)
 	}
 }
 
-/* ---- the whole ---- */
+/* ---- a command from line to reply ---- */
 
-/* The error of a reply that does not fit: only G and Q can ask for that much. */
+/* The error for a reply that does not fit. Only G and Q have replies of such length. */
 static enum proto_error overflow_of(enum proto_op op)
 {
 	return op == OP_STATS ? E_STATS_LONG : op == OP_QUERY ? E_QUERY_LONG : E_MEMORY;

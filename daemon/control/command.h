@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * command.h - a command line in, a reply out: proto parses, engine acts, proto prints. Thin.
+ * command.h - executes a command line and writes its reply. proto parses the line, engine acts,
+ * proto prints.
  */
 #ifndef RTPX_COMMAND_H
 #define RTPX_COMMAND_H
@@ -14,24 +15,24 @@ struct commands;
 struct commands_opts {
 	struct engine *engine;
 	struct stats *stats;
-	bool notify;	 /* some -n was given */
-	bool notify_rpc; /* some of them an RPC target */
+	bool notify;	 /* -n was given */
+	bool notify_rpc; /* -n was given with an RPC target */
 	bool bridge;
 };
 int commands_new(struct commands **out, const struct commands_opts *opts);
 void commands_free(struct commands *c);
 
 /*
- * command_run - execute one command of @len bytes (any bytes) and write the reply, ending in '\n',
- * to @reply. @peer: who sent it (ADDR_NONE for unix and stdio), for %%CC_SELF%%. Returns the
- * reply's length, at least 1.
+ * command_run - execute one command of @len bytes, which may have any values, and write the reply
+ * to @reply. The reply ends in '\n'. @peer: the sender of the command, for %%CC_SELF%%; ADDR_NONE
+ * for unix and stdio. Returns the length of the reply, at least 1.
  */
 size_t command_run(struct commands *c, const char *line, size_t len, const struct addr *peer,
 		   uint64_t now_ns, char reply[COMMAND_MAX_REPLY]);
 
 /*
- * command_capabilities - the table behind VF and -v: date and text of the n-th; NULL past the end.
- * *@live: VF answers 1.
+ * command_capability - the table behind VF and -v: date and text of the @n-th capability; NULL past
+ * the end. *@live: rtpxd has the capability, so VF answers 1. Notifications also need -n.
  */
 const char *command_capability(unsigned int n, const char **text, bool *live);
 

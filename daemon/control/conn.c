@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * conn.c - one peer of a stream control socket: framing, order of replies, back pressure. Opens and
- * closes nothing.
+ * conn.c - one peer of a stream control socket: framing, order of replies, back pressure. It opens
+ * and closes no descriptor.
  */
 #include "control/conn.h"
 
@@ -15,25 +15,25 @@
 #include "base/clock.h"
 #include "base/nowait.h"
 
-#define OUT_HIGH (64 * 1024) /* so much unread by the peer: execute nothing more for it */
-#define STALL_S 30           /* so long without taking a byte of its replies: drop it */
-#define TURN_COMMANDS 64     /* then the others have their turn */
+#define OUT_HIGH (64 * 1024) /* bytes of unread replies at which the peer's commands wait */
+#define STALL_S 30           /* a peer that reads no byte of its replies for so long is dropped */
+#define TURN_COMMANDS 64     /* commands of one peer before other peers get their turn */
 
 struct conn {
 	const struct conn_ops *ops;
 	void *arg;
 	int fd_in, fd_out;
 	bool out_socket;
-	bool pollable; /* fd_in is; a regular file is always ready instead */
+	bool pollable; /* epoll takes fd_in; false for a regular file, which is always ready */
 	enum conn_framing framing;
 	struct addr peer;
-	bool eof;  /* nothing more will be read */
-	bool mute; /* replies cannot be delivered any more; what the peer has sent is executed all
-		      the same */
-	bool dead; /* given up */
+	bool eof;  /* the peer sends no more */
+	bool mute; /* the peer cannot get replies any more; commands that it has sent are
+		      executed all the same */
+	bool dead; /* the connection is to be ended */
 	struct event *readable, *writable, *later;
 	struct evbuffer *replies;
-	size_t start, end; /* of what is not executed yet in in[] */
+	size_t start, end; /* in[start] to in[end - 1] is not executed yet */
 	char in[CONN_LINE_MAX + 1];
 };
 
@@ -68,7 +68,7 @@ static void flush_replies(struct conn *c)
 	}
 }
 
-/* The next whole command of the buffer, if there is one. */
+/* Takes the next whole command from the buffer; false: there is none. */
 static bool next_command(struct conn *c, struct span *out)
 {
 	const char *from = c->in + c->start;
@@ -121,8 +121,7 @@ static void execute(struct conn *c)
 	c->start = 0;
 }
 
-/* Execute what is there, deliver what can be delivered, and wait for what is missing. May end @c.
- */
+/* Executes the commands in the buffer, sends replies, and waits for more of both. May free @c. */
 static void pump(struct conn *c)
 {
 	static const struct timeval at_once = { 0, 0 }, stall = { STALL_S, 0 };
@@ -171,7 +170,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	pump(c);
 }
 
-/* More commands are waiting in the buffer, or a file in the place of a peer. */
+/* More commands wait in the buffer, or the input is a file, which epoll cannot watch. */
 static void on_later(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
@@ -182,7 +181,7 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 	pump(c);
 }
 
-/* EV_PERSIST starts the time-out anew whenever the peer takes something. */
+/* EV_PERSIST restarts the time-out whenever the peer reads. */
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * handover.c - descriptors through a unix socket, and the child that holds them meanwhile. It does not
- * look at them: listen.c takes those that it would open otherwise.
+ * handover.c - passes descriptors through a unix socket, and runs the child that holds them until
+ * then. It does not look at the sockets: listen.c takes a passed socket instead of opening one with
+ * the same address.
  */
 #include "control/handover.h"
 
@@ -23,9 +24,9 @@
 
 #define NAME "handover"
 #define HOLDER_NAME "rtpxd-sockets" /* as ps shows it; at most 15 bytes */
-#define TAKE_MS 5000 /* the previous daemon has let go of the lock, and ends */
+#define TAKE_MS 5000 /* wait for the previous daemon, which is exiting */
 
-/* Directories may have longer paths than addresses of unix sockets. */
+/* The path of a directory may be too long for the address of a unix socket. /proc shortens it. */
 static struct sockaddr_un address_in(int dir_fd)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -61,7 +62,7 @@ int handover_offer(const char *dir)
 
 /* ---- the child ---- */
 
-/* Room for the descriptors of a message. */
+/* Room for the descriptors of one message. */
 union room {
 	char bytes[CMSG_SPACE(HANDOVER_MAX * sizeof(int))];
 	struct cmsghdr align;
@@ -101,7 +102,11 @@ static int by_number(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-/* Whoever waits for the end of our output, a pipe or a terminal, is not to wait for the child. */
+/*
+ * The child must not keep our output open: the reader of a pipe or terminal would wait for the
+ * child instead of for us. Close all descriptors but @keep, and point stdin, stdout and stderr to
+ * /dev/null.
+ */
 static void close_others(const int *keep, unsigned int n)
 {
 	int sorted[HANDOVER_MAX + 1], null = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * listen.c - the control sockets: opens them, serves datagrams with their cookies, ends silent peers.
- * Accepting is acceptor's, the framing of streams is conn's, files of unix sockets are sockfile's,
- * the retransmission cache is cookies', and the meaning of a command is the caller's.
+ * listen.c - opens the control sockets, serves datagrams with their cookies, ends silent peers.
+ * Other modules do the rest: acceptor accepts connections, conn frames streams, sockfile makes the
+ * files of unix sockets, cookies is the cache of replies. The caller executes the commands.
  */
 #include "control/listen.h"
 
@@ -35,11 +35,11 @@
 #define NAME_WAIT_MS 100
 #define BATCH 32             /* datagrams read at once */
 #define DATAGRAM_MAX 8191    /* longer ones are cut */
-#define UDP_BUFFER (1 << 20) /* wanted; the system's limit holds */
+#define UDP_BUFFER (1 << 20) /* bytes wanted; without CAP_NET_ADMIN the system's limit holds */
 _Static_assert(CONN_REPLY_MAX == COOKIES_REPLY_MAX, "a reply from the cache fits");
 
-#define SILENT_S 60          /* so long a peer may stay that has never sent a command */
-#define IDLE_S 10            /* when there are too many, one that was silent so long makes room */
+#define SILENT_S 60          /* a peer that has sent no command for so long is ended */
+#define IDLE_S 10            /* with too many peers, a peer silent for so long is ended */
 
 struct control;
 
@@ -48,8 +48,8 @@ static unsigned int most_peers = 4096; /* stream peers at a time */
 /* A form of -s. */
 struct scheme {
 	const char *prefix;
-	/* open - @rest is what follows the prefix; on failure -errno and a sentence without the
-	 * spec. */
+	/* open - @rest is the text behind the prefix. On failure -errno, with a sentence in @err
+	 * that does not name the spec. */
 	int (*open)(struct listen *l, struct control *c, const char *rest, char *err,
 		    size_t err_size);
 	int family, type;
@@ -69,14 +69,14 @@ struct control {
 	struct listen *listen;
 	const struct scheme *scheme;
 	int fd;
-	char *text;	       /* as listen_describe() gives it */
-	struct sockfile file;  /* of a unix socket; @fd is its own */
+	char *text;	       /* for listen_describe() and the log */
+	struct sockfile file;  /* of a unix socket that this process removes; it owns @fd */
 	bool must_exit;	       /* stdioc */
-	bool held;	       /* the service manager holds the socket, too, */
-	bool unit;	       /* as that of a socket unit */
+	bool held;	       /* the service manager holds the socket, too */
+	bool unit;	       /* the socket belongs to a socket unit */
 	bool udp;	       /* datagrams from the network */
 	struct acceptor *acceptor; /* of a stream socket */
-	struct event *readable;	   /* of a datagram socket, and */
+	struct event *readable;	   /* of a datagram socket; so is @batch */
 	struct batch *batch;
 	struct control *next;
 };
@@ -86,8 +86,8 @@ struct peer {
 	struct control *control;
 	struct conn *conn;
 	int fd;		    /* -1: stdin and stdout, which stay open */
-	bool spoke;	    /* it has sent a command */
-	uint64_t active_ns; /* of its last command, or of its beginning */
+	bool spoke;	    /* the peer has sent a command */
+	uint64_t active_ns; /* time of its latest command, else of its connection */
 };
 
 TAILQ_HEAD(peers, peer);
@@ -96,10 +96,10 @@ struct listen {
 	struct listen_opts opts;
 	struct event_base *base;
 	struct control *controls, **last;
-	struct passed passed; /* not taken yet */
+	struct passed passed; /* sockets that no listen_add() has taken yet */
 	bool takes_units;     /* "systemd:" was added */
-	struct peers silent; /* that have sent no command yet, longest silent first */
-	struct peers spoke;  /* the others, likewise */
+	struct peers silent; /* peers that have sent no command yet, longest silent first */
+	struct peers spoke;  /* peers that have sent a command, longest silent first */
 	unsigned int n_peers;
 	struct cookies *cookies;
 	struct event *sweep;
@@ -216,7 +216,7 @@ static int peer_new(struct control *c, int fd_in, int fd_out, int fd, const stru
 	return 0;
 }
 
-/* end_silent - end @p if it was silent for @s seconds, and is not stdio. */
+/* end_silent - end @p if it was silent for @s seconds and is not stdio. True: ended. */
 static bool end_silent(struct peer *p, unsigned int s, uint64_t now_ns)
 {
 	if (!p || p->fd < 0 || now_ns - p->active_ns < s * NSEC_PER_SEC)
@@ -225,7 +225,7 @@ static bool end_silent(struct peer *p, unsigned int s, uint64_t now_ns)
 	return true;
 }
 
-/* The first of @peers that is a connection, which is the one that was silent longest. */
+/* The peer that was silent longest. stdio is never ended, so it does not count. */
 static struct peer *longest_silent(const struct peers *peers)
 {
 	struct peer *p;
@@ -236,7 +236,10 @@ static struct peer *longest_silent(const struct peers *peers)
 	return NULL;
 }
 
-/* make_room - for one more peer. Silent ones are there by mistake or to shut others out. */
+/*
+ * make_room - make room for one more peer. A silent peer is there by mistake, or to shut others
+ * out; so end the longest silent one. False: no peer was silent for IDLE_S.
+ */
 static bool make_room(struct listen *l, const char *name)
 {
 	uint64_t now_ns = clock_now();
@@ -285,7 +288,7 @@ static void batch_prepare(struct batch *b)
 	}
 }
 
-/* What a wildcard socket was told about a datagram's destination becomes the reply's source. */
+/* A wildcard socket learns the destination of each datagram. Make it the source of the reply. */
 static void answer_from_same_address(struct msghdr *m)
 {
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
@@ -346,8 +349,8 @@ static void send_batch(struct control *c, struct batch *b, unsigned int n)
 		}
 		if (errno == EINTR)
 			continue;
-		/* The peer sends again and the cache answers, so a reply that does not go out is
-		 * not kept. */
+		/* Drop a reply that cannot be sent. The peer repeats its command, and the cache
+		 * answers. */
 		if (log_allowed(&c->listen->said_send, clock_now()))
 			log_warn("%s: cannot send a reply: %s", c->text, strerror(errno));
 		done++;
@@ -399,7 +402,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
 /* ---- opening ---- */
 
-/* A socket that was passed, and is bound to this address. */
+/* Takes a passed socket that is bound to @sa; false: there is none. */
 static bool take_passed(struct listen *l, struct control *c, const void *sa)
 {
 	struct passed_socket found;
@@ -412,7 +415,7 @@ static bool take_passed(struct listen *l, struct control *c, const void *sa)
 	return true;
 }
 
-/* The file of a socket unit is the service manager's. */
+/* As take_passed(). The service manager owns the file of a socket unit, so do not adopt that. */
 static bool take_passed_unix(struct listen *l, struct control *c, const char *path)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -459,8 +462,9 @@ static bool is_told_to_end(void)
 }
 
 /*
- * The first address of the name @host, as text. Signals are held while sockets are opened, so one that
- * ends the process ends the wait for a name server that does not answer.
+ * Writes the first address of the name @host to @out, as text. Signals are blocked while sockets
+ * are opened. Look for a pending SIGTERM or SIGINT, to end the wait for a name server that does not
+ * answer.
  */
 static int ask_for(const char *host, int family, char out[ADDR_TEXT], const char **why)
 {
@@ -484,7 +488,7 @@ static int ask_for(const char *host, int family, char out[ADDR_TEXT], const char
 	return 0;
 }
 
-/* @text "HOST[:PORT]", the last colon counts. */
+/* @text is "HOST[:PORT]", split at the last colon. */
 static int resolve(const struct listen *l, const struct scheme *scheme, const char *text,
 		   struct sockaddr_storage *ss, socklen_t *len, char *err, size_t err_size)
 {
@@ -541,7 +545,7 @@ static int bind_error(char *err, size_t err_size, int error)
 	return refuse(err, err_size, -error, "cannot bind: %s%s", strerror(error), remedy);
 }
 
-/* Commands wait in the buffer while one daemon follows the other. */
+/* The buffer is large, because commands wait in it while the next daemon starts. */
 static void datagram_options(int fd, int family, bool any)
 {
 	int one = 1, size = UDP_BUFFER;
@@ -554,7 +558,7 @@ static void datagram_options(int fd, int family, bool any)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
 }
 
-/* Sockets of a killed process are closed some time after it has gone. */
+/* The kernel closes the sockets of a killed process late. Retry for @patience_ms. */
 static int bind_patiently(int fd, const struct sockaddr_storage *ss, socklen_t len,
 			  unsigned int patience_ms)
 {
@@ -586,7 +590,7 @@ static int bind_inet(struct listen *l, struct control *c, const struct sockaddr_
 	return r < 0 ? bind_error(err, err_size, -r) : 0;
 }
 
-/* What follows the address is alike for our own sockets and those that were passed. */
+/* The steps after bind(), for new and for passed datagram sockets. */
 static int open_datagrams(struct control *c, char *err, size_t err_size)
 {
 	struct sockaddr_storage ss = { 0 };
@@ -638,7 +642,7 @@ static int open_stdio(struct listen *l, struct control *c, const char *rest, cha
 	return c->text ? 0 : refuse(err, err_size, -ENOMEM, "out of memory");
 }
 
-/* The next socket of a socket unit; -ENOENT without a sentence: none is left. */
+/* Takes the next socket of a socket unit. -ENOENT, without a sentence: none is left. */
 static int open_systemd(struct listen *l, struct control *c, const char *rest, char *err,
 			size_t err_size)
 {
@@ -662,7 +666,7 @@ static int open_systemd(struct listen *l, struct control *c, const char *rest, c
 	return c->text ? 0 : refuse(err, err_size, -ENOMEM, "out of memory");
 }
 
-/* The first one is also that of a text with none of these prefixes: a path. */
+/* A spec without any of these prefixes is a path, and gets the first scheme. */
 static const struct scheme schemes[] = {
 	{ "unix:", open_unix, AF_UNIX, SOCK_STREAM, CONN_ONE_READ },
 	{ "cunix:", open_unix, AF_UNIX, SOCK_STREAM, CONN_LINES },
@@ -703,7 +707,7 @@ static void control_free(struct control *c)
 	free(c);
 }
 
-/* ---- the outside ---- */
+/* ---- the functions of listen.h ---- */
 
 int listen_new(struct listen **out, const struct listen_opts *opts)
 {
@@ -763,13 +767,13 @@ int listen_add(struct listen *l, const char *spec, bool foreground, char *err, s
 		return refuse(err, err_size, -EINVAL,
 			      "-s %s: a daemon has no standard input; add -f", spec);
 	if (scheme->open == open_systemd) {
-		l->takes_units = true; /* what other -s leave over */
+		l->takes_units = true; /* listen_added() takes the sockets that no other -s names */
 		return 0;
 	}
 	return control_add(l, scheme, spec, rest, err, err_size);
 }
 
-/* Every socket of a socket unit that no other -s has named. */
+/* Takes every socket of a socket unit that no other -s has named. */
 static int take_units(struct listen *l, char *err, size_t err_size)
 {
 	static const char spec[] = "systemd:";

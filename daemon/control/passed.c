@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * passed.c - a small set of sockets, and their addresses. It neither receives nor opens any.
+ * passed.c - a small set of sockets, and their addresses. It opens no socket and receives none.
  */
 #include "control/passed.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * passed.h - sockets that were open before this process: of a socket unit, from the service manager's
- * store, or from the previous daemon. Each is found by the address that it is bound to.
+ * passed.h - sockets that were open before this process started. They come from a socket unit, from
+ * the service manager's store, or from the previous daemon. A caller finds a socket by the address
+ * that it is bound to.
  */
 #ifndef RTPX_PASSED_H
 #define RTPX_PASSED_H
@@ -14,8 +15,8 @@
 #define PASSED_TEXT 128 /* bytes for passed_text() */
 
 enum passed_origin {
-	PASSED_UNIT,	 /* of a socket unit, which goes on holding it */
-	PASSED_STORE,	 /* of the service manager's store, which holds a copy */
+	PASSED_UNIT,	 /* from a socket unit; the service manager holds it, too */
+	PASSED_STORE,	 /* from the service manager's store, which holds a copy */
 	PASSED_PREVIOUS, /* from the previous daemon: the only copy */
 };
 
@@ -29,22 +30,22 @@ struct passed {
 	unsigned int n;
 };
 
-/* passed_add - takes @fd over: it becomes non-blocking. One that is no bound socket is closed. */
+/* passed_add - take @fd over and make it non-blocking; close it if it is no bound socket. */
 void passed_add(struct passed *p, int fd, enum passed_origin origin);
 
 /*
- * passed_take - the socket of @type (SOCK_…) that is bound to exactly @sa; the caller owns it then.
- * A unix socket must still have its name in the file system. False: there is none such.
+ * passed_take - take the socket of @type (SOCK_…) that is bound to exactly @sa. The file of a
+ * unix socket must still exist. The caller owns the socket. False: the set has no such socket.
  */
 bool passed_take(struct passed *p, int type, const struct sockaddr *sa, struct passed_socket *out);
-/* passed_take_unit - the next one that belongs to a socket unit; false: none is left. */
+/* passed_take_unit - take the next socket of a socket unit; false: none is left. */
 bool passed_take_unit(struct passed *p, struct passed_socket *out);
-/* passed_take_any - the next one; false: none is left. */
+/* passed_take_any - take the next socket; false: none is left. */
 bool passed_take_any(struct passed *p, struct passed_socket *out);
 
-/* passed_type - SOCK_STREAM, SOCK_DGRAM, or another one. */
+/* passed_type - SOCK_STREAM, SOCK_DGRAM or another type; -1: @fd is no socket. */
 int passed_type(int fd);
-/* passed_text - a bound socket as -s names it, such as "udp:127.0.0.1:7722". */
+/* passed_text - the text of a bound socket, in the form of -s: "udp:127.0.0.1:7722". */
 const char *passed_text(int fd, char text[PASSED_TEXT]);
 
 #endif

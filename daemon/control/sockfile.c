@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sockfile.c - binds unix sockets. After bind() the file is only touched through a descriptor of it:
- * who may write in the directory could have put a link to another file in its place.
+ * sockfile.c - binds unix sockets. A user with write access to the directory could replace the
+ * file by a link to another file. After bind() it is therefore changed only through a descriptor.
  */
 #include "control/sockfile.h"
 
@@ -18,7 +18,7 @@
 
 #include "base/log.h"
 
-#define BORN_MODE 0600 /* until it has its owner and mode */
+#define BORN_MODE 0600 /* mode of the file until it has its owner */
 
 static int refuse(char *err, size_t err_size, int error, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
@@ -49,8 +49,8 @@ static char *absolute(const char *path)
 }
 
 /*
- * connect() tells a file that its owner has left behind from one that a process listens on. Without
- * waiting: one that hangs does not accept.
+ * Removes a stale socket file. connect() shows whether a process listens on it. The connect() does
+ * not block, because a process that hangs does not accept.
  */
 static int clear_path(const struct sockaddr_un *sun, char *err, size_t err_size)
 {
@@ -79,8 +79,9 @@ static int clear_path(const struct sockaddr_un *sun, char *err, size_t err_size)
 }
 
 /*
- * open_file - a descriptor of the file that bind() has made, for its owner and mode only. The kernel
- * gives it to CAP_NET_ADMIN; else it is opened by its name, and must be a socket of ours.
+ * open_file - open the file that bind() has made, to change its owner and mode. With CAP_NET_ADMIN
+ * the kernel gives a descriptor of exactly that file. Otherwise open it by name and check that it
+ * is a socket of our user.
  */
 static int open_file(int sock, const char *path)
 {
@@ -105,7 +106,7 @@ static int give_away(int file, const struct sockfile_opts *o, mode_t mode)
 	if ((o->uid != (uid_t)-1 || o->gid != (gid_t)-1) &&
 	    fchownat(file, "", o->uid, o->gid, AT_EMPTY_PATH) < 0)
 		return -errno;
-	/* fchmod() takes no descriptor that is only for names. */
+	/* fchmod() refuses a descriptor with O_PATH; chmod() through /proc takes it. */
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", file);
 	return chmod(self, mode) < 0 ? -errno : 0;
 }

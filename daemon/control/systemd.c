@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * systemd.c - what libsystemd does for us. Systems without it get systemd_none.c.
+ * systemd.c - calls libsystemd. A build without libsystemd has systemd_none.c instead.
  */
 #include "control/systemd.h"
 
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-/* Of names in the store; a socket unit's descriptors are named after it. */
+/* Marks names in the store. Descriptors of a socket unit have the unit's name instead. */
 #define PREFIX "rtpxd="
 #define NAME_MAX_BYTES 255
 
@@ -36,7 +36,7 @@ bool systemd_is_here(void)
 	return getenv("NOTIFY_SOCKET") != NULL;
 }
 
-/* Of printable characters and no colon, as sd_pid_notify_with_fds(3) wants it. */
+/* sd_pid_notify_with_fds(3) allows only printable characters, and no colon. */
 static void store_name(char out[NAME_MAX_BYTES + 1], const char *name)
 {
 	snprintf(out, NAME_MAX_BYTES + 1, PREFIX "%s", name);
@@ -45,7 +45,7 @@ static void store_name(char out[NAME_MAX_BYTES + 1], const char *name)
 			*c = '_';
 }
 
-/* FDPOLL=0: an error of the socket is no reason to drop it. */
+/* FDPOLL=0: the service manager keeps the socket even if it has an error. */
 void systemd_store(int fd, const char *name)
 {
 	char text[NAME_MAX_BYTES + 1], state[NAME_MAX_BYTES + 64];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * systemd.h - readiness, socket units, and the store for descriptors, in which sockets outlive the
- * process. The Makefile chooses systemd.c, or systemd_none.c where there is no libsystemd.
+ * process. The Makefile chooses systemd.c, or systemd_none.c on systems without libsystemd.
  */
 #ifndef RTPX_SYSTEMD_H
 #define RTPX_SYSTEMD_H
@@ -10,27 +10,29 @@
 
 struct systemd_fd {
 	int fd;
-	bool stored; /* by systemd_store() of an earlier process; else of a socket unit */
+	bool stored; /* an earlier process called systemd_store(); false: from a socket unit */
 };
 
 /*
- * systemd_passed - the descriptors that the service manager has passed (LISTEN_FDS, LISTEN_PID),
- * close-on-exec, at most @max. The caller owns them. Call it once, before the process forks.
+ * systemd_passed - take the descriptors that the service manager has passed (LISTEN_FDS,
+ * LISTEN_PID). Returns their number, at most @max. The caller owns them; they are close-on-exec.
+ * Call it once, before the process forks.
  */
 unsigned int systemd_passed(struct systemd_fd *out, unsigned int max);
 
-/* systemd_is_here - a service manager has started this process and listens to it. */
+/* systemd_is_here - a service manager started this process and takes its notifications. */
 bool systemd_is_here(void);
 
 /*
- * systemd_store - have the service manager hold a copy of a socket, for the next process of this
- * service. It does so if its unit has FileDescriptorStoreMax=. @name tells the socket from others.
- * systemd_unstore - it is to let go of the copy with this name.
+ * systemd_store - ask the service manager to hold a copy of the socket @fd for the next process of
+ * this service. The service manager does so if the unit has FileDescriptorStoreMax=. @name must be
+ * unique among the stored sockets.
+ * systemd_unstore - ask it to close its copy with this name.
  */
 void systemd_store(int fd, const char *name);
 void systemd_unstore(const char *name);
 
-/* systemd_notify - tell the service manager a state such as "READY=1", if there is one to tell. */
+/* systemd_notify - send a state such as "READY=1" to the service manager, if there is one. */
 void systemd_notify(const char *state);
 
 #endif

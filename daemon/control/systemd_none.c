@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * systemd_none.c - the twin of systemd.c for a build without libsystemd: no sockets are passed, and
- * there is no service manager to tell anything.
+ * systemd_none.c - the twin of systemd.c for a build without libsystemd. There is no service
+ * manager, so no sockets are passed and notifications go nowhere.
  */
 #include "control/systemd.h"
 
