@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cookies.c - replies already given, by datagram. Reads no clock and knows no socket.
+ * cookies.c - a cache of replies to datagrams. It reads no clock and uses no socket.
  *
- * uthash keeps the entries in the order of their insertion, which is the order of their age.
+ * uthash keeps the entries in the order of their insertion, so the oldest entry is the first.
  */
 #include "protocol/cookies.h"
 #include "base/hash.h"
@@ -12,7 +12,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-/* What an entry is found by. */
+/* The key of an entry. */
 struct key {
 	uint64_t command_hash;
 	uint8_t ip[16];
@@ -24,7 +24,7 @@ struct entry {
 	UT_hash_handle hh;
 	uint64_t stored_ns;
 	uint32_t key_len, reply_len;
-	char bytes[]; /* key, reply */
+	char bytes[]; /* the key, then the reply */
 };
 
 struct cookies {
@@ -32,7 +32,7 @@ struct cookies {
 	size_t bytes, max_bytes;
 };
 
-/* What malloc keeps in front of a block; the hash's buckets are not counted here. */
+/* Bytes that malloc keeps in front of a block. cookies_bytes() adds the buckets of the hash. */
 #define MALLOC_HEAD sizeof(size_t)
 
 static size_t entry_bytes(struct entry *e)
@@ -73,7 +73,7 @@ void cookies_free(struct cookies *c)
 	free(c);
 }
 
-/* FNV-1a. A collision needs the same host and cookie as well, within half a minute. */
+/* FNV-1a. A collision also needs the same host and cookie, within COOKIES_LIFE_NS. */
 static uint64_t hash_of(struct span text)
 {
 	uint64_t h = 0xcbf29ce484222325;
@@ -83,7 +83,7 @@ static uint64_t hash_of(struct span text)
 	return h;
 }
 
-/* Returns how long the key is. */
+/* Returns the length of the key in bytes. */
 static size_t make_key(struct key *k, const struct cookies_key *of)
 {
 	const size_t len = MIN(of->cookie.len, sizeof(k->cookie));
@@ -154,7 +154,7 @@ void cookies_each(const struct cookies *c, uint64_t since_ns, unsigned int max,
 	}
 }
 
-/* The bytes may come from a damaged file: whoever finds the reply has room for so much only. */
+/* The bytes may come from a damaged file. Check the lengths: callers have room for no more. */
 void cookies_restore(struct cookies *c, struct span key, struct span reply, uint64_t stored_ns)
 {
 	struct entry *e;

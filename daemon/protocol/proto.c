@@ -2,8 +2,8 @@
 /*
  * proto.c - the rtpproxy control grammar as tables: commands, their modifiers, sub-commands.
  *
- * Deliberately not here: sessions, name resolution (ports are decimal; service names, which
- * rtpproxy looks up, are refused with E37), and the capability list behind VF.
+ * Deliberately not here: sessions, name resolution, and the capability list behind VF. Ports are
+ * decimal. rtpproxy looks service names up; here they are refused with E37.
  */
 #include "protocol/proto.h"
 
@@ -77,7 +77,7 @@ static unsigned int tokenize(struct tokens *t, struct span text)
 	return t->n;
 }
 
-/* split - cut the line at every "&&" token; checks all that E5 stands for. */
+/* split - cut the line at every "&&" token. Makes every check that E5 stands for. */
 static enum proto_error split(struct groups *g, struct span line)
 {
 	struct span rest = line, token;
@@ -105,7 +105,7 @@ static enum proto_error split(struct groups *g, struct span line)
 
 /*
  * take_int - take an optional sign and decimal digits off *@s, as strtol would; false without a
- * digit. What an int cannot hold becomes the nearest that it can.
+ * digit. A number that an int cannot hold becomes INT_MIN or INT_MAX.
  */
 static bool take_int(struct span *s, int *out)
 {
@@ -129,7 +129,7 @@ static bool whole_int(struct span s, int *out)
 
 /* -- modifiers of U, L and the sub-command L -- */
 
-/* What one of them works on: it takes its own argument off rest. */
+/* The state that each modifier works on. A modifier takes its own argument off @rest. */
 struct mods {
 	struct media_req *m;
 	struct span rest;
@@ -166,7 +166,7 @@ static enum proto_error mod_new_port(struct mods *s)
 	return PROTO_OK;
 }
 
-/* side - the first e or i is for one leg, the second for the other, there is no third. */
+/* side - the first e or i is for one leg, the second for the other leg; a third is an error. */
 static bool side(struct mods *s, enum proto_side which)
 {
 	enum proto_side *free_slot = s->m->side;
@@ -213,8 +213,8 @@ static enum proto_error mod_codecs(struct mods *s)
 }
 
 /*
- * take_address - take "192.0.2.1" or "[2001:db8::1]" off *@rest into *@out. Fails with @malformed
- * when there is no such text, and with @invalid when the text is no address.
+ * take_address - take "192.0.2.1" or "[2001:db8::1]" off *@rest into *@out. Returns @malformed
+ * without such a text, and @invalid when the text is no address.
  */
 static enum proto_error take_address(struct span *rest, struct addr *out,
 				     enum proto_error malformed, enum proto_error invalid)
@@ -309,7 +309,7 @@ static enum proto_error parse_media_modifiers(struct mods *s)
 	return PROTO_OK;
 }
 
-/* family_missing - nothing selects a local address, and there is none of the wanted family. */
+/* family_missing - no modifier selects a local address, and none has the wanted family. */
 static bool family_missing(const struct media_req *m, const struct proto_opts *opts)
 {
 	enum addr_family want = m->ipv6 ? ADDR_IP6 : ADDR_IP4;
@@ -321,7 +321,7 @@ static bool family_missing(const struct media_req *m, const struct proto_opts *o
 	return !(m->ipv6 ? opts->have_ip6 : opts->have_ip4);
 }
 
-/* parse_peer - text of an unlikely length is no address and no error: there is just no peer yet. */
+/* parse_peer - a text too short or too long for an address is no error: there is no peer yet. */
 static enum proto_error parse_peer(struct media_req *m, struct span addr, struct span port)
 {
 	size_t shortest = m->ipv6 ? 2 : 7, longest = m->ipv6 ? 45 : 15;
@@ -354,7 +354,7 @@ static enum proto_error parse_media(struct media_req *m, struct span mods, struc
 
 /* -- modifiers of the other commands -- */
 
-/* A modifier of one letter sets one bool of the request, or is refused with an error of its own. */
+/* A modifier of one letter. It sets one bool of the request, or is refused with @error. */
 struct flag {
 	char letter; /* 0 ends a list */
 	size_t field;
@@ -408,7 +408,7 @@ static enum proto_error parse_play(struct request *r, struct span mods)
 
 /* -- commands -- */
 
-/* Where a token goes; ARG_NAMES takes all that are left. */
+/* The member of the request that a token goes to. ARG_NAMES takes all remaining tokens. */
 enum arg {
 	ARG_CALL_ID = 1,
 	ARG_FROM,
@@ -423,17 +423,17 @@ enum arg {
 	ARG_NAMES,
 };
 
-/* One row is one form: U has three, as its optional arguments are told apart by their number. */
+/* Each row is one form of a command. U has three forms, told apart by the number of tokens. */
 static const struct form {
 	const char *name; /* lower case */
 	enum proto_op op;
 	uint8_t min, max; /* tokens */
 	bool subs;
 	bool media; /* modifiers of U and L */
-	bool rpc;   /* only when the last token is an RPC target, which needs no tag after it */
+	bool rpc;   /* only with an RPC target as last token; it needs no tag */
 	const struct flag *flags;
 	enum proto_error unknown; /* modifier */
-	enum proto_error (*modifiers)(struct request *r, struct span mods); /* instead of flags */
+	enum proto_error (*modifiers)(struct request *r, struct span mods); /* replaces flags */
 	uint8_t args[7];
 } forms[] = {
 	{ "u", OP_UPDATE, 6, 6, .subs = true, .media = true, .rpc = true,
@@ -482,13 +482,19 @@ static bool named(struct span word, const char *name)
 	return true;
 }
 
-/* Kamailio's timeout_socket. No tag of SIP has a colon; a tag for notification need not look so. */
+/*
+ * Kamailio's timeout_socket. A SIP tag has no colon, so a token with such a prefix is no tag of
+ * SIP. A notification tag may have one.
+ */
 static bool is_rpc_target(struct span word)
 {
 	return named(word, "xmlrpc:http://") || named(word, "jsonrpc:http://");
 }
 
-/* form_find - the row for this word and number of tokens; rows of one name are neighbours. */
+/*
+ * form_find - find the row for the command word and number of tokens. Rows of a name are
+ * neighbours.
+ */
 static enum proto_error form_find(const struct tokens *t, const struct form **out)
 {
 	const struct form *f, *end = forms + ARRAY_SIZE(forms), *first;
@@ -528,7 +534,7 @@ static struct span *arg_field(struct request *r, enum arg arg)
 		return &r->date;
 	case ARG_NAMES:
 		return &r->names[r->names_n++];
-	case ARG_ADDR: /* parse_request() reads these two in place */
+	case ARG_ADDR: /* parse_request() reads address and port */
 	case ARG_PORT:
 		break;
 	}
@@ -550,7 +556,7 @@ static void place_args(struct request *r, const struct form *f, const struct tok
 	}
 }
 
-/* has_modifiers_wrongly - E2 comes before what the other modifiers are checked for. */
+/* has_modifiers_wrongly - the check for E2, which precedes all other checks of modifiers. */
 static bool has_modifiers_wrongly(const struct form *f, struct span mods)
 {
 	return f->unknown == E_MODIFIERS && mods.len;
@@ -569,7 +575,7 @@ static enum proto_error parse_modifiers(struct request *r, const struct form *f,
 	return parse_flags(r, mods, f->flags, f->unknown);
 }
 
-/* -- sub-commands: whatever is wrong with one is E3 -- */
+/* -- sub-commands: every error in a sub-command is E3 -- */
 
 static bool sub_delete(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts)
 {
@@ -583,7 +589,7 @@ static bool sub_delete(struct subcmd *s, const struct tokens *t, const struct pr
 	return true;
 }
 
-/* One modifier is allowed; only r has a meaning, which is how rtpproxy takes it too. */
+/* Any single modifier is allowed, but only r has an effect, as in rtpproxy. */
 static bool sub_set(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts)
 {
 	struct span arg = t->v[1];
@@ -615,7 +621,7 @@ static bool sub_copy(struct subcmd *s, const struct tokens *t, const struct prot
 	return t->v[0].len == 1;
 }
 
-/* "M3:1": module number and instance, which must exist. */
+/* "M3:1" is a module number and an instance. Both must exist. */
 static bool sub_module(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts)
 {
 	struct span word = from(t->v[0], 1);
@@ -637,8 +643,8 @@ static bool sub_module(struct subcmd *s, const struct tokens *t, const struct pr
 static const struct sub_form {
 	char letter;
 	enum sub_op op;
-	unsigned int on; /* which commands */
-	bool with_to;	 /* and only if those have a to-tag */
+	unsigned int on; /* the commands that allow it, as bits */
+	bool with_to;	 /* only if the command has a to-tag */
 	uint8_t min, max; /* tokens */
 	bool (*parse)(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts);
 } sub_forms[] = {
@@ -753,7 +759,7 @@ int proto_unquote(struct span in, char *out)
 
 static void add_list(struct reply *r, const char *fmt, va_list args)
 {
-	size_t room = sizeof(r->text) - r->len; /* vsnprintf's NUL lies where the newline will */
+	size_t room = sizeof(r->text) - r->len; /* vsnprintf()'s NUL takes the newline's byte */
 	int n = vsnprintf(r->text + r->len, room, fmt, args);
 
 	if (n < 0 || (size_t)n >= room)

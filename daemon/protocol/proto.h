@@ -2,9 +2,9 @@
 /*
  * proto.h - the rtpproxy control grammar: a command line to a struct request, replies to bytes.
  *
- * Pure: allocates nothing, resolves no name, reads no clock and knows no session. Spans in a
- * request point into the line and live as long as it does. What a command does is the command
- * module's affair.
+ * Pure: it allocates nothing, resolves no name, reads no clock and has no sessions. Spans in a
+ * request point into the line and are valid as long as the line. The command module executes
+ * requests.
  */
 #ifndef RTPX_PROTO_H
 #define RTPX_PROTO_H
@@ -19,7 +19,7 @@
 #define PROTO_SUBS_MAX 15
 #define PROTO_NAMES_MAX 22    /* counters that one G can name */
 
-/* The number after E in a reply. PROTO_OK is no error; E0 is one, so 0 is not "fine" here. */
+/* The number after E in a reply. E0 is an error, so PROTO_OK is not 0. */
 enum proto_error {
 	PROTO_OK = -1,
 	E_COMMAND = 0,		/* unknown command letter */
@@ -32,8 +32,8 @@ enum proto_error {
 	E_DELETE_MOD = 8,
 	E_STATS_MOD = 9,
 	E_NOTIFY_TAG = 10,	/* not URL-decodable */
-	E_EXTERNAL = 11,	/* e without bridge mode, or one too many */
-	E_INTERNAL = 12,	/* i likewise */
+	E_EXTERNAL = 11,	/* e without bridge mode, or a third e or i */
+	E_INTERNAL = 12,	/* i: likewise */
 	E_PTIME = 13,
 	E_CODECS = 14,
 	E_LOCAL = 15,		/* l: malformed */
@@ -54,7 +54,7 @@ enum proto_error {
 	E_COPY = 65,
 	E_STATS_NAME = 68,
 	E_PORTS_OLD = 71,	/* no ports for an existing session */
-	E_PORTS_NEW = 72,	/* no ports for a new one */
+	E_PORTS_NEW = 72,	/* no ports for a new session */
 	E_NOTIFY_OFF = 75,	/* notify arguments, but no -n */
 	E_MEMORY = 81,
 	E_SHUTDOWN = 99,	/* new session refused in slow shutdown */
@@ -81,19 +81,19 @@ enum proto_symmetry { SYMMETRY_UNSET, SYMMETRY_YES, SYMMETRY_NO }; /* last of s 
 enum proto_side { SIDE_UNSET, SIDE_EXTERNAL, SIDE_INTERNAL };	   /* e, i */
 enum proto_local { PROTO_LOCAL_UNSET, PROTO_LOCAL_ADDR, PROTO_LOCAL_LABEL, PROTO_LOCAL_ROUTE };
 
-/* What U, L and the sub-command L say about one party's media. */
+/* The media of one party, from U, L or the sub-command L. */
 struct media_req {
-	struct addr peer;	/* RTP, port 0 is possible; ADDR_NONE: none usable, or on hold */
+	struct addr peer;	/* for RTP; may have port 0; ADDR_NONE: not usable, or on hold */
 	bool on_hold;		/* the address was 0.0.0.0 or :: */
 	bool ipv6;		/* 6 */
 	bool weak;		/* w */
 	bool new_port;		/* n */
 	enum proto_symmetry symmetry;
-	enum proto_side side[2]; /* e, i: [0] this party's leg, [1] that of the returned port */
+	enum proto_side side[2]; /* e, i: [0] this party's leg, [1] the leg of the returned port */
 	uint16_t ptime_ms;	/* z, 1 to 999; 0: not given */
 	struct span codecs;	/* c list as written, digits and commas; .p NULL: not given */
 	enum proto_local local; /* the last of l and r */
-	struct addr local_addr; /* _ADDR: use it; _ROUTE: use what routes towards it. Port 0 */
+	struct addr local_addr; /* port 0; _ADDR: use it; _ROUTE: use a local address towards it */
 	struct span label;	/* _LABEL: one of proto_opts.labels, if those were given */
 };
 
@@ -114,17 +114,17 @@ struct subcmd {
 	enum sub_set what;    /* S */
 	int value;	      /* S: 1 and above */
 	struct media_req media; /* L */
-	struct span call_id, from_tag, to_tag; /* C: where to copy from */
+	struct span call_id, from_tag, to_tag; /* C: the session to copy from */
 	unsigned int module, instance; /* M */
 	struct span args;     /* M: the raw text after its first token */
 };
 
-/* Spans that a command's form does not have stay {NULL, 0}. */
+/* A parsed command. Spans that the form of the command does not have are {NULL, 0}. */
 struct request {
 	enum proto_op op;
 	struct span call_id, from_tag, to_tag;
 	struct span notify_socket;	/* U: as written */
-	struct span notify_tag;		/* U: as written, known to be decodable: proto_unquote() */
+	struct span notify_tag;		/* U: as written, for proto_unquote(), which succeeds */
 	struct media_req media;		/* U, L */
 	struct span target;		/* C: file name or udp:host:port; P: prompt name */
 	struct span codecs;		/* P: list or "session", not checked */
@@ -142,70 +142,74 @@ struct request {
 	unsigned int subs_n;
 };
 
-/* What the parser must know about the configuration to refuse in the right order. */
+/* The configuration that the parser needs to check in the protocol's order. */
 struct proto_opts {
 	bool bridge;			 /* internal and external address are configured */
-	enum addr_family default_family; /* of the first listener; ADDR_NONE: no E36 from here */
-	bool have_ip4, have_ip6;	 /* some local address, also one that l or r has added */
-	const struct span *labels;	 /* of the listeners; NULL: any label will do here */
+	enum addr_family default_family; /* of the first listener; ADDR_NONE: no E36 from proto */
+	bool have_ip4, have_ip6;	 /* a local address exists, or l or r added it */
+	const struct span *labels;	 /* of the listeners; NULL: allow any label */
 	unsigned int labels_n;
-	uint32_t modules;		 /* bit N: there is an instance 1 of module N for M<N>:1 */
+	uint32_t modules;		 /* bit N: module N has an instance 1, for M<N>:1 */
 };
 
 /*
- * proto_parse - one command without its cookie; @line may hold anything, a trailing newline too.
- * Returns PROTO_OK or the first error in the protocol's order of checks; then *@out is undefined.
+ * proto_parse - parse one command without its cookie. @line may hold any bytes, and end in a
+ * newline. Returns PROTO_OK, or the first error in the protocol's order of checks. After an error
+ * *@out is undefined.
  */
 enum proto_error proto_parse(struct request *out, const char *line, size_t len,
 			     const struct proto_opts *opts);
 
 /*
- * proto_cookie - split a datagram into its first token and the rest, both spans into @buf.
- * 0, or -EINVAL when it has no cookie to answer with (blank, a NUL in it, above PROTO_COOKIE_MAX):
- * the reply is then E5 without a cookie. A datagram of only a cookie leaves *@command empty.
+ * proto_cookie - split a datagram into its first token and the rest, both spans into @buf. A
+ * datagram of only a cookie leaves *@command empty. 0, or -EINVAL when the cookie is missing, has a
+ * NUL or is longer than PROTO_COOKIE_MAX; the reply is then E5 without a cookie.
  */
 int proto_cookie(const char *buf, size_t len, struct span *cookie, struct span *command);
 
 /*
- * proto_unquote - decode %XX and + (a blank). @out takes up to @in.len bytes and is not terminated;
- * NULL: only check. Returns the decoded length or -EINVAL. The result may hold any byte, NUL and
- * newline too.
+ * proto_unquote - decode %XX, and + to a blank. @out takes up to @in.len bytes and gets no NUL at
+ * its end; NULL: only check. Returns the decoded length or -EINVAL. The result may hold any byte,
+ * also NUL and newline.
  */
 int proto_unquote(struct span in, char *out);
 
-/* A reply under construction. Start with {0}; text[0] to text[len - 1] are the bytes, no NUL. */
+/*
+ * A reply under construction. Start with {0}. Its bytes are text[0] to text[len - 1], without a
+ * NUL.
+ */
 struct reply {
 	size_t len;
-	unsigned int silent; /* sub-commands that succeeded without data since the last one shown */
-	bool full;	     /* something did not fit; what is there is whole */
-	bool cut;	     /* a sub-command's result did not fit, which the text says already */
+	unsigned int silent; /* sub-commands without data since the latest shown result */
+	bool full;	     /* a part did not fit; the text before it is whole */
+	bool cut;	     /* a sub-command's result did not fit; the text ends with its -1 */
 	char text[PROTO_REPLY_MAX];
 };
 
-/* reply_add - append formatted text, whole or not at all; the newline's byte stays free. */
+/* reply_add - append formatted text if it fits, else nothing. A byte stays free for the newline. */
 void reply_add(struct reply *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * reply_port - append "PORT[ ADDR[ 6]]" for a local face: @local's port; no address for an
- * any-address; @advertised instead of the numeric address unless NULL. The suffix follows @local's
- * family.
+ * reply_port - append "PORT[ ADDR[ 6]]" for a local face. PORT is @local's. ADDR is @advertised, or
+ * @local if that is NULL; it is left out if @local is an any-address. The suffix " 6" follows an
+ * IPv6 @local.
  */
 void reply_port(struct reply *r, const struct addr *local, const char *advertised);
 
 /*
- * reply_sub - append the result of the next sub-command: @failed shows -1 (and no more should
- * follow), else @data. Empty or NULL @data is a silent success: it shows as 0 when a later one has
- * something to show. What does not fit becomes one last " && -1".
+ * reply_sub - append the result of the next sub-command. @failed: the result is -1, and no call
+ * should follow. Otherwise it is @data. Empty or NULL @data is a silent success: it shows as 0 only
+ * before a later result. A result that does not fit becomes a last " && -1".
  */
 void reply_sub(struct reply *r, bool failed, const char *data);
 
-/* reply_end - append the newline; a reply that did not fit becomes @overflow's error. */
+/* reply_end - append the newline. A reply that did not fit becomes the error @overflow. */
 void reply_end(struct reply *r, enum proto_error overflow);
 
-/* reply_error - the whole reply is "E<n>\n", whatever was there. */
+/* reply_error - replace the whole reply by "E<n>\n". */
 void reply_error(struct reply *r, enum proto_error error);
 
-/* reply_number - the whole reply is "<n>\n". */
+/* reply_number - replace the whole reply by "<n>\n". */
 void reply_number(struct reply *r, unsigned int n);
 
 #endif
