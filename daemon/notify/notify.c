@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * notify.c - targets of time-out notifications and their queues. One message of a target is under
- * way at a time, the first of the queue. It leaves the queue when it was delivered, refused, or is
- * too old to be tried again; no message is given up before it was tried.
+ * notify.c - targets of time-out notifications and their queues. A target sends one message at a
+ * time, the first of its queue. The message leaves the queue when it is delivered, refused, or too
+ * old to be tried again. Every message is tried at least once.
  *
- * A connection that fails is a failure of the target: its queue pauses. A complete answer that makes
- * no sense is a failure of that message alone, which is tried again after a pause of its own, while
- * the others go on.
+ * A failed connection is a failure of the target: its whole queue pauses. A complete answer that
+ * makes no sense is a failure of that message alone. The message is tried again after its own
+ * pause, and the other messages go on.
  *
- * A stream's message is delivered when the kernel has it whole, which is all that the protocol can
- * tell: nothing is ever read back. Deliberately not here: when to notify (engine.c), and what is in
- * the body of an RPC (notify_rpc.c).
+ * A message to a stream counts as delivered when the kernel has taken all its bytes. The protocol
+ * has no reply that would tell more. Deliberately not here: the choice when to notify (engine.c),
+ * and the body of an RPC (notify_rpc.c).
  */
 #include "notify/notify.h"
 
@@ -31,61 +31,61 @@
 #include "net/names.h"
 #include "notify/notify_rpc.h"
 
-#define FIRST_PAUSE_MS 500 /* after a failure; doubles up to the last */
+#define FIRST_PAUSE_MS 500 /* after the first failure; doubles up to LAST_PAUSE_MS */
 #define LAST_PAUSE_MS 8000
-#define ANSWER_S 5 /* for a connection, for a write to go on, for an answer */
+#define ANSWER_S 5 /* limit for a connection, for progress of a write, and for an answer */
 #define ANSWER_MAX 65536
 #define HTTP_PORT 80
-#define MAX_ADDRS 8 /* of a name */
-#define NAME_MS 50  /* between looks for the answer of a name server */
+#define MAX_ADDRS 8 /* addresses kept of one name */
+#define NAME_MS 50  /* between checks for the answer of the name server */
 
-/* Strings are in one allocation with it. */
+/* A message and its strings are one allocation. */
 struct message {
 	struct message *prev, *next;
 	uint32_t number;
 	uint64_t queued_ns;
-	uint64_t again_ns;     /* not to be tried before; 0: at once */
-	unsigned int pause_ms; /* the last one before it was tried again; 0: none */
+	uint64_t again_ns;     /* time of the next attempt; 0: at once */
+	unsigned int pause_ms; /* before the latest retry; 0: not retried yet */
 	char *call_id, *from_tag, *to_tag;
-	char *line; /* of a stream */
+	char *line; /* for a stream */
 	size_t line_len;
 };
 
 enum state {
-	IDLE,	/* no message waits, or each one until its own again_ns */
-	NAMING, /* the addresses of its host are asked for */
-	BUSY,	/* the first message is under way */
-	PAUSED, /* after a failure of the connection, until the timer */
+	IDLE,	/* the queue is empty, or each message waits until its again_ns */
+	NAMING, /* waits for the addresses of its host */
+	BUSY,	/* sends the first message */
+	PAUSED, /* the connection failed; waits for the timer */
 };
 
 struct target {
 	struct notify *all;
 	char *name;
 	struct notify_spec spec;
-	struct sockaddr_storage ss; /* none with NOTIFY_SELF */
+	struct sockaddr_storage ss; /* unset with NOTIFY_SELF */
 	socklen_t ss_len;
-	/* The same, and others of that name: what fails is tried again at the next one. */
+	/* All addresses of the name, @ss among them. After a failure the next one is tried. */
 	struct addr addr[MAX_ADDRS];
 	unsigned int n_addrs, at;
-	struct question *asked; /* for them */
+	struct question *asked; /* the pending query for them; NULL: none */
 	enum state state;
 	struct message *queue;
 	unsigned int queued;
 	/*
-	 * The end of a pause, of the target or of a message; or of a call, whose connection must
-	 * not be freed in its callback.
+	 * Fires at the end of a pause of the target or of a message. It also ends an RPC, because
+	 * the callback of an HTTP connection must not free it.
 	 */
 	struct event *timer;
-	unsigned int pause_ms; /* the last one; 0: the last attempt did well */
+	unsigned int pause_ms; /* latest pause; 0: the latest attempt succeeded */
 
 	struct bufferevent *stream;
-	bool proven; /* the stream has delivered something */
+	bool proven; /* the stream has delivered a message */
 
 	struct evhttp_connection *http;
-	enum rpc_method method; /* of the call under way, and then the one that worked */
+	enum rpc_method method; /* of the RPC under way; if method_known, the one that worked */
 	bool method_known;
 	enum rpc_answer answer;
-	bool answered; /* by a complete HTTP answer, of any status */
+	bool answered; /* a complete HTTP answer came, of any status */
 	uint32_t calls;
 
 	struct notify_counts counts;
@@ -99,7 +99,7 @@ struct notify {
 	unsigned int n_targets, n_configured;
 	uint64_t patience_ns;
 	uint32_t last_number;
-	void (*queued)(void *arg, const struct notify_message *m); /* NULL: nobody watches */
+	void (*queued)(void *arg, const struct notify_message *m); /* NULL: no watcher */
 	void (*gone)(void *arg, uint32_t number);
 	void *watch_arg;
 	bool left;
@@ -107,7 +107,7 @@ struct notify {
 
 static void next_message(struct target *t);
 
-/* ---- what a value of -n says ---- */
+/* ---- parsing a value of -n ---- */
 
 static bool starts(const char *text, const char *with)
 {
@@ -222,8 +222,8 @@ static char *put_string(char **at, const char *text, size_t len)
 }
 
 /*
- * A controller may have appended ";branch" to the Call-ID, and ";medium" to a tag: SIP allows ';'
- * in neither.
+ * Returns the length of the part that SIP knows. A controller may append ";branch" to the Call-ID
+ * and ";medium" to a tag. SIP allows no ';' in either, so cut there.
  */
 static size_t sip_len(const char *text)
 {
@@ -266,7 +266,7 @@ static void message_drop(struct target *t)
 
 static void say(struct target *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* What goes wrong with a target is kept for rtpxctl, and logged at most once per second. */
+/* Keeps an error of the target for rtpxctl, and logs it, at most once per second. */
 static void say(struct target *t, const char *fmt, ...)
 {
 	va_list ap;
@@ -289,7 +289,7 @@ static void disconnect(struct target *t)
 	t->proven = false;
 }
 
-/* ---- how an attempt ends ---- */
+/* ---- the end of an attempt ---- */
 
 static void set_timer(struct target *t, unsigned int ms)
 {
@@ -324,8 +324,8 @@ static bool is_too_old(const struct target *t, const struct message *m, uint64_t
 }
 
 /*
- * The first message was tried in vain. True: it is too old to be tried again, and gone. There is
- * none when the name of the host was asked for in advance.
+ * The attempt to send the first message failed. True: the message was too old to be tried again,
+ * and is dropped. The queue may be empty, as the name of the host is looked up in advance.
  */
 static bool tried_in_vain(struct target *t, const char *why)
 {
@@ -345,8 +345,7 @@ static bool tried_in_vain(struct target *t, const char *why)
 }
 
 /*
- * The connection has failed. Only after the end of one that had worked is the next attempt made at
- * once.
+ * The connection failed, so pause. If it had delivered a message before, try again at once.
  */
 static void failed(struct target *t, const char *why)
 {
@@ -363,7 +362,7 @@ static void failed(struct target *t, const char *why)
 	set_timer(t, t->pause_ms);
 }
 
-/* The answer is complete and makes no sense. The message goes behind the others. */
+/* The answer is complete but makes no sense. Move the message to the end of the queue. */
 static void put_off(struct target *t, const char *why)
 {
 	struct message *m = t->queue;
@@ -389,7 +388,7 @@ static void refused(struct target *t, const char *why)
 
 /* ---- streams ---- */
 
-/* What a controller sends is not looked at. */
+/* Discards all bytes that a controller sends. */
 static void on_stream_read(struct bufferevent *stream, void *arg)
 {
 	struct evbuffer *in = bufferevent_get_input(stream);
@@ -438,7 +437,10 @@ static bool stream_open(struct target *t)
 	return bufferevent_enable(t->stream, EV_READ | EV_WRITE) == 0;
 }
 
-/* The loop may not have seen the end yet; what is written then would be lost without an error. */
+/*
+ * The event loop may not have reported yet that the peer closed the connection. A message written
+ * now would be lost without an error, so check first.
+ */
 static bool stream_has_ended(struct target *t)
 {
 	char c;
@@ -451,7 +453,7 @@ static int stream_connect(struct target *t)
 	return bufferevent_socket_connect(t->stream, (struct sockaddr *)&t->ss, (int)t->ss_len);
 }
 
-/* The message is put in before the connection is begun, because that may fail at once. */
+/* Put the message in before connecting, because connecting may fail at once. */
 static void stream_send(struct target *t)
 {
 	bool fresh;
@@ -473,7 +475,7 @@ static enum rpc_kind rpc_kind_of(const struct target *t)
 	return t->spec.kind == NOTIFY_XMLRPC ? RPC_XML : RPC_JSON;
 }
 
-/* @req is NULL or without a code when there was no answer. */
+/* Without an answer, @req is NULL or its code is 0. */
 static void on_answer(struct evhttp_request *req, void *arg)
 {
 	struct target *t = arg;
@@ -509,7 +511,10 @@ static int rpc_call(struct target *t, struct evhttp_request *req)
 	return 0;
 }
 
-/* One connection for each call: on an idle one, which a proxy may close, a call might be lost. */
+/*
+ * Each RPC has its own connection. A proxy may close an idle one, and a request on it would be
+ * lost.
+ */
 static void rpc_send(struct target *t)
 {
 	struct evhttp_request *req = evhttp_request_new(on_answer, t);
@@ -530,7 +535,10 @@ static void rpc_send(struct target *t)
 		failed(t, "cannot make the call");
 }
 
-/* XML-RPC: who does not know the one method may know the other. What has worked once is kept. */
+/*
+ * XML-RPC has two methods, and a proxy may have only one. True: try the second method now. A method
+ * that worked once is kept.
+ */
 static bool other_method(struct target *t)
 {
 	if (rpc_kind_of(t) != RPC_XML || t->method_known || t->method == RPC_BY_TAGS)
@@ -575,7 +583,7 @@ static void add_addr(struct target *t, const struct addr *addr)
 	use_addr(t, 0);
 }
 
-/* Names of tcp: are IPv4's, as with rtpproxy. */
+/* Names in tcp: targets are looked up for IPv4 only, as in rtpproxy. */
 static int family_of(const struct target *t)
 {
 	return t->spec.kind != NOTIFY_TCP || strchr(t->spec.host, ':') ? AF_UNSPEC : AF_INET;
@@ -618,7 +626,7 @@ static void take_answer(struct target *t)
 
 /* ---- one message after the other ---- */
 
-/* The first message that may be tried now, else NULL and in *@wait_ns the time until there is one. */
+/* The first message that is due. If there is none, NULL, and *@wait_ns is the time until one is. */
 static struct message *due_message(const struct target *t, uint64_t *wait_ns)
 {
 	const uint64_t now_ns = clock_now();
@@ -684,7 +692,7 @@ static int enqueue(struct target *t, const struct notify_event *event, uint64_t 
 	return 0;
 }
 
-/* The tag without the newline that ends it on the wire: @text has room for it. */
+/* @text gets the tag without its newline, and must have room for m->line_len bytes. */
 static void describe(const struct target *t, const struct message *m, char *text,
 		     struct notify_message *out)
 {
@@ -727,7 +735,7 @@ void notify_send(struct notify *n, int target, const struct notify_event *event,
 		return;
 	}
 	if (n->queued)
-		tell(t, t->queue->prev, n->queued, n->watch_arg); /* the last one */
+		tell(t, t->queue->prev, n->queued, n->watch_arg); /* the new message */
 	if (t->state == IDLE)
 		next_message(t);
 }
@@ -821,7 +829,7 @@ static struct target *target_add(struct notify *n, const char *name)
 	return t;
 }
 
-/* A numeric address is there at once; a name is asked for, as long as it takes. */
+/* Takes a numeric address at once. For a name, starts a query that may take any time. */
 static int resolve(struct target *t, bool no_resolve, char *err, size_t err_size)
 {
 	const struct addrinfo hints = {
@@ -912,9 +920,9 @@ bool notify_enabled(const struct notify *n)
 	return n->n_configured > 0;
 }
 
-/* ---- which target ---- */
+/* ---- choosing a target ---- */
 
-/* As rtpproxy: equal texts, but for "unix:", which may be left out of a path without a colon. */
+/* Compares texts, as rtpproxy. A path without a colon may lack the prefix "unix:". */
 static bool is_named(const struct target *t, struct span name)
 {
 	static const char prefix[] = "unix:";
@@ -929,7 +937,7 @@ static bool is_named(const struct target *t, struct span name)
 	return span_eq(span_of(t->spec.path), name);
 }
 
-/* The target that stands for @self when this peer says so. */
+/* The target for @self in a command of @peer: @peer's address with @self's port. -1: no room. */
 static int target_of_peer(struct notify *n, const struct target *self, const struct addr *peer)
 {
 	static const struct addr localhost = { .family = ADDR_IP4, .ip = { 127, 0, 0, 1 } };
@@ -977,7 +985,7 @@ int notify_again(struct notify *n, struct span name)
 
 	if (i >= 0)
 		return i;
-	/* A name that %%CC_SELF%% had led to. */
+	/* The name of a target that was made for %%CC_SELF%%. */
 	snprintf(text, sizeof(text), "%.*s", (int)name.len, name.p);
 	if (notify_parse(&spec, text, &why) < 0 || spec.kind != NOTIFY_TCP ||
 	    addr_parse(&a, ADDR_IP4, spec.host, strlen(spec.host)) < 0)

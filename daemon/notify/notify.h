@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * notify.h - tells controllers of sessions that have timed out: the targets of -n, and a queue for
- * each. Nothing here waits: connections and HTTP go through the event loop.
+ * notify.h - tells controllers about sessions that have timed out. Each target of -n has a queue.
+ * No function here blocks: connections and HTTP go through the event loop.
  *
- * To unix: and tcp: targets goes the tag that the controller has given with its U, and a newline,
- * over a connection that is opened at first use and kept. To xmlrpc: and jsonrpc: targets goes the
- * request to end the dialog, see notify_rpc.h; they need no tag, so the first of them serves every
- * session that names no target.
+ * A unix: or tcp: target gets the tag that the controller gave with its U, and a newline. The
+ * connection is opened at first use and kept. An xmlrpc: or jsonrpc: target gets a request to end
+ * the dialog, see notify_rpc.h. An RPC target needs no tag, so the first one serves every session
+ * that names no target.
  */
 #ifndef RTPX_NOTIFY_H
 #define RTPX_NOTIFY_H
@@ -14,22 +14,22 @@
 #include "base/addr.h"
 #include "base/base.h"
 
-#define NOTIFY_MAX_TARGETS 64 /* of -n, and those that %%CC_SELF%% has led to */
-#define NOTIFY_MAX_SELF 2     /* of -n with %%CC_SELF%% */
-#define NOTIFY_MAX_QUEUED 10000 /* waiting for one target */
+#define NOTIFY_MAX_TARGETS 64 /* of -n, and those made for %%CC_SELF%% */
+#define NOTIFY_MAX_SELF 2     /* values of -n with %%CC_SELF%% */
+#define NOTIFY_MAX_QUEUED 10000 /* messages in the queue of one target */
 #define NOTIFY_PATIENCE_MS 30000
 
 enum notify_kind { NOTIFY_UNIX, NOTIFY_TCP, NOTIFY_SELF, NOTIFY_XMLRPC, NOTIFY_JSONRPC };
 
-/* What a value of -n says. */
+/* A parsed value of -n. */
 struct notify_spec {
 	enum notify_kind kind;
-	char path[1024]; /* of the socket, or that of the URL with its query */
+	char path[1024]; /* of the socket, or of the URL with its query */
 	char host[256];	 /* without the brackets of an IPv6 address */
 	uint16_t port;
 };
 
-/* notify_parse - 0, or -EINVAL with what is wrong with @text in *@why (static). */
+/* notify_parse - 0, or -EINVAL with the reason in *@why, a static text. */
 int notify_parse(struct notify_spec *out, const char *text, const char **why);
 
 static inline bool notify_is_rpc(enum notify_kind kind)
@@ -44,72 +44,74 @@ struct notify_opts {
 	const char *const *targets; /* values of -n */
 	unsigned int n_targets;
 	bool no_resolve;
-	uint32_t patience_ms; /* so long a message is tried again, and once in any case */
+	uint32_t patience_ms; /* how long a message is retried; it is tried at least once */
 };
 
 /*
- * notify_new - begins to ask for the names of hosts; what a name server says is logged, and messages
- * wait for it. -errno with a sentence in @err for a target that can never work.
+ * notify_new - make the targets and start to look up their host names. Messages wait for the
+ * answers of the name server; its errors are logged. 0, or -errno with a sentence in @err for a
+ * target that can never work.
  */
 int notify_new(struct notify **out, struct event_base *base, const struct notify_opts *opts,
 	       char *err, size_t err_size);
-/* notify_free - what still waits is lost, and that is logged. NULL is allowed. */
+/* notify_free - waiting messages are lost, and their number is logged. NULL is allowed. */
 void notify_free(struct notify *n);
 
-bool notify_enabled(const struct notify *n); /* there is a -n */
+bool notify_enabled(const struct notify *n); /* -n was given */
 /*
- * notify_find - the target that a command means by @name, which must be a value of -n; "unix:" may
- * be left out. @peer: who sent the command, for %%CC_SELF%%: 127.0.0.1 unless it is IPv4. -1: none.
+ * notify_find - the target that a command names. @name must be a value of -n; it may lack "unix:".
+ * @peer: the sender of the command, for %%CC_SELF%%; if it is not IPv4, 127.0.0.1 is used. -1:
+ * none.
  */
 int notify_find(struct notify *n, struct span name, const struct addr *peer);
-/* notify_name - what names a target to notify_again(); NULL for -1. */
+/* notify_name - the name of a target for notify_again(); NULL for -1. */
 const char *notify_name(const struct notify *n, int target);
-/* notify_again - the target that had this name in an earlier daemon; -1: there is none such now. */
+/* notify_again - the target that had @name in a previous daemon; -1: it does not exist now. */
 int notify_again(struct notify *n, struct span name);
-/* notify_default - the target of sessions that name none: the first RPC target of -n, or -1. */
+/* notify_default - the target for sessions without one: the first RPC target of -n, or -1. */
 int notify_default(const struct notify *n);
-/* notify_ends_calls - the target is told once for all sessions of a call. */
+/* notify_ends_calls - the target wants one message per call, not per session. */
 bool notify_ends_calls(const struct notify *n, int target);
 
-/* A session that has timed out, as its controller has named it. */
+/* A session that has timed out, with the names that its controller gave. */
 struct notify_event {
 	const char *call_id, *from_tag;
 	const char *to_tag; /* NULL: not known */
-	const char *tag;    /* decoded; NULL: none, which only an RPC target can do without */
+	const char *tag;    /* decoded; NULL: none; only an RPC target needs none */
 };
 
-/* notify_send - queue it. What cannot be delivered is logged and counted. */
+/* notify_send - queue a message. A message that cannot be delivered is logged and counted. */
 void notify_send(struct notify *n, int target, const struct notify_event *event, uint64_t now_ns);
 
-/* A message that waits or is under way. */
+/* A message that waits or is being sent. */
 struct notify_message {
-	uint32_t number;    /* not used again while this process lives, or not for a long time */
+	uint32_t number;    /* unique in this process until 2^32 messages later */
 	const char *target; /* as notify_name() gives it */
 	struct notify_event event;
 	uint64_t queued_ns;
 };
 
 /*
- * notify_watch - @queued is told of each message that begins to wait, @gone when it was delivered,
- * refused or given up.
+ * notify_watch - call @queued for each new message of notify_send(), and @gone when a message was
+ * delivered, refused or given up.
  */
 void notify_watch(struct notify *n,
 		  void (*queued)(void *arg, const struct notify_message *m),
 		  void (*gone)(void *arg, uint32_t number), void *arg);
-/* notify_each - every message, those of a target in the order in which they are sent. */
+/* notify_each - call @fn for every message; those of one target in the order of sending. */
 void notify_each(const struct notify *n,
 		 void (*fn)(void *arg, const struct notify_message *m), void *arg);
 /*
- * notify_restore - a message of the previous daemon waits again; it is given up when it would have
- * been there. -ENOENT: its target is none of -n now; or -ENOMEM.
+ * notify_restore - queue a message of the previous daemon. Its age counts from its first queueing,
+ * in that daemon. 0, -ENOENT if -n does not name its target now, or -ENOMEM.
  */
 int notify_restore(struct notify *n, const struct notify_message *m);
-/* notify_left - the next daemon has the messages, so notify_free() does not call them lost. */
+/* notify_left - the next daemon has the messages, so notify_free() does not log them as lost. */
 void notify_left(struct notify *n);
 
 /*
- * notify_is_idle - no message is under way, and none waits but for a target that cannot be reached,
- * for longer than it is to be tried again.
+ * notify_is_idle - no message is being sent, and every waiting message is too old to be retried
+ * because its target cannot be reached.
  */
 bool notify_is_idle(const struct notify *n);
 
@@ -129,12 +131,14 @@ struct notify_counts {
 
 struct notify_view {
 	const char *name;
-	const char *error; /* of the last failure since something was delivered; NULL: none */
+	const char *error; /* latest failure since a delivery; NULL: none */
 	unsigned int queued;
 	struct notify_counts counts;
 };
 
-/* notify_view - the @i-th target; false past the end. The texts live until the loop's next turn. */
+/*
+ * notify_view - the @i-th target; false past the end. Its texts are valid in this turn of the loop.
+ */
 bool notify_view(const struct notify *n, unsigned int i, struct notify_view *out);
 
 #endif

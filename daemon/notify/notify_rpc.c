@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * notify_rpc.c - XML-RPC and JSON-RPC 2.0, as much of them as ending a dialog takes. Of an XML
- * answer only the fault is looked for: no value of it is ever used but for the log.
+ * notify_rpc.c - the parts of XML-RPC and JSON-RPC 2.0 that are needed to end a dialog. In an XML
+ * answer it looks only for a fault. Values of the answer are used only in the log.
  */
 #include "notify/notify_rpc.h"
 
