@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * capture.c - files are told apart by their first bytes. libpcap reads pcap and pcapng; what is in
- * a frame is found here: Ethernet with VLAN tags, Linux cooked, BSD loopback, raw IP.
+ * capture.c - reads captures. The first bytes of a file tell its format. libpcap reads pcap and
+ * pcapng. This file parses the frames: Ethernet with VLAN tags, Linux cooked, BSD loopback, raw IP.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -68,7 +68,7 @@ static struct addr addr_of(enum addr_family family, const void *ip, const void *
 	return a;
 }
 
-/* False: no UDP, or only a part of it. */
+/* False: not UDP, or a datagram that is cut. */
 static bool take_udp(const uint8_t *p, size_t len, enum addr_family family, const uint8_t *src,
 		     const uint8_t *dst, struct capture_packet *out)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * capture.h - the UDP datagrams of a recording or capture file in memory: rtpproxy's ad-hoc format,
- * pcap, pcapng. Knows nothing of RTP.
+ * capture.h - reads the UDP datagrams of a recording or capture file into memory. Formats:
+ * rtpproxy's ad-hoc format, pcap, pcapng. It does not parse RTP.
  */
 #ifndef RTPX_CAPTURE_H
 #define RTPX_CAPTURE_H
@@ -18,13 +18,13 @@ struct capture_packet {
 struct capture {
 	struct capture_packet *packets; /* owned, in the file's order */
 	size_t n;
-	char trouble[300]; /* what could not be read; empty: nothing */
+	char trouble[300]; /* a sentence on the unreadable part; empty: none */
 };
 
 /*
- * capture_read - the file at @path, as far as it can be read: what is cut or broken is told in
- * @out->trouble. Negative, with a sentence in @err, when it cannot be opened, there is no memory or
- * it is of no known format. capture_free() it.
+ * capture_read - read the file at @path, as far as it is readable. @out->trouble describes cut or
+ * broken parts. Negative, with a sentence in @err, when the file cannot be opened, its format is
+ * not known, or memory is short. Release @out with capture_free().
  */
 int capture_read(const char *path, struct capture *out, char *err, size_t err_size);
 void capture_free(struct capture *c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * decrypt.c - one libsrtp session for all SSRCs of a capture.
+ * decrypt.c - decrypts with libsrtp, in one session for all SSRCs of a capture.
  */
 #include <errno.h>
 #include <srtp2/srtp.h>
@@ -10,7 +10,7 @@
 #include "decrypt.h"
 #include "media/rtp.h"
 
-#define BASE64_CHARS 40 /* of 30 bytes */
+#define BASE64_CHARS 40 /* characters for 30 bytes */
 #define MAX_TRAILER 32
 
 static const struct suite {
@@ -21,7 +21,7 @@ static const struct suite {
 	{ "AES_CM_128_HMAC_SHA1_32", srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32 },
 };
 
-/* RFC 4648 section 4, without padding, as 30 bytes need none. */
+/* RFC 4648 section 4. 30 bytes need no padding. -EINVAL. */
 static int base64(const char *text, uint8_t *out)
 {
 	static const char digits[] =
@@ -56,7 +56,10 @@ int decrypt_parse(const char *spec, struct decrypt_key *out)
 	return -EINVAL;
 }
 
-/* libsrtp writes behind the packet while it works. */
+/*
+ * libsrtp writes behind the end of the packet, so make room. *@fits is false for a packet that the
+ * key does not fit, or that came twice.
+ */
 static int unprotect(srtp_t session, struct capture_packet *p, bool *fits)
 {
 	uint8_t *room = realloc(p->data, p->len + MAX_TRAILER);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * doctor.c - one function per check, one table of checks. Reads /proc, /sys and the daemon; changes
- * nothing.
+ * doctor.c - one function per check, one table of checks. It reads /proc, /sys and the daemon, and
+ * changes nothing.
  *
- * Interfaces are looked at from the namespace in which rtpxctl runs: run it in the daemon's.
+ * It sees the interfaces of the network namespace in which rtpxctl runs. Run it in the daemon's.
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -37,14 +37,14 @@ enum result { OK, WARNING, WRONG };
 static const char *const result_names[] = { "ok", "warning", "wrong" };
 
 struct doctor {
-	struct json_object *lines;  /* what was found, one object a line */
-	struct json_object *status; /* the daemon's, NULL without one */
+	struct json_object *lines;  /* the findings, one object a line */
+	struct json_object *status; /* from the daemon; NULL: no daemon answers */
 	struct json_object *stats;
 	const char *socket_path;
 	enum result worst;
 };
 
-/* One line: what was looked at, what was found, and what to do ("" when nothing). */
+/* Adds one line to the report: the check, its finding @fmt, and the remedy ("": none needed). */
 static void found(struct doctor *d, const char *check, enum result result, const char *remedy,
 		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
@@ -69,7 +69,7 @@ static void found(struct doctor *d, const char *check, enum result result, const
 
 /* ---- reading the system ---- */
 
-/* The first line of a file without its newline; false when it cannot be read. */
+/* Reads the first line of a file, without its newline; false: the file cannot be read. */
 static bool first_line(const char *path, char *buf, size_t size)
 {
 	FILE *f = fopen(path, "re");
@@ -82,7 +82,7 @@ static bool first_line(const char *path, char *buf, size_t size)
 	return good;
 }
 
-/* The rest of the line in @path that starts with @key. */
+/* Finds the line in @path that starts with @key, and reads the rest of the line. */
 static bool line_of(const char *path, const char *key, char *buf, size_t size)
 {
 	FILE *f = fopen(path, "re");
@@ -108,8 +108,8 @@ static const char *pid_path(const struct doctor *d, const char *file, char buf[6
 }
 
 /*
- * A request about an interface of the namespace that we run in; not /sys, which may show another
- * one.
+ * Sends an ioctl about an interface of our network namespace. /sys may show another namespace, so
+ * do not read it there.
  */
 static bool ask_link(const char *ifname, unsigned long request, struct ifreq *ifr)
 {
@@ -162,7 +162,7 @@ static bool uses(const struct doctor *d, const char *dataplane)
 	return d->status && !strcmp(json_text(d->status, "dataplane"), dataplane);
 }
 
-/* The last byte of the variable, after its attributes; no variable: no UEFI. */
+/* The last byte of the variable, behind its attributes, is the state. No variable: no UEFI. */
 static bool is_secure_boot(void)
 {
 	static const char path[] = "/sys/firmware/efi/efivars/SecureBoot-"
@@ -177,8 +177,8 @@ static bool is_secure_boot(void)
 }
 
 /*
- * The letters of the module's taint are the kernel's: O, not from its tree; E, not signed with a
- * key that it trusts.
+ * The kernel shows the module's taint as letters. O: built outside the kernel's tree; E: not signed
+ * with a key that the kernel trusts.
  */
 static void check_module(struct doctor *d)
 {
@@ -292,8 +292,8 @@ static void check_descriptors(struct doctor *d)
 }
 
 /*
- * Does the list of ports in @path, "1000,2000-2999" in ascending order, have all from *@lo to *@hi?
- * If not, these two become the first ones that it lacks.
+ * @path has a list of ports such as "1000,2000-2999", in ascending order. True: the list has all
+ * ports from *@lo to *@hi. False: *@lo and *@hi become the first range that is missing.
  */
 static bool list_has(const char *path, unsigned int *lo, unsigned int *hi)
 {
@@ -321,7 +321,10 @@ static bool list_has(const char *path, unsigned int *lo, unsigned int *hi)
 	return false;
 }
 
-/* The kernel takes ports for outgoing connections from one range, but for those that are reserved. */
+/*
+ * The kernel takes ports for outgoing connections from one range, except reserved ports. Media
+ * ports in that range must therefore be reserved.
+ */
 static void check_outgoing_ports(struct doctor *d, unsigned int min, unsigned int max)
 {
 	static const char reserved[] = "/proc/sys/net/ipv4/ip_local_reserved_ports";
@@ -474,7 +477,7 @@ static void check_neighbours(struct doctor *d)
 	      json_number(n, "unresolved"));
 }
 
-/* What to type for a reason that is about the host; NULL: it is about something else. */
+/* The command that remedies a reason about the host; NULL: the reason is not about the host. */
 static const char *host_remedy(const char *why)
 {
 	static const struct {
@@ -492,7 +495,7 @@ static const char *host_remedy(const char *why)
 	return NULL;
 }
 
-/* Things of this host that keep calls out of the kernel, then next hops that they have refused. */
+/* Lists properties of this host that keep calls out of the kernel, then the refused next hops. */
 static void check_host(struct doctor *d)
 {
 	struct json_object *list, *n, *why;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * doctor.h - checks the host and the daemon, and names the remedy for what is not well.
+ * doctor.h - checks the host and the daemon, and names a remedy for each fault.
  */
 #ifndef RTPX_DOCTOR_H
 #define RTPX_DOCTOR_H
@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 /*
- * doctor_run - print every check's line (or JSON); false when something is wrong. Works without a
- * daemon too.
+ * doctor_run - print the findings of every check, as lines or JSON. False: a check found a fault.
+ * It works without a daemon, too.
  */
 bool doctor_run(const char *socket_path, bool as_json);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * extractaudio.c - turns the recordings of a call into a sound file, or tells what is in them.
+ * extractaudio.c - turns the recordings of a call into a sound file, or lists their streams.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -78,25 +78,25 @@ static const struct name {
 
 struct options {
 	bool delete, idle, stereo, unaligned, strict, scan, streams;
-	int file, data; /* libsndfile's; -1: default */
-	unsigned int rate; /* Hz; RATE_OF_INPUT: the highest of the input */
+	int file, data; /* formats of libsndfile; -1: default */
+	unsigned int rate; /* Hz; RATE_OF_INPUT: the highest rate of the input */
 	const char *path[SIDES];
 	struct decrypt_key key[SIDES];
 	bool encrypted[SIDES];
-	char made[SIDES][PATH_MAX]; /* paths that are made of RDIR */
+	char made[SIDES][PATH_MAX]; /* paths made from RDIR */
 	char **rest;		    /* OUTFILE and LINKs, NULL-terminated */
 	struct audio_codec given[RTPSTREAM_TYPES];
 	struct rtpstream_codecs codecs;
 };
 
-/* What one side said. */
+/* The packets that one side sent. */
 struct side {
 	struct capture capture;
 	struct rtpstreams streams;
 	bool loaded;
 };
 
-/* A stream's sound in one codec, and when it begins. */
+/* The sound of a stream in one codec, and its time of begin. */
 struct track {
 	struct sound sound;
 	uint64_t first_ns;
@@ -107,7 +107,7 @@ struct tracks {
 	struct track *all;
 	size_t n;
 	uint64_t first_ns[SIDES];
-	size_t decoded[SIDES]; /* samples of 8 kHz */
+	size_t decoded[SIDES]; /* samples at 8 kHz */
 };
 
 /* ---- command line ---- */
@@ -205,7 +205,7 @@ static int set(struct options *o, int c, const char *arg)
 	}
 }
 
-/* RDIR stands for two files, of which one may be missing, or is a file itself. */
+/* RDIR is a file itself, or stands for two files, of which one may be missing. */
 static void resolve(struct options *o, const char *rdir)
 {
 	static const char *const suffix[SIDES] = { "o", "a" };
@@ -277,7 +277,7 @@ static void load(const struct options *o, int side, struct side *s)
 	s->loaded = true;
 }
 
-/* ---- what is in it ---- */
+/* ---- listing the streams ---- */
 
 static const struct audio_codec *codec_of(const struct options *o, const struct rtpstream *s)
 {
@@ -320,7 +320,7 @@ static void print_types(const struct options *o, const struct rtpstream *s)
 	}
 }
 
-/* Jitter in ms of the stream's own clock. */
+/* Jitter is shown in ms, converted with the clock of the stream. */
 static void print_stream(const struct options *o, const struct rtpstream *s)
 {
 	const struct audio_codec *c = codec_of(o, s);
@@ -375,7 +375,7 @@ static int add_track(struct tracks *t, struct sound *sound, uint64_t first_ns, i
 	return 0;
 }
 
-/* Payload types may share a codec: each codec once. */
+/* Payload types may share a codec. True: @type is the first one with its codec. */
 static bool is_first(const struct options *o, const struct rtpstream *s, unsigned int type)
 {
 	unsigned int i;
@@ -407,7 +407,7 @@ static int decode_stream(const struct options *o, struct rtpstream *s, int side,
 	return rc;
 }
 
-/* In a file that holds both sides, the first to speak is the originator. */
+/* In a file that holds both sides, the originator is the first to send. */
 static int side_of(const struct options *o, const struct side *s, int side,
 		   const struct rtpstream *st)
 {
@@ -416,7 +416,7 @@ static int side_of(const struct options *o, const struct side *s, int side,
 	return addr_eq(&st->src, &s->streams.all[0].src) ? side : 1 - side;
 }
 
-/* Say what of a stream was not decoded; returns how many packets. */
+/* Reports packets of a stream that were not decoded; returns their number. */
 static long report_undecoded(const struct options *o, const struct rtpstream *s)
 {
 	long undecoded = s->undecoded;
@@ -436,7 +436,7 @@ static long report_undecoded(const struct options *o, const struct rtpstream *s)
 	return undecoded;
 }
 
-/* The answerer first, as rtpproxy. Returns packets that were not decoded; negative: an error. */
+/* The answerer first, as rtpproxy. Returns the number of undecoded packets; negative: an error. */
 static long decode(const struct options *o, struct side *sides, struct tracks *t)
 {
 	long undecoded = 0;
@@ -482,7 +482,7 @@ static size_t start_of(const struct options *o, const struct tracks *t, const st
 	return (size_t)((double)(track->first_ns - zero) * rate / 1e9 + 0.5);
 }
 
-/* Add all tracks up: one channel, or the answerer's and the originator's, in rtpproxy's order. */
+/* Adds all tracks up into one channel, or two: answerer, originator, in rtpproxy's order. */
 static int mix(const struct options *o, struct tracks *t, struct sound *out)
 {
 	unsigned int channels = o->stereo ? 2 : 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * makeann.c - turns a sound file into prompts, one file for each codec, as the relay plays them.
+ * makeann.c - turns a sound file into prompts that the relay plays, one file for each codec.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "media/sound.h"
 
-#define FRAME_SAMPLES 160 /* 20 ms at 8 kHz: what all codecs are fed with */
+#define FRAME_SAMPLES 160 /* 20 ms at 8 kHz: the input of every codec */
 #define PROGRESS_AFTER_NS (2 * NSEC_PER_SEC)
 #define OPUS_RATE 48000
 
@@ -30,7 +30,7 @@ static const char usage_text[] =
 
 struct options {
 	const char *in, *template;
-	unsigned long limit; /* in samples of 8 kHz; 0: none */
+	unsigned long limit; /* in samples at 8 kHz; 0: none */
 	bool loop;
 };
 
@@ -55,7 +55,7 @@ static void progress(const char *what, size_t done, size_t all)
 
 /* ---- input ---- */
 
-/* At most @want samples are kept, or as many as @want, over and over. */
+/* Cuts the sound to @want samples. @loop: also repeats a shorter sound up to @want samples. */
 static int limit(struct sound *s, size_t want, bool loop)
 {
 	size_t have = s->n;
@@ -84,7 +84,7 @@ static int fail(const char *path, const char *why)
 	return -1;
 }
 
-/* The last block of a codec with frames is filled up with silence, as rtpproxy's makeann does. */
+/* For a codec with frames, silence fills the last frame, as in rtpproxy's makeann. */
 static int encode(FILE *f, const struct audio_codec *codec, const struct sound *s)
 {
 	struct audio_encoder *e = audio_encoder_new(codec);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rtpstream.c - packets get their places by sequence number and time stamp; arrival times only say
- * where a stream, and what follows a jump in it, begins.
+ * rtpstream.c - places packets by sequence number and time stamp. Arrival times are used only for
+ * the begin of a stream, and for the place behind a jump in it.
  */
 #include <errno.h>
 #include <math.h>
@@ -11,8 +11,8 @@
 #include "rtpstream.h"
 
 #define COMFORT_NOISE 13 /* RFC 3389 section 4 */
-#define TELEPHONE_NOISE 19 /* the same, before it got its number */
-/* Time stamps and arrivals that differ more have nothing to do with each other. */
+#define TELEPHONE_NOISE 19 /* comfort noise, before RFC 3389 gave it 13 */
+/* A larger difference between time stamps and arrivals is a jump. */
 #define APART_NS (2 * (int64_t)NSEC_PER_SEC)
 #define MAX_SECONDS 86400
 
@@ -49,7 +49,7 @@ static int append(struct rtpstream *s, const struct rtpstream_packet *p)
 	return 0;
 }
 
-/* The payload: behind CSRC list and extension, before padding. */
+/* The payload lies behind the CSRC list and the extension, and before the padding. */
 static void payload_of(const struct capture_packet *c, struct rtpstream_packet *out)
 {
 	const uint8_t *p = c->data;
@@ -99,7 +99,7 @@ static int by_order(const void *a, const void *b)
 	return x->arrival_ns < y->arrival_ns ? -1 : x->arrival_ns > y->arrival_ns;
 }
 
-/* As sent, each once. */
+/* Sorts packets in the order of sending, and removes duplicates. */
 static void sort(struct rtpstream *s)
 {
 	size_t i, n = 0;
@@ -143,7 +143,7 @@ bool rtpstream_is_noise(unsigned int payload_type)
 	return payload_type == COMFORT_NOISE || payload_type == TELEPHONE_NOISE;
 }
 
-/* The tape of one codec's sound. */
+/* A tape: the sound of one codec, written from begin to end. */
 struct tape {
 	struct sound sound;
 	size_t room;
@@ -173,21 +173,21 @@ static int reach(struct tape *t, size_t n)
 	return 0;
 }
 
-/* White noise of @level dB below overload, from @at to @end. */
+/* Writes white noise, @level dB below overload, to the samples from @at to @end. */
 static int hiss(struct tape *t, size_t at, size_t end, unsigned int level)
 {
 	double peak = 32767 * pow(10, -(double)level / 20) * sqrt(3);
 	int rc = reach(t, end);
 
 	for (; !rc && at < end; at++) {
-		/* Numerical Recipes' generator */
+		/* the random generator of Numerical Recipes */
 		t->noise_state = t->noise_state * 1664525 + 1013904223;
 		t->sound.samples[at] = (int16_t)(peak * ((int32_t)t->noise_state / 2147483648.0));
 	}
 	return rc;
 }
 
-/* Packets from @i on that belong together: one segment, and time stamps that arrivals bear out. */
+/* The end of a run from packet @i: one segment, with time stamps that match the arrivals. */
 static size_t run_end(const struct rtpstream *s, size_t i, unsigned int clock)
 {
 	const struct rtpstream_packet *p = s->packets;
@@ -206,8 +206,8 @@ static size_t run_end(const struct rtpstream *s, size_t i, unsigned int clock)
 }
 
 /*
- * Where the run begins on the tape: as if its fastest packet had come without delay. @end is where
- * it ends in packets, @from the sample behind what the tape holds already.
+ * The sample on the tape where a run begins, as if its fastest packet had no delay. The run is the
+ * packets from @i to @end. @from is the first free sample of the tape.
  */
 static size_t run_start(const struct rtpstream *s, size_t i, size_t end,
 			const struct audio_codec *c, size_t from)
@@ -250,7 +250,7 @@ static int play(struct tape *t, struct rtpstream *s, struct audio_decoder *d,
 	return rc;
 }
 
-/* Comfort noise lasts until the next packet; it goes to the tape of the codec that spoke last. */
+/* Comfort noise lasts until the next packet. The tape of the latest codec gets it. */
 static int comfort(struct tape *t, const struct rtpstream_packet *p, size_t at, size_t next)
 {
 	return hiss(t, at, next, p->len ? p->payload[0] & 0x7f : 127);

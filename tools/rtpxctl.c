@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rtpxctl - look inside a running rtpxd: calls, flows, counters, and why a call is not in the
- * kernel.
+ * rtpxctl - shows the state of a running rtpxd: calls, flows, counters, and the reason why a call
+ * is not in the kernel.
  *
- * Reads only. Tables for people, --json for machines.
+ * It only reads. It prints tables for people, and with --json JSON for machines.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -21,9 +21,9 @@
 
 enum exit_code {
 	EXIT_GOOD = 0,	   /* answered */
-	EXIT_NOTHING = 1,  /* answered: no such call; doctor: something is wrong */
+	EXIT_NOTHING = 1,  /* answered: no such call; doctor: a check found a fault */
 	EXIT_USAGE = 2,	   /* the command line is wrong */
-	EXIT_NO_DAEMON = 3, /* nobody answers on the socket */
+	EXIT_NO_DAEMON = 3, /* no daemon answers on the socket */
 };
 
 static const char *socket_path = DEFAULT_SOCKET;
@@ -38,7 +38,7 @@ static int no_daemon(void)
 	return EXIT_NO_DAEMON;
 }
 
-/* An answer that is not what was asked for is the daemon's own sentence. */
+/* Prints the error that the daemon sent instead of an answer. NULL: no daemon answered. */
 static int refused(struct json_object *o)
 {
 	if (!o)
@@ -70,7 +70,7 @@ static size_t length_of(struct json_object *list)
 
 /* ---- sessions, session ---- */
 
-/* "3 of 4": directions in the kernel, of those that have seen a packet or are in it. */
+/* Writes "3 of 4": directions in the kernel, of those that are in it or had a packet. */
 static void kernel_share(struct json_object *session, char *buf, size_t size)
 {
 	struct json_object *legs = member(session, "legs");
@@ -126,7 +126,7 @@ static int sessions(const char *arg)
 	return EXIT_GOOD;
 }
 
-/* Whom the leg believes, in words. */
+/* Says in words which sources the leg believes. */
 static void stream_trust(struct json_object *s)
 {
 	if (json_is(s, "weak"))
@@ -191,7 +191,7 @@ static void session_lines(struct json_object *s)
 	}
 }
 
-/* Ask for the list @key of one call and print its elements, or say that there is no such call. */
+/* Gets the list @key of one call and prints its elements. An empty list: there is no such call. */
 static int of_call(const char *request, const char *call_id, const char *key,
 		   void (*line)(struct json_object *o))
 {
@@ -264,7 +264,7 @@ static int flows(const char *arg)
 
 /* ---- stats, status ---- */
 
-/* The values that are not 0, below their heading; a group without any has none. */
+/* Prints the values that are not 0 below the heading of the group. All 0: prints nothing. */
 static void stats_group(const char *group, struct json_object *values)
 {
 	bool begun = false;
