@@ -38,8 +38,8 @@
 #define UDP_BUFFER (1 << 20) /* bytes wanted; without CAP_NET_ADMIN the system's limit holds */
 _Static_assert(CONN_REPLY_MAX == COOKIES_REPLY_MAX, "a reply from the cache fits");
 
-#define SILENT_S 60          /* a peer that has sent no command for so long is ended */
-#define IDLE_S 10            /* with too many peers, a peer silent for so long is ended */
+#define SILENT_S 60          /* seconds until a peer that never sent a command is ended */
+#define IDLE_S 10            /* seconds of silence after which a peer makes room for another */
 
 struct control;
 
