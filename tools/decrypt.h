@@ -20,8 +20,8 @@ struct decrypt_key {
 int decrypt_parse(const char *spec, struct decrypt_key *out);
 
 /*
- * decrypt - decrypt every RTP packet of @c in place. Packets that the key does not fit, or that came
- * twice, are removed, and @c->trouble tells their number. 0 or -ENOMEM.
+ * decrypt - decrypt every RTP packet of @c in place. Packets that the key does not fit, or that
+ * came twice, are removed, and @c->trouble tells their number. 0 or -ENOMEM.
  */
 int decrypt(struct capture *c, const struct decrypt_key *key);
 
