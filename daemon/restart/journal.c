@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * journal.c - LMDB, and a head in front of each record by which it can be found and proven in a
- * file that LMDB does not understand any more.
+ * journal.c - the journal in LMDB. A head in front of each record makes it possible to find and
+ * verify records in a file that LMDB cannot read any more.
  *
- * How LMDB is used, and why: MDB_NOSYNC, because what is written belongs to the kernel when write()
- * returns, and a journal of a machine that went down is worth nothing. No MDB_WRITEMAP: with it a
- * full file system is a SIGBUS and a stray pointer a damaged journal; without, it is an error of
- * write(). MDB_NOLOCK, because the directory is locked by us, and MDB_NOTLS is of no account then.
- * The map is large, but takes addresses only.
+ * How LMDB is used, and why:
+ * MDB_NOSYNC: written data is safe in the kernel when write() returns, and a journal is worthless
+ * after the machine went down.
+ * No MDB_WRITEMAP: with it a full file system raises SIGBUS, and a stray pointer damages the
+ * journal. Without it, a full file system is an error of write().
+ * MDB_NOLOCK: our own lock on the directory keeps other daemons out. MDB_NOTLS has no effect then.
+ * The map is large, but costs address space only.
  *
- * LMDB believes what is in its file, and would crash the daemon on a damaged one, or do worse on one
- * that was made for that. So a child without rights reads a copy of it in memory.
+ * LMDB trusts its file. A damaged file could crash the daemon, and a forged file could do worse.
+ * Therefore a child without rights reads a copy in memory.
  */
 #include "restart/journal.h"
 
@@ -39,20 +41,20 @@
 #define FILE_NAME "journal.mdb"
 #define NEW_NAME "journal.new"
 #define MAP_BYTES (1ull << 30)
-#define CHILD_NS (20 * NSEC_PER_SEC) /* to read all; a circle of pages has no end */
+#define CHILD_NS (20 * NSEC_PER_SEC) /* limit for the child; a damaged tree may be a circle */
 #define NOBODY 65534
-#define FULL_BYTES 65536 /* less than this is left of a full file system */
+#define FULL_BYTES 65536 /* a file system with less free space counts as full */
 #define ENV_FLAGS (MDB_NOSUBDIR | MDB_NOLOCK)
 
 static const char magic[8] = { 'r', 't', 'p', 'x', 'c', 'a', 'l', 'l' };
 
-/* In front of each record; host byte order, because it never leaves this machine. */
+/* Stands in front of each record. Host byte order, because the file never leaves this machine. */
 struct head {
 	char magic[8];
-	uint32_t crc; /* of all that follows, and of the body */
-	uint32_t len; /* of the body */
+	uint32_t crc; /* covers the members below and the body */
+	uint32_t len; /* bytes of the body */
 	uint64_t key;
-	uint64_t stamp; /* the newest record of a key is the one that counts */
+	uint64_t stamp; /* rises with each record; the newest record of a key is valid */
 	uint32_t version;
 	uint32_t pad;
 };
@@ -61,11 +63,11 @@ struct head {
 
 struct journal {
 	char *dir, *path, *new_path;
-	int dir_fd; /* locked; -1 */
+	int dir_fd; /* the locked directory; -1: not locked */
 	MDB_env *env;
-	MDB_txn *txn; /* NULL: nothing is under way */
+	MDB_txn *txn; /* NULL: no open transaction */
 	MDB_dbi dbi;
-	bool is_new; /* has not taken the name yet */
+	bool is_new; /* still has the name new_path */
 	uint64_t stamp;
 	uint8_t record[sizeof(struct head) + JOURNAL_MAX];
 };
@@ -77,7 +79,7 @@ static char *join(const char *dir, const char *name)
 	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
-/* The process may change its directory while it has the journal. */
+/* The path must be absolute: the process may change its directory while the journal is open. */
 static char *absolute(const char *dir)
 {
 	char *cwd = dir[0] == '/' ? NULL : getcwd(NULL, 0), *path;
@@ -147,7 +149,7 @@ const char *journal_dir(const struct journal *j)
 
 /* ---- the lock ---- */
 
-/* Directories above it, too; who gives a path below /run wants it, whatever is missing. */
+/* Make @dir and the missing directories above it. */
 static int make_dirs(const char *dir)
 {
 	char copy[PATH_MAX], *at;
@@ -196,7 +198,7 @@ static uint32_t crc_of(const struct head *h, const void *body)
 	return (uint32_t)crc32(crc, body, h->len);
 }
 
-/* Does a whole record begin at @p? Of @size bytes that are there. */
+/* True when a complete and valid record begins at @p, where @size bytes are left. */
 static bool record_at(const uint8_t *p, size_t size, struct head *h)
 {
 	if (size < sizeof(*h) || memcmp(p, magic, sizeof(magic)))
@@ -250,7 +252,7 @@ static int env_open(MDB_env **env, const char *path, unsigned int flags, mode_t 
 	return rc;
 }
 
-/* The child: every record to @fd. Its exit status says whether that was all of them. */
+/* The child writes every record to @fd. Returns its exit status; 0: it wrote all records. */
 static int send_all(const char *path, int fd)
 {
 	MDB_val key, value;
@@ -272,7 +274,7 @@ static int send_all(const char *path, int fd)
 	return rc != MDB_NOTFOUND;
 }
 
-/* Nothing that this process may do is of use to whoever made the file. */
+/* Drop every right: the author of a forged file gains nothing by taking over this process. */
 static void lose_rights(uid_t uid, gid_t gid)
 {
 	capng_clear(CAPNG_SELECT_ALL);
@@ -292,7 +294,7 @@ static void child(int file, int out, uid_t uid, gid_t gid)
 	for (i = 0; i < ARRAY_SIZE(crashes); i++)
 		signal(crashes[i], SIG_DFL);
 	limit_child();
-	/* The control sockets and all else that is open stay outside. */
+	/* Close all other descriptors, among them the control sockets. */
 	if (dup2(file, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
 	    close_range(STDERR_FILENO, ~0u, 0) < 0)
 		_exit(1);
@@ -302,8 +304,8 @@ static void child(int file, int out, uid_t uid, gid_t gid)
 }
 
 /*
- * All that comes out of @fd within CHILD_NS, but not more than a journal may hold; NULL without
- * memory.
+ * Read @fd to its end, but for at most CHILD_NS and not far beyond MAP_BYTES. The caller frees the
+ * bytes. NULL: no memory.
  */
 static uint8_t *receive(int fd, size_t *len)
 {
@@ -334,7 +336,7 @@ static uint8_t *receive(int fd, size_t *len)
 	return p;
 }
 
-/* The end of a child that has closed its pipe. One that does not end is made to. */
+/* Wait for the child and return its status. A child that runs on for CHILD_NS is killed. */
 static int wait_for_end(pid_t pid)
 {
 	const struct timespec nap = { .tv_nsec = 2 * NSEC_PER_MSEC };
@@ -350,8 +352,8 @@ static int wait_for_end(pid_t pid)
 }
 
 /*
- * read_by_child - the records of a sound file, one after the other. -EBADMSG: it is not sound, or
- * too large to be read in time.
+ * read_by_child - let a child read the records of a file, and return them one after the other.
+ * -EBADMSG: the file is damaged, or too large to be read in time.
  */
 static int read_by_child(int file, uid_t uid, gid_t gid, uint8_t **out, size_t *len)
 {
@@ -378,8 +380,9 @@ static int read_by_child(int file, uid_t uid, gid_t gid, uint8_t **out, size_t *
 }
 
 /*
- * copy_of - a descriptor of a copy in memory. Who may write in the directory could have put a link, a
- * pipe or an endless file there.
+ * copy_of - copy the file into memory. A descriptor of the copy, or -errno. Another user with
+ * write access to the directory could have put a link, a pipe or an endless file there; these are
+ * refused.
  */
 static int copy_of(const char *path)
 {
@@ -412,7 +415,7 @@ static int copy_of(const char *path)
 	return err;
 }
 
-/* The whole file as it is. */
+/* Read the raw bytes of the file, without LMDB. */
 static int read_raw(int file, uint8_t **out, size_t *len)
 {
 	if (lseek(file, 0, SEEK_SET) < 0)
@@ -421,12 +424,13 @@ static int read_raw(int file, uint8_t **out, size_t *len)
 	return *out ? 0 : -ENOMEM;
 }
 
-/* A record that was found, by key, the newest of a key first. */
+/* A found record. */
 struct place {
 	uint64_t key, stamp;
 	size_t at;
 };
 
+/* Orders by key; the newest record of a key comes first. */
 static int by_key(const void *a, const void *b)
 {
 	const struct place *x = a, *y = b;
@@ -456,7 +460,7 @@ static int place_add(struct places *all, const struct head *h, size_t at)
 	return 0;
 }
 
-/* Every whole record among these bytes, the newest of each key, ordered by key. */
+/* Find the complete records in @bytes. Returns the newest record of each key, ordered by key. */
 static int find_records(const uint8_t *bytes, size_t len, struct places *out)
 {
 	size_t at = 0, i, n = 0;
@@ -485,7 +489,7 @@ static int find_records(const uint8_t *bytes, size_t len, struct places *out)
 	return 0;
 }
 
-/* Nothing is handed out before all of it is known to be of a version that we can read. */
+/* Pass the records to @reader, but only when all of them have a version that we can read. */
 static int hand_out(struct journal *j, const uint8_t *bytes, const struct places *all,
 		    const struct journal_reader *reader, char *err, size_t err_size)
 {
@@ -511,13 +515,13 @@ static int hand_out(struct journal *j, const uint8_t *bytes, const struct places
 	return 0;
 }
 
-/* A user or group that is not root. */
+/* The user or group @id itself, or NOBODY in place of root and of no id. */
 static unsigned int ordinary(unsigned int id)
 {
 	return id && id != (unsigned int)-1 ? id : NOBODY;
 }
 
-/* The records of a journal, or what looks like one in a damaged one. 0 or -errno. */
+/* Read the records of the journal, or all bytes of a damaged journal. 0 or -errno. */
 static int read_left(const struct journal *j, uid_t uid, gid_t gid, uint8_t **bytes, size_t *len,
 		     struct journal_found *found)
 {
@@ -560,7 +564,7 @@ int journal_load(struct journal *j, uid_t uid, gid_t gid, const struct journal_r
 
 /* ---- writing ---- */
 
-/* LMDB has errors of its own beside errno's. */
+/* Translate an error of LMDB, which is one of its own codes or an errno, to -errno. */
 static int error_of(int rc)
 {
 	if (rc == MDB_MAP_FULL)
@@ -568,7 +572,7 @@ static int error_of(int rc)
 	return rc > 0 ? -rc : rc ? -EIO : 0;
 }
 
-/* LMDB takes a write that was cut short for an error of the device. */
+/* LMDB reports a short write as EIO, also when the file system is full. Tell the two apart. */
 static bool is_full(const struct journal *j)
 {
 	struct statvfs fs;
@@ -576,7 +580,7 @@ static bool is_full(const struct journal *j)
 	return fstatvfs(j->dir_fd, &fs) == 0 && fs.f_bavail * fs.f_frsize < FULL_BYTES;
 }
 
-/* Whatever failed, the file is as it was after the last commit. */
+/* On an error, close the journal. The file stays as the previous commit left it. */
 static int give_up(struct journal *j, int rc)
 {
 	if (rc == EIO && is_full(j))

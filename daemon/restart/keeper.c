@@ -2,18 +2,20 @@
 /*
  * keeper.c - sessions to the journal and back.
  *
- * Everything that changes a session marks it (session_changed), and a turn of the event loop writes
- * those that are marked, in one transaction. Packets mark nothing: their statistics are the
- * kernel's, or lost with a killed daemon. They put off the end of a time to live, though. So a
- * session is also marked when its time to live, as it is in the journal, would end: what is in the
- * journal of a call that lives is always in the future.
+ * Every change of a session marks it (session_changed). Each turn of the event loop writes the
+ * marked sessions in one transaction. Packets do not mark their session: the kernel keeps the
+ * statistics of forwarded packets, and those of the sockets are lost with a killed daemon. But
+ * packets extend the session's time to live (TTL). A session is therefore also marked when the
+ * deadline in the journal is reached: a living call's deadline in the journal is always in the
+ * future.
  *
- * Counters go to the journal once a second, whenever a session ends, and before an answer that shows
- * them. With them goes the number of packets that a dataplane forwarded for the sessions that live:
- * the next daemon reads that number again, and the difference is what came since.
+ * Counters are written once a second, whenever a session ends, and before a reply that shows them.
+ * The same record has the number of packets that a dataplane forwarded for the living sessions. The
+ * next daemon reads that number from the dataplane again. The difference is the packets forwarded
+ * since.
  *
- * When the journal cannot be written, the daemon goes on without and tries again every second. Then
- * nothing of the journal is believed any more: all sessions are written, into a new one.
+ * When the journal cannot be written, the daemon goes on without it and tries again every second.
+ * The old journal is then incomplete, so all sessions are written into a new one.
  */
 #include "restart/keeper.h"
 
@@ -33,28 +35,28 @@
 #include "host/nexthop.h"
 #include "call/snapshot.h"
 
-/* A record's kind is in the upper half of its key, and there its number in the lower half. */
+/* The upper half of a key is the kind of the record, the lower half its number in that kind. */
 #define KEY_BITS 32
 enum kind { KIND_SESSION, KIND_MESSAGE, KIND_REPLY };
-/* A command is sent again for some seconds. */
+/* Age of the oldest reply that is kept: callers retransmit a command for some seconds. */
 #define REPLIES_NS (10 * NSEC_PER_SEC)
 #define REPLIES_MAX 20000
 #define META_KEY 0 /* no session has this number */
 #define BOOT_ID_LEN 36
 /*
- * Sockets of a killed daemon are closed one after the other, and some time after its death is
- * known.
+ * How long to wait for a port. The kernel closes the sockets of a killed daemon one by one, and its
+ * lock may be free before they are closed.
  */
 #define PORTS_PATIENCE_NS (2 * NSEC_PER_SEC)
 
-/* What is true of the whole daemon. */
+/* The record of the daemon itself. */
 struct meta {
 	uint32_t instance;
-	bool clean; /* the daemon has left its calls deliberately, and all is exact */
-	uint64_t alive_ns; /* when this was written */
+	bool clean; /* written by keeper_leave(): deadlines and counters are exact */
+	uint64_t alive_ns; /* time of writing */
 	struct span boot_id, version, counters;
-	uint16_t last_port[RTPX_FAMILIES]; /* given out in sequential order */
-	/* of stats.h; absent from journals of earlier versions */
+	uint16_t last_port[RTPX_FAMILIES]; /* most recently given out in sequential order */
+	/* as in stats.h; absent from journals of earlier versions */
 	bool has_live;
 	uint64_t live_relayed, live_strangers;
 };
@@ -74,7 +76,10 @@ static const struct field meta_fields[] = {
 	{ 0 },
 };
 
-/* A notification that waits. Its tags are none of a session's, which earlier versions would see. */
+/*
+ * A pending notification. Its field numbers differ from those of a session: an earlier version
+ * would take the record for a session otherwise.
+ */
 struct waiting {
 	struct span target, call_id, from_tag, to_tag, tag;
 	uint64_t queued_ns;
@@ -90,7 +95,7 @@ static const struct field waiting_fields[] = {
 	{ 0 },
 };
 
-/* A reply that was given, by cookies.h. */
+/* A sent reply, from the cache of cookies.h. */
 struct replied {
 	struct span key, reply;
 	uint64_t stored_ns;
@@ -103,10 +108,10 @@ static const struct field replied_fields[] = {
 	{ 0 },
 };
 
-/* A record as it was loaded. */
+/* A loaded record. */
 struct kept {
 	uint64_t key, stamp, created_ns;
-	struct session *session; /* restored from it; NULL: not yet, or it cannot be */
+	struct session *session; /* restored from the record; NULL: not yet, or it failed */
 	size_t len;
 	char bytes[];
 };
@@ -124,12 +129,12 @@ struct keeper {
 	uint32_t instance;
 	char boot_id[BOOT_ID_LEN + 1];
 	bool locked;  /* the directory is ours */
-	bool running; /* changes are kept */
-	bool told;    /* in the log: the journal cannot be written */
-	uint64_t *ended; /* numbers of sessions that ended since the last run */
+	bool running; /* changes are written to the journal */
+	bool told;    /* the log says that the journal cannot be written */
+	uint64_t *ended; /* numbers of sessions that ended since the previous keeper_run() */
 	size_t n_ended, ended_room;
-	bool ended_lost; /* and some more */
-	struct meta left; /* of the last daemon; spans into kept_meta */
+	bool ended_lost; /* @ended lacks some, for want of memory */
+	struct meta left; /* the previous daemon's; spans into kept_meta */
 	struct kept_list kept; /* sessions */
 	struct kept_list waiting; /* messages of notify.h */
 	struct kept_list replies;
@@ -138,7 +143,7 @@ struct keeper {
 	uint8_t bytes[SNAPSHOT_MAX];
 };
 
-/* ---- the last daemon's ---- */
+/* ---- loading the journal of the previous daemon ---- */
 
 static void read_boot_id(char out[BOOT_ID_LEN + 1])
 {
@@ -228,7 +233,7 @@ static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span bod
 	struct kept_list *list = lists[MIN(key >> KEY_BITS, (uint64_t)KIND_REPLY)];
 	struct kept *r = malloc(sizeof(*r) + body.len);
 
-	if (key >> KEY_BITS > KIND_REPLY) { /* of a later version */
+	if (key >> KEY_BITS > KIND_REPLY) { /* a kind of a later version */
 		free(r);
 		return;
 	}
@@ -249,7 +254,7 @@ static struct span span_of_kept(const struct kept *r)
 	return r ? (struct span){ r->bytes, r->len } : (struct span){ 0 };
 }
 
-/* Times and pins are of no use after the machine was started anew. */
+/* Discard the records when the machine was booted since: their times and pins are void. */
 static void judge_loaded(struct keeper *k)
 {
 	struct span boot = span_of(k->boot_id);
@@ -406,7 +411,7 @@ static int commit(struct keeper *k)
 	return rc;
 }
 
-/* Trouble is told once, and so is its end. */
+/* Log the first of several errors in a row, and the first success after them. */
 static void report(struct keeper *k, int rc)
 {
 	if (rc && !k->told)
@@ -493,8 +498,8 @@ static void put_each_reply(void *arg, struct span key, struct span reply, uint64
 }
 
 /*
- * A new journal with all there is. Replies are kept only when the daemon leaves: writing each one
- * would cost every command.
+ * Write a new journal with the complete state. Replies are written only when the daemon leaves
+ * (@clean): writing each reply would slow down every command.
  */
 static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
 {
@@ -523,7 +528,7 @@ static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
 	return rc;
 }
 
-/* The counters of an ended session are in the journal together with its end. */
+/* One transaction has the end of a session and the counters that include it. */
 static int write_changed(struct keeper *k, uint64_t now_ns)
 {
 	struct sessions *sessions = engine_sessions(k->o.engine);
@@ -555,7 +560,7 @@ void keeper_run(struct keeper *k)
 		report(k, rc);
 }
 
-/* -ENOLCK: the directory has never been ours; it may be by now. */
+/* Try again to lock the directory when the start failed to. 0 or -errno. */
 static int lock_again(struct keeper *k)
 {
 	char err[300];
@@ -636,11 +641,11 @@ struct restoring {
 	struct keeper *k;
 	struct sessions *sessions;
 	uint64_t now_ns, patience_ns;
-	uint64_t away_ns; /* nobody looked at packets */
-	bool exact;	  /* times to live are those of the end */
+	uint64_t away_ns; /* time since the previous daemon's latest record */
+	bool exact;	  /* the previous daemon left its deadlines as they were at its end */
 };
 
-/* The port may still be a killed daemon's for a moment. */
+/* A killed daemon may hold the port for a moment: try until patience_ns. */
 static int restore_leg(struct restoring *r, struct session *s, int i,
 		       const struct snapshot_leg *from)
 {
@@ -697,7 +702,7 @@ static void restore_notify(struct restoring *r, struct session *s, struct span n
 			 (int)name.len, name.p);
 }
 
-/* What cannot go on does not cost the call. */
+/* Resume recordings and prompts. The call goes on when one of them cannot. */
 static void restore_media(struct restoring *r, struct session *s, const struct snapshot *snap)
 {
 	struct engine *e = r->k->o.engine;
@@ -720,8 +725,8 @@ static uint64_t latest_deadline(const struct leg *leg, uint64_t now_ns)
 }
 
 /*
- * The clock of a time namespace may be ahead of ours. Nothing lies in the future: no packet, and no
- * deadline beyond a full time to live.
+ * Extend every deadline by away_ns, but to no more than now + TTL. Limit the times of packets to
+ * now: the previous daemon's time namespace may have had a clock ahead of ours.
  */
 static void restore_times(const struct restoring *r, struct session *s)
 {
@@ -745,8 +750,9 @@ static void restore_times(const struct restoring *r, struct session *s)
 }
 
 /*
- * A killed daemon has not noted the last packet that it relayed itself, so it is assumed that there
- * was one just now. What the kernel has relayed is known: @counted, a bit for each leg.
+ * A killed daemon did not write the time of the latest packet that its sockets relayed. Assume that
+ * one came just now, and restart the TTL. A leg with its bit in @counted needs no assumption: the
+ * kernel relays it and counts its packets.
  */
 static void restore_silence(struct restoring *r, struct session *s, unsigned int counted)
 {
@@ -810,7 +816,7 @@ static struct session *session_of(struct restoring *r, uint32_t number)
 	return want.found;
 }
 
-/* The sources of a session that is fed, when all sessions are there. */
+/* Connect a fed session to its sources. All sessions must be restored before. */
 static void restore_feeds(struct restoring *r, const struct snapshot *snap)
 {
 	struct session *target, *source;
@@ -830,7 +836,7 @@ static void step_session(struct restoring *r, struct kept *kept, const struct sn
 	restore_session(r, snap, &kept->session);
 }
 
-/* Copies and recordings. A flow is told whether its packets are recorded, so these come first. */
+/* Recordings and copies come before the flow: the flow says whether its packets are mirrored. */
 static void step_media(struct restoring *r, struct kept *kept, const struct snapshot *snap)
 {
 	struct session *s = kept->session;
@@ -846,8 +852,8 @@ static void step_feeds(struct restoring *r, struct kept *kept, const struct snap
 }
 
 /*
- * Each step is done for all calls before the next one. A copy takes any free port, so all calls
- * have claimed theirs by then; a session hears others, so these are there.
+ * Run one step for all calls. The caller finishes a step before the next begins: a copy takes any
+ * free port, so all calls must have their ports first, and a feed needs its source sessions.
  */
 static void restore_step(struct restoring *r,
 			 void (*step)(struct restoring *r, struct kept *kept,
@@ -889,7 +895,7 @@ static int oldest_call_first(const void *a, const void *b)
 	return x->key < y->key ? -1 : x->key > y->key;
 }
 
-/* A bit for each pair of ports that a call of the journal has. */
+/* A bit for each pair of ports that belongs to a call of the journal. */
 struct claims {
 	uint8_t bits[RTPX_FAMILIES][65536 / 16];
 };
@@ -907,7 +913,10 @@ static bool claim(struct claims *all, const struct addr *local)
 	return true;
 }
 
-/* Only in a damaged journal there are records of calls that have ended, whose ports others have. */
+/*
+ * False for a record that describes no call, and for a call whose port a newer record has. Only a
+ * damaged journal has such records: the call ended, and another call took its port.
+ */
 static bool is_current(struct claims *all, struct kept *kept)
 {
 	struct snapshot snap;
@@ -927,7 +936,7 @@ static bool is_current(struct claims *all, struct kept *kept)
 	return true;
 }
 
-/* Records that describe calls, in the order in which these began. */
+/* Drop the records that are not current, and sort the others by the start of their calls. */
 static void sort_loaded(struct keeper *k)
 {
 	struct claims claims = { 0 };
@@ -947,8 +956,8 @@ static void sort_loaded(struct keeper *k)
 }
 
 /*
- * What a dataplane counted since the counters were written. Another count of the same packets is in
- * the records of sessions, but these may be older than the counters.
+ * Add the packets that a dataplane forwarded since the counters were written. The records of
+ * sessions have counts of the same packets, but may be older than the counters.
  */
 static void restore_counters(struct keeper *k, const struct stats *before)
 {
@@ -956,7 +965,7 @@ static void restore_counters(struct keeper *k, const struct stats *before)
 	uint64_t relayed = stats->live_relayed, strangers = stats->live_strangers;
 
 	if (!k->left.has_live && !k->left.clean) {
-		relayed = strangers = 0; /* it is not known how much of this was counted */
+		relayed = strangers = 0; /* unknown how many of these the counters include */
 	} else if (!k->left.has_live) {
 		return;
 	}
@@ -967,7 +976,10 @@ static void restore_counters(struct keeper *k, const struct stats *before)
 	stats->npkts_discard = before->npkts_discard + strangers;
 }
 
-/* Sessions that began after the counters were written; each end of a session is in them. */
+/*
+ * Add the sessions that began after the counters were written. Ended sessions need no correction:
+ * the counters are written with each end.
+ */
 static void restore_created(struct keeper *k)
 {
 	struct stats *stats = engine_stats(k->o.engine);
@@ -1077,7 +1089,7 @@ static void restore_replies(struct keeper *k, uint64_t now_ns)
 	kept_forget(&k->replies);
 }
 
-/* The counters go on where they were. */
+/* Continue the counters of the previous daemon. */
 static void read_counters(struct keeper *k)
 {
 	struct stats *stats = engine_stats(k->o.engine);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * keeper.h - keeps the journal equal to the model, so that a daemon that is killed, restarted or
- * replaced leaves its calls to the next one; and gives that one the calls.
+ * keeper.h - keeps the journal equal to the model, and restores the model from it. A daemon that is
+ * killed, restarted or replaced thereby leaves its calls to the next daemon.
  *
- * In this order: keeper_new, keeper_load, then dataplane and engine are made, keeper_restore; from
- * then on keeper_run before anybody is answered, keeper_tick once a second; at the end keeper_leave
- * or keeper_forget.
+ * Order of calls: keeper_new, keeper_load, then main makes the dataplane and the engine,
+ * keeper_restore. From then on keeper_run before each batch of replies, and keeper_tick once a
+ * second. At the end keeper_leave or keeper_forget.
  */
 #ifndef RTPX_KEEPER_H
 #define RTPX_KEEPER_H
@@ -18,62 +18,68 @@
 struct keeper;
 
 /*
- * keeper_new - of the state directory @dir, which becomes @uid's ((uid_t)-1: nobody's). 0, or
- * -errno with a sentence: another daemon uses the directory, or no memory. A directory that cannot
- * be used otherwise is only logged: the calls end with the daemon then, and it is tried again
- * later.
+ * keeper_new - lock the state directory @dir. @uid and @gid as in journal_lock(). 0; -EBUSY
+ * (another daemon uses the directory) or -ENOMEM, with a sentence in @err. Any other error of the
+ * directory is only logged: the calls end with the daemon then, unless a later keeper_tick()
+ * succeeds.
  */
 int keeper_new(struct keeper **out, const char *dir, uid_t uid, gid_t gid, char *err,
 	       size_t err_size);
 void keeper_free(struct keeper *k); /* NULL is allowed */
 
 /*
- * keeper_load - read what the last daemon left; @discard: throw it away. 0; -EPROTO with a sentence
- * when a newer version has written it.
+ * keeper_load - read the journal of the previous daemon; @discard: delete it unread. 0; -EPROTO
+ * with a sentence when a newer version wrote it. Other errors are only logged, and the calls are
+ * lost.
  */
 int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size);
 /*
- * keeper_check_ports - the calls that were loaded have ports from @min to @max, RTCP included. Else
- * -EPROTO with a sentence: this daemon would lose them.
+ * keeper_check_ports - 0 when all ports of the loaded calls, RTCP included, are in @min to @max.
+ * Else -EPROTO with a sentence: this daemon would lose those calls.
  */
 int keeper_check_ports(const struct keeper *k, unsigned int min, unsigned int max, char *err,
 		       size_t err_size);
 /* keeper_dir - the state directory, absolute. */
 const char *keeper_dir(const struct keeper *k);
-/* keeper_was_left - the directory is ours, and the previous daemon has left something in it. */
+/* keeper_was_left - the directory is ours, and holds a journal of the previous daemon. */
 bool keeper_was_left(const struct keeper *k);
-/* keeper_has_calls - some were loaded. */
+/* keeper_has_calls - keeper_load() found at least one call. */
 bool keeper_has_calls(const struct keeper *k);
-/* keeper_instance - the name of this daemon and those before it that had the same calls. Not 0. */
+/* keeper_instance - a number, shared by all daemons that handed the same calls on. Never 0. */
 uint32_t keeper_instance(const struct keeper *k);
 
 struct keeper_opts {
 	struct engine *engine;
 	struct ports *ports;
 	struct notify *notify;
-	struct cookies *cookies; /* replies that retransmissions get */
-	const char *version; /* of this program */
+	struct cookies *cookies; /* replies for retransmitted commands */
+	const char *version; /* this program's */
 };
 
 /*
- * keeper_restore - every call that was loaded, with its ports, its flows in the dataplane and its
- * statistics. What cannot be restored is logged call by call. From now on changes are kept.
+ * keeper_restore - restore every loaded call with its ports, its flows in the dataplane and its
+ * statistics. Each call that cannot be restored is logged. From now on changes are written to the
+ * journal.
  */
 void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t now_ns);
 
-/* keeper_run - what has changed goes to the journal; when it returns, it outlives the process. */
+/* keeper_run - write all changes to the journal. They outlive the process when it returns. */
 void keeper_run(struct keeper *k);
 /*
- * keeper_tick - about once a second: a sign of life, the counters; and another try after trouble.
+ * keeper_tick - called about once a second. Writes the time and the counters, and after an error
+ * tries to write a new journal.
  */
 void keeper_tick(struct keeper *k, uint64_t now_ns);
 
-/* keeper_leave - all of it, exactly as it is now, for the next daemon; nothing is kept any more. */
+/*
+ * keeper_leave - write the complete present state for the next daemon. Later changes are not
+ * written.
+ */
 void keeper_leave(struct keeper *k, uint64_t now_ns);
-/* keeper_forget - the calls are about to end with the daemon: no journal is left. */
+/* keeper_forget - remove the journal, because the calls end with the daemon. */
 void keeper_forget(struct keeper *k);
 
-/* For people. */
+/* State for the status output. */
 struct keeper_view {
 	const char *path;
 	bool works;
