@@ -3,7 +3,7 @@
  * config.c - the command line. One table holds every option: getopt's strings and --help come from
  * it.
  *
- * Checks what can be checked without doing anything; opens, creates and changes nothing.
+ * Checks values and their combinations only. Opens, creates and changes nothing.
  */
 #include "config.h"
 #include "media/resizer.h"
@@ -29,7 +29,7 @@
 #define EXIT_RTPPROXY 1 /* a wrong value of one of rtpproxy's options */
 #define EXIT_OURS 2     /* unknown, contradictory, or a wrong value of one of ours */
 
-/* -l and -6 as given: names can be resolved only when all options are known. */
+/* -l and -6 as given. Names are resolved after the last option: --no_resolve may follow. */
 struct local_arg {
 	enum addr_family family;
 	const char *text;
@@ -43,16 +43,16 @@ struct parse {
 	unsigned int n_local, n_cc_self;
 	const char *advertised; /* -A */
 	bool level_given, setup_given;
-	bool done; /* -v, -V, -C, --help: all is said */
+	bool done; /* -v, -V, -C or --help: printed, nothing else to do */
 };
 
-/* Returns 0, or EXIT_… after a sentence. */
+/* One option. @set returns 0, or EXIT_… after a sentence on stderr. */
 struct row {
 	char letter;      /* 0: none */
 	const char *name; /* NULL: none */
-	const char *arg;  /* NULL: none; in brackets: may be left out */
+	const char *arg;  /* NULL: none; in brackets: optional */
 	int (*set)(struct parse *p, const struct row *row, const char *value);
-	size_t offset, size; /* of set_flag, set_text, set_number: the member of struct config */
+	size_t offset, size; /* set_flag, set_text, set_number: member of struct config */
 	long min, max;
 	bool ours;
 	const char *help;
@@ -119,7 +119,7 @@ static int set_text(struct parse *p, const struct row *row, const char *value)
 	return 0;
 }
 
-/* Absolute, because a daemon changes its directory. */
+/* A path must be absolute, because a daemon changes its directory. */
 static int set_path(struct parse *p, const struct row *row, const char *value)
 {
 	if (*value != '/')
@@ -193,7 +193,7 @@ static int set_nice(struct parse *p, const struct row *row, const char *value)
 	return 0;
 }
 
-/* rtpproxy reads decimal; a leading 0, which nobody writes before a decimal mode, means octal. */
+/* A leading 0 means octal; other modes are decimal, as with rtpproxy. */
 static int set_mode(struct parse *p, const struct row *row, const char *value)
 {
 	bool octal = value[0] == '0' && value[1];
@@ -253,7 +253,7 @@ static int set_socket(struct parse *p, const struct row *row, const char *value)
 	return 0;
 }
 
-/* xmlrpc: and jsonrpc: are ours; rtpproxy takes all but tcp: for the path of a socket. */
+/* xmlrpc: and jsonrpc: are ours. rtpproxy takes every value without tcp: for a socket path. */
 static int set_notify(struct parse *p, const struct row *row, const char *value)
 {
 	struct row rpc = *row;
@@ -717,8 +717,10 @@ static int add_bridge(struct parse *p)
 	return 0;
 }
 
-/* -A without bridging: for what has an address of its own to be replaced, and none of another
- * family. */
+/*
+ * -A without bridging: advertise the address for every listener that has a numeric address of the
+ * same family and no =ADVERTISED of its own. A name in -A counts for both families.
+ */
 static void advertise(struct parse *p)
 {
 	struct addr a;
@@ -791,7 +793,10 @@ static bool uses_xdp(const struct dp_opts *dp)
 	return dp_opts_has(dp, DP_XDP) || dp_opts_has(dp, DP_NATIVE);
 }
 
-/* Where prompts are by rtpproxy's rules, but a daemon of the system is started in the root directory. */
+/*
+ * The directory of prompts without --prompt-dir: the start directory, as with rtpproxy. A service
+ * manager starts the daemon in the root directory; CONFIG_PROMPT_DIR replaces that.
+ */
 static const char *default_prompt_dir(struct config *c)
 {
 	if (getcwd(c->start_dir, sizeof(c->start_dir)) && strcmp(c->start_dir, "/"))
@@ -799,7 +804,7 @@ static const char *default_prompt_dir(struct config *c)
 	return CONFIG_PROMPT_DIR;
 }
 
-/* What depends on more than one option. */
+/* Check options against each other, and set the defaults that depend on other options. */
 static int conclude(struct parse *p)
 {
 	struct config *c = p->c;
@@ -838,9 +843,9 @@ static int conclude(struct parse *p)
 }
 
 #define LONG_BASE \
-	256 /* getopt's value of a row without a letter: this and its place in the table */
+	256 /* getopt's value of a row without a letter: LONG_BASE + index in the table */
 
-/* getopt's two tables, out of ours. */
+/* Make getopt's two tables from ours. */
 static void build_getopt(char letters[3 * ARRAY_SIZE(rows) + 2],
 			 struct option longs[ARRAY_SIZE(rows) + 1])
 {
@@ -884,7 +889,7 @@ static int unknown(const struct parse *p, const char *what, const char *text)
 			"%s '%s'; see %s --help", what, text, p->program);
 }
 
-/* getopt says ':' when an argument is missing and '?' when it knows no such option. */
+/* Report a refused option. getopt's @value is ':' without an argument, '?' for unknown options. */
 static int refuse(const struct parse *p, int value, const char *word)
 {
 	const struct row *row = value == ':' ? row_of(optopt) : NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * config.h - the command line: rtpproxy's options with rtpproxy's meanings, ours as long options,
- * in one table.
+ * config.h - the command line: rtpproxy's options with rtpproxy's meanings, and our own as long
+ * options.
  *
- * Only main sees struct config; every module gets its own options struct.
+ * Only main sees struct config; every module gets an options struct of its own.
  */
 #ifndef RTPX_CONFIG_H
 #define RTPX_CONFIG_H
@@ -31,16 +31,16 @@ struct config {
 	int exit_code;
 	bool foreground, allow_root, double_small, independent_ttl, no_chdir, sequential,
 		no_redirect;
-	bool banner; /* say on stdout what was chosen */
+	bool banner; /* print the chosen settings on stdout */
 	bool record_all, record_pcap, no_rtcp_record;
 	const char *record_dir, *spool_dir;
-	const char *prompt_dir; /* NULL: prompts may be anywhere */
+	const char *prompt_dir; /* NULL: prompts may be in any directory */
 	char start_dir[PATH_MAX];
 	uint16_t prompt_ptime_ms;
 	uint32_t opus_types; /* a bit for each payload type from 96 up */
 	const char *pid_file, *admin_socket;
-	const char *state_dir; /* of the journal; NULL: no journal */
-	bool drop_in;	       /* started under the name rtpproxy, which may run beside others */
+	const char *state_dir; /* directory of the journal; NULL: no journal */
+	bool drop_in;	       /* started as `rtpproxy`: may run beside other daemons */
 	const char *sockets[CONFIG_MAX_SOCKETS];
 	unsigned int n_sockets;
 	struct listener listeners[ENGINE_MAX_LISTENERS];
@@ -48,17 +48,17 @@ struct config {
 	bool bridge, bridge_symmetric, force_asymmetric, no_resolve;
 	uint8_t tos;
 	uint32_t ttl_s, setup_ttl_s;
-	long nofile; /* -L; 0: leave */
+	long nofile; /* -L, open files; 0: as many as the system allows */
 	uint16_t port_min, port_max;
-	uid_t uid; /* (uid_t)-1: stay */
+	uid_t uid; /* (uid_t)-1: keep the present user */
 	gid_t gid;
 	bool group_named;
-	int socket_mode; /* -1: umask */
+	int socket_mode; /* permission bits; -1: by the umask */
 	const char *notify[CONFIG_MAX_NOTIFY];
 	unsigned int n_notify;
 	enum log_level log_level;
 	int log_facility;
-	int sched_policy; /* -1: leave */
+	int sched_policy; /* SCHED_…; -1: unchanged */
 	bool nice_set;
 	int nice;
 	enum learning learning;
@@ -66,9 +66,9 @@ struct config {
 };
 
 /*
- * config_parse - fill @c from the command line. Errors are a sentence on stderr: exit code 1 for
- * rtpproxy's options (as rtpproxy), 2 for ours and for unknown or contradictory ones when not
- * started as `rtpproxy`.
+ * config_parse - fill @c from the command line. Errors print a sentence on stderr. The exit code is
+ * 1 for rtpproxy's options (as with rtpproxy). It is 2 for ours, and for unknown or contradictory
+ * options unless started as `rtpproxy`.
  */
 enum config_action config_parse(struct config *c, int argc, char **argv);
 void config_free(struct config *c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * main.c - puts the modules together, starts and ends them in order, and turns the event loop.
+ * main.c - connects the modules, starts and ends them in order, and runs the event loop.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -28,10 +28,10 @@
 #include "process.h"
 #include "control/systemd.h"
 
-#define QUARANTINE_NS (2 * NSEC_PER_SEC) /* a closed port pair rests so long */
+#define QUARANTINE_NS (2 * NSEC_PER_SEC) /* before a closed port pair is used again */
 #define NOFILE_WARN_PERCENT 80
-#define KILLED_PATIENCE_MS 2000 /* for the sockets of a killed daemon to close */
-#define ANSWER_NS (100 * NSEC_PER_MSEC) /* so long the last commands may take at the end */
+#define KILLED_PATIENCE_MS 2000 /* to wait until the kernel closes a killed daemon's sockets */
+#define ANSWER_NS (100 * NSEC_PER_MSEC) /* at the end, to answer the last commands */
 
 struct daemon {
 	struct config config;
@@ -41,7 +41,7 @@ struct daemon {
 	struct stats stats;
 	struct sessions *sessions;
 	struct ports *ports;
-	struct keeper *keeper; /* NULL: without */
+	struct keeper *keeper; /* NULL: no journal */
 	struct dp *dp;
 	struct pathmtu *pathmtu; /* NULL: without a dataplane that needs it */
 	struct iptables *iptables;
@@ -53,18 +53,18 @@ struct daemon {
 	struct notify *notify;
 	struct engine *engine;
 	struct commands *commands;
-	struct sockfile admin_file; /* until the admin has it */
+	struct sockfile admin_file; /* the admin socket, until @admin owns it */
 	struct admin *admin;
 	struct event *tick, *signal;
 	int signal_fd; /* -1: none yet */
 	bool stop, slow, files_low;
-	bool leave; /* the calls and the control sockets are for the next daemon */
-	bool took;  /* control sockets of the previous daemon */
-	int offer;  /* of handover.h; -1: none */
-	unsigned long files_at_start; /* descriptors that are no media sockets */
+	bool leave; /* leave the calls and the control sockets to the next daemon */
+	bool took;  /* the previous daemon left its control sockets to this one */
+	int offer;  /* descriptor of handover_offer(); -1: none */
+	unsigned long files_at_start; /* descriptors other than media sockets */
 };
 
-/* Every failure to start is one sentence on stderr, which a daemon still has at that time. */
+/* Report a failure to start: one sentence on stderr, which is redirected only after the start. */
 static int sorry(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static int sorry(const char *fmt, ...)
@@ -79,7 +79,7 @@ static int sorry(const char *fmt, ...)
 	return -1;
 }
 
-/* libevent writes to stderr by itself otherwise. */
+/* Log messages of libevent. It would write them to stderr otherwise. */
 static void on_library_line(int severity, const char *text)
 {
 	static struct log_kind kinds[] = {
@@ -120,7 +120,7 @@ static void slow_shutdown(struct daemon *d, const char *why)
 	d->slow = true;
 }
 
-/* From now on another rtpxd waits for what this one has, instead of giving up. */
+/* End the event loop. From now on a starting rtpxd waits for our locks instead of giving up. */
 static void stop(struct daemon *d)
 {
 	d->stop = true;
@@ -137,7 +137,10 @@ static void on_eof(void *arg, bool must_exit)
 		slow_shutdown(d, "standard input has ended");
 }
 
-/* From the service manager, and from the previous daemon if it ended on SIGPWR without one. */
+/*
+ * Take control sockets over from the service manager, and from a previous daemon that ended on
+ * SIGPWR without a service manager.
+ */
 static void take_sockets(struct daemon *d)
 {
 	struct systemd_fd given[PASSED_MAX];
@@ -153,7 +156,7 @@ static void take_sockets(struct daemon *d)
 	for (i = 0; i < n; i++)
 		listen_passed(d->listen, fds[i], PASSED_PREVIOUS);
 	d->took |= n > 0;
-	d->leave = d->took; /* should the start fail */
+	d->leave = d->took; /* if the start fails, leave them to the next daemon again */
 }
 
 static int open_controls(struct daemon *d)
@@ -206,7 +209,10 @@ static const struct {
 	{ SIGSEGV, SIGNAL_FATAL }, { SIGSYS, SIGNAL_FATAL },
 };
 
-/* The store of the service manager does this better, also after a crash. */
+/*
+ * Offer the control sockets to the next daemon. Not needed under a service manager: its store keeps
+ * them, even after a crash.
+ */
 static void offer_sockets(struct daemon *d)
 {
 	if (systemd_is_here() || d->offer >= 0)
@@ -260,8 +266,9 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * The kernel sends it in the name of a process that writes beyond its limit on the size of files:
- * who wrote gets an error, and goes on. From others it is what it is with rtpproxy.
+ * SIGXFSZ. The kernel sends it when we write beyond the limit on file sizes; si_pid is our own
+ * then. The write fails with an error, so the signal is ignored. From another process it ends the
+ * daemon, as with rtpproxy.
  */
 static void on_file_size(int number, siginfo_t *info, void *context)
 {
@@ -270,7 +277,10 @@ static void on_file_size(int number, siginfo_t *info, void *context)
 		kill(getpid(), SIGTERM);
 }
 
-/* The log may hang in a process this broken; the alarm ends it then. The default action follows. */
+/*
+ * Log a crash, then take the default action. The log may hang in a crashed process; the alarm ends
+ * the process then.
+ */
 static void on_fatal(int number)
 {
 	alarm(2);
@@ -278,7 +288,7 @@ static void on_fatal(int number)
 	raise(number);
 }
 
-/* Signals that the event loop takes, by a descriptor. */
+/* The signals that the event loop reads from a descriptor. */
 static sigset_t held_signals(void)
 {
 	sigset_t set;
@@ -291,9 +301,10 @@ static sigset_t held_signals(void)
 }
 
 /*
- * From before the control sockets are opened until the process ends no handler runs and no default
- * action: a signal that comes too early waits for the event loop, and one that comes too late has no
- * effect. While it waits, dirlock() of another process sees that this one is told to end.
+ * Block the signals of held_signals(), from before the control sockets are opened until the process
+ * ends: they start no handler and no default action. A signal during the start waits for the event
+ * loop; a signal after the event loop has no effect. dirlock() of another process sees a waiting
+ * signal, and knows that this process is about to end.
  */
 static void hold_signals(void)
 {
@@ -481,7 +492,10 @@ static int start_engine(struct daemon *d)
 	return r < 0 ? sorry("cannot make the engine: %s", strerror(-r)) : 0;
 }
 
-/* give_dir - to the user of -u. A link in its place is not followed: others may have put it there. */
+/*
+ * give_dir - make the user of -u the owner of @dir. A symbolic link is not followed: another user
+ * may have put it there.
+ */
 static void give_dir(const struct config *c, const char *dir)
 {
 	int fd;
@@ -495,7 +509,7 @@ static void give_dir(const struct config *c, const char *dir)
 		close(fd);
 }
 
-/* The directory of the default path only: whoever names another one has made its directory. */
+/* Make the directory of the default socket. The directory of another path must exist already. */
 static void make_admin_dir(const struct config *c)
 {
 	char dir[] = CONFIG_ADMIN_SOCKET;
@@ -516,8 +530,8 @@ static int admin_listen(struct daemon *d, char *err, size_t err_size)
 }
 
 /*
- * Several daemons may run beside each other, so a taken default socket only costs looking inside,
- * until it is free.
+ * Open the admin socket. Several daemons may run beside each other, so a default socket in use is
+ * only logged: rtpxctl cannot ask this process until retry_admin() gets the socket.
  */
 static int open_admin(struct daemon *d)
 {
@@ -576,8 +590,8 @@ static void retry_admin(struct daemon *d)
 }
 
 /*
- * The first thing of all: the previous daemon may still be ending, and has the control sockets and
- * the pid file until then.
+ * Lock the state directory before anything else is opened. This waits for an ending previous
+ * daemon, which still holds the control sockets and the pid file.
  */
 static int lock_state(struct daemon *d)
 {
@@ -595,7 +609,7 @@ static int lock_state(struct daemon *d)
 	return r < 0 ? sorry("%s", err) : 0;
 }
 
-/* The calls that the previous daemon left. */
+/* Load the calls of the previous daemon. */
 static int load_state(struct daemon *d)
 {
 	struct config *c = &d->config;
@@ -608,7 +622,7 @@ static int load_state(struct daemon *d)
 		return sorry("%s", err);
 	c->dp.instance = keeper_instance(d->keeper);
 	c->dp.adopt = keeper_has_calls(d->keeper);
-	d->leave |= c->dp.adopt; /* should the start fail: they are another's then */
+	d->leave |= c->dp.adopt; /* if the start fails, leave the calls to the next daemon */
 	return 0;
 }
 
@@ -627,8 +641,8 @@ static void start_keeper(struct daemon *d)
 }
 
 /*
- * Root may make the directory of the admin socket and the dataplane. The user who goes on gets the
- * directory of the pins, so that the end can remove them.
+ * Do the parts of the start that may need root, then become the user of -u. That user gets the
+ * directory of the pins, because the daemon removes the pins at its end.
  */
 static int start_privileged(struct daemon *d)
 {
@@ -658,7 +672,7 @@ static int start_privileged(struct daemon *d)
 
 /* ---- time ---- */
 
-/* Media sockets, and what was open before the first of them. */
+/* Warn when the open descriptors (media sockets and those of the start) approach the limit. */
 static void watch_files(struct daemon *d)
 {
 	unsigned long limit = process_nofile(), used;
@@ -688,7 +702,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		keeper_tick(d->keeper, clock_now());
 }
 
-/* Calls of the previous daemon have their sockets already. */
+/* Open descriptors without media sockets: restored calls have opened theirs already. */
 static unsigned long files_beside_media(const struct daemon *d)
 {
 	struct sockets_counts counts;
@@ -703,7 +717,7 @@ static int start_tick(struct daemon *d)
 	static const struct timeval second = { 1, 0 };
 
 	d->files_at_start = files_beside_media(d);
-	/* from now on it knows how long it was not called */
+	/* the engine measures the time between two ticks; this is the first one */
 	engine_tick(d->engine, clock_now(), clock_cpu());
 	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
 	return d->tick && event_add(d->tick, &second) == 0 ? 0 : sorry("out of memory");
@@ -726,7 +740,7 @@ static int start_modules(struct daemon *d)
 	return start_tick(d) < 0 ? -1 : catch_signals(d);
 }
 
-/* What becomes of the calls when this process ends. */
+/* Leave the calls to the next daemon, or remove the journal because they end with this process. */
 static void end_calls(struct daemon *d)
 {
 	if (!d->leave) {
@@ -737,7 +751,7 @@ static void end_calls(struct daemon *d)
 	sync_leave(d->sync);
 }
 
-/* Connections cannot be left to the next daemon, so their commands are answered first. */
+/* Answer the commands of open connections: these cannot be left to the next daemon. */
 static void answer_rest(struct daemon *d)
 {
 	const uint64_t end_ns = clock_now() + ANSWER_NS;
@@ -755,7 +769,7 @@ static void leave_sockets(struct daemon *d)
 		handover_hold(d->offer, fds, listen_fds(d->listen, fds, HANDOVER_MAX));
 }
 
-/* Everything that was started, in the opposite order; what was not is NULL. */
+/* End the modules in the opposite order of their start. A module that was not started is NULL. */
 static void end(struct daemon *d)
 {
 	if (d->listen)
@@ -804,7 +818,7 @@ static void end(struct daemon *d)
 	config_free(&d->config);
 }
 
-/* ---- what people read ---- */
+/* ---- the banner ---- */
 
 static const char *learning_text(enum learning how)
 {
@@ -852,7 +866,10 @@ static void banner_dataplane(const struct daemon *d)
 		       ifs[i].reason);
 }
 
-/* Kamailio's rtpproxy module knows these three; a wildcard is no address to send to. */
+/*
+ * Print Kamailio's lines for a control socket of a kind that its rtpproxy module supports. The
+ * loopback address replaces an IPv4 wildcard, because Kamailio cannot send to a wildcard.
+ */
 static bool banner_kamailio(const char *control)
 {
 	static const char *const usable[] = { "udp:", "udp6:", "unix:" };
@@ -889,7 +906,7 @@ static void banner(const struct daemon *d)
 	fflush(stdout);
 }
 
-/* rtpxd starts without an address that another program will add, or a failover. */
+/* Only warn about a missing address: another program or a failover may add it later. */
 static void warn_addresses(const struct config *c)
 {
 	char text[ADDR_TEXT];

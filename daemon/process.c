@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * process.c - what the daemon does to its own process. Knows nothing of what the daemon is for.
+ * process.c - settings of the daemon's own process. Independent of rtpx's purpose.
  */
 #include "process.h"
 
@@ -60,7 +60,7 @@ unsigned long process_files(void)
 	return (unsigned long)fd;
 }
 
-/* The parent's part: a byte says that all is well, an end without one that it is not. */
+/* The parent waits: a byte means that the child has started, end of file that it failed. */
 static void wait_for_child(int fd)
 {
 	ssize_t n;
@@ -132,7 +132,10 @@ int process_schedule(int policy, const int *nice, char *err, size_t err_size)
 	return 0;
 }
 
-/* The process that had the lock may have removed the name, and another one may have made it anew. */
+/*
+ * True when @path still names the locked file. The previous holder of the lock may have removed the
+ * file, and another process may have made a new one.
+ */
 static bool is_same_file(int fd, const char *path)
 {
 	struct stat held, there;
@@ -142,8 +145,8 @@ static bool is_same_file(int fd, const char *path)
 }
 
 /*
- * Root opens it, perhaps where others may write: a link to another file is refused, and a pipe is not
- * waited for.
+ * Root opens the pid file, perhaps in a directory where other users may write. A hard link to
+ * another file is refused: root would empty that file.
  */
 static bool is_ours_to_empty(int fd)
 {
@@ -152,7 +155,10 @@ static bool is_ours_to_empty(int fd)
 	return fstat(fd, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_nlink <= 1);
 }
 
-/* An open and locked descriptor of the file that has this name; or -errno. */
+/*
+ * Open and lock the file @path. A descriptor, or -errno. A symbolic link is refused, and O_NONBLOCK
+ * avoids waiting for the reader of a pipe.
+ */
 static int open_locked(const char *path)
 {
 	for (;;) {
@@ -202,7 +208,7 @@ void pid_file_remove(struct pid_file *f)
 	*f = (struct pid_file){ .fd = -1 };
 }
 
-/* -u :group. The process stays root, so there is no capability to keep. */
+/* -u :group. The process stays root and keeps its capabilities. */
 static int drop_group(gid_t gid)
 {
 	if (getegid() == gid && geteuid() != 0)

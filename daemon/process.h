@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * process.h - what the daemon does to its own process: limits, priority, detaching, the pid file,
- * and giving up root. Each once, at start, in the order below. Failures are -errno with a sentence
- * in @err.
+ * process.h - settings of the daemon's own process: limits, priority, detaching, the pid file, and
+ * giving up root. main calls each function once, at start, in the order below. Failures are -errno
+ * with a sentence in @err.
  */
 #ifndef RTPX_PROCESS_H
 #define RTPX_PROCESS_H
@@ -11,30 +11,34 @@
 
 #include "base/base.h"
 
-/* process_limits - open files: @nofile soft and hard, 0: as many as the system allows. Core files:
- * unlimited. */
+/*
+ * process_limits - set the soft and the hard limit of open files to @nofile; 0: raise the soft
+ * limit to the hard one. Remove the limit on core files, or raise it to the hard one.
+ */
 int process_limits(long nofile, char *err, size_t err_size);
 
-/* process_nofile - how many files may be open now. */
+/* process_nofile - the soft limit of open files; 0: unknown. */
 unsigned long process_nofile(void);
 /*
- * process_files - how many descriptors are open, nearly: all below the first free one. Standard
- * input must be open.
+ * process_files - about the number of open descriptors: the first free one. Standard input must be
+ * open.
  */
 unsigned long process_files(void);
 
 /*
- * process_detach - go on as a daemon in a new session. Returns in the child, with a descriptor for
- * process_ready(); the parent stays until then and exits with 0, or with 1 when the child ended
- * before.
+ * process_detach - continue as a daemon in a new session. Returns in the child, with a descriptor
+ * for process_ready() in *@ready. The parent waits for process_ready() and exits with 0, or with 1
+ * when the child ends before.
  */
 int process_detach(bool chdir_root, int *ready, char *err, size_t err_size);
 
-/* process_ready - the parent may exit. @redirect: the standard streams become /dev/null. */
+/* process_ready - let the parent exit. @redirect: redirect the standard streams to /dev/null. */
 void process_ready(int ready, bool redirect);
 
-/* process_schedule - @policy SCHED_…, -1: leave; a refusal is only logged. @nice NULL: leave; a
- * refusal is an error. */
+/*
+ * process_schedule - set the scheduling policy @policy (SCHED_…; -1: keep it); a refusal is only
+ * logged. Set the nice value *@nice (NULL: keep it); a refusal is an error.
+ */
 int process_schedule(int policy, const int *nice, char *err, size_t err_size);
 
 struct pid_file {
@@ -43,19 +47,20 @@ struct pid_file {
 };
 
 /*
- * pid_file_open - while privileged; "/dev/null" is none. The file is locked until
- * pid_file_remove(), so no two processes use one; its contents stay until pid_file_write(). Failure
- * is only logged.
+ * pid_file_open - open the pid file while the process is privileged; "/dev/null" means no file. The
+ * file is locked until pid_file_remove(): two processes never share it. Its contents stay
+ * until pid_file_write(). A failure is only logged.
  */
 void pid_file_open(struct pid_file *f, const char *path);
 void pid_file_write(const struct pid_file *f);
-/* pid_file_remove - close it, and remove it unless another file has its name by now. */
+/* pid_file_remove - close the file, and remove it unless another file has its name by now. */
 void pid_file_remove(struct pid_file *f);
 
 /*
- * process_drop - become @uid and @gid ((uid_t)-1, (gid_t)-1: stay) with the user's supplementary
- * groups, or none. @dataplane: keep what attaching XDP and neighbours take (CAP_NET_ADMIN,
- * CAP_BPF), else keep nothing.
+ * process_drop - become user @uid with the user's supplementary groups, and group @gid. With
+ * (uid_t)-1 change only the group, and drop the supplementary groups; (gid_t)-1 as well: change
+ * nothing. @dataplane: keep the capabilities for XDP and neighbours (CAP_NET_ADMIN, CAP_BPF), else
+ * keep none.
  */
 int process_drop(uid_t uid, gid_t gid, bool dataplane, char *err, size_t err_size);
 
