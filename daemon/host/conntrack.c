@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * conntrack.c - asks for the entry by the addresses and ports that our socket's packets have before
- * anything is translated. The kernel finds entries by either direction's.
+ * any translation. The kernel finds an entry by the addresses of either direction.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include "host/conntrack.h"
 #include "net/netlink.h"
 
-#define MAX_STALE 4 /* answers to questions that were given up */
+#define MAX_STALE 4 /* late answers to earlier questions, skipped before the awaited one */
 
 struct conntrack {
 	struct mnl_socket *nl;
@@ -174,7 +174,7 @@ static bool same(const struct addr *a, const struct addr *b)
 	return addr_host_eq(a, b) && a->port == b->port;
 }
 
-/* The packets are those of the original direction, or answers to it. */
+/* The packets have the entry's original direction, or its reply direction. */
 int conntrack_ask(struct conntrack *c, const struct outgoing *p, struct nft_ct *ct,
 		  bool *translated)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * host.c - the tables of what the host does to outgoing packets, put together.
+ * host.c - combines the tables of sockets, rules, firewall, IPsec and traffic control.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -42,7 +42,7 @@ static void on_rules(void *arg)
 	h->o.changed(h->o.arg, true);
 }
 
-/* One line for all tables: a reading that is refused later has the same cause and remedy. */
+/* Log one line for all tables: later refusals have the same cause and remedy. */
 static void say_refused(const struct host *h)
 {
 	if (ipsec_refused(h->ipsec) || nft_refused(h->nft))
@@ -133,7 +133,7 @@ static enum flow_why judge_socket(const struct host *h, enum addr_family family)
 	return FLOW_WHY_KERNEL;
 }
 
-/* ask - what conntrack knows of @p, as far as it is needed. False: nothing. */
+/* ask - ask conntrack for the entry of @p. False: no entry, or the ports of @p are unknown. */
 static bool ask(struct host *h, const struct outgoing *p, struct nft_ct *ct, bool *translated)
 {
 	if (!p->source.port || !p->dest.port) {
@@ -143,7 +143,7 @@ static bool ask(struct host *h, const struct outgoing *p, struct nft_ct *ct, boo
 	return h->conntrack && conntrack_ask(h->conntrack, p, ct, translated) == 0;
 }
 
-/* agree - the answer is the same for a new connection and for one that was answered. */
+/* agree - true when a new and an established connection get the same certain answer, in *@a. */
 static bool agree(const struct host *h, enum nft_hook hook, const struct outgoing *p,
 		  struct nft_answer *a)
 {
@@ -156,7 +156,7 @@ static bool agree(const struct host *h, enum nft_hook hook, const struct outgoin
 	       !a->mark_doubts && !b.mark_doubts;
 }
 
-/* With what conntrack knows, if that is what the answer depends on. */
+/* Judge @p by the rules of a hook. Conntrack is asked only if the answer depends on its entry. */
 static struct nft_answer ask_rules(struct host *h, enum nft_hook hook, const struct outgoing *p,
 				   bool *waits)
 {
@@ -200,8 +200,9 @@ struct host_verdict host_judge_output(struct host *h, const struct outgoing *p)
 }
 
 /*
- * Whether addresses are translated is decided by the first packet of a connection, in whichever
- * direction it went: where a rule might translate, its entry says what has become of it.
+ * True when a rule might translate packets like @p. The host decides about translation at the first
+ * packet of a connection, in either direction, and conntrack's entry keeps the decision. The caller
+ * asks conntrack then.
  */
 static bool may_translate(const struct host *h, const struct outgoing *p)
 {
@@ -231,9 +232,9 @@ static enum flow_why judge_nat(struct host *h, const struct outgoing *p, bool *w
 }
 
 /*
- * Answers arrive for an address that they are translated from, so no flow matches them; or they are
- * certainly dropped on their way to the socket. A doubt does not count: packets of this peer have
- * passed before there was a flow.
+ * Judge the peer's packets on their way in. With NAT they arrive for a translated address, and no
+ * flow matches them. A rule counts only if it certainly drops them: packets of this peer passed
+ * before there was a flow, so a doubtful drop is taken to pass them.
  */
 static enum flow_why judge_arrival(struct host *h, const struct outgoing *p, enum flow_why why)
 {

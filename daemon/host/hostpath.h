@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostpath.h - the only table of all inputs by which Linux chooses route, source, encapsulation,
- * translation and priority of a UDP packet, and of what rtpx does about each. docs/host-path.md
- * quotes it.
+ * hostpath.h - the only table of the inputs by which Linux chooses route, source, encapsulation,
+ * translation and priority of a UDP packet. Each row says how rtpx treats its input.
+ * docs/host-path.md quotes the table.
  *
  * The rule: for each flow a dataplane sends the frame that the host's own socket would have sent.
- * What it cannot know to be the same stays with the sockets, and `rtpxctl why` names the reason.
+ * If the daemon cannot know that frame, the packets stay with the sockets, and `rtpxctl why` names
+ * the reason.
  *
- *   ASKED       the kernel is asked with this input, and its answer is carried out
- *   REFUSED     where it matters, the packets stay with the sockets: reasons of flow_why.h
- *   IRRELEVANT  it cannot change the frame
+ *   ASKED       rtpx asks the kernel with this input, and follows the answer
+ *   REFUSED     packets that the input affects stay with the sockets: reasons of why.h
+ *   IRRELEVANT  the input cannot change the frame
  */
 #ifndef RTPX_HOSTPATH_H
 #define RTPX_HOSTPATH_H
 
-/* input, verdict, reason of flow_why.h or NONE, what is done, or why it cannot matter */
+/* input, verdict, reason of why.h or NONE, how rtpx treats it or why it cannot matter */
 #define HOST_INPUTS(X)                                                                             \
 	/* route */                                                                                \
 	X("destination and source address", ASKED, NONE,                                           \
@@ -112,7 +113,7 @@
 	X("BPF programs of the control group: sock_create, bind", ASKED, NONE,                     \
 	  "they act when a socket is opened or bound: device and mark above show it")
 
-/* reason, what to type */
+/* reason, commands of the remedy */
 #define HOST_REMEDIES(X)                                                                           \
 	X(ENCAP, "ip route show table all: give the peers a route without encap, or use "          \
 		 "--dataplane kmod")                                                               \

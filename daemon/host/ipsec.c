@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ipsec.c - outgoing XFRM policies, matched as xfrm_lookup() of the kernel does: of those whose
- * selector, mark and interface id fit, the one with the least priority number decides.
+ * ipsec.c - outgoing XFRM policies, matched as in xfrm_lookup() of the kernel: among the policies
+ * with a fitting selector, mark and interface id, the least priority number decides.
  *
- * Not here: states (they act through policies alone), policies of sockets (ours have none), and
- * what happens to a packet that a policy takes.
+ * Not here: states (they act through policies only), policies of sockets (ours have none), and the
+ * encryption itself.
  */
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -18,7 +18,7 @@
 #include "net/netlink.h"
 #include "net/netwatch.h"
 
-/* XFRM_MSG_GETDEFAULT is not known before Linux 5.14: -EINVAL then. */
+/* XFRM_MSG_GETDEFAULT came with Linux 5.14; earlier kernels answer -EINVAL. */
 enum request { ASK_POLICIES, ASK_DEFAULT, REQUESTS };
 
 struct policy {
@@ -31,7 +31,7 @@ struct policy {
 struct policies {
 	struct policy *all;
 	size_t n, room;
-	bool block; /* what no policy is for is dropped */
+	bool block; /* the default: packets without a policy are dropped */
 	bool by_port;
 	bool broken; /* out of memory, or not readable */
 };
@@ -39,7 +39,7 @@ struct policies {
 struct ipsec {
 	struct netwatch *watch;
 	struct policies now, next;
-	bool refused; /* the last reading: -EPERM */
+	bool refused; /* the latest reading failed with -EPERM */
 	void (*changed)(void *arg);
 	void *arg;
 };
@@ -94,7 +94,7 @@ static void take_policy(struct policies *all, const struct nlmsghdr *h)
 				memcpy(&p.mark, mnl_attr_get_payload(a), sizeof(p.mark));
 			break;
 		case XFRMA_IF_ID:
-			/* For XFRM devices, which are no Ethernet devices: not served. */
+			/* A policy of an XFRM device, which is no Ethernet device: not served. */
 			if (mnl_attr_get_u32(a))
 				return;
 			break;
@@ -216,7 +216,7 @@ static bool prefix_fits(const xfrm_address_t *net, unsigned int bits, const uint
 	return rest == 0 || ((p[whole] ^ ip[whole]) & (0xff00 >> rest) & 0xff) == 0;
 }
 
-/* Ports of a selector are in network order. A port that is not known may be any. */
+/* Ports of a selector are in network byte order. An unknown @port (0) fits every selector. */
 static bool port_fits(uint16_t port, uint16_t wanted, uint16_t mask)
 {
 	return !port || ((port ^ ntohs(wanted)) & ntohs(mask)) == 0;
@@ -241,8 +241,9 @@ static bool policy_fits(const struct policy *p, const struct outgoing *o)
 }
 
 /*
- * Of equal priorities the oldest policy decides, and of ports that are not known one may be for a
- * policy that lets it pass: then any that takes it counts.
+ * Doubts count as taken. Among policies of equal priority the kernel applies the oldest; here one
+ * that takes the packet wins. If the ports are unknown and a policy names ports, any fitting policy
+ * that takes the packet decides.
  */
 bool ipsec_takes(const struct ipsec *i, const struct outgoing *o)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ipsec.h - the host's IPsec (XFRM) policies for what it sends, followed by XFRM netlink.
+ * ipsec.h - the host's IPsec (XFRM) policies for outgoing packets, kept current by XFRM netlink.
  */
 #ifndef RTPX_IPSEC_H
 #define RTPX_IPSEC_H
@@ -12,8 +12,8 @@ struct event_base;
 struct ipsec;
 
 /*
- * ipsec_new - @changed: the policies are others now; from the event loop. 0 or -errno. Without @base
- * nothing is read, and there are no policies.
+ * ipsec_new - read the policies. @changed is called from the event loop after they changed. 0 or
+ * -errno. Without @base nothing is read, and there are no policies.
  */
 int ipsec_new(struct ipsec **out, struct event_base *base, void (*changed)(void *arg), void *arg);
 void ipsec_free(struct ipsec *i); /* NULL is allowed */
@@ -22,15 +22,15 @@ void ipsec_free(struct ipsec *i); /* NULL is allowed */
 bool ipsec_refused(const struct ipsec *i);
 
 /*
- * ipsec_takes - the host encrypts or drops @p; when a port of @p is not known, also when it does so
- * for some port. True for every packet when the policies cannot be read.
+ * ipsec_takes - true when the host encrypts or drops @p. If a port of @p is unknown, true when it
+ * does so for some port. True for every packet when the policies cannot be read.
  */
 bool ipsec_takes(const struct ipsec *i, const struct outgoing *p);
 
-/* ipsec_by_port - the answer for @p needs its ports. */
+/* ipsec_by_port - a policy names ports, so ipsec_takes() needs the ports of the packet. */
 bool ipsec_by_port(const struct ipsec *i);
 
-/* ipsec_describe - what the host has, for people: "2 outgoing IPsec policies"; "" when nothing. */
+/* ipsec_describe - "2 outgoing IPsec policies that encrypt or block"; "" when there are none. */
 const char *ipsec_describe(const struct ipsec *i, char *buf, size_t size);
 
 #endif

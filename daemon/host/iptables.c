@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * iptables.c - asks x_tables where the chains of a table begin and where their policies are. Only
- * tables that are on the list in /proc are asked for: to ask for another would make it.
+ * iptables.c - asks x_tables where the chains of a table begin and where their policies are. Asks
+ * only for tables on the list in /proc, because a question about another table creates it.
  *
- * A chain whose beginning is its policy has no rule. Policies are read from the entries themselves.
+ * A chain that begins with its policy has no rule. Policies are read from the entries.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,14 +26,14 @@
 static const struct family {
 	enum addr_family family;
 	int af, level;
-	const char *names; /* the list of tables */
+	const char *names; /* file with the list of tables */
 	const char *text;
 } families[FAMILIES] = {
 	{ ADDR_IP4, AF_INET, IPPROTO_IP, "/proc/net/ip_tables_names", "IPv4" },
 	{ ADDR_IP6, AF_INET6, IPPROTO_IPV6, "/proc/net/ip6_tables_names", "IPv6" },
 };
 
-/* Which hooks of a table see what leaves, or, with NAT, what it answers. */
+/* The hooks of each table that see outgoing packets, and for NAT also incoming ones. */
 static const struct table {
 	const char *name;
 	bool nat;
@@ -49,7 +49,7 @@ static const struct table {
 
 struct state {
 	unsigned int acting; /* bit n: tables[n] has rules, or drops */
-	bool hidden;	     /* there are tables, and they cannot be read */
+	bool hidden;	     /* tables exist, but cannot be read */
 };
 
 struct iptables {
@@ -83,7 +83,10 @@ void iptables_free(struct iptables *t)
 
 /* ---- reading ---- */
 
-/* The entry at @at of @size bytes; its verdict is in its target, behind the target's header. */
+/*
+ * The verdict of the entry at offset @at; @size: bytes of all @entries. The verdict stands in the
+ * entry's target, behind the target's header.
+ */
 static int policy_at(const uint8_t *entries, size_t size, size_t at, bool ip6)
 {
 	size_t target = at + (ip6 ? offsetof(struct ip6t_entry, target_offset)
@@ -101,7 +104,7 @@ static int policy_at(const uint8_t *entries, size_t size, size_t at, bool ip6)
 	return verdict;
 }
 
-/* The heads of IPv4's and IPv6's requests are alike. */
+/* IPv4 and IPv6 have the same request structs, so those of IPv4 serve both. */
 static bool drops(int fd, const struct family *f, const struct ipt_getinfo *info,
 		  unsigned int hooks)
 {
@@ -142,7 +145,7 @@ static bool table_acts(int fd, const struct family *f, const struct table *t)
 	return !t->nat && drops(fd, f, &info, t->hooks);
 }
 
-/* The list has a name a line. */
+/* The list has one name a line. */
 static bool is_listed(const char *list, const char *name)
 {
 	size_t len = strlen(name);

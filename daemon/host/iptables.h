@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * iptables.h - iptables of the legacy kind (x_tables) on this host: whether it has rules that see what
- * leaves. Rules are not read: any of them may be for a call. Iptables of the nf_tables kind is
- * nft.h's.
+ * iptables.h - tells whether legacy iptables (x_tables) has rules that see outgoing packets. Rules
+ * are not read: any of them may match a call. nft.h reads iptables of the nf_tables kind.
  */
 #ifndef RTPX_IPTABLES_H
 #define RTPX_IPTABLES_H
@@ -12,21 +11,24 @@
 
 struct iptables;
 
-/* iptables_open - while the process may read the list of tables (as root). NULL: no memory. */
+/* iptables_open - call it while the process may read the list of tables (root). NULL: no memory. */
 struct iptables *iptables_open(void);
 void iptables_free(struct iptables *t); /* NULL is allowed */
 
 /*
- * iptables_look - read what there is, in the caller's network namespace; true when an answer has
- * changed. There are no notices: once a second.
+ * iptables_look - read the tables of the caller's network namespace. True when an answer changed.
+ * Called once a second, because the kernel sends no notices.
  */
 bool iptables_look(struct iptables *t);
 
-/* iptables_acts - packets of @family may be dropped or changed; iptables_translates - by NAT. */
+/*
+ * iptables_acts - the tables may drop or change packets of @family.
+ * iptables_translates - the nat table may translate them.
+ */
 bool iptables_acts(const struct iptables *t, enum addr_family family);
 bool iptables_translates(const struct iptables *t, enum addr_family family);
 
-/* iptables_describe - "iptables-legacy: filter, nat of IPv4"; "" when nothing. */
+/* iptables_describe - "iptables-legacy: filter, nat of IPv4"; "" when there are no rules. */
 const char *iptables_describe(const struct iptables *t, char *buf, size_t size);
 
 #endif

@@ -2,12 +2,12 @@
 /*
  * nexthop.c - next hops by route netlink.
  *
- * Routes are not cached: each id asks the kernel with all that its socket's packets have (hostpath.h),
- * so that rules, metrics and multipath are the kernel's. Links, addresses and neighbours are kept by
- * links.c and neigh.c; a neighbour is one object that all ids behind it share.
+ * Routes are not cached: each id asks the kernel with all inputs of its socket's packets
+ * (hostpath.h), so the kernel applies rules, metrics and multipath. links.c keeps links and
+ * addresses, neigh.c neighbours; all ids behind a neighbour share one object.
  *
- * Notices mark ids dirty. Marked ids are worked off in slices of SLICE_NS, so that a gateway with
- * thousands of destinations behind it does not hold up the loop.
+ * Notices mark ids dirty. Marked ids are worked off in slices of SLICE_NS: a gateway may have
+ * thousands of destinations behind it, and must not hold up the event loop.
  *
  * Deliberately not here: forwarding entries of bridges (a route through a bridge is served only
  * when the bridge itself is), stacked VLAN tags, tunnels.
@@ -36,14 +36,14 @@
 #include "host/pathmtu.h"
 
 #define PCP_SHIFT 13 /* in the TCI, IEEE 802.1Q */
-#define TOS_DSCP 0xfc /* of the TOS; the rest is ECN, which routing does not look at */
+#define TOS_DSCP 0xfc /* in the TOS; the other bits are ECN, which routing ignores */
 #define COALESCE_MS 50 /* between a notice about routes, links or addresses and the work */
-#define PATH_MS 2 /* between an ICMP message and the work: the kernel takes it after us */
-#define SLICE_NS (2 * NSEC_PER_MSEC) /* of work before other events get their turn */
+#define PATH_MS 2 /* between an ICMP message and the work: the kernel handles it after us */
+#define SLICE_NS (2 * NSEC_PER_MSEC) /* time of work before other events get their turn */
 #define TICK_NS NSEC_PER_SEC
-#define SWEEP_NS (30 * NSEC_PER_SEC) /* for what changes without a notice: path MTUs, say */
-#define WAIT_MS 100 /* between two looks at those that wait for a packet */
-#define WAIT_STEPS 7 /* the time between two judgements of one doubles so often */
+#define SWEEP_NS (30 * NSEC_PER_SEC) /* between readings of all routes: path MTUs have no notice */
+#define WAIT_MS 100 /* a turn: between two looks at next hops that wait for a packet */
+#define WAIT_STEPS 7 /* the time between two judgements of a next hop doubles so often */
 #define MAX_PREFIXES 64		     /* changed routes remembered between two rounds of work */
 
 enum dirty { DIRTY_NEIGH = 1, DIRTY_ROUTE = 2, DIRTY_HOST = 4 };
@@ -64,13 +64,13 @@ struct nexthop {
 	unsigned int route_mtu; /* 0: the device's */
 	uint8_t route_ttl;	/* 0: the host's */
 	enum flow_why route_why;
-	enum flow_why arrives;	/* likewise of what answers */
-	enum flow_why host_why; /* of the host's rules beside routing, for this route */
-	uint32_t mark;		/* that the route was asked for with */
-	bool waits;		/* host_why may change with a packet that goes by the socket */
-	uint8_t tried;		/* judgements since it waits */
+	enum flow_why arrives;	/* the host's verdict about the peer's packets */
+	enum flow_why host_why; /* the host's verdict beside routing, for this route */
+	uint32_t mark;		/* the route was asked for packets with this mark */
+	bool waits;		/* a packet through the socket may change host_why */
+	uint8_t tried;		/* judgements since it began to wait */
 	struct neigh *neigh;
-	struct nexthop_view view; /* as last reported */
+	struct nexthop_view view; /* the answer most recently reported */
 	struct nexthop *dirty_prev, *dirty_next, *neigh_prev, *neigh_next;
 	struct nexthop *wait_prev, *wait_next;
 	UT_hash_handle hh;
@@ -101,14 +101,14 @@ struct nexthops {
 	struct links links;
 	struct neighs neighs;
 	struct host *host;
-	bool by_port; /* keys have ports; it stays so */
+	bool by_port; /* keys have ports, until the end */
 	struct nexthop *hash, *dirty;
-	struct nexthop *waiting; /* those that wait */
+	struct nexthop *waiting; /* list of those with @waits */
 	unsigned int wait_turn;
 	struct nexthop **by_id; /* [max + 1] */
 	/*
-	 * A ring, so that an id rests before it is used again. One that was given out of turn stays
-	 * in it, and is passed over.
+	 * A ring, so a free id rests before it is used again. An id that was taken out of turn
+	 * stays in the ring and is skipped.
 	 */
 	uint16_t *free_ids;
 	unsigned int free_first, n_free;
@@ -140,7 +140,7 @@ static void work_within(struct nexthops *n, unsigned int ms)
 		event_add(n->work_ev, &tv);
 }
 
-/* Those that wait for a packet are judged again, soon at first, then less often. */
+/* Next hops that wait for a packet are judged again: soon at first, then less often. */
 static void wait_more(struct nexthops *n)
 {
 	static const struct timeval soon = { .tv_usec = WAIT_MS * 1000 };
@@ -196,7 +196,9 @@ static void neigh_mark(struct nexthops *n, struct neigh *nb)
 	work_within(n, 0);
 }
 
-/* Joins the new one before it leaves the old one, so that the same one stays kept. @key NULL: none.
+/*
+ * Move @nh to the neighbour of @key (NULL: none). neigh_get() comes before neigh_drop(), so an
+ * unchanged neighbour is never dropped.
  */
 static void nexthop_set_neigh(struct nexthops *n, struct nexthop *nh, const struct neigh_key *key)
 {
@@ -217,7 +219,7 @@ static void nexthop_set_neigh(struct nexthops *n, struct nexthop *nh, const stru
 
 /* ---- routes ---- */
 
-/* route_put - the inputs of routing that are no addresses, as a socket of ours would have them. */
+/* route_put - put the inputs of routing beside the addresses, with the values of our socket. */
 static int route_put(struct nl_msg *msg, const struct nexthop_key *key, const struct ownsocket *s,
 		     uint32_t mark)
 {
@@ -275,7 +277,7 @@ static void route_gateway(struct nexthop *nh, struct nlattr **a)
 	}
 }
 
-/* With a locked MTU the host lets routers fragment what it sends (ip_dont_fragment()). */
+/* A locked MTU makes the host send without "don't fragment" (ip_dont_fragment()): refuse it. */
 static enum flow_why route_metrics(struct nexthop *nh, struct nlattr *metrics)
 {
 	struct nlattr *m[RTAX_MAX + 1];
@@ -346,7 +348,7 @@ static uint8_t nexthop_ttl(const struct nexthops *n, const struct nexthop *nh,
 	return host_socket(n->host)->ttl;
 }
 
-/* nexthop_packet - a packet as the host's rules see it. */
+/* nexthop_packet - describe a packet of @nh for the host's rules. */
 static struct outgoing nexthop_packet(const struct nexthops *n, const struct nexthop *nh)
 {
 	const struct iface *out = links_find(&n->links, nh->oif);
@@ -371,8 +373,8 @@ static struct outgoing nexthop_packet(const struct nexthops *n, const struct nex
 }
 
 /*
- * nexthop_route - the route's part of the answer for packets with the mark, and the neighbour that
- * goes with it. @again: the source address has been chosen.
+ * nexthop_route - fill in the route's part of the answer for packets marked @with_mark, and the
+ * route's neighbour. @again: keep the source address that an earlier question gave.
  */
 static void nexthop_route(struct nexthops *n, struct nexthop *nh, uint32_t with_mark, bool again)
 {
@@ -416,9 +418,10 @@ static void nexthop_waits(struct nexthops *n, struct nexthop *nh, bool waits)
 }
 
 /*
- * nexthop_settle - @nh's route and what the host does to its packets. A mark that the host's output
- * gives them is looked at by its rules, as ip_route_me_harder() of the kernel does: the route is
- * asked for again, with the source address that the first one gave.
+ * nexthop_settle - find the route of @nh (@ask: ask the kernel again) and the host's verdict about
+ * its packets. If the host's output marks the packets and routing rules look at marks, the route is
+ * asked for again with the mark and the source address of the first route, as in
+ * ip_route_me_harder() of the kernel.
  */
 static void nexthop_settle(struct nexthops *n, struct nexthop *nh, bool ask)
 {
@@ -443,7 +446,7 @@ static void nexthop_settle(struct nexthops *n, struct nexthop *nh, bool ask)
 	nexthop_waits(n, nh, v.waits);
 }
 
-/* nexthop_tci - the tag with the priority that the VLAN device would give packets of this TOS. */
+/* nexthop_tci - the VLAN tag, with the priority that the VLAN device gives packets of this TOS. */
 static uint16_t nexthop_tci(const struct nexthops *n, const struct nexthop *nh,
 			    const struct iface *out)
 {
@@ -453,7 +456,7 @@ static uint16_t nexthop_tci(const struct nexthops *n, const struct nexthop *nh,
 	return out->is.vlan | (out->is.vlan ? links_pcp(out, priority) << PCP_SHIFT : 0);
 }
 
-/* nexthop_answer - the whole answer from the route's part, the link and the neighbour. */
+/* nexthop_answer - compose the answer from the route's part, the link and the neighbour. */
 static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 			   struct nexthop_view *v)
 {
@@ -491,7 +494,7 @@ static bool view_equal(const struct nexthop_view *a, const struct nexthop_view *
 	       memcmp(a->ifname, b->ifname, sizeof(a->ifname)) == 0;
 }
 
-/* nexthop_work - @nh is up to date afterwards; true when its answer is another one than before. */
+/* nexthop_work - bring @nh up to date; true when its answer changed. */
 static bool nexthop_work(struct nexthops *n, struct nexthop *nh)
 {
 	struct nexthop_view v;
@@ -532,7 +535,7 @@ static uint16_t id_pop(struct nexthops *n)
 	return id;
 }
 
-/* id_choose - one that nobody has, 0: there is none. */
+/* id_choose - a free id, @wish if possible; 0: all ids are in use. */
 static uint16_t id_choose(struct nexthops *n, uint16_t wish)
 {
 	unsigned int tries;
@@ -716,7 +719,7 @@ static void on_route_notice(struct nexthops *n, struct nlmsghdr *h)
 		n->stale |= STALE_ALL_ROUTES;
 }
 
-/* One row for each kind of notice: what must be read again, or who reads the notice itself. */
+/* One row for each kind of notice: the tables to read again, or the reader of the notice. */
 static const struct notice {
 	uint16_t type;
 	uint16_t head;	    /* bytes of its fixed header */
@@ -747,7 +750,7 @@ static void on_notice(struct nexthops *n, struct nlmsghdr *h)
 {
 	const struct notice *k;
 
-	/* A bridge speaks of its ports and of its forwarding entries in the same words. */
+	/* Bridges send the same types about their ports and forwarding entries. */
 	if (nlmsg_datalen(h) < 1 || *(uint8_t *)nlmsg_data(h) == AF_BRIDGE)
 		return;
 	for (k = notices; k < notices + ARRAY_SIZE(notices); k++) {
@@ -762,7 +765,7 @@ static void on_notice(struct nexthops *n, struct nlmsghdr *h)
 		work_within(n, COALESCE_MS);
 }
 
-/* lost_notices - the socket overflowed: everything may be different. */
+/* lost_notices - the socket overflowed: read everything again. */
 static void lost_notices(struct nexthops *n)
 {
 	log_dbug("route notices were lost: reading everything again");
@@ -797,7 +800,7 @@ static void on_hear(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* What it says does not matter: whoever serves interfaces looks at all of them. */
+/* Drop the contents of the notice: the owner looks at all interfaces again. */
 static void on_abilities(evutil_socket_t fd, short what, void *arg)
 {
 	struct nexthops *n = arg;
@@ -815,7 +818,7 @@ static bool wants_ports(const struct nexthops *n)
 	return !n->by_port && host_by_port(n->host);
 }
 
-/* Keys have ports from now on, when something of this host looks at ports. */
+/* Give keys ports from now on, if a rule or judgement of this host looks at ports. */
 static void look_at_ports(struct nexthops *n)
 {
 	if (!wants_ports(n))
@@ -836,8 +839,8 @@ static void on_host(void *arg, bool routes)
 }
 
 /*
- * A route to one host: the kernel keeps it beside the table, so there was no notice. What does not fit
- * beside the prefixes that wait waits for the next sweep.
+ * The route to one host may have changed. The kernel keeps it beside the table and sends no notice.
+ * Hosts beyond PATHMTU_TURN pending prefixes wait for the next sweep.
  */
 static void on_path(void *arg, const struct addr *dest)
 {
@@ -909,7 +912,7 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
 		work_within(n, 0);
 }
 
-/* The n-th judgement of one comes 2^n turns after the one before. */
+/* A waiting next hop is judged for the n-th time 2^n turns after the previous judgement. */
 static void on_wait(evutil_socket_t fd, short what, void *arg)
 {
 	struct nexthops *n = arg;
@@ -1020,8 +1023,7 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 	n->wait_ev = evtimer_new(base, on_wait, n);
 	if (!n->work_ev || !n->tick_ev || !n->wait_ev || event_add(n->tick_ev, &tick))
 		goto err_free;
-	/* Notices are on before the tables are read: what changes in between is read twice, never
-	 * missed. */
+	/* Notices begin before the tables are read: a change between is read twice, not missed. */
 	rc = links_read(&n->links);
 	if (rc >= 0)
 		rc = links_read_addrs(&n->links);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * nexthop.h - where packets for a destination go on the wire, kept current by route netlink.
+ * nexthop.h - next hops of destinations (link addresses, VLAN, interface), kept current by route
+ * netlink.
  *
- * One id per (destination host, source host, TOS), and per pair of ports where this host's rules
- * look at ports: when a route, link, address or neighbour changes, one element of the dataplane's
- * table is written and no flow is touched. Uses the caches and change
- * notices of libnl-route-3. Neighbours of ids in use are kept resolved (probed before they go
- * stale), because the stack does not see the traffic that would confirm them.
+ * One id per (destination host, source host, TOS), and per pair of ports if this host's rules look
+ * at ports. When a route, link, address or neighbour changes, one element of the dataplane's table
+ * is written, and no flow is touched. Neighbours of ids in use are kept resolved (probed before
+ * they go stale), because the stack does not see the traffic that would confirm them. Uses
+ * libnl-route-3.
  */
 #ifndef RTPX_NEXTHOP_H
 #define RTPX_NEXTHOP_H
@@ -24,39 +25,36 @@ struct pathmtu;
 struct nexthop_view {
 	struct rtpx_nexthop abi; /* mtu 0: not usable; tx_port equals ifindex */
 	enum flow_why why;	 /* FLOW_WHY_KERNEL when usable */
-	enum flow_why arrives;	 /* of what answers: FLOW_WHY_KERNEL, or the host's rules take it */
-	bool refused;		 /* why is about this host, not about the way: see host.h */
+	enum flow_why arrives;	 /* FLOW_WHY_KERNEL, or why the peer's packets do not arrive */
+	bool refused;		 /* @why is about this host, not about the route: see host.h */
 	uint8_t ttl;		 /* TTL or hop limit that the host's socket would send with */
 	struct addr source;	 /* the address the kernel would send from */
 	struct addr gateway;	 /* ADDR_NONE: the destination is on link */
-	/* of the route's own device (a VLAN device, say), "" when there is no route */
+	/* the route's own device (a VLAN device, for example); "" when there is no route */
 	char ifname[16];
 };
 
 struct nexthops_opts {
-	/*
-	 * an id's answer has changed (also: first became usable or unusable); called from the event
-	 * loop
-	 */
+	/* the answer of an id changed, or first became usable or unusable; from the event loop */
 	void (*changed)(void *arg, uint16_t id, const struct nexthop_view *now);
 	/* true when packets can leave by XDP through this interface */
 	bool (*served)(void *arg, unsigned int ifindex);
 	/* links came, went or changed; the dataplane may attach again; may be NULL */
 	void (*links_changed)(void *arg);
 	/*
-	 * from now on next hops are told apart by ports too: those in use go on, and are to be
-	 * taken anew; may be NULL
+	 * from now on next hops differ by ports, too. Ids in use stay valid; the owner takes them
+	 * again with ports. May be NULL.
 	 */
 	void (*by_port)(void *arg);
 	void *arg;
 	unsigned int max; /* ids, at most RTPX_MAX_NEXTHOPS */
-	struct pathmtu *pathmtu; /* NULL: not heard; the owner's, until nexthops_free() */
-	struct iptables *iptables; /* the same */
-	bool routes;	  /* the dataplane asks the host's routing itself: struct dp */
-	bool idle;	  /* no dataplane: nothing is asked of the host's rules */
+	struct pathmtu *pathmtu; /* NULL: no ICMP messages; borrowed until nexthops_free() */
+	struct iptables *iptables; /* NULL: not read; borrowed until nexthops_free() */
+	bool routes;	  /* the dataplane uses the host's routing itself: see struct dp */
+	bool idle;	  /* no dataplane: the host's rules are not read */
 };
 
-/* Packets for which a next hop is wanted: all that the host's routing looks at. */
+/* Packets that need a next hop, described by the inputs of the host's routing. */
 struct nexthop_want {
 	struct addr dest, source; /* source any-address: the kernel chooses */
 	uint8_t tos;
@@ -66,18 +64,19 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 void nexthops_free(struct nexthops *n);
 
 /*
- * nexthop_take - the id for packets as @want has them; one id serves all ports of a host, unless the
- * host tells ports apart. Counts a use. 0 with *@id and *@view, even while it is not usable
- * (view->why says why); -ENOSPC when all ids are in use. nexthop_take_again() - if no user has
- * @wish, a new one gets that id; 0: any.
+ * nexthop_take - the id for packets described by @want. One id serves all ports of a host, unless
+ * the host's rules look at ports. Counts a use, which nexthop_give() ends. 0 with *@id and *@view,
+ * even while the next hop is not usable (view->why says why); -ENOSPC when all ids are in use;
+ * -EINVAL or -ENOMEM.
+ * nexthop_take_again - the same; a new next hop gets the id @wish if it is free. 0: any id.
  */
 int nexthop_take(struct nexthops *n, const struct nexthop_want *want, uint16_t *id,
 		 struct nexthop_view *view);
 int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint16_t wish,
 		       uint16_t *id, struct nexthop_view *view);
 /*
- * nexthop_reserve - flows of an earlier daemon refer to @id: only who wishes it gets it, until
- * nexthops_release() or until it was given back.
+ * nexthop_reserve - flows of an earlier daemon refer to @id: only nexthop_take_again() with this
+ * wish gets it, until nexthops_release() or until the id was given back.
  */
 void nexthop_reserve(struct nexthops *n, uint16_t id);
 void nexthops_release(struct nexthops *n);
@@ -87,11 +86,14 @@ void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *ou
 /* nexthop_is_local - the host part is an address of this host. */
 bool nexthop_is_local(const struct nexthops *n, const struct addr *a);
 
-/* nexthops_served - what opts.served says may have changed: call opts.links_changed soon, and ask. */
+/*
+ * nexthops_served - tell that answers of opts.served may have changed: opts.links_changed is called
+ * soon, and then opts.served for each interface.
+ */
 void nexthops_served(struct nexthops *n);
 
 struct host;
-/* nexthops_host - what this host does to packets beside routing them. */
+/* nexthops_host - the judge of packets by this host's settings beside routing. */
 const struct host *nexthops_host(const struct nexthops *n);
 
 struct nexthop_counts {

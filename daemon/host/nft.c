@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * nft.c - reads nftables: tables, chains, rules, then the elements of those sets that rules refer
- * to. Of tables without a chain that sees what leaves, nothing is kept.
+ * nft.c - reads nftables: tables, chains, rules, then the elements of the sets that rules refer to.
+ * A table is kept only if one of its chains sees packets of media sockets.
  *
- * Not here: what a rule means (nfteval.c), flow tables, named objects.
+ * Not here: the meaning of rules (nfteval.c), flow tables, named objects.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,31 +18,31 @@
 #include "net/netwatch.h"
 #include "host/nft.h"
 
-#define MAX_ELEMENTS 4096 /* of a set; a larger one may have any element */
-#define NETDEV_EGRESS 1	  /* NF_NETDEV_EGRESS, which older headers lack */
+#define MAX_ELEMENTS 4096 /* a larger set counts as unknown */
+#define NETDEV_EGRESS 1	  /* NF_NETDEV_EGRESS; older headers lack it */
 
 enum request { ASK_TABLES, ASK_CHAINS, ASK_RULES, ASK_SETS, ASK_ELEMENTS };
 
 struct table {
 	char key[NFT_KEY]; /* "family/name" */
 	bool dormant;
-	bool kept; /* a chain of it sees what leaves */
+	bool kept; /* one of its chains sees packets of media sockets */
 	UT_hash_handle hh;
 };
 
 struct nft {
 	struct netwatch *watch;
 	struct nft_rules now, next;
-	struct table *tables;	  /* of the reading */
-	struct nft_set *asked; /* whose elements are being read; NULL: the first comes */
-	bool refused;	       /* the last reading: -EPERM */
+	struct table *tables;	  /* found by the present reading */
+	struct nft_set *asked; /* its elements are being read; NULL: the first set is next */
+	bool refused;	       /* the latest reading failed with -EPERM */
 	void (*changed)(void *arg);
 	void *arg;
 };
 
 /* ---- keys ---- */
 
-/* put_key - "family/table/name"; returns the bytes before @name, 0 when it does not fit. */
+/* put_key - write "family/table/name". Returns the bytes before @name; 0: it does not fit. */
 static size_t put_key(char key[NFT_KEY], unsigned int family, const char *table, const char *name)
 {
 	int at = snprintf(key, NFT_KEY, "%u/%s/", family, table);
@@ -349,7 +349,10 @@ static void take_rule(struct nft *n, unsigned int family, const struct attrs *a)
 	refer_to_sets(n, c, exprs);
 }
 
-/* Elements that come and go by themselves, and keys of several parts with ranges, are not known. */
+/*
+ * Sets count as unknown if their elements come and go without a command (timeouts, packets), if
+ * they hold objects or data other than verdicts, or if their keys are too long.
+ */
 static void take_set(struct nft *n, unsigned int family, const struct attrs *a)
 {
 	const uint32_t strange = NFT_SET_TIMEOUT | NFT_SET_EVAL | NFT_SET_OBJECT;
@@ -370,8 +373,8 @@ static void take_set(struct nft *n, unsigned int family, const struct attrs *a)
 }
 
 /*
- * Intervals are sent as their beginnings, and the first key after them with a flag, the largest
- * first: an end is seen before its beginning.
+ * The kernel sends an interval as two elements: its beginning, and the first key after it with a
+ * flag. The largest key comes first, so an end is seen before its beginning.
  */
 static void take_element(struct nft_set *s, const struct nlattr *element)
 {
@@ -408,14 +411,14 @@ static int by_key(const void *a, const void *b)
 	return memcmp(x->key, y->key, sizeof(x->key));
 }
 
-/* minus_one - of a number in network order. */
+/* minus_one - subtract 1 from a number of @len bytes in network byte order. */
 static void minus_one(uint8_t *key, uint32_t len)
 {
 	while (len-- && key[len]-- == 0)
 		;
 }
 
-/* set_close - make ranges of beginnings and ends. */
+/* set_close - combine beginnings and ends into ranges. */
 static void set_close(struct nft_set *s)
 {
 	size_t i, k, n = 0;
@@ -479,7 +482,7 @@ static void put_request(struct nlmsghdr *h, uint16_t type, uint8_t family)
 	g->version = NFNETLINK_V0;
 }
 
-/* The next set whose elements can be known. */
+/* Ask for the elements of the next set that is not unknown. False: there is no further set. */
 static bool ask_elements(struct nft *n, struct nlmsghdr *h)
 {
 	char table[NFT_KEY], *slash, *name;
@@ -565,7 +568,7 @@ static void on_done(void *arg, int err)
 	struct nft *n = arg;
 	bool nothing;
 
-	/* -EINVAL: there is no nf_tables in this kernel. */
+	/* -EINVAL: the kernel has no nf_tables. */
 	if (err && err != -EINVAL && err != -EOPNOTSUPP && err != -ENOENT) {
 		if (err != -EPERM)
 			log_err("nftables: cannot be read: %s; calls stay with the sockets",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * nft.h - the nftables rules of this host that see what leaves it, followed by nfnetlink. iptables
- * of the nf_tables kind is part of it. nfteval.h judges packets with them.
+ * nft.h - the nftables rules of this host that see packets of media sockets, kept current by
+ * nfnetlink. Rules of iptables' nf_tables kind are among them. nfteval.h judges packets with them.
  *
- * Rules are kept as the kernel sends them: attributes, read when a packet is judged.
+ * Rules are kept in the kernel's form: attributes, which are read when a packet is judged.
  */
 #ifndef RTPX_NFT_H
 #define RTPX_NFT_H
@@ -28,7 +28,7 @@ enum nft_type { NFT_FILTER, NFT_NAT, NFT_ROUTE };
 struct nft_rule {
 	void *exprs; /* payload of NFTA_RULE_EXPRESSIONS */
 	uint32_t len;
-	void *ready; /* what nfteval has made of it, one piece of memory; NULL: nothing yet */
+	void *ready; /* parsed by nfteval.c, one piece of memory; NULL: not yet */
 };
 
 #define NFT_KEY 600 /* "family/table/name" and NUL */
@@ -40,9 +40,9 @@ struct nft_chain {
 	enum nft_hook hook;
 	enum nft_type type;
 	int32_t priority;
-	bool drops;	/* its policy */
-	char dev[16];	/* of the egress hook; "": none named */
-	bool devs;	/* several: any device may be meant */
+	bool drops;	/* the policy is drop */
+	char dev[16];	/* device of the egress hook; "": no name */
+	bool devs;	/* names several devices: counts for any device */
 	struct nft_rule *rules;
 	size_t n_rules, room;
 	UT_hash_handle hh;
@@ -50,13 +50,13 @@ struct nft_chain {
 
 struct nft_element {
 	uint8_t key[16], end[16]; /* inclusive */
-	uint32_t verdict_len;	  /* of a map to verdicts: payload of NFTA_DATA_VERDICT */
+	uint32_t verdict_len;	  /* in a verdict map: payload of NFTA_DATA_VERDICT */
 	void *verdict;
 };
 
 struct nft_set {
 	char key[NFT_KEY];
-	bool known; /* its elements are here; false: it may have any */
+	bool known; /* @elements are complete; false: the set may have any element */
 	uint32_t key_len;
 	struct nft_element *elements;
 	size_t n, room;
@@ -66,15 +66,15 @@ struct nft_set {
 
 struct nft_rules {
 	struct nft_chain *chains; /* by key */
-	struct nft_set *sets;	  /* those that a rule refers to */
-	struct nft_chain **hooked[NFT_NO_HOOK]; /* in the order in which they see a packet */
+	struct nft_set *sets;	  /* sets with a reference in a rule */
+	struct nft_chain **hooked[NFT_NO_HOOK]; /* base chains, in the order of their priority */
 	size_t n_hooked[NFT_NO_HOOK];
-	bool broken; /* out of memory, or not readable */
+	bool broken; /* incomplete: out of memory, or not readable */
 };
 
 /*
- * nft_new - @changed: other rules than before; from the event loop. 0 or -errno. Without @base
- * nothing is read, and there are no rules.
+ * nft_new - read the rules. @changed is called from the event loop after they changed. 0 or -errno.
+ * Without @base nothing is read, and there are no rules.
  */
 int nft_new(struct nft **out, struct event_base *base, void (*changed)(void *arg), void *arg);
 void nft_free(struct nft *n); /* NULL is allowed */
@@ -85,7 +85,7 @@ bool nft_refused(const struct nft *n);
 /* nft_rules - valid until @changed. */
 const struct nft_rules *nft_rules(const struct nft *n);
 
-/* nft_chain_find, nft_set_find - of the table that chain @of belongs to; NULL: there is none. */
+/* nft_chain_find, nft_set_find - find @name in the table of the chain @of; NULL: not found. */
 struct nft_chain *nft_chain_find(const struct nft_rules *r, const struct nft_chain *of,
 				 const char *name);
 struct nft_set *nft_set_find(const struct nft_rules *r, const struct nft_chain *of,

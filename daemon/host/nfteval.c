@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * nfteval.c - walks chains as nft_do_chain() of the kernel does, with registers whose bits may be
- * unknown. Statements that change or keep a packet are noted with the doubts under which they are
- * reached; of what follows a verdict in doubt, both ways are looked at.
+ * unknown. A statement that changes or drops a packet is noted, with the doubts under which the
+ * packet reaches it. After a doubtful verdict both ways are followed.
  *
- * An expression that is not known here makes the rule a doubtful one with an effect: a call may
- * stay with the sockets for nothing, but never leaves in another way than theirs.
+ * An unknown expression makes its rule doubtful, and counts as an effect. A call may therefore stay
+ * with the sockets needlessly, but a dataplane never sends a frame that the socket would not send.
  */
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
@@ -17,8 +17,8 @@
 #include "host/nfteval.h"
 
 #define REGISTERS 64 /* bytes: sixteen words, four of them for each of the old ones */
-#define MAX_DEPTH 16 /* of jumps, as in the kernel */
-#define MAX_STEPS 20000 /* rules looked at for one packet */
+#define MAX_DEPTH 16 /* nested jumps, as in the kernel */
+#define MAX_STEPS 20000 /* rules run for one packet */
 #define ATTRS	  16
 #define HEADER_BYTES 40
 #define DSCP_BITS 0xfc
@@ -34,26 +34,26 @@ struct walk {
 	const struct outgoing *p;
 	const struct nft_ct *ct;
 	enum nft_hook hook;
-	bool inbound; /* what answers @p is judged */
+	bool inbound; /* judge the peer's packets, the answers to @p */
 	bool nat;
 	struct bits network, transport;
 	unsigned int steps;
-	enum match untracked; /* a rule has taken it off conntrack */
+	enum match untracked; /* a rule excluded the packet from conntrack (notrack) */
 	struct nft_answer answer;
 };
 
-/* One rule while it is looked at. */
+/* The state of one rule while it runs. */
 struct rule {
 	struct walk *w;
 	const struct nft_chain *chain;
 	struct bits regs;
-	unsigned int reg_doubt[REGISTERS / 4]; /* why bits of that word are not known */
+	unsigned int reg_doubt[REGISTERS / 4]; /* enum nft_doubt of the word's unknown bits */
 	enum match match;
-	unsigned int doubts; /* of a match that is MAYBE */
-	bool decided;	     /* a verdict has come */
+	unsigned int doubts; /* enum nft_doubt of MATCH_MAYBE */
+	bool decided;	     /* the rule gave a verdict */
 	int32_t verdict;
-	const char *target; /* of a jump */
-	const void *other;  /* the set of verdicts, any of which may come */
+	const char *target; /* chain of a jump */
+	const void *other;  /* NULL, or a map whose verdicts are all possible */
 	enum flow_why effect;
 	bool untracks;
 	bool sets_mark, knows_mark;
@@ -134,7 +134,7 @@ static void matches(struct rule *r, enum match m, unsigned int why)
 		doubt(r, why);
 }
 
-/* reg_at - where a register begins; -1: there is no such register, or not so many bytes. */
+/* reg_at - the byte where a register begins; -1: no such register, or fewer than @len bytes. */
 static int reg_at(const struct nlattr *a, size_t len)
 {
 	uint32_t reg = number(a);
@@ -200,7 +200,7 @@ static unsigned int doubts_at(const struct rule *r, int at, size_t len)
 	return why ? why : NFT_UNKNOWABLE;
 }
 
-/* compare - register bytes with @to: YES equal, NO differing in a known bit. */
+/* equals - compare register bytes with @to. YES: equal; NO: a known bit differs. */
 static enum match equals(const struct rule *r, int at, const uint8_t *to, size_t len)
 {
 	enum match m = MATCH_YES;
@@ -238,7 +238,7 @@ static void expr_payload(struct rule *r, const struct attrs *a)
 	unsigned int why = NFT_UNKNOWABLE;
 
 	if (a->a[NFTA_PAYLOAD_SREG]) {
-		r->effect = FLOW_WHY_FIREWALL; /* it writes into the packet */
+		r->effect = FLOW_WHY_FIREWALL; /* writes into the packet */
 		return;
 	}
 	if (base == NFT_PAYLOAD_TRANSPORT_HEADER && at < 4)
@@ -268,7 +268,7 @@ static void meta_set(struct rule *r, const struct attrs *a)
 	case NFT_META_MARK: set_mark(r, a->a[NFTA_META_SREG]); break;
 	case NFT_META_NFTRACE:
 	case NFT_META_SECMARK: break;
-	default: r->effect = FLOW_WHY_FIREWALL; break; /* priority: the tag's, the queue */
+	default: r->effect = FLOW_WHY_FIREWALL; break; /* priority: changes the tag or the queue */
 	}
 }
 
@@ -283,8 +283,8 @@ static void meta_load_mark(struct rule *r, const struct nlattr *dreg)
 }
 
 /*
- * A packet that leaves has no device that it came from, and one that arrives none to leave by: the
- * index is 0, the name empty. Answers are taken to arrive by the device of the route.
+ * An outgoing packet has no incoming device, and an incoming one no outgoing device: the index is
+ * 0, the name empty. The peer's packets are assumed to arrive by the device of the route.
  */
 static void meta_load_device(struct rule *r, const struct nlattr *dreg, bool in, bool by_name)
 {
@@ -335,7 +335,7 @@ static void expr_meta(struct rule *r, const struct attrs *a)
 	}
 }
 
-/* Of a packet that leaves a socket, which is never invalid nor related. */
+/* The conntrack state of the packet. A packet of a media socket is never invalid or related. */
 static uint32_t ct_state(const struct walk *w, uint32_t *known)
 {
 	const uint32_t established = 1 << 1, fresh = 1 << 3, untracked = 1 << 6;
@@ -357,7 +357,7 @@ static void expr_ct(struct rule *r, const struct attrs *a)
 	const struct nft_ct *ct = r->w->ct;
 
 	if (!dreg)
-		return; /* it notes something at the connection, which changes no packet */
+		return; /* sets a property of the connection, which changes no packet */
 	if (r->w->nat && r->w->inbound) {
 		load_unknown(r, dreg, 16, NFT_NEEDS_CT);
 	} else if (key == NFT_CT_STATE) {
@@ -478,7 +478,7 @@ static void expr_range(struct rule *r, const struct attrs *a)
 	matches(r, m, doubts_at(r, at, len));
 }
 
-/* A set matches as a whole: YES only when all of the key is known. */
+/* MATCH_YES, with the element in *@found, only when the whole key is known. */
 static enum match in_set(const struct rule *r, int at, const struct nft_set *s,
 			 const struct nft_element **found)
 {
@@ -531,7 +531,7 @@ static void expr_lookup(struct rule *r, const struct attrs *a)
 	}
 }
 
-/* Source and destination; 0: not known. */
+/* The source and destination port; 0: unknown. */
 static void ports_of(const struct walk *w, uint16_t ports[2])
 {
 	const struct outgoing *p = w->p;
@@ -542,7 +542,10 @@ static void ports_of(const struct walk *w, uint16_t ports[2])
 
 /* ---- iptables' own matches and targets ---- */
 
-/* xt_conntrack's states have the bits of nftables'. Only a match of nothing but states is read. */
+/*
+ * xt_conntrack has the same state bits as nftables. A match with other conditions than states is
+ * doubtful.
+ */
 static void match_conntrack(struct rule *r, const uint8_t *info, size_t len, uint32_t rev)
 {
 	enum { FLAGS_AT = 146, INVERT_AT = 148, STATE_AT = 150, END_AT = 154, STATE = 1 };
@@ -568,7 +571,7 @@ static void match_conntrack(struct rule *r, const uint8_t *info, size_t len, uin
 		doubt(r, NFT_NEEDS_CT);
 }
 
-/* The destination of what leaves is another host (RTN_UNICAST). */
+/* The destination of an outgoing packet is another host (RTN_UNICAST). */
 static void match_addrtype(struct rule *r, const uint8_t *info, size_t len)
 {
 	enum { UNICAST = 1 << 1, LOCAL = 1 << 2, INVERT_SOURCE = 1, INVERT_DEST = 2 };
@@ -681,7 +684,7 @@ static void target_mark(struct rule *r, const struct nlattr *info, uint32_t rev)
 	r->mark = (now->mark & ~m[1]) ^ m[0];
 }
 
-/* Targets end a rule; those that are not here may do anything. */
+/* The target is the end of a rule. A target that is not in the table counts as an effect. */
 static const struct {
 	const char *name;
 	enum { GOES_ON, TRANSLATES, MARKS, MARKS_BY_CT, UNTRACKS } does;
@@ -821,7 +824,7 @@ static struct ready *make_ready(const struct nft_rule *rule)
 	return y;
 }
 
-/* A statement is reached only when all before it matches, so what comes after a NO is not read. */
+/* Run the expressions of a rule, up to the first that does not match or gives a verdict. */
 static void run_rule(struct rule *r, struct nft_rule *rule)
 {
 	const struct ready *y;
@@ -840,7 +843,7 @@ static void run_rule(struct rule *r, struct nft_rule *rule)
 
 /* ---- chains ---- */
 
-/* note - @why happens under these doubts. What is certain is not made doubtful by what follows. */
+/* note - record the effect @why with its doubts. A certain effect stays certain. */
 static void note(struct walk *w, enum flow_why why, unsigned int doubts)
 {
 	struct nft_answer *a = &w->answer;
@@ -867,8 +870,8 @@ static void note_mark(struct walk *w, const struct rule *r, unsigned int doubts)
 }
 
 struct way {
-	bool stops;	     /* the packet goes no further in this base chain */
-	unsigned int doubts; /* it may have stopped before */
+	bool stops;	     /* the packet leaves this base chain */
+	unsigned int doubts; /* it may have left before; enum nft_doubt */
 };
 
 static struct way walk_chain(struct walk *w, const struct nft_chain *c, unsigned int doubts,
@@ -887,8 +890,8 @@ static struct way jump(struct walk *w, const struct nft_chain *from, const char 
 }
 
 /*
- * act - carry out a verdict of a rule of @c. @doubts: of being there; @own: of the rule's match.
- * Returns how it goes on behind the rule; *@leaves: not in this chain.
+ * act - carry out a verdict of a rule of @c. @doubts: that the packet reaches the rule; @own: that
+ * the rule matches. Returns how the packet goes on after the rule. *@leaves: it leaves this chain.
  */
 static struct way act(struct walk *w, const struct nft_chain *c, int32_t verdict,
 		      const char *target, unsigned int doubts, unsigned int own,
@@ -916,7 +919,7 @@ static struct way act(struct walk *w, const struct nft_chain *c, int32_t verdict
 	return (struct way){ .doubts = own | to.doubts };
 }
 
-/* Any verdict of the map may be the one. */
+/* Carry out every verdict of the map, each with a doubt: the key is not known. */
 static struct way act_any(struct walk *w, const struct nft_chain *c, const struct nft_set *map,
 			  unsigned int doubts, unsigned int own, unsigned int depth)
 {

@@ -39,7 +39,7 @@ static uint8_t default_ttl(void)
 	return ttl > 0 && ttl < 256 ? ttl : DEFAULT_TTL;
 }
 
-/* The unified hierarchy's directory of this process; a descriptor or -1. */
+/* Open this process's directory in the unified hierarchy; a descriptor or -1. */
 static int open_cgroup(void)
 {
 	static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
@@ -123,7 +123,7 @@ bool ownsocket_read(struct ownsocket *o)
 	return true;
 }
 
-/* The kernel derives the priority from these four bits of IPv4's TOS, and from IPv6's not at all. */
+/* The kernel derives the priority from these four bits of the IPv4 TOS; IPv6 has no such rule. */
 #define TOS_INDEX(tos) (((tos) & 0x1e) >> 1)
 
 uint32_t ownsocket_priority(const struct ownsocket *o, enum addr_family family, uint8_t tos)

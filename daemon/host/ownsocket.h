@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ownsocket.h - how the host treats a UDP socket that this process opens: the device that it is
- * bound to (`ip vrf exec` has a BPF program do that), its mark and priority, and the defaults that
- * the kernel gives its packets. Found out by opening one and asking.
+ * ownsocket.h - how the host treats a UDP socket that this process opens: its bound device (a BPF
+ * program of `ip vrf exec` binds it), its mark and priority, and the kernel's defaults for its
+ * packets. The module opens a socket and asks the kernel.
  */
 #ifndef RTPX_OWNSOCKET_H
 #define RTPX_OWNSOCKET_H
@@ -16,17 +16,17 @@ struct ownsocket {
 	uint32_t uid, gid;
 	uint32_t tos_priority[16]; /* see ownsocket_priority() */
 	uint8_t ttl;	 /* IPv4's default */
-	bool flow_labels; /* IPv6 packets have one */
+	bool flow_labels; /* IPv6 packets have a flow label */
 	bool fragments;	 /* IPv4 packets leave without "don't fragment" */
-	bool programs;	 /* BPF programs of its control group judge or change its packets */
+	bool programs;	 /* BPF programs of the control group judge or change its packets */
 };
 
-/* ownsocket_read - costs some system calls; false: no socket can be opened, @o is as it was. */
+/* ownsocket_read - fill @o with some system calls. False: no socket opens, @o is unchanged. */
 bool ownsocket_read(struct ownsocket *o);
 
 /*
- * ownsocket_priority - of packets that leave a socket of @family after its TOS was set to @tos
- * (0: it was not set): skb->priority, which a VLAN device maps to 802.1p.
+ * ownsocket_priority - the priority (skb->priority) of packets from a socket of @family with the
+ * TOS @tos (0: not set). A VLAN device maps it to 802.1p.
  */
 uint32_t ownsocket_priority(const struct ownsocket *o, enum addr_family family, uint8_t tos);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pathmtu.c - two raw ICMP sockets with filters. Any host can send such messages, so what is read in
- * a turn is bounded, and a pause follows.
+ * pathmtu.c - two raw ICMP sockets with filters. Any host can send such messages, so a turn reads a
+ * limited number of them, and a pause follows.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -16,11 +16,11 @@
 #include "net/netlink.h"
 #include "host/pathmtu.h"
 
-#define ICMP_BYTES	   8 /* of its header; the packet that it is about follows */
+#define ICMP_BYTES	   8 /* header; the packet that caused the message follows */
 #define IP4_DEST_AT	   16
 #define IP6_DEST_AT	   24
 #define REDIRECT6	   137
-#define REDIRECT6_DEST_AT  24 /* of the message, RFC 4861 section 4.5 */
+#define REDIRECT6_DEST_AT  24 /* offset in the message, RFC 4861 section 4.5 */
 #define IP4_HEADER_MIN	   20
 #define RECEIVE_BYTES	   (64 << 10)
 
@@ -79,7 +79,7 @@ struct pathmtu *pathmtu_open(void)
 
 /* ---- messages ---- */
 
-/* The destination of the packet that an ICMP message of @len bytes is about. */
+/* The destination of the packet that caused an ICMP message; @len: bytes with the IP header. */
 static bool message4(const uint8_t *b, size_t len, struct addr *dest)
 {
 	size_t header = len ? (b[0] & 15) * 4u : 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pathmtu.h - hears the ICMP messages that change the kernel's routes to one host: "too big" and
- * redirects. Route netlink has no notice of that. The message says only which route to ask for
- * again; what it claims is for the kernel to judge.
+ * pathmtu.h - receives the ICMP messages that change the kernel's routes to one host: "too big" and
+ * redirects. Route netlink sends no notice of these changes. A message only names the route to ask
+ * for again; the kernel judges its contents.
  */
 #ifndef RTPX_PATHMTU_H
 #define RTPX_PATHMTU_H
@@ -13,13 +13,16 @@
 struct event_base;
 struct pathmtu;
 
-/* pathmtu_open - while CAP_NET_RAW is there. NULL: it is not, or no memory; a line in the log. */
+/*
+ * pathmtu_open - open the sockets; call it while the process has CAP_NET_RAW. Without it a line is
+ * logged, and no messages are received. NULL: no memory.
+ */
 struct pathmtu *pathmtu_open(void);
 void pathmtu_free(struct pathmtu *p); /* NULL is allowed */
 
 /*
- * pathmtu_start - @changed: routes to @dest may have changed; at most PATHMTU_TURN of them in
- * PATHMTU_PAUSE_MS, further messages are lost. 0 or -ENOMEM. Once.
+ * pathmtu_start - start to call @changed when routes to @dest may have changed: at most
+ * PATHMTU_TURN times in PATHMTU_PAUSE_MS. Further messages may be lost. 0 or -ENOMEM. Call it once.
  */
 int pathmtu_start(struct pathmtu *p, struct event_base *base,
 		  void (*changed)(void *arg, const struct addr *dest), void *arg);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rules.c - routing rules by route netlink, as far as it matters which inputs they name.
+ * rules.c - reads routing rules by route netlink, and keeps only which inputs they name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@ static bool on_ask(void *arg, unsigned int n, struct nlmsghdr *h)
 	h->nlmsg_type = RTM_GETRULE;
 	h->nlmsg_flags = NLM_F_DUMP;
 	mnl_nlmsg_put_extra_header(h, sizeof(struct fib_rule_hdr));
-	return n == 0; /* of all families */
+	return n == 0; /* one request for all families */
 }
 
 static void on_take(void *arg, unsigned int n, const struct nlmsghdr *h)

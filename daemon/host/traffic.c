@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * traffic.c - queueing disciplines and their filters by route netlink, BPF programs at tcx by asking
- * for them.
+ * traffic.c - reads queueing disciplines and their filters by route netlink, and asks for BPF
+ * programs at tcx.
  *
- * Disciplines that only put packets into queues, and send as fast as the device can, do not change
- * what leaves. All others count as shapers.
+ * A discipline that only queues packets, and sends as fast as the device can, does not matter. All
+ * others count as shapers.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -19,9 +19,9 @@
 #include "net/netwatch.h"
 #include "host/traffic.h"
 
-#define MAX_DEVICES 256 /* with something; more count as all */
-#define MAX_PLACES  256 /* where filters may hang */
-#define MAX_ASKED   64	/* devices that were asked for */
+#define MAX_DEVICES 256 /* with shapers or filters; with more, every device counts as shaped */
+#define MAX_PLACES  256 /* where filters may be attached */
+#define MAX_ASKED   64	/* devices with a remembered answer about BPF programs */
 #define TCX_EGRESS  47	/* BPF_TCX_EGRESS, Linux 6.6 */
 
 #ifndef TC_H_MIN_EGRESS
@@ -52,7 +52,7 @@ struct tcx {
 struct traffic {
 	struct netwatch *watch;
 	struct devices now, next;
-	struct place places[MAX_PLACES]; /* of the reading */
+	struct place places[MAX_PLACES]; /* found by the present reading */
 	size_t n_places;
 	struct tcx asked[MAX_ASKED];
 	size_t n_asked;
@@ -87,7 +87,7 @@ static void add_place(struct traffic *t, int ifindex, uint32_t parent)
 		t->next.broken = true;
 }
 
-/* Those that send at once what they are given. Filters of the classful ones may do anything. */
+/* Disciplines that send without delay. Filters of the classful ones count as shapers. */
 static const struct {
 	const char *kind;
 	enum { NO_FILTERS, FILTERS_AT_HANDLE, FILTERS_AT_EGRESS } filters;
@@ -168,7 +168,7 @@ static void on_done(void *arg, int err)
 	struct traffic *t = arg;
 	bool same;
 
-	/* A device may go between its discipline and its filters: the notice brings us back. */
+	/* A device may vanish between two requests: its notice starts another reading. */
 	if (err && err != -ENODEV && err != -EINVAL && err != -EOPNOTSUPP && err != -ENOENT) {
 		log_err("traffic control: cannot be read: %s; calls stay with the sockets",
 			strerror(-err));
@@ -211,7 +211,7 @@ static bool tcx_takes(struct traffic *t, unsigned int ifindex)
 	for (i = 0; i < t->n_asked; i++)
 		if (t->asked[i].ifindex == ifindex)
 			return t->asked[i].programs;
-	if (t->n_asked == MAX_ASKED) /* the one that was asked for first can be asked again */
+	if (t->n_asked == MAX_ASKED) /* forget the oldest answer; it can be asked for again */
 		memmove(t->asked, t->asked + 1, --t->n_asked * sizeof(t->asked[0]));
 	x = &t->asked[t->n_asked++];
 	*x = (struct tcx){ .ifindex = ifindex, .programs = has_programs(ifindex) };
