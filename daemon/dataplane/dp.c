@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dp.c - which dataplane: the choice, and `none`, which refuses every flow so that the sockets
- * carry it.
+ * dp.c - chooses the dataplane. Also has the dataplane `none`: it refuses every flow, and the
+ * sockets carry the calls.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -147,8 +147,8 @@ bool dp_opts_has(const struct dp_opts *opts, enum dp_choice choice)
 }
 
 /*
- * Native mode and nothing else: one interface that cannot is reason enough to take another
- * dataplane.
+ * Open XDP in native mode only. If one interface cannot run it or cannot send, fail: the caller
+ * then tries another dataplane.
  */
 static int native_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size)
 {
@@ -182,7 +182,7 @@ static const struct {
 };
 
 /*
- * Without an order of the operator's: the module only if somebody has loaded it. Otherwise XDP
+ * The order if the operator gives none. Try the module only if it is loaded. Otherwise try XDP
  * alone, which tries native mode by itself.
  */
 static unsigned int usual_order(const struct dp_opts *opts, enum dp_choice order[DP_CHOICES])
@@ -199,7 +199,7 @@ static unsigned int usual_order(const struct dp_opts *opts, enum dp_choice order
 	return n;
 }
 
-/* The errors of dp_open() after which nothing else is tried. */
+/* An error after which dp_open() tries no other dataplane. */
 static bool is_final(enum dp_choice tried, int rc, const struct dp_opts *opts)
 {
 	if (tried == DP_KMOD)
@@ -208,8 +208,8 @@ static bool is_final(enum dp_choice tried, int rc, const struct dp_opts *opts)
 }
 
 /*
- * In a time namespace CLOCK_MONOTONIC may be off the kernel's, in which the kernel says when packets
- * came: every call in it would seem to have been silent, or to be for ever.
+ * Check that CLOCK_MONOTONIC has no offset from a time namespace. The kernel stamps packets with
+ * its own clock. With an offset, every call would look silent, or would never time out.
  */
 static int has_clock_of_kernel(char *err, size_t err_size)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dp_kmod.c - the netfilter module as a dataplane: every change is one request to its generic
- * netlink family (include/rtpx_genl.h), answered before the function returns.
+ * kmod.c - the netfilter module as a dataplane. Every change is one request to its generic netlink
+ * family (include/rtpx_genl.h). The module answers before the function returns.
  *
- * The module asks the kernel's routing itself, for every packet: what nexthop.c finds out is not
- * told to it, and there is no interface to attach to. It is not loaded from here, nor by asking for
- * the family: the operator does that.
+ * The module asks the kernel's routing for every packet. It needs no next hops from nexthop.c and
+ * attaches to no interface. Neither this file nor a request for the family loads the module: the
+ * operator does.
  *
- * The kernel may have no memory to delete a flow. It is doomed then: nobody else knows of it any
- * more, and deleting it is tried again until it is gone.
+ * The kernel may have no memory to delete a flow. This file then marks the flow as doomed and tries
+ * again to delete it until it is gone. No other part of the daemon knows of a doomed flow.
  */
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -21,7 +21,7 @@
 #include "base/log.h"
 #include "rtpx_genl.h"
 
-#define ANSWER_SECONDS 5 /* the module answers at once, but may have to wait for memory */
+#define ANSWER_SECONDS 5 /* the module answers at once, unless it waits for memory */
 
 struct dp_kmod {
 	struct dp dp;
@@ -29,11 +29,11 @@ struct dp_kmod {
 	struct mnl_socket *bell; /* rung when copies wait; NULL: dp.mirrors is false */
 	bool copies_wait;
 	uint8_t there[RTPX_FAMILIES][65536 / 8]; /* by port: a flow is installed */
-	uint8_t doomed[RTPX_FAMILIES][65536 / 8]; /* by port: it is to be deleted */
+	uint8_t doomed[RTPX_FAMILIES][65536 / 8]; /* by port: a flow must be deleted */
 	unsigned int n_doomed;
 	uint16_t genl_id;
 	uint32_t seq;
-	char words[160]; /* what the kernel said of the last refusal, "" if nothing */
+	char words[160]; /* the kernel's message about the previous request, "" if none */
 	char buf[16384] __attribute__((aligned(8)));
 };
 
@@ -90,15 +90,15 @@ static int on_ack(const struct nlmsghdr *h, void *arg)
 
 	if (h->nlmsg_len < mnl_nlmsg_size(sizeof(*e)))
 		return -EBADMSG;
-	/* With NETLINK_CAP_ACK nothing of the request is repeated. */
+	/* With NETLINK_CAP_ACK the kernel repeats no part of the request. */
 	if (h->nlmsg_flags & NLM_F_ACK_TLVS)
 		mnl_attr_parse(h, sizeof(*e), take_words, k);
 	return e->error;
 }
 
 /*
- * Somebody has unloaded the module, and all flows with it: packets come to the sockets by
- * themselves.
+ * The module was unloaded and took all its flows along. The kernel now delivers their packets to
+ * the sockets.
  */
 static void lost_module(struct dp_kmod *k)
 {
@@ -110,8 +110,8 @@ static void lost_module(struct dp_kmod *k)
 }
 
 /*
- * ask - send @h and read until it is acknowledged, or the dump ends; @fn sees each answer. 0 or the kernel's -errno,
- * with k->words.
+ * ask - send @h and read until the kernel acknowledges it or the dump ends. @fn gets each answer.
+ * 0 or the kernel's -errno; k->words then has its message.
  */
 static int ask(struct dp_kmod *k, const struct nlmsghdr *h,
 	       void (*fn)(const struct nlmsghdr *h, void *arg), void *arg)
@@ -137,7 +137,7 @@ static int ask(struct dp_kmod *k, const struct nlmsghdr *h,
 			if (h->nlmsg_type == NLMSG_ERROR) {
 				int rc = on_ack(h, k);
 
-				/* Of a family that is not there the kernel says the same. */
+				/* The kernel also says -ENOENT if the family is gone. */
 				if (rc == -ENOENT && k->dp.active && !dp_kmod_loaded())
 					lost_module(k);
 				return rc;
@@ -153,7 +153,7 @@ static int tell(struct dp_kmod *k, const struct nlmsghdr *h)
 	return ask(k, h, NULL, NULL);
 }
 
-/* What answers carry, one member for each attribute that is of interest; has: bit for each. */
+/* The contents of answers: a member for each used attribute. has: a bit for each attribute. */
 struct answer {
 	uint32_t has;
 	char module[48];
@@ -168,7 +168,7 @@ struct answer {
 #define INTO(attr, member) \
 	[attr] = { offsetof(struct answer, member), sizeof(((struct answer *)0)->member) }
 
-/* Where an attribute goes; a shorter one leaves the rest as it is, a longer one is cut. */
+/* The member for each attribute. A shorter attribute leaves the rest as it is, a longer is cut. */
 static const struct place {
 	size_t at, bytes;
 } places[RTPX_A_END] = {
@@ -206,7 +206,7 @@ static void take_answer(const struct nlmsghdr *h, void *arg)
 
 /* ---- the dataplane ---- */
 
-/* Returns what the bit was. */
+/* Returns the previous value of the bit. */
 static bool set_bit(uint8_t bits[], uint16_t port, bool on)
 {
 	uint8_t *byte = &bits[port / 8], bit = 1 << port % 8;
@@ -245,7 +245,7 @@ static int kmod_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
 	return rc;
 }
 
-/* A request that is answered with statistics. */
+/* Send a request whose answer has statistics. */
 static int ask_stats(struct dp_kmod *k, const struct nlmsghdr *h, struct rtpx_flow_stats *out)
 {
 	struct answer a = { 0 };
@@ -281,7 +281,7 @@ static void kmod_tend(struct dp *dp)
 		for (port = 0; port < 65536 && k->n_doomed; port++)
 			if (k->doomed[family][port / 8] & 1 << port % 8 &&
 			    kmod_flow_del(dp, family, port, NULL) && k->n_doomed)
-				return; /* no better than a second ago */
+				return; /* still no memory: try again in a second */
 }
 
 static int kmod_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
@@ -304,7 +304,7 @@ static int kmod_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 	return rc == -ERANGE ? -ENOENT : rc;
 }
 
-/* Whoever looks for what was left asks for every port: most have nothing. */
+/* sync_adopt_begin() asks for every port. Most have no flow, so check the bit before the module. */
 static int kmod_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
 {
 	struct dp_kmod *k = kmod_of(dp);
@@ -339,7 +339,7 @@ static unsigned int kmod_interfaces(struct dp *dp, struct dp_interface *out, uns
 	return 0;
 }
 
-/* The module is one for all daemons: there is no other program. */
+/* The module serves the previous and this daemon: there is no program to replace. */
 static void kmod_settled(struct dp *dp)
 {
 	(void)dp;
@@ -356,7 +356,7 @@ static void kmod_rescan(struct dp *dp)
 	(void)dp;
 }
 
-/* What one message of copies is handed over to. */
+/* The receiver for one message of copies, and their number so far. */
 struct delivery {
 	const struct dp_mirror_sink *to;
 	unsigned int n;
@@ -381,7 +381,7 @@ static void take_copies(const struct nlmsghdr *h, void *arg)
 	}
 }
 
-/* The module has said that copies wait, and since then there was no end of them. */
+/* True if the module has announced copies and no answer since then was empty. */
 static bool copies_wait(struct dp_kmod *k)
 {
 	char word[64];
@@ -459,7 +459,7 @@ static int connect_netlink(struct dp_kmod *k)
 	k->nl = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
 	if (!k->nl || mnl_socket_bind(k->nl, 0, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;
-	/* Without these there are fewer words, or later ones. */
+	/* Without these options the kernel sends no message, or repeats the request before it. */
 	mnl_socket_setsockopt(k->nl, NETLINK_EXT_ACK, &on, sizeof(on));
 	mnl_socket_setsockopt(k->nl, NETLINK_CAP_ACK, &on, sizeof(on));
 	setsockopt(mnl_socket_get_fd(k->nl), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
@@ -494,7 +494,7 @@ static int find_family(struct dp_kmod *k, char *err, size_t err_size)
 	return rc;
 }
 
-/* Before anything of the module is believed: it has the structs that we have. */
+/* Check that the module has the same structs as this daemon. Call before any other command. */
 static int check_module(struct dp_kmod *k, struct answer *a, char *err, size_t err_size)
 {
 	int rc = ask(k, command(k, RTPX_CMD_HELLO), take_answer, a);
@@ -583,7 +583,7 @@ static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answ
 	return rc;
 }
 
-/* A socket of its own, which is readable when copies wait, whatever else is asked meanwhile. */
+/* Open a separate socket that is readable when copies wait. Requests do not disturb it. */
 static int open_bell(struct dp_kmod *k, uint32_t bytes)
 {
 	struct nlmsghdr *h;
@@ -597,7 +597,7 @@ static int open_bell(struct dp_kmod *k, uint32_t bytes)
 	return tell(k, h);
 }
 
-/* Without room for copies everything else works. */
+/* Without room for copies the module still forwards; the daemon forwards recorded calls. */
 static void open_mirror(struct dp_kmod *k, uint32_t bytes)
 {
 	int rc = open_bell(k, bytes);
@@ -654,7 +654,7 @@ bool dp_kmod_loaded(void)
 	return access("/sys/module/rtpx", F_OK) == 0;
 }
 
-/* What is left has no owner: a table that has one cannot be opened. */
+/* Removes only flows without an owner: the module refuses to open a table that has an owner. */
 void dp_kmod_abandon(const struct dp_opts *opts)
 {
 	struct dp_opts fresh = *opts;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sync.c - wanted minus installed: flows, next hops and statistics between the model and the
- * dataplane.
+ * sync.c - carries flows, next hops and statistics between the model and the dataplane. It writes
+ * the difference between the wanted and the installed flows.
  *
- * While a flow is installed, the dataplane has its statistics and the stream's are a copy: of the
- * last pull, or of what was pushed. So the difference between the two is what the dataplane has
- * forwarded since, and no other mark is kept.
+ * While a flow is installed, the dataplane owns its statistics. The stream has a copy from the most
+ * recent pull or push. The difference between the two is the traffic since then; no other mark is
+ * kept.
  *
- * A flow refers to its next hop by id and stays installed whether or not that is usable. Hence a
- * change of a route, link or neighbour is one write, and no session is looked at; only where the
- * kernel's choice of the source address went into the flow (a wildcard port whose peer has not sent
- * yet) sessions are compiled again.
+ * A flow refers to its next hop by id and stays installed even if the next hop is not usable. A
+ * change of a route, link or neighbour is then one write and visits no session. In three cases the
+ * sessions are compiled again: the flow contains a source address that the kernel chose (a wildcard
+ * port whose peer has not sent yet), the flow's TTL changes, or the host's rules decide otherwise.
  *
  * Deliberately not here: whether a stream is fit for the kernel (flow.c), and how to reach a host
  * (nexthop.c).
@@ -26,10 +26,10 @@
 #include "host/nexthop.h"
 #include "dataplane/sync.h"
 
-#define RUN_SESSIONS 512 /* compiled per turn of the loop, and for no longer than RUN_NS */
+#define RUN_SESSIONS 512 /* compiled per turn of the loop, within RUN_NS */
 #define RUN_NS (2 * NSEC_PER_MSEC)
-#define RETRY_SESSIONS 128 /* tried again in a second */
-#define RUN_GLANCE 8 /* sessions between two looks at the clock */
+#define RETRY_SESSIONS 128 /* tried again per second */
+#define RUN_GLANCE 8 /* sessions between two readings of the clock */
 #define WORD_BITS 64
 #define ID_WORDS (RTPX_MAX_NEXTHOPS / WORD_BITS)
 
@@ -38,10 +38,11 @@ struct sync {
 	struct nexthops *nexthops;
 	struct event *more, *tick, *look;
 	bool left_out;	     /* the dataplane had no room for a flow */
-	uint32_t tried_last; /* number of the session that was tried again last */
-	bool left;	   /* nothing is written any more */
+	uint32_t tried_last; /* number of the session most recently tried again */
+	bool left;	   /* sync_leave() was called: write nothing */
 	/*
-	 * Ports of inherited flows that nobody has taken over yet, a bit each; NULL: no such time.
+	 * A bit for each port with an inherited flow that no session has taken over yet. NULL
+	 * outside of adoption.
 	 */
 	uint64_t *inherited;
 	bool any_moved; /* a bit of `moved` is set */
@@ -49,9 +50,9 @@ struct sync {
 	uint64_t chosen_source[ID_WORDS]; /* the kernel chooses the source */
 	uint64_t stale_users[ID_WORDS];	  /* the table's `users` is not current */
 	uint64_t refused[ID_WORDS];	  /* the host's rules keep it out of the kernel */
-	uint64_t unheard[ID_WORDS];	  /* the host's rules take what answers */
-	uint64_t moved[ID_WORDS];	  /* flows that refer to it are not right any more */
-	uint8_t ttl[RTPX_MAX_NEXTHOPS];	  /* by id, as flows have it */
+	uint64_t unheard[ID_WORDS];	  /* the host's rules act on packets from there */
+	uint64_t moved[ID_WORDS];	  /* flows that refer to it are outdated */
+	uint8_t ttl[RTPX_MAX_NEXTHOPS];	  /* by id: the TTL in the flows */
 };
 
 static void bit_put(uint64_t *bits, uint16_t id, bool value)
@@ -88,15 +89,15 @@ static bool is_installed(const struct leg *leg, enum stream_kind kind)
 
 /* ---- statistics ---- */
 
-/* A dataplane's counter may step back by a packet that arrived while statistics were pushed. */
+/* A dataplane's counter may step back: a push may lose a packet that arrives meanwhile. */
 static uint64_t growth(uint64_t now, uint64_t before)
 {
 	return now > before ? now - before : 0;
 }
 
 /*
- * What the dataplane says of packets that arrived at @leg becomes the model's, and the difference
- * is counted.
+ * Copy the dataplane's statistics of packets that arrived at leg @i into the model, and count the
+ * difference.
  */
 static void take_stats(struct sync *y, struct session *s, int i, enum stream_kind kind,
 		       const struct rtpx_flow_stats *now)
@@ -191,7 +192,7 @@ static int hop_take(struct sync *y, const struct nexthop_want *want, uint16_t wi
 	return 0;
 }
 
-/* The caller has taken every flow of its own off this id. */
+/* The caller has no flow any more that refers to this id. */
 static void hop_give(struct sync *y, uint16_t id)
 {
 	static const struct rtpx_nexthop none;
@@ -208,8 +209,8 @@ static void hop_give(struct sync *y, uint16_t id)
 }
 
 /*
- * Most changes are one write. Flows have to be made again when they hold what has changed, and when
- * a dataplane that routes by itself may, or may not any more, send these packets.
+ * Most changes are one write. Sessions are compiled again if their flows contain the changed value
+ * (TTL, source), or if the host's rules change their decision about these packets.
  */
 static void on_hop_changed(void *arg, uint16_t id, const struct nexthop_view *now)
 {
@@ -255,7 +256,7 @@ static void on_links_changed(void *arg)
 	y->o.dp->ops->rescan(y->o.dp);
 }
 
-/* A leg has a new address that has not spoken yet: is it to be sent to? */
+/* A leg has a new address that has not sent yet: decide whether to send to it already. */
 static bool watch_awaited(struct sync *y, struct session *s, uint64_t now_ns)
 {
 	bool awaited = false, changed = false;
@@ -320,7 +321,7 @@ static bool retry_each(void *arg, struct session *s)
 	return --r->left > 0;
 }
 
-/* Those that the dataplane had no room for are compiled again, RETRY_SESSIONS of them a second. */
+/* Compile sessions again that the dataplane had no room for, RETRY_SESSIONS per second. */
 static void retry_left_out(struct sync *y)
 {
 	struct retry r = { y, RETRY_SESSIONS };
@@ -334,7 +335,7 @@ static void retry_left_out(struct sync *y)
 	y->tried_last = 0;
 }
 
-/* The number of users is for people who dump the table, so once a second is enough. */
+/* The number of users only serves people who dump the table: write it once a second. */
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct nexthop_view view;
@@ -397,8 +398,8 @@ static struct flow_env env_of(const struct sync *y)
 }
 
 /*
- * What the peer of @out must see as source when the port is bound to a wildcard: where that peer
- * sends to.
+ * The source address for packets to the peer of @out if the port is bound to a wildcard. It is the
+ * address that the peer sends to.
  */
 static struct addr source_towards(const struct leg *out, enum stream_kind kind)
 {
@@ -408,8 +409,8 @@ static struct addr source_towards(const struct leg *out, enum stream_kind kind)
 }
 
 /*
- * Ask for the next hop and compile. *@id is taken whenever it is not 0 afterwards; @wish is which
- * one a new next hop gets, 0: any.
+ * Take the next hop and compile the flow. If *@id is not 0 on return, the caller must give it back.
+ * A new next hop gets the id @wish; 0: any.
  */
 static enum flow_why flow_prepare(struct sync *y, const struct session *s, int leg,
 				  enum stream_kind kind, uint16_t wish, uint16_t *id,
@@ -439,13 +440,13 @@ static enum flow_why flow_prepare(struct sync *y, const struct session *s, int l
 		env.out_source = view.source;
 	env.nexthop = *id;
 	env.ttl = view.ttl;
-	env.nexthop_usable = true; /* or it will be: the dataplane looks at each packet */
+	env.nexthop_usable = true; /* now or later: the dataplane checks it for each packet */
 	return flow_compile(s, leg, kind, &env, flow);
 }
 
 /*
- * arrival_why - what the host does with packets that arrive at @leg, as far as it is known from the
- * next hop to their sender.
+ * arrival_why - the reason why the host must handle packets that arrive at @leg itself. Known only
+ * if there is a next hop to their sender.
  */
 static enum flow_why arrival_why(struct sync *y, const struct session *s, int leg,
 				 enum stream_kind kind)
@@ -459,7 +460,7 @@ static enum flow_why arrival_why(struct sync *y, const struct session *s, int le
 	return view.arrives;
 }
 
-/* The old next hop is given back last, when no flow refers to it any more. */
+/* Give the old next hop back at the end, when no flow refers to it any more. */
 static void sync_direction(struct sync *y, struct session *s, int leg, enum stream_kind kind,
 			   uint16_t wish)
 {
@@ -479,7 +480,7 @@ static void sync_direction(struct sync *y, struct session *s, int leg, enum stre
 	hop_give(y, old);
 }
 
-/* Sessions that refer to a next hop in `moved` are compiled again. */
+/* Mark sessions as dirty that refer to a next hop in `moved`. */
 static bool mark_moved(void *arg, struct session *s)
 {
 	struct sync *y = arg;
@@ -493,8 +494,8 @@ static bool mark_moved(void *arg, struct session *s)
 }
 
 /*
- * What the host does with arriving packets is known from the next hop to their sender, which the other
- * direction may take later, or in place of another: then this one is synced once more.
+ * The next hop to the sender of arriving packets tells how the host handles them (arrival_why()).
+ * The other direction may take that next hop later, or replace it. Then sync this direction again.
  */
 static void sync_session(struct sync *y, struct session *s)
 {
@@ -541,7 +542,7 @@ void sync_run(struct sync *y)
 	event_active(y->more, EV_TIMEOUT, 0);
 }
 
-/* Each direction needs the ports of both legs, so all of them end. */
+/* Each direction needs the ports of both legs, so remove the flows of both. */
 void sync_leg_close(struct sync *y, struct session *s, int closing)
 {
 	int leg, kind;
@@ -571,11 +572,11 @@ enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum st
 	nexthop_view(y->nexthops, s->leg[!leg].nexthop[kind], &view);
 	if (y->o.dp->routes &&
 	    (view.why == FLOW_WHY_NO_NEIGHBOUR || view.why == FLOW_WHY_NO_INTERFACE))
-		return FLOW_WHY_KERNEL; /* which resolves the one and serves any of the other */
+		return FLOW_WHY_KERNEL; /* it resolves neighbours and serves every interface */
 	return view.why;
 }
 
-/* ---- what an earlier daemon left ---- */
+/* ---- flows of a previous daemon ---- */
 
 #define PORT_WORDS (65536 / WORD_BITS)
 
@@ -584,7 +585,7 @@ static uint64_t *inherited_bits(const struct sync *y, enum rtpx_family family)
 	return y->inherited + family * PORT_WORDS;
 }
 
-/* Ids that inherited flows refer to are given to nobody else, until all of these are adopted. */
+/* Reserve the next hop ids of inherited flows until sync_adopt_end(). */
 void sync_adopt_begin(struct sync *y)
 {
 	struct rtpx_flow flow;
@@ -602,7 +603,7 @@ void sync_adopt_begin(struct sync *y)
 	}
 }
 
-/* The element of a port has a flow of this very session. */
+/* True if the element of the port has a flow of this session. */
 static bool inherits(struct sync *y, const struct session *s, const struct leg *leg,
 		     enum stream_kind kind, struct rtpx_flow *flow)
 {
@@ -646,8 +647,8 @@ unsigned int sync_adopt(struct sync *y, struct session *s)
 }
 
 /*
- * Until the last flow is put, packets go by the flows of the previous daemon. Other than in
- * sync_run(), nothing is gained by leaving time for other work.
+ * Packets follow the previous daemon's flows until every new flow is put. Unlike sync_run(), do all
+ * sessions at once: a pause for other work gains nothing here.
  */
 static void settle(struct sync *y)
 {
@@ -680,7 +681,7 @@ void sync_leave(struct sync *y)
 
 /* ---- begin and end ---- */
 
-/* The loop is not to sleep: sync_run() comes after it and goes on. */
+/* Only keeps the loop from sleeping: sync_run() then continues. */
 static void on_more(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what, (void)arg;

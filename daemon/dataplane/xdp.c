@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dp_xdp.c - the XDP dataplane: the program and its maps, pinned under one directory, and the
- * interfaces it is on.
+ * xdp.c - the XDP dataplane: the program, its maps in one directory of pins, and the interfaces
+ * that run it.
  *
- * Flows and statistics are memory shared with the program: a flow is written by the protocol of
- * rtpx_entry.seq, and nothing here makes a system call per flow. Statistics are read and set
- * without a lock; a packet that arrives in the same instant may be missing from what is set.
+ * Flows and statistics are memory shared with the program. Flows are written by the protocol of
+ * rtpx_entry.seq, without a system call per flow. Statistics are read and set without a lock; a set
+ * may lose a packet that arrives at the same instant.
  *
- * Maps and links are pinned (xdp_pins.h), so that a killed daemon stops no call. If the one who
- * opens this has the calls to it, the next daemon takes over what is pinned: it goes on with the
- * maps, and each link gets its program in place of the old one, between two packets. Otherwise pins
- * of a dead daemon are removed.
+ * Maps and links are pinned (xdp_pins.h), so a killed daemon stops no call. A daemon that has the
+ * calls of these flows (opts->adopt) takes over the pins. It keeps the maps and replaces the
+ * program of each link between two packets. A daemon without these calls removes the pins of a dead
+ * daemon.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -33,7 +33,7 @@
 #include "dataplane/xdp_ingress.h"
 #include "dataplane/xdp_pins.h"
 
-/* Whoever moves statistics may be halted (a virtual CPU, a real-time kernel): then not for ever. */
+/* The CPU that moves statistics may be halted (virtual CPU, real-time kernel): bound the wait. */
 #define STATS_SPINS 1000
 #define STATS_TRIES 11000
 #define STATS_NAP_US 100
@@ -42,36 +42,36 @@
 
 struct xdp_if {
 	struct dp_interface pub;
-	char attached[256]; /* what attaching said; pub.reason is this and what was found since */
+	char attached[256]; /* result of attaching; pub.reason adds later findings */
 	int link;	    /* BPF link; -1 when off */
 	char pin[XDP_PIN_NAME]; /* "": none */
 	bool seen;	  /* by the current rescan */
-	bool tried;	  /* a frame was sent through it and got out */
-	unsigned int mtu; /* at the last attempt to attach */
-	uint32_t foreign; /* likewise: somebody else's program */
-	char not_generic[160]; /* likewise: why generic mode is out of the question; "": it is not */
+	bool tried;	  /* a test frame got out through it */
+	unsigned int mtu; /* at the previous attempt to attach */
+	uint32_t foreign; /* id of another owner's program at that attempt */
+	char not_generic[160]; /* the reason against generic mode at that attempt; "": none */
 };
 
 struct dp_xdp {
 	struct dp dp;
 	struct relay *skel;
 	struct rtpx_config config;
-	unsigned int n_elements; /* of flows and of flows_more */
+	unsigned int n_elements; /* in flows and in flows_more */
 	struct rtpx_entry *flows;
 	struct rtpx_entry_more *more;
 	uint32_t mirror_bytes;
-	struct ring_buffer *ring;		/* of copies; NULL: dp.mirrors is false */
+	struct ring_buffer *ring;		/* has the copies; NULL: dp.mirrors is false */
 	const struct dp_mirror_sink *sink;	/* while the ring is drained */
 	unsigned int to_drain;
 	enum dp_xdp_mode mode;
-	char *names[DP_MAX_INTERFACES]; /* --interface; none: every suitable one */
+	char *names[DP_MAX_INTERFACES]; /* --interface; none: all suitable interfaces */
 	unsigned int n_names;
 	struct xdp_pins pins;
 	struct xdp_ingress *ingress;
-	bool takes_over; /* maps and links of an earlier daemon */
-	bool replaces;	 /* its links, not its maps; see replace() */
-	bool other_version; /* its maps may have any name */
-	bool owns_pins;	 /* nothing of another daemon is in there */
+	bool takes_over; /* keeps maps and links of the previous daemon */
+	bool replaces;	 /* keeps its links, but makes new maps; see replace() */
+	bool other_version; /* the pinned maps are of another version and may have any name */
+	bool owns_pins;	 /* the directory has no pins of another daemon */
 	struct xdp_if *ifs;
 	unsigned int n_ifs;
 };
@@ -91,8 +91,8 @@ static int element(const struct dp_xdp *x, enum rtpx_family family, uint16_t por
 	return 0;
 }
 
-/* The writer's half of rtpx_entry.seq: odd from begin to end, and other memory accesses stay in
- * between. */
+/* The writer's half of rtpx_entry.seq. It is odd from begin to end, and the memory accesses of the
+ * write stay in between. */
 static void write_begin(struct rtpx_entry *f)
 {
 	__atomic_store_n(&f->seq, f->seq | 1, __ATOMIC_RELAXED);
@@ -105,8 +105,8 @@ static void write_end(struct rtpx_entry *f)
 }
 
 /*
- * stats_read - to the packet. The program moves what it has counted from @e to @m now and then,
- * which takes it less than a microsecond; counts that were read meanwhile are read again.
+ * stats_read - read statistics that are exact to the packet. The program moves its counts from @e
+ * to @m now and then, within less than a microsecond. If a move disturbs the reading, read again.
  */
 static void stats_read(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
 		       struct rtpx_flow_stats *out)
@@ -130,7 +130,7 @@ static void stats_read(const struct rtpx_entry *e, const struct rtpx_entry_more 
 		 ++tries < STATS_TRIES);
 }
 
-/* Packets that meet a flow while it is written go to the daemon: it is not written without need. */
+/* Packets that find a flow half written go to the daemon, so write a flow only if it differs. */
 static bool is_same(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
 		    const struct rtpx_flow *flow)
 {
@@ -225,8 +225,8 @@ static int xdp_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, s
 	return 0;
 }
 
-/* Not atomic: a packet in the same instant may leave with a mixture of old and new, which nobody
- * accepts. */
+/* Not atomic: a packet at the same instant may leave with a mixture of old and new addresses. No
+ * host accepts such a packet. */
 static int xdp_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh)
 {
 	struct dp_xdp *x = xdp_of(dp);
@@ -265,7 +265,7 @@ static int xdp_counters(struct dp *dp, struct rtpx_counters *out)
 
 /* ---- copies ---- */
 
-/* Negative: this was the last one for now. */
+/* Negative: stop draining after this copy. */
 static int on_mirrored(void *arg, void *data, size_t size)
 {
 	struct dp_xdp *x = arg;
@@ -298,8 +298,9 @@ static uint32_t ring_bytes(uint32_t wanted)
 }
 
 /*
- * ring_open - the ring for copies, before the program is loaded that refers to it. Without memory
- * for it there is the smallest one, which nobody uses. -errno: not even that.
+ * ring_open - make the ring for copies. Call before the program loads, because it refers to the
+ * ring. Without memory for it, make the smallest ring, which stays unused. -errno: no memory for
+ * that either.
  */
 static int ring_open(struct dp_xdp *x)
 {
@@ -353,9 +354,9 @@ static bool is_type(struct rtnl_link *l, const char *type)
 }
 
 /*
- * unsuitable - why the program does not belong on this link, NULL when it does. A port of a bridge
- * or bond is left to its master, and a device stacked on another one of this namespace to that one,
- * which sees its frames first.
+ * unsuitable - the reason why the program does not belong on this link; NULL: it does. A port of a
+ * bridge or bond is left to its master. A device that is stacked on another device of this
+ * namespace is left to the lower device, which sees the frames first.
  */
 static const char *unsuitable(struct nl_cache *links, struct rtnl_link *l)
 {
@@ -389,8 +390,8 @@ static struct xdp_if *if_find(struct dp_xdp *x, unsigned int ifindex)
 	return NULL;
 }
 
-/* if_add - a new one; or the one that add_missing() has kept a place for. NULL: no more can be
- * served. */
+/* if_add - add an interface, or fill the place that add_missing() has kept for it. NULL: no room
+ * for more interfaces, or no memory. */
 static struct xdp_if *if_add(struct dp_xdp *x, unsigned int ifindex, const char *name)
 {
 	struct xdp_if *more;
@@ -443,7 +444,7 @@ static void if_detach(struct dp_xdp *x, struct xdp_if *f)
 	xdp_pins_unlink(&x->pins, f->pin);
 }
 
-/* if_allow - let packets leave through it, or no longer. */
+/* if_allow - allow packets to leave through it, or forbid it. */
 static void if_allow(struct dp_xdp *x, struct xdp_if *f, bool allow)
 {
 	const int fd = bpf_map__fd(x->skel->maps.tx_ports);
@@ -459,8 +460,8 @@ static void if_allow(struct dp_xdp *x, struct xdp_if *f, bool allow)
 	f->pub.can_send = allow;
 }
 
-/* if_judge - can packets leave through it, now? @any_native: packets may come from an interface in
- * native mode. */
+/* if_judge - find out whether packets can leave through it now. @any_native: packets may come from
+ * an interface in native mode. */
 static void if_judge(struct dp_xdp *x, struct xdp_if *f, bool any_native)
 {
 	struct dp_interface before = f->pub;
@@ -515,7 +516,7 @@ static void see(struct nl_object *o, void *arg)
 		f->seen = true;
 }
 
-/* ask_generic - may it be generic mode, now? True: the answer is another one than before. */
+/* ask_generic - find out whether generic mode is possible now. True: the answer has changed. */
 static bool ask_generic(struct look *look, struct xdp_if *f)
 {
 	bool vlans = xdp_ingress_has_vlans(look->links, f->pub.ifindex);
@@ -529,8 +530,8 @@ static bool ask_generic(struct look *look, struct xdp_if *f)
 }
 
 /*
- * is_settled - nothing has changed since the last attempt to attach, or it is attached and stays so:
- * some drivers reset the link at each attempt.
+ * is_settled - true if the interface is attached, or nothing has changed since the previous
+ * attempt to attach. Then do not try again: some drivers reset the link at each attempt.
  */
 static bool is_settled(struct look *look, struct xdp_if *f, struct rtnl_link *l)
 {
@@ -572,8 +573,8 @@ static void look_at(struct nl_object *o, void *arg)
 		if_attach(x, f, x->mode);
 }
 
-/* Interfaces that are gone took their program and their element of tx_ports with them; the pin
- * remains. */
+/* The kernel has removed the program and the tx_ports element of interfaces that are gone. Their
+ * pins are still there. */
 static void forget_gone(struct dp_xdp *x)
 {
 	unsigned int i = 0;
@@ -589,7 +590,7 @@ static void forget_gone(struct dp_xdp *x)
 	}
 }
 
-/* The operator asked for these, and wants to read why nothing is served. */
+/* List named interfaces that do not exist: the operator wants to read why they are not served. */
 static void add_missing(struct dp_xdp *x)
 {
 	struct xdp_if *f;
@@ -624,7 +625,7 @@ static unsigned int if_attached(const struct dp_xdp *x)
 	return n;
 }
 
-/* Interfaces come and go, and so does the text on them. */
+/* Write dp.choice anew after each rescan. */
 static void describe(struct dp_xdp *x)
 {
 	static const char *const modes[] = {
@@ -660,8 +661,8 @@ static void xdp_rescan(struct dp *dp)
 	}
 	for (i = 0; i < x->n_ifs; i++)
 		x->ifs[i].seen = x->ifs[i].pub.ifindex == 0;
-	/* One that was made again has the name, and so the pin, of one that is gone: that one goes
-	 * first. */
+	/* An interface that was made again has the name and the pin of the old one. Forget the old
+	 * one first. */
 	nl_cache_foreach(look.links, see, &look);
 	forget_gone(x);
 	nl_cache_foreach(look.links, look_at, &look);
@@ -673,13 +674,13 @@ static void xdp_rescan(struct dp *dp)
 	nl_socket_free(sk);
 }
 
-/* Flows are memory: nothing of them fails. */
+/* Flows are memory: no deletion fails. */
 static void xdp_tend(struct dp *dp)
 {
 	(void)dp;
 }
 
-/* A link that was detached, by `bpftool link detach` say, has no interface any more. */
+/* A detached link (for example by `bpftool link detach`) has no interface any more. */
 static bool is_detached(int link)
 {
 	struct bpf_link_info info = { 0 };
@@ -689,7 +690,7 @@ static bool is_detached(int link)
 	       info.type == BPF_LINK_TYPE_XDP && info.xdp.ifindex == 0;
 }
 
-/* The interface's family is empty, or has another program: the rescan attaches or says so. */
+/* Our program was detached. The rescan attaches it again, or reports another program there. */
 static void if_lose(struct dp_xdp *x, struct xdp_if *f)
 {
 	const uint32_t other = xdp_foreign(f->pub.ifindex);
@@ -710,8 +711,8 @@ static void if_lose(struct dp_xdp *x, struct xdp_if *f)
 }
 
 /*
- * There is no notice of it. An interface that is gone has no link either, and is told of by route
- * netlink.
+ * The kernel does not announce a detached program, so poll. Skip interfaces that are gone: route
+ * netlink announces those.
  */
 static bool xdp_look(struct dp *dp)
 {
@@ -752,7 +753,7 @@ static unsigned int xdp_interfaces(struct dp *dp, struct dp_interface *out, unsi
 
 /* ---- taking over ---- */
 
-/* The layout of these maps is not known. The journal has the calls, so the flows are made anew. */
+/* The layout of these maps is unknown. The journal has the calls, so make their flows anew. */
 static void replace_version(struct dp_xdp *x, const struct dp_opts *opts, uint32_t version)
 {
 	x->other_version = true;
@@ -775,7 +776,7 @@ static int refuse_ports(const struct dp_xdp *x, const struct rtpx_config *c, cha
 	return -EPROTO;
 }
 
-/* look_at_pins - decides whether there is something to take over. 0, or -EPROTO with a sentence. */
+/* look_at_pins - decide whether to take over the pins. 0, or -EPROTO with a sentence in @err. */
 static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err, size_t err_size)
 {
 	struct rtpx_config c;
@@ -806,8 +807,8 @@ static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err,
 }
 
 /*
- * A daemon that was killed while it wrote a flow has left it unfinished: nobody can tell what is in
- * it. Its call gets a new one.
+ * Count inherited flows. A daemon that was killed while it wrote a flow has left it unfinished,
+ * with unknown content. Clear such a flow; its call gets a new flow.
  */
 static void count_inherited(struct dp_xdp *x)
 {
@@ -829,7 +830,7 @@ static void count_inherited(struct dp_xdp *x)
 		log_warn("%u flows were being written when the last rtpxd was killed", unfinished);
 }
 
-/* link_mode - where the kernel runs the link's program. */
+/* link_mode - the mode in which the kernel runs the link's program. */
 static int link_mode(const struct bpf_link_info *info)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, q);
@@ -849,7 +850,7 @@ static bool is_wanted(const struct dp_xdp *x, const char *name, int mode)
 	       (x->mode == DP_MODE_AUTO || (x->mode == DP_MODE_NATIVE) == (mode == DP_IF_NATIVE));
 }
 
-/* put_program - ours takes the place of the link's, between two packets. */
+/* put_program - replace the link's program by ours, between two packets. */
 static int put_program(const struct dp_xdp *x, int link, int mode)
 {
 	return bpf_link_update(link,
@@ -859,8 +860,8 @@ static int put_program(const struct dp_xdp *x, int link, int mode)
 }
 
 /*
- * One link of an earlier daemon: it gets our program, or is removed and perhaps made again by the
- * rescan.
+ * Take over one link of the previous daemon. It gets our program: now, or in xdp_settled() with
+ * x->replaces. Remove a link that is not wanted or fails; the rescan may attach anew.
  */
 static void take_link(void *arg, const char *pin, int link)
 {
@@ -892,7 +893,7 @@ static void take_link(void *arg, const char *pin, int link)
 	xdp_pins_unlink(&x->pins, pin);
 }
 
-/* What the last daemon allowed and this one does not. */
+/* Remove from tx_ports the interfaces that the previous daemon allowed and this one does not. */
 static void forget_tx_ports(struct dp_xdp *x)
 {
 	const int fd = bpf_map__fd(x->skel->maps.tx_ports);
@@ -911,7 +912,7 @@ static void forget_tx_ports(struct dp_xdp *x)
 	}
 }
 
-/* The interfaces of the last daemon, as they are. */
+/* Take over the flows and interfaces of the previous daemon. */
 static void take_over(struct dp_xdp *x)
 {
 	count_inherited(x);
@@ -921,9 +922,9 @@ static void take_over(struct dp_xdp *x)
 }
 
 /*
- * Maps of our own beside those of the previous daemon, which cannot be used. Its program goes on
- * with them until xdp_settled(): whoever removed it now would cut all calls off until they have
- * their flows.
+ * Pin our own maps, because the maps of the previous daemon are not usable. Its program continues
+ * with its own maps until xdp_settled(). Without it, all calls would lose forwarding until they
+ * have their new flows.
  */
 static int replace(struct dp_xdp *x, char *err, size_t err_size)
 {
@@ -955,7 +956,7 @@ static void xdp_settled(struct dp *dp)
 	xdp_rescan(dp);
 }
 
-/* Fresh maps, and nothing of anybody else beside them. */
+/* Remove all pins of a dead daemon and pin fresh maps. */
 static int start_anew(struct dp_xdp *x, char *err, size_t err_size)
 {
 	unsigned int n = xdp_pins_remove(&x->pins, x->other_version ? NULL : x->skel->obj);
@@ -968,8 +969,8 @@ static int start_anew(struct dp_xdp *x, char *err, size_t err_size)
 /* ---- beginning and end ---- */
 
 /*
- * The kernel holds all of it from the beginning: populated, it counts as ours from the beginning,
- * and no call faults.
+ * Map an array into this process. The kernel has allocated all of it. MAP_POPULATE counts all of it
+ * as this process's memory at once, and no call causes a page fault later.
  */
 static void *map_memory(struct bpf_map *map, size_t bytes)
 {
@@ -979,7 +980,7 @@ static void *map_memory(struct bpf_map *map, size_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-/* The object with the maps that it is to use: those that are pinned, or new ones. 0 or -errno. */
+/* Open the object and choose its maps: the pinned maps, or new ones. 0 or -errno. */
 static int open_object(struct dp_xdp *x)
 {
 	char why[200];
@@ -1047,9 +1048,9 @@ err:
 }
 
 /*
- * When no interface can send natively, native mode is of no use: generic mode sends through all of
- * them, and those that come later get it too, as one native interface would make others mute. Only
- * at the beginning: changing the mode later would interrupt calls.
+ * If no interface can send in native mode, switch all to generic mode, which sends through all of
+ * them. Later interfaces get generic mode too: frames from one native interface could not leave
+ * through the others. Do this only at the beginning: a later change would interrupt calls.
  */
 static void reconsider_mode(struct dp_xdp *x)
 {

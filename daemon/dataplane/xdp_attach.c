@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * xdp_attach.c - attaching, and the sentences about it. Drivers explain a refusal in a netlink
- * message only, while a BPF link gives a bare errno: so a refused attach is tried once more by
- * netlink, for the words. Never replaces or detaches what somebody else attached.
+ * xdp_attach.c - attaches the program, and explains failures in sentences. Drivers explain a
+ * refusal only in a netlink message, while a BPF link gives a bare errno. A refused attach is
+ * therefore repeated by netlink, to get the driver's message. Never replaces or detaches a program
+ * of another owner.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -90,7 +91,7 @@ bool xdp_preflight(const struct dp_interface *i, char *why, size_t size)
 	return true;
 }
 
-/* set_count - the number of strings in a set; 0: there is no such set. */
+/* set_count - the number of strings in a set; 0: no such set. */
 static int set_count(const char *ifname, enum ethtool_stringset set)
 {
 	struct {
@@ -160,7 +161,7 @@ out:
 	return on;
 }
 
-/* ---- what generic mode does not see ---- */
+/* ---- frames that generic mode does not see as they are ---- */
 
 bool xdp_generic_fault(const struct dp_interface *i, bool vlans, char *why, size_t size)
 {
@@ -220,7 +221,7 @@ static void foreign_text(uint32_t id, struct dp_interface *i)
 		info.name[0] ? info.name : "without a name", id, i->name);
 }
 
-/* What to type when a driver refuses; the first row that fits. %1$s is the interface. */
+/* Remedies for a driver's refusal: the first row that fits counts. %1$s is the interface. */
 static const struct remedy {
 	int error;
 	const char *driver; /* NULL: any */
@@ -260,7 +261,7 @@ static void remedy_text(int error, const struct dp_interface *i, char *text, siz
 	}
 }
 
-/* link_create - the link's descriptor, or -errno with the driver's words in last_words. */
+/* link_create - the link's descriptor, or -errno with the driver's message in last_words. */
 static int link_create(int prog, unsigned int ifindex, uint32_t flags)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
@@ -340,9 +341,9 @@ int xdp_attach(int native, int generic, struct dp_interface *i, enum dp_xdp_mode
 /* ---- can it send? ---- */
 
 /*
- * send_one - have the kernel transmit one frame through @i by XDP: a program that answers XDP_TX,
- * run as if the frame had come from there. The frame carries the experimental EtherType and goes to
- * a group address that no bridge forwards (IEEE 802.1Q, 8.6.3). 0, or -errno: the kernel cannot do
+ * send_one - make the kernel transmit one frame through @i by XDP. Runs a program that returns
+ * XDP_TX, as if the frame had arrived on @i. The frame has the experimental EtherType and goes to a
+ * group address that no bridge forwards (IEEE 802.1Q, 8.6.3). 0, or -errno: the kernel cannot do
  * that (before 5.18).
  */
 static int send_one(const struct dp_interface *i)
@@ -367,7 +368,7 @@ static int send_one(const struct dp_interface *i)
 	return rc;
 }
 
-/* frame_vanishes - true when one was sent and the counters show that it did not get out. */
+/* frame_vanishes - true if a frame was sent and the counters show that it did not get out. */
 static bool frame_vanishes(const struct dp_interface *i)
 {
 	uint64_t before, after;
@@ -388,8 +389,8 @@ bool xdp_can_send(const struct dp_interface *i, bool try, char *why, size_t size
 		return false;
 	}
 	/*
-	 * Before Linux 6.3 nobody says; a driver that refused the program transmits no frames
-	 * either.
+	 * Before Linux 6.3 the kernel does not tell the features. A driver that refused the program
+	 * then counts as unable to transmit frames.
 	 */
 	mute = rc ? !veth && i->mode == DP_IF_GENERIC : !(features & NETDEV_XDP_XMIT);
 	if (mute || (veth && (try || rc) && frame_vanishes(i))) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * xdp_ingress.c - the link addresses and VLANs of the interfaces that have the XDP program, as the
- * program looks them up.
+ * xdp_ingress.c - writes the link addresses and VLANs of the interfaces that have the XDP program.
+ * The program looks them up.
  *
- * A bond in native mode runs the program for its ports, under their interface numbers: each port is
- * entered with the addresses and VLANs of the bond. Deliberately not here: tags of 802.1ad, which the
- * program does not read.
+ * A bond in native mode runs the program for its ports, under the ports' interface numbers. Each
+ * port therefore gets an element with the addresses and VLANs of the bond. Deliberately not here:
+ * 802.1ad tags, which the program does not read.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -24,13 +24,13 @@
 
 struct xdp_ingress {
 	int map;
-	bool written; /* the map holds `now`, not what an earlier daemon wrote */
+	bool written; /* the map holds `now`, not the elements of a previous daemon */
 	struct rtpx_ingress now[RTPX_INGRESSES];
 };
 
-/* ---- what lies above a device ---- */
+/* ---- devices above a device ---- */
 
-/* above - @l is up and stands on @ifindex, in this namespace. */
+/* above - true if @l is up and stacked on @ifindex of this namespace. */
 static bool above(struct rtnl_link *l, unsigned int ifindex)
 {
 	int32_t netns;
@@ -45,7 +45,7 @@ static bool is_vlan_of(struct rtnl_link *l, unsigned int ifindex)
 	       ntohs(rtnl_link_vlan_get_protocol(l)) == 0x8100;
 }
 
-/* A macvlan in source mode takes frames of certain senders only: they are left to it. */
+/* A macvlan in source mode takes frames of certain senders only: leave its frames to the stack. */
 static bool is_macvlan_of(struct rtnl_link *l, unsigned int ifindex)
 {
 	return rtnl_link_is_macvlan(l) && above(l, ifindex) &&
@@ -74,14 +74,14 @@ static bool mac_of(struct rtnl_link *l, uint8_t mac[6])
 	return true;
 }
 
-/* More addresses than there is room for are left to the stack. */
+/* Frames for addresses without room in the element are left to the stack. */
 static void add_other(struct rtpx_ingress *e, unsigned int *n, struct rtnl_link *l)
 {
 	if (*n < RTPX_INGRESS_OTHERS && mac_of(l, e->others[*n].mac))
 		(*n)++;
 }
 
-/* What devices above @ifindex add to an element. */
+/* Add the addresses and VLANs of the devices above @ifindex. */
 static void add_above(struct rtpx_ingress *e, unsigned int *n, struct nl_cache *links,
 		      unsigned int ifindex)
 {
@@ -100,7 +100,7 @@ static void add_above(struct rtpx_ingress *e, unsigned int *n, struct nl_cache *
 	}
 }
 
-/* @bond: the bond that @l is a port of, or NULL. False: it has no link address. */
+/* @bond: the bond of port @l, or NULL. False: it has no link address. */
 static bool fill(struct rtpx_ingress *e, struct nl_cache *links, struct rtnl_link *l,
 		 struct rtnl_link *bond)
 {

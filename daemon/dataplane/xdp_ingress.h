@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * xdp_ingress.h - which frames of an interface are for this host: the map `ingress`, written from the
- * links of this namespace. Listens to nothing: its owner says when links have changed.
+ * xdp_ingress.h - fills the map `ingress`, which tells the frames of an interface that are for this
+ * host. Its source are the links of this namespace. Does not watch links: the caller tells changes.
  */
 #ifndef RTPX_XDP_INGRESS_H
 #define RTPX_XDP_INGRESS_H
@@ -11,18 +11,18 @@
 struct nl_cache;
 struct xdp_ingress;
 
-/* xdp_ingress_new - @map is the descriptor of the map, and stays the caller's. -ENOMEM. */
+/* xdp_ingress_new - @map is the map's descriptor, which the caller still owns. -ENOMEM. */
 int xdp_ingress_new(struct xdp_ingress **out, int map);
 void xdp_ingress_free(struct xdp_ingress *in);
 
 /*
- * xdp_ingress_write - the @n interfaces of @ifindex are those that have the program; @links is a
- * cache of all links. Frames of any other interface are left to the stack from now on.
+ * xdp_ingress_write - write the map for the @n interfaces in @ifindex, which have the program.
+ * @links is a cache of all links. Frames of other interfaces are left to the stack from now on.
  */
 void xdp_ingress_write(struct xdp_ingress *in, struct nl_cache *links, const unsigned int *ifindex,
 		       unsigned int n);
 
-/* xdp_ingress_has_vlans - a device of this namespace takes tagged frames from this interface. */
+/* xdp_ingress_has_vlans - true if a device of this namespace takes tagged frames of @ifindex. */
 bool xdp_ingress_has_vlans(struct nl_cache *links, unsigned int ifindex);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * xdp_pins.c - what lies in the directory of pins: find it, put it there, take it away. It attaches
- * nothing, and reads no map but `config`.
+ * xdp_pins.c - finds, makes and removes the files in the directory of pins. It attaches no program
+ * and reads only the map `config`.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -45,7 +45,7 @@ static int try_open(struct xdp_pins *p)
 	return rc;
 }
 
-/* Its last user may have removed it before we had the lock. */
+/* False: the previous daemon removed the directory before we had the lock. */
 static bool is_current(const struct xdp_pins *p)
 {
 	struct stat held, there;
@@ -86,14 +86,14 @@ void xdp_pins_close(struct xdp_pins *p, bool keep)
 	if (p->fd < 0)
 		return;
 	if (!keep)
-		rmdir(p->dir); /* unless there is something in it that is not ours */
+		rmdir(p->dir); /* fails if it has files of another owner */
 	close(p->fd);
 	p->fd = -1;
 }
 
 /*
- * The way to a pin through the open directory. The user of -u may not enter the BPF file system where
- * its root is for root only, as systemd mounts it.
+ * The path to a pin through the open directory. systemd mounts the BPF file system with a root
+ * directory for root only, which the `-u` user may not enter.
  */
 static const char *way_to(const struct xdp_pins *p, const char *name, char out[PIN_PATH])
 {
@@ -145,7 +145,7 @@ int xdp_pins_config(const struct xdp_pins *p, struct rtpx_config *out)
 										       : -EPROTO;
 }
 
-/* One map; libbpf would take any that is of the right kind. */
+/* Reuse one pinned map. Check its type and sizes first: libbpf would not. */
 static int map_reuse(const struct xdp_pins *p, struct bpf_map *map, char *err, size_t err_size)
 {
 	struct bpf_map_info info = { 0 };
@@ -244,7 +244,7 @@ void xdp_pins_links(const struct xdp_pins *p, void (*take)(void *arg, const char
 /* ---- the end of all of it ---- */
 
 /*
- * A detach by the link itself is done when it returns; the last unpin would be followed by it some
+ * Detach through the link: that is complete on return. After a mere unpin the kernel detaches some
  * time later.
  */
 static void detach(void *arg, const char *name, int link)
