@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * engine.c - what a command means for sessions, legs and ports. It moves no packet and prints no
+ * engine.c - carries out commands on sessions, legs and ports. It moves no packet and prints no
  * reply.
  */
 #include <errno.h>
@@ -17,13 +17,13 @@
 
 #define ABSENCE_NS (3 * NSEC_PER_SEC) /* without a tick: the process was stopped */
 
-/* A local address for a leg, and what replies say instead of it. */
+/* A local address for a leg, and the text that replies show instead of it. */
 struct face {
 	struct addr addr; /* port 0 */
 	const char *advertised;
 };
 
-/* What replies say instead of an address of restored legs, each once. */
+/* A text that replies show instead of an address of restored legs; each text once. */
 struct text {
 	struct text *next;
 	char text[];
@@ -38,23 +38,23 @@ struct engine {
 	struct span labels[ENGINE_MAX_LISTENERS];
 	struct proto_opts proto;
 	bool stopping;
-	uint64_t tick_ns; /* when engine_tick() ran last */
-	uint64_t began_ns; /* when it ran first: older sessions are an earlier daemon's */
+	uint64_t tick_ns; /* time of the previous engine_tick() */
+	uint64_t began_ns; /* time of the first one: older sessions are a previous daemon's */
 };
 
 /* ---- local addresses ---- */
 
 /*
- * A local address. Those of the command line stay; an address that only commands have named goes
- * with the last leg that is bound to it, unless it is the newest of its family (see
+ * A local address. Addresses of the command line stay. An address that only commands have named is
+ * removed with the last leg that is bound to it, unless it is the newest of its family (see
  * face_of_family()).
  */
 struct local {
-	UT_hash_handle hh; /* by l.addr; of several with one address, the newest */
+	UT_hash_handle hh; /* by l.addr; has the newest of several with the same address */
 	struct listener l;
 	bool configured;
 	unsigned int legs;
-	struct local *prev, *next; /* all of them, most recently added first */
+	struct local *prev, *next; /* list of all, most recently added first */
 };
 
 static struct local *local_of(const struct engine *e, const struct addr *addr)
@@ -144,8 +144,8 @@ static void local_remove_unused(struct engine *e, struct local *p)
 }
 
 /*
- * A leg is bound to @addr. Without memory nothing is remembered of the address, which only shows
- * where a command asks for any address of the family.
+ * A leg is bound to @addr: remember the address. If there is no memory, the only effect is that a
+ * command that asks for any address of the family does not find it.
  */
 static void local_use(struct engine *e, const struct addr *addr)
 {
@@ -184,9 +184,7 @@ static struct face face_of(const struct listener *l)
 	return (struct face){ l->addr, l->advertised };
 }
 
-/*
- * What l or r names. An address that no listener has is added by leg_open() once it could be bound.
- */
+/* The face that l or r names. leg_open() adds a new address once it is bound. */
 static enum proto_error face_requested(const struct engine *e, const struct media_req *m,
 				       struct face *out)
 {
@@ -213,8 +211,8 @@ static struct face face_of_side(const struct engine *e, enum proto_side side)
 }
 
 /*
- * The newest listener of the family that `6` asks for, when nothing else selects one and the
- * default is of another.
+ * The newest listener of the family that the command asks for (`6`: IPv6). Applies if no modifier
+ * selects a listener and the default listener has another family.
  */
 static enum proto_error face_of_family(const struct engine *e, const struct media_req *m,
 				       struct face *out)
@@ -265,8 +263,8 @@ static void leg_set_face(struct leg *leg, const struct face *face)
 }
 
 /*
- * Take a pair and open it on leg->local; a pair that somebody else holds is skipped. 0 or -errno,
- * then without port.
+ * Take a pair of ports and open it on leg->local. Skip pairs that another program holds. 0; or
+ * -errno, then the leg has no port.
  */
 static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 {
@@ -308,7 +306,7 @@ static void leg_close(struct engine *e, struct session *s, int i, uint64_t now_n
 	leg->local.port = 0;
 }
 
-/* Modifier n: a new pair on @face first, the old one is closed only when that worked. */
+/* Modifier n: open a new pair on @face. Close the old pair only if that worked. */
 static int leg_reopen(struct engine *e, struct session *s, int i, const struct face *face,
 		      uint64_t now_ns)
 {
@@ -340,9 +338,9 @@ static int leg_reopen(struct engine *e, struct session *s, int i, const struct f
 	return 0;
 }
 
-/* ---- legs of an earlier daemon ---- */
+/* ---- legs of a previous daemon ---- */
 
-/* The caller's text, kept as long as the engine is; NULL without memory. */
+/* A copy of @text that lives as long as the engine; NULL without memory. */
 static const char *text_kept(struct engine *e, struct span text)
 {
 	struct text *t;
@@ -466,7 +464,7 @@ static bool is_asymmetric(const struct engine *e, const struct media_req *m)
 	return e->o.force_asymmetric || (e->o.bridge && !e->o.bridge_symmetric);
 }
 
-/* The command has no usable address: 0.0.0.0 and :: put the party on hold, and so does port 0. */
+/* The command has no usable address: 0.0.0.0, :: and port 0 put the party on hold. */
 static void stream_describe_hold(struct engine *e, struct stream *stream, bool asymmetric,
 				 uint64_t now_ns)
 {
@@ -474,7 +472,7 @@ static void stream_describe_hold(struct engine *e, struct stream *stream, bool a
 	stream_set_asymmetric(stream, asymmetric, e->o.learning);
 }
 
-/* An address of this host, by its own or by an advertised name. */
+/* True if @a is an address of this host or the advertised address of @leg. */
 static bool is_here(struct engine *e, const struct leg *leg, const struct addr *a)
 {
 	char text[ADDR_TEXT];
@@ -496,9 +494,9 @@ static bool names_itself(struct engine *e, const struct session *s, const struct
 }
 
 /*
- * What the command says about the party whose packets arrive at @leg. Port 0 is media switched off:
- * no address. Nor is a port of the session itself, from which its own packets would come back: SDP
- * that was rewritten twice has it, and the parties are where they were.
+ * Take the command's address for the party that sends to leg @i. Port 0 means that media is off, so
+ * there is no address. Ignore a port of the session itself: its own packets would come back from
+ * there. SDP that was rewritten twice names such a port, and the parties have not moved.
  */
 static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
 				     const struct media_req *m, uint64_t now_ns)
@@ -535,7 +533,7 @@ static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
 	return PROTO_OK;
 }
 
-/* -a. A session that cannot be recorded is served nevertheless. */
+/* -a. A session is served even if it cannot be recorded. */
 static void record_all(struct engine *e, struct session *s)
 {
 	int leg;
@@ -586,7 +584,7 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 	return PROTO_OK;
 }
 
-/* The face of a pair that an existing leg is to open now. */
+/* The face for a new pair of an existing leg. */
 static enum proto_error face_of_leg(const struct engine *e, const struct leg *leg,
 				    const struct media_req *m, struct face *out)
 {
@@ -639,7 +637,7 @@ static struct span tag_alone(struct span tag)
 	return (struct span){ tag.p, semicolon ? (size_t)(semicolon - tag.p) : tag.len };
 }
 
-/* The call is answered by another party than before. */
+/* True if another party than before answers the call. */
 static bool is_fork(const struct session *s, struct span to_tag)
 {
 	return to_tag.p && s->to_tag &&
@@ -929,8 +927,8 @@ int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int 
 /* ---- time and life ---- */
 
 /*
- * Who asked to be told, and else whoever can end calls. That is done for a whole call at once,
- * although its sessions time out one by one.
+ * Notify the session's own target, else the first RPC target. An RPC target ends whole calls, so it
+ * is told once per call, although the sessions of a call time out one by one.
  */
 static void tell_controller(struct engine *e, struct session *s, uint64_t now_ns)
 {
@@ -947,7 +945,7 @@ static void tell_controller(struct engine *e, struct session *s, uint64_t now_ns
 		other->told = true;
 }
 
-/* The callee of a call without an L has sent @text. */
+/* Write to @text the packets that the callee of a call without an L has sent. */
 static const char *heard_text(const struct leg *leg, uint64_t now_ns, char *text, size_t size)
 {
 	if (!leg->early_packets)
@@ -966,7 +964,7 @@ static void log_timeout(const struct engine *e, const struct session *s, uint64_
 		{ "the callee", "either party" },
 	};
 	bool callee = s->leg[0].deadline_ns <= now_ns, caller = s->leg[1].deadline_ns <= now_ns;
-	bool restored = s->created_ns < e->began_ns; /* nothing was noted of what came before */
+	bool restored = s->created_ns < e->began_ns; /* its early packets are unknown */
 	char text[80] = "";
 
 	if (s->complete)
@@ -979,8 +977,8 @@ static void log_timeout(const struct engine *e, const struct session *s, uint64_
 }
 
 /*
- * Only packets that no dataplane forwarded have restarted the ttl: ask it before ending the
- * session.
+ * Only packets on the sockets have refreshed the TTL. Pull the dataplane's statistics before ending
+ * the session.
  */
 static void session_expired(void *arg, struct session *s)
 {
@@ -996,7 +994,8 @@ static void session_expired(void *arg, struct session *s)
 	session_end(e, s, all->now_ns);
 }
 
-/* Packets of that time may wait in the sockets, and nobody restarted a time to live for them. */
+/* If the process was stopped, extend every TTL by that time. Packets that arrived meanwhile are
+ * still queued in the sockets and have not refreshed any TTL. */
 static void notice_absence(struct engine *e, uint64_t now_ns)
 {
 	if (!e->tick_ns || now_ns - e->tick_ns < ABSENCE_NS)

@@ -3,8 +3,7 @@
  * engine.h - the use cases: update, look up, delete, query, expire. Touches no packet and no
  * syntax.
  *
- * Results are PROTO_OK or the protocol's error number (enum proto_error), so that command.c only
- * prints them.
+ * Results are PROTO_OK or the protocol's error number (enum proto_error). command.c prints them.
  */
 #ifndef RTPX_ENGINE_H
 #define RTPX_ENGINE_H
@@ -39,8 +38,8 @@ struct engine_opts {
 	struct recorder *recorder;
 	struct mirror *mirror; /* NULL: the dataplane makes no copies */
 	struct players *players;
-	bool record_all, record_single; /* -a; of both directions in one file */
-	/* in command line order; [0] is the default or the internal one */
+	bool record_all, record_single; /* -a; both directions in one file */
+	/* in command line order; [0] is the default listener, or the internal one with bridging */
 	const struct listener *listeners;
 	unsigned int n_listeners;
 	bool bridge;		/* [0] internal, [1] external */
@@ -52,37 +51,37 @@ struct engine_opts {
 
 struct engine;
 int engine_new(struct engine **out, const struct engine_opts *opts);
-/* engine_free - end all sessions; @leave: they go on in the next daemon, this one forgets them. */
+/* engine_free - end all sessions. @leave: only forget them; they continue in the next daemon. */
 void engine_free(struct engine *e, bool leave);
 
-/* What U and L ask for. */
+/* The contents of a U or L command. */
 struct engine_update {
 	bool lookup; /* L */
 	struct span call_id, from_tag, to_tag; /* to_tag.p NULL: not given */
 	const struct media_req *media;
 	struct span notify_socket, notify_tag; /* .p NULL: none; the tag is decoded */
-	const struct addr *peer; /* who sent the command, see notify_find() */
+	const struct addr *peer; /* source of the command, see notify_find() */
 };
 
-/* The session a command or sub-command has just handled. */
+/* The session that the command or sub-command has just handled. */
 struct engine_result {
 	struct session *session;  /* NULL: deleted by a sub-command */
-	enum session_party party; /* whose tag came first */
-	/* the leg of the command's party: its address was given, or its tag came first */
+	enum session_party party; /* the party of the first tag */
+	/* leg of the command's party: the party with the given address, or with the first tag */
 	int party_leg;
-	/* U, L: whose port the reply gives; see struct leg.local and .advertised */
+	/* U, L: the leg with the port in the reply; see struct leg.local and .advertised */
 	int returned_leg;
 };
 
 #define ENGINE_NOT_FOUND (-2) /* L without session: the reply is "0" */
 
 /*
- * engine_proto_opts - what the parser must know; changes when an l or r modifier adds an address.
+ * engine_proto_opts - the parser's options. They change when an l or r modifier adds an address.
  */
 const struct proto_opts *engine_proto_opts(const struct engine *e);
 
 /*
- * engine_update - U or L: PROTO_OK with *@out, an enum proto_error that leaves nothing behind, or
+ * engine_update - U or L. PROTO_OK with *@out; an enum proto_error, with nothing left behind; or
  * ENGINE_NOT_FOUND.
  */
 int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_ns,
@@ -92,8 +91,7 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 int engine_delete(struct engine *e, const struct request *req, uint64_t now_ns);
 void engine_delete_all(struct engine *e, uint64_t now_ns); /* X */
 /*
- * engine_delete_one - sub-command D on the session just handled: 0, or -ENOENT when it is gone
- * already.
+ * engine_delete_one - sub-command D on the session that was just handled. 0; -ENOENT: it is gone.
  */
 int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint64_t now_ns);
 
@@ -101,14 +99,14 @@ int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint
 int engine_find(struct engine *e, const struct request *req, struct engine_result *out);
 
 /*
- * engine_record, engine_norecord - R and N, for every session that their prefix rules match:
- * PROTO_OK when one of them records, or recorded, the party of the first tag; else E_SESSION.
+ * engine_record, engine_norecord - R and N, for every session that their prefix rules match.
+ * PROTO_OK: at least one session records, or recorded, the party of the first tag; else E_SESSION.
  */
 int engine_record(struct engine *e, const struct request *req);
 int engine_norecord(struct engine *e, const struct request *req, uint64_t now_ns);
 /*
- * engine_copy - C: PROTO_OK, E_SESSION or E_COPY. With req->reply_port *@local and *@advertised
- * (NULL: none) are the face that the copies come from.
+ * engine_copy - C: PROTO_OK, E_SESSION or E_COPY. With req->reply_port, *@local and *@advertised
+ * (NULL: none) get the face that is the source of the copies.
  */
 int engine_copy(struct engine *e, const struct request *req, uint64_t now_ns, struct addr *local,
 		const char **advertised);
@@ -121,8 +119,9 @@ int engine_play(struct engine *e, const struct request *req, uint64_t now_ns);
 int engine_stop(struct engine *e, const struct request *req);
 
 /*
- * engine_feed - sub-command C: what the second tag's party of the session @sub names says is heard
- * by the party of @to, what the first's says by the other one. 0, -ENOENT, -EINVAL for one session.
+ * engine_feed - sub-command C: copy media of @sub's session to the parties of @to's session. The
+ * party of the second tag feeds the party of @to, the party of the first tag feeds the other. 0;
+ * -ENOENT; -EINVAL: both are the same session.
  */
 int engine_feed(struct engine *e, const struct subcmd *sub, const struct engine_result *to);
 
@@ -138,8 +137,8 @@ void engine_query(struct engine *e, struct session *s, enum session_party party,
 		  struct engine_query *out);
 
 /*
- * engine_set_ttl, engine_set_tos - sub-command S on the leg of the command's party (@reverse: the
- * opposite one): 0, -ENOENT when the session is gone, -EAFNOSUPPORT for the TOS of an IPv6 leg.
+ * engine_set_ttl, engine_set_tos - sub-command S on the leg of the command's party; @reverse: on
+ * the opposite leg. 0; -ENOENT: the session is gone; -EAFNOSUPPORT: TOS of an IPv6 leg.
  */
 int engine_set_ttl(struct engine *e, struct engine_result *r, bool reverse, uint32_t ttl_s,
 		   uint64_t now_ns);
@@ -149,20 +148,21 @@ int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int 
 void engine_tick(struct engine *e, uint64_t now_ns, uint64_t cpu_ns);
 
 /*
- * engine_leg_restore - give a leg of a restored session the port that it had, opened, and its face;
- * @advertised.len 0: none. It does not matter whether this host has that address now. 0;
- * -EADDRINUSE: another program has the port; -EINVAL: it is not in the range; or -errno.
+ * engine_leg_restore - open the previous port of a restored session's leg, and set its face;
+ * @advertised.len 0: none. Works even if this host does not have the address now. 0; -EADDRINUSE:
+ * another program has the port; -EINVAL: the port is not in the range; or -errno.
  */
 int engine_leg_restore(struct engine *e, struct session *s, int leg, const struct addr *local,
 		       struct span advertised, uint64_t now_ns);
-/* engine_drop - a session that could not be restored: forgotten, and counted nowhere. */
+/* engine_drop - forget a session without counting it: it was not restored, or continues in the next
+ * daemon. */
 void engine_drop(struct engine *e, struct session *s, uint64_t now_ns);
 void engine_slow_shutdown(struct engine *e); /* SIGHUP: no new sessions (E99) */
-bool engine_is_done(const struct engine *e); /* slow shutdown, and no session is left */
+bool engine_is_done(const struct engine *e); /* slow shutdown without sessions left */
 
 struct sessions *engine_sessions(struct engine *e);
 struct stats *engine_stats(struct engine *e); /* current after sync_pull_all */
-/* engine_stats_shown - somebody reads the counters: no later daemon may show lower ones. */
+/* engine_stats_shown - a client reads the counters: no later daemon may show lower ones. */
 void engine_stats_shown(struct engine *e);
 struct sync *engine_sync(struct engine *e);
 struct recorder *engine_recorder(struct engine *e);

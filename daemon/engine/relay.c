@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * relay.c - the slow path: a packet that no dataplane took is judged by its stream, counted, and
- * sent from the other leg's port, in packets of another length where that is asked for. It learns
- * addresses only through stream.c, and it opens and closes the ports of legs.
+ * relay.c - the slow path for packets that no dataplane took. The stream judges and counts a
+ * packet; this file sends it from the other leg's port, in packets of another length if `z` asks
+ * for that. It learns addresses only through stream.c, and it opens and closes the ports of legs.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "media/rtp.h"
 
 #define RCVBUF_BYTES (256 * 1024)
-#define PUSH_TRIES 8 /* then a packet is left out of the statistics */
+#define PUSH_TRIES 8 /* after that, leave a packet out of the statistics */
 
 struct relay {
 	struct relay_opts o;
@@ -33,8 +33,8 @@ static unsigned int tag_of(int leg, enum stream_kind kind)
 }
 
 /*
- * What the peer of @leg is to see as source: where it sends to. Its other stream says the same of a
- * silent one.
+ * The source address for packets to the peer of @leg: the address that the peer sends to. If this
+ * stream of the peer is silent, take the address from its other stream.
  */
 static const struct addr *source_towards(const struct leg *leg, enum stream_kind kind)
 {
@@ -55,15 +55,15 @@ static bool is_from_here(struct relay *r, const struct sockets_packet *p)
 }
 
 /*
- * hops_left - the TTL with which a packet is sent on; 0: the system's. What comes from this host may
- * circle between ports of calls: there each turn takes a hop.
+ * hops_left - the TTL for a forwarded packet; 0: the system's default. A packet from this host may
+ * circle between ports of calls, so each turn takes a hop off it.
  */
 static uint8_t hops_left(struct relay *r, const struct sockets_packet *p)
 {
 	return is_from_here(r, p) ? p->ttl - 1 : 0;
 }
 
-/* To the party of @out; also to a newly signalled address of it that has not spoken yet. */
+/* Send to the party of @out; also to its newly signalled address while that has not sent yet. */
 static int send_to(struct relay *r, const struct leg *out, enum stream_kind kind,
 		   const uint8_t *data, size_t len, struct sockets_manner manner)
 {
@@ -88,12 +88,12 @@ static void forward(struct relay *r, struct session *s, int leg, enum stream_kin
 		drop(r, s, leg, kind);
 }
 
-/* It has been handed to the kernel, or was refused there. */
+/* The kernel has taken the packet, or refused it with @err. */
 static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
 		    int err)
 {
 	enum stream_kind kind = tag % STREAM_KINDS;
-	int leg = !(tag / STREAM_KINDS); /* where it came from */
+	int leg = !(tag / STREAM_KINDS); /* the leg it arrived at */
 	struct session *s = owner;
 	struct relay *r = arg;
 
@@ -109,8 +109,8 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
 }
 
 /*
- * The stream judges and counts the packet; true when it is to be relayed. Again, from the beginning,
- * when the dataplane has counted others meanwhile.
+ * Let the stream judge and count the packet. True: relay it. If the dataplane counted packets
+ * meanwhile, start again with its statistics.
  */
 static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind kind,
 		  const struct sockets_packet *p)
@@ -127,7 +127,7 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 		if (installed)
 			sync_pull(r->o.sync, s);
 		before = *stream;
-		/* The dataplane may have forwarded later packets while this one lay in the socket. */
+		/* The dataplane may have forwarded later packets while this one was queued. */
 		pkt.now_ns = MAX(p->arrival_ns, stream->stats.last_ns);
 		accepted = stream_packet(stream, &in->stream[!kind], &p->src, &pkt, r->o.learning,
 					 &moved) == STREAM_RELAY;
@@ -148,13 +148,13 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 static void record(struct relay *r, struct session *s, int leg, enum stream_kind kind,
 		   const struct sockets_packet *p)
 {
-	mirror_drain(r->o.mirror); /* those that the dataplane has forwarded before it */
+	mirror_drain(r->o.mirror); /* record earlier packets from the dataplane first */
 	recorder_packet(r->o.recorder, s, leg, kind,
 			&(struct recformat_packet){ p->src, p->local, p->realtime_ns, p->data,
 						    p->len });
 }
 
-/* Other sessions hear it too: in none of their counters. */
+/* Send the packet to the sessions that this session feeds. Their counters do not count it. */
 static void feed(struct relay *r, struct session *s, int leg, enum stream_kind kind,
 		 const struct sockets_packet *p)
 {
@@ -171,7 +171,7 @@ static void feed(struct relay *r, struct session *s, int leg, enum stream_kind k
 	}
 }
 
-/* What is left to do with a packet that its stream has accepted, or that was made of such. */
+/* Record and forward a packet that its stream accepted, or that was made from such packets. */
 static void pass_on(struct relay *r, struct session *s, int leg, enum stream_kind kind,
 		    const struct sockets_packet *p)
 {
@@ -187,17 +187,17 @@ static void pass_on(struct relay *r, struct session *s, int leg, enum stream_kin
 
 /* ---- re-packetization ---- */
 
-/* Of the RTP that arrives at a leg. */
+/* Re-packetization of the RTP that arrives at a leg. */
 struct resizing {
 	struct relay *relay;
 	struct session *session;
 	int leg;
 	struct resizer *resizer;
 	struct pacer_item deadline;
-	struct sockets_packet last; /* in; without data */
+	struct sockets_packet last; /* the latest packet that arrived, data not valid */
 };
 
-/* It stands for packets of the same source. */
+/* A new packet is ready. It takes source and addresses from the latest packet that arrived. */
 static void on_resized(void *arg, const uint8_t *data, size_t len, uint64_t arrival_ns)
 {
 	struct resizing *z = arg;
@@ -308,7 +308,7 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 		return;
 	}
 	r->o.stats->npkts_rcvd++;
-	/* It has circled, and does not keep the session alive. */
+	/* The packet has circled: drop it before it refreshes the session's TTL. */
 	if (p->ttl <= 1 && is_from_here(r, p)) {
 		r->circled++;
 		r->o.stats->npkts_discard++;
