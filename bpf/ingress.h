@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * ingress.h - the interfaces that frames come from, with their link addresses and VLANs.
+ * ingress.h - the map of interfaces that run the program, with their link addresses and VLANs.
  */
 #ifndef RTPX_BPF_INGRESS_H
 #define RTPX_BPF_INGRESS_H
@@ -18,7 +18,8 @@ struct {
 	__type(value, struct rtpx_ingress);
 } ingress SEC(".maps");
 
-/* is_plainly_ours - the interface is in its first place, and the frame is for its own address. */
+/* is_plainly_ours - true if the interface is in its first place of the map, and the frame is for
+ * its own link address. */
 static __always_inline int is_plainly_ours(const struct xdp_md *ctx)
 {
 	__u32 ifindex = ctx->ingress_ifindex, family = ifindex % RTPX_INGRESSES;
@@ -29,7 +30,7 @@ static __always_inline int is_plainly_ours(const struct xdp_md *ctx)
 	       mac_eq(eth, in->mac);
 }
 
-/* ingress_find - NULL: frames from there are not looked at. */
+/* ingress_find - the element of an interface. NULL: leave its frames to the stack. */
 static __always_inline struct rtpx_ingress *ingress_find(__u32 ifindex)
 {
 	struct rtpx_ingress *in;

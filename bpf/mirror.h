@@ -2,8 +2,8 @@
 /*
  * mirror.h - copies of forwarded packets for the daemon, which records them.
  *
- * A copy is taken before the packet is rewritten and handed over when it is sure to leave. Where
- * there is no room for it, it is counted, and nothing else happens.
+ * mirror_take() copies the packet before it is rewritten. mirror_put() hands the copy over once the
+ * packet is sure to leave. A copy without room in the ring is lost, and the loss is counted.
  */
 #ifndef RTPX_BPF_MIRROR_H
 #define RTPX_BPF_MIRROR_H
@@ -14,14 +14,15 @@
 
 #include "parse.h"
 
-/* Made by the loader, in its size. */
+/* The loader makes this map, in the size of --mirror-bytes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } mirror SEC(".maps");
 
 /*
- * Where a copy is put together: of a ring buffer one can reserve only what is known when compiled.
+ * Room to assemble a copy. A program can reserve only a constant size in a ring buffer, so it
+ * assembles the copy here and then outputs it.
  */
 struct mirror_room {
 	struct rtpx_mirrored head;
@@ -46,13 +47,13 @@ static __always_inline void mirror_address(__u8 to[16], const __u8 *from, __u32 
 	t[3] = family == RTPX_FAMILY_IP6 ? f[3] : 0;
 }
 
-/* How much of a payload is copied. */
+/* The number of payload bytes to copy. */
 static __always_inline __u32 mirror_bytes(__u32 payload_bytes)
 {
 	return payload_bytes < RTPX_MIRROR_MAX ? payload_bytes : RTPX_MIRROR_MAX;
 }
 
-/* @bytes, known to the verifier as 1 to RTPX_MIRROR_MAX: in arithmetic, see sum_bytes(). */
+/* @bytes, in a form that the verifier knows as 1 to RTPX_MIRROR_MAX; see sum_bytes(). */
 static __always_inline __u32 mirror_bounded(__u32 bytes)
 {
 	asm volatile("" : "+r"(bytes));
@@ -90,7 +91,7 @@ static __always_inline int mirror_take(struct xdp_md *ctx, const struct rtpx_ent
 	return mirror_load(ctx, (void *)(f->udp + 1) - f->data, p->payload_bytes);
 }
 
-/* mirror_put - hand over what mirror_take() has copied. Negative: there is no room for it. */
+/* mirror_put - hand over the copy that mirror_take() made. Negative: no room in the ring. */
 __noinline int mirror_put(__u32 payload_bytes)
 {
 	__u32 zero = 0, bytes = mirror_bytes(payload_bytes);

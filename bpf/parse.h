@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * parse.h - from a frame to struct rtpx_packet, every access checked against the end of the frame.
+ * parse.h - parses a frame into struct rtpx_packet. Checks each access against the end of the
+ * frame.
  *
- * Anything that is not plain UDP in IPv4 or IPv6 with at most one 802.1Q tag is named by a reason
- * and left alone.
+ * A frame that is not plain UDP in IPv4 or IPv6, with at most one 802.1Q tag, gets a reason and is
+ * left alone.
  */
 #ifndef RTPX_BPF_PARSE_H
 #define RTPX_BPF_PARSE_H
@@ -23,19 +24,19 @@
 
 struct vlan_tag {
 	__be16 tci;
-	__be16 type; /* of what follows */
+	__be16 type; /* EtherType of the payload */
 };
 
-/* Where the headers of a frame are. */
+/* The positions of the headers in a frame. */
 struct frame {
 	void *data, *end;
 	void *l3;
 	struct udphdr *udp;
 	__u32 l2_bytes; /* 14, or 18 with a tag */
-	__u32 vlan;	/* id in the tag; 0: none, or a priority alone */
+	__u32 vlan;	/* id in the tag; 0: no tag, or a tag with a priority only */
 };
 
-/* An IPv6 header that stands between IPv6 and UDP (RFC 8200 section 4). */
+/* True for a header that may stand between IPv6 and UDP (RFC 8200 section 4). */
 static __always_inline int is_extension(__u8 next)
 {
 	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
@@ -86,7 +87,8 @@ static __always_inline enum rtpx_reason parse_ip6(struct frame *f, struct rtpx_p
 	return RTPX_REASON_relayed;
 }
 
-/* The UDP header; its length, IP's and the frame's must agree (a merged packet of GRO does not). */
+/* Parse the UDP header. The lengths in UDP, IP and the frame must agree. They do not in a packet
+ * that GRO merged. */
 static __always_inline enum rtpx_reason parse_udp(struct frame *f, struct rtpx_packet *p)
 {
 	struct udphdr *udp = f->udp;
@@ -103,7 +105,8 @@ static __always_inline enum rtpx_reason parse_udp(struct frame *f, struct rtpx_p
 	return RTPX_REASON_relayed;
 }
 
-/* mac_eq - both end on a boundary of 4, as IP behind Ethernet begins on one. */
+/* mac_eq - compare two link addresses. Both end on a 4-byte boundary, because IP after Ethernet
+ * begins on one. */
 static __always_inline int mac_eq(const void *a, const void *b)
 {
 	return *(const __u32 *)(a + 2) == *(const __u32 *)(b + 2) &&
@@ -121,8 +124,8 @@ static __always_inline int is_other_of_ours(const struct rtpx_ingress *in, const
 }
 
 /*
- * check_ingress - RTPX_REASON_relayed: a frame from @in is for this host, by its link address and
- * its VLAN. Any other is left to the stack, which discards it or hands it to a device above.
+ * check_ingress - RTPX_REASON_relayed: the link address and the VLAN of the frame from @in are of
+ * this host. Leave any other frame to the stack, which discards it or gives it to a device above.
  */
 static __always_inline enum rtpx_reason check_ingress(const struct rtpx_ingress *in,
 						      const struct frame *f)
@@ -131,7 +134,7 @@ static __always_inline enum rtpx_reason check_ingress(const struct rtpx_ingress 
 
 	if (!mac_eq(f->data, in->mac) && (vlan || !is_other_of_ours(in, f->data)))
 		return RTPX_REASON_pass_other_mac;
-	/* Linux 6.1 forgets the bounds of what is kept on the stack: they are set anew here. */
+	/* The verifier of Linux 6.1 forgets the bounds of values on the stack: set them anew. */
 	asm volatile("" : "+r"(vlan));
 	vlan &= 0xfff;
 	if (vlan && !(in->vlans[vlan / 8] & 1 << vlan % 8))
@@ -140,8 +143,8 @@ static __always_inline enum rtpx_reason check_ingress(const struct rtpx_ingress 
 }
 
 /*
- * ip4_sum_holds - the sum over a header without options is all ones, RFC 1812 section 5.2.2. Folded
- * once it is below 2 * 65536, and all ones have two forms.
+ * ip4_sum_holds - true if the sum over a header without options is all ones (RFC 1812 section
+ * 5.2.2). The sum is folded to 16 bits only once, so all ones have two forms.
  */
 static __always_inline int ip4_sum_holds(const struct iphdr *ip)
 {
@@ -154,8 +157,8 @@ static __always_inline int ip4_sum_holds(const struct iphdr *ip)
 }
 
 /*
- * check_sums - RTPX_REASON_relayed unless the stack would discard the packet for its checksums. The
- * sum over the payload is not computed: it leaves as it came.
+ * check_sums - RTPX_REASON_relayed unless the stack would discard the packet for its checksums.
+ * Does not compute the sum over the payload: an error in it is passed on to the receiver.
  */
 static __always_inline enum rtpx_reason check_sums(const struct frame *f,
 						   const struct rtpx_packet *p)
@@ -167,8 +170,8 @@ static __always_inline enum rtpx_reason check_sums(const struct frame *f,
 }
 
 /*
- * parse_stun - is the payload STUN? Then it is left to the daemon. Of other kinds only parse_rtp()
- * makes a difference.
+ * parse_stun - find out whether the payload is STUN, which is left to the daemon. parse_rtp() tells
+ * RTP from other payloads.
  */
 static __always_inline void parse_stun(const struct frame *f, struct rtpx_packet *p)
 {
@@ -180,7 +183,7 @@ static __always_inline void parse_stun(const struct frame *f, struct rtpx_packet
 		p->kind = RTPX_PAYLOAD_STUN;
 }
 
-/* parse_rtp - is it RTP? Then its fields. */
+/* parse_rtp - if the payload is RTP, set the kind and the RTP members of @p. */
 static __always_inline void parse_rtp(const struct frame *f, struct rtpx_packet *p)
 {
 	__u8 *b = (void *)(f->udp + 1), *extension;
@@ -211,8 +214,8 @@ static __always_inline void parse_payload(const struct frame *f, struct rtpx_pac
 }
 
 /*
- * parse_frame - the frame from @data to @end. RTPX_REASON_relayed: @f and @p describe a UDP packet,
- * but for the payload's members and the time.
+ * parse_frame - parse the frame from @data to @end. RTPX_REASON_relayed: @f and @p describe a UDP
+ * packet, except for the members of the payload and the time.
  */
 static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struct frame *f,
 						    struct rtpx_packet *p)
@@ -250,8 +253,8 @@ static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struc
 }
 
 /*
- * plain_ip4_port - the destination port of an IPv4 packet without a tag if it is one of UDP; of
- * anything else some number.
+ * plain_ip4_port - the destination port of a UDP packet in IPv4 without a tag or IP options; for
+ * any other frame an arbitrary number.
  */
 static __always_inline __u32 plain_ip4_port(void *data, void *end)
 {
@@ -261,8 +264,8 @@ static __always_inline __u32 plain_ip4_port(void *data, void *end)
 }
 
 /*
- * parse_plain_ip4 - parse_frame() of an IPv4 packet without a tag; another reason: ask
- * parse_frame().
+ * parse_plain_ip4 - parse_frame() for an IPv4 packet without a tag. If the result is not
+ * RTPX_REASON_relayed, call parse_frame() for the reason.
  */
 static __always_inline enum rtpx_reason parse_plain_ip4(void *data, void *end, struct frame *f,
 							struct rtpx_packet *p)

@@ -2,16 +2,16 @@
 /*
  * relay.bpf.c - the forwarding path: parse, find the flow, decide, rewrite, count, redirect.
  *
- * It holds no policy. The daemon writes flows and next hops; what this program does not fully
- * understand goes to the stack untouched, which delivers it to the daemon's socket. Every packet is
- * counted by what became of it.
+ * It holds no policy. The daemon writes flows and next hops. A frame that this program does not
+ * fully understand passes unchanged to the stack, which delivers it to the daemon's socket. Every
+ * packet is counted by its reason.
  */
 #include "ingress.h"
 #include "mirror.h"
 #include "parse.h"
 #include "rewrite.h"
 
-/* Sized by the loader: RTPX_FAMILIES times the ports of the range. */
+/* The loader sets the size: RTPX_FAMILIES times the number of ports in the range. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -60,8 +60,8 @@ struct {
 #define barrier()    asm volatile("" ::: "memory")
 
 /*
- * The coarse clock as of the last tick of the kernel that saw a packet: reading it costs less than
- * asking for it.
+ * The coarse clock at the most recent kernel tick with a packet. Reading this copy costs less than
+ * calling the helper.
  */
 static volatile __u64 clock_tick, clock_ns;
 
@@ -71,23 +71,23 @@ static __always_inline __u64 coarse_now(void)
 
 	if (clock_tick != tick) {
 		clock_ns = bpf_ktime_get_coarse_ns();
-		barrier(); /* so that who finds this tick finds a time that is not older */
+		barrier(); /* another CPU that reads this tick must not read an older time */
 		clock_tick = tick;
 	}
 	return clock_ns;
 }
 
-/* What belongs to a port. */
+/* The flow and the next hop of a port. */
 struct place {
 	struct rtpx_entry *entry;
 	struct rtpx_nexthop *nh;
 	__u32 index;
-	__u16 seq; /* of the entry, read before anything else of it */
+	__u16 seq; /* the entry's, read before its other members */
 };
 
 /*
- * find - the flow of a local port and its next hop. Nothing of the packet is needed but the port, so
- * that memory is under way while the packet is parsed.
+ * find - find the flow of a local port and its next hop. Needs only the port, so the CPU fetches
+ * their memory while the packet is parsed.
  */
 static __always_inline enum rtpx_reason find(const struct rtpx_config *c, __u32 family, __u32 port,
 					     struct place *at)
@@ -108,8 +108,8 @@ static __always_inline enum rtpx_reason find(const struct rtpx_config *c, __u32 
 }
 
 /*
- * is_whole - the flow was not being written at at->seq nor since: what was taken out of it belongs
- * together.
+ * is_whole - true if no write of the flow was in progress since at->seq was read. The values taken
+ * from the flow are then consistent.
  */
 static __always_inline int is_whole(const struct place *at)
 {
@@ -117,7 +117,7 @@ static __always_inline int is_whole(const struct place *at)
 	return !(at->seq & 1) && READ_ONCE(at->entry->seq) == at->seq;
 }
 
-/* The next hop is resolved and takes a packet of this size. */
+/* Check that the next hop is resolved and takes a packet of this size. */
 static __always_inline enum rtpx_reason judge_nexthop(const struct place *at,
 						      const struct rtpx_packet *p)
 {
@@ -130,7 +130,7 @@ static __always_inline enum rtpx_reason judge_nexthop(const struct place *at,
 	return ip_bytes > at->nh->mtu ? RTPX_REASON_pass_too_big : RTPX_REASON_relayed;
 }
 
-/* Out of line, with the precise time. */
+/* The slow part of counting: out of line, with the precise time. */
 static __noinline int count_in_full(struct rtpx_entry *entry, __u32 index, struct rtpx_packet *p)
 {
 	struct rtpx_entry_more *more = bpf_map_lookup_elem(&flows_more, &index);
@@ -145,7 +145,7 @@ static __noinline int count_in_full(struct rtpx_entry *entry, __u32 index, struc
 static __always_inline void count(const struct place *at, const struct rtpx_packet *p)
 {
 	if (!rtpx_stats_next(at->entry, p)) {
-		/* A copy of all of it would keep it in memory when there is none. */
+		/* Copying the whole struct would make the compiler keep @p in memory always. */
 		struct rtpx_packet copy = { .payload_bytes = p->payload_bytes,
 					    .kind = p->kind,
 					    .payload_type = p->payload_type,
@@ -161,10 +161,9 @@ static __always_inline void count(const struct place *at, const struct rtpx_pack
 #define NOT_PLAIN RTPX_REASON_COUNT
 
 /*
- * The common case: IPv4 without a tag, from the flow's peer, with a complete checksum, that leaves
- * as such. Offsets are known when this is compiled, no header moves, and of what the call owns one
- * cache line is touched. NOT_PLAIN: it is something else, nothing has happened, relay_any() is to be
- * asked.
+ * The common case: IPv4 without a tag, from the flow's peer, with a complete checksum, in and out.
+ * Offsets are constants, no header moves, and only one cache line of the call is touched.
+ * NOT_PLAIN: another case, nothing is changed; call relay_any().
  */
 static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
 				       const struct rtpx_config *c, __u32 *tx_port)
@@ -202,7 +201,7 @@ static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
 	return RTPX_REASON_relayed;
 }
 
-/* A packet from another source than the flow's peer. */
+/* Decide about a packet from another source than the flow's peer. */
 static __always_inline enum rtpx_reason stranger(const struct rtpx_config *c,
 						 const struct place *at,
 						 struct rtpx_entry_more *more,
@@ -215,7 +214,7 @@ static __always_inline enum rtpx_reason stranger(const struct rtpx_config *c,
 	return reason;
 }
 
-/* Write all headers anew, in front of the payload, with room made or taken away. */
+/* Write all headers anew in front of the payload. The frame grows or shrinks at its head. */
 static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct place *at,
 						const struct rtpx_entry_more *more,
 						const struct frame *f, const struct rtpx_packet *p,
@@ -238,7 +237,7 @@ static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct
 								  : RTPX_REASON_relayed;
 }
 
-/* The packet is on its way: hand over its copy. @taken: what mirror_take() has answered. */
+/* The packet is sure to leave: hand over its copy. @taken: the result of mirror_take(). */
 static __always_inline void mirror_hand_over(struct rtpx_entry_more *more,
 					     const struct rtpx_packet *p, int taken)
 {
@@ -254,8 +253,9 @@ static __always_inline void mirror_hand_over(struct rtpx_entry_more *more,
 }
 
 /*
- * Any frame. @generic: a socket buffer goes with the frame. With an unfinished checksum it may hold
- * several datagrams of one sender, and not every device finishes them: it is left to the stack.
+ * Handle any frame. @generic: the frame belongs to a socket buffer. If its checksum is unfinished,
+ * the buffer may hold several datagrams of one sender, and not every device finishes checksums.
+ * Such a frame is left to the stack.
  */
 static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct rtpx_config *c,
 				__u32 *tx_port, int generic)
@@ -338,14 +338,14 @@ static __always_inline int relay(struct xdp_md *ctx, int generic)
 	}
 }
 
-/* In the driver: the frame is all there is. */
+/* The program for native mode: there is no socket buffer. */
 SEC("xdp")
 int rtpx_relay(struct xdp_md *ctx)
 {
 	return relay(ctx, 0);
 }
 
-/* In generic mode, behind the driver. */
+/* The program for generic mode, behind the driver. */
 SEC("xdp")
 int rtpx_generic(struct xdp_md *ctx)
 {

@@ -2,9 +2,9 @@
 /*
  * rewrite.h - new headers for a packet that is forwarded: Ethernet, 802.1Q, IP, UDP, checksums.
  *
- * The payload stays where it is; the headers in front of it are written anew, with room made or
- * taken away when the family or the tag changes. Everything is taken and computed before the first
- * byte is changed.
+ * The payload does not move. The headers in front of it are written anew. If the family or the tag
+ * changes, the frame grows or shrinks at its head. All values are read and computed before the
+ * first byte changes.
  */
 #ifndef RTPX_BPF_REWRITE_H
 #define RTPX_BPF_REWRITE_H
@@ -14,13 +14,13 @@
 #include "parse.h"
 #include "rtpx_entry.h"
 
-#define CHUNK	   512 /* what bpf_csum_diff() takes at most */
-#define MAX_CHUNKS 18  /* of a 9,000-byte packet */
+#define CHUNK	   512 /* most bytes that bpf_csum_diff() takes */
+#define MAX_CHUNKS 18  /* for a 9,000-byte packet */
 #define IP4_DONT_FRAGMENT 0x4000
 
 /*
- * Room for one chunk: bpf_csum_diff() wants whole words, so the last one is filled up with zeros
- * here.
+ * Room for one chunk. bpf_csum_diff() takes only whole words, so the last word is filled up with
+ * zeros here.
  */
 struct scratch {
 	__u8 bytes[CHUNK + 4];
@@ -33,7 +33,7 @@ struct {
 	__type(value, struct scratch);
 } scratch SEC(".maps");
 
-/* Sum of @bytes bytes from @offset of the frame on, or negative when they cannot be read. */
+/* The sum of @bytes bytes of the frame from @offset on. Negative: they cannot be read. */
 __noinline __s64 sum_bytes(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 {
 	__u32 zero = 0, sum = 0, i;
@@ -45,8 +45,8 @@ __noinline __s64 sum_bytes(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 		__u32 n = bytes < CHUNK ? bytes : CHUNK;
 
 		/*
-		 * The same again in arithmetic: of what is compared, Linux 6.1 does not conclude
-		 * that 1 <= n <= CHUNK.
+		 * Bound n once more, by arithmetic: from the comparison above, the verifier of
+		 * Linux 6.1 does not conclude that 1 <= n <= CHUNK.
 		 */
 		asm volatile("" : "+r"(n));
 		n = ((n - 1) & (CHUNK - 1)) + 1;
@@ -60,7 +60,7 @@ __noinline __s64 sum_bytes(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 	return bytes ? -1 : (__s64)sum;
 }
 
-/* A computed checksum of 0 is sent as all ones: 0 means that there is none (RFC 768). */
+/* Send a computed checksum of 0 as all ones: 0 means no checksum (RFC 768). */
 static __always_inline __u16 finish_checksum(__u32 sum)
 {
 	__u16 check = ~rtpx_fold(sum);
@@ -69,8 +69,8 @@ static __always_inline __u16 finish_checksum(__u32 sum)
 }
 
 /*
- * is_unfinished - the stack of the sender left the checksum to the hardware: there is the
- * pseudo-header's folded sum only.
+ * is_unfinished - true if the sender's stack left the checksum to the hardware. The field then has
+ * only the folded sum of the pseudo-header.
  */
 static __always_inline int is_unfinished(const struct rtpx_entry *flow,
 					 const struct udphdr *udp)
@@ -78,7 +78,7 @@ static __always_inline int is_unfinished(const struct rtpx_entry *flow,
 	return udp->check == rtpx_fold(flow->sum_pseudo + udp->len);
 }
 
-/* changed_checksum - from the complete checksum that arrived: RFC 1624, equation 3. */
+/* changed_checksum - compute the checksum from the arriving complete one: RFC 1624, equation 3. */
 static __always_inline __u16 changed_checksum(const struct rtpx_entry *flow,
 					      const struct udphdr *udp)
 {
@@ -86,8 +86,9 @@ static __always_inline __u16 changed_checksum(const struct rtpx_entry *flow,
 }
 
 /*
- * leaving_checksum - whatever arrived: a complete checksum; none (IPv4 only), which stays none when
- * IPv4 leaves; or an unfinished one, which is finished. Negative: the payload cannot be read.
+ * leaving_checksum - the checksum of the leaving packet. A complete checksum is changed. An
+ * unfinished one is finished. No checksum (IPv4 only) stays none if IPv4 leaves, else it is
+ * computed. Negative: the payload cannot be read.
  */
 static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtpx_entry *flow,
 					    const struct frame *f, const struct rtpx_packet *p)
@@ -107,8 +108,8 @@ static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtp
 }
 
 /*
- * What leaves, taken out of flow and next hop before the frame is touched. Members are in network
- * order, as they lie there.
+ * The header fields of the leaving packet, taken from flow and next hop before the frame changes.
+ * ip4, ip6, ports and udp_check are in network order, as they are written.
  */
 struct leaving {
 	__u64 ip4; /* source and destination */
@@ -123,8 +124,9 @@ struct leaving {
 };
 
 /*
- * The explicit congestion notification of what arrives goes on: a relay that writes the header anew
- * stands between routers that mark packets and an end that reacts to it (RFC 6040).
+ * The arriving packet's explicit congestion notification (ECN), which the leaving packet keeps.
+ * Routers mark packets, and the receiver reacts to the mark. A relay that writes the header anew
+ * must not lose it (RFC 6040).
  */
 static __always_inline __u8 arriving_ecn(const struct frame *f, __u32 family)
 {
@@ -145,7 +147,7 @@ static __always_inline void leaving_take(struct leaving *out, const struct rtpx_
 	out->ttl = flow->ttl;
 }
 
-/* Only word by word does clang store more than a byte at a time into the packet. */
+/* Copy word by word: else clang stores only single bytes into the packet. */
 static __always_inline void write_macs(struct ethhdr *eth, const struct rtpx_nexthop *nh)
 {
 	const __u32 *from = (const void *)nh->dst_mac;
@@ -165,7 +167,7 @@ static __always_inline void write_ip4(struct iphdr *ip, const struct leaving *ou
 	sum = (sum & 0xffff) + (sum >> 16) + tos + bytes + bpf_htons(IP4_DONT_FRAGMENT) + ttl;
 	*(__u16 *)ip = tos;
 	ip->tot_len = bytes;
-	*(__u32 *)&ip->id = bpf_htonl(IP4_DONT_FRAGMENT); /* and no id, RFC 6864 */
+	*(__u32 *)&ip->id = bpf_htonl(IP4_DONT_FRAGMENT); /* no id, RFC 6864 */
 	*(__u16 *)&ip->ttl = ttl;
 	ip->check = ~rtpx_fold(sum);
 	*(__u64 *)&ip->saddr = out->ip4;
@@ -187,7 +189,8 @@ static __always_inline void write_udp(struct udphdr *udp, const struct leaving *
 }
 
 /*
- * Write Ethernet, tag, IP and UDP in front of the payload, with @grow bytes more than there were.
+ * Write Ethernet, tag, IP and UDP in front of the payload. The new headers have @grow bytes more
+ * than the old ones.
  */
 static __always_inline int write_moved(struct xdp_md *ctx, const struct leaving *out,
 				       const struct rtpx_nexthop *nh, int grow)
