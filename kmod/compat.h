@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * compat.h - where kernels from 6.1 on differ, by what features.sh has found. Each entry says with
- * which oldest kernel it can go.
+ * compat.h - the differences between kernels from 6.1 on, as features.sh finds them. Each entry
+ * names the kernel version with which it can go: once that is the oldest supported kernel.
  */
 #ifndef RTPX_KMOD_COMPAT_H
 #define RTPX_KMOD_COMPAT_H
@@ -15,12 +15,12 @@
 #error "features.sh cannot tell what compiles for this kernel"
 #endif
 
-/* 6.2: the operation that pre_doit() and post_doit() are given has another name. */
+/* 6.2: the operation that pre_doit() and post_doit() get has another type name. */
 #ifndef RTPX_HAVE_GENL_SPLIT_OPS
 #define genl_split_ops genl_ops
 #endif
 
-/* 6.18: routing is asked with a DSCP. */
+/* 6.18: routing takes a DSCP instead of a TOS. */
 #ifdef RTPX_HAVE_FLOWI4_DSCP
 static inline void flow_set_tos(struct flowi4 *fl, u8 tos)
 {

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-# features.sh COMPILER... - Kbuild runs it: prints a header with RTPX_HAVE_NAME for each row below whose line of C compiles
-# for this kernel. Its version is not asked: distributions bring changes of later kernels to earlier ones. The first row
-# must compile, and the last one must not, or compat.h ends the build.
+# features.sh COMPILER... - Kbuild runs it. Prints a header with RTPX_HAVE_NAME for each row below
+# whose line of C compiles for this kernel. It ignores the kernel's version: distributions bring
+# changes of later kernels to earlier ones. The first row must compile and the last row must not;
+# else compat.h ends the build.
 set -u
 echo '/* made by features.sh */'
 while IFS='|' read -r name header code; do

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * genl.c - the generic netlink family: include/rtpx_genl.h is its document.
+ * genl.c - the generic netlink family; include/rtpx_genl.h is its document.
  *
- * A command runs under the lock of its namespace. Every attribute has been checked against the
- * policy before, and what only an owner may do has been refused to others.
+ * A command runs under the lock of its namespace. Before that, every attribute is checked against
+ * the policy, and commands for owners are refused to other sockets.
  */
 #include <linux/ipv6.h>
 #include <linux/sched/signal.h>
@@ -24,7 +24,7 @@
 
 static struct genl_family genl;
 
-/* Of the attributes in a message of copies: it is less than 16 KB as a whole. */
+/* Bytes for the attributes in a message of copies: the whole message stays below 16 KB. */
 #define COPIES_ROOM 15900
 
 static const struct nla_policy policy[RTPX_A_END] = {
@@ -41,10 +41,10 @@ static const struct nla_policy policy[RTPX_A_END] = {
 	[RTPX_A_MIRROR_BYTES] = { .type = NLA_U32 },
 };
 
-/* What a command needs (genl_small_ops.internal_flags); pre_doit() sees to it. */
+/* The conditions of a command (genl_small_ops.internal_flags), which before() checks. */
 enum need {
 	NEED_TABLE = 1 << 0,
-	NEED_OWNER = 1 << 1, /* which implies a table */
+	NEED_OWNER = 1 << 1, /* implies a table */
 	NEED_PORT = 1 << 2,  /* FAMILY and PORT, in the table */
 };
 
@@ -142,7 +142,7 @@ static int put_stats(struct sk_buff *msg, const struct rtpx_flow_stats *stats)
 	return nla_put(msg, RTPX_A_STATS, sizeof(*stats), stats);
 }
 
-/* @owner: it is he who reads, and may write statistics until others are counted. */
+/* @owner: the owner reads, and may write statistics until more packets are counted. */
 static int put_flow(struct sk_buff *msg, struct flow *f, u32 family, bool owner)
 {
 	struct rtpx_flow flow = { 0 };
@@ -172,7 +172,7 @@ static struct sk_buff *answer_begin(struct genl_info *info, void **header)
 	return NULL;
 }
 
-/* answer_end - send it, unless @err says that it is not whole. */
+/* answer_end - send the message. If @err is set, the message is incomplete: free it. */
 static int answer_end(struct genl_info *info, struct sk_buff *msg, void *header, int err)
 {
 	if (err) {
@@ -185,7 +185,7 @@ static int answer_end(struct genl_info *info, struct sk_buff *msg, void *header,
 
 /* ---- copies ---- */
 
-/* Under the lock of t->copies, like all here. */
+/* Notify the listener that copies wait. Call under the lock of t->copies. */
 static void tell_listener(struct table *t)
 {
 	struct sk_buff *msg = t->listener ? genlmsg_new(0, GFP_ATOMIC) : NULL;
@@ -197,8 +197,8 @@ static void tell_listener(struct table *t)
 }
 
 /*
- * Messages that exist, with copies in them or without. Without the lock it may be one less, while a
- * packet moves one of them from one queue to the other.
+ * copies_made - the number of messages in both queues. Without the lock the result may be one too
+ * low, while a packet moves a message between the queues.
  */
 static unsigned int copies_made(const struct table *t)
 {
@@ -218,7 +218,8 @@ static int spare_add(struct table *t)
 	return 0;
 }
 
-/* spare_trim - free what exceeds t->max_copies, one at a time: packets wait for the lock. */
+/* spare_trim - free spare messages above t->max_copies. Lock for each one anew: packets wait for
+ * the lock. */
 static void spare_trim(struct table *t)
 {
 	struct sk_buff *msg;
@@ -233,11 +234,11 @@ static void spare_trim(struct table *t)
 }
 
 /*
- * spare_fill - have t->max_copies messages in all. They are made here, not where packets are
- * forwarded, so that they are charged to the owner's control group. Under rtpx_net.lock.
+ * spare_fill - make or free spare messages until there are t->max_copies in all. They are made here
+ * and not while packets are forwarded, because here the owner's control group is charged. Under
+ * rtpx_net.lock. -ENOMEM; -EINTR: a signal kills the owner.
  *
- * The owner may ask for gigabytes: other tasks run between two messages, and a signal that kills the
- * owner ends the loop.
+ * The owner may ask for gigabytes, so let other tasks run between two messages.
  */
 static int spare_fill(struct table *t)
 {
@@ -251,7 +252,7 @@ static int spare_fill(struct table *t)
 	return err;
 }
 
-/* A message with so much room, or NULL. */
+/* A message with room for @bytes, or NULL. Under the lock of t->copies. */
 static struct sk_buff *copies_with_room(struct table *t, unsigned int bytes)
 {
 	struct sk_buff *msg = skb_peek_tail(&t->copies);
@@ -343,7 +344,7 @@ static int do_copies(struct sk_buff *skb, struct genl_info *info)
 	if (!msg)
 		t->told = false;
 	spin_unlock_bh(&t->copies.lock);
-	spare_fill(t); /* without memory there is room for fewer copies until the next time */
+	spare_fill(t); /* without memory: room for fewer copies until the next call */
 	if (!msg)
 		return 0;
 	nlmsg_hdr(msg)->nlmsg_pid = info->snd_portid;
@@ -467,7 +468,7 @@ static const char *flow_fault(const struct rtpx_flow *f, u16 port)
 	return NULL;
 }
 
-/* The attribute's bytes, which may lie unaligned; false: there is no such attribute. */
+/* Copy the attribute's bytes, which may be unaligned. False: there is no such attribute. */
 static bool take_stats(const struct genl_info *info, struct rtpx_flow_stats *out)
 {
 	if (!info->attrs[RTPX_A_STATS])
@@ -540,7 +541,7 @@ static int do_set_stats(struct sk_buff *skb, struct genl_info *info)
 	return flow_stats_set(f, &stats);
 }
 
-/* One flow as a part of a dump. -EMSGSIZE: the message is full. */
+/* Add a flow to a dump. -EMSGSIZE: the message is full. */
 static int dump_flow(struct sk_buff *msg, struct netlink_callback *cb, struct flow *f, u32 family)
 {
 	void *header = genlmsg_put(msg, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &genl,
@@ -557,8 +558,8 @@ static int dump_flow(struct sk_buff *msg, struct netlink_callback *cb, struct fl
 }
 
 /*
- * cb->args[0]: the element to go on with. The table may be another one, with other ports, than
- * before.
+ * cb->args[0] is the index of the next element. Between two calls the table may be replaced by a
+ * table with other ports.
  */
 static int dump_get(struct sk_buff *msg, struct netlink_callback *cb)
 {

@@ -2,10 +2,10 @@
 /*
  * hook.c - the forwarding path: parse, find the flow, decide, route, count, rewrite, send.
  *
- * It holds no policy. What it does not fully understand it leaves alone, for the stack to deliver
- * to the daemon. A packet is touched only when it is sure to be sent, and it is sent as if this
- * host had made it: nothing of how it came is left on it, no connection is tracked for it, and it
- * leaves through the hooks of postrouting, queueing and IPsec like any other.
+ * It holds no policy. It leaves a packet that it does not fully understand alone; the stack
+ * delivers it to the daemon. It changes a packet only when it is sure to send it. The packet then
+ * leaves as if this host had made it: without traces of its arrival, without connection tracking,
+ * through postrouting, queues and IPsec like any other packet.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -28,7 +28,7 @@ static unsigned int header_bytes(bool ip6)
 
 /* ---- parse ---- */
 
-/* The stack has checked lengths and header checksum. */
+/* The stack has already checked lengths and header checksum. */
 static enum rtpx_reason check_ip4(const struct iphdr *ip)
 {
 	if (ip->protocol != IPPROTO_UDP)
@@ -48,7 +48,7 @@ static enum rtpx_reason check_ip6(const struct ipv6hdr *ip)
 									: RTPX_REASON_pass_not_udp;
 }
 
-/* The extension of what looks like RTP, which may lie anywhere in the packet. */
+/* Check the header extension of a probable RTP packet. It may lie anywhere in the buffer. */
 static noinline bool extension_holds(const struct sk_buff *skb, unsigned int payload_at, u8 first,
 				     const struct rtpx_packet *p)
 {
@@ -59,7 +59,7 @@ static noinline bool extension_holds(const struct sk_buff *skb, unsigned int pay
 	return extension && rtpx_rtp_extension_holds(first, p->payload_bytes, extension);
 }
 
-/* @at: where the payload begins; as much of it as an RTP header has lies in one piece. */
+/* @at: offset of the payload. Its first RTPX_RTP_HEADER bytes lie in one piece. */
 static void parse_payload(const struct sk_buff *skb, unsigned int at, struct rtpx_packet *p)
 {
 	const u8 *b = skb->data + at;
@@ -80,17 +80,17 @@ static void parse_payload(const struct sk_buff *skb, unsigned int at, struct rtp
 	p->ssrc = rtpx_get32(b + 8);
 }
 
-/* A packet to a port that has a flow; what is looked at lies in one piece afterwards. */
+/* Parse a packet to a port with a flow. Afterwards its headers, up to RTP, lie in one piece. */
 static __always_inline enum rtpx_reason parse(struct sk_buff *skb, struct rtpx_packet *p)
 {
 	const bool ip6 = p->family == RTPX_FAMILY_IP6;
 	const unsigned int header = header_bytes(ip6), udp_at = header + sizeof(struct udphdr);
 	const struct udphdr *udp;
 
-	/* IP takes it from a broadcast frame, but not to be forwarded (RFC 1812 section 5.3.4). */
+	/* IP takes a packet from a broadcast frame, but must not forward it (RFC 1812 5.3.4). */
 	if (skb->pkt_type != PACKET_HOST)
 		return RTPX_REASON_pass_other_mac;
-	/* Merged by GRO, or made whole again from fragments. */
+	/* Merged by GRO, or reassembled from fragments. */
 	if (skb_is_gso(skb) || skb_has_frag_list(skb))
 		return RTPX_REASON_pass_merged;
 	if (!pskb_may_pull(skb, min(udp_at + RTPX_RTP_HEADER, skb->len)))
@@ -155,11 +155,11 @@ static struct dst_entry *route_ip4(struct net *net, const struct rtpx_entry *e)
 		return NULL;
 	if (rt->rt_type == RTN_UNICAST)
 		return &rt->dst;
-	ip_rt_put(rt); /* this host, or many: the daemon's business */
+	ip_rt_put(rt); /* to this host, or to a group: left to the daemon */
 	return NULL;
 }
 
-/* The label that a socket of this host would send with: ip6_make_flowlabel(). */
+/* The flow label that a socket of this host would use: as ip6_make_flowlabel(). */
 static __be32 label_of(struct net *net, const struct flowi6 *fl)
 {
 	struct flow_keys keys;
@@ -198,8 +198,8 @@ static struct dst_entry *route_ip6(struct net *net, struct flow *f)
 	return IS_ERR(dst) ? NULL : dst;
 }
 
-/* Ask routing, and keep the answer. @old may be in use by other CPUs, and is until they are done.
- */
+/* Ask routing and keep the answer. Other CPUs may still use the old route: RCU keeps it until they
+ * are done. */
 static noinline struct dst_entry *route(struct net *net, struct flow *f)
 {
 	bool ip6 = f->entry.flags & RTPX_FLOW_OUT6;
@@ -211,8 +211,8 @@ static noinline struct dst_entry *route(struct net *net, struct flow *f)
 		dst = NULL;
 	}
 	/*
-	 * The cookie first: who finds it beside the old route takes that one only if it is still of
-	 * the same kind.
+	 * Write the cookie first. A CPU that reads it together with the old route uses that route
+	 * only if dst_check() still accepts it.
 	 */
 	if (dst && ip6)
 		WRITE_ONCE(f->dst_cookie,
@@ -222,7 +222,7 @@ static noinline struct dst_entry *route(struct net *net, struct flow *f)
 	return dst;
 }
 
-/* The flow's route, valid as long as RCU is read. NULL: there is none that is ours to use. */
+/* The flow's route, valid during the RCU read section. NULL: no route that the module may use. */
 static struct dst_entry *flow_route(struct net *net, struct flow *f)
 {
 	struct dst_entry *dst = rcu_dereference(f->dst);
@@ -235,8 +235,9 @@ static struct dst_entry *flow_route(struct net *net, struct flow *f)
 /* ---- rewrite and send ---- */
 
 /*
- * A complete checksum that arrived is changed by what changes (RFC 1624, equation 3). One that is
- * not yet computed stays so, with the new pseudo-header; and none becomes one where IPv6 leaves.
+ * Change a complete checksum by the changed fields (RFC 1624, equation 3). Leave a checksum that is
+ * not computed yet to the device, with the new pseudo-header. A packet without a checksum gets one
+ * the same way if it leaves as IPv6.
  */
 static void write_udp(struct sk_buff *skb, struct udphdr *udp, const struct flow *f)
 {
@@ -270,7 +271,7 @@ static void write_ip4(struct iphdr *ip, const struct rtpx_entry *e, unsigned int
 {
 	*(__be16 *)ip = htons(0x4500 | e->tos | ecn);
 	ip->tot_len = htons(bytes);
-	ip->id = 0; /* RFC 6864: none is needed with DF */
+	ip->id = 0; /* RFC 6864: DF needs no id */
 	ip->frag_off = htons(IP_DF);
 	ip->ttl = e->ttl;
 	ip->protocol = IPPROTO_UDP;
@@ -293,12 +294,12 @@ static void write_ip6(struct ipv6hdr *ip, const struct flow *f, unsigned int byt
 	memcpy(&ip->daddr, m->dest6, sizeof(ip->daddr));
 }
 
-/* All headers anew in front of the payload, for which there is room. */
+/* Write all headers anew in front of the payload. The caller has made room for them. */
 static __always_inline void rewrite(struct sk_buff *skb, const struct flow *f, bool in6)
 {
 	const bool out6 = f->entry.flags & RTPX_FLOW_OUT6;
 	const unsigned int in = header_bytes(in6), out = header_bytes(out6);
-	/* A mark of routers on the way is for the end that the packet goes to. */
+	/* Keep the congestion mark of routers for the receiver. */
 	const u8 ecn = (in6 ? ipv6_get_dsfield(ipv6_hdr(skb)) : ip_hdr(skb)->tos) & RTPX_ECN_MASK;
 
 	write_udp(skb, (struct udphdr *)(skb->data + in), f);
@@ -316,8 +317,8 @@ static __always_inline void rewrite(struct sk_buff *skb, const struct flow *f, b
 }
 
 /*
- * As if this host had made it: device, route, mark, time stamp, queue, tracked connection and notes
- * of the stack are those of the way that it came.
+ * Send as if this host had made the packet. Device, route, mark, time stamp, queue, tracked
+ * connection and control block belong to its arrival, so clear or replace them.
  */
 static void send(struct net *net, struct sk_buff *skb, const struct flow *f, struct dst_entry *dst)
 {
@@ -333,7 +334,7 @@ static void send(struct net *net, struct sk_buff *skb, const struct flow *f, str
 
 /* ---- copies ---- */
 
-/* The packet has been rewritten: where it came from is known from the flow. */
+/* The packet is already rewritten, so take its original addresses from the flow. */
 static noinline void mirror(struct table *t, struct flow *f, const struct rtpx_packet *p,
 			    const struct sk_buff *skb)
 {
@@ -349,7 +350,7 @@ static noinline void mirror(struct table *t, struct flow *f, const struct rtpx_p
 
 /* ---- the whole ---- */
 
-/* A packet from another source than the flow's peer. */
+/* Decide about a packet from another source than the flow's peer. */
 static noinline enum rtpx_reason stranger(const struct table *t, struct flow *f,
 					  const struct rtpx_packet *p)
 {
@@ -360,7 +361,7 @@ static noinline enum rtpx_reason stranger(const struct table *t, struct flow *f,
 	return reason;
 }
 
-/* What can fail of sending is done before anything is counted or changed. */
+/* Do all steps that can fail first, then count, rewrite and send. */
 static __always_inline enum rtpx_reason forward(struct table *t, struct sk_buff *skb,
 						struct flow *f, struct rtpx_packet *p)
 {
@@ -385,7 +386,7 @@ static __always_inline enum rtpx_reason forward(struct table *t, struct sk_buff 
 	return RTPX_REASON_relayed;
 }
 
-/* relay - what became of a packet; when it was relayed, it is not ours any more. */
+/* relay - handle a packet and return its reason. If it was relayed, @skb is not ours any more. */
 static __always_inline enum rtpx_reason relay(struct table *t, struct sk_buff *skb, u32 family)
 {
 	struct rtpx_packet p = { .family = family };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * main.c - load and unload, and what comes and goes with a network namespace.
+ * main.c - loads and unloads the module, and sets up and ends its state of a network namespace.
  */
 #include <linux/module.h>
 #include <net/genetlink.h>
@@ -23,7 +23,8 @@ static int __net_init net_init(struct net *net)
 	return 0;
 }
 
-/* Nobody speaks netlink here any more: the sockets are gone, or the family is. */
+/* No lock: no netlink command can run any more. The sockets of the namespace or the family are
+ * gone. */
 static void __net_exit net_exit(struct net *net)
 {
 	struct rtpx_net *rn = rtpx_net(net);
@@ -73,7 +74,8 @@ static void __exit rtpx_exit(void)
 module_init(rtpx_init);
 module_exit(rtpx_exit);
 
-/* No alias of the family: any user could have the module loaded by it. The operator loads it. */
+/* No alias for the family: with it any user could make the kernel load the module. The operator
+ * loads it. */
 MODULE_LICENSE("Dual BSD/GPL");
 MODULE_AUTHOR("The rtpx authors");
 MODULE_DESCRIPTION("rtpx: forwards the RTP and RTCP of calls, as rtpxd decides");

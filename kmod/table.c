@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * table.c - the flows of one network namespace; see table.h for who may do what.
+ * table.c - the flows of one network namespace; table.h has the rules of locking.
  */
 #include <linux/mm.h>
 #include <linux/netfilter_ipv4.h>
@@ -40,7 +40,7 @@ static struct flow *flow_create(const struct rtpx_flow *flow, u32 family)
 
 static void flow_free(struct flow *f)
 {
-	dst_release(rcu_dereference_protected(f->dst, true)); /* nobody else has it */
+	dst_release(rcu_dereference_protected(f->dst, true)); /* no other user is left */
 	kmem_cache_free(flow_cache, f);
 }
 
@@ -83,7 +83,7 @@ int flow_stats_set(struct flow *f, const struct rtpx_flow_stats *in)
 	return unchanged ? 0 : -EAGAIN;
 }
 
-/* Nothing counts in it from now on. */
+/* Mark the flow as gone: no packet counts in it from now on. */
 static void flow_end(struct flow *f, struct rtpx_flow_stats *last)
 {
 	spin_lock_bh(&f->lock);
@@ -95,8 +95,7 @@ static void flow_end(struct flow *f, struct rtpx_flow_stats *last)
 /* ---- the table ---- */
 
 static const struct nf_hook_ops hooks[] = {
-	/* After the table `raw`, where an operator may still drop; before connections are tracked.
-	 */
+	/* After the table `raw`, where an operator may drop packets; before connection tracking. */
 	{
 		.hook = hook_ip4,
 		.pf = NFPROTO_IPV4,
@@ -150,13 +149,13 @@ void table_destroy(struct table *t)
 	u32 i;
 
 	nf_unregister_net_hooks(t->net, t->hooks, ARRAY_SIZE(t->hooks));
-	synchronize_rcu(); /* the last packets */
+	synchronize_rcu(); /* wait for packets in the hooks */
 	for (i = 0; i < n; i++) {
 		f = rcu_dereference_protected(t->flows[i], true);
 		if (f)
 			flow_free(f);
 	}
-	rcu_barrier(); /* flows that were taken away just now hold routes, too */
+	rcu_barrier(); /* flows that were removed just now hold routes, too */
 	skb_queue_purge(&t->copies);
 	__skb_queue_purge(&t->spare);
 	free_percpu(t->counters);
@@ -178,7 +177,7 @@ int table_put(struct table *t, u32 family, const struct rtpx_flow *flow,
 		flow_end(old, &last);
 	else
 		t->n_flows++;
-	stats_write(f, seed ?: &last); /* nobody else has it */
+	stats_write(f, seed ?: &last); /* no lock: the flow is not published yet */
 	if (!seed)
 		f->read = old->read;
 	rcu_assign_pointer(t->flows[rtpx_flow_index(&t->config, family, flow->port)], f);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * table.h - the flows of one network namespace: made, changed and read by genl.c under
- * rtpx_net.lock, looked up by hook.c under RCU.
+ * table.h - the flows of one network namespace. genl.c makes, replaces and reads them under
+ * rtpx_net.lock. hook.c looks them up under RCU.
  *
- * A flow is never changed: what replaces it is another one. Its statistics are, under its lock, by
- * packets and by the owner alike, so none is lost: before a flow is taken away it is marked as
- * gone, and a packet that finds that mark counts and sends nothing. Not here: what to do with a
- * packet.
+ * A flow never changes; a new flow replaces it. Packets and the owner both change its statistics,
+ * under the flow's lock, so no count is lost. A flow is marked as gone before it is removed. A
+ * packet that finds the mark is neither counted in the flow nor sent. Not here: decisions about
+ * packets.
  */
 #ifndef RTPX_KMOD_TABLE_H
 #define RTPX_KMOD_TABLE_H
@@ -23,15 +23,15 @@
 struct flow {
 	struct rtpx_entry entry; /* a cache line; seq and nexthop are not used */
 
-	spinlock_t lock; /* of the statistics in entry and more, and of gone */
+	spinlock_t lock; /* for the statistics in entry and more, and for gone */
 	bool gone;
 	u32 dst_cookie;
-	__be32 label; /* IPv6's flow label, of the last answer of routing */
+	__be32 label; /* IPv6's flow label, set with each answer of routing */
 	struct dst_entry __rcu
-		*dst;	      /* NULL, or the last answer of routing; the flow has a reference */
-	atomic64_t strangers; /* beside more.stats.strangers, for any CPU to count */
+		*dst;	      /* latest answer of routing, with a reference; or NULL */
+	atomic64_t strangers; /* add to more.stats.strangers; counted without the lock */
 	struct rtpx_entry_more more;
-	u64 read; /* packets and strangers that the owner knows of; under rtpx_net.lock */
+	u64 read; /* packets plus strangers that the owner has read; under rtpx_net.lock */
 	struct rcu_head rcu;
 };
 
@@ -43,19 +43,19 @@ struct table {
 	u32 owner; /* netlink port id; 0: none */
 	u32 n_flows;
 
-	struct sk_buff_head copies; /* messages for the owner; its lock is that of the next four */
-	struct sk_buff_head spare;  /* empty ones; under rtpx_net.lock, too, when it grows */
-	u32 max_copies;		    /* in both */
-	u32 listener; /* port id, to be told that copies wait; 0: nobody */
-	bool told;    /* and was */
+	struct sk_buff_head copies; /* messages for the owner; its lock guards the next four, too */
+	struct sk_buff_head spare;  /* empty messages; grows only under rtpx_net.lock as well */
+	u32 max_copies;		    /* messages in copies and spare together */
+	u32 listener; /* netlink port id to notify when copies wait; 0: none */
+	bool told;    /* the listener was notified */
 
 	struct flow __rcu *flows[]; /* by rtpx_flow_index() */
 };
 
-/* What the module has of a network namespace. */
+/* The module's state of a network namespace. */
 struct rtpx_net {
 	struct mutex lock;
-	struct table *table; /* NULL: nobody has opened one */
+	struct table *table; /* NULL: not opened */
 };
 
 struct rtpx_net *rtpx_net(const struct net *net);
@@ -63,21 +63,22 @@ struct rtpx_net *rtpx_net(const struct net *net);
 int table_cache_create(void);
 void table_cache_destroy(void);
 
-/* table_create - empty, with packets coming in when this returns; or ERR_PTR. */
+/* table_create - an empty table; packets already come in on return. Or ERR_PTR. */
 struct table *table_create(struct net *net, const struct rtpx_config *config);
 /*
- * table_destroy - no packet uses it, and no route of the namespace is held, when this returns.
- * Sleeps.
+ * table_destroy - remove and free the table. On return no packet uses it, and it holds no route of
+ * the namespace. Sleeps.
  */
 void table_destroy(struct table *t);
 
-/* table_ports - elements of each family. */
+/* table_ports - the number of elements of each family. */
 static inline u32 table_ports(const struct rtpx_config *c)
 {
 	return c->port_max - c->port_min + 1u;
 }
 
-/* table_find - the flow of a port that is in the range; NULL: none. Under RCU or rtpx_net.lock. */
+/* table_find - the flow of a port; NULL: none. The port must be in the range. Call under RCU or
+ * rtpx_net.lock. */
 static inline struct flow *table_find(const struct table *t, u32 family, u16 port)
 {
 	return rcu_dereference_check(t->flows[rtpx_flow_index(&t->config, family, port)],
@@ -85,21 +86,21 @@ static inline struct flow *table_find(const struct table *t, u32 family, u16 por
 }
 
 /*
- * table_put - install @flow, in place of what is there. @seed: where it begins to count; NULL:
- * where the replaced one ends. -ENOENT: no seed and nothing to replace; -ENOMEM.
+ * table_put - install @flow, or replace the flow of its port. @seed: its initial statistics; NULL:
+ * continue those of the replaced flow. -ENOENT: no seed and no flow to replace; -ENOMEM.
  */
 int table_put(struct table *t, u32 family, const struct rtpx_flow *flow,
 	      const struct rtpx_flow_stats *seed);
-/* table_del - take the flow away; @last gets its statistics, to the last packet. -ENOENT. */
+/* table_del - remove the flow. @last gets its final statistics, exact to the packet. -ENOENT. */
 int table_del(struct table *t, u32 family, u16 port, struct rtpx_flow_stats *last);
 
 void table_counters(const struct table *t, struct rtpx_counters *out);
 
 void flow_stats_get(struct flow *f, struct rtpx_flow_stats *out);
-/* flow_stats_set - -EAGAIN: packets were counted since the owner read them. */
+/* flow_stats_set - 0; -EAGAIN: packets were counted since the owner read the statistics. */
 int flow_stats_set(struct flow *f, const struct rtpx_flow_stats *in);
 
-/* flow_count - an accepted packet. False: the flow is gone, and nothing was counted. BH is off. */
+/* flow_count - count an accepted packet. False: the flow is gone, not counted. BH is off. */
 static inline bool flow_count(struct flow *f, struct rtpx_packet *p)
 {
 	bool here;
@@ -114,7 +115,7 @@ static inline bool flow_count(struct flow *f, struct rtpx_packet *p)
 	return here;
 }
 
-/* flow_unmirrored - a packet was sent, and its copy was not. BH is off. */
+/* flow_unmirrored - count a packet that was sent without a copy. BH is off. */
 static inline void flow_unmirrored(struct flow *f)
 {
 	spin_lock(&f->lock);
@@ -122,13 +123,13 @@ static inline void flow_unmirrored(struct flow *f)
 	spin_unlock(&f->lock);
 }
 
-/* hook.c: one for each family; @priv is the table. */
+/* hook.c: a hook for each family; @priv is the table. */
 nf_hookfn hook_ip4, hook_ip6;
 
 /* genl.c */
 /*
- * genl_mirror - keep a copy of a packet that is sent, whose payload begins at @payload of @skb, for
- * the owner. False: there is no room for it. BH is off.
+ * genl_mirror - keep a copy of a packet that is sent, for the owner. The payload begins at offset
+ * @payload of @skb. False: no room. BH is off.
  */
 bool genl_mirror(struct table *t, const struct flow *f, const struct rtpx_packet *p,
 		 const struct sk_buff *skb, unsigned int payload);
