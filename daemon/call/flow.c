@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * flow.c - compiles a direction of a call into what a dataplane understands, or says why it cannot.
+ * flow.c - compile a direction of a call into a flow, or say why it stays with the daemon.
  */
 #include <stdio.h>
 
 #include "call/flow.h"
 
 /*
- * It is known from where packets come. SSRC 0 unlatches in compat, which means nothing to an
- * asymmetric leg there.
+ * The source of incoming packets is settled. In compat, SSRC 0 clears the latch; an asymmetric leg
+ * ignores that, so count it as settled.
  */
 static bool is_settled(const struct stream *in, enum learning how)
 {
@@ -70,7 +70,7 @@ static uint16_t flow_flags(const struct leg *leg, enum stream_kind kind,
 	return flags;
 }
 
-/* Put an address where its family is kept. */
+/* Store an address in the field of its family. */
 static void store(const struct addr *a, __u8 ip4[4], __u8 ip6[16])
 {
 	if (a->family == ADDR_IP6)
@@ -79,7 +79,7 @@ static void store(const struct addr *a, __u8 ip4[4], __u8 ip6[16])
 		memcpy(ip4, a->ip, 4);
 }
 
-/* Who else may send to the leg. */
+/* Fill in the sources other than the peer that may send to the leg. */
 static void flow_others(const struct stream *in, enum learning how, struct rtpx_flow *out)
 {
 	const struct addr *second = stream_second(in, how);

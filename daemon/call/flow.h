@@ -9,27 +9,27 @@
 #include "rtpx_abi.h"
 #include "call/session.h"
 
-/* What flow_compile() must know beside the session. */
+/* Facts that flow_compile() needs beside the session. */
 struct flow_env {
 	enum learning learning;
-	bool dataplane;	     /* one is in use */
-	bool mirror;	     /* it can hand copies of packets to the daemon */
-	bool double_small;   /* -2 */
-	uint8_t ttl;	     /* TTL or hop limit of what leaves */
+	bool dataplane;	     /* a dataplane is in use */
+	bool mirror;	     /* the dataplane can hand copies of packets to the daemon */
+	bool double_small;   /* option -2: small packets are sent twice */
+	uint8_t ttl;	     /* TTL or hop limit of outgoing packets */
 	/*
-	 * source address for what leaves when the other leg is bound to a wildcard; ADDR_NONE:
+	 * source address of outgoing packets when the other leg is bound to a wildcard; ADDR_NONE:
 	 * unknown
 	 */
 	struct addr out_source;
 	bool nexthop_usable; /* the next hop towards the other leg's peer is resolved */
-	enum flow_why nexthop_why; /* when it is not */
-	uint16_t nexthop;    /* its id */
+	enum flow_why nexthop_why; /* reason when that next hop is not resolved */
+	uint16_t nexthop;    /* id of that next hop; 0: none */
 };
 
 /*
- * flow_wants - what to ask of nexthop before compiling: FLOW_WHY_KERNEL with *@dest (the other
- * leg's peer) and *@source (the other leg's local address, may be any-address) set, or the reason
- * that already stands in the way.
+ * flow_wants - the addresses of the next hop's route, before compiling. FLOW_WHY_KERNEL with *@dest
+ * (the other leg's peer) and *@source (the other leg's local address, may be any-address) set, or a
+ * reason that already keeps the direction with the daemon.
  */
 enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind,
 			 const struct flow_env *env, struct addr *dest, struct addr *source);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ports.c - pairs of port numbers, counted from the first one of the range. Sockets are somebody
- * else's.
+ * ports.c - pairs of port numbers, counted from the start of the range. Opens no sockets.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,12 +17,12 @@ struct resting {
 
 struct family_ports {
 	bool *taken;		/* by pair */
-	uint16_t *fresh;	/* free pairs, any order: one of them is drawn */
-	uint16_t *place;	/* by pair: where in fresh it is, if it is */
+	uint16_t *fresh;	/* free pairs in any order; take_random() draws from them */
+	uint16_t *place;	/* by pair: its index in fresh; stale when the pair is not there */
 	/* free pairs in the order of their return: a ring of n_pairs places */
 	struct resting *resting;
 	unsigned int n_fresh, n_resting, first_resting, n_taken;
-	unsigned int last;	/* sequential: the pair taken last */
+	unsigned int last;	/* sequential order: the pair taken most recently */
 };
 
 struct ports {
@@ -45,8 +44,8 @@ int ports_round(uint16_t *min, uint16_t *max)
 }
 
 /*
- * splitmix64: spreads well and is small enough to read. It is no cipher: who sees very many ports
- * of calls of his own can work out the next ones.
+ * splitmix64 spreads well and is small enough to read. It is no cipher: a caller with very many
+ * calls can compute the next ports from those that his calls got.
  */
 static uint64_t draw(struct ports *p)
 {
@@ -127,10 +126,7 @@ static uint16_t pop_resting(struct ports *p, struct family_ports *sp)
 	return pair;
 }
 
-/*
- * Pairs that have rested long enough can be drawn again; when none can, the one that rested
- * longest.
- */
+/* Return rested pairs to the draw. When no pair is fresh, take the one that has rested longest. */
 static int take_random(struct ports *p, struct family_ports *sp, uint32_t now_ms)
 {
 	unsigned int i;
@@ -173,7 +169,7 @@ int ports_take(struct ports *p, enum rtpx_family family, uint64_t now_ns)
 	return p->o.min + 2 * pair;
 }
 
-/* Remove a pair from wherever the random order keeps it. */
+/* Remove a pair from the fresh or the resting pairs. */
 static void forget_free(struct ports *p, struct family_ports *sp, uint16_t pair)
 {
 	unsigned int i = sp->place[pair], n = sp->n_resting;

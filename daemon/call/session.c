@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * session.c - the table of sessions. Time comes in as an argument; sockets and flows are others'
- * business.
+ * session.c - the table of sessions. Time comes in as an argument. Sockets and flows belong to
+ * other modules.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,16 +23,16 @@ struct sessions {
 	struct session_opts o;
 	struct call *calls;
 	struct session *list;  /* creation order */
-	struct session *dirty; /* to be compiled, in the order of marking */
-	struct session *changed; /* likewise */
-	struct session *watched; /* in the order of session_watch() */
+	struct session *dirty; /* sessions with flows to compile, in the order of marking */
+	struct session *changed; /* sessions that the journal must write, in the order of marking */
+	struct session *watched; /* sessions that time changes, in the order of session_watch() */
 	void (*ended)(void *arg, const struct session *s);
 	void *ended_arg;
-	struct session *due[WHEEL_S]; /* to be looked at in that second, see due_put() */
-	uint64_t looked_s;	      /* the last second whose sessions were */
+	struct session *due[WHEEL_S]; /* sessions to check in that second, see due_put() */
+	uint64_t looked_s;	      /* the latest second that was checked */
 	unsigned int count;
-	uint32_t last_number; /* given to a session */
-	bool wrapped;	      /* numbers were given before, so living sessions may have them */
+	uint32_t last_number; /* number given to the newest session */
+	bool wrapped;	      /* all numbers were given once: a living session may have the next */
 };
 
 int sessions_new(struct sessions **out, const struct session_opts *opts)
@@ -102,14 +102,14 @@ static void call_remove(struct sessions *all, struct session *s)
 		;
 	*at = s->next_in_call;
 	if (call->first) {
-		call->hh.key = call->first->call_id; /* the same text, but one that stays */
+		call->hh.key = call->first->call_id; /* the same text in memory that stays */
 		return;
 	}
 	HASH_DEL(all->calls, call);
 	free(call);
 }
 
-/* ---- when to look at a time to live ---- */
+/* ---- the wheel of deadlines ---- */
 
 static uint64_t deadline_of(const struct session *s)
 {
@@ -117,9 +117,9 @@ static uint64_t deadline_of(const struct session *s)
 }
 
 /*
- * A session is on the wheel in the second of its deadline, or before. What puts the deadline off
- * leaves it there: when that second comes it is put further on, so that traffic costs nothing and a
- * session is touched about once in its time to live.
+ * Put a session on the wheel in the second of its deadline, or earlier. Traffic extends the
+ * deadline but does not move the session. When its second comes, the session is put further on.
+ * Traffic thus costs the wheel nothing, and a session is touched about once in its time to live.
  */
 static void due_put(struct sessions *all, struct session *s)
 {
@@ -237,7 +237,7 @@ static struct span tag_of(const struct session *s)
 	return span_of(s->from_tag);
 }
 
-/* The ";N" that ends a tag, the medium's number; empty without one. */
+/* The ";N" at the end of a tag, which is the medium's number; empty when there is none. */
 static struct span medium_of(struct span tag)
 {
 	const char *semicolon = tag.len ? memrchr(tag.p, ';', tag.len) : NULL;
@@ -252,10 +252,7 @@ static bool starts_with(struct span whole, struct span start)
 	return whole.len >= start.len && memcmp(whole.p, start.p, start.len) == 0;
 }
 
-/*
- * The callee's form: the tag itself, or the tag with the medium's number that the other tag
- * carries.
- */
+/* The session's tag is @to_tag, or @to_tag followed by the medium's number of @from_tag. */
 static bool is_callee(struct span session_tag, struct span from_tag, struct span to_tag)
 {
 	struct span medium = medium_of(from_tag);
@@ -287,7 +284,7 @@ struct session *session_find(const struct sessions *all, struct span call_id, st
 	return NULL;
 }
 
-/* @tag is the session's tag, or all of it before its ';'. */
+/* @tag is the session's tag, or the part of it before a ';'. */
 static bool tag_matches(const struct session *s, struct span tag, bool *exact)
 {
 	struct span own = tag_of(s);
@@ -301,7 +298,7 @@ struct session *session_match_next(const struct sessions *all, struct span call_
 				   struct span from_tag, struct span to_tag, struct session **pos,
 				   enum session_party *party, bool *exact)
 {
-	static struct session end; /* what *pos is after the last one */
+	static struct session end; /* value of *pos after the last session */
 	struct session *s = *pos ? *pos : sessions_of_call(all, call_id);
 
 	for (; s && s != &end; s = s->next_in_call) {
@@ -457,7 +454,7 @@ struct session *session_dirty_pop(struct sessions *all)
 	return s;
 }
 
-/* ---- the list of those that time changes ---- */
+/* ---- sessions that time changes ---- */
 
 void session_watch(struct sessions *all, struct session *s)
 {
@@ -480,7 +477,7 @@ void sessions_each_watched(struct sessions *all, bool (*fn)(void *arg, struct se
 	}
 }
 
-/* ---- what the next daemon must know ---- */
+/* ---- sessions that the journal must write ---- */
 
 void session_changed(struct sessions *all, struct session *s)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * snapshot.c - what of a session is kept, in tables. Tags are never given another meaning: see
- * fields.h.
+ * snapshot.c - the members of a session that are kept, in tables. A tag never gets another meaning:
+ * see fields.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -189,14 +189,14 @@ int snapshot_write(const struct snapshot *snap, uint8_t *out, size_t size)
 	return fields_write(session_fields, snap, out, size);
 }
 
-/* ---- and back ---- */
+/* ---- to a session ---- */
 
 static bool is_text(struct span s)
 {
 	return !s.len || !memchr(s.p, '\0', s.len);
 }
 
-/* What other modules take for granted about a leg. */
+/* Check the properties of a leg that other modules rely on. */
 static bool is_leg(const struct snapshot_leg *leg)
 {
 	int kind;
@@ -227,7 +227,7 @@ int snapshot_read(struct snapshot *out, struct span bytes)
 	return 0;
 }
 
-/* Empty is absent. */
+/* Copy a text; an empty text stays NULL. */
 static int text_apply(struct span text, char **out)
 {
 	if (!text.len)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * snapshot.h - a session as bytes, for the daemon after this one, and back. Pure.
+ * snapshot.h - a session as bytes, for the next daemon, and back. Pure.
  *
- * What the kernel knows better (who is a neighbour, what it has counted since) is not in it, nor is
- * what a few packets bring back (sources that are about to prove themselves).
+ * Left out are facts that the kernel knows better (neighbours, newer counts) and facts that a few
+ * packets bring back (sources that are about to prove themselves).
  */
 #ifndef RTPX_SNAPSHOT_H
 #define RTPX_SNAPSHOT_H
@@ -13,31 +13,31 @@
 #include "call/session.h"
 
 #define SNAPSHOT_MAX 65536   /* bytes; call-id, tags and codecs come in datagrams of 8 KiB */
-#define SNAPSHOT_MAX_FEEDS 8 /* of one session; what is beyond is not kept */
+#define SNAPSHOT_MAX_FEEDS 8 /* of one session; more are not kept */
 
-/* What a session hears of another one, whose number it is; 0: none. */
+/* A feed into the session; @source is the number of the other session, 0: no feed. */
 struct snapshot_feed {
 	uint32_t source;
 	bool crossed;
 };
 
-/* Where a leg's packets are recorded to. */
+/* The recording of a leg's packets. */
 struct snapshot_recording {
 	bool on, single;
 	uint16_t part;	    /* of the files, from 1 */
-	struct span target; /* of C; empty: R */
+	struct span target; /* target of C; empty: recorded by R */
 };
 
-/* What is played to a leg's peer. */
+/* The prompt that plays to a leg's peer. */
 struct snapshot_playing {
 	struct span name;
 	uint8_t payload_type;
 	uint32_t rounds; /* (uint32_t)-1: for ever; 0: nothing plays */
 	uint16_t ptime_ms;
-	uint64_t begun_ns; /* when its first packet was sent, or would have been; 0: not yet */
+	uint64_t begun_ns; /* when its first packet was due; 0: not yet */
 };
 
-/* Texts are spans: of a session's strings, or of the bytes that were read. */
+/* Text spans point into a session's strings, or into the bytes that were read. */
 struct snapshot_leg {
 	struct addr local; /* ADDR_NONE or without port: not open */
 	struct span advertised, codecs;
@@ -61,21 +61,21 @@ struct snapshot {
 };
 
 /*
- * snapshot_take - what is in @s itself. The caller adds what others know: the target of its
- * notification, recordings and what plays.
+ * snapshot_take - copy the state of @s itself. The caller adds the state of other modules: the
+ * target of its notification, recordings and prompts.
  */
 void snapshot_take(struct snapshot *out, const struct session *s);
 
-/* snapshot_write - at most @size bytes at @out; returns their number, or -E2BIG. */
+/* snapshot_write - write at most @size bytes to @out. Returns their number, or -E2BIG. */
 int snapshot_write(const struct snapshot *snap, uint8_t *out, size_t size);
 
 /* snapshot_read - 0, or -EBADMSG: this describes no session. Spans point into @bytes. */
 int snapshot_read(struct snapshot *out, struct span bytes);
 
 /*
- * snapshot_apply - to a new session, all that needs no socket, no listener and no other session:
- * the legs have no ports yet. Times are as they were kept. 0 or -ENOMEM. The caller goes on with
- * session_restored().
+ * snapshot_apply - copy to a new session all state that needs no socket, no listener and no other
+ * session; the legs have no ports yet. Times are not adjusted. 0 or -ENOMEM. The caller goes on
+ * with session_restored().
  */
 int snapshot_apply(const struct snapshot *snap, struct session *s);
 

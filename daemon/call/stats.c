@@ -9,7 +9,7 @@
 
 #include "call/stats.h"
 
-/* An average in which what was @passed_ns ago counts less by a factor of 1 + passed / LOAD_NS. */
+/* Update the average: @passed_ns divide the weight of the old value by 1 + passed / LOAD_NS. */
 static void load_tick(struct stats *s, double passed_ns, double busy_ns)
 {
 	s->load += (MIN(busy_ns / passed_ns, 1.0) - s->load) * passed_ns / (passed_ns + LOAD_NS);

@@ -2,7 +2,7 @@
 /*
  * stats.h - the daemon's own counters (rtpproxy's G names), in one table.
  *
- * Packets that a dataplane forwards are folded in by sync before anybody reads.
+ * sync adds the packets that a dataplane forwarded before the counters are read.
  */
 #ifndef RTPX_STATS_H
 #define RTPX_STATS_H
@@ -10,7 +10,7 @@
 #include "base/base.h"
 #include "rtpx_verdict.h"
 
-/* name, text. The order is that of the protocol page, "G"; the last two are ours. */
+/* name, text, in the order of the protocol page, "G"; the last two are ours. */
 #define STATS_COUNTERS(X)                                                        \
 	X(nsess_created, "sessions created")                                     \
 	X(nsess_destroyed, "sessions ended")                                     \
@@ -48,22 +48,22 @@ struct stats {
 #undef STATS_FIELD
 	double total_duration; /* s, sum of ended sessions' lifetimes */
 	double pps_in;	       /* packets per second, refreshed by stats_tick() */
-	double load;	       /* likewise: of the event loop, 0 to 1, over about LOAD_NS */
-	uint64_t tick_rcvd;    /* npkts_rcvd at the last refresh */
+	double load;	       /* event loop's load, 0 to 1, over about LOAD_NS; likewise */
+	uint64_t tick_rcvd;    /* npkts_rcvd at the latest refresh */
 	uint64_t tick_ns, tick_cpu_ns;
 	/*
-	 * Of sessions that live now: packets that a dataplane forwarded, and packets of wrong
-	 * sources that it saw. The counters above have them.
+	 * In living sessions: packets that a dataplane forwarded, and packets of wrong sources that
+	 * it saw. The counters above include them.
 	 */
 	uint64_t live_relayed, live_strangers;
-	bool shown; /* somebody has read the counters since the keeper last wrote them */
+	bool shown; /* the counters were read since the keeper last wrote them */
 };
 
 #define LOAD_NS (10 * NSEC_PER_SEC)
 
 /*
- * stats_tick - refresh pps_in and load; call about once a second. @cpu_ns: for how long the event
- * loop has run on a CPU.
+ * stats_tick - refresh pps_in and load; call about once a second. @cpu_ns: CPU time that the event
+ * loop has used so far.
  */
 void stats_tick(struct stats *s, uint64_t now_ns, uint64_t cpu_ns);
 
@@ -76,15 +76,15 @@ int stats_text(const struct stats *s, struct span name, char *buf, size_t size);
 #define STATS_TEXT_MAX 4096
 
 /*
- * stats_write - every counter that is not zero, a line "NAME VALUE" each, for the journal; not
- * pps_in, which is of this minute. Returns how many bytes that is.
+ * stats_write - write each counter that is not zero as a line "NAME VALUE", for the journal. pps_in
+ * is momentary and left out. Returns the number of bytes.
  */
 size_t stats_write(const struct stats *s, char out[STATS_TEXT_MAX]);
 
-/* stats_read - what stats_write() has written; other counters, and other lines, change nothing. */
+/* stats_read - set the counters from a text of stats_write(). Other lines change nothing. */
 void stats_read(struct stats *s, struct span text);
 
-/* stats_add_rtp - fold an ended RTP direction's analysis into the rtpa_ counters. */
+/* stats_add_rtp - add the analysis of an ended RTP direction to the rtpa_ counters. */
 void stats_add_rtp(struct stats *s, const struct rtpx_flow_stats *fs);
 
 #endif

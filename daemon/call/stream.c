@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * stream.c - the latch: from where a peer's packets are accepted, and where it is sent to.
+ * stream.c - the latch: the source that a peer's packets are accepted from, and the address that
+ * packets for the peer are sent to.
  *
- * Three ways of learning; docs/nat-learning.md is their contract. `proof` and `strict` share one
- * state machine, `compat` is rtpproxy's.
+ * There are three ways of learning; docs/nat-learning.md is their contract. `proof` and `strict`
+ * share one state machine, `compat` follows rtpproxy's rules.
  */
 #include "call/stream.h"
 
@@ -12,11 +13,11 @@ void stream_init(struct stream *s, enum stream_kind kind)
 	*s = (struct stream){ .kind = kind };
 }
 
-/* ---- what all ways share ---- */
+/* ---- shared by all ways ---- */
 
 /*
- * A packet may have arrived before the command that was executed before it: then no time has
- * passed.
+ * Time between two events. A packet may have arrived before a command that ran before it; then the
+ * result is 0.
  */
 static uint64_t since(uint64_t then_ns, uint64_t now_ns)
 {
@@ -41,18 +42,18 @@ static bool continues(const struct stream *s, const struct rtpx_packet *pkt)
 
 /* ---- proof and strict ---- */
 
-/* A packet from another source than the known one, and where that source is. */
+/* A packet from a source other than the known one, and the relation of that source to the call. */
 struct visit {
 	struct stream *s, *companion;
 	const struct addr *src;
 	const struct rtpx_packet *pkt;
 	enum learning how;
-	bool signalled_port; /* exactly the signalled address */
+	bool signalled_port; /* the source is exactly the signalled address */
 	bool signalled_host;
 	bool close; /* signalled_host or, in proof, a host that has proven itself in this call */
 };
 
-/* What a visitor may do. */
+/* The right of a visitor to take the stream over. */
 enum claim {
 	CLAIM_NOTHING,
 	CLAIM_PROOF, /* take the stream over by a proof */
@@ -82,7 +83,7 @@ static struct visit visit_of(struct stream *s, struct stream *companion, const s
 	};
 }
 
-/* The packet is of the kind that the stream is there for. */
+/* The packet is of the stream's own kind. */
 static bool is_evidence(const struct stream *s, const struct rtpx_packet *pkt)
 {
 	return pkt->kind == (s->kind == STREAM_RTP ? RTPX_PAYLOAD_RTP : RTPX_PAYLOAD_RTCP);
@@ -93,13 +94,13 @@ static bool is_silent(const struct stream *s, uint64_t now_ns)
 	return since(s->stats.last_ns, now_ns) >= STREAM_SILENCE_NS;
 }
 
-/* Packets of the stream's kind; RTCP is not told apart from other packets. */
+/* Packets of the stream's kind. In an RTCP stream, every packet counts as RTCP. */
 static uint64_t evidence_count(const struct stream *s)
 {
 	return s->stats.packets - s->stats.errors;
 }
 
-/* How long the remote has been heard since it was latched and since the last U or L. */
+/* Time for which the remote was heard since its latch and since the last U or L. */
 static uint64_t heard_for(const struct stream *s)
 {
 	return since(MAX(s->updated_ns, s->latched_ns), s->stats.last_ns);
@@ -124,7 +125,7 @@ static void end_awaiting(struct stream *s)
 
 /* ---- proof and strict: commands ---- */
 
-/* A new address: the party that is heard stays until another one is believed. */
+/* A new address was signalled. The party that is heard stays until another source is believed. */
 static void learned_move(struct stream *s, const struct addr *a)
 {
 	bool new_host = !addr_host_eq(&s->signalled, a);
@@ -167,7 +168,7 @@ static void learned_asymmetric(struct stream *s, bool asymmetric)
 
 /* ---- proof and strict: time ---- */
 
-/* The party that the last U or L named has spoken, three times, from where it was signalled. */
+/* The party that the last U or L named has sent three packets from its signalled address. */
 static bool has_arrived(const struct stream *s)
 {
 	return addr_eq(&s->remote, &s->signalled) && !s->weak && s->latched_ns >= s->updated_ns &&
@@ -181,7 +182,7 @@ bool stream_is_open(const struct stream *s)
 	return heard_for(s) < (s->awaited ? STREAM_AWAIT_NS : STREAM_SETTLE_NS);
 }
 
-/* A dataplane has forwarded RTP from a weakly latched remote. */
+/* Make a weak latch firm when a dataplane has forwarded RTP from the remote. */
 static void firm_up(struct stream *s)
 {
 	if (!s->weak || s->kind != STREAM_RTP ||
@@ -203,8 +204,8 @@ static void grow_older(struct stream *s, uint64_t now_ns)
 }
 
 /*
- * The known party has fallen silent after a public address was signalled: it has left. It proves
- * itself again if not.
+ * A public address was signalled, and the known party has fallen silent: assume that it has left.
+ * If it has not, it proves itself again.
  */
 static void give_up_remote(struct stream *s, uint64_t now_ns)
 {
@@ -242,8 +243,8 @@ static bool candidate_is(const struct stream_candidate *c, const struct addr *sr
 }
 
 /*
- * The place of a source among two: its own, the first one when its holder has paused for @pause_ns,
- * else the newest's.
+ * The place of a source among two. A source keeps its place. A new one gets the first place if the
+ * holder has paused for @pause_ns, else the second.
  */
 static struct stream_candidate *candidate_of(struct stream_candidate places[2],
 					     const struct visit *v, uint64_t pause_ns)
@@ -261,7 +262,7 @@ static struct stream_candidate *candidate_of(struct stream_candidate places[2],
 	return first;
 }
 
-/* Three RTP packets in a row from one source, of one SSRC, rising. */
+/* Three RTP packets in a row from one source, of one SSRC, with rising numbers. */
 static bool proves(const struct visit *v)
 {
 	struct stream_candidate *c = candidate_of(v->s->candidate, v, STREAM_CANDIDATE_NS);
@@ -277,7 +278,7 @@ static bool proves(const struct visit *v)
 	return ++c->packets >= STREAM_PROOF_PACKETS;
 }
 
-/* How many packets that are no RTP prove a source other than the signalled port; 0: none do. */
+/* Number of packets not of RTP that prove a source other than the signalled port; 0: none do. */
 static unsigned int weak_proof(const struct stream *s, const struct rtpx_packet *pkt)
 {
 	bool hidden = addr_is_hidden(&s->signalled);
@@ -311,11 +312,11 @@ static bool proves_weakly(const struct visit *v)
 	return c->packets >= needed;
 }
 
-/* ---- proof and strict: who takes over ---- */
+/* ---- proof and strict: taking over ---- */
 
 /*
- * RTP has latched on another port than the signalled one: RTCP that is not latched on the same host
- * goes to the next port.
+ * RTP has latched on a port other than the signalled one. Assume RTCP at the next port, unless RTCP
+ * is latched on the same host.
  */
 static void guess_rtcp(const struct stream *rtp, struct stream *rtcp)
 {
@@ -329,8 +330,8 @@ static void guess_rtcp(const struct stream *rtp, struct stream *rtcp)
 }
 
 /*
- * RTP has latched on the signalled port: RTCP is expected at its own. Where RTCP was known, other
- * ports of the host are not heard before a silence.
+ * RTP has latched on the signalled port. Expect RTCP at its own signalled address. Where RTCP was
+ * known, other ports of the host are ignored until a silence.
  */
 static void expect_rtcp(struct stream *rtcp, bool moved, uint64_t now_ns)
 {
@@ -343,7 +344,7 @@ static void expect_rtcp(struct stream *rtcp, bool moved, uint64_t now_ns)
 		rtcp->state = STREAM_SIGNALLED;
 }
 
-/* @moved: RTP goes on from another address, so it has a new mapping of its NAT, as RTCP has. */
+/* @moved: RTP goes on from another address. Its NAT has a new mapping, for RTCP as well. */
 static void lead_rtcp(const struct stream *rtp, struct stream *rtcp, bool moved, uint64_t now_ns)
 {
 	if (rtcp->asymmetric)
@@ -361,7 +362,10 @@ static void lead_rtcp(const struct stream *rtp, struct stream *rtcp, bool moved,
 	}
 }
 
-/* The remote loses the stream. One that takes it back is not taken back from. */
+/*
+ * The remote loses the stream and becomes the previous source. When the stream goes back to the
+ * previous source, none is kept, so the stream cannot go to and fro.
+ */
 static void leave_remote(const struct visit *v)
 {
 	struct stream *s = v->s;
@@ -395,7 +399,7 @@ static void take_over(const struct visit *v, enum claim claim)
 		lead_rtcp(s, v->companion, moved, v->pkt->now_ns);
 }
 
-/* How long RTCP must have been silent before another port of its host is it. */
+/* Silence of RTCP after which another port of its host may take over. */
 static uint64_t rtcp_patience(const struct stream *s)
 {
 	const struct rtpx_flow_stats *st = &s->stats;
@@ -410,7 +414,7 @@ static uint64_t rtcp_patience(const struct stream *s)
 	return MAX(STREAM_SILENCE_NS, MIN(patience, longest));
 }
 
-/* The last packets of a party that a newly signalled one has replaced. */
+/* Late packets of a party that a newly signalled party has replaced. */
 static bool is_tail(const struct visit *v)
 {
 	const struct stream *s = v->s;
@@ -420,7 +424,7 @@ static bool is_tail(const struct visit *v)
 	       since(s->stats.last_ns, v->pkt->now_ns) < silence_ns;
 }
 
-/* Nothing is known yet. */
+/* No source is latched yet. */
 static enum claim claim_first(const struct visit *v)
 {
 	if (v->signalled_port || (v->close && v->s->kind == STREAM_RTCP))
@@ -430,7 +434,7 @@ static enum claim claim_first(const struct visit *v)
 	return v->how == LEARN_PROOF && v->s->kind == STREAM_RTP ? CLAIM_PROOF : CLAIM_NOTHING;
 }
 
-/* The known address talks. */
+/* RTP from another source while the remote still sends. */
 static enum claim claim_of_rival(const struct visit *v)
 {
 	const struct stream *s = v->s;
@@ -445,7 +449,7 @@ static enum claim claim_of_rival(const struct visit *v)
 	return CLAIM_NOTHING;
 }
 
-/* RTP from another source than the latched one. */
+/* RTP from a source other than the latched one. */
 static enum claim claim_of_rtp(const struct visit *v)
 {
 	const struct stream *s = v->s;
@@ -464,7 +468,7 @@ static enum claim claim_of_rtp(const struct visit *v)
 	return claim_of_rival(v);
 }
 
-/* RTCP from another source than the latched one: in a closed leg, of the same host only. */
+/* RTCP from a source other than the latched one. A closed leg accepts the same host only. */
 static enum claim claim_of_rtcp(const struct visit *v)
 {
 	const struct stream *s = v->s;
@@ -476,7 +480,7 @@ static enum claim claim_of_rtcp(const struct visit *v)
 	return CLAIM_FIRM;
 }
 
-/* A packet of the stream's kind from another source than the latched one. */
+/* A packet of the stream's kind from a source other than the latched one. */
 static enum claim claim_of(const struct visit *v)
 {
 	const struct stream *s = v->s;
@@ -490,7 +494,7 @@ static enum claim claim_of(const struct visit *v)
 	return s->kind == STREAM_RTP ? claim_of_rtp(v) : claim_of_rtcp(v);
 }
 
-/* Nothing is known: a source that is about to prove itself is better than silence. */
+/* While no address is known, relay a source that is about to prove itself: it beats silence. */
 static enum stream_verdict wait_for_proof(const struct visit *v,
 					  const struct stream_candidate *first)
 {
@@ -510,7 +514,7 @@ static enum stream_verdict visitor_packet(const struct visit *v)
 	return STREAM_RELAY;
 }
 
-/* What is no RTP (RTCP), from another source than the latched one. */
+/* A packet not of the stream's kind from a source other than the latched one. */
 static enum stream_verdict visitor_other(const struct visit *v)
 {
 	const struct stream *s = v->s;
@@ -530,7 +534,7 @@ static enum stream_verdict visitor_other(const struct visit *v)
 	return welcome ? STREAM_RELAY : wait_for_proof(v, &s->weak_candidate[0]);
 }
 
-/* The known address speaks. */
+/* A packet from the known address. */
 static void hear_remote(struct stream *s, struct stream *companion, const struct rtpx_packet *pkt)
 {
 	if (!is_evidence(s, pkt))
@@ -622,7 +626,7 @@ static void compat_fill(struct stream *s, struct stream *companion, const struct
 	}
 }
 
-/* A latched stream follows another source. */
+/* True when a latched stream follows another source. */
 static bool compat_override(struct stream *s, const struct rtpx_packet *pkt)
 {
 	if (s->kind != STREAM_RTP || !s->has_ssrc || pkt->kind != RTPX_PAYLOAD_RTP)
@@ -650,7 +654,7 @@ static enum stream_verdict compat_symmetric(struct stream *s, struct stream *com
 	return STREAM_RELAY;
 }
 
-/* An accepted RTP packet: once a second its number is noted, a new SSRC is latched. */
+/* An accepted RTP packet: note its number once a second, and latch a new SSRC. */
 static void compat_hear(struct stream *s, const struct rtpx_packet *pkt)
 {
 	if (!s->asymmetric && s->has_ssrc && pkt->ssrc == s->ssrc &&
@@ -663,7 +667,9 @@ static void compat_hear(struct stream *s, const struct rtpx_packet *pkt)
 	s->heard_ssrc = pkt->ssrc;
 }
 
-/* A dataplane has counted packets since the last one that came here: the newest stands for them. */
+/*
+ * A dataplane may have counted packets since the daemon's last one: hear the newest for them all.
+ */
 static void compat_catch_up(struct stream *s)
 {
 	const struct rtpx_packet newest = {
@@ -759,7 +765,7 @@ const struct addr *stream_second(const struct stream *s, enum learning how)
 	return &s->signalled;
 }
 
-/* What a flow is made of, of one stream. */
+/* The members of a stream that its flows are made of. */
 struct outlook {
 	struct addr remote;
 	uint8_t state, strangers;
@@ -783,7 +789,7 @@ static bool outlook_eq(const struct outlook *a, const struct outlook *b)
 	       a->strangers == b->strangers && a->twice == b->twice && a->unproven == b->unproven;
 }
 
-/* Count what was accepted. Silence is of the remote alone: other sources do not end it. */
+/* Count an accepted packet. Only packets of the remote end its silence. */
 static void count(struct stream *s, const struct addr *src, const struct rtpx_packet *pkt,
 		  enum learning how)
 {
@@ -796,7 +802,7 @@ static void count(struct stream *s, const struct addr *src, const struct rtpx_pa
 		s->stats.last_ns = last_ns;
 }
 
-/* Almost every packet: of the known party, in a closed leg, and nothing is learned from it. */
+/* Almost every packet: it is from the known party, in a closed leg, and teaches nothing. */
 static bool is_ordinary(const struct stream *s, const struct addr *src,
 			const struct rtpx_packet *pkt, enum learning how)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * stream.h - one direction of one medium: where its packets may come from and how that is learned.
+ * stream.h - one direction of one medium: the sources of its packets, and how they are learned.
  *
- * A stream belongs to a leg and is RTP or RTCP. It describes the *peer* of that leg: packets that
- * arrive on the leg's port are judged by it, and what the other leg receives is sent to
- * stream->remote. Pure: time comes in as an argument, nothing is sent, nothing is logged.
+ * A stream belongs to a leg and is RTP or RTCP. It describes the *peer* of that leg. It judges
+ * packets that arrive on the leg's port. Packets that the other leg receives go to stream->remote.
+ * Pure: time comes in as an argument, nothing is sent, nothing is logged.
  */
 #ifndef RTPX_STREAM_H
 #define RTPX_STREAM_H
@@ -15,9 +15,9 @@
 
 /* How addresses are learned from packets; docs/nat-learning.md is the contract. */
 enum learning {
-	/* a signalled host latches at once, another one proves itself by three packets */
+	/* a signalled host latches at once, any other host proves itself by three packets */
 	LEARN_PROOF,
-	LEARN_STRICT, /* only the signalled host */
+	LEARN_STRICT, /* only the signalled host is believed */
 	LEARN_COMPAT, /* rtpproxy's rules */
 };
 
@@ -30,12 +30,14 @@ enum stream_state {
 };
 
 #define STREAM_PROOF_PACKETS 3		       /* of one SSRC, rising, from one source */
-#define STREAM_CANDIDATE_NS (100 * NSEC_PER_MSEC) /* a candidate silent for longer loses its place */
-#define STREAM_WEAK_NS (3 * NSEC_PER_SEC)      /* the same for one that sends no RTP */
-#define STREAM_SILENCE_NS (500 * NSEC_PER_MSEC) /* the remote is silent: another source may be it */
-#define STREAM_SETTLE_NS (2 * NSEC_PER_SEC)    /* the remote, heard for so long, is settled */
+/* a candidate silent for longer loses its place */
+#define STREAM_CANDIDATE_NS (100 * NSEC_PER_MSEC)
+#define STREAM_WEAK_NS (3 * NSEC_PER_SEC)      /* the same for a source without RTP */
+#define STREAM_SILENCE_NS (500 * NSEC_PER_MSEC) /* after this silence the remote may have moved */
+#define STREAM_SETTLE_NS (2 * NSEC_PER_SEC)    /* a remote heard for so long is settled */
 #define STREAM_AWAIT_NS (10 * NSEC_PER_SEC)    /* the same while a new address is awaited */
-#define STREAM_LEAVE_NS (5 * NSEC_PER_SEC)     /* so long silent, an awaited one's forerunner is gone */
+/* a remote silent for so long has left, if a new address is awaited */
+#define STREAM_LEAVE_NS (5 * NSEC_PER_SEC)
 #define STREAM_RTCP_NS (15 * NSEC_PER_SEC)     /* the longest silence before RTCP may move */
 #define STREAM_WINDOW_NS (10 * NSEC_PER_SEC)   /* compat: any source re-latches after U or L */
 
@@ -43,8 +45,8 @@ enum stream_state {
 struct stream_candidate {
 	struct addr addr;
 	uint32_t ssrc;
-	uint16_t seq;	 /* of its last packet */
-	uint8_t packets; /* in a row */
+	uint16_t seq;	 /* sequence number of its last packet */
+	uint8_t packets; /* packets in a row */
 	uint64_t last_ns;
 };
 
@@ -53,35 +55,36 @@ struct stream {
 	uint8_t state;	    /* enum stream_state */
 	bool asymmetric;    /* accept any port of remote's host, learn nothing */
 	bool open;	    /* another source may take the stream over; compat: not used */
-	bool awaited;	    /* remote is latched, and the signalled address is to speak yet */
-	bool twice;	    /* awaited, and packets for the peer are sent to it as well */
-	bool roams;	    /* awaited, and it is behind a NAT that is not known */
-	bool weak;	    /* remote was latched by packets that are no RTP (RTCP) */
+	bool awaited;	    /* remote is latched, the signalled address has not sent yet */
+	bool twice;	    /* awaited, and packets for the peer go to that address as well */
+	bool roams;	    /* awaited, and the signalled address is behind an unknown NAT */
+	bool weak;	    /* remote was latched by packets not of the stream's kind */
 	bool replaced;	    /* previous lost the stream to a newly signalled party */
-	uint8_t unproven;   /* packets of remote until its latch is firm */
+	uint8_t unproven;   /* packets that remote must still send for a firm latch */
 	bool untrusted;	    /* compat: remote was learned from a packet */
-	bool has_ssrc;	    /* compat: ssrc and seq hold */
+	bool has_ssrc;	    /* compat: ssrc and seq are valid */
 	uint16_t seq;	    /* compat: last sequence number noted of ssrc */
-	uint32_t ssrc;	    /* compat: the latched one */
+	uint32_t ssrc;	    /* compat: the latched SSRC */
 	uint64_t seq_ns;    /* compat: when seq was noted */
-	uint32_t heard_ssrc; /* compat: of the last RTP packet that was accepted */
-	uint64_t heard_packets; /* compat: stats.packets after the last packet that came here */
+	uint32_t heard_ssrc; /* compat: SSRC of the last RTP packet that was accepted */
+	uint64_t heard_packets; /* compat: stats.packets after the daemon's last packet */
 	/*
-	 * when U or L last signalled; 0: never. compat: when they last gave an address for a leg
+	 * time of the last U or L; 0: never. compat: of the last one that gave an address to a leg
 	 * that had one
 	 */
 	uint64_t updated_ns;
 	uint64_t latched_ns; /* when remote was latched */
-	uint64_t latched_evidence; /* packets of the stream's kind before that */
+	uint64_t latched_evidence; /* packets of the stream's kind at that time */
 	struct addr remote; /* where packets for this peer are sent; ADDR_NONE: unknown */
 	struct addr signalled; /* given by the last U or L with an address; ADDR_NONE: nothing */
 	struct addr previous;  /* the latched remote before this one; ADDR_NONE: none */
 	/* the destination address that the peer's packets carry (wildcard listeners) */
 	struct addr local;
-	/* the first keeps its place until it pauses, the second goes to the newest */
+	/* the first keeps its place until it pauses, the second is the newest source */
 	struct stream_candidate candidate[2];
-	struct stream_candidate weak_candidate[2]; /* the same for what is no RTP */
-	/* of what the peer sent; last_ns is of remote alone, as in a dataplane */
+	/* the same for packets not of the stream's kind */
+	struct stream_candidate weak_candidate[2];
+	/* statistics of the peer's packets; last_ns is of remote alone, as in a dataplane */
 	struct rtpx_flow_stats stats;
 };
 
@@ -100,8 +103,8 @@ void stream_signal(struct stream *s, const struct addr *a, bool asymmetric, enum
 		   uint64_t now_ns);
 
 /*
- * stream_other_party - the address that stream_signal() is about to give is another party's, though
- * it may look like the one before: private addresses are the same in many homes.
+ * stream_other_party - the next stream_signal() gives the address of another party. It may equal
+ * the previous address: private addresses are the same in many homes.
  */
 void stream_other_party(struct stream *s, enum learning how);
 
@@ -115,16 +118,16 @@ void stream_set_asymmetric(struct stream *s, bool asymmetric, enum learning how)
  * stream_packet - a datagram from @src arrived at the leg. @pkt has kind, RTP members and now_ns
  * filled, and s->stats is current. @companion is the leg's other stream: RTCP follows RTP. Updates
  * the latch state; on STREAM_RELAY also s->stats (rtpx_stats_packet), on STREAM_IGNORE
- * s->stats.strangers. Sets *@moved when the flow must be compiled again, of either stream.
+ * s->stats.strangers. Sets *@moved when a flow of either stream must be compiled again.
  */
 enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
 				  const struct addr *src, const struct rtpx_packet *pkt,
 				  enum learning how, bool *moved);
 
 /*
- * stream_tick - time has passed, and s->stats is current: decide anew whether the awaited address
- * is sent to, or it alone. True when the flow must be compiled again. To be called about once a second while
- * s->awaited.
+ * stream_tick - time has passed, and s->stats is current. Decide again whether packets go to the
+ * awaited address as well, or to it alone. True when the flow must be compiled again. Call it about
+ * once a second while s->awaited.
  */
 bool stream_tick(struct stream *s, uint64_t now_ns);
 
@@ -132,11 +135,11 @@ bool stream_tick(struct stream *s, uint64_t now_ns);
 bool stream_is_open(const struct stream *s);
 
 /*
- * stream_strangers - which packets of others than the remote a dataplane has to pass, for
- * stream_packet() to judge: bits of enum rtpx_strangers. Of a latched stream.
+ * stream_strangers - the packets of sources other than the remote that a dataplane must pass to
+ * stream_packet(): bits of enum rtpx_strangers. For a latched stream.
  */
 uint8_t stream_strangers(const struct stream *s, enum learning how);
-/* stream_second - the address beside remote whose packets it has to pass; ADDR_NONE: none. */
+/* stream_second - an address beside remote; a dataplane must pass its packets. ADDR_NONE: none. */
 const struct addr *stream_second(const struct stream *s, enum learning how);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * flow_why.h - why a direction of a call is not in the kernel: the only table of the reasons.
+ * why.h - the reasons why a direction of a call is not in the kernel, in their only table.
  */
 #ifndef RTPX_FLOW_WHY_H
 #define RTPX_FLOW_WHY_H
