@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * links.c - interfaces and addresses by libnl's dumps. Which device frames leave through is decided
- * here: a VLAN device's are sent, with a tag, through the one below it. Stacked tags and other
- * stacking are not served.
+ * links.c - interfaces and addresses by libnl's dumps.
+ *
+ * This file decides the device that frames leave through. Frames of a VLAN device leave, with a
+ * tag, through the device below it. Stacked tags and other stacking are not served.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -48,7 +49,10 @@ static void iface_priorities(struct iface_facts *f, struct rtnl_link *l)
 			f->pcp[map[i].vm_from] = map[i].vm_to & 7;
 }
 
-/* No notice tells of it, but a router advertisement, which may change it, is followed by one. */
+/*
+ * The kernel sends no notice of a changed hop limit. A router advertisement may change it, and a
+ * notice follows each of those.
+ */
 static uint8_t read_hop_limit(const char *ifname)
 {
 	char path[128];
@@ -64,7 +68,10 @@ static uint8_t read_hop_limit(const char *ifname)
 	return limit > 0 && limit < 256 ? limit : 0;
 }
 
-/* What a link is. Its lower device may come later in the list: ifaces_stack() judges stacking. */
+/*
+ * Fill in the facts of a link. Its lower device may come later in the list, so ifaces_stack()
+ * judges stacking.
+ */
 static void iface_fill(struct iface_facts *f, struct rtnl_link *l)
 {
 	const unsigned int up = IFF_UP | IFF_RUNNING;
@@ -82,7 +89,7 @@ static void iface_fill(struct iface_facts *f, struct rtnl_link *l)
 		strncpy(f->name, rtnl_link_get_name(l), sizeof(f->name) - 1);
 	if (f->usable && f->up)
 		f->hop_limit = read_hop_limit(f->name);
-	/* A VLAN whose lower device is in another namespace is a device like any other. */
+	/* Treat a VLAN over a device of another namespace as a plain device. */
 	if (!rtnl_link_is_vlan(l) || rtnl_link_get_link_netnsid(l, &netns) == 0)
 		return;
 	f->tx = rtnl_link_get_link(l);
@@ -91,7 +98,7 @@ static void iface_fill(struct iface_facts *f, struct rtnl_link *l)
 	f->usable = f->usable && ntohs(rtnl_link_vlan_get_protocol(l)) == 0x8100 && f->vlan != 0;
 }
 
-/* One tag can be pushed: a VLAN over a VLAN cannot be served. */
+/* Only one tag can be pushed, so a VLAN over a VLAN is not usable. */
 static void ifaces_stack(struct links *all)
 {
 	struct iface *i, *lower;

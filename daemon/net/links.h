@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * links.h - the interfaces and the addresses of this namespace: two small tables that are read
- * whole, so that no lost notice leaves them wrong. Does not listen: its owner says when to read
- * again.
+ * links.h - the interfaces and the addresses of this namespace, in two small tables. Each table is
+ * read whole, so a lost notice does no lasting harm.
+ *
+ * This module does not listen; its owner says when to read again.
  */
 #ifndef RTPX_LINKS_H
 #define RTPX_LINKS_H
@@ -14,20 +15,21 @@
 #include "base/hash.h"
 #include "net/netlink.h"
 
-#define LINKS_PRIORITIES 16 /* sockets have no higher ones, unless a privileged program says so */
+/* sockets have no higher priority, unless a privileged program sets one */
+#define LINKS_PRIORITIES 16
 
 struct iface {
 	struct iface_facts {
 		unsigned int ifindex;
 		unsigned int mtu;
-		unsigned int tx; /* the device that frames leave through: the VLAN's lower one, else
-				    itself */
+		/* device that frames leave through: a VLAN's lower device, else itself */
+		unsigned int tx;
 		uint16_t vlan;	 /* id of the tag to push there; 0: none */
 		uint8_t pcp[LINKS_PRIORITIES]; /* 802.1p of the tag, by skb->priority */
 		uint8_t hop_limit; /* of IPv6 packets; 0: not known */
 		bool up;
-		bool usable; /* Ethernet, and not a kind of stacking that we cannot do */
-		bool served; /* what opts->served said of tx */
+		bool usable; /* Ethernet, without stacking that we do not serve */
+		bool served; /* the answer of links.served for tx */
 		uint8_t mac[6];
 		char name[IFNAMSIZ];
 	} is;
@@ -47,8 +49,10 @@ struct links {
 	struct local *locals;
 };
 
-/* links_read, links_read_addrs - read a table anew: 1 when anything differs, 0, or -errno with the
- * old one kept. */
+/*
+ * links_read, links_read_addrs - read a table again. 1 when an element differs, 0 when none does,
+ * or -errno with the old table kept.
+ */
 int links_read(struct links *l);
 int links_read_addrs(struct links *l);
 void links_clear(struct links *l);

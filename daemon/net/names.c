@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * names.c - getaddrinfo_a(3): glibc's own threads ask.
+ * names.c - host names by getaddrinfo_a(3), which asks in threads of glibc.
  */
 #include "net/names.h"
 
@@ -64,7 +64,7 @@ int names_take(struct question *q, struct addr *out, unsigned int max, const cha
 	return n ? n : -EHOSTUNREACH;
 }
 
-/* A question that a thread of the resolver is busy with stays its own: it writes into it. */
+/* A question is not freed while a thread of the resolver works on it: the thread writes into it. */
 void names_drop(struct question *q)
 {
 	if (q && (names_answered(q) || gai_cancel(&q->cb) == EAI_CANCELED))

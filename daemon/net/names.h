@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * names.h - addresses of host names, without waiting for a name server. A resolver that gets no
- * answer takes ten seconds and more to say so.
+ * answer reports that after ten seconds and more.
  */
 #ifndef RTPX_NAMES_H
 #define RTPX_NAMES_H
@@ -17,7 +17,7 @@ struct question;
  */
 int names_ask(struct question **out, const char *host, int family);
 
-/* names_answered - names_take() does not wait. */
+/* names_answered - true when the answer is there for names_take(). */
 bool names_answered(const struct question *q);
 
 /* names_wait - wait for the answer, @ms at most. */

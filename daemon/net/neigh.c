@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * neigh.c - neighbours by targeted netlink questions; no cache of those that nobody uses.
+ * neigh.c - neighbours by targeted netlink questions, without a cache of unused neighbours.
  *
- * The kernel is told to keep an entry resolved by itself (NTF_EXT_MANAGED, Linux 5.16); older
- * kernels are asked to probe it now and then. Entries that somebody else keeps, or that are
- * permanent, are only read.
+ * The kernel is asked to keep an entry resolved by itself (NTF_EXT_MANAGED, Linux 5.16). An older
+ * kernel is asked to probe it now and then. Permanent entries, and entries that another program
+ * keeps, are only read.
  */
 #include <errno.h>
 #include <linux/neighbour.h>
@@ -18,15 +18,17 @@
 #include "base/log.h"
 #include "net/neigh.h"
 
-#define PROBE_NS (20 * NSEC_PER_SEC) /* neighbours that the kernel does not manage for us */
-#define NEIGH_PROTOCOL 0x72	     /* marks entries as managed by us: seen again after a crash */
+/* between probes of a neighbour that the kernel does not keep */
+#define PROBE_NS (20 * NSEC_PER_SEC)
+/* marks entries as managed by us, to find them after a crash */
+#define NEIGH_PROTOCOL 0x72
 #define NUD_USABLE (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP)
 #define NUD_FIXED (NUD_PERMANENT | NUD_NOARP)
 
 struct neigh_state {
 	struct neigh_key key;
 	uint16_t nud;
-	bool managed, foreign; /* kept by the kernel for us; by or for somebody else */
+	bool managed, foreign; /* kept by the kernel for us; kept by or for another program */
 	bool has_mac;
 	uint8_t mac[6];
 };
@@ -71,7 +73,7 @@ static struct nl_msg *neigh_request(int type, int flags, const struct neigh_key 
 	return msg;
 }
 
-/* neigh_ask - what the kernel knows now: 0, -ENOENT, or another -errno. */
+/* neigh_ask - read the kernel's entry: 0, -ENOENT, or another -errno. */
 static int neigh_ask(struct neighs *all, const struct neigh_key *key, struct neigh_state *s)
 {
 	struct nl_msg *msg = neigh_request(RTM_GETNEIGH, 0, key, 0);
@@ -86,7 +88,10 @@ static int neigh_ask(struct neighs *all, const struct neigh_key *key, struct nei
 	return reply && neigh_parse(reply, s) ? 0 : -ENOENT;
 }
 
-/* neigh_take_state - true when the answer changes. @s NULL: the kernel has no such entry. */
+/*
+ * neigh_take_state - true when the usable link address changes. @s NULL: the kernel has no such
+ * entry.
+ */
 static bool neigh_take_state(struct neigh *nb, const struct neigh_state *s)
 {
 	bool usable = s && s->has_mac && (s->nud & NUD_USABLE);
@@ -101,9 +106,9 @@ static bool neigh_take_state(struct neigh *nb, const struct neigh_state *s)
 }
 
 /*
- * neigh_keep - create the entry when need be, and have it probed: from now on by the kernel
- * (NTF_EXT_MANAGED, Linux 5.16), or just once by an older kernel, which knows NTF_USE only. Never
- * for a permanent entry, which either flag would turn into an ordinary one.
+ * neigh_keep - create a missing entry, and have the kernel probe it: from now on (NTF_EXT_MANAGED,
+ * Linux 5.16), or once by an older kernel, which knows NTF_USE only. Never call it for a permanent
+ * entry: either flag would turn that into an ordinary one.
  */
 static void neigh_keep(struct neighs *all, struct neigh *nb)
 {
@@ -145,7 +150,7 @@ bool neigh_refresh(struct neighs *all, struct neigh *nb)
 	return neigh_take_state(nb, rc ? NULL : &s) || changed;
 }
 
-/* An ordinary entry again. The kernel is asked first: it may be permanent by now. */
+/* Make the entry an ordinary one again. Ask the kernel first: it may be permanent by now. */
 static void neigh_release(struct neighs *all, const struct neigh_key *key)
 {
 	struct neigh_state s;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * netdev.c - the "netdev" generic netlink family, as far as it is needed: one question, one
- * subscription. Does not cache; asked at start and when links change.
+ * netdev.c - the "netdev" generic netlink family: one question and one subscription. Does not
+ * cache; the caller asks at start and when links change.
  */
 #include <errno.h>
 #include <linux/netlink.h>
@@ -21,7 +21,7 @@ enum { ATTR_IFINDEX = 1, ATTR_XDP_FEATURES = 3, ATTR_MAX = 3 };
 static int errno_of(int nl)
 {
 	switch (-nl) {
-	case NLE_OBJ_NOTFOUND: return -EOPNOTSUPP; /* the family */
+	case NLE_OBJ_NOTFOUND: return -EOPNOTSUPP; /* the kernel lacks the family */
 	case NLE_NODEV: return -ENODEV;
 	case NLE_PERM: return -EPERM;
 	case NLE_NOMEM: return -ENOMEM;

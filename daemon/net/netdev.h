@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * netdev.h - what the kernel says about an interface's XDP abilities (generic netlink family
- * "netdev", Linux 6.3), and notices when they change. Knows nothing of programs or maps.
+ * netdev.h - XDP abilities of an interface, as the kernel states them (generic netlink family
+ * "netdev", Linux 6.3), and notices of their changes. Knows nothing of programs or maps.
  *
- * These abilities change without a route netlink notice: a veth can be redirected to only while its
- * far end runs NAPI, and the far end may be in another namespace.
+ * These abilities change without a route netlink notice. For example, a veth can be redirected to
+ * only while its far end runs NAPI, and the far end may be in another namespace.
  */
 #ifndef RTPX_NETDEV_H
 #define RTPX_NETDEV_H
@@ -13,8 +13,10 @@
 
 struct nl_sock;
 
-/* From Linux' netdev family, whose header Debian 12 lacks: the driver implements ndo_xdp_xmit, and
- * it works now. */
+/*
+ * A bit of Linux' netdev family; Debian 12 lacks the header. The driver implements ndo_xdp_xmit,
+ * and it works now.
+ */
 #define NETDEV_XDP_XMIT (1ull << 2)
 
 /*
@@ -24,8 +26,8 @@ struct nl_sock;
 int netdev_xdp_features(unsigned int ifindex, uint64_t *features);
 
 /*
- * netdev_notices - a non-blocking socket on which a message arrives whenever an interface's
- * abilities change. The caller polls its descriptor, discards what it reads, and ends it with
+ * netdev_notices - a non-blocking socket that gets a message whenever an interface's abilities
+ * change. The caller polls its descriptor, discards the messages, and ends it with
  * nl_socket_free(). Errors as above.
  */
 int netdev_notices(struct nl_sock **out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * netlink.c - questions to route netlink. The kernel handles one while it is sent, so that its
+ * netlink.c - questions to route netlink. The kernel handles a question within send(), so the
  * answer is there when send() returns, and nothing here waits.
  */
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * netlink.h - one question to route netlink and its answer, without a cache or an event loop.
- * Addresses as netlink has them. Knows nothing of what is asked.
+ * netlink.h - one question to route netlink and its answer, without a cache or an event loop;
+ * addresses in netlink's form. Knows nothing of the meaning of a question.
  */
 #ifndef RTPX_NETLINK_H
 #define RTPX_NETLINK_H
@@ -18,21 +18,22 @@ struct netlink {
 	char buf[32768] __attribute__((aligned(8)));
 };
 
-/* netlink_open - in the caller's network namespace. 0, or -errno with a line in the log. */
+/* netlink_open - open in the caller's network namespace. 0, or -errno with a line in the log. */
 int netlink_open(struct netlink **out);
 void netlink_close(struct netlink *nl); /* NULL is allowed */
 
-/* netlink_socket - a connected socket of its own, for notices; the caller's to free. As
- * netlink_open(). */
+/*
+ * netlink_socket - open a separate connected socket, for notices. The caller frees it. Errors as
+ * netlink_open().
+ */
 int netlink_socket(struct nl_sock **out);
 
 /* netlink_request - a request of @type with its fixed header of @len bytes; NULL: out of memory. */
 struct nl_msg *netlink_request(int type, int flags, const void *head, size_t len);
 
 /*
- * netlink_ask - send a request (which is freed) and read what the kernel answers while it handles
- * it. 0 with *@reply, valid until the next question; 0 with NULL for a mere acknowledgement; or the
- * kernel's -errno.
+ * netlink_ask - send a request and free it, then read the kernel's answer. 0 with *@reply, valid
+ * until the next question; 0 with *@reply NULL for a mere acknowledgement; or the kernel's -errno.
  */
 int netlink_ask(struct netlink *nl, struct nl_msg *msg, struct nlmsghdr **reply);
 
@@ -40,8 +41,10 @@ int netlink_ask(struct netlink *nl, struct nl_msg *msg, struct nlmsghdr **reply)
 int netlink_af(unsigned int family);
 enum addr_family netlink_family(int af);
 
-/* netlink_host - @len bytes of an address attribute, port 0; false when they are no address of
- * @family. */
+/*
+ * netlink_host - make an address with port 0 from @len bytes of an attribute; false when they are
+ * no address of @family.
+ */
 bool netlink_host(struct addr *a, enum addr_family family, const void *ip, size_t len);
 
 /* netlink_key - the host of @a alone, every other byte 0: fit to be a hash key. */

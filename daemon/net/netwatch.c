@@ -21,8 +21,8 @@ struct netwatch {
 	struct netwatch_opts o;
 	struct mnl_socket *ask, *hear;
 	struct event *hear_ev, *work_ev;
-	unsigned int request; /* number of the next one, or of the one that is being answered */
-	uint32_t seq;	      /* of the last one that was sent */
+	unsigned int request; /* number of the next request, or of the one being answered */
+	uint32_t seq;	      /* sequence number of the last request */
 	bool reading, asked, interrupted;
 	bool again; /* a notice came while the table was read */
 	unsigned int given_up;
@@ -38,7 +38,7 @@ static void work_within(struct netwatch *w, unsigned int ms)
 		event_add(w->work_ev, &tv);
 }
 
-/* send_request - false: there was no further one. */
+/* send_request - false: there is no further request. */
 static bool send_request(struct netwatch *w)
 {
 	char room[MNL_ALIGN(sizeof(struct nlmsghdr)) + NETWATCH_REQUEST] = { 0 };

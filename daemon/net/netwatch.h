@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * netwatch.h - a table of the kernel: read whole by netlink, in slices, and read again after each
- * notice that it has changed. Knows nothing of what the messages say.
+ * notice of a change. Knows nothing of the messages' content.
  *
  * A new reading replaces the old one when it is complete. Until then the owner keeps the old one.
  */
@@ -21,7 +21,7 @@ struct netwatch_opts {
 	unsigned int n_groups;
 	/* concerns - a notice means that the table may have changed; NULL: each notice does */
 	bool (*concerns)(void *arg, const struct nlmsghdr *notice);
-	/* begin - forget what a reading that was not completed has left */
+	/* begin - discard the rest of a reading that was not completed */
 	void (*begin)(void *arg);
 	/*
 	 * ask - write request number @n, 0 first, into @h, which has a header with room for

@@ -3,17 +3,18 @@
  * sockets.c - the floor: one UDP socket for each media port, read and written in batches.
  *
  * All sockets hang on one epoll descriptor, which is one event of the loop, so a port costs the
- * loop nothing. It looks level-triggered and the kernel serves ready sockets in turn: whoever
- * floods one port gets a bounded batch of it per round, and all ports together get a bounded number
- * of packets per turn of the loop.
+ * loop nothing. The descriptor is level-triggered, and the kernel serves ready sockets in turn. A
+ * source that floods one port gets a bounded batch of it per round, and all ports together get a
+ * bounded number of packets per turn of the loop.
  *
- * What is sent while a packet is delivered has that packet's ECN (RFC 3168), as what a dataplane
- * forwards: a relay stands between routers that mark packets and an end that reacts to it.
+ * Packets that are sent while a packet is delivered carry that packet's ECN (RFC 3168), as the
+ * packets of a dataplane do: a relay stands between routers that mark packets and an end that
+ * reacts to the mark.
  *
- * The sockets are not connected and ask for no error queue, so an ICMP error reaches none of them;
- * should one report an error nevertheless, it is counted and the port goes on.
+ * The sockets are not connected and ask for no error queue, so no ICMP error reaches them. If a
+ * socket reports an error nevertheless, it is counted and the port goes on.
  *
- * Deliberately not here: who the packet is for, link-local scopes (an address has none),
+ * Deliberately not here: the receiver of a packet, link-local scopes (an address has none),
  * segmentation offload.
  */
 #include <errno.h>
@@ -28,13 +29,15 @@
 #include "rtpx_abi.h"
 
 #define BATCH 32	 /* datagrams read from one port at a time */
-#define ROUND_PORTS 16	 /* ports asked for at a time */
+#define ROUND_PORTS 16	 /* ready ports that one epoll_wait() returns at most */
 #define TURN_PACKETS 512 /* after so many, other events of the loop get their turn */
-/* For a datagram; as a power of 2 it would have all of a batch in the same sets of the CPU's cache. */
+/*
+ * Bytes for a datagram. A power of 2 would put a whole batch into the same sets of the CPU's cache.
+ */
 #define ROOM (65536 + 512)
-#define SEND_PACKETS 64	 /* queued before they are sent at the latest */
+#define SEND_PACKETS 64	 /* packets queued at most before they are sent */
 #define SEND_BYTES 65536
-#define SMALL_BYTES 128 /* shorter ones are sent twice with -2 */
+#define SMALL_BYTES 128 /* shorter packets are sent twice with -2 */
 #define SKEW_NS (10 * NSEC_PER_SEC) /* a time stamp further off shows that the clock was set */
 
 union sock_addr {
@@ -47,7 +50,7 @@ union sock_addr {
 struct sockets_port {
 	void *owner;
 	unsigned int tag;
-	int fd; /* -1: closed while its turn was on, freed after it */
+	int fd; /* -1: closed during a turn, freed after it */
 	uint8_t tos;
 	bool wildcard;
 	struct addr local;
@@ -79,7 +82,7 @@ struct outbox {
 	} control[SEND_PACKETS];
 	struct sockets_port *port[SEND_PACKETS];
 	unsigned int note[SEND_PACKETS];
-	bool again[SEND_PACKETS]; /* the second of a pair: in no counter */
+	bool again[SEND_PACKETS]; /* an extra copy of a datagram: in no counter */
 	uint8_t data[SEND_BYTES];
 };
 
@@ -87,9 +90,9 @@ struct sockets {
 	struct sockets_opts opts;
 	int epoll;
 	struct event *ready;
-	bool anyway;  /* ports are opened on addresses that may be missing */
-	uint8_t ecn;  /* of the packet that is being delivered; else 0 */
-	bool in_turn; /* ports are being read: a closed one stays in memory until the end */
+	bool anyway;  /* ports may be opened on addresses that the host lacks */
+	uint8_t ecn;  /* ECN of the packet that is being delivered; else 0 */
+	bool in_turn; /* ports are being read: a closed port stays in memory until the end */
 	struct sockets_port *dead;
 	uint64_t now_ns, real_ns; /* both clocks when the round began */
 	struct sockets_counts counts;
@@ -111,7 +114,7 @@ static int set_tos(int fd, enum addr_family family, int tos)
 	return set_option(fd, IPPROTO_IP, IP_TOS, tos);
 }
 
-/* The kernel says with which TOS and TTL packets arrive. */
+/* Ask the kernel for the TOS and TTL of arriving packets. */
 static int set_told(int fd, enum addr_family family)
 {
 	int err;
@@ -125,8 +128,8 @@ static int set_told(int fd, enum addr_family family)
 }
 
 /*
- * A bound address needs neither: it is where packets were sent to, and no other family's packets
- * match it.
+ * Ask for the destination address of packets, and keep IPv4 out of an IPv6 socket. A socket with a
+ * bound address needs neither: packets come to that address, and none of another family match.
  */
 static int set_wildcard(int fd, enum addr_family family)
 {
@@ -210,7 +213,7 @@ void sockets_port_close(struct sockets *u, struct sockets_port *p)
 			break;
 		}
 	}
-	close(p->fd); /* which also takes it off the epoll descriptor */
+	close(p->fd); /* this also takes it off the epoll descriptor */
 	p->fd = -1;
 	u->counts.ports--;
 	if (u->in_turn) {
@@ -342,7 +345,7 @@ static void inbox_init(struct inbox *in)
 }
 
 /*
- * One batch of a port; returns what it counts against the turn's limit. The owner may close any
+ * Read one batch of a port. Returns its count against the turn's limit. The owner may close any
  * port meanwhile.
  */
 static int port_read(struct sockets *u, struct sockets_port *p)
@@ -398,7 +401,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 
 /* ---- out ---- */
 
-/* One more control message; msg_control has room for it. */
+/* Add a control message; msg_control has room for it. */
 static void put_control(struct msghdr *msg, int level, int type, const void *data, size_t size)
 {
 	struct cmsghdr *c = (void *)((uint8_t *)msg->msg_control + msg->msg_controllen);
@@ -424,7 +427,7 @@ static void put_source(struct msghdr *msg, const struct addr *source)
 	}
 }
 
-/* The port's TOS, with the ECN of a packet that is relayed. */
+/* Set the port's TOS with the ECN of a relayed packet. */
 static void put_tos(struct msghdr *msg, enum addr_family family, int tos)
 {
 	if (family == ADDR_IP6)
@@ -455,8 +458,8 @@ static void count_sent(struct sockets *u, unsigned int i, int err)
 }
 
 /*
- * The datagrams from @i up to @end leave from one port. One that the kernel refuses is counted, the
- * next goes on.
+ * Send the datagrams from @i up to @end, which leave from one port. A datagram that the kernel
+ * refuses is counted, and the next one goes on.
  */
 static void send_run(struct sockets *u, unsigned int i, unsigned int end)
 {
@@ -515,7 +518,10 @@ static void enqueue(struct outbox *out, struct sockets_port *p, const struct add
 		put_ttl(msg, p->local.family, manner.ttl);
 }
 
-/* @copies of one datagram; those from @counted on are not counted. */
+/*
+ * Queue one datagram, and a small one twice with -2. Copies from number @counted on are not
+ * counted.
+ */
 static int port_queue(struct sockets *u, struct sockets_port *p, const struct addr *dest,
 		      const struct addr *source, struct iovec data, struct sockets_manner manner,
 		      unsigned int counted)
@@ -558,7 +564,7 @@ int sockets_port_send(struct sockets *u, struct sockets_port *p, const struct ad
 	return sockets_port_send_as(u, p, dest, source, data, len, (struct sockets_manner){ 0 });
 }
 
-/* connect() on a UDP socket asks the kernel for a route, and no more. */
+/* connect() on a UDP socket asks the kernel for a route, and sends nothing. */
 int sockets_source(const struct addr *dest, struct addr *source)
 {
 	struct addr to = addr_with_port(*dest, 1);
