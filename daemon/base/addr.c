@@ -22,7 +22,7 @@ int addr_parse(struct addr *out, enum addr_family family, const char *text, size
 		if (inet_pton(AF_INET6, buf, a.ip) != 1)
 			return -EINVAL;
 	} else {
-		/* inet_aton() also takes what follows a blank */
+		/* inet_aton() accepts text after a blank and ignores it */
 		if (strpbrk(buf, " \t\r\n\v\f") || !inet_aton(buf, &in))
 			return -EINVAL;
 		memcpy(a.ip, &in, 4);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * base.h - the few words that every module uses. No functions that do anything but arithmetic.
+ * base.h - macros and types that every module uses. Its functions only compute.
  */
 #ifndef RTPX_BASE_H
 #define RTPX_BASE_H
@@ -18,7 +18,7 @@
 #define NSEC_PER_SEC 1000000000ull
 #define NSEC_PER_MSEC 1000000ull
 
-/* A piece of somebody else's bytes: not owned, not NUL-terminated. */
+/* Bytes that belong to another object: not owned, not NUL-terminated. */
 struct span {
 	const char *p;
 	size_t len;

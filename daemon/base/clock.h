@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * clock.h - the one clock: read once per loop turn or batch at the edges and passed down from
- * there.
+ * clock.h - the one clock. Code at the edges reads it once per loop turn or batch, and passes the
+ * time down.
  */
 #ifndef RTPX_CLOCK_H
 #define RTPX_CLOCK_H
@@ -24,7 +24,7 @@ static inline uint64_t clock_now(void)
 	return clock_read(CLOCK_MONOTONIC);
 }
 
-/* clock_cpu - nanoseconds for which this thread has run on a CPU. */
+/* clock_cpu - CPU time of this thread in nanoseconds. */
 static inline uint64_t clock_cpu(void)
 {
 	return clock_read(CLOCK_THREAD_CPUTIME_ID);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dirlock.c - flock, with patience for a holder that ends. The kernel tells in /proc/locks which
- * process holds a lock, and in /proc/PID what becomes of the process.
+ * dirlock.c - flock, with patience for a holder that ends. /proc/locks names the process that holds
+ * a lock, and /proc/PID tells whether that process ends.
  */
 #include "base/dirlock.h"
 
@@ -26,14 +26,14 @@
 #define NAP_NS (20 * NSEC_PER_MSEC)
 #define ENDING_NS (10 * NSEC_PER_SEC)
 #define UNSEEN_NS NSEC_PER_SEC
-#define EARLY_FILES 64 /* a daemon opens what it locks before its media sockets */
+#define EARLY_FILES 64 /* a daemon opens its locked files before its media sockets */
 
-/* Of /proc/PID/stat, <linux/sched.h>: the process exits, writes its core, or was killed. */
+/* Flags in /proc/PID/stat, <linux/sched.h>: the process exits, writes its core, or was killed. */
 #define FLAGS_DYING (0x4 | 0x200 | 0x400)
 
 enum holder { HOLDER_UNSEEN, HOLDER_ENDS, HOLDER_GOES_ON };
 
-/* What /proc/PID/stat says of a process; HOLDER_GOES_ON when that is nothing special. */
+/* Judge a process by /proc/PID/stat; HOLDER_GOES_ON: it shows no sign of an end. */
 static enum holder judge_stat(long pid)
 {
 	char path[64], name[32], state;
@@ -52,7 +52,7 @@ static enum holder judge_stat(long pid)
 	return found;
 }
 
-/* Has it been sent a signal that it has not taken notice of yet? */
+/* Is a signal to end pending for the process, or the process gone? */
 static bool is_told_to_end(long pid)
 {
 	static const int ends[] = { SIGKILL, SIGTERM, SIGINT, SIGPWR };
@@ -82,7 +82,7 @@ static enum holder judge(long pid)
 	return found == HOLDER_GOES_ON && is_told_to_end(pid) ? HOLDER_ENDS : found;
 }
 
-/* Is this line of /proc/locks or /proc/PID/fdinfo/FD a lock that flock(2) has given on the file? */
+/* Is this line of /proc/locks or /proc/PID/fdinfo/FD a flock(2) lock on the file? */
 static bool is_lock(const char *line, const struct stat *st, long *pid)
 {
 	unsigned int major_dev, minor_dev;
@@ -118,7 +118,10 @@ static bool holds_copy(long pid, const struct stat *st)
 	return held;
 }
 
-/* The locker is gone: does a child have the lock now, as of a program that becomes a daemon? */
+/*
+ * The locker is gone. Judge the process that holds a copy of its descriptor, if there is one: a
+ * program that becomes a daemon leaves the lock to its child.
+ */
 static enum holder judge_heirs(const struct stat *st)
 {
 	enum holder found = HOLDER_UNSEEN;
@@ -157,7 +160,7 @@ static enum holder judge_holder(int fd)
 }
 
 /*
- * A process that takes a signal to end looks like one that goes on for some microseconds, so look
+ * A process that takes a signal to end looks for some microseconds like one that goes on, so look
  * twice.
  */
 int dirlock(int fd)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fields.c - structs to bytes and back, by tables. It knows no struct but addr and span.
+ * fields.c - structs to bytes and back, by tables. Knows no struct but addr and span.
  */
 #include <errno.h>
 
 #include "base/fields.h"
 
-#define HEAD_BYTES 3 /* tag, and length in two */
-#define ADDR_HEAD_BYTES 3 /* family, and port in two */
+#define HEAD_BYTES 3 /* tag (1 byte), length (2 bytes) */
+#define ADDR_HEAD_BYTES 3 /* family (1 byte), port (2 bytes) */
 
 /* ---- writing ---- */
 
@@ -44,7 +44,7 @@ static size_t uint_bytes(uint64_t v)
 	return n;
 }
 
-/* Room for a value of @len bytes behind its head; NULL: there is none. */
+/* Make room for a value of @len bytes behind its head; NULL: there is none. */
 static uint8_t *put(struct out *o, uint8_t tag, size_t len)
 {
 	uint8_t *p = o->p + o->len;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fields.h - a struct as bytes that another version of the program can read: each member that is
- * not zero is a tag, a length and its value. Pure.
+ * not zero becomes a tag, a length and its value. Pure.
  *
- * A table says which members there are. A tag is never given another meaning; a reader skips those
- * that it does not know, and leaves zero what is not there, so a new member is a new row. A member
- * may become wider. Numbers are little endian without leading zeros.
+ * A table lists the members. A tag never gets another meaning. A reader skips unknown tags and
+ * leaves absent members zero, so a new member is a new row. A member may become wider. Numbers are
+ * little endian without leading zeros.
  */
 #ifndef RTPX_FIELDS_H
 #define RTPX_FIELDS_H
@@ -30,7 +30,7 @@ struct field {
 	const struct field *of; /* FIELD_STRUCT: its members */
 };
 
-/* A row: @in is the struct, @member what it stands for. */
+/* A row of a table: @member of struct @in. */
 #define FIELD(number, kind, in, member)                                                    \
 	{ .tag = (number), .type = (kind), .size = sizeof(((struct in *)0)->member),       \
 	  .offset = offsetof(struct in, member) }
@@ -38,13 +38,13 @@ struct field {
 	{ .tag = (number), .type = FIELD_STRUCT, .size = sizeof(((struct in *)0)->member), \
 	  .offset = offsetof(struct in, member), .of = (table) }
 
-/* fields_write - @from as at most @size bytes at @out; returns their number, or -E2BIG. */
+/* fields_write - write @from as at most @size bytes to @out. Returns their number, or -E2BIG. */
 int fields_write(const struct field *table, const void *from, uint8_t *out, size_t size);
 
 /*
- * fields_read - the opposite; @to is zero before. Spans point into @bytes. 0 or -EBADMSG: these
- * bytes were not made by fields_write(), or a number does not fit its member. Values are not
- * judged, but that a bool and an address family are ones.
+ * fields_read - the reverse of fields_write(). The caller has zeroed @to. Spans point into @bytes.
+ * 0, or -EBADMSG: fields_write() did not make these bytes, or a number does not fit its member.
+ * Only bools and address families are checked for valid values.
  */
 int fields_read(const struct field *table, void *to, struct span bytes);
 

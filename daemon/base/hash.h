@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hash.h - uthash, as everybody here uses it: an addition that finds no memory does not end the
- * process, but leaves the element's hh.tbl NULL, and the element out of the table.
+ * hash.h - uthash, set up for all modules: an addition that finds no memory does not end the
+ * process. It leaves the element out of the table, with hh.tbl NULL.
  */
 #ifndef RTPX_HASH_H
 #define RTPX_HASH_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * log.c - lines to stderr and syslog, through a queue in memory each.
+ * log.c - lines to stderr and syslog, each through a queue in memory.
  *
- * syslog(3) and stdio wait for the reader of the log. A stopped syslogd, or a pipe whose reader
- * hangs, would stop the event loop with them.
+ * syslog(3) and stdio wait for the reader of the log. A stopped syslogd, or a pipe with a hanging
+ * reader, would stop the event loop.
  */
 #include "base/log.h"
 
@@ -25,7 +25,7 @@
 
 #define QUEUE_BYTES (128 << 10)
 #define LINE_MAX_BYTES 1536
-#define AGAIN_NS (50 * NSEC_PER_MSEC) /* a log that took nothing is not tried again before */
+#define AGAIN_NS (50 * NSEC_PER_MSEC) /* pause after a log took nothing */
 #define CLOSE_MS 500
 
 static const struct {
@@ -49,14 +49,14 @@ static const struct {
 	{ "LOCAL6", LOG_LOCAL6 }, { "LOCAL7", LOG_LOCAL7 },
 };
 
-/* One place where lines go. */
+/* A destination of lines. */
 struct sink {
 	const char *name;
 	bool on;
-	/* write - some of @len bytes, which begin with a line. As nowait_write(). */
+	/* write - write some of @len bytes, which begin with a line. Returns as nowait_write(). */
 	ssize_t (*write)(const char *p, size_t len);
-	uint64_t again_ns;  /* it takes nothing before that */
-	unsigned long lost; /* lines since the queue was full */
+	uint64_t again_ns;  /* do not write before that */
+	unsigned long lost; /* lines lost since the queue was full */
 	size_t len;
 	char queue[QUEUE_BYTES];
 };
@@ -106,7 +106,7 @@ static double boot_seconds(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-/* ---- where lines go ---- */
+/* ---- destinations ---- */
 
 static ssize_t write_stderr(const char *p, size_t len)
 {
@@ -139,7 +139,7 @@ static int syslog_connect(void)
 	return err;
 }
 
-/* Without a syslogd lines wait for one, as for one that does not read. */
+/* Without a syslogd lines wait, as they do for a syslogd that does not read. */
 static ssize_t write_syslog(const char *p, size_t len)
 {
 	size_t line = (size_t)((const char *)memchr(p, '\n', len) - p);
@@ -155,12 +155,12 @@ static ssize_t write_syslog(const char *p, size_t len)
 		n = (ssize_t)line + 1;
 	if (n >= 0 || n == -EAGAIN)
 		return n;
-	close(syslog_fd); /* of a syslogd that has ended */
+	close(syslog_fd); /* the syslogd has ended */
 	syslog_fd = -1;
 	return -EAGAIN;
 }
 
-/* Write what waits, as far as it goes. */
+/* Write waiting lines until the destination takes no more. */
 static void drain(struct sink *s, uint64_t now_ns)
 {
 	size_t done = 0;
@@ -174,7 +174,7 @@ static void drain(struct sink *s, uint64_t now_ns)
 			s->again_ns = now_ns + AGAIN_NS;
 			break;
 		}
-		done = n < 0 ? s->len : done + (size_t)n; /* closed: there is no reader any more */
+		done = n < 0 ? s->len : done + (size_t)n; /* closed: the reader is gone */
 	}
 	memmove(s->queue, s->queue + done, s->len - done);
 	s->len -= done;
@@ -186,7 +186,7 @@ static void enqueue(struct sink *s, const char *text, size_t len)
 	s->len += len;
 }
 
-/* The line "LEVEL:CALL:FUNC:LINE: TEXT" as @s wants it. Returns its length. */
+/* Format the line "LEVEL:CALL:FUNC:LINE: TEXT" for @s. Returns its length. */
 static size_t format(char out[LINE_MAX_BYTES], const struct sink *s, enum log_level level,
 		     const char *call, const char *func, int line, const char *text)
 {
@@ -213,8 +213,8 @@ static size_t format(char out[LINE_MAX_BYTES], const struct sink *s, enum log_le
 }
 
 /*
- * Lines are lost until the queue is empty again, so that the line which counts them stands where
- * they would.
+ * Once a line is lost, all lines are lost until the queue is empty. The line that counts them then
+ * stands in their place.
  */
 static void say_lost(struct sink *s)
 {
@@ -281,7 +281,10 @@ void log_close(void)
 
 /* ---- lines ---- */
 
-/* Call-ids and tags come from strangers: nothing in them may steer a terminal or begin a line. */
+/*
+ * Replace control characters. Call-ids and tags come from strangers, and must not steer a terminal
+ * or begin a line.
+ */
 static void tame(char *text)
 {
 	for (; *text; text++)
@@ -289,7 +292,7 @@ static void tame(char *text)
 			*text = '?';
 }
 
-/* With the lock. */
+/* The caller holds the lock. */
 static void write_line(uint64_t now_ns, enum log_level level, const char *call, const char *func,
 		       int line, const char *fmt, va_list ap)
 {
@@ -318,7 +321,7 @@ void log_line(enum log_level level, const char *call, const char *func, int line
 	va_end(ap);
 }
 
-/* A token bucket: every line costs a second, and LOG_BURST seconds are saved at most. */
+/* A token bucket: every line costs a second, and at most LOG_BURST seconds are saved. */
 static bool spend(struct log_kind *k, uint64_t now_ns)
 {
 	const uint64_t saved = LOG_BURST * NSEC_PER_SEC;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * log.h - one line per event: to stderr in the foreground, to syslog as a daemon. Nothing here waits
- * for a reader of the log: lines wait in memory instead, and when that is full they are lost, and
- * counted in the log as soon as it takes lines again.
+ * log.h - one line per event: to stderr in the foreground, to syslog as a daemon. No function waits
+ * for a reader of the log, except log_close(): lines wait in memory. Lines beyond that memory are
+ * lost; the log gets their number when it takes lines again.
  *
- * Format "LEVEL:CALLID|GLOBAL:function:line: text"; on stderr a relative time precedes it when the
+ * Format "LEVEL:CALLID|GLOBAL:function:line: text". On stderr a relative time precedes it when the
  * environment has RTPP_LOG_TFORM=rel (rtpproxy's convention).
  */
 #ifndef RTPX_LOG_H
@@ -22,15 +22,18 @@ int log_level_of(const char *name);
  */
 int log_facility_of(const char *name);
 
-/* log_open - where lines go from now on. @facility counts only with @syslog. */
+/*
+ * log_open - set the lowest level and the destinations of lines. @facility matters only with
+ * @to_syslog.
+ */
 void log_open(enum log_level level, bool to_stderr, bool to_syslog, int facility);
 
-/* log_close - before the process ends: waits for readers of the log, half a second at most. */
+/* log_close - call before the process ends: waits for readers of the log, half a second at most. */
 void log_close(void);
 
 /*
- * log_run - write lines that wait, as far as the log takes them, and what log_some() has left out.
- * Call it about once a second. @now_ns: CLOCK_MONOTONIC.
+ * log_run - write waiting lines as far as the log takes them, and the numbers of lines that
+ * log_some() left out. Call it about once a second. @now_ns: CLOCK_MONOTONIC.
  */
 void log_run(uint64_t now_ns);
 
@@ -49,9 +52,9 @@ struct log_kind {
 	enum log_level level;
 	const char *func;
 	int line;
-	uint64_t spent_ns;	/* its last line, or earlier by what it may still write at once */
-	unsigned long left_out; /* since its last line */
-	struct log_kind *next;	/* of those that left lines out */
+	uint64_t spent_ns;	/* its spent time, to which each line adds a second, see spend() */
+	unsigned long left_out; /* lines left out since its last line */
+	struct log_kind *next;	/* next kind that left lines out */
 };
 
 /* log_kind_line - as log_line(), for a line of @kind within its budget. */
@@ -59,8 +62,8 @@ void log_kind_line(struct log_kind *kind, const char *call, const char *fmt, ...
 	__attribute__((format(printf, 3, 4)));
 
 /*
- * log_some - log_call() for lines that a peer or its commands can provoke: of each kind LOG_BURST at
- * once and then one a second. The number of lines left out follows within a second or two.
+ * log_some - log_call() for lines that a peer or its commands can provoke: LOG_BURST lines of each
+ * kind at once, then one a second. The number of lines left out follows within a second or two.
  */
 #define LOG_BURST 10
 #define log_some(lvl, call, ...)                                                                   \

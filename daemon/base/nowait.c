@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * nowait.c - writes without waiting. A pipe or terminal shared with other processes must stay in
- * blocking mode for them, so it is asked for room before each write.
+ * nowait.c - writes without waiting. A pipe or terminal that other processes share must stay in
+ * blocking mode for them, so poll() asks it for room before each write.
  */
 #include "base/nowait.h"
 
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PIPE_CHUNK 4096 /* a pipe that poll() calls writable takes so much at once (PIPE_BUF) */
+#define PIPE_CHUNK 4096 /* a pipe takes so much at once (PIPE_BUF) if poll() calls it writable */
 
 bool nowait_is_socket(int fd)
 {

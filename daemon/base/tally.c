@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * tally.c - atomic counters with a number of holders.
+ * tally.c - atomic counters with a reference count.
  */
 #include <stdlib.h>
 
