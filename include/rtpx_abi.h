@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * rtpx_abi.h - what the daemon and its dataplanes share: flows, statistics, next hops, counters.
+ * rtpx_abi.h - structs that daemon and dataplanes share: flows, statistics, next hops, counters.
  *
  * Compiled into the XDP program, the netfilter module, the daemon and the tools. These structs lie
- * in pinned maps that outlive the daemon, so every change of a layout or of a meaning is a new
- * RTPX_ABI_VERSION; a reader refuses a version that it does not know.
+ * in pinned maps that outlive the daemon, so every change of a layout or of a meaning needs a new
+ * RTPX_ABI_VERSION. A reader refuses a version that it does not know.
  *
  * Ports are in host byte order, addresses are bytes in network order, so that a map dump reads
  * well. Times are nanoseconds of CLOCK_MONOTONIC. Padding is explicit and zero.
  *
  * History: 1 - IPv4 and IPv6 flows, statistics, next hops, reasons.
- *          2 - what an ordinary packet needs in one cache line, the rest in a map of its own.
+ *          2 - one cache line for an ordinary packet's fields, a map of their own for the rest.
  *          3 - pass_merged.
- *          4 - counts on their way from `flows` to `flows_more` are marked.
+ *          4 - a mark on counts that are moved from `flows` to `flows_more`.
  *          5 - mirrored flows.
- *          6 - the configuration names the daemons that it belongs to.
- *          7 - a second address of a flow, and which strangers are passed, outside the cache line;
+ *          6 - the configuration has a number of the daemons that it belongs to.
+ *          7 - a second address of a flow and the strangers to pass, outside the cache line;
  *              the link addresses and VLANs of interfaces; clocks of RTP; flow labels.
  */
 #ifndef RTPX_ABI_H
@@ -26,8 +26,8 @@
 #define RTPX_ABI_VERSION 7
 
 /*
- * A local port number is given out once in each address family, so (family, port) names one media
- * socket and, by arithmetic, one element of the flow table.
+ * A local port number is given out once in each address family. (family, port) therefore names one
+ * media socket and, by arithmetic, one element of the flow table.
  */
 enum rtpx_family {
 	RTPX_FAMILY_IP4,
@@ -37,7 +37,7 @@ enum rtpx_family {
 
 #define RTPX_MAX_NEXTHOPS 65536 /* next hop ids fit a __u16; id 0 is never given out */
 #define RTPX_MAX_TX_PORTS 256	/* interfaces to which packets can leave */
-#define RTPX_LABEL_LEN 47 /* struct rtpx_entry_more has four cache lines with it */
+#define RTPX_LABEL_LEN 47 /* makes struct rtpx_entry_more four cache lines long */
 #define RTPX_INGRESSES 512	/* elements of `ingress`; a power of 2 */
 #define RTPX_INGRESS_TRIES 8
 #define RTPX_INGRESS_OTHERS 4
@@ -48,16 +48,16 @@ enum rtpx_flow_flag {
 	RTPX_FLOW_RTP = 1 << 1,	     /* analyse as RTP (clear: RTCP or other UDP) */
 	RTPX_FLOW_ANY_PORT = 1 << 2, /* accept every source port of the peer's address */
 	RTPX_FLOW_OUT6 = 1 << 3,     /* leaves as IPv6 (clear: as IPv4) */
-	RTPX_FLOW_MIRROR = 1 << 6,   /* copy what is forwarded into the ring buffer `mirror` */
+	RTPX_FLOW_MIRROR = 1 << 6,   /* copy forwarded packets into the ring buffer `mirror` */
 };
 
 /*
- * Bits of struct rtpx_flow.strangers: which packets of sources other than the peer are passed, for
- * the daemon to judge. All others are dropped. A packet from the second address is always passed.
- * "Silent": no packet of the peer for rtpx_config.silence_ms.
+ * Bits of struct rtpx_flow.strangers: packets of sources other than the peer that are passed to the
+ * daemon, which judges them. All others are dropped. A packet from the second address is always
+ * passed. "Silent": no packet of the peer for rtpx_config.silence_ms.
  */
 enum rtpx_strangers {
-	RTPX_STRANGERS_CONTINUE = 1 << 0,    /* RTP that goes on with the peer's SSRC; when silent */
+	RTPX_STRANGERS_CONTINUE = 1 << 0,    /* RTP that continues the peer's SSRC; when silent */
 	RTPX_STRANGERS_HOST = 1 << 1,	     /* other ports of the peer's address; when silent */
 	RTPX_STRANGERS_SILENT = 1 << 2,	     /* every source; when silent */
 	RTPX_STRANGERS_SECOND_HOST = 1 << 3, /* every port of the second address */
@@ -65,60 +65,61 @@ enum rtpx_strangers {
 };
 
 /*
- * One direction of one medium: what arrives at (local, port) from (peer, peer_port) leaves from
- * (out, out_port) to (dest, dest_port) through next hop @nexthop. The family of local and peer is
- * the family's.
+ * One direction of one medium. Packets that arrive at (local, port) from (peer, peer_port) leave
+ * from (out, out_port) to (dest, dest_port) through next hop @nexthop. The element of the flow
+ * decides the family of local and peer; RTPX_FLOW_OUT6 decides the family of out and dest.
  */
 struct rtpx_flow {
 	__u16 seq;	 /* odd: being written */
 	__u16 flags;	 /* enum rtpx_flow_flag */
 	__u16 nexthop;	 /* index into the next hops */
 	__u16 port;	 /* local port */
-	__u16 peer_port; /* expected source port; not looked at with RTPX_FLOW_ANY_PORT */
+	__u16 peer_port; /* expected source port; ignored with RTPX_FLOW_ANY_PORT */
 	__u16 out_port;
 	__u16 dest_port;
-	__u8 tos;		    /* TOS or traffic class of what leaves, beside ECN */
-	__u8 ttl;		    /* TTL or hop limit of what leaves */
+	__u8 tos;		    /* TOS or traffic class of outgoing packets, without ECN */
+	__u8 ttl;		    /* TTL or hop limit of outgoing packets */
 	__u32 call;		    /* the daemon's number of the session */
 	char label[RTPX_LABEL_LEN]; /* start of the call-id, NUL-terminated */
 	__u8 strangers;		    /* enum rtpx_strangers */
-	__u8 local4[4];		    /* destination of what arrives */
-	__u8 peer4[4];		    /* source of what arrives */
-	__u8 out4[4];		    /* source of what leaves */
-	__u8 dest4[4];		    /* destination of what leaves */
+	__u8 local4[4];		    /* destination of incoming packets */
+	__u8 peer4[4];		    /* source of incoming packets */
+	__u8 out4[4];		    /* source of outgoing packets */
+	__u8 dest4[4];		    /* destination of outgoing packets */
 	__u8 local6[16];
 	__u8 peer6[16];
 	__u8 out6[16];
 	__u8 dest6[16];
-	/* another source that may send, in the first 4 bytes with IPv4; what it sends is passed */
+	/* another source that may send, in the first 4 bytes with IPv4; its packets are passed */
 	__u8 second[16];
 	__u16 second_port; /* 0: there is none */
 	__u16 pad;
 };
 
 /*
- * Statistics of one direction, kept by whoever forwards: a dataplane continues what the daemon
- * began and hands it back.
+ * Statistics of one direction. The forwarder keeps them: a dataplane continues the daemon's counts
+ * and hands them back.
  *
- * RTP analysis after RFC 3550 A.1, A.3 and A.8. Jitter is in RTP timestamp units times 16. The
- * daemon times every packet for it, a dataplane one in RTPX_TIMED_EVERY and those that are out of
- * the ordinary. D of RFC 3550 A.8 is then the difference between two timed packets, so that the
- * value of a steady jitter is the same, but a change of it shows after half a minute. The rate of
- * the RTP clock is known of static payload types; of a dynamic one it is measured first, so that
- * there is no jitter for a second or two. The time that XDP notes in last_ns and longest_us is right
+ * RTP analysis follows RFC 3550 A.1, A.3 and A.8. Jitter is in RTP timestamp units times 16. The
+ * daemon times every packet for it. A dataplane times one packet in RTPX_TIMED_EVERY, and each that
+ * is out of the ordinary. D of RFC 3550 A.8 is then the difference between two timed packets. A
+ * steady jitter has the same value as in the daemon, but a change of it shows after half a minute.
+ *
+ * The rate of the RTP clock is known for static payload types. For a dynamic type it is measured
+ * first, so there is no jitter for a second or two. XDP's times in last_ns and longest_us are exact
  * to a tick of the kernel (1 to 10 ms).
  */
 struct rtpx_flow_stats {
-	/* What an ordinary packet changes: one cache line. */
+	/* Fields that an ordinary packet changes: one cache line. */
 	__u64 packets;	     /* accepted from the peer */
 	__u64 bytes;	     /* their UDP payload */
-	__u64 last_ns;	     /* arrival of the last one; 0: none yet */
+	__u64 last_ns;	     /* arrival of the last packet; 0: none yet */
 	__u64 window;	     /* bit n: max_seq - n was seen */
 	__u32 max_seq;	     /* highest extended sequence number of this segment; 0: no RTP yet */
 	__u32 ssrc;	     /* valid when max_seq is not 0 */
 	__u32 longest_us;    /* longest gap between two packets */
 	__u32 timed_ts;	     /* RTP timestamp of the last packet that was timed, see clock */
-	__u32 jitter_q4;     /* last */
+	__u32 jitter_q4;     /* current jitter */
 	__u32 jitter_max_q4;
 	__u32 jitter_sum_q4; /* over jitter_count; both are halved before they overflow */
 	__u16 jitter_count;
@@ -126,7 +127,7 @@ struct rtpx_flow_stats {
 	__u8 clock;	     /* enum rtpx_clock */
 
 	__u64 first_ns;	      /* arrival of the first packet */
-	__u64 daemon_packets; /* those of packets that no dataplane forwarded */
+	__u64 daemon_packets; /* packets that no dataplane forwarded */
 	__u64 strangers;      /* dropped: not from the peer */
 	__u32 base_seq;	      /* extended sequence number that began this segment */
 	__u32 segments;	      /* SSRC changes and sequence jumps, the first packet included */
@@ -143,7 +144,7 @@ struct rtpx_flow_stats {
 
 enum rtpx_clock {
 	RTPX_CLOCK_NONE,   /* no packet was timed yet */
-	RTPX_CLOCK_SOUGHT, /* timed_at and timed_ts are where the measurement of the rate began */
+	RTPX_CLOCK_SOUGHT, /* the measurement of the rate began at timed_at and timed_ts */
 #define RTPX_CLOCK_ENUM(hz) RTPX_CLOCK_##hz,
 	RTPX_CLOCKS(RTPX_CLOCK_ENUM)
 #undef RTPX_CLOCK_ENUM
@@ -151,21 +152,22 @@ enum rtpx_clock {
 
 #define RTPX_TIMED_EVERY 64  /* packets */
 /*
- * In rtpx_entry.pending: none, as the next one is out of the ordinary; and on their way to
- * flows_more.
+ * Values of rtpx_entry.pending. NEW: nothing is pending, and the next packet is out of the
+ * ordinary. MOVING: the counts are being moved to flows_more.
  */
 #define RTPX_PENDING_NEW 255
 #define RTPX_PENDING_MOVING 254
 
 /*
- * An element of the map `flows`: one cache line, all that an ordinary IPv4 packet touches of its
- * flow. The flow, and what was counted since the statistics in `flows_more` were brought up to
- * date, which is after RTPX_TIMED_EVERY packets at most. rtpx_entry.h writes and reads both.
+ * An element of the map `flows`: one cache line, which is all that an ordinary IPv4 packet touches
+ * of its flow. It holds the flow, and the counts since the statistics in `flows_more` were brought
+ * up to date, which happens after RTPX_TIMED_EVERY packets at most. rtpx_entry.h writes and reads
+ * both.
  *
- * Sums are one's complement sums of 16-bit words as they lie in the packet.
+ * Sums are one's complement sums of 16-bit words in the packet's byte order.
  */
 struct rtpx_entry {
-	/* odd: being written; a reader who sees it odd or changed leaves the packet alone */
+	/* odd: being written; a reader that sees it odd or changed leaves the packet alone */
 	__u16 seq;
 	__u8 flags; /* enum rtpx_flow_flag */
 	__u8 tos;
@@ -175,7 +177,7 @@ struct rtpx_entry {
 	__u16 peer_port;
 	__u16 out_port;
 	__u16 dest_port;
-	/* of addresses and ports in UDP's, but for the source port that arrives */
+	/* sum of new minus old addresses and ports, without the arriving source port */
 	__u16 sum_change;
 	__u8 local4[4];
 	__u8 peer4[4];
@@ -186,14 +188,17 @@ struct rtpx_entry {
 	__u32 ssrc;
 	__u32 bytes; /* of the pending packets */
 	__u32 longest_us;
-	__u16 max_seq;	  /* the lower half */
-	__u16 sum_pseudo; /* of the UDP pseudo-header that arrives, without its length */
+	__u16 max_seq;	  /* lower 16 bits */
+	__u16 sum_pseudo; /* sum of the incoming UDP pseudo-header, without its length */
 };
 
-/* The element of the map `flows_more` at the same index: what some packets need, and people. */
+/*
+ * The element of the map `flows_more` at the same index: fields that only some packets need, and
+ * fields for people.
+ */
 struct rtpx_entry_more {
 	struct rtpx_flow_stats stats;
-	__u16 port; /* equals the element's place */
+	__u16 port; /* agrees with the element's index */
 	__u16 second_port;
 	__u32 call;
 	char label[RTPX_LABEL_LEN];
@@ -206,13 +211,12 @@ struct rtpx_entry_more {
 };
 
 /*
- * A record of the ring buffer `mirror`: a packet of a mirrored flow that was forwarded, as it
- * arrived. The rest of the record is the UDP payload, of a longer one the first RTPX_MIRROR_MAX
- * bytes.
+ * A record of the ring buffer `mirror`: a forwarded packet of a mirrored flow, as it arrived. The
+ * UDP payload follows, at most its first RTPX_MIRROR_MAX bytes.
  */
 struct rtpx_mirrored {
 	__u64 arrival_ns;
-	__u32 call; /* of the flow */
+	__u32 call; /* rtpx_flow.call */
 	__u16 port; /* local port */
 	__u16 peer_port;
 	__u8 local[16]; /* destination; the first 4 bytes with IPv4 */
@@ -226,33 +230,35 @@ struct rtpx_mirrored {
 #define RTPX_LABEL_MASK 0xfffff /* IPv6's flow label, RFC 6437 */
 #define RTPX_ECN_MASK	3	/* of the TOS or traffic class, RFC 3168 */
 
-/* Where packets for one destination go on the wire. All zero: not resolved, packets are passed. */
+/*
+ * The way of packets for one destination onto the wire. All zero: not resolved, packets are passed.
+ */
 struct rtpx_nexthop {
-	__u8 dst_mac[6]; /* the two in the order of the frame */
+	__u8 dst_mac[6]; /* dst_mac and src_mac stand as in the frame */
 	__u8 src_mac[6];
 	__u16 vlan;	/* 802.1Q TCI to push; 0: none */
 	__u16 mtu;	/* largest IP packet in bytes; 0: this next hop is not usable */
 	__u32 tx_port;	/* key in tx_ports */
 	__u32 ifindex;	/* of the device that tx_port names */
-	__u32 users;	/* flows that refer to it, for the reader of a dump */
-	__u32 label_mask; /* bits of IPv6's flow label that are used; 0: the label is 0 */
+	__u32 users;	/* flows that refer to it, for readers of a dump */
+	__u32 label_mask; /* bits of IPv6's flow label to use; 0: the label is 0 */
 } __attribute__((aligned(8)));
 
 /*
  * An element of the map `ingress`: an interface of the program, or a port of a bond that is one. It
- * lies at ifindex % RTPX_INGRESSES or, where that is taken, at one of the next RTPX_INGRESS_TRIES - 1
- * elements, the first following the last.
+ * lies at ifindex % RTPX_INGRESSES. If that is taken, it lies further on, less
+ * than RTPX_INGRESS_TRIES elements away. The first element follows the last.
  */
 struct rtpx_ingress {
 	__u32 ifindex; /* 0: none */
 	__u8 pad[2];
 	__u8 mac[6]; /* its link address */
-	/* by which this host takes untagged frames, too; unused ones equal mac */
+	/* link addresses at which this host takes untagged frames, too; unused ones equal mac */
 	struct {
 		__u8 pad[2];
 		__u8 mac[6];
 	} others[RTPX_INGRESS_OTHERS];
-	/* by VLAN id, lowest bit first: the host has a device for it; of id 0 it needs none */
+	/* a bit per VLAN id, lowest first: the host has a device for it; id 0 needs no device */
 	__u8 vlans[512];
 };
 
@@ -261,14 +267,15 @@ struct rtpx_config {
 	__u32 abi_version; /* RTPX_ABI_VERSION */
 	__u16 port_min;	   /* first port of each family */
 	__u16 port_max;	   /* last port of each family */
-	__u32 silence_ms;  /* enum rtpx_strangers: how long the peer must have been silent */
-	/* what the daemons that own these maps, one after the other, call them; any number */
+	/* enum rtpx_strangers: after so long without packets the peer is silent */
+	__u32 silence_ms;
+	/* a number that the successive daemons of these maps know them by; any value */
 	__u32 instance;
 };
 
 /*
- * Every way a dataplane can end with a packet, in the only table of them: name, text. RELAYED comes
- * first, what is dropped starts with `drop_`; all others go to the stack untouched.
+ * Outcomes of a packet in a dataplane, in their only table: name, text. `relayed` comes first. A
+ * name with `drop_` is a drop. All other packets go to the stack untouched.
  */
 #define RTPX_REASONS(X)                                                              \
 	X(relayed, "forwarded")                                                      \
@@ -304,14 +311,14 @@ enum rtpx_reason {
 	RTPX_REASON_COUNT,
 };
 
-/* What became of the copies of those packets that were forwarded. */
+/* Outcomes of the copies of forwarded packets. */
 #define RTPX_MIRROR_COUNTS(X)                                                        \
 	X(mirrored, "copied for a recording")                                        \
 	X(mirror_full, "not copied for a recording: the ring buffer was full")
 
 /*
- * The only element of the map `counters`: packets by reason, fields in the order of enum
- * rtpx_reason; then copies.
+ * The only element of the map `counters`: packets by reason, in the order of enum rtpx_reason; then
+ * copies.
  */
 struct rtpx_counters {
 #define RTPX_REASON_FIELD(name, text) __u64 name;
@@ -333,7 +340,8 @@ RTPX_ASSERT(sizeof(struct rtpx_counters) == 8 * (RTPX_REASON_COUNT + 2));
 
 /*
  * rtpx_flow_index - the element of a local port in `flows` and `flows_more`.
- * The caller has checked that @family is below RTPX_FAMILIES and @port within port_min … port_max.
+ * The caller has checked that @family is below RTPX_FAMILIES and @port within port_min and
+ * port_max.
  */
 static inline __u32 rtpx_flow_index(const struct rtpx_config *c, __u32 family, __u32 port)
 {

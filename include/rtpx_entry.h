@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * rtpx_entry.h - flows and statistics as they lie in the maps, and those parts of checksums that
- * depend on the flow alone. Pure.
+ * rtpx_entry.h - flows and statistics in the form that the maps hold, and the parts of checksums
+ * that depend on the flow alone. Pure.
  *
- * Whoever writes a flow that is in use keeps the protocol of rtpx_entry.seq, which is not touched
- * here.
+ * The writer of a flow in use keeps the protocol of rtpx_entry.seq. These functions do not touch
+ * seq.
  */
 #ifndef RTPX_ENTRY_H
 #define RTPX_ENTRY_H
 
 #include "rtpx_abi.h"
 
-/* <linux/stddef.h>, as user space gets it, makes a mere hint of it. */
+/* The user space version of <linux/stddef.h> makes it a mere hint. */
 #undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 
@@ -19,7 +19,7 @@
 
 /* ---- one's complement sums, RFC 1071 ---- */
 
-/* rtpx_be16 - a 16-bit number as it lies in a packet. */
+/* rtpx_be16 - a 16-bit number in network order. */
 static __always_inline __u16 rtpx_be16(__u16 host)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -29,14 +29,14 @@ static __always_inline __u16 rtpx_be16(__u16 host)
 #endif
 }
 
-/* rtpx_fold - a sum of less than 65,536 words as 16 bits; 0 only when all of them were 0. */
+/* rtpx_fold - fold a sum of less than 65,536 words to 16 bits; 0 only when all words were 0. */
 static __always_inline __u16 rtpx_fold(__u32 sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (sum & 0xffff) + (sum >> 16);
 }
 
-/* rtpx_sum_words - @n words from @p on. */
+/* rtpx_sum_words - the sum of @n words at @p. */
 static inline __u32 rtpx_sum_words(const void *p, unsigned int n)
 {
 	const __u16 *w = (const __u16 *)p;
@@ -62,8 +62,9 @@ static inline void rtpx_entry_sums(struct rtpx_entry *e, const struct rtpx_flow 
 }
 
 /*
- * rtpx_flow_label - IPv6's flow label for packets between two ports: the same for all of a flow, and
- * spread evenly (RFC 6437 section 3), so that routers with several paths use all of them. Never 0.
+ * rtpx_flow_label - IPv6's flow label for packets between two ports, never 0. All packets of a flow
+ * have the same label. Labels are spread evenly (RFC 6437 section 3), and routers with several
+ * paths therefore use all of them.
  */
 static __always_inline __u32 rtpx_flow_label(__u16 out_port, __u16 dest_port)
 {
@@ -74,7 +75,7 @@ static __always_inline __u32 rtpx_flow_label(__u16 out_port, __u16 dest_port)
 
 /* ---- flows ---- */
 
-/* rtpx_entry_put_flow - all of the flow but its seq; @family is where it goes. */
+/* rtpx_entry_put_flow - write all of the flow but its seq; @family is the family of its element. */
 static inline void rtpx_entry_put_flow(struct rtpx_entry *e, struct rtpx_entry_more *m,
 				       const struct rtpx_flow *f, __u32 family)
 {
@@ -133,9 +134,9 @@ static inline void rtpx_entry_get_flow(const struct rtpx_entry *e, const struct 
 /* ---- statistics ---- */
 
 /*
- * rtpx_entry_settle - bring @to, which are the statistics in `flows_more` or a copy, up to date
- * with @e, where @pending packets were counted. Another CPU may have brought @to up to date with a
- * later packet meanwhile: nothing goes back.
+ * rtpx_entry_settle - bring @to up to date with @e, which has counted @pending packets. @to is the
+ * statistics in `flows_more` or a copy. Another CPU may have brought @to up to date with a later
+ * packet meanwhile, so no value goes back.
  */
 static __always_inline void rtpx_entry_settle(const struct rtpx_entry *e, __u8 pending,
 					      struct rtpx_flow_stats *to)
@@ -160,7 +161,8 @@ static __always_inline void rtpx_entry_settle(const struct rtpx_entry *e, __u8 p
 
 /*
  * rtpx_entry_resume - go on counting in @e after @from, which is in `flows_more` by now. `pending`
- * is written last, so that who finds it not to be RTPX_PENDING_MOVING finds all else in its place.
+ * is written last: a reader that finds it other than RTPX_PENDING_MOVING finds all other fields in
+ * place.
  */
 static __always_inline void rtpx_entry_resume(struct rtpx_entry *e,
 					      const struct rtpx_flow_stats *from)
@@ -177,7 +179,7 @@ static __always_inline void rtpx_entry_resume(struct rtpx_entry *e,
 	*(volatile __u8 *)&e->pending = fresh ? RTPX_PENDING_NEW : 0;
 }
 
-/* rtpx_entry_put_stats - after the flow, whose flags it needs. */
+/* rtpx_entry_put_stats - write the statistics, after the flow: its flags are needed. */
 static inline void rtpx_entry_put_stats(struct rtpx_entry *e, struct rtpx_entry_more *m,
 					const struct rtpx_flow_stats *stats)
 {

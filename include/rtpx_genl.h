@@ -1,39 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * rtpx_genl.h - the generic netlink family of the netfilter module rtpx.ko; this is its protocol
+ * rtpx_genl.h - the generic netlink family of the netfilter module rtpx.ko, and its protocol
  * document.
  *
- * Each network namespace has at most one table of flows. A netlink socket opens it and owns it
- * until the socket is closed; only the owner changes anything. Then the table stays, and goes on
- * forwarding, until somebody opens and closes it, the namespace ends or the module is removed.
- * Every command needs CAP_NET_ADMIN in the namespace and RTPX_GENL_VERSION in its header. What is
- * refused is refused whole, with a sentence in the extended acknowledgement; attributes, flags and
- * versions that are not known are refused.
+ * Each network namespace has at most one table of flows. A netlink socket opens it, and owns it
+ * until the socket is closed. Only the owner changes the table. Without an owner it stays, and goes
+ * on forwarding, until a socket opens and closes it, the namespace ends or the module is removed.
+ * Every command needs CAP_NET_ADMIN in the namespace and RTPX_GENL_VERSION in its header. A refused
+ * command has no effect; the extended acknowledgement has a sentence about it. Unknown attributes,
+ * flags and versions are refused.
  *
- *  HELLO      anybody. Answers what the module is and has: MODULE, ABI_VERSION, FLOW_BYTES,
- *             STATS_BYTES, COUNTERS_BYTES; and where there is a table: PORT_MIN, PORT_MAX,
+ *  HELLO      anybody. Answers properties of the module: MODULE, ABI_VERSION, FLOW_BYTES,
+ *             STATS_BYTES, COUNTERS_BYTES; if there is a table, also PORT_MIN, PORT_MAX,
  *             SILENCE_MS, FLOWS, COUNTERS, and OWNER if it has one.
  *  OPEN       ABI_VERSION, PORT_MIN, PORT_MAX, SILENCE_MS[, FRESH]. Make the table, or take over
- *             the one that a gone owner left, with its flows and counters; with FRESH it is
- *             emptied. Answers as HELLO does. -EPROTO: another ABI version. -EBUSY: it has an
+ *             the table that an owner left, with its flows and counters; FRESH empties it.
+ *             Answers as HELLO does. -EPROTO: another ABI version. -EBUSY: it has an
  *             owner. -EEXIST: it has flows and other ports.
  *  CLOSE      owner. Remove the table and all flows.
- *  PUT        owner. FAMILY, PORT, FLOW[, STATS]: install or replace. STATS is where counting
- *             begins; without it, a flow that is replaced goes on counting, and another one is
- *             refused with -ENOENT.
- *  DEL        owner. FAMILY, PORT: stop forwarding. Answers STATS, which nothing is counted in any
- *             more. -ENOENT: no flow.
- *  GET        anybody. FAMILY, PORT: answers FAMILY, PORT, FLOW, STATS. -ENOENT: no flow. As a dump,
- *             without attributes: all flows.
- *  SET_STATS  owner. FAMILY, PORT, STATS: count from there on. -ENOENT: no flow. -EAGAIN: packets were
- *             counted since the owner's last GET or SET_STATS of this flow, and would be lost.
+ *  PUT        owner. FAMILY, PORT, FLOW[, STATS]: install or replace. Counting begins with STATS.
+ *             Without STATS, a replaced flow goes on counting, and a new flow is refused with
+ *             -ENOENT.
+ *  DEL        owner. FAMILY, PORT: stop forwarding. Answers the final STATS. -ENOENT: no flow.
+ *  GET        anybody. FAMILY, PORT: answers FAMILY, PORT, FLOW, STATS. -ENOENT: no flow. As a
+ *             dump, without attributes: all flows.
+ *  SET_STATS  owner. FAMILY, PORT, STATS: count from there on. -ENOENT: no flow. -EAGAIN: packets
+ *             were counted since the owner's last GET or SET_STATS of this flow, and would be lost.
  *  MIRROR     owner. LISTENER, MIRROR_BYTES: from now on each forwarded packet of flows with
- *             RTPX_FLOW_MIRROR is also copied, for the owner to fetch, as long as no more than so
- *             many bytes wait, which are set aside at once and charged to the owner's control
+ *             RTPX_FLOW_MIRROR is also copied, for the owner to fetch. At most MIRROR_BYTES of
+ *             copies wait. That memory is set aside at once and charged to the owner's control
  *             group. The socket with the port id LISTENER is sent a MIRROR message when copies
- *             begin to wait; none follows until a request for COPIES found nothing. -EPERM: more
- *             than RTPX_MIRROR_BYTES_ANYBODY without CAP_NET_ADMIN in the initial user namespace.
- *             -ENOMEM: no copies are made.
+ *             begin to wait. The next one follows only after a request for COPIES found nothing.
+ *             -EPERM: more than RTPX_MIRROR_BYTES_ANYBODY without CAP_NET_ADMIN in the initial
+ *             user namespace. -ENOMEM: no copies are made.
  *  COPIES     owner. Answers the oldest copies that wait, at most 16 KB, COPY and PAYLOAD in turn,
  *             and forgets them; answers nothing when there are none.
  *
@@ -47,7 +46,7 @@
 #define RTPX_GENL_NAME	  "rtpx"
 #define RTPX_GENL_VERSION 1
 
-/* What the owner of a table may have set aside for copies who is root in a user namespace only. */
+/* Most bytes that an owner with root in a user namespace only may have set aside for copies. */
 #define RTPX_MIRROR_BYTES_ANYBODY (64 << 20)
 
 enum rtpx_cmd {
@@ -73,16 +72,16 @@ enum rtpx_attr {
 	RTPX_A_PORT_MIN,       /* u16: first port of each family */
 	RTPX_A_PORT_MAX,       /* u16: last port of each family */
 	RTPX_A_SILENCE_MS,     /* u32: as in struct rtpx_config */
-	RTPX_A_FRESH,	       /* flag: nothing is to be left of what was there */
-	RTPX_A_FLOWS,	       /* u32: how many there are */
+	RTPX_A_FRESH,	       /* flag: remove the flows and counters that are there */
+	RTPX_A_FLOWS,	       /* u32: number of flows */
 	RTPX_A_OWNER,	       /* u32: port id of the socket that owns the table */
 	RTPX_A_COUNTERS,       /* struct rtpx_counters, summed over CPUs */
 	RTPX_A_FAMILY,	       /* u8: enum rtpx_family */
 	RTPX_A_PORT,	       /* u16: local port */
-	RTPX_A_FLOW,	       /* struct rtpx_flow with seq 0; nexthop is not looked at */
+	RTPX_A_FLOW,	       /* struct rtpx_flow with seq 0; nexthop is ignored */
 	RTPX_A_STATS,	       /* struct rtpx_flow_stats */
 	RTPX_A_LISTENER,       /* u32: port id of a netlink socket */
-	RTPX_A_MIRROR_BYTES,   /* u32: in units of 16 KB */
+	RTPX_A_MIRROR_BYTES,   /* u32: bytes, rounded down to units of 16 KB */
 	RTPX_A_COPY,	       /* struct rtpx_mirrored */
 	RTPX_A_PAYLOAD,	       /* bytes: the UDP payload, at most RTPX_MIRROR_MAX */
 	RTPX_A_END,

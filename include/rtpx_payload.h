@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * rtpx_payload.h - what a UDP payload is, by its first bytes (RFC 7983 section 7). Pure.
+ * rtpx_payload.h - the kind of a UDP payload by its first bytes (RFC 7983 section 7). Pure.
  *
- * The XDP program, the netfilter module and the daemon ask these functions, so that they count the
- * same packets as RTP. How to get at the bytes is each one's own business.
+ * The XDP program, the netfilter module and the daemon call these functions, so they count the same
+ * packets as RTP. Each of them gets at the bytes in its own way.
  */
 #ifndef RTPX_PAYLOAD_H
 #define RTPX_PAYLOAD_H
@@ -48,11 +48,11 @@ static __always_inline int rtpx_is_stun(__u8 first, __u32 word, __u32 bytes)
 }
 
 /*
- * rtpx_is_rtp - RFC 3550 section 5.1, as far as the first RTPX_PAYLOAD_LOOK bytes tell; types 192
+ * rtpx_is_rtp - RFC 3550 section 5.1, as far as the first RTPX_PAYLOAD_LOOK bytes tell. Types 192
  * to 223 are RTCP on the same port (RFC 5761 section 4). With RTPX_RTP_EXTENDED in the first byte,
  * the packet is RTP only if rtpx_rtp_extension_holds() as well.
  *
- * The number of padding bytes is not looked at: it is encrypted in SRTP (RFC 3711 section 3.1).
+ * The number of padding bytes is ignored: it is encrypted in SRTP (RFC 3711 section 3.1).
  */
 static __always_inline int rtpx_is_rtp(const __u8 *b, __u32 bytes)
 {
@@ -60,13 +60,16 @@ static __always_inline int rtpx_is_rtp(const __u8 *b, __u32 bytes)
 	       bytes >= RTPX_RTP_HEADER + 4u * (b[0] & 0x0f) + !!(b[0] & RTPX_RTP_PADDED);
 }
 
-/* rtpx_rtp_extension - where an extension begins: behind header and sources. */
+/* rtpx_rtp_extension - the offset of an extension: behind header and sources. */
 static __always_inline __u32 rtpx_rtp_extension(__u8 first)
 {
 	return RTPX_RTP_HEADER + 4u * (first & 0x0f);
 }
 
-/* rtpx_rtp_extension_holds - @extension: its first 4 bytes, which lie within the packet. */
+/*
+ * rtpx_rtp_extension_holds - the extension fits into the packet. @extension: its first 4 bytes,
+ * which lie within the packet.
+ */
 static __always_inline int rtpx_rtp_extension_holds(__u8 first, __u32 bytes, const __u8 *extension)
 {
 	return bytes >= rtpx_rtp_extension(first) + 4 + 4u * rtpx_get16(extension + 2) +
@@ -74,8 +77,8 @@ static __always_inline int rtpx_rtp_extension_holds(__u8 first, __u32 bytes, con
 }
 
 /*
- * rtpx_payload_kind - the kind of a payload of @bytes bytes; @b has the first RTPX_PAYLOAD_LOOK. RTP
- * is subject to rtpx_rtp_extension_holds(), as with rtpx_is_rtp().
+ * rtpx_payload_kind - the kind of a payload of @bytes bytes; @b has the first RTPX_PAYLOAD_LOOK.
+ * The answer RTP needs rtpx_rtp_extension_holds() as well, as with rtpx_is_rtp().
  */
 static inline enum rtpx_payload rtpx_payload_kind(const __u8 *b, __u32 bytes)
 {
@@ -96,7 +99,7 @@ static inline enum rtpx_payload rtpx_payload_kind(const __u8 *b, __u32 bytes)
 	return RTPX_PAYLOAD_OTHER;
 }
 
-/* rtpx_payload_whole - the kind of a payload that lies in memory as a whole; final. */
+/* rtpx_payload_whole - the final kind of a payload that lies in memory as a whole. */
 static inline enum rtpx_payload rtpx_payload_whole(const __u8 *b, __u32 bytes)
 {
 	enum rtpx_payload kind;

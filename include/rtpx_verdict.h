@@ -2,9 +2,9 @@
 /*
  * rtpx_verdict.h - the forwarding decision and the per-flow statistics, pure and inline.
  *
- * The same functions decide in the XDP program, in the netfilter module and, as reference, in the
- * daemon and the tests. They read and write nothing but their arguments; parsing, rewriting and
- * checksums are each dataplane's own.
+ * The XDP program and the netfilter module decide with these functions, and so do the daemon and
+ * the tests, as reference. The functions read and write nothing but their arguments. Each dataplane
+ * has its own parsing, rewriting and checksums.
  */
 #ifndef RTPX_VERDICT_H
 #define RTPX_VERDICT_H
@@ -12,7 +12,7 @@
 #include "rtpx_payload.h"
 
 /*
- * What a dataplane has found out about a UDP packet. Ports and RTP fields are in host byte order.
+ * Facts that a dataplane has found about a UDP packet. Ports and RTP fields are in host byte order.
  */
 struct rtpx_packet {
 	__u32 family;	 /* enum rtpx_family */
@@ -20,11 +20,11 @@ struct rtpx_packet {
 	const __u8 *dst; /* 4 or 16 bytes, by family */
 	__u16 src_port;
 	__u16 dst_port;
-	__u16 ip_bytes;	     /* of the whole IP packet */
-	__u16 payload_bytes; /* of the UDP payload */
+	__u16 ip_bytes;	     /* bytes of the whole IP packet */
+	__u16 payload_bytes; /* bytes of the UDP payload */
 	__u8 ttl;	     /* as it arrived */
 	__u8 kind;	     /* enum rtpx_payload */
-	__u8 payload_type;   /* this and the next four hold for RTPX_PAYLOAD_RTP */
+	__u8 payload_type;   /* this and the next four are valid for RTPX_PAYLOAD_RTP */
 	__u8 marker;	     /* not 0: the marker bit is set */
 	__u16 rtp_seq;
 	__u16 pad;
@@ -35,7 +35,7 @@ struct rtpx_packet {
 
 #define RTPX_MAX_JUMP 536 /* a sequence number further away than this begins a new segment */
 
-/* rtpx_addr_eq - addresses of one family; @family tells how long they are. */
+/* rtpx_addr_eq - compare two addresses of one family; @family tells their length. */
 static __always_inline int rtpx_addr_eq(__u32 family, const __u8 *a, const __u8 *b)
 {
 	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
@@ -46,8 +46,8 @@ static __always_inline int rtpx_addr_eq(__u32 family, const __u8 *a, const __u8 
 }
 
 /*
- * rtpx_judge - what to do with a packet whose port has this flow. It needs none of the RTP fields,
- * and @m for IPv6 only. RTPX_REASON_relayed: rewrite it and send it through e->nexthop.
+ * rtpx_judge - decide about a packet to the port of this flow. It reads none of the RTP fields, and
+ * @m for IPv6 only. RTPX_REASON_relayed: rewrite the packet and send it through e->nexthop.
  * RTPX_REASON_drop_stranger: ask rtpx_judge_stranger().
  */
 static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_entry *e,
@@ -78,8 +78,9 @@ static __always_inline int rtpx_continues(const struct rtpx_entry *e, const stru
 }
 
 /*
- * rtpx_judge_stranger - a packet from a source other than the peer: dropped, unless the daemon is
- * to judge it. RTPX_REASON_pass_relatch: the peer is silent, and the flow lets others speak then.
+ * rtpx_judge_stranger - decide about a packet from a source other than the peer: drop it, or pass
+ * it for the daemon to judge. RTPX_REASON_pass_relatch: the peer is silent, and the flow admits
+ * this source then.
  */
 static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_config *c,
 							    const struct rtpx_entry *e,
@@ -103,7 +104,9 @@ static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_co
 	return RTPX_REASON_drop_stranger;
 }
 
-/* rtpx_verdict - both, for a flow and statistics that are not in the maps. */
+/*
+ * rtpx_verdict - rtpx_judge() and rtpx_judge_stranger() for a flow and statistics outside the maps.
+ */
 static inline enum rtpx_reason rtpx_verdict(const struct rtpx_config *c, const struct rtpx_flow *f,
 					    const struct rtpx_flow_stats *st,
 					    const struct rtpx_packet *p)
@@ -121,10 +124,11 @@ static inline enum rtpx_reason rtpx_verdict(const struct rtpx_config *c, const s
 
 /* ---- jitter ---- */
 
-#define RTPX_CLOCK_UNIT_NS 1024		  /* of rtpx_flow_stats.timed_at */
-#define RTPX_CLOCK_MEASURED (1000 * 1000) /* units from which on a measured rate is believed */
-#define RTPX_CLOCK_44100_MEASURED (8 * RTPX_CLOCK_MEASURED) /* it is near to 48 kHz, and rare */
-#define RTPX_CLOCK_GIVEN_UP (16 * RTPX_CLOCK_MEASURED)	    /* then it is measured from here on */
+#define RTPX_CLOCK_UNIT_NS 1024		  /* unit of rtpx_flow_stats.timed_at */
+#define RTPX_CLOCK_MEASURED (1000 * 1000) /* least units of a measurement that is believed */
+#define RTPX_CLOCK_44100_MEASURED (8 * RTPX_CLOCK_MEASURED) /* near to 48 kHz, and rare */
+/* a measurement begins again after so many units */
+#define RTPX_CLOCK_GIVEN_UP (16 * RTPX_CLOCK_MEASURED)
 
 /* Ticks of a clock of @hz in one unit, times 2^20. */
 #define RTPX_CLOCK_FACTOR(hz) \
@@ -141,7 +145,7 @@ static __always_inline __u32 rtpx_clock_factor(__u8 clock)
 	}
 }
 
-/* rtpx_clock_hz - its rate; 0: it is not known. */
+/* rtpx_clock_hz - the rate of a clock in Hz; 0: not known. */
 static inline __u32 rtpx_clock_hz(__u8 clock)
 {
 	switch (clock) {
@@ -177,8 +181,8 @@ static __always_inline __u8 rtpx_clock_of_type(__u8 payload_type)
 }
 
 /*
- * rtpx_clock_measured - the clock that makes @ticks in @units, to 4 %; RTPX_CLOCK_SOUGHT: it cannot
- * be told.
+ * rtpx_clock_measured - the clock that makes @ticks in @units, to 4 %; RTPX_CLOCK_SOUGHT: not clear
+ * yet.
  */
 static __always_inline __u8 rtpx_clock_measured(__s32 units, __s32 ticks)
 {
@@ -195,13 +199,13 @@ static __always_inline __u8 rtpx_clock_measured(__s32 units, __s32 ticks)
 	RTPX_CLOCKS(RTPX_CLOCK_NEAR)
 #undef RTPX_CLOCK_NEAR
 	if (found == RTPX_CLOCK_11025 || found == RTPX_CLOCK_22050)
-		return RTPX_CLOCK_SOUGHT; /* of static types only */
+		return RTPX_CLOCK_SOUGHT; /* only static types have it */
 	if (found == RTPX_CLOCK_44100 && units < RTPX_CLOCK_44100_MEASURED)
 		return RTPX_CLOCK_SOUGHT;
 	return found;
 }
 
-/* The time of a packet is noted, and not compared with that of an earlier one. */
+/* Note the time of a packet, without comparing it to an earlier one. */
 static __always_inline void rtpx_stats_time(struct rtpx_flow_stats *st, const struct rtpx_packet *p,
 					    __u8 clock)
 {
@@ -211,8 +215,8 @@ static __always_inline void rtpx_stats_time(struct rtpx_flow_stats *st, const st
 }
 
 /*
- * rtpx_jitter_add - D of RFC 3550 A.8, @d timestamp units. A step of more than 2^20 of them (22 s at
- * 48 kHz) is a restart of the sender's clock, no jitter.
+ * rtpx_jitter_add - add D of RFC 3550 A.8, which is @d timestamp units. A step of more than 2^20
+ * units (22 s at 48 kHz) is a restart of the sender's clock, not jitter.
  */
 static __always_inline void rtpx_jitter_add(struct rtpx_flow_stats *st, __u32 d)
 {
@@ -232,8 +236,8 @@ static __always_inline void rtpx_jitter_add(struct rtpx_flow_stats *st, __u32 d)
 }
 
 /*
- * Interarrival jitter. Packets of two payload types are compared only if both are static and have
- * the same clock: the timestamp of telephone events, say, stands still.
+ * Interarrival jitter. Packets of two payload types are compared only if both types are static and
+ * have the same clock. The timestamp of telephone events, for example, stands still.
  */
 static __always_inline void rtpx_stats_jitter(struct rtpx_flow_stats *st,
 					      const struct rtpx_packet *p)
@@ -262,9 +266,9 @@ static __always_inline void rtpx_stats_jitter(struct rtpx_flow_stats *st,
 /* ---- sequence numbers ---- */
 
 /*
- * Is a packet @back behind the highest one of this segment missing there? A number within the window
- * has its bit, a number before the segment's first one is missing. Any other number older than the
- * window counts as seen, so that a repeated stream never hides a loss; a packet that comes so late
+ * Is the packet @back behind the highest one of this segment missing? A number within the window
+ * has its bit. A number before the segment's first one is missing. Any other number older than the
+ * window counts as seen, so a repeated stream never hides a loss, and a packet that comes so late
  * stays lost.
  */
 static __always_inline int rtpx_stats_missing(const struct rtpx_flow_stats *st, __u32 back)
@@ -275,9 +279,9 @@ static __always_inline int rtpx_stats_missing(const struct rtpx_flow_stats *st, 
 }
 
 /*
- * Does a packet @back behind the highest one, with the marker bit, begin a new segment? The sender
- * has started again, as rtpproxy takes it, unless the packet is one that this segment waits for:
- * video sets the marker on the last packet of each picture, and reordering delays those, too.
+ * Does a packet with the marker bit, @back behind the highest one, begin a new segment? Yes, the
+ * sender has started again, as in rtpproxy, unless this segment still waits for the packet. Video
+ * sets the marker on the last packet of each picture, and reordering delays those packets, too.
  */
 static __always_inline int rtpx_stats_restarts(const struct rtpx_flow_stats *st, __u32 back)
 {
@@ -299,7 +303,7 @@ static __always_inline void rtpx_stats_behind(struct rtpx_flow_stats *st, __u32 
 		st->base_seq = st->max_seq - back;
 }
 
-/* A new SSRC, a jump, or a restart. */
+/* Begin a segment: a new SSRC, a jump, or a restart. */
 static __always_inline void rtpx_stats_segment(struct rtpx_flow_stats *st,
 					       const struct rtpx_packet *p)
 {
@@ -335,8 +339,8 @@ static __always_inline void rtpx_stats_rtp(struct rtpx_flow_stats *st, const str
 }
 
 /*
- * rtpx_stats_longest - the longest gap between two packets, now that there was one of @gap_ns. A
- * coarse time may be before a precise one: then the gap is negative, and none.
+ * rtpx_stats_longest - the longest gap between two packets, after a further gap of @gap_ns. A
+ * coarse time may be before a precise one; the gap is then negative and ignored.
  */
 static __always_inline __u32 rtpx_stats_longest(__u32 longest_us, __s64 gap_ns)
 {
@@ -346,8 +350,8 @@ static __always_inline __u32 rtpx_stats_longest(__u32 longest_us, __s64 gap_ns)
 }
 
 /*
- * rtpx_stats_packet - count an accepted packet, whose time is precise; @rtp: it is the RTP
- * direction, so analyse it (RTCP: only count).
+ * rtpx_stats_packet - count an accepted packet with a precise time. @rtp: analyse it as RTP; RTCP
+ * is only counted.
  */
 static __always_inline void rtpx_stats_packet(struct rtpx_flow_stats *st,
 					      const struct rtpx_packet *p, int rtp)
@@ -368,9 +372,9 @@ static __always_inline void rtpx_stats_packet(struct rtpx_flow_stats *st,
 }
 
 /*
- * rtpx_stats_next - the same in short, for almost every packet of a dataplane: one that follows the
- * one before, and whose arrival need not be timed. 0: it is none of these, nothing was counted, and
- * rtpx_stats_in_full() is due with the precise time.
+ * rtpx_stats_next - the short form of rtpx_stats_packet(), for almost every packet of a dataplane:
+ * it follows the previous packet, and its arrival need not be timed. 0: any other packet. It was
+ * not counted; the caller must call rtpx_stats_in_full() with the precise time.
  */
 static __always_inline int rtpx_stats_next(struct rtpx_entry *e, const struct rtpx_packet *p)
 {
@@ -392,7 +396,8 @@ static __always_inline int rtpx_stats_next(struct rtpx_entry *e, const struct rt
 }
 
 /*
- * rtpx_stats_in_full - any other packet. Who reads meanwhile sees that the counts are on their way.
+ * rtpx_stats_in_full - count any other packet. A concurrent reader sees RTPX_PENDING_MOVING
+ * meanwhile.
  */
 static __always_inline void rtpx_stats_in_full(struct rtpx_entry *e, struct rtpx_entry_more *m,
 					       const struct rtpx_packet *p)
@@ -417,7 +422,9 @@ static inline __u64 rtpx_stats_kernel(const struct rtpx_flow_stats *st)
 	return st->packets - st->daemon_packets;
 }
 
-/* rtpx_stats_expected - packets that the sender has sent, by its sequence numbers, all segments. */
+/*
+ * rtpx_stats_expected - packets that the sender has sent, by its sequence numbers, in all segments.
+ */
 static inline __u32 rtpx_stats_expected(const struct rtpx_flow_stats *st)
 {
 	return st->max_seq ? st->sent_prior + st->max_seq - st->base_seq + 1 : 0;
