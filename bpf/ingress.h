@@ -22,8 +22,8 @@ struct {
  * its own link address. */
 static __always_inline int is_plainly_ours(const struct xdp_md *ctx)
 {
-	__u32 ifindex = ctx->ingress_ifindex, family = ifindex % RTPX_INGRESSES;
-	struct rtpx_ingress *in = bpf_map_lookup_elem(&ingress, &family);
+	__u32 ifindex = ctx->ingress_ifindex, at = ifindex % RTPX_INGRESSES;
+	struct rtpx_ingress *in = bpf_map_lookup_elem(&ingress, &at);
 	struct ethhdr *eth = (void *)(long)ctx->data;
 
 	return in && in->ifindex == ifindex && (void *)(eth + 1) <= (void *)(long)ctx->data_end &&
@@ -34,11 +34,11 @@ static __always_inline int is_plainly_ours(const struct xdp_md *ctx)
 static __always_inline struct rtpx_ingress *ingress_find(__u32 ifindex)
 {
 	struct rtpx_ingress *in;
-	__u32 family, i;
+	__u32 at, i;
 
 	for (i = 0; i < RTPX_INGRESS_TRIES; i++) {
-		family = (ifindex + i) % RTPX_INGRESSES;
-		in = bpf_map_lookup_elem(&ingress, &family);
+		at = (ifindex + i) % RTPX_INGRESSES;
+		in = bpf_map_lookup_elem(&ingress, &at);
 		if (in && in->ifindex == ifindex)
 			return in;
 	}
