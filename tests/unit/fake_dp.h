@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fake_dp.h - a dataplane in memory that decides by include/rtpx_verdict.h, and next hops that a
- * test sets: for unit tests of what stands above them. Sends nothing.
+ * test sets. For unit tests of modules that use a dataplane. Sends no packets.
  */
 #ifndef TEST_FAKE_DP_H
 #define TEST_FAKE_DP_H
@@ -22,9 +22,9 @@ struct fake_dp {
 	struct rtpx_nexthop hops[RTPX_MAX_NEXTHOPS];
 	bool lost; /* an interface */
 	unsigned int puts, dels, hop_puts, rescans, pushes, seeds;
-	int refuse; /* -errno of flow_put */
-	unsigned int between; /* packets yet to be counted just before statistics are set */
-	unsigned int copies; /* that wait */
+	int refuse; /* -errno that flow_put returns */
+	unsigned int between; /* packets to count just before statistics are set */
+	unsigned int copies; /* waiting copies */
 	struct rtpx_mirrored copy[8];
 };
 
@@ -43,7 +43,7 @@ static int fake_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
 	assert_true(flow->flags & RTPX_FLOW_ACTIVE);
 	assert_int_equal(flow->port, port);
 	assert_int_not_equal(flow->nexthop, 0);
-	/* Only a flow that is there already has statistics to go on with. */
+	/* Only an installed flow has statistics to keep. */
 	assert_true(seed || (f->flows[family][port].flags & RTPX_FLOW_ACTIVE));
 	f->puts++;
 	f->flows[family][port] = *flow;
@@ -196,8 +196,7 @@ static struct fake_dp *fake_dp_new(void)
 }
 
 /*
- * fake_forward - a packet reaches the dataplane: what it does with it, counted as a dataplane
- * counts.
+ * fake_forward - give the dataplane a packet. Counts like a real dataplane; returns the reason.
  */
 static inline enum rtpx_reason fake_forward(struct fake_dp *f, const struct addr *src,
 					    const struct addr *dst, struct rtpx_packet p)
@@ -250,7 +249,7 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 	return 0;
 }
 
-/* Whoever took an id has given it back. */
+/* Checks that every id has been given back. */
 void nexthops_free(struct nexthops *n)
 {
 	unsigned int id;
@@ -325,7 +324,7 @@ void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *ou
 	*out = n->hops[id].view;
 }
 
-static bool fake_all_local; /* every address is one of this host */
+static bool fake_all_local; /* every address belongs to this host */
 
 bool nexthop_is_local(const struct nexthops *n, const struct addr *a)
 {
@@ -339,14 +338,14 @@ void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
 	memset(out, 0, sizeof(*out));
 }
 
-/* fake_hop_answers - what the host does with packets that come from the next hop @id's destination. */
+/* fake_hop_answers - set the host's decision on packets from the destination of next hop @id. */
 static inline void fake_hop_answers(uint16_t id, enum flow_why arrives)
 {
 	fake_hops.hops[id].view.arrives = arrives;
 	fake_hops.opts.changed(fake_hops.opts.arg, id, &fake_hops.hops[id].view);
 }
 
-/* fake_hop_turns - the network changes: what the next hop @id is like from now on. */
+/* fake_hop_turns - the network changes: set the new state of next hop @id. */
 static inline void fake_hop_turns(uint16_t id, enum flow_why why, const struct addr *source)
 {
 	struct fake_hop *h = &fake_hops.hops[id];

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * nomem.c - every unit test, once for each of its allocations: that one finds no memory. What the test says of it does
- * not matter; it must not crash, and no sanitizer may complain.
+ * nomem.c - runs every unit test once for each of its allocations, and lets that allocation fail.
+ * The test's own result does not matter: the code must not crash, and no sanitizer may complain.
  *
- * A test that goes on after what it needs was refused may crash by itself: that is not counted. Linked into the tests that are built with sanitizers, in front of malloc and its like and of cmocka's entry; asleep
- * unless RTPX_NOMEM says how many allocations of a test case at most are to fail. Each case runs in processes of its
- * own. Memory that only libraries ask for is not denied.
+ * A test that continues without memory that it needs may crash by itself; that does not count.
+ * Linked into the tests that are built with sanitizers, in front of malloc() and its kin and of
+ * cmocka's entry. Inactive unless RTPX_NOMEM gives the largest number of allocations to fail in a
+ * test case. Each case runs in processes of its own. Allocations by libraries do not fail.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +26,7 @@
 
 #include <cmocka.h>
 
-#define LEAST_MS 300 /* a case may take so long, and five times as long as with memory */
+#define LEAST_MS 300 /* allowed for a case, plus five times its duration with memory */
 #define MOST_WORDS 65536
 
 void *__real_malloc(size_t size);
@@ -48,8 +49,8 @@ int __wrap__cmocka_run_group_tests(const char *name, const struct CMUnitTest *te
 				   CMFixtureFunction setup, CMFixtureFunction teardown);
 
 static bool armed;
-static unsigned long victim; /* the allocation that is to fail, from 1; 0: none */
-static unsigned long *asked; /* how many there were; shared with the parent */
+static unsigned long victim; /* number of the allocation that fails, from 1; 0: none */
+static unsigned long *asked; /* number of allocations so far; shared with the parent */
 
 static bool denied(void)
 {
@@ -106,7 +107,7 @@ enum outcome { WENT_ON, WAITED, CRASHED };
 
 static char words_text[MOST_WORDS + 1];
 
-/* Did the test itself do it? The first line of a report that names one of our sources tells. */
+/* True if the test itself crashed: the first of our sources in the report is the test's. */
 static bool is_own_fault(int words)
 {
 	const char *report, *test, *daemon;
@@ -123,7 +124,7 @@ static bool is_own_fault(int words)
 	return test && (!daemon || test < daemon);
 }
 
-/* The case in a process of its own, whose words go to @words. */
+/* Run the case in a process of its own; its output goes to @words. */
 static enum outcome run(const char *name, const struct CMUnitTest *test, CMFixtureFunction setup,
 			CMFixtureFunction teardown, unsigned long which, long ms, int words)
 {
@@ -170,7 +171,7 @@ static long now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* All of its allocations, or @most of them at equal distances. */
+/* Let each allocation of a case fail, or @most of them at equal distances. */
 static void torment(const char *name, const struct CMUnitTest *test, CMFixtureFunction setup,
 		    CMFixtureFunction teardown, unsigned long most, struct tally *t)
 {
@@ -200,7 +201,7 @@ static void torment(const char *name, const struct CMUnitTest *test, CMFixtureFu
 			show(words);
 			t->crashes++;
 			break;
-		case WAITED: /* so will the rest of it */
+		case WAITED: /* the other allocations would wait as well */
 			t->waited++;
 			i = n;
 			break;

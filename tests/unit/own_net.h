@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * own_net.h - a network namespace of the test's own, with addresses that are local but not
- * loopback's, so that no port is taken by others; and UDP sockets in it that play the peers. For
- * tests that run their own event loop.
+ * own_net.h - a network namespace of the test's own, so no other program takes its ports. It has
+ * local addresses outside the loopback range, and UDP sockets that play the peers. For tests that
+ * run their own event loop.
  */
 #ifndef TEST_OWN_NET_H
 #define TEST_OWN_NET_H
@@ -19,9 +19,9 @@
 
 #include "base/addr.h"
 
-#define OWN_NET_PATIENCE_MS 20000 /* nothing takes this long; a machine may be busy elsewhere */
+#define OWN_NET_PATIENCE_MS 20000 /* longer than any step takes, even on a busy machine */
 
-/* own_net - call it once, before any thread. False when not permitted: skip the test. */
+/* own_net - call once, before any thread starts. False without permission: skip the test. */
 static inline bool own_net(void)
 {
 	if (unshare(CLONE_NEWNET))
@@ -29,7 +29,7 @@ static inline bool own_net(void)
 	return system("ip link set lo up &&"
 		      " for i in 1 2 3 4; do ip addr add 10.99.0.$i/32 dev lo; ip addr add "
 		      "fd99::$i/128 dev lo nodad; done && "
-		      /* Without detection of duplicates, too, it takes the kernel a moment. */
+		      /* The kernel takes a moment, even without duplicate address detection. */
 		      "while ip -6 addr show dev lo tentative | grep -q .; do sleep 0.01; done") == 0;
 }
 
@@ -77,13 +77,13 @@ static inline void peer_send(int fd, const struct addr *to, const void *data, si
 }
 
 struct peer_got {
-	ssize_t len; /* -1: nothing */
+	ssize_t len; /* -1: no datagram */
 	struct addr src;
 	int tos;
 	uint8_t data[65536];
 };
 
-/* peer_take - what waits in the socket now. */
+/* peer_take - take the datagram that waits in the socket, if any. */
 static inline struct peer_got *peer_take(int fd)
 {
 	static struct peer_got got;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_acceptor.c - connections in any number, and without descriptors: the loop does not turn for
- * nothing, the log has a line a second, and what waited is accepted when there are some again.
+ * test_acceptor.c - many connections, and connections without free descriptors. Without descriptors
+ * the loop does not spin and the log gets one line a second. Waiting connections are accepted once
+ * descriptors are free.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -122,7 +123,7 @@ static void shortage(void **state)
 		close(fds[i]);
 }
 
-/* One descriptor given back is kept back. */
+/* A closed connection refills the spare descriptors. */
 static void spares_return(void **state)
 {
 	struct bench *b = *state;

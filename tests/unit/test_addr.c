@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_addr.c - addresses from text, to text, to and from sockets, and when two of them are the
- * same.
+ * test_addr.c - converts addresses from and to text and sockets, and compares them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,7 +77,7 @@ static void parse_and_print(void **state)
 	}
 }
 
-/* The text is a span: what follows it does not count, a NUL inside is refused. */
+/* The text is a span: bytes behind it are not read, and a NUL inside is refused. */
 static void parse_takes_only_its_length(void **state)
 {
 	char *exact = malloc(7), buf[ADDR_TEXT];

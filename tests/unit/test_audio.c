@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What every codec gives back of a tone that it was given; exact for those that lose nothing. That
- * other programs agree is shown by the tests of the tools.
+ * test_audio.c - encodes and decodes a tone with every codec. Lossless codecs must return it
+ * exactly. The tests of the tools compare with other programs.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 
 #define SECOND_PARTS 10
 
-/* How much of @out is @in, delayed by at most @delay samples: the normalized cross-correlation. */
+/* Normalized cross-correlation of @out with @in delayed by at most @delay samples; the best one. */
 static double likeness(const int16_t *in, const int16_t *out, size_t n, size_t delay)
 {
 	double best = 0;
@@ -109,7 +109,7 @@ static void test_l16(void **state)
 	there_and_back(11, 1 - 1e-9);
 }
 
-/* What a decoder of G.711 makes of a byte, an encoder makes the same byte of: ITU-T G.711. */
+/* ITU-T G.711: decoding a byte and encoding the result gives the same byte. */
 static void test_g711_is_exact(void **state)
 {
 	static const unsigned int types[] = { 0, 8 };
@@ -135,7 +135,7 @@ static void test_g711_is_exact(void **state)
 	}
 }
 
-/* The code of a magnitude; decision_value(c) is where code c begins, which may be of c - 1: a tie. */
+/* The code of a magnitude. Code c begins at decision_value(c); that value itself may be c - 1. */
 static uint8_t magnitude_code(unsigned int (*decision_value)(unsigned int), unsigned int magnitude,
 			      bool *tie)
 {
@@ -159,13 +159,13 @@ static unsigned int alaw_decision(unsigned int code)
 	return code < 16 ? 16 * code : (16 + (code & 15)) << (3 + (code >> 4));
 }
 
-/* Every sample falls between G.711's decision values, those below zero as those above. */
+/* Every sample, negative or not, falls between G.711's decision values. */
 static void test_g711_decides_as_its_tables(void **state)
 {
 	static const struct {
 		unsigned int payload_type;
 		unsigned int (*decision_value)(unsigned int code);
-		uint8_t inverted; /* bits of the byte, the sign of what is not negative among them */
+		uint8_t inverted; /* inverted bits; for non-negative samples also the sign */
 	} laws[] = { { 0, ulaw_decision, 0xff }, { 8, alaw_decision, 0xd5 } };
 	size_t i;
 	int v;
@@ -221,7 +221,7 @@ static void test_opus(void **state)
 	free(out);
 }
 
-/* Nothing that arrives from a network is written beyond the buffer, and nonsense is refused. */
+/* No payload from the network overflows the buffer; malformed payloads are refused. */
 static void test_bad_payloads(void **state)
 {
 	static const unsigned int types[] = { 0, 3, 8, 9, 10, 11, 18 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_clips.c - names, files that change while they are used, and what is kept, in a directory of
- * the test's own.
+ * test_clips.c - names of prompts, files that change while in use, and the idle prompts in memory.
+ * Works in a directory of its own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,7 +71,7 @@ static void wait_for(const struct clip *clip)
 		event_base_loop(base, EVLOOP_ONCE);
 }
 
-/* It is there, or never will be, when this returns. */
+/* Take a clip and wait until it is loaded or has failed. */
 static int take_type(const char *name, unsigned int type, const struct clip **out)
 {
 	int err = clips_take(clips, span_of(name), type, out);
@@ -181,7 +181,7 @@ static void one_copy_for_all(void **state)
 	clips_give(clips, second);
 }
 
-/* Who plays the old one goes on with it, whatever happens to the file. */
+/* A player of the old clip keeps it when the file changes or goes. */
 static void a_changed_file_is_read_again(void **state)
 {
 	const struct clip *old;
@@ -201,7 +201,7 @@ static void a_changed_file_is_read_again(void **state)
 	reads("a", "again");
 }
 
-/* Same size and the same time of modification again. */
+/* A new file with the same size and mtime is still read again. */
 static void a_time_set_back_deceives_nobody(void **state)
 {
 	struct stat st;
@@ -281,7 +281,7 @@ static void sound_is_encoded(void **state)
 		assert_int_equal(err, encoded[i].len ? 0 : -ENOENT);
 		if (err)
 			continue;
-		assert_int_equal(clip->err, -EINPROGRESS); /* it was only begun */
+		assert_int_equal(clip->err, -EINPROGRESS); /* still loading */
 		assert_int_equal(take_type(name, encoded[i].type, &again), 0);
 		assert_ptr_equal(clip, again);
 		assert_int_equal(clip->err, 0);
@@ -293,7 +293,7 @@ static void sound_is_encoded(void **state)
 	assert_int_equal(clips_counts(clips).loading, 0);
 }
 
-/* Frames beside the sound win; a changed sound is encoded again. */
+/* A file of frames is preferred to the sound file. A changed sound file is encoded again. */
 static void sound_and_frames(void **state)
 {
 	const struct clip *clip;
@@ -332,7 +332,7 @@ static void what_is_no_sound(void **state)
 	assert_int_equal(take(".wav", &clip), -ENOENT);
 }
 
-/* Given back, or the whole thing ended, while the loader is at it. */
+/* A clip is given back, or all clips are freed, while the loader works on it. */
 static void nobody_waits_any_more(void **state)
 {
 	const struct clip *clip;

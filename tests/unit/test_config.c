@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_config.c - the command line: what is refused and how, and what each option ends up as.
+ * test_config.c - the command line: refusals and their messages, and the value of each option.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 
 #define MAX_ARGS 40
 
-/* What the last parse() said. */
+/* Output of the latest parse(). */
 static char said_out[16384], said_err[4096];
 
 static void slurp(int fd, char *buf, size_t size)
@@ -198,7 +198,7 @@ static const struct {
 	{ 2, { "--dataplane", "none", "--interface", "eth0" } },
 };
 
-/* Every refusal is one sentence on stderr that begins with the program's name, and nothing on stdout. */
+/* A refusal is one sentence on stderr that begins with the program's name; stdout stays empty. */
 static void refuses_with_a_sentence(void **state)
 {
 	(void)state;
@@ -449,7 +449,7 @@ static void takes_listeners(void **state)
 	config_free(&c);
 }
 
-/* A single -A counts for addresses of its own family that are not wildcards and have no =ADVERTISED. */
+/* A single -A applies to non-wildcard addresses of its own family without =ADVERTISED. */
 static void advertises_outside_bridging(void **state)
 {
 	struct config c;
@@ -509,7 +509,7 @@ static void answers_and_exits(void **state)
 	assert_string_equal(said_err, "");
 }
 
-/* -v names what VF answers 1 for, and nothing else. */
+/* -v lists exactly the features for which VF answers 1. */
 static void claims_only_what_works(void **state)
 {
 	const char *date, *text;

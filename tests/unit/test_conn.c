@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_conn.c - what a stream peer's sockets cannot show in short time: the stalled peer, files and pipes in its place.
+ * test_conn.c - cases of a stream peer that sockets cannot show in short time: a stalled peer, and
+ * files or pipes in place of the socket.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +23,7 @@ struct owner {
 	bool ended;
 };
 
-/* 1024 bytes for every line. */
+/* Answers every line with 1024 bytes. */
 static size_t owner_run(void *arg, const char *line, size_t len, const struct addr *peer, uint64_t now_ns, char *reply)
 {
 	(void)peer, (void)now_ns;
@@ -57,7 +58,7 @@ static void turns(struct owner *o, int n)
 		event_base_loop(o->base, EVLOOP_NONBLOCK);
 }
 
-/* A peer that reads nothing is waited for 30 s and then dropped. */
+/* A peer that does not read is dropped after 30 s. */
 static void stalled_peer_is_dropped(void **state)
 {
 	struct timeval due, now;
@@ -106,7 +107,7 @@ static void files_are_read_to_their_end(void **state)
 	close(out);
 }
 
-/* A blocking pipe that is full must not block the process, and nothing is lost when it is emptied. */
+/* A full blocking pipe must not block the process, and loses no bytes once it is read. */
 static void full_pipe_does_not_block(void **state)
 {
 	enum { LINES = 500 };

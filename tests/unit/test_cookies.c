@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_cookies.c - the retransmission cache: what it knows, how long, and how much.
+ * test_cookies.c - the retransmission cache: how it compares datagrams, how long it keeps replies,
+ * and how many.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,7 +54,7 @@ static void remembers_by_cookie(void **state)
 	cookies_free(c);
 }
 
-/* One cookie: what else makes a datagram another one. */
+/* Datagrams with the same cookie that differ in something else. */
 static void tells_datagrams_apart(void **state)
 {
 	static const struct addr addrs[] = {
@@ -99,7 +100,7 @@ static void tells_datagrams_apart(void **state)
 	cookies_free(c);
 }
 
-/* 35 s at least, and gone with the next sweep, which comes every 3 s. */
+/* A reply is kept for at least 35 s and goes with the next sweep, every 3 s. */
 static void forgets_after_35_s(void **state)
 {
 	struct cookies *c = NULL;

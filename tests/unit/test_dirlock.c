@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_dirlock.c - the lock between processes: one that goes on, one that ends, one that is killed,
- * and one that has left its lock to a child.
+ * test_dirlock.c - the lock between processes. Its holder keeps running, exits, is killed, or has
+ * left the lock to a child.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,10 +25,10 @@ static int open_dir(void)
 	return fd;
 }
 
-/* A process that has the lock, and what it does with its life. */
+/* A process that holds the lock, and its steps. */
 struct holder_process {
 	pid_t pid;
-	int tell; /* closed: go on to the next step */
+	int tell; /* closing it starts the next step */
 };
 
 enum life { STAYS, ENDS_SLOWLY, BLOCKS_SIGNALS, LEAVES_IT_TO_A_CHILD };
@@ -58,7 +58,7 @@ static void live(enum life life, int told, int say)
 	if (write(say, "x", 1) != 1)
 		_exit(1);
 	wait_for_eof(told);
-	usleep(1500 * 1000); /* an end takes its time */
+	usleep(1500 * 1000); /* exiting takes a while */
 	_exit(0);
 }
 
@@ -90,7 +90,7 @@ static void let_go(struct holder_process h)
 	waitpid(h.pid, NULL, 0);
 }
 
-/* @ms of a machine without other work: longer with more processes than CPUs. */
+/* The time limit for @ms of an idle machine: longer with more processes than CPUs. */
 static uint64_t within_ms(uint64_t ms)
 {
 	double load[1] = { 0 };
@@ -99,7 +99,7 @@ static uint64_t within_ms(uint64_t ms)
 	return ms + (uint64_t)((double)ms * load[0] / (double)sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-/* Try to take the lock; milliseconds that it took. */
+/* Try to take the lock; returns the milliseconds that this took. */
 static uint64_t take_ms(int want)
 {
 	uint64_t begin_ns = clock_now();
@@ -161,7 +161,7 @@ static void holder_has_a_signal_to_end(void **state)
 	waitpid(h.pid, NULL, 0);
 }
 
-/* The event loop waits for no holder, not even for one that ends. */
+/* The event loop never waits for a holder, not even for an exiting one. */
 static void loop_never_waits(void **state)
 {
 	struct holder_process h = hold(BLOCKS_SIGNALS);
@@ -170,14 +170,14 @@ static void loop_never_waits(void **state)
 	(void)state;
 	kill(h.pid, SIGPWR);
 	assert_int_equal(dirlock_try(fd), -EBUSY);
-	assert_int_equal(waitpid(h.pid, &ready, WNOHANG), 0); /* so it has not waited for its end */
+	assert_int_equal(waitpid(h.pid, &ready, WNOHANG), 0); /* it still runs */
 	close(h.tell);
 	waitpid(h.pid, NULL, 0);
 	assert_int_equal(dirlock_try(fd), 0);
 	close(fd);
 }
 
-/* Two wait: one gets the lock and keeps it until both have an answer, the other is refused. */
+/* Two processes wait. One gets the lock and keeps it until both have a result; the other fails. */
 static void two_wait_for_one(void **state)
 {
 	struct holder_process h = hold(ENDS_SLOWLY);

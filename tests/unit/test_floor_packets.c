@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_floor_packets.c - the table of packets through the socket floor: frames into a real stack,
- * frames out of it.
+ * test_floor_packets.c - the table of packets through the socket floor: frames enter and leave a
+ * real network stack.
  *
- * What a dataplane leaves to the stack ends here, so "passed" is not the end of a row: either the
- * daemon relays the packet, to the byte as the dataplane would have, or it never becomes a datagram
- * of the call.
+ * Packets that a dataplane leaves to the stack end here, so "passed" is not the end of a row.
+ * Either the daemon relays the packet with the same bytes as the dataplane, or the packet never
+ * becomes a datagram of the call.
  *
  *      there              here
  *   ┌─────────┐     ┌───────────────┐
@@ -32,7 +32,7 @@
 #include "packets.h"
 #include "engine/relay.h"
 
-#define MARKER_BYTES 77 /* of the packet that is relayed for certain and ends a row */
+#define MARKER_BYTES 77 /* length of the packet that ends a row and is always relayed */
 
 static struct event_base *base;
 static struct sessions *sessions;
@@ -42,7 +42,7 @@ static struct relay *relay;
 static struct session *session;
 static struct stats stats;
 static int in, out; /* packet sockets on in1 and out1 */
-static int dest[2]; /* the party's socket there, IPv4 and IPv6 */
+static int dest[2]; /* the party's sockets in "there", IPv4 and IPv6 */
 
 /* ---- the two namespaces ---- */
 
@@ -100,7 +100,7 @@ static int make_net(void **state)
 	here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	make_link("in", packet_macs[0], packet_macs[1], there);
 	make_link("out", packet_macs[3], packet_macs[2], there);
-	run("ip link set in0 mtu 1600"); /* a frame may arrive that is too long to leave */
+	run("ip link set in0 mtu 1600"); /* a frame may arrive that is too long for out0 */
 	run("echo 0 >/proc/sys/net/ipv6/auto_flowlabels; ip link set lo up; ip link set in0 up; ip "
 	    "link set out0 up");
 	run("ip addr add %s/24 dev in0; ip addr add %s/64 dev in0 nodad", a->local4, a->local6);
@@ -108,7 +108,7 @@ static int make_net(void **state)
 	mac_text(packet_macs[2], mac);
 	run("ip neigh add %s lladdr %s dev out0 && ip neigh add %s lladdr %s dev out0", a->dest4,
 	    mac, a->dest6, mac);
-	run("ethtool -K out0 tx off >/dev/null"); /* whole checksums on the wire */
+	run("ethtool -K out0 tx off >/dev/null"); /* complete checksums on the wire */
 
 	assert_int_equal(setns(there, CLONE_NEWNET), 0);
 	run("ip link set in1 mtu 1600 up; ip link set out1 up; ip addr add %s/24 dev out1; ip addr "
@@ -136,7 +136,7 @@ static int end_net(void **state)
 
 /* ---- the relay ---- */
 
-/* Which way of learning compiles to the row's flow. */
+/* The way of learning that compiles to the row's flow. */
 static enum learning learning_of(const struct packet_row *r)
 {
 	if (r->strangers & RTPX_STRANGERS_ALL)
@@ -162,7 +162,7 @@ static void start_relay(const struct packet_row *r)
 	assert_int_equal(relay_new(&relay, base, &relay_opts), 0);
 }
 
-/* Leg 0 hears what arrives, and has heard the packet before; leg 1 sends it on. */
+/* Leg 0 receives the row's packets and has heard its party before; leg 1 sends them on. */
 static void start_call(const struct packet_row *r)
 {
 	const struct packet_addresses *a = &packet_addresses;
@@ -221,8 +221,8 @@ static int end(void **state)
 /* ---- frames ---- */
 
 /*
- * A sender on this host leaves the checksum to the hardware and says where it is; others have it in
- * place.
+ * A sender on this host leaves the checksum to the hardware and gives its offset. Other senders'
+ * packets have it in place.
  */
 static void inject(const struct packet_row *r)
 {
@@ -250,7 +250,7 @@ static struct packet_row marker_of(const struct packet_row *r)
 	};
 }
 
-/* A whole UDP packet: fragments are the party's to put together. */
+/* True for a whole UDP packet. The party's stack puts fragments together. */
 static bool is_udp(const uint8_t *frame, ssize_t len)
 {
 	const uint8_t *ip = frame + 14;
@@ -262,7 +262,7 @@ static bool is_udp(const uint8_t *frame, ssize_t len)
 	return ip[9] == 17 && !(ip[6] & 0x3f) && !ip[7];
 }
 
-/* The next frame to the party's port; its length, or -1 when there is none. */
+/* Read the next frame to the party's port. Returns its length, or -1 without a frame. */
 static ssize_t next_frame(uint8_t frame[PACKET_MAX])
 {
 	struct {
@@ -297,7 +297,7 @@ static void check_frame(const struct packet_row *r)
 	plain.tag_out = false;
 	len = packet_out(&plain, want);
 	if (len > 14 + PACKET_MTU)
-		return; /* leaves in fragments, which the party has put together */
+		return; /* leaves in fragments, which the party's stack has put together */
 	assert_int_equal(next_frame(got), len);
 	if (!packet_out_is_6(r)) { /* the stack numbers its packets */
 		assert_int_equal(sum16(got + 14, 20, 0), 0xffff);
@@ -328,13 +328,13 @@ static void check_datagram(const struct packet_row *r)
 /* ---- rows ---- */
 
 /*
- * What a dataplane leaves to the stack and the daemon relays, by reason. All other reasons end in
- * the stack.
+ * True if the daemon relays the row's packet after a dataplane has left it to the stack. Packets of
+ * all other reasons end in the stack.
  */
 static bool daemon_relays(const struct packet_row *r)
 {
 	if (r->twist == TWIST_MAC_ABOVE)
-		return false; /* no device is above this one here */
+		return false; /* this device has no upper device here */
 	switch (r->want) {
 	case RTPX_REASON_relayed:
 	case RTPX_REASON_pass_stun:
@@ -342,25 +342,25 @@ static bool daemon_relays(const struct packet_row *r)
 	case RTPX_REASON_pass_nexthop:
 	case RTPX_REASON_pass_too_big:
 	case RTPX_REASON_pass_options:
-	case RTPX_REASON_pass_ttl: /* it ends here, it is not forwarded */
+	case RTPX_REASON_pass_ttl: /* the packet ends at this host, so its TTL does not matter */
 	case RTPX_REASON_pass_open:
 	case RTPX_REASON_pass_second:
 	case RTPX_REASON_pass_relatch:
-		/* no interface of this VLAN is here */
+		/* this VLAN has no interface here */
 		return !r->tag_in || r->twist == TWIST_PRIORITY;
-	case RTPX_REASON_pass_other_mac: /* as net.ipv4.conf.*.drop_unicast_in_l2_multicast says */
+	case RTPX_REASON_pass_other_mac: /* net.ipv4.conf.*.drop_unicast_in_l2_multicast */
 		return r->twist == TWIST_MAC_GROUP || r->twist == TWIST_MAC_ALL;
 	case RTPX_REASON_pass_no_flow:
-		return r->no_flow; /* the call's port; else the one beside it */
+		return r->no_flow; /* no_flow: the call's port; else the port beside it */
 	case RTPX_REASON_pass_fragment:
 		return packet_in_is_6(
-			r); /* the only fragment of its packet; in IPv4 the others are missing */
+			r); /* IPv6: the only fragment of its packet; IPv4: others are missing */
 	default:
 		return false;
 	}
 }
 
-/* The row tells a dataplane to ask the daemon about a leg that a command has opened again. */
+/* True for rows where a command has opened the leg again, and the dataplane asks the daemon. */
 static bool is_of_reopened(const struct packet_row *r)
 {
 	return r->second || r->strangers & ~(RTPX_STRANGERS_ALL | RTPX_STRANGERS_CONTINUE);
@@ -374,26 +374,26 @@ static void test_row(void **state)
 	uint64_t strangers, rtcp;
 
 	if (is_of_reopened(r))
-		skip(); /* what the daemon makes of it: test_stream.c */
+		skip(); /* test_stream.c tests the daemon's decision */
 	inject(r);
 	if (relays) {
 		check_datagram(r);
 		check_frame(r);
 		if (r->peer == PEER_OTHER_HOST)
-			marker.peer = PEER_OTHER_HOST; /* it is the peer now */
+			marker.peer = PEER_OTHER_HOST; /* this host is the peer now */
 		else if (r->want == RTPX_REASON_pass_open)
 			marker.peer = PEER_OTHER_PORT;
 	}
-	/* Nothing of the row comes before the marker, so nothing comes at all. */
+	/* No frame of the row comes before the marker, so none comes at all. */
 	inject(&marker);
 	check_datagram(&marker);
 	check_frame(&marker);
 	strangers = session->leg[0].stream[STREAM_RTP].stats.strangers;
 	rtcp = session->leg[0]
 		       .stream[STREAM_RTCP]
-		       .stats.strangers; /* the call has no RTCP, but the port beside it */
+		       .stats.strangers; /* the port beside the call's RTP port */
 	assert_int_equal(session->leg[0].stream[STREAM_RTP].stats.errors,
-			 1 + (relays && !packet_is_rtp(r))); /* the marker is no RTP */
+			 1 + (relays && !packet_is_rtp(r))); /* the marker is not RTP */
 	assert_int_equal(strangers, r->want == RTPX_REASON_drop_stranger);
 	assert_int_equal(rtcp, r->other_port == PACKET_PORT + 1);
 	assert_int_equal(stats.npkts_discard, strangers + rtcp);
@@ -405,7 +405,7 @@ int main(void)
 	cpu_set_t one;
 	size_t i;
 
-	/* On one CPU frames are handled in the order in which they are written. */
+	/* Run on one CPU, so that frames are handled in the order of writing. */
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);
 	if (sched_setaffinity(0, sizeof(one), &one) || geteuid() != 0) {

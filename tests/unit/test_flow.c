@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_flow.c - what becomes a flow, what does not, and why not.
+ * test_flow.c - the streams that become flows, and the reasons of those that do not.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -114,7 +114,7 @@ static void flags_by_learning(void **state)
 	assert_int_equal(f.strangers, 0);
 }
 
-/* A leg whose party has been signalled elsewhere, and one whose party is not firm. */
+/* One party has been signalled at a new address; the address of another is not certain yet. */
 static void moving_parties(void **state)
 {
 	struct session s = call("198.51.100.10", "198.51.100.1");
@@ -130,14 +130,14 @@ static void moving_parties(void **state)
 	assert_memory_equal(f.second, ((uint8_t[]){ 203, 0, 113, 7 }), 4);
 	assert_int_equal(f.strangers, RTPX_STRANGERS_CONTINUE | RTPX_STRANGERS_SILENT |
 					      RTPX_STRANGERS_SECOND_HOST);
-	in->signalled = address("2001:db8::7", 7000); /* no packet of it comes to this port */
+	in->signalled = address("2001:db8::7", 7000); /* IPv6, so it cannot send to this port */
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
 	assert_int_equal(f.second_port, 0);
 	in->unproven = 1;
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NOT_LATCHED);
 }
 
-/* A recorded direction needs a dataplane that makes copies; the other one and its RTCP do not. */
+/* A recorded direction needs a dataplane that makes copies; the other direction does not. */
 static void recorded(void **state)
 {
 	struct session s = call("198.51.100.10", "198.51.100.1");
@@ -158,8 +158,8 @@ static void recorded(void **state)
 }
 
 /*
- * In compat SSRC 0 unlatches, but an asymmetric leg waits for no packet. Elsewhere it is not latched
- * while its address is a guess.
+ * In compat, SSRC 0 clears the latch; an asymmetric leg ignores that. In other modes, an asymmetric
+ * leg is not latched while its address is a guess.
  */
 static void asymmetric_is_settled(void **state)
 {
@@ -233,7 +233,7 @@ static void reasons(void **state)
 	assert_int_equal(flow_compile(&good, 1, STREAM_RTP, &env, &f), FLOW_WHY_DOUBLE);
 }
 
-/* A kind of one direction, where the dataplane cannot hand over copies. */
+/* RTP or RTCP of one direction is recorded, and the dataplane cannot make copies. */
 static void recordings(void **state)
 {
 	struct session s = call("198.51.100.10", "198.51.100.1");
@@ -249,7 +249,7 @@ static void recordings(void **state)
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
 }
 
-/* Every kind and direction of both sessions, until the target ends. */
+/* A feed concerns RTP and RTCP of both directions in both sessions, until the target ends. */
 static void feeds(void **state)
 {
 	struct session_opts opts = { .ttl_s = 60, .setup_ttl_s = 60 };
@@ -282,7 +282,7 @@ static void feeds(void **state)
 	sessions_free(all);
 }
 
-/* Each concerns RTP in one direction. */
+/* A prompt or a packet length concerns RTP in one direction only. */
 static void prompts_and_lengths(void **state)
 {
 	const struct session good = call("198.51.100.10", "198.51.100.1");

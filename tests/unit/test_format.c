@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_format.c - records beside those that rtpproxy 3.2 wrote of the same packets.
+ * test_format.c - compares our records with records of the same packets by rtpproxy 3.2.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,11 +12,11 @@
 
 #include "../../daemon/record/format.c"
 
-#define HEAD 30 /* of an ad-hoc record */
+#define HEAD 30 /* bytes before the payload of an ad-hoc record */
 
 /*
  * Two packets each, RTP with 8 and with 3 bytes of payload, from port 5000 of the loopback address
- * to port 40002, as in files of rtpproxy on a little-endian machine.
+ * to port 40002, from files of rtpproxy on a little-endian machine.
  */
 static const uint8_t adhoc4[] = {
 	0x02, 0x00, 0x13, 0x88, 0x7f, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
@@ -51,7 +51,10 @@ static const uint8_t pcap4[] = {
 	0x9c, 0x42, 0x00, 0x17, 0x32, 0x52, 0x80, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01,
 	0xde, 0xad, 0xbe, 0xef, 0x00, 0x01, 0x02,
 };
-/* But its UDP checksums over IPv6 lack the length, so Wireshark rejects them: these are right. */
+/*
+ * rtpproxy's UDP checksums over IPv6 lack the length, and Wireshark rejects them. Those here are
+ * corrected.
+ */
 static const uint8_t pcap6[] = {
 	0xd4, 0xc3, 0xb2, 0xa1, 0x02, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 	0x00, 0x00, 0xff, 0xff, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0xdb, 0x28, 0x04, 0x6b,
@@ -85,7 +88,7 @@ static struct addr loopback(enum addr_family family, uint16_t port)
 
 /* ---- the ad-hoc format ---- */
 
-/* Decoded, they are what was sent; encoded again, they are the same bytes. */
+/* Decoding gives the sent packets; encoding them again gives the same bytes. */
 static void check_adhoc(const uint8_t *file, size_t len, enum addr_family family)
 {
 	const struct addr from = loopback(family, 5000);
@@ -162,7 +165,7 @@ static void adhoc_knows_what_is_cut_or_none(void **state)
 
 /* ---- pcap ---- */
 
-/* The packets and their times are taken out of the file; all else must come out as it is there. */
+/* Take the packets and their times from the file, and encode them: all bytes must be the same. */
 static void check_pcap(const uint8_t *file, size_t len, enum addr_family family)
 {
 	const size_t heads = 14 + (family == ADDR_IP4 ? 20 : 40) + 8;
@@ -199,7 +202,7 @@ static void pcap_is_rtpproxys(void **state)
 	check_pcap(pcap6, sizeof(pcap6), ADDR_IP6);
 }
 
-/* A sum of 0 is sent as 0xffff (RFC 768): here the payload is what it takes to get there. */
+/* A sum of 0 is sent as 0xffff (RFC 768). The payload here is chosen to give 0. */
 static void pcap_never_writes_a_checksum_of_0(void **state)
 {
 	uint8_t data[2] = { 0 }, out[RECFORMAT_MAX_RECORD];

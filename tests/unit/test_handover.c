@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_handover.c - sockets go from a process that ends to the next one, which finds the one that it would open, with what
- * waits in it; others get none.
+ * test_handover.c - a process that exits hands its sockets to the next process. That process finds
+ * each socket that it wants to open, with the data that waits in it. Other users get no socket.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +29,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	return rmdir(dir); /* so nothing is left in it */
+	return rmdir(dir); /* fails unless the directory is empty */
 }
 
 static int udp_on(uint16_t port, struct sockaddr_storage *ss)
@@ -45,7 +45,7 @@ static int udp_on(uint16_t port, struct sockaddr_storage *ss)
 	return fd;
 }
 
-/* A process that offers these, and ends as a daemon does. */
+/* Start a process that offers @fds and exits like a daemon. */
 static void leave(const int *fds, unsigned int n)
 {
 	int status;
@@ -96,7 +96,7 @@ static void waits_in_the_socket(void **state)
 	close(client);
 }
 
-/* The first one has them; the next one finds no offer. */
+/* The first process gets the sockets; the next finds no offer. */
 static void is_given_once(void **state)
 {
 	struct sockaddr_storage ss;
@@ -111,7 +111,7 @@ static void is_given_once(void **state)
 	close(fd);
 }
 
-/* Neither does another user get them, nor does root take them from another user. */
+/* Another user gets no sockets of ours, and root takes none from another user. */
 static void not_from_or_for_strangers(void **state)
 {
 	struct sockaddr_storage ss;
@@ -141,7 +141,7 @@ static void not_from_or_for_strangers(void **state)
 	close(fd);
 }
 
-/* An offer whose process has died, and a file that is none. */
+/* An offer of a dead process, and a file that is not an offer. */
 static void stale_offers(void **state)
 {
 	int got[HANDOVER_MAX], offer = handover_offer(dir);
@@ -175,7 +175,7 @@ static void unix_sockets_need_their_name(void **state)
 	assert_false(passed_take(&passed, SOCK_STREAM, (struct sockaddr *)&sun, &found));
 	assert_true(passed_take_any(&passed, &found));
 	close(found.fd);
-	/* No socket at all. */
+	/* This descriptor is not a socket. */
 	passed_add(&passed, open("/dev/null", O_RDONLY | O_CLOEXEC), PASSED_UNIT);
 	assert_int_equal(passed.n, 0);
 }

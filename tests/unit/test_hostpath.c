@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_hostpath.c - docs/host-path.md has each row of the table of inputs as the code has it, and
- * no other; and each reason of the table is one of flow_why.h. After a change of the table,
- * RTPX_WRITE=1 puts its rows into the document.
+ * test_hostpath.c - docs/host-path.md has exactly the rows of the table of inputs in the code, and
+ * each reason of the table is in flow_why.h. After a change of the table, RTPX_WRITE=1 writes its
+ * rows into the document.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@
 #define REFUSED	   "refused"
 #define IRRELEVANT "irrelevant"
 
-/* A reason that flow_why.h does not have does not compile. */
+/* Fails to compile for a reason that is not in flow_why.h. */
 enum { FLOW_WHY_NONE = FLOW_WHY_KERNEL };
 
 static const struct {

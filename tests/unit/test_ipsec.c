@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_ipsec.c - which policy takes which packet. How policies get here, from a real kernel, is
- * tests/netns/host_path.sh's.
+ * test_ipsec.c - which IPsec policy takes which packet. tests/netns/host_path.sh tests the reading
+ * of policies from a real kernel.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@ static void on_changed(void *arg)
 	(void)arg;
 }
 
-/* A policy of one to three words: "dst/bits", "src/bits", and what else it asks for. */
+/* A policy of one to three words: "dst/bits", "src/bits", and other conditions. */
 struct row {
 	const char *dst, *src;
 	uint8_t dbits, sbits, proto;
@@ -128,7 +128,7 @@ static void priorities(void **state)
 	assert_true(ipsec_takes(&i, &p));
 	p.dest = host("198.51.100.10", 4000);
 	policies_clear(&i.now);
-	pass.priority = take.priority; /* which one came first is not known */
+	pass.priority = take.priority; /* equal priorities: the kernel's order is not known */
 	put(&i, &pass);
 	put(&i, &take);
 	assert_true(ipsec_takes(&i, &p));

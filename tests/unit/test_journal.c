@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_journal.c - what one journal wrote another one reads; also of a file that is torn, damaged, of a newer
- * version or gone, and with a disk that takes no more.
+ * test_journal.c - one journal reads the records that another wrote. The file may be torn, damaged,
+ * of a newer version or missing, and the disk may be full.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,7 @@ struct fixture {
 	struct journal *j;
 };
 
-/* What a record of this key says in this round: never the same twice, and of any length. */
+/* Make the body for a key and a round: never the same twice, and of any length. */
 static size_t make_body(uint64_t key, unsigned int round, char *out)
 {
 	size_t len = (size_t)snprintf(out, 64, "%u of %llu", round, (unsigned long long)key), i;
@@ -88,7 +88,7 @@ static void restart(struct fixture *f)
 	f->j = open_journal(f);
 }
 
-/* What was read: of each key, the round it is of; 0: nothing. */
+/* For each key, the round of the record that was read; 0: no record. */
 struct reading {
 	unsigned int round[KEYS + 1];
 };
@@ -117,7 +117,7 @@ static int load(struct fixture *f, struct reading *r, struct journal_found *foun
 	return journal_load(f->j, (uid_t)-1, (gid_t)-1, &reader, found, f->err, sizeof(f->err));
 }
 
-/* Every key is there and of this round. */
+/* Check that every key has its record of this round. */
 static void assert_round(struct fixture *f, unsigned int round)
 {
 	struct journal_found found;
@@ -182,7 +182,7 @@ static void is_one_at_a_time(void **state)
 	journal_free(other);
 }
 
-/* The old one is all there until the new one is whole. */
+/* The old journal stays complete until the new one is complete. */
 static void replaces_in_one_step(void **state)
 {
 	struct fixture *f = *state;
@@ -224,7 +224,7 @@ static void notices_that_it_was_removed(void **state)
 
 /* ---- records ---- */
 
-/* A whole record at @p, with a correct sum. Returns how long it is. */
+/* Write a whole record at @p, with a correct sum. Returns its length. */
 static size_t put_record(uint8_t *p, uint64_t key, uint64_t stamp, const void *body, size_t len)
 {
 	struct head h = { .len = (uint32_t)len, .key = key, .stamp = stamp, .version = JOURNAL_VERSION };
@@ -236,7 +236,7 @@ static size_t put_record(uint8_t *p, uint64_t key, uint64_t stamp, const void *b
 	return sizeof(h) + len;
 }
 
-/* Bytes of version 1, which the next rtpxd must be able to read. */
+/* The bytes of version 1; later versions of rtpxd must be able to read them. */
 static void writes_version_1(void **state)
 {
 	static const uint8_t want[] = {
@@ -268,15 +268,15 @@ static void knows_a_whole_record(void **state)
 		assert_int_equal(h.len, lengths[i]);
 		assert_int_equal(h.key, 7);
 		assert_int_equal(h.stamp, 9);
-		assert_true(record_at(p, n + 1, &h)); /* something follows it */
+		assert_true(record_at(p, n + 1, &h)); /* a byte follows the record */
 		assert_false(record_at(p, n - 1, &h));
 		assert_false(record_at(p, sizeof(h) - 1, &h));
 		assert_false(record_at(p, 0, &h));
 	}
-	/* Longer than any: its sum is right all the same. */
+	/* Longer than a record may be, with a correct sum. */
 	n = put_record(p, 7, 9, p + body, JOURNAL_MAX + 1);
 	assert_false(record_at(p, n, &h));
-	/* Any byte of it may be wrong. */
+	/* Damage each byte in turn. */
 	n = put_record(p, 7, 9, "abcdefghij", 10);
 	for (at = 0; at < n; at++) {
 		p[at] ^= 0x10;
@@ -287,7 +287,7 @@ static void knows_a_whole_record(void **state)
 	assert_true(record_at(p, n, &h));
 }
 
-/* The newest record of each key, in the order of the keys, whatever lies between and around them. */
+/* Finds the newest record of each key, in the order of keys, among any other bytes. */
 static void finds_the_newest_of_each_key(void **state)
 {
 	static const struct {
@@ -310,7 +310,7 @@ static void finds_the_newest_of_each_key(void **state)
 			newest[n++] = at;
 		at += put_record(bytes + at, rows[i].key, rows[i].stamp, "body", i % 5);
 		if (i % 2) {
-			memcpy(bytes + at, magic, sizeof(magic)); /* of a record that was torn */
+			memcpy(bytes + at, magic, sizeof(magic)); /* of a torn record */
 			at += 8 + i;
 		}
 	}
@@ -338,7 +338,7 @@ static void finds_the_newest_of_each_key(void **state)
 	assert_int_equal(find_records(bytes, at - 1, &all), 0);
 	assert_int_equal(all.n, 0);
 	free(all.p);
-	/* The same behind another one: bytes that follow the end are not looked at. */
+	/* The same behind another record: bytes after the end are not read. */
 	all = (struct places){ 0 };
 	at += put_record(bytes + at, 4, 1, "last", 4);
 	assert_int_equal(find_records(bytes, at - 1, &all), 0);
@@ -346,7 +346,7 @@ static void finds_the_newest_of_each_key(void **state)
 	free(all.p);
 }
 
-/* More than the first room for them, and none is lost. */
+/* Finds more records than the first allocation holds, and loses none. */
 static void finds_many_records(void **state)
 {
 	enum { MANY = 5000 };
@@ -369,7 +369,7 @@ static void finds_many_records(void **state)
 	free(bytes);
 }
 
-/* Stamps rise over the daemons: a record of the next one is newer than any of the last one. */
+/* Stamps rise over restarts: a record of the next daemon is newer than all of the previous one. */
 static void stamps_go_on(void **state)
 {
 	struct fixture *f = *state;
@@ -435,7 +435,7 @@ static void writes_all_of_it(void **state)
 	close(fds[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	/* Nobody reads: it says so, and does not go on for ever. */
+	/* Without a reader, writing fails and does not go on for ever. */
 	signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(pipe(fds), 0);
 	close(fds[0]);
@@ -477,7 +477,7 @@ static void errors_are_errnos(void **state)
 	assert_int_equal(error_of(MDB_CORRUPTED), -EIO);
 }
 
-/* Nothing is lost by a removal that finds nothing, by a commit of nothing, or by a failed put. */
+/* Removing a missing key, committing without changes, or a failed put loses no record. */
 static void commits_what_there_is(void **state)
 {
 	static char body[JOURNAL_MAX + 1];
@@ -502,10 +502,10 @@ static void commits_what_there_is(void **state)
 	assert_int_equal(journal_put(f->j, 1, (struct span){ "x", 1 }), -EBADF); /* not begun */
 	assert_int_equal(journal_del(f->j, 1), -EBADF);
 	assert_int_equal(journal_commit(f->j), 0);
-	assert_true(journal_is_there(f->j)); /* nothing of ours can be gone */
+	assert_true(journal_is_there(f->j)); /* none of our files can be missing */
 }
 
-/* In a child with mounts of its own: what give_up() makes of @rc on a file system of this size. */
+/* The error that give_up() makes of @rc on a file system of @size, in a child with own mounts. */
 static int given_up(struct fixture *f, const char *size, int rc)
 {
 	int status;
@@ -524,7 +524,7 @@ static int given_up(struct fixture *f, const char *size, int rc)
 	return WEXITSTATUS(status);
 }
 
-/* LMDB says EIO of a full disk, and of a broken one. */
+/* LMDB returns EIO for a full disk and for a broken one. */
 static void tells_a_full_disk_from_a_broken_one(void **state)
 {
 	struct fixture *f = *state;
@@ -554,7 +554,7 @@ static void commit_tells_that_the_name_is_taken(void **state)
 	assert_round(f, 2);
 }
 
-/* An unfinished new journal of a killed daemon is in nobody's way. */
+/* An unfinished new journal of a killed daemon is replaced. */
 static void begins_over_an_unfinished_one(void **state)
 {
 	struct fixture *f = *state;
@@ -583,7 +583,7 @@ static void leaves_nothing_behind(void **state)
 	write_round(f, 1);
 	assert_int_equal(journal_begin(f->j), 0);
 	assert_int_equal(journal_new(&other, f->dir), 0);
-	journal_remove(other); /* it has no lock: it removes nothing */
+	journal_remove(other); /* has no lock, so it removes no file */
 	journal_free(other);
 	assert_int_equal(access(f->j->path, F_OK) | access(f->j->new_path, F_OK), 0);
 	journal_remove(f->j);
@@ -624,7 +624,7 @@ static unsigned int count(const struct reading *r)
 	return n;
 }
 
-/* on_record() checks that nothing is made up. */
+/* on_record() checks that each record is genuine. */
 static void saves_what_is_left_of_a_torn_file(void **state)
 {
 	struct fixture *f = *state;
@@ -673,7 +673,7 @@ static void saves_what_is_left_of_a_damaged_file(void **state)
 			random ^= random << 13;
 			random ^= random >> 7;
 			random ^= random << 17;
-			/* every second time where LMDB has its own */
+			/* every second time in LMDB's own pages */
 			copy[random % (i & 1 ? 4096 * 3 : len)] ^= (uint8_t)(random >> 40) | 1;
 		}
 		write_file(f, copy, len);
@@ -704,7 +704,7 @@ static void is_no_journal_at_all(void **state)
 	assert_round(f, 1);
 }
 
-/* One record of a newer version: nothing is handed out, nothing is changed. */
+/* A single record of a newer version: no record is read, and the file is not changed. */
 static void refuses_a_newer_version(void **state)
 {
 	struct fixture *f = *state;
@@ -738,7 +738,7 @@ static void refuses_a_newer_version(void **state)
 	free(bytes);
 }
 
-/* ---- a disk that takes no more ---- */
+/* ---- a full disk ---- */
 
 static void limit_files(size_t bytes)
 {
@@ -792,11 +792,11 @@ static void survives_a_full_disk(void **state)
 	signal(SIGXFSZ, SIG_DFL);
 }
 
-/* ---- a file that was made by someone else ---- */
+/* ---- a file made by another program ---- */
 
 #define ANYONE 12345
 
-/* Loading must fail, and soon. */
+/* Loading must fail soon. */
 static void refuses(struct fixture *f, int error)
 {
 	struct journal_found found;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_kmod.c - flows that a module without memory does not delete, with a module in memory that
- * answers what the test says. What the real one answers is tests/kmod's.
+ * test_kmod.c - flows that the module cannot delete for lack of memory. A fake module gives the
+ * answers that the test sets; tests/kmod tests the real one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,10 +17,10 @@
 
 #include "rtpx_genl.h"
 
-/* The module: which ports have a flow, and what it answers. */
+/* The fake module: the ports that have a flow, and its answers. */
 static struct {
 	bool flow[65536];
-	int err; /* of every request; 0: it does what it is asked */
+	int err; /* answer to every request; 0: carry it out */
 	unsigned int requests[RTPX_CMD_COPIES + 1];
 	char answer[512];
 	size_t len;
@@ -107,7 +107,7 @@ static int del(uint16_t port)
 	return kmod_flow_del(&k.dp, RTPX_FAMILY_IP4, port, NULL);
 }
 
-/* Neither replaced nor deleted: it is deleted later, and no other is. */
+/* A flow that could be neither replaced nor deleted is deleted later, and no other flow is. */
 static void test_doomed(void **state)
 {
 	(void)state;
@@ -123,10 +123,10 @@ static void test_doomed(void **state)
 	assert_false(module.flow[40000]);
 	assert_true(module.flow[40002]);
 	kmod_tend(&k.dp);
-	assert_int_equal(module.requests[RTPX_CMD_DEL], 3); /* no more than there was to do */
+	assert_int_equal(module.requests[RTPX_CMD_DEL], 3); /* no needless request */
 }
 
-/* One attempt a second while there is no memory, however many there are. */
+/* Without memory there is one attempt a second, for any number of flows. */
 static void test_many(void **state)
 {
 	uint16_t port;
@@ -146,7 +146,7 @@ static void test_many(void **state)
 		assert_false(module.flow[port]);
 }
 
-/* The port has a new call by then: its flow stays. */
+/* The port has a new call meanwhile: its flow stays. */
 static void test_taken_again(void **state)
 {
 	(void)state;
@@ -160,7 +160,7 @@ static void test_taken_again(void **state)
 	assert_int_equal(module.requests[RTPX_CMD_DEL], 1);
 }
 
-/* What was not there need not be deleted again. */
+/* A flow that did not exist is not deleted again. */
 static void test_nothing_there(void **state)
 {
 	(void)state;

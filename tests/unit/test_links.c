@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_links.c - which device frames leave through, over links that need not exist: VLAN devices,
- * stacked ones, and ones whose lower device is elsewhere. Reading the kernel's tables is
- * tests/netns/nexthop.sh's.
+ * test_links.c - finds the device that frames leave through: over VLAN devices, stacked ones, and
+ * VLAN devices with the lower device in another namespace. The links need not exist.
+ * tests/netns/nexthop.sh tests the reading of the kernel's tables.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +38,7 @@ static void add_link(struct links *all, int ifindex, const char *name, int lower
 	rtnl_link_put(l);
 }
 
-/* A VLAN device comes before its lower one in the list as often as after it. */
+/* In the list, a VLAN device may come before or after its lower device. */
 static void vlans(void **state)
 {
 	static const struct {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_listen.c - control sockets as their peers see them: framing, order, back pressure, cookies, socket files.
+ * test_listen.c - control sockets as their peers see them: framing, order, back pressure, cookies,
+ * socket files.
  *
  * Server and peers share one thread: settle() turns the loop until a condition holds.
  */
@@ -33,8 +34,8 @@ struct bench {
 };
 
 /*
- * Leading separators do not count. "big" is answered by 1024 bytes, nothing by E5, all else by itself, cut at
- * 1000 bytes.
+ * Leading separators do not count. The answer to "big" is 1024 bytes, to an empty line E5, and to
+ * any other line the line itself, cut at 1000 bytes.
  */
 static size_t bench_run(void *arg, const char *line, size_t len, const struct addr *peer, uint64_t now_ns, char *reply)
 {
@@ -183,7 +184,7 @@ static void puts_to(int fd, const char *s)
 	put(fd, s, strlen(s));
 }
 
-/* Read until @want bytes or the end have come; returns how many, -1 at a reset. */
+/* Read until @want bytes or the end have come. Returns the bytes read, -1 at a reset. */
 static ssize_t get(struct bench *b, int fd, char *buf, size_t want)
 {
 	uint64_t until = clock_now() + PATIENCE_NS;
@@ -237,7 +238,7 @@ static void settle_runs(struct bench *b, unsigned int runs)
 	assert_int_equal(b->runs, runs);
 }
 
-/* What comes within some turns of the loop must be nothing. */
+/* No byte may come within some turns of the loop. */
 static void expect_silence(struct bench *b, int fd)
 {
 	char byte;
@@ -349,7 +350,7 @@ static void longest_line_is_8191_bytes(void **state)
 	close(fd);
 }
 
-/* Both directions closed right after the commands: none of them is lost, however many there are. */
+/* A peer closes both directions right after its commands: none is lost, in any number. */
 static void data_before_hang_up_are_executed(void **state)
 {
 	struct bench *b = serve(state, "cunix:");
@@ -371,7 +372,10 @@ static void data_before_hang_up_are_executed(void **state)
 	settle_runs(b, sizeof(lines) / 2);
 }
 
-/* It gets no more executed than its buffers hold, the others go on, and at the end it has every reply. */
+/*
+ * A slow peer gets only as many commands executed as its buffers hold. Other peers are served, and
+ * in the end the slow one has every reply.
+ */
 static void slow_peer_delays_nobody(void **state)
 {
 	enum { COMMANDS = 20000 };
@@ -452,7 +456,9 @@ static void tcp6_serves(void **state)
 	close(fd);
 }
 
-/* Media have taken every descriptor: control goes on, one command at a time, and nothing spins. */
+/*
+ * Media ports have taken every descriptor: commands run one at a time, and the loop does not spin.
+ */
 static void control_survives_without_descriptors(void **state)
 {
 	enum { PEERS = 12, FILES = 64 };
@@ -483,7 +489,7 @@ static void control_survives_without_descriptors(void **state)
 		close(fds[i]);
 }
 
-/* silence - of @seconds, for all peers that there are. */
+/* silence - let @seconds pass for all peers. */
 static void silence(struct bench *b, unsigned int seconds)
 {
 	struct peer *p;
@@ -500,7 +506,7 @@ static void sweep(struct bench *b)
 	turn(b);
 }
 
-/* A peer that says nothing for a minute ends; one that has spoken stays. */
+/* A peer that sends no command for a minute is closed; a peer that has sent one stays. */
 static void silent_peers_end(void **state)
 {
 	struct bench *b = serve(state, "cunix:");
@@ -527,7 +533,10 @@ static void silent_peers_end(void **state)
 	close(mute);
 }
 
-/* When there are as many as may be, the longest silent one makes room, first of those that never spoke. */
+/*
+ * At the limit of peers, the longest silent peer makes room; peers that never sent a command go
+ * first.
+ */
 static void silent_peers_make_room(void **state)
 {
 	enum { MOST = 4 };
@@ -542,7 +551,7 @@ static void silent_peers_make_room(void **state)
 	}
 	puts_to(fds[0], "V\n");
 	expect(b, fds[0], "V\n");
-	more = dial_unix(b); /* none was silent for long: no room */
+	more = dial_unix(b); /* no peer was silent for long: no room */
 	turn(b);
 	expect_end(b, more);
 	close(more);
@@ -556,7 +565,7 @@ static void silent_peers_make_room(void **state)
 		close(fds[i]);
 	}
 	assert_int_equal(b->listen->n_peers, MOST);
-	more = dial_unix(b); /* all have spoken: the first of them did so long ago */
+	more = dial_unix(b); /* all have sent commands: the first one longest ago */
 	turn(b);
 	puts_to(more, "V\n");
 	expect(b, more, "V\n");
@@ -578,7 +587,7 @@ static void cookies_answer_retransmissions(void **state)
 	} steps[] = {
 		{ "ck1 V", "ck1 V\n", 1, 0 },
 		{ "ck1 V", "ck1 V\n", 1, 1 },
-		{ "ck1 X", "ck1 X\n", 2, 1 }, /* another proxy's */
+		{ "ck1 X", "ck1 X\n", 2, 1 }, /* from another proxy */
 		{ "ck1 V", "ck1 V\n", 2, 2 },
 		{ "ck1 X", "ck1 X\n", 2, 3 },
 		{ "ck3  \t V", "ck3 V\n", 3, 3 },
@@ -651,7 +660,7 @@ static void bursts_are_answered_in_order(void **state)
 	close(fd);
 }
 
-/* A connected socket drops what comes from another address than the one it asked. */
+/* A connected socket drops replies from any address but the one that it asked. */
 static void wildcard_answers_from_the_asked_address(void **state)
 {
 	uint16_t port = serve_inet(state, "udp:*:0");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_loader.c - the queue in front of the thread: its order, its bound, its end. What is loaded is
- * test_clips.c's.
+ * test_loader.c - the queue of the loader's thread: its order, its bound, its end. test_clips.c
+ * tests the loaded bytes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,7 +72,7 @@ static void one_after_the_other(void **state)
 	loader_free(loader);
 }
 
-/* The thread is held back, so that none of the jobs is taken from the queue, but perhaps the first. */
+/* The thread is held back: it takes at most the first job from the queue. */
 static void bounded_and_ended(void **state)
 {
 	char dir[] = "/tmp/rtpx-loader-XXXXXX", fifo[sizeof(dir) + 5];
@@ -83,7 +83,7 @@ static void bounded_and_ended(void **state)
 	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	job[0].path = fifo;
-	job[0].encode_type = 0; /* libsndfile waits for a writer */
+	job[0].encode_type = 0; /* libsndfile waits for a writer of the FIFO */
 	assert_int_equal(loader_add(loader, &job[0]), 0);
 	for (i = 1; i < JOBS; i++)
 		taken += loader_add(loader, &job[i]) == 0;

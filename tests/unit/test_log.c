@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_log.c - the form of a line on stderr, what is left out, what strangers can put into it, and
- * readers of the log that do not read.
+ * test_log.c - the form of a line on stderr, lines that are left out, text from the network in a
+ * line, and readers of the log that do not read.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -18,7 +18,7 @@
 
 static char got[4096];
 
-/* One line with stderr in a file; what it wrote is in @got. */
+/* Log one line with stderr in a file, and read the file into @got. */
 static void line(enum log_level level, const char *call, const char *text)
 {
 	FILE *file = tmpfile();
@@ -123,11 +123,11 @@ static void once_a_second(void **state)
 	assert_false(log_allowed(&last, now + NSEC_PER_SEC + 1));
 }
 
-/* ---- a log that nobody reads ---- */
+/* ---- a log without a reader ---- */
 
 #define MANY 20000
 
-/* Lines "… text N" of @text, in their order; @next is the first N that is expected. */
+/* Lines "… text N" of @text, in order; @next is the next expected N. */
 struct lines {
 	unsigned long next, seen, lost;
 };
@@ -153,7 +153,7 @@ static void check_line(struct lines *l, const char *text)
 	l->seen++;
 }
 
-/* read_pipe - all that is in @fd, and then what was in the queue, until nothing comes any more. */
+/* read_pipe - read all lines in @fd, and then those of the queue, until no more come. */
 static void read_pipe(int fd, struct lines *l)
 {
 	static char text[1 << 20];
@@ -202,7 +202,7 @@ static void unread_pipe(void **state)
 	close(fds[1]);
 }
 
-/* Half a second, and not for ever. */
+/* Closing takes half a second, not for ever. */
 static void close_unread(void **state)
 {
 	int fds[2], err = dup(STDERR_FILENO);
@@ -215,7 +215,7 @@ static void close_unread(void **state)
 		log_err("line %d", i);
 	log_close();
 	assert_true(clock_now() - begun >= CLOSE_MS * NSEC_PER_MSEC);
-	close(fds[0]); /* no reader at all: the rest is dropped */
+	close(fds[0]); /* no reader: the rest is dropped */
 	signal(SIGPIPE, SIG_IGN);
 	to_stderr.again_ns = 0;
 	log_close();
@@ -237,7 +237,7 @@ static void syslog_bind(int type, int *fd)
 	assert_int_equal(bind(*fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
 }
 
-/* A syslogd that is stopped, then reads, then ends, and then another one. */
+/* A syslogd stops, reads again, and exits; then another one starts. */
 static void unread_syslog(void **state)
 {
 	char path[] = "/tmp/rtpx-syslog.XXXXXX", text[2048], want[64];
@@ -288,7 +288,7 @@ static void unread_syslog(void **state)
 	log_open(LOG_LVL_DBUG, true, false, 0);
 }
 
-/* Lines that a peer provokes: a few at once, one a second, and how many more there were. */
+/* Lines that a peer provokes: a few at once, then one a second with the number of dropped lines. */
 static void some_of_many(void **state)
 {
 	FILE *file = tmpfile();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_mirror.c - from a copy of the dataplane's to the recorder: whose it is, from whom, and when;
- * with a dataplane in memory.
+ * test_mirror.c - copies from a dataplane in memory reach the recorder, with the right session,
+ * source and time of arrival.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +22,7 @@
 static struct event_base *base;
 static struct fake_dp *fake;
 static struct mirror *mirror;
-static int wake[2]; /* a pipe in the place of the ring's descriptor */
+static int wake[2]; /* a pipe instead of the ring's descriptor */
 
 static struct {
 	unsigned int n, flushes;
@@ -104,7 +104,7 @@ static void whose_it_is(void **state)
 		uint32_t number;
 		enum rtpx_family family;
 		uint16_t port;
-		int leg; /* -1: nobody's */
+		int leg; /* -1: of no session */
 		enum stream_kind kind;
 	} rows[] = {
 		{ 7, RTPX_FAMILY_IP4, PORT_MIN + 2, 0, STREAM_RTP },
@@ -146,9 +146,9 @@ static void whose_it_is(void **state)
 	mirror_leg_close(mirror, &s, 1);
 }
 
-#define ERROR_NS (50 * NSEC_PER_MSEC) /* of clocks that are read one after the other, beside other work */
+#define ERROR_NS (50 * NSEC_PER_MSEC) /* allowed between two readings of clocks */
 
-/* The time is that of the arrival, whenever it is read, and one second remains one second. */
+/* The time is that of arrival, not of reading; a second between packets stays a second. */
 static void when(void **state)
 {
 	struct session s = call();
@@ -172,7 +172,7 @@ static void when(void **state)
 	mirror_leg_close(mirror, &s, 0);
 }
 
-/* What was copied before the ports close is recorded, and nothing of them afterwards. */
+/* Copies from before the ports close are recorded; later copies are not. */
 static void to_the_end(void **state)
 {
 	struct session s = call();
@@ -188,7 +188,7 @@ static void to_the_end(void **state)
 	assert_int_equal(recorded.n, 2);
 }
 
-/* The loop reads them by itself, again and again. */
+/* The loop drains copies by itself, repeatedly. */
 static void by_the_loop(void **state)
 {
 	struct session s = call();
@@ -210,7 +210,7 @@ static void by_the_loop(void **state)
 	mirror_leg_close(mirror, &s, 0);
 }
 
-/* A dataplane without copies costs nobody a question. */
+/* A dataplane without copies gives a NULL mirror, which all functions accept. */
 static void none(void **state)
 {
 	const struct mirror_opts opts = { .dp = &fake->dp };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_nexthop.c - ids and their use counts, prefixes, VLAN devices (which need not exist for it),
- * and, in a network namespace of its own, thousands of destinations: nothing is missed when notices
- * are lost, and no slice of the work holds up the event loop. What each kind of change does is
- * tests/netns/nexthop.sh's.
+ * test_nexthop.c - ids and their use counts, prefixes, and VLAN devices, which need not exist. In a
+ * network namespace of its own, thousands of destinations: no change is missed when notices are
+ * lost, and no slice of the work holds up the event loop. tests/netns/nexthop.sh tests each kind of
+ * change.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -103,8 +103,7 @@ static void prefixes(void **state)
 }
 
 /*
- * The tag with its priority and the lower device get into the answer, the neighbour being the VLAN
- * device's.
+ * The answer has the tag with its priority, the lower device, and the neighbour of the VLAN device.
  */
 static void vlan_answer(void **state)
 {
@@ -140,7 +139,7 @@ static void vlan_answer(void **state)
 	nh.key.tos = 184;
 	nexthop_answer(&n, &nh, &v);
 	assert_int_equal(v.abi.vlan, 5 << 13 | 100);
-	nh.key.dest.family = ADDR_IP6; /* whose traffic class says nothing about the priority */
+	nh.key.dest.family = ADDR_IP6; /* the traffic class of IPv6 does not set the priority */
 	nexthop_answer(&n, &nh, &v);
 	assert_int_equal(v.abi.vlan, 1 << 13 | 100);
 	nb.usable = false;
@@ -184,7 +183,7 @@ static void ids(void **state)
 	nexthop_give(n, id[0]);
 	nexthop_give(n, id[1]);
 	assert_int_equal(take(n, a, any, &again, &v), 0);
-	assert_int_equal(again, id[0]); /* the one that has rested longest */
+	assert_int_equal(again, id[0]); /* the id that was free for the longest time */
 	nexthops_counts(n, &counts);
 	assert_int_equal(counts.ids, 2);
 	assert_int_equal(counts.unresolved, 2);
@@ -203,7 +202,7 @@ static void run(const char *command)
 		fail_msg("%s", command);
 }
 
-/* eth0 10.1.0.1 is one end of a veth pair, the other end holds nothing: the gateways are permanent
+/* eth0 10.1.0.1 is one end of a veth pair. The other end has no host, so the gateways are permanent
  * neighbours. */
 static int enter(void **state)
 {
@@ -250,7 +249,7 @@ static uint64_t cpu_ns(void)
 	return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
 }
 
-/* Somebody else's event, due every millisecond: how much work of ours does it have to wait for? */
+/* An event due every millisecond; measures how long the tested work delays it. */
 static struct {
 	uint64_t last_ns, longest_ns;
 } pulse;
@@ -264,8 +263,8 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
 	pulse.last_ns = now;
 }
 
-/* turn_until - runs the loop until @what has reached @want; the pulse's longest wait. Gives up
- * after 5 s. */
+/* turn_until - runs the loop until @what has reached @want, at most 5 s. Returns the longest delay
+ * of the pulse. */
 static uint64_t turn_until(struct event_base *base, const unsigned int *what, unsigned int want)
 {
 	const uint64_t give_up = clock_now() + 5 * NSEC_PER_SEC;
@@ -345,7 +344,7 @@ static void many(void **state)
 	event_base_free(base);
 }
 
-/* More notices than the socket holds, the one that matters last. */
+/* More notices than the socket holds; the relevant one comes last. */
 static void lost(void **state)
 {
 	struct event_base *base = event_base_new();
@@ -380,7 +379,7 @@ static void lost(void **state)
 	event_base_free(base);
 }
 
-/* Some other administrator takes the kernel's care of our neighbour away: it is asked for again. */
+/* Another program stops the kernel's probing of our neighbour: we request it again. */
 static void kept(void **state)
 {
 	struct event_base *base = event_base_new();
@@ -405,7 +404,7 @@ static void kept(void **state)
 	turn_until(base, &seen.usable, 1);
 	assert_false(n->neighs.hash->managed);
 	assert_int_not_equal(system("ip neigh show 10.1.0.4 | grep -q managed"), 0);
-	n->neighs.hash->probed_ns = 0; /* as if it had been long ago */
+	n->neighs.hash->probed_ns = 0; /* as if the probe were long ago */
 	give_up = clock_now() + 5 * NSEC_PER_SEC;
 	while (!n->neighs.hash->managed && clock_now() < give_up)
 		event_base_loop(base, EVLOOP_NONBLOCK);

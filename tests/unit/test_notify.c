@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_notify.c - targets of -n over real sockets: what arrives, and what becomes of messages whose
- * receiver is away, closes, hangs, refuses or talks nonsense.
+ * test_notify.c - targets of -n over real sockets: messages arrive, also when the receiver is away,
+ * closes, hangs, refuses or sends a malformed answer.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -110,7 +110,7 @@ static bool has(int fd, char *got, size_t want)
 	return strlen(got) == want;
 }
 
-/* Exactly this arrives, and then nothing that is there already. */
+/* Exactly @text arrives, and no byte waits behind it. */
 static void expect(int fd, const char *text)
 {
 	char got[4096] = "", more;
@@ -203,7 +203,7 @@ static void gives_up_in_time(void **state)
 	assert_string_equal(view_of(0).error, "Connection refused; call call given up");
 }
 
-/* However long it has waited, each message is tried: here the second one, after somebody listens. */
+/* Each message is tried, however old: here the second one, once a receiver listens. */
 static void gives_up_nothing_untried(void **state)
 {
 	int listener, c;
@@ -223,7 +223,7 @@ static void gives_up_nothing_untried(void **state)
 	close(listener);
 }
 
-/* A receiver that was started again, be it before or after the next message. */
+/* A receiver restarts, before or after the next message. */
 static void connects_again(void **state)
 {
 	int listener, c;
@@ -257,7 +257,7 @@ static bool reset_by(int fd)
 	return close(fd) == 0;
 }
 
-/* A message of which only a part went through is sent again, whole. */
+/* A message that was sent in part is sent again as a whole. */
 static void sends_a_broken_message_again(void **state)
 {
 	static char tag[4 << 20], got[sizeof(tag) + 2];
@@ -313,7 +313,7 @@ static void on_gone(void *arg, uint32_t number)
 	watched.gone++;
 }
 
-/* What one process reports as waiting another one queues, with the age that it had. */
+/* Messages that wait in one process are queued by the next one, with their age. */
 static void goes_to_the_next_process(void **state)
 {
 	const struct notify_event event = { "call", "from", "to", "tag" };
@@ -343,7 +343,7 @@ static void goes_to_the_next_process(void **state)
 	assert_string_equal(watched.text, "unix:/nonexistent/b call from to tag");
 	assert_int_equal(view_of(0).queued, 1);
 	notify_watch(notify, NULL, NULL, NULL);
-	/* One that is too old is tried once. */
+	/* A message that is too old is tried once. */
 	m.queued_ns = 99;
 	assert_int_equal(notify_restore(notify, &m), 0);
 	while (view_of(0).queued > 1)
@@ -362,7 +362,7 @@ static void bounds_the_queue(void **state)
 	assert_string_equal(view_of(0).error, "too many wait, this one is lost");
 }
 
-/* A name may have several addresses, and only behind one of them somebody listens. */
+/* A name may have several addresses, with a listener on only one of them. */
 static void tries_the_next_address(void **state)
 {
 	struct addr second = at("10.99.0.2", 9007);
@@ -378,7 +378,7 @@ static void tries_the_next_address(void **state)
 	assert_int_equal(view_of(0).counts.retries, 1);
 	close(c);
 	TURN_UNTIL(!notify->target[0]->stream);
-	send_tag(0, "two"); /* it stays with the one that answers */
+	send_tag(0, "two"); /* stays with the address that answers */
 	c = accept_one(listener);
 	expect(c, "two\n");
 	assert_int_equal(view_of(0).counts.retries, 1);
@@ -416,7 +416,7 @@ static void resolves_names(void **state)
 		fail_msg("%s", err);
 	while (!notify->target[0]->n_addrs || !notify->target[1]->n_addrs)
 		event_base_loop(base, EVLOOP_ONCE);
-	/* Of IPv4 and, if /etc/hosts says so, of IPv6, where nobody listens. */
+	/* An IPv4 address and, depending on /etc/hosts, an IPv6 address without a listener. */
 	assert_in_range(notify->target[0]->n_addrs, 1, 2);
 	assert_in_range(notify->target[1]->n_addrs, 1, 2);
 	listener = listen_at("127.0.0.1", 9009);
@@ -481,7 +481,7 @@ static void connects_back_to_the_controller(void **state)
 	assert_int_equal(find("tcp:%%CC_SELF%%:9100", NO_PEER), 5);
 	assert_int_equal(find("tcp:%%CC_SELF%%:9100", &six), 5);
 	assert_int_equal(find("tcp:%%CC_SELF%%:9102", &peer), -1);
-	assert_int_equal(find("tcp:10.99.0.2:9100", &peer), -1); /* no value of -n */
+	assert_int_equal(find("tcp:10.99.0.2:9100", &peer), -1); /* not a target of -n */
 	assert_string_equal(view_of(5).name, "tcp:127.0.0.1:9100");
 
 	listener = listen_at("10.99.0.2", 9100);
@@ -513,7 +513,7 @@ static void bounds_the_targets(void **state)
 	assert_int_equal(found, NOTIFY_MAX_TARGETS - 1);
 }
 
-/* A name that there is not: messages wait, it is asked for again, and the end waits for nothing. */
+/* An unknown name: messages wait, the name is resolved again, and the end does not wait. */
 static void waits_for_names(void **state)
 {
 	static const char *const targets[] = { "tcp:no.such.host.invalid:9009" };
@@ -531,7 +531,7 @@ static void waits_for_names(void **state)
 	send_tag(0, "waits");
 	while (!notify->target[0]->counts.retries)
 		event_base_loop(base, EVLOOP_ONCE);
-	/* The resolver's words differ with the network that the test finds. */
+	/* The resolver's message depends on the host's network. */
 	assert_non_null(strstr(notify->target[0]->error, "no.such.host.invalid: "));
 	assert_int_equal(notify->target[0]->queued, 1);
 	while (notify->target[0]->state != NAMING)
@@ -676,7 +676,7 @@ static void asks_by_json(void **state)
 	assert_string_equal(proxy.type, "application/json");
 }
 
-/* Where the method with the Call-ID is refused, that with the tags is tried, and then kept. */
+/* If the method with the Call-ID is refused, the method with the tags is tried, and then kept. */
 static void learns_the_method(void **state)
 {
 	(void)state;
@@ -706,7 +706,7 @@ static void learns_the_method(void **state)
 	assert_non_null(strstr(proxy.body[5], "<methodName>dlg.terminate_dlg<"));
 }
 
-/* A call with a senseless answer is made again, after a pause of its own. */
+/* An RPC with a malformed answer is repeated, after a pause of its own. */
 static void asks_again_after_nonsense(void **state)
 {
 	(void)state;
@@ -724,8 +724,8 @@ static void asks_again_after_nonsense(void **state)
 }
 
 /*
- * Six calls, one of which the proxy answers with HTTP 503 for good: the five others do not wait for
- * it, and it is given up alone.
+ * Six calls. The proxy answers one of them with HTTP 503 for good: the five others do not wait for
+ * it, and only that one is given up.
  */
 static void one_bad_call_holds_up_no_other(void **state)
 {
@@ -746,13 +746,13 @@ static void one_bad_call_holds_up_no_other(void **state)
 	assert_int_equal(view_of(0).queued, 1);
 	assert_false(notify_is_idle(notify));
 	TURN_UNTIL(view_of(0).counts.lost == 1);
-	assert_int_equal(proxy.n, 7); /* it was tried again, alone, and was too old then */
+	assert_int_equal(proxy.n, 7); /* the bad call was tried again, alone */
 	assert_non_null(strstr(proxy.body[6], "\"bad\""));
 	assert_string_equal(view_of(0).error, "HTTP status 503, no answer to the call; call bad given up");
 	assert_true(notify_is_idle(notify));
 }
 
-/* A call that comes during the pause of another one does not wait for its end. */
+/* A call that comes during the pause of another one does not wait for that pause. */
 static void a_pause_is_of_one_call(void **state)
 {
 	(void)state;
@@ -769,7 +769,7 @@ static void a_pause_is_of_one_call(void **state)
 	assert_non_null(strstr(proxy.body[2], "\"first\""));
 }
 
-/* Whoever accepts and then closes, resets or answers without end holds up nothing else. */
+/* A server that accepts and then closes, resets or answers without end delays no other target. */
 static void survives_bad_servers(void **state)
 {
 	static const char flood[100000] = "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";

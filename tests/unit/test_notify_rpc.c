@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_notify_rpc.c - the bodies of calls that end a dialog, and answers such as Kamailio's.
+ * test_notify_rpc.c - bodies of RPCs that end a dialog, and answers such as Kamailio's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +42,7 @@ static void writes_requests(void **state)
 		       "\"params\":[\"a84b@pc33\",\"f1\",\"t1\"],\"id\":7}");
 }
 
-/* Whatever a caller has put into the Call-ID stays inside of the value. */
+/* Any text of a caller in the Call-ID stays inside the value. */
 static void quotes_what_strangers_wrote(void **state)
 {
 	const struct rpc_dialog d = { "</string>&\"\\\n", "", "" };

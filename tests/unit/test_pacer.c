@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_pacer.c - the wheel against a plain list, with invented time; and one turn of the real timer.
+ * test_pacer.c - compares the wheel with a plain list, in invented time; and one turn of the real
+ * timer.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,7 @@
 
 struct waiter {
 	struct pacer_item item;
-	uint64_t due_ns, ran_ns; /* due 0: does not wait */
+	uint64_t due_ns, ran_ns; /* due_ns 0: not waiting */
 	unsigned int runs;
 };
 
@@ -103,7 +104,7 @@ static void on_run_ends_both(struct pacer_item *item, uint64_t now_ns)
 	pacer_del(pacer, &pair[1].item);
 }
 
-/* Whoever runs may remove what is due in the same turn. */
+/* An item that runs may remove an item due in the same turn. */
 static void the_first_removes_the_second(void **state)
 {
 	(void)state;
@@ -120,7 +121,7 @@ static void on_run_again(struct pacer_item *item, uint64_t now_ns)
 	pacer_add(pacer, item, now_ns - 20 * TICK_NS, on_run_again);
 }
 
-/* One that is behind catches up one by one, and does not keep the turn for itself. */
+/* A late item catches up one tick at a time, and lets other items run in between. */
 static void again_is_the_next_tick(void **state)
 {
 	struct waiter w = { 0 };
@@ -171,7 +172,7 @@ static void the_timer_wakes(void **state)
 
 	(void)state;
 	pacer_add(pacer, &w[1].item, now + 30 * TICK_NS, on_run);
-	pacer_add(pacer, &w[0].item, now + 5 * TICK_NS, on_run); /* earlier than what it is set to */
+	pacer_add(pacer, &w[0].item, now + 5 * TICK_NS, on_run); /* before the timer */
 	while (!w[1].runs)
 		event_base_loop(base, EVLOOP_ONCE);
 	assert_int_equal(w[0].runs, 1);

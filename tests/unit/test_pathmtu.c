@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_pathmtu.c - which destination an ICMP message is about, also of messages cut anywhere. Real
- * ones come in tests/netns/nexthop_host.sh.
+ * test_pathmtu.c - finds the destination that an ICMP message is about, also in messages cut
+ * anywhere. tests/netns/nexthop_host.sh tests with real messages.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_player.c - prompts to legs without sockets, in invented time; at the end many players in real
- * time, whose jitter is printed.
+ * test_player.c - prompts to legs without sockets, in invented time. At the end, many players in
+ * real time; the test prints their jitter.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +28,7 @@ static const char *const files[] = { "ringback.0", "ringback.3", "ringback.8", "
 				     "ringback.101", "short.0", "long.0" };
 static char dir[] = "/tmp/rtpx-player-XXXXXX";
 
-static struct event_base *base, *loader_base; /* the latter does not know the real time */
+static struct event_base *base, *loader_base; /* loader_base runs without real time */
 static struct sessions *sessions;
 static struct pacer *pacer;
 static struct players *players;
@@ -73,7 +73,7 @@ static int remove_files(void **state)
 	return chdir("/") || rmdir(dir);
 }
 
-static uint64_t now_ns; /* of the turn */
+static uint64_t now_ns; /* time of the turn */
 
 static int on_send(void *arg, struct session *s, int leg, const uint8_t *packet, size_t len)
 {
@@ -152,7 +152,7 @@ static void wait_for_loader(void)
 		event_base_loop(loader_base, EVLOOP_ONCE);
 }
 
-/* What is to play is in memory when this returns. */
+/* Start a prompt and wait until its clip is loaded. */
 static int start_on(int leg, const char *name, const char *codecs, int count, unsigned int ptime_ms)
 {
 	int err = player_start(players, call, leg, span_of(name), span_of(codecs), count, ptime_ms,
@@ -167,7 +167,7 @@ static int start(const char *name, const char *codecs, int count, unsigned int p
 	return start_on(1, name, codecs, count, ptime_ms);
 }
 
-/* Time goes on, a tenth of a millisecond at a time. */
+/* Let time pass, in steps of 0.1 ms. */
 static void pass_ms(unsigned int ms)
 {
 	uint64_t until = now_ns + ms * MS;
@@ -191,7 +191,7 @@ static uint32_t word(const uint8_t *p)
 struct file_row {
 	const char *name, *codecs;
 	int err;
-	int type; /* of the first packet; -1: nothing is heard */
+	int type; /* payload type of the first packet; -1: no packet */
 };
 
 static const struct file_row file_rows[] = {
@@ -289,7 +289,7 @@ static void two_streams_differ(void **state)
 	assert_memory_not_equal(first + 8, last.data + 8, 4);
 }
 
-/* A new P ends the old one even when it fails itself; P0 and S only end it. */
+/* A new P ends the old prompt even if it fails; P0 and S only end it. */
 static void what_ends_it(void **state)
 {
 	(void)state;
@@ -326,7 +326,7 @@ static void ptimes(void **state)
 	}
 }
 
-/* Neither a port nor an address is there: it waits at its beginning and counts as playing. */
+/* Without a port or an address the prompt waits at its beginning and counts as playing. */
 static void waits_for_the_listener(void **state)
 {
 	struct leg *leg = &call->leg[1];
@@ -351,7 +351,7 @@ static void waits_for_the_listener(void **state)
 	assert_null(call->leg[1].player);
 }
 
-/* Music keeps the call; a listener that cannot be reached does not. */
+/* Played packets restart the TTL; packets to a listener without address do not. */
 static void keeps_the_replaced_partys_time(void **state)
 {
 	(void)state;
@@ -365,7 +365,7 @@ static void keeps_the_replaced_partys_time(void **state)
 	assert_int_equal(stats.npkts_played, last.packets);
 }
 
-/* Nothing was sent for a while: a little is made up for, a lot is not. */
+/* After a pause of the process, a short delay is caught up, a long one is not. */
 static void after_a_stop_of_the_process(void **state)
 {
 	(void)state;
@@ -398,7 +398,7 @@ static const char *described(void)
 	return player_describe(&call->leg[1], text, sizeof(text));
 }
 
-/* It plays as soon as the loader has it, from the beginning; a file that is no sound ends it. */
+/* A prompt plays from its beginning once the clip is loaded; a file that is not sound ends it. */
 static void waits_for_the_loader(void **state)
 {
 	FILE *f = fopen("noise.wav", "we");
@@ -479,7 +479,7 @@ static void on_enough(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(arg);
 }
 
-/* Every packet of every player against its own schedule, which never moves. */
+/* Compares every packet of every player with its fixed schedule. */
 static void a_crowd_keeps_time(void **state)
 {
 	const struct timeval enough = { CROWD_MS / 1000, CROWD_MS % 1000 * 1000 };

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-/* The allocation number @allocation_fails from now on fails; 0: none. */
+/* Counted from now, this allocation fails; 0: none. */
 static int allocation_fails;
 
 static void *failing_calloc(size_t n, size_t size)
@@ -105,7 +105,7 @@ static void one_pair(void **state)
 	}
 }
 
-/* Every pair comes exactly once, in an order that is not that of the numbers. */
+/* Every pair comes exactly once, not in numerical order. */
 static void random_order(void **state)
 {
 	struct ports *p = make(35000, 64999, false);
@@ -136,17 +136,17 @@ static void rest(void **state)
 
 	(void)state;
 	ports_give(p, RTPX_FAMILY_IP4, first, now);
-	/* It rests as long as others are free … */
+	/* A returned pair rests as long as others are free … */
 	for (i = 0; i < 3; i++)
 		assert_int_not_equal(ports_take(p, RTPX_FAMILY_IP4, now), first);
-	/* … and serves when there is no other. */
+	/* … and is taken when no other is free. */
 	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, now), first);
 	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, now), -ENOSPC);
-	/* Those that rested longest come first. */
+	/* The pairs that rested longest come first. */
 	ports_give(p, RTPX_FAMILY_IP4, 40004, now);
 	ports_give(p, RTPX_FAMILY_IP4, 40000, now);
 	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, now), 40004);
-	/* After the rest a pair is as good as any. */
+	/* After the rest a pair is free like any other. */
 	ports_give(p, RTPX_FAMILY_IP4, 40002, now);
 	now += 2 * REST_NS;
 	assert_true(ports_take(p, RTPX_FAMILY_IP4, now) > 0);
@@ -180,7 +180,7 @@ static void claims(void **state)
 	}
 }
 
-/* The rest counts milliseconds in 32 bits, which are over after 49 days. */
+/* The rest is counted in 32-bit milliseconds, which wrap after 49 days. */
 static void rest_in_an_old_daemon(void **state)
 {
 	uint64_t wrap = (1ull << 32) * NSEC_PER_MSEC, second = NSEC_PER_SEC;
@@ -195,7 +195,7 @@ static void rest_in_an_old_daemon(void **state)
 	ports_free(p);
 }
 
-/* The next port is anywhere in the range. */
+/* The next port may be anywhere in the range. */
 static void spread(void **state)
 {
 	struct ports *p = make(40000, 59999, false);
@@ -213,7 +213,7 @@ static void spread(void **state)
 	ports_free(p);
 }
 
-/* A long life of takes, gives and claims: no pair is lost, doubled or kept back. */
+/* Many takes, gives and claims: no pair is lost, given out twice or withheld. */
 static void long_life(void **state)
 {
 	enum { PAIRS = 20 };

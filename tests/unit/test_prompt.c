@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_prompt.c - which bytes of a prompt are in which packet, over rounds and for each codec.
+ * test_prompt.c - checks the bytes of the prompt in each packet, over rounds and for each codec.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +31,7 @@ static int fill_file(void **state)
 	return 0;
 }
 
-/* Reads the packet just made. */
+/* Check the packet just made. */
 static void is_packet(size_t len, uint8_t type, bool marker, uint16_t seq, uint32_t ts, size_t at)
 {
 	const uint8_t expected[RTP_HEADER] = { 0x80, type | marker << 7, seq >> 8, seq & 0xff,
@@ -77,7 +77,7 @@ static void each_codec(void **state)
 	}
 }
 
-/* Three rounds of two packets and a rest that fills none. Sequence and time stamp wrap and go on. */
+/* Three rounds of two packets and a rest too short for one. Sequence and time stamp wrap. */
 static void rounds_drop_the_rest(void **state)
 {
 	struct prompt_opts o = usual(0, 2 * 80 + 79, 10, 3);

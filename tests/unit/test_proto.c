@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_proto.c - the control grammar: every command, modifier, sub-command, error number and reply.
- * Which of these replies a running daemon gives is the golden tests' business.
+ * The golden tests check the replies of a running daemon.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +30,7 @@ static const struct proto_opts bridge = {
 static const struct proto_opts only_ip6 = { .default_family = ADDR_IP6, .have_ip6 = true };
 static const struct proto_opts unchecked = { .default_family = ADDR_NONE };
 
-/* A copy without slack, so that the address sanitizer sees a read past the end. */
+/* Parse an exactly sized copy, so that the address sanitizer finds a read past the end. */
 static enum proto_error parse_bytes(struct request *r, const char *bytes, size_t len, const struct proto_opts *opts)
 {
 	static char *copy; /* spans point into it until the next call */
@@ -78,7 +78,7 @@ static const struct row {
 	{ "U c 1.1.1.1 1 A " S5 S5 S5, PROTO_OK, NULL },
 	{ "U c 1.1.1.1 1 A " S5 S5 S5 "&& S ttl=7", E_SYNTAX, NULL },
 	{ "U c 1.1.1.1 1 A &&D", PROTO_OK, NULL },
-	/* E0: unknown letters, before anything else is looked at */
+	/* E0: unknown letters, before any other check */
 	{ "A", E_COMMAND, NULL },
 	{ "M3:1 x", E_COMMAND, NULL },
 	{ "7", E_COMMAND, NULL },
@@ -113,7 +113,7 @@ static const struct row {
 	{ "VF", E_ARGS, NULL },
 	{ "VF 1 2", E_ARGS, NULL },
 	{ "vfgarbage", E_ARGS, NULL },
-	/* E2: modifiers where none are known, before sub-commands */
+	/* E2: modifiers on a command that has none, before sub-commands */
 	{ "Sq c A", E_MODIFIERS, NULL },
 	{ "Xq", E_MODIFIERS, NULL },
 	{ "Vx", E_MODIFIERS, NULL },
@@ -152,7 +152,7 @@ static const struct row {
 	{ "Uq c 1.1.1.1 1 A B s a%zz", E_NOTIFY_TAG, NULL },
 	{ "U c 1.1.1.1 1 A s a%20b+c", PROTO_OK, NULL },
 	{ "U c 1.1.1.1 1 A B%", PROTO_OK, NULL },
-	/* E11, E12: at the letter that is one too many */
+	/* E11, E12: at the first letter too many */
 	{ "Ue c 1.1.1.1 1 A", E_EXTERNAL, NULL },
 	{ "Ui c 1.1.1.1 1 A", E_INTERNAL, NULL },
 	{ "Lie c 1.1.1.1 1 A B", E_INTERNAL, NULL },
@@ -194,7 +194,7 @@ static const struct row {
 	{ "Ur{one} c 1.1.1.1 1 A", E_REMOTE, NULL },
 	{ "Ur999.1.1.1 c 1.1.1.1 1 A", E_REMOTE_ADDR, NULL },
 	{ "Ur[1:2:3:4:5] c 1.1.1.1 1 A", E_REMOTE_ADDR, NULL },
-	/* E35, left to right with the others */
+	/* E35, from left to right with the other modifiers */
 	{ "Uq c 1.1.1.1 1 A", E_VALUE, NULL },
 	{ "Ut60 c 1.1.1.1 1 A", E_VALUE, NULL },
 	{ "Ub c 1.1.1.1 1 A", E_VALUE, NULL },
@@ -204,7 +204,7 @@ static const struct row {
 	{ "Uqe c 1.1.1.1 1 A", E_VALUE, NULL },
 	{ "Ueq c 1.1.1.1 1 A", E_EXTERNAL, NULL },
 	{ "Uq c 999.1.1.1 1 A", E_VALUE, NULL },
-	/* E36, before the address is looked at */
+	/* E36, before the address is checked */
 	{ "U6 c ::1 1 A", E_FAMILY, NULL },
 	{ "U6 c gg 1 A", E_FAMILY, NULL },
 	{ "U6 c gg 1 A", E_PEER, &unchecked },
@@ -727,7 +727,7 @@ static void test_reply_bounds(void **state)
 	reply_end(&r, E_MEMORY);
 	assert_reply(&r, "E81\n");
 
-	/* What is too long for a sub-command's result ends the list, and the reply keeps its form. */
+	/* A result too long for a sub-command ends the list; the reply stays well-formed. */
 	r = (struct reply){ 0 };
 	reply_add(&r, "40000");
 	reply_sub(&r, false, NULL);

@@ -83,7 +83,7 @@ static int end(void **state)
 /* ---- a call and its two parties, each with sockets on ports 5000 and 5001 ---- */
 
 struct party {
-	int leg; /* to which it sends */
+	int leg; /* the leg that it sends to */
 	const char *host;
 	int fd[STREAM_KINDS];
 	uint16_t seq;
@@ -108,7 +108,7 @@ static void party_close(struct party *p)
 	close(p->fd[STREAM_RTCP]);
 }
 
-/* @local0 and @local1 may be wildcards. Nothing is signalled yet. */
+/* @local0 and @local1 may be wildcards. No address is signalled yet. */
 static struct call call_on(const char *local0, const char *callee, const char *local1,
 			   const char *caller)
 {
@@ -172,7 +172,7 @@ static size_t rtp_of(struct party *p, uint8_t data[12 + PAYLOAD])
 	return 12 + PAYLOAD;
 }
 
-/* Where a party sends to: the address that its leg is bound to, or @local of a wildcard. */
+/* The address that a party sends to: that of its leg, or @local if the leg is on a wildcard. */
 static struct addr target(const struct call *c, const struct party *p, enum stream_kind kind,
 			  const char *local)
 {
@@ -182,8 +182,8 @@ static struct addr target(const struct call *c, const struct party *p, enum stre
 }
 
 /*
- * One packet from @from: the other party gets the same bytes, from where it sends to itself and
- * with its leg's TOS.
+ * Send one packet from @from. @to gets the same bytes, from the address that @to sends to, and with
+ * its leg's TOS.
  */
 static void passes(struct call *c, struct party *from, struct party *to, enum stream_kind kind,
 		   const char *local_from, const char *local_to)
@@ -271,7 +271,7 @@ static void test_wildcard(void **state)
 	(void)state;
 	signal_to(c.s, 0, c.callee.host);
 	signal_to(c.s, 1, c.caller.host);
-	/* Its RTCP port shows it as well. */
+	/* RTCP also shows the address that the party sends to. */
 	peer_send(c.callee.fd[STREAM_RTCP], &(struct addr){ ADDR_IP4, 0, 4001, { 10, 99, 0, 2 } },
 		  "x", 1);
 	turn_for(base, c.caller.fd[STREAM_RTCP]);
@@ -283,7 +283,7 @@ static void test_wildcard(void **state)
 	both_ways(&c, "10.99.0.2", "fd99::1");
 }
 
-/* The relay must not care what it carries. */
+/* The relay passes any payload. */
 static void test_any_payload(void **state)
 {
 	static const size_t lengths[] = { 0, 1, 11, 12, 13, 1472, 8192, 9000, 40000 };
@@ -322,7 +322,7 @@ static void test_double_small(void **state)
 	call_close(&c);
 }
 
-/* ---- what is not relayed, and where it is counted ---- */
+/* ---- packets that are not relayed, and their counters ---- */
 
 static void test_incomplete(void **state)
 {
@@ -366,8 +366,8 @@ static void test_stranger(void **state)
 }
 
 /*
- * The other party is unknown: dropped, but the ttl of the leg that heard it starts again (rtpproxy
- * protocol, "TTL").
+ * The other party has no address: the packet is dropped, but restarts the TTL of the leg that
+ * received it (rtpproxy protocol, "TTL").
  */
 static void test_no_remote(void **state)
 {
@@ -400,7 +400,7 @@ static void test_wrong_family(void **state)
 	call_close(&c);
 }
 
-/* A party that has hung up without saying so: the host answers with ICMP a thousand times. */
+/* A party's port is closed: its host answers with ICMP a thousand times. */
 static void test_closed_peer(void **state)
 {
 	struct call c = call4();
@@ -423,8 +423,8 @@ static void test_closed_peer(void **state)
 /* ---- learning ---- */
 
 /*
- * Behind a NAT: another address than the signalled one, proven by three packets; then the other way
- * works too.
+ * A party behind a NAT sends from another address than the signalled one. Three packets prove it;
+ * then the other direction works too.
  */
 static void test_nat(void **state)
 {
@@ -478,8 +478,8 @@ static void test_strict(void **state)
 /* ---- beside a dataplane ---- */
 
 /*
- * A call in the kernel: packets that the dataplane passes are relayed as before, and whoever counts
- * goes on where the other one was.
+ * A call in the kernel: the daemon relays packets that the dataplane passes. Daemon and dataplane
+ * each continue the other's counts.
  */
 static void test_with_dataplane(void **state)
 {
@@ -511,7 +511,7 @@ static void test_with_dataplane(void **state)
 	assert_int_equal(stats.npkts_rcvd, 52);
 	assert_int_equal(stats.npkts_relayed, 52);
 	assert_int_equal(c.s->leg[0].nrelayed, 51);
-	/* The flows are out before the ports close, and the ports are free at once. */
+	/* The flows are removed before the ports close, and the ports are free at once. */
 	relay_leg_close(relay, c.s, 0);
 	assert_int_equal(fake->flows[RTPX_FAMILY_IP4][4000].flags, 0);
 	assert_int_equal(fake->flows[RTPX_FAMILY_IP4][4002].flags, 0);
@@ -519,7 +519,7 @@ static void test_with_dataplane(void **state)
 	call_close(&c);
 }
 
-/* Packets that the dataplane counts while the daemon counts another one are not lost. */
+/* Packets that the dataplane counts while the daemon counts another one stay counted. */
 static void test_counted_meanwhile(void **state)
 {
 	struct call c = call4();
@@ -539,7 +539,7 @@ static void test_counted_meanwhile(void **state)
 	call_close(&c);
 }
 
-/* A packet that was read after the dataplane had forwarded later ones turns no time back. */
+/* A packet read after the dataplane has forwarded later ones does not set times back. */
 static void test_late_packet(void **state)
 {
 	struct call c = call4();
@@ -554,7 +554,7 @@ static void test_late_packet(void **state)
 	peer_send(fd, &local, data, rtp_of(&c.callee, data));
 	st->last_ns = test_now_ns() + NSEC_PER_SEC;
 	st->packets++;
-	/* Somebody else continues the sequence: no, because the party has not been silent. */
+	/* A stranger continues the sequence; refused, because the party has not been silent. */
 	turn_until(base, &stats.npkts_discard, 1);
 	assert_false(addr_eq(&c.s->leg[0].stream[STREAM_RTP].remote, &stranger));
 	close(fd);
@@ -563,7 +563,7 @@ static void test_late_packet(void **state)
 
 /* ---- prompts and re-packetization ---- */
 
-/* @leg: to which the packets come. */
+/* @leg receives the packets. */
 static enum flow_why why(const struct call *c, int leg, enum stream_kind kind)
 {
 	sync_run(sync_);
@@ -585,7 +585,7 @@ static struct call call_in_kernel(void)
 	return c;
 }
 
-/* What plays to the caller replaces the callee's RTP, and nothing else leaves the kernel. */
+/* A prompt to the caller replaces the callee's RTP; all other flows stay in the kernel. */
 static void test_playing(void **state)
 {
 	struct call c = call_in_kernel();
@@ -620,7 +620,7 @@ static void test_playing(void **state)
 	call_close(&c);
 }
 
-/* Two packets of 20 ms become one of 40; a third one is alone when its time is over. */
+/* Two packets of 20 ms become one of 40 ms; a third one leaves alone at its deadline. */
 static void test_resizing(void **state)
 {
 	struct call c = call_in_kernel();
@@ -643,7 +643,7 @@ static void test_resizing(void **state)
 	got = turn_for(base, c.caller.fd[STREAM_RTP]);
 	assert_int_equal(got->len, 12 + PAYLOAD);
 	assert_true(test_now_ns() - begun_ns >= 40 * NSEC_PER_MSEC - NSEC_PER_MSEC);
-	/* One that still waits when it ends; then as before. */
+	/* A packet still waits when re-packetization ends; then packets pass unchanged. */
 	sends(&c, &c.callee, STREAM_RTP);
 	turn_until(base, &stats.npkts_rcvd, 8);
 	assert_int_equal(relay_leg_resize(relay, c.s, 0, 0), 0);
@@ -656,7 +656,7 @@ static void test_resizing(void **state)
 	call_close(&c);
 }
 
-/* The end of a call with audio that waits: its ports are closed already. */
+/* A call ends while audio waits; its ports are closed already. */
 static void test_resizing_ends(void **state)
 {
 	struct call c = call4();
@@ -706,7 +706,7 @@ static void test_set_tos(void **state)
 	assert_true(c.s->leg[1].tos_set);
 	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
 	passes(&c, &c.callee, &c.caller, STREAM_RTCP, NULL, NULL);
-	/* A leg without ports keeps it for later; an IPv6 leg refuses. */
+	/* A leg without ports keeps the TOS for later; an IPv6 leg refuses it. */
 	relay_leg_close(relay, c.s, 1);
 	assert_int_equal(relay_leg_set_tos(relay, c.s, 1, 0x28), 0);
 	assert_int_equal(relay_leg_open(relay, c.s, 1), 0);
@@ -730,7 +730,7 @@ static void test_flood(void **state)
 	for (i = 0; i < 100; i++) {
 		for (k = 0; k < 100; k++)
 			peer_send(fd, &in, "flood", 5);
-		/* One turn is enough for the call's packet, whatever waits beside it. */
+		/* One turn is enough for the call's packet, however many other packets wait. */
 		sends(&c, &c.caller, STREAM_RTP);
 		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 		assert_true(peer_has(c.callee.fd[STREAM_RTP]));
@@ -741,9 +741,9 @@ static void test_flood(void **state)
 	call_close(&c);
 }
 
-/* ---- what the kernel refuses, and circles ---- */
+/* ---- packets that the kernel refuses, and circles ---- */
 
-/* A party for whom there is no route: nothing is relayed to it. */
+/* A party without a route to it: no packet is relayed. */
 static void test_refused(void **state)
 {
 	struct call c = call4();
@@ -768,8 +768,7 @@ static void names(struct session *s, int leg, const struct addr *a)
 }
 
 /*
- * Two calls, each the party of the other on both sides: a packet goes round until its hops are used
- * up.
+ * Two calls are each other's parties on both sides: a packet circles until its TTL is used up.
  */
 static void test_circle(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_resizer.c - packets in, packets out: what rtpproxy was seen to do, other codecs, markers and
- * events; then random streams with loss, reordering and jitter, of which every byte is followed.
+ * test_resizer.c - packets in, packets out: the observed behaviour of rtpproxy, other codecs,
+ * markers and events. Then random streams with loss, reordering and jitter, checked byte by byte.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,14 +30,14 @@ static uint32_t get32(const uint8_t *p)
 	return (uint32_t)get16(p) << 16 | get16(p + 2);
 }
 
-/* ---- what came out ---- */
+/* ---- packets out ---- */
 
 struct seen {
 	uint8_t type;
 	bool marker;
 	uint16_t seq;
 	uint32_t ts, ssrc;
-	size_t len; /* of the payload */
+	size_t len; /* payload bytes */
 	uint8_t data[MAX_PACKET];
 };
 
@@ -101,7 +101,7 @@ static void saw(unsigned int i, uint16_t seq, uint32_t ts, size_t len, bool mark
 	assert_int_equal(seen[i].marker, marker);
 }
 
-/* ---- what rtpproxy was seen to do ---- */
+/* ---- observed behaviour of rtpproxy ---- */
 
 static void joins_20_to_40(void **state)
 {
@@ -252,7 +252,7 @@ static void a_talk_spurt_keeps_its_marker(void **state)
 
 	(void)state;
 	in(r, 0, true, 1, 0, 160, 0);
-	in(r, 0, true, 2, 160, 160, 20); /* the first that rtpproxy would forget */
+	in(r, 0, true, 2, 160, 160, 20); /* the first packet that rtpproxy would lose */
 	assert_int_equal(n_seen, 1);
 	saw(0, 1, 0, 320, true);
 	in(r, 0, false, 3, 320, 160, 40);
@@ -303,7 +303,7 @@ static void another_source_begins_anew(void **state)
 	resizer_free(r);
 }
 
-/* The same source goes on with another clock, as after a transfer: not muted for hours. */
+/* The same source continues with another clock, as after a transfer: it is not muted. */
 static void a_clock_set_back_begins_anew(void **state)
 {
 	struct resizer *r = begin(20);
@@ -316,7 +316,7 @@ static void a_clock_set_back_begins_anew(void **state)
 	resizer_free(r);
 }
 
-/* What is not the stream's audio leaves bit by bit, and nothing is remembered of it. */
+/* Packets that are not the stream's audio leave unchanged and do not change the state. */
 static void others_pass_untouched(void **state)
 {
 	static const uint8_t junk[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
@@ -350,7 +350,7 @@ static void header_and_padding(void **state)
 
 	(void)state;
 	packet(p, 0, false, 1, 0, SSRC, 0);
-	p[0] |= 1 | RTP_EXTENSION | RTP_PADDING; /* a CSRC, an extension of a word, two bytes of padding */
+	p[0] |= 1 | RTP_EXTENSION | RTP_PADDING; /* CSRC, one-word extension, two bytes */
 	p[header - 5] = 1;
 	memset(p + header, 0xaa, 160);
 	p[header + 161] = 2;
@@ -371,7 +371,7 @@ static void g729_with_silence(void **state)
 
 	(void)state;
 	in(r, 18, false, 1, 0, 20, 0);
-	in(r, 18, false, 2, 160, 12, 20); /* a frame and the silence's */
+	in(r, 18, false, 2, 160, 12, 20); /* a frame and a silence frame */
 	in(r, 18, false, 3, 320, 20, 40);
 	in(r, 18, false, 4, 480, 20, 60);
 	assert_int_equal(n_seen, 2);
@@ -418,7 +418,7 @@ static void gsm_and_g723_round_up(void **state)
 	resizer_free(r);
 }
 
-/* @n frames of @bytes each, filled with @fill and what follows it, in one packet of Opus. */
+/* One Opus packet with @n frames of @bytes each, filled with @fill and the values after it. */
 static size_t opus_of(uint8_t *out, uint8_t toc, int n, size_t bytes, uint8_t fill)
 {
 	static uint8_t frame[CODEC_OPUS_MAX_FRAMES][1 + 1275];
@@ -480,7 +480,10 @@ static void opus_joins_and_splits(void **state)
 	resizer_free(r);
 }
 
-/* Another mode begins another packet; a frame is never cut; 120 ms is the end; others' types are not touched. */
+/*
+ * A new mode begins a new packet. A frame is never cut. A packet has at most 120 ms. Other payload
+ * types pass unchanged.
+ */
 static void opus_within_its_limits(void **state)
 {
 	struct resizer *r = begin(100);
@@ -501,12 +504,12 @@ static void opus_within_its_limits(void **state)
 	opus_in(r, OPUS_60_MS, 1, 50, 9, 12480, 260);
 	assert_int_equal(n_seen, 4);
 	saw_opus(3, 4, 12480, OPUS_60_MS, 1, 50, 9);
-	in(r, OPUS, false, 10, 15360, 3, 320); /* no packet of Opus: code 2 whose frames do not fit */
+	in(r, OPUS, false, 10, 15360, 3, 320); /* code 2, whose frames do not fit: invalid */
 	assert_int_equal(n_seen, 5);
 	resizer_free(r);
 }
 
-/* Large frames: no packet gets longer than a datagram may be. */
+/* With large frames, no packet gets longer than a datagram may be. */
 static void opus_is_not_too_big(void **state)
 {
 	struct resizer *r = begin(120);
@@ -556,17 +559,17 @@ static struct trial {
 	const struct codec *codec;
 	struct resizer *r;
 	uint32_t base_ts, frame_bytes, frame_ticks;
-	uint8_t toc; /* of Opus */
+	uint8_t toc; /* first byte of an Opus packet */
 	uint64_t now_ns, target_ns;
 	struct sent sent[PACKETS];
 	unsigned int n, out, events_in, events_out;
 	uint64_t bytes_in, bytes_out;
 	uint8_t fate[FRAMES_MAX];
-	bool begins_spurt[FRAMES_MAX]; /* first of a marked packet */
-	bool in_marked[FRAMES_MAX];    /* anywhere in one */
+	bool begins_spurt[FRAMES_MAX]; /* frame is the first of a marked packet */
+	bool in_marked[FRAMES_MAX];    /* frame is in a marked packet */
 	uint64_t arrival_ns[FRAMES_MAX];
 	unsigned int waiting; /* frames */
-	uint32_t next_frame;  /* after the last that left */
+	uint32_t next_frame;  /* the frame after those that have left */
 	uint16_t next_seq;
 } t;
 
@@ -585,7 +588,7 @@ static uint32_t target_ticks(void)
 	return target_of(t.r, &(struct piece){ .codec = t.codec, .ticks = t.frame_ticks });
 }
 
-/* PCM is followed by the millisecond. A frame's content tells which one it is. */
+/* Write a frame with its number as content. PCM counts a millisecond as a frame. */
 static void write_frame(uint8_t *p, uint32_t frame)
 {
 	uint32_t i;
@@ -596,7 +599,7 @@ static void write_frame(uint8_t *p, uint32_t frame)
 		p[0] &= 0xfc; /* a frame of 24 bytes */
 }
 
-/* @n frames as a payload; returns its length. */
+/* Write @n frames as a payload; returns its length. */
 static size_t write_payload(uint8_t *p, uint32_t frame, uint32_t n)
 {
 	static uint8_t frames[CODEC_OPUS_MAX_FRAMES][256];
@@ -620,7 +623,7 @@ static size_t write_payload(uint8_t *p, uint32_t frame, uint32_t n)
 	return len;
 }
 
-/* Where the frames of a payload are; returns their number. */
+/* Find the frames of a payload; returns their number. */
 static int read_payload(const uint8_t *p, size_t len, const uint8_t *at[MAX_PACKET])
 {
 	opus_int16 size[CODEC_OPUS_MAX_FRAMES];
@@ -674,7 +677,7 @@ static void on_trial_out(void *arg, const uint8_t *p, size_t len, uint64_t arriv
 		assert_int_equal(get16(p + 2), t.next_seq);
 	t.next_seq = get16(p + 2) + 1;
 	if ((p[1] & 0x7f) == 101) {
-		assert_int_equal(t.waiting, 0); /* what came before an event left before it */
+		assert_int_equal(t.waiting, 0); /* audio before an event leaves before it */
 		t.events_out++;
 		return;
 	}
@@ -697,7 +700,7 @@ static bool chance(unsigned int percent)
 	return (unsigned int)rand() % 100 < percent;
 }
 
-/* A call: talk spurts and pauses, events, packets lost, late, doubled. */
+/* A call with talk spurts and pauses, events, and packets lost, late or doubled. */
 static void make_trial(unsigned int per_packet, unsigned int loss, unsigned int late,
 		       unsigned int doubled)
 {
@@ -725,7 +728,7 @@ static void make_trial(unsigned int per_packet, unsigned int loss, unsigned int 
 	qsort(t.sent, t.n, sizeof(t.sent[0]), by_arrival);
 }
 
-/* The event loop's part: nobody forgets a deadline. */
+/* Play the event loop: call the resizer at each deadline. */
 static void wait_until(uint64_t ns)
 {
 	while (resizer_deadline(t.r) <= ns) {
@@ -754,7 +757,7 @@ static void audio_arrives(const struct sent *s)
 	resizer_in(t.r, p,
 		   packet(p, is_opus() ? OPUS : t.codec->payload_type, s->marker, s->seq, ts, SSRC, len),
 		   s->arrival_ns, &trial_sink);
-	/* Only what is late or here already is lost. */
+	/* Only late and duplicate packets are lost. */
 	assert_int_equal(stats.npkts_resizer_discard - discarded, waits || is_late);
 }
 
@@ -762,7 +765,7 @@ static void event_arrives(const struct sent *s)
 {
 	uint8_t p[RTP_HEADER + 4] = { 0 };
 
-	if (!t.r->has_ssrc) /* it passes bit by bit, outside the numbering */
+	if (!t.r->has_ssrc) /* it passes unchanged, outside the numbering */
 		return;
 	t.events_in++;
 	resizer_in(t.r, p,
@@ -792,7 +795,7 @@ static void run_trial(unsigned int target_ms)
 	resizer_free(t.r);
 }
 
-/* The codec of the @i-th trial, and how its frames are. */
+/* Choose the codec of the @i-th trial, and its frames. */
 static void choose_codec(unsigned int i)
 {
 	static const uint8_t types[] = { 0, 8, 9, 18, 3, 4 };
@@ -823,7 +826,7 @@ static void random_streams(void **state)
 
 		memset(&t, 0, sizeof(t));
 		choose_codec(i);
-		t.base_ts = rand() % 3 ? (uint32_t)rand() * 2654435761u : 0u - 8000; /* often near the wrap */
+		t.base_ts = rand() % 3 ? (uint32_t)rand() * 2654435761u : 0u - 8000; /* near the wrap */
 		make_trial(MIN(MAX(in_ms * t.codec->ticks_per_ms / t.frame_ticks, 1), PER_PACKET_MAX),
 			   hard * 4, hard * 10, hard * 2);
 		run_trial(target_ms);

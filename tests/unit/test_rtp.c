@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_rtp.c - what kind of payload a datagram is, byte by byte.
+ * test_rtp.c - the kind of payload of a datagram, byte by byte.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,7 +74,7 @@ static const struct {
 	{ "the cookie in RTP", RTP, 20, { 0x80, 0, 0, 0, 0x21, 0x12, 0xa4, 0x42 } },
 };
 
-/* In a buffer of just its length, so that a sanitizer sees every byte too far. */
+/* Uses a buffer of exactly @len bytes, so that a sanitizer finds a read past the end. */
 static struct rtpx_packet describe(const uint8_t *bytes, size_t len)
 {
 	uint8_t *exact = malloc(len ? len : 1);
@@ -114,7 +114,7 @@ static void fields(void **state)
 	assert_int_equal(p.ssrc, 0x81234567);
 }
 
-/* No datagram is that long, but the length is a size_t. */
+/* No datagram is this long, but the length is a size_t. */
 static void long_payload(void **state)
 {
 	uint8_t *bytes = calloc(1, 70000);

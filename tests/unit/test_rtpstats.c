@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_rtpstats.c - time in the RTP statistics of rtpx_verdict.h: the longest gap, and jitter
- * beside a model in floating point. Sequences are in test_verdict.c.
+ * compared with a model in floating point. test_verdict.c tests sequences.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -81,7 +81,7 @@ static void model_hear(struct model *m, uint64_t arrival_ns, uint32_t ts, double
 
 static const struct {
 	uint8_t payload_type;
-	double rate; /* Hz, RFC 3551 section 6; of a dynamic type any */
+	double rate; /* Hz, RFC 3551 section 6; any for a dynamic type */
 } clocks[] = {
 	{ 0, 8000 },   { 3, 8000 },   { 6, 16000 },  { 8, 8000 },   { 9, 8000 },
 	{ 10, 44100 }, { 11, 44100 }, { 14, 90000 }, { 16, 11025 }, { 17, 22050 },
@@ -89,7 +89,7 @@ static const struct {
 	{ 97, 16000 }, { 98, 24000 }, { 99, 32000 }, { 111, 48000 }, { 127, 90000 }, { 35, 48000 },
 };
 
-/* @spread_ms: how much later than sent packets arrive, at random. */
+/* Packets arrive late by a random time up to @spread_ms. */
 static void compare_jitter(uint8_t payload_type, double rate, double spread_ms)
 {
 	struct rtpx_flow_stats st = { 0 };
@@ -136,7 +136,7 @@ static void jitter(void **state)
 	}
 }
 
-/* What a dataplane makes of a stream whose packets are late by @spread_ms at most. */
+/* A dataplane's statistics of a stream with packets late by at most @spread_ms. */
 static struct rtpx_flow_stats sampled(uint8_t payload_type, double rate, double spread_ms,
 				      struct model *m)
 {
@@ -167,7 +167,7 @@ static struct rtpx_flow_stats sampled(uint8_t payload_type, double rate, double 
 	return st;
 }
 
-/* One packet in 64 is timed, and the figure is the same; of a stream without jitter it is none. */
+/* One packet in 64 is timed, with the same result; a stream without jitter gives 0. */
 static void jitter_sampled(void **state)
 {
 	size_t i;
@@ -192,7 +192,7 @@ static void jitter_sampled(void **state)
 	}
 }
 
-/* A stream that fits no clock has no jitter, and events with a clock of their own make none. */
+/* A stream with an unknown clock gets no jitter; events with their own clock add none. */
 static void jitter_of_no_clock(void **state)
 {
 	struct rtpx_flow_stats st = { 0 };
@@ -220,7 +220,7 @@ static void jitter_of_no_clock(void **state)
 	assert_in_range(st.jitter_max_q4, 0, 16);
 }
 
-/* Where the sender's timestamps begin anew there is nothing to compare with. */
+/* New timestamps of the sender cannot be compared with the old ones. */
 static void jitter_at_a_break(void **state)
 {
 	struct rtpx_packet p = { .kind = RTPX_PAYLOAD_RTP, .ssrc = 1, .now_ns = START_NS };

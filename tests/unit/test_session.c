@@ -15,7 +15,7 @@
 
 #include "base/base.h"
 
-/* The allocation number @allocation_fails from now on fails; 0: none. */
+/* Counted from now, this allocation fails; 0: none. */
 static int allocation_fails;
 
 static bool fails_now(void)
@@ -66,11 +66,11 @@ static struct session *add(struct sessions *all, const char *call_id, const char
 	return s;
 }
 
-/* The rules of the protocol page, "Matching of call-id and tags", as they were seen of rtpproxy. */
+/* The rules of the protocol page, "Matching of call-id and tags", as observed with rtpproxy. */
 static void finding(void **state)
 {
 	static const struct {
-		const char *from, *to, *tag; /* tag NULL: nothing is found */
+		const char *from, *to, *tag; /* tag NULL: not found */
 		enum session_party party;
 	} rows[] = {
 		{ "A;1", NULL, "A;1", SESSION_CALLER },
@@ -199,7 +199,7 @@ static void time_to_live(void **state)
 	assert_int_equal(session_ttl_left(all, s, t), 60);
 	session_ttl_restart(all, s, 0, t + 30 * s1);
 	assert_int_equal(expired_at(all, t + 90 * s1 - 1), 0);
-	session_ttl_restart(all, s, 1, t + 20 * s1); /* an earlier packet takes nothing away */
+	session_ttl_restart(all, s, 1, t + 20 * s1); /* an earlier packet changes nothing */
 	assert_int_equal(expired_at(all, t + 90 * s1 - 1), 0);
 	session_ttl_set(all, s, 0, 5, t + 90 * s1);
 	assert_int_equal(session_ttl_left(all, s, t + 90 * s1), 5);
@@ -220,10 +220,10 @@ static void independent_ttl(void **state)
 	(void)state;
 	session_complete(all, s, t);
 	session_ttl_restart(all, s, 1, t + 50 * s1);
-	assert_int_equal(session_ttl_left(all, s, t + 50 * s1), 10); /* the silent leg's */
+	assert_int_equal(session_ttl_left(all, s, t + 50 * s1), 10); /* TTL of the silent leg */
 	assert_int_equal(expired_at(all, t + 60 * s1), 1);
 	session_ttl_set(all, s, 0, 100, t + 61 * s1);
-	assert_int_equal(session_ttl_left(all, s, t + 61 * s1), 49); /* now the other one's */
+	assert_int_equal(session_ttl_left(all, s, t + 61 * s1), 49); /* now TTL of the other leg */
 	assert_int_equal(expired_at(all, t + 110 * s1 - 1), 0);
 	assert_int_equal(expired_at(all, t + 110 * s1), 1);
 	sessions_free(all);
@@ -241,7 +241,7 @@ static void early_ttl_stays(void **state)
 	sessions_free(all);
 }
 
-/* The process was stopped for 20 s; packets of the first 5 s of that waited in the sockets. */
+/* The process was stopped for 20 s; packets of the first 5 s waited in the sockets. */
 static void absence(void **state)
 {
 	struct sessions *all = make(false);
@@ -257,7 +257,7 @@ static void absence(void **state)
 	sessions_defer(all, 20 * s1, t + 20 * s1);
 	assert_int_equal(session_ttl_left(all, heard, t + 20 * s1), 10);
 	assert_int_equal(session_ttl_left(all, silent, t + 20 * s1), 6);
-	session_ttl_set(all, silent, 0, 10, t + 20 * s1 + s1 / 2); /* later than who was away knows */
+	session_ttl_set(all, silent, 0, 10, t + 20 * s1 + s1 / 2); /* after the absence */
 	sessions_defer(all, 3 * s1, t + 20 * s1);
 	assert_int_equal(session_ttl_left(all, silent, t + 20 * s1), 11);
 	sessions_free(all);
@@ -291,7 +291,7 @@ static bool note_order(void *arg, struct session *s)
 	return true;
 }
 
-/* ---- expiry beside a plain look at all ---- */
+/* ---- expiry compared with a scan of all sessions ---- */
 
 #define ALIVE 200
 
@@ -319,7 +319,7 @@ static struct session *one_more(struct turn *t, int i)
 	return s;
 }
 
-/* As the engine does: some have been heard in the meantime, the others end. */
+/* As in the engine, some sessions have been heard meanwhile, the others end. */
 static void on_expired(void *arg, struct session *s)
 {
 	struct turn *t = arg;
@@ -397,7 +397,7 @@ static void no_memory(void **state)
 	assert_int_equal(sessions_new(&all, &(struct session_opts){ 0 }), -ENOMEM);
 	allocation_fails = 0;
 	all = make(false);
-	/* Whichever it is, among them those of the hash table and of its growth. */
+	/* Each allocation in turn fails, also those of the hash table and of its growth. */
 	for (i = 0; i < 2000; i++) {
 		unsigned int before = sessions_count(all);
 
@@ -435,8 +435,8 @@ static void heard_again(void *arg, struct session *s)
 }
 
 /*
- * Many calls: they are found, ended in any order, and looked at for expiry at little cost (printed,
- * for who wants to compare).
+ * Many calls: finding them, ending them in any order and expiry are cheap. The test prints the cost
+ * for comparison.
  */
 static void many(void **state)
 {
@@ -477,7 +477,7 @@ static void many(void **state)
 	sessions_free(t.all);
 }
 
-/* 0 is no number, and after the last one they begin again without those that are in use. */
+/* 0 is not a number. After the highest number they begin again, without numbers in use. */
 static void numbers_wrap(void **state)
 {
 	struct sessions *all = make(false);

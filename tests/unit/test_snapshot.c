@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_snapshot.c - a session comes back from its bytes as it was; bytes of another version are understood as far as
- * they go, and bytes that describe no session are refused.
+ * test_snapshot.c - a session is restored from its bytes unchanged. Bytes of another version are
+ * read as far as possible; bytes that do not describe a session are refused.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -75,7 +75,7 @@ static struct snapshot full(void)
 	return s;
 }
 
-/* Spans by what they say, all else byte by byte: what is in one is in the other. */
+/* Compare two snapshots: spans by their text, all other members byte by byte. */
 static void assert_alike(const struct snapshot *a, const struct snapshot *b)
 {
 	static uint8_t one[SNAPSHOT_MAX], two[SNAPSHOT_MAX];
@@ -113,7 +113,7 @@ static void comes_back(void **state)
 	assert_int_equal(back.feed[1].source, 13);
 }
 
-/* To a session and from it again: what is kept in the session itself. */
+/* Members that the session itself holds survive restoring a session and taking its snapshot. */
 static void comes_back_as_a_session(void **state)
 {
 	const struct session_opts opts = { .ttl_s = 60, .setup_ttl_s = 60 };
@@ -128,7 +128,7 @@ static void comes_back_as_a_session(void **state)
 	assert_int_equal(snapshot_apply(&s, made), 0);
 	session_restored(all, made);
 	for (i = 0; i < 2; i++) {
-		/* the ports and what is beside the session, as their owners restore them */
+		/* other modules restore ports and further state */
 		assert_int_equal(made->leg[i].local.port, 0);
 		made->leg[i].local.port = s.leg[i].local.port;
 		made->leg[i].advertised = "198.51.100.7";
@@ -165,7 +165,7 @@ static void refuses_what_does_not_fit(void **state)
 	assert_int_equal(snapshot_write(&s, bytes, len), len);
 }
 
-/* A member that this version does not know, between those that it does. */
+/* A member unknown to this version, between known ones. */
 static void skips_what_a_later_version_adds(void **state)
 {
 	static const uint8_t more[] = { 200, 3, 0, 'n', 'e', 'w' };
@@ -189,14 +189,14 @@ static void refuses_cut_ones(void **state)
 
 	(void)state;
 	for (len = 0; len < b.len; len++) {
-		/* of its own size, so that a sanitizer sees what is read beyond */
+		/* of exact size, so that a sanitizer finds a read past the end */
 		char *copy = malloc(len ? len : 1);
 
 		memcpy(copy, b.p, len);
 		whole += snapshot_read(&back, (struct span){ copy, len }) == 0;
 		free(copy);
 	}
-	/* between two members, a cut one is a session with less */
+	/* a snapshot cut between two members is valid, with fewer members */
 	assert_true(whole > 0 && whole < 30);
 }
 

@@ -20,16 +20,16 @@
 static struct event_base *base;
 static struct sockets *user;
 
-/* What the callbacks were told, and what on_packet is to do. */
+/* Results of the callbacks, and instructions for on_packet. */
 static struct {
 	uint64_t n, bytes, batches, by_tag[32];
 	uint64_t bytes_sent, refused;
 	unsigned int note;
-	struct sockets_packet pkt[KEPT]; /* .data is gone */
+	struct sockets_packet pkt[KEPT]; /* .data is no longer valid */
 	uint8_t data[KEPT][64];
 	void *owner;
 	unsigned int tag;
-	struct sockets_port *close[4]; /* by the first packet */
+	struct sockets_port *close[4]; /* ports that the first packet closes */
 } got;
 
 static void on_packet(void *arg, void *owner, unsigned int tag, const struct sockets_packet *pkt)
@@ -105,7 +105,7 @@ static int end(void **state)
 	sockets_counts(user, &c);
 	sockets_free(user);
 	event_base_free(base);
-	return c.ports; /* every test closes what it opened */
+	return c.ports; /* every test closes its ports */
 }
 
 static struct sockets_port *open_port(const char *host, uint16_t port, uint8_t tos,
@@ -184,8 +184,8 @@ static void test_receive6(void **state)
 }
 
 /*
- * The kernel begins to stamp packets a moment after the first socket asks for it (it defers that to
- * a work queue), and until then gives the time of reading.
+ * The kernel begins to timestamp packets a moment after the first socket asks for it, because a
+ * work queue does it. Until then it gives the time of reading.
  */
 static void wait_for_stamps(int fd, const struct addr *to)
 {
@@ -203,7 +203,7 @@ static void wait_for_stamps(int fd, const struct addr *to)
 	got.n = 0;
 }
 
-/* The time of arrival is the kernel's, not that of reading. */
+/* The time of arrival is the kernel's timestamp, not the time of reading. */
 static void test_arrival(void **state)
 {
 	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
@@ -221,7 +221,7 @@ static void test_arrival(void **state)
 		;
 	turn_until(base, &got.n, 1);
 	clock_gettime(CLOCK_REALTIME, &real);
-	/* Both clocks are read one after the other, and a busy machine may let time pass in between. */
+	/* Both clocks are read one after the other; on a busy machine time may pass in between. */
 	assert_true(got.pkt[0].arrival_ns + 15 * NSEC_PER_MSEC > before);
 	assert_true(got.pkt[0].arrival_ns < after + 15 * NSEC_PER_MSEC);
 	assert_true(ns_of(&real) - got.pkt[0].realtime_ns >= 29 * NSEC_PER_MSEC);
@@ -229,7 +229,7 @@ static void test_arrival(void **state)
 	sockets_port_close(user, p);
 }
 
-/* A stamp that the clock was set away from says nothing. */
+/* A timestamp from before the clock was set is ignored. */
 static void test_clock_was_set(void **state)
 {
 	struct sockets_packet pkt = { .arrival_ns = 77 };
@@ -270,7 +270,7 @@ static void test_long(void **state)
 	sockets_port_close(user, p);
 }
 
-/* A datagram from one port to another of the same family, sent with @ttl; its TTL on arrival. */
+/* Send a datagram with @ttl between ports of the same family. Returns its TTL on arrival. */
 static uint8_t ttl_between(const char *from, const char *to, uint8_t ttl)
 {
 	struct sockets_port *a = open_port(from, 4000, 0, 0), *b = open_port(to, 4002, 0, 0);
@@ -300,8 +300,8 @@ static void test_ttl(void **state)
 /* ---- wildcards ---- */
 
 /*
- * @a and @b: two addresses of this host. What came to one is told, and either can be the source of
- * what leaves.
+ * @a and @b are two addresses of this host. A packet names the address that it came to, and either
+ * can be the source of packets that leave.
  */
 static void wildcard(const char *any, const char *a, const char *b, const char *peer)
 {
@@ -404,7 +404,7 @@ static void test_double_small(void **state)
 	assert_false(peer_has(fd));
 	assert_int_equal(counts().sent, 2);
 	assert_int_equal(got.bytes_sent, 127 + 128);
-	/* An odd place in the queue before it is full. */
+	/* Shift the queue, so that it fills up in the middle of a packet. */
 	assert_int_equal(sockets_port_send(user, p, &to, &none, data, 200), 0);
 	for (i = 0; i < SEND_PACKETS; i++)
 		assert_int_equal(sockets_port_send(user, p, &to, &none, data, 100), 0);
@@ -417,7 +417,7 @@ static void test_double_small(void **state)
 }
 
 /*
- * More than the queue holds, in packets and in bytes, from several ports: all arrive, each port's
+ * More packets and bytes than the queue holds, from several ports: all arrive, those of each port
  * in order.
  */
 static void test_queue(void **state)
@@ -451,7 +451,7 @@ static void test_queue(void **state)
 	sockets_port_close(user, p[1]);
 }
 
-/* What the kernel refuses is counted, and what comes after it is sent. */
+/* A packet that the kernel refuses is counted, and the packets after it are sent. */
 static void test_send_errors(void **state)
 {
 	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
@@ -478,7 +478,7 @@ static void test_send_errors(void **state)
 	sockets_port_close(user, p);
 }
 
-/* Nobody listens: the host says so a thousand times, and the port goes on sending and receiving. */
+/* The peer's port is closed: after a thousand ICMP errors our port still sends and receives. */
 static void closed_peer(const char *local, const char *peer)
 {
 	struct sockets_port *p = open_port(local, 4000, 0, 0);
@@ -508,7 +508,7 @@ static void test_icmp(void **state)
 	assert_int_equal(counts().send_errors, 0);
 }
 
-/* An error of the socket itself is taken off it and counted, and the loop does not spin on it. */
+/* An error of the socket itself is read and counted, and the loop does not spin on it. */
 static void test_socket_error(void **state)
 {
 	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
@@ -518,7 +518,7 @@ static void test_socket_error(void **state)
 	int fd;
 
 	(void)state;
-	/* Only connected sockets hear of it. */
+	/* Only connected sockets get the error. */
 	assert_int_equal(connect(p->fd, (struct sockaddr *)&ss, len), 0);
 	assert_int_equal(send(p->fd, "x", 1, 0), 1);
 	turn_until(base, &user->counts.icmp_errors, 1);
@@ -533,8 +533,7 @@ static void test_socket_error(void **state)
 /* ---- closing at a bad moment ---- */
 
 /*
- * Each port has packets waiting when the first packet of whichever is read first closes several of
- * them.
+ * Packets wait at each port. The first packet that is read, at any port, closes several of them.
  */
 static void test_close_in_callback(void **state)
 {
@@ -555,7 +554,7 @@ static void test_close_in_callback(void **state)
 	}
 	turn_until(base, &got.by_tag[4], 10);
 	event_base_loop(base, EVLOOP_NONBLOCK);
-	/* The one that was read first had one packet delivered, or it was the one that stayed. */
+	/* The port read first delivered one packet, or was the port that stayed open. */
 	assert_in_range(got.n, 10, 11);
 	for (i = 0; i < 4; i++)
 		assert_memory_equal(turn_for(base, fd)->data, "queued", 6);
@@ -575,8 +574,8 @@ static void on_control(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * Twelve ports are full of packets: after one turn of the loop a bounded number of them has been
- * read, other events had their turn, and so had a port with a single packet that came last.
+ * Twelve ports are full of packets. One turn of the loop reads a bounded number of them, runs other
+ * events, and reads a port with a single packet that came last.
  */
 static void test_flood(void **state)
 {
@@ -634,7 +633,7 @@ static void test_open_errors(void **state)
 	assert_int_equal(counts().ports, 0);
 }
 
-/* As many as a busy relay has: opening stays fast, and every one of them works. */
+/* As many ports as a busy relay has: opening stays fast, and every port works. */
 static void test_many_ports(void **state)
 {
 	enum { N = 4000 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_sockfile.c - the files of unix sockets: which are replaced and which stay, owner and mode from
- * the first moment, files that others put in their place, and what is removed at the end.
+ * test_sockfile.c - the files of unix sockets: which are replaced and which stay, owner and mode
+ * from the first moment, files that another user puts in their place, and removal at the end.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,7 +96,7 @@ static void mode_and_owner(void **state)
 	umask(mask);
 }
 
-/* The mode that the file has between bind() and its owner: for none but us. */
+/* Between bind() and the change of owner, the file is accessible to us only. */
 static void born_closed(void **state)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -112,7 +112,7 @@ static void born_closed(void **state)
 	close(fd);
 }
 
-/* Files that are no sockets stay as they are, as does what a link points to. */
+/* Files that are not sockets stay unchanged, and so does the target of a link. */
 static void other_files_stay(void **state)
 {
 	(void)state;
@@ -131,7 +131,7 @@ static void other_files_stay(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
-/* A daemon that hangs does not accept: its queue is full. connect() would wait for ever. */
+/* A hanging daemon does not accept, and its queue is full. connect() would wait for ever. */
 static void hung_neighbour(void **state)
 {
 	const struct sockfile_opts few = { (uid_t)-1, (gid_t)-1, -1, 1 };
@@ -158,7 +158,7 @@ static void stale_file(void **state)
 
 	(void)state;
 	opens(&left, &plain);
-	close(left.fd); /* as by kill -9 */
+	close(left.fd); /* as after kill -9 */
 	opens(&f, &plain);
 	sockfile_unlink(&f);
 	assert_int_equal(access(path, F_OK), -1);
@@ -166,7 +166,7 @@ static void stale_file(void **state)
 	free(left.path);
 }
 
-/* The end of a process is late: the file is another's by then. */
+/* A process exits late: another daemon owns the file by then. */
 static void file_of_another(void **state)
 {
 	struct sockfile f, next;
@@ -184,8 +184,8 @@ static void file_of_another(void **state)
 }
 
 /*
- * Who may write in the directory puts a link to a file of root's in the socket's place as soon as it
- * is there. The file keeps its owner and mode, whether the socket opens or is refused.
+ * A user with write access to the directory replaces the new socket by a link to a file of root's.
+ * That file keeps its owner and mode, whether the socket opens or is refused.
  */
 static void links_in_its_place(void **state)
 {
@@ -220,7 +220,7 @@ static void links_in_its_place(void **state)
 	waitpid(swapper, NULL, 0);
 }
 
-/* Without CAP_NET_ADMIN the kernel does not hand out the file, and it is opened by its name. */
+/* Without CAP_NET_ADMIN the kernel does not hand out the file, so it is opened by name. */
 static void by_an_ordinary_user(void **state)
 {
 	const struct sockfile_opts opts = { (uid_t)-1, (gid_t)-1, 0660, 8 };

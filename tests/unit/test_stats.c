@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_stats.c - every counter of G by name, how values are printed, packets a second, the load, and
- * what an ended direction adds.
+ * test_stats.c - every counter of G by name, the format of values, packets a second, the load, and
+ * the counts of an ended direction.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 #include "../../daemon/call/stats.c"
 
-/* The names of the protocol page, "G": written out here a second time on purpose. */
+/* The names of the protocol page, "G"; repeated here on purpose. */
 static const char *const names[] = {
 	"nsess_created", "nsess_destroyed",  "nsess_timeout",     "nsess_complete",
 	"nsess_nortp",   "nsess_owrtp",      "nsess_nortcp",      "nsess_owrtcp",
@@ -78,7 +78,7 @@ static void refusals(void **state)
 	assert_int_equal(stats_text(&s, (struct span){ "npkts_rcvd=", 10 }, buf, sizeof(buf)), 0);
 }
 
-/* What is written is read back; what another version has written, or nobody, changes nothing. */
+/* Written counters are read back. Bytes of another version, or none, change no counter. */
 static void journals(void **state)
 {
 	struct stats s = { .total_duration = 12.5, .pps_in = 3, .npkts_rcvd = UINT64_MAX, .nsess_created = 7 };
@@ -94,7 +94,7 @@ static void journals(void **state)
 	assert_memory_equal(&back, &s, sizeof(s));
 	stats_read(&back, (struct span){ NULL, 0 });
 	assert_memory_equal(&back, &s, sizeof(s));
-	memset(&s, 0xff, sizeof(s)); /* no number is longer */
+	memset(&s, 0xff, sizeof(s)); /* the longest numbers */
 	s.total_duration = 1e308;
 	assert_in_range(stats_write(&s, text), 1, STATS_TEXT_MAX - 2);
 }
@@ -110,13 +110,13 @@ static void packets_a_second(void **state)
 	s.npkts_rcvd += 300;
 	stats_tick(&s, t + 2 * NSEC_PER_SEC, 0);
 	expect(&s, "pps_in", "150.000000");
-	stats_tick(&s, t + 2 * NSEC_PER_SEC, 0); /* no time has passed: the last value stays */
+	stats_tick(&s, t + 2 * NSEC_PER_SEC, 0); /* no time has passed: the value stays */
 	expect(&s, "pps_in", "150.000000");
 	stats_tick(&s, t + 3 * NSEC_PER_SEC, 0);
 	expect(&s, "pps_in", "0.000000");
 }
 
-/* Seconds of the loop at the CPU in each second, and the load that I shows after the last one. */
+/* CPU time of the loop in each second, and the load that I shows afterwards. */
 static void load_of_the_loop(void **state)
 {
 	struct stats s = { 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_stream.c - the table of docs/nat-learning.md, event by event; a storm of strangers; and, over
- * random events, that a dataplane passes every packet that the daemon would have believed.
+ * test_stream.c - the table of docs/nat-learning.md, event by event; a storm of strangers; and
+ * random events, in which a dataplane must pass every packet that the daemon would believe.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,8 +19,8 @@
 #define PACKET_NS (20 * NSEC_PER_MSEC)
 
 /*
- * Hosts and ports by a letter and a number: "A1" is port 1001 of the public host 198.51.100.65, "a1"
- * of the hidden host 10.0.0.97.
+ * A letter and a number name a host and a port: "A1" is port 1001 of the public host 198.51.100.65,
+ * "a1" port 1001 of the hidden host 10.0.0.97.
  */
 static struct addr place(const char *name)
 {
@@ -47,12 +47,12 @@ enum act {
 struct event {
 	enum act act;
 	const char *who; /* source, or signalled address */
-	uint32_t ssrc;	 /* WAIT_MS: how long */
-	uint16_t seq;	 /* of the first packet, the next ones have the next numbers */
-	const char *verdict; /* a packet each: "+" relayed, "-" ignored; "" for commands */
-	/* where RTP goes afterwards: one place or two ("A0 C0"); "" none, NULL: not looked at */
+	uint32_t ssrc;	 /* WAIT_MS: the time */
+	uint16_t seq;	 /* of the first packet; it rises with each packet */
+	const char *verdict; /* for each packet: "+" relayed, "-" ignored; "" for commands */
+	/* destination of RTP afterwards: one place or two ("A0 C0"); "": none, NULL: not checked */
 	const char *remote;
-	const char *rtcp; /* where RTCP goes */
+	const char *rtcp; /* destination of RTCP */
 };
 
 struct scenario {
@@ -65,7 +65,7 @@ struct scenario {
 	{ "proof: " title, LEARN_PROOF, { __VA_ARGS__ } }, \
 	{ "strict: " title, LEARN_STRICT, { __VA_ARGS__ } }
 
-/* The caller is heard where it was signalled; or elsewhere, behind the NAT N. */
+/* The caller is heard at its signalled address, or at another one, behind the NAT N. */
 #define HEARD_AT_A0 { SIGNAL, "A0", 0, 0, "", "A0", "A1" }, { RTP, "A0", 7, 1, "+++", "A0", "A1" }
 #define SETTLED_AT_A0 HEARD_AT_A0, { TALK, NULL, 0, 3000, "", "A0", "A1" }
 #define SETTLED_AT_N50 { SIGNAL, "a0", 0, 0, "", "a0", "a1" }, \
@@ -314,7 +314,7 @@ static const struct scenario scenarios[] = {
 		{ RTP, "A0", 7, 50, "+", "A0", "A1" },
 		{ RTP, "C0", 9, 4, "---", "A0", "A1" }),
 
-	/* ---- a source that goes on elsewhere ---- */
+	/* ---- a source that continues from another address ---- */
 	{ "proof: the same SSRC from elsewhere is followed after silence", LEARN_PROOF, {
 		SETTLED_AT_A0,
 		{ RTP, "B0", 7, 154, "-", "A0", NULL },
@@ -329,7 +329,7 @@ static const struct scenario scenarios[] = {
 		{ RTP, "B0", 7, 154, "-", "A0", NULL },
 		{ RTP, "A5", 7, 155, "+", "A5", NULL } } },
 
-	/* ---- what is not RTP ---- */
+	/* ---- datagrams that are not RTP ---- */
 	BOTH_WAYS("a stray datagram shuts out nothing",
 		{ SIGNAL, "A0", 0, 0, "", "A0", NULL },
 		{ EMPTY, "A44", 0, 0, "+", "A0", NULL },
@@ -487,7 +487,7 @@ static const struct scenario scenarios[] = {
 		{ SIGNAL, "A0", 0, 0, "", "A0", "A1" },
 		{ RTP, "B0", 7, 1, "+", "B0", "B1" },
 		{ RTP, "C0", 9, 1, "-", "B0", "B1" },
-		{ SIGNAL, "A4", 0, 0, "", "B0", "A5" } } }, /* no RTCP has come, so its address is not learned */
+		{ SIGNAL, "A4", 0, 0, "", "B0", "A5" } } }, /* no RTCP has come */
 	{ "compat: the same SSRC is followed at once, within 536", LEARN_COMPAT, {
 		{ SIGNAL, "A0", 0, 0, "", "A0", NULL },
 		{ RTP, "A0", 7, 1, "+", "A0", NULL },
@@ -541,7 +541,7 @@ static const struct scenario scenarios[] = {
 struct pair {
 	struct stream rtp, rtcp;
 	uint64_t now_ns, ticked_ns;
-	bool moved; /* its flows are to be compiled again */
+	bool moved; /* its flows must be compiled again */
 };
 
 static void pair_init(struct pair *p)
@@ -552,7 +552,7 @@ static void pair_init(struct pair *p)
 	p->moved = false;
 }
 
-/* What sync.c does once a second. */
+/* Do the work of sync.c, once a second. */
 static void pair_tick(struct pair *p)
 {
 	if (p->now_ns - p->ticked_ns < NSEC_PER_SEC)
@@ -597,7 +597,7 @@ static enum rtpx_payload kind_of(enum act act)
 	}
 }
 
-/* A packet 20 ms after the one before. */
+/* A packet arrives, 20 ms after the previous one. */
 static enum stream_verdict arrive(struct pair *p, enum act act, const struct addr *src, uint32_t ssrc,
 				  uint16_t seq, enum learning how)
 {
@@ -759,9 +759,9 @@ static void every_scenario(void **state)
 /* ---- storms ---- */
 
 /*
- * Packets from very many strangers who know the SSRC, @each of a stranger in a row, a millisecond
- * apart. The peer, when it has latched, talks on, and its leg is opened again each second. Returns
- * how many were relayed.
+ * Packets from very many strangers that know the SSRC, @each in a row from one stranger, a
+ * millisecond apart. A latched peer keeps talking, and each second its leg is opened again. Returns
+ * the number of relayed packets of strangers.
  */
 static int storm(struct pair *p, enum learning how, int each, const struct addr *peer,
 		 const struct addr *signalled, uint16_t *seq)
@@ -810,7 +810,7 @@ static void storms(void **state)
 	strangers_learn_nothing(LEARN_PROOF, 2, 20);
 }
 
-/* A packet that was in the socket before the command gives no stranger an advantage. */
+/* A stranger's packet that was in the socket before the command does not count. */
 static void early_packet(void **state)
 {
 	struct addr a = place("A0"), c = place("C0");
@@ -831,7 +831,7 @@ static void early_packet(void **state)
 
 /* ---- a dataplane in front ---- */
 
-/* What flow.c would install for packets of the stream. */
+/* The flow that flow.c would install for packets of the stream. */
 struct installed {
 	bool there;
 	struct rtpx_entry entry;
@@ -852,7 +852,7 @@ static struct installed install(const struct stream *s, enum learning how)
 	return in;
 }
 
-/* Would the dataplane, with the flow as installed and the statistics of now, pass the packet? */
+/* True if the dataplane, with the installed flow and current statistics, passes the packet. */
 static bool passes(const struct installed *in, const struct stream *s, const struct addr *src,
 		   const struct rtpx_packet *pkt)
 {
@@ -882,7 +882,7 @@ static unsigned int dice(unsigned int n)
 	return (unsigned int)rand() % n;
 }
 
-/* A pair with a dataplane in front: what sync.c would have installed. */
+/* A pair behind a dataplane with the flows that sync.c would have installed. */
 struct front {
 	struct pair pair;
 	struct installed rtp, rtcp;
@@ -942,7 +942,7 @@ static void random_packets(struct front *f)
 		check_passed(f, act, &src, ssrc, s->stats.max_seq + 1);
 }
 
-/* No packet that the daemon would believe, or count towards a proof, is dropped before it. */
+/* The dataplane drops no packet that the daemon would believe or count towards a proof. */
 static void dataplane_passes(enum learning how)
 {
 	int round, n;

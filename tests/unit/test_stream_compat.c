@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_stream_compat.c - `compat` beside a second model of rtpproxy's rules, written down step by
- * step as the protocol page has them ("Where packets are sent"), over random events. The model
- * knows nothing of states, statistics or dataplanes.
+ * test_stream_compat.c - compares `compat` with a second model of rtpproxy's rules, over random
+ * events. The model follows the protocol page ("Where packets are sent") step by step. It has no
+ * states, statistics or dataplanes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -120,7 +120,7 @@ static bool rules_symmetric(struct rules *r, struct rules *rtcp, const struct ad
 	return true;
 }
 
-/* True: relayed. */
+/* Returns true if the packet is relayed. */
 static bool rules_packet(struct rules *r, struct rules *rtcp, const struct addr *src,
 			 const struct rtpx_packet *p)
 {
@@ -146,7 +146,7 @@ struct world {
 	struct stream stream[STREAM_KINDS];
 	uint64_t now_ns;
 	uint16_t seq;
-	char story[8192]; /* what has happened, for the reader of a failure */
+	char story[8192]; /* the events so far, to print at a failure */
 	size_t told;
 };
 
@@ -162,7 +162,7 @@ static void tell(struct world *w, const char *fmt, ...)
 	assert_true(w->told < sizeof(w->story));
 }
 
-/* The whole story: a message of cmocka's would be cut. */
+/* Print the whole story; cmocka would cut its message. */
 static void fail_with(const struct world *w)
 {
 	fputs(w->story, stderr);
@@ -199,7 +199,7 @@ static void command(struct world *w)
 	tell(w, "signalled %s%s\n", addr_text(&a, text), asymmetric ? ", asymmetric" : "");
 	for (kind = 0; kind < STREAM_KINDS; kind++, a.port++) {
 		if (!a.port)
-			return; /* there is no port for RTCP */
+			return; /* RTCP has no port */
 		stream_signal(&w->stream[kind], &a, asymmetric, LEARN_COMPAT, w->now_ns);
 		rules_prefill(&w->rules[kind], &a, asymmetric, w->now_ns);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_sync.c - what sync installs, takes back and counts, with a dataplane and next hops in
- * memory.
+ * test_sync.c - flows that sync installs and removes, and its counts, with a dataplane and next
+ * hops in memory.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 
-/* The clock that sync reads: the true one until a test sets it; then each reading adds @per_look_ns. */
+/* The clock of sync: the real one, until a test sets it. Each reading then adds @per_look_ns. */
 static uint64_t sync_now_ns, per_look_ns;
 
 static uint64_t test_clock(void)
@@ -107,7 +107,7 @@ static int end(void **state)
 	unsigned int family, port, id;
 
 	(void)state;
-	if (!sessions || !sync_) /* there was no memory for the next daemon */
+	if (!sessions || !sync_) /* no memory for the next daemon */
 		return -1;
 	sessions_each(sessions, end_each, NULL);
 	for (family = 0; family < RTPX_FAMILIES; family++)
@@ -138,7 +138,7 @@ static void open_sync(void)
 	assert_int_equal(sync_new(&sync_, base, &o), 0);
 }
 
-/* This daemon leaves its flows in the dataplane, of which the next one finds @inherited. */
+/* This daemon leaves its flows in the dataplane; the next daemon finds @inherited of them. */
 static void next_daemon(unsigned int inherited)
 {
 	sync_leave(sync_);
@@ -148,13 +148,13 @@ static void next_daemon(unsigned int inherited)
 	sync_ = NULL;
 	sessions = NULL;
 	fake->dp.inherited = inherited;
-	if (!inherited) /* it was made anew */
+	if (!inherited) /* a new dataplane */
 		memset(fake->hops, 0, sizeof(fake->hops));
 	fake->puts = fake->dels = fake->seeds = 0;
 	open_sync();
 }
 
-/* The session as a journal restores it: @of is a copy from before. */
+/* Restore the session like a journal; @of is a copy of it from before. */
 static struct session *restored(const struct session *of, const char *call_id, uint32_t number)
 {
 	struct session *s;
@@ -196,7 +196,7 @@ static struct session *call(void)
 	return call_on("198.51.100.1", "198.51.100.2", 4000);
 }
 
-/* A packet of the peer @host that the daemon has received, as relay.c handles it. */
+/* The daemon receives a packet from the peer @host, and handles it like relay.c. */
 static void hear(struct session *s, int leg, enum stream_kind kind, const char *host, uint16_t port,
 		 uint16_t seq, uint64_t now_ns)
 {
@@ -289,7 +289,7 @@ static void test_install(void **state)
 	signal_to(s, 0, CALLEE);
 	signal_to(s, 1, CALLER);
 	hear(s, 0, STREAM_RTP, CALLEE, 5000, 1, 1000);
-	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL); /* from this turn on */
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL); /* since this turn */
 	sync_run(sync_);
 	assert_int_equal(fake->puts, 1);
 	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
@@ -306,12 +306,12 @@ static void test_install(void **state)
 	assert_memory_equal(f1->dest4, ((uint8_t[]){ 192, 0, 2, 20 }), 4);
 	assert_int_equal(f1->out_port, 4000);
 	assert_int_equal(f1->tos, 0x11);
-	/* The dataplane goes on where the daemon was. */
+	/* The dataplane continues the daemon's counts. */
 	assert_int_equal(fake->stats[0][4000].packets, 1);
 	assert_int_equal(fake->stats[0][4000].max_seq, 0x10001);
 }
 
-/* One id per pair of hosts, so RTP and RTCP share it; nothing of it remains after the last flow. */
+/* RTP and RTCP share one id per pair of hosts; the id is free after the last flow. */
 static void test_next_hops(void **state)
 {
 	struct session *s = call(), *t = call_on("198.51.100.1", "198.51.100.2", 4100);
@@ -339,12 +339,12 @@ static void test_next_hops(void **state)
 	sync_leg_close(sync_, t, 1);
 	assert_int_equal(fake_hops.hops[to_caller].view.abi.users, 0);
 	assert_int_equal(fake->hops[to_caller].mtu, 0);
-	on_tick(-1, 0, sync_); /* must not look at ids that are not in use */
+	on_tick(-1, 0, sync_); /* must not read unused ids */
 }
 
 /*
- * The other party moves: the flow gets its new address by a new id, and the old one is not free
- * before that.
+ * The other party moves: the flow gets the new address by a new id. The old id is free only after
+ * that.
  */
 static void test_peer_moves(void **state)
 {
@@ -363,7 +363,7 @@ static void test_peer_moves(void **state)
 	assert_memory_equal(flow_of(s, 0, STREAM_RTP)->dest4, ((uint8_t[]){ 192, 0, 2, 99 }), 4);
 	assert_int_equal(fake_hops.hops[was].view.abi.users, 0);
 	assert_int_equal(fake->hops[was].mtu, 0);
-	/* What it counted goes on. */
+	/* The flow's counts continue. */
 	assert_int_equal(fake->stats[0][4000].packets, 2);
 	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
 	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
@@ -371,8 +371,8 @@ static void test_peer_moves(void **state)
 }
 
 /*
- * A new address that has not spoken: the daemon sends to both, until the known one has been heard
- * for 2 s. The kernel hands over what the new one sends, now and later.
+ * No packet has come from a new address: the daemon sends to both addresses, until the known one
+ * has been heard for 2 s. The kernel hands over packets from the new one, now and later.
  */
 static void test_new_address_awaited(void **state)
 {
@@ -410,7 +410,7 @@ static void test_new_address_awaited(void **state)
 	assert_false(watch_awaited(sync_, s, 6 * s1));
 }
 
-/* The host's firewall begins to drop what the callee sends: its packets are left to the stack. */
+/* The host's firewall begins to drop the callee's packets: they are left to the stack. */
 static void test_answers(void **state)
 {
 	struct session *s = call();
@@ -461,7 +461,7 @@ static void test_table_full(void **state)
 	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_TABLE_FULL);
 	assert_int_equal(s->leg[0].nexthop[STREAM_RTP], 0);
 
-	/* It is tried again each second, until there is room. */
+	/* The change is tried again each second, until there is room. */
 	on_tick(-1, 0, sync_);
 	sync_run(sync_);
 	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_TABLE_FULL);
@@ -553,8 +553,8 @@ static void test_links_change(void **state)
 }
 
 /*
- * Ports on a wildcard: the peer sees the address that it sends to, else the one that the kernel
- * would choose.
+ * Ports on a wildcard: the peer sees the address that it sends to. Before it sends, it sees the
+ * address that the kernel chooses.
  */
 static void test_wildcard(void **state)
 {
@@ -570,18 +570,18 @@ static void test_wildcard(void **state)
 	sync_run(sync_);
 	assert_memory_equal(f0->local4, ((uint8_t[]){ 198, 51, 100, 7 }), 4);
 	assert_memory_equal(f0->out4, fake_choice.ip, 4);
-	/* The kernel chooses another one. */
+	/* The kernel chooses another address. */
 	fake_hop_turns(s->leg[1].nexthop[STREAM_RTP], FLOW_WHY_KERNEL, &other);
 	sync_run(sync_);
 	assert_memory_equal(f0->out4, ((uint8_t[]){ 10, 99, 0, 3 }), 4);
-	/* The caller sends, and shows where to. */
+	/* The caller sends, and so shows the address that it sends to. */
 	s->leg[1].stream[STREAM_RTP].local = at("198.51.100.8", 4002);
 	hear(s, 1, STREAM_RTP, CALLER, 5000, 1, 1000);
 	sync_run(sync_);
 	assert_memory_equal(f0->out4, ((uint8_t[]){ 198, 51, 100, 8 }), 4);
 	assert_true(addr_host_eq(&fake_hops.hops[s->leg[1].nexthop[STREAM_RTP]].source,
 				 &s->leg[1].stream[0].local));
-	/* RTCP that nobody has sent yet leaves from where RTP does. */
+	/* Before RTCP arrives, RTCP leaves from RTP's address. */
 	hear(s, 0, STREAM_RTCP, CALLEE, 5001, 0, 1000);
 	s->leg[0].stream[STREAM_RTCP].local = at("198.51.100.7", 4001);
 	sync_run(sync_);
@@ -610,7 +610,7 @@ static void test_counts(void **state)
 		assert_int_equal(arrives(s, 0, STREAM_RTP, "203.0.113.66", 5000, i, t0),
 				 RTPX_REASON_drop_stranger);
 
-	for (i = 0; i < 2; i++) { /* the second time there is nothing new */
+	for (i = 0; i < 2; i++) { /* the second time adds no packets */
 		sync_pull_all(sync_);
 		assert_int_equal(stats.npkts_relayed, 105);
 		assert_int_equal(stats.live_relayed, 105);
@@ -628,7 +628,7 @@ static void test_counts(void **state)
 	}
 }
 
-/* Packets of an installed flow that reach the daemon: one count, one sequence. */
+/* Packets of an installed flow that reach the daemon share the flow's count and sequence. */
 static void test_both_count(void **state)
 {
 	struct session *s = call();
@@ -646,11 +646,11 @@ static void test_both_count(void **state)
 	assert_int_equal(s->leg[0].stream[STREAM_RTP].stats.packets, 101);
 	assert_int_equal(rtpx_stats_kernel(&s->leg[0].stream[STREAM_RTP].stats), 90);
 	assert_int_equal(rtpx_stats_lost(&s->leg[0].stream[STREAM_RTP].stats), 0);
-	assert_int_equal(stats.npkts_relayed, 90); /* the others are relay.c's to count */
+	assert_int_equal(stats.npkts_relayed, 90); /* relay.c counts the others */
 	assert_int_equal(fake->pushes, 10);
 }
 
-/* What was forwarded since the last pull is not lost when the ports close, whichever leg closes. */
+/* Packets forwarded since the previous pull stay counted when the ports of either leg close. */
 static void test_close(void **state)
 {
 	struct session *s = call();
@@ -672,8 +672,8 @@ static void test_close(void **state)
 }
 
 /*
- * A dataplane counter may step back where statistics were pushed in the same instant: no counter of
- * ours does.
+ * A dataplane counter may step back if statistics were pushed at the same time. Our counters never
+ * step back.
  */
 static void test_step_back(void **state)
 {
@@ -691,17 +691,17 @@ static void test_step_back(void **state)
 
 /* ---- many ---- */
 
-/* More than one slice, and no multiple of a slice. */
+/* More than one slice, and not a multiple of a slice. */
 #define MANY (RUN_SESSIONS + RUN_GLANCE + 3)
 
-/* run_of_many - each reading of the clock adds @look_ns: sync_run() takes @slice sessions. */
+/* run_of_many - each reading of the clock adds @look_ns, so sync_run() takes @slice sessions. */
 static void run_of_many(uint64_t look_ns, unsigned int slice)
 {
 	unsigned int i, done;
 
 	sync_now_ns = clock_now();
 	per_look_ns = look_ns;
-	event_del(sync_->tick); /* which looks at sessions again, after a second of the true clock */
+	event_del(sync_->tick); /* would visit sessions again after a second */
 	event_del(sync_->look);
 	for (i = 0; i < MANY; i++) {
 		struct session *s = call_on("198.51.100.1", "198.51.100.2", 2000 + 4 * i);
@@ -733,14 +733,14 @@ static void test_slices_end_in_time(void **state)
 	run_of_many(RUN_NS + 1, RUN_GLANCE + 1);
 }
 
-/* ---- what an earlier daemon left ---- */
+/* ---- flows of an earlier daemon ---- */
 
 static bool has_flow(const struct session *s, int leg, enum stream_kind kind)
 {
 	return flow_of((struct session *)s, leg, kind)->flags & RTPX_FLOW_ACTIVE;
 }
 
-/* A call with RTP both ways and RTCP of the callee in the dataplane; *@out: what is known of it. */
+/* Leave a call with RTP both ways and RTCP of the callee in the dataplane; *@out: its session. */
 static void leave_a_call(struct session *out)
 {
 	struct session *s = call();
@@ -765,7 +765,7 @@ static void test_adopt(void **state)
 	for (i = 0; i < 2; i++)
 		hop[i] = flow_of(&before, i, STREAM_RTP)->nexthop;
 	next_daemon(3);
-	/* The kernel forwards on while no daemon runs. */
+	/* The kernel keeps forwarding while no daemon runs. */
 	for (i = 0; i < 5; i++)
 		assert_int_equal(arrives(&before, 0, STREAM_RTP, CALLEE, 5000, 2 + i, 2000 + i), RTPX_REASON_relayed);
 	arrives(&before, 1, STREAM_RTP, "203.0.113.9", 9, 2, 2000);
@@ -775,7 +775,7 @@ static void test_adopt(void **state)
 	assert_int_equal(sync_adopt_end(sync_), 0);
 	sync_run(sync_);
 	assert_int_equal(fake->dels, 0);
-	assert_int_equal(fake->seeds, 0); /* the dataplane's counts go on, none is set back */
+	assert_int_equal(fake->seeds, 0); /* the dataplane's counts continue */
 	assert_int_equal(s->leg[0].installed, 1 << STREAM_RTP | 1 << STREAM_RTCP);
 	assert_int_equal(s->leg[1].installed, 1 << STREAM_RTP);
 	for (i = 0; i < 2; i++) {
@@ -790,7 +790,7 @@ static void test_adopt(void **state)
 	assert_int_equal(s->leg[0].nrelayed, 5);
 	assert_int_equal(stats.npkts_relayed, 5);
 	assert_int_equal(stats.npkts_discard, 1);
-	/* From now on these are flows as all others: a moved party is followed, an end removes them. */
+	/* These are normal flows now: they follow a moved party, and go at the end of the call. */
 	for (port = 4000; port < 4004; port++)
 		assert_int_equal(!!(fake->flows[0][port].flags & RTPX_FLOW_ACTIVE), port != 4003);
 	sync_leg_close(sync_, s, 0);
@@ -799,7 +799,7 @@ static void test_adopt(void **state)
 	free(before.call_id);
 }
 
-/* Which flows are those of a session: by port, number and the beginning of the call-id. */
+/* Port, number and the beginning of the call-id tell which flows belong to a session. */
 static void test_adopt_whose(void **state)
 {
 	static const struct {
@@ -833,7 +833,7 @@ static void test_adopt_whose(void **state)
 	}
 }
 
-/* The label is cut: a call-id of any length is known again by what is left of it. */
+/* The label is cut: a call-id of any length is recognized by its beginning. */
 static void test_adopt_long_call_id(void **state)
 {
 	char id[] = "0123456789012345678901234567890123456789012345678901234567890123456789-and-more";
@@ -858,7 +858,7 @@ static void test_adopt_long_call_id(void **state)
 		snprintf(fake->flows[0][4000 + i].label, RTPX_LABEL_LEN, "%s", id);
 	next_daemon(3);
 	sync_adopt_begin(sync_);
-	id[RTPX_LABEL_LEN - 2] ^= 1; /* the last one that the label has */
+	id[RTPX_LABEL_LEN - 2] ^= 1; /* the last byte of the label */
 	s = restored(&before, id, before.number);
 	assert_int_equal(sync_adopt(sync_, s), 0);
 	assert_int_equal(sync_adopt_end(sync_), 3);
@@ -885,7 +885,7 @@ static void test_adopt_some(void **state)
 		assert_int_equal(sync_adopt(sync_, s), 3 & ~lacks);
 		assert_true(s->leg[0].installed & 1 << STREAM_RTCP);
 		assert_int_equal(sync_adopt_end(sync_), 0);
-		sync_run(sync_); /* what was not there is installed as at any time */
+		sync_run(sync_); /* missing flows are installed as usual */
 		assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
 		assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
 		sync_leg_close(sync_, s, 0);
@@ -900,7 +900,7 @@ static void stray(enum rtpx_family family, uint16_t port, uint16_t hop)
 						      .call = 77, .nexthop = hop };
 }
 
-/* Flows that no session has taken over go, whatever their port and family, and no others. */
+/* Exactly the flows that no session has taken over are removed, of any port and family. */
 static void test_adopt_removes_the_rest(void **state)
 {
 	static const uint16_t ports[] = { 1, 2, 63, 64, 65, 4001, 32767, 32768, 65534, 65535 };
@@ -918,7 +918,9 @@ static void test_adopt_removes_the_rest(void **state)
 	sync_adopt_begin(sync_);
 	s = restored(&before, before.call_id, before.number);
 	assert_int_equal(sync_adopt(sync_, s), 3);
-	/* Installed before the end, on ports of its own: it is not what the earlier daemon left. */
+	/*
+	 * Installed before the end of adoption, on other ports: not a flow of the earlier daemon.
+	 */
 	fresh = call_on("198.51.100.1", "198.51.100.2", 5000);
 	answered(fresh, CALLEE, CALLER);
 	assert_int_equal(sync_adopt_end(sync_), 2 * ARRAY_SIZE(ports) - 1);
@@ -933,7 +935,7 @@ static void test_adopt_removes_the_rest(void **state)
 	free(before.call_id);
 }
 
-/* A next hop's id that inherited flows use belongs to their destination until the end of adoption. */
+/* A next hop id of inherited flows belongs to their destination until the end of adoption. */
 static void test_adopt_keeps_next_hops(void **state)
 {
 	struct session before, *first, *s;
@@ -944,7 +946,7 @@ static void test_adopt_keeps_next_hops(void **state)
 	hop = flow_of(&before, 0, STREAM_RTP)->nexthop;
 	next_daemon(3);
 	sync_adopt_begin(sync_);
-	first = call_on("198.51.100.1", "198.51.100.2", 5000); /* it would get the lowest ids */
+	first = call_on("198.51.100.1", "198.51.100.2", 5000); /* tries to get the lowest ids */
 	answered(first, "192.0.2.30", "192.0.2.40");
 	assert_int_not_equal(first->leg[0].nexthop[STREAM_RTP], hop);
 	assert_int_not_equal(first->leg[1].nexthop[STREAM_RTP], hop);
@@ -956,7 +958,7 @@ static void test_adopt_keeps_next_hops(void **state)
 	free(before.call_id);
 }
 
-/* A dataplane that was opened anew has no flows of an earlier daemon: none is looked for. */
+/* A new dataplane has no flows of an earlier daemon, so sync does not search for any. */
 static void test_adopt_nothing_inherited(void **state)
 {
 	struct session *s;
@@ -972,7 +974,7 @@ static void test_adopt_nothing_inherited(void **state)
 	memset(&fake->flows[RTPX_FAMILY_IP4][100], 0, sizeof(fake->flows[0][0]));
 }
 
-/* A leg that has no port yet owns nothing, though the numbers would fit. */
+/* A leg without a port owns no flow, even if the numbers match. */
 static void test_adopt_without_port(void **state)
 {
 	struct session before = { 0 }, *s;
@@ -995,7 +997,7 @@ static int by_random(const void *a, const void *b)
 	return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
 }
 
-/* Every I and G asks for all: the flows of 15,000 calls, on ports in no order. */
+/* I and G pull the statistics of all flows: here 15,000 calls, on ports in random order. */
 static void test_pull_all(void **state)
 {
 	enum { CALLS = 15000 };
@@ -1043,7 +1045,7 @@ static void test_pull_all(void **state)
 	assert_true(best < 4 * CALLS * 2000ull);
 }
 
-/* What the dataplane could not copy is told once, whoever asks for statistics, and at the end. */
+/* Packets that the dataplane could not copy are reported once, at any pull and at the end. */
 static void test_unmirrored(void **state)
 {
 	struct session *s = call();

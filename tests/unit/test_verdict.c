@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_verdict.c - the packet table through the parser and the verdict, compiled as plain C; then
- * what a table of single packets cannot say: the order of the checks, the bounds of following a
- * peer, and the statistics of whole streams.
+ * test_verdict.c - the packet table through the parser and the verdict, compiled as plain C. Then
+ * tests that a table of single packets cannot express: the order of the checks, the bounds of
+ * following a peer, and the statistics of whole streams.
  *
- * Rewriting is not here: tests/bpf compares its bytes.
+ * Deliberately not here: rewriting. tests/bpf compares its bytes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@
 
 #define NOW_NS 1000000000000ull
 
-/* What a dataplane does until it rewrites, with the checks that need its next hop. */
+/* Do the steps of a dataplane before rewriting, with the checks that need its next hop. */
 static enum rtpx_reason judge(const struct packet_row *r, uint8_t *bytes, size_t len)
 {
 	struct rtpx_config c = packet_config();
@@ -64,8 +64,7 @@ static void every_row(void **state)
 		size_t len = packet_in(r, frame);
 		enum rtpx_reason got;
 
-		/* So that a read past the end is found; IP on a boundary of 4, as drivers have it.
-		 */
+		/* Exact size, to find reads past the end; IP aligned to 4 bytes, as by drivers. */
 		exact = malloc(2 + len);
 		memcpy(exact + 2, frame, len);
 		got = judge(r, exact + 2, len);
@@ -75,7 +74,7 @@ static void every_row(void **state)
 	}
 }
 
-/* The table covers every reason but those that only a dataplane can have. */
+/* The table covers every reason except those that only a dataplane has. */
 static void every_reason(void **state)
 {
 	int seen[RTPX_REASON_COUNT] = { 0 };
@@ -94,7 +93,7 @@ static void every_reason(void **state)
 
 /* ---- the verdict alone ---- */
 
-/* The packet that the flow of rows expects, with the flow and its statistics. */
+/* The packet that the rows' flow expects, with the flow and its statistics. */
 struct scene {
 	struct rtpx_config config;
 	struct rtpx_flow flow;
@@ -166,7 +165,7 @@ static void scene_relatch(struct scene *s)
 	s->packet.now_ns += PACKET_SILENCE_MS * 1000000ull + 1;
 }
 
-/* How far a stranger's sequence number may be ahead, across its wrap, too. */
+/* The bound on a stranger's sequence number ahead of the peer's, also across the wrap. */
 static void bounds_of_following(void **state)
 {
 	static const struct {
@@ -210,7 +209,7 @@ static void who_is_not_followed(void **state)
 	expect(&s, RTPX_REASON_drop_stranger);
 
 	scene_relatch(&s);
-	memset(&s.stats, 0, sizeof(s.stats)); /* whose stream should it continue? */
+	memset(&s.stats, 0, sizeof(s.stats)); /* no stream to continue */
 	s.packet.ssrc = 0;
 	s.packet.rtp_seq = 1;
 	expect(&s, RTPX_REASON_drop_stranger);
@@ -221,7 +220,7 @@ static void who_is_not_followed(void **state)
 	expect(&s, RTPX_REASON_pass_open);
 }
 
-/* Who counted the peer's last packet may have a clock ahead of this packet's by a tick. */
+/* The clock that timed the peer's latest packet may be a tick ahead of this packet's clock. */
 static void clock_ahead_is_no_silence(void **state)
 {
 	struct scene s;
@@ -246,7 +245,7 @@ static struct rtpx_packet rtp_packet(uint16_t seq, uint32_t ssrc)
 	};
 }
 
-/* What has arrived and was not there before: what the sender sent and is not missing. */
+/* Distinct packets that arrived: those that the sender sent, without the missing ones. */
 static uint32_t unique(const struct rtpx_flow_stats *st)
 {
 	return st->packets - st->duplicates - st->errors;
@@ -327,7 +326,7 @@ struct run {
 	bool marker; /* on the first one */
 };
 
-/* Streams of which a part comes again, with the figures that rtpproxy gives for them. */
+/* Streams with repeated parts, and rtpproxy's statistics of them. */
 static void repeated_streams(void **state)
 {
 	static const struct {
@@ -366,7 +365,7 @@ static void repeated_streams(void **state)
 	}
 }
 
-/* 200,000 packets, lost, repeated and swapped, in segments, against plain bookkeeping. */
+/* 200,000 packets in segments, some lost, repeated or swapped, compared with plain bookkeeping. */
 static void long_stream(void **state)
 {
 	struct rtpx_flow_stats st = { 0 };
@@ -410,12 +409,12 @@ static void long_stream(void **state)
 			duplicates++;
 		}
 	}
-	p = rtp_packet(seq, ssrc); /* so that a loss at the end counts */
+	p = rtp_packet(seq, ssrc); /* makes a loss at the end count */
 	rtpx_stats_packet(&st, &p, 1);
 	sent++;
 	assert_int_equal(st.segments, segments);
 	assert_int_equal(st.duplicates, duplicates);
-	/* Losses right before a new segment: nobody can know of them who has only the packets. */
+	/* Losses right before a new segment cannot be seen in the packets. */
 	assert_true(sent - rtpx_stats_expected(&st) <= segments * 3);
 	assert_int_equal(lost - rtpx_stats_lost(&st), sent - rtpx_stats_expected(&st));
 	assert_int_equal(unique(&st), sent - lost);
@@ -431,7 +430,7 @@ static void what_is_not_rtp(void **state)
 	assert_int_equal(st.errors, 1);
 	assert_int_equal(rtpx_stats_expected(&st), 0);
 	assert_int_equal(rtpx_stats_lost(&st), 0);
-	rtpx_stats_packet(&st, &p, 0); /* RTCP's direction has no analysis, hence no errors */
+	rtpx_stats_packet(&st, &p, 0); /* RTCP is not analysed, so it has no errors */
 	assert_int_equal(st.errors, 1);
 	assert_int_equal(st.packets, 2);
 	assert_int_equal(st.bytes, 10);
@@ -439,11 +438,11 @@ static void what_is_not_rtp(void **state)
 	assert_int_equal(st.last_ns, NOW_NS);
 }
 
-/* ---- in short ---- */
+/* ---- counting in the entry ---- */
 
 /*
- * A dataplane counts almost every packet in the entry, and moves its counts now and then: whenever
- * somebody reads, all of them are there, as if each had been counted in full.
+ * A dataplane counts almost every packet in the entry, and moves these counts now and then. A
+ * reader always gets all counts, as if each packet had been counted in full.
  */
 static void counts_in_short(void **state)
 {
@@ -484,7 +483,7 @@ static void counts_in_short(void **state)
 	assert_in_range(in_short, 1000 - 1000 / RTPX_TIMED_EVERY - 1, 1000 - 1000 / RTPX_TIMED_EVERY);
 }
 
-/* What rtpx_stats_next() leaves to rtpx_stats_in_full(), and then changes nothing. */
+/* Packets that rtpx_stats_next() leaves to rtpx_stats_in_full(), without changing any count. */
 static void not_in_short(void **state)
 {
 	static const struct {
@@ -536,7 +535,7 @@ static void not_in_short(void **state)
 
 /* ---- jitter ---- */
 
-/* Packets of 20 ms, the last of them @late_ns late. */
+/* Packets of 20 ms; the last one is @late_ns late. */
 static struct rtpx_flow_stats timed_stream(uint8_t payload_type, uint32_t rate, uint64_t late_ns)
 {
 	struct rtpx_flow_stats st = { 0 };
@@ -582,7 +581,7 @@ static void jitter_by_payload_type(void **state)
 		    late.jitter_q4 != late.jitter_max_q4)
 			fail_msg("type %u: jitter %u/16, expected %u/16", rows[i].type,
 				 late.jitter_q4, d);
-		/* the rate of a dynamic type is measured for a second */
+		/* the rate of a dynamic type is measured during the first second */
 		assert_int_equal(late.jitter_count, rows[i].type < 96 ? 499 : 499 - 52);
 	}
 }
@@ -605,7 +604,7 @@ static void jitter_settles(void **state)
 	assert_in_range(st.jitter_sum_q4 / st.jitter_count, 30 * 16, 33 * 16);
 }
 
-/* Another SSRC has timestamps of its own: the step between the two is no jitter. */
+/* A new SSRC has its own timestamps: the step to them is not jitter. */
 static void jitter_begins_anew(void **state)
 {
 	struct rtpx_flow_stats st = { 0 };

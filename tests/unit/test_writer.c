@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_writer.c - files in a directory of the test's own: what is in them, what becomes of packets
- * when the disk does not take them, and that names stay where they belong.
+ * test_writer.c - files in a directory of the test's own: their bytes, packets that the disk does
+ * not take, and names that must not leave the directory.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 
 #include "../../daemon/record/writer.c"
 
-#define HEAD 30 /* of an ad-hoc record */
+#define HEAD 30 /* bytes before the payload of an ad-hoc record */
 #define BYTES 172
 #define WAIT_MS 20000
 
@@ -108,7 +108,7 @@ static void close_now(struct recwriter_file *f)
 	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
 }
 
-/* Bytes of a file, -1 when it is not there. */
+/* Size of a file in bytes, -1 if it does not exist. */
 static long size_of(const char *place, const char *name)
 {
 	char path[256];
@@ -118,7 +118,7 @@ static long size_of(const char *place, const char *name)
 	return lstat(path, &st) ? -1 : (long)st.st_size;
 }
 
-/* Waits until the file is there and has so many bytes. */
+/* Waits until the file exists and has @bytes bytes. */
 static void becomes(const char *place, const char *name, long bytes)
 {
 	uint64_t until = clock_now() + WAIT_MS * NSEC_PER_MSEC;
@@ -156,7 +156,7 @@ static struct tally_counts counted(uint64_t n)
 	return c;
 }
 
-/* ---- what is written ---- */
+/* ---- written bytes ---- */
 
 static void writes_whole_records(void **state)
 {
@@ -229,7 +229,9 @@ static void goes_round_the_ring(void **state)
 	assert_int_equal(size_of("rec", "a"), tally_read(tally).bytes + 1000 * HEAD);
 }
 
-/* What the thread takes is settled when it looks for a job: one posted since is behind that. */
+/*
+ * The thread fixes its next packets when it looks for a job; a job posted later comes after them.
+ */
 static void takes_nothing_that_follows_a_later_job(void **state)
 {
 	struct recwriter_file *f = file_new("a", tally);
@@ -285,7 +287,7 @@ static void shares_a_name_in_one_session_only(void **state)
 	tally_drop(stranger);
 }
 
-/* Without waiting for the thread in between. */
+/* Close and open again, without waiting for the thread in between. */
 static void restarts_a_file(void **state)
 {
 	struct recwriter_file *f;
@@ -460,7 +462,7 @@ static void wait_at_gate(struct recwriter *writer, struct recwriter_file *f)
 	pthread_mutex_unlock(&gate);
 }
 
-/* The thread stands still from now until the gate is unlocked; commands do not wait for long. */
+/* Stop the thread until the gate is unlocked; commands do not wait for long. */
 static void hang(struct job *job)
 {
 	recwriter_close(w, file("first"));
@@ -575,7 +577,7 @@ static void refuses_more_files_than_it_can_remember(void **state)
 	w->files = 0;
 }
 
-/* A pcap file without its head would be none. */
+/* A pcap file without its header is invalid. */
 static void leaves_no_file_without_its_head(void **state)
 {
 	struct recwriter_file *f;
@@ -647,7 +649,7 @@ int main(void)
 		T(completes_all_at_the_end),
 	};
 
-	/* What a failing test leaves mounted goes with the process. */
+	/* Mounts that a failing test leaves go with the process. */
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(dir))
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_xdp.c - flows, statistics and counters as memory shared with the kernel, in a network and
- * mount namespace of its own. What packets do is tests/bpf's, attaching is
- * tests/netns/dp_attach.sh's.
+ * test_xdp.c - flows, statistics and counters in memory shared with the kernel, in a network and
+ * mount namespace of its own. tests/bpf tests packets, tests/netns/dp_attach.sh attaching.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,9 +17,9 @@
 #include <sched.h>
 #include <sys/mount.h>
 
-static long most_ring_bytes; /* 0: any number */
+static long most_ring_bytes; /* 0: no limit */
 
-/* A kernel without memory for what is larger. */
+/* A kernel without memory for a ring larger than most_ring_bytes. */
 static int map_create(enum bpf_map_type type, const char *name, uint32_t key, uint32_t value,
 		      uint32_t max_entries, const struct bpf_map_create_opts *opts)
 {
@@ -52,7 +51,7 @@ static struct dp_opts options(void)
 				 .mirror_bytes = 100000 };
 }
 
-/* 0 with dp NULL when this process may not do that. */
+/* Returns 0 with dp NULL if this process lacks the permission. */
 static int enter(void **state)
 {
 	struct dp_opts o = options();
@@ -108,7 +107,7 @@ static struct rtpx_flow flow_at(uint16_t port, uint8_t fill)
 	return f;
 }
 
-/* What the kernel sees, by system call. */
+/* Read the flow by system call, as the kernel sees it. */
 static void kernel_flow(enum rtpx_family family, uint16_t port, struct rtpx_flow *f,
 			struct rtpx_flow_stats *s)
 {
@@ -151,7 +150,7 @@ static void put_and_del(void **state)
 			assert_memory_equal(&k, &f, sizeof(f));
 			assert_memory_equal(&got, &seed, sizeof(seed));
 
-			/* Replaced without a seed: the statistics go on. */
+			/* Replaced without a seed: the statistics continue. */
 			got.packets = 100;
 			assert_int_equal(dp->ops->stats_set(dp, family, ports[i], &got), 0);
 			f.dest_port = 4;
@@ -195,7 +194,7 @@ static void refusals(void **state)
 	assert_memory_equal(&k, &nh, sizeof(k));
 }
 
-/* The sum over CPUs, each field by itself. */
+/* Each counter is the sum over CPUs. */
 static void counters(void **state)
 {
 	int cpus = libbpf_num_possible_cpus(), cpu;
@@ -280,13 +279,13 @@ static void never_torn(void **state)
 	assert_int_equal(r.torn, 0);
 }
 
-/* A flow that sends back what it gets, so that a frame stays the same however often it is relayed. */
+/* A flow that sends a frame back to its sender: the frame is the same after each relaying. */
 static void echo_flow(struct rtpx_flow *f, uint8_t frame[62])
 {
 	static const struct rtpx_nexthop hop = { .mtu = 1500, .tx_port = 1 };
 	static const uint8_t bytes[62] = {
 		[12] = 0x08, 0x00, 0x45, 0, 0, 48, [22] = 64, 17, 0xf6, 0xb9, 192, 0, 2, 1, 192, 0, 2, 2,
-		/* UDP from the port to itself, 28 bytes; some checksum, nobody is to look at it */
+		/* UDP from the port to itself, 28 bytes, with a checksum that is never checked */
 		PORT_MIN >> 8, PORT_MIN & 255, PORT_MIN >> 8, PORT_MIN & 255, 0, 28, 0x12, 0x34,
 	};
 
@@ -307,7 +306,7 @@ static void echo_flow(struct rtpx_flow *f, uint8_t frame[62])
 	assert_int_equal(dp->ops->nexthop_put(dp, f->nexthop, &hop), 0);
 }
 
-/* Two threads that are to meet; without it they may take turns on one CPU. */
+/* Bind a thread to a CPU: two threads must run at once, not take turns on one CPU. */
 static void stay_on(unsigned int cpu)
 {
 	cpu_set_t set;
@@ -324,8 +323,8 @@ static void *send_on(void *arg)
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = arg, .data_size_in = 62, .repeat = SENT);
 
 	/*
-	 * As in a softirq, no process takes its CPU in the middle of a packet: the reader does not
-	 * wait for ever.
+	 * As in a softirq, no process takes the CPU in the middle of a packet, so the reader never
+	 * waits for ever.
 	 */
 	stay_on(1);
 	sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ 1 });
@@ -333,7 +332,7 @@ static void *send_on(void *arg)
 	return NULL;
 }
 
-/* Counts are read beside the program that moves them from one map to the other. */
+/* Counts are read while the program moves them from one map to the other. */
 static void counts_never_step_back(void **state)
 {
 	static const struct rtpx_flow_stats none;
@@ -390,7 +389,7 @@ static bool is_readable(int fd)
 	return poll(&p, 1, 0) == 1;
 }
 
-/* What a mirrored flow forwards can be read, in several parts, and the loop hears of it. */
+/* Copies of a mirrored flow can be read in several parts, and wake the loop. */
 static void copies(void **state)
 {
 	static const struct rtpx_flow_stats none;
@@ -424,7 +423,7 @@ static void copies(void **state)
 	assert_int_equal(st.unmirrored, 0);
 }
 
-/* Without memory for the ring all else works. */
+/* Without memory for the ring, everything else works. */
 static void no_memory_for_copies(void **state)
 {
 	const struct dp_mirror_sink sink = { take_copy, NULL };
@@ -437,7 +436,7 @@ static void no_memory_for_copies(void **state)
 	snprintf(second, sizeof(second), "%s/second", dir);
 	o.pin_dir = second;
 	o.n_interfaces = 1;
-	o.interfaces[0] = "spare"; /* the first one has the others */
+	o.interfaces[0] = "spare"; /* the first dataplane has the others */
 	assert_int_equal(system("ip link add spare type veth peer name spare2 && ip link set spare2 up "
 				"&& ip link set spare up"),
 			 0);
