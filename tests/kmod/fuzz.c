@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fuzz.c - malformed requests to the module: attributes left out, cut, doubled, of wrong types and
- * random bytes, from its owner and from another socket; then it still does what it should.
+ * fuzz.c - malformed requests to the module, from its owner and from another socket: attributes
+ * left out, cut, doubled, of wrong types, and random bytes. The module must still work afterwards.
  *
- * fuzz [REQUESTS [SEED]] - in a network namespace of its own. The kernel's log is for the caller to
- * look at.
+ * fuzz [REQUESTS [SEED]] - in a network namespace of its own. The caller checks the kernel's log.
  */
 #include <sched.h>
 #include <sys/socket.h>
@@ -21,7 +20,7 @@ static uint32_t rnd(uint32_t below)
 	return (state >> 33) % below;
 }
 
-/* What a sensible request has in this attribute; returns its length. */
+/* Write a valid value of this attribute; returns its length. */
 static size_t sensible(unsigned int type, uint8_t *p)
 {
 	static const struct packet_row plain = { .family = P44 };
@@ -63,7 +62,7 @@ static size_t sensible(unsigned int type, uint8_t *p)
 	}
 }
 
-/* The attributes that commands know, most often the right ones, seldom as they should be. */
+/* Add attributes that commands know: mostly the right ones, mostly with wrong values. */
 static void put_attrs(struct nlmsghdr *h)
 {
 	static const uint8_t known[] = { RTPX_A_ABI_VERSION, RTPX_A_PORT_MIN, RTPX_A_PORT_MAX,
@@ -88,7 +87,7 @@ static void put_attrs(struct nlmsghdr *h)
 		if (!rnd(12))
 			len = rnd(sizeof(bytes));
 		mnl_attr_put(h, rnd(50) ? type : type | rnd(4) << 14, len, bytes);
-		if (!rnd(40)) /* the length of the attribute itself */
+		if (!rnd(40)) /* a wrong length in the attribute's header */
 			((struct nlattr *)((char *)mnl_nlmsg_get_payload_tail(h) - MNL_ALIGN(len) -
 					   4))
 				->nla_len = rnd(600);
@@ -97,7 +96,7 @@ static void put_attrs(struct nlmsghdr *h)
 		h->nlmsg_len -= rnd(h->nlmsg_len - sizeof(*h) + 1);
 }
 
-/* Everything that the socket has for us, until there is nothing more. */
+/* Read all answers that wait in the socket. */
 static void drain(struct speaker *s)
 {
 	while (recv(mnl_socket_get_fd(s->nl), s->buf, sizeof(s->buf), MSG_DONTWAIT) > 0)
@@ -113,7 +112,7 @@ static void one(struct speaker *s)
 	uint8_t cmd = rnd(100) ? commands[rnd(sizeof(commands))] : rnd(256);
 	struct nlmsghdr *h;
 
-	/* A table that is closed and opened all the time would be all that happens. */
+	/* Seldom close the table, or no other request would reach an open one. */
 	if (!rnd(500))
 		cmd = RTPX_CMD_CLOSE;
 	h = say_header(s, genl_family, rnd(20) ? NLM_F_ACK : NLM_F_DUMP, cmd,
@@ -155,7 +154,7 @@ int main(int argc, char **argv)
 	}
 	printf("seed of %lu requests: %llu\n", requests, (unsigned long long)state);
 	for (i = 0; i < requests; i++) {
-		if (i % 5000 == 0) /* so that there is an owner most of the time */
+		if (i % 5000 == 0) /* the module then has an owner most of the time */
 			open_table(&speakers[0]);
 		one(&speakers[rnd(4) == 0]);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * genl.h - a netlink socket that says to the module whatever a test wants, for the tests of this
+ * genl.h - a netlink socket that sends any request of a test to the module, for the tests of this
  * directory. Holds no test.
  */
 #ifndef RTPX_TESTS_KMOD_GENL_H
@@ -20,7 +20,7 @@
 struct speaker {
 	struct mnl_socket *nl;
 	uint32_t seq;
-	unsigned int answers; /* to the last request, its acknowledgement not counted */
+	unsigned int answers; /* to the latest request, without its acknowledgement */
 	char buf[32768] __attribute__((aligned(8)));
 };
 
@@ -38,7 +38,7 @@ static inline void speaker_open(struct speaker *s)
 	mnl_socket_setsockopt(s->nl, NETLINK_CAP_ACK, &on, sizeof(on));
 }
 
-/* say_header - a request in s->buf, for attributes to be added. */
+/* say_header - begin a request in s->buf; the caller adds attributes. */
 static inline struct nlmsghdr *say_header(struct speaker *s, uint16_t type, uint16_t flags,
 					  uint8_t cmd, uint8_t version)
 {
@@ -54,8 +54,8 @@ static inline struct nlmsghdr *say_header(struct speaker *s, uint16_t type, uint
 }
 
 /*
- * say - send it and read to the acknowledgement, or to the end of a dump: 0 or -errno. @fn sees
- * answers.
+ * say - send a request and read up to the acknowledgement or the end of a dump. 0 or -errno. @fn
+ * gets the answers.
  */
 static inline int say(struct speaker *s, const struct nlmsghdr *h,
 		      void (*fn)(const struct nlmsghdr *h, void *arg), void *arg)
@@ -91,7 +91,7 @@ static inline void take_family(const struct nlmsghdr *h, void *arg)
 			*(uint16_t *)arg = mnl_attr_get_u16(a);
 }
 
-/* find_family - 0 with genl_family set, or -errno. */
+/* find_family - set genl_family. 0 or -errno. */
 static inline int find_family(struct speaker *s)
 {
 	struct nlmsghdr *h = say_header(s, GENL_ID_CTRL, NLM_F_ACK, CTRL_CMD_GETFAMILY, 1);

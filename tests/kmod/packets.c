@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * packets.c - the packet table through the netfilter module, byte for byte: frames go into one TAP
- * device and come out of another, in a network namespace of its own. Flows are mirrored in half of
- * all: then each packet that is forwarded, and no other, has one copy.
+ * packets.c - the packet table through the netfilter module, byte for byte. Frames enter one TAP
+ * device and leave another, in a network namespace of its own. Half of the runs mirror the flows:
+ * then exactly the forwarded packets have one copy each.
  *
- * What the kernel itself refuses before the hook sees it is not counted there; what the module
- * leaves alone must reach a socket as it was, where the kernel delivers such a packet at all. Exit
- * 0, 1, or 4 without the module.
+ * The module does not count packets that the kernel refuses before the hook. Packets that the
+ * module leaves alone must reach a socket unchanged, if the kernel delivers such packets. Exits
+ * with 0, 1, or 4 without the module.
  */
 #include <limits.h>
 
@@ -17,7 +17,7 @@ struct lab {
 	struct dp *dp;
 	struct tap_net net;
 	const struct packet_row *routed; /* the row that the route is for */
-	bool mirrored;			 /* flows are */
+	bool mirrored;			 /* flows are mirrored */
 };
 
 struct copies {
@@ -29,14 +29,14 @@ struct copies {
 
 struct outcome {
 	enum rtpx_reason reason;   /* RTPX_REASON_COUNT: not counted */
-	uint8_t frame[PACKET_MAX]; /* what left, len 0: nothing */
+	uint8_t frame[PACKET_MAX]; /* the frame that left; len 0: none */
 	size_t len;
-	uint8_t heard[PACKET_MAX]; /* what the socket got */
-	ssize_t heard_len;	   /* -1: nothing */
+	uint8_t heard[PACKET_MAX]; /* bytes that the socket received */
+	ssize_t heard_len;	   /* -1: no datagram */
 	struct rtpx_flow_stats stats;
 	struct copies copies;
 	uint64_t began_ns, ended_ns;
-	bool may_be_refused; /* by the TAP device, set by the caller */
+	bool may_be_refused; /* the TAP device may refuse the frame; set by the caller */
 };
 
 static bool same_route(const struct packet_row *a, const struct packet_row *b)
@@ -44,7 +44,7 @@ static bool same_route(const struct packet_row *a, const struct packet_row *b)
 	return a && a->tag_out == b->tag_out && a->no_nexthop == b->no_nexthop && a->mtu == b->mtu;
 }
 
-/* The way to the destinations, as the row wants it. */
+/* Set the route to the destinations for the row. */
 static void set_route(struct lab *lab, const struct packet_row *r)
 {
 	const char *destinations[] = { packet_addresses.dest4, packet_addresses.dest6 };
@@ -74,7 +74,7 @@ static void on_copy(void *arg, const struct rtpx_mirrored *copy, const uint8_t *
 	memcpy(to->payload, payload, len);
 }
 
-/* read_copies - all that wait; returns how many. */
+/* read_copies - read all waiting copies; returns their number. */
 static unsigned int read_copies(struct dp *dp, struct copies *to)
 {
 	const struct dp_mirror_sink sink = { on_copy, to };
@@ -98,7 +98,9 @@ static const char *check_copies(const struct lab *lab, const struct packet_row *
 
 /* ---- one packet ---- */
 
-/* The one reason that @after has one more of; RTPX_REASON_COUNT when there is not exactly one. */
+/*
+ * The only reason that has risen by one in @after; RTPX_REASON_COUNT if there is not exactly one.
+ */
 static enum rtpx_reason counted(const struct rtpx_counters *before,
 				const struct rtpx_counters *after)
 {
@@ -152,7 +154,7 @@ static const char *through(struct lab *lab, const struct packet_row *r, const ui
 
 /* ---- rows ---- */
 
-/* The kernel looks at these before any hook does. */
+/* The kernel checks these packets before any hook. */
 static bool kernel_refuses(const struct packet_row *r)
 {
 	return r->want == RTPX_REASON_pass_not_ip || r->want == RTPX_REASON_pass_malformed ||
@@ -160,14 +162,14 @@ static bool kernel_refuses(const struct packet_row *r)
 	       r->twist == TWIST_MAC_OTHER || r->twist == TWIST_MAC_ABOVE;
 }
 
-/* Left alone, it ends in the socket of its port. */
+/* True if the packet, left alone by the module, reaches the socket of its port. */
 static bool reaches_socket(const struct packet_row *r)
 {
 	switch (r->want) {
 	case RTPX_REASON_pass_no_flow:
 		return !r->other_port;
 	case RTPX_REASON_pass_fragment:
-		return packet_in_is_6(r); /* RFC 6946: a fragment that is the whole */
+		return packet_in_is_6(r); /* RFC 6946: one fragment has the whole packet */
 	case RTPX_REASON_pass_other_mac:
 		return r->twist == TWIST_MAC_GROUP || r->twist == TWIST_MAC_ALL;
 	case RTPX_REASON_pass_options:
@@ -241,7 +243,7 @@ static const char *check_row(struct lab *lab, const struct packet_row *r)
 	return r->want == RTPX_REASON_relayed && !kernel_refuses(r) ? check_forwarded(r, &o) : check_left_alone(r, &o);
 }
 
-/* ---- what the table has not thought of ---- */
+/* ---- cases beyond the table ---- */
 
 static bool mutate(struct lab *lab, uint64_t *seed)
 {
@@ -253,17 +255,17 @@ static bool mutate(struct lab *lab, uint64_t *seed)
 	size_t len = random_frame(seed, &r, in);
 	const char *bad;
 
-	/* To change routes would take most of the time. */
+	/* Skip rows with another route: changing routes would take most of the time. */
 	if (r->writing || !same_route(&plain, r))
 		return true;
-	o.may_be_refused = true; /* an unfinished checksum outside the frame, say */
+	o.may_be_refused = true; /* e.g. for an unfinished checksum outside the frame */
 	lab->mirrored = next_random(seed) % 2;
 	bad = through(lab, r, in, len, &o);
 	if (!bad)
 		bad = check_copies(lab, r, in, &o);
 	/*
-	 * A checksum that is said to be complete and looks unfinished is wrong when its payload was
-	 * changed.
+	 * A checksum that is marked complete but looks unfinished becomes wrong when the payload
+	 * changes.
 	 */
 	if (!bad && o.len &&
 	    !frame_holds(o.frame, o.len, arrives_broken(r, in) || r->payload == PAYLOAD_TWIN))
@@ -303,8 +305,8 @@ static const char *check_stream(struct lab *lab, const struct packet_row *r, uin
 }
 
 /*
- * Packets until the listener's buffer is full and beyond: all are forwarded, and what was not
- * copied is counted. What was read makes room for as much.
+ * Send packets until the listener's buffer is full, and more. All are forwarded, and those without
+ * a copy are counted. Reading copies makes room for as many.
  */
 static const char *check_full(struct lab *lab)
 {
@@ -340,7 +342,7 @@ static const char *check_full(struct lab *lab)
 	return NULL;
 }
 
-/* Statistics that a packet was counted in since they were read are not written over. */
+/* Statistics are not overwritten if a packet was counted since they were read. */
 static const char *check_between(struct lab *lab)
 {
 	static const struct packet_row row = { .family = P44, .payload_bytes = 172 };

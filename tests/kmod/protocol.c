@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * protocol.c - what the module answers to each request of two sockets, as include/rtpx_genl.h has
- * it: in a network namespace of its own, one row after the other.
+ * protocol.c - the module's answer to each request of two sockets, as in include/rtpx_genl.h. Runs
+ * in a network namespace of its own, one row after the other.
  */
 #include <sched.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 enum who { OWNER, OTHER, WHOS };
 
-/* Which attributes a request has; what is wrong with one of them. */
+/* The attributes of a request, and the fault of one of them. */
 enum {
 	CONFIG = 1 << 0, /* ABI_VERSION, PORT_MIN, PORT_MAX, SILENCE_MS */
 	FRESH = 1 << 1,
@@ -48,7 +48,7 @@ enum wrong {
 	DUMP,
 };
 
-enum { CLOSE_SOCKET = -1 }; /* as a command: the socket is closed, and another one opened */
+enum { CLOSE_SOCKET = -1 }; /* as a command: close the socket and open another one */
 
 static const struct row {
 	const char *name;
@@ -217,7 +217,7 @@ static int run_row(struct speaker *s, const struct row *r)
 	return say(s, h, NULL, NULL);
 }
 
-/* What is answered to an owner who wants @bytes for copies. */
+/* Returns the answer to an owner that asks for @bytes for copies. */
 static int mirror_of(uint32_t bytes)
 {
 	static const struct row open = { "open", OWNER, RTPX_CMD_OPEN, CONFIG, RIGHT, 0, 1 };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * stress.c - packets from two threads through a flow that is rewritten all the time.
+ * stress.c - packets from two threads through a flow that is replaced all the time.
  *
- * stress count - every packet leaves by the old flow or by the new one, whole, and is counted
- *exactly once, whoever replaced the flow meanwhile. stress go - prints "running" and goes on until
- *it is killed, whatever becomes of the module. stress leave PORTS - installs so many flows in the
- *namespace that it is run in, prints "left", and waits to be killed, without closing anything.
+ * stress count - every packet leaves whole, by the old flow or the new one, and is counted exactly
+ * once. stress go - prints "running" and goes on until it is killed, even if the module is removed.
+ * stress leave PORTS - installs PORTS flows in the namespace that it runs in, prints "left", and
+ * waits to be killed, without closing its socket.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,7 +14,7 @@
 #include "tap.h"
 
 #define SENDERS 2
-#define PACKETS 30000 /* of each */
+#define PACKETS 30000 /* of each thread */
 
 static const struct packet_row row = { .name = "stress", .family = P44, .payload_bytes = 172 };
 static struct tap_net net;
@@ -45,7 +45,7 @@ static void start_senders(void)
 			die("no thread");
 }
 
-/* The row's flow, and one that differs in everything that leaves. */
+/* The row's flow, and another that changes every rewritten field. */
 static void two_flows(struct rtpx_flow flow[2], uint8_t want[2][PACKET_MAX])
 {
 	uint8_t payload[PACKET_MAX];
@@ -63,7 +63,7 @@ static void two_flows(struct rtpx_flow flow[2], uint8_t want[2][PACKET_MAX])
 	build_frame(want[1], &h);
 }
 
-/* Read what left; false: a frame is of neither flow. */
+/* Read the frames that left. Returns false if a frame is of neither flow. */
 static bool read_all(const uint8_t want[2][PACKET_MAX], size_t len, unsigned int left[2])
 {
 	uint8_t frame[PACKET_MAX];

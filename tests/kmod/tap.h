@@ -92,8 +92,8 @@ static inline int udp_socket(int family)
 }
 
 /*
- * in0 (and in0.100 for a tag) has the address where packets arrive, out0 (and out0.200) the one
- * from which they leave. Nothing says a word of its own accord.
+ * Packets arrive at the address of in0 (in0.100 for a tag) and leave from that of out0 (out0.200).
+ * The devices send nothing of their own accord.
  */
 static inline void make_network(struct tap_net *net)
 {
@@ -120,13 +120,13 @@ static inline void make_network(struct tap_net *net)
 	for (i = 2; i < 4; i++)
 		run("ip neigh replace %s lladdr %s dev %s && ip neigh replace %s lladdr %s dev %s",
 		    a->dest4, mac_text(2, mac), devices[i], a->dest6, mac, devices[i]);
-	/* The sender must be somebody whom packets are accepted from. */
+	/* The kernel must accept packets from the sender: it needs a route to it. */
 	run("ip route add 192.0.2.0/24 dev in0 && ip route add 2001:db8:1::/64 dev in0");
 	net->socket[RTPX_FAMILY_IP4] = udp_socket(AF_INET);
 	net->socket[RTPX_FAMILY_IP6] = udp_socket(AF_INET6);
 }
 
-/* The kernel has done with the packet when this returns. */
+/* Send a frame; returns after the kernel has handled it. */
 static inline bool send_frame(const struct tap_net *net, const struct packet_row *r,
 			      const uint8_t *frame, size_t len)
 {
@@ -144,7 +144,7 @@ static inline bool send_frame(const struct tap_net *net, const struct packet_row
 	return write(net->in, &to, sizeof(to.header) + len) == (ssize_t)(sizeof(to.header) + len);
 }
 
-/* What left, but for what the kernel says to groups of hosts. */
+/* Read a frame that left, without multicast of the kernel itself. */
 static inline size_t read_frame(const struct tap_net *net, uint8_t *frame)
 {
 	struct {
@@ -168,7 +168,7 @@ static inline enum rtpx_family family_of(const struct packet_row *r)
 	return packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
 }
 
-/* The table that packets.h speaks of. */
+/* The options for the table that packets.h describes. */
 static inline struct dp_opts table_options(void)
 {
 	return (struct dp_opts){ .port_min = PACKET_PORT_MIN,
@@ -177,7 +177,7 @@ static inline struct dp_opts table_options(void)
 				 .mirror_bytes = COPIES_BYTES };
 }
 
-/* The flow of the row, as the module takes it. */
+/* The row's flow in the form that the module takes. */
 static inline struct rtpx_flow module_flow(const struct packet_row *r)
 {
 	struct rtpx_flow flow = packet_flow(r);

@@ -404,7 +404,7 @@ static void test_double_small(void **state)
 	assert_false(peer_has(fd));
 	assert_int_equal(counts().sent, 2);
 	assert_int_equal(got.bytes_sent, 127 + 128);
-	/* Shift the queue, so that it fills up in the middle of a packet. */
+	/* Begin at an odd place in the queue, before it fills up. */
 	assert_int_equal(sockets_port_send(user, p, &to, &none, data, 200), 0);
 	for (i = 0; i < SEND_PACKETS; i++)
 		assert_int_equal(sockets_port_send(user, p, &to, &none, data, 100), 0);

@@ -946,7 +946,7 @@ static void test_adopt_keeps_next_hops(void **state)
 	hop = flow_of(&before, 0, STREAM_RTP)->nexthop;
 	next_daemon(3);
 	sync_adopt_begin(sync_);
-	first = call_on("198.51.100.1", "198.51.100.2", 5000); /* tries to get the lowest ids */
+	first = call_on("198.51.100.1", "198.51.100.2", 5000); /* else gets the lowest ids */
 	answered(first, "192.0.2.30", "192.0.2.40");
 	assert_int_not_equal(first->leg[0].nexthop[STREAM_RTP], hop);
 	assert_int_not_equal(first->leg[1].nexthop[STREAM_RTP], hop);
