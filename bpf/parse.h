@@ -281,7 +281,11 @@ static __always_inline enum rtpx_reason parse_plain_ip4(void *data, void *end, s
 	if ((void *)(ip + 1) > end || *(__be16 *)((void *)ip - 2) != bpf_htons(ETH_P_IP))
 		return RTPX_REASON_pass_not_ip;
 	reason = parse_ip4(f, p);
-	return reason == RTPX_REASON_relayed ? parse_udp(f, p) : reason;
+	if (reason == RTPX_REASON_relayed)
+		reason = parse_udp(f, p);
+	if (reason == RTPX_REASON_relayed && f->l3 + p->ip_bytes != end)
+		reason = RTPX_REASON_pass_malformed; /* padded, see clear_padding() */
+	return reason;
 }
 
 #endif

@@ -323,8 +323,11 @@ static __always_inline int relay(struct xdp_md *ctx, int generic)
 	if (!c)
 		return XDP_PASS;
 	reason = relay_plain(ctx, now_ns, c, &tx_port);
-	if (reason == NOT_PLAIN)
+	if (reason == NOT_PLAIN) {
 		reason = relay_any(ctx, now_ns, c, &tx_port, generic);
+		if (reason == RTPX_REASON_relayed && ctx->data_end - ctx->data <= PADDED_MAX)
+			clear_padding(ctx);
+	}
 	counted = bpf_map_lookup_elem(&counters, &zero);
 	if (counted && reason < RTPX_REASON_COUNT)
 		counted[reason]++;

@@ -87,8 +87,8 @@ static __always_inline __u16 changed_checksum(const struct rtpx_entry *flow,
 
 /*
  * leaving_checksum - the checksum of the leaving packet. A complete checksum is changed. An
- * unfinished one is finished. No checksum (IPv4 only) stays none if IPv4 leaves, else it is
- * computed. Negative: the payload cannot be read.
+ * unfinished one is finished. A missing one (IPv4 only) is computed, as a socket does. Negative: the
+ * payload cannot be read.
  */
 static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtpx_entry *flow,
 					    const struct frame *f, const struct rtpx_packet *p)
@@ -96,8 +96,6 @@ static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtp
 	struct udphdr *udp = f->udp;
 	__s64 payload;
 
-	if (!udp->check && !(flow->flags & RTPX_FLOW_OUT6))
-		return 0;
 	if (udp->check && !is_unfinished(flow, udp))
 		return changed_checksum(flow, udp);
 	payload = sum_bytes(ctx, (void *)(udp + 1) - f->data, p->payload_bytes);
@@ -230,6 +228,47 @@ static __always_inline int write_moved(struct xdp_md *ctx, const struct leaving 
 		write_udp((void *)(ip + 1), out);
 	}
 	return 0;
+}
+
+/* Longer frames that leave were not padded when they arrived, whatever the families and tags. */
+#define PADDED_MAX 96
+
+static const __u8 zeros[64];
+
+/*
+ * clear_padding - zero the bytes behind the IP packet of a short frame: they come from the memory of
+ * the host that sent it.
+ */
+static __noinline int clear_padding(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+	struct vlan_tag *tag = (void *)(eth + 1);
+	__u64 bytes = end - data, l3 = sizeof(*eth), behind;
+	struct ipv6hdr *ip6;
+	struct iphdr *ip;
+	__be16 type;
+
+	if ((void *)(tag + 1) > end)
+		return 0;
+	type = eth->h_proto;
+	if (type == bpf_htons(ETH_P_8021Q)) {
+		type = tag->type;
+		l3 += sizeof(*tag);
+	}
+	ip = data + l3;
+	ip6 = data + l3;
+	if ((void *)(ip + 1) > end)
+		return 0;
+	l3 += type == bpf_htons(ETH_P_IP) ? bpf_ntohs(ip->tot_len)
+					  : bpf_ntohs(ip6->payload_len) + sizeof(*ip6);
+	asm volatile("" : "+r"(bytes), "+r"(l3)); /* numbers, and no pointers, see sum_bytes() */
+	behind = bytes - l3;
+	if (behind - 1 >= sizeof(zeros))
+		return 0;
+	asm volatile("" : "+r"(behind));
+	return bpf_xdp_store_bytes(ctx, l3, (void *)zeros,
+				   ((behind - 1) & (sizeof(zeros) - 1)) + 1);
 }
 
 #endif

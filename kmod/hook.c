@@ -237,7 +237,7 @@ static struct dst_entry *flow_route(struct net *net, struct flow *f)
 /*
  * Change a complete checksum by the changed fields (RFC 1624, equation 3). Leave a checksum that is
  * not computed yet to the device, with the new pseudo-header. A packet without a checksum gets one
- * the same way if it leaves as IPv6.
+ * the same way.
  */
 static void write_udp(struct sk_buff *skb, struct udphdr *udp, const struct flow *f)
 {
@@ -245,7 +245,7 @@ static void write_udp(struct sk_buff *skb, struct udphdr *udp, const struct flow
 	const bool ip6 = e->flags & RTPX_FLOW_OUT6;
 	const u16 check = (__force u16)udp->check;
 
-	if (skb->ip_summed == CHECKSUM_PARTIAL || (!check && ip6)) {
+	if (skb->ip_summed == CHECKSUM_PARTIAL || !check) {
 		skb->ip_summed = CHECKSUM_PARTIAL;
 		skb->csum_start = (u8 *)udp - skb->head;
 		skb->csum_offset = offsetof(struct udphdr, check);
@@ -257,10 +257,9 @@ static void write_udp(struct sk_buff *skb, struct udphdr *udp, const struct flow
 						      IPPROTO_UDP, 0);
 	} else {
 		skb->ip_summed = CHECKSUM_NONE;
-		if (check)
-			udp->check = (__force __sum16)~rtpx_fold(e->sum_change + (u16)~check +
-								 (u16) ~(__force u16)udp->source);
-		if (check && !udp->check)
+		udp->check = (__force __sum16)~rtpx_fold(e->sum_change + (u16)~check +
+							 (u16) ~(__force u16)udp->source);
+		if (!udp->check)
 			udp->check = CSUM_MANGLED_0;
 	}
 	udp->source = htons(e->out_port);

@@ -144,7 +144,7 @@ static const struct packet_row packet_rows[] = {
 	R("v4: hardware checksum, one byte", P44, BYTES, 1, .sum = SUM_PARTIAL),
 	R("v4: hardware checksum, two bytes", P44, BYTES, 2, .sum = SUM_PARTIAL),
 	R("v4: hardware checksum, three bytes", P44, BYTES, 3, .sum = SUM_PARTIAL),
-	R("v4: no checksum stays none", P44, RTP, 172, .sum = SUM_ZERO),
+	R("v4: no checksum becomes one", P44, RTP, 172, .sum = SUM_ZERO),
 	R("v4 to v6: no checksum gets one", P46, RTP, 172, .sum = SUM_ZERO),
 	R("v4 to v6: no checksum, odd length", P46, RTP, 161, .sum = SUM_ZERO),
 	R("v4: computed 0 leaves as ffff", P44, CARRY, 172),
@@ -488,7 +488,7 @@ static inline struct packet_headers leaving_headers(const struct packet_row *r,
 		.labelled = true,
 		.payload = payload,
 		.payload_bytes = r->payload_bytes,
-		.sum = r->sum == SUM_ZERO && r->family == P44 ? SUM_ZERO : SUM_GOOD,
+		.sum = SUM_GOOD,
 	};
 
 	packet_text(h.ip6, a->out4, a->out6, h.src);
