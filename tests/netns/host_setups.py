@@ -318,9 +318,8 @@ ROUTES = [
     Setup("route: replaced", late="relay ip route replace default via $gw2", sees=BY2, kernel=ALL),
     Setup("route: our link goes down, a second route",
           "relay ip addr add $own/$all dev lo nodad\nrelay ip route add default via $gw2 metric 3000\n"
-          "bob ip route add $own/$all via $up1 metric 10\nbob ip route add $own/$all via $up2 metric 20\n"
-          "bob sysctl net.ipv4.conf.q1.ignore_routes_with_linkdown=1 net.ipv6.conf.q1.ignore_routes_with_linkdown=1\n",
-          late="relay ip link set p1 down", media="own", sees=BY2, kernel=ALL),
+          "bob ip route add $own/$all via $up1 metric 10\nbob ip route add $own/$all via $up2 metric 20",
+          late="bob ip route del $own/$all via $up1 metric 10\nrelay ip link set p1 down", media="own", sees=BY2, kernel=ALL),
     Setup("route: the other end goes down, a second route",
           "relay sysctl net.ipv4.conf.p1.ignore_routes_with_linkdown=1 net.ipv6.conf.p1.ignore_routes_with_linkdown=1\n"
           "relay ip addr add $own/$all dev lo nodad\nrelay ip route add default via $gw2 metric 3000\n"
