@@ -73,7 +73,7 @@ ok "the next daemon has taken over the call"
 is "$(rtpp rtpxd "D $CALL alice bob")" 0 "the answer to the end of the call"
 call_in_kernel
 check "the module can be unloaded during a call" rmmod rtpx
-check "rtpxctl why knows it" rtp_is caller why NO_DATAPLANE
+must_wait 10 "rtpxctl why knows it" rtp_is caller why NO_DATAPLANE
 check "so does doctor" doctor_says wrong 'not loaded'
 nothing_lost
 ok "the module was unloaded, and nobody has noticed"
