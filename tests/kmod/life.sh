@@ -89,7 +89,16 @@ cat >"$LAB_DIR/usual" <<'EOF'
 ^(IPv6: ADDRCONF|8021q|tun|hrtimer|clocksource|sched|perf).*: .*$
 EOF
 dmesg -t >"$LAB_DIR/dmesg"
-grep -vEf "$LAB_DIR/usual" "$LAB_DIR/dmesg" >"$LAB_DIR/odd" || :
+# A host that gives the emulated machine no time makes its kernel report stalls. Such a report is about the host,
+# unless a function of the module is on the stack that it shows.
+awk '
+	/rcu: INFO: .* detected .*stall|watchdog: BUG: soft lockup/ { stall = 1; own = 0; report = "" }
+	!stall { print; next }
+	{ report = report $0 "\n" }
+	/\[rtpx\]/ { own = 1 }
+	/<\/TASK>/ { if (own) printf "%s", report; stall = 0 }
+	END { if (stall && own) printf "%s", report }
+' "$LAB_DIR/dmesg" | grep -vEf "$LAB_DIR/usual" >"$LAB_DIR/odd" || :
 [ ! -s "$LAB_DIR/odd" ] || {
 	cat "$LAB_DIR/odd" >&2
 	fail "the kernel's log has more than greetings"

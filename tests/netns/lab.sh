@@ -316,7 +316,9 @@ lab_start()
 	local n=$1 p=$2
 
 	shift 2
-	nsenter --net="/run/netns/$LAB_TAG-$n" -- "$@" >"$LAB_DIR/$p.log" 2>&1 </dev/null &
+	# Emptied before the process runs: an earlier process of the same name may have left its log.
+	: >"$LAB_DIR/$p.log"
+	nsenter --net="/run/netns/$LAB_TAG-$n" -- "$@" >>"$LAB_DIR/$p.log" 2>&1 </dev/null &
 	LAB_PID[$p]=$!
 }
 

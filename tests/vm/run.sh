@@ -102,13 +102,16 @@ echo "$kernel/lib/modules" >"$work/where-modules"
 
 # ---- boot ------------------------------------------------------------------------------------
 
+# The machine is emulated: what takes a second elsewhere may take half a minute here. The watchdogs of its kernel
+# know that, and the kernel moves no pages about in the background.
+patience="watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 workqueue.watchdog_thresh=120 sysctl.vm.compaction_proactiveness=0"
 cpu=(-accel "${RTPX_VM_ACCEL:-tcg}" -smp 2)
 [ "${RTPX_VM_ACCEL:-}" != icount ] || cpu=(-accel tcg,thread=single -smp 1 -icount shift=0,sleep=off)
 echo "kernel $release: $*"
 status=0
 timeout --foreground -k 5 "$limit" qemu-system-x86_64 "${cpu[@]}" -cpu max -m 2G \
 	-nodefaults -display none -no-reboot -serial stdio \
-	-kernel "$kernel/boot/vmlinuz-$release" -initrd "$work/initrd" -append "console=ttyS0 loglevel=4 panic=-1 no_timer_check ${RTPX_VM_BOOT:-}" \
+	-kernel "$kernel/boot/vmlinuz-$release" -initrd "$work/initrd" -append "console=ttyS0 loglevel=4 panic=-1 no_timer_check $patience ${RTPX_VM_BOOT:-}" \
 	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap </dev/null 2>&1 |
 	tee "$work/console" | sed -u -e 's/\r$//' -e '/^vm: exit /d' -e '/reboot: Restarting system/d' ||
 	status=${PIPESTATUS[0]}
