@@ -398,7 +398,8 @@ bool xdp_can_send(const struct dp_interface *i, bool try, char *why, size_t size
 			snprintf(why, size,
 				 "frames that native XDP sends here vanish, because the other end "
 				 "does not run NAPI: "
-				 "in its namespace: ethtool -K PEER gro on");
+				 "in its namespace: ethtool -K PEER gro off; "
+				 "ethtool -K PEER gro on");
 		else
 			snprintf(why, size,
 				 "its driver cannot send what native XDP forwards; --xdp-mode "
