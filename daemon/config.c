@@ -39,7 +39,7 @@ struct parse {
 	struct config *c;
 	const char *program;
 	const char *option; /* as the user wrote it, for sentences */
-	struct local_arg local[ENGINE_MAX_LISTENERS];
+	struct local_arg local[FACES_MAX_LISTENERS];
 	unsigned int n_local, n_cc_self;
 	const char *advertised; /* -A */
 	bool level_given, setup_given;
@@ -215,7 +215,7 @@ static int set_local(struct parse *p, const struct row *row, const char *value)
 {
 	if (!*value)
 		return wrong(p, row, value, "must not be empty");
-	if (p->n_local == ENGINE_MAX_LISTENERS)
+	if (p->n_local == FACES_MAX_LISTENERS)
 		return wrong(p, row, value,
 			     "is one listen address too many, at most 16 are possible");
 	p->local[p->n_local].family = row->letter == '6' ? ADDR_IP6 : ADDR_IP4;
@@ -634,7 +634,7 @@ static int add_plain(struct parse *p, const struct local_arg *arg)
 	size_t label_len = at ? (size_t)(at - arg->text) : 0;
 	struct listener *l;
 
-	if (c->n_listeners == ENGINE_MAX_LISTENERS)
+	if (c->n_listeners == FACES_MAX_LISTENERS)
 		return complain(p, EXIT_RTPPROXY, "'%s' is one listen address too many", arg->text);
 	if (at && (!is_plain(arg->text, label_len) || memchr(arg->text, '}', label_len)))
 		return complain(
@@ -952,7 +952,7 @@ enum config_action config_parse(struct config *c, int argc, char **argv)
 
 void config_free(struct config *c)
 {
-	for (unsigned int i = 0; i < ENGINE_MAX_LISTENERS; i++) {
+	for (unsigned int i = 0; i < FACES_MAX_LISTENERS; i++) {
 		free(c->listeners[i].label);
 		free(c->listeners[i].advertised);
 		c->listeners[i].label = c->listeners[i].advertised = NULL;

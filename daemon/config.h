@@ -43,7 +43,7 @@ struct config {
 	bool drop_in;	       /* started as `rtpproxy`: may run beside other daemons */
 	const char *sockets[CONFIG_MAX_SOCKETS];
 	unsigned int n_sockets;
-	struct listener listeners[ENGINE_MAX_LISTENERS];
+	struct listener listeners[FACES_MAX_LISTENERS];
 	unsigned int n_listeners;
 	bool bridge, bridge_symmetric, force_asymmetric, no_resolve;
 	uint8_t tos;

@@ -51,6 +51,7 @@ struct daemon {
 	struct relay *relay;
 	struct players *players;
 	struct notify *notify;
+	struct faces *faces;
 	struct engine *engine;
 	struct commands *commands;
 	struct sockfile admin_file; /* the admin socket, until @admin owns it */
@@ -457,23 +458,18 @@ static int start_notify(struct daemon *d)
 static int start_engine(struct daemon *d)
 {
 	const struct config *c = &d->config;
-	const struct engine_opts engine = {
+	struct engine_opts engine = {
 		.sessions = d->sessions,
 		.ports = d->ports,
 		.stats = &d->stats,
 		.sync = d->sync,
 		.relay = d->relay,
 		.recorder = d->recorder,
-		.mirror = d->mirror,
-		.players = d->players,
 		.record_all = c->record_all && c->record_dir,
 		.record_single = c->record_pcap,
-		.listeners = c->listeners,
-		.n_listeners = c->n_listeners,
 		.bridge = c->bridge,
 		.bridge_symmetric = c->bridge_symmetric,
 		.force_asymmetric = c->force_asymmetric,
-		.no_resolve = c->no_resolve,
 		.tos = c->tos,
 		.learning = c->learning,
 		.notify = d->notify,
@@ -483,10 +479,17 @@ static int start_engine(struct daemon *d)
 		.notify = notify_enabled(d->notify),
 		.notify_rpc = notify_default(d->notify) >= 0,
 		.bridge = c->bridge,
+		.sessions = d->sessions,
+		.recordings = { d->sessions, d->recorder, d->mirror, NULL },
+		.prompts = { d->sessions, d->players },
 	};
-	int r = engine_new(&d->engine, &engine);
+	int r = faces_new(&d->faces, c->listeners, c->n_listeners, c->bridge);
 
+	engine.faces = d->faces;
+	if (r == 0)
+		r = engine_new(&d->engine, &engine);
 	commands.engine = d->engine;
+	commands.faces = commands.recordings.faces = d->faces;
 	if (r == 0)
 		r = commands_new(&d->commands, &commands);
 	return r < 0 ? sorry("cannot make the engine: %s", strerror(-r)) : 0;
@@ -551,6 +554,10 @@ static int start_admin(struct daemon *d)
 	const struct config *c = &d->config;
 	const struct admin_opts opts = {
 		.engine = d->engine,
+		.sessions = d->sessions,
+		.sync = d->sync,
+		.recorder = d->recorder,
+		.players = d->players,
 		.notify = d->notify,
 		.keeper = d->keeper,
 		.dp = d->dp,
@@ -630,6 +637,11 @@ static void start_keeper(struct daemon *d)
 {
 	const struct keeper_opts opts = {
 		.engine = d->engine,
+		.sessions = d->sessions,
+		.stats = &d->stats,
+		.sync = d->sync,
+		.recorder = d->recorder,
+		.players = d->players,
 		.ports = d->ports,
 		.notify = d->notify,
 		.cookies = listen_cookies(d->listen),
@@ -787,6 +799,7 @@ static void end(struct daemon *d)
 		commands_free(d->commands);
 	if (d->engine)
 		engine_free(d->engine, d->leave);
+	faces_free(d->faces);
 	notify_free(d->notify);
 	players_free(d->players);
 	if (d->relay)

@@ -335,7 +335,7 @@ void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s
 bool session_flags_clear(struct session *s, bool weak, enum session_party party)
 {
 	if (weak)
-		s->leg[party == SESSION_CALLER].weak = false;
+		s->leg[party].weak = false;
 	else
 		s->strong = false;
 	return !s->strong && !s->leg[0].weak && !s->leg[1].weak;

@@ -12,7 +12,6 @@
 #include "call/why.h"
 #include "call/stream.h"
 
-struct listener; /* config.h: a configured local address */
 struct recording; /* recorder.c */
 struct tally;
 struct feed;	 /* feed.h */
@@ -101,8 +100,13 @@ int session_set_to_tag(struct session *s, struct span to_tag);
 /* session_destroy - remove @s and free its memory. Its ports must be closed. */
 void session_destroy(struct sessions *all, struct session *s);
 
-/* the party that the command's first tag names */
-enum session_party { SESSION_CALLER, SESSION_CALLEE };
+/* A party of a session. It sends to the leg of the same number. */
+enum session_party { SESSION_CALLEE, SESSION_CALLER };
+
+/* The names by which a command finds sessions. */
+struct dialog {
+	struct span call_id, from_tag, to_tag; /* to_tag.p NULL: not given */
+};
 
 /*
  * session_find - the first session of @call_id that the tags name, by the rules of the protocol

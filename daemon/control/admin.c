@@ -136,7 +136,7 @@ static struct json_object *stream_json(struct admin *a, const struct session *s,
 		if (rtpx_clock_hz(fs->clock))
 			put_number(o, "clock_hz", rtpx_clock_hz(fs->clock));
 	}
-	put_why(o, engine_sync(a->o.engine), s, leg, kind);
+	put_why(o, a->o.sync, s, leg, kind);
 	return o;
 }
 
@@ -183,7 +183,7 @@ static struct json_object *session_json(struct admin *a, struct session *s, uint
 	struct notify_view notify;
 	int leg, target;
 
-	sync_pull(engine_sync(a->o.engine), s);
+	sync_pull(a->o.sync, s);
 	put_number(o, "number", s->number);
 	put_text(o, "call_id", s->call_id);
 	put_text(o, "from_tag", s->from_tag);
@@ -194,7 +194,7 @@ static struct json_object *session_json(struct admin *a, struct session *s, uint
 	put_text(o, "notify", notify.name);
 	put_bool(o, "complete", s->complete);
 	put_number(o, "age_s", age_ms(s->created_ns, now_ns) / 1000);
-	put_number(o, "ttl_s", session_ttl_left(engine_sessions(a->o.engine), s, now_ns));
+	put_number(o, "ttl_s", session_ttl_left(a->o.sessions, s, now_ns));
 	if (s->recorded)
 		json_object_object_add(o, "recorded", tally_json(tally_read(s->recorded)));
 	for (leg = 1; leg >= 0; leg--)
@@ -216,7 +216,7 @@ static struct json_object *direction_json(struct admin *a, const struct session 
 	if (local.port)
 		local.port += kind == STREAM_RTCP;
 	if (s->leg[!leg].nexthop[kind])
-		nexthop_view(sync_nexthops(engine_sync(a->o.engine)), s->leg[!leg].nexthop[kind],
+		nexthop_view(sync_nexthops(a->o.sync), s->leg[!leg].nexthop[kind],
 			     &nh);
 	put_text(o, "call_id", s->call_id);
 	put_text(o, "from_tag", s->from_tag);
@@ -230,7 +230,7 @@ static struct json_object *direction_json(struct admin *a, const struct session 
 	put_number(o, "packets", in->stats.packets);
 	put_number(o, "kernel_packets", rtpx_stats_kernel(&in->stats));
 	put_number(o, "strangers", in->stats.strangers);
-	put_why(o, engine_sync(a->o.engine), s, leg, kind);
+	put_why(o, a->o.sync, s, leg, kind);
 	return o;
 }
 
@@ -239,7 +239,7 @@ static void add_directions(struct admin *a, struct json_object *list, struct ses
 {
 	int leg, kind;
 
-	sync_pull(engine_sync(a->o.engine), s);
+	sync_pull(a->o.sync, s);
 	for (leg = 1; leg >= 0; leg--)
 		for (kind = 0; kind < STREAM_KINDS; kind++)
 			if (!installed_only || (s->leg[leg].installed & (1 << kind)))
@@ -286,7 +286,7 @@ static struct json_object *page_json(struct admin *a, const char *arg, const cha
 		.left = ADMIN_PAGE, .flows = flows, .now_ns = monotonic_ns(),
 	};
 
-	sessions_each(engine_sessions(a->o.engine), page_add, &p);
+	sessions_each(a->o.sessions, page_add, &p);
 	json_object_object_add(o, key, p.list);
 	json_object_object_add(o, "next", p.more ? json_object_new_uint64(p.last) : NULL);
 	return o;
@@ -305,7 +305,7 @@ static struct json_object *flows_request(struct admin *a, const char *arg)
 static struct json_object *session_request(struct admin *a, const char *arg)
 {
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
-	struct session *s = sessions_of_call(engine_sessions(a->o.engine), span_of(arg));
+	struct session *s = sessions_of_call(a->o.sessions, span_of(arg));
 
 	for (; s; s = s->next_in_call)
 		json_object_array_add(list, session_json(a, s, monotonic_ns()));
@@ -316,7 +316,7 @@ static struct json_object *session_request(struct admin *a, const char *arg)
 static struct json_object *why_request(struct admin *a, const char *arg)
 {
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
-	struct session *s = sessions_of_call(engine_sessions(a->o.engine), span_of(arg));
+	struct session *s = sessions_of_call(a->o.sessions, span_of(arg));
 
 	for (; s; s = s->next_in_call)
 		add_directions(a, list, s, false);
@@ -450,25 +450,23 @@ static struct json_object *notify_targets_json(const struct notify *n)
 static struct json_object *stats_request(struct admin *a, const char *arg)
 {
 	struct json_object *o = json_object_new_object(), *own = json_object_new_object();
-	const struct stats *st = engine_stats(a->o.engine);
+	const struct stats *st = engine_show_stats(a->o.engine);
 
 	(void)arg;
-	sync_pull_all(engine_sync(a->o.engine));
-	engine_stats_shown(a->o.engine);
 #define STAT_PUT(name, text) put_number(own, #name, st->name);
 	STATS_COUNTERS(STAT_PUT)
 #undef STAT_PUT
 	put_real(own, "total_duration", st->total_duration);
 	put_real(own, "pps_in", st->pps_in);
-	put_number(o, "active_sessions", sessions_count(engine_sessions(a->o.engine)));
+	put_number(o, "active_sessions", sessions_count(a->o.sessions));
 	json_object_object_add(o, "relay", own);
 	json_object_object_add(o, "kernel", counters_json(a->o.dp));
 	json_object_object_add(o, "floor", floor_json(a->o.relay));
-	json_object_object_add(o, "recorded", recorded_json(engine_recorder(a->o.engine)));
-	json_object_object_add(o, "prompts", prompts_json(engine_players(a->o.engine)));
+	json_object_object_add(o, "recorded", recorded_json(a->o.recorder));
+	json_object_object_add(o, "prompts", prompts_json(a->o.players));
 	json_object_object_add(o, "notify", notify_json(a->o.notify));
 	json_object_object_add(o, "nexthops",
-			       nexthops_json(sync_nexthops(engine_sync(a->o.engine))));
+			       nexthops_json(sync_nexthops(a->o.sync)));
 	json_object_object_add(o, "memory", memory_json(a->o.listen));
 	return o;
 }
@@ -487,7 +485,7 @@ static struct json_object *host_json(struct admin *a)
 {
 	struct json_object *list = json_object_new_array();
 
-	host_findings(nexthops_host(sync_nexthops(engine_sync(a->o.engine))), add_finding, list);
+	host_findings(nexthops_host(sync_nexthops(a->o.sync)), add_finding, list);
 	return list;
 }
 

@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "dataplane/dp.h"
 #include "engine/engine.h"
+#include "media/player.h"
 #include "control/sockfile.h"
 
 struct event_base;
@@ -23,6 +24,10 @@ struct listen;
 
 struct admin_opts {
 	struct engine *engine;
+	struct sessions *sessions;
+	struct sync *sync;
+	struct recorder *recorder;
+	struct players *players;
 	struct notify *notify;
 	struct keeper *keeper; /* NULL: no journal */
 	struct dp *dp;

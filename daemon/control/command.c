@@ -74,6 +74,11 @@ const char *command_capability(unsigned int n, const char **text, bool *live)
 	return capabilities[n].date;
 }
 
+static struct dialog dialog_of(const struct request *req)
+{
+	return (struct dialog){ req->call_id, req->from_tag, req->to_tag };
+}
+
 /* ---- U and L ---- */
 
 static void face_add(struct reply *r, const struct engine_result *res)
@@ -153,7 +158,8 @@ static int query(struct run *run)
 	const struct request *req = run->req;
 	unsigned int i, n = req->names_n ? req->names_n : ARRAY_SIZE(usual);
 	struct engine_query q;
-	int err = engine_find(run->c->o.engine, req, &run->result);
+	struct dialog of = dialog_of(req);
+	int err = engine_find(run->c->o.engine, &of, &run->result);
 
 	if (err != PROTO_OK)
 		return err;
@@ -173,7 +179,8 @@ static int query(struct run *run)
 
 static int delete(struct run *run)
 {
-	int err = engine_delete(run->c->o.engine, run->req, run->now_ns);
+	struct dialog of = dialog_of(run->req);
+	int err = engine_delete(run->c->o.engine, &of, run->req->weak, run->now_ns);
 
 	if (err == PROTO_OK)
 		reply_add(run->reply, "0");
@@ -189,7 +196,11 @@ static int delete_all(struct run *run)
 
 static int play(struct run *run)
 {
-	int err = engine_play(run->c->o.engine, run->req, run->now_ns);
+	const struct request *req = run->req;
+	const bool sessions = span_eq(req->codecs, span_of("session"));
+	struct dialog of = dialog_of(req);
+	int err = prompts_play(&run->c->o.prompts, &of, req->target,
+			       sessions ? (struct span){ 0 } : req->codecs, req->count, run->now_ns);
 
 	if (err == PROTO_OK)
 		reply_add(run->reply, "0");
@@ -198,7 +209,8 @@ static int play(struct run *run)
 
 static int stop(struct run *run)
 {
-	int err = engine_stop(run->c->o.engine, run->req);
+	struct dialog of = dialog_of(run->req);
+	int err = prompts_stop(&run->c->o.prompts, &of);
 
 	if (err == PROTO_OK)
 		reply_add(run->reply, "0");
@@ -207,7 +219,8 @@ static int stop(struct run *run)
 
 static int record(struct run *run)
 {
-	int err = engine_record(run->c->o.engine, run->req);
+	struct dialog of = dialog_of(run->req);
+	int err = recordings_start(&run->c->o.recordings, &of, run->req->single_file);
 
 	if (err == PROTO_OK)
 		reply_add(run->reply, "0");
@@ -216,7 +229,8 @@ static int record(struct run *run)
 
 static int norecord(struct run *run)
 {
-	int err = engine_norecord(run->c->o.engine, run->req, run->now_ns);
+	struct dialog of = dialog_of(run->req);
+	int err = recordings_stop(&run->c->o.recordings, &of, run->req->both, run->now_ns);
 
 	if (err == PROTO_OK)
 		reply_add(run->reply, "0");
@@ -225,14 +239,16 @@ static int norecord(struct run *run)
 
 static int copy(struct run *run)
 {
-	const char *advertised;
-	struct addr local;
-	int err = engine_copy(run->c->o.engine, run->req, run->now_ns, &local, &advertised);
+	const struct request *req = run->req;
+	struct dialog of = dialog_of(req);
+	struct face from;
+	int err = recordings_copy(&run->c->o.recordings, &of, req->target, req->single_file,
+				  run->now_ns, req->reply_port ? &from : NULL);
 
 	if (err != PROTO_OK)
 		return err;
-	if (run->req->reply_port)
-		reply_port(run->reply, &local, advertised);
+	if (req->reply_port)
+		reply_port(run->reply, &from.addr, from.advertised);
 	else
 		reply_add(run->reply, "0");
 	return PROTO_OK;
@@ -240,11 +256,9 @@ static int copy(struct run *run)
 
 static int info(struct run *run)
 {
-	const struct stats *st = run->c->o.stats;
-	unsigned int sessions = sessions_count(engine_sessions(run->c->o.engine));
+	const struct stats *st = engine_show_stats(run->c->o.engine);
+	unsigned int sessions = sessions_count(run->c->o.sessions);
 
-	sync_pull_all(engine_sync(run->c->o.engine));
-	engine_stats_shown(run->c->o.engine);
 	reply_add(run->reply,
 		  "sessions created: %llu\nactive sessions: %u\nactive streams: %u\n"
 		  "packets received: %llu\npackets transmitted: %llu",
@@ -259,11 +273,9 @@ static int info(struct run *run)
 static int stats(struct run *run)
 {
 	const struct request *req = run->req;
-	const struct stats *st = engine_stats(run->c->o.engine);
+	const struct stats *st = engine_show_stats(run->c->o.engine);
 	unsigned int i;
 
-	sync_pull_all(engine_sync(run->c->o.engine));
-	engine_stats_shown(run->c->o.engine);
 	for (i = 0; i < req->names_n; i++) {
 		char value[64];
 
@@ -347,8 +359,10 @@ static int sub_lookup(struct run *run, const struct subcmd *sub, struct reply *d
 
 static int sub_copy(struct run *run, const struct subcmd *sub, struct reply *data)
 {
+	const struct dialog from = { sub->call_id, sub->from_tag, sub->to_tag };
+
 	(void)data;
-	return engine_feed(run->c->o.engine, sub, &run->result);
+	return engine_feed(run->c->o.engine, &from, &run->result);
 }
 
 /* M names a module of rtpproxy. rtpxd has none, so the parser refuses every M. */
@@ -401,7 +415,7 @@ size_t command_run(struct commands *c, const char *line, size_t len, const struc
 
 	c->reply = (struct reply){ 0 };
 	st->ncmds_rcvd++;
-	err = proto_parse(&c->req, line, len, engine_proto_opts(c->o.engine));
+	err = proto_parse(&c->req, line, len, faces_proto_opts(c->o.faces));
 	if (err == PROTO_OK)
 		err = handlers[c->req.op](&run);
 	if (err == PROTO_OK && !run.failed)

@@ -8,12 +8,18 @@
 
 #include "base/base.h"
 #include "engine/engine.h"
+#include "engine/prompts.h"
+#include "engine/recordings.h"
 
 #define COMMAND_MAX_REPLY 1024
 
 struct commands;
 struct commands_opts {
 	struct engine *engine;
+	const struct sessions *sessions;
+	const struct faces *faces;
+	struct recordings recordings;
+	struct prompts prompts;
 	struct stats *stats;
 	bool notify;	 /* -n was given */
 	bool notify_rpc; /* -n was given with an RPC target */

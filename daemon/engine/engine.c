@@ -11,243 +11,18 @@
 
 #include "engine/engine.h"
 #include "call/feed.h"
-#include "base/hash.h"
+#include "media/player.h"
 #include "base/log.h"
 #include "host/nexthop.h"
 
 #define ABSENCE_NS (3 * NSEC_PER_SEC) /* without a tick: the process was stopped */
 
-/* A local address for a leg, and the text that replies show instead of it. */
-struct face {
-	struct addr addr; /* port 0 */
-	const char *advertised;
-};
-
-/* A text that replies show instead of an address of restored legs; each text once. */
-struct text {
-	struct text *next;
-	char text[];
-};
-
 struct engine {
 	struct engine_opts o;
-	struct text *texts;
-	struct local *newest;  /* most recently added first */
-	struct local *by_addr; /* the same, as a hash */
-	struct listener *internal, *external; /* without bridging both are the default listener */
-	struct span labels[ENGINE_MAX_LISTENERS];
-	struct proto_opts proto;
 	bool stopping;
 	uint64_t tick_ns; /* time of the previous engine_tick() */
 	uint64_t began_ns; /* time of the first one: older sessions are a previous daemon's */
 };
-
-/* ---- local addresses ---- */
-
-/*
- * A local address. Addresses of the command line stay. An address that only commands have named is
- * removed with the last leg that is bound to it, unless it is the newest of its family (see
- * face_of_family()).
- */
-struct local {
-	UT_hash_handle hh; /* by l.addr; has the newest of several with the same address */
-	struct listener l;
-	bool configured;
-	unsigned int legs;
-	struct local *prev, *next; /* list of all, most recently added first */
-};
-
-static struct local *local_of(const struct engine *e, const struct addr *addr)
-{
-	const struct addr key = addr_with_port(*addr, 0);
-	struct local *found;
-
-	HASH_FIND(hh, e->by_addr, &key, sizeof(key), found);
-	return found;
-}
-
-static struct listener *listener_of_addr(const struct engine *e, const struct addr *addr)
-{
-	struct local *found = local_of(e, addr);
-
-	return found ? &found->l : NULL;
-}
-
-static void local_free(struct local *p)
-{
-	free(p->l.label);
-	free(p->l.advertised);
-	free(p);
-}
-
-static void local_remove(struct engine *e, struct local *p)
-{
-	struct local *found = local_of(e, &p->l.addr);
-
-	if (found == p)
-		HASH_DEL(e->by_addr, p);
-	DL_DELETE(e->newest, p);
-	local_free(p);
-}
-
-static struct local *local_make(const struct addr *addr, const char *label, const char *advertised)
-{
-	struct local *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return NULL;
-	p->l.addr = addr_with_port(*addr, 0);
-	p->l.label = label ? strdup(label) : NULL;
-	p->l.advertised = advertised ? strdup(advertised) : NULL;
-	if ((!label || p->l.label) && (!advertised || p->l.advertised))
-		return p;
-	local_free(p);
-	return NULL;
-}
-
-static struct local *local_add(struct engine *e, const struct addr *addr, const char *label,
-			       const char *advertised)
-{
-	struct local *older = local_of(e, addr), *p = local_make(addr, label, advertised);
-
-	if (!p)
-		return NULL;
-	if (older)
-		HASH_DEL(e->by_addr, older);
-	HASH_ADD(hh, e->by_addr, l.addr, sizeof(p->l.addr), p);
-	if (!p->hh.tbl) {
-		local_free(p);
-		return NULL;
-	}
-	DL_PREPEND(e->newest, p);
-	if (p->l.addr.family == ADDR_IP6)
-		e->proto.have_ip6 = true;
-	else
-		e->proto.have_ip4 = true;
-	return p;
-}
-
-static const struct local *newest_of(const struct engine *e, enum addr_family family)
-{
-	const struct local *p;
-
-	DL_FOREACH (e->newest, p)
-		if (p->l.addr.family == family)
-			return p;
-	return NULL;
-}
-
-static void local_remove_unused(struct engine *e, struct local *p)
-{
-	if (p && !p->configured && !p->legs && newest_of(e, p->l.addr.family) != p)
-		local_remove(e, p);
-}
-
-/*
- * A leg is bound to @addr: remember the address. If there is no memory, the only effect is that a
- * command that asks for any address of the family does not find it.
- */
-static void local_use(struct engine *e, const struct addr *addr)
-{
-	struct local *p = local_of(e, addr), *before;
-
-	if (!p) {
-		before = (struct local *)newest_of(e, addr->family);
-		p = local_add(e, addr, NULL, NULL);
-		local_remove_unused(e, before);
-	}
-	if (p)
-		p->legs++;
-}
-
-static void local_leave(struct engine *e, const struct addr *addr)
-{
-	struct local *p = local_of(e, addr);
-
-	if (p && p->legs)
-		p->legs--;
-	local_remove_unused(e, p);
-}
-
-static struct listener *listener_of_label(const struct engine *e, struct span label)
-{
-	struct local *p;
-
-	DL_FOREACH (e->newest, p)
-		if (p->l.label && span_eq(span_of(p->l.label), label))
-			return &p->l;
-	return NULL;
-}
-
-static struct face face_of(const struct listener *l)
-{
-	return (struct face){ l->addr, l->advertised };
-}
-
-/* The face that l or r names. leg_open() adds a new address once it is bound. */
-static enum proto_error face_requested(const struct engine *e, const struct media_req *m,
-				       struct face *out)
-{
-	struct addr addr = m->local_addr;
-	struct listener *l;
-
-	if (m->local == PROTO_LOCAL_LABEL) {
-		l = listener_of_label(e, m->label);
-		if (!l)
-			return E_LOCAL_ADDR;
-		*out = face_of(l);
-		return PROTO_OK;
-	}
-	if (m->local == PROTO_LOCAL_ROUTE && sockets_source(&m->local_addr, &addr) < 0)
-		return E_REMOTE_ADDR;
-	l = listener_of_addr(e, &addr);
-	*out = l ? face_of(l) : (struct face){ addr, NULL };
-	return PROTO_OK;
-}
-
-static struct face face_of_side(const struct engine *e, enum proto_side side)
-{
-	return face_of(side == SIDE_EXTERNAL ? e->external : e->internal);
-}
-
-/*
- * The newest listener of the family that the command asks for (`6`: IPv6). Applies if no modifier
- * selects a listener and the default listener has another family.
- */
-static enum proto_error face_of_family(const struct engine *e, const struct media_req *m,
-				       struct face *out)
-{
-	enum addr_family family = m->ipv6 ? ADDR_IP6 : ADDR_IP4;
-	const struct local *p;
-
-	if (m->local != PROTO_LOCAL_UNSET || m->side[0] != SIDE_UNSET ||
-	    e->internal->addr.family == family)
-		return PROTO_OK;
-	p = newest_of(e, family);
-	if (!p)
-		return E_FAMILY;
-	*out = face_of(&p->l);
-	return PROTO_OK;
-}
-
-/* The local addresses of a new session: l or r, else e and i, else by family. */
-static enum proto_error faces_of_session(const struct engine *e, const struct media_req *m,
-					 struct face face[2])
-{
-	enum proto_error bad;
-
-	face[0] = face_of(e->internal);
-	if (m->local != PROTO_LOCAL_UNSET)
-		bad = face_requested(e, m, &face[0]);
-	else
-		bad = face_of_family(e, m, &face[0]);
-	face[1] = face[0];
-	if (m->local == PROTO_LOCAL_UNSET && m->side[0] != SIDE_UNSET)
-		face[1] = face_of_side(e, m->side[0]);
-	if (m->local == PROTO_LOCAL_UNSET && m->side[1] != SIDE_UNSET)
-		face[0] = face_of_side(e, m->side[1]);
-	return bad;
-}
 
 /* ---- ports of a leg ---- */
 
@@ -283,7 +58,7 @@ static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 		leg->local.port = port;
 		err = relay_leg_open(e->o.relay, s, i);
 		if (!err) {
-			local_use(e, &leg->local);
+			faces_use(e->o.faces, &leg->local);
 			return 0;
 		}
 		ports_give(e->o.ports, family, port, now_ns);
@@ -302,7 +77,7 @@ static void leg_close(struct engine *e, struct session *s, int i, uint64_t now_n
 		return;
 	relay_leg_close(e->o.relay, s, i);
 	ports_give(e->o.ports, family_of(&leg->local), leg->local.port, now_ns);
-	local_leave(e, &leg->local);
+	faces_leave(e->o.faces, &leg->local);
 	leg->local.port = 0;
 }
 
@@ -340,23 +115,6 @@ static int leg_reopen(struct engine *e, struct session *s, int i, const struct f
 
 /* ---- legs of a previous daemon ---- */
 
-/* A copy of @text that lives as long as the engine; NULL without memory. */
-static const char *text_kept(struct engine *e, struct span text)
-{
-	struct text *t;
-
-	for (t = e->texts; t; t = t->next)
-		if (span_eq(span_of(t->text), text))
-			return t->text;
-	t = calloc(1, sizeof(*t) + text.len + 1);
-	if (!t)
-		return NULL;
-	memcpy(t->text, text.p, text.len);
-	t->next = e->texts;
-	e->texts = t;
-	return t->text;
-}
-
 int engine_leg_restore(struct engine *e, struct session *s, int i, const struct addr *local,
 		       struct span advertised, uint64_t now_ns)
 {
@@ -365,7 +123,7 @@ int engine_leg_restore(struct engine *e, struct session *s, int i, const struct 
 	int err;
 
 	leg->local = addr_with_port(*local, 0);
-	leg->advertised = advertised.len ? text_kept(e, advertised) : NULL;
+	leg->advertised = advertised.len ? faces_keep_text(e->o.faces, advertised) : NULL;
 	if (!local->port)
 		return relay_leg_resize(e->o.relay, s, i, leg->ptime_ms);
 	err = ports_claim(e->o.ports, family, local->port);
@@ -378,7 +136,7 @@ int engine_leg_restore(struct engine *e, struct session *s, int i, const struct 
 		leg->local.port = 0;
 		return err;
 	}
-	local_use(e, local);
+	faces_use(e->o.faces, local);
 	return relay_leg_resize(e->o.relay, s, i, leg->ptime_ms);
 }
 
@@ -559,7 +317,7 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 
 	if (e->stopping)
 		return E_SHUTDOWN;
-	bad = faces_of_session(e, u->media, face);
+	bad = faces_of_session(e->o.faces, u->media, face);
 	if (bad != PROTO_OK)
 		return bad;
 	if (session_create(e->o.sessions, u->call_id, u->from_tag, now_ns, &s) < 0)
@@ -584,29 +342,17 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 	return PROTO_OK;
 }
 
-/* The face for a new pair of an existing leg. */
-static enum proto_error face_of_leg(const struct engine *e, const struct leg *leg,
-				    const struct media_req *m, struct face *out)
-{
-	*out = (struct face){ addr_with_port(leg->local, 0), leg->advertised };
-	if (m->local != PROTO_LOCAL_UNSET)
-		return face_requested(e, m, out);
-	if (m->new_port && m->side[0] != SIDE_UNSET && m->side[1] != SIDE_UNSET)
-		*out = face_of_side(e, m->side[1]);
-	return face_of_family(e, m, out);
-}
-
 static enum proto_error session_continue(struct engine *e, struct session *s, int i,
 					 const struct media_req *m, uint64_t now_ns)
 {
 	struct leg *leg = &s->leg[i];
-	struct face face;
+	struct face face, now = { addr_with_port(leg->local, 0), leg->advertised };
 	enum proto_error bad;
 	int err;
 
 	if (leg->local.port && !m->new_port)
 		return PROTO_OK;
-	bad = face_of_leg(e, leg, m, &face);
+	bad = face_of_leg(e->o.faces, &now, m, &face);
 	if (bad != PROTO_OK)
 		return bad;
 	if (leg->local.port) {
@@ -663,7 +409,7 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 		return E_NOTIFY_OFF;
 	if (!s && u->lookup)
 		return ENGINE_NOT_FOUND;
-	returned = (party == SESSION_CALLER) == u->lookup;
+	returned = u->lookup ? party : !party;
 	if (s)
 		bad = session_continue(e, s, returned, u->media, now_ns);
 	else
@@ -693,17 +439,17 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 
 /* ---- D and X ---- */
 
-int engine_delete(struct engine *e, const struct request *req, uint64_t now_ns)
+int engine_delete(struct engine *e, const struct dialog *of, bool weak, uint64_t now_ns)
 {
 	struct session *pos = NULL, *s;
 	enum session_party party;
 	bool exact, found = false;
 
-	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag,
+	while ((s = session_match_next(e->o.sessions, of->call_id, of->from_tag, of->to_tag,
 				       &pos, &party, &exact))) {
 		found = true;
 		session_changed(e->o.sessions, s);
-		if (session_flags_clear(s, req->weak, party))
+		if (session_flags_clear(s, weak, party))
 			session_end(e, s, now_ns);
 		if (exact)
 			break;
@@ -743,17 +489,16 @@ void engine_delete_all(struct engine *e, uint64_t now_ns)
 
 /* ---- look-ups ---- */
 
-int engine_find(struct engine *e, const struct request *req, struct engine_result *out)
+int engine_find(struct engine *e, const struct dialog *of, struct engine_result *out)
 {
 	enum session_party party;
 	struct session *s =
-		session_find(e->o.sessions, req->call_id, req->from_tag, req->to_tag, &party);
-	int leg = party == SESSION_CALLER;
-
+		session_find(e->o.sessions, of->call_id, of->from_tag, of->to_tag, &party);
+	
 	if (!s)
 		return E_SESSION;
 	*out = (struct engine_result){
-		.session = s, .party = party, .party_leg = leg, .returned_leg = !leg
+		.session = s, .party = party, .party_leg = party, .returned_leg = !party
 	};
 	return PROTO_OK;
 }
@@ -761,8 +506,8 @@ int engine_find(struct engine *e, const struct request *req, struct engine_resul
 void engine_query(struct engine *e, struct session *s, enum session_party party, uint64_t now_ns,
 		  struct engine_query *out)
 {
-	const struct leg *first = &s->leg[party == SESSION_CALLER],
-			 *other = &s->leg[party != SESSION_CALLER];
+	const struct leg *first = &s->leg[party],
+			 *other = &s->leg[!party];
 	const struct rtpx_flow_stats *rtp = &first->stream[STREAM_RTP].stats;
 
 	sync_pull(e->o.sync, s);
@@ -785,118 +530,13 @@ void engine_query(struct engine *e, struct session *s, enum session_party party,
 	};
 }
 
-/* ---- P and S ---- */
+/* ---- sub-command C ---- */
 
-int engine_play(struct engine *e, const struct request *req, uint64_t now_ns)
-{
-	bool session_codecs = span_eq(req->codecs, span_of("session"));
-	struct span codecs = req->codecs;
-	struct engine_result r;
-	const struct leg *leg;
-	int err = engine_find(e, req, &r);
-
-	if (err != PROTO_OK)
-		return err;
-	player_stop(r.session, r.party_leg);
-	leg = &r.session->leg[r.party_leg];
-	if (session_codecs && !leg->codecs)
-		return E_VALUE;
-	if (session_codecs)
-		codecs = span_of(leg->codecs);
-	err = player_start(e->o.players, r.session, r.party_leg, req->target, codecs, req->count,
-			   session_codecs ? r.session->leg[!r.party_leg].ptime_ms : 0, now_ns);
-	return err == 0 ? PROTO_OK : err == -ENOMEM ? (int)E_MEMORY : (int)E_PLAY;
-}
-
-int engine_stop(struct engine *e, const struct request *req)
+int engine_feed(struct engine *e, const struct dialog *from, const struct engine_result *to)
 {
 	struct engine_result r;
-	int err = engine_find(e, req, &r);
 
-	if (err == PROTO_OK)
-		player_stop(r.session, r.party_leg);
-	return err;
-}
-
-/* ---- R, N and C ---- */
-
-int engine_record(struct engine *e, const struct request *req)
-{
-	struct session *pos = NULL, *s;
-	enum session_party party;
-	bool exact, done = false;
-
-	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag,
-				       &pos, &party, &exact))) {
-		done |= recorder_start(e->o.recorder, s, party == SESSION_CALLER,
-				       req->single_file) == 0;
-		session_dirty(e->o.sessions, s);
-		if (exact)
-			break;
-	}
-	return done ? PROTO_OK : E_SESSION;
-}
-
-static bool stop_recording(struct engine *e, struct session *s, int leg, uint64_t now_ns)
-{
-	mirror_drain(e->o.mirror);
-	session_dirty(e->o.sessions, s);
-	return recorder_stop(e->o.recorder, s, leg, now_ns) == 0;
-}
-
-int engine_norecord(struct engine *e, const struct request *req, uint64_t now_ns)
-{
-	struct session *pos = NULL, *s;
-	enum session_party party;
-	bool exact, done = false;
-
-	while ((s = session_match_next(e->o.sessions, req->call_id, req->from_tag, req->to_tag,
-				       &pos, &party, &exact))) {
-		int leg = party == SESSION_CALLER;
-
-		done |= stop_recording(e, s, leg, now_ns);
-		if (req->both)
-			done |= stop_recording(e, s, !leg, now_ns);
-		if (exact)
-			break;
-	}
-	return done ? PROTO_OK : E_SESSION;
-}
-
-int engine_copy(struct engine *e, const struct request *req, uint64_t now_ns, struct addr *local,
-		const char **advertised)
-{
-	const struct addr *from;
-	struct engine_result r;
-	struct listener *l;
-	int err = engine_find(e, req, &r);
-
-	if (err != PROTO_OK)
-		return err;
-	if (req->reply_port && (req->target.len < 4 || memcmp(req->target.p, "udp:", 4)))
-		return E_COPY;
-	if (recorder_copy(e->o.recorder, r.session, r.party_leg, req->target, req->single_file,
-			  now_ns))
-		return E_COPY;
-	session_dirty(e->o.sessions, r.session);
-	if (!req->reply_port)
-		return PROTO_OK;
-	from = recorder_copy_local(&r.session->leg[r.party_leg]);
-	if (!from)
-		return E_COPY;
-	l = listener_of_addr(e, from);
-	*local = *from;
-	*advertised = l ? l->advertised : NULL;
-	return PROTO_OK;
-}
-
-int engine_feed(struct engine *e, const struct subcmd *sub, const struct engine_result *to)
-{
-	const struct request from = { .call_id = sub->call_id, .from_tag = sub->from_tag,
-				      .to_tag = sub->to_tag };
-	struct engine_result r;
-
-	if (!to->session || engine_find(e, &from, &r) != PROTO_OK)
+	if (!to->session || engine_find(e, from, &r) != PROTO_OK)
 		return -ENOENT;
 	return feed_add(e->o.sessions, r.session, !r.party_leg, to->session, to->party_leg);
 }
@@ -1026,91 +666,23 @@ bool engine_is_done(const struct engine *e)
 	return e->stopping && sessions_count(e->o.sessions) == 0;
 }
 
-const struct proto_opts *engine_proto_opts(const struct engine *e)
+const struct stats *engine_show_stats(struct engine *e)
 {
-	return &e->proto;
-}
-
-struct sessions *engine_sessions(struct engine *e)
-{
-	return e->o.sessions;
-}
-
-struct stats *engine_stats(struct engine *e)
-{
-	struct tally_counts recorded = recorder_counts(e->o.recorder);
-
-	e->o.stats->npkts_recorded = recorded.packets;
-	e->o.stats->npkts_rec_lost = recorded.lost;
-	return e->o.stats;
-}
-
-void engine_stats_shown(struct engine *e)
-{
+	sync_pull_all(e->o.sync);
+	recorder_count(e->o.recorder, e->o.stats);
 	e->o.stats->shown = true;
-}
-
-struct sync *engine_sync(struct engine *e)
-{
-	return e->o.sync;
-}
-
-struct recorder *engine_recorder(struct engine *e)
-{
-	return e->o.recorder;
-}
-
-struct players *engine_players(struct engine *e)
-{
-	return e->o.players;
-}
-
-static void locals_free(struct engine *e)
-{
-	while (e->newest)
-		local_remove(e, e->newest);
+	return e->o.stats;
 }
 
 int engine_new(struct engine **out, const struct engine_opts *opts)
 {
 	struct engine *e = calloc(1, sizeof(*e));
-	unsigned int i;
 
 	if (!e)
 		return -ENOMEM;
 	e->o = *opts;
-	for (i = 0; i < opts->n_listeners; i++) {
-		const struct listener *l = &opts->listeners[i];
-		struct local *mine = local_add(e, &l->addr, l->label, l->advertised);
-
-		if (!mine) {
-			locals_free(e);
-			free(e);
-			return -ENOMEM;
-		}
-		mine->configured = true;
-		if (i == 0)
-			e->internal = e->external = &mine->l;
-		else if (i == 1 && opts->bridge)
-			e->external = &mine->l;
-		if (mine->l.label)
-			e->labels[e->proto.labels_n++] = span_of(mine->l.label);
-	}
-	e->proto.labels = e->labels;
-	e->proto.bridge = opts->bridge;
-	e->proto.default_family = e->internal->addr.family;
 	*out = e;
 	return 0;
-}
-
-static void texts_free(struct text *t)
-{
-	while (t) {
-		struct text *next = t->next;
-
-		free(t);
-		t = next;
-	}
 }
 
 static bool forget_each(void *arg, struct session *s)
@@ -1128,7 +700,5 @@ void engine_free(struct engine *e, bool leave)
 		return;
 	sessions_each(e->o.sessions, leave ? forget_each : end_each,
 		      &(struct end_all){ e, e->tick_ns });
-	locals_free(e);
-	texts_free(e->texts);
 	free(e);
 }

@@ -444,6 +444,14 @@ struct tally_counts recorder_counts(const struct recorder *r)
 	return tally_read(r->total);
 }
 
+void recorder_count(const struct recorder *r, struct stats *stats)
+{
+	const struct tally_counts all = recorder_counts(r);
+
+	stats->npkts_recorded = all.packets;
+	stats->npkts_rec_lost = all.lost;
+}
+
 void recorder_count_on(struct recorder *r, uint64_t packets, uint64_t lost)
 {
 	tally_recorded(r->total, packets, 0);

@@ -17,6 +17,7 @@
 #include "call/ports.h"
 #include "record/format.h"
 #include "call/session.h"
+#include "call/stats.h"
 #include "call/snapshot.h"
 #include "base/tally.h"
 
@@ -91,6 +92,8 @@ void recorder_tick(struct recorder *r); /* about once a second: log new losses *
  */
 const char *recorder_describe(const struct leg *leg, char *buf, size_t size);
 struct tally_counts recorder_counts(const struct recorder *r); /* all sessions, with ended ones */
+/* recorder_count - set the recorder's counters in @stats. */
+void recorder_count(const struct recorder *r, struct stats *stats);
 /* recorder_count_on - add the previous daemon's recorded and lost packets to the counts. */
 void recorder_count_on(struct recorder *r, uint64_t packets, uint64_t lost);
 unsigned int recorder_files(const struct recorder *r);

@@ -380,17 +380,24 @@ static int put_session(struct keeper *k, const struct session *s)
 	return rc;
 }
 
+/* Write the counters to @text; returns their length. */
+static size_t counters_write(struct keeper *k, char text[STATS_TEXT_MAX])
+{
+	recorder_count(k->o.recorder, k->o.stats);
+	return stats_write(k->o.stats, text);
+}
+
 static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
 {
 	char text[STATS_TEXT_MAX];
-	struct stats *stats = engine_stats(k->o.engine);
+	struct stats *stats = k->o.stats;
 	struct meta m = {
 		.instance = k->instance,
 		.clean = clean,
 		.alive_ns = now_ns,
 		.boot_id = span_of(k->boot_id),
 		.version = span_of(k->o.version),
-		.counters = { text, stats_write(stats, text) },
+		.counters = { text, counters_write(k, text) },
 		.last_port = { ports_last(k->o.ports, RTPX_FAMILY_IP4),
 			       ports_last(k->o.ports, RTPX_FAMILY_IP6) },
 		.has_live = true,
@@ -503,7 +510,7 @@ static void put_each_reply(void *arg, struct span key, struct span reply, uint64
  */
 static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
 {
-	struct sessions *sessions = engine_sessions(k->o.engine);
+	struct sessions *sessions = k->o.sessions;
 	struct put_all all = { .k = k };
 	int rc = journal_begin(k->journal);
 
@@ -531,12 +538,12 @@ static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
 /* One transaction has the end of a session and the counters that include it. */
 static int write_changed(struct keeper *k, uint64_t now_ns)
 {
-	struct sessions *sessions = engine_sessions(k->o.engine);
+	struct sessions *sessions = k->o.sessions;
 	struct session *s;
 	int rc = 0;
 	size_t i;
 
-	if (k->n_ended || engine_stats(k->o.engine)->shown)
+	if (k->n_ended || k->o.stats->shown)
 		rc = put_meta(k, false, now_ns);
 	for (i = 0; i < k->n_ended && !rc; i++)
 		rc = journal_del(k->journal, k->ended[i]);
@@ -591,7 +598,7 @@ void keeper_tick(struct keeper *k, uint64_t now_ns)
 static void on_ended(void *arg, const struct session *s)
 {
 	struct keeper *k = arg;
-	struct stats *stats = engine_stats(k->o.engine);
+	struct stats *stats = k->o.stats;
 	uint64_t *more;
 
 	stats->live_relayed -= s->kernel_relayed;
@@ -618,7 +625,7 @@ void keeper_leave(struct keeper *k, uint64_t now_ns)
 
 	if (!k->running)
 		return;
-	sync_pull_all(engine_sync(k->o.engine));
+	sync_pull_all(k->o.sync);
 	rc = k->locked ? write_all(k, true, now_ns) : -ENOLCK;
 	if (rc)
 		log_err("the journal %s cannot be written (%s): the next rtpxd will not know all "
@@ -670,7 +677,7 @@ static const char *port_trouble(int rc)
 
 static int restore_legs(struct restoring *r, struct session *s, const struct snapshot *snap)
 {
-	struct nexthops *hops = sync_nexthops(engine_sync(r->k->o.engine));
+	struct nexthops *hops = sync_nexthops(r->k->o.sync);
 	int i, rc = 0;
 
 	for (i = 0; i < 2 && !rc; i++) {
@@ -705,12 +712,12 @@ static void restore_notify(struct restoring *r, struct session *s, struct span n
 /* Resume recordings and prompts. The call goes on when one of them cannot. */
 static void restore_media(struct restoring *r, struct session *s, const struct snapshot *snap)
 {
-	struct engine *e = r->k->o.engine;
+	const struct keeper_opts *o = &r->k->o;
 	int i, err;
 
 	for (i = 0; i < 2; i++) {
-		recorder_resume(engine_recorder(e), s, i, &snap->leg[i].recording, r->now_ns);
-		err = player_resume(engine_players(e), s, i, &snap->leg[i].playing, r->now_ns);
+		recorder_resume(o->recorder, s, i, &snap->leg[i].recording, r->now_ns);
+		err = player_resume(o->players, s, i, &snap->leg[i].playing, r->now_ns);
 		if (err)
 			log_call(LOG_LVL_WARN, s->call_id,
 				 "the prompt %.*s does not play any more: %s",
@@ -770,7 +777,7 @@ static struct span not_null(struct span s)
 
 static int restore_session(struct restoring *r, const struct snapshot *snap, struct session **out)
 {
-	struct stats *stats = engine_stats(r->k->o.engine);
+	struct stats *stats = r->k->o.stats;
 	struct session *s;
 	int rc = session_create(r->sessions, not_null(snap->call_id), not_null(snap->from_tag),
 				snap->created_ns, &s);
@@ -842,7 +849,7 @@ static void step_media(struct restoring *r, struct kept *kept, const struct snap
 	struct session *s = kept->session;
 
 	restore_media(r, s, snap);
-	restore_silence(r, s, sync_adopt(engine_sync(r->k->o.engine), s));
+	restore_silence(r, s, sync_adopt(r->k->o.sync, s));
 }
 
 static void step_feeds(struct restoring *r, struct kept *kept, const struct snapshot *snap)
@@ -961,7 +968,7 @@ static void sort_loaded(struct keeper *k)
  */
 static void restore_counters(struct keeper *k, const struct stats *before)
 {
-	struct stats *stats = engine_stats(k->o.engine);
+	struct stats *stats = k->o.stats;
 	uint64_t relayed = stats->live_relayed, strangers = stats->live_strangers;
 
 	if (!k->left.has_live && !k->left.clean) {
@@ -982,7 +989,7 @@ static void restore_counters(struct keeper *k, const struct stats *before)
  */
 static void restore_created(struct keeper *k)
 {
-	struct stats *stats = engine_stats(k->o.engine);
+	struct stats *stats = k->o.stats;
 
 	stats->nsess_created =
 		MAX(stats->nsess_created, stats->nsess_destroyed + k->kept.n);
@@ -1000,15 +1007,15 @@ static unsigned int count_restored(const struct keeper *k)
 
 static void restore_all(struct keeper *k, uint64_t now_ns)
 {
-	struct sync *sync = engine_sync(k->o.engine);
+	struct sync *sync = k->o.sync;
 	struct restoring r = {
 		.k = k,
-		.sessions = engine_sessions(k->o.engine),
+		.sessions = k->o.sessions,
 		.now_ns = now_ns,
 		.patience_ns = now_ns + PORTS_PATIENCE_NS,
 		.exact = k->left.clean,
 	};
-	const struct stats before = *engine_stats(k->o.engine);
+	const struct stats before = *k->o.stats;
 	unsigned int orphans;
 
 	if (k->left.alive_ns && k->left.alive_ns < now_ns)
@@ -1092,10 +1099,10 @@ static void restore_replies(struct keeper *k, uint64_t now_ns)
 /* Continue the counters of the previous daemon. */
 static void read_counters(struct keeper *k)
 {
-	struct stats *stats = engine_stats(k->o.engine);
+	struct stats *stats = k->o.stats;
 
 	stats_read(stats, k->left.counters);
-	recorder_count_on(engine_recorder(k->o.engine), stats->npkts_recorded,
+	recorder_count_on(k->o.recorder, stats->npkts_recorded,
 			  stats->npkts_rec_lost);
 }
 
@@ -1104,7 +1111,7 @@ void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t n
 	int rc, i;
 
 	k->o = *opts;
-	sessions_watch_end(engine_sessions(opts->engine), on_ended, k);
+	sessions_watch_end(opts->sessions, on_ended, k);
 	read_counters(k);
 	for (i = 0; i < RTPX_FAMILIES; i++)
 		ports_go_on(opts->ports, i, k->left.last_port[i]);

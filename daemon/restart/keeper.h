@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "engine/engine.h"
+#include "media/player.h"
 
 struct keeper;
 
@@ -50,6 +51,11 @@ uint32_t keeper_instance(const struct keeper *k);
 
 struct keeper_opts {
 	struct engine *engine;
+	struct sessions *sessions;
+	struct stats *stats;
+	struct sync *sync;
+	struct recorder *recorder;
+	struct players *players;
 	struct ports *ports;
 	struct notify *notify;
 	struct cookies *cookies; /* replies for retransmitted commands */
