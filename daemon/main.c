@@ -455,6 +455,15 @@ static int start_notify(struct daemon *d)
 									      : 0;
 }
 
+/* A session has ended. */
+static void on_ended(void *arg, const struct call_report *r)
+{
+	char line[REPORT_LINE_MAX];
+
+	(void)arg;
+	log_call(LOG_LVL_INFO, r->call_id, "%s", report_line(r, line, sizeof(line)));
+}
+
 static int start_engine(struct daemon *d)
 {
 	const struct config *c = &d->config;
@@ -473,6 +482,8 @@ static int start_engine(struct daemon *d)
 		.tos = c->tos,
 		.learning = c->learning,
 		.notify = d->notify,
+		.ended = on_ended,
+		.arg = d,
 	};
 	struct commands_opts commands = {
 		.stats = &d->stats,

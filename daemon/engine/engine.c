@@ -167,11 +167,14 @@ static void session_release(struct engine *e, struct session *s, uint64_t now_ns
 	feed_end(e->o.sessions, s);
 }
 
-static void session_end(struct engine *e, struct session *s, uint64_t now_ns)
+static void session_end(struct engine *e, struct session *s, enum report_end why, uint64_t now_ns)
 {
 	struct stats *st = e->o.stats;
+	struct call_report report;
 	int i;
 
+	sync_leg_close(e->o.sync, s, 0); /* takes the last statistics of both legs */
+	report_make(s, why, now_ns, &report);
 	session_release(e, s, now_ns);
 	for (i = 0; i < 2; i++)
 		stats_add_rtp(st, &s->leg[i].stream[STREAM_RTP].stats);
@@ -181,7 +184,8 @@ static void session_end(struct engine *e, struct session *s, uint64_t now_ns)
 	}
 	st->nsess_destroyed++;
 	st->total_duration += (double)(int64_t)(now_ns - s->created_ns) / NSEC_PER_SEC;
-	log_call(LOG_LVL_DBUG, s->call_id, "session %u ended", s->number);
+	if (e->o.ended)
+		e->o.ended(e->o.arg, &report);
 	session_destroy(e->o.sessions, s);
 }
 
@@ -450,7 +454,7 @@ int engine_delete(struct engine *e, const struct dialog *of, bool weak, uint64_t
 		found = true;
 		session_changed(e->o.sessions, s);
 		if (session_flags_clear(s, weak, party))
-			session_end(e, s, now_ns);
+			session_end(e, s, REPORT_END_DELETED, now_ns);
 		if (exact)
 			break;
 	}
@@ -463,7 +467,7 @@ int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint
 		return -ENOENT;
 	session_changed(e->o.sessions, r->session);
 	if (session_flags_clear(r->session, weak, r->party)) {
-		session_end(e, r->session, now_ns);
+		session_end(e, r->session, REPORT_END_DELETED, now_ns);
 		r->session = NULL;
 	}
 	return 0;
@@ -472,19 +476,21 @@ int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint
 struct end_all {
 	struct engine *e;
 	uint64_t now_ns;
+	enum report_end why;
 };
 
 static bool end_each(void *arg, struct session *s)
 {
 	struct end_all *all = arg;
 
-	session_end(all->e, s, all->now_ns);
+	session_end(all->e, s, all->why, all->now_ns);
 	return true;
 }
 
 void engine_delete_all(struct engine *e, uint64_t now_ns)
 {
-	sessions_each(e->o.sessions, end_each, &(struct end_all){ e, now_ns });
+	sessions_each(e->o.sessions, end_each,
+		      &(struct end_all){ e, now_ns, REPORT_END_DELETED_ALL });
 }
 
 /* ---- look-ups ---- */
@@ -631,7 +637,7 @@ static void session_expired(void *arg, struct session *s)
 	e->o.stats->nsess_timeout++;
 	log_timeout(e, s, all->now_ns);
 	tell_controller(e, s, all->now_ns);
-	session_end(e, s, all->now_ns);
+	session_end(e, s, all->why, all->now_ns);
 }
 
 /* If the process was stopped, extend every TTL by that time. Packets that arrived meanwhile are
@@ -651,7 +657,8 @@ void engine_tick(struct engine *e, uint64_t now_ns, uint64_t cpu_ns)
 	e->tick_ns = now_ns;
 	if (!e->began_ns)
 		e->began_ns = now_ns;
-	sessions_expired(e->o.sessions, now_ns, session_expired, &(struct end_all){ e, now_ns });
+	sessions_expired(e->o.sessions, now_ns, session_expired,
+			 &(struct end_all){ e, now_ns, REPORT_END_TIMEOUT });
 	stats_tick(e->o.stats, now_ns, cpu_ns);
 	recorder_tick(e->o.recorder);
 }
@@ -699,6 +706,6 @@ void engine_free(struct engine *e, bool leave)
 	if (!e)
 		return;
 	sessions_each(e->o.sessions, leave ? forget_each : end_each,
-		      &(struct end_all){ e, e->tick_ns });
+		      &(struct end_all){ e, e->tick_ns, REPORT_END_SHUTDOWN });
 	free(e);
 }

@@ -16,6 +16,7 @@
 #include "record/recorder.h"
 #include "engine/faces.h"
 #include "engine/relay.h"
+#include "call/report.h"
 #include "call/session.h"
 #include "call/stats.h"
 #include "dataplane/sync.h"
@@ -34,6 +35,12 @@ struct engine_opts {
 	uint8_t tos;
 	enum learning learning;
 	struct notify *notify;
+	/*
+	 * A session has ended; call-id and tags in @r are valid during the call. NULL: no receiver.
+	 * Sessions that continue in the next daemon do not end.
+	 */
+	void (*ended)(void *arg, const struct call_report *r);
+	void *arg;
 };
 
 struct engine;
