@@ -322,43 +322,45 @@ static int set_log(struct parse *p, const struct row *row, const char *value)
 	return 0;
 }
 
-struct word {
-	const char *text;
-	int value;
-};
-
+/* set_word - *@out gets the index of @value in @words. */
 static int set_word(const struct parse *p, const struct row *row, const char *value,
-		    const struct word *words, size_t n, int *out)
+		    const char *const *words, size_t n, unsigned int *out)
 {
-	char what[80] = "must be one of:";
+	char choices[80] = "must be one of:";
 
 	for (size_t i = 0; i < n; i++) {
-		if (!strcmp(value, words[i].text)) {
-			*out = words[i].value;
+		if (!strcmp(value, words[i])) {
+			*out = i;
 			return 0;
 		}
-		strncat(what, " ", sizeof(what) - strlen(what) - 1);
-		strncat(what, words[i].text, sizeof(what) - strlen(what) - 1);
+		strncat(choices, " ", sizeof(choices) - strlen(choices) - 1);
+		strncat(choices, words[i], sizeof(choices) - strlen(choices) - 1);
 	}
-	return wrong(p, row, value, what);
+	return wrong(p, row, value, choices);
 }
 
 static int set_sched(struct parse *p, const struct row *row, const char *value)
 {
-	static const struct word words[] = { { "fifo", SCHED_FIFO }, { "rr", SCHED_RR } };
+	static const char *const words[] = { "fifo", "rr" };
+	static const int policies[] = { SCHED_FIFO, SCHED_RR };
+	unsigned int i = 0;
+	int r = set_word(p, row, value, words, ARRAY_SIZE(words), &i);
 
-	return set_word(p, row, value, words, ARRAY_SIZE(words), &p->c->sched_policy);
+	if (r == 0)
+		p->c->sched_policy = policies[i];
+	return r;
 }
 
 static int set_dataplane(struct parse *p, const struct row *row, const char *value)
 {
-	static const struct word words[] = { { "native", DP_NATIVE },
-					     { "kmod", DP_KMOD },
-					     { "xdp", DP_XDP },
-					     { "none", DP_NONE } };
 	struct dp_opts *dp = &p->c->dp;
-	int choice = DP_NONE, r = 0;
+	const char *words[DP_CHOICES];
+	unsigned int choice = DP_NONE;
 	char word[16];
+	int r = 0;
+
+	for (unsigned int i = 0; i < DP_CHOICES; i++)
+		words[i] = dataplanes[i].word;
 
 	dp->n_order = 0;
 	if (!strcmp(value, "auto"))
@@ -381,12 +383,11 @@ static int set_dataplane(struct parse *p, const struct row *row, const char *val
 
 static int set_xdp_mode(struct parse *p, const struct row *row, const char *value)
 {
-	static const struct word words[] = {
-		{ "auto", DP_MODE_AUTO },
-		{ "native", DP_MODE_NATIVE },
-		{ "generic", DP_MODE_GENERIC },
+	static const char *const words[] = {
+		[DP_MODE_AUTO] = "auto", [DP_MODE_NATIVE] = "native", [DP_MODE_GENERIC] = "generic",
 	};
-	int mode = DP_MODE_AUTO, r = set_word(p, row, value, words, ARRAY_SIZE(words), &mode);
+	unsigned int mode = DP_MODE_AUTO;
+	int r = set_word(p, row, value, words, ARRAY_SIZE(words), &mode);
 
 	p->c->dp.mode = (enum dp_xdp_mode)mode;
 	return r;
@@ -394,12 +395,8 @@ static int set_xdp_mode(struct parse *p, const struct row *row, const char *valu
 
 static int set_learning(struct parse *p, const struct row *row, const char *value)
 {
-	static const struct word words[] = {
-		{ "proof", LEARN_PROOF },
-		{ "strict", LEARN_STRICT },
-		{ "compat", LEARN_COMPAT },
-	};
-	int how = LEARN_PROOF, r = set_word(p, row, value, words, ARRAY_SIZE(words), &how);
+	unsigned int how = LEARN_PROOF;
+	int r = set_word(p, row, value, learning_words, LEARNINGS, &how);
 
 	p->c->learning = (enum learning)how;
 	return r;

@@ -11,7 +11,7 @@
 #include <limits.h>
 #include <sys/types.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/choice.h"
 #include "engine/engine.h"
 #include "base/log.h"
 

@@ -8,6 +8,10 @@
  */
 #include "call/stream.h"
 
+const char *const learning_words[LEARNINGS] = {
+	[LEARN_PROOF] = "proof", [LEARN_STRICT] = "strict", [LEARN_COMPAT] = "compat",
+};
+
 void stream_init(struct stream *s, enum stream_kind kind)
 {
 	*s = (struct stream){ .kind = kind };

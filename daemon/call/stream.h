@@ -19,7 +19,10 @@ enum learning {
 	LEARN_PROOF,
 	LEARN_STRICT, /* only the signalled host is believed */
 	LEARN_COMPAT, /* rtpproxy's rules */
+	LEARNINGS,
 };
+/* The words of --learning. */
+extern const char *const learning_words[LEARNINGS];
 
 enum stream_kind { STREAM_RTP, STREAM_RTCP, STREAM_KINDS };
 

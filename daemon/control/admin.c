@@ -549,9 +549,6 @@ static struct json_object *media_json(const struct admin *a)
 
 static struct json_object *status_request(struct admin *a, const char *arg)
 {
-	static const char *const learning[] = {
-		[LEARN_PROOF] = "proof", [LEARN_STRICT] = "strict", [LEARN_COMPAT] = "compat",
-	};
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
 	const char *text;
 	unsigned int i;
@@ -569,7 +566,7 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	put_number(o, "pairs", ports_pairs(a->o.ports));
 	put_number(o, "pairs_in_use_ip4", ports_in_use(a->o.ports, RTPX_FAMILY_IP4));
 	put_number(o, "pairs_in_use_ip6", ports_in_use(a->o.ports, RTPX_FAMILY_IP6));
-	put_text(o, "learning", learning[a->o.learning]);
+	put_text(o, "learning", learning_words[a->o.learning]);
 	put_text(o, "dataplane", a->o.dp->ops->name);
 	put_text(o, "choice", a->o.dp->choice);
 	put_text(o, "pin_dir", a->o.pin_dir);

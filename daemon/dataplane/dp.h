@@ -137,29 +137,4 @@ struct dp {
 	char choice[512];  /* one or two sentences: the choice and its reason */
 };
 
-/*
- * dp_open - open the first dataplane of opts->order that opens. Logs the reasons why others did
- * not open. With `none`, (*out)->choice has these reasons too. If no dataplane opens, @err has
- * them. Errors that stop the search: -EBUSY, another daemon uses the pins (unless opts->yield);
- * -EPROTO (with the module -EEXIST), a previous daemon left calls that cannot be taken over.
- */
-int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size);
-
-int dp_none_open(struct dp **out, const char *why);	      /* dp.c */
-int dp_xdp_open(struct dp **out, const struct dp_opts *opts, char *err,
-		size_t err_size); /* xdp.c */
-/*
- * dp_xdp_abandon - call if XDP is not used this time. Removes the flows of the previous daemon of
- * this instance; XDP would forward them without the knowledge of this daemon. Does nothing if
- * another daemon has the pins.
- */
-void dp_xdp_abandon(const struct dp_opts *opts);
-/* kmod.c */
-int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size);
-void dp_kmod_abandon(const struct dp_opts *opts); /* as dp_xdp_abandon(); spares living daemons */
-bool dp_kmod_loaded(void); /* the module is in this kernel */
-
-/* dp_opts_has - true if dp_open() may take this choice. */
-bool dp_opts_has(const struct dp_opts *opts, enum dp_choice choice);
-
 #endif

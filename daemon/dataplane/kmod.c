@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/kmod.h"
 #include "base/log.h"
 #include "rtpx_genl.h"
 

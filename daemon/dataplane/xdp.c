@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/xdp.h"
 #include "base/log.h"
 #include "relay.skel.h"
 #include "rtpx_entry.h"

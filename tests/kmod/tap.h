@@ -20,7 +20,7 @@
 
 #include <net/if.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/kmod.h"
 #include "packets.h"
 
 #define COPIES_BYTES 65536 /* room for copies of packets */

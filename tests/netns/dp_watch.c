@@ -18,7 +18,7 @@
 #include <stdlib.h>
 
 #include "base/addr.h"
-#include "dataplane/dp.h"
+#include "dataplane/choice.h"
 #include "host/iptables.h"
 #include "base/log.h"
 #include "host/nexthop.h"

@@ -28,7 +28,7 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/none.h"
 #include "packets.h"
 #include "engine/relay.h"
 

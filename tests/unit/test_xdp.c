@@ -32,6 +32,7 @@ static int map_create(enum bpf_map_type type, const char *name, uint32_t key, ui
 
 #define bpf_map_create map_create
 #include "../../daemon/dataplane/xdp.c"
+#include "dataplane/choice.h"
 
 #define PORT_MIN 35000
 #define PORT_MAX 35099

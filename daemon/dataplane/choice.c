@@ -1,140 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dp.c - chooses the dataplane. Also has the dataplane `none`: it refuses every flow, and the
- * sockets carry the calls.
+ * choice.c - tries dataplanes in order, until one opens.
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/choice.h"
 #include "base/log.h"
-
-static int none_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
-			 const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
-{
-	(void)dp, (void)family, (void)port, (void)flow, (void)seed;
-	return -ENOENT;
-}
-
-static int none_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
-			 struct rtpx_flow_stats *last)
-{
-	(void)dp, (void)family, (void)port, (void)last;
-	return -ENOENT;
-}
-
-static int none_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
-			  struct rtpx_flow_stats *out)
-{
-	(void)dp, (void)family, (void)port, (void)out;
-	return -ENOENT;
-}
-
-static int none_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
-			  const struct rtpx_flow_stats *in)
-{
-	(void)dp, (void)family, (void)port, (void)in;
-	return -ENOENT;
-}
-
-static int none_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
-{
-	(void)dp, (void)family, (void)port, (void)out;
-	return -ENOENT;
-}
-
-static int none_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh)
-{
-	(void)dp, (void)id, (void)nh;
-	return 0;
-}
-
-static bool none_serves(struct dp *dp, unsigned int ifindex)
-{
-	(void)dp, (void)ifindex;
-	return false;
-}
-
-static unsigned int none_interfaces(struct dp *dp, struct dp_interface *out, unsigned int max)
-{
-	(void)dp, (void)out, (void)max;
-	return 0;
-}
-
-static void none_settled(struct dp *dp)
-{
-	(void)dp;
-}
-
-static void none_tend(struct dp *dp)
-{
-	(void)dp;
-}
-
-static bool none_look(struct dp *dp)
-{
-	(void)dp;
-	return false;
-}
-
-static void none_rescan(struct dp *dp)
-{
-	(void)dp;
-}
-
-static unsigned int none_mirrored(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max)
-{
-	(void)dp, (void)to, (void)max;
-	return 0;
-}
-
-static int none_counters(struct dp *dp, struct rtpx_counters *out)
-{
-	(void)dp;
-	*out = (struct rtpx_counters){ 0 };
-	return 0;
-}
-
-static void none_close(struct dp *dp, bool keep)
-{
-	(void)keep;
-	free(dp);
-}
-
-static const struct dp_ops none_ops = {
-	.name = "none",
-	.flow_put = none_flow_put,
-	.flow_del = none_flow_del,
-	.stats_get = none_stats_get,
-	.stats_set = none_stats_set,
-	.flow_get = none_flow_get,
-	.nexthop_put = none_nexthop_put,
-	.serves = none_serves,
-	.interfaces = none_interfaces,
-	.settled = none_settled,
-	.tend = none_tend,
-	.rescan = none_rescan,
-	.look = none_look,
-	.mirrored = none_mirrored,
-	.counters = none_counters,
-	.close = none_close,
-};
-
-int dp_none_open(struct dp **out, const char *why)
-{
-	struct dp *dp = calloc(1, sizeof(*dp));
-
-	if (!dp)
-		return -ENOMEM;
-	dp->ops = &none_ops;
-	snprintf(dp->choice, sizeof(dp->choice), "%s", why);
-	*out = dp;
-	return 0;
-}
-
-/* ---- the choice ---- */
+#include "dataplane/kmod.h"
+#include "dataplane/none.h"
+#include "dataplane/xdp.h"
 
 bool dp_opts_has(const struct dp_opts *opts, enum dp_choice choice)
 {
@@ -172,13 +48,12 @@ static int native_open(struct dp **out, const struct dp_opts *opts, char *err, s
 	return 0;
 }
 
-static const struct {
-	const char *text;
-	int (*open)(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size);
-} choices[DP_CHOICES] = {
-	[DP_NATIVE] = { "XDP in the drivers of all interfaces", native_open },
-	[DP_KMOD] = { "the netfilter module", dp_kmod_open },
-	[DP_XDP] = { "XDP", dp_xdp_open },
+const struct dataplane dataplanes[DP_CHOICES] = {
+	[DP_NATIVE] = { "native", "XDP in the drivers of all interfaces", NULL, native_open, NULL },
+	[DP_KMOD] = { "kmod", "the netfilter module", dp_kmod_loaded, dp_kmod_open,
+		      dp_kmod_abandon },
+	[DP_XDP] = { "xdp", "XDP", NULL, dp_xdp_open, dp_xdp_abandon },
+	[DP_NONE] = { "none", "no dataplane", NULL, NULL, NULL },
 };
 
 /*
@@ -189,7 +64,7 @@ static unsigned int usual_order(const struct dp_opts *opts, enum dp_choice order
 {
 	unsigned int n = 0;
 
-	if (dp_kmod_loaded()) {
+	if (dataplanes[DP_KMOD].loaded()) {
 		if (opts->mode != DP_MODE_GENERIC)
 			order[n++] = DP_NATIVE;
 		order[n++] = DP_KMOD;
@@ -229,6 +104,16 @@ static int has_clock_of_kernel(char *err, size_t err_size)
 	return -EOPNOTSUPP;
 }
 
+/* Native mode is XDP, so its flows are those of DP_XDP. */
+static void abandon_others(enum dp_choice used, const struct dp_opts *opts)
+{
+	enum dp_choice i;
+
+	for (i = 0; i < DP_CHOICES; i++)
+		if (i != used && dataplanes[i].abandon && !(i == DP_XDP && used == DP_NATIVE))
+			dataplanes[i].abandon(opts);
+}
+
 int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_size)
 {
 	enum dp_choice order[DP_CHOICES];
@@ -244,19 +129,17 @@ int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_s
 	for (i = 0; i < n && order[i] != DP_NONE; i++) {
 		rc = has_clock_of_kernel(one, sizeof(one));
 		if (rc == 0)
-			rc = choices[order[i]].open(out, opts, one, sizeof(one));
-		if (rc == 0 && order[i] == DP_KMOD)
-			dp_xdp_abandon(opts);
-		else if (rc == 0)
-			dp_kmod_abandon(opts);
-		if (rc == 0)
+			rc = dataplanes[order[i]].open(out, opts, one, sizeof(one));
+		if (rc == 0) {
+			abandon_others(order[i], opts);
 			return 0;
+		}
 		if (is_final(order[i], rc, opts)) {
 			snprintf(err, err_size, "%s", one);
 			return rc;
 		}
 		if (n > 1)
-			log_warn("%s is not in use: %s", choices[order[i]].text, one);
+			log_warn("%s is not in use: %s", dataplanes[order[i]].text, one);
 		if (len < sizeof(why))
 			len += snprintf(why + len, sizeof(why) - len, "%s%s", len ? "; " : "", one);
 	}
@@ -271,8 +154,7 @@ int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_s
 			 "the daemon's sockets carry every call, because no dataplane is to be "
 			 "had: %s",
 			 why);
-	dp_xdp_abandon(opts);
-	dp_kmod_abandon(opts);
+	abandon_others(DP_NONE, opts);
 	rc = dp_none_open(out, choice);
 	if (rc)
 		snprintf(err, err_size, "out of memory");
