@@ -23,90 +23,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "protocol/cookies.h"
 #include "call/feed.h"
-#include "base/fields.h"
 #include "restart/journal.h"
+#include "restart/records.h"
+#include "restart/restore.h"
 #include "base/log.h"
-#include "host/nexthop.h"
 #include "call/snapshot.h"
 
-/* The upper half of a key is the kind of the record, the lower half its number in that kind. */
-#define KEY_BITS 32
-enum kind { KIND_SESSION, KIND_MESSAGE, KIND_REPLY };
 /* Age of the oldest reply that is kept: callers retransmit a command for some seconds. */
 #define REPLIES_NS (10 * NSEC_PER_SEC)
 #define REPLIES_MAX 20000
-#define META_KEY 0 /* no session has this number */
 #define BOOT_ID_LEN 36
 /*
  * How long to wait for a port. The kernel closes the sockets of a killed daemon one by one, and its
  * lock may be free before they are closed.
  */
 #define PORTS_PATIENCE_NS (2 * NSEC_PER_SEC)
-
-/* The record of the daemon itself. */
-struct meta {
-	uint32_t instance;
-	bool clean; /* written by keeper_leave(): deadlines and counters are exact */
-	uint64_t alive_ns; /* time of writing */
-	struct span boot_id, version, counters;
-	uint16_t last_port[RTPX_FAMILIES]; /* most recently given out in sequential order */
-	/* as in stats.h; absent from journals of earlier versions */
-	bool has_live;
-	uint64_t live_relayed, live_strangers;
-};
-
-static const struct field meta_fields[] = {
-	FIELD(1, FIELD_UINT, meta, instance),
-	FIELD(2, FIELD_BOOL, meta, clean),
-	FIELD(3, FIELD_UINT, meta, alive_ns),
-	FIELD(4, FIELD_SPAN, meta, boot_id),
-	FIELD(5, FIELD_SPAN, meta, version),
-	FIELD(6, FIELD_SPAN, meta, counters),
-	FIELD(7, FIELD_UINT, meta, last_port[RTPX_FAMILY_IP4]),
-	FIELD(8, FIELD_UINT, meta, last_port[RTPX_FAMILY_IP6]),
-	FIELD(9, FIELD_BOOL, meta, has_live),
-	FIELD(10, FIELD_UINT, meta, live_relayed),
-	FIELD(11, FIELD_UINT, meta, live_strangers),
-	{ 0 },
-};
-
-/*
- * A pending notification. Its field numbers differ from those of a session: an earlier version
- * would take the record for a session otherwise.
- */
-struct waiting {
-	struct span target, call_id, from_tag, to_tag, tag;
-	uint64_t queued_ns;
-};
-
-static const struct field waiting_fields[] = {
-	FIELD(64, FIELD_SPAN, waiting, target),
-	FIELD(65, FIELD_SPAN, waiting, call_id),
-	FIELD(66, FIELD_SPAN, waiting, from_tag),
-	FIELD(67, FIELD_SPAN, waiting, to_tag),
-	FIELD(68, FIELD_SPAN, waiting, tag),
-	FIELD(69, FIELD_UINT, waiting, queued_ns),
-	{ 0 },
-};
-
-/* A sent reply, from the cache of cookies.h. */
-struct replied {
-	struct span key, reply;
-	uint64_t stored_ns;
-};
-
-static const struct field replied_fields[] = {
-	FIELD(80, FIELD_SPAN, replied, key),
-	FIELD(81, FIELD_SPAN, replied, reply),
-	FIELD(82, FIELD_UINT, replied, stored_ns),
-	{ 0 },
-};
 
 /* A loaded record. */
 struct kept {
@@ -228,12 +164,12 @@ static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span bod
 {
 	struct keeper *k = arg;
 	struct kept_list *const lists[] = {
-		[KIND_SESSION] = &k->kept, [KIND_MESSAGE] = &k->waiting, [KIND_REPLY] = &k->replies,
+		[RECORD_SESSION] = &k->kept, [RECORD_MESSAGE] = &k->waiting, [RECORD_REPLY] = &k->replies,
 	};
-	struct kept_list *list = lists[MIN(key >> KEY_BITS, (uint64_t)KIND_REPLY)];
+	struct kept_list *list = lists[MIN(key >> RECORD_KEY_BITS, (uint64_t)RECORD_REPLY)];
 	struct kept *r = malloc(sizeof(*r) + body.len);
 
-	if (key >> KEY_BITS > KIND_REPLY) { /* a kind of a later version */
+	if (key >> RECORD_KEY_BITS > RECORD_REPLY) { /* a kind of a later version */
 		free(r);
 		return;
 	}
@@ -241,7 +177,7 @@ static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span bod
 		*r = (struct kept){ .key = key, .stamp = stamp, .len = body.len };
 		memcpy(r->bytes, body.p, body.len);
 	}
-	if (r && key == META_KEY) {
+	if (r && key == RECORD_META) {
 		k->kept_meta = r;
 	} else if (!r || kept_add(list, r)) {
 		free(r);
@@ -259,7 +195,7 @@ static void judge_loaded(struct keeper *k)
 {
 	struct span boot = span_of(k->boot_id);
 
-	if (fields_read(meta_fields, &k->left, span_of_kept(k->kept_meta)) < 0)
+	if (meta_read(&k->left, span_of_kept(k->kept_meta)) < 0)
 		k->left = (struct meta){ 0 };
 	if (k->kept.n + k->waiting.n + k->replies.n && k->left.boot_id.len && !span_eq(k->left.boot_id, boot)) {
 		log_warn(
@@ -404,10 +340,10 @@ static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
 		.live_relayed = stats->live_relayed,
 		.live_strangers = stats->live_strangers,
 	};
-	int len = fields_write(meta_fields, &m, k->bytes, sizeof(k->bytes));
+	int len = meta_write(&m, k->bytes, sizeof(k->bytes));
 
 	stats->shown = false;
-	return journal_put(k->journal, META_KEY, (struct span){ (char *)k->bytes, (size_t)len });
+	return journal_put(k->journal, RECORD_META, (struct span){ (char *)k->bytes, (size_t)len });
 }
 
 static int commit(struct keeper *k)
@@ -442,10 +378,10 @@ static int put_message(struct keeper *k, const struct notify_message *m)
 		.tag = span_of(m->event.tag),
 		.queued_ns = m->queued_ns,
 	};
-	int len = fields_write(waiting_fields, &w, k->bytes, sizeof(k->bytes));
+	int len = waiting_write(&w, k->bytes, sizeof(k->bytes));
 
 	return len < 0 ? 0
-		       : journal_put(k->journal, (uint64_t)KIND_MESSAGE << KEY_BITS | m->number,
+		       : journal_put(k->journal, record_key(RECORD_MESSAGE, m->number),
 				     (struct span){ (char *)k->bytes, (size_t)len });
 }
 
@@ -462,7 +398,7 @@ static void on_gone(void *arg, uint32_t number)
 {
 	struct keeper *k = arg;
 	int rc = k->running && journal_is_open(k->journal)
-			 ? journal_del(k->journal, (uint64_t)KIND_MESSAGE << KEY_BITS | number)
+			 ? journal_del(k->journal, record_key(RECORD_MESSAGE, number))
 			 : 0;
 
 	if (rc)
@@ -496,11 +432,11 @@ static void put_each_reply(void *arg, struct span key, struct span reply, uint64
 	struct put_all *all = arg;
 	struct keeper *k = all->k;
 	const struct replied r = { key, reply, stored_ns };
-	int len = fields_write(replied_fields, &r, k->bytes, sizeof(k->bytes));
+	int len = replied_write(&r, k->bytes, sizeof(k->bytes));
 
 	if (all->rc || len < 0)
 		return;
-	all->rc = journal_put(k->journal, (uint64_t)KIND_REPLY << KEY_BITS | ++all->replies,
+	all->rc = journal_put(k->journal, record_key(RECORD_REPLY, ++all->replies),
 			      (struct span){ (char *)k->bytes, (size_t)len });
 }
 
@@ -644,215 +580,21 @@ void keeper_forget(struct keeper *k)
 
 /* ---- restoring ---- */
 
-struct restoring {
-	struct keeper *k;
-	struct sessions *sessions;
-	uint64_t now_ns, patience_ns;
-	uint64_t away_ns; /* time since the previous daemon's latest record */
-	bool exact;	  /* the previous daemon left its deadlines as they were at its end */
-};
-
-/* A killed daemon may hold the port for a moment: try until patience_ns. */
-static int restore_leg(struct restoring *r, struct session *s, int i,
-		       const struct snapshot_leg *from)
-{
-	const struct timespec nap = { .tv_nsec = 5 * NSEC_PER_MSEC };
-	struct engine *e = r->k->o.engine;
-	int rc;
-
-	while ((rc = engine_leg_restore(e, s, i, &from->local, from->advertised, r->now_ns)) ==
-		       -EADDRINUSE &&
-	       clock_now() < r->patience_ns)
-		nanosleep(&nap, NULL);
-	return rc;
-}
-
-static const char *port_trouble(int rc)
-{
-	return rc == -EADDRINUSE ? "another program has it" :
-	       rc == -EBUSY	 ? "another call has it" :
-	       rc == -EINVAL	 ? "it is not in the range of -m and -M" :
-				   strerror(-rc);
-}
-
-static int restore_legs(struct restoring *r, struct session *s, const struct snapshot *snap)
-{
-	struct nexthops *hops = sync_nexthops(r->k->o.sync);
-	int i, rc = 0;
-
-	for (i = 0; i < 2 && !rc; i++) {
-		const struct addr *local = &snap->leg[i].local;
-		char text[ADDR_TEXT];
-
-		rc = restore_leg(r, s, i, &snap->leg[i]);
-		if (rc)
-			log_call(LOG_LVL_ERR, s->call_id,
-				 "the call cannot be restored: port %s: %s",
-				 addr_text(local, text), port_trouble(rc));
-		else if (local->port && !addr_is_any(local) && !nexthop_is_local(hops, local))
-			log_call(
-				LOG_LVL_WARN, s->call_id,
-				"%s is not an address of this host now: no media there until it is",
-				addr_host_text(local, text));
-	}
-	return rc;
-}
-
-static void restore_notify(struct restoring *r, struct session *s, struct span name)
-{
-	if (!name.len)
-		return;
-	s->notify = notify_again(r->k->o.notify, name);
-	if (s->notify < 0)
-		log_call(LOG_LVL_WARN, s->call_id,
-			 "the notification target '%.*s' is none of the -n options now: ignored",
-			 (int)name.len, name.p);
-}
-
-/* Resume recordings and prompts. The call goes on when one of them cannot. */
-static void restore_media(struct restoring *r, struct session *s, const struct snapshot *snap)
-{
-	const struct keeper_opts *o = &r->k->o;
-	int i, err;
-
-	for (i = 0; i < 2; i++) {
-		recorder_resume(o->recorder, s, i, &snap->leg[i].recording, r->now_ns);
-		err = player_resume(o->players, s, i, &snap->leg[i].playing, r->now_ns);
-		if (err)
-			log_call(LOG_LVL_WARN, s->call_id,
-				 "the prompt %.*s does not play any more: %s",
-				 (int)snap->leg[i].playing.name.len, snap->leg[i].playing.name.p,
-				 strerror(-err));
-	}
-}
-
-static uint64_t latest_deadline(const struct leg *leg, uint64_t now_ns)
-{
-	return now_ns + leg->ttl_s * NSEC_PER_SEC;
-}
-
-/*
- * Extend every deadline by away_ns, but to no more than now + TTL. Limit the times of packets to
- * now: the previous daemon's time namespace may have had a clock ahead of ours.
- */
-static void restore_times(const struct restoring *r, struct session *s)
-{
-	uint64_t now_ns = r->now_ns;
-	int i, kind;
-
-	s->created_ns = MIN(s->created_ns, now_ns);
-	for (i = 0; i < 2; i++) {
-		struct leg *leg = &s->leg[i];
-
-		leg->deadline_ns = MIN(leg->deadline_ns + r->away_ns, latest_deadline(leg, now_ns));
-		for (kind = 0; kind < STREAM_KINDS; kind++) {
-			struct stream *st = &leg->stream[kind];
-
-			st->seq_ns = MIN(st->seq_ns, now_ns);
-			st->updated_ns = MIN(st->updated_ns, now_ns);
-			st->stats.first_ns = MIN(st->stats.first_ns, now_ns);
-			st->stats.last_ns = MIN(st->stats.last_ns, now_ns);
-		}
-	}
-}
-
-/*
- * A killed daemon did not write the time of the latest packet that its sockets relayed. Assume that
- * one came just now, and restart the TTL. A leg with its bit in @counted needs no assumption: the
- * kernel relays it and counts its packets.
- */
-static void restore_silence(struct restoring *r, struct session *s, unsigned int counted)
-{
-	int i;
-
-	for (i = 0; i < 2; i++)
-		if (!r->exact && s->complete && !(counted & 1 << i))
-			session_ttl_restart(r->sessions, s, i, r->now_ns);
-}
-
-static struct span not_null(struct span s)
-{
-	return s.p ? s : (struct span){ "", 0 };
-}
-
-static int restore_session(struct restoring *r, const struct snapshot *snap, struct session **out)
-{
-	struct stats *stats = r->k->o.stats;
-	struct session *s;
-	int rc = session_create(r->sessions, not_null(snap->call_id), not_null(snap->from_tag),
-				snap->created_ns, &s);
-
-	if (rc)
-		return rc;
-	rc = snapshot_apply(snap, s);
-	stats->live_relayed += s->kernel_relayed;
-	stats->live_strangers += s->kernel_strangers;
-	restore_times(r, s);
-	session_restored(r->sessions, s);
-	if (!rc)
-		rc = restore_legs(r, s, snap);
-	if (rc) {
-		engine_drop(r->k->o.engine, s, r->now_ns);
-		return rc;
-	}
-	restore_notify(r, s, snap->notify);
-	*out = s;
-	return 0;
-}
-
-static bool session_has_number(void *arg, struct session *s)
-{
-	struct {
-		uint32_t number;
-		struct session *found;
-	} *want = arg;
-
-	if (s->number == want->number)
-		want->found = s;
-	return !want->found;
-}
-
-static struct session *session_of(struct restoring *r, uint32_t number)
-{
-	struct {
-		uint32_t number;
-		struct session *found;
-	} want = { number, NULL };
-
-	sessions_each(r->sessions, session_has_number, &want);
-	return want.found;
-}
-
-/* Connect a fed session to its sources. All sessions must be restored before. */
-static void restore_feeds(struct restoring *r, const struct snapshot *snap)
-{
-	struct session *target, *source;
-	int i;
-
-	if (!snap->feed[0].source || !(target = session_of(r, snap->number)))
-		return;
-	for (i = SNAPSHOT_MAX_FEEDS - 1; i >= 0; i--) {
-		source = snap->feed[i].source ? session_of(r, snap->feed[i].source) : NULL;
-		if (source)
-			feed_add(r->sessions, source, 0, target, snap->feed[i].crossed);
-	}
-}
-
-static void step_session(struct restoring *r, struct kept *kept, const struct snapshot *snap)
+static void step_session(struct restorer *r, struct kept *kept, const struct snapshot *snap)
 {
 	restore_session(r, snap, &kept->session);
 }
 
 /* Recordings and copies come before the flow: the flow says whether its packets are mirrored. */
-static void step_media(struct restoring *r, struct kept *kept, const struct snapshot *snap)
+static void step_media(struct restorer *r, struct kept *kept, const struct snapshot *snap)
 {
 	struct session *s = kept->session;
 
 	restore_media(r, s, snap);
-	restore_silence(r, s, sync_adopt(r->k->o.sync, s));
+	restore_silence(r, s, sync_adopt(r->sync, s));
 }
 
-static void step_feeds(struct restoring *r, struct kept *kept, const struct snapshot *snap)
+static void step_feeds(struct restorer *r, struct kept *kept, const struct snapshot *snap)
 {
 	(void)kept;
 	restore_feeds(r, snap);
@@ -862,11 +604,11 @@ static void step_feeds(struct restoring *r, struct kept *kept, const struct snap
  * Run one step for all calls. The caller finishes a step before the next begins: a copy takes any
  * free port, so all calls must have their ports first, and a feed needs its source sessions.
  */
-static void restore_step(struct restoring *r,
-			 void (*step)(struct restoring *r, struct kept *kept,
+static void restore_step(struct keeper *k, struct restorer *r,
+			 void (*step)(struct restorer *r, struct kept *kept,
 				      const struct snapshot *snap))
 {
-	struct kept_list *list = &r->k->kept;
+	struct kept_list *list = &k->kept;
 	struct snapshot snap;
 	size_t i;
 
@@ -1008,9 +750,14 @@ static unsigned int count_restored(const struct keeper *k)
 static void restore_all(struct keeper *k, uint64_t now_ns)
 {
 	struct sync *sync = k->o.sync;
-	struct restoring r = {
-		.k = k,
+	struct restorer r = {
+		.engine = k->o.engine,
 		.sessions = k->o.sessions,
+		.stats = k->o.stats,
+		.sync = sync,
+		.recorder = k->o.recorder,
+		.players = k->o.players,
+		.notify = k->o.notify,
 		.now_ns = now_ns,
 		.patience_ns = now_ns + PORTS_PATIENCE_NS,
 		.exact = k->left.clean,
@@ -1022,9 +769,9 @@ static void restore_all(struct keeper *k, uint64_t now_ns)
 		r.away_ns = now_ns - k->left.alive_ns;
 	sort_loaded(k);
 	sync_adopt_begin(sync);
-	restore_step(&r, step_session);
-	restore_step(&r, step_media);
-	restore_step(&r, step_feeds);
+	restore_step(k, &r, step_session);
+	restore_step(k, &r, step_media);
+	restore_step(k, &r, step_feeds);
 	orphans = sync_adopt_end(sync);
 	restore_counters(k, &before);
 	k->view.restored = count_restored(k);
@@ -1072,7 +819,7 @@ static void restore_messages(struct keeper *k, uint64_t now_ns)
 	for (i = 0; i < k->waiting.n; i++) {
 		struct waiting w = { 0 };
 
-		lost += fields_read(waiting_fields, &w, span_of_kept(k->waiting.p[i])) < 0 ||
+		lost += waiting_read(&w, span_of_kept(k->waiting.p[i])) < 0 ||
 			restore_message(k, &w, now_ns) < 0;
 	}
 	if (lost)
@@ -1089,8 +836,8 @@ static void restore_replies(struct keeper *k, uint64_t now_ns)
 	for (i = 0; i < k->replies.n; i++) {
 		struct replied r = { 0 };
 
-		if (fields_read(replied_fields, &r, span_of_kept(k->replies.p[i])) == 0)
-			cookies_restore(k->o.cookies, not_null(r.key), not_null(r.reply),
+		if (replied_read(&r, span_of_kept(k->replies.p[i])) == 0)
+			cookies_restore(k->o.cookies, span_not_null(r.key), span_not_null(r.reply),
 					MIN(r.stored_ns, now_ns));
 	}
 	kept_forget(&k->replies);

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* restore.c - ports first, then recordings and prompts, then feeds. */
+#include "restart/restore.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "call/feed.h"
+#include "host/nexthop.h"
+#include "media/player.h"
+#include "record/recorder.h"
+#include "restart/records.h"
+
+/* A killed daemon may hold the port for a moment: try until patience_ns. */
+static int restore_leg(struct restorer *r, struct session *s, int i,
+		       const struct snapshot_leg *from)
+{
+	const struct timespec nap = { .tv_nsec = 5 * NSEC_PER_MSEC };
+	struct engine *e = r->engine;
+	int rc;
+
+	while ((rc = engine_leg_restore(e, s, i, &from->local, from->advertised, r->now_ns)) ==
+		       -EADDRINUSE &&
+	       clock_now() < r->patience_ns)
+		nanosleep(&nap, NULL);
+	return rc;
+}
+
+static const char *port_trouble(int rc)
+{
+	return rc == -EADDRINUSE ? "another program has it" :
+	       rc == -EBUSY	 ? "another call has it" :
+	       rc == -EINVAL	 ? "it is not in the range of -m and -M" :
+				   strerror(-rc);
+}
+
+static int restore_legs(struct restorer *r, struct session *s, const struct snapshot *snap)
+{
+	struct nexthops *hops = sync_nexthops(r->sync);
+	int i, rc = 0;
+
+	for (i = 0; i < 2 && !rc; i++) {
+		const struct addr *local = &snap->leg[i].local;
+		char text[ADDR_TEXT];
+
+		rc = restore_leg(r, s, i, &snap->leg[i]);
+		if (rc)
+			log_call(LOG_LVL_ERR, s->call_id,
+				 "the call cannot be restored: port %s: %s",
+				 addr_text(local, text), port_trouble(rc));
+		else if (!r->quiet && local->port && !addr_is_any(local) &&
+			 !nexthop_is_local(hops, local))
+			log_call(
+				LOG_LVL_WARN, s->call_id,
+				"%s is not an address of this host now: no media there until it is",
+				addr_host_text(local, text));
+	}
+	return rc;
+}
+
+static void restore_notify(struct restorer *r, struct session *s, struct span name)
+{
+	if (!name.len)
+		return;
+	s->notify = notify_again(r->notify, name);
+	if (s->notify < 0)
+		log_call(LOG_LVL_WARN, s->call_id,
+			 "the notification target '%.*s' is none of the -n options now: ignored",
+			 (int)name.len, name.p);
+}
+
+void restore_media(struct restorer *r, struct session *s, const struct snapshot *snap)
+{
+	int i, err;
+
+	for (i = 0; i < 2; i++) {
+		recorder_resume(r->recorder, s, i, &snap->leg[i].recording, r->now_ns);
+		err = player_resume(r->players, s, i, &snap->leg[i].playing, r->now_ns);
+		if (err)
+			log_call(LOG_LVL_WARN, s->call_id,
+				 "the prompt %.*s does not play any more: %s",
+				 (int)snap->leg[i].playing.name.len, snap->leg[i].playing.name.p,
+				 strerror(-err));
+	}
+}
+
+static uint64_t latest_deadline(const struct leg *leg, uint64_t now_ns)
+{
+	return now_ns + leg->ttl_s * NSEC_PER_SEC;
+}
+
+/*
+ * Extend every deadline by away_ns, but to no more than now + TTL. Limit the times of packets to
+ * now: the previous daemon's time namespace may have had a clock ahead of ours.
+ */
+static void restore_times(const struct restorer *r, struct session *s)
+{
+	uint64_t now_ns = r->now_ns;
+	int i, kind;
+
+	s->created_ns = MIN(s->created_ns, now_ns);
+	for (i = 0; i < 2; i++) {
+		struct leg *leg = &s->leg[i];
+
+		leg->deadline_ns = MIN(leg->deadline_ns + r->away_ns, latest_deadline(leg, now_ns));
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			struct stream *st = &leg->stream[kind];
+
+			st->seq_ns = MIN(st->seq_ns, now_ns);
+			st->updated_ns = MIN(st->updated_ns, now_ns);
+			st->stats.first_ns = MIN(st->stats.first_ns, now_ns);
+			st->stats.last_ns = MIN(st->stats.last_ns, now_ns);
+		}
+	}
+}
+
+void restore_silence(struct restorer *r, struct session *s, unsigned int counted)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (!r->exact && s->complete && !(counted & 1 << i))
+			session_ttl_restart(r->sessions, s, i, r->now_ns);
+}
+
+int restore_session(struct restorer *r, const struct snapshot *snap, struct session **out)
+{
+	struct stats *stats = r->stats;
+	struct session *s;
+	int rc = session_create(r->sessions, span_not_null(snap->call_id), span_not_null(snap->from_tag),
+				snap->created_ns, &s);
+
+	if (rc)
+		return rc;
+	rc = snapshot_apply(snap, s);
+	stats->live_relayed += s->kernel_relayed;
+	stats->live_strangers += s->kernel_strangers;
+	restore_times(r, s);
+	session_restored(r->sessions, s);
+	if (!rc)
+		rc = restore_legs(r, s, snap);
+	if (rc) {
+		engine_drop(r->engine, s, r->now_ns);
+		return rc;
+	}
+	restore_notify(r, s, snap->notify);
+	*out = s;
+	return 0;
+}
+
+static bool session_has_number(void *arg, struct session *s)
+{
+	struct {
+		uint32_t number;
+		struct session *found;
+	} *want = arg;
+
+	if (s->number == want->number)
+		want->found = s;
+	return !want->found;
+}
+
+static struct session *session_of(struct restorer *r, uint32_t number)
+{
+	struct {
+		uint32_t number;
+		struct session *found;
+	} want = { number, NULL };
+
+	sessions_each(r->sessions, session_has_number, &want);
+	return want.found;
+}
+
+void restore_feeds(struct restorer *r, const struct snapshot *snap)
+{
+	struct session *target, *source;
+	int i;
+
+	if (!snap->feed[0].source || !(target = session_of(r, snap->number)))
+		return;
+	for (i = SNAPSHOT_MAX_FEEDS - 1; i >= 0; i--) {
+		source = snap->feed[i].source ? session_of(r, snap->feed[i].source) : NULL;
+		if (source)
+			feed_add(r->sessions, source, 0, target, snap->feed[i].crossed);
+	}
+}
