@@ -25,6 +25,7 @@
 #include "restart/keeper.h"
 #include "control/listen.h"
 #include "base/log.h"
+#include "base/put.h"
 #include "host/nexthop.h"
 #include "notify/notify.h"
 
@@ -49,39 +50,6 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
-/* ---- JSON members ---- */
-
-static void put_text(struct json_object *o, const char *key, const char *text)
-{
-	json_object_object_add(o, key, text ? json_object_new_string(text) : NULL);
-}
-
-static void put_number(struct json_object *o, const char *key, uint64_t n)
-{
-	json_object_object_add(o, key, json_object_new_uint64(n));
-}
-
-/* Rounds to three decimals. */
-static void put_real(struct json_object *o, const char *key, double d)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%.3f", d);
-	json_object_object_add(o, key, json_object_new_double_s(d, text));
-}
-
-static void put_bool(struct json_object *o, const char *key, bool b)
-{
-	json_object_object_add(o, key, json_object_new_boolean(b));
-}
-
-static void put_addr(struct json_object *o, const char *key, const struct addr *a)
-{
-	char buf[ADDR_TEXT];
-
-	put_text(o, key, a->family == ADDR_NONE ? NULL : addr_text(a, buf));
-}
-
 static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
 {
 	return then_ns && now_ns > then_ns ? (now_ns - then_ns) / NSEC_PER_MSEC : 0;
@@ -104,6 +72,31 @@ static void put_why(struct json_object *o, struct sync *sync, const struct sessi
 	put_bool(o, "in_kernel", why == FLOW_WHY_KERNEL);
 	put_text(o, "why", flow_why_name(why));
 	put_text(o, "why_text", flow_why_text(why));
+}
+
+/* Since the first packet. */
+static void put_quality(struct json_object *o, const struct rtpx_flow_stats *fs)
+{
+	struct quality q;
+
+	quality_of(fs, &q);
+	put_real(o, "loss", q.loss);
+	if (q.timed)
+		put_real(o, "jitter_ms", q.jitter_mean_ms);
+	if (q.mos > 0)
+		put_real(o, "mos", q.mos);
+	put_text(o, "codec", quality_codec(fs->payload_type));
+}
+
+/* In the survey's latest round. */
+static struct json_object *recent_json(const struct quality_recent *q)
+{
+	struct json_object *o = json_object_new_object();
+
+	put_real(o, "loss", (double)q->loss);
+	put_real(o, "jitter_ms", (double)q->jitter_ms);
+	put_real(o, "mos", (double)q->mos);
+	return o;
 }
 
 static struct json_object *stream_json(struct admin *a, const struct session *s, int leg,
@@ -135,6 +128,9 @@ static struct json_object *stream_json(struct admin *a, const struct session *s,
 			put_real(o, "jitter", fs->jitter_q4 / 16.0);
 		if (rtpx_clock_hz(fs->clock))
 			put_number(o, "clock_hz", rtpx_clock_hz(fs->clock));
+		put_quality(o, fs);
+		if (s->leg[leg].recent.mos > 0)
+			json_object_object_add(o, "recent", recent_json(&s->leg[leg].recent));
 	}
 	put_why(o, a->o.sync, s, leg, kind);
 	return o;
