@@ -43,6 +43,13 @@ struct quality_mark {
 	uint32_t expected, lost;
 };
 
+/* The latest judgement of a living direction, in small. */
+struct quality_recent {
+	struct quality_mark mark;
+	float loss, jitter_ms;
+	float mos; /* 0: no packets in the latest interval, or no estimate */
+};
+
 /*
  * quality_since - judge the packets since @mark: loss is of these packets alone, jitter_mean_ms is
  * the latest jitter. Sets @mark to now. False, and *@out is not set: no packet was expected since.

@@ -28,6 +28,7 @@ struct sessions {
 	struct session *watched; /* sessions that time changes, in the order of session_watch() */
 	void (*ended)(void *arg, const struct session *s);
 	void *ended_arg;
+	struct session_cursor *cursors;
 	struct session *due[WHEEL_S]; /* sessions to check in that second, see due_put() */
 	uint64_t looked_s;	      /* the latest second that was checked */
 	unsigned int count;
@@ -205,6 +206,16 @@ int session_set_to_tag(struct session *s, struct span to_tag)
 	return 0;
 }
 
+/* Walks that have stopped before @s go on after it. */
+static void cursors_leave(struct sessions *all, const struct session *s)
+{
+	struct session_cursor *c;
+
+	LL_FOREACH2(all->cursors, c, other)
+		if (c->at == s)
+			c->at = s->next;
+}
+
 void session_destroy(struct sessions *all, struct session *s)
 {
 	int i;
@@ -217,6 +228,7 @@ void session_destroy(struct sessions *all, struct session *s)
 		DL_DELETE2(all->changed, s, changed_prev, changed_next);
 	if (s->watched)
 		DL_DELETE2(all->watched, s, watched_prev, watched_next);
+	cursors_leave(all, s);
 	DL_DELETE(all->list, s);
 	due_take(all, s);
 	call_remove(all, s);
@@ -328,6 +340,25 @@ void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s
 	DL_FOREACH_SAFE(all->list, s, next)
 		if (!fn(arg, s))
 			return;
+}
+
+void session_cursor_begin(struct sessions *all, struct session_cursor *c)
+{
+	c->at = all->list;
+	LL_PREPEND2(all->cursors, c, other);
+}
+
+struct session *session_cursor_next(struct session_cursor *c)
+{
+	struct session *s = c->at;
+
+	c->at = s ? s->next : NULL;
+	return s;
+}
+
+void session_cursor_end(struct sessions *all, struct session_cursor *c)
+{
+	LL_DELETE2(all->cursors, c, other);
 }
 
 /* ---- flags and time to live ---- */

@@ -9,6 +9,7 @@
 #define RTPX_SESSION_H
 
 #include "base/base.h"
+#include "call/quality.h"
 #include "call/why.h"
 #include "call/stream.h"
 
@@ -46,6 +47,7 @@ struct leg {
 	uint16_t ptime_ms;	    /* packet length of the peer (modifier z); 0: none */
 	struct player *player;	    /* plays to the peer; NULL: nothing plays */
 	struct resizing *resizing;  /* re-packetization of the peer's RTP; NULL: none */
+	struct quality_recent recent; /* of the peer's RTP, set by the survey */
 };
 
 struct session {
@@ -132,6 +134,22 @@ struct session *sessions_of_call(const struct sessions *all, struct span call_id
  * destroy its session.
  */
 void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s), void *arg);
+
+/*
+ * A walk over all sessions in creation order that may pause after each session. Sessions that are
+ * created meanwhile are visited, too; a session may be destroyed at any time.
+ */
+struct session_cursor {
+	struct session *at; /* the session that session_cursor_next() returns; NULL: the end */
+	struct session_cursor *other;
+};
+/*
+ * session_cursor_begin - start a walk. Until session_cursor_end(), the table refers to @c.
+ * session_cursor_next - the next session; NULL: the walk is over.
+ */
+void session_cursor_begin(struct sessions *all, struct session_cursor *c);
+struct session *session_cursor_next(struct session_cursor *c);
+void session_cursor_end(struct sessions *all, struct session_cursor *c);
 
 /*
  * session_flags_clear - D's rule: clear the strong flag or, with @weak, the party's weak flag. True

@@ -53,6 +53,8 @@ struct sync {
 	uint64_t unheard[ID_WORDS];	  /* the host's rules act on packets from there */
 	uint64_t moved[ID_WORDS];	  /* flows that refer to it are outdated */
 	uint8_t ttl[RTPX_MAX_NEXTHOPS];	  /* by id: the TTL in the flows */
+	struct usage usage;
+	uint8_t slot[RTPX_MAX_NEXTHOPS]; /* by id: the interface in usage */
 };
 
 static void bit_put(uint64_t *bits, uint16_t id, bool value)
@@ -106,6 +108,7 @@ static void take_stats(struct sync *y, struct session *s, int i, enum stream_kin
 	struct rtpx_flow_stats *mine = &leg->stream[kind].stats;
 	uint64_t relayed = growth(rtpx_stats_kernel(now), rtpx_stats_kernel(mine));
 	uint64_t strangers = growth(now->strangers, mine->strangers);
+	uint64_t bytes = growth(now->bytes, mine->bytes);
 	uint64_t unmirrored = growth(now->unmirrored, mine->unmirrored);
 	bool newer = now->last_ns > mine->last_ns;
 
@@ -119,6 +122,7 @@ static void take_stats(struct sync *y, struct session *s, int i, enum stream_kin
 	y->o.stats->npkts_rcvd += relayed + strangers;
 	y->o.stats->npkts_relayed += relayed;
 	y->o.stats->npkts_discard += strangers;
+	usage_add(&y->usage, y->slot[s->leg[!i].nexthop[kind]], USAGE_KERNEL, relayed, bytes);
 	if (kind == STREAM_RTP)
 		leg->nrelayed += relayed;
 	if (unmirrored && y->o.unmirrored)
@@ -162,6 +166,17 @@ bool sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind 
 				       &leg->stream[kind].stats) != -EAGAIN;
 }
 
+void sync_relayed(struct sync *y, const struct session *s, int i, enum stream_kind kind,
+		  size_t bytes)
+{
+	usage_add(&y->usage, y->slot[s->leg[!i].nexthop[kind]], USAGE_SOCKETS, 1, bytes);
+}
+
+const struct usage *sync_usage(const struct sync *y)
+{
+	return &y->usage;
+}
+
 /* ---- next hops ---- */
 
 static void hop_write(struct sync *y, uint16_t id, const struct rtpx_nexthop *abi)
@@ -181,6 +196,7 @@ static int hop_take(struct sync *y, const struct nexthop_want *want, uint16_t wi
 	if (err)
 		return err;
 	y->ttl[*id] = view->ttl;
+	y->slot[*id] = usage_slot_of(&y->usage, view->ifname);
 	bit_put(y->refused, *id, view->refused);
 	bit_put(y->unheard, *id, view->arrives != FLOW_WHY_KERNEL);
 	if (view->abi.users == 1) {
@@ -220,6 +236,7 @@ static void on_hop_changed(void *arg, uint16_t id, const struct nexthop_view *no
 		     bit_get(y->unheard, id) != unheard;
 
 	hop_write(y, id, &now->abi);
+	y->slot[id] = usage_slot_of(&y->usage, now->ifname);
 	if (!flips && y->ttl[id] == now->ttl && !bit_get(y->chosen_source, id))
 		return;
 	y->ttl[id] = now->ttl;

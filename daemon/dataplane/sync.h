@@ -10,6 +10,7 @@
 #include "dataplane/dp.h"
 #include "call/session.h"
 #include "call/stats.h"
+#include "dataplane/usage.h"
 
 struct event_base;
 struct nexthops;
@@ -77,6 +78,15 @@ unsigned int sync_adopt(struct sync *y, struct session *s);
 unsigned int sync_adopt_end(struct sync *y);
 /* sync_leave - keep everything that is installed, and write nothing to the dataplane any more. */
 void sync_leave(struct sync *y);
+
+/*
+ * sync_relayed - the sockets have sent a packet of @bytes UDP payload that had arrived at @leg.
+ * sync_usage - forwarded packets by interface and path. Those of a dataplane are counted when its
+ * statistics are read, see sync_pull().
+ */
+void sync_relayed(struct sync *y, const struct session *s, int leg, enum stream_kind kind,
+		  size_t bytes);
+const struct usage *sync_usage(const struct sync *y);
 
 struct nexthops *sync_nexthops(struct sync *y); /* for admin */
 

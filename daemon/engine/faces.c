@@ -240,6 +240,15 @@ const char *faces_advertised(const struct faces *f, const struct addr *local)
 	return l ? l->advertised : NULL;
 }
 
+void faces_each(const struct faces *f,
+		void (*fn)(void *arg, const struct listener *l, unsigned int legs), void *arg)
+{
+	const struct local *p;
+
+	DL_FOREACH(f->newest, p)
+		fn(arg, &p->l, p->legs);
+}
+
 const struct proto_opts *faces_proto_opts(const struct faces *f)
 {
 	return &f->proto;

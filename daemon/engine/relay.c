@@ -21,7 +21,7 @@ struct relay {
 	struct relay_opts o;
 	struct sockets *user;
 	struct pacer *pacer;
-	uint64_t circled;
+	uint64_t circled, strangers;
 };
 
 /* sockets_manner.note */
@@ -97,7 +97,6 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
 	struct session *s = owner;
 	struct relay *r = arg;
 
-	(void)len;
 	if (note != SENT_RELAYED)
 		return;
 	if (err) {
@@ -106,6 +105,7 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
 	}
 	r->o.stats->npkts_relayed++;
 	s->leg[leg].nrelayed += kind == STREAM_RTP;
+	sync_relayed(r->o.sync, s, leg, kind, len);
 }
 
 /*
@@ -315,6 +315,7 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 		return;
 	}
 	if (!judge(r, s, leg, kind, p)) {
+		r->strangers++;
 		r->o.stats->npkts_discard++;
 		return;
 	}
@@ -468,6 +469,11 @@ void relay_serve(struct relay *r)
 uint64_t relay_circled(const struct relay *r)
 {
 	return r->circled;
+}
+
+uint64_t relay_strangers(const struct relay *r)
+{
+	return r->strangers;
 }
 
 void relay_counts(const struct relay *r, struct sockets_counts *out)

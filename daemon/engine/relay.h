@@ -65,5 +65,7 @@ void relay_serve(struct relay *r);
 void relay_counts(const struct relay *r, struct sockets_counts *out);
 /* relay_circled - the number of dropped packets that came from this host and had no hop left. */
 uint64_t relay_circled(const struct relay *r);
+/* relay_strangers - the number of packets from wrong sources that the sockets received. */
+uint64_t relay_strangers(const struct relay *r);
 
 #endif

@@ -351,6 +351,8 @@ static int commit(struct keeper *k)
 	int rc = journal_commit(k->journal);
 
 	k->view.commits += rc == 0;
+	if (rc == 0)
+		k->view.committed_ns = clock_now();
 	return rc;
 }
 

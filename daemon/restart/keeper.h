@@ -91,6 +91,7 @@ struct keeper_view {
 	bool works;
 	unsigned int restored, lost; /* calls, at the start */
 	uint64_t commits, records;
+	uint64_t committed_ns; /* CLOCK_MONOTONIC of the latest commit; 0: none yet */
 };
 void keeper_view(const struct keeper *k, struct keeper_view *out);
 
