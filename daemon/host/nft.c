@@ -3,7 +3,7 @@
  * nft.c - reads nftables: tables, chains, rules, then the elements of the sets that rules refer to.
  * A table is kept only if one of its chains sees packets of media sockets.
  *
- * Not here: the meaning of rules (nfteval.c), flow tables, named objects.
+ * Not here: the meaning of rules (nftrule.c), flow tables, named objects.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -28,7 +28,7 @@ enum nft_type { NFT_FILTER, NFT_NAT, NFT_ROUTE };
 struct nft_rule {
 	void *exprs; /* payload of NFTA_RULE_EXPRESSIONS */
 	uint32_t len;
-	void *ready; /* parsed by nfteval.c, one piece of memory; NULL: not yet */
+	void *ready; /* parsed by nftrule.c, one piece of memory; NULL: not yet */
 };
 
 #define NFT_KEY 600 /* "family/table/name" and NUL */
