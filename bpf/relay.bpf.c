@@ -184,7 +184,7 @@ static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
 	flow = at.entry;
 	if (!ip4_sum_holds(f.l3) ||
 	    rtpx_judge(flow, NULL, &p) != RTPX_REASON_relayed ||
-	    flow->flags & (RTPX_FLOW_OUT6 | RTPX_FLOW_MIRROR) ||
+	    flow->flags & (RTPX_FLOW_OUT6 | RTPX_FLOW_EVENTS | RTPX_FLOW_MIRROR) ||
 	    judge_nexthop(&at, &p) != RTPX_REASON_relayed || at.nh->vlan || !f.udp->check ||
 	    is_unfinished(flow, f.udp))
 		return NOT_PLAIN;
@@ -290,9 +290,10 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 	reason = rtpx_judge(at.entry, more, &p);
 	if (reason == RTPX_REASON_drop_stranger)
 		return stranger(c, &at, more, &p);
-	if (reason != RTPX_REASON_relayed)
-		return reason;
-	reason = judge_nexthop(&at, &p);
+	if (reason == RTPX_REASON_relayed)
+		reason = rtpx_judge_event(at.entry, more, &p);
+	if (reason == RTPX_REASON_relayed)
+		reason = judge_nexthop(&at, &p);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
 	if (generic && f.udp->check && is_unfinished(at.entry, f.udp))

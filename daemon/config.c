@@ -414,6 +414,17 @@ static int set_interface(struct parse *p, const struct row *row, const char *val
 	return 0;
 }
 
+/* rtpproxy's option for its modules. Those of this table are built in, whatever their path. */
+static int set_module(struct parse *p, const struct row *row, const char *value)
+{
+	const char *slash = strrchr(value, '/'), *name = slash ? slash + 1 : value;
+
+	if (strstr(name, "catch_dtmf"))
+		return 0;
+	return wrong(p, row, value,
+		     "this module of rtpproxy cannot be loaded; catch_dtmf is built in");
+}
+
 static int refuse_module(struct parse *p, const struct row *row, const char *value)
 {
 	return wrong(
@@ -522,8 +533,8 @@ static const struct row rows[] = {
 	  .help = "a daemon keeps its standard streams" },
 	{ 0, "overload_prot", "[=SPEC]", set_nothing,
 	  .help = "accepted, without effect as in rtpproxy" },
-	{ 0, "dso", "FILE", refuse_module,
-	  .help = "refused: modules of rtpproxy cannot be loaded" },
+	{ 0, "dso", "FILE", set_module,
+	  .help = "module of rtpproxy: catch_dtmf is built in, others are refused" },
 	{ 0, "config", "FILE", refuse_module, .help = "refused, because it loads modules" },
 	{ 'v', NULL, NULL, say_capabilities, .help = "print the capabilities and exit" },
 	{ 'V', NULL, NULL, say_version, .help = "print the version and exit" },

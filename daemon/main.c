@@ -51,6 +51,7 @@ struct daemon {
 	struct relay *relay;
 	struct players *players;
 	struct notify *notify;
+	struct digits digits;
 	struct faces *faces;
 	struct engine *engine;
 	struct commands *commands;
@@ -394,6 +395,7 @@ static int start_media(struct daemon *d)
 		.learning = c->learning,
 		.double_small = c->double_small,
 		.opus_types = c->opus_types,
+		.digits = &d->digits,
 	};
 	const struct recorder_opts recorder = {
 		.dir = c->record_dir,
@@ -451,8 +453,10 @@ static int start_notify(struct daemon *d)
 	};
 	char err[512];
 
-	return notify_new(&d->notify, d->base, &notify, err, sizeof(err)) < 0 ? sorry("%s", err)
-									      : 0;
+	if (notify_new(&d->notify, d->base, &notify, err, sizeof(err)) < 0)
+		return sorry("%s", err);
+	d->digits = (struct digits){ &d->stats, d->notify };
+	return 0;
 }
 
 /* A session has ended. */
@@ -482,6 +486,7 @@ static int start_engine(struct daemon *d)
 		.tos = c->tos,
 		.learning = c->learning,
 		.notify = d->notify,
+		.digits = &d->digits,
 		.ended = on_ended,
 		.arg = d,
 	};

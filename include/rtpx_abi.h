@@ -17,13 +17,14 @@
  *          6 - the configuration has a number of the daemons that it belongs to.
  *          7 - a second address of a flow and the strangers to pass, outside the cache line;
  *              the link addresses and VLANs of interfaces; clocks of RTP; flow labels.
+ *          8 - telephone events pass to the daemon.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
 
 #include <linux/types.h>
 
-#define RTPX_ABI_VERSION 7
+#define RTPX_ABI_VERSION 8
 
 /*
  * A local port number is given out once in each address family. (family, port) therefore names one
@@ -37,7 +38,7 @@ enum rtpx_family {
 
 #define RTPX_MAX_NEXTHOPS 65536 /* next hop ids fit a __u16; id 0 is never given out */
 #define RTPX_MAX_TX_PORTS 256	/* interfaces to which packets can leave */
-#define RTPX_LABEL_LEN 47 /* makes struct rtpx_entry_more four cache lines long */
+#define RTPX_LABEL_LEN 46 /* makes struct rtpx_entry_more four cache lines long */
 #define RTPX_INGRESSES 512	/* elements of `ingress`; a power of 2 */
 #define RTPX_INGRESS_TRIES 8
 #define RTPX_INGRESS_OTHERS 4
@@ -48,6 +49,7 @@ enum rtpx_flow_flag {
 	RTPX_FLOW_RTP = 1 << 1,	     /* analyse as RTP (clear: RTCP or other UDP) */
 	RTPX_FLOW_ANY_PORT = 1 << 2, /* accept every source port of the peer's address */
 	RTPX_FLOW_OUT6 = 1 << 3,     /* leaves as IPv6 (clear: as IPv4) */
+	RTPX_FLOW_EVENTS = 1 << 4,   /* RTP of the type rtpx_flow.event_type passes to the daemon */
 	RTPX_FLOW_MIRROR = 1 << 6,   /* copy forwarded packets into the ring buffer `mirror` */
 };
 
@@ -81,6 +83,7 @@ struct rtpx_flow {
 	__u8 ttl;		    /* TTL or hop limit of outgoing packets */
 	__u32 call;		    /* the daemon's number of the session */
 	char label[RTPX_LABEL_LEN]; /* start of the call-id, NUL-terminated */
+	__u8 event_type;	    /* RTP payload type, with RTPX_FLOW_EVENTS */
 	__u8 strangers;		    /* enum rtpx_strangers */
 	__u8 local4[4];		    /* destination of incoming packets */
 	__u8 peer4[4];		    /* source of incoming packets */
@@ -202,6 +205,7 @@ struct rtpx_entry_more {
 	__u16 second_port;
 	__u32 call;
 	char label[RTPX_LABEL_LEN];
+	__u8 event_type;
 	__u8 strangers;
 	__u8 local6[16];
 	__u8 peer6[16];
@@ -291,6 +295,7 @@ struct rtpx_config {
 	X(pass_busy, "the flow was being written")                                   \
 	X(pass_ttl, "TTL or hop limit would expire")                                 \
 	X(pass_stun, "STUN message")                                                 \
+	X(pass_event, "telephone event (DTMF), the daemon reports it")               \
 	X(pass_open, "unknown source, the daemon decides")                           \
 	X(pass_second, "from the signalled address, which is not the peer's")        \
 	X(pass_relatch, "unknown source while the peer is silent, the daemon decides") \

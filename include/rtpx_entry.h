@@ -94,6 +94,7 @@ static inline void rtpx_entry_put_flow(struct rtpx_entry *e, struct rtpx_entry_m
 	m->port = f->port;
 	m->second_port = f->second_port;
 	m->call = f->call;
+	m->event_type = f->event_type;
 	m->strangers = f->strangers;
 	__builtin_memcpy(m->label, f->label, sizeof(m->label));
 	__builtin_memcpy(m->local6, f->local6, 16);
@@ -121,6 +122,7 @@ static inline void rtpx_entry_get_flow(const struct rtpx_entry *e, const struct 
 	out->port = m->port;
 	out->second_port = m->second_port;
 	out->call = m->call;
+	out->event_type = m->event_type;
 	out->strangers = m->strangers;
 	out->pad = 0;
 	__builtin_memcpy(out->label, m->label, sizeof(out->label));

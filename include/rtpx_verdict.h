@@ -68,6 +68,20 @@ static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_entry *e,
 	return p->kind == RTPX_PAYLOAD_STUN ? RTPX_REASON_pass_stun : RTPX_REASON_relayed;
 }
 
+/*
+ * rtpx_judge_event - for a packet that rtpx_judge() relays: pass telephone events of a flow whose
+ * digits the daemon reports, RFC 4733. Needs the RTP fields.
+ */
+static __always_inline enum rtpx_reason rtpx_judge_event(const struct rtpx_entry *e,
+							 const struct rtpx_entry_more *m,
+							 const struct rtpx_packet *p)
+{
+	return e->flags & RTPX_FLOW_EVENTS && p->kind == RTPX_PAYLOAD_RTP &&
+			       p->payload_type == m->event_type
+		       ? RTPX_REASON_pass_event
+		       : RTPX_REASON_relayed;
+}
+
 /* The packet is RTP that goes on with the SSRC of the peer. */
 static __always_inline int rtpx_continues(const struct rtpx_entry *e, const struct rtpx_packet *p)
 {
@@ -105,7 +119,8 @@ static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_co
 }
 
 /*
- * rtpx_verdict - rtpx_judge() and rtpx_judge_stranger() for a flow and statistics outside the maps.
+ * rtpx_verdict - rtpx_judge(), rtpx_judge_event() and rtpx_judge_stranger() for a flow and
+ * statistics outside the maps.
  */
 static inline enum rtpx_reason rtpx_verdict(const struct rtpx_config *c, const struct rtpx_flow *f,
 					    const struct rtpx_flow_stats *st,
@@ -118,6 +133,8 @@ static inline enum rtpx_reason rtpx_verdict(const struct rtpx_config *c, const s
 	rtpx_entry_put_flow(&e, &m, f, p->family);
 	rtpx_entry_put_stats(&e, &m, st);
 	reason = rtpx_judge(&e, &m, p);
+	if (reason == RTPX_REASON_relayed)
+		return rtpx_judge_event(&e, &m, p);
 	return reason == RTPX_REASON_drop_stranger ? rtpx_judge_stranger(c, &e, &m, p)
 						   : reason;
 }

@@ -405,6 +405,8 @@ static __always_inline enum rtpx_reason relay(struct table *t, struct sk_buff *s
 	reason = rtpx_judge(&f->entry, &f->more, &p);
 	if (reason == RTPX_REASON_drop_stranger)
 		return stranger(t, f, &p);
+	if (reason == RTPX_REASON_relayed)
+		reason = rtpx_judge_event(&f->entry, &f->more, &p);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
 	return forward(t, skb, f, &p);

@@ -93,6 +93,7 @@ struct packet_row {
 	uint16_t other_port; /* arrives at this port instead; 0: PACKET_PORT */
 	uint8_t ttl;	    /* 0: 64; the value plus one, so that 0 and 1 can be said */
 	uint16_t extra_flags; /* enum rtpx_flow_flag beside what the family needs */
+	uint8_t event_type;   /* with RTPX_FLOW_EVENTS; the packets' type is 0 */
 	uint8_t strangers;    /* enum rtpx_strangers */
 	enum packet_second second;
 	bool marked; /* has a TOS, a flow label, an id and no DF: nothing but ECN leaves of it */
@@ -248,6 +249,19 @@ static const struct packet_row packet_rows[] = {
 	R("v4: silent peer, flow that does not follow", P44, RTP, 172, DROP,
 	  .peer = PEER_OTHER_HOST, .silent = true),
 
+	R("v4: telephone event", P44, RTP, 16, PASS(event), .extra_flags = RTPX_FLOW_EVENTS),
+	R("v6: telephone event", P66, RTP, 16, PASS(event), .extra_flags = RTPX_FLOW_EVENTS),
+	R("v4 to v6: telephone event with an extension", P46, EXTENDED, 40, PASS(event),
+	  .extra_flags = RTPX_FLOW_EVENTS),
+	R("v4: audio of a flow with telephone events", P44, RTP, 172,
+	  .extra_flags = RTPX_FLOW_EVENTS, .event_type = 101),
+	R("v6 to v4: audio of a flow with telephone events", P64, RTP, 172,
+	  .extra_flags = RTPX_FLOW_EVENTS, .event_type = 101),
+	R("v4: event type of a flow that reports none", P44, RTP, 16),
+	R("v4: telephone event of a stranger", P44, RTP, 16, DROP, .peer = PEER_OTHER_HOST,
+	  .extra_flags = RTPX_FLOW_EVENTS),
+	R("v4: RTCP on a port with telephone events", P44, RTCP, 28,
+	  .extra_flags = RTPX_FLOW_EVENTS),
 	R("v4: STUN", P44, STUN, 20, PASS(stun)),
 	R("v6: STUN", P66, STUN, 28, PASS(stun)),
 	R("v4: hop limit 1", P44, RTP, 172, PASS(ttl), .ttl = 2),
@@ -779,6 +793,7 @@ static inline struct rtpx_flow packet_flow(const struct packet_row *r)
 		.ttl = PACKET_TTL,
 		.call = 1,
 		.label = "packet-table",
+		.event_type = r->event_type,
 		.strangers = r->strangers,
 	};
 

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "call/dtmf.h"
 #include "call/flow.h"
 
 /*
@@ -61,6 +62,8 @@ static uint16_t flow_flags(const struct leg *leg, enum stream_kind kind,
 
 	if (kind == STREAM_RTP)
 		flags |= RTPX_FLOW_RTP;
+	if (kind == STREAM_RTP && leg->dtmf)
+		flags |= RTPX_FLOW_EVENTS;
 	if (leg->recorded & (1 << kind))
 		flags |= RTPX_FLOW_MIRROR;
 	if (out_local->family == ADDR_IP6)
@@ -119,6 +122,7 @@ enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind ki
 		.tos = there->tos,
 		.ttl = env->ttl,
 		.call = s->number,
+		.event_type = kind == STREAM_RTP && here->dtmf ? here->dtmf->payload_type : 0,
 	};
 	snprintf(out->label, sizeof(out->label), "%s", s->call_id);
 	store(&local, out->local4, out->local6);

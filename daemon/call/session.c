@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "base/hash.h"
+#include "call/dtmf.h"
 #include "call/session.h"
 
 #define WHEEL_S 128
@@ -233,8 +234,10 @@ void session_destroy(struct sessions *all, struct session *s)
 	due_take(all, s);
 	call_remove(all, s);
 	all->count--;
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2; i++) {
 		free(s->leg[i].codecs);
+		dtmf_free(s->leg[i].dtmf);
+	}
 	free(s->notify_tag);
 	free(s->call_id);
 	free(s->from_tag);

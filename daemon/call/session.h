@@ -16,6 +16,7 @@
 struct recording; /* recorder.c */
 struct tally;
 struct feed;	 /* feed.h */
+struct dtmf;	 /* dtmf.h */
 struct player;	 /* player.c */
 struct resizing; /* relay.c */
 
@@ -45,6 +46,7 @@ struct leg {
 	uint64_t early_packets, early_ns;
 	char *codecs;		    /* codec list of the peer (modifier c), owned; NULL: none */
 	uint16_t ptime_ms;	    /* packet length of the peer (modifier z); 0: none */
+	struct dtmf *dtmf;	    /* detection of the peer's digits, owned; NULL: none */
 	struct player *player;	    /* plays to the peer; NULL: nothing plays */
 	struct resizing *resizing;  /* re-packetization of the peer's RTP; NULL: none */
 	struct quality_recent recent; /* of the peer's RTP, set by the survey */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/fields.h"
+#include "call/dtmf.h"
 #include "call/snapshot.h"
 
 static const struct field stats_fields[] = {
@@ -84,6 +85,15 @@ static const struct field playing_fields[] = {
 	{ 0 },
 };
 
+static const struct field dtmf_fields[] = {
+	FIELD(1, FIELD_BOOL, snapshot_dtmf, on),
+	FIELD(2, FIELD_BOOL, snapshot_dtmf, hide),
+	FIELD(3, FIELD_UINT, snapshot_dtmf, payload_type),
+	FIELD(4, FIELD_SPAN, snapshot_dtmf, tag),
+	FIELD(5, FIELD_SPAN, snapshot_dtmf, target),
+	{ 0 },
+};
+
 static const struct field leg_fields[] = {
 	FIELD(1, FIELD_ADDR, snapshot_leg, local),
 	FIELD(2, FIELD_SPAN, snapshot_leg, advertised),
@@ -101,6 +111,7 @@ static const struct field leg_fields[] = {
 	FIELD(14, FIELD_UINT, snapshot_leg, nrelayed),
 	FIELD_OF(15, snapshot_leg, recording, recording_fields),
 	FIELD_OF(16, snapshot_leg, playing, playing_fields),
+	FIELD_OF(17, snapshot_leg, dtmf, dtmf_fields),
 	{ 0 },
 };
 
@@ -157,6 +168,11 @@ static void leg_take(struct snapshot_leg *out, const struct leg *leg)
 	out->deadline_ns = leg->deadline_ns;
 	out->ndropped = leg->ndropped;
 	out->nrelayed = leg->nrelayed;
+	if (leg->dtmf)
+		out->dtmf = (struct snapshot_dtmf){ .on = true,
+						    .hide = leg->dtmf->hide,
+						    .payload_type = leg->dtmf->payload_type,
+						    .tag = span_of(leg->dtmf->tag) };
 }
 
 void snapshot_take(struct snapshot *out, const struct session *s)
@@ -206,7 +222,9 @@ static bool is_leg(const struct snapshot_leg *leg)
 		    leg->stream[kind].unproven >= STREAM_PROOF_PACKETS)
 			return false;
 	return is_text(leg->advertised) && is_text(leg->codecs) && is_text(leg->recording.target) &&
-	       is_text(leg->playing.name) && !(leg->local.port & 1) &&
+	       is_text(leg->playing.name) && is_text(leg->dtmf.tag) &&
+	       is_text(leg->dtmf.target) && leg->dtmf.payload_type < 128 &&
+	       !(leg->local.port & 1) &&
 	       (leg->local.family != ADDR_NONE || !leg->local.port);
 }
 

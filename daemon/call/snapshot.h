@@ -37,6 +37,13 @@ struct snapshot_playing {
 	uint64_t begun_ns; /* when its first packet was due; 0: not yet */
 };
 
+/* Detection of the digits of a leg's peer. */
+struct snapshot_dtmf {
+	bool on, hide;
+	uint8_t payload_type;
+	struct span tag, target; /* the target's name */
+};
+
 /* Text spans point into a session's strings, or into the bytes that were read. */
 struct snapshot_leg {
 	struct addr local; /* ADDR_NONE or without port: not open */
@@ -49,6 +56,7 @@ struct snapshot_leg {
 	uint64_t deadline_ns, ndropped, nrelayed;
 	struct snapshot_recording recording;
 	struct snapshot_playing playing;
+	struct snapshot_dtmf dtmf;
 };
 
 struct snapshot {
@@ -62,7 +70,7 @@ struct snapshot {
 
 /*
  * snapshot_take - copy the state of @s itself. The caller adds the state of other modules: the
- * target of its notification, recordings and prompts.
+ * targets of notifications and digits, recordings and prompts.
  */
 void snapshot_take(struct snapshot *out, const struct session *s);
 

@@ -10,7 +10,7 @@
 #include "base/base.h"
 #include "rtpx_verdict.h"
 
-/* name, text, in the order of the protocol page, "G"; the last two are ours. */
+/* name, text, in the order of the protocol page, "G"; the last four are ours. */
 #define STATS_COUNTERS(X)                                                        \
 	X(nsess_created, "sessions created")                                     \
 	X(nsess_destroyed, "sessions ended")                                     \
@@ -40,7 +40,9 @@
 	X(rtpa_nlost, "RTP packets lost")                                        \
 	X(rtpa_perrs, "RTP packets not parsable")                                \
 	X(npkts_recorded, "packets recorded or copied")                          \
-	X(npkts_rec_lost, "packets that were to be, and were not")
+	X(npkts_rec_lost, "packets that were to be, and were not")               \
+	X(ndtmf_told, "digits of parties reported to a controller")              \
+	X(ndtmf_left_out, "digits not reported: a party has sent too many")
 
 struct stats {
 #define STATS_FIELD(name, text) uint64_t name;

@@ -55,7 +55,7 @@ static const struct {
 	{ "20150617", "Support for the wildcard %%CC_SELF%% as a disconnect notify target", true },
 	{ "20191015", "Support for the && sub-command specifier", true },
 	{ "20200226", "Support for the N command to stop recording", true },
-	{ "20230205", "Support for rtpa_nlost and DTMF h", false },
+	{ "20230205", "Support for rtpa_nlost and DTMF h", true },
 	{ "20230314", "Support for G/D and Q/D command fusing", true },
 	{ "20230424", "Support for longest_ipi and rtpa_j counters", true },
 	{ "20250523", "Support for the port in the reply of C", true },
@@ -365,18 +365,23 @@ static int sub_copy(struct run *run, const struct subcmd *sub, struct reply *dat
 	return engine_feed(run->c->o.engine, &from, &run->result);
 }
 
-/* M names a module of rtpproxy. rtpxd has none, so the parser refuses every M. */
-static int sub_unserved(struct run *run, const struct subcmd *sub, struct reply *data)
+/* M3:1, rtpproxy's module catch_dtmf. The parser refuses all other modules. */
+static int sub_module(struct run *run, const struct subcmd *sub, struct reply *data)
 {
-	(void)run;
-	(void)sub;
+	const struct dtmf_req *d = &sub->dtmf;
+	struct digits_req req = { .payload_type = d->payload_type, .hide = d->hide };
+	char tag[PROTO_LINE_MAX];
+
 	(void)data;
-	return -EOPNOTSUPP;
+	if (!d->valid)
+		return -EINVAL;
+	req.tag = (struct span){ tag, proto_unquote(d->tag, tag) };
+	return engine_catch_dtmf(run->c->o.engine, &run->result, &req);
 }
 
 static int (*const sub_handlers[])(struct run *run, const struct subcmd *sub,
 				   struct reply *data) = {
-	[SUB_MODULE] = sub_unserved, [SUB_DELETE] = sub_delete, [SUB_SET] = sub_set,
+	[SUB_MODULE] = sub_module,   [SUB_DELETE] = sub_delete, [SUB_SET] = sub_set,
 	[SUB_LOOKUP] = sub_lookup,   [SUB_COPY] = sub_copy,
 };
 

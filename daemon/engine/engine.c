@@ -570,6 +570,21 @@ int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int 
 	return err;
 }
 
+/* ---- sub-command M3:1 ---- */
+
+int engine_catch_dtmf(struct engine *e, const struct engine_result *r,
+		      const struct digits_req *req)
+{
+	int err;
+
+	if (!r->session)
+		return -ENOENT;
+	err = digits_catch(e->o.digits, r->session, r->party_leg, req);
+	if (!err)
+		session_dirty(e->o.sessions, r->session);
+	return err;
+}
+
 /* ---- time and life ---- */
 
 /*

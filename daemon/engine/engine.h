@@ -15,6 +15,7 @@
 #include "protocol/proto.h"
 #include "record/recorder.h"
 #include "engine/faces.h"
+#include "engine/digits.h"
 #include "engine/relay.h"
 #include "call/report.h"
 #include "call/session.h"
@@ -35,6 +36,7 @@ struct engine_opts {
 	uint8_t tos;
 	enum learning learning;
 	struct notify *notify;
+	const struct digits *digits;
 	/*
 	 * A session has ended; call-id and tags in @r are valid during the call. NULL: no receiver.
 	 * Sessions that continue in the next daemon do not end.
@@ -112,6 +114,13 @@ void engine_query(struct engine *e, struct session *s, enum session_party party,
 int engine_set_ttl(struct engine *e, struct engine_result *r, bool reverse, uint32_t ttl_s,
 		   uint64_t now_ns);
 int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int tos);
+
+/*
+ * engine_catch_dtmf - sub-command M3:1 for the command's party, as digits_catch(). -ENOENT: the
+ * session is gone.
+ */
+int engine_catch_dtmf(struct engine *e, const struct engine_result *r,
+		      const struct digits_req *req);
 
 /* engine_tick - once a second: expiry, rates. @cpu_ns: clock_cpu() of the event loop. */
 void engine_tick(struct engine *e, uint64_t now_ns, uint64_t cpu_ns);

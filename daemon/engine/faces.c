@@ -299,6 +299,7 @@ int faces_new(struct faces **out, const struct listener *listeners, unsigned int
 	}
 	f->proto.labels = f->labels;
 	f->proto.bridge = bridge;
+	f->proto.modules = 1u << PROTO_MODULE_DTMF;
 	f->proto.default_family = f->internal->addr.family;
 	*out = f;
 	return 0;

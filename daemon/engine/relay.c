@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "call/feed.h"
+#include "engine/digits.h"
 #include "host/nexthop.h"
 #include "engine/relay.h"
 #include "media/resizer.h"
@@ -185,6 +186,15 @@ static void pass_on(struct relay *r, struct session *s, int leg, enum stream_kin
 	forward(r, s, leg, kind, p);
 }
 
+/* An event that the other party must not get. A recording of its sender has it. */
+static void hide(struct relay *r, struct session *s, int leg, const struct sockets_packet *p)
+{
+	session_ttl_restart(r->o.sessions, s, leg, p->arrival_ns);
+	if (s->leg[leg].recorded)
+		record(r, s, leg, STREAM_RTP, p);
+	drop(r, s, leg, STREAM_RTP);
+}
+
 /* ---- re-packetization ---- */
 
 /* Re-packetization of the RTP that arrives at a leg. */
@@ -317,6 +327,11 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 	if (!judge(r, s, leg, kind, p)) {
 		r->strangers++;
 		r->o.stats->npkts_discard++;
+		return;
+	}
+	if (kind == STREAM_RTP && s->leg[leg].dtmf &&
+	    digits_take(r->o.digits, s, leg, p->data, p->len, p->arrival_ns)) {
+		hide(r, s, leg, p);
 		return;
 	}
 	feed(r, s, leg, kind, p);

@@ -14,6 +14,7 @@
 #include "call/stats.h"
 #include "dataplane/sync.h"
 
+struct digits;
 struct event_base;
 struct relay;
 
@@ -26,6 +27,7 @@ struct relay_opts {
 	enum learning learning;
 	bool double_small; /* -2 */
 	uint32_t opus_types; /* as resizer_new() */
+	const struct digits *digits; /* NULL: no leg reports any */
 };
 
 /* relay_new - makes its sockets over @base. */

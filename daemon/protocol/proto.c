@@ -621,6 +621,25 @@ static bool sub_copy(struct subcmd *s, const struct tokens *t, const struct prot
 	return t->v[0].len == 1;
 }
 
+/* The arguments of M3, which is the only module with sub-commands here. */
+static void parse_dtmf(struct dtmf_req *d, const struct tokens *t)
+{
+	int type = PROTO_DTMF_TYPE;
+	size_t i;
+
+	if (t->n < 2 || t->n > 4)
+		return;
+	d->tag = t->v[1];
+	if (t->n > 2 && (!whole_int(t->v[2], &type) || type < 0 || type > 127))
+		return;
+	for (i = 0; t->n > 3 && i < t->v[3].len; i++)
+		if (lower(t->v[3].p[i]) != 'h')
+			return;
+	d->payload_type = type;
+	d->hide = t->n > 3;
+	d->valid = proto_unquote(d->tag, NULL) >= 0;
+}
+
 /* "M3:1" is a module number and an instance. Both must exist. */
 static bool sub_module(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts)
 {
@@ -634,6 +653,8 @@ static bool sub_module(struct subcmd *s, const struct tokens *t, const struct pr
 		return false;
 	s->module = module;
 	s->instance = instance;
+	if (module == PROTO_MODULE_DTMF)
+		parse_dtmf(&s->dtmf, t);
 	return true;
 }
 
@@ -679,7 +700,6 @@ static bool parse_sub(struct subcmd *s, const struct request *r, struct span tex
 	if (t.n < f->min || t.n > f->max)
 		return false;
 	s->op = f->op;
-	s->args = from(text, t.v[0].p + t.v[0].len - text.p);
 	return f->parse(s, &t, opts);
 }
 

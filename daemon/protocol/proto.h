@@ -107,6 +107,17 @@ enum sub_op {
 
 enum sub_set { SET_TTL, SET_TOS };
 
+#define PROTO_MODULE_DTMF 3 /* rtpproxy's number of its module catch_dtmf */
+#define PROTO_DTMF_TYPE 101 /* payload type of telephone events without PT */
+
+/* M3:1 TAG [PT] [h]: report the telephone events of a party. */
+struct dtmf_req {
+	bool valid;	      /* false: wrong arguments, the result is -1 and not E3 */
+	struct span tag;      /* as written, for proto_unquote(), which succeeds */
+	uint8_t payload_type;
+	bool hide;	      /* h: do not relay events */
+};
+
 struct subcmd {
 	enum sub_op op;
 	bool weak;	      /* D: w */
@@ -116,7 +127,7 @@ struct subcmd {
 	struct media_req media; /* L */
 	struct span call_id, from_tag, to_tag; /* C: the session to copy from */
 	unsigned int module, instance; /* M */
-	struct span args;     /* M: the raw text after its first token */
+	struct dtmf_req dtmf; /* M3 */
 };
 
 /* A parsed command. Spans that the form of the command does not have are {NULL, 0}. */

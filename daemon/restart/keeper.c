@@ -27,6 +27,7 @@
 
 #include "base/clock.h"
 #include "protocol/cookies.h"
+#include "call/dtmf.h"
 #include "call/feed.h"
 #include "restart/journal.h"
 #include "restart/records.h"
@@ -304,6 +305,9 @@ static int put_session(struct keeper *k, const struct session *s)
 	for (i = 0; i < 2; i++) {
 		recorder_take(&s->leg[i], &snap.leg[i].recording);
 		player_take(&s->leg[i], &snap.leg[i].playing);
+		if (s->leg[i].dtmf)
+			snap.leg[i].dtmf.target =
+				span_of(notify_name(k->o.notify, s->leg[i].dtmf->target));
 	}
 	len = snapshot_write(&snap, k->bytes, sizeof(k->bytes));
 	if (len < 0) {

@@ -72,6 +72,25 @@ static void restore_notify(struct restorer *r, struct session *s, struct span na
 			 (int)name.len, name.p);
 }
 
+/* Go on to report digits. The call goes on when that is not possible. */
+static void restore_digits(struct restorer *r, struct session *s, const struct snapshot *snap)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		const struct snapshot_dtmf *d = &snap->leg[i].dtmf;
+		const struct digits_req req = { span_not_null(d->tag), d->payload_type, d->hide };
+		int target = d->on ? notify_again(r->notify, d->target) : -1;
+
+		if (!d->on || (target >= 0 && digits_restore(s, i, target, &req) == 0))
+			continue;
+		log_call(LOG_LVL_WARN, s->call_id,
+			 "digits of the %s are not reported any more: '%.*s' is none of the -n "
+			 "options now, or there is no memory",
+			 i ? "caller" : "callee", (int)d->target.len, d->target.p);
+	}
+}
+
 void restore_media(struct restorer *r, struct session *s, const struct snapshot *snap)
 {
 	int i, err;
@@ -147,6 +166,7 @@ int restore_session(struct restorer *r, const struct snapshot *snap, struct sess
 		return rc;
 	}
 	restore_notify(r, s, snap->notify);
+	restore_digits(r, s, snap);
 	*out = s;
 	return 0;
 }

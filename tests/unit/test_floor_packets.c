@@ -343,6 +343,7 @@ static bool daemon_relays(const struct packet_row *r)
 	case RTPX_REASON_pass_too_big:
 	case RTPX_REASON_pass_options:
 	case RTPX_REASON_pass_ttl: /* the packet ends at this host, so its TTL does not matter */
+	case RTPX_REASON_pass_event:
 	case RTPX_REASON_pass_open:
 	case RTPX_REASON_pass_second:
 	case RTPX_REASON_pass_relatch:

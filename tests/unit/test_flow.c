@@ -137,6 +137,24 @@ static void moving_parties(void **state)
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NOT_LATCHED);
 }
 
+/* Telephone events of the caller leave the fast path; her RTCP and the callee's media have none. */
+static void telephone_events(void **state)
+{
+	struct dtmf dtmf = { .payload_type = 97 };
+	struct session s = call("198.51.100.10", "198.51.100.1");
+	struct rtpx_flow f;
+
+	(void)state;
+	s.leg[1].dtmf = &dtmf;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_true(f.flags & RTPX_FLOW_EVENTS);
+	assert_int_equal(f.event_type, 97);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_false(f.flags & RTPX_FLOW_EVENTS);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_false(f.flags & RTPX_FLOW_EVENTS);
+}
+
 /* A recorded direction needs a dataplane that makes copies; the other direction does not. */
 static void recorded(void **state)
 {
@@ -318,6 +336,7 @@ int main(void)
 		cmocka_unit_test(a_flow),
 		cmocka_unit_test(between_families),
 		cmocka_unit_test(flags_by_learning), cmocka_unit_test(moving_parties),
+		cmocka_unit_test(telephone_events),
 		cmocka_unit_test(recorded),
 		cmocka_unit_test(asymmetric_is_settled),
 		cmocka_unit_test(wildcards),

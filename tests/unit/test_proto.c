@@ -576,7 +576,10 @@ static void test_subcommands(void **state)
 	assert_int_equal(r.sub[0].op, SUB_MODULE);
 	assert_int_equal(r.sub[0].module, 3);
 	assert_int_equal(r.sub[0].instance, 1);
-	assert_span(r.sub[0].args, " DcTAG 101");
+	assert_true(r.sub[0].dtmf.valid);
+	assert_span(r.sub[0].dtmf.tag, "DcTAG");
+	assert_int_equal(r.sub[0].dtmf.payload_type, 101);
+	assert_false(r.sub[0].dtmf.hide);
 }
 
 static void test_cookie(void **state)

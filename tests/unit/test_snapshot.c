@@ -51,6 +51,8 @@ static struct snapshot full(void)
 		leg->nrelayed = ++n;
 		leg->recording = (struct snapshot_recording){ true, true, 3, span_of("target") };
 		leg->playing = (struct snapshot_playing){ span_of("hold"), 8, (uint32_t)-1, 20, ++n };
+		leg->dtmf = (struct snapshot_dtmf){ true, true, 97, span_of("digits"),
+						    span_of("unix:/notify") };
 		for (kind = 0; kind < STREAM_KINDS; kind++) {
 			struct stream *t = &leg->stream[kind];
 
@@ -110,6 +112,8 @@ static void comes_back(void **state)
 	assert_true(addr_eq(&back.leg[1].local, &s.leg[1].local));
 	assert_int_equal(back.leg[0].playing.rounds, (uint32_t)-1);
 	assert_true(span_eq(back.leg[0].recording.target, span_of("target")));
+	assert_int_equal(back.leg[1].dtmf.payload_type, 97);
+	assert_true(span_eq(back.leg[1].dtmf.tag, span_of("digits")));
 	assert_int_equal(back.feed[1].source, 13);
 }
 
@@ -134,6 +138,7 @@ static void comes_back_as_a_session(void **state)
 		made->leg[i].advertised = "198.51.100.7";
 		s.leg[i].recording = (struct snapshot_recording){ 0 };
 		s.leg[i].playing = (struct snapshot_playing){ 0 };
+		s.leg[i].dtmf = (struct snapshot_dtmf){ 0 };
 	}
 	memset(s.feed, 0, sizeof(s.feed));
 	s.notify = (struct span){ 0 };

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * digits.c - from a telephone event to a message for the controller. It relays no packet.
+ */
+#include "engine/digits.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "call/dtmf.h"
+
+static const char *party_of(int leg)
+{
+	return leg ? "caller" : "callee";
+}
+
+int digits_restore(struct session *s, int leg, int target, const struct digits_req *req)
+{
+	struct dtmf *dtmf = s->leg[leg].dtmf;
+
+	if (!dtmf)
+		dtmf = dtmf_new(req->tag, target);
+	if (!dtmf)
+		return -ENOMEM;
+	dtmf->payload_type = req->payload_type;
+	dtmf->hide = req->hide;
+	s->leg[leg].dtmf = dtmf;
+	return 0;
+}
+
+int digits_catch(const struct digits *d, struct session *s, int leg, const struct digits_req *req)
+{
+	if (s->notify < 0 || notify_ends_calls(d->notify, s->notify)) {
+		log_some(LOG_LVL_WARN, s->call_id,
+			 "digits of the %s (M3:1): refused, the U of this call names no target of "
+			 "-n that takes digits; name a unix: or tcp: one",
+			 party_of(leg));
+		return -EDESTADDRREQ;
+	}
+	return digits_restore(s, leg, s->notify, req);
+}
+
+/* rtpproxy's form: TAG DIGIT VOLUME DURATION SIDE, with side 0 for the caller. */
+static void report(const struct digits *d, const struct session *s, int leg,
+		   const struct dtmf_press *press, uint64_t now_ns)
+{
+	const struct dtmf *dtmf = s->leg[leg].dtmf;
+	size_t size = strlen(dtmf->tag) + sizeof(" D 63 65535 0");
+	char *text = malloc(size);
+	const struct notify_event event = { s->call_id, s->from_tag, s->to_tag, text };
+
+	if (!text)
+		return;
+	snprintf(text, size, "%s %c %u %u %d", dtmf->tag, press->digit, press->volume,
+		 press->duration, leg == 0);
+	notify_send(d->notify, dtmf->target, &event, now_ns);
+	d->stats->ndtmf_told++;
+	free(text);
+}
+
+bool digits_take(const struct digits *d, struct session *s, int leg, const uint8_t *packet,
+		 size_t len, uint64_t now_ns)
+{
+	struct dtmf *dtmf = s->leg[leg].dtmf;
+	struct dtmf_press press;
+
+	if (!dtmf || !dtmf_is_event(dtmf, packet, len))
+		return false;
+	switch (dtmf_packet(dtmf, packet, len, now_ns, &press)) {
+	case DTMF_PRESSED:
+		report(d, s, leg, &press, now_ns);
+		break;
+	case DTMF_TOO_MANY:
+		d->stats->ndtmf_left_out++;
+		log_some(LOG_LVL_WARN, s->call_id,
+			 "digits of the %s: more than %d a second; the further ones are not "
+			 "reported",
+			 party_of(leg), DTMF_BURST);
+		break;
+	case DTMF_GOES_ON:
+		break;
+	}
+	return dtmf->hide;
+}
