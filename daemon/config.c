@@ -65,7 +65,7 @@ static int complain(const struct parse *p, int code, const char *fmt, ...)
 {
 	va_list ap;
 
-	fprintf(stderr, "%s: ", p->program);
+	fprintf(stderr, "%s%s: ", log_prefix(LOG_LVL_ERR), p->program);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);

@@ -73,7 +73,7 @@ static int sorry(const char *fmt, ...)
 {
 	va_list ap;
 
-	fputs("rtpxd: ", stderr);
+	fprintf(stderr, "%srtpxd: ", log_prefix(LOG_LVL_ERR));
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
@@ -721,6 +721,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct daemon *d = arg;
 
 	(void)fd, (void)what;
+	systemd_alive();
 	log_run(clock_now());
 	engine_tick(d->engine, clock_now(), clock_cpu());
 	watch_files(d);

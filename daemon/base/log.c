@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * log.c - lines to stderr and syslog, each through a queue in memory.
+ * log.c - lines to stderr, syslog and the journal, each through a queue in memory.
  *
  * syslog(3) and stdio wait for the reader of the log. A stopped syslogd, or a pipe with a hanging
  * reader, would stop the event loop.
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
@@ -24,7 +25,8 @@
 #include "base/nowait.h"
 
 #define QUEUE_BYTES (128 << 10)
-#define LINE_MAX_BYTES 1536
+#define LINE_MAX_BYTES 2048
+#define GLOBAL "GLOBAL" /* in place of the call-id, in lines about no call */
 #define AGAIN_NS (50 * NSEC_PER_MSEC) /* pause after a log took nothing */
 #define CLOSE_MS 500
 
@@ -63,16 +65,21 @@ struct sink {
 
 static ssize_t write_stderr(const char *p, size_t len);
 static ssize_t write_syslog(const char *p, size_t len);
+static ssize_t write_journal(const char *p, size_t len);
 
 static struct sink to_stderr = { .name = "stderr", .on = true, .write = write_stderr };
 static struct sink to_syslog = { .name = "syslog", .write = write_syslog };
-static struct sink *const sinks[] = { &to_stderr, &to_syslog };
+static struct sink to_journal = { .name = "the journal", .write = write_journal };
+static struct sink *const sinks[] = { &to_stderr, &to_syslog, &to_journal };
 
 static enum log_level least = LOG_LVL_DBUG;
 static bool relative;
 static double origin; /* seconds of CLOCK_BOOTTIME from which a relative time counts */
 static const char *syslog_path = "/dev/log";
 static int syslog_fd = -1, syslog_type, syslog_facility = LOG_DAEMON;
+static const char *journal_path = "/run/systemd/journal/socket";
+static int journal_fd = -1;
+static bool prefixed; /* stderr is a stream of journald: a line on it begins with "<PRIORITY>" */
 static struct log_kind *left_out;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -113,30 +120,31 @@ static ssize_t write_stderr(const char *p, size_t len)
 	return nowait_write(STDERR_FILENO, nowait_is_socket(STDERR_FILENO), p, len);
 }
 
+/* A socket of @type that is connected to @path, or -errno. */
+static int connected(int type, const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0)
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
 /* syslogd listens for datagrams; some that are not Linux's own listen for a stream. */
 static int syslog_connect(void)
 {
-	static const int types[] = { SOCK_DGRAM, SOCK_STREAM };
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int err = 0;
+	int fd = connected(syslog_type = SOCK_DGRAM, syslog_path);
 
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", syslog_path);
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
-		int fd = socket(AF_UNIX, types[i] | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-		if (fd < 0)
-			return -errno;
-		if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0) {
-			syslog_fd = fd;
-			syslog_type = types[i];
-			return 0;
-		}
-		err = -errno;
-		close(fd);
-		if (err != -EPROTOTYPE)
-			break;
-	}
-	return err;
+	if (fd == -EPROTOTYPE)
+		fd = connected(syslog_type = SOCK_STREAM, syslog_path);
+	syslog_fd = fd;
+	return fd;
 }
 
 /* Without a syslogd lines wait, as they do for a syslogd that does not read. */
@@ -158,6 +166,38 @@ static ssize_t write_syslog(const char *p, size_t len)
 	close(syslog_fd); /* the syslogd has ended */
 	syslog_fd = -1;
 	return -EAGAIN;
+}
+
+/*
+ * A record has a field a line and ends in an empty line, which is not sent (systemd's "native
+ * journal protocol").
+ */
+static ssize_t write_journal(const char *p, size_t len)
+{
+	size_t record = (size_t)((const char *)memmem(p, len, "\n\n", 2) - p) + 1;
+	ssize_t n;
+
+	if (journal_fd < 0 && (journal_fd = connected(SOCK_DGRAM, journal_path)) < 0)
+		return -EAGAIN;
+	n = nowait_write(journal_fd, true, p, record);
+	if (n >= 0)
+		return (ssize_t)record + 1;
+	if (n != -EAGAIN) { /* journald has ended */
+		close(journal_fd);
+		journal_fd = -1;
+	}
+	return -EAGAIN;
+}
+
+/* True when stderr is the stream that journald reads (JOURNAL_STREAM in systemd.exec(5)). */
+static bool stderr_is_journal(void)
+{
+	const char *text = getenv("JOURNAL_STREAM");
+	unsigned long dev, ino;
+	struct stat st;
+
+	return text && sscanf(text, "%lu:%lu", &dev, &ino) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
 /* Write waiting lines until the destination takes no more. */
@@ -186,6 +226,19 @@ static void enqueue(struct sink *s, const char *text, size_t len)
 	s->len += len;
 }
 
+/* Level and place are fields of the journal, so MESSAGE repeats the call-id only, for readers. */
+static int format_journal(char out[LINE_MAX_BYTES], enum log_level level, const char *call,
+			  const char *func, int line, const char *text)
+{
+	bool global = !strcmp(call, GLOBAL);
+
+	return snprintf(out, LINE_MAX_BYTES,
+			"PRIORITY=%d\nSYSLOG_IDENTIFIER=rtpxd\nCODE_FUNC=%s\nCODE_LINE=%d\n"
+			"%s%s%sMESSAGE=%s%s%s\n", levels[level].priority, func, line,
+			global ? "" : "CALL_ID=", global ? "" : call, global ? "" : "\n",
+			global ? "" : call, global ? "" : ": ", text);
+}
+
 /* Format the line "LEVEL:CALL:FUNC:LINE: TEXT" for @s. Returns its length. */
 static size_t format(char out[LINE_MAX_BYTES], const struct sink *s, enum log_level level,
 		     const char *call, const char *func, int line, const char *text)
@@ -193,7 +246,9 @@ static size_t format(char out[LINE_MAX_BYTES], const struct sink *s, enum log_le
 	char before[96] = "";
 	int n;
 
-	if (s == &to_syslog) {
+	if (s == &to_journal) {
+		n = format_journal(out, level, call, func, line, text);
+	} else if (s == &to_syslog) {
 		time_t now = time(NULL);
 		struct tm tm;
 
@@ -202,7 +257,9 @@ static size_t format(char out[LINE_MAX_BYTES], const struct sink *s, enum log_le
 			     syslog_facility | levels[level].priority, before, (int)getpid(),
 			     levels[level].name, call, func, line, text);
 	} else {
-		if (relative)
+		if (prefixed)
+			snprintf(before, sizeof(before), "%s", log_prefix(level));
+		else if (relative)
 			snprintf(before, sizeof(before), "%.3f/", boot_seconds() - origin);
 		n = snprintf(out, LINE_MAX_BYTES, "%s%s:%s:%s:%d: %s", before, levels[level].name,
 			     call, func, line, text);
@@ -225,7 +282,7 @@ static void say_lost(struct sink *s)
 	snprintf(text, sizeof(text), "%lu lines lost: the reader of %s was too slow", s->lost,
 		 s->name);
 	s->lost = 0;
-	enqueue(s, out, format(out, s, LOG_LVL_WARN, "GLOBAL", "log", 0, text));
+	enqueue(s, out, format(out, s, LOG_LVL_WARN, GLOBAL, "log", 0, text));
 }
 
 static void put(struct sink *s, uint64_t now_ns, enum log_level level, const char *call,
@@ -249,7 +306,11 @@ void log_open(enum log_level level, bool stderr_too, bool syslog_too, int facili
 	const char *form = getenv("RTPP_LOG_TFORM"), *start = getenv("RTPP_LOG_TSTART");
 
 	least = level;
-	to_stderr.on = stderr_too;
+	prefixed = stderr_too && stderr_is_journal();
+	if (prefixed && journal_fd < 0)
+		journal_fd = connected(SOCK_DGRAM, journal_path);
+	to_journal.on = prefixed && journal_fd >= 0;
+	to_stderr.on = stderr_too && !to_journal.on;
 	to_syslog.on = syslog_too;
 	syslog_facility = facility;
 	relative = form && !strcmp(form, "rel");
@@ -257,9 +318,19 @@ void log_open(enum log_level level, bool stderr_too, bool syslog_too, int facili
 	tzset();
 }
 
+const char *log_prefix(enum log_level level)
+{
+	static const char *const prefixes[] = {
+		[LOG_LVL_DBUG] = "<7>", [LOG_LVL_INFO] = "<6>", [LOG_LVL_WARN] = "<4>",
+		[LOG_LVL_ERR] = "<3>",	[LOG_LVL_CRIT] = "<2>",
+	};
+
+	return stderr_is_journal() ? prefixes[level] : "";
+}
+
 static bool is_waiting(void)
 {
-	return to_stderr.len || to_syslog.len;
+	return to_stderr.len || to_syslog.len || to_journal.len;
 }
 
 void log_close(void)
@@ -299,7 +370,7 @@ static void write_line(uint64_t now_ns, enum log_level level, const char *call, 
 	char text[1024], who[256];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
-	snprintf(who, sizeof(who), "%s", call && *call ? call : "GLOBAL");
+	snprintf(who, sizeof(who), "%s", call && *call ? call : GLOBAL);
 	tame(text);
 	tame(who);
 	for (size_t i = 0; i < ARRAY_SIZE(sinks); i++)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * log.h - one line per event: to stderr in the foreground, to syslog as a daemon. No function waits
- * for a reader of the log, except log_close(): lines wait in memory. Lines beyond that memory are
+ * log.h - one line per event: to stderr in the foreground, to syslog as a daemon, to systemd's journal
+ * if that reads stderr. No function waits for a reader of the log, except log_close(): lines wait in
+ * memory. Lines beyond that memory are
  * lost; the log gets their number when it takes lines again.
  *
  * Format "LEVEL:CALLID|GLOBAL:function:line: text". On stderr a relative time precedes it when the
- * environment has RTPP_LOG_TFORM=rel (rtpproxy's convention).
+ * environment has RTPP_LOG_TFORM=rel (rtpproxy's convention). In the journal PRIORITY, CALL_ID,
+ * CODE_FUNC and CODE_LINE are fields of the entry.
  */
 #ifndef RTPX_LOG_H
 #define RTPX_LOG_H
@@ -27,6 +29,12 @@ int log_facility_of(const char *name);
  * @to_syslog.
  */
 void log_open(enum log_level level, bool to_stderr, bool to_syslog, int facility);
+
+/*
+ * log_prefix - what stands before a line that is written to stderr without this module: "<3>" and so
+ * on, from which journald takes the level, or "" if journald does not read stderr.
+ */
+const char *log_prefix(enum log_level level);
 
 /* log_close - call before the process ends: waits for readers of the log, half a second at most. */
 void log_close(void);

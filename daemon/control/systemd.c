@@ -68,3 +68,9 @@ void systemd_notify(const char *state)
 {
 	sd_notify(0, state);
 }
+
+void systemd_alive(void)
+{
+	if (sd_watchdog_enabled(0, NULL) > 0)
+		sd_notify(0, "WATCHDOG=1");
+}

@@ -35,4 +35,7 @@ void systemd_unstore(const char *name);
 /* systemd_notify - send a state such as "READY=1" to the service manager, if there is one. */
 void systemd_notify(const char *state);
 
+/* systemd_alive - tell a watchdog that the event loop turns. Call it about once a second. */
+void systemd_alive(void);
+
 #endif

@@ -30,3 +30,7 @@ void systemd_notify(const char *state)
 {
 	(void)state;
 }
+
+void systemd_alive(void)
+{
+}

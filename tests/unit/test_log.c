@@ -288,6 +288,86 @@ static void unread_syslog(void **state)
 	log_open(LOG_LVL_DBUG, true, false, 0);
 }
 
+/* Take the next entry of @fd into @got; false: there is none. */
+static bool next_entry(int fd)
+{
+	ssize_t n = recv(fd, got, sizeof(got) - 1, 0);
+
+	got[MAX(n, 0)] = '\0';
+	return n > 0;
+}
+
+/* stderr is a stream of journald: its native protocol has the fields. */
+static void journal(void **state)
+{
+	char path[] = "/tmp/rtpx-journal.XXXXXX", stream[64], call[9000];
+	struct lines l = { 0 };
+	struct stat st;
+	int fd, file = mkstemp(path);
+
+	(void)state;
+	close(file);
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(stream, sizeof(stream), "%lu:%lu", (unsigned long)st.st_dev,
+		 (unsigned long)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	journal_path = path;
+	unlink(path);
+	log_open(LOG_LVL_DBUG, true, false, 0); /* no socket: prefixes on stderr */
+	assert_true(to_stderr.on && !to_journal.on);
+	assert_string_equal(log_prefix(LOG_LVL_ERR), "<3>");
+	setenv("JOURNAL_STREAM", "1:1", 1);
+	assert_string_equal(log_prefix(LOG_LVL_ERR), "");
+	setenv("JOURNAL_STREAM", stream, 1);
+
+	syslog_path = path;
+	syslog_bind(SOCK_DGRAM, &fd);
+	log_open(LOG_LVL_DBUG, true, false, 0);
+	assert_true(to_journal.on && !to_stderr.on);
+	log_line(LOG_LVL_ERR, "call@host", "function", 7, "text");
+	log_line(LOG_LVL_INFO, NULL, "function", 8, "a\nPRIORITY=0");
+	assert_true(next_entry(fd));
+	assert_string_equal(got, "PRIORITY=3\nSYSLOG_IDENTIFIER=rtpxd\nCODE_FUNC=function\n"
+				 "CODE_LINE=7\nCALL_ID=call@host\nMESSAGE=call@host: text\n");
+	assert_true(next_entry(fd));
+	assert_string_equal(got, "PRIORITY=6\nSYSLOG_IDENTIFIER=rtpxd\nCODE_FUNC=function\n"
+				 "CODE_LINE=8\nMESSAGE=a?PRIORITY=0\n");
+	memset(call, 'c', sizeof(call));
+	call[sizeof(call) - 1] = '\0';
+	log_line(LOG_LVL_CRIT, call, "function", 9, "%s", call);
+	assert_true(next_entry(fd));
+	assert_int_equal(got[strlen(got) - 1], '\n');
+
+	for (int i = 0; i < MANY; i++)
+		log_warn("line %d", i);
+	for (int quiet = 0; quiet < 2; quiet++) {
+		while (next_entry(fd)) {
+			char *message = strstr(got, "MESSAGE=");
+
+			assert_non_null(message);
+			message[6] = ':';
+			message[7] = ' ';
+			check_line(&l, message);
+			quiet = 0;
+		}
+		to_journal.again_ns = 0;
+		log_run(clock_now());
+	}
+	assert_true(l.lost > 0);
+	assert_int_equal(l.seen + l.lost, MANY);
+
+	close(fd); /* journald is started anew */
+	log_warn("line %lu", l.next);
+	syslog_bind(SOCK_DGRAM, &fd);
+	to_journal.again_ns = 0;
+	log_run(clock_now());
+	assert_true(next_entry(fd));
+	close(fd);
+	unlink(path);
+	unsetenv("JOURNAL_STREAM");
+	log_open(LOG_LVL_DBUG, true, false, 0);
+}
+
 /* Lines that a peer provokes: a few at once, then one a second with the number of dropped lines. */
 static void some_of_many(void **state)
 {
@@ -346,7 +426,7 @@ int main(void)
 		cmocka_unit_test(names),	    cmocka_unit_test(once_a_second),
 		cmocka_unit_test(unread_pipe),	    cmocka_unit_test(close_unread),
 		cmocka_unit_test(unread_syslog),    cmocka_unit_test(some_of_many),
-		cmocka_unit_test(budget),
+		cmocka_unit_test(budget),	    cmocka_unit_test(journal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
