@@ -9,13 +9,17 @@ V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION := $(shell tools/version.sh)
 LIBS := libbpf lmdb zlib libnl-3.0 libnl-genl-3.0 libnl-route-3.0 libmnl libevent json-c libcap-ng
-# For sound. --as-needed links a program with the libraries that it uses.
-LIBS += sndfile soxr spandsp libbcg729 opus libpcap libsrtp2
+# SOUND=no leaves out the encoders: rtpxd plays no sound files, and makeann and extractaudio are not
+# built. libopus stays for re-packetization; it needs no other library.
+SOUND ?= yes
+HAVE_SOUND := $(filter-out no,$(SOUND))
+# --as-needed links a program with the libraries that it uses.
+LIBS += opus $(if $(HAVE_SOUND),sndfile soxr spandsp libbcg729 libpcap libsrtp2)
 LDFLAGS += -Wl,--as-needed
 LDLIBS += -lm
-HAVE_SYSTEMD := $(shell pkg-config --exists libsystemd && echo yes)
+HAVE_SYSTEMD := $(shell pkg-config --exists libsystemd 2>/dev/null && echo yes)
 LIBS += $(if $(HAVE_SYSTEMD),libsystemd)
 
 CFLAGS ?= -O2 -g
@@ -27,15 +31,19 @@ CFLAGS += $(if $(SANITIZE),$(ASAN) -Wno-maybe-uninitialized)
 CPPFLAGS += -D_GNU_SOURCE
 LDLIBS += $(shell pkg-config --libs $(LIBS) 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude \
-	-I/usr/include/$(shell $(CC) -dumpmachine)
+	-I/usr/include/$(shell $(CC) -dumpmachine 2>/dev/null)
 
-# daemon/ORDER names one module a line. systemd_none.c replaces systemd.c without libsystemd.
-DAEMON := $(filter-out daemon/main.c $(if $(HAVE_SYSTEMD),daemon/control/systemd_none.c,daemon/control/systemd.c),\
+# daemon/ORDER names one module a line. A part that is left out has a twin, NAME_none.c.
+WITH := $(if $(HAVE_SYSTEMD),control/systemd) $(if $(HAVE_SOUND),media/audio media/sound)
+WITHOUT := $(filter-out $(WITH),control/systemd media/audio media/sound)
+DAEMON := $(filter-out daemon/main.c $(WITH:%=daemon/%_none.c) $(WITHOUT:%=daemon/%.c),\
 	$(wildcard daemon/*.c daemon/*/*.c))
 CORE := $(O)/librtpx.a
 UNITS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c))
 TOOL_MAINS := tools/rtpxctl.c tools/makeann.c tools/extractaudio.c
-TOOLS := $(patsubst tools/%.c,$(O)/%,$(TOOL_MAINS))
+TOOLS := $(O)/rtpxctl $(if $(HAVE_SOUND),$(O)/makeann $(O)/extractaudio)
+# Parts of extractaudio; the other parts belong to rtpxctl.
+SOUND_PARTS := $(if $(HAVE_SOUND),,tools/capture.c tools/decrypt.c tools/rtpstream.c)
 TOOL_PARTS := $(O)/libtools.a
 # Programs that the tests in network namespaces run.
 NETNS := $(patsubst tests/netns/%.c,$(O)/netns/%,$(wildcard tests/netns/*.c))
@@ -50,7 +58,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 DEBIAN_KDIR = $(shell ls -dv /lib/modules/*-amd64/build 2>/dev/null | tail -n 1)
 KDIR ?= $(or $(wildcard /lib/modules/$(shell uname -r)/build),$(DEBIAN_KDIR))
 
-.PHONY: all deps run demo check check-quick bench soak fuzz clean help units bench-build kmod dkms
+.PHONY: all deps run demo check check-quick bench soak fuzz clean help units bench-build kmod dkms FORCE
 all: $(O)/rtpxd $(O)/relay.bpf.o $(TOOLS)
 
 help:
@@ -68,6 +76,10 @@ help:
 ## make dkms       install the module's sources below /usr/src, for dkms
 ## make soak       run the long tests in full and print their figures: a million calls set up
 ##                 and torn down, restarts, a stopped daemon (root)
+## make install    install below PREFIX (/usr/local) and DESTDIR: programs, man pages, unit, documents;
+##                 RTPPROXY_LINK=/usr/bin adds a link rtpproxy there
+## make uninstall  remove these again, with the same variables
+## make dist       build/rtpx-VERSION.tar.gz of the commit that is checked out
 ## make clean      remove build/
 
 deps:
@@ -148,6 +160,11 @@ $(O)/relay.skel.h: $(O)/relay.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name relay >$@.tmp && mv $@.tmp $@
 
 $(O)/daemon/dataplane/xdp.o $(O)/tests/test_xdp.o: $(O)/relay.skel.h
+# Written when the version is another one, so that these two are built anew.
+$(O)/version: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+$(O)/daemon/main.o $(O)/daemon/config.o: $(O)/version
 $(O)/daemon/main.o $(O)/daemon/config.o: CPPFLAGS += -DRTPX_VERSION='"$(VERSION)"'
 
 $(O)/%.o: %.c
@@ -163,7 +180,7 @@ $(O)/rtpxd: $(O)/daemon/main.o $(CORE)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-$(TOOL_PARTS): $(patsubst %.c,$(O)/%.o,$(filter-out $(TOOL_MAINS),$(wildcard tools/*.c)))
+$(TOOL_PARTS): $(patsubst %.c,$(O)/%.o,$(filter-out $(TOOL_MAINS) $(SOUND_PARTS),$(wildcard tools/*.c)))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
@@ -213,4 +230,5 @@ $(O)/fuzz/%: tests/fuzz/%.c
 	$(Q)$(CLANG) $(CPPFLAGS) -O1 -g -std=gnu11 -fno-strict-aliasing -Iinclude -Idaemon -Itests \
 		-fsanitize=fuzzer $(ASAN) $(LDFLAGS) -MMD -MP $< $(LDLIBS) -o $@
 
+include tools/packaging/install.mk
 -include $(shell [ -d $(O) ] && find $(O) -name '*.d')

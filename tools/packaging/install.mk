@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# install.mk - the Makefile's part for hosts: install, uninstall, dist, and packages.
+#
+# The variables have the names and the defaults of GNU's conventions. DESTDIR precedes each path.
+
+PREFIX ?= /usr/local
+bindir ?= $(PREFIX)/bin
+sbindir ?= $(PREFIX)/sbin
+datadir ?= $(PREFIX)/share
+mandir ?= $(datadir)/man
+docdir ?= $(datadir)/doc/rtpx
+completionsdir ?= $(datadir)/bash-completion/completions
+sysconfdir ?= /etc
+defaultdir ?= $(sysconfdir)/default
+unitdir ?= $(PREFIX)/lib/systemd/system
+sysusersdir ?= $(PREFIX)/lib/sysusers.d
+tmpfilesdir ?= $(PREFIX)/lib/tmpfiles.d
+# Directory of a link rtpproxy to rtpxd, such as RTPPROXY_LINK=/usr/bin; empty: no link.
+RTPPROXY_LINK ?=
+
+INSTALL ?= install
+at = $(DESTDIR)$(1)
+MAN_PAGES := docs/man/rtpxd.8 docs/man/rtpxctl.1 $(if $(HAVE_SOUND),docs/man/makeann.1 docs/man/extractaudio.1)
+# For a host, a template has the paths of this installation.
+fill := sed 's,/usr/sbin/,$(sbindir)/,g; s,/usr/lib/tmpfiles.d/,$(tmpfilesdir)/,g; s,/etc/default/,$(defaultdir)/,g'
+
+.PHONY: install uninstall dist
+install: all
+	$(Q)$(INSTALL) -d $(call at,$(bindir)) $(call at,$(sbindir)) $(call at,$(mandir)/man1) \
+		$(call at,$(mandir)/man8) $(call at,$(docdir))/docs $(call at,$(completionsdir)) \
+		$(call at,$(defaultdir)) $(call at,$(unitdir)) $(call at,$(sysusersdir)) $(call at,$(tmpfilesdir))
+	$(Q)$(INSTALL) $(O)/rtpxd $(call at,$(sbindir))
+	$(Q)$(INSTALL) $(TOOLS) $(call at,$(bindir))
+	$(Q)for page in $(MAN_PAGES); do \
+		$(INSTALL) -m 644 $$page $(call at,$(mandir))/man$${page##*.} || exit; done
+	$(Q)$(INSTALL) -m 644 README.md LICENSE $(call at,$(docdir))
+	$(Q)$(INSTALL) -m 644 $(filter-out docs/man,$(wildcard docs/*.*)) $(call at,$(docdir))/docs
+	$(Q)$(INSTALL) -m 644 tools/completion.bash $(call at,$(completionsdir))/rtpxctl
+	$(Q)ln -sf rtpxctl $(call at,$(completionsdir))/rtpxd
+	$(Q)[ -z '$(HAVE_SOUND)' ] || { ln -sf makeann $(call at,$(completionsdir))/extractaudio && \
+		$(INSTALL) -m 644 tools/completion.bash $(call at,$(completionsdir))/makeann; }
+	$(Q)$(fill) daemon/rtpxd.service >$(call at,$(unitdir))/rtpxd.service
+	$(Q)$(INSTALL) -m 644 daemon/rtpxd.sysusers $(call at,$(sysusersdir))/rtpxd.conf
+	$(Q)$(INSTALL) -m 644 daemon/rtpxd.tmpfiles $(call at,$(tmpfilesdir))/rtpxd.conf
+	$(Q)[ -e $(call at,$(defaultdir))/rtpxd ] || \
+		$(INSTALL) -m 644 daemon/rtpxd.default $(call at,$(defaultdir))/rtpxd
+	$(Q)[ -z '$(RTPPROXY_LINK)' ] || { $(INSTALL) -d $(call at,$(RTPPROXY_LINK)) && \
+		ln -sf $(sbindir)/rtpxd $(call at,$(RTPPROXY_LINK))/rtpproxy; }
+	@[ -n '$(DESTDIR)' ] || echo 'now: systemd-sysusers && systemctl daemon-reload && systemctl start rtpxd'
+
+# The file of options stays: it is the host's. So do the user rtpx and its recordings.
+uninstall:
+	$(Q)rm -f $(call at,$(sbindir))/rtpxd $(patsubst $(O)/%,$(call at,$(bindir))/%,$(TOOLS)) \
+		$(foreach page,$(MAN_PAGES),$(call at,$(mandir))/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+		$(addprefix $(call at,$(completionsdir))/,rtpxctl rtpxd makeann extractaudio) \
+		$(call at,$(unitdir))/rtpxd.service $(call at,$(sysusersdir))/rtpxd.conf \
+		$(call at,$(tmpfilesdir))/rtpxd.conf
+	$(Q)rm -rf $(call at,$(docdir))
+	$(Q)[ -z '$(RTPPROXY_LINK)' ] || rm -f $(call at,$(RTPPROXY_LINK))/rtpproxy
+
+# The commit that is checked out, with the file VERSION. Two runs make the same bytes.
+DIST_VERSION = $(shell tools/version.sh clean)
+DIST = $(O)/rtpx-$(DIST_VERSION).tar.gz
+dist:
+	$(Q)mkdir -p $(O)/dist && echo $(DIST_VERSION) >$(O)/dist/VERSION
+	$(Q)git archive --format=tar --prefix=rtpx-$(DIST_VERSION)/ --add-file=$(O)/dist/VERSION HEAD | \
+		gzip -n9 >$(DIST)
+	@echo $(DIST)
