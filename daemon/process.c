@@ -216,6 +216,24 @@ static int drop_group(gid_t gid)
 	return setgroups(0, NULL) < 0 || setgid(gid) < 0 ? -errno : 0;
 }
 
+/* Keep those of NET_ADMIN and BPF that the process has, if @dataplane, and no other capability. */
+static int drop_capabilities(bool dataplane)
+{
+	static const unsigned int wanted[] = { CAP_NET_ADMIN, CAP_BPF };
+	bool has[ARRAY_SIZE(wanted)];
+	size_t i;
+
+	if (capng_get_caps_process())
+		return -EPERM;
+	for (i = 0; i < ARRAY_SIZE(wanted); i++)
+		has[i] = dataplane && capng_have_capability(CAPNG_PERMITTED, wanted[i]);
+	capng_clear(CAPNG_SELECT_CAPS);
+	for (i = 0; i < ARRAY_SIZE(wanted); i++)
+		if (has[i])
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, wanted[i]);
+	return capng_apply(CAPNG_SELECT_CAPS) ? -EPERM : 0;
+}
+
 static int drop_user(uid_t uid, gid_t gid, bool dataplane)
 {
 	if (geteuid() != 0)
@@ -237,6 +255,8 @@ int process_drop(uid_t uid, gid_t gid, bool dataplane, char *err, size_t err_siz
 		r = drop_user(uid, gid, dataplane);
 	else if (gid != (gid_t)-1)
 		r = drop_group(gid);
+	if (r == 0 && geteuid() != 0)
+		r = drop_capabilities(dataplane);
 	if (r < 0)
 		snprintf(err, err_size, "-u: cannot become user %d, group %d: %s%s", (int)uid,
 			 (int)gid, strerror(-r), geteuid() ? "; only root can" : "");

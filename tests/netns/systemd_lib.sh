@@ -52,10 +52,13 @@ sd_units()
 	for t in sysinit basic shutdown sockets timers paths slices umount network-online multi-user final exit emergency; do
 		printf '[Unit]\nDescription=%s\nDefaultDependencies=no\n' $t >"$SD_ROOT/units/$t.target"
 	done
-	sed 's,/usr/sbin/rtpxd,/usr/local/sbin/rtpxd,; s,rtpx:rtpx,nobody:nogroup,' "$LAB_ROOT/daemon/rtpxd.service" \
-		>"$SD_ROOT/units/rtpxd.service"
-	printf '[Service]\nEnvironmentFile=\nEnvironment="RTPXD_OPTIONS=%s"\nStandardError=append:%s\nLimitNOFILE=\n' \
-		"$1" "$LAB_DIR/rtpxd.log" >"$SD_ROOT/units/rtpxd.service.d/test.conf"
+	sed "s,/usr/sbin/rtpxd,/usr/local/sbin/rtpxd,; s,/usr/lib/tmpfiles.d,$SD_ROOT,
+		s/^User=.*/User=nobody/; s/^Group=.*/Group=nogroup/; s/-u :rtpx/-u :nogroup/" \
+		"$LAB_ROOT/daemon/rtpxd.service" >"$SD_ROOT/units/rtpxd.service"
+	sed '/^[dZ]/s/rtpx rtpx/nobody nogroup/' "$LAB_ROOT/daemon/rtpxd.tmpfiles" >"$SD_ROOT/rtpxd.conf"
+	printf '[Service]\nEnvironmentFile=\nEnvironment="RTPXD_OPTIONS=%s" "RTPXD_CONTROL=%s" "RTPXD_LOG=%s"\n' \
+		"$1" "-s udp:127.0.0.1:7722 -s unix:/run/rtpx/rtpx.sock" "-d dbug" >"$SD_ROOT/units/rtpxd.service.d/test.conf"
+	printf 'StandardError=append:%s\nLimitNOFILE=\n' "$LAB_DIR/rtpxd.log" >>"$SD_ROOT/units/rtpxd.service.d/test.conf"
 }
 
 sd_cgroup()
