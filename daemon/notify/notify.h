@@ -5,7 +5,7 @@
  *
  * A unix: or tcp: target gets the tag that the controller gave with its U, and a newline. The
  * connection is opened at first use and kept. An xmlrpc: or jsonrpc: target gets a request to end
- * the dialog, see notify_rpc.h. An RPC target needs no tag, so the first one serves every session
+ * the dialog, see rpc.h. An RPC target needs no tag, so the first one serves every session
  * that names no target.
  */
 #ifndef RTPX_NOTIFY_H
@@ -13,29 +13,11 @@
 
 #include "base/addr.h"
 #include "base/base.h"
+#include "notify/spec.h"
 
 #define NOTIFY_MAX_TARGETS 64 /* of -n, and those made for %%CC_SELF%% */
-#define NOTIFY_MAX_SELF 2     /* values of -n with %%CC_SELF%% */
 #define NOTIFY_MAX_QUEUED 10000 /* messages in the queue of one target */
 #define NOTIFY_PATIENCE_MS 30000
-
-enum notify_kind { NOTIFY_UNIX, NOTIFY_TCP, NOTIFY_SELF, NOTIFY_XMLRPC, NOTIFY_JSONRPC };
-
-/* A parsed value of -n. */
-struct notify_spec {
-	enum notify_kind kind;
-	char path[1024]; /* of the socket, or of the URL with its query */
-	char host[256];	 /* without the brackets of an IPv6 address */
-	uint16_t port;
-};
-
-/* notify_parse - 0, or -EINVAL with the reason in *@why, a static text. */
-int notify_parse(struct notify_spec *out, const char *text, const char **why);
-
-static inline bool notify_is_rpc(enum notify_kind kind)
-{
-	return kind == NOTIFY_XMLRPC || kind == NOTIFY_JSONRPC;
-}
 
 struct event_base;
 struct notify;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * notify_rpc.h - the remote procedure calls that ask a SIP proxy to end a dialog: it writes the
+ * rpc.h - the remote procedure calls that ask a SIP proxy to end a dialog: it writes the
  * body of the HTTP request, and reads the answer. Pure: it opens no connection and uses no URL.
  *
  * XML-RPC has two methods. dlg_terminate_dlg takes the Call-ID alone; a proxy that gives an
  * "xmlrpc:" time-out socket to its relay expects it (capability 20100819). Proxies of today have
  * dlg.terminate_dlg instead. It takes Call-ID and both tags, by XML-RPC and by JSON-RPC 2.0.
  */
-#ifndef RTPX_NOTIFY_RPC_H
-#define RTPX_NOTIFY_RPC_H
+#ifndef RTPX_RPC_H
+#define RTPX_RPC_H
 
 #include "base/base.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_notify_rpc.c - bodies of RPCs that end a dialog, and answers such as Kamailio's.
+ * test_rpc.c - bodies of RPCs that end a dialog, and answers such as Kamailio's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../../daemon/notify/notify_rpc.c"
+#include "../../daemon/notify/rpc.c"
 
 static void assert_request(enum rpc_kind kind, enum rpc_method method, struct rpc_dialog d,
 			   const char *body)

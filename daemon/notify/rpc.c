@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * notify_rpc.c - the parts of XML-RPC and JSON-RPC 2.0 that are needed to end a dialog. In an XML
+ * rpc.c - the parts of XML-RPC and JSON-RPC 2.0 that are needed to end a dialog. In an XML
  * answer it looks only for a fault. Values of the answer are used only in the log.
  */
-#include "notify/notify_rpc.h"
+#include "notify/rpc.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
