@@ -2,9 +2,8 @@
 /*
  * nexthop.c - next hops by route netlink.
  *
- * Routes are not cached: each id asks the kernel with all inputs of its socket's packets
- * (hostpath.h), so the kernel applies rules, metrics and multipath. links.c keeps links and
- * addresses, neigh.c neighbours; all ids behind a neighbour share one object.
+ * Routes are not cached: each id asks the kernel (route.h). links.c keeps links and addresses,
+ * neigh.c neighbours; all ids behind a neighbour share one object.
  *
  * Notices mark ids dirty. Marked ids are worked off in slices of SLICE_NS: a gateway may have
  * thousands of destinations behind it, and must not hold up the event loop.
@@ -34,9 +33,9 @@
 #include "net/netlink.h"
 #include "host/nexthop.h"
 #include "host/pathmtu.h"
+#include "host/route.h"
 
 #define PCP_SHIFT 13 /* in the TCI, IEEE 802.1Q */
-#define TOS_DSCP 0xfc /* in the TOS; the other bits are ECN, which routing ignores */
 #define COALESCE_MS 50 /* between a notice about routes, links or addresses and the work */
 #define PATH_MS 2 /* between an ICMP message and the work: the kernel handles it after us */
 #define SLICE_NS (2 * NSEC_PER_MSEC) /* time of work before other events get their turn */
@@ -59,10 +58,7 @@ struct nexthop {
 	uint8_t dirty; /* enum dirty; 0: not in the list */
 	unsigned int users;
 	/* the route's part of the answer */
-	struct addr gateway, source;
-	unsigned int oif;
-	unsigned int route_mtu; /* 0: the device's */
-	uint8_t route_ttl;	/* 0: the host's */
+	struct route route;
 	enum flow_why route_why;
 	enum flow_why arrives;	/* the host's verdict about the peer's packets */
 	enum flow_why host_why; /* the host's verdict beside routing, for this route */
@@ -219,130 +215,36 @@ static void nexthop_set_neigh(struct nexthops *n, struct nexthop *nh, const stru
 
 /* ---- routes ---- */
 
-/* route_put - put the inputs of routing beside the addresses, with the values of our socket. */
-static int route_put(struct nl_msg *msg, const struct nexthop_key *key, const struct ownsocket *s,
-		     uint32_t mark)
+/* @source: keep this source address; ADDR_NONE: the key's, or the kernel chooses. */
+static enum flow_why route_query(struct nexthops *n, struct nexthop *nh, struct addr source)
 {
-	int rc = nla_put_u8(msg, RTA_IP_PROTO, IPPROTO_UDP) | nla_put_u32(msg, RTA_UID, s->uid);
-
-	if (key->source.port)
-		rc |= nla_put_u16(msg, RTA_SPORT, htons(key->source.port));
-	if (key->dest.port)
-		rc |= nla_put_u16(msg, RTA_DPORT, htons(key->dest.port));
-	if (s->bound_dev)
-		rc |= nla_put_u32(msg, RTA_OIF, s->bound_dev);
-	if (mark)
-		rc |= nla_put_u32(msg, RTA_MARK, mark);
-	return rc;
-}
-
-static struct nl_msg *route_request(const struct nexthop_key *key, const struct addr *source,
-				    const struct ownsocket *s, uint32_t mark)
-{
-	size_t len = addr_ip_len(&key->dest);
-	struct rtmsg rt = {
-		.rtm_family = netlink_af(key->dest.family),
-		.rtm_dst_len = len * 8,
-		.rtm_tos = key->tos & TOS_DSCP,
+	struct route_question q = {
+		.dest = nh->key.dest,
+		.source = addr_with_port(source, nh->key.source.port),
+		.tos = nh->key.tos,
+		.mark = nh->mark,
+		.socket = host_socket(n->host),
+		.tunnels = n->opts.routes,
 	};
-	struct nl_msg *msg;
 
-	if (source->family != ADDR_NONE)
-		rt.rtm_src_len = len * 8;
-	msg = netlink_request(RTM_GETROUTE, 0, &rt, sizeof(rt));
-	if (msg && (nla_put(msg, RTA_DST, len, key->dest.ip) ||
-		    (rt.rtm_src_len && nla_put(msg, RTA_SRC, len, source->ip)) ||
-		    route_put(msg, key, s, mark))) {
-		nlmsg_free(msg);
-		return NULL;
-	}
-	return msg;
-}
-
-/* The gateway may be of the other family (RTA_VIA). */
-static void route_gateway(struct nexthop *nh, struct nlattr **a)
-{
-	enum addr_family family = nh->key.dest.family;
-	const struct rtvia *via;
-	struct addr h;
-
-	if (a[RTA_GATEWAY] &&
-	    netlink_host(&h, family, nla_data(a[RTA_GATEWAY]), nla_len(a[RTA_GATEWAY]))) {
-		nh->gateway = h;
-	} else if (a[RTA_VIA] && nla_len(a[RTA_VIA]) > (int)sizeof(*via)) {
-		via = nla_data(a[RTA_VIA]);
-		if (netlink_host(&h, netlink_family(via->rtvia_family), via->rtvia_addr,
-				 nla_len(a[RTA_VIA]) - sizeof(*via)))
-			nh->gateway = h;
-	}
-}
-
-/* A locked MTU makes the host send without "don't fragment" (ip_dont_fragment()): refuse it. */
-static enum flow_why route_metrics(struct nexthop *nh, struct nlattr *metrics)
-{
-	struct nlattr *m[RTAX_MAX + 1];
-
-	if (nla_parse_nested(m, RTAX_MAX, metrics, NULL))
-		return FLOW_WHY_KERNEL;
-	if (m[RTAX_MTU])
-		nh->route_mtu = nla_get_u32(m[RTAX_MTU]);
-	if (m[RTAX_HOPLIMIT])
-		nh->route_ttl = MIN(nla_get_u32(m[RTAX_HOPLIMIT]), 255u);
-	if (m[RTAX_LOCK] && nla_get_u32(m[RTAX_LOCK]) & 1 << RTAX_MTU &&
-	    nh->key.dest.family == ADDR_IP4)
-		return FLOW_WHY_FRAGMENTS;
-	return FLOW_WHY_KERNEL;
-}
-
-static enum flow_why route_parse(struct nexthop *nh, struct nlmsghdr *reply, bool routes)
-{
-	const struct rtmsg *rt = nlmsg_data(reply);
-	struct nlattr *a[RTA_MAX + 1];
-	struct addr h;
-
-	if (reply->nlmsg_type != RTM_NEWROUTE || nlmsg_parse(reply, sizeof(*rt), a, RTA_MAX, NULL))
-		return FLOW_WHY_NO_ROUTE;
-	if (rt->rtm_type == RTN_LOCAL)
-		return FLOW_WHY_LOOPBACK;
-	if (rt->rtm_type != RTN_UNICAST || !a[RTA_OIF])
-		return FLOW_WHY_NO_ROUTE;
-	nh->oif = nla_get_u32(a[RTA_OIF]);
-	if ((a[RTA_ENCAP] || a[RTA_ENCAP_TYPE] || a[RTA_NEWDST]) && !routes)
-		return FLOW_WHY_ENCAP;
-	route_gateway(nh, a);
-	if (nh->source.family == ADDR_NONE && a[RTA_PREFSRC] &&
-	    netlink_host(&h, nh->key.dest.family, nla_data(a[RTA_PREFSRC]),
-			 nla_len(a[RTA_PREFSRC])))
-		nh->source = h;
-	if (a[RTA_METRICS])
-		return route_metrics(nh, a[RTA_METRICS]);
-	return FLOW_WHY_KERNEL;
-}
-
-static enum flow_why route_query(struct nexthops *n, struct nexthop *nh)
-{
-	struct nlmsghdr *reply;
-	struct nl_msg *msg;
-
+	nh->route = (struct route){ .source = source };
 	if (links_is_local(&n->links, &nh->key.dest))
 		return FLOW_WHY_LOOPBACK;
 	if (nh->key.source.family != ADDR_NONE) {
-		nh->source = netlink_key(&nh->key.source);
+		q.source = nh->key.source;
+		nh->route.source = netlink_key(&nh->key.source);
 		if (nh->key.source.family != nh->key.dest.family ||
-		    !links_is_local(&n->links, &nh->source))
+		    !links_is_local(&n->links, &nh->route.source))
 			return FLOW_WHY_NO_ROUTE;
 	}
-	msg = route_request(&nh->key, &nh->source, host_socket(n->host), nh->mark);
-	if (!msg || netlink_ask(n->nl, msg, &reply) || !reply)
-		return FLOW_WHY_NO_ROUTE;
-	return route_parse(nh, reply, n->opts.routes);
+	return route_ask(n->nl, &q, &nh->route);
 }
 
 static uint8_t nexthop_ttl(const struct nexthops *n, const struct nexthop *nh,
 			   const struct iface *out)
 {
-	if (nh->route_ttl)
-		return nh->route_ttl;
+	if (nh->route.ttl)
+		return nh->route.ttl;
 	if (nh->key.dest.family == ADDR_IP6 && out && out->is.hop_limit)
 		return out->is.hop_limit;
 	return host_socket(n->host)->ttl;
@@ -351,14 +253,14 @@ static uint8_t nexthop_ttl(const struct nexthops *n, const struct nexthop *nh,
 /* nexthop_packet - describe a packet of @nh for the host's rules. */
 static struct outgoing nexthop_packet(const struct nexthops *n, const struct nexthop *nh)
 {
-	const struct iface *out = links_find(&n->links, nh->oif);
+	const struct iface *out = links_find(&n->links, nh->route.oif);
 	const struct ownsocket *s = host_socket(n->host);
 	struct outgoing p = {
-		.source = addr_with_port(nh->source, nh->key.source.port),
+		.source = addr_with_port(nh->route.source, nh->key.source.port),
 		.dest = nh->key.dest,
 		.tos = nh->key.tos,
 		.ttl = nexthop_ttl(n, nh, out),
-		.oif = nh->oif,
+		.oif = nh->route.oif,
 		.mark = nh->mark,
 		.uid = s->uid,
 		.gid = s->gid,
@@ -382,15 +284,9 @@ static void nexthop_route(struct nexthops *n, struct nexthop *nh, uint32_t with_
 	const struct iface *out;
 
 	nh->mark = with_mark;
-	nh->oif = 0;
-	nh->route_mtu = 0;
-	nh->route_ttl = 0;
-	nh->gateway = (struct addr){ 0 };
-	if (!again)
-		nh->source = (struct addr){ 0 };
-	nh->route_why = route_query(n, nh);
+	nh->route_why = route_query(n, nh, again ? nh->route.source : (struct addr){ 0 });
 	if (nh->route_why == FLOW_WHY_KERNEL) {
-		out = links_find(&n->links, nh->oif);
+		out = links_find(&n->links, nh->route.oif);
 		if (!out || !out->is.usable || !out->is.served)
 			nh->route_why = FLOW_WHY_NO_INTERFACE;
 		else if (!out->is.up)
@@ -400,8 +296,8 @@ static void nexthop_route(struct nexthops *n, struct nexthop *nh, uint32_t with_
 		nexthop_set_neigh(n, nh, NULL);
 		return;
 	}
-	key.ifindex = nh->oif;
-	key.host = netlink_key(nh->gateway.family != ADDR_NONE ? &nh->gateway : &nh->key.dest);
+	key.ifindex = nh->route.oif;
+	key.host = netlink_key(nh->route.gateway.family != ADDR_NONE ? &nh->route.gateway : &nh->key.dest);
 	nexthop_set_neigh(n, nh, &key);
 }
 
@@ -433,7 +329,7 @@ static void nexthop_settle(struct nexthops *n, struct nexthop *nh, bool ask)
 		nexthop_route(n, nh, own, false);
 	p = nexthop_packet(n, nh);
 	v = host_judge_output(n->host, &p);
-	if (v.why == FLOW_WHY_KERNEL && nh->oif) {
+	if (v.why == FLOW_WHY_KERNEL && nh->route.oif) {
 		if (v.mark != own && host_by_mark(n->host)) {
 			nexthop_route(n, nh, v.mark, true);
 			p = nexthop_packet(n, nh);
@@ -460,12 +356,12 @@ static uint16_t nexthop_tci(const struct nexthops *n, const struct nexthop *nh,
 static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 			   struct nexthop_view *v)
 {
-	const struct iface *out = links_find(&n->links, nh->oif);
+	const struct iface *out = links_find(&n->links, nh->route.oif);
 
 	memset(v, 0, sizeof(*v));
 	v->why = nh->route_why;
-	v->source = nh->source;
-	v->gateway = nh->gateway;
+	v->source = nh->route.source;
+	v->gateway = nh->route.gateway;
 	v->ttl = nexthop_ttl(n, nh, out);
 	v->arrives = nh->arrives;
 	v->refused = nh->host_why != FLOW_WHY_KERNEL;
@@ -482,7 +378,7 @@ static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 	memcpy(v->abi.dst_mac, nh->neigh->mac, sizeof(v->abi.dst_mac));
 	memcpy(v->abi.src_mac, out->is.mac, sizeof(v->abi.src_mac));
 	v->abi.vlan = nexthop_tci(n, nh, out);
-	v->abi.mtu = MIN(nh->route_mtu ? MIN(nh->route_mtu, out->is.mtu) : out->is.mtu, 65535u);
+	v->abi.mtu = MIN(nh->route.mtu ? MIN(nh->route.mtu, out->is.mtu) : out->is.mtu, 65535u);
 	v->abi.label_mask = host_socket(n->host)->flow_labels ? RTPX_LABEL_MASK : 0;
 	v->abi.tx_port = v->abi.ifindex = out->is.tx;
 }
@@ -490,7 +386,8 @@ static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 static bool view_equal(const struct nexthop_view *a, const struct nexthop_view *b)
 {
 	return memcmp(&a->abi, &b->abi, sizeof(a->abi)) == 0 && a->why == b->why &&
-	       a->refused == b->refused && a->arrives == b->arrives && a->ttl == b->ttl && addr_host_eq(&a->source, &b->source) && addr_host_eq(&a->gateway, &b->gateway) &&
+	       a->refused == b->refused && a->arrives == b->arrives && a->ttl == b->ttl &&
+	       addr_host_eq(&a->source, &b->source) && addr_host_eq(&a->gateway, &b->gateway) &&
 	       memcmp(a->ifname, b->ifname, sizeof(a->ifname)) == 0;
 }
 

@@ -116,7 +116,7 @@ static void vlan_answer(void **state)
 				      .mac = { 2, 0, 0, 0, 0, 5 } } };
 	struct neigh nb = { .usable = true, .mac = { 2, 0, 0, 0, 0, 9 } };
 	struct nexthop nh = {
-		.oif = 5, .route_why = FLOW_WHY_KERNEL, .neigh = &nb, .route_mtu = 1400
+		.route = { .oif = 5, .mtu = 1400 }, .route_why = FLOW_WHY_KERNEL, .neigh = &nb
 	};
 	struct event_base *base = event_base_new();
 	const struct host_opts host = { .changed = on_host };
