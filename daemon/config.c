@@ -572,6 +572,10 @@ static const struct row rows[] = {
 	  .ours = true,
 	  .help = "RTP payload type that is Opus in every call, repeatable: z re-packetizes it "
 		  "too" },
+	{ 0, "max-sessions", "N", set_number, MEMBER(max_sessions), .min = 1, .max = INT_MAX,
+	  .ours = true, .help = "refuse a new session (E98) when so many exist (default: no limit)" },
+	{ 0, "max-cps", "N", set_number, MEMBER(max_cps), .min = 1, .max = 1000000, .ours = true,
+	  .help = "refuse new calls (E98) beyond so many a second (default: no limit)" },
 	{ 0, "banner", NULL, set_flag, MEMBER(banner), .ours = true,
 	  .help = "print on stdout what was chosen, and the lines for kamailio.cfg" },
 	{ 0, "help", NULL, say_help, .ours = true, .help = "print this and exit" },

@@ -31,6 +31,7 @@ struct config {
 	int exit_code;
 	bool foreground, allow_root, double_small, independent_ttl, no_chdir, sequential,
 		no_redirect;
+	uint32_t max_sessions, max_cps; /* 0: no limit */
 	bool banner; /* print the chosen settings on stdout */
 	bool record_all, record_pcap, no_rtcp_record;
 	const char *record_dir, *spool_dir;

@@ -52,6 +52,7 @@ struct daemon {
 	struct players *players;
 	struct notify *notify;
 	struct digits digits;
+	struct admission admission;
 	struct faces *faces;
 	struct engine *engine;
 	struct commands *commands;
@@ -487,6 +488,7 @@ static int start_engine(struct daemon *d)
 		.learning = c->learning,
 		.notify = d->notify,
 		.digits = &d->digits,
+		.admission = &d->admission,
 		.ended = on_ended,
 		.arg = d,
 	};
@@ -501,6 +503,9 @@ static int start_engine(struct daemon *d)
 	};
 	int r = faces_new(&d->faces, c->listeners, c->n_listeners, c->bridge);
 
+	d->admission = (struct admission){
+		.max_sessions = c->max_sessions, .max_cps = c->max_cps, .stats = &d->stats,
+	};
 	engine.faces = d->faces;
 	if (r == 0)
 		r = engine_new(&d->engine, &engine);
@@ -570,6 +575,7 @@ static int start_admin(struct daemon *d)
 	const struct config *c = &d->config;
 	const struct admin_opts opts = {
 		.engine = d->engine,
+		.operate = { d->engine, d->sessions, &d->admission },
 		.sessions = d->sessions,
 		.sync = d->sync,
 		.recorder = d->recorder,

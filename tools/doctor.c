@@ -552,8 +552,34 @@ static void check_rmem(struct doctor *d)
 		      "media sockets may have %s bytes of receive buffer", text);
 }
 
+static void check_admission(struct doctor *d)
+{
+	struct json_object *a;
+	unsigned long long max, sessions;
+
+	if (!d->status || !json_object_object_get_ex(d->status, "admission", &a))
+		return;
+	max = json_number(a, "max_sessions");
+	sessions = json_number(a, "sessions");
+	if (json_is(a, "draining"))
+		found(d, "admission", WARNING, "rtpxctl undrain, when the work on it is done",
+		      "draining for %llu s: every new session is refused; %llu exist",
+		      json_number(a, "draining_s"), sessions);
+	else if (max && sessions * 10 >= max * 9)
+		found(d, "admission", WARNING, "raise --max-sessions, or add a relay",
+		      "%llu sessions exist, --max-sessions allows %llu; %llu refused", sessions,
+		      max, json_number(a, "refused_limit"));
+	else if (json_number(a, "refused_limit"))
+		found(d, "admission", WARNING,
+		      "raise --max-sessions or --max-cps, or add a relay",
+		      "%llu new sessions were refused by a limit; %llu exist",
+		      json_number(a, "refused_limit"), sessions);
+	else
+		found(d, "admission", OK, "", "new sessions are admitted; %llu exist", sessions);
+}
+
 static void (*const checks[])(struct doctor *d) = {
-	check_daemon,	check_dataplane,   check_kernel, check_module, check_capabilities,
+	check_daemon,	check_admission,   check_dataplane,   check_kernel, check_module, check_capabilities,
 	check_bpffs,	check_descriptors, check_ports,	 check_media,  check_rmem,
 	check_interfaces, check_neighbours, check_host,
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * rtpxctl - shows the state of a running rtpxd: calls, flows, counters, and the reason why a call
- * is not in the kernel.
+ * is not in the kernel. Some commands change it, see operate.h.
  *
- * It only reads. It prints tables for people, and with --json JSON for machines.
+ * It prints tables for people, and with --json JSON for machines.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -16,6 +16,7 @@
 
 #include "ask.h"
 #include "doctor.h"
+#include "operate.h"
 
 #define DEFAULT_SOCKET "/run/rtpx/admin.sock"
 
@@ -336,6 +337,7 @@ static void status_lines(struct json_object *o)
 	printf("ports       %llu to %llu, %llu pairs; in use %llu IPv4, %llu IPv6\n",
 	       json_number(o, "port_min"), json_number(o, "port_max"), json_number(o, "pairs"),
 	       json_number(o, "pairs_in_use_ip4"), json_number(o, "pairs_in_use_ip6"));
+	operate_admission_line(member(o, "admission"));
 	printf("learning    %s\n", json_text(o, "learning"));
 	printf("dataplane   %s: %s\n", json_text(o, "dataplane"), json_text(o, "choice"));
 	journal_line(member(o, "journal"));
@@ -380,6 +382,35 @@ static int doctor(const char *arg)
 	return doctor_run(socket_path, as_json) ? EXIT_GOOD : EXIT_NOTHING;
 }
 
+/* ---- changes ---- */
+
+static int change(const char *request, const char *arg)
+{
+	int code = operate_show(socket_path, as_json, request, arg);
+
+	return code == EXIT_NO_DAEMON ? no_daemon() : code;
+}
+
+static int drain(const char *arg)
+{
+	return change("drain", arg);
+}
+
+static int undrain(const char *arg)
+{
+	return change("undrain", arg);
+}
+
+static int terminate(const char *call_id)
+{
+	return change("terminate", call_id);
+}
+
+static int loglevel(const char *level)
+{
+	return change("loglevel", level);
+}
+
 /* ---- the command line ---- */
 
 static const struct {
@@ -394,6 +425,11 @@ static const struct {
 	  "counters of the relay, the kernel, the sockets and the next hops (--json: zeros too)",
 	  stats },
 	{ "status", NULL, "listeners, port range, dataplane and interfaces", status },
+	{ "drain", NULL, "refuse new sessions (E99); existing calls go on", drain },
+	{ "undrain", NULL, "admit new sessions again", undrain },
+	{ "terminate", "CALL-ID", "end all sessions of a call", terminate },
+	{ "loglevel", "[LEVEL]", "show the log level, or set DBUG, INFO, WARN, ERR or CRIT",
+	  loglevel },
 	{ "doctor", NULL,
 	  "check the host and the daemon; every line ok, warning or wrong, with the remedy",
 	  doctor },
@@ -445,8 +481,9 @@ int main(int argc, char **argv)
 	for (i = 0; argc && i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(commands[i].name, argv[0]))
 			continue;
-		if (argc == 1 + (commands[i].arg != NULL))
-			return commands[i].run(argv[1]);
+		if (argc == 1 + (commands[i].arg != NULL) ||
+		    (argc == 1 && commands[i].arg[0] == '['))
+			return commands[i].run(argc > 1 ? argv[1] : NULL);
 		fprintf(stderr, "rtpxctl: usage: rtpxctl %s %s\n", argv[0],
 			commands[i].arg ? commands[i].arg : "");
 		return EXIT_USAGE;

@@ -83,6 +83,21 @@ static bool prefixed; /* stderr is a stream of journald: a line on it begins wit
 static struct log_kind *left_out;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+enum log_level log_level(void)
+{
+	return least;
+}
+
+void log_set_level(enum log_level level)
+{
+	least = level;
+}
+
+const char *log_level_name(enum log_level level)
+{
+	return levels[level].name;
+}
+
 int log_level_of(const char *name)
 {
 	unsigned int i;

@@ -36,6 +36,11 @@ void log_open(enum log_level level, bool to_stderr, bool to_syslog, int facility
  */
 const char *log_prefix(enum log_level level);
 
+/* log_level, log_set_level - the lowest level of lines. log_level_name - "DBUG" … "CRIT". */
+enum log_level log_level(void);
+void log_set_level(enum log_level level);
+const char *log_level_name(enum log_level level);
+
 /* log_close - call before the process ends: waits for readers of the log, half a second at most. */
 void log_close(void);
 

@@ -10,7 +10,7 @@
 #include "base/base.h"
 #include "rtpx_verdict.h"
 
-/* name, text, in the order of the protocol page, "G"; the last four are ours. */
+/* name, text, in the order of the protocol page, "G"; the last six are ours. */
 #define STATS_COUNTERS(X)                                                        \
 	X(nsess_created, "sessions created")                                     \
 	X(nsess_destroyed, "sessions ended")                                     \
@@ -41,6 +41,8 @@
 	X(rtpa_perrs, "RTP packets not parsable")                                \
 	X(npkts_recorded, "packets recorded or copied")                          \
 	X(npkts_rec_lost, "packets that were to be, and were not")               \
+	X(nsess_limited, "new sessions refused by --max-sessions and --max-cps") \
+	X(nsess_drained, "new sessions refused while draining")                  \
 	X(ndtmf_told, "digits of parties reported to a controller")              \
 	X(ndtmf_left_out, "digits not reported: a party has sent too many")
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * admin.c - answers rtpxctl: the model and the dataplane as JSON. Reads only, changes nothing.
+ * admin.c - answers rtpxctl: the model and the dataplane as JSON. Changes are left to operate.c.
  *
  * Lists are paged: a page has ADMIN_PAGE sessions. One request therefore never holds the event loop
  * for long, even with thousands of calls.
@@ -566,6 +566,7 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	put_text(o, "dataplane", a->o.dp->ops->name);
 	put_text(o, "choice", a->o.dp->choice);
 	put_text(o, "pin_dir", a->o.pin_dir);
+	json_object_object_add(o, "admission", operate_admission(&a->o.operate));
 	json_object_object_add(o, "journal", journal_json(a->o.keeper));
 	json_object_object_add(o, "notify", notify_targets_json(a->o.notify));
 	json_object_object_add(o, "host", host_json(a));
@@ -573,17 +574,23 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	return o;
 }
 
+/* A request either reads (run), or changes the daemon (change). */
 static const struct {
 	const char *name;
 	bool needs_arg;
 	struct json_object *(*run)(struct admin *a, const char *arg);
+	struct json_object *(*change)(const struct operate *o, const char *arg);
 } requests[] = {
-	{ "sessions", false, sessions_request }, /* [AFTER]: one page, numbers above AFTER */
-	{ "session", true, session_request },	 /* CALL-ID */
-	{ "flows", false, flows_request },	 /* [AFTER] */
-	{ "why", true, why_request },		 /* CALL-ID */
-	{ "stats", false, stats_request },
-	{ "status", false, status_request },
+	{ "sessions", false, .run = sessions_request }, /* [AFTER]: one page, numbers above AFTER */
+	{ "session", true, .run = session_request },	 /* CALL-ID */
+	{ "flows", false, .run = flows_request },	 /* [AFTER] */
+	{ "why", true, .run = why_request },		 /* CALL-ID */
+	{ "stats", false, .run = stats_request },
+	{ "status", false, .run = status_request },
+	{ "drain", false, .change = operate_drain },
+	{ "undrain", false, .change = operate_undrain },
+	{ "terminate", true, .change = operate_terminate }, /* CALL-ID */
+	{ "loglevel", false, .change = operate_loglevel },  /* [LEVEL] */
 };
 
 static struct json_object *answer(struct admin *a, char *line)
@@ -597,9 +604,11 @@ static struct json_object *answer(struct admin *a, char *line)
 	for (i = 0; i < ARRAY_SIZE(requests); i++) {
 		if (strcmp(requests[i].name, line))
 			continue;
-		if (!requests[i].needs_arg || (arg && *arg))
-			return requests[i].run(a, arg ? arg : "");
-		break;
+		if (requests[i].needs_arg && (!arg || !*arg))
+			break;
+		if (requests[i].change)
+			return requests[i].change(&a->o.operate, arg ? arg : "");
+		return requests[i].run(a, arg ? arg : "");
 	}
 	snprintf(text, sizeof(text), i < ARRAY_SIZE(requests) ? "'%.40s' needs a call-id" :
 		 "'%.40s' is not a request of this version", line);

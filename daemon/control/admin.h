@@ -3,8 +3,9 @@
  * admin.h - the local admin socket that rtpxctl connects to. A connection carries one request line
  * and one JSON document in reply; then the daemon closes it.
  *
- * Requests only read. They are: "sessions [AFTER]", "session CALL-ID", "flows [AFTER]", "stats",
- * "why CALL-ID", "status". The JSON is described in docs/admin-json.md.
+ * Requests that read: "sessions [AFTER]", "session CALL-ID", "flows [AFTER]", "stats", "why
+ * CALL-ID", "status". Requests that change the daemon are in control/operate.h. The JSON is described
+ * in docs/admin-json.md.
  */
 #ifndef RTPX_ADMIN_H
 #define RTPX_ADMIN_H
@@ -13,6 +14,7 @@
 
 #include "base/base.h"
 #include "dataplane/dp.h"
+#include "control/operate.h"
 #include "engine/engine.h"
 #include "media/player.h"
 #include "control/sockfile.h"
@@ -29,6 +31,7 @@ struct admin_opts {
 	struct recorder *recorder;
 	struct players *players;
 	struct notify *notify;
+	struct operate operate;
 	struct keeper *keeper; /* NULL: no journal */
 	struct dp *dp;
 	struct relay *relay;

@@ -311,6 +311,26 @@ static const char *why_no_ports(int error)
 	return error == EMFILE ? "too many open files, see -L" : strerror(error);
 }
 
+/* Whether a new session may begin. */
+static enum proto_error admit(struct engine *e, struct span call_id, uint64_t now_ns)
+{
+	const struct admission_ask ask = {
+		.sessions = sessions_count(e->o.sessions),
+		.new_call = !sessions_of_call(e->o.sessions, call_id),
+		.now_ns = now_ns,
+	};
+	enum proto_error bad;
+	const char *why;
+
+	if (e->stopping)
+		return E_SHUTDOWN;
+	bad = admission_ask(e->o.admission, &ask, &why);
+	if (bad != PROTO_OK)
+		log_some(LOG_LVL_WARN, NULL, "new session refused (E%d): %s; %u sessions", bad, why,
+			 ask.sessions);
+	return bad;
+}
+
 static enum proto_error session_begin(struct engine *e, const struct engine_update *u,
 				      uint64_t now_ns, struct session **out)
 {
@@ -319,8 +339,9 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 	enum proto_error bad;
 	int i;
 
-	if (e->stopping)
-		return E_SHUTDOWN;
+	bad = admit(e, u->call_id, now_ns);
+	if (bad != PROTO_OK)
+		return bad;
 	bad = faces_of_session(e->o.faces, u->media, face);
 	if (bad != PROTO_OK)
 		return bad;
@@ -471,6 +492,16 @@ int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint
 		r->session = NULL;
 	}
 	return 0;
+}
+
+unsigned int engine_terminate(struct engine *e, struct span call_id, uint64_t now_ns)
+{
+	struct session *s;
+	unsigned int n;
+
+	for (n = 0; (s = sessions_of_call(e->o.sessions, call_id)); n++)
+		session_end(e, s, REPORT_END_TERMINATED, now_ns);
+	return n;
 }
 
 struct end_all {

@@ -15,6 +15,7 @@
 #include "protocol/proto.h"
 #include "record/recorder.h"
 #include "engine/faces.h"
+#include "engine/admission.h"
 #include "engine/digits.h"
 #include "engine/relay.h"
 #include "call/report.h"
@@ -37,6 +38,7 @@ struct engine_opts {
 	enum learning learning;
 	struct notify *notify;
 	const struct digits *digits;
+	struct admission *admission;
 	/*
 	 * A session has ended; call-id and tags in @r are valid during the call. NULL: no receiver.
 	 * Sessions that continue in the next daemon do not end.
@@ -81,6 +83,8 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 /* engine_delete - D; @weak: Dw. PROTO_OK or E_SESSION. */
 int engine_delete(struct engine *e, const struct dialog *of, bool weak, uint64_t now_ns);
 void engine_delete_all(struct engine *e, uint64_t now_ns); /* X */
+/* engine_terminate - an operator ends all sessions of a call-id. Returns their number. */
+unsigned int engine_terminate(struct engine *e, struct span call_id, uint64_t now_ns);
 /*
  * engine_delete_one - sub-command D on the session that was just handled. 0; -ENOENT: it is gone.
  */

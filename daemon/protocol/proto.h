@@ -57,7 +57,8 @@ enum proto_error {
 	E_PORTS_NEW = 72,	/* no ports for a new session */
 	E_NOTIFY_OFF = 75,	/* notify arguments, but no -n */
 	E_MEMORY = 81,
-	E_SHUTDOWN = 99,	/* new session refused in slow shutdown */
+	E_OVERLOAD = 98,	/* new session refused: --max-sessions, --max-cps */
+	E_SHUTDOWN = 99,	/* new session refused: draining, slow shutdown */
 };
 
 enum proto_op {

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+# runs: together
+"""operate.py - rtpxctl changes a running rtpxd: drain, undrain, terminate, loglevel; and the limits
+--max-sessions and --max-cps refuse new sessions, never existing calls.
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.dont_write_bytecode = True
+import netlab
+from netlab import Net, Verdicts, wait_for
+
+
+def drains(check, net):
+    relay = net.relay("relay", "-l", "127.0.0.1")
+    relay.command("U old 127.0.0.1 5000 a")
+    said = relay.ctl("drain")
+    check("drain says that it drains", "draining" in said and "1 exist" in said, said)
+    check("a new session is refused", relay.command("U new 127.0.0.1 5000 a") == "E99")
+    check("an existing call goes on", relay.command("L old 127.0.0.1 6000 a b").endswith("127.0.0.1"))
+    check("status shows it", "draining" in relay.ctl("status"), relay.ctl("status"))
+    check("doctor shows it", "warning  admission" in relay.ctl("doctor"))
+    check("it is counted", relay.command("G nsess_drained") == "1")
+    check("the JSON has it", relay.ask("status")["admission"]["draining"] is True)
+    relay.ctl("undrain")
+    check("undrain admits sessions", relay.command("U new 127.0.0.1 5000 a").endswith("127.0.0.1"))
+
+    said = relay.ctl("terminate", "new")
+    check("terminate ends a call", said.strip() == "1 session ended", said)
+    check("it is gone", relay.command("Q new a") == "E50")
+    check("the log says that an operator ended it", wait_for(1, lambda: "operator terminated" in relay.log()))
+    check("terminate of nothing says so", "0 sessions" in relay.ctl("terminate", "nobody"))
+
+    check("the log level is shown", "DBUG" in relay.ctl("loglevel"), relay.ctl("loglevel"))
+    relay.ctl("loglevel", "warn")
+    before = relay.log()
+    relay.command("U quiet 127.0.0.1 5000 a")
+    relay.command("D quiet a")
+    check("WARN is quiet", relay.log() == before and "WARN" in relay.ctl("loglevel"), relay.log()[len(before):])
+    check("a wrong level is refused", "must be" in relay.ctl("loglevel", "loud"))
+
+
+def limits(check, net):
+    relay = net.relay("relay", "-l", "127.0.0.1", "--max-sessions", "2", "-m", "20000", "-M", "21000")
+    for name in ("one", "two"):
+        relay.command(f"U {name} 127.0.0.1 5000 a")
+    check("a third session is refused", relay.command("U three 127.0.0.1 5000 a") == "E98")
+    check("a full relay serves its calls", relay.command("L one 127.0.0.1 6000 a b").endswith("127.0.0.1"))
+    check("it is counted", relay.command("G nsess_limited") == "1")
+    check("doctor shows it", "--max-sessions allows 2" in relay.ctl("doctor"), relay.ctl("doctor"))
+    relay.command("D two a")
+    check("an end makes room", relay.command("U three 127.0.0.1 5000 a").endswith("127.0.0.1"))
+
+    relay = net.relay("relay", "-l", "127.0.0.1", "--max-cps", "1", "-m", "22000", "-M", "23000")
+    replies = [relay.command(f"U {n} 127.0.0.1 5000 a") for n in range(5)]
+    check("--max-cps refuses the calls beyond it", replies[0] != "E98" and replies[1:].count("E98") >= 3, str(replies))
+    check("a further medium is no call", relay.command("U 0 127.0.0.1 5000 a;2") != "E98")
+
+
+def main():
+    check = Verdicts()
+    netlab.begin()
+    try:
+        with Net("relay") as net:
+            net.do("relay ip link set lo up")
+            drains(check, net)
+            limits(check, net)
+    finally:
+        netlab.end()
+    check.end()
+
+
+if os.geteuid():
+    print("namespaces need root")
+    sys.exit(4)
+main()
