@@ -17,6 +17,7 @@
 #include "control/admin.h"
 #include "base/clock.h"
 #include "control/command.h"
+#include "banner.h"
 #include "config.h"
 #include "base/dirlock.h"
 #include "control/handover.h"
@@ -854,94 +855,6 @@ static void end(struct daemon *d)
 	config_free(&d->config);
 }
 
-/* ---- the banner ---- */
-
-static const char *learning_text(enum learning how)
-{
-	static const char *const texts[] = {
-		[LEARN_PROOF] = "proof: an address other than the signalled one proves itself "
-				"by three packets",
-		[LEARN_STRICT] = "strict: nothing but the signalled hosts",
-		[LEARN_COMPAT] = "compat: rtpproxy's rules; whoever sends first is believed",
-	};
-
-	return texts[how];
-}
-
-static void banner_media(const struct daemon *d)
-{
-	const struct config *c = &d->config;
-	char text[ADDR_TEXT];
-
-	for (unsigned int i = 0; i < c->n_listeners; i++) {
-		const struct listener *l = &c->listeners[i];
-
-		printf("media       %s%s%s", addr_host_text(&l->addr, text),
-		       l->advertised ? " advertised as " : "", l->advertised ? l->advertised : "");
-		if (l->label)
-			printf(" (label %s)", l->label);
-		if (c->bridge && i < 2)
-			printf(" (%s)", i ? "external" : "internal");
-		printf(", ports %u to %u\n", c->port_min, c->dp.port_max);
-	}
-}
-
-static void banner_dataplane(const struct daemon *d)
-{
-	static const char *const modes[] = {
-		[DP_IF_OFF] = "sockets",
-		[DP_IF_GENERIC] = "xdp generic",
-		[DP_IF_NATIVE] = "xdp native",
-	};
-	struct dp_interface ifs[DP_MAX_INTERFACES];
-	unsigned int n = d->dp->ops->interfaces(d->dp, ifs, DP_MAX_INTERFACES);
-
-	printf("dataplane   %s: %s\n", d->dp->ops->name, d->dp->choice);
-	for (unsigned int i = 0; i < MIN(n, DP_MAX_INTERFACES); i++)
-		printf("  %-15s %-11s %-12s %s\n", ifs[i].name, modes[ifs[i].mode], ifs[i].driver,
-		       ifs[i].reason);
-}
-
-/*
- * Print Kamailio's lines for a control socket of a kind that its rtpproxy module supports. The
- * loopback address replaces an IPv4 wildcard, because Kamailio cannot send to a wildcard.
- */
-static bool banner_kamailio(const char *control)
-{
-	static const char *const usable[] = { "udp:", "udp6:", "unix:" };
-	static const char any[] = "udp:0.0.0.0:",
-			  line[] = "modparam(\"rtpproxy\", \"rtpproxy_sock\",";
-	bool wildcard = !strncmp(control, any, sizeof(any) - 1);
-
-	for (size_t i = 0; i < ARRAY_SIZE(usable); i++) {
-		if (strncmp(control, usable[i], strlen(usable[i])))
-			continue;
-		printf("for kamailio.cfg:\n  loadmodule \"rtpproxy.so\"\n  %s \"%s%s\")\n", line,
-		       wildcard ? "udp:127.0.0.1:" : control,
-		       wildcard ? control + sizeof(any) - 1 : "");
-		return true;
-	}
-	return false;
-}
-
-static void banner(const struct daemon *d)
-{
-	const char *text;
-
-	printf("rtpxd %s\n", RTPX_VERSION);
-	for (unsigned int i = 0; (text = listen_describe(d->listen, i)); i++)
-		printf("control     %s\n", text);
-	if (d->admin)
-		printf("rtpxctl     %s\n", d->config.admin_socket);
-	banner_media(d);
-	banner_dataplane(d);
-	printf("learning    %s\n", learning_text(d->config.learning));
-	for (unsigned int i = 0; (text = listen_describe(d->listen, i)); i++)
-		if (banner_kamailio(text))
-			break;
-	fflush(stdout);
-}
-
 /* Only warn about a missing address: another program or a failover may add it later. */
 static void warn_addresses(const struct config *c)
 {
@@ -988,7 +901,7 @@ static int start(struct daemon *d)
 	listen_store(d->listen);
 	systemd_notify("READY=1");
 	if (c->banner)
-		banner(d);
+		banner(c, d->listen, d->dp, d->admin);
 	if (ready >= 0) {
 		log_open(c->log_level, c->no_redirect, true, c->log_facility);
 		process_ready(ready, !c->no_redirect);
