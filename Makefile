@@ -160,6 +160,13 @@ $(O)/relay.skel.h: $(O)/relay.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name relay >$@.tmp && mv $@.tmp $@
 
 $(O)/daemon/dataplane/xdp.o $(O)/tests/test_xdp.o: $(O)/relay.skel.h
+# The status page as a C string.
+$(O)/page.html.h: daemon/control/page.html
+	$(call say,PAGE,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' $< >$@.tmp && mv $@.tmp $@
+
+$(O)/daemon/control/page.o: $(O)/page.html.h
 # Written when the version is another one, so that these two are built anew.
 $(O)/version: FORCE
 	$(Q)mkdir -p $(@D)

@@ -425,6 +425,30 @@ static int set_module(struct parse *p, const struct row *row, const char *value)
 		     "this module of rtpproxy cannot be loaded; catch_dtmf is built in");
 }
 
+/* [ADDR:]PORT; an IPv6 address stands in brackets. */
+static int set_metrics(struct parse *p, const struct row *row, const char *value)
+{
+	const char *colon = strrchr(value, ':'), *host = value;
+	size_t len = colon ? (size_t)(colon - value) : 0;
+	enum addr_family family = ADDR_IP4;
+	struct addr a = { .family = ADDR_IP4, .ip = { 127, 0, 0, 1 } };
+	long port;
+
+	if (parse_number(colon ? colon + 1 : value, 1, UINT16_MAX, &port))
+		return wrong(p, row, value, "must end with a port, 1 to 65535");
+	if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
+		family = ADDR_IP6;
+		host++;
+		len -= 2;
+	}
+	if (colon && addr_parse(&a, family, host, len))
+		return wrong(p, row, value,
+			     "must begin with a numeric address, IPv6 in brackets: 192.0.2.1:9100");
+	a.port = (uint16_t)port;
+	p->c->metrics = a;
+	return 0;
+}
+
 static int refuse_module(struct parse *p, const struct row *row, const char *value)
 {
 	return wrong(
@@ -562,6 +586,9 @@ static const struct row rows[] = {
 	  .help = "how peers behind NAT are found; compat is rtpproxy's way (default proof)" },
 	{ 0, "admin-socket", "PATH", set_path, MEMBER(admin_socket), .ours = true,
 	  .help = "socket of rtpxctl (default " CONFIG_ADMIN_SOCKET ")" },
+	{ 0, "metrics", "PORT|ADDR:PORT", set_metrics, .ours = true,
+	  .help = "serve metrics for Prometheus and a status page by HTTP there, without a password "
+		  "(address: default 127.0.0.1)" },
 	{ 0, "prompt-dir", "DIR", set_path, MEMBER(prompt_dir), .ours = true,
 	  .help = "directory of prompts: P plays nothing outside of it, / allows all (default: the "
 		  "one it is started in, " CONFIG_PROMPT_DIR " if that is /; as rtpproxy: all)" },

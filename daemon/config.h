@@ -40,6 +40,7 @@ struct config {
 	uint16_t prompt_ptime_ms;
 	uint32_t opus_types; /* a bit for each payload type from 96 up */
 	const char *pid_file, *admin_socket;
+	struct addr metrics; /* of --metrics; ADDR_NONE: off */
 	const char *state_dir; /* directory of the journal; NULL: no journal */
 	bool drop_in;	       /* started as `rtpproxy`: may run beside other daemons */
 	const char *sockets[CONFIG_MAX_SOCKETS];

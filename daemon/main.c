@@ -24,6 +24,11 @@
 #include "host/iptables.h"
 #include "restart/keeper.h"
 #include "control/listen.h"
+#include "control/metrics.h"
+#include "control/web.h"
+#include "observe/history.h"
+#include "observe/survey.h"
+#include "observe/totals.h"
 #include "base/log.h"
 #include "host/pathmtu.h"
 #include "process.h"
@@ -59,6 +64,13 @@ struct daemon {
 	struct commands *commands;
 	struct sockfile admin_file; /* the admin socket, until @admin owns it */
 	struct admin *admin;
+	struct totals totals;
+	struct survey *survey;
+	/* of --metrics; NULL without it */
+	struct history *history;
+	struct metrics *metrics;
+	struct admin *web_admin;
+	struct web *web;
 	struct event *tick, *signal;
 	int signal_fd; /* -1: none yet */
 	bool stop, slow, files_low;
@@ -101,7 +113,11 @@ static void on_library_line(int severity, const char *text)
 static size_t on_command(void *arg, const char *line, size_t len, const struct addr *peer,
 			 uint64_t now_ns, char *reply)
 {
-	return command_run(((struct daemon *)arg)->commands, line, len, peer, now_ns, reply);
+	struct daemon *d = arg;
+
+	if (d->metrics)
+		metrics_command(d->metrics, now_ns);
+	return command_run(d->commands, line, len, peer, now_ns, reply);
 }
 
 static void on_settle(void *arg)
@@ -110,6 +126,8 @@ static void on_settle(void *arg)
 
 	if (d->keeper)
 		keeper_run(d->keeper);
+	if (d->metrics)
+		metrics_settled(d->metrics);
 }
 
 static void on_duplicate(void *arg)
@@ -465,8 +483,9 @@ static int start_notify(struct daemon *d)
 static void on_ended(void *arg, const struct call_report *r)
 {
 	char line[REPORT_LINE_MAX];
+	struct daemon *d = arg;
 
-	(void)arg;
+	totals_add(&d->totals, r);
 	log_call(LOG_LVL_INFO, r->call_id, "%s", report_line(r, line, sizeof(line)));
 }
 
@@ -571,10 +590,19 @@ static int open_admin(struct daemon *d)
 	return 0;
 }
 
-static int start_admin(struct daemon *d)
+static int start_survey(struct daemon *d)
+{
+	totals_init(&d->totals);
+	return survey_new(&d->survey, d->base, d->sessions, d->sync) < 0 ? sorry("out of memory") : 0;
+}
+
+static struct admin_opts admin_options(struct daemon *d)
 {
 	const struct config *c = &d->config;
-	const struct admin_opts opts = {
+
+	return (struct admin_opts){
+		.survey = d->survey,
+		.stats = &d->stats,
 		.engine = d->engine,
 		.operate = { d->engine, d->sessions, &d->admission },
 		.sessions = d->sessions,
@@ -596,6 +624,11 @@ static int start_admin(struct daemon *d)
 		.n_listeners = c->n_listeners,
 		.learning = c->learning,
 	};
+}
+
+static int start_admin(struct daemon *d)
+{
+	const struct admin_opts opts = admin_options(d);
 
 	if (d->admin_file.fd < 0)
 		return 0;
@@ -603,6 +636,66 @@ static int start_admin(struct daemon *d)
 		return sorry("out of memory");
 	d->admin_file = (struct sockfile){ .fd = -1 };
 	return 0;
+}
+
+/* --metrics. */
+static int start_web(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	struct admin_opts admin = admin_options(d);
+	struct metrics_opts metrics = {
+		.stats = &d->stats,
+		.sessions = d->sessions,
+		.ports = d->ports,
+		.dp = d->dp,
+		.sync = d->sync,
+		.relay = d->relay,
+		.recorder = d->recorder,
+		.players = d->players,
+		.notify = d->notify,
+		.keeper = d->keeper,
+		.listen = d->listen,
+		.faces = d->faces,
+		.commands = d->commands,
+		.admission = &d->admission,
+		.survey = d->survey,
+		.totals = &d->totals,
+		.version = RTPX_VERSION,
+		.port_min = c->port_min,
+		.port_max = c->dp.port_max,
+	};
+	struct web_opts web = { .addr = c->metrics };
+
+	admin.file = (struct sockfile){ .fd = -1 };
+	admin.lazy = true;
+	if (!c->metrics.port)
+		return 0;
+	if (history_new(&d->history) < 0 || metrics_new(&d->metrics, d->base, &metrics) < 0 ||
+	    admin_new(&d->web_admin, d->base, &admin) < 0)
+		return sorry("out of memory");
+	web.metrics = d->metrics;
+	web.admin = d->web_admin;
+	web.history = d->history;
+	if (web_new(&d->web, d->base, &web) < 0)
+		return sorry("out of memory");
+	web_tick(d->web, clock_now());
+	return 0;
+}
+
+/* About once a second. */
+static void tend_web(struct daemon *d)
+{
+	uint64_t now_ns = clock_now();
+	struct history_now now;
+
+	if (!d->web)
+		return;
+	web_tick(d->web, now_ns);
+	if (!history_is_due(d->history, now_ns))
+		return;
+	survey_keep(d->survey);
+	metrics_sample(d->metrics, &now);
+	history_add(d->history, &now, now_ns, clock_read(CLOCK_REALTIME));
 }
 
 /* Once a second while there is no admin socket. */
@@ -736,6 +829,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		retry_admin(d);
 	if (d->keeper)
 		keeper_tick(d->keeper, clock_now());
+	tend_web(d);
 }
 
 /* Open descriptors without media sockets: restored calls have opened theirs already. */
@@ -767,7 +861,7 @@ static int start_modules(struct daemon *d)
 	if (!d->base)
 		return sorry("out of memory");
 	if (start_model(d) < 0 || start_media(d) < 0 || start_notify(d) < 0 ||
-	    start_engine(d) < 0 || start_admin(d) < 0)
+	    start_engine(d) < 0 || start_survey(d) < 0 || start_admin(d) < 0 || start_web(d) < 0)
 		return -1;
 	start_keeper(d);
 	d->leave = false;
@@ -816,8 +910,13 @@ static void end(struct daemon *d)
 		offer_sockets(d);
 	if (d->keeper && d->engine)
 		end_calls(d);
+	web_free(d->web);
+	admin_free(d->web_admin);
+	metrics_free(d->metrics);
+	history_free(d->history);
 	if (d->admin)
 		admin_free(d->admin);
+	survey_free(d->survey);
 	sockfile_close(&d->admin_file);
 	if (d->commands)
 		commands_free(d->commands);

@@ -24,12 +24,14 @@
 #include "host/host.h"
 #include "restart/keeper.h"
 #include "control/listen.h"
+#include "control/overview.h"
 #include "base/log.h"
 #include "base/put.h"
 #include "host/nexthop.h"
 #include "notify/notify.h"
 
 #define ADMIN_PAGE 200
+#define ADMIN_LAZY_PAGE 50
 #define ADMIN_LINE_MAX 8192
 #define ADMIN_TIMEOUT_S 10
 #define ADMIN_PEERS 64
@@ -279,7 +281,7 @@ static struct json_object *page_json(struct admin *a, const char *arg, const cha
 	struct json_object *o = json_object_new_object();
 	struct page p = {
 		.a = a, .list = json_object_new_array(), .after = strtoul(arg, NULL, 10),
-		.left = ADMIN_PAGE, .flows = flows, .now_ns = monotonic_ns(),
+		.left = a->o.lazy ? ADMIN_LAZY_PAGE : ADMIN_PAGE, .flows = flows, .now_ns = monotonic_ns(),
 	};
 
 	sessions_each(a->o.sessions, page_add, &p);
@@ -443,10 +445,20 @@ static struct json_object *notify_targets_json(const struct notify *n)
 	return list;
 }
 
+/* With opts.lazy the survey has read the dataplane's counters, some seconds ago at most. */
+static const struct stats *shown_stats(struct admin *a)
+{
+	if (!a->o.lazy)
+		return engine_show_stats(a->o.engine);
+	recorder_count(a->o.recorder, a->o.stats);
+	a->o.stats->shown = true;
+	return a->o.stats;
+}
+
 static struct json_object *stats_request(struct admin *a, const char *arg)
 {
 	struct json_object *o = json_object_new_object(), *own = json_object_new_object();
-	const struct stats *st = engine_show_stats(a->o.engine);
+	const struct stats *st = shown_stats(a);
 
 	(void)arg;
 #define STAT_PUT(name, text) put_number(own, #name, st->name);
@@ -574,6 +586,16 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	return o;
 }
 
+static struct json_object *overview_request(struct admin *a, const char *arg)
+{
+	(void)arg;
+	return overview_json(&(struct overview_opts){
+		.survey = a->o.survey, .sessions = a->o.sessions, .stats = a->o.stats,
+		.dp = a->o.dp, .relay = a->o.relay,
+		.draining = a->o.operate.admission->draining,
+	});
+}
+
 /* A request either reads (run), or changes the daemon (change). */
 static const struct {
 	const char *name;
@@ -587,37 +609,46 @@ static const struct {
 	{ "why", true, .run = why_request },		 /* CALL-ID */
 	{ "stats", false, .run = stats_request },
 	{ "status", false, .run = status_request },
+	{ "overview", false, .run = overview_request },
 	{ "drain", false, .change = operate_drain },
 	{ "undrain", false, .change = operate_undrain },
 	{ "terminate", true, .change = operate_terminate }, /* CALL-ID */
 	{ "loglevel", false, .change = operate_loglevel },  /* [LEVEL] */
 };
 
-static struct json_object *answer(struct admin *a, char *line)
+struct json_object *admin_ask(struct admin *a, const char *request, const char *arg)
 {
-	char *arg = strchr(line, ' '), text[160];
 	struct json_object *o;
+	char text[160];
 	unsigned int i;
 
-	if (arg)
-		*arg++ = '\0';
 	for (i = 0; i < ARRAY_SIZE(requests); i++) {
-		if (strcmp(requests[i].name, line))
+		if (strcmp(requests[i].name, request))
 			continue;
-		if (requests[i].needs_arg && (!arg || !*arg))
+		if (requests[i].needs_arg && !*arg)
 			break;
-		if (requests[i].change)
-			return requests[i].change(&a->o.operate, arg ? arg : "");
-		return requests[i].run(a, arg ? arg : "");
+		if (!requests[i].change)
+			return requests[i].run(a, arg);
+		if (!a->o.lazy)
+			return requests[i].change(&a->o.operate, arg);
 	}
 	snprintf(text, sizeof(text), i < ARRAY_SIZE(requests) ? "'%.40s' needs a call-id" :
-		 "'%.40s' is not a request of this version", line);
+		 "'%.40s' is not a request of this version", request);
 	o = json_object_new_object();
 	put_text(o, "error", text);
 	return o;
 }
 
 /* ---- the socket ---- */
+
+static struct json_object *answer(struct admin *a, char *line)
+{
+	char *arg = strchr(line, ' ');
+
+	if (arg)
+		*arg++ = '\0';
+	return admin_ask(a, line, arg ? arg : "");
+}
 
 static void end_peer(struct admin *a, struct bufferevent *bev)
 {
@@ -699,7 +730,8 @@ int admin_new(struct admin **out, struct event_base *base, const struct admin_op
 	a->o = *opts;
 	a->started_ns = monotonic_ns();
 	a->base = base;
-	if (acceptor_new(&a->acceptor, base, opts->file.fd, "--admin-socket", welcome, a) < 0) {
+	if (opts->file.fd >= 0 &&
+	    acceptor_new(&a->acceptor, base, opts->file.fd, "--admin-socket", welcome, a) < 0) {
 		free(a);
 		return -ENOMEM;
 	}

@@ -37,7 +37,15 @@ struct admin_opts {
 	struct relay *relay;
 	struct listen *listen;
 	struct ports *ports;
-	struct sockfile file; /* from admin_open(); the admin owns it after admin_new() */
+	/* from admin_open(); the admin owns it after admin_new(). fd -1: only admin_ask() asks */
+	struct sockfile file;
+	struct survey *survey;
+	struct stats *stats;
+	/*
+	 * for the status page: requests that change the daemon are refused, and no answer walks over
+	 * all calls, so counters are some seconds old
+	 */
+	bool lazy;
 	const char *version, *pin_dir;
 	uint16_t port_min, port_max;
 	const struct listener *listeners; /* as the command line gave them */
@@ -54,5 +62,11 @@ int admin_open(struct sockfile *file, const char *path, gid_t gid, char *err, si
 int admin_new(struct admin **out, struct event_base *base,
 	      const struct admin_opts *opts); /* -ENOMEM */
 void admin_free(struct admin *a);
+
+struct json_object;
+/*
+ * admin_ask - the answer to a request, as the socket gives it; the caller drops it. @arg "": none.
+ */
+struct json_object *admin_ask(struct admin *a, const char *request, const char *arg);
 
 #endif

@@ -15,6 +15,7 @@ struct commands {
 	struct commands_opts o;
 	struct request req; /* the command that runs now; too large for the stack */
 	struct reply reply;
+	struct command_counts counts;
 };
 
 /*
@@ -322,6 +323,25 @@ static int (*const handlers[])(struct run *run) = {
 	[OP_VERSION] = version, [OP_FEATURE] = feature,
 };
 
+#define OP_UNREADABLE (OP_FEATURE + 1) /* in struct command_counts: the line did not parse */
+
+const char *command_letter(unsigned int op)
+{
+	static const char *const letters[] = {
+		[OP_UPDATE] = "U",  [OP_LOOKUP] = "L",	 [OP_DELETE] = "D",	[OP_PLAY] = "P",
+		[OP_STOP] = "S",    [OP_RECORD] = "R",	 [OP_COPY] = "C",	[OP_NORECORD] = "N",
+		[OP_QUERY] = "Q",   [OP_INFO] = "I",	 [OP_DELETE_ALL] = "X", [OP_STATS] = "G",
+		[OP_VERSION] = "V", [OP_FEATURE] = "VF", [OP_UNREADABLE] = "unreadable",
+	};
+
+	return op < ARRAY_SIZE(letters) ? letters[op] : NULL;
+}
+
+const struct command_counts *commands_counts(const struct commands *c)
+{
+	return &c->counts;
+}
+
 /* ---- sub-commands: 0, or -errno ---- */
 
 static int sub_delete(struct run *run, const struct subcmd *sub, struct reply *data)
@@ -433,6 +453,9 @@ size_t command_run(struct commands *c, const char *line, size_t len, const struc
 		st->ncmds_succd++;
 	else
 		st->ncmds_errs++;
+	if (err >= 0 && err < COMMAND_ERRORS)
+		c->counts.errors[err]++;
+	c->counts.no_session += run.failed;
 	st->ncmds_repld++;
 	memcpy(out, c->reply.text, c->reply.len);
 	return c->reply.len;

@@ -36,6 +36,17 @@ void commands_free(struct commands *c);
 size_t command_run(struct commands *c, const char *line, size_t len, const struct addr *peer,
 		   uint64_t now_ns, char reply[COMMAND_MAX_REPLY]);
 
+/* Commands by letter, and those that failed by the number after E in their reply. */
+#define COMMAND_ERRORS 100
+struct command_counts {
+	uint64_t ops[OP_FEATURE + 2]; /* by enum proto_op; the last: lines that did not parse */
+	uint64_t errors[COMMAND_ERRORS];
+	uint64_t no_session; /* L for an unknown session: the reply is 0 */
+};
+const struct command_counts *commands_counts(const struct commands *c);
+/* command_letter - "U", "VF" or "unreadable", by the index in ops; NULL past the end. */
+const char *command_letter(unsigned int op);
+
 /*
  * command_capability - the table behind VF and -v: date and text of the @n-th capability; NULL past
  * the end. *@live: rtpxd has the capability, so VF answers 1. Notifications also need -n.

@@ -651,6 +651,11 @@ int journal_del(struct journal *j, uint64_t number)
 	return give_up(j, rc == MDB_NOTFOUND ? 0 : rc);
 }
 
+bool journal_is_pending(const struct journal *j)
+{
+	return j->txn != NULL;
+}
+
 int journal_commit(struct journal *j)
 {
 	int rc;

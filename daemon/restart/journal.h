@@ -74,6 +74,8 @@ int journal_put(struct journal *j, uint64_t key, struct span body);
 int journal_del(struct journal *j, uint64_t key);
 /* journal_commit - make the records outlive the process. 0, also when there was nothing to do. */
 int journal_commit(struct journal *j);
+/* journal_is_pending - a transaction is open: there is something to commit. */
+bool journal_is_pending(const struct journal *j);
 
 bool journal_is_open(const struct journal *j);
 /* journal_is_there - the file of the open journal has not been removed. */

@@ -352,12 +352,14 @@ static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
 
 static int commit(struct keeper *k)
 {
+	bool pending = journal_is_pending(k->journal);
 	int rc = journal_commit(k->journal);
 
-	k->view.commits += rc == 0;
-	if (rc == 0)
-		k->view.committed_ns = clock_now();
-	return rc;
+	if (rc || !pending)
+		return rc;
+	k->view.commits++;
+	k->view.committed_ns = clock_now();
+	return 0;
 }
 
 /* Log the first of several errors in a row, and the first success after them. */

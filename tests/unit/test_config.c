@@ -190,6 +190,12 @@ static const struct {
 	{ 2, { "--interface", "a-name-that-is-too-long" } },
 	{ 2, { "--pin-dir", "relative/path" } },
 	{ 2, { "--admin-socket", "relative.sock" } },
+	{ 2, { "--metrics", "0" } },
+	{ 2, { "--metrics", "65536" } },
+	{ 2, { "--metrics", "127.0.0.1:" } },
+	{ 2, { "--metrics", "localhost:9100" } },
+	{ 2, { "--metrics", "2001:db8::1:9100" } },
+	{ 2, { "--metrics", "" } },
 	{ 2, { "--mirror-bytes", "65535" } },
 	{ 2, { "--mirror-bytes", "4M" } },
 	{ 2, { "--mirror-bytes", "1073741825" } },
@@ -293,6 +299,7 @@ static void takes_values(void **state)
 
 static void takes_our_options(void **state)
 {
+	char text[ADDR_TEXT];
 	struct config c;
 
 	(void)state;
@@ -309,6 +316,15 @@ static void takes_our_options(void **state)
 	assert_int_equal(c.learning, LEARN_COMPAT);
 	assert_string_equal(c.admin_socket, "/a");
 	assert_true(c.banner);
+	config_free(&c);
+	ACCEPT(&c, "--metrics", "9100");
+	assert_string_equal(addr_text(&c.metrics, text), "127.0.0.1:9100");
+	config_free(&c);
+	ACCEPT(&c, "--metrics", "192.0.2.1:80");
+	assert_string_equal(addr_text(&c.metrics, text), "192.0.2.1:80");
+	config_free(&c);
+	ACCEPT(&c, "--metrics", "[2001:db8::1]:9100");
+	assert_string_equal(addr_text(&c.metrics, text), "[2001:db8::1]:9100");
 	config_free(&c);
 	ACCEPT(&c, "--prompt-dir", "/prompts", "--prompt-ptime", "20", "--opus-type", "96", "--opus-type", "111");
 	assert_string_equal(c.prompt_dir, "/prompts");
