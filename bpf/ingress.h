@@ -18,16 +18,14 @@ struct {
 	__type(value, struct rtpx_ingress);
 } ingress SEC(".maps");
 
-/* is_plainly_ours - true if the interface is in its first place of the map, and the frame is for
- * its own link address. */
-static __always_inline int is_plainly_ours(const struct xdp_md *ctx)
-{
-	__u32 ifindex = ctx->ingress_ifindex, at = ifindex % RTPX_INGRESSES;
-	struct rtpx_ingress *in = bpf_map_lookup_elem(&ingress, &at);
-	struct ethhdr *eth = (void *)(long)ctx->data;
+struct rtpx_plain_ingress plain_ingress[RTPX_INGRESSES];
 
-	return in && in->ifindex == ifindex && (void *)(eth + 1) <= (void *)(long)ctx->data_end &&
-	       mac_eq(eth, in->mac);
+/* is_plainly_ours - true if the frame is for the link address of its interface. */
+static __always_inline int is_plainly_ours(__u32 ifindex, const void *frame)
+{
+	const struct rtpx_plain_ingress *in = &plain_ingress[ifindex % RTPX_INGRESSES];
+
+	return in->ifindex == ifindex && in->mac == rtpx_mac(*(const __u64 *)frame);
 }
 
 /* ingress_find - the element of an interface. NULL: leave its frames to the stack. */

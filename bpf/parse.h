@@ -252,40 +252,4 @@ static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struc
 	return parse_udp(f, p);
 }
 
-/*
- * plain_ip4_port - the destination port of a UDP packet in IPv4 without a tag or IP options; for
- * any other frame an arbitrary number.
- */
-static __always_inline __u32 plain_ip4_port(void *data, void *end)
-{
-	struct udphdr *udp = data + sizeof(struct ethhdr) + sizeof(struct iphdr);
-
-	return (void *)(udp + 1) <= end ? bpf_ntohs(udp->dest) : 0;
-}
-
-/*
- * parse_plain_ip4 - parse_frame() for an IPv4 packet without a tag. If the result is not
- * RTPX_REASON_relayed, call parse_frame() for the reason.
- */
-static __always_inline enum rtpx_reason parse_plain_ip4(void *data, void *end, struct frame *f,
-							struct rtpx_packet *p)
-{
-	struct iphdr *ip = data + sizeof(struct ethhdr);
-	enum rtpx_reason reason;
-
-	f->data = data;
-	f->end = end;
-	f->l3 = ip;
-	f->l2_bytes = sizeof(struct ethhdr);
-	f->vlan = 0;
-	if ((void *)(ip + 1) > end || *(__be16 *)((void *)ip - 2) != bpf_htons(ETH_P_IP))
-		return RTPX_REASON_pass_not_ip;
-	reason = parse_ip4(f, p);
-	if (reason == RTPX_REASON_relayed)
-		reason = parse_udp(f, p);
-	if (reason == RTPX_REASON_relayed && f->l3 + p->ip_bytes != end)
-		reason = RTPX_REASON_pass_malformed; /* padded, see clear_padding() */
-	return reason;
-}
-
 #endif

@@ -9,6 +9,7 @@
 #include "ingress.h"
 #include "mirror.h"
 #include "parse.h"
+#include "plain.h"
 #include "rewrite.h"
 
 /* The loader sets the size: RTPX_FAMILIES times the number of ports in the range. */
@@ -30,13 +31,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, RTPX_MAX_NEXTHOPS);
 	__type(key, __u32);
 	__type(value, struct rtpx_nexthop);
 } nexthops SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
 	__uint(max_entries, RTPX_MAX_TX_PORTS);
 	__type(key, __u32);
 	__type(value, struct bpf_devmap_val);
@@ -55,6 +57,9 @@ struct {
 	__type(key, __u32);
 	__type(value, struct rtpx_config);
 } config SEC(".maps");
+
+/* The media ports of each family, set by the loader: `port_min` and their number. */
+const volatile __u32 media_first, media_ports;
 
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define barrier()    asm volatile("" ::: "memory")
@@ -89,14 +94,14 @@ struct place {
  * find - find the flow of a local port and its next hop. Needs only the port, so the CPU fetches
  * their memory while the packet is parsed.
  */
-static __always_inline enum rtpx_reason find(const struct rtpx_config *c, __u32 family, __u32 port,
-					     struct place *at)
+static __always_inline enum rtpx_reason find(__u32 family, __u32 port, struct place *at)
 {
 	__u32 id;
 
-	if (port < c->port_min || port > c->port_max)
+	at->index = port - media_first;
+	if (at->index >= media_ports)
 		return RTPX_REASON_pass_not_media;
-	at->index = rtpx_flow_index(c, family, port);
+	at->index += family * media_ports;
 	at->entry = bpf_map_lookup_elem(&flows, &at->index);
 	if (!at->entry)
 		return RTPX_REASON_pass_no_flow;
@@ -158,56 +163,100 @@ static __always_inline void count(const struct place *at, const struct rtpx_pack
 	}
 }
 
-#define NOT_PLAIN RTPX_REASON_COUNT
+/*
+ * plain_rtp - parse the RTP header of a plain frame. Not inline: almost all RTP packets have neither
+ * sources nor extension, and count_plain() knows those by their first byte.
+ */
+static __noinline int plain_rtp(struct xdp_md *ctx, struct rtpx_packet *p)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct frame f = { .data = data, .end = end, .udp = data + AT_SOURCE };
+
+	p->payload_bytes = end - data - AT_PAYLOAD;
+	p->kind = RTPX_PAYLOAD_OTHER;
+	parse_rtp(&f, p);
+	return p->kind == RTPX_PAYLOAD_RTP;
+}
+
+/* The slow part of counting a plain frame, whose payload is where it was. */
+static __noinline int count_plain_in_full(struct xdp_md *ctx, struct rtpx_entry *entry,
+					  __u32 index)
+{
+	struct rtpx_packet p;
+
+	plain_rtp(ctx, &p);
+	return count_in_full(entry, index, &p);
+}
+
+/* is_plain_rtp - true if the payload is RTP. */
+static __always_inline int is_plain_rtp(struct xdp_md *ctx, const void *frame)
+{
+	__u16 first = GET16(frame, AT_PAYLOAD);
+	struct rtpx_packet p;
+
+	if ((first & bpf_htons(0xff00)) == bpf_htons(0x8000))
+		return (first & bpf_htons(0xe0)) != bpf_htons(0xc0);
+	return plain_rtp(ctx, &p);
+}
+
+/* The clock is read first, because a call costs the compiler its registers. */
+static __always_inline void count_plain(struct xdp_md *ctx, const struct place *at,
+					const void *frame, __u32 payload_bytes)
+{
+	struct rtpx_packet p = { .now_ns = coarse_now(), .payload_bytes = payload_bytes };
+
+	if (!(at->entry->flags & RTPX_FLOW_RTP) || is_plain_rtp(ctx, frame)) {
+		p.kind = RTPX_PAYLOAD_RTP;
+		p.rtp_seq = bpf_ntohs(GET16(frame, AT_PAYLOAD + 2));
+		p.ssrc = bpf_ntohl(GET32(frame, AT_PAYLOAD + 8));
+		if (rtpx_stats_next(at->entry, &p))
+			return;
+	}
+	count_plain_in_full(ctx, at->entry, at->index);
+}
+
+/* Flows whose packets take the long way. */
+#define NOT_PLAIN (RTPX_FLOW_OUT6 | RTPX_FLOW_EVENTS | RTPX_FLOW_MIRROR)
 
 /*
- * The common case: IPv4 without a tag, from the flow's peer, with a complete checksum, in and out.
- * Offsets are constants, no header moves, and only one cache line of the call is touched.
- * NOT_PLAIN: another case, nothing is changed; call relay_any().
+ * relay_plain - forward a plain frame (plain.h) of a flow that leaves as such. It touches only one
+ * cache line of the call. False: another case, nothing is changed; call relay_any().
  */
-static __always_inline int relay_plain(struct xdp_md *ctx, __u64 now_ns,
-				       const struct rtpx_config *c, __u32 *tx_port)
+static __always_inline int relay_plain(struct xdp_md *ctx, __u32 *tx_port)
 {
-	struct rtpx_packet p = { .now_ns = now_ns };
+	void *frame = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 ip_bytes = end - frame - AT_IP;
 	const struct rtpx_entry *flow;
-	struct leaving out;
+	struct plain_out out;
 	struct place at;
-	struct frame f;
-	__u32 port;
 
-	port = plain_ip4_port((void *)(long)ctx->data, (void *)(long)ctx->data_end);
-	if (find(c, RTPX_FAMILY_IP4, port, &at) != RTPX_REASON_relayed || !is_plainly_ours(ctx) ||
-	    parse_plain_ip4((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p) !=
-		    RTPX_REASON_relayed)
-		return NOT_PLAIN;
-	parse_stun(&f, &p);
+	if (frame + PLAIN_BYTES > end ||
+	    find(RTPX_FAMILY_IP4, bpf_ntohs(GET16(frame, AT_DEST)), &at) != RTPX_REASON_relayed)
+		return 0;
 	flow = at.entry;
-	if (!ip4_sum_holds(f.l3) ||
-	    rtpx_judge(flow, NULL, &p) != RTPX_REASON_relayed ||
-	    flow->flags & (RTPX_FLOW_OUT6 | RTPX_FLOW_EVENTS | RTPX_FLOW_MIRROR) ||
-	    judge_nexthop(&at, &p) != RTPX_REASON_relayed || at.nh->vlan || !f.udp->check ||
-	    is_unfinished(flow, f.udp))
-		return NOT_PLAIN;
-	leaving_take(&out, flow, p.payload_bytes, changed_checksum(flow, f.udp),
-		     arriving_ecn(&f, RTPX_FAMILY_IP4));
+	if ((flow->flags & (RTPX_FLOW_ACTIVE | NOT_PLAIN)) != RTPX_FLOW_ACTIVE ||
+	    ip_bytes > at.nh->plain_mtu || !is_plainly_ours(ctx->ingress_ifindex, frame) ||
+	    !is_plain_ip4(frame, ip_bytes, flow) || !is_plain_udp(frame, ip_bytes, flow) ||
+	    !is_plain_payload(frame, ip_bytes - PLAIN_HEADERS))
+		return 0;
+	plain_take(&out, flow, frame);
 	if (!is_whole(&at))
-		return NOT_PLAIN;
-	write_macs(f.data, at.nh);
-	write_ip4(f.l3, &out);
-	write_udp(f.udp, &out);
+		return 0;
+	plain_write(frame, &out, at.nh);
 	*tx_port = at.nh->tx_port;
-	parse_rtp(&f, &p);
-	count(&at, &p);
-	return RTPX_REASON_relayed;
+	count_plain(ctx, &at, frame, ip_bytes - PLAIN_HEADERS);
+	return 1;
 }
 
 /* Decide about a packet from another source than the flow's peer. */
-static __always_inline enum rtpx_reason stranger(const struct rtpx_config *c,
-						 const struct place *at,
+static __always_inline enum rtpx_reason stranger(const struct place *at,
 						 struct rtpx_entry_more *more,
 						 const struct rtpx_packet *p)
 {
-	enum rtpx_reason reason = rtpx_judge_stranger(c, at->entry, more, p);
+	__u32 zero = 0;
+	const struct rtpx_config *c = bpf_map_lookup_elem(&config, &zero);
+	enum rtpx_reason reason =
+		c ? rtpx_judge_stranger(c, at->entry, more, p) : RTPX_REASON_pass_open;
 
 	if (reason == RTPX_REASON_drop_stranger)
 		more->stats.strangers++;
@@ -227,7 +276,8 @@ static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct
 		    (out.is_ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 
 	leaving_take(&out, at->entry, p->payload_bytes, udp_check, arriving_ecn(f, p->family));
-	out.label = rtpx_flow_label(at->entry->out_port, at->entry->dest_port) &
+	out.label = rtpx_flow_label(bpf_ntohs(at->entry->out_port),
+				    bpf_ntohs(at->entry->dest_port)) &
 		    at->nh->label_mask;
 	__builtin_memcpy(&out.ip6[0], more->out6, 16);
 	__builtin_memcpy(&out.ip6[2], more->dest6, 16);
@@ -257,10 +307,9 @@ static __always_inline void mirror_hand_over(struct rtpx_entry_more *more,
  * the buffer may hold several datagrams of one sender, and not every device finishes checksums.
  * Such a frame is left to the stack.
  */
-static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct rtpx_config *c,
-				__u32 *tx_port, int generic)
+static __noinline int relay_any(struct xdp_md *ctx, __u32 *tx_port, int generic)
 {
-	struct rtpx_packet p = { .now_ns = now_ns };
+	struct rtpx_packet p = { .now_ns = coarse_now() };
 	struct rtpx_entry_more *more;
 	struct rtpx_ingress *from;
 	enum rtpx_reason reason;
@@ -271,7 +320,7 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 	reason = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
-	reason = find(c, p.family, p.dst_port, &at);
+	reason = find(p.family, p.dst_port, &at);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
 	more = bpf_map_lookup_elem(&flows_more, &at.index);
@@ -289,7 +338,7 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 	parse_rtp(&f, &p);
 	reason = rtpx_judge(at.entry, more, &p);
 	if (reason == RTPX_REASON_drop_stranger)
-		return stranger(c, &at, more, &p);
+		return stranger(&at, more, &p);
 	if (reason == RTPX_REASON_relayed)
 		reason = rtpx_judge_event(at.entry, more, &p);
 	if (reason == RTPX_REASON_relayed)
@@ -314,32 +363,42 @@ static __noinline int relay_any(struct xdp_md *ctx, __u64 now_ns, const struct r
 	return RTPX_REASON_relayed;
 }
 
-static __always_inline int relay(struct xdp_md *ctx, int generic)
+static __always_inline void count_reason(enum rtpx_reason reason)
 {
-	__u32 tx_port = 0, zero = 0;
-	__u64 now_ns = coarse_now(), *counted;
-	struct rtpx_config *c = bpf_map_lookup_elem(&config, &zero);
-	enum rtpx_reason reason;
+	__u32 zero = 0;
+	__u64 *counted = bpf_map_lookup_elem(&counters, &zero);
 
-	if (!c)
-		return XDP_PASS;
-	reason = relay_plain(ctx, now_ns, c, &tx_port);
-	if (reason == NOT_PLAIN) {
-		reason = relay_any(ctx, now_ns, c, &tx_port, generic);
-		if (reason == RTPX_REASON_relayed && ctx->data_end - ctx->data <= PADDED_MAX)
-			clear_padding(ctx);
-	}
-	counted = bpf_map_lookup_elem(&counters, &zero);
 	if (counted && reason < RTPX_REASON_COUNT)
 		counted[reason]++;
+}
+
+/* All other frames than plain ones. */
+static __noinline int relay_rest(struct xdp_md *ctx, int generic)
+{
+	__u32 tx_port = 0;
+	enum rtpx_reason reason = relay_any(ctx, &tx_port, generic);
+
+	count_reason(reason);
 	switch (reason) {
 	case RTPX_REASON_relayed:
+		if (ctx->data_end - ctx->data <= PADDED_MAX)
+			clear_padding(ctx);
 		return bpf_redirect_map(&tx_ports, tx_port, 0);
 	case RTPX_REASON_drop_stranger:
 		return XDP_DROP;
 	default:
 		return XDP_PASS;
 	}
+}
+
+static __always_inline int relay(struct xdp_md *ctx, int generic)
+{
+	__u32 tx_port;
+
+	if (!relay_plain(ctx, &tx_port))
+		return relay_rest(ctx, generic);
+	count_reason(RTPX_REASON_relayed);
+	return bpf_redirect_map(&tx_ports, tx_port, 0);
 }
 
 /* The program for native mode: there is no socket buffer. */

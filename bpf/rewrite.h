@@ -78,11 +78,14 @@ static __always_inline int is_unfinished(const struct rtpx_entry *flow,
 	return udp->check == rtpx_fold(flow->sum_pseudo + udp->len);
 }
 
-/* changed_checksum - compute the checksum from the arriving complete one: RFC 1624, equation 3. */
+/*
+ * changed_checksum - compute the checksum from the arriving complete one: RFC 1624, equation 3, in
+ * its negative. Never 0, because the arriving one is not 0.
+ */
 static __always_inline __u16 changed_checksum(const struct rtpx_entry *flow,
 					      const struct udphdr *udp)
 {
-	return finish_checksum(flow->sum_change + (__u16)~udp->check + (__u16)~udp->source);
+	return rtpx_fold(flow->sum_change + udp->check + udp->source);
 }
 
 /*
@@ -101,8 +104,8 @@ static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtp
 	payload = sum_bytes(ctx, (void *)(udp + 1) - f->data, p->payload_bytes);
 	if (payload < 0)
 		return -1;
-	return finish_checksum(flow->sum_change + flow->sum_pseudo + udp->dest + 2 * udp->len +
-			       rtpx_fold(payload));
+	return finish_checksum((__u16)~flow->sum_change + flow->sum_pseudo + udp->dest +
+			       2 * udp->len + rtpx_fold(payload));
 }
 
 /*
@@ -138,22 +141,20 @@ static __always_inline void leaving_take(struct leaving *out, const struct rtpx_
 					 __u16 payload_bytes, __u16 udp_check, __u8 ecn)
 {
 	out->ip4 = *(__u64 *)flow->out4;
-	out->ports = bpf_htonl((__u32)flow->out_port << 16 | flow->dest_port);
+	out->ports = *(const __u32 *)&flow->out_port;
 	out->udp_check = udp_check;
 	out->payload_bytes = payload_bytes;
 	out->tos = flow->tos | ecn;
 	out->ttl = flow->ttl;
 }
 
-/* Copy word by word: else clang stores only single bytes into the packet. */
-static __always_inline void write_macs(struct ethhdr *eth, const struct rtpx_nexthop *nh)
+/* Copy by words: else clang stores only single bytes into the packet. */
+static __always_inline void write_macs(void *eth, const struct rtpx_nexthop *nh)
 {
-	const __u32 *from = (const void *)nh->dst_mac;
-	__u32 *to = (void *)eth;
+	const void *from = nh->dst_mac;
 
-	to[0] = from[0];
-	to[1] = from[1];
-	to[2] = from[2];
+	*(__u64 *)eth = *(const __u64 *)from;
+	*(__u32 *)(eth + 8) = *(const __u32 *)(from + 8);
 }
 
 static __always_inline void write_ip4(struct iphdr *ip, const struct leaving *out)

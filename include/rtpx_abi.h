@@ -18,13 +18,16 @@
  *          7 - a second address of a flow and the strangers to pass, outside the cache line;
  *              the link addresses and VLANs of interfaces; clocks of RTP; flow labels.
  *          8 - telephone events pass to the daemon.
+ *          9 - ports and addresses of an entry as they stand in a packet; sum_change is the
+ *              negative of what it was; next hops name an element of an array `tx_ports`, and
+ *              have the MTU for frames without a tag.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
 
 #include <linux/types.h>
 
-#define RTPX_ABI_VERSION 8
+#define RTPX_ABI_VERSION 9
 
 /*
  * A local port number is given out once in each address family. (family, port) therefore names one
@@ -37,7 +40,7 @@ enum rtpx_family {
 };
 
 #define RTPX_MAX_NEXTHOPS 65536 /* next hop ids fit a __u16; id 0 is never given out */
-#define RTPX_MAX_TX_PORTS 256	/* interfaces to which packets can leave */
+#define RTPX_MAX_TX_PORTS 256	/* elements of tx_ports; one interface less can send */
 #define RTPX_LABEL_LEN 46 /* makes struct rtpx_entry_more four cache lines long */
 #define RTPX_INGRESSES 512	/* elements of `ingress`; a power of 2 */
 #define RTPX_INGRESS_TRIES 8
@@ -167,7 +170,9 @@ enum rtpx_clock {
  * up to date, which happens after RTPX_TIMED_EVERY packets at most. rtpx_entry.h writes and reads
  * both.
  *
- * Sums are one's complement sums of 16-bit words in the packet's byte order.
+ * Ports and pairs of addresses stand as in a packet, in network order, so that the program compares
+ * and copies them as they are. Sums are one's complement sums of 16-bit words in the packet's byte
+ * order.
  */
 struct rtpx_entry {
 	/* odd: being written; a reader that sees it odd or changed leaves the packet alone */
@@ -177,13 +182,13 @@ struct rtpx_entry {
 	__u8 ttl;
 	__u8 pending; /* packets counted here */
 	__u16 nexthop;
-	__u16 peer_port;
-	__u16 out_port;
-	__u16 dest_port;
-	/* sum of new minus old addresses and ports, without the arriving source port */
+	__be16 peer_port;
+	/* sum of old minus new addresses and ports, without the arriving source port */
 	__u16 sum_change;
-	__u8 local4[4];
+	__be16 out_port;
+	__be16 dest_port;
 	__u8 peer4[4];
+	__u8 local4[4];
 	__u8 out4[4];
 	__u8 dest4[4];
 	__u64 last_ns;
@@ -242,7 +247,8 @@ struct rtpx_nexthop {
 	__u8 src_mac[6];
 	__u16 vlan;	/* 802.1Q TCI to push; 0: none */
 	__u16 mtu;	/* largest IP packet in bytes; 0: this next hop is not usable */
-	__u32 tx_port;	/* key in tx_ports */
+	__u16 plain_mtu; /* mtu if no tag is to be pushed, else 0 */
+	__u16 tx_port;	 /* index into tx_ports; 0 is never given out */
 	__u32 ifindex;	/* of the device that tx_port names */
 	__u32 users;	/* flows that refer to it, for readers of a dump */
 	__u32 label_mask; /* bits of IPv6's flow label to use; 0: the label is 0 */
@@ -264,6 +270,17 @@ struct rtpx_ingress {
 	} others[RTPX_INGRESS_OTHERS];
 	/* a bit per VLAN id, lowest first: the host has a device for it; id 0 needs no device */
 	__u8 vlans[512];
+};
+
+/*
+ * The same for most frames, as the program reads it first: link addresses of interfaces that lie at
+ * ifindex % RTPX_INGRESSES, in `plain_ingress`. It is the program's own memory, and empty in a new
+ * program.
+ */
+struct rtpx_plain_ingress {
+	__u64 mac; /* see rtpx_mac() */
+	__u32 ifindex; /* 0: none */
+	__u32 pad;
 };
 
 /* The only element of the map `config`. */
@@ -351,6 +368,16 @@ RTPX_ASSERT(sizeof(struct rtpx_counters) == 8 * (RTPX_REASON_COUNT + 2));
 static inline __u32 rtpx_flow_index(const struct rtpx_config *c, __u32 family, __u32 port)
 {
 	return family * (c->port_max - c->port_min + 1u) + (port - c->port_min);
+}
+
+/* rtpx_mac - a link address as one number; @first: the first 8 bytes of a frame. */
+static inline __u64 rtpx_mac(__u64 first)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return first << 16;
+#else
+	return first >> 16;
+#endif
 }
 
 #endif

@@ -19,7 +19,7 @@
 
 /* ---- one's complement sums, RFC 1071 ---- */
 
-/* rtpx_be16 - a 16-bit number in network order. */
+/* rtpx_be16 - a 16-bit number in network order, and the way back. */
 static __always_inline __u16 rtpx_be16(__u16 host)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -57,8 +57,8 @@ static inline void rtpx_entry_sums(struct rtpx_entry *e, const struct rtpx_flow 
 		      ? rtpx_sum_words(f->out6, 8) + rtpx_sum_words(f->dest6, 8)
 		      : rtpx_sum_words(f->out4, 2) + rtpx_sum_words(f->dest4, 2);
 	e->sum_pseudo = rtpx_fold(in + rtpx_be16(RTPX_IPPROTO_UDP));
-	e->sum_change = rtpx_fold(out + rtpx_be16(f->out_port) + rtpx_be16(f->dest_port) +
-				  (__u16)~rtpx_fold(in + rtpx_be16(f->port)));
+	out += rtpx_be16(f->out_port) + rtpx_be16(f->dest_port);
+	e->sum_change = rtpx_fold(in + rtpx_be16(f->port) + (__u16)~rtpx_fold(out));
 }
 
 /*
@@ -83,9 +83,9 @@ static inline void rtpx_entry_put_flow(struct rtpx_entry *e, struct rtpx_entry_m
 	e->tos = f->tos;
 	e->ttl = f->ttl;
 	e->nexthop = f->nexthop;
-	e->peer_port = f->peer_port;
-	e->out_port = f->out_port;
-	e->dest_port = f->dest_port;
+	e->peer_port = rtpx_be16(f->peer_port);
+	e->out_port = rtpx_be16(f->out_port);
+	e->dest_port = rtpx_be16(f->dest_port);
 	__builtin_memcpy(e->local4, f->local4, 4);
 	__builtin_memcpy(e->peer4, f->peer4, 4);
 	__builtin_memcpy(e->out4, f->out4, 4);
@@ -112,9 +112,9 @@ static inline void rtpx_entry_get_flow(const struct rtpx_entry *e, const struct 
 	out->tos = e->tos;
 	out->ttl = e->ttl;
 	out->nexthop = e->nexthop;
-	out->peer_port = e->peer_port;
-	out->out_port = e->out_port;
-	out->dest_port = e->dest_port;
+	out->peer_port = rtpx_be16(e->peer_port);
+	out->out_port = rtpx_be16(e->out_port);
+	out->dest_port = rtpx_be16(e->dest_port);
 	__builtin_memcpy(out->local4, e->local4, 4);
 	__builtin_memcpy(out->peer4, e->peer4, 4);
 	__builtin_memcpy(out->out4, e->out4, 4);

@@ -63,7 +63,7 @@ static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_entry *e,
 	if (p->ttl <= 1)
 		return RTPX_REASON_pass_ttl;
 	if (!rtpx_addr_eq(p->family, p->src, in6 ? m->peer6 : e->peer4) ||
-	    (p->src_port != e->peer_port && !(e->flags & RTPX_FLOW_ANY_PORT)))
+	    (rtpx_be16(p->src_port) != e->peer_port && !(e->flags & RTPX_FLOW_ANY_PORT)))
 		return RTPX_REASON_drop_stranger;
 	return p->kind == RTPX_PAYLOAD_STUN ? RTPX_REASON_pass_stun : RTPX_REASON_relayed;
 }

@@ -144,8 +144,8 @@ static struct dst_entry *route_ip4(struct net *net, const struct rtpx_entry *e)
 		.saddr = *(const __be32 *)e->out4,
 		.daddr = *(const __be32 *)e->dest4,
 		.flowi4_proto = IPPROTO_UDP,
-		.fl4_sport = htons(e->out_port),
-		.fl4_dport = htons(e->dest_port),
+		.fl4_sport = e->out_port,
+		.fl4_dport = e->dest_port,
 	};
 	struct rtable *rt;
 
@@ -181,8 +181,8 @@ static struct dst_entry *route_ip6(struct net *net, struct flow *f)
 		.daddr = *(const struct in6_addr *)m->dest6,
 		.flowlabel = ip6_make_flowinfo(e->tos, 0),
 		.flowi6_proto = IPPROTO_UDP,
-		.fl6_sport = htons(e->out_port),
-		.fl6_dport = htons(e->dest_port),
+		.fl6_sport = e->out_port,
+		.fl6_dport = e->dest_port,
 	};
 	struct dst_entry *dst = ip6_route_output(net, NULL, &fl);
 
@@ -257,13 +257,11 @@ static void write_udp(struct sk_buff *skb, struct udphdr *udp, const struct flow
 						      IPPROTO_UDP, 0);
 	} else {
 		skb->ip_summed = CHECKSUM_NONE;
-		udp->check = (__force __sum16)~rtpx_fold(e->sum_change + (u16)~check +
-							 (u16) ~(__force u16)udp->source);
-		if (!udp->check)
-			udp->check = CSUM_MANGLED_0;
+		udp->check = (__force __sum16)rtpx_fold(e->sum_change + check +
+							(__force u16)udp->source);
 	}
-	udp->source = htons(e->out_port);
-	udp->dest = htons(e->dest_port);
+	udp->source = e->out_port;
+	udp->dest = e->dest_port;
 }
 
 static void write_ip4(struct iphdr *ip, const struct rtpx_entry *e, unsigned int bytes, u8 ecn)

@@ -844,6 +844,7 @@ static inline struct rtpx_nexthop packet_nexthop(const struct packet_row *r, uin
 	memcpy(nh.dst_mac, packet_macs[2], 6);
 	memcpy(nh.src_mac, packet_macs[3], 6);
 	nh.mtu = r->no_nexthop ? 0 : r->mtu ? r->mtu : PACKET_MTU;
+	nh.plain_mtu = nh.vlan ? 0 : nh.mtu;
 	return nh;
 }
 

@@ -22,9 +22,10 @@
 
 #include "dataplane/xdp.h"
 #include "base/log.h"
-#include "relay.skel.h"
 #include "rtpx_entry.h"
+#include "relay.skel.h"
 #include "dataplane/xdp_attach.h"
+#include "dataplane/xdp_hops.h"
 #include "dataplane/xdp_ifs.h"
 #include "dataplane/xdp_ingress.h"
 #include "dataplane/xdp_pins.h"
@@ -47,6 +48,7 @@ struct dp_xdp {
 	unsigned int to_drain;
 	struct xdp_pins pins;
 	struct xdp_ingress *ingress;
+	struct xdp_hops *hops;
 	struct xdp_ifs *ifs;
 	bool takes_over; /* keeps maps and links of the previous daemon */
 	bool replaces;	 /* keeps its links, but makes new maps; see replace() */
@@ -203,17 +205,12 @@ static int xdp_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, s
 	return 0;
 }
 
-/* Not atomic: a packet at the same instant may leave with a mixture of old and new addresses. No
- * host accepts such a packet. */
 static int xdp_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh)
 {
-	struct dp_xdp *x = xdp_of(dp);
-	uint32_t key = id;
-
 	if (id == 0)
 		return -EINVAL;
-	return bpf_map_update_elem(bpf_map__fd(x->skel->maps.nexthops), &key, nh, BPF_ANY) ? -errno
-											   : 0;
+	xdp_hops_put(xdp_of(dp)->hops, id, nh);
+	return 0;
 }
 
 static int xdp_counters(struct dp *dp, struct rtpx_counters *out)
@@ -510,8 +507,11 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 
 	xdp_messages();
 	rc = open_object(x);
-	if (rc == 0)
+	if (rc == 0) {
+		x->skel->rodata->media_first = x->config.port_min;
+		x->skel->rodata->media_ports = x->n_elements / RTPX_FAMILIES;
 		rc = relay__load(x->skel);
+	}
 	if (rc)
 		goto err;
 	rc = bpf_map_update_elem(bpf_map__fd(x->skel->maps.config), &key, &x->config, BPF_ANY);
@@ -521,7 +521,11 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 	x->more = map_memory(x->skel->maps.flows_more, x->n_elements * sizeof(*x->more));
 	rc = x->flows && x->more ? ring_map(x) : -errno;
 	if (rc == 0)
-		rc = xdp_ingress_new(&x->ingress, bpf_map__fd(x->skel->maps.ingress));
+		rc = xdp_ingress_new(&x->ingress, bpf_map__fd(x->skel->maps.ingress),
+				     x->skel->bss->plain_ingress);
+	if (rc == 0)
+		rc = xdp_hops_new(&x->hops, bpf_map__fd(x->skel->maps.nexthops),
+				  bpf_map__fd(x->skel->maps.tx_ports));
 	if (rc == 0)
 		return 0;
 err:
@@ -557,6 +561,7 @@ static void xdp_close(struct dp *dp, bool keep)
 		munmap(x->more, x->n_elements * sizeof(*x->more));
 	ring_buffer__free(x->ring);
 	xdp_ingress_free(x->ingress);
+	xdp_hops_free(x->hops);
 	if (x->skel)
 		relay__destroy(x->skel);
 	xdp_pins_close(&x->pins, keep);
@@ -601,7 +606,7 @@ static int open_interfaces(struct dp_xdp *x, const struct dp_opts *opts)
 	const struct xdp_ifs_program program = {
 		.native = bpf_program__fd(x->skel->progs.rtpx_relay),
 		.generic = bpf_program__fd(x->skel->progs.rtpx_generic),
-		.tx_ports = bpf_map__fd(x->skel->maps.tx_ports),
+		.hops = x->hops,
 		.ingress = x->ingress,
 		.pins = &x->pins,
 	};

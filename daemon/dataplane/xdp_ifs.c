@@ -111,7 +111,7 @@ static struct xdp_if *if_add(struct xdp_ifs *ifs, unsigned int ifindex, const ch
 			xdp_driver(name, ifs->all[i].pub.driver);
 			return &ifs->all[i];
 		}
-	if (ifs->n == RTPX_MAX_TX_PORTS)
+	if (ifs->n == RTPX_MAX_TX_PORTS - 1)
 		return NULL;
 	more = realloc(ifs->all, (ifs->n + 1) * sizeof(*more));
 	if (!more)
@@ -154,16 +154,15 @@ static void if_detach(struct xdp_ifs *ifs, struct xdp_if *f)
 /* if_allow - allow packets to leave through it, or forbid it. */
 static void if_allow(struct xdp_ifs *ifs, struct xdp_if *f, bool allow)
 {
-	const int fd = ifs->program.tx_ports;
-	uint32_t value[2] = { f->pub.ifindex, 0 };
+	int rc = allow ? xdp_hops_allow(ifs->program.hops, f->pub.ifindex) : 0;
 
-	if (allow && bpf_map_update_elem(fd, &f->pub.ifindex, value, BPF_ANY)) {
+	if (rc) {
 		snprintf(f->pub.reason, sizeof(f->pub.reason),
-			 "the kernel refuses to send through it: %s", strerror(errno));
+			 "the kernel refuses to send through it: %s", strerror(-rc));
 		allow = false;
 	}
 	if (!allow && f->pub.can_send)
-		bpf_map_delete_elem(fd, &f->pub.ifindex);
+		xdp_hops_forbid(ifs->program.hops, f->pub.ifindex);
 	f->pub.can_send = allow;
 }
 
@@ -280,8 +279,7 @@ static void look_at(struct nl_object *o, void *arg)
 		if_attach(ifs, f, ifs->mode);
 }
 
-/* The kernel has removed the program and the tx_ports element of interfaces that are gone. Their
- * pins are still there. */
+/* The kernel has removed the program of interfaces that are gone. Their pins are still there. */
 static void forget_gone(struct xdp_ifs *ifs)
 {
 	unsigned int i = 0;
@@ -293,6 +291,7 @@ static void forget_gone(struct xdp_ifs *ifs)
 		}
 		log_info("%s is gone", ifs->all[i].pub.name);
 		if_detach(ifs, &ifs->all[i]);
+		xdp_hops_forbid(ifs->program.hops, ifs->all[i].pub.ifindex);
 		ifs->all[i] = ifs->all[--ifs->n];
 	}
 }
@@ -511,23 +510,15 @@ static void take_link(void *arg, const char *pin, int link)
 	xdp_pins_unlink(ifs->program.pins, pin);
 }
 
-/* Remove from tx_ports the interfaces that the previous daemon allowed and this one does not. */
-static void forget_tx_ports(struct xdp_ifs *ifs)
+/* Forbid the interfaces that the previous daemon allowed and this one does not. */
+static void forbid_others(struct xdp_ifs *ifs)
 {
-	const int fd = ifs->program.tx_ports;
-	uint32_t keys[RTPX_MAX_TX_PORTS], key, *last = NULL;
-	unsigned int n = 0, i;
-	struct xdp_if *f;
+	uint32_t ifindex[RTPX_MAX_TX_PORTS];
+	unsigned int n = xdp_hops_allowed(ifs->program.hops, ifindex), i;
 
-	while (n < ARRAY_SIZE(keys) && bpf_map_get_next_key(fd, last, &key) == 0) {
-		keys[n] = key;
-		last = &keys[n++];
-	}
-	for (i = 0; i < n; i++) {
-		f = if_find(ifs, keys[i]);
-		if (!f || !f->pub.can_send)
-			bpf_map_delete_elem(fd, &keys[i]);
-	}
+	for (i = 0; i < n; i++)
+		if (!xdp_ifs_serves(ifs, ifindex[i]))
+			xdp_hops_forbid(ifs->program.hops, ifindex[i]);
 }
 
 void xdp_ifs_take_over(struct xdp_ifs *ifs, bool later)
@@ -603,7 +594,7 @@ int xdp_ifs_begin(struct xdp_ifs *ifs, char *err, size_t err_size)
 {
 	xdp_ifs_rescan(ifs);
 	reconsider_mode(ifs);
-	forget_tx_ports(ifs);
+	forbid_others(ifs);
 	return check_any(ifs, err, err_size);
 }
 

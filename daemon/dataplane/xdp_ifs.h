@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "dataplane/dp.h"
+#include "dataplane/xdp_hops.h"
 #include "dataplane/xdp_ingress.h"
 #include "dataplane/xdp_pins.h"
 
@@ -16,7 +17,7 @@ struct xdp_ifs;
 /* The loaded program and its maps. All of it is borrowed until xdp_ifs_close(). */
 struct xdp_ifs_program {
 	int native, generic; /* programs for the two modes */
-	int tx_ports;	     /* map of the interfaces through which packets may leave */
+	struct xdp_hops *hops;
 	struct xdp_ingress *ingress;
 	struct xdp_pins *pins; /* for the links */
 };

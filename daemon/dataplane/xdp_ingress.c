@@ -24,6 +24,7 @@
 
 struct xdp_ingress {
 	int map;
+	struct rtpx_plain_ingress *plain;
 	bool written; /* the map holds `now`, not the elements of a previous daemon */
 	struct rtpx_ingress now[RTPX_INGRESSES];
 };
@@ -152,6 +153,17 @@ static void add(struct rtpx_ingress table[RTPX_INGRESSES], struct nl_cache *link
 	rtnl_link_put(l);
 }
 
+/* A packet at the same instant finds no element, or one that is whole. */
+static void write_plain(struct rtpx_plain_ingress *to, const struct rtpx_ingress *from)
+{
+	uint64_t first = 0;
+
+	memcpy(&first, from->mac, sizeof(from->mac));
+	__atomic_store_n(&to->ifindex, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&to->mac, rtpx_mac(first), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&to->ifindex, from->ifindex, __ATOMIC_SEQ_CST);
+}
+
 void xdp_ingress_write(struct xdp_ingress *in, struct nl_cache *links, const unsigned int *ifindex,
 		       unsigned int n)
 {
@@ -169,19 +181,21 @@ void xdp_ingress_write(struct xdp_ingress *in, struct nl_cache *links, const uns
 			continue;
 		if (bpf_map_update_elem(in->map, &i, &next[i], BPF_ANY))
 			log_err("cannot write the table of interfaces: %s", strerror(errno));
+		write_plain(&in->plain[i], &next[i]);
 	}
 	memcpy(in->now, next, sizeof(in->now));
 	in->written = true;
 	free(next);
 }
 
-int xdp_ingress_new(struct xdp_ingress **out, int map)
+int xdp_ingress_new(struct xdp_ingress **out, int map, struct rtpx_plain_ingress *plain)
 {
 	struct xdp_ingress *in = calloc(1, sizeof(*in));
 
 	if (!in)
 		return -ENOMEM;
 	in->map = map;
+	in->plain = plain;
 	*out = in;
 	return 0;
 }

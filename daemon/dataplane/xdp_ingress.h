@@ -10,9 +10,13 @@
 
 struct nl_cache;
 struct xdp_ingress;
+struct rtpx_plain_ingress;
 
-/* xdp_ingress_new - @map is the map's descriptor, which the caller still owns. -ENOMEM. */
-int xdp_ingress_new(struct xdp_ingress **out, int map);
+/*
+ * xdp_ingress_new - @map is the map's descriptor, @plain the program's array of RTPX_INGRESSES
+ * elements. The caller still owns both. -ENOMEM.
+ */
+int xdp_ingress_new(struct xdp_ingress **out, int map, struct rtpx_plain_ingress *plain);
 void xdp_ingress_free(struct xdp_ingress *in);
 
 /*

@@ -380,7 +380,7 @@ static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 	v->abi.vlan = nexthop_tci(n, nh, out);
 	v->abi.mtu = MIN(nh->route.mtu ? MIN(nh->route.mtu, out->is.mtu) : out->is.mtu, 65535u);
 	v->abi.label_mask = host_socket(n->host)->flow_labels ? RTPX_LABEL_MASK : 0;
-	v->abi.tx_port = v->abi.ifindex = out->is.tx;
+	v->abi.ifindex = out->is.tx;
 }
 
 static bool view_equal(const struct nexthop_view *a, const struct nexthop_view *b)

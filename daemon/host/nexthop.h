@@ -23,7 +23,7 @@ struct iptables;
 struct pathmtu;
 
 struct nexthop_view {
-	struct rtpx_nexthop abi; /* mtu 0: not usable; tx_port equals ifindex */
+	struct rtpx_nexthop abi; /* mtu 0: not usable; tx_port and plain_mtu are the dataplane's */
 	enum flow_why why;	 /* FLOW_WHY_KERNEL when usable */
 	enum flow_why arrives;	 /* FLOW_WHY_KERNEL, or why the peer's packets do not arrive */
 	bool refused;		 /* @why is about this host, not about the route: see host.h */

@@ -34,6 +34,7 @@
 struct lab {
 	struct bpf_object *object;
 	int native, generic, program /* the one to run */, flows, more, nexthops, counters, config, ingress;
+	struct rtpx_plain_ingress *plain;
 	bool mirrored; /* flows are */
 	struct ring_buffer *ring;
 	unsigned int copies; /* read from the ring */
@@ -87,6 +88,38 @@ static int on_copy(void *arg, void *data, size_t size)
 	return 0;
 }
 
+/* The program's constants: media_first and media_ports lie at the beginning. */
+static void set_media(struct bpf_map *rodata)
+{
+	const uint32_t media[2] = { PACKET_PORT_MIN, PORTS };
+	size_t bytes;
+
+	memcpy((void *)bpf_map__initial_value(rodata, &bytes), media, sizeof(media));
+}
+
+static uint64_t plain_mac(const uint8_t mac[6])
+{
+	uint8_t first[8] = { 0 };
+	uint64_t number;
+
+	memcpy(first, mac, 6);
+	memcpy(&number, first, sizeof(number));
+	return rtpx_mac(number);
+}
+
+/* The program's table of link addresses for plain frames, which begins its memory. */
+static struct rtpx_plain_ingress *map_plain(struct bpf_object *object)
+{
+	struct bpf_map *map;
+	void *bss = MAP_FAILED;
+
+	bpf_object__for_each_map(map, object)
+		if (strstr(bpf_map__name(map), ".bss"))
+			bss = mmap(NULL, bpf_map__value_size(map), PROT_READ | PROT_WRITE, MAP_SHARED,
+				   bpf_map__fd(map), 0);
+	return bss == MAP_FAILED ? NULL : bss;
+}
+
 static bool lab_open(struct lab *lab, const char *path)
 {
 	const struct bpf_devmap_val loopback = { .ifindex = LOOPBACK };
@@ -98,7 +131,9 @@ static bool lab_open(struct lab *lab, const char *path)
 	if (!lab->object)
 		return false;
 	bpf_object__for_each_map(map, lab->object)
-		if (!strcmp(bpf_map__name(map), "flows") ||
+		if (strstr(bpf_map__name(map), ".rodata"))
+			set_media(map);
+		else if (!strcmp(bpf_map__name(map), "flows") ||
 		    !strcmp(bpf_map__name(map), "flows_more"))
 			bpf_map__set_max_entries(map, RTPX_FAMILIES * PORTS);
 		else if (!strcmp(bpf_map__name(map), "mirror"))
@@ -114,6 +149,9 @@ static bool lab_open(struct lab *lab, const char *path)
 	lab->counters = must_fd(lab->object, "counters");
 	lab->config = must_fd(lab->object, "config");
 	lab->ingress = must_fd(lab->object, "ingress");
+	lab->plain = map_plain(lab->object);
+	if (!lab->plain)
+		return false;
 	lab->ring = ring_buffer__new(must_fd(lab->object, "mirror"), on_copy, lab, NULL);
 	if (!lab->ring)
 		return false;
@@ -144,6 +182,9 @@ static void lab_set(struct lab *lab, const struct packet_row *r,
 	rtpx_entry_put_stats(&entry, &more, stats);
 	bpf_map_update_elem(lab->config, &zero, &c, 0);
 	bpf_map_update_elem(lab->ingress, &family, &in, 0);
+	lab->plain[family] = (struct rtpx_plain_ingress){
+		.mac = plain_mac(in.mac), .ifindex = LOOPBACK
+	};
 	bpf_map_update_elem(lab->flows, &index, &entry, 0);
 	bpf_map_update_elem(lab->more, &index, &more, 0);
 	bpf_map_update_elem(lab->nexthops, &id, &nh, 0);

@@ -41,8 +41,9 @@ class Churn:
                 "interfaces that may send": self.entries("tx_ports"), "files of recordings": stats["recorded"]["files"]}
 
     def entries(self, name):
-        """Of a pinned map that has no element but those that were put there."""
-        return len(json.loads(sh("bpftool", "-j", "map", "dump", "pinned", os.path.join(self.daemon.pins, name))))
+        """Of a pinned map: those that hold something. bpftool names an error for the others."""
+        dump = json.loads(sh("bpftool", "-j", "map", "dump", "pinned", os.path.join(self.daemon.pins, name)))
+        return sum("error" not in e["value"] for e in dump)
 
     def memory(self):
         """Bytes: the heap, without what is kept for half a minute to answer retransmitted commands; that; the process's own

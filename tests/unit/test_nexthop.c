@@ -129,7 +129,7 @@ static void vlan_answer(void **state)
 	nexthop_answer(&n, &nh, &v);
 	assert_int_equal(v.why, FLOW_WHY_KERNEL);
 	assert_int_equal(v.abi.vlan, 1 << 13 | 100);
-	assert_int_equal(v.abi.tx_port, 9);
+	assert_int_equal(v.abi.ifindex, 9);
 	assert_int_equal(v.abi.ifindex, 9);
 	assert_int_equal(v.abi.mtu, 1400);
 	assert_memory_equal(v.abi.dst_mac, nb.mac, 6);

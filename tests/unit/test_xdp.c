@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <limits.h>
+#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -32,6 +33,7 @@ static int map_create(enum bpf_map_type type, const char *name, uint32_t key, ui
 
 #define bpf_map_create map_create
 #include "../../daemon/dataplane/xdp.c"
+#include "../../daemon/dataplane/xdp_hops.c"
 #include "dataplane/choice.h"
 
 #define PORT_MIN 35000
@@ -94,6 +96,15 @@ static void need_dp(void)
 		print_message("no namespaces or no bpffs to be had: run as root\n");
 		skip();
 	}
+}
+
+/* An interface through which packets may leave. */
+static unsigned int eth0(void)
+{
+	unsigned int ifindex = if_nametoindex("eth0");
+
+	assert_true(dp->ops->serves(dp, ifindex));
+	return ifindex;
 }
 
 static struct rtpx_flow flow_at(uint16_t port, uint8_t fill)
@@ -174,8 +185,7 @@ static void put_and_del(void **state)
 static void refusals(void **state)
 {
 	struct rtpx_flow f = flow_at(PORT_MIN, 0);
-	struct rtpx_nexthop nh = { .mtu = 1500, .tx_port = 7 }, k;
-	uint32_t key = 9;
+	struct rtpx_nexthop nh = { .mtu = 1500, .ifindex = eth0() };
 
 	(void)state;
 	need_dp();
@@ -189,10 +199,71 @@ static void refusals(void **state)
 	f.flags = RTPX_FLOW_RTP;
 	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PORT_MIN, &f, NULL), -EINVAL);
 	assert_int_equal(dp->ops->nexthop_put(dp, 0, &nh), -EINVAL);
-	assert_int_equal(dp->ops->nexthop_put(dp, key, &nh), 0);
+}
+
+static struct rtpx_nexthop put_hop(const struct rtpx_nexthop *nh)
+{
+	struct rtpx_nexthop k;
+	uint32_t key = 9;
+
+	assert_int_equal(dp->ops->nexthop_put(dp, key, nh), 0);
 	assert_int_equal(
 		bpf_map_lookup_elem(bpf_map__fd(xdp_of(dp)->skel->maps.nexthops), &key, &k), 0);
+	return k;
+}
+
+/* The interface that tx_ports has in this element; 0: none. */
+static uint32_t tx_port(uint32_t at)
+{
+	uint32_t value[2];
+
+	return bpf_map_lookup_elem(bpf_map__fd(xdp_of(dp)->skel->maps.tx_ports), &at, value) ? 0
+											    : value[0];
+}
+
+/* A next hop names its interface by an element of tx_ports, and is unusable without one. */
+static void hops(void **state)
+{
+	struct rtpx_nexthop nh = { .mtu = 1500, .dst_mac = { 2 } }, k;
+	struct xdp_hops *h;
+	uint32_t i;
+
+	(void)state;
+	need_dp();
+	h = xdp_of(dp)->hops;
+	nh.ifindex = eth0();
+	k = put_hop(&nh);
+	assert_int_equal(tx_port(k.tx_port), nh.ifindex);
+	assert_int_equal(k.plain_mtu, 1500);
+	nh.plain_mtu = k.plain_mtu;
+	nh.tx_port = k.tx_port;
 	assert_memory_equal(&k, &nh, sizeof(k));
+
+	nh.vlan = 5; /* such packets are not plain */
+	k = put_hop(&nh);
+	assert_int_equal(k.mtu, 1500);
+	assert_int_equal(k.plain_mtu, 0);
+
+	/* An element gets another interface only when no next hop names it any more. */
+	xdp_hops_forbid(h, nh.ifindex);
+	assert_int_equal(tx_port(k.tx_port), 0);
+	assert_int_equal(
+		bpf_map_lookup_elem(bpf_map__fd(xdp_of(dp)->skel->maps.nexthops), &(uint32_t){ 9 }, &k),
+		0);
+	assert_int_equal(k.mtu, 0);
+	assert_int_equal(put_hop(&nh).mtu, 0);
+	assert_int_equal(xdp_hops_allow(h, nh.ifindex), 0);
+	assert_int_equal(xdp_hops_allow(h, nh.ifindex), 0);
+	assert_int_equal(put_hop(&nh).mtu, 1500);
+	assert_int_not_equal(xdp_hops_allow(h, 0x7fffffff), 0);
+
+	for (i = 1; i < RTPX_MAX_TX_PORTS; i++)
+		if (!h->ifindex[i])
+			h->ifindex[i] = 1u << 31 | i;
+	assert_int_equal(xdp_hops_allow(h, 1), -ENOSPC);
+	for (i = 1; i < RTPX_MAX_TX_PORTS; i++)
+		if (h->ifindex[i] >> 31)
+			h->ifindex[i] = 0;
 }
 
 /* Each counter is the sum over CPUs. */
@@ -283,7 +354,7 @@ static void never_torn(void **state)
 /* A flow that sends a frame back to its sender: the frame is the same after each relaying. */
 static void echo_flow(struct rtpx_flow *f, uint8_t frame[62])
 {
-	static const struct rtpx_nexthop hop = { .mtu = 1500, .tx_port = 1 };
+	const struct rtpx_nexthop hop = { .mtu = 1500, .ifindex = eth0() };
 	static const uint8_t bytes[62] = {
 		[12] = 0x08, 0x00, 0x45, 0, 0, 48, [22] = 64, 17, 0xf6, 0xb9, 192, 0, 2, 1, 192, 0, 2, 2,
 		/* UDP from the port to itself, 28 bytes, with a checksum that is never checked */
@@ -296,6 +367,7 @@ static void echo_flow(struct rtpx_flow *f, uint8_t frame[62])
 
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(xdp_of(dp)->skel->maps.ingress), &family,
 					     &loopback, BPF_ANY), 0);
+	xdp_of(dp)->skel->bss->plain_ingress[family].ifindex = loopback.ifindex;
 	memcpy(frame, bytes, sizeof(bytes));
 	*f = (struct rtpx_flow){ .flags = RTPX_FLOW_ACTIVE, .nexthop = 1, .port = PORT_MIN,
 				 .peer_port = PORT_MIN, .out_port = PORT_MIN, .dest_port = PORT_MIN,
@@ -456,6 +528,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(put_and_del),
 		cmocka_unit_test(refusals),
+		cmocka_unit_test(hops),
 		cmocka_unit_test(counters),
 		cmocka_unit_test(never_torn),
 		cmocka_unit_test(counts_never_step_back),
