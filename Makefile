@@ -19,6 +19,10 @@ HAVE_SOUND := $(filter-out no,$(SOUND))
 LIBS += opus $(if $(HAVE_SOUND),sndfile soxr spandsp libbcg729 libpcap libsrtp2)
 LDFLAGS += -Wl,--as-needed
 LDLIBS += -lm
+# REPLICATE=no leaves out the standby, and with it hiredis and OpenSSL.
+REPLICATE ?= yes
+HAVE_REDIS := $(filter-out no,$(REPLICATE))
+LIBS += $(if $(HAVE_REDIS),hiredis libevent_openssl openssl)
 HAVE_SYSTEMD := $(shell pkg-config --exists libsystemd 2>/dev/null && echo yes)
 LIBS += $(if $(HAVE_SYSTEMD),libsystemd)
 
@@ -34,8 +38,9 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude \
 	-I/usr/include/$(shell $(CC) -dumpmachine 2>/dev/null)
 
 # daemon/ORDER names one module a line. A part that is left out has a twin, NAME_none.c.
-WITH := $(if $(HAVE_SYSTEMD),control/systemd) $(if $(HAVE_SOUND),media/audio media/sound)
-WITHOUT := $(filter-out $(WITH),control/systemd media/audio media/sound)
+WITH := $(if $(HAVE_SYSTEMD),control/systemd) $(if $(HAVE_SOUND),media/audio media/sound) \
+	$(if $(HAVE_REDIS),replicate/redis replicate/group)
+WITHOUT := $(filter-out $(WITH),control/systemd media/audio media/sound replicate/redis replicate/group)
 DAEMON := $(filter-out daemon/main.c $(WITH:%=daemon/%_none.c) $(WITHOUT:%=daemon/%.c),\
 	$(wildcard daemon/*.c daemon/*/*.c))
 CORE := $(O)/librtpx.a

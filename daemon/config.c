@@ -137,6 +137,29 @@ static int set_state_dir(struct parse *p, const struct row *row, const char *val
 	return 0;
 }
 
+static int set_replicate(struct parse *p, const struct row *row, const char *value)
+{
+	char err[200];
+
+	redis_url_free(&p->c->redis);
+	if (redis_url_parse(&p->c->redis, value, err, sizeof(err)) < 0)
+		return complain(p, EXIT_OURS, "%s: %s", p->option, err);
+	(void)row;
+	p->c->replicate = value;
+	return 0;
+}
+
+static int set_group(struct parse *p, const struct row *row, const char *value)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789-_.";
+
+	if (strspn(value, allowed) != strlen(value) || strlen(value) > 48)
+		return wrong(p, row, value,
+			     "must be at most 48 letters, digits, '-', '_' and '.'");
+	return set_text(p, row, value);
+}
+
 static int set_number(struct parse *p, const struct row *row, const char *value)
 {
 	char *member = (char *)p->c + row->offset;
@@ -578,6 +601,17 @@ static const struct row rows[] = {
 		  "(default " CONFIG_STATE_DIR ")" },
 	{ 0, "discard-state", NULL, set_flag, MEMBER(dp.discard), .ours = true,
 	  .help = "end the calls that an earlier rtpxd has left, whatever its version" },
+	{ 0, "replicate", "URL", set_replicate, .ours = true,
+	  .help = "keep the calls in Redis for a standby: redis://[USER:PASSWORD@]HOST[:PORT][/DB], "
+		  "rediss://... (TLS) or unix:PATH" },
+	{ 0, "replicate-password", "FILE", set_path, MEMBER(redis_password_file), .ours = true,
+	  .help = "file with the password for Redis, in its first line" },
+	{ 0, "replicate-ca", "FILE", set_path, MEMBER(redis_ca), .ours = true,
+	  .help = "certificates that rediss:// trusts (default: the system's)" },
+	{ 0, "group", "NAME", set_group, MEMBER(group), .ours = true,
+	  .help = "name of the address group in Redis (default " CONFIG_GROUP ")" },
+	{ 0, "standby", NULL, set_flag, MEMBER(standby), .ours = true,
+	  .help = "begin as the standby, even if this host has the media addresses" },
 	{ 0, "mirror-bytes", "BYTES", set_number, MEMBER(dp.mirror_bytes), .min = 65536,
 	  .max = 1 << 30, .ours = true,
 	  .help = "room for packets that were forwarded and wait to be recorded (default "
@@ -807,6 +841,7 @@ static void defaults(struct config *c)
 		.pid_file = DEFAULT_PID_FILE,
 		.admin_socket = CONFIG_ADMIN_SOCKET,
 		.state_dir = CONFIG_STATE_DIR,
+		.group = CONFIG_GROUP,
 		.tos = 0xb8,
 		.prompt_ptime_ms = 10,
 		.ttl_s = 60,
@@ -862,6 +897,10 @@ static int conclude(struct parse *p)
 	if (!uses_xdp(&c->dp) && c->dp.n_interfaces)
 		return complain(p, EXIT_OURS,
 				"--dataplane without XDP and --interface contradict each other");
+	if (c->replicate && (!c->state_dir || !p->n_local))
+		return complain(p, EXIT_OURS,
+				"--replicate needs --state-dir, and the media addresses by -l or "
+				"-6: they decide which daemon is the owner");
 	if (!p->setup_given)
 		c->setup_ttl_s = c->ttl_s;
 	if (!p->level_given)
@@ -991,6 +1030,9 @@ enum config_action config_parse(struct config *c, int argc, char **argv)
 
 void config_free(struct config *c)
 {
+	redis_url_free(&c->redis);
+	free(c->redis_password);
+	c->redis_password = NULL;
 	for (unsigned int i = 0; i < FACES_MAX_LISTENERS; i++) {
 		free(c->listeners[i].label);
 		free(c->listeners[i].advertised);

@@ -13,6 +13,7 @@
 
 #include "dataplane/choice.h"
 #include "engine/engine.h"
+#include "replicate/redis_url.h"
 #include "base/log.h"
 
 #define CONFIG_MAX_SOCKETS 32
@@ -20,6 +21,7 @@
 #define CONFIG_PIN_DIR "/sys/fs/bpf/rtpx"
 #define CONFIG_ADMIN_SOCKET "/run/rtpx/admin.sock"
 #define CONFIG_STATE_DIR "/run/rtpx"
+#define CONFIG_GROUP "rtpx"
 #define CONFIG_PROMPT_DIR "/var/lib/rtpx/prompts"
 
 enum config_action {
@@ -42,6 +44,13 @@ struct config {
 	const char *pid_file, *admin_socket;
 	struct addr metrics; /* of --metrics; ADDR_NONE: off */
 	const char *state_dir; /* directory of the journal; NULL: no journal */
+	const char *replicate; /* Redis's address; NULL: no standby. See docs/standby.md */
+	struct redis_url redis;
+	const char *redis_ca;	     /* file with certificates; NULL: the system's */
+	const char *redis_password_file;
+	char *redis_password;	     /* from that file, owned; NULL: the URL's */
+	const char *group;
+	bool standby;		     /* begin as the standby, even with the media addresses */
 	bool drop_in;	       /* started as `rtpproxy`: may run beside other daemons */
 	const char *sockets[CONFIG_MAX_SOCKETS];
 	unsigned int n_sockets;

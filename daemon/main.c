@@ -31,12 +31,16 @@
 #include "observe/totals.h"
 #include "base/log.h"
 #include "host/pathmtu.h"
+#include "net/appear.h"
+#include "replicate/standby.h"
 #include "process.h"
 #include "control/systemd.h"
 
 #define QUARANTINE_NS (2 * NSEC_PER_SEC) /* before a closed port pair is used again */
 #define NOFILE_WARN_PERCENT 80
 #define KILLED_PATIENCE_MS 2000 /* to wait until the kernel closes a killed daemon's sockets */
+#define RELEASE_MS 500 /* at the end, to leave the calls to a standby */
+#define EXIT_FENCED 75 /* EX_TEMPFAIL: start again, as the standby */
 #define ANSWER_NS (100 * NSEC_PER_MSEC) /* at the end, to answer the last commands */
 
 struct daemon {
@@ -48,6 +52,10 @@ struct daemon {
 	struct sessions *sessions;
 	struct ports *ports;
 	struct keeper *keeper; /* NULL: no journal */
+	struct standby *standby; /* NULL: without --replicate */
+	struct appear *appear;
+	bool waiting; /* this daemon is the standby: it has calls, and serves nobody */
+	bool fenced;  /* another daemon has the calls now */
 	struct dp *dp;
 	struct pathmtu *pathmtu; /* NULL: without a dataplane that needs it */
 	struct iptables *iptables;
@@ -194,6 +202,7 @@ static int open_controls(struct daemon *d)
 		.uid = c->uid,
 		.gid = c->group_named ? c->gid : (gid_t)-1,
 		.mode = c->socket_mode,
+		.anywhere = c->replicate != NULL,
 		.patience_ms = d->keeper && keeper_was_left(d->keeper) ? KILLED_PATIENCE_MS : 0,
 	};
 	char err[512];
@@ -604,7 +613,7 @@ static struct admin_opts admin_options(struct daemon *d)
 		.survey = d->survey,
 		.stats = &d->stats,
 		.engine = d->engine,
-		.operate = { d->engine, d->sessions, &d->admission },
+		.operate = { d->engine, d->sessions, &d->admission, d->standby },
 		.sessions = d->sessions,
 		.sync = d->sync,
 		.recorder = d->recorder,
@@ -749,7 +758,9 @@ static int load_state(struct daemon *d)
 	return 0;
 }
 
-static void start_keeper(struct daemon *d)
+/* ---- the standby ---- */
+
+static void restore_kept(struct daemon *d)
 {
 	const struct keeper_opts opts = {
 		.engine = d->engine,
@@ -762,10 +773,134 @@ static void start_keeper(struct daemon *d)
 		.notify = d->notify,
 		.cookies = listen_cookies(d->listen),
 		.version = RTPX_VERSION,
+		.sink = d->standby ? standby_sink(d->standby) : NULL,
 	};
 
-	if (d->keeper)
-		keeper_restore(d->keeper, &opts, clock_now());
+	keeper_restore(d->keeper, &opts, clock_now());
+}
+
+static void remember_epoch(struct daemon *d)
+{
+	struct standby_view view;
+
+	standby_view(d->standby, &view);
+	keeper_set_epoch(d->keeper, view.group.epoch);
+}
+
+/* This daemon is the owner from now on. */
+static void on_own(void *arg)
+{
+	struct daemon *d = arg;
+
+	d->waiting = false;
+	remember_epoch(d);
+	restore_kept(d);
+	if (listen_start(d->listen, d->base) < 0) {
+		log_err("cannot serve the control sockets: out of memory");
+		stop(d);
+	}
+}
+
+static void on_fenced(void *arg, const char *by)
+{
+	struct daemon *d = arg;
+
+	log_err("standby: %s has taken over, so this daemon ends and leaves its calls to it; start "
+		"it again, as the standby",
+		by);
+	d->fenced = true;
+	stop(d);
+}
+
+/* The addresses decide: with all of them, this daemon is the owner. */
+static void maybe_take_over(void *arg)
+{
+	struct daemon *d = arg;
+	const struct config *c = &d->config;
+	unsigned int i;
+
+	if (!d->waiting || c->standby)
+		return;
+	for (i = 0; i < c->n_listeners; i++)
+		if (sockets_can_bind(&c->listeners[i].addr))
+			return;
+	standby_take_over(d->standby);
+}
+
+static int start_standby(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	char host[64] = "", name[GROUP_NAME_MAX], err[300];
+	struct standby_opts opts = {
+		.url = &c->redis,
+		.password = c->redis_password,
+		.ca_file = c->redis_ca,
+		.group = c->group,
+		.name = name,
+		.modules = {
+			.engine = d->engine,
+			.sessions = d->sessions,
+			.stats = &d->stats,
+			.sync = d->sync,
+			.recorder = d->recorder,
+			.players = d->players,
+			.notify = d->notify,
+		},
+		.keeper = d->keeper,
+		.cookies = listen_cookies(d->listen),
+		.ports = d->ports,
+		.own = on_own,
+		.fenced = on_fenced,
+		.arg = d,
+	};
+	int rc;
+
+	if (!c->replicate)
+		return 0;
+	gethostname(host, sizeof(host) - 1);
+	snprintf(name, sizeof(name), "%.48s-%08x", *host ? host : "rtpxd",
+		 keeper_instance(d->keeper));
+	if (standby_new(&d->standby, d->base, &opts, err, sizeof(err)) < 0)
+		return sorry("--replicate: %s", err);
+	rc = appear_new(&d->appear, d->base, maybe_take_over, d);
+	return rc ? sorry("--replicate: addresses cannot be followed: %s", strerror(-rc)) : 0;
+}
+
+/* Go on with the calls of the journal, or wait as the standby. */
+static void start_keeper(struct daemon *d)
+{
+	if (!d->keeper)
+		return;
+	d->waiting = d->standby && !keeper_epoch(d->keeper);
+	if (d->waiting) {
+		maybe_take_over(d);
+		return;
+	}
+	restore_kept(d);
+	if (d->standby)
+		standby_go_on(d->standby, keeper_epoch(d->keeper));
+}
+
+/* Read the first line of --replicate-password's file, which another user may not read. */
+static int read_password(struct config *c)
+{
+	size_t size = 0;
+	ssize_t len;
+	FILE *f;
+
+	if (!c->redis_password_file)
+		return 0;
+	f = fopen(c->redis_password_file, "re");
+	if (!f)
+		return sorry("--replicate-password %s: %s", c->redis_password_file,
+			     strerror(errno));
+	len = getline(&c->redis_password, &size, f);
+	fclose(f);
+	if (len > 0 && c->redis_password[len - 1] == '\n')
+		c->redis_password[--len] = '\0';
+	return len > 0 ? 0
+		       : sorry("--replicate-password %s: it has no password in its first line",
+			       c->redis_password_file);
 }
 
 /*
@@ -823,13 +958,21 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	systemd_alive();
 	log_run(clock_now());
-	engine_tick(d->engine, clock_now(), clock_cpu());
-	watch_files(d);
+	if (d->standby)
+		standby_tick(d->standby, clock_now());
 	if (!d->admin)
 		retry_admin(d);
+	tend_web(d);
+	if (d->waiting) {
+		maybe_take_over(d);
+		return;
+	}
+	if (d->standby)
+		remember_epoch(d);
+	engine_tick(d->engine, clock_now(), clock_cpu());
+	watch_files(d);
 	if (d->keeper)
 		keeper_tick(d->keeper, clock_now());
-	tend_web(d);
 }
 
 /* Open descriptors without media sockets: restored calls have opened theirs already. */
@@ -861,11 +1004,12 @@ static int start_modules(struct daemon *d)
 	if (!d->base)
 		return sorry("out of memory");
 	if (start_model(d) < 0 || start_media(d) < 0 || start_notify(d) < 0 ||
-	    start_engine(d) < 0 || start_survey(d) < 0 || start_admin(d) < 0 || start_web(d) < 0)
+	    start_engine(d) < 0 || start_standby(d) < 0 || start_survey(d) < 0 ||
+	    start_admin(d) < 0 || start_web(d) < 0)
 		return -1;
 	start_keeper(d);
 	d->leave = false;
-	if (listen_start(d->listen, d->base) < 0)
+	if (!d->waiting && listen_start(d->listen, d->base) < 0)
 		return sorry("cannot serve the control sockets: out of memory");
 	return start_tick(d) < 0 ? -1 : catch_signals(d);
 }
@@ -902,12 +1046,15 @@ static void leave_sockets(struct daemon *d)
 /* End the modules in the opposite order of their start. A module that was not started is NULL. */
 static void end(struct daemon *d)
 {
+	d->leave &= !d->waiting; /* a standby has nothing to leave */
 	if (d->listen)
 		listen_stop(d->listen, d->leave);
 	if (d->leave && d->tick)
 		answer_rest(d);
 	if (d->leave && d->took)
 		offer_sockets(d);
+	if (d->standby && !d->leave && !d->fenced)
+		standby_release(d->standby, RELEASE_MS);
 	if (d->keeper && d->engine)
 		end_calls(d);
 	web_free(d->web);
@@ -921,8 +1068,10 @@ static void end(struct daemon *d)
 	if (d->commands)
 		commands_free(d->commands);
 	if (d->engine)
-		engine_free(d->engine, d->leave);
+		engine_free(d->engine, d->leave || d->standby);
 	faces_free(d->faces);
+	standby_free(d->standby);
+	appear_free(d->appear);
 	notify_free(d->notify);
 	players_free(d->players);
 	if (d->relay)
@@ -984,7 +1133,7 @@ static int start(struct daemon *d)
 	if (process_limits(c->nofile, err, sizeof(err)) < 0)
 		return sorry("-L: %s", err);
 	hold_signals();
-	if (lock_state(d) < 0 || open_controls(d) < 0)
+	if (read_password(&d->config) < 0 || lock_state(d) < 0 || open_controls(d) < 0)
 		return -1;
 	if (!c->foreground && process_detach(!c->no_chdir, &ready, err, sizeof(err)) < 0)
 		return sorry("%s", err);
@@ -993,7 +1142,8 @@ static int start(struct daemon *d)
 	pid_file_open(&d->pid_file, c->pid_file);
 	if (start_privileged(d) < 0 || start_modules(d) < 0)
 		return -1;
-	warn_addresses(c);
+	if (!c->replicate)
+		warn_addresses(c);
 	if (c->record_all && !c->record_dir)
 		log_warn("-a records nothing without -r: there is no directory for it");
 	pid_file_write(&d->pid_file);
@@ -1036,5 +1186,5 @@ int main(int argc, char **argv)
 	}
 	end(&d);
 	log_close();
-	return r < 0 ? 1 : 0;
+	return r < 0 ? 1 : d.fenced ? EXIT_FENCED : 0;
 }

@@ -314,6 +314,26 @@ static void journal_line(struct json_object *journal)
 		       json_number(journal, "restored"), json_number(journal, "lost"));
 }
 
+static void standby_line(struct json_object *s)
+{
+	bool owner = !strcmp(json_text(s, "role"), "owner");
+
+	if (!s)
+		return;
+	if (owner)
+		printf("standby     this daemon is the owner, epoch %llu; standby: %s; Redis %s\n",
+		       json_number(s, "epoch"),
+		       json_is(s, "peer_there") ? json_text(s, "peer") : "none",
+		       json_is(s, "whole") ? "has all calls" :
+		       json_is(s, "redis") ? "is being written" : "is not there");
+	else
+		printf("standby     this daemon is the standby, with %llu calls; owner: %s%s; "
+		       "Redis %s\n",
+		       json_number(s, "calls"), *json_text(s, "peer") ? json_text(s, "peer") : "none",
+		       json_is(s, "peer_there") ? "" : " (not heard)",
+		       json_is(s, "redis") ? "is followed" : "is not there");
+}
+
 static void status_lines(struct json_object *o)
 {
 	struct json_object *list = member(o, "listeners");
@@ -341,6 +361,7 @@ static void status_lines(struct json_object *o)
 	printf("learning    %s\n", json_text(o, "learning"));
 	printf("dataplane   %s: %s\n", json_text(o, "dataplane"), json_text(o, "choice"));
 	journal_line(member(o, "journal"));
+	standby_line(member(o, "standby"));
 	list = member(o, "interfaces");
 	for (i = 0; i < length_of(list); i++) {
 		struct json_object *f = json_object_array_get_idx(list, i);
@@ -372,6 +393,21 @@ static int status(const char *arg)
 		print_json(o);
 	else
 		status_lines(o);
+	json_object_put(o);
+	return EXIT_GOOD;
+}
+
+static int takeover(const char *arg)
+{
+	struct json_object *o = ask(socket_path, "takeover", NULL);
+
+	(void)arg;
+	if (!o || !member(o, "takeover"))
+		return refused(o);
+	if (as_json)
+		print_json(o);
+	else
+		printf("takeover begun; see rtpxctl status\n");
 	json_object_put(o);
 	return EXIT_GOOD;
 }
@@ -430,6 +466,7 @@ static const struct {
 	{ "terminate", "CALL-ID", "end all sessions of a call", terminate },
 	{ "loglevel", "[LEVEL]", "show the log level, or set DBUG, INFO, WARN, ERR or CRIT",
 	  loglevel },
+	{ "takeover", NULL, "make this standby the owner of the calls", takeover },
 	{ "doctor", NULL,
 	  "check the host and the daemon; every line ok, warning or wrong, with the remedy",
 	  doctor },

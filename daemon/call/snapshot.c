@@ -294,3 +294,36 @@ int snapshot_apply(const struct snapshot *snap, struct session *s)
 		err = leg_apply(&snap->leg[i], &s->leg[i]);
 	return err;
 }
+
+/* ---- other clocks ---- */
+
+static uint64_t shifted(uint64_t time_ns, int64_t by)
+{
+	if (!time_ns)
+		return 0;
+	return by < 0 && time_ns <= (uint64_t)-by ? 1 : time_ns + (uint64_t)by;
+}
+
+static void stream_shift(struct stream *st, int64_t by)
+{
+	st->seq_ns = shifted(st->seq_ns, by);
+	st->updated_ns = shifted(st->updated_ns, by);
+	st->latched_ns = shifted(st->latched_ns, by);
+	st->stats.first_ns = shifted(st->stats.first_ns, by);
+	st->stats.last_ns = shifted(st->stats.last_ns, by);
+}
+
+void snapshot_shift(struct snapshot *snap, int64_t shift_ns)
+{
+	int i, kind;
+
+	snap->created_ns = shifted(snap->created_ns, shift_ns);
+	for (i = 0; i < 2; i++) {
+		struct snapshot_leg *leg = &snap->leg[i];
+
+		leg->deadline_ns = shifted(leg->deadline_ns, shift_ns);
+		leg->playing.begun_ns = shifted(leg->playing.begun_ns, shift_ns);
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			stream_shift(&leg->stream[kind], shift_ns);
+	}
+}

@@ -81,6 +81,12 @@ int snapshot_write(const struct snapshot *snap, uint8_t *out, size_t size);
 int snapshot_read(struct snapshot *out, struct span bytes);
 
 /*
+ * snapshot_shift - add @shift_ns to all times: the session comes from a machine whose clock
+ * differs. A time of 0 (never) stays.
+ */
+void snapshot_shift(struct snapshot *snap, int64_t shift_ns);
+
+/*
  * snapshot_apply - copy to a new session all state that needs no socket, no listener and no other
  * session; the legs have no ports yet. Times are not adjusted. 0 or -ENOMEM. The caller goes on
  * with session_restored().

@@ -22,6 +22,7 @@
 #include "control/admin.h"
 #include "call/flow.h"
 #include "host/host.h"
+#include "replicate/standby.h"
 #include "restart/keeper.h"
 #include "control/listen.h"
 #include "control/overview.h"
@@ -555,6 +556,32 @@ static struct json_object *media_json(const struct admin *a)
 	return list;
 }
 
+/* Null without --replicate. */
+static struct json_object *standby_json(struct standby *s)
+{
+	struct json_object *o;
+	struct standby_view v;
+
+	if (!s)
+		return NULL;
+	standby_view(s, &v);
+	o = json_object_new_object();
+	put_text(o, "role", v.group.owner ? "owner" : "standby");
+	put_text(o, "peer", v.group.peer);
+	put_bool(o, "redis", v.group.up);
+	put_bool(o, "whole", v.group.whole);
+	put_bool(o, "peer_there", v.group.owner ? v.group.standby_there : v.group.heard);
+	put_number(o, "epoch", v.group.epoch);
+	put_number(o, "calls", v.calls);
+	put_number(o, "undecodable", v.undecodable);
+	put_number(o, "waiting", v.group.waiting);
+	put_number(o, "batches", v.group.batches);
+	put_number(o, "changes", v.group.changes);
+	put_number(o, "dropped", v.group.dropped);
+	put_number(o, "reconnects", v.group.reconnects);
+	return o;
+}
+
 static struct json_object *status_request(struct admin *a, const char *arg)
 {
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
@@ -580,6 +607,7 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	put_text(o, "pin_dir", a->o.pin_dir);
 	json_object_object_add(o, "admission", operate_admission(&a->o.operate));
 	json_object_object_add(o, "journal", journal_json(a->o.keeper));
+	json_object_object_add(o, "standby", standby_json(a->o.operate.standby));
 	json_object_object_add(o, "notify", notify_targets_json(a->o.notify));
 	json_object_object_add(o, "host", host_json(a));
 	json_object_object_add(o, "interfaces", interfaces_json(a->o.dp));
@@ -614,6 +642,7 @@ static const struct {
 	{ "undrain", false, .change = operate_undrain },
 	{ "terminate", true, .change = operate_terminate }, /* CALL-ID */
 	{ "loglevel", false, .change = operate_loglevel },  /* [LEVEL] */
+	{ "takeover", false, .change = operate_takeover },
 };
 
 struct json_object *admin_ask(struct admin *a, const char *request, const char *arg)

@@ -584,6 +584,10 @@ static int bind_inet(struct listen *l, struct control *c, const struct sockaddr_
 		setsockopt(c->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (c->scheme->type == SOCK_STREAM)
 		setsockopt(c->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (l->opts.anywhere && c->scheme->family == AF_INET)
+		setsockopt(c->fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
+	if (l->opts.anywhere && c->scheme->family == AF_INET6)
+		setsockopt(c->fd, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one));
 	r = bind_patiently(c->fd, ss, len, l->opts.patience_ms);
 	if (r == 0 && c->scheme->type == SOCK_STREAM && listen(c->fd, SOMAXCONN) < 0)
 		r = -errno;

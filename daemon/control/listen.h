@@ -40,6 +40,7 @@ struct listen_opts {
 	int mode;  /* mode of unix sockets; -1: 0777 without the bits of the umask */
 	/* retry bind() for so long, as a killed previous daemon may still have the address */
 	unsigned int patience_ms;
+	bool anywhere; /* the host may lack the address now: a standby gets it later */
 };
 
 int listen_new(struct listen **out, const struct listen_opts *opts);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/put.h"
+#include "replicate/standby.h"
 
 struct json_object *operate_admission(const struct operate *o)
 {
@@ -75,5 +76,19 @@ struct json_object *operate_loglevel(const struct operate *o, const char *arg)
 		log_set_level((enum log_level)level);
 	}
 	put_text(json, "level", log_level_name((enum log_level)level));
+	return json;
+}
+
+struct json_object *operate_takeover(const struct operate *o, const char *arg)
+{
+	struct json_object *json = json_object_new_object();
+
+	(void)arg;
+	if (!o->standby)
+		put_text(json, "error", "this daemon has no --replicate, so it is no standby");
+	else if (!standby_take_over(o->standby))
+		put_text(json, "error", "this daemon is the owner already");
+	else
+		put_text(json, "takeover", "begun");
 	return json;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * operate.h - requests of the admin socket that change the daemon: drain, undrain, terminate,
- * loglevel. The answers are in docs/admin-json.md. The caller owns an answer.
+ * loglevel, takeover. The answers are in docs/admin-json.md. The caller owns an answer.
  */
 #ifndef RTPX_OPERATE_H
 #define RTPX_OPERATE_H
@@ -16,6 +16,7 @@ struct operate {
 	struct engine *engine;
 	struct sessions *sessions;
 	struct admission *admission;
+	struct standby *standby; /* NULL: without --replicate */
 };
 
 struct json_object *operate_drain(const struct operate *o, const char *arg);
@@ -24,6 +25,8 @@ struct json_object *operate_undrain(const struct operate *o, const char *arg);
 struct json_object *operate_terminate(const struct operate *o, const char *arg);
 /* operate_loglevel - set the lowest level of log lines; "": only tell it. */
 struct json_object *operate_loglevel(const struct operate *o, const char *arg);
+/* operate_takeover - make this standby the owner of the calls. */
+struct json_object *operate_takeover(const struct operate *o, const char *arg);
 
 /* operate_admission - draining and limits, for `status`. */
 struct json_object *operate_admission(const struct operate *o);

@@ -30,6 +30,8 @@ struct entry {
 struct cookies {
 	struct entry *entries;
 	size_t bytes, max_bytes;
+	void (*stored)(void *arg, struct span key, struct span reply, uint64_t stored_ns);
+	void *arg; /* of stored */
 };
 
 /* Bytes that malloc keeps in front of a block. cookies_bytes() adds the buckets of the hash. */
@@ -134,6 +136,16 @@ void cookies_store(struct cookies *c, const struct cookies_key *key, struct span
 	size_t len = make_key(&k, key);
 
 	add(c, &k, len, reply, now_ns);
+	if (c->stored)
+		c->stored(c->arg, (struct span){ (char *)&k, len }, reply, now_ns);
+}
+
+void cookies_watch(struct cookies *c,
+		   void (*stored)(void *arg, struct span key, struct span reply, uint64_t stored_ns),
+		   void *arg)
+{
+	c->stored = stored;
+	c->arg = arg;
 }
 
 void cookies_each(const struct cookies *c, uint64_t since_ns, unsigned int max,

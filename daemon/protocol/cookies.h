@@ -52,6 +52,11 @@ void cookies_each(const struct cookies *c, uint64_t since_ns, unsigned int max,
 /* cookies_restore - store a reply that cookies_each() gave. A malformed key is ignored. */
 void cookies_restore(struct cookies *c, struct span key, struct span reply, uint64_t stored_ns);
 
+/* cookies_watch - call @stored for each reply that cookies_store() stores; NULL: no more. */
+void cookies_watch(struct cookies *c,
+		   void (*stored)(void *arg, struct span key, struct span reply, uint64_t stored_ns),
+		   void *arg);
+
 /* cookies_bytes - bytes of memory of the cache, the allocator's overhead included. */
 size_t cookies_bytes(const struct cookies *c);
 

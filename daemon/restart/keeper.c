@@ -64,6 +64,7 @@ struct keeper {
 	uid_t uid;
 	gid_t gid;
 	uint32_t instance;
+	uint64_t epoch; /* of the address group; 0: none */
 	char boot_id[BOOT_ID_LEN + 1];
 	bool locked;  /* the directory is ours */
 	bool running; /* changes are written to the journal */
@@ -161,6 +162,17 @@ void keeper_free(struct keeper *k)
 	free(k);
 }
 
+static struct kept *kept_of(uint64_t key, uint64_t stamp, struct span body)
+{
+	struct kept *r = malloc(sizeof(*r) + body.len);
+
+	if (r) {
+		*r = (struct kept){ .key = key, .stamp = stamp, .len = body.len };
+		memcpy(r->bytes, body.p, body.len);
+	}
+	return r;
+}
+
 static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span body)
 {
 	struct keeper *k = arg;
@@ -168,16 +180,11 @@ static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span bod
 		[RECORD_SESSION] = &k->kept, [RECORD_MESSAGE] = &k->waiting, [RECORD_REPLY] = &k->replies,
 	};
 	struct kept_list *list = lists[MIN(key >> RECORD_KEY_BITS, (uint64_t)RECORD_REPLY)];
-	struct kept *r = malloc(sizeof(*r) + body.len);
+	struct kept *r;
 
-	if (key >> RECORD_KEY_BITS > RECORD_REPLY) { /* a kind of a later version */
-		free(r);
-		return;
-	}
-	if (r) {
-		*r = (struct kept){ .key = key, .stamp = stamp, .len = body.len };
-		memcpy(r->bytes, body.p, body.len);
-	}
+	if (key >> RECORD_KEY_BITS > RECORD_REPLY)
+		return; /* a kind of a later version */
+	r = kept_of(key, stamp, body);
 	if (r && key == RECORD_META) {
 		k->kept_meta = r;
 	} else if (!r || kept_add(list, r)) {
@@ -208,6 +215,7 @@ static void judge_loaded(struct keeper *k)
 		kept_forget(&k->replies);
 		return;
 	}
+	k->epoch = k->left.epoch;
 	if (k->left.instance)
 		k->instance = k->left.instance;
 	else if (k->kept.n)
@@ -295,10 +303,34 @@ uint32_t keeper_instance(const struct keeper *k)
 
 /* ---- writing ---- */
 
-static int put_session(struct keeper *k, const struct session *s)
+/* A record that was encoded into k->bytes. */
+static struct span encoded(const struct keeper *k, int len)
+{
+	return (struct span){ (const char *)k->bytes, (size_t)len };
+}
+
+static void sink_gone(struct keeper *k, uint64_t key)
+{
+	if (k->o.sink)
+		k->o.sink->gone(k->o.sink->arg, key);
+}
+
+/* Give a record to the sink, and write it to the journal. */
+static int put_record(struct keeper *k, uint64_t key, int len)
+{
+	int rc = journal_put(k->journal, key, encoded(k, len));
+
+	if (k->o.sink)
+		k->o.sink->put(k->o.sink->arg, key, encoded(k, len));
+	k->view.records += rc == 0;
+	return rc;
+}
+
+/* Encode a session into k->bytes. Returns its length, or -E2BIG. */
+static int encode_session(struct keeper *k, const struct session *s)
 {
 	struct snapshot snap;
-	int len, rc, i;
+	int i;
 
 	snapshot_take(&snap, s);
 	snap.notify = span_of(notify_name(k->o.notify, s->notify));
@@ -309,15 +341,19 @@ static int put_session(struct keeper *k, const struct session *s)
 			snap.leg[i].dtmf.target =
 				span_of(notify_name(k->o.notify, s->leg[i].dtmf->target));
 	}
-	len = snapshot_write(&snap, k->bytes, sizeof(k->bytes));
+	return snapshot_write(&snap, k->bytes, sizeof(k->bytes));
+}
+
+static int put_session(struct keeper *k, const struct session *s)
+{
+	int len = encode_session(k, s);
+
 	if (len < 0) {
 		log_call(LOG_LVL_WARN, s->call_id,
 			 "too long for the journal: it ends with this process");
 		return 0;
 	}
-	rc = journal_put(k->journal, s->number, (struct span){ (char *)k->bytes, (size_t)len });
-	k->view.records += rc == 0;
-	return rc;
+	return put_record(k, s->number, len);
 }
 
 /* Write the counters to @text; returns their length. */
@@ -327,7 +363,7 @@ static size_t counters_write(struct keeper *k, char text[STATS_TEXT_MAX])
 	return stats_write(k->o.stats, text);
 }
 
-static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
+static int encode_meta(struct keeper *k, bool clean, uint64_t now_ns)
 {
 	char text[STATS_TEXT_MAX];
 	struct stats *stats = k->o.stats;
@@ -343,11 +379,18 @@ static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
 		.has_live = true,
 		.live_relayed = stats->live_relayed,
 		.live_strangers = stats->live_strangers,
+		.epoch = k->epoch,
 	};
-	int len = meta_write(&m, k->bytes, sizeof(k->bytes));
 
-	stats->shown = false;
-	return journal_put(k->journal, RECORD_META, (struct span){ (char *)k->bytes, (size_t)len });
+	return meta_write(&m, k->bytes, sizeof(k->bytes));
+}
+
+static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
+{
+	int len = encode_meta(k, clean, now_ns);
+
+	k->o.stats->shown = false;
+	return journal_put(k->journal, RECORD_META, encoded(k, len));
 }
 
 static int commit(struct keeper *k)
@@ -376,7 +419,7 @@ static void report(struct keeper *k, int rc)
 	k->view.works = rc == 0;
 }
 
-static int put_message(struct keeper *k, const struct notify_message *m)
+static int encode_message(struct keeper *k, const struct notify_message *m)
 {
 	const struct waiting w = {
 		.target = span_of(m->target),
@@ -386,11 +429,15 @@ static int put_message(struct keeper *k, const struct notify_message *m)
 		.tag = span_of(m->event.tag),
 		.queued_ns = m->queued_ns,
 	};
-	int len = waiting_write(&w, k->bytes, sizeof(k->bytes));
 
-	return len < 0 ? 0
-		       : journal_put(k->journal, record_key(RECORD_MESSAGE, m->number),
-				     (struct span){ (char *)k->bytes, (size_t)len });
+	return waiting_write(&w, k->bytes, sizeof(k->bytes));
+}
+
+static int put_message(struct keeper *k, const struct notify_message *m)
+{
+	int len = encode_message(k, m);
+
+	return len < 0 ? 0 : put_record(k, record_key(RECORD_MESSAGE, m->number), len);
 }
 
 static void on_queued(void *arg, const struct notify_message *m)
@@ -409,6 +456,8 @@ static void on_gone(void *arg, uint32_t number)
 			 ? journal_del(k->journal, record_key(RECORD_MESSAGE, number))
 			 : 0;
 
+	if (k->running)
+		sink_gone(k, record_key(RECORD_MESSAGE, number));
 	if (rc)
 		report(k, rc);
 }
@@ -445,7 +494,7 @@ static void put_each_reply(void *arg, struct span key, struct span reply, uint64
 	if (all->rc || len < 0)
 		return;
 	all->rc = journal_put(k->journal, record_key(RECORD_REPLY, ++all->replies),
-			      (struct span){ (char *)k->bytes, (size_t)len });
+			      encoded(k, len));
 }
 
 /*
@@ -547,7 +596,10 @@ static void on_ended(void *arg, const struct session *s)
 
 	stats->live_relayed -= s->kernel_relayed;
 	stats->live_strangers -= s->kernel_strangers;
-	if (!k->running || !journal_is_open(k->journal))
+	if (!k->running)
+		return;
+	sink_gone(k, s->number);
+	if (!journal_is_open(k->journal))
 		return;
 	if (k->n_ended == k->ended_room) {
 		size_t room = k->ended_room ? 2 * k->ended_room : 256;
@@ -584,6 +636,76 @@ void keeper_forget(struct keeper *k)
 {
 	k->running = false;
 	journal_remove(k->journal);
+}
+
+/* ---- the sink ---- */
+
+static bool sink_each(void *arg, struct session *s)
+{
+	struct keeper *k = arg;
+	int len = encode_session(k, s);
+
+	if (len > 0)
+		k->o.sink->put(k->o.sink->arg, s->number, encoded(k, len));
+	return true;
+}
+
+static void sink_each_message(void *arg, const struct notify_message *m)
+{
+	struct keeper *k = arg;
+	int len = encode_message(k, m);
+
+	if (len > 0)
+		k->o.sink->put(k->o.sink->arg, record_key(RECORD_MESSAGE, m->number),
+			       encoded(k, len));
+}
+
+static void sink_meta(struct keeper *k)
+{
+	k->o.sink->put(k->o.sink->arg, RECORD_META, encoded(k, encode_meta(k, false, clock_now())));
+}
+
+void keeper_put_all(struct keeper *k)
+{
+	if (!k->running || !k->o.sink)
+		return;
+	sessions_each(k->o.sessions, sink_each, k);
+	notify_each(k->o.notify, sink_each_message, k);
+	sink_meta(k);
+}
+
+struct slice {
+	struct keeper *k;
+	unsigned int number, of;
+};
+
+static bool sink_slice(void *arg, struct session *s)
+{
+	struct slice *slice = arg;
+
+	if (s->number % slice->of == slice->number) {
+		sync_pull(slice->k->o.sync, s);
+		sink_each(slice->k, s);
+	}
+	return true;
+}
+
+void keeper_put_counters(struct keeper *k, unsigned int slice, unsigned int of)
+{
+	if (!k->running || !k->o.sink)
+		return;
+	sessions_each(k->o.sessions, sink_slice, &(struct slice){ k, slice, of });
+	sink_meta(k);
+}
+
+uint64_t keeper_epoch(const struct keeper *k)
+{
+	return k->epoch;
+}
+
+void keeper_set_epoch(struct keeper *k, uint64_t epoch)
+{
+	k->epoch = epoch;
 }
 
 /* ---- restoring ---- */
@@ -880,6 +1002,25 @@ void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t n
 		return;
 	rc = write_all(k, false, now_ns);
 	report(k, rc);
+}
+
+void keeper_take(struct keeper *k, uint64_t key, struct span body, int64_t shift_ns)
+{
+	uint64_t now_ns = clock_now();
+	struct waiting w;
+
+	if (key == RECORD_META) {
+		uint64_t epoch = k->epoch;
+
+		free(k->kept_meta);
+		k->kept_meta = kept_of(key, 0, body);
+		if (!k->kept_meta || meta_read(&k->left, span_of_kept(k->kept_meta)) < 0)
+			k->left = (struct meta){ 0 };
+		k->epoch = epoch;
+	} else if (key >> RECORD_KEY_BITS == RECORD_MESSAGE && waiting_read(&w, body) == 0) {
+		w.queued_ns += (uint64_t)shift_ns;
+		restore_message(k, &w, now_ns);
+	}
 }
 
 void keeper_view(const struct keeper *k, struct keeper_view *out)

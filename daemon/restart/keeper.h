@@ -49,6 +49,13 @@ bool keeper_has_calls(const struct keeper *k);
 /* keeper_instance - a number, shared by all daemons that handed the same calls on. Never 0. */
 uint32_t keeper_instance(const struct keeper *k);
 
+/* A second reader of the records, beside the journal. */
+struct keeper_sink {
+	void (*put)(void *arg, uint64_t key, struct span body);
+	void (*gone)(void *arg, uint64_t key);
+	void *arg;
+};
+
 struct keeper_opts {
 	struct engine *engine;
 	struct sessions *sessions;
@@ -60,6 +67,7 @@ struct keeper_opts {
 	struct notify *notify;
 	struct cookies *cookies; /* replies for retransmitted commands */
 	const char *version; /* this program's */
+	const struct keeper_sink *sink; /* NULL: none; borrowed until keeper_free() */
 };
 
 /*
@@ -68,6 +76,21 @@ struct keeper_opts {
  * journal.
  */
 void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t now_ns);
+
+/*
+ * keeper_take - a record of another daemon that is no session, before keeper_restore(): a message,
+ * or its counters. Its times are @shift_ns behind our clock.
+ */
+void keeper_take(struct keeper *k, uint64_t key, struct span body, int64_t shift_ns);
+/*
+ * keeper_put_all - give every record to the sink. keeper_put_counters - give it the daemon's
+ * record, and the sessions of slice @slice of @of, with their present counters.
+ */
+void keeper_put_all(struct keeper *k);
+void keeper_put_counters(struct keeper *k, unsigned int slice, unsigned int of);
+/* keeper_epoch - the epoch that the journal has, see struct meta; set it with keeper_set_epoch(). */
+uint64_t keeper_epoch(const struct keeper *k);
+void keeper_set_epoch(struct keeper *k, uint64_t epoch);
 
 /* keeper_run - write all changes to the journal. They outlive the process when it returns. */
 void keeper_run(struct keeper *k);

@@ -16,6 +16,7 @@ static const struct field meta_fields[] = {
 	FIELD(9, FIELD_BOOL, meta, has_live),
 	FIELD(10, FIELD_UINT, meta, live_relayed),
 	FIELD(11, FIELD_UINT, meta, live_strangers),
+	FIELD(12, FIELD_UINT, meta, epoch),
 	{ 0 },
 };
 

@@ -37,6 +37,7 @@ struct meta {
 	/* as in stats.h; absent from journals of earlier versions */
 	bool has_live;
 	uint64_t live_relayed, live_strangers;
+	uint64_t epoch; /* of the address group, see replicate/group.h; 0: none */
 
 };
 

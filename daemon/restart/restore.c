@@ -171,6 +171,72 @@ int restore_session(struct restorer *r, const struct snapshot *snap, struct sess
 	return 0;
 }
 
+void restore_drop(struct restorer *r, struct session *s)
+{
+	r->stats->live_relayed -= s->kernel_relayed;
+	r->stats->live_strangers -= s->kernel_strangers;
+	engine_drop(r->engine, s, r->now_ns);
+}
+
+/* The leg keeps its port, or gets its first one. */
+static bool leg_stays(const struct leg *leg, const struct snapshot_leg *next)
+{
+	return (!leg->local.port || addr_eq(&leg->local, &next->local)) &&
+	       leg->tos == next->tos && leg->ptime_ms == next->ptime_ms;
+}
+
+static void free_texts(struct session *s)
+{
+	int i;
+
+	free(s->notify_tag);
+	free(s->to_tag);
+	s->notify_tag = s->to_tag = NULL;
+	for (i = 0; i < 2; i++) {
+		free(s->leg[i].codecs);
+		s->leg[i].codecs = NULL;
+	}
+}
+
+static int update_leg(struct restorer *r, struct session *s, int i, struct addr had,
+		      const struct snapshot_leg *next)
+{
+	int kind;
+
+	if (!had.port)
+		return restore_leg(r, s, i, next);
+	s->leg[i].local = had;
+	for (kind = 0; kind < STREAM_KINDS; kind++)
+		sync_push_stats(r->sync, s, i, kind);
+	return 0;
+}
+
+int restore_update(struct restorer *r, const struct snapshot *snap, struct session *s)
+{
+	const struct addr had[2] = { s->leg[0].local, s->leg[1].local };
+	int i, rc;
+
+	if (!leg_stays(&s->leg[0], &snap->leg[0]) || !leg_stays(&s->leg[1], &snap->leg[1]))
+		return -ESTALE;
+	r->stats->live_relayed -= s->kernel_relayed;
+	r->stats->live_strangers -= s->kernel_strangers;
+	free_texts(s);
+	rc = snapshot_apply(snap, s);
+	r->stats->live_relayed += s->kernel_relayed;
+	r->stats->live_strangers += s->kernel_strangers;
+	restore_times(r, s);
+	session_restored(r->sessions, s);
+	for (i = 0; i < 2; i++) {
+		int leg_rc = update_leg(r, s, i, had[i], &snap->leg[i]);
+
+		rc = rc ? rc : leg_rc;
+	}
+	s->notify = -1;
+	restore_notify(r, s, snap->notify);
+	session_dirty(r->sessions, s);
+	return rc;
+}
+
 static bool session_has_number(void *arg, struct session *s)
 {
 	struct {

@@ -32,6 +32,13 @@ struct restorer {
  * in the log.
  */
 int restore_session(struct restorer *r, const struct snapshot *snap, struct session **out);
+/*
+ * restore_update - bring a restored session up to date. 0; -ESTALE: a port, a TOS or a packet
+ * length has changed, so the caller drops the session and restores it anew; or -errno.
+ */
+int restore_update(struct restorer *r, const struct snapshot *snap, struct session *s);
+/* restore_drop - forget a restored session. */
+void restore_drop(struct restorer *r, struct session *s);
 /* restore_media - resume recordings and prompts. The call goes on when one of them cannot. */
 void restore_media(struct restorer *r, struct session *s, const struct snapshot *snap);
 /*

@@ -242,6 +242,25 @@ static void numbers_may_grow(void **state)
 	assert_int_equal(fields_read(session_fields, &back, (struct span){ (char *)large, sizeof(large) }), -EBADMSG);
 }
 
+/* Times move with the difference of two clocks; a time that never was stays so. */
+static void moves_to_another_clock(void **state)
+{
+	struct snapshot snap = { .created_ns = 1000 };
+
+	(void)state;
+	snap.leg[0].deadline_ns = 5000;
+	snap.leg[0].stream[STREAM_RTP].stats.last_ns = 700;
+	snapshot_shift(&snap, 50);
+	assert_int_equal(snap.created_ns, 1050);
+	assert_int_equal(snap.leg[0].deadline_ns, 5050);
+	assert_int_equal(snap.leg[0].stream[STREAM_RTP].stats.last_ns, 750);
+	assert_int_equal(snap.leg[1].deadline_ns, 0);
+	assert_int_equal(snap.leg[0].stream[STREAM_RTP].latched_ns, 0);
+	snapshot_shift(&snap, -1000);
+	assert_int_equal(snap.created_ns, 50);
+	assert_int_equal(snap.leg[0].stream[STREAM_RTP].stats.last_ns, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +272,7 @@ int main(void)
 		cmocka_unit_test(refuses_cut_ones),
 		cmocka_unit_test(refuses_nonsense),
 		cmocka_unit_test(numbers_may_grow),
+		cmocka_unit_test(moves_to_another_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * standby.c - records of the owner as sessions of this daemon.
+ *
+ * The bytes of each record stay in memory beside its session: recordings, prompts and feeds begin
+ * only at the takeover, from these bytes. Waiting notifications and the owner's counters are bytes
+ * until then. The sessions of a standby neither expire nor send notifications, because main runs
+ * neither the engine's tick nor the control sockets.
+ */
+#include "replicate/standby.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "protocol/cookies.h"
+#include "restart/records.h"
+
+#define COUNTERS_S 10 /* between two writes of a call's counters */
+
+struct record {
+	uint64_t key;
+	int64_t shift_ns; /* our clock less the owner's */
+	struct session *session;
+	bool seen; /* by the reading that is under way */
+	size_t len;
+	char *bytes;
+	UT_hash_handle hh;
+};
+
+struct standby {
+	struct standby_opts o;
+	struct keeper_sink sink;
+	struct group *group;
+	struct record *records;
+	bool owner;
+	uint32_t replies; /* number of the latest reply that was passed on */
+	unsigned int slice; /* of the calls whose counters are written next */
+	uint64_t undecodable;
+	uint8_t bytes[SNAPSHOT_MAX];
+};
+
+static struct span span_of_record(const struct record *r)
+{
+	return (struct span){ r->bytes, r->len };
+}
+
+static bool is_kind(uint64_t key, enum record_kind kind)
+{
+	return key >> RECORD_KEY_BITS == (uint64_t)kind && key != RECORD_META;
+}
+
+static struct restorer *modules_now(struct standby *s)
+{
+	s->o.modules.now_ns = clock_now();
+	s->o.modules.patience_ns = 0;
+	s->o.modules.quiet = true;
+	return &s->o.modules;
+}
+
+/* ---- records become sessions ---- */
+
+static void forget(struct standby *s, struct record *r)
+{
+	if (r->session)
+		restore_drop(modules_now(s), r->session);
+	HASH_DEL(s->records, r);
+	free(r->bytes);
+	free(r);
+}
+
+static struct record *record_of(struct standby *s, uint64_t key)
+{
+	struct record *r;
+
+	HASH_FIND(hh, s->records, &key, sizeof(key), r);
+	if (r)
+		return r;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->key = key;
+	HASH_ADD(hh, s->records, key, sizeof(key), r);
+	if (!r->hh.tbl) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+static bool record_read(struct standby *s, const struct record *r, struct snapshot *snap)
+{
+	if (snapshot_read(snap, span_of_record(r))) {
+		s->undecodable++;
+		log_some(LOG_LVL_ERR, NULL,
+			 "standby: a record of the owner describes no call that this version "
+			 "knows: that call cannot be taken over");
+		return false;
+	}
+	snapshot_shift(snap, r->shift_ns);
+	return true;
+}
+
+/* Make the session of a record, or bring it up to date. */
+static void apply_session(struct standby *s, struct record *r)
+{
+	struct restorer *modules = modules_now(s);
+	struct snapshot snap;
+
+	if (!record_read(s, r, &snap))
+		return;
+	if (r->session && restore_update(modules, &snap, r->session)) {
+		restore_drop(modules, r->session);
+		r->session = NULL;
+	}
+	if (!r->session)
+		restore_session(modules, &snap, &r->session);
+}
+
+static void on_put(void *arg, uint64_t key, struct span body, uint64_t now_ns)
+{
+	struct standby *s = arg;
+	struct record *r = record_of(s, key);
+	char *bytes = malloc(body.len + 1);
+
+	if (!r || !bytes) {
+		log_some(LOG_LVL_ERR, NULL, "standby: out of memory for a record of the owner");
+		free(bytes);
+		return;
+	}
+	memcpy(bytes, body.p, body.len);
+	free(r->bytes);
+	r->bytes = bytes;
+	r->len = body.len;
+	r->seen = true;
+	r->shift_ns = (int64_t)(clock_now() - now_ns);
+	if (is_kind(key, RECORD_SESSION))
+		apply_session(s, r);
+}
+
+static void on_gone(void *arg, uint64_t key)
+{
+	struct standby *s = arg;
+	struct record *r;
+
+	HASH_FIND(hh, s->records, &key, sizeof(key), r);
+	if (r)
+		forget(s, r);
+}
+
+static void on_passing(void *arg, uint64_t key, struct span body, uint64_t now_ns)
+{
+	struct standby *s = arg;
+	struct replied reply;
+
+	(void)now_ns;
+	if (is_kind(key, RECORD_REPLY) && replied_read(&reply, body) == 0)
+		cookies_restore(s->o.cookies, span_not_null(reply.key), span_not_null(reply.reply),
+				clock_now());
+}
+
+static void on_read_begin(void *arg)
+{
+	struct standby *s = arg;
+	struct record *r;
+
+	for (r = s->records; r; r = r->hh.next)
+		r->seen = false;
+}
+
+static void on_read_end(void *arg)
+{
+	struct standby *s = arg;
+	struct record *r, *next;
+
+	for (r = s->records; r; r = next) {
+		next = r->hh.next;
+		if (!r->seen)
+			forget(s, r);
+	}
+}
+
+/* ---- taking over ---- */
+
+static void each_session(struct standby *s,
+			 void (*fn)(struct restorer *m, struct session *session,
+				    const struct snapshot *snap))
+{
+	struct restorer *m = modules_now(s);
+	struct snapshot snap;
+	struct record *r;
+
+	for (r = s->records; r; r = r->hh.next)
+		if (r->session && record_read(s, r, &snap))
+			fn(m, r->session, &snap);
+}
+
+static void begin_media(struct restorer *m, struct session *session, const struct snapshot *snap)
+{
+	restore_media(m, session, snap);
+	restore_silence(m, session, 0);
+	session_dirty(m->sessions, session);
+}
+
+static void begin_feeds(struct restorer *m, struct session *session, const struct snapshot *snap)
+{
+	(void)session;
+	restore_feeds(m, snap);
+}
+
+static void give_to_keeper(struct standby *s)
+{
+	struct record *r;
+
+	for (r = s->records; r; r = r->hh.next)
+		if (!is_kind(r->key, RECORD_SESSION))
+			keeper_take(s->o.keeper, r->key, span_of_record(r), r->shift_ns);
+}
+
+static void on_own(void *arg)
+{
+	struct standby *s = arg;
+	struct record *r;
+
+	if (s->owner)
+		return; /* standby_go_on() */
+	each_session(s, begin_media);
+	each_session(s, begin_feeds);
+	give_to_keeper(s);
+	s->owner = true;
+	log_info("standby: this daemon is the owner, with %u calls", HASH_COUNT(s->records));
+	while ((r = s->records)) {
+		r->session = NULL; /* it goes on */
+		forget(s, r);
+	}
+	s->o.own(s->o.arg);
+}
+
+/* ---- the owner ---- */
+
+static void on_put_all(void *arg)
+{
+	struct standby *s = arg;
+
+	keeper_put_all(s->o.keeper);
+	group_all_put(s->group);
+}
+
+static void on_fenced(void *arg, const char *by)
+{
+	struct standby *s = arg;
+
+	s->o.fenced(s->o.arg, by);
+}
+
+static void sink_put(void *arg, uint64_t key, struct span body)
+{
+	group_put(((struct standby *)arg)->group, key, body);
+}
+
+static void sink_gone(void *arg, uint64_t key)
+{
+	group_gone(((struct standby *)arg)->group, key);
+}
+
+/* A reply goes to the standby only: the keeper's journal has no need of it. */
+static void on_reply(void *arg, struct span key, struct span reply, uint64_t stored_ns)
+{
+	struct standby *s = arg;
+	const struct replied r = { key, reply, stored_ns };
+	int len = s->owner ? replied_write(&r, s->bytes, sizeof(s->bytes)) : -1;
+
+	if (len > 0)
+		group_pass(s->group, record_key(RECORD_REPLY, ++s->replies),
+			   (struct span){ (char *)s->bytes, (size_t)len });
+}
+
+void standby_tick(struct standby *s, uint64_t now_ns)
+{
+	(void)now_ns;
+	if (!s->owner)
+		return;
+	s->slice = (s->slice + 1) % COUNTERS_S;
+	keeper_put_counters(s->o.keeper, s->slice, COUNTERS_S);
+}
+
+const struct keeper_sink *standby_sink(struct standby *s)
+{
+	return &s->sink;
+}
+
+bool standby_take_over(struct standby *s)
+{
+	if (s->owner)
+		return false;
+	group_take_over(s->group);
+	return true;
+}
+
+void standby_go_on(struct standby *s, uint64_t epoch)
+{
+	s->owner = true;
+	group_go_on(s->group, epoch);
+}
+
+void standby_release(struct standby *s, unsigned int ms)
+{
+	if (s->owner)
+		group_release(s->group, ms);
+}
+
+/* ---- begin and end ---- */
+
+int standby_new(struct standby **out, struct event_base *base, const struct standby_opts *opts,
+		char *err, size_t err_size)
+{
+	struct standby *s = calloc(1, sizeof(*s));
+	const struct group_opts group = {
+		.url = opts->url,
+		.password = opts->password,
+		.ca_file = opts->ca_file,
+		.name = opts->group,
+		.put = on_put,
+		.gone = on_gone,
+		.passing = on_passing,
+		.read_begin = on_read_begin,
+		.read_end = on_read_end,
+		.put_all = on_put_all,
+		.fenced = on_fenced,
+		.own = on_own,
+		.arg = s,
+	};
+	int rc;
+
+	snprintf(err, err_size, "out of memory");
+	if (!s)
+		return -ENOMEM;
+	s->o = *opts;
+	s->sink = (struct keeper_sink){ sink_put, sink_gone, s };
+	rc = group_new(&s->group, base, &group, opts->name, err, err_size);
+	if (rc) {
+		free(s);
+		return rc;
+	}
+	cookies_watch(opts->cookies, on_reply, s);
+	*out = s;
+	return 0;
+}
+
+void standby_free(struct standby *s)
+{
+	struct record *r;
+
+	if (!s)
+		return;
+	cookies_watch(s->o.cookies, NULL, NULL);
+	group_free(s->group);
+	while ((r = s->records)) {
+		r->session = NULL; /* the engine frees it */
+		forget(s, r);
+	}
+	free(s);
+}
+
+void standby_view(const struct standby *s, struct standby_view *out)
+{
+	const struct record *r;
+
+	*out = (struct standby_view){ .undecodable = s->undecodable };
+	group_view(s->group, &out->group);
+	for (r = s->records; r; r = r->hh.next)
+		out->calls += r->session != NULL;
+}

@@ -1,0 +1,314 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+# runs: together limit=240
+"""standby.py - calls survive the loss of a machine: an owner and a standby share a media address,
+and a real Redis carries the state (docs/standby.md).
+
+	alice, bob, redis (lan, 10.9.0.0/24) --- bridge --- east 10.9.0.11, west 10.9.0.12
+	                                                    the media address is 10.9.0.100
+
+Each row is one way in which such pairs fail elsewhere.
+"""
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.dont_write_bytecode = True
+import netlab
+from netlab import Net, Relay, sh, wait_for
+
+MEDIA, REDIS = "10.9.0.100", "10.9.0.1"
+CALLS = int(os.environ.get("CALLS", "60"))
+failed = passed = 0
+
+
+def check(what, right, found=""):
+    global failed, passed
+    passed, failed = passed + bool(right), failed + (not right)
+    print(f"  {'ok' if right else 'FAIL'}: {what}{'' if right else f': {found}'}", flush=True)
+    return right
+
+
+class Redis:
+    def __init__(self, net):
+        self.net, self.process = net, None
+        self.start()
+
+    def start(self, *options):
+        self.process = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{self.net.tag('lan')}", "--", "redis-server", "--bind", REDIS, "--port", "6379",
+             "--save", "", "--appendonly", "no", "--protected-mode", "no", "--dir", self.net.dir, *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        netlab.note("+pid", self.process.pid)
+        if not wait_for(20, lambda: self.cli("PING") == "PONG"):
+            raise netlab.Broken("Redis does not run")
+
+    def cli(self, *words):
+        r = subprocess.run(["nsenter", f"--net=/run/netns/{self.net.tag('lan')}", "--", "redis-cli", "-h", REDIS, *words],
+                           capture_output=True, text=True)
+        return r.stdout.strip()
+
+    def records(self):
+        """Sessions in the hash."""
+        return [key for key in self.cli("HKEYS", "rtpx:{rtpx}:records").split() if 0 < int(key) < 1 << 32]
+
+    def close(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            netlab.note("-pid", self.process.pid)
+            self.process = None
+
+
+class Machine:
+    """One of the two hosts, with its relay."""
+
+    def __init__(self, net, name, *options):
+        self.net, self.name, self.options, self.relay = net, name, options, None
+
+    def start(self, *more):
+        self.relay = Relay(self.net, self.name, "-l", MEDIA, "-T", "600", "--replicate", f"redis://{REDIS}", "--pin-dir",
+                           f"{netlab.scratch}/bpf/{self.net.number}-{self.name}", *self.options, *more, dataplane="native")
+        self.net.relays.append(self.relay)
+        if not wait_for(20, self.state):
+            raise netlab.Broken("rtpxd does not run:\n" + self.relay.log()[-2000:])
+        return self
+
+    def state(self):
+        try:
+            return self.relay.ask("status").get("standby")
+        except OSError:
+            return None
+
+    def is_owner(self):
+        s = self.state()
+        return s and s["role"] == "owner"
+
+    def is_ready(self, calls):
+        """A standby that follows, with so many calls."""
+        s = self.state()
+        return s and s["role"] == "standby" and s["whole"] and s["calls"] == calls
+
+    def is_written(self):
+        s = self.state()
+        return s and s["role"] == "owner" and s["whole"] and not s["waiting"]
+
+    def address(self, verb):
+        self.net.do(f"{self.name} ip addr {verb} {MEDIA}/24 dev eth0")
+        if verb == "add":
+            self.announce()
+
+    def announce(self):
+        """A gratuitous ARP, as keepalived sends it (RFC 5227, 2.3)."""
+        link = json.loads(sh(["ip", "-n", self.net.tag(self.name), "-j", "link", "show", "dev", "eth0"]))[0]["address"]
+        mac, host = bytes.fromhex(link.replace(":", "")), socket.inet_aton(MEDIA)
+        frame = b"\xff" * 6 + mac + b"\x08\x06" + bytes.fromhex("0001080006040001") + mac + host + bytes(6) + host
+        self.net.raw(self.name, "eth0").send(frame)
+
+    def link(self, state):
+        self.net.do(f"lan ip link set {self.name} {state}")
+
+    def lose(self):
+        """The machine is gone: no process, no link."""
+        self.relay.process.kill()
+        self.relay.process.wait()
+        self.link("down")
+        self.address("del")
+
+
+class Call:
+    def __init__(self, net, owner, number):
+        self.id, self.net = f"call-{number}", net
+        self.ends = [net.end("lan", "10.9.0.2", 20000 + 2 * number, number), net.end("lan", "10.9.0.3", 20000 + 2 * number, number + 100000)]
+        self.seq, self.owner = 100, owner
+        answer = owner.relay.command(f"U {self.id} 10.9.0.2 {self.ends[0].port} from-{number}")
+        answered = owner.relay.command(f"L {self.id} 10.9.0.3 {self.ends[1].port} from-{number} to-{number}")
+        self.ends[1].to, self.ends[0].to = (MEDIA, int(answer.split()[0])), (MEDIA, int(answered.split()[0]))
+        self.ports, self.number = (answer, answered), number
+
+    def talk(self, n=5):
+        for _ in range(n):
+            self.seq += 1
+            for end in self.ends:
+                end.send(self.seq)
+            time.sleep(0.002)
+
+    def hears(self):
+        """Both ends hear each other."""
+        for end in self.ends:
+            end.take()
+        self.talk()
+        return wait_for(3, lambda: all(end.read() for end in self.ends))
+
+
+def silence(calls, act, seconds=6.0):
+    """Both ends of each call send every 20 ms while @act runs after a second; the longest gap of each call that is over."""
+    last, worst, act_at, end_at = {}, {}, time.monotonic() + 1, time.monotonic() + seconds
+    while (now := time.monotonic()) < end_at:
+        if act and now >= act_at:
+            act()
+            act = None
+        for call in calls:
+            call.seq += 1
+            for end in call.ends:
+                end.send(call.seq)
+                if end.take():
+                    key, heard = id(end), time.monotonic()
+                    worst[key] = max(worst.get(key, 0), heard - last.get(key, heard))
+                    last[key] = heard
+        time.sleep(max(0, 0.02 - (time.monotonic() - now)))
+    over = time.monotonic()
+    return sorted(max(worst.get(id(end), 99), over - last.get(id(end), 0)) for call in calls for end in call.ends)
+
+
+def lab(net):
+    net.do("""
+        lan ip link add br0 type bridge
+        lan ip addr add 10.9.0.1/24 dev br0
+        lan ip addr add 10.9.0.2/24 dev br0
+        lan ip addr add 10.9.0.3/24 dev br0
+        lan ip link set lo up
+        lan ip link set br0 up
+        """)
+    for name, host in (("east", 11), ("west", 12)):
+        net.do(f"""
+            {name} ip link add eth0 type veth peer name {name} netns @lan
+            {name} ip addr add 10.9.0.{host}/24 dev eth0
+            {name} ip link set lo up
+            {name} ip link set eth0 up
+            lan ip link set {name} master br0
+            lan ip link set {name} up
+            lan gro {name}
+            lan cable {name}
+            {name} gro eth0
+            {name} cable eth0
+            """)
+
+
+def swap(gone, back, calls, what):
+    """The owner's machine goes, and the other one gets the address."""
+    def act():
+        gone.lose()
+        back.address("add")
+    gaps = silence(calls, act)
+    check(f"{what}: {back.name} is the owner", wait_for(5, back.is_owner), back.state())
+    check(f"{what}: all {len(calls)} calls are heard again within a second (median {gaps[len(gaps) // 2]:.2f} s, worst {gaps[-1]:.2f} s)",
+          gaps[-1] < 1.0, back.relay.log()[-1500:])
+    check(f"{what}: the calls are in the kernel again", wait_for(5, lambda: all(d["in_kernel"] for c in calls for d in back.relay.why(c.id).values())),
+          [d["why"] for c in calls for d in back.relay.why(c.id).values()][:4])
+
+
+def rows(net):
+    redis = Redis(net)
+    net.open.append(redis)
+    east, west = Machine(net, "east"), Machine(net, "west")
+    east.address("add")
+    east.start()
+    check("the daemon with the address is the owner", wait_for(10, east.is_owner), east.state())
+    west.start()
+    check("the other one is the standby", west.is_ready(0) or wait_for(10, lambda: west.is_ready(0)), west.state())
+    calls = [Call(net, east, n) for n in range(CALLS)]
+    for call in calls:
+        call.talk(2)
+    check(f"the standby has all {CALLS} calls", wait_for(10, lambda: west.is_ready(CALLS)), west.state())
+    check("both ends hear each other", all(call.hears() for call in calls[:5]))
+
+    ended = calls.pop()
+    east.relay.command(f"D {ended.id} from-{ended.number} to-{ended.number}")
+    check("an ended call ends on the standby and in Redis",
+          wait_for(10, lambda: west.is_ready(CALLS - 1)) and len(redis.records()) == CALLS - 1, west.state())
+    started = len(calls)
+
+    swap(east, west, calls, "machine lost")
+    check("U, L, Q and D are answered rightly", west.relay.command(f"U {calls[0].id} 10.9.0.2 {calls[0].ends[0].port} from-0").split()[0] ==
+          calls[0].ports[0].split()[0] and west.relay.command("Q call-1 from-1 to-1").split()[0].isdigit() and
+          west.relay.command("D call-2 from-2 to-2") == "0", west.relay.log()[-500:])
+    calls.pop(2)
+    check("no session is left over", wait_for(10, lambda: len(redis.records()) == started - 1), len(redis.records()))
+
+    east.link("up")
+    east.start("--discard-state")
+    check("the lost machine is the standby when it is back", wait_for(10, lambda: east.is_ready(len(calls))), east.state())
+    for n in range(4):
+        owner, standby = (west, east) if n % 2 == 0 else (east, west)
+        swap(owner, standby, calls, f"takeover {n + 2}")
+        owner.link("up")
+        owner.start("--discard-state")
+        if not check(f"takeover {n + 2}: {owner.name} is the standby", wait_for(10, lambda o=owner: o.is_ready(len(calls))), owner.state()):
+            return
+    owner, standby = (west, east)
+    if standby.is_owner():
+        owner, standby = standby, owner
+
+    # Redis restarted, with nothing left in it
+    redis.close()
+    check("Redis is gone: the owner says so", wait_for(10, lambda: not owner.state()["redis"]), owner.state())
+    began = time.monotonic()
+    late = Call(net, owner, 900)
+    check("Redis is gone: a command is answered at once", time.monotonic() - began < 1 and late.hears())
+    redis.start()
+    began = time.monotonic()
+    check("Redis is back: all records are there within 5 s",
+          wait_for(5, lambda: owner.is_written() and standby.is_ready(len(calls) + 1)), (owner.state(), standby.state()))
+    calls.append(late)
+    print(f"  reconciled after {time.monotonic() - began:.2f} s")
+
+    # Redis read-only
+    redis.cli("CONFIG", "SET", "min-replicas-to-write", "1")
+    Call(net, owner, 901)
+    check("Redis refuses writes: the owner says so", wait_for(10, lambda: "refuses to write" in owner.relay.log()), owner.relay.log()[-500:])
+    redis.cli("CONFIG", "SET", "min-replicas-to-write", "0")
+    check("Redis writes again: reconciled", wait_for(10, lambda: owner.is_written() and standby.is_ready(len(calls) + 1)), standby.state())
+
+    # a record that this version does not know
+    redis.cli("HSET", "rtpx:{rtpx}:records", "77777", "not a record")
+    standby.relay.stop()
+    standby.start()
+    check("a standby that starts late reads everything, and names a record that it does not know",
+          wait_for(10, lambda: standby.is_ready(len(calls) + 1)) and "describes no call" in standby.relay.log(), standby.state())
+
+    # both alive: the owner is paused, and the other one takes over by hand
+    owner.relay.process.send_signal(signal.SIGSTOP)
+    owner.address("del")
+    standby.address("add")
+    check("fencing: the standby takes over", wait_for(10, standby.is_owner), standby.state())
+    owner.relay.process.send_signal(signal.SIGCONT)
+    try:
+        code = owner.relay.process.wait(20 * netlab.PATIENCE)
+    except subprocess.TimeoutExpired:
+        code = None
+    check("fencing: the paused owner ends with exit status 75 and says why", code == 75 and "has taken over" in owner.relay.log(),
+          (code, owner.relay.log()[-500:]))
+    check("fencing: the calls go on", all(call.hears() for call in calls[:5]))
+    check("fencing: the calls are in Redis", wait_for(10, lambda: len(redis.records()) == len(calls) + 1), len(redis.records()))
+
+    # an orderly stop of the owner leaves the calls
+    owner.start()
+    check("the fenced daemon starts as the standby", wait_for(10, lambda: owner.is_ready(len(calls) + 1)), owner.state())
+    standby.relay.stop()
+    check("a stopped owner says so in Redis", redis.cli("GET", "rtpx:{rtpx}:owner").startswith("released "), redis.cli("GET", "rtpx:{rtpx}:owner"))
+    owner.relay.ask("takeover")
+    check("rtpxctl takeover makes the standby the owner", wait_for(10, owner.is_owner), owner.state())
+    standby.address("del")
+    owner.address("add")
+    check("the calls go on after an orderly stop", all(call.hears() for call in calls[:5]))
+
+
+def main():
+    netlab.begin()
+    try:
+        with Net("lan", "east", "west") as net:
+            lab(net)
+            rows(net)
+    finally:
+        netlab.end()
+    print(f"{'FAIL' if failed else 'PASS'} standby")
+    sys.exit(failed > 0)
+
+
+main()
