@@ -5,6 +5,7 @@
  *     flows PIN-DIR active        the local IPv4 ports that hold a flow, one a line
  *     flows PIN-DIR clone PORT    for each line "PEER-PORT LOCAL-PORT" on stdin a copy of PORT's
  * flow
+ *     flows PIN-DIR hops N        the flows take turns at N next hops, copies of their own
  *
  * A copy is what the daemon would have compiled for one more call between the same hosts. It lets
  * the program in the kernel forward more flows than the daemon may open sockets for; the daemon
@@ -94,6 +95,30 @@ static void clone_flow(int flows, int more, const struct rtpx_config *c, unsigne
 	}
 }
 
+/* Ids from the end of the table: the daemon gives out those from its beginning. */
+static void spread_hops(int flows, int nexthops, const struct rtpx_config *c, unsigned int hops)
+{
+	unsigned int port, n = 0;
+	struct rtpx_nexthop nh;
+	struct rtpx_entry e;
+
+	for (port = c->port_min; port <= c->port_max; port++) {
+		__u32 key = rtpx_flow_index(c, RTPX_FAMILY_IP4, port), from, to;
+
+		if (bpf_map_lookup_elem(flows, &key, &e))
+			err(1, "flow of port %u", port);
+		if (!(e.flags & RTPX_FLOW_ACTIVE))
+			continue;
+		from = e.nexthop;
+		to = RTPX_MAX_NEXTHOPS - 1 - n++ % hops;
+		e.nexthop = to;
+		if (bpf_map_lookup_elem(nexthops, &from, &nh) ||
+		    bpf_map_update_elem(nexthops, &to, &nh, BPF_ANY) ||
+		    bpf_map_update_elem(flows, &key, &e, BPF_ANY))
+			err(1, "next hop of port %u", port);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct rtpx_config c;
@@ -101,7 +126,7 @@ int main(int argc, char **argv)
 	int fd;
 
 	if (argc < 3)
-		errx(2, "usage: flows PIN-DIR active | flows PIN-DIR clone PORT");
+		errx(2, "usage: flows PIN-DIR active | clone PORT | hops N");
 	if (bpf_map_lookup_elem(open_pin(argv[1], "config"), &zero, &c))
 		err(1, "config");
 	if (c.abi_version != RTPX_ABI_VERSION)
@@ -111,6 +136,9 @@ int main(int argc, char **argv)
 		list_active(fd, &c);
 	else if (strcmp(argv[2], "clone") == 0 && argc == 4)
 		clone_flow(fd, open_pin(argv[1], "flows_more"), &c, atoi(argv[3]));
+	else if (strcmp(argv[2], "hops") == 0 && argc == 4 && atoi(argv[3]) > 0 &&
+		 atoi(argv[3]) <= RTPX_MAX_NEXTHOPS / 2)
+		spread_hops(fd, open_pin(argv[1], "nexthops"), &c, atoi(argv[3]));
 	else
 		errx(2, "flows: arguments");
 	return 0;

@@ -19,6 +19,14 @@ struct bench_shared shared SEC(".bss.shared");
 
 const volatile __u32 bare_ifindex;
 
+/* The interface of bare_ifindex at 0. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} bare_port SEC(".maps");
+
 struct frame {
 	__u8 headers[BENCH_HEADERS];
 	struct bench_rtp rtp;
@@ -175,6 +183,12 @@ int sink(struct xdp_md *ctx)
 
 SEC("xdp")
 int bare(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&bare_port, 0, 0);
+}
+
+SEC("xdp")
+int redirect(struct xdp_md *ctx)
 {
 	return bpf_redirect(bare_ifindex, 0);
 }

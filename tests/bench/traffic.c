@@ -46,7 +46,7 @@ struct place {
 struct bench {
 	struct bpf_object *obj;
 	struct bench_shared *shared;
-	int generate, sink, bare; /* program descriptors */
+	int generate, sink, bare, redirect; /* program descriptors */
 	struct place from, in, out, to;
 	int input; /* link of what is on the relay's input, or -1 */
 	__u8 frame[BENCH_FRAME];
@@ -127,6 +127,7 @@ static int program_fd(const struct bench *b, const char *name)
 
 static void load(struct bench *b, const char *path)
 {
+	const __u32 zero = 0;
 	struct bpf_map *map;
 	__u32 *rodata;
 	size_t size;
@@ -151,6 +152,11 @@ static void load(struct bench *b, const char *path)
 	b->generate = program_fd(b, "generate");
 	b->sink = program_fd(b, "sink");
 	b->bare = program_fd(b, "bare");
+	b->redirect = program_fd(b, "redirect");
+	map = bpf_object__find_map_by_name(b->obj, "bare_port");
+	enter(b->out.netns); /* where the kernel looks for the interface */
+	if (!map || bpf_map_update_elem(bpf_map__fd(map), &zero, &b->out.ifindex, BPF_ANY))
+		err(1, "%s: bare_port", path);
 }
 
 static __u64 sum16(const void *data, size_t bytes)
@@ -234,10 +240,13 @@ static void command_flows(struct bench *b, char *args)
 	printf("{\"flows\": %u}\n", n);
 }
 
-/* command_input - "input none|bare|sink": the bench's own program on the relay's input. */
+/* command_input - "input none|bare|redirect|sink": the bench's own program on the relay's input. */
 static void command_input(struct bench *b, char *args)
 {
-	int fd = strcmp(args, "bare") == 0 ? b->bare : strcmp(args, "sink") == 0 ? b->sink : -1;
+	int fd = strcmp(args, "bare") == 0	 ? b->bare
+		 : strcmp(args, "redirect") == 0 ? b->redirect
+		 : strcmp(args, "sink") == 0	 ? b->sink
+						 : -1;
 
 	if (b->input >= 0)
 		close(b->input);
