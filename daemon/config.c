@@ -195,13 +195,14 @@ static int set_setup_ttl(struct parse *p, const struct row *row, const char *val
 	return set_number(p, row, value);
 }
 
-static int set_opus_type(struct parse *p, const struct row *row, const char *value)
+/* A set of dynamic payload types, to which each use of the option adds one. */
+static int set_type(struct parse *p, const struct row *row, const char *value)
 {
 	long n;
 
 	if (parse_number(value, row->min, row->max, &n) < 0)
 		return wrong(p, row, value, "must be a dynamic payload type, 96 to 127");
-	p->c->opus_types |= 1u << (n - row->min);
+	*(uint32_t *)((char *)p->c + row->offset) |= 1u << (n - row->min);
 	return 0;
 }
 
@@ -425,6 +426,18 @@ static int set_learning(struct parse *p, const struct row *row, const char *valu
 	return r;
 }
 
+static int set_record_dtmf(struct parse *p, const struct row *row, const char *value)
+{
+	static const char *const words[] = {
+		[KEYS_KEEP] = "keep", [KEYS_MASK] = "mask", [KEYS_DROP] = "drop",
+	};
+	unsigned int how = KEYS_KEEP;
+	int r = set_word(p, row, value, words, ARRAY_SIZE(words), &how);
+
+	p->c->record_dtmf = (enum keys)how;
+	return r;
+}
+
 static int set_interface(struct parse *p, const struct row *row, const char *value)
 {
 	struct dp_opts *dp = &p->c->dp;
@@ -629,14 +642,24 @@ static const struct row rows[] = {
 	{ 0, "prompt-ptime", "MS", set_number, MEMBER(prompt_ptime_ms), .min = 1, .max = 200,
 	  .ours = true,
 	  .help = "length of packets of prompts where the call does not say z (default 10)" },
-	{ 0, "opus-type", "TYPE", set_opus_type, .min = RESIZER_FIRST_DYNAMIC, .max = 127,
-	  .ours = true,
+	{ 0, "opus-type", "TYPE", set_type, MEMBER(opus_types), .min = RESIZER_FIRST_DYNAMIC,
+	  .max = 127, .ours = true,
 	  .help = "RTP payload type that is Opus in every call, repeatable: z re-packetizes it "
 		  "too" },
 	{ 0, "max-sessions", "N", set_number, MEMBER(max_sessions), .min = 1, .max = INT_MAX,
 	  .ours = true, .help = "refuse a new session (E98) when so many exist (default: no limit)" },
 	{ 0, "max-cps", "N", set_number, MEMBER(max_cps), .min = 1, .max = 1000000, .ours = true,
 	  .help = "refuse new calls (E98) beyond so many a second (default: no limit)" },
+	{ 0, "record-replace", NULL, set_flag, MEMBER(record_replace), .ours = true,
+	  .help = "a recording replaces an earlier one of its name (default: it is the next part; "
+		  "as rtpproxy: it replaces)" },
+	{ 0, "record-dtmf", "keep|mask|drop", set_record_dtmf, .ours = true,
+	  .help = "telephone events in recordings and copies: as they are, each key as '*', or "
+		  "left out (default keep)" },
+	{ 0, "dtmf-type", "TYPE", set_type, MEMBER(dtmf_types), .min = KEYS_FIRST_DYNAMIC,
+	  .max = 127, .ours = true,
+	  .help = "RTP payload type that is telephone events in every call, repeatable: for "
+		  "--record-dtmf" },
 	{ 0, "banner", NULL, set_flag, MEMBER(banner), .ours = true,
 	  .help = "print on stdout what was chosen, and the lines for kamailio.cfg" },
 	{ 0, "help", NULL, say_help, .ours = true, .help = "print this and exit" },
@@ -911,6 +934,7 @@ static int conclude(struct parse *p)
 		c->socket_mode = 0755;
 	c->drop_in = !strcmp(p->program, "rtpproxy");
 	c->dp.yield = c->drop_in;
+	c->record_replace |= c->drop_in;
 	if (!c->prompt_dir && !c->drop_in)
 		c->prompt_dir = default_prompt_dir(c);
 	if (!c->n_sockets)

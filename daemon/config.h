@@ -14,6 +14,7 @@
 #include "dataplane/choice.h"
 #include "engine/engine.h"
 #include "replicate/redis_url.h"
+#include "record/keys.h"
 #include "base/log.h"
 
 #define CONFIG_MAX_SOCKETS 32
@@ -36,6 +37,9 @@ struct config {
 	uint32_t max_sessions, max_cps; /* 0: no limit */
 	bool banner; /* print the chosen settings on stdout */
 	bool record_all, record_pcap, no_rtcp_record;
+	bool record_replace;
+	enum keys record_dtmf;
+	uint32_t dtmf_types; /* a bit for each payload type from 96 up */
 	const char *record_dir, *spool_dir;
 	const char *prompt_dir; /* NULL: prompts may be in any directory */
 	char start_dir[PATH_MAX];

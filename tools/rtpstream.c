@@ -49,18 +49,6 @@ static int append(struct rtpstream *s, const struct rtpstream_packet *p)
 	return 0;
 }
 
-/* The payload lies behind the CSRC list and the extension, and before the padding. */
-static void payload_of(const struct capture_packet *c, struct rtpstream_packet *out)
-{
-	const uint8_t *p = c->data;
-	size_t head = 12 + 4 * (p[0] & 0x0f), tail = p[0] & 0x20 ? p[c->len - 1] : 0;
-
-	if (p[0] & 0x10)
-		head += 4 + 4 * (p[head + 2] << 8 | p[head + 3]);
-	out->payload = p + head;
-	out->len = head + tail <= c->len ? c->len - head - tail : 0;
-}
-
 static int take(struct rtpstreams *all, const struct capture_packet *c)
 {
 	struct rtpstream_packet p = { .arrival_ns = c->arrival_ns };
@@ -82,7 +70,7 @@ static int take(struct rtpstreams *all, const struct capture_packet *c)
 		(uint32_t)(s->stats.max_seq + (int16_t)(rtp.rtp_seq - (uint16_t)s->stats.max_seq));
 	p.ts = rtp.rtp_ts;
 	p.payload_type = rtp.payload_type;
-	payload_of(c, &p);
+	p.payload = rtp_payload(c->data, c->len, &p.len);
 	s->types[p.payload_type]++;
 	s->first_ns = s->n ? MIN(s->first_ns, p.arrival_ns) : p.arrival_ns;
 	s->last_ns = MAX(s->last_ns, p.arrival_ns);

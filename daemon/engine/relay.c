@@ -150,9 +150,9 @@ static void record(struct relay *r, struct session *s, int leg, enum stream_kind
 		   const struct sockets_packet *p)
 {
 	mirror_drain(r->o.mirror); /* record earlier packets from the dataplane first */
-	recorder_packet(r->o.recorder, s, leg, kind,
-			&(struct recformat_packet){ p->src, p->local, p->realtime_ns, p->data,
-						    p->len });
+	recorder_packet(r->o.recorder, s, leg, kind, p->arrival_ns,
+			&(struct recformat_packet){ .src = p->src, .dst = p->local,
+						    .data = p->data, .len = p->len });
 }
 
 /* Send the packet to the sessions that this session feeds. Their counters do not count it. */
@@ -172,7 +172,7 @@ static void feed(struct relay *r, struct session *s, int leg, enum stream_kind k
 	}
 }
 
-/* Record and forward a packet that its stream accepted, or that was made from such packets. */
+/* Forward a packet that its stream accepted, or that was made from such packets. */
 static void pass_on(struct relay *r, struct session *s, int leg, enum stream_kind kind,
 		    const struct sockets_packet *p)
 {
@@ -181,8 +181,6 @@ static void pass_on(struct relay *r, struct session *s, int leg, enum stream_kin
 		return;
 	}
 	session_ttl_restart(r->o.sessions, s, leg, p->arrival_ns);
-	if (s->leg[leg].recorded)
-		record(r, s, leg, kind, p);
 	forward(r, s, leg, kind, p);
 }
 
@@ -215,7 +213,6 @@ static void on_resized(void *arg, const uint8_t *data, size_t len, uint64_t arri
 
 	p.data = data;
 	p.len = len;
-	p.realtime_ns -= p.arrival_ns - arrival_ns;
 	p.arrival_ns = arrival_ns;
 	pass_on(z->relay, z->session, z->leg, STREAM_RTP, &p);
 }
@@ -334,6 +331,8 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 		hide(r, s, leg, p);
 		return;
 	}
+	if (s->leg[leg].recorded)
+		record(r, s, leg, kind, p);
 	feed(r, s, leg, kind, p);
 	if (s->fed)
 		drop(r, s, leg, kind);

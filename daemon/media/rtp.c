@@ -16,3 +16,13 @@ void rtp_describe(struct rtpx_packet *out, const uint8_t *p, size_t len)
 	out->rtp_ts = rtpx_get32(p + 4);
 	out->ssrc = rtpx_get32(p + 8);
 }
+
+const uint8_t *rtp_payload(const uint8_t *p, size_t len, size_t *bytes)
+{
+	size_t head = 12 + 4 * (p[0] & 0x0f), tail = p[0] & 0x20 ? p[len - 1] : 0;
+
+	if (p[0] & 0x10)
+		head += 4 + 4 * rtpx_get16(p + head + 2);
+	*bytes = head + tail <= len ? len - head - tail : 0;
+	return p + head;
+}

@@ -14,4 +14,11 @@
  */
 void rtp_describe(struct rtpx_packet *out, const uint8_t *payload, size_t len);
 
+/*
+ * rtp_payload - the payload of an RTP packet, behind the CSRC list and the extension, and before
+ * the padding. Call it only for a packet that rtp_describe() has called RTPX_PAYLOAD_RTP. Sets
+ * *@bytes to its length; 0 if the padding is longer than the packet.
+ */
+const uint8_t *rtp_payload(const uint8_t *packet, size_t len, size_t *bytes);
+
 #endif

@@ -254,12 +254,11 @@ static void read_clocks(struct sockets *u)
 static void take_stamp(const struct sockets *u, struct sockets_packet *pkt,
 		       const struct timespec *stamp)
 {
-	uint64_t real = ns_of(stamp), age = u->real_ns - real;
+	uint64_t age = u->real_ns - ns_of(stamp);
 
 	/* Packets that came since the clocks were read have a small negative age. */
 	if (age + SKEW_NS > 2 * SKEW_NS)
 		return;
-	pkt->realtime_ns = real;
 	pkt->arrival_ns = u->now_ns - age;
 }
 
@@ -309,7 +308,6 @@ static void deliver(struct sockets *u, struct sockets_port *p, unsigned int i)
 		.data = u->in.data[i],
 		.len = m->msg_len,
 		.arrival_ns = u->now_ns,
-		.realtime_ns = u->real_ns,
 	};
 
 	take_control(u, &pkt, &m->msg_hdr);

@@ -25,7 +25,6 @@ struct sockets_packet {
 	size_t len;
 	uint8_t ttl;		/* TTL or hop limit on arrival */
 	uint64_t arrival_ns;	/* CLOCK_MONOTONIC equivalent of the kernel's receive time stamp */
-	uint64_t realtime_ns;	/* the same as CLOCK_REALTIME */
 };
 
 struct sockets_opts {

@@ -2,7 +2,7 @@
 /*
  * copies.c - port pairs that only send, on a socket layer of their own.
  *
- * Deliberately not here: IPv6 receivers (rtpproxy has none), and checks that a receiver is alive.
+ * Deliberately not here: checks that a receiver is alive.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include "net/sockets.h"
 #include "net/names.h"
 
+#define MAX_ADDRESSES 8
 #define WAIT_SLICE_MS 2 /* the loop waits this long for a name, then calls meanwhile() */
 
 struct copy {
@@ -42,11 +43,18 @@ static void wait_for_answer(struct copies *c, struct question *q)
 	}
 }
 
+/* The first IPv4 address; without one, the first address. */
 static int take_answer(struct question *q, struct addr *out)
 {
-	int n = names_take(q, out, 1, NULL);
+	struct addr found[MAX_ADDRESSES];
+	int n = names_take(q, found, MAX_ADDRESSES, NULL), i;
 
-	return n < 0 ? n : 0;
+	if (n < 0)
+		return n;
+	for (i = 0; i < n && found[i].family != ADDR_IP4; i++)
+		;
+	*out = found[i < n ? i : 0];
+	return 0;
 }
 
 /*
@@ -66,7 +74,7 @@ static int resolve(struct copies *c, const char *host, struct addr *out)
 		if (take_answer(q, out) == 0 && same)
 			return 0;
 	}
-	if (names_ask(&q, host, AF_INET) < 0)
+	if (names_ask(&q, host, AF_UNSPEC) < 0)
 		return -ENOMEM;
 	wait_for_answer(c, q);
 	if (!names_answered(q)) {
@@ -95,6 +103,14 @@ static int parse_port(const char *text, size_t len, uint16_t *port)
 	return 0;
 }
 
+/* [IPv6] of @len characters, with the brackets. */
+static int parse_ip6(const char *text, size_t len, struct addr *out)
+{
+	if (len < 2 || text[0] != '[' || text[len - 1] != ']')
+		return -EINVAL;
+	return addr_parse(out, ADDR_IP6, text + 1, len - 2);
+}
+
 /* The last ':' stands before the port. */
 static int parse_host(struct copies *c, struct span target, struct addr *out)
 {
@@ -110,6 +126,8 @@ static int parse_host(struct copies *c, struct span target, struct addr *out)
 		return -EINVAL;
 	memcpy(host, target.p, len);
 	host[len] = '\0';
+	if (parse_ip6(host, len, out) == 0)
+		return 0;
 	err = addr_parse(out, ADDR_IP4, host, len);
 	if (err && !c->o.no_resolve && !memchr(host, ':', len))
 		err = resolve(c, host, out);
@@ -161,13 +179,18 @@ static int pair_bind(struct copies *c, struct copy *copy)
 	return 0;
 }
 
+static enum rtpx_family family_of(const struct copy *copy)
+{
+	return copy->local.family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
+}
+
 static int pair_open(struct copies *c, struct copy *copy, uint64_t now_ns)
 {
 	unsigned int tries = ports_tries(c->o.ports);
 	int err = -ENOSPC;
 
 	while (tries--) {
-		int port = ports_take(c->o.ports, RTPX_FAMILY_IP4, now_ns);
+		int port = ports_take(c->o.ports, family_of(copy), now_ns);
 
 		if (port < 0)
 			return port;
@@ -175,7 +198,7 @@ static int pair_open(struct copies *c, struct copy *copy, uint64_t now_ns)
 		err = pair_bind(c, copy);
 		if (!err)
 			return 0;
-		ports_give(c->o.ports, RTPX_FAMILY_IP4, port, now_ns);
+		ports_give(c->o.ports, family_of(copy), port, now_ns);
 		if (err != -EADDRINUSE && err != -EACCES)
 			break;
 	}
@@ -215,7 +238,7 @@ int copy_check(struct copies *c, struct span target)
 void copy_close(struct copies *c, struct copy *copy, uint64_t now_ns)
 {
 	pair_close(c, copy);
-	ports_give(c->o.ports, RTPX_FAMILY_IP4, copy->local.port, now_ns);
+	ports_give(c->o.ports, family_of(copy), copy->local.port, now_ns);
 	free(copy);
 }
 

@@ -33,7 +33,7 @@ int copies_new(struct copies **out, struct event_base *base, const struct copies
 void copies_free(struct copies *c); /* after copy_close() of every copy */
 
 /*
- * copy_open - open a copy to @target, HOST:PORT of an IPv4 host. @tally counts sent and lost
+ * copy_open - open a copy to @target, HOST:PORT; HOST is a name, IPv4, or IPv6 in brackets. @tally counts sent and lost
  * packets; the caller holds it until copy_close(). Resolving a name takes COPY_RESOLVE_MS at most,
  * and fails at once while an earlier question is unanswered. Returns 0, -EINVAL for a malformed
  * target, -EHOSTUNREACH for a host without address, -ETIMEDOUT for a name not resolved in time,

@@ -11,18 +11,15 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "record/mirror.h"
 
 #define GATHER_MS 10
 #define TURN_COPIES 4096 /* drain at most this many, then let the loop's other events run */
-#define CLOCK_TRIES 5
 
 struct mirror {
 	struct mirror_opts o;
 	struct event *ready, *gathered;
 	struct session **owner[RTPX_FAMILIES]; /* indexed by pair of ports */
-	uint64_t realtime_minus_monotonic_ns;
 };
 
 static enum rtpx_family family_of(const struct addr *local)
@@ -33,28 +30,6 @@ static enum rtpx_family family_of(const struct addr *local)
 static struct session **owner_of(struct mirror *m, enum rtpx_family family, uint16_t port)
 {
 	return &m->owner[family][(port - m->o.port_min) / STREAM_KINDS];
-}
-
-/*
- * The two clocks cannot be read at the same instant. Take the attempt with the shortest gap between
- * readings; its error is at most half that gap.
- */
-static void clocks_compare(struct mirror *m)
-{
-	uint64_t least = UINT64_MAX, before, after;
-	struct timespec real;
-	int i;
-
-	for (i = 0; i < CLOCK_TRIES; i++) {
-		before = clock_now();
-		clock_gettime(CLOCK_REALTIME, &real);
-		after = clock_now();
-		if (after - before >= least)
-			continue;
-		least = after - before;
-		m->realtime_minus_monotonic_ns = (uint64_t)real.tv_sec * NSEC_PER_SEC +
-						 (uint64_t)real.tv_nsec - (before + least / 2);
-	}
 }
 
 static struct addr addr_of(const struct rtpx_mirrored *c, const uint8_t ip[16], uint16_t port)
@@ -72,7 +47,6 @@ static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *pay
 	const struct recformat_packet p = {
 		.src = addr_of(c, c->peer, c->peer_port),
 		.dst = addr_of(c, c->local, c->port),
-		.realtime_ns = c->arrival_ns + m->realtime_minus_monotonic_ns,
 		.data = payload,
 		.len = len,
 	};
@@ -85,7 +59,7 @@ static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *pay
 		unsigned int kind = c->port - local->port;
 
 		if (family_of(local) == c->family && kind < STREAM_KINDS)
-			recorder_packet(m->o.recorder, s, leg, kind, &p);
+			recorder_packet(m->o.recorder, s, leg, kind, c->arrival_ns, &p);
 	}
 }
 
@@ -95,7 +69,6 @@ static unsigned int drain(struct mirror *m, unsigned int max)
 	const struct dp_mirror_sink sink = { on_copy, m };
 	unsigned int n;
 
-	clocks_compare(m);
 	n = m->o.dp->ops->mirrored(m->o.dp, &sink, max);
 	if (n)
 		recorder_flush(m->o.recorder);

@@ -5,15 +5,22 @@
  * File names contain text from the network, and must not lead out of the record directory.
  * Characters that could do so are escaped (R) or refused (C).
  */
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "call/dtmf.h"
 #include "record/copies.h"
 #include "base/log.h"
 #include "record/recorder.h"
 #include "record/writer.h"
+
+#define CLOCK_TRIES 5
+#define STEM_MAX 231  /* bytes of a name before the part and the suffix */
+#define STEM_KEPT 200 /* bytes that a cut stem keeps */
 
 /* The files or the receiver for packets that arrive at one leg. */
 struct recording {
@@ -21,7 +28,8 @@ struct recording {
 	struct copy *copy;
 	char *target; /* argument of C; NULL: R */
 	bool single;
-	uint16_t part; /* from 1; above 1: an earlier daemon began the recording */
+	uint16_t part; /* wanted, from 1; the files may have a later one */
+	uint64_t realtime_minus_monotonic_ns; /* when it began */
 };
 
 struct recorder {
@@ -83,46 +91,75 @@ static struct span name_tag(const char *tag)
 	return span_of(tag);
 }
 
-/* The part's number in the names of files that continue an earlier daemon's recording. */
-static const char *name_part(uint16_t part, char text[8])
+/* FNV-1a, 64 bits, of both texts with a zero between them. */
+static uint64_t hash_of(struct span a, struct span b)
 {
-	snprintf(text, 8, part > 1 ? "=%u" : "", part);
-	return text;
+	uint64_t hash = 0xcbf29ce484222325ull;
+	size_t i;
+
+	for (i = 0; i < a.len + 1 + b.len; i++) {
+		hash ^= i < a.len ? (uint8_t)a.p[i] : i == a.len ? 0 : (uint8_t)b.p[i - a.len - 1];
+		hash *= 0x100000001b3ull;
+	}
+	return hash;
 }
 
-/* CALLID=TAG, the part's number and @suffix. */
-static int name_of(char name[NAME_MAX + 1], const struct session *s, uint16_t part,
-		   const char *suffix)
+/*
+ * CALLID=TAG. A longer text than STEM_MAX is cut, and a hash of both tells it from others:
+ * CALLID~HASH. The beginning of a call-id is the part that people read.
+ */
+static void name_of(char stem[NAME_MAX + 1], const struct session *s)
 {
-	char text[8];
+	const struct span call_id = span_of(s->call_id), tag = name_tag(s->from_tag);
 	size_t len = 0;
-	int err = name_add(name, &len, span_of(s->call_id));
+	int err = name_add(stem, &len, call_id);
 
 	if (!err)
-		err = name_add(name, &len, span_of("="));
+		err = name_add(stem, &len, span_of("="));
 	if (!err)
-		err = name_add(name, &len, name_tag(s->from_tag));
-	if (!err)
-		err = name_add(name, &len, span_of(name_part(part, text)));
-	return err ? err : name_add(name, &len, span_of(suffix));
+		err = name_add(stem, &len, tag);
+	if (!err && len <= STEM_MAX)
+		return;
+	snprintf(stem + MIN(len, STEM_KEPT), NAME_MAX + 1 - STEM_KEPT, "~%016llx",
+		 (unsigned long long)hash_of(call_id, tag));
+}
+
+/*
+ * True: the target names a receiver on the network, SCHEME:HOST:PORT or tcp:…, and no file. Such a
+ * name would make a file that its sender does not expect.
+ */
+static bool is_receiver(struct span target)
+{
+	static const char tcp[] = "tcp:";
+	size_t scheme = 0, port = target.len;
+
+	if (target.len > 4 && !memcmp(target.p, tcp, 4))
+		return true;
+	while (scheme < target.len && isalnum((unsigned char)target.p[scheme]))
+		scheme++;
+	while (port > 0 && isdigit((unsigned char)target.p[port - 1]))
+		port--;
+	return scheme > 0 && port < target.len && port > scheme + 1 &&
+	       target.p[scheme] == ':' && target.p[port - 1] == ':';
 }
 
 /* Use the name from a command unchanged, or refuse it. */
-static int name_given(char name[NAME_MAX + 1], struct span target, uint16_t part,
-		      const char *suffix)
+static int name_given(char stem[NAME_MAX + 1], struct span target)
 {
-	char text[8];
 	size_t i;
-	int len;
 
 	for (i = 0; i < target.len; i++)
 		if (target.p[i] == '/' || (unsigned char)target.p[i] < ' ')
 			return -EINVAL;
 	if (!target.len || target.p[0] == '.')
 		return -EINVAL;
-	len = snprintf(name, NAME_MAX + 1, "%.*s%s%s", (int)target.len, target.p,
-		       name_part(part, text), suffix);
-	return len > NAME_MAX ? -ENAMETOOLONG : 0;
+	if (is_receiver(target))
+		return -EPROTONOSUPPORT;
+	if (target.len > NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(stem, target.p, target.len);
+	stem[target.len] = '\0';
+	return 0;
 }
 
 /* ---- start ---- */
@@ -149,43 +186,74 @@ static void install(struct recorder *r, struct leg *leg, struct recording *rec)
 	leg->recorded = 1 << STREAM_RTP | (r->o.no_rtcp ? 0 : 1 << STREAM_RTCP);
 }
 
-/* Make a file's name, from the session if @wish has no target. 0, -EINVAL or -ENAMETOOLONG. */
-static int name_make(char name[NAME_MAX + 1], const struct session *s, int leg,
-		     enum stream_kind kind, const struct snapshot_recording *wish)
+/*
+ * Make a file's name, from the session if @wish has no target. @stem holds its stem. 0, -EINVAL,
+ * -EPROTONOSUPPORT or -ENAMETOOLONG.
+ */
+static int name_make(struct recwriter_name *name, char stem[NAME_MAX + 1], const struct session *s,
+		     int leg, enum stream_kind kind, const struct snapshot_recording *wish)
 {
 	static const char *const suffixes[2][STREAM_KINDS] = { { ".a.rtp", ".a.rtcp" },
 							       { ".o.rtp", ".o.rtcp" } };
 	static const char *const given[STREAM_KINDS] = { ".rtp", ".rtcp" };
+	/* the RTCP file of a part has its RTP file's number */
+	static const char *const taken_by[2][2] = { { ".a.rtcp" }, { ".o.rtcp" } };
+	static const char *const taken_by_given[] = { ".rtcp", NULL };
 
+	*name = (struct recwriter_name){ .stem = stem, .part = wish->part };
+	if (wish->single)
+		name->suffix = wish->target.p ? "" : ".pcap";
+	else
+		name->suffix = wish->target.p ? given[kind] : suffixes[leg][kind];
+	if (!wish->single && kind == STREAM_RTP)
+		name->taken_by = wish->target.p ? taken_by_given : taken_by[leg];
 	if (wish->target.p)
-		return name_given(name, wish->target, wish->part, wish->single ? "" : given[kind]);
-	return name_of(name, s, wish->part, wish->single ? ".pcap" : suffixes[leg][kind]);
+		return name_given(stem, wish->target);
+	name_of(stem, s);
+	return 0;
+}
+
+static const char *why_not(int err)
+{
+	switch (err) {
+	case -EINVAL:
+		return "the name of the file has a '/' or begins with '.'";
+	case -EPROTONOSUPPORT:
+		return "a receiver of copies must be udp:HOST:PORT";
+	case -ENAMETOOLONG:
+		return "the name of the file would be too long";
+	case -ENODEV:
+		return "-r names no directory for it";
+	case -EBUSY:
+		return "another session records to that file";
+	default:
+		return NULL;
+	}
 }
 
 /* Open a file for each kind, or one for all. On failure, @rec keeps the files opened so far. */
 static int files_open(struct recorder *r, struct session *s, int leg,
 		      const struct snapshot_recording *wish, struct recording *rec)
 {
-	char name[NAME_MAX + 1];
+	struct recwriter_name name;
+	char stem[NAME_MAX + 1];
 	int kind, err = 0;
 
 	for (kind = 0; kind < STREAM_KINDS && !err; kind++) {
 		if (kind == STREAM_RTCP && r->o.no_rtcp)
 			break;
-		err = name_make(name, s, leg, kind, wish);
+		err = name_make(&name, stem, s, leg, kind, wish);
+		if (!err && kind == STREAM_RTCP)
+			name.part = recwriter_part(rec->file[STREAM_RTP]);
 		if (!err)
-			err = recwriter_open(r->writer, name, s->recorded, &rec->file[kind]);
+			err = recwriter_open(r->writer, &name, s->recorded, &rec->file[kind]);
 	}
-	if (err == -EINVAL || err == -ENAMETOOLONG)
-		log_some(LOG_LVL_ERR, s->call_id, "cannot record: %s",
-			 err == -EINVAL ? "the name of the file has a '/' or begins with '.'" :
-					  "the name of the file would be too long");
-	else if (err == -ENODEV)
-		log_some(LOG_LVL_ERR, s->call_id, "cannot record: -r names no directory for it");
+	if (err && why_not(err))
+		log_some(LOG_LVL_ERR, s->call_id, "cannot record: %s", why_not(err));
 	else if (err)
-		log_some(LOG_LVL_ERR, s->call_id, "cannot record to %s/%s: %s",
-			 r->o.spool_dir ? r->o.spool_dir : r->o.dir, name,
-			 err == -EBUSY ? "another session records to it" : strerror(-err));
+		log_some(LOG_LVL_ERR, s->call_id, "cannot record to %s/%s%s: %s",
+			 r->o.spool_dir ? r->o.spool_dir : r->o.dir, stem, name.suffix,
+			 strerror(-err));
 	return err;
 }
 
@@ -217,7 +285,7 @@ static int say_copy(const struct session *s, struct span dest, int err)
 	if (err)
 		log_some(LOG_LVL_ERR, s->call_id, "cannot copy to udp:%.*s: %s", (int)dest.len,
 			 dest.p,
-			 err == -EINVAL ? "it is not HOST:PORT of an IPv4 host" : strerror(-err));
+			 err == -EINVAL ? "it is not HOST:PORT, or [IPv6]:PORT" : strerror(-err));
 	return err;
 }
 
@@ -241,12 +309,37 @@ static int start_again(struct recorder *r, const struct session *s,
 	return wish->single ? -EALREADY : 0;
 }
 
-static struct recording *recording_new(const struct snapshot_recording *wish)
+/*
+ * The two clocks cannot be read at the same instant. Take the attempt with the shortest gap between
+ * readings; its error is at most half that gap.
+ */
+static uint64_t realtime_minus_monotonic(void)
+{
+	uint64_t least = UINT64_MAX, found = 0, before, real, after;
+	int i;
+
+	for (i = 0; i < CLOCK_TRIES; i++) {
+		before = clock_now();
+		real = clock_read(CLOCK_REALTIME);
+		after = clock_now();
+		if (after - before >= least)
+			continue;
+		least = after - before;
+		found = real - (before + least / 2);
+	}
+	return found;
+}
+
+/* Both directions of a session have one clock. It does not follow when the system's is set. */
+static struct recording *recording_new(const struct snapshot_recording *wish,
+				       const struct recording *other)
 {
 	struct recording *rec = calloc(1, sizeof(*rec));
 
 	if (!rec)
 		return NULL;
+	rec->realtime_minus_monotonic_ns =
+		other ? other->realtime_minus_monotonic_ns : realtime_minus_monotonic();
 	rec->single = wish->single;
 	rec->part = wish->part;
 	if (wish->target.p && !(rec->target = strndup(wish->target.p, wish->target.len))) {
@@ -271,7 +364,7 @@ static int start(struct recorder *r, struct session *s, int leg,
 
 	if (s->leg[leg].recording)
 		return start_again(r, s, wish);
-	rec = recording_new(wish);
+	rec = recording_new(wish, s->leg[!leg].recording);
 	err = rec ? session_prepare(r, s) : -ENOMEM;
 	if (!err && is_copy(wish->target, &dest))
 		err = start_copy(r, s, dest, now_ns, rec);
@@ -313,7 +406,7 @@ void recorder_take(const struct leg *leg, struct snapshot_recording *out)
 	if (!rec)
 		return;
 	out->single = rec->single;
-	out->part = rec->part;
+	out->part = rec->copy ? rec->part : recwriter_part(rec->file[STREAM_RTP]);
 	out->target = span_of(rec->target);
 }
 
@@ -321,14 +414,16 @@ void recorder_take(const struct leg *leg, struct snapshot_recording *out)
 static void rescue(struct recorder *r, struct session *s, int leg,
 		   const struct snapshot_recording *from)
 {
-	char name[NAME_MAX + 1];
+	char stem[NAME_MAX + 1], text[NAME_MAX + 1];
+	struct recwriter_name name;
 	int kind;
 
 	if (session_prepare(r, s))
 		return;
 	for (kind = 0; kind < STREAM_KINDS; kind++)
-		if (name_make(name, s, leg, kind, from) == 0)
-			recwriter_rescue(r->writer, name, s->recorded);
+		if (name_make(&name, stem, s, leg, kind, from) == 0 &&
+		    recwriter_name_text(&name, from->part, text) == 0)
+			recwriter_rescue(r->writer, text, s->recorded);
 }
 
 int recorder_resume(struct recorder *r, struct session *s, int leg,
@@ -387,17 +482,49 @@ static void write_packet(struct recorder *r, struct recwriter_file *file, struct
 	recwriter_put(r->writer, file, &p);
 }
 
-void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
-		     const struct recformat_packet *p)
+static void take_packet(struct recorder *r, struct recording *rec, enum stream_kind kind,
+			const struct recformat_packet *p)
 {
-	struct recording *rec = s->leg[leg].recording;
-
-	if (!(s->leg[leg].recorded & (1 << kind)))
-		return;
 	if (rec->copy)
 		copy_send(r->copies, rec->copy, kind, p->data, p->len);
 	else
 		write_packet(r, rec->file[kind], *p);
+}
+
+/* --record-dtmf mask or drop: a packet that cannot be masked is left out too. */
+static void take_keys(struct recorder *r, struct recording *rec, const struct recformat_packet *p)
+{
+	struct recformat_packet masked = *p;
+	uint8_t data[RECFORMAT_MAX_PAYLOAD];
+
+	if (r->o.keys == KEYS_DROP || p->len > sizeof(data))
+		return;
+	memcpy(data, p->data, p->len);
+	masked.data = data;
+	if (keys_mask(data, p->len))
+		take_packet(r, rec, STREAM_RTP, &masked);
+}
+
+static bool has_keys(const struct recorder *r, const struct leg *leg,
+		     const struct recformat_packet *p)
+{
+	return keys_in(p->data, p->len, r->o.dtmf_types) ||
+	       (leg->dtmf && dtmf_is_event(leg->dtmf, p->data, p->len));
+}
+
+void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
+		     uint64_t arrival_ns, const struct recformat_packet *packet)
+{
+	struct recording *rec = s->leg[leg].recording;
+	struct recformat_packet p = *packet;
+
+	if (!(s->leg[leg].recorded & (1 << kind)))
+		return;
+	p.realtime_ns = arrival_ns + rec->realtime_minus_monotonic_ns;
+	if (r->o.keys != KEYS_KEEP && kind == STREAM_RTP && has_keys(r, &s->leg[leg], &p))
+		take_keys(r, rec, &p);
+	else
+		take_packet(r, rec, kind, &p);
 }
 
 void recorder_lost(struct recorder *r, struct session *s, uint64_t packets)
@@ -408,6 +535,7 @@ void recorder_lost(struct recorder *r, struct session *s, uint64_t packets)
 void recorder_flush(struct recorder *r)
 {
 	copies_flush(r->copies);
+	recwriter_flush(r->writer);
 }
 
 void recorder_tick(struct recorder *r)
@@ -427,15 +555,17 @@ void recorder_tick(struct recorder *r)
 const char *recorder_describe(const struct leg *leg, char *buf, size_t size)
 {
 	const struct recording *rec = leg->recording;
-	char text[ADDR_TEXT];
+	char text[ADDR_TEXT], name[NAME_MAX + 1];
 
 	*buf = '\0';
 	if (!rec)
 		return buf;
-	if (rec->copy)
+	if (rec->copy) {
 		snprintf(buf, size, "udp:%s", addr_text(copy_dest(rec->copy), text));
-	else
-		snprintf(buf, size, "%s", recwriter_name(rec->file[STREAM_RTP]));
+		return buf;
+	}
+	recwriter_name(rec->file[STREAM_RTP], name);
+	snprintf(buf, size, "%s", name);
 	return buf;
 }
 
@@ -471,6 +601,7 @@ int recorder_new(struct recorder **out, struct event_base *base, const struct re
 	struct recorder *r = calloc(1, sizeof(*r));
 	const struct recwriter_opts writer = {
 		.dir = opts->dir, .spool_dir = opts->spool_dir, .pcap = opts->pcap,
+		.replace = opts->replace,
 		.meanwhile = opts->meanwhile, .arg = opts->arg,
 	};
 	const struct copies_opts copies = {

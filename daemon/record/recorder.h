@@ -15,6 +15,7 @@
 #include "base/addr.h"
 #include "base/base.h"
 #include "call/ports.h"
+#include "record/keys.h"
 #include "record/format.h"
 #include "call/session.h"
 #include "call/stats.h"
@@ -27,6 +28,9 @@ struct recorder;
 struct recorder_opts {
 	const char *dir, *spool_dir; /* -r, -S; NULL: none */
 	bool pcap, no_rtcp;	     /* -P, -R */
+	bool replace;		     /* --record-replace */
+	enum keys keys;	     /* --record-dtmf */
+	uint32_t dtmf_types;	     /* --dtmf-type: a bit for each payload type from 96 up */
 	bool no_resolve;
 	struct ports *ports;	     /* for copies to the network */
 	uint8_t tos;		     /* likewise */
@@ -46,7 +50,8 @@ int recorder_new(struct recorder **out, struct event_base *base, const struct re
 void recorder_free(struct recorder *r);
 
 /*
- * recorder_start - R: record packets that arrive at @leg, in files named after the session.
+ * recorder_start - R: record packets that arrive at @leg, in files named after the session. If the
+ * session, or an earlier one of that name, was recorded before, these are files of a next part.
  * @single puts both directions and RTCP in one file; only pcap can do that, other formats ignore
  * it. A leg that is recorded already stays as it is and gives 0, or -EALREADY for a single file.
  * Other errors are -errno, logged.
@@ -76,13 +81,14 @@ void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns);
 /*
  * recorder_packet - record a packet that arrived at @leg and that its stream has accepted, if
  * leg->recorded has the bit of @kind. Called once per packet: by relay for socket packets, by
- * mirror for forwarded ones. Copies the bytes; makes no system call.
+ * mirror for forwarded ones. @arrival_ns is on the monotonic clock; @p's time is ignored. Copies
+ * the bytes; makes no system call.
  */
 void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
-		     const struct recformat_packet *p);
+		     uint64_t arrival_ns, const struct recformat_packet *p);
 /* recorder_lost - count @packets of the session as lost before they reached the recorder. */
 void recorder_lost(struct recorder *r, struct session *s, uint64_t packets);
-/* recorder_flush - called after a batch of packets: send the queued copies to the network. */
+/* recorder_flush - called after a batch of packets: queued ones go to the network and the disk. */
 void recorder_flush(struct recorder *r);
 void recorder_tick(struct recorder *r); /* about once a second: log new losses */
 

@@ -30,6 +30,8 @@
 
 #define NAP_MS 100   /* the thread looks at the ring at least this often */
 #define WAKE_SHARE 8 /* and at once when 1/WAKE_SHARE of it is full */
+#define BUFFER_ROOM (RECWRITER_BUFFER + RECFORMAT_MAX_RECORD)
+#define HELD_MAX(bytes) ((bytes) / 30) /* records in a buffer; none is shorter than 30 bytes */
 #define WAIT_SLICE_MS 2 /* the loop waits this long for a file, then calls meanwhile() */
 
 struct job {
@@ -42,7 +44,7 @@ struct job {
 struct recwriter_file {
 	/* used by the loop */
 	UT_hash_handle hh;
-	char *name;
+	char *key; /* stem and suffix */
 	unsigned int users;
 	struct job begin, end;
 	/* shared, under the lock */
@@ -50,15 +52,29 @@ struct recwriter_file {
 	bool waiting;		     /* the loop waits for @begun and @error */
 	bool begun;
 	int error; /* result of creating the file: 0 or -errno */
+	uint16_t part; /* only the thread changes it */
 	/* used by both, never changed */
+	struct recwriter *writer;
+	char *stem, *suffix;
+	const char *const *taken_by;
 	struct tally *tally;
 	/* used by the thread */
+	char name[NAME_MAX + 1];
+	uint64_t written_ns; /* time of the last written record */
 	int fd; /* -1: the file does not exist or could not be created */
 	off_t size;
 	uint8_t *buf; /* whole records, not yet written; NULL before the first */
-	size_t used;
-	uint64_t held_packets, held_bytes; /* in buf */
+	struct held *held; /* the same records, in the same order; NULL likewise */
+	size_t used, room;
+	struct recwriter_file *next_full; /* in the list of full files */
+	size_t held_packets;
 	uint64_t missing; /* packets lost since the last successful write */
+};
+
+/* A record in a file's buffer. */
+struct held {
+	uint64_t time_ns;
+	uint32_t len, bytes; /* of the record, and of its payload */
 };
 
 /* Header of each packet in the ring. */
@@ -75,13 +91,15 @@ struct recwriter {
 	unsigned int files;
 	uint8_t *ring;
 	size_t ring_bytes;
-	size_t head, tail; /* bytes put in and taken out since the start; atomic */
+	size_t head, tail; /* bytes shown to the thread and taken out since the start; atomic */
+	size_t filled; /* bytes put in; the thread sees them after recwriter_flush() */
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock;
 	pthread_cond_t wake, answer;
 	struct job *jobs, **jobs_end;
 	struct recwriter_file *done;
+	struct recwriter_file *full; /* used by the thread */
 	unsigned int to_complete; /* closed and not done */
 	bool stuck; /* the loop waited in vain, and no job has been done since */
 	bool stop;
@@ -119,6 +137,70 @@ static ssize_t head_write(const struct recwriter *w, int fd)
 	if (n == (ssize_t)len)
 		return n;
 	return n < 0 ? -errno : -ENOSPC;
+}
+
+int recwriter_name_text(const struct recwriter_name *name, uint16_t part, char out[NAME_MAX + 1])
+{
+	char number[8];
+	int len;
+
+	snprintf(number, sizeof(number), part > 1 ? "=%u" : "", part);
+	len = snprintf(out, NAME_MAX + 1, "%s%s%s", name->stem, number, name->suffix);
+	return len > NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+static struct recwriter_name name_of(const struct recwriter_file *f, const char *suffix)
+{
+	return (struct recwriter_name){ .stem = f->stem, .suffix = suffix };
+}
+
+/* True: one of the directories has a file of that name. Creating it finds all other errors. */
+static bool exists(const struct recwriter *w, const char *name)
+{
+	const char *const dirs[] = { w->o.dir, w->o.spool_dir };
+	bool found = false;
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(dirs) && !found; i++) {
+		int dir = dirs[i] ? dir_open(dirs[i]) : -1;
+
+		if (dir < 0)
+			continue;
+		found = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+		close(dir);
+	}
+	return found;
+}
+
+static bool part_is_taken(const struct recwriter *w, const struct recwriter_file *f, uint16_t part)
+{
+	struct recwriter_name name = name_of(f, f->suffix);
+	const char *const *also = f->taken_by;
+	char text[NAME_MAX + 1];
+
+	for (;;) {
+		if (recwriter_name_text(&name, part, text) == 0 && exists(w, text))
+			return true;
+		if (!also || !*also)
+			return false;
+		name.suffix = *also++;
+	}
+}
+
+/* Set the name of the first part that is not taken. 0, -EEXIST after the last part. */
+static int part_choose(struct recwriter *w, struct recwriter_file *f)
+{
+	const struct recwriter_name name = name_of(f, f->suffix);
+	uint16_t part = f->part;
+
+	while (!w->o.replace && part_is_taken(w, f, part))
+		if (++part == UINT16_MAX)
+			return -EEXIST;
+	pthread_mutex_lock(&w->lock);
+	f->part = part;
+	pthread_mutex_unlock(&w->lock);
+	return recwriter_name_text(&name, part, f->name);
 }
 
 static int create_at(int dir, const char *name, bool replace)
@@ -195,13 +277,15 @@ static void complain(struct recwriter *w, const struct recwriter_file *f, int er
 static int look_after(struct recwriter *w, struct recwriter_file *f)
 {
 	struct stat st;
+	int err;
 
 	if (f->fd >= 0 && (fstat(f->fd, &st) || st.st_nlink > 0))
 		return 0;
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;
-	return file_create(w, f, false);
+	err = *f->name ? 0 : part_choose(w, f);
+	return err ? err : file_create(w, f, false);
 }
 
 /* Write all bytes or none: cut a partial write off again. */
@@ -226,51 +310,123 @@ static int write_whole(struct recwriter_file *f, const uint8_t *data, size_t len
 	return 0;
 }
 
+/* Write whole records: @len bytes at @data, with @packets and their @bytes of payload. */
+static void write_some(struct recwriter *w, struct recwriter_file *f, const uint8_t *data,
+		       size_t len, uint64_t packets, uint64_t bytes)
+{
+	int err = look_after(w, f);
+
+	if (!err)
+		err = write_whole(f, data, len);
+	if (err) {
+		tally_lost(f->tally, packets);
+		f->missing += packets;
+		complain(w, f, err);
+		return;
+	}
+	tally_recorded(f->tally, packets, bytes);
+	if (f->missing)
+		log_some(LOG_LVL_WARN, NULL, "recording %s goes on, %llu packets are missing", f->name,
+			 (unsigned long long)f->missing);
+	f->missing = 0;
+}
+
+/* Write the buffer in steps of at least RECWRITER_BUFFER: a full disk takes as many as fit. */
 static void flush(struct recwriter *w, struct recwriter_file *f)
 {
-	int err;
+	size_t at = 0, len = 0, i, packets = 0, bytes = 0;
 
-	if (!f->used)
-		return;
-	err = look_after(w, f);
-	if (!err)
-		err = write_whole(f, f->buf, f->used);
-	if (err) {
-		tally_lost(f->tally, f->held_packets);
-		f->missing += f->held_packets;
-		complain(w, f, err);
-	} else {
-		tally_recorded(f->tally, f->held_packets, f->held_bytes);
-		if (f->missing)
-			log_some(LOG_LVL_WARN, NULL, "recording %s goes on, %llu packets are missing", f->name,
-				 (unsigned long long)f->missing);
-		f->missing = 0;
+	for (i = 0; i < f->held_packets; i++) {
+		len += f->held[i].len;
+		bytes += f->held[i].bytes;
+		packets++;
+		if (len < RECWRITER_BUFFER && i + 1 < f->held_packets)
+			continue;
+		write_some(w, f, f->buf + at, len, packets, bytes);
+		f->written_ns = f->held[i].time_ns;
+		at += len;
+		len = packets = bytes = 0;
 	}
-	f->used = f->held_packets = f->held_bytes = 0;
+	f->used = f->held_packets = 0;
 }
 
 /*
- * The buffer is allocated to hold the largest record, but records are held only up to
- * RECWRITER_BUFFER bytes.
+ * Make room for a record of @len bytes and time @p->realtime_ns, in order of time: packets of the
+ * dataplane and of the sockets come by different ways. A record that would stand before the last
+ * written one gets its time, so times in a file never go backwards. Returns the place.
  */
-static void append(struct recwriter *w, struct recwriter_file *f, const struct recformat_packet *p)
+static uint8_t *make_room(struct recwriter_file *f, struct recformat_packet *p, size_t len)
+{
+	size_t at = f->used, n = f->held_packets;
+
+	p->realtime_ns = MAX(p->realtime_ns, f->written_ns);
+	while (n > 0 && f->held[n - 1].time_ns > p->realtime_ns) {
+		f->held[n] = f->held[n - 1];
+		at -= f->held[n].len;
+		n--;
+	}
+	memmove(f->buf + at + len, f->buf + at, f->used - at);
+	f->held[n] = (struct held){ .time_ns = p->realtime_ns, .len = len, .bytes = p->len };
+	f->used += len;
+	return f->buf + at;
+}
+
+/* Have room for a record of @len bytes more. */
+static bool buffer_grow(struct recwriter_file *f, size_t len)
+{
+	size_t room = MAX(2 * f->room, BUFFER_ROOM);
+	struct held *held;
+	uint8_t *buf;
+
+	if (f->used + len <= f->room && f->held_packets < HELD_MAX(f->room))
+		return true;
+	buf = realloc(f->buf, room);
+	if (buf)
+		f->buf = buf;
+	held = buf ? realloc(f->held, HELD_MAX(room) * sizeof(*held)) : NULL;
+	if (held) {
+		f->held = held;
+		f->room = room;
+	}
+	return held;
+}
+
+/* A file that fills its buffer is flushed at the end of drain(), with all records in order. */
+static void append(struct recwriter *w, struct recwriter_file *f, struct recformat_packet *p)
 {
 	size_t len = recformat_size(format_of(w), p);
+	bool full = f->used >= RECWRITER_BUFFER;
+	uint8_t *place;
 
-	if (!f->buf)
-		f->buf = malloc(MAX(RECWRITER_BUFFER, RECFORMAT_MAX_RECORD));
-	if (!f->buf) {
+	if (!buffer_grow(f, len)) {
 		tally_lost(f->tally, 1);
 		complain(w, f, -ENOMEM);
 		return;
 	}
-	if (f->used + len > RECWRITER_BUFFER)
-		flush(w, f);
-	f->used += recformat_record(format_of(w), p, w->ip_id++, f->buf + f->used);
+	place = make_room(f, p, len);
+	recformat_record(format_of(w), p, w->ip_id++, place);
 	f->held_packets++;
-	f->held_bytes += p->len;
-	if (f->used >= RECWRITER_BUFFER)
+	if (full || f->used < RECWRITER_BUFFER)
+		return;
+	f->next_full = w->full;
+	w->full = f;
+}
+
+static void flush_full(struct recwriter *w)
+{
+	struct recwriter_file *f;
+
+	while ((f = w->full)) {
+		w->full = f->next_full;
 		flush(w, f);
+		if (f->room <= BUFFER_ROOM)
+			continue;
+		free(f->buf);
+		free(f->held);
+		f->buf = NULL;
+		f->held = NULL;
+		f->room = 0;
+	}
 }
 
 /* ---- the thread: jobs ---- */
@@ -278,8 +434,11 @@ static void append(struct recwriter *w, struct recwriter_file *f, const struct r
 /* Log an error here only if the loop has stopped waiting; else the loop reports it. */
 static void file_begin(struct recwriter *w, struct recwriter_file *f)
 {
-	int err = file_create(w, f, true);
+	int err = part_choose(w, f);
 	bool waiting;
+
+	if (!err)
+		err = file_create(w, f, w->o.replace);
 
 	pthread_mutex_lock(&w->lock);
 	waiting = f->waiting;
@@ -335,6 +494,7 @@ static void drain(struct recwriter *w, size_t upto)
 		tail += it->size;
 		__atomic_store_n(&w->tail, tail, __ATOMIC_RELEASE);
 	}
+	flush_full(w);
 }
 
 static size_t ring_head(const struct recwriter *w)
@@ -423,31 +583,51 @@ static void file_free(struct recwriter_file *f)
 {
 	tally_drop(f->tally);
 	free(f->buf);
-	free(f->name);
+	free(f->held);
+	free(f->key);
+	free(f->stem);
+	free(f->suffix);
 	free(f);
 }
 
-static struct recwriter_file *file_new(const char *name, struct tally *tally)
+/* A stem has no '/', so no two pairs of stem and suffix give one key. */
+static char *key_of(const struct recwriter_name *name)
+{
+	char *key;
+
+	return asprintf(&key, "%s/%s", name->stem, name->suffix) < 0 ? NULL : key;
+}
+
+/* Takes @key, also when it fails. */
+static struct recwriter_file *file_new(struct recwriter *w, const struct recwriter_name *name,
+				       char *key, struct tally *tally)
 {
 	struct recwriter_file *f = calloc(1, sizeof(*f));
 
-	if (!f)
-		return NULL;
-	f->tally = tally_hold(tally);
-	f->name = strdup(name);
-	f->users = 1;
-	f->fd = -1;
-	if (!f->name) {
-		file_free(f);
+	if (!f) {
+		free(key);
 		return NULL;
 	}
-	return f;
+	f->writer = w;
+	f->key = key;
+	f->stem = strdup(name->stem);
+	f->suffix = strdup(name->suffix);
+	f->taken_by = name->taken_by;
+	f->part = name->part;
+	f->tally = tally_hold(tally);
+	f->users = 1;
+	f->fd = -1;
+	if (f->key && f->stem && f->suffix)
+		return f;
+	file_free(f);
+	return NULL;
 }
 
 /* Queue a job, to run after all packets that are in the ring by now. Called with the lock held. */
 static void post(struct recwriter *w, struct recwriter_file *f, struct job *job,
 		 void (*run)(struct recwriter *w, struct recwriter_file *f))
 {
+	__atomic_store_n(&w->head, w->filled, __ATOMIC_RELEASE);
 	*job = (struct job){ .file = f, .run = run, .at = w->head };
 	*w->jobs_end = job;
 	w->jobs_end = &job->next;
@@ -497,29 +677,16 @@ static int file_start(struct recwriter *w, struct recwriter_file *f)
 	return err;
 }
 
-int recwriter_open(struct recwriter *w, const char *name, struct tally *tally,
-		   struct recwriter_file **out)
+/* Create a file that is not open yet. Takes @key. */
+static int open_new(struct recwriter *w, const struct recwriter_name *name, char *key,
+		    struct tally *tally, struct recwriter_file **out)
 {
-	struct recwriter_file *f;
+	struct recwriter_file *f = file_new(w, name, key, tally);
 	int err;
 
-	recwriter_reap(w);
-	if (!w->o.dir)
-		return -ENODEV;
-	HASH_FIND_STR(w->names, name, f);
-	if (f) {
-		if (f->tally != tally)
-			return -EBUSY;
-		f->users++;
-		*out = f;
-		return 0;
-	}
-	if (w->files >= RECWRITER_FILES)
-		return -ENFILE;
-	f = file_new(name, tally);
 	if (!f)
 		return -ENOMEM;
-	HASH_ADD_KEYPTR(hh, w->names, f->name, strlen(f->name), f);
+	HASH_ADD_KEYPTR(hh, w->names, f->key, strlen(f->key), f);
 	err = f->hh.tbl ? thread_start(w) : -ENOMEM;
 	if (!err)
 		err = file_start(w, f);
@@ -530,6 +697,34 @@ int recwriter_open(struct recwriter *w, const char *name, struct tally *tally,
 		return err;
 	}
 	w->files++;
+	*out = f;
+	return 0;
+}
+
+int recwriter_open(struct recwriter *w, const struct recwriter_name *name, struct tally *tally,
+		   struct recwriter_file **out)
+{
+	char text[NAME_MAX + 1], *key;
+	struct recwriter_file *f;
+	int err = recwriter_name_text(name, UINT16_MAX, text);
+
+	recwriter_reap(w);
+	if (!w->o.dir)
+		return -ENODEV;
+	if (err)
+		return err;
+	key = key_of(name);
+	if (!key)
+		return -ENOMEM;
+	HASH_FIND_STR(w->names, key, f);
+	if (!f && w->files < RECWRITER_FILES)
+		return open_new(w, name, key, tally, out);
+	free(key);
+	if (!f)
+		return -ENFILE;
+	if (f->tally != tally)
+		return -EBUSY;
+	f->users++;
 	*out = f;
 	return 0;
 }
@@ -553,17 +748,19 @@ void recwriter_close(struct recwriter *w, struct recwriter_file *f)
 
 void recwriter_rescue(struct recwriter *w, const char *name, struct tally *tally)
 {
+	const struct recwriter_name whole = { .stem = name, .suffix = "" };
 	struct recwriter_file *f;
 
 	if (!w->o.dir || !w->o.spool_dir)
 		return;
-	f = file_new(name, tally);
+	f = file_new(w, &whole, key_of(&whole), tally);
 	if (!f || thread_start(w)) {
 		log_some(LOG_LVL_ERR, NULL, "recording %s stays in %s: out of memory", name, w->o.spool_dir);
 		if (f)
 			file_free(f);
 		return;
 	}
+	snprintf(f->name, sizeof(f->name), "%s", name);
 	w->files++;
 	post_last(w, f, file_rescue);
 }
@@ -583,9 +780,21 @@ void recwriter_reap(struct recwriter *w)
 	}
 }
 
-const char *recwriter_name(const struct recwriter_file *f)
+uint16_t recwriter_part(const struct recwriter_file *f)
 {
-	return f->name;
+	uint16_t part;
+
+	pthread_mutex_lock(&f->writer->lock);
+	part = f->part;
+	pthread_mutex_unlock(&f->writer->lock);
+	return part;
+}
+
+void recwriter_name(const struct recwriter_file *f, char out[NAME_MAX + 1])
+{
+	const struct recwriter_name name = name_of(f, f->suffix);
+
+	recwriter_name_text(&name, recwriter_part(f), out);
 }
 
 unsigned int recwriter_files(const struct recwriter *w)
@@ -596,16 +805,16 @@ unsigned int recwriter_files(const struct recwriter *w)
 /* ---- the loop: packets ---- */
 
 /*
- * Reserve @size contiguous bytes and set *@head to the ring's head after them. NULL: the ring has
+ * Reserve @size contiguous bytes and set *@filled to the ring's fill after them. NULL: the ring has
  * no room.
  */
-static struct item *reserve(struct recwriter *w, size_t size, size_t *head)
+static struct item *reserve(struct recwriter *w, size_t size, size_t *filled)
 {
 	size_t tail = __atomic_load_n(&w->tail, __ATOMIC_ACQUIRE);
-	size_t at = w->head % w->ring_bytes, left = w->ring_bytes - at;
+	size_t at = w->filled % w->ring_bytes, left = w->ring_bytes - at;
 	size_t skip = left < size ? left : 0;
 
-	if (w->head + skip + size - tail > w->ring_bytes)
+	if (w->filled + skip + size - tail > w->ring_bytes)
 		return NULL;
 	if (skip) {
 		struct item *gap = (struct item *)(w->ring + at);
@@ -614,17 +823,18 @@ static struct item *reserve(struct recwriter *w, size_t size, size_t *head)
 		gap->skip = true;
 		at = 0;
 	}
-	*head = w->head + skip + size;
+	*filled = w->filled + skip + size;
 	return (struct item *)(w->ring + at);
 }
 
-static void publish(struct recwriter *w, size_t head)
+void recwriter_flush(struct recwriter *w)
 {
-	size_t before = w->head - __atomic_load_n(&w->tail, __ATOMIC_RELAXED);
-	size_t now = before + (head - w->head), mark = w->ring_bytes / WAKE_SHARE;
+	size_t tail = __atomic_load_n(&w->tail, __ATOMIC_RELAXED);
+	size_t mark = w->ring_bytes / WAKE_SHARE;
+	bool wake = w->head - tail < mark && w->filled - tail >= mark;
 
-	__atomic_store_n(&w->head, head, __ATOMIC_RELEASE);
-	if (before >= mark || now < mark)
+	__atomic_store_n(&w->head, w->filled, __ATOMIC_RELEASE);
+	if (!wake)
 		return;
 	pthread_mutex_lock(&w->lock);
 	pthread_cond_signal(&w->wake);
@@ -633,8 +843,8 @@ static void publish(struct recwriter *w, size_t head)
 
 void recwriter_put(struct recwriter *w, struct recwriter_file *f, const struct recformat_packet *p)
 {
-	size_t size = (sizeof(struct item) + p->len + 7) & ~(size_t)7, head;
-	struct item *it = reserve(w, size, &head);
+	size_t size = (sizeof(struct item) + p->len + 7) & ~(size_t)7, filled;
+	struct item *it = reserve(w, size, &filled);
 
 	if (!it) {
 		tally_lost(f->tally, 1);
@@ -643,7 +853,9 @@ void recwriter_put(struct recwriter *w, struct recwriter_file *f, const struct r
 	*it = (struct item){ .size = size, .file = f, .packet = *p };
 	it->packet.data = (uint8_t *)(it + 1);
 	memcpy(it + 1, p->data, p->len);
-	publish(w, head);
+	w->filled = filled;
+	if (filled - w->head >= w->ring_bytes / WAKE_SHARE)
+		recwriter_flush(w);
 }
 
 /* ---- begin and end ---- */

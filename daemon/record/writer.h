@@ -10,6 +10,8 @@
 #ifndef RTPX_RECWRITER_H
 #define RTPX_RECWRITER_H
 
+#include <limits.h>
+
 #include "base/base.h"
 #include "record/format.h"
 #include "base/tally.h"
@@ -27,6 +29,7 @@ struct recwriter_opts {
 	const char *dir;       /* -r; NULL: no file can be opened */
 	const char *spool_dir; /* -S: files are written there, moved to @dir on close; NULL: none */
 	bool pcap;	       /* -P; else the ad-hoc format */
+	bool replace;	       /* replace an existing file, instead of beginning the next part */
 	size_t queue_bytes;    /* a multiple of 8; 0: RECWRITER_QUEUE */
 	/* How long a command waits for a file to open; 0: RECWRITER_PATIENCE_MS. */
 	unsigned int patience_ms;
@@ -43,29 +46,49 @@ int recwriter_new(struct recwriter **out, const struct recwriter_opts *opts);
  */
 void recwriter_free(struct recwriter *w);
 
+/* The name of a file: @stem, for a @part above 1 "=" and its number, and @suffix. No '/'. */
+struct recwriter_name {
+	const char *stem, *suffix;
+	uint16_t part; /* the lowest that is wanted */
+	/* a part is taken if a file with one of these suffixes exists; ends with NULL */
+	const char *const *taken_by;
+};
+
+/* recwriter_name_text - write the name to @out. 0 or -ENAMETOOLONG. */
+int recwriter_name_text(const struct recwriter_name *name, uint16_t part, char out[NAME_MAX + 1]);
+
 /*
- * recwriter_open - create the file @name, which has no '/', in the spool or else in the final
- * directory. Replaces an existing file. If @name is open for the same @tally, share it. Returns 0,
- * -EBUSY if @name is open for another tally, -ENODEV without a directory, -ENFILE with too many
- * files open, or -errno of the file system. Also returns 0 if the disk has not answered within
- * patience_ms. If it refuses later, packets are lost and each write tries again, as after any
- * error.
+ * recwriter_open - create a file in the spool or else in the final directory. Its part is the first
+ * one, from @name->part up, of which neither directory has a file. With @replace it is @name->part,
+ * and replaces an existing file. If the stem and the suffix are open for the same @tally, share
+ * that file. Returns 0, -EBUSY if they are open for another tally, -ENAMETOOLONG, -ENODEV without a
+ * directory, -ENFILE with too many files open, or -errno of the file system. Also returns 0 if the
+ * disk has not answered within patience_ms. If it refuses later, packets are lost and each write
+ * tries again, as after any error.
  */
-int recwriter_open(struct recwriter *w, const char *name, struct tally *tally,
+int recwriter_open(struct recwriter *w, const struct recwriter_name *name, struct tally *tally,
 		   struct recwriter_file **out);
 /*
  * recwriter_rescue - move the file @name that an earlier process left in the spool to the final
  * directory. Does nothing without a spool or without such a file.
  */
 void recwriter_rescue(struct recwriter *w, const char *name, struct tally *tally);
-/* recwriter_put - queue a packet. It counts as recorded once it is written. */
+/*
+ * recwriter_put - queue a packet. It counts as recorded once it is written.
+ * recwriter_flush - called after a batch of packets: show them to the thread. It writes the packets
+ * of a batch in the order of their times. Times in a file never go backwards: a packet older than
+ * the last written one gets its time.
+ */
 void recwriter_put(struct recwriter *w, struct recwriter_file *f, const struct recformat_packet *p);
+void recwriter_flush(struct recwriter *w);
 /*
  * recwriter_close - called once for each recwriter_open(). After the last call for a file, the
  * thread writes the queued packets and moves the file from the spool.
  */
 void recwriter_close(struct recwriter *w, struct recwriter_file *f);
-const char *recwriter_name(const struct recwriter_file *f);
+/* recwriter_name - write the file's name to @out; its part may change until the disk has it. */
+void recwriter_name(const struct recwriter_file *f, char out[NAME_MAX + 1]);
+uint16_t recwriter_part(const struct recwriter_file *f);
 
 /* recwriter_reap - free files that the thread has completed. Called about once a second. */
 void recwriter_reap(struct recwriter *w);

@@ -57,6 +57,7 @@ one_file()
 {
 	local file=$REC/$CALL=alice.pcap
 
+	rm -f "$REC"/*
 	dataplane_options "$1"
 	start_recording -P "${DATAPLANE[@]}"
 	floor_call rtpxd 198.51.100.10
@@ -115,6 +116,7 @@ files_apart()
 {
 	local a=$REC/$CALL=alice.o
 
+	rm -f "$REC"/*
 	start_rtpxd relay rtpxd 127.0.0.1 7722 -l 198.51.100.1 -6 /$RELAY6 --dataplane none \
 		-r "$REC" -P -a
 	read -r TO_ALICE _ < <(rtpp rtpxd "U6ei $CALL $ALICE6 4000 alice;1")
@@ -134,22 +136,23 @@ files_apart()
 	ok "IPv6, a file for each kind, complete after SIGTERM"
 }
 
-# file_holds PACKETS - in ad-hoc records of 30 bytes and the datagram, RTP and RTCP.
-file_holds()
+# part_holds PART PACKETS - in ad-hoc records of 30 bytes and the datagram, RTP and RTCP.
+part_holds()
 {
 	local rtp rtcp
 
-	rtp=$(stat -c %s "$REC/$CALL=alice.o.rtp")
-	rtcp=$(stat -c %s "$REC/$CALL=alice.o.rtcp")
+	rtp=$(stat -c %s "$REC/$CALL=alice$1.o.rtp")
+	rtcp=$(stat -c %s "$REC/$CALL=alice$1.o.rtcp")
 	is "$((rtp % (30 + 172))) $((rtcp % (30 + 28)))" "0 0" "rest of the files"
-	is $((rtp / (30 + 172) + rtcp / (30 + 28))) "$1" "number of records"
+	is $((rtp / (30 + 172) + rtcp / (30 + 28))) "$2" "number of records"
 }
 
-# R and N in mid-call, which stays in the kernel.
+# R, N and R in mid-call, which stays in the kernel: two parts.
 in_and_out()
 {
 	local all
 
+	rm -f "$REC"/*
 	dataplane_options native
 	start_recording -T 5 -W 30 "${DATAPLANE[@]}"
 	floor_call rtpxd 198.51.100.10
@@ -162,14 +165,15 @@ in_and_out()
 	must_wait 10 "the file" completed
 	is "$(rtp_of caller why)/$(rtp_of callee why)" KERNEL/KERNEL "where the call is"
 	all=$(rtpxctl rtpxd --json session $CALL | jq '.[0].recorded.packets')
-	file_holds "$all"
+	part_holds "" "$all"
 	is "$(rtpp rtpxd "R $CALL alice")" 0 "reply to a second R"
 	floor_talked 30
 	is "$(bob_missed)" 0 "number of packets that bob missed"
 	must_wait 12 "end of the silent session" no_sessions rtpxd
 	must_wait 10 "the file" completed
 	is "$(counter npkts_rec_lost)" 0 npkts_rec_lost
-	file_holds $(($(recorded) - all))
+	part_holds "" "$all"
+	part_holds =2 $(($(recorded) - all))
 	stop_rtpxd rtpxd west east
 	ok "recorded in mid-call, $all packets, and again until its time ran out"
 }

@@ -186,6 +186,8 @@ static const struct {
 	{ 2, { "--prompt-ptime", "201" } },
 	{ 2, { "--opus-type", "95" } },
 	{ 2, { "--opus-type", "128" } },
+	{ 2, { "--dtmf-type", "95" } },
+	{ 2, { "--record-dtmf", "hide" } },
 	{ 2, { "--interface", "" } },
 	{ 2, { "--interface", "a-name-that-is-too-long" } },
 	{ 2, { "--pin-dir", "relative/path" } },
@@ -330,6 +332,13 @@ static void takes_our_options(void **state)
 	assert_string_equal(c.prompt_dir, "/prompts");
 	assert_int_equal(c.prompt_ptime_ms, 20);
 	assert_int_equal(c.opus_types, 1 | 1 << 15);
+	assert_false(c.record_replace);
+	assert_int_equal(c.record_dtmf, KEYS_KEEP);
+	config_free(&c);
+	ACCEPT(&c, "--record-replace", "--record-dtmf", "mask", "--dtmf-type", "101", "--dtmf-type", "127");
+	assert_true(c.record_replace);
+	assert_int_equal(c.record_dtmf, KEYS_MASK);
+	assert_int_equal(c.dtmf_types, 1 << 5 | 1u << 31);
 	config_free(&c);
 	ACCEPT(&c, "--dataplane", "none", "--xdp-mode", "auto");
 	config_free(&c);

@@ -210,7 +210,6 @@ static void test_arrival(void **state)
 	struct addr to = at("10.99.0.1", 4000);
 	int fd = peer_open("10.99.0.2", 5000);
 	uint64_t before, after;
-	struct timespec real;
 
 	(void)state;
 	wait_for_stamps(fd, &to);
@@ -220,11 +219,9 @@ static void test_arrival(void **state)
 	while (test_now_ns() < after + 30 * NSEC_PER_MSEC)
 		;
 	turn_until(base, &got.n, 1);
-	clock_gettime(CLOCK_REALTIME, &real);
 	/* Both clocks are read one after the other; on a busy machine time may pass in between. */
 	assert_true(got.pkt[0].arrival_ns + 15 * NSEC_PER_MSEC > before);
 	assert_true(got.pkt[0].arrival_ns < after + 15 * NSEC_PER_MSEC);
-	assert_true(ns_of(&real) - got.pkt[0].realtime_ns >= 29 * NSEC_PER_MSEC);
 	close(fd);
 	sockets_port_close(user, p);
 }

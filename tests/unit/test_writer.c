@@ -34,6 +34,8 @@ static void run(const char *fmt, ...)
 	assert_int_equal(system(command), 0);
 }
 
+static bool replace; /* of the next begin_with() */
+
 static void begin_with(bool pcap, bool spool, size_t queue_bytes)
 {
 	static char rec[64], spl[64];
@@ -45,7 +47,8 @@ static void begin_with(bool pcap, bool spool, size_t queue_bytes)
 	assert_non_null(tally);
 	assert_int_equal(recwriter_new(&w, &(struct recwriter_opts){
 						   .dir = rec, .spool_dir = spool ? spl : NULL,
-						   .pcap = pcap, .queue_bytes = queue_bytes,
+						   .pcap = pcap, .replace = replace,
+						   .queue_bytes = queue_bytes,
 						   .patience_ms = WAIT_MS }),
 			 0);
 }
@@ -75,11 +78,25 @@ static int end(void **state)
 	return 0;
 }
 
-static struct recwriter_file *file(const char *name)
+static struct recwriter_name named(const char *stem)
+{
+	static const char *const taken_by[] = { ".other", NULL };
+
+	return (struct recwriter_name){ .stem = stem, .suffix = "", .part = 1, .taken_by = taken_by };
+}
+
+static int open_file(const char *stem, struct tally *of, struct recwriter_file **f)
+{
+	const struct recwriter_name name = named(stem);
+
+	return recwriter_open(w, &name, of, f);
+}
+
+static struct recwriter_file *file(const char *stem)
 {
 	struct recwriter_file *f;
 
-	assert_int_equal(recwriter_open(w, name, tally, &f), 0);
+	assert_int_equal(open_file(stem, tally, &f), 0);
 	return f;
 }
 
@@ -95,6 +112,7 @@ static void put_of(struct recwriter_file *f, unsigned int n, size_t len)
 		memset(data, i, len);
 		recwriter_put(w, f, &p);
 	}
+	recwriter_flush(w);
 }
 
 static void put(struct recwriter_file *f, unsigned int n)
@@ -202,9 +220,12 @@ static void buffers_4096_bytes(void **state)
 	const unsigned int fit = RECWRITER_BUFFER / (HEAD + BYTES);
 
 	(void)state;
-	put(f, fit + 1);
-	assert_int_equal(counted(fit).packets, fit);
-	assert_int_equal(size_of("rec", "a"), fit * (HEAD + BYTES));
+	put(f, fit);
+	usleep(3 * NAP_MS * 1000);
+	assert_int_equal(size_of("rec", "a"), 0);
+	put(f, 1);
+	assert_int_equal(counted(fit + 1).packets, fit + 1);
+	assert_int_equal(size_of("rec", "a"), (fit + 1) * (HEAD + BYTES));
 	put_of(f, 1, 8192);
 	assert_int_equal(counted(fit + 2).packets, fit + 2);
 	assert_int_equal(size_of("rec", "a"), (fit + 1) * (HEAD + BYTES) + HEAD + 8192);
@@ -234,7 +255,8 @@ static void goes_round_the_ring(void **state)
  */
 static void takes_nothing_that_follows_a_later_job(void **state)
 {
-	struct recwriter_file *f = file_new("a", tally);
+	const struct recwriter_name name = named("a");
+	struct recwriter_file *f = file_new(w, &name, key_of(&name), tally);
 	size_t upto;
 	bool stop;
 
@@ -264,6 +286,49 @@ static void begins_pcap_with_its_head(void **state)
 	assert_int_equal(size_of("rec", "a"), 24 + 3 * (16 + 14 + 20 + 8 + BYTES));
 }
 
+/* The time of the record at @at in rec/a, in seconds. */
+static double time_at(long at)
+{
+	char path[256];
+	double when;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "%s/rec/a", dir);
+	in = fopen(path, "r");
+	fseek(in, at + 20, SEEK_SET);
+	assert_int_equal(fread(&when, sizeof(when), 1, in), 1);
+	fclose(in);
+	return when;
+}
+
+/*
+ * Packets of both ways into a file stand in order of time. One that comes after later packets are
+ * written gets their time.
+ */
+static void times_never_go_backwards(void **state)
+{
+	static const uint64_t arrivals_ms[] = { 4000000, 4000040, 4000020, 4000060, 4000010 };
+	static const uint64_t recorded_ms[] = { 4000000, 4000010, 4000020, 4000040, 4000060 };
+	struct recwriter_file *f = file("a");
+	uint8_t byte = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(arrivals_ms); i++)
+		recwriter_put(w, f, &(struct recformat_packet){
+					    .src = { .family = ADDR_IP4 }, .data = &byte, .len = 1,
+					    .realtime_ns = arrivals_ms[i] * NSEC_PER_MSEC });
+	put_of(f, 1, 8192); /* a record that fills the buffer, so it is written */
+	assert_int_equal(counted(6).packets, 6);
+	recwriter_put(w, f, &(struct recformat_packet){ .src = { .family = ADDR_IP4 }, .data = &byte,
+							.len = 1, .realtime_ns = 1 });
+	close_now(f);
+	assert_int_equal(size_of("rec", "a"), 6 * (HEAD + 1) + HEAD + 8192);
+	for (i = 0; i < ARRAY_SIZE(arrivals_ms); i++)
+		assert_int_equal((long)(time_at((long)i * (HEAD + 1)) * 1000 + 0.5), recorded_ms[i]);
+	assert_true(time_at(5 * (HEAD + 1) + HEAD + 8192) == 1700000000.25);
+}
+
 /* ---- names ---- */
 
 static void shares_a_name_in_one_session_only(void **state)
@@ -274,26 +339,68 @@ static void shares_a_name_in_one_session_only(void **state)
 	(void)state;
 	assert_non_null(stranger);
 	assert_ptr_equal(file("a"), f);
-	assert_int_equal(recwriter_open(w, "a", stranger, &other), -EBUSY);
+	assert_int_equal(open_file("a", stranger, &other), -EBUSY);
 	put(f, 1);
 	recwriter_close(w, f);
 	assert_int_equal(recwriter_idle(w, 0), 0);
 	put(f, 1);
 	close_now(f);
 	assert_int_equal(tally_read(tally).packets, 2);
-	assert_int_equal(recwriter_open(w, "a", stranger, &other), 0);
-	assert_int_equal(size_of("rec", "a"), 0);
+	assert_int_equal(open_file("a", stranger, &other), 0);
+	assert_int_equal(recwriter_part(other), 2);
+	assert_int_equal(size_of("rec", "a=2"), 0);
+	assert_int_equal(size_of("rec", "a"), 2 * (HEAD + BYTES));
 	close_now(other);
 	tally_drop(stranger);
 }
 
 /* Close and open again, without waiting for the thread in between. */
-static void restarts_a_file(void **state)
+static void goes_on_in_the_next_part(void **state)
+{
+	struct recwriter_file *f;
+	char name[NAME_MAX + 1];
+	int i;
+
+	(void)state;
+	for (i = 1; i <= 20; i++) {
+		f = file("a");
+		put(f, 10 * i);
+		assert_int_equal(recwriter_part(f), i);
+		recwriter_name(f, name);
+		recwriter_close(w, f);
+	}
+	assert_string_equal(name, "a=20");
+	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
+	assert_int_equal(size_of("rec", "a"), 10 * (HEAD + BYTES));
+	assert_int_equal(size_of("rec", "a=2"), 20 * (HEAD + BYTES));
+	assert_int_equal(size_of("rec", "a=20"), 200 * (HEAD + BYTES));
+	recwriter_reap(w);
+	assert_int_equal(recwriter_files(w), 0);
+}
+
+/* A file of the spool, a file of another suffix, a dangling link: none is written over. */
+static void takes_the_first_free_part(void **state)
+{
+	struct recwriter_file *f;
+
+	(void)state;
+	run("cd %s && touch rec/a spool/a=2 rec/a=3.other && ln -s none rec/a=4", dir);
+	f = file("a");
+	assert_int_equal(recwriter_part(f), 5);
+	close_now(f);
+	assert_int_equal(size_of("rec", "a=5"), 0);
+}
+
+static void replaces_when_told_to(void **state)
 {
 	struct recwriter_file *f;
 	int i;
 
 	(void)state;
+	end(state);
+	replace = true;
+	begin_with(false, false, 0);
+	replace = false;
 	for (i = 1; i <= 20; i++) {
 		f = file("a");
 		put(f, 10 * i);
@@ -301,6 +408,7 @@ static void restarts_a_file(void **state)
 	}
 	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
 	assert_int_equal(size_of("rec", "a"), 200 * (HEAD + BYTES));
+	assert_int_equal(size_of("rec", "a=2"), -1);
 	recwriter_reap(w);
 	assert_int_equal(recwriter_files(w), 0);
 }
@@ -310,6 +418,10 @@ static void does_not_follow_links(void **state)
 	struct recwriter_file *f;
 
 	(void)state;
+	end(state);
+	replace = true;
+	begin_with(false, false, 0);
+	replace = false;
 	run("ln -s ../spool/victim %s/rec/a; echo precious >%s/spool/victim", dir, dir);
 	f = file("a");
 	put(f, 1);
@@ -323,12 +435,16 @@ static void says_why_it_cannot_open(void **state)
 	struct recwriter_file *f;
 
 	(void)state;
+	end(state);
+	replace = true;
+	begin_with(false, false, 0);
+	replace = false;
 	run("mkdir %s/rec/sub", dir);
-	assert_int_equal(recwriter_open(w, "sub", tally, &f), -EISDIR);
+	assert_int_equal(open_file("sub", tally, &f), -EISDIR);
 	run("rm -rf %s/rec", dir);
-	assert_int_equal(recwriter_open(w, "a", tally, &f), -ENOENT);
+	assert_int_equal(open_file("a", tally, &f), -ENOENT);
 	run("touch %s/rec", dir);
-	assert_int_equal(recwriter_open(w, "a", tally, &f), -ENOTDIR);
+	assert_int_equal(open_file("a", tally, &f), -ENOTDIR);
 	assert_int_equal(recwriter_files(w), 0);
 }
 
@@ -358,9 +474,9 @@ static void keeps_apart_what_follows_at_once(void **state)
 	f = file("a");
 	put(f, 1);
 	becomes("rec", "a", 2000 * (HEAD + BYTES));
-	becomes("spool", "a", 0);
+	becomes("spool", "a=2", 0);
 	close_now(f);
-	assert_int_equal(size_of("rec", "a"), HEAD + BYTES);
+	assert_int_equal(size_of("rec", "a=2"), HEAD + BYTES);
 }
 
 static void leaves_in_the_spool_what_cannot_move(void **state)
@@ -499,7 +615,8 @@ static void waits_once_for_a_disk_that_hangs(void **state)
 		recwriter_close(w, more[i]);
 	close_now(f);
 	assert_false(w->stuck);
-	assert_int_equal(size_of("rec", "a"), 2 * (HEAD + BYTES));
+	assert_int_equal(size_of("rec", "a"), 30 * (HEAD + BYTES));
+	assert_int_equal(size_of("rec", "a=2"), 2 * (HEAD + BYTES));
 	assert_int_equal(size_of("rec", "f49"), 0);
 	assert_int_equal(tally_read(tally).packets, 32);
 }
@@ -573,7 +690,7 @@ static void refuses_more_files_than_it_can_remember(void **state)
 
 	(void)state;
 	w->files = RECWRITER_FILES;
-	assert_int_equal(recwriter_open(w, "a", tally, &f), -ENFILE);
+	assert_int_equal(open_file("a", tally, &f), -ENFILE);
 	w->files = 0;
 }
 
@@ -587,7 +704,7 @@ static void leaves_no_file_without_its_head(void **state)
 	begin_with(true, false, 0);
 	run("mount -t tmpfs -o size=8k none %s/rec", dir);
 	run("head -c 1M /dev/zero >%s/rec/filler 2>/dev/null || true", dir);
-	assert_int_equal(recwriter_open(w, "a", tally, &f), -ENOSPC);
+	assert_int_equal(open_file("a", tally, &f), -ENOSPC);
 	assert_int_equal(size_of("rec", "a"), -1);
 	run("rm %s/rec/filler", dir);
 	f = file("a");
@@ -630,8 +747,11 @@ int main(void)
 		T(goes_round_the_ring),
 		T(takes_nothing_that_follows_a_later_job),
 		T(begins_pcap_with_its_head),
+		T(times_never_go_backwards),
 		T(shares_a_name_in_one_session_only),
-		T(restarts_a_file),
+		T(goes_on_in_the_next_part),
+		SPOOL(takes_the_first_free_part),
+		T(replaces_when_told_to),
 		T(does_not_follow_links),
 		T(says_why_it_cannot_open),
 		SPOOL(moves_from_the_spool_when_complete),
