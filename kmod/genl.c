@@ -6,12 +6,13 @@
  * the policy, and commands for owners are refused to other sockets.
  */
 #include <linux/ipv6.h>
-#include <linux/sched/signal.h>
-#include <linux/sizes.h>
 #include <net/genetlink.h>
 #include <net/netlink.h>
 
 #include "compat.h"
+#include "copies.h"
+#include "genl.h"
+#include "hook.h"
 #include "rtpx_genl.h"
 #include "table.h"
 
@@ -23,9 +24,6 @@
 	 RTPX_STRANGERS_SECOND_HOST | RTPX_STRANGERS_ALL)
 
 static struct genl_family genl;
-
-/* Bytes for the attributes in a message of copies: the whole message stays below 16 KB. */
-#define COPIES_ROOM 15900
 
 static const struct nla_policy policy[RTPX_A_END] = {
 	[RTPX_A_ABI_VERSION] = { .type = NLA_U32 },
@@ -185,124 +183,6 @@ static int answer_end(struct genl_info *info, struct sk_buff *msg, void *header,
 
 /* ---- copies ---- */
 
-/* Notify the listener that copies wait. Call under the lock of t->copies. */
-static void tell_listener(struct table *t)
-{
-	struct sk_buff *msg = t->listener ? genlmsg_new(0, GFP_ATOMIC) : NULL;
-
-	if (!msg)
-		return;
-	genlmsg_end(msg, genlmsg_put(msg, 0, 0, &genl, 0, RTPX_CMD_MIRROR));
-	t->told = genlmsg_unicast(t->net, msg, t->listener) == 0;
-}
-
-/*
- * copies_made - the number of messages in both queues. Without the lock the result may be one too
- * low, while a packet moves a message between the queues.
- */
-static unsigned int copies_made(const struct table *t)
-{
-	return skb_queue_len_lockless(&t->copies) + skb_queue_len_lockless(&t->spare);
-}
-
-static int spare_add(struct table *t)
-{
-	struct sk_buff *msg = genlmsg_new(COPIES_ROOM, GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
-							       __GFP_NOWARN);
-
-	if (!msg)
-		return -ENOMEM;
-	spin_lock_bh(&t->copies.lock);
-	__skb_queue_tail(&t->spare, msg);
-	spin_unlock_bh(&t->copies.lock);
-	return 0;
-}
-
-/* spare_trim - free spare messages above t->max_copies. Lock for each one anew: packets wait for
- * the lock. */
-static void spare_trim(struct table *t)
-{
-	struct sk_buff *msg;
-
-	do {
-		spin_lock_bh(&t->copies.lock);
-		msg = copies_made(t) > t->max_copies ? __skb_dequeue(&t->spare) : NULL;
-		spin_unlock_bh(&t->copies.lock);
-		kfree_skb(msg);
-		cond_resched();
-	} while (msg);
-}
-
-/*
- * spare_fill - make or free spare messages until there are t->max_copies in all. They are made here
- * and not while packets are forwarded, because here the owner's control group is charged. Under
- * rtpx_net.lock. -ENOMEM; -EINTR: a signal kills the owner.
- *
- * The owner may ask for gigabytes, so let other tasks run between two messages.
- */
-static int spare_fill(struct table *t)
-{
-	int err = 0;
-
-	while (!err && copies_made(t) < t->max_copies) {
-		err = fatal_signal_pending(current) ? -EINTR : spare_add(t);
-		cond_resched();
-	}
-	spare_trim(t);
-	return err;
-}
-
-/* A message with room for @bytes, or NULL. Under the lock of t->copies. */
-static struct sk_buff *copies_with_room(struct table *t, unsigned int bytes)
-{
-	struct sk_buff *msg = skb_peek_tail(&t->copies);
-
-	if (msg && skb_tailroom(msg) >= bytes)
-		return msg;
-	msg = __skb_dequeue(&t->spare);
-	if (!msg)
-		return NULL;
-	genlmsg_put(msg, 0, 0, &genl, 0, RTPX_CMD_COPIES);
-	__skb_queue_tail(&t->copies, msg);
-	return msg;
-}
-
-static void put_copy(struct sk_buff *msg, const struct flow *f, const struct rtpx_packet *p)
-{
-	const bool ip6 = p->family == RTPX_FAMILY_IP6;
-	struct rtpx_mirrored copy = {
-		.arrival_ns = ktime_get_ns(),
-		.call = f->more.call,
-		.port = p->dst_port,
-		.peer_port = p->src_port,
-		.family = p->family,
-	};
-
-	memcpy(copy.local, ip6 ? f->more.local6 : f->entry.local4, ip6 ? 16 : 4);
-	memcpy(copy.peer, ip6 ? f->more.peer6 : f->entry.peer4, ip6 ? 16 : 4);
-	nla_put(msg, RTPX_A_COPY, sizeof(copy), &copy);
-}
-
-bool genl_mirror(struct table *t, const struct flow *f, const struct rtpx_packet *p,
-		 const struct sk_buff *skb, unsigned int payload)
-{
-	const unsigned int bytes = min_t(unsigned int, p->payload_bytes, RTPX_MIRROR_MAX);
-	struct sk_buff *msg;
-
-	spin_lock(&t->copies.lock);
-	msg = copies_with_room(t, nla_total_size(sizeof(struct rtpx_mirrored)) +
-					  nla_total_size(bytes));
-	if (msg) {
-		put_copy(msg, f, p);
-		skb_copy_bits(skb, payload, nla_data(nla_reserve(msg, RTPX_A_PAYLOAD, bytes)),
-			      bytes);
-	}
-	if (!t->told)
-		tell_listener(t);
-	spin_unlock(&t->copies.lock);
-	return msg;
-}
-
 static int do_mirror(struct sk_buff *skb, struct genl_info *info)
 {
 	struct table *t = net_of(info)->table;
@@ -315,36 +195,19 @@ static int do_mirror(struct sk_buff *skb, struct genl_info *info)
 	bytes = nla_get_u32(info->attrs[RTPX_A_MIRROR_BYTES]);
 	if (bytes > RTPX_MIRROR_BYTES_ANYBODY && !netlink_capable(skb, CAP_NET_ADMIN)) {
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[RTPX_A_MIRROR_BYTES],
-				    "so much is for CAP_NET_ADMIN in the initial user namespace");
+				    "this size needs CAP_NET_ADMIN in the initial user namespace");
 		return -EPERM;
 	}
-	t->max_copies = bytes / SZ_16K;
-	err = spare_fill(t);
-	if (err) {
-		t->max_copies = 0;
-		spare_fill(t);
-		return err;
-	}
-	spin_lock_bh(&t->copies.lock);
-	t->listener = nla_get_u32(info->attrs[RTPX_A_LISTENER]);
-	t->told = false;
-	if (!skb_queue_empty(&t->copies))
-		tell_listener(t);
-	spin_unlock_bh(&t->copies.lock);
-	return 0;
+	err = copies_resize(t, bytes);
+	if (!err)
+		copies_listen(t, nla_get_u32(info->attrs[RTPX_A_LISTENER]));
+	return err;
 }
 
 static int do_copies(struct sk_buff *skb, struct genl_info *info)
 {
-	struct table *t = net_of(info)->table;
-	struct sk_buff *msg;
+	struct sk_buff *msg = copies_take(net_of(info)->table);
 
-	spin_lock_bh(&t->copies.lock);
-	msg = __skb_dequeue(&t->copies);
-	if (!msg)
-		t->told = false;
-	spin_unlock_bh(&t->copies.lock);
-	spare_fill(t); /* without memory: room for fewer copies until the next call */
 	if (!msg)
 		return 0;
 	nlmsg_hdr(msg)->nlmsg_pid = info->snd_portid;
@@ -425,7 +288,7 @@ static int do_open(struct sk_buff *skb, struct genl_info *info)
 		return -EEXIST;
 	}
 	if (!t) {
-		t = table_create(genl_info_net(info), &config);
+		t = table_create(genl_info_net(info), &config, hook_ops, &genl);
 		if (IS_ERR(t))
 			return PTR_ERR(t);
 		rn->table = t;
@@ -458,11 +321,11 @@ static const char *flow_fault(const struct rtpx_flow *f, u16 port)
 	if (f->port != port)
 		return "the flow is of another port";
 	if (!f->out_port || !f->dest_port)
-		return "there is no port 0";
+		return "a port must not be 0";
 	if (!f->ttl)
-		return "a TTL of 0 goes nowhere";
+		return "the TTL must not be 0";
 	if (f->label[RTPX_LABEL_LEN - 1])
-		return "the label has no end";
+		return "the label has no NUL at its end";
 	if (f->flags & RTPX_FLOW_OUT6 && !ipv6_mod_enabled())
 		return "the kernel was started without IPv6";
 	return NULL;
@@ -631,14 +494,6 @@ static struct genl_family genl __ro_after_init = {
 
 /* ---- owners that go away ---- */
 
-static void forget_listener(struct table *t, u32 portid)
-{
-	spin_lock_bh(&t->copies.lock);
-	if (t->listener == portid)
-		t->listener = 0;
-	spin_unlock_bh(&t->copies.lock);
-}
-
 static int on_release(struct notifier_block *nb, unsigned long event, void *data)
 {
 	const struct netlink_notify *n = data;
@@ -651,7 +506,7 @@ static int on_release(struct notifier_block *nb, unsigned long event, void *data
 	if (rn->table && rn->table->owner == n->portid)
 		rn->table->owner = 0;
 	if (rn->table)
-		forget_listener(rn->table, n->portid);
+		copies_unlisten(rn->table, n->portid);
 	mutex_unlock(&rn->lock);
 	return NOTIFY_DONE;
 }

@@ -9,6 +9,8 @@
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6.h>
 #include <linux/udp.h>
 #include <net/ip.h>
 #include <net/ip6_checksum.h>
@@ -19,6 +21,8 @@
 #include <net/xfrm.h>
 
 #include "compat.h"
+#include "copies.h"
+#include "hook.h"
 #include "table.h"
 
 static unsigned int header_bytes(bool ip6)
@@ -337,7 +341,7 @@ static noinline void mirror(struct table *t, struct flow *f, const struct rtpx_p
 {
 	unsigned int header = header_bytes(f->entry.flags & RTPX_FLOW_OUT6);
 
-	if (genl_mirror(t, f, p, skb, header + sizeof(struct udphdr))) {
+	if (copies_add(t, f, p, skb, header + sizeof(struct udphdr))) {
 		this_cpu_inc(t->counters->mirrored);
 		return;
 	}
@@ -425,12 +429,28 @@ static __always_inline unsigned int hook(struct table *t, struct sk_buff *skb, u
 	}
 }
 
-unsigned int hook_ip4(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+static unsigned int hook_ip4(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	return hook(priv, skb, RTPX_FAMILY_IP4);
 }
 
-unsigned int hook_ip6(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+static unsigned int hook_ip6(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	return hook(priv, skb, RTPX_FAMILY_IP6);
 }
+
+const struct nf_hook_ops hook_ops[RTPX_FAMILIES] = {
+	/* After the table `raw`, where an operator may drop packets; before connection tracking. */
+	{
+		.hook = hook_ip4,
+		.pf = NFPROTO_IPV4,
+		.hooknum = NF_INET_PRE_ROUTING,
+		.priority = NF_IP_PRI_CONNTRACK - 1,
+	},
+	{
+		.hook = hook_ip6,
+		.pf = NFPROTO_IPV6,
+		.hooknum = NF_INET_PRE_ROUTING,
+		.priority = NF_IP6_PRI_CONNTRACK - 1,
+	},
+};

@@ -1,74 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * main.c - loads and unloads the module, and sets up and ends its state of a network namespace.
+ * main.c - loads and unloads the module.
  */
 #include <linux/module.h>
-#include <net/genetlink.h>
-#include <net/net_namespace.h>
-#include <net/netns/generic.h>
 
-#include "rtpx_genl.h"
+#include "genl.h"
+#include "rtpx_abi.h"
 #include "table.h"
-
-static unsigned int net_id __read_mostly;
-
-struct rtpx_net *rtpx_net(const struct net *net)
-{
-	return net_generic(net, net_id);
-}
-
-static int __net_init net_init(struct net *net)
-{
-	mutex_init(&rtpx_net(net)->lock);
-	return 0;
-}
-
-/* No lock: no netlink command can run any more. The sockets of the namespace or the family are
- * gone. */
-static void __net_exit net_exit(struct net *net)
-{
-	struct rtpx_net *rn = rtpx_net(net);
-
-	if (rn->table)
-		table_destroy(rn->table);
-	rn->table = NULL;
-	mutex_destroy(&rn->lock);
-}
-
-static struct pernet_operations net_ops = {
-	.init = net_init,
-	.exit = net_exit,
-	.id = &net_id,
-	.size = sizeof(struct rtpx_net),
-};
 
 static int __init rtpx_init(void)
 {
-	int err = table_cache_create();
+	int err = table_init();
 
 	if (err)
 		return err;
-	err = register_pernet_subsys(&net_ops);
-	if (err)
-		goto err_destroy_cache;
 	err = genl_init();
-	if (err)
-		goto err_unregister_net;
+	if (err) {
+		table_exit();
+		return err;
+	}
 	pr_info("rtpx: media relay %s, ABI version %u\n", RTPX_VERSION, RTPX_ABI_VERSION);
 	return 0;
-
-err_unregister_net:
-	unregister_pernet_subsys(&net_ops);
-err_destroy_cache:
-	table_cache_destroy();
-	return err;
 }
 
 static void __exit rtpx_exit(void)
 {
 	genl_exit();
-	unregister_pernet_subsys(&net_ops);
-	table_cache_destroy();
+	table_exit();
 }
 
 module_init(rtpx_init);

@@ -3,27 +3,15 @@
  * table.c - the flows of one network namespace; table.h has the rules of locking.
  */
 #include <linux/mm.h>
-#include <linux/netfilter_ipv4.h>
-#include <linux/netfilter_ipv6.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
 
 #include "table.h"
 
 static struct kmem_cache *flow_cache;
-
-int table_cache_create(void)
-{
-	flow_cache = kmem_cache_create("rtpx_flow", sizeof(struct flow), SMP_CACHE_BYTES,
-				       SLAB_HWCACHE_ALIGN | SLAB_ACCOUNT, NULL);
-	return flow_cache ? 0 : -ENOMEM;
-}
-
-void table_cache_destroy(void)
-{
-	rcu_barrier(); /* flow_free_rcu() */
-	kmem_cache_destroy(flow_cache);
-}
+static unsigned int net_id __read_mostly;
 
 /* ---- flows ---- */
 
@@ -94,39 +82,25 @@ static void flow_end(struct flow *f, struct rtpx_flow_stats *last)
 
 /* ---- the table ---- */
 
-static const struct nf_hook_ops hooks[] = {
-	/* After the table `raw`, where an operator may drop packets; before connection tracking. */
-	{
-		.hook = hook_ip4,
-		.pf = NFPROTO_IPV4,
-		.hooknum = NF_INET_PRE_ROUTING,
-		.priority = NF_IP_PRI_CONNTRACK - 1,
-	},
-	{
-		.hook = hook_ip6,
-		.pf = NFPROTO_IPV6,
-		.hooknum = NF_INET_PRE_ROUTING,
-		.priority = NF_IP6_PRI_CONNTRACK - 1,
-	},
-};
-
-struct table *table_create(struct net *net, const struct rtpx_config *config)
+struct table *table_create(struct net *net, const struct rtpx_config *config,
+			   const struct nf_hook_ops hooks[RTPX_FAMILIES],
+			   const struct genl_family *genl)
 {
 	const u32 n = RTPX_FAMILIES * table_ports(config);
 	struct table *t = kvzalloc(struct_size(t, flows, n), GFP_KERNEL_ACCOUNT);
 	int i, err = -ENOMEM;
 
-	BUILD_BUG_ON(ARRAY_SIZE(hooks) != ARRAY_SIZE(t->hooks));
 	if (!t)
 		return ERR_PTR(-ENOMEM);
 	t->net = net;
+	t->genl = genl;
 	t->config = *config;
 	skb_queue_head_init(&t->copies);
 	__skb_queue_head_init(&t->spare);
 	t->counters = alloc_percpu_gfp(struct rtpx_counters, GFP_KERNEL_ACCOUNT);
 	if (!t->counters)
 		goto err_free_table;
-	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+	for (i = 0; i < ARRAY_SIZE(t->hooks); i++) {
 		t->hooks[i] = hooks[i];
 		t->hooks[i].priv = t;
 	}
@@ -207,4 +181,57 @@ void table_counters(const struct table *t, struct rtpx_counters *out)
 	for_each_possible_cpu(cpu)
 		for (i = 0; i < sizeof(*out) / sizeof(u64); i++)
 			((u64 *)out)[i] += ((u64 *)per_cpu_ptr(t->counters, cpu))[i];
+}
+
+/* ---- the module's state of a namespace ---- */
+
+struct rtpx_net *rtpx_net(const struct net *net)
+{
+	return net_generic(net, net_id);
+}
+
+static int __net_init net_init(struct net *net)
+{
+	mutex_init(&rtpx_net(net)->lock);
+	return 0;
+}
+
+/* No lock: no netlink command can run any more. The sockets of the namespace or the family are
+ * gone. */
+static void __net_exit net_exit(struct net *net)
+{
+	struct rtpx_net *rn = rtpx_net(net);
+
+	if (rn->table)
+		table_destroy(rn->table);
+	rn->table = NULL;
+	mutex_destroy(&rn->lock);
+}
+
+static struct pernet_operations net_ops = {
+	.init = net_init,
+	.exit = net_exit,
+	.id = &net_id,
+	.size = sizeof(struct rtpx_net),
+};
+
+int __init table_init(void)
+{
+	int err;
+
+	flow_cache = kmem_cache_create("rtpx_flow", sizeof(struct flow), SMP_CACHE_BYTES,
+				       SLAB_HWCACHE_ALIGN | SLAB_ACCOUNT, NULL);
+	if (!flow_cache)
+		return -ENOMEM;
+	err = register_pernet_subsys(&net_ops);
+	if (err)
+		kmem_cache_destroy(flow_cache);
+	return err;
+}
+
+void table_exit(void)
+{
+	unregister_pernet_subsys(&net_ops);
+	rcu_barrier(); /* flow_free_rcu() */
+	kmem_cache_destroy(flow_cache);
 }

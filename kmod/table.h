@@ -20,6 +20,8 @@
 
 #include "rtpx_verdict.h"
 
+struct genl_family;
+
 struct flow {
 	struct rtpx_entry entry; /* a cache line; seq and nexthop are not used */
 
@@ -39,7 +41,8 @@ struct table {
 	struct net *net;
 	struct rtpx_config config;
 	struct rtpx_counters __percpu *counters;
-	struct nf_hook_ops hooks[2];
+	struct nf_hook_ops hooks[RTPX_FAMILIES];
+	const struct genl_family *genl;
 	u32 owner; /* netlink port id; 0: none */
 	u32 n_flows;
 
@@ -60,11 +63,17 @@ struct rtpx_net {
 
 struct rtpx_net *rtpx_net(const struct net *net);
 
-int table_cache_create(void);
-void table_cache_destroy(void);
+/* table_init - set up the state of every namespace, of the present and of the future. 0, -errno. */
+int table_init(void);
+void table_exit(void);
 
-/* table_create - an empty table; packets already come in on return. Or ERR_PTR. */
-struct table *table_create(struct net *net, const struct rtpx_config *config);
+/*
+ * table_create - an empty table; @hooks already get packets on return. @genl: for messages about
+ * copies. Or ERR_PTR.
+ */
+struct table *table_create(struct net *net, const struct rtpx_config *config,
+			   const struct nf_hook_ops hooks[RTPX_FAMILIES],
+			   const struct genl_family *genl);
 /*
  * table_destroy - remove and free the table. On return no packet uses it, and it holds no route of
  * the namespace. Sleeps.
@@ -122,18 +131,5 @@ static inline void flow_unmirrored(struct flow *f)
 	f->more.stats.unmirrored++;
 	spin_unlock(&f->lock);
 }
-
-/* hook.c: a hook for each family; @priv is the table. */
-nf_hookfn hook_ip4, hook_ip6;
-
-/* genl.c */
-/*
- * genl_mirror - keep a copy of a packet that is sent, for the owner. The payload begins at offset
- * @payload of @skb. False: no room. BH is off.
- */
-bool genl_mirror(struct table *t, const struct flow *f, const struct rtpx_packet *p,
-		 const struct sk_buff *skb, unsigned int payload);
-int genl_init(void);
-void genl_exit(void);
 
 #endif

@@ -175,6 +175,7 @@ static bool reaches_socket(const struct packet_row *r)
 	case RTPX_REASON_pass_options:
 	case RTPX_REASON_pass_ttl:
 	case RTPX_REASON_pass_stun:
+	case RTPX_REASON_pass_event:
 	case RTPX_REASON_pass_open:
 	case RTPX_REASON_pass_second:
 	case RTPX_REASON_pass_relatch:
