@@ -555,11 +555,12 @@ static const struct row rows[] = {
 	{ 'W', NULL, "SECONDS", set_setup_ttl, MEMBER(setup_ttl_s), .min = 1, .max = INT_MAX,
 	  .help = "the same until it is complete (default: as -T)" },
 	{ 'i', NULL, NULL, set_flag, MEMBER(independent_ttl),
-	  .help = "time each direction on its own: one silent one ends the session" },
+	  .help = "give each direction its own time to live: one silent direction ends the "
+		  "session" },
 	{ '2', NULL, NULL, set_flag, MEMBER(double_small),
 	  .help = "send media packets of less than 128 bytes twice" },
 	{ 'L', NULL, "FILES", set_number, MEMBER(nofile), .min = 1, .max = INT_MAX,
-	  .help = "limit of open files (default: what the system allows)" },
+	  .help = "limit of open files (default: the system's limit)" },
 	{ 'p', NULL, "FILE", set_text, MEMBER(pid_file),
 	  .help = "process id file (default " DEFAULT_PID_FILE ")" },
 	{ 'u', NULL, "USER[:GROUP]", set_user,
@@ -574,7 +575,7 @@ static const struct row rows[] = {
 	{ 'c', NULL, "fifo|rr", set_sched, .help = "real-time scheduling" },
 	{ 0, "nice", "N", set_nice, .min = -20, .max = 19, .help = "nice value, -20 to 19" },
 	{ 'n', NULL, "SPEC", set_notify,
-	  .help = "tell of time-outs, repeatable: [unix:]PATH, tcp:HOST:PORT, "
+	  .help = "notify of time-outs, repeatable: [unix:]PATH, tcp:HOST:PORT, "
 		  "xmlrpc:http://HOST[:PORT][/PATH], jsonrpc:http://..." },
 	{ 'r', NULL, "DIR", set_text, MEMBER(record_dir), .help = "directory of recordings" },
 	{ 'S', NULL, "DIR", set_text, MEMBER(spool_dir),
@@ -601,8 +602,8 @@ static const struct row rows[] = {
 	{ 'C', NULL, NULL, say_clock,
 	  .help = "print the name of the clock of log time stamps and exit" },
 	{ 0, "dataplane", "auto|LIST", set_dataplane, .ours = true,
-	  .help = "how media are forwarded: the first that works of native, kmod, xdp, none "
-		  "(default auto: that list, kmod if the module is loaded)" },
+	  .help = "dataplane: the first that works of native, kmod, xdp, none (default auto: that "
+		  "list, kmod if the module is loaded)" },
 	{ 0, "xdp-mode", "auto|native|generic", set_xdp_mode, .ours = true,
 	  .help = "where the XDP program runs (default auto: native where the driver has it)" },
 	{ 0, "interface", "IF", set_interface, .ours = true,
@@ -610,10 +611,10 @@ static const struct row rows[] = {
 	{ 0, "pin-dir", "DIR", set_path, MEMBER(dp.pin_dir), .ours = true,
 	  .help = "where the maps are pinned (default " CONFIG_PIN_DIR ")" },
 	{ 0, "state-dir", "DIR", set_state_dir, MEMBER(state_dir), .ours = true,
-	  .help = "where the journal is kept, by which calls outlive this process; none: without "
+	  .help = "directory of the journal, by which calls outlive this process; none: no journal "
 		  "(default " CONFIG_STATE_DIR ")" },
 	{ 0, "discard-state", NULL, set_flag, MEMBER(dp.discard), .ours = true,
-	  .help = "end the calls that an earlier rtpxd has left, whatever its version" },
+	  .help = "end the calls of a previous rtpxd, of any version" },
 	{ 0, "replicate", "URL", set_replicate, .ours = true,
 	  .help = "keep the calls in Redis for a standby: redis://[USER:PASSWORD@]HOST[:PORT][/DB], "
 		  "rediss://... (TLS) or unix:PATH" },
@@ -627,8 +628,7 @@ static const struct row rows[] = {
 	  .help = "begin as the standby, even if this host has the media addresses" },
 	{ 0, "mirror-bytes", "BYTES", set_number, MEMBER(dp.mirror_bytes), .min = 65536,
 	  .max = 1 << 30, .ours = true,
-	  .help = "room for packets that were forwarded and wait to be recorded (default "
-		  "4194304)" },
+	  .help = "bytes for forwarded packets that wait to be recorded (default 4194304)" },
 	{ 0, "learning", "proof|strict|compat", set_learning, .ours = true,
 	  .help = "how peers behind NAT are found; compat is rtpproxy's way (default proof)" },
 	{ 0, "admin-socket", "PATH", set_path, MEMBER(admin_socket), .ours = true,
@@ -637,11 +637,11 @@ static const struct row rows[] = {
 	  .help = "serve metrics for Prometheus and a status page by HTTP there, without a password "
 		  "(address: default 127.0.0.1)" },
 	{ 0, "prompt-dir", "DIR", set_path, MEMBER(prompt_dir), .ours = true,
-	  .help = "directory of prompts: P plays nothing outside of it, / allows all (default: the "
+	  .help = "directory of prompts: P plays no file outside of it, / allows all (default: the "
 		  "one it is started in, " CONFIG_PROMPT_DIR " if that is /; as rtpproxy: all)" },
 	{ 0, "prompt-ptime", "MS", set_number, MEMBER(prompt_ptime_ms), .min = 1, .max = 200,
 	  .ours = true,
-	  .help = "length of packets of prompts where the call does not say z (default 10)" },
+	  .help = "packet length of prompts, if the call gives no z (default 10)" },
 	{ 0, "opus-type", "TYPE", set_type, MEMBER(opus_types), .min = RESIZER_FIRST_DYNAMIC,
 	  .max = 127, .ours = true,
 	  .help = "RTP payload type that is Opus in every call, repeatable: z re-packetizes it "
@@ -661,8 +661,8 @@ static const struct row rows[] = {
 	  .help = "RTP payload type that is telephone events in every call, repeatable: for "
 		  "--record-dtmf" },
 	{ 0, "banner", NULL, set_flag, MEMBER(banner), .ours = true,
-	  .help = "print on stdout what was chosen, and the lines for kamailio.cfg" },
-	{ 0, "help", NULL, say_help, .ours = true, .help = "print this and exit" },
+	  .help = "print addresses, dataplane and the lines for kamailio.cfg on stdout" },
+	{ 0, "help", NULL, say_help, .ours = true, .help = "print this help and exit" },
 };
 
 static int say_help(struct parse *p, const struct row *row, const char *value)
@@ -913,7 +913,7 @@ static int conclude(struct parse *p)
 	if (c->spool_dir && !c->record_dir)
 		return complain(
 			p, EXIT_RTPPROXY,
-			"-S needs -r: a spool directory is only the place on the way there");
+			"-S needs -r: finished recordings move from the spool directory there");
 	if (!uses_xdp(&c->dp) && c->dp.mode != DP_MODE_AUTO)
 		return complain(p, EXIT_OURS,
 				"--dataplane without XDP and --xdp-mode contradict each other");

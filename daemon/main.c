@@ -145,7 +145,7 @@ static void on_duplicate(void *arg)
 
 static void slow_shutdown(struct daemon *d, const char *why)
 {
-	log_info("%s: no new sessions, the end comes with that of the last one", why);
+	log_info("%s: slow shutdown: refusing new sessions, exiting after the last one", why);
 	engine_slow_shutdown(d->engine);
 	d->slow = true;
 }
@@ -219,9 +219,9 @@ static int open_controls(struct daemon *d)
 		return 0;
 	if (listen_has_udp(d->listen))
 		return sorry(
-			"a udp control socket lets anybody command a process that runs as root: "
-			"say -u USER to give up root, or -F to accept it");
-	log_warn("running as root; -u USER would give it up, -F accepts it silently");
+			"rtpxd runs as root, and any host can command it on a udp control socket: "
+			"give up root with -u USER, or accept it with -F");
+	log_warn("rtpxd runs as root: give up root with -u USER, or accept it with -F");
 	return 0;
 }
 
@@ -261,7 +261,8 @@ static void leave(struct daemon *d)
 	if (d->leave)
 		offer_sockets(d);
 	log_info("SIGPWR: %s", d->leave ? "the calls are left to the next rtpxd" :
-					  "the end, also of the calls: there is no journal");
+					  "shutting down and ending all calls: no journal to hand "
+					  "them over");
 	stop(d);
 }
 
@@ -272,7 +273,7 @@ static void take_signal(struct daemon *d, int number)
 			continue;
 		switch (signals[i].effect) {
 		case SIGNAL_STOP:
-			log_info("signal %d: the end", number);
+			log_info("signal %d: shutting down", number);
 			stop(d);
 			break;
 		case SIGNAL_SLOW:
@@ -315,7 +316,7 @@ static void on_file_size(int number, siginfo_t *info, void *context)
 static void on_fatal(int number)
 {
 	alarm(2);
-	log_line(LOG_LVL_CRIT, NULL, __func__, __LINE__, "signal %d: this is a crash", number);
+	log_line(LOG_LVL_CRIT, NULL, __func__, __LINE__, "signal %d: rtpxd has crashed", number);
 	raise(number);
 }
 
@@ -598,7 +599,7 @@ static int open_admin(struct daemon *d)
 		return 0;
 	if (strcmp(c->admin_socket, CONFIG_ADMIN_SOCKET))
 		return sorry("%s", err);
-	log_warn("rtpxctl cannot ask this process: %s", err);
+	log_warn("rtpxctl cannot connect to this process: %s", err);
 	return 0;
 }
 
@@ -719,7 +720,7 @@ static void retry_admin(struct daemon *d)
 	if (admin_listen(d, err, sizeof(err)) < 0)
 		return;
 	if (start_admin(d) == 0)
-		log_warn("rtpxctl can ask this process now, at %s", d->config.admin_socket);
+		log_warn("rtpxctl can connect now, at %s", d->config.admin_socket);
 	else
 		sockfile_close(&d->admin_file);
 }
@@ -1148,7 +1149,7 @@ static int start(struct daemon *d)
 	if (!c->replicate)
 		warn_addresses(c);
 	if (c->record_all && !c->record_dir)
-		log_warn("-a records nothing without -r: there is no directory for it");
+		log_warn("-a: no session is recorded without -r, the directory of recordings");
 	pid_file_write(&d->pid_file);
 	listen_store(d->listen);
 	systemd_notify("READY=1");

@@ -226,7 +226,7 @@ static void check_capabilities(struct doctor *d)
 			found(d, "capabilities", OK, "", "the daemon has %s", wanted[i].name);
 		else
 			found(d, "capabilities", WRONG,
-			      "start it as root (-u drops what is not needed), or give it the "
+			      "start it as root (-u drops unneeded privileges), or give it the "
 			      "capability in its unit",
 			      "the daemon lacks %s", wanted[i].name);
 	}
@@ -458,7 +458,7 @@ static void check_interfaces(struct doctor *d)
 
 		found(d, "interface", native ? OK : WARNING, json_text(o, "reason"),
 		      "%s (%s): %s, %s", name, json_text(o, "driver"), mode,
-		      json_is(o, "can_send") ? "forwards" : "nothing can be sent out of it");
+		      json_is(o, "can_send") ? "forwards" : "no packet can leave through it");
 		check_link(d, name);
 		check_queues(d, name);
 	}
@@ -471,8 +471,8 @@ static void check_neighbours(struct doctor *d)
 	if (!d->stats || !json_object_object_get_ex(d->stats, "nexthops", &n))
 		return;
 	found(d, "next hops", json_number(n, "unresolved") ? WARNING : OK,
-	      "rtpxctl why CALL-ID names the reason; ip route get ADDRESS and ip neigh show what "
-	      "the kernel knows",
+	      "rtpxctl why CALL-ID names the reason; ip route get ADDRESS and ip neigh show the "
+	      "kernel's view",
 	      "%llu in use, %llu not resolved", json_number(n, "in_use"),
 	      json_number(n, "unresolved"));
 }

@@ -123,7 +123,7 @@ static int write_frames(const struct options *o, const struct audio_codec *codec
 		return fail(path, strerror(errno));
 	rc = encode(f, codec, s);
 	if (fclose(f) || rc) {
-		rc = fail(path, errno ? strerror(errno) : "the encoder cannot be had");
+		rc = fail(path, errno ? strerror(errno) : "the encoder is missing");
 		unlink(path);
 	}
 	return rc;

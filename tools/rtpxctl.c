@@ -131,14 +131,15 @@ static int sessions(const char *arg)
 static void stream_trust(struct json_object *s)
 {
 	if (json_is(s, "weak"))
-		printf("          what proved the peer's address is not RTP: RTP may replace it\n");
+		printf("          the packets that proved the peer's address are not RTP: RTP may "
+		       "replace it\n");
 	if (json_is(s, "open"))
 		printf("          open since the last U or L: a source that proves itself may take "
 		       "over%s\n",
 		       json_text(s, "state")[0] == 'l' ? " when the peer is silent" : "");
 	if (json_is(s, "awaited"))
-		printf("          the signalled address has not spoken yet%s\n",
-		       json_is(s, "twice") ? ": it is sent to as well" : "");
+		printf("          the signalled address has sent no packet yet%s\n",
+		       json_is(s, "twice") ? ": packets go to it as well" : "");
 }
 
 static void stream_lines(const char *name, struct json_object *s)
@@ -367,7 +368,7 @@ static void status_lines(struct json_object *o)
 		struct json_object *f = json_object_array_get_idx(list, i);
 
 		printf("  %-15s %s, %s%s%s\n", json_text(f, "name"), json_text(f, "mode"),
-		       json_is(f, "can_send") ? "forwards" : "nothing can be sent out of it",
+		       json_is(f, "can_send") ? "forwards" : "no packet can leave through it",
 		       *json_text(f, "reason") ? ": " : "", json_text(f, "reason"));
 	}
 	list = member(o, "notify");
@@ -455,7 +456,7 @@ static const struct {
 } commands[] = {
 	{ "sessions", NULL, "every session, a line each", sessions },
 	{ "session", "CALL-ID", "all about one call", session },
-	{ "flows", NULL, "what the kernel forwards, a line each", flows },
+	{ "flows", NULL, "flows in the kernel, a line each", flows },
 	{ "why", "CALL-ID", "for each direction: in the kernel, or the reason why not", why },
 	{ "stats", NULL,
 	  "counters of the relay, the kernel, the sockets and the next hops (--json: zeros too)",

@@ -16,9 +16,9 @@
 	X(nsess_destroyed, "sessions ended")                                     \
 	X(nsess_timeout, "sessions ended by time-out")                           \
 	X(nsess_complete, "sessions of which both legs got ports")               \
-	X(nsess_nortp, "complete sessions without RTP from anybody")             \
+	X(nsess_nortp, "complete sessions without RTP from either party")        \
 	X(nsess_owrtp, "complete sessions with RTP from one party only")         \
-	X(nsess_nortcp, "complete sessions without RTCP from anybody")           \
+	X(nsess_nortcp, "complete sessions without RTCP from either party")      \
 	X(nsess_owrtcp, "complete sessions with RTCP from one party only")       \
 	X(nplrs_created, "players started")                                      \
 	X(nplrs_destroyed, "players ended")                                      \
@@ -40,7 +40,7 @@
 	X(rtpa_nlost, "RTP packets lost")                                        \
 	X(rtpa_perrs, "RTP packets not parsable")                                \
 	X(npkts_recorded, "packets recorded or copied")                          \
-	X(npkts_rec_lost, "packets that were to be, and were not")               \
+	X(npkts_rec_lost, "packets lost before they were recorded or copied")     \
 	X(nsess_limited, "new sessions refused by --max-sessions and --max-cps") \
 	X(nsess_drained, "new sessions refused while draining")                  \
 	X(ndtmf_told, "digits of parties reported to a controller")              \

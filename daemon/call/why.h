@@ -11,7 +11,8 @@
 	X(NO_DATAPLANE, "no dataplane is in use: the daemon's sockets forward every call")        \
 	X(INCOMPLETE, "the call is not complete: only one leg has ports")                         \
 	X(NOT_LATCHED, "no packet has come from this peer yet, or its address is not proven")     \
-	X(SETTLING, "the other party's new address has not spoken yet: both are sent to")         \
+	X(SETTLING, "the other party's new address has sent no packet yet: packets go to both "   \
+	  "addresses")                                                                            \
 	X(NO_REMOTE, "the other side's address is not known yet")                                 \
 	X(LOOPBACK, "the other side is on this host")                                             \
 	X(NO_LOCAL, "the local address is a wildcard and no packet has shown which one is used")  \
@@ -19,19 +20,24 @@
 	X(NO_NEIGHBOUR, "the next hop's link address is not resolved yet")                        \
 	X(NO_INTERFACE, "the route leaves through an interface that the dataplane does not serve") \
 	X(ENCAP, "the route wraps packets into others (encap): SRv6, MPLS, a tunnel")             \
-	X(IPSEC, "an IPsec policy of this host encrypts or blocks what goes there")               \
+	X(IPSEC, "an IPsec policy of this host encrypts or blocks packets to the other side")     \
 	X(VRF, "the daemon's sockets are bound to a device (VRF), which this dataplane cannot do") \
-	X(MARK, "the firewall marks its packets, and a routing rule sends marked ones elsewhere") \
-	X(NAT, "this host translates its addresses (NAT), or it is not known yet whether it does") \
-	X(FIREWALL, "a firewall rule of this host drops or changes what goes there, or may do so") \
-	X(TRAFFIC, "traffic control (tc) of the outgoing interface shapes, filters or changes it") \
+	X(MARK, "the firewall marks its packets, and a routing rule sends marked packets "        \
+	  "elsewhere")                                                                            \
+	X(NAT, "this host translates its addresses (NAT), or rtpxd does not know yet whether it " \
+	  "does")                                                                                 \
+	X(FIREWALL, "a firewall rule of this host drops or changes packets to the other side, or " \
+	  "may do so")                                                                            \
+	X(TRAFFIC, "traffic control (tc) of the outgoing interface shapes, filters or changes "   \
+	  "packets")                                                                              \
 	X(FRAGMENTS, "the host sends IPv4 without \"don't fragment\" (ip_no_pmtu_disc, mtu lock)") \
-	X(CGROUP, "a BPF program of the daemon's control group judges what its sockets send")     \
+	X(CGROUP, "a BPF program of the daemon's control group judges packets of its sockets")    \
 	X(FAMILY, "the other side's address is of another family than its leg")                   \
-	X(RECORDED, "it is recorded or copied, and the dataplane has no way to hand packets over") \
-	X(PLAYING, "a prompt plays to the other side instead of it")                              \
+	X(RECORDED, "it is recorded or copied, and the dataplane cannot hand packets over")       \
+	X(PLAYING, "a prompt plays to the other side")                                            \
 	X(RESIZED, "it is cut into packets of another length (z)")                                \
-	X(FED, "its packets go to another session too, or another one's come in their place")     \
+	X(FED, "its packets also go to another session, or packets of another session replace "   \
+	  "them")                                                                                 \
 	X(DOUBLE, "small packets are sent twice (-2)")                                            \
 	X(TABLE_FULL, "the dataplane's table of next hops is full")                               \
 	X(REFUSED, "the dataplane refused the flow")

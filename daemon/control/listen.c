@@ -249,7 +249,7 @@ static bool make_room(struct listen *l, const char *name)
 	if (l->n_peers >= most_peers - 1 && log_allowed(&l->said_many, now_ns))
 		log_warn("%s: %u control connections are open; for a new one %s", name, l->n_peers,
 			 room ? "the longest silent one is closed" :
-				"there is no room, as all have spoken lately");
+				"there is no room: all of them have sent commands lately");
 	return room;
 }
 
@@ -533,7 +533,7 @@ static int bind_error(char *err, size_t err_size, int error)
 		int error;
 		const char *remedy;
 	} remedies[] = {
-		{ EADDRINUSE, "; another program has it, see ss -lnp" },
+		{ EADDRINUSE, "; in use by another program, see ss -lnp" },
 		{ EADDRNOTAVAIL, "; it is no address of this host, see ip address" },
 		{ EACCES, "; ports below 1024 need root or CAP_NET_BIND_SERVICE" },
 	};

@@ -65,7 +65,8 @@ void passed_add(struct passed *p, int fd, enum passed_origin origin)
 
 	if (p->n == PASSED_MAX || !bound_to(fd, &b) ||
 	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
-		log_warn("descriptor %d: passed to this process, but no socket that it can use",
+		log_warn("descriptor %d: passed to this process, but it is no socket that rtpxd "
+			 "can use",
 			 fd);
 		close(fd);
 		return;

@@ -148,11 +148,11 @@ int dp_open(struct dp **out, const struct dp_opts *opts, char *err, size_t err_s
 		return rc;
 	if (i == 0)
 		snprintf(choice, sizeof(choice),
-			 "no dataplane, as asked for: the daemon's sockets carry every call");
+			 "no dataplane (--dataplane none): the daemon's sockets carry every call");
 	else
 		snprintf(choice, sizeof(choice),
-			 "the daemon's sockets carry every call, because no dataplane is to be "
-			 "had: %s",
+			 "the daemon's sockets carry every call, because no dataplane is usable: "
+			 "%s",
 			 why);
 	abandon_others(DP_NONE, opts);
 	rc = dp_none_open(out, choice);

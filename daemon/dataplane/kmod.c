@@ -513,8 +513,8 @@ static int check_module(struct dp_kmod *k, struct answer *a, char *err, size_t e
 		return 0;
 	snprintf(
 		err, err_size,
-		"the module that is loaded is of another version of rtpx (%s, ABI %u; this one has "
-		"ABI %u): rmmod rtpx and load the one that was built with this daemon",
+		"the loaded module is of another version of rtpx (%s, ABI %u; this daemon has ABI "
+		"%u): rmmod rtpx, and load the module that was built with this daemon",
 		a->module, a->abi, RTPX_ABI_VERSION);
 	return -EPROTO;
 }
@@ -539,7 +539,7 @@ static int find_inherited(struct dp_kmod *k, char *err, size_t err_size)
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	rc = ask(k, h, take_inherited, k);
 	if (rc)
-		snprintf(err, err_size, "the module does not say what flows it has: %s",
+		snprintf(err, err_size, "the module does not list its flows: %s",
 			 strerror(-rc));
 	return rc;
 }
@@ -561,8 +561,8 @@ static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answ
 	if (rc == -EBUSY)
 		snprintf(
 			err, err_size,
-			"another rtpxd uses the module in this network namespace: end that one, or "
-			"give this one a namespace of its own");
+			"another rtpxd uses the module in this network namespace: stop that rtpxd, "
+			"or run this one in a namespace of its own");
 	else if (rc == -EEXIST)
 		snprintf(err, err_size,
 			 "the module has calls on ports %u to %u, this rtpxd was given %u to %u: "
@@ -643,7 +643,7 @@ int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t 
 	k->dp.active = true;
 	snprintf(k->dp.choice, sizeof(k->dp.choice),
 		 "the netfilter module %s: it takes packets of every interface before routing and "
-		 "tracking, and the kernel routes what leaves",
+		 "tracking, and the kernel routes them",
 		 a.module);
 	*out = &k->dp;
 	return 0;

@@ -375,7 +375,7 @@ static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err,
 		unsigned int n = xdp_pins_remove(&x->pins, NULL);
 
 		if (n)
-			log_warn("removed %u pins from %s, as asked for", n, x->pins.dir);
+			log_warn("removed %u pins from %s (--discard-state)", n, x->pins.dir);
 		return 0;
 	}
 	rc = xdp_pins_config(&x->pins, &c);
@@ -416,7 +416,8 @@ static void count_inherited(struct dp_xdp *x)
 		x->dp.inherited += (f->flags & RTPX_FLOW_ACTIVE) != 0;
 	}
 	if (unfinished)
-		log_warn("%u flows were being written when the last rtpxd was killed", unfinished);
+		log_warn("%u flows were being written when the previous rtpxd was "
+			 "killed", unfinished);
 }
 
 /* Take over the flows and interfaces of the previous daemon. */
@@ -424,7 +425,7 @@ static void take_over(struct dp_xdp *x)
 {
 	count_inherited(x);
 	xdp_ifs_take_over(x->ifs, false);
-	log_info("taken over from the last rtpxd: %u flows, the program on %u interfaces",
+	log_info("taken over from the previous rtpxd: %u flows, the program on %u interfaces",
 		 x->dp.inherited, xdp_ifs_count(x->ifs));
 }
 
@@ -481,8 +482,8 @@ static int open_object(struct dp_xdp *x)
 
 	x->skel = relay__open();
 	if (x->skel && x->takes_over && xdp_pins_reuse(&x->pins, x->skel->obj, why, sizeof(why))) {
-		log_warn("what the last rtpxd had in the kernel cannot be taken over, its calls "
-			 "get new flows: in %s %s",
+		log_warn("the maps of the previous rtpxd cannot be taken over, so its calls get "
+			 "new flows: in %s %s",
 			 x->pins.dir, why);
 		x->takes_over = false;
 		x->replaces = true;
@@ -538,7 +539,8 @@ err:
 	else if (rc == -EACCES)
 		snprintf(err, err_size,
 			 "the kernel's verifier refuses the XDP program: run as root, or with "
-			 "CAP_PERFMON; if that is so already, it does not suit this kernel");
+			 "CAP_PERFMON; if rtpxd has it already, the program does not suit this "
+			 "kernel");
 	else if (rc == -ENOMEM)
 		snprintf(err, err_size, "no memory for %u flows: use fewer ports (-m, -M)",
 			 x->n_elements);
@@ -671,10 +673,9 @@ void dp_xdp_abandon(const struct dp_opts *opts)
 		n = xdp_pins_remove(&pins, NULL);
 	xdp_pins_close(&pins, !n);
 	if (n)
-		log_warn("the last rtpxd had XDP, this one has not: its flows are removed from %s",
+		log_warn("previous rtpxd used XDP, this one does not: removed its flows from %s",
 			 opts->pin_dir);
 	else if (rc == -EPROTO)
-		log_warn("%s has flows of another version of rtpx, which go on: --discard-state "
-			 "would end them",
+		log_warn("%s: flows of another version of rtpx go on; --discard-state ends them",
 			 opts->pin_dir);
 }

@@ -169,20 +169,20 @@ bool xdp_generic_fault(const struct dp_interface *i, bool vlans, char *why, size
 
 	if (vlans && veth) {
 		snprintf(why, size,
-			 "generic XDP does not see the VLAN tag of a packet from a veth, which lies "
-			 "beside it");
+			 "generic XDP does not see the VLAN tag of a packet from a veth, because "
+			 "the frame does not have it");
 		return true;
 	}
 	if (vlans && feature_is_on(i->name, "rx-vlan-hw-parse")) {
 		snprintf(why, size,
-			 "generic XDP does not see VLAN tags that the driver has taken off: ethtool "
+			 "generic XDP does not see VLAN tags that the driver has removed: ethtool "
 			 "-K %s rxvlan off",
 			 i->name);
 		return true;
 	}
 	if (feature_is_on(i->name, "rx-gro-list")) {
 		snprintf(why, size,
-			 "generic XDP takes packets that were merged for one: ethtool -K %s "
+			 "generic XDP takes merged packets for one packet: ethtool -K %s "
 			 "rx-gro-list off",
 			 i->name);
 		return true;
@@ -402,8 +402,8 @@ bool xdp_can_send(const struct dp_interface *i, bool try, char *why, size_t size
 				 "ethtool -K PEER gro on");
 		else
 			snprintf(why, size,
-				 "its driver cannot send what native XDP forwards; --xdp-mode "
-				 "generic can");
+				 "its driver cannot send packets that native XDP forwards; use "
+				 "--xdp-mode generic");
 		return false;
 	}
 	return true;

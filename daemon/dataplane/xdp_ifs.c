@@ -191,7 +191,7 @@ static void if_judge(struct xdp_ifs *ifs, struct xdp_if *f, bool any_native)
 		 f->pub.mode == DP_IF_NATIVE	? "XDP, native mode"
 		 : f->pub.mode == DP_IF_GENERIC ? "XDP, generic mode"
 						: "no XDP",
-		 f->pub.can_send || f->link < 0 ? "" : ", nothing is sent through it",
+		 f->pub.can_send || f->link < 0 ? "" : ", no packet leaves through it",
 		 f->pub.reason[0] ? ": " : "", f->pub.reason);
 }
 
@@ -308,7 +308,7 @@ static void add_missing(struct xdp_ifs *ifs)
 		f = k == ifs->n ? if_add(ifs, 0, ifs->names[i]) : NULL;
 		if (f)
 			snprintf(f->attached, sizeof(f->attached),
-				 "there is no such interface; it is served once it is there");
+				 "there is no such interface; it is served when it appears");
 	}
 }
 
@@ -503,7 +503,8 @@ static void take_link(void *arg, const char *pin, int link)
 		return;
 	}
 	if (rc)
-		log_warn("%s: the kernel does not replace the program of the last rtpxd: %s", name,
+		log_warn("%s: the kernel does not replace the program of the previous rtpxd: "
+			 "%s", name,
 			 strerror(-rc));
 	bpf_link_detach(link);
 	close(link);
@@ -566,7 +567,7 @@ static void reconsider_mode(struct xdp_ifs *ifs)
 	for (f = ifs->all; f < ifs->all + ifs->n; f++) {
 		if (f->pub.mode != DP_IF_NATIVE)
 			continue;
-		snprintf(why, sizeof(why), "native mode is of no use: %s", f->pub.reason);
+		snprintf(why, sizeof(why), "native mode cannot send: %s", f->pub.reason);
 		ifs->mode = DP_MODE_GENERIC;
 		if_detach(ifs, f);
 		if_attach(ifs, f, DP_MODE_GENERIC);

@@ -209,7 +209,8 @@ void xdp_pins_link(const struct xdp_pins *p, int link, const char *ifname, char 
 		*dot = '_';
 	if (bpf_obj_pin(link, way_to(p, name, path)) == 0)
 		return;
-	log_warn("cannot pin %s/%s (%s): the calls through it stop should the daemon be killed",
+	log_warn("cannot pin %s/%s (%s): if the daemon is killed, the calls through this interface "
+		 "stop",
 		 p->dir, name, strerror(errno));
 	name[0] = '\0';
 }

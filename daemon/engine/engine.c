@@ -307,7 +307,7 @@ static void record_all(struct engine *e, struct session *s)
 static const char *why_no_ports(int error)
 {
 	if (error == ENOSPC)
-		return "all from -m to -M are in use";
+		return "all ports from -m to -M are in use";
 	return error == EMFILE ? "too many open files, see -L" : strerror(error);
 }
 
@@ -641,9 +641,9 @@ static void tell_controller(struct engine *e, struct session *s, uint64_t now_ns
 static const char *heard_text(const struct leg *leg, uint64_t now_ns, char *text, size_t size)
 {
 	if (!leg->early_packets)
-		snprintf(text, size, ", who has sent nothing");
+		snprintf(text, size, ", which has sent no packet");
 	else
-		snprintf(text, size, ", who has sent %llu packets, the last %.1f s ago",
+		snprintf(text, size, ", which has sent %llu packets, the latest %.1f s ago",
 			 (unsigned long long)leg->early_packets,
 			 (double)(int64_t)(now_ns - leg->early_ns) / NSEC_PER_SEC);
 	return text;
@@ -652,7 +652,7 @@ static const char *heard_text(const struct leg *leg, uint64_t now_ns, char *text
 static void log_timeout(const struct engine *e, const struct session *s, uint64_t now_ns)
 {
 	static const char *const silent[2][2] = {
-		{ "nobody", "the caller" },
+		{ "neither party", "the caller" },
 		{ "the callee", "either party" },
 	};
 	bool callee = s->leg[0].deadline_ns <= now_ns, caller = s->leg[1].deadline_ns <= now_ns;
@@ -692,7 +692,7 @@ static void notice_absence(struct engine *e, uint64_t now_ns)
 {
 	if (!e->tick_ns || now_ns - e->tick_ns < ABSENCE_NS)
 		return;
-	log_warn("this process did not run for %.1f s: that counts for no call's time to live",
+	log_warn("this process did not run for %.1f s: every time to live is extended by that",
 		 (double)(now_ns - e->tick_ns) / NSEC_PER_SEC);
 	sessions_defer(e->o.sessions, now_ns - e->tick_ns, now_ns);
 }

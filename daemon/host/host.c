@@ -61,7 +61,7 @@ int host_new(struct host **out, struct event_base *base, const struct host_opts 
 		return -ENOMEM;
 	h->o = *opts;
 	if (!ownsocket_read(&h->socket))
-		log_warn("media sockets: cannot open one to see how this host treats it: %s",
+		log_warn("media sockets: cannot open one to read this host's settings: %s",
 			 strerror(errno));
 	if (h->o.iptables && !h->o.idle)
 		iptables_look(h->o.iptables);
@@ -296,7 +296,7 @@ static void socket_findings(const struct host *h,
 		found(arg, FLOW_WHY_MARK, text);
 	}
 	if (h->socket.programs)
-		found(arg, FLOW_WHY_CGROUP, "BPF programs for what the daemon's sockets send");
+		found(arg, FLOW_WHY_CGROUP, "BPF programs for packets of the daemon's sockets");
 	if (h->socket.fragments)
 		found(arg, FLOW_WHY_FRAGMENTS, "net.ipv4.ip_no_pmtu_disc is set");
 }

@@ -285,7 +285,7 @@ const char *ipsec_describe(const struct ipsec *i, char *buf, size_t size)
 	if (i->now.broken)
 		snprintf(buf, size, "IPsec policies that cannot be read");
 	else if (i->now.block)
-		snprintf(buf, size, "an IPsec default that blocks what no policy allows");
+		snprintf(buf, size, "an IPsec default policy that blocks packets");
 	else if (n)
 		snprintf(buf, size, "%zu outgoing IPsec policies that encrypt or block", n);
 	return buf;

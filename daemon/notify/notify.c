@@ -314,7 +314,7 @@ static void on_stream_event(struct bufferevent *stream, short what, void *arg)
 	if (t->state != BUSY)
 		disconnect(t);
 	else if (what & BEV_EVENT_TIMEOUT)
-		failed(t, "it takes nothing");
+		failed(t, "it does not read");
 	else if (what & BEV_EVENT_EOF)
 		failed(t, "it has closed the connection");
 	else
@@ -622,12 +622,12 @@ void notify_send(struct notify *n, int target, const struct notify_event *event,
 
 	if (t->queued >= NOTIFY_MAX_QUEUED) {
 		t->counts.overflow++;
-		say(t, "too many wait, this one is lost");
+		say(t, "the queue is full, this notification is lost");
 		return;
 	}
 	if (enqueue(t, event, now_ns) < 0) {
 		t->counts.overflow++;
-		say(t, "out of memory, this one is lost");
+		say(t, "out of memory, this notification is lost");
 		return;
 	}
 	if (n->queued)
@@ -697,7 +697,8 @@ bool notify_is_idle(const struct notify *n)
 static void target_free(struct target *t)
 {
 	if (t->queued && !t->all->left)
-		log_warn("notification to %s: %u not sent before the end", t->name, t->queued);
+		log_warn("notification to %s: %u messages not sent before rtpxd "
+			 "ended", t->name, t->queued);
 	disconnect(t);
 	names_drop(t->asked);
 	while (t->queue)

@@ -100,10 +100,10 @@ bool notify_is_idle(const struct notify *n);
 /* name, text */
 #define NOTIFY_COUNTERS(X)                                             \
 	X(sent, "delivered")                                           \
-	X(refused, "the controller would not, as it has said")         \
-	X(lost, "given up after the time that was left for retrying")  \
-	X(overflow, "not queued because too many waited")              \
-	X(retries, "attempts that failed and were made again")
+	X(refused, "refused by the controller")                        \
+	X(lost, "given up when the time for retrying was over")        \
+	X(overflow, "not queued because the queue was full")           \
+	X(retries, "failed attempts that were repeated")
 
 struct notify_counts {
 #define NOTIFY_FIELD(name, text) uint64_t name;

@@ -545,7 +545,7 @@ void recorder_tick(struct recorder *r)
 	recwriter_reap(r->writer);
 	if (total.lost == r->lost_told)
 		return;
-	log_warn("%llu packets were not recorded or copied as they should be, %llu in all",
+	log_warn("recorder: %llu packets lost before they were recorded or copied, %llu in all",
 		 (unsigned long long)(total.lost - r->lost_told), (unsigned long long)total.lost);
 	r->lost_told = total.lost;
 }

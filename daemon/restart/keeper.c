@@ -207,8 +207,8 @@ static void judge_loaded(struct keeper *k)
 		k->left = (struct meta){ 0 };
 	if (k->kept.n + k->waiting.n + k->replies.n && k->left.boot_id.len && !span_eq(k->left.boot_id, boot)) {
 		log_warn(
-			"the journal in %s is from before this machine was started: its calls have "
-			"ended",
+			"the journal in %s was written before this machine was booted: its calls "
+			"have ended",
 			keeper_dir(k));
 		kept_forget(&k->kept);
 		kept_forget(&k->waiting);
@@ -219,7 +219,7 @@ static void judge_loaded(struct keeper *k)
 	if (k->left.instance)
 		k->instance = k->left.instance;
 	else if (k->kept.n)
-		log_warn("the journal in %s does not say whose it is: flows in the kernel are made "
+		log_warn("the journal in %s has no instance number: flows in the kernel are made "
 			 "anew",
 			 keeper_dir(k));
 }
@@ -241,7 +241,7 @@ int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size)
 		size_t len = strlen(err);
 
 		snprintf(err + len, err_size - len,
-			 ": start that one again and let its calls end (SIGHUP), or give "
+			 ": start that version again and let its calls end (SIGHUP), or give "
 			 "--discard-state to end them now");
 		return rc;
 	}
@@ -275,7 +275,7 @@ int keeper_check_ports(const struct keeper *k, unsigned int min, unsigned int ma
 		return 0;
 	snprintf(err, err_size,
 		 "%.150s has calls on ports %u to %u, this rtpxd was given %u to %u: start it with "
-		 "the -m and -M of before, let these calls end (SIGHUP) and change the ports then, "
+		 "the previous -m and -M, let these calls end (SIGHUP) and change the ports then, "
 		 "or give --discard-state to end them now",
 		 journal_path(k->journal), lowest, highest, min, max);
 	return -EPROTO;

@@ -55,7 +55,8 @@ static int restore_legs(struct restorer *r, struct session *s, const struct snap
 			 !nexthop_is_local(hops, local))
 			log_call(
 				LOG_LVL_WARN, s->call_id,
-				"%s is not an address of this host now: no media there until it is",
+				"%s is not an address of this host now: no media there until the "
+				"host has it",
 				addr_host_text(local, text));
 	}
 	return rc;

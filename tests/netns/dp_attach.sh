@@ -114,7 +114,7 @@ must_if 0 eth0 "generic sends: "
 clean_end deafgeneric
 far_gro tob off
 watch_start deafauto relay auto -
-must_if 0 eth0 "generic sends: native mode is of no use: .*ethtool -K PEER gro off; ethtool -K PEER gro on"
+must_if 0 eth0 "generic sends: native mode cannot send: .*ethtool -K PEER gro off; ethtool -K PEER gro on"
 lab_link relay eth2 far toc
 must_if 1 eth2 "generic sends: "
 must_if 0 eth0 "generic sends: "
@@ -204,7 +204,7 @@ ip_in relay link add br0 type bridge
 ip_in relay link set eth1 master br0
 ip_in relay link set br0 up
 watch_start bridge relay auto -
-must_if 0 br0 "generic mute: native XDP is refused .*--xdp-mode generic can"
+must_if 0 br0 "generic mute: native XDP is refused .*use --xdp-mode generic"
 must_if 0 eth0 "native sends: "
 [ "$(last_line if eth1)" = "" ] || fail "the program went to a bridge's port" bridge
 clean_end bridge

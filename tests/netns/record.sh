@@ -205,7 +205,7 @@ copies()
 	is "$(bob_missed)" 0 "what bob missed without the route of the copies"
 	is "$(recorded) $(counter npkts_rec_lost)" "102 51" "npkts_recorded and npkts_rec_lost"
 	is "$(rtpxctl rtpxd --json session $CALL | jq '.[0].recorded.lost')" 51 "copies of the session lost"
-	must_wait 10 "a word in the log" grep -q "packets were not recorded or copied" "$LAB_DIR/rtpxd.log"
+	must_wait 10 "a word in the log" grep -q "packets lost before they were recorded or copied" "$LAB_DIR/rtpxd.log"
 	stop_rtpxd rtpxd west east
 	ok "copies on the network, and none when there is no way"
 }

@@ -149,7 +149,7 @@ no_room()
 	lost=$(session_lost)
 	is "$(lost)" "$lost" npkts_rec_lost
 	is "$(rtpxctl rtpxd --json stats | jq .recorded.lost)" "$lost" "what rtpxctl stats says is lost"
-	must_wait 10 "a word in the log" is_told "packets were not recorded or copied as they should be, $lost in all"
+	must_wait 10 "a word in the log" is_told "packets lost before they were recorded or copied, $lost in all"
 	rtpp rtpxd "D $CALL alice" >/dev/null
 	must_wait 10 "the files" completed
 	readable "a full ring"

@@ -197,7 +197,7 @@ in_the_middle()
 in_the_middle other_version
 told "maps are of another version of rtpx \(ABI 6, this one has [0-9]+\): they are replaced, and the calls of the journal get new flows"
 in_the_middle rm "$PINS/nexthops"
-told "cannot be taken over, its calls get new flows: in $PINS the map nexthops is missing"
+told "cannot be taken over, so its calls get new flows: in $PINS the map nexthops is missing"
 say "ok: maps of another ABI, or incomplete ones, are replaced in the middle of a call, and no packet is missing"
 
 a_call
@@ -210,7 +210,7 @@ ends
 a_call
 change_config 0 99 0 0 0
 relay_start --discard-state
-told "removed [0-9]+ pins from $PINS, as asked for"
+told "removed [0-9]+ pins from $PINS \(--discard-state\)"
 is "$(journal restored)" 0 "number of calls after --discard-state"
 ends
 say "ok: without a journal they are removed, and so they are when asked for"
@@ -255,7 +255,7 @@ say "ok: a call waits for its interface"
 
 a_call
 relay_start --dataplane none
-told "the last rtpxd had XDP, this one has not: its flows are removed from $PINS"
+told "previous rtpxd used XDP, this one does not: removed its flows from $PINS"
 xdp_mode_is relay west none || fail "the program is still on west" rtpxd
 is "$(journal restored)" 1 "number of calls without XDP"
 floor_talk 1 198.51.100.10 198.51.100.1 1

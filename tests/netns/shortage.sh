@@ -98,7 +98,7 @@ bridge_end()
 bridge_begin
 degrades "XDP in the drivers of all interfaces is not in use: bridge: native XDP is refused" "NO_DATAPLANE NO_DATAPLANE" --dataplane native,none
 lab_stop rtpxd || :
-degrades "bridge: XDP, generic mode, nothing is sent through it: .*--xdp-mode generic can" "KERNEL NO_INTERFACE"
+degrades "bridge: XDP, generic mode, no packet leaves through it: .*use --xdp-mode generic" "KERNEL NO_INTERFACE"
 restarts --xdp-mode generic
 bridge_end
 restarts
@@ -179,7 +179,7 @@ told "descriptors are open, the limit of open files is 100: raise it by -L"
 ends
 say "ok: no descriptors"
 
-fills "all from -m to -M are in use" -m 40000 -M 40009
+fills "all ports from -m to -M are in use" -m 40000 -M 40009
 ends
 say "ok: no ports"
 
@@ -192,13 +192,13 @@ relay_start --admin-socket /run/rtpx/admin.sock --state-dir /run/rtpx -p /run/rt
 ln -s "/proc/${LAB_PID[rtpxd]}/root/run" "$LAB_DIR/run"
 told "pid file /run/rtpxd.pid: cannot open it: Read-only file system"
 told "no journal, so calls end with this process: cannot use /run/rtpx: Read-only file system"
-told "rtpxctl cannot ask this process: --admin-socket: cannot create /run/rtpx/admin.sock: "
+told "rtpxctl cannot connect to this process: --admin-socket: cannot create /run/rtpx/admin.sock: "
 floor_call rtpxd 198.51.100.10
 floor_talk 2 198.51.100.10 198.51.100.1 1
 floor_talked 15
 is "$(bob_missed) $(heard bob .wrong) $(heard alice .wrong)" "0 0 0" "packets that bob missed or heard wrong, or alice,"
 nsenter -m -t "${LAB_PID[rtpxd]}" mount -o remount,rw /run
-told "rtpxctl can ask this process now, at /run/rtpx/admin.sock"
+told "rtpxctl can connect now, at /run/rtpx/admin.sock"
 journal_works() { [ "$(journal works)" = true ]; }
 must_wait 10 "journal that is written" journal_works
 talks "KERNEL KERNEL"

@@ -803,7 +803,7 @@ static void taken_port_is_said(void **state)
 
 	sprintf(spec, "udp:127.0.0.1:%u", port);
 	assert_int_equal(listen_add(b->listen, spec, false, err, sizeof(err)), -EADDRINUSE);
-	assert_non_null(strstr(err, "another program has it"));
+	assert_non_null(strstr(err, "in use by another program"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -359,7 +359,7 @@ static void bounds_the_queue(void **state)
 		send_tag(0, "x");
 	assert_int_equal(view_of(0).queued, NOTIFY_MAX_QUEUED);
 	assert_int_equal(view_of(0).counts.overflow, 3);
-	assert_string_equal(view_of(0).error, "too many wait, this one is lost");
+	assert_string_equal(view_of(0).error, "the queue is full, this notification is lost");
 }
 
 /* A name may have several addresses, with a listener on only one of them. */
