@@ -32,7 +32,7 @@
 #include "notify/notify.h"
 
 #define ADMIN_PAGE 200
-#define ADMIN_LAZY_PAGE 50
+#define ADMIN_LAZY_PAGE 25
 #define ADMIN_LINE_MAX 8192
 #define ADMIN_TIMEOUT_S 10
 #define ADMIN_PEERS 64

@@ -11,6 +11,7 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -116,7 +117,7 @@ static const char *reason_of(int code)
 struct answer {
 	int code;
 	const char *type;
-	char policy[256]; /* of the content; empty: none */
+	char policy[320]; /* of the content; empty: none */
 	struct evbuffer *body;
 };
 
@@ -195,7 +196,8 @@ static void answer_page(struct web *w, struct answer *a)
 	evbuffer_add(a->body, at, strlen(at));
 	a->type = "text/html; charset=utf-8";
 	snprintf(a->policy, sizeof(a->policy),
-		 "default-src 'none'; script-src 'nonce-%s'; style-src 'nonce-%s'; connect-src 'self'; "
+		 "default-src 'none'; script-src 'nonce-%s'; style-src 'nonce-%s'; "
+		 "connect-src 'self'; img-src data:; "
 		 "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 		 nonce, nonce);
 }
@@ -457,6 +459,7 @@ static void welcome(void *arg, int fd, const struct sockaddr_storage *from)
 {
 	struct peer *p = calloc(1, sizeof(*p));
 	struct web *w = arg;
+	int one = 1;
 
 	(void)from;
 	make_room(w);
@@ -467,6 +470,7 @@ static void welcome(void *arg, int fd, const struct sockaddr_storage *from)
 		close(fd);
 		return;
 	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* head and body in two writes */
 	p->web = w;
 	p->until_ns = clock_now() + WEB_REQUEST_NS;
 	TAILQ_INSERT_TAIL(&w->peers, p, list);

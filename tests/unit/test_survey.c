@@ -163,6 +163,34 @@ static void the_worst(void **state)
 	assert_true(view->worst[0].quality.loss > 0.4f);
 }
 
+/* The loop's time for 50,000 sessions, in slices. */
+static void many(void **state)
+{
+	uint64_t longest_ns = 0, all_ns = 0;
+	unsigned int slices = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < 50000; i++) {
+		struct session *s = make(i, clock_now());
+
+		s->complete = true;
+		talk(s, 0, 2, 0, clock_now());
+		talk(s, 1, 2, 0, clock_now());
+	}
+	do {
+		uint64_t begin_ns = clock_cpu(), took_ns;
+
+		on_slice(-1, 0, survey);
+		took_ns = clock_cpu() - begin_ns;
+		longest_ns = MAX(longest_ns, took_ns);
+		all_ns += took_ns;
+		slices++;
+	} while (survey->walking);
+	assert_int_equal(survey_view(survey)->both_ways, 50000);
+	print_message("# a round of 50000 sessions: %u slices, %llu us of CPU in all, %llu us at most\n",
+		      slices, (unsigned long long)all_ns / 1000, (unsigned long long)longest_ns / 1000);
+}
+
 /* Without a reader no round begins. */
 static void only_with_a_reader(void **state)
 {
@@ -182,6 +210,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(figures, begin, end),
 		cmocka_unit_test_setup_teardown(changes_meanwhile, begin, end),
 		cmocka_unit_test_setup_teardown(the_worst, begin, end),
+		cmocka_unit_test_setup_teardown(many, begin, end),
 		cmocka_unit_test_setup_teardown(only_with_a_reader, begin, end),
 	};
 
