@@ -100,6 +100,7 @@ struct group {
 	/* standby: */
 	bool was_whole; /* all records were read once */
 	bool reading_last; /* the entries before the takeover are read */
+	bool too_new;	/* the owner writes keys of a newer version */
 	bool reading;	/* the hash is read */
 	bool waiting_for_entries;
 	char last_id[64]; /* of the stream's entry read last */
@@ -466,10 +467,27 @@ static void scan(struct group *g, struct span cursor)
 	redis_ask(g->follow, ARRAY_SIZE(words), words, on_scanned, g);
 }
 
+/* Refuse to follow keys that a newer version writes. */
+static void on_version(void *arg, const struct redisReply *reply)
+{
+	struct group *g = arg;
+	struct span said = redis_span(reply);
+
+	g->too_new = said.p && strtoul(said.p, NULL, 10) > GROUP_VERSION;
+	if (g->too_new)
+		log_some(LOG_LVL_ERR, NULL,
+			 "standby: a newer version of rtpx owns the calls, so this one cannot take "
+			 "them over: upgrade it");
+}
+
 static void on_latest(void *arg, const struct redisReply *reply)
 {
 	struct group *g = arg;
 
+	if (g->too_new) {
+		g->reading = false; /* the next tick looks again */
+		return;
+	}
 	g->seq = 0;
 	strcpy(g->last_id, "0-0");
 	if (reply->type == REDIS_REPLY_ARRAY && reply->elements)
@@ -485,8 +503,10 @@ static void read_all(struct group *g)
 		span_of("XREVRANGE"), span_of(g->keys[KEY_CHANGES]), span_of("+"), span_of("-"),
 		span_of("COUNT"), span_of("1"),
 	};
+	const struct span version[] = { span_of("GET"), span_of(g->keys[KEY_EPOCH]) };
 
 	g->view.whole = false;
+	redis_ask(g->follow, ARRAY_SIZE(version), version, on_version, g);
 	g->reading = redis_ask(g->follow, ARRAY_SIZE(words), words, on_latest, g) == 0;
 }
 

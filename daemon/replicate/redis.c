@@ -162,6 +162,17 @@ static int greet(struct redis *r)
 	return rc ? rc : send_command(r, 1, ping, on_greeting, r);
 }
 
+/* Why a TLS connection failed: the certificate's fault, if it has one. */
+static const char *tls_trouble(struct bufferevent *stream, unsigned long error)
+{
+	long verdict = SSL_get_verify_result(bufferevent_openssl_get_ssl(stream));
+	const char *text = ERR_reason_error_string(error);
+
+	if (verdict != X509_V_OK)
+		return X509_verify_cert_error_string(verdict);
+	return text ? text : "TLS failed";
+}
+
 static void on_event(struct bufferevent *stream, short what, void *arg)
 {
 	struct redis *r = arg;
@@ -179,8 +190,10 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
 		lose(r, "it does not answer");
 	else if (what & BEV_EVENT_EOF)
 		lose(r, "it closed the connection");
+	else if (tls)
+		lose(r, tls_trouble(stream, tls));
 	else
-		lose(r, tls ? ERR_reason_error_string(tls) : strerror(EVUTIL_SOCKET_ERROR()));
+		lose(r, strerror(EVUTIL_SOCKET_ERROR()));
 }
 
 /* Give the reply to the command that it belongs to. False: the connection is gone. */
@@ -226,6 +239,15 @@ static void on_read(struct bufferevent *stream, void *arg)
 	}
 }
 
+/* The certificate must be for the host of the URL: an address, or a name. */
+static void check_host(SSL *ssl, const char *host)
+{
+	if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host))
+		return;
+	SSL_set_tlsext_host_name(ssl, host);
+	SSL_set1_host(ssl, host);
+}
+
 /* Make the stream, encrypted or not, over no socket yet. */
 static bool make_stream(struct redis *r)
 {
@@ -235,8 +257,7 @@ static bool make_stream(struct redis *r)
 	if (!u->tls) {
 		r->stream = bufferevent_socket_new(r->base, -1, BEV_OPT_CLOSE_ON_FREE);
 	} else if ((ssl = SSL_new(r->tls))) {
-		SSL_set_tlsext_host_name(ssl, u->host);
-		SSL_set1_host(ssl, u->host);
+		check_host(ssl, u->host);
 		r->stream = bufferevent_openssl_socket_new(
 			r->base, -1, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
 		if (!r->stream)

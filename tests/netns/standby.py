@@ -71,9 +71,9 @@ class Machine:
     def __init__(self, net, name, *options):
         self.net, self.name, self.options, self.relay = net, name, options, None
 
-    def start(self, *more):
+    def start(self, *more, dataplane="native", under=()):
         self.relay = Relay(self.net, self.name, "-l", MEDIA, "-T", "600", "--replicate", f"redis://{REDIS}", "--pin-dir",
-                           f"{netlab.scratch}/bpf/{self.net.number}-{self.name}", *self.options, *more, dataplane="native")
+                           f"{netlab.scratch}/bpf/{self.net.number}-{self.name}", *self.options, *more, dataplane=dataplane, under=under)
         self.net.relays.append(self.relay)
         if not wait_for(20, self.state):
             raise netlab.Broken("rtpxd does not run:\n" + self.relay.log()[-2000:])
@@ -272,6 +272,33 @@ def rows(net):
     check("a standby that starts late reads everything, and names a record that it does not know",
           wait_for(10, lambda: standby.is_ready(len(calls) + 1)) and "describes no call" in standby.relay.log(), standby.state())
 
+    # an owner of a newer version
+    epoch = redis.cli("GET", "rtpx:{rtpx}:epoch")
+    standby.relay.stop()
+    redis.cli("SET", "rtpx:{rtpx}:epoch", epoch.replace("1 ", "2 ", 1))
+    owner.relay.process.send_signal(signal.SIGSTOP)     # it would write its own version again
+    redis.cli("SET", "rtpx:{rtpx}:epoch", epoch.replace("1 ", "2 ", 1))
+    standby.start()
+    check("keys of a newer version are refused with a sentence", wait_for(10, lambda: "newer version of rtpx" in standby.relay.log()) and
+          not standby.state()["whole"], standby.relay.log()[-500:])
+    redis.cli("SET", "rtpx:{rtpx}:epoch", epoch)
+    owner.relay.process.send_signal(signal.SIGCONT)
+    check("and followed when it is the same version", wait_for(10, lambda: standby.is_ready(len(calls) + 1)), standby.state())
+
+    # a tenth of the packets between the owner and Redis is lost; the standby's clock is 1,000 s ahead
+    standby.relay.stop()
+    net.do(f"""
+        {owner.name} nft table ip lossy {{
+        {owner.name} nft chain out {{ type filter hook output priority 0; ip daddr {REDIS} tcp dport 6379 numgen random mod 10 0 drop; }}
+        {owner.name} nft }}
+        """)
+    standby.start(dataplane="none", under=("unshare", "--time", "--monotonic", "1000", "--boottime", "1000"))
+    late = [Call(net, owner, 910 + n) for n in range(10)]
+    check("a lossy link to Redis, and another clock: the standby has all calls",
+          wait_for(20, lambda: standby.is_ready(len(calls) + 11)), standby.state())
+    ttl = int(owner.relay.command("Q call-911 from-911 to-911").split()[0])
+    calls += late
+
     # both alive: the owner is paused, and the other one takes over by hand
     owner.relay.process.send_signal(signal.SIGSTOP)
     owner.address("del")
@@ -284,6 +311,9 @@ def rows(net):
         code = None
     check("fencing: the paused owner ends with exit status 75 and says why", code == 75 and "has taken over" in owner.relay.log(),
           (code, owner.relay.log()[-500:]))
+    found = int(standby.relay.command("Q call-911 from-911 to-911").split()[0])
+    age = standby.relay.ask("session call-911")["sessions"][0]["age_s"]
+    check("fencing: time to live and age are right by the other clock", ttl - 60 < found <= 600 and age < 120, (ttl, found, age))
     check("fencing: the calls go on", all(call.hears() for call in calls[:5]))
     check("fencing: the calls are in Redis", wait_for(10, lambda: len(redis.records()) == len(calls) + 1), len(redis.records()))
 
@@ -299,12 +329,42 @@ def rows(net):
     check("the calls go on after an orderly stop", all(call.hears() for call in calls[:5]))
 
 
+def encrypted(net):
+    """Redis with TLS, and a user with a password from a file."""
+    files = {name: f"{net.dir}/{name}" for name in ("key", "cert", "other", "password", "acl")}
+    for key, cert in (("key", "cert"), ("other-key", "other")):
+        sh(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=redis", "-addext",
+            f"subjectAltName=IP:{REDIS}", "-keyout", f"{net.dir}/{key}", "-out", f"{net.dir}/{cert}"])
+    with open(files["acl"], "w", encoding="ascii") as f:
+        f.write("user default off\nuser rtpx on >asecret ~rtpx:* +@all\n")
+    with open(files["password"], "w", encoding="ascii") as f:
+        f.write("asecret\n")
+    server = subprocess.Popen(["nsenter", f"--net=/run/netns/{net.tag('lan')}", "--", "redis-server", "--bind", REDIS, "--port", "0",
+                               "--tls-port", "6380", "--tls-cert-file", files["cert"], "--tls-key-file", files["key"], "--tls-ca-cert-file",
+                               files["cert"], "--tls-auth-clients", "no", "--save", "", "--aclfile", files["acl"], "--dir", net.dir],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    netlab.note("+pid", server.pid)
+    url = f"rediss://rtpx:@{REDIS}:6380"
+    for ca, what in (("cert", None), ("other", "self-signed certificate")):
+        m = Machine(net, "east")
+        m.start("--replicate", url, "--replicate-ca", files[ca], "--replicate-password", files["password"], "--group", f"tls-{ca}", dataplane="none")
+        if what:
+            check("TLS: a certificate that is not trusted is refused, and named", wait_for(20, lambda m=m: what in m.relay.log()), m.relay.log()[-500:])
+        else:
+            check("TLS, user and password: Redis is followed", wait_for(20, lambda m=m: m.is_ready(0)), (m.state(), m.relay.log()[-500:]))
+        m.relay.stop()
+    server.kill()
+    server.wait()
+    netlab.note("-pid", server.pid)
+
+
 def main():
     netlab.begin()
     try:
         with Net("lan", "east", "west") as net:
             lab(net)
             rows(net)
+            encrypted(net)
     finally:
         netlab.end()
     print(f"{'FAIL' if failed else 'PASS'} standby")
