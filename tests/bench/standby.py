@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""standby.py - what a standby costs, and how long a call is silent when its owner's machine goes.
+
+	tests/bench/standby.py [CALLS]
+
+Silence: CALLS calls (1,000 unless told) between two parties, a packet each STEP_MS in both
+directions, in the network of tests/netns/standby.py, with keepalived (VRRP, 100 ms) on both
+machines. The owner's daemon is killed with SIGKILL, and its link goes down with it. The silence of
+a call is the longest time in which one of its parties heard nothing; it is STEP_MS too long at
+most.
+
+Cost: commands a second of a daemon with and without --replicate, and its CPU time a command, in
+interleaved rounds.
+"""
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "netns")]
+sys.dont_write_bytecode = True
+import netlab
+import standby
+from netlab import Net, sh, wait_for
+from standby import MEDIA, REDIS, Machine
+
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33    # socket.h
+STEP_MS, ROUNDS, COMMANDS = 50, 7, 4000
+CALLS = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+
+KEEPALIVED = """
+global_defs {{
+    vrrp_version 3
+    enable_script_security
+}}
+vrrp_instance media {{
+    state BACKUP
+    interface eth0
+    virtual_router_id 51
+    priority {priority}
+    advert_int 0.1
+    nopreempt
+    virtual_ipaddress {{ {media}/24 }}
+}}
+"""
+
+
+class Party:
+    """Both ends of all calls of one side: one socket, whose peers are the relay's ports."""
+
+    def __init__(self, net, address):
+        with net.within("lan"):
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 64 << 20)
+        self.socket.bind((address, 20000))
+        self.socket.setblocking(False)
+        self.ports, self.last, self.worst, self.seq = [], {}, {}, 0
+
+    def send(self):
+        self.seq += 1
+        for n, port in enumerate(self.ports):
+            self.socket.sendto(netlab.rtp(self.seq, n + 1), (MEDIA, port))
+
+    def read(self, now):
+        while True:
+            try:
+                _, (_, port) = self.socket.recvfrom(2048)
+            except BlockingIOError:
+                return
+            self.worst[port] = max(self.worst.get(port, 0), now - self.last.get(port, now))
+            self.last[port] = now
+
+
+def keepalived(net, name, priority):
+    path = f"{net.dir}/keepalived-{name}"
+    with open(path + ".conf", "w", encoding="ascii") as f:
+        f.write(KEEPALIVED.format(priority=priority, media=MEDIA))
+    with open(path + ".log", "w", encoding="ascii") as log:
+        p = subprocess.Popen(["nsenter", f"--net=/run/netns/{net.tag(name)}", "--", "keepalived", "--dont-fork", "--log-console", "--vrrp", "-f",
+                              path + ".conf", "-p", path + ".pid", "-r", path + ".vrrp"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    netlab.note("+pid", p.pid)
+    return p
+
+
+def stop(p):
+    p.terminate()
+    p.wait(10)
+    netlab.note("-pid", p.pid)
+
+
+def silence(net):
+    redis = standby.Redis(net)
+    east, west = Machine(net, "east"), Machine(net, "west")
+    vrrp = {"east": keepalived(net, "east", 150)}
+    east.start()
+    if not wait_for(20, east.is_owner):
+        raise netlab.Broken(f"east did not become the owner: {east.relay.log()}")
+    vrrp["west"] = keepalived(net, "west", 100)
+    west.start()
+    alice, bob = Party(net, "10.9.0.2"), Party(net, "10.9.0.3")
+    for n in range(CALLS):
+        bob.ports.append(int(east.relay.command(f"U call-{n} 10.9.0.2 20000 from-{n}").split()[0]))
+        alice.ports.append(int(east.relay.command(f"L call-{n} 10.9.0.3 20000 from-{n} to-{n}").split()[0]))
+    if not wait_for(30, lambda: west.is_ready(CALLS)):
+        raise netlab.Broken(f"the standby has not all calls: {west.state()}")
+    began, gone, due = time.monotonic(), None, time.monotonic()
+    while (now := time.monotonic()) < began + 8:
+        if not gone and now > began + 3:
+            east.relay.process.kill()
+            east.link("down")
+            gone = now
+        for party in (alice, bob):
+            party.send()
+        due += STEP_MS / 1000
+        while (now := time.monotonic()) < due:
+            for party in (alice, bob):
+                party.read(now)
+            time.sleep(0.002)
+        due = max(due, now - 0.2)
+    for party in (alice, bob):
+        for port in party.last:
+            party.worst[port] = max(party.worst[port], now - party.last[port])
+    gaps = sorted(max(alice.worst.get(alice.ports[n], 99), bob.worst.get(bob.ports[n], 99)) for n in range(CALLS))
+    answers = sum(west.relay.command(f"Q call-{n} from-{n} to-{n}")[0] != "E" for n in range(0, CALLS, 10))
+    print(f"silence of {CALLS} calls: median {statistics.median(gaps):.2f} s, 99 % {gaps[CALLS * 99 // 100]:.2f} s, worst {gaps[-1]:.2f} s; "
+          f"lost {sum(g > 4 for g in gaps)}; {answers} of {len(range(0, CALLS, 10))} answer Q")
+    for p in vrrp.values():
+        stop(p)
+    west.relay.stop()
+    redis.close()
+
+
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        words = f.read().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cost(net):
+    redis = standby.Redis(net)
+    net.do(f"west ip addr add {MEDIA}/24 dev eth0")
+    relays = {}
+    for number, name in enumerate(("alone", "replicated")):
+        more = () if name == "alone" else ("--replicate", f"redis://{REDIS}")
+        relays[name] = net.relay("west", "-l", MEDIA, "-T", "600", "-s", f"udp:127.0.0.1:{7722 + number}", "-m", str(30000 + 12000 * number), "-M",
+                                 str(41999 + 12000 * number), *more)
+    if not wait_for(20, lambda: relays["replicated"].ask("status")["standby"]["whole"]):
+        raise netlab.Broken("Redis was not written")
+    rates, cpus = {n: [] for n in relays}, {n: [] for n in relays}
+    for _ in range(ROUNDS):
+        for number, (name, relay) in enumerate(relays.items()):
+            before, n, seconds = cpu_s(relay.process.pid), 0, 0
+            for action in ("setup", "delete"):
+                got = json.loads(net.inside("west", f"{netlab.BUILD}/bench/control", "rtpp", "127.0.0.1", str(7722 + number), action, "0",
+                                            str(COMMANDS // 3), "32", "192.0.2.1", "192.0.2.2", "1024"))
+                n, seconds = n + got["commands"], seconds + got["seconds"]
+            rates[name].append(n / seconds)
+            cpus[name].append((cpu_s(relay.process.pid) - before) / n * 1e6)
+    rate, cpu = ({n: statistics.median(v[n]) for n in v} for v in (rates, cpus))
+    print(f"commands a second: {rate['alone']:.0f} alone, {rate['replicated']:.0f} replicated ({rate['replicated'] / rate['alone']:.2f}); CPU a command: "
+          f"{cpu['alone']:.1f} us alone, {cpu['replicated']:.1f} us replicated")
+    redis.close()
+
+
+def main():
+    netlab.begin()
+    try:
+        for measure in (silence, cost):
+            with Net("lan", "east", "west") as net:
+                standby.lab(net)
+                measure(net)
+    finally:
+        netlab.end()
+
+
+main()
