@@ -1164,9 +1164,12 @@ static int start(struct daemon *d)
 
 static void turn(struct daemon *d)
 {
+	bool more = false;
+
 	while (!d->stop) {
-		event_base_loop(d->base, EVLOOP_ONCE);
+		event_base_loop(d->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0));
 		sync_run(d->sync);
+		more = engine_run(d->engine);
 		if (d->keeper)
 			keeper_run(d->keeper);
 		if (d->slow && engine_is_done(d->engine) && notify_is_idle(d->notify))

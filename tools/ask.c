@@ -79,16 +79,30 @@ struct json_object *ask(const char *path, const char *request, const char *arg)
 	return o;
 }
 
-struct json_object *ask_all(const char *path, const char *request, const char *key,
-			    struct json_object **refused)
+/* A page of the list, after session number @after. */
+static struct json_object *ask_page(const char *path, const char *request, const char *call_id,
+				    uint64_t after)
+{
+	struct json_object *page = NULL;
+	char *arg;
+
+	if (asprintf(&arg, "%s%s%" PRIu64, call_id, *call_id ? " " : "", after) < 0)
+		return NULL;
+	page = ask(path, request, arg);
+	free(arg);
+	return page;
+}
+
+struct json_object *ask_all(const char *path, const char *request, const char *call_id,
+			    const char *key, struct json_object **refused)
 {
 	struct json_object *all = json_object_new_array(), *page, *list, *next;
-	char after[24] = "0";
+	uint64_t after = 0;
 	size_t i;
 
 	*refused = NULL;
 	for (;;) {
-		page = ask(path, request, after);
+		page = ask_page(path, request, call_id, after);
 		if (!page || !json_object_object_get_ex(page, key, &list)) {
 			*refused = page;
 			json_object_put(all);
@@ -99,7 +113,7 @@ struct json_object *ask_all(const char *path, const char *request, const char *k
 					      json_object_get(json_object_array_get_idx(list, i)));
 		if (!json_object_object_get_ex(page, "next", &next) || !next)
 			break;
-		snprintf(after, sizeof(after), "%" PRIu64, json_object_get_uint64(next));
+		after = json_object_get_uint64(next);
 		json_object_put(page);
 	}
 	json_object_put(page);

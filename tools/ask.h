@@ -14,12 +14,12 @@ struct json_object;
 struct json_object *ask(const char *path, const char *request, const char *arg);
 
 /*
- * ask_all - get a paged list: the arrays under @key of all pages, joined. The caller owns it. NULL:
- * no daemon answered, as with ask(), or an answer had no such list; *@refused then gets that
+ * ask_all - get a paged list, of one call or (@call_id "") of all: the arrays under @key of all
+ * pages, joined. The caller owns it. NULL: no daemon answered, as with ask(), or an answer had no such list; *@refused then gets that
  * answer, which the caller owns.
  */
-struct json_object *ask_all(const char *path, const char *request, const char *key,
-			    struct json_object **refused);
+struct json_object *ask_all(const char *path, const char *request, const char *call_id,
+			    const char *key, struct json_object **refused);
 
 /* json_text, json_number, json_is - the value of a member; "-", 0, false if it is missing. */
 const char *json_text(struct json_object *o, const char *key);

@@ -110,7 +110,7 @@ static void session_row(struct json_object *s)
 
 static int sessions(const char *arg)
 {
-	struct json_object *refusal, *list = ask_all(socket_path, "sessions", "sessions", &refusal);
+	struct json_object *refusal, *list = ask_all(socket_path, "sessions", "", "sessions", &refusal);
 	size_t i;
 
 	(void)arg;
@@ -197,13 +197,13 @@ static void session_lines(struct json_object *s)
 static int of_call(const char *request, const char *call_id, const char *key,
 		   void (*line)(struct json_object *o))
 {
-	struct json_object *o = ask(socket_path, request, call_id),
-			   *list = o ? member(o, key) : NULL;
+	struct json_object *refusal,
+		*list = ask_all(socket_path, request, call_id, key, &refusal);
 	int code = EXIT_GOOD;
 	size_t i;
 
 	if (!list)
-		return refused(o);
+		return refused(refusal);
 	if (length_of(list) == 0) {
 		fprintf(stderr,
 			"rtpxctl: no session has the call-id '%s' (rtpxctl sessions lists them)\n",
@@ -215,7 +215,7 @@ static int of_call(const char *request, const char *call_id, const char *key,
 		for (i = 0; i < length_of(list); i++)
 			line(json_object_array_get_idx(list, i));
 	}
-	json_object_put(o);
+	json_object_put(list);
 	return code;
 }
 
@@ -241,7 +241,7 @@ static int why(const char *call_id)
 
 static int flows(const char *arg)
 {
-	struct json_object *refusal, *list = ask_all(socket_path, "flows", "flows", &refusal);
+	struct json_object *refusal, *list = ask_all(socket_path, "flows", "", "flows", &refusal);
 	size_t i;
 
 	(void)arg;

@@ -407,16 +407,16 @@ void log_line(enum log_level level, const char *call, const char *func, int line
 	va_end(ap);
 }
 
-/* A token bucket: every line costs a second, and at most LOG_BURST seconds are saved. */
+/* A token bucket: every line costs 1/per_s seconds, and at most LOG_BURST seconds are saved. */
 static bool spend(struct log_kind *k, uint64_t now_ns)
 {
-	const uint64_t saved = LOG_BURST * NSEC_PER_SEC;
+	const uint64_t saved = LOG_BURST * NSEC_PER_SEC, price = NSEC_PER_SEC / MAX(k->per_s, 1u);
 
 	if (now_ns > saved && k->spent_ns < now_ns - saved)
 		k->spent_ns = now_ns - saved;
-	if (k->spent_ns + NSEC_PER_SEC > now_ns)
+	if (k->spent_ns + price > now_ns)
 		return false;
-	k->spent_ns += NSEC_PER_SEC;
+	k->spent_ns += price;
 	return true;
 }
 

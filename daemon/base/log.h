@@ -63,9 +63,10 @@ void log_line(enum log_level level, const char *call, const char *func, int line
 /* One kind of line: the place in the sources where it is written. */
 struct log_kind {
 	enum log_level level;
+	unsigned int per_s; /* lines a second; 0: one */
 	const char *func;
 	int line;
-	uint64_t spent_ns;	/* its spent time, to which each line adds a second, see spend() */
+	uint64_t spent_ns;	/* its spent time, to which each line adds its share of a second */
 	unsigned long left_out; /* lines left out since its last line */
 	struct log_kind *next;	/* next kind that left lines out */
 };
@@ -75,16 +76,21 @@ void log_kind_line(struct log_kind *kind, const char *call, const char *fmt, ...
 	__attribute__((format(printf, 3, 4)));
 
 /*
- * log_some - log_call() for lines that a peer or its commands can provoke: LOG_BURST lines of each
- * kind at once, then one a second. The number of lines left out follows within a second or two.
+ * log_rate - log_call() for lines that a peer or its commands can provoke: @rate lines of each kind
+ * a second, and LOG_BURST times as many at once. The number of lines left out follows within a
+ * second or two.
+ * log_some - the same with one line a second.
  */
 #define LOG_BURST 10
-#define log_some(lvl, call, ...)                                                                   \
+#define log_rate(lvl, rate, call, ...)                                                             \
 	do {                                                                                       \
-		static struct log_kind kind_here = { .level = lvl, .line = __LINE__ };             \
+		static struct log_kind kind_here = { .level = lvl,                                 \
+						     .per_s = rate,                                \
+						     .line = __LINE__ };                           \
 		kind_here.func = __func__;                                                         \
 		log_kind_line(&kind_here, call, __VA_ARGS__);                                      \
 	} while (0)
+#define log_some(lvl, call, ...) log_rate(lvl, 1, call, __VA_ARGS__)
 
 /*
  * log_allowed - rate limit for lines that the network can provoke: true at most once per second and

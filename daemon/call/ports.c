@@ -7,7 +7,7 @@
 
 #include "call/ports.h"
 
-#define MAX_TRIES 1024
+#define MAX_TRIES 64
 
 /* A pair that was given back, and when. */
 struct resting {

@@ -33,11 +33,12 @@ void ports_free(struct ports *p);
 /*
  * ports_take - the even port of the next free pair; -ENOSPC when no pair is free. When bind()
  * fails, the caller returns the pair and takes the next one, at most ports_tries() times: another
- * program may hold the whole range, and each bind() costs the event loop 20 microseconds.
+ * program may hold the whole range, and each bind() costs the event loop 20 microseconds. The next
+ * caller goes on with other pairs: a pair that was returned rests.
  */
 int ports_take(struct ports *p, enum rtpx_family family, uint64_t now_ns);
 
-/* ports_tries - the number of pairs, but at most 1,024. */
+/* ports_tries - the number of pairs, but at most 64. */
 unsigned int ports_tries(const struct ports *p);
 
 /*

@@ -8,22 +8,23 @@
 
 #include <utlist.h>
 
-#include "base/hash.h"
 #include "call/dtmf.h"
 #include "call/session.h"
 
 #define WHEEL_S 128
+#define LOOKS_MAX 256 /* sessions that one sessions_expired() looks at */
 
-/* All sessions of one call-id. */
+/* All sessions of one call-id that are not doomed one by one. */
 struct call {
+	struct table_link link;
 	struct session *first; /* in creation order; its call_id is the key */
-	UT_hash_handle hh;
 };
 
 struct sessions {
 	struct session_opts o;
-	struct call *calls;
-	struct session *list;  /* creation order */
+	struct table calls;
+	struct table by_number;
+	struct session *list;  /* doomed sessions, then the others in creation order */
 	struct session *dirty; /* sessions with flows to compile, in the order of marking */
 	struct session *changed; /* sessions that the journal must write, in the order of marking */
 	struct session *watched; /* sessions that time changes, in the order of session_watch() */
@@ -31,8 +32,10 @@ struct sessions {
 	void *ended_arg;
 	struct session_cursor *cursors;
 	struct session *due[WHEEL_S]; /* sessions to check in that second, see due_put() */
-	uint64_t looked_s;	      /* the latest second that was checked */
+	uint64_t looked_s; /* the second that is being checked; its list has the rest */
+	uint64_t now_s;	   /* the latest second to check */
 	unsigned int count;
+	uint32_t doomed_to; /* sessions up to this number are doomed */
 	uint32_t last_number; /* number given to the newest session */
 	bool wrapped;	      /* all numbers were given once: a living session may have the next */
 };
@@ -54,6 +57,8 @@ void sessions_free(struct sessions *all)
 		return;
 	while (all->list)
 		session_destroy(all, all->list);
+	table_free(&all->calls);
+	table_free(&all->by_number);
 	free(all);
 }
 
@@ -66,48 +71,47 @@ unsigned int sessions_count(const struct sessions *all)
 
 static struct call *call_of(const struct sessions *all, struct span call_id)
 {
+	struct table_link *link = table_first(&all->calls, table_hash(call_id.p, call_id.len));
 	struct call *call;
 
-	HASH_FIND(hh, all->calls, call_id.p, call_id.len, call);
-	return call;
+	for (; link; link = table_next(link)) {
+		call = container_of(link, struct call, link);
+		if (span_eq(span_of(call->first->call_id), call_id))
+			return call;
+	}
+	return NULL;
 }
 
 static int call_add(struct sessions *all, struct session *s)
 {
-	struct session **end;
-	struct call *call = call_of(all, span_of(s->call_id));
+	struct span call_id = span_of(s->call_id);
+	struct call *call = call_of(all, call_id);
 
 	if (!call) {
 		call = calloc(1, sizeof(*call));
 		if (!call)
 			return -ENOMEM;
-		call->first = s;
-		HASH_ADD_KEYPTR(hh, all->calls, s->call_id, strlen(s->call_id), call);
-		if (!call->hh.tbl) {
+		if (table_add(&all->calls, &call->link, table_hash(call_id.p, call_id.len))) {
 			free(call);
 			return -ENOMEM;
 		}
-		return 0;
 	}
-	for (end = &call->first; *end; end = &(*end)->next_in_call)
-		;
-	*end = s;
+	DL_APPEND2(call->first, s, prev_in_call, next_in_call);
+	s->call = call;
 	return 0;
 }
 
 static void call_remove(struct sessions *all, struct session *s)
 {
-	struct call *call = call_of(all, span_of(s->call_id));
-	struct session **at;
+	struct call *call = s->call;
 
-	for (at = &call->first; *at != s; at = &(*at)->next_in_call)
-		;
-	*at = s->next_in_call;
-	if (call->first) {
-		call->hh.key = call->first->call_id; /* the same text in memory that stays */
+	if (!call)
 		return;
-	}
-	HASH_DEL(all->calls, call);
+	s->call = NULL;
+	DL_DELETE2(call->first, s, prev_in_call, next_in_call);
+	if (call->first)
+		return;
+	table_del(&all->calls, &call->link);
 	free(call);
 }
 
@@ -125,7 +129,7 @@ static uint64_t deadline_of(const struct session *s)
  */
 static void due_put(struct sessions *all, struct session *s)
 {
-	uint64_t second = MAX(deadline_of(s) / NSEC_PER_SEC, all->looked_s + 1);
+	uint64_t second = MAX(deadline_of(s) / NSEC_PER_SEC, all->now_s + 1);
 
 	s->due = MIN(second, all->looked_s + WHEEL_S - 1) % WHEEL_S;
 	DL_APPEND2(all->due[s->due], s, due_prev, due_next);
@@ -140,15 +144,7 @@ static void due_take(struct sessions *all, struct session *s)
 
 static bool number_is_free(const struct sessions *all, uint32_t number)
 {
-	const struct session *s;
-
-	if (!number)
-		return false;
-	if (all->wrapped)
-		DL_FOREACH(all->list, s)
-			if (s->number == number)
-				return false;
-	return true;
+	return number && (!all->wrapped || !session_numbered(all, number));
 }
 
 static uint32_t new_number(struct sessions *all)
@@ -158,6 +154,12 @@ static uint32_t new_number(struct sessions *all)
 		all->last_number++;
 	} while (!number_is_free(all, all->last_number));
 	return all->last_number;
+}
+
+/* The number is its own hash: numbers are consecutive, and so fill all buckets evenly. */
+static int number_put(struct sessions *all, struct session *s)
+{
+	return table_add(&all->by_number, &s->by_number, s->number);
 }
 
 int session_create(struct sessions *all, struct span call_id, struct span from_tag, uint64_t now_ns,
@@ -170,7 +172,10 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 		return -ENOMEM;
 	s->call_id = strndup(call_id.p, call_id.len);
 	s->from_tag = strndup(from_tag.p, from_tag.len);
-	if (!s->call_id || !s->from_tag || call_add(all, s) < 0) {
+	s->number = new_number(all);
+	if (!s->call_id || !s->from_tag || number_put(all, s) || call_add(all, s)) {
+		if (s->by_number.hash)
+			table_del(&all->by_number, &s->by_number);
 		free(s->call_id);
 		free(s->from_tag);
 		free(s);
@@ -181,7 +186,6 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 		stream_init(&s->leg[i].stream[STREAM_RTCP], STREAM_RTCP);
 		s->leg[i].ttl_s = all->o.setup_ttl_s;
 	}
-	s->number = new_number(all);
 	s->notify = -1;
 	s->created_ns = now_ns;
 	DL_APPEND(all->list, s);
@@ -230,10 +234,13 @@ void session_destroy(struct sessions *all, struct session *s)
 	if (s->watched)
 		DL_DELETE2(all->watched, s, watched_prev, watched_next);
 	cursors_leave(all, s);
+	all->count -= !session_is_doomed(all, s);
 	DL_DELETE(all->list, s);
 	due_take(all, s);
 	call_remove(all, s);
-	all->count--;
+	table_del(&all->by_number, &s->by_number);
+	if (!session_doomed_next(all))
+		all->doomed_to = 0;
 	for (i = 0; i < 2; i++) {
 		free(s->leg[i].codecs);
 		dtmf_free(s->leg[i].dtmf);
@@ -243,6 +250,53 @@ void session_destroy(struct sessions *all, struct session *s)
 	free(s->from_tag);
 	free(s->to_tag);
 	free(s);
+}
+
+/* ---- doom ---- */
+
+bool session_is_doomed(const struct sessions *all, const struct session *s)
+{
+	return s->doomed || s->number <= all->doomed_to;
+}
+
+void session_doom(struct sessions *all, struct session *s, uint8_t why)
+{
+	if (session_is_doomed(all, s))
+		return;
+	s->doomed = why;
+	all->count--;
+	call_remove(all, s);
+	cursors_leave(all, s);
+	DL_DELETE(all->list, s);
+	DL_PREPEND(all->list, s);
+	session_changed(all, s);
+}
+
+/*
+ * Numbers rise in the order of the list unless they have wrapped, which takes 2^32 sessions. Then,
+ * and shortly before, doom one session after the other.
+ */
+void sessions_doom_all(struct sessions *all, uint8_t why)
+{
+	struct session *s, *next;
+
+	if (!all->wrapped && all->last_number < UINT32_MAX / 2) {
+		all->doomed_to = all->list ? all->last_number : 0;
+		all->count = 0;
+		return;
+	}
+	DL_FOREACH_SAFE(all->list, s, next)
+		session_doom(all, s, why);
+}
+
+struct session *session_doomed_next(const struct sessions *all)
+{
+	return all->list && session_is_doomed(all, all->list) ? all->list : NULL;
+}
+
+uint32_t sessions_doomed_to(const struct sessions *all)
+{
+	return all->doomed_to;
 }
 
 /* ---- look-ups ---- */
@@ -329,20 +383,55 @@ struct session *session_match_next(const struct sessions *all, struct span call_
 	return NULL;
 }
 
+/* Sessions that sessions_doom_all() has doomed precede the others of their call. */
 struct session *sessions_of_call(const struct sessions *all, struct span call_id)
 {
 	struct call *call = call_of(all, call_id);
+	struct session *s = call ? call->first : NULL;
 
-	return call ? call->first : NULL;
+	while (s && session_is_doomed(all, s))
+		s = s->next_in_call;
+	return s;
+}
+
+struct session *session_numbered(const struct sessions *all, uint32_t number)
+{
+	struct table_link *link = table_first(&all->by_number, number);
+
+	return link ? container_of(link, struct session, by_number) : NULL;
+}
+
+static void each_from(struct sessions *all, struct session *s,
+		      bool (*fn)(void *arg, struct session *s), void *arg)
+{
+	struct session *next;
+
+	for (; s; s = next) {
+		next = s->next;
+		if (!session_is_doomed(all, s) && !fn(arg, s))
+			return;
+	}
 }
 
 void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s), void *arg)
 {
-	struct session *s, *next;
+	each_from(all, all->list, fn, arg);
+}
 
-	DL_FOREACH_SAFE(all->list, s, next)
-		if (!fn(arg, s))
-			return;
+/* If the session @after has ended, the next one is found by looking at all. */
+void sessions_after(struct sessions *all, uint32_t after, bool (*fn)(void *arg, struct session *s),
+		    void *arg)
+{
+	struct session *s = after ? session_numbered(all, after) : NULL;
+
+	if (s && !session_is_doomed(all, s)) {
+		each_from(all, s->next, fn, arg);
+		return;
+	}
+	for (s = all->list; s; s = s->next)
+		if (!session_is_doomed(all, s) && s->number > after)
+			break;
+	each_from(all, s, fn, arg);
 }
 
 void session_cursor_begin(struct sessions *all, struct session_cursor *c)
@@ -351,11 +440,15 @@ void session_cursor_begin(struct sessions *all, struct session_cursor *c)
 	LL_PREPEND2(all->cursors, c, other);
 }
 
-struct session *session_cursor_next(struct session_cursor *c)
+struct session *session_cursor_next(const struct sessions *all, struct session_cursor *c)
 {
-	struct session *s = c->at;
+	struct session *s;
 
-	c->at = s ? s->next : NULL;
+	while ((s = c->at)) {
+		c->at = s->next;
+		if (!session_is_doomed(all, s))
+			break;
+	}
 	return s;
 }
 
@@ -427,28 +520,57 @@ uint32_t session_ttl_left(const struct sessions *all, const struct session *s, u
 	return deadline > now_ns ? (deadline - now_ns + NSEC_PER_SEC - 1) / NSEC_PER_SEC : 0;
 }
 
-void sessions_expired(struct sessions *all, uint64_t now_ns,
-		      void (*fn)(void *arg, struct session *s), void *arg)
+/* After a long time the wheel says nothing any more: distribute all sessions anew. */
+static void wheel_turn_far(struct sessions *all, uint64_t now_s)
 {
-	uint64_t now_s = now_ns / NSEC_PER_SEC, second = all->looked_s + 1;
+	struct session *s;
 
-	if (now_s < second)
-		return;
-	if (now_s - second >= WHEEL_S)
-		second = now_s - WHEEL_S + 1;
-	all->looked_s = now_s;
-	for (; second <= now_s; second++) {
-		struct session *s, *list = all->due[second % WHEEL_S];
-
-		all->due[second % WHEEL_S] = NULL;
-		while ((s = list)) {
-			DL_DELETE2(list, s, due_prev, due_next);
-			due_put(all, s);
-			session_changed(all, s);
-			if (deadline_of(s) <= now_ns)
-				fn(arg, s);
-		}
+	all->looked_s = all->now_s = now_s - 1;
+	DL_FOREACH(all->list, s) {
+		due_take(all, s);
+		due_put(all, s);
 	}
+}
+
+/*
+ * Look at the sessions of the second looked_s. due_put() puts each of them into a later second.
+ * Returns the number of sessions that it may still look at; 0: some are left.
+ */
+static unsigned int look(struct sessions *all, uint64_t now_ns, unsigned int looks,
+			 bool (*fn)(void *arg, struct session *s), void *arg)
+{
+	struct session **list = &all->due[all->looked_s % WHEEL_S], *s;
+
+	while ((s = *list)) {
+		if (!looks)
+			return 0;
+		looks--;
+		due_take(all, s);
+		due_put(all, s);
+		if (session_is_doomed(all, s))
+			continue;
+		session_changed(all, s);
+		if (deadline_of(s) <= now_ns && !fn(arg, s))
+			return 0;
+	}
+	return MAX(looks, 1u);
+}
+
+bool sessions_expired(struct sessions *all, uint64_t now_ns,
+		      bool (*fn)(void *arg, struct session *s), void *arg)
+{
+	uint64_t now_s = now_ns / NSEC_PER_SEC;
+	unsigned int looks = LOOKS_MAX;
+
+	if (now_s > all->looked_s + WHEEL_S - 2)
+		wheel_turn_far(all, now_s);
+	all->now_s = MAX(all->now_s, now_s);
+	while ((looks = look(all, now_ns, looks, fn, arg))) {
+		if (all->looked_s == all->now_s)
+			return false;
+		all->looked_s++;
+	}
+	return true;
 }
 
 void sessions_defer(struct sessions *all, uint64_t away_ns, uint64_t now_ns)
@@ -471,6 +593,11 @@ void sessions_defer(struct sessions *all, uint64_t away_ns, uint64_t now_ns)
 void session_dirty(struct sessions *all, struct session *s)
 {
 	session_changed(all, s);
+	session_recompile(all, s);
+}
+
+void session_recompile(struct sessions *all, struct session *s)
+{
 	if (s->dirty)
 		return;
 	s->dirty = true;
@@ -479,11 +606,13 @@ void session_dirty(struct sessions *all, struct session *s)
 
 struct session *session_dirty_pop(struct sessions *all)
 {
-	struct session *s = all->dirty;
+	struct session *s;
 
-	if (s) {
+	while ((s = all->dirty)) {
 		DL_DELETE2(all->dirty, s, dirty_prev, dirty_next);
 		s->dirty = false;
+		if (!session_is_doomed(all, s))
+			break;
 	}
 	return s;
 }
@@ -543,5 +672,7 @@ void session_restored(struct sessions *all, struct session *s)
 {
 	due_take(all, s);
 	due_put(all, s);
+	table_del(&all->by_number, &s->by_number);
+	number_put(all, s); /* finds a place: it gave one back */
 	all->last_number = MAX(all->last_number, s->number);
 }

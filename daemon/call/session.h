@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "call/quality.h"
+#include "base/table.h"
 #include "call/why.h"
 #include "call/stream.h"
 
@@ -62,6 +63,7 @@ struct session {
 	bool dirty; /* on the dirty list */
 	bool changed; /* on the list of session_changed_pop() */
 	bool watched; /* on the list of sessions_each_watched() */
+	uint8_t doomed; /* @why of session_doom(); 0: it was not called */
 	uint64_t created_ns;
 	char *notify_tag; /* owned, decoded; NULL: none */
 	int notify;	  /* index of the notification target; -1: none */
@@ -72,8 +74,11 @@ struct session {
 	struct feed *feeds, *fed_by; /* feed.h: feeds from this session, and feeds into it */
 	bool fed; /* a feed was added: its parties no longer hear each other */
 	struct leg leg[2];
-	struct session *next_in_call; /* same call-id, in creation order */
-	struct session *prev, *next;  /* all sessions, in creation order */
+	struct call *call;
+	/* same call-id, in creation order; the first one's prev_in_call is the last one */
+	struct session *prev_in_call, *next_in_call;
+	struct session *prev, *next;  /* all sessions: doomed ones first, then in creation order */
+	struct table_link by_number;
 	struct session *dirty_prev, *dirty_next;
 	struct session *changed_prev, *changed_next;
 	struct session *watched_prev, *watched_next;
@@ -91,7 +96,7 @@ struct sessions; /* all of them */
 
 int sessions_new(struct sessions **out, const struct session_opts *opts);
 void sessions_free(struct sessions *all); /* the caller has closed ports and flows */
-unsigned int sessions_count(const struct sessions *all);
+unsigned int sessions_count(const struct sessions *all); /* without doomed ones */
 
 /*
  * session_create - add a session at the end of its call-id's list; its legs have no ports yet. 0 or
@@ -103,6 +108,25 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 int session_set_to_tag(struct session *s, struct span to_tag);
 /* session_destroy - remove @s and free its memory. Its ports must be closed. */
 void session_destroy(struct sessions *all, struct session *s);
+
+/*
+ * A command may end thousands of sessions, and to close their ports takes seconds. It dooms them:
+ * no look-up finds a doomed session, and it is counted no more. The caller then destroys the
+ * doomed sessions bit by bit. Packets are still relayed to its parties until then.
+ *
+ * session_doom - doom one session. @why is the caller's, not 0.
+ * sessions_doom_all - doom all sessions at once, in constant time. Only sessions that could not be
+ * doomed so keep @why.
+ * session_doomed_next - the next session to destroy; NULL: there is none.
+ * session_is_doomed - tells.
+ * sessions_doomed_to - the highest number that sessions_doom_all() has doomed, while there are
+ * doomed sessions; else 0. All numbers up to it are those of ended sessions.
+ */
+void session_doom(struct sessions *all, struct session *s, uint8_t why);
+void sessions_doom_all(struct sessions *all, uint8_t why);
+struct session *session_doomed_next(const struct sessions *all);
+bool session_is_doomed(const struct sessions *all, const struct session *s);
+uint32_t sessions_doomed_to(const struct sessions *all);
 
 /* A party of a session. It sends to the leg of the same number. */
 enum session_party { SESSION_CALLEE, SESSION_CALLER };
@@ -131,15 +155,21 @@ struct session *session_match_next(const struct sessions *all, struct span call_
 
 /* sessions_of_call - first session of a call-id (follow next_in_call); NULL: none. */
 struct session *sessions_of_call(const struct sessions *all, struct span call_id);
+/* session_numbered - the session with this number, or NULL. */
+struct session *session_numbered(const struct sessions *all, uint32_t number);
 /*
- * sessions_each - call @fn for each session in creation order until it returns false. @fn may
- * destroy its session.
+ * sessions_each - call @fn for each session that is not doomed, in creation order, until it returns
+ * false. @fn may destroy its session.
+ * sessions_after - the same, from the session after number @after; 0: from the first.
  */
 void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s), void *arg);
+void sessions_after(struct sessions *all, uint32_t after, bool (*fn)(void *arg, struct session *s),
+		    void *arg);
 
 /*
  * A walk over all sessions in creation order that may pause after each session. Sessions that are
- * created meanwhile are visited, too; a session may be destroyed at any time.
+ * created meanwhile are visited, too; a session may be destroyed at any time. Doomed ones are not
+ * visited.
  */
 struct session_cursor {
 	struct session *at; /* the session that session_cursor_next() returns; NULL: the end */
@@ -150,7 +180,7 @@ struct session_cursor {
  * session_cursor_next - the next session; NULL: the walk is over.
  */
 void session_cursor_begin(struct sessions *all, struct session_cursor *c);
-struct session *session_cursor_next(struct session_cursor *c);
+struct session *session_cursor_next(const struct sessions *all, struct session_cursor *c);
 void session_cursor_end(struct sessions *all, struct session_cursor *c);
 
 /*
@@ -181,11 +211,12 @@ uint32_t session_ttl_left(const struct sessions *all, const struct session *s, u
  * ttl with that packet's time (session_ttl_restart()), or ends the session. @fn may destroy its
  * session.
  *
- * Call it about once a second. A second call within a second does nothing, nor does a call when
- * time goes back.
+ * Many sessions can have one deadline: sessions_expired() stops after some hundred, or when @fn
+ * returns false. True: call it again soon, for the rest. False: call it in about a second. A
+ * further call within that second does nothing, nor does a call when time goes back.
  */
-void sessions_expired(struct sessions *all, uint64_t now_ns,
-		      void (*fn)(void *arg, struct session *s), void *arg);
+bool sessions_expired(struct sessions *all, uint64_t now_ns,
+		      bool (*fn)(void *arg, struct session *s), void *arg);
 
 /*
  * sessions_defer - call after @away_ns without a running daemon: packets of that time have
@@ -196,9 +227,11 @@ void sessions_defer(struct sessions *all, uint64_t away_ns, uint64_t now_ns);
 
 /*
  * session_dirty - the flows of @s must be compiled again; it has changed, too.
+ * session_recompile - its flows must be compiled again, and the session itself has not changed.
  * session_dirty_pop - take the next session off the list; NULL at its end.
  */
 void session_dirty(struct sessions *all, struct session *s);
+void session_recompile(struct sessions *all, struct session *s);
 struct session *session_dirty_pop(struct sessions *all);
 
 /*
@@ -213,7 +246,7 @@ void sessions_each_watched(struct sessions *all, bool (*fn)(void *arg, struct se
 /*
  * session_changed - the journal's copy of @s is out of date. A new session has changed, and so has
  * a session with a time to live that was extended a good while ago.
- * session_changed_pop - take the next session off the list; NULL at its end.
+ * session_changed_pop - take the next session off the list; NULL at its end. It may be doomed.
  */
 void session_changed(struct sessions *all, struct session *s);
 struct session *session_changed_pop(struct sessions *all);

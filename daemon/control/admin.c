@@ -31,7 +31,7 @@
 #include "host/nexthop.h"
 #include "notify/notify.h"
 
-#define ADMIN_PAGE 200
+#define ADMIN_PAGE 50 /* 3 ms of the loop */
 #define ADMIN_LAZY_PAGE 25
 #define ADMIN_LINE_MAX 8192
 #define ADMIN_TIMEOUT_S 10
@@ -247,80 +247,110 @@ static void add_directions(struct admin *a, struct json_object *list, struct ses
 
 /* ---- requests ---- */
 
-/* One page of sessions numbered above @after. */
+/* One page of sessions. */
 struct page {
 	struct admin *a;
 	struct json_object *list;
-	uint32_t after, last;
+	uint32_t last; /* number of the last session of the page */
 	unsigned int left;
 	bool more;
-	bool flows; /* list directions in the kernel; false: whole sessions */
+	/* add the JSON of a session to the list */
+	void (*add)(struct page *p, struct session *s);
 	uint64_t now_ns;
 };
 
+static void add_session(struct page *p, struct session *s)
+{
+	json_object_array_add(p->list, session_json(p->a, s, p->now_ns));
+}
+
+static void add_flows(struct page *p, struct session *s)
+{
+	add_directions(p->a, p->list, s, true);
+}
+
+static void add_why(struct page *p, struct session *s)
+{
+	add_directions(p->a, p->list, s, false);
+}
+
+/* False: the page is full. */
 static bool page_add(void *arg, struct session *s)
 {
 	struct page *p = arg;
 
-	if (s->number <= p->after)
-		return true;
 	if (!p->left) {
 		p->more = true;
 		return false;
 	}
 	p->left--;
 	p->last = s->number;
-	if (p->flows)
-		add_directions(p->a, p->list, s, true);
-	else
-		json_object_array_add(p->list, session_json(p->a, s, p->now_ns));
+	p->add(p, s);
 	return true;
 }
 
-static struct json_object *page_json(struct admin *a, const char *arg, const char *key, bool flows)
+static struct page page_begin(struct admin *a, void (*add)(struct page *p, struct session *s))
+{
+	return (struct page){
+		.a = a, .list = json_object_new_array(), .add = add,
+		.left = a->o.lazy ? ADMIN_LAZY_PAGE : ADMIN_PAGE, .now_ns = monotonic_ns(),
+	};
+}
+
+static struct json_object *page_end(struct page *p, const char *key)
 {
 	struct json_object *o = json_object_new_object();
-	struct page p = {
-		.a = a, .list = json_object_new_array(), .after = strtoul(arg, NULL, 10),
-		.left = a->o.lazy ? ADMIN_LAZY_PAGE : ADMIN_PAGE, .flows = flows, .now_ns = monotonic_ns(),
-	};
 
-	sessions_each(a->o.sessions, page_add, &p);
-	json_object_object_add(o, key, p.list);
-	json_object_object_add(o, "next", p.more ? json_object_new_uint64(p.last) : NULL);
+	json_object_object_add(o, key, p->list);
+	json_object_object_add(o, "next", p->more ? json_object_new_uint64(p->last) : NULL);
 	return o;
+}
+
+/* @arg: [AFTER]. The sessions after number AFTER. */
+static struct json_object *page_json(struct admin *a, const char *arg, const char *key,
+				     void (*add)(struct page *p, struct session *s))
+{
+	struct page p = page_begin(a, add);
+
+	sessions_after(a->o.sessions, strtoul(arg, NULL, 10), page_add, &p);
+	return page_end(&p, key);
+}
+
+/* @arg: CALL-ID [AFTER]. The sessions of a call after number AFTER. */
+static struct json_object *call_json(struct admin *a, const char *arg, const char *key,
+				     void (*add)(struct page *p, struct session *s))
+{
+	const char *space = strchrnul(arg, ' ');
+	uint32_t after = strtoul(space, NULL, 10);
+	struct page p = page_begin(a, add);
+	struct session *s = sessions_of_call(a->o.sessions,
+					     (struct span){ arg, (size_t)(space - arg) });
+
+	while (s && s->number <= after)
+		s = s->next_in_call;
+	for (; s && page_add(&p, s); s = s->next_in_call)
+		;
+	return page_end(&p, key);
 }
 
 static struct json_object *sessions_request(struct admin *a, const char *arg)
 {
-	return page_json(a, arg, "sessions", false);
+	return page_json(a, arg, "sessions", add_session);
 }
 
 static struct json_object *flows_request(struct admin *a, const char *arg)
 {
-	return page_json(a, arg, "flows", true);
+	return page_json(a, arg, "flows", add_flows);
 }
 
 static struct json_object *session_request(struct admin *a, const char *arg)
 {
-	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
-	struct session *s = sessions_of_call(a->o.sessions, span_of(arg));
-
-	for (; s; s = s->next_in_call)
-		json_object_array_add(list, session_json(a, s, monotonic_ns()));
-	json_object_object_add(o, "sessions", list);
-	return o;
+	return call_json(a, arg, "sessions", add_session);
 }
 
 static struct json_object *why_request(struct admin *a, const char *arg)
 {
-	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
-	struct session *s = sessions_of_call(a->o.sessions, span_of(arg));
-
-	for (; s; s = s->next_in_call)
-		add_directions(a, list, s, false);
-	json_object_object_add(o, "directions", list);
-	return o;
+	return call_json(a, arg, "directions", add_why);
 }
 
 static struct json_object *counters_json(struct dp *dp)
@@ -632,9 +662,9 @@ static const struct {
 	struct json_object *(*change)(const struct operate *o, const char *arg);
 } requests[] = {
 	{ "sessions", false, .run = sessions_request }, /* [AFTER]: one page, numbers above AFTER */
-	{ "session", true, .run = session_request },	 /* CALL-ID */
+	{ "session", true, .run = session_request },	 /* CALL-ID [AFTER] */
 	{ "flows", false, .run = flows_request },	 /* [AFTER] */
-	{ "why", true, .run = why_request },		 /* CALL-ID */
+	{ "why", true, .run = why_request },		 /* CALL-ID [AFTER] */
 	{ "stats", false, .run = stats_request },
 	{ "status", false, .run = status_request },
 	{ "overview", false, .run = overview_request },

@@ -62,6 +62,12 @@ struct dp_mirror_sink {
 	void *arg;
 };
 
+/* Packets in the statistics of all flows. */
+struct dp_totals {
+	uint64_t kernel; /* forwarded by the dataplane */
+	uint64_t strangers, unmirrored;
+};
+
 struct dp_ops {
 	const char *name; /* "xdp", "kmod", "none" */
 	/*
@@ -85,6 +91,11 @@ struct dp_ops {
 			 struct rtpx_flow_stats *out);
 	int (*stats_set)(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 const struct rtpx_flow_stats *in);
+	/*
+	 * totals - sum the statistics of all installed flows. Reads the whole table: a millisecond
+	 * for 10,000 flows with XDP, several with the module. 0 or -errno.
+	 */
+	int (*totals)(struct dp *dp, struct dp_totals *out);
 	/*
 	 * flow_get - read an installed flow with the id of its next hop. Finds the flows that a
 	 * previous daemon left. -ENOENT.

@@ -20,6 +20,7 @@
 #include "dataplane/kmod.h"
 #include "base/log.h"
 #include "rtpx_genl.h"
+#include "rtpx_verdict.h"
 
 #define ANSWER_SECONDS 5 /* the module answers at once, unless it waits for memory */
 
@@ -304,6 +305,42 @@ static int kmod_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 	return rc == -ERANGE ? -ENOENT : rc;
 }
 
+/* The sum of all flows, while the kernel dumps them. */
+struct summing {
+	struct dp_kmod *k;
+	struct dp_totals totals;
+};
+
+/* A flow that could not be deleted is none to the caller of totals(). */
+static void sum_flow(const struct nlmsghdr *h, void *arg)
+{
+	struct summing *sum = arg;
+	struct answer a = { 0 };
+
+	take_answer(h, &a);
+	if (!(a.has & 1u << RTPX_A_STATS) || a.family >= RTPX_FAMILIES ||
+	    sum->k->doomed[a.family][a.port / 8] & 1 << a.port % 8)
+		return;
+	sum->totals.kernel += rtpx_stats_kernel(&a.stats);
+	sum->totals.strangers += a.stats.strangers;
+	sum->totals.unmirrored += a.stats.unmirrored;
+}
+
+/* One dump costs the kernel a tenth of a request for each flow. */
+static int kmod_totals(struct dp *dp, struct dp_totals *out)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	struct summing sum = { .k = k };
+	struct nlmsghdr *h = command(k, RTPX_CMD_GET);
+	int rc;
+
+	h->nlmsg_flags |= NLM_F_DUMP;
+	rc = ask(k, h, sum_flow, &sum);
+	if (rc >= 0)
+		*out = sum.totals;
+	return MIN(rc, 0);
+}
+
 /* sync_adopt_begin() asks for every port. Most have no flow, so check the bit before the module. */
 static int kmod_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
 {
@@ -436,6 +473,7 @@ static const struct dp_ops kmod_ops = {
 	.flow_del = kmod_flow_del,
 	.stats_get = kmod_stats_get,
 	.stats_set = kmod_stats_set,
+	.totals = kmod_totals,
 	.flow_get = kmod_flow_get,
 	.nexthop_put = kmod_nexthop_put,
 	.serves = kmod_serves,

@@ -29,6 +29,13 @@ static int none_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
 	return -ENOENT;
 }
 
+static int none_totals(struct dp *dp, struct dp_totals *out)
+{
+	(void)dp;
+	*out = (struct dp_totals){ 0 };
+	return 0;
+}
+
 static int none_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 			  const struct rtpx_flow_stats *in)
 {
@@ -106,6 +113,7 @@ static const struct dp_ops none_ops = {
 	.flow_del = none_flow_del,
 	.stats_get = none_stats_get,
 	.stats_set = none_stats_set,
+	.totals = none_totals,
 	.flow_get = none_flow_get,
 	.nexthop_put = none_nexthop_put,
 	.serves = none_serves,

@@ -29,6 +29,8 @@
 #define RUN_SESSIONS 512 /* compiled per turn of the loop, within RUN_NS */
 #define RUN_NS (2 * NSEC_PER_MSEC)
 #define RETRY_SESSIONS 128 /* tried again per second */
+#define RETRY_LOOKS 4096 /* sessions looked at for that */
+#define MARK_SESSIONS 1024 /* looked at per turn of the loop, for outdated flows */
 #define RUN_GLANCE 8 /* sessions between two readings of the clock */
 #define WORD_BITS 64
 #define ID_WORDS (RTPX_MAX_NEXTHOPS / WORD_BITS)
@@ -38,7 +40,12 @@ struct sync {
 	struct nexthops *nexthops;
 	struct event *more, *tick, *look;
 	bool left_out;	     /* the dataplane had no room for a flow */
-	uint32_t tried_last; /* number of the session most recently tried again */
+	uint32_t tried_last; /* number of the session most recently looked at for that */
+	bool tried_any;	     /* this round of looks has found one */
+	/* packets in the statistics of installed flows, as of the latest pull or push of each */
+	struct dp_totals pulled;
+	/* packets that sync_count() has counted, and no pull yet */
+	uint64_t ahead_relayed, ahead_strangers;
 	bool left;	   /* sync_leave() was called: write nothing */
 	/*
 	 * A bit for each port with an inherited flow that no session has taken over yet. NULL
@@ -46,6 +53,14 @@ struct sync {
 	 */
 	uint64_t *inherited;
 	bool any_moved; /* a bit of `moved` is set */
+	bool all_moved; /* all flows are outdated */
+	/* The round that marks the sessions with outdated flows. */
+	struct {
+		bool runs, all;
+		uint32_t last; /* number of the session most recently looked at */
+		unsigned int left; /* sessions to look at in this turn */
+		uint64_t moved[ID_WORDS];
+	} mark;
 	/* A bit for each id. */
 	uint64_t chosen_source[ID_WORDS]; /* the kernel chooses the source */
 	uint64_t stale_users[ID_WORDS];	  /* the table's `users` is not current */
@@ -97,6 +112,40 @@ static uint64_t growth(uint64_t now, uint64_t before)
 	return now > before ? now - before : 0;
 }
 
+/* Count packets of living sessions, in the counters of all and for the journal. */
+static void count(struct sync *y, uint64_t relayed, uint64_t strangers)
+{
+	struct stats *st = y->o.stats;
+
+	st->live_relayed += relayed;
+	st->live_strangers += strangers;
+	st->npkts_rcvd += relayed + strangers;
+	st->npkts_relayed += relayed;
+	st->npkts_discard += strangers;
+}
+
+/* The part of @n that sync_count() has not counted. */
+static uint64_t beyond(uint64_t *ahead, uint64_t n)
+{
+	uint64_t known = MIN(*ahead, n);
+
+	*ahead -= known;
+	return n - known;
+}
+
+/* An installed flow's statistics in the model were @before and are @now; NULL: none. */
+static void pulled_change(struct sync *y, const struct rtpx_flow_stats *before,
+			  const struct rtpx_flow_stats *now)
+{
+	static const struct rtpx_flow_stats none;
+
+	before = before ? before : &none;
+	now = now ? now : &none;
+	y->pulled.kernel += rtpx_stats_kernel(now) - rtpx_stats_kernel(before);
+	y->pulled.strangers += now->strangers - before->strangers;
+	y->pulled.unmirrored += now->unmirrored - before->unmirrored;
+}
+
 /*
  * Copy the dataplane's statistics of packets that arrived at leg @i into the model, and count the
  * difference.
@@ -114,14 +163,11 @@ static void take_stats(struct sync *y, struct session *s, int i, enum stream_kin
 
 	if (!relayed && !strangers)
 		return;
+	pulled_change(y, mine, now);
 	*mine = *now;
 	s->kernel_relayed += relayed;
 	s->kernel_strangers += strangers;
-	y->o.stats->live_relayed += relayed;
-	y->o.stats->live_strangers += strangers;
-	y->o.stats->npkts_rcvd += relayed + strangers;
-	y->o.stats->npkts_relayed += relayed;
-	y->o.stats->npkts_discard += strangers;
+	count(y, beyond(&y->ahead_relayed, relayed), beyond(&y->ahead_strangers, strangers));
 	usage_add(&y->usage, y->slot[s->leg[!i].nexthop[kind]], USAGE_KERNEL, relayed, bytes);
 	if (kind == STREAM_RTP)
 		leg->nrelayed += relayed;
@@ -157,13 +203,37 @@ void sync_pull_all(struct sync *y)
 		sessions_each(y->o.sessions, pull_each, y);
 }
 
-bool sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind kind)
+void sync_count(struct sync *y)
+{
+	struct dp_totals now;
+	uint64_t relayed, strangers;
+
+	if (!y->o.dp->active)
+		return;
+	/* Packets without a copy are charged to their recordings, which takes a pull. */
+	if (y->o.dp->ops->totals(y->o.dp, &now) || now.unmirrored != y->pulled.unmirrored) {
+		sync_pull_all(y);
+		return;
+	}
+	relayed = growth(growth(now.kernel, y->pulled.kernel), y->ahead_relayed);
+	strangers = growth(growth(now.strangers, y->pulled.strangers), y->ahead_strangers);
+	y->ahead_relayed += relayed;
+	y->ahead_strangers += strangers;
+	count(y, relayed, strangers);
+}
+
+bool sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind kind,
+		     const struct rtpx_flow_stats *before)
 {
 	const struct leg *leg = &s->leg[i];
 
-	return !is_installed(leg, kind) ||
-	       y->o.dp->ops->stats_set(y->o.dp, family_of(leg), port_of(leg, kind),
-				       &leg->stream[kind].stats) != -EAGAIN;
+	if (!is_installed(leg, kind))
+		return true;
+	if (y->o.dp->ops->stats_set(y->o.dp, family_of(leg), port_of(leg, kind),
+				    &leg->stream[kind].stats) == -EAGAIN)
+		return false;
+	pulled_change(y, before, &leg->stream[kind].stats);
+	return true;
 }
 
 void sync_relayed(struct sync *y, const struct session *s, int i, enum stream_kind kind,
@@ -246,17 +316,11 @@ static void on_hop_changed(void *arg, uint16_t id, const struct nexthop_view *no
 	y->any_moved = true;
 }
 
-static bool make_dirty(void *arg, struct session *s)
-{
-	session_dirty(((struct sync *)arg)->o.sessions, s);
-	return true;
-}
-
 static void on_by_port(void *arg)
 {
 	struct sync *y = arg;
 
-	sessions_each(y->o.sessions, make_dirty, y);
+	y->all_moved = true;
 }
 
 static bool on_hop_served(void *arg, unsigned int ifindex)
@@ -324,31 +388,34 @@ static bool is_left_out(const struct session *s)
 
 struct retry {
 	struct sync *y;
-	unsigned int left;
+	unsigned int looks, left;
 };
 
 static bool retry_each(void *arg, struct session *s)
 {
 	struct retry *r = arg;
 
-	if (s->number <= r->y->tried_last || !is_left_out(s))
-		return true;
-	session_dirty(r->y->o.sessions, s);
 	r->y->tried_last = s->number;
-	return --r->left > 0;
+	if (is_left_out(s)) {
+		session_recompile(r->y->o.sessions, s);
+		r->y->tried_any = true;
+		r->left--;
+	}
+	return --r->looks > 0 && r->left > 0;
 }
 
 /* Compile sessions again that the dataplane had no room for, RETRY_SESSIONS per second. */
 static void retry_left_out(struct sync *y)
 {
-	struct retry r = { y, RETRY_SESSIONS };
+	struct retry r = { y, RETRY_LOOKS, RETRY_SESSIONS };
 
 	if (!y->left_out)
 		return;
-	sessions_each(y->o.sessions, retry_each, &r);
-	if (!r.left)
+	sessions_after(y->o.sessions, y->tried_last, retry_each, &r);
+	if (!r.looks || !r.left)
 		return;
-	y->left_out = y->tried_last != 0; /* one more round, from the beginning */
+	y->left_out = y->tried_any; /* one more round, from the beginning */
+	y->tried_any = false;
 	y->tried_last = 0;
 }
 
@@ -385,6 +452,7 @@ static void flow_remove(struct sync *y, struct session *s, int i, enum stream_ki
 	if (!y->left &&
 	    y->o.dp->ops->flow_del(y->o.dp, family_of(leg), port_of(leg, kind), &last) == 0)
 		take_stats(y, s, i, kind, &last);
+	pulled_change(y, &leg->stream[kind].stats, NULL);
 	leg->installed &= ~(1 << kind);
 }
 
@@ -400,6 +468,8 @@ static enum flow_why flow_install(struct sync *y, struct session *s, int i, enum
 			 port_of(leg, kind), strerror(-err));
 		return FLOW_WHY_REFUSED;
 	}
+	if (!is_installed(leg, kind))
+		pulled_change(y, NULL, &leg->stream[kind].stats);
 	leg->installed |= 1 << kind;
 	return FLOW_WHY_KERNEL;
 }
@@ -497,17 +567,41 @@ static void sync_direction(struct sync *y, struct session *s, int leg, enum stre
 	hop_give(y, old);
 }
 
-/* Mark sessions as dirty that refer to a next hop in `moved`. */
-static bool mark_moved(void *arg, struct session *s)
+static bool mark_each(void *arg, struct session *s)
 {
 	struct sync *y = arg;
+	bool moved = y->mark.all;
 	int i, kind;
 
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2 && !moved; i++)
 		for (kind = 0; kind < STREAM_KINDS; kind++)
-			if (bit_get(y->moved, s->leg[i].nexthop[kind]))
-				session_dirty(y->o.sessions, s);
-	return true;
+			moved |= bit_get(y->mark.moved, s->leg[i].nexthop[kind]);
+	if (moved)
+		session_recompile(y->o.sessions, s);
+	y->mark.last = s->number;
+	return --y->mark.left > 0;
+}
+
+/*
+ * Mark the sessions with outdated flows, MARK_SESSIONS of all in a turn. A change that comes
+ * meanwhile waits for the next round. True: there is more to do.
+ */
+static bool mark_moved(struct sync *y)
+{
+	if (!y->mark.runs) {
+		if (!y->any_moved && !y->all_moved)
+			return false;
+		memcpy(y->mark.moved, y->moved, sizeof(y->moved));
+		memset(y->moved, 0, sizeof(y->moved));
+		y->mark.all = y->all_moved;
+		y->mark.last = 0;
+		y->mark.runs = true;
+		y->any_moved = y->all_moved = false;
+	}
+	y->mark.left = MARK_SESSIONS;
+	sessions_after(y->o.sessions, y->mark.last, mark_each, y);
+	y->mark.runs = !y->mark.left;
+	return y->mark.runs || y->any_moved || y->all_moved;
 }
 
 /*
@@ -539,11 +633,8 @@ void sync_run(struct sync *y)
 	struct session *s;
 	int n;
 
-	if (y->any_moved) {
-		sessions_each(y->o.sessions, mark_moved, y);
-		memset(y->moved, 0, sizeof(y->moved));
-		y->any_moved = false;
-	}
+	if (mark_moved(y))
+		event_active(y->more, EV_TIMEOUT, 0);
 	for (n = 0; n < RUN_SESSIONS; n++) {
 		s = session_dirty_pop(y->o.sessions);
 		if (!s)
@@ -644,6 +735,7 @@ static bool adopt_direction(struct sync *y, struct session *s, int i, enum strea
 	if (y->inherited)
 		bit_put(inherited_bits(y, family_of(leg)), port_of(leg, kind), false);
 	leg->installed |= 1 << kind;
+	pulled_change(y, NULL, &leg->stream[kind].stats);
 	if (y->o.dp->ops->stats_get(y->o.dp, family_of(leg), port_of(leg, kind), &now) == 0)
 		take_stats(y, s, i, kind, &now);
 	sync_direction(y, s, i, kind, flow.nexthop);

@@ -43,14 +43,20 @@ void sync_run(struct sync *y);
  * G counters. Cheap.
  */
 void sync_pull(struct sync *y, struct session *s);
-/* sync_pull_all - sync_pull for all sessions; call before I and G are answered. */
+/* sync_pull_all - sync_pull for all sessions. Takes milliseconds with thousands of sessions. */
 void sync_pull_all(struct sync *y);
 /*
- * sync_push_stats - write the stream's statistics to the dataplane. Call after the daemon counted a
- * packet of an installed flow. False: the dataplane has counted packets since sync_pull() and keeps
- * its own statistics.
+ * sync_count - bring the G counters up to date, without the sessions: call before I and G are
+ * answered. Takes a tenth of the time of sync_pull_all(), so the loop may do it at any time.
  */
-bool sync_push_stats(struct sync *y, struct session *s, int leg, enum stream_kind kind);
+void sync_count(struct sync *y);
+/*
+ * sync_push_stats - write the stream's statistics to the dataplane. Call after the daemon counted a
+ * packet of an installed flow; the statistics were *@before then. False: the dataplane has counted
+ * packets since sync_pull() and keeps its own statistics.
+ */
+bool sync_push_stats(struct sync *y, struct session *s, int leg, enum stream_kind kind,
+		     const struct rtpx_flow_stats *before);
 
 /*
  * sync_leg_close - remove the flows of both directions, because both use the leg's ports. Takes

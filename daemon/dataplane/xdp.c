@@ -182,6 +182,41 @@ static int xdp_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
 	return 0;
 }
 
+/* As stats_read(), for the members of struct dp_totals only. */
+static void totals_add(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
+		       struct dp_totals *to)
+{
+	unsigned int tries = 0;
+	uint64_t packets;
+	uint8_t pending;
+
+	do {
+		if (tries > STATS_SPINS)
+			usleep(STATS_NAP_US);
+		packets = __atomic_load_n(&m->stats.packets, __ATOMIC_ACQUIRE);
+		pending = __atomic_load_n(&e->pending, __ATOMIC_ACQUIRE);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while ((pending == RTPX_PENDING_MOVING ||
+		  __atomic_load_n(&m->stats.packets, __ATOMIC_RELAXED) != packets) &&
+		 ++tries < STATS_TRIES);
+	to->kernel += packets + (pending < RTPX_PENDING_MOVING ? pending : 0) -
+		      m->stats.daemon_packets;
+	to->strangers += m->stats.strangers;
+	to->unmirrored += m->stats.unmirrored;
+}
+
+static int xdp_totals(struct dp *dp, struct dp_totals *out)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	uint32_t i;
+
+	*out = (struct dp_totals){ 0 };
+	for (i = 0; i < x->n_elements; i++)
+		if (x->flows[i].flags & RTPX_FLOW_ACTIVE)
+			totals_add(&x->flows[i], &x->more[i], out);
+	return 0;
+}
+
 static int xdp_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 			 const struct rtpx_flow_stats *in)
 {
@@ -576,6 +611,7 @@ static const struct dp_ops xdp_ops = {
 	.flow_del = xdp_flow_del,
 	.stats_get = xdp_stats_get,
 	.stats_set = xdp_stats_set,
+	.totals = xdp_totals,
 	.flow_get = xdp_flow_get,
 	.nexthop_put = xdp_nexthop_put,
 	.serves = xdp_serves,

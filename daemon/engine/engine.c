@@ -10,18 +10,23 @@
 #include <utlist.h>
 
 #include "engine/engine.h"
+#include "base/clock.h"
 #include "call/feed.h"
 #include "media/player.h"
 #include "base/log.h"
 #include "host/nexthop.h"
 
 #define ABSENCE_NS (3 * NSEC_PER_SEC) /* without a tick: the process was stopped */
+#define SLICE_NS (NSEC_PER_MSEC / 2) /* work in one turn of the loop for earlier commands */
+#define ENDS_MAX 16 /* sessions that D ends before its reply; the others it dooms */
+#define TIMEOUT_LINES 20 /* log lines a second about sessions that timed out */
 
 struct engine {
 	struct engine_opts o;
 	bool stopping;
 	uint64_t tick_ns; /* time of the previous engine_tick() */
 	uint64_t began_ns; /* time of the first one: older sessions are a previous daemon's */
+	bool expiring; /* sessions_expired() has more */
 };
 
 /* ---- ports of a leg ---- */
@@ -464,10 +469,21 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 
 /* ---- D and X ---- */
 
+/* End a session now, or let engine_run() end it when the command has ended @before others. */
+static void end_soon(struct engine *e, struct session *s, unsigned int before, enum report_end why,
+		     uint64_t now_ns)
+{
+	if (before < ENDS_MAX)
+		session_end(e, s, why, now_ns);
+	else
+		session_doom(e->o.sessions, s, why + 1);
+}
+
 int engine_delete(struct engine *e, const struct dialog *of, bool weak, uint64_t now_ns)
 {
 	struct session *pos = NULL, *s;
 	enum session_party party;
+	unsigned int ended = 0;
 	bool exact, found = false;
 
 	while ((s = session_match_next(e->o.sessions, of->call_id, of->from_tag, of->to_tag,
@@ -475,7 +491,7 @@ int engine_delete(struct engine *e, const struct dialog *of, bool weak, uint64_t
 		found = true;
 		session_changed(e->o.sessions, s);
 		if (session_flags_clear(s, weak, party))
-			session_end(e, s, REPORT_END_DELETED, now_ns);
+			end_soon(e, s, ended++, REPORT_END_DELETED, now_ns);
 		if (exact)
 			break;
 	}
@@ -500,28 +516,46 @@ unsigned int engine_terminate(struct engine *e, struct span call_id, uint64_t no
 	unsigned int n;
 
 	for (n = 0; (s = sessions_of_call(e->o.sessions, call_id)); n++)
-		session_end(e, s, REPORT_END_TERMINATED, now_ns);
+		end_soon(e, s, n, REPORT_END_TERMINATED, now_ns);
 	return n;
 }
 
-struct end_all {
+/* Work of one slice. */
+struct slice {
 	struct engine *e;
-	uint64_t now_ns;
-	enum report_end why;
+	uint64_t now_ns, until_ns;
 };
 
-static bool end_each(void *arg, struct session *s)
+static struct slice slice_begin(struct engine *e, uint64_t now_ns)
 {
-	struct end_all *all = arg;
+	return (struct slice){ e, now_ns, clock_now() + SLICE_NS };
+}
 
-	session_end(all->e, s, all->why, all->now_ns);
-	return true;
+static bool has_time(const struct slice *slice)
+{
+	return clock_now() < slice->until_ns;
+}
+
+/* End doomed sessions. True: some are left. */
+static bool end_doomed(const struct slice *slice)
+{
+	struct session *s;
+
+	while ((s = session_doomed_next(slice->e->o.sessions))) {
+		session_end(slice->e, s,
+			    s->doomed ? s->doomed - 1 : REPORT_END_DELETED_ALL, slice->now_ns);
+		if (!has_time(slice))
+			return session_doomed_next(slice->e->o.sessions);
+	}
+	return false;
 }
 
 void engine_delete_all(struct engine *e, uint64_t now_ns)
 {
-	sessions_each(e->o.sessions, end_each,
-		      &(struct end_all){ e, now_ns, REPORT_END_DELETED_ALL });
+	const struct slice slice = slice_begin(e, now_ns);
+
+	sessions_doom_all(e->o.sessions, REPORT_END_DELETED_ALL + 1);
+	end_doomed(&slice);
 }
 
 /* ---- look-ups ---- */
@@ -660,10 +694,11 @@ static void log_timeout(const struct engine *e, const struct session *s, uint64_
 	char text[80] = "";
 
 	if (s->complete)
-		log_call(LOG_LVL_INFO, s->call_id, "session %u timed out: no media from %s",
-			 s->number, silent[callee][caller]);
+		log_rate(LOG_LVL_INFO, TIMEOUT_LINES, s->call_id,
+			 "session %u timed out: no media from %s", s->number,
+			 silent[callee][caller]);
 	else
-		log_call(LOG_LVL_INFO, s->call_id,
+		log_rate(LOG_LVL_INFO, TIMEOUT_LINES, s->call_id,
 			 "session %u timed out: no L has named its callee%s", s->number,
 			 restored ? "" : heard_text(&s->leg[0], now_ns, text, sizeof(text)));
 }
@@ -672,18 +707,39 @@ static void log_timeout(const struct engine *e, const struct session *s, uint64_
  * Only packets on the sockets have refreshed the TTL. Pull the dataplane's statistics before ending
  * the session.
  */
-static void session_expired(void *arg, struct session *s)
+static bool session_expired(void *arg, struct session *s)
 {
-	struct end_all *all = arg;
-	struct engine *e = all->e;
+	const struct slice *slice = arg;
+	struct engine *e = slice->e;
+	uint64_t now_ns = slice->now_ns;
 
 	sync_pull(e->o.sync, s);
-	if (s->leg[0].deadline_ns > all->now_ns && s->leg[1].deadline_ns > all->now_ns)
-		return;
+	if (s->leg[0].deadline_ns > now_ns && s->leg[1].deadline_ns > now_ns)
+		return has_time(slice);
 	e->o.stats->nsess_timeout++;
-	log_timeout(e, s, all->now_ns);
-	tell_controller(e, s, all->now_ns);
-	session_end(e, s, all->why, all->now_ns);
+	log_timeout(e, s, now_ns);
+	tell_controller(e, s, now_ns);
+	session_end(e, s, REPORT_END_TIMEOUT, now_ns);
+	return has_time(slice);
+}
+
+static bool expire(struct slice slice)
+{
+	return sessions_expired(slice.e->o.sessions, slice.now_ns, session_expired, &slice);
+}
+
+bool engine_run(struct engine *e)
+{
+	struct slice slice;
+	bool more;
+
+	if (!e->expiring && !session_doomed_next(e->o.sessions))
+		return false;
+	slice = slice_begin(e, clock_now());
+	more = end_doomed(&slice);
+	if (e->expiring)
+		e->expiring = expire(slice);
+	return more || e->expiring;
 }
 
 /* If the process was stopped, extend every TTL by that time. Packets that arrived meanwhile are
@@ -703,8 +759,7 @@ void engine_tick(struct engine *e, uint64_t now_ns, uint64_t cpu_ns)
 	e->tick_ns = now_ns;
 	if (!e->began_ns)
 		e->began_ns = now_ns;
-	sessions_expired(e->o.sessions, now_ns, session_expired,
-			 &(struct end_all){ e, now_ns, REPORT_END_TIMEOUT });
+	e->expiring = expire(slice_begin(e, now_ns));
 	stats_tick(e->o.stats, now_ns, cpu_ns);
 	recorder_tick(e->o.recorder);
 }
@@ -716,12 +771,13 @@ void engine_slow_shutdown(struct engine *e)
 
 bool engine_is_done(const struct engine *e)
 {
-	return e->stopping && sessions_count(e->o.sessions) == 0;
+	return e->stopping && sessions_count(e->o.sessions) == 0 &&
+	       !session_doomed_next(e->o.sessions);
 }
 
 const struct stats *engine_show_stats(struct engine *e)
 {
-	sync_pull_all(e->o.sync);
+	sync_count(e->o.sync);
 	recorder_count(e->o.recorder, e->o.stats);
 	e->o.stats->shown = true;
 	return e->o.stats;
@@ -740,18 +796,25 @@ int engine_new(struct engine **out, const struct engine_opts *opts)
 
 static bool forget_each(void *arg, struct session *s)
 {
-	struct end_all *all = arg;
+	struct engine *e = arg;
 
 	log_call(LOG_LVL_DBUG, s->call_id, "session %u goes on in the next rtpxd", s->number);
-	engine_drop(all->e, s, all->now_ns);
+	engine_drop(e, s, e->tick_ns);
 	return true;
 }
 
 void engine_free(struct engine *e, bool leave)
 {
+	const struct slice all = { e, e ? e->tick_ns : 0, UINT64_MAX };
+	struct session *s;
+
 	if (!e)
 		return;
-	sessions_each(e->o.sessions, leave ? forget_each : end_each,
-		      &(struct end_all){ e, e->tick_ns, REPORT_END_SHUTDOWN });
+	end_doomed(&all);
+	if (leave)
+		sessions_each(e->o.sessions, forget_each, e);
+	sessions_doom_all(e->o.sessions, REPORT_END_SHUTDOWN + 1);
+	while ((s = session_doomed_next(e->o.sessions)))
+		session_end(e, s, REPORT_END_SHUTDOWN, e->tick_ns);
 	free(e);
 }

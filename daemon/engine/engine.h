@@ -80,9 +80,13 @@ struct engine_result {
 int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_ns,
 		  struct engine_result *out);
 
-/* engine_delete - D; @weak: Dw. PROTO_OK or E_SESSION. */
+/*
+ * engine_delete - D; @weak: Dw. PROTO_OK or E_SESSION.
+ * engine_delete_all - X.
+ * No command finds the sessions from now on. With many sessions, engine_run() closes their ports.
+ */
 int engine_delete(struct engine *e, const struct dialog *of, bool weak, uint64_t now_ns);
-void engine_delete_all(struct engine *e, uint64_t now_ns); /* X */
+void engine_delete_all(struct engine *e, uint64_t now_ns);
 /* engine_terminate - an operator ends all sessions of a call-id. Returns their number. */
 unsigned int engine_terminate(struct engine *e, struct span call_id, uint64_t now_ns);
 /*
@@ -128,6 +132,11 @@ int engine_catch_dtmf(struct engine *e, const struct engine_result *r,
 
 /* engine_tick - once a second: expiry, rates. @cpu_ns: clock_cpu() of the event loop. */
 void engine_tick(struct engine *e, uint64_t now_ns, uint64_t cpu_ns);
+/*
+ * engine_run - call in each turn of the loop: half a millisecond of work that D, X and time-outs
+ * of many sessions have left. True: there is more, so the loop must not sleep.
+ */
+bool engine_run(struct engine *e);
 
 /*
  * engine_leg_restore - open the previous port of a restored session's leg, and set its face;

@@ -137,7 +137,7 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 			moved = true;
 		}
 		stream->stats.daemon_packets += accepted;
-		if (!installed || sync_push_stats(r->o.sync, s, leg, kind) || !tries--)
+		if (!installed || sync_push_stats(r->o.sync, s, leg, kind, &before.stats) || !tries--)
 			break;
 		*stream = before;
 	}

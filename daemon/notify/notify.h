@@ -16,7 +16,8 @@
 #include "notify/spec.h"
 
 #define NOTIFY_MAX_TARGETS 64 /* of -n, and those made for %%CC_SELF%% */
-#define NOTIFY_MAX_QUEUED 10000 /* messages in the queue of one target */
+/* messages in the queue of one target: all calls may time out at once */
+#define NOTIFY_MAX_QUEUED 65536
 #define NOTIFY_PATIENCE_MS 30000
 
 struct event_base;

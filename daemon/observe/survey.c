@@ -135,7 +135,7 @@ static void walk(struct survey *v, uint64_t now_ns)
 	struct session *s;
 	unsigned int n = 0;
 
-	while ((s = session_cursor_next(&v->cursor))) {
+	while ((s = session_cursor_next(v->sessions, &v->cursor))) {
 		visit(v, s, now_ns);
 		if (++n % GLANCE == 0 && clock_now() > until)
 			break;

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * cookies.c - a cache of replies to datagrams. It reads no clock and uses no socket.
- *
- * uthash keeps the entries in the order of their insertion, so the oldest entry is the first.
  */
 #include "protocol/cookies.h"
-#include "base/hash.h"
+#include "base/table.h"
 #include "protocol/proto.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/queue.h>
+
+#define SWEPT_MAX 10000 /* old entries that one sweep removes; a millisecond's work */
 
 /* The key of an entry. */
 struct key {
@@ -21,20 +22,22 @@ struct key {
 };
 
 struct entry {
-	UT_hash_handle hh;
+	struct table_link link;
+	STAILQ_ENTRY(entry) list;
 	uint64_t stored_ns;
 	uint32_t key_len, reply_len;
 	char bytes[]; /* the key, then the reply */
 };
 
 struct cookies {
-	struct entry *entries;
+	struct table table;
+	STAILQ_HEAD(, entry) entries; /* oldest first */
 	size_t bytes, max_bytes;
 	void (*stored)(void *arg, struct span key, struct span reply, uint64_t stored_ns);
 	void *arg; /* of stored */
 };
 
-/* Bytes that malloc keeps in front of a block. cookies_bytes() adds the buckets of the hash. */
+/* Bytes that malloc keeps in front of a block. cookies_bytes() adds the buckets of the table. */
 #define MALLOC_HEAD sizeof(size_t)
 
 static size_t entry_bytes(struct entry *e)
@@ -42,10 +45,13 @@ static size_t entry_bytes(struct entry *e)
 	return malloc_usable_size(e) + MALLOC_HEAD;
 }
 
-static void entry_forget(struct cookies *c, struct entry *e)
+static void forget_oldest(struct cookies *c)
 {
+	struct entry *e = STAILQ_FIRST(&c->entries);
+
 	c->bytes -= entry_bytes(e);
-	HASH_DEL(c->entries, e);
+	table_del(&c->table, &e->link);
+	STAILQ_REMOVE_HEAD(&c->entries, list);
 	free(e);
 }
 
@@ -56,22 +62,23 @@ int cookies_new(struct cookies **out, size_t max_bytes)
 	if (!c)
 		return -ENOMEM;
 	c->max_bytes = max_bytes;
+	STAILQ_INIT(&c->entries);
 	*out = c;
 	return 0;
 }
 
 size_t cookies_bytes(const struct cookies *c)
 {
-	return c->bytes +
-	       (c->entries ? c->entries->hh.tbl->num_buckets * sizeof(UT_hash_bucket) : 0);
+	return c->bytes + table_bytes(&c->table);
 }
 
 void cookies_free(struct cookies *c)
 {
 	if (!c)
 		return;
-	while (c->entries)
-		entry_forget(c, c->entries);
+	while (!STAILQ_EMPTY(&c->entries))
+		forget_oldest(c);
+	table_free(&c->table);
 	free(c);
 }
 
@@ -97,13 +104,25 @@ static size_t make_key(struct key *k, const struct cookies_key *of)
 	return offsetof(struct key, cookie) + len;
 }
 
+static struct entry *entry_find(const struct cookies *c, const void *key, size_t len)
+{
+	struct table_link *link = table_first(&c->table, table_hash(key, len));
+	struct entry *e;
+
+	for (; link; link = table_next(link)) {
+		e = container_of(link, struct entry, link);
+		if (e->key_len == len && memcmp(e->bytes, key, len) == 0)
+			return e;
+	}
+	return NULL;
+}
+
 struct span cookies_find(const struct cookies *c, const struct cookies_key *key)
 {
-	struct entry *e;
 	struct key k;
 	size_t len = make_key(&k, key);
+	struct entry *e = entry_find(c, &k, len);
 
-	HASH_FIND(hh, c->entries, &k, len, e);
 	return e ? (struct span){ e->bytes + e->key_len, e->reply_len } : (struct span){ NULL, 0 };
 }
 
@@ -119,22 +138,32 @@ static void add(struct cookies *c, const void *key, size_t len, struct span repl
 	e->reply_len = reply.len;
 	memcpy(e->bytes, key, len);
 	memcpy(e->bytes + len, reply.p, reply.len);
-	while (c->entries && c->bytes + entry_bytes(e) > c->max_bytes)
-		entry_forget(c, c->entries);
-	HASH_ADD_KEYPTR(hh, c->entries, e->bytes, len, e);
-	if (!e->hh.tbl) {
+	while (!STAILQ_EMPTY(&c->entries) && c->bytes + entry_bytes(e) > c->max_bytes)
+		forget_oldest(c);
+	if (table_add(&c->table, &e->link, table_hash(key, len))) {
 		free(e);
 		return;
 	}
+	STAILQ_INSERT_TAIL(&c->entries, e, list);
 	c->bytes += entry_bytes(e);
 }
 
+/* Remove at most @max of the entries that are too old. */
+static void forget_old(struct cookies *c, uint64_t now_ns, unsigned int max)
+{
+	while (max-- && !STAILQ_EMPTY(&c->entries) &&
+	       now_ns - STAILQ_FIRST(&c->entries)->stored_ns >= COOKIES_LIFE_NS)
+		forget_oldest(c);
+}
+
+/* Each new entry removes two old ones, so the sweep never has a backlog. */
 void cookies_store(struct cookies *c, const struct cookies_key *key, struct span reply,
 		   uint64_t now_ns)
 {
 	struct key k;
 	size_t len = make_key(&k, key);
 
+	forget_old(c, now_ns, 2);
 	add(c, &k, len, reply, now_ns);
 	if (c->stored)
 		c->stored(c->arg, (struct span){ (char *)&k, len }, reply, now_ns);
@@ -152,10 +181,10 @@ void cookies_each(const struct cookies *c, uint64_t since_ns, unsigned int max,
 		  void (*fn)(void *arg, struct span key, struct span reply, uint64_t stored_ns),
 		  void *arg)
 {
-	unsigned int n = HASH_COUNT(c->entries), skip = n > max ? n - max : 0;
+	unsigned int n = c->table.n, skip = n > max ? n - max : 0;
 	const struct entry *e;
 
-	for (e = c->entries; e; e = e->hh.next) {
+	STAILQ_FOREACH(e, &c->entries, list) {
 		if (skip) {
 			skip--;
 			continue;
@@ -169,18 +198,14 @@ void cookies_each(const struct cookies *c, uint64_t since_ns, unsigned int max,
 /* The bytes may come from a damaged file. Check the lengths: callers have room for no more. */
 void cookies_restore(struct cookies *c, struct span key, struct span reply, uint64_t stored_ns)
 {
-	struct entry *e;
-
 	if (key.len < offsetof(struct key, cookie) || key.len > sizeof(struct key) ||
 	    reply.len > COOKIES_REPLY_MAX)
 		return;
-	HASH_FIND(hh, c->entries, key.p, key.len, e);
-	if (!e)
+	if (!entry_find(c, key.p, key.len))
 		add(c, key.p, key.len, reply, stored_ns);
 }
 
 void cookies_sweep(struct cookies *c, uint64_t now_ns)
 {
-	while (c->entries && now_ns - c->entries->stored_ns >= COOKIES_LIFE_NS)
-		entry_forget(c, c->entries);
+	forget_old(c, now_ns, SWEPT_MAX);
 }

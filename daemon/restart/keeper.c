@@ -72,6 +72,8 @@ struct keeper {
 	uint64_t *ended; /* numbers of sessions that ended since the previous keeper_run() */
 	size_t n_ended, ended_room;
 	bool ended_lost; /* @ended lacks some, for want of memory */
+	uint32_t ended_to; /* as the journal has it */
+	unsigned int already_ended; /* loaded records of sessions that had ended */
 	struct meta left; /* the previous daemon's; spans into kept_meta */
 	struct kept_list kept; /* sessions */
 	struct kept_list waiting; /* messages of notify.h */
@@ -198,6 +200,22 @@ static struct span span_of_kept(const struct kept *r)
 	return r ? (struct span){ r->bytes, r->len } : (struct span){ 0 };
 }
 
+/* Discard the records of sessions that an X of the previous daemon has ended. */
+static void drop_ended(struct keeper *k)
+{
+	struct kept_list *list = &k->kept;
+	size_t i, n = 0;
+
+	for (i = 0; i < list->n; i++) {
+		if (list->p[i]->key > k->left.ended_to)
+			list->p[n++] = list->p[i];
+		else
+			free(list->p[i]);
+	}
+	k->already_ended = list->n - n;
+	list->n = n;
+}
+
 /* Discard the records when the machine was booted since: their times and pins are void. */
 static void judge_loaded(struct keeper *k)
 {
@@ -216,6 +234,7 @@ static void judge_loaded(struct keeper *k)
 		return;
 	}
 	k->epoch = k->left.epoch;
+	drop_ended(k);
 	if (k->left.instance)
 		k->instance = k->left.instance;
 	else if (k->kept.n)
@@ -380,6 +399,7 @@ static int encode_meta(struct keeper *k, bool clean, uint64_t now_ns)
 		.live_relayed = stats->live_relayed,
 		.live_strangers = stats->live_strangers,
 		.epoch = k->epoch,
+		.ended_to = sessions_doomed_to(k->o.sessions),
 	};
 
 	return meta_write(&m, k->bytes, sizeof(k->bytes));
@@ -390,6 +410,7 @@ static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
 	int len = encode_meta(k, clean, now_ns);
 
 	k->o.stats->shown = false;
+	k->ended_to = sessions_doomed_to(k->o.sessions);
 	return journal_put(k->journal, RECORD_META, encoded(k, len));
 }
 
@@ -528,7 +549,19 @@ static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
 	return rc;
 }
 
-/* One transaction has the end of a session and the counters that include it. */
+static int put_changed(struct keeper *k, const struct session *s)
+{
+	if (session_is_doomed(k->o.sessions, s)) {
+		sink_gone(k, s->number);
+		return journal_del(k->journal, s->number);
+	}
+	return put_session(k, s);
+}
+
+/*
+ * One transaction has the end of a session and the counters that include it. After X, ended_to in
+ * the record of counters ends thousands of sessions at once; their own records are deleted later.
+ */
 static int write_changed(struct keeper *k, uint64_t now_ns)
 {
 	struct sessions *sessions = k->o.sessions;
@@ -536,13 +569,13 @@ static int write_changed(struct keeper *k, uint64_t now_ns)
 	int rc = 0;
 	size_t i;
 
-	if (k->n_ended || k->o.stats->shown)
+	if (k->n_ended || k->o.stats->shown || k->ended_to != sessions_doomed_to(sessions))
 		rc = put_meta(k, false, now_ns);
 	for (i = 0; i < k->n_ended && !rc; i++)
 		rc = journal_del(k->journal, k->ended[i]);
 	k->n_ended = 0;
 	while (!rc && (s = session_changed_pop(sessions)))
-		rc = put_session(k, s);
+		rc = put_changed(k, s);
 	return rc ? rc : commit(k);
 }
 
@@ -979,6 +1012,7 @@ static void read_counters(struct keeper *k)
 	struct stats *stats = k->o.stats;
 
 	stats_read(stats, k->left.counters);
+	stats->nsess_destroyed += k->already_ended;
 	recorder_count_on(k->o.recorder, stats->npkts_recorded,
 			  stats->npkts_rec_lost);
 }

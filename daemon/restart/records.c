@@ -17,6 +17,7 @@ static const struct field meta_fields[] = {
 	FIELD(10, FIELD_UINT, meta, live_relayed),
 	FIELD(11, FIELD_UINT, meta, live_strangers),
 	FIELD(12, FIELD_UINT, meta, epoch),
+	FIELD(13, FIELD_UINT, meta, ended_to),
 	{ 0 },
 };
 

@@ -38,7 +38,7 @@ struct meta {
 	bool has_live;
 	uint64_t live_relayed, live_strangers;
 	uint64_t epoch; /* of the address group, see replicate/group.h; 0: none */
-
+	uint32_t ended_to; /* the sessions up to this number have ended; 0: none */
 };
 
 /* A notification that waits. */

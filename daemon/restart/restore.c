@@ -199,22 +199,25 @@ static void free_texts(struct session *s)
 	}
 }
 
-static int update_leg(struct restorer *r, struct session *s, int i, struct addr had,
+/* @before: the leg's address and statistics before the update. */
+static int update_leg(struct restorer *r, struct session *s, int i, const struct leg *before,
 		      const struct snapshot_leg *next)
 {
+	struct leg *leg = &s->leg[i];
 	int kind;
 
-	if (!had.port)
+	if (!before->local.port)
 		return restore_leg(r, s, i, next);
-	s->leg[i].local = had;
+	leg->local = before->local;
 	for (kind = 0; kind < STREAM_KINDS; kind++)
-		sync_push_stats(r->sync, s, i, kind);
+		if (!sync_push_stats(r->sync, s, i, kind, &before->stream[kind].stats))
+			leg->stream[kind].stats = before->stream[kind].stats;
 	return 0;
 }
 
 int restore_update(struct restorer *r, const struct snapshot *snap, struct session *s)
 {
-	const struct addr had[2] = { s->leg[0].local, s->leg[1].local };
+	const struct leg before[2] = { s->leg[0], s->leg[1] };
 	int i, rc;
 
 	if (!leg_stays(&s->leg[0], &snap->leg[0]) || !leg_stays(&s->leg[1], &snap->leg[1]))
@@ -228,7 +231,7 @@ int restore_update(struct restorer *r, const struct snapshot *snap, struct sessi
 	restore_times(r, s);
 	session_restored(r->sessions, s);
 	for (i = 0; i < 2; i++) {
-		int leg_rc = update_leg(r, s, i, had[i], &snap->leg[i]);
+		int leg_rc = update_leg(r, s, i, &before[i], &snap->leg[i]);
 
 		rc = rc ? rc : leg_rc;
 	}
@@ -238,38 +241,15 @@ int restore_update(struct restorer *r, const struct snapshot *snap, struct sessi
 	return rc;
 }
 
-static bool session_has_number(void *arg, struct session *s)
-{
-	struct {
-		uint32_t number;
-		struct session *found;
-	} *want = arg;
-
-	if (s->number == want->number)
-		want->found = s;
-	return !want->found;
-}
-
-static struct session *session_of(struct restorer *r, uint32_t number)
-{
-	struct {
-		uint32_t number;
-		struct session *found;
-	} want = { number, NULL };
-
-	sessions_each(r->sessions, session_has_number, &want);
-	return want.found;
-}
-
 void restore_feeds(struct restorer *r, const struct snapshot *snap)
 {
 	struct session *target, *source;
 	int i;
 
-	if (!snap->feed[0].source || !(target = session_of(r, snap->number)))
+	if (!snap->feed[0].source || !(target = session_numbered(r->sessions, snap->number)))
 		return;
 	for (i = SNAPSHOT_MAX_FEEDS - 1; i >= 0; i--) {
-		source = snap->feed[i].source ? session_of(r, snap->feed[i].source) : NULL;
+		source = session_numbered(r->sessions, snap->feed[i].source);
 		if (source)
 			feed_add(r->sessions, source, 0, target, snap->feed[i].crossed);
 	}

@@ -23,6 +23,7 @@ struct fake_dp {
 	bool lost; /* an interface */
 	unsigned int puts, dels, hop_puts, rescans, pushes, seeds;
 	int refuse; /* -errno that flow_put returns */
+	int no_totals; /* -errno that totals returns */
 	unsigned int between; /* packets to count just before statistics are set */
 	unsigned int copies; /* waiting copies */
 	struct rtpx_mirrored copy[8];
@@ -93,6 +94,25 @@ static int fake_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 	f->pushes++;
 	f->stats[family][port] = *in;
 	return 0;
+}
+
+static int fake_totals(struct dp *dp, struct dp_totals *out)
+{
+	struct fake_dp *f = fake_of(dp);
+	unsigned int family, port;
+
+	*out = (struct dp_totals){ 0 };
+	for (family = 0; family < RTPX_FAMILIES; family++)
+		for (port = 0; port < FAKE_PORTS; port++) {
+			const struct rtpx_flow_stats *st = &f->stats[family][port];
+
+			if (!(f->flows[family][port].flags & RTPX_FLOW_ACTIVE))
+				continue;
+			out->kernel += rtpx_stats_kernel(st);
+			out->strangers += st->strangers;
+			out->unmirrored += st->unmirrored;
+		}
+	return f->no_totals;
 }
 
 static int fake_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
@@ -175,6 +195,7 @@ static struct fake_dp *fake_dp_new(void)
 		.flow_del = fake_flow_del,
 		.stats_get = fake_stats_get,
 		.stats_set = fake_stats_set,
+		.totals = fake_totals,
 		.flow_get = fake_flow_get,
 		.nexthop_put = fake_nexthop_put,
 		.serves = fake_serves,

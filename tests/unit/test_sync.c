@@ -209,11 +209,13 @@ static void hear(struct session *s, int leg, enum stream_kind kind, const char *
 				 .now_ns = now_ns };
 	struct addr src = at(host, port);
 	bool moved = false;
+	struct rtpx_flow_stats before;
 
 	sync_pull(sync_, s);
+	before = in->stats;
 	if (stream_packet(in, &s->leg[leg].stream[!kind], &src, &p, LEARN_PROOF, &moved) == STREAM_RELAY)
 		in->stats.daemon_packets++;
-	sync_push_stats(sync_, s, leg, kind);
+	sync_push_stats(sync_, s, leg, kind, &before);
 	if (moved)
 		session_dirty(sessions, s);
 }
@@ -487,7 +489,7 @@ static void test_no_dataplane(void **state)
 	assert_int_equal(s->leg[0].nexthop[STREAM_RTP], 0);
 	sync_pull_all(sync_);
 	sync_pull(sync_, s);
-	sync_push_stats(sync_, s, 0, STREAM_RTP);
+	sync_push_stats(sync_, s, 0, STREAM_RTP, &s->leg[0].stream[STREAM_RTP].stats);
 	assert_int_equal(fake->pushes, 0);
 }
 
@@ -997,7 +999,78 @@ static int by_random(const void *a, const void *b)
 	return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
 }
 
-/* I and G pull the statistics of all flows: here 15,000 calls, on ports in random order. */
+/*
+ * G counts without a pull: whatever happens between, its counters are those of all packets, they
+ * never go back, and a later pull adds nothing.
+ */
+static void test_count(void **state)
+{
+	enum { CALLS = 8, ROUNDS = 4000 };
+	struct session *s[CALLS];
+	uint64_t relayed = 0, strangers = 0, t = 1000;
+	unsigned int i, n, seq = 1;
+
+	(void)state;
+	srand(3);
+	for (i = 0; i < CALLS; i++) {
+		s[i] = call_on("198.51.100.1", "198.51.100.2", 4000 + 4 * i);
+		answered(s[i], CALLEE, CALLER);
+	}
+	for (n = 0; n < ROUNDS; n++) {
+		unsigned int leg = rand() % 2;
+		const char *host = leg ? CALLER : CALLEE;
+
+		i = rand() % CALLS;
+		t += 1000;
+		seq++;
+		switch (rand() % 12) {
+		case 0: /* a packet on the sockets */
+			hear(s[i], leg, STREAM_RTP, host, 5000, seq, t);
+			break;
+		case 1: /* a stranger's packet on the sockets: judged by the daemon alone */
+			hear(s[i], leg, STREAM_RTP, "203.0.113.66", 5000, seq, t);
+			break;
+		case 2:
+			arrives(s[i], leg, STREAM_RTP, "203.0.113.66", 5000, seq, t);
+			strangers++;
+			break;
+		case 3:
+			sync_pull(sync_, s[i]);
+			break;
+		case 4: /* the call ends, and another one gets its ports */
+			sync_leg_close(sync_, s[i], 0);
+			stats.live_relayed -= s[i]->kernel_relayed;
+			stats.live_strangers -= s[i]->kernel_strangers;
+			session_destroy(sessions, s[i]);
+			s[i] = call_on("198.51.100.1", "198.51.100.2", 4000 + 4 * i);
+			answered(s[i], CALLEE, CALLER);
+			break;
+		case 5:
+			fake->no_totals = rand() % 4 ? 0 : -ENOMEM;
+			sync_count(sync_);
+			fake->no_totals = 0;
+			assert_int_equal(stats.npkts_relayed, relayed);
+			assert_int_equal(stats.npkts_discard, strangers);
+			assert_int_equal(stats.npkts_rcvd, relayed + strangers);
+			break;
+		default:
+			assert_int_equal(arrives(s[i], leg, STREAM_RTP, host, 5000, seq, t),
+					 RTPX_REASON_relayed);
+			relayed++;
+		}
+		assert_in_range(stats.npkts_relayed, 0, relayed);
+	}
+	sync_count(sync_);
+	sync_pull_all(sync_);
+	assert_int_equal(stats.npkts_relayed, relayed);
+	assert_int_equal(stats.npkts_discard, strangers);
+	assert_int_equal(sync_->ahead_relayed + sync_->ahead_strangers, 0);
+	for (i = 0, relayed = 0; i < CALLS; i++)
+		relayed += s[i]->kernel_relayed;
+	assert_int_equal(stats.live_relayed, relayed);
+}
+
+/* A pull takes the statistics of all flows: here 15,000 calls, on ports in random order. */
 static void test_pull_all(void **state)
 {
 	enum { CALLS = 15000 };
@@ -1098,6 +1171,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_adopt_keeps_next_hops, begin, end),
 		cmocka_unit_test_setup_teardown(test_adopt_nothing_inherited, begin, end),
 		cmocka_unit_test_setup_teardown(test_adopt_without_port, begin, end),
+		cmocka_unit_test_setup_teardown(test_count, begin, end),
 		cmocka_unit_test_setup_teardown(test_pull_all, begin, end),
 	};
 
