@@ -85,6 +85,8 @@ help:
 ##                 RTPPROXY_LINK=/usr/bin adds a link rtpproxy there
 ## make uninstall  remove these again, with the same variables
 ## make dist       build/rtpx-VERSION.tar.gz of the commit that is checked out
+## make deb        Debian packages in build/deb/ (root, for missing packages)
+## make rpm        RPM packages in build/rpm/
 ## make clean      remove build/
 
 deps:
@@ -243,4 +245,4 @@ $(O)/fuzz/%: tests/fuzz/%.c
 		-fsanitize=fuzzer $(ASAN) $(LDFLAGS) -MMD -MP $< $(LDLIBS) -o $@
 
 include tools/packaging/install.mk
--include $(shell [ -d $(O) ] && find $(O) -name '*.d')
+-include $(shell [ -d $(O) ] && find $(O) -path $(O)/deb -prune -o -name '*.d' -type f -print)

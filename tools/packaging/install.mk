@@ -24,7 +24,7 @@ MAN_PAGES := docs/man/rtpxd.8 docs/man/rtpxctl.1 $(if $(HAVE_SOUND),docs/man/mak
 # For a host, a template has the paths of this installation.
 fill := sed 's,/usr/sbin/,$(sbindir)/,g; s,/usr/lib/tmpfiles.d/,$(tmpfilesdir)/,g; s,/etc/default/,$(defaultdir)/,g'
 
-.PHONY: install uninstall dist
+.PHONY: install uninstall dist deb rpm
 install: all
 	$(Q)$(INSTALL) -d $(call at,$(bindir)) $(call at,$(sbindir)) $(call at,$(mandir)/man1) \
 		$(call at,$(mandir)/man8) $(call at,$(docdir))/docs $(call at,$(completionsdir)) \
@@ -66,3 +66,26 @@ dist:
 	$(Q)git archive --format=tar --prefix=rtpx-$(DIST_VERSION)/ --add-file=$(O)/dist/VERSION HEAD | \
 		gzip -n9 >$(DIST)
 	@echo $(DIST)
+
+# Packages are built in a tree of the tarball, with packaging/debian as its debian/. The changelog has
+# one entry, of the commit's time.
+DEB_VERSION = $(DIST_VERSION)-1
+DEB = $(O)/deb
+deb: DEPS_FOR := package
+deb: deps dist
+	$(Q)rm -rf $(DEB) && mkdir -p $(DEB)
+	$(Q)cp $(DIST) $(DEB)/rtpx_$(DIST_VERSION).orig.tar.gz
+	$(Q)tar -C $(DEB) -xf $(DIST)
+	$(Q)cp -r tools/packaging/debian $(DEB)/rtpx-$(DIST_VERSION)/debian
+	$(Q)tools/packaging/complete.sh $(DEB_VERSION) $(abspath $(DEB)/rtpx-$(DIST_VERSION)/debian)
+	$(Q)cd $(DEB)/rtpx-$(DIST_VERSION) && dpkg-buildpackage -us -uc
+	@echo; ls $(DEB)/*.deb
+
+# On RHEL dnf builddep installs what rtpx.spec names. On Debian, whose rpm does not know the names of
+# RHEL's packages and has no macros of systemd, RPM_FLAGS='--nodeps …' builds the package for a look.
+RPM = $(O)/rpm
+rpm: dist
+	$(Q)rm -rf $(RPM) && mkdir -p $(RPM)/SOURCES $(RPM)/SPECS && cp $(DIST) $(RPM)/SOURCES
+	$(Q)sed 's/@VERSION@/$(DIST_VERSION)/; s/@RPM_VERSION@/$(DIST_VERSION)/; '"s/@RPM_DATE@/$$(LC_ALL=C \
+		git log -1 --date=format:'%a %b %d %Y' --format=%ad)/" tools/packaging/rtpx.spec >$(RPM)/SPECS/rtpx.spec
+	$(Q)rpmbuild --define '_topdir $(abspath $(RPM))' -ba $(RPM_FLAGS) $(RPM)/SPECS/rtpx.spec
