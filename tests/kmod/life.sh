@@ -12,6 +12,12 @@ LOADS=20
 
 lab_begin dmesg rmmod
 [ -n "${RTPX_IN_VM:-}" ] || skip "only the virtual machine's kernel is for loading and unloading"
+# Races need two CPUs. The virtual machine begins with one.
+second_cpu() { echo "$1" >/sys/devices/system/cpu/cpu1/online; }
+second_cpu_off() { second_cpu 0; }
+second_cpu 1
+LAB_AT_END+=(second_cpu_off)
+[ "$(nproc)" = 2 ] || fail "the second CPU is not on"
 [ -e /dev/net/tun ] || modprobe tun || skip "this kernel has no TAP devices"
 loaded() { [ -d /sys/module/rtpx ]; }
 unload() { check "$1" rmmod rtpx; }

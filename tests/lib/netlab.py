@@ -26,6 +26,7 @@ import threading
 import time
 
 import frames
+from patience import slowness
 
 BUILD = os.path.abspath(os.environ.get("RTPX_BUILD", os.path.join(os.path.dirname(__file__), "..", "..", "build")))
 PATIENCE = float(os.environ.get("RTPX_PATIENCE", "1"))
@@ -501,11 +502,8 @@ class Patience:
         self.left, self.last = seconds * PATIENCE, time.monotonic()
 
     def over(self):
-        with open("/proc/loadavg", encoding="ascii") as f:
-            minute, _, _, now, _ = f.read().split()
-        load = max(float(minute), int(now.split("/")[0]) - 1) / os.cpu_count()
         self.last, past = time.monotonic(), self.last
-        self.left -= (self.last - past) / max(1, load)
+        self.left -= (self.last - past) / slowness()
         return self.left <= 0
 
 

@@ -5,6 +5,7 @@ import os
 
 def slowness():
     """Processes for each CPU, at least 1: those that run now, or those of the last minute, with those that wait for a disk."""
-    with open("/proc/loadavg", encoding="ascii") as f:
+    with open(os.environ.get("RTPX_HOST_LOADAVG", "/proc/loadavg"), encoding="ascii") as f:
         minute, _, _, now, _ = f.read().split()
-    return max(1.0, float(minute) / os.cpu_count(), (int(now.split("/")[0]) - 1) / os.cpu_count())
+    cpus = int(os.environ.get("RTPX_HOST_CPUS", os.cpu_count()))
+    return max(1.0, float(minute) / cpus, (int(now.split("/")[0]) - 1) / cpus)

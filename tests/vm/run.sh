@@ -7,7 +7,7 @@
 # The kernel comes from Debian's package, unpacked below BUILD/vm and not installed. It boots in QEMU without
 # hardware virtualization and sees this machine's files, read-only, below a file system in memory: what is installed
 # here can be run there, and what it writes is gone with it. The command runs as root in the top directory of the
-# tree, with RTPX_BUILD=BUILD; its exit status is ours. RTPX_VM_SECONDS limits the whole, RTPX_VM_BOOT is for the
+# tree, with RTPX_BUILD=BUILD; its exit status is ours. RTPX_VM_SECONDS limits the whole (0: no limit), RTPX_VM_BOOT is for the
 # kernel's command line, RTPX_VM_ACCEL=kvm hurries it;
 # with RTPX_VM_ACCEL=icount it has one CPU, and its clock counts instructions, one a nanosecond.
 # It builds nothing and needs no network once it has the kernel.
@@ -16,7 +16,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 build=$(realpath "${1:-${RTPX_BUILD:-$top/build}}")
 shift $(($# > 0))
-limit=${RTPX_VM_SECONDS:-1400}
+limit=${RTPX_VM_SECONDS:-0}
 PATH=$PATH:/usr/sbin:/sbin
 
 # What Debian's kernels can check of a module: use after free, writing beyond the end, double free. What goes wrong is in
@@ -30,7 +30,6 @@ case ${1:-} in
 	;;
 all)
 	set -- env RTPX_TEST_SLOTS=1 RTPX_TEST_SECONDS=$seconds tests/run "$build" '^tests/(bpf|kmod|netns|sip|demo|test_)'
-	limit=${RTPX_VM_SECONDS:-3600}
 	: "${RTPX_VM_BOOT:=$checks}"
 	;;
 esac
@@ -94,7 +93,8 @@ for module in $modules; do
 done
 {
 	printf 'ulimit -n %s\n' "$(ulimit -Hn)"
-	printf 'export AUDIO_MS=10000 RTPX_PATIENCE=4 RTPX_IN_VM=%q RTPX_BUILD=%q\ncd %q || exit\n' "$release" "$build" "$top"
+	printf 'export AUDIO_MS=10000 RTPX_PATIENCE=4 RTPX_HOST_LOADAVG=/run/host/loadavg RTPX_HOST_CPUS=%d\n' "$(nproc)"
+	printf 'export RTPX_IN_VM=%q RTPX_BUILD=%q\ncd %q || exit\n' "$release" "$build" "$top"
 	printf '%q ' "$@"
 } >"$work/command"
 echo "$kernel/lib/modules" >"$work/where-modules"
@@ -103,8 +103,10 @@ echo "$kernel/lib/modules" >"$work/where-modules"
 # ---- boot ------------------------------------------------------------------------------------
 
 # The machine is emulated: what takes a second elsewhere may take half a minute here. The watchdogs of its kernel
-# know that, and the kernel moves no pages about in the background.
-patience="watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 workqueue.watchdog_thresh=120 sysctl.vm.compaction_proactiveness=0"
+# know that, and the kernel moves no pages about in the background. Its second CPU is off until a test switches it on:
+# with two, each waits for the other at every change of a page table, so a fork costs four times as much. Sockets hold
+# the packets of seconds, because a process may not run for so long.
+patience="watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 workqueue.watchdog_thresh=120 sysctl.vm.compaction_proactiveness=0 maxcpus=1 sysctl.net.core.rmem_default=4194304"
 cpu=(-accel "${RTPX_VM_ACCEL:-tcg}" -smp 2)
 [ "${RTPX_VM_ACCEL:-}" != icount ] || cpu=(-accel tcg,thread=single -smp 1 -icount shift=0,sleep=off)
 echo "kernel $release: $*"
@@ -112,7 +114,8 @@ status=0
 timeout --foreground -k 5 "$limit" qemu-system-x86_64 "${cpu[@]}" -cpu max -m 2G \
 	-nodefaults -display none -no-reboot -serial stdio \
 	-kernel "$kernel/boot/vmlinuz-$release" -initrd "$work/initrd" -append "console=ttyS0 loglevel=4 panic=-1 no_timer_check $patience ${RTPX_VM_BOOT:-}" \
-	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap </dev/null 2>&1 |
+	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
+	-virtfs local,path=/proc,mount_tag=load,security_model=none,readonly=on,multidevs=remap </dev/null 2>&1 |
 	tee "$work/console" | sed -u -e 's/\r$//' -e '/^vm: exit /d' -e '/reboot: Restarting system/d' ||
 	status=${PIPESTATUS[0]}
 [ "$status" != 124 ] || fail "the virtual machine had not finished after $limit s"
