@@ -10,9 +10,10 @@ host share) and a pattern that depends on the sequence number. An RTCP sender re
 with the SSRC and what was sent. With two ports it listens on both; SIGALRM has it send from
 OTHER, SIGHUP from PORT again.
 
-It listens until nothing has come for 0.3 s after its last packet. With RTP_END_LISTENS in the environment it listens until
-SIGUSR2 says that the other end has ended, and then likewise. SIGUSR1: the next packet is the last one. With RTP_END_WAITS
-in the environment it sends nothing before SIGHUP, and hears the other end meanwhile.
+It listens until nothing has come for 0.3 s after its last packet. With RTP_END_ENDED=FILE in the environment it makes this
+file after its last packet, and with RTP_END_LISTENS=FILE it listens until the other end has made that file, and then
+likewise. SIGUSR1: the next packet is the last one. With RTP_END_WAITS in the environment it sends nothing before SIGHUP,
+and hears the other end meanwhile.
 """
 import contextlib
 import json
@@ -30,6 +31,9 @@ SAMPLES_PER_MS = 8
 TAIL_S = 0.3  # of silence after the last packet: the other end may have begun later
 LONGEST_TAIL_S = 5
 LONGEST_LISTEN_S = 120
+SO_RCVBUFFORCE = 33
+RECEIVE_BYTES = 4 << 20  # a receiver that a busy machine lets wait for seconds loses nothing
+LATEST_NS = 100_000_000  # an end that was held up longer sends later, and not all at once
 
 
 def pattern(seq, size):
@@ -57,10 +61,15 @@ def percentile(values, share):
 
 class End:
     def __init__(self, local, port, remote, remote_port, seconds, ptime_ms=20, ssrc=None):
+        self.hung_up = False
+        self.waiting = "RTP_END_WAITS" in os.environ
+        self.take_signals()  # before it listens: a test sends them as soon as it does
         family = socket.AF_INET6 if ":" in local else socket.AF_INET
         self.rtp, self.rtcp = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
-        self.rtp.bind((local, port))
+        for sock in self.rtp, self.rtcp:
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BYTES)
         self.rtcp.bind((local, port + 1))
+        self.rtp.bind((local, port))
         self.peer, self.peer_rtcp = (remote, remote_port), (remote, remote_port + 1)
         self.count = int(seconds * 1000 / ptime_ms)
         self.interval = ptime_ms * 1_000_000
@@ -68,20 +77,16 @@ class End:
         self.ssrc = random.getrandbits(32) if ssrc is None else ssrc
         self.peers, self.seen, self.wrong, self.latency = set(), set(), 0, []
         self.first_ns, self.last_ns, self.gap_ns = None, None, 0
-        self.hung_up, self.other_ended = False, "RTP_END_LISTENS" not in os.environ
-        self.waiting = "RTP_END_WAITS" in os.environ
+
+    def take_signals(self):
         signal.signal(signal.SIGHUP, self.begin)
         signal.signal(signal.SIGUSR1, self.hang_up)
-        signal.signal(signal.SIGUSR2, self.end_of_other)
 
     def begin(self, number, frame):
         self.waiting = False
 
     def hang_up(self, number, frame):
         self.hung_up = True
-
-    def end_of_other(self, number, frame):
-        self.other_ended = True
 
     def send(self, seq):
         header = struct.pack("!BBHII", 0x80, PCMU | (0x80 if seq == 0 else 0), seq & 0xFFFF, seq * self.size, self.ssrc)
@@ -107,8 +112,11 @@ class End:
             self.judge(data, now)
 
     def receive_tail(self):
+        mine, others = (os.environ.get("RTP_END_" + name) for name in ("ENDED", "LISTENS"))
+        if mine:
+            open(mine, "wb").close()
         longest = time.monotonic() + LONGEST_LISTEN_S
-        while not self.other_ended and time.monotonic() < longest:
+        while others and not os.path.exists(others) and time.monotonic() < longest:
             self.receive(time.monotonic_ns() + int(TAIL_S * 1e9))
         heard, longest = -1, time.monotonic() + LONGEST_TAIL_S
         while heard != len(self.latency) + self.wrong and time.monotonic() < longest:
@@ -134,10 +142,11 @@ class End:
         longest = time.monotonic() + LONGEST_LISTEN_S
         while self.waiting and time.monotonic() < longest:
             self.receive(time.monotonic_ns() + 5_000_000)
-        start = time.monotonic_ns()
+        start = due = time.monotonic_ns()
         for seq in range(self.count):
-            self.receive(start + seq * self.interval)
+            self.receive(due)
             self.send(seq)
+            due = max(due, time.monotonic_ns() - LATEST_NS) + self.interval
             if self.hung_up:
                 self.count = seq + 1
                 break
@@ -160,14 +169,18 @@ class MovingEnd(End):
 
     def __init__(self, local, port, other, *rest):
         self.other = False
-        signal.signal(signal.SIGHUP, self.move)
-        signal.signal(signal.SIGALRM, self.move)
         super().__init__(local, port, *rest)
         here = self.rtp, self.rtcp
         super().__init__(local, other, *rest)
         self.pairs = here, (self.rtp, self.rtcp)
 
+    def take_signals(self):
+        super().take_signals()
+        signal.signal(signal.SIGHUP, self.move)
+        signal.signal(signal.SIGALRM, self.move)
+
     def move(self, number, frame):
+        self.waiting = False
         self.other = number == signal.SIGALRM
 
     def send(self, seq):

@@ -9,9 +9,9 @@
 # twice is heard.
 
 . "$(dirname "$0")/floor_lib.sh"
-TTL_S=$((3 * ${RTPX_PATIENCE:-1}))
 
 lab_begin python3 jq
+TTL_S=$(lab_s $((3 * ${RTPX_PATIENCE:-1})))
 floor_net
 start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric -T $TTL_S -W 30 --dataplane none
 

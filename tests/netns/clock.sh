@@ -17,10 +17,9 @@ FAKETIME=$(echo /usr/lib/*/faketime/libfaketimeMT.so.1)
 lab_begin python3 jq tcpdump
 floor_net
 # On a busy machine the ends need longer than TTL to begin (-W), and pause longer between two packets.
-lab_load
-TTL=$(((TTL * LOAD + 99) / 100))
+TTL=$(lab_s $((TTL * ${RTPX_PATIENCE:-1})))
 if [ -n "${RTPX_IN_VM:-}" ]; then
-	TTL=20 PLANES=native # it is slow
+	PLANES=native # it is slow
 else
 	[ -e "$FAKETIME" ] || skip "libfaketime is not installed"
 	LAB_WRAP=(env "LD_PRELOAD=$FAKETIME" "FAKETIME_TIMESTAMP_FILE=$LAB_DIR/offset" FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1)

@@ -8,11 +8,11 @@
 # much later than after the last packet that counts.
 
 . "$(dirname "$0")/floor_lib.sh"
-TTL=5 OWN_TTL=9
-LATE_MS=6000 # a tick, and a busy machine
 
 lab_begin python3 jq
 floor_net
+TTL=$(lab_s 5) OWN_TTL=$(lab_s 9) # a busy machine pauses longer between two packets
+LATE_MS=$(lab_s 3)000 # a tick
 
 uptime_ms() { sed 's/\.\(..\) .*/\10/' /proc/uptime; }
 timed_out() { [ "$(counter nsess_timeout)" = "$1" ]; }

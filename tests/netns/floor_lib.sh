@@ -37,17 +37,22 @@ floor_call()
 }
 
 # floor_talk SECONDS BOB BOB-TO [MORE] - both ends talk from now on, and bob so many seconds longer. Both listen before
-# either says a word, and bob until floor_talked or floor_hang_up, so each hears all that the other one says.
+# either says a word, and until the other one has ended, so each hears all that the other one says.
 floor_talk()
 {
-	local go=$LAB_DIR/go
-
-	rm -f "$go"
-	lab_start bob bob env RTP_END_LISTENS=1 RTP_END_BEGINS="$go" "$END" "$2" 4000 "$3" "$TO_ALICE" $(($1 + ${4:-0}))
-	lab_start alice alice env RTP_END_BEGINS="$go" "$END" 192.0.2.10 4000 192.0.2.1 "$TO_BOB" "$1"
+	rm -f "$LAB_DIR"/{alice,bob}.ended
+	end_begins bob alice "$2" 4000 "$3" "$TO_ALICE" $(($1 + ${4:-0}))
+	end_begins alice bob 192.0.2.10 4000 192.0.2.1 "$TO_BOB" "$1"
 	LAB_BLAME=bob must_wait 10 "bob's end of the call" listens bob
 	LAB_BLAME=alice must_wait 10 "alice's end of the call" listens alice
-	: >"$go"
+	kill -HUP "${LAB_PID[alice]}" "${LAB_PID[bob]}"
+}
+
+# end_begins NAME OTHER ARGUMENT… - an end that waits for SIGHUP.
+end_begins()
+{
+	lab_start "$1" "$1" env RTP_END_WAITS=1 "RTP_END_ENDED=$LAB_DIR/$1.ended" \
+		"RTP_END_LISTENS=$LAB_DIR/$2.ended" "$END" "${@:3}"
 }
 
 # Port 4000, in hexadecimal.
@@ -57,7 +62,6 @@ listens() { in_ns "$1" grep -qi ":0FA0 " /proc/net/udp /proc/net/udp6; }
 floor_talked()
 {
 	lab_wait "$1" alice || fail "alice's end of the call" alice
-	kill -USR2 "${LAB_PID[bob]}" 2>/dev/null || : # it may have ended by itself
 	lab_wait "$1" bob || fail "bob's end of the call" bob
 }
 

@@ -31,8 +31,6 @@ say() { printf '  %s\n' "$*"; }
 # ok TEXT - prints a check that held. A test with many like checks sets LAB_QUIET.
 ok() { [ -n "$LAB_QUIET" ] || say "ok: $*"; }
 LAB_QUIET=
-# A slow machine polls less often, because each poll costs CPU.
-LAB_POLL_S=$(printf '0.%02d' $((5 * ${RTPX_PATIENCE:-1})))
 
 pass()
 {
@@ -71,9 +69,10 @@ check()
 	ok "$what"
 }
 
-# An emulated machine cannot see the load of its host, so its limits are longer.
 LAB_LIMIT=$((${RTPX_PATIENCE:-1} * (${RTPX_PATIENCE:-1} > 1 ? 4 : 1)))
-LAB_CPUS=$(nproc)
+# An emulated machine is as busy as its host.
+LAB_LOADAVG=${RTPX_HOST_LOADAVG:-/proc/loadavg}
+LAB_CPUS=${RTPX_HOST_CPUS:-$(nproc)}
 
 # lab_load - sets LOAD: processes for each CPU, in hundredths, at least 100. It takes the larger of
 # two counts: the processes that run now, and the average of the last minute, which includes
@@ -82,25 +81,41 @@ lab_load()
 {
 	local minute now
 
-	read -r minute _ _ now _ </proc/loadavg
+	read -r minute _ _ now _ <"$LAB_LOADAVG"
 	now=$((${now%/*} - 1)) minute=${minute%.*}
 	LOAD=$((100 * (now > minute ? now : minute) / LAB_CPUS))
 	((LOAD > 100)) || LOAD=100
 }
 
+# lab_s SECONDS - prints the time to live, or another limit of the relay's own, for SECONDS of an
+# idle machine. At most five times as long, because a test waits for its end.
+lab_s()
+{
+	local LOAD
+
+	lab_load
+	echo $(($1 * (LOAD < 500 ? LOAD : 500) / 100))
+}
+
 # wait_for SECONDS TEXT COMMAND… - waits until the command succeeds. Tests wait by no other means.
 # SECONDS are those of an idle machine: with twice as many processes as CPUs one second lasts two.
+# A poll costs CPU, so the pause before the next one is an eighth of the time so far, between 50 and
+# 250 ms. A slow machine pauses longer.
 wait_for()
 {
-	local left=$(($1 * 1000000 * LAB_LIMIT)) last=${EPOCHREALTIME/[.,]/} now LOAD
+	local left=$(($1 * 1000000 * LAB_LIMIT)) begin=${EPOCHREALTIME/[.,]/} last now pause LOAD
 
 	shift 2
+	last=$begin
 	until "$@" >/dev/null 2>&1; do
 		lab_load
 		now=${EPOCHREALTIME/[.,]/}
 		left=$((left - (now - last) * 100 / LOAD)) last=$now
 		((left > 0)) || return 1
-		sleep "$LAB_POLL_S"
+		pause=$(((now - begin) / 8000))
+		pause=$((${RTPX_PATIENCE:-1} * (pause < 50 ? 50 : pause > 250 ? 250 : pause)))
+		printf -v pause "%d.%03d" $((pause / 1000)) $((pause % 1000))
+		sleep "$pause"
 	done
 }
 
