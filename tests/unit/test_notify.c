@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* runs: together long quick */
 /*
  * test_notify.c - targets of -n over real sockets: messages arrive, also when the receiver is away,
  * closes, hangs, refuses or sends a malformed answer.
@@ -325,7 +326,7 @@ static void goes_to_the_next_process(void **state)
 
 	(void)state;
 	memset(&watched, 0, sizeof(watched));
-	start(30000, targets, 2);
+	start(1000, targets, 2);
 	notify_watch(notify, on_queued, on_gone, &watched);
 	notify_send(notify, 1, &event, now_ns);
 	assert_int_equal(watched.queued, 1);
