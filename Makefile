@@ -102,16 +102,19 @@ demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/demo.sh $(O)
 
+# Without -j on the command line, as many jobs as CPUs. MAKEFLAGS has -j only in a recipe.
+jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 check: DEPS_FOR := test
 check: deps
-	$(Q)$(MAKE) --no-print-directory all units bench-build fuzz-build
-	$(Q)$(MAKE) --no-print-directory O=$(O)/asan SANITIZE=1 units
-	$(Q)$(MAKE) --no-print-directory kmod KDIR=$(DEBIAN_KDIR) KCFLAGS=-Werror W=1
+	$(Q)$(MAKE) --no-print-directory $(jobs) all units bench-build fuzz-build
+	$(Q)$(MAKE) --no-print-directory $(jobs) O=$(O)/asan SANITIZE=1 units
+	$(Q)$(MAKE) --no-print-directory $(jobs) kmod KDIR=$(DEBIAN_KDIR) KCFLAGS=-Werror W=1
 	$(Q)tests/run $(O)
 
 check-quick: DEPS_FOR := test
 check-quick: deps
-	$(Q)$(MAKE) --no-print-directory all units
+	$(Q)$(MAKE) --no-print-directory $(jobs) all units
 	$(Q)tests/run -w quick $(O)
 
 bench: DEPS_FOR := test
