@@ -517,44 +517,6 @@ def wait_for(seconds, condition):
     return value
 
 
-BPF_PROG_LOAD, BPF_PROG_ATTACH, SYS_BPF = 5, 8, 321
-BPF_PROG_TYPE_CGROUP_SKB = 8
-CGROUP_ATTACH = {"ingress": 0, "egress": 1}
-
-
-def bpf(command, attributes):
-    """The system call, of x86-64."""
-    room = ctypes.create_string_buffer(attributes.ljust(128, b"\0"))
-    result = libc.syscall(SYS_BPF, command, room, 128)
-    if result < 0:
-        raise Lacks(f"bpf({command}): {os.strerror(ctypes.get_errno())}")
-    return result
-
-
-def dropping_cgroup(net, way):
-    """A cgroup in which a program drops each packet on that way. Returns a command that runs its arguments in it."""
-    path = f"{scratch}/cgroup/{net.prefix}"
-    os.mkdir(path)
-    code = ctypes.create_string_buffer(struct.pack("<BBhiBBhi", 0xb7, 0, 0, 0, 0x95, 0, 0, 0))      # r0 = 0; exit
-    text = ctypes.create_string_buffer(b"GPL")
-    program = bpf(BPF_PROG_LOAD, struct.pack("IIQQ", BPF_PROG_TYPE_CGROUP_SKB, 2, ctypes.addressof(code), ctypes.addressof(text)))
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    bpf(BPF_PROG_ATTACH, struct.pack("IIII", directory, program, CGROUP_ATTACH[way], 0))
-    os.close(directory)
-    os.close(program)
-    return ("sh", "-c", f'echo $$ >{path}/cgroup.procs && exec "$@"', "sh")
-
-
-def wait_for(seconds, condition):
-    """True when the condition came within so many seconds."""
-    until = time.monotonic() + seconds * PATIENCE
-    while not (value := condition()):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005 * PATIENCE)
-    return value
-
-
 #   alice                     relay                     bob
 #  ┌──────────────┐   ┌────────────────────┐   ┌────────────────┐
 #  │ q0 192.0.2.10├───┤ p0 192.0.2.1       │   │                │
