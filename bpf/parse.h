@@ -61,7 +61,7 @@ static __always_inline enum rtpx_reason parse_ip4(struct frame *f, struct rtpx_p
 	p->dst = (__u8 *)&ip->daddr;
 	p->ttl = ip->ttl;
 	p->ip_bytes = bpf_ntohs(ip->tot_len);
-	return RTPX_REASON_relayed;
+	return RTPX_GO_ON;
 }
 
 static __always_inline enum rtpx_reason parse_ip6(struct frame *f, struct rtpx_packet *p)
@@ -84,7 +84,7 @@ static __always_inline enum rtpx_reason parse_ip6(struct frame *f, struct rtpx_p
 	p->dst = (__u8 *)&ip->daddr;
 	p->ttl = ip->hop_limit;
 	p->ip_bytes = bpf_ntohs(ip->payload_len) + sizeof(*ip);
-	return RTPX_REASON_relayed;
+	return RTPX_GO_ON;
 }
 
 /* Parse the UDP header. The lengths in UDP, IP and the frame must agree. They do not in a packet
@@ -102,7 +102,7 @@ static __always_inline enum rtpx_reason parse_udp(struct frame *f, struct rtpx_p
 	    f->l3 + p->ip_bytes > f->end)
 		return RTPX_REASON_pass_malformed;
 	p->payload_bytes = p->ip_bytes - ip_header - sizeof(*udp);
-	return RTPX_REASON_relayed;
+	return RTPX_GO_ON;
 }
 
 /* mac_eq - compare two link addresses. Both end on a 4-byte boundary, because IP after Ethernet
@@ -124,7 +124,7 @@ static __always_inline int is_other_of_ours(const struct rtpx_ingress *in, const
 }
 
 /*
- * check_ingress - RTPX_REASON_relayed: the link address and the VLAN of the frame from @in are of
+ * check_ingress - RTPX_GO_ON: the link address and the VLAN of the frame from @in are of
  * this host. Leave any other frame to the stack, which discards it or gives it to a device above.
  */
 static __always_inline enum rtpx_reason check_ingress(const struct rtpx_ingress *in,
@@ -139,7 +139,7 @@ static __always_inline enum rtpx_reason check_ingress(const struct rtpx_ingress 
 	vlan &= 0xfff;
 	if (vlan && !(in->vlans[vlan / 8] & 1 << vlan % 8))
 		return RTPX_REASON_pass_no_vlan;
-	return RTPX_REASON_relayed;
+	return RTPX_GO_ON;
 }
 
 /*
@@ -157,16 +157,16 @@ static __always_inline int ip4_sum_holds(const struct iphdr *ip)
 }
 
 /*
- * check_sums - RTPX_REASON_relayed unless the stack would discard the packet for its checksums.
+ * check_sums - RTPX_GO_ON unless the stack would discard the packet for its checksums.
  * Does not compute the sum over the payload: an error in it is passed on to the receiver.
  */
 static __always_inline enum rtpx_reason check_sums(const struct frame *f,
 						   const struct rtpx_packet *p)
 {
 	if (p->family == RTPX_FAMILY_IP4)
-		return ip4_sum_holds(f->l3) ? RTPX_REASON_relayed : RTPX_REASON_pass_ip_checksum;
+		return ip4_sum_holds(f->l3) ? RTPX_GO_ON : RTPX_REASON_pass_ip_checksum;
 	/* RFC 8200 section 8.1 */
-	return f->udp->check ? RTPX_REASON_relayed : RTPX_REASON_pass_no_checksum;
+	return f->udp->check ? RTPX_GO_ON : RTPX_REASON_pass_no_checksum;
 }
 
 /*
@@ -214,7 +214,7 @@ static __always_inline void parse_payload(const struct frame *f, struct rtpx_pac
 }
 
 /*
- * parse_frame - parse the frame from @data to @end. RTPX_REASON_relayed: @f and @p describe a UDP
+ * parse_frame - parse the frame from @data to @end. RTPX_GO_ON: @f and @p describe a UDP
  * packet, except for the members of the payload and the time.
  */
 static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struct frame *f,
@@ -247,7 +247,7 @@ static __always_inline enum rtpx_reason parse_frame(void *data, void *end, struc
 		reason = parse_ip6(f, p);
 	else
 		return RTPX_REASON_pass_not_ip;
-	if (reason != RTPX_REASON_relayed)
+	if (reason != RTPX_GO_ON)
 		return reason;
 	return parse_udp(f, p);
 }

@@ -109,7 +109,7 @@ static __always_inline enum rtpx_reason find(__u32 family, __u32 port, struct pl
 	barrier();
 	id = at->entry->nexthop;
 	at->nh = bpf_map_lookup_elem(&nexthops, &id);
-	return at->nh ? RTPX_REASON_relayed : RTPX_REASON_pass_no_flow;
+	return at->nh ? RTPX_GO_ON : RTPX_REASON_pass_no_flow;
 }
 
 /*
@@ -132,7 +132,7 @@ static __always_inline enum rtpx_reason judge_nexthop(const struct place *at,
 		return RTPX_REASON_pass_nexthop;
 	ip_bytes += at->entry->flags & RTPX_FLOW_OUT6 ? sizeof(struct ipv6hdr)
 						      : sizeof(struct iphdr);
-	return ip_bytes > at->nh->mtu ? RTPX_REASON_pass_too_big : RTPX_REASON_relayed;
+	return ip_bytes > at->nh->mtu ? RTPX_REASON_pass_too_big : RTPX_GO_ON;
 }
 
 /* The slow part of counting: out of line, with the precise time. */
@@ -231,7 +231,7 @@ static __always_inline int relay_plain(struct xdp_md *ctx, __u32 *tx_port)
 	struct place at;
 
 	if (frame + PLAIN_BYTES > end ||
-	    find(RTPX_FAMILY_IP4, bpf_ntohs(GET16(frame, AT_DEST)), &at) != RTPX_REASON_relayed)
+	    find(RTPX_FAMILY_IP4, bpf_ntohs(GET16(frame, AT_DEST)), &at) != RTPX_GO_ON)
 		return 0;
 	flow = at.entry;
 	if ((flow->flags & (RTPX_FLOW_ACTIVE | NOT_PLAIN)) != RTPX_FLOW_ACTIVE ||
@@ -284,7 +284,7 @@ static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct
 	if (!is_whole(at))
 		return RTPX_REASON_pass_busy;
 	return write_moved(ctx, &out, at->nh, after - before) < 0 ? RTPX_REASON_pass_adjust
-								  : RTPX_REASON_relayed;
+								  : RTPX_GO_ON;
 }
 
 /* The packet is sure to leave: hand over its copy. @taken: the result of mirror_take(). */
@@ -318,10 +318,10 @@ static __noinline int relay_any(struct xdp_md *ctx, __u32 *tx_port, int generic)
 	struct frame f;
 
 	reason = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p);
-	if (reason != RTPX_REASON_relayed)
+	if (reason != RTPX_GO_ON)
 		return reason;
 	reason = find(p.family, p.dst_port, &at);
-	if (reason != RTPX_REASON_relayed)
+	if (reason != RTPX_GO_ON)
 		return reason;
 	more = bpf_map_lookup_elem(&flows_more, &at.index);
 	if (!more)
@@ -330,20 +330,20 @@ static __noinline int relay_any(struct xdp_md *ctx, __u32 *tx_port, int generic)
 		return RTPX_REASON_pass_busy;
 	from = ingress_find(ctx->ingress_ifindex);
 	reason = from ? check_ingress(from, &f) : RTPX_REASON_pass_other_mac;
-	if (reason == RTPX_REASON_relayed)
+	if (reason == RTPX_GO_ON)
 		reason = check_sums(&f, &p);
-	if (reason != RTPX_REASON_relayed)
+	if (reason != RTPX_GO_ON)
 		return reason;
 	parse_stun(&f, &p);
 	parse_rtp(&f, &p);
 	reason = rtpx_judge(at.entry, more, &p);
-	if (reason == RTPX_REASON_drop_stranger)
+	if (reason == RTPX_STRANGER)
 		return stranger(&at, more, &p);
-	if (reason == RTPX_REASON_relayed)
+	if (reason == RTPX_GO_ON)
 		reason = rtpx_judge_event(at.entry, more, &p);
-	if (reason == RTPX_REASON_relayed)
+	if (reason == RTPX_GO_ON)
 		reason = judge_nexthop(&at, &p);
-	if (reason != RTPX_REASON_relayed)
+	if (reason != RTPX_GO_ON)
 		return reason;
 	if (generic && f.udp->check && is_unfinished(at.entry, f.udp))
 		return RTPX_REASON_pass_checksum;
@@ -354,7 +354,7 @@ static __noinline int relay_any(struct xdp_md *ctx, __u32 *tx_port, int generic)
 	if (mirrored)
 		taken = mirror_take(ctx, more, &f, &p);
 	reason = rewrite(ctx, &at, more, &f, &p, udp_check);
-	if (reason != RTPX_REASON_relayed)
+	if (reason != RTPX_GO_ON)
 		return reason;
 	*tx_port = at.nh->tx_port;
 	if (mirrored)

@@ -46,9 +46,15 @@ static __always_inline int rtpx_addr_eq(__u32 family, const __u8 *a, const __u8 
 }
 
 /*
+ * Two answers of a judge that leave the decision to the next judge. At the end they are counted as
+ * the reasons of the same value.
+ */
+#define RTPX_GO_ON RTPX_REASON_relayed		/* no objection: rewrite the packet and send it */
+#define RTPX_STRANGER RTPX_REASON_drop_stranger /* another source: ask rtpx_judge_stranger() */
+
+/*
  * rtpx_judge - decide about a packet to the port of this flow. It reads none of the RTP fields, and
- * @m for IPv6 only. RTPX_REASON_relayed: rewrite the packet and send it through e->nexthop.
- * RTPX_REASON_drop_stranger: ask rtpx_judge_stranger().
+ * @m for IPv6 only. RTPX_GO_ON, RTPX_STRANGER, or the final reason.
  */
 static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_entry *e,
 						   const struct rtpx_entry_more *m,
@@ -64,8 +70,8 @@ static __always_inline enum rtpx_reason rtpx_judge(const struct rtpx_entry *e,
 		return RTPX_REASON_pass_ttl;
 	if (!rtpx_addr_eq(p->family, p->src, in6 ? m->peer6 : e->peer4) ||
 	    (rtpx_be16(p->src_port) != e->peer_port && !(e->flags & RTPX_FLOW_ANY_PORT)))
-		return RTPX_REASON_drop_stranger;
-	return p->kind == RTPX_PAYLOAD_STUN ? RTPX_REASON_pass_stun : RTPX_REASON_relayed;
+		return RTPX_STRANGER;
+	return p->kind == RTPX_PAYLOAD_STUN ? RTPX_REASON_pass_stun : RTPX_GO_ON;
 }
 
 /*
@@ -79,7 +85,7 @@ static __always_inline enum rtpx_reason rtpx_judge_event(const struct rtpx_entry
 	return e->flags & RTPX_FLOW_EVENTS && p->kind == RTPX_PAYLOAD_RTP &&
 			       p->payload_type == m->event_type
 		       ? RTPX_REASON_pass_event
-		       : RTPX_REASON_relayed;
+		       : RTPX_GO_ON;
 }
 
 /* The packet is RTP that goes on with the SSRC of the peer. */
@@ -116,27 +122,6 @@ static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_co
 	    (may & RTPX_STRANGERS_CONTINUE && rtpx_continues(e, p)))
 		return RTPX_REASON_pass_relatch;
 	return RTPX_REASON_drop_stranger;
-}
-
-/*
- * rtpx_verdict - rtpx_judge(), rtpx_judge_event() and rtpx_judge_stranger() for a flow and
- * statistics outside the maps.
- */
-static inline enum rtpx_reason rtpx_verdict(const struct rtpx_config *c, const struct rtpx_flow *f,
-					    const struct rtpx_flow_stats *st,
-					    const struct rtpx_packet *p)
-{
-	struct rtpx_entry e = { 0 };
-	struct rtpx_entry_more m;
-	enum rtpx_reason reason;
-
-	rtpx_entry_put_flow(&e, &m, f, p->family);
-	rtpx_entry_put_stats(&e, &m, st);
-	reason = rtpx_judge(&e, &m, p);
-	if (reason == RTPX_REASON_relayed)
-		return rtpx_judge_event(&e, &m, p);
-	return reason == RTPX_REASON_drop_stranger ? rtpx_judge_stranger(c, &e, &m, p)
-						   : reason;
 }
 
 /* ---- jitter ---- */

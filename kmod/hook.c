@@ -39,13 +39,13 @@ static enum rtpx_reason check_ip4(const struct iphdr *ip)
 		return RTPX_REASON_pass_not_udp;
 	if (ip_is_fragment(ip))
 		return RTPX_REASON_pass_fragment;
-	return ip->ihl != 5 ? RTPX_REASON_pass_options : RTPX_REASON_relayed;
+	return ip->ihl != 5 ? RTPX_REASON_pass_options : RTPX_GO_ON;
 }
 
 static enum rtpx_reason check_ip6(const struct ipv6hdr *ip)
 {
 	if (ip->nexthdr == IPPROTO_UDP)
-		return RTPX_REASON_relayed;
+		return RTPX_GO_ON;
 	if (ip->nexthdr == NEXTHDR_FRAGMENT)
 		return RTPX_REASON_pass_fragment;
 	return ipv6_ext_hdr(ip->nexthdr) && ip->nexthdr != NEXTHDR_NONE ? RTPX_REASON_pass_options
@@ -119,7 +119,7 @@ static __always_inline enum rtpx_reason parse(struct sk_buff *skb, struct rtpx_p
 		return RTPX_REASON_pass_no_checksum;
 	p->payload_bytes = p->ip_bytes - udp_at;
 	parse_payload(skb, udp_at, p);
-	return RTPX_REASON_relayed;
+	return RTPX_GO_ON;
 }
 
 /* ---- find ---- */
@@ -137,7 +137,7 @@ static __always_inline enum rtpx_reason find(const struct table *t, const struct
 	if (p->dst_port < t->config.port_min || p->dst_port > t->config.port_max)
 		return RTPX_REASON_pass_not_media;
 	*f = table_find(t, p->family, p->dst_port);
-	return *f ? RTPX_REASON_relayed : RTPX_REASON_pass_no_flow;
+	return *f ? RTPX_GO_ON : RTPX_REASON_pass_no_flow;
 }
 
 /* ---- route ---- */
@@ -395,21 +395,21 @@ static __always_inline enum rtpx_reason relay(struct table *t, struct sk_buff *s
 	struct flow *f;
 
 	reason = family == RTPX_FAMILY_IP6 ? check_ip6(ipv6_hdr(skb)) : check_ip4(ip_hdr(skb));
-	if (reason != RTPX_REASON_relayed)
+	if (reason != RTPX_GO_ON)
 		return reason;
 	reason = find(t, skb, &p, &f);
-	if (reason != RTPX_REASON_relayed)
+	if (reason != RTPX_GO_ON)
 		return reason;
 	reason = parse(skb, &p);
-	if (reason != RTPX_REASON_relayed)
+	if (reason != RTPX_GO_ON)
 		return reason;
 	p.now_ns = ktime_get_coarse_ns();
 	reason = rtpx_judge(&f->entry, &f->more, &p);
-	if (reason == RTPX_REASON_drop_stranger)
+	if (reason == RTPX_STRANGER)
 		return stranger(t, f, &p);
-	if (reason == RTPX_REASON_relayed)
+	if (reason == RTPX_GO_ON)
 		reason = rtpx_judge_event(&f->entry, &f->more, &p);
-	if (reason != RTPX_REASON_relayed)
+	if (reason != RTPX_GO_ON)
 		return reason;
 	return forward(t, skb, f, &p);
 }

@@ -51,7 +51,7 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 		return FLOW_WHY_LOOPBACK;
 	*dest = out->remote;
 	*source = addr_with_port(s->leg[!leg].local, 0);
-	return FLOW_WHY_KERNEL;
+	return FLOW_NO_OBJECTION;
 }
 
 static uint16_t flow_flags(const struct leg *leg, enum stream_kind kind,
@@ -102,7 +102,7 @@ enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind ki
 	struct addr dest, source, local = here->local;
 	enum flow_why why = flow_wants(s, leg, kind, env, &dest, &source);
 
-	if (why != FLOW_WHY_KERNEL)
+	if (why != FLOW_NO_OBJECTION)
 		return why;
 	if (!env->nexthop)
 		return env->nexthop_why;
@@ -130,7 +130,7 @@ enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind ki
 	store(&source, out->out4, out->out6);
 	store(&dest, out->dest4, out->dest6);
 	flow_others(in, env->learning, out);
-	return FLOW_WHY_KERNEL;
+	return FLOW_NO_OBJECTION;
 }
 
 static const struct {

@@ -27,15 +27,15 @@ struct flow_env {
 };
 
 /*
- * flow_wants - the addresses of the next hop's route, before compiling. FLOW_WHY_KERNEL with *@dest
- * (the other leg's peer) and *@source (the other leg's local address, may be any-address) set, or a
- * reason that already keeps the direction with the daemon.
+ * flow_wants - the addresses of the next hop's route, before compiling. FLOW_NO_OBJECTION: *@dest
+ * (the other leg's peer) and *@source (the other leg's local address, may be any-address) are
+ * set; or a reason that already keeps the direction with the daemon.
  */
 enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind,
 			 const struct flow_env *env, struct addr *dest, struct addr *source);
 
 /*
- * flow_compile - the flow for packets that arrive at @leg. FLOW_WHY_KERNEL with *@out filled (seq
+ * flow_compile - the flow for packets that arrive at @leg. FLOW_NO_OBJECTION with *@out filled (seq
  * 0), or the reason why the direction stays with the daemon.
  */
 enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind kind,

@@ -48,5 +48,10 @@ enum flow_why {
 #undef FLOW_WHY_ENUM
 	FLOW_WHY_COUNT,
 };
+/*
+ * One of several judges has no objection against the kernel. Only sync, which has asked all judges
+ * and has installed the flow, says FLOW_WHY_KERNEL.
+ */
+#define FLOW_NO_OBJECTION FLOW_WHY_KERNEL
 
 #endif

@@ -268,7 +268,7 @@ static int hop_take(struct sync *y, const struct nexthop_want *want, uint16_t wi
 	y->ttl[*id] = view->ttl;
 	y->slot[*id] = usage_slot_of(&y->usage, view->ifname);
 	bit_put(y->refused, *id, view->refused);
-	bit_put(y->unheard, *id, view->arrives != FLOW_WHY_KERNEL);
+	bit_put(y->unheard, *id, view->arrives != FLOW_NO_OBJECTION);
 	if (view->abi.users == 1) {
 		bit_put(y->chosen_source, *id, addr_is_any(&want->source));
 		hop_write(y, *id, &view->abi);
@@ -301,7 +301,7 @@ static void hop_give(struct sync *y, uint16_t id)
 static void on_hop_changed(void *arg, uint16_t id, const struct nexthop_view *now)
 {
 	struct sync *y = arg;
-	bool unheard = now->arrives != FLOW_WHY_KERNEL;
+	bool unheard = now->arrives != FLOW_NO_OBJECTION;
 	bool flips = (y->o.dp->routes && bit_get(y->refused, id) != now->refused) ||
 		     bit_get(y->unheard, id) != unheard;
 
@@ -509,7 +509,7 @@ static enum flow_why flow_prepare(struct sync *y, const struct session *s, int l
 	struct addr dest, source;
 	enum flow_why why = flow_wants(s, leg, kind, &env, &dest, &source);
 
-	if (why != FLOW_WHY_KERNEL)
+	if (why != FLOW_NO_OBJECTION)
 		return why;
 	env.out_source = source_towards(&s->leg[!leg], kind);
 	if (addr_is_any(&source) && env.out_source.family == dest.family)
@@ -542,7 +542,7 @@ static enum flow_why arrival_why(struct sync *y, const struct session *s, int le
 	struct nexthop_view view;
 
 	if (!hop || !bit_get(y->unheard, hop))
-		return FLOW_WHY_KERNEL;
+		return FLOW_NO_OBJECTION;
 	nexthop_view(y->nexthops, hop, &view);
 	return view.arrives;
 }
@@ -555,9 +555,9 @@ static void sync_direction(struct sync *y, struct session *s, int leg, enum stre
 	struct rtpx_flow flow;
 	enum flow_why why = flow_prepare(y, s, leg, kind, wish, &id, &flow);
 
-	if (why == FLOW_WHY_KERNEL)
+	if (why == FLOW_NO_OBJECTION)
 		why = arrival_why(y, s, leg, kind);
-	if (why == FLOW_WHY_KERNEL)
+	if (why == FLOW_NO_OBJECTION)
 		why = flow_install(y, s, leg, kind, &flow);
 	s->leg[leg].why[kind] = why;
 	y->left_out |= why == FLOW_WHY_REFUSED || why == FLOW_WHY_TABLE_FULL;

@@ -130,7 +130,7 @@ static enum flow_why judge_socket(const struct host *h, enum addr_family family)
 		return FLOW_WHY_CGROUP;
 	if (h->socket.fragments && family == ADDR_IP4)
 		return FLOW_WHY_FRAGMENTS;
-	return FLOW_WHY_KERNEL;
+	return FLOW_NO_OBJECTION;
 }
 
 /* ask - ask conntrack for the entry of @p. False: no entry, or the ports of @p are unknown. */
@@ -183,7 +183,7 @@ struct host_verdict host_judge_output(struct host *h, const struct outgoing *p)
 	struct host_verdict v = { .why = judge_socket(h, p->dest.family), .mark = p->mark };
 	struct nft_answer a;
 
-	if (v.why != FLOW_WHY_KERNEL || !p->oif)
+	if (v.why != FLOW_NO_OBJECTION || !p->oif)
 		return v;
 	if (h->o.iptables && iptables_acts(h->o.iptables, p->dest.family)) {
 		v.why = FLOW_WHY_FIREWALL;
@@ -192,10 +192,10 @@ struct host_verdict host_judge_output(struct host *h, const struct outgoing *p)
 	a = ask_rules(h, NFT_AT_OUTPUT, p, &v.waits);
 	v.why = a.why;
 	v.mark = a.mark;
-	if (v.why == FLOW_WHY_KERNEL && rules_by_mark(h->rules) &&
+	if (v.why == FLOW_NO_OBJECTION && rules_by_mark(h->rules) &&
 	    (a.mark_doubts || (h->o.routes && a.mark != p->mark)))
 		v.why = FLOW_WHY_MARK;
-	v.waits &= v.why != FLOW_WHY_KERNEL;
+	v.waits &= v.why != FLOW_NO_OBJECTION;
 	return v;
 }
 
@@ -213,7 +213,7 @@ static bool may_translate(const struct host *h, const struct outgoing *p)
 	if (h->o.iptables && iptables_translates(h->o.iptables, p->dest.family))
 		return true;
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
-		if (nfteval(nft_rules(h->nft), hooks[i], true, p, NULL).why != FLOW_WHY_KERNEL)
+		if (nfteval(nft_rules(h->nft), hooks[i], true, p, NULL).why != FLOW_NO_OBJECTION)
 			return true;
 	return false;
 }
@@ -224,9 +224,9 @@ static enum flow_why judge_nat(struct host *h, const struct outgoing *p, bool *w
 	struct nft_ct ct;
 
 	if (!may_translate(h, p))
-		return FLOW_WHY_KERNEL;
+		return FLOW_NO_OBJECTION;
 	if (ask(h, p, &ct, &translated))
-		return translated ? FLOW_WHY_NAT : FLOW_WHY_KERNEL;
+		return translated ? FLOW_WHY_NAT : FLOW_NO_OBJECTION;
 	*waits = p->source.port && p->dest.port;
 	return FLOW_WHY_NAT;
 }
@@ -247,16 +247,16 @@ static enum flow_why judge_arrival(struct host *h, const struct outgoing *p, enu
 		return why;
 	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
 		a = ask_rules(h, hooks[i], p, &waits);
-		if (a.why != FLOW_WHY_KERNEL && !a.doubts)
+		if (a.why != FLOW_NO_OBJECTION && !a.doubts)
 			return FLOW_WHY_FIREWALL;
 	}
-	return FLOW_WHY_KERNEL;
+	return FLOW_NO_OBJECTION;
 }
 
 struct host_verdict host_judge_leave(struct host *h, const struct outgoing *p)
 {
 	struct host_verdict v = {
-		.why = FLOW_WHY_KERNEL, .arrives = FLOW_WHY_KERNEL, .mark = p->mark
+		.why = FLOW_NO_OBJECTION, .arrives = FLOW_NO_OBJECTION, .mark = p->mark
 	};
 
 	if (!h->o.routes && ipsec_takes(h->ipsec, p))
@@ -264,13 +264,13 @@ struct host_verdict host_judge_leave(struct host *h, const struct outgoing *p)
 	else if (!h->o.routes &&
 		 (traffic_takes(h->traffic, p->oif) || traffic_takes(h->traffic, p->lower)))
 		v.why = FLOW_WHY_TRAFFIC;
-	if (v.why == FLOW_WHY_KERNEL)
+	if (v.why == FLOW_NO_OBJECTION)
 		v.why = judge_nat(h, p, &v.waits);
-	if (v.why == FLOW_WHY_KERNEL)
+	if (v.why == FLOW_NO_OBJECTION)
 		v.why = ask_rules(h, NFT_AT_POSTROUTING, p, &v.waits).why;
-	if (v.why == FLOW_WHY_KERNEL)
+	if (v.why == FLOW_NO_OBJECTION)
 		v.why = ask_rules(h, NFT_AT_EGRESS, p, &v.waits).why;
-	v.waits &= v.why != FLOW_WHY_KERNEL;
+	v.waits &= v.why != FLOW_NO_OBJECTION;
 	v.arrives = judge_arrival(h, p, v.why);
 	return v;
 }

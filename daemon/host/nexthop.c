@@ -285,14 +285,14 @@ static void nexthop_route(struct nexthops *n, struct nexthop *nh, uint32_t with_
 
 	nh->mark = with_mark;
 	nh->route_why = route_query(n, nh, again ? nh->route.source : (struct addr){ 0 });
-	if (nh->route_why == FLOW_WHY_KERNEL) {
+	if (nh->route_why == FLOW_NO_OBJECTION) {
 		out = links_find(&n->links, nh->route.oif);
 		if (!out || !out->is.usable || !out->is.served)
 			nh->route_why = FLOW_WHY_NO_INTERFACE;
 		else if (!out->is.up)
 			nh->route_why = FLOW_WHY_NO_ROUTE;
 	}
-	if (nh->route_why != FLOW_WHY_KERNEL) {
+	if (nh->route_why != FLOW_NO_OBJECTION) {
 		nexthop_set_neigh(n, nh, NULL);
 		return;
 	}
@@ -329,7 +329,7 @@ static void nexthop_settle(struct nexthops *n, struct nexthop *nh, bool ask)
 		nexthop_route(n, nh, own, false);
 	p = nexthop_packet(n, nh);
 	v = host_judge_output(n->host, &p);
-	if (v.why == FLOW_WHY_KERNEL && nh->route.oif) {
+	if (v.why == FLOW_NO_OBJECTION && nh->route.oif) {
 		if (v.mark != own && host_by_mark(n->host)) {
 			nexthop_route(n, nh, v.mark, true);
 			p = nexthop_packet(n, nh);
@@ -364,12 +364,12 @@ static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 	v->gateway = nh->route.gateway;
 	v->ttl = nexthop_ttl(n, nh, out);
 	v->arrives = nh->arrives;
-	v->refused = nh->host_why != FLOW_WHY_KERNEL;
+	v->refused = nh->host_why != FLOW_NO_OBJECTION;
 	if (v->refused)
 		v->why = nh->host_why;
 	if (out)
 		memcpy(v->ifname, out->is.name, sizeof(v->ifname));
-	if (v->why != FLOW_WHY_KERNEL)
+	if (v->why != FLOW_NO_OBJECTION)
 		return;
 	if (!out || !nh->neigh || !nh->neigh->usable) {
 		v->why = FLOW_WHY_NO_NEIGHBOUR;
@@ -582,10 +582,10 @@ void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
 	out->ids = HASH_COUNT(n->hash);
 	for (nh = n->hash; nh; nh = nh->hh.next) {
 		out->why[nh->view.why]++;
-		if (nh->view.arrives != FLOW_WHY_KERNEL)
+		if (nh->view.arrives != FLOW_NO_OBJECTION)
 			out->arrives[nh->view.arrives]++;
 	}
-	out->unresolved = out->ids - out->why[FLOW_WHY_KERNEL];
+	out->unresolved = out->ids - out->why[FLOW_NO_OBJECTION];
 }
 
 /* ---- notices ---- */

@@ -24,8 +24,8 @@ struct pathmtu;
 
 struct nexthop_view {
 	struct rtpx_nexthop abi; /* mtu 0: not usable; tx_port and plain_mtu are the dataplane's */
-	enum flow_why why;	 /* FLOW_WHY_KERNEL when usable */
-	enum flow_why arrives;	 /* FLOW_WHY_KERNEL, or why the peer's packets do not arrive */
+	enum flow_why why;	 /* FLOW_NO_OBJECTION when usable */
+	enum flow_why arrives;	 /* FLOW_NO_OBJECTION, or why the peer's packets do not arrive */
 	bool refused;		 /* @why is about this host, not about the route: see host.h */
 	uint8_t ttl;		 /* TTL or hop limit that the host's socket would send with */
 	struct addr source;	 /* the address the kernel would send from */

@@ -21,9 +21,9 @@ static void note(struct nft_walk *w, enum flow_why why, unsigned int doubts)
 {
 	struct nft_answer *a = &w->answer;
 
-	if (a->why != FLOW_WHY_KERNEL && !a->doubts)
+	if (a->why != FLOW_NO_OBJECTION && !a->doubts)
 		return;
-	a->doubts = doubts && a->why != FLOW_WHY_KERNEL ? a->doubts | doubts : doubts;
+	a->doubts = doubts && a->why != FLOW_NO_OBJECTION ? a->doubts | doubts : doubts;
 	a->why = why;
 }
 
@@ -129,7 +129,7 @@ static struct way walk_chain(struct nft_walk *w, const struct nft_chain *c, unsi
 		nft_step_run(&r, &c->rules[i]);
 		if (r.match == NFT_MATCH_NO)
 			continue;
-		if (r.effect != FLOW_WHY_KERNEL)
+		if (r.effect != FLOW_NO_OBJECTION)
 			note(w, r.effect, here | r.doubts);
 		if (r.untracks)
 			w->untracked = here | r.doubts ? NFT_MATCH_MAYBE : NFT_MATCH_YES;
@@ -241,7 +241,7 @@ struct nft_answer nfteval(const struct nft_rules *rules, enum nft_hook hook, boo
 		.hook = hook,
 		.inbound = hook == NFT_AT_PREROUTING || hook == NFT_AT_INPUT,
 		.nat = nat,
-		.answer = { .why = FLOW_WHY_KERNEL, .mark = p->mark },
+		.answer = { .why = FLOW_NO_OBJECTION, .mark = p->mark },
 	};
 	size_t i;
 

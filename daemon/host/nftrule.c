@@ -783,7 +783,7 @@ void nft_step_run(struct nft_step *r, struct nft_rule *rule)
 	size_t i;
 
 	r->match = NFT_MATCH_YES;
-	r->effect = FLOW_WHY_KERNEL;
+	r->effect = FLOW_NO_OBJECTION;
 	if (!rule->ready)
 		rule->ready = make_ready(rule);
 	y = rule->ready;

@@ -33,7 +33,7 @@ enum nft_doubt {
 
 struct nft_answer {
 	/*
-	 * FLOW_WHY_KERNEL: the packet passes unchanged; FLOW_WHY_NAT, FLOW_WHY_FIREWALL: the rules
+	 * FLOW_NO_OBJECTION: the packet passes unchanged; FLOW_WHY_NAT, FLOW_WHY_FIREWALL: the rules
 	 * change or drop it, certainly or perhaps (doubts)
 	 */
 	enum flow_why why;

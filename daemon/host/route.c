@@ -76,14 +76,14 @@ static enum flow_why read_metrics(struct route *out, enum addr_family family,
 	struct nlattr *m[RTAX_MAX + 1];
 
 	if (nla_parse_nested(m, RTAX_MAX, metrics, NULL))
-		return FLOW_WHY_KERNEL;
+		return FLOW_NO_OBJECTION;
 	if (m[RTAX_MTU])
 		out->mtu = nla_get_u32(m[RTAX_MTU]);
 	if (m[RTAX_HOPLIMIT])
 		out->ttl = MIN(nla_get_u32(m[RTAX_HOPLIMIT]), 255u);
 	if (m[RTAX_LOCK] && nla_get_u32(m[RTAX_LOCK]) & 1 << RTAX_MTU && family == ADDR_IP4)
 		return FLOW_WHY_FRAGMENTS;
-	return FLOW_WHY_KERNEL;
+	return FLOW_NO_OBJECTION;
 }
 
 static enum flow_why read_reply(struct route *out, const struct route_question *q,
@@ -109,7 +109,7 @@ static enum flow_why read_reply(struct route *out, const struct route_question *
 		out->source = h;
 	if (a[RTA_METRICS])
 		return read_metrics(out, q->dest.family, a[RTA_METRICS]);
-	return FLOW_WHY_KERNEL;
+	return FLOW_NO_OBJECTION;
 }
 
 enum flow_why route_ask(struct netlink *nl, const struct route_question *q, struct route *out)

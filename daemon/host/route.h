@@ -30,7 +30,7 @@ struct route {
 };
 
 /*
- * route_ask - FLOW_WHY_KERNEL, or the reason why no dataplane can use the route. *@out has the
+ * route_ask - FLOW_NO_OBJECTION, or the reason why no dataplane can use the route. *@out has the
  * members that are known.
  */
 enum flow_why route_ask(struct netlink *nl, const struct route_question *q, struct route *out);

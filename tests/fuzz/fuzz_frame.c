@@ -9,6 +9,7 @@
 #include "packets.h" /* libc's network headers have to come before the kernel's */
 
 #include "../../bpf/parse.h"
+#include "verdict.h"
 
 #define NOW_NS 1000000000000ull
 
@@ -41,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	parse_payload(&f, &p);
 	if ((uint8_t *)(f.udp + 1) + p.payload_bytes > data + size)
 		abort();
-	if (rtpx_verdict(&c, &flow, &stats, &p) != RTPX_REASON_relayed)
+	if (verdict(&c, &flow, &stats, &p) != RTPX_REASON_relayed)
 		return 0;
 	if (!(flow.flags & RTPX_FLOW_ACTIVE) || p.ttl <= 1)
 		abort();

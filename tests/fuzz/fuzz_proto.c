@@ -54,7 +54,7 @@ static void check_sub(const struct subcmd *s, const struct proto_opts *opts, str
 	check_span(s->call_id, line);
 	check_span(s->from_tag, line);
 	check_span(s->to_tag, line);
-	check_span(s->args, line);
+	check_span(s->dtmf.tag, line);
 	check_media(&s->media, opts, line);
 	PROMISE(s->op != SUB_SET || s->value > 0);
 	PROMISE(s->op != SUB_MODULE || opts->modules >> s->module & 1);

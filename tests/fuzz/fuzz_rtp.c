@@ -14,6 +14,7 @@
 #include "../../daemon/call/flow.c"
 #include "../../daemon/media/rtp.c"
 #include "../../daemon/call/stream.c"
+#include "verdict.h"
 
 #define START_NS (1000 * NSEC_PER_SEC)
 #define HOSTS 4
@@ -140,7 +141,7 @@ static enum rtpx_reason ask_dataplane(struct world *w, enum stream_kind kind,
 	p.src_port = src->port;
 	p.dst_port = PORT + kind;
 	p.ttl = 64;
-	return rtpx_verdict(&config, &flow, &stream_of(w, kind)->stats, &p);
+	return verdict(&config, &flow, &stream_of(w, kind)->stats, &p);
 }
 
 /* ---- events ---- */

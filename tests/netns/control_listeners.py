@@ -700,7 +700,7 @@ def test_root_must_say_so_for_udp(b):
     assert "-F" in b.fails("-s", f"udp:127.0.0.1:{port}", root=False)
     p = b.start("-s", "cunix:" + b.path("c"), root=False)
     stop(p)
-    assert b"running as root" in p.stderr.read()
+    assert b"runs as root" in p.stderr.read()
 
 
 def test_mode_and_owner_of_sockets(b):

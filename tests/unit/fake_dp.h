@@ -11,7 +11,7 @@
 
 #include "dataplane/dp.h"
 #include "host/nexthop.h"
-#include "rtpx_verdict.h"
+#include "verdict.h"
 
 #define FAKE_PORTS 65536
 
@@ -234,7 +234,7 @@ static inline enum rtpx_reason fake_forward(struct fake_dp *f, const struct addr
 	p.src_port = src->port;
 	p.dst_port = dst->port;
 	p.ttl = 64;
-	r = rtpx_verdict(&config, flow, st, &p);
+	r = verdict(&config, flow, st, &p);
 	if (r == RTPX_REASON_relayed && !f->hops[flow->nexthop].mtu)
 		r = RTPX_REASON_pass_nexthop;
 	if (r == RTPX_REASON_relayed)
@@ -302,7 +302,7 @@ int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint
 		h = unused;
 		*h = (struct fake_hop){ .dest = *dest, .source = *source };
 		h->view.abi = (struct rtpx_nexthop){ .mtu = 1500, .tx_port = 1, .ifindex = 1 };
-		h->view.why = FLOW_WHY_KERNEL;
+		h->view.why = FLOW_NO_OBJECTION;
 		h->view.ttl = 64;
 		h->view.source = addr_is_any(source) ? fake_choice : *source;
 	}
@@ -372,7 +372,7 @@ static inline void fake_hop_turns(uint16_t id, enum flow_why why, const struct a
 	struct fake_hop *h = &fake_hops.hops[id];
 
 	h->view.why = why;
-	h->view.abi.mtu = why == FLOW_WHY_KERNEL ? 1500 : 0;
+	h->view.abi.mtu = why == FLOW_NO_OBJECTION ? 1500 : 0;
 	if (source)
 		h->view.source = *source;
 	fake_hops.opts.changed(fake_hops.opts.arg, id, &h->view);

@@ -51,7 +51,7 @@ static void a_flow(void **state)
 	struct rtpx_flow f;
 
 	(void)state;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP);
 	assert_int_equal(f.strangers, RTPX_STRANGERS_CONTINUE);
 	assert_int_equal(f.port, 40000);
@@ -69,7 +69,7 @@ static void a_flow(void **state)
 	assert_int_equal(strncmp(f.label, call_id, sizeof(f.label) - 1), 0);
 	assert_int_equal(f.label[sizeof(f.label) - 1], '\0');
 
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTCP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTCP, &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE);
 	assert_int_equal(f.port, 40003);
 	assert_int_equal(f.peer_port, 6001);
@@ -83,12 +83,12 @@ static void between_families(void **state)
 	struct rtpx_flow f;
 
 	(void)state;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
 	assert_true(f.flags & RTPX_FLOW_OUT6);
 	assert_int_equal(f.peer4[3], 10);
 	assert_int_equal(f.dest6[15], 0x10);
 	assert_int_equal(f.out6[0], 0x20);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
 	assert_false(f.flags & RTPX_FLOW_OUT6);
 	assert_int_equal(f.peer6[15], 0x10);
 	assert_int_equal(f.dest4[3], 10);
@@ -125,13 +125,13 @@ static void moving_parties(void **state)
 	in->signalled = address("203.0.113.7", 7000);
 	in->open = in->awaited = in->twice = true;
 	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_WHY_SETTLING);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.second_port, 7000);
 	assert_memory_equal(f.second, ((uint8_t[]){ 203, 0, 113, 7 }), 4);
 	assert_int_equal(f.strangers, RTPX_STRANGERS_CONTINUE | RTPX_STRANGERS_SILENT |
 					      RTPX_STRANGERS_SECOND_HOST);
 	in->signalled = address("2001:db8::7", 7000); /* IPv6, so it cannot send to this port */
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.second_port, 0);
 	in->unproven = 1;
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NOT_LATCHED);
@@ -146,12 +146,12 @@ static void telephone_events(void **state)
 
 	(void)state;
 	s.leg[1].dtmf = &dtmf;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
 	assert_true(f.flags & RTPX_FLOW_EVENTS);
 	assert_int_equal(f.event_type, 97);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_NO_OBJECTION);
 	assert_false(f.flags & RTPX_FLOW_EVENTS);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
 	assert_false(f.flags & RTPX_FLOW_EVENTS);
 }
 
@@ -165,13 +165,13 @@ static void recorded(void **state)
 	(void)state;
 	s.leg[1].recorded = 1 << STREAM_RTP;
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_RECORDED);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_NO_OBJECTION);
 	env.mirror = true;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP | RTPX_FLOW_MIRROR);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.flags & RTPX_FLOW_MIRROR, 0);
 }
 
@@ -190,7 +190,7 @@ static void asymmetric_is_settled(void **state)
 	in->asymmetric = true;
 	in->state = STREAM_SIGNALLED;
 	env.learning = LEARN_COMPAT;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
 	env.learning = LEARN_PROOF;
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_NOT_LATCHED);
 	env.learning = LEARN_COMPAT;
@@ -210,14 +210,14 @@ static void wildcards(void **state)
 	s.leg[1].local = address("0.0.0.0", 40000);
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_NO_LOCAL);
 	s.leg[1].stream[STREAM_RTP].local = address("192.0.2.99", 40000);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.local4[3], 99);
 	s.leg[0].local = address("0.0.0.0", 40002);
-	assert_int_equal(flow_wants(&s, 1, STREAM_RTP, &env, &dest, &source), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_wants(&s, 1, STREAM_RTP, &env, &dest, &source), FLOW_NO_OBJECTION);
 	assert_true(addr_is_any(&source));
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_NO_ROUTE);
 	env.out_source = address("198.51.100.7", 0);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.out4[3], 7);
 }
 
@@ -234,7 +234,7 @@ static void reasons(void **state)
 	s = good;
 	s.leg[1].stream[STREAM_RTP].state = STREAM_SIGNALLED;
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NOT_LATCHED);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_NO_OBJECTION);
 	s = good;
 	s.leg[0].stream[STREAM_RTP].remote = (struct addr){ 0 };
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NO_REMOTE);
@@ -261,10 +261,10 @@ static void recordings(void **state)
 	(void)state;
 	s.leg[1].recorded = 1 << STREAM_RTP;
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_RECORDED);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_WHY_KERNEL);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
 	env.mirror = true;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
 }
 
 /* A feed concerns RTP and RTCP of both directions in both sessions, until the target ends. */
@@ -293,7 +293,7 @@ static void feeds(void **state)
 		}
 	}
 	feed_end(all, &target);
-	assert_int_equal(flow_compile(&source, 1, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&source, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(flow_compile(&target, 1, STREAM_RTP, &usual, &f), FLOW_WHY_FED);
 	while (session_dirty_pop(all))
 		;
@@ -310,13 +310,13 @@ static void prompts_and_lengths(void **state)
 	(void)state;
 	s.leg[0].player = (void *)&s;
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_PLAYING);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_NO_OBJECTION);
 	s = good;
 	s.leg[1].resizing = (void *)&s;
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_RESIZED);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_WHY_KERNEL);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_WHY_KERNEL);
+	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_NO_OBJECTION);
 }
 
 static void every_reason_has_words(void **state)

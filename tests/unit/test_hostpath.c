@@ -24,7 +24,7 @@
 #define IRRELEVANT "irrelevant"
 
 /* Fails to compile for a reason that is not in flow_why.h. */
-enum { FLOW_WHY_NONE = FLOW_WHY_KERNEL };
+enum { FLOW_WHY_NONE = FLOW_NO_OBJECTION };
 
 static const struct {
 	const char *input, *verdict, *reason, *text;
@@ -45,7 +45,7 @@ static char *table(void)
 	fputs(FIRST, f);
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
 		fprintf(f, "| %s | %s | %s | %s |\n", rows[i].input, rows[i].verdict,
-			rows[i].why == FLOW_WHY_KERNEL ? "" : rows[i].reason, rows[i].text);
+			rows[i].why == FLOW_NO_OBJECTION ? "" : rows[i].reason, rows[i].text);
 	fclose(f);
 	return text;
 }

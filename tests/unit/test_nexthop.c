@@ -30,7 +30,7 @@ static void on_changed(void *arg, uint16_t id, const struct nexthop_view *now)
 {
 	(void)arg, (void)id;
 	seen.changes++;
-	seen.usable += now->why == FLOW_WHY_KERNEL;
+	seen.usable += now->why == FLOW_NO_OBJECTION;
 }
 
 static bool on_served(void *arg, unsigned int ifindex)
@@ -116,7 +116,7 @@ static void vlan_answer(void **state)
 				      .mac = { 2, 0, 0, 0, 0, 5 } } };
 	struct neigh nb = { .usable = true, .mac = { 2, 0, 0, 0, 0, 9 } };
 	struct nexthop nh = {
-		.route = { .oif = 5, .mtu = 1400 }, .route_why = FLOW_WHY_KERNEL, .neigh = &nb
+		.route = { .oif = 5, .mtu = 1400 }, .route_why = FLOW_NO_OBJECTION, .neigh = &nb
 	};
 	struct event_base *base = event_base_new();
 	const struct host_opts host = { .changed = on_host };
@@ -127,7 +127,7 @@ static void vlan_answer(void **state)
 	assert_int_equal(host_new(&n.host, base, &host), 0);
 	HASH_ADD(hh, n.links.ifaces, is.ifindex, sizeof(vlan.is.ifindex), &vlan);
 	nexthop_answer(&n, &nh, &v);
-	assert_int_equal(v.why, FLOW_WHY_KERNEL);
+	assert_int_equal(v.why, FLOW_NO_OBJECTION);
 	assert_int_equal(v.abi.vlan, 1 << 13 | 100);
 	assert_int_equal(v.abi.ifindex, 9);
 	assert_int_equal(v.abi.ifindex, 9);
@@ -308,7 +308,7 @@ static void many(void **state)
 	for (i = 0; i < MANY; i++) {
 		a = ip4("10.64.0.0", i);
 		assert_int_equal(take(n, a, any, &id, &v), 0);
-		assert_int_equal(v.why, FLOW_WHY_KERNEL);
+		assert_int_equal(v.why, FLOW_NO_OBJECTION);
 	}
 	print_message("%d ids taken: %.1f us each\n", MANY, (clock_now() - start) / 1e3 / MANY);
 	assert_int_equal(HASH_COUNT(n->neighs.hash), 1);
@@ -362,7 +362,7 @@ static void lost(void **state)
 			 0);
 	assert_int_equal(take(n, a, any, &id, &v), 0);
 	assert_int_equal(take(n, b, any, &id2, &v), 0);
-	assert_int_equal(v.why, FLOW_WHY_KERNEL);
+	assert_int_equal(v.why, FLOW_NO_OBJECTION);
 	run("for i in $(seq 200); do echo route add 192.0.2.$i/32 via 10.1.0.2; done | ip -batch "
 	    "-");
 	run("ip route change 10.64.0.0/10 via 10.1.0.3");

@@ -17,6 +17,7 @@
 #include "packets.h" /* libc's network headers have to come before the kernel's */
 
 #include "../../bpf/parse.h"
+#include "verdict.h"
 
 #define NOW_NS 1000000000000ull
 
@@ -43,7 +44,7 @@ static enum rtpx_reason judge(const struct packet_row *r, uint8_t *bytes, size_t
 	if (reason != RTPX_REASON_relayed)
 		return reason;
 	parse_payload(&f, &p);
-	reason = rtpx_verdict(&c, p.dst_port == flow.port ? &flow : &none, &stats, &p);
+	reason = verdict(&c, p.dst_port == flow.port ? &flow : &none, &stats, &p);
 	if (reason != RTPX_REASON_relayed)
 		return reason;
 	if (flow.seq & 1)
@@ -130,7 +131,7 @@ static void scene_set(struct scene *s)
 
 static void expect(const struct scene *s, enum rtpx_reason want)
 {
-	assert_int_equal(rtpx_verdict(&s->config, &s->flow, &s->stats, &s->packet), want);
+	assert_int_equal(verdict(&s->config, &s->flow, &s->stats, &s->packet), want);
 }
 
 /* A packet with every fault gets the reason of the first check; each step takes one fault away. */
