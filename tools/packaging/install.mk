@@ -6,6 +6,7 @@
 PREFIX ?= /usr/local
 bindir ?= $(PREFIX)/bin
 sbindir ?= $(PREFIX)/sbin
+libexecdir ?= $(PREFIX)/libexec
 datadir ?= $(PREFIX)/share
 mandir ?= $(datadir)/man
 docdir ?= $(datadir)/doc/rtpx
@@ -31,6 +32,7 @@ install: all
 		$(call at,$(defaultdir)) $(call at,$(unitdir)) $(call at,$(sysusersdir)) $(call at,$(tmpfilesdir))
 	$(Q)$(INSTALL) $(O)/rtpxd $(call at,$(sbindir))
 	$(Q)$(INSTALL) $(TOOLS) $(call at,$(bindir))
+	$(Q)$(INSTALL) -D tools/rtpx-notify $(call at,$(libexecdir))/rtpx/rtpx-notify
 	$(Q)for page in $(MAN_PAGES); do \
 		$(INSTALL) -m 644 $$page $(call at,$(mandir))/man$${page##*.} || exit; done
 	$(Q)$(INSTALL) -m 644 README.md LICENSE $(call at,$(docdir))
@@ -55,7 +57,7 @@ uninstall:
 		$(addprefix $(call at,$(completionsdir))/,rtpxctl rtpxd makeann extractaudio) \
 		$(call at,$(unitdir))/rtpxd.service $(call at,$(sysusersdir))/rtpxd.conf \
 		$(call at,$(tmpfilesdir))/rtpxd.conf
-	$(Q)rm -rf $(call at,$(docdir))
+	$(Q)rm -rf $(call at,$(docdir)) $(call at,$(libexecdir))/rtpx
 	$(Q)[ -z '$(RTPPROXY_LINK)' ] || rm -f $(call at,$(RTPPROXY_LINK))/rtpproxy
 
 # The commit that is checked out, with the file VERSION. Two runs make the same bytes.
