@@ -134,7 +134,7 @@ bad_requests()
 	is "$(status_of -H "X: $(printf '%9000s' y)" http://$WEB/)" 431 "status for a long request"
 	is "$(status_of http://$WEB/api/session)" 400 "status for a request without its argument"
 	is "$(status_of -0 http://$WEB/metrics)" 200 "status for HTTP/1.0"
-	is "$(get "/api/session?call_id=%ff%22%3Cb%3E" | jq -c .)" '{"sessions":[]}' "answer for an unknown call"
+	is "$(get "/api/session?call_id=%ff%22%3Cb%3E" | jq -c .)" '{"sessions":[],"next":null}' "answer for an unknown call"
 	ok "bad requests get an answer"
 }
 
