@@ -182,7 +182,7 @@ $(O)/version: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 $(O)/daemon/main.o $(O)/daemon/config.o: $(O)/version
-$(O)/daemon/main.o $(O)/daemon/config.o $(O)/daemon/banner.o: CPPFLAGS += -DRTPX_VERSION='"$(VERSION)"'
+$(O)/daemon/main.o $(O)/daemon/config.o $(O)/daemon/banner.o $(O)/tools/rtpxctl.o: CPPFLAGS += -DRTPX_VERSION='"$(VERSION)"'
 
 $(O)/%.o: %.c
 	$(call say,CC,$@)

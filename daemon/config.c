@@ -21,6 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "control/admin.h"
 #include "control/command.h"
 
 #define DEFAULT_SOCKET "unix:/var/run/rtpproxy.sock"
@@ -56,6 +57,7 @@ struct row {
 	long min, max;
 	bool ours;
 	const char *help;
+	const char *fallback; /* the default, where no member shows it */
 };
 
 static int complain(const struct parse *p, int code, const char *fmt, ...)
@@ -534,10 +536,10 @@ static const struct row rows[] = {
 	{ 'f', NULL, NULL, set_flag, MEMBER(foreground),
 	  .help = "stay in the foreground and log to stderr" },
 	{ 'F', NULL, NULL, set_flag, MEMBER(allow_root), .help = "run as root without complaint" },
-	{ 's', NULL, "SPEC", set_socket,
+	{ 's', NULL, "SPEC", set_socket, .fallback = DEFAULT_SOCKET,
 	  .help = "control socket, repeatable: unix:PATH, cunix:PATH, udp:HOST[:PORT], udp6:, "
 		  "tcp:, tcp6:, stdio:, stdioc:, systemd: (default " DEFAULT_SOCKET ")" },
-	{ 'l', NULL, "ADDR", set_local,
+	{ 'l', NULL, "ADDR", set_local, .fallback = "*",
 	  .help = "media address [LABEL@]ADDR[=ADVERTISED], or INT/EXT for bridging (default *)" },
 	{ '6', NULL, "ADDR", set_local, .help = "the same for IPv6" },
 	{ 'A', NULL, "ADDR[/EXT]", set_advertised,
@@ -565,10 +567,10 @@ static const struct row rows[] = {
 	  .help = "process id file (default " DEFAULT_PID_FILE ")" },
 	{ 'u', NULL, "USER[:GROUP]", set_user,
 	  .help = "drop root to this user and group after start" },
-	{ 'w', NULL, "MODE", set_mode, .min = 0, .max = 07777,
+	{ 'w', NULL, "MODE", set_mode, .fallback = "0755", .min = 0, .max = 07777,
 	  .help = "mode of unix sockets, with a group in -u; decimal, or octal with a "
 		  "leading 0 (default 0755)" },
-	{ 'd', NULL, "LEVEL[:FACILITY]", set_log,
+	{ 'd', NULL, "LEVEL[:FACILITY]", set_log, .fallback = "DBUG with -f, else WARN",
 	  .help = "log DBUG, INFO, WARN, ERR or CRIT and above (default DBUG with -f, "
 		  "else WARN; facility daemon)" },
 	{ 'D', NULL, NULL, set_flag, MEMBER(no_chdir), .help = "do not change to / as a daemon" },
@@ -601,12 +603,12 @@ static const struct row rows[] = {
 	{ 'V', NULL, NULL, say_version, .help = "print the version and exit" },
 	{ 'C', NULL, NULL, say_clock,
 	  .help = "print the name of the clock of log time stamps and exit" },
-	{ 0, "dataplane", "auto|LIST", set_dataplane, .ours = true,
+	{ 0, "dataplane", "auto|LIST", set_dataplane, .fallback = "auto", .ours = true,
 	  .help = "dataplane: the first that works of native, kmod, xdp, none (default auto: that "
 		  "list, kmod if the module is loaded)" },
-	{ 0, "xdp-mode", "auto|native|generic", set_xdp_mode, .ours = true,
+	{ 0, "xdp-mode", "auto|native|generic", set_xdp_mode, .fallback = "auto", .ours = true,
 	  .help = "where the XDP program runs (default auto: native where the driver has it)" },
-	{ 0, "interface", "IF", set_interface, .ours = true,
+	{ 0, "interface", "IF", set_interface, .fallback = "all that are up", .ours = true,
 	  .help = "attach to this interface, repeatable (default: all that are up)" },
 	{ 0, "pin-dir", "DIR", set_path, MEMBER(dp.pin_dir), .ours = true,
 	  .help = "where the maps are pinned (default " CONFIG_PIN_DIR ")" },
@@ -629,7 +631,7 @@ static const struct row rows[] = {
 	{ 0, "mirror-bytes", "BYTES", set_number, MEMBER(dp.mirror_bytes), .min = 65536,
 	  .max = 1 << 30, .ours = true,
 	  .help = "bytes for forwarded packets that wait to be recorded (default 4194304)" },
-	{ 0, "learning", "proof|strict|compat", set_learning, .ours = true,
+	{ 0, "learning", "proof|strict|compat", set_learning, .fallback = "proof", .ours = true,
 	  .help = "how peers behind NAT are found; compat is rtpproxy's way (default proof)" },
 	{ 0, "admin-socket", "PATH", set_path, MEMBER(admin_socket), .ours = true,
 	  .help = "socket of rtpxctl (default " CONFIG_ADMIN_SOCKET ")" },
@@ -664,6 +666,86 @@ static const struct row rows[] = {
 	  .help = "print addresses, dataplane and the lines for kamailio.cfg on stdout" },
 	{ 0, "help", NULL, say_help, .ours = true, .help = "print this help and exit" },
 };
+
+/* ---- the settings in effect ---- */
+
+static bool is_setting(const struct row *r)
+{
+	return r->set != set_nothing && r->set != refuse_module && r->set != say_capabilities &&
+	       r->set != say_version && r->set != say_clock && r->set != say_help;
+}
+
+/* The value of a number's member. 0, where it is no valid value, is "none". */
+static void number_text(const struct config *c, const struct row *r, char *buf, size_t size)
+{
+	const char *member = (const char *)c + r->offset;
+	long n = r->size == sizeof(uint8_t)    ? *(const uint8_t *)member
+		 : r->size == sizeof(uint16_t) ? *(const uint16_t *)member
+		 : r->size == sizeof(uint32_t) ? (long)*(const uint32_t *)member
+					       : *(const long *)member;
+
+	if (n < r->min)
+		snprintf(buf, size, "none");
+	else
+		snprintf(buf, size, "%ld", n);
+}
+
+/* The value in effect of an option that the command line does not give. */
+static const char *default_text(const struct config *c, const struct row *r, char *buf,
+				size_t size)
+{
+	const char *text;
+
+	if (r->fallback)
+		return r->fallback;
+	if (r->set == set_flag)
+		return *(const bool *)((const char *)c + r->offset) ? "on" : "off";
+	if (r->set == set_number || r->set == set_setup_ttl) {
+		number_text(c, r, buf, size);
+		return buf;
+	}
+	text = r->size == sizeof(text) ? *(const char *const *)((const char *)c + r->offset) : NULL;
+	return text ? text : "none";
+}
+
+/* All values that the command line gives for a row, with blanks between them. Returns their number. */
+static unsigned int given_text(const struct config *c, unsigned int row, char *buf, size_t size)
+{
+	unsigned int n = 0;
+	size_t len = 0;
+
+	for (unsigned int i = 0; i < c->n_given; i++) {
+		const char *value = c->given[i].value ? c->given[i].value : "on";
+
+		if (c->given[i].row != row)
+			continue;
+		/* of an option that is not a list, the last one counts */
+		if (rows[row].size)
+			len = 0;
+		len += (size_t)snprintf(buf + len, size - len, "%s%s", len ? " " : "", value);
+		len = MIN(len, size - 1);
+		n++;
+	}
+	return n;
+}
+
+bool config_setting(void *config, unsigned int i, struct admin_setting *out)
+{
+	static char name[32], value[8192];
+	const struct config *c = config;
+	unsigned int row;
+
+	for (row = 0; row < ARRAY_SIZE(rows) && (!is_setting(&rows[row]) || i--); row++)
+		;
+	if (row == ARRAY_SIZE(rows))
+		return false;
+	snprintf(name, sizeof(name), "%s%.*s%s", rows[row].letter ? "-" : "--",
+		 rows[row].letter ? 1 : 0, &rows[row].letter, rows[row].name ? rows[row].name : "");
+	out->name = name;
+	out->given = given_text(c, row, value, sizeof(value)) > 0;
+	out->value = out->given ? value : default_text(c, &rows[row], value, sizeof(value));
+	return true;
+}
 
 static int say_help(struct parse *p, const struct row *row, const char *value)
 {
@@ -1029,6 +1111,9 @@ static int read_options(struct parse *p, int argc, char **argv)
 		row = row_of(value);
 		snprintf(option, sizeof(option), "%s%.*s%s", row->letter ? "-" : "--",
 			 row->letter ? 1 : 0, &row->letter, row->name ? row->name : "");
+		if (p->c->n_given < CONFIG_MAX_GIVEN)
+			p->c->given[p->c->n_given++] =
+				(struct config_given){ (unsigned int)(row - rows), optarg };
 		r = row->set(p, row, optarg);
 		if (r || p->done)
 			return r;

@@ -30,8 +30,18 @@ enum config_action {
 	CONFIG_EXIT
 }; /* CONFIG_EXIT: -v, -V, -C, --help, or an error; see exit_code */
 
+#define CONFIG_MAX_GIVEN 128 /* options of a command line that config_setting() knows */
+
+/* An option of the command line. */
+struct config_given {
+	unsigned int row; /* of the table of options */
+	const char *value; /* NULL: a flag */
+};
+
 struct config {
 	int exit_code;
+	struct config_given given[CONFIG_MAX_GIVEN];
+	unsigned int n_given;
 	bool foreground, allow_root, double_small, independent_ttl, no_chdir, sequential,
 		no_redirect;
 	uint32_t max_sessions, max_cps; /* 0: no limit */
@@ -85,6 +95,13 @@ struct config {
  * 1 for rtpproxy's options (as with rtpproxy). It is 2 for ours, and for unknown or contradictory
  * options unless started as `rtpproxy`.
  */
+/*
+ * config_setting - struct admin_opts.setting; @config is a struct config. Options are in the order
+ * of --help. The texts of *@out are valid until the next call.
+ */
+struct admin_setting;
+bool config_setting(void *config, unsigned int i, struct admin_setting *out);
+
 enum config_action config_parse(struct config *c, int argc, char **argv);
 void config_free(struct config *c);
 

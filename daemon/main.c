@@ -66,6 +66,7 @@ struct daemon {
 	struct players *players;
 	struct notify *notify;
 	struct digits digits;
+	struct taps taps;
 	struct admission admission;
 	struct faces *faces;
 	struct engine *engine;
@@ -389,12 +390,17 @@ static int start_model(struct daemon *d)
 	r = ports_new(&d->ports, &ports);
 	if (r == 0)
 		r = sessions_new(&d->sessions, &sessions);
+	d->taps.sessions = d->sessions;
 	return r < 0 ? sorry("cannot make the table of calls: %s", strerror(-r)) : 0;
 }
 
 static void on_unmirrored(void *arg, struct session *s, uint64_t packets)
 {
-	recorder_lost(((struct daemon *)arg)->recorder, s, packets);
+	struct daemon *d = arg;
+
+	if (s->leg[0].recorded || s->leg[1].recorded)
+		recorder_lost(d->recorder, s, packets);
+	taps_lost(&d->taps, s, packets);
 }
 
 static void serve_media(void *arg)
@@ -426,6 +432,7 @@ static int start_media(struct daemon *d)
 		.double_small = c->double_small,
 		.opus_types = c->opus_types,
 		.digits = &d->digits,
+		.taps = &d->taps,
 	};
 	const struct recorder_opts recorder = {
 		.dir = c->record_dir,
@@ -461,6 +468,7 @@ static int start_media(struct daemon *d)
 	if (r < 0)
 		return sorry("cannot make the recorder: %s", strerror(-r));
 	mirror.recorder = d->recorder;
+	mirror.taps = &d->taps;
 	r = mirror_new(&d->mirror, d->base, &mirror);
 	if (r < 0)
 		return sorry("cannot take copies from the dataplane: %s", strerror(-r));
@@ -522,6 +530,7 @@ static int start_engine(struct daemon *d)
 		.notify = d->notify,
 		.digits = &d->digits,
 		.admission = &d->admission,
+		.taps = &d->taps,
 		.ended = on_ended,
 		.arg = d,
 	};
@@ -617,6 +626,9 @@ static struct admin_opts admin_options(struct daemon *d)
 		.survey = d->survey,
 		.stats = &d->stats,
 		.engine = d->engine,
+		.setting = config_setting,
+		.arg = &d->config,
+		.follow = { .taps = &d->taps, .mirror = d->mirror },
 		.operate = { d->engine, d->sessions, &d->admission, d->standby },
 		.sessions = d->sessions,
 		.sync = d->sync,
@@ -781,6 +793,7 @@ static void restore_kept(struct daemon *d)
 	};
 
 	keeper_restore(d->keeper, &opts, clock_now());
+	taps_review_all(&d->taps);
 }
 
 static void remember_epoch(struct daemon *d)
@@ -885,26 +898,16 @@ static void start_keeper(struct daemon *d)
 		standby_go_on(d->standby, keeper_epoch(d->keeper));
 }
 
-/* Read the first line of --replicate-password's file, which another user may not read. */
+/* Read the password of --replicate-password. */
 static int read_password(struct config *c)
 {
-	size_t size = 0;
-	ssize_t len;
-	FILE *f;
+	char err[512];
 
 	if (!c->redis_password_file)
 		return 0;
-	f = fopen(c->redis_password_file, "re");
-	if (!f)
-		return sorry("--replicate-password %s: %s", c->redis_password_file,
-			     strerror(errno));
-	len = getline(&c->redis_password, &size, f);
-	fclose(f);
-	if (len > 0 && c->redis_password[len - 1] == '\n')
-		c->redis_password[--len] = '\0';
-	return len > 0 ? 0
-		       : sorry("--replicate-password %s: it has no password in its first line",
-			       c->redis_password_file);
+	if (process_first_line(c->redis_password_file, &c->redis_password, err, sizeof(err)) == 0)
+		return 0;
+	return sorry("--replicate-password %s", err);
 }
 
 /*

@@ -264,3 +264,24 @@ int process_drop(uid_t uid, gid_t gid, bool dataplane, char *err, size_t err_siz
 		log_warn("a crash will leave no core dump: %s", strerror(errno));
 	return r;
 }
+
+int process_first_line(const char *path, char **out, char *err, size_t err_size)
+{
+	FILE *f = fopen(path, "re");
+	size_t size = 0;
+	ssize_t len;
+	int rc = -errno;
+
+	if (!f) {
+		snprintf(err, err_size, "%s: %s", path, strerror(-rc));
+		return rc;
+	}
+	len = getline(out, &size, f);
+	fclose(f);
+	if (len > 0 && (*out)[len - 1] == '\n')
+		(*out)[--len] = '\0';
+	if (len > 0)
+		return 0;
+	snprintf(err, err_size, "%s: its first line is empty", path);
+	return -ENODATA;
+}

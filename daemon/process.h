@@ -65,4 +65,10 @@ void pid_file_remove(struct pid_file *f);
  */
 int process_drop(uid_t uid, gid_t gid, bool dataplane, char *err, size_t err_size);
 
+/*
+ * process_first_line - read the first line of a file, without its newline, which another user may
+ * not see. The caller owns *@out. 0; or -errno with a sentence in @err: it is empty, or not there.
+ */
+int process_first_line(const char *path, char **out, char *err, size_t err_size);
+
 #endif

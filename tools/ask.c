@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,70 @@ static struct json_object *read_answer(int fd)
 	return o;
 }
 
+static bool taming;
+
+void ask_tame(void)
+{
+	taming = true;
+}
+
+/* C0, DEL, and C1 in UTF-8 (U+0080 to U+009F). */
+static void tame_text(char *text)
+{
+	unsigned char *p = (unsigned char *)text;
+
+	for (; *p; p++) {
+		if (*p < ' ' || *p == 0x7f)
+			*p = '?';
+		else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+			p[0] = p[1] = '?';
+	}
+}
+
+static void tame(struct json_object *o)
+{
+	size_t i;
+	char *text;
+
+	if (json_object_is_type(o, json_type_object)) {
+		json_object_object_foreach(o, key, value) {
+			(void)key;
+			tame(value);
+		}
+	} else if (json_object_is_type(o, json_type_array)) {
+		for (i = 0; i < json_object_array_length(o); i++)
+			tame(json_object_array_get_idx(o, i));
+	} else if (json_object_is_type(o, json_type_string)) {
+		text = strdup(json_object_get_string(o));
+		if (!text)
+			return;
+		tame_text(text);
+		json_object_set_string(o, text);
+		free(text);
+	}
+}
+
+int ask_open(const char *path, const char *request, const char *arg)
+{
+	const struct timeval none = { 0 };
+	int fd = dial(path), len, sent = -1;
+	char *line;
+
+	if (fd < 0)
+		return -1;
+	len = asprintf(&line, "%s%s%s\n", request, arg ? " " : "", arg ? arg : "");
+	if (len > 0) {
+		sent = (int)send(fd, line, (size_t)len, MSG_NOSIGNAL);
+		free(line);
+	}
+	if (len <= 0 || sent != len) {
+		close(fd);
+		return -1;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
+	return fd;
+}
+
 struct json_object *ask(const char *path, const char *request, const char *arg)
 {
 	struct json_object *o = NULL;
@@ -76,6 +141,8 @@ struct json_object *ask(const char *path, const char *request, const char *arg)
 		free(line);
 	}
 	close(fd);
+	if (o && taming)
+		tame(o);
 	return o;
 }
 

@@ -13,6 +13,15 @@ struct json_object;
  */
 struct json_object *ask(const char *path, const char *request, const char *arg);
 
+/* ask_open - the same, but returns the connection, without a limit of time. -1: no daemon. */
+int ask_open(const char *path, const char *request, const char *arg);
+
+/*
+ * ask_tame - from now on, control characters in the texts of answers become '?': call-ids and tags
+ * come from strangers, and must not steer a terminal. Not for output as JSON, which escapes them.
+ */
+void ask_tame(void);
+
 /*
  * ask_all - get a paged list, of one call or (@call_id "") of all: the arrays under @key of all
  * pages, joined. The caller owns it. NULL: no daemon answered, as with ask(), or an answer had no such list; *@refused then gets that

@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <json-c/json.h>
 
 #include "ask.h"
 #include "doctor.h"
+#include "follow.h"
 #include "operate.h"
 
 #define DEFAULT_SOCKET "/run/rtpx/admin.sock"
@@ -29,6 +31,7 @@ enum exit_code {
 
 static const char *socket_path = DEFAULT_SOCKET;
 static bool as_json;
+static const char *write_path; /* -w */
 
 static int no_daemon(void)
 {
@@ -448,7 +451,53 @@ static int loglevel(const char *level)
 	return change("loglevel", level);
 }
 
+/* ---- streams ---- */
+
+static int capture(const char *filter)
+{
+	int code;
+
+	if (!write_path && isatty(STDOUT_FILENO)) {
+		fprintf(stderr, "rtpxctl: capture writes pcapng: name a file with -w, or a pipe "
+				"(rtpxctl capture CALL-ID | wireshark -k -i -)\n");
+		return EXIT_USAGE;
+	}
+	code = follow_run(socket_path, "capture", filter, write_path);
+	return code == EXIT_NO_DAEMON ? no_daemon() : code;
+}
+
+static int trace(const char *call_id)
+{
+	int code = follow_run(socket_path, "trace", call_id, write_path);
+
+	return code == EXIT_NO_DAEMON ? no_daemon() : code;
+}
+
+/* ---- config ---- */
+
+static int config(const char *arg)
+{
+	struct json_object *o = ask(socket_path, "config", NULL), *list = o ? member(o, "config") : NULL;
+	size_t i;
+
+	(void)arg;
+	if (!list)
+		return refused(o);
+	if (as_json)
+		print_json(list);
+	for (i = 0; !as_json && i < length_of(list); i++) {
+		struct json_object *s = json_object_array_get_idx(list, i);
+
+		printf("%-22s %s%s\n", json_text(s, "option"), json_text(s, "value"),
+		       json_is(s, "default") ? "  (default)" : "");
+	}
+	json_object_put(o);
+	return EXIT_GOOD;
+}
+
 /* ---- the command line ---- */
+
+static int help(const char *name);
 
 static const struct {
 	const char *name, *arg, *help;
@@ -468,23 +517,53 @@ static const struct {
 	{ "loglevel", "[LEVEL]", "show the log level, or set DBUG, INFO, WARN, ERR or CRIT",
 	  loglevel },
 	{ "takeover", NULL, "make this standby the owner of the calls", takeover },
+	{ "capture", "FILTER",
+	  "packets of calls as pcapng, to a pipe or with -w to a file, until Ctrl-C; FILTER is a "
+	  "Call-ID, all, peer=ADDRESS or port=NUMBER",
+	  capture },
+	{ "trace", "CALL-ID", "every command and decision of one call, until Ctrl-C", trace },
+	{ "config", NULL, "the settings in effect, with defaults marked", config },
+	{ "help", "[COMMAND]", "this text, or one command's", help },
 	{ "doctor", NULL,
 	  "check the host and the daemon; every line ok, warning or wrong, with the remedy",
 	  doctor },
 };
 
+static void command_line(FILE *to, size_t i)
+{
+	fprintf(to, "  %-9s %-9s  %s\n", commands[i].name, commands[i].arg ? commands[i].arg : "",
+		commands[i].help);
+}
+
 static void usage(FILE *to)
 {
 	size_t i;
 
-	fprintf(to, "usage: rtpxctl [--json] [--socket PATH] COMMAND\n\n");
+	fprintf(to, "usage: rtpxctl [--json] [--socket PATH] [-w FILE] COMMAND\n\n");
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(to, "  %-9s %-8s  %s\n", commands[i].name,
-			commands[i].arg ? commands[i].arg : "", commands[i].help);
+		command_line(to, i);
 	fprintf(to, "\n  --json         the daemon's answer as JSON\n"
-		    "  --socket PATH  the daemon's --admin-socket (" DEFAULT_SOCKET ")\n\n"
+		    "  --socket PATH  the daemon's --admin-socket (" DEFAULT_SOCKET ")\n"
+		    "  -w FILE        with capture and trace: write to FILE\n"
+		    "  --version      print the version\n\n"
 		    "exit codes: 0 answered; 1 no such call, or doctor found something wrong; 2 "
 		    "usage; 3 no daemon answers\n");
+}
+
+static int help(const char *name)
+{
+	size_t i;
+
+	for (i = 0; name && i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(commands[i].name, name))
+			continue;
+		command_line(stdout, i);
+		return EXIT_GOOD;
+	}
+	if (name)
+		fprintf(stderr, "rtpxctl: '%s' is not a command\n", name);
+	usage(name ? stderr : stdout);
+	return name ? EXIT_USAGE : EXIT_GOOD;
 }
 
 int main(int argc, char **argv)
@@ -493,12 +572,14 @@ int main(int argc, char **argv)
 		{ "json", no_argument, NULL, 'j' },
 		{ "socket", required_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "write", required_argument, NULL, 'w' },
 		{ NULL, 0, NULL, 0 },
 	};
 	size_t i;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "js:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "js:hVw:", options, NULL)) != -1) {
 		switch (c) {
 		case 'j':
 			as_json = true;
@@ -506,6 +587,12 @@ int main(int argc, char **argv)
 		case 's':
 			socket_path = optarg;
 			break;
+		case 'w':
+			write_path = optarg;
+			break;
+		case 'V':
+			puts("rtpxctl " RTPX_VERSION);
+			return EXIT_GOOD;
 		case 'h':
 			usage(stdout);
 			return EXIT_GOOD;
@@ -514,6 +601,8 @@ int main(int argc, char **argv)
 			return EXIT_USAGE;
 		}
 	}
+	if (!as_json)
+		ask_tame();
 	argc -= optind;
 	argv += optind;
 	for (i = 0; argc && i < sizeof(commands) / sizeof(commands[0]); i++) {

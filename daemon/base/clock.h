@@ -30,4 +30,28 @@ static inline uint64_t clock_cpu(void)
 	return clock_read(CLOCK_THREAD_CPUTIME_ID);
 }
 
+#define CLOCK_TRIES 5
+
+/*
+ * clock_realtime_offset - CLOCK_REALTIME minus CLOCK_MONOTONIC, in nanoseconds modulo 2^64. The two
+ * clocks cannot be read at the same instant, so the attempt with the shortest gap between readings
+ * counts; its error is at most half that gap.
+ */
+static inline uint64_t clock_realtime_offset(void)
+{
+	uint64_t least = UINT64_MAX, found = 0, before, real, after;
+	int i;
+
+	for (i = 0; i < CLOCK_TRIES; i++) {
+		before = clock_now();
+		real = clock_read(CLOCK_REALTIME);
+		after = clock_now();
+		if (after - before >= least)
+			continue;
+		least = after - before;
+		found = real - (before + least / 2);
+	}
+	return found;
+}
+
 #endif

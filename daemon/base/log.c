@@ -20,6 +20,7 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "base/clock.h"
 #include "base/nowait.h"
@@ -378,6 +379,78 @@ static void tame(char *text)
 			*text = '?';
 }
 
+/* ---- followers ---- */
+
+static _Thread_local struct log_follower *followers; /* of this thread's lines */
+
+void log_follow(struct log_follower *f)
+{
+	DL_APPEND(followers, f);
+}
+
+void log_unfollow(struct log_follower *f)
+{
+	DL_DELETE(followers, f);
+}
+
+bool log_is_followed(struct span call)
+{
+	const struct log_follower *f;
+
+	DL_FOREACH (followers, f)
+		if (span_eq(span_of(f->call), call))
+			return true;
+	return false;
+}
+
+static void tell_followers(const char *call, const char *level, const char *text)
+{
+	char line[1200], when[32];
+	const struct log_follower *f;
+	struct timespec now;
+	struct tm tm;
+	int n;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
+	strftime(when, sizeof(when), "%H:%M:%S", &tm);
+	n = snprintf(line, sizeof(line), "%s.%03ld %s %s\n", when, now.tv_nsec / 1000000, level,
+		     text);
+	n = MIN(n, (int)sizeof(line) - 1);
+	DL_FOREACH (followers, f)
+		if (!strcmp(f->call, call))
+			f->line(f->arg, line, (size_t)n);
+}
+
+void log_trace(const char *call, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	if (!log_is_followed(span_of(call)))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	tame(text);
+	tell_followers(call, "TRACE", text);
+}
+
+/* Give a line of a followed call to its followers. */
+static void follow_line(enum log_level level, const char *call, const char *fmt, va_list ap)
+{
+	char text[1024];
+	va_list copy;
+
+	if (!call || !log_is_followed(span_of(call)))
+		return;
+	va_copy(copy, ap);
+	vsnprintf(text, sizeof(text), fmt, copy);
+	va_end(copy);
+	tame(text);
+	tell_followers(call, levels[level].name, text);
+}
+
 /* The caller holds the lock. */
 static void write_line(uint64_t now_ns, enum log_level level, const char *call, const char *func,
 		       int line, const char *fmt, va_list ap)
@@ -398,6 +471,9 @@ void log_line(enum log_level level, const char *call, const char *func, int line
 {
 	va_list ap;
 
+	va_start(ap, fmt);
+	follow_line(level, call, fmt, ap);
+	va_end(ap);
 	if (level < least)
 		return;
 	va_start(ap, fmt);
@@ -425,6 +501,9 @@ void log_kind_line(struct log_kind *k, const char *call, const char *fmt, ...)
 	uint64_t now_ns = clock_now();
 	va_list ap;
 
+	va_start(ap, fmt);
+	follow_line(k->level, call, fmt, ap);
+	va_end(ap);
 	if (k->level < least)
 		return;
 	va_start(ap, fmt);

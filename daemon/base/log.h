@@ -93,6 +93,29 @@ void log_kind_line(struct log_kind *kind, const char *call, const char *fmt, ...
 #define log_some(lvl, call, ...) log_rate(lvl, 1, call, __VA_ARGS__)
 
 /*
+ * A reader of all lines of one call, of every level and beyond all limits, and of log_trace(). The
+ * caller owns it. Only lines of the thread that called log_follow() are told; @line runs in it and
+ * must not log. A line ends with a newline.
+ */
+struct log_follower {
+	const char *call;
+	void (*line)(void *arg, const char *line, size_t len);
+	void *arg;
+	struct log_follower *prev, *next;
+};
+
+void log_follow(struct log_follower *f);
+void log_unfollow(struct log_follower *f);
+
+/*
+ * log_trace - a line that only followers of @call get: a command, or a decision about a packet. It
+ * costs a comparison when there are none.
+ */
+void log_trace(const char *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* log_is_followed - whether a line of log_trace() for @call has a reader. */
+bool log_is_followed(struct span call);
+
+/*
  * log_allowed - rate limit for lines that the network can provoke: true at most once per second and
  * @last, which the caller keeps (start with 0). @now_ns: CLOCK_MONOTONIC.
  */

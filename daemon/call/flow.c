@@ -30,7 +30,7 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 		return FLOW_WHY_DOUBLE;
 	if (s->feeds || s->fed)
 		return FLOW_WHY_FED;
-	if ((s->leg[leg].recorded & (1 << kind)) && !env->mirror)
+	if (((s->leg[leg].recorded | s->leg[leg].tapped) & (1 << kind)) && !env->mirror)
 		return FLOW_WHY_RECORDED;
 	if (kind == STREAM_RTP && s->leg[!leg].player)
 		return FLOW_WHY_PLAYING;
@@ -64,7 +64,7 @@ static uint16_t flow_flags(const struct leg *leg, enum stream_kind kind,
 		flags |= RTPX_FLOW_RTP;
 	if (kind == STREAM_RTP && leg->dtmf)
 		flags |= RTPX_FLOW_EVENTS;
-	if (leg->recorded & (1 << kind))
+	if ((leg->recorded | leg->tapped) & (1 << kind))
 		flags |= RTPX_FLOW_MIRROR;
 	if (out_local->family == ADDR_IP6)
 		flags |= RTPX_FLOW_OUT6;

@@ -34,6 +34,7 @@ struct leg {
 	uint8_t installed;
 	uint8_t why[STREAM_KINDS];  /* enum flow_why for packets arriving here */
 	uint8_t recorded; /* bit per stream kind: packets arriving here are recorded or copied */
+	uint8_t tapped;	  /* bit per stream kind: packets arriving here have a reader, see taps.h */
 	struct recording *recording; /* state of the recorder, which owns it; NULL: none */
 	bool weak;
 	uint8_t tos;

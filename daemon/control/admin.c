@@ -654,12 +654,35 @@ static struct json_object *overview_request(struct admin *a, const char *arg)
 	});
 }
 
-/* A request either reads (run), or changes the daemon (change). */
+static struct json_object *config_request(struct admin *a, const char *arg)
+{
+	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+	struct admin_setting s;
+
+	(void)arg;
+	for (unsigned int i = 0; a->o.setting(a->o.arg, i, &s); i++) {
+		struct json_object *one = json_object_new_object();
+
+		put_text(one, "option", s.name);
+		put_text(one, "value", s.value);
+		put_bool(one, "default", !s.given);
+		json_object_array_add(list, one);
+	}
+	json_object_object_add(o, "config", list);
+	return o;
+}
+
+/*
+ * A request reads (run), changes the daemon (change), or keeps its connection (follow). @follow
+ * returns NULL, or the reason of a refusal.
+ */
 static const struct {
 	const char *name;
 	bool needs_arg;
 	struct json_object *(*run)(struct admin *a, const char *arg);
 	struct json_object *(*change)(const struct operate *o, const char *arg);
+	const char *(*follow)(const struct follow_opts *opts, struct bufferevent *bev,
+			      const char *arg);
 } requests[] = {
 	{ "sessions", false, .run = sessions_request }, /* [AFTER]: one page, numbers above AFTER */
 	{ "session", true, .run = session_request },	 /* CALL-ID [AFTER] */
@@ -668,9 +691,12 @@ static const struct {
 	{ "stats", false, .run = stats_request },
 	{ "status", false, .run = status_request },
 	{ "overview", false, .run = overview_request },
+	{ "config", false, .run = config_request },
 	{ "drain", false, .change = operate_drain },
 	{ "undrain", false, .change = operate_undrain },
 	{ "terminate", true, .change = operate_terminate }, /* CALL-ID */
+	{ "capture", true, .follow = follow_capture }, /* FILTER */
+	{ "trace", true, .follow = follow_trace },     /* CALL-ID */
 	{ "loglevel", false, .change = operate_loglevel },  /* [LEVEL] */
 	{ "takeover", false, .change = operate_takeover },
 };
@@ -686,9 +712,9 @@ struct json_object *admin_ask(struct admin *a, const char *request, const char *
 			continue;
 		if (requests[i].needs_arg && !*arg)
 			break;
-		if (!requests[i].change)
+		if (requests[i].run)
 			return requests[i].run(a, arg);
-		if (!a->o.lazy)
+		if (requests[i].change && !a->o.lazy)
 			return requests[i].change(&a->o.operate, arg);
 	}
 	snprintf(text, sizeof(text), i < ARRAY_SIZE(requests) ? "'%.40s' needs a call-id" :
@@ -700,20 +726,55 @@ struct json_object *admin_ask(struct admin *a, const char *request, const char *
 
 /* ---- the socket ---- */
 
-static struct json_object *answer(struct admin *a, char *line)
-{
-	char *arg = strchr(line, ' ');
-
-	if (arg)
-		*arg++ = '\0';
-	return admin_ask(a, line, arg ? arg : "");
-}
-
 static void end_peer(struct admin *a, struct bufferevent *bev)
 {
 	bufferevent_free(bev);
 	a->n_peers--;
 	acceptor_closed(a->acceptor);
+}
+
+static void follower_ended(void *arg, struct bufferevent *bev)
+{
+	end_peer(arg, bev);
+}
+
+/*
+ * Let a request keep its connection. True: it belongs to a follower now. False with the reason in
+ * *@why, or NULL: this request does not follow.
+ */
+static bool follow(struct admin *a, struct bufferevent *bev, const char *request, const char *arg,
+		   const char **why)
+{
+	struct follow_opts opts = a->o.follow;
+
+	opts.ended = follower_ended;
+	opts.arg = a;
+	*why = NULL;
+	for (unsigned int i = 0; *arg && i < ARRAY_SIZE(requests); i++) {
+		if (!requests[i].follow || strcmp(requests[i].name, request))
+			continue;
+		*why = requests[i].follow(&opts, bev, arg);
+		return !*why;
+	}
+	return false;
+}
+
+/* NULL: the connection stays open, and belongs to a follower. */
+static struct json_object *answer(struct admin *a, struct bufferevent *bev, char *line)
+{
+	char *arg = strchr(line, ' ');
+	struct json_object *o;
+	const char *why;
+
+	if (arg)
+		*arg++ = '\0';
+	if (follow(a, bev, line, arg ? arg : "", &why))
+		return NULL;
+	if (!why)
+		return admin_ask(a, line, arg ? arg : "");
+	o = json_object_new_object();
+	put_text(o, "error", why);
+	return o;
 }
 
 static void on_end(struct bufferevent *bev, short what, void *arg)
@@ -740,7 +801,11 @@ static void on_line(struct bufferevent *bev, void *arg)
 			end_peer(arg, bev);
 		return;
 	}
-	o = answer(arg, line);
+	o = answer(arg, bev, line);
+	if (!o) {
+		free(line);
+		return;
+	}
 	text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
 	bufferevent_disable(bev, EV_READ);
 	bufferevent_setcb(bev, NULL, on_written, on_end, arg);

@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "dataplane/dp.h"
+#include "control/follow.h"
 #include "control/operate.h"
 #include "engine/engine.h"
 #include "media/player.h"
@@ -24,6 +25,13 @@ struct admin;
 struct keeper;
 struct listen;
 
+/* An option of the command line, in the order of its table. */
+struct admin_setting {
+	const char *name;  /* "-m", "--learning" */
+	const char *value; /* in effect; valid until the next call */
+	bool given;	   /* by the command line; false: the default */
+};
+
 struct admin_opts {
 	struct engine *engine;
 	struct sessions *sessions;
@@ -31,7 +39,11 @@ struct admin_opts {
 	struct recorder *recorder;
 	struct players *players;
 	struct notify *notify;
+	/* setting - the @i-th setting, or false past the last one */
+	bool (*setting)(void *arg, unsigned int i, struct admin_setting *out);
+	void *arg;
 	struct operate operate;
+	struct follow_opts follow; /* without its end */
 	struct keeper *keeper; /* NULL: no journal */
 	struct dp *dp;
 	struct relay *relay;

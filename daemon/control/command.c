@@ -429,6 +429,19 @@ static enum proto_error overflow_of(enum proto_op op)
 	return op == OP_STATS ? E_STATS_LONG : op == OP_QUERY ? E_QUERY_LONG : E_MEMORY;
 }
 
+/* For followers of the call: the command and its reply. */
+static void trace(const struct run *run, const char *line, size_t len)
+{
+	char call_id[512];
+
+	if (!log_is_followed(run->req->call_id))
+		return;
+	snprintf(call_id, sizeof(call_id), "%.*s", (int)run->req->call_id.len,
+		 run->req->call_id.p);
+	log_trace(call_id, "command \"%.*s\", reply \"%.*s\"", (int)len, line,
+		  (int)run->reply->len - 1, run->reply->text);
+}
+
 size_t command_run(struct commands *c, const char *line, size_t len, const struct addr *peer,
 		   uint64_t now_ns, char out[COMMAND_MAX_REPLY])
 {
@@ -457,6 +470,7 @@ size_t command_run(struct commands *c, const char *line, size_t len, const struc
 		c->counts.errors[err]++;
 	c->counts.no_session += run.failed;
 	st->ncmds_repld++;
+	trace(&run, line, len);
 	memcpy(out, c->reply.text, c->reply.len);
 	return c->reply.len;
 }

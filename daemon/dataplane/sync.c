@@ -559,6 +559,10 @@ static void sync_direction(struct sync *y, struct session *s, int leg, enum stre
 		why = arrival_why(y, s, leg, kind);
 	if (why == FLOW_NO_OBJECTION)
 		why = flow_install(y, s, leg, kind, &flow);
+	if (s->leg[leg].why[kind] != why)
+		log_trace(s->call_id, "%s %s: %s%s", leg ? "caller" : "callee",
+			  kind == STREAM_RTP ? "rtp" : "rtcp",
+			  why == FLOW_WHY_KERNEL ? "" : "not in the kernel: ", flow_why_text(why));
 	s->leg[leg].why[kind] = why;
 	y->left_out |= why == FLOW_WHY_REFUSED || why == FLOW_WHY_TABLE_FULL;
 	if (why != FLOW_WHY_KERNEL)

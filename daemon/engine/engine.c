@@ -461,6 +461,7 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 	if (bad == PROTO_OK && !u->lookup)
 		bad = session_set_notify(e, s, u);
 	session_dirty(e->o.sessions, s);
+	taps_review(e->o.taps, s);
 	*out = (struct engine_result){
 		.session = s, .party = party, .party_leg = !returned, .returned_leg = returned,
 	};

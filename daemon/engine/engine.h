@@ -14,6 +14,7 @@
 #include "call/ports.h"
 #include "protocol/proto.h"
 #include "record/recorder.h"
+#include "record/taps.h"
 #include "engine/faces.h"
 #include "engine/admission.h"
 #include "engine/digits.h"
@@ -39,6 +40,7 @@ struct engine_opts {
 	struct notify *notify;
 	const struct digits *digits;
 	struct admission *admission;
+	struct taps *taps;
 	/*
 	 * A session has ended; call-id and tags in @r are valid during the call. NULL: no receiver.
 	 * Sessions that continue in the next daemon do not end.

@@ -8,12 +8,14 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "call/feed.h"
 #include "engine/digits.h"
 #include "host/nexthop.h"
 #include "engine/relay.h"
 #include "media/resizer.h"
 #include "media/rtp.h"
+#include "record/taps.h"
 
 #define RCVBUF_BYTES (256 * 1024)
 #define PUSH_TRIES 8 /* after that, leave a packet out of the statistics */
@@ -109,6 +111,16 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
 	sync_relayed(r->o.sync, s, leg, kind, len);
 }
 
+static void trace_move(const struct session *s, int leg, enum stream_kind kind,
+		       const struct stream *stream)
+{
+	char remote[ADDR_TEXT], local[ADDR_TEXT];
+
+	log_trace(s->call_id, "%s %s: packets go to %s now, and arrive at %s",
+		  leg ? "caller" : "callee", kind == STREAM_RTP ? "rtp" : "rtcp",
+		  addr_text(&stream->remote, remote), addr_host_text(&stream->local, local));
+}
+
 /*
  * Let the stream judge and count the packet. True: relay it. If the dataplane counted packets
  * meanwhile, start again with its statistics.
@@ -141,8 +153,10 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 			break;
 		*stream = before;
 	}
-	if (moved)
+	if (moved) {
+		trace_move(s, leg, kind, stream);
 		session_dirty(r->o.sessions, s);
+	}
 	return accepted;
 }
 
@@ -153,6 +167,19 @@ static void record(struct relay *r, struct session *s, int leg, enum stream_kind
 	recorder_packet(r->o.recorder, s, leg, kind, p->arrival_ns,
 			&(struct recformat_packet){ .src = p->src, .dst = p->local,
 						    .data = p->data, .len = p->len });
+}
+
+/* Show the packet to its readers. @accepted: its stream believes the source. */
+static void tap(struct relay *r, struct session *s, int leg, enum stream_kind kind,
+		const struct sockets_packet *p, bool accepted)
+{
+	if (!(s->leg[leg].tapped & (1 << kind)))
+		return;
+	mirror_drain(r->o.mirror); /* earlier packets from the dataplane come first */
+	taps_packet(r->o.taps, s, leg, kind, p->arrival_ns,
+		    &(struct recformat_packet){ .src = p->src, .dst = p->local, .data = p->data,
+						.len = p->len },
+		    accepted);
 }
 
 /* Send the packet to the sessions that this session feeds. Their counters do not count it. */
@@ -322,10 +349,12 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 		return;
 	}
 	if (!judge(r, s, leg, kind, p)) {
+		tap(r, s, leg, kind, p, false);
 		r->strangers++;
 		r->o.stats->npkts_discard++;
 		return;
 	}
+	tap(r, s, leg, kind, p, true);
 	if (kind == STREAM_RTP && s->leg[leg].dtmf &&
 	    digits_take(r->o.digits, s, leg, p->data, p->len, p->arrival_ns)) {
 		hide(r, s, leg, p);

@@ -17,6 +17,7 @@
 struct digits;
 struct event_base;
 struct relay;
+struct taps;
 
 struct relay_opts {
 	struct sessions *sessions;
@@ -28,6 +29,7 @@ struct relay_opts {
 	bool double_small; /* -2 */
 	uint32_t opus_types; /* as resizer_new() */
 	const struct digits *digits; /* NULL: no leg reports any */
+	const struct taps *taps;     /* NULL: no leg is tapped */
 };
 
 /* relay_new - makes its sockets over @base. */

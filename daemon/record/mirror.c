@@ -58,8 +58,11 @@ static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *pay
 		const struct addr *local = &s->leg[leg].local;
 		unsigned int kind = c->port - local->port;
 
-		if (family_of(local) == c->family && kind < STREAM_KINDS)
-			recorder_packet(m->o.recorder, s, leg, kind, c->arrival_ns, &p);
+		if (family_of(local) != c->family || kind >= STREAM_KINDS)
+			continue;
+		recorder_packet(m->o.recorder, s, leg, kind, c->arrival_ns, &p);
+		if (s->leg[leg].tapped & (1 << kind))
+			taps_packet(m->o.taps, s, leg, kind, c->arrival_ns, &p, true);
 	}
 }
 
@@ -118,7 +121,7 @@ void mirror_leg_close(struct mirror *m, struct session *s, int leg)
 
 	if (!m)
 		return;
-	if (s->leg[0].recorded || s->leg[1].recorded)
+	if (s->leg[0].recorded || s->leg[1].recorded || s->leg[0].tapped || s->leg[1].tapped)
 		mirror_drain(m);
 	*owner_of(m, family_of(local), local->port) = NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mirror.h - hands the dataplane's copies of forwarded packets to the recorder, as if a socket had
- * received them. The copies are only recorded: not forwarded, and not checked again.
+ * mirror.h - hands the dataplane's copies of forwarded packets to the recorder and the taps, as if a
+ * socket had received them. The copies are not forwarded, and not checked again.
  *
  * A NULL mirror stands for a dataplane without copies; every function accepts it.
  */
@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "dataplane/dp.h"
 #include "record/recorder.h"
+#include "record/taps.h"
 #include "call/session.h"
 
 struct event_base;
@@ -19,6 +20,7 @@ struct mirror;
 struct mirror_opts {
 	struct dp *dp;
 	struct recorder *recorder;
+	struct taps *taps;
 	uint16_t port_min, port_max; /* media ports, RTCP included */
 };
 

@@ -18,7 +18,6 @@
 #include "record/recorder.h"
 #include "record/writer.h"
 
-#define CLOCK_TRIES 5
 #define STEM_MAX 231  /* bytes of a name before the part and the suffix */
 #define STEM_KEPT 200 /* bytes that a cut stem keeps */
 
@@ -309,27 +308,6 @@ static int start_again(struct recorder *r, const struct session *s,
 	return wish->single ? -EALREADY : 0;
 }
 
-/*
- * The two clocks cannot be read at the same instant. Take the attempt with the shortest gap between
- * readings; its error is at most half that gap.
- */
-static uint64_t realtime_minus_monotonic(void)
-{
-	uint64_t least = UINT64_MAX, found = 0, before, real, after;
-	int i;
-
-	for (i = 0; i < CLOCK_TRIES; i++) {
-		before = clock_now();
-		real = clock_read(CLOCK_REALTIME);
-		after = clock_now();
-		if (after - before >= least)
-			continue;
-		least = after - before;
-		found = real - (before + least / 2);
-	}
-	return found;
-}
-
 /* Both directions of a session have one clock. It does not follow when the system's is set. */
 static struct recording *recording_new(const struct snapshot_recording *wish,
 				       const struct recording *other)
@@ -339,7 +317,7 @@ static struct recording *recording_new(const struct snapshot_recording *wish,
 	if (!rec)
 		return NULL;
 	rec->realtime_minus_monotonic_ns =
-		other ? other->realtime_minus_monotonic_ns : realtime_minus_monotonic();
+		other ? other->realtime_minus_monotonic_ns : clock_realtime_offset();
 	rec->single = wish->single;
 	rec->part = wish->part;
 	if (wish->target.p && !(rec->target = strndup(wish->target.p, wish->target.len))) {

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * taps.h - hands the packets of chosen directions to their readers: captures, and reports of RTCP.
+ * A tapped direction stays in the kernel, which copies its packets as for a recording.
+ */
+#ifndef RTPX_TAPS_H
+#define RTPX_TAPS_H
+
+#include "base/base.h"
+#include "call/session.h"
+#include "record/format.h"
+
+/* A reader. The caller owns it, and fills in all but the list. */
+struct tap {
+	/* True: @packet gets the packets of this kind that arrive at @leg. */
+	bool (*wants)(void *arg, const struct session *s, int leg, enum stream_kind kind);
+	/*
+	 * @arrival_ns: CLOCK_MONOTONIC; @p->realtime_ns is not set. @accepted: the stream believes
+	 * the packet's source
+	 */
+	void (*packet)(void *arg, const struct session *s, int leg, enum stream_kind kind,
+		       uint64_t arrival_ns, const struct recformat_packet *p, bool accepted);
+	/* @packets were forwarded, and there was no room for their copies. */
+	void (*lost)(void *arg, const struct session *s, uint64_t packets);
+	void *arg;
+	struct tap *prev, *next;
+};
+
+struct taps {
+	struct sessions *sessions;
+	struct tap *list;
+};
+
+/* taps_add, taps_remove - from now on; ask the tap about every session. */
+void taps_add(struct taps *t, struct tap *tap);
+void taps_remove(struct taps *t, struct tap *tap);
+
+/* taps_review - a command has changed @s: ask each tap again. taps_review_all: about every one. */
+void taps_review(struct taps *t, struct session *s);
+void taps_review_all(struct taps *t);
+
+/*
+ * taps_packet - a packet of @s has arrived. Strangers that a dataplane drops are not seen. Called
+ * once per packet, for a leg with the bit of @kind in leg->tapped: by relay for socket packets, by
+ * mirror for forwarded ones.
+ */
+void taps_packet(const struct taps *t, const struct session *s, int leg, enum stream_kind kind,
+		 uint64_t arrival_ns, const struct recformat_packet *p, bool accepted);
+/* taps_lost - @packets of @s were forwarded without a copy. */
+void taps_lost(const struct taps *t, const struct session *s, uint64_t packets);
+
+#endif

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+# runs: together
+"""capture.py - rtpxctl capture and trace of a call, in the kernel and on the sockets.
+
+tshark reads the capture: it has every packet of both parties, in order, with the payload that was
+sent, while the kernel forwards them. A call that begins later matches, too. The end of a capture
+ends the copies. trace shows commands and decisions. config, help and --version; names of calls
+steer no terminal.
+"""
+import concurrent.futures
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.dont_write_bytecode = True
+import netlab
+from netlab import Net, PlainCall, Verdicts, wait_for
+
+COUNT = 200
+
+
+class Follow:
+    """rtpxctl, until end()."""
+
+    def __init__(self, call, *words):
+        self.out = f"{call.net.dir}/{words[0]}"
+        with open(self.out, "wb") as out:
+            self.process = subprocess.Popen(
+                ["nsenter", f"--net=/run/netns/{call.net.tag('relay')}", "--", f"{netlab.BUILD}/rtpxctl", "--socket",
+                 f"{call.relay.dir}/admin", *words], stdout=out, stderr=subprocess.STDOUT)
+
+    def text(self):
+        with open(self.out, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def size(self):
+        return os.path.getsize(self.out)
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(20)
+
+
+def read(path):
+    """Source address, port, RTP sequence number and payload of each packet."""
+    out = subprocess.run(["tshark", "-r", path, "-n", "-d", "udp.port==1-65535,rtp", "-T", "fields", "-e", "ip.src", "-e", "udp.srcport",
+                          "-e", "rtp.seq", "-e", "udp.payload", "-e", "udp.checksum.status", "-o", "udp.check_checksum:TRUE"],
+                         capture_output=True, text=True)
+    return [line.split("\t") for line in out.stdout.splitlines()], out.stderr
+
+
+def kernel_is(call, word):
+    return list(call.whys().values()) == [word, word]
+
+
+def captures(check, plane, call):
+    kernel = plane != "none"
+    follow = Follow(call, "capture", "c1")
+    check(f"{plane}: a capture begins", wait_for(5, lambda: follow.size() > 0), call.relay.log()[-500:])
+    if kernel:
+        check(f"{plane}: the kernel keeps the call", wait_for(3, lambda: kernel_is(call, "KERNEL")), str(call.whys()))
+    before = call.by_kernel()
+    sent = {1: [], 2: []}
+    for _ in range(COUNT):
+        seq = next(call.seq)
+        for end in (call.a, call.b):
+            end.send(seq)
+            sent[end.ssrc].append(netlab.rtp(seq, end.ssrc, end.size).hex())
+        time.sleep(0.002)
+    wait_for(2, lambda: len(call.a.read()) >= COUNT and len(call.b.read()) >= COUNT)
+    if kernel:
+        forwarded = call.by_kernel() - before
+        check(f"{plane}: the kernel forwards what is captured", forwarded == 2 * COUNT, f"{forwarded} of {2 * COUNT}")
+    check(f"{plane}: Ctrl-C ends it", follow.end() == 0)
+    packets, errors = read(follow.out)
+    check(f"{plane}: tshark has no complaint", "cut short" not in errors and "damaged" not in errors, errors)
+    for end in (call.a, call.b):
+        got = [p[3] for p in packets if p[0] == end.address]
+        check(f"{plane}: every packet of {end.address}, in order", got == sent[end.ssrc], f"{len(got)} of {COUNT}")
+    check(f"{plane}: good checksums", {p[4] for p in packets} == {"1"}, str({p[4] for p in packets}))
+    mirrored = call.relay.ask("stats")["kernel"]["mirrored"]
+    call.talk(10)
+    check(f"{plane}: no copies after the end", call.relay.ask("stats")["kernel"]["mirrored"] == mirrored)
+
+
+def filters(check, plane, call):
+    follow = Follow(call, "capture", "peer=198.51.100.10")
+    wait_for(5, lambda: follow.size() > 0)
+    call.talk(20)
+    wait_for(1, lambda: len(read(follow.out)[0]) >= 40)
+    follow.end()
+    check(f"{plane}: a filter by peer", len(read(follow.out)[0]) == 40, str(len(read(follow.out)[0])))
+    for filt in ("port=0", "peer=nonsense"):
+        follow = Follow(call, "capture", filt)
+        check(f"{plane}: {filt} is refused", follow.process.wait(10) == 2 and "needs" in follow.text(), follow.text())
+
+
+def traces(check, plane, call):
+    follow = Follow(call, "trace", "later")
+    wait_for(5, lambda: "trace begins" in call.relay.log())
+    call.relay.command("Uie later 192.0.2.10 4100 a;1")
+    call.relay.command("Lie later 198.51.100.10 4100 a;1 b;1")
+    call.relay.command("Q later a;1 b;1")
+    call.relay.command("Q another a;1 b;1")
+    call.relay.command("D later a b")
+    check(f"{plane}: trace has the end", wait_for(3, lambda: "D command" in follow.text()), follow.text())
+    follow.end()
+    text = follow.text()
+    check(f"{plane}: trace has each command and reply", all(f'command "{c} later' in text for c in ("Uie", "Lie", "Q", "D")) and
+          'reply "60 0 0 0 0"' in text, text)
+    check(f"{plane}: and no other call's", "another" not in text)
+    check(f"{plane}: trace has decisions", "not in the kernel: " in text, text)
+
+
+def texts(check, call):
+    relay = call.relay
+    relay.command("U \x1b[31mred\x9b 127.0.0.1 5000 \x07tag")
+    shown = relay.ctl("sessions")
+    check("names of calls steer no terminal", "[31mred" in shown and "\x1b" not in shown and "\x07" not in shown and "\x9b" not in shown,
+          repr(shown))
+    settings = {s["option"]: s for s in json.loads(relay.ctl("--json", "config"))}
+    check("config has a given value", settings["-l"]["value"] == "192.0.2.1/198.51.100.1" and not settings["-l"]["default"])
+    check("config has defaults", settings["-T"]["value"] == "60" and settings["-T"]["default"] and
+          settings["--learning"]["value"] == "proof" and settings["--max-cps"]["value"] == "none", str(settings.get("-T")))
+    check("as text, too", any(line.split() == ["-T", "60", "(default)"] for line in relay.ctl("config").splitlines()), relay.ctl("config"))
+    check("help of one command", "pcapng" in relay.ctl("help", "capture"))
+    check("--version", relay.ctl("--version").strip() == "rtpxctl " + relay.ask("status")["version"], relay.ctl("--version"))
+
+
+def trial(check, plane):
+    with Net("alice", "relay", "bob") as net:
+        call = PlainCall(net, dataplane=plane)
+        call.talk(10)
+        if plane != "none" and not check(f"{plane}: the kernel has the call", call.settle(), str(call.whys())):
+            return
+        time.sleep(0.1)
+        call.a.take()
+        call.b.take()
+        captures(check, plane, call)
+        filters(check, plane, call)
+        traces(check, plane, call)
+        if plane == "none":
+            texts(check, call)
+
+
+def main():
+    check = Verdicts()
+    netlab.begin()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            for job in [pool.submit(trial, check, plane) for plane in netlab.all_planes()]:
+                job.result()
+    finally:
+        netlab.end()
+    check.end()
+
+
+if os.geteuid():
+    print("namespaces need root")
+    sys.exit(4)
+if not shutil.which("tshark"):
+    print("tshark is missing")
+    sys.exit(4)
+main()
