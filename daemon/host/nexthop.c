@@ -38,7 +38,8 @@
 #define PCP_SHIFT 13 /* in the TCI, IEEE 802.1Q */
 #define COALESCE_MS 50 /* between a notice about routes, links or addresses and the work */
 #define PATH_MS 2 /* between an ICMP message and the work: the kernel handles it after us */
-#define SLICE_NS (2 * NSEC_PER_MSEC) /* time of work before other events get their turn */
+#define SLICE_NS NSEC_PER_MSEC /* time of work before other events get their turn */
+#define SWEEP_STEP 256		/* ids marked at once */
 #define TICK_NS NSEC_PER_SEC
 #define SWEEP_NS (30 * NSEC_PER_SEC) /* between readings of all routes: path MTUs have no notice */
 #define WAIT_MS 100 /* a turn: between two looks at next hops that wait for a packet */
@@ -102,6 +103,8 @@ struct nexthops {
 	struct nexthop *waiting; /* list of those with @waits */
 	unsigned int wait_turn;
 	struct nexthop **by_id; /* [max + 1] */
+	unsigned int sweep;	/* enum dirty: marks that ids from sweep_id on have not got yet */
+	unsigned int sweep_id;
 	/*
 	 * A ring, so a free id rests before it is used again. An id that was taken out of turn
 	 * stays in the ring and is skipped.
@@ -159,12 +162,26 @@ static void unmark(struct nexthops *n, struct nexthop *nh)
 	nh->dirty = 0;
 }
 
+/* mark_all - begin to mark all ids; mark_more() does it. Ids that are marked already get it, too. */
 static void mark_all(struct nexthops *n, enum dirty what)
 {
-	struct nexthop *nh;
+	n->sweep |= what;
+	n->sweep_id = 0;
+}
 
-	for (nh = n->hash; nh; nh = nh->hh.next)
-		mark(n, nh, what);
+/* mark_more - mark the next SWEEP_STEP ids of the sweep. False: no sweep is under way. */
+static bool mark_more(struct nexthops *n)
+{
+	unsigned int end = MIN(n->sweep_id + SWEEP_STEP, n->opts.max + 1);
+
+	if (!n->sweep)
+		return false;
+	for (; n->sweep_id < end; n->sweep_id++)
+		if (n->by_id[n->sweep_id])
+			mark(n, n->by_id[n->sweep_id], n->sweep);
+	if (n->sweep_id > n->opts.max)
+		n->sweep = 0;
+	return true;
 }
 
 static void mark_prefixes(struct nexthops *n)
@@ -184,11 +201,17 @@ static void mark_prefixes(struct nexthops *n)
 
 static void neigh_mark(struct nexthops *n, struct neigh *nb)
 {
+	unsigned int left = SWEEP_STEP;
 	struct nexthop *nh;
 
 	n->counts.neighbour_changes++;
 	DL_FOREACH2(nb->users, nh, neigh_next)
-		mark(n, nh, DIRTY_NEIGH);
+		if (left-- > 0)
+			mark(n, nh, DIRTY_NEIGH);
+		else
+			break;
+	if (nh)
+		mark_all(n, DIRTY_NEIGH);
 	work_within(n, 0);
 }
 
@@ -797,15 +820,16 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
 	look_at_ports(n);
 	if (n->stale || n->n_prefixes)
 		read_stale(n);
-	for (i = 1; (nh = n->dirty); i++) {
-		if (nexthop_work(n, nh)) {
+	for (i = 1; n->dirty || mark_more(n); i++) {
+		nh = n->dirty;
+		if (nh && nexthop_work(n, nh)) {
 			view_out(nh, &v);
 			n->opts.changed(n->opts.arg, nh->id, &v);
 		}
 		if (i % 4 == 0 && clock_now() > end)
 			break;
 	}
-	if (n->dirty || wants_ports(n))
+	if (n->dirty || n->sweep || wants_ports(n))
 		work_within(n, 0);
 }
 

@@ -13,7 +13,7 @@
 #include "net/netwatch.h"
 
 #define COALESCE_MS 20 /* between a notice and the reading */
-#define SLICE_NS NSEC_PER_MSEC
+#define SLICE_NS (NSEC_PER_MSEC / 2)
 #define MAX_INTERRUPTED 5 /* readings given up because the table changed meanwhile */
 #define NOTICES_A_TURN 64
 

@@ -20,6 +20,7 @@
 #include "../../daemon/host/nexthop.c"
 
 #define MANY 50000
+#define LONGEST (12 * NSEC_PER_MSEC) /* a shared machine takes twice what it should; the aim is 5 ms */
 
 static struct {
 	unsigned int changes, usable;
@@ -319,7 +320,7 @@ static void many(void **state)
 	print_message("a gateway's MAC: %.0f ms, the longest that others waited %.1f ms\n",
 		      (clock_now() - start) / 1e6, longest / 1e6);
 	assert_int_equal(seen.usable, MANY);
-	assert_true(longest < 20 * NSEC_PER_MSEC);
+	assert_true(longest < LONGEST);
 
 	run("ip route change 10.64.0.0/10 via 10.1.0.3");
 	start = clock_now();
@@ -327,7 +328,7 @@ static void many(void **state)
 	print_message("a route: %.0f ms, the longest that others waited %.1f ms\n",
 		      (clock_now() - start) / 1e6, longest / 1e6);
 	assert_int_equal(seen.usable, 2 * MANY);
-	assert_true(longest < 20 * NSEC_PER_MSEC);
+	assert_true(longest < LONGEST);
 	nexthop_view(n, id, &v);
 	assert_int_equal(v.abi.dst_mac[5], 3);
 
@@ -337,7 +338,7 @@ static void many(void **state)
 		longest = turn_until(base, &seen.changes, (3 + i) * MANY);
 		print_message("%s: %.0f ms, the longest that others waited %.1f ms\n",
 			      changes[i].what, (clock_now() - start) / 1e6, longest / 1e6);
-		assert_true(longest < 20 * NSEC_PER_MSEC);
+		assert_true(longest < LONGEST);
 	}
 	assert_int_equal(seen.usable, 3 * MANY);
 	nexthops_free(n);
