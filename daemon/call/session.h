@@ -33,6 +33,9 @@ struct leg {
 	/* bit per stream kind: a flow for packets arriving here is in the dataplane */
 	uint8_t installed;
 	uint8_t why[STREAM_KINDS];  /* enum flow_why for packets arriving here */
+	/* packets that the sockets relayed since the dataplane did, though the flow is there; see
+	 * sync_why() */
+	uint8_t passed[STREAM_KINDS];
 	uint8_t recorded; /* bit per stream kind: packets arriving here are recorded or copied */
 	uint8_t tapped;	  /* bit per stream kind: packets arriving here have a reader, see taps.h */
 	struct recording *recording; /* state of the recorder, which owns it; NULL: none */

@@ -40,7 +40,8 @@
 	  "them")                                                                                 \
 	X(DOUBLE, "small packets are sent twice (-2)")                                            \
 	X(TABLE_FULL, "the dataplane's table of next hops is full")                               \
-	X(REFUSED, "the dataplane refused the flow")
+	X(REFUSED, "the dataplane refused the flow")                                              \
+	X(BY_SOCKETS, "its flow is in the kernel, but its packets reach the sockets instead")
 
 enum flow_why {
 #define FLOW_WHY_ENUM(name, text) FLOW_WHY_##name,

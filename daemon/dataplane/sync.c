@@ -32,6 +32,7 @@
 #define RETRY_LOOKS 4096 /* sessions looked at for that */
 #define MARK_SESSIONS 1024 /* looked at per turn of the loop, for outdated flows */
 #define RUN_GLANCE 8 /* sessions between two readings of the clock */
+#define PASSED 8 /* packets by the sockets in a row that are no chance, see sync_why() */
 #define WORD_BITS 64
 #define ID_WORDS (RTPX_MAX_NEXTHOPS / WORD_BITS)
 
@@ -161,6 +162,8 @@ static void take_stats(struct sync *y, struct session *s, int i, enum stream_kin
 	uint64_t unmirrored = growth(now->unmirrored, mine->unmirrored);
 	bool newer = now->last_ns > mine->last_ns;
 
+	if (relayed)
+		leg->passed[kind] = 0;
 	if (!relayed && !strangers)
 		return;
 	pulled_change(y, mine, now);
@@ -236,9 +239,10 @@ bool sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind 
 	return true;
 }
 
-void sync_relayed(struct sync *y, const struct session *s, int i, enum stream_kind kind,
-		  size_t bytes)
+void sync_relayed(struct sync *y, struct session *s, int i, enum stream_kind kind, size_t bytes)
 {
+	if (is_installed(&s->leg[i], kind) && s->leg[i].passed[kind] < PASSED)
+		s->leg[i].passed[kind]++;
 	usage_add(&y->usage, y->slot[s->leg[!i].nexthop[kind]], USAGE_SOCKETS, 1, bytes);
 }
 
@@ -468,8 +472,10 @@ static enum flow_why flow_install(struct sync *y, struct session *s, int i, enum
 			 port_of(leg, kind), strerror(-err));
 		return FLOW_WHY_REFUSED;
 	}
-	if (!is_installed(leg, kind))
+	if (!is_installed(leg, kind)) {
 		pulled_change(y, NULL, &leg->stream[kind].stats);
+		leg->passed[kind] = 0;
+	}
 	leg->installed |= 1 << kind;
 	return FLOW_WHY_KERNEL;
 }
@@ -684,7 +690,9 @@ enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum st
 	nexthop_view(y->nexthops, s->leg[!leg].nexthop[kind], &view);
 	if (y->o.dp->routes &&
 	    (view.why == FLOW_WHY_NO_NEIGHBOUR || view.why == FLOW_WHY_NO_INTERFACE))
-		return FLOW_WHY_KERNEL; /* it resolves neighbours and serves every interface */
+		view.why = FLOW_WHY_KERNEL; /* it resolves neighbours, serves every interface */
+	if (view.why == FLOW_WHY_KERNEL && s->leg[leg].passed[kind] == PASSED)
+		return FLOW_WHY_BY_SOCKETS;
 	return view.why;
 }
 

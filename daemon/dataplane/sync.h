@@ -69,6 +69,8 @@ void sync_leg_close(struct sync *y, struct session *s, int leg);
  * sync_why - the reason why the dataplane does not forward packets of @kind that arrive at @leg.
  * FLOW_WHY_KERNEL: it forwards them. A flow stays installed while its next hop is not usable, and
  * the dataplane then passes its packets to the stack. leg->why does not show that, so call this.
+ * FLOW_WHY_BY_SOCKETS: packets arrive where the dataplane does not see them, or it passes them all.
+ * Call sync_pull() first.
  */
 enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum stream_kind kind);
 
@@ -90,8 +92,7 @@ void sync_leave(struct sync *y);
  * sync_usage - forwarded packets by interface and path. Those of a dataplane are counted when its
  * statistics are read, see sync_pull().
  */
-void sync_relayed(struct sync *y, const struct session *s, int leg, enum stream_kind kind,
-		  size_t bytes);
+void sync_relayed(struct sync *y, struct session *s, int leg, enum stream_kind kind, size_t bytes);
 const struct usage *sync_usage(const struct sync *y);
 
 struct nexthops *sync_nexthops(struct sync *y); /* for admin */

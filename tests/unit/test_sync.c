@@ -493,6 +493,32 @@ static void test_no_dataplane(void **state)
 	assert_int_equal(fake->pushes, 0);
 }
 
+/* A flow whose packets all reach the sockets is not in the kernel, whatever the reason. */
+static void test_by_sockets(void **state)
+{
+	struct session *s = call();
+	unsigned int i;
+
+	(void)state;
+	answered(s, CALLEE, CALLER);
+	for (i = 0; i < PASSED; i++) {
+		assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+		sync_relayed(sync_, s, 0, STREAM_RTP, 172);
+	}
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_BY_SOCKETS);
+	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
+	sync_pull(sync_, s);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_BY_SOCKETS);
+	fake->stats[0][4000].packets++; /* one that the dataplane forwarded */
+	sync_pull(sync_, s);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	for (i = 0; i < PASSED; i++)
+		sync_relayed(sync_, s, 0, STREAM_RTP, 172);
+	session_dirty(sessions, s); /* compiled again: it is still so */
+	sync_run(sync_);
+	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_BY_SOCKETS);
+}
+
 static void test_double(void **state)
 {
 	struct session *s = call();
@@ -1150,6 +1176,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused, begin, end),
 		cmocka_unit_test_setup_teardown(test_table_full, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_dataplane, begin_without_dataplane, end),
+		cmocka_unit_test_setup_teardown(test_by_sockets, begin, end),
 		cmocka_unit_test_setup_teardown(test_double, begin_double, end),
 		cmocka_unit_test_setup_teardown(test_families, begin, end),
 		cmocka_unit_test_setup_teardown(test_nexthop_changes, begin, end),
