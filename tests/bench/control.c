@@ -3,9 +3,10 @@
  * control.c - drives a relay's control channel over UDP and times it: calls are set up or deleted,
  * with a window of commands under way.
  *
- *     control rtpp|ng HOST PORT setup|delete|record|unrecord FIRST COUNT WINDOW CALLER-IP CALLEE-IP
- * FIRST-PORT [FILE]
+ *     control rtpp|ng HOST PORT setup|delete|record|unrecord|clear FIRST COUNT WINDOW CALLER-IP
+ * CALLEE-IP FIRST-PORT [FILE]
  *
+ * clear is X (rtpp only): the longest wait for a reply to it and to a V every 5 ms for two seconds.
  * record is for what the caller says, with rtpengine for what both say. Call n's parties signal
  * port FIRST-PORT + 2 * n at their addresses. FILE gets, for each call, the line "PORT RELAY-PORT":
  * what the caller sends from and to. One line of JSON on stdout. Requests are repeated after one
@@ -226,6 +227,40 @@ static double step_all(struct control *c, unsigned int first, unsigned int count
 	return (now_ns() - start) / 1e9;
 }
 
+/* One command, and the nanoseconds until its reply. */
+static uint64_t wait_of(struct control *c, const char *command)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+	uint64_t start = now_ns();
+	char buf[256], cookie[32];
+	int len = snprintf(cookie, sizeof(cookie), "%u_%u", c->run, ++c->commands);
+
+	len = snprintf(buf, sizeof(buf), "%s %s", cookie, command);
+	if (send(c->fd, buf, len, 0) < 0)
+		err(1, "send");
+	do {
+		if (poll(&p, 1, 5000) != 1)
+			errx(1, "no reply to %s", command);
+		len = recv(c->fd, buf, sizeof(buf) - 1, 0);
+		buf[MAX(len, 0)] = 0;
+	} while (strncmp(buf, cookie, strlen(cookie)) || buf[strlen(cookie)] != ' ');
+	return now_ns() - start;
+}
+
+static void clear(struct control *c)
+{
+	uint64_t x_ns = wait_of(c, "X"), end = now_ns() + 2 * NSEC_PER_SEC, worst = 0;
+
+	while (now_ns() < end) {
+		uint64_t ns = wait_of(c, "V");
+
+		worst = MAX(worst, ns);
+		poll(NULL, 0, 5);
+	}
+	printf("{\"x_ns\": %llu, \"v_ns\": %llu, \"commands\": %u}\n", (unsigned long long)x_ns,
+	       (unsigned long long)worst, c->commands);
+}
+
 static void write_ports(const struct control *c, const char *path, unsigned int first,
 			unsigned int count)
 {
@@ -257,8 +292,8 @@ int main(int argc, char **argv)
 	double create, complete;
 
 	if (argc < 11)
-		errx(2, "usage: control rtpp|ng HOST PORT setup|delete|record|unrecord FIRST COUNT "
-			"WINDOW CALLER CALLEE FIRST-PORT [FILE]");
+		errx(2, "usage: control rtpp|ng HOST PORT setup|delete|record|unrecord|clear FIRST "
+			"COUNT WINDOW CALLER CALLEE FIRST-PORT [FILE]");
 	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
 		if (strcmp(argv[1], protocols[i].name) == 0)
 			c.protocol = &protocols[i];
@@ -279,6 +314,10 @@ int main(int argc, char **argv)
 		create = step_all(&c, first, count, actions[i].step);
 		printf("{\"commands\": %u, \"seconds\": %.6f, \"errors\": %u, \"repeats\": %u}\n",
 		       c.commands, create, c.errors, c.repeats);
+		return 0;
+	}
+	if (strcmp(argv[4], "clear") == 0) {
+		clear(&c);
 		return 0;
 	}
 	create = step_all(&c, first, count, CREATE);

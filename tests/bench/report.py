@@ -122,6 +122,8 @@ def control_rows(control):
         at = " at %s" % format(n, ",")
         rows.append(row("  RSS bytes a session" + at, lambda c, n=n: c["sizes"][n]["bytes_per_session"], rate))
         rows.append(row("    of them anonymous", lambda c, n=n: c["sizes"][n]["anonymous_per_session"], rate))
+    rows.append(row("  longest wait: for X, for V after it", lambda c: c, lambda c: "%.1f, %.1f ms" % (
+        c["x_ns"] / 1e6, c["v_ns"] / 1e6) if "x_ns" in c else "-"))
     rows.append(row("  descriptors a session", lambda c: c["fds_per_session"], lambda v: "%.1f" % v))
     return rows
 
