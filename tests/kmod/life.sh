@@ -54,7 +54,7 @@ if unshare -U true 2>/dev/null; then
 else
 	say "not tried: no user namespaces below a chroot"
 fi
-in_ns relay "$TESTS/fuzz" "${RTPX_FUZZ:-20000}" || fail "malformed requests"
+in_ns relay "$TESTS/fuzz" "${RTPX_FUZZ:-5000}" || fail "malformed requests"
 in_ns relay "$TESTS/stress" count || fail "packets through a flow that changes"
 
 # Flows of two namespaces; the owner of one is killed.

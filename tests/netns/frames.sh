@@ -11,12 +11,15 @@ lab_begin python3 jq
 floor_net
 
 # frames COUNT MAC [bad] [vlan] - alice's RTP to bob by the call's port, in frames to this link address: with a wrong header
-# checksum, or with this tag.
+# checksum, or with this tag. One process sends all of them: in the virtual machine, each start takes seconds.
 frames()
 {
-	in_ns alice python3 -c '
+	echo "$1" "${2//:/}" "${3:-0}" "${4:-0}" "$TO_BOB" >&"${SENDER[1]}"
+	read -r -t 600 sent <&"${SENDER[0]}" && [ "$sent" = "$1" ] || fail "the sender of frames sent '$sent', not $1"
+}
+
+send_frames='
 import socket, struct, sys
-count, mac, bad, vlan, port = int(sys.argv[1]), bytes.fromhex(sys.argv[2].replace(":", "")), *map(int, sys.argv[3:])
 def total(b):
     s = sum(struct.unpack("!%dH" % (len(b) // 2), b))
     while s >> 16: s = (s & 0xffff) + (s >> 16)
@@ -24,15 +27,19 @@ def total(b):
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 s.bind(("eth0", 0))
 ends = socket.inet_aton("192.0.2.10") + socket.inet_aton("192.0.2.1")
-for i in range(count):
-    rtp = struct.pack("!BBHII", 0x80, 8, i, 160 * i, 7) + bytes(160)
-    udp = struct.pack("!HHHH", 4000, port, 8 + len(rtp), 0) + rtp
-    udp = udp[:6] + struct.pack("!H", 0xffff & ~total(ends + struct.pack("!HH", 17, len(udp)) + udp)) + udp[8:]
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), i, 0, 64, 17, 0) + ends
-    ip = ip[:10] + struct.pack("!H", 0xffff & ~total(ip) ^ bad) + ip[12:]
-    s.send(mac + bytes((2, 0, 0, 0, 0, 9)) + (struct.pack("!HH", 0x8100, vlan) if vlan else b"") + b"\x08\0" + ip + udp)' \
-		"$1" "$2" "${3:-0}" "${4:-0}" "$TO_BOB"
-}
+for line in iter(sys.stdin.readline, ""):
+    count, mac, bad, vlan, port = line.split()
+    count, mac, bad, vlan, port = int(count), bytes.fromhex(mac), int(bad), int(vlan), int(port)
+    for i in range(count):
+        rtp = struct.pack("!BBHII", 0x80, 8, i, 160 * i, 7) + bytes(160)
+        udp = struct.pack("!HHHH", 4000, port, 8 + len(rtp), 0) + rtp
+        udp = udp[:6] + struct.pack("!H", 0xffff & ~total(ends + struct.pack("!HH", 17, len(udp)) + udp)) + udp[8:]
+        ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), i, 0, 64, 17, 0) + ends
+        ip = ip[:10] + struct.pack("!H", 0xffff & ~total(ip) ^ bad) + ip[12:]
+        s.send(mac + bytes((2, 0, 0, 0, 0, 9)) + (struct.pack("!HH", 0x8100, vlan) if vlan else b"") + b"\x08\0" + ip + udp)
+    print(count, flush=True)'
+coproc SENDER { exec nsenter --net="/run/netns/$LAB_TAG-alice" -- python3 -c "$send_frames" 2>"$LAB_DIR/sender.log"; }
+disown "$SENDER_PID" # no word of its end
 
 mac() { ip_in relay -json link show dev "${1:-west}" | jq -r '.[0].address'; }
 kernel() { rtpxctl rtpxd --json stats | jq ".kernel.$1"; }
