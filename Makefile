@@ -48,7 +48,8 @@ UNITS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c))
 TOOL_MAINS := tools/rtpxctl.c tools/makeann.c tools/extractaudio.c
 TOOLS := $(O)/rtpxctl $(if $(HAVE_SOUND),$(O)/makeann $(O)/extractaudio)
 # Parts of extractaudio; the other parts belong to rtpxctl.
-SOUND_PARTS := $(if $(HAVE_SOUND),,tools/capture.c tools/decrypt.c tools/rtpstream.c)
+SOUND_PARTS := $(if $(HAVE_SOUND),,$(patsubst %,tools/%.c,capture decrypt extraction frame mixer \
+	rtpstream))
 TOOL_PARTS := $(O)/libtools.a
 # Programs that the tests in network namespaces run.
 NETNS := $(patsubst tests/netns/%.c,$(O)/netns/%,$(wildcard tests/netns/*.c))

@@ -1,250 +1,184 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * capture.c - reads captures. The first bytes of a file tell its format. libpcap reads pcap and
- * pcapng. This file parses the frames: Ethernet with VLAN tags, Linux cooked, BSD loopback, raw IP.
+ * capture.c - the first bytes of a file tell its format. zlib reads all files, compressed or not;
+ * libpcap reads pcap and pcapng through it.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
-#include <linux/udp.h>
 #include <pcap/pcap.h>
-#include <pcap/sll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 #include "capture.h"
 #include "record/format.h"
 
-#define ETHER_BYTES 14
-#define ETHER_TAG_BYTES 4
-#define TYPE_IP4 0x0800
-#define TYPE_IP6 0x86dd
-#define TYPE_TAG 0x8100
-#define TYPE_SERVICE_TAG 0x88a8
-#define NULL_BYTES 4
-#define IS_FRAGMENT 0x3fff /* more fragments, or an offset */
-#define READ_BYTES (1 << 16)
+#define GZ_BUFFER (1 << 17)
 
-static int keep(struct capture *c, const struct capture_packet *p)
+struct capture {
+	char path[300]; /* for sentences */
+	gzFile gz;
+	FILE *file; /* reads through @gz, which it owns */
+	bool gz_failed;
+	pcap_t *pcap; /* owns @file; NULL: the ad-hoc format */
+	struct frame_fragments *fragments;
+	uint8_t record[RECFORMAT_MAX_RECORD + UINT16_MAX]; /* of the ad-hoc format */
+	uint64_t packets, frames, partial, other, at;
+	char trouble[500], why_empty[500];
+};
+
+/* ---- a stream that zlib decompresses ---- */
+
+static ssize_t gz_read(void *arg, char *buf, size_t size)
 {
-	struct capture_packet *to;
+	struct capture *c = arg;
+	int n = gzread(c->gz, buf, (unsigned int)MIN(size, GZ_BUFFER));
 
-	if ((c->n & (c->n - 1)) == 0) {
-		to = realloc(c->packets, (c->n ? 2 * c->n : 1) * sizeof(*to));
-		if (!to)
-			return -ENOMEM;
-		c->packets = to;
-	}
-	to = &c->packets[c->n];
-	*to = *p;
-	to->data = malloc(p->len ? p->len : 1);
-	if (!to->data)
-		return -ENOMEM;
-	memcpy(to->data, p->data, p->len);
-	c->n++;
+	c->gz_failed |= n < 0;
+	if (n < 0)
+		errno = EIO;
+	return n;
+}
+
+static int gz_seek(void *arg, off64_t *offset, int whence)
+{
+	z_off_t at = gzseek(((struct capture *)arg)->gz, *offset, whence);
+
+	if (at < 0)
+		return -1;
+	*offset = at;
 	return 0;
 }
 
-void capture_free(struct capture *c)
+static int gz_close(void *arg)
 {
-	size_t i;
+	struct capture *c = arg;
 
-	for (i = 0; i < c->n; i++)
-		free(c->packets[i].data);
-	free(c->packets);
-	*c = (struct capture){ 0 };
+	return gzclose(c->gz);
 }
 
-/* ---- frames ---- */
-
-static struct addr addr_of(enum addr_family family, const void *ip, const void *port)
+/* gzopen() does not fail for a directory, so reading finds it. */
+static int file_open(struct capture *c, const char *path)
 {
-	struct addr a = { .family = family };
+	const cookie_io_functions_t io = { .read = gz_read, .seek = gz_seek, .close = gz_close };
+	int err;
 
-	memcpy(a.ip, ip, family == ADDR_IP6 ? 16 : 4);
-	memcpy(&a.port, port, sizeof(a.port));
-	a.port = ntohs(a.port);
-	return a;
+	errno = ENOMEM;
+	c->gz = gzopen(path, "re");
+	if (!c->gz)
+		return -errno;
+	gzbuffer(c->gz, GZ_BUFFER);
+	c->file = fopencookie(c, "r", io);
+	if (c->file)
+		return 0;
+	err = -errno;
+	gzclose(c->gz);
+	return err;
 }
 
-/* False: not UDP, or a datagram that is cut. */
-static bool take_udp(const uint8_t *p, size_t len, enum addr_family family, const uint8_t *src,
-		     const uint8_t *dst, struct capture_packet *out)
+/* ---- pcap ---- */
+
+static int next_frame(struct capture *c, struct capture_packet *out)
 {
-	struct udphdr udp;
+	struct frame_datagram d;
+	struct pcap_pkthdr *head;
+	enum frame_found found;
+	const u_char *data;
 
-	if (len < sizeof(udp))
-		return false;
-	memcpy(&udp, p, sizeof(udp));
-	out->len = ntohs(udp.len);
-	if (out->len < sizeof(udp) || out->len > len)
-		return false;
-	out->src = addr_of(family, src, p);
-	out->dst = addr_of(family, dst, p + sizeof(uint16_t));
-	out->data = (uint8_t *)p + sizeof(udp);
-	out->len -= sizeof(udp);
-	return true;
-}
-
-static bool take_ip(const uint8_t *p, size_t len, struct capture_packet *out)
-{
-	struct ipv6hdr ip6;
-	struct iphdr ip;
-
-	if (len >= sizeof(ip) && p[0] >> 4 == 4) {
-		memcpy(&ip, p, sizeof(ip));
-		if (ip.protocol != IPPROTO_UDP || ip.ihl < 5 || ip.ihl * 4u > len ||
-		    (ntohs(ip.frag_off) & IS_FRAGMENT))
-			return false;
-		return take_udp(p + ip.ihl * 4, len - ip.ihl * 4, ADDR_IP4,
-				p + offsetof(struct iphdr, saddr),
-				p + offsetof(struct iphdr, daddr), out);
+	while (pcap_next_ex(c->pcap, &head, &data) == 1) {
+		c->frames++;
+		found = frame_datagram(pcap_datalink(c->pcap), data, head->caplen, c->fragments,
+				       &d);
+		c->partial += found == FRAME_PARTIAL;
+		c->other += found == FRAME_OTHER;
+		if (found != FRAME_DATAGRAM)
+			continue;
+		c->packets++;
+		*out = (struct capture_packet){
+			.src = d.src, .dst = d.dst, .party = d.party, .data = d.data, .len = d.len,
+			.arrival_ns = head->ts.tv_sec * NSEC_PER_SEC + head->ts.tv_usec,
+		};
+		return 1;
 	}
-	if (len >= sizeof(ip6) && p[0] >> 4 == 6) {
-		memcpy(&ip6, p, sizeof(ip6));
-		return ip6.nexthdr == IPPROTO_UDP &&
-		       take_udp(p + sizeof(ip6), len - sizeof(ip6), ADDR_IP6,
-				p + offsetof(struct ipv6hdr, saddr),
-				p + offsetof(struct ipv6hdr, daddr), out);
-	}
-	return false;
+	return 0;
 }
 
-static bool take_ether(const uint8_t *p, size_t len, struct capture_packet *out)
+/* pcap_next_ex() has met the end of the file, or an error. */
+static void end_of_frames(struct capture *c)
 {
-	size_t at = ETHER_BYTES;
-	uint16_t type;
+	size_t waiting = frame_fragments_waiting(c->fragments);
+	const char *error = pcap_geterr(c->pcap);
 
-	for (; at <= len; at += ETHER_TAG_BYTES) {
-		type = p[at - 2] << 8 | p[at - 1];
-		if (type != TYPE_TAG && type != TYPE_SERVICE_TAG)
-			return (type == TYPE_IP4 || type == TYPE_IP6) &&
-			       take_ip(p + at, len - at, out);
-	}
-	return false;
+	if (*error || c->gz_failed)
+		snprintf(c->trouble, sizeof(c->trouble),
+			 "%s: read no further than packet %llu: %.150s", c->path,
+			 (unsigned long long)c->packets,
+			 *error ? error : "the compressed file is cut or broken");
+	else if (c->partial + waiting)
+		snprintf(c->trouble, sizeof(c->trouble),
+			 "%s: %llu packets were captured in part only and are left out", c->path,
+			 (unsigned long long)(c->partial + waiting));
+	if (!frame_known(pcap_datalink(c->pcap)))
+		snprintf(c->why_empty, sizeof(c->why_empty),
+			 "%s: its link type %d (%s) is not known", c->path, pcap_datalink(c->pcap),
+			 pcap_datalink_val_to_name(pcap_datalink(c->pcap)) ?
+				 pcap_datalink_val_to_name(pcap_datalink(c->pcap)) : "no name");
+	else if (c->frames)
+		snprintf(c->why_empty, sizeof(c->why_empty),
+			 "%s: none of its %llu frames has a whole UDP datagram", c->path,
+			 (unsigned long long)c->frames);
+	else
+		snprintf(c->why_empty, sizeof(c->why_empty), "%s: there are no frames in it",
+			 c->path);
 }
 
-static bool take_frame(int link, const uint8_t *p, size_t len, struct capture_packet *out)
-{
-	size_t skip;
+/* ---- the ad-hoc format ---- */
 
-	switch (link) {
-	case DLT_EN10MB:
-		return take_ether(p, len, out);
-	case DLT_NULL:
-	case DLT_LOOP:
-		skip = NULL_BYTES;
-		break;
-	case DLT_LINUX_SLL:
-		skip = SLL_HDR_LEN;
-		break;
-	case DLT_LINUX_SLL2:
-		skip = SLL2_HDR_LEN;
-		break;
-	case DLT_RAW:
-	case DLT_IPV4:
-	case DLT_IPV6:
-		skip = 0;
-		break;
-	default:
-		return false;
+/* 1: a record; 0: the end or no whole record; negative: no record. */
+static int read_record(struct capture *c, struct recformat_packet *r, size_t *len)
+{
+	int n;
+
+	*len = fread(c->record, 1, RECFORMAT_ADHOC_HEAD, c->file);
+	n = recformat_adhoc(c->record, *len, r);
+	if (n || *len < RECFORMAT_ADHOC_HEAD)
+		return n;
+	*len += fread(c->record + *len, 1, recformat_adhoc_len(c->record), c->file);
+	return recformat_adhoc(c->record, *len, r);
+}
+
+static int next_record(struct capture *c, struct capture_packet *out)
+{
+	struct recformat_packet r;
+	size_t len;
+	int n;
+
+	n = read_record(c, &r, &len);
+	if (n > 0) {
+		c->packets++;
+		c->at += n;
+		*out = (struct capture_packet){ .src = r.src, .arrival_ns = r.realtime_ns,
+						.data = r.data, .len = r.len };
+		return 1;
 	}
-	return len >= skip && take_ip(p + skip, len - skip, out);
+	if (c->gz_failed)
+		snprintf(c->trouble, sizeof(c->trouble),
+			 "%s: the compressed file is cut or broken at byte %llu", c->path,
+			 (unsigned long long)c->at);
+	else if (len)
+		snprintf(c->trouble, sizeof(c->trouble),
+			 "%s: %s at byte %llu; the rest is left out", c->path,
+			 n ? "no record begins" : "a record is cut short",
+			 (unsigned long long)c->at);
+	snprintf(c->why_empty, sizeof(c->why_empty), "%s: there are no packets in it", c->path);
+	return 0;
 }
 
 /* ---- files ---- */
 
-static int read_pcap(FILE *f, const char *path, struct capture *out, char *err, size_t err_size)
-{
-	char why[PCAP_ERRBUF_SIZE];
-	struct pcap_pkthdr *head;
-	const u_char *data;
-	size_t partial = 0;
-	int rc = 0, got;
-	pcap_t *pcap;
-
-	pcap = pcap_fopen_offline_with_tstamp_precision(f, PCAP_TSTAMP_PRECISION_NANO, why);
-	if (!pcap) {
-		snprintf(err, err_size, "cannot read %.200s: %.200s", path, why);
-		fclose(f);
-		return -EINVAL;
-	}
-	while (!rc && (got = pcap_next_ex(pcap, &head, &data)) == 1) {
-		struct capture_packet p = { .arrival_ns = head->ts.tv_sec * NSEC_PER_SEC +
-							  head->ts.tv_usec };
-
-		if (take_frame(pcap_datalink(pcap), data, head->caplen, &p))
-			rc = keep(out, &p);
-		else
-			partial += head->caplen < head->len;
-	}
-	if (!rc && got == PCAP_ERROR)
-		snprintf(out->trouble, sizeof(out->trouble),
-			 "%.80s: read no further than packet %zu: %.150s", path, out->n,
-			 pcap_geterr(pcap));
-	else if (partial)
-		snprintf(out->trouble, sizeof(out->trouble),
-			 "%.150s: %zu packets were captured in part only and are left out", path,
-			 partial);
-	pcap_close(pcap);
-	return rc;
-}
-
-static int read_whole(FILE *f, uint8_t **data, size_t *len)
-{
-	size_t room = 0, n;
-	uint8_t *p = NULL, *more;
-
-	*len = 0;
-	do {
-		if (*len == room) {
-			room = room ? 2 * room : READ_BYTES;
-			more = realloc(p, room);
-			if (!more) {
-				free(p);
-				return -ENOMEM;
-			}
-			p = more;
-		}
-		n = fread(p + *len, 1, room - *len, f);
-		*len += n;
-	} while (n);
-	*data = p;
-	return ferror(f) ? -EIO : 0;
-}
-
-static int read_adhoc(FILE *f, const char *path, struct capture *out, char *err, size_t err_size)
-{
-	struct recformat_packet r;
-	uint8_t *data = NULL;
-	size_t len, at;
-	int n = 0, rc = read_whole(f, &data, &len);
-
-	for (at = 0; !rc && at < len; at += n) {
-		n = recformat_adhoc(data + at, len - at, &r);
-		if (n <= 0)
-			break;
-		rc = keep(out, &(struct capture_packet){ r.src, r.dst, r.realtime_ns,
-							 (uint8_t *)r.data, r.len });
-	}
-	if (!rc && at < len && !out->n) {
-		snprintf(err, err_size, "cannot read %.300s: it is no recording", path);
-		rc = -EINVAL;
-	} else if (!rc && at < len) {
-		snprintf(out->trouble, sizeof(out->trouble),
-			 "%.150s: %s at byte %zu; the last %zu bytes are left out", path,
-			 n ? "no record begins" : "a record is cut short", at, len - at);
-	}
-	free(data);
-	fclose(f);
-	return rc;
-}
-
 static bool is_pcap(FILE *f)
 {
 	static const uint32_t magics[] = { 0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1,
-					   0x0a0d0d0a };
+					   0xa1b2cd34, 0x34cdb2a1, 0x0a0d0d0a };
 	uint32_t magic = 0;
 	size_t i, n = fread(&magic, sizeof(magic), 1, f);
 
@@ -255,23 +189,81 @@ static bool is_pcap(FILE *f)
 	return false;
 }
 
-int capture_read(const char *path, struct capture *out, char *err, size_t err_size)
+static int begin(struct capture *c, const char *path, char *err, size_t err_size)
 {
-	FILE *f = fopen(path, "r");
-	int rc;
+	char why[PCAP_ERRBUF_SIZE];
+	bool pcap;
+	int rc = file_open(c, path);
 
-	*out = (struct capture){ 0 };
-	*err = '\0';
-	if (!f) {
-		rc = -errno;
+	if (rc) {
 		snprintf(err, err_size, "cannot open %.300s: %s", path, strerror(-rc));
 		return rc;
 	}
-	rc = is_pcap(f) ? read_pcap(f, path, out, err, err_size)
-			: read_adhoc(f, path, out, err, err_size);
-	if (rc && !*err)
-		snprintf(err, err_size, "cannot read %.300s: %s", path, strerror(-rc));
-	if (rc)
-		capture_free(out);
-	return rc;
+	pcap = is_pcap(c->file);
+	if (c->gz_failed) {
+		snprintf(err, err_size, "cannot read %.300s", path);
+		return -EIO;
+	}
+	if (!pcap)
+		return 0;
+	c->pcap = pcap_fopen_offline_with_tstamp_precision(c->file, PCAP_TSTAMP_PRECISION_NANO,
+							   why);
+	if (c->pcap)
+		return 0;
+	snprintf(err, err_size, "cannot read %.200s: %.200s", path, why);
+	return -EINVAL;
+}
+
+int capture_open(struct capture **out, const char *path, char *err, size_t err_size)
+{
+	struct capture *c = calloc(1, sizeof(*c));
+	int rc = -ENOMEM;
+
+	*err = '\0';
+	if (c)
+		c->fragments = frame_fragments_new();
+	if (c && c->fragments) {
+		snprintf(c->path, sizeof(c->path), "%s", path);
+		rc = begin(c, path, err, err_size);
+	}
+	if (rc == -ENOMEM && !*err)
+		snprintf(err, err_size, "no memory for %.300s", path);
+	if (rc) {
+		capture_close(c);
+		return rc;
+	}
+	*out = c;
+	return 0;
+}
+
+void capture_close(struct capture *c)
+{
+	if (!c)
+		return;
+	if (c->pcap)
+		pcap_close(c->pcap);
+	else if (c->file)
+		fclose(c->file);
+	frame_fragments_free(c->fragments);
+	free(c);
+}
+
+int capture_next(struct capture *c, struct capture_packet *out)
+{
+	if (!c->pcap)
+		return next_record(c, out);
+	if (next_frame(c, out))
+		return 1;
+	end_of_frames(c);
+	return 0;
+}
+
+const char *capture_trouble(const struct capture *c)
+{
+	return c->trouble;
+}
+
+const char *capture_why_empty(const struct capture *c)
+{
+	return c->packets ? "" : c->why_empty;
 }

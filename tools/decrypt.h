@@ -1,28 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * decrypt.h - decrypts captured SRTP (RFC 3711) with libsrtp. The key is from the crypto attribute
- * of SDP (RFC 4568).
+ * decrypt.h - decrypts captured SRTP (RFC 3711, RFC 6188, RFC 7714) with libsrtp. Keys are those of
+ * crypto attributes in SDP (RFC 4568).
+ *
+ * All keys of a call are in one set: the authentication tag tells which key a packet fits. So the
+ * side that a key belongs to does not matter, and a call may change its keys.
  */
 #ifndef RTPX_DECRYPT_H
 #define RTPX_DECRYPT_H
 
-#include "capture.h"
+#include "base/base.h"
+
+#define DECRYPT_MAX_KEYS 16
+#define DECRYPT_MAX_TRAILER 32 /* libsrtp may write so many bytes behind a packet */
 
 struct decrypt_key {
-	int suite; /* an index, private to decrypt.c */
-	uint8_t key_and_salt[30];
+	unsigned int suite; /* an index, private to decrypt.c */
+	uint8_t key_and_salt[64];
 };
 
 /*
- * decrypt_parse - parse "AES_CM_128_HMAC_SHA1_80:KEY" or "..._32:KEY". KEY is 30 bytes in base64. 0
- * or -EINVAL.
+ * decrypt_parse - parse "[a=crypto:TAG ]SUITE[ inline]:KEY[|…]", the end of a crypto attribute.
+ * KEY is base64. 0 or -EINVAL.
  */
 int decrypt_parse(const char *spec, struct decrypt_key *out);
+const char *decrypt_suites(void); /* the names of all suites, for a sentence */
+
+struct decrypt;
+
+int decrypt_new(struct decrypt **out, const struct decrypt_key *keys, size_t n); /* 0, -ENOMEM */
+void decrypt_free(struct decrypt *d); /* NULL is allowed */
 
 /*
- * decrypt - decrypt every RTP packet of @c in place. Packets that the key does not fit, or that
- * came twice, are removed, and @c->trouble tells their number. 0 or -ENOMEM.
+ * decrypt_packet - decrypt the RTP packet in place; there is room for DECRYPT_MAX_TRAILER bytes
+ * more. 0, or -EBADMSG: no key fits, -EALREADY: it came twice, -ENOMEM.
  */
-int decrypt(struct capture *c, const struct decrypt_key *key);
+int decrypt_packet(struct decrypt *d, uint8_t *packet, size_t *len);
 
 #endif

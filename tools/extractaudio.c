@@ -10,39 +10,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "decrypt.h"
-#include "rtpstream.h"
+#include "extraction.h"
 
 enum { EXIT_NOTHING = 1, EXIT_OUTPUT = 2 };
-enum { SIDE_O, SIDE_A, SIDES }; /* originator, answerer */
 
-#define NARROW_RATE 8000
-#define RATE_OF_INPUT 0
-#define WRITE_FRAMES 4096
+#define COMFORT_NOISE 13     /* RFC 3389 section 4 */
+#define OLD_COMFORT_NOISE 19 /* comfort noise, before RFC 3389 gave it 13 */
 
 static const char usage_text[] =
-	"usage: extractaudio [OPTION]... RDIR OUTFILE [LINK]...       RDIR.o.rtp and RDIR.a.rtp, or the file RDIR\n"
+	"usage: extractaudio [OPTION]... RDIR OUTFILE [LINK]...       RDIR.o.rtp and RDIR.a.rtp, or RDIR.pcap, with\n"
+	"                                                             all parts (RDIR=2 and so on), or the file RDIR\n"
 	"       extractaudio [OPTION]... [-A FILE] [-B FILE] OUTFILE [LINK]...\n"
 	"       extractaudio -S RDIR | extractaudio -S [-A FILE] [-B FILE]\n"
-	"Recordings are rtpproxy's .rtp files, pcap or pcapng.\n"
+	"Recordings are rtpproxy's .rtp files, pcap or pcapng, also compressed by gzip.\n"
 	"  -A FILE, -B FILE         recordings of the answerer, the originator\n"
 	"  -s                       stereo: the answerer left, the originator right\n"
-	"  -F FORMAT                file: wav (default), w64, rf64, flac, ogg, au, aiff, caf, raw\n"
+	"  -F FORMAT                file: wav (default), w64, rf64, flac, ogg, mp3, au, aiff, caf, raw\n"
 	"  -D DATA                  samples: gsm610 (default for 8 kHz mono WAV), ms_adpcm (for stereo), ima_adpcm, pcm_16\n"
 	"                           (for all else), pcm_24, pcm_32, pcm_u8, pcm_s8, float, double, ulaw, alaw, vorbis, opus\n"
 	"  -n                       do not align the two sides by the time of arrival\n"
-	"  -e                       fail if a packet cannot be decoded\n"
-	"  -d                       delete the recordings afterwards\n"
+	"  -e                       fail when something cannot be read or decoded\n"
+	"  -d                       delete the recordings afterwards, if all of each was read and decoded\n"
 	"  -i                       idle priority\n"
 	"  -S                       scan: print how many packets each file has, and extract nothing\n"
 	"      --streams            the same, with every stream in it\n"
 	"      --codec TYPE=NAME    payload type TYPE is NAME[/RATE[/CHANNELS]], as in SDP: PCMU, PCMA, GSM, G722, G729,\n"
-	"                           L16, opus; the static types of RFC 3551 are known\n"
+	"                           L16, opus, telephone-event, CN; the static types of RFC 3551 are known\n"
 	"      --rate HZ            of the output (default 8000); input: the highest of the input\n"
-	"      --alice-crypto SPEC  decrypt the answerer's packets: AES_CM_128_HMAC_SHA1_80:KEY or ..._32:KEY, as in SDP\n"
-	"      --bob-crypto SPEC    decrypt the originator's packets\n"
+	"      --alice-crypto SPEC  decrypt SRTP with a key of the answerer: SUITE:KEY, or a=crypto of SDP; repeatable\n"
+	"      --bob-crypto SPEC    the same, with a key of the originator\n"
 	"Each name of LINK becomes a hard link to OUTFILE. Exit codes: 0, 1 usage, nothing to extract, or -e;\n"
 	"2 OUTFILE cannot be written.\n";
 
@@ -58,7 +57,7 @@ static const struct name {
 	{ "sds", SF_FORMAT_SDS },     { "avr", SF_FORMAT_AVR },	  { "wavex", SF_FORMAT_WAVEX },
 	{ "sd2", SF_FORMAT_SD2 },     { "flac", SF_FORMAT_FLAC }, { "caf", SF_FORMAT_CAF },
 	{ "wve", SF_FORMAT_WVE },     { "ogg", SF_FORMAT_OGG },	  { "mpc2k", SF_FORMAT_MPC2K },
-	{ "rf64", SF_FORMAT_RF64 },
+	{ "rf64", SF_FORMAT_RF64 },   { "mp3", SF_FORMAT_MPEG },
 }, samples[] = {
 	{ "pcm_s8", SF_FORMAT_PCM_S8 },	      { "pcm_16", SF_FORMAT_PCM_16 },
 	{ "pcm_24", SF_FORMAT_PCM_24 },	      { "pcm_32", SF_FORMAT_PCM_32 },
@@ -72,42 +71,9 @@ static const struct name {
 	{ "dwvw_24", SF_FORMAT_DWVW_24 },     { "dwvw_n", SF_FORMAT_DWVW_N },
 	{ "dpcm_8", SF_FORMAT_DPCM_8 },	      { "dpcm_16", SF_FORMAT_DPCM_16 },
 	{ "vorbis", SF_FORMAT_VORBIS },	      { "opus", SF_FORMAT_OPUS },
+	{ "mp3", SF_FORMAT_MPEG_LAYER_III },
 	{ "file", SF_ENDIAN_FILE },	      { "little", SF_ENDIAN_LITTLE },
 	{ "big", SF_ENDIAN_BIG },	      { "cpu", SF_ENDIAN_CPU },
-};
-
-struct options {
-	bool delete, idle, stereo, unaligned, strict, scan, streams;
-	int file, data; /* formats of libsndfile; -1: default */
-	unsigned int rate; /* Hz; RATE_OF_INPUT: the highest rate of the input */
-	const char *path[SIDES];
-	struct decrypt_key key[SIDES];
-	bool encrypted[SIDES];
-	char made[SIDES][PATH_MAX]; /* paths made from RDIR */
-	char **rest;		    /* OUTFILE and LINKs, NULL-terminated */
-	struct audio_codec given[RTPSTREAM_TYPES];
-	struct rtpstream_codecs codecs;
-};
-
-/* The packets that one side sent. */
-struct side {
-	struct capture capture;
-	struct rtpstreams streams;
-	bool loaded;
-};
-
-/* The sound of a stream in one codec, and its time of begin. */
-struct track {
-	struct sound sound;
-	uint64_t first_ns;
-	int side;
-};
-
-struct tracks {
-	struct track *all;
-	size_t n;
-	uint64_t first_ns[SIDES];
-	size_t decoded[SIDES]; /* samples at 8 kHz */
 };
 
 /* ---- command line ---- */
@@ -134,19 +100,30 @@ static int by_name(const struct name *names, size_t n, const char *name)
 	return -1;
 }
 
-static int set_codec(struct options *o, const char *arg)
+static int set_codec(struct extraction_opts *o, const char *arg)
 {
+	struct rtpstream_codecs *c = &o->codecs;
 	char *end;
 	unsigned long type = strtoul(arg, &end, 10);
 
-	if (end == arg || *end != '=' || type >= RTPSTREAM_TYPES ||
-	    audio_codec_parse(end + 1, &o->given[type]))
-		return complain("--codec", arg, "must be TYPE=NAME[/RATE[/CHANNELS]] with a known NAME");
-	o->codecs.of[type] = &o->given[type];
+	if (end == arg || *end != '=' || type >= RTPSTREAM_TYPES)
+		return complain("--codec", arg, "must be TYPE=NAME[/RATE[/CHANNELS]]");
+	c->of[type] = NULL;
+	if (!strncasecmp(end + 1, "telephone-event", 15))
+		c->meaning[type] = RTPSTREAM_EVENT;
+	else if (!strncasecmp(end + 1, "CN", 2) && (!end[3] || end[3] == '/'))
+		c->meaning[type] = RTPSTREAM_NOISE;
+	else if (audio_codec_parse(end + 1, &o->given[type]))
+		return complain("--codec", arg,
+				"must be TYPE=NAME[/RATE[/CHANNELS]] with a known NAME");
+	else {
+		c->of[type] = &o->given[type];
+		c->meaning[type] = RTPSTREAM_AUDIO;
+	}
 	return 0;
 }
 
-static int set_rate(struct options *o, const char *arg)
+static int set_rate(struct extraction_opts *o, const char *arg)
 {
 	char *end;
 	unsigned long rate = strtoul(arg, &end, 10);
@@ -161,16 +138,21 @@ static int set_rate(struct options *o, const char *arg)
 	return 0;
 }
 
-static int set_key(struct options *o, int side, const char *option, const char *arg)
+static int set_key(struct extraction_opts *o, const char *option, const char *arg)
 {
-	o->encrypted[side] = true;
-	if (decrypt_parse(arg, &o->key[side]))
-		return complain(option, arg, "must be AES_CM_128_HMAC_SHA1_80:KEY or ..._32:KEY, KEY being "
-					     "40 digits of base64");
+	char must[400];
+
+	snprintf(must, sizeof(must), "must be SUITE:KEY with KEY in base64, or a=crypto of SDP; suites: %s",
+		 decrypt_suites());
+	if (o->n_keys == DECRYPT_MAX_KEYS)
+		return complain(option, arg, "is one key too many");
+	if (decrypt_parse(arg, &o->keys[o->n_keys]))
+		return complain(option, arg, must);
+	o->n_keys++;
 	return 0;
 }
 
-static int set_names(struct options *o, int c, const char *arg)
+static int set_names(struct extraction_opts *o, int c, const char *arg)
 {
 	int format = c == 'F' ? by_name(files, ARRAY_SIZE(files), arg)
 			      : by_name(samples, ARRAY_SIZE(samples), arg);
@@ -183,7 +165,7 @@ static int set_names(struct options *o, int c, const char *arg)
 
 enum { OPT_STREAMS = 256, OPT_CODEC, OPT_RATE, OPT_ALICE, OPT_BOB };
 
-static int set(struct options *o, int c, const char *arg)
+static int set(struct extraction_opts *o, int c, const char *arg)
 {
 	switch (c) {
 	case 'd': o->delete = true; return 0;
@@ -199,30 +181,104 @@ static int set(struct options *o, int c, const char *arg)
 	case 'D': return set_names(o, c, arg);
 	case OPT_CODEC: return set_codec(o, arg);
 	case OPT_RATE: return set_rate(o, arg);
-	case OPT_ALICE: return set_key(o, SIDE_A, "--alice-crypto", arg);
-	case OPT_BOB: return set_key(o, SIDE_O, "--bob-crypto", arg);
+	case OPT_ALICE: return set_key(o, "--alice-crypto", arg);
+	case OPT_BOB: return set_key(o, "--bob-crypto", arg);
 	default: return -EINVAL;
 	}
 }
 
-/* RDIR is a file itself, or stands for two files, of which one may be missing. */
-static void resolve(struct options *o, const char *rdir)
-{
-	static const char *const suffix[SIDES] = { "o", "a" };
-	int side;
+/* ---- paths ---- */
 
-	for (side = 0; side < SIDES; side++) {
-		snprintf(o->made[side], sizeof(o->made[side]), "%s.%s.rtp", rdir, suffix[side]);
-		if (access(o->made[side], F_OK) == 0)
-			o->path[side] = o->made[side];
-	}
-	if (!o->path[SIDE_O] && !o->path[SIDE_A] && access(rdir, F_OK) == 0)
-		o->path[SIDE_O] = rdir;
-	else if (!o->path[SIDE_O] && !o->path[SIDE_A])
-		o->path[SIDE_A] = o->made[SIDE_A], o->path[SIDE_O] = o->made[SIDE_O];
+static int add_path(struct extraction_input *in, const char *path)
+{
+	if (in->n_paths == EXTRACTION_PARTS)
+		return complain("recording", path, "is one part too many");
+	in->paths[in->n_paths] = strdup(path);
+	return in->paths[in->n_paths++] ? 0 : -ENOMEM;
 }
 
-static int parse(int argc, char **argv, struct options *o)
+/* Add RDIR with @suffix, and all its parts: RDIR=2, RDIR=3 and so on. */
+static int add_parts(struct extraction_input *in, const char *rdir, const char *suffix)
+{
+	char path[PATH_MAX], number[8] = "";
+	unsigned int part;
+	int rc = 0;
+
+	for (part = 1; part <= EXTRACTION_PARTS && !rc; part++) {
+		if (part > 1)
+			snprintf(number, sizeof(number), "=%u", part);
+		snprintf(path, sizeof(path), "%s%s%s", rdir, number, suffix);
+		if (access(path, F_OK) == 0)
+			rc = add_path(in, path);
+	}
+	return rc;
+}
+
+static struct extraction_input *add_input(struct extraction *x, int side)
+{
+	struct extraction_input *in = &x->inputs[x->n_inputs++];
+
+	in->o = x->o;
+	in->x = x;
+	in->side = side;
+	in->only = SIDES;
+	return in;
+}
+
+/* RDIR is a file itself, or stands for two files, of which one may be missing, or for a pcap. */
+static int resolve(struct extraction *x, const char *rdir)
+{
+	static const char *const suffix[SIDES] = { ".o.rtp", ".a.rtp" };
+	struct extraction_input *in;
+	int side, rc = 0;
+
+	for (side = 0; side < SIDES && !rc; side++) {
+		in = add_input(x, side);
+		rc = add_parts(in, rdir, suffix[side]);
+		if (!in->n_paths)
+			x->n_inputs--;
+	}
+	if (rc || x->n_inputs)
+		return rc;
+	in = add_input(x, SIDES);
+	rc = add_parts(in, rdir, ".pcap");
+	if (!rc && !in->n_paths)
+		rc = add_path(in, rdir);
+	/* Sides that begin together are read apart. */
+	if (rc || !x->o->unaligned || x->o->scan)
+		return rc;
+	in->only = SIDE_O;
+	in = add_input(x, SIDES);
+	in->only = SIDE_A;
+	rc = add_parts(in, rdir, ".pcap");
+	return !rc && !in->n_paths ? add_path(in, rdir) : rc;
+}
+
+static int paths(struct extraction *x, const char *rdir)
+{
+	int side, rc = 0;
+
+	if (rdir)
+		return resolve(x, rdir);
+	for (side = 0; side < SIDES && !rc; side++)
+		if (x->o->path[side])
+			rc = add_path(add_input(x, side), x->o->path[side]);
+	return rc;
+}
+
+static void meanings(struct extraction_opts *o)
+{
+	unsigned int type;
+
+	for (type = 0; type < RTPSTREAM_TYPES; type++) {
+		o->codecs.of[type] = audio_codec_of(type);
+		if (o->codecs.of[type])
+			o->codecs.meaning[type] = RTPSTREAM_AUDIO;
+	}
+	o->codecs.meaning[COMFORT_NOISE] = o->codecs.meaning[OLD_COMFORT_NOISE] = RTPSTREAM_NOISE;
+}
+
+static int parse(int argc, char **argv, struct extraction_opts *o, const char **rdir)
 {
 	static const struct option longs[] = {
 		{ "streams", no_argument, NULL, OPT_STREAMS },
@@ -232,63 +288,24 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "bob-crypto", required_argument, NULL, OPT_BOB },
 		{ NULL, 0, NULL, 0 },
 	};
-	unsigned int type;
 	int c, rc = 0;
-	bool rdir;
+	bool wants;
 
 	o->file = o->data = -1;
 	o->rate = NARROW_RATE;
-	for (type = 0; type < RTPSTREAM_TYPES; type++)
-		o->codecs.of[type] = audio_codec_of(type);
+	meanings(o);
 	while (!rc && (c = getopt_long(argc, argv, "dsSineF:D:A:B:", longs, NULL)) != -1)
 		rc = set(o, c, optarg);
-	rdir = !o->path[SIDE_A] && !o->path[SIDE_O];
-	if (rc || argc - optind < rdir + !o->scan || (o->scan && argc - optind != rdir))
+	wants = !o->path[SIDE_A] && !o->path[SIDE_O];
+	if (rc || argc - optind < wants + !o->scan || (o->scan && argc - optind != wants))
 		return -EINVAL;
-	if (rdir)
-		resolve(o, argv[optind++]);
+	if (wants)
+		*rdir = argv[optind++];
 	o->rest = argv + optind;
 	return 0;
 }
 
-/* ---- input ---- */
-
-static void warn(const char *text)
-{
-	if (*text)
-		fprintf(stderr, "extractaudio: %s\n", text);
-}
-
-static void load(const struct options *o, int side, struct side *s)
-{
-	char err[400];
-
-	if (capture_read(o->path[side], &s->capture, err, sizeof(err))) {
-		warn(err);
-		return;
-	}
-	warn(s->capture.trouble);
-	s->capture.trouble[0] = '\0';
-	if (o->encrypted[side] && decrypt(&s->capture, &o->key[side]))
-		return warn("decrypting failed");
-	warn(s->capture.trouble);
-	if (rtpstreams_find(&s->capture, &s->streams))
-		return warn("no memory");
-	s->loaded = true;
-}
-
 /* ---- listing the streams ---- */
-
-static const struct audio_codec *codec_of(const struct options *o, const struct rtpstream *s)
-{
-	unsigned int type, best = 0;
-	const struct audio_codec *c = NULL;
-
-	for (type = 0; type < RTPSTREAM_TYPES; type++)
-		if (s->types[type] > best && o->codecs.of[type])
-			best = s->types[type], c = o->codecs.of[type];
-	return c;
-}
 
 static void print_stats(const struct rtpstream *s)
 {
@@ -304,26 +321,24 @@ static void print_stats(const struct rtpstream *s)
 	       st->jitter_max_q4 / 16.0);
 }
 
-static void print_types(const struct options *o, const struct rtpstream *s)
+static void print_types(const struct extraction_opts *o, const struct rtpstream *s)
 {
-	unsigned int type;
+	const struct rtpstream_kind *k;
 	const char *comma = "";
 
-	for (type = 0; type < RTPSTREAM_TYPES; type++) {
-		if (!s->types[type])
-			continue;
-		if (o->codecs.of[type])
-			printf("%s%u (%s)", comma, type, o->codecs.of[type]->name);
+	for (k = s->kinds; k < s->kinds + RTPSTREAM_KINDS && k->packets; k++) {
+		if (o->codecs.of[k->type])
+			printf("%s%u (%s)", comma, k->type, o->codecs.of[k->type]->name);
 		else
-			printf("%s%u", comma, type);
+			printf("%s%u", comma, k->type);
 		comma = ", ";
 	}
 }
 
 /* Jitter is shown in ms, converted with the clock of the stream. */
-static void print_stream(const struct options *o, const struct rtpstream *s)
+static void print_stream(const struct extraction_opts *o, const struct rtpstream *s)
 {
-	const struct audio_codec *c = codec_of(o, s);
+	const struct audio_codec *c = extraction_codec(o, s);
 	const struct rtpx_flow_stats *st = &s->stats;
 	unsigned int hz = rtpx_clock_hz(st->clock);
 	double per_ms = (hz ? hz : c ? c->clock : NARROW_RATE) / 1000.0 * 16;
@@ -338,290 +353,284 @@ static void print_stream(const struct options *o, const struct rtpstream *s)
 	       st->jitter_max_q4 / per_ms);
 }
 
-static int scan(const struct options *o, const struct side *sides)
+static int scan(struct extraction *x)
 {
-	int side;
-	size_t i;
-
-	for (side = SIDES; side-- > 0;) {
-		const struct side *s = &sides[side];
-
-		if (!o->path[side])
-			continue;
-		if (s->loaded)
-			printf("%s: %zu\n", o->path[side], s->streams.packets);
-		else
-			printf("%s: -1\n", o->path[side]);
-		for (i = 0; o->streams && i < s->streams.n; i++)
-			print_stream(o, &s->streams.all[i]);
-	}
-	return 0;
-}
-
-/* ---- sound ---- */
-
-static int add_track(struct tracks *t, struct sound *sound, uint64_t first_ns, int side)
-{
-	struct track *p = realloc(t->all, (t->n + 1) * sizeof(*p));
-
-	if (!p)
-		return -ENOMEM;
-	t->all = p;
-	p[t->n++] = (struct track){ *sound, first_ns, side };
-	if (!t->first_ns[side] || first_ns < t->first_ns[side])
-		t->first_ns[side] = first_ns;
-	t->decoded[side] += (size_t)((double)sound->n * NARROW_RATE / sound->rate);
-	*sound = (struct sound){ 0 };
-	return 0;
-}
-
-/* Payload types may share a codec. True: @type is the first one with its codec. */
-static bool is_first(const struct options *o, const struct rtpstream *s, unsigned int type)
-{
-	unsigned int i;
-
-	if (!s->types[type] || !o->codecs.of[type])
-		return false;
-	for (i = 0; i < type; i++)
-		if (s->types[i] && o->codecs.of[i] == o->codecs.of[type])
-			return false;
-	return true;
-}
-
-static int decode_stream(const struct options *o, struct rtpstream *s, int side, struct tracks *t)
-{
-	unsigned int type;
+	size_t i, k;
 	int rc = 0;
 
-	for (type = 0; !rc && type < RTPSTREAM_TYPES; type++) {
-		struct sound sound;
+	/* The answerer first, as rtpproxy. */
+	for (i = x->n_inputs; !rc && i-- > 0;) {
+		struct extraction_input *in = &x->inputs[i];
 
-		if (!is_first(o, s, type))
-			continue;
-		rc = rtpstream_sound(s, &o->codecs, o->codecs.of[type], &sound);
-		if (!rc)
-			rc = add_track(t, &sound, s->first_ns, side);
-		if (rc)
-			sound_free(&sound);
+		rc = extraction_learn(in);
+		for (k = 0; !rc && x->o->streams && k < rtpstreams_count(in->streams); k++)
+			print_stream(x->o, rtpstreams_at(in->streams, k));
 	}
-	return rc;
+	if (rc)
+		fprintf(stderr, "extractaudio: %s\n", strerror(-rc));
+	return rc ? EXIT_NOTHING : 0;
 }
 
-/* In a file that holds both sides, the originator is the first to send. */
-static int side_of(const struct options *o, const struct side *s, int side,
-		   const struct rtpstream *st)
-{
-	if (o->path[SIDE_O] && o->path[SIDE_A])
-		return side;
-	return addr_eq(&st->src, &s->streams.all[0].src) ? side : 1 - side;
-}
+/* ---- reports ---- */
 
-/* Reports packets of a stream that were not decoded; returns their number. */
-static long report_undecoded(const struct options *o, const struct rtpstream *s)
+/* Report the packets of a stream that were not decoded; returns true if there are any. */
+static bool report(const struct extraction_opts *o, const struct rtpstream *s)
 {
-	long undecoded = s->undecoded;
-	unsigned int type;
+	const struct rtpstream_kind *k;
+	bool any = s->undecoded || s->ahead || s->is_encrypted;
 
+	if (s->is_encrypted)
+		fprintf(stderr,
+			"extractaudio: ssrc 0x%08X is SRTP and is left out; give its key with --alice-crypto\n",
+			s->ssrc);
 	if (s->undecoded)
 		fprintf(stderr, "extractaudio: %u packets of ssrc 0x%08X are not of their codec\n",
 			s->undecoded, s->ssrc);
-	for (type = 0; type < RTPSTREAM_TYPES; type++) {
-		if (!s->types[type] || o->codecs.of[type] || rtpstream_is_noise(type))
+	if (s->ahead)
+		fprintf(stderr,
+			"extractaudio: %u packets of ssrc 0x%08X came faster than their sound lasts, and are left out\n",
+			s->ahead, s->ssrc);
+	for (k = s->kinds; k < s->kinds + RTPSTREAM_KINDS && k->packets; k++) {
+		if (o->codecs.meaning[k->type] != RTPSTREAM_UNKNOWN || s->events == k->packets)
 			continue;
 		fprintf(stderr,
 			"extractaudio: %u packets of payload type %u: codec not known, see --codec\n",
-			s->types[type], type);
-		undecoded += s->types[type];
+			k->packets, k->type);
+		any = true;
 	}
-	return undecoded;
+	return any;
 }
 
-/* The answerer first, as rtpproxy. Returns the number of undecoded packets; negative: an error. */
-static long decode(const struct options *o, struct side *sides, struct tracks *t)
+static void report_all(struct extraction *x)
 {
-	long undecoded = 0;
-	int side, rc;
-	size_t i;
+	size_t i, k;
 
-	for (side = SIDES; side-- > 0;) {
-		for (i = 0; i < sides[side].streams.n; i++) {
-			struct rtpstream *s = &sides[side].streams.all[i];
+	for (i = 0; i < x->n_inputs; i++) {
+		struct extraction_input *in = &x->inputs[i];
+		uint64_t crowded = rtpstreams_crowded(in->streams);
 
-			print_stats(s);
-			rc = decode_stream(o, s, side_of(o, &sides[side], side, s), t);
-			if (rc)
-				return rc;
-			undecoded += report_undecoded(o, s);
+		for (k = 0; k < rtpstreams_count(in->streams); k++) {
+			struct rtpstream *s = rtpstreams_at(in->streams, k);
+
+			if (extraction_is_heard(in, s) && !s->is_copy)
+				x->damaged |= report(x->o, s);
 		}
+		if (crowded)
+			fprintf(stderr,
+				"extractaudio: %llu packets of too many sources are left out\n",
+				(unsigned long long)crowded);
+		x->damaged |= crowded > 0;
 	}
-	return undecoded;
-}
-
-static unsigned int output_rate(const struct options *o, const struct tracks *t)
-{
-	unsigned int rate = NARROW_RATE;
-	size_t i;
-
-	for (i = 0; i < t->n; i++)
-		rate = MAX(rate, t->all[i].sound.rate);
-	return o->rate == RATE_OF_INPUT ? rate : o->rate;
-}
-
-static int16_t clip(int v)
-{
-	return (int16_t)(v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v);
-}
-
-static size_t start_of(const struct options *o, const struct tracks *t, const struct track *track,
-		       unsigned int rate)
-{
-	uint64_t zero = t->first_ns[track->side], other = t->first_ns[1 - track->side];
-
-	if (!o->unaligned && other && other < zero)
-		zero = other;
-	return (size_t)((double)(track->first_ns - zero) * rate / 1e9 + 0.5);
-}
-
-/* Adds all tracks up into one channel, or two: answerer, originator, in rtpproxy's order. */
-static int mix(const struct options *o, struct tracks *t, struct sound *out)
-{
-	unsigned int channels = o->stereo ? 2 : 1;
-	struct sound at_rate;
-	size_t i, k, start;
-	int16_t *p;
-	int rc;
-
-	*out = (struct sound){ .rate = output_rate(o, t) };
-	for (i = 0; i < t->n; i++) {
-		struct track *track = &t->all[i];
-		unsigned int channel = o->stereo && track->side == SIDE_O;
-
-		rc = sound_at(&track->sound, out->rate, &at_rate);
-		if (rc)
-			return rc;
-		start = start_of(o, t, track, out->rate);
-		if (start + at_rate.n > out->n) {
-			p = realloc(out->samples, (start + at_rate.n) * channels * sizeof(*p));
-			if (!p) {
-				sound_free(&at_rate);
-				return -ENOMEM;
-			}
-			memset(p + out->n * channels, 0,
-			       (start + at_rate.n - out->n) * channels * sizeof(*p));
-			out->samples = p;
-			out->n = start + at_rate.n;
-		}
-		for (k = 0; k < at_rate.n; k++) {
-			p = &out->samples[(start + k) * channels + channel];
-			*p = clip(*p + at_rate.samples[k]);
-		}
-		sound_free(&at_rate);
-	}
-	return 0;
 }
 
 /* ---- output ---- */
 
-static int data_format(const struct options *o, int file, unsigned int rate)
+static int data_format(const struct extraction *x, int file)
 {
-	if (o->data >= 0)
-		return o->data;
+	if (x->o->data >= 0)
+		return x->o->data;
 	if (file == SF_FORMAT_OGG)
 		return SF_FORMAT_VORBIS;
-	if ((file != SF_FORMAT_WAV && file != SF_FORMAT_W64) || rate != NARROW_RATE)
+	if (file == SF_FORMAT_MPEG)
+		return SF_FORMAT_MPEG_LAYER_III;
+	if ((file != SF_FORMAT_WAV && file != SF_FORMAT_W64) || x->rate != NARROW_RATE)
 		return SF_FORMAT_PCM_16;
-	return o->stereo ? SF_FORMAT_MS_ADPCM : SF_FORMAT_GSM610;
+	return x->o->stereo ? SF_FORMAT_MS_ADPCM : SF_FORMAT_GSM610;
 }
 
-static int write_sound(const struct options *o, const struct sound *s)
+static SF_INFO info_of(const struct extraction *x)
 {
-	int file = o->file >= 0 ? o->file : SF_FORMAT_WAV;
-	SF_INFO info = { .samplerate = (int)s->rate, .channels = o->stereo ? 2 : 1,
-			 .format = file | data_format(o, file, s->rate) };
-	sf_count_t n = 0, part;
-	SNDFILE *f = sf_open(o->rest[0], SFM_WRITE, &info);
+	int file = x->o->file >= 0 ? x->o->file : SF_FORMAT_WAV;
 
-	if (!f) {
-		fprintf(stderr, "extractaudio: cannot write %s: %s\n", o->rest[0], sf_strerror(NULL));
-		return EXIT_OUTPUT;
-	}
-	while (n < (sf_count_t)s->n) {
-		part = MIN(WRITE_FRAMES, (sf_count_t)s->n - n);
-		if (sf_writef_short(f, s->samples + n * info.channels, part) != part)
-			break;
-		n += part;
-	}
-	if (n < (sf_count_t)s->n)
-		fprintf(stderr, "extractaudio: cannot write %s: %s\n", o->rest[0], sf_strerror(f));
-	return sf_close(f) || n < (sf_count_t)s->n ? EXIT_OUTPUT : 0;
+	return (SF_INFO){ .samplerate = (int)x->rate, .channels = (int)x->channels,
+			  .format = file | data_format(x, file) };
 }
 
-static int finish(const struct options *o)
+static int fail(const char *path, const char *why)
+{
+	fprintf(stderr, "extractaudio: cannot write %s: %s\n", path, why);
+	return -EIO;
+}
+
+/* A regular file is written beside, and renamed when it is complete. */
+static int open_output(struct extraction *x)
+{
+	const char *path = x->o->rest[0];
+	SF_INFO info = info_of(x);
+	struct stat st;
+
+	if (stat(path, &st) != 0 || S_ISREG(st.st_mode))
+		snprintf(x->temporary, sizeof(x->temporary), "%s.part%d", path, (int)getpid());
+	x->out = sf_open(*x->temporary ? x->temporary : path, SFM_WRITE, &info);
+	return x->out ? 0 : fail(path, sf_strerror(NULL));
+}
+
+static int write_frames(void *arg, const int16_t *pcm, size_t frames)
+{
+	struct extraction *x = arg;
+
+	if (sf_writef_short(x->out, pcm, (sf_count_t)frames) != (sf_count_t)frames)
+		return fail(x->o->rest[0], sf_strerror(x->out));
+	x->written += frames;
+	return 0;
+}
+
+/* True if the file can be read, and is as long as the call; codecs fill up their last block. */
+static bool is_whole(const struct extraction *x, const char *path)
+{
+	SF_INFO info = info_of(x);
+	SNDFILE *f;
+	bool whole;
+
+	if (x->o->file != SF_FORMAT_RAW)
+		info = (SF_INFO){ 0 };
+	f = sf_open(path, SFM_READ, &info);
+	whole = f && llabs((long long)info.frames - (long long)x->written) <= (long long)x->rate / 4;
+	if (f)
+		sf_close(f);
+	return whole;
+}
+
+/* Close the output. @rc other than 0: remove it. 0 or -EIO. */
+static int close_output(struct extraction *x, int rc)
+{
+	const char *path = x->o->rest[0];
+
+	if (x->out && sf_close(x->out) && !rc)
+		rc = fail(path, "it cannot be completed");
+	if (!*x->temporary)
+		return rc;
+	if (!rc && rename(x->temporary, path))
+		rc = fail(path, strerror(errno));
+	if (rc)
+		unlink(x->temporary);
+	return rc;
+}
+
+static int delete_all(const struct extraction *x)
+{
+	size_t i, k;
+	int rc = 0;
+
+	for (i = 0; i < x->n_inputs; i++) {
+		const struct extraction_input *in = &x->inputs[i];
+
+		for (k = 0; in->only != SIDE_A && k < in->n_paths; k++)
+			if (unlink(in->paths[k])) {
+				fprintf(stderr, "extractaudio: cannot delete %s: %s\n", in->paths[k],
+					strerror(errno));
+				rc = EXIT_OUTPUT;
+			}
+	}
+	return rc;
+}
+
+static int finish(const struct extraction *x)
 {
 	char **to;
-	int side, rc = 0;
 
-	for (to = o->rest + 1; *to; to++) {
-		if (link(o->rest[0], *to)) {
+	for (to = x->o->rest + 1; *to; to++)
+		if (link(x->o->rest[0], *to)) {
 			fprintf(stderr, "extractaudio: cannot link %s: %s\n", *to, strerror(errno));
-			rc = EXIT_OUTPUT;
+			return EXIT_OUTPUT;
 		}
+	if (!x->o->delete)
+		return 0;
+	if (x->damaged || !*x->temporary || !is_whole(x, x->o->rest[0])) {
+		fputs("extractaudio: the recordings are kept: not all of them is in the output\n",
+		      stderr);
+		return 0;
 	}
-	for (side = 0; o->delete && !rc && side < SIDES; side++)
-		if (o->path[side] && unlink(o->path[side]) && errno != ENOENT) {
-			fprintf(stderr, "extractaudio: cannot delete %s: %s\n", o->path[side],
-				strerror(errno));
-			rc = EXIT_OUTPUT;
+	return delete_all(x);
+}
+
+/* ---- the whole ---- */
+
+static unsigned int output_rate(struct extraction *x)
+{
+	unsigned int rate = NARROW_RATE;
+	size_t i, k;
+
+	if (x->o->rate != RATE_OF_INPUT)
+		return x->o->rate;
+	for (i = 0; i < x->n_inputs; i++)
+		for (k = 0; k < rtpstreams_count(x->inputs[i].streams); k++) {
+			struct rtpstream *s = rtpstreams_at(x->inputs[i].streams, k);
+
+			if (extraction_is_audio(x->o, s))
+				rate = MAX(rate, extraction_codec(x->o, s)->rate);
 		}
+	return rate;
+}
+
+static int learn(struct extraction *x)
+{
+	size_t i, k;
+	int rc = 0;
+
+	for (i = x->n_inputs; !rc && i-- > 0;) {
+		struct extraction_input *in = &x->inputs[i];
+
+		rc = extraction_learn(in);
+		if (rc)
+			break;
+		for (k = 0; k < rtpstreams_count(in->streams); k++)
+			if (extraction_is_heard(in, rtpstreams_at(in->streams, k)))
+				print_stats(rtpstreams_at(in->streams, k));
+		if (!rtpstreams_packets(in->streams) && rtpstreams_not_rtp(in->streams))
+			fprintf(stderr, "extractaudio: none of the %llu datagrams of %s is RTP\n",
+				(unsigned long long)rtpstreams_not_rtp(in->streams), in->paths[0]);
+	}
+	x->rate = rc ? NARROW_RATE : output_rate(x);
+	x->channels = x->o->stereo ? 2 : 1;
 	return rc;
 }
 
-static int extract(const struct options *o, struct side *sides)
+static int extract(struct extraction *x)
 {
-	struct tracks t = { 0 };
-	struct sound out = { 0 };
-	long undecoded = decode(o, sides, &t);
-	size_t i;
-	int rc = EXIT_NOTHING;
+	bool any = false;
+	int rc = learn(x);
 
-	if (undecoded < 0 || (undecoded > 0 && o->strict))
-		fprintf(stderr, "extractaudio: %s: no output\n",
-			undecoded < 0 ? strerror((int)-undecoded) : "not all could be decoded (-e)");
-	else if (!t.n)
-		fputs("extractaudio: there is nothing to extract\n", stderr);
-	else if (mix(o, &t, &out))
-		fputs("extractaudio: no memory\n", stderr);
-	else
-		rc = write_sound(o, &out);
-	if (!rc) {
-		fprintf(stderr, "samples decoded: O: %zu, A: %zu, written: %zu\n", t.decoded[SIDE_O],
-			t.decoded[SIDE_A], out.n);
-		rc = finish(o);
+	if (!rc)
+		rc = extraction_prepare(x, write_frames, &any);
+	if (rc || !any) {
+		if (!rc)
+			report_all(x);
+		fprintf(stderr, "extractaudio: %s\n",
+			rc ? strerror(-rc) : "there is nothing to extract");
+		return EXIT_NOTHING;
 	}
-	for (i = 0; i < t.n; i++)
-		sound_free(&t.all[i].sound);
-	free(t.all);
-	sound_free(&out);
-	return rc;
+	if (open_output(x))
+		return EXIT_OUTPUT;
+	rc = extraction_run(x);
+	if (!rc)
+		report_all(x);
+	if (x->o->strict && x->damaged && !rc) {
+		fputs("extractaudio: not all could be read and decoded (-e): no output\n", stderr);
+		close_output(x, -EBADMSG);
+		return EXIT_NOTHING;
+	}
+	if (close_output(x, rc))
+		return EXIT_OUTPUT;
+	fprintf(stderr, "samples decoded: O: %llu, A: %llu, written: %llu\n",
+		(unsigned long long)x->decoded[SIDE_O], (unsigned long long)x->decoded[SIDE_A],
+		(unsigned long long)x->written);
+	return finish(x);
 }
 
 int main(int argc, char **argv)
 {
-	static struct options o;
-	struct side sides[SIDES] = { 0 };
-	int side, rc;
+	static struct extraction x;
+	static struct extraction_opts o;
+	const char *rdir = NULL;
+	int rc;
 
-	if (parse(argc, argv, &o))
+	x.o = &o;
+	if (parse(argc, argv, &o, &rdir))
 		return usage();
 	if (o.idle && sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 }))
 		fprintf(stderr, "extractaudio: no idle priority: %s\n", strerror(errno));
-	for (side = 0; side < SIDES; side++)
-		if (o.path[side])
-			load(&o, side, &sides[side]);
-	rc = o.scan ? scan(&o, sides) : extract(&o, sides);
-	for (side = 0; side < SIDES; side++) {
-		rtpstreams_free(&sides[side].streams);
-		capture_free(&sides[side].capture);
-	}
+	rc = paths(&x, rdir) ? EXIT_NOTHING : o.scan ? scan(&x) : extract(&x);
+	extraction_free(&x);
 	return rc;
 }

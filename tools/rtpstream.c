@@ -1,287 +1,493 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rtpstream.c - places packets by sequence number and time stamp. Arrival times are used only for
- * the begin of a stream, and for the place behind a jump in it.
+ * rtpstream.c - a queue of a second for each stream puts its packets in the order of sending. The
+ * same packets leave it in both readings, so the second one finds the runs of the first.
  */
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "media/rtp.h"
+#include "record/keys.h"
 #include "rtpstream.h"
 
-#define COMFORT_NOISE 13 /* RFC 3389 section 4 */
-#define TELEPHONE_NOISE 19 /* comfort noise, before RFC 3389 gave it 13 */
-/* A larger difference between time stamps and arrivals is a jump. */
-#define APART_NS (2 * (int64_t)NSEC_PER_SEC)
-#define MAX_SECONDS 86400
+#define HELD_MAX 256 /* packets that wait in order */
+#define HELD_NS NSEC_PER_SEC
+#define FEW_PACKETS 3 /* a stream with fewer makes room for others */
+#define RECENT 64 /* packets by which a copy is recognised */
+#define COPY_PACKETS 8
+#define DEFAULT_CLOCK 8000 /* ticks a second, before any audio */
+#define PAIRS_OF_16K 4
+#define PAIRS_MIN 8 /* packets that follow each other, by which SRTP is recognised */
 
-/* ---- finding ---- */
+/* A packet that waits; its payload follows. */
+struct held {
+	struct held *next;
+	uint64_t order, arrival_ns;
+	uint32_t ts;
+	uint8_t payload_type;
+	size_t len;
+	uint8_t payload[];
+};
 
-static struct rtpstream *stream_of(struct rtpstreams *s, const struct addr *src, uint32_t ssrc)
+struct rtpstream_state {
+	UT_hash_handle hh;
+	struct {
+		struct addr src, dst;
+		uint32_t ssrc;
+	} key;
+	struct rtpstream *stream;
+	struct rtpx_flow_stats again; /* the second reading */
+	struct held *held; /* in order of sending */
+	unsigned int n_held;
+	uint64_t released; /* order of the latest released packet, plus one */
+	size_t run; /* the run of the second reading */
+	/* the first reading */
+	uint64_t run_arrival_ns;
+	int64_t run_least_ns; /* least delay of the run's packets, against its first */
+	uint64_t last_order;
+	uint32_t last_ts;
+	size_t last_len;
+	uint8_t last_type;
+	uint32_t pairs, trailers; /* packets of known length, and those with one trailer's length */
+	size_t trailer;
+	uint32_t copies;
+};
+
+/* A packet of the recent past, by the hash of its SSRC, number, time stamp and payload. */
+struct recent {
+	uint64_t hash;
+	struct rtpstream *stream;
+};
+
+struct rtpstreams {
+	struct rtpstreams_opts o;
+	struct rtpstream_state *table;
+	struct rtpstream **all;
+	size_t n;
+	bool second; /* the second reading */
+	uint64_t packets, not_rtp, crowded;
+	struct recent recent[RECENT * 16];
+};
+
+/* ---- streams ---- */
+
+static void stream_free(struct rtpstream *s)
 {
-	struct rtpstream *p;
-	size_t i;
+	struct held *h, *next;
 
-	for (i = s->n; i-- > 0;)
-		if (s->all[i].ssrc == ssrc && addr_eq(&s->all[i].src, src))
-			return &s->all[i];
-	p = realloc(s->all, (s->n + 1) * sizeof(*p));
-	if (!p)
-		return NULL;
-	s->all = p;
-	p = &s->all[s->n++];
-	*p = (struct rtpstream){ .src = *src, .ssrc = ssrc };
-	return p;
-}
-
-static int append(struct rtpstream *s, const struct rtpstream_packet *p)
-{
-	if ((s->n & (s->n - 1)) == 0) {
-		struct rtpstream_packet *more =
-			realloc(s->packets, (s->n ? 2 * s->n : 1) * sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		s->packets = more;
+	for (h = s->state->held; h; h = next) {
+		next = h->next;
+		free(h);
 	}
-	s->packets[s->n++] = *p;
-	return 0;
+	free(s->state);
+	free(s->runs);
+	free(s);
 }
 
-static int take(struct rtpstreams *all, const struct capture_packet *c)
+static struct rtpstream *stream_new(struct rtpstreams *all, const struct capture_packet *p,
+				    uint32_t ssrc)
 {
-	struct rtpstream_packet p = { .arrival_ns = c->arrival_ns };
-	struct rtpx_packet rtp = { .now_ns = c->arrival_ns };
-	struct rtpstream *s;
+	struct rtpstream *s = calloc(1, sizeof(*s));
+	struct rtpstream_state *state = calloc(1, sizeof(*state));
 
-	rtp_describe(&rtp, c->data, c->len);
-	if (rtp.kind != RTPX_PAYLOAD_RTP) {
-		all->not_rtp++;
-		return 0;
-	}
-	s = stream_of(all, &c->src, rtp.ssrc);
-	if (!s)
-		return -ENOMEM;
-	rtpx_stats_packet(&s->stats, &rtp, 1);
-	/* The extended number of this packet is near the highest one so far. */
-	p.order =
-		(uint64_t)s->stats.segments << 32 |
-		(uint32_t)(s->stats.max_seq + (int16_t)(rtp.rtp_seq - (uint16_t)s->stats.max_seq));
-	p.ts = rtp.rtp_ts;
-	p.payload_type = rtp.payload_type;
-	p.payload = rtp_payload(c->data, c->len, &p.len);
-	s->types[p.payload_type]++;
-	s->first_ns = s->n ? MIN(s->first_ns, p.arrival_ns) : p.arrival_ns;
-	s->last_ns = MAX(s->last_ns, p.arrival_ns);
-	all->packets++;
-	return append(s, &p);
+	if (!s || !state)
+		goto err_free;
+	s->state = state;
+	state->stream = s;
+	s->src = p->src;
+	s->dst = p->dst;
+	s->ssrc = ssrc;
+	s->party = p->party;
+	state->key.src = p->src;
+	state->key.dst = p->dst;
+	state->key.ssrc = ssrc;
+	HASH_ADD(hh, all->table, key, sizeof(state->key), state);
+	if (!state->hh.tbl)
+		goto err_free;
+	all->all[all->n++] = s;
+	return s;
+
+err_free:
+	free(s);
+	free(state);
+	return NULL;
 }
 
-static int by_order(const void *a, const void *b)
-{
-	const struct rtpstream_packet *x = a, *y = b;
-
-	if (x->order != y->order)
-		return x->order < y->order ? -1 : 1;
-	return x->arrival_ns < y->arrival_ns ? -1 : x->arrival_ns > y->arrival_ns;
-}
-
-/* Sorts packets in the order of sending, and removes duplicates. */
-static void sort(struct rtpstream *s)
+/* Forget streams of a few packets that have ended, to make room for others. */
+static void make_room(struct rtpstreams *all, uint64_t now_ns)
 {
 	size_t i, n = 0;
 
-	qsort(s->packets, s->n, sizeof(*s->packets), by_order);
-	for (i = 0; i < s->n; i++)
-		if (!n || s->packets[n - 1].order != s->packets[i].order)
-			s->packets[n++] = s->packets[i];
-	s->n = n;
-}
+	memset(all->recent, 0, sizeof(all->recent));
+	for (i = 0; i < all->n; i++) {
+		struct rtpstream *s = all->all[i];
 
-int rtpstreams_find(const struct capture *c, struct rtpstreams *out)
-{
-	size_t i;
-	int rc = 0;
-
-	*out = (struct rtpstreams){ 0 };
-	for (i = 0; !rc && i < c->n; i++)
-		rc = take(out, &c->packets[i]);
-	for (i = 0; i < out->n; i++)
-		sort(&out->all[i]);
-	if (rc)
-		rtpstreams_free(out);
-	return rc;
-}
-
-void rtpstreams_free(struct rtpstreams *s)
-{
-	size_t i;
-
-	for (i = 0; i < s->n; i++)
-		free(s->all[i].packets);
-	free(s->all);
-	*s = (struct rtpstreams){ 0 };
-}
-
-/* ---- sound ---- */
-
-bool rtpstream_is_noise(unsigned int payload_type)
-{
-	return payload_type == COMFORT_NOISE || payload_type == TELEPHONE_NOISE;
-}
-
-/* A tape: the sound of one codec, written from begin to end. */
-struct tape {
-	struct sound sound;
-	size_t room;
-	uint32_t noise_state;
-};
-
-static int reach(struct tape *t, size_t n)
-{
-	size_t room = t->room ? t->room : 65536;
-	int16_t *p;
-
-	if (n > (size_t)t->sound.rate * MAX_SECONDS)
-		return -EFBIG;
-	if (n > t->room) {
-		while (room < n)
-			room *= 2;
-		p = realloc(t->sound.samples, room * sizeof(*p));
-		if (!p)
-			return -ENOMEM;
-		t->sound.samples = p;
-		t->room = room;
+		if (s->stats.packets >= FEW_PACKETS || s->last_ns + 2 * HELD_NS > now_ns) {
+			all->all[n++] = s;
+			continue;
+		}
+		all->crowded += s->stats.packets;
+		HASH_DEL(all->table, s->state);
+		stream_free(s);
 	}
-	if (n > t->sound.n) {
-		memset(t->sound.samples + t->sound.n, 0, (n - t->sound.n) * sizeof(int16_t));
-		t->sound.n = n;
+	all->n = n;
+}
+
+/* 0 with *@out NULL: there is no room for the stream. */
+static int stream_of(struct rtpstreams *all, const struct capture_packet *p, uint32_t ssrc,
+		     struct rtpstream **out)
+{
+	struct rtpstream_state *state, probe;
+
+	*out = NULL;
+	memset(&probe, 0, sizeof(probe));
+	probe.key.src = p->src;
+	probe.key.dst = p->dst;
+	probe.key.ssrc = ssrc;
+	HASH_FIND(hh, all->table, &probe.key, sizeof(probe.key), state);
+	if (state)
+		*out = state->stream;
+	if (state || all->second)
+		return 0;
+	if (all->n == RTPSTREAM_MAX)
+		make_room(all, p->arrival_ns);
+	if (all->n == RTPSTREAM_MAX)
+		return 0;
+	*out = stream_new(all, p, ssrc);
+	return *out ? 0 : -ENOMEM;
+}
+
+static void count_kind(struct rtpstream *s, uint8_t type)
+{
+	struct rtpstream_kind *k;
+
+	for (k = s->kinds; k < s->kinds + RTPSTREAM_KINDS - 1; k++)
+		if (!k->packets || k->type == type)
+			break;
+	if (!k->packets)
+		k->type = type;
+	k->packets++;
+}
+
+/* ---- the first reading ---- */
+
+static uint64_t hash_of(const struct capture_packet *p)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+	size_t i;
+
+	/* The marker and the payload type may be rewritten, the number and the time stamp not. */
+	for (i = 2; i < p->len; i++)
+		hash = (hash ^ p->data[i]) * 0x100000001b3ull;
+	return hash;
+}
+
+/* A packet with the same bytes in another stream, a moment ago: the capture saw it twice. */
+static void look_for_copy(struct rtpstreams *all, struct rtpstream *s,
+			  const struct capture_packet *p)
+{
+	uint64_t hash = hash_of(p);
+	struct recent *r = &all->recent[hash % ARRAY_SIZE(all->recent)];
+
+	if (r->stream && r->hash == hash && r->stream != s) {
+		s->state->copies++;
+		return;
 	}
+	r->hash = hash;
+	r->stream = s;
+}
+
+/* Bytes of payload that the codec has for @ticks; 0: it varies. */
+static size_t bytes_of(const struct audio_codec *c, uint32_t ticks)
+{
+	uint64_t samples = (uint64_t)ticks * c->rate / c->clock;
+
+	if (c->kind == AUDIO_OPUS || samples % c->frame_samples)
+		return 0;
+	return samples / c->frame_samples * c->frame_bytes * c->channels;
+}
+
+/* Two packets that follow each other tell how long the first one's payload should be. */
+static void judge_length(struct rtpstream *s, const struct audio_codec *c, const struct held *h)
+{
+	struct rtpstream_state *st = s->state;
+	size_t bytes;
+
+	if (!c || h->order != st->last_order + 1 || h->payload_type != st->last_type)
+		return;
+	bytes = bytes_of(c, h->ts - st->last_ts);
+	if (c->kind == AUDIO_G722 && bytes == 2 * st->last_len)
+		s->clock_16k++;
+	if (!bytes || bytes > 4096)
+		return;
+	st->pairs++;
+	if (st->last_len < bytes + 4 || st->last_len > bytes + 20)
+		return;
+	if (!st->trailer)
+		st->trailer = st->last_len - bytes;
+	st->trailers += st->last_len - bytes == st->trailer;
+}
+
+static int64_t ns_of_ticks(uint32_t ticks, unsigned int clock)
+{
+	return (int64_t)(int32_t)ticks * (int64_t)NSEC_PER_SEC / (int64_t)clock;
+}
+
+static void run_ends(struct rtpstream *s)
+{
+	struct rtpstream_run *r;
+
+	if (!s->n_runs)
+		return;
+	r = &s->runs[s->n_runs - 1];
+	r->begin_ns = s->state->run_arrival_ns + s->state->run_least_ns;
+	if (s->n_runs == 1)
+		r->begin_ns = s->first_ns;
+}
+
+static int run_begins(struct rtpstream *s, const struct held *h, unsigned int clock)
+{
+	struct rtpstream_run *more = s->runs;
+
+	run_ends(s);
+	if ((s->n_runs & (s->n_runs - 1)) == 0)
+		more = realloc(s->runs, (s->n_runs ? 2 * s->n_runs : 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	s->runs = more;
+	s->runs[s->n_runs++] = (struct rtpstream_run){ .order = h->order, .ts = h->ts,
+							.clock = clock };
+	s->state->run_arrival_ns = h->arrival_ns;
+	s->state->run_least_ns = 0;
 	return 0;
 }
 
-/* Writes white noise, @level dB below overload, to the samples from @at to @end. */
-static int hiss(struct tape *t, size_t at, size_t end, unsigned int level)
-{
-	double peak = 32767 * pow(10, -(double)level / 20) * sqrt(3);
-	int rc = reach(t, end);
-
-	for (; !rc && at < end; at++) {
-		/* the random generator of Numerical Recipes */
-		t->noise_state = t->noise_state * 1664525 + 1013904223;
-		t->sound.samples[at] = (int16_t)(peak * ((int32_t)t->noise_state / 2147483648.0));
-	}
-	return rc;
-}
-
-/* The end of a run from packet @i: one segment, with time stamps that match the arrivals. */
-static size_t run_end(const struct rtpstream *s, size_t i, unsigned int clock)
-{
-	const struct rtpstream_packet *p = s->packets;
-	size_t end;
-
-	for (end = i + 1; end < s->n; end++) {
-		int64_t said = (int64_t)(int32_t)(p[end].ts - p[end - 1].ts) *
-			       (int64_t)(NSEC_PER_SEC / 1000) / clock * 1000;
-		int64_t arrived = (int64_t)(p[end].arrival_ns - p[end - 1].arrival_ns);
-
-		if (p[end].order >> 32 != p[end - 1].order >> 32 ||
-		    llabs(said - arrived) > APART_NS)
-			break;
-	}
-	return end;
-}
-
 /*
- * The sample on the tape where a run begins, as if its fastest packet had no delay. The run is the
- * packets from @i to @end. @from is the first free sample of the tape.
+ * RFC 3550 lets a sender's clock run freely, so only the difference counts: a run ends where its
+ * time stamps are half a second away from the times of arrival.
  */
-static size_t run_start(const struct rtpstream *s, size_t i, size_t end,
-			const struct audio_codec *c, size_t from)
+static int learn_held(struct rtpstreams *all, struct rtpstream *s, const struct held *h,
+		 unsigned int clock)
 {
-	const struct rtpstream_packet *p = s->packets;
-	double earliest = INFINITY;
-	size_t k;
-
-	for (k = i; k < end; k++) {
-		double arrived = (double)(int64_t)(p[k].arrival_ns - s->first_ns) / 1e9;
-
-		earliest = MIN(earliest, arrived - (double)(int32_t)(p[k].ts - p[i].ts) / c->clock);
-	}
-	return MAX(from, (size_t)MAX(0, earliest * c->rate + 0.5));
-}
-
-static size_t place(size_t start, uint32_t from_ts, uint32_t ts, const struct audio_codec *c)
-{
-	int64_t at = (int64_t)start +
-		     (int64_t)(int32_t)(ts - from_ts) * c->rate / (int64_t)c->clock;
-
-	return at < 0 ? 0 : (size_t)at;
-}
-
-static int play(struct tape *t, struct rtpstream *s, struct audio_decoder *d,
-		const struct audio_codec *c, const struct rtpstream_packet *p, size_t at)
-{
-	static int16_t pcm[AUDIO_MAX_SAMPLES];
-	int n = audio_decode(d, p->payload, p->len, pcm), i, rc;
-
-	if (n < 0) {
-		s->undecoded++;
-		return 0;
-	}
-	n /= (int)c->channels;
-	rc = reach(t, at + n);
-	for (i = 0; !rc && i < n; i++)
-		t->sound.samples[at + i] =
-			c->channels == 2 ? (int16_t)((pcm[2 * i] + pcm[2 * i + 1]) / 2) : pcm[i];
-	return rc;
-}
-
-/* Comfort noise lasts until the next packet. The tape of the latest codec gets it. */
-static int comfort(struct tape *t, const struct rtpstream_packet *p, size_t at, size_t next)
-{
-	return hiss(t, at, next, p->len ? p->payload[0] & 0x7f : 127);
-}
-
-static int run(struct tape *t, struct rtpstream *s, struct audio_decoder *d,
-	       const struct rtpstream_codecs *codecs, const struct audio_codec *c, size_t i,
-	       size_t end)
-{
-	const struct rtpstream_packet *p = s->packets;
-	size_t start = run_start(s, i, end, c, t->sound.n), k, at;
-	const struct audio_codec *last = NULL;
+	struct rtpstream_state *st = s->state;
+	const struct rtpstream_run *r = s->n_runs ? &s->runs[s->n_runs - 1] : NULL;
+	int64_t late = 0;
 	int rc = 0;
 
-	for (k = i; !rc && k < end; k++) {
-		at = place(start, p[i].ts, p[k].ts, c);
-		if (rtpstream_is_noise(p[k].payload_type)) {
-			if (last == c && k + 1 < end)
-				rc = comfort(t, &p[k], at, place(start, p[i].ts, p[k + 1].ts, c));
-			continue;
-		}
-		last = codecs->of[p[k].payload_type];
-		if (last == c)
-			rc = play(t, s, d, c, &p[k], at);
-	}
+	judge_length(s, all->o.codecs->of[h->payload_type], h);
+	if (r)
+		late = (int64_t)(h->arrival_ns - st->run_arrival_ns) -
+		       ns_of_ticks(h->ts - r->ts, clock);
+	if (!r || r->order >> 32 != h->order >> 32 || clock != r->clock ||
+	    late < -RTPSTREAM_APART_NS || late - st->run_least_ns > RTPSTREAM_APART_NS)
+		rc = run_begins(s, h, clock);
+	else
+		st->run_least_ns = MIN(st->run_least_ns, late);
+	st->last_order = h->order;
+	st->last_ts = h->ts;
+	st->last_len = h->len;
+	st->last_type = h->payload_type;
 	return rc;
 }
 
-int rtpstream_sound(struct rtpstream *s, const struct rtpstream_codecs *codecs,
-		    const struct audio_codec *codec, struct sound *out)
-{
-	struct tape t = { .sound.rate = codec->rate };
-	struct audio_decoder *d = audio_decoder_new(codec);
-	size_t i, end;
-	int rc = d ? 0 : -ENOMEM;
+/* ---- the second reading ---- */
 
-	for (i = 0; !rc && i < s->n; i = end) {
-		end = run_end(s, i, codec->clock);
-		rc = run(&t, s, d, codecs, codec, i, end);
-	}
-	audio_decoder_free(d);
-	if (rc)
-		sound_free(&t.sound);
-	*out = t.sound;
+static int play_held(struct rtpstreams *all, struct rtpstream *s, const struct held *h)
+{
+	struct rtpstream_state *st = s->state;
+	const struct rtpstream_run *r;
+
+	if (!s->n_runs)
+		return 0;
+	while (st->run + 1 < s->n_runs && s->runs[st->run + 1].order <= h->order)
+		st->run++;
+	r = &s->runs[st->run];
+	return all->o.play(all->o.arg, s,
+			   &(struct rtpstream_packet){
+				   .payload = h->payload, .len = h->len,
+				   .arrival_ns = h->arrival_ns, .run = st->run, .payload_type = h->payload_type,
+				   .time_ns = r->begin_ns +
+					      ns_of_ticks(h->ts - r->ts, r->clock) });
+}
+
+/* ---- both ---- */
+
+/* Telephone events and noise have the clock of the audio that they are among. */
+static unsigned int clock_of(const struct rtpstreams *all, const struct rtpstream *s, uint8_t type)
+{
+	const struct audio_codec *c = all->o.codecs->of[type];
+
+	if (!c)
+		return s->n_runs ? s->runs[s->n_runs - 1].clock : DEFAULT_CLOCK;
+	if (c->kind == AUDIO_G722 && s->clock_16k >= PAIRS_OF_16K &&
+	    s->clock_16k * 2 > s->state->pairs)
+		return 2 * c->clock;
+	return c->clock;
+}
+
+static int release(struct rtpstreams *all, struct rtpstream *s)
+{
+	struct held *h = s->state->held;
+	int rc = all->second ? play_held(all, s, h) :
+			       learn_held(all, s, h, clock_of(all, s, h->payload_type));
+
+	s->state->released = h->order + 1;
+	s->state->held = h->next;
+	s->state->n_held--;
+	free(h);
 	return rc;
+}
+
+/* Put the packet in its place. A repeated packet and one that is too late are dropped. */
+static int hold(struct rtpstream *s, const struct rtpx_flow_stats *stats,
+		const struct capture_packet *c, const struct rtpx_packet *rtp)
+{
+	struct held **at = &s->state->held, *h;
+	const uint8_t *payload;
+	uint64_t order;
+	size_t len;
+
+	/* The extended number of this packet is near the highest one so far. */
+	order = (uint64_t)stats->segments << 32 |
+		(uint32_t)(stats->max_seq + (int16_t)(rtp->rtp_seq - (uint16_t)stats->max_seq));
+	while (*at && (*at)->order < order)
+		at = &(*at)->next;
+	if (order < s->state->released || (*at && (*at)->order == order))
+		return 0;
+	payload = rtp_payload(c->data, c->len, &len);
+	h = malloc(sizeof(*h) + len);
+	if (!h)
+		return -ENOMEM;
+	*h = (struct held){ .next = *at, .order = order, .arrival_ns = c->arrival_ns,
+			    .ts = rtp->rtp_ts, .payload_type = rtp->payload_type, .len = len };
+	memcpy(h->payload, payload, len);
+	*at = h;
+	s->state->n_held++;
+	return 0;
+}
+
+static void count_packet(struct rtpstreams *all, struct rtpstream *s, const struct capture_packet *p,
+		  const struct rtpx_packet *rtp)
+{
+	all->packets++;
+	count_kind(s, rtp->payload_type);
+	if (all->o.codecs->meaning[rtp->payload_type] == RTPSTREAM_UNKNOWN)
+		s->events += keys_in(p->data, p->len, 0);
+	if (!s->first_ns)
+		s->first_ns = p->arrival_ns;
+	s->last_ns = p->arrival_ns;
+	look_for_copy(all, s, p);
+}
+
+int rtpstreams_take(struct rtpstreams *all, const struct capture_packet *p)
+{
+	struct rtpx_packet rtp = { .now_ns = p->arrival_ns };
+	struct rtpx_flow_stats *stats;
+	struct rtpstream *s;
+	int rc;
+
+	rtp_describe(&rtp, p->data, p->len);
+	if (rtp.kind != RTPX_PAYLOAD_RTP) {
+		all->not_rtp += !all->second;
+		return 0;
+	}
+	rc = stream_of(all, p, rtp.ssrc, &s);
+	if (rc || !s) {
+		all->packets += !rc && !all->second;
+		all->crowded += !rc && !all->second;
+		return rc;
+	}
+	stats = all->second ? &s->state->again : &s->stats;
+	rtpx_stats_packet(stats, &rtp, 1);
+	if (!all->second)
+		count_packet(all, s, p, &rtp);
+	rc = hold(s, stats, p, &rtp);
+	while (!rc && s->state->held && (s->state->n_held > HELD_MAX ||
+					s->state->held->arrival_ns + HELD_NS < p->arrival_ns))
+		rc = release(all, s);
+	return rc;
+}
+
+static void stream_ends(struct rtpstream *s)
+{
+	struct rtpstream_state *st = s->state;
+
+	run_ends(s);
+	s->is_copy = st->copies >= COPY_PACKETS && st->copies * 2 > s->stats.packets;
+	s->is_encrypted = st->pairs >= PAIRS_MIN && st->trailers * 10 > st->pairs * 9;
+	st->released = 0;
+}
+
+int rtpstreams_end(struct rtpstreams *all)
+{
+	size_t i;
+	int rc = 0;
+
+	if (!all->second && all->crowded)
+		make_room(all, UINT64_MAX);
+	for (i = 0; i < all->n; i++) {
+		while (!rc && all->all[i]->state->held)
+			rc = release(all, all->all[i]);
+		if (!all->second)
+			stream_ends(all->all[i]);
+	}
+	all->second = true;
+	return rc;
+}
+
+/* ---- begin, end, questions ---- */
+
+int rtpstreams_new(struct rtpstreams **out, const struct rtpstreams_opts *opts)
+{
+	struct rtpstreams *all = calloc(1, sizeof(*all));
+
+	if (!all)
+		return -ENOMEM;
+	all->o = *opts;
+	all->all = calloc(RTPSTREAM_MAX, sizeof(*all->all));
+	if (!all->all) {
+		free(all);
+		return -ENOMEM;
+	}
+	*out = all;
+	return 0;
+}
+
+void rtpstreams_free(struct rtpstreams *all)
+{
+	size_t i;
+
+	if (!all)
+		return;
+	HASH_CLEAR(hh, all->table);
+	for (i = 0; i < all->n; i++)
+		stream_free(all->all[i]);
+	free(all->all);
+	free(all);
+}
+
+size_t rtpstreams_count(const struct rtpstreams *all)
+{
+	return all->n;
+}
+
+struct rtpstream *rtpstreams_at(struct rtpstreams *all, size_t i)
+{
+	return all->all[i];
+}
+
+uint64_t rtpstreams_packets(const struct rtpstreams *all)
+{
+	return all->packets;
+}
+
+uint64_t rtpstreams_not_rtp(const struct rtpstreams *all)
+{
+	return all->not_rtp;
+}
+
+uint64_t rtpstreams_crowded(const struct rtpstreams *all)
+{
+	return all->crowded;
 }

@@ -24,7 +24,7 @@ struct adhoc_head {
 	double time;	/* seconds of the Unix epoch */
 	uint16_t len;
 } __attribute__((packed));
-_Static_assert(sizeof(struct adhoc_head) == 30, "what rtpproxy writes on a 64-bit machine");
+_Static_assert(sizeof(struct adhoc_head) == RECFORMAT_ADHOC_HEAD, "as rtpproxy on 64 bits");
 
 struct pcap_head {
 	uint32_t magic;
@@ -83,6 +83,14 @@ static size_t write_adhoc(const struct recformat_packet *p, uint8_t *out)
 	return sizeof(h) + p->len;
 }
 
+size_t recformat_adhoc_len(const uint8_t head[RECFORMAT_ADHOC_HEAD])
+{
+	struct adhoc_head h;
+
+	memcpy(&h, head, sizeof(h));
+	return h.len;
+}
+
 /* Both comparisons of the time are false for NaN, so it is -EINVAL too. */
 int recformat_adhoc(const uint8_t *in, size_t len, struct recformat_packet *out)
 {
@@ -135,17 +143,23 @@ static uint16_t sum_end(uint32_t sum)
 	return ~sum;
 }
 
-/* IPv4: 00:00 followed by the address. IPv6: the 16 bytes XORed into 6. */
-static void made_up_mac(const struct addr *a, uint8_t mac[MAC_BYTES])
+/*
+ * 02, which marks a local address of one host, the party, and four bytes: the IPv4 address, or the
+ * 16 bytes of the IPv6 address XORed. Without a party as rtpproxy has it: 00:00 and the IPv4
+ * address, or the IPv6 address XORed into six bytes, here without the bit of a group.
+ */
+static void made_up_mac(const struct addr *a, enum recformat_party party, uint8_t mac[MAC_BYTES])
 {
-	int i;
+	size_t first = party == RECFORMAT_NO_PARTY && a->family == ADDR_IP6 ? 0 : 2, i;
 
 	memset(mac, 0, MAC_BYTES);
-	if (a->family == ADDR_IP6)
-		for (i = 0; i < 16; i++)
-			mac[i % MAC_BYTES] ^= a->ip[i];
-	else
-		memcpy(mac + 2, a->ip, 4);
+	for (i = 0; i < addr_ip_len(a); i++)
+		mac[first + i % (MAC_BYTES - first)] ^= a->ip[i];
+	mac[0] &= 0xfe;
+	if (party == RECFORMAT_NO_PARTY)
+		return;
+	mac[0] = 0x02;
+	mac[1] = party;
 }
 
 static uint8_t *write_ip(const struct recformat_packet *p, uint16_t udp_len, uint16_t id,
@@ -205,8 +219,8 @@ static size_t write_pcap(const struct recformat_packet *p, uint16_t id, uint8_t 
 	struct ethhdr eth = { .h_proto = htons(p->src.family == ADDR_IP6 ? ETH_P_IPV6 : ETH_P_IP) };
 	uint8_t *at = out;
 
-	made_up_mac(&p->dst, eth.h_dest);
-	made_up_mac(&p->src, eth.h_source);
+	made_up_mac(&p->dst, RECFORMAT_NO_PARTY, eth.h_dest);
+	made_up_mac(&p->src, p->party, eth.h_source);
 	memcpy(at, &h, sizeof(h));
 	at += sizeof(h);
 	memcpy(at, &eth, sizeof(eth));

@@ -20,9 +20,13 @@ enum recformat {
 #define RECFORMAT_MAX_HEAD 24
 #define RECFORMAT_MAX_RECORD (RECFORMAT_MAX_PAYLOAD + 16 + 14 + 40 + 8)
 
+/* The sender of a packet. A pcap tells it in the second byte of the source's MAC address. */
+enum recformat_party { RECFORMAT_NO_PARTY, RECFORMAT_CALLER, RECFORMAT_CALLEE };
+
 struct recformat_packet {
 	/* as they arrived, both of the same family; ad-hoc records keep the source only */
 	struct addr src, dst;
+	enum recformat_party party;
 	uint64_t realtime_ns; /* time of arrival, CLOCK_REALTIME */
 	const uint8_t *data;  /* UDP payload, not owned */
 	size_t len;
@@ -38,6 +42,10 @@ size_t recformat_size(enum recformat format, const struct recformat_packet *p);
  */
 size_t recformat_record(enum recformat format, const struct recformat_packet *p, uint16_t id,
 			uint8_t *out);
+
+#define RECFORMAT_ADHOC_HEAD 30 /* bytes before the payload */
+/* recformat_adhoc_len - the length of the payload that follows the whole head at @head. */
+size_t recformat_adhoc_len(const uint8_t head[RECFORMAT_ADHOC_HEAD]);
 
 /*
  * recformat_adhoc - decode the ad-hoc record at @in, with @len bytes available. Sets @out->data to

@@ -29,6 +29,7 @@ struct recorder_opts {
 	const char *dir, *spool_dir; /* -r, -S; NULL: none */
 	bool pcap, no_rtcp;	     /* -P, -R */
 	bool replace;		     /* --record-replace */
+	bool as_rtpproxy;	     /* pcap files do not name the party, byte for byte as there */
 	enum keys keys;	     /* --record-dtmf */
 	uint32_t dtmf_types;	     /* --dtmf-type: a bit for each payload type from 96 up */
 	bool no_resolve;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fuzz_recording.c - any bytes as a recording: read, sorted into streams, decoded with each codec.
+ * fuzz_recording.c - any bytes as a recording, through all of extractaudio but its output, and as
+ * the text of a key of SRTP. The last byte chooses mono or stereo, and one side or both.
  */
 #include <sys/mman.h>
 #include <unistd.h>
@@ -8,51 +9,85 @@
 #include "../../daemon/base/addr.c"
 #include "../../daemon/media/audio.c"
 #include "../../daemon/record/format.c"
+#include "../../daemon/record/keys.c"
 #include "../../daemon/media/rtp.c"
-#include "../../daemon/media/sound.c"
 #include "../../tools/capture.c"
+#include "../../tools/decrypt.c"
+#include "../../tools/frame.c"
+#include "../../tools/mixer.c"
 #include "../../tools/rtpstream.c"
+#include "../../tools/extraction.c"
 
-#define MAX_SECONDS_HEARD 60 /* of a stream: more only takes memory, for the silence in it */
+#define MAX_WRITTEN (3600u * 48000) /* an hour of silence is enough */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void hear(struct rtpstream *s)
+static int write_none(void *arg, const int16_t *samples, size_t frames)
 {
-	struct rtpstream_codecs codecs;
-	struct sound sound;
-	unsigned int type;
+	struct extraction *x = arg;
 
-	for (type = 0; type < RTPSTREAM_TYPES; type++)
-		codecs.of[type] = audio_codec_of(type);
+	(void)samples;
+	x->written += frames;
+	return x->written > MAX_WRITTEN ? -EFBIG : 0;
+}
+
+static void extract(const char *path, uint8_t choice)
+{
+	static struct extraction x;
+	static struct extraction_opts o;
+	unsigned int type, i;
+	bool any;
+
+	memset(&x, 0, sizeof(x));
+	memset(&o, 0, sizeof(o));
 	for (type = 0; type < RTPSTREAM_TYPES; type++) {
-		if (!s->types[type] || !codecs.of[type])
-			continue;
-		if (rtpstream_sound(s, &codecs, codecs.of[type], &sound) == 0)
-			sound_free(&sound);
+		o.codecs.of[type] = audio_codec_of(type);
+		o.codecs.meaning[type] = o.codecs.of[type] ? RTPSTREAM_AUDIO : RTPSTREAM_UNKNOWN;
 	}
+	audio_codec_parse("opus", &o.given[111]);
+	o.codecs.of[111] = &o.given[111];
+	o.codecs.meaning[111] = RTPSTREAM_AUDIO;
+	o.codecs.meaning[13] = RTPSTREAM_NOISE;
+	x.o = &o;
+	x.rate = NARROW_RATE;
+	x.channels = 1 + (choice & 1);
+	x.n_inputs = 1;
+	for (i = 0; i < x.n_inputs; i++) {
+		x.inputs[i].x = &x;
+		x.inputs[i].o = &o;
+		x.inputs[i].side = choice & 4 ? SIDE_O : SIDES;
+		x.inputs[i].only = SIDES;
+		x.inputs[i].told = true;
+		x.inputs[i].paths[x.inputs[i].n_paths++] = strdup(path);
+		if (extraction_learn(&x.inputs[i]))
+			abort();
+	}
+	if (extraction_prepare(&x, write_none, &any))
+		abort();
+	extraction_run(&x);
+	extraction_free(&x);
+}
+
+static void parse_key(const uint8_t *data, size_t size)
+{
+	char text[128];
+	struct decrypt_key key;
+
+	snprintf(text, sizeof(text), "%.*s", (int)MIN(size, sizeof(text)), (const char *)data);
+	decrypt_parse(text, &key);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct rtpstreams streams;
-	struct capture capture;
-	char path[40], err[400];
-	size_t i;
+	char path[40];
 	int fd = memfd_create("recording", MFD_CLOEXEC);
 
 	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
 		abort();
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (capture_read(path, &capture, err, sizeof(err)) == 0) {
-		if (rtpstreams_find(&capture, &streams) == 0) {
-			for (i = 0; i < streams.n; i++)
-				if (streams.all[i].last_ns - streams.all[i].first_ns <
-				    MAX_SECONDS_HEARD * NSEC_PER_SEC)
-					hear(&streams.all[i]);
-			rtpstreams_free(&streams);
-		}
-		capture_free(&capture);
+	if (size) {
+		extract(path, data[size - 1]);
+		parse_key(data, size);
 	}
 	close(fd);
 	return 0;

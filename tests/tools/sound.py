@@ -378,6 +378,255 @@ class Tests:
         check(os.stat(out).st_ino == os.stat(link).st_ino, "no hard link")
         check(not os.path.exists(self.path("pair.o.rtp")) and not os.path.exists(self.path("pair.a.rtp")), "-d kept files")
 
+    # extractaudio: sides
+
+    def tone(self, hz, seconds=3):
+        out, _ = run("sox", "-n", "-r", "8000", "-c", "1", "-t", "ul", "-", "synth", str(seconds), "sine", str(hz), "vol",
+                     "0.4")
+        return out
+
+    def stereo(self, packets, *words, **more):
+        both = self.extract(sorted(packets, key=lambda p: p[0]), "-s", *words, **more)
+        return both[1::2], both[0::2]  # originator, answerer
+
+    def is_alone(self, channel, data, what):
+        want = self.extract(stream(data, 0, 160, 160))
+        found = likeness(want, channel[:len(want)], 20)
+        check(found >= 0.99, "%s: the channel is like its party by %.3f only" % (what, found))
+
+    def test_parties_that_move(self):
+        """Each party changes its port in mid-call; the answerer speaks first; each keeps its channel."""
+        one, two = self.tone(440), self.tone(1000)
+        moved = [("192.0.2.10", 4444), ("198.51.100.99", 5555)]
+        packets = []
+        for data, ssrc, src, dst, to in ((one, 1, ALICE, RELAY_A, moved[0]), (two, 2, BOB, RELAY_B, moved[1])):
+            for i, (t, payload, *_) in enumerate(stream(data, 0, 160, 160, ssrc=ssrc)):
+                packets.append((t + (0 if ssrc == 2 else 0.011), payload, src if i < 70 else to, dst))
+        o, a = self.stereo(packets)
+        self.is_alone(o, two, "the originator, who speaks first")
+        self.is_alone(a[88:], one, "the answerer")
+
+    def test_party_by_the_mac_of_rtpxd(self):
+        """rtpxd's own pcap names the party, whoever speaks first."""
+        one, two = self.tone(440), self.tone(1000)
+        packets = stream(one, 0, 160, 160, ssrc=1) + stream(two, 0, 160, 160, ssrc=2, src=BOB, dst=RELAY_B, start=999999999.9)
+        path = self.path("call.pcap")
+        write_pcap(path, sorted(packets, key=lambda p: p[0]))
+        data = bytearray(self.content("call.pcap"))
+        for src, party in ((ALICE, 1), (BOB, 2)):
+            ip = socket.inet_aton(src[0])
+            at = 24
+            while at < len(data):
+                if bytes(data[at + 16 + 26:at + 16 + 30]) == ip:
+                    data[at + 22:at + 28] = bytes([2, party]) + ip
+                at += 16 + struct.unpack_from("<I", data, at + 8)[0]
+        with open(path, "wb") as f:
+            f.write(data)
+        tool("extractaudio", "-s", "-D", "pcm_16", path, self.path("out.wav"))
+        both = array.array("h", run("sox", self.path("out.wav"), "-t", "raw", "-")[0])
+        self.is_alone(both[1::2][800:], one, "the caller, who speaks last")
+        self.is_alone(both[0::2], two, "the callee")
+
+    def test_a_capture_that_sees_each_packet_twice(self):
+        """At a relay: what came in, and what went out again."""
+        one, two = self.tone(440), self.tone(1000)
+        packets = []
+        for data, ssrc, src, into, out, to in ((one, 1, ALICE, RELAY_A, RELAY_B, BOB), (two, 2, BOB, RELAY_B, RELAY_A, ALICE)):
+            for t, payload, *_ in stream(data, 0, 160, 160, ssrc=ssrc):
+                packets += [(t + ssrc / 1000, payload, src, into), (t + ssrc / 1000 + 0.0001, payload, out, to)]
+        o, a = self.stereo(packets)
+        self.is_alone(o, one, "the originator")
+        self.is_alone(a, two, "the answerer")
+        check(max(o) < 14000, "the originator is heard twice: %d" % max(o))
+
+    def test_parts(self):
+        """RDIR stands for all parts of both sides."""
+        data = self.tone(440, 4)
+        packets = stream(data, 0, 160, 160)
+        write_adhoc(self.path("parts.o.rtp"), packets[:50])
+        write_adhoc(self.path("parts=2.o.rtp"), packets[100:150])
+        write_adhoc(self.path("parts=3.o.rtp"), packets[150:])
+        write_adhoc(self.path("parts.a.rtp"), stream(data, 0, 160, 160, ssrc=9, src=BOB))
+        out = self.path("parts.wav")
+        tool("extractaudio", "-s", "-D", "pcm_16", "-d", self.path("parts"), out)
+        both = array.array("h", run("sox", out, "-t", "raw", "-")[0])
+        want = self.extract(packets)
+        check(both[1::2][:8000] == want[:8000] and both[1::2][16000:] == want[16000:], "the parts are not in their places")
+        check(not any(both[1::2][8000:16000]), "the pause is not silent")
+        check(not [f for f in os.listdir(self.dir) if f.startswith("parts") and f.endswith(".rtp")], "-d kept parts")
+
+    # extractaudio: senders and recorders with wrong clocks
+
+    def bounded(self, packets, seconds, what, **more):
+        got = self.extract(packets, **more)
+        check(len(got) <= (seconds + 0.7) * 8000, "%s: %d s of sound from %d s of call" % (what, len(got) / 8000, seconds))
+        check(loudness(got) > 1000, "%s: there is little sound left" % what)
+        return got
+
+    def test_wrong_clocks(self):
+        data = self.tone(440, 10)
+        plain = stream(data, 0, 160, 160)
+        self.bounded(stream(data, 0, 160, 15200), 10, "15,200 ticks a packet")
+        self.bounded(stream(data, 0, 160, 0), 10, "a time stamp that stands still")
+        paused = plain[:250] + [(t + 30, *p) for t, *p in plain[250:]]
+        got = self.bounded(paused, 40, "a sender that does not count its pause")
+        check(len(got) > 39 * 8000 and any(got[36 * 8000:38 * 8000]), "the pause is lost: %d s" % (len(got) / 8000))
+        back = plain[:250] + [(t - 3600, *p) for t, *p in plain[250:]]
+        got = self.bounded(back, 10, "a clock that was set back", adhoc=True)
+        check(len(got) > 9.9 * 8000, "a clock that was set back: %d s only" % (len(got) / 8000))
+        wide = self.coded("g722", 16000, "-ar", "16000")
+        got = self.extract(stream(wide, 9, 160, 320))
+        check(abs(len(got) - SECONDS * 8000) < 800, "G.722 with a clock of 16 kHz: %d samples" % len(got))
+        check(likeness(samples(self.raw8), got, 800) > 0.9, "G.722 with a clock of 16 kHz is not like its source")
+
+    def test_a_source_a_packet(self):
+        """Many sources of one packet take little memory, and do not hide a call."""
+        data = self.tone(440)
+        noise = [(1000000000 + i * 0.0001, struct.pack("!BBHII", 0x80, 0, 1, 2, 1000 + i) + bytes(160), BOB, RELAY_A)
+                 for i in range(30000)]
+        pcap, out = self.path("many.pcap"), self.path("out.wav")
+        write_pcap(pcap, sorted(noise + stream(data, 0, 160, 160)))
+        done = subprocess.run(["bash", "-c", 'ulimit -v 400000; exec "$@"', "-", os.path.join(BUILD, "extractaudio"), "-s", "-D",
+                               "pcm_16", pcap, out], capture_output=True, timeout=60)
+        check(done.returncode == 0 and b"too many sources" in done.stderr, "30,000 sources: %r" % done.stderr)
+        got = array.array("h", run("sox", out, "-t", "raw", "-")[0])
+        check(likeness(self.extract(stream(data, 0, 160, 160)), got[1::2], 20) > 0.9 or
+              likeness(self.extract(stream(data, 0, 160, 160)), got[0::2], 20) > 0.9, "the call is hidden")
+
+    # extractaudio: formats
+
+    def test_compressed_and_modified_captures(self):
+        packets = stream(self.tone(440), 0, 160, 160)
+        want = self.extract(packets)
+        for name, write in (("c.pcap", write_pcap), ("c.rtp", write_adhoc)):
+            write(self.path(name), packets)
+            run("gzip", "-kf", self.path(name))
+            tool("extractaudio", "-D", "pcm_16", self.path(name + ".gz"), self.path("out.wav"))
+            check(array.array("h", run("sox", self.path("out.wav"), "-t", "raw", "-")[0]) == want, name + ".gz differs")
+        data = self.content("c.pcap.gz")
+        with open(self.path("cut.gz"), "wb") as f:
+            f.write(data[:len(data) // 2])
+        _, err = tool("extractaudio", "-e", self.path("cut.gz"), self.path("cut.wav"), code=1)
+        check("cut" in err and not os.path.exists(self.path("cut.wav")), "a cut .gz: %r" % err)
+        plain, at = self.content("c.pcap"), 24
+        modified = struct.pack("<I", 0xA1B2CD34) + plain[4:24]
+        while at < len(plain):
+            size = struct.unpack_from("<I", plain, at + 8)[0]
+            modified += plain[at:at + 16] + struct.pack("<IHBB", 1, 0, 0, 0) + plain[at + 16:at + 16 + size]
+            at += 16 + size
+        with open(self.path("modified.pcap"), "wb") as f:
+            f.write(modified)
+        tool("extractaudio", "-D", "pcm_16", self.path("modified.pcap"), self.path("out.wav"))
+        check(array.array("h", run("sox", self.path("out.wav"), "-t", "raw", "-")[0]) == want, "0xa1b2cd34 differs")
+
+    def test_frames_of_every_kind(self):
+        packets = stream(self.tone(440), 0, 160, 160)
+        want = self.extract(packets)
+
+        def ip(payload, src, dst):
+            return frame(payload, src, dst)[14:]
+
+        def fragments(payload, src, dst, n=[0]):
+            n[0] += 1
+            whole = ip(payload, src, dst)[20:]
+            out = []
+            for at in range(0, len(whole), 96):
+                part, more = whole[at:at + 96], at + 96 < len(whole)
+                head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(part), n[0] & 0xFFFF, at // 8 | (0x2000 if more else 0),
+                                   64, 17, 0, socket.inet_aton(src[0]), socket.inet_aton(dst[0]))
+                out.append(b"\2" * 12 + b"\x08\x00" + head + part)
+            return out[::-1]
+        ether = b"\2" * 12
+        kinds = {
+            "PPPoE": (1, lambda *a: [ether + b"\x88\x64\x11\0\0\1" + struct.pack("!H", len(ip(*a)) + 2) + b"\0\x21" + ip(*a)]),
+            "MPLS": (1, lambda *a: [ether + b"\x88\x47\0\1\x20\x40\0\1\x31\x40" + ip(*a)]),
+            "0x9100": (1, lambda *a: [ether + b"\x91\0\0\5\x81\0\0\6\x08\0" + ip(*a)]),
+            "VLAN in SLL": (113, lambda *a: [b"\0\0\0\1\0\6" + bytes(8) + b"\x81\0\0\6\x08\0" + ip(*a)]),
+            "fragments": (1, fragments),
+        }
+        for kind, (link, make) in kinds.items():
+            path = self.path("kind.pcap")
+            with open(path, "wb") as f:
+                f.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, link))
+                for when, *rest in packets:
+                    for data in make(*rest):
+                        f.write(struct.pack("<IIII", int(when), int(when % 1 * 1e6), len(data), len(data)) + data)
+            tool("extractaudio", "-e", "-D", "pcm_16", path, self.path("out.wav"))
+            check(array.array("h", run("sox", self.path("out.wav"), "-t", "raw", "-")[0]) == want, kind + " differs")
+
+    def test_says_why_there_is_nothing(self):
+        for name, link, data, said in (("link.pcap", 105, b"\x80\0" * 40, "link type 105"),
+                                       ("tcp.pcap", 1, b"\2" * 12 + b"\x08\x00\x45" + bytes(60), "UDP"),
+                                       ("dns.pcap", 1, frame(b"no rtp at all", ALICE, BOB), "RTP")):
+            with open(self.path(name), "wb") as f:
+                f.write(struct.pack("<IHHiIIIIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, link, 1, 0, len(data), len(data)) + data)
+            _, err = tool("extractaudio", self.path(name), self.path("o.wav"), code=1)
+            check(said in err and "nothing to extract" in err, "%s: %r" % (name, err))
+
+    # extractaudio: what is deleted, and what fails
+
+    def test_deletes_only_what_is_whole(self):
+        good = stream(self.tone(440), 0, 160, 160)
+        unknown = [(t, b"\x80\x61" + p[2:] if i % 2 else p, *r) for i, (t, p, *r) in enumerate(good)]
+        for what, packets, cut in (("a cut file", good, 7), ("an unknown codec", unknown, 0)):
+            path, out = self.path("keep.pcap"), self.path("keep.wav")
+            write_pcap(path, packets)
+            if cut:
+                os.truncate(path, os.path.getsize(path) - cut)
+            tool("extractaudio", "-d", path, out)
+            check(os.path.exists(path) and os.path.exists(out), "-d deleted %s" % what)
+            os.unlink(out)
+            _, err = tool("extractaudio", "-e", path, out, code=1)
+            check("-e" in err and not os.path.exists(out), "-e accepts %s: %r" % (what, err))
+        write_pcap(path, good)
+        _, err = tool("extractaudio", "-d", "-A", path, "-B", self.path("missing.rtp"), out)
+        check(os.path.exists(path), "-d deleted one side without the other")
+        tool("extractaudio", "-d", path, out)
+        check(not os.path.exists(path), "-d kept a whole recording")
+
+    def test_events_and_noise_are_no_failure(self):
+        packets = stream(self.tone(440), 0, 160, 160)
+        event = [(t + 0.001, b"\x80\x65" + p[2:12] + b"\5\x0a\0\xa0", *r) for t, p, *r in packets[50:55]]
+        quiet = [(packets[60][0], b"\x80\x0d" + packets[60][1][2:12] + b"\x40", *packets[60][2:])]
+        write_pcap(self.path("dtmf.pcap"), packets[:50] + event + packets[55:60] + quiet + packets[65:])
+        tool("extractaudio", "-e", "-d", self.path("dtmf.pcap"), self.path("dtmf.wav"))
+        check(not os.path.exists(self.path("dtmf.pcap")), "digits and noise count as undecoded")
+
+    def test_srtp_is_recognised(self):
+        plain = stream(self.tone(440), 0, 160, 160)
+        rng = random.Random(3)
+        srtp = [(t, p[:12] + rng.randbytes(len(p) - 12 + 10), *r) for t, p, *r in plain]
+        write_pcap(self.path("srtp.pcap"), srtp)
+        _, err = tool("extractaudio", self.path("srtp.pcap"), self.path("srtp.wav"), code=1)
+        check("SRTP" in err and "--alice-crypto" in err, "SRTP without a key: %r" % err)
+        check(not os.path.exists(self.path("srtp.wav")), "SRTP became noise")
+
+    def test_srtp_of_both_sides(self):
+        """Both sides in one file and in two, with keys as in SDP, and -d."""
+        other = "AdF2HnCFmZ5VxT0rq7dJ4nT5cQ7v5p0u7xYz1a2B"
+        parties = []
+        for key, src, dst in ((KEY, ALICE, RELAY_A), (other, BOB, RELAY_B)):
+            packets = self.received("-ar", "8000", "-c:a", "pcm_mulaw", "-f", "rtp", "-srtp_out_suite",
+                                    "AES_CM_128_HMAC_SHA1_80", "-srtp_out_params", key, "srtp://127.0.0.1:%d?rtcpport=9")
+            base = packets[0][0]
+            parties.append([(1e9 + t - base, p, src, dst) for t, p, *_ in packets])
+        keys = ("--bob-crypto", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + KEY + "|2^20|1:4",
+                "--alice-crypto", "AES_CM_128_HMAC_SHA1_80:inline:" + other)
+        for how in ("one", "two"):
+            if how == "one":
+                write_pcap(self.path("both.pcap"), sorted(parties[0] + parties[1]))
+                words = (self.path("both.pcap"),)
+            else:
+                write_pcap(self.path("both.o.rtp"), parties[0])
+                write_pcap(self.path("both.a.rtp"), parties[1])
+                words = (self.path("both"),)
+            tool("extractaudio", "-e", "-d", "-s", "-D", "pcm_16", *keys, *words, self.path("out.wav"))
+            both = array.array("h", run("sox", self.path("out.wav"), "-t", "raw", "-")[0])
+            for side in (0, 1):
+                found = likeness(samples(self.raw8), both[side::2], 1600)
+                check(found >= 0.98, "%s file: channel %d is like its source by %.3f only" % (how, side, found))
+        check(not [f for f in os.listdir(self.dir) if f.startswith("both.")], "-d kept a file that was whole")
+
     # extractaudio: statistics
 
     def test_agrees_with_tshark(self):

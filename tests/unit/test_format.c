@@ -221,16 +221,21 @@ static void pcap_folds_addresses_into_macs(void **state)
 {
 	const uint8_t data[1] = { 0 };
 	struct recformat_packet p = { .src = loopback(ADDR_IP6, 1), .dst = loopback(ADDR_IP6, 2),
-				      .data = data, .len = 1 };
+				      .data = data, .len = 1, .party = RECFORMAT_CALLER };
 	uint8_t out[RECFORMAT_MAX_RECORD];
 	int i;
 
 	(void)state;
 	for (i = 0; i < 16; i++)
-		p.dst.ip[i] = 1 << (i % 8);
+		p.dst.ip[i] = i * i;
 	recformat_record(RECFORMAT_PCAP, &p, 0, out);
-	assert_memory_equal(out + 16, "\x51\xa2\x45\x8a\x14\x28", 6);
-	assert_memory_equal(out + 22, "\0\0\0\1\0\0", 6);
+	/* the destination as rtpproxy: 0^36^144, 1^49^169, 4^64^196, 9^81^225, 16^100, 25^121 */
+	assert_memory_equal(out + 16, "\xb4\x99\x80\xb9\x74\x60", 6);
+	assert_memory_equal(out + 22, "\x02\1\0\0\0\1", 6);
+	p.src = loopback(ADDR_IP4, 1);
+	p.party = RECFORMAT_CALLEE;
+	recformat_record(RECFORMAT_PCAP, &p, 0, out);
+	assert_memory_equal(out + 22, "\x02\2\x7f\0\0\1", 6);
 }
 
 static void the_largest_record_fits(void **state)
