@@ -429,7 +429,21 @@ static inline __u64 rtpx_stats_kernel(const struct rtpx_flow_stats *st)
  */
 static inline __u32 rtpx_stats_expected(const struct rtpx_flow_stats *st)
 {
-	return st->max_seq ? st->sent_prior + st->max_seq - st->base_seq + 1 : 0;
+	return st->sent_prior + (st->max_seq ? st->max_seq - st->base_seq + 1 : 0);
+}
+
+/*
+ * rtpx_stats_break - packets up to @now_ns were forwarded and not counted. The next packet begins a
+ * segment, so they count neither as lost nor as a pause.
+ */
+static inline void rtpx_stats_break(struct rtpx_flow_stats *st, __u64 now_ns)
+{
+	if (!st->max_seq)
+		return;
+	st->sent_prior = rtpx_stats_expected(st);
+	st->max_seq = st->base_seq = 0;
+	st->window = 0;
+	st->last_ns = now_ns;
 }
 
 /* rtpx_stats_lost - expected and not received. */

@@ -57,7 +57,7 @@ static struct restorer *modules_now(struct standby *s)
 {
 	s->o.modules.now_ns = clock_now();
 	s->o.modules.patience_ns = 0;
-	s->o.modules.quiet = true;
+	s->o.modules.elsewhere = true;
 	return &s->o.modules;
 }
 

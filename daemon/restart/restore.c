@@ -51,7 +51,7 @@ static int restore_legs(struct restorer *r, struct session *s, const struct snap
 			log_call(LOG_LVL_ERR, s->call_id,
 				 "the call cannot be restored: port %s: %s",
 				 addr_text(local, text), port_trouble(rc));
-		else if (!r->quiet && local->port && !addr_is_any(local) &&
+		else if (!r->elsewhere && local->port && !addr_is_any(local) &&
 			 !nexthop_is_local(hops, local))
 			log_call(
 				LOG_LVL_WARN, s->call_id,
@@ -137,13 +137,29 @@ static void restore_times(const struct restorer *r, struct session *s)
 	}
 }
 
+/* The previous daemon, or the kernel after it, has forwarded packets since the record was written. */
+static void pass_over(struct restorer *r, struct session *s, int i)
+{
+	struct rtpx_flow_stats *st = &s->leg[i].stream[STREAM_RTP].stats;
+	const struct rtpx_flow_stats before = *st;
+
+	if (r->exact && !rtpx_stats_kernel(st))
+		return;
+	rtpx_stats_break(st, r->now_ns);
+	sync_push_stats(r->sync, s, i, STREAM_RTP, &before);
+}
+
 void restore_silence(struct restorer *r, struct session *s, unsigned int counted)
 {
 	int i;
 
-	for (i = 0; i < 2; i++)
-		if (!r->exact && s->complete && !(counted & 1 << i))
+	for (i = 0; i < 2; i++) {
+		if (counted & 1 << i)
+			continue;
+		pass_over(r, s, i);
+		if (!r->exact && s->complete)
 			session_ttl_restart(r->sessions, s, i, r->now_ns);
+	}
 }
 
 int restore_session(struct restorer *r, const struct snapshot *snap, struct session **out)

@@ -24,7 +24,8 @@ struct restorer {
 	uint64_t patience_ns; /* until then, wait for a port in use */
 	uint64_t away_ns;     /* age of the latest record: every deadline gets that much later */
 	bool exact; /* the previous daemon left its deadlines as they were at its end */
-	bool quiet; /* a missing address is no news */
+	/* the previous daemon runs on another machine: a missing address is no news */
+	bool elsewhere;
 };
 
 /*
@@ -44,7 +45,8 @@ void restore_media(struct restorer *r, struct session *s, const struct snapshot 
 /*
  * restore_silence - a killed daemon did not write the time of the latest packet that its sockets
  * relayed. Assume that one came just now, and restart the TTL. A leg with its bit in @counted needs
- * no assumption: the kernel relays it and counts its packets.
+ * no assumption: the kernel relays it and counts its packets. Packets that were forwarded, but that
+ * nothing here has counted, are not counted as lost.
  */
 void restore_silence(struct restorer *r, struct session *s, unsigned int counted);
 /* restore_feeds - connect a fed session to its sources. */

@@ -248,6 +248,28 @@ static void jitter_at_a_break(void **state)
 	assert_int_equal(st.segments, 3);
 }
 
+/* Packets that were not counted for a while are neither lost nor a pause; earlier losses stay. */
+static void break_is_no_loss(void **state)
+{
+	struct rtpx_flow_stats st = { 0 };
+	uint16_t seq;
+
+	(void)state;
+	rtpx_stats_break(&st, 5); /* nothing was heard yet */
+	assert_int_equal(rtpx_stats_expected(&st), 0);
+	for (seq = 100; seq < 110; seq++)
+		if (seq != 105)
+			hear(&st, 7, seq, seq * 20 * NSEC_PER_MSEC);
+	rtpx_stats_break(&st, 600 * 20 * NSEC_PER_MSEC);
+	assert_int_equal(rtpx_stats_expected(&st), 10);
+	assert_int_equal(rtpx_stats_lost(&st), 1);
+	for (seq = 601; seq < 606; seq++)
+		hear(&st, 7, seq, seq * 20 * NSEC_PER_MSEC);
+	assert_int_equal(rtpx_stats_expected(&st), 15);
+	assert_int_equal(rtpx_stats_lost(&st), 1);
+	assert_true(longest_s(&st) < 0.1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +278,7 @@ int main(void)
 		cmocka_unit_test(jitter_sampled),
 		cmocka_unit_test(jitter_of_no_clock),
 		cmocka_unit_test(jitter_at_a_break),
+		cmocka_unit_test(break_is_no_loss),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
