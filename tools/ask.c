@@ -16,6 +16,7 @@
 #include <json-c/json.h>
 
 #include "ask.h"
+#include "base/utf8.h"
 
 #define ASK_TIMEOUT_S 10
 
@@ -187,11 +188,34 @@ struct json_object *ask_all(const char *path, const char *request, const char *c
 	return all;
 }
 
+/* Peers choose the names of calls: what a terminal would obey becomes '?', in the answer itself. */
+static const char *tamed(struct json_object *text)
+{
+	const char *as_is = json_object_get_string(text);
+	char *out = malloc(strlen(as_is) + 1);
+
+	if (!out)
+		return "?";
+	if (strcmp(as_is, utf8_tame(as_is, out)))
+		json_object_set_string(text, out);
+	free(out);
+	return json_object_get_string(text);
+}
+
 const char *json_text(struct json_object *o, const char *key)
 {
 	struct json_object *v;
 
-	return json_object_object_get_ex(o, key, &v) && v ? json_object_get_string(v) : "-";
+	if (!json_object_object_get_ex(o, key, &v) || !v)
+		return "-";
+	return json_object_is_type(v, json_type_string) ? tamed(v) : json_object_get_string(v);
+}
+
+double json_real(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, key, &v) && v ? json_object_get_double(v) : 0;
 }
 
 unsigned long long json_number(struct json_object *o, const char *key)

@@ -19,6 +19,7 @@
 #include "doctor.h"
 #include "follow.h"
 #include "operate.h"
+#include "top.h"
 
 #define DEFAULT_SOCKET "/run/rtpx/admin.sock"
 
@@ -155,11 +156,12 @@ static void stream_lines(const char *name, struct json_object *s)
 	       json_number(s, "packets"), json_number(s, "bytes"), json_number(s, "kernel_packets"),
 	       json_number(s, "strangers"), json_number(s, "silent_ms"));
 	if (member(s, "ssrc"))
-		printf("          SSRC %08llx, payload type %llu, %llu lost, %llu duplicates, "
-		       "jitter %s\n",
+		printf("          SSRC %08llx, payload type %llu, %llu lost (%.2f %%), %llu duplicates, "
+		       "jitter %s ms, MOS %s\n",
 		       json_number(s, "ssrc"), json_number(s, "payload_type"),
-		       json_number(s, "lost"), json_number(s, "duplicates"),
-		       json_text(s, "jitter"));
+		       json_number(s, "lost"), 100 * json_real(s, "loss"),
+		       json_number(s, "duplicates"), json_text(s, "jitter_ms"),
+		       json_text(s, "mos"));
 	printf("          %s\n", json_text(s, "why_text"));
 }
 
@@ -451,6 +453,21 @@ static int loglevel(const char *level)
 	return change("loglevel", level);
 }
 
+static int top(const char *arg)
+{
+	struct json_object *o;
+
+	(void)arg;
+	if (!as_json)
+		return top_run(socket_path) < 0 ? no_daemon() : EXIT_GOOD;
+	o = ask(socket_path, "overview", NULL);
+	if (!o || !member(o, "sessions"))
+		return refused(o);
+	print_json(o);
+	json_object_put(o);
+	return EXIT_GOOD;
+}
+
 /* ---- streams ---- */
 
 static int capture(const char *filter)
@@ -510,6 +527,8 @@ static const struct {
 	{ "stats", NULL,
 	  "counters of the relay, the kernel, the sockets and the next hops (--json: zeros too)",
 	  stats },
+	{ "top", NULL, "a live screen: rates, reasons, worst calls (--json: the figures once)",
+	  top },
 	{ "status", NULL, "listeners, port range, dataplane and interfaces", status },
 	{ "drain", NULL, "refuse new sessions (E99); existing calls go on", drain },
 	{ "undrain", NULL, "admit new sessions again", undrain },

@@ -59,3 +59,39 @@ char *utf8_repair(const char *text, char *out)
 	*to = '\0';
 	return out;
 }
+
+static uint32_t code_point(const char *text, size_t len)
+{
+	const uint8_t *p = (const uint8_t *)text;
+	uint32_t c = len == 1 ? p[0] : p[0] & (0x7f >> len);
+
+	for (size_t i = 1; i < len; i++)
+		c = c << 6 | (p[i] & 0x3f);
+	return c;
+}
+
+/* Controls (C0, DEL, C1), and of general punctuation the invisible and bidirectional characters. */
+static bool is_wild(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || (c >= 0x200b && c <= 0x200f) ||
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+}
+
+char *utf8_tame(const char *text, char *out)
+{
+	size_t len = strlen(text), n;
+	char *to = out;
+
+	for (; len; text += n, len -= n) {
+		n = utf8_next(text, len);
+		if (!n || is_wild(code_point(text, n))) {
+			*to++ = '?';
+			n = n ? n : 1;
+			continue;
+		}
+		memcpy(to, text, n);
+		to += n;
+	}
+	*to = '\0';
+	return out;
+}

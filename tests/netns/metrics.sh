@@ -12,7 +12,7 @@ SEND=$LAB_ROOT/tests/lib/rtp_lossy.py
 WEB=192.0.2.1:9100
 PACKETS=1200 LOSE=30 JITTER_MS=6
 
-lab_begin python3 jq dumpcap tshark curl promtool
+lab_begin python3 jq dumpcap tshark curl promtool script
 floor_net
 
 get() { in_ns alice curl -sS --max-time 20 "http://$WEB$1"; }
@@ -77,26 +77,6 @@ if abs(rtp["mos"] - mos) > 0.002:
 	ok "$1: loss, jitter and MOS agree with tshark"
 }
 
-# quality DATAPLANE TOLERANCE
-quality()
-{
-	dataplane_options "$1"
-	start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric \
-		--metrics $WEB -d INFO "${DATAPLANE[@]}"
-	floor_call rtpxd 198.51.100.10
-	talk "$1"
-	agrees "$1" "$2"
-	must_wait 20 "survey of the call" metric_is 'rtpx_sessions_by_state{state="both_ways"}' 1
-	judged() { [ "$(of_party caller recent.mos)" != null ] || [ "$(metric rtpx_live_mos_count)" -gt 0 ]; }
-	must_wait 20 "quality of the living call" judged
-	is "$(rtpp rtpxd "D $CALL alice;1 bob;1")" 0 "reply to D"
-	is "$(metric rtpx_ended_rtp_packets_lost_total)" $LOSE "lost packets in the metrics"
-	is "$(metric 'rtpx_sessions_ended_total{reason="deleted"}')" 1 "ended sessions in the metrics"
-	is "$(metric rtpx_ended_mos_count)" 2 "parties in the histogram of the MOS"
-	grep -q "INFO:$CALL:.*session 1 ended after .*a D command ended it.*caller 192.0.2.10:4000: $((PACKETS - LOSE)) packets, $LOSE lost (2.50 %), jitter .* MOS 4.1.*callee 198.51.100.10:4000: $PACKETS packets, 0 lost .* % of all packets in the kernel" \
-		"$LAB_DIR/rtpxd.log" || fail "no line of the ended call in the log" rtpxd
-}
-
 # Forwarded packets by path: all but the first few are the kernel's.
 paths()
 {
@@ -115,6 +95,24 @@ paths()
 			fail "the packets to bob do not count for the interface east"
 	fi
 	ok "$1: $kernel packets by the kernel, $sockets by the sockets"
+}
+
+# quality DATAPLANE TOLERANCE
+quality()
+{
+	dataplane_options "$1"
+	start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric \
+		--metrics $WEB -d INFO "${DATAPLANE[@]}"
+	floor_call rtpxd 198.51.100.10
+	talk "$1"
+	agrees "$1" "$2"
+	paths "$1"
+	is "$(rtpp rtpxd "D $CALL alice;1 bob;1")" 0 "reply to D"
+	is "$(metric rtpx_ended_rtp_packets_lost_total)" $LOSE "lost packets in the metrics"
+	is "$(metric 'rtpx_sessions_ended_total{reason="deleted"}')" 1 "ended sessions in the metrics"
+	is "$(metric rtpx_ended_mos_count)" 2 "parties in the histogram of the MOS"
+	grep -q "INFO:$CALL:.*session 1 ended after .*a D command ended it.*caller 192.0.2.10:4000: $((PACKETS - LOSE)) packets, $LOSE lost (2.50 %), jitter .* MOS 4.1.*callee 198.51.100.10:4000: $PACKETS packets, 0 lost .* % of all packets in the kernel" \
+		"$LAB_DIR/rtpxd.log" || fail "no line of the ended call in the log" rtpxd
 }
 
 lint()
@@ -138,6 +136,43 @@ bad_requests()
 	ok "bad requests get an answer"
 }
 
+# live - a call that goes on: the survey judges it, and rtpxctl top shows it.
+live()
+{
+	local to_a to_b
+
+	read -r to_a _ < <(rtpp rtpxd "Uie live-call 192.0.2.10 4020 alice;1")
+	read -r to_b _ < <(rtpp rtpxd "Lie live-call 198.51.100.10 4020 alice;1 bob;1")
+	lab_start bob live-bob "$SEND" 198.51.100.10 4020 198.51.100.1 "$to_a" 100000 0 0
+	lab_start alice live-alice "$SEND" 192.0.2.10 4020 192.0.2.1 "$to_b" 100000 8000 0
+	heard_both() { [ "$(metric 'rtpx_sessions_by_state{state="both_ways"}')" -ge 1 ]; }
+	must_wait 30 "survey of the living call" heard_both
+	judged() { [ "$(metric rtpx_live_mos_count)" -gt 1 ]; }
+	must_wait 30 "quality of the living call" judged
+	must_wait 30 "the call in rtpxctl top" top_shows
+	top_on_terminal
+	lab_stop live-alice KILL || :
+	lab_stop live-bob KILL || :
+	is "$(rtpp rtpxd "D live-call alice;1 bob;1")" 0 "reply to D"
+}
+
+# rtpxctl top, into a pipe and on a terminal that is 60 columns wide.
+top_shows()
+{
+	rtpxctl rtpxd top >"$LAB_DIR/top.txt" && grep -qE "^sessions  [0-9]+: [1-9] both ways" "$LAB_DIR/top.txt" &&
+		grep -q "loss .* %.*jitter" "$LAB_DIR/top.txt" && grep -qE "[0-9.]+ %.*caller  live-call\$" "$LAB_DIR/top.txt"
+}
+top_on_terminal()
+{
+	in_ns relay timeout 30 script -qec "stty rows 12 columns 60; '$RTPX_BUILD/rtpxctl' --socket '$LAB_DIR/rtpxd.admin' top" \
+		/dev/null < <(sleep 1; printf q; sleep 3) >"$LAB_DIR/top.tty" || fail "rtpxctl top on a terminal"
+	grep -q $'\x1b\\[?1049h.*rtpx' "$LAB_DIR/top.tty" && grep -q $'\x1b\\[?1049l' "$LAB_DIR/top.tty" ||
+		fail "rtpxctl top does not use the other screen"
+	! tr -d '\r' <"$LAB_DIR/top.tty" | sed $'s/\x1b\\[[?0-9]*[A-Za-z]//g' | grep -qE '.{61}' ||
+		fail "a line of rtpxctl top is too wide"
+	ok "rtpxctl top draws on a terminal, and prints into a pipe"
+}
+
 # Names with any bytes: the JSON stays valid UTF-8.
 any_bytes()
 {
@@ -150,7 +185,11 @@ import json, sys
 sessions = json.loads(sys.stdin.buffer.read().decode("utf-8"))["sessions"]
 sys.exit(not any(s["call_id"].startswith("a\ufffd\ufffd(<b>") for s in sessions))' ||
 		fail "the JSON of odd names" rtpxd
-	ok "the JSON of odd names is valid UTF-8"
+	rtpp rtpxd "U esc"$'\x1b'"[2J 192.0.2.10 4012 t" >/dev/null
+	LC_ALL=C rtpxctl rtpxd sessions >"$LAB_DIR/sessions.txt"
+	! LC_ALL=C grep -q $'\x1b' "$LAB_DIR/sessions.txt" && grep -qF 'esc?[2J' "$LAB_DIR/sessions.txt" ||
+		fail "rtpxctl prints what a terminal obeys"
+	ok "the JSON of odd names is valid UTF-8, and rtpxctl prints them tame"
 }
 
 # Clients that say nothing are ended: after a while, and when there are too many.
@@ -183,14 +222,13 @@ slow_clients()
 }
 
 quality none 1.15
-paths none
+live
 bad_requests
 any_bytes
 slow_clients
 stop_rtpxd rtpxd west east
 # The kernel times one packet in 64, so on a busy machine its mean jitter is rougher.
 quality native 4
-paths native
 lint
 stop_rtpxd rtpxd west east
 pass

@@ -63,6 +63,26 @@ static void every_pair(void **state)
 	}
 }
 
+static void tame(void **state)
+{
+	static const struct {
+		const char *text, *tamed;
+	} rows[] = {
+		{ "a1@192.0.2.1", "a1@192.0.2.1" },
+		{ "\x1b]0;title\x07\x1b[2Jx", "?]0;title??[2Jx" },
+		{ "a\nb\tc\rd\x7f", "a?b?c?d?" },
+		{ "\xc2\x9b" "2J", "?2J" },			/* CSI of C1 */
+		{ "\xe2\x80\xae" "gpj", "?gpj" },		/* right-to-left override */
+		{ "a\xe2\x80\x8b" "b\xef\xbb\xbf", "a?b?" },	/* zero width */
+		{ "\xff" "gr\xc3\xbc\xc3\x9f\xe2\x82\xac", "?gr\xc3\xbc\xc3\x9f\xe2\x82\xac" },
+	};
+	char out[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_string_equal(utf8_tame(rows[i].text, out), rows[i].tamed);
+}
+
 static void json_of_any_bytes(void **state)
 {
 	struct json_object *o = json_object_new_object();
@@ -81,6 +101,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_text),
 		cmocka_unit_test(every_pair),
+		cmocka_unit_test(tame),
 		cmocka_unit_test(json_of_any_bytes),
 	};
 
