@@ -27,7 +27,8 @@ struct sessions {
 	struct session *list;  /* doomed sessions, then the others in creation order */
 	struct session *dirty; /* sessions with flows to compile, in the order of marking */
 	struct session *changed; /* sessions that the journal must write, in the order of marking */
-	struct session *watched; /* sessions that time changes, in the order of session_watch() */
+	struct session *watched; /* sessions that time changes; the next to visit first */
+	unsigned int n_watched;
 	void (*ended)(void *arg, const struct session *s);
 	void *ended_arg;
 	struct session_cursor *cursors;
@@ -221,6 +222,13 @@ static void cursors_leave(struct sessions *all, const struct session *s)
 			c->at = s->next;
 }
 
+static void unwatch(struct sessions *all, struct session *s)
+{
+	s->watched = false;
+	DL_DELETE2(all->watched, s, watched_prev, watched_next);
+	all->n_watched--;
+}
+
 void session_destroy(struct sessions *all, struct session *s)
 {
 	int i;
@@ -232,7 +240,7 @@ void session_destroy(struct sessions *all, struct session *s)
 	if (s->changed)
 		DL_DELETE2(all->changed, s, changed_prev, changed_next);
 	if (s->watched)
-		DL_DELETE2(all->watched, s, watched_prev, watched_next);
+		unwatch(all, s);
 	cursors_leave(all, s);
 	all->count -= !session_is_doomed(all, s);
 	DL_DELETE(all->list, s);
@@ -625,18 +633,27 @@ void session_watch(struct sessions *all, struct session *s)
 		return;
 	s->watched = true;
 	DL_APPEND2(all->watched, s, watched_prev, watched_next);
+	all->n_watched++;
 }
 
-void sessions_each_watched(struct sessions *all, bool (*fn)(void *arg, struct session *s),
-			   void *arg)
+unsigned int sessions_watched(const struct sessions *all)
 {
-	struct session *s, *next;
+	return all->n_watched;
+}
 
-	DL_FOREACH_SAFE2(all->watched, s, next, watched_next) {
-		if (fn(arg, s))
-			continue;
-		s->watched = false;
-		DL_DELETE2(all->watched, s, watched_prev, watched_next);
+void sessions_each_watched(struct sessions *all, unsigned int max,
+			   bool (*fn)(void *arg, struct session *s), void *arg)
+{
+	unsigned int n = MIN(max, all->n_watched);
+	struct session *s;
+	bool again;
+
+	while (n--) {
+		s = all->watched;
+		again = !session_is_doomed(all, s) && fn(arg, s);
+		unwatch(all, s);
+		if (again)
+			session_watch(all, s);
 	}
 }
 

@@ -240,12 +240,15 @@ struct session *session_dirty_pop(struct sessions *all);
 
 /*
  * session_watch - list @s for sessions_each_watched(); a second call does nothing.
- * sessions_each_watched - call @fn for each listed session; false takes it off the list. @fn must
- * destroy no session.
+ * sessions_watched - the number of listed sessions.
+ * sessions_each_watched - call @fn for the next @max listed sessions, but for none twice; false
+ * takes a session off the list. The following call goes on behind them. @fn must destroy no
+ * session.
  */
 void session_watch(struct sessions *all, struct session *s);
-void sessions_each_watched(struct sessions *all, bool (*fn)(void *arg, struct session *s),
-			   void *arg);
+unsigned int sessions_watched(const struct sessions *all);
+void sessions_each_watched(struct sessions *all, unsigned int max,
+			   bool (*fn)(void *arg, struct session *s), void *arg);
 
 /*
  * session_changed - the journal's copy of @s is out of date. A new session has changed, and so has

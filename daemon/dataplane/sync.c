@@ -31,6 +31,8 @@
 #define RETRY_SESSIONS 128 /* tried again per second */
 #define RETRY_LOOKS 4096 /* sessions looked at for that */
 #define MARK_SESSIONS 1024 /* looked at per turn of the loop, for outdated flows */
+#define WATCH_NS NSEC_PER_MSEC /* per turn of the loop, for sessions that time changes */
+#define WATCH_GLANCE 16 /* of these, between two readings of the clock */
 #define RUN_GLANCE 8 /* sessions between two readings of the clock */
 #define PASSED 8 /* packets by the sockets in a row that are no chance, see sync_why() */
 #define WORD_BITS 64
@@ -55,6 +57,7 @@ struct sync {
 	uint64_t *inherited;
 	bool any_moved; /* a bit of `moved` is set */
 	bool all_moved; /* all flows are outdated */
+	unsigned int watch_left; /* sessions that time changes, not looked at in this second */
 	/* The round that marks the sessions with outdated flows. */
 	struct {
 		bool runs, all;
@@ -366,6 +369,19 @@ static bool watch_each(void *arg, struct session *s)
 	return watch_awaited(arg, s, clock_now());
 }
 
+/* Look at the sessions that time changes, as far as WATCH_NS goes. */
+static void watch(struct sync *y)
+{
+	uint64_t until = y->watch_left ? clock_now() + WATCH_NS : 0;
+	unsigned int n;
+
+	while (y->watch_left && clock_now() < until) {
+		n = MIN(y->watch_left, (unsigned int)WATCH_GLANCE);
+		sessions_each_watched(y->o.sessions, n, watch_each, y);
+		y->watch_left -= n;
+	}
+}
+
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct sync *y = arg;
@@ -431,7 +447,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	size_t w;
 
 	(void)fd, (void)what;
-	sessions_each_watched(y->o.sessions, watch_each, y);
+	y->watch_left = sessions_watched(y->o.sessions);
+	watch(y);
 	y->o.dp->ops->tend(y->o.dp);
 	retry_left_out(y);
 	for (w = 0; w < ARRAY_SIZE(y->stale_users); w++) {
@@ -643,7 +660,8 @@ void sync_run(struct sync *y)
 	struct session *s;
 	int n;
 
-	if (mark_moved(y))
+	watch(y);
+	if (mark_moved(y) || y->watch_left)
 		event_active(y->more, EV_TIMEOUT, 0);
 	for (n = 0; n < RUN_SESSIONS; n++) {
 		s = session_dirty_pop(y->o.sessions);

@@ -488,6 +488,42 @@ static void many(void **state)
 	sessions_free(t.all);
 }
 
+static bool looks_at(void *arg, struct session *s)
+{
+	s->leg[0].ndropped++;
+	return s != arg;
+}
+
+/* Many watched sessions: a call visits some of them, the next one goes on, and none waits for ever. */
+static void watched_in_parts(void **state)
+{
+	struct sessions *all = make(false);
+	struct session *s[5];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 5; i++) {
+		s[i] = add(all, "call", (const char *[]){ "1", "2", "3", "4", "5" }[i]);
+		session_watch(all, s[i]);
+		session_watch(all, s[i]);
+	}
+	assert_int_equal(sessions_watched(all), 5);
+	sessions_each_watched(all, 3, looks_at, s[1]);
+	assert_int_equal(sessions_watched(all), 4);
+	assert_false(s[1]->watched);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(s[i]->leg[0].ndropped, i < 3);
+	sessions_each_watched(all, 100, looks_at, NULL);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(s[i]->leg[0].ndropped, i == 0 || i == 2 ? 2 : 1);
+	session_destroy(all, s[3]);
+	session_doom(all, s[4], 1);
+	sessions_each_watched(all, 100, looks_at, NULL);
+	assert_int_equal(s[4]->leg[0].ndropped, 1);
+	assert_int_equal(sessions_watched(all), 2);
+	sessions_free(all);
+}
+
 static bool ends(void *arg, struct session *s)
 {
 	struct turn *t = arg;
@@ -661,6 +697,7 @@ int main(void)
 		cmocka_unit_test(dirty_list),
 		cmocka_unit_test(no_memory),
 		cmocka_unit_test(numbers_wrap),
+		cmocka_unit_test(watched_in_parts),
 		cmocka_unit_test(an_outage),
 		cmocka_unit_test(doom),
 		cmocka_unit_test(doom_after_wrap),
