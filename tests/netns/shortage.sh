@@ -132,6 +132,15 @@ groups_end()
 	! compgen -G "$GROUPS_AT/$LAB_TAG-*"
 }
 
+# groups_at_end - the test has failed, maybe with rtpxd in a group.
+groups_at_end()
+{
+	compgen -G "$GROUPS_AT/$LAB_TAG-*" >/dev/null || return 0
+	[ -z "${LAB_PID[rtpxd]:-}" ] || lab_stop rtpxd KILL
+	wait_for 10 "end of the control groups" groups_end
+}
+LAB_AT_END+=(groups_at_end)
+
 if memory_group 100M 2>/dev/null; then
 	degrades "no ring of 536870912 bytes .*--mirror-bytes may help" "KERNEL KERNEL" --mirror-bytes 536870912
 	ends
