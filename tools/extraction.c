@@ -12,6 +12,7 @@
 #include "extraction.h"
 #include "media/rtp.h"
 
+#define MAX_GAP_NS (86400 * NSEC_PER_SEC)
 #define BEHIND_NS (4 * NSEC_PER_SEC) /* sound that is so far back is complete */
 
 /* The sound of a stream while it is decoded. */
@@ -74,10 +75,17 @@ static bool next_path(struct extraction_input *in)
 	return in->capture != NULL;
 }
 
-/* Times do not go backwards: after the clock was set back, they go on at its pace. */
+/*
+ * Times do not go backwards: after the clock was set back, they go on at its pace. So they do after
+ * a gap of more than a day: a clock that was set, and no call.
+ */
 static uint64_t time_of(struct extraction_input *in, uint64_t ns)
 {
 	ns += in->shift_ns;
+	if (in->last_ns && ns > in->last_ns + MAX_GAP_NS) {
+		in->shift_ns -= ns - in->last_ns;
+		ns = in->last_ns;
+	}
 	if (ns < in->last_ns) {
 		if (in->last_ns - ns > (uint64_t)RTPSTREAM_APART_NS)
 			in->shift_ns += in->last_ns - ns;

@@ -8,6 +8,7 @@
 #include <sndfile.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,18 +21,20 @@
 #define OPUS_RATE 48000
 
 static const char usage_text[] =
-	"usage: makeann [-l LIMIT [-L]] [-v] INFILE [TEMPLATE]\n"
+	"usage: makeann [-l LIMIT [-L]] [-r] [-v] INFILE [TEMPLATE]\n"
 	"Writes TEMPLATE.0 (PCMU), .3 (GSM), .8 (PCMA), .9 (G.722), .18 (G.729): raw frames, which the relay plays as\n"
 	"TEMPLATE; and TEMPLATE.opus, an Ogg file. INFILE is any file that libsndfile reads, or raw samples: signed\n"
-	"16-bit little-endian, one channel, 8 kHz. TEMPLATE is INFILE if not given.\n"
+	"16-bit little-endian, one channel, 8 kHz. They need -r, or a name that ends in .raw, .sln, .slin or .pcm.\n"
+	"TEMPLATE is INFILE if not given.\n"
 	"  -l LIMIT  at most LIMIT samples, of 8 kHz\n"
 	"  -L        repeat the input until LIMIT\n"
+	"  -r        INFILE is raw samples\n"
 	"  -v        G.729 is encoded without voice activity detection all the same; accepted, no effect\n";
 
 struct options {
 	const char *in, *template;
 	unsigned long limit; /* in samples at 8 kHz; 0: none */
-	bool loop;
+	bool loop, raw;
 };
 
 /* ---- progress ---- */
@@ -55,25 +58,94 @@ static void progress(const char *what, size_t done, size_t all)
 
 /* ---- input ---- */
 
-/* Cuts the sound to @want samples. @loop: also repeats a shorter sound up to @want samples. */
-static int limit(struct sound *s, size_t want, bool loop)
-{
-	size_t have = s->n;
-	int16_t *p;
+/* The samples of one prompt, at one rate, cut and repeated as the options say. */
+struct input {
+	const struct options *o;
+	unsigned int rate;
+	struct sound *sound;
+	uint64_t left; /* samples until the limit; UINT64_MAX: none */
+	uint64_t done, all; /* for the progress */
+};
 
-	if (!want)
-		return 0;
-	if (!loop || want <= have) {
-		s->n = MIN(have, want);
-		return 0;
+static bool has_suffix(const char *path, const char *suffix)
+{
+	size_t len = strlen(path), n = strlen(suffix);
+
+	return len > n && !strcasecmp(path + len - n, suffix);
+}
+
+static bool is_raw(const struct options *o)
+{
+	return o->raw || has_suffix(o->in, ".raw") || has_suffix(o->in, ".sln") ||
+	       has_suffix(o->in, ".slin") || has_suffix(o->in, ".pcm");
+}
+
+static int input_again(struct input *in)
+{
+	char err[400];
+	int rc;
+
+	sound_close(in->sound);
+	in->sound = NULL;
+	rc = sound_open(&in->sound, in->o->in, is_raw(in->o), in->rate, err, sizeof(err));
+	if (rc)
+		fprintf(stderr, "makeann: %s%s\n", err,
+			rc == -EINVAL && !is_raw(in->o) ? " (-r reads raw samples)" : "");
+	return rc;
+}
+
+static int input_open(struct input *in, const struct options *o, unsigned int rate)
+{
+	int rc;
+
+	*in = (struct input){ .o = o, .rate = rate,
+			      .left = o->limit ? o->limit * (rate / 8000) : UINT64_MAX };
+	rc = input_again(in);
+	if (!rc)
+		in->all = o->loop ? in->left : MIN(in->left, sound_length(in->sound));
+	return rc;
+}
+
+/* At most @max samples; 0 at the end, -1 after a sentence on stderr. */
+static int input_read(struct input *in, int16_t *out, size_t max)
+{
+	char err[400];
+	int n = 0;
+
+	max = (size_t)MIN(max, in->left);
+	while (max && n == 0) {
+		n = sound_read(in->sound, out, max, err, sizeof(err));
+		if (n < 0) {
+			fprintf(stderr, "makeann: %s\n", n == -ENOMEM ? "no memory" : err);
+			return -1;
+		}
+		if (n == 0 && (!in->o->loop || input_again(in)))
+			break;
 	}
-	p = realloc(s->samples, want * sizeof(*p));
-	if (!p)
-		return -ENOMEM;
-	s->samples = p;
-	for (; s->n < want; s->n++)
-		p[s->n] = p[s->n - have];
-	return 0;
+	in->left -= in->left == UINT64_MAX ? 0 : (uint64_t)n;
+	in->done += (uint64_t)n;
+	return n;
+}
+
+/* As many samples as there are, up to @max: less than @max only at the end. */
+static int input_fill(struct input *in, int16_t *out, size_t max)
+{
+	size_t have = 0;
+	int n = 1;
+
+	while (have < max && n > 0) {
+		n = input_read(in, out + have, max - have);
+		have += MAX(n, 0);
+	}
+	return n < 0 ? n : (int)have;
+}
+
+static void input_close(struct input *in, bool tell)
+{
+	if (in->sound && tell && sound_odd(in->sound))
+		fprintf(stderr, "makeann: %s: %llu samples are no numbers, or infinite; they are silent\n",
+			in->o->in, (unsigned long long)sound_odd(in->sound));
+	sound_close(in->sound);
 }
 
 /* ---- output ---- */
@@ -85,90 +157,118 @@ static int fail(const char *path, const char *why)
 }
 
 /* For a codec with frames, silence fills the last frame, as in rtpproxy's makeann. */
-static int encode(FILE *f, const struct audio_codec *codec, const struct sound *s)
+static int encode(FILE *f, const struct audio_codec *codec, struct input *in)
 {
 	struct audio_encoder *e = audio_encoder_new(codec);
-	size_t block = FRAME_SAMPLES * (codec->rate / 8000), at, n, bytes;
-	int16_t in[2 * FRAME_SAMPLES];
+	size_t block = FRAME_SAMPLES * (codec->rate / 8000), bytes;
+	int16_t samples[2 * FRAME_SAMPLES];
 	uint8_t out[2 * FRAME_SAMPLES];
-	int rc = e ? 0 : -1;
+	int rc = e ? 0 : -1, n;
 
-	for (at = 0; !rc && at < s->n; at += block) {
-		n = MIN(block, s->n - at);
-		memcpy(in, s->samples + at, n * sizeof(*in));
-		if (codec->frame_samples > 1) {
-			memset(in + n, 0, (block - n) * sizeof(*in));
-			n = block;
+	while (!rc && (n = input_fill(in, samples, block)) != 0) {
+		if (n < 0) {
+			rc = -1;
+			break;
 		}
-		bytes = audio_encode(e, in, n, out);
-		rc = fwrite(out, 1, bytes, f) == bytes ? 0 : -1;
-		progress(codec->name, at, s->n);
+		if (codec->frame_samples > 1) {
+			memset(samples + n, 0, (block - (size_t)n) * sizeof(*samples));
+			n = (int)block;
+		}
+		bytes = audio_encode(e, samples, (size_t)n, out);
+		if (fwrite(out, 1, bytes, f) != bytes)
+			rc = fail(in->o->template, strerror(errno));
+		progress(codec->name, (size_t)in->done, (size_t)in->all);
 	}
 	audio_encoder_free(e);
 	return rc;
 }
 
-static int write_frames(const struct options *o, const struct audio_codec *codec,
-			const struct sound *s)
+static int write_frames(const char *path, const struct audio_codec *codec, struct input *in)
 {
-	char path[PATH_MAX];
-	FILE *f;
+	FILE *f = fopen(path, "w");
 	int rc;
 
-	if (snprintf(path, sizeof(path), "%s.%d", o->template, codec->payload_type) >=
-	    (int)sizeof(path))
-		return fail(o->template, "the name is too long");
-	f = fopen(path, "w");
 	if (!f)
 		return fail(path, strerror(errno));
-	rc = encode(f, codec, s);
-	if (fclose(f) || rc) {
-		rc = fail(path, errno ? strerror(errno) : "the encoder is missing");
-		unlink(path);
-	}
+	rc = encode(f, codec, in);
+	if (fclose(f) && !rc)
+		rc = fail(path, strerror(errno));
 	return rc;
 }
 
-static int write_opus(const struct options *o, const struct sound *s)
+static int write_opus(const char *path, struct input *in)
 {
 	SF_INFO info = { .samplerate = OPUS_RATE, .channels = 1,
 			 .format = SF_FORMAT_OGG | SF_FORMAT_OPUS };
-	char path[PATH_MAX];
-	SNDFILE *f;
-	int rc = 0;
+	SNDFILE *f = sf_open(path, SFM_WRITE, &info);
+	int16_t samples[4096];
+	int rc = 0, n;
 
-	if (snprintf(path, sizeof(path), "%s.opus", o->template) >= (int)sizeof(path))
-		return fail(o->template, "the name is too long");
-	f = sf_open(path, SFM_WRITE, &info);
 	if (!f)
 		return fail(path, sf_strerror(NULL));
-	if (sf_writef_short(f, s->samples, s->n) != (sf_count_t)s->n)
-		rc = fail(path, sf_strerror(f));
-	sf_close(f);
+	while (!rc && (n = input_fill(in, samples, ARRAY_SIZE(samples))) != 0) {
+		if (n < 0)
+			rc = -1;
+		else if (sf_writef_short(f, samples, n) != n)
+			rc = fail(path, sf_strerror(f));
+	}
+	if (sf_close(f) && !rc)
+		rc = fail(path, "it cannot be completed");
 	return rc;
 }
 
-static int write_all(const struct options *o, const struct sound *in)
+static const unsigned int types[] = { 0, 3, 8, 9, 18 };
+
+#define OUTPUTS (ARRAY_SIZE(types) + 1) /* and Opus */
+
+/* The name of output @i, or of the file beside it that is renamed in the end. */
+static int name_of(const struct options *o, size_t i, bool beside, char path[PATH_MAX])
 {
-	static const unsigned int types[] = { 0, 3, 8, 9, 18 };
-	struct sound s = { 0 };
+	char suffix[16], part[32] = "";
+
+	snprintf(suffix, sizeof(suffix), ".%u", types[MIN(i, ARRAY_SIZE(types) - 1)]);
+	if (beside)
+		snprintf(part, sizeof(part), ".part%d", (int)getpid());
+	if (snprintf(path, PATH_MAX, "%s%s%s", o->template, i < ARRAY_SIZE(types) ? suffix : ".opus",
+		     part) < PATH_MAX)
+		return 0;
+	return fail(o->template, "the name is too long");
+}
+
+static int write_one(const struct options *o, size_t i)
+{
+	const struct audio_codec *codec = i < ARRAY_SIZE(types) ? audio_codec_of(types[i]) : NULL;
+	char path[PATH_MAX];
+	struct input in;
+	int rc = name_of(o, i, true, path);
+
+	if (!rc)
+		rc = input_open(&in, o, codec ? codec->rate : OPUS_RATE);
+	if (rc)
+		return rc;
+	rc = codec ? write_frames(path, codec, &in) : write_opus(path, &in);
+	input_close(&in, i == 0);
+	return rc;
+}
+
+/* All prompts are written beside, then renamed: a run that fails leaves the old ones alone. */
+static int write_all(const struct options *o)
+{
+	char path[PATH_MAX], beside[PATH_MAX];
 	size_t i;
 	int rc = 0;
 
-	for (i = 0; !rc && i <= ARRAY_SIZE(types); i++) {
-		const struct audio_codec *c = i < ARRAY_SIZE(types) ? audio_codec_of(types[i]) : NULL;
-		unsigned int rate = c ? c->rate : OPUS_RATE;
-
-		rc = sound_at(in, rate, &s);
-		if (!rc)
-			rc = limit(&s, o->limit * (rate / 8000), o->loop);
-		if (rc)
-			fprintf(stderr, "makeann: no memory for %s\n", o->in);
-		else
-			rc = c ? write_frames(o, c, &s) : write_opus(o, &s);
-		sound_free(&s);
-	}
+	for (i = 0; !rc && i < OUTPUTS; i++)
+		rc = write_one(o, i);
 	progress("", 1, 1);
+	for (i = 0; i < OUTPUTS; i++) {
+		if (name_of(o, i, true, beside) || name_of(o, i, false, path))
+			continue;
+		if (!rc && rename(beside, path))
+			rc = fail(path, strerror(errno));
+		if (rc)
+			unlink(beside);
+	}
 	return rc;
 }
 
@@ -185,7 +285,7 @@ static bool parse(int argc, char **argv, struct options *o)
 	char *end;
 	int c;
 
-	while ((c = getopt(argc, argv, "l:Lv")) != -1) {
+	while ((c = getopt(argc, argv, "l:Lrv")) != -1) {
 		switch (c) {
 		case 'l':
 			o->limit = strtoul(optarg, &end, 10);
@@ -197,6 +297,9 @@ static bool parse(int argc, char **argv, struct options *o)
 			break;
 		case 'L':
 			o->loop = true;
+			break;
+		case 'r':
+			o->raw = true;
 			break;
 		case 'v':
 			break;
@@ -216,17 +319,7 @@ static bool parse(int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
 	struct options o = { 0 };
-	struct sound in;
-	char err[400];
-	int rc;
-
 	if (!parse(argc, argv, &o))
 		return usage();
-	if (sound_read(o.in, true, &in, err, sizeof(err))) {
-		fprintf(stderr, "makeann: %s\n", err);
-		return 1;
-	}
-	rc = write_all(&o, &in);
-	sound_free(&in);
-	return rc ? 1 : 0;
+	return write_all(&o) ? 1 : 0;
 }

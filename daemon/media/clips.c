@@ -229,6 +229,8 @@ static void on_loaded(struct loader_job *job)
 	if (!job->err) {
 		c->counts.loaded++;
 		c->counts.bytes += job->len;
+		if (job->why[0])
+			log_some(LOG_LVL_WARN, NULL, "prompt %s: %s", f->key, job->why);
 	} else if (job->err != -ECANCELED) {
 		c->counts.failed++;
 		log_some(LOG_LVL_ERR, NULL, "prompt %s: %s", f->key, job->why[0] ? job->why : strerror(-job->err));

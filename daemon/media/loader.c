@@ -115,49 +115,83 @@ static int load_bytes(struct loader_job *job)
 	return err;
 }
 
-/* Encode in whole frames; fill the last frame up with silence. */
-static int encode(struct loader *l, struct loader_job *job, const struct audio_codec *codec,
-		  const struct sound *s)
+/* Have room for @bytes more of encoded sound. 0, -ENOMEM or -EFBIG. */
+static int reach(struct loader_job *job, size_t *room, size_t bytes)
 {
-	size_t frame = codec->frame_samples, frames = (s->n + frame - 1) / frame, at = 0;
-	size_t block = codec->rate / 1000 * BLOCK_MS / frame * frame;
-	struct audio_encoder *e = audio_encoder_new(codec);
-	int16_t last[AUDIO_MAX_SAMPLES] = { 0 };
+	size_t want = MAX(*room, (size_t)65536);
+	uint8_t *more;
 
-	job->data = frames <= LOADER_MAX_BYTES / codec->frame_bytes ?
-			    malloc(frames * codec->frame_bytes) : NULL;
-	if (!e || !job->data) {
-		audio_encoder_free(e);
+	if (job->len + bytes > LOADER_MAX_BYTES)
+		return -EFBIG;
+	while (want < job->len + bytes)
+		want *= 2;
+	if (want == *room)
+		return 0;
+	more = realloc(job->data, want);
+	if (!more)
 		return -ENOMEM;
-	}
-	while (at + frame <= s->n && !is_stopped(l)) {
-		size_t n = MIN(block, (s->n - at) / frame * frame);
-
-		job->len += audio_encode(e, s->samples + at, n, job->data + job->len);
-		at += n;
-	}
-	if (at < s->n) {
-		memcpy(last, s->samples + at, MIN(s->n - at, frame) * sizeof(last[0]));
-		job->len += audio_encode(e, last, frame, job->data + job->len);
-	}
-	audio_encoder_free(e);
+	job->data = more;
+	*room = want;
 	return 0;
+}
+
+/* Read whole frames; silence fills the last one up. Returns samples, 0 at the end, or -errno. */
+static int read_frames(struct sound *s, int16_t *out, size_t want, size_t frame,
+		       struct loader_job *job)
+{
+	size_t have = 0;
+	int n = 1;
+
+	while (have < want && n > 0) {
+		n = sound_read(s, out + have, want - have, job->why, sizeof(job->why));
+		have += MAX(n, 0);
+	}
+	if (n < 0)
+		return n;
+	for (; have % frame; have++)
+		out[have] = 0;
+	return (int)have;
+}
+
+static int encode(struct loader *l, struct loader_job *job, const struct audio_codec *codec,
+		  struct audio_encoder *e, struct sound *s)
+{
+	size_t frame = codec->frame_samples, room = 0;
+	size_t block = codec->rate / 1000 * BLOCK_MS / frame * frame;
+	int16_t *samples = malloc(block * sizeof(*samples));
+	int n = 1, err = samples ? 0 : -ENOMEM;
+
+	while (!err && !is_stopped(l)) {
+		n = read_frames(s, samples, block, frame, job);
+		if (n <= 0) {
+			err = n;
+			break;
+		}
+		err = reach(job, &room, (size_t)n / frame * codec->frame_bytes);
+		if (!err)
+			job->len += audio_encode(e, samples, (size_t)n, job->data + job->len);
+	}
+	free(samples);
+	return err;
 }
 
 static int load_sound(struct loader *l, struct loader_job *job)
 {
 	const struct audio_codec *codec = audio_codec_of(job->encode_type);
-	struct sound as_read, sound;
-	int err = sound_read(job->path, false, &as_read, job->why, sizeof(job->why));
+	struct audio_encoder *e;
+	struct sound *s;
+	int err = sound_open(&s, job->path, false, codec->rate, job->why, sizeof(job->why));
 
 	if (err)
 		return err;
-	err = sound_at(&as_read, codec->rate, &sound);
-	sound_free(&as_read);
-	if (err)
-		return err;
-	err = encode(l, job, codec, &sound);
-	sound_free(&sound);
+	e = audio_encoder_new(codec);
+	err = e ? encode(l, job, codec, e, s) : -ENOMEM;
+	if (!err && sound_odd(s))
+		snprintf(job->why, sizeof(job->why),
+			 "%llu samples are no numbers, or infinite; they are silent",
+			 (unsigned long long)sound_odd(s));
+	audio_encoder_free(e);
+	sound_close(s);
 	return err;
 }
 

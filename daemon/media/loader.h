@@ -25,7 +25,8 @@ struct loader_job {
 	int err; /* 0, -errno; -EINPROGRESS: not done yet */
 	uint8_t *data;
 	size_t len;
-	char why[400]; /* the reason for @err as a sentence, if reading sound failed; else empty */
+	/* the reason for @err as a sentence, or a warning about the sound; else empty */
+	char why[400];
 	struct loader_job *next;
 };
 

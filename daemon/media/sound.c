@@ -16,25 +16,27 @@
 #include "media/sound.h"
 
 #define RAW_RATE 8000
-#define BLOCK_FRAMES 8192
-#define MAX_SAMPLES (1u << 30) /* 2 GiB of samples: a day and a half at 8 kHz */
+#define BLOCK_FRAMES 4096
+#define MAX_CHANNELS 64
 
-static int grow(struct sound *s, size_t *room, size_t n)
+struct sound {
+	char path[300]; /* for sentences */
+	SNDFILE *file;
+	SF_INFO info;
+	unsigned int rate;
+	soxr_t resampler; /* NULL: the rate is that of the file */
+	float *frames;	  /* BLOCK_FRAMES, of all channels */
+	int16_t block[BLOCK_FRAMES]; /* averaged, not yet resampled */
+	size_t at, n;
+	bool ended; /* the file has no more frames */
+	uint64_t odd, read;
+};
+
+static float finite_of(struct sound *s, float x)
 {
-	size_t want = *room ? *room : 4 * BLOCK_FRAMES;
-	int16_t *p;
-
-	if (n > MAX_SAMPLES)
-		return -EFBIG;
-	while (want < n)
-		want *= 2;
-	if (want == *room)
-		return 0;
-	p = realloc(s->samples, want * sizeof(*p));
-	if (!p)
-		return -ENOMEM;
-	s->samples = p;
-	*room = want;
+	if (isfinite(x))
+		return x;
+	s->odd++;
 	return 0;
 }
 
@@ -43,90 +45,154 @@ static int16_t sample_of(float x)
 	return (int16_t)lrintf(MAX(INT16_MIN, MIN(x * -(float)INT16_MIN, INT16_MAX)));
 }
 
-static void average(const float *in, size_t frames, unsigned int channels, int16_t *out)
+static void average(struct sound *s, size_t frames)
 {
+	const float *in = s->frames;
+	int c, channels = s->info.channels;
 	size_t i;
-	unsigned int c;
 
 	for (i = 0; i < frames; i++) {
 		float sum = 0;
 
 		for (c = 0; c < channels; c++)
-			sum += *in++;
-		out[i] = sample_of(sum / channels);
+			sum += finite_of(s, *in++);
+		s->block[i] = sample_of(sum / channels);
 	}
+	s->at = 0;
+	s->n = frames;
 }
 
-static int read_all(SNDFILE *f, unsigned int channels, struct sound *out)
+/* Read the next block of the file. 0 or -EIO; -ENODATA for a file without sound. */
+static int refill(struct sound *s, char *err, size_t err_size)
 {
-	float *block = malloc(BLOCK_FRAMES * channels * sizeof(*block));
-	size_t room = 0;
-	sf_count_t n;
-	int rc = block ? 0 : -ENOMEM;
+	sf_count_t n = sf_readf_float(s->file, s->frames, BLOCK_FRAMES);
 
-	while (!rc && (n = sf_readf_float(f, block, BLOCK_FRAMES)) > 0) {
-		rc = grow(out, &room, out->n + n);
-		if (rc)
-			break;
-		average(block, n, channels, out->samples + out->n);
-		out->n += n;
+	if (sf_error(s->file) || n < 0) {
+		snprintf(err, err_size, "cannot read %s beyond %llu samples: %s", s->path,
+			 (unsigned long long)s->read, sf_strerror(s->file));
+		return -EIO;
 	}
-	free(block);
-	return rc;
-}
-
-int sound_read(const char *path, bool raw, struct sound *out, char *err, size_t err_size)
-{
-	SF_INFO info = { 0 };
-	SNDFILE *f = sf_open(path, SFM_READ, &info);
-	int rc;
-
-	*out = (struct sound){ 0 };
-	if (!f && raw && sf_error(NULL) == SF_ERR_UNRECOGNISED_FORMAT) {
-		info = (SF_INFO){ .samplerate = RAW_RATE, .channels = 1,
-				  .format = SF_FORMAT_RAW | SF_FORMAT_PCM_16 | SF_ENDIAN_LITTLE };
-		f = sf_open(path, SFM_READ, &info);
-	}
-	if (!f) {
-		snprintf(err, err_size, "cannot read %.300s: %s", path, sf_strerror(NULL));
-		return -EINVAL;
-	}
-	out->rate = info.samplerate;
-	rc = read_all(f, info.channels, out);
-	sf_close(f);
-	if (!rc && out->n)
+	s->read += (uint64_t)n;
+	s->ended = n == 0;
+	average(s, (size_t)n);
+	if (s->read)
 		return 0;
-	snprintf(err, err_size, "cannot read %.300s: %s", path,
-		 rc ? strerror(-rc) : "there is no sound in it");
-	sound_free(out);
-	return rc ? rc : -ENODATA;
+	snprintf(err, err_size, "cannot read %s: there is no sound in it", s->path);
+	return -ENODATA;
 }
 
-void sound_free(struct sound *s)
+/* Put the block through the resampler. Returns the samples that came out, or -ENOMEM. */
+static int resample(struct sound *s, int16_t *out, size_t max)
 {
-	free(s->samples);
-	*s = (struct sound){ 0 };
+	const int16_t *in = s->ended ? NULL : s->block + s->at;
+	size_t taken = 0, made = 0;
+
+	if (soxr_process(s->resampler, in, s->n - s->at, &taken, out, max, &made))
+		return -ENOMEM;
+	s->at += taken;
+	return (int)made;
 }
 
-int sound_at(const struct sound *s, unsigned int rate, struct sound *out)
+static int copy(struct sound *s, int16_t *out, size_t max)
+{
+	size_t n = MIN(s->n - s->at, max);
+
+	memcpy(out, s->block + s->at, n * sizeof(*out));
+	s->at += n;
+	return (int)n;
+}
+
+int sound_read(struct sound *s, int16_t *out, size_t max, char *err, size_t err_size)
+{
+	int n = 0, rc;
+
+	while (n == 0) {
+		if (s->at == s->n && !s->ended) {
+			rc = refill(s, err, err_size);
+			if (rc)
+				return rc;
+		}
+		n = s->resampler ? resample(s, out, max) : copy(s, out, max);
+		if (s->ended)
+			break;
+	}
+	return n;
+}
+
+uint64_t sound_odd(const struct sound *s)
+{
+	return s->odd;
+}
+
+uint64_t sound_length(const struct sound *s)
+{
+	return s->info.frames > 0 ? (uint64_t)((double)s->info.frames * s->rate / s->info.samplerate)
+				  : 0;
+}
+
+/* ---- begin and end ---- */
+
+static int prepare(struct sound *s, char *err, size_t err_size)
 {
 	const soxr_io_spec_t io = { SOXR_INT16_I, SOXR_INT16_I, 1, NULL, SOXR_NO_DITHER };
 	const soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
-	size_t room = (size_t)((double)s->n * rate / s->rate + 1), done = 0;
+	unsigned int rate = (unsigned int)s->info.samplerate;
 
-	*out = (struct sound){ .rate = rate, .samples = malloc(room * sizeof(int16_t)) };
-	if (!out->samples)
-		return -ENOMEM;
-	if (rate == s->rate) {
-		memcpy(out->samples, s->samples, s->n * sizeof(int16_t));
-		out->n = s->n;
+	if (s->info.samplerate < SOUND_MIN_RATE || s->info.samplerate > SOUND_MAX_RATE) {
+		snprintf(err, err_size, "cannot read %s: its rate of %d Hz is not from %d to %d",
+			 s->path, s->info.samplerate, SOUND_MIN_RATE, SOUND_MAX_RATE);
+		return -EINVAL;
+	}
+	if (s->info.channels > MAX_CHANNELS) {
+		snprintf(err, err_size, "cannot read %s: it has more than %d channels", s->path,
+			 MAX_CHANNELS);
+		return -EINVAL;
+	}
+	s->frames = malloc(BLOCK_FRAMES * (size_t)s->info.channels * sizeof(*s->frames));
+	if (rate != s->rate)
+		s->resampler = soxr_create(rate, s->rate, 1, NULL, &io, &quality, NULL);
+	if (s->frames && (rate == s->rate || s->resampler))
 		return 0;
-	}
-	if (soxr_oneshot(s->rate, rate, 1, s->samples, s->n, NULL, out->samples, room, &done, &io,
-			 &quality, NULL)) {
-		sound_free(out);
+	snprintf(err, err_size, "cannot read %s: no memory", s->path);
+	return -ENOMEM;
+}
+
+int sound_open(struct sound **out, const char *path, bool raw, unsigned int rate, char *err,
+	       size_t err_size)
+{
+	struct sound *s = calloc(1, sizeof(*s));
+	int rc = -EINVAL;
+
+	if (!s) {
+		snprintf(err, err_size, "cannot read %.300s: no memory", path);
 		return -ENOMEM;
 	}
-	out->n = done;
+	s->rate = rate;
+	snprintf(s->path, sizeof(s->path), "%s", path);
+	if (raw)
+		s->info = (SF_INFO){ .samplerate = RAW_RATE, .channels = 1,
+				     .format = SF_FORMAT_RAW | SF_FORMAT_PCM_16 | SF_ENDIAN_LITTLE };
+	s->file = sf_open(path, SFM_READ, &s->info);
+	if (s->file)
+		rc = prepare(s, err, err_size);
+	else
+		snprintf(err, err_size, "cannot read %.300s: %s", path, sf_strerror(NULL));
+	if (rc) {
+		sound_close(s);
+		return rc;
+	}
+	*out = s;
 	return 0;
+}
+
+void sound_close(struct sound *s)
+{
+	if (!s)
+		return;
+	if (s->file)
+		sf_close(s->file);
+	if (s->resampler)
+		soxr_delete(s->resampler);
+	free(s->frames);
+	free(s);
 }

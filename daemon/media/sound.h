@@ -1,30 +1,39 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sound.h - reads sound files of any kind into samples of one channel, at the wanted rate.
+ * sound.h - reads sound files of any kind as samples of one channel, at the wanted rate, in blocks:
+ * memory does not grow with the length of a file.
  *
- * libsndfile reads, soxr resamples. Functions block and are slow on long files: do not call them in
- * the loop's thread.
+ * libsndfile reads, soxr resamples. Functions block and are slow: do not call them in the loop's
+ * thread.
  */
 #ifndef RTPX_SOUND_H
 #define RTPX_SOUND_H
 
 #include "base/base.h"
 
-struct sound {
-	int16_t *samples; /* owned, sound_free() */
-	size_t n;
-	unsigned int rate;
-};
+#define SOUND_MIN_RATE 4000 /* samples a second of a file; others are refused */
+#define SOUND_MAX_RATE 384000
+
+struct sound;
 
 /*
- * sound_read - read the file at @path and average its channels. With @raw, a file that libsndfile
- * does not know is read as raw samples, signed 16-bit little-endian at 8 kHz. 0, or -errno with a
- * sentence in @err that names the file.
+ * sound_open - open the file at @path, average its channels and resample it to @rate. With @raw,
+ * the file is raw samples: signed 16-bit little-endian, one channel, 8 kHz. 0, or -errno with a
+ * sentence in @err that names the file: -EINVAL if it is no sound or has a rate out of range.
  */
-int sound_read(const char *path, bool raw, struct sound *out, char *err, size_t err_size);
-void sound_free(struct sound *s);
+int sound_open(struct sound **out, const char *path, bool raw, unsigned int rate, char *err,
+	       size_t err_size);
+void sound_close(struct sound *s); /* NULL is allowed */
 
-/* sound_at - resample @s to @rate; the caller frees @out with sound_free(). 0 or -ENOMEM. */
-int sound_at(const struct sound *s, unsigned int rate, struct sound *out);
+/*
+ * sound_read - the next samples, at most @max. Returns their number, 0 at the end, -ENODATA at once
+ * at the end of a file without sound, -EIO if the file is damaged (a sentence in @err), -ENOMEM.
+ */
+int sound_read(struct sound *s, int16_t *out, size_t max, char *err, size_t err_size);
+
+/* sound_odd - samples so far that are no numbers, or infinite; they are silence. */
+uint64_t sound_odd(const struct sound *s);
+/* sound_length - samples of the whole at the wanted rate, as far as the file tells; 0: unknown. */
+uint64_t sound_length(const struct sound *s);
 
 #endif

@@ -7,22 +7,33 @@
 
 #include "media/sound.h"
 
-int sound_read(const char *path, bool raw, struct sound *out, char *err, size_t err_size)
+int sound_open(struct sound **out, const char *path, bool raw, unsigned int rate, char *err,
+	       size_t err_size)
 {
-	(void)raw;
-	*out = (struct sound){ 0 };
+	(void)out, (void)raw, (void)rate;
 	snprintf(err, err_size, "cannot read %.300s: this rtpxd was built without sound", path);
 	return -ENOTSUP;
 }
 
-void sound_free(struct sound *s)
+void sound_close(struct sound *s)
 {
-	*s = (struct sound){ 0 };
+	(void)s;
 }
 
-int sound_at(const struct sound *s, unsigned int rate, struct sound *out)
+int sound_read(struct sound *s, int16_t *out, size_t max, char *err, size_t err_size)
 {
-	(void)s, (void)rate;
-	*out = (struct sound){ 0 };
+	(void)s, (void)out, (void)max, (void)err, (void)err_size;
 	return -ENOTSUP;
+}
+
+uint64_t sound_odd(const struct sound *s)
+{
+	(void)s;
+	return 0;
+}
+
+uint64_t sound_length(const struct sound *s)
+{
+	(void)s;
+	return 0;
 }

@@ -18,7 +18,7 @@
 #include "../../tools/rtpstream.c"
 #include "../../tools/extraction.c"
 
-#define MAX_WRITTEN (3600u * 48000) /* an hour of silence is enough */
+#define MAX_WRITTEN (600u * NARROW_RATE) /* ten minutes of silence are enough */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -220,6 +220,48 @@ class Tests:
         _, err = tool("makeann", empty, code=1)
         check("no sound" in err, "an empty file: %r" % err)
 
+    def test_makeann_refuses_what_is_no_sound(self):
+        """A program, a cut FLAC, a rate of 1 Hz: a sentence, and the old prompts stay."""
+        template = self.path("old")
+        tool("makeann", self.wav, template)
+        old = {f: self.content(f) for f in os.listdir(self.dir) if f.startswith("old.")}
+        check(len(old) == 6, "makeann wrote %s" % sorted(old))
+        with open(os.path.join(BUILD, "makeann"), "rb") as f, open(self.path("program"), "wb") as to:
+            to.write(f.read(100000))
+        run("sox", self.wav, self.path("cut.flac"))
+        data = self.content("cut.flac")
+        with open(self.path("cut.flac"), "wb") as f:
+            f.write(data[:len(data) // 2] + bytes(200) + data[len(data) // 2 + 200:])
+        with open(self.path("slow.wav"), "wb") as f:
+            f.write(b"RIFF" + struct.pack("<I", 36 + 8000) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 1, 2, 2, 16) +
+                    b"data" + struct.pack("<I", 8000) + bytes(8000))
+        for name, said in (("program", "-r"), ("cut.flac", "cut.flac"), ("slow.wav", "1 Hz")):
+            _, err = tool("makeann", self.path(name), template, code=1)
+            check(said in err, "%s: %r" % (name, err))
+            now = {f: self.content(f) for f in os.listdir(self.dir) if f.startswith("old.")}
+            check(now == old, "%s changed %s" % (name, sorted(set(now) ^ set(old)) or "the old prompts"))
+        tool("makeann", "-r", self.path("program"), self.path("loud"))
+
+    def test_samples_that_are_no_numbers(self):
+        values = [0.3 * math.sin(i / 3) for i in range(16000)]
+        for at, odd in ((4000, math.nan), (5000, math.inf), (6000, -math.inf)):
+            values[at:at + 500] = [odd] * 500
+        data = struct.pack("<%df" % len(values), *values)
+        with open(self.path("odd.wav"), "wb") as f:
+            f.write(b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " +
+                    struct.pack("<IHHIIHH", 16, 3, 1, 8000, 32000, 4, 32) + b"data" + struct.pack("<I", len(data)) + data)
+        _, err = tool("makeann", self.path("odd.wav"), self.path("odd"))
+        check("1500 samples" in err, "NaN and infinity: %r" % err)
+        got = decode(self.path("odd.8"), 8000, "-f", "alaw", "-ar", "8000")
+        check(max(map(abs, got[4010:4490])) < 20 and loudness(got[:4000]) > 5000, "NaN is heard, or nothing else is")
+
+    def test_a_long_prompt_takes_little_memory(self):
+        long = self.path("long.wav")
+        run("sox", "-n", "-r", "8000", "-b", "16", long, "synth", "1800", "sine", "440")
+        done = subprocess.run(["bash", "-c", 'ulimit -v 60000; exec "$@"', "-", os.path.join(BUILD, "makeann"), "-l", "80000", long,
+                               self.path("long")], capture_output=True, timeout=60)
+        check(done.returncode == 0, "makeann of half an hour with 60 MB: %r" % done.stderr)
+
     # extractaudio: exact
 
     def coded(self, codec, rate, *more):
