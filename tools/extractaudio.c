@@ -603,7 +603,10 @@ static int extract(struct extraction *x)
 	if (open_output(x))
 		return EXIT_OUTPUT;
 	rc = extraction_run(x);
-	if (!rc)
+	if (rc)
+		fprintf(stderr, "extractaudio: %s\n",
+			rc == -EFBIG ? "the recordings span more than two days" : strerror(-rc));
+	else
 		report_all(x);
 	if (x->o->strict && x->damaged && !rc) {
 		fputs("extractaudio: not all could be read and decoded (-e): no output\n", stderr);

@@ -13,6 +13,7 @@
 #include "media/rtp.h"
 
 #define MAX_GAP_NS (86400 * NSEC_PER_SEC)
+#define MAX_SPAN_NS (2 * MAX_GAP_NS) /* of a call */
 #define BEHIND_NS (4 * NSEC_PER_SEC) /* sound that is so far back is complete */
 
 /* The sound of a stream while it is decoded. */
@@ -407,6 +408,8 @@ static int move_on(struct extraction *x, uint64_t at_ns)
 
 	if (at_ns < x->now_ns + BEHIND_NS + NSEC_PER_SEC / 2)
 		return 0;
+	if (at_ns > MAX_SPAN_NS)
+		return -EFBIG;
 	x->now_ns = at_ns - BEHIND_NS;
 	for (i = 0; i < x->n_inputs; i++)
 		hiss_on(&x->inputs[i], zero_of(&x->inputs[i]) + x->now_ns + BEHIND_NS / 2);

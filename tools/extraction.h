@@ -88,7 +88,8 @@ bool extraction_is_audio(const struct extraction_opts *o, const struct rtpstream
  */
 int extraction_prepare(struct extraction *x, int (*write)(void *arg, const int16_t *, size_t),
 		       bool *any);
-int extraction_run(struct extraction *x); /* the second reading; 0 or -errno */
+/* extraction_run - the second reading. 0 or -errno; -EFBIG for a call of more than two days. */
+int extraction_run(struct extraction *x);
 void extraction_free(struct extraction *x);
 
 #endif

@@ -46,6 +46,15 @@ static const char *const sounds[] = {
 	".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".w64", ".mp3",
 };
 
+/* Asterisk's suffixes of files with the frames of a static payload type. */
+static const struct {
+	const char *suffix;
+	unsigned int payload_type;
+} frames[] = {
+	{ ".ulaw", 0 }, { ".gsm", 3 },	 { ".g723", 4 },
+	{ ".alaw", 8 }, { ".g722", 9 }, { ".g729", 18 },
+};
+
 static void on_loaded(struct loader_job *job);
 
 /* ---- names ---- */
@@ -303,15 +312,28 @@ static int find_or_load(struct clips *c, const char *key, const char *path, int 
 	return err;
 }
 
+static int find_suffix(struct clips *c, struct span name, const char *suffix, struct file **out)
+{
+	char path[PATH_MAX];
+	int err = path_of(c, name, suffix, path);
+
+	return err ? err : find_or_load(c, path, path, -1, out);
+}
+
+/* A file of codec frames: `name.TYPE`, or one with Asterisk's suffix for that type. */
 static int find_frames(struct clips *c, struct span name, unsigned int payload_type,
 		       struct file **out)
 {
-	char path[PATH_MAX], suffix[16];
+	char suffix[16];
+	size_t i;
 	int err;
 
 	snprintf(suffix, sizeof(suffix), ".%u", payload_type);
-	err = path_of(c, name, suffix, path);
-	return err ? err : find_or_load(c, path, path, -1, out);
+	err = find_suffix(c, name, suffix, out);
+	for (i = 0; err == -ENOENT && i < ARRAY_SIZE(frames); i++)
+		if (frames[i].payload_type == payload_type)
+			err = find_suffix(c, name, frames[i].suffix, out);
+	return err;
 }
 
 static int find_sound(struct clips *c, struct span name, unsigned int payload_type,

@@ -33,7 +33,8 @@ int clips_new(struct clips **out, struct event_base *base, const char *dir);
 void clips_free(struct clips *c); /* after clips_give() of every clip */
 
 /*
- * clips_take - take the file `name.<payload_type>`. If it does not exist, take the sound file
+ * clips_take - take the file `name.<payload_type>`, or the one with Asterisk's suffix for that type
+ * (.ulaw, .alaw, .gsm, .g722, .g729, .g723). If neither exists, take the sound file
  * `name` (.wav, .flac, .ogg, .opus and so on) and encode it, if a library here encodes the codec.
  * The clip comes from memory if the file still has the same device, inode, size and time of change.
  * Returns 0, -errno of open(), -EACCES for a name that leaves the directory, -EINVAL for a file

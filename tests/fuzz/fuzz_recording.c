@@ -64,7 +64,8 @@ static void extract(const char *path, uint8_t choice)
 	}
 	if (extraction_prepare(&x, write_none, &any))
 		abort();
-	extraction_run(&x);
+	if (any)
+		extraction_run(&x);
 	extraction_free(&x);
 }
 

@@ -348,6 +348,33 @@ static void nobody_waits_any_more(void **state)
 	assert_int_equal(clips_take(clips, span_of("c.wav"), 0, &clip), -ENOENT);
 }
 
+/* Files with Asterisk's suffixes; the number of the payload type comes first. */
+static void asterisks_suffixes(void **state)
+{
+	static const struct {
+		const char *file;
+		unsigned int type;
+	} rows[] = { { "a.ulaw", 0 }, { "a.gsm", 3 },	{ "a.g723", 4 },
+		     { "a.alaw", 8 }, { "a.g722", 9 }, { "a.g729", 18 } };
+	const struct clip *clip;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(take_type("a", rows[i].type, &clip), -ENOENT);
+		put(rows[i].file, rows[i].file);
+		assert_int_equal(take_type("a", rows[i].type, &clip), 0);
+		assert_int_equal(clip->len, strlen(rows[i].file));
+		assert_memory_equal(clip->data, rows[i].file, clip->len);
+		clips_give(clips, clip);
+		unlink(rows[i].file);
+	}
+	put("a.ulaw", "two");
+	put("a.0", "one");
+	reads("a", "one");
+	unlink("a.ulaw");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -362,6 +389,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sound_and_frames, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_no_sound, begin, end),
 		cmocka_unit_test_setup_teardown(nobody_waits_any_more, begin, end),
+		cmocka_unit_test_setup_teardown(asterisks_suffixes, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, enter, end_all);
