@@ -69,6 +69,7 @@ class Setup:
     merged: bool = False            # alice hands all measured packets over at once
     taps: bool = False              # relay's tap1 and bob's tap1, and a process that carries frames between them
     module: bool = False            # see FOR_THE_MODULE
+    aggregate: tuple = ()           # devices of one LACP aggregate: each frame may take any of them
 
 
 # ---- what every set-up has ---------------------------------------------------------------------
@@ -570,6 +571,8 @@ LINKS = [
           sees="^q1: 02:00:00:00:00:30>", passes={"callee": ANY}),
     Setup("link: ipvlan l2", links="relay ip link add link p1 name iv0 type ipvlan mode l2\n", up=("iv0", "p2"), needs=("IPVLAN",), passes={"callee": ANY}),
     Setup("link: ipvlan l3, the relay is a container", links=container("type ipvlan mode l3"), names=("host",), needs=("IPVLAN",),
+          # The container has no link address of its own: bob reaches it by the host's.
+          routes=f"relay ip route add $any via $gw1\nbob ip neigh add $up1 lladdr {MAC}11 dev q1 nud permanent\n",
           passes={"callee": ANY}),
     Setup("link: macvlan, the relay is a container", links=container(f"address {MAC}30 type macvlan mode bridge"), names=("host",),
           sees="^q1: 02:00:00:00:00:30>", passes={"callee": ANY}),
@@ -578,12 +581,13 @@ LINKS = [
     Setup("link: bond, active-backup, the active link fails", links=bond("active-backup") + bridge("br0", "q1", "q2"), up=("bond0", "bond0"),
           far=("br0", "br0"), late="relay ip link set p1 down", sees="^q2: 02:00:00:00:00:30>", needs=("bonding",)),
     Setup("link: bond, LACP", links=bond("802.3ad lacp_rate fast") + bond("802.3ad lacp_rate fast", "bond1", "bob", ("q1", "q2"), "40"),
-          up=("bond0", "bond0"), far=("bond1", "bond1"), sees="^q[12]: 02:00:00:00:00:30>02:00:00:00:00:40 ", needs=("bonding",),
-          ready=aggregated),
+          up=("bond0", "bond0"), far=("bond1", "bond1"), sees="^q1: 02:00:00:00:00:30>02:00:00:00:00:40 ", needs=("bonding",),
+          ready=aggregated, aggregate=("q1", "q2")),
     Setup("link: VLANs over a bond, LACP", links=bond("802.3ad lacp_rate fast") + bond("802.3ad lacp_rate fast", "bond1", "bob", ("q1", "q2"), "40")
           + vlan("relay", "bond0", "v10", 10) + vlan("relay", "bond0", "v20", 20) + vlan("bob", "bond1", "w10", 10) + vlan("bob", "bond1", "w20", 20)
           + "relay ip link set bond0 up\nbob ip link set bond1 up\n",
-          up=("v10", "v20"), far=("w10", "w20"), sees="^q[12]: .* vlan 10 ", needs=("bonding", "VLAN devices"), ready=aggregated),
+          up=("v10", "v20"), far=("w10", "w20"), sees="^q1: .* vlan 10 ", needs=("bonding", "VLAN devices"), ready=aggregated,
+          aggregate=("q1", "q2")),
     Setup("link: VRF, rtpxd under ip vrf exec", links="relay ip link add red type vrf table 10\nrelay ip link set red up\n"
           "relay ip link set p0 master red\nrelay ip link set p1 master red\n", routes="relay ip route add default via $gw1 table 10\n"
           "relay ip route add default via $gw2", under=lambda net: ("ip", "vrf", "exec", "red"), sees=BY1, needs=("VRF",)),
