@@ -84,14 +84,23 @@ unsigned int xdp_hops_allowed(const struct xdp_hops *h, uint32_t out[RTPX_MAX_TX
 	return n;
 }
 
-/* Learn the interfaces that a previous daemon allowed. */
-static void read_ports(struct xdp_hops *h)
+/*
+ * Learn the interfaces that a previous daemon allowed. The kernel has deleted the elements of those
+ * that went while there was no daemon: their next hops become unusable.
+ */
+static void read_maps(struct xdp_hops *h)
 {
-	uint32_t value[2], at;
+	static const struct rtpx_nexthop none;
+	uint32_t value[2], at, id;
 
 	for (at = 1; at < RTPX_MAX_TX_PORTS; at++)
 		if (bpf_map_lookup_elem(h->tx_ports, &at, value) == 0)
 			h->ifindex[at] = value[0];
+	for (id = 0; id < RTPX_MAX_NEXTHOPS; id++) {
+		at = h->table[id].tx_port;
+		if (at && (at >= RTPX_MAX_TX_PORTS || h->ifindex[at] != h->table[id].ifindex))
+			h->table[id] = none;
+	}
 }
 
 int xdp_hops_new(struct xdp_hops **out, int nexthops, int tx_ports)
@@ -106,7 +115,7 @@ int xdp_hops_new(struct xdp_hops **out, int nexthops, int tx_ports)
 		free(h);
 		return -errno;
 	}
-	read_ports(h);
+	read_maps(h);
 	*out = h;
 	return 0;
 }

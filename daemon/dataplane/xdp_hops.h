@@ -14,7 +14,8 @@ struct xdp_hops;
 
 /*
  * xdp_hops_new - the maps' descriptors are borrowed until xdp_hops_free(). What they hold, of a
- * previous daemon for example, stays. 0 or -errno.
+ * previous daemon for example, stays, but for next hops through interfaces that are gone. 0 or
+ * -errno.
  */
 int xdp_hops_new(struct xdp_hops **out, int nexthops, int tx_ports);
 void xdp_hops_free(struct xdp_hops *h);

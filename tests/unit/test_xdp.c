@@ -225,7 +225,7 @@ static uint32_t tx_port(uint32_t at)
 static void hops(void **state)
 {
 	struct rtpx_nexthop nh = { .mtu = 1500, .dst_mac = { 2 } }, k;
-	struct xdp_hops *h;
+	struct xdp_hops *h, *next;
 	uint32_t i;
 
 	(void)state;
@@ -256,6 +256,19 @@ static void hops(void **state)
 	assert_int_equal(xdp_hops_allow(h, nh.ifindex), 0);
 	assert_int_equal(put_hop(&nh).mtu, 1500);
 	assert_int_not_equal(xdp_hops_allow(h, 0x7fffffff), 0);
+
+	/* The next daemon keeps next hops, but for those of interfaces that went meanwhile. */
+	k = put_hop(&nh);
+	h->table[10] = k;
+	h->table[10].ifindex++;
+	h->table[11] = k;
+	h->table[11].tx_port = RTPX_MAX_TX_PORTS - 1;
+	assert_int_equal(xdp_hops_new(&next, bpf_map__fd(xdp_of(dp)->skel->maps.nexthops),
+				      bpf_map__fd(xdp_of(dp)->skel->maps.tx_ports)), 0);
+	assert_int_equal(next->table[9].mtu, 1500);
+	assert_int_equal(next->table[10].mtu + next->table[11].mtu, 0);
+	assert_memory_equal(next->ifindex, h->ifindex, sizeof(h->ifindex));
+	xdp_hops_free(next);
 
 	for (i = 1; i < RTPX_MAX_TX_PORTS; i++)
 		if (!h->ifindex[i])
