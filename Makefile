@@ -249,4 +249,4 @@ $(O)/fuzz/%: tests/fuzz/%.c
 		-fsanitize=fuzzer $(ASAN) $(LDFLAGS) -MMD -MP $< $(LDLIBS) -o $@
 
 include tools/packaging/install.mk
--include $(shell [ -d $(O) ] && find $(O) -path $(O)/deb -prune -o -name '*.d' -type f -print)
+-include $(shell [ -d $(O) ] && find $(O) \( -path $(O)/deb -o -path $(O)/rpm \) -prune -o -name '*.d' -type f -print)
