@@ -74,7 +74,7 @@ sipp_start()
 		cd "$LAB_DIR"
 		exec nsenter --net="/run/netns/$LAB_TAG-$n" -- \
 			sipp -sf "$SIP_DIR/$scenario.xml" -i "$addr" -mi "$addr" -p 5060 -m 1 -nostdin \
-			-trace_err -error_file "$LAB_DIR/$p.err" -timeout 30 -timeout_error "$@" "$server"
+			-trace_err -error_file "$LAB_DIR/$p.err" -timeout "${SIP_TIMEOUT:-30}" -timeout_error "$@" "$server"
 	) >"$LAB_DIR/$p.log" 2>&1 </dev/null &
 	LAB_PID[$p]=$!
 }
