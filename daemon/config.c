@@ -459,8 +459,12 @@ static int set_module(struct parse *p, const struct row *row, const char *value)
 
 	if (strstr(name, "catch_dtmf"))
 		return 0;
-	return wrong(p, row, value,
-		     "this module of rtpproxy cannot be loaded; catch_dtmf is built in");
+	if (strstr(name, "acct_csv")) {
+		p->c->acct_module = true;
+		return 0;
+	}
+	return wrong(p, row, value, "this module of rtpproxy cannot be loaded; catch_dtmf and "
+				    "acct_csv are built in");
 }
 
 /* [ADDR:]PORT; an IPv6 address stands in brackets. */
@@ -597,7 +601,7 @@ static const struct row rows[] = {
 	{ 0, "overload_prot", "[=SPEC]", set_nothing,
 	  .help = "accepted, without effect as in rtpproxy" },
 	{ 0, "dso", "FILE", set_module,
-	  .help = "module of rtpproxy: catch_dtmf is built in, others are refused" },
+	  .help = "module of rtpproxy: catch_dtmf and acct_csv are built in, others are refused" },
 	{ 0, "config", "FILE", refuse_module, .help = "refused, because it loads modules" },
 	{ 'v', NULL, NULL, say_capabilities, .help = "print the capabilities and exit" },
 	{ 'V', NULL, NULL, say_version, .help = "print the version and exit" },
@@ -662,6 +666,10 @@ static const struct row rows[] = {
 	  .max = 127, .ours = true,
 	  .help = "RTP payload type that is telephone events in every call, repeatable: for "
 		  "--record-dtmf" },
+	{ 0, "acct-csv", "FILE", set_path, MEMBER(acct_csv), .ours = true,
+	  .help = "append a record of each ended session, in the columns of rtpproxy's acct_csv" },
+	{ 0, "acct-json", "FILE", set_path, MEMBER(acct_json), .ours = true,
+	  .help = "append a record of each ended session as a line of JSON" },
 	{ 0, "banner", NULL, set_flag, MEMBER(banner), .ours = true,
 	  .help = "print addresses, dataplane and the lines for kamailio.cfg on stdout" },
 	{ 0, "help", NULL, say_help, .ours = true, .help = "print this help and exit" },
@@ -1019,6 +1027,10 @@ static int conclude(struct parse *p)
 	c->record_replace |= c->drop_in;
 	if (!c->prompt_dir && !c->drop_in)
 		c->prompt_dir = default_prompt_dir(c);
+	if (c->acct_module && !c->acct_csv && getcwd(c->acct_path, PATH_MAX)) {
+		strcat(c->acct_path, "/rtpproxy_acct.csv");
+		c->acct_csv = c->acct_path;
+	}
 	if (!c->n_sockets)
 		c->sockets[c->n_sockets++] = DEFAULT_SOCKET;
 	c->dp.port_min = c->port_min;

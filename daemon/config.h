@@ -44,6 +44,9 @@ struct config {
 	unsigned int n_given;
 	bool foreground, allow_root, double_small, independent_ttl, no_chdir, sequential,
 		no_redirect;
+	const char *acct_csv, *acct_json; /* files of accounting; NULL: none */
+	bool acct_module; /* --dso acct_csv: CSV in the start directory */
+	char acct_path[PATH_MAX + 32];
 	uint32_t max_sessions, max_cps; /* 0: no limit */
 	bool banner; /* print the chosen settings on stdout */
 	bool record_all, record_pcap, no_rtcp_record;

@@ -26,6 +26,7 @@
 #include "control/listen.h"
 #include "control/metrics.h"
 #include "control/web.h"
+#include "observe/accounts.h"
 #include "observe/history.h"
 #include "observe/survey.h"
 #include "observe/totals.h"
@@ -67,6 +68,7 @@ struct daemon {
 	struct notify *notify;
 	struct digits digits;
 	struct taps taps;
+	struct accounts *accounts;
 	struct admission admission;
 	struct faces *faces;
 	struct engine *engine;
@@ -506,7 +508,17 @@ static void on_ended(void *arg, const struct call_report *r)
 	struct daemon *d = arg;
 
 	totals_add(&d->totals, r);
+	accounts_add(d->accounts, r);
 	log_call(LOG_LVL_INFO, r->call_id, "%s", report_line(r, line, sizeof(line)));
+}
+
+/* As the user of -u, who opens the files again when they were renamed. */
+static int start_accounts(struct daemon *d)
+{
+	const char *path[ACCOUNTS_FORMATS] = { d->config.acct_csv, d->config.acct_json };
+	char err[512];
+
+	return accounts_new(&d->accounts, path, err, sizeof(err)) < 0 ? sorry("%s", err) : 0;
 }
 
 static int start_engine(struct daemon *d)
@@ -557,23 +569,6 @@ static int start_engine(struct daemon *d)
 	return r < 0 ? sorry("cannot make the engine: %s", strerror(-r)) : 0;
 }
 
-/*
- * give_dir - make the user of -u the owner of @dir. A symbolic link is not followed: another user
- * may have put it there.
- */
-static void give_dir(const struct config *c, const char *dir)
-{
-	int fd;
-
-	if (c->uid == (uid_t)-1)
-		return;
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fchown(fd, c->uid, c->gid) < 0)
-		log_warn("%s: cannot give it to user %d: %s", dir, (int)c->uid, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-}
-
 /* Make the directory of the default socket. The directory of another path must exist already. */
 static void make_admin_dir(const struct config *c)
 {
@@ -583,7 +578,7 @@ static void make_admin_dir(const struct config *c)
 		return;
 	*strrchr(dir, '/') = '\0';
 	if (mkdir(dir, 0755) == 0)
-		give_dir(c, dir);
+		process_give(dir, c->uid, c->gid);
 }
 
 static int admin_listen(struct daemon *d, char *err, size_t err_size)
@@ -927,7 +922,7 @@ static int start_privileged(struct daemon *d)
 	}
 	log_info("dataplane %s: %s", d->dp->ops->name, d->dp->choice);
 	if (d->dp->active && !d->dp->routes)
-		give_dir(c, c->dp.pin_dir);
+		process_give(c->dp.pin_dir, c->uid, c->gid);
 	if (d->dp->active && !d->dp->routes)
 		d->pathmtu = pathmtu_open();
 	if (d->dp->active)
@@ -1009,7 +1004,7 @@ static int start_modules(struct daemon *d)
 	d->base = event_base_new();
 	if (!d->base)
 		return sorry("out of memory");
-	if (start_model(d) < 0 || start_media(d) < 0 || start_notify(d) < 0 ||
+	if (start_model(d) < 0 || start_media(d) < 0 || start_notify(d) < 0 || start_accounts(d) < 0 ||
 	    start_engine(d) < 0 || start_standby(d) < 0 || start_survey(d) < 0 ||
 	    start_admin(d) < 0 || start_web(d) < 0)
 		return -1;

@@ -285,3 +285,16 @@ int process_first_line(const char *path, char **out, char *err, size_t err_size)
 	snprintf(err, err_size, "%s: its first line is empty", path);
 	return -ENODATA;
 }
+
+void process_give(const char *dir, uid_t uid, gid_t gid)
+{
+	int fd;
+
+	if (uid == (uid_t)-1)
+		return;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchown(fd, uid, gid) < 0)
+		log_warn("%s: cannot give it to user %d: %s", dir, (int)uid, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}

@@ -71,4 +71,10 @@ int process_drop(uid_t uid, gid_t gid, bool dataplane, char *err, size_t err_siz
  */
 int process_first_line(const char *path, char **out, char *err, size_t err_size);
 
+/*
+ * process_give - make user @uid the owner of @dir; (uid_t)-1: leave it. A symbolic link is not
+ * followed: another user may have put it there. A failure is only logged.
+ */
+void process_give(const char *dir, uid_t uid, gid_t gid);
+
 #endif

@@ -50,6 +50,8 @@ static void take_leg(struct call_report *r, const struct leg *leg, struct report
 	out->advertised = leg->advertised;
 	out->relayed = leg->nrelayed;
 	out->dropped = leg->ndropped;
+	out->on_hold = leg->on_hold;
+	out->holds = leg->holds;
 	take_stream(r, leg, STREAM_RTP, &out->stream[STREAM_RTP]);
 	take_stream(r, leg, STREAM_RTCP, &out->stream[STREAM_RTCP]);
 	if (q->mos > 0 && (r->mos == 0 || q->mos < r->mos))

@@ -45,6 +45,8 @@ struct report_leg {
 	const char *advertised; /* text for replies instead of the local address; NULL: none */
 	struct report_stream stream[STREAM_KINDS];
 	uint64_t relayed, dropped; /* RTP of the party */
+	bool on_hold;		   /* at the end */
+	uint32_t holds;		   /* commands that put the party on hold */
 };
 
 /* The texts belong to the session: they are valid while the receiver of the report runs. */

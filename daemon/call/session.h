@@ -49,6 +49,8 @@ struct leg {
 	uint64_t nrelayed;	    /* RTP from this leg's peer that was relayed by the daemon */
 	/* packets discarded because the other leg had no port yet, and arrival of the latest */
 	uint64_t early_packets, early_ns;
+	bool on_hold;		    /* the latest command has put the peer on hold */
+	uint32_t holds;		    /* number of such commands */
 	char *codecs;		    /* codec list of the peer (modifier c), owned; NULL: none */
 	uint16_t ptime_ms;	    /* packet length of the peer (modifier z); 0: none */
 	struct dtmf *dtmf;	    /* detection of the peer's digits, owned; NULL: none */

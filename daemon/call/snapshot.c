@@ -112,6 +112,8 @@ static const struct field leg_fields[] = {
 	FIELD_OF(15, snapshot_leg, recording, recording_fields),
 	FIELD_OF(16, snapshot_leg, playing, playing_fields),
 	FIELD_OF(17, snapshot_leg, dtmf, dtmf_fields),
+	FIELD(18, FIELD_BOOL, snapshot_leg, on_hold),
+	FIELD(19, FIELD_UINT, snapshot_leg, holds),
 	{ 0 },
 };
 
@@ -168,6 +170,8 @@ static void leg_take(struct snapshot_leg *out, const struct leg *leg)
 	out->deadline_ns = leg->deadline_ns;
 	out->ndropped = leg->ndropped;
 	out->nrelayed = leg->nrelayed;
+	out->on_hold = leg->on_hold;
+	out->holds = leg->holds;
 	if (leg->dtmf)
 		out->dtmf = (struct snapshot_dtmf){ .on = true,
 						    .hide = leg->dtmf->hide,
@@ -272,6 +276,8 @@ static int leg_apply(const struct snapshot_leg *from, struct leg *leg)
 	leg->deadline_ns = from->deadline_ns;
 	leg->ndropped = from->ndropped;
 	leg->nrelayed = from->nrelayed;
+	leg->on_hold = from->on_hold;
+	leg->holds = from->holds;
 	return text_apply(from->codecs, &leg->codecs);
 }
 

@@ -57,6 +57,8 @@ struct snapshot_leg {
 	struct snapshot_recording recording;
 	struct snapshot_playing playing;
 	struct snapshot_dtmf dtmf;
+	bool on_hold;
+	uint32_t holds;
 };
 
 struct snapshot {

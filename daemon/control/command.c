@@ -442,6 +442,25 @@ static void trace(const struct run *run, const char *line, size_t len)
 		  (int)run->reply->len - 1, run->reply->text);
 }
 
+/* A controller can provoke these lines, so they are limited. rtpxd counts errors by code. */
+static void log_refusal(const struct run *run, const char *line, size_t len, bool malformed,
+			int err)
+{
+	char from[ADDR_TEXT] = "a local socket", call_id[256];
+
+	if (run->peer && run->peer->family != ADDR_NONE)
+		addr_text(run->peer, from);
+	if (malformed) {
+		log_some(LOG_LVL_WARN, NULL, "command \"%.*s\" from %s: malformed, refused (E%d)",
+			 (int)MIN(len, 200), line, from, err);
+	} else if (err == E_SESSION || run->failed) {
+		snprintf(call_id, sizeof(call_id), "%.*s", (int)run->req->call_id.len,
+			 run->req->call_id.p);
+		log_some(LOG_LVL_INFO, call_id, "command \"%.*s\" from %s: there is no such session",
+			 (int)MIN(len, 200), line, from);
+	}
+}
+
 size_t command_run(struct commands *c, const char *line, size_t len, const struct addr *peer,
 		   uint64_t now_ns, char out[COMMAND_MAX_REPLY])
 {
@@ -449,11 +468,13 @@ size_t command_run(struct commands *c, const char *line, size_t len, const struc
 		.c = c, .req = &c->req, .reply = &c->reply, .peer = peer, .now_ns = now_ns
 	};
 	struct stats *st = c->o.stats;
+	bool malformed;
 	int err;
 
 	c->reply = (struct reply){ 0 };
 	st->ncmds_rcvd++;
 	err = proto_parse(&c->req, line, len, faces_proto_opts(c->o.faces));
+	malformed = err != PROTO_OK;
 	if (err == PROTO_OK)
 		err = handlers[c->req.op](&run);
 	if (err == PROTO_OK && !run.failed)
@@ -470,6 +491,8 @@ size_t command_run(struct commands *c, const char *line, size_t len, const struc
 		c->counts.errors[err]++;
 	c->counts.no_session += run.failed;
 	st->ncmds_repld++;
+	if (err != PROTO_OK || run.failed)
+		log_refusal(&run, line, len, malformed, err);
 	trace(&run, line, len);
 	memcpy(out, c->reply.text, c->reply.len);
 	return c->reply.len;

@@ -272,6 +272,8 @@ static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
 	bool asymmetric = is_asymmetric(e, m);
 	struct addr rtcp = addr_with_port(m->peer, m->peer.port + 1);
 
+	leg->on_hold = m->on_hold;
+	leg->holds += m->on_hold;
 	if (names_itself(e, s, &m->peer)) {
 		log_call(LOG_LVL_DBUG, s->call_id,
 			 "the address of a party is a port of the same session: ignored");

@@ -158,7 +158,7 @@ static const struct {
 	{ 1, { "-l", "a@127.0.0.1/127.0.0.2" } },
 	{ 1, { "-l", "127.0.0.1=192.0.2.1/127.0.0.2" } },
 	{ 1, { "-l", "127.0.0.1/127.0.0.2", "-A", "192.0.2.1" } },
-	{ 1, { "--dso", "/usr/lib/rtpproxy/rtpp_acct_csv.so" } },
+	{ 1, { "--dso", "/usr/lib/rtpproxy/rtpp_dtls_gw.so" } },
 	{ 1, { "--config", "/etc/rtpproxy.conf" } },
 	{ 2, { "-?" } },
 	{ 2, { "-q" } },

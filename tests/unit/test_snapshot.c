@@ -45,6 +45,8 @@ static struct snapshot full(void)
 		leg->weak = leg->tos_set = leg->ttl_fixed = true;
 		leg->tos = 0xb8;
 		leg->ptime_ms = 60;
+		leg->on_hold = true;
+		leg->holds = 3;
 		leg->ttl_s = 90;
 		leg->deadline_ns = ++n;
 		leg->ndropped = ++n;
