@@ -43,8 +43,8 @@ def after(dead):
     return max(load) / GROUPS
 
 
-def redis_load(calls, seconds=20, step_s=0.01, seed=1):
-    """Records and batches a second that the owner of so many calls writes, simulated in steps of a batch's 10 ms."""
+def redis_load(calls, seconds=20, step_s=0.002, seed=1):
+    """Records and batches a second that the owner of so many calls writes, simulated in steps of a batch's 2 ms."""
     rng, records, batches = random.Random(seed), 0, 0
     events = calls / HOLD_S * CHANGES_OF_CALL * step_s
     for step in range(int(seconds / step_s)):

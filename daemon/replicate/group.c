@@ -21,7 +21,7 @@
 #include "base/log.h"
 #include "replicate/changes.h"
 
-#define GATHER_MS 10	  /* changes wait that long for others */
+#define GATHER_MS 2	  /* changes wait that long for others */
 #define BATCH_MAX 500	  /* changes; the script's unpack() takes some thousand words */
 #define BATCH_BYTES (512u << 10)
 #define STREAM_LENGTH "10000" /* entries, about */

@@ -220,6 +220,16 @@ static void give_to_keeper(struct standby *s)
 			keeper_take(s->o.keeper, r->key, span_of_record(r), r->shift_ns);
 }
 
+static unsigned int calls_of(const struct standby *s)
+{
+	const struct record *r;
+	unsigned int n = 0;
+
+	for (r = s->records; r; r = r->hh.next)
+		n += r->session != NULL;
+	return n;
+}
+
 static void on_own(void *arg)
 {
 	struct standby *s = arg;
@@ -231,7 +241,7 @@ static void on_own(void *arg)
 	each_session(s, begin_feeds);
 	give_to_keeper(s);
 	s->owner = true;
-	log_info("standby: this daemon is the owner, with %u calls", HASH_COUNT(s->records));
+	log_info("standby: this daemon is the owner, with %u calls", calls_of(s));
 	while ((r = s->records)) {
 		r->session = NULL; /* it goes on */
 		forget(s, r);
@@ -367,10 +377,6 @@ void standby_free(struct standby *s)
 
 void standby_view(const struct standby *s, struct standby_view *out)
 {
-	const struct record *r;
-
-	*out = (struct standby_view){ .undecodable = s->undecodable };
+	*out = (struct standby_view){ .undecodable = s->undecodable, .calls = calls_of(s) };
 	group_view(s->group, &out->group);
-	for (r = s->records; r; r = r->hh.next)
-		out->calls += r->session != NULL;
 }

@@ -12,6 +12,9 @@ most.
 
 Cost: commands a second of a daemon with and without --replicate, and its CPU time a command, in
 interleaved rounds.
+
+Churn: CALLS calls are set up and deleted again and again over the moving control address, while the
+machines are lost in turn, ten times. No session may be left on either machine, or in Redis.
 """
 import json
 import os
@@ -118,9 +121,12 @@ def silence(net):
         for party in (alice, bob):
             party.send()
         due += STEP_MS / 1000
-        while (now := time.monotonic()) < due:
+        while True:
+            now = time.monotonic()
             for party in (alice, bob):
                 party.read(now)
+            if now >= due:
+                break
             time.sleep(0.002)
         due = max(due, now - 0.2)
     for party in (alice, bob):
@@ -168,10 +174,46 @@ def cost(net):
     redis.close()
 
 
+def control(net, action, calls):
+    """Starts the commands of so many calls, to the moving address."""
+    return subprocess.Popen(["nsenter", f"--net=/run/netns/{net.tag('lan')}", "--", f"{netlab.BUILD}/bench/control", "rtpp", MEDIA, "7722",
+                             action, "0", str(calls), "32", "10.9.0.2", "10.9.0.3", "1024"], stdout=subprocess.PIPE, text=True)
+
+
+def churn(net):
+    redis = standby.Redis(net)
+    owner, other = Machine(net, "east"), Machine(net, "west")
+    owner.address("add")
+    owner.start()
+    other.start()
+    commands = errors = repeats = left = 0
+    for _ in range(10):
+        wait_for(20, lambda: owner.is_written() and other.is_ready(0))
+        for action, moves in (("setup", True), ("delete", False)):
+            p = control(net, action, CALLS)
+            if moves:
+                time.sleep(0.1)
+                owner.lose()
+                other.address("add")
+            got = json.loads(p.communicate()[0])
+            commands, errors, repeats = commands + got["commands"], errors + got["errors"], repeats + got["repeats"]
+            if moves:
+                wait_for(20, other.is_owner)
+                owner.link("up")
+                owner.start("--discard-state")
+                owner, other = other, owner
+        wait_for(20, lambda: owner.is_written() and other.is_ready(0))
+        left += len(redis.records()) + len(owner.relay.ask("sessions")["sessions"]) + other.state()["calls"]
+    print(f"churn: {commands} commands of {10 * CALLS} calls in ten takeovers: {errors} refused, {repeats} sent again, {left} sessions left over")
+    owner.relay.stop()
+    other.relay.stop()
+    redis.close()
+
+
 def main():
     netlab.begin()
     try:
-        for measure in (silence, cost):
+        for measure in (silence, cost, churn):
             with Net("lan", "east", "west") as net:
                 standby.lab(net)
                 measure(net)
