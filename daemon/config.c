@@ -670,6 +670,8 @@ static const struct row rows[] = {
 	  .help = "append a record of each ended session, in the columns of rtpproxy's acct_csv" },
 	{ 0, "acct-json", "FILE", set_path, MEMBER(acct_json), .ours = true,
 	  .help = "append a record of each ended session as a line of JSON" },
+	{ 0, "check", NULL, set_flag, MEMBER(check), .ours = true,
+	  .help = "judge this command line and the host, and exit; 0: calls can work" },
 	{ 0, "banner", NULL, set_flag, MEMBER(banner), .ours = true,
 	  .help = "print addresses, dataplane and the lines for kamailio.cfg on stdout" },
 	{ 0, "help", NULL, say_help, .ours = true, .help = "print this help and exit" },

@@ -44,6 +44,7 @@ struct config {
 	unsigned int n_given;
 	bool foreground, allow_root, double_small, independent_ttl, no_chdir, sequential,
 		no_redirect;
+	bool check; /* judge the command line and the host, and start nothing */
 	const char *acct_csv, *acct_json; /* files of accounting; NULL: none */
 	bool acct_module; /* --dso acct_csv: CSV in the start directory */
 	char acct_path[PATH_MAX + 32];

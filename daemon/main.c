@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "control/command.h"
 #include "banner.h"
+#include "check.h"
 #include "config.h"
 #include "base/dirlock.h"
 #include "control/handover.h"
@@ -1183,6 +1184,8 @@ int main(int argc, char **argv)
 
 	if (config_parse(&d.config, argc, argv) == CONFIG_EXIT)
 		return d.config.exit_code;
+	if (d.config.check)
+		return check_host(&d.config);
 	r = start(&d);
 	if (r == 0) {
 		turn(&d);

@@ -533,8 +533,15 @@ static void check_host(struct doctor *d)
 static void check_kernel(struct doctor *d)
 {
 	char text[128] = "?", jit[16] = "";
+	unsigned int major = 0, minor = 0;
 
 	first_line("/proc/sys/kernel/osrelease", text, sizeof(text));
+	if (sscanf(text, "%u.%u", &major, &minor) == 2 &&
+	    (major < 5 || (major == 5 && minor < 18)))
+		found(d, "kernel", WARNING, "use a newer kernel, or load the module rtpx",
+		      "%s is older than Linux 5.18, which the XDP program needs: the module or the "
+		      "sockets forward every call",
+		      text);
 	if (first_line("/proc/sys/net/core/bpf_jit_enable", jit, sizeof(jit)) && jit[0] == '0')
 		found(d, "kernel", WARNING, "sysctl net.core.bpf_jit_enable=1",
 		      "%s interprets BPF programs", text);

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # runs: together
 """operate.py - rtpxctl changes a running rtpxd: drain, undrain, terminate, loglevel; and the limits
---max-sessions and --max-cps refuse new sessions, never existing calls.
+--max-sessions and --max-cps refuse new sessions, never existing calls; rtpxd --check judges a
+command line.
 """
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -59,6 +61,22 @@ def limits(check, net):
     check("a further medium is no call", relay.command("U 0 127.0.0.1 5000 a;2") != "E98")
 
 
+def judges(check, net):
+    def run(*words):
+        r = subprocess.run(["nsenter", f"--net=/run/netns/{net.tag('relay')}", "--", f"{netlab.BUILD}/rtpxd", "--check", *words],
+                           capture_output=True, text=True)
+        return r.returncode, r.stdout
+    code, text = run("-l", "127.0.0.1", "-r", net.dir)
+    check("--check: calls can work", code == 0 and "ok       127.0.0.1" in text and f"ok       -r {net.dir}" in text, text)
+    code, text = run("-l", "203.0.113.77", "-r", f"{net.dir}/nothing")
+    check("--check: no call could work", code == 1 and "no call could work" in text, text)
+    check("--check: a directory that is missing", f"warning  -r {net.dir}/nothing" in text, text)
+    os.chmod(net.dir, 0o700)
+    code, text = run("-l", "127.0.0.1", "-u", "nobody", "-r", net.dir)
+    check("--check: a directory that the user may not use", f"wrong    -r {net.dir}" in text, text)
+    check("--check: a wrong option", run("--max-cps", "0")[0] == 2)
+
+
 def main():
     check = Verdicts()
     netlab.begin()
@@ -67,6 +85,7 @@ def main():
             net.do("relay ip link set lo up")
             drains(check, net)
             limits(check, net)
+            judges(check, net)
     finally:
         netlab.end()
     check.end()
