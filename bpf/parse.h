@@ -92,7 +92,8 @@ static __always_inline enum rtpx_reason parse_ip6(struct frame *f, struct rtpx_p
 static __always_inline enum rtpx_reason parse_udp(struct frame *f, struct rtpx_packet *p)
 {
 	struct udphdr *udp = f->udp;
-	__u32 ip_header = p->family == RTPX_FAMILY_IP6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	__u32 ip_header = p->family == RTPX_FAMILY_IP6 ? sizeof(struct ipv6hdr)
+						       : sizeof(struct iphdr);
 
 	if ((void *)(udp + 1) > f->end)
 		return RTPX_REASON_pass_malformed;
@@ -196,8 +197,9 @@ static __always_inline void parse_rtp(const struct frame *f, struct rtpx_packet 
 	if ((void *)(b + RTPX_RTP_HEADER) > f->end || !rtpx_is_rtp(b, p->payload_bytes))
 		return;
 	extension = b + rtpx_rtp_extension(b[0]);
-	if (b[0] & RTPX_RTP_EXTENDED && ((void *)(extension + 4) > f->end ||
-					 !rtpx_rtp_extension_holds(b[0], p->payload_bytes, extension)))
+	if (b[0] & RTPX_RTP_EXTENDED &&
+	    ((void *)(extension + 4) > f->end ||
+	     !rtpx_rtp_extension_holds(b[0], p->payload_bytes, extension)))
 		return;
 	p->kind = RTPX_PAYLOAD_RTP;
 	p->payload_type = b[1] & 0x7f;

@@ -3,9 +3,9 @@
  * plain.h - checks and new headers for a plain frame: IPv4 without tag, options and padding, with
  * room for an RTP header. Almost all frames are plain.
  *
- * The offsets of all fields are constants. A check reads several fields at once, and the new headers
- * are written into the old ones. A frame that fails a check takes the long way: relay_any() repeats
- * the checks of parse.h and knows the reason.
+ * The offsets of all fields are constants. A check reads several fields at once, and the new
+ * headers are written into the old ones. A frame that fails a check takes the long way: relay_any()
+ * repeats the checks of parse.h and knows the reason.
  */
 #ifndef RTPX_BPF_PLAIN_H
 #define RTPX_BPF_PLAIN_H
@@ -84,7 +84,8 @@ static __always_inline int is_plain_payload(const void *frame, __u32 payload_byt
 {
 	const __u8 *b = frame + AT_PAYLOAD;
 
-	return b[0] & 0xc0 || !rtpx_is_stun(b[0], bpf_ntohl(GET32(frame, AT_PAYLOAD + 4)), payload_bytes);
+	return b[0] & 0xc0 ||
+	       !rtpx_is_stun(b[0], bpf_ntohl(GET32(frame, AT_PAYLOAD + 4)), payload_bytes);
 }
 
 /* The header fields of the leaving frame, as they are written. */

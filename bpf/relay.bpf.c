@@ -164,8 +164,8 @@ static __always_inline void count(const struct place *at, const struct rtpx_pack
 }
 
 /*
- * plain_rtp - parse the RTP header of a plain frame. Not inline: almost all RTP packets have neither
- * sources nor extension, and count_plain() knows those by their first byte.
+ * plain_rtp - parse the RTP header of a plain frame. Not inline: almost all RTP packets have
+ * neither sources nor extension, and count_plain() knows those by their first byte.
  */
 static __noinline int plain_rtp(struct xdp_md *ctx, struct rtpx_packet *p)
 {

@@ -90,8 +90,8 @@ static __always_inline __u16 changed_checksum(const struct rtpx_entry *flow,
 
 /*
  * leaving_checksum - the checksum of the leaving packet. A complete checksum is changed. An
- * unfinished one is finished. A missing one (IPv4 only) is computed, as a socket does. Negative: the
- * payload cannot be read.
+ * unfinished one is finished. A missing one (IPv4 only) is computed, as a socket does. Negative:
+ * the payload cannot be read.
  */
 static __always_inline int leaving_checksum(struct xdp_md *ctx, const struct rtpx_entry *flow,
 					    const struct frame *f, const struct rtpx_packet *p)
@@ -237,8 +237,8 @@ static __always_inline int write_moved(struct xdp_md *ctx, const struct leaving 
 static const __u8 zeros[64];
 
 /*
- * clear_padding - zero the bytes behind the IP packet of a short frame: they come from the memory of
- * the host that sent it.
+ * clear_padding - zero the bytes behind the IP packet of a short frame: they come from the memory
+ * of the host that sent it.
  */
 static __noinline int clear_padding(struct xdp_md *ctx)
 {

@@ -622,7 +622,8 @@ static const struct row rows[] = {
 	{ 0, "discard-state", NULL, set_flag, MEMBER(dp.discard), .ours = true,
 	  .help = "end the calls of a previous rtpxd, of any version" },
 	{ 0, "replicate", "URL", set_replicate, .ours = true,
-	  .help = "keep the calls in Redis for a standby: redis://[USER:PASSWORD@]HOST[:PORT][/DB], "
+	  .help = "keep the calls in Redis for a standby: "
+		  "redis://[USER:PASSWORD@]HOST[:PORT][/DB], "
 		  "rediss://... (TLS) or unix:PATH" },
 	{ 0, "replicate-password", "FILE", set_path, MEMBER(redis_password_file), .ours = true,
 	  .help = "file with the password for Redis, in its first line" },
@@ -640,20 +641,21 @@ static const struct row rows[] = {
 	{ 0, "admin-socket", "PATH", set_path, MEMBER(admin_socket), .ours = true,
 	  .help = "socket of rtpxctl (default " CONFIG_ADMIN_SOCKET ")" },
 	{ 0, "metrics", "PORT|ADDR:PORT", set_metrics, .ours = true,
-	  .help = "serve metrics for Prometheus and a status page by HTTP there, without a password "
+	  .help = "serve metrics for Prometheus and a status page by HTTP there, without a "
+		  "password "
 		  "(address: default 127.0.0.1)" },
 	{ 0, "prompt-dir", "DIR", set_path, MEMBER(prompt_dir), .ours = true,
 	  .help = "directory of prompts: P plays no file outside of it, / allows all (default: the "
 		  "one it is started in, " CONFIG_PROMPT_DIR " if that is /; as rtpproxy: all)" },
 	{ 0, "prompt-ptime", "MS", set_number, MEMBER(prompt_ptime_ms), .min = 1, .max = 200,
-	  .ours = true,
-	  .help = "packet length of prompts, if the call gives no z (default 10)" },
+	  .ours = true, .help = "packet length of prompts, if the call gives no z (default 10)" },
 	{ 0, "opus-type", "TYPE", set_type, MEMBER(opus_types), .min = RESIZER_FIRST_DYNAMIC,
 	  .max = 127, .ours = true,
 	  .help = "RTP payload type that is Opus in every call, repeatable: z re-packetizes it "
 		  "too" },
 	{ 0, "max-sessions", "N", set_number, MEMBER(max_sessions), .min = 1, .max = INT_MAX,
-	  .ours = true, .help = "refuse a new session (E98) when so many exist (default: no limit)" },
+	  .ours = true,
+	  .help = "refuse a new session (E98) when so many exist (default: no limit)" },
 	{ 0, "max-cps", "N", set_number, MEMBER(max_cps), .min = 1, .max = 1000000, .ours = true,
 	  .help = "refuse new calls (E98) beyond so many a second (default: no limit)" },
 	{ 0, "record-replace", NULL, set_flag, MEMBER(record_replace), .ours = true,

@@ -610,7 +610,8 @@ static int open_admin(struct daemon *d)
 static int start_survey(struct daemon *d)
 {
 	totals_init(&d->totals);
-	return survey_new(&d->survey, d->base, d->sessions, d->sync) < 0 ? sorry("out of memory") : 0;
+	return survey_new(&d->survey, d->base, d->sessions, d->sync) < 0 ? sorry("out of memory")
+									 : 0;
 }
 
 static struct admin_opts admin_options(struct daemon *d)

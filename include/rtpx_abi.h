@@ -146,7 +146,8 @@ struct rtpx_flow_stats {
 };
 
 /* Rates of RTP clocks in Hz: of static payload types (RFC 3551 section 6), and of common others. */
-#define RTPX_CLOCKS(X) X(8000) X(11025) X(16000) X(22050) X(24000) X(32000) X(44100) X(48000) X(90000)
+#define RTPX_CLOCKS(X) \
+	X(8000) X(11025) X(16000) X(22050) X(24000) X(32000) X(44100) X(48000) X(90000)
 
 enum rtpx_clock {
 	RTPX_CLOCK_NONE,   /* no packet was timed yet */

@@ -7,8 +7,8 @@
 #include <net/genetlink.h>
 #include <net/netlink.h>
 
-#include "compat.h"
 #include "copies.h"
+#include "compat.h"
 #include "rtpx_genl.h"
 
 /* Bytes for the attributes in a message of copies: the whole message stays below 16 KB. */

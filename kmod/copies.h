@@ -26,9 +26,9 @@ void copies_listen(struct table *t, u32 portid);
 void copies_unlisten(struct table *t, u32 portid);
 
 /*
- * copies_take - the oldest message; NULL: none, and the next copy notifies the listener. Replaces the
- * message by a spare one; without memory there is room for fewer copies until the next call. Under
- * rtpx_net.lock; sleeps.
+ * copies_take - the oldest message; NULL: none, and the next copy notifies the listener. Replaces
+ * the message by a spare one; without memory there is room for fewer copies until the next call.
+ * Under rtpx_net.lock; sleeps.
  */
 struct sk_buff *copies_take(struct table *t);
 

@@ -9,9 +9,9 @@
 #include <net/genetlink.h>
 #include <net/netlink.h>
 
+#include "genl.h"
 #include "compat.h"
 #include "copies.h"
-#include "genl.h"
 #include "hook.h"
 #include "rtpx_genl.h"
 #include "table.h"

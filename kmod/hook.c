@@ -20,9 +20,9 @@
 #include <net/route.h>
 #include <net/xfrm.h>
 
+#include "hook.h"
 #include "compat.h"
 #include "copies.h"
-#include "hook.h"
 #include "table.h"
 
 static unsigned int header_bytes(bool ip6)
@@ -130,7 +130,8 @@ static __always_inline enum rtpx_reason find(const struct table *t, const struct
 	const struct udphdr *udp;
 	struct udphdr copy;
 
-	udp = skb_header_pointer(skb, header_bytes(p->family == RTPX_FAMILY_IP6), sizeof(copy), &copy);
+	udp = skb_header_pointer(skb, header_bytes(p->family == RTPX_FAMILY_IP6), sizeof(copy),
+				 &copy);
 	if (!udp)
 		return RTPX_REASON_pass_malformed;
 	p->dst_port = ntohs(udp->dest);

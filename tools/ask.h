@@ -24,8 +24,8 @@ void ask_tame(void);
 
 /*
  * ask_all - get a paged list, of one call or (@call_id "") of all: the arrays under @key of all
- * pages, joined. The caller owns it. NULL: no daemon answered, as with ask(), or an answer had no such list; *@refused then gets that
- * answer, which the caller owns.
+ * pages, joined. The caller owns it. NULL: no daemon answered, as with ask(), or an answer had no
+ * such list; *@refused then gets that answer, which the caller owns.
  */
 struct json_object *ask_all(const char *path, const char *request, const char *call_id,
 			    const char *key, struct json_object **refused);

@@ -23,8 +23,8 @@
 #include <bpf/bpf.h>
 #include <json-c/json.h>
 
-#include "ask.h"
 #include "doctor.h"
+#include "ask.h"
 #include "host/hostpath.h"
 #include "rtpx_abi.h"
 
@@ -586,9 +586,9 @@ static void check_admission(struct doctor *d)
 }
 
 static void (*const checks[])(struct doctor *d) = {
-	check_daemon,	check_admission,   check_dataplane,   check_kernel, check_module, check_capabilities,
-	check_bpffs,	check_descriptors, check_ports,	 check_media,  check_rmem,
-	check_interfaces, check_neighbours, check_host,
+	check_daemon,	    check_admission,  check_dataplane,	 check_kernel, check_module,
+	check_capabilities, check_bpffs,      check_descriptors, check_ports,  check_media,
+	check_rmem,	    check_interfaces, check_neighbours,	 check_host,
 };
 
 static void print_lines(const struct doctor *d)

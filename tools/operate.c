@@ -13,7 +13,8 @@
 
 void operate_admission_line(struct json_object *a)
 {
-	unsigned long long sessions = json_number(a, "max_sessions"), cps = json_number(a, "max_cps");
+	unsigned long long sessions = json_number(a, "max_sessions"),
+			   cps = json_number(a, "max_cps");
 
 	if (json_is(a, "draining"))
 		printf("admission   draining for %llu s: new sessions are refused (E99), %llu "

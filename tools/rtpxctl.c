@@ -114,7 +114,8 @@ static void session_row(struct json_object *s)
 
 static int sessions(const char *arg)
 {
-	struct json_object *refusal, *list = ask_all(socket_path, "sessions", "", "sessions", &refusal);
+	struct json_object *refusal,
+		*list = ask_all(socket_path, "sessions", "", "sessions", &refusal);
 	size_t i;
 
 	(void)arg;
@@ -335,7 +336,8 @@ static void standby_line(struct json_object *s)
 	else
 		printf("standby     this daemon is the standby, with %llu calls; owner: %s%s; "
 		       "Redis %s\n",
-		       json_number(s, "calls"), *json_text(s, "peer") ? json_text(s, "peer") : "none",
+		       json_number(s, "calls"),
+		       *json_text(s, "peer") ? json_text(s, "peer") : "none",
 		       json_is(s, "peer_there") ? "" : " (not heard)",
 		       json_is(s, "redis") ? "is followed" : "is not there");
 }

@@ -36,8 +36,9 @@ bool addr_host_eq(const struct addr *a, const struct addr *b); /* host only */
 bool addr_is_any(const struct addr *a);			       /* 0.0.0.0 or :: */
 bool addr_is_loopback(const struct addr *a);
 /*
- * addr_is_hidden - no packet can have it as source on a public network: private (RFC 1918, RFC 4193),
- * a carrier's NAT (RFC 6598), link-local (RFC 3927, RFC 4291 section 2.5.6), loopback or none.
+ * addr_is_hidden - no packet can have it as source on a public network: private (RFC 1918, RFC
+ * 4193), a carrier's NAT (RFC 6598), link-local (RFC 3927, RFC 4291 section 2.5.6), loopback or
+ * none.
  */
 bool addr_is_hidden(const struct addr *a);
 

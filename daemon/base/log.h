@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * log.h - one line per event: to stderr in the foreground, to syslog as a daemon, to systemd's journal
- * if that reads stderr. No function waits for a reader of the log, except log_close(): lines wait in
- * memory. Lines beyond that memory are
- * lost; the log gets their number when it takes lines again.
+ * log.h - one line per event: to stderr in the foreground, to syslog as a daemon, to systemd's
+ * journal if that reads stderr. No function waits for a reader of the log, except log_close():
+ * lines wait in memory. Lines beyond that memory are lost; the log gets their number when it takes
+ * lines again.
  *
  * Format "LEVEL:CALLID|GLOBAL:function:line: text". On stderr a relative time precedes it when the
  * environment has RTPP_LOG_TFORM=rel (rtpproxy's convention). In the journal PRIORITY, CALL_ID,
@@ -31,8 +31,8 @@ int log_facility_of(const char *name);
 void log_open(enum log_level level, bool to_stderr, bool to_syslog, int facility);
 
 /*
- * log_prefix - what stands before a line that is written to stderr without this module: "<3>" and so
- * on, from which journald takes the level, or "" if journald does not read stderr.
+ * log_prefix - what stands before a line that is written to stderr without this module: "<3>" and
+ * so on, from which journald takes the level, or "" if journald does not read stderr.
  */
 const char *log_prefix(enum log_level level);
 

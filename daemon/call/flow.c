@@ -4,8 +4,8 @@
  */
 #include <stdio.h>
 
-#include "call/dtmf.h"
 #include "call/flow.h"
+#include "call/dtmf.h"
 
 /*
  * The source of incoming packets is settled. In compat, SSRC 0 clears the latch; an asymmetric leg

@@ -3,8 +3,8 @@
  * quality.h - loss, jitter and an estimate of the listening quality of one RTP direction, from its
  * statistics. Pure.
  *
- * The estimate is the MOS of the E-model (ITU-T G.107) with its default values, for which the rating
- * R without loss and delay is 93.2. Two impairments are subtracted:
+ * The estimate is the MOS of the E-model (ITU-T G.107) with its default values, for which the
+ * rating R without loss and delay is 93.2. Two impairments are subtracted:
  *
  * - Ie,eff of codec and loss, for random loss (BurstR 1). The table in quality.c has Ie and Bpl of
  *   ITU-T G.113 Appendix I. A dynamic payload type hides its codec: it is taken as G.711 with
@@ -38,7 +38,8 @@ struct quality {
 /* quality_of - judge a direction from its first packet on. @fs is current. */
 void quality_of(const struct rtpx_flow_stats *fs, struct quality *out);
 
-/* The state of a direction when it was last judged, for quality_since(). All 0: at its beginning. */
+/* The state of a direction when it was last judged, for quality_since(). All 0: at its beginning.
+ */
 struct quality_mark {
 	uint32_t expected, lost;
 };

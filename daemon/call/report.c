@@ -111,7 +111,8 @@ const char *report_line(const struct call_report *r, char *buf, size_t size)
 	size_t len;
 	int leg;
 
-	len = snprintf(buf, size, "session %u ended after %.1f s: %s; from-tag %.100s, to-tag %.100s",
+	len = snprintf(buf, size,
+		       "session %u ended after %.1f s: %s; from-tag %.100s, to-tag %.100s",
 		       r->number, report_duration_s(r), report_end_text(r->end), r->from_tag,
 		       r->to_tag ? r->to_tag : "unknown");
 	for (leg = 1; leg >= 0 && len < size; leg--)

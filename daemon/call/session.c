@@ -8,8 +8,8 @@
 
 #include <utlist.h>
 
-#include "call/dtmf.h"
 #include "call/session.h"
+#include "call/dtmf.h"
 
 #define WHEEL_S 128
 #define LOOKS_MAX 256 /* sessions that one sessions_expired() looks at */

@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "call/snapshot.h"
 #include "base/fields.h"
 #include "call/dtmf.h"
-#include "call/snapshot.h"
 
 static const struct field stats_fields[] = {
 #define STATS_FIELD(tag, member) FIELD(tag, FIELD_UINT, rtpx_flow_stats, member)

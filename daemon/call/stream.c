@@ -40,8 +40,8 @@ static bool continues(const struct stream *s, const struct rtpx_packet *pkt)
 {
 	uint16_t ahead = pkt->rtp_seq - (uint16_t)s->stats.max_seq;
 
-	return pkt->kind == RTPX_PAYLOAD_RTP && s->stats.segments && pkt->ssrc == s->stats.ssrc && ahead >= 1 &&
-	       ahead <= RTPX_MAX_JUMP;
+	return pkt->kind == RTPX_PAYLOAD_RTP && s->stats.segments && pkt->ssrc == s->stats.ssrc &&
+	       ahead >= 1 && ahead <= RTPX_MAX_JUMP;
 }
 
 /* ---- proof and strict ---- */
@@ -339,7 +339,8 @@ static void guess_rtcp(const struct stream *rtp, struct stream *rtcp)
  */
 static void expect_rtcp(struct stream *rtcp, bool moved, uint64_t now_ns)
 {
-	if (rtcp->state == STREAM_LATCHED && !moved && addr_host_eq(&rtcp->remote, &rtcp->signalled))
+	if (rtcp->state == STREAM_LATCHED && !moved &&
+	    addr_host_eq(&rtcp->remote, &rtcp->signalled))
 		return;
 	if (rtcp->state == STREAM_LATCHED)
 		rtcp->latched_ns = now_ns;
@@ -754,8 +755,8 @@ uint8_t stream_strangers(const struct stream *s, enum learning how)
 	pass |= how == LEARN_PROOF ? RTPX_STRANGERS_SILENT : RTPX_STRANGERS_HOST;
 	if (elsewhere)
 		pass |= RTPX_STRANGERS_SECOND_HOST;
-	if (s->roams ||
-	    (s->previous.family != ADDR_NONE && !s->replaced && !addr_eq(&s->remote, &s->signalled)))
+	if (s->roams || (s->previous.family != ADDR_NONE && !s->replaced &&
+			 !addr_eq(&s->remote, &s->signalled)))
 		pass |= RTPX_STRANGERS_ALL;
 	return pass;
 }

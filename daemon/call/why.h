@@ -2,8 +2,8 @@
 /*
  * why.h - the reasons why a direction of a call is not in the kernel, in their only table.
  */
-#ifndef RTPX_FLOW_WHY_H
-#define RTPX_FLOW_WHY_H
+#ifndef RTPX_WHY_H
+#define RTPX_WHY_H
 
 /* name, text shown to the operator */
 #define FLOW_WHYS(X)                                                                              \

@@ -18,8 +18,8 @@
 #include <event2/event.h>
 #include <json-c/json.h>
 
-#include "control/acceptor.h"
 #include "control/admin.h"
+#include "control/acceptor.h"
 #include "call/flow.h"
 #include "host/host.h"
 #include "replicate/standby.h"

@@ -4,8 +4,8 @@
  * and one JSON document in reply; then the daemon closes it.
  *
  * Requests that read: "sessions [AFTER]", "session CALL-ID", "flows [AFTER]", "stats", "why
- * CALL-ID", "status". Requests that change the daemon are in control/operate.h. The JSON is described
- * in docs/admin-json.md.
+ * CALL-ID", "status". Requests that change the daemon are in control/operate.h. The JSON is
+ * described in docs/admin-json.md.
  */
 #ifndef RTPX_ADMIN_H
 #define RTPX_ADMIN_H
@@ -54,8 +54,8 @@ struct admin_opts {
 	struct survey *survey;
 	struct stats *stats;
 	/*
-	 * for the status page: requests that change the daemon are refused, and no answer walks over
-	 * all calls, so counters are some seconds old
+	 * for the status page: requests that change the daemon are refused, and no answer walks
+	 * over all calls, so counters are some seconds old
 	 */
 	bool lazy;
 	const char *version, *pin_dir;

@@ -201,7 +201,8 @@ static int play(struct run *run)
 	const bool sessions = span_eq(req->codecs, span_of("session"));
 	struct dialog of = dialog_of(req);
 	int err = prompts_play(&run->c->o.prompts, &of, req->target,
-			       sessions ? (struct span){ 0 } : req->codecs, req->count, run->now_ns);
+			       sessions ? (struct span){ 0 } : req->codecs, req->count,
+			       run->now_ns);
 
 	if (err == PROTO_OK)
 		reply_add(run->reply, "0");

@@ -7,8 +7,8 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/utf8.h"
 #include "control/exposition.h"
+#include "base/utf8.h"
 
 #define VALUE_MAX 256 /* bytes of a label's value; the rest is cut off */
 

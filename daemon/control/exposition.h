@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * exposition.h - writes metrics in the text format of Prometheus, version 0.0.4. It knows no metric.
+ * exposition.h - writes metrics in the text format of Prometheus, version 0.0.4. It knows no
+ * metric.
  *
  * Memory that is short leaves out the rest of the text.
  */
@@ -14,7 +15,8 @@ struct evbuffer;
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
-/* exposition_family - the head of a family. @name without "rtpx_", unless it begins with "process_". */
+/* exposition_family - the head of a family. @name without "rtpx_", unless it begins with
+ * "process_". */
 void exposition_family(struct evbuffer *out, const char *name, enum metric_type type,
 		       const char *help);
 

@@ -243,7 +243,8 @@ static struct peer *longest_silent(const struct peers *peers)
 static bool make_room(struct listen *l, const char *name)
 {
 	uint64_t now_ns = clock_now();
-	bool room = l->n_peers < most_peers || end_silent(longest_silent(&l->silent), IDLE_S, now_ns) ||
+	bool room = l->n_peers < most_peers ||
+		    end_silent(longest_silent(&l->silent), IDLE_S, now_ns) ||
 		    end_silent(longest_silent(&l->spoke), IDLE_S, now_ns);
 
 	if (l->n_peers >= most_peers - 1 && log_allowed(&l->said_many, now_ns))

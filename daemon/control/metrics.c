@@ -12,12 +12,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "control/metrics.h"
 #include "base/clock.h"
 #include "call/flow.h"
 #include "control/command.h"
 #include "control/exposition.h"
 #include "control/listen.h"
-#include "control/metrics.h"
 #include "engine/admission.h"
 #include "host/host.h"
 #include "host/nexthop.h"
@@ -85,7 +85,8 @@ static const struct {
 	PLAIN(nsess_limited, "sessions_limited_total",
 	      "New sessions refused by --max-sessions and --max-cps."),
 	PLAIN(nsess_drained, "sessions_drained_total", "New sessions refused while draining."),
-	PLAIN(nsess_timeout, "sessions_timed_out_total", "Sessions that ended because media stopped."),
+	PLAIN(nsess_timeout, "sessions_timed_out_total",
+	      "Sessions that ended because media stopped."),
 	PLAIN(nplrs_created, "players_started_total", "Players of prompts that started."),
 	PLAIN(nplrs_destroyed, "players_ended_total", "Players of prompts that ended."),
 	PLAIN(npkts_rcvd, "packets_received_total", "Media packets received on all paths."),
@@ -103,11 +104,13 @@ static const struct {
 	      "RTP packets that parties of ended sessions sent, by sequence numbers."),
 	PLAIN(rtpa_nrcvd, "ended_rtp_packets_received_total",
 	      "RTP packets of ended sessions that arrived, without duplicates."),
-	PLAIN(rtpa_nlost, "ended_rtp_packets_lost_total", "RTP packets of ended sessions that were lost."),
+	PLAIN(rtpa_nlost, "ended_rtp_packets_lost_total",
+	      "RTP packets of ended sessions that were lost."),
 	PLAIN(rtpa_ndups, "ended_rtp_packets_duplicate_total", "RTP duplicates of ended sessions."),
 	PLAIN(rtpa_perrs, "ended_rtp_packets_unreadable_total",
 	      "Packets of ended sessions on RTP ports that are not RTP."),
-	PLAIN(npkts_recorded, "recorded_packets_total", "Packets recorded, or copied to a receiver."),
+	PLAIN(npkts_recorded, "recorded_packets_total",
+	      "Packets recorded, or copied to a receiver."),
 	PLAIN(ndtmf_told, "digits_reported_total", "Digits of parties reported to a controller."),
 	PLAIN(ndtmf_left_out, "digits_left_out_total",
 	      "Digits not reported, because a party had sent too many."),
@@ -214,7 +217,9 @@ static void write_live(const struct metrics *m, struct evbuffer *out)
 static void write_usage(const struct metrics *m, struct evbuffer *out, const char *name, bool bytes,
 			const char *help)
 {
-	static const char *const paths[] = { [USAGE_KERNEL] = "kernel", [USAGE_SOCKETS] = "sockets" };
+	static const char *const paths[] = {
+		[USAGE_KERNEL] = "kernel", [USAGE_SOCKETS] = "sockets"
+	};
 	const struct usage *u = sync_usage(m->o.sync);
 
 	family(out, name, METRIC_COUNTER, help);
@@ -266,8 +271,10 @@ static void write_interfaces(const struct metrics *m, struct evbuffer *out)
 
 	family(out, "dataplane_info", METRIC_GAUGE, "The dataplane that forwards calls.");
 	exposition_count(out, "dataplane_info", LABELS({ "dataplane", dp->ops->name }), 1);
-	gauge(out, "dataplane_active", dp->active, "1: a dataplane forwards calls; 0: the sockets do.");
-	family(out, "interface_info", METRIC_GAUGE, "Interfaces of the dataplane, with their XDP mode.");
+	gauge(out, "dataplane_active", dp->active,
+	      "1: a dataplane forwards calls; 0: the sockets do.");
+	family(out, "interface_info", METRIC_GAUGE,
+	       "Interfaces of the dataplane, with their XDP mode.");
 	for (unsigned int i = 0; i < n; i++)
 		exposition_count(out, "interface_info",
 				 LABELS({ "interface", list[i].name }, { "driver", list[i].driver },
@@ -280,7 +287,8 @@ static void write_floor(const struct metrics *m, struct evbuffer *out)
 	struct sockets_counts c;
 
 	relay_counts(m->o.relay, &c);
-	counter(out, "socket_packets_received_total", c.received, "Packets that media sockets received.");
+	counter(out, "socket_packets_received_total", c.received,
+		"Packets that media sockets received.");
 	counter(out, "socket_packets_sent_total", c.sent, "Packets that media sockets sent.");
 	counter(out, "socket_send_errors_total", c.send_errors,
 		"Packets that the kernel refused to send from a media socket.");
@@ -313,7 +321,9 @@ static void address_line(void *arg, const struct listener *l, unsigned int legs)
 
 static void write_ports(const struct metrics *m, struct evbuffer *out)
 {
-	static const char *const families[] = { [RTPX_FAMILY_IP4] = "ipv4", [RTPX_FAMILY_IP6] = "ipv6" };
+	static const char *const families[] = {
+		[RTPX_FAMILY_IP4] = "ipv4", [RTPX_FAMILY_IP6] = "ipv6"
+	};
 	const struct survey_view *v = survey_view(m->o.survey);
 	unsigned int f, pairs = ports_pairs(m->o.ports);
 
@@ -351,9 +361,12 @@ static void write_nexthops(const struct metrics *m, struct evbuffer *out)
 
 	nexthops_counts(n, &c);
 	gauge(out, "next_hops", c.ids, "Next hops in use.");
-	gauge(out, "next_hops_max", RTPX_MAX_NEXTHOPS, "Next hops for which the dataplane has room.");
-	gauge(out, "next_hops_unresolved", c.unresolved, "Next hops whose packets stay with the sockets.");
-	counter(out, "route_changes_total", c.route_changes, "Changes of routes that were followed.");
+	gauge(out, "next_hops_max", RTPX_MAX_NEXTHOPS,
+	      "Next hops for which the dataplane has room.");
+	gauge(out, "next_hops_unresolved", c.unresolved,
+	      "Next hops whose packets stay with the sockets.");
+	counter(out, "route_changes_total", c.route_changes,
+		"Changes of routes that were followed.");
 	counter(out, "neighbour_changes_total", c.neighbour_changes,
 		"Changes of neighbours that were followed.");
 	counter(out, "link_changes_total", c.link_changes, "Changes of links that were followed.");
@@ -426,7 +439,8 @@ static void write_recordings(const struct metrics *m, struct evbuffer *out)
 
 	counter(out, "recorded_bytes_total", recorder_counts(m->o.recorder).bytes,
 		"UDP payload of recorded packets.");
-	gauge(out, "recording_files", recorder_files(m->o.recorder), "Recordings that are not complete.");
+	gauge(out, "recording_files", recorder_files(m->o.recorder),
+	      "Recordings that are not complete.");
 	gauge(out, "players", players_count(m->o.players), "Players of prompts.");
 	gauge(out, "prompts_loaded", clips.loaded, "Prompts in memory.");
 	gauge(out, "prompts_loading", clips.loading, "Prompts that are being loaded.");
@@ -461,11 +475,13 @@ static void write_journal(const struct metrics *m, struct evbuffer *out)
 	if (m->o.keeper)
 		keeper_view(m->o.keeper, &v);
 	gauge(out, "journal_working", v.works, "1: calls outlive this process; 0: they do not.");
-	gauge(out, "journal_age_seconds", v.committed_ns ? seconds(clock_now() - v.committed_ns) : -1,
+	gauge(out, "journal_age_seconds",
+	      v.committed_ns ? seconds(clock_now() - v.committed_ns) : -1,
 	      "Time since the journal was written; -1: never.");
 	counter(out, "journal_commits_total", v.commits, "Transactions of the journal.");
 	counter(out, "journal_records_total", v.records, "Records written to the journal.");
-	family(out, "journal_calls", METRIC_GAUGE, "Calls of the previous process at the start, by fate.");
+	family(out, "journal_calls", METRIC_GAUGE,
+	       "Calls of the previous process at the start, by fate.");
 	exposition_count(out, "journal_calls", LABELS({ "fate", "restored" }), v.restored);
 	exposition_count(out, "journal_calls", LABELS({ "fate", "lost" }), v.lost);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * metrics.h - all figures of the daemon as metrics for Prometheus. docs/metrics.md is the reference.
+ * metrics.h - all figures of the daemon as metrics for Prometheus. docs/metrics.md is the
+ * reference.
  *
- * A scrape walks over no sessions: it prints counters, and the figures of the survey's latest round.
+ * A scrape walks over no sessions: it prints counters, and the figures of the survey's latest
+ * round.
  */
 #ifndef RTPX_METRICS_H
 #define RTPX_METRICS_H

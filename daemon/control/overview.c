@@ -4,10 +4,10 @@
  */
 #include <json-c/json.h>
 
+#include "control/overview.h"
 #include "base/clock.h"
 #include "base/put.h"
 #include "call/flow.h"
-#include "control/overview.h"
 
 static struct json_object *sessions_json(const struct overview_opts *o, const struct survey_view *v)
 {
@@ -22,7 +22,8 @@ static struct json_object *sessions_json(const struct overview_opts *o, const st
 	return j;
 }
 
-/* A list of the reasons that occur: {"why", "why_text", "rtp", "rtcp"}, directions of each medium. */
+/* A list of the reasons that occur: {"why", "why_text", "rtp", "rtcp"}, directions of each medium.
+ */
 static struct json_object *reasons_json(const struct survey_view *v)
 {
 	struct json_object *list = json_object_new_array();

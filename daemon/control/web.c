@@ -21,13 +21,13 @@
 
 #include <json-c/json.h>
 
+#include "control/web.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/acceptor.h"
 #include "control/admin.h"
 #include "control/metrics.h"
 #include "control/page.h"
-#include "control/web.h"
 #include "observe/history.h"
 
 #define HEAD_MAX 8192 /* bytes of a request with its headers */
@@ -470,7 +470,8 @@ static void welcome(void *arg, int fd, const struct sockaddr_storage *from)
 		close(fd);
 		return;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* head and body in two writes */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+		   sizeof(one)); /* head and body in two writes */
 	p->web = w;
 	p->until_ns = clock_now() + WEB_REQUEST_NS;
 	TAILQ_INSERT_TAIL(&w->peers, p, list);

@@ -100,7 +100,8 @@ struct dp_ops {
 	 * flow_get - read an installed flow with the id of its next hop. Finds the flows that a
 	 * previous daemon left. -ENOENT.
 	 */
-	int (*flow_get)(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out);
+	int (*flow_get)(struct dp *dp, enum rtpx_family family, uint16_t port,
+			struct rtpx_flow *out);
 	/* nexthop_put - write one next hop; all zero: not usable. No effect with dp->routes. */
 	int (*nexthop_put)(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh);
 	/* serves - true if packets can leave through this interface. */

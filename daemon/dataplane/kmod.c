@@ -342,7 +342,8 @@ static int kmod_totals(struct dp *dp, struct dp_totals *out)
 }
 
 /* sync_adopt_begin() asks for every port. Most have no flow, so check the bit before the module. */
-static int kmod_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
+static int kmod_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port,
+			 struct rtpx_flow *out)
 {
 	struct dp_kmod *k = kmod_of(dp);
 	struct answer a = { 0 };
@@ -563,7 +564,8 @@ static void take_inherited(const struct nlmsghdr *h, void *arg)
 	struct answer a = { 0 };
 
 	take_answer(h, &a);
-	if (!(a.has & 1u << RTPX_A_FAMILY) || !(a.has & 1u << RTPX_A_PORT) || a.family >= RTPX_FAMILIES)
+	if (!(a.has & 1u << RTPX_A_FAMILY) || !(a.has & 1u << RTPX_A_PORT) ||
+	    a.family >= RTPX_FAMILIES)
 		return;
 	note(k, a.family, a.port, true);
 	k->dp.inherited++;

@@ -43,7 +43,8 @@ static int none_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 	return -ENOENT;
 }
 
-static int none_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
+static int none_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port,
+			 struct rtpx_flow *out)
 {
 	(void)dp, (void)family, (void)port, (void)out;
 	return -ENOENT;

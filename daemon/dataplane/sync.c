@@ -20,11 +20,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "dataplane/sync.h"
 #include "base/clock.h"
 #include "call/flow.h"
 #include "base/log.h"
 #include "host/nexthop.h"
-#include "dataplane/sync.h"
 
 #define RUN_SESSIONS 512 /* compiled per turn of the loop, within RUN_NS */
 #define RUN_NS (2 * NSEC_PER_MSEC)
@@ -192,8 +192,8 @@ void sync_pull(struct sync *y, struct session *s)
 	for (i = 0; i < 2; i++)
 		for (kind = 0; kind < STREAM_KINDS; kind++)
 			if (is_installed(&s->leg[i], kind) &&
-			    ops->stats_get(y->o.dp, family_of(&s->leg[i]), port_of(&s->leg[i], kind),
-					   &now) == 0)
+			    ops->stats_get(y->o.dp, family_of(&s->leg[i]),
+					   port_of(&s->leg[i], kind), &now) == 0)
 				take_stats(y, s, i, kind, &now);
 }
 

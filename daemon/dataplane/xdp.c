@@ -144,7 +144,8 @@ static int xdp_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
 	return 0;
 }
 
-static int active_element(const struct dp_xdp *x, enum rtpx_family family, uint16_t port, uint32_t *i)
+static int active_element(const struct dp_xdp *x, enum rtpx_family family, uint16_t port,
+			  uint32_t *i)
 {
 	if (element(x, family, port, i) || !(x->flows[*i].flags & RTPX_FLOW_ACTIVE))
 		return -ENOENT;
@@ -229,7 +230,8 @@ static int xdp_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 	return 0;
 }
 
-static int xdp_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
+static int xdp_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port,
+			struct rtpx_flow *out)
 {
 	struct dp_xdp *x = xdp_of(dp);
 	uint32_t i;

@@ -19,9 +19,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dataplane/xdp_attach.h"
 #include "base/log.h"
 #include "net/netdev.h"
-#include "dataplane/xdp_attach.h"
 
 /* ---- libbpf's messages ---- */
 

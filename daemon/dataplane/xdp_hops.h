@@ -27,8 +27,8 @@ void xdp_hops_free(struct xdp_hops *h);
 void xdp_hops_put(struct xdp_hops *h, uint16_t id, const struct rtpx_nexthop *nh);
 
 /*
- * xdp_hops_allow - let packets leave through an interface. -ENOSPC: RTPX_MAX_TX_PORTS - 1 others are
- * allowed; or the kernel's -errno.
+ * xdp_hops_allow - let packets leave through an interface. -ENOSPC: RTPX_MAX_TX_PORTS - 1 others
+ * are allowed; or the kernel's -errno.
  */
 int xdp_hops_allow(struct xdp_hops *h, uint32_t ifindex);
 /*

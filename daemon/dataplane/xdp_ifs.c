@@ -340,7 +340,8 @@ void xdp_ifs_describe(const struct xdp_ifs *ifs, char *text, size_t size)
 	size_t len;
 
 	len = snprintf(text, size, "XDP:%s",
-		       if_attached(ifs) ? "" : " no interface, the daemon's sockets carry every call:");
+		       if_attached(ifs) ? ""
+					: " no interface, the daemon's sockets carry every call:");
 	for (i = 0; i < ifs->n && len < size; i++)
 		len += snprintf(text + len, size - len, "%s %s %s", i ? "," : "",
 				ifs->all[i].pub.name, modes[ifs->all[i].pub.mode]);
@@ -464,8 +465,8 @@ static bool is_wanted(const struct xdp_ifs *ifs, const char *name, int mode)
 {
 	if (ifs->n_names && !is_named(ifs, name))
 		return false;
-	return mode != DP_IF_OFF &&
-	       (ifs->mode == DP_MODE_AUTO || (ifs->mode == DP_MODE_NATIVE) == (mode == DP_IF_NATIVE));
+	return mode != DP_IF_OFF && (ifs->mode == DP_MODE_AUTO ||
+				     (ifs->mode == DP_MODE_NATIVE) == (mode == DP_IF_NATIVE));
 }
 
 /* put_program - replace the link's program by ours, between two packets. */

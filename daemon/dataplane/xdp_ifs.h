@@ -47,8 +47,8 @@ int xdp_ifs_begin(struct xdp_ifs *ifs, char *err, size_t err_size);
 /* xdp_ifs_rescan - call after links came, went or changed. */
 void xdp_ifs_rescan(struct xdp_ifs *ifs);
 /*
- * xdp_ifs_look - call twice a second, because the kernel does not announce a detached program. True:
- * another process has detached our program or removed its own; call xdp_ifs_rescan().
+ * xdp_ifs_look - call twice a second, because the kernel does not announce a detached program.
+ * True: another process has detached our program or removed its own; call xdp_ifs_rescan().
  */
 bool xdp_ifs_look(struct xdp_ifs *ifs);
 

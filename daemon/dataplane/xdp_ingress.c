@@ -18,9 +18,9 @@
 #include <netlink/route/link/vlan.h>
 #include <stdlib.h>
 
+#include "dataplane/xdp_ingress.h"
 #include "base/log.h"
 #include "rtpx_abi.h"
-#include "dataplane/xdp_ingress.h"
 
 struct xdp_ingress {
 	int map;

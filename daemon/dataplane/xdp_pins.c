@@ -16,9 +16,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "dataplane/xdp_pins.h"
 #include "base/dirlock.h"
 #include "base/log.h"
-#include "dataplane/xdp_pins.h"
 
 #define LINK_PREFIX "link_"
 #define PIN_PATH (NAME_MAX + 32)

@@ -15,7 +15,7 @@ struct admission {
 	uint32_t max_cps;	/* new calls a second; 0: no limit */
 	bool draining;		/* new sessions get E99 */
 	uint64_t draining_since_ns;
-	uint64_t spent_ns;	/* its spent time, to which each new call adds a share of a second */
+	uint64_t spent_ns; /* its spent time, to which each new call adds a share of a second */
 	struct stats *stats;	/* counts refusals */
 };
 

@@ -62,7 +62,8 @@ const char *faces_advertised(const struct faces *f, const struct addr *local);
 /* faces_keep_text - a copy of @text that lives until faces_free(); NULL without memory. */
 const char *faces_keep_text(struct faces *f, struct span text);
 
-/* faces_each - call @fn for each local address: its listener, and the number of legs bound to it. */
+/* faces_each - call @fn for each local address: its listener, and the number of legs bound to it.
+ */
 void faces_each(const struct faces *f,
 		void (*fn)(void *arg, const struct listener *l, unsigned int legs), void *arg);
 

@@ -7,12 +7,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/relay.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "call/feed.h"
 #include "engine/digits.h"
 #include "host/nexthop.h"
-#include "engine/relay.h"
 #include "media/resizer.h"
 #include "media/rtp.h"
 #include "record/taps.h"
@@ -149,7 +149,8 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 			moved = true;
 		}
 		stream->stats.daemon_packets += accepted;
-		if (!installed || sync_push_stats(r->o.sync, s, leg, kind, &before.stats) || !tries--)
+		if (!installed || sync_push_stats(r->o.sync, s, leg, kind, &before.stats) ||
+		    !tries--)
 			break;
 		*stream = before;
 	}
@@ -165,7 +166,7 @@ static void record(struct relay *r, struct session *s, int leg, enum stream_kind
 {
 	mirror_drain(r->o.mirror); /* record earlier packets from the dataplane first */
 	recorder_packet(r->o.recorder, s, leg, kind, p->arrival_ns,
-			&(struct recformat_packet){ .src = p->src, .dst = p->local,
+			&(struct format_packet){ .src = p->src, .dst = p->local,
 						    .data = p->data, .len = p->len });
 }
 

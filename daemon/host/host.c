@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "host/conntrack.h"
 #include "host/host.h"
+#include "host/conntrack.h"
 #include "host/ipsec.h"
 #include "host/iptables.h"
 #include "base/log.h"

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <utlist.h>
 
+#include "host/nexthop.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "host/host.h"
@@ -31,7 +32,6 @@
 #include "net/neigh.h"
 #include "net/netdev.h"
 #include "net/netlink.h"
-#include "host/nexthop.h"
 #include "host/pathmtu.h"
 #include "host/route.h"
 
@@ -320,7 +320,8 @@ static void nexthop_route(struct nexthops *n, struct nexthop *nh, uint32_t with_
 		return;
 	}
 	key.ifindex = nh->route.oif;
-	key.host = netlink_key(nh->route.gateway.family != ADDR_NONE ? &nh->route.gateway : &nh->key.dest);
+	key.host = netlink_key(nh->route.gateway.family != ADDR_NONE ? &nh->route.gateway
+								     : &nh->key.dest);
 	nexthop_set_neigh(n, nh, &key);
 }
 

@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "host/nft.h"
 #include "base/log.h"
 #include "net/netwatch.h"
-#include "host/nft.h"
 
 #define MAX_ELEMENTS 4096 /* a larger set counts as unknown */
 #define NETDEV_EGRESS 1	  /* NF_NETDEV_EGRESS; older headers lack it */

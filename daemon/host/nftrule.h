@@ -33,8 +33,8 @@ enum nft_doubt {
 
 struct nft_answer {
 	/*
-	 * FLOW_NO_OBJECTION: the packet passes unchanged; FLOW_WHY_NAT, FLOW_WHY_FIREWALL: the rules
-	 * change or drop it, certainly or perhaps (doubts)
+	 * FLOW_NO_OBJECTION: the packet passes unchanged; FLOW_WHY_NAT, FLOW_WHY_FIREWALL: the
+	 * rules change or drop it, certainly or perhaps (doubts)
 	 */
 	enum flow_why why;
 	unsigned int doubts; /* about @why, enum nft_doubt; 0: certain */

@@ -12,9 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "host/pathmtu.h"
 #include "base/log.h"
 #include "net/netlink.h"
-#include "host/pathmtu.h"
 
 #define ICMP_BYTES	   8 /* header; the packet that caused the message follows */
 #define IP4_DEST_AT	   16

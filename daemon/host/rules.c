@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "host/rules.h"
 #include "base/log.h"
 #include "net/netwatch.h"
-#include "host/rules.h"
 
 struct inputs {
 	bool ports, mark;

@@ -15,9 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "host/traffic.h"
 #include "base/log.h"
 #include "net/netwatch.h"
-#include "host/traffic.h"
 
 #define MAX_DEVICES 256 /* with shapers or filters; with more, every device counts as shaped */
 #define MAX_PLACES  256 /* where filters may be attached */

@@ -242,7 +242,8 @@ static void on_loaded(struct loader_job *job)
 			log_some(LOG_LVL_WARN, NULL, "prompt %s: %s", f->key, job->why);
 	} else if (job->err != -ECANCELED) {
 		c->counts.failed++;
-		log_some(LOG_LVL_ERR, NULL, "prompt %s: %s", f->key, job->why[0] ? job->why : strerror(-job->err));
+		log_some(LOG_LVL_ERR, NULL, "prompt %s: %s", f->key,
+			 job->why[0] ? job->why : strerror(-job->err));
 	}
 	if (job->err && !stays_bad(job->err) && !f->stale)
 		forget(c, f);

@@ -16,9 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "media/loader.h"
 #include "media/audio.h"
 #include "media/codec.h"
-#include "media/loader.h"
 #include "media/sound.h"
 
 #define BLOCK_MS 1000 /* of sound, encoded between two checks of @stop */

@@ -12,8 +12,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "media/pacer.h"
+#include "base/clock.h"
 
 #define TICK_NS NSEC_PER_MSEC
 #define SLOTS 1024

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "media/player.h"
 #include "media/clips.h"
 #include "base/log.h"
-#include "media/player.h"
 #include "media/prompt.h"
 
 #define MAX_TYPE 127
@@ -160,7 +160,8 @@ static int choose_clip(struct players *all, struct span name, struct span codecs
 		if (!err || err == -ENOMEM)
 			return err;
 		if (err == -EACCES)
-			log_some(LOG_LVL_WARN, NULL, "prompt %.*s: rtpxd may not read it; it must be in --prompt-dir",
+			log_some(LOG_LVL_WARN, NULL,
+				 "prompt %.*s: rtpxd may not read it; it must be in --prompt-dir",
 				 (int)name.len, name.p);
 		log_dbug("prompt %.*s.%d: %s", (int)name.len, name.p, *type, strerror(-err));
 	}

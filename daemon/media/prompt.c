@@ -5,8 +5,8 @@
  */
 #include <errno.h>
 
-#include "media/codec.h"
 #include "media/prompt.h"
+#include "media/codec.h"
 
 #define RTP_HEADER 12
 #define RTP_VERSION 0x80

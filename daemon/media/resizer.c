@@ -11,8 +11,8 @@
 #include <opus/opus.h>
 #include <utlist.h>
 
-#include "media/codec.h"
 #include "media/resizer.h"
+#include "media/codec.h"
 #include "media/rtp.h"
 
 #define RTP_HEADER 12

@@ -14,9 +14,9 @@
 #include <netlink/netlink.h>
 #include <stdlib.h>
 
+#include "net/neigh.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "net/neigh.h"
 
 /* between probes of a neighbour that the kernel does not keep */
 #define PROBE_NS (20 * NSEC_PER_SEC)

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "base/log.h"
 #include "net/netlink.h"
+#include "base/log.h"
 
 int netlink_socket(struct nl_sock **out)
 {

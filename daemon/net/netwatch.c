@@ -8,9 +8,9 @@
 #include <libmnl/libmnl.h>
 #include <stdlib.h>
 
+#include "net/netwatch.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "net/netwatch.h"
 
 #define COALESCE_MS 20 /* between a notice and the reading */
 #define SLICE_NS (NSEC_PER_MSEC / 2)

@@ -416,8 +416,8 @@ static void rpc_send(struct target *t)
 	struct evhttp_request *req = evhttp_request_new(on_answer, t);
 	char host[ADDR_TEXT];
 
-	t->http = evhttp_connection_base_new(t->all->base, NULL, addr_host_text(&t->addr[t->at], host),
-					     t->spec.port);
+	t->http = evhttp_connection_base_new(t->all->base, NULL,
+					     addr_host_text(&t->addr[t->at], host), t->spec.port);
 	if (!req || !t->http || rpc_call(t, req) < 0) {
 		if (req)
 			evhttp_request_free(req);

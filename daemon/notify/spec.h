@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * spec.h - a value of -n: the kind and the address of a notification target. Pure: resolves no name.
+ * spec.h - a value of -n: the kind and the address of a notification target. Pure: resolves no
+ * name.
  */
 #ifndef RTPX_SPEC_H
 #define RTPX_SPEC_H

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "observe/survey.h"
+#include "base/clock.h"
 
 #define PAUSE_MS 10	   /* between slices */
 #define KEEP_NS (60 * NSEC_PER_SEC)

@@ -170,7 +170,8 @@ void cookies_store(struct cookies *c, const struct cookies_key *key, struct span
 }
 
 void cookies_watch(struct cookies *c,
-		   void (*stored)(void *arg, struct span key, struct span reply, uint64_t stored_ns),
+		   void (*stored)(void *arg, struct span key, struct span reply,
+				  uint64_t stored_ns),
 		   void *arg)
 {
 	c->stored = stored;

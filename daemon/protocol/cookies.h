@@ -54,7 +54,8 @@ void cookies_restore(struct cookies *c, struct span key, struct span reply, uint
 
 /* cookies_watch - call @stored for each reply that cookies_store() stores; NULL: no more. */
 void cookies_watch(struct cookies *c,
-		   void (*stored)(void *arg, struct span key, struct span reply, uint64_t stored_ns),
+		   void (*stored)(void *arg, struct span key, struct span reply,
+				  uint64_t stored_ns),
 		   void *arg);
 
 /* cookies_bytes - bytes of memory of the cache, the allocator's overhead included. */

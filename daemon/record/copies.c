@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "base/clock.h"
 #include "record/copies.h"
+#include "base/clock.h"
 #include "net/sockets.h"
 #include "net/names.h"
 

@@ -6,8 +6,8 @@
  * media range. Answers are not read and packets are not repeated, so a dead receiver goes
  * unnoticed.
  */
-#ifndef RTPX_COPY_H
-#define RTPX_COPY_H
+#ifndef RTPX_COPIES_H
+#define RTPX_COPIES_H
 
 #include "base/addr.h"
 #include "base/base.h"
@@ -33,11 +33,11 @@ int copies_new(struct copies **out, struct event_base *base, const struct copies
 void copies_free(struct copies *c); /* after copy_close() of every copy */
 
 /*
- * copy_open - open a copy to @target, HOST:PORT; HOST is a name, IPv4, or IPv6 in brackets. @tally counts sent and lost
- * packets; the caller holds it until copy_close(). Resolving a name takes COPY_RESOLVE_MS at most,
- * and fails at once while an earlier question is unanswered. Returns 0, -EINVAL for a malformed
- * target, -EHOSTUNREACH for a host without address, -ETIMEDOUT for a name not resolved in time,
- * -ENOSPC without free ports, or -errno.
+ * copy_open - open a copy to @target, HOST:PORT; HOST is a name, IPv4, or IPv6 in brackets. @tally
+ * counts sent and lost packets; the caller holds it until copy_close(). Resolving a name takes
+ * COPY_RESOLVE_MS at most, and fails at once while an earlier question is unanswered. Returns 0,
+ * -EINVAL for a malformed target, -EHOSTUNREACH for a host without address, -ETIMEDOUT for a name
+ * not resolved in time, -ENOSPC without free ports, or -errno.
  */
 int copy_open(struct copies *c, struct span target, struct tally *tally, uint64_t now_ns,
 	      struct copy **out);

@@ -32,43 +32,43 @@ struct pcap_head {
 	int32_t zone;
 	uint32_t sigfigs, snaplen, linktype;
 };
-_Static_assert(sizeof(struct pcap_head) == RECFORMAT_MAX_HEAD, "pcap file format");
+_Static_assert(sizeof(struct pcap_head) == FORMAT_MAX_HEAD, "pcap file format");
 
 struct pcap_record {
 	uint32_t sec, usec, incl_len, orig_len;
 };
 
-size_t recformat_head(enum recformat format, uint8_t head[RECFORMAT_MAX_HEAD])
+size_t format_head(enum format format, uint8_t head[FORMAT_MAX_HEAD])
 {
 	const struct pcap_head h = {
 		.magic = PCAP_MAGIC, .major = 2, .minor = 4, .snaplen = 65535,
 		.linktype = PCAP_ETHERNET,
 	};
 
-	if (format != RECFORMAT_PCAP)
+	if (format != FORMAT_PCAP)
 		return 0;
 	memcpy(head, &h, sizeof(h));
 	return sizeof(h);
 }
 
-static size_t ip_bytes(const struct recformat_packet *p)
+static size_t ip_bytes(const struct format_packet *p)
 {
 	return p->src.family == ADDR_IP6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 }
 
-static size_t frame_bytes(const struct recformat_packet *p)
+static size_t frame_bytes(const struct format_packet *p)
 {
 	return sizeof(struct ethhdr) + ip_bytes(p) + sizeof(struct udphdr) + p->len;
 }
 
-size_t recformat_size(enum recformat format, const struct recformat_packet *p)
+size_t format_size(enum format format, const struct format_packet *p)
 {
-	if (format == RECFORMAT_ADHOC)
+	if (format == FORMAT_ADHOC)
 		return sizeof(struct adhoc_head) + p->len;
 	return sizeof(struct pcap_record) + frame_bytes(p);
 }
 
-static size_t write_adhoc(const struct recformat_packet *p, uint8_t *out)
+static size_t write_adhoc(const struct format_packet *p, uint8_t *out)
 {
 	struct adhoc_head h = {
 		.family = p->src.family == ADDR_IP6 ? AF_INET6 : AF_INET,
@@ -92,7 +92,7 @@ size_t recformat_adhoc_len(const uint8_t head[RECFORMAT_ADHOC_HEAD])
 }
 
 /* Both comparisons of the time are false for NaN, so it is -EINVAL too. */
-int recformat_adhoc(const uint8_t *in, size_t len, struct recformat_packet *out)
+int format_adhoc(const uint8_t *in, size_t len, struct format_packet *out)
 {
 	struct adhoc_head h;
 	uint64_t sec;
@@ -105,7 +105,7 @@ int recformat_adhoc(const uint8_t *in, size_t len, struct recformat_packet *out)
 	if (len < sizeof(h) + h.len)
 		return 0;
 	sec = h.time;
-	*out = (struct recformat_packet){
+	*out = (struct format_packet){
 		.src.family = h.family == AF_INET6 ? ADDR_IP6 : ADDR_IP4,
 		.src.port = ntohs(h.port),
 		.realtime_ns = sec * NSEC_PER_SEC + (uint64_t)((h.time - sec) * NSEC_PER_SEC + 0.5),
@@ -162,7 +162,7 @@ static void made_up_mac(const struct addr *a, enum recformat_party party, uint8_
 	mac[1] = party;
 }
 
-static uint8_t *write_ip(const struct recformat_packet *p, uint16_t udp_len, uint16_t id,
+static uint8_t *write_ip(const struct format_packet *p, uint16_t udp_len, uint16_t id,
 			 uint8_t *out)
 {
 	struct iphdr ip4 = {
@@ -188,7 +188,7 @@ static uint8_t *write_ip(const struct recformat_packet *p, uint16_t udp_len, uin
 }
 
 /* The UDP checksum covers the pseudo-header (RFC 768; RFC 8200 section 8.1). */
-static uint8_t *write_udp(const struct recformat_packet *p, uint16_t udp_len, uint8_t *out)
+static uint8_t *write_udp(const struct format_packet *p, uint16_t udp_len, uint8_t *out)
 {
 	const uint16_t tail[] = { htons(IPPROTO_UDP), htons(udp_len) };
 	struct udphdr udp = {
@@ -207,7 +207,7 @@ static uint8_t *write_udp(const struct recformat_packet *p, uint16_t udp_len, ui
 	return out + udp_len;
 }
 
-static size_t write_pcap(const struct recformat_packet *p, uint16_t id, uint8_t *out)
+static size_t write_pcap(const struct format_packet *p, uint16_t id, uint8_t *out)
 {
 	const uint16_t udp_len = sizeof(struct udphdr) + p->len;
 	const struct pcap_record h = {
@@ -229,8 +229,8 @@ static size_t write_pcap(const struct recformat_packet *p, uint16_t id, uint8_t 
 	return at - out;
 }
 
-size_t recformat_record(enum recformat format, const struct recformat_packet *p, uint16_t id,
+size_t format_record(enum format format, const struct format_packet *p, uint16_t id,
 			uint8_t *out)
 {
-	return format == RECFORMAT_PCAP ? write_pcap(p, id, out) : write_adhoc(p, out);
+	return format == FORMAT_PCAP ? write_pcap(p, id, out) : write_adhoc(p, out);
 }

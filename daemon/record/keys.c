@@ -3,8 +3,8 @@
  * keys.c - an event has four bytes: its code, two flags with the volume, and two bytes of
  * duration (RFC 4733 section 2.3). Codes 0 to 15 are the keys, 16 is the hook flash.
  */
-#include "media/rtp.h"
 #include "record/keys.h"
+#include "media/rtp.h"
 
 #define EVENT_BYTES 4
 #define EVENT_STAR 10

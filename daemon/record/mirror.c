@@ -34,7 +34,8 @@ static struct session **owner_of(struct mirror *m, enum rtpx_family family, uint
 
 static struct addr addr_of(const struct rtpx_mirrored *c, const uint8_t ip[16], uint16_t port)
 {
-	struct addr a = { .family = c->family == RTPX_FAMILY_IP6 ? ADDR_IP6 : ADDR_IP4, .port = port };
+	struct addr a = { .family = c->family == RTPX_FAMILY_IP6 ? ADDR_IP6 : ADDR_IP4,
+			  .port = port };
 
 	memcpy(a.ip, ip, addr_ip_len(&a));
 	return a;
@@ -44,7 +45,7 @@ static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *pay
 {
 	struct mirror *m = arg;
 	struct session *s = *owner_of(m, c->family, c->port);
-	const struct recformat_packet p = {
+	const struct format_packet p = {
 		.src = addr_of(c, c->peer, c->peer_port),
 		.dst = addr_of(c, c->local, c->port),
 		.data = payload,

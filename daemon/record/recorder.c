@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "record/recorder.h"
 #include "base/clock.h"
 #include "call/dtmf.h"
 #include "record/copies.h"
 #include "base/log.h"
-#include "record/recorder.h"
 #include "record/writer.h"
 
 #define STEM_MAX 231  /* bytes of a name before the part and the suffix */
@@ -23,7 +23,7 @@
 
 /* The files or the receiver for packets that arrive at one leg. */
 struct recording {
-	struct recwriter_file *file[STREAM_KINDS]; /* both the same with @single */
+	struct writer_file *file[STREAM_KINDS]; /* both the same with @single */
 	struct copy *copy;
 	char *target; /* argument of C; NULL: R */
 	bool single;
@@ -33,7 +33,7 @@ struct recording {
 
 struct recorder {
 	struct recorder_opts o;
-	struct recwriter *writer;
+	struct writer *writer;
 	struct copies *copies;
 	struct tally *total;
 	uint64_t lost_told; /* losses of @total that the log has reported */
@@ -176,7 +176,7 @@ static void files_close(struct recorder *r, struct recording *rec)
 
 	for (kind = 0; kind < STREAM_KINDS; kind++)
 		if (rec->file[kind])
-			recwriter_close(r->writer, rec->file[kind]);
+			writer_close(r->writer, rec->file[kind]);
 }
 
 static void install(struct recorder *r, struct leg *leg, struct recording *rec)
@@ -189,7 +189,7 @@ static void install(struct recorder *r, struct leg *leg, struct recording *rec)
  * Make a file's name, from the session if @wish has no target. @stem holds its stem. 0, -EINVAL,
  * -EPROTONOSUPPORT or -ENAMETOOLONG.
  */
-static int name_make(struct recwriter_name *name, char stem[NAME_MAX + 1], const struct session *s,
+static int name_make(struct writer_name *name, char stem[NAME_MAX + 1], const struct session *s,
 		     int leg, enum stream_kind kind, const struct snapshot_recording *wish)
 {
 	static const char *const suffixes[2][STREAM_KINDS] = { { ".a.rtp", ".a.rtcp" },
@@ -199,7 +199,7 @@ static int name_make(struct recwriter_name *name, char stem[NAME_MAX + 1], const
 	static const char *const taken_by[2][2] = { { ".a.rtcp" }, { ".o.rtcp" } };
 	static const char *const taken_by_given[] = { ".rtcp", NULL };
 
-	*name = (struct recwriter_name){ .stem = stem, .part = wish->part };
+	*name = (struct writer_name){ .stem = stem, .part = wish->part };
 	if (wish->single)
 		name->suffix = wish->target.p ? "" : ".pcap";
 	else
@@ -234,7 +234,7 @@ static const char *why_not(int err)
 static int files_open(struct recorder *r, struct session *s, int leg,
 		      const struct snapshot_recording *wish, struct recording *rec)
 {
-	struct recwriter_name name;
+	struct writer_name name;
 	char stem[NAME_MAX + 1];
 	int kind, err = 0;
 
@@ -243,9 +243,9 @@ static int files_open(struct recorder *r, struct session *s, int leg,
 			break;
 		err = name_make(&name, stem, s, leg, kind, wish);
 		if (!err && kind == STREAM_RTCP)
-			name.part = recwriter_part(rec->file[STREAM_RTP]);
+			name.part = writer_part(rec->file[STREAM_RTP]);
 		if (!err)
-			err = recwriter_open(r->writer, &name, s->recorded, &rec->file[kind]);
+			err = writer_open(r->writer, &name, s->recorded, &rec->file[kind]);
 	}
 	if (err && why_not(err))
 		log_some(LOG_LVL_ERR, s->call_id, "cannot record: %s", why_not(err));
@@ -384,7 +384,7 @@ void recorder_take(const struct leg *leg, struct snapshot_recording *out)
 	if (!rec)
 		return;
 	out->single = rec->single;
-	out->part = rec->copy ? rec->part : recwriter_part(rec->file[STREAM_RTP]);
+	out->part = rec->copy ? rec->part : writer_part(rec->file[STREAM_RTP]);
 	out->target = span_of(rec->target);
 }
 
@@ -393,15 +393,15 @@ static void rescue(struct recorder *r, struct session *s, int leg,
 		   const struct snapshot_recording *from)
 {
 	char stem[NAME_MAX + 1], text[NAME_MAX + 1];
-	struct recwriter_name name;
+	struct writer_name name;
 	int kind;
 
 	if (session_prepare(r, s))
 		return;
 	for (kind = 0; kind < STREAM_KINDS; kind++)
 		if (name_make(&name, stem, s, leg, kind, from) == 0 &&
-		    recwriter_name_text(&name, from->part, text) == 0)
-			recwriter_rescue(r->writer, text, s->recorded);
+		    writer_name_text(&name, from->part, text) == 0)
+			writer_rescue(r->writer, text, s->recorded);
 }
 
 int recorder_resume(struct recorder *r, struct session *s, int leg,
@@ -453,15 +453,15 @@ void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns)
 
 /* ---- packets ---- */
 
-/* Cut the payload to RECFORMAT_MAX_PAYLOAD bytes, of socket packets and forwarded ones alike. */
-static void write_packet(struct recorder *r, struct recwriter_file *file, struct recformat_packet p)
+/* Cut the payload to FORMAT_MAX_PAYLOAD bytes, of socket packets and forwarded ones alike. */
+static void write_packet(struct recorder *r, struct writer_file *file, struct format_packet p)
 {
-	p.len = MIN(p.len, RECFORMAT_MAX_PAYLOAD);
-	recwriter_put(r->writer, file, &p);
+	p.len = MIN(p.len, FORMAT_MAX_PAYLOAD);
+	writer_put(r->writer, file, &p);
 }
 
 static void take_packet(struct recorder *r, struct recording *rec, enum stream_kind kind,
-			const struct recformat_packet *p)
+			const struct format_packet *p)
 {
 	if (rec->copy)
 		copy_send(r->copies, rec->copy, kind, p->data, p->len);
@@ -470,10 +470,10 @@ static void take_packet(struct recorder *r, struct recording *rec, enum stream_k
 }
 
 /* --record-dtmf mask or drop: a packet that cannot be masked is left out too. */
-static void take_keys(struct recorder *r, struct recording *rec, const struct recformat_packet *p)
+static void take_keys(struct recorder *r, struct recording *rec, const struct format_packet *p)
 {
-	struct recformat_packet masked = *p;
-	uint8_t data[RECFORMAT_MAX_PAYLOAD];
+	struct format_packet masked = *p;
+	uint8_t data[FORMAT_MAX_PAYLOAD];
 
 	if (r->o.keys == KEYS_DROP || p->len > sizeof(data))
 		return;
@@ -484,17 +484,17 @@ static void take_keys(struct recorder *r, struct recording *rec, const struct re
 }
 
 static bool has_keys(const struct recorder *r, const struct leg *leg,
-		     const struct recformat_packet *p)
+		     const struct format_packet *p)
 {
 	return keys_in(p->data, p->len, r->o.dtmf_types) ||
 	       (leg->dtmf && dtmf_is_event(leg->dtmf, p->data, p->len));
 }
 
 void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
-		     uint64_t arrival_ns, const struct recformat_packet *packet)
+		     uint64_t arrival_ns, const struct format_packet *packet)
 {
 	struct recording *rec = s->leg[leg].recording;
-	struct recformat_packet p = *packet;
+	struct format_packet p = *packet;
 
 	if (!(s->leg[leg].recorded & (1 << kind)))
 		return;
@@ -515,14 +515,14 @@ void recorder_lost(struct recorder *r, struct session *s, uint64_t packets)
 void recorder_flush(struct recorder *r)
 {
 	copies_flush(r->copies);
-	recwriter_flush(r->writer);
+	writer_flush(r->writer);
 }
 
 void recorder_tick(struct recorder *r)
 {
 	struct tally_counts total = tally_read(r->total);
 
-	recwriter_reap(r->writer);
+	writer_reap(r->writer);
 	if (total.lost == r->lost_told)
 		return;
 	log_warn("recorder: %llu packets lost before they were recorded or copied, %llu in all",
@@ -544,7 +544,7 @@ const char *recorder_describe(const struct leg *leg, char *buf, size_t size)
 		snprintf(buf, size, "udp:%s", addr_text(copy_dest(rec->copy), text));
 		return buf;
 	}
-	recwriter_name(rec->file[STREAM_RTP], name);
+	writer_name(rec->file[STREAM_RTP], name);
 	snprintf(buf, size, "%s", name);
 	return buf;
 }
@@ -571,7 +571,7 @@ void recorder_count_on(struct recorder *r, uint64_t packets, uint64_t lost)
 
 unsigned int recorder_files(const struct recorder *r)
 {
-	return recwriter_files(r->writer);
+	return writer_files(r->writer);
 }
 
 /* ---- begin and end ---- */
@@ -579,7 +579,7 @@ unsigned int recorder_files(const struct recorder *r)
 int recorder_new(struct recorder **out, struct event_base *base, const struct recorder_opts *opts)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
-	const struct recwriter_opts writer = {
+	const struct writer_opts writer = {
 		.dir = opts->dir, .spool_dir = opts->spool_dir, .pcap = opts->pcap,
 		.replace = opts->replace,
 		.meanwhile = opts->meanwhile, .arg = opts->arg,
@@ -595,7 +595,7 @@ int recorder_new(struct recorder **out, struct event_base *base, const struct re
 	r->o = *opts;
 	r->total = tally_new(NULL);
 	if (r->total)
-		err = recwriter_new(&r->writer, &writer);
+		err = writer_new(&r->writer, &writer);
 	if (!err)
 		err = copies_new(&r->copies, base, &copies);
 	if (err) {
@@ -610,7 +610,7 @@ void recorder_free(struct recorder *r)
 {
 	if (!r)
 		return;
-	recwriter_free(r->writer);
+	writer_free(r->writer);
 	copies_free(r->copies);
 	tally_drop(r->total);
 	free(r);

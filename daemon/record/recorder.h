@@ -46,7 +46,7 @@ struct recorder_opts {
 int recorder_new(struct recorder **out, struct event_base *base, const struct recorder_opts *opts);
 /*
  * recorder_free - called after every session has ended. Waits until the files are complete, at most
- * RECWRITER_EXIT_MS.
+ * WRITER_EXIT_MS.
  */
 void recorder_free(struct recorder *r);
 
@@ -86,7 +86,7 @@ void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns);
  * the bytes; makes no system call.
  */
 void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
-		     uint64_t arrival_ns, const struct recformat_packet *p);
+		     uint64_t arrival_ns, const struct format_packet *p);
 /* recorder_lost - count @packets of the session as lost before they reached the recorder. */
 void recorder_lost(struct recorder *r, struct session *s, uint64_t packets);
 /* recorder_flush - called after a batch of packets: queued ones go to the network and the disk. */

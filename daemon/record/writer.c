@@ -22,39 +22,39 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "record/writer.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "record/format.h"
-#include "record/writer.h"
 
 #define NAP_MS 100   /* the thread looks at the ring at least this often */
 #define WAKE_SHARE 8 /* and at once when 1/WAKE_SHARE of it is full */
-#define BUFFER_ROOM (RECWRITER_BUFFER + RECFORMAT_MAX_RECORD)
+#define BUFFER_ROOM (WRITER_BUFFER + FORMAT_MAX_RECORD)
 #define HELD_MAX(bytes) ((bytes) / 30) /* records in a buffer; none is shorter than 30 bytes */
 #define WAIT_SLICE_MS 2 /* the loop waits this long for a file, then calls meanwhile() */
 
 struct job {
 	struct job *next;
-	struct recwriter_file *file;
-	void (*run)(struct recwriter *w, struct recwriter_file *f);
+	struct writer_file *file;
+	void (*run)(struct writer *w, struct writer_file *f);
 	size_t at; /* the thread drains the ring up to here before run() */
 };
 
-struct recwriter_file {
+struct writer_file {
 	/* used by the loop */
 	UT_hash_handle hh;
 	char *key; /* stem and suffix */
 	unsigned int users;
 	struct job begin, end;
 	/* shared, under the lock */
-	struct recwriter_file *next; /* in the list of done files */
+	struct writer_file *next; /* in the list of done files */
 	bool waiting;		     /* the loop waits for @begun and @error */
 	bool begun;
 	int error; /* result of creating the file: 0 or -errno */
 	uint16_t part; /* only the thread changes it */
 	/* used by both, never changed */
-	struct recwriter *writer;
+	struct writer *writer;
 	char *stem, *suffix;
 	const char *const *taken_by;
 	struct tally *tally;
@@ -66,7 +66,7 @@ struct recwriter_file {
 	uint8_t *buf; /* whole records, not yet written; NULL before the first */
 	struct held *held; /* the same records, in the same order; NULL likewise */
 	size_t used, room;
-	struct recwriter_file *next_full; /* in the list of full files */
+	struct writer_file *next_full; /* in the list of full files */
 	size_t held_packets;
 	uint64_t missing; /* packets lost since the last successful write */
 };
@@ -81,25 +81,25 @@ struct held {
 struct item {
 	uint32_t size; /* bytes with the packet, a multiple of 8 */
 	uint32_t skip; /* no packet: a gap up to the ring's end */
-	struct recwriter_file *file;
-	struct recformat_packet packet; /* its data follows the item */
+	struct writer_file *file;
+	struct format_packet packet; /* its data follows the item */
 };
 
-struct recwriter {
-	struct recwriter_opts o;
-	struct recwriter_file *names; /* the open files */
+struct writer {
+	struct writer_opts o;
+	struct writer_file *names; /* the open files */
 	unsigned int files;
 	uint8_t *ring;
 	size_t ring_bytes;
 	size_t head, tail; /* bytes shown to the thread and taken out since the start; atomic */
-	size_t filled; /* bytes put in; the thread sees them after recwriter_flush() */
+	size_t filled; /* bytes put in; the thread sees them after writer_flush() */
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock;
 	pthread_cond_t wake, answer;
 	struct job *jobs, **jobs_end;
-	struct recwriter_file *done;
-	struct recwriter_file *full; /* used by the thread */
+	struct writer_file *done;
+	struct writer_file *full; /* used by the thread */
 	unsigned int to_complete; /* closed and not done */
 	bool stuck; /* the loop waited in vain, and no job has been done since */
 	bool stop;
@@ -117,21 +117,21 @@ static int dir_open(const char *dir)
 	return fd < 0 ? -errno : fd;
 }
 
-static const char *write_dir(const struct recwriter *w)
+static const char *write_dir(const struct writer *w)
 {
 	return w->o.spool_dir ? w->o.spool_dir : w->o.dir;
 }
 
-static enum recformat format_of(const struct recwriter *w)
+static enum format format_of(const struct writer *w)
 {
-	return w->o.pcap ? RECFORMAT_PCAP : RECFORMAT_ADHOC;
+	return w->o.pcap ? FORMAT_PCAP : FORMAT_ADHOC;
 }
 
 /* Write the file header. Returns its length or -errno. */
-static ssize_t head_write(const struct recwriter *w, int fd)
+static ssize_t head_write(const struct writer *w, int fd)
 {
-	uint8_t head[RECFORMAT_MAX_HEAD];
-	size_t len = recformat_head(format_of(w), head);
+	uint8_t head[FORMAT_MAX_HEAD];
+	size_t len = format_head(format_of(w), head);
 	ssize_t n = len ? pwrite(fd, head, len, 0) : 0;
 
 	if (n == (ssize_t)len)
@@ -139,7 +139,7 @@ static ssize_t head_write(const struct recwriter *w, int fd)
 	return n < 0 ? -errno : -ENOSPC;
 }
 
-int recwriter_name_text(const struct recwriter_name *name, uint16_t part, char out[NAME_MAX + 1])
+int writer_name_text(const struct writer_name *name, uint16_t part, char out[NAME_MAX + 1])
 {
 	char number[8];
 	int len;
@@ -149,13 +149,13 @@ int recwriter_name_text(const struct recwriter_name *name, uint16_t part, char o
 	return len > NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
-static struct recwriter_name name_of(const struct recwriter_file *f, const char *suffix)
+static struct writer_name name_of(const struct writer_file *f, const char *suffix)
 {
-	return (struct recwriter_name){ .stem = f->stem, .suffix = suffix };
+	return (struct writer_name){ .stem = f->stem, .suffix = suffix };
 }
 
 /* True: one of the directories has a file of that name. Creating it finds all other errors. */
-static bool exists(const struct recwriter *w, const char *name)
+static bool exists(const struct writer *w, const char *name)
 {
 	const char *const dirs[] = { w->o.dir, w->o.spool_dir };
 	bool found = false;
@@ -173,14 +173,14 @@ static bool exists(const struct recwriter *w, const char *name)
 	return found;
 }
 
-static bool part_is_taken(const struct recwriter *w, const struct recwriter_file *f, uint16_t part)
+static bool part_is_taken(const struct writer *w, const struct writer_file *f, uint16_t part)
 {
-	struct recwriter_name name = name_of(f, f->suffix);
+	struct writer_name name = name_of(f, f->suffix);
 	const char *const *also = f->taken_by;
 	char text[NAME_MAX + 1];
 
 	for (;;) {
-		if (recwriter_name_text(&name, part, text) == 0 && exists(w, text))
+		if (writer_name_text(&name, part, text) == 0 && exists(w, text))
 			return true;
 		if (!also || !*also)
 			return false;
@@ -189,9 +189,9 @@ static bool part_is_taken(const struct recwriter *w, const struct recwriter_file
 }
 
 /* Set the name of the first part that is not taken. 0, -EEXIST after the last part. */
-static int part_choose(struct recwriter *w, struct recwriter_file *f)
+static int part_choose(struct writer *w, struct writer_file *f)
 {
-	const struct recwriter_name name = name_of(f, f->suffix);
+	const struct writer_name name = name_of(f, f->suffix);
 	uint16_t part = f->part;
 
 	while (!w->o.replace && part_is_taken(w, f, part))
@@ -200,7 +200,7 @@ static int part_choose(struct recwriter *w, struct recwriter_file *f)
 	pthread_mutex_lock(&w->lock);
 	f->part = part;
 	pthread_mutex_unlock(&w->lock);
-	return recwriter_name_text(&name, part, f->name);
+	return writer_name_text(&name, part, f->name);
 }
 
 static int create_at(int dir, const char *name, bool replace)
@@ -218,7 +218,7 @@ static int create_at(int dir, const char *name, bool replace)
  * Create the file; never follow a link. @replace removes a file of that name first. Returns 0, or
  * -errno without leaving a file.
  */
-static int file_create(const struct recwriter *w, struct recwriter_file *f, bool replace)
+static int file_create(const struct writer *w, struct writer_file *f, bool replace)
 {
 	int dir = dir_open(write_dir(w)), fd;
 
@@ -239,7 +239,7 @@ static int file_create(const struct recwriter *w, struct recwriter_file *f, bool
 }
 
 /* Move a file from the spool to the final directory. 0 or -errno. */
-static int file_move(const struct recwriter *w, const char *name)
+static int file_move(const struct writer *w, const char *name)
 {
 	int from = dir_open(w->o.spool_dir), to = dir_open(w->o.dir), err = 0;
 
@@ -255,18 +255,19 @@ static int file_move(const struct recwriter *w, const char *name)
 }
 
 /* A file that cannot be moved stays in the spool. @may_lack: a missing file is no error. */
-static void leave_spool(struct recwriter *w, struct recwriter_file *f, bool may_lack)
+static void leave_spool(struct writer *w, struct writer_file *f, bool may_lack)
 {
 	int err = w->o.spool_dir ? file_move(w, f->name) : 0;
 
 	if (err && !(may_lack && err == -ENOENT))
-		log_some(LOG_LVL_ERR, NULL, "recording %s stays in %s, it cannot be moved to %s: %s", f->name,
-			w->o.spool_dir, w->o.dir, strerror(-err));
+		log_some(LOG_LVL_ERR, NULL,
+			 "recording %s stays in %s, it cannot be moved to %s: %s", f->name,
+			 w->o.spool_dir, w->o.dir, strerror(-err));
 }
 
 /* ---- the thread: one file ---- */
 
-static void complain(struct recwriter *w, const struct recwriter_file *f, int err)
+static void complain(struct writer *w, const struct writer_file *f, int err)
 {
 	if (log_allowed(&w->complained_ns, clock_now()))
 		log_err("recording %s/%s: %s; packets are lost, the call goes on", write_dir(w),
@@ -274,7 +275,7 @@ static void complain(struct recwriter *w, const struct recwriter_file *f, int er
 }
 
 /* Create the file again if it has been deleted. 0 if it can be written. */
-static int look_after(struct recwriter *w, struct recwriter_file *f)
+static int look_after(struct writer *w, struct writer_file *f)
 {
 	struct stat st;
 	int err;
@@ -289,7 +290,7 @@ static int look_after(struct recwriter *w, struct recwriter_file *f)
 }
 
 /* Write all bytes or none: cut a partial write off again. */
-static int write_whole(struct recwriter_file *f, const uint8_t *data, size_t len)
+static int write_whole(struct writer_file *f, const uint8_t *data, size_t len)
 {
 	size_t done = 0;
 	ssize_t n;
@@ -311,7 +312,7 @@ static int write_whole(struct recwriter_file *f, const uint8_t *data, size_t len
 }
 
 /* Write whole records: @len bytes at @data, with @packets and their @bytes of payload. */
-static void write_some(struct recwriter *w, struct recwriter_file *f, const uint8_t *data,
+static void write_some(struct writer *w, struct writer_file *f, const uint8_t *data,
 		       size_t len, uint64_t packets, uint64_t bytes)
 {
 	int err = look_after(w, f);
@@ -326,13 +327,13 @@ static void write_some(struct recwriter *w, struct recwriter_file *f, const uint
 	}
 	tally_recorded(f->tally, packets, bytes);
 	if (f->missing)
-		log_some(LOG_LVL_WARN, NULL, "recording %s goes on, %llu packets are missing", f->name,
-			 (unsigned long long)f->missing);
+		log_some(LOG_LVL_WARN, NULL, "recording %s goes on, %llu packets are missing",
+			 f->name, (unsigned long long)f->missing);
 	f->missing = 0;
 }
 
-/* Write the buffer in steps of at least RECWRITER_BUFFER: a full disk takes as many as fit. */
-static void flush(struct recwriter *w, struct recwriter_file *f)
+/* Write the buffer in steps of at least WRITER_BUFFER: a full disk takes as many as fit. */
+static void flush(struct writer *w, struct writer_file *f)
 {
 	size_t at = 0, len = 0, i, packets = 0, bytes = 0;
 
@@ -340,7 +341,7 @@ static void flush(struct recwriter *w, struct recwriter_file *f)
 		len += f->held[i].len;
 		bytes += f->held[i].bytes;
 		packets++;
-		if (len < RECWRITER_BUFFER && i + 1 < f->held_packets)
+		if (len < WRITER_BUFFER && i + 1 < f->held_packets)
 			continue;
 		write_some(w, f, f->buf + at, len, packets, bytes);
 		f->written_ns = f->held[i].time_ns;
@@ -355,7 +356,7 @@ static void flush(struct recwriter *w, struct recwriter_file *f)
  * dataplane and of the sockets come by different ways. A record that would stand before the last
  * written one gets its time, so times in a file never go backwards. Returns the place.
  */
-static uint8_t *make_room(struct recwriter_file *f, struct recformat_packet *p, size_t len)
+static uint8_t *make_room(struct writer_file *f, struct format_packet *p, size_t len)
 {
 	size_t at = f->used, n = f->held_packets;
 
@@ -372,7 +373,7 @@ static uint8_t *make_room(struct recwriter_file *f, struct recformat_packet *p, 
 }
 
 /* Have room for a record of @len bytes more. */
-static bool buffer_grow(struct recwriter_file *f, size_t len)
+static bool buffer_grow(struct writer_file *f, size_t len)
 {
 	size_t room = MAX(2 * f->room, BUFFER_ROOM);
 	struct held *held;
@@ -392,10 +393,10 @@ static bool buffer_grow(struct recwriter_file *f, size_t len)
 }
 
 /* A file that fills its buffer is flushed at the end of drain(), with all records in order. */
-static void append(struct recwriter *w, struct recwriter_file *f, struct recformat_packet *p)
+static void append(struct writer *w, struct writer_file *f, struct format_packet *p)
 {
-	size_t len = recformat_size(format_of(w), p);
-	bool full = f->used >= RECWRITER_BUFFER;
+	size_t len = format_size(format_of(w), p);
+	bool full = f->used >= WRITER_BUFFER;
 	uint8_t *place;
 
 	if (!buffer_grow(f, len)) {
@@ -404,17 +405,17 @@ static void append(struct recwriter *w, struct recwriter_file *f, struct recform
 		return;
 	}
 	place = make_room(f, p, len);
-	recformat_record(format_of(w), p, w->ip_id++, place);
+	format_record(format_of(w), p, w->ip_id++, place);
 	f->held_packets++;
-	if (full || f->used < RECWRITER_BUFFER)
+	if (full || f->used < WRITER_BUFFER)
 		return;
 	f->next_full = w->full;
 	w->full = f;
 }
 
-static void flush_full(struct recwriter *w)
+static void flush_full(struct writer *w)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 
 	while ((f = w->full)) {
 		w->full = f->next_full;
@@ -432,7 +433,7 @@ static void flush_full(struct recwriter *w)
 /* ---- the thread: jobs ---- */
 
 /* Log an error here only if the loop has stopped waiting; else the loop reports it. */
-static void file_begin(struct recwriter *w, struct recwriter_file *f)
+static void file_begin(struct writer *w, struct writer_file *f)
 {
 	int err = part_choose(w, f);
 	bool waiting;
@@ -451,7 +452,7 @@ static void file_begin(struct recwriter *w, struct recwriter_file *f)
 		complain(w, f, err);
 }
 
-static void file_done(struct recwriter *w, struct recwriter_file *f)
+static void file_done(struct writer *w, struct writer_file *f)
 {
 	pthread_mutex_lock(&w->lock);
 	f->next = w->done;
@@ -462,7 +463,7 @@ static void file_done(struct recwriter *w, struct recwriter_file *f)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static void file_complete(struct recwriter *w, struct recwriter_file *f)
+static void file_complete(struct writer *w, struct writer_file *f)
 {
 	flush(w, f);
 	if (f->fd >= 0) {
@@ -474,7 +475,7 @@ static void file_complete(struct recwriter *w, struct recwriter_file *f)
 	file_done(w, f);
 }
 
-static void file_rescue(struct recwriter *w, struct recwriter_file *f)
+static void file_rescue(struct writer *w, struct writer_file *f)
 {
 	leave_spool(w, f, true);
 	file_done(w, f);
@@ -482,7 +483,7 @@ static void file_rescue(struct recwriter *w, struct recwriter_file *f)
 
 /* ---- the thread ---- */
 
-static void drain(struct recwriter *w, size_t upto)
+static void drain(struct writer *w, size_t upto)
 {
 	size_t tail = w->tail;
 
@@ -497,13 +498,13 @@ static void drain(struct recwriter *w, size_t upto)
 	flush_full(w);
 }
 
-static size_t ring_head(const struct recwriter *w)
+static size_t ring_head(const struct writer *w)
 {
 	return __atomic_load_n(&w->head, __ATOMIC_ACQUIRE);
 }
 
 /* Called with the lock held. Sleep until there is work, at most NAP_MS. */
-static void nap(struct recwriter *w)
+static void nap(struct writer *w)
 {
 	const uint64_t until_ns = clock_now() + NAP_MS * NSEC_PER_MSEC;
 	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
@@ -516,7 +517,7 @@ static void nap(struct recwriter *w)
  * Sleep, then return the next job; NULL: only packets. The thread takes packets up to @upto, which
  * is read with the lock held. A job posted later therefore never has a place before @upto.
  */
-static struct job *next_job(struct recwriter *w, size_t *upto, bool *stop)
+static struct job *next_job(struct writer *w, size_t *upto, bool *stop)
 {
 	struct job *job;
 
@@ -536,7 +537,7 @@ static struct job *next_job(struct recwriter *w, size_t *upto, bool *stop)
 
 static void *write_all(void *arg)
 {
-	struct recwriter *w = arg;
+	struct writer *w = arg;
 	struct job *job;
 	size_t upto;
 	bool stop;
@@ -554,7 +555,7 @@ static void *write_all(void *arg)
  * The thread blocks all signals, so the loop gets them. This also blocks SIGXFSZ, which a write to
  * a file over the size limit raises in the thread.
  */
-static int thread_start(struct recwriter *w)
+static int thread_start(struct writer *w)
 {
 	sigset_t all, before;
 	int err;
@@ -579,7 +580,7 @@ static int thread_start(struct recwriter *w)
 
 /* ---- the loop: files ---- */
 
-static void file_free(struct recwriter_file *f)
+static void file_free(struct writer_file *f)
 {
 	tally_drop(f->tally);
 	free(f->buf);
@@ -591,7 +592,7 @@ static void file_free(struct recwriter_file *f)
 }
 
 /* A stem has no '/', so no two pairs of stem and suffix give one key. */
-static char *key_of(const struct recwriter_name *name)
+static char *key_of(const struct writer_name *name)
 {
 	char *key;
 
@@ -599,10 +600,10 @@ static char *key_of(const struct recwriter_name *name)
 }
 
 /* Takes @key, also when it fails. */
-static struct recwriter_file *file_new(struct recwriter *w, const struct recwriter_name *name,
+static struct writer_file *file_new(struct writer *w, const struct writer_name *name,
 				       char *key, struct tally *tally)
 {
-	struct recwriter_file *f = calloc(1, sizeof(*f));
+	struct writer_file *f = calloc(1, sizeof(*f));
 
 	if (!f) {
 		free(key);
@@ -624,8 +625,8 @@ static struct recwriter_file *file_new(struct recwriter *w, const struct recwrit
 }
 
 /* Queue a job, to run after all packets that are in the ring by now. Called with the lock held. */
-static void post(struct recwriter *w, struct recwriter_file *f, struct job *job,
-		 void (*run)(struct recwriter *w, struct recwriter_file *f))
+static void post(struct writer *w, struct writer_file *f, struct job *job,
+		 void (*run)(struct writer *w, struct writer_file *f))
 {
 	__atomic_store_n(&w->head, w->filled, __ATOMIC_RELEASE);
 	*job = (struct job){ .file = f, .run = run, .at = w->head };
@@ -638,7 +639,7 @@ static void post(struct recwriter *w, struct recwriter_file *f, struct job *job,
  * Called with the lock held. Wait WAIT_SLICE_MS for an answer of the thread. Without an answer, run
  * meanwhile() with the lock released.
  */
-static void wait_a_little(struct recwriter *w)
+static void wait_a_little(struct writer *w)
 {
 	const uint64_t until_ns = clock_now() + WAIT_SLICE_MS * NSEC_PER_MSEC;
 	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
@@ -654,7 +655,7 @@ static void wait_a_little(struct recwriter *w)
  * Have the thread create the file and wait for the result, at most patience_ms. A slower disk
  * counts as success, and later opens do not wait until the thread has done a job.
  */
-static int file_start(struct recwriter *w, struct recwriter_file *f)
+static int file_start(struct writer *w, struct writer_file *f)
 {
 	const uint64_t until_ns = clock_now() + w->o.patience_ms * NSEC_PER_MSEC;
 	bool gave_up;
@@ -678,10 +679,10 @@ static int file_start(struct recwriter *w, struct recwriter_file *f)
 }
 
 /* Create a file that is not open yet. Takes @key. */
-static int open_new(struct recwriter *w, const struct recwriter_name *name, char *key,
-		    struct tally *tally, struct recwriter_file **out)
+static int open_new(struct writer *w, const struct writer_name *name, char *key,
+		    struct tally *tally, struct writer_file **out)
 {
-	struct recwriter_file *f = file_new(w, name, key, tally);
+	struct writer_file *f = file_new(w, name, key, tally);
 	int err;
 
 	if (!f)
@@ -701,14 +702,14 @@ static int open_new(struct recwriter *w, const struct recwriter_name *name, char
 	return 0;
 }
 
-int recwriter_open(struct recwriter *w, const struct recwriter_name *name, struct tally *tally,
-		   struct recwriter_file **out)
+int writer_open(struct writer *w, const struct writer_name *name, struct tally *tally,
+		   struct writer_file **out)
 {
 	char text[NAME_MAX + 1], *key;
-	struct recwriter_file *f;
-	int err = recwriter_name_text(name, UINT16_MAX, text);
+	struct writer_file *f;
+	int err = writer_name_text(name, UINT16_MAX, text);
 
-	recwriter_reap(w);
+	writer_reap(w);
 	if (!w->o.dir)
 		return -ENODEV;
 	if (err)
@@ -717,7 +718,7 @@ int recwriter_open(struct recwriter *w, const struct recwriter_name *name, struc
 	if (!key)
 		return -ENOMEM;
 	HASH_FIND_STR(w->names, key, f);
-	if (!f && w->files < RECWRITER_FILES)
+	if (!f && w->files < WRITER_FILES)
 		return open_new(w, name, key, tally, out);
 	free(key);
 	if (!f)
@@ -729,8 +730,8 @@ int recwriter_open(struct recwriter *w, const struct recwriter_name *name, struc
 	return 0;
 }
 
-static void post_last(struct recwriter *w, struct recwriter_file *f,
-		      void (*run)(struct recwriter *w, struct recwriter_file *f))
+static void post_last(struct writer *w, struct writer_file *f,
+		      void (*run)(struct writer *w, struct writer_file *f))
 {
 	pthread_mutex_lock(&w->lock);
 	w->to_complete++;
@@ -738,7 +739,7 @@ static void post_last(struct recwriter *w, struct recwriter_file *f,
 	pthread_mutex_unlock(&w->lock);
 }
 
-void recwriter_close(struct recwriter *w, struct recwriter_file *f)
+void writer_close(struct writer *w, struct writer_file *f)
 {
 	if (--f->users)
 		return;
@@ -746,16 +747,17 @@ void recwriter_close(struct recwriter *w, struct recwriter_file *f)
 	post_last(w, f, file_complete);
 }
 
-void recwriter_rescue(struct recwriter *w, const char *name, struct tally *tally)
+void writer_rescue(struct writer *w, const char *name, struct tally *tally)
 {
-	const struct recwriter_name whole = { .stem = name, .suffix = "" };
-	struct recwriter_file *f;
+	const struct writer_name whole = { .stem = name, .suffix = "" };
+	struct writer_file *f;
 
 	if (!w->o.dir || !w->o.spool_dir)
 		return;
 	f = file_new(w, &whole, key_of(&whole), tally);
 	if (!f || thread_start(w)) {
-		log_some(LOG_LVL_ERR, NULL, "recording %s stays in %s: out of memory", name, w->o.spool_dir);
+		log_some(LOG_LVL_ERR, NULL, "recording %s stays in %s: out of memory", name,
+			 w->o.spool_dir);
 		if (f)
 			file_free(f);
 		return;
@@ -765,9 +767,9 @@ void recwriter_rescue(struct recwriter *w, const char *name, struct tally *tally
 	post_last(w, f, file_rescue);
 }
 
-void recwriter_reap(struct recwriter *w)
+void writer_reap(struct writer *w)
 {
-	struct recwriter_file *f, *next;
+	struct writer_file *f, *next;
 
 	pthread_mutex_lock(&w->lock);
 	f = w->done;
@@ -780,7 +782,7 @@ void recwriter_reap(struct recwriter *w)
 	}
 }
 
-uint16_t recwriter_part(const struct recwriter_file *f)
+uint16_t writer_part(const struct writer_file *f)
 {
 	uint16_t part;
 
@@ -790,14 +792,14 @@ uint16_t recwriter_part(const struct recwriter_file *f)
 	return part;
 }
 
-void recwriter_name(const struct recwriter_file *f, char out[NAME_MAX + 1])
+void writer_name(const struct writer_file *f, char out[NAME_MAX + 1])
 {
-	const struct recwriter_name name = name_of(f, f->suffix);
+	const struct writer_name name = name_of(f, f->suffix);
 
-	recwriter_name_text(&name, recwriter_part(f), out);
+	writer_name_text(&name, writer_part(f), out);
 }
 
-unsigned int recwriter_files(const struct recwriter *w)
+unsigned int writer_files(const struct writer *w)
 {
 	return w->files;
 }
@@ -808,7 +810,7 @@ unsigned int recwriter_files(const struct recwriter *w)
  * Reserve @size contiguous bytes and set *@filled to the ring's fill after them. NULL: the ring has
  * no room.
  */
-static struct item *reserve(struct recwriter *w, size_t size, size_t *filled)
+static struct item *reserve(struct writer *w, size_t size, size_t *filled)
 {
 	size_t tail = __atomic_load_n(&w->tail, __ATOMIC_ACQUIRE);
 	size_t at = w->filled % w->ring_bytes, left = w->ring_bytes - at;
@@ -827,7 +829,7 @@ static struct item *reserve(struct recwriter *w, size_t size, size_t *filled)
 	return (struct item *)(w->ring + at);
 }
 
-void recwriter_flush(struct recwriter *w)
+void writer_flush(struct writer *w)
 {
 	size_t tail = __atomic_load_n(&w->tail, __ATOMIC_RELAXED);
 	size_t mark = w->ring_bytes / WAKE_SHARE;
@@ -841,7 +843,7 @@ void recwriter_flush(struct recwriter *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-void recwriter_put(struct recwriter *w, struct recwriter_file *f, const struct recformat_packet *p)
+void writer_put(struct writer *w, struct writer_file *f, const struct format_packet *p)
 {
 	size_t size = (sizeof(struct item) + p->len + 7) & ~(size_t)7, filled;
 	struct item *it = reserve(w, size, &filled);
@@ -855,21 +857,21 @@ void recwriter_put(struct recwriter *w, struct recwriter_file *f, const struct r
 	memcpy(it + 1, p->data, p->len);
 	w->filled = filled;
 	if (filled - w->head >= w->ring_bytes / WAKE_SHARE)
-		recwriter_flush(w);
+		writer_flush(w);
 }
 
 /* ---- begin and end ---- */
 
-int recwriter_new(struct recwriter **out, const struct recwriter_opts *opts)
+int writer_new(struct writer **out, const struct writer_opts *opts)
 {
-	struct recwriter *w = calloc(1, sizeof(*w));
+	struct writer *w = calloc(1, sizeof(*w));
 	pthread_condattr_t monotonic;
 
 	if (!w)
 		return -ENOMEM;
 	w->o = *opts;
-	w->o.patience_ms = opts->patience_ms ? opts->patience_ms : RECWRITER_PATIENCE_MS;
-	w->ring_bytes = opts->queue_bytes ? opts->queue_bytes : RECWRITER_QUEUE;
+	w->o.patience_ms = opts->patience_ms ? opts->patience_ms : WRITER_PATIENCE_MS;
+	w->ring_bytes = opts->queue_bytes ? opts->queue_bytes : WRITER_QUEUE;
 	w->jobs_end = &w->jobs;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_condattr_init(&monotonic);
@@ -881,7 +883,7 @@ int recwriter_new(struct recwriter **out, const struct recwriter_opts *opts)
 	return 0;
 }
 
-int recwriter_idle(struct recwriter *w, unsigned int timeout_ms)
+int writer_idle(struct writer *w, unsigned int timeout_ms)
 {
 	uint64_t until_ns = clock_now() + timeout_ms * NSEC_PER_MSEC;
 	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
@@ -895,11 +897,11 @@ int recwriter_idle(struct recwriter *w, unsigned int timeout_ms)
 }
 
 /* A thread that hangs on the disk ends with the process, so its memory is not freed. */
-void recwriter_free(struct recwriter *w)
+void writer_free(struct writer *w)
 {
 	if (!w)
 		return;
-	if (w->running && recwriter_idle(w, RECWRITER_EXIT_MS)) {
+	if (w->running && writer_idle(w, WRITER_EXIT_MS)) {
 		log_err("the disk of the recordings does not answer: %u files are not complete",
 			w->to_complete);
 		return;
@@ -911,7 +913,7 @@ void recwriter_free(struct recwriter *w)
 		pthread_mutex_unlock(&w->lock);
 		pthread_join(w->thread, NULL);
 	}
-	recwriter_reap(w);
+	writer_reap(w);
 	pthread_cond_destroy(&w->wake);
 	pthread_cond_destroy(&w->answer);
 	pthread_mutex_destroy(&w->lock);

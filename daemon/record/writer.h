@@ -7,8 +7,8 @@
  * hangs, later commands do not wait.
  * Knows directories and bytes, not sessions. Only the loop's thread calls these functions.
  */
-#ifndef RTPX_RECWRITER_H
-#define RTPX_RECWRITER_H
+#ifndef RTPX_WRITER_H
+#define RTPX_WRITER_H
 
 #include <limits.h>
 
@@ -16,49 +16,49 @@
 #include "record/format.h"
 #include "base/tally.h"
 
-#define RECWRITER_QUEUE (16u << 20)
-#define RECWRITER_BUFFER 4096 /* bytes of each file that are held in memory */
-#define RECWRITER_FILES 65536 /* open files, and closed files that wait for the disk */
-#define RECWRITER_PATIENCE_MS 250
-#define RECWRITER_EXIT_MS 5000 /* recwriter_free() waits this long for a hanging disk */
+#define WRITER_QUEUE (16u << 20)
+#define WRITER_BUFFER 4096 /* bytes of each file that are held in memory */
+#define WRITER_FILES 65536 /* open files, and closed files that wait for the disk */
+#define WRITER_PATIENCE_MS 250
+#define WRITER_EXIT_MS 5000 /* writer_free() waits this long for a hanging disk */
 
-struct recwriter;
-struct recwriter_file;
+struct writer;
+struct writer_file;
 
-struct recwriter_opts {
+struct writer_opts {
 	const char *dir;       /* -r; NULL: no file can be opened */
 	const char *spool_dir; /* -S: files are written there, moved to @dir on close; NULL: none */
 	bool pcap;	       /* -P; else the ad-hoc format */
 	bool replace;	       /* replace an existing file, instead of beginning the next part */
-	size_t queue_bytes;    /* a multiple of 8; 0: RECWRITER_QUEUE */
-	/* How long a command waits for a file to open; 0: RECWRITER_PATIENCE_MS. */
+	size_t queue_bytes;    /* a multiple of 8; 0: WRITER_QUEUE */
+	/* How long a command waits for a file to open; 0: WRITER_PATIENCE_MS. */
 	unsigned int patience_ms;
 	/* Called every few ms while a command waits; must not open or close a file. May be NULL. */
 	void (*meanwhile)(void *arg);
 	void *arg;
 };
 
-/* recwriter_new - the thread starts with the first file. 0 or -ENOMEM. */
-int recwriter_new(struct recwriter **out, const struct recwriter_opts *opts);
+/* writer_new - the thread starts with the first file. 0 or -ENOMEM. */
+int writer_new(struct writer **out, const struct writer_opts *opts);
 /*
- * recwriter_free - called after every file is closed. Waits until they are complete, or gives up
- * after RECWRITER_EXIT_MS.
+ * writer_free - called after every file is closed. Waits until they are complete, or gives up
+ * after WRITER_EXIT_MS.
  */
-void recwriter_free(struct recwriter *w);
+void writer_free(struct writer *w);
 
 /* The name of a file: @stem, for a @part above 1 "=" and its number, and @suffix. No '/'. */
-struct recwriter_name {
+struct writer_name {
 	const char *stem, *suffix;
 	uint16_t part; /* the lowest that is wanted */
 	/* a part is taken if a file with one of these suffixes exists; ends with NULL */
 	const char *const *taken_by;
 };
 
-/* recwriter_name_text - write the name to @out. 0 or -ENAMETOOLONG. */
-int recwriter_name_text(const struct recwriter_name *name, uint16_t part, char out[NAME_MAX + 1]);
+/* writer_name_text - write the name to @out. 0 or -ENAMETOOLONG. */
+int writer_name_text(const struct writer_name *name, uint16_t part, char out[NAME_MAX + 1]);
 
 /*
- * recwriter_open - create a file in the spool or else in the final directory. Its part is the first
+ * writer_open - create a file in the spool or else in the final directory. Its part is the first
  * one, from @name->part up, of which neither directory has a file. With @replace it is @name->part,
  * and replaces an existing file. If the stem and the suffix are open for the same @tally, share
  * that file. Returns 0, -EBUSY if they are open for another tally, -ENAMETOOLONG, -ENODEV without a
@@ -66,36 +66,36 @@ int recwriter_name_text(const struct recwriter_name *name, uint16_t part, char o
  * disk has not answered within patience_ms. If it refuses later, packets are lost and each write
  * tries again, as after any error.
  */
-int recwriter_open(struct recwriter *w, const struct recwriter_name *name, struct tally *tally,
-		   struct recwriter_file **out);
+int writer_open(struct writer *w, const struct writer_name *name, struct tally *tally,
+		   struct writer_file **out);
 /*
- * recwriter_rescue - move the file @name that an earlier process left in the spool to the final
+ * writer_rescue - move the file @name that an earlier process left in the spool to the final
  * directory. Does nothing without a spool or without such a file.
  */
-void recwriter_rescue(struct recwriter *w, const char *name, struct tally *tally);
+void writer_rescue(struct writer *w, const char *name, struct tally *tally);
 /*
- * recwriter_put - queue a packet. It counts as recorded once it is written.
- * recwriter_flush - called after a batch of packets: show them to the thread. It writes the packets
+ * writer_put - queue a packet. It counts as recorded once it is written.
+ * writer_flush - called after a batch of packets: show them to the thread. It writes the packets
  * of a batch in the order of their times. Times in a file never go backwards: a packet older than
  * the last written one gets its time.
  */
-void recwriter_put(struct recwriter *w, struct recwriter_file *f, const struct recformat_packet *p);
-void recwriter_flush(struct recwriter *w);
+void writer_put(struct writer *w, struct writer_file *f, const struct format_packet *p);
+void writer_flush(struct writer *w);
 /*
- * recwriter_close - called once for each recwriter_open(). After the last call for a file, the
+ * writer_close - called once for each writer_open(). After the last call for a file, the
  * thread writes the queued packets and moves the file from the spool.
  */
-void recwriter_close(struct recwriter *w, struct recwriter_file *f);
-/* recwriter_name - write the file's name to @out; its part may change until the disk has it. */
-void recwriter_name(const struct recwriter_file *f, char out[NAME_MAX + 1]);
-uint16_t recwriter_part(const struct recwriter_file *f);
+void writer_close(struct writer *w, struct writer_file *f);
+/* writer_name - write the file's name to @out; its part may change until the disk has it. */
+void writer_name(const struct writer_file *f, char out[NAME_MAX + 1]);
+uint16_t writer_part(const struct writer_file *f);
 
-/* recwriter_reap - free files that the thread has completed. Called about once a second. */
-void recwriter_reap(struct recwriter *w);
+/* writer_reap - free files that the thread has completed. Called about once a second. */
+void writer_reap(struct writer *w);
 /*
- * recwriter_idle - wait until all closed files are complete, at most @timeout_ms. 0 or -ETIMEDOUT.
+ * writer_idle - wait until all closed files are complete, at most @timeout_ms. 0 or -ETIMEDOUT.
  */
-int recwriter_idle(struct recwriter *w, unsigned int timeout_ms);
-unsigned int recwriter_files(const struct recwriter *w); /* open and not yet reaped */
+int writer_idle(struct writer *w, unsigned int timeout_ms);
+unsigned int writer_files(const struct writer *w); /* open and not yet reaped */
 
 #endif

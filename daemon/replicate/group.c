@@ -414,7 +414,8 @@ static void on_entries(void *arg, const struct redisReply *reply)
 		follow(g);
 }
 
-/* A stream that is not there any more (Redis lost its data) has no later entries: read all again. */
+/* A stream that is not there any more (Redis lost its data) has no later entries: read all again.
+ */
 static void follow(struct group *g)
 {
 	const struct span words[] = {

@@ -179,7 +179,9 @@ static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span bod
 {
 	struct keeper *k = arg;
 	struct kept_list *const lists[] = {
-		[RECORD_SESSION] = &k->kept, [RECORD_MESSAGE] = &k->waiting, [RECORD_REPLY] = &k->replies,
+		[RECORD_SESSION] = &k->kept,
+		[RECORD_MESSAGE] = &k->waiting,
+		[RECORD_REPLY] = &k->replies,
 	};
 	struct kept_list *list = lists[MIN(key >> RECORD_KEY_BITS, (uint64_t)RECORD_REPLY)];
 	struct kept *r;
@@ -223,7 +225,8 @@ static void judge_loaded(struct keeper *k)
 
 	if (meta_read(&k->left, span_of_kept(k->kept_meta)) < 0)
 		k->left = (struct meta){ 0 };
-	if (k->kept.n + k->waiting.n + k->replies.n && k->left.boot_id.len && !span_eq(k->left.boot_id, boot)) {
+	if (k->kept.n + k->waiting.n + k->replies.n && k->left.boot_id.len &&
+	    !span_eq(k->left.boot_id, boot)) {
 		log_warn(
 			"the journal in %s was written before this machine was booted: its calls "
 			"have ended",

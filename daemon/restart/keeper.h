@@ -88,7 +88,8 @@ void keeper_take(struct keeper *k, uint64_t key, struct span body, int64_t shift
  */
 void keeper_put_all(struct keeper *k);
 void keeper_put_counters(struct keeper *k, unsigned int slice, unsigned int of);
-/* keeper_epoch - the epoch that the journal has, see struct meta; set it with keeper_set_epoch(). */
+/* keeper_epoch - the epoch that the journal has, see struct meta; set it with keeper_set_epoch().
+ */
 uint64_t keeper_epoch(const struct keeper *k);
 void keeper_set_epoch(struct keeper *k, uint64_t epoch);
 

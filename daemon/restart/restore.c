@@ -166,8 +166,8 @@ int restore_session(struct restorer *r, const struct snapshot *snap, struct sess
 {
 	struct stats *stats = r->stats;
 	struct session *s;
-	int rc = session_create(r->sessions, span_not_null(snap->call_id), span_not_null(snap->from_tag),
-				snap->created_ns, &s);
+	int rc = session_create(r->sessions, span_not_null(snap->call_id),
+				span_not_null(snap->from_tag), snap->created_ns, &s);
 
 	if (rc)
 		return rc;

@@ -29,12 +29,12 @@ static struct {
 	struct session *session;
 	int leg;
 	enum stream_kind kind;
-	struct recformat_packet packet;
+	struct format_packet packet;
 	uint64_t arrival_ns;
 } recorded;
 
 void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
-		     uint64_t arrival_ns, const struct recformat_packet *p)
+		     uint64_t arrival_ns, const struct format_packet *p)
 {
 	(void)r;
 	recorded.arrival_ns = arrival_ns;

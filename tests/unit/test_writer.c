@@ -20,7 +20,7 @@
 #define WAIT_MS 20000
 
 static char dir[] = "/tmp/rtpx-recwriter-XXXXXX";
-static struct recwriter *w;
+static struct writer *w;
 static struct tally *tally;
 
 static void run(const char *fmt, ...)
@@ -45,7 +45,7 @@ static void begin_with(bool pcap, bool spool, size_t queue_bytes)
 	run("rm -rf %s && mkdir -p %s %s", dir, rec, spl);
 	tally = tally_new(NULL);
 	assert_non_null(tally);
-	assert_int_equal(recwriter_new(&w, &(struct recwriter_opts){
+	assert_int_equal(writer_new(&w, &(struct writer_opts){
 						   .dir = rec, .spool_dir = spool ? spl : NULL,
 						   .pcap = pcap, .replace = replace,
 						   .queue_bytes = queue_bytes,
@@ -70,7 +70,7 @@ static int begin_spool(void **state)
 static int end(void **state)
 {
 	(void)state;
-	recwriter_free(w);
+	writer_free(w);
 	w = NULL;
 	tally_drop(tally);
 	tally = NULL;
@@ -78,52 +78,52 @@ static int end(void **state)
 	return 0;
 }
 
-static struct recwriter_name named(const char *stem)
+static struct writer_name named(const char *stem)
 {
 	static const char *const taken_by[] = { ".other", NULL };
 
-	return (struct recwriter_name){ .stem = stem, .suffix = "", .part = 1, .taken_by = taken_by };
+	return (struct writer_name){ .stem = stem, .suffix = "", .part = 1, .taken_by = taken_by };
 }
 
-static int open_file(const char *stem, struct tally *of, struct recwriter_file **f)
+static int open_file(const char *stem, struct tally *of, struct writer_file **f)
 {
-	const struct recwriter_name name = named(stem);
+	const struct writer_name name = named(stem);
 
-	return recwriter_open(w, &name, of, f);
+	return writer_open(w, &name, of, f);
 }
 
-static struct recwriter_file *file(const char *stem)
+static struct writer_file *file(const char *stem)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 
 	assert_int_equal(open_file(stem, tally, &f), 0);
 	return f;
 }
 
-static void put_of(struct recwriter_file *f, unsigned int n, size_t len)
+static void put_of(struct writer_file *f, unsigned int n, size_t len)
 {
 	static uint8_t data[8192];
-	struct recformat_packet p = { .realtime_ns = 1700000000250000000ull, .data = data, .len = len };
+	struct format_packet p = { .realtime_ns = 1700000000250000000ull, .data = data, .len = len };
 	unsigned int i;
 
 	p.src = (struct addr){ .family = ADDR_IP4, .port = 5000, .ip = { 192, 0, 2, 1 } };
 	p.dst = (struct addr){ .family = ADDR_IP4, .port = 4000, .ip = { 192, 0, 2, 2 } };
 	for (i = 0; i < n; i++) {
 		memset(data, i, len);
-		recwriter_put(w, f, &p);
+		writer_put(w, f, &p);
 	}
-	recwriter_flush(w);
+	writer_flush(w);
 }
 
-static void put(struct recwriter_file *f, unsigned int n)
+static void put(struct writer_file *f, unsigned int n)
 {
 	put_of(f, n, BYTES);
 }
 
-static void close_now(struct recwriter_file *f)
+static void close_now(struct writer_file *f)
 {
-	recwriter_close(w, f);
-	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
+	writer_close(w, f);
+	assert_int_equal(writer_idle(w, WAIT_MS), 0);
 }
 
 /* Size of a file in bytes, -1 if it does not exist. */
@@ -178,7 +178,7 @@ static struct tally_counts counted(uint64_t n)
 
 static void writes_whole_records(void **state)
 {
-	struct recwriter_file *f = file("a");
+	struct writer_file *f = file("a");
 	uint8_t record[HEAD + BYTES];
 	char path[256];
 	double when;
@@ -210,14 +210,14 @@ static void writes_whole_records(void **state)
 	assert_int_equal(tally_read(tally).packets, 100);
 	assert_int_equal(tally_read(tally).bytes, 100 * BYTES);
 	assert_int_equal(tally_read(tally).lost, 0);
-	recwriter_reap(w);
-	assert_int_equal(recwriter_files(w), 0);
+	writer_reap(w);
+	assert_int_equal(writer_files(w), 0);
 }
 
 static void buffers_4096_bytes(void **state)
 {
-	struct recwriter_file *f = file("a");
-	const unsigned int fit = RECWRITER_BUFFER / (HEAD + BYTES);
+	struct writer_file *f = file("a");
+	const unsigned int fit = WRITER_BUFFER / (HEAD + BYTES);
 
 	(void)state;
 	put(f, fit);
@@ -234,7 +234,7 @@ static void buffers_4096_bytes(void **state)
 
 static void goes_round_the_ring(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 	unsigned int i;
 
 	(void)state;
@@ -255,8 +255,8 @@ static void goes_round_the_ring(void **state)
  */
 static void takes_nothing_that_follows_a_later_job(void **state)
 {
-	const struct recwriter_name name = named("a");
-	struct recwriter_file *f = file_new(w, &name, key_of(&name), tally);
+	const struct writer_name name = named("a");
+	struct writer_file *f = file_new(w, &name, key_of(&name), tally);
 	size_t upto;
 	bool stop;
 
@@ -274,7 +274,7 @@ static void takes_nothing_that_follows_a_later_job(void **state)
 
 static void begins_pcap_with_its_head(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 
 	(void)state;
 	end(state);
@@ -309,18 +309,18 @@ static void times_never_go_backwards(void **state)
 {
 	static const uint64_t arrivals_ms[] = { 4000000, 4000040, 4000020, 4000060, 4000010 };
 	static const uint64_t recorded_ms[] = { 4000000, 4000010, 4000020, 4000040, 4000060 };
-	struct recwriter_file *f = file("a");
+	struct writer_file *f = file("a");
 	uint8_t byte = 0;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(arrivals_ms); i++)
-		recwriter_put(w, f, &(struct recformat_packet){
+		writer_put(w, f, &(struct format_packet){
 					    .src = { .family = ADDR_IP4 }, .data = &byte, .len = 1,
 					    .realtime_ns = arrivals_ms[i] * NSEC_PER_MSEC });
 	put_of(f, 1, 8192); /* a record that fills the buffer, so it is written */
 	assert_int_equal(counted(6).packets, 6);
-	recwriter_put(w, f, &(struct recformat_packet){ .src = { .family = ADDR_IP4 }, .data = &byte,
+	writer_put(w, f, &(struct format_packet){ .src = { .family = ADDR_IP4 }, .data = &byte,
 							.len = 1, .realtime_ns = 1 });
 	close_now(f);
 	assert_int_equal(size_of("rec", "a"), 6 * (HEAD + 1) + HEAD + 8192);
@@ -333,7 +333,7 @@ static void times_never_go_backwards(void **state)
 
 static void shares_a_name_in_one_session_only(void **state)
 {
-	struct recwriter_file *f = file("a"), *other;
+	struct writer_file *f = file("a"), *other;
 	struct tally *stranger = tally_new(NULL);
 
 	(void)state;
@@ -341,13 +341,13 @@ static void shares_a_name_in_one_session_only(void **state)
 	assert_ptr_equal(file("a"), f);
 	assert_int_equal(open_file("a", stranger, &other), -EBUSY);
 	put(f, 1);
-	recwriter_close(w, f);
-	assert_int_equal(recwriter_idle(w, 0), 0);
+	writer_close(w, f);
+	assert_int_equal(writer_idle(w, 0), 0);
 	put(f, 1);
 	close_now(f);
 	assert_int_equal(tally_read(tally).packets, 2);
 	assert_int_equal(open_file("a", stranger, &other), 0);
-	assert_int_equal(recwriter_part(other), 2);
+	assert_int_equal(writer_part(other), 2);
 	assert_int_equal(size_of("rec", "a=2"), 0);
 	assert_int_equal(size_of("rec", "a"), 2 * (HEAD + BYTES));
 	close_now(other);
@@ -357,7 +357,7 @@ static void shares_a_name_in_one_session_only(void **state)
 /* Close and open again, without waiting for the thread in between. */
 static void goes_on_in_the_next_part(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 	char name[NAME_MAX + 1];
 	int i;
 
@@ -365,35 +365,35 @@ static void goes_on_in_the_next_part(void **state)
 	for (i = 1; i <= 20; i++) {
 		f = file("a");
 		put(f, 10 * i);
-		assert_int_equal(recwriter_part(f), i);
-		recwriter_name(f, name);
-		recwriter_close(w, f);
+		assert_int_equal(writer_part(f), i);
+		writer_name(f, name);
+		writer_close(w, f);
 	}
 	assert_string_equal(name, "a=20");
-	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
+	assert_int_equal(writer_idle(w, WAIT_MS), 0);
 	assert_int_equal(size_of("rec", "a"), 10 * (HEAD + BYTES));
 	assert_int_equal(size_of("rec", "a=2"), 20 * (HEAD + BYTES));
 	assert_int_equal(size_of("rec", "a=20"), 200 * (HEAD + BYTES));
-	recwriter_reap(w);
-	assert_int_equal(recwriter_files(w), 0);
+	writer_reap(w);
+	assert_int_equal(writer_files(w), 0);
 }
 
 /* A file of the spool, a file of another suffix, a dangling link: none is written over. */
 static void takes_the_first_free_part(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 
 	(void)state;
 	run("cd %s && touch rec/a spool/a=2 rec/a=3.other && ln -s none rec/a=4", dir);
 	f = file("a");
-	assert_int_equal(recwriter_part(f), 5);
+	assert_int_equal(writer_part(f), 5);
 	close_now(f);
 	assert_int_equal(size_of("rec", "a=5"), 0);
 }
 
 static void replaces_when_told_to(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 	int i;
 
 	(void)state;
@@ -404,18 +404,18 @@ static void replaces_when_told_to(void **state)
 	for (i = 1; i <= 20; i++) {
 		f = file("a");
 		put(f, 10 * i);
-		recwriter_close(w, f);
+		writer_close(w, f);
 	}
-	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
+	assert_int_equal(writer_idle(w, WAIT_MS), 0);
 	assert_int_equal(size_of("rec", "a"), 200 * (HEAD + BYTES));
 	assert_int_equal(size_of("rec", "a=2"), -1);
-	recwriter_reap(w);
-	assert_int_equal(recwriter_files(w), 0);
+	writer_reap(w);
+	assert_int_equal(writer_files(w), 0);
 }
 
 static void does_not_follow_links(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 
 	(void)state;
 	end(state);
@@ -432,7 +432,7 @@ static void does_not_follow_links(void **state)
 
 static void says_why_it_cannot_open(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 
 	(void)state;
 	end(state);
@@ -445,14 +445,14 @@ static void says_why_it_cannot_open(void **state)
 	assert_int_equal(open_file("a", tally, &f), -ENOENT);
 	run("touch %s/rec", dir);
 	assert_int_equal(open_file("a", tally, &f), -ENOTDIR);
-	assert_int_equal(recwriter_files(w), 0);
+	assert_int_equal(writer_files(w), 0);
 }
 
 /* ---- the spool ---- */
 
 static void moves_from_the_spool_when_complete(void **state)
 {
-	struct recwriter_file *f = file("a");
+	struct writer_file *f = file("a");
 
 	(void)state;
 	put(f, 30);
@@ -466,11 +466,11 @@ static void moves_from_the_spool_when_complete(void **state)
 
 static void keeps_apart_what_follows_at_once(void **state)
 {
-	struct recwriter_file *f = file("a");
+	struct writer_file *f = file("a");
 
 	(void)state;
 	put(f, 2000);
-	recwriter_close(w, f);
+	writer_close(w, f);
 	f = file("a");
 	put(f, 1);
 	becomes("rec", "a", 2000 * (HEAD + BYTES));
@@ -481,7 +481,7 @@ static void keeps_apart_what_follows_at_once(void **state)
 
 static void leaves_in_the_spool_what_cannot_move(void **state)
 {
-	struct recwriter_file *f = file("a");
+	struct writer_file *f = file("a");
 
 	(void)state;
 	run("rmdir %s/rec", dir);
@@ -494,7 +494,7 @@ static void leaves_in_the_spool_what_cannot_move(void **state)
 
 static void goes_on_when_a_full_disk_has_room_again(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 	struct tally_counts c;
 	long size;
 
@@ -520,7 +520,7 @@ static void goes_on_when_a_full_disk_has_room_again(void **state)
 static void survives_a_file_too_large(void **state)
 {
 	struct rlimit before, small;
-	struct recwriter_file *f = file("a");
+	struct writer_file *f = file("a");
 	struct tally_counts c;
 
 	(void)state;
@@ -538,7 +538,7 @@ static void survives_a_file_too_large(void **state)
 }
 
 /* Pushes packets until the thread has written some again. */
-static void put_until_written(struct recwriter_file *f, uint64_t more)
+static void put_until_written(struct writer_file *f, uint64_t more)
 {
 	uint64_t until = clock_now() + WAIT_MS * NSEC_PER_MSEC, before = tally_read(tally).packets;
 
@@ -551,7 +551,7 @@ static void put_until_written(struct recwriter_file *f, uint64_t more)
 
 static void begins_again_when_the_directory_is_back(void **state)
 {
-	struct recwriter_file *f = file("a");
+	struct writer_file *f = file("a");
 	uint64_t before;
 
 	(void)state;
@@ -571,7 +571,7 @@ static void begins_again_when_the_directory_is_back(void **state)
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 
-static void wait_at_gate(struct recwriter *writer, struct recwriter_file *f)
+static void wait_at_gate(struct writer *writer, struct writer_file *f)
 {
 	(void)writer, (void)f;
 	pthread_mutex_lock(&gate);
@@ -581,8 +581,8 @@ static void wait_at_gate(struct recwriter *writer, struct recwriter_file *f)
 /* Stop the thread until the gate is unlocked; commands do not wait for long. */
 static void hang(struct job *job)
 {
-	recwriter_close(w, file("first"));
-	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
+	writer_close(w, file("first"));
+	assert_int_equal(writer_idle(w, WAIT_MS), 0);
 	pthread_mutex_lock(&gate);
 	pthread_mutex_lock(&w->lock);
 	post(w, NULL, job, wait_at_gate);
@@ -592,7 +592,7 @@ static void hang(struct job *job)
 
 static void waits_once_for_a_disk_that_hangs(void **state)
 {
-	struct recwriter_file *f, *more[50];
+	struct writer_file *f, *more[50];
 	struct job job;
 	char name[16];
 	int i;
@@ -602,7 +602,7 @@ static void waits_once_for_a_disk_that_hangs(void **state)
 	f = file("a");
 	assert_true(w->stuck);
 	put(f, 30);
-	recwriter_close(w, f);
+	writer_close(w, f);
 	f = file("a");
 	put(f, 2);
 	for (i = 0; i < 50; i++) {
@@ -612,7 +612,7 @@ static void waits_once_for_a_disk_that_hangs(void **state)
 	assert_int_equal(size_of("rec", "a"), -1);
 	pthread_mutex_unlock(&gate);
 	for (i = 0; i < 50; i++)
-		recwriter_close(w, more[i]);
+		writer_close(w, more[i]);
 	close_now(f);
 	assert_false(w->stuck);
 	assert_int_equal(size_of("rec", "a"), 30 * (HEAD + BYTES));
@@ -629,7 +629,7 @@ static void count_one(void *arg)
 static void serves_others_while_it_waits(void **state)
 {
 	unsigned int served = 0;
-	struct recwriter_file *f;
+	struct writer_file *f;
 	struct job job;
 
 	(void)state;
@@ -646,7 +646,7 @@ static void serves_others_while_it_waits(void **state)
 
 static void tries_again_what_a_slow_disk_refused(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 	struct job job;
 
 	(void)state;
@@ -664,7 +664,7 @@ static void tries_again_what_a_slow_disk_refused(void **state)
 
 static void loses_only_packets_while_the_disk_hangs(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 	struct tally_counts c;
 	struct job job;
 
@@ -674,11 +674,11 @@ static void loses_only_packets_while_the_disk_hangs(void **state)
 	f = file("a");
 	put(f, 1000);
 	assert_true(tally_read(tally).lost > 500);
-	assert_int_equal(recwriter_idle(w, 0), 0);
-	recwriter_close(w, f);
-	assert_int_equal(recwriter_idle(w, 10), -ETIMEDOUT);
+	assert_int_equal(writer_idle(w, 0), 0);
+	writer_close(w, f);
+	assert_int_equal(writer_idle(w, 10), -ETIMEDOUT);
 	pthread_mutex_unlock(&gate);
-	assert_int_equal(recwriter_idle(w, WAIT_MS), 0);
+	assert_int_equal(writer_idle(w, WAIT_MS), 0);
 	c = tally_read(tally);
 	assert_int_equal(c.packets + c.lost, 1000);
 	assert_int_equal(size_of("rec", "a"), c.packets * (HEAD + BYTES));
@@ -686,10 +686,10 @@ static void loses_only_packets_while_the_disk_hangs(void **state)
 
 static void refuses_more_files_than_it_can_remember(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 
 	(void)state;
-	w->files = RECWRITER_FILES;
+	w->files = WRITER_FILES;
 	assert_int_equal(open_file("a", tally, &f), -ENFILE);
 	w->files = 0;
 }
@@ -697,7 +697,7 @@ static void refuses_more_files_than_it_can_remember(void **state)
 /* A pcap file without its header is invalid. */
 static void leaves_no_file_without_its_head(void **state)
 {
-	struct recwriter_file *f;
+	struct writer_file *f;
 
 	(void)state;
 	end(state);
@@ -716,7 +716,7 @@ static void leaves_no_file_without_its_head(void **state)
 
 static void completes_all_at_the_end(void **state)
 {
-	struct recwriter_file *f[20];
+	struct writer_file *f[20];
 	char name[16];
 	int i;
 
@@ -726,8 +726,8 @@ static void completes_all_at_the_end(void **state)
 		put(f[i], 50);
 	}
 	for (i = 0; i < 20; i++)
-		recwriter_close(w, f[i]);
-	recwriter_free(w);
+		writer_close(w, f[i]);
+	writer_free(w);
 	assert_int_equal(tally_read(tally).packets, 20 * 50);
 	for (i = 0; i < 20; i++) {
 		snprintf(name, sizeof(name), "f%d", i);
