@@ -720,7 +720,8 @@ static const char *default_text(const struct config *c, const struct row *r, cha
 	return text ? text : "none";
 }
 
-/* All values that the command line gives for a row, with blanks between them. Returns their number. */
+/* All values that the command line gives for a row, with blanks between them. Returns their number.
+ */
 static unsigned int given_text(const struct config *c, unsigned int row, char *buf, size_t size)
 {
 	unsigned int n = 0;

@@ -36,6 +36,7 @@
 #include "net/appear.h"
 #include "replicate/standby.h"
 #include "process.h"
+#include "signals.h"
 #include "control/systemd.h"
 
 #define QUARANTINE_NS (2 * NSEC_PER_SEC) /* before a closed port pair is used again */
@@ -231,19 +232,6 @@ static int open_controls(struct daemon *d)
 
 /* ---- signals ---- */
 
-static const struct {
-	int number;
-	enum { SIGNAL_STOP, SIGNAL_SLOW, SIGNAL_LEAVE, SIGNAL_FILE_SIZE, SIGNAL_FATAL } effect;
-} signals[] = {
-	{ SIGTERM, SIGNAL_STOP },  { SIGINT, SIGNAL_STOP },    { SIGUSR1, SIGNAL_STOP },
-	{ SIGUSR2, SIGNAL_STOP },  { SIGXCPU, SIGNAL_STOP },   { SIGXFSZ, SIGNAL_FILE_SIZE },
-	{ SIGPROF, SIGNAL_STOP },  { SIGVTALRM, SIGNAL_STOP }, { SIGHUP, SIGNAL_SLOW },
-	{ SIGPWR, SIGNAL_LEAVE },
-	{ SIGQUIT, SIGNAL_FATAL }, { SIGILL, SIGNAL_FATAL },   { SIGTRAP, SIGNAL_FATAL },
-	{ SIGABRT, SIGNAL_FATAL }, { SIGFPE, SIGNAL_FATAL },   { SIGBUS, SIGNAL_FATAL },
-	{ SIGSEGV, SIGNAL_FATAL }, { SIGSYS, SIGNAL_FATAL },
-};
-
 /*
  * Offer the control sockets to the next daemon. Not needed under a service manager: its store keeps
  * them, even after a crash.
@@ -272,23 +260,19 @@ static void leave(struct daemon *d)
 
 static void take_signal(struct daemon *d, int number)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		if (signals[i].number != number)
-			continue;
-		switch (signals[i].effect) {
-		case SIGNAL_STOP:
-			log_info("signal %d: shutting down", number);
-			stop(d);
-			break;
-		case SIGNAL_SLOW:
-			slow_shutdown(d, "SIGHUP");
-			break;
-		case SIGNAL_LEAVE:
-			leave(d);
-			break;
-		default:
-			break;
-		}
+	switch (signals_effect(number)) {
+	case SIGNAL_STOP:
+		log_info("signal %d: shutting down", number);
+		stop(d);
+		break;
+	case SIGNAL_SLOW:
+		slow_shutdown(d, "SIGHUP");
+		break;
+	case SIGNAL_LEAVE:
+		leave(d);
+		break;
+	default:
+		break;
 	}
 }
 
@@ -301,67 +285,9 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 		take_signal(arg, (int)info.ssi_signo);
 }
 
-/*
- * SIGXFSZ. The kernel sends it when we write beyond the limit on file sizes; si_pid is our own
- * then. The write fails with an error, so the signal is ignored. From another process it ends the
- * daemon, as with rtpproxy.
- */
-static void on_file_size(int number, siginfo_t *info, void *context)
-{
-	(void)number, (void)context;
-	if (info->si_pid != getpid())
-		kill(getpid(), SIGTERM);
-}
-
-/*
- * Log a crash, then take the default action. The log may hang in a crashed process; the alarm ends
- * the process then.
- */
-static void on_fatal(int number)
-{
-	alarm(2);
-	log_line(LOG_LVL_CRIT, NULL, __func__, __LINE__, "signal %d: rtpxd has crashed", number);
-	raise(number);
-}
-
-/* The signals that the event loop reads from a descriptor. */
-static sigset_t held_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		if (signals[i].effect < SIGNAL_FILE_SIZE)
-			sigaddset(&set, signals[i].number);
-	return set;
-}
-
-/*
- * Block the signals of held_signals(), from before the control sockets are opened until the process
- * ends: they start no handler and no default action. A signal during the start waits for the event
- * loop; a signal after the event loop has no effect. dirlock() of another process sees a waiting
- * signal, and knows that this process is about to end.
- */
-static void hold_signals(void)
-{
-	const struct sigaction ignore = { .sa_handler = SIG_IGN };
-	const struct sigaction file_size = { .sa_sigaction = on_file_size, .sa_flags = SA_SIGINFO };
-	const struct sigaction fatal = { .sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND };
-	const sigset_t set = held_signals();
-
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	sigaction(SIGPIPE, &ignore, NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		if (signals[i].effect == SIGNAL_FATAL)
-			sigaction(signals[i].number, &fatal, NULL);
-		else if (signals[i].effect == SIGNAL_FILE_SIZE)
-			sigaction(signals[i].number, &file_size, NULL);
-	}
-}
-
 static int catch_signals(struct daemon *d)
 {
-	const sigset_t set = held_signals();
+	const sigset_t set = signals_held();
 
 	d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (d->signal_fd < 0)
@@ -414,6 +340,39 @@ static void serve_media(void *arg)
 		relay_serve(d->relay);
 }
 
+static int start_recorder(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	const struct recorder_opts recorder = {
+		.dir = c->record_dir,
+		.spool_dir = c->spool_dir,
+		.pcap = c->record_pcap,
+		.no_rtcp = c->no_rtcp_record,
+		.replace = c->record_replace,
+		.as_rtpproxy = c->drop_in,
+		.keys = c->record_dtmf,
+		.dtmf_types = c->dtmf_types,
+		.no_resolve = c->no_resolve,
+		.ports = d->ports,
+		.tos = c->tos,
+		.meanwhile = serve_media,
+		.arg = d,
+	};
+	struct mirror_opts mirror = {
+		.dp = d->dp,
+		.port_min = c->dp.port_min,
+		.port_max = c->dp.port_max,
+	};
+	int r = recorder_new(&d->recorder, d->base, &recorder);
+
+	if (r < 0)
+		return sorry("cannot make the recorder: %s", strerror(-r));
+	mirror.recorder = d->recorder;
+	mirror.taps = &d->taps;
+	r = mirror_new(&d->mirror, d->base, &mirror);
+	return r < 0 ? sorry("cannot take copies from the dataplane: %s", strerror(-r)) : 0;
+}
+
 static int start_media(struct daemon *d)
 {
 	const struct config *c = &d->config;
@@ -437,52 +396,32 @@ static int start_media(struct daemon *d)
 		.digits = &d->digits,
 		.taps = &d->taps,
 	};
-	const struct recorder_opts recorder = {
-		.dir = c->record_dir,
-		.spool_dir = c->spool_dir,
-		.pcap = c->record_pcap,
-		.no_rtcp = c->no_rtcp_record,
-		.replace = c->record_replace, .as_rtpproxy = c->drop_in,
-		.keys = c->record_dtmf, .dtmf_types = c->dtmf_types,
-		.no_resolve = c->no_resolve,
-		.ports = d->ports,
-		.tos = c->tos,
-		.meanwhile = serve_media,
-		.arg = d,
-	};
-	struct mirror_opts mirror = {
-		.dp = d->dp,
-		.port_min = c->dp.port_min,
-		.port_max = c->dp.port_max,
-	};
-	struct players_opts players = {
-		.sessions = d->sessions,
-		.stats = &d->stats,
-		.prompt_dir = c->prompt_dir,
-		.ptime_ms = c->prompt_ptime_ms,
-		.send = relay_play,
-	};
 	int r = sync_new(&d->sync, d->base, &sync);
 
 	if (r < 0)
 		return sorry("cannot watch routes and neighbours: %s", strerror(-r));
-	r = recorder_new(&d->recorder, d->base, &recorder);
-	if (r < 0)
-		return sorry("cannot make the recorder: %s", strerror(-r));
-	mirror.recorder = d->recorder;
-	mirror.taps = &d->taps;
-	r = mirror_new(&d->mirror, d->base, &mirror);
-	if (r < 0)
-		return sorry("cannot take copies from the dataplane: %s", strerror(-r));
+	if (start_recorder(d) < 0)
+		return -1;
 	relay.sync = d->sync;
 	relay.mirror = d->mirror;
 	relay.recorder = d->recorder;
 	r = relay_new(&d->relay, d->base, &relay);
-	if (r < 0)
-		return sorry("cannot make the relay: %s", strerror(-r));
-	players.pacer = relay_pacer(d->relay);
-	players.arg = d->relay;
-	r = players_new(&d->players, d->base, &players);
+	return r < 0 ? sorry("cannot make the relay: %s", strerror(-r)) : 0;
+}
+
+static int start_players(struct daemon *d)
+{
+	const struct players_opts players = {
+		.sessions = d->sessions,
+		.stats = &d->stats,
+		.prompt_dir = d->config.prompt_dir,
+		.ptime_ms = d->config.prompt_ptime_ms,
+		.send = relay_play,
+		.arg = d->relay,
+		.pacer = relay_pacer(d->relay),
+	};
+	int r = players_new(&d->players, d->base, &players);
+
 	return r < 0 ? sorry("cannot play prompts: %s", strerror(-r)) : 0;
 }
 
@@ -1006,9 +945,9 @@ static int start_modules(struct daemon *d)
 	d->base = event_base_new();
 	if (!d->base)
 		return sorry("out of memory");
-	if (start_model(d) < 0 || start_media(d) < 0 || start_notify(d) < 0 || start_accounts(d) < 0 ||
-	    start_engine(d) < 0 || start_standby(d) < 0 || start_survey(d) < 0 ||
-	    start_admin(d) < 0 || start_web(d) < 0)
+	if (start_model(d) < 0 || start_media(d) < 0 || start_players(d) < 0 ||
+	    start_notify(d) < 0 || start_accounts(d) < 0 || start_engine(d) < 0 ||
+	    start_standby(d) < 0 || start_survey(d) < 0 || start_admin(d) < 0 || start_web(d) < 0)
 		return -1;
 	start_keeper(d);
 	d->leave = false;
@@ -1135,7 +1074,7 @@ static int start(struct daemon *d)
 	event_set_log_callback(on_library_line);
 	if (process_limits(c->nofile, err, sizeof(err)) < 0)
 		return sorry("-L: %s", err);
-	hold_signals();
+	signals_hold();
 	if (read_password(&d->config) < 0 || lock_state(d) < 0 || open_controls(d) < 0)
 		return -1;
 	if (!c->foreground && process_detach(!c->no_chdir, &ready, err, sizeof(err)) < 0)

@@ -31,8 +31,8 @@ struct json_object *ask_all(const char *path, const char *request, const char *c
 			    const char *key, struct json_object **refused);
 
 /*
- * json_text, json_number, json_real, json_is - the value of a member; "-", 0, false if it is missing.
- * A text is fit for a terminal: see utf8_tame().
+ * json_text, json_number, json_real, json_is - the value of a member; "-", 0, false if it is
+ * missing. A text is fit for a terminal: see utf8_tame().
  */
 const char *json_text(struct json_object *o, const char *key);
 unsigned long long json_number(struct json_object *o, const char *key);

@@ -21,7 +21,7 @@ struct capture {
 	bool gz_failed;
 	pcap_t *pcap; /* owns @file; NULL: the ad-hoc format */
 	struct frame_fragments *fragments;
-	uint8_t record[RECFORMAT_MAX_RECORD + UINT16_MAX]; /* of the ad-hoc format */
+	uint8_t record[FORMAT_MAX_RECORD + UINT16_MAX]; /* of the ad-hoc format */
 	uint64_t packets, frames, partial, other, at;
 	char trouble[500], why_empty[500];
 };
@@ -134,21 +134,21 @@ static void end_of_frames(struct capture *c)
 /* ---- the ad-hoc format ---- */
 
 /* 1: a record; 0: the end or no whole record; negative: no record. */
-static int read_record(struct capture *c, struct recformat_packet *r, size_t *len)
+static int read_record(struct capture *c, struct format_packet *r, size_t *len)
 {
 	int n;
 
-	*len = fread(c->record, 1, RECFORMAT_ADHOC_HEAD, c->file);
-	n = recformat_adhoc(c->record, *len, r);
-	if (n || *len < RECFORMAT_ADHOC_HEAD)
+	*len = fread(c->record, 1, FORMAT_ADHOC_HEAD, c->file);
+	n = format_adhoc(c->record, *len, r);
+	if (n || *len < FORMAT_ADHOC_HEAD)
 		return n;
-	*len += fread(c->record + *len, 1, recformat_adhoc_len(c->record), c->file);
-	return recformat_adhoc(c->record, *len, r);
+	*len += fread(c->record + *len, 1, format_adhoc_len(c->record), c->file);
+	return format_adhoc(c->record, *len, r);
 }
 
 static int next_record(struct capture *c, struct capture_packet *out)
 {
-	struct recformat_packet r;
+	struct format_packet r;
 	size_t len;
 	int n;
 

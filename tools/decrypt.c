@@ -8,8 +8,8 @@
 #include <srtp2/srtp.h>
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "decrypt.h"
+#include "base/hash.h"
 
 #define ROLL_OVERS 256 /* tried from 0: a stream of 93 hours at 50 packets a second */
 #define SEARCHES 4     /* for each SSRC, when no key fits */

@@ -142,7 +142,8 @@ static int set_key(struct extraction_opts *o, const char *option, const char *ar
 {
 	char must[400];
 
-	snprintf(must, sizeof(must), "must be SUITE:KEY with KEY in base64, or a=crypto of SDP; suites: %s",
+	snprintf(must, sizeof(must),
+		 "must be SUITE:KEY with KEY in base64, or a=crypto of SDP; suites: %s",
 		 decrypt_suites());
 	if (o->n_keys == DECRYPT_MAX_KEYS)
 		return complain(option, arg, "is one key too many");
@@ -347,8 +348,8 @@ static void print_stream(const struct extraction_opts *o, const struct rtpstream
 	printf("  ssrc 0x%08X from %s: payload type ", s->ssrc, addr_text(&s->src, src));
 	print_types(o, s);
 	printf("; %.3f s; %llu packets, %u lost, %u duplicates; jitter %.3f ms, at most %.3f ms\n",
-	       (s->last_ns - s->first_ns) / 1e9, (unsigned long long)st->packets, rtpx_stats_lost(st),
-	       st->duplicates,
+	       (s->last_ns - s->first_ns) / 1e9, (unsigned long long)st->packets,
+	       rtpx_stats_lost(st), st->duplicates,
 	       st->jitter_count ? (double)st->jitter_sum_q4 / st->jitter_count / per_ms : 0,
 	       st->jitter_max_q4 / per_ms);
 }
@@ -485,7 +486,8 @@ static bool is_whole(const struct extraction *x, const char *path)
 	if (x->o->file != SF_FORMAT_RAW)
 		info = (SF_INFO){ 0 };
 	f = sf_open(path, SFM_READ, &info);
-	whole = f && llabs((long long)info.frames - (long long)x->written) <= (long long)x->rate / 4;
+	whole = f &&
+		llabs((long long)info.frames - (long long)x->written) <= (long long)x->rate / 4;
 	if (f)
 		sf_close(f);
 	return whole;
@@ -517,8 +519,8 @@ static int delete_all(const struct extraction *x)
 
 		for (k = 0; in->only != SIDE_A && k < in->n_paths; k++)
 			if (unlink(in->paths[k])) {
-				fprintf(stderr, "extractaudio: cannot delete %s: %s\n", in->paths[k],
-					strerror(errno));
+				fprintf(stderr, "extractaudio: cannot delete %s: %s\n",
+					in->paths[k], strerror(errno));
 				rc = EXIT_OUTPUT;
 			}
 	}

@@ -159,8 +159,8 @@ static bool is_same_party(const struct rtpstream *a, const struct rtpstream *b)
 }
 
 /*
- * In recordings of both sides, a recording of rtpxd names the party of each packet. In other captures,
- * the originator is the party that sends first.
+ * In recordings of both sides, a recording of rtpxd names the party of each packet. In other
+ * captures, the originator is the party that sends first.
  */
 static void find_sides(struct extraction_input *in)
 {
@@ -172,8 +172,8 @@ static void find_sides(struct extraction_input *in)
 
 		if (in->side != SIDES)
 			s->side = in->side;
-		else if (s->party != RECFORMAT_NO_PARTY)
-			s->side = s->party == RECFORMAT_CALLER ? SIDE_O : SIDE_A;
+		else if (s->party != FORMAT_NO_PARTY)
+			s->side = s->party == FORMAT_CALLER ? SIDE_O : SIDE_A;
 		else
 			s->side = i == 0 ? SIDE_O : SIDE_A;
 	}
@@ -184,7 +184,7 @@ static void find_sides(struct extraction_input *in)
 				struct rtpstream *b = rtpstreams_at(in->streams, k);
 
 				if (a->side != SIDE_O || b->side == SIDE_O || a->is_copy ||
-				    b->party != RECFORMAT_NO_PARTY || !is_same_party(a, b))
+				    b->party != FORMAT_NO_PARTY || !is_same_party(a, b))
 					continue;
 				b->side = SIDE_O;
 				moved = true;
@@ -219,7 +219,8 @@ int extraction_learn(struct extraction_input *in)
 	return rc;
 }
 
-const struct audio_codec *extraction_codec(const struct extraction_opts *o, const struct rtpstream *s)
+const struct audio_codec *extraction_codec(const struct extraction_opts *o,
+					   const struct rtpstream *s)
 {
 	const struct rtpstream_kind *k;
 	const struct audio_codec *c = NULL;

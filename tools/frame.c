@@ -182,11 +182,15 @@ static enum frame_found take_ip6(const uint8_t *p, size_t len, struct frame_frag
 		if (len < at + 8)
 			return FRAME_OTHER;
 		if (next == IPPROTO_FRAGMENT)
-			return p[at] != IPPROTO_UDP ? FRAME_OTHER :
-			       end > len || end < at + 8 ? FRAME_PARTIAL :
-			       take_fragment(f, out, (uint32_t)get16(p + at + 4) << 16 | get16(p + at + 6),
-					     get16(p + at + 2) & 0xfff8, get16(p + at + 2) & 1,
-					     p + at + 8, end - at - 8);
+			return p[at] != IPPROTO_UDP ? FRAME_OTHER
+			       : end > len || end < at + 8
+				       ? FRAME_PARTIAL
+				       : take_fragment(f, out,
+						       (uint32_t)get16(p + at + 4) << 16 |
+							       get16(p + at + 6),
+						       get16(p + at + 2) & 0xfff8,
+						       get16(p + at + 2) & 1, p + at + 8,
+						       end - at - 8);
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS)
 			return FRAME_OTHER;
 		next = p[at];
@@ -248,16 +252,16 @@ static enum frame_found take_type(unsigned int type, const uint8_t *p, size_t le
 }
 
 /* The party that rtpxd's made-up source address names; see record/format.c. */
-static enum recformat_party party_of(const uint8_t *mac, const struct addr *src)
+static enum format_party party_of(const uint8_t *mac, const struct addr *src)
 {
 	uint8_t folded[4] = { 0 };
 	size_t i;
 
 	for (i = 0; i < addr_ip_len(src); i++)
 		folded[i % 4] ^= src->ip[i];
-	if (mac[0] != 2 || mac[1] > RECFORMAT_CALLEE || memcmp(mac + 2, folded, sizeof(folded)))
-		return RECFORMAT_NO_PARTY;
-	return (enum recformat_party)mac[1];
+	if (mac[0] != 2 || mac[1] > FORMAT_CALLEE || memcmp(mac + 2, folded, sizeof(folded)))
+		return FORMAT_NO_PARTY;
+	return (enum format_party)mac[1];
 }
 
 static enum frame_found take_ether(const uint8_t *p, size_t len, struct frame_fragments *f,

@@ -11,7 +11,7 @@
 
 struct frame_datagram {
 	struct addr src, dst;
-	enum recformat_party party; /* of rtpxd's own recordings */
+	enum format_party party; /* of rtpxd's own recordings */
 	const uint8_t *data; /* in the frame, or owned by the fragments until the next frame */
 	size_t len;
 };

@@ -143,7 +143,8 @@ static int input_fill(struct input *in, int16_t *out, size_t max)
 static void input_close(struct input *in, bool tell)
 {
 	if (in->sound && tell && sound_odd(in->sound))
-		fprintf(stderr, "makeann: %s: %llu samples are no numbers, or infinite; they are silent\n",
+		fprintf(stderr,
+			"makeann: %s: %llu samples are no numbers, or infinite; they are silent\n",
 			in->o->in, (unsigned long long)sound_odd(in->sound));
 	sound_close(in->sound);
 }
@@ -229,8 +230,8 @@ static int name_of(const struct options *o, size_t i, bool beside, char path[PAT
 	snprintf(suffix, sizeof(suffix), ".%u", types[MIN(i, ARRAY_SIZE(types) - 1)]);
 	if (beside)
 		snprintf(part, sizeof(part), ".part%d", (int)getpid());
-	if (snprintf(path, PATH_MAX, "%s%s%s", o->template, i < ARRAY_SIZE(types) ? suffix : ".opus",
-		     part) < PATH_MAX)
+	if (snprintf(path, PATH_MAX, "%s%s%s", o->template,
+		     i < ARRAY_SIZE(types) ? suffix : ".opus", part) < PATH_MAX)
 		return 0;
 	return fail(o->template, "the name is too long");
 }

@@ -47,7 +47,9 @@ int mixer_bus(struct mixer *m, unsigned int rate, unsigned int channel)
 	if (m->n_buses == MIXER_MAX_BUSES)
 		return -ENOSPC;
 	b = &m->buses[m->n_buses];
-	*b = (struct bus){ .rate = rate, .channel = channel, .room = (size_t)rate * MIXER_WINDOW_S };
+	*b = (struct bus){ .rate = rate,
+			   .channel = channel,
+			   .room = (size_t)rate * MIXER_WINDOW_S };
 	b->ring = calloc(b->room, sizeof(*b->ring));
 	if (b->ring && rate != m->o.rate)
 		b->resampler = soxr_create(rate, m->o.rate, 1, NULL, &io, &quality, NULL);

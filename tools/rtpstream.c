@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "rtpstream.h"
 #include "base/hash.h"
 #include "media/rtp.h"
 #include "record/keys.h"
-#include "rtpstream.h"
 
 #define HELD_MAX 256 /* packets that wait in order */
 #define HELD_NS NSEC_PER_SEC
@@ -305,10 +305,12 @@ static int play_held(struct rtpstreams *all, struct rtpstream *s, const struct h
 	r = &s->runs[st->run];
 	return all->o.play(all->o.arg, s,
 			   &(struct rtpstream_packet){
-				   .payload = h->payload, .len = h->len,
-				   .arrival_ns = h->arrival_ns, .run = st->run, .payload_type = h->payload_type,
-				   .time_ns = r->begin_ns +
-					      ns_of_ticks(h->ts - r->ts, r->clock) });
+				   .payload = h->payload,
+				   .len = h->len,
+				   .arrival_ns = h->arrival_ns,
+				   .run = st->run,
+				   .payload_type = h->payload_type,
+				   .time_ns = r->begin_ns + ns_of_ticks(h->ts - r->ts, r->clock) });
 }
 
 /* ---- both ---- */
@@ -367,8 +369,8 @@ static int hold(struct rtpstream *s, const struct rtpx_flow_stats *stats,
 	return 0;
 }
 
-static void count_packet(struct rtpstreams *all, struct rtpstream *s, const struct capture_packet *p,
-		  const struct rtpx_packet *rtp)
+static void count_packet(struct rtpstreams *all, struct rtpstream *s,
+			 const struct capture_packet *p, const struct rtpx_packet *rtp)
 {
 	all->packets++;
 	count_kind(s, rtp->payload_type);

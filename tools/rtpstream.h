@@ -49,7 +49,7 @@ struct rtpstream_kind {
 struct rtpstream {
 	struct addr src, dst;
 	uint32_t ssrc;
-	enum recformat_party party;
+	enum format_party party;
 	struct rtpx_flow_stats stats; /* of the first reading */
 	uint64_t first_ns, last_ns;   /* of arrival */
 	struct rtpstream_kind kinds[RTPSTREAM_KINDS];

@@ -157,7 +157,8 @@ static void stream_lines(const char *name, struct json_object *s)
 	       json_number(s, "packets"), json_number(s, "bytes"), json_number(s, "kernel_packets"),
 	       json_number(s, "strangers"), json_number(s, "silent_ms"));
 	if (member(s, "ssrc"))
-		printf("          SSRC %08llx, payload type %llu, %llu lost (%.2f %%), %llu duplicates, "
+		printf("          SSRC %08llx, payload type %llu, %llu lost (%.2f %%), %llu "
+		       "duplicates, "
 		       "jitter %s ms, MOS %s\n",
 		       json_number(s, "ssrc"), json_number(s, "payload_type"),
 		       json_number(s, "lost"), 100 * json_real(s, "loss"),
@@ -496,7 +497,8 @@ static int trace(const char *call_id)
 
 static int config(const char *arg)
 {
-	struct json_object *o = ask(socket_path, "config", NULL), *list = o ? member(o, "config") : NULL;
+	struct json_object *o = ask(socket_path, "config", NULL),
+			   *list = o ? member(o, "config") : NULL;
 	size_t i;
 
 	(void)arg;

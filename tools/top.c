@@ -18,9 +18,9 @@
 
 #include <json-c/json.h>
 
+#include "top.h"
 #include "ask.h"
 #include "base/utf8.h"
-#include "top.h"
 
 #define REFRESH_MS 2000
 #define SCREEN_BEGIN "\033[?1049h\033[?25l" /* the other screen, without a cursor */
@@ -119,7 +119,8 @@ static void head_lines(struct screen *s, const struct pair *p)
 	line(s, "rtpx  %s  load of the loop %.1f %%%s%s", clock, 100 * json_real(o, "load"),
 	     json_is(o, "draining") ? "  DRAINING: new sessions are refused" : "",
 	     s->live ? "  (q ends)" : "");
-	line(s, "sessions  %llu: %llu both ways, %llu one way, %llu silent, %llu new, %llu incomplete",
+	line(s,
+	     "sessions  %llu: %llu both ways, %llu one way, %llu silent, %llu new, %llu incomplete",
 	     json_number(sessions, "all"), json_number(sessions, "both_ways"),
 	     json_number(sessions, "one_way"), json_number(sessions, "silent"),
 	     json_number(sessions, "new"), json_number(sessions, "incomplete"));

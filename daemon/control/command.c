@@ -457,8 +457,9 @@ static void log_refusal(const struct run *run, const char *line, size_t len, boo
 	} else if (err == E_SESSION || run->failed) {
 		snprintf(call_id, sizeof(call_id), "%.*s", (int)run->req->call_id.len,
 			 run->req->call_id.p);
-		log_some(LOG_LVL_INFO, call_id, "command \"%.*s\" from %s: there is no such session",
-			 (int)MIN(len, 200), line, from);
+		log_some(LOG_LVL_INFO, call_id,
+			 "command \"%.*s\" from %s: there is no such session", (int)MIN(len, 200),
+			 line, from);
 	}
 }
 

@@ -235,10 +235,10 @@ static void say_lost(struct follower *f, uint64_t realtime_ns)
 }
 
 static void capture_packet(void *arg, const struct session *s, int leg, enum stream_kind kind,
-			   uint64_t arrival_ns, const struct recformat_packet *packet, bool accepted)
+			   uint64_t arrival_ns, const struct format_packet *packet, bool accepted)
 {
 	struct follower *f = arg;
-	struct recformat_packet p = *packet;
+	struct format_packet p = *packet;
 	uint8_t block[PCAPNG_MAX_PACKET];
 	char comment[PCAPNG_MAX_COMMENT];
 

@@ -178,7 +178,7 @@ static void tap(struct relay *r, struct session *s, int leg, enum stream_kind ki
 		return;
 	mirror_drain(r->o.mirror); /* earlier packets from the dataplane come first */
 	taps_packet(r->o.taps, s, leg, kind, p->arrival_ns,
-		    &(struct recformat_packet){ .src = p->src, .dst = p->local, .data = p->data,
+		    &(struct format_packet){ .src = p->src, .dst = p->local, .data = p->data,
 						.len = p->len },
 		    accepted);
 }

@@ -162,7 +162,8 @@ static void unmark(struct nexthops *n, struct nexthop *nh)
 	nh->dirty = 0;
 }
 
-/* mark_all - begin to mark all ids; mark_more() does it. Ids that are marked already get it, too. */
+/* mark_all - begin to mark all ids; mark_more() does it. Ids that are marked already get it, too.
+ */
 static void mark_all(struct nexthops *n, enum dirty what)
 {
 	n->sweep |= what;

@@ -126,8 +126,9 @@ uint64_t sound_odd(const struct sound *s)
 
 uint64_t sound_length(const struct sound *s)
 {
-	return s->info.frames > 0 ? (uint64_t)((double)s->info.frames * s->rate / s->info.samplerate)
-				  : 0;
+	return s->info.frames > 0
+		       ? (uint64_t)((double)s->info.frames * s->rate / s->info.samplerate)
+		       : 0;
 }
 
 /* ---- begin and end ---- */
@@ -170,8 +171,10 @@ int sound_open(struct sound **out, const char *path, bool raw, unsigned int rate
 	s->rate = rate;
 	snprintf(s->path, sizeof(s->path), "%s", path);
 	if (raw)
-		s->info = (SF_INFO){ .samplerate = RAW_RATE, .channels = 1,
-				     .format = SF_FORMAT_RAW | SF_FORMAT_PCM_16 | SF_ENDIAN_LITTLE };
+		s->info = (SF_INFO){ .samplerate = RAW_RATE,
+				     .channels = 1,
+				     .format = SF_FORMAT_RAW | SF_FORMAT_PCM_16 |
+					       SF_ENDIAN_LITTLE };
 	s->file = sf_open(path, SFM_READ, &s->info);
 	if (s->file)
 		rc = prepare(s, err, err_size);

@@ -22,12 +22,13 @@ enum accounts_format { ACCOUNTS_CSV, ACCOUNTS_JSON, ACCOUNTS_FORMATS };
  */
 int accounts_new(struct accounts **out, const char *const path[ACCOUNTS_FORMATS], char *err,
 		 size_t err_size);
-/* accounts_free - waits until the records are written, at most ACCOUNTS_EXIT_MS. NULL is allowed. */
+/* accounts_free - waits until the records are written, at most ACCOUNTS_EXIT_MS. NULL is allowed.
+ */
 void accounts_free(struct accounts *a);
 
 /*
- * accounts_add - queue a record for each file. A file is locked (fcntl) for each write and opened again when it
- * was renamed or removed, as rtpproxy's module does.
+ * accounts_add - queue a record for each file. A file is locked (fcntl) for each write and opened
+ * again when it was renamed or removed, as rtpproxy's module does.
  */
 void accounts_add(struct accounts *a, const struct call_report *r);
 

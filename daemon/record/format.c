@@ -24,7 +24,7 @@ struct adhoc_head {
 	double time;	/* seconds of the Unix epoch */
 	uint16_t len;
 } __attribute__((packed));
-_Static_assert(sizeof(struct adhoc_head) == RECFORMAT_ADHOC_HEAD, "as rtpproxy on 64 bits");
+_Static_assert(sizeof(struct adhoc_head) == FORMAT_ADHOC_HEAD, "as rtpproxy on 64 bits");
 
 struct pcap_head {
 	uint32_t magic;
@@ -83,7 +83,7 @@ static size_t write_adhoc(const struct format_packet *p, uint8_t *out)
 	return sizeof(h) + p->len;
 }
 
-size_t recformat_adhoc_len(const uint8_t head[RECFORMAT_ADHOC_HEAD])
+size_t format_adhoc_len(const uint8_t head[FORMAT_ADHOC_HEAD])
 {
 	struct adhoc_head h;
 
@@ -148,15 +148,15 @@ static uint16_t sum_end(uint32_t sum)
  * 16 bytes of the IPv6 address XORed. Without a party as rtpproxy has it: 00:00 and the IPv4
  * address, or the IPv6 address XORed into six bytes, here without the bit of a group.
  */
-static void made_up_mac(const struct addr *a, enum recformat_party party, uint8_t mac[MAC_BYTES])
+static void made_up_mac(const struct addr *a, enum format_party party, uint8_t mac[MAC_BYTES])
 {
-	size_t first = party == RECFORMAT_NO_PARTY && a->family == ADDR_IP6 ? 0 : 2, i;
+	size_t first = party == FORMAT_NO_PARTY && a->family == ADDR_IP6 ? 0 : 2, i;
 
 	memset(mac, 0, MAC_BYTES);
 	for (i = 0; i < addr_ip_len(a); i++)
 		mac[first + i % (MAC_BYTES - first)] ^= a->ip[i];
 	mac[0] &= 0xfe;
-	if (party == RECFORMAT_NO_PARTY)
+	if (party == FORMAT_NO_PARTY)
 		return;
 	mac[0] = 0x02;
 	mac[1] = party;
@@ -219,7 +219,7 @@ static size_t write_pcap(const struct format_packet *p, uint16_t id, uint8_t *ou
 	struct ethhdr eth = { .h_proto = htons(p->src.family == ADDR_IP6 ? ETH_P_IPV6 : ETH_P_IP) };
 	uint8_t *at = out;
 
-	made_up_mac(&p->dst, RECFORMAT_NO_PARTY, eth.h_dest);
+	made_up_mac(&p->dst, FORMAT_NO_PARTY, eth.h_dest);
 	made_up_mac(&p->src, p->party, eth.h_source);
 	memcpy(at, &h, sizeof(h));
 	at += sizeof(h);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mirror.h - hands the dataplane's copies of forwarded packets to the recorder and the taps, as if a
- * socket had received them. The copies are not forwarded, and not checked again.
+ * mirror.h - hands the dataplane's copies of forwarded packets to the recorder and the taps, as if
+ * a socket had received them. The copies are not forwarded, and not checked again.
  *
  * A NULL mirror stands for a dataplane without copies; every function accepts it.
  */

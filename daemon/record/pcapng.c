@@ -10,7 +10,7 @@
 #define PACKET 6
 #define BYTE_ORDER_MAGIC 0x1a2b3c4d
 #define ETHERNET 1
-#define PCAP_RECORD_HEAD 16 /* of recformat_record(), before the frame */
+#define PCAP_RECORD_HEAD 16 /* of format_record(), before the frame */
 
 /* options */
 #define END 0
@@ -84,11 +84,11 @@ size_t pcapng_head(const char *name, uint8_t out[PCAPNG_MAX_HEAD])
 	return len + put_interface(name, out + len);
 }
 
-size_t pcapng_packet(const struct recformat_packet *p, uint16_t id, const char *comment,
+size_t pcapng_packet(const struct format_packet *p, uint16_t id, const char *comment,
 		     uint8_t out[PCAPNG_MAX_PACKET])
 {
-	uint8_t record[RECFORMAT_MAX_RECORD];
-	uint32_t len = (uint32_t)recformat_record(RECFORMAT_PCAP, p, id, record) - PCAP_RECORD_HEAD;
+	uint8_t record[FORMAT_MAX_RECORD];
+	uint32_t len = (uint32_t)format_record(FORMAT_PCAP, p, id, record) - PCAP_RECORD_HEAD;
 	uint8_t *at = put_32(put_32(put_32(out, PACKET), 0), 0); /* interface 0 */
 
 	at = put_time(at, p->realtime_ns);

@@ -10,14 +10,14 @@
 
 #define PCAPNG_MAX_HEAD 256
 #define PCAPNG_MAX_COMMENT 64 /* bytes of a comment; more are cut off */
-#define PCAPNG_MAX_PACKET (RECFORMAT_MAX_RECORD + 64 + PCAPNG_MAX_COMMENT)
+#define PCAPNG_MAX_PACKET (FORMAT_MAX_RECORD + 64 + PCAPNG_MAX_COMMENT)
 #define PCAPNG_LOSS 64
 
 /* pcapng_head - section header and the one interface, @name. Returns the length. */
 size_t pcapng_head(const char *name, uint8_t out[PCAPNG_MAX_HEAD]);
 
-/* pcapng_packet - one packet; @id as recformat_record(). Returns the length. */
-size_t pcapng_packet(const struct recformat_packet *p, uint16_t id, const char *comment,
+/* pcapng_packet - one packet; @id as format_record(). Returns the length. */
+size_t pcapng_packet(const struct format_packet *p, uint16_t id, const char *comment,
 		     uint8_t out[PCAPNG_MAX_PACKET]);
 
 /* pcapng_loss - interface statistics: the number of @lost packets so far. Returns the length. */

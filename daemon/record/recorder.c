@@ -499,7 +499,7 @@ void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream
 	if (!(s->leg[leg].recorded & (1 << kind)))
 		return;
 	if (!r->o.as_rtpproxy)
-		p.party = leg == 1 ? RECFORMAT_CALLER : RECFORMAT_CALLEE;
+		p.party = leg == 1 ? FORMAT_CALLER : FORMAT_CALLEE;
 	p.realtime_ns = arrival_ns + rec->realtime_minus_monotonic_ns;
 	if (r->o.keys != KEYS_KEEP && kind == STREAM_RTP && has_keys(r, &s->leg[leg], &p))
 		take_keys(r, rec, &p);

@@ -50,7 +50,7 @@ void taps_remove(struct taps *t, struct tap *tap)
 }
 
 void taps_packet(const struct taps *t, const struct session *s, int leg, enum stream_kind kind,
-		 uint64_t arrival_ns, const struct recformat_packet *p,
+		 uint64_t arrival_ns, const struct format_packet *p,
 		 bool accepted)
 {
 	const struct tap *tap;
@@ -65,6 +65,7 @@ void taps_lost(const struct taps *t, const struct session *s, uint64_t packets)
 	const struct tap *tap;
 
 	DL_FOREACH (t->list, tap)
-		if (tap->wants(tap->arg, s, 0, STREAM_RTP) || tap->wants(tap->arg, s, 1, STREAM_RTP))
+		if (tap->wants(tap->arg, s, 0, STREAM_RTP) ||
+		    tap->wants(tap->arg, s, 1, STREAM_RTP))
 			tap->lost(tap->arg, s, packets);
 }

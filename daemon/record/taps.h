@@ -19,7 +19,7 @@ struct tap {
 	 * the packet's source
 	 */
 	void (*packet)(void *arg, const struct session *s, int leg, enum stream_kind kind,
-		       uint64_t arrival_ns, const struct recformat_packet *p, bool accepted);
+		       uint64_t arrival_ns, const struct format_packet *p, bool accepted);
 	/* @packets were forwarded, and there was no room for their copies. */
 	void (*lost)(void *arg, const struct session *s, uint64_t packets);
 	void *arg;
@@ -45,7 +45,7 @@ void taps_review_all(struct taps *t);
  * mirror for forwarded ones.
  */
 void taps_packet(const struct taps *t, const struct session *s, int leg, enum stream_kind kind,
-		 uint64_t arrival_ns, const struct recformat_packet *p, bool accepted);
+		 uint64_t arrival_ns, const struct format_packet *p, bool accepted);
 /* taps_lost - @packets of @s were forwarded without a copy. */
 void taps_lost(const struct taps *t, const struct session *s, uint64_t packets);
 

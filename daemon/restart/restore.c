@@ -137,7 +137,8 @@ static void restore_times(const struct restorer *r, struct session *s)
 	}
 }
 
-/* The previous daemon, or the kernel after it, has forwarded packets since the record was written. */
+/* The previous daemon, or the kernel after it, has forwarded packets since the record was written.
+ */
 static void pass_over(struct restorer *r, struct session *s, int i)
 {
 	struct rtpx_flow_stats *st = &s->leg[i].stream[STREAM_RTP].stats;

@@ -92,22 +92,22 @@ static struct addr loopback(enum addr_family family, uint16_t port)
 static void check_adhoc(const uint8_t *file, size_t len, enum addr_family family)
 {
 	const struct addr from = loopback(family, 5000);
-	uint8_t again[RECFORMAT_MAX_RECORD];
-	struct recformat_packet p;
+	uint8_t again[FORMAT_MAX_RECORD];
+	struct format_packet p;
 	size_t at = 0;
 	int i, n;
 
-	assert_int_equal(recformat_head(RECFORMAT_ADHOC, again), 0);
+	assert_int_equal(format_head(FORMAT_ADHOC, again), 0);
 	for (i = 0; i < 2; i++, at += n) {
-		n = recformat_adhoc(file + at, len - at, &p);
+		n = format_adhoc(file + at, len - at, &p);
 		assert_int_equal(n, HEAD + payload[i]);
 		assert_true(addr_eq(&p.src, &from));
 		assert_int_equal(p.dst.family, ADDR_NONE);
 		assert_int_equal(p.len, payload[i]);
 		assert_ptr_equal(p.data, file + at + HEAD);
 		assert_int_equal(p.data[3], i);
-		assert_int_equal(recformat_size(RECFORMAT_ADHOC, &p), n);
-		assert_int_equal(recformat_record(RECFORMAT_ADHOC, &p, 0, again), n);
+		assert_int_equal(format_size(FORMAT_ADHOC, &p), n);
+		assert_int_equal(format_record(FORMAT_ADHOC, &p, 0, again), n);
 		assert_memory_equal(again, file + at, n);
 	}
 	assert_int_equal(at, len);
@@ -123,16 +123,16 @@ static void adhoc_is_rtpproxys(void **state)
 static void adhoc_tells_the_time(void **state)
 {
 	const uint8_t data[1] = { 0 };
-	struct recformat_packet p = { .src.family = ADDR_IP4, .realtime_ns = 1700000000250000000,
+	struct format_packet p = { .src.family = ADDR_IP4, .realtime_ns = 1700000000250000000,
 				      .data = data, .len = 1 };
 	uint8_t out[HEAD + 1];
 	double when;
 
 	(void)state;
-	recformat_record(RECFORMAT_ADHOC, &p, 0, out);
+	format_record(FORMAT_ADHOC, &p, 0, out);
 	memcpy(&when, out + 20, sizeof(when));
 	assert_true(when == 1700000000.25);
-	assert_int_equal(recformat_adhoc(out, sizeof(out), &p), sizeof(out));
+	assert_int_equal(format_adhoc(out, sizeof(out), &p), sizeof(out));
 	assert_int_equal(p.realtime_ns, 1700000000250000000);
 }
 
@@ -140,26 +140,26 @@ static void adhoc_knows_what_is_cut_or_none(void **state)
 {
 	static const double no_times[] = { -1, 1e11, -1e300, 1 / 0.0, -1 / 0.0, 0 / 0.0 };
 	uint8_t bad[HEAD + 20];
-	struct recformat_packet p;
+	struct format_packet p;
 	unsigned int i;
 	size_t len;
 
 	(void)state;
 	for (len = 0; len < sizeof(bad); len++)
-		assert_int_equal(recformat_adhoc(adhoc4, len, &p), 0);
-	assert_int_equal(recformat_adhoc(adhoc4, len, &p), sizeof(bad));
+		assert_int_equal(format_adhoc(adhoc4, len, &p), 0);
+	assert_int_equal(format_adhoc(adhoc4, len, &p), sizeof(bad));
 	memcpy(bad, adhoc4, sizeof(bad));
 	bad[0] = AF_UNIX;
-	assert_int_equal(recformat_adhoc(bad, sizeof(bad), &p), -EINVAL);
-	assert_int_equal(recformat_adhoc(pcap4, sizeof(pcap4), &p), -EINVAL);
+	assert_int_equal(format_adhoc(bad, sizeof(bad), &p), -EINVAL);
+	assert_int_equal(format_adhoc(pcap4, sizeof(pcap4), &p), -EINVAL);
 	for (i = 0; i < ARRAY_SIZE(no_times); i++) {
 		memcpy(bad, adhoc4, sizeof(bad));
 		memcpy(bad + 20, &no_times[i], sizeof(double));
-		assert_int_equal(recformat_adhoc(bad, sizeof(bad), &p), -EINVAL);
+		assert_int_equal(format_adhoc(bad, sizeof(bad), &p), -EINVAL);
 	}
 	memset(bad, 0, sizeof(bad));
 	bad[0] = AF_INET;
-	assert_int_equal(recformat_adhoc(bad, sizeof(bad), &p), HEAD);
+	assert_int_equal(format_adhoc(bad, sizeof(bad), &p), HEAD);
 	assert_int_equal(p.len, 0);
 }
 
@@ -169,27 +169,27 @@ static void adhoc_knows_what_is_cut_or_none(void **state)
 static void check_pcap(const uint8_t *file, size_t len, enum addr_family family)
 {
 	const size_t heads = 14 + (family == ADDR_IP4 ? 20 : 40) + 8;
-	uint8_t out[RECFORMAT_MAX_RECORD];
-	struct recformat_packet p;
+	uint8_t out[FORMAT_MAX_RECORD];
+	struct format_packet p;
 	size_t at, n;
 	int i;
 
-	assert_int_equal(recformat_head(RECFORMAT_PCAP, out), 24);
+	assert_int_equal(format_head(FORMAT_PCAP, out), 24);
 	assert_memory_equal(out, file, 24);
 	for (i = 0, at = 24; i < 2; i++, at += n) {
 		uint32_t when[2];
 
 		memcpy(when, file + at, sizeof(when));
-		p = (struct recformat_packet){
+		p = (struct format_packet){
 			.src = loopback(family, 5000),
 			.dst = loopback(family, 40002),
 			.realtime_ns = when[0] * NSEC_PER_SEC + when[1] * 1000 + 999,
 			.data = file + at + 16 + heads,
 			.len = payload[i],
 		};
-		n = recformat_record(RECFORMAT_PCAP, &p, i, out);
+		n = format_record(FORMAT_PCAP, &p, i, out);
 		assert_int_equal(n, 16 + heads + payload[i]);
-		assert_int_equal(recformat_size(RECFORMAT_PCAP, &p), n);
+		assert_int_equal(format_size(FORMAT_PCAP, &p), n);
 		assert_memory_equal(out, file + at, n);
 	}
 	assert_int_equal(at, len);
@@ -205,47 +205,47 @@ static void pcap_is_rtpproxys(void **state)
 /* A sum of 0 is sent as 0xffff (RFC 768). The payload here is chosen to give 0. */
 static void pcap_never_writes_a_checksum_of_0(void **state)
 {
-	uint8_t data[2] = { 0 }, out[RECFORMAT_MAX_RECORD];
+	uint8_t data[2] = { 0 }, out[FORMAT_MAX_RECORD];
 	const uint8_t *sum = out + 16 + 14 + 40 + 6;
-	struct recformat_packet p = { .src = loopback(ADDR_IP6, 5000), .data = data, .len = 2,
+	struct format_packet p = { .src = loopback(ADDR_IP6, 5000), .data = data, .len = 2,
 				      .dst = loopback(ADDR_IP6, 40002) };
 
 	(void)state;
-	recformat_record(RECFORMAT_PCAP, &p, 0, out);
+	format_record(FORMAT_PCAP, &p, 0, out);
 	memcpy(data, sum, 2);
-	recformat_record(RECFORMAT_PCAP, &p, 0, out);
+	format_record(FORMAT_PCAP, &p, 0, out);
 	assert_memory_equal(sum, "\xff\xff", 2);
 }
 
 static void pcap_folds_addresses_into_macs(void **state)
 {
 	const uint8_t data[1] = { 0 };
-	struct recformat_packet p = { .src = loopback(ADDR_IP6, 1), .dst = loopback(ADDR_IP6, 2),
-				      .data = data, .len = 1, .party = RECFORMAT_CALLER };
-	uint8_t out[RECFORMAT_MAX_RECORD];
+	struct format_packet p = { .src = loopback(ADDR_IP6, 1), .dst = loopback(ADDR_IP6, 2),
+				      .data = data, .len = 1, .party = FORMAT_CALLER };
+	uint8_t out[FORMAT_MAX_RECORD];
 	int i;
 
 	(void)state;
 	for (i = 0; i < 16; i++)
 		p.dst.ip[i] = i * i;
-	recformat_record(RECFORMAT_PCAP, &p, 0, out);
+	format_record(FORMAT_PCAP, &p, 0, out);
 	/* the destination as rtpproxy: 0^36^144, 1^49^169, 4^64^196, 9^81^225, 16^100, 25^121 */
 	assert_memory_equal(out + 16, "\xb4\x99\x80\xb9\x74\x60", 6);
 	assert_memory_equal(out + 22, "\x02\1\0\0\0\1", 6);
 	p.src = loopback(ADDR_IP4, 1);
-	p.party = RECFORMAT_CALLEE;
-	recformat_record(RECFORMAT_PCAP, &p, 0, out);
+	p.party = FORMAT_CALLEE;
+	format_record(FORMAT_PCAP, &p, 0, out);
 	assert_memory_equal(out + 22, "\x02\2\x7f\0\0\1", 6);
 }
 
 static void the_largest_record_fits(void **state)
 {
-	static uint8_t data[RECFORMAT_MAX_PAYLOAD];
-	struct recformat_packet p = { .src = loopback(ADDR_IP6, 1), .dst = loopback(ADDR_IP6, 2),
+	static uint8_t data[FORMAT_MAX_PAYLOAD];
+	struct format_packet p = { .src = loopback(ADDR_IP6, 1), .dst = loopback(ADDR_IP6, 2),
 				      .data = data, .len = sizeof(data) };
 
 	(void)state;
-	assert_int_equal(recformat_size(RECFORMAT_PCAP, &p), RECFORMAT_MAX_RECORD);
+	assert_int_equal(format_size(FORMAT_PCAP, &p), FORMAT_MAX_RECORD);
 }
 
 int main(void)

@@ -19,7 +19,7 @@
 #define BYTES 172
 #define WAIT_MS 20000
 
-static char dir[] = "/tmp/rtpx-recwriter-XXXXXX";
+static char dir[] = "/tmp/rtpx-writer-XXXXXX";
 static struct writer *w;
 static struct tally *tally;
 
