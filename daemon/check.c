@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check.c - asks the host about the addresses, directories and limits of a command line. It opens no
- * socket for longer than a question, and creates no file.
+ * check.c - asks the host about the addresses, directories and limits of a command line. It opens
+ * no socket for longer than a question, and creates no file.
  */
 #include "check.h"
 
