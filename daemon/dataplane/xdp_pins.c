@@ -78,8 +78,10 @@ int xdp_pins_open(struct xdp_pins *p, const char *dir, char *err, size_t err_siz
 			 "another rtpxd uses %.200s: give this one another --pin-dir", p->dir);
 	else if (rc == -EACCES)
 		snprintf(err, err_size,
-			 "%.200s: this user may not use it: run as root, or with CAP_BPF, CAP_NET_ADMIN "
-			 "and CAP_PERFMON in a unit that makes this directory for its user", p->dir);
+			 "%.200s: this user may not use it: run as root, or with CAP_BPF, "
+			 "CAP_NET_ADMIN "
+			 "and CAP_PERFMON in a unit that makes this directory for its user",
+			 p->dir);
 	else
 		snprintf(err, err_size, "cannot use %.200s: %s", p->dir, strerror(-rc));
 	return rc;
