@@ -66,8 +66,10 @@ echo; echo "and as bpftool map dump pinned shows its audio in $LAB_DIR/bpf/rtpxd
 dump() { bpftool -j map dump pinned "$LAB_DIR/bpf/rtpxd/$1"; }
 # What an ordinary packet needs of a flow is in one map, the rest at the same index of the other.
 shown=$(jq -rn --slurpfile flows <(dump flows) --slurpfile more <(dump flows_more) \
-	'[$more[0][].formatted | {(.key | tostring): .value}] | add as $more_of |
-	 $flows[0][].formatted | select(.value.peer_port == 4000) | .value + $more_of[.key | tostring] |
+	'def host: . % 256 * 256 + (. / 256 | floor); # from network byte order
+	 [$more[0][].formatted | {(.key | tostring): .value}] | add as $more_of |
+	 $flows[0][].formatted | .value |= (.peer_port |= host | .dest_port |= host | .out_port |= host) |
+	 select(.value.peer_port == 4000) | .value + $more_of[.key | tostring] |
 	 {call: (.label | if type == "array" then map(select(. != 0 and . != "\u0000")) | map(tostring) | join("") else . end),
 	  port, peer4, peer_port, dest4, dest_port, out4, out_port, nexthop, flags, ttl, tos} | tojson')
 sed 's/^/  /' <<<"$shown"

@@ -173,15 +173,18 @@ stat() { rtpxctl "$1" --json stats | jq -e "$2"; }
 # so far. The packets that open a direction may be the daemon's: an address is firm with the third.
 check_kernel_share()
 {
-	local kernel floor after=$(($3 - 3 * $4))
+	local kernel floor after=$(($3 - 3 * $4)) most LOAD
 
+	# A busy machine opens a direction later: 1 % of the packets of an idle machine, at most 10 %.
+	lab_load
+	most=$((LOAD < 1000 ? LOAD / 100 : 10))
 	kernel=$(stat "$1" .kernel.relayed) || fail "rtpxctl stats does not say what the kernel forwarded" "$1"
 	floor=$(stat "$1" .floor.sent) || fail "rtpxctl stats does not say what the daemon sent" "$1"
 	((kernel + floor >= $3)) || fail "$3 packets arrived, but rtpxctl knows of $kernel by the kernel and $floor by the daemon"
 	if [ "$2" = none ]; then
 		[ "$kernel" = 0 ] || fail "$kernel packets forwarded by a kernel without dataplane"
 	else
-		((kernel * 100 > after * 99)) ||
+		((kernel * 100 > after * (100 - most))) ||
 			fail "only $kernel of $after packets after latching went through the kernel, $floor through the daemon" "$1"
 	fi
 	ok "$kernel packets were forwarded by the kernel, $floor by the daemon"
