@@ -32,6 +32,7 @@ BUILD = os.path.abspath(os.environ.get("RTPX_BUILD", os.path.join(os.path.dirnam
 PATIENCE = float(os.environ.get("RTPX_PATIENCE", "1"))
 MAGIC = b"rtpx"                 # in each packet of media that an End sends
 CLONE_NEWNET = 0x40000000
+SO_RCVBUFFORCE = 33            # beyond net.core.rmem_max
 SIOCETHTOOL, ETHTOOL_SGRO, ETHTOOL_STXCSUM = 0x8946, 0x2c, 0x17
 SOL_PACKET, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING = 263, 8, 23
 CSUM_NOT_READY, VLAN_VALID, VLAN_TPID_VALID = 0x08, 0x10, 0x40
@@ -279,7 +280,7 @@ class End:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with net.within(name):
             self.socket = socket.socket(family, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 20)
         self.socket.bind((address, port))
         self.socket.setblocking(False)
 
@@ -368,7 +369,7 @@ class Capture:
             self.socket.bind((dev, 3))
         self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
         self.socket.setblocking(False)
 
     def close(self):
