@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * netdev.c - the "netdev" generic netlink family: one question and one subscription. Does not
- * cache; the caller asks at start and when links change.
+ * netdev.c - the "netdev" generic netlink family: one question and one subscription. Answers are
+ * not cached; the caller asks at start and when links change.
  */
 #include <errno.h>
 #include <linux/netlink.h>
@@ -17,6 +17,20 @@
 /* Numbers of the family (Linux, include/uapi/linux/netdev.h). */
 enum { CMD_DEV_GET = 1 };
 enum { ATTR_IFINDEX = 1, ATTR_XDP_FEATURES = 3, ATTR_MAX = 3 };
+
+/*
+ * The kernel lacks the family (before 6.3). It is no module, so that does not change. Each question
+ * for it would make the kernel run modprobe, while the caller waits.
+ */
+static bool lacks_family;
+
+static int resolve(struct nl_sock *sk)
+{
+	int rc = genl_ctrl_resolve(sk, "netdev");
+
+	lacks_family = rc == -NLE_OBJ_NOTFOUND;
+	return rc;
+}
 
 static int errno_of(int nl)
 {
@@ -58,15 +72,18 @@ static int ask_features(struct nl_sock *sk, int family, unsigned int ifindex, ui
 
 int netdev_xdp_features(unsigned int ifindex, uint64_t *features)
 {
-	struct nl_sock *sk = nl_socket_alloc();
+	struct nl_sock *sk;
 	uint64_t found = 0;
 	int rc;
 
+	if (lacks_family)
+		return -EOPNOTSUPP;
+	sk = nl_socket_alloc();
 	if (!sk)
 		return -ENOMEM;
 	rc = genl_connect(sk);
 	if (rc == 0)
-		rc = genl_ctrl_resolve(sk, "netdev");
+		rc = resolve(sk);
 	if (rc >= 0)
 		rc = ask_features(sk, rc, ifindex, &found);
 	nl_socket_free(sk);
@@ -77,9 +94,12 @@ int netdev_xdp_features(unsigned int ifindex, uint64_t *features)
 
 int netdev_notices(struct nl_sock **out)
 {
-	struct nl_sock *sk = nl_socket_alloc();
+	struct nl_sock *sk;
 	int rc;
 
+	if (lacks_family)
+		return -EOPNOTSUPP;
+	sk = nl_socket_alloc();
 	if (!sk)
 		return -ENOMEM;
 	nl_socket_disable_seq_check(sk);
