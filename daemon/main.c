@@ -449,7 +449,8 @@ static void on_ended(void *arg, const struct call_report *r)
 
 	totals_add(&d->totals, r);
 	accounts_add(d->accounts, r);
-	log_call(LOG_LVL_INFO, r->call_id, "%s", report_line(r, line, sizeof(line)));
+	if (log_level() <= LOG_LVL_INFO || log_is_followed(span_of(r->call_id)))
+		log_call(LOG_LVL_INFO, r->call_id, "%s", report_line(r, line, sizeof(line)));
 }
 
 /* As the user of -u, who opens the files again when they were renamed. */
