@@ -120,6 +120,21 @@ static void apply_session(struct standby *s, struct record *r)
 		restore_session(modules, &snap, &r->session);
 }
 
+/* X has ended thousands of sessions at once; the records of each go later. */
+static void apply_meta(struct standby *s, struct span body)
+{
+	struct record *r, *next;
+	struct meta meta;
+
+	if (meta_read(&meta, body) || !meta.ended_to)
+		return;
+	for (r = s->records; r; r = next) {
+		next = r->hh.next;
+		if (is_kind(r->key, RECORD_SESSION) && r->key <= meta.ended_to)
+			forget(s, r);
+	}
+}
+
 static void on_put(void *arg, uint64_t key, struct span body, uint64_t now_ns)
 {
 	struct standby *s = arg;
@@ -139,6 +154,8 @@ static void on_put(void *arg, uint64_t key, struct span body, uint64_t now_ns)
 	r->shift_ns = (int64_t)(clock_now() - now_ns);
 	if (is_kind(key, RECORD_SESSION))
 		apply_session(s, r);
+	else if (key == RECORD_META)
+		apply_meta(s, body);
 }
 
 static void on_gone(void *arg, uint64_t key)

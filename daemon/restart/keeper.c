@@ -408,6 +408,14 @@ static int encode_meta(struct keeper *k, bool clean, uint64_t now_ns)
 	return meta_write(&m, k->bytes, sizeof(k->bytes));
 }
 
+static void sink_meta(struct keeper *k)
+{
+	int len = encode_meta(k, false, clock_now());
+
+	if (k->o.sink)
+		k->o.sink->put(k->o.sink->arg, RECORD_META, encoded(k, len));
+}
+
 static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
 {
 	int len = encode_meta(k, clean, now_ns);
@@ -572,6 +580,8 @@ static int write_changed(struct keeper *k, uint64_t now_ns)
 	int rc = 0;
 	size_t i;
 
+	if (k->ended_to != sessions_doomed_to(sessions))
+		sink_meta(k);
 	if (k->n_ended || k->o.stats->shown || k->ended_to != sessions_doomed_to(sessions))
 		rc = put_meta(k, false, now_ns);
 	for (i = 0; i < k->n_ended && !rc; i++)
@@ -679,7 +689,7 @@ void keeper_forget(struct keeper *k)
 static bool sink_each(void *arg, struct session *s)
 {
 	struct keeper *k = arg;
-	int len = encode_session(k, s);
+	int len = session_is_doomed(k->o.sessions, s) ? 0 : encode_session(k, s);
 
 	if (len > 0)
 		k->o.sink->put(k->o.sink->arg, s->number, encoded(k, len));
@@ -694,11 +704,6 @@ static void sink_each_message(void *arg, const struct notify_message *m)
 	if (len > 0)
 		k->o.sink->put(k->o.sink->arg, record_key(RECORD_MESSAGE, m->number),
 			       encoded(k, len));
-}
-
-static void sink_meta(struct keeper *k)
-{
-	k->o.sink->put(k->o.sink->arg, RECORD_META, encoded(k, encode_meta(k, false, clock_now())));
 }
 
 void keeper_put_all(struct keeper *k)

@@ -239,6 +239,15 @@ def rows(net):
     east.relay.command(f"D {ended.id} from-{ended.number} to-{ended.number}")
     check("an ended call ends on the standby and in Redis",
           wait_for(10, lambda: west.is_ready(CALLS - 1)) and len(redis.records()) == CALLS - 1, west.state())
+    many = [Call(net, east, 500 + n) for n in range(3)]
+    wait_for(10, lambda: west.is_ready(CALLS + 2))
+    east.relay.command("X")
+    check("X ends all calls on the standby, too", wait_for(10, lambda: west.is_ready(0)) and wait_for(10, lambda: not redis.records()), west.state())
+    for call in (*calls, *many):
+        for end in call.ends:
+            end.close()
+    calls = [Call(net, east, n) for n in range(CALLS - 1)]
+    wait_for(10, lambda: west.is_ready(CALLS - 1))
     started = len(calls)
 
     command = "17_1 U again 10.9.0.2 30000 from-again"
