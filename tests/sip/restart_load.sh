@@ -55,7 +55,9 @@ crowd_end()
 
 crowd bob callee callee 10.20.0.40
 must_wait 5 "SIP port at the callee" udp_open bob 5060
-crowd alice caller caller 10.0.0.180 -s bob -r $RATE -d $HOLD_MS
+# Kamailio's processes may overtake each other, so a 180 may come behind its 200. That is no failure. A call that is
+# refused or not answered does not end, and crowd_end notices it.
+crowd alice caller caller 10.0.0.180 -s bob -r $RATE -d $HOLD_MS -default_behaviors all,-abortunexp
 
 created() { rtpp rtpxd "G nsess_created"; }
 created_since() { [ "$(created)" -ge $(($1 + CALLS_BETWEEN)) ]; }
