@@ -938,11 +938,11 @@ def test_ports_of_others_cost_little(b):
             with dial(b.path("c")) as c:
                 assert ask(c, "U warm-up 127.0.0.1 5000 A").startswith("E")
                 before = cpu_seconds(p.pid)
-                for i in range(30):
+                for i in range(300):        # the kernel counts CPU time in hundredths of a second
                     assert ask(c, f"U call{i} 127.0.0.1 5000 A").startswith("E")
                 cost.append(cpu_seconds(p.pid) - before)
             stop(p)
-    assert cost[1] < 2 * cost[0], cost
+    assert cost[1] < 2 * cost[0] + 0.02, cost
 
 
 def test_silent_connections_shut_nobody_out(b):
