@@ -42,6 +42,8 @@ struct dp_xdp {
 	unsigned int n_elements; /* in flows and in flows_more */
 	struct rtpx_entry *flows;
 	struct rtpx_entry_more *more;
+	/* a bit for each element with a flow, so that G and I do not read an empty table */
+	uint64_t *active;
 	uint32_t mirror_bytes;
 	struct ring_buffer *ring;		/* has the copies; NULL: dp.mirrors is false */
 	const struct dp_mirror_sink *sink;	/* while the ring is drained */
@@ -137,6 +139,7 @@ static int xdp_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
 	if (!seed && is_same(f, &x->more[i], flow))
 		return 0;
 	write_begin(f);
+	x->active[i / 64] |= 1ull << i % 64;
 	rtpx_entry_put_flow(f, &x->more[i], flow, family);
 	if (seed)
 		rtpx_entry_put_stats(f, &x->more[i], seed);
@@ -164,6 +167,7 @@ static int xdp_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
 		return -ENOENT;
 	f = &x->flows[i];
 	write_begin(f);
+	x->active[i / 64] &= ~(1ull << i % 64);
 	rtpx_entry_put_flow(f, &x->more[i], &none, family);
 	write_end(f);
 	if (last)
@@ -206,15 +210,23 @@ static void totals_add(const struct rtpx_entry *e, const struct rtpx_entry_more 
 	to->unmirrored += m->stats.unmirrored;
 }
 
+static uint32_t active_words(const struct dp_xdp *x)
+{
+	return (x->n_elements + 63) / 64;
+}
+
 static int xdp_totals(struct dp *dp, struct dp_totals *out)
 {
 	struct dp_xdp *x = xdp_of(dp);
-	uint32_t i;
+	uint64_t left;
+	uint32_t word, i;
 
 	*out = (struct dp_totals){ 0 };
-	for (i = 0; i < x->n_elements; i++)
-		if (x->flows[i].flags & RTPX_FLOW_ACTIVE)
+	for (word = 0; word < active_words(x); word++)
+		for (left = x->active[word]; left; left &= left - 1) {
+			i = word * 64 + __builtin_ctzll(left);
 			totals_add(&x->flows[i], &x->more[i], out);
+		}
 	return 0;
 }
 
@@ -450,7 +462,10 @@ static void count_inherited(struct dp_xdp *x)
 			write_end(f);
 			unfinished++;
 		}
-		x->dp.inherited += (f->flags & RTPX_FLOW_ACTIVE) != 0;
+		if (f->flags & RTPX_FLOW_ACTIVE) {
+			x->dp.inherited++;
+			x->active[i / 64] |= 1ull << i % 64;
+		}
 	}
 	if (unfinished)
 		log_warn("%u flows were being written when the previous rtpxd was "
@@ -558,6 +573,9 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 	x->flows = map_memory(x->skel->maps.flows, x->n_elements * sizeof(*x->flows));
 	x->more = map_memory(x->skel->maps.flows_more, x->n_elements * sizeof(*x->more));
 	rc = x->flows && x->more ? ring_map(x) : -errno;
+	x->active = calloc(active_words(x), sizeof(*x->active));
+	if (rc == 0 && !x->active)
+		rc = -ENOMEM;
 	if (rc == 0)
 		rc = xdp_ingress_new(&x->ingress, bpf_map__fd(x->skel->maps.ingress),
 				     x->skel->bss->plain_ingress);
@@ -598,6 +616,7 @@ static void xdp_close(struct dp *dp, bool keep)
 		munmap(x->flows, x->n_elements * sizeof(*x->flows));
 	if (x->more)
 		munmap(x->more, x->n_elements * sizeof(*x->more));
+	free(x->active);
 	ring_buffer__free(x->ring);
 	xdp_ingress_free(x->ingress);
 	xdp_hops_free(x->hops);
