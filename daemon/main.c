@@ -801,7 +801,6 @@ static int start_standby(struct daemon *d)
 		},
 		.keeper = d->keeper,
 		.cookies = listen_cookies(d->listen),
-		.ports = d->ports,
 		.own = on_own,
 		.fenced = on_fenced,
 		.arg = d,
@@ -902,7 +901,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	systemd_alive();
 	log_run(clock_now());
 	if (d->standby)
-		standby_tick(d->standby, clock_now());
+		standby_tick(d->standby);
 	if (!d->admin)
 		retry_admin(d);
 	tend_web(d);

@@ -305,9 +305,8 @@ static void on_reply(void *arg, struct span key, struct span reply, uint64_t sto
 			   (struct span){ (char *)s->bytes, (size_t)len });
 }
 
-void standby_tick(struct standby *s, uint64_t now_ns)
+void standby_tick(struct standby *s)
 {
-	(void)now_ns;
 	if (!s->owner)
 		return;
 	s->slice = (s->slice + 1) % COUNTERS_S;

@@ -23,7 +23,6 @@ struct standby_opts {
 	struct restorer modules; /* without times */
 	struct keeper *keeper;
 	struct cookies *cookies;
-	struct ports *ports;
 	/* this daemon is the owner from now on, and has all calls */
 	void (*own)(void *arg);
 	/* another daemon took over; this one must end without ending the calls */
@@ -44,7 +43,7 @@ bool standby_take_over(struct standby *s);
 /* standby_go_on - this process goes on with the calls of the journal, as the owner of @epoch. */
 void standby_go_on(struct standby *s, uint64_t epoch);
 /* standby_tick - once a second. */
-void standby_tick(struct standby *s, uint64_t now_ns);
+void standby_tick(struct standby *s);
 /* standby_release - the owner ends and leaves its calls to a standby. Waits at most @ms. */
 void standby_release(struct standby *s, unsigned int ms);
 

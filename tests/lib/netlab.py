@@ -5,6 +5,7 @@ run at a time.
 A Net is one set of namespaces, named after this process, with all that runs in them; close()
 removes it. A thread may have a Net of its own. Nothing here judges.
 """
+import concurrent.futures
 import contextlib
 import ctypes
 import errno
@@ -619,6 +620,27 @@ class Verdicts:
         print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped")
         sys.exit(1 if self.failed else 0 if self.passed else 4)
 
+
+@contextlib.contextmanager
+def judged():
+    """A whole test, which gives its verdicts to what this yields. Afterwards all Nets are gone, and the process ends."""
+    if os.geteuid():
+        print("namespaces need root")
+        sys.exit(4)
+    check = Verdicts()
+    begin()
+    try:
+        yield check
+    finally:
+        end()
+    check.end()
+
+
+def side_by_side(threads, trial, jobs):
+    """Calls trial(*job) for each job, so many at a time. An exception of a trial is raised here."""
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for running in [pool.submit(trial, *job) for job in jobs]:
+            running.result()
 
 
 

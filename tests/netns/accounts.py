@@ -16,7 +16,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
 import netlab
-from netlab import Net, PlainCall, Verdicts, wait_for
+from netlab import Net, PlainCall, wait_for
 
 COLUMNS = 54
 
@@ -81,17 +81,9 @@ def rotation(check, call, path):
 
 
 def main():
-    check = Verdicts()
-    netlab.begin()
-    try:
+    with netlab.judged() as check:
         for plane in ("none", "native"):
             trial(check, plane)
-    finally:
-        netlab.end()
-    check.end()
 
 
-if os.geteuid():
-    print("namespaces need root")
-    sys.exit(4)
 main()

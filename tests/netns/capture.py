@@ -8,7 +8,6 @@ sent, while the kernel forwards them. A call that begins later matches, too. The
 ends the copies. trace shows commands and decisions. config, help and --version; names of calls
 steer no terminal.
 """
-import concurrent.futures
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
 import netlab
-from netlab import Net, PlainCall, Verdicts, wait_for
+from netlab import Net, PlainCall, wait_for
 
 COUNT = 200
 
@@ -150,20 +149,10 @@ def trial(check, plane):
 
 
 def main():
-    check = Verdicts()
-    netlab.begin()
-    try:
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            for job in [pool.submit(trial, check, plane) for plane in netlab.all_planes()]:
-                job.result()
-    finally:
-        netlab.end()
-    check.end()
+    with netlab.judged() as check:
+        netlab.side_by_side(4, trial, [(check, plane) for plane in netlab.all_planes()])
 
 
-if os.geteuid():
-    print("namespaces need root")
-    sys.exit(4)
 if not shutil.which("tshark"):
     print("tshark is missing")
     sys.exit(4)

@@ -12,7 +12,6 @@ over, no call is left.
 One relay for each learning mode and dataplane, all calls of one relay at a time. Ends with "N
 passed, N failed, N skipped".
 """
-import concurrent.futures
 import itertools
 import os
 import sys
@@ -21,7 +20,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
 import netlab
-from netlab import Net, Verdicts, wait_for
+from netlab import Net, wait_for
 
 RELAY, ALICE, BOB = "192.0.2.1", "192.0.2.10", "192.0.2.11"
 TTL_S = 3           # time to live of a session
@@ -118,20 +117,9 @@ def trial(check, learning, plane):
 
 
 def main():
-    check = Verdicts()
-    netlab.begin()
-    try:
-        with concurrent.futures.ThreadPoolExecutor(5) as pool:
-            jobs = [pool.submit(trial, check, learning, plane) for learning in ("proof", "strict", "compat")
-                    for plane in netlab.all_planes()]
-            for job in jobs:
-                job.result()
-    finally:
-        netlab.end()
-    check.end()
+    with netlab.judged() as check:
+        netlab.side_by_side(5, trial, [(check, learning, plane) for learning in ("proof", "strict", "compat")
+                                       for plane in netlab.all_planes()])
 
 
-if os.geteuid():
-    print("namespaces need root")
-    sys.exit(4)
 main()

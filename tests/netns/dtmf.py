@@ -7,7 +7,6 @@ The controller is told of each digit soon after its end, bob hears all of alice'
 kernel forwards 99 % of the call. Only telephone events go through the daemon. With `h` bob hears no
 event.
 """
-import concurrent.futures
 import os
 import socket
 import struct
@@ -17,7 +16,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
 import netlab
-from netlab import Net, PlainCall, Verdicts, wait_for
+from netlab import Net, PlainCall, wait_for
 from patience import slowness
 
 EVENT, BEGINS, ENDS = 101, 3, 3
@@ -152,18 +151,8 @@ def trial(check, plane):
 
 
 def main():
-    check = Verdicts()
-    netlab.begin()
-    try:
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            for job in [pool.submit(trial, check, plane) for plane in netlab.all_planes()]:
-                job.result()
-    finally:
-        netlab.end()
-    check.end()
+    with netlab.judged() as check:
+        netlab.side_by_side(4, trial, [(check, plane) for plane in netlab.all_planes()])
 
 
-if os.geteuid():
-    print("namespaces need root")
-    sys.exit(4)
 main()

@@ -13,7 +13,6 @@ Sessions have one pair of ports each, so that 9,000 fit under a limit of 20,000 
 import contextlib
 import json
 import os
-import re
 import resource
 import signal
 import socket
@@ -24,7 +23,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
 import netlab
-from netlab import Net, Verdicts, wait_for
+from netlab import Net, wait_for
 
 ADDRESS = "192.0.2.1"
 SESSIONS = (min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 20000) - 1000) // 2
@@ -190,18 +189,9 @@ def main():
     # On a busy machine a probe that waits for a CPU would count the work that the relay does after its answer.
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-    check = Verdicts()
-    netlab.begin()
-    try:
-        with Net("relay") as net:
-            net.do(HOST)
-            trial(check, net)
-    finally:
-        netlab.end()
-    check.end()
+    with netlab.judged() as check, Net("relay") as net:
+        net.do(HOST)
+        trial(check, net)
 
 
-if os.geteuid():
-    print("namespaces need root")
-    sys.exit(4)
 main()

@@ -8,7 +8,6 @@ Bob hears each packet in a datagram of its own, the relay counts and records as 
 counts as lost. Generic XDP leaves such a frame to the stack, and counts it (as merged, or as one
 with an unfinished checksum, which it has as well).
 """
-import concurrent.futures
 import glob
 import os
 import struct
@@ -18,7 +17,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
 import netlab
-from netlab import Net, PlainCall, Verdicts, wait_for
+from netlab import Net, PlainCall, wait_for
 
 BATCH, BATCHES = 6, 20
 PACKETS = BATCH * BATCHES
@@ -78,18 +77,8 @@ def trial(check, plane):
 
 
 def main():
-    check = Verdicts()
-    netlab.begin()
-    try:
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            for job in [pool.submit(trial, check, plane) for plane in netlab.all_planes()]:
-                job.result()
-    finally:
-        netlab.end()
-    check.end()
+    with netlab.judged() as check:
+        netlab.side_by_side(4, trial, [(check, plane) for plane in netlab.all_planes()])
 
 
-if os.geteuid():
-    print("namespaces need root")
-    sys.exit(4)
 main()

@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
 import netlab
-from netlab import Net, Verdicts, wait_for
+from netlab import Net, wait_for
 
 
 def drains(check, net):
@@ -78,20 +78,11 @@ def judges(check, net):
 
 
 def main():
-    check = Verdicts()
-    netlab.begin()
-    try:
-        with Net("relay") as net:
-            net.do("relay ip link set lo up")
-            drains(check, net)
-            limits(check, net)
-            judges(check, net)
-    finally:
-        netlab.end()
-    check.end()
+    with netlab.judged() as check, Net("relay") as net:
+        net.do("relay ip link set lo up")
+        drains(check, net)
+        limits(check, net)
+        judges(check, net)
 
 
-if os.geteuid():
-    print("namespaces need root")
-    sys.exit(4)
 main()

@@ -7,7 +7,6 @@ packet or two; no dataplane may lose many more.
 
      alice ──── relay ──── router ──── bob          router ── bob: MTU 1500, then 1300; packets have 1372 and 1392 bytes
 """
-import concurrent.futures
 import os
 import sys
 import time
@@ -15,7 +14,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
 import netlab
-from netlab import Net, Verdicts, wait_for
+from netlab import Net, wait_for
 
 ADDRESSES = {4: ("192.0.2.10", "192.0.2.1", "198.51.100.1", "198.51.100.254", "203.0.113.254", "203.0.113.10", 24),
              6: ("2001:db8:0:1::10", "2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:2::254", "2001:db8:0:9::254", "2001:db8:0:9::10", 64)}
@@ -100,18 +99,8 @@ def trial(check, family, plane):
 
 
 def main():
-    check = Verdicts()
-    netlab.begin()
-    try:
-        with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            for job in [pool.submit(trial, check, family, plane) for plane in netlab.all_planes() for family in (4, 6)]:
-                job.result()
-    finally:
-        netlab.end()
-    check.end()
+    with netlab.judged() as check:
+        netlab.side_by_side(8, trial, [(check, family, plane) for plane in netlab.all_planes() for family in (4, 6)])
 
 
-if os.geteuid():
-    print("namespaces need root")
-    sys.exit(4)
 main()

@@ -25,14 +25,14 @@ from patience import slowness
 
 MEDIA, REDIS = "10.9.0.100", "10.9.0.1"
 CALLS = int(os.environ.get("CALLS", "60"))
-failed = passed = 0
 
 
-def check(what, right, found=""):
-    global failed, passed
-    passed, failed = passed + bool(right), failed + (not right)
-    print(f"  {'ok' if right else 'FAIL'}: {what}{'' if right else f': {found}'}", flush=True)
-    return right
+def redis_server(net, *options):
+    """A server that keeps nothing on the disk."""
+    p = subprocess.Popen(["nsenter", f"--net=/run/netns/{net.tag('lan')}", "--", "redis-server", "--bind", REDIS, "--save", "", "--dir", net.dir,
+                          *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    netlab.note("+pid", p.pid)
+    return p
 
 
 class Redis:
@@ -41,11 +41,7 @@ class Redis:
         self.start()
 
     def start(self, *options):
-        self.process = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{self.net.tag('lan')}", "--", "redis-server", "--bind", REDIS, "--port", "6379",
-             "--save", "", "--appendonly", "no", "--protected-mode", "no", "--dir", self.net.dir, *options],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-        netlab.note("+pid", self.process.pid)
+        self.process = redis_server(self.net, "--port", "6379", "--protected-mode", "no", *options)
         if not wait_for(20, lambda: self.cli("PING") == "PONG"):
             raise netlab.Broken("Redis does not run")
 
@@ -207,7 +203,7 @@ def lab(net):
             """)
 
 
-def swap(gone, back, calls, what):
+def swap(check, gone, back, calls, what):
     """The owner's machine goes, and the other one gets the address."""
     def act():
         gone.lose()
@@ -220,7 +216,7 @@ def swap(gone, back, calls, what):
           [d["why"] for c in calls for d in back.relay.why(c.id).values()][:4])
 
 
-def rows(net):
+def rows(check, net):
     redis = Redis(net)
     net.open.append(redis)
     east, west = Machine(net, "east"), Machine(net, "west")
@@ -253,7 +249,7 @@ def rows(net):
     command = "17_1 U again 10.9.0.2 30000 from-again"
     reply = udp_command(net, command)
     wait_for(10, lambda: west.is_ready(started + 1))
-    swap(east, west, calls, "machine lost")
+    swap(check, east, west, calls, "machine lost")
     check("a command that is sent again to the moved control address has its reply again", udp_command(net, command) == reply, reply)
     check("and a new one is executed", udp_command(net, "18_1 D again from-again") == "18_1 0")
     check("U, L, Q and D are answered rightly", west.relay.command(f"U {calls[0].id} 10.9.0.2 {calls[0].ends[0].port} from-0").split()[0] ==
@@ -267,7 +263,7 @@ def rows(net):
     check("the lost machine is the standby when it is back", wait_for(10, lambda: east.is_ready(len(calls))), east.state())
     for n in range(4):
         owner, standby = (west, east) if n % 2 == 0 else (east, west)
-        swap(owner, standby, calls, f"takeover {n + 2}")
+        swap(check, owner, standby, calls, f"takeover {n + 2}")
         owner.link("up")
         owner.start("--discard-state")
         if not check(f"takeover {n + 2}: {owner.name} is the standby", wait_for(10, lambda o=owner: o.is_ready(len(calls))), owner.state()):
@@ -360,7 +356,7 @@ def rows(net):
     check("the calls go on after an orderly stop", all(call.hears() for call in calls[:5]))
 
 
-def encrypted(net):
+def encrypted(check, net):
     """Redis with TLS, and a user with a password from a file."""
     files = {name: f"{net.dir}/{name}" for name in ("key", "cert", "other", "password", "acl")}
     for key, cert in (("key", "cert"), ("other-key", "other")):
@@ -370,11 +366,8 @@ def encrypted(net):
         f.write("user default off\nuser rtpx on >asecret ~rtpx:* +@all\n")
     with open(files["password"], "w", encoding="ascii") as f:
         f.write("asecret\n")
-    server = subprocess.Popen(["nsenter", f"--net=/run/netns/{net.tag('lan')}", "--", "redis-server", "--bind", REDIS, "--port", "0",
-                               "--tls-port", "6380", "--tls-cert-file", files["cert"], "--tls-key-file", files["key"], "--tls-ca-cert-file",
-                               files["cert"], "--tls-auth-clients", "no", "--save", "", "--aclfile", files["acl"], "--dir", net.dir],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-    netlab.note("+pid", server.pid)
+    server = redis_server(net, "--port", "0", "--tls-port", "6380", "--tls-cert-file", files["cert"], "--tls-key-file", files["key"],
+                          "--tls-ca-cert-file", files["cert"], "--tls-auth-clients", "no", "--aclfile", files["acl"])
     url = f"rediss://rtpx:@{REDIS}:6380"
     for ca, what in (("cert", None), ("other", "self-signed certificate")):
         m = Machine(net, "east")
@@ -390,16 +383,10 @@ def encrypted(net):
 
 
 def main():
-    netlab.begin()
-    try:
-        with Net("lan", "east", "west") as net:
-            lab(net)
-            rows(net)
-            encrypted(net)
-    finally:
-        netlab.end()
-    print(f"{'FAIL' if failed else 'PASS'} standby")
-    sys.exit(failed > 0)
+    with netlab.judged() as check, Net("lan", "east", "west") as net:
+        lab(net)
+        rows(check, net)
+        encrypted(check, net)
 
 
 if __name__ == "__main__":

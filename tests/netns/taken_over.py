@@ -8,7 +8,6 @@ Within a second the daemon has the interface again or says which one it has lost
 packet of the call is lost for longer, and when the other program goes, the kernel has the call
 again. Native and generic mode.
 """
-import concurrent.futures
 import json
 import os
 import re
@@ -19,7 +18,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
 import netlab
-from netlab import BUILD, Net, PlainCall, Verdicts, sh, wait_for
+from netlab import BUILD, Net, PlainCall, sh, wait_for
 
 WITHIN_S = 1
 
@@ -100,18 +99,8 @@ def trial(plane, check):
 
 
 def main():
-    check = Verdicts()
-    netlab.begin()
-    try:
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            for job in [pool.submit(trial, plane, check) for plane in ("native", "generic")]:
-                job.result()
-    finally:
-        netlab.end()
-    check.end()
+    with netlab.judged() as check:
+        netlab.side_by_side(2, trial, [(plane, check) for plane in ("native", "generic")])
 
 
-if os.geteuid():
-    print("namespaces need root")
-    sys.exit(4)
 main()
