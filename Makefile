@@ -178,12 +178,13 @@ $(O)/page.html.h: daemon/control/page.html
 	$(Q)sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' $< >$@.tmp && mv $@.tmp $@
 
 $(O)/daemon/control/page.o: $(O)/page.html.h
-# Written when the version is another one, so that these two are built anew.
+# Written when the version is another one, so that the objects that show it are built anew.
 $(O)/version: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
-$(O)/daemon/main.o $(O)/daemon/config.o: $(O)/version
-$(O)/daemon/main.o $(O)/daemon/config.o $(O)/daemon/banner.o $(O)/tools/rtpxctl.o: CPPFLAGS += -DRTPX_VERSION='"$(VERSION)"'
+VERSIONED := $(addprefix $(O)/,daemon/main.o daemon/config.o daemon/banner.o tools/rtpxctl.o)
+$(VERSIONED): $(O)/version
+$(VERSIONED): CPPFLAGS += -DRTPX_VERSION='"$(VERSION)"'
 
 $(O)/%.o: %.c
 	$(call say,CC,$@)
