@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * config.h - the command line: rtpproxy's options with rtpproxy's meanings, and our own as long
- * options.
+ * config.h - the settings of the daemon.
  *
  * Only main sees struct config; every module gets an options struct of its own.
  */
@@ -16,21 +15,22 @@
 #include "replicate/redis_url.h"
 #include "record/keys.h"
 #include "base/log.h"
+#include "listeners.h"
 
 #define CONFIG_MAX_SOCKETS 32
 #define CONFIG_MAX_NOTIFY 32
+#define CONFIG_SOCKET "unix:/var/run/rtpproxy.sock"
+#define CONFIG_PID_FILE "/var/run/rtpproxy.pid"
 #define CONFIG_PIN_DIR "/sys/fs/bpf/rtpx"
 #define CONFIG_ADMIN_SOCKET "/run/rtpx/admin.sock"
 #define CONFIG_STATE_DIR "/run/rtpx"
 #define CONFIG_GROUP "rtpx"
 #define CONFIG_PROMPT_DIR "/var/lib/rtpx/prompts"
 
-enum config_action {
-	CONFIG_RUN,
-	CONFIG_EXIT
-}; /* CONFIG_EXIT: -v, -V, -C, --help, or an error; see exit_code */
+#define CONFIG_EXIT_RTPPROXY 1 /* exit code: a wrong value of one of rtpproxy's options */
+#define CONFIG_EXIT_OURS 2     /* unknown, contradictory, or a wrong value of one of ours */
 
-#define CONFIG_MAX_GIVEN 128 /* options of a command line that config_setting() knows */
+#define CONFIG_MAX_GIVEN 128 /* options of a command line that options_setting() knows */
 
 /* An option of the command line. */
 struct config_given {
@@ -72,11 +72,12 @@ struct config {
 	bool drop_in;	       /* started as `rtpproxy`: may run beside other daemons */
 	const char *sockets[CONFIG_MAX_SOCKETS];
 	unsigned int n_sockets;
+	struct listeners_args listen; /* -l, -6 and -A as given */
 	struct listener listeners[FACES_MAX_LISTENERS];
 	unsigned int n_listeners;
 	bool bridge, bridge_symmetric, force_asymmetric, no_resolve;
 	uint8_t tos;
-	uint32_t ttl_s, setup_ttl_s;
+	uint32_t ttl_s, setup_ttl_s; /* of -T and -W */
 	long nofile; /* -L, open files; 0: as many as the system allows */
 	uint16_t port_min, port_max;
 	uid_t uid; /* (uid_t)-1: keep the present user */
@@ -85,6 +86,7 @@ struct config {
 	int socket_mode; /* permission bits; -1: by the umask */
 	const char *notify[CONFIG_MAX_NOTIFY];
 	unsigned int n_notify;
+	bool level_given;
 	enum log_level log_level;
 	int log_facility;
 	int sched_policy; /* SCHED_…; -1: unchanged */
@@ -94,19 +96,13 @@ struct config {
 	struct dp_opts dp;
 };
 
+/* config_defaults - the settings of an empty command line, but for those of config_conclude(). */
+void config_defaults(struct config *c);
 /*
- * config_parse - fill @c from the command line. Errors print a sentence on stderr. The exit code is
- * 1 for rtpproxy's options (as with rtpproxy). It is 2 for ours, and for unknown or contradictory
- * options unless started as `rtpproxy`.
+ * config_conclude - check options against each other, set the defaults that depend on other
+ * options, and resolve the media addresses. 0, or CONFIG_EXIT_... with a sentence in @err.
  */
-/*
- * config_setting - struct admin_opts.setting; @config is a struct config. Options are in the order
- * of --help. The texts of *@out are valid until the next call.
- */
-struct admin_setting;
-bool config_setting(void *config, unsigned int i, struct admin_setting *out);
-
-enum config_action config_parse(struct config *c, int argc, char **argv);
+int config_conclude(struct config *c, char *err, size_t err_size);
 void config_free(struct config *c);
 
 #endif

@@ -20,6 +20,7 @@
 #include "banner.h"
 #include "check.h"
 #include "config.h"
+#include "options.h"
 #include "base/dirlock.h"
 #include "control/handover.h"
 #include "host/iptables.h"
@@ -562,7 +563,7 @@ static struct admin_opts admin_options(struct daemon *d)
 		.survey = d->survey,
 		.stats = &d->stats,
 		.engine = d->engine,
-		.setting = config_setting,
+		.setting = options_setting,
 		.arg = &d->config,
 		.follow = { .taps = &d->taps, .mirror = d->mirror },
 		.operate = { d->engine, d->sessions, &d->admission, d->standby },
@@ -1122,7 +1123,7 @@ int main(int argc, char **argv)
 	};
 	int r;
 
-	if (config_parse(&d.config, argc, argv) == CONFIG_EXIT)
+	if (options_parse(&d.config, argc, argv) == OPTIONS_EXIT)
 		return d.config.exit_code;
 	if (d.config.check)
 		return check_host(&d.config);

@@ -12,6 +12,7 @@
 
 #define RTPX_VERSION "test-version"
 #include "../../daemon/config.c"
+#include "../../daemon/options.c"
 
 #define MAX_ARGS 40
 
@@ -27,12 +28,12 @@ static void slurp(int fd, char *buf, size_t size)
 }
 
 /* Parse with the standard streams caught. @args ends with NULL. */
-static enum config_action parse(struct config *c, const char *const *args)
+static enum options_action parse(struct config *c, const char *const *args)
 {
 	int out = memfd_create("out", 0), err = memfd_create("err", 0);
 	int old_out = dup(STDOUT_FILENO), old_err = dup(STDERR_FILENO);
 	char *argv[MAX_ARGS + 1];
-	enum config_action action;
+	enum options_action action;
 	int argc = 0;
 
 	for (; args[argc]; argc++)
@@ -41,7 +42,7 @@ static enum config_action parse(struct config *c, const char *const *args)
 	fflush(stdout);
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
-	action = config_parse(c, argc, argv);
+	action = options_parse(c, argc, argv);
 	fflush(stdout);
 	dup2(old_out, STDOUT_FILENO);
 	dup2(old_err, STDERR_FILENO);
@@ -53,7 +54,7 @@ static enum config_action parse(struct config *c, const char *const *args)
 }
 
 #define PARSE(c, ...) parse(c, (const char *const[]){ "rtpxd", __VA_ARGS__, NULL })
-#define ACCEPT(c, ...) assert_int_equal(PARSE(c, __VA_ARGS__), CONFIG_RUN)
+#define ACCEPT(c, ...) assert_int_equal(PARSE(c, __VA_ARGS__), OPTIONS_RUN)
 
 /* Command lines that must not start anything. */
 static const struct {
@@ -216,7 +217,7 @@ static void refuses_with_a_sentence(void **state)
 
 		for (size_t k = 0; k < ARRAY_SIZE(refused[i].args) && refused[i].args[k]; k++)
 			args[k + 1] = refused[i].args[k];
-		if (parse(&c, args) != CONFIG_EXIT || c.exit_code != refused[i].exit_code ||
+		if (parse(&c, args) != OPTIONS_EXIT || c.exit_code != refused[i].exit_code ||
 		    strncmp(said_err, "rtpxd: ", 7) || !strchr(said_err, '\n') ||
 		    strchr(said_err, '\n')[1] || *said_out)
 			fail_msg("row %zu (%s %s): exit %d, stderr \"%s\", stdout \"%s\"", i, args[1],
@@ -229,9 +230,9 @@ static void unknown_exits_1_as_rtpproxy(void **state)
 	struct config c;
 
 	(void)state;
-	assert_int_equal(parse(&c, (const char *[]){ "/usr/bin/rtpproxy", "-q", NULL }), CONFIG_EXIT);
+	assert_int_equal(parse(&c, (const char *[]){ "/usr/bin/rtpproxy", "-q", NULL }), OPTIONS_EXIT);
 	assert_int_equal(c.exit_code, 1);
-	assert_int_equal(parse(&c, (const char *[]){ "rtpproxy", "extra", NULL }), CONFIG_EXIT);
+	assert_int_equal(parse(&c, (const char *[]){ "rtpproxy", "extra", NULL }), OPTIONS_EXIT);
 	assert_int_equal(c.exit_code, 1);
 	assert_non_null(strstr(said_err, "rtpproxy: "));
 }
@@ -241,7 +242,7 @@ static void defaults_are_rtpproxys(void **state)
 	struct config c;
 
 	(void)state;
-	assert_int_equal(parse(&c, (const char *[]){ "rtpxd", NULL }), CONFIG_RUN);
+	assert_int_equal(parse(&c, (const char *[]){ "rtpxd", NULL }), OPTIONS_RUN);
 	assert_string_equal(said_err, "");
 	assert_int_equal(c.n_sockets, 1);
 	assert_string_equal(c.sockets[0], "unix:/var/run/rtpproxy.sock");
@@ -522,13 +523,13 @@ static void answers_and_exits(void **state)
 	struct config c;
 
 	(void)state;
-	assert_int_equal(PARSE(&c, "-V"), CONFIG_EXIT);
+	assert_int_equal(PARSE(&c, "-V"), OPTIONS_EXIT);
 	assert_int_equal(c.exit_code, 0);
 	assert_string_equal(said_out, "test-version\n");
-	assert_int_equal(PARSE(&c, "-v"), CONFIG_EXIT);
+	assert_int_equal(PARSE(&c, "-v"), OPTIONS_EXIT);
 	assert_int_equal(c.exit_code, 0);
 	assert_ptr_equal(strstr(said_out, "Basic version: 20040107\nExtension 20040107: "), said_out);
-	assert_int_equal(PARSE(&c, "-C"), CONFIG_EXIT);
+	assert_int_equal(PARSE(&c, "-C"), OPTIONS_EXIT);
 	assert_int_equal(c.exit_code, 0);
 	assert_string_equal(said_out, "CLOCK_BOOTTIME\n");
 	assert_string_equal(said_err, "");
@@ -556,7 +557,7 @@ static void help_has_every_option(void **state)
 	char start[64];
 
 	(void)state;
-	assert_int_equal(PARSE(&c, "--help"), CONFIG_EXIT);
+	assert_int_equal(PARSE(&c, "--help"), OPTIONS_EXIT);
 	assert_int_equal(c.exit_code, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (rows[i].letter)

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * listeners.h - the media addresses of the command line: -l, -6 and -A, with labels and bridging.
+ */
+#ifndef RTPX_LISTENERS_H
+#define RTPX_LISTENERS_H
+
+#include "engine/faces.h"
+
+/* A value of -l or -6. */
+struct listeners_arg {
+	enum addr_family family;
+	const char *text;
+};
+
+struct listeners_args {
+	struct listeners_arg local[FACES_MAX_LISTENERS];
+	unsigned int n; /* at least one */
+	const char *advertised; /* -A; NULL: none */
+	bool no_resolve; /* refuse host names */
+};
+
+struct listeners {
+	struct listener *all; /* room for FACES_MAX_LISTENERS */
+	unsigned int n;
+	bool bridge; /* the first two are the internal and the external side */
+};
+
+/*
+ * listeners_make - the listeners of @args. Host names are resolved, which may block. 0, or -1 with
+ * a sentence in @err. Labels and advertised texts belong to the caller, also those of an error.
+ */
+int listeners_make(struct listeners *out, const struct listeners_args *args, char *err,
+		   size_t err_size);
+/* listeners_is_word - one or more characters, none of them a blank or a control character. */
+bool listeners_is_word(const char *s, size_t len);
+
+#endif
