@@ -182,7 +182,7 @@ $(O)/daemon/control/page.o: $(O)/page.html.h
 $(O)/version: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
-VERSIONED := $(addprefix $(O)/,daemon/main.o daemon/options.o daemon/banner.o tools/rtpxctl.o)
+VERSIONED := $(addprefix $(O)/,daemon/main.o daemon/options.o daemon/observers.o daemon/banner.o tools/rtpxctl.o)
 $(VERSIONED): $(O)/version
 $(VERSIONED): CPPFLAGS += -DRTPX_VERSION='"$(VERSION)"'
 

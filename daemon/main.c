@@ -14,24 +14,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/admin.h"
 #include "base/clock.h"
 #include "control/command.h"
 #include "banner.h"
 #include "check.h"
 #include "config.h"
+#include "observers.h"
 #include "options.h"
 #include "base/dirlock.h"
 #include "control/handover.h"
 #include "host/iptables.h"
 #include "restart/keeper.h"
 #include "control/listen.h"
-#include "control/metrics.h"
-#include "control/web.h"
-#include "observe/accounts.h"
-#include "observe/history.h"
-#include "observe/survey.h"
-#include "observe/totals.h"
 #include "base/log.h"
 #include "host/pathmtu.h"
 #include "net/appear.h"
@@ -71,20 +65,11 @@ struct daemon {
 	struct notify *notify;
 	struct digits digits;
 	struct taps taps;
-	struct accounts *accounts;
 	struct admission admission;
 	struct faces *faces;
 	struct engine *engine;
 	struct commands *commands;
-	struct sockfile admin_file; /* the admin socket, until @admin owns it */
-	struct admin *admin;
-	struct totals totals;
-	struct survey *survey;
-	/* of --metrics; NULL without it */
-	struct history *history;
-	struct metrics *metrics;
-	struct admin *web_admin;
-	struct web *web;
+	struct observers *observers;
 	struct event *tick, *signal;
 	int signal_fd; /* -1: none yet */
 	bool stop, slow, files_low;
@@ -129,8 +114,7 @@ static size_t on_command(void *arg, const char *line, size_t len, const struct a
 {
 	struct daemon *d = arg;
 
-	if (d->metrics)
-		metrics_command(d->metrics, now_ns);
+	observers_command(d->observers, now_ns);
 	return command_run(d->commands, line, len, peer, now_ns, reply);
 }
 
@@ -140,8 +124,7 @@ static void on_settle(void *arg)
 
 	if (d->keeper)
 		keeper_run(d->keeper);
-	if (d->metrics)
-		metrics_settled(d->metrics);
+	observers_settled(d->observers);
 }
 
 static void on_duplicate(void *arg)
@@ -442,25 +425,9 @@ static int start_notify(struct daemon *d)
 	return 0;
 }
 
-/* A session has ended. */
 static void on_ended(void *arg, const struct call_report *r)
 {
-	char line[REPORT_LINE_MAX];
-	struct daemon *d = arg;
-
-	totals_add(&d->totals, r);
-	accounts_add(d->accounts, r);
-	if (log_level() <= LOG_LVL_INFO || log_is_followed(span_of(r->call_id)))
-		log_call(LOG_LVL_INFO, r->call_id, "%s", report_line(r, line, sizeof(line)));
-}
-
-/* As the user of -u, who opens the files again when they were renamed. */
-static int start_accounts(struct daemon *d)
-{
-	const char *path[ACCOUNTS_FORMATS] = { d->config.acct_csv, d->config.acct_json };
-	char err[512];
-
-	return accounts_new(&d->accounts, path, err, sizeof(err)) < 0 ? sorry("%s", err) : 0;
+	observers_ended(((struct daemon *)arg)->observers, r);
 }
 
 static int start_engine(struct daemon *d)
@@ -511,167 +478,32 @@ static int start_engine(struct daemon *d)
 	return r < 0 ? sorry("cannot make the engine: %s", strerror(-r)) : 0;
 }
 
-/* Make the directory of the default socket. The directory of another path must exist already. */
-static void make_admin_dir(const struct config *c)
+static int start_observers(struct daemon *d)
 {
-	char dir[] = CONFIG_ADMIN_SOCKET;
-
-	if (strcmp(c->admin_socket, CONFIG_ADMIN_SOCKET))
-		return;
-	*strrchr(dir, '/') = '\0';
-	if (mkdir(dir, 0755) == 0)
-		process_give(dir, c->uid, c->gid);
-}
-
-static int admin_listen(struct daemon *d, char *err, size_t err_size)
-{
-	const struct config *c = &d->config;
-	gid_t gid = c->group_named ? c->gid : (gid_t)-1;
-
-	return admin_open(&d->admin_file, c->admin_socket, gid, err, err_size);
-}
-
-/*
- * Open the admin socket. Several daemons may run beside each other, so a default socket in use is
- * only logged: rtpxctl cannot ask this process until retry_admin() gets the socket.
- */
-static int open_admin(struct daemon *d)
-{
-	const struct config *c = &d->config;
-	char err[512];
-
-	if (admin_listen(d, err, sizeof(err)) >= 0)
-		return 0;
-	if (strcmp(c->admin_socket, CONFIG_ADMIN_SOCKET))
-		return sorry("%s", err);
-	log_warn("rtpxctl cannot connect to this process: %s", err);
-	return 0;
-}
-
-static int start_survey(struct daemon *d)
-{
-	totals_init(&d->totals);
-	return survey_new(&d->survey, d->base, d->sessions, d->sync) < 0 ? sorry("out of memory")
-									 : 0;
-}
-
-static struct admin_opts admin_options(struct daemon *d)
-{
-	const struct config *c = &d->config;
-
-	return (struct admin_opts){
-		.survey = d->survey,
-		.stats = &d->stats,
-		.engine = d->engine,
-		.setting = options_setting,
-		.arg = &d->config,
-		.follow = { .taps = &d->taps, .mirror = d->mirror },
-		.operate = { d->engine, d->sessions, &d->admission, d->standby },
-		.sessions = d->sessions,
-		.sync = d->sync,
-		.recorder = d->recorder,
-		.players = d->players,
-		.notify = d->notify,
-		.keeper = d->keeper,
-		.dp = d->dp,
-		.relay = d->relay,
-		.listen = d->listen,
-		.ports = d->ports,
-		.file = d->admin_file,
-		.version = RTPX_VERSION,
-		.pin_dir = c->dp.pin_dir,
-		.port_min = c->port_min,
-		.port_max = c->dp.port_max,
-		.listeners = c->listeners,
-		.n_listeners = c->n_listeners,
-		.learning = c->learning,
-	};
-}
-
-static int start_admin(struct daemon *d)
-{
-	const struct admin_opts opts = admin_options(d);
-
-	if (d->admin_file.fd < 0)
-		return 0;
-	if (admin_new(&d->admin, d->base, &opts) < 0)
-		return sorry("out of memory");
-	d->admin_file = (struct sockfile){ .fd = -1 };
-	return 0;
-}
-
-/* --metrics. */
-static int start_web(struct daemon *d)
-{
-	const struct config *c = &d->config;
-	struct admin_opts admin = admin_options(d);
-	struct metrics_opts metrics = {
+	const struct observers_opts opts = {
+		.base = d->base,
 		.stats = &d->stats,
 		.sessions = d->sessions,
 		.ports = d->ports,
 		.dp = d->dp,
 		.sync = d->sync,
-		.relay = d->relay,
 		.recorder = d->recorder,
+		.mirror = d->mirror,
+		.taps = &d->taps,
+		.relay = d->relay,
 		.players = d->players,
 		.notify = d->notify,
-		.keeper = d->keeper,
-		.listen = d->listen,
 		.faces = d->faces,
-		.commands = d->commands,
+		.engine = d->engine,
 		.admission = &d->admission,
-		.survey = d->survey,
-		.totals = &d->totals,
-		.version = RTPX_VERSION,
-		.port_min = c->port_min,
-		.port_max = c->dp.port_max,
+		.commands = d->commands,
+		.keeper = d->keeper,
+		.standby = d->standby,
+		.listen = d->listen,
 	};
-	struct web_opts web = { .addr = c->metrics };
-
-	admin.file = (struct sockfile){ .fd = -1 };
-	admin.lazy = true;
-	if (!c->metrics.port)
-		return 0;
-	if (history_new(&d->history) < 0 || metrics_new(&d->metrics, d->base, &metrics) < 0 ||
-	    admin_new(&d->web_admin, d->base, &admin) < 0)
-		return sorry("out of memory");
-	web.metrics = d->metrics;
-	web.admin = d->web_admin;
-	web.history = d->history;
-	if (web_new(&d->web, d->base, &web) < 0)
-		return sorry("out of memory");
-	web_tick(d->web, clock_now());
-	return 0;
-}
-
-/* About once a second. */
-static void tend_web(struct daemon *d)
-{
-	uint64_t now_ns = clock_now();
-	struct history_now now;
-
-	if (!d->web)
-		return;
-	web_tick(d->web, now_ns);
-	if (!history_is_due(d->history, now_ns))
-		return;
-	survey_keep(d->survey);
-	metrics_sample(d->metrics, &now);
-	history_add(d->history, &now, now_ns, clock_read(CLOCK_REALTIME));
-}
-
-/* Once a second while there is no admin socket. */
-static void retry_admin(struct daemon *d)
-{
 	char err[512];
 
-	make_admin_dir(&d->config);
-	if (admin_listen(d, err, sizeof(err)) < 0)
-		return;
-	if (start_admin(d) == 0)
-		log_warn("rtpxctl can connect now, at %s", d->config.admin_socket);
-	else
-		sockfile_close(&d->admin_file);
+	return observers_start(d->observers, &opts, err, sizeof(err)) < 0 ? sorry("%s", err) : 0;
 }
 
 /*
@@ -855,7 +687,6 @@ static int start_privileged(struct daemon *d)
 	const struct config *c = &d->config;
 	char err[512];
 
-	make_admin_dir(c);
 	if (load_state(d) < 0)
 		return -1;
 	if (dp_open(&d->dp, &c->dp, err, sizeof(err)) < 0) {
@@ -869,8 +700,8 @@ static int start_privileged(struct daemon *d)
 		d->pathmtu = pathmtu_open();
 	if (d->dp->active)
 		d->iptables = iptables_open();
-	if (open_admin(d) < 0)
-		return -1;
+	if (observers_new(&d->observers, c, err, sizeof(err)) < 0)
+		return sorry("%s", err);
 	if (process_drop(c->uid, c->gid, d->dp->active, err, sizeof(err)) < 0)
 		return sorry("%s", err);
 	return 0;
@@ -903,9 +734,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	log_run(clock_now());
 	if (d->standby)
 		standby_tick(d->standby);
-	if (!d->admin)
-		retry_admin(d);
-	tend_web(d);
+	observers_tick(d->observers);
 	if (d->waiting) {
 		maybe_take_over(d);
 		return;
@@ -947,8 +776,8 @@ static int start_modules(struct daemon *d)
 	if (!d->base)
 		return sorry("out of memory");
 	if (start_model(d) < 0 || start_media(d) < 0 || start_players(d) < 0 ||
-	    start_notify(d) < 0 || start_accounts(d) < 0 || start_engine(d) < 0 ||
-	    start_standby(d) < 0 || start_survey(d) < 0 || start_admin(d) < 0 || start_web(d) < 0)
+	    start_notify(d) < 0 || start_engine(d) < 0 ||
+	    start_standby(d) < 0 || start_observers(d) < 0)
 		return -1;
 	start_keeper(d);
 	d->leave = false;
@@ -1000,18 +829,12 @@ static void end(struct daemon *d)
 		standby_release(d->standby, RELEASE_MS);
 	if (d->keeper && d->engine)
 		end_calls(d);
-	web_free(d->web);
-	admin_free(d->web_admin);
-	metrics_free(d->metrics);
-	history_free(d->history);
-	if (d->admin)
-		admin_free(d->admin);
-	survey_free(d->survey);
-	sockfile_close(&d->admin_file);
+	observers_stop(d->observers);
 	if (d->commands)
 		commands_free(d->commands);
 	if (d->engine)
 		engine_free(d->engine, d->leave || d->standby);
+	observers_free(d->observers);
 	faces_free(d->faces);
 	standby_free(d->standby);
 	appear_free(d->appear);
@@ -1093,7 +916,7 @@ static int start(struct daemon *d)
 	listen_store(d->listen);
 	systemd_notify("READY=1");
 	if (c->banner)
-		banner(c, d->listen, d->dp, d->admin);
+		banner(c, d->listen, d->dp, observers_are_asked(d->observers));
 	if (ready >= 0) {
 		log_open(c->log_level, c->no_redirect, true, c->log_facility);
 		process_ready(ready, !c->no_redirect);
@@ -1119,7 +942,9 @@ static void turn(struct daemon *d)
 int main(int argc, char **argv)
 {
 	static struct daemon d = {
-		.pid_file = { .fd = -1 }, .admin_file = { .fd = -1 }, .signal_fd = -1, .offer = -1,
+		.pid_file = { .fd = -1 },
+		.signal_fd = -1,
+		.offer = -1,
 	};
 	int r;
 

@@ -61,6 +61,7 @@ def trial(check, plane):
               (j["kernel_share"] > 0.5) == (plane != "none") and j["callee"]["mos"] > 3, str(j))
         if plane == "none":
             rotation(check, call, path)
+            shutdown(check, call.relay, path)
 
 
 def rotation(check, call, path):
@@ -78,6 +79,20 @@ def rotation(check, call, path):
         check("the lock of another program stops no command", relay.command("V") == "20040107" and len(rows(path)) == 1)
         fcntl.lockf(f, fcntl.LOCK_UN)
     check("then all records are there", wait_for(5, lambda: len(rows(path)) == 21), str(len(rows(path))))
+
+
+def shutdown(check, relay, path):
+    """Another program has the lock when the daemon ends: it waits, up to 5 s."""
+    before = len(rows(path))
+    for n in range(20):
+        relay.command(f"U kept{n} 127.0.0.1 5000 tag")
+    with open(path, "r+b") as f:
+        fcntl.lockf(f, fcntl.LOCK_EX)
+        relay.process.terminate()
+        time.sleep(0.3)
+        fcntl.lockf(f, fcntl.LOCK_UN)
+    relay.stop()
+    check("sessions that end with the daemon have records", len(rows(path)) == before + 20, str(len(rows(path)) - before))
 
 
 def main():
