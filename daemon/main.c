@@ -28,7 +28,6 @@
 #include "control/listen.h"
 #include "base/log.h"
 #include "host/pathmtu.h"
-#include "net/appear.h"
 #include "replicate/standby.h"
 #include "process.h"
 #include "signals.h"
@@ -51,7 +50,6 @@ struct daemon {
 	struct ports *ports;
 	struct keeper *keeper; /* NULL: no journal */
 	struct standby *standby; /* NULL: without --replicate */
-	struct appear *appear;
 	bool waiting; /* this daemon is the standby: it has calls, and serves nobody */
 	bool fenced;  /* another daemon has the calls now */
 	struct dp *dp;
@@ -565,21 +563,12 @@ static void restore_kept(struct daemon *d)
 	taps_review_all(&d->taps);
 }
 
-static void remember_epoch(struct daemon *d)
-{
-	struct standby_view view;
-
-	standby_view(d->standby, &view);
-	keeper_set_epoch(d->keeper, view.group.epoch);
-}
-
 /* This daemon is the owner from now on. */
 static void on_own(void *arg)
 {
 	struct daemon *d = arg;
 
 	d->waiting = false;
-	remember_epoch(d);
 	restore_kept(d);
 	if (listen_start(d->listen, d->base) < 0) {
 		log_err("cannot serve the control sockets: out of memory");
@@ -598,31 +587,17 @@ static void on_fenced(void *arg, const char *by)
 	stop(d);
 }
 
-/* The addresses decide: with all of them, this daemon is the owner. */
-static void maybe_take_over(void *arg)
-{
-	struct daemon *d = arg;
-	const struct config *c = &d->config;
-	unsigned int i;
-
-	if (!d->waiting || c->standby)
-		return;
-	for (i = 0; i < c->n_listeners; i++)
-		if (sockets_can_bind(&c->listeners[i].addr))
-			return;
-	standby_take_over(d->standby);
-}
-
 static int start_standby(struct daemon *d)
 {
 	const struct config *c = &d->config;
-	char host[64] = "", name[GROUP_NAME_MAX], err[300];
-	struct standby_opts opts = {
+	const struct standby_opts opts = {
 		.url = &c->redis,
 		.password = c->redis_password,
 		.ca_file = c->redis_ca,
 		.group = c->group,
-		.name = name,
+		.listeners = c->listeners,
+		.n_listeners = c->n_listeners,
+		.patient = c->standby,
 		.modules = {
 			.engine = d->engine,
 			.sessions = d->sessions,
@@ -638,17 +613,13 @@ static int start_standby(struct daemon *d)
 		.fenced = on_fenced,
 		.arg = d,
 	};
-	int rc;
+	char err[300];
 
 	if (!c->replicate)
 		return 0;
-	gethostname(host, sizeof(host) - 1);
-	snprintf(name, sizeof(name), "%.48s-%08x", *host ? host : "rtpxd",
-		 keeper_instance(d->keeper));
 	if (standby_new(&d->standby, d->base, &opts, err, sizeof(err)) < 0)
 		return sorry("--replicate: %s", err);
-	rc = appear_new(&d->appear, d->base, maybe_take_over, d);
-	return rc ? sorry("--replicate: addresses cannot be followed: %s", strerror(-rc)) : 0;
+	return 0;
 }
 
 /* Go on with the calls of the journal, or wait as the standby. */
@@ -658,7 +629,7 @@ static void start_keeper(struct daemon *d)
 		return;
 	d->waiting = d->standby && !keeper_epoch(d->keeper);
 	if (d->waiting) {
-		maybe_take_over(d);
+		standby_wait(d->standby);
 		return;
 	}
 	restore_kept(d);
@@ -735,12 +706,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (d->standby)
 		standby_tick(d->standby);
 	observers_tick(d->observers);
-	if (d->waiting) {
-		maybe_take_over(d);
+	if (d->waiting)
 		return;
-	}
-	if (d->standby)
-		remember_epoch(d);
 	engine_tick(d->engine, clock_now(), clock_cpu());
 	watch_files(d);
 	if (d->keeper)
@@ -837,7 +804,6 @@ static void end(struct daemon *d)
 	observers_free(d->observers);
 	faces_free(d->faces);
 	standby_free(d->standby);
-	appear_free(d->appear);
 	notify_free(d->notify);
 	players_free(d->players);
 	if (d->relay)

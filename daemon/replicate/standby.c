@@ -12,10 +12,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "engine/faces.h"
+#include "net/appear.h"
+#include "net/sockets.h"
 #include "protocol/cookies.h"
 #include "restart/records.h"
 
@@ -35,6 +39,7 @@ struct standby {
 	struct standby_opts o;
 	struct keeper_sink sink;
 	struct group *group;
+	struct appear *appear;
 	struct record *records;
 	bool owner;
 	uint32_t replies; /* number of the latest reply that was passed on */
@@ -247,6 +252,15 @@ static unsigned int calls_of(const struct standby *s)
 	return n;
 }
 
+/* The journal has the epoch, so that a restarted owner goes on in it. */
+static void remember_epoch(struct standby *s)
+{
+	struct group_view view;
+
+	group_view(s->group, &view);
+	keeper_set_epoch(s->o.keeper, view.epoch);
+}
+
 static void on_own(void *arg)
 {
 	struct standby *s = arg;
@@ -263,7 +277,26 @@ static void on_own(void *arg)
 		r->session = NULL; /* it goes on */
 		forget(s, r);
 	}
+	remember_epoch(s);
 	s->o.own(s->o.arg);
+}
+
+/* The addresses decide: with all of them, this daemon is the owner. */
+static void on_addresses(void *arg)
+{
+	struct standby *s = arg;
+
+	if (s->owner || s->o.patient)
+		return;
+	for (unsigned int i = 0; i < s->o.n_listeners; i++)
+		if (sockets_can_bind(&s->o.listeners[i].addr))
+			return;
+	group_take_over(s->group);
+}
+
+void standby_wait(struct standby *s)
+{
+	on_addresses(s);
 }
 
 /* ---- the owner ---- */
@@ -307,8 +340,11 @@ static void on_reply(void *arg, struct span key, struct span reply, uint64_t sto
 
 void standby_tick(struct standby *s)
 {
-	if (!s->owner)
+	if (!s->owner) {
+		on_addresses(s);
 		return;
+	}
+	remember_epoch(s);
 	s->slice = (s->slice + 1) % COUNTERS_S;
 	keeper_put_counters(s->o.keeper, s->slice, COUNTERS_S);
 }
@@ -340,15 +376,14 @@ void standby_release(struct standby *s, unsigned int ms)
 
 /* ---- begin and end ---- */
 
-int standby_new(struct standby **out, struct event_base *base, const struct standby_opts *opts,
-		char *err, size_t err_size)
+/* Join the group under a name that no other daemon has. */
+static int join(struct standby *s, struct event_base *base, char *err, size_t err_size)
 {
-	struct standby *s = calloc(1, sizeof(*s));
 	const struct group_opts group = {
-		.url = opts->url,
-		.password = opts->password,
-		.ca_file = opts->ca_file,
-		.name = opts->group,
+		.url = s->o.url,
+		.password = s->o.password,
+		.ca_file = s->o.ca_file,
+		.name = s->o.group,
 		.put = on_put,
 		.gone = on_gone,
 		.passing = on_passing,
@@ -359,6 +394,18 @@ int standby_new(struct standby **out, struct event_base *base, const struct stan
 		.own = on_own,
 		.arg = s,
 	};
+	char host[64] = "", name[GROUP_NAME_MAX];
+
+	gethostname(host, sizeof(host) - 1);
+	snprintf(name, sizeof(name), "%.48s-%08x", *host ? host : "rtpxd",
+		 keeper_instance(s->o.keeper));
+	return group_new(&s->group, base, &group, name, err, err_size);
+}
+
+int standby_new(struct standby **out, struct event_base *base, const struct standby_opts *opts,
+		char *err, size_t err_size)
+{
+	struct standby *s = calloc(1, sizeof(*s));
 	int rc;
 
 	snprintf(err, err_size, "out of memory");
@@ -366,8 +413,14 @@ int standby_new(struct standby **out, struct event_base *base, const struct stan
 		return -ENOMEM;
 	s->o = *opts;
 	s->sink = (struct keeper_sink){ sink_put, sink_gone, s };
-	rc = group_new(&s->group, base, &group, opts->name, err, err_size);
+	rc = join(s, base, err, err_size);
+	if (!rc) {
+		rc = appear_new(&s->appear, base, on_addresses, s);
+		if (rc)
+			snprintf(err, err_size, "addresses cannot be followed: %s", strerror(-rc));
+	}
 	if (rc) {
+		group_free(s->group);
 		free(s);
 		return rc;
 	}
@@ -383,6 +436,7 @@ void standby_free(struct standby *s)
 	if (!s)
 		return;
 	cookies_watch(s->o.cookies, NULL, NULL);
+	appear_free(s->appear);
 	group_free(s->group);
 	while ((r = s->records)) {
 		r->session = NULL; /* the engine frees it */

@@ -19,7 +19,9 @@ struct standby_opts {
 	const struct redis_url *url; /* borrowed until standby_free() */
 	const char *password, *ca_file; /* as in struct redis_opts */
 	const char *group;
-	const char *name;	 /* of this daemon; no blanks */
+	const struct listener *listeners; /* media addresses; with all of them, it takes over */
+	unsigned int n_listeners;
+	bool patient; /* does not take over by itself, even with the media addresses */
 	struct restorer modules; /* without times */
 	struct keeper *keeper;
 	struct cookies *cookies;
@@ -38,11 +40,13 @@ void standby_free(struct standby *s); /* NULL is allowed */
 /* standby_sink - receives the records that the keeper writes; for keeper_opts. */
 const struct keeper_sink *standby_sink(struct standby *s);
 
+/* standby_wait - this process has no calls. Take over as soon as the media addresses are here. */
+void standby_wait(struct standby *s);
 /* standby_take_over - begin to take over; opts.own follows. False: this is the owner already. */
 bool standby_take_over(struct standby *s);
 /* standby_go_on - this process goes on with the calls of the journal, as the owner of @epoch. */
 void standby_go_on(struct standby *s, uint64_t epoch);
-/* standby_tick - once a second. */
+/* standby_tick - once a second, from standby_wait() or standby_go_on() on. */
 void standby_tick(struct standby *s);
 /* standby_release - the owner ends and leaves its calls to a standby. Waits at most @ms. */
 void standby_release(struct standby *s, unsigned int ms);
