@@ -551,7 +551,7 @@ class PlainCall:
         net.do(PLAIN)
         if containers:
             net.do("alice container q0\nbob container q1")
-        self.net, self.seq, self.id = net, itertools.count(), "c1"
+        self.net, self.seq, self.id, self.spoken = net, itertools.count(), "c1", 0
         self.relay = net.relay("relay", "-l", "192.0.2.1/198.51.100.1", "--bridge_symmetric", *options, dataplane=dataplane)
         self.a, self.b = net.end("alice", "192.0.2.10", 4000, 1, size), net.end("bob", "198.51.100.10", 4000, 2, size)
         east = self.relay.command("Uie c1 192.0.2.10 4000 a;1").split()
@@ -559,9 +559,10 @@ class PlainCall:
         self.a.to, self.b.to = ("192.0.2.1", int(west[0])), ("198.51.100.1", int(east[0]))
 
     def talk(self, count=1):
-        """So many packets each way."""
+        """So many packets each way. self.spoken counts them."""
         for _ in range(count):
             seq = next(self.seq)
+            self.spoken += 1
             self.a.send(seq)
             self.b.send(seq)
             time.sleep(0.02 * PATIENCE)

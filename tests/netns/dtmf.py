@@ -4,8 +4,11 @@
 """dtmf.py - digits (RFC 4733) in a call that the kernel forwards.
 
 The controller is told of each digit soon after its end, bob hears all of alice's packets, and the
-kernel forwards 99 % of the call. Only telephone events go through the daemon. With `h` bob hears no
+kernel forwards 99 % of the audio. All telephone events go through the daemon. With `h` bob hears no
 event.
+
+A few audio packets may go through the daemon, too: in generic mode one of 65,536 has a complete
+checksum that looks unfinished, and a packet may come while its flow is being written.
 """
 import os
 import socket
@@ -101,7 +104,9 @@ def trial(check, plane):
             return
         if not kernel:
             call.talk(10)
-        time.sleep(0.1)
+        spoken = phone.sent + call.spoken
+        if not check(f"{plane}: bob hears alice", wait_for(5, lambda: len(call.b.read()) >= spoken), f"{len(call.b.got)} of {spoken}"):
+            return
         call.b.take()
         phone.sent = 0
         before = call.directions()
@@ -125,14 +130,16 @@ def trial(check, plane):
             return len(heard) >= phone.sent
         wait_for(2, all_heard)
         check(f"{plane}: bob hears every packet", len(heard) == phone.sent, f"{len(heard)} of {phone.sent}")
-        check(f"{plane}: events among them", events_in(heard) == 2 * (BEGINS + ENDS), str(events_in(heard)))
+        events = 2 * (BEGINS + ENDS)
+        check(f"{plane}: events among them", events_in(heard) == events, str(events_in(heard)))
         after = call.directions()
         if kernel:
             packets, forwarded = (sum(after[side][k] - before[side][k] for side in after) for k in ("packets", "kernel_packets"))
-            check(f"{plane}: only events leave the kernel", packets - forwarded == 2 * (BEGINS + ENDS), f"{forwarded} of {packets}")
-            check(f"{plane}: 99 % are forwarded there", forwarded >= 0.99 * packets, f"{forwarded} of {packets}")
-            passed = call.relay.ask("stats")["kernel"]["pass_event"]
-            check(f"{plane}: they are counted", passed == 2 * (BEGINS + ENDS), str(passed))
+            counted = call.relay.ask("stats")["kernel"]
+            passed = {reason: n for reason, n in counted.items() if n and reason.startswith("pass_")}
+            check(f"{plane}: no event stays in the kernel", packets - forwarded >= events, f"{forwarded} of {packets}, {passed}")
+            check(f"{plane}: 99 % of the audio does", forwarded >= 0.99 * (packets - events), f"{forwarded} of {packets}, {passed}")
+            check(f"{plane}: events are counted", events - counted["pass_busy"] <= counted["pass_event"] <= events, str(passed))
 
         call.relay.command(catch + " h")
         phone.press(5)
