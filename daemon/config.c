@@ -18,6 +18,7 @@ void config_defaults(struct config *c)
 		.admin_socket = CONFIG_ADMIN_SOCKET,
 		.state_dir = CONFIG_STATE_DIR,
 		.group = CONFIG_GROUP,
+		.hep_agent = CONFIG_HEP_AGENT,
 		.tos = 0xb8,
 		.prompt_ptime_ms = 10,
 		.ttl_s = 60,
@@ -88,6 +89,9 @@ static void settle(struct config *c)
 		strcat(c->acct_path, "/rtpproxy_acct.csv");
 		c->acct_csv = c->acct_path;
 	}
+	if (c->hep_module && !*c->hep.host)
+		c->hep = (struct collector_address){ .host = CONFIG_HEP_HOST,
+						     .port = COLLECTOR_PORT };
 	if (!c->n_sockets)
 		c->sockets[c->n_sockets++] = CONFIG_SOCKET;
 	c->dp.port_min = c->port_min;

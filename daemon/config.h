@@ -12,6 +12,7 @@
 
 #include "dataplane/choice.h"
 #include "engine/engine.h"
+#include "observe/collector.h"
 #include "replicate/redis_url.h"
 #include "record/keys.h"
 #include "base/log.h"
@@ -25,6 +26,8 @@
 #define CONFIG_ADMIN_SOCKET "/run/rtpx/admin.sock"
 #define CONFIG_STATE_DIR "/run/rtpx"
 #define CONFIG_GROUP "rtpx"
+#define CONFIG_HEP_AGENT 101 /* rtpproxy's default, as the next */
+#define CONFIG_HEP_HOST "10.0.0.1"
 #define CONFIG_PROMPT_DIR "/var/lib/rtpx/prompts"
 
 #define CONFIG_EXIT_RTPPROXY 1 /* exit code: a wrong value of one of rtpproxy's options */
@@ -48,6 +51,9 @@ struct config {
 	const char *acct_csv, *acct_json; /* files of accounting; NULL: none */
 	bool acct_module; /* --dso acct_csv: CSV in the start directory */
 	char acct_path[PATH_MAX + 32];
+	struct collector_address hep; /* of RTCP reports; host "": none */
+	uint32_t hep_agent;	      /* the number of this host at the collector */
+	bool hep_module;	      /* --dso acct_rtcp_hep: rtpproxy's default collector */
 	uint32_t max_sessions, max_cps; /* 0: no limit */
 	bool banner; /* print the chosen settings on stdout */
 	bool record_all, record_pcap, no_rtcp_record;

@@ -2,6 +2,7 @@
 /* observers.c - composes the modules of observe/ with the admin socket and the web listener. */
 #include "observers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include "control/web.h"
 #include "observe/accounts.h"
 #include "observe/history.h"
+#include "observe/reporter.h"
 #include "observe/survey.h"
 #include "observe/totals.h"
 #include "options.h"
@@ -25,6 +27,7 @@ struct observers {
 	struct admin *admin;  /* NULL: another daemon has the socket */
 	struct totals totals;
 	struct accounts *accounts;
+	struct reporter *reporter; /* NULL: without --hep */
 	struct survey *survey;
 	/* of --metrics; NULL without it */
 	struct history *history;
@@ -100,6 +103,8 @@ static struct admin_opts admin_options(struct observers *o)
 		.recorder = m->recorder,
 		.players = m->players,
 		.notify = m->notify,
+		.accounts = o->accounts,
+		.reporter = o->reporter,
 		.keeper = m->keeper,
 		.dp = m->dp,
 		.relay = m->relay,
@@ -158,6 +163,8 @@ static struct metrics_opts metrics_options(struct observers *o)
 		.recorder = m->recorder,
 		.players = m->players,
 		.notify = m->notify,
+		.accounts = o->accounts,
+		.reporter = o->reporter,
 		.keeper = m->keeper,
 		.listen = m->listen,
 		.faces = m->faces,
@@ -208,6 +215,28 @@ static void tend_web(struct observers *o)
 	history_add(o->history, &now, now_ns, clock_read(CLOCK_REALTIME));
 }
 
+/* ---- --hep ---- */
+
+static int start_reporter(struct observers *o, char *err, size_t err_size)
+{
+	const struct config *c = o->config;
+	const struct reporter_opts opts = {
+		.taps = o->o.taps,
+		.collector = c->hep,
+		.agent = c->hep_agent,
+		.no_resolve = c->no_resolve,
+	};
+	int r = *c->hep.host ? reporter_new(&o->reporter, o->o.base, &opts) : 0;
+
+	if (r == -EINVAL)
+		snprintf(err, err_size,
+			 "--hep: %s is not a numeric address, which --no_resolve asks for",
+			 c->hep.host);
+	else if (r < 0)
+		snprintf(err, err_size, "--hep: %s", strerror(-r));
+	return r;
+}
+
 /* ---- the whole ---- */
 
 int observers_start(struct observers *o, const struct observers_opts *opts, char *err,
@@ -217,7 +246,8 @@ int observers_start(struct observers *o, const struct observers_opts *opts, char
 	const char *path[ACCOUNTS_FORMATS] = { c->acct_csv, c->acct_json };
 
 	o->o = *opts;
-	if (accounts_new(&o->accounts, path, err, err_size) < 0)
+	if (accounts_new(&o->accounts, path, err, err_size) < 0 ||
+	    start_reporter(o, err, err_size) < 0)
 		return -1;
 	if (survey_new(&o->survey, opts->base, opts->sessions, opts->sync) < 0 ||
 	    start_admin(o) < 0 || start_web(o) < 0)
@@ -236,6 +266,7 @@ void observers_stop(struct observers *o)
 	admin_free(o->admin);
 	survey_free(o->survey);
 	sockfile_close(&o->file);
+	reporter_free(o->reporter);
 	o->metrics = NULL;
 	o->admin = NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * observers.h - all that shows figures and calls to others: the admin socket, metrics with the
- * status page, accounting, and the sums over ended sessions.
+ * status page, accounting, RTCP reports to a collector, and the sums over ended sessions.
  *
  * Order of calls: observers_new while the process has its first rights, observers_start when all
  * modules are there, observers_stop before they end, observers_free after the last session ended.

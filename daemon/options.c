@@ -432,12 +432,23 @@ static int set_module(struct parse *p, const struct row *row, const char *value)
 
 	if (strstr(name, "catch_dtmf"))
 		return 0;
-	if (strstr(name, "acct_csv")) {
+	if (strstr(name, "acct_csv"))
 		p->c->acct_module = true;
-		return 0;
-	}
-	return wrong(p, row, value, "this module of rtpproxy cannot be loaded; catch_dtmf and "
-				    "acct_csv are built in");
+	else if (strstr(name, "acct_rtcp_hep"))
+		p->c->hep_module = true;
+	else
+		return wrong(p, row, value, "this module of rtpproxy cannot be loaded; catch_dtmf, "
+					    "acct_csv and acct_rtcp_hep are built in");
+	return 0;
+}
+
+static int set_hep(struct parse *p, const struct row *row, const char *value)
+{
+	const char *why;
+
+	if (collector_parse(&p->c->hep, value, &why) < 0)
+		return wrong(p, row, value, why);
+	return 0;
 }
 
 /* [ADDR:]PORT; an IPv6 address stands in brackets. */
@@ -574,7 +585,8 @@ static const struct row rows[] = {
 	{ 0, "overload_prot", "[=SPEC]", set_nothing,
 	  .help = "accepted, without effect as in rtpproxy" },
 	{ 0, "dso", "FILE", set_module,
-	  .help = "module of rtpproxy: catch_dtmf and acct_csv are built in, others are refused" },
+	  .help = "module of rtpproxy: catch_dtmf, acct_csv and acct_rtcp_hep are built in, others "
+		  "are refused" },
 	{ 0, "config", "FILE", refuse_module, .help = "refused, because it loads modules" },
 	{ 'v', NULL, NULL, say_capabilities, .help = "print the capabilities and exit" },
 	{ 'V', NULL, NULL, say_version, .help = "print the version and exit" },
@@ -645,6 +657,11 @@ static const struct row rows[] = {
 	  .help = "append a record of each ended session, in the columns of rtpproxy's acct_csv" },
 	{ 0, "acct-json", "FILE", set_path, MEMBER(acct_json), .ours = true,
 	  .help = "append a record of each ended session as a line of JSON" },
+	{ 0, "hep", "COLLECTOR", set_hep, .fallback = "none", .ours = true,
+	  .help = "send RTCP reports to this HEP collector, such as Homer: "
+		  "[udp:|tcp:]HOST[:PORT] (default port 9060)" },
+	{ 0, "hep-id", "N", set_number, MEMBER(hep_agent), .min = 0, .max = UINT32_MAX,
+	  .ours = true, .help = "number of this host at the HEP collector (default 101)" },
 	{ 0, "check", NULL, set_flag, MEMBER(check), .ours = true,
 	  .help = "judge this command line and the host, and exit; 0: calls can work" },
 	{ 0, "banner", NULL, set_flag, MEMBER(banner), .ours = true,

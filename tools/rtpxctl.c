@@ -343,6 +343,18 @@ static void standby_line(struct json_object *s)
 		       json_is(s, "redis") ? "is followed" : "is not there");
 }
 
+static void hep_line(struct json_object *o)
+{
+	if (!o)
+		return;
+	printf("hep         %s: %s, %llu reports sent, %llu waiting, %llu refused, %llu lost; "
+	       "RTCP: %llu unreadable, %llu without a copy%s%s\n",
+	       json_text(o, "collector"), json_is(o, "connected") ? "there" : "not there",
+	       json_number(o, "sent"), json_number(o, "queued"), json_number(o, "refused"),
+	       json_number(o, "lost"), json_number(o, "unreadable"), json_number(o, "uncopied"),
+	       *json_text(o, "error") ? "; error: " : "", json_text(o, "error"));
+}
+
 static void status_lines(struct json_object *o)
 {
 	struct json_object *list = member(o, "listeners");
@@ -389,6 +401,10 @@ static void status_lines(struct json_object *o)
 		       json_number(f, "lost") + json_number(f, "overflow"),
 		       *json_text(f, "error") ? "; last: " : "", json_text(f, "error"));
 	}
+	if (json_number(o, "accounts_lost"))
+		printf("accounts    %llu records of ended sessions lost\n",
+		       json_number(o, "accounts_lost"));
+	hep_line(member(o, "hep"));
 }
 
 static int status(const char *arg)

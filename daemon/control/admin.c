@@ -30,6 +30,8 @@
 #include "base/put.h"
 #include "host/nexthop.h"
 #include "notify/notify.h"
+#include "observe/accounts.h"
+#include "observe/reporter.h"
 
 #define ADMIN_PAGE 50 /* 3 ms of the loop */
 #define ADMIN_LAZY_PAGE 25
@@ -476,6 +478,28 @@ static struct json_object *notify_targets_json(const struct notify *n)
 	return list;
 }
 
+/* Null without --hep. */
+static struct json_object *hep_json(const struct reporter *r)
+{
+	struct json_object *o;
+	struct reporter_view v;
+
+	if (!r)
+		return NULL;
+	reporter_view(r, &v);
+	o = json_object_new_object();
+	put_text(o, "collector", v.collector.name);
+	put_bool(o, "connected", v.collector.connected);
+	put_number(o, "queued", v.collector.queued);
+#define HEP_PUT(name, text) put_number(o, #name, v.collector.counts.name);
+	COLLECTOR_COUNTERS(HEP_PUT)
+#undef HEP_PUT
+	put_number(o, "unreadable", v.unreadable);
+	put_number(o, "uncopied", v.uncopied);
+	put_text(o, "error", v.collector.error);
+	return o;
+}
+
 /* With opts.lazy the survey has read the dataplane's counters, some seconds ago at most. */
 static const struct stats *shown_stats(struct admin *a)
 {
@@ -639,6 +663,8 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	json_object_object_add(o, "journal", journal_json(a->o.keeper));
 	json_object_object_add(o, "standby", standby_json(a->o.operate.standby));
 	json_object_object_add(o, "notify", notify_targets_json(a->o.notify));
+	put_number(o, "accounts_lost", accounts_lost(a->o.accounts));
+	json_object_object_add(o, "hep", hep_json(a->o.reporter));
 	json_object_object_add(o, "host", host_json(a));
 	json_object_object_add(o, "interfaces", interfaces_json(a->o.dp));
 	return o;

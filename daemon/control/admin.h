@@ -20,10 +20,12 @@
 #include "media/player.h"
 #include "control/sockfile.h"
 
+struct accounts;
 struct event_base;
 struct admin;
 struct keeper;
 struct listen;
+struct reporter;
 
 /* An option of the command line, in the order of its table. */
 struct admin_setting {
@@ -44,6 +46,8 @@ struct admin_opts {
 	void *arg;
 	struct operate operate;
 	struct follow_opts follow; /* without its end */
+	const struct accounts *accounts;
+	const struct reporter *reporter; /* NULL: without --hep */
 	struct keeper *keeper; /* NULL: no journal */
 	struct dp *dp;
 	struct relay *relay;

@@ -22,6 +22,8 @@
 #include "host/host.h"
 #include "host/nexthop.h"
 #include "notify/notify.h"
+#include "observe/accounts.h"
+#include "observe/reporter.h"
 #include "restart/keeper.h"
 
 #define LAG_MS 20 /* between two measurements of the event loop */
@@ -468,6 +470,35 @@ static void write_notify(const struct metrics *m, struct evbuffer *out)
 				 v.queued);
 }
 
+static void write_accounts(const struct metrics *m, struct evbuffer *out)
+{
+	counter(out, "accounts_lost_total", accounts_lost(m->o.accounts),
+		"Records of ended sessions that were not written.");
+}
+
+static void write_reporter(const struct metrics *m, struct evbuffer *out)
+{
+	struct reporter_view v;
+
+	if (!m->o.reporter)
+		return;
+	reporter_view(m->o.reporter, &v);
+	family(out, "hep_reports_total", METRIC_COUNTER,
+	       "RTCP reports for the HEP collector, by result.");
+#define HEP_LINE(name_, text)                                                           \
+	exposition_count(out, "hep_reports_total", LABELS({ "result", #name_ }),        \
+			 v.collector.counts.name_);
+	COLLECTOR_COUNTERS(HEP_LINE)
+#undef HEP_LINE
+	counter(out, "hep_packets_unreadable_total", v.unreadable,
+		"RTCP packets without a report: encrypted or malformed.");
+	counter(out, "hep_packets_uncopied_total", v.uncopied,
+		"RTCP packets that the kernel forwarded without room for their copies.");
+	gauge(out, "hep_queued", v.collector.queued, "Reports that wait for the HEP collector.");
+	gauge(out, "hep_connected", v.collector.connected,
+	      "1: the HEP collector takes reports; 0: it does not.");
+}
+
 static void write_journal(const struct metrics *m, struct evbuffer *out)
 {
 	struct keeper_view v = { 0 };
@@ -499,6 +530,8 @@ void metrics_write(struct metrics *m, struct evbuffer *out)
 	write_commands(m, out);
 	write_recordings(m, out);
 	write_notify(m, out);
+	write_accounts(m, out);
+	write_reporter(m, out);
 	write_journal(m, out);
 	counter(out, "scrapes_total", ++m->scrapes, "Scrapes of these metrics, with this one.");
 }

@@ -17,6 +17,7 @@
 #include "observe/survey.h"
 #include "observe/totals.h"
 
+struct accounts;
 struct admission;
 struct evbuffer;
 struct event_base;
@@ -27,6 +28,7 @@ struct metrics;
 struct notify;
 struct players;
 struct recorder;
+struct reporter;
 
 struct metrics_opts {
 	struct stats *stats;
@@ -38,6 +40,8 @@ struct metrics_opts {
 	struct recorder *recorder;
 	struct players *players;
 	struct notify *notify;
+	const struct accounts *accounts;
+	const struct reporter *reporter; /* NULL: without --hep */
 	struct keeper *keeper; /* NULL: no journal */
 	struct listen *listen;
 	struct faces *faces;

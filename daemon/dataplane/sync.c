@@ -178,7 +178,7 @@ static void take_stats(struct sync *y, struct session *s, int i, enum stream_kin
 	if (kind == STREAM_RTP)
 		leg->nrelayed += relayed;
 	if (unmirrored && y->o.unmirrored)
-		y->o.unmirrored(y->o.arg, s, unmirrored);
+		y->o.unmirrored(y->o.arg, s, i, kind, unmirrored);
 	if (newer)
 		session_ttl_restart(y->o.sessions, s, i, now->last_ns);
 }

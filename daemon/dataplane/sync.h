@@ -26,8 +26,9 @@ struct sync_opts {
 	struct iptables *iptables;
 	enum learning learning;
 	bool double_small; /* -2 */
-	/* @packets of a recorded session were forwarded without a copy; NULL: not reported */
-	void (*unmirrored)(void *arg, struct session *s, uint64_t packets);
+	/* @packets that arrived at @leg were forwarded without their copies; NULL: not reported */
+	void (*unmirrored)(void *arg, struct session *s, int leg, enum stream_kind kind,
+			   uint64_t packets);
 	void *arg;
 };
 

@@ -60,12 +60,12 @@ void taps_packet(const struct taps *t, const struct session *s, int leg, enum st
 			tap->packet(tap->arg, s, leg, kind, arrival_ns, p, accepted);
 }
 
-void taps_lost(const struct taps *t, const struct session *s, uint64_t packets)
+void taps_lost(const struct taps *t, const struct session *s, int leg, enum stream_kind kind,
+	       uint64_t packets)
 {
 	const struct tap *tap;
 
 	DL_FOREACH (t->list, tap)
-		if (tap->wants(tap->arg, s, 0, STREAM_RTP) ||
-		    tap->wants(tap->arg, s, 1, STREAM_RTP))
+		if (tap->wants(tap->arg, s, leg, kind))
 			tap->lost(tap->arg, s, packets);
 }

@@ -20,7 +20,7 @@ struct tap {
 	 */
 	void (*packet)(void *arg, const struct session *s, int leg, enum stream_kind kind,
 		       uint64_t arrival_ns, const struct format_packet *p, bool accepted);
-	/* @packets were forwarded, and there was no room for their copies. */
+	/* @packets that it wants were forwarded, and there was no room for their copies. */
 	void (*lost)(void *arg, const struct session *s, uint64_t packets);
 	void *arg;
 	struct tap *prev, *next;
@@ -46,7 +46,8 @@ void taps_review_all(struct taps *t);
  */
 void taps_packet(const struct taps *t, const struct session *s, int leg, enum stream_kind kind,
 		 uint64_t arrival_ns, const struct format_packet *p, bool accepted);
-/* taps_lost - @packets of @s were forwarded without a copy. */
-void taps_lost(const struct taps *t, const struct session *s, uint64_t packets);
+/* taps_lost - @packets that arrived at @leg were forwarded without a copy. */
+void taps_lost(const struct taps *t, const struct session *s, int leg, enum stream_kind kind,
+	       uint64_t packets);
 
 #endif

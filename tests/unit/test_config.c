@@ -161,6 +161,9 @@ static const struct {
 	{ 1, { "-l", "127.0.0.1/127.0.0.2", "-A", "192.0.2.1" } },
 	{ 1, { "--dso", "/usr/lib/rtpproxy/rtpp_dtls_gw.so" } },
 	{ 1, { "--config", "/etc/rtpproxy.conf" } },
+	{ 2, { "--hep", "2001:db8::1" } },
+	{ 2, { "--hep", "tcp:homer:0" } },
+	{ 2, { "--hep-id", "4294967296" } },
 	{ 2, { "-?" } },
 	{ 2, { "-q" } },
 	{ 2, { "-x", "1" } },
@@ -352,6 +355,23 @@ static void takes_our_options(void **state)
 	ACCEPT(&c, "--dataplane", "kmod", "--dataplane", "auto");
 	assert_int_equal(c.dp.n_order, 0);
 	config_free(&c);
+}
+
+static void takes_collectors(void **state)
+{
+	struct config c;
+
+	(void)state;
+	ACCEPT(&c, "-f");
+	assert_string_equal(c.hep.host, "");
+	ACCEPT(&c, "--hep", "tcp:[2001:db8::1]:9070", "--hep-id", "4294967295");
+	assert_string_equal(c.hep.host, "2001:db8::1");
+	assert_true(c.hep.tcp && c.hep.port == 9070 && c.hep_agent == UINT32_MAX);
+	ACCEPT(&c, "--dso", "/usr/lib/rtpproxy/rtpp_acct_rtcp_hep.so");
+	assert_string_equal(c.hep.host, "10.0.0.1");
+	assert_true(!c.hep.tcp && c.hep.port == 9060 && c.hep_agent == 101);
+	ACCEPT(&c, "--hep", "homer", "--dso", "rtpp_acct_rtcp_hep.so");
+	assert_string_equal(c.hep.host, "homer");
 }
 
 static void takes_modes_decimal_and_octal(void **state)
@@ -577,6 +597,7 @@ int main(void)
 		cmocka_unit_test(defaults_are_rtpproxys),
 		cmocka_unit_test(takes_values),
 		cmocka_unit_test(takes_our_options),
+		cmocka_unit_test(takes_collectors),
 		cmocka_unit_test(takes_modes_decimal_and_octal),
 		cmocka_unit_test(takes_users_and_groups),
 		cmocka_unit_test(keeps_notify_targets),

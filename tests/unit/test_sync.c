@@ -48,8 +48,10 @@ static struct {
 	uint64_t packets;
 } unmirrored;
 
-static void on_unmirrored(void *arg, struct session *s, uint64_t packets)
+static void on_unmirrored(void *arg, struct session *s, int leg, enum stream_kind kind,
+			  uint64_t packets)
 {
+	(void)leg, (void)kind;
 	assert_ptr_equal(arg, &unmirrored);
 	unmirrored.session = s;
 	unmirrored.packets += packets;

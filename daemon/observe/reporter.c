@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * reporter.c - a tap of RTCP. RTCP of strangers is not reported.
+ */
+#include "observe/reporter.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "observe/hep.h"
+#include "observe/rtcp.h"
+
+struct reporter {
+	struct reporter_opts o;
+	struct tap tap;
+	struct collector *collector;
+	uint64_t unreadable, uncopied;
+	struct hep_packet packet; /* being reported */
+	uint8_t message[HEP_MAX];
+};
+
+static bool wants(void *arg, const struct session *s, int leg, enum stream_kind kind)
+{
+	(void)arg, (void)s, (void)leg;
+	return kind == STREAM_RTCP;
+}
+
+static void send_report(void *arg, const char *json, size_t len)
+{
+	struct reporter *r = arg;
+	int bytes;
+
+	r->packet.payload = (struct span){ json, len };
+	bytes = hep_encode(&r->packet, r->message);
+	if (bytes > 0)
+		collector_send(r->collector, r->message, (size_t)bytes);
+}
+
+static void on_packet(void *arg, const struct session *s, int leg, enum stream_kind kind,
+		      uint64_t arrival_ns, const struct format_packet *p, bool accepted)
+{
+	struct reporter *r = arg;
+
+	(void)leg, (void)kind;
+	if (!accepted)
+		return;
+	r->packet = (struct hep_packet){
+		.src = p->src,
+		.dst = p->dst,
+		.realtime_ns = arrival_ns + clock_realtime_offset(),
+		.type = HEP_TYPE_RTCP,
+		.agent = r->o.agent,
+		.correlation = span_of(s->call_id),
+	};
+	if (rtcp_reports(p->data, p->len, send_report, r) < 0)
+		r->unreadable++;
+}
+
+static void on_lost(void *arg, const struct session *s, uint64_t packets)
+{
+	struct reporter *r = arg;
+
+	(void)s;
+	r->uncopied += packets;
+}
+
+int reporter_new(struct reporter **out, struct event_base *base, const struct reporter_opts *opts)
+{
+	struct reporter *r = calloc(1, sizeof(*r));
+	int rc;
+
+	if (!r)
+		return -ENOMEM;
+	r->o = *opts;
+	rc = collector_new(&r->collector, base, &opts->collector, opts->no_resolve);
+	if (rc) {
+		free(r);
+		return rc;
+	}
+	r->tap = (struct tap){ wants, on_packet, on_lost, r, NULL, NULL };
+	taps_add(opts->taps, &r->tap);
+	*out = r;
+	return 0;
+}
+
+void reporter_free(struct reporter *r)
+{
+	if (!r)
+		return;
+	taps_remove(r->o.taps, &r->tap);
+	collector_free(r->collector);
+	free(r);
+}
+
+void reporter_view(const struct reporter *r, struct reporter_view *out)
+{
+	collector_view(r->collector, &out->collector);
+	out->unreadable = r->unreadable;
+	out->uncopied = r->uncopied;
+}
