@@ -30,8 +30,7 @@
 #include "call/dtmf.h"
 #include "call/feed.h"
 #include "restart/journal.h"
-#include "restart/records.h"
-#include "restart/restore.h"
+#include "restart/kept.h"
 #include "base/log.h"
 #include "call/snapshot.h"
 
@@ -44,19 +43,6 @@
  * lock may be free before they are closed.
  */
 #define PORTS_PATIENCE_NS (2 * NSEC_PER_SEC)
-
-/* A loaded record. */
-struct kept {
-	uint64_t key, stamp, created_ns;
-	struct session *session; /* restored from the record; NULL: not yet, or it failed */
-	size_t len;
-	char bytes[];
-};
-
-struct kept_list {
-	struct kept **p;
-	size_t n, room;
-};
 
 struct keeper {
 	struct keeper_opts o;
@@ -73,12 +59,7 @@ struct keeper {
 	size_t n_ended, ended_room;
 	bool ended_lost; /* @ended lacks some, for want of memory */
 	uint32_t ended_to; /* as the journal has it */
-	unsigned int already_ended; /* loaded records of sessions that had ended */
-	struct meta left; /* the previous daemon's; spans into kept_meta */
-	struct kept_list kept; /* sessions */
-	struct kept_list waiting; /* messages of notify.h */
-	struct kept_list replies;
-	struct kept *kept_meta;
+	struct kept kept;
 	struct keeper_view view;
 	uint8_t bytes[SNAPSHOT_MAX];
 };
@@ -124,123 +105,34 @@ int keeper_new(struct keeper **out, const char *dir, uid_t uid, gid_t gid, char 
 	return 0;
 }
 
-static int kept_add(struct kept_list *list, struct kept *r)
-{
-	struct kept **more;
-
-	if (list->n == list->room) {
-		size_t room = list->room ? 2 * list->room : 256;
-
-		more = realloc(list->p, room * sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		list->p = more;
-		list->room = room;
-	}
-	list->p[list->n++] = r;
-	return 0;
-}
-
-static void kept_forget(struct kept_list *list)
-{
-	size_t i;
-
-	for (i = 0; i < list->n; i++)
-		free(list->p[i]);
-	free(list->p);
-	*list = (struct kept_list){ 0 };
-}
-
 void keeper_free(struct keeper *k)
 {
 	if (!k)
 		return;
 	journal_free(k->journal);
-	kept_forget(&k->kept);
-	kept_forget(&k->waiting);
-	kept_forget(&k->replies);
-	free(k->kept_meta);
+	kept_free(&k->kept);
 	free(k->ended);
 	free(k);
 }
 
-static struct kept *kept_of(uint64_t key, uint64_t stamp, struct span body)
-{
-	struct kept *r = malloc(sizeof(*r) + body.len);
-
-	if (r) {
-		*r = (struct kept){ .key = key, .stamp = stamp, .len = body.len };
-		memcpy(r->bytes, body.p, body.len);
-	}
-	return r;
-}
-
 static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span body)
 {
-	struct keeper *k = arg;
-	struct kept_list *const lists[] = {
-		[RECORD_SESSION] = &k->kept,
-		[RECORD_MESSAGE] = &k->waiting,
-		[RECORD_REPLY] = &k->replies,
-	};
-	struct kept_list *list = lists[MIN(key >> RECORD_KEY_BITS, (uint64_t)RECORD_REPLY)];
-	struct kept *r;
-
-	if (key >> RECORD_KEY_BITS > RECORD_REPLY)
-		return; /* a kind of a later version */
-	r = kept_of(key, stamp, body);
-	if (r && key == RECORD_META) {
-		k->kept_meta = r;
-	} else if (!r || kept_add(list, r)) {
-		free(r);
-		k->view.lost += list == &k->kept;
-	}
+	kept_add(&((struct keeper *)arg)->kept, key, stamp, body, 0);
 }
 
-static struct span span_of_kept(const struct kept *r)
-{
-	return r ? (struct span){ r->bytes, r->len } : (struct span){ 0 };
-}
-
-/* Discard the records of sessions that an X of the previous daemon has ended. */
-static void drop_ended(struct keeper *k)
-{
-	struct kept_list *list = &k->kept;
-	size_t i, n = 0;
-
-	for (i = 0; i < list->n; i++) {
-		if (list->p[i]->key > k->left.ended_to)
-			list->p[n++] = list->p[i];
-		else
-			free(list->p[i]);
-	}
-	k->already_ended = list->n - n;
-	list->n = n;
-}
-
-/* Discard the records when the machine was booted since: their times and pins are void. */
 static void judge_loaded(struct keeper *k)
 {
-	struct span boot = span_of(k->boot_id);
-
-	if (meta_read(&k->left, span_of_kept(k->kept_meta)) < 0)
-		k->left = (struct meta){ 0 };
-	if (k->kept.n + k->waiting.n + k->replies.n && k->left.boot_id.len &&
-	    !span_eq(k->left.boot_id, boot)) {
+	if (!kept_judge(&k->kept, span_of(k->boot_id))) {
 		log_warn(
 			"the journal in %s was written before this machine was booted: its calls "
 			"have ended",
 			keeper_dir(k));
-		kept_forget(&k->kept);
-		kept_forget(&k->waiting);
-		kept_forget(&k->replies);
 		return;
 	}
-	k->epoch = k->left.epoch;
-	drop_ended(k);
-	if (k->left.instance)
-		k->instance = k->left.instance;
-	else if (k->kept.n)
+	k->epoch = k->kept.meta.epoch;
+	if (k->kept.meta.instance)
+		k->instance = k->kept.meta.instance;
+	else if (k->kept.sessions.n)
 		log_warn("the journal in %s has no instance number: flows in the kernel are made "
 			 "anew",
 			 keeper_dir(k));
@@ -278,22 +170,9 @@ int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size)
 int keeper_check_ports(const struct keeper *k, unsigned int min, unsigned int max, char *err,
 		       size_t err_size)
 {
-	unsigned int lowest = UINT16_MAX, highest = 0;
-	struct snapshot snap;
-	size_t i;
-	int leg;
+	unsigned int lowest, highest;
 
-	for (i = 0; i < k->kept.n; i++)
-		for (leg = 0; leg < 2 && snapshot_read(&snap, span_of_kept(k->kept.p[i])) == 0;
-		     leg++) {
-			unsigned int port = snap.leg[leg].local.port;
-
-			if (!port)
-				continue;
-			lowest = MIN(lowest, port);
-			highest = MAX(highest, port + 1);
-		}
-	if (!highest || (lowest >= min && highest <= max))
+	if (!kept_ports(&k->kept, &lowest, &highest) || (lowest >= min && highest <= max))
 		return 0;
 	snprintf(err, err_size,
 		 "%.150s has calls on ports %u to %u, this rtpxd was given %u to %u: start it with "
@@ -315,7 +194,7 @@ bool keeper_was_left(const struct keeper *k)
 
 bool keeper_has_calls(const struct keeper *k)
 {
-	return k->kept.n > 0;
+	return k->kept.sessions.n > 0;
 }
 
 uint32_t keeper_instance(const struct keeper *k)
@@ -751,318 +630,60 @@ void keeper_set_epoch(struct keeper *k, uint64_t epoch)
 
 /* ---- restoring ---- */
 
-static void step_session(struct restorer *r, struct kept *kept, const struct snapshot *snap)
-{
-	restore_session(r, snap, &kept->session);
-}
-
-/* Recordings and copies come before the flow: the flow says whether its packets are mirrored. */
-static void step_media(struct restorer *r, struct kept *kept, const struct snapshot *snap)
-{
-	struct session *s = kept->session;
-
-	restore_media(r, s, snap);
-	restore_silence(r, s, sync_adopt(r->sync, s));
-}
-
-static void step_feeds(struct restorer *r, struct kept *kept, const struct snapshot *snap)
-{
-	(void)kept;
-	restore_feeds(r, snap);
-}
-
-/*
- * Run one step for all calls. The caller finishes a step before the next begins: a copy takes any
- * free port, so all calls must have their ports first, and a feed needs its source sessions.
- */
-static void restore_step(struct keeper *k, struct restorer *r,
-			 void (*step)(struct restorer *r, struct kept *kept,
-				      const struct snapshot *snap))
-{
-	struct kept_list *list = &k->kept;
-	struct snapshot snap;
-	size_t i;
-
-	for (i = 0; i < list->n; i++) {
-		struct kept *kept = list->p[i];
-
-		if ((step == step_session) == !kept->session &&
-		    snapshot_read(&snap, span_of_kept(kept)) == 0)
-			step(r, kept, &snap);
-	}
-}
-
-static int newest_first(const void *a, const void *b)
-{
-	const struct kept *x = *(struct kept *const *)a, *y = *(struct kept *const *)b;
-
-	return x->stamp > y->stamp ? -1 : x->stamp < y->stamp;
-}
-
-static int by_key(const void *a, const void *b)
-{
-	const struct kept *x = *(struct kept *const *)a, *y = *(struct kept *const *)b;
-
-	return x->key < y->key ? -1 : x->key > y->key;
-}
-
-static int oldest_call_first(const void *a, const void *b)
-{
-	const struct kept *x = *(struct kept *const *)a, *y = *(struct kept *const *)b;
-
-	if (x->created_ns != y->created_ns)
-		return x->created_ns < y->created_ns ? -1 : 1;
-	return x->key < y->key ? -1 : x->key > y->key;
-}
-
-/* A bit for each pair of ports that belongs to a call of the journal. */
-struct claims {
-	uint8_t bits[RTPX_FAMILIES][65536 / 16];
-};
-
-static bool claim(struct claims *all, const struct addr *local)
-{
-	unsigned int pair = local->port / 2, family = local->family == ADDR_IP6;
-	uint8_t bit = 1 << (pair & 7), *byte = &all->bits[family][pair / 8];
-
-	if (!local->port)
-		return true;
-	if (*byte & bit)
-		return false;
-	*byte |= bit;
-	return true;
-}
-
-/*
- * False for a record that describes no call, and for a call whose port a newer record has. Only a
- * damaged journal has such records: the call ended, and another call took its port.
- */
-static bool is_current(struct claims *all, struct kept *kept)
-{
-	struct snapshot snap;
-	int i;
-
-	if (snapshot_read(&snap, span_of_kept(kept)) < 0) {
-		log_err("a record of the journal describes no call");
-		return false;
-	}
-	kept->created_ns = snap.created_ns;
-	for (i = 0; i < 2; i++)
-		if (!claim(all, &snap.leg[i].local)) {
-			log_warn("call %.*s: not restored, a newer record has its port %u",
-				 (int)snap.call_id.len, snap.call_id.p, snap.leg[i].local.port);
-			return false;
-		}
-	return true;
-}
-
-/* Drop the records that are not current, and sort the others by the start of their calls. */
-static void sort_loaded(struct keeper *k)
-{
-	struct claims claims = { 0 };
-	struct kept_list *list = &k->kept;
-	size_t i, n = 0;
-
-	qsort(list->p, list->n, sizeof(*list->p), newest_first);
-	for (i = 0; i < list->n; i++) {
-		if (is_current(&claims, list->p[i]))
-			list->p[n++] = list->p[i];
-		else
-			free(list->p[i]);
-	}
-	k->view.lost += list->n - n;
-	list->n = n;
-	qsort(list->p, list->n, sizeof(*list->p), oldest_call_first);
-}
-
-/*
- * Add the packets that a dataplane forwarded since the counters were written. The records of
- * sessions have counts of the same packets, but may be older than the counters.
- */
-static void restore_counters(struct keeper *k, const struct stats *before)
-{
-	struct stats *stats = k->o.stats;
-	uint64_t relayed = stats->live_relayed, strangers = stats->live_strangers;
-
-	if (!k->left.has_live && !k->left.clean) {
-		relayed = strangers = 0; /* unknown how many of these the counters include */
-	} else if (!k->left.has_live) {
-		return;
-	}
-	relayed -= MIN(relayed, k->left.live_relayed);
-	strangers -= MIN(strangers, k->left.live_strangers);
-	stats->npkts_rcvd = before->npkts_rcvd + relayed + strangers;
-	stats->npkts_relayed = before->npkts_relayed + relayed;
-	stats->npkts_discard = before->npkts_discard + strangers;
-}
-
-/*
- * Add the sessions that began after the counters were written. Ended sessions need no correction:
- * the counters are written with each end.
- */
-static void restore_created(struct keeper *k)
-{
-	struct stats *stats = k->o.stats;
-
-	stats->nsess_created =
-		MAX(stats->nsess_created, stats->nsess_destroyed + k->kept.n);
-}
-
-static unsigned int count_restored(const struct keeper *k)
-{
-	unsigned int n = 0;
-	size_t i;
-
-	for (i = 0; i < k->kept.n; i++)
-		n += k->kept.p[i]->session != NULL;
-	return n;
-}
-
-static void restore_all(struct keeper *k, uint64_t now_ns)
-{
-	struct sync *sync = k->o.sync;
-	struct restorer r = {
-		.engine = k->o.engine,
-		.sessions = k->o.sessions,
-		.stats = k->o.stats,
-		.sync = sync,
-		.recorder = k->o.recorder,
-		.players = k->o.players,
-		.notify = k->o.notify,
-		.now_ns = now_ns,
-		.patience_ns = now_ns + PORTS_PATIENCE_NS,
-		.exact = k->left.clean,
-	};
-	const struct stats before = *k->o.stats;
-	unsigned int orphans;
-
-	if (k->left.alive_ns && k->left.alive_ns < now_ns)
-		r.away_ns = now_ns - k->left.alive_ns;
-	sort_loaded(k);
-	sync_adopt_begin(sync);
-	restore_step(k, &r, step_session);
-	restore_step(k, &r, step_media);
-	restore_step(k, &r, step_feeds);
-	orphans = sync_adopt_end(sync);
-	restore_counters(k, &before);
-	k->view.restored = count_restored(k);
-	k->view.lost += k->kept.n - k->view.restored;
-	restore_created(k);
-	kept_forget(&k->kept);
-	log_info("%u calls of the previous rtpxd go on after %.3f s, %u are lost", k->view.restored,
-		 (double)r.away_ns / NSEC_PER_SEC, k->view.lost);
-	if (orphans)
-		log_warn("removed %u flows of calls that are not in the journal", orphans);
-}
-
-static char *text_of(struct span s)
-{
-	return s.len ? strndup(s.p, s.len) : NULL;
-}
-
-static int restore_message(struct keeper *k, const struct waiting *w, uint64_t now_ns)
-{
-	char *target = text_of(w->target), *call_id = text_of(w->call_id);
-	char *from_tag = text_of(w->from_tag), *to_tag = text_of(w->to_tag);
-	char *tag = text_of(w->tag);
-	const struct notify_message m = {
-		.target = target ? target : "",
-		.event = { call_id ? call_id : "", from_tag ? from_tag : "", to_tag, tag },
-		.queued_ns = MIN(w->queued_ns, now_ns),
-	};
-	int rc = notify_restore(k->o.notify, &m);
-
-	free(target);
-	free(call_id);
-	free(from_tag);
-	free(to_tag);
-	free(tag);
-	return rc;
-}
-
-static void restore_messages(struct keeper *k, uint64_t now_ns)
-{
-	unsigned int lost = 0;
-	size_t i;
-
-	if (k->waiting.n)
-		qsort(k->waiting.p, k->waiting.n, sizeof(*k->waiting.p), by_key);
-	for (i = 0; i < k->waiting.n; i++) {
-		struct waiting w = { 0 };
-
-		lost += waiting_read(&w, span_of_kept(k->waiting.p[i])) < 0 ||
-			restore_message(k, &w, now_ns) < 0;
-	}
-	if (lost)
-		log_warn("%u notifications of the previous rtpxd are lost: their targets are none "
-			 "of the -n options now",
-			 lost);
-	kept_forget(&k->waiting);
-}
-
-static void restore_replies(struct keeper *k, uint64_t now_ns)
-{
-	size_t i;
-
-	for (i = 0; i < k->replies.n; i++) {
-		struct replied r = { 0 };
-
-		if (replied_read(&r, span_of_kept(k->replies.p[i])) == 0)
-			cookies_restore(k->o.cookies, span_not_null(r.key), span_not_null(r.reply),
-					MIN(r.stored_ns, now_ns));
-	}
-	kept_forget(&k->replies);
-}
-
 /* Continue the counters of the previous daemon. */
 static void read_counters(struct keeper *k)
 {
 	struct stats *stats = k->o.stats;
 
-	stats_read(stats, k->left.counters);
-	stats->nsess_destroyed += k->already_ended;
+	stats_read(stats, k->kept.meta.counters);
+	stats->nsess_destroyed += k->kept.already_ended;
 	recorder_count_on(k->o.recorder, stats->npkts_recorded,
 			  stats->npkts_rec_lost);
 }
 
+static void restore_calls(struct keeper *k, uint64_t now_ns)
+{
+	struct restorer r = {
+		.engine = k->o.engine,
+		.sessions = k->o.sessions,
+		.stats = k->o.stats,
+		.sync = k->o.sync,
+		.recorder = k->o.recorder,
+		.players = k->o.players,
+		.notify = k->o.notify,
+		.now_ns = now_ns,
+		.patience_ns = now_ns + PORTS_PATIENCE_NS,
+	};
+
+	if (k->kept.sessions.n)
+		k->view.restored = kept_restore(&k->kept, &r);
+	k->view.lost = k->kept.lost;
+}
+
 void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t now_ns)
 {
-	int rc, i;
+	int i;
 
 	k->o = *opts;
 	sessions_watch_end(opts->sessions, on_ended, k);
 	read_counters(k);
 	for (i = 0; i < RTPX_FAMILIES; i++)
-		ports_go_on(opts->ports, i, k->left.last_port[i]);
-	if (k->kept.n)
-		restore_all(k, now_ns);
+		ports_go_on(opts->ports, i, k->kept.meta.last_port[i]);
+	restore_calls(k, now_ns);
 	notify_watch(opts->notify, on_queued, on_gone, k);
-	restore_messages(k, now_ns);
-	restore_replies(k, now_ns);
+	kept_restore_messages(&k->kept, opts->notify, now_ns);
+	kept_restore_replies(&k->kept, opts->cookies, now_ns);
 	k->running = true;
-	if (!k->locked)
-		return;
-	rc = write_all(k, false, now_ns);
-	report(k, rc);
+	if (k->locked)
+		report(k, write_all(k, false, now_ns));
 }
 
 void keeper_take(struct keeper *k, uint64_t key, struct span body, int64_t shift_ns)
 {
-	uint64_t now_ns = clock_now();
-	struct waiting w;
-
-	if (key == RECORD_META) {
-		uint64_t epoch = k->epoch;
-
-		free(k->kept_meta);
-		k->kept_meta = kept_of(key, 0, body);
-		if (!k->kept_meta || meta_read(&k->left, span_of_kept(k->kept_meta)) < 0)
-			k->left = (struct meta){ 0 };
-		k->epoch = epoch;
-	} else if (key >> RECORD_KEY_BITS == RECORD_MESSAGE && waiting_read(&w, body) == 0) {
-		w.queued_ns += (uint64_t)shift_ns;
-		restore_message(k, &w, now_ns);
-	}
+	if (key == RECORD_META)
+		kept_replace_meta(&k->kept, body);
+	else if (key >> RECORD_KEY_BITS == RECORD_MESSAGE)
+		kept_add(&k->kept, key, 0, body, shift_ns);
 }
 
 void keeper_view(const struct keeper *k, struct keeper_view *out)

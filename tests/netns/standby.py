@@ -354,6 +354,31 @@ def rows(check, net):
     standby.address("del")
     owner.address("add")
     check("the calls go on after an orderly stop", all(call.hears() for call in calls[:5]))
+    owner.relay.stop()
+    told(check, net, redis, owner, standby)
+
+
+def told(check, net, redis, owner, standby):
+    """A notification waits for its target while the owner's machine is lost: the standby delivers it."""
+    options, target = ("-T", "1", "-n", "tcp:10.9.0.2:7900", "--group", "told"), ("10.9.0.2", 7900)
+    owner.start(*options, dataplane="none")
+    standby.start(*options, dataplane="none")
+    wait_for(10, lambda: owner.is_owner() and standby.is_ready(0))
+    owner.relay.command("U silent 10.9.0.2 20000 from-tag tcp:10.9.0.2:7900 timed-out")
+    check("a notification that waits is in Redis", wait_for(10, lambda: any(int(k) >> 32 == 1 for k in redis.cli(
+        "HKEYS", "rtpx:{told}:records").split())), owner.relay.log()[-500:])
+    owner.lose()
+    standby.address("add")
+    check("a notification waits: the standby takes over", wait_for(10, standby.is_owner), standby.relay.log()[-500:])
+    with net.within("lan"), socket.create_server(target) as server:
+        server.settimeout(20 * netlab.PATIENCE)
+        try:
+            with server.accept()[0] as peer:
+                peer.settimeout(5 * netlab.PATIENCE)
+                text = peer.recv(100)
+        except TimeoutError:
+            text = b""
+    check("and the standby delivers it", text == b"timed-out\n", (text, standby.relay.log()[-500:]))
 
 
 def encrypted(check, net):

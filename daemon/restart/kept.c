@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* kept.c - judges and sorts the records of the previous daemon, then restores them in steps. */
+#include "restart/kept.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "protocol/cookies.h"
+
+/* A loaded record. */
+struct kept_record {
+	uint64_t key, stamp, created_ns;
+	int64_t shift_ns; /* our clock less the writer's */
+	struct session *session; /* restored from the record; NULL: not yet, or it failed */
+	size_t len;
+	char bytes[];
+};
+
+static int list_add(struct kept_list *list, struct kept_record *r)
+{
+	struct kept_record **more;
+
+	if (list->n == list->room) {
+		size_t room = list->room ? 2 * list->room : 256;
+
+		more = realloc(list->p, room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		list->p = more;
+		list->room = room;
+	}
+	list->p[list->n++] = r;
+	return 0;
+}
+
+static void list_free(struct kept_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		free(list->p[i]);
+	free(list->p);
+	*list = (struct kept_list){ 0 };
+}
+
+static struct kept_record *record_new(uint64_t key, uint64_t stamp, struct span body)
+{
+	struct kept_record *r = malloc(sizeof(*r) + body.len);
+
+	if (r) {
+		*r = (struct kept_record){ .key = key, .stamp = stamp, .len = body.len };
+		memcpy(r->bytes, body.p, body.len);
+	}
+	return r;
+}
+
+void kept_add(struct kept *k, uint64_t key, uint64_t stamp, struct span body, int64_t shift_ns)
+{
+	struct kept_list *const lists[] = {
+		[RECORD_SESSION] = &k->sessions,
+		[RECORD_MESSAGE] = &k->messages,
+		[RECORD_REPLY] = &k->replies,
+	};
+	struct kept_list *list = lists[MIN(key >> RECORD_KEY_BITS, (uint64_t)RECORD_REPLY)];
+	struct kept_record *r;
+
+	if (key >> RECORD_KEY_BITS > RECORD_REPLY)
+		return; /* a kind of a later version */
+	r = record_new(key, stamp, body);
+	if (r)
+		r->shift_ns = shift_ns;
+	if (r && key == RECORD_META) {
+		free(k->meta_record);
+		k->meta_record = r;
+	} else if (!r || list_add(list, r)) {
+		free(r);
+		k->lost += list == &k->sessions;
+	}
+}
+
+static struct span record_span(const struct kept_record *r)
+{
+	return r ? (struct span){ r->bytes, r->len } : (struct span){ 0 };
+}
+
+/* Discard the records of sessions that an X of the previous daemon has ended. */
+static void drop_ended(struct kept *k)
+{
+	struct kept_list *list = &k->sessions;
+	size_t i, n = 0;
+
+	for (i = 0; i < list->n; i++) {
+		if (list->p[i]->key > k->meta.ended_to)
+			list->p[n++] = list->p[i];
+		else
+			free(list->p[i]);
+	}
+	k->already_ended = list->n - n;
+	list->n = n;
+}
+
+bool kept_judge(struct kept *k, struct span boot_id)
+{
+	if (meta_read(&k->meta, record_span(k->meta_record)) < 0)
+		k->meta = (struct meta){ 0 };
+	if (k->sessions.n + k->messages.n + k->replies.n && k->meta.boot_id.len &&
+	    !span_eq(k->meta.boot_id, boot_id)) {
+		kept_forget(k);
+		return false;
+	}
+	drop_ended(k);
+	return true;
+}
+
+bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highest)
+{
+	struct snapshot snap;
+	size_t i;
+	int leg;
+
+	*lowest = UINT16_MAX;
+	*highest = 0;
+	for (i = 0; i < k->sessions.n; i++)
+		for (leg = 0;
+		     leg < 2 && snapshot_read(&snap, record_span(k->sessions.p[i])) == 0; leg++) {
+			unsigned int port = snap.leg[leg].local.port;
+
+			if (!port)
+				continue;
+			*lowest = MIN(*lowest, port);
+			*highest = MAX(*highest, port + 1);
+		}
+	return *highest > 0;
+}
+
+static void step_session(struct restorer *r, struct kept_record *kept, const struct snapshot *snap)
+{
+	restore_session(r, snap, &kept->session);
+}
+
+/* Recordings and copies come before the flow: the flow says whether its packets are mirrored. */
+static void step_media(struct restorer *r, struct kept_record *kept, const struct snapshot *snap)
+{
+	struct session *s = kept->session;
+
+	restore_media(r, s, snap);
+	restore_silence(r, s, sync_adopt(r->sync, s));
+}
+
+static void step_feeds(struct restorer *r, struct kept_record *kept, const struct snapshot *snap)
+{
+	(void)kept;
+	restore_feeds(r, snap);
+}
+
+/*
+ * Run one step for all calls. The caller finishes a step before the next begins: a copy takes any
+ * free port, so all calls must have their ports first, and a feed needs its source sessions.
+ */
+static void restore_step(struct kept *k, struct restorer *r,
+			 void (*step)(struct restorer *r, struct kept_record *kept,
+				      const struct snapshot *snap))
+{
+	struct kept_list *list = &k->sessions;
+	struct snapshot snap;
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		struct kept_record *kept = list->p[i];
+
+		if ((step == step_session) == !kept->session &&
+		    snapshot_read(&snap, record_span(kept)) == 0)
+			step(r, kept, &snap);
+	}
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct kept_record *x = *(struct kept_record *const *)a;
+	const struct kept_record *y = *(struct kept_record *const *)b;
+
+	return x->stamp > y->stamp ? -1 : x->stamp < y->stamp;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct kept_record *x = *(struct kept_record *const *)a;
+	const struct kept_record *y = *(struct kept_record *const *)b;
+
+	return x->key < y->key ? -1 : x->key > y->key;
+}
+
+static int oldest_call_first(const void *a, const void *b)
+{
+	const struct kept_record *x = *(struct kept_record *const *)a;
+	const struct kept_record *y = *(struct kept_record *const *)b;
+
+	if (x->created_ns != y->created_ns)
+		return x->created_ns < y->created_ns ? -1 : 1;
+	return x->key < y->key ? -1 : x->key > y->key;
+}
+
+/* A bit for each pair of ports that belongs to a call of the journal. */
+struct claims {
+	uint8_t bits[RTPX_FAMILIES][65536 / 16];
+};
+
+static bool claim(struct claims *all, const struct addr *local)
+{
+	unsigned int pair = local->port / 2, family = local->family == ADDR_IP6;
+	uint8_t bit = 1 << (pair & 7), *byte = &all->bits[family][pair / 8];
+
+	if (!local->port)
+		return true;
+	if (*byte & bit)
+		return false;
+	*byte |= bit;
+	return true;
+}
+
+/*
+ * False for a record that describes no call, and for a call whose port a newer record has. Only a
+ * damaged journal has such records: the call ended, and another call took its port.
+ */
+static bool is_current(struct claims *all, struct kept_record *kept)
+{
+	struct snapshot snap;
+	int i;
+
+	if (snapshot_read(&snap, record_span(kept)) < 0) {
+		log_err("a record of the journal describes no call");
+		return false;
+	}
+	kept->created_ns = snap.created_ns;
+	for (i = 0; i < 2; i++)
+		if (!claim(all, &snap.leg[i].local)) {
+			log_warn("call %.*s: not restored, a newer record has its port %u",
+				 (int)snap.call_id.len, snap.call_id.p, snap.leg[i].local.port);
+			return false;
+		}
+	return true;
+}
+
+/* Drop the records that are not current, and sort the others by the start of their calls. */
+static void sort_loaded(struct kept *k)
+{
+	struct claims claims = { 0 };
+	struct kept_list *list = &k->sessions;
+	size_t i, n = 0;
+
+	qsort(list->p, list->n, sizeof(*list->p), newest_first);
+	for (i = 0; i < list->n; i++) {
+		if (is_current(&claims, list->p[i]))
+			list->p[n++] = list->p[i];
+		else
+			free(list->p[i]);
+	}
+	k->lost += list->n - n;
+	list->n = n;
+	qsort(list->p, list->n, sizeof(*list->p), oldest_call_first);
+}
+
+/*
+ * Add the packets that a dataplane forwarded since the counters were written. The records of
+ * sessions have counts of the same packets, but may be older than the counters.
+ */
+static void restore_counters(const struct kept *k, struct stats *stats,
+			     const struct stats *before)
+{
+	uint64_t relayed = stats->live_relayed, strangers = stats->live_strangers;
+
+	if (!k->meta.has_live && !k->meta.clean) {
+		relayed = strangers = 0; /* unknown how many of these the counters include */
+	} else if (!k->meta.has_live) {
+		return;
+	}
+	relayed -= MIN(relayed, k->meta.live_relayed);
+	strangers -= MIN(strangers, k->meta.live_strangers);
+	stats->npkts_rcvd = before->npkts_rcvd + relayed + strangers;
+	stats->npkts_relayed = before->npkts_relayed + relayed;
+	stats->npkts_discard = before->npkts_discard + strangers;
+}
+
+/*
+ * Add the sessions that began after the counters were written. Ended sessions need no correction:
+ * the counters are written with each end.
+ */
+static void restore_created(const struct kept *k, struct stats *stats)
+{
+	stats->nsess_created =
+		MAX(stats->nsess_created, stats->nsess_destroyed + k->sessions.n);
+}
+
+static unsigned int count_restored(const struct kept *k)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < k->sessions.n; i++)
+		n += k->sessions.p[i]->session != NULL;
+	return n;
+}
+
+unsigned int kept_restore(struct kept *k, struct restorer *r)
+{
+	struct sync *sync = r->sync;
+	const struct stats before = *r->stats;
+	unsigned int orphans, restored;
+
+	r->exact = k->meta.clean;
+	if (k->meta.alive_ns && k->meta.alive_ns < r->now_ns)
+		r->away_ns = r->now_ns - k->meta.alive_ns;
+	sort_loaded(k);
+	sync_adopt_begin(sync);
+	restore_step(k, r, step_session);
+	restore_step(k, r, step_media);
+	restore_step(k, r, step_feeds);
+	orphans = sync_adopt_end(sync);
+	restore_counters(k, r->stats, &before);
+	restored = count_restored(k);
+	k->lost += k->sessions.n - restored;
+	restore_created(k, r->stats);
+	list_free(&k->sessions);
+	log_info("%u calls of the previous rtpxd go on after %.3f s, %u are lost", restored,
+		 (double)r->away_ns / NSEC_PER_SEC, k->lost);
+	if (orphans)
+		log_warn("removed %u flows of calls that are not in the journal", orphans);
+	return restored;
+}
+
+static char *text_of(struct span s)
+{
+	return s.len ? strndup(s.p, s.len) : NULL;
+}
+
+static int restore_message(const struct waiting *w, struct notify *notify, uint64_t now_ns)
+{
+	char *target = text_of(w->target), *call_id = text_of(w->call_id);
+	char *from_tag = text_of(w->from_tag), *to_tag = text_of(w->to_tag);
+	char *tag = text_of(w->tag);
+	const struct notify_message m = {
+		.target = target ? target : "",
+		.event = { call_id ? call_id : "", from_tag ? from_tag : "", to_tag, tag },
+		.queued_ns = MIN(w->queued_ns, now_ns),
+	};
+	int rc = notify_restore(notify, &m);
+
+	free(target);
+	free(call_id);
+	free(from_tag);
+	free(to_tag);
+	free(tag);
+	return rc;
+}
+
+void kept_restore_messages(struct kept *k, struct notify *notify, uint64_t now_ns)
+{
+	unsigned int lost = 0;
+	size_t i;
+
+	if (k->messages.n)
+		qsort(k->messages.p, k->messages.n, sizeof(*k->messages.p), by_key);
+	for (i = 0; i < k->messages.n; i++) {
+		struct waiting w = { 0 };
+
+		if (waiting_read(&w, record_span(k->messages.p[i])) == 0) {
+			w.queued_ns += (uint64_t)k->messages.p[i]->shift_ns;
+			lost += restore_message(&w, notify, now_ns) < 0;
+		} else {
+			lost++;
+		}
+	}
+	if (lost)
+		log_warn("%u notifications of the previous rtpxd are lost: their targets are none "
+			 "of the -n options now",
+			 lost);
+	list_free(&k->messages);
+}
+
+void kept_restore_replies(struct kept *k, struct cookies *cookies, uint64_t now_ns)
+{
+	size_t i;
+
+	for (i = 0; i < k->replies.n; i++) {
+		struct replied r = { 0 };
+
+		if (replied_read(&r, record_span(k->replies.p[i])) == 0)
+			cookies_restore(cookies, span_not_null(r.key), span_not_null(r.reply),
+					MIN(r.stored_ns, now_ns));
+	}
+	list_free(&k->replies);
+}
+
+void kept_replace_meta(struct kept *k, struct span body)
+{
+	free(k->meta_record);
+	k->meta_record = record_new(RECORD_META, 0, body);
+	if (!k->meta_record || meta_read(&k->meta, record_span(k->meta_record)) < 0)
+		k->meta = (struct meta){ 0 };
+}
+
+void kept_forget(struct kept *k)
+{
+	list_free(&k->sessions);
+	list_free(&k->messages);
+	list_free(&k->replies);
+}
+
+void kept_free(struct kept *k)
+{
+	kept_forget(k);
+	free(k->meta_record);
+	*k = (struct kept){ 0 };
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kept.h - the records of the previous daemon, in memory until they are calls, notifications and
+ * replies again. A zeroed struct is empty.
+ *
+ * Reads no journal: keeper.c passes each record on.
+ */
+#ifndef RTPX_KEPT_H
+#define RTPX_KEPT_H
+
+#include "restart/records.h"
+#include "restart/restore.h"
+
+struct cookies;
+struct kept_record;
+
+struct kept_list {
+	struct kept_record **p;
+	size_t n, room;
+};
+
+struct kept {
+	struct meta meta; /* all zero: there is none. Its spans point into @meta_record. */
+	struct kept_list sessions, messages, replies;
+	struct kept_record *meta_record;
+	unsigned int already_ended; /* records of sessions that had ended */
+	unsigned int lost; /* calls */
+};
+
+/*
+ * kept_add - copy a record. Its place is that of its kind. Times in it are @shift_ns behind our
+ * clock.
+ */
+void kept_add(struct kept *k, uint64_t key, uint64_t stamp, struct span body, int64_t shift_ns);
+/*
+ * kept_judge - read the record of the daemon, and discard the sessions that had ended. False: the
+ * records are of another boot of the machine. Their times and pins are void, so all are discarded.
+ */
+bool kept_judge(struct kept *k, struct span boot_id);
+/* kept_ports - the range of all ports of the calls, RTCP included. False: there are none. */
+bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highest);
+/*
+ * kept_restore - make every call again, oldest first, and correct the counters in r->stats by the
+ * packets that the dataplane forwarded since. Returns the number of restored calls; each other
+ * call is logged and counted in k->lost. Sets r->away_ns and r->exact.
+ */
+unsigned int kept_restore(struct kept *k, struct restorer *r);
+void kept_restore_messages(struct kept *k, struct notify *notify, uint64_t now_ns);
+void kept_restore_replies(struct kept *k, struct cookies *cookies, uint64_t now_ns);
+/* kept_replace_meta - take the counters of another daemon. */
+void kept_replace_meta(struct kept *k, struct span body);
+void kept_forget(struct kept *k); /* all records but that of the daemon */
+void kept_free(struct kept *k);
+
+#endif
