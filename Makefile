@@ -10,21 +10,19 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
 
 VERSION := $(shell tools/version.sh)
-LIBS := libbpf lmdb zlib libnl-3.0 libnl-genl-3.0 libnl-route-3.0 libmnl libevent json-c libcap-ng
-# SOUND=no leaves out the encoders: rtpxd plays no sound files, and makeann and extractaudio are not
-# built. libopus stays for re-packetization; it needs no other library.
+LIBS := libbpf lmdb zlib libnl-3.0 libnl-route-3.0 libmnl libevent json-c libcap-ng
+# SOUND=no leaves out the codecs: rtpxd plays no sound files and does not re-packetize Opus, and
+# makeann and extractaudio are not built.
 SOUND ?= yes
 HAVE_SOUND := $(filter-out no,$(SOUND))
 # --as-needed links a program with the libraries that it uses.
-LIBS += opus $(if $(HAVE_SOUND),sndfile soxr spandsp libbcg729 libpcap libsrtp2)
+LIBS += $(if $(HAVE_SOUND),opus sndfile soxr spandsp libbcg729 libpcap libsrtp2)
 LDFLAGS += -Wl,--as-needed
 LDLIBS += -lm
 # REPLICATE=no leaves out the standby, and with it hiredis and OpenSSL.
 REPLICATE ?= yes
 HAVE_REDIS := $(filter-out no,$(REPLICATE))
 LIBS += $(if $(HAVE_REDIS),hiredis libevent_openssl openssl)
-HAVE_SYSTEMD := $(shell pkg-config --exists libsystemd 2>/dev/null && echo yes)
-LIBS += $(if $(HAVE_SYSTEMD),libsystemd)
 
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Werror \
@@ -38,13 +36,14 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude \
 	-I/usr/include/$(shell $(CC) -dumpmachine 2>/dev/null)
 
 # daemon/ORDER names one module a line. A part that is left out has a twin, NAME_none.c.
-WITH := $(if $(HAVE_SYSTEMD),control/systemd) $(if $(HAVE_SOUND),media/audio media/sound) \
+WITH := $(if $(HAVE_SOUND),media/audio media/sound media/opuspack) \
 	$(if $(HAVE_REDIS),replicate/redis replicate/group)
-WITHOUT := $(filter-out $(WITH),control/systemd media/audio media/sound replicate/redis replicate/group)
+WITHOUT := $(filter-out $(WITH),media/audio media/sound media/opuspack replicate/redis replicate/group)
 DAEMON := $(filter-out daemon/main.c $(WITH:%=daemon/%_none.c) $(WITHOUT:%=daemon/%.c),\
 	$(wildcard daemon/*.c daemon/*/*.c))
 CORE := $(O)/librtpx.a
-UNITS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c))
+UNITS := $(filter-out $(if $(HAVE_SOUND),,%test_audio %test_clips %test_loader %test_player %test_resizer) $(if $(HAVE_REDIS),,%test_redis),\
+	$(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c)))
 TOOL_MAINS := tools/rtpxctl.c tools/makeann.c tools/extractaudio.c
 TOOLS := $(O)/rtpxctl $(if $(HAVE_SOUND),$(O)/makeann $(O)/extractaudio)
 # Parts of extractaudio; the other parts belong to rtpxctl.

@@ -1,34 +1,62 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * systemd.c - calls libsystemd. A build without libsystemd has systemd_none.c instead.
+ * systemd.c - the two interfaces of a service manager, without its library: sockets in the
+ * environment (sd_listen_fds(3)), and datagrams of states to $NOTIFY_SOCKET (sd_notify(3)). Both
+ * pages promise that the interfaces stay.
  */
-#include "control/systemd.h"
-
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control/systemd.h"
+#include "base/log.h"
 
 /* Marks names in the store. Descriptors of a socket unit have the unit's name instead. */
 #define PREFIX "rtpxd="
 #define NAME_MAX_BYTES 255
+#define FIRST_FD 3
+#define PATIENCE_S 5 /* for a service manager that does not read */
+
+/* A positive number in the environment, at most @max; 0: there is none. */
+static unsigned long number(const char *name, unsigned long max)
+{
+	const char *text = getenv(name);
+	unsigned long n;
+	char *end;
+
+	if (!text || !isdigit((unsigned char)*text))
+		return 0;
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	return *end || errno || n > max ? 0 : n;
+}
 
 unsigned int systemd_passed(struct systemd_fd *out, unsigned int max)
 {
-	char **names = NULL;
-	int n = sd_listen_fds_with_names(0, &names);
-	unsigned int i;
+	const char *name = getenv("LISTEN_FDNAMES");
+	unsigned int n = 0, i;
 
-	for (i = 0; n > 0 && i < MIN(max, (unsigned int)n); i++)
+	if (number("LISTEN_PID", INT32_MAX) == (unsigned long)getpid())
+		n = number("LISTEN_FDS", INT32_MAX - FIRST_FD);
+	n = MIN(n, max);
+	for (i = 0; i < n; i++) {
 		out[i] = (struct systemd_fd){
-			.fd = SD_LISTEN_FDS_START + (int)i,
-			.stored = names && !strncmp(names[i], PREFIX, strlen(PREFIX)),
+			.fd = FIRST_FD + (int)i,
+			.stored = name && !strncmp(name, PREFIX, strlen(PREFIX)),
 		};
-	for (int j = 0; names && j < n; j++)
-		free(names[j]);
-	free(names);
-	return i;
+		fcntl(out[i].fd, F_SETFD, FD_CLOEXEC);
+		name = name ? strchr(name, ':') : NULL;
+		name = name ? name + 1 : NULL;
+	}
+	return n;
 }
 
 bool systemd_is_here(void)
@@ -36,7 +64,63 @@ bool systemd_is_here(void)
 	return getenv("NOTIFY_SOCKET") != NULL;
 }
 
-/* sd_pid_notify_with_fds(3) allows only printable characters, and no colon. */
+/* The address of the service manager: a path, or "@NAME" in the abstract space. 0: none. */
+static socklen_t address(struct sockaddr_un *to)
+{
+	const char *text = getenv("NOTIFY_SOCKET");
+	size_t len = text ? strlen(text) : 0;
+
+	if (len < 2 || len >= sizeof(to->sun_path) || !strchr("/@", *text))
+		return 0;
+	*to = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	memcpy(to->sun_path, text, len);
+	if (*text == '@')
+		to->sun_path[0] = '\0';
+	return offsetof(struct sockaddr_un, sun_path) + len;
+}
+
+/* Send @state, with a copy of the descriptor @fd unless it is negative. 0 or -errno. */
+static int send_state(const char *state, int fd, int flags)
+{
+	const struct timeval patience = { .tv_sec = PATIENCE_S };
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(fd))];
+	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(fd)), .cmsg_level = SOL_SOCKET,
+				  .cmsg_type = SCM_RIGHTS } };
+	struct sockaddr_un to;
+	struct iovec text = { .iov_base = (char *)state, .iov_len = strlen(state) };
+	struct msghdr msg = { .msg_name = &to, .msg_iov = &text, .msg_iovlen = 1 };
+	int sock, err = 0;
+
+	msg.msg_namelen = address(&to);
+	if (!msg.msg_namelen)
+		return systemd_is_here() ? -EINVAL : 0;
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+	}
+	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return -errno;
+	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (sendmsg(sock, &msg, flags | MSG_NOSIGNAL) < 0)
+		err = -errno;
+	close(sock);
+	return err;
+}
+
+static void tell(const char *state, int fd)
+{
+	int err = send_state(state, fd, 0);
+
+	if (err)
+		log_warn("service manager: cannot be told %.*s: %s", (int)strcspn(state, "\n"),
+			 state, strerror(-err));
+}
+
+/* Names in the store are printable characters without a colon. */
 static void store_name(char out[NAME_MAX_BYTES + 1], const char *name)
 {
 	snprintf(out, NAME_MAX_BYTES + 1, PREFIX "%s", name);
@@ -52,7 +136,7 @@ void systemd_store(int fd, const char *name)
 
 	store_name(text, name);
 	snprintf(state, sizeof(state), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", text);
-	sd_pid_notify_with_fds(0, 0, state, &fd, 1);
+	tell(state, fd);
 }
 
 void systemd_unstore(const char *name)
@@ -61,16 +145,19 @@ void systemd_unstore(const char *name)
 
 	store_name(text, name);
 	snprintf(state, sizeof(state), "FDSTOREREMOVE=1\nFDNAME=%s", text);
-	sd_notify(0, state);
+	tell(state, -1);
 }
 
 void systemd_notify(const char *state)
 {
-	sd_notify(0, state);
+	tell(state, -1);
 }
 
+/* A busy service manager misses a heartbeat, and the loop does not wait for it. */
 void systemd_alive(void)
 {
-	if (sd_watchdog_enabled(0, NULL) > 0)
-		sd_notify(0, "WATCHDOG=1");
+	unsigned long pid = number("WATCHDOG_PID", INT32_MAX);
+
+	if (number("WATCHDOG_USEC", ULONG_MAX - 1) && (!pid || pid == (unsigned long)getpid()))
+		send_state("WATCHDOG=1", -1, MSG_DONTWAIT);
 }

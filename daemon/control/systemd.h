@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * systemd.h - readiness, socket units, and the store for descriptors, in which sockets outlive the
- * process. The Makefile chooses systemd.c, or systemd_none.c on systems without libsystemd.
+ * process. Without a service manager each function does nothing.
  */
 #ifndef RTPX_SYSTEMD_H
 #define RTPX_SYSTEMD_H

@@ -21,6 +21,7 @@
 #include <netlink/netlink.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "host/nexthop.h"
@@ -93,7 +94,8 @@ enum stale {
 struct nexthops {
 	struct nexthops_opts opts;
 	struct netlink *nl;
-	struct nl_sock *hear, *abilities;
+	struct nl_sock *hear;
+	int abilities; /* descriptor; -1: the kernel gives no such notices */
 	struct event *hear_ev, *abilities_ev, *work_ev, *tick_ev, *wait_ev;
 	struct links links;
 	struct neighs neighs;
@@ -866,7 +868,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 	if (now - n->swept_ns >= SWEEP_NS) {
 		n->swept_ns = now;
-		n->stale |= n->abilities ? STALE_LINKS : STALE_LINKS | STALE_SERVED;
+		n->stale |= n->abilities >= 0 ? STALE_LINKS : STALE_LINKS | STALE_SERVED;
 		mark_all(n, DIRTY_ROUTE);
 		work_within(n, 0);
 	}
@@ -898,8 +900,7 @@ static int listen_for_notices(struct nexthops *n, struct event_base *base)
 		log_dbug("no notices about the abilities of interfaces: %s", strerror(-rc));
 		return 0;
 	}
-	n->abilities_ev = event_new(base, nl_socket_get_fd(n->abilities), EV_READ | EV_PERSIST,
-				    on_abilities, n);
+	n->abilities_ev = event_new(base, n->abilities, EV_READ | EV_PERSIST, on_abilities, n);
 	return n->abilities_ev && event_add(n->abilities_ev, NULL) == 0 ? 0 : -ENOMEM;
 }
 
@@ -927,6 +928,7 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 
 	if (!n)
 		return -ENOMEM;
+	n->abilities = -1;
 	n->opts = *opts;
 	n->opts.max = MAX(1u, MIN(opts->max, RTPX_MAX_NEXTHOPS - 1u));
 	n->swept_ns = clock_now();
@@ -984,7 +986,8 @@ void nexthops_free(struct nexthops *n)
 		pathmtu_stop(n->opts.pathmtu);
 	host_free(n->host);
 	links_clear(&n->links);
-	nl_socket_free(n->abilities);
+	if (n->abilities >= 0)
+		close(n->abilities);
 	nl_socket_free(n->hear);
 	netlink_close(n->nl);
 	free(n->by_id);

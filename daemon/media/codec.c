@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * codec.c - the table of static audio payload types and their frames. libopus parses Opus packets.
+ * codec.c - the table of static audio payload types and their frames.
  */
-#include <opus/opus.h>
-
 #include "media/codec.h"
+#include "media/opuspack.h"
 
 enum { PCMU = 0, GSM = 3, G723 = 4, PCMA = 8, G722 = 9, G729 = 18 };
 
@@ -17,9 +16,7 @@ static const struct codec codecs[] = {
 	{ GSM, CODEC_TICKS_PER_MS, 33, 160, 160 }, { G723, CODEC_TICKS_PER_MS, 24, 240, 240 },
 };
 
-#define OPUS_RATE 48000
-
-const struct codec codec_opus = { .ticks_per_ms = OPUS_RATE / 1000 };
+const struct codec codec_opus = { .ticks_per_ms = OPUSPACK_RATE / 1000 };
 
 const struct codec *codec_of(uint8_t payload_type)
 {
@@ -43,17 +40,6 @@ static size_t frame_bytes(const struct codec *c, const uint8_t *p, size_t len)
 	return c->frame_bytes;
 }
 
-/* Duration of all frames in an Opus packet; 0: not a valid packet. */
-static uint32_t opus_ticks(const uint8_t *p, size_t len)
-{
-	opus_int16 size[CODEC_OPUS_MAX_FRAMES];
-	int samples = opus_packet_get_nb_samples(p, len, OPUS_RATE);
-
-	if (samples <= 0 || opus_packet_parse(p, len, NULL, NULL, size, NULL) <= 0)
-		return 0;
-	return samples;
-}
-
 size_t codec_frames(const struct codec *c, const uint8_t *p, size_t len, uint32_t max_ticks,
 		    uint32_t *ticks)
 {
@@ -61,7 +47,7 @@ size_t codec_frames(const struct codec *c, const uint8_t *p, size_t len, uint32_
 
 	*ticks = 0;
 	if (c == &codec_opus) {
-		*ticks = opus_ticks(p, len);
+		*ticks = opuspack_ticks(p, len);
 		if (*ticks > max_ticks)
 			*ticks = 0;
 		return *ticks ? len : 0;

@@ -27,8 +27,6 @@ struct codec {
  * only ticks_per_ms is set here.
  */
 extern const struct codec codec_opus;
-#define CODEC_OPUS_MAX_MS 120 /* in a packet, RFC 6716 section 3.2 */
-#define CODEC_OPUS_MAX_FRAMES 48
 
 /* codec_of - codec of a static payload type; NULL if it is not in the table. */
 const struct codec *codec_of(uint8_t payload_type);

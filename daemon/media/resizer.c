@@ -8,11 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <opus/opus.h>
 #include <utlist.h>
 
 #include "media/resizer.h"
 #include "media/codec.h"
+#include "media/opuspack.h"
 #include "media/rtp.h"
 
 #define RTP_HEADER 12
@@ -25,7 +25,7 @@
 #define MAX_PACKET 8192
 #define MAX_PIECES 128
 /* bytes of frames in a packet */
-#define MAX_OPUS (MAX_PACKET - MAX_HEADER - 2 - 2 * CODEC_OPUS_MAX_FRAMES)
+#define MAX_OPUS (MAX_PACKET - MAX_HEADER - 2 - 2 * OPUSPACK_MAX_FRAMES)
 #define MAX_LATE_MS 2000 /* a time stamp further back begins anew, it is not late */
 
 /* The unsent rest of one packet; for Opus, one frame as a packet of its own. */
@@ -45,7 +45,7 @@ struct piece {
 struct resizer {
 	unsigned int target_ms;
 	uint32_t opus_types;
-	OpusRepacketizer *opus;
+	struct opuspack *opus;
 	struct stats *stats;
 	struct piece *queue; /* by time stamp */
 	unsigned int pieces;
@@ -93,10 +93,10 @@ static uint32_t target_of(const struct resizer *r, const struct piece *p)
 {
 	bool opus = p->codec == &codec_opus;
 	uint32_t unit = opus ? p->ticks : p->codec->unit_ticks;
-	uint32_t ms = opus ? MIN(r->target_ms, CODEC_OPUS_MAX_MS) : r->target_ms;
+	uint32_t ms = opus ? MIN(r->target_ms, OPUSPACK_MAX_MS) : r->target_ms;
 	uint32_t units = (ms * p->codec->ticks_per_ms + unit - 1) / unit;
 
-	if (opus && units * unit > CODEC_OPUS_MAX_MS * p->codec->ticks_per_ms)
+	if (opus && units * unit > OPUSPACK_MAX_MS * p->codec->ticks_per_ms)
 		units--;
 	return units * unit;
 }
@@ -181,18 +181,18 @@ static struct piece *enqueue(struct resizer *r, const struct input *in, uint32_t
 static bool enqueue_opus(struct resizer *r, const struct input *in)
 {
 	struct piece *last = NULL, *p;
-	int i, frames, len;
+	unsigned int i, frames;
 	uint32_t each;
+	size_t len;
 
-	opus_repacketizer_init(r->opus);
-	if (opus_repacketizer_cat(r->opus, in->data + in->header, in->payload))
+	opuspack_clear(r->opus);
+	if (!opuspack_add(r->opus, in->data + in->header, in->payload))
 		return false;
-	frames = opus_repacketizer_get_nb_frames(r->opus);
+	frames = opuspack_frames(r->opus);
 	each = in->ticks / frames;
 	for (i = 0; i < frames; i++) {
-		len = opus_repacketizer_out_range(r->opus, i, i + 1, r->frames, sizeof(r->frames));
-		p = len > 0 ? enqueue(r, in, in->rtp.rtp_ts + i * each, each, r->frames, len)
-			    : NULL;
+		len = opuspack_cut(r->opus, i, r->frames, sizeof(r->frames));
+		p = len ? enqueue(r, in, in->rtp.rtp_ts + i * each, each, r->frames, len) : NULL;
 		if (!p)
 			continue;
 		if (i)
@@ -247,15 +247,13 @@ static size_t take_opus(struct resizer *r, struct piece *p)
 	r->ticks -= p->ticks;
 	p->ts += p->ticks;
 	p->ticks = 0;
-	opus_repacketizer_cat(r->opus, frame, n);
+	opuspack_add(r->opus, frame, n);
 	return 0;
 }
 
 static size_t finish_opus(struct resizer *r, uint8_t *out)
 {
-	int n = opus_repacketizer_out(r->opus, out, r->out + sizeof(r->out) - out);
-
-	return MAX(n, 0);
+	return opuspack_join(r->opus, out, r->out + sizeof(r->out) - out);
 }
 
 /*
@@ -315,7 +313,7 @@ static size_t fill_packet(struct resizer *r)
 	bool goes_on;
 
 	r->frames_len = 0;
-	opus_repacketizer_init(r->opus);
+	opuspack_clear(r->opus);
 	do {
 		len += take(r, p, end - p->ts, r->out + len);
 		note_sent(r, p->ts);
@@ -451,16 +449,17 @@ int resizer_new(struct resizer **out, unsigned int target_ms, uint32_t opus_type
 		struct stats *stats)
 {
 	struct resizer *r;
+	int err;
 
 	if (target_ms < 1 || target_ms > RESIZER_MAX_MS)
 		return -EINVAL;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
-	r->opus = opus_repacketizer_create();
-	if (!r->opus) {
+	err = opuspack_new(&r->opus);
+	if (err) {
 		free(r);
-		return -ENOMEM;
+		return err;
 	}
 	r->target_ms = target_ms;
 	r->opus_types = opus_types;
@@ -477,7 +476,7 @@ void resizer_free(struct resizer *r)
 		r->stats->npkts_resizer_discard += r->queue->ends;
 		piece_end(r, r->queue);
 	}
-	opus_repacketizer_destroy(r->opus);
+	opuspack_free(r->opus);
 	free(r);
 }
 

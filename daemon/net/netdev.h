@@ -11,8 +11,6 @@
 
 #include "base/base.h"
 
-struct nl_sock;
-
 /*
  * A bit of Linux' netdev family; Debian 12 lacks the header. The driver implements ndo_xdp_xmit,
  * and it works now.
@@ -27,9 +25,8 @@ int netdev_xdp_features(unsigned int ifindex, uint64_t *features);
 
 /*
  * netdev_notices - a non-blocking socket that gets a message whenever an interface's abilities
- * change. The caller polls its descriptor, discards the messages, and ends it with
- * nl_socket_free(). Errors as above.
+ * change. The caller polls it, discards the messages, and closes it. Errors as above.
  */
-int netdev_notices(struct nl_sock **out);
+int netdev_notices(int *out);
 
 #endif

@@ -9,6 +9,7 @@
 #include <assert.h>
 
 #include "../../daemon/media/codec.c"
+#include "../../daemon/media/opuspack.c"
 #include "../../daemon/media/resizer.c"
 #include "../../daemon/media/rtp.c"
 

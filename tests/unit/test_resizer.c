@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include <opus/opus.h>
+
 #include "../../daemon/media/resizer.c"
 
 #define SSRC 0x1234u
@@ -421,7 +423,7 @@ static void gsm_and_g723_round_up(void **state)
 /* One Opus packet with @n frames of @bytes each, filled with @fill and the values after it. */
 static size_t opus_of(uint8_t *out, uint8_t toc, int n, size_t bytes, uint8_t fill)
 {
-	static uint8_t frame[CODEC_OPUS_MAX_FRAMES][1 + 1275];
+	static uint8_t frame[OPUSPACK_MAX_FRAMES][1 + 1275];
 	OpusRepacketizer *rp = opus_repacketizer_create();
 	int i, len;
 
@@ -602,7 +604,7 @@ static void write_frame(uint8_t *p, uint32_t frame)
 /* Write @n frames as a payload; returns its length. */
 static size_t write_payload(uint8_t *p, uint32_t frame, uint32_t n)
 {
-	static uint8_t frames[CODEC_OPUS_MAX_FRAMES][256];
+	static uint8_t frames[OPUSPACK_MAX_FRAMES][256];
 	OpusRepacketizer *rp = opus_repacketizer_create();
 	int len = n * t.frame_bytes;
 	uint32_t i;
@@ -626,7 +628,7 @@ static size_t write_payload(uint8_t *p, uint32_t frame, uint32_t n)
 /* Find the frames of a payload; returns their number. */
 static int read_payload(const uint8_t *p, size_t len, const uint8_t *at[MAX_PACKET])
 {
-	opus_int16 size[CODEC_OPUS_MAX_FRAMES];
+	opus_int16 size[OPUSPACK_MAX_FRAMES];
 	uint8_t toc;
 	int i, n;
 
