@@ -90,8 +90,8 @@ static void settle(struct config *c)
 		c->acct_csv = c->acct_path;
 	}
 	if (c->hep_module && !*c->hep.host)
-		c->hep = (struct collector_address){ .host = CONFIG_HEP_HOST,
-						     .port = COLLECTOR_PORT };
+		c->hep = (struct hep_address){ .host = CONFIG_HEP_HOST,
+						     .port = HEP_PORT };
 	if (!c->n_sockets)
 		c->sockets[c->n_sockets++] = CONFIG_SOCKET;
 	c->dp.port_min = c->port_min;

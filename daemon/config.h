@@ -12,7 +12,7 @@
 
 #include "dataplane/choice.h"
 #include "engine/engine.h"
-#include "observe/collector.h"
+#include "observe/hep_address.h"
 #include "replicate/redis_url.h"
 #include "record/keys.h"
 #include "base/log.h"
@@ -51,7 +51,7 @@ struct config {
 	const char *acct_csv, *acct_json; /* files of accounting; NULL: none */
 	bool acct_module; /* --dso acct_csv: CSV in the start directory */
 	char acct_path[PATH_MAX + 32];
-	struct collector_address hep; /* of RTCP reports; host "": none */
+	struct hep_address hep; /* of RTCP reports; host "": none */
 	uint32_t hep_agent;	      /* the number of this host at the collector */
 	bool hep_module;	      /* --dso acct_rtcp_hep: rtpproxy's default collector */
 	uint32_t max_sessions, max_cps; /* 0: no limit */

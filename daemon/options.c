@@ -446,7 +446,7 @@ static int set_hep(struct parse *p, const struct row *row, const char *value)
 {
 	const char *why;
 
-	if (collector_parse(&p->c->hep, value, &why) < 0)
+	if (hep_address_parse(&p->c->hep, value, &why) < 0)
 		return wrong(p, row, value, why);
 	return 0;
 }

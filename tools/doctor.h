@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 /*
- * doctor_run - print the findings of every check, as lines or JSON. False: a check found a fault.
- * It works without a daemon, too.
+ * doctor_run - print the findings of every check, as lines or JSON. False: no new call can work. It
+ * works without a daemon, too.
  */
 bool doctor_run(const char *socket_path, bool as_json);
 

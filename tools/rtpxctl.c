@@ -25,7 +25,7 @@
 
 enum exit_code {
 	EXIT_GOOD = 0,	   /* answered */
-	EXIT_NOTHING = 1,  /* answered: no such call; doctor: a check found a fault */
+	EXIT_NOTHING = 1,  /* answered: no such call; doctor: no new call can work */
 	EXIT_USAGE = 2,	   /* the command line is wrong */
 	EXIT_NO_DAEMON = 3, /* no daemon answers on the socket */
 };
@@ -585,7 +585,7 @@ static void usage(FILE *to)
 		    "  --socket PATH  the daemon's --admin-socket (" DEFAULT_SOCKET ")\n"
 		    "  -w FILE        with capture and trace: write to FILE\n"
 		    "  --version      print the version\n\n"
-		    "exit codes: 0 answered; 1 no such call, or doctor found something wrong; 2 "
+		    "exit codes: 0 answered; 1 no such call, or doctor: no new call can work; 2 "
 		    "usage; 3 no daemon answers\n");
 }
 

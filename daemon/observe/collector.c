@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -42,7 +41,7 @@ enum state {
 
 struct collector {
 	struct event_base *base;
-	struct collector_address address;
+	struct hep_address address;
 	char name[300];
 	enum state state;
 	struct question *asked; /* NULL: none */
@@ -62,54 +61,6 @@ struct collector {
 };
 
 static void connect_next(struct collector *c);
-
-/* ---- the address ---- */
-
-static const char *take_port(uint16_t *port, const char *text)
-{
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
-
-	if (*text < '0' || *text > '9' || *end || !n || n > UINT16_MAX)
-		return "the port must be 1 to 65535";
-	*port = (uint16_t)n;
-	return NULL;
-}
-
-static const char *take_host(struct collector_address *a, const char *text)
-{
-	size_t len = *text == '[' ? strcspn(text, "]") : strcspn(text, ":");
-	const char *rest = text + len;
-
-	if (*text == '[' && *rest != ']')
-		return "the IPv6 address has no ']'";
-	if (*text == '[') {
-		text++, len--, rest++;
-	} else if (*rest && strchr(rest + 1, ':')) {
-		return "an IPv6 address must stand in brackets";
-	}
-	if (!len || len >= sizeof(a->host))
-		return "it needs a host";
-	memcpy(a->host, text, len);
-	a->host[len] = '\0';
-	if (!*rest)
-		return NULL;
-	return *rest == ':' ? take_port(&a->port, rest + 1) : "after the host comes :PORT";
-}
-
-int collector_parse(struct collector_address *out, const char *text, const char **why)
-{
-	struct collector_address a = { .port = COLLECTOR_PORT };
-
-	a.tcp = !strncasecmp(text, "tcp:", 4);
-	if (a.tcp || !strncasecmp(text, "udp:", 4))
-		text += 4;
-	*why = take_host(&a, text);
-	if (*why)
-		return -EINVAL;
-	*out = a;
-	return 0;
-}
 
 /* ---- the queue ---- */
 
@@ -410,7 +361,7 @@ static bool is_numeric(const char *host)
 }
 
 int collector_new(struct collector **out, struct event_base *base,
-		  const struct collector_address *address, bool no_resolve)
+		  const struct hep_address *address, bool no_resolve)
 {
 	struct collector *c;
 	bool ip6 = strchr(address->host, ':') != NULL;

@@ -11,24 +11,12 @@
 #define RTPX_COLLECTOR_H
 
 #include "base/base.h"
+#include "observe/hep_address.h"
 
 #define COLLECTOR_QUEUE 10000 /* messages that wait; more are lost */
-#define COLLECTOR_PORT 9060   /* of Homer */
 
 struct event_base;
 struct collector;
-
-struct collector_address {
-	bool tcp;
-	char host[256]; /* without the brackets of an IPv6 address */
-	uint16_t port;
-};
-
-/*
- * collector_parse - parse [udp:|tcp:]HOST[:PORT]; an IPv6 address stands in brackets. 0, or -EINVAL
- * with the reason in *@why, a static text.
- */
-int collector_parse(struct collector_address *out, const char *text, const char **why);
 
 /* The table of counters, with their texts. */
 #define COLLECTOR_COUNTERS(X)                                               \
@@ -55,7 +43,7 @@ struct collector_view {
  * -ENOMEM. Connects when the loop runs.
  */
 int collector_new(struct collector **out, struct event_base *base,
-		  const struct collector_address *address, bool no_resolve);
+		  const struct hep_address *address, bool no_resolve);
 /* collector_free - sends waiting messages as far as the kernel takes them at once. */
 void collector_free(struct collector *c);
 

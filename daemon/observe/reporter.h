@@ -14,7 +14,7 @@ struct reporter;
 
 struct reporter_opts {
 	struct taps *taps;
-	struct collector_address collector;
+	struct hep_address collector;
 	uint32_t agent; /* number of the capture agent */
 	bool no_resolve;
 };

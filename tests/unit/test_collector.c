@@ -14,6 +14,7 @@
 #include <poll.h>
 
 #include "../../daemon/observe/collector.c"
+#include "../../daemon/observe/hep_address.c"
 
 static struct event_base *base;
 static struct collector *collector;
@@ -52,7 +53,7 @@ static int listen_at(int type, uint16_t *port)
 
 static void begin(bool tcp, uint16_t port)
 {
-	struct collector_address a = { .tcp = tcp, .host = "127.0.0.1", .port = port };
+	struct hep_address a = { .tcp = tcp, .host = "127.0.0.1", .port = port };
 
 	assert_int_equal(collector_new(&collector, base, &a, true), 0);
 }
@@ -98,26 +99,26 @@ static void parses_addresses(void **state)
 		"", "udp:", "tcp::9060", "homer:", "homer:0", "homer:65536", "homer:9060x",
 		"homer:-1", "2001:db8::1", "[::1", "[]", "[::1]9060", "a:b:1",
 	};
-	struct collector_address a;
+	struct hep_address a;
 	const char *why;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		assert_int_equal(collector_parse(&a, rows[i].text, &why), 0);
+		assert_int_equal(hep_address_parse(&a, rows[i].text, &why), 0);
 		assert_string_equal(a.host, rows[i].host);
 		assert_int_equal(a.tcp, rows[i].tcp);
 		assert_int_equal(a.port, rows[i].port);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		why = NULL;
-		assert_int_equal(collector_parse(&a, bad[i], &why), -EINVAL);
+		assert_int_equal(hep_address_parse(&a, bad[i], &why), -EINVAL);
 		assert_non_null(why);
 	}
 }
 
 static void resolves_no_name(void **state)
 {
-	const struct collector_address a = { .host = "homer", .port = 1 };
+	const struct hep_address a = { .host = "homer", .port = 1 };
 
 	(void)state;
 	assert_int_equal(collector_new(&collector, base, &a, true), -EINVAL);
