@@ -8,7 +8,8 @@ Silence: CALLS calls (1,000 unless told) between two parties, a packet each STEP
 directions, in the network of tests/netns/standby.py, with keepalived (VRRP, 100 ms) on both
 machines. The owner's daemon is killed with SIGKILL, and its link goes down with it. The silence of
 a call is the longest time in which one of its parties heard nothing; it is STEP_MS too long at
-most.
+most. The same is done with rtpengine in user space: each machine writes its calls into a Redis
+database of its own and subscribes to the other's, as its manual tells for such pairs.
 
 Cost: commands a second of a daemon with and without --replicate, and its CPU time a command, in
 interleaved rounds.
@@ -28,6 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "netns")]
 sys.dont_write_bytecode = True
 import netlab
+import ng_call
 import standby
 from netlab import Net, sh, wait_for
 from standby import MEDIA, REDIS, Machine
@@ -97,26 +99,96 @@ def stop(p):
     netlab.note("-pid", p.pid)
 
 
-def silence(net):
-    redis = standby.Redis(net)
-    east, west = Machine(net, "east"), Machine(net, "west")
-    vrrp = {"east": keepalived(net, "east", 150)}
-    east.start()
-    if not wait_for(20, east.is_owner):
-        raise netlab.Broken(f"east did not become the owner: {east.relay.log()}")
-    vrrp["west"] = keepalived(net, "west", 100)
-    west.start()
-    alice, bob = Party(net, "10.9.0.2"), Party(net, "10.9.0.3")
-    for n in range(CALLS):
-        bob.ports.append(int(east.relay.command(f"U call-{n} 10.9.0.2 20000 from-{n}").split()[0]))
-        alice.ports.append(int(east.relay.command(f"L call-{n} 10.9.0.3 20000 from-{n} to-{n}").split()[0]))
-    if not wait_for(30, lambda: west.is_ready(CALLS)):
-        raise netlab.Broken(f"the standby has not all calls: {west.state()}")
+class Rtpx:
+    """A pair of rtpxd."""
+
+    def __init__(self, net):
+        self.machines = [Machine(net, "east"), Machine(net, "west")]
+
+    def start(self, n):
+        self.machines[n].start()
+        if n == 0 and not wait_for(20, self.machines[0].is_owner):
+            raise netlab.Broken(f"east did not become the owner: {self.machines[0].relay.log()}")
+
+    def call(self, n):
+        """The ports of the callee's and of the caller's side."""
+        command = self.machines[0].relay.command
+        return (int(command(f"U call-{n} 10.9.0.2 20000 from-{n}").split()[0]),
+                int(command(f"L call-{n} 10.9.0.3 20000 from-{n} to-{n}").split()[0]))
+
+    def follows(self):
+        return self.machines[1].is_ready(CALLS)
+
+    def kill(self):
+        self.machines[0].relay.process.kill()
+
+    def knows(self, n):
+        return self.machines[1].relay.command(f"Q call-{n} from-{n} to-{n}")[0] != "E"
+
+    def stop(self):
+        self.machines[1].relay.stop()
+
+
+class Rtpengine:
+    """A pair of rtpengine, without its kernel module."""
+
+    def __init__(self, net):
+        self.net, self.processes, self.sockets = net, [], []
+        standby.redis_cli(net, "CONFIG", "SET", "notify-keyspace-events", "AKE")
+
+    def start(self, n):
+        name = ("east", "west")[n]
+        self.net.sysctl(name, "net.ipv4.ip_nonlocal_bind=1")
+        with open(f"{self.net.dir}/rtpengine-{name}.log", "w", encoding="ascii") as log:
+            p = subprocess.Popen(["nsenter", f"--net=/run/netns/{self.net.tag(name)}", "--", "rtpengine", "--foreground", "--log-stderr", "--table=-1",
+                                  f"--interface={MEDIA}", "--listen-ng=127.0.0.1:22222", "--port-min=30000", "--port-max=40000",
+                                  f"--redis={REDIS}:6379/{1 + n}", f"--subscribe-keyspace={2 - n}", "--log-level=4",
+                                  f"--pidfile={self.net.dir}/rtpengine-{name}.pid"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        netlab.note("+pid", p.pid)
+        self.processes.append(p)
+        self.sockets.append(None)
+        if not wait_for(20, lambda: self.ask(n, command="ping")):
+            raise netlab.Broken(f"rtpengine does not run on {name}")
+
+    def ask(self, n, **command):
+        if not self.sockets[n]:
+            with self.net.within(("east", "west")[n]):
+                self.sockets[n] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.sockets[n].connect(("127.0.0.1", 22222))
+            self.sockets[n].settimeout(5)
+        try:
+            return ng_call.command(self.sockets[n], **command)
+        except (ConnectionError, TimeoutError):
+            self.sockets[n].close()     # with its late answers
+            self.sockets[n] = None
+            return None
+
+    def call(self, n):
+        common = {"call-id": f"call-{n}", "from-tag": f"from-{n}"}
+        return (int(ng_call.ask(self.sockets[0], command="offer", sdp=ng_call.SDP.format("10.9.0.2", 20000), **common)),
+                int(ng_call.ask(self.sockets[0], command="answer", sdp=ng_call.SDP.format("10.9.0.3", 20000), **common, **{"to-tag": f"to-{n}"})))
+
+    def follows(self):
+        return self.knows(0) and self.knows(CALLS - 1)
+
+    def kill(self):
+        self.processes[0].kill()
+
+    def knows(self, n):
+        return "6:result2:ok" in (self.ask(1, command="query", **{"call-id": f"call-{n}"}) or "")
+
+    def stop(self):
+        self.processes[0].wait()
+        netlab.note("-pid", self.processes[0].pid)
+        stop(self.processes[1])
+
+
+def heard(alice, bob, lose):
+    """The longest silence of each call, in which @lose ends the owner's machine after three seconds."""
     began, gone, due = time.monotonic(), None, time.monotonic()
     while (now := time.monotonic()) < began + 8:
         if not gone and now > began + 3:
-            east.relay.process.kill()
-            east.link("down")
+            lose()
             gone = now
         for party in (alice, bob):
             party.send()
@@ -132,13 +204,37 @@ def silence(net):
     for party in (alice, bob):
         for port in party.last:
             party.worst[port] = max(party.worst[port], now - party.last[port])
-    gaps = sorted(max(alice.worst.get(alice.ports[n], 99), bob.worst.get(bob.ports[n], 99)) for n in range(CALLS))
-    answers = sum(west.relay.command(f"Q call-{n} from-{n} to-{n}")[0] != "E" for n in range(0, CALLS, 10))
-    print(f"silence of {CALLS} calls: median {statistics.median(gaps):.2f} s, 99 % {gaps[CALLS * 99 // 100]:.2f} s, worst {gaps[-1]:.2f} s; "
-          f"lost {sum(g > 4 for g in gaps)}; {answers} of {len(range(0, CALLS, 10))} answer Q")
-    for p in vrrp.values():
+    return sorted(max(alice.worst.get(alice.ports[n], 99), bob.worst.get(bob.ports[n], 99)) for n in range(CALLS))
+
+
+def silence(net, pair_of):
+    redis = standby.Redis(net)
+    pair = pair_of(net)
+    vrrp = [keepalived(net, "east", 150)]
+    if not wait_for(20, lambda: MEDIA in net.inside("east", "ip", "-4", "addr")):
+        raise netlab.Broken("keepalived did not take the address")
+    pair.start(0)
+    vrrp.append(keepalived(net, "west", 100))
+    pair.start(1)
+    alice, bob = Party(net, "10.9.0.2"), Party(net, "10.9.0.3")
+    for n in range(CALLS):
+        to_bob, to_alice = pair.call(n)
+        bob.ports.append(to_bob)
+        alice.ports.append(to_alice)
+    if not wait_for(30, pair.follows):
+        raise netlab.Broken("the standby does not have all calls")
+
+    def lose():
+        pair.kill()
+        net.do("lan ip link set east down")
+
+    gaps = heard(alice, bob, lose)
+    asked = range(0, CALLS, 10)
+    print(f"{pair_of.__name__.lower()}: silence of {CALLS} calls: median {statistics.median(gaps):.2f} s, 99 % {gaps[CALLS * 99 // 100]:.2f} s, "
+          f"worst {gaps[-1]:.2f} s; lost {sum(g > 4 for g in gaps)}; {sum(map(pair.knows, asked))} of {len(asked)} are known to the new owner", flush=True)
+    for p in vrrp:
         stop(p)
-    west.relay.stop()
+    pair.stop()
     redis.close()
 
 
@@ -213,10 +309,10 @@ def churn(net):
 def main():
     netlab.begin()
     try:
-        for measure in (silence, cost, churn):
+        for measure, *more in ((silence, Rtpx), (silence, Rtpengine), (cost,), (churn,)):
             with Net("lan", "east", "west") as net:
                 standby.lab(net)
-                measure(net)
+                measure(net, *more)
     finally:
         netlab.end()
 

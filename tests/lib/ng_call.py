@@ -6,6 +6,7 @@ ng_call.py HOST PORT CALL-ID CALLER-ADDRESS CALLER-PORT CALLEE-ADDRESS CALLEE-PO
 ports that the callee and the caller are told to send to.
 """
 import re
+import secrets
 import socket
 import sys
 
@@ -20,10 +21,19 @@ def bencode(value):
     return "%d:%s" % (len(value), value)
 
 
-def ask(server, **command):
+def command(server, **words):
+    """The reply, without its cookie. rtpengine keeps its replies by cookie, so each command has a cookie of its own."""
+    cookie = secrets.token_hex(8)
+    server.send(f"{cookie} {bencode(words)}".encode())
+    while True:
+        theirs, _, reply = server.recv(65536).decode().partition(" ")
+        if theirs == cookie:
+            return reply
+
+
+def ask(server, **words):
     """The media port in the SDP of the reply."""
-    server.send(("1 " + bencode(command)).encode())
-    reply = server.recv(65536).decode()
+    reply = command(server, **words)
     port = re.search(r"m=audio (\d+)", reply)
     if not port:
         sys.exit("refused: " + reply)

@@ -35,6 +35,12 @@ def redis_server(net, *options):
     return p
 
 
+def redis_cli(net, *words):
+    r = subprocess.run(["nsenter", f"--net=/run/netns/{net.tag('lan')}", "--", "redis-cli", "-h", REDIS, *words],
+                       capture_output=True, text=True)
+    return r.stdout.strip()
+
+
 class Redis:
     def __init__(self, net):
         self.net, self.process = net, None
@@ -46,9 +52,7 @@ class Redis:
             raise netlab.Broken("Redis does not run")
 
     def cli(self, *words):
-        r = subprocess.run(["nsenter", f"--net=/run/netns/{self.net.tag('lan')}", "--", "redis-cli", "-h", REDIS, *words],
-                           capture_output=True, text=True)
-        return r.stdout.strip()
+        return redis_cli(self.net, *words)
 
     def records(self):
         """Sessions in the hash."""
