@@ -730,8 +730,9 @@ static int start_tick(struct daemon *d)
 	static const struct timeval second = { 1, 0 };
 
 	d->files_at_start = files_beside_media(d);
-	/* the engine measures the time between two ticks; this is the first one */
-	engine_tick(d->engine, clock_now(), clock_cpu());
+	/* The engine measures the time between two ticks. A standby has no calls and no ticks. */
+	if (!d->waiting)
+		engine_tick(d->engine, clock_now(), clock_cpu());
 	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
 	return d->tick && event_add(d->tick, &second) == 0 ? 0 : sorry("out of memory");
 }
