@@ -551,7 +551,7 @@ class PlainCall:
         net.do(PLAIN)
         if containers:
             net.do("alice container q0\nbob container q1")
-        self.net, self.seq, self.id, self.spoken = net, itertools.count(), "c1", 0
+        self.net, self.seq, self.id = net, itertools.count(), "c1"
         self.relay = net.relay("relay", "-l", "192.0.2.1/198.51.100.1", "--bridge_symmetric", *options, dataplane=dataplane)
         self.a, self.b = net.end("alice", "192.0.2.10", 4000, 1, size), net.end("bob", "198.51.100.10", 4000, 2, size)
         east = self.relay.command("Uie c1 192.0.2.10 4000 a;1").split()
@@ -559,13 +559,15 @@ class PlainCall:
         self.a.to, self.b.to = ("192.0.2.1", int(west[0])), ("198.51.100.1", int(east[0]))
 
     def talk(self, count=1):
-        """So many packets each way. self.spoken counts them."""
+        """So many packets each way. Returns the bytes of their numbers."""
+        numbers = []
         for _ in range(count):
             seq = next(self.seq)
-            self.spoken += 1
             self.a.send(seq)
             self.b.send(seq)
+            numbers.append(rtp(seq, 0)[2:4])
             time.sleep(0.02 * PATIENCE)
+        return numbers
 
     def directions(self):
         """What becomes of the RTP from each party."""
@@ -578,19 +580,33 @@ class PlainCall:
         """How many packets the kernel has forwarded."""
         return sum(d["kernel_packets"] for d in self.directions().values())
 
-    def hears_all(self, count=10):
-        """Talks; true when each party has heard the other's packets, each once."""
-        time.sleep(0.05 * PATIENCE)
+    def quiet(self):
+        """Waits until each party has heard all that was said, so that the relay has counted it, and takes it. False: it has not."""
+        said = next(self.seq)
+        self.seq = itertools.count(said)
+        right = wait_for(5, lambda: all(len(end.read()) >= said for end in (self.a, self.b)))
         self.a.take()
         self.b.take()
-        self.talk(count)
-        heard = [[], []]
+        return bool(right)
+
+    def hears_all(self, count=10):
+        """Talks; true when each party has heard the other's packets, each once. Late ones of before do not count."""
+        numbers, heard = self.talk(count), [[], []]
 
         def all_heard():
             for end, got in zip((self.a, self.b), heard):
-                got += [data for data, _ in end.take()]
+                got += [data[2:4] for data, _ in end.take() if data[2:4] in numbers]
             return all(len(got) >= count for got in heard)
-        return bool(wait_for(1, all_heard)) and all(len(got) == count for got in heard)
+        return bool(wait_for(1, all_heard)) and all(sorted(got) == numbers for got in heard)
+
+    def kernel_forwards(self, count=10):
+        """Talks until the kernel has forwarded so many packets more."""
+        before = self.by_kernel()
+
+        def forwarded():
+            self.talk()
+            return self.by_kernel() >= before + count
+        return bool(wait_for(3, forwarded))
 
     def settle(self, seconds=3):
         """Talks until the kernel has both directions."""

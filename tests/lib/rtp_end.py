@@ -10,7 +10,7 @@ host share) and a pattern that depends on the sequence number. An RTCP sender re
 with the SSRC and what was sent. With two ports it listens on both; SIGALRM has it send from
 OTHER, SIGHUP from PORT again.
 
-It listens until nothing has come for 0.3 s after its last packet. With RTP_END_ENDED=FILE in the environment it makes this
+It listens until nothing has come for 0.3 s of an idle machine after its last packet. With RTP_END_ENDED=FILE in the environment it makes this
 file after its last packet, and with RTP_END_LISTENS=FILE it listens until the other end has made that file, and then
 likewise. SIGUSR1: the next packet is the last one. With RTP_END_WAITS in the environment it sends nothing before SIGHUP,
 and hears the other end meanwhile.
@@ -26,10 +26,14 @@ import struct
 import sys
 import time
 
+sys.dont_write_bytecode = True
+from patience import slowness
+
 PCMU = 0
 SAMPLES_PER_MS = 8
 TAIL_S = 0.3  # of silence after the last packet: the other end may have begun later
 LONGEST_TAIL_S = 5
+MOST_SLOW = 5
 LONGEST_LISTEN_S = 120
 SO_RCVBUFFORCE = 33
 RECEIVE_BYTES = 4 << 20  # a receiver that a busy machine lets wait for seconds loses nothing
@@ -121,7 +125,7 @@ class End:
         heard, longest = -1, time.monotonic() + LONGEST_TAIL_S
         while heard != len(self.latency) + self.wrong and time.monotonic() < longest:
             heard = len(self.latency) + self.wrong
-            self.receive(time.monotonic_ns() + int(TAIL_S * 1e9))
+            self.receive(time.monotonic_ns() + int(TAIL_S * min(slowness(), MOST_SLOW) * 1e9))
 
     def reports(self):
         return list(reports(self.rtcp))

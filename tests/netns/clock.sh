@@ -39,13 +39,20 @@ set_clock()
 	fi
 }
 
-# recorded_days - the days of recorded packets, counted from today. A recording keeps the offset of the clocks from its
-# beginning, so its times never jump.
+# recorded_days PART - the days of a recording's packets, counted from today. A recording keeps the offset of the clocks
+# from its beginning, so its times never jump, and the days of the next one show that rtpxd has seen the clock move.
 recorded_days()
 {
-	tcpdump -tt -n -r "$LAB_DIR/rec/$CALL=alice.pcap" 2>/dev/null |
+	tcpdump -tt -n -r "$LAB_DIR/rec/$CALL=alice${1:-}.pcap" 2>/dev/null |
 		awk -v true="$TRUE_MS" -v up="$(uptime_ms)" '{ d = ($1 - (true + up) / 1000) / 86400; print d < 0 ? int(d - 0.5) : int(d + 0.5) }' |
 		sort -nu | xargs
+}
+
+# record_anew - the next part of the recording begins.
+record_anew()
+{
+	is "$(rtpp rtpxd "N $CALL alice")" 0 "reply to N ($plane)"
+	is "$(rtpp rtpxd "Rs $CALL alice")" 0 "reply to Rs ($plane)"
 }
 
 timed_out() { [ "$(counter nsess_timeout)" = "$1" ]; }
@@ -56,12 +63,14 @@ for plane in $PLANES; do
 	mkdir -p "$LAB_DIR/rec"
 	start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric -T $TTL -W 600 -i -P -r "$LAB_DIR/rec" "${DATAPLANE[@]}"
 	floor_call rtpxd 198.51.100.10
-	rtpp rtpxd "Rs $CALL alice" >/dev/null
+	is "$(rtpp rtpxd "Rs $CALL alice")" 0 "reply to Rs ($plane)"
 	floor_talk $MOST_S 198.51.100.10 198.51.100.1
 	LAB_BLAME="rtpxd alice bob" must_wait 10 "packets" more_packets 20
 	for offset in $DAY_S -$DAY_S 0; do
 		set_clock $offset
 		must_wait 10 "packets after the clock was set ($plane)" more_packets $(($(rtp_of caller packets) + 50))
+		record_anew
+		must_wait 10 "packets of the next recording ($plane)" more_packets $(($(rtp_of caller packets) + 10))
 	done
 	is "$(active_sessions rtpxd)" 1 "number of calls"
 	floor_hang_up
@@ -72,9 +81,12 @@ for plane in $PLANES; do
 	set_clock 0
 	say "$plane: bob missed $(bob_missed) of $(heard alice .sent) packets, at most for $(heard bob .longest_gap_ms) ms; the call ended" \
 		"$silent_ms ms after a last packet, -T $TTL"
-	is "$(recorded_days)" "0" "list of days of recorded packets ($plane)"
+	days=
+	for part in "" =2 =3 =4; do days+="$(recorded_days $part);"; done
+	is "$days" "0;1;-1;0;" "days of the four recordings' packets ($plane)"
 	[ $silent_ms -ge $((TTL * 1000)) ] || fail "the call ended $silent_ms ms after a last packet ($plane)" rtpxd
 	is "$(bob_missed) $(heard bob .wrong)" "0 0" "packets that bob missed or heard wrong ($plane)"
 	stop_rtpxd rtpxd west east
+	rm -rf "$LAB_DIR/rec"
 done
 pass

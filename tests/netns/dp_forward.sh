@@ -6,7 +6,7 @@
 # one: where it says that it can send, packets arrive.
 
 . "$(dirname "$0")/dp_lib.sh"
-lab_begin socat
+lab_begin socat python3
 
 #   relay                       caller
 #  ┌──────────────────┐      ┌───────────────┐
@@ -38,9 +38,12 @@ send_through()
 
 	lab_start "$4" "$5" socat -u UDP4-RECV:9999 -
 	must_wait 5 "listener in $4" listening "$4"
-	# shellcheck disable=SC2016
-	in_ns "$1" bash -c 'for i in 0 1 2 3 4 5 6 7 8 9; do
-		echo "packet $i" >"/dev/udp/$1/$2"; done' send "$2" "$3"
+	# From a port that is always the same: the program leaves one complete checksum of 65,536 to the stack.
+	in_ns "$1" python3 -c 'import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 9998))
+for i in range(10):
+    s.sendto(b"packet %d\n" % i, (sys.argv[1], int(sys.argv[2])))' "$2" "$3"
 	wait_for 2 "" got "$5" 10 ||
 		fail "$(wc -l <"$LAB_DIR/$5.log") of 10 packets arrived at $4" "$WATCH"
 	lab_stop "$5" || :

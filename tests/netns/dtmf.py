@@ -104,10 +104,8 @@ def trial(check, plane):
             return
         if not kernel:
             call.talk(10)
-        spoken = phone.sent + call.spoken
-        if not check(f"{plane}: bob hears alice", wait_for(5, lambda: len(call.b.read()) >= spoken), f"{len(call.b.got)} of {spoken}"):
+        if not check(f"{plane}: they hear each other", call.quiet()):
             return
-        call.b.take()
         phone.sent = 0
         before = call.directions()
 

@@ -97,6 +97,15 @@ lab_s()
 	echo $(($1 * (LOAD < 500 ? LOAD : 500) / 100))
 }
 
+# slower NUMBER - prints what a limit of NUMBER on an idle machine is on this one, under its load of now.
+slower()
+{
+	local LOAD
+
+	lab_load
+	echo $(($1 * LOAD / 100))
+}
+
 # wait_for SECONDS TEXT COMMAND… - waits until the command succeeds. Tests wait by no other means.
 # SECONDS are those of an idle machine: with twice as many processes as CPUs one second lasts two.
 # A poll costs CPU, so the pause before the next one is an eighth of the time so far, between 50 and

@@ -90,7 +90,7 @@ paths()
 	if [ "$1" = none ]; then
 		is "$kernel" 0 "packets in the kernel"
 	else
-		[ "$kernel" -ge $((2 * PACKETS - LOSE - 40)) ] || fail "only $kernel packets in the kernel"
+		[ "$kernel" -ge $((2 * PACKETS - LOSE - $(slower 40))) ] || fail "only $kernel packets in the kernel"
 		[ "$(metric 'rtpx_forwarded_packets_total{path="kernel",interface="east"}')" -gt 1000 ] ||
 			fail "the packets to bob do not count for the interface east"
 	fi
@@ -162,10 +162,13 @@ top_shows()
 	rtpxctl rtpxd top >"$LAB_DIR/top.txt" && grep -qE "^sessions  [0-9]+: [1-9] both ways" "$LAB_DIR/top.txt" &&
 		grep -q "loss .* %.*jitter" "$LAB_DIR/top.txt" && grep -qE "[0-9.]+ %.*caller  live-call\$" "$LAB_DIR/top.txt"
 }
+top_is_drawn() { grep -q $'\x1b\\[?1049h.*rtpx' "$LAB_DIR/top.tty"; }
+top_is_gone() { grep -q $'\x1b\\[?1049l' "$LAB_DIR/top.tty"; }
 top_on_terminal()
 {
 	in_ns relay timeout 30 script -qec "stty rows 12 columns 60; '$RTPX_BUILD/rtpxctl' --socket '$LAB_DIR/rtpxd.admin' top" \
-		/dev/null < <(sleep 1; printf q; sleep 3) >"$LAB_DIR/top.tty" || fail "rtpxctl top on a terminal"
+		/dev/null < <(wait_for 10 "" top_is_drawn; printf q; wait_for 10 "" top_is_gone) >"$LAB_DIR/top.tty" ||
+		fail "rtpxctl top on a terminal"
 	grep -q $'\x1b\\[?1049h.*rtpx' "$LAB_DIR/top.tty" && grep -q $'\x1b\\[?1049l' "$LAB_DIR/top.tty" ||
 		fail "rtpxctl top does not use the other screen"
 	! tr -d '\r' <"$LAB_DIR/top.tty" | sed $'s/\x1b\\[[?0-9]*[A-Za-z]//g' | grep -qE '.{61}' ||
