@@ -44,7 +44,7 @@ static void print_dataplane(struct dp *dp)
 		[DP_IF_NATIVE] = "xdp native",
 	};
 	struct dp_interface ifs[DP_MAX_INTERFACES];
-	unsigned int n = dp->ops->interfaces(dp, ifs, DP_MAX_INTERFACES);
+	unsigned int n = dp_interfaces(dp, ifs, DP_MAX_INTERFACES);
 
 	printf("dataplane   %s: %s\n", dp->ops->name, dp->choice);
 	for (unsigned int i = 0; i < MIN(n, DP_MAX_INTERFACES); i++)

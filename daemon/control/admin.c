@@ -559,7 +559,7 @@ static struct json_object *interfaces_json(struct dp *dp)
 	};
 	struct dp_interface list[DP_MAX_INTERFACES];
 	struct json_object *all = json_object_new_array();
-	unsigned int i, n = MIN(dp->ops->interfaces(dp, list, ARRAY_SIZE(list)), ARRAY_SIZE(list));
+	unsigned int i, n = MIN(dp_interfaces(dp, list, ARRAY_SIZE(list)), ARRAY_SIZE(list));
 
 	for (i = 0; i < n; i++) {
 		struct json_object *o = json_object_new_object();

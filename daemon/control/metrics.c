@@ -269,7 +269,7 @@ static void write_interfaces(const struct metrics *m, struct evbuffer *out)
 	};
 	struct dp_interface list[DP_MAX_INTERFACES];
 	struct dp *dp = m->o.dp;
-	unsigned int n = MIN(dp->ops->interfaces(dp, list, ARRAY_SIZE(list)), ARRAY_SIZE(list));
+	unsigned int n = MIN(dp_interfaces(dp, list, ARRAY_SIZE(list)), ARRAY_SIZE(list));
 
 	family(out, "dataplane_info", METRIC_GAUGE, "The dataplane that forwards calls.");
 	exposition_count(out, "dataplane_info", LABELS({ "dataplane", dp->ops->name }), 1);

@@ -37,7 +37,7 @@ static int native_open(struct dp **out, const struct dp_opts *opts, char *err, s
 	rc = dp_xdp_open(out, &native, err, err_size);
 	if (rc)
 		return rc;
-	n = (*out)->ops->interfaces(*out, ifs, ARRAY_SIZE(ifs));
+	n = dp_interfaces(*out, ifs, ARRAY_SIZE(ifs));
 	for (i = 0; i < MIN(n, ARRAY_SIZE(ifs)); i++) {
 		if (ifs[i].mode == DP_IF_NATIVE && ifs[i].can_send)
 			continue;

@@ -68,6 +68,7 @@ struct dp_totals {
 	uint64_t strangers, unmirrored;
 };
 
+/* Flows and their counters. */
 struct dp_ops {
 	const char *name; /* "xdp", "kmod", "none" */
 	/*
@@ -104,6 +105,19 @@ struct dp_ops {
 			struct rtpx_flow *out);
 	/* nexthop_put - write one next hop; all zero: not usable. No effect with dp->routes. */
 	int (*nexthop_put)(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh);
+	/* tend - call once a second: repeats deletions that failed for lack of memory. */
+	void (*tend)(struct dp *dp);
+	/* counters - packets by reason, summed over CPUs. */
+	int (*counters)(struct dp *dp, struct rtpx_counters *out);
+	/*
+	 * close - detach and unpin everything and free @dp. @keep: leave everything in the kernel
+	 * for the next daemon.
+	 */
+	void (*close)(struct dp *dp, bool keep);
+};
+
+/* The interfaces that a dataplane is attached to. */
+struct dp_links {
 	/* serves - true if packets can leave through this interface. */
 	bool (*serves)(struct dp *dp, unsigned int ifindex);
 	/* interfaces - write at most @max interfaces to @out; returns the number of all. */
@@ -114,8 +128,6 @@ struct dp_ops {
 	 * replaces it.
 	 */
 	void (*settled)(struct dp *dp);
-	/* tend - call once a second: repeats deletions that failed for lack of memory. */
-	void (*tend)(struct dp *dp);
 	/* rescan - call after links came or went: attaches to new ones, forgets old ones. */
 	void (*rescan)(struct dp *dp);
 	/*
@@ -123,30 +135,30 @@ struct dp_ops {
 	 * its own program from an interface; call rescan.
 	 */
 	bool (*look)(struct dp *dp);
-	/*
-	 * mirrored - hand over waiting copies, oldest first. Stops once @max or more are handed
-	 * over. Returns their number.
-	 */
-	unsigned int (*mirrored)(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max);
-	/* counters - packets by reason, summed over CPUs. */
-	int (*counters)(struct dp *dp, struct rtpx_counters *out);
-	/*
-	 * close - detach and unpin everything and free @dp. @keep: leave everything in the kernel
-	 * for the next daemon.
-	 */
-	void (*close)(struct dp *dp, bool keep);
 };
 
 /* The first member of every dataplane's own struct. */
 struct dp {
 	const struct dp_ops *ops;
+	const struct dp_links *links; /* NULL: it is attached to no interface */
+	/*
+	 * mirrored - hand over waiting copies of packets of flows with RTPX_FLOW_MIRROR, oldest
+	 * first. Stops once @max or more are handed over. Returns their number. NULL: this
+	 * dataplane makes no copies.
+	 */
+	unsigned int (*mirrored)(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max);
 	bool active;	   /* false: `none`, or the module was unloaded */
 	bool routes;	   /* the kernel routes each packet: no next hop need be usable */
 	unsigned int inherited; /* flows of a previous daemon found when it was opened */
-	bool waits;	   /* for settled() */
-	bool mirrors;	   /* copies forwarded packets of flows with RTPX_FLOW_MIRROR */
-	int mirror_fd;	   /* with mirrors: readable when copies wait */
+	bool waits;	   /* for links->settled() */
+	int mirror_fd;	   /* with mirrored(): readable when copies wait */
 	char choice[512];  /* one or two sentences: the choice and its reason */
 };
+
+/* dp_interfaces - write at most @max interfaces to @out; returns the number of all. */
+static inline unsigned int dp_interfaces(struct dp *dp, struct dp_interface *out, unsigned int max)
+{
+	return dp->links ? dp->links->interfaces(dp, out, max) : 0;
+}
 
 #endif

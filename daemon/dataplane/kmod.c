@@ -27,7 +27,7 @@
 struct dp_kmod {
 	struct dp dp;
 	struct mnl_socket *nl;
-	struct mnl_socket *bell; /* rung when copies wait; NULL: dp.mirrors is false */
+	struct mnl_socket *bell; /* rung when copies wait; NULL: no copies */
 	bool copies_wait;
 	uint8_t there[RTPX_FAMILIES][65536 / 8]; /* by port: a flow is installed */
 	uint8_t doomed[RTPX_FAMILIES][65536 / 8]; /* by port: a flow must be deleted */
@@ -365,35 +365,6 @@ static int kmod_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nextho
 	return id ? 0 : -EINVAL;
 }
 
-static bool kmod_serves(struct dp *dp, unsigned int ifindex)
-{
-	(void)dp, (void)ifindex;
-	return true;
-}
-
-static unsigned int kmod_interfaces(struct dp *dp, struct dp_interface *out, unsigned int max)
-{
-	(void)dp, (void)out, (void)max;
-	return 0;
-}
-
-/* The module serves the previous and this daemon: there is no program to replace. */
-static void kmod_settled(struct dp *dp)
-{
-	(void)dp;
-}
-
-static bool kmod_look(struct dp *dp)
-{
-	(void)dp;
-	return false;
-}
-
-static void kmod_rescan(struct dp *dp)
-{
-	(void)dp;
-}
-
 /* The receiver for one message of copies, and their number so far. */
 struct delivery {
 	const struct dp_mirror_sink *to;
@@ -477,13 +448,7 @@ static const struct dp_ops kmod_ops = {
 	.totals = kmod_totals,
 	.flow_get = kmod_flow_get,
 	.nexthop_put = kmod_nexthop_put,
-	.serves = kmod_serves,
-	.interfaces = kmod_interfaces,
-	.settled = kmod_settled,
 	.tend = kmod_tend,
-	.rescan = kmod_rescan,
-	.look = kmod_look,
-	.mirrored = kmod_mirrored,
 	.counters = kmod_counters,
 	.close = kmod_close,
 };
@@ -643,7 +608,7 @@ static void open_mirror(struct dp_kmod *k, uint32_t bytes)
 	int rc = open_bell(k, bytes);
 
 	if (rc == 0) {
-		k->dp.mirrors = true;
+		k->dp.mirrored = kmod_mirrored;
 		k->dp.mirror_fd = mnl_socket_get_fd(k->bell);
 		return;
 	}

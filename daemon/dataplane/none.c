@@ -56,43 +56,9 @@ static int none_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nextho
 	return 0;
 }
 
-static bool none_serves(struct dp *dp, unsigned int ifindex)
-{
-	(void)dp, (void)ifindex;
-	return false;
-}
-
-static unsigned int none_interfaces(struct dp *dp, struct dp_interface *out, unsigned int max)
-{
-	(void)dp, (void)out, (void)max;
-	return 0;
-}
-
-static void none_settled(struct dp *dp)
-{
-	(void)dp;
-}
-
 static void none_tend(struct dp *dp)
 {
 	(void)dp;
-}
-
-static bool none_look(struct dp *dp)
-{
-	(void)dp;
-	return false;
-}
-
-static void none_rescan(struct dp *dp)
-{
-	(void)dp;
-}
-
-static unsigned int none_mirrored(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max)
-{
-	(void)dp, (void)to, (void)max;
-	return 0;
 }
 
 static int none_counters(struct dp *dp, struct rtpx_counters *out)
@@ -117,13 +83,7 @@ static const struct dp_ops none_ops = {
 	.totals = none_totals,
 	.flow_get = none_flow_get,
 	.nexthop_put = none_nexthop_put,
-	.serves = none_serves,
-	.interfaces = none_interfaces,
-	.settled = none_settled,
 	.tend = none_tend,
-	.rescan = none_rescan,
-	.look = none_look,
-	.mirrored = none_mirrored,
 	.counters = none_counters,
 	.close = none_close,
 };

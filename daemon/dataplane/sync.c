@@ -334,14 +334,15 @@ static bool on_hop_served(void *arg, unsigned int ifindex)
 {
 	struct sync *y = arg;
 
-	return y->o.dp->ops->serves(y->o.dp, ifindex);
+	return y->o.dp->links ? y->o.dp->links->serves(y->o.dp, ifindex) : y->o.dp->routes;
 }
 
 static void on_links_changed(void *arg)
 {
 	struct sync *y = arg;
 
-	y->o.dp->ops->rescan(y->o.dp);
+	if (y->o.dp->links)
+		y->o.dp->links->rescan(y->o.dp);
 }
 
 /* A leg has a new address that has not sent yet: decide whether to send to it already. */
@@ -387,7 +388,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 	struct sync *y = arg;
 
 	(void)fd, (void)what;
-	if (y->o.dp->ops->look(y->o.dp))
+	if (y->o.dp->links && y->o.dp->links->look(y->o.dp))
 		nexthops_served(y->nexthops);
 }
 
@@ -502,7 +503,7 @@ static struct flow_env env_of(const struct sync *y)
 	return (struct flow_env){
 		.learning = y->o.learning,
 		.dataplane = y->o.dp->active,
-		.mirror = y->o.dp->mirrors,
+		.mirror = y->o.dp->mirrored != NULL,
 		.double_small = y->o.double_small,
 	};
 }
@@ -795,7 +796,8 @@ static void settle(struct sync *y)
 
 	while (y->o.dp->waits && (s = session_dirty_pop(y->o.sessions)))
 		sync_session(y, s);
-	y->o.dp->ops->settled(y->o.dp);
+	if (y->o.dp->links)
+		y->o.dp->links->settled(y->o.dp);
 }
 
 unsigned int sync_adopt_end(struct sync *y)

@@ -45,7 +45,8 @@ struct dp_xdp {
 	/* a bit for each element with a flow, so that G and I do not read an empty table */
 	uint64_t *active;
 	uint32_t mirror_bytes;
-	struct ring_buffer *ring;		/* has the copies; NULL: dp.mirrors is false */
+	bool mirrors;				/* the map of copies has its full size */
+	struct ring_buffer *ring;		/* has the copies; NULL without @mirrors */
 	const struct dp_mirror_sink *sink;	/* while the ring is drained */
 	unsigned int to_drain;
 	struct xdp_pins pins;
@@ -333,7 +334,7 @@ static int ring_open(struct dp_xdp *x)
 	int fd, rc;
 
 	fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "mirror", 0, 0, bytes, NULL);
-	x->dp.mirrors = fd >= 0;
+	x->mirrors = fd >= 0;
 	if (fd < 0) {
 		log_warn("no ring of %u bytes for copies of recorded packets (%s): the daemon "
 			 "forwards recorded calls itself; another --mirror-bytes may help",
@@ -349,11 +350,12 @@ static int ring_open(struct dp_xdp *x)
 
 static int ring_map(struct dp_xdp *x)
 {
-	if (!x->dp.mirrors)
+	if (!x->mirrors)
 		return 0;
 	x->ring = ring_buffer__new(bpf_map__fd(x->skel->maps.mirror), on_mirrored, x, NULL);
 	if (!x->ring)
 		return -errno;
+	x->dp.mirrored = xdp_mirrored;
 	x->dp.mirror_fd = ring_buffer__epoll_fd(x->ring);
 	return 0;
 }
@@ -545,7 +547,7 @@ static int open_object(struct dp_xdp *x)
 	if (!x->skel)
 		return -errno;
 	if (x->takes_over) {
-		x->dp.mirrors = bpf_map__max_entries(x->skel->maps.mirror) > ring_bytes(0);
+		x->mirrors = bpf_map__max_entries(x->skel->maps.mirror) > ring_bytes(0);
 		return 0;
 	}
 	bpf_map__set_max_entries(x->skel->maps.flows, x->n_elements);
@@ -626,6 +628,14 @@ static void xdp_close(struct dp *dp, bool keep)
 	free(x);
 }
 
+static const struct dp_links xdp_links = {
+	.serves = xdp_serves,
+	.interfaces = xdp_interfaces,
+	.settled = xdp_settled,
+	.rescan = xdp_rescan,
+	.look = xdp_look,
+};
+
 static const struct dp_ops xdp_ops = {
 	.name = "xdp",
 	.flow_put = xdp_flow_put,
@@ -635,13 +645,7 @@ static const struct dp_ops xdp_ops = {
 	.totals = xdp_totals,
 	.flow_get = xdp_flow_get,
 	.nexthop_put = xdp_nexthop_put,
-	.serves = xdp_serves,
-	.interfaces = xdp_interfaces,
-	.settled = xdp_settled,
 	.tend = xdp_tend,
-	.rescan = xdp_rescan,
-	.look = xdp_look,
-	.mirrored = xdp_mirrored,
 	.counters = xdp_counters,
 	.close = xdp_close,
 };
@@ -649,6 +653,7 @@ static const struct dp_ops xdp_ops = {
 static void take_options(struct dp_xdp *x, const struct dp_opts *opts)
 {
 	x->dp.ops = &xdp_ops;
+	x->dp.links = &xdp_links;
 	x->dp.active = true;
 	x->pins.fd = -1;
 	x->config.abi_version = RTPX_ABI_VERSION;

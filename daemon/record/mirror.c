@@ -73,7 +73,7 @@ static unsigned int drain(struct mirror *m, unsigned int max)
 	const struct dp_mirror_sink sink = { on_copy, m };
 	unsigned int n;
 
-	n = m->o.dp->ops->mirrored(m->o.dp, &sink, max);
+	n = m->o.dp->mirrored(m->o.dp, &sink, max);
 	if (n)
 		recorder_flush(m->o.recorder);
 	return n;
@@ -136,7 +136,7 @@ int mirror_new(struct mirror **out, struct event_base *base, const struct mirror
 	int family;
 
 	*out = NULL;
-	if (!opts->dp->mirrors)
+	if (!opts->dp->mirrored)
 		return 0;
 	m = calloc(1, sizeof(*m));
 	if (!m)

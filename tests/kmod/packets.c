@@ -80,7 +80,7 @@ static unsigned int read_copies(struct dp *dp, struct copies *to)
 	const struct dp_mirror_sink sink = { on_copy, to };
 
 	to->n = 0;
-	dp->ops->mirrored(dp, &sink, UINT_MAX);
+	dp->mirrored(dp, &sink, UINT_MAX);
 	return to->n;
 }
 

@@ -34,7 +34,7 @@ static void print_interfaces(void)
 {
 	static const char *const modes[] = { "off", "generic", "native" };
 	struct dp_interface all[DP_MAX_INTERFACES];
-	unsigned int i, n = dp->ops->interfaces(dp, all, DP_MAX_INTERFACES);
+	unsigned int i, n = dp_interfaces(dp, all, DP_MAX_INTERFACES);
 
 	for (i = 0; i < MIN(n, (unsigned int)DP_MAX_INTERFACES); i++)
 		printf("if %s %s %s: %s\n", all[i].name, modes[all[i].mode],
@@ -90,7 +90,7 @@ static void on_by_port(void *arg)
 static bool served(void *arg, unsigned int ifindex)
 {
 	(void)arg;
-	return dp->active ? dp->ops->serves(dp, ifindex) : true;
+	return dp->links ? dp->links->serves(dp, ifindex) : true;
 }
 
 static void print_choice(void)
@@ -101,7 +101,7 @@ static void print_choice(void)
 static void on_links(void *arg)
 {
 	(void)arg;
-	dp->ops->rescan(dp);
+	dp->links->rescan(dp);
 	print_choice();
 	print_interfaces();
 }

@@ -162,18 +162,6 @@ static bool fake_look(struct dp *dp)
 	return fake_of(dp)->lost;
 }
 
-static unsigned int fake_mirrored(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max)
-{
-	struct fake_dp *f = fake_of(dp);
-	unsigned int n;
-
-	for (n = 0; n < max && n < f->copies; n++)
-		to->take(to->arg, &f->copy[n], (const uint8_t *)"payload", 7);
-	f->copies -= n;
-	memmove(f->copy, f->copy + n, f->copies * sizeof(f->copy[0]));
-	return n;
-}
-
 static int fake_counters(struct dp *dp, struct rtpx_counters *out)
 {
 	(void)dp;
@@ -198,19 +186,21 @@ static struct fake_dp *fake_dp_new(void)
 		.totals = fake_totals,
 		.flow_get = fake_flow_get,
 		.nexthop_put = fake_nexthop_put,
+		.tend = fake_rescan,
+		.counters = fake_counters,
+		.close = fake_close,
+	};
+	static const struct dp_links links = {
 		.serves = fake_serves,
 		.interfaces = fake_interfaces,
 		.settled = fake_settled,
-		.tend = fake_rescan,
 		.rescan = fake_rescan,
 		.look = fake_look,
-		.mirrored = fake_mirrored,
-		.counters = fake_counters,
-		.close = fake_close,
 	};
 	struct fake_dp *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
+	f->dp.links = &links;
 	f->dp.ops = &ops;
 	f->dp.active = true;
 	return f;

@@ -103,7 +103,7 @@ static unsigned int eth0(void)
 {
 	unsigned int ifindex = if_nametoindex("eth0");
 
-	assert_true(dp->ops->serves(dp, ifindex));
+	assert_true(dp->links->serves(dp, ifindex));
 	return ifindex;
 }
 
@@ -487,21 +487,21 @@ static void copies(void **state)
 
 	(void)state;
 	need_dp();
-	assert_true(dp->mirrors);
+	assert_true(dp->mirrored);
 	assert_int_equal(ring_bytes(xdp_of(dp)->mirror_bytes), 131072);
 	echo_flow(&c.flow, c.frame);
 	c.flow.flags |= RTPX_FLOW_MIRROR;
 	c.flow.call = 7;
 	memcpy(c.frame + 42, "a payload of 20 byte", 20);
 	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PORT_MIN, &c.flow, &none), 0);
-	assert_int_equal(dp->ops->mirrored(dp, &sink, UINT_MAX), 0);
+	assert_int_equal(dp->mirrored(dp, &sink, UINT_MAX), 0);
 	assert_false(is_readable(dp->mirror_fd));
 	assert_int_equal(
 		bpf_prog_test_run_opts(bpf_program__fd(xdp_of(dp)->skel->progs.rtpx_relay), &opts), 0);
 	assert_true(is_readable(dp->mirror_fd));
-	assert_int_equal(dp->ops->mirrored(dp, &sink, 0), 0);
-	assert_int_equal(dp->ops->mirrored(dp, &sink, 4), 4);
-	assert_int_equal(dp->ops->mirrored(dp, &sink, 100), 6);
+	assert_int_equal(dp->mirrored(dp, &sink, 0), 0);
+	assert_int_equal(dp->mirrored(dp, &sink, 4), 4);
+	assert_int_equal(dp->mirrored(dp, &sink, 100), 6);
 	assert_int_equal(c.n, 10);
 	assert_false(is_readable(dp->mirror_fd));
 	assert_int_equal(dp->ops->flow_del(dp, RTPX_FAMILY_IP4, PORT_MIN, &st), 0);
@@ -512,7 +512,6 @@ static void copies(void **state)
 /* Without memory for the ring, everything else works. */
 static void no_memory_for_copies(void **state)
 {
-	const struct dp_mirror_sink sink = { take_copy, NULL };
 	struct dp_opts o = options();
 	struct dp *other;
 	char err[512], second[80];
@@ -528,8 +527,7 @@ static void no_memory_for_copies(void **state)
 			 0);
 	most_ring_bytes = sysconf(_SC_PAGESIZE);
 	assert_int_equal(dp_open(&other, &o, err, sizeof(err)), 0);
-	assert_false(other->mirrors);
-	assert_int_equal(other->ops->mirrored(other, &sink, 1), 0);
+	assert_false(other->mirrored);
 	other->ops->close(other, false);
 	most_ring_bytes = 1;
 	assert_int_equal(dp_open(&other, &o, err, sizeof(err)), -ENOMEM);
