@@ -11,6 +11,9 @@ a call is the longest time in which one of its parties heard nothing; it is STEP
 most. The same is done with rtpengine in user space: each machine writes its calls into a Redis
 database of its own and subscribes to the other's, as its manual tells for such pairs.
 
+Answers: MANY calls are set up, and the owner's machine goes. Then the new owner is asked for each by
+Q, U, L and D. U and L must give the ports that the dead owner gave, and D must end the call.
+
 Cost: commands a second of a daemon with and without --replicate, and its CPU time a command, in
 interleaved rounds.
 
@@ -36,6 +39,7 @@ from standby import MEDIA, REDIS, Machine
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33    # socket.h
 STEP_MS, ROUNDS, COMMANDS = 50, 7, 4000
+MANY = 4900     # calls; each has four sockets, and the limit of descriptors is often 20,000
 CALLS = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
 
 KEEPALIVED = """
@@ -276,6 +280,67 @@ def control(net, action, calls):
                              action, "0", str(calls), "32", "10.9.0.2", "10.9.0.3", "1024"], stdout=subprocess.PIPE, text=True)
 
 
+class Proxy:
+    """Sends commands to the moving address, one after the other, each again after a second as Kamailio does."""
+
+    def __init__(self, net):
+        with net.within("lan"):
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(1)
+        self.socket.connect((MEDIA, 7722))
+        self.n = 0
+
+    def command(self, text):
+        self.n += 1
+        cookie = f"{os.getpid()}_{self.n}"
+        for _ in range(10):
+            try:
+                self.socket.send(f"{cookie} {text}".encode())
+                while True:
+                    theirs, _, reply = self.socket.recv(4096).decode().strip().partition(" ")
+                    if theirs == cookie:
+                        return reply
+            except (TimeoutError, ConnectionError):
+                pass
+        return "no answer"
+
+
+def answers(net):
+    redis = standby.Redis(net)
+    east, west = Machine(net, "east"), Machine(net, "west")
+    east.address("add")
+    east.start()
+    west.start()
+    wait_for(20, lambda: east.is_owner() and west.is_ready(0))
+    proxy = Proxy(net)
+
+    def update(n):
+        return proxy.command(f"U call-{n} 10.9.0.2 {10000 + 2 * n} from-{n}")
+
+    def lookup(n):
+        return proxy.command(f"L call-{n} 10.9.0.3 {10000 + 2 * n} from-{n} to-{n}")
+
+    ports = [(update(n), lookup(n)) for n in range(MANY)]
+    if not wait_for(30, lambda: west.is_ready(MANY)):
+        raise netlab.Broken(f"the standby has not all calls: {west.state()}")
+    east.lose()
+    began = time.monotonic()
+    west.address("add")
+    update(0)
+    first = time.monotonic() - began
+    right = {
+        "Q": sum(proxy.command(f"Q call-{n} from-{n} to-{n}").split()[0].isdigit() for n in range(MANY)),
+        "U": sum(update(n) == ports[n][0] for n in range(MANY)),
+        "L": sum(lookup(n) == ports[n][1] for n in range(MANY)),
+        "D": sum(proxy.command(f"D call-{n} from-{n} to-{n}") == "0" for n in range(MANY)),
+    }
+    left = len(west.relay.ask("sessions")["sessions"])
+    print(f"answers: {MANY} calls taken over, the first command answered after {first:.2f} s; right answers: "
+          f"{', '.join(f'{name} {n}' for name, n in right.items())}; {left} sessions left", flush=True)
+    west.relay.stop()
+    redis.close()
+
+
 def churn(net):
     redis = standby.Redis(net)
     owner, other = Machine(net, "east"), Machine(net, "west")
@@ -309,7 +374,7 @@ def churn(net):
 def main():
     netlab.begin()
     try:
-        for measure, *more in ((silence, Rtpx), (silence, Rtpengine), (cost,), (churn,)):
+        for measure, *more in ((silence, Rtpx), (silence, Rtpengine), (answers,), (cost,), (churn,)):
             with Net("lan", "east", "west") as net:
                 standby.lab(net)
                 measure(net, *more)
