@@ -58,7 +58,7 @@ static void on_out(void *arg, const uint8_t *p, size_t len, uint64_t arrival_ns)
 	}
 	w.next_seq = seq + 1;
 	if (d.payload_type == OPUS)
-		w.opus_ticks += opus_ticks(p + RTP_HEADER, len - RTP_HEADER);
+		w.opus_ticks += opuspack_ticks(p + RTP_HEADER, len - RTP_HEADER);
 }
 
 static const struct resizer_sink sink = { .out = on_out };
@@ -112,7 +112,7 @@ static void opus_packet(struct resizer *r, const struct step *s, uint32_t ts, ui
 	memset(p + RTP_HEADER, s->len, len);
 	p[RTP_HEADER] = s->type;
 	p[RTP_HEADER + 1] = s->seq;
-	ticks = opus_ticks(p + RTP_HEADER, len);
+	ticks = opuspack_ticks(p + RTP_HEADER, len);
 	w.opus_in += ticks;
 	w.raw = !ticks && (!r->has_ssrc || r->ssrc != SSRC);
 	resizer_in(r, p, RTP_HEADER + len, now_ns, &sink);
