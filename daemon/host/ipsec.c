@@ -37,11 +37,9 @@ struct policies {
 };
 
 struct ipsec {
-	struct netwatch *watch;
+	struct follower follower;
 	struct policies now, next;
 	bool refused; /* the latest reading failed with -EPERM */
-	void (*changed)(void *arg);
-	void *arg;
 };
 
 /* ---- reading ---- */
@@ -160,45 +158,36 @@ static void on_done(void *arg, int err)
 	policies_clear(&i->now);
 	i->now = i->next;
 	i->next = (struct policies){ 0 };
-	if (!same && i->watch)
-		i->changed(i->arg);
+	if (!same)
+		follower_tell(&i->follower);
 }
+
+static const unsigned int groups[] = { XFRMNLGRP_POLICY };
+
+static const struct netwatch_table table = {
+	.name = "IPsec policies",
+	.bus = NETLINK_XFRM,
+	.groups = groups,
+	.n_groups = ARRAY_SIZE(groups),
+	.begin = on_begin,
+	.ask = on_ask,
+	.take = on_take,
+	.done = on_done,
+};
 
 int ipsec_new(struct ipsec **out, struct event_base *base, void (*changed)(void *arg), void *arg)
 {
-	static const unsigned int groups[] = { XFRMNLGRP_POLICY };
-	struct ipsec *i = calloc(1, sizeof(*i));
-	const struct netwatch_opts opts = {
-		.name = "IPsec policies",
-		.bus = NETLINK_XFRM,
-		.groups = groups,
-		.n_groups = ARRAY_SIZE(groups),
-		.begin = on_begin,
-		.ask = on_ask,
-		.take = on_take,
-		.done = on_done,
-		.arg = i,
-	};
 	int rc;
 
-	if (!i)
-		return -ENOMEM;
-	i->changed = changed;
-	i->arg = arg;
-	rc = base ? netwatch_new(&i->watch, base, &opts) : 0;
-	if (rc && rc != -EPROTONOSUPPORT) {
-		ipsec_free(i);
-		return rc;
-	}
-	*out = i;
-	return 0;
+	*out = follower_new(sizeof(**out), &table, base, changed, arg, &rc);
+	return rc;
 }
 
 void ipsec_free(struct ipsec *i)
 {
 	if (!i)
 		return;
-	netwatch_free(i->watch);
+	follower_free(&i->follower);
 	policies_clear(&i->now);
 	policies_clear(&i->next);
 	free(i);

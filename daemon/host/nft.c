@@ -31,13 +31,11 @@ struct table {
 };
 
 struct nft {
-	struct netwatch *watch;
+	struct follower follower;
 	struct nft_rules now, next;
 	struct table *tables;	  /* found by the present reading */
 	struct nft_set *asked; /* its elements are being read; NULL: the first set is next */
 	bool refused;	       /* the latest reading failed with -EPERM */
-	void (*changed)(void *arg);
-	void *arg;
 };
 
 /* ---- keys ---- */
@@ -582,8 +580,8 @@ static void on_done(void *arg, int err)
 	rules_clear(&n->now);
 	n->now = n->next;
 	n->next = (struct nft_rules){ 0 };
-	if (!nothing && n->watch)
-		n->changed(n->arg);
+	if (!nothing)
+		follower_tell(&n->follower);
 }
 
 static bool on_concerns(void *arg, const struct nlmsghdr *h)
@@ -609,42 +607,34 @@ static bool on_concerns(void *arg, const struct nlmsghdr *h)
 
 /* ---- beginning and end ---- */
 
+static const unsigned int groups[] = { NFNLGRP_NFTABLES };
+
+static const struct netwatch_table table = {
+	.name = "nftables",
+	.bus = NETLINK_NETFILTER,
+	.groups = groups,
+	.n_groups = ARRAY_SIZE(groups),
+	.may_lack = true,
+	.concerns = on_concerns,
+	.begin = on_begin,
+	.ask = on_ask,
+	.take = on_take,
+	.done = on_done,
+};
+
 int nft_new(struct nft **out, struct event_base *base, void (*changed)(void *arg), void *arg)
 {
-	static const unsigned int groups[] = { NFNLGRP_NFTABLES };
-	struct nft *n = calloc(1, sizeof(*n));
-	const struct netwatch_opts opts = {
-		.name = "nftables",
-		.bus = NETLINK_NETFILTER,
-		.groups = groups,
-		.n_groups = ARRAY_SIZE(groups),
-		.concerns = on_concerns,
-		.begin = on_begin,
-		.ask = on_ask,
-		.take = on_take,
-		.done = on_done,
-		.arg = n,
-	};
 	int rc;
 
-	if (!n)
-		return -ENOMEM;
-	n->changed = changed;
-	n->arg = arg;
-	rc = base ? netwatch_new(&n->watch, base, &opts) : 0;
-	if (rc && rc != -EPROTONOSUPPORT) {
-		nft_free(n);
-		return rc;
-	}
-	*out = n;
-	return 0;
+	*out = follower_new(sizeof(**out), &table, base, changed, arg, &rc);
+	return rc;
 }
 
 void nft_free(struct nft *n)
 {
 	if (!n)
 		return;
-	netwatch_free(n->watch);
+	follower_free(&n->follower);
 	rules_clear(&n->now);
 	rules_clear(&n->next);
 	tables_clear(n);

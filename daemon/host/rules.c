@@ -19,11 +19,9 @@ struct inputs {
 };
 
 struct rules {
-	struct netwatch *watch;
+	struct follower follower;
 	struct inputs now, next;
 	bool spread_by_port; /* the sysctl */
-	void (*changed)(void *arg);
-	void *arg;
 };
 
 static bool on_ask(void *arg, unsigned int n, struct nlmsghdr *h)
@@ -74,8 +72,8 @@ static void on_done(void *arg, int err)
 	}
 	same = r->now.ports == r->next.ports && r->now.mark == r->next.mark;
 	r->now = r->next;
-	if (!same && r->watch)
-		r->changed(r->arg);
+	if (!same)
+		follower_tell(&r->follower);
 }
 
 static bool is_not_zero(const char *path)
@@ -91,14 +89,19 @@ static bool is_not_zero(const char *path)
 	return digit != '0';
 }
 
+static bool spreads_by_port(void)
+{
+	return is_not_zero("/proc/sys/net/ipv4/fib_multipath_hash_policy") ||
+	       is_not_zero("/proc/sys/net/ipv6/fib_multipath_hash_policy");
+}
+
 void rules_look(struct rules *r)
 {
 	bool was = r->spread_by_port;
 
-	r->spread_by_port = is_not_zero("/proc/sys/net/ipv4/fib_multipath_hash_policy") ||
-			    is_not_zero("/proc/sys/net/ipv6/fib_multipath_hash_policy");
-	if (r->spread_by_port != was && r->watch)
-		r->changed(r->arg);
+	r->spread_by_port = spreads_by_port();
+	if (r->spread_by_port != was)
+		follower_tell(&r->follower);
 }
 
 bool rules_by_port(const struct rules *r)
@@ -111,40 +114,32 @@ bool rules_by_mark(const struct rules *r)
 	return r->now.mark;
 }
 
+static const unsigned int groups[] = { RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE };
+
+static const struct netwatch_table table = {
+	.name = "routing rules",
+	.bus = NETLINK_ROUTE,
+	.groups = groups,
+	.n_groups = ARRAY_SIZE(groups),
+	.begin = on_begin,
+	.ask = on_ask,
+	.take = on_take,
+	.done = on_done,
+};
+
 int rules_new(struct rules **out, struct event_base *base, void (*changed)(void *arg), void *arg)
 {
-	static const unsigned int groups[] = { RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE };
-	struct rules *r = calloc(1, sizeof(*r));
-	const struct netwatch_opts opts = {
-		.name = "routing rules",
-		.bus = NETLINK_ROUTE,
-		.groups = groups,
-		.n_groups = ARRAY_SIZE(groups),
-		.begin = on_begin,
-		.ask = on_ask,
-		.take = on_take,
-		.done = on_done,
-		.arg = r,
-	};
 	int rc;
 
-	if (!r)
-		return -ENOMEM;
-	r->changed = changed;
-	r->arg = arg;
-	rules_look(r);
-	rc = base ? netwatch_new(&r->watch, base, &opts) : 0;
-	if (rc) {
-		rules_free(r);
-		return rc;
-	}
-	*out = r;
-	return 0;
+	*out = follower_new(sizeof(**out), &table, base, changed, arg, &rc);
+	if (*out)
+		(*out)->spread_by_port = spreads_by_port();
+	return rc;
 }
 
 void rules_free(struct rules *r)
 {
 	if (r)
-		netwatch_free(r->watch);
+		follower_free(&r->follower);
 	free(r);
 }

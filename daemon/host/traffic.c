@@ -50,14 +50,12 @@ struct tcx {
 };
 
 struct traffic {
-	struct netwatch *watch;
+	struct follower follower;
 	struct devices now, next;
 	struct place places[MAX_PLACES]; /* found by the present reading */
 	size_t n_places;
 	struct tcx asked[MAX_ASKED];
 	size_t n_asked;
-	void (*changed)(void *arg);
-	void *arg;
 };
 
 /* ---- reading ---- */
@@ -176,8 +174,8 @@ static void on_done(void *arg, int err)
 	}
 	same = memcmp(&t->now, &t->next, sizeof(t->now)) == 0;
 	t->now = t->next;
-	if (!same && t->watch)
-		t->changed(t->arg);
+	if (!same)
+		follower_tell(&t->follower);
 }
 
 /* ---- BPF programs ---- */
@@ -200,7 +198,7 @@ void traffic_look(struct traffic *t)
 		t->asked[i].programs = now;
 	}
 	if (moved)
-		t->changed(t->arg);
+		follower_tell(&t->follower);
 }
 
 static bool tcx_takes(struct traffic *t, unsigned int ifindex)
@@ -256,40 +254,31 @@ const char *traffic_describe(const struct traffic *t, char *buf, size_t size)
 
 /* ---- beginning and end ---- */
 
+static const unsigned int groups[] = { RTNLGRP_TC };
+
+static const struct netwatch_table table = {
+	.name = "traffic control",
+	.bus = NETLINK_ROUTE,
+	.groups = groups,
+	.n_groups = ARRAY_SIZE(groups),
+	.begin = on_begin,
+	.ask = on_ask,
+	.take = on_take,
+	.done = on_done,
+};
+
 int traffic_new(struct traffic **out, struct event_base *base, void (*changed)(void *arg),
 		void *arg)
 {
-	static const unsigned int groups[] = { RTNLGRP_TC };
-	struct traffic *t = calloc(1, sizeof(*t));
-	const struct netwatch_opts opts = {
-		.name = "traffic control",
-		.bus = NETLINK_ROUTE,
-		.groups = groups,
-		.n_groups = ARRAY_SIZE(groups),
-		.begin = on_begin,
-		.ask = on_ask,
-		.take = on_take,
-		.done = on_done,
-		.arg = t,
-	};
 	int rc;
 
-	if (!t)
-		return -ENOMEM;
-	t->changed = changed;
-	t->arg = arg;
-	rc = base ? netwatch_new(&t->watch, base, &opts) : 0;
-	if (rc) {
-		traffic_free(t);
-		return rc;
-	}
-	*out = t;
-	return 0;
+	*out = follower_new(sizeof(**out), &table, base, changed, arg, &rc);
+	return rc;
 }
 
 void traffic_free(struct traffic *t)
 {
 	if (t)
-		netwatch_free(t->watch);
+		follower_free(&t->follower);
 	free(t);
 }

@@ -18,7 +18,8 @@
 #define NOTICES_A_TURN 64
 
 struct netwatch {
-	struct netwatch_opts o;
+	const struct netwatch_table *table;
+	void *arg; /* the module that follows the table */
 	struct mnl_socket *ask, *hear;
 	struct event *hear_ev, *work_ev;
 	unsigned int request; /* number of the next request, or of the one being answered */
@@ -44,7 +45,7 @@ static bool send_request(struct netwatch *w)
 	char room[MNL_ALIGN(sizeof(struct nlmsghdr)) + NETWATCH_REQUEST] = { 0 };
 	struct nlmsghdr *h = mnl_nlmsg_put_header(room);
 
-	if (!w->o.ask(w->o.arg, w->request, h))
+	if (!w->table->ask(w->arg, w->request, h))
 		return false;
 	h->nlmsg_flags |= NLM_F_REQUEST;
 	h->nlmsg_seq = ++w->seq;
@@ -68,7 +69,7 @@ static bool take_message(struct netwatch *w, const struct nlmsghdr *h)
 			w->err = e->error;
 		return true;
 	}
-	w->o.take(w->o.arg, w->request, h);
+	w->table->take(w->arg, w->request, h);
 	return false;
 }
 
@@ -94,7 +95,7 @@ static void start(struct netwatch *w)
 	w->again = w->interrupted = false;
 	w->request = 0;
 	w->err = 0;
-	w->o.begin(w->o.arg);
+	w->table->begin(w->arg);
 }
 
 /* finish - a table that changes all the time is taken as it is after MAX_INTERRUPTED readings. */
@@ -105,7 +106,7 @@ static void finish(struct netwatch *w)
 		w->again = true;
 	} else {
 		w->given_up = 0;
-		w->o.done(w->o.arg, w->err);
+		w->table->done(w->arg, w->err);
 	}
 	if (w->again)
 		work_within(w, COALESCE_MS);
@@ -144,12 +145,20 @@ static bool concerns(const struct netwatch *w, const void *buf, int left)
 {
 	const struct nlmsghdr *h;
 
-	if (!w->o.concerns)
+	if (!w->table->concerns)
 		return true;
 	for (h = buf; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
-		if (w->o.concerns(w->o.arg, h))
+		if (w->table->concerns(w->arg, h))
 			return true;
 	return false;
+}
+
+static void read_again(struct netwatch *w)
+{
+	if (w->reading)
+		w->again = true;
+	else
+		work_within(w, COALESCE_MS);
 }
 
 static void on_hear(evutil_socket_t fd, short what, void *arg)
@@ -164,16 +173,8 @@ static void on_hear(evutil_socket_t fd, short what, void *arg)
 		if (n < 0 && errno != ENOBUFS)
 			return;
 		if (n < 0 || concerns(w, w->buf, n))
-			netwatch_again(w);
+			read_again(w);
 	}
-}
-
-void netwatch_again(struct netwatch *w)
-{
-	if (w->reading)
-		w->again = true;
-	else
-		work_within(w, COALESCE_MS);
 }
 
 static struct mnl_socket *open_bus(int bus)
@@ -193,24 +194,41 @@ static void subscribe(struct netwatch *w)
 	unsigned int i;
 	int group;
 
-	for (i = 0; i < w->o.n_groups; i++) {
-		group = w->o.groups[i];
+	for (i = 0; i < w->table->n_groups; i++) {
+		group = w->table->groups[i];
 		if (mnl_socket_setsockopt(w->hear, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) &&
 		    errno != EPERM)
-			log_warn("%s: no notices of changes: %s", w->o.name, strerror(errno));
+			log_warn("%s: no notices of changes: %s", w->table->name, strerror(errno));
 	}
 }
 
-int netwatch_new(struct netwatch **out, struct event_base *base, const struct netwatch_opts *opts)
+static void watch_free(struct netwatch *w)
+{
+	if (!w)
+		return;
+	if (w->hear_ev)
+		event_free(w->hear_ev);
+	if (w->work_ev)
+		event_free(w->work_ev);
+	if (w->hear)
+		mnl_socket_close(w->hear);
+	if (w->ask)
+		mnl_socket_close(w->ask);
+	free(w);
+}
+
+static int watch_new(struct netwatch **out, const struct netwatch_table *table,
+		     struct event_base *base, void *arg)
 {
 	struct netwatch *w = calloc(1, sizeof(*w));
 	int rc = -ENOMEM;
 
 	if (!w)
 		return -ENOMEM;
-	w->o = *opts;
-	w->ask = open_bus(opts->bus);
-	w->hear = w->ask ? open_bus(opts->bus) : NULL;
+	w->table = table;
+	w->arg = arg;
+	w->ask = open_bus(table->bus);
+	w->hear = w->ask ? open_bus(table->bus) : NULL;
 	if (!w->hear) {
 		rc = -errno;
 		goto err_free;
@@ -226,21 +244,37 @@ int netwatch_new(struct netwatch **out, struct event_base *base, const struct ne
 	return 0;
 
 err_free:
-	netwatch_free(w);
+	watch_free(w);
 	return rc;
 }
 
-void netwatch_free(struct netwatch *w)
+void *follower_new(size_t size, const struct netwatch_table *table, struct event_base *base,
+		   void (*changed)(void *arg), void *arg, int *err)
 {
-	if (!w)
-		return;
-	if (w->hear_ev)
-		event_free(w->hear_ev);
-	if (w->work_ev)
-		event_free(w->work_ev);
-	if (w->hear)
-		mnl_socket_close(w->hear);
-	if (w->ask)
-		mnl_socket_close(w->ask);
-	free(w);
+	struct follower *f = calloc(1, size);
+
+	*err = f ? 0 : -ENOMEM;
+	if (!f)
+		return NULL;
+	f->changed = changed;
+	f->arg = arg;
+	if (base)
+		*err = watch_new(&f->watch, table, base, f);
+	if (*err == -EPROTONOSUPPORT && table->may_lack)
+		*err = 0;
+	if (!*err)
+		return f;
+	free(f);
+	return NULL;
+}
+
+void follower_free(struct follower *f)
+{
+	watch_free(f->watch);
+}
+
+void follower_tell(const struct follower *f)
+{
+	if (f->watch)
+		f->changed(f->arg);
 }

@@ -14,11 +14,20 @@ struct event_base;
 struct nlmsghdr;
 struct netwatch;
 
-struct netwatch_opts {
-	const char *name; /* of the table, for the log */
+/* The first member of a module that follows a table. */
+struct follower {
+	struct netwatch *watch; /* NULL: the first reading is not complete */
+	void (*changed)(void *arg);
+	void *arg;
+};
+
+/* A table of the kernel, and its reader. @arg is the module that follows it. */
+struct netwatch_table {
+	const char *name; /* for the log */
 	int bus;	  /* NETLINK_ROUTE and so on */
 	const unsigned int *groups;
 	unsigned int n_groups;
+	bool may_lack; /* a kernel without the bus has an empty table */
 	/* concerns - a notice means that the table may have changed; NULL: each notice does */
 	bool (*concerns)(void *arg, const struct nlmsghdr *notice);
 	/* begin - discard the rest of a reading that was not completed */
@@ -36,19 +45,20 @@ struct netwatch_opts {
 	 * kernel refused
 	 */
 	void (*done)(void *arg, int err);
-	void *arg;
 };
 
 #define NETWATCH_REQUEST 512
 
 /*
- * netwatch_new - subscribe, then read the table once before this returns. 0, -EPROTONOSUPPORT when
- * the kernel has no such bus, or another -errno.
+ * follower_new - make a module of @size zeroed bytes that begins with a struct follower: subscribe,
+ * then read the table once before this returns. Without @base nothing is read. NULL with *@err set
+ * to -errno; free the module by follower_free() and free().
  */
-int netwatch_new(struct netwatch **out, struct event_base *base, const struct netwatch_opts *opts);
-void netwatch_free(struct netwatch *w); /* NULL is allowed */
+void *follower_new(size_t size, const struct netwatch_table *table, struct event_base *base,
+		   void (*changed)(void *arg), void *arg, int *err);
+void follower_free(struct follower *f);
 
-/* netwatch_again - read the table soon, as if there had been a notice. */
-void netwatch_again(struct netwatch *w);
+/* follower_tell - call @changed, unless this is the first reading. */
+void follower_tell(const struct follower *f);
 
 #endif

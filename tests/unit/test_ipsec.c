@@ -88,7 +88,7 @@ static void selectors(void **state)
 		{ { .dst = "0.0.0.0", .mark = 6, .mask = 0xff, .takes = true }, false, false },
 	};
 	struct outgoing p = { .oif = 3, .mark = 0x105 }, q;
-	struct ipsec i = { .changed = on_changed };
+	struct ipsec i = { .follower.changed = on_changed };
 	size_t k;
 
 	(void)state;
@@ -116,7 +116,7 @@ static void priorities(void **state)
 {
 	struct row pass = { .dst = "198.51.100.10", .dbits = 32, .priority = 1 };
 	struct row take = { .dst = "0.0.0.0", .priority = 2, .takes = true };
-	struct ipsec i = { .changed = on_changed };
+	struct ipsec i = { .follower.changed = on_changed };
 	struct outgoing p = { .dest = host("198.51.100.10", 4000),
 			      .source = host("192.0.2.1", 40000) };
 
