@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together quick
+# runs: together quick long
 """The running daemon and its control sockets: every kind at once, broken peers, socket activation, stdio, daemon mode,
 signals, owners and privileges. Loopback only, without a dataplane; needs root for what concerns users.
 

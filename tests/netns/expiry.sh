@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together long=110
 # shellcheck source-path=SCRIPTDIR
 #
 # expiry.sh - when calls time out whose packets only the kernel sees, and those of the daemon's sockets: with one party

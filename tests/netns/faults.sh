@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together long
 # shellcheck source-path=SCRIPTDIR
 #
 # faults.sh - a call in the kernel, and what happens to networks: the callee gets another link address, our address goes

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together busy long
+# runs: together busy long=60
 """host_matrix.py [--all] [--dataplanes LIST] [NAME…] - the kernel path is the host's path.
 host_matrix.py --markdown LOG… - the table of the documents, from what runs have printed.
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together long
 # shellcheck source-path=SCRIPTDIR
 #
 # metrics.sh - quality and metrics of real calls. In the kernel and on the sockets, loss, jitter and

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together long=65
 # shellcheck source-path=SCRIPTDIR
 #
 # record.sh [DATAPLANE] - what is recorded of a call is what both parties said, when it arrived, as

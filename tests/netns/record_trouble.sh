@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together long=90
 # shellcheck source-path=SCRIPTDIR
 #
 # record_trouble.sh - a disk that is full, a directory that goes, a limit on files, no permission, and no

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together long=60
 # shellcheck source-path=SCRIPTDIR
 #
 # restart.sh [DATAPLANE...] - the daemon is killed, or leaves, in the middle of a call. The kernel goes on without it, no packet is

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together long=40
 # shellcheck source-path=SCRIPTDIR
 #
 # restart_calls.sh - the next daemon has everything that belongs to the calls of the previous one: all ports of a crowd

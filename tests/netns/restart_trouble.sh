@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together long=75
 # shellcheck source-path=SCRIPTDIR
 #
 # restart_trouble.sh - a daemon finds what the one before it has left, and something is wrong with it. It says what, saves

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together long=45
 # shellcheck source-path=SCRIPTDIR
 #
 # routers.sh - a call in the kernel with somebody behind a router, and what becomes of routers: this one gets another link

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together
+# runs: together long=75
 # shellcheck source-path=SCRIPTDIR
 #
 # shortage.sh - what rtpxd needs is not there: no BPF file system, no capability, another clock, no XDP in a driver, no

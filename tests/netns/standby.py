@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together limit=240
+# runs: together long=40 limit=240
 """standby.py - calls survive the loss of a machine: an owner and a standby share a media address,
 and a real Redis carries the state (docs/standby.md).
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-# runs: together busy
+# runs: together busy long=40
 """makeann and extractaudio beside independent programs: sox and ffmpeg make and decode sound, tshark reads captures.
 
 Ends with "N passed, N failed, N skipped".
