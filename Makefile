@@ -160,16 +160,17 @@ dkms:
 clean:
 	$(Q)rm -rf $(O)
 
-$(O)/relay.bpf.o: bpf/relay.bpf.c
+$(O)/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
-$(O)/relay.skel.h: $(O)/relay.bpf.o
+$(O)/%.skel.h: $(O)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name relay >$@.tmp && mv $@.tmp $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $* >$@.tmp && mv $@.tmp $@
 
 $(O)/daemon/dataplane/xdp.o $(O)/tests/test_xdp.o: $(O)/relay.skel.h
+$(O)/daemon/net/switchboard.o: $(O)/lookup.skel.h
 # The status page as a C string.
 $(O)/page.html.h: daemon/control/page.html
 	$(call say,PAGE,$@)

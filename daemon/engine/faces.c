@@ -8,7 +8,7 @@
 
 #include "engine/faces.h"
 #include "base/hash.h"
-#include "net/sockets.h"
+#include "net/sender.h"
 
 /* A text that replies show instead of an address of restored legs; each text once. */
 struct text {
@@ -172,7 +172,7 @@ static enum proto_error face_requested(const struct faces *f, const struct media
 		*out = face_of(l);
 		return PROTO_OK;
 	}
-	if (m->local == PROTO_LOCAL_ROUTE && sockets_source(&m->local_addr, &addr) < 0)
+	if (m->local == PROTO_LOCAL_ROUTE && sender_source(&m->local_addr, &addr) < 0)
 		return E_REMOTE_ADDR;
 	l = listener_of_addr(f, &addr);
 	*out = l ? face_of(l) : (struct face){ addr, NULL };

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sockets.h - the floor: media sockets, recvmmsg and sendmmsg.
+ * sockets.h - the floor: media ports, which receive and send packets in batches.
  *
- * Owns every media port. Narrow on purpose (open, send, set TOS, close and one callback), so that
- * many ports can share one socket later. ICMP errors reach no port; an error of a socket is
- * counted, never fatal.
+ * Owns every media port. A port has a socket of its own, or shares those of a switchboard. ICMP
+ * errors reach no port; an error of a socket is counted, never fatal.
  */
 #ifndef RTPX_SOCKETS_H
 #define RTPX_SOCKETS_H
@@ -14,9 +13,8 @@
 
 struct event_base;
 struct sockets;
+struct switchboard;
 struct sockets_port; /* a media port's handle */
-
-#define SOCKETS_MAX_PACKET 65527 /* longest UDP payload, with IPv6 */
 
 struct sockets_packet {
 	struct addr src;
@@ -44,8 +42,10 @@ struct sockets_opts {
 	void (*sent)(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
 		     int err);
 	void *arg;
-	int rcvbuf_bytes; /* SO_RCVBUF, best effort; 0: the system's default */
+	int rcvbuf_bytes; /* SO_RCVBUF of a port's socket, best effort; 0: the system's default */
 	bool double_small; /* -2: send packets of less than 128 bytes twice */
+	struct switchboard *switchboard; /* NULL: a socket for each port. Borrowed */
+	bool deaf; /* with a switchboard: its packets are not for these ports, which only send */
 };
 
 struct sockets_counts {
@@ -57,7 +57,7 @@ int sockets_new(struct sockets **out, struct event_base *base, const struct sock
 void sockets_free(struct sockets *u);
 
 /*
- * port_open - bind a socket to @local (address and port). -EADDRINUSE and -EACCES: try another
+ * port_open - open the port @local (address and port). -EADDRINUSE and -EACCES: try another
  * port; -EMFILE: out of descriptors; other errors: the address is not usable. @tos: IP_TOS or
  * IPV6_TCLASS.
  */
@@ -97,12 +97,6 @@ void sockets_flush(struct sockets *u);
  * loop waiting.
  */
 void sockets_serve(struct sockets *u);
-
-/*
- * sockets_source - the local address, port 0, that the kernel would send from to @dest; nothing is
- * sent. 0 or -errno when there is no route.
- */
-int sockets_source(const struct addr *dest, struct addr *source);
 
 /* sockets_can_bind - 0, or -errno when no socket of this host can have the address. */
 int sockets_can_bind(const struct addr *local);

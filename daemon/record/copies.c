@@ -11,6 +11,7 @@
 
 #include "record/copies.h"
 #include "base/clock.h"
+#include "net/sender.h"
 #include "net/sockets.h"
 #include "net/names.h"
 
@@ -216,7 +217,7 @@ int copy_open(struct copies *c, struct span target, struct tally *tally, uint64_
 	copy->tally = tally;
 	err = parse_target(c, target, &copy->dest);
 	if (!err)
-		err = sockets_source(&copy->dest, &copy->local);
+		err = sender_source(&copy->dest, &copy->local);
 	if (!err)
 		err = pair_open(c, copy, now_ns);
 	if (err) {
@@ -232,7 +233,7 @@ int copy_check(struct copies *c, struct span target)
 	struct addr dest, local;
 	int err = parse_host(c, target, &dest);
 
-	return err ? err : sockets_source(&dest, &local);
+	return err ? err : sender_source(&dest, &local);
 }
 
 void copy_close(struct copies *c, struct copy *copy, uint64_t now_ns)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_sockets.c - media sockets against real peers in a network namespace of the test's own.
+ * test_sockets.c - media ports against real peers in a network namespace of the test's own: each with
+ * a socket of its own, and all with shared sockets.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 
 #include "own_net.h"
@@ -16,9 +18,12 @@
 #include <sys/resource.h>
 
 #define KEPT 64
+#define QUEUE 128 /* packets that the sender queues */
 
 static struct event_base *base;
 static struct sockets *user;
+static bool sharing; /* ports have a switchboard */
+static struct switchboard *board;
 
 /* Results of the callbacks, and instructions for on_packet. */
 static struct {
@@ -69,9 +74,22 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
 	got.refused += err < 0;
 }
 
+static int open_board(void)
+{
+	const struct switchboard_opts opts = {
+		.port_min = 3000, .port_max = 20000, .uid = (uid_t)-1, .gid = (gid_t)-1,
+	};
+	char err[256];
+
+	if (switchboard_new(&board, &opts, err, sizeof(err)) == 0)
+		return 0;
+	print_message("%s\n", err);
+	return -1;
+}
+
 static int begin_with(bool double_small)
 {
-	const struct sockets_opts opts = {
+	struct sockets_opts opts = {
 		.on_packet = on_packet,
 		.batch_end = on_batch_end,
 		.sent = on_sent,
@@ -81,6 +99,9 @@ static int begin_with(bool double_small)
 	};
 
 	memset(&got, 0, sizeof(got));
+	if (sharing && open_board())
+		return -1;
+	opts.switchboard = board;
 	base = event_base_new();
 	return sockets_new(&user, base, &opts);
 }
@@ -105,6 +126,8 @@ static int end(void **state)
 	sockets_counts(user, &c);
 	sockets_free(user);
 	event_base_free(base);
+	switchboard_free(board);
+	board = NULL;
 	return c.ports; /* every test closes its ports */
 }
 
@@ -403,10 +426,10 @@ static void test_double_small(void **state)
 	assert_int_equal(got.bytes_sent, 127 + 128);
 	/* Begin at an odd place in the queue, before it fills up. */
 	assert_int_equal(sockets_port_send(user, p, &to, &none, data, 200), 0);
-	for (i = 0; i < SEND_PACKETS; i++)
+	for (i = 0; i < QUEUE; i++)
 		assert_int_equal(sockets_port_send(user, p, &to, &none, data, 100), 0);
 	sockets_flush(user);
-	for (i = 0; i < 1 + 2 * SEND_PACKETS; i++)
+	for (i = 0; i < 1 + 2 * QUEUE; i++)
 		assert_int_equal(turn_for(base, fd)->len, i ? 100 : 200);
 	assert_false(peer_has(fd));
 	close(fd);
@@ -423,7 +446,7 @@ static void test_queue(void **state)
 				      open_port("10.99.0.1", 4002, 0, 0) };
 	struct addr to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000);
-	static uint8_t data[SOCKETS_MAX_PACKET];
+	static uint8_t data[SENDER_MAX_PACKET];
 	unsigned int i, next[2] = { 0, 0 };
 
 	(void)state;
@@ -454,7 +477,7 @@ static void test_send_errors(void **state)
 	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
 	struct addr to6 = at("fd99::2", 5000), to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000);
-	static uint8_t big[SOCKETS_MAX_PACKET + 1];
+	static uint8_t big[SENDER_MAX_PACKET + 1];
 
 	(void)state;
 	assert_int_equal(sockets_port_send(user, p, &to6, &none, big, 1), -EAFNOSUPPORT);
@@ -515,9 +538,13 @@ static void test_socket_error(void **state)
 	int fd;
 
 	(void)state;
+	if (sharing) {
+		sockets_port_close(user, p);
+		skip();
+	}
 	/* Only connected sockets get the error. */
-	assert_int_equal(connect(p->fd, (struct sockaddr *)&ss, len), 0);
-	assert_int_equal(send(p->fd, "x", 1, 0), 1);
+	assert_int_equal(connect(p->way.fd, (struct sockaddr *)&ss, len), 0);
+	assert_int_equal(send(p->way.fd, "x", 1, 0), 1);
 	turn_until(base, &user->counts.icmp_errors, 1);
 	fd = peer_open("10.99.0.2", 6000);
 	peer_send(fd, &to, "x", 1);
@@ -595,10 +622,11 @@ static void test_flood(void **state)
 	event_active(control, EV_TIMEOUT, 0);
 	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 	assert_in_range(got.n, 1, 1024);
-	assert_int_equal(got.by_tag[20], 1);
 	assert_in_range(seen, 0, 1024);
-	for (i = 0; i < 12; i++)
-		assert_true(got.by_tag[i] >= BATCH);
+	for (i = 0; i < 12 && !sharing; i++)
+		assert_true(got.by_tag[i] >= PORT_BATCH);
+	if (!sharing)
+		assert_int_equal(got.by_tag[20], 1);
 	turn_until(base, &got.n, sent + 1);
 	for (i = 0; i < 12; i++)
 		sockets_port_close(user, p[i]);
@@ -607,7 +635,145 @@ static void test_flood(void **state)
 	close(fd);
 }
 
+/*
+ * A port that gets more than its share of a shared socket loses packets, and the port that comes
+ * after it in the same socket loses none. The next turn has room again.
+ */
+static void test_share(void **state)
+{
+	enum { SHARE = 512, MORE = 300, ONE = 4000, SAME_SHARD = ONE + 2 * FLOOR_SHARDS };
+	struct sockets_port *flooded, *quiet;
+	struct addr one = at("10.99.0.1", ONE), two = at("10.99.0.1", SAME_SHARD);
+	int fd = peer_open("10.99.0.2", 5000), i;
+
+	(void)state;
+	if (!sharing) {
+		close(fd);
+		skip();
+	}
+	flooded = open_port("10.99.0.1", ONE, 0, 1);
+	quiet = open_port("10.99.0.1", SAME_SHARD, 0, 2);
+	for (i = 0; i < SHARE + MORE; i++)
+		peer_send(fd, &one, "flood", 5);
+	peer_send(fd, &two, "quiet", 5);
+	turn_until(base, &got.by_tag[2], 1);
+	assert_int_equal(got.by_tag[1], SHARE);
+	assert_int_equal(switchboard_refused(board), MORE);
+	peer_send(fd, &one, "again", 5);
+	turn_until(base, &got.by_tag[1], SHARE + 1);
+	close(fd);
+	sockets_port_close(user, flooded);
+	sockets_port_close(user, quiet);
+}
+
+/* A port that only sends: its packets reach no port, and no ICMP error answers them. */
+static void test_deaf(void **state)
+{
+	const struct sockets_opts opts = { .on_packet = on_packet, .batch_end = on_batch_end,
+					   .arg = &got, .switchboard = board, .deaf = true };
+	struct addr local = at("10.99.0.1", 4000), to = at("10.99.0.2", 5000), none = { 0 };
+	int fd = peer_open("10.99.0.2", 5000), error = 0;
+	socklen_t len = sizeof(error);
+	struct sockets_port *p;
+	struct sockets *deaf;
+
+	(void)state;
+	if (!sharing) {
+		close(fd);
+		skip();
+	}
+	assert_int_equal(sockets_new(&deaf, base, &opts), 0);
+	assert_int_equal(sockets_port_open(deaf, &local, 0, &user, 0, &p), 0);
+	assert_int_equal(sockets_port_send(deaf, p, &to, &none, (const uint8_t *)"copy", 4), 0);
+	sockets_flush(deaf);
+	assert_int_equal(turn_for(base, fd)->len, 4);
+	/* Only a connected socket hears of an ICMP error. */
+	assert_int_equal(connect(fd, (struct sockaddr *)&(struct sockaddr_in){
+				.sin_family = AF_INET, .sin_port = htons(4000),
+				.sin_addr.s_addr = inet_addr("10.99.0.1") },
+				sizeof(struct sockaddr_in)), 0);
+	assert_int_equal(send(fd, "answer", 6, 0), 6);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len), 0);
+	assert_int_equal(error, 0);
+	assert_int_equal(got.n, 0);
+	sockets_port_close(deaf, p);
+	assert_int_equal(send(fd, "answer", 6, 0), 6);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len), 0);
+	assert_int_equal(error, ECONNREFUSED); /* the port is closed now */
+	sockets_free(deaf);
+	close(fd);
+}
+
 /* ---- opening ---- */
+
+/* Another program has the port: at this address, at all of them, or as a wildcard of ours. */
+static void taken(const char *ours, const char *theirs, int err)
+{
+	int fd = peer_open(theirs, 4000);
+
+	assert_int_equal(try_open(ours, 4000), err);
+	assert_int_equal(try_open(ours, 4002), 0);
+	close(fd);
+	assert_int_equal(try_open(ours, 4000), 0);
+}
+
+static void test_taken(void **state)
+{
+	(void)state;
+	taken("10.99.0.1", "10.99.0.1", -EADDRINUSE);
+	taken("10.99.0.1", "0.0.0.0", -EADDRINUSE);
+	taken("10.99.0.1", "10.99.0.2", 0);
+	taken("10.99.0.1", "fd99::1", 0);
+	taken("0.0.0.0", "10.99.0.1", -EADDRINUSE);
+	taken("fd99::1", "fd99::1", -EADDRINUSE);
+	taken("fd99::1", "::", -EADDRINUSE);
+	taken("fd99::1", "fd99::2", 0);
+	taken("::", "fd99::1", -EADDRINUSE);
+}
+
+/* Two daemons in one network namespace find each other's ports. */
+static void test_two(void **state)
+{
+	const struct switchboard_opts opts = {
+		.port_min = 3000, .port_max = 5000, .uid = (uid_t)-1, .gid = (gid_t)-1,
+	};
+	struct addr mine = at("10.99.0.1", 4000), free_one = at("10.99.0.1", 4002);
+	struct switchboard *other;
+	struct sockets_port *p;
+	char err[256];
+
+	(void)state;
+	if (!sharing)
+		skip();
+	p = open_port("10.99.0.1", 4000, 0, 1);
+	assert_int_equal(switchboard_new(&other, &opts, err, sizeof(err)), 0);
+	assert_int_equal(switchboard_open(other, &mine, &mine, false, false), -EADDRINUSE);
+	assert_int_equal(switchboard_open(other, &free_one, &mine, false, false), 0);
+	assert_int_equal(try_open("10.99.0.1", 4002), -EADDRINUSE);
+	sockets_port_close(user, p);
+	assert_int_equal(switchboard_open(other, &mine, &mine, false, false), 0);
+	switchboard_free(other);
+	assert_int_equal(try_open("10.99.0.1", 4000), 0);
+}
+
+/* An address of this host goes and comes back. A port may be opened anyway meanwhile. */
+static void test_address_gone(void **state)
+{
+	struct sockets_port *p;
+
+	(void)state;
+	assert_int_equal(try_open("10.99.0.4", 4000), 0);
+	assert_int_equal(system("ip addr del 10.99.0.4/32 dev lo"), 0);
+	assert_int_equal(try_open("10.99.0.4", 4000), -EADDRNOTAVAIL);
+	sockets_bind_anyway(user, true);
+	p = open_port("10.99.0.4", 4000, 0, 3);
+	sockets_bind_anyway(user, false);
+	assert_int_equal(system("ip addr add 10.99.0.4/32 dev lo"), 0);
+	assert_int_equal(try_open("10.99.0.4", 4002), 0);
+	receives("10.99.0.3", "10.99.0.4");
+	sockets_port_close(user, p);
+}
 
 static void test_open_errors(void **state)
 {
@@ -621,6 +787,8 @@ static void test_open_errors(void **state)
 	sockets_port_close(user, p);
 	assert_int_equal(try_open("10.99.0.1", 4000), 0);
 
+	if (sharing)
+		return; /* a port costs no descriptor */
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
 	low = was;
 	low.rlim_cur = 3;
@@ -640,21 +808,21 @@ static void test_many_ports(void **state)
 	unsigned int i;
 
 	(void)state;
-	t0 = test_now_ns();
+	t0 = clock_cpu();
 	for (i = 0; i < N; i++)
 		p[i] = open_port("10.99.0.1", 10000 + i, 0xb8, 0);
-	t1 = test_now_ns();
+	t1 = clock_cpu();
 	for (i = 0; i < N; i++) {
 		struct addr to = at("10.99.0.1", 10000 + i);
 
 		peer_send(fd, &to, "x", 1);
 	}
 	turn_until(base, &got.n, N);
-	t2 = test_now_ns();
+	t2 = clock_cpu();
 	for (i = 0; i < N; i++)
 		sockets_port_close(user, p[i]);
-	t3 = test_now_ns();
-	print_message("%d ports: %.2f us to open one, %.2f us to close\n", N, (t1 - t0) / 1e3 / N,
+	t3 = clock_cpu();
+	print_message("%d ports: %.2f us of CPU to open one, %.2f us to close\n", N, (t1 - t0) / 1e3 / N,
 		      (t3 - t2) / 1e3 / N);
 	assert_true(t1 - t0 < N * 200000ull);
 	close(fd);
@@ -662,6 +830,7 @@ static void test_many_ports(void **state)
 
 int main(void)
 {
+	int failed;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_receive4, begin, end),
 		cmocka_unit_test_setup_teardown(test_receive6, begin, end),
@@ -680,6 +849,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_socket_error, begin, end),
 		cmocka_unit_test_setup_teardown(test_close_in_callback, begin, end),
 		cmocka_unit_test_setup_teardown(test_flood, begin, end),
+		cmocka_unit_test_setup_teardown(test_share, begin, end),
+		cmocka_unit_test_setup_teardown(test_deaf, begin, end),
+		cmocka_unit_test_setup_teardown(test_taken, begin, end),
+		cmocka_unit_test_setup_teardown(test_two, begin, end),
+		cmocka_unit_test_setup_teardown(test_address_gone, begin, end),
 		cmocka_unit_test_setup_teardown(test_open_errors, begin, end),
 		cmocka_unit_test_setup_teardown(test_many_ports, begin, end),
 	};
@@ -688,5 +862,7 @@ int main(void)
 		printf("needs root for a network namespace of its own\n");
 		return 4;
 	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests_name("a socket for each port", tests, NULL, NULL);
+	sharing = true;
+	return failed + cmocka_run_group_tests_name("shared sockets", tests, NULL, NULL);
 }

@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * switchboard.c - opens the shared sockets, loads the program that fills them, and marks ports in
+ * the memory that the program reads. A port costs no system call but the question whether another
+ * socket has it.
+ *
+ * The program counts the packets of each port in a turn of its shared socket, see struct
+ * floor_turn. A turn ends when the socket is empty, or when the daemon reads a packet that came
+ * after the turn began: each earlier packet has been read by then, because the socket is a queue.
+ *
+ * Deliberately not here: packets. sockets.c reads them, and sender.c sends them.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/fsuid.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/switchboard.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "lookup.skel.h"
+#include "net/sockopt.h"
+
+#ifndef IPV6_RECVORIGDSTADDR
+#define IPV6_RECVORIGDSTADDR 74
+#endif
+
+#define RCVBUF_BYTES (16 << 20) /* of a shared socket; the kernel allows twice that */
+/* Packets that one port may have in a shared socket: about as many as a socket of its own had. */
+#define SHARE_CALM 512
+#define SHARE_BUSY 64 /* the same while the daemon does not keep up, so that it serves all ports */
+#define CALM_NS NSEC_PER_SEC /* the daemon has kept up for so long: it is not busy any more */
+#define TURN_MAX_NS NSEC_PER_SEC /* the clock may have been set: end the turn anyway */
+#define HERE_NS NSEC_PER_SEC /* an address that the host had is asked for again after this time */
+#define FIRST_PORT 1024 /* for the shared sockets, which need an address to be open */
+#define LOOPBACK "127.114.116.112" /* keeps these ports off 127.0.0.1 */
+
+/* A local address with ports. */
+struct place {
+	struct floor_place key;
+	UT_hash_handle hh;
+	int map;
+	struct floor_port *ports;
+	void **of; /* what the caller of switchboard_open() gave */
+	uint64_t here_ns; /* when this host had the address; 0: unknown */
+};
+
+struct switchboard {
+	struct switchboard_opts o;
+	struct lookup *skel;
+	struct bpf_link *link;
+	int sockets[FLOOR_RECEIVERS], raw[FLOOR_GROUPS];
+	int notices; /* of addresses that come and go */
+	struct floor_turn *turns;
+	uint64_t began_ns[FLOOR_SOCKETS]; /* CLOCK_REALTIME */
+	uint64_t behind_ns;		  /* CLOCK_REALTIME; 0: the daemon keeps up */
+	struct place *places, *last;	  /* the one that was used last */
+	size_t n_ports;
+};
+
+static unsigned int group_of(enum addr_family family)
+{
+	return family == ADDR_IP6;
+}
+
+static enum addr_family family_of(unsigned int group)
+{
+	return group ? ADDR_IP6 : ADDR_IP4;
+}
+
+/* ---- places ---- */
+
+static struct floor_place key_of(const struct addr *a)
+{
+	struct floor_place key = { .group = group_of(a->family) };
+
+	memcpy(key.ip, a->ip, addr_ip_len(a));
+	return key;
+}
+
+static struct place *place_find(struct switchboard *b, const struct floor_place *key)
+{
+	struct place *p = b->last;
+
+	if (p && memcmp(&p->key, key, sizeof(*key)) == 0)
+		return p;
+	HASH_FIND(hh, b->places, key, sizeof(*key), p);
+	if (p)
+		b->last = p;
+	return p;
+}
+
+static size_t ports_bytes(const struct switchboard *b)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = b->n_ports * sizeof(struct floor_port);
+
+	return (bytes + page - 1) / page * page;
+}
+
+static void place_free(struct switchboard *b, struct place *p)
+{
+	if (p->ports != MAP_FAILED)
+		munmap(p->ports, ports_bytes(b));
+	if (p->map >= 0)
+		close(p->map);
+	free(p->of);
+	free(p);
+}
+
+/* The array of a place. A template for the map of maps is one, too. */
+static int make_array(const struct switchboard *b)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "floor_ports", sizeof(uint32_t),
+				sizeof(struct floor_port), b->n_ports, &opts);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int place_new(struct switchboard *b, const struct floor_place *key, struct place **out)
+{
+	struct place *p = calloc(1, sizeof(*p));
+	int err = -ENOMEM;
+
+	if (!p)
+		return -ENOMEM;
+	p->key = *key;
+	p->ports = MAP_FAILED;
+	p->map = make_array(b);
+	p->of = calloc(b->n_ports, sizeof(*p->of));
+	if (p->map < 0)
+		err = p->map;
+	if (p->map < 0 || !p->of)
+		goto err_free;
+	p->ports = mmap(NULL, ports_bytes(b), PROT_READ | PROT_WRITE, MAP_SHARED, p->map, 0);
+	if (p->ports == MAP_FAILED ||
+	    bpf_map_update_elem(bpf_map__fd(b->skel->maps.places), key, &p->map, BPF_ANY)) {
+		err = -errno;
+		goto err_free;
+	}
+	HASH_ADD(hh, b->places, key, sizeof(p->key), p);
+	if (!p->hh.tbl) {
+		bpf_map_delete_elem(bpf_map__fd(b->skel->maps.places), key);
+		err = -ENOMEM;
+		goto err_free;
+	}
+	*out = p;
+	return 0;
+
+err_free:
+	place_free(b, p);
+	return err;
+}
+
+/* ---- may a port be opened? ---- */
+
+/* True if addresses of this host have changed since the last call. */
+static bool has_notice(struct switchboard *b)
+{
+	char byte;
+	bool any = false;
+
+	while (recv(b->notices, &byte, 1, MSG_DONTWAIT | MSG_TRUNC) >= 0 || errno == ENOBUFS)
+		any = true;
+	return any;
+}
+
+/* 0, or the -errno of bind(). Closes the socket again. */
+static int try_bind(const struct addr *local, bool anyway)
+{
+	union sock_addr sa;
+	socklen_t len = addr_to_sockaddr(local, &sa.any);
+	int fd = socket(sa.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (local->family == ADDR_IP6)
+		err = sockopt_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (!err && anyway)
+		err = sockopt_anyway(fd, local->family);
+	if (!err && bind(fd, &sa.sa, len))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* 0, or the -errno of bind() for each port of the address. */
+static int is_here(struct switchboard *b, struct place *p, const struct addr *local)
+{
+	struct addr host = addr_with_port(*local, 0);
+	uint64_t now_ns = clock_now();
+	struct place *each;
+	int err;
+
+	if (has_notice(b))
+		for (each = b->places; each; each = each->hh.next)
+			each->here_ns = 0;
+	if (p->here_ns && now_ns - p->here_ns < HERE_NS)
+		return 0;
+	err = try_bind(&host, false);
+	p->here_ns = err ? 0 : now_ns;
+	return err;
+}
+
+/* 0, -EADDRINUSE or another -errno. No socket is made: the program looks the port up. */
+static int is_free(struct switchboard *b, const struct place *p, const struct addr *local)
+{
+	struct {
+		uint8_t ethernet[14];
+		struct floor_question q;
+	} __attribute__((packed)) frame = { .q.place = p->key, .q.port = { htons(local->port) } };
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &frame, .data_size_in = sizeof(frame),
+		    .repeat = 1);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(b->skel->progs.rtpx_taken), &run))
+		return -errno;
+	return run.retval == 0 ? 0 : -EADDRINUSE;
+}
+
+static int may_open(struct switchboard *b, struct place *p, const struct addr *local, bool anyway)
+{
+	int err;
+
+	if (addr_is_any(local))
+		return try_bind(local, anyway);
+	err = anyway ? 0 : is_here(b, p, local);
+	return err ? err : is_free(b, p, local);
+}
+
+/* ---- ports ---- */
+
+/* Both ports of a pair have one shard. Neighbours have different ones. */
+static uint8_t shard_of(const struct switchboard *b, size_t i)
+{
+	return (i + b->o.port_min) / 2 % FLOOR_SHARDS;
+}
+
+int switchboard_open(struct switchboard *b, const struct addr *local, void *port, bool deaf,
+		     bool anyway)
+{
+	const struct floor_place key = key_of(local);
+	size_t i = (size_t)local->port - b->o.port_min;
+	struct place *p = place_find(b, &key);
+	int err;
+
+	if (local->port < b->o.port_min || i >= b->n_ports)
+		return -ERANGE;
+	if (switchboard_raw(b, local->family) < 0)
+		return -EAFNOSUPPORT;
+	if (!p) {
+		err = place_new(b, &key, &p);
+		if (err)
+			return err;
+	}
+	if (p->ports[i].state != FLOOR_CLOSED)
+		return -EADDRINUSE;
+	err = may_open(b, p, local, anyway);
+	if (err)
+		return err;
+	p->of[i] = deaf ? NULL : port;
+	p->ports[i].shard = shard_of(b, i);
+	__atomic_store_n(&p->ports[i].state, deaf ? FLOOR_DEAF : FLOOR_OPEN, __ATOMIC_RELEASE);
+	return 0;
+}
+
+void switchboard_close(struct switchboard *b, const struct addr *local)
+{
+	const struct floor_place key = key_of(local);
+	struct place *p = place_find(b, &key);
+	size_t i = (size_t)local->port - b->o.port_min;
+
+	__atomic_store_n(&p->ports[i].state, FLOOR_CLOSED, __ATOMIC_RELEASE);
+	p->of[i] = NULL;
+}
+
+static void *port_at(struct switchboard *b, const struct floor_place *key, size_t i)
+{
+	struct place *p = place_find(b, key);
+
+	return p ? p->of[i] : NULL;
+}
+
+void *switchboard_find(struct switchboard *b, const struct addr *dest)
+{
+	struct floor_place key = key_of(dest);
+	size_t i = (size_t)dest->port - b->o.port_min;
+	void *port;
+
+	if (dest->port < b->o.port_min || i >= b->n_ports)
+		return NULL;
+	port = port_at(b, &key, i);
+	if (port)
+		return port;
+	key = (struct floor_place){ .group = key.group };
+	return port_at(b, &key, i);
+}
+
+int switchboard_socket(const struct switchboard *b, unsigned int i)
+{
+	return b->sockets[i];
+}
+
+int switchboard_raw(const struct switchboard *b, enum addr_family family)
+{
+	return b->raw[group_of(family)];
+}
+
+/* ---- turns ---- */
+
+static void set_share(struct switchboard *b, uint32_t share)
+{
+	unsigned int i;
+
+	for (i = 0; i < FLOOR_SOCKETS; i++)
+		__atomic_store_n(&b->turns[i].share, share, __ATOMIC_RELAXED);
+}
+
+void switchboard_read(struct switchboard *b, unsigned int i, uint64_t stamp_ns, uint64_t now_ns,
+		      bool empty)
+{
+	if (b->behind_ns && now_ns - b->behind_ns > CALM_NS) {
+		b->behind_ns = 0;
+		set_share(b, SHARE_CALM);
+	}
+	if (!empty && stamp_ns <= b->began_ns[i] && now_ns - b->began_ns[i] < TURN_MAX_NS)
+		return;
+	b->began_ns[i] = now_ns;
+	__atomic_store_n(&b->turns[i].turn, b->turns[i].turn + 1, __ATOMIC_RELAXED);
+}
+
+void switchboard_behind(struct switchboard *b, uint64_t now_ns)
+{
+	if (!b->behind_ns)
+		set_share(b, SHARE_BUSY);
+	b->behind_ns = now_ns;
+}
+
+uint64_t switchboard_refused(const struct switchboard *b)
+{
+	uint64_t n = 0;
+	unsigned int i;
+
+	for (i = 0; i < FLOOR_SOCKETS; i++)
+		n += __atomic_load_n(&b->turns[i].refused, __ATOMIC_RELAXED);
+	return n;
+}
+
+/* ---- begin and end ---- */
+
+static int in_group(unsigned int group)
+{
+	return group ? AF_INET6 : AF_INET;
+}
+
+/*
+ * A socket must be bound before the program can choose it. It is bound to an address of loopback,
+ * and to a port that is no media port.
+ */
+static int bind_aside(const struct switchboard *b, int fd, unsigned int group)
+{
+	struct addr at;
+	union sock_addr sa;
+	uint32_t port;
+	socklen_t len;
+
+	addr_parse(&at, family_of(group), group ? "::1" : LOOPBACK, strlen(group ? "::1" : LOOPBACK));
+	for (port = FIRST_PORT; port <= UINT16_MAX; port++) {
+		if (port >= b->o.port_min && port <= b->o.port_max)
+			continue;
+		at.port = port;
+		len = addr_to_sockaddr(&at, &sa.any);
+		if (bind(fd, &sa.sa, len) == 0)
+			return 0;
+		if (errno != EADDRINUSE)
+			return -errno;
+	}
+	return -EADDRINUSE;
+}
+
+static int set_shared(int fd, unsigned int group)
+{
+	int err = sockopt_told(fd, family_of(group));
+
+	if (!err && group)
+		err = sockopt_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (!err && group)
+		err = sockopt_set(fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1);
+	else if (!err)
+		err = sockopt_set(fd, IPPROTO_IP, IP_RECVORIGDSTADDR, 1);
+	if (!err && sockopt_set(fd, SOL_SOCKET, SO_RCVBUFFORCE, RCVBUF_BYTES))
+		sockopt_set(fd, SOL_SOCKET, SO_RCVBUF, RCVBUF_BYTES);
+	return err;
+}
+
+static int open_socket(struct switchboard *b, uint32_t i)
+{
+	unsigned int group = i < FLOOR_SOCKETS ? i / FLOOR_SHARDS : i - FLOOR_SOCKETS;
+	int fd = socket(in_group(group), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
+	uint64_t value = (uint64_t)fd;
+
+	if (fd < 0)
+		return -errno;
+	b->sockets[i] = fd;
+	err = i < FLOOR_SOCKETS ? set_shared(fd, group) : sockopt_deaf(fd);
+	if (!err)
+		err = bind_aside(b, fd, group);
+	if (!err && bpf_map_update_elem(bpf_map__fd(b->skel->maps.receivers), &i, &value, BPF_ANY))
+		err = -errno;
+	return err;
+}
+
+/*
+ * A raw socket gets a copy of each UDP packet for its address. Bound to loopback it gets few, and
+ * drops them.
+ */
+static int open_raw(struct switchboard *b, unsigned int group)
+{
+	int fd = socket(in_group(group), SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+	struct addr at;
+	union sock_addr sa;
+	socklen_t len;
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	b->raw[group] = fd;
+	addr_parse(&at, family_of(group), group ? "::1" : LOOPBACK, strlen(group ? "::1" : LOOPBACK));
+	len = addr_to_sockaddr(&at, &sa.any);
+	err = sockopt_deaf(fd);
+	if (!err && bind(fd, &sa.sa, len))
+		err = -errno;
+	if (!err)
+		err = sockopt_anyway(fd, family_of(group));
+	if (!err && group) /* where the checksum is in the UDP header */
+		err = sockopt_set(fd, IPPROTO_IPV6, IPV6_CHECKSUM, 6);
+	return err;
+}
+
+static void close_group(struct switchboard *b, unsigned int group)
+{
+	unsigned int i;
+
+	for (i = 0; i < FLOOR_RECEIVERS; i++) {
+		if ((i < FLOOR_SOCKETS ? i / FLOOR_SHARDS : i - FLOOR_SOCKETS) != group ||
+		    b->sockets[i] < 0)
+			continue;
+		close(b->sockets[i]);
+		b->sockets[i] = -1;
+	}
+	if (b->raw[group] >= 0)
+		close(b->raw[group]);
+	b->raw[group] = -1;
+}
+
+static int open_group(struct switchboard *b, unsigned int group)
+{
+	uint32_t i;
+	int err = open_raw(b, group);
+
+	for (i = 0; i < FLOOR_SHARDS && !err; i++)
+		err = open_socket(b, group * FLOOR_SHARDS + i);
+	return err ? err : open_socket(b, FLOOR_SOCKETS + group);
+}
+
+/* Open the sockets as the user of -u, whom the host's rules see as their owner. */
+static int open_sockets(struct switchboard *b)
+{
+	uid_t uid = b->o.uid != (uid_t)-1 ? (uid_t)setfsuid(b->o.uid) : (uid_t)-1;
+	gid_t gid = b->o.gid != (gid_t)-1 ? (gid_t)setfsgid(b->o.gid) : (gid_t)-1;
+	int err = open_group(b, 0);
+
+	/* A host without IPv6 is served all the same. */
+	if (!err && open_group(b, 1))
+		close_group(b, 1);
+	if (uid != (uid_t)-1)
+		setfsuid(uid);
+	if (gid != (gid_t)-1)
+		setfsgid(gid);
+	return err;
+}
+
+static int load(struct switchboard *b)
+{
+	int template = make_array(b), err;
+
+	if (template < 0)
+		return template;
+	b->skel = lookup__open();
+	err = b->skel ? 0 : -errno;
+	if (!err) {
+		b->skel->rodata->media_first = b->o.port_min;
+		b->skel->rodata->media_ports = b->n_ports;
+		err = bpf_map__set_inner_map_fd(b->skel->maps.places, template);
+	}
+	if (!err)
+		err = lookup__load(b->skel);
+	close(template);
+	if (err)
+		return err;
+	b->turns = mmap(NULL, FLOOR_SOCKETS * sizeof(*b->turns), PROT_READ | PROT_WRITE, MAP_SHARED,
+			bpf_map__fd(b->skel->maps.turns), 0);
+	return b->turns == MAP_FAILED ? -errno : 0;
+}
+
+static int open_notices(struct switchboard *b)
+{
+	struct sockaddr_nl nl = { .nl_family = AF_NETLINK,
+				  .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR };
+
+	b->notices = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (b->notices < 0 || bind(b->notices, (struct sockaddr *)&nl, sizeof(nl)))
+		return -errno;
+	return 0;
+}
+
+/* Begin to receive: the program serves the network namespace of this process. */
+static int attach(struct switchboard *b)
+{
+	int net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), err = 0;
+
+	if (net < 0)
+		return -errno;
+	b->link = bpf_program__attach_netns(b->skel->progs.rtpx_lookup, net);
+	if (!b->link)
+		err = -errno;
+	close(net);
+	return err;
+}
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level, (void)format, (void)args;
+	return 0;
+}
+
+static int begin(struct switchboard *b, const char **step)
+{
+	int err;
+
+	*step = "the program cannot be loaded";
+	err = load(b);
+	if (err)
+		return err;
+	*step = "sockets cannot be opened";
+	err = open_sockets(b);
+	if (!err)
+		err = open_notices(b);
+	if (err)
+		return err;
+	*step = "the program cannot be attached to the network namespace";
+	set_share(b, SHARE_CALM);
+	return attach(b);
+}
+
+int switchboard_new(struct switchboard **out, const struct switchboard_opts *opts, char *err,
+		    size_t err_size)
+{
+	struct switchboard *b = calloc(1, sizeof(*b));
+	libbpf_print_fn_t print;
+	const char *step;
+	unsigned int i;
+	int rc;
+
+	if (!b) {
+		snprintf(err, err_size, "out of memory");
+		return -ENOMEM;
+	}
+	b->o = *opts;
+	b->n_ports = (size_t)opts->port_max - opts->port_min + 1;
+	b->notices = -1;
+	b->turns = MAP_FAILED;
+	for (i = 0; i < FLOOR_RECEIVERS; i++)
+		b->sockets[i] = -1;
+	for (i = 0; i < FLOOR_GROUPS; i++)
+		b->raw[i] = -1;
+	print = libbpf_set_print(quiet);
+	rc = begin(b, &step);
+	libbpf_set_print(print);
+	if (rc) {
+		snprintf(err, err_size, "%s: %s%s", step, strerror(-rc),
+			 rc == -EPERM || rc == -EACCES ?
+				 "; it needs CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW" :
+				 "");
+		switchboard_free(b);
+		return rc;
+	}
+	*out = b;
+	return 0;
+}
+
+void switchboard_free(struct switchboard *b)
+{
+	struct place *p;
+	unsigned int i;
+
+	if (!b)
+		return;
+	if (b->link)
+		bpf_link__destroy(b->link);
+	for (i = 0; i < FLOOR_GROUPS; i++)
+		close_group(b, i);
+	while ((p = b->places)) {
+		HASH_DEL(b->places, p);
+		place_free(b, p);
+	}
+	if (b->notices >= 0)
+		close(b->notices);
+	if (b->turns != MAP_FAILED)
+		munmap(b->turns, FLOOR_SOCKETS * sizeof(*b->turns));
+	if (b->skel)
+		lookup__destroy(b->skel);
+	free(b);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * switchboard.h - the sockets that all media ports share: a few that receive for every port through
+ * the program bpf/lookup.bpf.c, and two raw ones that send from every port. docs/floor.md is the
+ * contract. It knows nothing of the packets.
+ */
+#ifndef RTPX_SWITCHBOARD_H
+#define RTPX_SWITCHBOARD_H
+
+#include <sys/types.h>
+
+#include "base/addr.h"
+#include "base/base.h"
+#include "rtpx_floor.h"
+
+struct switchboard;
+
+struct switchboard_opts {
+	uint16_t port_min, port_max; /* of all media ports */
+	uid_t uid; /* owner of the sockets, as the host's rules see it; (uid_t)-1: this process's */
+	gid_t gid; /* the same; (gid_t)-1: this process's */
+};
+
+/*
+ * switchboard_new - open the sockets and load the program. Needs CAP_NET_ADMIN, CAP_NET_RAW and
+ * CAP_BPF. 0, or -errno with a sentence in @err: this host or this process cannot share sockets.
+ */
+int switchboard_new(struct switchboard **out, const struct switchboard_opts *opts, char *err,
+		    size_t err_size);
+void switchboard_free(struct switchboard *b); /* NULL is allowed */
+
+/*
+ * switchboard_open - bring the packets of @local (address and port) to its shared socket. @port is
+ * for switchboard_find(). @deaf: drop the packets instead. @anyway: even if this host lacks the
+ * address. 0; -EADDRINUSE: another socket has the port; -EADDRNOTAVAIL and others: as bind().
+ * May keep CAP_BPF busy later: the first port of an address makes a map.
+ */
+int switchboard_open(struct switchboard *b, const struct addr *local, void *port, bool deaf,
+		     bool anyway);
+void switchboard_close(struct switchboard *b, const struct addr *local);
+
+/* switchboard_find - the port that gets packets to @dest; NULL: none does. */
+void *switchboard_find(struct switchboard *b, const struct addr *dest);
+
+/* switchboard_socket - descriptor of shared socket @i, below FLOOR_SOCKETS; -1: no such family. */
+int switchboard_socket(const struct switchboard *b, unsigned int i);
+/* switchboard_raw - descriptor of the raw socket that sends for a family; -1: no such family. */
+int switchboard_raw(const struct switchboard *b, enum addr_family family);
+
+/*
+ * switchboard_read - called after each batch of shared socket @i. @stamp_ns: the latest time of
+ * arrival in it, CLOCK_REALTIME; 0: unknown. @now_ns: CLOCK_REALTIME. @empty: no packet was left.
+ */
+void switchboard_read(struct switchboard *b, unsigned int i, uint64_t stamp_ns, uint64_t now_ns,
+		      bool empty);
+/* switchboard_behind - the daemon leaves packets in the sockets to do other work. */
+void switchboard_behind(struct switchboard *b, uint64_t now_ns);
+
+/* switchboard_refused - packets dropped because a port had sent more than its share. */
+uint64_t switchboard_refused(const struct switchboard *b);
+
+#endif
