@@ -171,6 +171,7 @@ $(O)/%.skel.h: $(O)/%.bpf.o
 
 $(O)/daemon/dataplane/xdp.o $(O)/tests/test_xdp.o: $(O)/relay.skel.h
 $(O)/daemon/net/switchboard.o: $(O)/lookup.skel.h
+.SECONDARY: $(O)/lookup.bpf.o
 # The status page as a C string.
 $(O)/page.html.h: daemon/control/page.html
 	$(call say,PAGE,$@)

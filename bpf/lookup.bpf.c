@@ -13,7 +13,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-#include "rtpx_floor.h"
+#include "rtpx_lookup.h"
 
 #define AF_INET6 10
 
@@ -123,7 +123,7 @@ int rtpx_taken(struct __sk_buff *skb)
 {
 	struct floor_question q;
 	struct bpf_sock_tuple tuple = {};
-	__u32 i, taken = 0;
+	__u32 i, size, taken = 0;
 	struct bpf_sock *sk;
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &q, sizeof(q)))
@@ -132,12 +132,13 @@ int rtpx_taken(struct __sk_buff *skb)
 		if (q.place.group) {
 			__builtin_memcpy(tuple.ipv6.daddr, q.place.ip, sizeof(q.place.ip));
 			tuple.ipv6.dport = q.port[i];
-			sk = bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+			size = sizeof(tuple.ipv6);
 		} else {
 			tuple.ipv4.daddr = q.place.ip[0];
 			tuple.ipv4.dport = q.port[i];
-			sk = bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+			size = sizeof(tuple.ipv4);
 		}
+		sk = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 		if (!sk)
 			continue;
 		bpf_sk_release(sk);

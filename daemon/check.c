@@ -97,7 +97,7 @@ static void check_files(const struct config *c)
 	struct rlimit limit;
 	char text[160];
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (c->port_sockets == FLOOR_SHARED || getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	calls = (c->nofile ? (unsigned long)c->nofile : limit.rlim_max) / FILES_PER_CALL;
 	snprintf(text, sizeof(text), "open files for about %lu calls, ports for %lu", calls,

@@ -12,6 +12,7 @@
 
 #include "dataplane/choice.h"
 #include "engine/engine.h"
+#include "host/floor.h"
 #include "observe/hep_address.h"
 #include "replicate/redis_url.h"
 #include "record/keys.h"
@@ -100,6 +101,7 @@ struct config {
 	int nice;
 	enum learning learning;
 	struct dp_opts dp;
+	enum floor_choice port_sockets;
 };
 
 /* config_defaults - the settings of an empty command line, but for those of config_conclude(). */

@@ -23,6 +23,7 @@
 #include "options.h"
 #include "base/dirlock.h"
 #include "control/handover.h"
+#include "host/floor.h"
 #include "host/iptables.h"
 #include "restart/keeper.h"
 #include "control/listen.h"
@@ -53,6 +54,7 @@ struct daemon {
 	bool waiting; /* this daemon is the standby: it has calls, and serves nobody */
 	bool fenced;  /* another daemon has the calls now */
 	struct dp *dp;
+	struct floor *floor;
 	struct pathmtu *pathmtu; /* NULL: without a dataplane that needs it */
 	struct iptables *iptables;
 	struct sync *sync;
@@ -337,6 +339,7 @@ static int start_recorder(struct daemon *d)
 		.dtmf_types = c->dtmf_types,
 		.no_resolve = c->no_resolve,
 		.ports = d->ports,
+		.switchboard = floor_board(d->floor),
 		.tos = c->tos,
 		.meanwhile = serve_media,
 		.arg = d,
@@ -375,12 +378,15 @@ static int start_media(struct daemon *d)
 		.stats = &d->stats,
 		.learning = c->learning,
 		.double_small = c->double_small,
+		.switchboard = floor_board(d->floor),
 		.opus_types = c->opus_types,
 		.digits = &d->digits,
 		.taps = &d->taps,
 	};
 	int r = sync_new(&d->sync, d->base, &sync);
 
+	if (r == 0)
+		r = floor_watch(d->floor, d->base);
 	if (r < 0)
 		return sorry("cannot watch routes and neighbours: %s", strerror(-r));
 	if (start_recorder(d) < 0)
@@ -485,6 +491,7 @@ static int start_observers(struct daemon *d)
 		.sessions = d->sessions,
 		.ports = d->ports,
 		.dp = d->dp,
+		.floor = d->floor,
 		.sync = d->sync,
 		.recorder = d->recorder,
 		.mirror = d->mirror,
@@ -650,6 +657,22 @@ static int read_password(struct config *c)
 	return sorry("--replicate-password %s", err);
 }
 
+static int open_floor(struct daemon *d, char *err, size_t err_size)
+{
+	const struct config *c = &d->config;
+	const struct switchboard_opts opts = {
+		.port_min = c->dp.port_min,
+		.port_max = c->dp.port_max,
+		.uid = c->uid,
+		.gid = c->gid,
+	};
+	int r = floor_open(&d->floor, c->port_sockets, &opts, err, err_size);
+
+	if (r == 0)
+		log_info("floor: %s", floor_text(d->floor));
+	return r;
+}
+
 /*
  * Do the parts of the start that may need root, then become the user of -u. That user gets the
  * directory of the pins, because the daemon removes the pins at its end.
@@ -672,9 +695,12 @@ static int start_privileged(struct daemon *d)
 		d->pathmtu = pathmtu_open();
 	if (d->dp->active)
 		d->iptables = iptables_open();
+	if (open_floor(d, err, sizeof(err)) < 0)
+		return sorry("%s", err);
 	if (observers_new(&d->observers, c, err, sizeof(err)) < 0)
 		return sorry("%s", err);
-	if (process_drop(c->uid, c->gid, d->dp->active, err, sizeof(err)) < 0)
+	if (process_drop(c->uid, c->gid, d->dp->active, floor_board(d->floor) != NULL, err,
+			 sizeof(err)) < 0)
 		return sorry("%s", err);
 	return 0;
 }
@@ -689,7 +715,7 @@ static void watch_files(struct daemon *d)
 	bool low;
 
 	relay_counts(d->relay, &counts);
-	used = counts.ports + d->files_at_start;
+	used = counts.own + d->files_at_start;
 	low = limit && used >= limit * NOFILE_WARN_PERCENT / 100;
 	if (low && !d->files_low)
 		log_warn("%lu descriptors are open, the limit of open files is %lu: raise it by -L",
@@ -722,7 +748,7 @@ static unsigned long files_beside_media(const struct daemon *d)
 	unsigned long all = process_files();
 
 	relay_counts(d->relay, &counts);
-	return all - MIN(all, counts.ports);
+	return all - MIN(all, counts.own);
 }
 
 static int start_tick(struct daemon *d)
@@ -814,6 +840,7 @@ static void end(struct daemon *d)
 	recorder_free(d->recorder);
 	if (d->sync)
 		sync_free(d->sync);
+	floor_free(d->floor);
 	pathmtu_free(d->pathmtu);
 	iptables_free(d->iptables);
 	if (d->dp)

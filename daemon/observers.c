@@ -107,6 +107,7 @@ static struct admin_opts admin_options(struct observers *o)
 		.reporter = o->reporter,
 		.keeper = m->keeper,
 		.dp = m->dp,
+		.floor = m->floor,
 		.relay = m->relay,
 		.listen = m->listen,
 		.ports = m->ports,

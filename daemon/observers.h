@@ -12,6 +12,7 @@
 #include "call/report.h"
 #include "config.h"
 
+struct floor;
 struct observers;
 
 /* The modules that are shown. Borrowed until observers_stop(). */
@@ -21,6 +22,7 @@ struct observers_opts {
 	struct sessions *sessions;
 	struct ports *ports;
 	struct dp *dp;
+	const struct floor *floor;
 	struct sync *sync;
 	struct recorder *recorder;
 	struct mirror *mirror;

@@ -216,47 +216,64 @@ static int drop_group(gid_t gid)
 	return setgroups(0, NULL) < 0 || setgid(gid) < 0 ? -errno : 0;
 }
 
-/* Keep those of NET_ADMIN and BPF that the process has, if @dataplane, and no other capability. */
-static int drop_capabilities(bool dataplane)
+/* Capabilities that the daemon uses after its start; see process_drop(). */
+struct kept {
+	unsigned int n, list[2];
+};
+
+static struct kept kept_for(bool dataplane, bool maps)
 {
-	static const unsigned int wanted[] = { CAP_NET_ADMIN, CAP_BPF };
-	bool has[ARRAY_SIZE(wanted)];
-	size_t i;
+	struct kept k = { 0 };
+
+	if (dataplane)
+		k.list[k.n++] = CAP_NET_ADMIN;
+	if (dataplane || maps)
+		k.list[k.n++] = CAP_BPF;
+	return k;
+}
+
+/* Keep those of @keep that the process has, and no other capability. */
+static int drop_capabilities(const struct kept *keep)
+{
+	bool has[ARRAY_SIZE(keep->list)];
+	unsigned int i;
 
 	if (capng_get_caps_process())
 		return -EPERM;
-	for (i = 0; i < ARRAY_SIZE(wanted); i++)
-		has[i] = dataplane && capng_have_capability(CAPNG_PERMITTED, wanted[i]);
+	for (i = 0; i < keep->n; i++)
+		has[i] = capng_have_capability(CAPNG_PERMITTED, keep->list[i]);
 	capng_clear(CAPNG_SELECT_CAPS);
-	for (i = 0; i < ARRAY_SIZE(wanted); i++)
+	for (i = 0; i < keep->n; i++)
 		if (has[i])
-			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, wanted[i]);
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, keep->list[i]);
 	return capng_apply(CAPNG_SELECT_CAPS) ? -EPERM : 0;
 }
 
-static int drop_user(uid_t uid, gid_t gid, bool dataplane)
+static int drop_user(uid_t uid, gid_t gid, const struct kept *keep)
 {
+	unsigned int i;
+
 	if (geteuid() != 0)
 		return geteuid() == uid && getegid() == gid ? 0 : -EPERM;
 	capng_clear(CAPNG_SELECT_BOTH);
-	if (dataplane)
-		capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN, CAP_BPF,
-			      -1);
+	for (i = 0; i < keep->n; i++)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, keep->list[i]);
 	return capng_change_id((int)uid, (int)gid, CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_BOUNDING)
 		       ? -EPERM
 		       : 0;
 }
 
-int process_drop(uid_t uid, gid_t gid, bool dataplane, char *err, size_t err_size)
+int process_drop(uid_t uid, gid_t gid, bool dataplane, bool maps, char *err, size_t err_size)
 {
+	const struct kept keep = kept_for(dataplane, maps);
 	int r = 0;
 
 	if (uid != (uid_t)-1)
-		r = drop_user(uid, gid, dataplane);
+		r = drop_user(uid, gid, &keep);
 	else if (gid != (gid_t)-1)
 		r = drop_group(gid);
 	if (r == 0 && geteuid() != 0)
-		r = drop_capabilities(dataplane);
+		r = drop_capabilities(&keep);
 	if (r < 0)
 		snprintf(err, err_size, "-u: cannot become user %d, group %d: %s%s", (int)uid,
 			 (int)gid, strerror(-r), geteuid() ? "; only root can" : "");

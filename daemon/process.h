@@ -59,11 +59,12 @@ void pid_file_remove(struct pid_file *f);
 /*
  * process_drop - become user @uid with the user's supplementary groups, and group @gid. With
  * (uid_t)-1 change only the group, and drop the supplementary groups; (gid_t)-1 as well: change
- * nothing. @dataplane: keep the capabilities for XDP and neighbours (CAP_NET_ADMIN, CAP_BPF), else
- * keep none; the same for a process that was started as another user than root. Root without @uid
- * keeps all.
+ * nothing. @dataplane: keep the capabilities for XDP and neighbours (CAP_NET_ADMIN, CAP_BPF).
+ * @maps: keep CAP_BPF. Else keep none; the same for a process that was started as another user than
+ * root. Root without @uid keeps all.
  */
-int process_drop(uid_t uid, gid_t gid, bool dataplane, char *err, size_t err_size);
+int process_drop(uid_t uid, gid_t gid, bool dataplane, bool maps, char *err,
+		 size_t err_size);
 
 /*
  * process_first_line - read the first line of a file, without its newline, which another user may

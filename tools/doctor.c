@@ -67,6 +67,11 @@ static void check_daemon(struct doctor *d)
 		      "no answer on %s: %s", d->socket_path, strerror(errno));
 }
 
+static bool shares_sockets(const struct doctor *d)
+{
+	return !strcmp(json_text(d->status, "port_sockets"), "shared");
+}
+
 static void check_dataplane(struct doctor *d)
 {
 	if (!d->status)
@@ -79,6 +84,21 @@ static void check_dataplane(struct doctor *d)
 	else
 		found(&d->f, "dataplane", OK, "", "%s: %s", json_text(d->status, "dataplane"),
 		      json_text(d->status, "choice"));
+}
+
+static void check_floor(struct doctor *d)
+{
+	const char *text;
+
+	if (!d->status)
+		return;
+	text = json_text(d->status, "floor");
+	if (strstr(text, ": --port-sockets each") || shares_sockets(d))
+		found(&d->f, "floor", OK, "", "%s", text);
+	else
+		found(&d->f, "floor", WARNING,
+		      "remove the reason, or accept it with --port-sockets each; see docs/floor.md",
+		      "%s", text);
 }
 
 static bool uses(const struct doctor *d, const char *dataplane)
@@ -227,7 +247,7 @@ static void check_descriptors(struct doctor *d)
 	unsigned long long pairs, limit, calls;
 	char path[64], text[128], remedy[160];
 
-	if (!d->status ||
+	if (!d->status || shares_sockets(d) ||
 	    !line_of(pid_path(d, "limits", path), "Max open files", text, sizeof(text)))
 		return;
 	limit = strtoull(text, NULL, 10);
@@ -513,7 +533,7 @@ static void (*const checks[])(struct doctor *d) = {
 	check_daemon,	    check_admission, check_dataplane,	check_kernel, check_module,
 	check_capabilities, check_bpffs,     check_descriptors, check_ports,  check_media,
 	check_rmem,	    check_interfaces, check_neighbours, check_host,   check_targets,
-	conclude,
+	check_floor,	    conclude,
 };
 
 static void print_lines(const struct doctor *d)

@@ -380,6 +380,7 @@ static void status_lines(struct json_object *o)
 	       json_number(o, "pairs_in_use_ip4"), json_number(o, "pairs_in_use_ip6"));
 	operate_admission_line(member(o, "admission"));
 	printf("learning    %s\n", json_text(o, "learning"));
+	printf("floor       %s\n", json_text(o, "floor"));
 	printf("dataplane   %s: %s\n", json_text(o, "dataplane"), json_text(o, "choice"));
 	journal_line(member(o, "journal"));
 	standby_line(member(o, "standby"));

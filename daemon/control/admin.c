@@ -19,6 +19,7 @@
 #include <json-c/json.h>
 
 #include "control/admin.h"
+#include "host/floor.h"
 #include "control/acceptor.h"
 #include "call/flow.h"
 #include "host/host.h"
@@ -381,6 +382,7 @@ static struct json_object *floor_json(struct relay *relay)
 	put_number(o, "icmp_errors", c.icmp_errors);
 	put_number(o, "circled", relay_circled(relay));
 	put_number(o, "ports", c.ports);
+	put_number(o, "refused", c.refused);
 	return o;
 }
 
@@ -658,6 +660,8 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	put_text(o, "learning", learning_words[a->o.learning]);
 	put_text(o, "dataplane", a->o.dp->ops->name);
 	put_text(o, "choice", a->o.dp->choice);
+	put_text(o, "port_sockets", floor_board(a->o.floor) ? "shared" : "each");
+	put_text(o, "floor", floor_text(a->o.floor));
 	put_text(o, "pin_dir", a->o.pin_dir);
 	json_object_object_add(o, "admission", operate_admission(&a->o.operate));
 	json_object_object_add(o, "journal", journal_json(a->o.keeper));

@@ -21,6 +21,8 @@
 #include "control/sockfile.h"
 
 struct accounts;
+struct floor;
+
 struct event_base;
 struct admin;
 struct keeper;
@@ -50,6 +52,7 @@ struct admin_opts {
 	const struct reporter *reporter; /* NULL: without --hep */
 	struct keeper *keeper; /* NULL: no journal */
 	struct dp *dp;
+	const struct floor *floor;
 	struct relay *relay;
 	struct listen *listen;
 	struct ports *ports;

@@ -296,9 +296,11 @@ static void write_floor(const struct metrics *m, struct evbuffer *out)
 		"Packets that the kernel refused to send from a media socket.");
 	counter(out, "socket_icmp_errors_total", c.icmp_errors,
 		"ICMP errors that media sockets received.");
+	counter(out, "socket_packets_refused_total", c.refused,
+		"Packets dropped because their port had more than its share of a shared socket.");
 	counter(out, "socket_packets_circled_total", relay_circled(m->o.relay),
 		"Packets dropped because they went from port to port of this host.");
-	gauge(out, "media_sockets", c.ports, "Open media sockets.");
+	gauge(out, "media_sockets", c.ports, "Open media ports.");
 }
 
 static void write_packets(const struct metrics *m, struct evbuffer *out)

@@ -467,6 +467,7 @@ int relay_new(struct relay **out, struct event_base *base, const struct relay_op
 		.arg = r,
 		.rcvbuf_bytes = RCVBUF_BYTES,
 		.double_small = opts->double_small,
+		.switchboard = opts->switchboard,
 	};
 	const struct pacer_opts pacer = { .batch_end = on_batch_end, .arg = r };
 	int err;

@@ -65,17 +65,14 @@ static int open_cgroup(void)
 	return fd;
 }
 
-static bool has_programs(void)
+static bool has_programs(const enum bpf_attach_type *types, size_t n_types)
 {
-	static const enum bpf_attach_type types[] = { BPF_CGROUP_INET_EGRESS,
-						      BPF_CGROUP_UDP4_SENDMSG,
-						      BPF_CGROUP_UDP6_SENDMSG };
 	int fd = open_cgroup();
 	uint32_t flags, n;
 	bool any = false;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(types) && fd >= 0; i++) {
+	for (i = 0; i < n_types && fd >= 0; i++) {
 		n = 0;
 		any |= bpf_prog_query(fd, types[i], BPF_F_QUERY_EFFECTIVE, &flags, NULL, &n) == 0 &&
 		       n;
@@ -83,6 +80,16 @@ static bool has_programs(void)
 	if (fd >= 0)
 		close(fd);
 	return any;
+}
+
+/* Types of programs that see a packet leave; sendmsg() of UDP comes first. */
+static const enum bpf_attach_type outgoing[] = { BPF_CGROUP_UDP4_SENDMSG, BPF_CGROUP_UDP6_SENDMSG,
+						 BPF_CGROUP_INET_EGRESS };
+#define SENDMSG_TYPES 2
+
+bool ownsocket_sendmsg_programs(void)
+{
+	return has_programs(outgoing, SENDMSG_TYPES);
 }
 
 static bool has_flow_labels(void)
@@ -112,7 +119,7 @@ bool ownsocket_read(struct ownsocket *o)
 		.uid = geteuid(),
 		.gid = getegid(),
 		.ttl = default_ttl(),
-		.programs = has_programs(),
+		.programs = has_programs(outgoing, ARRAY_SIZE(outgoing)),
 	};
 	for (i = 0; i < (int)ARRAY_SIZE(o->tos_priority); i++) {
 		tos = i << 1;

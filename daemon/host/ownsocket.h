@@ -24,6 +24,9 @@ struct ownsocket {
 /* ownsocket_read - fill @o with some system calls. False: no socket opens, @o is unchanged. */
 bool ownsocket_read(struct ownsocket *o);
 
+/* ownsocket_sendmsg_programs - BPF programs of the control group see sendmsg() of UDP sockets. */
+bool ownsocket_sendmsg_programs(void);
+
 /*
  * ownsocket_priority - the priority (skb->priority) of packets from a socket of @family with the
  * TOS @tos (0: not set). A VLAN device maps it to 802.1p.

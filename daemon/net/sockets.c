@@ -53,7 +53,7 @@ struct sockets_port {
 	unsigned int tag;
 	bool closed; /* during a turn; freed after it */
 	struct sender_port way; /* its fd is -1 with a switchboard */
-	uint64_t opened_ns; /* of a shared socket: earlier packets are not for this port; 0: all are */
+	uint64_t opened_ns; /* earlier packets of a shared socket are not for this port */
 	struct sockets_port *next_dead;
 };
 
@@ -562,4 +562,7 @@ void sockets_free(struct sockets *u)
 void sockets_counts(const struct sockets *u, struct sockets_counts *out)
 {
 	*out = u->counts;
+	out->own = u->opts.switchboard ? 0 : u->counts.ports;
+	if (u->opts.switchboard)
+		out->refused = switchboard_refused(u->opts.switchboard);
 }

@@ -51,6 +51,8 @@ struct sockets_opts {
 struct sockets_counts {
 	uint64_t received, sent, send_errors, icmp_errors;
 	unsigned int ports;
+	unsigned int own; /* ports with a descriptor of their own */
+	uint64_t refused; /* packets that exceeded the share of their port */
 };
 
 int sockets_new(struct sockets **out, struct event_base *base, const struct sockets_opts *opts);

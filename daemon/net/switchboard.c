@@ -39,8 +39,11 @@
 #define CALM_NS NSEC_PER_SEC /* the daemon has kept up for so long: it is not busy any more */
 #define TURN_MAX_NS NSEC_PER_SEC /* the clock may have been set: end the turn anyway */
 #define HERE_NS NSEC_PER_SEC /* an address that the host had is asked for again after this time */
+#define ANSWER_NS NSEC_PER_MSEC /* an answer about a port holds so long */
 #define FIRST_PORT 1024 /* for the shared sockets, which need an address to be open */
-#define LOOPBACK "127.114.116.112" /* keeps these ports off 127.0.0.1 */
+
+/* Addresses of the shared sockets; the unusual one keeps their ports off 127.0.0.1. */
+static const char *const loopback[] = { "127.114.116.112", "::1" };
 
 /* A local address with ports. */
 struct place {
@@ -50,6 +53,13 @@ struct place {
 	struct floor_port *ports;
 	void **of; /* what the caller of switchboard_open() gave */
 	uint64_t here_ns; /* when this host had the address; 0: unknown */
+};
+
+/* What the program said about the port after the last one that was opened. */
+struct answer {
+	const struct place *place; /* NULL: it said nothing */
+	uint32_t port, taken;
+	uint64_t at_ns;
 };
 
 struct switchboard {
@@ -63,6 +73,7 @@ struct switchboard {
 	uint64_t behind_ns;		  /* CLOCK_REALTIME; 0: the daemon keeps up */
 	struct place *places, *last;	  /* the one that was used last */
 	size_t n_ports;
+	struct answer answer;
 };
 
 static unsigned int group_of(enum addr_family family)
@@ -209,19 +220,49 @@ static int is_here(struct switchboard *b, struct place *p, const struct addr *lo
 	return err;
 }
 
-/* 0, -EADDRINUSE or another -errno. No socket is made: the program looks the port up. */
-static int is_free(struct switchboard *b, const struct place *p, const struct addr *local)
+/*
+ * Ask whether sockets have @local or the port after it, and set a bit of *@taken for each. No
+ * socket is made: the program looks the ports up.
+ */
+static int ask_pair(const struct switchboard *b, const struct place *p, const struct addr *local,
+		    uint32_t *taken)
 {
 	struct {
 		uint8_t ethernet[14];
 		struct floor_question q;
-	} __attribute__((packed)) frame = { .q.place = p->key, .q.port = { htons(local->port) } };
+	} __attribute__((packed)) frame = { .q.place = p->key };
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &frame, .data_size_in = sizeof(frame),
 		    .repeat = 1);
 
+	frame.q.port[0] = htons(local->port);
+	frame.q.port[1] = htons(local->port + 1);
 	if (bpf_prog_test_run_opts(bpf_program__fd(b->skel->progs.rtpx_taken), &run))
 		return -errno;
-	return run.retval == 0 ? 0 : -EADDRINUSE;
+	*taken = run.retval;
+	return 0;
+}
+
+/*
+ * 0, -EADDRINUSE or another -errno. A port is followed by its RTCP port at once, so one question
+ * serves both.
+ */
+static int is_free(struct switchboard *b, const struct place *p, const struct addr *local)
+{
+	struct answer *last = &b->answer;
+	uint64_t now_ns = clock_now();
+	uint32_t taken = 0;
+	int err;
+
+	if (last->place == p && last->port == local->port && now_ns - last->at_ns < ANSWER_NS) {
+		taken = last->taken;
+		last->place = NULL;
+		return taken ? -EADDRINUSE : 0;
+	}
+	err = ask_pair(b, p, local, &taken);
+	if (err)
+		return err;
+	*last = (struct answer){ p, local->port + 1, taken & 2, now_ns };
+	return taken & 1 ? -EADDRINUSE : 0;
 }
 
 static int may_open(struct switchboard *b, struct place *p, const struct addr *local, bool anyway)
@@ -370,7 +411,7 @@ static int bind_aside(const struct switchboard *b, int fd, unsigned int group)
 	uint32_t port;
 	socklen_t len;
 
-	addr_parse(&at, family_of(group), group ? "::1" : LOOPBACK, strlen(group ? "::1" : LOOPBACK));
+	addr_parse(&at, family_of(group), loopback[group], strlen(loopback[group]));
 	for (port = FIRST_PORT; port <= UINT16_MAX; port++) {
 		if (port >= b->o.port_min && port <= b->o.port_max)
 			continue;
@@ -431,7 +472,7 @@ static int open_raw(struct switchboard *b, unsigned int group)
 	if (fd < 0)
 		return -errno;
 	b->raw[group] = fd;
-	addr_parse(&at, family_of(group), group ? "::1" : LOOPBACK, strlen(group ? "::1" : LOOPBACK));
+	addr_parse(&at, family_of(group), loopback[group], strlen(loopback[group]));
 	len = addr_to_sockaddr(&at, &sa.any);
 	err = sockopt_deaf(fd);
 	if (!err && bind(fd, &sa.sa, len))

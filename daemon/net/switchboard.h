@@ -11,7 +11,7 @@
 
 #include "base/addr.h"
 #include "base/base.h"
-#include "rtpx_floor.h"
+#include "rtpx_lookup.h"
 
 struct switchboard;
 

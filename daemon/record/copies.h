@@ -17,6 +17,7 @@
 
 struct event_base;
 struct copies;
+struct switchboard;
 struct copy;
 
 struct copies_opts {
@@ -24,6 +25,7 @@ struct copies_opts {
 	bool no_rtcp;	 /* -R: nothing is sent to the next port */
 	bool no_resolve; /* the receiver must be numeric */
 	uint8_t tos;
+	struct switchboard *switchboard; /* NULL: a socket for each port */
 	/* Called every few ms while a command waits for a name. May be NULL. */
 	void (*meanwhile)(void *arg);
 	void *arg;

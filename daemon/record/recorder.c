@@ -586,6 +586,7 @@ int recorder_new(struct recorder **out, struct event_base *base, const struct re
 	};
 	const struct copies_opts copies = {
 		.ports = opts->ports, .no_rtcp = opts->no_rtcp, .no_resolve = opts->no_resolve,
+		.switchboard = opts->switchboard,
 		.tos = opts->tos, .meanwhile = opts->meanwhile, .arg = opts->arg,
 	};
 	int err = -ENOMEM;

@@ -24,6 +24,7 @@
 
 struct event_base;
 struct recorder;
+struct switchboard;
 
 struct recorder_opts {
 	const char *dir, *spool_dir; /* -r, -S; NULL: none */
@@ -34,6 +35,7 @@ struct recorder_opts {
 	uint32_t dtmf_types;	     /* --dtmf-type: a bit for each payload type from 96 up */
 	bool no_resolve;
 	struct ports *ports;	     /* for copies to the network */
+	struct switchboard *switchboard; /* likewise; NULL: a socket for each port */
 	uint8_t tos;		     /* likewise */
 	/*
 	 * Called every few ms while a command waits for a disk or a name, so packets need not wait.

@@ -399,6 +399,12 @@ class Capture:
                 self.got.append((number, frames.ethernet(data, tag, bool(status & CSUM_NOT_READY))))
 
 
+def port_sockets():
+    """Options for a run of the tests with shared sockets, or with a socket for each port."""
+    how = os.environ.get("RTPX_PORT_SOCKETS")
+    return ["--port-sockets", how] if how else []
+
+
 class Relay:
     """rtpxd in a namespace."""
 
@@ -409,7 +415,7 @@ class Relay:
         plane = ["xdp", "--xdp-mode", dataplane] if dataplane in ("native", "generic") else [dataplane]
         words = ["nsenter", f"--net=/run/netns/{net.tag(name)}", "--", *under, f"{BUILD}/rtpxd", "-f", "-F", "-s",
                  f"unix:{self.dir}/control", "-p", f"{self.dir}/pid", "--pin-dir", f"{scratch}/bpf/{net.number}",
-                 "--admin-socket", f"{self.dir}/admin", "--state-dir", f"{self.dir}/state", "--dataplane", *plane, *options]
+                 "--admin-socket", f"{self.dir}/admin", "--state-dir", f"{self.dir}/state", "--dataplane", *plane, *port_sockets(), *options]
         with open(f"{self.dir}/log", "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         note("+pid", self.process.pid)

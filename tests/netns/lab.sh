@@ -448,7 +448,7 @@ start_rtpxd()
 	LAB_CTL[$name]="$addr $port"
 	lab_start "$n" "$name" "${LAB_WRAP[@]}" "$RTPX_BUILD/rtpxd" -f -F -s "udp:$addr:$port" -p "$LAB_DIR/$name.pid" \
 		--pin-dir "$LAB_DIR/bpf/$name" --admin-socket "$LAB_DIR/$name.admin" \
-		--state-dir "$LAB_DIR/$name.state" "$@"
+		--state-dir "$LAB_DIR/$name.state" ${RTPX_PORT_SOCKETS:+--port-sockets "$RTPX_PORT_SOCKETS"} "$@"
 	LAB_BLAME=$name must_wait 10 "answer from rtpxd ($name)" rtpxd_answers "$name"
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * rtpx_floor.h - memory that bpf/lookup.bpf.c shares with daemon/net/switchboard.c of the same
+ * rtpx_lookup.h - memory that bpf/lookup.bpf.c shares with daemon/net/switchboard.c of the same
  * build. Nothing here outlives the daemon, so it is no part of the ABI version.
  */
-#ifndef RTPX_FLOOR_H
-#define RTPX_FLOOR_H
+#ifndef RTPX_LOOKUP_H
+#define RTPX_LOOKUP_H
 
 #include <linux/types.h>
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * floor.h - chooses whether media ports share sockets, or have a socket each. docs/floor.md is the
+ * contract.
+ */
+#ifndef RTPX_FLOOR_H
+#define RTPX_FLOOR_H
+
+#include "base/base.h"
+#include "net/switchboard.h"
+
+struct event_base;
+struct floor;
+
+enum floor_choice {
+	FLOOR_EACH,   /* a socket for each port */
+	FLOOR_SHARED, /* shared sockets, or no start */
+	FLOOR_AUTO,   /* shared sockets where this host and this process allow them */
+};
+
+/*
+ * floor_open - choose, and open shared sockets. Call it before the process gives up its rights. 0;
+ * or -errno with a sentence in @err: shared sockets were demanded and cannot be had.
+ */
+int floor_open(struct floor **out, enum floor_choice choice, const struct switchboard_opts *opts,
+	       char *err, size_t err_size);
+void floor_free(struct floor *f); /* NULL is allowed */
+
+/* floor_watch - warn when this host's rules change so that shared sockets do not fit any more. */
+int floor_watch(struct floor *f, struct event_base *base);
+
+/* floor_board - the shared sockets; NULL: each port has its own. */
+struct switchboard *floor_board(const struct floor *f);
+/* floor_text - the choice and its reason, for the status output. */
+const char *floor_text(const struct floor *f);
+
+#endif
