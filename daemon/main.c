@@ -788,6 +788,7 @@ static void end_calls(struct daemon *d)
 		keeper_forget(d->keeper);
 		return;
 	}
+	relay_leave(d->relay);
 	keeper_leave(d->keeper, clock_now());
 	sync_leave(d->sync);
 }

@@ -35,7 +35,7 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 	if (kind == STREAM_RTP && s->leg[!leg].player)
 		return FLOW_WHY_PLAYING;
 	if (kind == STREAM_RTP && s->leg[leg].resizing)
-		return FLOW_WHY_RESIZED;
+		return s->leg[leg].renumbered ? FLOW_WHY_RENUMBERED : FLOW_WHY_RESIZED;
 	if (!is_settled(in, env->learning))
 		return FLOW_WHY_NOT_LATCHED;
 	if (out->twice)

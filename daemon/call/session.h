@@ -21,6 +21,16 @@ struct dtmf;	 /* dtmf.h */
 struct player;	 /* player.c */
 struct resizing; /* relay.c */
 
+/* The numbering of the RTP that re-packetization has made from the packets of one source. */
+struct leg_numbers {
+	bool known;	  /* false: no such packet has left */
+	uint32_t ssrc;
+	uint16_t next;	  /* number after the source's packets that have left */
+	bool stale;	  /* further packets have left since */
+	int16_t ahead;	  /* the next outgoing number, minus `next` */
+	uint16_t reserve; /* `ahead` may have grown so much since this was written */
+};
+
 /* One side of a session: its local ports, and the peer that sends to them. */
 struct leg {
 	struct stream stream[STREAM_KINDS];
@@ -56,6 +66,8 @@ struct leg {
 	struct dtmf *dtmf;	    /* detection of the peer's digits, owned; NULL: none */
 	struct player *player;	    /* plays to the peer; NULL: nothing plays */
 	struct resizing *resizing;  /* re-packetization of the peer's RTP; NULL: none */
+	bool renumbered;	    /* it has ended, but it still changes sequence numbers */
+	struct leg_numbers numbers; /* for the next daemon */
 	struct quality_recent recent; /* of the peer's RTP, set by the survey */
 };
 

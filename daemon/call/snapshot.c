@@ -94,6 +94,15 @@ static const struct field dtmf_fields[] = {
 	{ 0 },
 };
 
+static const struct field numbers_fields[] = {
+	FIELD(1, FIELD_BOOL, leg_numbers, known),
+	FIELD(2, FIELD_UINT, leg_numbers, ssrc),
+	FIELD(3, FIELD_UINT, leg_numbers, next),
+	FIELD(4, FIELD_UINT, leg_numbers, ahead),
+	FIELD(5, FIELD_UINT, leg_numbers, reserve),
+	{ 0 },
+};
+
 static const struct field leg_fields[] = {
 	FIELD(1, FIELD_ADDR, snapshot_leg, local),
 	FIELD(2, FIELD_SPAN, snapshot_leg, advertised),
@@ -114,6 +123,7 @@ static const struct field leg_fields[] = {
 	FIELD_OF(17, snapshot_leg, dtmf, dtmf_fields),
 	FIELD(18, FIELD_BOOL, snapshot_leg, on_hold),
 	FIELD(19, FIELD_UINT, snapshot_leg, holds),
+	FIELD_OF(20, snapshot_leg, numbers, numbers_fields),
 	{ 0 },
 };
 
@@ -172,6 +182,7 @@ static void leg_take(struct snapshot_leg *out, const struct leg *leg)
 	out->nrelayed = leg->nrelayed;
 	out->on_hold = leg->on_hold;
 	out->holds = leg->holds;
+	out->numbers = leg->numbers;
 	if (leg->dtmf)
 		out->dtmf = (struct snapshot_dtmf){ .on = true,
 						    .hide = leg->dtmf->hide,
@@ -278,6 +289,7 @@ static int leg_apply(const struct snapshot_leg *from, struct leg *leg)
 	leg->nrelayed = from->nrelayed;
 	leg->on_hold = from->on_hold;
 	leg->holds = from->holds;
+	leg->numbers = from->numbers;
 	return text_apply(from->codecs, &leg->codecs);
 }
 

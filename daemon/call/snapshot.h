@@ -57,6 +57,7 @@ struct snapshot_leg {
 	struct snapshot_recording recording;
 	struct snapshot_playing playing;
 	struct snapshot_dtmf dtmf;
+	struct leg_numbers numbers;
 	bool on_hold;
 	uint32_t holds;
 };

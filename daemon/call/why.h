@@ -36,6 +36,7 @@
 	X(RECORDED, "it is recorded or copied, and the dataplane cannot hand packets over")       \
 	X(PLAYING, "a prompt plays to the other side")                                            \
 	X(RESIZED, "it is cut into packets of another length (z)")                                \
+	X(RENUMBERED, "its packets get numbers that go on from those that z has made")            \
 	X(FED, "its packets also go to another session, or packets of another session replace "   \
 	  "them")                                                                                 \
 	X(DOUBLE, "small packets are sent twice (-2)")                                            \

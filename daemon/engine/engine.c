@@ -130,7 +130,7 @@ int engine_leg_restore(struct engine *e, struct session *s, int i, const struct 
 	leg->local = addr_with_port(*local, 0);
 	leg->advertised = advertised.len ? faces_keep_text(e->o.faces, advertised) : NULL;
 	if (!local->port)
-		return relay_leg_resize(e->o.relay, s, i, leg->ptime_ms);
+		return relay_leg_resume(e->o.relay, s, i);
 	err = ports_claim(e->o.ports, family, local->port);
 	if (err)
 		return err;
@@ -142,7 +142,12 @@ int engine_leg_restore(struct engine *e, struct session *s, int i, const struct 
 		return err;
 	}
 	faces_use(e->o.faces, local);
-	return relay_leg_resize(e->o.relay, s, i, leg->ptime_ms);
+	return relay_leg_resume(e->o.relay, s, i);
+}
+
+int engine_leg_resume(struct engine *e, struct session *s, int leg)
+{
+	return relay_leg_resume(e->o.relay, s, leg);
 }
 
 /* ---- end of a session ---- */

@@ -147,6 +147,8 @@ bool engine_run(struct engine *e);
  */
 int engine_leg_restore(struct engine *e, struct session *s, int leg, const struct addr *local,
 		       struct span advertised, uint64_t now_ns);
+/* engine_leg_resume - go on with re-packetization of a leg that was restored. 0 or -ENOMEM. */
+int engine_leg_resume(struct engine *e, struct session *s, int leg);
 /* engine_drop - forget a session without counting it: it was not restored, or continues in the next
  * daemon. */
 void engine_drop(struct engine *e, struct session *s, uint64_t now_ns);

@@ -265,12 +265,58 @@ static void on_deadline(struct pacer_item *item, uint64_t now_ns)
 	resizing_wait(z);
 }
 
+static void resizing_end(struct relay *r, struct leg *leg)
+{
+	struct resizing *z = leg->resizing;
+
+	if (!z)
+		return;
+	pacer_del(r->pacer, &z->deadline);
+	resizer_free(z->resizer);
+	free(z);
+	leg->resizing = NULL;
+	leg->renumbered = false;
+	leg->numbers = (struct leg_numbers){ 0 };
+}
+
+/* Write the numbers where the next daemon finds them. */
+static void resizing_keep(struct resizing *z)
+{
+	resizer_numbers(z->resizer, &z->session->leg[z->leg].numbers);
+	resizer_kept(z->resizer);
+	session_changed(z->relay->o.sessions, z->session);
+}
+
 static void resize(struct resizing *z, const struct sockets_packet *p)
 {
+	struct session *s = z->session;
+	struct relay *r = z->relay;
+
 	z->last = *p;
 	resizer_in(z->resizer, p->data, p->len, p->arrival_ns,
 		   &(struct resizer_sink){ on_resized, z });
 	resizing_wait(z);
+	if (resizer_has_moved(z->resizer))
+		resizing_keep(z);
+	if (!resizer_is_over(z->resizer))
+		return;
+	resizing_end(r, &s->leg[z->leg]);
+	session_dirty(r->o.sessions, s);
+}
+
+/* Packets that were relayed before keep their numbers. */
+static void resizing_resume(struct relay *r, struct resizing *z)
+{
+	struct leg *leg = &z->session->leg[z->leg];
+	const struct rtpx_flow_stats *st = &leg->stream[STREAM_RTP].stats;
+	struct leg_numbers from = leg->numbers;
+
+	if (leg->installed & 1 << STREAM_RTP)
+		sync_pull(r->o.sync, z->session);
+	if (!from.known && st->max_seq)
+		from = (struct leg_numbers){ .known = true, .ssrc = st->ssrc,
+					     .next = st->max_seq + 1, .stale = true };
+	resizer_resume(z->resizer, &from);
 }
 
 static int resizing_begin(struct relay *r, struct session *s, int leg, unsigned int ms)
@@ -289,19 +335,23 @@ static int resizing_begin(struct relay *r, struct session *s, int leg, unsigned 
 		return err;
 	}
 	s->leg[leg].resizing = z;
+	resizing_resume(r, z);
 	return 0;
 }
 
-static void resizing_end(struct relay *r, struct leg *leg)
+/* Send waiting audio. Go on with the numbers if they lead ahead of the sender's. */
+static void resizing_stop(struct relay *r, struct resizing *z)
 {
-	struct resizing *z = leg->resizing;
+	struct leg *leg = &z->session->leg[z->leg];
 
-	if (!z)
-		return;
-	pacer_del(r->pacer, &z->deadline);
-	resizer_free(z->resizer);
-	free(z);
-	leg->resizing = NULL;
+	resizer_stop(z->resizer, &(struct resizer_sink){ on_resized, z });
+	sockets_flush(r->user);
+	resizing_wait(z);
+	leg->renumbered = !resizer_is_over(z->resizer);
+	if (leg->renumbered)
+		resizing_keep(z);
+	else
+		resizing_end(r, leg);
 }
 
 int relay_leg_resize(struct relay *r, struct session *s, int leg, unsigned int ms)
@@ -312,13 +362,51 @@ int relay_leg_resize(struct relay *r, struct session *s, int leg, unsigned int m
 		return ms ? resizing_begin(r, s, leg, ms) : 0;
 	if (ms) {
 		resizer_retarget(z->resizer, ms);
+		s->leg[leg].renumbered = false;
+		resizing_keep(z);
 		resizing_wait(z);
-		return 0;
+	} else if (!s->leg[leg].renumbered) {
+		resizing_stop(r, z);
 	}
-	resizer_flush(z->resizer, &(struct resizer_sink){ on_resized, z });
-	sockets_flush(r->user);
-	resizing_end(r, &s->leg[leg]);
 	return 0;
+}
+
+int relay_leg_resume(struct relay *r, struct session *s, int leg)
+{
+	struct leg *l = &s->leg[leg];
+	const struct leg_numbers numbers = l->numbers;
+	int err;
+
+	resizing_end(r, l);
+	l->numbers = numbers;
+	if (!l->ptime_ms && (!numbers.known || numbers.ahead <= 0))
+		return 0;
+	err = resizing_begin(r, s, leg, l->ptime_ms ? l->ptime_ms : 1);
+	if (!err && !l->ptime_ms)
+		resizing_stop(r, l->resizing);
+	return err;
+}
+
+static bool leave_one(void *arg, struct session *s)
+{
+	struct resizing *z;
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 2; i++) {
+		z = s->leg[i].resizing;
+		if (!z)
+			continue;
+		resizer_flush(z->resizer, &(struct resizer_sink){ on_resized, z });
+		resizing_keep(z);
+	}
+	return true;
+}
+
+void relay_leave(struct relay *r)
+{
+	sessions_each(r->o.sessions, leave_one, NULL);
+	sockets_flush(r->user);
 }
 
 void relay_session_end(struct relay *r, struct session *s)

@@ -8,8 +8,15 @@
  * 4733, comfort noise, unknown codecs) passes at once, after the audio that came before it, with
  * its marker, time stamp and payload unchanged. Only its sequence number continues that of the
  * audio, because both share one numbering at the receiver. Packets that are not RTP, and RTP of
- * another SSRC that is not such audio, pass unchanged. As with rtpproxy, loss stays visible in the
- * time stamps but not in the sequence numbers.
+ * another SSRC that is not such audio, pass unchanged.
+ *
+ * Audio leaves as soon as a packet is full; it does not wait for packets that are missing before
+ * it. Numbers are kept free for them, up to 64, as many as they would have had. A packet that is
+ * only late leaves by itself with these numbers. Loss is visible in the sequence numbers and in the
+ * time stamps. (rtpproxy shows it in the time stamps only, and drops late packets.)
+ *
+ * No sequence number of a source leaves twice for other audio, also before and after
+ * re-packetization: see resizer_resume() and resizer_stop().
  *
  * rtpproxy sends only when a packet arrives. The resizer also has a deadline, so no audio waits
  * longer than the wanted packet length.
@@ -18,6 +25,7 @@
 #define RTPX_RESIZER_H
 
 #include "base/base.h"
+#include "call/session.h"
 #include "call/stats.h"
 
 #define RESIZER_MAX_MS 999
@@ -44,8 +52,35 @@ int resizer_new(struct resizer **out, unsigned int target_ms, uint32_t opus_type
 		struct stats *stats);
 /* resizer_free - waiting packets count as discarded; @r may be NULL. */
 void resizer_free(struct resizer *r);
-/* resizer_retarget - set the length of packets that leave from now on. */
+/*
+ * resizer_retarget - set the length of packets that leave from now on, 1 to RESIZER_MAX_MS. Ends
+ * what resizer_stop() began.
+ */
 void resizer_retarget(struct resizer *r, unsigned int target_ms);
+
+/*
+ * resizer_resume - for a new resizer: packets of the source before from->next have left, with their
+ * numbers plus from->ahead. from->stale: the next one leaves with its number plus from->ahead, else
+ * with from->next plus from->ahead.
+ * resizer_numbers - the state for resizer_resume() in the next daemon.
+ * resizer_kept - the state of now is written where the next daemon finds it.
+ * resizer_has_moved - it must be written again, or a daemon that is killed may use numbers twice.
+ */
+void resizer_resume(struct resizer *r, const struct leg_numbers *from);
+void resizer_numbers(const struct resizer *r, struct leg_numbers *out);
+void resizer_kept(struct resizer *r);
+bool resizer_has_moved(const struct resizer *r);
+
+/*
+ * resizer_stop - re-packetization ends: send all waiting audio; packets pass uncut from now on. If
+ * outgoing numbers lead ahead of the source's, packets of the source get numbers that go on from
+ * there.
+ * resizer_is_over - no number needs a change any more, so packets may be relayed without the
+ * resizer: the source's numbers are those of the packets that leave, or lead ahead of them, or
+ * another source has taken its place.
+ */
+void resizer_stop(struct resizer *r, const struct resizer_sink *sink);
+bool resizer_is_over(const struct resizer *r);
 
 /* resizer_in - take a datagram that the stream has accepted; any number of packets may leave. */
 void resizer_in(struct resizer *r, const uint8_t *packet, size_t len, uint64_t arrival_ns,
@@ -57,7 +92,7 @@ void resizer_in(struct resizer *r, const uint8_t *packet, size_t len, uint64_t a
 uint64_t resizer_deadline(const struct resizer *r);
 /* resizer_run - send full packets, and audio that has reached its deadline. */
 void resizer_run(struct resizer *r, uint64_t now_ns, const struct resizer_sink *sink);
-/* resizer_flush - send all waiting audio, before the direction is relayed unchanged again. */
+/* resizer_flush - send all waiting audio. */
 void resizer_flush(struct resizer *r, const struct resizer_sink *sink);
 
 #endif

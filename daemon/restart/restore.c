@@ -163,6 +163,17 @@ void restore_silence(struct restorer *r, struct session *s, unsigned int counted
 	}
 }
 
+/* The previous daemon was killed: it may have used numbers that it has not written. */
+static void restore_numbers(const struct restorer *r, struct session *s)
+{
+	int i;
+
+	for (i = 0; i < 2 && !r->exact; i++) {
+		s->leg[i].numbers.ahead += s->leg[i].numbers.reserve;
+		s->leg[i].numbers.stale = true;
+	}
+}
+
 int restore_session(struct restorer *r, const struct snapshot *snap, struct session **out)
 {
 	struct stats *stats = r->stats;
@@ -176,6 +187,7 @@ int restore_session(struct restorer *r, const struct snapshot *snap, struct sess
 	stats->live_relayed += s->kernel_relayed;
 	stats->live_strangers += s->kernel_strangers;
 	restore_times(r, s);
+	restore_numbers(r, s);
 	session_restored(r->sessions, s);
 	if (!rc)
 		rc = restore_legs(r, s, snap);
@@ -229,7 +241,7 @@ static int update_leg(struct restorer *r, struct session *s, int i, const struct
 	for (kind = 0; kind < STREAM_KINDS; kind++)
 		if (!sync_push_stats(r->sync, s, i, kind, &before->stream[kind].stats))
 			leg->stream[kind].stats = before->stream[kind].stats;
-	return 0;
+	return engine_leg_resume(r->engine, s, i);
 }
 
 int restore_update(struct restorer *r, const struct snapshot *snap, struct session *s)
@@ -246,6 +258,7 @@ int restore_update(struct restorer *r, const struct snapshot *snap, struct sessi
 	r->stats->live_relayed += s->kernel_relayed;
 	r->stats->live_strangers += s->kernel_strangers;
 	restore_times(r, s);
+	restore_numbers(r, s);
 	session_restored(r->sessions, s);
 	for (i = 0; i < 2; i++) {
 		int leg_rc = update_leg(r, s, i, &before[i], &snap->leg[i]);

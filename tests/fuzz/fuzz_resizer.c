@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fuzz_resizer.c - any datagrams at any times through the re-packetizer: it stays in its memory, its
- * sequence numbers have no gap, no audio is made up, lost or kept too long.
+ * sequence numbers never leave twice, no audio is made up, lost or kept too long.
  *
  * The first byte is the length of packets, in 4 ms. Then come steps of six bytes: what, time stamp
  * and sequence number (signed steps), how much later, how many bytes of payload; and raw datagrams.
@@ -31,16 +31,31 @@ static struct {
 	uint64_t audio_in, audio_out; /* bytes of payload, but of Opus */
 	uint64_t opus_in, opus_ticks; /* at most, and those that left */
 	bool has_seq;
-	uint16_t next_seq;
+	uint16_t newest; /* sequence number */
+	bool used[UINT16_MAX + 1];
 	bool raw; /* what comes out now may be anything */
 } w;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Ahead of all others, with a gap of one hole at most, or behind and free. */
+static void use_number(uint16_t seq)
+{
+	int step = w.has_seq ? seq_diff(seq, w.newest) : 1;
+	unsigned int i;
+
+	assert(step <= MAX_HOLE + 1 && !w.used[seq]);
+	w.used[seq] = w.has_seq = true;
+	if (step <= 0)
+		return;
+	w.newest = seq;
+	for (i = 0; i <= MAX_HOLE; i++)
+		w.used[(uint16_t)(seq + UINT16_MAX / 2 + i)] = false;
+}
+
 static void on_out(void *arg, const uint8_t *p, size_t len, uint64_t arrival_ns)
 {
 	struct rtpx_packet d = { 0 };
-	uint16_t seq;
 
 	(void)arg, (void)arrival_ns;
 	if (w.raw)
@@ -48,15 +63,9 @@ static void on_out(void *arg, const uint8_t *p, size_t len, uint64_t arrival_ns)
 	assert(len >= RTP_HEADER && len <= MAX_PACKET);
 	rtp_describe(&d, p, len);
 	assert(d.kind == RTPX_PAYLOAD_RTP);
-	seq = d.rtp_seq;
-	if (codec_of(d.payload_type)) {
-		assert(!w.has_seq || seq == w.next_seq);
-		w.has_seq = true;
+	use_number(d.rtp_seq);
+	if (codec_of(d.payload_type))
 		w.audio_out += len - RTP_HEADER;
-	} else {
-		assert(!w.has_seq || seq == w.next_seq);
-	}
-	w.next_seq = seq + 1;
 	if (d.payload_type == OPUS)
 		w.opus_ticks += opuspack_ticks(p + RTP_HEADER, len - RTP_HEADER);
 }

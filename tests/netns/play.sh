@@ -58,6 +58,11 @@ analysed()
 ends_call()
 {
 	floor_talked 15
+	ends_captures
+}
+
+ends_captures()
+{
 	in_ns relay bash -c "echo the end >/dev/udp/192.0.2.10/4000; echo the end >/dev/udp/198.51.100.10/4000"
 	capture_end alice "the end"
 	capture_end bob "the end"
@@ -159,7 +164,56 @@ for_a_while()
 	ok "re-packetized for a while, the other direction in the kernel"
 }
 
+# numbers_of FILE ADDRESS - every RTP packet from there: number, time stamp, length of the payload.
+numbers_of() { reads "$1" "$2" rtp.seq rtp.timestamp rtp.payload | awk -F '\t' '{ print $1, $2, length($3) / 2 }'; }
+
+relay_again()
+{
+	lab_stop rtpxd "$1" || [ "$1" = KILL ] || fail "rtpxd ended with status $?" rtpxd
+	relay_start
+}
+
+# more_than N - the re-packetizer makes more packets.
+more_than() { must_wait 5 "packets out of the re-packetizer" counted npkts_resizer_out $(($(counter npkts_resizer_out) + $1)); }
+floor_relayed() { counter npkts_relayed; }
+relayed_since() { counted npkts_relayed $(($1 + $2)); }
+
+# Packets of bob are cut for a while, through a restart, and then not: what alice gets is one stream still.
+cut_for_a_while()
+{
+	local from
+
+	relay_start
+	floor_call rtpxd 198.51.100.10
+	capture alice eth0 alice udp port 4000
+	capture bob eth0 bob udp port 4000
+	floor_talk 60 198.51.100.10 198.51.100.1
+	must_wait 3 "everything in the kernel" all_in_kernel
+	rtpp rtpxd "Liez10 $CALL 198.51.100.10 4000 alice;1 bob;1" >/dev/null
+	more_than 40
+	relay_again KILL
+	must_wait 3 "bob's direction with the daemon again" only_is callee RESIZED
+	more_than 40
+	rtpp rtpxd "Lie $CALL 198.51.100.10 4000 alice;1 bob;1" >/dev/null
+	must_wait 3 "a reason why bob's direction stays" only_is callee RENUMBERED
+	relay_again PWR
+	must_wait 3 "the same reason" only_is callee RENUMBERED
+	from=$(floor_relayed)
+	must_wait 5 "packets of bob" relayed_since "$from" 20
+	floor_hang_up
+	ends_captures
+	numbers_of alice 192.0.2.1 >"$LAB_DIR/heard"
+	is "$(cut -d' ' -f1 "$LAB_DIR/heard" | sort | uniq -d)" "" "sequence numbers that alice got twice"
+	awk '{ n[$3]++ } END { exit !(n[80] >= 80 && n[160] >= 20) }' "$LAB_DIR/heard" || fail "lengths that alice got" heard
+	# The daemon that was killed leaves one gap at most, of the numbers that it may have used.
+	awk 'NR > 1 { step = ($1 - seq + 65536) % 65536; if (step > 32768 || step > 1100) exit 1; gaps += step > 400 }
+		{ seq = $1 } END { exit gaps > 1 }' "$LAB_DIR/heard" || fail "gaps in the numbers" heard
+	stop_rtpxd rtpxd west east
+	ok "$(wc -l <"$LAB_DIR/heard") packets, cut for a while and through a restart, no number twice"
+}
+
 music
 lengths
 for_a_while
+cut_for_a_while
 pass

@@ -315,6 +315,8 @@ static void prompts_and_lengths(void **state)
 	s = good;
 	s.leg[1].resizing = (void *)&s;
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_RESIZED);
+	s.leg[1].renumbered = true;
+	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_RENUMBERED);
 	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_NO_OBJECTION);
 }

@@ -656,6 +656,57 @@ static void test_resizing(void **state)
 	call_close(&c);
 }
 
+static uint16_t number_of(const struct peer_got *got)
+{
+	return got->data[2] << 8 | got->data[3];
+}
+
+/*
+ * Cut packets lead ahead in the numbers, so the direction stays with the daemon, also after a
+ * restart, until the party begins another stream.
+ */
+static void test_renumbering(void **state)
+{
+	struct call c = call_in_kernel();
+	struct leg *leg = &c.s->leg[0];
+	uint16_t seq = c.callee.seq + 1;
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(relay_leg_resize(relay, c.s, 0, 10), 0);
+	leg->ptime_ms = 10;
+	session_dirty(sessions, c.s);
+	sends(&c, &c.callee, STREAM_RTP);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(number_of(turn_for(base, c.caller.fd[STREAM_RTP])), seq + i);
+	assert_int_equal(leg->numbers.ahead, 1);
+	leg->numbers.ahead += leg->numbers.reserve; /* a daemon was killed, and this is the next */
+	assert_int_equal(relay_leg_resume(relay, c.s, 0), 0);
+	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_RESIZED);
+	sends(&c, &c.callee, STREAM_RTP);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(number_of(turn_for(base, c.caller.fd[STREAM_RTP])), seq + 502 + i);
+	assert_int_equal(relay_leg_resize(relay, c.s, 0, 0), 0);
+	leg->ptime_ms = 0;
+	session_dirty(sessions, c.s);
+	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_RENUMBERED);
+	relay_leave(relay);
+	assert_int_equal(relay_leg_resume(relay, c.s, 0), 0);
+	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_RENUMBERED);
+	sends(&c, &c.callee, STREAM_RTP);
+	assert_int_equal(number_of(turn_for(base, c.caller.fd[STREAM_RTP])), seq + 504);
+	c.callee.ssrc++;
+	for (i = 0; i < 50; i++) {
+		sends(&c, &c.callee, STREAM_RTP);
+		assert_int_equal(number_of(turn_for(base, c.caller.fd[STREAM_RTP])), c.callee.seq);
+	}
+	session_dirty(sessions, c.s);
+	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_null(leg->resizing);
+	assert_false(leg->numbers.known);
+	call_close(&c);
+}
+
 /* A call ends while audio waits; its ports are closed already. */
 static void test_resizing_ends(void **state)
 {
@@ -829,6 +880,7 @@ int main(void)
 		cmocka_unit_test_prestate_setup_teardown(test_late_packet, begin, end, &kernel),
 		cmocka_unit_test_prestate_setup_teardown(test_playing, begin, end, &kernel),
 		cmocka_unit_test_prestate_setup_teardown(test_resizing, begin, end, &kernel),
+		cmocka_unit_test_prestate_setup_teardown(test_renumbering, begin, end, &kernel),
 		cmocka_unit_test_setup_teardown(test_resizing_ends, begin, end),
 		cmocka_unit_test_setup_teardown(test_open_is_all_or_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(test_set_tos, begin, end),

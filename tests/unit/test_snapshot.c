@@ -47,6 +47,8 @@ static struct snapshot full(void)
 		leg->ptime_ms = 60;
 		leg->on_hold = true;
 		leg->holds = 3;
+		leg->numbers = (struct leg_numbers){ .known = true, .ssrc = 0xfeedu, .next = 65535,
+						     .ahead = -7, .reserve = 500 };
 		leg->ttl_s = 90;
 		leg->deadline_ns = ++n;
 		leg->ndropped = ++n;
