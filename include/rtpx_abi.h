@@ -21,13 +21,14 @@
  *          9 - ports and addresses of an entry as they stand in a packet; sum_change is the
  *              negative of what it was; next hops name an element of an array `tx_ports`, and
  *              have the MTU for frames without a tag.
+ *         10 - next hops with equal content share one element, and flows name it.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
 
 #include <linux/types.h>
 
-#define RTPX_ABI_VERSION 9
+#define RTPX_ABI_VERSION 10
 
 /*
  * A local port number is given out once in each address family. (family, port) therefore names one
@@ -39,7 +40,7 @@ enum rtpx_family {
 	RTPX_FAMILIES,
 };
 
-#define RTPX_MAX_NEXTHOPS 65536 /* next hop ids fit a __u16; id 0 is never given out */
+#define RTPX_MAX_NEXTHOPS 65536 /* ids and elements fit a __u16; 0 is never given out */
 #define RTPX_MAX_TX_PORTS 256	/* elements of tx_ports; one interface less can send */
 #define RTPX_LABEL_LEN 46 /* makes struct rtpx_entry_more four cache lines long */
 #define RTPX_INGRESSES 512	/* elements of `ingress`; a power of 2 */
@@ -77,7 +78,7 @@ enum rtpx_strangers {
 struct rtpx_flow {
 	__u16 seq;	 /* odd: being written */
 	__u16 flags;	 /* enum rtpx_flow_flag */
-	__u16 nexthop;	 /* index into the next hops */
+	__u16 nexthop;	 /* the daemon's id of the next hop */
 	__u16 port;	 /* local port */
 	__u16 peer_port; /* expected source port; ignored with RTPX_FLOW_ANY_PORT */
 	__u16 out_port;
@@ -182,7 +183,7 @@ struct rtpx_entry {
 	__u8 tos;
 	__u8 ttl;
 	__u8 pending; /* packets counted here */
-	__u16 nexthop;
+	__u16 nexthop; /* element of `nexthops`; changes by one store, without seq */
 	__be16 peer_port;
 	/* sum of old minus new addresses and ports, without the arriving source port */
 	__u16 sum_change;
@@ -241,7 +242,8 @@ struct rtpx_mirrored {
 #define RTPX_ECN_MASK	3	/* of the TOS or traffic class, RFC 3168 */
 
 /*
- * The way of packets for one destination onto the wire. All zero: not resolved, packets are passed.
+ * An element of the map `nexthops`: the way of packets onto the wire. All flows with this way share
+ * it. All zero: not resolved, packets are passed.
  */
 struct rtpx_nexthop {
 	__u8 dst_mac[6]; /* dst_mac and src_mac stand as in the frame */
@@ -251,7 +253,7 @@ struct rtpx_nexthop {
 	__u16 plain_mtu; /* mtu if no tag is to be pushed, else 0 */
 	__u16 tx_port;	 /* index into tx_ports; 0 is never given out */
 	__u32 ifindex;	/* of the device that tx_port names */
-	__u32 users;	/* flows that refer to it, for readers of a dump */
+	__u32 neigh;	/* the daemon's number of the neighbour with dst_mac; 0: not known */
 	__u32 label_mask; /* bits of IPv6's flow label to use; 0: the label is 0 */
 } __attribute__((aligned(8)));
 

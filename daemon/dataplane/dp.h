@@ -99,11 +99,14 @@ struct dp_ops {
 	int (*totals)(struct dp *dp, struct dp_totals *out);
 	/*
 	 * flow_get - read an installed flow with the id of its next hop. Finds the flows that a
-	 * previous daemon left. -ENOENT.
+	 * previous daemon left, too; with XDP their id is 0. -ENOENT.
 	 */
 	int (*flow_get)(struct dp *dp, enum rtpx_family family, uint16_t port,
 			struct rtpx_flow *out);
-	/* nexthop_put - write one next hop; all zero: not usable. No effect with dp->routes. */
+	/*
+	 * nexthop_put - write one next hop; all zero: not usable. No effect with dp->routes. 0,
+	 * -EINVAL, or -ENOSPC: no room, and the next hop is not usable.
+	 */
 	int (*nexthop_put)(struct dp *dp, uint16_t id, const struct rtpx_nexthop *nh);
 	/* tend - call once a second: repeats deletions that failed for lack of memory. */
 	void (*tend)(struct dp *dp);

@@ -8,7 +8,7 @@
  * kept.
  *
  * A flow refers to its next hop by id and stays installed even if the next hop is not usable. A
- * change of a route, link or neighbour is then one write and visits no session. In three cases the
+ * change of a route, link or neighbour visits no session. In three cases the
  * sessions are compiled again: the flow contains a source address that the kernel chose (a wildcard
  * port whose peer has not sent yet), the flow's TTL changes, or the host's rules decide otherwise.
  *
@@ -67,7 +67,6 @@ struct sync {
 	} mark;
 	/* A bit for each id. */
 	uint64_t chosen_source[ID_WORDS]; /* the kernel chooses the source */
-	uint64_t stale_users[ID_WORDS];	  /* the table's `users` is not current */
 	uint64_t refused[ID_WORDS];	  /* the host's rules keep it out of the kernel */
 	uint64_t unheard[ID_WORDS];	  /* the host's rules act on packets from there */
 	uint64_t moved[ID_WORDS];	  /* flows that refer to it are outdated */
@@ -262,7 +261,6 @@ static void hop_write(struct sync *y, uint16_t id, const struct rtpx_nexthop *ab
 
 	if (err)
 		log_err("cannot write next hop %u: %s", id, strerror(-err));
-	bit_put(y->stale_users, id, false);
 }
 
 static int hop_take(struct sync *y, const struct nexthop_want *want, uint16_t wish, uint16_t *id,
@@ -276,11 +274,9 @@ static int hop_take(struct sync *y, const struct nexthop_want *want, uint16_t wi
 	y->slot[*id] = usage_slot_of(&y->usage, view->ifname);
 	bit_put(y->refused, *id, view->refused);
 	bit_put(y->unheard, *id, view->arrives != FLOW_NO_OBJECTION);
-	if (view->abi.users == 1) {
+	if (view->users == 1) {
 		bit_put(y->chosen_source, *id, addr_is_any(&want->source));
 		hop_write(y, *id, &view->abi);
-	} else {
-		bit_put(y->stale_users, *id, true);
 	}
 	return 0;
 }
@@ -294,10 +290,8 @@ static void hop_give(struct sync *y, uint16_t id)
 	if (!id)
 		return;
 	nexthop_view(y->nexthops, id, &view);
-	if (view.abi.users == 1)
+	if (view.users == 1)
 		hop_write(y, id, &none);
-	else
-		bit_put(y->stale_users, id, true);
 	nexthop_give(y->nexthops, id);
 }
 
@@ -440,26 +434,15 @@ static void retry_left_out(struct sync *y)
 	y->tried_last = 0;
 }
 
-/* The number of users only serves people who dump the table: write it once a second. */
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	struct nexthop_view view;
 	struct sync *y = arg;
-	size_t w;
 
 	(void)fd, (void)what;
 	y->watch_left = sessions_watched(y->o.sessions);
 	watch(y);
 	y->o.dp->ops->tend(y->o.dp);
 	retry_left_out(y);
-	for (w = 0; w < ARRAY_SIZE(y->stale_users); w++) {
-		while (y->stale_users[w]) {
-			uint16_t id = w * WORD_BITS + __builtin_ctzll(y->stale_users[w]);
-
-			nexthop_view(y->nexthops, id, &view);
-			hop_write(y, id, &view.abi);
-		}
-	}
 }
 
 /* ---- flows ---- */

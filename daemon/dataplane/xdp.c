@@ -128,6 +128,7 @@ static int xdp_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
 			const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
 	struct dp_xdp *x = xdp_of(dp);
+	struct rtpx_flow now = *flow;
 	struct rtpx_entry *f;
 	uint32_t i;
 	int rc = element(x, family, port, &i);
@@ -137,11 +138,12 @@ static int xdp_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
 	if (!(flow->flags & RTPX_FLOW_ACTIVE) || flow->port != port || flow->nexthop == 0)
 		return -EINVAL;
 	f = &x->flows[i];
-	if (!seed && is_same(f, &x->more[i], flow))
+	now.nexthop = xdp_hops_join(x->hops, i, flow->nexthop);
+	if (!seed && is_same(f, &x->more[i], &now))
 		return 0;
 	write_begin(f);
 	x->active[i / 64] |= 1ull << i % 64;
-	rtpx_entry_put_flow(f, &x->more[i], flow, family);
+	rtpx_entry_put_flow(f, &x->more[i], &now, family);
 	if (seed)
 		rtpx_entry_put_stats(f, &x->more[i], seed);
 	write_end(f);
@@ -171,6 +173,7 @@ static int xdp_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
 	x->active[i / 64] &= ~(1ull << i % 64);
 	rtpx_entry_put_flow(f, &x->more[i], &none, family);
 	write_end(f);
+	xdp_hops_part(x->hops, i);
 	if (last)
 		stats_read(f, &x->more[i], last);
 	return 0;
@@ -252,6 +255,7 @@ static int xdp_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port,
 	if (active_element(x, family, port, &i))
 		return -ENOENT;
 	rtpx_entry_get_flow(&x->flows[i], &x->more[i], out);
+	out->nexthop = xdp_hops_id(x->hops, i);
 	return 0;
 }
 
@@ -259,8 +263,7 @@ static int xdp_nexthop_put(struct dp *dp, uint16_t id, const struct rtpx_nexthop
 {
 	if (id == 0)
 		return -EINVAL;
-	xdp_hops_put(xdp_of(dp)->hops, id, nh);
-	return 0;
+	return xdp_hops_put(xdp_of(dp)->hops, id, nh);
 }
 
 static int xdp_counters(struct dp *dp, struct rtpx_counters *out)
@@ -466,6 +469,7 @@ static void count_inherited(struct dp_xdp *x)
 		}
 		if (f->flags & RTPX_FLOW_ACTIVE) {
 			x->dp.inherited++;
+			xdp_hops_inherit(x->hops, i);
 			x->active[i / 64] |= 1ull << i % 64;
 		}
 	}
@@ -555,6 +559,18 @@ static int open_object(struct dp_xdp *x)
 	return ring_open(x);
 }
 
+static int open_hops(struct dp_xdp *x)
+{
+	const struct xdp_hops_opts o = {
+		.nexthops = bpf_map__fd(x->skel->maps.nexthops),
+		.tx_ports = bpf_map__fd(x->skel->maps.tx_ports),
+		.flows = x->flows,
+		.n_flows = x->n_elements,
+	};
+
+	return xdp_hops_new(&x->hops, &o);
+}
+
 static int load(struct dp_xdp *x, char *err, size_t err_size)
 {
 	uint32_t key = 0;
@@ -582,8 +598,7 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 		rc = xdp_ingress_new(&x->ingress, bpf_map__fd(x->skel->maps.ingress),
 				     x->skel->bss->plain_ingress);
 	if (rc == 0)
-		rc = xdp_hops_new(&x->hops, bpf_map__fd(x->skel->maps.nexthops),
-				  bpf_map__fd(x->skel->maps.tx_ports));
+		rc = open_hops(x);
 	if (rc == 0)
 		return 0;
 err:

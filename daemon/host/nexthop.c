@@ -408,6 +408,7 @@ static void nexthop_answer(const struct nexthops *n, const struct nexthop *nh,
 	v->abi.mtu = MIN(nh->route.mtu ? MIN(nh->route.mtu, out->is.mtu) : out->is.mtu, 65535u);
 	v->abi.label_mask = host_socket(n->host)->flow_labels ? RTPX_LABEL_MASK : 0;
 	v->abi.ifindex = out->is.tx;
+	v->abi.neigh = nh->neigh->number;
 }
 
 static bool view_equal(const struct nexthop_view *a, const struct nexthop_view *b)
@@ -438,7 +439,7 @@ static bool nexthop_work(struct nexthops *n, struct nexthop *nh)
 static void view_out(const struct nexthop *nh, struct nexthop_view *out)
 {
 	*out = nh->view;
-	out->abi.users = nh->users;
+	out->users = nh->users;
 }
 
 static void id_push(struct nexthops *n, uint16_t id)

@@ -4,8 +4,8 @@
  * netlink.
  *
  * One id per (destination host, source host, TOS), and per pair of ports if this host's rules look
- * at ports. When a route, link, address or neighbour changes, one element of the dataplane's table
- * is written, and no flow is touched. Neighbours of ids in use are kept resolved (probed before
+ * at ports. When a route, link, address or neighbour changes, the dataplane gets the new answer of
+ * the id, and no flow is compiled again. Neighbours of ids in use are kept resolved (probed before
  * they go stale), because the stack does not see the traffic that would confirm them. Uses
  * libnl-route-3.
  */
@@ -26,6 +26,7 @@ struct nexthop_view {
 	struct rtpx_nexthop abi; /* mtu 0: not usable; tx_port and plain_mtu are the dataplane's */
 	enum flow_why why;	 /* FLOW_NO_OBJECTION when usable */
 	enum flow_why arrives;	 /* FLOW_NO_OBJECTION, or why the peer's packets do not arrive */
+	unsigned int users;	 /* of the id, see nexthop_take() */
 	bool refused;		 /* @why is about this host, not about the route: see host.h */
 	uint8_t ttl;		 /* TTL or hop limit that the host's socket would send with */
 	struct addr source;	 /* the address the kernel would send from */

@@ -175,6 +175,7 @@ struct neigh *neigh_get(struct neighs *all, const struct neigh_key *key)
 	if (!nb)
 		return NULL;
 	nb->key = *key;
+	nb->number = ++all->last_number ? all->last_number : ++all->last_number;
 	HASH_ADD(hh, all->hash, key, sizeof(nb->key), nb);
 	if (!nb->hh.tbl) {
 		free(nb);

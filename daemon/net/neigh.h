@@ -22,6 +22,7 @@ struct neigh_key {
 
 struct neigh {
 	struct neigh_key key;
+	uint32_t number; /* not 0; no other neighbour has it */
 	uint8_t mac[6];
 	bool usable;
 	bool fixed;   /* permanent, or kept by another program: only read it */
@@ -34,6 +35,7 @@ struct neigh {
 struct neighs {
 	struct netlink *nl;
 	struct neigh *hash;
+	uint32_t last_number;
 	uint64_t probes; /* requests to probe a neighbour */
 	bool refused;	 /* the log already says that neighbours cannot be kept */
 };

@@ -5,7 +5,8 @@
  *     flows PIN-DIR active        the local IPv4 ports that hold a flow, one a line
  *     flows PIN-DIR clone PORT    for each line "PEER-PORT LOCAL-PORT" on stdin a copy of PORT's
  * flow
- *     flows PIN-DIR hops N        the flows take turns at N next hops, copies of their own
+ *     flows PIN-DIR gateway N     the flows take turns at N destinations behind their next hop
+ *     flows PIN-DIR link N        the flows take turns at N next hops, copies of their own
  *
  * A copy is what the daemon would have compiled for one more call between the same hosts. It lets
  * the program in the kernel forward more flows than the daemon may open sockets for; the daemon
@@ -95,8 +96,25 @@ static void clone_flow(int flows, int more, const struct rtpx_config *c, unsigne
 	}
 }
 
-/* Ids from the end of the table: the daemon gives out those from its beginning. */
-static void spread_hops(int flows, int nexthops, const struct rtpx_config *c, unsigned int hops)
+/* As the daemon does it: all destinations behind one gateway share the element of `nexthops`. */
+static void spread_gateway(int flows, int more, const struct rtpx_config *c, unsigned int hosts)
+{
+	unsigned int port, n = 0, host;
+	struct rtpx_flow f;
+
+	for (port = c->port_min; port <= c->port_max; port++) {
+		if (!is_active(flows, c, port))
+			continue;
+		read_flow(flows, more, c, port, &f);
+		host = n++ % hosts;
+		f.dest4[2] = host >> 8;
+		f.dest4[3] = host;
+		write_flow(flows, more, c, &f);
+	}
+}
+
+/* Elements from the end of the table: the daemon gives out those from its beginning. */
+static void spread_link(int flows, int nexthops, const struct rtpx_config *c, unsigned int hops)
 {
 	unsigned int port, n = 0;
 	struct rtpx_nexthop nh;
@@ -126,7 +144,7 @@ int main(int argc, char **argv)
 	int fd;
 
 	if (argc < 3)
-		errx(2, "usage: flows PIN-DIR active | clone PORT | hops N");
+		errx(2, "usage: flows PIN-DIR active | clone PORT | gateway N | link N");
 	if (bpf_map_lookup_elem(open_pin(argv[1], "config"), &zero, &c))
 		err(1, "config");
 	if (c.abi_version != RTPX_ABI_VERSION)
@@ -136,9 +154,11 @@ int main(int argc, char **argv)
 		list_active(fd, &c);
 	else if (strcmp(argv[2], "clone") == 0 && argc == 4)
 		clone_flow(fd, open_pin(argv[1], "flows_more"), &c, atoi(argv[3]));
-	else if (strcmp(argv[2], "hops") == 0 && argc == 4 && atoi(argv[3]) > 0 &&
+	else if (strcmp(argv[2], "gateway") == 0 && argc == 4 && atoi(argv[3]) > 0)
+		spread_gateway(fd, open_pin(argv[1], "flows_more"), &c, atoi(argv[3]));
+	else if (strcmp(argv[2], "link") == 0 && argc == 4 && atoi(argv[3]) > 0 &&
 		 atoi(argv[3]) <= RTPX_MAX_NEXTHOPS / 2)
-		spread_hops(fd, open_pin(argv[1], "nexthops"), &c, atoi(argv[3]));
+		spread_link(fd, open_pin(argv[1], "nexthops"), &c, atoi(argv[3]));
 	else
 		errx(2, "flows: arguments");
 	return 0;

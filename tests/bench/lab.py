@@ -293,9 +293,9 @@ class Rtpxd(Daemon):
     def in_kernel(self):
         return len(self.active_ports()) if self.dataplane == "xdp" else None
 
-    def spread_hops(self, count):
-        """Give the flows of the kernel's table @count next hops of their own, copies of theirs, for good."""
-        sh(self.bench.tool("flows"), self.pins, "hops", str(count))
+    def spread(self, where, count):
+        """Give the flows of the kernel's table @count destinations behind their `gateway`, or on the `link`, for good."""
+        sh(self.bench.tool("flows"), self.pins, where, str(count))
 
     def clone(self, pair, count):
         """@count more flows like @pair's in the kernel's table; returns what to send from and to."""

@@ -266,7 +266,7 @@ void nexthops_free(struct nexthops *n)
 	unsigned int id;
 
 	for (id = 1; id < ARRAY_SIZE(n->hops); id++)
-		assert_int_equal(n->hops[id].view.abi.users, 0);
+		assert_int_equal(n->hops[id].view.users, 0);
 }
 
 int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint16_t wish,
@@ -279,13 +279,13 @@ int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint
 	assert_int_not_equal(dest->family, ADDR_NONE);
 	for (i = 1; i <= n->room; i++) {
 		h = &n->hops[i];
-		if (!h->view.abi.users)
+		if (!h->view.users)
 			unused = unused || n->reserved[i] ? unused : h;
 		else if (addr_host_eq(&h->dest, dest) && addr_host_eq(&h->source, source))
 			break;
 	}
 	if (i > n->room) {
-		if (wish && !n->hops[wish].view.abi.users)
+		if (wish && !n->hops[wish].view.users)
 			unused = &n->hops[wish];
 		if (!unused)
 			return -ENOSPC;
@@ -296,7 +296,7 @@ int nexthop_take_again(struct nexthops *n, const struct nexthop_want *want, uint
 		h->view.ttl = 64;
 		h->view.source = addr_is_any(source) ? fake_choice : *source;
 	}
-	h->view.abi.users++;
+	h->view.users++;
 	*id = h - n->hops;
 	*view = h->view;
 	return 0;
@@ -325,13 +325,13 @@ void nexthops_release(struct nexthops *n)
 
 void nexthop_give(struct nexthops *n, uint16_t id)
 {
-	assert_true(id && n->hops[id].view.abi.users);
-	n->hops[id].view.abi.users--;
+	assert_true(id && n->hops[id].view.users);
+	n->hops[id].view.users--;
 }
 
 void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *out)
 {
-	assert_true(id && n->hops[id].view.abi.users);
+	assert_true(id && n->hops[id].view.users);
 	*out = n->hops[id].view;
 }
 

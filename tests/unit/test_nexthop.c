@@ -168,7 +168,7 @@ static void ids(void **state)
 		a.port = 1000 + i;
 		assert_int_equal(take(n, a, any, &id[i], &v), 0);
 		assert_int_equal(v.why, FLOW_WHY_LOOPBACK);
-		assert_int_equal(v.abi.users, 1);
+		assert_int_equal(v.users, 1);
 		assert_in_range(id[i], 1, 3);
 	}
 	assert_true(id[0] != id[1] && id[1] != id[2] && id[0] != id[2]);
@@ -177,10 +177,10 @@ static void ids(void **state)
 	a = ip4("127.0.0.1", 0); /* another port, and the wildcard as source: the same id */
 	assert_int_equal(take(n, a, zero, &again, &v), 0);
 	assert_int_equal(again, id[0]);
-	assert_int_equal(v.abi.users, 2);
+	assert_int_equal(v.users, 2);
 	nexthop_give(n, id[0]);
 	nexthop_view(n, id[0], &v);
-	assert_int_equal(v.abi.users, 1);
+	assert_int_equal(v.users, 1);
 	nexthop_give(n, id[0]);
 	nexthop_give(n, id[1]);
 	assert_int_equal(take(n, a, any, &again, &v), 0);

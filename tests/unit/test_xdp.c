@@ -159,7 +159,11 @@ static void put_and_del(void **state)
 			seq = k.seq;
 			assert_int_equal(seq % 2, 0);
 			k.seq = f.seq;
+			assert_int_equal(k.nexthop, 0); /* its next hop is not usable yet */
+			k.nexthop = f.nexthop;
 			assert_memory_equal(&k, &f, sizeof(f));
+			assert_int_equal(dp->ops->flow_get(dp, family, ports[i], &k), 0);
+			assert_int_equal(k.nexthop, f.nexthop);
 			assert_memory_equal(&got, &seed, sizeof(seed));
 
 			/* Replaced without a seed: the statistics continue. */
@@ -201,15 +205,57 @@ static void refusals(void **state)
 	assert_int_equal(dp->ops->nexthop_put(dp, 0, &nh), -EINVAL);
 }
 
-static struct rtpx_nexthop put_hop(const struct rtpx_nexthop *nh)
+/* The element that the kernel's flow of this port names. */
+static uint32_t element_of(uint16_t port)
+{
+	struct rtpx_flow_stats st;
+	struct rtpx_flow f;
+
+	kernel_flow(RTPX_FAMILY_IP4, port, &f, &st);
+	return f.nexthop;
+}
+
+static struct rtpx_nexthop kernel_hop(uint32_t element)
 {
 	struct rtpx_nexthop k;
-	uint32_t key = 9;
 
-	assert_int_equal(dp->ops->nexthop_put(dp, key, nh), 0);
 	assert_int_equal(
-		bpf_map_lookup_elem(bpf_map__fd(xdp_of(dp)->skel->maps.nexthops), &key, &k), 0);
+		bpf_map_lookup_elem(bpf_map__fd(xdp_of(dp)->skel->maps.nexthops), &element, &k), 0);
 	return k;
+}
+
+static void put_flow(uint16_t port, uint16_t id)
+{
+	struct rtpx_flow f = flow_at(port, 0);
+
+	f.nexthop = id;
+	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILY_IP4, port, &f, NULL), 0);
+}
+
+#define HOP_PORT (PORT_MIN + 20) /* the first port of tests of next hops */
+
+/* Write next hop 9 and return it as a packet to its flow meets it. */
+static struct rtpx_nexthop put_hop(const struct rtpx_nexthop *nh)
+{
+	assert_int_equal(dp->ops->nexthop_put(dp, 9, nh), 0);
+	put_flow(HOP_PORT, 9);
+	return kernel_hop(element_of(HOP_PORT));
+}
+
+/* The next daemon's view of the same maps. */
+static struct xdp_hops *next_hops(void)
+{
+	struct dp_xdp *x = xdp_of(dp);
+	const struct xdp_hops_opts o = {
+		.nexthops = bpf_map__fd(x->skel->maps.nexthops),
+		.tx_ports = bpf_map__fd(x->skel->maps.tx_ports),
+		.flows = x->flows,
+		.n_flows = x->n_elements,
+	};
+	struct xdp_hops *next;
+
+	assert_int_equal(xdp_hops_new(&next, &o), 0);
+	return next;
 }
 
 /* The interface that tx_ports has in this element; 0: none. */
@@ -247,10 +293,7 @@ static void hops(void **state)
 	/* An element gets another interface only when no next hop names it any more. */
 	xdp_hops_forbid(h, nh.ifindex);
 	assert_int_equal(tx_port(k.tx_port), 0);
-	assert_int_equal(
-		bpf_map_lookup_elem(bpf_map__fd(xdp_of(dp)->skel->maps.nexthops), &(uint32_t){ 9 }, &k),
-		0);
-	assert_int_equal(k.mtu, 0);
+	assert_int_equal(kernel_hop(element_of(HOP_PORT)).mtu, 0);
 	assert_int_equal(put_hop(&nh).mtu, 0);
 	assert_int_equal(xdp_hops_allow(h, nh.ifindex), 0);
 	assert_int_equal(xdp_hops_allow(h, nh.ifindex), 0);
@@ -259,16 +302,16 @@ static void hops(void **state)
 
 	/* The next daemon keeps next hops, but for those of interfaces that went meanwhile. */
 	k = put_hop(&nh);
-	h->table[10] = k;
-	h->table[10].ifindex++;
-	h->table[11] = k;
-	h->table[11].tx_port = RTPX_MAX_TX_PORTS - 1;
-	assert_int_equal(xdp_hops_new(&next, bpf_map__fd(xdp_of(dp)->skel->maps.nexthops),
-				      bpf_map__fd(xdp_of(dp)->skel->maps.tx_ports)), 0);
-	assert_int_equal(next->table[9].mtu, 1500);
-	assert_int_equal(next->table[10].mtu + next->table[11].mtu, 0);
+	h->table[60010] = k;
+	h->table[60010].ifindex++;
+	h->table[60011] = k;
+	h->table[60011].tx_port = RTPX_MAX_TX_PORTS - 1;
+	next = next_hops();
+	assert_int_equal(kernel_hop(element_of(HOP_PORT)).mtu, 1500);
+	assert_int_equal(next->table[60010].mtu + next->table[60011].mtu, 0);
 	assert_memory_equal(next->ifindex, h->ifindex, sizeof(h->ifindex));
 	xdp_hops_free(next);
+	assert_int_equal(dp->ops->flow_del(dp, RTPX_FAMILY_IP4, HOP_PORT, NULL), 0);
 
 	for (i = 1; i < RTPX_MAX_TX_PORTS; i++)
 		if (!h->ifindex[i])
@@ -277,6 +320,228 @@ static void hops(void **state)
 	for (i = 1; i < RTPX_MAX_TX_PORTS; i++)
 		if (h->ifindex[i] >> 31)
 			h->ifindex[i] = 0;
+}
+
+/* Behind one gateway, all ids share an element, and its new link address is one write. */
+static void hops_of_one_gateway(void **state)
+{
+	struct rtpx_nexthop nh = { .mtu = 1500, .dst_mac = { 2, 1 }, .neigh = 7 }, other;
+	uint32_t shared, id;
+
+	(void)state;
+	need_dp();
+	nh.ifindex = eth0();
+	for (id = 1; id <= 3; id++) {
+		assert_int_equal(dp->ops->nexthop_put(dp, id, &nh), 0);
+		put_flow(HOP_PORT + id, id);
+	}
+	shared = element_of(HOP_PORT + 1);
+	assert_int_not_equal(shared, 0);
+	for (id = 2; id <= 3; id++)
+		assert_int_equal(element_of(HOP_PORT + id), shared);
+
+	nh.dst_mac[5] = 9;
+	assert_int_equal(dp->ops->nexthop_put(dp, 2, &nh), 0);
+	for (id = 1; id <= 3; id++)
+		assert_int_equal(element_of(HOP_PORT + id), shared);
+	assert_memory_equal(kernel_hop(shared).dst_mac, nh.dst_mac, 6);
+
+	/* Another neighbour with the same link address has an element of its own. */
+	other = nh;
+	other.neigh = 8;
+	assert_int_equal(dp->ops->nexthop_put(dp, 4, &other), 0);
+	put_flow(HOP_PORT + 4, 4);
+	assert_int_not_equal(element_of(HOP_PORT + 4), shared);
+	nh.dst_mac[5] = 10;
+	assert_int_equal(dp->ops->nexthop_put(dp, 1, &nh), 0);
+	assert_memory_equal(kernel_hop(element_of(HOP_PORT + 4)).dst_mac, other.dst_mac, 6);
+
+	/* The route of one id changes: only its flows move. */
+	nh.mtu = 1400;
+	assert_int_equal(dp->ops->nexthop_put(dp, 2, &nh), 0);
+	assert_int_equal(kernel_hop(element_of(HOP_PORT + 2)).mtu, 1400);
+	assert_int_equal(element_of(HOP_PORT + 1), shared);
+	assert_int_equal(element_of(HOP_PORT + 3), shared);
+	assert_int_equal(kernel_hop(shared).mtu, 1500);
+	nh.mtu = 1500;
+	assert_int_equal(dp->ops->nexthop_put(dp, 2, &nh), 0);
+	assert_int_equal(element_of(HOP_PORT + 2), shared);
+}
+
+/* After hops_of_one_gateway(): flows of ids that become unusable, that end, that change their id. */
+static void hops_come_and_go(void **state)
+{
+	static const struct rtpx_nexthop none;
+	struct rtpx_nexthop nh = { .mtu = 1500, .dst_mac = { 2, 2 }, .neigh = 9 };
+	uint32_t shared, was, id;
+
+	(void)state;
+	need_dp();
+	nh.ifindex = eth0();
+	shared = element_of(HOP_PORT + 1);
+	assert_int_equal(dp->ops->nexthop_put(dp, 2, &none), 0);
+	assert_int_equal(element_of(HOP_PORT + 2), 0);
+	assert_int_equal(kernel_hop(0).mtu, 0);
+	put_flow(HOP_PORT + 2, 3);
+	assert_int_equal(element_of(HOP_PORT + 2), shared);
+	assert_int_equal(dp->ops->nexthop_put(dp, 3, &nh), 0);
+	was = element_of(HOP_PORT + 2);
+	assert_int_not_equal(was, shared);
+	assert_int_equal(element_of(HOP_PORT + 3), was);
+	assert_int_equal(element_of(HOP_PORT + 1), shared);
+
+	/* A packet may still read an element that is not used any more: it is given out late. */
+	assert_int_equal(dp->ops->flow_del(dp, RTPX_FAMILY_IP4, HOP_PORT + 2, NULL), 0);
+	assert_int_equal(dp->ops->nexthop_put(dp, 3, &none), 0);
+	assert_int_equal(element_of(HOP_PORT + 3), 0);
+	for (id = 2000; id < 3000; id++) {
+		nh.neigh = id;
+		assert_int_equal(dp->ops->nexthop_put(dp, id, &nh), 0);
+		put_flow(HOP_PORT + 2, id);
+		assert_int_not_equal(element_of(HOP_PORT + 2), was);
+		assert_int_equal(kernel_hop(element_of(HOP_PORT + 2)).neigh, id);
+	}
+	for (id = 2000; id < 3000; id++)
+		assert_int_equal(dp->ops->nexthop_put(dp, id, &none), 0);
+	for (id = 1; id <= 4; id++) {
+		assert_int_equal(dp->ops->flow_del(dp, RTPX_FAMILY_IP4, HOP_PORT + id, NULL), 0);
+		assert_int_equal(dp->ops->nexthop_put(dp, id, &none), 0);
+	}
+}
+
+/* All elements are in use: the last ids are not usable, and are again when others end. */
+static void hops_fill_up(void **state)
+{
+	static const struct rtpx_nexthop none;
+	struct rtpx_nexthop nh = { .mtu = 1500 };
+	uint32_t id;
+
+	(void)state;
+	need_dp();
+	nh.ifindex = eth0();
+	put_flow(HOP_PORT, 65535);
+	xdp_of(dp)->hops->element[77].users++;
+	for (id = 1; id < RTPX_MAX_NEXTHOPS; id++) {
+		nh.dst_mac[4] = id >> 8;
+		nh.dst_mac[5] = id;
+		assert_int_equal(dp->ops->nexthop_put(dp, id, &nh), id == 65535 ? -ENOSPC : 0);
+	}
+	assert_int_equal(element_of(HOP_PORT), 0);
+	assert_int_equal(dp->ops->nexthop_put(dp, 500, &none), 0);
+	assert_int_equal(dp->ops->nexthop_put(dp, 65535, &nh), 0);
+	assert_memory_equal(kernel_hop(element_of(HOP_PORT)).dst_mac, nh.dst_mac, 6);
+	xdp_of(dp)->hops->element[77].users--;
+	assert_int_equal(dp->ops->flow_del(dp, RTPX_FAMILY_IP4, HOP_PORT, NULL), 0);
+	for (id = 1; id < RTPX_MAX_NEXTHOPS; id++)
+		assert_int_equal(dp->ops->nexthop_put(dp, id, &none), 0);
+}
+
+/* The next daemon finds the element of a flow by its content, and the flow is not written. */
+static void hops_of_the_previous_daemon(void **state)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, mappable, .map_flags = BPF_F_MMAPABLE);
+	static const struct rtpx_nexthop none;
+	struct rtpx_nexthop nh = { .mtu = 1500, .dst_mac = { 2, 3 }, .neigh = 7 };
+	struct rtpx_entry flow = { 0 };
+	struct xdp_hops_opts o = { .flows = &flow, .n_flows = 1 };
+	struct xdp_hops *h;
+	uint16_t was;
+
+	(void)state;
+	need_dp();
+	nh.ifindex = eth0();
+	o.tx_ports = bpf_map__fd(xdp_of(dp)->skel->maps.tx_ports);
+	o.nexthops = bpf_map_create(BPF_MAP_TYPE_ARRAY, "nexthops", 4, sizeof(nh),
+				    RTPX_MAX_NEXTHOPS, &mappable);
+	assert_true(o.nexthops >= 0);
+	assert_int_equal(xdp_hops_new(&h, &o), 0);
+	assert_int_equal(xdp_hops_put(h, 1, &nh), 0);
+	flow.nexthop = was = xdp_hops_join(h, 0, 1);
+	assert_int_not_equal(was, 0);
+	xdp_hops_free(h);
+
+	assert_int_equal(xdp_hops_new(&h, &o), 0);
+	xdp_hops_inherit(h, 0);
+	assert_int_equal(xdp_hops_id(h, 0), 0);
+	nh.neigh = 1;
+	nh.dst_mac[5] = 1; /* a neighbour that the flow has nothing to do with */
+	assert_int_equal(xdp_hops_put(h, 5, &nh), 0);
+	nh.neigh = 2;
+	nh.dst_mac[5] = 0;
+	assert_int_equal(xdp_hops_put(h, 6, &nh), 0);
+	assert_int_equal(xdp_hops_join(h, 0, 6), was);
+	assert_int_equal(xdp_hops_id(h, 0), 6);
+	nh.dst_mac[5] = 2;
+	assert_int_equal(xdp_hops_put(h, 6, &nh), 0);
+	assert_int_equal(flow.nexthop, was);
+	assert_memory_equal(h->table[was].dst_mac, nh.dst_mac, 6);
+
+	/* The last user goes: the element is free, and is found no more. */
+	xdp_hops_part(h, 0);
+	assert_int_equal(xdp_hops_put(h, 6, &none), 0);
+	assert_int_equal(xdp_hops_put(h, 7, &nh), 0);
+	assert_int_not_equal(xdp_hops_join(h, 0, 7), was);
+	xdp_hops_free(h);
+	close(o.nexthops);
+}
+
+struct hop_reader {
+	struct rtpx_entry *entry;
+	struct rtpx_nexthop *table;
+	bool stop;
+	unsigned long whole, mixed;
+};
+
+/* As the program does: the element of the flow, then its words. */
+static void *read_hops(void *arg)
+{
+	struct hop_reader *r = arg;
+	struct rtpx_nexthop *nh;
+	uint64_t word;
+	uint8_t mac[8];
+
+	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
+		nh = &r->table[__atomic_load_n(&r->entry->nexthop, __ATOMIC_ACQUIRE)];
+		word = __atomic_load_n((uint64_t *)nh, __ATOMIC_RELAXED);
+		memcpy(mac, &word, sizeof(mac));
+		/* dst_mac[0] names the vlan, and the other bytes of dst_mac are one number */
+		if (mac[1] == mac[5] && mac[0] == __atomic_load_n(&nh->vlan, __ATOMIC_RELAXED))
+			r->whole++;
+		else
+			r->mixed++;
+	}
+	return NULL;
+}
+
+/* No packet meets half of a change, whether an element changes or the flow moves to another. */
+static void hops_are_never_mixed(void **state)
+{
+	struct rtpx_nexthop nh = { .mtu = 1500 };
+	struct hop_reader r = { 0 };
+	pthread_t thread;
+	unsigned int i;
+
+	(void)state;
+	need_dp();
+	nh.ifindex = eth0();
+	nh.neigh = 1;
+	assert_int_equal(dp->ops->nexthop_put(dp, 9, &nh), 0);
+	put_flow(HOP_PORT, 9);
+	r.entry = &xdp_of(dp)->flows[HOP_PORT - PORT_MIN];
+	r.table = xdp_of(dp)->hops->table;
+	assert_int_equal(pthread_create(&thread, NULL, read_hops, &r), 0);
+	while (!__atomic_load_n(&r.whole, __ATOMIC_RELAXED))
+		sched_yield();
+	for (i = 0; i < 500000; i++) { /* fewer moves than elements: a slow reader's is not reused */
+		nh.vlan = nh.dst_mac[0] = i / 16 % 5;
+		memset(nh.dst_mac + 1, i, 5);
+		assert_int_equal(dp->ops->nexthop_put(dp, 9, &nh), 0);
+	}
+	__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	print_message("%lu next hops read beside %u writes\n", r.whole, i);
+	assert_int_equal(r.mixed, 0);
+	assert_int_equal(dp->ops->flow_del(dp, RTPX_FAMILY_IP4, HOP_PORT, NULL), 0);
 }
 
 /* Each counter is the sum over CPUs. */
@@ -540,6 +805,11 @@ int main(void)
 		cmocka_unit_test(put_and_del),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(hops),
+		cmocka_unit_test(hops_of_one_gateway),
+		cmocka_unit_test(hops_come_and_go),
+		cmocka_unit_test(hops_fill_up),
+		cmocka_unit_test(hops_of_the_previous_daemon),
+		cmocka_unit_test(hops_are_never_mixed),
 		cmocka_unit_test(counters),
 		cmocka_unit_test(never_torn),
 		cmocka_unit_test(counts_never_step_back),
