@@ -102,13 +102,13 @@ ok "lost lines are counted in the log"
 
 # ---- syslog: a syslogd that is stopped ----
 
-# One of the test's own, in a /dev of its own.
+# One of the test's own, in a /dev of its own. With -r nsenter finds rtpxd when the test itself runs in a chroot.
 lab_start relay syslogd unshare -m bash -c 'mount -t tmpfs dev /dev && mknod /dev/null c 1 3 && mknod /dev/urandom c 1 9 &&
 	exec busybox syslogd -n -O "$1"' syslogd "$LAB_DIR/read.log"
 rm -f "$LAB_DIR/read.log"
 syslog_there() { [ -S "/proc/${LAB_PID[syslogd]}/root/dev/log" ]; }
 must_wait 10 "syslogd" syslog_there
-LAB_WRAP=(nsenter -m -t "${LAB_PID[syslogd]}")
+LAB_WRAP=(nsenter -m -r -t "${LAB_PID[syslogd]}")
 LAB_NS[rtpxd]=relay LAB_CTL[rtpxd]="127.0.0.1 7722"
 lab_start relay starts "${LAB_WRAP[@]}" "$RTPX_BUILD/rtpxd" -F -s udp:127.0.0.1:7722 -p "$LAB_DIR/rtpxd.pid" -d info \
 	--pin-dir "$LAB_DIR/bpf/rtpxd" --admin-socket "$LAB_DIR/rtpxd.admin" --state-dir "$LAB_DIR/rtpxd.state" "${OPTIONS[@]}"

@@ -206,7 +206,7 @@ floor_call rtpxd 198.51.100.10
 floor_talk 2 198.51.100.10 198.51.100.1 1
 floor_talked 15
 is "$(bob_missed) $(heard bob .wrong) $(heard alice .wrong)" "0 0 0" "packets that bob missed or heard wrong, or alice,"
-nsenter -m -t "${LAB_PID[rtpxd]}" mount -o remount,rw /run
+nsenter -m -r -t "${LAB_PID[rtpxd]}" mount -o remount,rw /run
 told "rtpxctl can connect now, at /run/rtpx/admin.sock"
 journal_works() { [ "$(journal works)" = true ]; }
 must_wait 10 "journal that is written" journal_works

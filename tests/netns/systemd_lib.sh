@@ -74,7 +74,7 @@ sd_cgroup()
 sd_pid() { pgrep -P "${LAB_PID[systemd]}"; }
 
 # sd_in COMMAND… - among the processes and mounts of that systemd.
-sd_in() { nsenter -m -p -t "$(sd_pid)" -- "$@"; }
+sd_in() { nsenter -m -r -p -t "$(sd_pid)" -- "$@"; }
 sd_ctl() { sd_in systemctl --no-pager "$@"; }
 sd_runs() { sd_ctl show --property=Version; }
 sd_active() { [ "$(sd_ctl is-active rtpxd)" = active ]; }

@@ -12,7 +12,7 @@
 . "$(dirname "$0")/systemd_lib.sh"
 DROP_IN=
 
-rtpxctl() { nsenter -m -n -t "$(sd_pid)" "$RTPX_BUILD/rtpxctl" "${@:2}"; }
+rtpxctl() { nsenter -m -r -n -t "$(sd_pid)" "$RTPX_BUILD/rtpxctl" "${@:2}"; }
 status_of() { sd_in sed -n "s/^$1:[[:space:]]*//p" "/proc/$(sd_main_pid)/status"; }
 # pins - the pins, as root of the host sees them.
 pins() { sd_in find /sys/fs/bpf -mindepth 2; }

@@ -16,7 +16,7 @@ shipped_config
 lab_nat_net
 sd_begin relay -l 90.0.0.1 -m 20000 -M 29999 --dataplane xdp --xdp-mode native
 LAB_NS[rtpxd]=relay LAB_CTL[rtpxd]="127.0.0.1 7722"
-sd_rtpxctl() { nsenter -m -n -t "$(sd_pid)" "$RTPX_BUILD/rtpxctl" "$@"; }
+sd_rtpxctl() { nsenter -m -r -n -t "$(sd_pid)" "$RTPX_BUILD/rtpxctl" "$@"; }
 status() { sd_rtpxctl --json status | jq -r "$1"; }
 
 rtpxd_says() { [ "$(rtpp rtpxd V)" = 20040107 ]; }

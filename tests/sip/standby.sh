@@ -29,6 +29,7 @@ machine()
 		global_defs {
 		    vrrp_version 3
 		    enable_script_security
+		    vrrp_rt_priority 50
 		}
 		vrrp_instance media {
 		    state BACKUP
