@@ -176,7 +176,8 @@ static void the_timer_wakes(void **state)
 	while (!w[1].runs)
 		event_base_loop(base, EVLOOP_ONCE);
 	assert_int_equal(w[0].runs, 1);
-	assert_true(w[0].ran_ns >= now + 5 * TICK_NS && w[0].ran_ns < w[1].ran_ns);
+	/* On a busy machine one turn of the loop may run both. */
+	assert_true(w[0].ran_ns >= now + 5 * TICK_NS && w[0].ran_ns <= w[1].ran_ns);
 	assert_true(w[1].ran_ns >= now + 30 * TICK_NS);
 }
 

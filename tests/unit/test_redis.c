@@ -90,10 +90,10 @@ static void on_answer(void *arg, const struct redisReply *reply)
 	snprintf(t.reply, sizeof(t.reply), "%.*s", (int)text.len, text.p);
 }
 
-/* Run the loop until @condition, which is asked until it is true once; 5 s at most. */
+/* Run the loop until @condition, which is asked until it is true once; a minute at most. */
 #define run_until(condition)                                                       \
 	do {                                                                       \
-		uint64_t end_ns = clock_now() + 5 * NSEC_PER_SEC;                  \
+		uint64_t end_ns = clock_now() + 60 * NSEC_PER_SEC;                 \
 		bool is_so;                                                        \
 		while (!(is_so = (condition)) && clock_now() < end_ns)             \
 			event_base_loop(t.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);    \
