@@ -546,11 +546,3 @@ void log_run(uint64_t now_ns)
 	}
 	pthread_mutex_unlock(&lock);
 }
-
-bool log_allowed(uint64_t *last, uint64_t now_ns)
-{
-	if (*last && now_ns - *last < NSEC_PER_SEC)
-		return false;
-	*last = now_ns;
-	return true;
-}

@@ -46,7 +46,7 @@ void log_close(void);
 
 /*
  * log_run - write waiting lines as far as the log takes them, and the numbers of lines that
- * log_some() left out. Call it about once a second. @now_ns: CLOCK_MONOTONIC.
+ * log_kind_line() left out. Call it about once a second. @now_ns: CLOCK_MONOTONIC.
  */
 void log_run(uint64_t now_ns);
 
@@ -60,7 +60,7 @@ void log_line(enum log_level level, const char *call, const char *func, int line
 #define log_warn(...) log_line(LOG_LVL_WARN, NULL, __func__, __LINE__, __VA_ARGS__)
 #define log_err(...) log_line(LOG_LVL_ERR, NULL, __func__, __LINE__, __VA_ARGS__)
 
-/* One kind of line: the place in the sources where it is written. */
+/* One kind of line: a row of base/provoked.h, or a level of a library's lines. */
 struct log_kind {
 	enum log_level level;
 	unsigned int per_s; /* lines a second; 0: one */
@@ -71,26 +71,15 @@ struct log_kind {
 	struct log_kind *next;	/* next kind that left lines out */
 };
 
-/* log_kind_line - as log_line(), for a line of @kind within its budget. */
+/*
+ * log_kind_line - as log_line(), for lines that a peer or its commands can provoke: per_s lines of
+ * @kind a second, and LOG_BURST times as many at once. log_run() writes the number of lines left
+ * out.
+ */
 void log_kind_line(struct log_kind *kind, const char *call, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/*
- * log_rate - log_call() for lines that a peer or its commands can provoke: @rate lines of each kind
- * a second, and LOG_BURST times as many at once. The number of lines left out follows within a
- * second or two.
- * log_some - the same with one line a second.
- */
-#define LOG_BURST 10
-#define log_rate(lvl, rate, call, ...)                                                             \
-	do {                                                                                       \
-		static struct log_kind kind_here = { .level = lvl,                                 \
-						     .per_s = rate,                                \
-						     .line = __LINE__ };                           \
-		kind_here.func = __func__;                                                         \
-		log_kind_line(&kind_here, call, __VA_ARGS__);                                      \
-	} while (0)
-#define log_some(lvl, call, ...) log_rate(lvl, 1, call, __VA_ARGS__)
+#define LOG_BURST 10 /* seconds whose lines a kind may write at once */
 
 /*
  * A reader of all lines of one call, of every level and beyond all limits, and of log_trace(). The
@@ -114,11 +103,5 @@ void log_unfollow(struct log_follower *f);
 void log_trace(const char *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* log_is_followed - whether a line of log_trace() for @call has a reader. */
 bool log_is_followed(struct span call);
-
-/*
- * log_allowed - rate limit for lines that the network can provoke: true at most once per second and
- * @last, which the caller keeps (start with 0). @now_ns: CLOCK_MONOTONIC.
- */
-bool log_allowed(uint64_t *last, uint64_t now_ns);
 
 #endif

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/provoked.h"
 
 #define ACCEPTS_PER_TURN 64
 
@@ -22,7 +22,6 @@ struct acceptor {
 	void *arg;
 	struct event *readable, *retry;
 	int spare[ACCEPTOR_SPARES]; /* -1: closed, to make room for a connection */
-	uint64_t said;
 };
 
 void acceptor_closed(struct acceptor *a)
@@ -49,8 +48,7 @@ static void pause_accepting(struct acceptor *a, int error)
 {
 	static const struct timeval pause = { 0, 200000 };
 
-	if (log_allowed(&a->said, clock_now()))
-		log_warn("%s: a connection waits: %s", a->name, strerror(error));
+	log_provoked(PROVOKED_PEER_WAITS, NULL, a->name, strerror(error));
 	event_del(a->readable);
 	evtimer_add(a->retry, &pause);
 }

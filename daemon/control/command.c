@@ -9,6 +9,7 @@
 
 #include "control/command.h"
 #include "base/log.h"
+#include "base/provoked.h"
 #include "protocol/proto.h"
 
 struct commands {
@@ -452,14 +453,11 @@ static void log_refusal(const struct run *run, const char *line, size_t len, boo
 	if (run->peer && run->peer->family != ADDR_NONE)
 		addr_text(run->peer, from);
 	if (malformed) {
-		log_some(LOG_LVL_WARN, NULL, "command \"%.*s\" from %s: malformed, refused (E%d)",
-			 (int)MIN(len, 200), line, from, err);
+		log_provoked(PROVOKED_MALFORMED, NULL, (int)MIN(len, 200), line, from, err);
 	} else if (err == E_SESSION || run->failed) {
 		snprintf(call_id, sizeof(call_id), "%.*s", (int)run->req->call_id.len,
 			 run->req->call_id.p);
-		log_some(LOG_LVL_INFO, call_id,
-			 "command \"%.*s\" from %s: there is no such session", (int)MIN(len, 200),
-			 line, from);
+		log_provoked(PROVOKED_NO_SESSION, call_id, (int)MIN(len, 200), line, from);
 	}
 }
 

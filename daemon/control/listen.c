@@ -25,6 +25,7 @@
 #include "control/conn.h"
 #include "protocol/cookies.h"
 #include "base/log.h"
+#include "base/provoked.h"
 #include "net/names.h"
 #include "control/passed.h"
 #include "protocol/proto.h"
@@ -103,7 +104,6 @@ struct listen {
 	unsigned int n_peers;
 	struct cookies *cookies;
 	struct event *sweep;
-	uint64_t said_many, said_recv, said_send;
 };
 
 static int refuse(char *err, size_t err_size, int error, const char *fmt, ...)
@@ -247,10 +247,10 @@ static bool make_room(struct listen *l, const char *name)
 		    end_silent(longest_silent(&l->silent), IDLE_S, now_ns) ||
 		    end_silent(longest_silent(&l->spoke), IDLE_S, now_ns);
 
-	if (l->n_peers >= most_peers - 1 && log_allowed(&l->said_many, now_ns))
-		log_warn("%s: %u control connections are open; for a new one %s", name, l->n_peers,
-			 room ? "the longest silent one is closed" :
-				"there is no room: all of them have sent commands lately");
+	if (l->n_peers >= most_peers - 1)
+		log_provoked(PROVOKED_MANY_PEERS, NULL, name, l->n_peers,
+			     room ? "the longest silent one is closed" :
+				    "there is no room: all of them have sent commands lately");
 	return room;
 }
 
@@ -352,8 +352,7 @@ static void send_batch(struct control *c, struct batch *b, unsigned int n)
 			continue;
 		/* Drop a reply that cannot be sent. The peer repeats its command, and the cache
 		 * answers. */
-		if (log_allowed(&c->listen->said_send, clock_now()))
-			log_warn("%s: cannot send a reply: %s", c->text, strerror(errno));
+		log_provoked(PROVOKED_NO_REPLY, NULL, c->text, strerror(errno));
 		done++;
 	}
 }
@@ -369,9 +368,8 @@ static void on_datagrams(evutil_socket_t fd, short what, void *arg)
 	batch_prepare(b);
 	n = recvmmsg(fd, b->in, BATCH, MSG_DONTWAIT, NULL);
 	if (n <= 0) {
-		if (n < 0 && errno != EAGAIN && errno != EINTR &&
-		    log_allowed(&c->listen->said_recv, clock_now()))
-			log_warn("%s: cannot receive: %s", c->text, strerror(errno));
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			log_provoked(PROVOKED_NO_COMMAND, NULL, c->text, strerror(errno));
 		return;
 	}
 	now_ns = clock_now();

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "call/flow.h"
 #include "base/log.h"
+#include "base/provoked.h"
 #include "host/nexthop.h"
 
 #define RUN_SESSIONS 512 /* compiled per turn of the loop, within RUN_NS */
@@ -260,7 +261,7 @@ static void hop_write(struct sync *y, uint16_t id, const struct rtpx_nexthop *ab
 	int err = y->left ? 0 : y->o.dp->ops->nexthop_put(y->o.dp, id, abi);
 
 	if (err)
-		log_err("cannot write next hop %u: %s", id, strerror(-err));
+		log_provoked(PROVOKED_HOP_REFUSED, NULL, id, strerror(-err));
 }
 
 static int hop_take(struct sync *y, const struct nexthop_want *want, uint16_t wish, uint16_t *id,
@@ -469,8 +470,7 @@ static enum flow_why flow_install(struct sync *y, struct session *s, int i, enum
 					 is_installed(leg, kind) ? NULL : &leg->stream[kind].stats);
 
 	if (err) {
-		log_some(LOG_LVL_WARN, s->call_id, "the dataplane refuses the flow of port %u: %s",
-			 port_of(leg, kind), strerror(-err));
+		log_provoked(PROVOKED_FLOW_REFUSED, s->call_id, port_of(leg, kind), strerror(-err));
 		return FLOW_WHY_REFUSED;
 	}
 	if (!is_installed(leg, kind)) {

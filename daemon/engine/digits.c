@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/log.h"
+#include "base/provoked.h"
 #include "call/dtmf.h"
 
 static const char *party_of(int leg)
@@ -33,10 +33,7 @@ int digits_restore(struct session *s, int leg, int target, const struct digits_r
 int digits_catch(const struct digits *d, struct session *s, int leg, const struct digits_req *req)
 {
 	if (s->notify < 0 || notify_ends_calls(d->notify, s->notify)) {
-		log_some(LOG_LVL_WARN, s->call_id,
-			 "digits of the %s (M3:1): refused, the U of this call names no target of "
-			 "-n that takes digits; name a unix: or tcp: one",
-			 party_of(leg));
+		log_provoked(PROVOKED_DIGITS_REFUSED, s->call_id, party_of(leg));
 		return -EDESTADDRREQ;
 	}
 	return digits_restore(s, leg, s->notify, req);
@@ -74,10 +71,7 @@ bool digits_take(const struct digits *d, struct session *s, int leg, const uint8
 		break;
 	case DTMF_TOO_MANY:
 		d->stats->ndtmf_left_out++;
-		log_some(LOG_LVL_WARN, s->call_id,
-			 "digits of the %s: more than %d a second; the further ones are not "
-			 "reported",
-			 party_of(leg), DTMF_BURST);
+		log_provoked(PROVOKED_DIGITS_MANY, s->call_id, party_of(leg), DTMF_BURST);
 		break;
 	case DTMF_GOES_ON:
 		break;

@@ -14,12 +14,12 @@
 #include "call/feed.h"
 #include "media/player.h"
 #include "base/log.h"
+#include "base/provoked.h"
 #include "host/nexthop.h"
 
 #define ABSENCE_NS (3 * NSEC_PER_SEC) /* without a tick: the process was stopped */
 #define SLICE_NS (NSEC_PER_MSEC / 2) /* work in one turn of the loop for earlier commands */
 #define ENDS_MAX 16 /* sessions that D ends before its reply; the others it dooms */
-#define TIMEOUT_LINES 20 /* log lines a second about sessions that timed out */
 
 struct engine {
 	struct engine_opts o;
@@ -218,9 +218,8 @@ static enum proto_error session_set_notify(struct engine *e, struct session *s,
 		return PROTO_OK;
 	s->notify = notify_find(e->o.notify, u->notify_socket, u->peer);
 	if (s->notify < 0) {
-		log_some(LOG_LVL_ERR, s->call_id,
-			 "notification target '%.*s' is none of the -n options: ignored",
-			 (int)u->notify_socket.len, u->notify_socket.p);
+		log_provoked(PROVOKED_NO_TARGET, s->call_id, (int)u->notify_socket.len,
+			     u->notify_socket.p);
 		return PROTO_OK;
 	}
 	if (!u->notify_tag.p)
@@ -280,8 +279,7 @@ static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
 	leg->on_hold = m->on_hold;
 	leg->holds += m->on_hold;
 	if (names_itself(e, s, &m->peer)) {
-		log_call(LOG_LVL_DBUG, s->call_id,
-			 "the address of a party is a port of the same session: ignored");
+		log_provoked(PROVOKED_ITSELF, s->call_id);
 		stream_set_asymmetric(&leg->stream[STREAM_RTP], asymmetric, e->o.learning);
 		stream_set_asymmetric(&leg->stream[STREAM_RTCP], asymmetric, e->o.learning);
 	} else if (m->peer.family != ADDR_NONE && m->peer.port) {
@@ -338,8 +336,7 @@ static enum proto_error admit(struct engine *e, struct span call_id, uint64_t no
 		return E_SHUTDOWN;
 	bad = admission_ask(e->o.admission, &ask, &why);
 	if (bad != PROTO_OK)
-		log_some(LOG_LVL_WARN, NULL, "new session refused (E%d): %s; %u sessions", bad, why,
-			 ask.sessions);
+		log_provoked(PROVOKED_NOT_ADMITTED, NULL, bad, why, ask.sessions);
 	return bad;
 }
 
@@ -367,8 +364,8 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 	if (i < 0) {
 		char host[ADDR_TEXT];
 
-		log_some(LOG_LVL_ERR, s->call_id, "no media ports for a new session on %s: %s",
-			 addr_host_text(&face[0].addr, host), why_no_ports(-i));
+		log_provoked(PROVOKED_NO_PORTS_NEW, s->call_id,
+			     addr_host_text(&face[0].addr, host), why_no_ports(-i));
 		session_destroy(e->o.sessions, s);
 		return E_PORTS_NEW;
 	}
@@ -401,8 +398,8 @@ static enum proto_error session_continue(struct engine *e, struct session *s, in
 	if (err) {
 		char host[ADDR_TEXT];
 
-		log_some(LOG_LVL_ERR, s->call_id, "no media ports for the session on %s: %s",
-			 addr_host_text(&face.addr, host), why_no_ports(-err));
+		log_provoked(PROVOKED_NO_PORTS, s->call_id, addr_host_text(&face.addr, host),
+			     why_no_ports(-err));
 		return E_PORTS_OLD;
 	}
 	if (!s->complete && s->leg[!i].local.port) {
@@ -702,13 +699,10 @@ static void log_timeout(const struct engine *e, const struct session *s, uint64_
 	char text[80] = "";
 
 	if (s->complete)
-		log_rate(LOG_LVL_INFO, TIMEOUT_LINES, s->call_id,
-			 "session %u timed out: no media from %s", s->number,
-			 silent[callee][caller]);
+		log_provoked(PROVOKED_SILENT, s->call_id, s->number, silent[callee][caller]);
 	else
-		log_rate(LOG_LVL_INFO, TIMEOUT_LINES, s->call_id,
-			 "session %u timed out: no L has named its callee%s", s->number,
-			 restored ? "" : heard_text(&s->leg[0], now_ns, text, sizeof(text)));
+		log_provoked(PROVOKED_NO_CALLEE, s->call_id, s->number,
+			     restored ? "" : heard_text(&s->leg[0], now_ns, text, sizeof(text)));
 }
 
 /*

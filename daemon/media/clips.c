@@ -16,7 +16,7 @@
 #include "media/clips.h"
 #include "base/hash.h"
 #include "media/loader.h"
-#include "base/log.h"
+#include "base/provoked.h"
 
 /* The bytes of a file, or a sound file encoded for a payload type. */
 struct file {
@@ -239,11 +239,11 @@ static void on_loaded(struct loader_job *job)
 		c->counts.loaded++;
 		c->counts.bytes += job->len;
 		if (job->why[0])
-			log_some(LOG_LVL_WARN, NULL, "prompt %s: %s", f->key, job->why);
+			log_provoked(PROVOKED_PROMPT_DOUBT, NULL, f->key, job->why);
 	} else if (job->err != -ECANCELED) {
 		c->counts.failed++;
-		log_some(LOG_LVL_ERR, NULL, "prompt %s: %s", f->key,
-			 job->why[0] ? job->why : strerror(-job->err));
+		log_provoked(PROVOKED_PROMPT_BAD, NULL, f->key,
+			     job->why[0] ? job->why : strerror(-job->err));
 	}
 	if (job->err && !stays_bad(job->err) && !f->stale)
 		forget(c, f);

@@ -13,6 +13,7 @@
 #include "media/player.h"
 #include "media/clips.h"
 #include "base/log.h"
+#include "base/provoked.h"
 #include "media/prompt.h"
 
 #define MAX_TYPE 127
@@ -160,10 +161,9 @@ static int choose_clip(struct players *all, struct span name, struct span codecs
 		if (!err || err == -ENOMEM)
 			return err;
 		if (err == -EACCES)
-			log_some(LOG_LVL_WARN, NULL,
-				 "prompt %.*s: rtpxd may not read it; it must be in --prompt-dir",
-				 (int)name.len, name.p);
-		log_dbug("prompt %.*s.%d: %s", (int)name.len, name.p, *type, strerror(-err));
+			log_provoked(PROVOKED_PROMPT_OUTSIDE, NULL, (int)name.len, name.p);
+		log_provoked(PROVOKED_PROMPT_MISSING, NULL, (int)name.len, name.p, *type,
+			     strerror(-err));
 	}
 	return -ENOENT;
 }

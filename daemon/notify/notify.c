@@ -27,6 +27,7 @@
 #include "notify/notify.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/provoked.h"
 #include "net/names.h"
 #include "notify/rpc.h"
 
@@ -88,7 +89,6 @@ struct target {
 
 	struct notify_counts counts;
 	char error[160]; /* "": none */
-	uint64_t logged_ns;
 };
 
 struct notify {
@@ -162,7 +162,7 @@ static void message_drop(struct target *t)
 
 static void say(struct target *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Keeps an error of the target for rtpxctl, and logs it, at most once per second. */
+/* Keeps an error of the target for rtpxctl, and logs it. */
 static void say(struct target *t, const char *fmt, ...)
 {
 	va_list ap;
@@ -170,8 +170,7 @@ static void say(struct target *t, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(t->error, sizeof(t->error), fmt, ap);
 	va_end(ap);
-	if (log_allowed(&t->logged_ns, clock_now()))
-		log_warn("notification to %s: %s; %u waiting", t->name, t->error, t->queued);
+	log_provoked(PROVOKED_NOT_NOTIFIED, NULL, t->name, t->error, t->queued);
 }
 
 static void disconnect(struct target *t)

@@ -16,7 +16,7 @@
 
 #include "base/addr.h"
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/provoked.h"
 #include "net/names.h"
 
 #define FIRST_PAUSE_MS 500 /* after the first failure; doubles up to LAST_PAUSE_MS */
@@ -107,8 +107,8 @@ static void trouble(struct collector *c, const char *why)
 	snprintf(c->error, sizeof(c->error), "%s", why);
 	if (!c->troubled) {
 		c->lost_before = lost_in_all(c);
-		log_some(LOG_LVL_WARN, NULL, "HEP collector %s: %s; reports %s until it is back",
-			 c->name, why, c->address.tcp ? "wait" : "are lost");
+		log_provoked(PROVOKED_COLLECTOR_GONE, NULL, c->name, why,
+			     c->address.tcp ? "wait" : "are lost");
 	}
 	c->troubled = true;
 }
@@ -127,9 +127,8 @@ static void works(struct collector *c)
 	if (c->troubled && !c->address.tcp && clock_now() - c->refused_ns < QUIET_NS)
 		return;
 	if (c->troubled)
-		log_some(LOG_LVL_WARN, NULL,
-			 "HEP collector %s: takes reports again, %llu were lost", c->name,
-			 (unsigned long long)(lost_in_all(c) - c->lost_before));
+		log_provoked(PROVOKED_COLLECTOR_BACK, NULL, c->name,
+			     (unsigned long long)(lost_in_all(c) - c->lost_before));
 	c->troubled = false;
 	c->pause_ms = 0;
 	c->error[0] = '\0';

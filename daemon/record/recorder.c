@@ -16,6 +16,7 @@
 #include "call/dtmf.h"
 #include "record/copies.h"
 #include "base/log.h"
+#include "base/provoked.h"
 #include "record/writer.h"
 
 #define STEM_MAX 231  /* bytes of a name before the part and the suffix */
@@ -248,11 +249,11 @@ static int files_open(struct recorder *r, struct session *s, int leg,
 			err = writer_open(r->writer, &name, s->recorded, &rec->file[kind]);
 	}
 	if (err && why_not(err))
-		log_some(LOG_LVL_ERR, s->call_id, "cannot record: %s", why_not(err));
+		log_provoked(PROVOKED_NOT_RECORDED, s->call_id, why_not(err));
 	else if (err)
-		log_some(LOG_LVL_ERR, s->call_id, "cannot record to %s/%s%s: %s",
-			 r->o.spool_dir ? r->o.spool_dir : r->o.dir, stem, name.suffix,
-			 strerror(-err));
+		log_provoked(PROVOKED_NO_FILE, s->call_id,
+			     r->o.spool_dir ? r->o.spool_dir : r->o.dir, stem, name.suffix,
+			     strerror(-err));
 	return err;
 }
 
@@ -282,9 +283,9 @@ static bool is_copy(struct span target, struct span *dest)
 static int say_copy(const struct session *s, struct span dest, int err)
 {
 	if (err)
-		log_some(LOG_LVL_ERR, s->call_id, "cannot copy to udp:%.*s: %s", (int)dest.len,
-			 dest.p,
-			 err == -EINVAL ? "it is not HOST:PORT, or [IPv6]:PORT" : strerror(-err));
+		log_provoked(PROVOKED_NOT_COPIED, s->call_id, (int)dest.len, dest.p,
+			     err == -EINVAL ? "it is not HOST:PORT, or [IPv6]:PORT" :
+					      strerror(-err));
 	return err;
 }
 

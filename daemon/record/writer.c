@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/provoked.h"
 #include "record/format.h"
 
 #define NAP_MS 100   /* the thread looks at the ring at least this often */
@@ -103,7 +104,6 @@ struct writer {
 	unsigned int to_complete; /* closed and not done */
 	bool stuck; /* the loop waited in vain, and no job has been done since */
 	bool stop;
-	uint64_t complained_ns; /* used by the thread */
 	uint16_t ip_id;	/* used by the thread: ID of the next IPv4 header in a pcap file */
 };
 
@@ -260,18 +260,15 @@ static void leave_spool(struct writer *w, struct writer_file *f, bool may_lack)
 	int err = w->o.spool_dir ? file_move(w, f->name) : 0;
 
 	if (err && !(may_lack && err == -ENOENT))
-		log_some(LOG_LVL_ERR, NULL,
-			 "recording %s stays in %s, it cannot be moved to %s: %s", f->name,
-			 w->o.spool_dir, w->o.dir, strerror(-err));
+		log_provoked(PROVOKED_NOT_MOVED, NULL, f->name, w->o.spool_dir, w->o.dir,
+			     strerror(-err));
 }
 
 /* ---- the thread: one file ---- */
 
 static void complain(struct writer *w, const struct writer_file *f, int err)
 {
-	if (log_allowed(&w->complained_ns, clock_now()))
-		log_err("recording %s/%s: %s; packets are lost, the call goes on", write_dir(w),
-			f->name, strerror(-err));
+	log_provoked(PROVOKED_NOT_WRITTEN, NULL, write_dir(w), f->name, strerror(-err));
 }
 
 /* Create the file again if it has been deleted. 0 if it can be written. */
@@ -327,8 +324,8 @@ static void write_some(struct writer *w, struct writer_file *f, const uint8_t *d
 	}
 	tally_recorded(f->tally, packets, bytes);
 	if (f->missing)
-		log_some(LOG_LVL_WARN, NULL, "recording %s goes on, %llu packets are missing",
-			 f->name, (unsigned long long)f->missing);
+		log_provoked(PROVOKED_RECORDED_AGAIN, NULL, f->name,
+			     (unsigned long long)f->missing);
 	f->missing = 0;
 }
 
@@ -674,7 +671,7 @@ static int file_start(struct writer *w, struct writer_file *f)
 	f->waiting = false;
 	pthread_mutex_unlock(&w->lock);
 	if (gave_up)
-		log_some(LOG_LVL_WARN, NULL, "the disk of the recordings is slow to open files");
+		log_provoked(PROVOKED_SLOW_DISK, NULL);
 	return err;
 }
 
@@ -756,8 +753,7 @@ void writer_rescue(struct writer *w, const char *name, struct tally *tally)
 		return;
 	f = file_new(w, &whole, key_of(&whole), tally);
 	if (!f || thread_start(w)) {
-		log_some(LOG_LVL_ERR, NULL, "recording %s stays in %s: out of memory", name,
-			 w->o.spool_dir);
+		log_provoked(PROVOKED_NOT_RESCUED, NULL, name, w->o.spool_dir);
 		if (f)
 			file_free(f);
 		return;

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/provoked.h"
 #include "replicate/changes.h"
 
 #define GATHER_MS 2	  /* changes wait that long for others */
@@ -250,9 +251,7 @@ static void add_change(struct group *g, enum change_kind kind, uint64_t key, str
 	if (!g->listed)
 		return; /* everything is put later */
 	if (changes_add(g->changes, kind, key, body)) {
-		log_some(LOG_LVL_WARN, NULL,
-			 "standby: Redis is too slow for the changes; all records are written "
-			 "again when it has caught up");
+		log_provoked(PROVOKED_REDIS_SLOW, NULL);
 		fall_behind(g);
 		return;
 	}
@@ -476,9 +475,7 @@ static void on_version(void *arg, const struct redisReply *reply)
 
 	g->too_new = said.p && strtoul(said.p, NULL, 10) > GROUP_VERSION;
 	if (g->too_new)
-		log_some(LOG_LVL_ERR, NULL,
-			 "standby: a newer version of rtpx owns the calls, so this one cannot take "
-			 "them over: upgrade it");
+		log_provoked(PROVOKED_REDIS_NEWER, NULL);
 }
 
 static void on_latest(void *arg, const struct redisReply *reply)
@@ -577,11 +574,9 @@ static void on_raised(void *arg, const struct redisReply *reply)
 
 	g->raising = false;
 	if (reply->type != REDIS_REPLY_INTEGER) {
-		log_some(LOG_LVL_ERR, NULL,
-			 "standby: the epoch cannot be raised (%s): the previous owner is not "
-			 "refused; it is tried again every second",
-			 redis_span(reply).p ? "a newer version of rtpx wrote it" :
-			 reply->type == REDIS_REPLY_ERROR ? reply->str : "an odd answer");
+		log_provoked(PROVOKED_REDIS_EPOCH, NULL,
+			     redis_span(reply).p ? "a newer version of rtpx wrote it" :
+			     reply->type == REDIS_REPLY_ERROR ? reply->str : "an odd answer");
 		return; /* the patience of group_take_over() ends */
 	}
 	g->view.epoch = (uint64_t)reply->integer;

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/provoked.h"
 #include "engine/faces.h"
 #include "net/appear.h"
 #include "net/sockets.h"
@@ -100,9 +101,7 @@ static bool record_read(struct standby *s, const struct record *r, struct snapsh
 {
 	if (snapshot_read(snap, span_of_record(r))) {
 		s->undecodable++;
-		log_some(LOG_LVL_ERR, NULL,
-			 "standby: a record of the owner describes no call that this version "
-			 "knows: that call cannot be taken over");
+		log_provoked(PROVOKED_STANDBY_RECORD, NULL);
 		return false;
 	}
 	snapshot_shift(snap, r->shift_ns);
@@ -147,7 +146,7 @@ static void on_put(void *arg, uint64_t key, struct span body, uint64_t now_ns)
 	char *bytes = malloc(body.len + 1);
 
 	if (!r || !bytes) {
-		log_some(LOG_LVL_ERR, NULL, "standby: out of memory for a record of the owner");
+		log_provoked(PROVOKED_STANDBY_MEMORY, NULL);
 		free(bytes);
 		return;
 	}

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "../../daemon/base/log.c"
+#include "../../daemon/base/provoked.c"
 
 static char got[4096];
 
@@ -109,18 +110,6 @@ static void names(void **state)
 	assert_int_equal(log_facility_of("LOG_DAEMON"), LOG_DAEMON);
 	assert_int_equal(log_facility_of("log_"), -1);
 	assert_int_equal(log_facility_of("local8"), -1);
-}
-
-static void once_a_second(void **state)
-{
-	uint64_t last = 0, now = 5 * NSEC_PER_SEC;
-
-	(void)state;
-	assert_true(log_allowed(&last, now));
-	assert_false(log_allowed(&last, now));
-	assert_false(log_allowed(&last, now + NSEC_PER_SEC - 1));
-	assert_true(log_allowed(&last, now + NSEC_PER_SEC));
-	assert_false(log_allowed(&last, now + NSEC_PER_SEC + 1));
 }
 
 /* ---- a log without a reader ---- */
@@ -371,6 +360,8 @@ static void journal(void **state)
 /* Lines that a peer provokes: a few at once, then one a second with the number of dropped lines. */
 static void some_of_many(void **state)
 {
+	struct log_kind refused = { .level = LOG_LVL_ERR, .func = "f" };
+	struct log_kind other = refused, unwanted = { .level = LOG_LVL_INFO, .func = "f" };
 	FILE *file = tmpfile();
 	int err = dup(STDERR_FILENO);
 	size_t n;
@@ -379,10 +370,10 @@ static void some_of_many(void **state)
 	log_open(LOG_LVL_WARN, true, false, 0);
 	dup2(fileno(file), STDERR_FILENO);
 	for (int i = 0; i < 1000; i++)
-		log_some(LOG_LVL_ERR, "call", "refused %d", i);
+		log_kind_line(&refused, "call", "refused %d", i);
 	for (int i = 0; i < 5; i++) {
-		log_some(LOG_LVL_ERR, "call", "other %d", i);
-		log_some(LOG_LVL_INFO, "call", "unwanted %d", i);
+		log_kind_line(&other, "call", "other %d", i);
+		log_kind_line(&unwanted, "call", "unwanted %d", i);
 	}
 	log_run(clock_now());
 	log_run(clock_now());
@@ -399,6 +390,50 @@ static void some_of_many(void **state)
 	assert_non_null(strstr(got, ": 990 more lines of this kind left out\n"));
 	assert_null(strstr(strstr(got, "more lines") + 1, "more lines"));
 	log_open(LOG_LVL_DBUG, true, false, 0);
+}
+
+#define PROVOKED_TIMES 10000
+
+/*
+ * Each row of the table, provoked 10,000 times: as many lines as its budget at that time has, and
+ * the number of all others.
+ */
+static void every_kind(void **state)
+{
+	static char text[1 << 20];
+	FILE *file = tmpfile();
+	int err = dup(STDERR_FILENO);
+	size_t n;
+
+	(void)state;
+	log_open(LOG_LVL_DBUG, true, false, 0);
+	dup2(fileno(file), STDERR_FILENO);
+	for (int kind = 0; kind < PROVOKED_KINDS; kind++) {
+		struct log_kind *k = provoked_kind((enum provoked)kind, "kind", kind);
+		const uint64_t begun_ns = clock_now();
+		unsigned int lines = 0;
+		char *at, want[80];
+
+		assert_in_range(k->per_s, 1, 20);
+		for (int i = 0; i < PROVOKED_TIMES; i++)
+			log_kind_line(k, "call", "provoked");
+		log_run(clock_now());
+		rewind(file);
+		n = fread(text, 1, sizeof(text) - 1, file);
+		text[n] = '\0';
+		rewind(file);
+		assert_int_equal(ftruncate(fileno(file), 0), 0);
+		for (at = text; (at = strstr(at, ": provoked\n")); at++)
+			lines++;
+		assert_in_range(lines, k->per_s * LOG_BURST,
+				k->per_s * (LOG_BURST + 1 + (clock_now() - begun_ns) / NSEC_PER_SEC));
+		snprintf(want, sizeof(want), ":kind:%d: %u more lines of this kind left out\n",
+			 kind, PROVOKED_TIMES - lines);
+		assert_non_null(strstr(text, want));
+	}
+	dup2(err, STDERR_FILENO);
+	close(err);
+	fclose(file);
 }
 
 static void budget(void **state)
@@ -423,7 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(form),		    cmocka_unit_test(relative_time),
 		cmocka_unit_test(levels_and_sinks), cmocka_unit_test(hostile_text),
-		cmocka_unit_test(names),	    cmocka_unit_test(once_a_second),
+		cmocka_unit_test(names),	    cmocka_unit_test(every_kind),
 		cmocka_unit_test(unread_pipe),	    cmocka_unit_test(close_unread),
 		cmocka_unit_test(unread_syslog),    cmocka_unit_test(some_of_many),
 		cmocka_unit_test(budget),	    cmocka_unit_test(journal),
