@@ -101,7 +101,8 @@ static void print_choice(void)
 static void on_links(void *arg)
 {
 	(void)arg;
-	dp->links->rescan(dp);
+	if (dp->links)
+		dp->links->rescan(dp);
 	print_choice();
 	print_interfaces();
 }
