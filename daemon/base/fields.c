@@ -245,3 +245,18 @@ int fields_read(const struct field *table, void *to, struct span bytes)
 	}
 	return 0;
 }
+
+void fields_copy(const struct field *table, const void *from, void *to)
+{
+	const struct field *f;
+
+	for (f = table; f->tag; f++) {
+		const char *source = (const char *)from + f->offset;
+		char *target = (char *)to + f->offset;
+
+		if (f->type == FIELD_STRUCT)
+			fields_copy(f->of, source, target);
+		else
+			memcpy(target, source, f->size);
+	}
+}

@@ -48,4 +48,10 @@ int fields_write(const struct field *table, const void *from, uint8_t *out, size
  */
 int fields_read(const struct field *table, void *to, struct span bytes);
 
+/*
+ * fields_copy - copy the members of @table, and no other, from a struct to another of its type.
+ * Spans still point to the same bytes.
+ */
+void fields_copy(const struct field *table, const void *from, void *to);
+
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * snapshot.c - the members of a session that are kept, in tables. A tag never gets another meaning:
- * see fields.h.
+ * see fields.h. A session has two tables: plain members of struct session, and the rest. The same
+ * holds for a leg. A tag stands in one of the two; tags of structs may stand in both.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -103,27 +104,32 @@ static const struct field numbers_fields[] = {
 	{ 0 },
 };
 
+/* Plain members of a leg. */
 static const struct field leg_fields[] = {
-	FIELD(1, FIELD_ADDR, snapshot_leg, local),
+	FIELD(1, FIELD_ADDR, leg, local),
+	FIELD_OF(4, leg, stream[STREAM_RTP], stream_fields),
+	FIELD_OF(5, leg, stream[STREAM_RTCP], stream_fields),
+	FIELD(6, FIELD_BOOL, leg, weak),
+	FIELD(7, FIELD_BOOL, leg, tos_set),
+	FIELD(8, FIELD_BOOL, leg, ttl_fixed),
+	FIELD(9, FIELD_UINT, leg, tos),
+	FIELD(10, FIELD_UINT, leg, ptime_ms),
+	FIELD(11, FIELD_UINT, leg, ttl_s),
+	FIELD(12, FIELD_UINT, leg, deadline_ns),
+	FIELD(13, FIELD_UINT, leg, ndropped),
+	FIELD(14, FIELD_UINT, leg, nrelayed),
+	FIELD(18, FIELD_BOOL, leg, on_hold),
+	FIELD(19, FIELD_UINT, leg, holds),
+	FIELD_OF(20, leg, numbers, numbers_fields),
+	{ 0 },
+};
+
+static const struct field leg_state_fields[] = {
 	FIELD(2, FIELD_SPAN, snapshot_leg, advertised),
 	FIELD(3, FIELD_SPAN, snapshot_leg, codecs),
-	FIELD_OF(4, snapshot_leg, stream[STREAM_RTP], stream_fields),
-	FIELD_OF(5, snapshot_leg, stream[STREAM_RTCP], stream_fields),
-	FIELD(6, FIELD_BOOL, snapshot_leg, weak),
-	FIELD(7, FIELD_BOOL, snapshot_leg, tos_set),
-	FIELD(8, FIELD_BOOL, snapshot_leg, ttl_fixed),
-	FIELD(9, FIELD_UINT, snapshot_leg, tos),
-	FIELD(10, FIELD_UINT, snapshot_leg, ptime_ms),
-	FIELD(11, FIELD_UINT, snapshot_leg, ttl_s),
-	FIELD(12, FIELD_UINT, snapshot_leg, deadline_ns),
-	FIELD(13, FIELD_UINT, snapshot_leg, ndropped),
-	FIELD(14, FIELD_UINT, snapshot_leg, nrelayed),
 	FIELD_OF(15, snapshot_leg, recording, recording_fields),
 	FIELD_OF(16, snapshot_leg, playing, playing_fields),
 	FIELD_OF(17, snapshot_leg, dtmf, dtmf_fields),
-	FIELD(18, FIELD_BOOL, snapshot_leg, on_hold),
-	FIELD(19, FIELD_UINT, snapshot_leg, holds),
-	FIELD_OF(20, snapshot_leg, numbers, numbers_fields),
 	{ 0 },
 };
 
@@ -133,18 +139,28 @@ static const struct field feed_fields[] = {
 	{ 0 },
 };
 
+/* Plain members of a session. */
 static const struct field session_fields[] = {
-	FIELD(1, FIELD_UINT, snapshot, number),
+	FIELD(1, FIELD_UINT, session, number),
+	FIELD(4, FIELD_BOOL, session, strong),
+	FIELD(5, FIELD_BOOL, session, complete),
+	FIELD(6, FIELD_UINT, session, created_ns),
+	FIELD_OF(9, session, leg[0], leg_fields),
+	FIELD_OF(10, session, leg[1], leg_fields),
+	FIELD(11, FIELD_BOOL, session, fed),
+	FIELD(21, FIELD_BOOL, session, told),
+	FIELD(22, FIELD_UINT, session, kernel_relayed),
+	FIELD(23, FIELD_UINT, session, kernel_strangers),
+	{ 0 },
+};
+
+static const struct field state_fields[] = {
 	FIELD(2, FIELD_SPAN, snapshot, call_id),
 	FIELD(3, FIELD_SPAN, snapshot, from_tag),
-	FIELD(4, FIELD_BOOL, snapshot, strong),
-	FIELD(5, FIELD_BOOL, snapshot, complete),
-	FIELD(6, FIELD_UINT, snapshot, created_ns),
 	FIELD(7, FIELD_SPAN, snapshot, notify),
 	FIELD(8, FIELD_SPAN, snapshot, notify_tag),
-	FIELD_OF(9, snapshot, leg[0], leg_fields),
-	FIELD_OF(10, snapshot, leg[1], leg_fields),
-	FIELD(11, FIELD_BOOL, snapshot, fed),
+	FIELD_OF(9, snapshot, leg[0], leg_state_fields),
+	FIELD_OF(10, snapshot, leg[1], leg_state_fields),
 	FIELD_OF(12, snapshot, feed[0], feed_fields),
 	FIELD_OF(13, snapshot, feed[1], feed_fields),
 	FIELD_OF(14, snapshot, feed[2], feed_fields),
@@ -154,9 +170,6 @@ static const struct field session_fields[] = {
 	FIELD_OF(18, snapshot, feed[6], feed_fields),
 	FIELD_OF(19, snapshot, feed[7], feed_fields),
 	FIELD(20, FIELD_SPAN, snapshot, to_tag),
-	FIELD(21, FIELD_BOOL, snapshot, told),
-	FIELD(22, FIELD_UINT, snapshot, kernel_relayed),
-	FIELD(23, FIELD_UINT, snapshot, kernel_strangers),
 	{ 0 },
 };
 
@@ -164,25 +177,8 @@ static const struct field session_fields[] = {
 
 static void leg_take(struct snapshot_leg *out, const struct leg *leg)
 {
-	int kind;
-
-	out->local = leg->local;
 	out->advertised = span_of(leg->advertised);
 	out->codecs = span_of(leg->codecs);
-	for (kind = 0; kind < STREAM_KINDS; kind++)
-		out->stream[kind] = leg->stream[kind];
-	out->weak = leg->weak;
-	out->tos_set = leg->tos_set;
-	out->ttl_fixed = leg->ttl_fixed;
-	out->tos = leg->tos;
-	out->ptime_ms = leg->ptime_ms;
-	out->ttl_s = leg->ttl_s;
-	out->deadline_ns = leg->deadline_ns;
-	out->ndropped = leg->ndropped;
-	out->nrelayed = leg->nrelayed;
-	out->on_hold = leg->on_hold;
-	out->holds = leg->holds;
-	out->numbers = leg->numbers;
 	if (leg->dtmf)
 		out->dtmf = (struct snapshot_dtmf){ .on = true,
 						    .hide = leg->dtmf->hide,
@@ -196,14 +192,7 @@ void snapshot_take(struct snapshot *out, const struct session *s)
 	int i;
 
 	*out = (struct snapshot){
-		.number = s->number,
-		.strong = s->strong,
-		.complete = s->complete,
-		.fed = s->fed,
-		.told = s->told,
-		.created_ns = s->created_ns,
-		.kernel_relayed = s->kernel_relayed,
-		.kernel_strangers = s->kernel_strangers,
+		.is = *s,
 		.call_id = span_of(s->call_id),
 		.from_tag = span_of(s->from_tag),
 		.to_tag = span_of(s->to_tag),
@@ -217,7 +206,12 @@ void snapshot_take(struct snapshot *out, const struct session *s)
 
 int snapshot_write(const struct snapshot *snap, uint8_t *out, size_t size)
 {
-	return fields_write(session_fields, snap, out, size);
+	int plain = fields_write(session_fields, &snap->is, out, size), state;
+
+	if (plain < 0)
+		return plain;
+	state = fields_write(state_fields, snap, out + plain, size - plain);
+	return state < 0 ? state : plain + state;
 }
 
 /* ---- to a session ---- */
@@ -228,7 +222,7 @@ static bool is_text(struct span s)
 }
 
 /* Check the properties of a leg that other modules rely on. */
-static bool is_leg(const struct snapshot_leg *leg)
+static bool is_leg(const struct leg *leg, const struct snapshot_leg *state)
 {
 	int kind;
 
@@ -236,10 +230,10 @@ static bool is_leg(const struct snapshot_leg *leg)
 		if (leg->stream[kind].state > STREAM_LATCHED ||
 		    leg->stream[kind].unproven >= STREAM_PROOF_PACKETS)
 			return false;
-	return is_text(leg->advertised) && is_text(leg->codecs) && is_text(leg->recording.target) &&
-	       is_text(leg->playing.name) && is_text(leg->dtmf.tag) &&
-	       is_text(leg->dtmf.target) && leg->dtmf.payload_type < 128 &&
-	       !(leg->local.port & 1) &&
+	return is_text(state->advertised) && is_text(state->codecs) &&
+	       is_text(state->recording.target) && is_text(state->playing.name) &&
+	       is_text(state->dtmf.tag) && is_text(state->dtmf.target) &&
+	       state->dtmf.payload_type < 128 && !(leg->local.port & 1) &&
 	       (leg->local.family != ADDR_NONE || !leg->local.port);
 }
 
@@ -248,14 +242,16 @@ int snapshot_read(struct snapshot *out, struct span bytes)
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	rc = fields_read(session_fields, out, bytes);
+	rc = fields_read(session_fields, &out->is, bytes);
+	if (!rc)
+		rc = fields_read(state_fields, out, bytes);
 	if (rc)
 		return rc;
-	if (!out->number || !is_text(out->call_id) || !is_text(out->from_tag) ||
+	if (!out->is.number || !is_text(out->call_id) || !is_text(out->from_tag) ||
 	    !is_text(out->to_tag) || !is_text(out->notify) || !is_text(out->notify_tag) ||
-	    !is_leg(&out->leg[0]) || !is_leg(&out->leg[1]))
+	    !is_leg(&out->is.leg[0], &out->leg[0]) || !is_leg(&out->is.leg[1], &out->leg[1]))
 		return -EBADMSG;
-	if (out->complete && (!out->leg[0].local.port || !out->leg[1].local.port))
+	if (out->is.complete && (!out->is.leg[0].local.port || !out->is.leg[1].local.port))
 		return -EBADMSG;
 	return 0;
 }
@@ -269,47 +265,23 @@ static int text_apply(struct span text, char **out)
 	return *out ? 0 : -ENOMEM;
 }
 
-static int leg_apply(const struct snapshot_leg *from, struct leg *leg)
-{
-	int kind;
-
-	for (kind = 0; kind < STREAM_KINDS; kind++) {
-		leg->stream[kind] = from->stream[kind];
-		leg->stream[kind].kind = kind;
-	}
-	leg->local = addr_with_port(from->local, 0);
-	leg->weak = from->weak;
-	leg->tos_set = from->tos_set;
-	leg->ttl_fixed = from->ttl_fixed;
-	leg->tos = from->tos;
-	leg->ptime_ms = from->ptime_ms;
-	leg->ttl_s = from->ttl_s;
-	leg->deadline_ns = from->deadline_ns;
-	leg->ndropped = from->ndropped;
-	leg->nrelayed = from->nrelayed;
-	leg->on_hold = from->on_hold;
-	leg->holds = from->holds;
-	leg->numbers = from->numbers;
-	return text_apply(from->codecs, &leg->codecs);
-}
-
 int snapshot_apply(const struct snapshot *snap, struct session *s)
 {
-	int i, err;
+	int i, kind, err;
 
-	s->number = snap->number;
-	s->strong = snap->strong;
-	s->complete = snap->complete;
-	s->fed = snap->fed;
-	s->told = snap->told;
-	s->created_ns = snap->created_ns;
-	s->kernel_relayed = snap->kernel_relayed;
-	s->kernel_strangers = snap->kernel_strangers;
+	for (i = 0; i < 2; i++) {
+		s->leg[i].numbers = (struct leg_numbers){ 0 };
+		for (kind = 0; kind < STREAM_KINDS; kind++)
+			s->leg[i].stream[kind] = (struct stream){ .kind = kind };
+	}
+	fields_copy(session_fields, &snap->is, s);
 	err = text_apply(snap->notify_tag, &s->notify_tag);
 	if (!err)
 		err = text_apply(snap->to_tag, &s->to_tag);
-	for (i = 0; i < 2 && !err; i++)
-		err = leg_apply(&snap->leg[i], &s->leg[i]);
+	for (i = 0; i < 2 && !err; i++) {
+		s->leg[i].local.port = 0;
+		err = text_apply(snap->leg[i].codecs, &s->leg[i].codecs);
+	}
 	return err;
 }
 
@@ -335,12 +307,13 @@ void snapshot_shift(struct snapshot *snap, int64_t shift_ns)
 {
 	int i, kind;
 
-	snap->created_ns = shifted(snap->created_ns, shift_ns);
+	snap->is.created_ns = shifted(snap->is.created_ns, shift_ns);
 	for (i = 0; i < 2; i++) {
-		struct snapshot_leg *leg = &snap->leg[i];
+		struct leg *leg = &snap->is.leg[i];
+		struct snapshot_playing *playing = &snap->leg[i].playing;
 
 		leg->deadline_ns = shifted(leg->deadline_ns, shift_ns);
-		leg->playing.begun_ns = shifted(leg->playing.begun_ns, shift_ns);
+		playing->begun_ns = shifted(playing->begun_ns, shift_ns);
 		for (kind = 0; kind < STREAM_KINDS; kind++)
 			stream_shift(&leg->stream[kind], shift_ns);
 	}

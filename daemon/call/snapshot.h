@@ -44,28 +44,17 @@ struct snapshot_dtmf {
 	struct span tag, target; /* the target's name */
 };
 
-/* Text spans point into a session's strings, or into the bytes that were read. */
+/* The state of a leg that is no plain member of struct leg. */
 struct snapshot_leg {
-	struct addr local; /* ADDR_NONE or without port: not open */
 	struct span advertised, codecs;
-	struct stream stream[STREAM_KINDS]; /* without candidates */
-	bool weak, tos_set, ttl_fixed;
-	uint8_t tos;
-	uint16_t ptime_ms;
-	uint32_t ttl_s;
-	uint64_t deadline_ns, ndropped, nrelayed;
 	struct snapshot_recording recording;
 	struct snapshot_playing playing;
 	struct snapshot_dtmf dtmf;
-	struct leg_numbers numbers;
-	bool on_hold;
-	uint32_t holds;
 };
 
+/* Text spans point into a session's strings, or into the bytes that were read. */
 struct snapshot {
-	uint32_t number;
-	bool strong, complete, fed, told;
-	uint64_t created_ns, kernel_relayed, kernel_strangers;
+	struct session is; /* only the members in the tables of snapshot.c; no pointer is valid */
 	struct span call_id, from_tag, to_tag, notify, notify_tag;
 	struct snapshot_leg leg[2];
 	struct snapshot_feed feed[SNAPSHOT_MAX_FEEDS];

@@ -125,7 +125,7 @@ bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highes
 	for (i = 0; i < k->sessions.n; i++)
 		for (leg = 0;
 		     leg < 2 && snapshot_read(&snap, record_span(k->sessions.p[i])) == 0; leg++) {
-			unsigned int port = snap.leg[leg].local.port;
+			unsigned int port = snap.is.leg[leg].local.port;
 
 			if (!port)
 				continue;
@@ -233,11 +233,11 @@ static bool is_current(struct claims *all, struct kept_record *kept)
 		log_err("a record of the journal describes no call");
 		return false;
 	}
-	kept->created_ns = snap.created_ns;
+	kept->created_ns = snap.is.created_ns;
 	for (i = 0; i < 2; i++)
-		if (!claim(all, &snap.leg[i].local)) {
+		if (!claim(all, &snap.is.leg[i].local)) {
 			log_warn("call %.*s: not restored, a newer record has its port %u",
-				 (int)snap.call_id.len, snap.call_id.p, snap.leg[i].local.port);
+				 (int)snap.call_id.len, snap.call_id.p, snap.is.leg[i].local.port);
 			return false;
 		}
 	return true;

@@ -16,13 +16,14 @@
 
 /* A killed daemon may hold the port for a moment: try until patience_ns. */
 static int restore_leg(struct restorer *r, struct session *s, int i,
-		       const struct snapshot_leg *from)
+		       const struct snapshot *snap)
 {
 	const struct timespec nap = { .tv_nsec = 5 * NSEC_PER_MSEC };
 	struct engine *e = r->engine;
 	int rc;
 
-	while ((rc = engine_leg_restore(e, s, i, &from->local, from->advertised, r->now_ns)) ==
+	while ((rc = engine_leg_restore(e, s, i, &snap->is.leg[i].local,
+				       snap->leg[i].advertised, r->now_ns)) ==
 		       -EADDRINUSE &&
 	       clock_now() < r->patience_ns)
 		nanosleep(&nap, NULL);
@@ -43,10 +44,10 @@ static int restore_legs(struct restorer *r, struct session *s, const struct snap
 	int i, rc = 0;
 
 	for (i = 0; i < 2 && !rc; i++) {
-		const struct addr *local = &snap->leg[i].local;
+		const struct addr *local = &snap->is.leg[i].local;
 		char text[ADDR_TEXT];
 
-		rc = restore_leg(r, s, i, &snap->leg[i]);
+		rc = restore_leg(r, s, i, snap);
 		if (rc)
 			log_call(LOG_LVL_ERR, s->call_id,
 				 "the call cannot be restored: port %s: %s",
@@ -179,7 +180,7 @@ int restore_session(struct restorer *r, const struct snapshot *snap, struct sess
 	struct stats *stats = r->stats;
 	struct session *s;
 	int rc = session_create(r->sessions, span_not_null(snap->call_id),
-				span_not_null(snap->from_tag), snap->created_ns, &s);
+				span_not_null(snap->from_tag), snap->is.created_ns, &s);
 
 	if (rc)
 		return rc;
@@ -209,7 +210,7 @@ void restore_drop(struct restorer *r, struct session *s)
 }
 
 /* The leg keeps its port, or gets its first one. */
-static bool leg_stays(const struct leg *leg, const struct snapshot_leg *next)
+static bool leg_stays(const struct leg *leg, const struct leg *next)
 {
 	return (!leg->local.port || addr_eq(&leg->local, &next->local)) &&
 	       leg->tos == next->tos && leg->ptime_ms == next->ptime_ms;
@@ -230,13 +231,13 @@ static void free_texts(struct session *s)
 
 /* @before: the leg's address and statistics before the update. */
 static int update_leg(struct restorer *r, struct session *s, int i, const struct leg *before,
-		      const struct snapshot_leg *next)
+		      const struct snapshot *snap)
 {
 	struct leg *leg = &s->leg[i];
 	int kind;
 
 	if (!before->local.port)
-		return restore_leg(r, s, i, next);
+		return restore_leg(r, s, i, snap);
 	leg->local = before->local;
 	for (kind = 0; kind < STREAM_KINDS; kind++)
 		if (!sync_push_stats(r->sync, s, i, kind, &before->stream[kind].stats))
@@ -249,7 +250,8 @@ int restore_update(struct restorer *r, const struct snapshot *snap, struct sessi
 	const struct leg before[2] = { s->leg[0], s->leg[1] };
 	int i, rc;
 
-	if (!leg_stays(&s->leg[0], &snap->leg[0]) || !leg_stays(&s->leg[1], &snap->leg[1]))
+	if (!leg_stays(&s->leg[0], &snap->is.leg[0]) ||
+	    !leg_stays(&s->leg[1], &snap->is.leg[1]))
 		return -ESTALE;
 	r->stats->live_relayed -= s->kernel_relayed;
 	r->stats->live_strangers -= s->kernel_strangers;
@@ -261,7 +263,7 @@ int restore_update(struct restorer *r, const struct snapshot *snap, struct sessi
 	restore_numbers(r, s);
 	session_restored(r->sessions, s);
 	for (i = 0; i < 2; i++) {
-		int leg_rc = update_leg(r, s, i, &before[i], &snap->leg[i]);
+		int leg_rc = update_leg(r, s, i, &before[i], snap);
 
 		rc = rc ? rc : leg_rc;
 	}
@@ -276,7 +278,7 @@ void restore_feeds(struct restorer *r, const struct snapshot *snap)
 	struct session *target, *source;
 	int i;
 
-	if (!snap->feed[0].source || !(target = session_numbered(r->sessions, snap->number)))
+	if (!snap->feed[0].source || !(target = session_numbered(r->sessions, snap->is.number)))
 		return;
 	for (i = SNAPSHOT_MAX_FEEDS - 1; i >= 0; i--) {
 		source = session_numbered(r->sessions, snap->feed[i].source);

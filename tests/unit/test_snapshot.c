@@ -27,8 +27,11 @@ static struct addr address(const char *text, uint16_t port)
 static struct snapshot full(void)
 {
 	struct snapshot s = {
-		.number = 77, .strong = true, .complete = true, .fed = true, .told = true,
-		.created_ns = 123456789012345ull, .kernel_relayed = 5, .kernel_strangers = 6,
+		.is = {
+			.number = 77, .strong = true, .complete = true, .fed = true, .told = true,
+			.created_ns = 123456789012345ull, .kernel_relayed = 5,
+			.kernel_strangers = 6,
+		},
 		.call_id = span_of("a call"), .from_tag = span_of("tag;1"), .to_tag = span_of("other"),
 		.notify = span_of("tcp:127.0.0.1:7"), .notify_tag = span_of("who"),
 		.feed = { { 12, true }, { 13, false } },
@@ -37,11 +40,12 @@ static struct snapshot full(void)
 	int i, kind;
 
 	for (i = 0; i < 2; i++) {
-		struct snapshot_leg *leg = &s.leg[i];
+		struct snapshot_leg *state = &s.leg[i];
+		struct leg *leg = &s.is.leg[i];
 
 		leg->local = address(i ? "2001:db8::1" : "192.0.2.1", 40000 + 2 * i);
-		leg->advertised = span_of("198.51.100.7");
-		leg->codecs = span_of("8,0,101");
+		state->advertised = span_of("198.51.100.7");
+		state->codecs = span_of("8,0,101");
 		leg->weak = leg->tos_set = leg->ttl_fixed = true;
 		leg->tos = 0xb8;
 		leg->ptime_ms = 60;
@@ -53,9 +57,9 @@ static struct snapshot full(void)
 		leg->deadline_ns = ++n;
 		leg->ndropped = ++n;
 		leg->nrelayed = ++n;
-		leg->recording = (struct snapshot_recording){ true, true, 3, span_of("target") };
-		leg->playing = (struct snapshot_playing){ span_of("hold"), 8, (uint32_t)-1, 20, ++n };
-		leg->dtmf = (struct snapshot_dtmf){ true, true, 97, span_of("digits"),
+		state->recording = (struct snapshot_recording){ true, true, 3, span_of("target") };
+		state->playing = (struct snapshot_playing){ span_of("hold"), 8, (uint32_t)-1, 20, ++n };
+		state->dtmf = (struct snapshot_dtmf){ true, true, 97, span_of("digits"),
 						    span_of("unix:/notify") };
 		for (kind = 0; kind < STREAM_KINDS; kind++) {
 			struct stream *t = &leg->stream[kind];
@@ -109,11 +113,11 @@ static void comes_back(void **state)
 	assert_int_equal(snapshot_read(&back, written(&s)), 0);
 	assert_alike(&s, &back);
 	for (i = 0; i < 4; i++)
-		assert_memory_equal(&back.leg[i / 2].stream[i % 2], &s.leg[i / 2].stream[i % 2],
+		assert_memory_equal(&back.is.leg[i / 2].stream[i % 2], &s.is.leg[i / 2].stream[i % 2],
 				    offsetof(struct stream, candidate));
-	assert_int_equal(back.leg[1].stream[STREAM_RTCP].stats.packets,
-			 s.leg[1].stream[STREAM_RTCP].stats.packets);
-	assert_true(addr_eq(&back.leg[1].local, &s.leg[1].local));
+	assert_int_equal(back.is.leg[1].stream[STREAM_RTCP].stats.packets,
+			 s.is.leg[1].stream[STREAM_RTCP].stats.packets);
+	assert_true(addr_eq(&back.is.leg[1].local, &s.is.leg[1].local));
 	assert_int_equal(back.leg[0].playing.rounds, (uint32_t)-1);
 	assert_true(span_eq(back.leg[0].recording.target, span_of("target")));
 	assert_int_equal(back.leg[1].dtmf.payload_type, 97);
@@ -138,7 +142,7 @@ static void comes_back_as_a_session(void **state)
 	for (i = 0; i < 2; i++) {
 		/* other modules restore ports and further state */
 		assert_int_equal(made->leg[i].local.port, 0);
-		made->leg[i].local.port = s.leg[i].local.port;
+		made->leg[i].local.port = s.is.leg[i].local.port;
 		made->leg[i].advertised = "198.51.100.7";
 		s.leg[i].recording = (struct snapshot_recording){ 0 };
 		s.leg[i].playing = (struct snapshot_playing){ 0 };
@@ -150,13 +154,13 @@ static void comes_back_as_a_session(void **state)
 	assert_alike(&s, &back);
 	session_destroy(all, made);
 	assert_int_equal(session_create(all, s.call_id, s.from_tag, 5, &made), 0);
-	assert_true(made->number > s.number);
+	assert_true(made->number > s.is.number);
 	sessions_free(all);
 }
 
 static void is_small_when_there_is_little(void **state)
 {
-	struct snapshot s = { .number = 1, .call_id = span_of("c"), .from_tag = span_of("f") }, back;
+	struct snapshot s = { .is.number = 1, .call_id = span_of("c"), .from_tag = span_of("f") }, back;
 
 	(void)state;
 	assert_true(written(&s).len < 20);
@@ -215,19 +219,19 @@ static void refuses_nonsense(void **state)
 
 	(void)state;
 	s = full();
-	s.number = 0;
+	s.is.number = 0;
 	assert_int_equal(snapshot_read(&back, written(&s)), -EBADMSG);
 	s = full();
 	s.call_id = (struct span){ "a\0b", 3 };
 	assert_int_equal(snapshot_read(&back, written(&s)), -EBADMSG);
 	s = full();
-	s.leg[0].local.port = 40001;
+	s.is.leg[0].local.port = 40001;
 	assert_int_equal(snapshot_read(&back, written(&s)), -EBADMSG);
 	s = full();
-	s.leg[1].local.port = 0;
+	s.is.leg[1].local.port = 0;
 	assert_int_equal(snapshot_read(&back, written(&s)), -EBADMSG);
 	s = full();
-	s.leg[1].stream[STREAM_RTP].state = STREAM_LATCHED + 1;
+	s.is.leg[1].stream[STREAM_RTP].state = STREAM_LATCHED + 1;
 	assert_int_equal(snapshot_read(&back, written(&s)), -EBADMSG);
 	s = full();
 	s.leg[1].recording.target = (struct span){ "\0", 1 };
@@ -241,28 +245,49 @@ static void numbers_may_grow(void **state)
 	struct snapshot back = { 0 };
 
 	(void)state;
-	assert_int_equal(fields_read(session_fields, &back, (struct span){ (char *)small, sizeof(small) }), 0);
-	assert_int_equal(back.number, 5);
-	assert_int_equal(fields_read(session_fields, &back, (struct span){ (char *)large, sizeof(large) }), -EBADMSG);
+	assert_int_equal(fields_read(session_fields, &back.is, (struct span){ (char *)small, sizeof(small) }), 0);
+	assert_int_equal(back.is.number, 5);
+	assert_int_equal(fields_read(session_fields, &back.is, (struct span){ (char *)large, sizeof(large) }), -EBADMSG);
+}
+
+/* Earlier versions wrote all members of a leg behind one tag. */
+static void reads_a_leg_in_one_piece(void **state)
+{
+	static const uint8_t old[] = {
+		1, 1, 0, 7, 2, 1, 0, 'c', 3, 1, 0, 't',
+		9, 25, 0, /* leg 0 */
+			1, 7, 0, ADDR_IP4, 0x40, 0x9c, 192, 0, 2, 1,
+			2, 1, 0, 'a',
+			6, 1, 0, 1,
+			15, 4, 0, 1, 1, 0, 1,
+	};
+	struct snapshot back;
+
+	(void)state;
+	assert_int_equal(snapshot_read(&back, (struct span){ (char *)old, sizeof(old) }), 0);
+	assert_int_equal(back.is.leg[0].local.port, 40000);
+	assert_true(back.is.leg[0].weak);
+	assert_true(span_eq(back.leg[0].advertised, span_of("a")));
+	assert_true(back.leg[0].recording.on);
 }
 
 /* Times move with the difference of two clocks; a time that never was stays so. */
 static void moves_to_another_clock(void **state)
 {
-	struct snapshot snap = { .created_ns = 1000 };
+	struct snapshot snap = { .is.created_ns = 1000 };
 
 	(void)state;
-	snap.leg[0].deadline_ns = 5000;
-	snap.leg[0].stream[STREAM_RTP].stats.last_ns = 700;
+	snap.is.leg[0].deadline_ns = 5000;
+	snap.is.leg[0].stream[STREAM_RTP].stats.last_ns = 700;
 	snapshot_shift(&snap, 50);
-	assert_int_equal(snap.created_ns, 1050);
-	assert_int_equal(snap.leg[0].deadline_ns, 5050);
-	assert_int_equal(snap.leg[0].stream[STREAM_RTP].stats.last_ns, 750);
-	assert_int_equal(snap.leg[1].deadline_ns, 0);
-	assert_int_equal(snap.leg[0].stream[STREAM_RTP].latched_ns, 0);
+	assert_int_equal(snap.is.created_ns, 1050);
+	assert_int_equal(snap.is.leg[0].deadline_ns, 5050);
+	assert_int_equal(snap.is.leg[0].stream[STREAM_RTP].stats.last_ns, 750);
+	assert_int_equal(snap.is.leg[1].deadline_ns, 0);
+	assert_int_equal(snap.is.leg[0].stream[STREAM_RTP].latched_ns, 0);
 	snapshot_shift(&snap, -1000);
-	assert_int_equal(snap.created_ns, 50);
-	assert_int_equal(snap.leg[0].stream[STREAM_RTP].stats.last_ns, 1);
+	assert_int_equal(snap.is.created_ns, 50);
+	assert_int_equal(snap.is.leg[0].stream[STREAM_RTP].stats.last_ns, 1);
 }
 
 int main(void)
@@ -276,6 +301,7 @@ int main(void)
 		cmocka_unit_test(refuses_cut_ones),
 		cmocka_unit_test(refuses_nonsense),
 		cmocka_unit_test(numbers_may_grow),
+		cmocka_unit_test(reads_a_leg_in_one_piece),
 		cmocka_unit_test(moves_to_another_clock),
 	};
 
