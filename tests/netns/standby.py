@@ -389,6 +389,9 @@ def told(check, net, redis, owner, standby):
         except TimeoutError:
             text = b""
     check("and the standby delivers it", text == b"timed-out\n", (text, standby.relay.log()[-500:]))
+    standby.relay.stop()
+    standby.address("del")
+    owner.link("up")
 
 
 def encrypted(check, net):
