@@ -166,6 +166,7 @@ static struct metrics_opts metrics_options(struct observers *o)
 		.notify = m->notify,
 		.accounts = o->accounts,
 		.reporter = o->reporter,
+		.standby = m->standby,
 		.keeper = m->keeper,
 		.listen = m->listen,
 		.faces = m->faces,

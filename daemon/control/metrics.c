@@ -24,6 +24,7 @@
 #include "notify/notify.h"
 #include "observe/accounts.h"
 #include "observe/reporter.h"
+#include "replicate/standby.h"
 #include "restart/keeper.h"
 
 #define LAG_MS 20 /* between two measurements of the event loop */
@@ -155,6 +156,8 @@ static void write_ended(const struct metrics *m, struct evbuffer *out)
 		exposition_count(out, "sessions_ended_unheard_total",
 				 LABELS({ "media", quiet[i].media }, { "heard", quiet[i].heard }),
 				 quiet[i].n);
+	counter(out, "ended_rtp_segments_total", t->segments,
+		"RTP streams of ended sessions: first ones, changes of SSRC, jumps of the sequence number.");
 	histogram(out, "session_duration_seconds", &t->duration,
 		  "Duration of ended sessions, from the first command to the end.");
 	histogram(out, "ended_loss_ratio", &t->quality.loss,
@@ -501,6 +504,26 @@ static void write_reporter(const struct metrics *m, struct evbuffer *out)
 	      "1: the HEP collector takes reports; 0: it does not.");
 }
 
+static void write_standby(const struct metrics *m, struct evbuffer *out)
+{
+	struct standby_view v;
+
+	if (!m->o.standby)
+		return;
+	standby_view(m->o.standby, &v);
+	gauge(out, "standby_is_owner", v.group.owner,
+	      "1: this daemon has the calls; 0: it is the standby.");
+	gauge(out, "standby_peer_there", v.group.owner ? v.group.standby_there : v.group.heard,
+	      "1: the other daemon was heard lately.");
+	gauge(out, "standby_redis_up", v.group.up, "1: Redis answers.");
+	gauge(out, "standby_whole", v.group.whole, "1: Redis, or this standby, has all calls.");
+	gauge(out, "standby_calls", v.calls, "Calls that this standby can take over.");
+	gauge(out, "standby_changes_waiting", v.group.waiting, "Changes that wait for Redis.");
+	counter(out, "standby_changes_dropped_total", v.group.dropped,
+		"Changes dropped because Redis was too slow; all records were written again.");
+	counter(out, "standby_reconnects_total", v.group.reconnects, "New connections to Redis.");
+}
+
 static void write_journal(const struct metrics *m, struct evbuffer *out)
 {
 	struct keeper_view v = { 0 };
@@ -534,6 +557,7 @@ void metrics_write(struct metrics *m, struct evbuffer *out)
 	write_notify(m, out);
 	write_accounts(m, out);
 	write_reporter(m, out);
+	write_standby(m, out);
 	write_journal(m, out);
 	counter(out, "scrapes_total", ++m->scrapes, "Scrapes of these metrics, with this one.");
 }

@@ -46,8 +46,10 @@ void totals_add(struct totals *t, const struct call_report *r)
 	t->kernel_packets += r->kernel_packets;
 	histogram_add(&t->duration, report_duration_s(r), 1);
 	for (int leg = 0; leg < 2; leg++) {
-		const struct quality *q = &r->leg[leg].stream[STREAM_RTP].quality;
+		const struct report_stream *rtp = &r->leg[leg].stream[STREAM_RTP];
+		const struct quality *q = &rtp->quality;
 
+		t->segments += rtp->stats.segments;
 		if (q->expected)
 			quality_totals_add(&t->quality, q->loss, q->timed ? q->jitter_mean_ms : -1,
 					   q->mos);

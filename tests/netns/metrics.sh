@@ -120,6 +120,12 @@ lint()
 	get /metrics | promtool check metrics || fail "promtool complains about the metrics"
 	[ "$(get /metrics | grep -v '^#' | cut -d' ' -f1 | sort | uniq -d | wc -l)" = 0 ] || fail "a metric stands twice"
 	ok "promtool accepts the metrics"
+	get /metrics | awk '$1 == "#" && $2 == "TYPE" { print $3 }' | sort >"$LAB_DIR/families"
+	cat "$LAB_ROOT"/docs/monitoring/rtpx-{alerts.yml,dashboard.json} | grep -oE '\b(rtpx|process)_[a-z_]+' |
+		sed -E 's/_(bucket|sum|count)$//' | sort -u >"$LAB_DIR/named"
+	grep -vxFf <(printf '%s\n' rtpx_alerts rtpx_dashboard) "$LAB_DIR/named" | comm -23 - "$LAB_DIR/families" >"$LAB_DIR/unknown"
+	[ ! -s "$LAB_DIR/unknown" ] || fail "dashboard or alert rules name metrics that a scrape lacks: $(paste -sd ' ' "$LAB_DIR/unknown")"
+	ok "a scrape has all $(wc -l <"$LAB_DIR/named") metrics of the dashboard and the alert rules"
 }
 
 status_of() { in_ns alice curl -s -o /dev/null -w '%{http_code}' --max-time 20 "$@"; }
