@@ -35,7 +35,13 @@ SD_INIT='
 	set -e
 	hostname rtpx-test
 	mount --make-rprivate /
-	for dir in /run /var/lib; do mount -t tmpfs -o mode=755 rtpx $dir; done
+	lab=${1%/*}
+	for dir in /run /var/lib /var/tmp; do mount -t tmpfs -o mode=755 rtpx $dir; done
+	mkdir /run/lab
+	mount --bind "$lab" /run/lab
+	mount -t tmpfs -o mode=1777 rtpx /tmp
+	mkdir -p "$lab"
+	mount --move /run/lab "$lab"
 	umount -R /sys/fs/cgroup 2>/dev/null || :
 	mount -t cgroup2 rtpx /sys/fs/cgroup
 	mount --bind "$1/sbin" /usr/local/sbin
