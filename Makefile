@@ -4,7 +4,9 @@
 O ?= build
 CC ?= gcc
 CLANG ?= clang
-BPFTOOL ?= bpftool
+# Ubuntu's bpftool looks for one of the running kernel; any other makes the same skeleton.
+BPFTOOL ?= $(or $(shell bpftool version >/dev/null 2>&1 && echo bpftool),\
+	$(lastword $(wildcard /usr/lib/linux-tools/*/bpftool)),bpftool)
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
