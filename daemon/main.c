@@ -405,6 +405,7 @@ static int start_players(struct daemon *d)
 		.stats = &d->stats,
 		.prompt_dir = d->config.prompt_dir,
 		.ptime_ms = d->config.prompt_ptime_ms,
+		.opus_types = d->config.opus_types,
 		.send = relay_play,
 		.arg = d->relay,
 		.pacer = relay_pacer(d->relay),

@@ -8,7 +8,6 @@
 #include <sndfile.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,7 +23,8 @@ static const char usage_text[] =
 	"usage: makeann [-l LIMIT [-L]] [-r] [-v] INFILE [TEMPLATE]\n"
 	"Writes TEMPLATE.0 (PCMU), .3 (GSM), .8 (PCMA), .9 (G.722), .18 (G.729): raw frames, which the relay plays as\n"
 	"TEMPLATE; and TEMPLATE.opus, an Ogg file. INFILE is any file that libsndfile reads, or raw samples: signed\n"
-	"16-bit little-endian, one channel, 8 kHz. They need -r, or a name that ends in .raw, .sln, .slin or .pcm.\n"
+	"16-bit little-endian, one channel, 8 kHz. They need -r, or a name that ends in .raw, .slin, .pcm or .sln; .sln12\n"
+	"to .sln192 have that rate in kHz.\n"
 	"TEMPLATE is INFILE if not given.\n"
 	"  -l LIMIT  at most LIMIT samples, of 8 kHz\n"
 	"  -L        repeat the input until LIMIT\n"
@@ -67,17 +67,9 @@ struct input {
 	uint64_t done, all; /* for the progress */
 };
 
-static bool has_suffix(const char *path, const char *suffix)
-{
-	size_t len = strlen(path), n = strlen(suffix);
-
-	return len > n && !strcasecmp(path + len - n, suffix);
-}
-
 static bool is_raw(const struct options *o)
 {
-	return o->raw || has_suffix(o->in, ".raw") || has_suffix(o->in, ".sln") ||
-	       has_suffix(o->in, ".slin") || has_suffix(o->in, ".pcm");
+	return o->raw || sound_raw_rate(o->in);
 }
 
 static int input_again(struct input *in)

@@ -36,6 +36,9 @@
 	X(PROMPT_DOUBT, WARN, 1, "prompt %s: %s") \
 	X(PROMPT_BAD, ERR, 1, "prompt %s: %s") \
 	X(PROMPT_MISSING, DBUG, 1, "prompt %.*s.%d: %s") \
+	X(PROMPT_UNKNOWN, WARN, 1, \
+	  "prompt %.*s: no file for the other codecs, and the codec of payload type %d is not " \
+	  "known; if it is Opus, name it with --opus-type") \
 	X(PROMPT_OUTSIDE, WARN, 1, \
 	  "prompt %.*s: rtpxd may not read it; it must be in --prompt-dir") \
 	X(NOT_RECORDED, ERR, 1, "cannot record: %s") \

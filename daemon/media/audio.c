@@ -17,6 +17,7 @@
 #define G729_BYTES 10
 #define G729_SAMPLES 80
 #define G729_SILENCE_BYTES 2
+#define OPUS_BITS 32000 /* a second, of one channel */
 #define GSM_BYTES 33
 #define GSM_SAMPLES 160
 
@@ -29,7 +30,7 @@ static const struct audio_codec codecs[] = {
 	{ AUDIO_L16, "L16", 10, 44100, 44100, 2, 1, 2 },
 	{ AUDIO_L16, "L16", 11, 44100, 44100, 1, 1, 2 },
 	{ AUDIO_G729, "G729", 18, 8000, 8000, 1, G729_SAMPLES, G729_BYTES },
-	{ AUDIO_OPUS, "opus", -1, 48000, 48000, 2, 960, 1275 },
+	{ AUDIO_OPUS, "opus", -1, 48000, 48000, 2, 960, 2 + 1275 },
 };
 
 const struct audio_codec *audio_codec_of(unsigned int payload_type)
@@ -82,6 +83,7 @@ union coder {
 	bcg729EncoderChannelContextStruct *g729_encode;
 	bcg729DecoderChannelContextStruct *g729_decode;
 	OpusDecoder *opus;
+	OpusEncoder *opus_encode;
 	void *any;
 };
 
@@ -94,6 +96,17 @@ struct audio_decoder {
 	struct audio_codec codec;
 	union coder u;
 };
+
+/* Prompts are speech or music, made once and played often. NULL: no memory. */
+static OpusEncoder *opus_new(const struct audio_codec *codec)
+{
+	int err;
+	OpusEncoder *o = opus_encoder_create(codec->rate, 1, OPUS_APPLICATION_AUDIO, &err);
+
+	if (o)
+		opus_encoder_ctl(o, OPUS_SET_BITRATE(OPUS_BITS));
+	return o;
+}
 
 struct audio_encoder *audio_encoder_new(const struct audio_codec *codec)
 {
@@ -109,6 +122,8 @@ struct audio_encoder *audio_encoder_new(const struct audio_codec *codec)
 		whole = (e->u.gsm = gsm0610_init(NULL, GSM0610_PACKING_VOIP));
 	else if (codec->kind == AUDIO_G729)
 		whole = (e->u.g729_encode = initBcg729EncoderChannel(0));
+	else if (codec->kind == AUDIO_OPUS)
+		whole = (e->u.opus_encode = opus_new(codec));
 	if (whole)
 		return e;
 	free(e);
@@ -125,6 +140,8 @@ void audio_encoder_free(struct audio_encoder *e)
 		gsm0610_free(e->u.gsm);
 	else if (e->codec.kind == AUDIO_G729)
 		closeBcg729EncoderChannel(e->u.g729_encode);
+	else if (e->codec.kind == AUDIO_OPUS)
+		opus_encoder_destroy(e->u.opus_encode);
 	free(e);
 }
 
@@ -136,6 +153,24 @@ static size_t encode_g729(struct audio_encoder *e, const int16_t *samples, size_
 	for (at = 0; at + G729_SAMPLES <= n; at += G729_SAMPLES) {
 		bcg729Encoder(e->u.g729_encode, samples + at, out + bytes, &len);
 		bytes += len;
+	}
+	return bytes;
+}
+
+static size_t encode_opus(struct audio_encoder *e, const int16_t *samples, size_t n, uint8_t *out)
+{
+	const size_t frame = e->codec.frame_samples;
+	size_t at, bytes = 0;
+	int len;
+
+	for (at = 0; at + frame <= n; at += frame) {
+		len = opus_encode(e->u.opus_encode, samples + at, frame, out + bytes + 2,
+				  e->codec.frame_bytes - 2);
+		if (len < 0)
+			break;
+		out[bytes] = len >> 8;
+		out[bytes + 1] = len & 0xff;
+		bytes += 2 + len;
 	}
 	return bytes;
 }
@@ -166,7 +201,7 @@ size_t audio_encode(struct audio_encoder *e, const int16_t *samples, size_t n, u
 	case AUDIO_G729:
 		return encode_g729(e, samples, n, out);
 	case AUDIO_OPUS:
-		break;
+		return encode_opus(e, samples, n, out);
 	}
 	return 0;
 }

@@ -46,13 +46,14 @@ int audio_codec_parse(const char *text, struct audio_codec *out);
 
 struct audio_encoder;
 
-/* audio_encoder_new - for any codec except Opus, which prompts do not use. NULL: no memory. */
+/* audio_encoder_new - for one channel. NULL: no memory. */
 struct audio_encoder *audio_encoder_new(const struct audio_codec *codec);
 void audio_encoder_free(struct audio_encoder *e);
 
 /*
  * audio_encode - encode @n samples of one channel, in whole frames, to @out, which has room for
- * n / frame_samples * frame_bytes bytes. Returns the bytes written.
+ * n / frame_samples * frame_bytes bytes. Returns the bytes written. An Opus packet stands behind
+ * its length, which is two bytes, the higher one first.
  */
 size_t audio_encode(struct audio_encoder *e, const int16_t *samples, size_t n, uint8_t *out);
 

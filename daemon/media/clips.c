@@ -17,13 +17,15 @@
 #include "base/hash.h"
 #include "media/loader.h"
 #include "base/provoked.h"
+#include "media/sound.h"
 
 /* The bytes of a file, or a sound file encoded for a payload type. */
 struct file {
 	struct clip clip;
 	struct loader_job job;
 	struct clips *clips;
-	char *key;  /* the path, or "PATH as TYPE": names have no blanks, so both differ */
+	/* the path, "PATH as TYPE" or "PATH as opus": names have no blanks, so they differ */
+	char *key;
 	char *path;
 	struct stat st;
 	unsigned int users; /* the loader counts while it loads */
@@ -107,16 +109,24 @@ static int path_inside(const char *dir, struct span name, char path[PATH_MAX], s
 											 : -EACCES;
 }
 
+static bool ends_in(struct span name, const char *suffix)
+{
+	size_t len = strlen(suffix);
+
+	return name.len > len && !strncasecmp(name.p + name.len - len, suffix, len);
+}
+
 static bool is_sound(struct span name)
 {
+	const char *raw;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(sounds); i++) {
-		size_t len = strlen(sounds[i]);
-
-		if (name.len > len && !strncasecmp(name.p + name.len - len, sounds[i], len))
+	for (i = 0; i < ARRAY_SIZE(sounds); i++)
+		if (ends_in(name, sounds[i]))
 			return true;
-	}
+	for (i = 0; (raw = sound_raw_suffix(i)); i++)
+		if (ends_in(name, raw))
+			return true;
 	return false;
 }
 
@@ -337,26 +347,44 @@ static int find_frames(struct clips *c, struct span name, unsigned int payload_t
 	return err;
 }
 
-static int find_sound(struct clips *c, struct span name, unsigned int payload_type,
+static int find_sound(struct clips *c, struct span name, const char *suffix, unsigned int type,
 		      struct file **out)
 {
 	char path[PATH_MAX], key[PATH_MAX + 16];
-	int err = path_of(c, name, "", path);
+	int err = path_of(c, name, suffix, path);
 
 	if (err)
 		return err;
-	snprintf(key, sizeof(key), "%s as %u", path, payload_type);
-	return find_or_load(c, key, path, payload_type, out);
+	if (type == LOADER_OPUS)
+		snprintf(key, sizeof(key), "%s as opus", path);
+	else
+		snprintf(key, sizeof(key), "%s as %u", path, type);
+	return find_or_load(c, key, path, type, out);
+}
+
+/* The sound file @name, or one with a suffix: `name.opus` for Opus, Asterisk's raw samples. */
+static int find_any_sound(struct clips *c, struct span name, unsigned int type, struct file **out)
+{
+	const char *raw;
+	int err = -ENOENT, i;
+
+	if (type == CLIPS_OPUS)
+		err = find_sound(c, name, ".opus", type, out);
+	for (i = 0; err == -ENOENT && (raw = sound_raw_suffix(i)); i++)
+		err = find_sound(c, name, raw, type, out);
+	if (err == -ENOENT && is_sound(name))
+		err = find_sound(c, name, "", type, out);
+	return err;
 }
 
 int clips_take(struct clips *c, struct span name, unsigned int payload_type,
 	       const struct clip **out)
 {
 	struct file *f;
-	int err = find_frames(c, name, payload_type, &f);
+	int err = payload_type == CLIPS_OPUS ? -ENOENT : find_frames(c, name, payload_type, &f);
 
-	if (err == -ENOENT && is_sound(name) && loader_can_encode(payload_type))
-		err = find_sound(c, name, payload_type, &f);
+	if (err == -ENOENT && loader_can_encode(payload_type))
+		err = find_any_sound(c, name, payload_type, &f);
 	if (err)
 		return err;
 	if (f->users++ == 0)

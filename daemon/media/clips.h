@@ -10,7 +10,9 @@
 #define RTPX_CLIPS_H
 
 #include "base/base.h"
+#include "media/loader.h"
 
+#define CLIPS_OPUS LOADER_OPUS /* in place of a payload type */
 #define CLIPS_IDLE_BYTES (64 << 20) /* kept in memory of prompts that no call plays */
 
 struct event_base;
@@ -34,12 +36,14 @@ void clips_free(struct clips *c); /* after clips_give() of every clip */
 
 /*
  * clips_take - take the file `name.<payload_type>`, or the one with Asterisk's suffix for that type
- * (.ulaw, .alaw, .gsm, .g722, .g729, .g723). If neither exists, take the sound file
- * `name` (.wav, .flac, .ogg, .opus and so on) and encode it, if a library here encodes the codec.
- * The clip comes from memory if the file still has the same device, inode, size and time of change.
- * Returns 0, -errno of open(), -EACCES for a name that leaves the directory, -EINVAL for a file
- * that is not regular, -EINVAL or -ENODATA for a file that has turned out not to be sound, -EFBIG
- * for a file that is too large, or -EAGAIN when too many files are being loaded.
+ * (.ulaw, .alaw, .gsm, .g722, .g729, .g723). If neither exists, take raw samples with Asterisk's
+ * suffix (.sln, .sln16 and so on) or the sound file `name` (.wav, .flac, .ogg, .opus, .sln and so
+ * on), and encode it, if a library here encodes the codec. CLIPS_OPUS: only sound files,
+ * `name.opus` first; the clip has packets of 20 ms, each behind its length of two bytes. The clip
+ * comes from memory if the file still has the same device, inode, size and time of change. Returns
+ * 0, -errno of open(), -EACCES for a name that leaves the directory, -EINVAL for a file that is not
+ * regular, -EINVAL or -ENODATA for a file that has turned out not to be sound, -EFBIG for a file
+ * that is too large, or -EAGAIN when too many files are being loaded.
  */
 int clips_take(struct clips *c, struct span name, unsigned int payload_type,
 	       const struct clip **out);

@@ -175,12 +175,22 @@ static int encode(struct loader *l, struct loader_job *job, const struct audio_c
 	return err;
 }
 
+/* NULL: sound cannot be encoded for this type. Otherwise *@opus may hold the codec. */
+static const struct audio_codec *codec_to(int type, struct audio_codec *opus)
+{
+	if (type == LOADER_OPUS)
+		return audio_codec_parse("opus", opus) ? NULL : opus;
+	return codec_of(type) ? audio_codec_of(type) : NULL;
+}
+
 static int load_sound(struct loader *l, struct loader_job *job)
 {
-	const struct audio_codec *codec = audio_codec_of(job->encode_type);
+	struct audio_codec opus;
+	const struct audio_codec *codec = codec_to(job->encode_type, &opus);
 	struct audio_encoder *e;
 	struct sound *s;
-	int err = sound_open(&s, job->path, false, codec->rate, job->why, sizeof(job->why));
+	int err = sound_open(&s, job->path, sound_raw_rate(job->path), codec->rate, job->why,
+			     sizeof(job->why));
 
 	if (err)
 		return err;
@@ -297,7 +307,9 @@ int loader_add(struct loader *l, struct loader_job *job)
 
 bool loader_can_encode(unsigned int payload_type)
 {
-	return codec_of(payload_type) && audio_codec_of(payload_type);
+	struct audio_codec opus;
+
+	return codec_to(payload_type, &opus);
 }
 
 /* ---- begin and end ---- */

@@ -13,13 +13,16 @@
 #define LOADER_MAX_BYTES (64 << 20) /* of a loaded prompt: more than two hours of G.711 */
 #define LOADER_MAX_JOBS 256	    /* waiting jobs */
 
+#define LOADER_OPUS 256 /* in place of a payload type; see audio_encode() for the bytes */
+
 struct event_base;
 struct loader;
 
 /* Owned by the caller, who keeps it until done(). */
 struct loader_job {
 	const char *path;
-	int encode_type; /* payload type to encode the sound for; -1: load the bytes */
+	/* payload type to encode the sound for, or LOADER_OPUS; -1: load the bytes */
+	int encode_type;
 	/* done - called by the loop. If @err is 0, @data is malloc()ed and the caller owns it. */
 	void (*done)(struct loader_job *job);
 	int err; /* 0, -errno; -EINPROGRESS: not done yet */
@@ -43,7 +46,7 @@ void loader_free(struct loader *l);
  */
 int loader_add(struct loader *l, struct loader_job *job);
 
-/* loader_can_encode - true if sound can be encoded for this payload type. */
+/* loader_can_encode - true if sound can be encoded for this payload type, or for LOADER_OPUS. */
 bool loader_can_encode(unsigned int payload_type);
 
 #endif

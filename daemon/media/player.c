@@ -17,6 +17,7 @@
 #include "media/prompt.h"
 
 #define MAX_TYPE 127
+#define FIRST_DYNAMIC 96
 #define MAX_LAG_NS (200 * NSEC_PER_MSEC) /* after a longer pause of the process, do not catch up */
 
 struct player {
@@ -146,10 +147,15 @@ static int next_type(struct span *codecs)
 	return type;
 }
 
+static bool is_opus(const struct players *all, int type)
+{
+	return type >= FIRST_DYNAMIC && all->o.opus_types >> (type - FIRST_DYNAMIC) & 1;
+}
+
 static int choose_clip(struct players *all, struct span name, struct span codecs,
 		       const struct clip **clip, int *type)
 {
-	int err;
+	int err, unknown = 0;
 
 	while (codecs.len) {
 		*type = next_type(&codecs);
@@ -157,7 +163,9 @@ static int choose_clip(struct players *all, struct span name, struct span codecs
 			return -ENOENT;
 		if (*type > MAX_TYPE)
 			continue;
-		err = clips_take(all->clips, name, *type, clip);
+		if (*type >= FIRST_DYNAMIC && !is_opus(all, *type))
+			unknown = *type;
+		err = clips_take(all->clips, name, is_opus(all, *type) ? CLIPS_OPUS : *type, clip);
 		if (!err || err == -ENOMEM)
 			return err;
 		if (err == -EACCES)
@@ -165,6 +173,8 @@ static int choose_clip(struct players *all, struct span name, struct span codecs
 		log_provoked(PROVOKED_PROMPT_MISSING, NULL, (int)name.len, name.p, *type,
 			     strerror(-err));
 	}
+	if (unknown)
+		log_provoked(PROVOKED_PROMPT_UNKNOWN, NULL, (int)name.len, name.p, unknown);
 	return -ENOENT;
 }
 
@@ -225,6 +235,7 @@ int player_start(struct players *all, struct session *s, int leg, struct span na
 	if (err)
 		return err;
 	wanted.payload_type = type;
+	wanted.opus = is_opus(all, type);
 	err = draw(&wanted);
 	if (!err && prompt_packet_ns(&wanted))
 		err = player_new(all, s, leg, clip, name, &wanted, now_ns);

@@ -8,47 +8,100 @@
 #include "media/prompt.h"
 #include "media/codec.h"
 
+#define G723 4	    /* payload type */
+#define OPUS_HEAD 2 /* bytes of the length before a packet of Opus */
 #define RTP_HEADER 12
 #define RTP_VERSION 0x80
 #define RTP_MARKER 0x80
 
-/* Number of frames in a packet; 0: unknown. */
-static uint32_t frames_of(const struct prompt_opts *o)
+/* Duration of a packet in ticks of the RTP clock; 0: unknown. */
+static uint32_t ticks_of(const struct prompt_opts *o)
 {
-	const struct codec *c = codec_of(o->payload_type);
+	const struct codec *c = o->opus ? &codec_opus : codec_of(o->payload_type);
 
 	if (!c || o->ptime_ms < 1 || o->ptime_ms > PROMPT_MAX_MS)
 		return 0;
-	return (o->ptime_ms * CODEC_TICKS_PER_MS + c->frame_ticks - 1) / c->frame_ticks;
+	if (o->opus)
+		return PROMPT_OPUS_MS * c->ticks_per_ms;
+	return (o->ptime_ms * c->ticks_per_ms + c->frame_ticks - 1) / c->frame_ticks *
+	       c->frame_ticks;
 }
 
 uint64_t prompt_packet_ns(const struct prompt_opts *o)
 {
-	uint32_t frames = frames_of(o);
+	unsigned int per_ms = o->opus ? codec_opus.ticks_per_ms : CODEC_TICKS_PER_MS;
 
-	return frames ? frames * codec_of(o->payload_type)->frame_ticks * NSEC_PER_MSEC /
-				CODEC_TICKS_PER_MS : 0;
+	return ticks_of(o) * NSEC_PER_MSEC / per_ms;
+}
+
+/*
+ * Find the payload of the packet that begins at @at. Sets *@bytes to its length, and returns the
+ * bytes up to the next packet. 0: there is no whole packet.
+ */
+static size_t packet_at(const struct prompt *p, size_t at, size_t *bytes)
+{
+	const uint8_t *d = p->data + at;
+	size_t left = p->len - at;
+	uint32_t ticks;
+
+	if (p->packet_bytes) {
+		*bytes = p->packet_bytes;
+		return left >= *bytes ? *bytes : 0;
+	}
+	if (p->codec != &codec_opus) {
+		*bytes = codec_frames(p->codec, d, left, p->packet_ticks, &ticks);
+		return ticks == p->packet_ticks ? *bytes : 0;
+	}
+	if (left < OPUS_HEAD)
+		return 0;
+	*bytes = d[0] << 8 | d[1];
+	return *bytes && *bytes <= left - OPUS_HEAD ? OPUS_HEAD + *bytes : 0;
+}
+
+/*
+ * The whole file is frames of G.723.1 that tell their length: 24, 20 or 4 bytes (RFC 3551 section
+ * 4.5.3). Otherwise all frames are taken to have 24 bytes, as rtpproxy does.
+ */
+static bool tells_lengths(const uint8_t *data, size_t len)
+{
+	static const uint8_t bytes[] = { 24, 20, 4, 0 };
+	size_t at = 0;
+
+	while (at < len && bytes[data[at] & 3])
+		at += bytes[data[at] & 3];
+	return at == len;
+}
+
+/* Bytes of each packet; 0: they differ. */
+static size_t packet_bytes(const struct prompt_opts *o, uint32_t ticks)
+{
+	const struct codec *c = codec_of(o->payload_type);
+
+	if (o->opus || (o->payload_type == G723 && tells_lengths(o->data, o->len)))
+		return 0;
+	return ticks / c->frame_ticks * c->frame_bytes;
 }
 
 int prompt_start(struct prompt *p, const struct prompt_opts *o)
 {
-	const struct codec *c = codec_of(o->payload_type);
-	uint32_t frames = frames_of(o);
+	uint32_t ticks = ticks_of(o);
+	size_t bytes;
 
-	if (!frames)
+	if (!ticks)
 		return -EINVAL;
 	*p = (struct prompt){
 		.data = o->data,
 		.len = o->len,
-		.packet_bytes = (size_t)frames * c->frame_bytes,
-		.packet_ticks = frames * c->frame_ticks,
+		.codec = o->opus ? &codec_opus : codec_of(o->payload_type),
+		.packet_ticks = ticks,
+		.packet_bytes = packet_bytes(o, ticks),
 		.count = o->count,
 		.ssrc = o->ssrc,
 		.ts = o->ts,
 		.seq = o->seq,
 		.payload_type = o->payload_type,
 	};
-	return p->len < p->packet_bytes || p->count == 0 ? -ENODATA : 0;
+	return !packet_at(p, 0, &bytes) || p->count == 0 ? -ENODATA : 0;
 }
 
 static void put_header(uint8_t *out, const struct prompt *p)
@@ -67,7 +120,9 @@ static void put_header(uint8_t *out, const struct prompt *p)
 /* Begin the next round if this one is at its end; false after the last round. */
 static bool go_round(struct prompt *p)
 {
-	if (p->len - p->at >= p->packet_bytes)
+	size_t bytes;
+
+	if (packet_at(p, p->at, &bytes))
 		return true;
 	p->at = 0;
 	if (p->count > 0)
@@ -77,22 +132,41 @@ static bool go_round(struct prompt *p)
 
 size_t prompt_next(struct prompt *p, uint8_t out[PROMPT_MAX_PACKET])
 {
+	size_t bytes, whole;
+
 	if (p->count == 0 || !go_round(p))
 		return 0;
+	whole = packet_at(p, p->at, &bytes);
 	put_header(out, p);
-	memcpy(out + RTP_HEADER, p->data + p->at, p->packet_bytes);
-	p->at += p->packet_bytes;
+	memcpy(out + RTP_HEADER, p->data + p->at + whole - bytes, bytes);
+	p->at += whole;
 	p->seq++;
 	p->ts += p->packet_ticks;
 	p->begun = true;
-	return RTP_HEADER + p->packet_bytes;
+	return RTP_HEADER + bytes;
+}
+
+/* Packets of a round. Walks over them, because frames may have several lengths. */
+static uint64_t packets_of(const struct prompt *p)
+{
+	size_t at = 0, step, bytes;
+	uint64_t n = 0;
+
+	if (p->packet_bytes)
+		return p->len / p->packet_bytes;
+	for (; (step = packet_at(p, at, &bytes)); at += step)
+		n++;
+	return n;
 }
 
 void prompt_skip(struct prompt *p, uint64_t packets)
 {
-	uint64_t round = p->len / p->packet_bytes, rounds = packets / round;
+	uint64_t round = packets_of(p), rounds = packets / round, rest = packets % round;
+	size_t bytes;
 
-	p->at = packets % round * p->packet_bytes;
+	p->at = p->packet_bytes * rest;
+	for (; rest && !p->packet_bytes; rest--)
+		p->at += packet_at(p, p->at, &bytes);
 	if (p->count > 0)
 		p->count = rounds < (uint64_t)p->count ? p->count - (int)rounds : 0;
 }

@@ -12,10 +12,10 @@
 #include <soxr.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "media/sound.h"
 
-#define RAW_RATE 8000
 #define BLOCK_FRAMES 4096
 #define MAX_CHANNELS 64
 
@@ -158,6 +158,42 @@ static int prepare(struct sound *s, char *err, size_t err_size)
 	return -ENOMEM;
 }
 
+/* Suffixes of raw samples: Asterisk's, then others. */
+static const struct {
+	const char *suffix;
+	unsigned int rate;
+} raws[] = {
+	{ ".sln", 8000 },    { ".sln12", 12000 }, { ".sln16", 16000 }, { ".sln24", 24000 },
+	{ ".sln32", 32000 }, { ".sln44", 44100 }, { ".sln48", 48000 }, { ".sln96", 96000 },
+	{ ".sln192", 192000 }, { ".slin", 8000 }, { ".raw", 8000 },    { ".pcm", 8000 },
+};
+
+const char *sound_raw_suffix(unsigned int i)
+{
+	return i < ARRAY_SIZE(raws) && !strncmp(raws[i].suffix, ".sln", 4) ? raws[i].suffix : NULL;
+}
+
+unsigned int sound_raw_rate(const char *path)
+{
+	size_t len = strlen(path), i;
+
+	for (i = 0; i < ARRAY_SIZE(raws); i++) {
+		size_t n = strlen(raws[i].suffix);
+
+		if (len > n && !strcasecmp(path + len - n, raws[i].suffix))
+			return raws[i].rate;
+	}
+	return 0;
+}
+
+/* The rate of raw samples in @path, which need not have a suffix. */
+static unsigned int raw_rate(const char *path)
+{
+	unsigned int rate = sound_raw_rate(path);
+
+	return rate ? rate : raws[0].rate;
+}
+
 int sound_open(struct sound **out, const char *path, bool raw, unsigned int rate, char *err,
 	       size_t err_size)
 {
@@ -171,7 +207,7 @@ int sound_open(struct sound **out, const char *path, bool raw, unsigned int rate
 	s->rate = rate;
 	snprintf(s->path, sizeof(s->path), "%s", path);
 	if (raw)
-		s->info = (SF_INFO){ .samplerate = RAW_RATE,
+		s->info = (SF_INFO){ .samplerate = (int)raw_rate(path),
 				     .channels = 1,
 				     .format = SF_FORMAT_RAW | SF_FORMAT_PCM_16 |
 					       SF_ENDIAN_LITTLE };

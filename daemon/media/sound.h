@@ -18,12 +18,21 @@ struct sound;
 
 /*
  * sound_open - open the file at @path, average its channels and resample it to @rate. With @raw,
- * the file is raw samples: signed 16-bit little-endian, one channel, 8 kHz. 0, or -errno with a
- * sentence in @err that names the file: -EINVAL if it is no sound or has a rate out of range.
+ * the file is raw samples: signed 16-bit little-endian, one channel, and the rate of its suffix, or
+ * 8 kHz. 0, or -errno with a sentence in @err that names the file: -EINVAL if it is no sound or has
+ * a rate out of range.
  */
 int sound_open(struct sound **out, const char *path, bool raw, unsigned int rate, char *err,
 	       size_t err_size);
 void sound_close(struct sound *s); /* NULL is allowed */
+
+/*
+ * sound_raw_rate - the rate in Hz of raw samples with the suffix of @path: .sln, .sln16 and so on
+ * up to .sln192 (Asterisk's), .slin, .raw, .pcm. 0: another suffix.
+ * sound_raw_suffix - Asterisk's suffixes of raw samples, by numbers from 0; NULL behind the last.
+ */
+unsigned int sound_raw_rate(const char *path);
+const char *sound_raw_suffix(unsigned int i);
 
 /*
  * sound_read - the next samples, at most @max. Returns their number, 0 at the end, -ENODATA at once

@@ -37,3 +37,15 @@ uint64_t sound_length(const struct sound *s)
 	(void)s;
 	return 0;
 }
+
+unsigned int sound_raw_rate(const char *path)
+{
+	(void)path;
+	return 0;
+}
+
+const char *sound_raw_suffix(unsigned int i)
+{
+	(void)i;
+	return NULL;
+}

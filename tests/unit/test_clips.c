@@ -332,6 +332,34 @@ static void what_is_no_sound(void **state)
 	assert_int_equal(take(".wav", &clip), -ENOENT);
 }
 
+/* Raw samples of 16 kHz, as Asterisk has them, and Opus: packets behind their lengths. */
+static void raw_samples_and_opus(void **state)
+{
+	const struct clip *clip;
+	unsigned int packets = 0;
+	FILE *f = fopen("r.sln16", "we");
+	size_t at;
+
+	(void)state;
+	assert_non_null(f);
+	for (at = 0; at < 16000; at++)
+		assert_int_equal(fwrite((int16_t[]){ at / 16 % 2 ? 9000 : -9000 }, 2, 1, f), 1);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(take_type("r", 8, &clip), 0);
+	assert_string_equal(clips_name(clip), "r.sln16 as 8");
+	assert_in_range(clip->len, 7998, 8002);
+	clips_give(clips, clip);
+	assert_int_equal(take_type("r.sln16", CLIPS_OPUS, &clip), 0);
+	assert_int_equal(clip->err, 0);
+	for (at = 0; at < clip->len; at += 2 + (clip->data[at] << 8 | clip->data[at + 1]))
+		packets++;
+	assert_int_equal(at, clip->len);
+	assert_in_range(packets, 50, 51);
+	clips_give(clips, clip);
+	assert_int_equal(unlink("r.sln16"), 0);
+	assert_int_equal(take_type("r", CLIPS_OPUS, &clip), -ENOENT);
+}
+
 /* A clip is given back, or all clips are freed, while the loader works on it. */
 static void nobody_waits_any_more(void **state)
 {
@@ -388,6 +416,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sound_is_encoded, begin, end),
 		cmocka_unit_test_setup_teardown(sound_and_frames, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_no_sound, begin, end),
+		cmocka_unit_test_setup_teardown(raw_samples_and_opus, begin, end),
 		cmocka_unit_test_setup_teardown(nobody_waits_any_more, begin, end),
 		cmocka_unit_test_setup_teardown(asterisks_suffixes, begin, end),
 	};

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "../../daemon/media/prompt.c"
+#include "rtpx_verdict.h"
 
 static uint8_t file[100000], packet[PROMPT_MAX_PACKET];
 
@@ -107,6 +108,63 @@ static void endless(void **state)
 	}
 }
 
+/* Frames of G.723.1 tell their length: 24, 20 and 4 bytes, RFC 3551 section 4.5.3. */
+static void g723_of_several_lengths(void **state)
+{
+	static const uint8_t kinds[] = { 0, 1, 1, 2, 0 }, bytes[] = { 24, 20, 20, 4, 24 };
+	static uint8_t frames[24 + 20 + 20 + 4 + 24];
+	struct prompt_opts o = usual(4, sizeof(frames), 30, 2);
+	struct prompt p;
+	size_t i, at;
+
+	(void)state;
+	for (i = at = 0; i < ARRAY_SIZE(kinds); at += bytes[i++])
+		frames[at] = kinds[i];
+	o.data = frames;
+	assert_int_equal(prompt_start(&p, &o), 0);
+	for (i = 0; i < 2 * ARRAY_SIZE(kinds); i++) {
+		assert_int_equal(prompt_next(&p, packet), RTP_HEADER + bytes[i % ARRAY_SIZE(kinds)]);
+		assert_int_equal(packet[RTP_HEADER], kinds[i % ARRAY_SIZE(kinds)]);
+		assert_int_equal(packet[7], (uint8_t)(o.ts + 240 * i));
+	}
+	assert_int_equal(prompt_next(&p, packet), 0);
+	assert_int_equal(prompt_start(&p, &o), 0);
+	prompt_skip(&p, 6);
+	assert_int_equal(prompt_next(&p, packet), RTP_HEADER + 20);
+	o.ptime_ms = 60; /* two frames a packet; the last one is alone, and left out */
+	assert_int_equal(prompt_start(&p, &o), 0);
+	assert_int_equal(prompt_next(&p, packet), RTP_HEADER + 44);
+	assert_int_equal(prompt_next(&p, packet), RTP_HEADER + 24);
+	assert_int_equal(prompt_next(&p, packet), RTP_HEADER + 44);
+}
+
+static void opus_packets(void **state)
+{
+	static const uint8_t bytes[] = { 0, 3, 'a', 'b', 'c', 0, 1, 'd', 0, 9, 'e' };
+	struct prompt_opts o = usual(111, sizeof(bytes), 60, 2);
+	struct prompt p;
+	int i;
+
+	(void)state;
+	o.data = bytes;
+	o.opus = true;
+	assert_true(prompt_packet_ns(&o) == 20 * NSEC_PER_MSEC);
+	assert_int_equal(prompt_start(&p, &o), 0);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(prompt_next(&p, packet), RTP_HEADER + 3);
+		assert_memory_equal(packet + RTP_HEADER, "abc", 3);
+		assert_int_equal(packet[1], i ? 111 : 111 | RTP_MARKER);
+		assert_int_equal(prompt_next(&p, packet), RTP_HEADER + 1);
+		assert_int_equal(packet[RTP_HEADER], 'd');
+		assert_int_equal(rtpx_get16(packet + 6), (uint16_t)(o.ts + 960 * (2 * i + 1)));
+	}
+	assert_int_equal(prompt_next(&p, packet), 0);
+	o.len = 4; /* cut */
+	assert_int_equal(prompt_start(&p, &o), -ENODATA);
+	o.len = 1;
+	assert_int_equal(prompt_start(&p, &o), -ENODATA);
+}
+
 static void what_cannot_be_played(void **state)
 {
 	struct prompt p;
@@ -129,6 +187,8 @@ int main(void)
 		cmocka_unit_test(each_codec),
 		cmocka_unit_test(rounds_drop_the_rest),
 		cmocka_unit_test(endless),
+		cmocka_unit_test(g723_of_several_lengths),
+		cmocka_unit_test(opus_packets),
 		cmocka_unit_test(what_cannot_be_played),
 	};
 
