@@ -371,23 +371,28 @@ static bool tag_matches(const struct session *s, struct span tag, bool *exact)
 	       (tag.p && own.len > tag.len && own.p[tag.len] == ';' && starts_with(own, tag));
 }
 
-struct session *session_match_next(const struct sessions *all, struct span call_id,
-				   struct span from_tag, struct span to_tag, struct session **pos,
-				   enum session_party *party, bool *exact)
+struct session_matches session_matches(const struct sessions *all, const struct dialog *of)
 {
-	static struct session end; /* value of *pos after the last session */
-	struct session *s = *pos ? *pos : sessions_of_call(all, call_id);
+	return (struct session_matches){
+		.from_tag = of->from_tag,
+		.to_tag = of->to_tag,
+		.next = sessions_of_call(all, of->call_id),
+	};
+}
 
-	for (; s && s != &end; s = s->next_in_call) {
-		bool caller = tag_matches(s, from_tag, exact);
+struct session *session_match_next(struct session_matches *m)
+{
+	struct session *s;
 
-		if (!caller && !tag_matches(s, to_tag, exact))
-			continue;
-		*party = caller ? SESSION_CALLER : SESSION_CALLEE;
-		*pos = s->next_in_call ? s->next_in_call : &end;
-		return s;
+	while ((s = m->next)) {
+		m->next = s->next_in_call;
+		m->party = SESSION_CALLER;
+		if (tag_matches(s, m->from_tag, &m->exact))
+			return s;
+		m->party = SESSION_CALLEE;
+		if (tag_matches(s, m->to_tag, &m->exact))
+			return s;
 	}
-	*pos = &end;
 	return NULL;
 }
 

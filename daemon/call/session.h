@@ -162,14 +162,19 @@ struct dialog {
 struct session *session_find(const struct sessions *all, struct span call_id, struct span from_tag,
 			     struct span to_tag, enum session_party *party);
 
+/* A walk over the sessions that the tags match by the prefix rules of D, R and N. */
+struct session_matches {
+	struct span from_tag, to_tag;
+	struct session *next;	   /* to look at; NULL: the end */
+	enum session_party party;  /* of the latest match, as in session_find() */
+	bool exact;		   /* the tag was equal, not a prefix */
+};
 /*
- * session_match_next - the next session that the tags match by the prefix rules of D, R and N.
- * Start with *@pos NULL. The caller may destroy the returned session before the next call. *@exact:
- * the tag was equal, not a prefix.
+ * session_matches - begin a walk. The tags must outlive it.
+ * session_match_next - the next session, or NULL. The caller may destroy it before the next call.
  */
-struct session *session_match_next(const struct sessions *all, struct span call_id,
-				   struct span from_tag, struct span to_tag, struct session **pos,
-				   enum session_party *party, bool *exact);
+struct session_matches session_matches(const struct sessions *all, const struct dialog *of);
+struct session *session_match_next(struct session_matches *m);
 
 /* sessions_of_call - first session of a call-id (follow next_in_call); NULL: none. */
 struct session *sessions_of_call(const struct sessions *all, struct span call_id);

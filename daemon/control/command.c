@@ -26,6 +26,7 @@ struct commands {
 struct run {
 	struct commands *c;
 	const struct request *req;
+	struct dialog of; /* the names in @req */
 	struct reply *reply;
 	struct engine_result result;
 	uint64_t now_ns;
@@ -74,11 +75,6 @@ const char *command_capability(unsigned int n, const char **text, bool *live)
 	*text = capabilities[n].text;
 	*live = capabilities[n].live;
 	return capabilities[n].date;
-}
-
-static struct dialog dialog_of(const struct request *req)
-{
-	return (struct dialog){ req->call_id, req->from_tag, req->to_tag };
 }
 
 /* ---- U and L ---- */
@@ -160,8 +156,7 @@ static int query(struct run *run)
 	const struct request *req = run->req;
 	unsigned int i, n = req->names_n ? req->names_n : ARRAY_SIZE(usual);
 	struct engine_query q;
-	struct dialog of = dialog_of(req);
-	int err = engine_find(run->c->o.engine, &of, &run->result);
+	int err = engine_find(run->c->o.engine, &run->of, &run->result);
 
 	if (err != PROTO_OK)
 		return err;
@@ -181,18 +176,12 @@ static int query(struct run *run)
 
 static int delete(struct run *run)
 {
-	struct dialog of = dialog_of(run->req);
-	int err = engine_delete(run->c->o.engine, &of, run->req->weak, run->now_ns);
-
-	if (err == PROTO_OK)
-		reply_add(run->reply, "0");
-	return err;
+	return engine_delete(run->c->o.engine, &run->of, run->req->weak, run->now_ns);
 }
 
 static int delete_all(struct run *run)
 {
 	engine_delete_all(run->c->o.engine, run->now_ns);
-	reply_add(run->reply, "0");
 	return PROTO_OK;
 }
 
@@ -200,52 +189,31 @@ static int play(struct run *run)
 {
 	const struct request *req = run->req;
 	const bool sessions = span_eq(req->codecs, span_of("session"));
-	struct dialog of = dialog_of(req);
-	int err = prompts_play(&run->c->o.prompts, &of, req->target,
-			       sessions ? (struct span){ 0 } : req->codecs, req->count,
-			       run->now_ns);
 
-	if (err == PROTO_OK)
-		reply_add(run->reply, "0");
-	return err;
+	return prompts_play(&run->c->o.prompts, &run->of, req->target,
+			    sessions ? (struct span){ 0 } : req->codecs, req->count, run->now_ns);
 }
 
 static int stop(struct run *run)
 {
-	struct dialog of = dialog_of(run->req);
-	int err = prompts_stop(&run->c->o.prompts, &of);
-
-	if (err == PROTO_OK)
-		reply_add(run->reply, "0");
-	return err;
+	return prompts_stop(&run->c->o.prompts, &run->of);
 }
 
 static int record(struct run *run)
 {
-	struct dialog of = dialog_of(run->req);
-	int err = recordings_start(&run->c->o.recordings, &of, run->req->single_file);
-
-	if (err == PROTO_OK)
-		reply_add(run->reply, "0");
-	return err;
+	return recordings_start(&run->c->o.recordings, &run->of, run->req->single_file);
 }
 
 static int norecord(struct run *run)
 {
-	struct dialog of = dialog_of(run->req);
-	int err = recordings_stop(&run->c->o.recordings, &of, run->req->both, run->now_ns);
-
-	if (err == PROTO_OK)
-		reply_add(run->reply, "0");
-	return err;
+	return recordings_stop(&run->c->o.recordings, &run->of, run->req->both, run->now_ns);
 }
 
 static int copy(struct run *run)
 {
 	const struct request *req = run->req;
-	struct dialog of = dialog_of(req);
 	struct face from;
-	int err = recordings_copy(&run->c->o.recordings, &of, req->target, req->single_file,
+	int err = recordings_copy(&run->c->o.recordings, &run->of, req->target, req->single_file,
 				  run->now_ns, req->reply_port ? &from : NULL);
 
 	if (err != PROTO_OK)
@@ -317,26 +285,47 @@ static int feature(struct run *run)
 	return PROTO_OK;
 }
 
-static int (*const handlers[])(struct run *run) = {
-	[OP_UPDATE] = update,	[OP_LOOKUP] = update,	      [OP_DELETE] = delete,
-	[OP_PLAY] = play,	[OP_STOP] = stop,	      [OP_RECORD] = record,
-	[OP_COPY] = copy,	[OP_NORECORD] = norecord,	      [OP_QUERY] = query,
-	[OP_INFO] = info,	[OP_DELETE_ALL] = delete_all, [OP_STATS] = stats,
-	[OP_VERSION] = version, [OP_FEATURE] = feature,
-};
-
 #define OP_UNREADABLE (OP_FEATURE + 1) /* in struct command_counts: the line did not parse */
+
+/* The commands. @run returns an error of enum proto_error; without @answers, success is "0". */
+static const struct {
+	const char *letter;
+	int (*run)(struct run *run);
+	bool answers; /* @run writes the reply */
+} table[] = {
+	[OP_UPDATE] = { "U", update, true },
+	[OP_LOOKUP] = { "L", update, true },
+	[OP_DELETE] = { "D", delete },
+	[OP_PLAY] = { "P", play },
+	[OP_STOP] = { "S", stop },
+	[OP_RECORD] = { "R", record },
+	[OP_COPY] = { "C", copy, true },
+	[OP_NORECORD] = { "N", norecord },
+	[OP_QUERY] = { "Q", query, true },
+	[OP_INFO] = { "I", info, true },
+	[OP_DELETE_ALL] = { "X", delete_all },
+	[OP_STATS] = { "G", stats, true },
+	[OP_VERSION] = { "V", version, true },
+	[OP_FEATURE] = { "VF", feature, true },
+	[OP_UNREADABLE] = { "unreadable" },
+};
 
 const char *command_letter(unsigned int op)
 {
-	static const char *const letters[] = {
-		[OP_UPDATE] = "U",  [OP_LOOKUP] = "L",	 [OP_DELETE] = "D",	[OP_PLAY] = "P",
-		[OP_STOP] = "S",    [OP_RECORD] = "R",	 [OP_COPY] = "C",	[OP_NORECORD] = "N",
-		[OP_QUERY] = "Q",   [OP_INFO] = "I",	 [OP_DELETE_ALL] = "X", [OP_STATS] = "G",
-		[OP_VERSION] = "V", [OP_FEATURE] = "VF", [OP_UNREADABLE] = "unreadable",
-	};
+	return op < ARRAY_SIZE(table) ? table[op].letter : NULL;
+}
 
-	return op < ARRAY_SIZE(letters) ? letters[op] : NULL;
+/* Run the command that was parsed into run->req. */
+static int run_request(struct run *run)
+{
+	const struct request *req = run->req;
+	int err;
+
+	run->of = (struct dialog){ req->call_id, req->from_tag, req->to_tag };
+	err = table[req->op].run(run);
+	if (err == PROTO_OK && !table[req->op].answers)
+		reply_add(run->reply, "0");
+	return err;
 }
 
 const struct command_counts *commands_counts(const struct commands *c)
@@ -476,7 +465,7 @@ size_t command_run(struct commands *c, const char *line, size_t len, const struc
 	err = proto_parse(&c->req, line, len, faces_proto_opts(c->o.faces));
 	malformed = err != PROTO_OK;
 	if (err == PROTO_OK)
-		err = handlers[c->req.op](&run);
+		err = run_request(&run);
 	if (err == PROTO_OK && !run.failed)
 		run_subs(&run);
 	if (err == PROTO_OK)

@@ -486,18 +486,17 @@ static void end_soon(struct engine *e, struct session *s, unsigned int before, e
 
 int engine_delete(struct engine *e, const struct dialog *of, bool weak, uint64_t now_ns)
 {
-	struct session *pos = NULL, *s;
-	enum session_party party;
+	struct session_matches m = session_matches(e->o.sessions, of);
+	struct session *s;
 	unsigned int ended = 0;
-	bool exact, found = false;
+	bool found = false;
 
-	while ((s = session_match_next(e->o.sessions, of->call_id, of->from_tag, of->to_tag,
-				       &pos, &party, &exact))) {
+	while ((s = session_match_next(&m))) {
 		found = true;
 		session_changed(e->o.sessions, s);
-		if (session_flags_clear(s, weak, party))
+		if (session_flags_clear(s, weak, m.party))
 			end_soon(e, s, ended++, REPORT_END_DELETED, now_ns);
-		if (exact)
+		if (m.exact)
 			break;
 	}
 	return found ? PROTO_OK : E_SESSION;
@@ -570,7 +569,7 @@ int engine_find(struct engine *e, const struct dialog *of, struct engine_result 
 	enum session_party party;
 	struct session *s =
 		session_find(e->o.sessions, of->call_id, of->from_tag, of->to_tag, &party);
-	
+
 	if (!s)
 		return E_SESSION;
 	*out = (struct engine_result){

@@ -7,15 +7,14 @@
 enum proto_error recordings_start(const struct recordings *r, const struct dialog *of,
 				  bool single_file)
 {
-	struct session *pos = NULL, *s;
-	enum session_party party;
-	bool exact, done = false;
+	struct session_matches m = session_matches(r->sessions, of);
+	struct session *s;
+	bool done = false;
 
-	while ((s = session_match_next(r->sessions, of->call_id, of->from_tag, of->to_tag, &pos,
-				       &party, &exact))) {
-		done |= recorder_start(r->recorder, s, party, single_file) == 0;
+	while ((s = session_match_next(&m))) {
+		done |= recorder_start(r->recorder, s, m.party, single_file) == 0;
 		session_dirty(r->sessions, s);
-		if (exact)
+		if (m.exact)
 			break;
 	}
 	return done ? PROTO_OK : E_SESSION;
@@ -32,16 +31,15 @@ static bool stop_leg(const struct recordings *r, struct session *s, int leg, uin
 enum proto_error recordings_stop(const struct recordings *r, const struct dialog *of, bool both,
 				 uint64_t now_ns)
 {
-	struct session *pos = NULL, *s;
-	enum session_party party;
-	bool exact, done = false;
+	struct session_matches m = session_matches(r->sessions, of);
+	struct session *s;
+	bool done = false;
 
-	while ((s = session_match_next(r->sessions, of->call_id, of->from_tag, of->to_tag, &pos,
-				       &party, &exact))) {
-		done |= stop_leg(r, s, party, now_ns);
+	while ((s = session_match_next(&m))) {
+		done |= stop_leg(r, s, m.party, now_ns);
 		if (both)
-			done |= stop_leg(r, s, !party, now_ns);
-		if (exact)
+			done |= stop_leg(r, s, !m.party, now_ns);
+		if (m.exact)
 			break;
 	}
 	return done ? PROTO_OK : E_SESSION;

@@ -118,14 +118,12 @@ static void finding(void **state)
 
 static int matches(struct sessions *all, const char *from, const char *to, bool destroy)
 {
-	struct session *pos = NULL, *s;
-	enum session_party party;
-	bool exact;
+	const struct dialog of = { span_of("call"), span_of(from), { to, to ? strlen(to) : 0 } };
+	struct session_matches m = session_matches(all, &of);
+	struct session *s;
 	int n = 0;
 
-	while ((s = session_match_next(all, span_of("call"), span_of(from),
-				       (struct span){ to, to ? strlen(to) : 0 }, &pos, &party,
-				       &exact))) {
+	while ((s = session_match_next(&m))) {
 		n++;
 		if (destroy)
 			session_destroy(all, s);
