@@ -247,7 +247,7 @@ static void check_descriptors(struct doctor *d)
 	unsigned long long pairs, limit, calls;
 	char path[64], text[128], remedy[160];
 
-	if (!d->status || shares_sockets(d) ||
+	if (!d->status ||
 	    !line_of(pid_path(d, "limits", path), "Max open files", text, sizeof(text)))
 		return;
 	limit = strtoull(text, NULL, 10);
@@ -258,9 +258,11 @@ static void check_descriptors(struct doctor *d)
 		 "raise the limit to %llu: -L %llu, or LimitNOFILE= in the unit",
 		 pairs * SOCKETS_PER_PAIR + SPARE_DESCRIPTORS,
 		 pairs * SOCKETS_PER_PAIR + SPARE_DESCRIPTORS);
-	found(&d->f, "nofile", calls >= pairs / 2 ? OK : WARNING, remedy,
-	      "%llu descriptors hold %llu calls of two legs; the port range has room for %llu",
-	      limit, calls, pairs / 2);
+	if (!shares_sockets(d))
+		found(&d->f, "nofile", calls >= pairs / 2 ? OK : WARNING, remedy,
+		      "%llu descriptors hold %llu calls of two legs; the port range has room for "
+		      "%llu",
+		      limit, calls, pairs / 2);
 	check_open(d, limit, remedy);
 }
 

@@ -49,8 +49,7 @@ static const char *const loopback[] = { "127.114.116.112", "::1" };
 struct place {
 	struct floor_place key;
 	UT_hash_handle hh;
-	int map;
-	struct floor_port *ports;
+	struct floor_port *ports; /* memory of the place's array */
 	void **of; /* what the caller of switchboard_open() gave */
 	uint64_t here_ns; /* when this host had the address; 0: unknown */
 };
@@ -119,8 +118,6 @@ static void place_free(struct switchboard *b, struct place *p)
 {
 	if (p->ports != MAP_FAILED)
 		munmap(p->ports, ports_bytes(b));
-	if (p->map >= 0)
-		close(p->map);
 	free(p->of);
 	free(p);
 }
@@ -135,6 +132,21 @@ static int make_array(const struct switchboard *b)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Give the program an array for the place. The descriptor is not needed any more. */
+static int place_publish(const struct switchboard *b, struct place *p)
+{
+	int fd = make_array(b), err = 0;
+
+	if (fd < 0)
+		return fd;
+	p->ports = mmap(NULL, ports_bytes(b), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p->ports == MAP_FAILED ||
+	    bpf_map_update_elem(bpf_map__fd(b->skel->maps.places), &p->key, &fd, BPF_ANY))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
 static int place_new(struct switchboard *b, const struct floor_place *key, struct place **out)
 {
 	struct place *p = calloc(1, sizeof(*p));
@@ -144,18 +156,11 @@ static int place_new(struct switchboard *b, const struct floor_place *key, struc
 		return -ENOMEM;
 	p->key = *key;
 	p->ports = MAP_FAILED;
-	p->map = make_array(b);
 	p->of = calloc(b->n_ports, sizeof(*p->of));
-	if (p->map < 0)
-		err = p->map;
-	if (p->map < 0 || !p->of)
+	if (p->of)
+		err = place_publish(b, p);
+	if (err)
 		goto err_free;
-	p->ports = mmap(NULL, ports_bytes(b), PROT_READ | PROT_WRITE, MAP_SHARED, p->map, 0);
-	if (p->ports == MAP_FAILED ||
-	    bpf_map_update_elem(bpf_map__fd(b->skel->maps.places), key, &p->map, BPF_ANY)) {
-		err = -errno;
-		goto err_free;
-	}
 	HASH_ADD(hh, b->places, key, sizeof(p->key), p);
 	if (!p->hh.tbl) {
 		bpf_map_delete_elem(bpf_map__fd(b->skel->maps.places), key);
@@ -400,11 +405,8 @@ static int in_group(unsigned int group)
 	return group ? AF_INET6 : AF_INET;
 }
 
-/*
- * A socket must be bound before the program can choose it. It is bound to an address of loopback,
- * and to a port that is no media port.
- */
-static int bind_aside(const struct switchboard *b, int fd, unsigned int group)
+/* Bind @fd to the first free port from @first to @last. */
+static int bind_between(int fd, unsigned int group, uint32_t first, uint32_t last)
 {
 	struct addr at;
 	union sock_addr sa;
@@ -412,9 +414,7 @@ static int bind_aside(const struct switchboard *b, int fd, unsigned int group)
 	socklen_t len;
 
 	addr_parse(&at, family_of(group), loopback[group], strlen(loopback[group]));
-	for (port = FIRST_PORT; port <= UINT16_MAX; port++) {
-		if (port >= b->o.port_min && port <= b->o.port_max)
-			continue;
+	for (port = first; port <= last; port++) {
 		at.port = port;
 		len = addr_to_sockaddr(&at, &sa.any);
 		if (bind(fd, &sa.sa, len) == 0)
@@ -423,6 +423,21 @@ static int bind_aside(const struct switchboard *b, int fd, unsigned int group)
 			return -errno;
 	}
 	return -EADDRINUSE;
+}
+
+/*
+ * A socket must be bound before the program can choose it. It is bound to an address of loopback,
+ * and to a port that is no media port, if there is one.
+ */
+static int bind_aside(const struct switchboard *b, int fd, unsigned int group)
+{
+	int err = bind_between(fd, group, FIRST_PORT, (uint32_t)b->o.port_min - 1);
+
+	if (err == -EADDRINUSE)
+		err = bind_between(fd, group, (uint32_t)b->o.port_max + 1, UINT16_MAX);
+	if (err == -EADDRINUSE)
+		err = bind_between(fd, group, FIRST_PORT, UINT16_MAX);
+	return err;
 }
 
 static int set_shared(int fd, unsigned int group)

@@ -834,7 +834,7 @@ def test_stats_have_no_empty_headings(b):
 
 def test_descriptors_are_counted_once(b):
     """30 calls have 120 sockets, before and after a restart; the limit is such that 240 would be too many."""
-    options = ("-s", "cunix:" + b.path("c"), "-L", "250")
+    options = ("-s", "cunix:" + b.path("c"), "-L", "250", "--port-sockets", "each")
     p = b.start(*options)
     with dial(b.path("c")) as s:
         for i in range(30):
@@ -870,7 +870,7 @@ def test_limit_of_open_files(b):
 
 def test_control_lives_without_descriptors(b):
     """Calls have taken every descriptor: the one-command socket can still end one."""
-    p = b.start("-s", "unix:" + b.path("u"), "-L", "100")
+    p = b.start("-s", "unix:" + b.path("u"), "-L", "100", "--port-sockets", "each")
     calls = 0
     while ask_once(b.path("u"), f"U c{calls} 127.0.0.1 5000 A").startswith("4"):
         calls += 1
@@ -900,7 +900,7 @@ def admin(b, request="status"):
 
 def test_admin_lives_without_descriptors(b):
     """So does the admin socket, and what waits on it makes neither load nor log."""
-    p = b.start("-s", "unix:" + b.path("u"), "-L", "100")
+    p = b.start("-s", "unix:" + b.path("u"), "-L", "100", "--port-sockets", "each")
     calls = 0
     while ask_once(b.path("u"), f"U c{calls} 127.0.0.1 5000 A").startswith("4"):
         calls += 1

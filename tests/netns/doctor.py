@@ -82,7 +82,7 @@ def full(check, relay):
 
 
 def descriptors(check, net):
-    relay = net.relay("relay", "-l", "127.0.0.1", "-m", "31000", "-M", "31400", "-L", "256")
+    relay = net.relay("relay", "-l", "127.0.0.1", "-m", "31000", "-M", "31400", "-L", "256", "--port-sockets", "each")
     said = Doctor(relay)
     check("descriptors are free", said.says("ok", "nofile", "descriptors open, of 256"), said.text)
     for n in range(200):

@@ -73,6 +73,11 @@ floor_hang_up()
 }
 
 heard() { jq -r "$2" "$LAB_DIR/$1.log"; }
+# alice_missed - of bob's packets, after the first that she heard; alice must have listened longer.
+alice_missed()
+{
+	echo $(($(heard bob .sent) - $(heard alice .before_first) - $(heard alice .received)))
+}
 # bob_missed - of alice's packets, after the first that he heard; bob must have talked longer.
 bob_missed()
 {

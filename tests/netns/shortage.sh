@@ -183,7 +183,7 @@ fills()
 
 has_room() { [[ $(rtpp rtpxd "U another-$RANDOM 192.0.2.10 6000 a") == [1-9]* ]]; }
 
-fills "too many open files, see -L" -L 100
+fills "too many open files, see -L" -L 100 --port-sockets each
 told "descriptors are open, the limit of open files is 100: raise it by -L"
 ends
 say "ok: no descriptors"
