@@ -20,11 +20,14 @@ import struct
 import sys
 import time
 
+sys.dont_write_bytecode = True
+from patience import slowness
+
 CLIENTS = 3
 BURST = 50
 GREEDY = SILENT = 20
 PAUSE_S = 0.02
-RETRY_S = 0.5
+RETRY_S = 0.5 * slowness()
 TRIES = 10
 TCP_EVERY = 20  # questions
 SYNS, SYNS_EVERY_S = 100, 0.1

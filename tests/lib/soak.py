@@ -5,8 +5,16 @@ import os
 import signal
 import sys
 
+sys.dont_write_bytecode = True
+from patience import others
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench"))
 from lab import Bench, Broken, Lab, Rtpxd, max_calls, sh, wait_for
+
+
+def may_lose(sent, slow):
+    """Packets of so many that the network of a machine may lose, by what others() said of it before: none on an idle one."""
+    return int(sent / 1000 * (slow - 1))
 
 
 def end(signum, frame):

