@@ -3,13 +3,16 @@
  * extractaudio.c - turns the recordings of a call into a sound file, or lists their streams.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <sched.h>
+#include <signal.h>
 #include <sndfile.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,7 +29,8 @@ static const char usage_text[] =
 	"       extractaudio [OPTION]... [-A FILE] [-B FILE] OUTFILE [LINK]...\n"
 	"       extractaudio -S RDIR | extractaudio -S [-A FILE] [-B FILE]\n"
 	"Recordings are rtpproxy's .rtp files, pcap or pcapng, also compressed by gzip.\n"
-	"  -A FILE, -B FILE         recordings of the answerer, the originator\n"
+	"  -A FILE, -B FILE         recordings of the answerer, the originator; repeatable, for parts\n"
+	"      --both FILE          recording of both sides; repeatable\n"
 	"  -s                       stereo: the answerer left, the originator right\n"
 	"  -F FORMAT                file: wav (default), w64, rf64, flac, ogg, mp3, au, aiff, caf, raw\n"
 	"  -D DATA                  samples: gsm610 (default for 8 kHz mono WAV), ms_adpcm (for stereo), ima_adpcm, pcm_16\n"
@@ -35,6 +39,7 @@ static const char usage_text[] =
 	"  -e                       fail when something cannot be read or decoded\n"
 	"  -d                       delete the recordings afterwards, if all of each was read and decoded\n"
 	"  -i                       idle priority\n"
+	"      --with-parent        end when the program that started this one ends\n"
 	"  -S                       scan: print how many packets each file has, and extract nothing\n"
 	"      --streams            the same, with every stream in it\n"
 	"      --codec TYPE=NAME    payload type TYPE is NAME[/RATE[/CHANNELS]], as in SDP: PCMU, PCMA, GSM, G722, G729,\n"
@@ -164,7 +169,24 @@ static int set_names(struct extraction_opts *o, int c, const char *arg)
 	return 0;
 }
 
-enum { OPT_STREAMS = 256, OPT_CODEC, OPT_RATE, OPT_ALICE, OPT_BOB };
+static int add_given(struct extraction_opts *o, int side, const char *path)
+{
+	if (o->n_given_paths[side] == EXTRACTION_PARTS)
+		return complain("recording", path, "is one part too many");
+	o->path[side][o->n_given_paths[side]++] = path;
+	return 0;
+}
+
+/* The parent may have ended before. */
+static int set_with_parent(void)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() != 1)
+		return 0;
+	fputs("extractaudio: --with-parent: the parent has ended\n", stderr);
+	return -ESRCH;
+}
+
+enum { OPT_STREAMS = 256, OPT_CODEC, OPT_RATE, OPT_ALICE, OPT_BOB, OPT_BOTH, OPT_WITH_PARENT };
 
 static int set(struct extraction_opts *o, int c, const char *arg)
 {
@@ -176,8 +198,10 @@ static int set(struct extraction_opts *o, int c, const char *arg)
 	case 'e': o->strict = true; return 0;
 	case OPT_STREAMS: o->streams = true; /* fall through */
 	case 'S': o->scan = true; return 0;
-	case 'A': o->path[SIDE_A] = arg; return 0;
-	case 'B': o->path[SIDE_O] = arg; return 0;
+	case 'A': return add_given(o, SIDE_A, arg);
+	case 'B': return add_given(o, SIDE_O, arg);
+	case OPT_BOTH: return add_given(o, SIDES, arg);
+	case OPT_WITH_PARENT: return set_with_parent();
 	case 'F':
 	case 'D': return set_names(o, c, arg);
 	case OPT_CODEC: return set_codec(o, arg);
@@ -257,13 +281,19 @@ static int resolve(struct extraction *x, const char *rdir)
 
 static int paths(struct extraction *x, const char *rdir)
 {
+	struct extraction_input *in;
+	size_t i;
 	int side, rc = 0;
 
 	if (rdir)
 		return resolve(x, rdir);
-	for (side = 0; side < SIDES && !rc; side++)
-		if (x->o->path[side])
-			rc = add_path(add_input(x, side), x->o->path[side]);
+	for (side = 0; side <= SIDES && !rc; side++) {
+		if (!x->o->n_given_paths[side])
+			continue;
+		in = add_input(x, side);
+		for (i = 0; i < x->o->n_given_paths[side] && !rc; i++)
+			rc = add_path(in, x->o->path[side][i]);
+	}
 	return rc;
 }
 
@@ -287,6 +317,8 @@ static int parse(int argc, char **argv, struct extraction_opts *o, const char **
 		{ "rate", required_argument, NULL, OPT_RATE },
 		{ "alice-crypto", required_argument, NULL, OPT_ALICE },
 		{ "bob-crypto", required_argument, NULL, OPT_BOB },
+		{ "both", required_argument, NULL, OPT_BOTH },
+		{ "with-parent", no_argument, NULL, OPT_WITH_PARENT },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c, rc = 0;
@@ -297,7 +329,7 @@ static int parse(int argc, char **argv, struct extraction_opts *o, const char **
 	meanings(o);
 	while (!rc && (c = getopt_long(argc, argv, "dsSineF:D:A:B:", longs, NULL)) != -1)
 		rc = set(o, c, optarg);
-	wants = !o->path[SIDE_A] && !o->path[SIDE_O];
+	wants = !o->n_given_paths[SIDE_A] && !o->n_given_paths[SIDE_O] && !o->n_given_paths[SIDES];
 	if (rc || argc - optind < wants + !o->scan || (o->scan && argc - optind != wants))
 		return -EINVAL;
 	if (wants)
@@ -476,21 +508,41 @@ static int write_frames(void *arg, const int16_t *pcm, size_t frames)
 	return 0;
 }
 
-/* True if the file can be read, and is as long as the call; codecs fill up their last block. */
+/* The frames that a reader gets from the file; -1: an error. */
+static long long frames_of(SNDFILE *f, int channels)
+{
+	static int16_t pcm[16384];
+	long long all = 0;
+	sf_count_t n;
+
+	while ((n = sf_readf_short(f, pcm, ARRAY_SIZE(pcm) / channels)) > 0)
+		all += n;
+	return sf_error(f) ? -1 : all;
+}
+
+/*
+ * True if the file can be read to its end, is as long as the call, and is on the disk. Codecs fill
+ * up their last block.
+ */
 static bool is_whole(const struct extraction *x, const char *path)
 {
 	SF_INFO info = info_of(x);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	long long frames = -1;
 	SNDFILE *f;
-	bool whole;
 
 	if (x->o->file != SF_FORMAT_RAW)
 		info = (SF_INFO){ 0 };
-	f = sf_open(path, SFM_READ, &info);
-	whole = f &&
-		llabs((long long)info.frames - (long long)x->written) <= (long long)x->rate / 4;
+	f = fd < 0 || fsync(fd) ? NULL : sf_open(path, SFM_READ, &info);
+	if (f && info.channels > 0 && (unsigned int)info.channels == x->channels)
+		frames = frames_of(f, info.channels);
 	if (f)
 		sf_close(f);
-	return whole;
+	if (fd >= 0)
+		close(fd);
+	/* A coder may have another rate than the output, as Opus has after 44.1 kHz. */
+	frames = frames < 0 ? -1 : frames * (long long)x->rate / MAX(info.samplerate, 1);
+	return frames >= 0 && llabs(frames - (long long)x->written) <= (long long)x->rate / 4;
 }
 
 /* Close the output. @rc other than 0: remove it. 0 or -EIO. */
@@ -548,6 +600,19 @@ static int finish(const struct extraction *x)
 
 /* ---- the whole ---- */
 
+/* Opus has five rates (RFC 6716 section 2); the next higher one, or the highest. */
+static unsigned int rate_for(const struct extraction_opts *o, unsigned int rate)
+{
+	static const unsigned int rates[] = { 8000, 12000, 16000, 24000, 48000 };
+	size_t i = 0;
+
+	if (o->data != SF_FORMAT_OPUS)
+		return rate;
+	while (i + 1 < ARRAY_SIZE(rates) && rates[i] < rate)
+		i++;
+	return rates[i];
+}
+
 static unsigned int output_rate(struct extraction *x)
 {
 	unsigned int rate = NARROW_RATE;
@@ -562,7 +627,7 @@ static unsigned int output_rate(struct extraction *x)
 			if (extraction_is_audio(x->o, s))
 				rate = MAX(rate, extraction_codec(x->o, s)->rate);
 		}
-	return rate;
+	return rate_for(x->o, rate);
 }
 
 static int learn(struct extraction *x)

@@ -26,7 +26,8 @@ struct extraction_opts {
 	bool delete, idle, stereo, unaligned, strict, scan, streams;
 	int file, data; /* formats of libsndfile; -1: default */
 	unsigned int rate; /* Hz; RATE_OF_INPUT: the highest rate of the input */
-	const char *path[SIDES]; /* -A and -B */
+	const char *path[SIDES + 1][EXTRACTION_PARTS]; /* -B, -A and --both */
+	size_t n_given_paths[SIDES + 1];
 	struct decrypt_key keys[DECRYPT_MAX_KEYS];
 	size_t n_keys;
 	char **rest; /* OUTFILE and LINKs, NULL-terminated */
@@ -59,7 +60,7 @@ struct extraction_input {
 /* Everything about one run of the program. */
 struct extraction {
 	const struct extraction_opts *o;
-	struct extraction_input inputs[SIDES];
+	struct extraction_input inputs[SIDES + 1];
 	size_t n_inputs;
 	bool damaged; /* a file was not read or decoded whole */
 	unsigned int rate, channels;
