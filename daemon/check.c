@@ -106,6 +106,15 @@ static void check_files(const struct config *c)
 	    calls >= pairs / 2 ? "" : "raise the limit of open files");
 }
 
+static void check_programs(const struct config *c)
+{
+	const struct jobs_opts jobs = config_jobs(c);
+	const char *missing = jobs_check(&jobs);
+
+	if (missing)
+		say("wrong", "recordings", missing, "rtpxd does not start");
+}
+
 int check_host(const struct config *c)
 {
 	unsigned int good = check_addresses(c);
@@ -114,6 +123,7 @@ int check_host(const struct config *c)
 	check_dir(c, "-S", c->spool_dir, 3, "make it, or nothing is recorded");
 	check_dir(c, "--state-dir", c->state_dir, 3, "rtpxd makes it as root");
 	check_dir(c, "--prompt-dir", c->prompt_dir, 5, "make it, or no prompt plays");
+	check_programs(c);
 	check_kernel();
 	check_files(c);
 	if (!good)

@@ -21,6 +21,8 @@ void config_defaults(struct config *c)
 		.hep_agent = CONFIG_HEP_AGENT,
 		.tos = 0xb8,
 		.prompt_ptime_ms = 10,
+		.record_workers = 1,
+		.record_hook_time_s = 30,
 		.ttl_s = 60,
 		.port_min = 35000,
 		.port_max = 65000,
@@ -98,6 +100,25 @@ static void settle(struct config *c)
 	c->dp.port_max = c->port_max | 1;
 }
 
+bool config_hands_on(const struct config *c)
+{
+	return c->record_sound || c->record_hook || c->record_url;
+}
+
+struct jobs_opts config_jobs(const struct config *c)
+{
+	return (struct jobs_opts){
+		.sound = c->record_sound,
+		.mono = c->record_mono,
+		.remove_raw = c->record_remove_raw,
+		.hook = c->record_hook,
+		.url = c->record_url,
+		.workers = c->record_workers,
+		.hook_time_s = c->record_hook_time_s,
+		.opus_types = c->opus_types,
+	};
+}
+
 int config_conclude(struct config *c, char *err, size_t err_size)
 {
 	const char *why = NULL;
@@ -106,6 +127,8 @@ int config_conclude(struct config *c, char *err, size_t err_size)
 		why = "-m must be less than -M, with a pair of an even port and the next one";
 	else if (c->spool_dir && !c->record_dir)
 		why = "-S needs -r: finished recordings move from the spool directory there";
+	else if (!c->record_dir && (config_hands_on(c) || c->record_days || c->record_quota_mb))
+		why = "--record-format, -hook, -url, -days and -quota need -r";
 	if (why) {
 		snprintf(err, err_size, "%s", why);
 		return CONFIG_EXIT_RTPPROXY;

@@ -16,6 +16,7 @@
 #include "observe/hep_address.h"
 #include "replicate/redis_url.h"
 #include "record/keys.h"
+#include "record/jobs.h"
 #include "base/log.h"
 #include "listeners.h"
 
@@ -62,6 +63,11 @@ struct config {
 	enum keys record_dtmf;
 	uint32_t dtmf_types; /* a bit for each payload type from 96 up */
 	const char *record_dir, *spool_dir;
+	const char *record_name; /* pattern of names; NULL: the default */
+	enum sheet_sound record_sound;
+	bool record_mono, record_remove_raw;
+	const char *record_hook, *record_url; /* NULL: none */
+	uint32_t record_workers, record_hook_time_s, record_days, record_quota_mb;
 	const char *prompt_dir; /* NULL: prompts may be in any directory */
 	char start_dir[PATH_MAX];
 	uint16_t prompt_ptime_ms;
@@ -111,6 +117,9 @@ void config_defaults(struct config *c);
  * options, and resolve the media addresses. 0, or CONFIG_EXIT_... with a sentence in @err.
  */
 int config_conclude(struct config *c, char *err, size_t err_size);
+/* config_hands_on - true if something is to be done with complete recordings. */
+bool config_hands_on(const struct config *c);
+struct jobs_opts config_jobs(const struct config *c); /* without directories */
 void config_free(struct config *c);
 
 #endif

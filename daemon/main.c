@@ -328,13 +328,20 @@ static void serve_media(void *arg)
 static int start_recorder(struct daemon *d)
 {
 	const struct config *c = &d->config;
-	const struct recorder_opts recorder = {
+	struct recorder_opts recorder = {
 		.dir = c->record_dir,
 		.spool_dir = c->spool_dir,
 		.pcap = c->record_pcap,
 		.no_rtcp = c->no_rtcp_record,
 		.replace = c->record_replace,
 		.as_rtpproxy = c->drop_in,
+		.name = c->record_name,
+		.finish = {
+			.sheet = { .opus_types = c->opus_types, .dtmf_types = c->dtmf_types },
+			.jobs = config_jobs(c),
+			.keep_days = c->record_days,
+			.quota_bytes = c->record_quota_mb * 1000000ull,
+		},
 		.keys = c->record_dtmf,
 		.dtmf_types = c->dtmf_types,
 		.no_resolve = c->no_resolve,
@@ -349,8 +356,15 @@ static int start_recorder(struct daemon *d)
 		.port_min = c->dp.port_min,
 		.port_max = c->dp.port_max,
 	};
-	int r = recorder_new(&d->recorder, d->base, &recorder);
+	const char *missing = jobs_check(&recorder.finish.jobs);
+	int r;
 
+	if (missing)
+		return sorry("%s", missing);
+	/* rtpproxy makes no descriptions. */
+	if (!c->drop_in || config_hands_on(c))
+		recorder.finish.instance = c->state_dir ? c->state_dir : c->admin_socket;
+	r = recorder_new(&d->recorder, d->base, &recorder);
 	if (r < 0)
 		return sorry("cannot make the recorder: %s", strerror(-r));
 	mirror.recorder = d->recorder;
@@ -776,6 +790,7 @@ static int start_modules(struct daemon *d)
 	    start_standby(d) < 0 || start_observers(d) < 0)
 		return -1;
 	start_keeper(d);
+	recorder_restored(d->recorder);
 	d->leave = false;
 	if (!d->waiting && listen_start(d->listen, d->base) < 0)
 		return sorry("cannot serve the control sockets: out of memory");
@@ -829,6 +844,8 @@ static void end(struct daemon *d)
 	observers_stop(d->observers);
 	if (d->commands)
 		commands_free(d->commands);
+	if (d->recorder && (d->leave || d->standby))
+		recorder_leave(d->recorder);
 	if (d->engine)
 		engine_free(d->engine, d->leave || d->standby);
 	observers_free(d->observers);

@@ -19,6 +19,8 @@
 
 #include "control/admin.h"
 #include "control/command.h"
+#include "record/jobs.h"
+#include "record/naming.h"
 
 /* A command line on its way into a struct config. */
 struct parse {
@@ -425,6 +427,61 @@ static int set_record_dtmf(struct parse *p, const struct row *row, const char *v
 	return r;
 }
 
+/* FORMAT or FORMAT/mono or FORMAT/stereo. */
+static int set_record_format(struct parse *p, const struct row *row, const char *value)
+{
+	const char *slash = strchrnul(value, '/');
+	enum sheet_sound sound = sheet_sound_of((struct span){ value, slash - value });
+	bool mono = !strcmp(slash, "/mono");
+
+	if (!sound || (*slash && !mono && strcmp(slash, "/stereo")))
+		return wrong(p, row, value,
+			     "must be wav, flac, opus or mp3, and may end with /mono or /stereo");
+	p->c->record_sound = sound;
+	p->c->record_mono = mono;
+	return 0;
+}
+
+static int set_record_raw(struct parse *p, const struct row *row, const char *value)
+{
+	static const char *const words[] = { "keep", "remove" };
+	unsigned int remove = 0;
+	int r = set_word(p, row, value, words, ARRAY_SIZE(words), &remove);
+
+	p->c->record_remove_raw = remove;
+	return r;
+}
+
+static int set_record_name(struct parse *p, const struct row *row, const char *value)
+{
+	const char *why = naming_check(value);
+
+	if (why)
+		return wrong(p, row, value, why);
+	p->c->record_name = value;
+	return 0;
+}
+
+static int set_record_hook(struct parse *p, const struct row *row, const char *value)
+{
+	if (*value != '/')
+		return wrong(p, row, value, "must be an absolute path of a program");
+	p->c->record_hook = value;
+	return 0;
+}
+
+static int set_record_url(struct parse *p, const struct row *row, const char *value)
+{
+	const char *host = !strncmp(value, "http://", 7)    ? value + 7
+			   : !strncmp(value, "https://", 8) ? value + 8
+							    : "";
+
+	if (!*host || *host == '/' || *host == ':' || strpbrk(value, " \t\r\n"))
+		return wrong(p, row, value, "must be http://HOST[:PORT][/PATH] or https://…");
+	p->c->record_url = value;
+	return 0;
+}
+
 static int set_interface(struct parse *p, const struct row *row, const char *value)
 {
 	struct dp_opts *dp = &p->c->dp;
@@ -664,6 +721,28 @@ static const struct row rows[] = {
 	{ 0, "record-dtmf", "keep|mask|drop", set_record_dtmf, .ours = true,
 	  .help = "telephone events in recordings and copies: as they are, each key as '*', or "
 		  "left out (default keep)" },
+	{ 0, "record-name", "PATTERN", set_record_name, .fallback = NAMING_DEFAULT, .ours = true,
+	  .help = "names of recordings of R and -a: %c call-id, %f and %t tags, %Y %m %d %H %M %S "
+		  "time, / for a directory (default " NAMING_DEFAULT ")" },
+	{ 0, "record-format", "FORMAT[/mono]", set_record_format, .fallback = "none", .ours = true,
+	  .help = "make a sound file of each complete recording: wav, flac, opus or mp3" },
+	{ 0, "record-raw", "keep|remove", set_record_raw, .fallback = "keep", .ours = true,
+	  .help = "the RTP files, when the sound file was made and read again (default keep)" },
+	{ 0, "record-workers", "N", set_number, MEMBER(record_workers), .min = 1,
+	  .max = JOBS_MAX_WORKERS, .ours = true,
+	  .help = "sound files and hooks that run at once (default 1)" },
+	{ 0, "record-hook", "PROGRAM", set_record_hook, .fallback = "none", .ours = true,
+	  .help = "run it for each complete recording, with the path and the JSON description" },
+	{ 0, "record-url", "URL", set_record_url, .fallback = "none", .ours = true,
+	  .help = "send the JSON description of each complete recording there by POST (curl)" },
+	{ 0, "record-hook-time", "SECONDS", set_number, MEMBER(record_hook_time_s), .min = 1,
+	  .max = 3600, .ours = true,
+	  .help = "kill a hook or a POST that takes longer (default 30)" },
+	{ 0, "record-days", "N", set_number, MEMBER(record_days), .min = 1, .max = 36500,
+	  .ours = true, .help = "remove recordings that completed so long ago (default: none)" },
+	{ 0, "record-quota", "MB", set_number, MEMBER(record_quota_mb), .min = 1, .max = INT_MAX,
+	  .ours = true,
+	  .help = "remove the oldest recordings beyond so many megabytes (default: none)" },
 	{ 0, "dtmf-type", "TYPE", set_type, MEMBER(dtmf_types), .min = KEYS_FIRST_DYNAMIC,
 	  .max = 127, .ours = true,
 	  .help = "RTP payload type that is telephone events in every call, repeatable: for "

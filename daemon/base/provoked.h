@@ -47,6 +47,20 @@
 	X(NOT_WRITTEN, ERR, 1, "recording %s/%s: %s; packets are lost, the call goes on") \
 	X(NOT_MOVED, ERR, 1, "recording %s stays in %s, it cannot be moved to %s: %s") \
 	X(NOT_RESCUED, ERR, 1, "recording %s stays in %s: out of memory") \
+	X(NO_SHEET, ERR, 1, \
+	  "recording %s: cannot write its description in %s: %s; the next rtpxd writes it") \
+	X(NO_NOTE, WARN, 1, \
+	  "%s/%s: cannot note a recording that begins: %s; it gets no description after a kill") \
+	X(SHEETS_FULL, ERR, 1, \
+	  "%s: the disk is too slow for descriptions of recordings; the next start writes them") \
+	X(ORPHAN_DONE, WARN, 5, "recording %s: completed after a daemon that did not") \
+	X(STEP_FAILED, ERR, 2, "recording %s: its %s failed: %s") \
+	X(NO_JOB, ERR, 1, "%s/%s/%s: it is no description of a recording") \
+	X(NOT_REMOVED, ERR, 1, "recording %s: cannot remove it: %s") \
+	X(REMOVED, INFO, 5, "recording %s: removed by --record-days or --record-quota") \
+	X(SPOOL_ORPHAN, WARN, 1, \
+	  "recording %s: no recording of this rtpxd has this file, and it stays; if no other " \
+	  "rtpxd writes there, move it to the directory of -r") \
 	X(RECORDED_AGAIN, WARN, 1, "recording %s goes on, %llu packets are missing") \
 	X(SLOW_DISK, WARN, 1, "the disk of the recordings is slow to open files") \
 	X(FLOW_REFUSED, WARN, 1, "the dataplane refuses the flow of port %u: %s") \

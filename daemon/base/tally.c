@@ -53,19 +53,40 @@ void tally_recorded(struct tally *t, uint64_t packets, uint64_t bytes)
 	}
 }
 
-void tally_lost(struct tally *t, uint64_t packets)
+void tally_lost(struct tally *t, enum tally_loss why, uint64_t packets)
 {
 	for (; t; t = t->parent)
-		add(&t->counts.lost, packets);
+		add(&t->counts.lost_by[why], packets);
+}
+
+const char *tally_loss_name(enum tally_loss why)
+{
+	static const char *const names[] = {
+#define TALLY_NAME(id, name) name,
+		TALLY_LOSSES(TALLY_NAME)
+#undef TALLY_NAME
+	};
+
+	return names[why];
+}
+
+static uint64_t get(const uint64_t *from)
+{
+	return __atomic_load_n(from, __ATOMIC_RELAXED);
 }
 
 struct tally_counts tally_read(const struct tally *t)
 {
+	struct tally_counts out = { 0 };
+	unsigned int why;
+
 	if (!t)
-		return (struct tally_counts){ 0 };
-	return (struct tally_counts){
-		.packets = __atomic_load_n(&t->counts.packets, __ATOMIC_RELAXED),
-		.bytes = __atomic_load_n(&t->counts.bytes, __ATOMIC_RELAXED),
-		.lost = __atomic_load_n(&t->counts.lost, __ATOMIC_RELAXED),
-	};
+		return out;
+	out.packets = get(&t->counts.packets);
+	out.bytes = get(&t->counts.bytes);
+	for (why = 0; why < TALLY_LOSS_COUNT; why++) {
+		out.lost_by[why] = get(&t->counts.lost_by[why]);
+		out.lost += out.lost_by[why];
+	}
+	return out;
 }

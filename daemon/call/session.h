@@ -89,6 +89,7 @@ struct session {
 	/* packets that a dataplane forwarded or ignored, as far as sync has counted them */
 	uint64_t kernel_relayed, kernel_strangers;
 	struct tally *recorded; /* the recorder's counts; NULL: never recorded */
+	struct sheet *sheet;	/* the recorder's description of its files; NULL: none */
 	struct feed *feeds, *fed_by; /* feed.h: feeds from this session, and feeds into it */
 	bool fed; /* a feed was added: its parties no longer hear each other */
 	struct leg leg[2];

@@ -10,7 +10,7 @@
 #include "base/base.h"
 #include "rtpx_verdict.h"
 
-/* name, text, in the order of the protocol page, "G"; the last six are ours. */
+/* name, text, in the order of the protocol page, "G"; those from npkts_recorded on are ours. */
 #define STATS_COUNTERS(X)                                                        \
 	X(nsess_created, "sessions created")                                     \
 	X(nsess_destroyed, "sessions ended")                                     \
@@ -41,6 +41,12 @@
 	X(rtpa_perrs, "RTP packets not parsable")                                \
 	X(npkts_recorded, "packets recorded or copied")                          \
 	X(npkts_rec_lost, "packets lost before they were recorded or copied")     \
+	X(nrec_complete, "recordings complete and described")                    \
+	X(nrec_lost, "descriptions of recordings that the disk refused")         \
+	X(nrec_made, "sound files made of recordings")                           \
+	X(nrec_told, "recordings handed to the hook or the URL")                 \
+	X(nrec_failed, "sound files, hooks and URLs of recordings given up")     \
+	X(nrec_removed, "recordings removed by age or quota")                    \
 	X(nsess_limited, "new sessions refused by --max-sessions and --max-cps") \
 	X(nsess_drained, "new sessions refused while draining")                  \
 	X(ndtmf_told, "digits of parties reported to a controller")              \

@@ -391,6 +391,8 @@ static struct json_object *recorded_json(struct recorder *r)
 	struct json_object *o = tally_json(recorder_counts(r));
 
 	put_number(o, "files", recorder_files(r));
+	put_number(o, "waiting", recorder_finished(r).jobs.waiting);
+	put_number(o, "orphans", recorder_finished(r).orphans);
 	return o;
 }
 

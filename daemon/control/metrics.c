@@ -119,6 +119,15 @@ static const struct {
 	      "Digits not reported, because a party had sent too many."),
 	PLAIN(npkts_rec_lost, "recorded_packets_lost_total",
 	      "Packets of recorded sessions that reached neither file nor receiver."),
+	PLAIN(nrec_complete, "recordings_complete_total", "Recordings complete and described."),
+	PLAIN(nrec_lost, "recording_descriptions_lost_total",
+	      "Descriptions of recordings that the disk refused."),
+	PLAIN(nrec_made, "recording_sounds_total", "Sound files made of recordings."),
+	PLAIN(nrec_told, "recordings_handed_on_total",
+	      "Recordings handed to the hook or the URL."),
+	PLAIN(nrec_failed, "recordings_failed_total",
+	      "Sound files, hooks and URLs of recordings given up."),
+	PLAIN(nrec_removed, "recordings_removed_total", "Recordings removed by age or quota."),
 };
 
 static void write_plain(struct metrics *m, struct evbuffer *out)
@@ -448,6 +457,10 @@ static void write_recordings(const struct metrics *m, struct evbuffer *out)
 		"UDP payload of recorded packets.");
 	gauge(out, "recording_files", recorder_files(m->o.recorder),
 	      "Recordings that are not complete.");
+	gauge(out, "recordings_waiting", recorder_finished(m->o.recorder).jobs.waiting,
+	      "Complete recordings that wait for their sound file, the hook or the URL.");
+	gauge(out, "recordings_orphaned", recorder_finished(m->o.recorder).orphans,
+	      "Files in the spool directory that belonged to no recording at the start.");
 	gauge(out, "players", players_count(m->o.players), "Players of prompts.");
 	gauge(out, "prompts_loaded", clips.loaded, "Prompts in memory.");
 	gauge(out, "prompts_loading", clips.loading, "Prompts that are being loaded.");

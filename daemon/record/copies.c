@@ -249,7 +249,7 @@ void copy_send(struct copies *c, struct copy *copy, enum stream_kind kind, const
 	const struct addr dest = addr_with_port(copy->dest, copy->dest.port + kind);
 
 	if (sockets_port_send(c->user, copy->port[kind], &dest, &copy->local, data, len) < 0)
-		tally_lost(copy->tally, 1);
+		tally_lost(copy->tally, TALLY_NETWORK, 1);
 }
 
 static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
@@ -259,7 +259,7 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
 
 	(void)arg, (void)tag, (void)note;
 	if (err)
-		tally_lost(copy->tally, 1);
+		tally_lost(copy->tally, TALLY_NETWORK, 1);
 	else
 		tally_recorded(copy->tally, 1, len);
 }

@@ -234,3 +234,39 @@ size_t format_record(enum format format, const struct format_packet *p, uint16_t
 {
 	return format == FORMAT_PCAP ? write_pcap(p, id, out) : write_adhoc(p, out);
 }
+
+bool format_is_pcap(const uint8_t head[FORMAT_MAX_HEAD])
+{
+	uint8_t ours[FORMAT_MAX_HEAD];
+
+	return !memcmp(head, ours, format_head(FORMAT_PCAP, ours));
+}
+
+static int read_pcap(const uint8_t *in, size_t len, struct format_packet *out)
+{
+	size_t before = sizeof(struct ethhdr) + sizeof(struct udphdr);
+	struct pcap_record h;
+	struct ethhdr eth;
+
+	if (len < sizeof(h))
+		return 0;
+	memcpy(&h, in, sizeof(h));
+	if (h.incl_len > FORMAT_MAX_RECORD || h.incl_len < sizeof(eth))
+		return -EINVAL;
+	if (len < sizeof(h) + h.incl_len)
+		return 0;
+	memcpy(&eth, in + sizeof(h), sizeof(eth));
+	before += eth.h_proto == htons(ETH_P_IPV6) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	if (h.incl_len < before)
+		return -EINVAL;
+	*out = (struct format_packet){
+		.realtime_ns = h.sec * NSEC_PER_SEC + h.usec * 1000ull,
+		.data = in + sizeof(h) + before, .len = h.incl_len - before,
+	};
+	return sizeof(h) + h.incl_len;
+}
+
+int format_read(enum format format, const uint8_t *in, size_t len, struct format_packet *out)
+{
+	return format == FORMAT_PCAP ? read_pcap(in, len, out) : format_adhoc(in, len, out);
+}

@@ -54,4 +54,13 @@ size_t format_adhoc_len(const uint8_t head[FORMAT_ADHOC_HEAD]);
  */
 int format_adhoc(const uint8_t *in, size_t len, struct format_packet *out);
 
+/* format_is_pcap - true if the file's head is that of format_head(FORMAT_PCAP). */
+bool format_is_pcap(const uint8_t head[FORMAT_MAX_HEAD]);
+
+/*
+ * format_read - as format_adhoc(), for a record of either format that format_record() has written.
+ * A pcap record sets data, len and realtime_ns (whole microseconds) only.
+ */
+int format_read(enum format format, const uint8_t *in, size_t len, struct format_packet *out);
+
 #endif

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * recorder.c - from a command to files and receivers, and from a packet to both.
- *
- * File names contain text from the network, and must not lead out of the record directory.
- * Characters that could do so are escaped (R) or refused (C).
  */
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -17,10 +13,8 @@
 #include "record/copies.h"
 #include "base/log.h"
 #include "base/provoked.h"
+#include "record/naming.h"
 #include "record/writer.h"
-
-#define STEM_MAX 231  /* bytes of a name before the part and the suffix */
-#define STEM_KEPT 200 /* bytes that a cut stem keeps */
 
 /* The files or the receiver for packets that arrive at one leg. */
 struct recording {
@@ -36,131 +30,12 @@ struct recorder {
 	struct recorder_opts o;
 	struct writer *writer;
 	struct copies *copies;
+	struct finisher *finisher; /* NULL: recordings get no description */
 	struct tally *total;
 	uint64_t lost_told; /* losses of @total that the log has reported */
+	struct stats before; /* counters of finisher's in previous daemons */
+	bool leaving; /* recorder_leave() */
 };
-
-/* ---- names ---- */
-
-static bool is_hex(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-/* Escape a '%' that reads as an escape: two texts must not give the same name. */
-static bool must_escape(struct span text, size_t i, bool first)
-{
-	unsigned char c = text.p[i];
-
-	if (c == '%')
-		return i + 2 < text.len && is_hex(text.p[i + 1]) && is_hex(text.p[i + 2]);
-	return c == '/' || c < ' ' || c == 0x7f || (c == '.' && first);
-}
-
-/* Append @text at *@len, escaped for a file name. -ENAMETOOLONG if it does not fit. */
-static int name_add(char name[NAME_MAX + 1], size_t *len, struct span text)
-{
-	static const char digits[] = "0123456789ABCDEF";
-	size_t i;
-
-	for (i = 0; i < text.len; i++) {
-		bool escape = must_escape(text, i, *len == 0);
-		unsigned char c = text.p[i];
-
-		if (*len + (escape ? 3 : 1) > NAME_MAX)
-			return -ENAMETOOLONG;
-		if (escape) {
-			name[(*len)++] = '%';
-			name[(*len)++] = digits[c >> 4];
-			name[(*len)++] = digits[c & 15];
-		} else {
-			name[(*len)++] = c;
-		}
-	}
-	name[*len] = '\0';
-	return 0;
-}
-
-/* As in rtpproxy, the first medium's tag loses its number; other media keep theirs. */
-static struct span name_tag(const char *tag)
-{
-	const char *number = strchr(tag, ';');
-
-	if (number && strcmp(number, ";1") == 0)
-		return (struct span){ tag, number - tag };
-	return span_of(tag);
-}
-
-/* FNV-1a, 64 bits, of both texts with a zero between them. */
-static uint64_t hash_of(struct span a, struct span b)
-{
-	uint64_t hash = 0xcbf29ce484222325ull;
-	size_t i;
-
-	for (i = 0; i < a.len + 1 + b.len; i++) {
-		hash ^= i < a.len ? (uint8_t)a.p[i] : i == a.len ? 0 : (uint8_t)b.p[i - a.len - 1];
-		hash *= 0x100000001b3ull;
-	}
-	return hash;
-}
-
-/*
- * CALLID=TAG. A longer text than STEM_MAX is cut, and a hash of both tells it from others:
- * CALLID~HASH. The beginning of a call-id is the part that people read.
- */
-static void name_of(char stem[NAME_MAX + 1], const struct session *s)
-{
-	const struct span call_id = span_of(s->call_id), tag = name_tag(s->from_tag);
-	size_t len = 0;
-	int err = name_add(stem, &len, call_id);
-
-	if (!err)
-		err = name_add(stem, &len, span_of("="));
-	if (!err)
-		err = name_add(stem, &len, tag);
-	if (!err && len <= STEM_MAX)
-		return;
-	snprintf(stem + MIN(len, STEM_KEPT), NAME_MAX + 1 - STEM_KEPT, "~%016llx",
-		 (unsigned long long)hash_of(call_id, tag));
-}
-
-/*
- * True: the target names a receiver on the network, SCHEME:HOST:PORT or tcp:…, and no file. Such a
- * name would make a file that its sender does not expect.
- */
-static bool is_receiver(struct span target)
-{
-	static const char tcp[] = "tcp:";
-	size_t scheme = 0, port = target.len;
-
-	if (target.len > 4 && !memcmp(target.p, tcp, 4))
-		return true;
-	while (scheme < target.len && isalnum((unsigned char)target.p[scheme]))
-		scheme++;
-	while (port > 0 && isdigit((unsigned char)target.p[port - 1]))
-		port--;
-	return scheme > 0 && port < target.len && port > scheme + 1 &&
-	       target.p[scheme] == ':' && target.p[port - 1] == ':';
-}
-
-/* Use the name from a command unchanged, or refuse it. */
-static int name_given(char stem[NAME_MAX + 1], struct span target)
-{
-	size_t i;
-
-	for (i = 0; i < target.len; i++)
-		if (target.p[i] == '/' || (unsigned char)target.p[i] < ' ')
-			return -EINVAL;
-	if (!target.len || target.p[0] == '.')
-		return -EINVAL;
-	if (is_receiver(target))
-		return -EPROTONOSUPPORT;
-	if (target.len > NAME_MAX)
-		return -ENAMETOOLONG;
-	memcpy(stem, target.p, target.len);
-	stem[target.len] = '\0';
-	return 0;
-}
 
 /* ---- start ---- */
 
@@ -169,6 +44,86 @@ static int session_prepare(struct recorder *r, struct session *s)
 	if (!s->recorded)
 		s->recorded = tally_new(r->total);
 	return s->recorded ? 0 : -ENOMEM;
+}
+
+/* ---- descriptions ---- */
+
+static char *text_of(const struct recorder *r, const struct sheet *sheet)
+{
+	return sheet_text(sheet, &r->o.finish.sheet);
+}
+
+/* Files were opened: they belong to the recording even if this process is killed. */
+static void sheet_grew(struct recorder *r, struct sheet *sheet)
+{
+	finisher_begin(r->finisher, sheet->key, text_of(r, sheet), !sheet->told);
+	sheet->told = true;
+}
+
+/* The session has ended, and its files are complete. */
+static void sheet_done(struct recorder *r, struct sheet *sheet)
+{
+	if (!sheet->told)
+		; /* no file could be opened */
+	else if (r->leaving)
+		finisher_begin(r->finisher, sheet->key, text_of(r, sheet), false);
+	else
+		finisher_complete(r->finisher, sheet->key, text_of(r, sheet));
+	sheet_free(sheet);
+}
+
+/* struct writer_opts.completed */
+static void on_completed(void *arg, void *user, const struct writer_result *result)
+{
+	struct recorder *r = arg;
+	struct sheet_file *f = user;
+	struct sheet *sheet = f->sheet;
+
+	if (result->created)
+		snprintf(f->name, sizeof(f->name), "%s", result->name);
+	f->part = result->part;
+	f->contents = *result->contents;
+	f->missing = !result->created;
+	f->in_spool = result->in_spool;
+	f->done = true;
+	sheet->open--;
+	if (sheet->ended && !sheet->open)
+		sheet_done(r, sheet);
+}
+
+/* Describe a file that is to be opened. NULL: there are no descriptions, or no memory. */
+static struct sheet_file *describe(struct recorder *r, struct session *s, int leg,
+				   enum stream_kind kind, const struct recording *rec)
+{
+	const enum format_party party = rec->single ? FORMAT_NO_PARTY :
+					leg == 1    ? FORMAT_CALLER : FORMAT_CALLEE;
+	const enum sheet_media media = rec->single	       ? SHEET_BOTH :
+				       kind == STREAM_RTCP ? SHEET_RTCP : SHEET_RTP;
+
+	if (!r->finisher)
+		return NULL;
+	if (!s->sheet && sheet_new(&s->sheet, s, clock_read(CLOCK_REALTIME)))
+		return NULL;
+	return sheet_add(s->sheet, party, media);
+}
+
+/* The file is open, perhaps as one that was described before. */
+static void described(struct sheet_file *f, const struct writer_file *file, const char *stem)
+{
+	struct sheet *sheet = f->sheet;
+	const struct writer_name name = { .stem = stem, .suffix = "" };
+
+	struct sheet_file *first = writer_user(file);
+
+	if (first && first != f) { /* C of both parties to one name */
+		first->party = first->party == f->party ? f->party : FORMAT_NO_PARTY;
+		sheet_remove(f);
+		return;
+	}
+	f->part = writer_part(file);
+	writer_name(file, f->name);
+	if (!*sheet->stem)
+		writer_name_text(&name, f->part, sheet->stem);
 }
 
 static void files_close(struct recorder *r, struct recording *rec)
@@ -187,11 +142,45 @@ static void install(struct recorder *r, struct leg *leg, struct recording *rec)
 }
 
 /*
+ * NAME.opus as the target of C asks for a sound file. Its raw files are named without the suffix.
+ * As rtpproxy, such a name has no meaning.
+ */
+static enum sheet_sound sound_of(const struct recorder *r, struct span *target)
+{
+	enum sheet_sound sound;
+	size_t at;
+
+	if (!r->finisher || r->o.as_rtpproxy)
+		return SHEET_NONE;
+	for (at = target->len; at > 1 && target->p[at - 1] != '.'; at--)
+		;
+	if (at <= 1)
+		return SHEET_NONE;
+	sound = sheet_sound_of((struct span){ target->p + at, target->len - at });
+	if (sound)
+		target->len = at - 1;
+	return sound;
+}
+
+/* The name of recordings without a target. */
+static void stem_of(const struct recorder *r, const struct session *s,
+		    char stem[NAME_MAX + 1])
+{
+	const struct naming_call call = {
+		.call_id = s->call_id, .from_tag = s->from_tag, .to_tag = s->to_tag,
+		.realtime_ns = s->sheet ? s->sheet->begin_ns : clock_read(CLOCK_REALTIME),
+	};
+
+	naming_of(r->o.name ? r->o.name : NAMING_DEFAULT, &call, stem);
+}
+
+/*
  * Make a file's name, from the session if @wish has no target. @stem holds its stem. 0, -EINVAL,
  * -EPROTONOSUPPORT or -ENAMETOOLONG.
  */
-static int name_make(struct writer_name *name, char stem[NAME_MAX + 1], const struct session *s,
-		     int leg, enum stream_kind kind, const struct snapshot_recording *wish)
+static int name_make(const struct recorder *r, struct writer_name *name, char stem[NAME_MAX + 1],
+		     const struct session *s, int leg, enum stream_kind kind,
+		     const struct snapshot_recording *wish)
 {
 	static const char *const suffixes[2][STREAM_KINDS] = { { ".a.rtp", ".a.rtcp" },
 							       { ".o.rtp", ".o.rtcp" } };
@@ -199,6 +188,7 @@ static int name_make(struct writer_name *name, char stem[NAME_MAX + 1], const st
 	/* the RTCP file of a part has its RTP file's number */
 	static const char *const taken_by[2][2] = { { ".a.rtcp" }, { ".o.rtcp" } };
 	static const char *const taken_by_given[] = { ".rtcp", NULL };
+	struct span target;
 
 	*name = (struct writer_name){ .stem = stem, .part = wish->part };
 	if (wish->single)
@@ -207,17 +197,20 @@ static int name_make(struct writer_name *name, char stem[NAME_MAX + 1], const st
 		name->suffix = wish->target.p ? given[kind] : suffixes[leg][kind];
 	if (!wish->single && kind == STREAM_RTP)
 		name->taken_by = wish->target.p ? taken_by_given : taken_by[leg];
-	if (wish->target.p)
-		return name_given(stem, wish->target);
-	name_of(stem, s);
-	return 0;
+	if (!wish->target.p) {
+		stem_of(r, s, stem);
+		return 0;
+	}
+	target = wish->target;
+	sound_of(r, &target);
+	return naming_given(target, stem);
 }
 
 static const char *why_not(int err)
 {
 	switch (err) {
 	case -EINVAL:
-		return "the name of the file has a '/' or begins with '.'";
+		return "the name of the file has a '/', begins with '.' or ends with '.json'";
 	case -EPROTONOSUPPORT:
 		return "a receiver of copies must be udp:HOST:PORT";
 	case -ENAMETOOLONG:
@@ -231,6 +224,19 @@ static const char *why_not(int err)
 	}
 }
 
+static int file_open(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
+		     const struct writer_name *name, struct recording *rec)
+{
+	struct sheet_file *f = describe(r, s, leg, kind, rec);
+	int err = writer_open(r->writer, name, s->recorded, f, &rec->file[kind]);
+
+	if (f && err)
+		sheet_remove(f);
+	else if (f)
+		described(f, rec->file[kind], name->stem);
+	return err;
+}
+
 /* Open a file for each kind, or one for all. On failure, @rec keeps the files opened so far. */
 static int files_open(struct recorder *r, struct session *s, int leg,
 		      const struct snapshot_recording *wish, struct recording *rec)
@@ -242,11 +248,11 @@ static int files_open(struct recorder *r, struct session *s, int leg,
 	for (kind = 0; kind < STREAM_KINDS && !err; kind++) {
 		if (kind == STREAM_RTCP && r->o.no_rtcp)
 			break;
-		err = name_make(&name, stem, s, leg, kind, wish);
+		err = name_make(r, &name, stem, s, leg, kind, wish);
 		if (!err && kind == STREAM_RTCP)
 			name.part = writer_part(rec->file[STREAM_RTP]);
 		if (!err)
-			err = writer_open(r->writer, &name, s->recorded, &rec->file[kind]);
+			err = file_open(r, s, leg, kind, &name, rec);
 	}
 	if (err && why_not(err))
 		log_provoked(PROVOKED_NOT_RECORDED, s->call_id, why_not(err));
@@ -261,7 +267,12 @@ static int start_files(struct recorder *r, struct session *s, int leg,
 		       const struct snapshot_recording *wish, struct recording *rec)
 {
 	int err = files_open(r, s, leg, wish, rec);
+	struct span target = wish->target;
 
+	if (s->sheet && !err && target.p)
+		s->sheet->sound = sound_of(r, &target);
+	if (s->sheet && s->sheet->open)
+		sheet_grew(r, s->sheet);
 	if (err)
 		files_close(r, rec);
 	return err;
@@ -400,7 +411,7 @@ static void rescue(struct recorder *r, struct session *s, int leg,
 	if (session_prepare(r, s))
 		return;
 	for (kind = 0; kind < STREAM_KINDS; kind++)
-		if (name_make(&name, stem, s, leg, kind, from) == 0 &&
+		if (name_make(r, &name, stem, s, leg, kind, from) == 0 &&
 		    writer_name_text(&name, from->part, text) == 0)
 			writer_rescue(r->writer, text, s->recorded);
 }
@@ -448,8 +459,25 @@ void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns)
 
 	for (leg = 0; leg < 2; leg++)
 		recorder_stop(r, s, leg, now_ns);
+	if (s->sheet) {
+		sheet_end(s->sheet, s);
+		if (!s->sheet->open)
+			sheet_done(r, s->sheet);
+	}
+	s->sheet = NULL;
 	tally_drop(s->recorded);
 	s->recorded = NULL;
+}
+
+void recorder_leave(struct recorder *r)
+{
+	r->leaving = true;
+}
+
+void recorder_restored(struct recorder *r)
+{
+	if (r->finisher)
+		finisher_restored(r->finisher);
 }
 
 /* ---- packets ---- */
@@ -510,7 +538,7 @@ void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream
 
 void recorder_lost(struct recorder *r, struct session *s, uint64_t packets)
 {
-	tally_lost(s->recorded ? s->recorded : r->total, packets);
+	tally_lost(s->recorded ? s->recorded : r->total, TALLY_KERNEL, packets);
 }
 
 void recorder_flush(struct recorder *r)
@@ -559,15 +587,29 @@ void recorder_count(const struct recorder *r, struct stats *stats)
 {
 	const struct tally_counts all = recorder_counts(r);
 
+	const struct finisher_counts done = recorder_finished(r);
+
 	stats->npkts_recorded = all.packets;
 	stats->npkts_rec_lost = all.lost;
+	stats->nrec_complete = r->before.nrec_complete + done.complete;
+	stats->nrec_lost = r->before.nrec_lost + done.lost;
+	stats->nrec_made = r->before.nrec_made + done.jobs.made;
+	stats->nrec_told = r->before.nrec_told + done.jobs.told;
+	stats->nrec_failed = r->before.nrec_failed + done.jobs.failed;
+	stats->nrec_removed = r->before.nrec_removed + done.removed;
 }
 
-void recorder_count_on(struct recorder *r, uint64_t packets, uint64_t lost)
+void recorder_count_on(struct recorder *r, const struct stats *before)
 {
-	tally_recorded(r->total, packets, 0);
-	tally_lost(r->total, lost);
-	r->lost_told += lost;
+	tally_recorded(r->total, before->npkts_recorded, 0);
+	tally_lost(r->total, TALLY_EARLIER, before->npkts_rec_lost);
+	r->lost_told += before->npkts_rec_lost;
+	r->before = *before;
+}
+
+struct finisher_counts recorder_finished(const struct recorder *r)
+{
+	return r->finisher ? finisher_counts(r->finisher) : (struct finisher_counts){ 0 };
 }
 
 unsigned int recorder_files(const struct recorder *r)
@@ -577,12 +619,22 @@ unsigned int recorder_files(const struct recorder *r)
 
 /* ---- begin and end ---- */
 
+static int finishing_new(struct recorder *r)
+{
+	struct finisher_opts o = r->o.finish;
+
+	o.dir = r->o.dir;
+	o.spool_dir = r->o.spool_dir;
+	return finisher_new(&r->finisher, &o);
+}
+
 int recorder_new(struct recorder **out, struct event_base *base, const struct recorder_opts *opts)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
 	const struct writer_opts writer = {
 		.dir = opts->dir, .spool_dir = opts->spool_dir, .pcap = opts->pcap,
 		.replace = opts->replace,
+		.completed = on_completed, .completed_arg = r,
 		.meanwhile = opts->meanwhile, .arg = opts->arg,
 	};
 	const struct copies_opts copies = {
@@ -600,6 +652,8 @@ int recorder_new(struct recorder **out, struct event_base *base, const struct re
 		err = writer_new(&r->writer, &writer);
 	if (!err)
 		err = copies_new(&r->copies, base, &copies);
+	if (!err && opts->dir && opts->finish.instance)
+		err = finishing_new(r);
 	if (err) {
 		recorder_free(r);
 		return err;
@@ -613,6 +667,7 @@ void recorder_free(struct recorder *r)
 	if (!r)
 		return;
 	writer_free(r->writer);
+	finisher_free(r->finisher);
 	copies_free(r->copies);
 	tally_drop(r->total);
 	free(r);

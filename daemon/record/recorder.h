@@ -17,6 +17,7 @@
 #include "call/ports.h"
 #include "record/keys.h"
 #include "record/format.h"
+#include "record/finisher.h"
 #include "call/session.h"
 #include "call/stats.h"
 #include "call/snapshot.h"
@@ -31,6 +32,9 @@ struct recorder_opts {
 	bool pcap, no_rtcp;	     /* -P, -R */
 	bool replace;		     /* --record-replace */
 	bool as_rtpproxy;	     /* pcap files do not name the party, byte for byte as there */
+	const char *name;	     /* --record-name; NULL: NAMING_DEFAULT */
+	/* What is done with complete recordings; without directories. @instance NULL: nothing. */
+	struct finisher_opts finish;
 	enum keys keys;	     /* --record-dtmf */
 	uint32_t dtmf_types;	     /* --dtmf-type: a bit for each payload type from 96 up */
 	bool no_resolve;
@@ -80,6 +84,13 @@ int recorder_resume(struct recorder *r, struct session *s, int leg,
 		    const struct snapshot_recording *from, uint64_t now_ns);
 /* recorder_end - the session ends: stop both legs and drop the session's counts. */
 void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns);
+/*
+ * recorder_leave - called before recorder_end() of sessions that go on in the next daemon: their
+ * recordings are not complete.
+ */
+void recorder_leave(struct recorder *r);
+/* recorder_restored - called once, after recorder_resume() of all sessions. */
+void recorder_restored(struct recorder *r);
 
 /*
  * recorder_packet - record a packet that arrived at @leg and that its stream has accepted, if
@@ -103,8 +114,10 @@ const char *recorder_describe(const struct leg *leg, char *buf, size_t size);
 struct tally_counts recorder_counts(const struct recorder *r); /* all sessions, with ended ones */
 /* recorder_count - set the recorder's counters in @stats. */
 void recorder_count(const struct recorder *r, struct stats *stats);
-/* recorder_count_on - add the previous daemon's recorded and lost packets to the counts. */
-void recorder_count_on(struct recorder *r, uint64_t packets, uint64_t lost);
+/* recorder_count_on - add the previous daemon's counts. */
+void recorder_count_on(struct recorder *r, const struct stats *before);
+/* recorder_finished - the counts of descriptions and of what is done with recordings. */
+struct finisher_counts recorder_finished(const struct recorder *r);
 unsigned int recorder_files(const struct recorder *r);
 
 #endif

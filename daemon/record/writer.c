@@ -59,7 +59,8 @@ struct writer_file {
 	char *stem, *suffix;
 	const char *const *taken_by;
 	struct tally *tally;
-	/* used by the thread */
+	void *user;
+	/* used by the thread; and by the loop, when the file is done */
 	char name[NAME_MAX + 1];
 	uint64_t written_ns; /* time of the last written record */
 	int fd; /* -1: the file does not exist or could not be created */
@@ -70,12 +71,15 @@ struct writer_file {
 	struct writer_file *next_full; /* in the list of full files */
 	size_t held_packets;
 	uint64_t missing; /* packets lost since the last successful write */
+	struct contents contents; /* records that the disk took */
+	bool created, in_spool;
 };
 
 /* A record in a file's buffer. */
 struct held {
 	uint64_t time_ns;
 	uint32_t len, bytes; /* of the record, and of its payload */
+	uint8_t type; /* as in contents.h */
 };
 
 /* Header of each packet in the ring. */
@@ -203,6 +207,18 @@ static int part_choose(struct writer *w, struct writer_file *f)
 	return writer_name_text(&name, part, f->name);
 }
 
+/* Make the directories in front of the last '/' of @name. */
+static void make_directories(int dir, const char *name)
+{
+	char path[NAME_MAX + 1];
+	const char *slash;
+
+	for (slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
+		snprintf(path, sizeof(path), "%.*s", (int)(slash - name), name);
+		mkdirat(dir, path, 0777);
+	}
+}
+
 static int create_at(int dir, const char *name, bool replace)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -211,6 +227,10 @@ static int create_at(int dir, const char *name, bool replace)
 	if (replace && unlinkat(dir, name, 0) && errno != ENOENT)
 		return -errno;
 	fd = openat(dir, name, flags, 0666);
+	if (fd < 0 && errno == ENOENT && strchr(name, '/')) {
+		make_directories(dir, name);
+		fd = openat(dir, name, flags, 0666);
+	}
 	return fd < 0 ? -errno : fd;
 }
 
@@ -235,6 +255,10 @@ static int file_create(const struct writer *w, struct writer_file *f, bool repla
 	}
 	close(dir);
 	f->fd = MAX(fd, -1);
+	if (fd >= 0) {
+		f->created = true;
+		f->contents = (struct contents){ 0 }; /* those of a deleted file are gone */
+	}
 	return MIN(fd, 0);
 }
 
@@ -243,6 +267,8 @@ static int file_move(const struct writer *w, const char *name)
 {
 	int from = dir_open(w->o.spool_dir), to = dir_open(w->o.dir), err = 0;
 
+	if (to >= 0 && strchr(name, '/'))
+		make_directories(to, name);
 	if (from < 0 || to < 0)
 		err = from < 0 ? from : to;
 	else if (renameat(from, name, to, name))
@@ -259,6 +285,7 @@ static void leave_spool(struct writer *w, struct writer_file *f, bool may_lack)
 {
 	int err = w->o.spool_dir ? file_move(w, f->name) : 0;
 
+	f->in_spool = err != 0;
 	if (err && !(may_lack && err == -ENOENT))
 		log_provoked(PROVOKED_NOT_MOVED, NULL, f->name, w->o.spool_dir, w->o.dir,
 			     strerror(-err));
@@ -308,21 +335,27 @@ static int write_whole(struct writer_file *f, const uint8_t *data, size_t len)
 	return 0;
 }
 
-/* Write whole records: @len bytes at @data, with @packets and their @bytes of payload. */
-static void write_some(struct writer *w, struct writer_file *f, const uint8_t *data,
-		       size_t len, uint64_t packets, uint64_t bytes)
+/*
+ * Write whole records: @len bytes at @data, which are those of @packets at @held. Their payloads
+ * have @bytes bytes.
+ */
+static void write_some(struct writer *w, struct writer_file *f, const uint8_t *data, size_t len,
+		       const struct held *held, size_t packets, uint64_t bytes)
 {
 	int err = look_after(w, f);
+	size_t i;
 
 	if (!err)
 		err = write_whole(f, data, len);
 	if (err) {
-		tally_lost(f->tally, packets);
+		tally_lost(f->tally, TALLY_DISK, packets);
 		f->missing += packets;
 		complain(w, f, err);
 		return;
 	}
 	tally_recorded(f->tally, packets, bytes);
+	for (i = 0; i < packets; i++)
+		contents_add(&f->contents, held[i].time_ns, held[i].bytes, held[i].type);
 	if (f->missing)
 		log_provoked(PROVOKED_RECORDED_AGAIN, NULL, f->name,
 			     (unsigned long long)f->missing);
@@ -340,7 +373,7 @@ static void flush(struct writer *w, struct writer_file *f)
 		packets++;
 		if (len < WRITER_BUFFER && i + 1 < f->held_packets)
 			continue;
-		write_some(w, f, f->buf + at, len, packets, bytes);
+		write_some(w, f, f->buf + at, len, &f->held[i + 1 - packets], packets, bytes);
 		f->written_ns = f->held[i].time_ns;
 		at += len;
 		len = packets = bytes = 0;
@@ -364,7 +397,8 @@ static uint8_t *make_room(struct writer_file *f, struct format_packet *p, size_t
 		n--;
 	}
 	memmove(f->buf + at + len, f->buf + at, f->used - at);
-	f->held[n] = (struct held){ .time_ns = p->realtime_ns, .len = len, .bytes = p->len };
+	f->held[n] = (struct held){ .time_ns = p->realtime_ns, .len = len, .bytes = p->len,
+				    .type = contents_type(p->data, p->len) };
 	f->used += len;
 	return f->buf + at;
 }
@@ -397,7 +431,7 @@ static void append(struct writer *w, struct writer_file *f, struct format_packet
 	uint8_t *place;
 
 	if (!buffer_grow(f, len)) {
-		tally_lost(f->tally, 1);
+		tally_lost(f->tally, TALLY_MEMORY, 1);
 		complain(w, f, -ENOMEM);
 		return;
 	}
@@ -588,17 +622,17 @@ static void file_free(struct writer_file *f)
 	free(f);
 }
 
-/* A stem has no '/', so no two pairs of stem and suffix give one key. */
+/* A stem has no control characters, so no two pairs of stem and suffix give one key. */
 static char *key_of(const struct writer_name *name)
 {
 	char *key;
 
-	return asprintf(&key, "%s/%s", name->stem, name->suffix) < 0 ? NULL : key;
+	return asprintf(&key, "%s\n%s", name->stem, name->suffix) < 0 ? NULL : key;
 }
 
 /* Takes @key, also when it fails. */
 static struct writer_file *file_new(struct writer *w, const struct writer_name *name,
-				       char *key, struct tally *tally)
+				    char *key, struct tally *tally, void *user)
 {
 	struct writer_file *f = calloc(1, sizeof(*f));
 
@@ -613,6 +647,7 @@ static struct writer_file *file_new(struct writer *w, const struct writer_name *
 	f->taken_by = name->taken_by;
 	f->part = name->part;
 	f->tally = tally_hold(tally);
+	f->user = user;
 	f->users = 1;
 	f->fd = -1;
 	if (f->key && f->stem && f->suffix)
@@ -677,9 +712,9 @@ static int file_start(struct writer *w, struct writer_file *f)
 
 /* Create a file that is not open yet. Takes @key. */
 static int open_new(struct writer *w, const struct writer_name *name, char *key,
-		    struct tally *tally, struct writer_file **out)
+		    struct tally *tally, void *user, struct writer_file **out)
 {
-	struct writer_file *f = file_new(w, name, key, tally);
+	struct writer_file *f = file_new(w, name, key, tally, user);
 	int err;
 
 	if (!f)
@@ -700,7 +735,7 @@ static int open_new(struct writer *w, const struct writer_name *name, char *key,
 }
 
 int writer_open(struct writer *w, const struct writer_name *name, struct tally *tally,
-		   struct writer_file **out)
+		void *user, struct writer_file **out)
 {
 	char text[NAME_MAX + 1], *key;
 	struct writer_file *f;
@@ -716,7 +751,7 @@ int writer_open(struct writer *w, const struct writer_name *name, struct tally *
 		return -ENOMEM;
 	HASH_FIND_STR(w->names, key, f);
 	if (!f && w->files < WRITER_FILES)
-		return open_new(w, name, key, tally, out);
+		return open_new(w, name, key, tally, user, out);
 	free(key);
 	if (!f)
 		return -ENFILE;
@@ -751,7 +786,7 @@ void writer_rescue(struct writer *w, const char *name, struct tally *tally)
 
 	if (!w->o.dir || !w->o.spool_dir)
 		return;
-	f = file_new(w, &whole, key_of(&whole), tally);
+	f = file_new(w, &whole, key_of(&whole), tally, NULL);
 	if (!f || thread_start(w)) {
 		log_provoked(PROVOKED_NOT_RESCUED, NULL, name, w->o.spool_dir);
 		if (f)
@@ -774,8 +809,19 @@ void writer_reap(struct writer *w)
 	for (; f; f = next) {
 		next = f->next;
 		w->files--;
+		if (f->user && w->o.completed)
+			w->o.completed(w->o.completed_arg, f->user,
+				       &(struct writer_result){
+					       .name = f->name, .part = f->part,
+					       .contents = &f->contents,
+					       .created = f->created, .in_spool = f->in_spool });
 		file_free(f);
 	}
+}
+
+void *writer_user(const struct writer_file *f)
+{
+	return f->user;
 }
 
 uint16_t writer_part(const struct writer_file *f)
@@ -845,7 +891,7 @@ void writer_put(struct writer *w, struct writer_file *f, const struct format_pac
 	struct item *it = reserve(w, size, &filled);
 
 	if (!it) {
-		tally_lost(f->tally, 1);
+		tally_lost(f->tally, TALLY_QUEUE, 1);
 		return;
 	}
 	*it = (struct item){ .size = size, .file = f, .packet = *p };

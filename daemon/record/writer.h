@@ -13,8 +13,9 @@
 #include <limits.h>
 
 #include "base/base.h"
-#include "record/format.h"
 #include "base/tally.h"
+#include "record/contents.h"
+#include "record/format.h"
 
 #define WRITER_QUEUE (16u << 20)
 #define WRITER_BUFFER 4096 /* bytes of each file that are held in memory */
@@ -24,6 +25,15 @@
 
 struct writer;
 struct writer_file;
+
+/* A complete file, as far as the disk took it. */
+struct writer_result {
+	const char *name; /* below the directory */
+	uint16_t part;
+	const struct contents *contents;
+	bool created;	  /* false: the disk has never taken it */
+	bool in_spool;	  /* it could not be moved to the final directory */
+};
 
 struct writer_opts {
 	const char *dir;       /* -r; NULL: no file can be opened */
@@ -36,6 +46,9 @@ struct writer_opts {
 	/* Called every few ms while a command waits; must not open or close a file. May be NULL. */
 	void (*meanwhile)(void *arg);
 	void *arg;
+	/* Called by writer_reap() for each file with a @user; may be NULL. */
+	void (*completed)(void *arg, void *user, const struct writer_result *result);
+	void *completed_arg;
 };
 
 /* writer_new - the thread starts with the first file. 0 or -ENOMEM. */
@@ -46,7 +59,10 @@ int writer_new(struct writer **out, const struct writer_opts *opts);
  */
 void writer_free(struct writer *w);
 
-/* The name of a file: @stem, for a @part above 1 "=" and its number, and @suffix. No '/'. */
+/*
+ * The name of a file: @stem, for a @part above 1 "=" and its number, and @suffix. A '/' in the stem
+ * ends the name of a directory, which is made; the caller has checked that none is "." or "..".
+ */
 struct writer_name {
 	const char *stem, *suffix;
 	uint16_t part; /* the lowest that is wanted */
@@ -61,13 +77,13 @@ int writer_name_text(const struct writer_name *name, uint16_t part, char out[NAM
  * writer_open - create a file in the spool or else in the final directory. Its part is the first
  * one, from @name->part up, of which neither directory has a file. With @replace it is @name->part,
  * and replaces an existing file. If the stem and the suffix are open for the same @tally, share
- * that file. Returns 0, -EBUSY if they are open for another tally, -ENAMETOOLONG, -ENODEV without a
- * directory, -ENFILE with too many files open, or -errno of the file system. Also returns 0 if the
- * disk has not answered within patience_ms. If it refuses later, packets are lost and each write
- * tries again, as after any error.
+ * that file, and the first @user stays. Returns 0, -EBUSY if they are open for another tally,
+ * -ENAMETOOLONG, -ENODEV without a directory, -ENFILE with too many files open, or -errno of the
+ * file system. Also returns 0 if the disk has not answered within patience_ms. If it refuses later,
+ * packets are lost and each write tries again, as after any error.
  */
 int writer_open(struct writer *w, const struct writer_name *name, struct tally *tally,
-		   struct writer_file **out);
+		void *user, struct writer_file **out);
 /*
  * writer_rescue - move the file @name that an earlier process left in the spool to the final
  * directory. Does nothing without a spool or without such a file.
@@ -89,6 +105,7 @@ void writer_close(struct writer *w, struct writer_file *f);
 /* writer_name - write the file's name to @out; its part may change until the disk has it. */
 void writer_name(const struct writer_file *f, char out[NAME_MAX + 1]);
 uint16_t writer_part(const struct writer_file *f);
+void *writer_user(const struct writer_file *f); /* the @user of the first writer_open() */
 
 /* writer_reap - free files that the thread has completed. Called about once a second. */
 void writer_reap(struct writer *w);

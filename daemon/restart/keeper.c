@@ -637,8 +637,7 @@ static void read_counters(struct keeper *k)
 
 	stats_read(stats, k->kept.meta.counters);
 	stats->nsess_destroyed += k->kept.already_ended;
-	recorder_count_on(k->o.recorder, stats->npkts_recorded,
-			  stats->npkts_rec_lost);
+	recorder_count_on(k->o.recorder, stats);
 }
 
 static void restore_calls(struct keeper *k, uint64_t now_ns)

@@ -192,6 +192,18 @@ static const struct {
 	{ 2, { "--opus-type", "128" } },
 	{ 2, { "--dtmf-type", "95" } },
 	{ 2, { "--record-dtmf", "hide" } },
+	{ 2, { "-r", "/tmp", "--record-format", "aiff" } },
+	{ 2, { "-r", "/tmp", "--record-format", "wav/5.1" } },
+	{ 2, { "-r", "/tmp", "--record-raw", "drop" } },
+	{ 2, { "-r", "/tmp", "--record-hook", "program" } },
+	{ 2, { "-r", "/tmp", "--record-url", "ftp://host/" } },
+	{ 2, { "-r", "/tmp", "--record-url", "http:///path" } },
+	{ 2, { "-r", "/tmp", "--record-workers", "17" } },
+	{ 2, { "-r", "/tmp", "--record-hook-time", "0" } },
+	{ 2, { "-r", "/tmp", "--record-name", "%f" } },
+	{ 2, { "-r", "/tmp", "--record-name", "../%c" } },
+	{ 1, { "--record-format", "wav" } },
+	{ 1, { "--record-days", "3" } },
 	{ 2, { "--interface", "" } },
 	{ 2, { "--interface", "a-name-that-is-too-long" } },
 	{ 2, { "--pin-dir", "relative/path" } },
@@ -338,11 +350,22 @@ static void takes_our_options(void **state)
 	assert_int_equal(c.opus_types, 1 | 1 << 15);
 	assert_false(c.record_replace);
 	assert_int_equal(c.record_dtmf, KEYS_KEEP);
+	assert_false(config_hands_on(&c));
 	config_free(&c);
 	ACCEPT(&c, "--record-replace", "--record-dtmf", "mask", "--dtmf-type", "101", "--dtmf-type", "127");
 	assert_true(c.record_replace);
 	assert_int_equal(c.record_dtmf, KEYS_MASK);
 	assert_int_equal(c.dtmf_types, 1 << 5 | 1u << 31);
+	config_free(&c);
+	ACCEPT(&c, "-r", "/tmp", "--record-format", "opus/mono", "--record-raw", "remove",
+	       "--record-hook", "/bin/true", "--record-url", "https://host:8/x", "--record-quota", "5",
+	       "--record-name", "%Y/%c");
+	assert_true(config_hands_on(&c) && c.record_mono && c.record_remove_raw);
+	assert_int_equal(config_jobs(&c).sound, SHEET_OPUS);
+	assert_int_equal(config_jobs(&c).workers, 1);
+	assert_int_equal(config_jobs(&c).hook_time_s, 30);
+	assert_int_equal(c.record_quota_mb, 5);
+	assert_string_equal(c.record_name, "%Y/%c");
 	config_free(&c);
 	ACCEPT(&c, "--dataplane", "none", "--xdp-mode", "auto");
 	config_free(&c);

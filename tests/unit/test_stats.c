@@ -21,7 +21,8 @@ static const char *const names[] = {
 	"npkts_discard", "ncmds_rcvd",       "ncmds_rcvd_ndups",  "ncmds_succd",
 	"ncmds_errs",    "ncmds_repld",      "rtpa_nsent",        "rtpa_nrcvd",
 	"rtpa_ndups",    "rtpa_nlost",       "rtpa_perrs",        "npkts_recorded",
-	"npkts_rec_lost", "nsess_limited", "nsess_drained", "ndtmf_told",      "ndtmf_left_out",
+	"npkts_rec_lost", "nrec_complete",  "nrec_lost",     "nrec_made",
+	"nrec_told",     "nrec_failed",      "nrec_removed",      "nsess_limited", "nsess_drained", "ndtmf_told",      "ndtmf_left_out",
 };
 
 static void expect(const struct stats *s, const char *name, const char *want)

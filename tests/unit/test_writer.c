@@ -89,7 +89,7 @@ static int open_file(const char *stem, struct tally *of, struct writer_file **f)
 {
 	const struct writer_name name = named(stem);
 
-	return writer_open(w, &name, of, f);
+	return writer_open(w, &name, of, NULL, f);
 }
 
 static struct writer_file *file(const char *stem)
@@ -256,7 +256,7 @@ static void goes_round_the_ring(void **state)
 static void takes_nothing_that_follows_a_later_job(void **state)
 {
 	const struct writer_name name = named("a");
-	struct writer_file *f = file_new(w, &name, key_of(&name), tally);
+	struct writer_file *f = file_new(w, &name, key_of(&name), tally, NULL);
 	size_t upto;
 	bool stop;
 
