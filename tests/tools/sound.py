@@ -578,6 +578,18 @@ class Tests:
                                    64, 17, 0, socket.inet_aton(src[0]), socket.inet_aton(dst[0]))
                 out.append(b"\2" * 12 + b"\x08\x00" + head + part)
             return out[::-1]
+
+        def fragments6(payload, src, dst, n=[0], before=b""):
+            """As RFC 8200, section 4.5; with headers in front of the fragment header."""
+            n[0] += 1
+            whole = struct.pack("!HHHH", src[1], dst[1], 8 + len(payload), 0) + payload
+            out = []
+            for at in range(0, len(whole), 80):
+                part, more = whole[at:at + 80], at + 80 < len(whole)
+                part = before + struct.pack("!BBHI", 17, 0, at | more, n[0]) + part
+                ends = b"".join(b"\x20\1\x0d\xb8" + bytes(8) + socket.inet_aton(a[0]) for a in (src, dst))
+                out.append(b"\2" * 12 + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(part), 0 if before else 44, 64) + ends + part)
+            return out[::-1]
         ether = b"\2" * 12
         kinds = {
             "PPPoE": (1, lambda *a: [ether + b"\x88\x64\x11\0\0\1" + struct.pack("!H", len(ip(*a)) + 2) + b"\0\x21" + ip(*a)]),
@@ -585,6 +597,8 @@ class Tests:
             "0x9100": (1, lambda *a: [ether + b"\x91\0\0\5\x81\0\0\6\x08\0" + ip(*a)]),
             "VLAN in SLL": (113, lambda *a: [b"\0\0\0\1\0\6" + bytes(8) + b"\x81\0\0\6\x08\0" + ip(*a)]),
             "fragments": (1, fragments),
+            "IPv6 fragments": (1, fragments6),
+            "IPv6 fragments behind options": (1, lambda *a: fragments6(*a, before=struct.pack("!BBHI", 44, 0, 0x0104, 0))),
         }
         for kind, (link, make) in kinds.items():
             path = self.path("kind.pcap")
