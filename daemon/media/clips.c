@@ -177,6 +177,7 @@ static struct file *file_new(struct clips *c, const char *key, const char *path,
 	f->key = strdup(key);
 	f->path = strdup(path);
 	f->job.path = f->path;
+	f->job.bytes = (uint64_t)st->st_size;
 	f->job.encode_type = encode_type;
 	f->job.done = on_loaded;
 	if (f->key && f->path)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * loader.c - a queue of jobs, one thread, and an eventfd that wakes the loop for done jobs. The
- * thread starts with the first job.
+ * loader.c - a queue of jobs, some threads, and an eventfd that wakes the loop for done jobs. The
+ * first thread starts with the first job, a further one when a job comes while all encode.
  *
  * Deliberately not here: the table of files and their users (clips).
  */
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,9 +22,11 @@
 #include "media/codec.h"
 #include "media/sound.h"
 
+#define G729 18		/* payload type */
+#define NICE 10
 #define BLOCK_MS 1000 /* of sound, encoded between two checks of @stop */
 
-/* In the order of arrival. */
+/* Waiting jobs have the shortest first, done ones are in the order of their end. */
 struct jobs {
 	struct loader_job *first, **end;
 };
@@ -31,13 +34,14 @@ struct jobs {
 struct loader {
 	int fd; /* eventfd: jobs are done */
 	struct event *ready;
-	pthread_t thread;
-	bool running;
+	pthread_t thread[LOADER_THREADS];
+	unsigned int threads; /* that were started */
 	/* under the lock */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct jobs todo, done;
 	unsigned int waiting;
+	unsigned int encoding, long_ones; /* jobs that threads encode, and the long ones of these */
 	bool stop;
 };
 
@@ -52,6 +56,19 @@ static void jobs_put(struct jobs *q, struct loader_job *job)
 	job->next = NULL;
 	*q->end = job;
 	q->end = &job->next;
+}
+
+/* Put @job before the first that costs more. */
+static void jobs_insert(struct jobs *q, struct loader_job *job)
+{
+	struct loader_job **at = &q->first;
+
+	while (*at && (*at)->cost <= job->cost)
+		at = &(*at)->next;
+	job->next = *at;
+	*at = job;
+	if (!job->next)
+		q->end = &job->next;
 }
 
 static struct loader_job *jobs_take(struct jobs *q)
@@ -219,23 +236,45 @@ static void do_job(struct loader *l, struct loader_job *job)
 	job->err = err;
 }
 
+static bool is_long(const struct loader_job *job)
+{
+	return job->cost > LOADER_LONG_COST;
+}
+
+/* The shortest job. Long ones leave a thread to the others. */
+static struct loader_job *next_job(struct loader *l)
+{
+	if (l->todo.first && is_long(l->todo.first) && l->long_ones == LOADER_THREADS - 1)
+		return NULL;
+	return jobs_take(&l->todo);
+}
+
+static void count_job(struct loader *l, const struct loader_job *job, int by)
+{
+	l->encoding += job->encode_type < 0 ? 0 : by;
+	l->long_ones += is_long(job) ? by : 0;
+}
+
 static void *run(void *arg)
 {
 	const uint64_t one = 1;
 	struct loader *l = arg;
 	struct loader_job *job;
 
+	setpriority(PRIO_PROCESS, 0, NICE); /* of this thread: packets come first */
 	pthread_mutex_lock(&l->lock);
 	while (!l->stop) {
-		job = jobs_take(&l->todo);
+		job = next_job(l);
 		if (!job) {
 			pthread_cond_wait(&l->wake, &l->lock);
 			continue;
 		}
 		l->waiting--;
+		count_job(l, job, 1);
 		pthread_mutex_unlock(&l->lock);
 		do_job(l, job);
 		pthread_mutex_lock(&l->lock);
+		count_job(l, job, -1);
 		jobs_put(&l->done, job);
 		if (write(l->fd, &one, sizeof(one)) != sizeof(one))
 			break; /* cannot happen: the counter is never full */
@@ -269,7 +308,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 		tell(arg);
 }
 
-/* The thread blocks all signals, so the loop gets them. */
+/* The threads block all signals, so the loop gets them. */
 static int start_thread(struct loader *l)
 {
 	sigset_t all, before;
@@ -277,25 +316,52 @@ static int start_thread(struct loader *l)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = -pthread_create(&l->thread, NULL, run, l);
+	err = -pthread_create(&l->thread[l->threads], NULL, run, l);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	l->running = !err;
+	l->threads += !err;
 	return err;
+}
+
+/* Start the first thread, or another if all encode. A job can wait if another does not start. */
+static int have_thread(struct loader *l)
+{
+	unsigned int encoding;
+
+	if (!l->threads)
+		return start_thread(l);
+	pthread_mutex_lock(&l->lock);
+	encoding = l->encoding;
+	pthread_mutex_unlock(&l->lock);
+	if (encoding >= l->threads && l->threads < LOADER_THREADS)
+		start_thread(l);
+	return 0;
+}
+
+/* About the time that it takes: one byte of a file without encoding is 1. */
+static uint64_t cost_of(const struct loader_job *job)
+{
+	static const unsigned int heavy = 16, light = 2;
+
+	if (job->encode_type < 0)
+		return job->bytes;
+	return job->bytes * (job->encode_type == G729 || job->encode_type == LOADER_OPUS ? heavy
+											 : light);
 }
 
 int loader_add(struct loader *l, struct loader_job *job)
 {
-	int err = l->running ? 0 : start_thread(l);
+	int err = have_thread(l);
 
 	if (err)
 		return err;
+	job->cost = cost_of(job);
 	pthread_mutex_lock(&l->lock);
 	if (l->waiting < LOADER_MAX_JOBS) {
 		job->err = -EINPROGRESS;
 		job->data = NULL;
 		job->len = 0;
 		job->why[0] = 0;
-		jobs_put(&l->todo, job);
+		jobs_insert(&l->todo, job);
 		l->waiting++;
 		pthread_cond_signal(&l->wake);
 	} else {
@@ -353,10 +419,10 @@ void loader_free(struct loader *l)
 		return;
 	pthread_mutex_lock(&l->lock);
 	l->stop = true;
-	pthread_cond_signal(&l->wake);
+	pthread_cond_broadcast(&l->wake);
 	pthread_mutex_unlock(&l->lock);
-	if (l->running)
-		pthread_join(l->thread, NULL);
+	while (l->threads)
+		pthread_join(l->thread[--l->threads], NULL);
 	while ((job = jobs_take(&l->todo))) {
 		job->err = -ECANCELED;
 		jobs_put(&l->done, job);

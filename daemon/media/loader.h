@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * loader.h - a thread that loads prompt files into memory: codec frames unchanged, or sound files
- * encoded.
+ * loader.h - threads that load prompt files into memory: codec frames unchanged, or sound files
+ * encoded. The shortest file comes first, and long ones leave a thread to the others.
  *
  * Only the loop's thread calls these functions, and done() runs in it.
  */
@@ -12,6 +12,8 @@
 
 #define LOADER_MAX_BYTES (64 << 20) /* of a loaded prompt: more than two hours of G.711 */
 #define LOADER_MAX_JOBS 256	    /* waiting jobs */
+#define LOADER_THREADS 3
+#define LOADER_LONG_COST (32 << 20) /* two minutes of 8 kHz to G.729 */
 
 #define LOADER_OPUS 256 /* in place of a payload type; see audio_encode() for the bytes */
 
@@ -21,6 +23,7 @@ struct loader;
 /* Owned by the caller, who keeps it until done(). */
 struct loader_job {
 	const char *path;
+	uint64_t bytes; /* of the file; 0: unknown */
 	/* payload type to encode the sound for, or LOADER_OPUS; -1: load the bytes */
 	int encode_type;
 	/* done - called by the loop. If @err is 0, @data is malloc()ed and the caller owns it. */
@@ -30,6 +33,8 @@ struct loader_job {
 	size_t len;
 	/* the reason for @err as a sentence, or a warning about the sound; else empty */
 	char why[400];
+	/* of the loader */
+	uint64_t cost;
 	struct loader_job *next;
 };
 
