@@ -71,6 +71,7 @@ struct config {
 	const char *prompt_dir; /* NULL: prompts may be in any directory */
 	char start_dir[PATH_MAX];
 	uint16_t prompt_ptime_ms;
+	bool notify_prompts;
 	uint32_t opus_types; /* a bit for each payload type from 96 up */
 	const char *pid_file, *admin_socket;
 	struct addr metrics; /* of --metrics; ADDR_NONE: off */

@@ -64,6 +64,7 @@ struct daemon {
 	struct players *players;
 	struct notify *notify;
 	struct digits digits;
+	struct prompts_report prompts_report;
 	struct taps taps;
 	struct admission admission;
 	struct faces *faces;
@@ -423,6 +424,8 @@ static int start_players(struct daemon *d)
 		.send = relay_play,
 		.arg = d->relay,
 		.pacer = relay_pacer(d->relay),
+		.ended = prompts_ended,
+		.ended_arg = &d->prompts_report,
 	};
 	int r = players_new(&d->players, d->base, &players);
 
@@ -442,6 +445,7 @@ static int start_notify(struct daemon *d)
 	if (notify_new(&d->notify, d->base, &notify, err, sizeof(err)) < 0)
 		return sorry("%s", err);
 	d->digits = (struct digits){ &d->stats, d->notify };
+	d->prompts_report = (struct prompts_report){ d->notify, d->config.notify_prompts };
 	return 0;
 }
 

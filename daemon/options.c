@@ -706,6 +706,8 @@ static const struct row rows[] = {
 		  "one it is started in, " CONFIG_PROMPT_DIR " if that is /; as rtpproxy: all)" },
 	{ 0, "prompt-ptime", "MS", set_number, MEMBER(prompt_ptime_ms), .min = 1, .max = 200,
 	  .ours = true, .help = "packet length of prompts, if the call gives no z (default 10)" },
+	{ 0, "notify-prompts", NULL, set_flag, MEMBER(notify_prompts), .ours = true,
+	  .help = "tell the unix: or tcp: target of a session when a prompt has ended" },
 	{ 0, "opus-type", "TYPE", set_type, MEMBER(opus_types), .min = RESIZER_FIRST_DYNAMIC,
 	  .max = 127, .ours = true,
 	  .help = "RTP payload type that is Opus in every call, repeatable: z re-packetizes it "

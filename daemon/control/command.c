@@ -128,7 +128,9 @@ static int update(struct run *run)
 	X(rtpa_nrcvd, "%llu", unsigned long long)      \
 	X(rtpa_ndups, "%llu", unsigned long long)      \
 	X(rtpa_nlost, "%llu", unsigned long long)      \
-	X(rtpa_perrs, "%llu", unsigned long long)
+	X(rtpa_perrs, "%llu", unsigned long long)      \
+	X(prompt_ms, "%llu", unsigned long long)       \
+	X(prompt_left_ms, "%lld", long long)
 
 static int query_value(const struct engine_query *q, struct span name, char *buf, size_t size)
 {

@@ -584,8 +584,10 @@ void engine_query(struct engine *e, struct session *s, enum session_party party,
 	const struct leg *first = &s->leg[party],
 			 *other = &s->leg[!party];
 	const struct rtpx_flow_stats *rtp = &first->stream[STREAM_RTP].stats;
+	struct player_time prompt;
 
 	sync_pull(e->o.sync, s);
+	player_time(first, &prompt);
 	*out = (struct engine_query){
 		.ttl = session_ttl_left(e->o.sessions, s, now_ns),
 		.npkts_ina = rtp->packets,
@@ -602,6 +604,8 @@ void engine_query(struct engine *e, struct session *s, enum session_party party,
 		.rtpa_ndups = rtp->duplicates,
 		.rtpa_nlost = rtpx_stats_lost(rtp),
 		.rtpa_perrs = rtp->errors,
+		.prompt_ms = prompt.round_ms,
+		.prompt_left_ms = prompt.left_ms,
 	};
 }
 

@@ -113,6 +113,9 @@ struct engine_query {
 	double longest_ipi; /* s */
 	double rtpa_jlast, rtpa_jmax, rtpa_javg; /* RTP timestamp units */
 	uint64_t rtpa_nsent, rtpa_nrcvd, rtpa_ndups, rtpa_nlost, rtpa_perrs;
+	/* of the prompt that the party hears: a round, and the time until its end; see player.h */
+	uint64_t prompt_ms;
+	int64_t prompt_left_ms;
 };
 void engine_query(struct engine *e, struct session *s, enum session_party party, uint64_t now_ns,
 		  struct engine_query *out);

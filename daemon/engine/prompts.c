@@ -3,8 +3,12 @@
  * prompts.c - finds the party of P and S, and hands it to the players.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "engine/prompts.h"
+#include "base/clock.h"
 
 enum proto_error prompts_play(const struct prompts *p, const struct dialog *of, struct span name,
 			      struct span codecs, int rounds, uint64_t now_ns)
@@ -38,4 +42,20 @@ enum proto_error prompts_stop(const struct prompts *p, const struct dialog *of)
 		return E_SESSION;
 	player_stop(s, party);
 	return PROTO_OK;
+}
+
+void prompts_ended(void *report, struct session *s, int leg, const char *name, uint64_t ms)
+{
+	const struct prompts_report *r = report;
+	const char *tag = s->notify_tag ? s->notify_tag : "";
+	struct notify_event event = { s->call_id, s->from_tag, s->to_tag, NULL };
+	char *text;
+
+	if (!r->on || s->notify < 0 || notify_ends_calls(r->notify, s->notify))
+		return;
+	if (asprintf(&text, "%s played %s %" PRIu64 " %d", tag, name, ms, leg == 0) < 0)
+		return;
+	event.tag = text;
+	notify_send(r->notify, s->notify, &event, clock_now());
+	free(text);
 }

@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "call/session.h"
 #include "media/player.h"
+#include "notify/notify.h"
 #include "protocol/proto.h"
 
 /* The modules that these use cases act on. */
@@ -15,6 +16,19 @@ struct prompts {
 	struct sessions *sessions;
 	struct players *players;
 };
+
+/* Where the end of a prompt is told. */
+struct prompts_report {
+	struct notify *notify;
+	bool on; /* --notify-prompts */
+};
+
+/*
+ * prompts_ended - struct players_opts.ended; @report is a struct prompts_report. Sends "TAG played
+ * NAME MS SIDE" to the session's target if that takes lines: the tag of the U, the duration of a
+ * round, and 0 if the caller has heard it, 1 if the callee has.
+ */
+void prompts_ended(void *report, struct session *s, int leg, const char *name, uint64_t ms);
 
 /*
  * prompts_play - play @name to the party of the first tag, @rounds times; 0 stops, below 0 plays

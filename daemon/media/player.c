@@ -104,6 +104,16 @@ static bool play_packet(struct player *p, uint64_t now_ns)
 	return true;
 }
 
+/* Its last packet has left and has lasted. */
+static void tell_end(struct player *p)
+{
+	const struct players_opts *o = &p->all->o;
+	uint64_t ms = p->prompt.codec && !p->clip->err ? prompt_round_ms(&p->prompt) : 0;
+
+	if (o->ended)
+		o->ended(o->ended_arg, p->session, p->leg, p->name, ms);
+}
+
 static void on_due(struct pacer_item *item, uint64_t now_ns)
 {
 	struct player *p = container_of(item, struct player, item);
@@ -116,6 +126,7 @@ static void on_due(struct pacer_item *item, uint64_t now_ns)
 	if (goes_on && is_there && can_send(p))
 		goes_on = play_packet(p, now_ns);
 	if (!goes_on) {
+		tell_end(p);
 		player_end(p);
 		return;
 	}
@@ -287,6 +298,17 @@ void player_stop(struct session *s, int leg)
 {
 	if (s->leg[leg].player)
 		player_end(s->leg[leg].player);
+}
+
+void player_time(const struct leg *leg, struct player_time *out)
+{
+	const struct player *p = leg->player;
+
+	*out = (struct player_time){ 0 };
+	if (!p || !p->wanted.data)
+		return;
+	out->round_ms = prompt_round_ms(&p->prompt);
+	out->left_ms = prompt_left_ms(&p->prompt);
 }
 
 const char *player_describe(const struct leg *leg, char *buf, size_t size)

@@ -33,6 +33,13 @@ struct players_opts {
 	 */
 	int (*send)(void *arg, struct session *s, int leg, const uint8_t *packet, size_t len);
 	void *arg;
+	/*
+	 * ended - a prompt has played all its rounds to the peer of @leg, or could not be played.
+	 * @name is the name of P, and valid during the call. @ms: duration of a round; 0: it could
+	 * not be played. Must not start or stop a prompt. NULL: no receiver.
+	 */
+	void (*ended)(void *arg, struct session *s, int leg, const char *name, uint64_t ms);
+	void *ended_arg;
 };
 
 int players_new(struct players **out, struct event_base *base, const struct players_opts *opts);
@@ -65,6 +72,13 @@ int player_resume(struct players *all, struct session *s, int leg,
 
 /* player_stop - S, and before a session is destroyed. Does nothing if no prompt plays. */
 void player_stop(struct session *s, int leg);
+
+/* Durations of the prompt that plays to the peer of a leg, in ms. */
+struct player_time {
+	uint64_t round_ms; /* of a round; 0: no prompt plays, or it is still being loaded */
+	int64_t left_ms;   /* until its end; -1: for ever */
+};
+void player_time(const struct leg *leg, struct player_time *out);
 
 /*
  * player_describe - write "ringback.0, 2 rounds to go" or "ringback.0, until it is stopped" to

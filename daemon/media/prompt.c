@@ -146,22 +146,39 @@ size_t prompt_next(struct prompt *p, uint8_t out[PROMPT_MAX_PACKET])
 	return RTP_HEADER + bytes;
 }
 
-/* Packets of a round. Walks over them, because frames may have several lengths. */
-static uint64_t packets_of(const struct prompt *p)
+/* Packets from @at to the end of the round. Walks over them if they have several lengths. */
+static uint64_t packets_from(const struct prompt *p, size_t at)
 {
-	size_t at = 0, step, bytes;
+	size_t step, bytes;
 	uint64_t n = 0;
 
 	if (p->packet_bytes)
-		return p->len / p->packet_bytes;
+		return (p->len - at) / p->packet_bytes;
 	for (; (step = packet_at(p, at, &bytes)); at += step)
 		n++;
 	return n;
 }
 
+static uint64_t ms_of(const struct prompt *p, uint64_t packets)
+{
+	return packets * p->packet_ticks / p->codec->ticks_per_ms;
+}
+
+uint64_t prompt_round_ms(const struct prompt *p)
+{
+	return ms_of(p, packets_from(p, 0));
+}
+
+int64_t prompt_left_ms(const struct prompt *p)
+{
+	if (p->count <= 0)
+		return p->count < 0 ? -1 : 0;
+	return ms_of(p, packets_from(p, p->at) + (p->count - 1) * packets_from(p, 0));
+}
+
 void prompt_skip(struct prompt *p, uint64_t packets)
 {
-	uint64_t round = packets_of(p), rounds = packets / round, rest = packets % round;
+	uint64_t round = packets_from(p, 0), rounds = packets / round, rest = packets % round;
 	size_t bytes;
 
 	p->at = p->packet_bytes * rest;

@@ -51,6 +51,13 @@ int prompt_start(struct prompt *p, const struct prompt_opts *opts);
  */
 size_t prompt_next(struct prompt *p, uint8_t out[PROMPT_MAX_PACKET]);
 
+/*
+ * prompt_round_ms - duration of a round. prompt_left_ms - duration of all packets that are left;
+ * -1: for ever. Both walk over the prompt if its packets differ in length.
+ */
+uint64_t prompt_round_ms(const struct prompt *p);
+int64_t prompt_left_ms(const struct prompt *p);
+
 /* prompt_skip - skip @packets packets from the beginning; uses up no sequence numbers. */
 void prompt_skip(struct prompt *p, uint64_t packets);
 

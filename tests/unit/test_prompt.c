@@ -87,7 +87,9 @@ static void rounds_drop_the_rest(void **state)
 
 	(void)state;
 	assert_int_equal(prompt_start(&p, &o), 0);
+	assert_int_equal(prompt_round_ms(&p), 20);
 	for (i = 0; i < 6; i++) {
+		assert_int_equal(prompt_left_ms(&p), 60 - 10 * (int)i);
 		assert_int_equal(prompt_next(&p, packet), RTP_HEADER + 80);
 		is_packet(RTP_HEADER + 80, 0, i == 0, o.seq + i, o.ts + 80 * i, i % 2 * 80);
 	}
@@ -102,6 +104,7 @@ static void endless(void **state)
 
 	(void)state;
 	assert_int_equal(prompt_start(&p, &o), 0);
+	assert_int_equal(prompt_left_ms(&p), -1);
 	for (i = 0; i < 200000; i++) {
 		assert_int_equal(prompt_next(&p, packet), RTP_HEADER + 33);
 		is_packet(RTP_HEADER + 33, 3, i == 0, o.seq + i, o.ts + 160 * i, 0);
@@ -129,7 +132,10 @@ static void g723_of_several_lengths(void **state)
 	}
 	assert_int_equal(prompt_next(&p, packet), 0);
 	assert_int_equal(prompt_start(&p, &o), 0);
+	assert_int_equal(prompt_round_ms(&p), 150);
+	assert_int_equal(prompt_left_ms(&p), 300);
 	prompt_skip(&p, 6);
+	assert_int_equal(prompt_left_ms(&p), 120);
 	assert_int_equal(prompt_next(&p, packet), RTP_HEADER + 20);
 	o.ptime_ms = 60; /* two frames a packet; the last one is alone, and left out */
 	assert_int_equal(prompt_start(&p, &o), 0);
