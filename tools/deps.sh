@@ -10,10 +10,11 @@ run | test | package) ;;
 *) echo "deps.sh: '$for' is none of run, test, package" >&2; exit 2 ;;
 esac
 
-# Prints the wanted packages, a line each: NAME, or NAME|NAME… when the releases differ.
+# Prints the wanted packages, a line each: NAME, or NAME|NAME… when the releases differ. The name -
+# stands for none, where a release has none of the others.
 wanted() { sed -n "s/^run  *//p; s/^$for  *//p" "$list" | tr -d ' ' | sort -u; }
 installed() { dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q 'ok installed'; }
-available() { apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'; }
+available() { [ "$1" = - ] || apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'; }
 
 # any PREDICATE NAME|NAME… - prints the first name for which PREDICATE holds, or fails.
 any() {
@@ -61,6 +62,8 @@ for p in $missing; do
 	# Without a candidate apt-get itself says what is wrong with the first name.
 	names="$names $(any available "$p" || echo "${p%%|*}")"
 done
+names=$(echo "$names" | tr ' ' '\n' | grep -vx -e - -e '' | tr '\n' ' ') || :
+[ -n "$names" ] || exit 0
 # shellcheck disable=SC2086
 if ! apt-get install -y --no-install-recommends $names >"$log" 2>&1; then
 	tail -n 20 "$log" >&2

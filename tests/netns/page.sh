@@ -5,7 +5,7 @@
 #
 # page.sh - the status page in a headless Chromium, beside a call in the kernel: overview, a search,
 # one call with its quality and path, the host. The page loads nothing from elsewhere, and a name with
-# HTML in it stays a text. Needs Chromium (package chromium), which make check does not install.
+# HTML in it stays a text. Ubuntu has Chromium as a snap only, so make check does not install it there.
 
 . "$(dirname "$0")/floor_lib.sh"
 SEND=$LAB_ROOT/tests/lib/rtp_lossy.py
