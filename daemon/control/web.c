@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * web.c - serves HTTP/1.1 (RFC 9112): GET and HEAD, one request of a connection at a time. libevent
- * parses targets and queries. Its server is not used, because it limits neither the number of
- * connections nor their time.
+ * web.c - serves HTTP/1.1: one request of a connection at a time. libevent's server is not used,
+ * because it limits neither the number of connections nor their time.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <event2/keyvalq_struct.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,11 +23,11 @@
 #include "base/log.h"
 #include "control/acceptor.h"
 #include "control/admin.h"
+#include "control/http.h"
 #include "control/metrics.h"
 #include "control/page.h"
 #include "observe/history.h"
 
-#define HEAD_MAX 8192 /* bytes of a request with its headers */
 #define LINGER_NS NSEC_PER_SEC /* so that the last answer is not lost to a reset */
 #define BACKLOG 64
 #define NONCE_BYTES 16
@@ -58,14 +55,6 @@ struct web {
 	bool said;		   /* the log has the reason why it does not listen */
 	TAILQ_HEAD(, peer) peers;  /* latest request oldest first */
 	unsigned int n_peers;
-};
-
-/* A request that was understood. */
-struct request_line {
-	bool head; /* HEAD: no body */
-	bool last; /* the client wants the connection to end */
-	struct evhttp_uri *uri;
-	char host[256]; /* empty: none */
 };
 
 /* ---- connections ---- */
@@ -222,39 +211,26 @@ static const struct {
 	{ "/api/flows", NULL, "flows", "after" },
 };
 
-static void answer_asked(struct web *w, struct answer *a, const struct request_line *r,
+static void answer_asked(struct web *w, struct answer *a, const struct http_request *r,
 			 const char *ask, const char *arg)
 {
-	const char *query = evhttp_uri_get_query(r->uri), *value = NULL;
-	struct evkeyvalq values = { 0 };
+	char value[HTTP_HEAD_MAX + 1] = "";
 
-	TAILQ_INIT(&values);
-	if (query && evhttp_parse_query_str(query, &values) == 0 && arg)
-		value = evhttp_find_header(&values, arg);
-	set_json(a, admin_ask(w->o.admin, ask, value ? value : ""));
-	evhttp_clear_headers(&values);
+	if (arg)
+		http_argument(r, arg, value);
+	set_json(a, admin_ask(w->o.admin, ask, value));
 }
 
 /*
  * A page of another origin can reach a loopback address by a name of its own (DNS rebinding), and
  * would then read the calls. On loopback the request must therefore name an address or "localhost".
  */
-static bool is_host_trusted(const struct web *w, const struct request_line *r)
+static bool is_host_trusted(const struct web *w, const struct http_request *r)
 {
-	struct in6_addr ip;
-	char text[256];
-
-	if (!addr_is_loopback(&w->o.addr) || !*r->host)
-		return true;
-	if (*r->host == '[')
-		snprintf(text, sizeof(text), "%.*s", (int)strcspn(r->host + 1, "]"), r->host + 1);
-	else
-		snprintf(text, sizeof(text), "%.*s", (int)strcspn(r->host, ":"), r->host);
-	return !strcasecmp(text, "localhost") || inet_pton(AF_INET, text, &ip) == 1 ||
-	       inet_pton(AF_INET6, text, &ip) == 1;
+	return !addr_is_loopback(&w->o.addr) || !*r->host || http_names_address(r);
 }
 
-static void choose(struct web *w, struct answer *a, const struct request_line *r)
+static void choose(struct web *w, struct answer *a, const struct http_request *r)
 {
 	const char *path = evhttp_uri_get_path(r->uri);
 	size_t i;
@@ -273,77 +249,6 @@ static void choose(struct web *w, struct answer *a, const struct request_line *r
 }
 
 /* ---- reading a request ---- */
-
-/* @list is words with commas between them. */
-static bool has_word(const char *list, const char *word)
-{
-	size_t len = strlen(word);
-
-	while (*list) {
-		list += strspn(list, " \t,");
-		if (!strncasecmp(list, word, len) && (!list[len] || strchr(" \t,", list[len])))
-			return true;
-		list += strcspn(list, ",");
-	}
-	return false;
-}
-
-/* A header line. 0, or the status of a refusal. */
-static int take_header(struct request_line *r, char *line)
-{
-	char *value = strchr(line, ':');
-
-	if (!value || value == line || strcspn(line, " \t") < (size_t)(value - line))
-		return 400;
-	*value++ = '\0';
-	value += strspn(value, " \t");
-	if (!strcasecmp(line, "Host"))
-		snprintf(r->host, sizeof(r->host), "%s", value);
-	else if (!strcasecmp(line, "Connection"))
-		r->last = has_word(value, "close") || (r->last && !has_word(value, "keep-alive"));
-	else if (!strcasecmp(line, "Transfer-Encoding") ||
-		 (!strcasecmp(line, "Content-Length") && strcmp(value, "0")))
-		return 413; /* nothing here takes a body */
-	return 0;
-}
-
-/* "GET /metrics HTTP/1.1". 0, or the status of a refusal. */
-static int take_first_line(struct request_line *r, char *line)
-{
-	char *target = strchr(line, ' '), *version = target ? strchr(target + 1, ' ') : NULL;
-
-	if (!version)
-		return 400;
-	*target++ = '\0';
-	*version++ = '\0';
-	if (strcmp(version, "HTTP/1.1") && strcmp(version, "HTTP/1.0"))
-		return 400;
-	r->last = !strcmp(version, "HTTP/1.0");
-	r->head = !strcmp(line, "HEAD");
-	if (!r->head && strcmp(line, "GET"))
-		return 405;
-	r->uri = evhttp_uri_parse(target);
-	return r->uri ? 0 : 400;
-}
-
-/* @text: all lines, each ended by CR LF or LF. 0, or the status of a refusal. */
-static int take_head(struct request_line *r, char *text)
-{
-	char *line, *rest = text;
-	int status = 0;
-
-	for (line = strsep(&rest, "\n"); line && !status; line = strsep(&rest, "\n")) {
-		size_t len = strlen(line);
-
-		if (len && line[len - 1] == '\r')
-			line[len - 1] = '\0';
-		if (line == text)
-			status = take_first_line(r, line);
-		else if (*line)
-			status = take_header(r, line);
-	}
-	return status;
-}
 
 static void refuse(struct peer *p, struct answer *a, int status)
 {
@@ -368,8 +273,8 @@ static void refuse(struct peer *p, struct answer *a, int status)
 static void run_request(struct peer *p, char *text)
 {
 	struct answer a = { .code = 200, .body = evbuffer_new() };
-	struct request_line r = { 0 };
-	int status = text ? take_head(&r, text) : 431;
+	struct http_request r = { 0 };
+	int status = text ? http_parse(&r, text) : 431;
 
 	if (!a.body) {
 		peer_touch(p, PEER_LINGERING, 0); /* no memory: web_tick() ends the connection */
@@ -382,8 +287,7 @@ static void run_request(struct peer *p, char *text)
 		choose(p->web, &a, &r);
 	send_answer(p, &a, r.head);
 	evbuffer_free(a.body);
-	if (r.uri)
-		evhttp_uri_free(r.uri);
+	http_free(&r);
 }
 
 /* The length of the head of a request, its empty line included; 0: it is not complete. */
@@ -400,7 +304,7 @@ static size_t head_length(struct evbuffer *in)
 static void on_readable(struct bufferevent *bev, void *arg)
 {
 	struct evbuffer *in = bufferevent_get_input(bev);
-	char text[HEAD_MAX + 1];
+	char text[HTTP_HEAD_MAX + 1];
 	struct peer *p = arg;
 	size_t len;
 
@@ -409,7 +313,7 @@ static void on_readable(struct bufferevent *bev, void *arg)
 	if (p->state != PEER_READING)
 		return;
 	len = head_length(in);
-	if (len > HEAD_MAX || (!len && evbuffer_get_length(in) >= HEAD_MAX)) {
+	if (len > HTTP_HEAD_MAX || (!len && evbuffer_get_length(in) >= HTTP_HEAD_MAX)) {
 		run_request(p, NULL);
 	} else if (len) {
 		evbuffer_remove(in, text, len);
@@ -477,7 +381,7 @@ static void welcome(void *arg, int fd, const struct sockaddr_storage *from)
 	TAILQ_INSERT_TAIL(&w->peers, p, list);
 	w->n_peers++;
 	bufferevent_setcb(p->bev, on_readable, on_written, on_event, p);
-	bufferevent_setwatermark(p->bev, EV_READ, 0, HEAD_MAX);
+	bufferevent_setwatermark(p->bev, EV_READ, 0, HTTP_HEAD_MAX);
 	bufferevent_enable(p->bev, EV_READ | EV_WRITE);
 }
 
