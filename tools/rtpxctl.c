@@ -16,6 +16,7 @@
 #include <json-c/json.h>
 
 #include "ask.h"
+#include "base/utf8.h"
 #include "doctor.h"
 #include "follow.h"
 #include "operate.h"
@@ -212,9 +213,12 @@ static int of_call(const char *request, const char *call_id, const char *key,
 	if (!list)
 		return refused(refusal);
 	if (length_of(list) == 0) {
+		char cut[256], name[sizeof(cut)];
+
+		snprintf(cut, sizeof(cut), "%s", call_id);
 		fprintf(stderr,
 			"rtpxctl: no session has the call-id '%s' (rtpxctl sessions lists them)\n",
-			call_id);
+			utf8_tame(cut, name));
 		code = EXIT_NOTHING;
 	} else if (as_json) {
 		print_json(list);

@@ -24,8 +24,10 @@
 
 #include "base/clock.h"
 #include "base/nowait.h"
+#include "base/utf8.h"
 
 #define QUEUE_BYTES (128 << 10)
+#define LINE_TEXT 1024 /* bytes of a text; more are cut off */
 #define LINE_MAX_BYTES 2048
 #define GLOBAL "GLOBAL" /* in place of the call-id, in lines about no call */
 #define AGAIN_NS (50 * NSEC_PER_MSEC) /* pause after a log took nothing */
@@ -369,14 +371,14 @@ void log_close(void)
 /* ---- lines ---- */
 
 /*
- * Replace control characters. Call-ids and tags come from strangers, and must not steer a terminal
- * or begin a line.
+ * Replace control characters, also those of Latin-1 (C1). Call-ids and tags come from strangers,
+ * and must not steer a terminal or begin a line. @text has at most LINE_TEXT bytes.
  */
 static void tame(char *text)
 {
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
+	char tamed[LINE_TEXT];
+
+	strcpy(text, utf8_tame(text, tamed));
 }
 
 /* ---- followers ---- */
@@ -424,7 +426,7 @@ static void tell_followers(const char *call, const char *level, const char *text
 
 void log_trace(const char *call, const char *fmt, ...)
 {
-	char text[1024];
+	char text[LINE_TEXT];
 	va_list ap;
 
 	if (!log_is_followed(span_of(call)))
@@ -439,7 +441,7 @@ void log_trace(const char *call, const char *fmt, ...)
 /* Give a line of a followed call to its followers. */
 static void follow_line(enum log_level level, const char *call, const char *fmt, va_list ap)
 {
-	char text[1024];
+	char text[LINE_TEXT];
 	va_list copy;
 
 	if (!call || !log_is_followed(span_of(call)))
@@ -455,7 +457,7 @@ static void follow_line(enum log_level level, const char *call, const char *fmt,
 static void write_line(uint64_t now_ns, enum log_level level, const char *call, const char *func,
 		       int line, const char *fmt, va_list ap)
 {
-	char text[1024], who[256];
+	char text[LINE_TEXT], who[256];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	snprintf(who, sizeof(who), "%s", call && *call ? call : GLOBAL);

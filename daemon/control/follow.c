@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "record/pcapng.h"
 
 #define WAITING_MAX (16 << 20) /* bytes that wait for the reader; more are lost */
@@ -240,14 +241,14 @@ static void capture_packet(void *arg, const struct session *s, int leg, enum str
 	struct follower *f = arg;
 	struct format_packet p = *packet;
 	uint8_t block[PCAPNG_MAX_PACKET];
-	char comment[PCAPNG_MAX_COMMENT];
+	char comment[PCAPNG_MAX_COMMENT], tamed[PCAPNG_MAX_COMMENT];
 
 	p.realtime_ns = arrival_ns + f->realtime_offset_ns;
 	say_lost(f, p.realtime_ns);
 	snprintf(comment, sizeof(comment), "%s %s%s %s", leg ? "caller" : "callee",
 		 kind == STREAM_RTP ? "rtp" : "rtcp", accepted ? "" : " of a stranger, dropped",
 		 s->call_id);
-	if (send_all(f, block, pcapng_packet(&p, f->id++, comment, block)))
+	if (send_all(f, block, pcapng_packet(&p, f->id++, utf8_tame(comment, tamed), block)))
 		f->taken++;
 	else
 		f->lost++;

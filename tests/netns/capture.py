@@ -136,6 +136,7 @@ def texts(check, call):
     shown = relay.ctl("sessions")
     check("names of calls steer no terminal", "[31mred" in shown and "\x1b" not in shown and "\x07" not in shown and "\x9b" not in shown,
           repr(shown))
+    steering(check, call)
     settings = {s["option"]: s for s in json.loads(relay.ctl("--json", "config"))}
     check("config has a given value", settings["-l"]["value"] == "192.0.2.1/198.51.100.1" and not settings["-l"]["default"])
     check("config has defaults", settings["-T"]["value"] == "60" and settings["-T"]["default"] and
@@ -143,6 +144,38 @@ def texts(check, call):
     check("as text, too", any(line.split() == ["-T", "60", "(default)"] for line in relay.ctl("config").splitlines()), relay.ctl("config"))
     check("help of one command", "pcapng" in relay.ctl("help", "capture"))
     check("--version", relay.ctl("--version").strip() == "rtpxctl " + relay.ask("status")["version"], relay.ctl("--version"))
+
+
+def steering(check, call):
+    """A Call-ID that would steer a terminal: in trace, in a capture's text, in top and in the answers to requests."""
+    relay, name = call.relay, "\x1b]0;owned\x07\x9b2J\x7fcall"
+    alice, bob = call.net.end("alice", "192.0.2.10", 4200, 11), call.net.end("bob", "198.51.100.10", 4200, 12)
+    trace, capture = Follow(call, "trace", name), Follow(call, "capture", name)
+    wait_for(5, lambda: "trace begins" in relay.log().split("capture of packets begins")[-1] and capture.size() > 0)
+    east = relay.command(f"Uie {name} 192.0.2.10 4200 a;1").split()
+    west = relay.command(f"Lie {name} 198.51.100.10 4200 a;1 b;1").split()
+    alice.to, bob.to = ("192.0.2.1", int(west[0])), ("198.51.100.1", int(east[0]))
+
+    def captured():
+        alice.send(next(call.seq))
+        bob.send(next(call.seq))
+        return capture.size() > 2000
+    check("steering name: captured", wait_for(10, captured))
+
+    def top():
+        return relay.ctl("top")
+    check("steering name: in top", wait_for(20, lambda: "owned" in top() or alice.send(next(call.seq)) or bob.send(next(call.seq))), top())
+    relay.command(f"D {name} a b")
+    check("steering name: in trace", wait_for(5, lambda: "D command" in trace.text()), trace.text())
+    trace.end()
+    capture.end()
+    comments = subprocess.run(["tshark", "-r", capture.out, "-n", "-T", "fields", "-e", "frame.comment"], capture_output=True)
+    seen = {"trace": trace.text(), "capture": comments.stdout.decode(errors="replace"), "top": top(), "why": relay.ctl("why", name),
+            "log": relay.log()}
+    for where, text in seen.items():
+        bad = set(text) & set("\x1b\x07\x7f\x9b")
+        check(f"steering name: {where} steers no terminal", not bad, repr((bad, text[-300:])))
+    check("steering name: the capture names the call", b"owned" in comments.stdout, repr(comments.stdout[:200]))
 
 
 def trial(check, plane):

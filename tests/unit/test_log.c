@@ -90,6 +90,8 @@ static void hostile_text(void **state)
 	(void)state;
 	line(LOG_LVL_INFO, "\033[2Jcall\r\nCRIT:x", "a\tb\n\x7f \xc3\xa4");
 	assert_string_equal(got, "INFO:?[2Jcall??CRIT:x:function:7: a?b?? \xc3\xa4\n");
+	line(LOG_LVL_INFO, "\xc2\x9b" "2Jcall", "\x9b" "2J");
+	assert_string_equal(got, "INFO:?2Jcall:function:7: ?2J\n");
 	memset(call, 'c', sizeof(call));
 	call[sizeof(call) - 1] = '\0';
 	line(LOG_LVL_INFO, call, call);
