@@ -13,6 +13,9 @@
 
 #define HELD_MAX 256 /* packets that wait in order */
 #define HELD_NS NSEC_PER_SEC
+#define MOVED_AHEAD 64 /* packets that may be lost while a sender moves to another port */
+#define MOVED_SOURCES 64
+#define MOVED_NS (10 * NSEC_PER_SEC)
 #define FEW_PACKETS 3 /* a stream with fewer makes room for others */
 #define RECENT 64 /* packets by which a copy is recognised */
 #define COPY_PACKETS 8
@@ -30,13 +33,19 @@ struct held {
 	uint8_t payload[];
 };
 
-struct rtpstream_state {
+/* An address from which a stream comes. It has several after its sender has moved. */
+struct source {
 	UT_hash_handle hh;
 	struct {
 		struct addr src, dst;
 		uint32_t ssrc;
 	} key;
 	struct rtpstream *stream;
+};
+
+struct rtpstream_state {
+	bool goes; /* make_room() removes the stream */
+	unsigned int sources;
 	struct rtpx_flow_stats again; /* the second reading */
 	struct held *held; /* in order of sending */
 	unsigned int n_held;
@@ -62,7 +71,7 @@ struct recent {
 
 struct rtpstreams {
 	struct rtpstreams_opts o;
-	struct rtpstream_state *table;
+	struct source *table;
 	struct rtpstream **all;
 	size_t n;
 	bool second; /* the second reading */
@@ -85,76 +94,124 @@ static void stream_free(struct rtpstream *s)
 	free(s);
 }
 
+static int source_add(struct rtpstreams *all, struct rtpstream *s, const struct capture_packet *p,
+		      uint32_t ssrc)
+{
+	struct source *source = calloc(1, sizeof(*source));
+
+	if (!source)
+		return -ENOMEM;
+	source->key.src = p->src;
+	source->key.dst = p->dst;
+	source->key.ssrc = ssrc;
+	source->stream = s;
+	HASH_ADD(hh, all->table, key, sizeof(source->key), source);
+	if (source->hh.tbl)
+		return 0;
+	free(source);
+	return -ENOMEM;
+}
+
 static struct rtpstream *stream_new(struct rtpstreams *all, const struct capture_packet *p,
 				    uint32_t ssrc)
 {
 	struct rtpstream *s = calloc(1, sizeof(*s));
 	struct rtpstream_state *state = calloc(1, sizeof(*state));
 
-	if (!s || !state)
-		goto err_free;
+	if (!s || !state || source_add(all, s, p, ssrc)) {
+		free(s);
+		free(state);
+		return NULL;
+	}
 	s->state = state;
-	state->stream = s;
+	state->sources = 1;
 	s->src = p->src;
 	s->dst = p->dst;
 	s->ssrc = ssrc;
 	s->party = p->party;
-	state->key.src = p->src;
-	state->key.dst = p->dst;
-	state->key.ssrc = ssrc;
-	HASH_ADD(hh, all->table, key, sizeof(state->key), state);
-	if (!state->hh.tbl)
-		goto err_free;
 	all->all[all->n++] = s;
 	return s;
+}
 
-err_free:
-	free(s);
-	free(state);
+/*
+ * The stream of which @rtp is one of the next packets, from another port of its sender: the same
+ * receiver, SSRC and party, and the next numbers. NULL: none.
+ */
+static struct rtpstream *moved(struct rtpstreams *all, const struct capture_packet *p,
+			       const struct rtpx_packet *rtp)
+{
+	size_t i;
+
+	for (i = 0; i < all->n; i++) {
+		struct rtpstream *s = all->all[i];
+		uint16_t ahead = rtp->rtp_seq - (uint16_t)s->stats.max_seq;
+
+		if (s->ssrc == rtp->ssrc && s->party == p->party && addr_eq(&s->dst, &p->dst) &&
+		    ahead > 0 && ahead <= MOVED_AHEAD && s->state->sources < MOVED_SOURCES &&
+		    s->last_ns + MOVED_NS > p->arrival_ns)
+			return s;
+	}
 	return NULL;
 }
 
 /* Forget streams of a few packets that have ended, to make room for others. */
 static void make_room(struct rtpstreams *all, uint64_t now_ns)
 {
+	struct source *source, *next;
 	size_t i, n = 0;
 
 	memset(all->recent, 0, sizeof(all->recent));
 	for (i = 0; i < all->n; i++) {
 		struct rtpstream *s = all->all[i];
 
-		if (s->stats.packets >= FEW_PACKETS || s->last_ns + 2 * HELD_NS > now_ns) {
+		s->state->goes = s->stats.packets < FEW_PACKETS &&
+				 s->last_ns + 2 * HELD_NS <= now_ns;
+	}
+	HASH_ITER(hh, all->table, source, next) {
+		if (!source->stream->state->goes)
+			continue;
+		HASH_DEL(all->table, source);
+		free(source);
+	}
+	for (i = 0; i < all->n; i++) {
+		struct rtpstream *s = all->all[i];
+
+		if (!s->state->goes) {
 			all->all[n++] = s;
 			continue;
 		}
 		all->crowded += s->stats.packets;
-		HASH_DEL(all->table, s->state);
 		stream_free(s);
 	}
 	all->n = n;
 }
 
 /* 0 with *@out NULL: there is no room for the stream. */
-static int stream_of(struct rtpstreams *all, const struct capture_packet *p, uint32_t ssrc,
-		     struct rtpstream **out)
+static int stream_of(struct rtpstreams *all, const struct capture_packet *p,
+		     const struct rtpx_packet *rtp, struct rtpstream **out)
 {
-	struct rtpstream_state *state, probe;
+	struct source *source, probe;
 
 	*out = NULL;
 	memset(&probe, 0, sizeof(probe));
 	probe.key.src = p->src;
 	probe.key.dst = p->dst;
-	probe.key.ssrc = ssrc;
-	HASH_FIND(hh, all->table, &probe.key, sizeof(probe.key), state);
-	if (state)
-		*out = state->stream;
-	if (state || all->second)
+	probe.key.ssrc = rtp->ssrc;
+	HASH_FIND(hh, all->table, &probe.key, sizeof(probe.key), source);
+	if (source)
+		*out = source->stream;
+	if (source || all->second)
 		return 0;
+	*out = moved(all, p, rtp);
+	if (*out) {
+		(*out)->state->sources++;
+		return source_add(all, *out, p, rtp->ssrc);
+	}
 	if (all->n == RTPSTREAM_MAX)
 		make_room(all, p->arrival_ns);
 	if (all->n == RTPSTREAM_MAX)
 		return 0;
-	*out = stream_new(all, p, ssrc);
+	*out = stream_new(all, p, rtp->ssrc);
 	return *out ? 0 : -ENOMEM;
 }
 
@@ -394,7 +451,7 @@ int rtpstreams_take(struct rtpstreams *all, const struct capture_packet *p)
 		all->not_rtp += !all->second;
 		return 0;
 	}
-	rc = stream_of(all, p, rtp.ssrc, &s);
+	rc = stream_of(all, p, &rtp, &s);
 	if (rc || !s) {
 		all->packets += !rc && !all->second;
 		all->crowded += !rc && !all->second;
@@ -458,11 +515,15 @@ int rtpstreams_new(struct rtpstreams **out, const struct rtpstreams_opts *opts)
 
 void rtpstreams_free(struct rtpstreams *all)
 {
+	struct source *source, *next;
 	size_t i;
 
 	if (!all)
 		return;
-	HASH_CLEAR(hh, all->table);
+	HASH_ITER(hh, all->table, source, next) {
+		HASH_DEL(all->table, source);
+		free(source);
+	}
 	for (i = 0; i < all->n; i++)
 		stream_free(all->all[i]);
 	free(all->all);

@@ -45,7 +45,10 @@ struct rtpstream_kind {
 	uint32_t packets;
 };
 
-/* All packets with one SSRC from one source to one destination. */
+/*
+ * All packets with one SSRC from one source to one destination. A sender that moves to another port
+ * and goes on with its numbers is one stream; @src is then its first source.
+ */
 struct rtpstream {
 	struct addr src, dst;
 	uint32_t ssrc;
