@@ -2,9 +2,9 @@
 /*
  * floor.c - compares what shared sockets need with this host's rules.
  *
- * A raw socket sends a packet as the port's socket would, but for two inputs: the kernel routes it
- * without its ports, and programs of the control group at sendmsg() of UDP do not see it. A host
- * that uses one of them gets a socket for each port.
+ * A raw socket sends a packet as the port's socket would, but for three inputs: the kernel routes
+ * it without its ports, looks for IPsec policies without them, and programs of the control group at
+ * sendmsg() of UDP do not see it. A host that uses one of them gets a socket for each port.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -13,12 +13,14 @@
 
 #include "host/floor.h"
 #include "base/log.h"
+#include "host/ipsec.h"
 #include "host/ownsocket.h"
 #include "host/rules.h"
 
 struct floor {
 	struct switchboard *board;
 	struct rules *rules;
+	struct ipsec *ipsec;
 	char text[512];
 };
 
@@ -26,14 +28,29 @@ static const char by_port[] =
 	"a routing rule or fib_multipath_hash_policy looks at ports, which the routes of shared "
 	"sockets do not";
 
+static const char by_policy[] =
+	"an IPsec policy looks at ports, which packets of shared sockets do not show it";
+
+static void warn(const char *why)
+{
+	log_warn("shared sockets: %s; restart rtpxd, so that each port has a socket of its own",
+		 why);
+}
+
 static void on_rules(void *arg)
 {
 	struct floor *f = arg;
 
 	if (rules_by_port(f->rules))
-		log_warn("shared sockets: %s; restart rtpxd, so that each port has a socket of its "
-			 "own",
-			 by_port);
+		warn(by_port);
+}
+
+static void on_policies(void *arg)
+{
+	struct floor *f = arg;
+
+	if (ipsec_by_port(f->ipsec))
+		warn(by_policy);
 }
 
 static void ignore(void *arg)
@@ -41,69 +58,89 @@ static void ignore(void *arg)
 	(void)arg;
 }
 
-static bool routes_by_port(void)
+static bool routes_by_port(struct event_base *base)
 {
-	struct event_base *base = event_base_new();
 	struct rules *rules;
-	bool yes = true;
+	bool yes;
 
-	if (base && rules_new(&rules, base, ignore, NULL) == 0) {
-		yes = rules_by_port(rules);
-		rules_free(rules);
-	}
-	if (base)
-		event_base_free(base);
+	if (rules_new(&rules, base, ignore, NULL))
+		return true;
+	yes = rules_by_port(rules);
+	rules_free(rules);
+	return yes;
+}
+
+static bool policies_by_port(struct event_base *base)
+{
+	struct ipsec *ipsec;
+	bool yes;
+
+	if (ipsec_new(&ipsec, base, ignore, NULL))
+		return true;
+	yes = ipsec_by_port(ipsec) || ipsec_refused(ipsec);
+	ipsec_free(ipsec);
 	return yes;
 }
 
 /* NULL, or the reason why this host needs a socket for each port. */
-static const char *objection(void)
+static const char *objection(struct event_base *base)
 {
-	if (routes_by_port())
+	if (routes_by_port(base))
 		return by_port;
+	if (policies_by_port(base))
+		return by_policy;
 	if (ownsocket_sendmsg_programs())
 		return "a BPF program of the control group looks at sendmsg() of UDP, which shared "
 		       "sockets do not pass";
 	return NULL;
 }
 
-static void choose_each(struct floor *f, const char *why)
+/*
+ * Open shared sockets. NULL, or the reason against them, perhaps in @reason. The rights of this
+ * process are tried first, because the host's policies cannot be read without them.
+ */
+static const char *open_shared(struct floor *f, const struct switchboard_opts *opts, char *reason,
+			       size_t reason_size)
 {
-	snprintf(f->text, sizeof(f->text), "a socket for each port: %s", why);
+	struct event_base *base;
+	const char *why;
+
+	if (switchboard_new(&f->board, opts, reason, reason_size))
+		return reason;
+	base = event_base_new();
+	why = base ? objection(base) : "out of memory";
+	if (base)
+		event_base_free(base);
+	if (why) {
+		switchboard_free(f->board);
+		f->board = NULL;
+	}
+	return why;
 }
 
 int floor_open(struct floor **out, enum floor_choice choice, const struct switchboard_opts *opts,
 	       char *err, size_t err_size)
 {
 	struct floor *f = calloc(1, sizeof(*f));
+	const char *why = "--port-sockets each";
 	char reason[400];
-	const char *why;
-	int rc = 0;
 
 	if (!f) {
 		snprintf(err, err_size, "out of memory");
 		return -ENOMEM;
 	}
-	*out = f;
-	if (choice == FLOOR_EACH) {
-		choose_each(f, "--port-sockets each");
-		return 0;
-	}
-	why = objection();
-	if (!why)
-		rc = switchboard_new(&f->board, opts, reason, sizeof(reason));
-	if (rc)
-		why = reason;
-	if (why && choice == FLOOR_AUTO) {
-		choose_each(f, why);
-		return 0;
-	}
-	if (why) {
+	if (choice != FLOOR_EACH)
+		why = open_shared(f, opts, reason, sizeof(reason));
+	if (why && choice == FLOOR_SHARED) {
 		snprintf(err, err_size, "--port-sockets shared: %s", why);
 		floor_free(f);
-		return rc ? rc : -EOPNOTSUPP;
+		return -EOPNOTSUPP;
 	}
-	snprintf(f->text, sizeof(f->text), "shared sockets for all ports");
+	if (why)
+		snprintf(f->text, sizeof(f->text), "a socket for each port: %s", why);
+	else
+		snprintf(f->text, sizeof(f->text), "shared sockets for all ports");
+	*out = f;
 	return 0;
 }
 
@@ -112,13 +149,16 @@ void floor_free(struct floor *f)
 	if (!f)
 		return;
 	rules_free(f->rules);
+	ipsec_free(f->ipsec);
 	switchboard_free(f->board);
 	free(f);
 }
 
 int floor_watch(struct floor *f, struct event_base *base)
 {
-	return f->board ? rules_new(&f->rules, base, on_rules, f) : 0;
+	int err = f->board ? rules_new(&f->rules, base, on_rules, f) : 0;
+
+	return err || !f->board ? err : ipsec_new(&f->ipsec, base, on_policies, f);
 }
 
 struct switchboard *floor_board(const struct floor *f)
