@@ -65,7 +65,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 DEBIAN_KDIR = $(shell ls -dv /lib/modules/*-amd64/build 2>/dev/null | tail -n 1)
 KDIR ?= $(or $(wildcard /lib/modules/$(shell uname -r)/build),$(DEBIAN_KDIR))
 
-.PHONY: all deps run demo check check-quick bench soak fuzz clean help units bench-build kmod dkms FORCE
+.PHONY: all deps docs run demo check check-quick bench soak fuzz clean help units bench-build kmod dkms FORCE
 all: $(O)/rtpxd $(O)/relay.bpf.o $(TOOLS)
 
 help:
@@ -89,6 +89,7 @@ help:
 ## make dist       build/rtpx-VERSION.tar.gz of the commit that is checked out
 ## make deb        Debian packages in build/deb/ (root, for missing packages)
 ## make rpm        RPM packages in build/rpm/
+## make docs       draw the pictures of docs/pictures anew (graphviz)
 ## make clean      remove build/
 
 deps:
@@ -161,6 +162,10 @@ dkms:
 
 clean:
 	$(Q)rm -rf $(O)
+
+# The pictures are in git, so a host needs no graphviz. tests/docs compares them with their sources.
+docs:
+	$(Q)for picture in docs/pictures/*.dot; do tools/picture.sh $$picture || exit; done
 
 $(O)/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$@)

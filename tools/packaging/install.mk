@@ -38,6 +38,7 @@ install: all
 	$(Q)$(INSTALL) -m 644 README.md LICENSE $(call at,$(docdir))
 	$(Q)$(INSTALL) -m 644 $(filter-out docs/man,$(wildcard docs/*.*)) $(call at,$(docdir))/docs
 	$(Q)$(INSTALL) -D -m 644 -t $(call at,$(docdir))/docs/monitoring $(wildcard docs/monitoring/*)
+	$(Q)$(INSTALL) -D -m 644 -t $(call at,$(docdir))/docs/pictures $(wildcard docs/pictures/*.svg)
 	$(Q)$(INSTALL) -m 644 tools/completion.bash $(call at,$(completionsdir))/rtpxctl
 	$(Q)ln -sf rtpxctl $(call at,$(completionsdir))/rtpxd
 	$(Q)[ -z '$(HAVE_SOUND)' ] || { ln -sf makeann $(call at,$(completionsdir))/extractaudio && \
