@@ -582,7 +582,7 @@ static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answ
 	else if (opts->adopt)
 		rc = find_inherited(k, err, err_size);
 	else if (left)
-		log_warn("removed %u flows that a killed rtpxd had left in the module; its calls "
+		log_warn("removed %u flows of the previous rtpxd in the module: its calls "
 			 "have ended",
 			 left);
 	return rc;

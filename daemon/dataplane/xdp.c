@@ -515,7 +515,9 @@ static int start_anew(struct dp_xdp *x, char *err, size_t err_size)
 	unsigned int n = xdp_pins_remove(&x->pins, x->other_version ? NULL : x->skel->obj);
 
 	if (n)
-		log_warn("removed %u pins that a killed rtpxd had left in %s", n, x->pins.dir);
+		log_info("removed %u pins of the previous rtpxd in %s: the journal has no call "
+			 "that uses them",
+			 n, x->pins.dir);
 	return xdp_pins_maps(&x->pins, x->skel->obj, err, err_size);
 }
 

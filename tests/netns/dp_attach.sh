@@ -218,7 +218,7 @@ lab_stop killed KILL || :
 check "the program outlives a killed daemon" mode_of eth0 native
 PIN=killed watch_start next relay native -
 must_if 0 eth0 "native sends: "
-grep -q "removed .* pins that a killed rtpxd had left" "$LAB_DIR/next.log" ||
+grep -q "removed .* pins of the previous rtpxd" "$LAB_DIR/next.log" ||
 	fail "it does not tell of the leftovers" next
 lab_stop next KILL || :
 bpftool map update pinned "$LAB_DIR/bpf/killed/config" key 0 0 0 0 \
