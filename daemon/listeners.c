@@ -3,10 +3,11 @@
 #include "listeners.h"
 
 #include <netdb.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/refuse.h"
 
 struct maker {
 	const struct listeners_args *args;
@@ -14,18 +15,6 @@ struct maker {
 	char *err;
 	size_t err_size;
 };
-
-static int refuse(struct maker *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int refuse(struct maker *m, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(m->err, m->err_size, fmt, ap);
-	va_end(ap);
-	return -1;
-}
 
 bool listeners_is_word(const char *s, size_t len)
 {
@@ -51,13 +40,14 @@ static int resolve(struct maker *m, const struct listeners_arg *arg, const char 
 	if (addr_parse(out, arg->family, host, len) == 0)
 		return 0;
 	if (m->args->no_resolve || !len || len >= sizeof(name))
-		return refuse(m, "-%c '%s': '%.*s' is not a numeric address",
+		return refuse(m->err, m->err_size, -1, "-%c '%s': '%.*s' is not a numeric address",
 			      arg->family == ADDR_IP6 ? '6' : 'l', arg->text, (int)len, host);
 	snprintf(name, sizeof(name), "%.*s", (int)len, host);
 	r = getaddrinfo(name, NULL, &hints, &found);
 	if (r)
-		return refuse(m, "-%c '%s': %s: %s", arg->family == ADDR_IP6 ? '6' : 'l', arg->text,
-			      name, gai_strerror(r));
+		return refuse(m->err, m->err_size, -1, "-%c '%s': %s: %s",
+			      arg->family == ADDR_IP6 ? '6' : 'l', arg->text, name,
+			      gai_strerror(r));
 	*out = addr_from_sockaddr(found->ai_addr);
 	out->port = 0;
 	freeaddrinfo(found);
@@ -73,18 +63,23 @@ static int add_plain(struct maker *m, const struct listeners_arg *arg)
 	struct listener *l;
 
 	if (m->out->n == FACES_MAX_LISTENERS)
-		return refuse(m, "'%s' is one listen address too many", arg->text);
+		return refuse(m->err, m->err_size, -1, "'%s' is one listen address too many",
+			      arg->text);
 	if (at && (!listeners_is_word(arg->text, label_len) || memchr(arg->text, '}', label_len)))
-		return refuse(m, "'%s': the label before @ is empty or not usable", arg->text);
+		return refuse(m->err, m->err_size, -1,
+			      "'%s': the label before @ is empty or not usable", arg->text);
 	if (equal && !listeners_is_word(equal + 1, strlen(equal + 1)))
-		return refuse(m, "'%s': the advertised address after = is not usable", arg->text);
+		return refuse(m->err, m->err_size, -1,
+			      "'%s': the advertised address after = is not usable", arg->text);
 	if (m->out->n && !at)
-		return refuse(m, "'%s': a further listen address needs a label: LABEL@%s",
-			      arg->text, arg->text);
+		return refuse(m->err, m->err_size, -1,
+			      "'%s': a further listen address needs a label: LABEL@%s", arg->text,
+			      arg->text);
 	for (unsigned int i = 0; at && i < m->out->n; i++)
 		if (m->out->all[i].label && strlen(m->out->all[i].label) == label_len &&
 		    !memcmp(m->out->all[i].label, arg->text, label_len))
-			return refuse(m, "'%s': this label is given twice", arg->text);
+			return refuse(m->err, m->err_size, -1, "'%s': this label is given twice",
+				      arg->text);
 	l = &m->out->all[m->out->n++];
 	l->label = at ? strndup(arg->text, label_len) : NULL;
 	l->advertised = equal ? strdup(equal + 1) : NULL;
@@ -103,11 +98,12 @@ static int add_bridge_side(struct maker *m, const struct listeners_arg *arg, uns
 		return 0;
 	if (memchr(host, '@', len) || memchr(host, '=', len))
 		return refuse(
-			m, "'%s': with bridging an address can have neither label nor =ADVERTISED",
+			m->err, m->err_size, -1,
+			"'%s': with bridging an address can have neither label nor =ADVERTISED",
 			arg->text);
 	if (taken[side])
-		return refuse(m, "'%s': there is a second %s address", arg->text,
-			      side ? "external" : "internal");
+		return refuse(m->err, m->err_size, -1, "'%s': there is a second %s address",
+			      arg->text, side ? "external" : "internal");
 	taken[side] = true;
 	return resolve(m, arg, host, len, &m->out->all[side].addr);
 }
@@ -132,7 +128,7 @@ static int add_bridge(struct maker *m)
 	if (r)
 		return r;
 	if (!taken[0] || !taken[1])
-		return refuse(m,
+		return refuse(m->err, m->err_size, -1,
 			      "bridging needs one internal and one external address: -l INT/EXT");
 	m->out->n = 2;
 	for (unsigned int i = 0; i < m->args->n && !r; i++)
@@ -141,7 +137,8 @@ static int add_bridge(struct maker *m)
 	if (r || !m->args->advertised)
 		return r;
 	if (!slash)
-		return refuse(m, "-A '%s': bridging needs both: -A INT/EXT", m->args->advertised);
+		return refuse(m->err, m->err_size, -1, "-A '%s': bridging needs both: -A INT/EXT",
+			      m->args->advertised);
 	m->out->all[0].advertised =
 		strndup(m->args->advertised, (size_t)(slash - m->args->advertised));
 	m->out->all[1].advertised = strdup(slash + 1);
@@ -183,7 +180,8 @@ int listeners_make(struct listeners *out, const struct listeners_args *args, cha
 	for (unsigned int i = 0; i < args->n && !r; i++)
 		r = add_plain(m, &args->local[i]);
 	if (!r && args->advertised && strchr(args->advertised, '/'))
-		return refuse(m, "-A '%s': two addresses are for bridging only: -l INT/EXT",
+		return refuse(m->err, m->err_size, -1,
+			      "-A '%s': two addresses are for bridging only: -l INT/EXT",
 			      args->advertised);
 	if (!r && args->advertised)
 		advertise(m);

@@ -17,6 +17,7 @@
 #include <json-c/json.h>
 
 #include "ask.h"
+#include "base/whole.h"
 
 static int daemon_fd = -1;
 
@@ -24,21 +25,6 @@ static void on_signal(int number)
 {
 	(void)number;
 	shutdown(daemon_fd, SHUT_WR);
-}
-
-static bool write_all(int fd, const char *p, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		p += n;
-		len -= (size_t)n;
-	}
-	return true;
 }
 
 /* A stream of packets or lines never begins with a brace: this is an error as JSON. */
@@ -64,7 +50,7 @@ static int copy(int from, int to)
 		if (!begun && buf[0] == '{')
 			return refused(buf);
 		begun = true;
-		if (!write_all(to, buf, (size_t)n)) {
+		if (!write_whole(to, buf, (size_t)n)) {
 			fprintf(stderr, "rtpxctl: cannot write: %s\n", strerror(errno));
 			return 1;
 		}

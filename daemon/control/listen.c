@@ -25,6 +25,7 @@
 #include "control/conn.h"
 #include "protocol/cookies.h"
 #include "base/log.h"
+#include "base/refuse.h"
 #include "base/provoked.h"
 #include "net/names.h"
 #include "control/passed.h"
@@ -105,19 +106,6 @@ struct listen {
 	struct cookies *cookies;
 	struct event *sweep;
 };
-
-static int refuse(char *err, size_t err_size, int error, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static int refuse(char *err, size_t err_size, int error, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, err_size, fmt, ap);
-	va_end(ap);
-	return error;
-}
 
 static char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

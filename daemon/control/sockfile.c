@@ -17,21 +17,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/refuse.h"
 
 #define BORN_MODE 0600 /* mode of the file until it has its owner */
-
-static int refuse(char *err, size_t err_size, int error, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static int refuse(char *err, size_t err_size, int error, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, err_size, fmt, ap);
-	va_end(ap);
-	return error;
-}
 
 static char *absolute(const char *path)
 {

@@ -663,11 +663,10 @@ void sync_run(struct sync *y)
 }
 
 /* Each direction needs the ports of both legs, so remove the flows of both. */
-void sync_leg_close(struct sync *y, struct session *s, int closing)
+void sync_close(struct sync *y, struct session *s)
 {
 	int leg, kind;
 
-	(void)closing;
 	for (leg = 0; leg < 2; leg++) {
 		for (kind = 0; kind < STREAM_KINDS; kind++) {
 			uint16_t *hop = &s->leg[!leg].nexthop[kind];

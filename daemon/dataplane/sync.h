@@ -60,11 +60,10 @@ bool sync_push_stats(struct sync *y, struct session *s, int leg, enum stream_kin
 		     const struct rtpx_flow_stats *before);
 
 /*
- * sync_leg_close - remove the flows of both directions, because both use the leg's ports. Takes
- * their final statistics and gives their next hops back. Call before the leg's ports close; may be
- * called again.
+ * sync_close - remove the flows of both directions: a leg is about to close its ports, and both use
+ * them. Takes their final statistics and gives their next hops back. May be called again.
  */
-void sync_leg_close(struct sync *y, struct session *s, int leg);
+void sync_close(struct sync *y, struct session *s);
 
 /*
  * sync_why - the reason why the dataplane does not forward packets of @kind that arrive at @leg.

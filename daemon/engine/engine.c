@@ -96,7 +96,7 @@ static int leg_reopen(struct engine *e, struct session *s, int i, const struct f
 	void *old_handle[STREAM_KINDS], *new_handle[STREAM_KINDS];
 	int err;
 
-	sync_leg_close(e->o.sync, s, i);
+	sync_close(e->o.sync, s);
 	memcpy(old_handle, leg->handle, sizeof(old_handle));
 	memset(leg->handle, 0, sizeof(leg->handle));
 	leg_set_face(leg, face);
@@ -183,7 +183,7 @@ static void session_end(struct engine *e, struct session *s, enum report_end why
 	struct call_report report;
 	int i;
 
-	sync_leg_close(e->o.sync, s, 0); /* takes the last statistics of both legs */
+	sync_close(e->o.sync, s); /* takes the last statistics of both legs */
 	report_make(s, why, now_ns, &report);
 	session_release(e, s, now_ns);
 	for (i = 0; i < 2; i++)

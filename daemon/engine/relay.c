@@ -519,7 +519,7 @@ int relay_leg_restore(struct relay *r, struct session *s, int leg)
 
 void relay_leg_close(struct relay *r, struct session *s, int leg)
 {
-	sync_leg_close(r->o.sync, s, leg);
+	sync_close(r->o.sync, s);
 	mirror_leg_close(r->o.mirror, s, leg);
 	close_handles(r, &s->leg[leg]);
 }

@@ -47,7 +47,7 @@ int relay_leg_open(struct relay *r, struct session *s, int leg);
  * have the leg's address now.
  */
 int relay_leg_restore(struct relay *r, struct session *s, int leg);
-/* relay_leg_close - remove the flows (sync_leg_close), then close the sockets. */
+/* relay_leg_close - remove the flows (sync_close), then close the sockets. */
 void relay_leg_close(struct relay *r, struct session *s, int leg);
 /* relay_leg_set_tos - `S tos=`; -EAFNOSUPPORT on an IPv6 leg, like rtpproxy. */
 int relay_leg_set_tos(struct relay *r, struct session *s, int leg, int tos);

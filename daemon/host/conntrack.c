@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "host/conntrack.h"
+#include "host/attrs.h"
 #include "net/netlink.h"
 
 #define MAX_STALE 4 /* late answers to earlier questions, skipped before the awaited one */
@@ -93,28 +94,6 @@ static int send_question(struct conntrack *c, const struct outgoing *p)
 
 /* ---- the answer ---- */
 
-struct attrs {
-	const struct nlattr *a[32];
-};
-
-static int keep_attr(const struct nlattr *a, void *arg)
-{
-	struct attrs *all = arg;
-
-	if (mnl_attr_get_type(a) < ARRAY_SIZE(all->a))
-		all->a[mnl_attr_get_type(a)] = a;
-	return MNL_CB_OK;
-}
-
-static struct attrs attrs_in(const struct nlattr *nest)
-{
-	struct attrs all = { { NULL } };
-
-	if (nest)
-		mnl_attr_parse_nested(nest, keep_attr, &all);
-	return all;
-}
-
 static bool read_host(struct addr *a, enum addr_family family, const struct nlattr *ip,
 		      const struct nlattr *port)
 {
@@ -139,9 +118,8 @@ static bool read_tuple(struct tuple *t, enum addr_family family, const struct nl
 
 static int read_entry(struct entry *e, enum addr_family family, const struct nlmsghdr *h)
 {
-	struct attrs a = { { NULL } };
+	const struct attrs a = attrs_of(h);
 
-	mnl_attr_parse(h, sizeof(struct nfgenmsg), keep_attr, &a);
 	if (!read_tuple(&e->original, family, a.a[CTA_TUPLE_ORIG]) ||
 	    !read_tuple(&e->reply, family, a.a[CTA_TUPLE_REPLY]))
 		return -EPROTO;

@@ -16,6 +16,7 @@
 
 #include "host/nft.h"
 #include "base/log.h"
+#include "host/attrs.h"
 #include "net/netwatch.h"
 
 #define MAX_ELEMENTS 4096 /* a larger set counts as unknown */
@@ -162,38 +163,6 @@ static void *copy(const void *from, size_t len)
 }
 
 /* ---- attributes ---- */
-
-#define ATTRS 32
-
-struct attrs {
-	const struct nlattr *a[ATTRS];
-};
-
-static int keep_attr(const struct nlattr *a, void *arg)
-{
-	struct attrs *all = arg;
-
-	if (mnl_attr_get_type(a) < ATTRS)
-		all->a[mnl_attr_get_type(a)] = a;
-	return MNL_CB_OK;
-}
-
-static struct attrs attrs_of(const struct nlmsghdr *h)
-{
-	struct attrs all = { { NULL } };
-
-	mnl_attr_parse(h, sizeof(struct nfgenmsg), keep_attr, &all);
-	return all;
-}
-
-static struct attrs attrs_in(const struct nlattr *nest)
-{
-	struct attrs all = { { NULL } };
-
-	if (nest)
-		mnl_attr_parse_nested(nest, keep_attr, &all);
-	return all;
-}
 
 static uint32_t number(const struct nlattr *a)
 {

@@ -10,41 +10,11 @@
 #include <stdlib.h>
 
 #include "host/nftrule.h"
+#include "host/attrs.h"
 
-#define ATTRS	     16
 #define HEADER_BYTES 40
 
 /* ---- attributes ---- */
-
-struct attrs {
-	const struct nlattr *a[ATTRS];
-};
-
-static int keep_attr(const struct nlattr *a, void *arg)
-{
-	struct attrs *all = arg;
-
-	if (mnl_attr_get_type(a) < ATTRS)
-		all->a[mnl_attr_get_type(a)] = a;
-	return MNL_CB_OK;
-}
-
-static struct attrs attrs_in(const struct nlattr *nest)
-{
-	struct attrs all = { { NULL } };
-
-	if (nest)
-		mnl_attr_parse_nested(nest, keep_attr, &all);
-	return all;
-}
-
-static struct attrs attrs_of(const void *payload, size_t len)
-{
-	struct attrs all = { { NULL } };
-
-	mnl_attr_parse_payload(payload, len, keep_attr, &all);
-	return all;
-}
 
 /* data_of - the only attribute of a nest, if it is of @type. */
 static const struct nlattr *data_of(const struct nlattr *nest, unsigned int type)
@@ -473,7 +443,7 @@ static void expr_lookup(struct nft_step *r, const struct attrs *a)
 	if (m == NFT_MATCH_NO || !map)
 		return;
 	if (found && found->verdict) {
-		v = attrs_of(found->verdict, found->verdict_len);
+		v = attrs_at(found->verdict, found->verdict_len);
 		take_verdict(r, &v);
 	} else if (number(a->a[NFTA_LOOKUP_DREG]) == NFT_REG_VERDICT) {
 		r->decided = true;
@@ -795,7 +765,7 @@ void nft_step_run(struct nft_step *r, struct nft_rule *rule)
 
 int32_t nft_verdict_read(const void *bytes, size_t len, const char **chain)
 {
-	struct attrs v = attrs_of(bytes, len);
+	struct attrs v = attrs_at(bytes, len);
 
 	*chain = text(v.a[NFTA_VERDICT_CHAIN]);
 	return (int32_t)number(v.a[NFTA_VERDICT_CODE]);

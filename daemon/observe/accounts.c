@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/put.h"
+#include "base/whole.h"
 
 #define RECORD_VERSION "1.2"
 #define LINE_BYTES 20480 /* call-id and tags come in datagrams of 8 KiB; quotes double them */
@@ -218,21 +219,6 @@ static bool lock_file(int fd, short type)
 	return true;
 }
 
-static bool write_all(int fd, const char *p, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		p += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 static int file_open(struct file *a)
 {
 	int rc = 0;
@@ -246,7 +232,7 @@ static int file_open(struct file *a)
 		return -errno;
 	if (fstat(a->fd, &a->opened) < 0 ||
 	    (a->format == ACCOUNTS_CSV && !a->opened.st_size &&
-	     !write_all(a->fd, header, sizeof(header) - 1)))
+	     !write_whole(a->fd, header, sizeof(header) - 1)))
 		rc = -errno;
 	lock_file(a->fd, F_UNLCK);
 	return rc;
@@ -271,7 +257,7 @@ static int write_record(struct file *a, const struct record *r)
 		return rc;
 	if (!lock_file(a->fd, F_WRLCK))
 		return -errno;
-	if (!write_all(a->fd, r->text, r->len))
+	if (!write_whole(a->fd, r->text, r->len))
 		rc = -errno;
 	lock_file(a->fd, F_UNLCK);
 	return rc;

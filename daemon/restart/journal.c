@@ -37,6 +37,7 @@
 
 #include "base/clock.h"
 #include "base/dirlock.h"
+#include "base/whole.h"
 
 #define FILE_NAME "journal.mdb"
 #define NEW_NAME "journal.new"
@@ -217,23 +218,6 @@ static void limit_child(void)
 	setrlimit(RLIMIT_CORE, &none);
 	setrlimit(RLIMIT_NPROC, &none);
 	setrlimit(RLIMIT_FSIZE, &none);
-}
-
-static bool write_whole(int fd, const void *data, size_t len)
-{
-	const char *p = data;
-
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		p += n;
-		len -= (size_t)n;
-	}
-	return true;
 }
 
 static int env_open(MDB_env **env, const char *path, unsigned int flags, mode_t mode)

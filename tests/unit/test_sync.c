@@ -98,8 +98,8 @@ static int begin_double(void **state)
 static bool end_each(void *arg, struct session *s)
 {
 	(void)arg;
-	sync_leg_close(sync_, s, 0);
-	sync_leg_close(sync_, s, 1);
+	sync_close(sync_, s);
+	sync_close(sync_, s);
 	session_destroy(sessions, s);
 	return true;
 }
@@ -336,9 +336,9 @@ static void test_next_hops(void **state)
 	assert_int_equal(t->leg[1].nexthop[STREAM_RTP], to_caller);
 	assert_int_equal(fake_hops.hops[to_caller].view.users, 3);
 
-	sync_leg_close(sync_, s, 0);
+	sync_close(sync_, s);
 	assert_int_equal(fake_hops.hops[to_caller].view.users, 1);
-	sync_leg_close(sync_, t, 1);
+	sync_close(sync_, t);
 	assert_int_equal(fake_hops.hops[to_caller].view.users, 0);
 	assert_int_equal(fake->hops[to_caller].mtu, 0);
 	on_tick(-1, 0, sync_); /* must not read unused ids */
@@ -689,10 +689,10 @@ static void test_close(void **state)
 		answered(s, CALLEE, CALLER);
 		arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2 + leg, 2000 + leg);
 		arrives(s, 1, STREAM_RTP, CALLER, 5000, 2 + leg, 2000 + leg);
-		sync_leg_close(sync_, s, leg);
+		sync_close(sync_, s);
 		assert_int_equal(flow_of(s, 0, STREAM_RTP)->flags, 0);
 		assert_int_equal(flow_of(s, 1, STREAM_RTP)->flags, 0);
-		sync_leg_close(sync_, s, leg);
+		sync_close(sync_, s);
 		assert_int_equal(stats.npkts_relayed, 2 * (leg + 1));
 		assert_int_equal(s->leg[1].nrelayed, leg + 1);
 		assert_int_equal(s->leg[0].installed | s->leg[1].installed, 0);
@@ -821,7 +821,7 @@ static void test_adopt(void **state)
 	/* These are normal flows now: they follow a moved party, and go at the end of the call. */
 	for (port = 4000; port < 4004; port++)
 		assert_int_equal(!!(fake->flows[0][port].flags & RTPX_FLOW_ACTIVE), port != 4003);
-	sync_leg_close(sync_, s, 0);
+	sync_close(sync_, s);
 	for (port = 4000; port < 4004; port++)
 		assert_int_equal(fake->flows[0][port].flags, 0);
 	free(before.call_id);
@@ -878,7 +878,7 @@ static void test_adopt_long_call_id(void **state)
 	s = restored(&before, id, before.number);
 	assert_int_equal(sync_adopt(sync_, s), 3);
 	assert_int_equal(sync_adopt_end(sync_), 0);
-	sync_leg_close(sync_, s, 0);
+	sync_close(sync_, s);
 	next_daemon(0);
 	free(before.call_id);
 	leave_a_call(&before);
@@ -916,7 +916,7 @@ static void test_adopt_some(void **state)
 		sync_run(sync_); /* missing flows are installed as usual */
 		assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
 		assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
-		sync_leg_close(sync_, s, 0);
+		sync_close(sync_, s);
 		free(before.call_id);
 		next_daemon(0);
 	}
@@ -1064,7 +1064,7 @@ static void test_count(void **state)
 			sync_pull(sync_, s[i]);
 			break;
 		case 4: /* the call ends, and another one gets its ports */
-			sync_leg_close(sync_, s[i], 0);
+			sync_close(sync_, s[i]);
 			stats.live_relayed -= s[i]->kernel_relayed;
 			stats.live_strangers -= s[i]->kernel_strangers;
 			session_destroy(sessions, s[i]);
@@ -1161,7 +1161,7 @@ static void test_unmirrored(void **state)
 	hear(s, 0, STREAM_RTP, CALLEE, 5000, 3, 3000);
 	arrives(s, 0, STREAM_RTP, CALLEE, 5000, 4, 4000);
 	fake->stats[0][4000].unmirrored++;
-	sync_leg_close(sync_, s, 0);
+	sync_close(sync_, s);
 	assert_int_equal(unmirrored.packets, 2);
 }
 
