@@ -50,7 +50,7 @@ static int make_room(struct table *t)
 }
 
 /* Move the elements of one bucket that belong into the new last bucket. */
-static void split(struct table *t)
+static void split_bucket(struct table *t)
 {
 	uint32_t made = t->n_buckets++;
 	struct table_link **at, *link;
@@ -76,7 +76,7 @@ int table_add(struct table *t, struct table_link *link, uint32_t hash)
 
 	if (t->n >= t->n_buckets) {
 		if (make_room(t) == 0)
-			split(t);
+			split_bucket(t);
 		else if (!t->n_buckets)
 			return -ENOMEM;
 	}

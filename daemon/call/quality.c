@@ -47,7 +47,7 @@ const char *quality_codec(uint8_t payload_type)
 /* ---- the E-model ---- */
 
 /* G.107, equation 7-27: impairment by absolute delay. */
-static double idd(double delay_ms)
+static double impairment_of_delay(double delay_ms)
 {
 	double x;
 
@@ -62,7 +62,7 @@ double quality_rating(const struct quality_impairment *codec, double loss, doubl
 	double ppl = loss * 100; /* G.107, equation 7-29, with BurstR 1 */
 	double ie_eff = codec->ie + (95 - codec->ie) * ppl / (ppl + codec->bpl);
 
-	return R_DEFAULT - idd(delay_ms) - ie_eff;
+	return R_DEFAULT - impairment_of_delay(delay_ms) - ie_eff;
 }
 
 /* The polynomial is below 1 for R up to 6.5. */
@@ -86,7 +86,7 @@ static bool is_audio(const struct rtpx_flow_stats *fs)
 	       !(fs->payload_type >= 25 && fs->payload_type <= 34);
 }
 
-static void judge(const struct rtpx_flow_stats *fs, struct quality *q, double jitter_ms)
+static void set_mos(const struct rtpx_flow_stats *fs, struct quality *q, double jitter_ms)
 {
 	q->loss = q->expected ? (double)q->lost / q->expected : 0;
 	q->mos = 0;
@@ -114,7 +114,7 @@ void quality_of(const struct rtpx_flow_stats *fs, struct quality *out)
 		.expected = rtpx_stats_expected(fs), .lost = rtpx_stats_lost(fs)
 	};
 	jitter_of(fs, out);
-	judge(fs, out, out->jitter_mean_ms);
+	set_mos(fs, out, out->jitter_mean_ms);
 }
 
 /* A packet that arrives late lowers the number of lost packets, so it may be below the mark. */
@@ -134,6 +134,6 @@ bool quality_since(const struct rtpx_flow_stats *fs, struct quality_mark *mark,
 	out->lost = MIN(out->lost, out->expected);
 	jitter_of(fs, out);
 	out->jitter_mean_ms = out->jitter_ms;
-	judge(fs, out, out->jitter_ms);
+	set_mos(fs, out, out->jitter_ms);
 	return true;
 }

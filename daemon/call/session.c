@@ -549,8 +549,8 @@ static void wheel_turn_far(struct sessions *all, uint64_t now_s)
  * Look at the sessions of the second looked_s. due_put() puts each of them into a later second.
  * Returns the number of sessions that it may still look at; 0: some are left.
  */
-static unsigned int look(struct sessions *all, uint64_t now_ns, unsigned int looks,
-			 bool (*fn)(void *arg, struct session *s), void *arg)
+static unsigned int look_at_second(struct sessions *all, uint64_t now_ns, unsigned int looks,
+				   bool (*fn)(void *arg, struct session *s), void *arg)
 {
 	struct session **list = &all->due[all->looked_s % WHEEL_S], *s;
 
@@ -578,7 +578,7 @@ bool sessions_expired(struct sessions *all, uint64_t now_ns,
 	if (now_s > all->looked_s + WHEEL_S - 2)
 		wheel_turn_far(all, now_s);
 	all->now_s = MAX(all->now_s, now_s);
-	while ((looks = look(all, now_ns, looks, fn, arg))) {
+	while ((looks = look_at_second(all, now_ns, looks, fn, arg))) {
 		if (all->looked_s == all->now_s)
 			return false;
 		all->looked_s++;

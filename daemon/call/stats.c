@@ -39,7 +39,7 @@ static const struct {
 #undef STATS_ROW
 };
 
-static uint64_t *counter(const struct stats *s, size_t i)
+static uint64_t *counter_at(const struct stats *s, size_t i)
 {
 	return (uint64_t *)((char *)s + counters[i].offset);
 }
@@ -55,7 +55,7 @@ int stats_text(const struct stats *s, struct span name, char *buf, size_t size)
 		len = snprintf(buf, size, "%f", s->pps_in);
 	for (i = 0; len < 0 && i < ARRAY_SIZE(counters); i++)
 		if (span_eq(name, span_of(counters[i].name)))
-			len = snprintf(buf, size, "%llu", (unsigned long long)*counter(s, i));
+			len = snprintf(buf, size, "%llu", (unsigned long long)*counter_at(s, i));
 	if (len < 0)
 		return -ENOENT;
 	return (size_t)len < size ? 0 : -ENOSPC;
@@ -66,9 +66,9 @@ size_t stats_write(const struct stats *s, char out[STATS_TEXT_MAX])
 	size_t i, len = 0;
 
 	for (i = 0; i < ARRAY_SIZE(counters); i++)
-		if (*counter(s, i))
+		if (*counter_at(s, i))
 			len += snprintf(out + len, STATS_TEXT_MAX - len, "%s %llu\n",
-					counters[i].name, (unsigned long long)*counter(s, i));
+					counters[i].name, (unsigned long long)*counter_at(s, i));
 	if (s->total_duration > 0)
 		len += snprintf(out + len, STATS_TEXT_MAX - len, "total_duration %f\n",
 				s->total_duration);
@@ -83,7 +83,7 @@ static void read_one(struct stats *s, const char *name, const char *value)
 		s->total_duration = strtod(value, NULL);
 	for (i = 0; i < ARRAY_SIZE(counters); i++)
 		if (strcmp(name, counters[i].name) == 0)
-			*counter(s, i) = strtoull(value, NULL, 10);
+			*counter_at(s, i) = strtoull(value, NULL, 10);
 }
 
 void stats_read(struct stats *s, struct span text)

@@ -23,7 +23,7 @@ void stream_init(struct stream *s, enum stream_kind kind)
  * Time between two events. A packet may have arrived before a command that ran before it; then the
  * result is 0.
  */
-static uint64_t since(uint64_t then_ns, uint64_t now_ns)
+static uint64_t ns_since(uint64_t then_ns, uint64_t now_ns)
 {
 	return now_ns > then_ns ? now_ns - then_ns : 0;
 }
@@ -95,7 +95,7 @@ static bool is_evidence(const struct stream *s, const struct rtpx_packet *pkt)
 
 static bool is_silent(const struct stream *s, uint64_t now_ns)
 {
-	return since(s->stats.last_ns, now_ns) >= STREAM_SILENCE_NS;
+	return ns_since(s->stats.last_ns, now_ns) >= STREAM_SILENCE_NS;
 }
 
 /* Packets of the stream's kind. In an RTCP stream, every packet counts as RTCP. */
@@ -107,7 +107,7 @@ static uint64_t evidence_count(const struct stream *s)
 /* Time for which the remote was heard since its latch and since the last U or L. */
 static uint64_t heard_for(const struct stream *s)
 {
-	return since(MAX(s->updated_ns, s->latched_ns), s->stats.last_ns);
+	return ns_since(MAX(s->updated_ns, s->latched_ns), s->stats.last_ns);
 }
 
 static void forget_candidates(struct stream *s)
@@ -202,7 +202,7 @@ static void grow_older(struct stream *s, uint64_t now_ns)
 		s->open = s->roams = false;
 		forget_previous(s);
 	}
-	if (since(s->updated_ns, now_ns) >= STREAM_AWAIT_NS)
+	if (ns_since(s->updated_ns, now_ns) >= STREAM_AWAIT_NS)
 		s->roams = false;
 	firm_up(s);
 }
@@ -217,7 +217,7 @@ static void give_up_remote(struct stream *s, uint64_t now_ns)
 	uint64_t longest = s->kind == STREAM_RTP ? STREAM_LEAVE_NS : STREAM_RTCP_NS;
 
 	if (!s->awaited || s->weak || addr_is_hidden(&s->signalled) ||
-	    since(last_ns, now_ns) < longest)
+	    ns_since(last_ns, now_ns) < longest)
 		return;
 	s->remote = s->signalled;
 	s->state = STREAM_SIGNALLED;
@@ -229,7 +229,7 @@ static void give_up_remote(struct stream *s, uint64_t now_ns)
 bool stream_tick(struct stream *s, uint64_t now_ns)
 {
 	bool settled = !s->unproven && heard_for(s) >= STREAM_SETTLE_NS &&
-		       since(s->stats.last_ns, now_ns) < STREAM_SETTLE_NS;
+		       ns_since(s->stats.last_ns, now_ns) < STREAM_SETTLE_NS;
 	bool open = s->open, twice = s->twice, weak = s->weak;
 
 	grow_older(s, now_ns);
@@ -260,7 +260,7 @@ static struct stream_candidate *candidate_of(struct stream_candidate places[2],
 		return first;
 	if (candidate_is(newest, v->src))
 		return newest;
-	if (first->packets && since(first->last_ns, now_ns) < pause_ns)
+	if (first->packets && ns_since(first->last_ns, now_ns) < pause_ns)
 		first = newest;
 	first->packets = 0;
 	return first;
@@ -307,7 +307,7 @@ static bool proves_weakly(const struct visit *v)
 	if (!needed || v->signalled_port)
 		return needed;
 	c = candidate_of(v->s->weak_candidate, v, STREAM_WEAK_NS);
-	if (since(c->last_ns, v->pkt->now_ns) >= STREAM_WEAK_NS)
+	if (ns_since(c->last_ns, v->pkt->now_ns) >= STREAM_WEAK_NS)
 		c->packets = 0;
 	c->addr = *v->src;
 	c->last_ns = v->pkt->now_ns;
@@ -411,7 +411,7 @@ static uint64_t rtcp_patience(const struct stream *s)
 	uint64_t longest = STREAM_RTCP_NS, patience = STREAM_RTCP_NS;
 
 	if (st->packets > 1)
-		patience = since(st->first_ns, st->last_ns) / (st->packets - 1) * 3;
+		patience = ns_since(st->first_ns, st->last_ns) / (st->packets - 1) * 3;
 	if (s->open) {
 		longest /= 2;
 		patience /= 2;
@@ -426,7 +426,7 @@ static bool is_tail(const struct visit *v)
 	uint64_t silence_ns = s->weak ? STREAM_SETTLE_NS : STREAM_SILENCE_NS;
 
 	return s->replaced && addr_eq(v->src, &s->previous) &&
-	       since(s->stats.last_ns, v->pkt->now_ns) < silence_ns;
+	       ns_since(s->stats.last_ns, v->pkt->now_ns) < silence_ns;
 }
 
 /* No source is latched yet. */
@@ -480,7 +480,7 @@ static enum claim claim_of_rtcp(const struct visit *v)
 
 	if (!v->close || (!s->open && !s->weak && !addr_host_eq(v->src, &s->remote)))
 		return CLAIM_NOTHING;
-	if (!s->weak && since(s->stats.last_ns, v->pkt->now_ns) < rtcp_patience(s))
+	if (!s->weak && ns_since(s->stats.last_ns, v->pkt->now_ns) < rtcp_patience(s))
 		return CLAIM_NOTHING;
 	return CLAIM_FIRM;
 }
@@ -578,7 +578,7 @@ static enum stream_verdict learned_packet(struct stream *s, struct stream *compa
 
 static bool compat_window(const struct stream *s, uint64_t now_ns)
 {
-	return s->updated_ns && since(s->updated_ns, now_ns) < STREAM_WINDOW_NS;
+	return s->updated_ns && ns_since(s->updated_ns, now_ns) < STREAM_WINDOW_NS;
 }
 
 static void compat_signal(struct stream *s, const struct addr *a, uint64_t now_ns)
@@ -663,7 +663,7 @@ static enum stream_verdict compat_symmetric(struct stream *s, struct stream *com
 static void compat_hear(struct stream *s, const struct rtpx_packet *pkt)
 {
 	if (!s->asymmetric && s->has_ssrc && pkt->ssrc == s->ssrc &&
-	    since(s->seq_ns, pkt->now_ns) >= NSEC_PER_SEC) {
+	    ns_since(s->seq_ns, pkt->now_ns) >= NSEC_PER_SEC) {
 		s->seq = pkt->rtp_seq;
 		s->seq_ns = pkt->now_ns;
 	}
@@ -795,8 +795,8 @@ static bool outlook_eq(const struct outlook *a, const struct outlook *b)
 }
 
 /* Count an accepted packet. Only packets of the remote end its silence. */
-static void count(struct stream *s, const struct addr *src, const struct rtpx_packet *pkt,
-		  enum learning how)
+static void count_accepted(struct stream *s, const struct addr *src, const struct rtpx_packet *pkt,
+			   enum learning how)
 {
 	uint64_t last_ns = s->stats.last_ns;
 	bool other = how != LEARN_COMPAT && s->state == STREAM_LATCHED && !s->asymmetric &&
@@ -834,7 +834,7 @@ enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
 	else
 		v = learned_packet(s, companion, src, pkt, how);
 	if (v == STREAM_RELAY)
-		count(s, src, pkt, how);
+		count_accepted(s, src, pkt, how);
 	else
 		s->stats.strangers++;
 	s->heard_packets = s->stats.packets;

@@ -122,7 +122,7 @@ static void execute(struct conn *c)
 }
 
 /* Executes the commands in the buffer, sends replies, and waits for more of both. May free @c. */
-static void pump(struct conn *c)
+static void serve_peer(struct conn *c)
 {
 	static const struct timeval at_once = { 0, 0 }, stall = { STALL_S, 0 };
 	size_t unsent;
@@ -167,7 +167,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	get_bytes(c);
-	pump(c);
+	serve_peer(c);
 }
 
 /* More commands wait in the buffer, or the input is a file, which epoll cannot watch. */
@@ -178,7 +178,7 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (!c->pollable && !c->eof && !has_command(c))
 		get_bytes(c);
-	pump(c);
+	serve_peer(c);
 }
 
 /* EV_PERSIST restarts the time-out whenever the peer reads. */
@@ -189,7 +189,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	if (what & EV_TIMEOUT)
 		c->dead = true;
-	pump(c);
+	serve_peer(c);
 }
 
 int conn_new(struct conn **out, struct event_base *base, const struct conn_ops *ops, void *arg,

@@ -74,7 +74,7 @@ void passed_add(struct passed *p, int fd, enum passed_origin origin)
 	p->at[p->n++] = (struct passed_socket){ fd, origin };
 }
 
-static void take(struct passed *p, unsigned int i, struct passed_socket *out)
+static void take_at(struct passed *p, unsigned int i, struct passed_socket *out)
 {
 	*out = p->at[i];
 	p->at[i] = p->at[--p->n];
@@ -105,7 +105,7 @@ bool passed_take(struct passed *p, int type, const struct sockaddr *sa, struct p
 {
 	for (unsigned int i = 0; i < p->n; i++)
 		if (passed_type(p->at[i].fd) == type && is_bound_to(p->at[i].fd, sa)) {
-			take(p, i, out);
+			take_at(p, i, out);
 			return true;
 		}
 	return false;
@@ -115,7 +115,7 @@ bool passed_take_unit(struct passed *p, struct passed_socket *out)
 {
 	for (unsigned int i = 0; i < p->n; i++)
 		if (p->at[i].origin == PASSED_UNIT) {
-			take(p, i, out);
+			take_at(p, i, out);
 			return true;
 		}
 	return false;
@@ -125,6 +125,6 @@ bool passed_take_any(struct passed *p, struct passed_socket *out)
 {
 	if (!p->n)
 		return false;
-	take(p, p->n - 1, out);
+	take_at(p, p->n - 1, out);
 	return true;
 }

@@ -111,7 +111,7 @@ static int send_state(const char *state, int fd, int flags)
 	return err;
 }
 
-static void tell(const char *state, int fd)
+static void send_or_warn(const char *state, int fd)
 {
 	int err = send_state(state, fd, 0);
 
@@ -136,7 +136,7 @@ void systemd_store(int fd, const char *name)
 
 	store_name(text, name);
 	snprintf(state, sizeof(state), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", text);
-	tell(state, fd);
+	send_or_warn(state, fd);
 }
 
 void systemd_unstore(const char *name)
@@ -145,12 +145,12 @@ void systemd_unstore(const char *name)
 
 	store_name(text, name);
 	snprintf(state, sizeof(state), "FDSTOREREMOVE=1\nFDNAME=%s", text);
-	tell(state, -1);
+	send_or_warn(state, -1);
 }
 
 void systemd_notify(const char *state)
 {
-	tell(state, -1);
+	send_or_warn(state, -1);
 }
 
 /* A busy service manager misses a heartbeat, and the loop does not wait for it. */

@@ -40,8 +40,8 @@ int digits_catch(const struct digits *d, struct session *s, int leg, const struc
 }
 
 /* rtpproxy's form: TAG DIGIT VOLUME DURATION SIDE, with side 0 for the caller. */
-static void report(const struct digits *d, const struct session *s, int leg,
-		   const struct dtmf_press *press, uint64_t now_ns)
+static void report_press(const struct digits *d, const struct session *s, int leg,
+			 const struct dtmf_press *press, uint64_t now_ns)
 {
 	const struct dtmf *dtmf = s->leg[leg].dtmf;
 	size_t size = strlen(dtmf->tag) + sizeof(" D 63 65535 0");
@@ -67,7 +67,7 @@ bool digits_take(const struct digits *d, struct session *s, int leg, const uint8
 		return false;
 	switch (dtmf_packet(dtmf, packet, len, now_ns, &press)) {
 	case DTMF_PRESSED:
-		report(d, s, leg, &press, now_ns);
+		report_press(d, s, leg, &press, now_ns);
 		break;
 	case DTMF_TOO_MANY:
 		d->stats->ndtmf_left_out++;

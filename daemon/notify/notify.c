@@ -160,10 +160,11 @@ static void message_drop(struct target *t)
 	free(m);
 }
 
-static void say(struct target *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void note_error(struct target *t, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Keeps an error of the target for rtpxctl, and logs it. */
-static void say(struct target *t, const char *fmt, ...)
+static void note_error(struct target *t, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -225,16 +226,16 @@ static bool is_too_old(const struct target *t, const struct message *m, uint64_t
 static bool tried_in_vain(struct target *t, const char *why)
 {
 	if (!t->queue) {
-		say(t, "%s", why);
+		note_error(t, "%s", why);
 		return false;
 	}
 	if (!is_too_old(t, t->queue, clock_now())) {
 		t->counts.retries++;
-		say(t, "%s", why);
+		note_error(t, "%s", why);
 		return false;
 	}
 	t->counts.lost++;
-	say(t, "%s; call %s given up", why, t->queue->call_id);
+	note_error(t, "%s; call %s given up", why, t->queue->call_id);
 	message_drop(t);
 	return true;
 }
@@ -276,7 +277,7 @@ static void refused(struct target *t, const char *why)
 {
 	t->counts.refused++;
 	t->pause_ms = 0;
-	say(t, "refused for call %s: %s", t->queue->call_id, why);
+	note_error(t, "refused for call %s: %s", t->queue->call_id, why);
 	message_drop(t);
 	next_message(t);
 }
@@ -484,7 +485,7 @@ static int family_of(const struct target *t)
 	return t->spec.kind != NOTIFY_TCP || strchr(t->spec.host, ':') ? AF_UNSPEC : AF_INET;
 }
 
-static void ask(struct target *t)
+static void resolve_name(struct target *t)
 {
 	t->state = NAMING;
 	if (names_ask(&t->asked, t->spec.host, family_of(t)) < 0)
@@ -550,7 +551,7 @@ static void next_message(struct target *t)
 	DL_DELETE(t->queue, m);
 	DL_PREPEND(t->queue, m);
 	if (!t->ss_len) {
-		ask(t);
+		resolve_name(t);
 		return;
 	}
 	if (!notify_is_rpc(t->spec.kind)) {
@@ -602,8 +603,8 @@ static void describe(const struct target *t, const struct message *m, char *text
 	};
 }
 
-static void tell(const struct target *t, const struct message *m,
-		 void (*fn)(void *arg, const struct notify_message *m), void *arg)
+static void pass_message(const struct target *t, const struct message *m,
+			 void (*fn)(void *arg, const struct notify_message *m), void *arg)
 {
 	char *text = malloc(m->line_len);
 	struct notify_message out;
@@ -621,16 +622,16 @@ void notify_send(struct notify *n, int target, const struct notify_event *event,
 
 	if (t->queued >= NOTIFY_MAX_QUEUED) {
 		t->counts.overflow++;
-		say(t, "the queue is full, this notification is lost");
+		note_error(t, "the queue is full, this notification is lost");
 		return;
 	}
 	if (enqueue(t, event, now_ns) < 0) {
 		t->counts.overflow++;
-		say(t, "out of memory, this notification is lost");
+		note_error(t, "out of memory, this notification is lost");
 		return;
 	}
 	if (n->queued)
-		tell(t, t->queue->prev, n->queued, n->watch_arg); /* the new message */
+		pass_message(t, t->queue->prev, n->queued, n->watch_arg); /* the new message */
 	if (t->state == IDLE)
 		next_message(t);
 }
@@ -650,7 +651,7 @@ void notify_each(const struct notify *n, void (*fn)(void *arg, const struct noti
 
 	for (unsigned int i = 0; i < n->n_targets; i++)
 		DL_FOREACH(n->target[i]->queue, m)
-			tell(n->target[i], m, fn, arg);
+			pass_message(n->target[i], m, fn, arg);
 }
 
 int notify_restore(struct notify *n, const struct notify_message *m)
@@ -736,7 +737,7 @@ static int resolve(struct target *t, bool no_resolve, char *err, size_t err_size
 	int r = getaddrinfo(t->spec.host, NULL, &hints, &found);
 
 	if (r == EAI_NONAME && !no_resolve) {
-		ask(t);
+		resolve_name(t);
 		return 0;
 	}
 	if (r) {

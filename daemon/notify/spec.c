@@ -13,7 +13,7 @@
 
 #define HTTP_PORT 80
 
-static bool starts(const char *text, const char *with)
+static bool begins_with(const char *text, const char *with)
 {
 	return strncmp(text, with, strlen(with)) == 0;
 }
@@ -97,18 +97,18 @@ static int parse_rpc(struct notify_spec *out, const char *url, const char **why)
 int notify_parse(struct notify_spec *out, const char *text, const char **why)
 {
 	memset(out, 0, sizeof(*out));
-	if (starts(text, "tcp:"))
+	if (begins_with(text, "tcp:"))
 		return parse_tcp(out, text + 4, why);
-	if (starts(text, "xmlrpc:")) {
+	if (begins_with(text, "xmlrpc:")) {
 		out->kind = NOTIFY_XMLRPC;
 		return parse_rpc(out, text + 7, why);
 	}
-	if (starts(text, "jsonrpc:")) {
+	if (begins_with(text, "jsonrpc:")) {
 		out->kind = NOTIFY_JSONRPC;
 		return parse_rpc(out, text + 8, why);
 	}
 	*why = "must be xmlrpc: or jsonrpc: and then this URL";
-	if (starts(text, "http://") || starts(text, "https://"))
+	if (begins_with(text, "http://") || begins_with(text, "https://"))
 		return -EINVAL;
-	return parse_unix(out, starts(text, "unix:") ? text + 5 : text, why);
+	return parse_unix(out, begins_with(text, "unix:") ? text + 5 : text, why);
 }

@@ -75,9 +75,9 @@ struct line {
 	char text[LINE_BYTES];
 };
 
-static void add(struct line *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void line_add(struct line *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-static void add(struct line *l, const char *fmt, ...)
+static void line_add(struct line *l, const char *fmt, ...)
 {
 	size_t room = sizeof(l->text) - l->len;
 	va_list ap;
@@ -94,31 +94,31 @@ static void add_text(struct line *l, const char *text)
 	bool quoted = strpbrk(text, ",\"\r\n");
 
 	if (quoted)
-		add(l, "\"");
+		line_add(l, "\"");
 	for (; *text; text++)
-		add(l, *text == '"' ? "\"\"" : "%c", *text);
-	add(l, quoted ? "\"," : ",");
+		line_add(l, *text == '"' ? "\"\"" : "%c", *text);
+	line_add(l, quoted ? "\"," : ",");
 }
 
-static double wall(const struct file *a, uint64_t monotonic_ns)
+static double wall_time(const struct file *a, uint64_t monotonic_ns)
 {
 	return monotonic_ns ? (double)(monotonic_ns + a->realtime_offset_ns) / NSEC_PER_SEC : 0.0;
 }
 
 static void add_analysis(struct line *l, const struct rtpx_flow_stats *fs)
 {
-	add(l, "%u,%u,%u,%u,%u,", rtpx_stats_expected(fs), rtpx_stats_received(fs), fs->duplicates,
-	    rtpx_stats_lost(fs), fs->errors);
+	line_add(l, "%u,%u,%u,%u,%u,", rtpx_stats_expected(fs), rtpx_stats_received(fs),
+		 fs->duplicates, rtpx_stats_lost(fs), fs->errors);
 	if (fs->segments)
-		add(l, "0x%08x,%u,%u,", fs->ssrc, fs->segments, fs->payload_type);
+		line_add(l, "0x%08x,%u,%u,", fs->ssrc, fs->segments, fs->payload_type);
 	else
-		add(l, ",0,-1,");
+		line_add(l, ",0,-1,");
 }
 
 static void add_jitter(struct line *l, const struct rtpx_flow_stats *fs)
 {
-	add(l, "%f,%f,%f,", fs->jitter_q4 / 16.0, fs->jitter_max_q4 / 16.0,
-	    fs->jitter_count ? fs->jitter_sum_q4 / 16.0 / fs->jitter_count : 0.0);
+	line_add(l, "%f,%f,%f,", fs->jitter_q4 / 16.0, fs->jitter_max_q4 / 16.0,
+		 fs->jitter_count ? fs->jitter_sum_q4 / 16.0 / fs->jitter_count : 0.0);
 }
 
 static void add_peer(struct line *l, const struct addr *peer)
@@ -126,9 +126,9 @@ static void add_peer(struct line *l, const struct addr *peer)
 	char text[ADDR_TEXT];
 
 	if (peer->family == ADDR_NONE)
-		add(l, ",,");
+		line_add(l, ",,");
 	else
-		add(l, "%s,%u,", addr_host_text(peer, text), peer->port);
+		line_add(l, "%s,%u,", addr_host_text(peer, text), peer->port);
 }
 
 static void format_csv(const struct file *a, const struct call_report *r, struct line *l)
@@ -141,16 +141,16 @@ static void format_csv(const struct file *a, const struct call_report *r, struct
 	char node[256] = "UNKNOWN";
 
 	gethostname(node, sizeof(node) - 1);
-	add(l, RECORD_VERSION ",%s,%d,%u,", node, (int)getpid(), r->number);
+	line_add(l, RECORD_VERSION ",%s,%d,%u,", node, (int)getpid(), r->number);
 	add_text(l, r->call_id);
 	add_text(l, r->from_tag);
-	add(l, "%f,%f,%f,%f,%f,%f,", wall(a, r->created_ns), wall(a, r->ended_ns),
-	    wall(a, so->first_ns), wall(a, so->last_ns), wall(a, sp->first_ns),
-	    wall(a, sp->last_ns));
-	add(l, "%llu,%llu,%llu,%llu,%llu,%llu,%llu,0,", (unsigned long long)sp->packets,
-	    (unsigned long long)so->packets, (unsigned long long)(o->relayed + p->relayed),
-	    (unsigned long long)(o->dropped + p->dropped), (unsigned long long)rtcp_a,
-	    (unsigned long long)rtcp_o, (unsigned long long)(rtcp_a + rtcp_o));
+	line_add(l, "%f,%f,%f,%f,%f,%f,", wall_time(a, r->created_ns), wall_time(a, r->ended_ns),
+		 wall_time(a, so->first_ns), wall_time(a, so->last_ns), wall_time(a, sp->first_ns),
+		 wall_time(a, sp->last_ns));
+	line_add(l, "%llu,%llu,%llu,%llu,%llu,%llu,%llu,0,", (unsigned long long)sp->packets,
+		 (unsigned long long)so->packets, (unsigned long long)(o->relayed + p->relayed),
+		 (unsigned long long)(o->dropped + p->dropped), (unsigned long long)rtcp_a,
+		 (unsigned long long)rtcp_o, (unsigned long long)(rtcp_a + rtcp_o));
 	add_analysis(l, so);
 	add_analysis(l, sp);
 	add_jitter(l, so);
@@ -159,7 +159,8 @@ static void format_csv(const struct file *a, const struct call_report *r, struct
 	add_peer(l, &p->stream[STREAM_RTP].peer);
 	add_peer(l, &o->stream[STREAM_RTCP].peer);
 	add_peer(l, &p->stream[STREAM_RTCP].peer);
-	add(l, "%c,%c,%u,%u\n", o->on_hold ? 't' : 'f', p->on_hold ? 't' : 'f', o->holds, p->holds);
+	line_add(l, "%c,%c,%u,%u\n", o->on_hold ? 't' : 'f', p->on_hold ? 't' : 'f', o->holds,
+		 p->holds);
 }
 
 static struct json_object *party_json(const struct report_leg *leg)
@@ -193,8 +194,8 @@ static void format_json(const struct file *a, const struct call_report *r, struc
 	put_text(o, "from_tag", r->from_tag);
 	put_text(o, "to_tag", r->to_tag);
 	put_number(o, "session", r->number);
-	put_real(o, "begun", wall(a, r->created_ns));
-	put_real(o, "ended", wall(a, r->ended_ns));
+	put_real(o, "begun", wall_time(a, r->created_ns));
+	put_real(o, "ended", wall_time(a, r->ended_ns));
 	put_real(o, "duration_s", report_duration_s(r));
 	put_text(o, "end", report_end_name(r->end));
 	put_bool(o, "complete", r->complete);
@@ -203,7 +204,7 @@ static void format_json(const struct file *a, const struct call_report *r, struc
 	put_real(o, "kernel_share", report_kernel_share(r));
 	json_object_object_add(o, "caller", party_json(&r->leg[1]));
 	json_object_object_add(o, "callee", party_json(&r->leg[0]));
-	add(l, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+	line_add(l, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
 	json_object_put(o);
 }
 
@@ -277,7 +278,7 @@ static void report(struct file *a, int rc)
 	a->troubled = rc != 0;
 }
 
-static void *run(void *arg)
+static void *write_records(void *arg)
 {
 	struct file *a = arg;
 	struct record *r;
@@ -348,7 +349,7 @@ static int file_new(struct file **out, enum accounts_format format, const char *
 	pthread_cond_init(&a->done, NULL);
 	rc = a->path ? file_open(a) : -ENOMEM;
 	if (!rc)
-		rc = -pthread_create(&a->thread, NULL, run, a);
+		rc = -pthread_create(&a->thread, NULL, write_records, a);
 	if (!rc) {
 		*out = a;
 		return 0;

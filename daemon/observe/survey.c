@@ -50,7 +50,7 @@ static void note_worst(struct survey_view *n, const struct session *s, int leg)
 	w->quality = *q;
 }
 
-static void judge(struct survey *v, struct session *s, int leg)
+static void judge_recent(struct survey *v, struct session *s, int leg)
 {
 	struct quality_recent *recent = &s->leg[leg].recent;
 	struct quality q;
@@ -90,7 +90,7 @@ static void count_heard(struct survey_view *n, const struct session *s, uint64_t
 		n->silent++;
 }
 
-static void visit(struct survey *v, struct session *s, uint64_t now_ns)
+static void visit_session(struct survey *v, struct session *s, uint64_t now_ns)
 {
 	int leg, kind;
 
@@ -106,7 +106,7 @@ static void visit(struct survey *v, struct session *s, uint64_t now_ns)
 								   RTPX_FAMILY_IP4] +=
 				l->installed >> kind & 1;
 		}
-		judge(v, s, leg);
+		judge_recent(v, s, leg);
 	}
 }
 
@@ -129,14 +129,14 @@ static void end_round(struct survey *v, uint64_t now_ns)
 	v->done.took_ns = now_ns - v->began_ns;
 }
 
-static void walk(struct survey *v, uint64_t now_ns)
+static void walk_slice(struct survey *v, uint64_t now_ns)
 {
 	uint64_t until = now_ns + SURVEY_SLICE_NS;
 	struct session *s;
 	unsigned int n = 0;
 
 	while ((s = session_cursor_next(v->sessions, &v->cursor))) {
-		visit(v, s, now_ns);
+		visit_session(v, s, now_ns);
 		if (++n % GLANCE == 0 && clock_now() > until)
 			break;
 	}
@@ -166,7 +166,7 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (!v->walking)
 		begin_round(v, now_ns);
-	walk(v, now_ns);
+	walk_slice(v, now_ns);
 	ms = next_ms(v, now_ns);
 	if (ms >= 0)
 		event_add(v->slice, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });

@@ -309,7 +309,7 @@ static void reconcile(struct group *g)
 	g->listing = redis_ask(g->ask, 2, words, on_keys, g) == 0;
 }
 
-static void own(struct group *g)
+static void become_owner(struct group *g)
 {
 	if (g->role == OWNER)
 		return;
@@ -547,7 +547,7 @@ static void on_last_entries(void *arg, const struct redisReply *reply)
 
 	if (g->role == TAKING)
 		take_entries(g, reply);
-	own(g);
+	become_owner(g);
 }
 
 /*
@@ -565,7 +565,7 @@ static void read_last(struct group *g)
 		return;
 	g->reading_last = true;
 	if (redis_ask(g->ask, ARRAY_SIZE(words), words, on_last_entries, g))
-		own(g);
+		become_owner(g);
 }
 
 static void on_raised(void *arg, const struct redisReply *reply)
@@ -605,7 +605,7 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	log_warn("standby: Redis %s; this daemon takes over with the records that it has",
 		 g->view.up ? "is slow" : "is not there");
-	own(g);
+	become_owner(g);
 }
 
 void group_take_over(struct group *g)
@@ -624,7 +624,7 @@ void group_take_over(struct group *g)
 void group_go_on(struct group *g, uint64_t epoch)
 {
 	g->view.epoch = epoch;
-	own(g);
+	become_owner(g);
 }
 
 /* ---- connections and time ---- */
@@ -677,7 +677,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	g->tick_count++;
-	if (g->role == OWNER) { /* not in own(), which a reply on it may have called */
+	if (g->role == OWNER) { /* not in become_owner(), which a reply on it may have called */
 		redis_free(g->follow);
 		g->follow = NULL;
 	}

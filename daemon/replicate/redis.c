@@ -55,7 +55,7 @@ struct redis {
 
 /* ---- the connection ---- */
 
-static void later(struct redis *r, unsigned int ms)
+static void retry_within(struct redis *r, unsigned int ms)
 {
 	const struct timeval tv = { ms / 1000, (suseconds_t)(ms % 1000) * 1000 };
 
@@ -82,10 +82,10 @@ static void hang_up(struct redis *r)
 }
 
 /* The connection is of no use any more: tell, and try again after a while. */
-static void lose(struct redis *r, const char *why)
+static void lose_connection(struct redis *r, const char *why)
 {
 	hang_up(r);
-	later(r, r->retry_ms);
+	retry_within(r, r->retry_ms);
 	r->retry_ms = MIN(2 * r->retry_ms, (unsigned int)RETRY_MAX_MS);
 	r->o.down(r->o.arg, why);
 }
@@ -130,7 +130,7 @@ static void on_greeting(void *arg, const struct redisReply *reply)
 
 	if (reply->type == REDIS_REPLY_ERROR) {
 		snprintf(why, sizeof(why), "it refuses us: %.150s", reply->str);
-		lose(r, why);
+		lose_connection(r, why);
 		return;
 	}
 	if (--r->greeting)
@@ -183,17 +183,17 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
 		setsockopt(bufferevent_getfd(stream), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		bufferevent_enable(stream, EV_READ | EV_WRITE);
 		if (greet(r))
-			lose(r, "out of memory");
+			lose_connection(r, "out of memory");
 		return;
 	}
 	if (what & BEV_EVENT_TIMEOUT)
-		lose(r, "it does not answer");
+		lose_connection(r, "it does not answer");
 	else if (what & BEV_EVENT_EOF)
-		lose(r, "it closed the connection");
+		lose_connection(r, "it closed the connection");
 	else if (tls)
-		lose(r, tls_trouble(stream, tls));
+		lose_connection(r, tls_trouble(stream, tls));
 	else
-		lose(r, strerror(EVUTIL_SOCKET_ERROR()));
+		lose_connection(r, strerror(EVUTIL_SOCKET_ERROR()));
 }
 
 /* Give the reply to the command that it belongs to. False: the connection is gone. */
@@ -225,13 +225,13 @@ static void on_read(struct bufferevent *stream, void *arg)
 	void *reply;
 
 	if (redisReaderFeed(r->reader, (char *)evbuffer_pullup(in, -1), len) != REDIS_OK) {
-		lose(r, "out of memory");
+		lose_connection(r, "out of memory");
 		return;
 	}
 	evbuffer_drain(in, len);
 	for (;;) {
 		if (redisReaderGetReply(r->reader, &reply) != REDIS_OK) {
-			lose(r, "it does not speak Redis' protocol");
+			lose_connection(r, "it does not speak Redis' protocol");
 			return;
 		}
 		if (!reply || !deliver(r, reply))
@@ -275,12 +275,12 @@ static void connect_to(struct redis *r, const struct sockaddr *sa, socklen_t len
 	static const struct timeval patience = { ANSWER_S, 0 };
 
 	if (!make_stream(r)) {
-		lose(r, "out of memory");
+		lose_connection(r, "out of memory");
 		return;
 	}
 	bufferevent_set_timeouts(r->stream, &patience, &patience);
 	if (bufferevent_socket_connect(r->stream, sa, (int)len) < 0 && r->stream)
-		lose(r, strerror(errno));
+		lose_connection(r, strerror(errno));
 }
 
 static void connect_unix(struct redis *r)
@@ -301,7 +301,7 @@ static void take_name(struct redis *r)
 
 	r->question = NULL;
 	if (n < 0) {
-		lose(r, why);
+		lose_connection(r, why);
 		return;
 	}
 	found.port = (uint16_t)r->o.url->port;
@@ -317,7 +317,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		connect_unix(r);
 	} else if (!r->question) {
 		if (names_ask(&r->question, r->o.url->host, AF_UNSPEC) < 0) {
-			lose(r, "out of memory");
+			lose_connection(r, "out of memory");
 			return;
 		}
 		names_wait(r->question, 1); /* an address needs no name server */
@@ -325,7 +325,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (r->question && names_answered(r->question))
 		take_name(r);
 	else if (r->question)
-		later(r, NAME_POLL_MS);
+		retry_within(r, NAME_POLL_MS);
 }
 
 static int tls_new(struct redis *r, char *err, size_t err_size)
@@ -367,7 +367,7 @@ int redis_new(struct redis **out, struct event_base *base, const struct redis_op
 		redis_free(r);
 		return rc;
 	}
-	later(r, 0);
+	retry_within(r, 0);
 	*out = r;
 	return 0;
 }

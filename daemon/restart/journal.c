@@ -500,7 +500,7 @@ static int hand_out(struct journal *j, const uint8_t *bytes, const struct places
 }
 
 /* The user or group @id itself, or NOBODY in place of root and of no id. */
-static unsigned int ordinary(unsigned int id)
+static unsigned int ordinary_id(unsigned int id)
 {
 	return id && id != (unsigned int)-1 ? id : NOBODY;
 }
@@ -513,7 +513,7 @@ static int read_left(const struct journal *j, uid_t uid, gid_t gid, uint8_t **by
 
 	if (file < 0)
 		return file;
-	rc = read_by_child(file, ordinary(uid), ordinary(gid), bytes, len);
+	rc = read_by_child(file, ordinary_id(uid), ordinary_id(gid), bytes, len);
 	if (rc == -EBADMSG) {
 		snprintf(found->damage, sizeof(found->damage), "%.120s is damaged", j->path);
 		rc = read_raw(file, bytes, len);

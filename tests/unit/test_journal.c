@@ -853,9 +853,9 @@ static void child_has_no_rights(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	assert_int_equal(ordinary(0), NOBODY);
-	assert_int_equal(ordinary((uid_t)-1), NOBODY);
-	assert_int_equal(ordinary(ANYONE), ANYONE);
+	assert_int_equal(ordinary_id(0), NOBODY);
+	assert_int_equal(ordinary_id((uid_t)-1), NOBODY);
+	assert_int_equal(ordinary_id(ANYONE), ANYONE);
 }
 
 int main(void)
