@@ -114,15 +114,16 @@ if [ -d $GROUPS_AT/memory ]; then
 	GROUPS_AT=$GROUPS_AT/memory
 	MEMORY_MAX=memory.limit_in_bytes
 elif [ -w $GROUPS_AT/cgroup.subtree_control ]; then
-	echo +memory >$GROUPS_AT/cgroup.subtree_control
+	# No such controller: it belongs to a hierarchy of version 1 that is not mounted here.
+	{ echo +memory >$GROUPS_AT/cgroup.subtree_control; } 2>/dev/null || :
 fi
 # A group for each limit: what the kernel still holds of an ended daemon may be more than the next limit.
 memory_group()
 {
 	local group=$GROUPS_AT/$LAB_TAG-$1
 
-	mkdir "$group"
-	echo "$1" >"$group/$MEMORY_MAX"
+	mkdir "$group" || return
+	[ -e "$group/$MEMORY_MAX" ] && echo "$1" >"$group/$MEMORY_MAX" || return
 	LAB_WRAP=(bash -c "echo \$\$ >$group/cgroup.procs; exec \"\$@\"" rtpxd)
 }
 
