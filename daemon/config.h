@@ -111,7 +111,10 @@ struct config {
 	enum floor_choice port_sockets;
 };
 
-/* config_defaults - the settings of an empty command line, but for those of config_conclude(). */
+/*
+ * config_defaults - the settings of an empty command line, without those that config_conclude()
+ * sets.
+ */
 void config_defaults(struct config *c);
 /*
  * config_conclude - check options against each other, set the defaults that depend on other

@@ -33,7 +33,8 @@ struct flow {
 		*dst;	      /* latest answer of routing, with a reference; or NULL */
 	atomic64_t strangers; /* add to more.stats.strangers; counted without the lock */
 	struct rtpx_entry_more more;
-	u64 read; /* packets plus strangers that the owner has read; under rtpx_net.lock */
+	u64 read; /* sum of packets and strangers at the owner's latest reading; under
+		   * rtpx_net.lock */
 	struct rcu_head rcu;
 };
 

@@ -20,7 +20,7 @@ struct tap {
 	 */
 	void (*packet)(void *arg, const struct session *s, int leg, enum stream_kind kind,
 		       uint64_t arrival_ns, const struct format_packet *p, bool accepted);
-	/* @packets that it wants were forwarded, and there was no room for their copies. */
+	/* lost - @packets for this reader were forwarded without copies: there was no room. */
 	void (*lost)(void *arg, const struct session *s, uint64_t packets);
 	void *arg;
 	struct tap *prev, *next;
