@@ -8,8 +8,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -118,7 +118,7 @@ int child_start(struct child *c, const struct child_opts *opts, uint64_t now_ns)
 		close_all(c);
 		return rc;
 	}
-	c->pid_fd = pidfd_open(c->pid, 0);
+	c->pid_fd = (int)syscall(SYS_pidfd_open, c->pid, 0); /* glibc has it since 2.36 */
 	set_limits(c, opts);
 	return 0;
 }
