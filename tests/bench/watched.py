@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""watched.py BUILD-DIR [CALLS]: what it costs to watch a relay. By hand, as root.
+"""watched.py BUILD-DIR [CALLS] [--scrapes]: what it costs to watch a relay. By hand, as root.
 
 Capture: the packet rate of 200 calls in the kernel while rtpxctl captures one of them, as a share of
 the rate without, in rounds that take turns. At the rate of real calls, the capture has every packet.
 
 Scrapes: CALLS calls (default: as many as the limit of open files allows). Once a second Prometheus'
-metrics are fetched; a V command every 5 ms tells how long the event loop was away.
+metrics are fetched; a V command every 5 ms tells how long the event loop was away. --scrapes measures only this.
 """
 import contextlib
 import ctypes
@@ -25,7 +25,7 @@ from lab import CONTROL_PORT, Bench, Lab, Rtpxd, max_calls, wait_for
 CALLS = 200
 ROUNDS, SECONDS = 30, 0.2       # of each way
 REAL_RATE = 100                 # packets a second of a call: G.711, 20 ms, both parties
-SCRAPES = 30
+SCRAPES = 20
 WEB = ("127.0.0.1", 9100)
 CLONE_NEWNET = 0x40000000
 
@@ -129,6 +129,7 @@ def lag(text):
 
 def scrapes(lab, calls):
     had = lab.want_flows(calls)
+    print("%d flows" % had, flush=True)
     enter(lab.network)
     time.sleep(6)               # a round of the survey over all calls
     for scraping in (False, True):
@@ -148,16 +149,25 @@ def scrapes(lab, calls):
             print("a scrape takes %.1f ms (median), %.1f ms (worst)" % (statistics.median(times), max(times)))
 
 
+def end(signum, frame):
+    raise KeyboardInterrupt
+
+
 def main():
     if len(sys.argv) < 2 or os.geteuid():
         sys.exit(__doc__)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)          # so that the clean-up runs
+    numbers = [int(word) for word in sys.argv[2:] if word.isdigit()]
+    calls = numbers[0] if numbers else max_calls()
     with contextlib.ExitStack() as stack:
         bench = Bench(sys.argv[1], stack)
         lab = Lab(bench, "watched", lambda network: WatchedRtpxd(network, "xdp", "native"))
         lab.daemon.start()
         lab.want_flows(CALLS)
-        capture(lab)
-        scrapes(lab, int(sys.argv[2]) if len(sys.argv) > 2 else max_calls())
+        if "--scrapes" not in sys.argv:
+            capture(lab)
+        scrapes(lab, calls)
 
 
 main()
