@@ -476,7 +476,7 @@ rtpp()
 		done
 		exit $status' \
 		rtpp ${LAB_CTL[$name]} "$cookie" "$*" $((LAB_LIMIT * LOAD / 100)) 2>/dev/null |
-		sed "1s/^$cookie //"
+		sed -e "1s/^$cookie //" -e "1!{/^$cookie /,\$d}" # without a second answer, to a command that was sent again
 }
 
 # rtpxctl NAME ARGUMENT… - runs rtpxctl on the relay's machine, with its admin socket.
