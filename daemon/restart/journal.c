@@ -265,7 +265,8 @@ static void lose_rights(uid_t uid, gid_t gid)
 	if (geteuid() == 0 && capng_change_id((int)uid, (int)gid,
 					      CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
 		_exit(1);
-	capng_apply(CAPNG_SELECT_CAPS);
+	if (capng_apply(CAPNG_SELECT_CAPS))
+		_exit(1);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
