@@ -12,7 +12,7 @@
 #include "plain.h"
 #include "rewrite.h"
 
-/* The loader sets the size: RTPX_FAMILIES times the number of ports in the range. */
+/* The loader sets the size: the number of pools times the number of ports in the range. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -58,8 +58,13 @@ struct {
 	__type(value, struct rtpx_config);
 } config SEC(".maps");
 
-/* The media ports of each family, set by the loader: `port_min` and their number. */
-const volatile __u32 media_first, media_ports;
+/*
+ * Set by the loader: `port_min`, the number of ports in a pool, the number of pools, and the pools
+ * of single addresses. The verifier knows their values, and removes the code for such pools where
+ * there are none.
+ */
+const volatile __u32 media_first, media_ports, media_pools = RTPX_FAMILIES;
+const volatile struct rtpx_pools pools;
 
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define barrier()    asm volatile("" ::: "memory")
@@ -90,18 +95,36 @@ struct place {
 	__u16 seq; /* the entry's, read before its other members */
 };
 
+/* pool_of - the pool of the ports of a local address. */
+static __always_inline __u32 pool_of(__u32 family, const void *ip)
+{
+	__u32 key, slot;
+
+	if (media_pools == RTPX_FAMILIES)
+		return family;
+	key = rtpx_pool_key(family, ip);
+	slot = rtpx_pool_slot(pools.factor, key);
+	/* The verifier of Linux 6.1 forgets the bounds of values on the stack: set them anew. */
+	asm volatile("" : "+r"(slot), "+r"(family));
+	slot &= RTPX_POOL_SLOTS - 1;
+	family &= RTPX_FAMILIES - 1;
+	return pools.at[family][slot].pool && pools.at[family][slot].key == key
+		       ? pools.at[family][slot].pool
+		       : family;
+}
+
 /*
- * find - find the flow of a local port and its next hop. Needs only the port, so the CPU fetches
- * their memory while the packet is parsed.
+ * find - find the flow of a local port and its next hop. Needs only the port and its pool, so the
+ * CPU fetches their memory while the packet is parsed.
  */
-static __always_inline enum rtpx_reason find(__u32 family, __u32 port, struct place *at)
+static __always_inline enum rtpx_reason find(__u32 pool, __u32 port, struct place *at)
 {
 	__u32 id;
 
 	at->index = port - media_first;
 	if (at->index >= media_ports)
 		return RTPX_REASON_pass_not_media;
-	at->index += family * media_ports;
+	at->index += pool * media_ports;
 	at->entry = bpf_map_lookup_elem(&flows, &at->index);
 	if (!at->entry)
 		return RTPX_REASON_pass_no_flow;
@@ -231,7 +254,8 @@ static __always_inline int relay_plain(struct xdp_md *ctx, __u32 *tx_port)
 	struct place at;
 
 	if (frame + PLAIN_BYTES > end ||
-	    find(RTPX_FAMILY_IP4, bpf_ntohs(GET16(frame, AT_DEST)), &at) != RTPX_GO_ON)
+	    find(pool_of(RTPX_FAMILY_IP4, frame + AT_ADDRESSES + 4),
+		 bpf_ntohs(GET16(frame, AT_DEST)), &at) != RTPX_GO_ON)
 		return 0;
 	flow = at.entry;
 	if ((flow->flags & (RTPX_FLOW_ACTIVE | NOT_PLAIN)) != RTPX_FLOW_ACTIVE ||
@@ -320,7 +344,7 @@ static __noinline int relay_any(struct xdp_md *ctx, __u32 *tx_port, int generic)
 	reason = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f, &p);
 	if (reason != RTPX_GO_ON)
 		return reason;
-	reason = find(p.family, p.dst_port, &at);
+	reason = find(pool_of(p.family, p.dst), p.dst_port, &at);
 	if (reason != RTPX_GO_ON)
 		return reason;
 	more = bpf_map_lookup_elem(&flows_more, &at.index);

@@ -69,6 +69,8 @@ static int add_listeners(struct config *c, char *err, size_t err_size)
 		return CONFIG_EXIT_RTPPROXY;
 	c->n_listeners = listeners.n;
 	c->bridge = listeners.bridge;
+	c->dp.own = c->own;
+	c->dp.n_own = listeners_own(&listeners, c->own);
 	return 0;
 }
 

@@ -89,6 +89,7 @@ struct config {
 	struct listeners_args listen; /* -l, -6 and -A as given */
 	struct listener listeners[FACES_MAX_LISTENERS];
 	unsigned int n_listeners;
+	struct addr own[FACES_MAX_LISTENERS]; /* of these, see listeners_own() */
 	bool bridge, bridge_symmetric, force_asymmetric, no_resolve;
 	uint8_t tos;
 	uint32_t ttl_s, setup_ttl_s; /* of -T and -W */

@@ -187,3 +187,26 @@ int listeners_make(struct listeners *out, const struct listeners_args *args, cha
 		advertise(m);
 	return r;
 }
+
+static bool has_own(const struct listeners *l, unsigned int n)
+{
+	const struct addr *a = &l->all[n].addr;
+	bool first = true;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (addr_host_eq(&l->all[i].addr, a))
+			return false;
+		first &= l->all[i].addr.family != a->family;
+	}
+	return !first && !addr_is_any(a);
+}
+
+unsigned int listeners_own(const struct listeners *l, struct addr out[FACES_MAX_LISTENERS])
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < l->n; i++)
+		if (has_own(l, i))
+			out[n++] = l->all[i].addr;
+	return n;
+}

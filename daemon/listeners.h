@@ -32,6 +32,12 @@ struct listeners {
  */
 int listeners_make(struct listeners *out, const struct listeners_args *args, char *err,
 		   size_t err_size);
+/*
+ * listeners_own - write the addresses with pools of ports of their own to @out, and return their
+ * number (call/ports.h). The first address of a family, and one that means all addresses, use the
+ * pool of the family.
+ */
+unsigned int listeners_own(const struct listeners *l, struct addr out[FACES_MAX_LISTENERS]);
 /* listeners_is_word - one or more characters, none of them a blank or a control character. */
 bool listeners_is_word(const char *s, size_t len);
 

@@ -291,6 +291,8 @@ static int start_model(struct daemon *d)
 		.max = c->port_max,
 		.sequential = c->sequential,
 		.quarantine_ns = QUARANTINE_NS,
+		.own = c->dp.own,
+		.n_own = c->dp.n_own,
 	};
 	const struct session_opts sessions = {
 		.ttl_s = c->ttl_s,
@@ -302,6 +304,11 @@ static int start_model(struct daemon *d)
 	if (getrandom(&ports.seed, sizeof(ports.seed), 0) != sizeof(ports.seed))
 		return sorry("no random numbers: %s", strerror(errno));
 	r = ports_new(&d->ports, &ports);
+	if (r == 0 && d->dp->pools < ports_pools(d->ports)) {
+		log_info("media ports: the addresses of a family share them, because the module "
+			 "finds calls by family and port");
+		ports_share(d->ports);
+	}
 	if (r == 0)
 		r = sessions_new(&d->sessions, &sessions);
 	d->taps.sessions = d->sessions;
@@ -381,6 +388,7 @@ static int start_media(struct daemon *d)
 		.sessions = d->sessions,
 		.stats = &d->stats,
 		.dp = d->dp,
+		.ports = d->ports,
 		.pathmtu = d->pathmtu,
 		.iptables = d->iptables,
 		.learning = c->learning,

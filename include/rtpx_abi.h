@@ -21,7 +21,8 @@
  *          9 - ports and addresses of an entry as they stand in a packet; sum_change is the
  *              negative of what it was; next hops name an element of an array `tx_ports`, and
  *              have the MTU for frames without a tag.
- *         10 - next hops with equal content share one element, and flows name it.
+ *         10 - next hops with equal content share one element, and flows name it; pools of ports
+ *              for single addresses.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
@@ -31,8 +32,9 @@
 #define RTPX_ABI_VERSION 10
 
 /*
- * A local port number is given out once in each address family. (family, port) therefore names one
- * media socket and, by arithmetic, one element of the flow table.
+ * A local port number is given out once in each pool. A pool is a family, or one local address of
+ * a family. (pool, port) therefore names one media socket and, by arithmetic, one element of the
+ * flow table.
  */
 enum rtpx_family {
 	RTPX_FAMILY_IP4,
@@ -40,6 +42,8 @@ enum rtpx_family {
 	RTPX_FAMILIES,
 };
 
+#define RTPX_MAX_POOLS 18 /* those of the families, and of 16 addresses */
+#define RTPX_POOL_SLOTS 256 /* a power of 2 */
 #define RTPX_MAX_NEXTHOPS 65536 /* ids and elements fit a __u16; 0 is never given out */
 #define RTPX_MAX_TX_PORTS 256	/* elements of tx_ports; one interface less can send */
 #define RTPX_LABEL_LEN 46 /* makes struct rtpx_entry_more four cache lines long */
@@ -286,6 +290,18 @@ struct rtpx_plain_ingress {
 	__u32 pad;
 };
 
+/*
+ * The pools of single addresses, as the program finds them: a constant of the program. An address
+ * is at rtpx_pool_slot() of its family, and no two are at the same.
+ */
+struct rtpx_pools {
+	__u32 factor;
+	struct rtpx_pool_at {
+		__u32 key; /* rtpx_pool_key() */
+		__u32 pool; /* 0: none */
+	} at[RTPX_FAMILIES][RTPX_POOL_SLOTS];
+};
+
 /* The only element of the map `config`. */
 struct rtpx_config {
 	__u32 abi_version; /* RTPX_ABI_VERSION */
@@ -295,6 +311,8 @@ struct rtpx_config {
 	__u32 silence_ms;
 	/* a number that the successive daemons of these maps know them by; any value */
 	__u32 instance;
+	__u32 pools;	 /* number of pools */
+	__u32 addresses; /* a checksum over the addresses of the pools; 0: only families */
 };
 
 /*
@@ -359,18 +377,31 @@ RTPX_ASSERT(sizeof(struct rtpx_entry) == 64);
 RTPX_ASSERT(sizeof(struct rtpx_entry_more) == 256);
 RTPX_ASSERT(sizeof(struct rtpx_nexthop) == 32);
 RTPX_ASSERT(sizeof(struct rtpx_ingress) == 556);
-RTPX_ASSERT(sizeof(struct rtpx_config) == 16);
+RTPX_ASSERT(sizeof(struct rtpx_config) == 24);
 RTPX_ASSERT(sizeof(struct rtpx_mirrored) == 56);
 RTPX_ASSERT(sizeof(struct rtpx_counters) == 8 * (RTPX_REASON_COUNT + 2));
 
 /*
  * rtpx_flow_index - the element of a local port in `flows` and `flows_more`.
- * The caller has checked that @family is below RTPX_FAMILIES and @port within port_min and
- * port_max.
+ * The caller has checked that @pool is a pool and @port within port_min and port_max. Pools below
+ * RTPX_FAMILIES are those of families.
  */
-static inline __u32 rtpx_flow_index(const struct rtpx_config *c, __u32 family, __u32 port)
+static inline __u32 rtpx_flow_index(const struct rtpx_config *c, __u32 pool, __u32 port)
 {
-	return family * (c->port_max - c->port_min + 1u) + (port - c->port_min);
+	return pool * (c->port_max - c->port_min + 1u) + (port - c->port_min);
+}
+
+/* rtpx_pool_key - an address as one number. */
+static inline __u32 rtpx_pool_key(__u32 family, const void *ip)
+{
+	const __u32 *w = (const __u32 *)ip;
+
+	return family == RTPX_FAMILY_IP4 ? w[0] : ((w[0] * 5 + w[1]) * 5 + w[2]) * 5 + w[3];
+}
+
+static inline __u32 rtpx_pool_slot(__u32 factor, __u32 key)
+{
+	return key * factor / (0x100000000ull / RTPX_POOL_SLOTS);
 }
 
 /* rtpx_mac - a link address as one number; @first: the first 8 bytes of a frame. */

@@ -335,15 +335,14 @@ static void check_ports(struct doctor *d)
 		return;
 	min = json_number(d->status, "port_min");
 	max = json_number(d->status, "port_max");
-	used = json_number(d->status, "pairs_in_use_ip4");
-	if (json_number(d->status, "pairs_in_use_ip6") > used)
-		used = json_number(d->status, "pairs_in_use_ip6");
+	used = json_number(d->status, "pairs_in_use_most");
 	pairs = json_number(d->status, "pairs");
 	if (used >= pairs)
-		no_call(d, "every pair of media ports is in use");
+		no_call(d, "every pair of media ports of an address is in use");
 	found(&d->f, "ports", used * 10 < pairs * 9 ? OK : WARNING,
 	      "widen the range with -m and -M, or add a relay",
-	      "%llu to %llu, %llu of %llu pairs in use", min, max, used, pairs);
+	      "%llu to %llu, %llu of %llu pairs in use, at the address that has most", min, max,
+	      used, pairs);
 	check_outgoing_ports(d, (unsigned int)min, (unsigned int)max);
 }
 

@@ -379,9 +379,11 @@ static void status_lines(struct json_object *o)
 		       member(m, "error") ? ": " : "",
 		       member(m, "error") ? json_text(m, "error") : "");
 	}
-	printf("ports       %llu to %llu, %llu pairs; in use %llu IPv4, %llu IPv6\n",
+	printf("ports       %llu to %llu, %llu pairs; in use "
+	       "%llu of %llu IPv4, %llu of %llu IPv6\n",
 	       json_number(o, "port_min"), json_number(o, "port_max"), json_number(o, "pairs"),
-	       json_number(o, "pairs_in_use_ip4"), json_number(o, "pairs_in_use_ip6"));
+	       json_number(o, "pairs_in_use_ip4"), json_number(o, "pairs_ip4"),
+	       json_number(o, "pairs_in_use_ip6"), json_number(o, "pairs_ip6"));
 	operate_admission_line(member(o, "admission"));
 	printf("learning    %s\n", json_text(o, "learning"));
 	printf("floor       %s\n", json_text(o, "floor"));

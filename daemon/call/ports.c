@@ -15,21 +15,25 @@ struct resting {
 	uint16_t pair;
 };
 
-struct family_ports {
+struct pool {
 	bool *taken;		/* by pair */
 	uint16_t *fresh;	/* free pairs in any order; take_random() draws from them */
 	uint16_t *place;	/* by pair: its index in fresh; stale when the pair is not there */
 	/* free pairs in the order of their return: a ring of n_pairs places */
 	struct resting *resting;
 	unsigned int n_fresh, n_resting, first_resting, n_taken;
-	unsigned int last;	/* sequential order: the pair taken most recently */
+	/* of a family, sequential order: the pair taken most recently of all its pools */
+	unsigned int last;
 };
 
 struct ports {
 	struct ports_opts o;
 	unsigned int n_pairs;
 	uint64_t random;
-	struct family_ports family[RTPX_FAMILIES];
+	/* by number: those of the families, then those of addresses */
+	struct pool pool[RTPX_MAX_POOLS];
+	struct addr own[RTPX_MAX_POOLS - RTPX_FAMILIES];
+	unsigned int n_pools;
 };
 
 int ports_round(uint16_t *min, uint16_t *max)
@@ -56,13 +60,13 @@ static uint64_t draw(struct ports *p)
 	return z ^ (z >> 31);
 }
 
-static void fresh_add(struct family_ports *sp, uint16_t pair)
+static void fresh_add(struct pool *sp, uint16_t pair)
 {
 	sp->place[pair] = sp->n_fresh;
 	sp->fresh[sp->n_fresh++] = pair;
 }
 
-static void fresh_remove(struct family_ports *sp, unsigned int i)
+static void fresh_remove(struct pool *sp, unsigned int i)
 {
 	uint16_t last = sp->fresh[--sp->n_fresh];
 
@@ -70,12 +74,29 @@ static void fresh_remove(struct family_ports *sp, unsigned int i)
 	sp->place[last] = i;
 }
 
+static int pool_fill(struct ports *p, struct pool *sp)
+{
+	unsigned int i;
+
+	sp->taken = calloc(p->n_pairs, sizeof(*sp->taken));
+	sp->fresh = calloc(p->n_pairs, sizeof(*sp->fresh));
+	sp->place = calloc(p->n_pairs, sizeof(*sp->place));
+	sp->resting = calloc(p->n_pairs, sizeof(*sp->resting));
+	if (!sp->taken || !sp->fresh || !sp->place || !sp->resting)
+		return -ENOMEM;
+	for (i = 0; i < p->n_pairs; i++)
+		fresh_add(sp, i);
+	sp->last = p->n_pairs - 1;
+	return 0;
+}
+
 int ports_new(struct ports **out, const struct ports_opts *opts)
 {
 	struct ports *p;
-	unsigned int s, i;
+	unsigned int s;
 
-	if (opts->min > opts->max || (opts->min & 1) || !(opts->max & 1))
+	if (opts->min > opts->max || (opts->min & 1) || !(opts->max & 1) ||
+	    opts->n_own > ARRAY_SIZE(p->own))
 		return -EINVAL;
 	p = calloc(1, sizeof(*p));
 	if (!p)
@@ -83,23 +104,56 @@ int ports_new(struct ports **out, const struct ports_opts *opts)
 	p->o = *opts;
 	p->random = opts->seed;
 	p->n_pairs = (opts->max - opts->min + 1) / 2;
-	for (s = 0; s < RTPX_FAMILIES; s++) {
-		struct family_ports *sp = &p->family[s];
-
-		sp->taken = calloc(p->n_pairs, sizeof(*sp->taken));
-		sp->fresh = calloc(p->n_pairs, sizeof(*sp->fresh));
-		sp->place = calloc(p->n_pairs, sizeof(*sp->place));
-		sp->resting = calloc(p->n_pairs, sizeof(*sp->resting));
-		if (!sp->taken || !sp->fresh || !sp->place || !sp->resting) {
+	p->n_pools = RTPX_FAMILIES + opts->n_own;
+	for (s = 0; s < opts->n_own; s++)
+		p->own[s] = addr_with_port(opts->own[s], 0);
+	for (s = 0; s < p->n_pools; s++) {
+		if (pool_fill(p, &p->pool[s])) {
 			ports_free(p);
 			return -ENOMEM;
 		}
-		for (i = 0; i < p->n_pairs; i++)
-			fresh_add(sp, i);
-		sp->last = p->n_pairs - 1;
 	}
 	*out = p;
 	return 0;
+}
+
+static void pool_free(struct pool *sp)
+{
+	free(sp->taken);
+	free(sp->fresh);
+	free(sp->place);
+	free(sp->resting);
+}
+
+void ports_share(struct ports *p)
+{
+	while (p->n_pools > RTPX_FAMILIES)
+		pool_free(&p->pool[--p->n_pools]);
+}
+
+static enum rtpx_family family_of(const struct addr *local)
+{
+	return local->family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
+}
+
+unsigned int ports_pool(const struct ports *p, const struct addr *local)
+{
+	unsigned int i;
+
+	for (i = RTPX_FAMILIES; i < p->n_pools; i++)
+		if (addr_host_eq(&p->own[i - RTPX_FAMILIES], local))
+			return i;
+	return family_of(local);
+}
+
+enum rtpx_family ports_family(const struct ports *p, unsigned int pool)
+{
+	return pool < RTPX_FAMILIES ? pool : family_of(&p->own[pool - RTPX_FAMILIES]);
+}
+
+unsigned int ports_pools(const struct ports *p)
+{
+	return p->n_pools;
 }
 
 void ports_free(struct ports *p)
@@ -108,16 +162,12 @@ void ports_free(struct ports *p)
 
 	if (!p)
 		return;
-	for (s = 0; s < RTPX_FAMILIES; s++) {
-		free(p->family[s].taken);
-		free(p->family[s].fresh);
-		free(p->family[s].place);
-		free(p->family[s].resting);
-	}
+	for (s = 0; s < p->n_pools; s++)
+		pool_free(&p->pool[s]);
 	free(p);
 }
 
-static uint16_t pop_resting(struct ports *p, struct family_ports *sp)
+static uint16_t pop_resting(struct ports *p, struct pool *sp)
 {
 	uint16_t pair = sp->resting[sp->first_resting].pair;
 
@@ -127,7 +177,7 @@ static uint16_t pop_resting(struct ports *p, struct family_ports *sp)
 }
 
 /* Return rested pairs to the draw. When no pair is fresh, take the one that has rested longest. */
-static int take_random(struct ports *p, struct family_ports *sp, uint32_t now_ms)
+static int take_random(struct ports *p, struct pool *sp, uint32_t now_ms)
 {
 	unsigned int i;
 	uint16_t pair;
@@ -143,24 +193,27 @@ static int take_random(struct ports *p, struct family_ports *sp, uint32_t now_ms
 	return pair;
 }
 
-static int take_next(struct ports *p, struct family_ports *sp)
+/* All pools of a family continue one sequence, as in rtpproxy. */
+static int take_next(struct ports *p, unsigned int pool)
 {
+	struct pool *sp = &p->pool[pool], *family = &p->pool[ports_family(p, pool)];
 	unsigned int i, pair;
 
 	for (i = 1; i <= p->n_pairs; i++) {
-		pair = (sp->last + i) % p->n_pairs;
+		pair = (family->last + i) % p->n_pairs;
 		if (!sp->taken[pair]) {
-			sp->last = pair;
+			family->last = pair;
 			return pair;
 		}
 	}
 	return -ENOSPC;
 }
 
-int ports_take(struct ports *p, enum rtpx_family family, uint64_t now_ns)
+int ports_take(struct ports *p, unsigned int pool, uint64_t now_ns)
 {
-	struct family_ports *sp = &p->family[family];
-	int pair = p->o.sequential ? take_next(p, sp) : take_random(p, sp, now_ns / NSEC_PER_MSEC);
+	struct pool *sp = &p->pool[pool];
+	int pair = p->o.sequential ? take_next(p, pool)
+				   : take_random(p, sp, now_ns / NSEC_PER_MSEC);
 
 	if (pair < 0)
 		return pair;
@@ -170,7 +223,7 @@ int ports_take(struct ports *p, enum rtpx_family family, uint64_t now_ns)
 }
 
 /* Remove a pair from the fresh or the resting pairs. */
-static void forget_free(struct ports *p, struct family_ports *sp, uint16_t pair)
+static void forget_free(struct ports *p, struct pool *sp, uint16_t pair)
 {
 	unsigned int i = sp->place[pair], n = sp->n_resting;
 
@@ -187,9 +240,9 @@ static void forget_free(struct ports *p, struct family_ports *sp, uint16_t pair)
 	}
 }
 
-int ports_claim(struct ports *p, enum rtpx_family family, uint16_t port)
+int ports_claim(struct ports *p, unsigned int pool, uint16_t port)
 {
-	struct family_ports *sp = &p->family[family];
+	struct pool *sp = &p->pool[pool];
 	unsigned int pair = (port - p->o.min) / 2u;
 
 	if (port < p->o.min || port > p->o.max || (port & 1))
@@ -203,9 +256,9 @@ int ports_claim(struct ports *p, enum rtpx_family family, uint16_t port)
 	return 0;
 }
 
-void ports_give(struct ports *p, enum rtpx_family family, uint16_t port, uint64_t now_ns)
+void ports_give(struct ports *p, unsigned int pool, uint16_t port, uint64_t now_ns)
 {
-	struct family_ports *sp = &p->family[family];
+	struct pool *sp = &p->pool[pool];
 	unsigned int pair = (port - p->o.min) / 2u;
 	struct resting r = { .since_ms = now_ns / NSEC_PER_MSEC, .pair = pair };
 
@@ -217,13 +270,13 @@ void ports_give(struct ports *p, enum rtpx_family family, uint16_t port, uint64_
 
 uint16_t ports_last(const struct ports *p, enum rtpx_family family)
 {
-	return p->o.min + 2 * p->family[family].last;
+	return p->o.min + 2 * p->pool[family].last;
 }
 
 void ports_go_on(struct ports *p, enum rtpx_family family, uint16_t last)
 {
 	if (last >= p->o.min && last <= p->o.max)
-		p->family[family].last = (last - p->o.min) / 2u;
+		p->pool[family].last = (last - p->o.min) / 2u;
 }
 
 unsigned int ports_tries(const struct ports *p)
@@ -236,7 +289,29 @@ unsigned int ports_pairs(const struct ports *p)
 	return p->n_pairs;
 }
 
+unsigned int ports_all_pairs(const struct ports *p, enum rtpx_family family)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < p->n_pools; i++)
+		n += ports_family(p, i) == family ? p->n_pairs : 0;
+	return n;
+}
+
 unsigned int ports_in_use(const struct ports *p, enum rtpx_family family)
 {
-	return p->family[family].n_taken;
+	unsigned int i, n = 0;
+
+	for (i = 0; i < p->n_pools; i++)
+		n += ports_family(p, i) == family ? p->pool[i].n_taken : 0;
+	return n;
+}
+
+unsigned int ports_most_in_use(const struct ports *p)
+{
+	unsigned int i, most = 0;
+
+	for (i = 0; i < p->n_pools; i++)
+		most = MAX(most, p->pool[i].n_taken);
+	return most;
 }

@@ -657,6 +657,9 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	put_number(o, "port_min", a->o.port_min);
 	put_number(o, "port_max", a->o.port_max);
 	put_number(o, "pairs", ports_pairs(a->o.ports));
+	put_number(o, "pairs_ip4", ports_all_pairs(a->o.ports, RTPX_FAMILY_IP4));
+	put_number(o, "pairs_ip6", ports_all_pairs(a->o.ports, RTPX_FAMILY_IP6));
+	put_number(o, "pairs_in_use_most", ports_most_in_use(a->o.ports));
 	put_number(o, "pairs_in_use_ip4", ports_in_use(a->o.ports, RTPX_FAMILY_IP4));
 	put_number(o, "pairs_in_use_ip6", ports_in_use(a->o.ports, RTPX_FAMILY_IP6));
 	put_text(o, "learning", learning_words[a->o.learning]);

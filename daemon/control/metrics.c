@@ -341,22 +341,23 @@ static void write_ports(const struct metrics *m, struct evbuffer *out)
 		[RTPX_FAMILY_IP4] = "ipv4", [RTPX_FAMILY_IP6] = "ipv6"
 	};
 	const struct survey_view *v = survey_view(m->o.survey);
-	unsigned int f, pairs = ports_pairs(m->o.ports);
+	unsigned int f;
 
 	family(out, "port_pairs", METRIC_GAUGE, "Pairs of media ports, by address family.");
 	for (f = 0; f < RTPX_FAMILIES; f++)
-		exposition_count(out, "port_pairs", LABELS({ "family", families[f] }), pairs);
+		exposition_count(out, "port_pairs", LABELS({ "family", families[f] }),
+				 ports_all_pairs(m->o.ports, f));
 	family(out, "port_pairs_used", METRIC_GAUGE, "Pairs of media ports in use.");
 	for (f = 0; f < RTPX_FAMILIES; f++)
 		exposition_count(out, "port_pairs_used", LABELS({ "family", families[f] }),
 				 ports_in_use(m->o.ports, f));
 	family(out, "address_port_pairs_used", METRIC_GAUGE,
-	       "Pairs of media ports in use, by local address. The addresses of a family share its pairs.");
+	       "Pairs of media ports in use, by local address.");
 	faces_each(m->o.faces, address_line, out);
 	family(out, "flow_table_size", METRIC_GAUGE, "Flows for which the dataplane has room.");
 	for (f = 0; f < RTPX_FAMILIES; f++)
 		exposition_count(out, "flow_table_size", LABELS({ "family", families[f] }),
-				 m->o.dp->active ? 2 * pairs : 0);
+				 m->o.dp->active ? 2 * ports_all_pairs(m->o.ports, f) : 0);
 	family(out, "flow_table_used", METRIC_GAUGE, "Flows in the dataplane.");
 	for (f = 0; f < RTPX_FAMILIES; f++)
 		exposition_count(out, "flow_table_used", LABELS({ "family", families[f] }),

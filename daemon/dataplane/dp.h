@@ -8,6 +8,7 @@
 #ifndef RTPX_DP_H
 #define RTPX_DP_H
 
+#include "base/addr.h"
 #include "base/base.h"
 #include "rtpx_abi.h"
 
@@ -38,6 +39,9 @@ struct dp_opts {
 	/* take over the flows that the previous daemon of this instance left */
 	bool adopt;
 	bool discard;			       /* remove all pins, of any version */
+	/* addresses with pools of ports of their own, in the order of pools; see call/ports.h */
+	const struct addr *own;
+	unsigned int n_own;
 	bool yield;			       /* if another daemon has the pins: do without XDP */
 	/* size of the ring for copies; rounded up to a power of 2 */
 	uint32_t mirror_bytes;
@@ -68,29 +72,29 @@ struct dp_totals {
 	uint64_t strangers, unmirrored;
 };
 
-/* Flows and their counters. */
+/* Flows and their counters. A flow is named by its pool of ports (call/ports.h) and its port. */
 struct dp_ops {
 	const char *name; /* "xdp", "kmod", "none" */
 	/*
 	 * flow_put - install or replace a flow. @seed starts the statistics; NULL: keep those of
 	 * the element. -ENOENT, -EINVAL, -ERANGE.
 	 */
-	int (*flow_put)(struct dp *dp, enum rtpx_family family, uint16_t port,
+	int (*flow_put)(struct dp *dp, unsigned int pool, uint16_t port,
 			const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed);
 	/*
 	 * flow_del - stop forwarding. *@last gets the final statistics; @last may be NULL. 0 or
 	 * -ENOENT.
 	 */
-	int (*flow_del)(struct dp *dp, enum rtpx_family family, uint16_t port,
+	int (*flow_del)(struct dp *dp, unsigned int pool, uint16_t port,
 			struct rtpx_flow_stats *last);
 	/*
 	 * stats_get, stats_set - read and write the statistics of an installed flow. With XDP this
 	 * accesses memory, with the module it sends a request to the kernel. -ENOENT; -EAGAIN:
 	 * packets were counted since stats_get.
 	 */
-	int (*stats_get)(struct dp *dp, enum rtpx_family family, uint16_t port,
+	int (*stats_get)(struct dp *dp, unsigned int pool, uint16_t port,
 			 struct rtpx_flow_stats *out);
-	int (*stats_set)(struct dp *dp, enum rtpx_family family, uint16_t port,
+	int (*stats_set)(struct dp *dp, unsigned int pool, uint16_t port,
 			 const struct rtpx_flow_stats *in);
 	/*
 	 * totals - sum the statistics of all installed flows. Reads the whole table: a millisecond
@@ -101,7 +105,7 @@ struct dp_ops {
 	 * flow_get - read an installed flow with the id of its next hop. Finds the flows that a
 	 * previous daemon left, too; with XDP their id is 0. -ENOENT.
 	 */
-	int (*flow_get)(struct dp *dp, enum rtpx_family family, uint16_t port,
+	int (*flow_get)(struct dp *dp, unsigned int pool, uint16_t port,
 			struct rtpx_flow *out);
 	/*
 	 * nexthop_put - write one next hop; all zero: not usable. No effect with dp->routes. 0,
@@ -152,6 +156,7 @@ struct dp {
 	unsigned int (*mirrored)(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max);
 	bool active;	   /* false: `none`, or the module was unloaded */
 	bool routes;	   /* the kernel routes each packet: no next hop need be usable */
+	unsigned int pools;	/* it tells so many pools of ports apart */
 	unsigned int inherited; /* flows of a previous daemon found when it was opened */
 	bool waits;	   /* for links->settled() */
 	int mirror_fd;	   /* with mirrored(): readable when copies wait */

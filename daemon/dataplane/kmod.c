@@ -217,18 +217,18 @@ static bool set_bit(uint8_t bits[], uint16_t port, bool on)
 	return was;
 }
 
-static void note(struct dp_kmod *k, enum rtpx_family family, uint16_t port, bool there)
+static void note(struct dp_kmod *k, unsigned int family, uint16_t port, bool there)
 {
 	set_bit(k->there[family], port, there);
 }
 
-static void doom(struct dp_kmod *k, enum rtpx_family family, uint16_t port, bool doomed)
+static void doom(struct dp_kmod *k, unsigned int family, uint16_t port, bool doomed)
 {
 	k->n_doomed -= set_bit(k->doomed[family], port, doomed);
 	k->n_doomed += doomed;
 }
 
-static int kmod_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int kmod_flow_put(struct dp *dp, unsigned int family, uint16_t port,
 			 const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
 	struct dp_kmod *k = kmod_of(dp);
@@ -261,7 +261,7 @@ static int ask_stats(struct dp_kmod *k, const struct nlmsghdr *h, struct rtpx_fl
 	return rc;
 }
 
-static int kmod_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int kmod_flow_del(struct dp *dp, unsigned int family, uint16_t port,
 			 struct rtpx_flow_stats *last)
 {
 	struct dp_kmod *k = kmod_of(dp);
@@ -285,7 +285,7 @@ static void kmod_tend(struct dp *dp)
 				return; /* still no memory: try again in a second */
 }
 
-static int kmod_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int kmod_stats_get(struct dp *dp, unsigned int family, uint16_t port,
 			  struct rtpx_flow_stats *out)
 {
 	struct dp_kmod *k = kmod_of(dp);
@@ -293,7 +293,7 @@ static int kmod_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
 	return ask_stats(k, command_on(k, RTPX_CMD_GET, family, port), out);
 }
 
-static int kmod_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int kmod_stats_set(struct dp *dp, unsigned int family, uint16_t port,
 			  const struct rtpx_flow_stats *in)
 {
 	struct dp_kmod *k = kmod_of(dp);
@@ -342,7 +342,7 @@ static int kmod_totals(struct dp *dp, struct dp_totals *out)
 }
 
 /* sync_adopt_begin() asks for every port. Most have no flow, so check the bit before the module. */
-static int kmod_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int kmod_flow_get(struct dp *dp, unsigned int family, uint16_t port,
 			 struct rtpx_flow *out)
 {
 	struct dp_kmod *k = kmod_of(dp);
@@ -631,6 +631,7 @@ int dp_kmod_open(struct dp **out, const struct dp_opts *opts, char *err, size_t 
 		return -ENOMEM;
 	k->dp.ops = &kmod_ops;
 	k->dp.routes = true;
+	k->dp.pools = RTPX_FAMILIES;
 	rc = connect_netlink(k);
 	if (rc)
 		snprintf(err, err_size, "no netlink socket: %s", strerror(-rc));

@@ -8,24 +8,24 @@
 
 #include "dataplane/none.h"
 
-static int none_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int none_flow_put(struct dp *dp, unsigned int pool, uint16_t port,
 			 const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
-	(void)dp, (void)family, (void)port, (void)flow, (void)seed;
+	(void)dp, (void)pool, (void)port, (void)flow, (void)seed;
 	return -ENOENT;
 }
 
-static int none_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int none_flow_del(struct dp *dp, unsigned int pool, uint16_t port,
 			 struct rtpx_flow_stats *last)
 {
-	(void)dp, (void)family, (void)port, (void)last;
+	(void)dp, (void)pool, (void)port, (void)last;
 	return -ENOENT;
 }
 
-static int none_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int none_stats_get(struct dp *dp, unsigned int pool, uint16_t port,
 			  struct rtpx_flow_stats *out)
 {
-	(void)dp, (void)family, (void)port, (void)out;
+	(void)dp, (void)pool, (void)port, (void)out;
 	return -ENOENT;
 }
 
@@ -36,17 +36,17 @@ static int none_totals(struct dp *dp, struct dp_totals *out)
 	return 0;
 }
 
-static int none_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int none_stats_set(struct dp *dp, unsigned int pool, uint16_t port,
 			  const struct rtpx_flow_stats *in)
 {
-	(void)dp, (void)family, (void)port, (void)in;
+	(void)dp, (void)pool, (void)port, (void)in;
 	return -ENOENT;
 }
 
-static int none_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int none_flow_get(struct dp *dp, unsigned int pool, uint16_t port,
 			 struct rtpx_flow *out)
 {
-	(void)dp, (void)family, (void)port, (void)out;
+	(void)dp, (void)pool, (void)port, (void)out;
 	return -ENOENT;
 }
 
@@ -95,6 +95,7 @@ int dp_none_open(struct dp **out, const char *why)
 	if (!dp)
 		return -ENOMEM;
 	dp->ops = &none_ops;
+	dp->pools = RTPX_MAX_POOLS;
 	snprintf(dp->choice, sizeof(dp->choice), "%s", why);
 	*out = dp;
 	return 0;

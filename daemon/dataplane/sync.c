@@ -23,6 +23,7 @@
 #include "dataplane/sync.h"
 #include "base/clock.h"
 #include "call/flow.h"
+#include "call/ports.h"
 #include "base/log.h"
 #include "base/provoked.h"
 #include "host/nexthop.h"
@@ -93,8 +94,10 @@ static bool bit_get(const uint64_t *bits, uint16_t id)
 
 /* ---- which element ---- */
 
-static enum rtpx_family family_of(const struct leg *leg)
+static unsigned int pool_of(const struct sync *y, const struct leg *leg)
 {
+	if (y->o.ports)
+		return ports_pool(y->o.ports, &leg->local);
 	return leg->local.family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
 }
 
@@ -192,7 +195,7 @@ void sync_pull(struct sync *y, struct session *s)
 	for (i = 0; i < 2; i++)
 		for (kind = 0; kind < STREAM_KINDS; kind++)
 			if (is_installed(&s->leg[i], kind) &&
-			    ops->stats_get(y->o.dp, family_of(&s->leg[i]),
+			    ops->stats_get(y->o.dp, pool_of(y, &s->leg[i]),
 					   port_of(&s->leg[i], kind), &now) == 0)
 				take_stats(y, s, i, kind, &now);
 }
@@ -235,7 +238,7 @@ bool sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind 
 
 	if (!is_installed(leg, kind))
 		return true;
-	if (y->o.dp->ops->stats_set(y->o.dp, family_of(leg), port_of(leg, kind),
+	if (y->o.dp->ops->stats_set(y->o.dp, pool_of(y, leg), port_of(leg, kind),
 				    &leg->stream[kind].stats) == -EAGAIN)
 		return false;
 	pulled_change(y, before, &leg->stream[kind].stats);
@@ -456,7 +459,7 @@ static void flow_remove(struct sync *y, struct session *s, int i, enum stream_ki
 	if (!is_installed(leg, kind))
 		return;
 	if (!y->left &&
-	    y->o.dp->ops->flow_del(y->o.dp, family_of(leg), port_of(leg, kind), &last) == 0)
+	    y->o.dp->ops->flow_del(y->o.dp, pool_of(y, leg), port_of(leg, kind), &last) == 0)
 		take_stats(y, s, i, kind, &last);
 	pulled_change(y, &leg->stream[kind].stats, NULL);
 	leg->installed &= ~(1 << kind);
@@ -466,7 +469,7 @@ static enum flow_why flow_install(struct sync *y, struct session *s, int i, enum
 				  const struct rtpx_flow *flow)
 {
 	struct leg *leg = &s->leg[i];
-	int err = y->o.dp->ops->flow_put(y->o.dp, family_of(leg), port_of(leg, kind), flow,
+	int err = y->o.dp->ops->flow_put(y->o.dp, pool_of(y, leg), port_of(leg, kind), flow,
 					 is_installed(leg, kind) ? NULL : &leg->stream[kind].stats);
 
 	if (err) {
@@ -701,24 +704,24 @@ enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum st
 
 #define PORT_WORDS (65536 / WORD_BITS)
 
-static uint64_t *inherited_bits(const struct sync *y, enum rtpx_family family)
+static uint64_t *inherited_bits(const struct sync *y, unsigned int pool)
 {
-	return y->inherited + family * PORT_WORDS;
+	return y->inherited + pool * PORT_WORDS;
 }
 
 /* Reserve the next hop ids of inherited flows until sync_adopt_end(). */
 void sync_adopt_begin(struct sync *y)
 {
 	struct rtpx_flow flow;
-	unsigned int family, port;
+	unsigned int pool, port;
 
 	if (y->o.dp->inherited)
-		y->inherited = calloc(RTPX_FAMILIES * PORT_WORDS, sizeof(*y->inherited));
-	for (family = 0; y->inherited && family < RTPX_FAMILIES; family++) {
+		y->inherited = calloc(y->o.dp->pools * PORT_WORDS, sizeof(*y->inherited));
+	for (pool = 0; y->inherited && pool < y->o.dp->pools; pool++) {
 		for (port = 1; port < 65536; port++) {
-			if (y->o.dp->ops->flow_get(y->o.dp, family, port, &flow))
+			if (y->o.dp->ops->flow_get(y->o.dp, pool, port, &flow))
 				continue;
-			bit_put(inherited_bits(y, family), port, true);
+			bit_put(inherited_bits(y, pool), port, true);
 			nexthop_reserve(y->nexthops, flow.nexthop);
 		}
 	}
@@ -731,7 +734,7 @@ static bool inherits(struct sync *y, const struct session *s, const struct leg *
 	char label[RTPX_LABEL_LEN];
 
 	if (!leg->local.port ||
-	    y->o.dp->ops->flow_get(y->o.dp, family_of(leg), port_of(leg, kind), flow))
+	    y->o.dp->ops->flow_get(y->o.dp, pool_of(y, leg), port_of(leg, kind), flow))
 		return false;
 	snprintf(label, sizeof(label), "%s", s->call_id);
 	return flow->call == s->number && strncmp(flow->label, label, sizeof(label)) == 0;
@@ -746,10 +749,10 @@ static bool adopt_direction(struct sync *y, struct session *s, int i, enum strea
 	if (!inherits(y, s, leg, kind, &flow))
 		return false;
 	if (y->inherited)
-		bit_put(inherited_bits(y, family_of(leg)), port_of(leg, kind), false);
+		bit_put(inherited_bits(y, pool_of(y, leg)), port_of(leg, kind), false);
 	leg->installed |= 1 << kind;
 	pulled_change(y, NULL, &leg->stream[kind].stats);
-	if (y->o.dp->ops->stats_get(y->o.dp, family_of(leg), port_of(leg, kind), &now) == 0)
+	if (y->o.dp->ops->stats_get(y->o.dp, pool_of(y, leg), port_of(leg, kind), &now) == 0)
 		take_stats(y, s, i, kind, &now);
 	sync_direction(y, s, i, kind, flow.nexthop);
 	return is_installed(leg, kind);
@@ -784,12 +787,12 @@ static void settle(struct sync *y)
 
 unsigned int sync_adopt_end(struct sync *y)
 {
-	unsigned int family, port, n = 0;
+	unsigned int pool, port, n = 0;
 
-	for (family = 0; y->inherited && family < RTPX_FAMILIES; family++)
+	for (pool = 0; y->inherited && pool < y->o.dp->pools; pool++)
 		for (port = 1; port < 65536; port++)
-			if (bit_get(inherited_bits(y, family), port))
-				n += y->o.dp->ops->flow_del(y->o.dp, family, port, NULL) == 0;
+			if (bit_get(inherited_bits(y, pool), port))
+				n += y->o.dp->ops->flow_del(y->o.dp, pool, port, NULL) == 0;
 	free(y->inherited);
 	y->inherited = NULL;
 	nexthops_release(y->nexthops);

@@ -16,12 +16,14 @@ struct event_base;
 struct nexthops;
 struct iptables;
 struct pathmtu;
+struct ports;
 struct sync;
 
 struct sync_opts {
 	struct sessions *sessions;
 	struct stats *stats;
 	struct dp *dp;
+	const struct ports *ports; /* its pools name the flows; NULL: those of the families */
 	struct pathmtu *pathmtu; /* see struct nexthops_opts; NULL: none */
 	struct iptables *iptables;
 	enum learning learning;

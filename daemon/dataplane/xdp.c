@@ -29,6 +29,7 @@
 #include "dataplane/xdp_ifs.h"
 #include "dataplane/xdp_ingress.h"
 #include "dataplane/xdp_pins.h"
+#include "dataplane/xdp_pools.h"
 
 /* The CPU that moves statistics may be halted (virtual CPU, real-time kernel): bound the wait. */
 #define STATS_SPINS 1000
@@ -39,6 +40,8 @@ struct dp_xdp {
 	struct dp dp;
 	struct relay *skel;
 	struct rtpx_config config;
+	enum rtpx_family family[RTPX_MAX_POOLS]; /* by pool */
+	const struct addr *own; /* by pool, from RTPX_FAMILIES on; valid while it opens */
 	unsigned int n_elements; /* in flows and in flows_more */
 	struct rtpx_entry *flows;
 	struct rtpx_entry_more *more;
@@ -66,11 +69,11 @@ static struct dp_xdp *xdp_of(struct dp *dp)
 
 /* ---- flows ---- */
 
-static int element(const struct dp_xdp *x, enum rtpx_family family, uint16_t port, uint32_t *i)
+static int element(const struct dp_xdp *x, unsigned int pool, uint16_t port, uint32_t *i)
 {
-	if (family >= RTPX_FAMILIES || port < x->config.port_min || port > x->config.port_max)
+	if (pool >= x->dp.pools || port < x->config.port_min || port > x->config.port_max)
 		return -ERANGE;
-	*i = rtpx_flow_index(&x->config, family, port);
+	*i = rtpx_flow_index(&x->config, pool, port);
 	return 0;
 }
 
@@ -124,14 +127,14 @@ static bool is_same(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
 	return memcmp(&now, flow, sizeof(now)) == 0;
 }
 
-static int xdp_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int xdp_flow_put(struct dp *dp, unsigned int pool, uint16_t port,
 			const struct rtpx_flow *flow, const struct rtpx_flow_stats *seed)
 {
 	struct dp_xdp *x = xdp_of(dp);
 	struct rtpx_flow now = *flow;
 	struct rtpx_entry *f;
 	uint32_t i;
-	int rc = element(x, family, port, &i);
+	int rc = element(x, pool, port, &i);
 
 	if (rc)
 		return rc;
@@ -143,22 +146,22 @@ static int xdp_flow_put(struct dp *dp, enum rtpx_family family, uint16_t port,
 		return 0;
 	write_begin(f);
 	x->active[i / 64] |= 1ull << i % 64;
-	rtpx_entry_put_flow(f, &x->more[i], &now, family);
+	rtpx_entry_put_flow(f, &x->more[i], &now, x->family[pool]);
 	if (seed)
 		rtpx_entry_put_stats(f, &x->more[i], seed);
 	write_end(f);
 	return 0;
 }
 
-static int active_element(const struct dp_xdp *x, enum rtpx_family family, uint16_t port,
+static int active_element(const struct dp_xdp *x, unsigned int pool, uint16_t port,
 			  uint32_t *i)
 {
-	if (element(x, family, port, i) || !(x->flows[*i].flags & RTPX_FLOW_ACTIVE))
+	if (element(x, pool, port, i) || !(x->flows[*i].flags & RTPX_FLOW_ACTIVE))
 		return -ENOENT;
 	return 0;
 }
 
-static int xdp_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int xdp_flow_del(struct dp *dp, unsigned int pool, uint16_t port,
 			struct rtpx_flow_stats *last)
 {
 	static const struct rtpx_flow none;
@@ -166,12 +169,12 @@ static int xdp_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
 	struct rtpx_entry *f;
 	uint32_t i;
 
-	if (active_element(x, family, port, &i))
+	if (active_element(x, pool, port, &i))
 		return -ENOENT;
 	f = &x->flows[i];
 	write_begin(f);
 	x->active[i / 64] &= ~(1ull << i % 64);
-	rtpx_entry_put_flow(f, &x->more[i], &none, family);
+	rtpx_entry_put_flow(f, &x->more[i], &none, RTPX_FAMILY_IP4);
 	write_end(f);
 	xdp_hops_part(x->hops, i);
 	if (last)
@@ -179,13 +182,13 @@ static int xdp_flow_del(struct dp *dp, enum rtpx_family family, uint16_t port,
 	return 0;
 }
 
-static int xdp_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int xdp_stats_get(struct dp *dp, unsigned int pool, uint16_t port,
 			 struct rtpx_flow_stats *out)
 {
 	struct dp_xdp *x = xdp_of(dp);
 	uint32_t i;
 
-	if (active_element(x, family, port, &i))
+	if (active_element(x, pool, port, &i))
 		return -ENOENT;
 	stats_read(&x->flows[i], &x->more[i], out);
 	return 0;
@@ -234,25 +237,25 @@ static int xdp_totals(struct dp *dp, struct dp_totals *out)
 	return 0;
 }
 
-static int xdp_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int xdp_stats_set(struct dp *dp, unsigned int pool, uint16_t port,
 			 const struct rtpx_flow_stats *in)
 {
 	struct dp_xdp *x = xdp_of(dp);
 	uint32_t i;
 
-	if (active_element(x, family, port, &i))
+	if (active_element(x, pool, port, &i))
 		return -ENOENT;
 	rtpx_entry_put_stats(&x->flows[i], &x->more[i], in);
 	return 0;
 }
 
-static int xdp_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port,
+static int xdp_flow_get(struct dp *dp, unsigned int pool, uint16_t port,
 			struct rtpx_flow *out)
 {
 	struct dp_xdp *x = xdp_of(dp);
 	uint32_t i;
 
-	if (active_element(x, family, port, &i))
+	if (active_element(x, pool, port, &i))
 		return -ENOENT;
 	rtpx_entry_get_flow(&x->flows[i], &x->more[i], out);
 	out->nexthop = xdp_hops_id(x->hops, i);
@@ -445,6 +448,12 @@ static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err,
 	}
 	if (c.port_min != x->config.port_min || c.port_max != x->config.port_max)
 		return refuse_ports(x, &c, err, err_size);
+	if (c.pools != x->config.pools || c.addresses != x->config.addresses) {
+		log_info("%s: the maps are for other local addresses (-l, -6): they are replaced, "
+			 "and the calls get new flows", x->pins.dir);
+		x->replaces = true;
+		return 0;
+	}
 	x->takes_over = true;
 	return 0;
 }
@@ -456,14 +465,13 @@ static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err,
 static void count_inherited(struct dp_xdp *x)
 {
 	static const struct rtpx_flow none;
-	unsigned int i, family, unfinished = 0;
+	unsigned int i, unfinished = 0;
 
 	for (i = 0; i < x->n_elements; i++) {
 		struct rtpx_entry *f = &x->flows[i];
 
-		family = i / (x->n_elements / RTPX_FAMILIES);
 		if (f->seq & 1) {
-			rtpx_entry_put_flow(f, &x->more[i], &none, family);
+			rtpx_entry_put_flow(f, &x->more[i], &none, RTPX_FAMILY_IP4);
 			write_end(f);
 			unfinished++;
 		}
@@ -561,6 +569,20 @@ static int open_object(struct dp_xdp *x)
 	return ring_open(x);
 }
 
+/* The program knows these when it is verified, so it has no code for what is not in use. */
+static int set_constants(struct dp_xdp *x)
+{
+	struct rtpx_pools pools;
+
+	if (!xdp_pools_make(&pools, x->own, x->dp.pools - RTPX_FAMILIES))
+		return -EINVAL;
+	x->skel->rodata->media_first = x->config.port_min;
+	x->skel->rodata->media_ports = x->n_elements / x->dp.pools;
+	x->skel->rodata->media_pools = x->dp.pools;
+	memcpy((void *)&x->skel->rodata->pools, &pools, sizeof(pools));
+	return 0;
+}
+
 static int open_hops(struct dp_xdp *x)
 {
 	const struct xdp_hops_opts o = {
@@ -580,11 +602,10 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 
 	xdp_messages();
 	rc = open_object(x);
-	if (rc == 0) {
-		x->skel->rodata->media_first = x->config.port_min;
-		x->skel->rodata->media_ports = x->n_elements / RTPX_FAMILIES;
+	if (rc == 0)
+		rc = set_constants(x);
+	if (rc == 0)
 		rc = relay__load(x->skel);
-	}
 	if (rc)
 		goto err;
 	rc = bpf_map_update_elem(bpf_map__fd(x->skel->maps.config), &key, &x->config, BPF_ANY);
@@ -669,6 +690,8 @@ static const struct dp_ops xdp_ops = {
 
 static void take_options(struct dp_xdp *x, const struct dp_opts *opts)
 {
+	unsigned int pool;
+
 	x->dp.ops = &xdp_ops;
 	x->dp.links = &xdp_links;
 	x->dp.active = true;
@@ -679,7 +702,16 @@ static void take_options(struct dp_xdp *x, const struct dp_opts *opts)
 	x->config.silence_ms = opts->silence_ms;
 	x->config.instance = opts->instance;
 	x->mirror_bytes = opts->mirror_bytes;
-	x->n_elements = RTPX_FAMILIES * (opts->port_max - opts->port_min + 1u);
+	x->own = opts->own;
+	x->dp.pools = RTPX_FAMILIES + opts->n_own;
+	x->config.pools = x->dp.pools;
+	x->config.addresses = xdp_pools_sum(opts->own, opts->n_own);
+	x->n_elements = x->dp.pools * (opts->port_max - opts->port_min + 1u);
+	for (pool = 0; pool < x->dp.pools; pool++)
+		x->family[pool] = pool < RTPX_FAMILIES ? pool
+				  : opts->own[pool - RTPX_FAMILIES].family == ADDR_IP6
+					  ? RTPX_FAMILY_IP6
+					  : RTPX_FAMILY_IP4;
 }
 
 static int open_interfaces(struct dp_xdp *x, const struct dp_opts *opts)

@@ -31,11 +31,6 @@ struct engine {
 
 /* ---- ports of a leg ---- */
 
-static enum rtpx_family family_of(const struct addr *local)
-{
-	return local->family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
-}
-
 static void leg_set_face(struct leg *leg, const struct face *face)
 {
 	leg->local = face->addr;
@@ -49,12 +44,12 @@ static void leg_set_face(struct leg *leg, const struct face *face)
 static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 {
 	struct leg *leg = &s->leg[i];
-	enum rtpx_family family = family_of(&leg->local);
+	unsigned int pool = ports_pool(e->o.ports, &leg->local);
 	unsigned int tries = ports_tries(e->o.ports);
 	int err = -ENOSPC;
 
 	while (tries--) {
-		int port = ports_take(e->o.ports, family, now_ns);
+		int port = ports_take(e->o.ports, pool, now_ns);
 
 		if (port < 0) {
 			err = port;
@@ -66,7 +61,7 @@ static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 			faces_use(e->o.faces, &leg->local);
 			return 0;
 		}
-		ports_give(e->o.ports, family, port, now_ns);
+		ports_give(e->o.ports, pool, port, now_ns);
 		if (err != -EADDRINUSE && err != -EACCES)
 			break;
 	}
@@ -81,7 +76,7 @@ static void leg_close(struct engine *e, struct session *s, int i, uint64_t now_n
 	if (!leg->local.port)
 		return;
 	relay_leg_close(e->o.relay, s, i);
-	ports_give(e->o.ports, family_of(&leg->local), leg->local.port, now_ns);
+	ports_give(e->o.ports, ports_pool(e->o.ports, &leg->local), leg->local.port, now_ns);
 	faces_leave(e->o.faces, &leg->local);
 	leg->local.port = 0;
 }
@@ -123,7 +118,7 @@ static int leg_reopen(struct engine *e, struct session *s, int i, const struct f
 int engine_leg_restore(struct engine *e, struct session *s, int i, const struct addr *local,
 		       struct span advertised, uint64_t now_ns)
 {
-	enum rtpx_family family = family_of(local);
+	unsigned int pool = ports_pool(e->o.ports, local);
 	struct leg *leg = &s->leg[i];
 	int err;
 
@@ -131,13 +126,13 @@ int engine_leg_restore(struct engine *e, struct session *s, int i, const struct 
 	leg->advertised = advertised.len ? faces_keep_text(e->o.faces, advertised) : NULL;
 	if (!local->port)
 		return relay_leg_resume(e->o.relay, s, i);
-	err = ports_claim(e->o.ports, family, local->port);
+	err = ports_claim(e->o.ports, pool, local->port);
 	if (err)
 		return err;
 	leg->local.port = local->port;
 	err = relay_leg_restore(e->o.relay, s, i);
 	if (err) {
-		ports_give(e->o.ports, family, local->port, now_ns);
+		ports_give(e->o.ports, pool, local->port, now_ns);
 		leg->local.port = 0;
 		return err;
 	}

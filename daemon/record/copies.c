@@ -180,18 +180,14 @@ static int pair_bind(struct copies *c, struct copy *copy)
 	return 0;
 }
 
-static enum rtpx_family family_of(const struct copy *copy)
-{
-	return copy->local.family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
-}
-
 static int pair_open(struct copies *c, struct copy *copy, uint64_t now_ns)
 {
 	unsigned int tries = ports_tries(c->o.ports);
+	unsigned int pool = ports_pool(c->o.ports, &copy->local);
 	int err = -ENOSPC;
 
 	while (tries--) {
-		int port = ports_take(c->o.ports, family_of(copy), now_ns);
+		int port = ports_take(c->o.ports, pool, now_ns);
 
 		if (port < 0)
 			return port;
@@ -199,7 +195,7 @@ static int pair_open(struct copies *c, struct copy *copy, uint64_t now_ns)
 		err = pair_bind(c, copy);
 		if (!err)
 			return 0;
-		ports_give(c->o.ports, family_of(copy), port, now_ns);
+		ports_give(c->o.ports, pool, port, now_ns);
 		if (err != -EADDRINUSE && err != -EACCES)
 			break;
 	}
@@ -239,7 +235,7 @@ int copy_check(struct copies *c, struct span target)
 void copy_close(struct copies *c, struct copy *copy, uint64_t now_ns)
 {
 	pair_close(c, copy);
-	ports_give(c->o.ports, family_of(copy), copy->local.port, now_ns);
+	ports_give(c->o.ports, ports_pool(c->o.ports, &copy->local), copy->local.port, now_ns);
 	free(copy);
 }
 

@@ -645,6 +645,7 @@ static void restore_calls(struct keeper *k, uint64_t now_ns)
 	struct restorer r = {
 		.engine = k->o.engine,
 		.sessions = k->o.sessions,
+		.ports = k->o.ports,
 		.stats = k->o.stats,
 		.sync = k->o.sync,
 		.recorder = k->o.recorder,

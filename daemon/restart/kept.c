@@ -204,13 +204,14 @@ static int oldest_call_first(const void *a, const void *b)
 
 /* A bit for each pair of ports that belongs to a call of the journal. */
 struct claims {
-	uint8_t bits[RTPX_FAMILIES][65536 / 16];
+	const struct ports *ports;
+	uint8_t bits[RTPX_MAX_POOLS][65536 / 16];
 };
 
 static bool claim(struct claims *all, const struct addr *local)
 {
-	unsigned int pair = local->port / 2, family = local->family == ADDR_IP6;
-	uint8_t bit = 1 << (pair & 7), *byte = &all->bits[family][pair / 8];
+	unsigned int pair = local->port / 2, pool = ports_pool(all->ports, local);
+	uint8_t bit = 1 << (pair & 7), *byte = &all->bits[pool][pair / 8];
 
 	if (!local->port)
 		return true;
@@ -244,9 +245,9 @@ static bool is_current(struct claims *all, struct kept_record *kept)
 }
 
 /* Drop the records that are not current, and sort the others by the start of their calls. */
-static void sort_loaded(struct kept *k)
+static void sort_loaded(struct kept *k, const struct ports *ports)
 {
-	struct claims claims = { 0 };
+	struct claims claims = { .ports = ports };
 	struct kept_list *list = &k->sessions;
 	size_t i, n = 0;
 
@@ -312,7 +313,7 @@ unsigned int kept_restore(struct kept *k, struct restorer *r)
 	r->exact = k->meta.clean;
 	if (k->meta.alive_ns && k->meta.alive_ns < r->now_ns)
 		r->away_ns = r->now_ns - k->meta.alive_ns;
-	sort_loaded(k);
+	sort_loaded(k, r->ports);
 	sync_adopt_begin(sync);
 	restore_step(k, r, step_session);
 	restore_step(k, r, step_media);

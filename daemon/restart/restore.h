@@ -15,6 +15,7 @@ struct restorer {
 	/* the modules that a session touches */
 	struct engine *engine;
 	struct sessions *sessions;
+	const struct ports *ports;
 	struct stats *stats;
 	struct sync *sync;
 	struct recorder *recorder;

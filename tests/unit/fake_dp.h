@@ -202,6 +202,7 @@ static struct fake_dp *fake_dp_new(void)
 	assert_non_null(f);
 	f->dp.links = &links;
 	f->dp.ops = &ops;
+	f->dp.pools = RTPX_FAMILIES;
 	f->dp.active = true;
 	return f;
 }

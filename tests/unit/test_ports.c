@@ -190,7 +190,7 @@ static void rest_in_an_old_daemon(void **state)
 	(void)state;
 	ports_give(p, RTPX_FAMILY_IP4, port, wrap - second);
 	assert_int_not_equal(ports_take(p, RTPX_FAMILY_IP4, wrap + second), port);
-	assert_int_equal(p->family[RTPX_FAMILY_IP4].n_resting, 1);
+	assert_int_equal(p->pool[RTPX_FAMILY_IP4].n_resting, 1);
 	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, wrap + 2 * REST_NS), port);
 	ports_free(p);
 }
@@ -246,19 +246,106 @@ static void long_life(void **state)
 		assert_false(taken[family][pair]);
 		taken[family][pair] = true;
 		assert_int_equal(ports_in_use(p, family), ++n[family]);
-		assert_int_equal(p->family[family].n_fresh + p->family[family].n_resting + n[family], PAIRS);
+		assert_int_equal(p->pool[family].n_fresh + p->pool[family].n_resting + n[family], PAIRS);
 	}
+	ports_free(p);
+}
+
+static struct addr host(enum addr_family family, const char *text)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(&a, family, text, strlen(text)), 0);
+	return a;
+}
+
+/* In sequential order the pools of a family continue one sequence, and each has all its pairs. */
+static void sequential_pools(void **state)
+{
+	const struct addr own = host(ADDR_IP4, "192.0.2.2");
+	const struct ports_opts opts = {
+		.min = 40000, .max = 40005, .sequential = true, .own = &own, .n_own = 1
+	};
+	const struct {
+		unsigned int pool;
+		int port;
+	} rows[] = {
+		{ RTPX_FAMILY_IP4, 40000 }, { RTPX_FAMILIES, 40002 },	{ RTPX_FAMILY_IP6, 40000 },
+		{ RTPX_FAMILIES, 40004 },   { RTPX_FAMILY_IP4, 40002 }, { RTPX_FAMILIES, 40000 },
+		{ RTPX_FAMILIES, -ENOSPC }, { RTPX_FAMILY_IP4, 40004 }, { RTPX_FAMILY_IP4, -ENOSPC },
+	};
+	struct ports *p;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(ports_new(&p, &opts), 0);
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(ports_take(p, rows[i].pool, 1), rows[i].port);
+	assert_int_equal(ports_last(p, RTPX_FAMILY_IP4), 40004);
+	ports_free(p);
+}
+
+/* Addresses with pools of their own have all ports of the range each; others share. */
+static void pools(void **state)
+{
+	const struct addr own[] = { host(ADDR_IP4, "192.0.2.2"), host(ADDR_IP6, "2001:db8::2") };
+	const struct ports_opts opts = { .min = 40000, .max = 40003, .own = own, .n_own = 2 };
+	const struct {
+		struct addr local;
+		unsigned int pool;
+		enum rtpx_family family;
+	} rows[] = {
+		{ host(ADDR_IP4, "192.0.2.1"), RTPX_FAMILY_IP4, RTPX_FAMILY_IP4 },
+		{ host(ADDR_IP4, "192.0.2.3"), RTPX_FAMILY_IP4, RTPX_FAMILY_IP4 },
+		{ host(ADDR_IP6, "2001:db8::1"), RTPX_FAMILY_IP6, RTPX_FAMILY_IP6 },
+		{ addr_with_port(own[0], 40002), RTPX_FAMILIES, RTPX_FAMILY_IP4 },
+		{ own[1], RTPX_FAMILIES + 1, RTPX_FAMILY_IP6 },
+	};
+	struct ports *p;
+	unsigned int pool;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(ports_new(&p, &opts), 0);
+	assert_int_equal(ports_pools(p), 4);
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(ports_pool(p, &rows[i].local), rows[i].pool);
+		assert_int_equal(ports_family(p, rows[i].pool), rows[i].family);
+	}
+	assert_int_equal(ports_all_pairs(p, RTPX_FAMILY_IP4), 4);
+	for (pool = 0; pool < 4; pool++) {
+		assert_int_equal(ports_claim(p, pool, 40002), 0);
+		assert_int_equal(ports_take(p, pool, 1), 40000);
+		assert_int_equal(ports_take(p, pool, 1), -ENOSPC);
+	}
+	assert_int_equal(ports_in_use(p, RTPX_FAMILY_IP4), 4);
+	ports_give(p, RTPX_FAMILIES, 40000, 1);
+	assert_int_equal(ports_in_use(p, RTPX_FAMILY_IP4), 3);
+	assert_int_equal(ports_in_use(p, RTPX_FAMILY_IP6), 4);
+	assert_int_equal(ports_most_in_use(p), 2);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), -ENOSPC);
+	assert_int_equal(ports_take(p, RTPX_FAMILIES, 1), 40000);
+	ports_free(p);
+
+	/* A dataplane that cannot tell addresses apart. */
+	assert_int_equal(ports_new(&p, &opts), 0);
+	ports_share(p);
+	assert_int_equal(ports_pools(p), RTPX_FAMILIES);
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(ports_pool(p, &rows[i].local), rows[i].family);
+	assert_int_equal(ports_all_pairs(p, RTPX_FAMILY_IP4), 2);
 	ports_free(p);
 }
 
 static void no_memory(void **state)
 {
-	const struct ports_opts opts = { .min = 40000, .max = 40003 };
+	const struct addr own = host(ADDR_IP4, "192.0.2.2");
+	const struct ports_opts opts = { .min = 40000, .max = 40003, .own = &own, .n_own = 1 };
 	struct ports *p = NULL;
 	int i;
 
 	(void)state;
-	for (i = 1; i <= 1 + 3 * RTPX_FAMILIES; i++) {
+	for (i = 1; i <= 1 + 4 * (RTPX_FAMILIES + 1); i++) {
 		allocation_fails = i;
 		assert_int_equal(ports_new(&p, &opts), -ENOMEM);
 		assert_null(p);
@@ -279,6 +366,8 @@ int main(void)
 		cmocka_unit_test(rest_in_an_old_daemon),
 		cmocka_unit_test(spread),
 		cmocka_unit_test(long_life),
+		cmocka_unit_test(sequential_pools),
+		cmocka_unit_test(pools),
 		cmocka_unit_test(no_memory),
 	};
 

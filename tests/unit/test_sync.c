@@ -242,7 +242,7 @@ static void answered(struct session *s, const char *callee, const char *caller)
 
 static const struct rtpx_flow *flow_of(struct session *s, int leg, enum stream_kind kind)
 {
-	return &fake->flows[family_of(&s->leg[leg])][port_of(&s->leg[leg], kind)];
+	return &fake->flows[pool_of(sync_, &s->leg[leg])][port_of(&s->leg[leg], kind)];
 }
 
 /* The dataplane gets an RTP packet, or an RTCP one, from the peer of a leg. */
