@@ -904,6 +904,7 @@ def test_admin_lives_without_descriptors(b):
     calls = 0
     while ask_once(b.path("u"), f"U c{calls} 127.0.0.1 5000 A").startswith("4"):
         calls += 1
+    begin = time.monotonic()
     assert admin(b)["pid"] == p.pid
     with contextlib.ExitStack() as waiting:
         for _ in range(20):
@@ -915,7 +916,8 @@ def test_admin_lives_without_descriptors(b):
     wait_for("answer to rtpxctl", lambda: admin(b))
     stop(p)
     said = p.stderr.read()
-    assert said.count(b"a connection waits") in range(1, 10), said
+    lines = said.count(b"a connection waits")       # a few, then one a second
+    assert 1 <= lines <= 10 + time.monotonic() - begin, said
 
 
 def test_ports_of_others_cost_little(b):
