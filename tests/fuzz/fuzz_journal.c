@@ -7,6 +7,7 @@
 #include "../../daemon/base/addr.c"
 #include "../../daemon/base/dirlock.c"
 #include "../../daemon/base/fields.c"
+#include "../../daemon/base/whole.c"
 #include "../../daemon/restart/journal.c"
 #include "../../daemon/call/snapshot.c"
 
