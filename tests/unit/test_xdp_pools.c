@@ -27,9 +27,10 @@ static uint32_t look(const struct rtpx_pools *p, const struct addr *a)
 static struct addr some(enum addr_family family, unsigned int n)
 {
 	struct addr a = { .family = family, .ip = { 10, 0, 0, 0 } };
+	unsigned int end = family == ADDR_IP6 ? 16 : 4;
 
-	a.ip[addr_ip_len(&a) - 2] = n >> 8;
-	a.ip[addr_ip_len(&a) - 1] = n;
+	a.ip[end - 2] = n >> 8;
+	a.ip[end - 1] = n;
 	return a;
 }
 
