@@ -47,7 +47,8 @@ talked()
 
 result() { jq -r "$2" "$LAB_DIR/$1.log"; }
 
-start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric --dataplane xdp -d warn
+# On a busy machine bpftool reads the maps for longer than the default time to live, a minute.
+start_rtpxd relay rtpxd 127.0.0.1 7722 -l 192.0.2.1/198.51.100.1 --bridge_symmetric --dataplane xdp -d warn -T 600
 echo "rtpx demo: alice 192.0.2.10 -- rtpxd 192.0.2.1 | 198.51.100.1 -- bob 198.51.100.10"
 rtpxctl rtpxd status | sed 's/^/  /'
 

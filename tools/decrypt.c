@@ -230,7 +230,8 @@ int decrypt_new(struct decrypt **out, const struct decrypt_key *keys, size_t n)
 	begun = true;
 	d->searches = ALL_SEARCHES;
 	d->n = MIN(n, DECRYPT_MAX_KEYS);
-	memcpy(d->keys, keys, d->n * sizeof(*keys));
+	if (d->n)
+		memcpy(d->keys, keys, d->n * sizeof(*keys));
 	*out = d;
 	return 0;
 }

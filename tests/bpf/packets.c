@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
@@ -89,13 +90,27 @@ static int on_copy(void *arg, void *data, size_t size)
 	return 0;
 }
 
-/* The program's constants: media_first and media_ports lie at the beginning. */
-static void set_media(struct bpf_map *rodata)
+/* Set a constant of the program, wherever the compiler has put it. */
+static void set_constant(struct bpf_object *object, struct bpf_map *rodata, const char *name,
+			 uint32_t value)
 {
-	const uint32_t media[2] = { PACKET_PORT_MIN, PORTS };
+	const struct btf *btf = bpf_object__btf(object);
+	const struct btf_type *section =
+		btf__type_by_id(btf, btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC));
+	const struct btf_var_secinfo *var = btf_var_secinfos(section);
 	size_t bytes;
+	char *at = (void *)bpf_map__initial_value(rodata, &bytes);
+	unsigned int i;
 
-	memcpy((void *)bpf_map__initial_value(rodata, &bytes), media, sizeof(media));
+	for (i = 0; i < btf_vlen(section); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf__type_by_id(btf, var[i].type)->name_off), name))
+			memcpy(at + var[i].offset, &value, sizeof(value));
+}
+
+static void set_media(struct bpf_object *object, struct bpf_map *rodata)
+{
+	set_constant(object, rodata, "media_first", PACKET_PORT_MIN);
+	set_constant(object, rodata, "media_ports", PORTS);
 }
 
 static uint64_t plain_mac(const uint8_t mac[6])
@@ -133,7 +148,7 @@ static bool lab_open(struct lab *lab, const char *path)
 		return false;
 	bpf_object__for_each_map(map, lab->object)
 		if (strstr(bpf_map__name(map), ".rodata"))
-			set_media(map);
+			set_media(lab->object, map);
 		else if (!strcmp(bpf_map__name(map), "flows") ||
 		    !strcmp(bpf_map__name(map), "flows_more"))
 			bpf_map__set_max_entries(map, RTPX_FAMILIES * PORTS);

@@ -222,7 +222,7 @@ grep -q "removed .* pins of the previous rtpxd" "$LAB_DIR/next.log" ||
 	fail "it does not tell of the leftovers" next
 lab_stop next KILL || :
 bpftool map update pinned "$LAB_DIR/bpf/killed/config" key 0 0 0 0 \
-	value hex ee 00 00 00 b8 88 9f 8c f4 01 00 00 00 00 00 00
+	value hex ee 00 00 00 b8 88 9f 8c f4 01 00 00 00 00 00 00 02 00 00 00 00 00 00 00
 PIN=killed watch_start version relay native -
 must_if 0 eth0 "native sends: "
 grep -Eq "the maps are of another version of rtpx \(ABI 238, this one has [0-9]+\): they are replaced$" \

@@ -72,7 +72,7 @@ confined()
 	local id reply before
 
 	for id; do
-		before=$(find "$LAB_DIR/recordings" -type f | wc -l)
+		before=$(files)
 		[[ $(ask "Uie $id 192.0.2.10 4000 alice;1") == [1-9]* ]] || fail "no call '$id'" rtpxd
 		reply=$(ask "R $id alice;1")
 		is "$reply" 0 "reply to R for '$id'"
@@ -81,7 +81,8 @@ confined()
 	nothing_outside
 }
 
-more_files() { [ "$(find "$LAB_DIR/recordings" -maxdepth 1 -type f | wc -l)" -gt "$1" ]; }
+files() { find "$LAB_DIR/recordings" -maxdepth 1 -type f ! -name '.*' | wc -l; }
+more_files() { [ "$(files)" -gt "$1" ]; }
 
 # mode_is MODE OWNER:GROUP FILE…
 mode_is()
