@@ -209,7 +209,7 @@ judge()
 		verdict=$(judged "$1" "${way%:*}" "${way#*:}")
 		printf '  %-15s %-6s lost %s in the first second, then heard %s of %s\n' "$1" "${way%:*}" \
 			"$(jq .lost_first <<<"$verdict")" "$(jq .heard <<<"$verdict")" "$(jq .sent <<<"$verdict")"
-		jq -e --argjson most "${MOST[$1]}" \
+		jq -e --argjson most "$(slower "${MOST[$1]}")" \
 			'.sent > 40 and .heard >= .sent * 0.98 and .lost_first <= $most and .twice == 0 and .dead == 0' <<<"$verdict" >/dev/null ||
 			{ bad=1; say "FAULT $1: ${TITLE[$1]}: $verdict"; }
 	done
