@@ -102,9 +102,10 @@ static void settle(struct config *c)
 	c->dp.port_max = c->port_max | 1;
 }
 
-bool config_hands_on(const struct config *c)
+bool config_describes(const struct config *c)
 {
-	return c->record_sound || c->record_hook || c->record_url;
+	return c->record_json || c->record_sound || c->record_hook || c->record_url ||
+	       c->record_days || c->record_quota_mb;
 }
 
 struct jobs_opts config_jobs(const struct config *c)
@@ -129,8 +130,8 @@ int config_conclude(struct config *c, char *err, size_t err_size)
 		why = "-m must be less than -M, with a pair of an even port and the next one";
 	else if (c->spool_dir && !c->record_dir)
 		why = "-S needs -r: finished recordings move from the spool directory there";
-	else if (!c->record_dir && (config_hands_on(c) || c->record_days || c->record_quota_mb))
-		why = "--record-format, -hook, -url, -days and -quota need -r";
+	else if (!c->record_dir && config_describes(c))
+		why = "--record-json, -format, -hook, -url, -days and -quota need -r";
 	if (why) {
 		snprintf(err, err_size, "%s", why);
 		return CONFIG_EXIT_RTPPROXY;

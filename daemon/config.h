@@ -59,7 +59,7 @@ struct config {
 	uint32_t max_sessions, max_cps; /* 0: no limit */
 	bool banner; /* print the chosen settings on stdout */
 	bool record_all, record_pcap, no_rtcp_record;
-	bool record_replace;
+	bool record_replace, record_json;
 	enum keys record_dtmf;
 	uint32_t dtmf_types; /* a bit for each payload type from 96 up */
 	const char *record_dir, *spool_dir;
@@ -122,8 +122,8 @@ void config_defaults(struct config *c);
  * options, and resolve the media addresses. 0, or CONFIG_EXIT_... with a sentence in @err.
  */
 int config_conclude(struct config *c, char *err, size_t err_size);
-/* config_hands_on - true if something is to be done with complete recordings. */
-bool config_hands_on(const struct config *c);
+/* config_describes - true if complete recordings get a description, in JSON. */
+bool config_describes(const struct config *c);
 struct jobs_opts config_jobs(const struct config *c); /* without directories */
 void config_free(struct config *c);
 

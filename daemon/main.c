@@ -369,8 +369,8 @@ static int start_recorder(struct daemon *d)
 
 	if (missing)
 		return sorry("%s", missing);
-	/* rtpproxy makes no descriptions. */
-	if (!c->drop_in || config_hands_on(c))
+	/* Without need there is nothing but recordings in the directory, as with rtpproxy. */
+	if (config_describes(c))
 		recorder.finish.instance = c->state_dir ? c->state_dir : c->admin_socket;
 	r = recorder_new(&d->recorder, d->base, &recorder);
 	if (r < 0)

@@ -726,6 +726,8 @@ static const struct row rows[] = {
 	{ 0, "record-name", "PATTERN", set_record_name, .fallback = NAMING_DEFAULT, .ours = true,
 	  .help = "names of recordings of R and -a: %c call-id, %f and %t tags, %Y %m %d %H %M %S "
 		  "time, / for a directory (default " NAMING_DEFAULT ")" },
+	{ 0, "record-json", NULL, set_flag, MEMBER(record_json), .ours = true,
+	  .help = "describe each complete recording in a JSON file beside it" },
 	{ 0, "record-format", "FORMAT[/mono]", set_record_format, .fallback = "none", .ours = true,
 	  .help = "make a sound file of each complete recording: wav, flac, opus or mp3" },
 	{ 0, "record-raw", "keep|remove", set_record_raw, .fallback = "keep", .ours = true,

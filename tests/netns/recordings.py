@@ -80,7 +80,7 @@ class Place:
 
     def start(self, *options):
         self.relay = self.net.relay("relay", "-l", "192.0.2.1/198.51.100.1", "--bridge_symmetric", "-r", self.rec, "-S", self.spool,
-                                    "--state-dir", self.state, *options)
+                                    "--state-dir", self.state, "--record-json", *options)
         return self.relay
 
     def kill(self):

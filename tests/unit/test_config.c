@@ -350,7 +350,7 @@ static void takes_our_options(void **state)
 	assert_int_equal(c.opus_types, 1 | 1 << 15);
 	assert_false(c.record_replace);
 	assert_int_equal(c.record_dtmf, KEYS_KEEP);
-	assert_false(config_hands_on(&c));
+	assert_false(config_describes(&c));
 	config_free(&c);
 	ACCEPT(&c, "--record-replace", "--record-dtmf", "mask", "--dtmf-type", "101", "--dtmf-type", "127");
 	assert_true(c.record_replace);
@@ -360,7 +360,7 @@ static void takes_our_options(void **state)
 	ACCEPT(&c, "-r", "/tmp", "--record-format", "opus/mono", "--record-raw", "remove",
 	       "--record-hook", "/bin/true", "--record-url", "https://host:8/x", "--record-quota", "5",
 	       "--record-name", "%Y/%c");
-	assert_true(config_hands_on(&c) && c.record_mono && c.record_remove_raw);
+	assert_true(config_describes(&c) && c.record_mono && c.record_remove_raw);
 	assert_int_equal(config_jobs(&c).sound, SHEET_OPUS);
 	assert_int_equal(config_jobs(&c).workers, 1);
 	assert_int_equal(config_jobs(&c).hook_time_s, 30);
