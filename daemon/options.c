@@ -5,7 +5,7 @@
  * Checks each value by itself. config.c checks options against each other.
  */
 #include "options.h"
-#include "media/resizer.h"
+#include "media/rtp.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -708,7 +708,7 @@ static const struct row rows[] = {
 	  .ours = true, .help = "packet length of prompts, if the call gives no z (default 10)" },
 	{ 0, "notify-prompts", NULL, set_flag, MEMBER(notify_prompts), .ours = true,
 	  .help = "tell the unix: or tcp: target of a session when a prompt has ended" },
-	{ 0, "opus-type", "TYPE", set_type, MEMBER(opus_types), .min = RESIZER_FIRST_DYNAMIC,
+	{ 0, "opus-type", "TYPE", set_type, MEMBER(opus_types), .min = RTP_FIRST_DYNAMIC,
 	  .max = 127, .ours = true,
 	  .help = "RTP payload type that is Opus in every call, repeatable: z re-packetizes it "
 		  "too" },
@@ -747,7 +747,7 @@ static const struct row rows[] = {
 	{ 0, "record-quota", "MB", set_number, MEMBER(record_quota_mb), .min = 1, .max = INT_MAX,
 	  .ours = true,
 	  .help = "remove the oldest recordings beyond so many megabytes (default: none)" },
-	{ 0, "dtmf-type", "TYPE", set_type, MEMBER(dtmf_types), .min = KEYS_FIRST_DYNAMIC,
+	{ 0, "dtmf-type", "TYPE", set_type, MEMBER(dtmf_types), .min = RTP_FIRST_DYNAMIC,
 	  .max = 127, .ours = true,
 	  .help = "RTP payload type that is telephone events in every call, repeatable: for "
 		  "--record-dtmf" },

@@ -15,9 +15,9 @@
 #include "base/log.h"
 #include "base/provoked.h"
 #include "media/prompt.h"
+#include "media/rtp.h"
 
 #define MAX_TYPE 127
-#define FIRST_DYNAMIC 96
 #define MAX_LAG_NS (200 * NSEC_PER_MSEC) /* after a longer pause of the process, do not catch up */
 
 struct player {
@@ -160,7 +160,7 @@ static int next_type(struct span *codecs)
 
 static bool is_opus(const struct players *all, int type)
 {
-	return type >= FIRST_DYNAMIC && all->o.opus_types >> (type - FIRST_DYNAMIC) & 1;
+	return type >= RTP_FIRST_DYNAMIC && all->o.opus_types >> (type - RTP_FIRST_DYNAMIC) & 1;
 }
 
 static int choose_clip(struct players *all, struct span name, struct span codecs,
@@ -174,7 +174,7 @@ static int choose_clip(struct players *all, struct span name, struct span codecs
 			return -ENOENT;
 		if (*type > MAX_TYPE)
 			continue;
-		if (*type >= FIRST_DYNAMIC && !is_opus(all, *type))
+		if (*type >= RTP_FIRST_DYNAMIC && !is_opus(all, *type))
 			unknown = *type;
 		err = clips_take(all->clips, name, is_opus(all, *type) ? CLIPS_OPUS : *type, clip);
 		if (!err || err == -ENOMEM)

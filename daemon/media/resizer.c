@@ -591,7 +591,7 @@ void resizer_flush(struct resizer *r, const struct resizer_sink *sink)
 
 static const struct codec *codec_in(const struct resizer *r, uint8_t type)
 {
-	if (type >= RESIZER_FIRST_DYNAMIC && r->opus_types >> (type - RESIZER_FIRST_DYNAMIC) & 1)
+	if (type >= RTP_FIRST_DYNAMIC && r->opus_types >> (type - RTP_FIRST_DYNAMIC) & 1)
 		return &codec_opus;
 	return codec_of(type);
 }

@@ -29,7 +29,6 @@
 #include "call/stats.h"
 
 #define RESIZER_MAX_MS 999
-#define RESIZER_FIRST_DYNAMIC 96 /* payload type of the first bit of opus_types */
 #define RESIZER_NEVER UINT64_MAX
 
 struct resizer; /* about 17 KiB, plus the waiting audio, which is less than one packet */

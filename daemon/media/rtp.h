@@ -8,6 +8,9 @@
 #include "base/base.h"
 #include "rtpx_verdict.h"
 
+/* The first dynamic payload type (RFC 3551 section 6): that of the first bit in a set of types. */
+#define RTP_FIRST_DYNAMIC 96
+
 /*
  * rtp_describe - fill @out from a UDP payload of @len bytes: kind and payload_bytes, and for
  * RTPX_PAYLOAD_RTP also the members of the RTP header.

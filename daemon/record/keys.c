@@ -18,9 +18,9 @@ bool keys_in(const uint8_t *packet, size_t len, uint32_t types)
 	size_t bytes;
 
 	rtp_describe(&rtp, packet, len);
-	if (rtp.kind != RTPX_PAYLOAD_RTP || rtp.payload_type < KEYS_FIRST_DYNAMIC)
+	if (rtp.kind != RTPX_PAYLOAD_RTP || rtp.payload_type < RTP_FIRST_DYNAMIC)
 		return false;
-	if (types >> (rtp.payload_type - KEYS_FIRST_DYNAMIC) & 1)
+	if (types >> (rtp.payload_type - RTP_FIRST_DYNAMIC) & 1)
 		return true;
 	event = rtp_payload(packet, len, &bytes);
 	return bytes == EVENT_BYTES && event[0] <= EVENT_LAST_KEY && !(event[1] & EVENT_RESERVED);

@@ -11,8 +11,6 @@
 
 #include "base/base.h"
 
-#define KEYS_FIRST_DYNAMIC 96 /* payload type of the first bit of a set of types */
-
 enum keys { KEYS_KEEP, KEYS_MASK, KEYS_DROP };
 
 /*

@@ -43,7 +43,7 @@ static void finds_events_by_their_form(void **state)
 
 static void finds_named_types_of_any_form(void **state)
 {
-	const uint32_t types = 1u << (100 - KEYS_FIRST_DYNAMIC) | 1u << 31;
+	const uint32_t types = 1u << (100 - RTP_FIRST_DYNAMIC) | 1u << 31;
 	uint8_t p[64];
 
 	(void)state;

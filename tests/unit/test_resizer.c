@@ -20,7 +20,7 @@
 #define START_NS (1000 * NSEC_PER_SEC)
 #define MS NSEC_PER_MSEC
 #define OPUS 111
-#define OPUS_TYPES (1u << (OPUS - RESIZER_FIRST_DYNAMIC))
+#define OPUS_TYPES (1u << (OPUS - RTP_FIRST_DYNAMIC))
 
 static uint16_t get16(const uint8_t *p)
 {
