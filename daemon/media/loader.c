@@ -9,7 +9,6 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "media/loader.h"
+#include "base/thread.h"
 #include "media/audio.h"
 #include "media/codec.h"
 #include "media/sound.h"
@@ -308,16 +308,10 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 		tell(arg);
 }
 
-/* The threads block all signals, so the loop gets them. */
 static int start_thread(struct loader *l)
 {
-	sigset_t all, before;
-	int err;
+	int err = thread_run(&l->thread[l->threads], run, l);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = -pthread_create(&l->thread[l->threads], NULL, run, l);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	l->threads += !err;
 	return err;
 }

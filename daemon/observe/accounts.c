@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/put.h"
+#include "base/thread.h"
 #include "base/whole.h"
 
 #define RECORD_VERSION "1.2"
@@ -349,7 +350,7 @@ static int file_new(struct file **out, enum accounts_format format, const char *
 	pthread_cond_init(&a->done, NULL);
 	rc = a->path ? file_open(a) : -ENOMEM;
 	if (!rc)
-		rc = -pthread_create(&a->thread, NULL, write_records, a);
+		rc = thread_run(&a->thread, write_records, a);
 	if (!rc) {
 		*out = a;
 		return 0;

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -27,6 +26,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/provoked.h"
+#include "base/thread.h"
 #include "record/format.h"
 
 #define NAP_MS 100   /* the thread looks at the ring at least this often */
@@ -582,13 +582,8 @@ static void *write_all(void *arg)
 	return NULL;
 }
 
-/*
- * The thread blocks all signals, so the loop gets them. This also blocks SIGXFSZ, which a write to
- * a file over the size limit raises in the thread.
- */
 static int thread_start(struct writer *w)
 {
-	sigset_t all, before;
 	int err;
 
 	if (w->running)
@@ -596,14 +591,11 @@ static int thread_start(struct writer *w)
 	w->ring = malloc(w->ring_bytes);
 	if (!w->ring)
 		return -ENOMEM;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&w->thread, NULL, write_all, w);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	err = thread_run(&w->thread, write_all, w);
 	if (err) {
 		free(w->ring);
 		w->ring = NULL;
-		return -err;
+		return err;
 	}
 	w->running = true;
 	return 0;
