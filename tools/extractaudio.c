@@ -39,7 +39,7 @@ static const char usage_text[] =
 	"  -e                       fail when something cannot be read or decoded\n"
 	"  -d                       delete the recordings afterwards, if all of each was read and decoded\n"
 	"  -i                       idle priority\n"
-	"      --with-parent        end when the program that started this one ends\n"
+	"      --with-parent PID    end when the process PID, which started this one, ends\n"
 	"  -S                       scan: print how many packets each file has, and extract nothing\n"
 	"      --streams            the same, with every stream in it\n"
 	"      --codec TYPE=NAME    payload type TYPE is NAME[/RATE[/CHANNELS]], as in SDP: PCMU, PCMA, GSM, G722, G729,\n"
@@ -177,10 +177,10 @@ static int add_given(struct extraction_opts *o, int side, const char *path)
 	return 0;
 }
 
-/* The parent may have ended before. */
-static int set_with_parent(void)
+/* The parent may have ended before. It may be process 1, in a container. */
+static int set_with_parent(const char *pid)
 {
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() != 1)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == atoi(pid))
 		return 0;
 	fputs("extractaudio: --with-parent: the parent has ended\n", stderr);
 	return -ESRCH;
@@ -201,7 +201,7 @@ static int set(struct extraction_opts *o, int c, const char *arg)
 	case 'A': return add_given(o, SIDE_A, arg);
 	case 'B': return add_given(o, SIDE_O, arg);
 	case OPT_BOTH: return add_given(o, SIDES, arg);
-	case OPT_WITH_PARENT: return set_with_parent();
+	case OPT_WITH_PARENT: return set_with_parent(arg);
 	case 'F':
 	case 'D': return set_names(o, c, arg);
 	case OPT_CODEC: return set_codec(o, arg);
@@ -318,7 +318,7 @@ static int parse(int argc, char **argv, struct extraction_opts *o, const char **
 		{ "alice-crypto", required_argument, NULL, OPT_ALICE },
 		{ "bob-crypto", required_argument, NULL, OPT_BOB },
 		{ "both", required_argument, NULL, OPT_BOTH },
-		{ "with-parent", no_argument, NULL, OPT_WITH_PARENT },
+		{ "with-parent", required_argument, NULL, OPT_WITH_PARENT },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c, rc = 0;

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -22,6 +21,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/provoked.h"
+#include "base/thread.h"
 #include "record/naming.h"
 #include "record/retention.h"
 #include "record/sheetfile.h"
@@ -107,7 +107,7 @@ static void complain(struct finisher *f, struct json_object *sheet, int err)
 {
 	count(&f->counts.lost, 1);
 	log_provoked(PROVOKED_NO_SHEET, NULL,
-		     json_object_get_string(json_object_object_get(sheet, "name")), f->o.dir,
+		     sheet_string(sheet, "name"), f->o.dir,
 		     strerror(-err));
 }
 
@@ -179,7 +179,7 @@ static void take_begin(struct finisher *f, const struct note *n, struct json_obj
 /* Count the packets of a file that an earlier process has left. */
 static void survey_file(struct finisher *f, struct json_object *sheet, struct json_object *file)
 {
-	const char *name = json_object_get_string(json_object_object_get(file, "name"));
+	const char *name = sheet_string(file, "name");
 	struct contents contents = { 0 };
 	bool cut = false;
 	int fd, err;
@@ -198,12 +198,12 @@ static void survey_file(struct finisher *f, struct json_object *sheet, struct js
 
 static void survey(struct finisher *f, struct json_object *sheet)
 {
-	struct json_object *files = json_object_object_get(sheet, "files"), *file;
+	struct json_object *files = sheet_member(sheet, "files"), *file;
 	size_t i;
 
 	for (i = 0; i < json_object_array_length(files); i++) {
 		file = json_object_array_get_idx(files, i);
-		if (!json_object_object_get(file, "packets"))
+		if (!sheet_member(file, "packets"))
 			survey_file(f, sheet, file);
 	}
 	sheet_sum(sheet);
@@ -212,7 +212,7 @@ static void survey(struct finisher *f, struct json_object *sheet)
 /* Hand on a complete recording, or leave only its description. 0 or -errno. */
 static int publish(struct finisher *f, const char *key, struct json_object *sheet)
 {
-	const char *stem = json_object_get_string(json_object_object_get(sheet, "name"));
+	const char *stem = sheet_string(sheet, "name");
 	bool hand_on = jobs_wants(f->jobs, sheet);
 	char done[NAME_MAX + 1], name[NAME_MAX + 8];
 	int err = 0;
@@ -269,8 +269,8 @@ static void complete_orphan(void *arg, const char *name)
 	sheet_trouble(sheet,
 		      "the daemon that recorded this call was killed, and its state is lost");
 	log_provoked(PROVOKED_ORPHAN_DONE,
-		     json_object_get_string(json_object_object_get(sheet, "call_id")),
-		     json_object_get_string(json_object_object_get(sheet, "name")));
+		     sheet_string(sheet, "call_id"),
+		     sheet_string(sheet, "name"));
 	complete(f, key, sheet);
 	json_object_put(sheet);
 }
@@ -296,10 +296,9 @@ static void note_names(void *arg, const char *name)
 
 	if (!sheet)
 		return;
-	files = json_object_object_get(sheet, "files");
+	files = sheet_member(sheet, "files");
 	for (i = 0; i < json_object_array_length(files); i++)
-		spool_names_add(names, json_object_get_string(json_object_object_get(
-					       json_object_array_get_idx(files, i), "name")));
+		spool_names_add(names, sheet_string(json_object_array_get_idx(files, i), "name"));
 	json_object_put(sheet);
 }
 
@@ -470,18 +469,6 @@ struct finisher_counts finisher_counts(const struct finisher *f)
 
 /* ---- begin and end ---- */
 
-static int thread_start(struct finisher *f)
-{
-	sigset_t all, before;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&f->thread, NULL, run, f);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -err;
-}
-
 int finisher_new(struct finisher **out, const struct finisher_opts *opts)
 {
 	struct finisher *f = calloc(1, sizeof(*f));
@@ -504,7 +491,7 @@ int finisher_new(struct finisher **out, const struct finisher_opts *opts)
 	f->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	err = f->wake < 0 ? -errno : jobs_new(&f->jobs, &f->o.jobs);
 	if (!err)
-		err = thread_start(f);
+		err = thread_run(&f->thread, run, f);
 	if (!err) {
 		*out = f;
 		return 0;

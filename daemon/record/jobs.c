@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/provoked.h"
 #include "base/put.h"
+#include "media/rtp.h"
 #include "record/child.h"
 #include "record/sheetfile.h"
 
@@ -30,7 +31,8 @@
 #define SOUND_MEMORY (512u << 20)
 #define SOUND_TIME_NS (3600 * NSEC_PER_SEC)
 #define MAX_ARGS 600
-#define FIRST_DYNAMIC 96
+#define DONE ".done"
+#define FAILED ".failed"
 #define NO_OUTPUT 2 /* exit code of extractaudio: the sound file cannot be written */
 
 enum step { STEP_SOUND, STEP_HOOK, STEP_URL, STEP_END };
@@ -67,21 +69,11 @@ static void count(uint64_t *counter, int64_t n)
 	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
-static struct json_object *member(struct json_object *o, const char *key)
-{
-	return json_object_object_get(o, key);
-}
-
-static const char *text(struct json_object *o, const char *key)
-{
-	return json_object_get_string(member(o, key));
-}
-
 /* ---- steps ---- */
 
 static enum sheet_sound sound_of(const struct jobs *j, struct json_object *sheet)
 {
-	const char *wanted = text(sheet, "wanted");
+	const char *wanted = sheet_string(sheet, "wanted");
 	enum sheet_sound sound = wanted ? sheet_sound_of(span_of(wanted)) : SHEET_NONE;
 
 	return sound ? sound : j->o->sound;
@@ -90,7 +82,7 @@ static enum sheet_sound sound_of(const struct jobs *j, struct json_object *sheet
 /* True: the step @word is in the member handed_to. */
 static bool was_handed_to(struct json_object *sheet, const char *word)
 {
-	struct json_object *all = member(sheet, "handed_to");
+	struct json_object *all = sheet_member(sheet, "handed_to");
 	size_t i;
 
 	for (i = 0; all && i < json_object_array_length(all); i++)
@@ -101,7 +93,7 @@ static bool was_handed_to(struct json_object *sheet, const char *word)
 
 static void put_handed_to(struct json_object *sheet, const char *word)
 {
-	struct json_object *all = member(sheet, "handed_to");
+	struct json_object *all = sheet_member(sheet, "handed_to");
 
 	if (!all) {
 		all = json_object_new_array();
@@ -112,7 +104,7 @@ static void put_handed_to(struct json_object *sheet, const char *word)
 
 static enum step step_of(const struct jobs *j, struct json_object *sheet)
 {
-	if (sound_of(j, sheet) && !member(sheet, "audio"))
+	if (sound_of(j, sheet) && !sheet_member(sheet, "audio"))
 		return STEP_SOUND;
 	if (j->o->hook && !was_handed_to(sheet, "hook"))
 		return STEP_HOOK;
@@ -221,25 +213,31 @@ static void add_codecs(struct args *a, const struct jobs *j)
 		if (!(j->o->opus_types & (1u << i)))
 			continue;
 		add_arg(a, "--codec");
-		add_print(a, "%u=opus", FIRST_DYNAMIC + i);
+		add_print(a, "%u=opus", RTP_FIRST_DYNAMIC + i);
 	}
+}
+
+/* True: a file of a description has RTP to make sound of. */
+static bool has_sound(struct json_object *file)
+{
+	return strcmp(sheet_string(file, "media"), "rtcp") &&
+	       json_object_get_uint64(sheet_member(file, "packets"));
 }
 
 static void add_files(struct args *a, struct json_object *sheet)
 {
-	struct json_object *files = member(sheet, "files");
+	struct json_object *files = sheet_member(sheet, "files");
 	size_t i;
 
 	for (i = 0; i < json_object_array_length(files); i++) {
 		struct json_object *f = json_object_array_get_idx(files, i);
-		const char *party = text(f, "party");
+		const char *party = sheet_string(f, "party");
 
-		if (!strcmp(text(f, "media"), "rtcp") ||
-		    !json_object_get_uint64(member(f, "packets")))
+		if (!has_sound(f))
 			continue;
 		add_arg(a, !strcmp(party, "caller") ? "-B" :
 			   !strcmp(party, "callee") ? "-A" : "--both");
-		add_print(a, "./%s", text(f, "name")); /* it may begin with '-' */
+		add_print(a, "./%s", sheet_string(f, "name")); /* it may begin with '-' */
 	}
 }
 
@@ -256,9 +254,10 @@ static void sound_args(struct args *a, const struct jobs *j, struct json_object 
 	add_arg(a, tool);
 	add_arg(a, "-i");
 	add_arg(a, "--with-parent");
+	add_print(a, "%d", (int)getpid());
 	if (!j->o->mono)
 		add_arg(a, "-s");
-	if (j->o->remove_raw && !json_object_get_uint64(member(sheet, "lost")))
+	if (j->o->remove_raw && !json_object_get_uint64(sheet_member(sheet, "lost")))
 		add_arg(a, "-d");
 	add_arg(a, "--rate");
 	add_arg(a, "input");
@@ -268,15 +267,15 @@ static void sound_args(struct args *a, const struct jobs *j, struct json_object 
 	add_arg(a, formats[sound][1]);
 	add_codecs(a, j);
 	add_files(a, sheet);
-	add_print(a, "./%s.%s", text(sheet, "name"), sheet_sound_name(sound));
+	add_print(a, "./%s.%s", sheet_string(sheet, "name"), sheet_sound_name(sound));
 }
 
 static void hook_args(struct args *a, const struct jobs *j, struct json_object *sheet)
 {
-	const char *name = text(member(sheet, "audio"), "name");
+	const char *name = sheet_string(sheet_member(sheet, "audio"), "name");
 
 	add_arg(a, j->o->hook);
-	add_print(a, "%s/%s.json", j->o->dir, text(sheet, "name"));
+	add_print(a, "%s/%s.json", j->o->dir, sheet_string(sheet, "name"));
 	if (name)
 		add_print(a, "%s/%s", j->o->dir, name);
 	else
@@ -309,17 +308,16 @@ static bool exists(const struct jobs *j, const char *name)
 /* The number of raw files with packets that are there, and that are gone. */
 static void count_raw(const struct jobs *j, struct json_object *sheet, size_t *there, size_t *gone)
 {
-	struct json_object *files = member(sheet, "files");
+	struct json_object *files = sheet_member(sheet, "files");
 	size_t i;
 
 	*there = *gone = 0;
 	for (i = 0; i < json_object_array_length(files); i++) {
 		struct json_object *f = json_object_array_get_idx(files, i);
 
-		if (!strcmp(text(f, "media"), "rtcp") ||
-		    !json_object_get_uint64(member(f, "packets")))
+		if (!has_sound(f))
 			continue;
-		if (exists(j, text(f, "name")))
+		if (exists(j, sheet_string(f, "name")))
 			(*there)++;
 		else
 			(*gone)++;
@@ -334,7 +332,7 @@ static void put_audio(const struct jobs *j, struct json_object *sheet, const cha
 	size_t there, gone;
 
 	count_raw(j, sheet, &there, &gone);
-	snprintf(name, sizeof(name), "%s.%s", text(sheet, "name"), format);
+	snprintf(name, sizeof(name), "%s.%s", sheet_string(sheet, "name"), format);
 	put_text(o, "name", error ? NULL : name);
 	put_text(o, "format", format);
 	put_number(o, "channels", j->o->mono ? 1 : 2);
@@ -353,7 +351,7 @@ static bool is_made(const struct jobs *j, struct json_object *sheet)
 	char name[NAME_MAX + 8];
 	size_t there, gone;
 
-	snprintf(name, sizeof(name), "%s.%s", text(sheet, "name"),
+	snprintf(name, sizeof(name), "%s.%s", sheet_string(sheet, "name"),
 		 sheet_sound_name(sound_of(j, sheet)));
 	count_raw(j, sheet, &there, &gone);
 	return gone > 0 && exists(j, name);
@@ -366,7 +364,7 @@ static int save(const struct jobs *j, const struct job *job)
 
 	put_bool(job->sheet, "waiting", step_of(j, job->sheet) != STEP_END);
 	err = sheetfile_write(j->o->dir, j->o->queue_dir, job->name, job->sheet);
-	snprintf(name, sizeof(name), "%s.json", text(job->sheet, "name"));
+	snprintf(name, sizeof(name), "%s.json", sheet_string(job->sheet, "name"));
 	return err ? err : sheetfile_write(j->o->dir, NULL, name, job->sheet);
 }
 
@@ -429,7 +427,7 @@ static const char *step_name(enum step step)
 /* Give up for this process; the file has another name, so jobs_scan() leaves it to the next one. */
 static void give_up(struct jobs *j, struct job *job)
 {
-	sheetfile_rename(j->o->dir, j->o->queue_dir, job->name, ".done", ".failed");
+	sheetfile_rename(j->o->dir, j->o->queue_dir, job->name, DONE, FAILED);
 	count(&j->counts.failed, 1);
 	job_free(job);
 }
@@ -446,7 +444,7 @@ static void next_step(struct jobs *j, struct job *job)
 	int err = save(j, job);
 
 	if (err) {
-		log_provoked(PROVOKED_NO_SHEET, NULL, text(job->sheet, "name"), j->o->dir,
+		log_provoked(PROVOKED_NO_SHEET, NULL, sheet_string(job->sheet, "name"), j->o->dir,
 			     strerror(-err));
 		give_up(j, job);
 		return;
@@ -464,8 +462,8 @@ static void next_step(struct jobs *j, struct job *job)
 /* The step failed, which the log says. @again: another attempt may succeed. */
 static void fail(struct jobs *j, struct job *job, const char *why, bool again)
 {
-	log_provoked(PROVOKED_STEP_FAILED, NULL, text(job->sheet, "name"), step_name(job->step),
-		     why);
+	log_provoked(PROVOKED_STEP_FAILED, NULL, sheet_string(job->sheet, "name"),
+		     step_name(job->step), why);
 	if (again && ++job->attempts < ATTEMPTS) {
 		job->not_before_ns = clock_now() + PAUSE_NS * (job->attempts > 1 ? 10 : 1);
 		json_object_put(job->sheet);
@@ -594,15 +592,20 @@ static void queue_job(struct jobs *j, const char *name)
 	enqueue(j, job);
 }
 
+static bool ends_with(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), end = strlen(suffix);
+
+	return len > end && !strcmp(name + len - end, suffix);
+}
+
 static void take_each(void *arg, const char *name)
 {
 	struct jobs *j = arg;
-	size_t len = strlen(name);
 
-	if (len > 5 && !strcmp(name + len - 5, ".done") && !has_slot(j, name))
+	if (ends_with(name, DONE) && !has_slot(j, name))
 		queue_job(j, name);
 }
-
 
 /* Read the directory. Called with an empty list only. */
 static void scan(struct jobs *j)
@@ -658,18 +661,16 @@ void jobs_add(struct jobs *j, const char *name)
 static void revive_each(void *arg, const char *name)
 {
 	struct jobs *j = arg;
-	size_t len = strlen(name);
 
-	if (len > 7 && !strcmp(name + len - 7, ".failed"))
-		sheetfile_rename(j->o->dir, j->o->queue_dir, name, ".failed", ".done");
+	if (ends_with(name, FAILED))
+		sheetfile_rename(j->o->dir, j->o->queue_dir, name, FAILED, DONE);
 }
 
 static void count_each(void *arg, const char *name)
 {
 	struct jobs *j = arg;
-	size_t len = strlen(name);
 
-	if (len > 5 && !strcmp(name + len - 5, ".done"))
+	if (ends_with(name, DONE))
 		count(&j->counts.waiting, 1);
 }
 

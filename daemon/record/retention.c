@@ -16,6 +16,7 @@
 #include "record/retention.h"
 #include "base/provoked.h"
 #include "record/naming.h"
+#include "record/sheet.h"
 #include "record/sheetfile.h"
 
 #define SECONDS_PER_DAY 86400
@@ -70,19 +71,14 @@ static int see(const char *path, const struct stat *st, int type, struct FTW *at
 
 /* ---- one recording ---- */
 
-static const char *text(struct json_object *o, const char *key)
-{
-	return json_object_get_string(json_object_object_get(o, key));
-}
-
 /* A later recording may have the same files, with --record-replace. */
 static bool is_open(const struct retention_opts *o, struct json_object *sheet)
 {
 	char name[NAME_MAX + 1], key[17];
-	const char *tag = text(sheet, "from_tag");
+	const char *tag = sheet_string(sheet, "from_tag");
 	int fd;
 
-	naming_key(text(sheet, "call_id"), tag ? tag : "", key);
+	naming_key(sheet_string(sheet, "call_id"), tag ? tag : "", key);
 	snprintf(name, sizeof(name), "%s.open", key);
 	fd = sheetfile_open(o->dir, o->queue_dir, name);
 	if (fd >= 0)
@@ -92,11 +88,11 @@ static bool is_open(const struct retention_opts *o, struct json_object *sheet)
 
 static bool may_go(const struct retention_opts *o, struct json_object *sheet, const char *name)
 {
-	const char *stem = text(sheet, "name");
+	const char *stem = sheet_string(sheet, "name");
 	size_t len = strlen(stem);
 
 	return !strncmp(name, stem, len) && !strcmp(name + len, ".json") &&
-	       !json_object_get_boolean(json_object_object_get(sheet, "waiting")) &&
+	       !json_object_get_boolean(sheet_member(sheet, "waiting")) &&
 	       !is_open(o, sheet);
 }
 
@@ -140,16 +136,16 @@ static bool remove_recording(const struct retention_opts *o, const char *name)
 		json_object_put(sheet);
 		return false;
 	}
-	files = json_object_object_get(sheet, "files");
+	files = sheet_member(sheet, "files");
 	for (i = 0; i < json_object_array_length(files); i++)
-		bytes += remove_file(o, text(json_object_array_get_idx(files, i), "name"));
-	audio = json_object_object_get(sheet, "audio");
+		bytes += remove_file(o, sheet_string(json_object_array_get_idx(files, i), "name"));
+	audio = sheet_member(sheet, "audio");
 	if (audio)
-		bytes += remove_file(o, text(audio, "name"));
+		bytes += remove_file(o, sheet_string(audio, "name"));
 	bytes += remove_file(o, name);
 	remove_directories(o, name);
 	walk.bytes -= MIN(bytes, walk.bytes);
-	log_provoked(PROVOKED_REMOVED, text(sheet, "call_id"), name);
+	log_provoked(PROVOKED_REMOVED, sheet_string(sheet, "call_id"), name);
 	json_object_put(sheet);
 	return true;
 }

@@ -12,9 +12,9 @@
 #include "record/sheet.h"
 #include "base/put.h"
 #include "media/audio.h"
+#include "media/rtp.h"
 #include "record/naming.h"
 
-#define FIRST_DYNAMIC 96
 #define TIME_TEXT 40
 
 static const char *const sounds[] = {
@@ -113,6 +113,16 @@ void sheet_end(struct sheet *sheet, const struct session *s)
 
 /* ---- members ---- */
 
+struct json_object *sheet_member(struct json_object *o, const char *key)
+{
+	return json_object_object_get(o, key);
+}
+
+const char *sheet_string(struct json_object *o, const char *key)
+{
+	return json_object_get_string(sheet_member(o, key));
+}
+
 static void put_time(struct json_object *o, const char *key, uint64_t realtime_ns)
 {
 	const time_t t = realtime_ns / NSEC_PER_SEC;
@@ -140,9 +150,9 @@ static const char *codec_name(unsigned int type, const struct sheet_opts *opts)
 		return c->name;
 	if (type == 13 || type == 19)
 		return "CN";
-	if (type >= FIRST_DYNAMIC && opts->opus_types & (1u << (type - FIRST_DYNAMIC)))
+	if (type >= RTP_FIRST_DYNAMIC && opts->opus_types & (1u << (type - RTP_FIRST_DYNAMIC)))
 		return "opus";
-	if (type >= FIRST_DYNAMIC && opts->dtmf_types & (1u << (type - FIRST_DYNAMIC)))
+	if (type >= RTP_FIRST_DYNAMIC && opts->dtmf_types & (1u << (type - RTP_FIRST_DYNAMIC)))
 		return "telephone-event";
 	return NULL;
 }
@@ -171,7 +181,7 @@ void sheet_put_contents(struct json_object *file, const struct contents *c,
 
 void sheet_trouble(struct json_object *sheet, const char *fmt, ...)
 {
-	struct json_object *all = json_object_object_get(sheet, "trouble");
+	struct json_object *all = sheet_member(sheet, "trouble");
 	char text[600];
 	va_list ap;
 
@@ -182,22 +192,17 @@ void sheet_trouble(struct json_object *sheet, const char *fmt, ...)
 		json_object_array_add(all, json_object_new_string(text));
 }
 
-static struct json_object *member(struct json_object *o, const char *key)
-{
-	return json_object_object_get(o, key);
-}
-
 void sheet_sum(struct json_object *sheet)
 {
-	struct json_object *files = member(sheet, "files"), *first = NULL, *last = NULL;
+	struct json_object *files = sheet_member(sheet, "files"), *first = NULL, *last = NULL;
 	uint64_t packets = 0;
 	size_t i;
 
 	for (i = 0; i < json_object_array_length(files); i++) {
 		struct json_object *f = json_object_array_get_idx(files, i);
-		struct json_object *begin = member(f, "begin"), *end = member(f, "end");
+		struct json_object *begin = sheet_member(f, "begin"), *end = sheet_member(f, "end");
 
-		packets += json_object_get_uint64(member(f, "packets"));
+		packets += json_object_get_uint64(sheet_member(f, "packets"));
 		/* All texts have the same form, so their order is that of the times. */
 		if (begin && (!first || strcmp(json_object_get_string(begin),
 					       json_object_get_string(first)) < 0))
@@ -277,9 +282,7 @@ char *sheet_text(const struct sheet *sheet, const struct sheet_opts *opts)
 		put_text(o, "wanted", sheet_sound_name(sheet->sound));
 	if (!sheet->open)
 		sheet_sum(o);
-	text = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
-							JSON_C_TO_STRING_SPACED |
-							JSON_C_TO_STRING_NOSLASHESCAPE));
+	text = strdup(json_object_to_json_string_ext(o, SHEET_LAYOUT));
 	json_object_put(o);
 	return text;
 }
@@ -293,7 +296,7 @@ static bool has_file(struct json_object *files, const char *name)
 	for (i = 0; i < json_object_array_length(files); i++) {
 		struct json_object *f = json_object_array_get_idx(files, i);
 
-		if (!strcmp(json_object_get_string(member(f, "name")), name))
+		if (!strcmp(sheet_string(f, "name"), name))
 			return true;
 	}
 	return false;
@@ -301,13 +304,14 @@ static bool has_file(struct json_object *files, const char *name)
 
 static void merge_files(struct json_object *now, struct json_object *before)
 {
-	struct json_object *old = member(before, "files"), *files = member(now, "files");
+	struct json_object *old = sheet_member(before, "files");
+	struct json_object *files = sheet_member(now, "files");
 	struct json_object *all = json_object_new_array(), *f;
 	size_t i;
 
 	for (i = 0; i < json_object_array_length(old); i++) {
 		f = json_object_array_get_idx(old, i);
-		if (!has_file(files, json_object_get_string(member(f, "name"))))
+		if (!has_file(files, sheet_string(f, "name")))
 			json_object_array_add(all, json_object_get(f));
 	}
 	for (i = 0; i < json_object_array_length(files); i++)
@@ -317,40 +321,43 @@ static void merge_files(struct json_object *now, struct json_object *before)
 
 static void merge_lost(struct json_object *now, struct json_object *before)
 {
-	struct json_object *by = member(now, "lost_by");
+	struct json_object *by = sheet_member(now, "lost_by");
 
-	json_object_object_foreach(member(before, "lost_by"), why, n) {
+	json_object_object_foreach(sheet_member(before, "lost_by"), why, n) {
 		put_number(by, why, json_object_get_uint64(n) +
-				    json_object_get_uint64(member(by, why)));
+				    json_object_get_uint64(sheet_member(by, why)));
 	}
-	put_number(now, "lost", json_object_get_uint64(member(now, "lost")) +
-				json_object_get_uint64(member(before, "lost")));
+	put_number(now, "lost", json_object_get_uint64(sheet_member(now, "lost")) +
+				json_object_get_uint64(sheet_member(before, "lost")));
 }
 
 void sheet_merge(struct json_object *now, struct json_object *before)
 {
-	struct json_object *old = member(before, "trouble"), *all = member(now, "trouble");
+	struct json_object *old = sheet_member(before, "trouble");
+	struct json_object *all = sheet_member(now, "trouble");
 	size_t i;
 
 	merge_files(now, before);
 	merge_lost(now, before);
 	for (i = 0; i < json_object_array_length(old); i++)
 		json_object_array_add(all, json_object_get(json_object_array_get_idx(old, i)));
-	json_object_object_add(now, "name", json_object_get(member(before, "name")));
+	json_object_object_add(now, "name", json_object_get(sheet_member(before, "name")));
 	put_number(now, "restarts",
-		   json_object_get_uint64(member(before, "restarts")) +
-			   json_object_get_uint64(member(now, "restarts")) + 1);
-	if (!member(now, "to_tag"))
-		json_object_object_add(now, "to_tag", json_object_get(member(before, "to_tag")));
-	if (!member(now, "wanted"))
-		json_object_object_add(now, "wanted", json_object_get(member(before, "wanted")));
+		   json_object_get_uint64(sheet_member(before, "restarts")) +
+			   json_object_get_uint64(sheet_member(now, "restarts")) + 1);
+	if (!sheet_member(now, "to_tag"))
+		json_object_object_add(now, "to_tag",
+				       json_object_get(sheet_member(before, "to_tag")));
+	if (!sheet_member(now, "wanted"))
+		json_object_object_add(now, "wanted",
+				       json_object_get(sheet_member(before, "wanted")));
 }
 
 /* ---- descriptions that were read ---- */
 
 static bool is_text(struct json_object *o, const char *key)
 {
-	return json_object_is_type(member(o, key), json_type_string);
+	return json_object_is_type(sheet_member(o, key), json_type_string);
 }
 
 /* A relative path without an empty name, "." and "..". */
@@ -369,10 +376,11 @@ static bool is_below(const char *name)
 
 static bool is_name(struct json_object *o, const char *key)
 {
-	const char *name = json_object_get_string(member(o, key));
+	struct json_object *name = sheet_member(o, key);
 
-	return is_text(o, key) && strlen(name) == (size_t)json_object_get_string_len(
-							  member(o, key)) && is_below(name);
+	return is_text(o, key) &&
+	       strlen(json_object_get_string(name)) == (size_t)json_object_get_string_len(name) &&
+	       is_below(json_object_get_string(name));
 }
 
 bool sheet_is_valid(struct json_object *sheet)
@@ -382,11 +390,11 @@ bool sheet_is_valid(struct json_object *sheet)
 
 	if (!json_object_is_type(sheet, json_type_object) || !is_name(sheet, "name") ||
 	    !is_text(sheet, "call_id") ||
-	    !json_object_is_type(member(sheet, "lost_by"), json_type_object) ||
-	    !json_object_is_type(member(sheet, "trouble"), json_type_array) ||
-	    !json_object_is_type(member(sheet, "files"), json_type_array))
+	    !json_object_is_type(sheet_member(sheet, "lost_by"), json_type_object) ||
+	    !json_object_is_type(sheet_member(sheet, "trouble"), json_type_array) ||
+	    !json_object_is_type(sheet_member(sheet, "files"), json_type_array))
 		return false;
-	files = member(sheet, "files");
+	files = sheet_member(sheet, "files");
 	for (i = 0; i < json_object_array_length(files); i++) {
 		struct json_object *f = json_object_array_get_idx(files, i);
 
@@ -394,10 +402,10 @@ bool sheet_is_valid(struct json_object *sheet)
 		    !is_text(f, "party") || !is_text(f, "media"))
 			return false;
 	}
-	audio = member(sheet, "audio");
+	audio = sheet_member(sheet, "audio");
 	if (audio && (!json_object_is_type(audio, json_type_object) ||
-		      (member(audio, "name") && !is_name(audio, "name"))))
+		      (sheet_member(audio, "name") && !is_name(audio, "name"))))
 		return false;
-	audio = member(sheet, "handed_to");
+	audio = sheet_member(sheet, "handed_to");
 	return !audio || json_object_is_type(audio, json_type_array);
 }

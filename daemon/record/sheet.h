@@ -77,6 +77,15 @@ char *sheet_text(const struct sheet *sheet, const struct sheet_opts *opts);
 /* The following are for finisher, which works on descriptions that it has read. */
 struct json_object;
 
+/* SHEET_LAYOUT - how descriptions are written. */
+#define SHEET_LAYOUT \
+	(JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+/* sheet_member - NULL: there is none. */
+struct json_object *sheet_member(struct json_object *o, const char *key);
+/* sheet_string - the text of a member; it stays the object's. NULL: there is none. */
+const char *sheet_string(struct json_object *o, const char *key);
+
 /*
  * sheet_is_valid - true if the members that this module reads are there and have their types, and
  * all names are below the directory.

@@ -14,6 +14,7 @@
 #include <json-c/json.h>
 
 #include "record/sheetfile.h"
+#include "base/whole.h"
 #include "record/sheet.h"
 
 #define MAX_BYTES (4u << 20) /* of a description that is read */
@@ -36,22 +37,6 @@ static int dir_open(const char *dir, const char *sub, bool make)
 	return in;
 }
 
-static int write_all(int fd, const char *text)
-{
-	size_t len = strlen(text), done = 0;
-	ssize_t n;
-
-	while (done < len) {
-		n = write(fd, text + done, len - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -ENOSPC;
-		done += n;
-	}
-	return 0;
-}
-
 /* No call can have a file whose name begins with a dot, so the temporary one is ours. */
 static int write_beside(int dir, const char *name, const char *text)
 {
@@ -64,7 +49,7 @@ static int write_beside(int dir, const char *name, const char *text)
 	fd = openat(dir, beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return -errno;
-	err = write_all(fd, text);
+	err = write_whole(fd, text, strlen(text)) ? 0 : -errno;
 	if (close(fd) && !err)
 		err = -errno;
 	if (!err && renameat(dir, beside, dir, name))
@@ -76,9 +61,7 @@ static int write_beside(int dir, const char *name, const char *text)
 
 int sheetfile_write(const char *dir, const char *sub, const char *name, struct json_object *sheet)
 {
-	const char *text = json_object_to_json_string_ext(
-		sheet, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-			       JSON_C_TO_STRING_NOSLASHESCAPE);
+	const char *text = json_object_to_json_string_ext(sheet, SHEET_LAYOUT);
 	int fd = dir_open(dir, sub, true), err;
 
 	if (fd < 0)
