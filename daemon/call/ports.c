@@ -131,7 +131,7 @@ void ports_share(struct ports *p)
 		pool_free(&p->pool[--p->n_pools]);
 }
 
-static enum rtpx_family family_of(const struct addr *local)
+enum rtpx_family ports_family_of(const struct addr *local)
 {
 	return local->family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
 }
@@ -143,12 +143,12 @@ unsigned int ports_pool(const struct ports *p, const struct addr *local)
 	for (i = RTPX_FAMILIES; i < p->n_pools; i++)
 		if (addr_host_eq(&p->own[i - RTPX_FAMILIES], local))
 			return i;
-	return family_of(local);
+	return ports_family_of(local);
 }
 
 enum rtpx_family ports_family(const struct ports *p, unsigned int pool)
 {
-	return pool < RTPX_FAMILIES ? pool : family_of(&p->own[pool - RTPX_FAMILIES]);
+	return pool < RTPX_FAMILIES ? pool : ports_family_of(&p->own[pool - RTPX_FAMILIES]);
 }
 
 unsigned int ports_pools(const struct ports *p)

@@ -47,6 +47,8 @@ void ports_share(struct ports *p);
 unsigned int ports_pool(const struct ports *p, const struct addr *local);
 unsigned int ports_pools(const struct ports *p); /* number of pools */
 enum rtpx_family ports_family(const struct ports *p, unsigned int pool);
+/* ports_family_of - the family of a local address; it is also the number of that family's pool. */
+enum rtpx_family ports_family_of(const struct addr *local);
 
 /*
  * ports_take - the even port of the next free pair; -ENOSPC when no pair is free. When bind()

@@ -96,9 +96,7 @@ static bool bit_get(const uint64_t *bits, uint16_t id)
 
 static unsigned int pool_of(const struct sync *y, const struct leg *leg)
 {
-	if (y->o.ports)
-		return ports_pool(y->o.ports, &leg->local);
-	return leg->local.family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
+	return y->o.ports ? ports_pool(y->o.ports, &leg->local) : ports_family_of(&leg->local);
 }
 
 static uint16_t port_of(const struct leg *leg, enum stream_kind kind)

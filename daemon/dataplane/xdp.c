@@ -22,6 +22,7 @@
 
 #include "dataplane/xdp.h"
 #include "base/log.h"
+#include "call/ports.h"
 #include "rtpx_entry.h"
 #include "relay.skel.h"
 #include "dataplane/xdp_attach.h"
@@ -708,10 +709,9 @@ static void take_options(struct dp_xdp *x, const struct dp_opts *opts)
 	x->config.addresses = xdp_pools_sum(opts->own, opts->n_own);
 	x->n_elements = x->dp.pools * (opts->port_max - opts->port_min + 1u);
 	for (pool = 0; pool < x->dp.pools; pool++)
-		x->family[pool] = pool < RTPX_FAMILIES ? pool
-				  : opts->own[pool - RTPX_FAMILIES].family == ADDR_IP6
-					  ? RTPX_FAMILY_IP6
-					  : RTPX_FAMILY_IP4;
+		x->family[pool] = pool < RTPX_FAMILIES ?
+					  pool :
+					  ports_family_of(&opts->own[pool - RTPX_FAMILIES]);
 }
 
 static int open_interfaces(struct dp_xdp *x, const struct dp_opts *opts)

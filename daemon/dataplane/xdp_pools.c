@@ -4,13 +4,9 @@
  * its own. With 16 addresses in 256 slots that takes two tries on the average.
  */
 #include "dataplane/xdp_pools.h"
+#include "call/ports.h"
 
 #define TRIES 10000
-
-static enum rtpx_family family_of(const struct addr *a)
-{
-	return a->family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
-}
 
 static bool try_factor(struct rtpx_pools *out, const struct addr *own, unsigned int n)
 {
@@ -18,7 +14,7 @@ static bool try_factor(struct rtpx_pools *out, const struct addr *own, unsigned 
 
 	memset(out->at, 0, sizeof(out->at));
 	for (i = 0; i < n; i++) {
-		enum rtpx_family family = family_of(&own[i]);
+		enum rtpx_family family = ports_family_of(&own[i]);
 		uint32_t key = rtpx_pool_key(family, own[i].ip);
 		struct rtpx_pool_at *at = &out->at[family][rtpx_pool_slot(out->factor, key)];
 

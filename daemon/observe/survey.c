@@ -9,6 +9,7 @@
 
 #include "observe/survey.h"
 #include "base/clock.h"
+#include "call/ports.h"
 
 #define PAUSE_MS 10	   /* between slices */
 #define KEEP_NS (60 * NSEC_PER_SEC)
@@ -102,9 +103,7 @@ static void visit_session(struct survey *v, struct session *s, uint64_t now_ns)
 
 		for (kind = 0; kind < STREAM_KINDS; kind++) {
 			v->now.directions[kind][sync_why(v->sync, s, leg, kind)]++;
-			v->now.flows[l->local.family == ADDR_IP6 ? RTPX_FAMILY_IP6 :
-								   RTPX_FAMILY_IP4] +=
-				l->installed >> kind & 1;
+			v->now.flows[ports_family_of(&l->local)] += l->installed >> kind & 1;
 		}
 		judge_recent(v, s, leg);
 	}

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "record/mirror.h"
+#include "call/ports.h"
 
 #define GATHER_MS 10
 #define TURN_COPIES 4096 /* drain at most this many, then let the loop's other events run */
@@ -21,11 +22,6 @@ struct mirror {
 	struct event *ready, *gathered;
 	struct session **owner[RTPX_FAMILIES]; /* indexed by pair of ports */
 };
-
-static enum rtpx_family family_of(const struct addr *local)
-{
-	return local->family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;
-}
 
 static struct session **owner_of(struct mirror *m, enum rtpx_family family, uint16_t port)
 {
@@ -59,7 +55,7 @@ static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *pay
 		const struct addr *local = &s->leg[leg].local;
 		unsigned int kind = c->port - local->port;
 
-		if (family_of(local) != c->family || kind >= STREAM_KINDS)
+		if (ports_family_of(local) != c->family || kind >= STREAM_KINDS)
 			continue;
 		recorder_packet(m->o.recorder, s, leg, kind, c->arrival_ns, &p);
 		if (s->leg[leg].tapped & (1 << kind))
@@ -113,7 +109,7 @@ void mirror_leg_open(struct mirror *m, struct session *s, int leg)
 	const struct addr *local = &s->leg[leg].local;
 
 	if (m)
-		*owner_of(m, family_of(local), local->port) = s;
+		*owner_of(m, ports_family_of(local), local->port) = s;
 }
 
 void mirror_leg_close(struct mirror *m, struct session *s, int leg)
@@ -124,7 +120,7 @@ void mirror_leg_close(struct mirror *m, struct session *s, int leg)
 		return;
 	if (s->leg[0].recorded || s->leg[1].recorded || s->leg[0].tapped || s->leg[1].tapped)
 		mirror_drain(m);
-	*owner_of(m, family_of(local), local->port) = NULL;
+	*owner_of(m, ports_family_of(local), local->port) = NULL;
 }
 
 /* ---- begin and end ---- */

@@ -17,7 +17,7 @@
 /* As pool_of() of the program. */
 static uint32_t look(const struct rtpx_pools *p, const struct addr *a)
 {
-	enum rtpx_family family = family_of(a);
+	enum rtpx_family family = ports_family_of(a);
 	uint32_t key = rtpx_pool_key(family, a->ip);
 	const struct rtpx_pool_at *at = &p->at[family][rtpx_pool_slot(p->factor, key)];
 
