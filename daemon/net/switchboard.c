@@ -85,6 +85,20 @@ static enum addr_family family_of(unsigned int group)
 	return group ? ADDR_IP6 : ADDR_IP4;
 }
 
+/* The group of an element of the map `receivers`. */
+static unsigned int group_at(unsigned int i)
+{
+	return i < FLOOR_SOCKETS ? i / FLOOR_SHARDS : i - FLOOR_SOCKETS;
+}
+
+static struct addr loopback_of(unsigned int group)
+{
+	struct addr a;
+
+	addr_parse(&a, family_of(group), loopback[group], strlen(loopback[group]));
+	return a;
+}
+
 /* ---- places ---- */
 
 static struct floor_place key_of(const struct addr *a)
@@ -408,12 +422,11 @@ static int in_group(unsigned int group)
 /* Bind @fd to the first free port from @first to @last. */
 static int bind_between(int fd, unsigned int group, uint32_t first, uint32_t last)
 {
-	struct addr at;
+	struct addr at = loopback_of(group);
 	union sock_addr sa;
 	uint32_t port;
 	socklen_t len;
 
-	addr_parse(&at, family_of(group), loopback[group], strlen(loopback[group]));
 	for (port = first; port <= last; port++) {
 		at.port = port;
 		len = addr_to_sockaddr(&at, &sa.any);
@@ -457,7 +470,7 @@ static int set_shared(int fd, unsigned int group)
 
 static int open_socket(struct switchboard *b, uint32_t i)
 {
-	unsigned int group = i < FLOOR_SOCKETS ? i / FLOOR_SHARDS : i - FLOOR_SOCKETS;
+	unsigned int group = group_at(i);
 	int fd = socket(in_group(group), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
 	uint64_t value = (uint64_t)fd;
 
@@ -479,7 +492,7 @@ static int open_socket(struct switchboard *b, uint32_t i)
 static int open_raw(struct switchboard *b, unsigned int group)
 {
 	int fd = socket(in_group(group), SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-	struct addr at;
+	struct addr at = loopback_of(group);
 	union sock_addr sa;
 	socklen_t len;
 	int err;
@@ -487,7 +500,6 @@ static int open_raw(struct switchboard *b, unsigned int group)
 	if (fd < 0)
 		return -errno;
 	b->raw[group] = fd;
-	addr_parse(&at, family_of(group), loopback[group], strlen(loopback[group]));
 	len = addr_to_sockaddr(&at, &sa.any);
 	err = sockopt_deaf(fd);
 	if (!err && bind(fd, &sa.sa, len))
@@ -504,8 +516,7 @@ static void close_group(struct switchboard *b, unsigned int group)
 	unsigned int i;
 
 	for (i = 0; i < FLOOR_RECEIVERS; i++) {
-		if ((i < FLOOR_SOCKETS ? i / FLOOR_SHARDS : i - FLOOR_SOCKETS) != group ||
-		    b->sockets[i] < 0)
+		if (group_at(i) != group || b->sockets[i] < 0)
 			continue;
 		close(b->sockets[i]);
 		b->sockets[i] = -1;

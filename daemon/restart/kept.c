@@ -122,9 +122,10 @@ bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highes
 
 	*lowest = UINT16_MAX;
 	*highest = 0;
-	for (i = 0; i < k->sessions.n; i++)
-		for (leg = 0;
-		     leg < 2 && snapshot_read(&snap, record_span(k->sessions.p[i])) == 0; leg++) {
+	for (i = 0; i < k->sessions.n; i++) {
+		if (snapshot_read(&snap, record_span(k->sessions.p[i])) < 0)
+			continue;
+		for (leg = 0; leg < 2; leg++) {
 			unsigned int port = snap.is.leg[leg].local.port;
 
 			if (!port)
@@ -132,6 +133,7 @@ bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highes
 			*lowest = MIN(*lowest, port);
 			*highest = MAX(*highest, port + 1);
 		}
+	}
 	return *highest > 0;
 }
 

@@ -288,39 +288,19 @@ def control(net, action, calls):
                              action, "0", str(calls), "32", "10.9.0.2", "10.9.0.3", "1024"], stdout=subprocess.PIPE, text=True)
 
 
-class Proxy:
-    """Sends commands to the moving address, one after the other, each again after a second as Kamailio does."""
-
-    def __init__(self, net):
-        with net.within("lan"):
-            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.settimeout(1)
-        self.socket.connect((MEDIA, 7722))
-        self.n = 0
-
-    def command(self, text):
-        self.n += 1
-        cookie = f"{os.getpid()}_{self.n}"
-        for _ in range(10):
-            try:
-                self.socket.send(f"{cookie} {text}".encode())
-                while True:
-                    theirs, _, reply = self.socket.recv(4096).decode().strip().partition(" ")
-                    if theirs == cookie:
-                        return reply
-            except (TimeoutError, ConnectionError):
-                pass
-        return "no answer"
-
-
-def answers(net):
-    redis = standby.Redis(net)
-    east, west = Machine(net, "east"), Machine(net, "west")
+def owner_and_standby(net):
+    """Redis, the owner and the standby."""
+    redis, east, west = standby.Redis(net), Machine(net, "east"), Machine(net, "west")
     east.address("add")
     east.start()
     west.start()
+    return redis, east, west
+
+
+def answers(net):
+    redis, east, west = owner_and_standby(net)
     wait_for(20, lambda: east.is_owner() and west.is_ready(0))
-    proxy = Proxy(net)
+    proxy = standby.Proxy(net)
 
     def update(n):
         return proxy.command(f"U call-{n} 10.9.0.2 {10000 + 2 * n} from-{n}")
@@ -350,11 +330,7 @@ def answers(net):
 
 
 def churn(net):
-    redis = standby.Redis(net)
-    owner, other = Machine(net, "east"), Machine(net, "west")
-    owner.address("add")
-    owner.start()
-    other.start()
+    redis, owner, other = owner_and_standby(net)
     commands = errors = repeats = left = 0
     for _ in range(10):
         wait_for(20, lambda: owner.is_written() and other.is_ready(0))

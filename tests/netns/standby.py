@@ -170,17 +170,35 @@ def silence(calls, act, seconds=6.0):
     return sorted(max(worst.get(id(end), 99), over - last.get(id(end), 0)) for call in calls for end in call.ends), slow
 
 
-def udp_command(net, line):
-    """A command to the moving address, repeated each second as Kamailio's rtpproxy module does."""
-    with net.within("lan"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.settimeout(1)
+class Proxy:
+    """Sends commands to the moving address, each again after a second without reply, as Kamailio's rtpproxy module does."""
+
+    def __init__(self, net):
+        with net.within("lan"):
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(1)
+        self.n = 0
+
+    def ask(self, line):
+        """The reply to a whole command, with its cookie."""
+        cookie = line.split()[0].encode() + b" "
         for _ in range(6):
-            s.sendto(line.encode(), (MEDIA, 7722))
+            self.socket.sendto(line.encode(), (MEDIA, 7722))
             try:
-                return s.recv(2048).decode().strip()
+                while not (reply := self.socket.recv(4096)).startswith(cookie):
+                    pass
+                return reply.decode().strip()
             except TimeoutError:
                 pass
-    return "no answer"
+        return "no answer"
+
+    def command(self, text):
+        """The reply without the cookie."""
+        self.n += 1
+        return self.ask(f"{os.getpid()}_{self.n} {text}").partition(" ")[2]
+
+    def close(self):
+        self.socket.close()
 
 
 def lab(net):
@@ -255,13 +273,15 @@ def rows(check, net):
     started = len(calls)
 
     command = "17_1 U again 10.9.0.2 30000 from-again"
-    reply = udp_command(net, command)
+    proxy = Proxy(net)
+    net.open.append(proxy)
+    reply = proxy.ask(command)
     wait_for(10, lambda: west.is_ready(started + 1))
     # The engine takes a pause of 5 s between two ticks for time in which the process did not run.
     wait_for(10, lambda: time.monotonic() - follows_since > 6)
     swap(check, east, west, calls, "machine lost")
-    check("a command that is sent again to the moved control address has its reply again", udp_command(net, command) == reply, reply)
-    check("and a new one is executed", udp_command(net, "18_1 D again from-again") == "18_1 0")
+    check("a command that is sent again to the moved control address has its reply again", proxy.ask(command) == reply, reply)
+    check("and a new one is executed", proxy.ask("18_1 D again from-again") == "18_1 0")
     check("U, L, Q and D are answered rightly", west.relay.command(f"U {calls[0].id} 10.9.0.2 {calls[0].ends[0].port} from-0").split()[0] ==
           calls[0].ports[0].split()[0] and west.relay.command("Q call-1 from-1 to-1").split()[0].isdigit() and
           west.relay.command("D call-2 from-2 to-2") == "0", west.relay.log()[-500:])
