@@ -19,7 +19,8 @@ REST=3400	# ms after the event
 #
 # flow NAME TITLE WAYS MOST PHONE STEPS... - WAYS: the LISTENER:SPEAKER pairs that are judged. MOST:
 # packets that a listener may lose in the first second after the event. STEPS: see scenario.py. The
-# ports 7000, 7002 and 7004 become the flow's own.
+# ports 7000, 7002 and 7004 become the flow's own. A phone behind NAT hears nothing before it has
+# spoken, so a flow in which alice begins to speak has its event there.
 #
 # alice and bob are behind NATs, carol and dave are not. dave has no SIP of his own.
 
@@ -51,12 +52,12 @@ flows()
 		alice "invite 7000; say speak 7000; wait $TALK; say event; reinvite 7000; wait 1000; reinvite 7000; $ends" \
 		bob "answer 7000; say speak 7000; accept 7000; accept 7000; end; say hang-up"
 	flow fork "fork, early media of one phone behind NAT, the silent other one answers" "alice:carol carol:alice" 2 \
-		alice "invite 7000; say speak 7000; end; say hang-up" \
+		alice "invite 7000; say speak 7000; event; end; say hang-up" \
 		bob "early 7000; say speak 7000; lose; say hang-up" \
-		carol "ring; wait 400; early 7000; wait 1500; answer 7000; say speak 7000; event; $ends"
+		carol "ring; wait 400; early 7000; wait 1500; answer 7000; say speak 7000; $ends"
 	flow fork_both "fork, early media of both, the one behind NAT answers" "alice:bob bob:alice" 4 \
-		alice "invite 7000; say speak 7000; end; say hang-up" \
-		bob "early 7000; say speak 7000; wait 2000; answer 7000; say event; $ends" \
+		alice "invite 7000; say speak 7000; event; end; say hang-up" \
+		bob "early 7000; say speak 7000; wait 2000; answer 7000; $ends" \
 		carol "ring; wait 400; early 7000; say speak 7000; lose; say hang-up"
 	flow transfer "transfer: a re-INVITE with the address of a public phone" "alice:dave dave:alice" 2 \
 		alice "invite 7000; say speak 7000; accept 7000; end; say hang-up" \

@@ -111,7 +111,8 @@ cpu=(-accel "${RTPX_VM_ACCEL:-tcg}" -smp 2)
 [ "${RTPX_VM_ACCEL:-}" != icount ] || cpu=(-accel tcg,thread=single -smp 1 -icount shift=0,sleep=off)
 echo "kernel $release: $*"
 status=0
-timeout --foreground -k 5 "$limit" qemu-system-x86_64 "${cpu[@]}" -cpu max -m 2G \
+# It is the longest of all tests and goes first: the others mostly wait.
+nice -n -5 timeout --foreground -k 5 "$limit" qemu-system-x86_64 "${cpu[@]}" -cpu max -m 2G \
 	-nodefaults -display none -no-reboot -serial stdio \
 	-kernel "$kernel/boot/vmlinuz-$release" -initrd "$work/initrd" -append "console=ttyS0 loglevel=4 panic=-1 no_timer_check $patience ${RTPX_VM_BOOT:-}" \
 	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
