@@ -75,6 +75,19 @@ static void check_dir(const struct config *c, const char *option, const char *di
 		say("ok", thing, "may be used", "");
 }
 
+/* The directory in which a file is made. */
+static void check_dir_of(const struct config *c, const char *option, const char *file,
+			 const char *missing)
+{
+	char dir[PATH_MAX];
+	const char *slash = file ? strrchr(file, '/') : NULL;
+
+	if (!slash)
+		return;
+	snprintf(dir, sizeof(dir), "%.*s", (int)MAX(slash - file, 1), file);
+	check_dir(c, option, dir, 3, missing);
+}
+
 static void check_kernel(void)
 {
 	unsigned int major = 0, minor = 0;
@@ -123,6 +136,8 @@ int check_host(const struct config *c)
 	check_dir(c, "-S", c->spool_dir, 3, "make it, or nothing is recorded");
 	check_dir(c, "--state-dir", c->state_dir, 3, "rtpxd makes it as root");
 	check_dir(c, "--prompt-dir", c->prompt_dir, 5, "make it, or no prompt plays");
+	check_dir_of(c, "--acct-csv", c->acct_csv, "make it, or no record is written");
+	check_dir_of(c, "--acct-json", c->acct_json, "make it, or no record is written");
 	check_programs(c);
 	check_kernel();
 	check_files(c);

@@ -18,7 +18,7 @@ void config_defaults(struct config *c)
 		.admin_socket = CONFIG_ADMIN_SOCKET,
 		.state_dir = CONFIG_STATE_DIR,
 		.group = CONFIG_GROUP,
-		.hep_agent = CONFIG_HEP_AGENT,
+		.hep_agent = -1,
 		.tos = 0xb8,
 		.prompt_ptime_ms = 10,
 		.record_workers = 1,
@@ -39,6 +39,7 @@ void config_defaults(struct config *c)
 			.mirror_bytes = 4 << 20,
 		},
 	};
+	modules_defaults(&c->modules);
 }
 
 static bool uses_xdp(const struct dp_opts *dp)
@@ -74,6 +75,27 @@ static int add_listeners(struct config *c, char *err, size_t err_size)
 	return 0;
 }
 
+/* Give the settings of rtpproxy's modules to the options that the command line does not have. */
+static void settle_modules(struct config *c)
+{
+	struct modules *m = &c->modules;
+
+	if (m->csv && !*m->csv_file && getcwd(m->csv_file, sizeof(m->csv_file) - 32))
+		strcat(m->csv_file, "/rtpproxy_acct.csv");
+	if (m->csv && !c->acct_csv && *m->csv_file)
+		c->acct_csv = m->csv_file;
+	if (m->hep && !*c->hep.host) {
+		c->hep = m->collector;
+		snprintf(c->hep_text, sizeof(c->hep_text),
+			 strchr(c->hep.host, ':') ? "%s:[%s]:%u" : "%s:%s:%u",
+			 c->hep.tcp ? "tcp" : "udp", c->hep.host, c->hep.port);
+	}
+	if (m->hep && c->hep_agent < 0)
+		snprintf(c->hep_agent_text, sizeof(c->hep_agent_text), "%u", m->hep_agent);
+	if (c->hep_agent < 0)
+		c->hep_agent = m->hep_agent;
+}
+
 /* Set the defaults that depend on other options. */
 static void settle(struct config *c)
 {
@@ -89,13 +111,7 @@ static void settle(struct config *c)
 	c->record_replace |= c->drop_in;
 	if (!c->prompt_dir && !c->drop_in)
 		c->prompt_dir = default_prompt_dir(c);
-	if (c->acct_module && !c->acct_csv && getcwd(c->acct_path, PATH_MAX)) {
-		strcat(c->acct_path, "/rtpproxy_acct.csv");
-		c->acct_csv = c->acct_path;
-	}
-	if (c->hep_module && !*c->hep.host)
-		c->hep = (struct hep_address){ .host = CONFIG_HEP_HOST,
-						     .port = HEP_PORT };
+	settle_modules(c);
 	if (!c->n_sockets)
 		c->sockets[c->n_sockets++] = CONFIG_SOCKET;
 	c->dp.port_min = c->port_min;

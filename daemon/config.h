@@ -19,6 +19,7 @@
 #include "record/jobs.h"
 #include "base/log.h"
 #include "listeners.h"
+#include "modules.h"
 
 #define CONFIG_MAX_SOCKETS 32
 #define CONFIG_MAX_NOTIFY 32
@@ -28,8 +29,6 @@
 #define CONFIG_ADMIN_SOCKET "/run/rtpx/admin.sock"
 #define CONFIG_STATE_DIR "/run/rtpx"
 #define CONFIG_GROUP "rtpx"
-#define CONFIG_HEP_AGENT 101 /* rtpproxy's default, as the next */
-#define CONFIG_HEP_HOST "10.0.0.1"
 #define CONFIG_PROMPT_DIR "/var/lib/rtpx/prompts"
 
 #define CONFIG_EXIT_RTPPROXY 1 /* exit code: a wrong value of one of rtpproxy's options */
@@ -51,11 +50,10 @@ struct config {
 		no_redirect;
 	bool check; /* judge the command line and the host, and start nothing */
 	const char *acct_csv, *acct_json; /* files of accounting; NULL: none */
-	bool acct_module; /* --dso acct_csv: CSV in the start directory */
-	char acct_path[PATH_MAX + 32];
+	struct modules modules; /* of --dso and --config; options of their own replace them */
 	struct hep_address hep; /* of RTCP reports; host "": none */
-	uint32_t hep_agent;	      /* the number of this host at the collector */
-	bool hep_module;	      /* --dso acct_rtcp_hep: rtpproxy's default collector */
+	long hep_agent;		/* the number of this host at the collector */
+	char hep_text[288], hep_agent_text[12]; /* both as text, if a module gave them */
 	uint32_t max_sessions, max_cps; /* 0: no limit */
 	bool banner; /* print the chosen settings on stdout */
 	bool record_all, record_pcap, no_rtcp_record;

@@ -225,7 +225,7 @@ static int start_reporter(struct observers *o, char *err, size_t err_size)
 	const struct reporter_opts opts = {
 		.taps = o->o.taps,
 		.collector = c->hep,
-		.agent = c->hep_agent,
+		.agent = (uint32_t)c->hep_agent,
 		.no_resolve = c->no_resolve,
 	};
 	int r = *c->hep.host ? reporter_new(&o->reporter, o->o.base, &opts) : 0;

@@ -494,20 +494,22 @@ static int set_interface(struct parse *p, const struct row *row, const char *val
 	return 0;
 }
 
-/* rtpproxy's option for its modules. Those of this table are built in, whatever their path. */
 static int set_module(struct parse *p, const struct row *row, const char *value)
 {
-	const char *slash = strrchr(value, '/'), *name = slash ? slash + 1 : value;
+	char err[256];
 
-	if (strstr(name, "catch_dtmf"))
-		return 0;
-	if (strstr(name, "acct_csv"))
-		p->c->acct_module = true;
-	else if (strstr(name, "acct_rtcp_hep"))
-		p->c->hep_module = true;
-	else
-		return wrong(p, row, value, "this module of rtpproxy cannot be loaded; catch_dtmf, "
-					    "acct_csv and acct_rtcp_hep are built in");
+	if (modules_choose(&p->c->modules, value, err, sizeof(err)) < 0)
+		return wrong(p, row, value, err);
+	return 0;
+}
+
+static int set_config(struct parse *p, const struct row *row, const char *value)
+{
+	char err[PATH_MAX + 256];
+
+	if (modules_read(&p->c->modules, value, err, sizeof(err)) < 0)
+		return complain(p, CONFIG_EXIT_RTPPROXY, "%s %s", p->option, err);
+	(void)row;
 	return 0;
 }
 
@@ -542,13 +544,6 @@ static int set_metrics(struct parse *p, const struct row *row, const char *value
 	a.port = (uint16_t)port;
 	p->c->metrics = a;
 	return 0;
-}
-
-static int refuse_module(struct parse *p, const struct row *row, const char *value)
-{
-	return wrong(
-		p, row, value,
-		"modules of rtpproxy cannot be loaded; leave the option out");
 }
 
 /* ---- answers ---- */
@@ -656,7 +651,8 @@ static const struct row rows[] = {
 	{ 0, "dso", "FILE", set_module,
 	  .help = "module of rtpproxy: catch_dtmf, acct_csv and acct_rtcp_hep are built in, others "
 		  "are refused" },
-	{ 0, "config", "FILE", refuse_module, .help = "refused, because it loads modules" },
+	{ 0, "config", "FILE", set_config, .fallback = "none",
+	  .help = "configuration of rtpproxy's modules, in its language (UCL)" },
 	{ 'v', NULL, NULL, say_capabilities, .help = "print the capabilities and exit" },
 	{ 'V', NULL, NULL, say_version, .help = "print the version and exit" },
 	{ 'C', NULL, NULL, say_clock,
@@ -771,8 +767,8 @@ static const struct row rows[] = {
 
 static bool is_setting(const struct row *r)
 {
-	return r->set != set_nothing && r->set != refuse_module && r->set != say_capabilities &&
-	       r->set != say_version && r->set != say_clock && r->set != say_help;
+	return r->set != set_nothing && r->set != say_capabilities && r->set != say_version &&
+	       r->set != say_clock && r->set != say_help;
 }
 
 /* The value of a number's member. 0, where it is no valid value, is "none". */
@@ -962,6 +958,19 @@ static int read_options(struct parse *p, int argc, char **argv)
 	return optind < argc ? unknown(p, "what is", argv[optind]) : 0;
 }
 
+/* Count an option as given, because a module of --dso or --config has set it. */
+static void count_given(struct config *c, const char *name, const char *value)
+{
+	unsigned int row = 0, i;
+
+	while (!rows[row].name || strcmp(rows[row].name, name) != 0)
+		row++;
+	for (i = 0; i < c->n_given && c->given[i].row != row; i++)
+		;
+	if (i == c->n_given && i < CONFIG_MAX_GIVEN && value && *value)
+		c->given[c->n_given++] = (struct config_given){ row, value };
+}
+
 enum options_action options_parse(struct config *c, int argc, char **argv)
 {
 	const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;
@@ -975,6 +984,10 @@ enum options_action options_parse(struct config *c, int argc, char **argv)
 		c->exit_code = config_conclude(c, err, sizeof(err));
 		if (c->exit_code)
 			complain(&p, c->exit_code, "%s", err);
+		if (c->modules.csv)
+			count_given(c, "acct-csv", c->acct_csv);
+		count_given(c, "hep", c->hep_text);
+		count_given(c, "hep-id", c->hep_agent_text);
 	}
 	if (c->exit_code || p.done) {
 		config_free(c);

@@ -160,7 +160,9 @@ static const struct {
 	{ 1, { "-l", "127.0.0.1=192.0.2.1/127.0.0.2" } },
 	{ 1, { "-l", "127.0.0.1/127.0.0.2", "-A", "192.0.2.1" } },
 	{ 1, { "--dso", "/usr/lib/rtpproxy/rtpp_dtls_gw.so" } },
-	{ 1, { "--config", "/etc/rtpproxy.conf" } },
+	{ 1, { "--config", "/no/such/rtpproxy.conf" } },
+	{ 1, { "--config", "/dev/zero" } },
+	{ 1, { "--config", "/" } },
 	{ 2, { "--hep", "2001:db8::1" } },
 	{ 2, { "--hep", "tcp:homer:0" } },
 	{ 2, { "--hep-id", "4294967296" } },
@@ -397,6 +399,49 @@ static void takes_collectors(void **state)
 	assert_string_equal(c.hep.host, "homer");
 }
 
+/* The value of --NAME as rtpxctl config shows it, with '*' if it is a default. */
+static const char *shown(struct config *c, const char *name)
+{
+	static char text[512];
+	struct admin_setting s = { 0 };
+
+	for (unsigned int i = 0; options_setting(c, i, &s) && strcmp(s.name, name) != 0; i++)
+		;
+	assert_string_equal(s.name, name);
+	snprintf(text, sizeof(text), "%s%s", s.value, s.given ? "" : "*");
+	return text;
+}
+
+static void takes_modules_configuration(void **state)
+{
+	static const char text[] = "modules { acct_csv { logfile = /var/log/a.csv }\n"
+				   "acct_rtcp_hep { capt_host = \"2001:db8::1\"; capt_port = 9070\n"
+				   "capt_ptype = tcp; capt_id = 7 } }";
+	int fd = memfd_create("conf", 0);
+	char path[64];
+	struct config c;
+
+	(void)state;
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ACCEPT(&c, "--config", path);
+	assert_string_equal(c.acct_csv, "/var/log/a.csv");
+	assert_string_equal(c.hep.host, "2001:db8::1");
+	assert_true(c.hep.tcp && c.hep.port == 9070 && c.hep_agent == 7);
+	assert_string_equal(shown(&c, "--hep"), "tcp:[2001:db8::1]:9070");
+	assert_string_equal(shown(&c, "--hep-id"), "7");
+	assert_string_equal(shown(&c, "--acct-csv"), "/var/log/a.csv");
+	/* options of their own come first, wherever they stand */
+	ACCEPT(&c, "--hep", "homer", "--acct-csv", "/b.csv", "--config", path, "--hep-id", "101");
+	assert_string_equal(c.acct_csv, "/b.csv");
+	assert_string_equal(shown(&c, "--hep"), "homer");
+	assert_string_equal(shown(&c, "--hep-id"), "101");
+	ACCEPT(&c, "-f");
+	assert_string_equal(shown(&c, "--hep"), "none*");
+	assert_string_equal(shown(&c, "--hep-id"), "101*");
+	close(fd);
+}
+
 static void takes_modes_decimal_and_octal(void **state)
 {
 	static const struct {
@@ -621,6 +666,7 @@ int main(void)
 		cmocka_unit_test(takes_values),
 		cmocka_unit_test(takes_our_options),
 		cmocka_unit_test(takes_collectors),
+		cmocka_unit_test(takes_modules_configuration),
 		cmocka_unit_test(takes_modes_decimal_and_octal),
 		cmocka_unit_test(takes_users_and_groups),
 		cmocka_unit_test(keeps_notify_targets),
