@@ -7,12 +7,14 @@
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include "capture.h"
 #include "record/format.h"
 
-#define GZ_BUFFER (1 << 17)
+#define GZ_BUFFER (1 << 17) /* at most, for a file of this size and more */
+#define GZ_LEAST 4096
 
 struct capture {
 	char path[300]; /* for sentences */
@@ -56,6 +58,16 @@ static int gz_close(void *arg)
 	return gzclose(c->gz);
 }
 
+/* A short file needs only a short buffer. */
+static unsigned int buffer_for(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) || !S_ISREG(st.st_mode))
+		return GZ_BUFFER;
+	return (unsigned int)MAX(GZ_LEAST, MIN(st.st_size, GZ_BUFFER));
+}
+
 /* gzopen() does not fail for a directory, so reading finds it. */
 static int file_open(struct capture *c, const char *path)
 {
@@ -66,7 +78,7 @@ static int file_open(struct capture *c, const char *path)
 	c->gz = gzopen(path, "re");
 	if (!c->gz)
 		return -errno;
-	gzbuffer(c->gz, GZ_BUFFER);
+	gzbuffer(c->gz, buffer_for(path));
 	c->file = fopencookie(c, "r", io);
 	if (c->file)
 		return 0;

@@ -216,18 +216,33 @@ int decrypt_packet(struct decrypt *d, uint8_t *packet, size_t *len)
 
 /* ---- begin and end ---- */
 
+/*
+ * libsrtp cannot begin twice. Where it uses NSS, it loads that for the first session and unloads it
+ * after the last one. So one session stays: a search makes hundreds, one after the other.
+ */
+static bool library_begins(void)
+{
+	static const struct decrypt_key any;
+	static srtp_t stays;
+	static bool begun;
+
+	if (!begun)
+		begun = srtp_init() == srtp_err_status_ok;
+	if (begun && !stays)
+		stays = session_of(&any, 1, 0);
+	return stays;
+}
+
 int decrypt_new(struct decrypt **out, const struct decrypt_key *keys, size_t n)
 {
-	static bool begun; /* libsrtp cannot begin twice */
 	struct decrypt *d = calloc(1, sizeof(*d));
 
 	if (!d)
 		return -ENOMEM;
-	if (!begun && srtp_init() != srtp_err_status_ok) {
+	if (!library_begins()) {
 		free(d);
 		return -ENOMEM;
 	}
-	begun = true;
 	d->searches = ALL_SEARCHES;
 	d->n = MIN(n, DECRYPT_MAX_KEYS);
 	if (d->n)

@@ -30,6 +30,7 @@
 #define TYPE_MPLS_MULTICAST 0x8848
 
 #define EXTENSION_MAX 8 /* IPv6 headers before UDP */
+#define DATAGRAM_MAX 65536
 
 /* A datagram of which some fragments are there. */
 struct parts {
@@ -38,8 +39,8 @@ struct parts {
 	uint64_t age; /* larger is younger; 0: free */
 	size_t end;   /* length of the whole; 0: the last fragment is missing */
 	size_t got;
-	uint8_t have[8192 / 8]; /* a bit for each 8 bytes */
-	uint8_t data[65536];
+	uint8_t have[DATAGRAM_MAX / 8 / 8]; /* a bit for each 8 bytes */
+	uint8_t *data; /* DATAGRAM_MAX bytes; NULL: never used */
 };
 
 #define PARTS_MAX 16
@@ -56,6 +57,10 @@ struct frame_fragments *frame_fragments_new(void)
 
 void frame_fragments_free(struct frame_fragments *f)
 {
+	size_t i;
+
+	for (i = 0; f && i < PARTS_MAX; i++)
+		free(f->parts[i].data);
 	free(f);
 }
 
@@ -103,6 +108,7 @@ static enum frame_found take_udp(const uint8_t *p, size_t len, struct frame_data
 
 /* ---- fragments ---- */
 
+/* The parts of a datagram, else room for them in place of the oldest. NULL: no memory. */
 static struct parts *parts_of(struct frame_fragments *f, const struct frame_datagram *d,
 			      uint32_t id)
 {
@@ -114,6 +120,10 @@ static struct parts *parts_of(struct frame_fragments *f, const struct frame_data
 		if (p->age < oldest->age)
 			oldest = p;
 	}
+	if (!oldest->data)
+		oldest->data = malloc(DATAGRAM_MAX);
+	if (!oldest->data)
+		return NULL;
 	oldest->src = d->src;
 	oldest->dst = d->dst;
 	oldest->id = id;
@@ -131,9 +141,11 @@ static enum frame_found take_fragment(struct frame_fragments *f, struct frame_da
 	struct parts *p;
 	size_t unit;
 
-	if (at + len > sizeof(p->data) || (more && len % 8))
+	if (at + len > DATAGRAM_MAX || (more && len % 8))
 		return FRAME_OTHER;
 	p = parts_of(f, out, id);
+	if (!p)
+		return FRAME_PARTIAL;
 	memcpy(p->data + at, data, len);
 	for (unit = at / 8; unit < (at + len + 7) / 8; unit++) {
 		p->got += !(p->have[unit / 8] >> (unit % 8) & 1);

@@ -11,7 +11,7 @@
 
 #include "../../daemon/media/sound.c"
 
-#define MAX_SAMPLES 100000
+#define MAX_SAMPLES 30000
 #define BLOCK 1600
 
 static const unsigned int rates[] = { 8000, 16000, 48000 };
