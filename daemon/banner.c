@@ -30,8 +30,8 @@ static void print_media(const struct config *c)
 		       l->advertised ? " advertised as " : "", l->advertised ? l->advertised : "");
 		if (l->label)
 			printf(" (label %s)", l->label);
-		if (c->bridge && i < 2)
-			printf(" (%s)", i ? "external" : "internal");
+		if (c->bridge && l->group < 2)
+			printf(" (%s)", l->group ? "external" : "internal");
 		printf(", ports %u to %u\n", c->port_min, c->dp.port_max);
 	}
 }

@@ -54,59 +54,128 @@ static int resolve(struct maker *m, const struct listeners_arg *arg, const char 
 	return 0;
 }
 
-/* [LABEL@]ADDR[=ADVERTISED] */
-static int add_plain(struct maker *m, const struct listeners_arg *arg)
+/* The addresses of one value, or of one side of it. */
+struct list {
+	const char *label; /* NULL: none */
+	size_t label_len;
+	unsigned int group;
+	bool bridge; /* no =ADVERTISED, and one family */
+};
+
+/* The text up to a comma or the end. */
+static size_t item_len(const char *text, size_t len)
 {
-	const char *at = strchr(arg->text, '@'), *host = at ? at + 1 : arg->text;
-	const char *equal = strchr(host, '=');
-	size_t label_len = at ? (size_t)(at - arg->text) : 0;
+	const char *comma = memchr(text, ',', len);
+
+	return comma ? (size_t)(comma - text) : len;
+}
+
+/* Check the newest listener against the others of its list. */
+static int check_item(struct maker *m, const struct listeners_arg *arg, const struct list *list)
+{
+	const struct listener *l = &m->out->all[m->out->n - 1], *other;
+
+	for (other = m->out->all; other < l; other++) {
+		if (other->group != l->group)
+			continue;
+		if (list->bridge && other->addr.family != l->addr.family)
+			return refuse(m->err, m->err_size, -1,
+				      "'%s': the %s address has another family", arg->text,
+				      l->group ? "other external" : "other internal");
+		if (addr_is_any(&other->addr) || addr_is_any(&l->addr))
+			return refuse(m->err, m->err_size, -1,
+				      "'%s': an address that stands for all addresses cannot be in "
+				      "a list", arg->text);
+		if (addr_host_eq(&other->addr, &l->addr))
+			return refuse(m->err, m->err_size, -1,
+				      "'%s': an address is in the list twice", arg->text);
+	}
+	return 0;
+}
+
+/* ADDR[=ADVERTISED] */
+static int add_item(struct maker *m, const struct listeners_arg *arg, const struct list *list,
+		    const char *text, size_t len)
+{
+	const char *equal = memchr(text, '=', len);
+	size_t host = equal ? (size_t)(equal - text) : len;
 	struct listener *l;
+	int r;
 
 	if (m->out->n == FACES_MAX_LISTENERS)
 		return refuse(m->err, m->err_size, -1, "'%s' is one listen address too many",
 			      arg->text);
-	if (at && (!listeners_is_word(arg->text, label_len) || memchr(arg->text, '}', label_len)))
-		return refuse(m->err, m->err_size, -1,
-			      "'%s': the label before @ is empty or not usable", arg->text);
-	if (equal && !listeners_is_word(equal + 1, strlen(equal + 1)))
-		return refuse(m->err, m->err_size, -1,
-			      "'%s': the advertised address after = is not usable", arg->text);
-	if (m->out->n && !at)
-		return refuse(m->err, m->err_size, -1,
-			      "'%s': a further listen address needs a label: LABEL@%s", arg->text,
-			      arg->text);
-	for (unsigned int i = 0; at && i < m->out->n; i++)
-		if (m->out->all[i].label && strlen(m->out->all[i].label) == label_len &&
-		    !memcmp(m->out->all[i].label, arg->text, label_len))
-			return refuse(m->err, m->err_size, -1, "'%s': this label is given twice",
-				      arg->text);
-	l = &m->out->all[m->out->n++];
-	l->label = at ? strndup(arg->text, label_len) : NULL;
-	l->advertised = equal ? strdup(equal + 1) : NULL;
-	return resolve(m, arg, host, equal ? (size_t)(equal - host) : strlen(host), &l->addr);
-}
-
-/* One side of the first -l or -6 with bridging; @side 0: internal. */
-static int add_bridge_side(struct maker *m, const struct listeners_arg *arg, unsigned int side,
-			   bool taken[2])
-{
-	const char *slash = strchr(arg->text, '/');
-	const char *host = side ? (slash ? slash + 1 : "") : arg->text;
-	size_t len = side || !slash ? strlen(host) : (size_t)(slash - arg->text);
-
-	if (!len)
-		return 0;
-	if (memchr(host, '@', len) || memchr(host, '=', len))
+	if (list->bridge && (equal || memchr(text, '@', len)))
 		return refuse(
 			m->err, m->err_size, -1,
 			"'%s': with bridging an address can have neither label nor =ADVERTISED",
 			arg->text);
-	if (taken[side])
-		return refuse(m->err, m->err_size, -1, "'%s': there is a second %s address",
-			      arg->text, side ? "external" : "internal");
-	taken[side] = true;
-	return resolve(m, arg, host, len, &m->out->all[side].addr);
+	if (equal && !listeners_is_word(equal + 1, len - host - 1))
+		return refuse(m->err, m->err_size, -1,
+			      "'%s': the advertised address after = is not usable", arg->text);
+	l = &m->out->all[m->out->n++];
+	l->group = list->group;
+	l->label = list->label ? strndup(list->label, list->label_len) : NULL;
+	l->advertised = equal ? strndup(equal + 1, len - host - 1) : NULL;
+	r = resolve(m, arg, text, host, &l->addr);
+	return r ? r : check_item(m, arg, list);
 }
+
+static int add_list(struct maker *m, const struct listeners_arg *arg, const struct list *list,
+		    const char *text, size_t len)
+{
+	for (;;) {
+		size_t item = item_len(text, len);
+		int r = add_item(m, arg, list, text, item);
+
+		if (r || item == len)
+			return r;
+		text += item + 1;
+		len -= item + 1;
+	}
+}
+
+/* True for A,LABEL@B. */
+static bool begins_with_address(const struct listeners_arg *arg, size_t label_len)
+{
+	size_t len = item_len(arg->text, label_len);
+	struct addr a;
+
+	return len < label_len && addr_parse(&a, arg->family, arg->text, len) == 0;
+}
+
+/* [LABEL@]ADDR[=ADVERTISED][,ADDR[=ADVERTISED]]... */
+static int add_plain(struct maker *m, const struct listeners_arg *arg)
+{
+	const char *at = strchr(arg->text, '@'), *text = at ? at + 1 : arg->text;
+	unsigned int n = m->out->n;
+	const struct list list = {
+		.label = at ? arg->text : NULL,
+		.label_len = at ? (size_t)(at - arg->text) : 0,
+		.group = n ? m->out->all[n - 1].group + 1 : 0,
+	};
+
+	if (at && (!listeners_is_word(arg->text, list.label_len) ||
+		   memchr(arg->text, '}', list.label_len)))
+		return refuse(m->err, m->err_size, -1,
+			      "'%s': the label before @ is empty or not usable", arg->text);
+	if (at && begins_with_address(arg, list.label_len))
+		return refuse(m->err, m->err_size, -1,
+			      "'%s': a label stands before the whole list: LABEL@A,B", arg->text);
+	if (n && !at)
+		return refuse(m->err, m->err_size, -1,
+			      "'%s': a further listen address needs a label: LABEL@%s; to share "
+			      "calls with the first address, give a list: -%c FIRST,%s",
+			      arg->text, arg->text, arg->family == ADDR_IP6 ? '6' : 'l', arg->text);
+	for (unsigned int i = 0; at && i < n; i++)
+		if (m->out->all[i].label && strlen(m->out->all[i].label) == list.label_len &&
+		    !memcmp(m->out->all[i].label, arg->text, list.label_len))
+			return refuse(m->err, m->err_size, -1, "'%s': this label is given twice",
+				      arg->text);
+	return add_list(m, arg, &list, text, strlen(text));
+}
+
+/* ---- bridging ---- */
 
 static bool is_first(const struct maker *m, unsigned int n)
 {
@@ -116,33 +185,91 @@ static bool is_first(const struct maker *m, unsigned int n)
 	return true;
 }
 
-static int add_bridge(struct maker *m)
+/* The first value of each family names sides, and so does each other one with a slash. */
+static bool has_sides(const struct maker *m, unsigned int n)
 {
-	const char *slash = m->args->advertised ? strchr(m->args->advertised, '/') : NULL;
-	bool taken[2] = { false, false };
-	int r = 0;
+	const char *text = m->args->local[n].text;
 
-	for (unsigned int i = 0; i < m->args->n && !r; i++)
-		for (unsigned int side = 0; side < 2 && !r && is_first(m, i); side++)
-			r = add_bridge_side(m, &m->args->local[i], side, taken);
-	if (r)
-		return r;
-	if (!taken[0] || !taken[1])
+	return is_first(m, n) || (strchr(text, '/') && !strchr(text, '@'));
+}
+
+/* The addresses that a value names for a side; @side 0: internal. */
+static int add_bridge_side(struct maker *m, const struct listeners_arg *arg, unsigned int side)
+{
+	const struct list list = { .group = side, .bridge = true };
+	const char *slash = strchr(arg->text, '/');
+	const char *text = side ? (slash ? slash + 1 : "") : arg->text;
+	size_t len = side || !slash ? strlen(text) : (size_t)(slash - arg->text);
+
+	return len ? add_list(m, arg, &list, text, len) : 0;
+}
+
+static unsigned int count_of(const struct listeners *l, unsigned int group)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < l->n; i++)
+		n += l->all[i].group == group;
+	return n;
+}
+
+/* A text of -A for each address of a group, in order. */
+static int advertise_group(struct maker *m, unsigned int group, const char *text, size_t len)
+{
+	unsigned int n = 1, wanted = count_of(m->out, group);
+
+	for (size_t i = 0; i < len; i++)
+		n += text[i] == ',';
+	if (n != wanted)
 		return refuse(m->err, m->err_size, -1,
-			      "bridging needs one internal and one external address: -l INT/EXT");
-	m->out->n = 2;
-	for (unsigned int i = 0; i < m->args->n && !r; i++)
-		if (!is_first(m, i))
-			r = add_plain(m, &m->args->local[i]);
-	if (r || !m->args->advertised)
-		return r;
+			      "-A '%s': '%.*s' has %u addresses for the %u of -l or -6: give as "
+			      "many, with commas", m->args->advertised, (int)len, text, n, wanted);
+	for (unsigned int i = 0; i < m->out->n; i++) {
+		struct listener *l = &m->out->all[i];
+		size_t item = item_len(text, len);
+
+		if (l->group != group)
+			continue;
+		if (!listeners_is_word(text, item))
+			return refuse(m->err, m->err_size, -1, "-A '%s': an address is missing",
+				      m->args->advertised);
+		if (!l->advertised)
+			l->advertised = strndup(text, item);
+		text += MIN(item + 1, len);
+		len -= MIN(item + 1, len);
+	}
+	return 0;
+}
+
+static int advertise_sides(struct maker *m)
+{
+	const char *text = m->args->advertised, *slash = strchr(text, '/');
+	int r;
+
 	if (!slash)
 		return refuse(m->err, m->err_size, -1, "-A '%s': bridging needs both: -A INT/EXT",
-			      m->args->advertised);
-	m->out->all[0].advertised =
-		strndup(m->args->advertised, (size_t)(slash - m->args->advertised));
-	m->out->all[1].advertised = strdup(slash + 1);
-	return 0;
+			      text);
+	r = advertise_group(m, 0, text, (size_t)(slash - text));
+	return r ? r : advertise_group(m, 1, slash + 1, strlen(slash + 1));
+}
+
+static int add_bridge(struct maker *m)
+{
+	int r = 0;
+
+	for (unsigned int side = 0; side < 2; side++)
+		for (unsigned int i = 0; i < m->args->n && !r; i++)
+			if (has_sides(m, i))
+				r = add_bridge_side(m, &m->args->local[i], side);
+	if (r)
+		return r;
+	if (!count_of(m->out, 0) || !count_of(m->out, 1))
+		return refuse(m->err, m->err_size, -1,
+			      "bridging needs one internal and one external address: -l INT/EXT");
+	for (unsigned int i = 0; i < m->args->n && !r; i++)
+		if (!has_sides(m, i))
+			r = add_plain(m, &m->args->local[i]);
+	return r || !m->args->advertised ? r : advertise_sides(m);
 }
 
 /*
@@ -167,6 +294,19 @@ static void advertise(struct maker *m)
 	}
 }
 
+static int advertise_plain(struct maker *m)
+{
+	const char *text = m->args->advertised;
+
+	if (strchr(text, '/'))
+		return refuse(m->err, m->err_size, -1,
+			      "-A '%s': two addresses are for bridging only: -l INT/EXT", text);
+	if (strchr(text, ',') || count_of(m->out, 0) > 1)
+		return advertise_group(m, 0, text, strlen(text));
+	advertise(m);
+	return 0;
+}
+
 int listeners_make(struct listeners *out, const struct listeners_args *args, char *err,
 		   size_t err_size)
 {
@@ -179,13 +319,7 @@ int listeners_make(struct listeners *out, const struct listeners_args *args, cha
 		return add_bridge(m);
 	for (unsigned int i = 0; i < args->n && !r; i++)
 		r = add_plain(m, &args->local[i]);
-	if (!r && args->advertised && strchr(args->advertised, '/'))
-		return refuse(m->err, m->err_size, -1,
-			      "-A '%s': two addresses are for bridging only: -l INT/EXT",
-			      args->advertised);
-	if (!r && args->advertised)
-		advertise(m);
-	return r;
+	return r || !args->advertised ? r : advertise_plain(m);
 }
 
 static bool has_own(const struct listeners *l, unsigned int n)

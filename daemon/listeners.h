@@ -23,12 +23,13 @@ struct listeners_args {
 struct listeners {
 	struct listener *all; /* room for FACES_MAX_LISTENERS */
 	unsigned int n;
-	bool bridge; /* the first two are the internal and the external side */
+	bool bridge; /* the groups 0 and 1 are the internal and the external side */
 };
 
 /*
- * listeners_make - the listeners of @args. Host names are resolved, which may block. 0, or -1 with
- * a sentence in @err. Labels and advertised texts belong to the caller, also those of an error.
+ * listeners_make - the listeners of @args, in the order of their groups. Host names are resolved,
+ * which may block. 0, or -1 with a sentence in @err. Labels and advertised texts belong to the
+ * caller, also those of an error.
  */
 int listeners_make(struct listeners *out, const struct listeners_args *args, char *err,
 		   size_t err_size);

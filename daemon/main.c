@@ -495,7 +495,8 @@ static int start_engine(struct daemon *d)
 		.recordings = { d->sessions, d->recorder, d->mirror, NULL },
 		.prompts = { d->sessions, d->players },
 	};
-	int r = faces_new(&d->faces, c->listeners, c->n_listeners, c->bridge);
+	const struct faces_opts faces = { c->listeners, c->n_listeners, c->bridge, d->ports };
+	int r = faces_new(&d->faces, &faces);
 
 	d->admission = (struct admission){
 		.max_sessions = c->max_sessions, .max_cps = c->max_cps, .stats = &d->stats,

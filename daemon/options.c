@@ -592,7 +592,8 @@ static const struct row rows[] = {
 	  .help = "control socket, repeatable: unix:PATH, cunix:PATH, udp:HOST[:PORT], udp6:, "
 		  "tcp:, tcp6:, stdio:, stdioc:, systemd: (default " CONFIG_SOCKET ")" },
 	{ 'l', NULL, "ADDR", set_local, .fallback = "*",
-	  .help = "media address [LABEL@]ADDR[=ADVERTISED], or INT/EXT for bridging (default *)" },
+	  .help = "media address [LABEL@]ADDR[=ADVERTISED], or INT/EXT for bridging; A,B share "
+		  "new calls (default *)" },
 	{ '6', NULL, "ADDR", set_local, .help = "the same for IPv6" },
 	{ 'A', NULL, "ADDR[/EXT]", set_advertised,
 	  .help = "address to give in replies; both with bridging" },

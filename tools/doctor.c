@@ -327,6 +327,23 @@ static void check_outgoing_ports(struct doctor *d, unsigned int min, unsigned in
 		      first, last, lo, hi);
 }
 
+/* The address whose pool has most pairs in use. */
+static const char *fullest_address(struct json_object *status)
+{
+	struct json_object *most = NULL, *media;
+	size_t i;
+
+	if (!json_object_object_get_ex(status, "media", &media))
+		return "-";
+	for (i = 0; i < json_object_array_length(media); i++) {
+		struct json_object *m = json_object_array_get_idx(media, i);
+
+		if (!most || json_number(m, "pairs_in_use") > json_number(most, "pairs_in_use"))
+			most = m;
+	}
+	return most ? json_text(most, "address") : "-";
+}
+
 static void check_ports(struct doctor *d)
 {
 	unsigned long long min, max, used, pairs;
@@ -340,9 +357,9 @@ static void check_ports(struct doctor *d)
 	if (used >= pairs)
 		no_call(d, "every pair of media ports of an address is in use");
 	found(&d->f, "ports", used * 10 < pairs * 9 ? OK : WARNING,
-	      "widen the range with -m and -M, or add a relay",
-	      "%llu to %llu, %llu of %llu pairs in use, at the address that has most", min, max,
-	      used, pairs);
+	      "widen the range with -m and -M, give another address to -l or -6, or add a relay",
+	      "%llu to %llu, %llu of %llu pairs in use, at the address that has most (%s)", min,
+	      max, used, pairs, fullest_address(d->status));
 	check_outgoing_ports(d, (unsigned int)min, (unsigned int)max);
 }
 

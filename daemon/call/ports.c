@@ -289,6 +289,11 @@ unsigned int ports_pairs(const struct ports *p)
 	return p->n_pairs;
 }
 
+unsigned int ports_taken(const struct ports *p, unsigned int pool)
+{
+	return p->pool[pool].n_taken;
+}
+
 unsigned int ports_all_pairs(const struct ports *p, enum rtpx_family family)
 {
 	unsigned int i, n = 0;

@@ -79,6 +79,7 @@ uint16_t ports_last(const struct ports *p, enum rtpx_family family);
 void ports_go_on(struct ports *p, enum rtpx_family family, uint16_t last);
 
 unsigned int ports_pairs(const struct ports *p); /* of one pool */
+unsigned int ports_taken(const struct ports *p, unsigned int pool); /* pairs of a pool in use */
 /* ports_all_pairs, ports_in_use - the pairs of all pools of a family, and those that are taken. */
 unsigned int ports_all_pairs(const struct ports *p, enum rtpx_family family);
 unsigned int ports_in_use(const struct ports *p, enum rtpx_family family);

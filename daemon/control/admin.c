@@ -608,6 +608,9 @@ static struct json_object *media_json(const struct admin *a)
 		put_text(o, "address", addr_host_text(&l->addr, text));
 		put_text(o, "label", l->label);
 		put_text(o, "advertised", l->advertised);
+		put_number(o, "list", l->group);
+		put_number(o, "pairs_in_use",
+			   ports_taken(a->o.ports, ports_pool(a->o.ports, &l->addr)));
 		put_text(o, "error", err ? strerror(-err) : NULL);
 		json_object_array_add(list, o);
 	}

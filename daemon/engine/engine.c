@@ -335,18 +335,42 @@ static enum proto_error admit(struct engine *e, struct span call_id, uint64_t no
 	return bad;
 }
 
+/*
+ * Open the ports of a leg without ports, at its address or, if the command names none, at another
+ * one of its group. One other: a range that another program holds costs a millisecond.
+ */
+static int leg_open_in_group(struct engine *e, struct session *s, int i, const struct media_req *m,
+			     uint64_t now_ns)
+{
+	struct leg *leg = &s->leg[i], *other = &s->leg[!i];
+	struct face face = { leg->local, leg->advertised };
+	int err = leg_open(e, s, i, now_ns);
+
+	if (!err || m->local == PROTO_LOCAL_ADDR || m->local == PROTO_LOCAL_ROUTE ||
+	    !faces_pass_over(e->o.faces, &face, now_ns))
+		return err;
+	if (!other->local.port && addr_host_eq(&other->local, &leg->local))
+		leg_set_face(other, &face);
+	leg_set_face(leg, &face);
+	return leg_open(e, s, i, now_ns);
+}
+
 static enum proto_error session_begin(struct engine *e, const struct engine_update *u,
 				      uint64_t now_ns, struct session **out)
 {
+	struct session *s = sessions_of_call(e->o.sessions, u->call_id);
+	const struct faces_near near = {
+		.of_call = { s ? &s->leg[0].local : NULL, s ? &s->leg[1].local : NULL },
+		.now_ns = now_ns,
+	};
 	struct face face[2];
-	struct session *s;
 	enum proto_error bad;
 	int i;
 
 	bad = admit(e, u->call_id, now_ns);
 	if (bad != PROTO_OK)
 		return bad;
-	bad = faces_of_session(e->o.faces, u->media, face);
+	bad = faces_of_session(e->o.faces, u->media, &near, face);
 	if (bad != PROTO_OK)
 		return bad;
 	if (session_create(e->o.sessions, u->call_id, u->from_tag, now_ns, &s) < 0)
@@ -355,7 +379,7 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 		leg_set_face(&s->leg[i], &face[i]);
 		s->leg[i].tos = e->o.tos;
 	}
-	i = leg_open(e, s, 0, now_ns);
+	i = leg_open_in_group(e, s, 0, u->media, now_ns);
 	if (i < 0) {
 		char host[ADDR_TEXT];
 
@@ -376,19 +400,20 @@ static enum proto_error session_continue(struct engine *e, struct session *s, in
 {
 	struct leg *leg = &s->leg[i];
 	struct face face, now = { addr_with_port(leg->local, 0), leg->advertised };
+	const struct faces_near near = { .of_call = { &now.addr }, .now_ns = now_ns };
 	enum proto_error bad;
 	int err;
 
 	if (leg->local.port && !m->new_port)
 		return PROTO_OK;
-	bad = face_of_leg(e->o.faces, &now, m, &face);
+	bad = face_of_leg(e->o.faces, &now, m, &near, &face);
 	if (bad != PROTO_OK)
 		return bad;
 	if (leg->local.port) {
 		err = leg_reopen(e, s, i, &face, now_ns);
 	} else {
 		leg_set_face(leg, &face);
-		err = leg_open(e, s, i, now_ns);
+		err = leg_open_in_group(e, s, i, m, now_ns);
 	}
 	if (err) {
 		char host[ADDR_TEXT];

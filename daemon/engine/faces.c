@@ -10,6 +10,8 @@
 #include "base/hash.h"
 #include "net/sender.h"
 
+#define AVOID_NS NSEC_PER_SEC
+
 /* A text that replies show instead of an address of restored legs; each text once. */
 struct text {
 	struct text *next;
@@ -20,15 +22,25 @@ struct local {
 	UT_hash_handle hh; /* by l.addr; has the newest of several with the same address */
 	struct listener l;
 	bool configured;
+	unsigned int pool; /* of ports, if configured */
 	unsigned int legs;
+	uint64_t avoid_until_ns; /* no pair could be opened before */
 	struct local *prev, *next; /* list of all, most recently added first */
 };
 
+/* Configured addresses that share new legs. */
+struct group {
+	struct local *member[FACES_MAX_LISTENERS];
+	unsigned int n;
+};
+
 struct faces {
+	const struct ports *ports;
 	struct text *texts;
 	struct local *newest;  /* most recently added first */
 	struct local *by_addr; /* the same, as a hash */
-	struct listener *internal, *external; /* without bridging both are the default listener */
+	struct group group[FACES_MAX_LISTENERS];
+	const struct group *internal, *external; /* without bridging both are the default group */
 	struct span labels[FACES_MAX_LISTENERS];
 	struct proto_opts proto;
 };
@@ -143,33 +155,112 @@ void faces_leave(struct faces *f, const struct addr *addr)
 	local_remove_unused(f, p);
 }
 
-static struct listener *listener_of_label(const struct faces *f, struct span label)
-{
-	struct local *p;
-
-	DL_FOREACH (f->newest, p)
-		if (p->l.label && span_eq(span_of(p->l.label), label))
-			return &p->l;
-	return NULL;
-}
+/* ---- the choice in a group ---- */
 
 static struct face face_of(const struct listener *l)
 {
 	return (struct face){ l->addr, l->advertised };
 }
 
+static bool is_full(const struct faces *f, const struct local *p)
+{
+	return ports_taken(f->ports, p->pool) >= ports_pairs(f->ports);
+}
+
+static bool is_usable(const struct faces *f, const struct local *p, uint64_t now_ns)
+{
+	return p->avoid_until_ns <= now_ns && !is_full(f, p);
+}
+
+/* True if @a is better for a new leg than @b. */
+static bool is_better(const struct faces *f, const struct local *a, const struct local *b,
+		      uint64_t now_ns)
+{
+	unsigned int taken_a = ports_taken(f->ports, a->pool);
+	unsigned int taken_b = ports_taken(f->ports, b->pool);
+
+	if (is_usable(f, a, now_ns) != is_usable(f, b, now_ns))
+		return is_usable(f, a, now_ns);
+	return taken_a != taken_b ? taken_a < taken_b : a->legs < b->legs;
+}
+
+/* The member of @g that the call has already, if it is usable. */
+static struct local *member_of_call(const struct faces *f, const struct group *g,
+				    const struct faces_near *near)
+{
+	unsigned int i, k;
+
+	for (k = 0; k < ARRAY_SIZE(near->of_call); k++)
+		for (i = 0; near->of_call[k] && i < g->n; i++)
+			if (addr_host_eq(&g->member[i]->l.addr, near->of_call[k]) &&
+			    is_usable(f, g->member[i], near->now_ns))
+				return g->member[i];
+	return NULL;
+}
+
+static struct local *member_best(const struct faces *f, const struct group *g, uint64_t now_ns)
+{
+	struct local *best = g->member[0];
+	unsigned int i;
+
+	for (i = 1; i < g->n; i++)
+		if (is_better(f, g->member[i], best, now_ns))
+			best = g->member[i];
+	return best;
+}
+
+static struct face face_of_group(const struct faces *f, const struct group *g,
+				 const struct faces_near *near)
+{
+	struct local *p = g->n > 1 ? member_of_call(f, g, near) : g->member[0];
+
+	if (!p)
+		p = member_best(f, g, near->now_ns);
+	return face_of(&p->l);
+}
+
+bool faces_pass_over(struct faces *f, struct face *face, uint64_t now_ns)
+{
+	struct local *p = local_of(f, &face->addr), *other;
+	const struct group *g;
+
+	if (!p || !p->configured || f->group[p->l.group].n == 1)
+		return false;
+	g = &f->group[p->l.group];
+	if (!is_full(f, p))
+		p->avoid_until_ns = now_ns + AVOID_NS;
+	other = member_best(f, g, now_ns);
+	if (!is_usable(f, other, now_ns))
+		return false;
+	*face = face_of(&other->l);
+	return true;
+}
+
+/* ---- the choice by a command ---- */
+
+static const struct group *group_of_label(const struct faces *f, struct span label)
+{
+	struct local *p;
+
+	DL_FOREACH (f->newest, p)
+		if (p->l.label && span_eq(span_of(p->l.label), label))
+			return &f->group[p->l.group];
+	return NULL;
+}
+
 /* The face that l or r names. faces_use() adds a new address once it is bound. */
 static enum proto_error face_requested(const struct faces *f, const struct media_req *m,
-				       struct face *out)
+				       const struct faces_near *near, struct face *out)
 {
 	struct addr addr = m->local_addr;
+	const struct group *g;
 	struct listener *l;
 
 	if (m->local == PROTO_LOCAL_LABEL) {
-		l = listener_of_label(f, m->label);
-		if (!l)
+		g = group_of_label(f, m->label);
+		if (!g)
 			return E_LOCAL_ADDR;
-		*out = face_of(l);
+		*out = face_of_group(f, g, near);
 		return PROTO_OK;
 	}
 	if (m->local == PROTO_LOCAL_ROUTE && sender_source(&m->local_addr, &addr) < 0)
@@ -179,9 +270,15 @@ static enum proto_error face_requested(const struct faces *f, const struct media
 	return PROTO_OK;
 }
 
-static struct face face_of_side(const struct faces *f, enum proto_side side)
+static struct face face_of_side(const struct faces *f, enum proto_side side,
+				const struct faces_near *near)
 {
-	return face_of(side == SIDE_EXTERNAL ? f->external : f->internal);
+	return face_of_group(f, side == SIDE_EXTERNAL ? f->external : f->internal, near);
+}
+
+static enum addr_family family_of(const struct group *g)
+{
+	return g->member[0]->l.addr.family;
 }
 
 /*
@@ -189,48 +286,49 @@ static struct face face_of_side(const struct faces *f, enum proto_side side)
  * selects a listener and the default listener has another family.
  */
 static enum proto_error face_of_family(const struct faces *f, const struct media_req *m,
-				       struct face *out)
+				       const struct faces_near *near, struct face *out)
 {
 	enum addr_family family = m->ipv6 ? ADDR_IP6 : ADDR_IP4;
 	const struct local *p;
 
 	if (m->local != PROTO_LOCAL_UNSET || m->side[0] != SIDE_UNSET ||
-	    f->internal->addr.family == family)
+	    family_of(f->internal) == family)
 		return PROTO_OK;
 	p = newest_of(f, family);
 	if (!p)
 		return E_FAMILY;
-	*out = face_of(&p->l);
+	*out = p->configured ? face_of_group(f, &f->group[p->l.group], near) : face_of(&p->l);
 	return PROTO_OK;
 }
 
 enum proto_error faces_of_session(const struct faces *f, const struct media_req *m,
-				  struct face face[2])
+				  const struct faces_near *near, struct face face[2])
 {
 	enum proto_error bad;
 
-	face[0] = face_of(f->internal);
+	face[0] = face_of_group(f, f->internal, near);
 	if (m->local != PROTO_LOCAL_UNSET)
-		bad = face_requested(f, m, &face[0]);
+		bad = face_requested(f, m, near, &face[0]);
 	else
-		bad = face_of_family(f, m, &face[0]);
+		bad = face_of_family(f, m, near, &face[0]);
 	face[1] = face[0];
 	if (m->local == PROTO_LOCAL_UNSET && m->side[0] != SIDE_UNSET)
-		face[1] = face_of_side(f, m->side[0]);
+		face[1] = face_of_side(f, m->side[0], near);
 	if (m->local == PROTO_LOCAL_UNSET && m->side[1] != SIDE_UNSET)
-		face[0] = face_of_side(f, m->side[1]);
+		face[0] = face_of_side(f, m->side[1], near);
 	return bad;
 }
 
 enum proto_error face_of_leg(const struct faces *f, const struct face *now,
-			     const struct media_req *m, struct face *out)
+			     const struct media_req *m, const struct faces_near *near,
+			     struct face *out)
 {
 	*out = *now;
 	if (m->local != PROTO_LOCAL_UNSET)
-		return face_requested(f, m, out);
+		return face_requested(f, m, near, out);
 	if (m->new_port && m->side[0] != SIDE_UNSET && m->side[1] != SIDE_UNSET)
-		*out = face_of_side(f, m->side[1]);
-	return face_of_family(f, m, out);
+		*out = face_of_side(f, m->side[1], near);
+	return face_of_family(f, m, near, out);
 }
 
 const char *faces_advertised(const struct faces *f, const struct addr *local)
@@ -274,33 +372,43 @@ const char *faces_keep_text(struct faces *f, struct span text)
 
 /* ---- beginning and end ---- */
 
-int faces_new(struct faces **out, const struct listener *listeners, unsigned int n, bool bridge)
+static int listener_add(struct faces *f, const struct listener *l)
+{
+	struct local *mine = local_add(f, &l->addr, l->label, l->advertised);
+	struct group *g = &f->group[l->group];
+
+	if (!mine)
+		return -ENOMEM;
+	mine->configured = true;
+	mine->l.group = l->group;
+	mine->pool = ports_pool(f->ports, &l->addr);
+	if (mine->l.label && !g->n)
+		f->labels[f->proto.labels_n++] = span_of(mine->l.label);
+	g->member[g->n++] = mine;
+	return 0;
+}
+
+int faces_new(struct faces **out, const struct faces_opts *opts)
 {
 	struct faces *f = calloc(1, sizeof(*f));
 	unsigned int i;
+	int r = 0;
 
 	if (!f)
 		return -ENOMEM;
-	for (i = 0; i < n; i++) {
-		const struct listener *l = &listeners[i];
-		struct local *mine = local_add(f, &l->addr, l->label, l->advertised);
-
-		if (!mine) {
-			faces_free(f);
-			return -ENOMEM;
-		}
-		mine->configured = true;
-		if (i == 0)
-			f->internal = f->external = &mine->l;
-		else if (i == 1 && bridge)
-			f->external = &mine->l;
-		if (mine->l.label)
-			f->labels[f->proto.labels_n++] = span_of(mine->l.label);
+	f->ports = opts->ports;
+	for (i = 0; i < opts->n && !r; i++)
+		r = listener_add(f, &opts->listeners[i]);
+	if (r) {
+		faces_free(f);
+		return r;
 	}
+	f->internal = &f->group[0];
+	f->external = &f->group[opts->bridge ? 1 : 0];
 	f->proto.labels = f->labels;
-	f->proto.bridge = bridge;
+	f->proto.bridge = opts->bridge;
 	f->proto.modules = 1u << PROTO_MODULE_DTMF;
-	f->proto.default_family = f->internal->addr.family;
+	f->proto.default_family = family_of(f->internal);
 	*out = f;
 	return 0;
 }

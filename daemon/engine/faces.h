@@ -4,12 +4,15 @@
  *
  * Addresses of the command line stay. An l or r modifier adds an address; it is removed with the
  * last leg that is bound to it, unless it is the newest of its family. Opens no port.
+ *
+ * New legs are spread over the addresses of a group (docs/ports.md).
  */
 #ifndef RTPX_FACES_H
 #define RTPX_FACES_H
 
 #include "base/addr.h"
 #include "base/base.h"
+#include "call/ports.h"
 #include "protocol/proto.h"
 
 #define FACES_MAX_LISTENERS 16
@@ -19,6 +22,7 @@ struct listener {
 	struct addr addr;	/* port 0; any-address possible */
 	char *label;		/* owned; NULL: none */
 	char *advertised;	/* owned; NULL: the numeric address */
+	unsigned int group;	/* listeners with one number share new legs */
 };
 
 /* A local address for a leg, and the text that replies show instead of it. */
@@ -29,25 +33,41 @@ struct face {
 
 struct faces;
 
-/*
- * faces_new - copies @listeners, which are in the order of the command line. [0] is the default
- * listener; with @bridge it is the internal one, and [1] the external one. 0 or -ENOMEM.
- */
-int faces_new(struct faces **out, const struct listener *listeners, unsigned int n, bool bridge);
+struct faces_opts {
+	const struct listener *listeners; /* in the order of their groups; copied */
+	unsigned int n; /* at least 1 */
+	/* group 0 is the internal side, group 1 the external one; else group 0 is the default */
+	bool bridge;
+	const struct ports *ports; /* valid until faces_free() */
+};
+
+int faces_new(struct faces **out, const struct faces_opts *opts); /* 0 or -ENOMEM */
 void faces_free(struct faces *f); /* NULL is allowed */
+
+/* What the choice in a group depends on. */
+struct faces_near {
+	const struct addr *of_call[2]; /* local addresses that the call has; NULL: none */
+	uint64_t now_ns;
+};
 
 /*
  * faces_of_session - the faces of a new session's legs: l or r, else e and i, else by family.
  * PROTO_OK, E_LOCAL_ADDR, E_REMOTE_ADDR or E_FAMILY.
  */
 enum proto_error faces_of_session(const struct faces *f, const struct media_req *m,
-				  struct face face[2]);
+				  const struct faces_near *near, struct face face[2]);
 /*
- * face_of_leg - the face for a new pair of ports of a leg that has the face @now. Errors as
- * faces_of_session().
+ * face_of_leg - the face for a new pair of ports of a leg that has the face @now. @near has its
+ * address. Errors as faces_of_session().
  */
 enum proto_error face_of_leg(const struct faces *f, const struct face *now,
-			     const struct media_req *m, struct face *out);
+			     const struct media_req *m, const struct faces_near *near,
+			     struct face *out);
+/*
+ * faces_pass_over - no pair could be opened at @face. Unless it is full, choose other addresses of
+ * its group for a second. True: *@face is one of them.
+ */
+bool faces_pass_over(struct faces *f, struct face *face, uint64_t now_ns);
 
 /*
  * faces_use - a leg is bound to @local: remember the address. If there is no memory, the only

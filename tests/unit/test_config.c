@@ -159,6 +159,24 @@ static const struct {
 	{ 1, { "-l", "a@127.0.0.1/127.0.0.2" } },
 	{ 1, { "-l", "127.0.0.1=192.0.2.1/127.0.0.2" } },
 	{ 1, { "-l", "127.0.0.1/127.0.0.2", "-A", "192.0.2.1" } },
+	{ 1, { "-l", "127.0.0.1,127.0.0.2", "-l", "127.0.0.3" } },
+	{ 1, { "-l", "127.0.0.1," } },
+	{ 1, { "-l", ",127.0.0.1" } },
+	{ 1, { "-l", "127.0.0.1,127.0.0.1" } },
+	{ 1, { "-l", "127.0.0.1,*" } },
+	{ 1, { "-l", "0.0.0.0,127.0.0.1" } },
+	{ 1, { "-l", "127.0.0.1,x@127.0.0.2" } },
+	{ 1, { "-l", "127.0.0.1,127.0.0.2", "-A", "192.0.2.1" } },
+	{ 1, { "-l", "127.0.0.1,127.0.0.2", "-A", "192.0.2.1," } },
+	{ 1, { "-l", "127.0.0.1", "-A", "192.0.2.1,192.0.2.2" } },
+	{ 1, { "-l", "127.0.0.1,127.0.0.2/127.0.0.3", "-A", "192.0.2.1/192.0.2.2" } },
+	{ 1, { "-l", "127.0.0.1,127.0.0.2/" } },
+	{ 1, { "-l", "127.0.0.1/127.0.0.2", "-l", "127.0.0.3" } },
+	{ 1, { "-l", "127.0.0.1/127.0.0.2", "-l", "/127.0.0.2" } },
+	{ 1, { "-l", "127.0.0.1,127.0.0.2=1.1.1.1/127.0.0.3" } },
+	{ 1, { "-l", "127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5,127.0.0.6,127.0.0.7,"
+		     "127.0.0.8,127.0.0.9,127.0.0.10,127.0.0.11,127.0.0.12,127.0.0.13,127.0.0.14,"
+		     "127.0.0.15,127.0.0.16,127.0.0.17" } },
 	{ 1, { "--dso", "/usr/lib/rtpproxy/rtpp_dtls_gw.so" } },
 	{ 1, { "--config", "/no/such/rtpproxy.conf" } },
 	{ 1, { "--config", "/dev/zero" } },
@@ -606,6 +624,60 @@ static void takes_bridging(void **state)
 	config_free(&c);
 }
 
+static void check_in_list(const struct listener *l, const char *address, unsigned int list,
+			  const char *label, const char *advertised)
+{
+	check_listener(l, address, label, advertised);
+	assert_int_equal(l->group, list);
+}
+
+static void takes_lists(void **state)
+{
+	struct config c;
+
+	(void)state;
+	ACCEPT(&c, "-l", "127.0.0.1,127.0.0.2=1.1.1.1", "-6", "six@::1,::2", "-l", "far@127.0.0.3");
+	assert_int_equal(c.n_listeners, 5);
+	assert_int_equal(c.dp.n_own, 3);
+	check_in_list(&c.listeners[0], "127.0.0.1", 0, NULL, NULL);
+	check_in_list(&c.listeners[1], "127.0.0.2", 0, NULL, "1.1.1.1");
+	check_in_list(&c.listeners[2], "::1", 1, "six", NULL);
+	check_in_list(&c.listeners[3], "::2", 1, "six", NULL);
+	check_in_list(&c.listeners[4], "127.0.0.3", 2, "far", NULL);
+	config_free(&c);
+
+	ACCEPT(&c, "-l", "127.0.0.1,127.0.0.2", "-l", "far@127.0.0.3", "-A", "1.1.1.1,gw.example");
+	check_in_list(&c.listeners[0], "127.0.0.1", 0, NULL, "1.1.1.1");
+	check_in_list(&c.listeners[1], "127.0.0.2", 0, NULL, "gw.example");
+	check_in_list(&c.listeners[2], "127.0.0.3", 1, "far", NULL);
+	config_free(&c);
+}
+
+/* Further values with a slash add to the sides, which are in the order of the command line. */
+static void takes_lists_with_bridging(void **state)
+{
+	struct config c;
+
+	(void)state;
+	ACCEPT(&c, "-l", "127.0.0.1,127.0.0.2/127.0.0.3", "-l", "/127.0.0.4", "-l", "127.0.0.5/127.0.0.6",
+	       "-l", "far@127.0.0.7", "-A", "1.1.1.1,1.1.1.2,1.1.1.5/1.1.1.3,1.1.1.4,1.1.1.6");
+	assert_true(c.bridge);
+	assert_int_equal(c.n_listeners, 7);
+	check_in_list(&c.listeners[0], "127.0.0.1", 0, NULL, "1.1.1.1");
+	check_in_list(&c.listeners[1], "127.0.0.2", 0, NULL, "1.1.1.2");
+	check_in_list(&c.listeners[2], "127.0.0.5", 0, NULL, "1.1.1.5");
+	check_in_list(&c.listeners[3], "127.0.0.3", 1, NULL, "1.1.1.3");
+	check_in_list(&c.listeners[4], "127.0.0.4", 1, NULL, "1.1.1.4");
+	check_in_list(&c.listeners[5], "127.0.0.6", 1, NULL, "1.1.1.6");
+	check_in_list(&c.listeners[6], "127.0.0.7", 2, "far", NULL);
+	config_free(&c);
+
+	ACCEPT(&c, "-l", "127.0.0.1,127.0.0.2", "-6", "/::1,::2");
+	check_in_list(&c.listeners[1], "127.0.0.2", 0, NULL, NULL);
+	check_in_list(&c.listeners[3], "::2", 1, NULL, NULL);
+	config_free(&c);
+}
+
 static void answers_and_exits(void **state)
 {
 	struct config c;
@@ -674,6 +746,8 @@ int main(void)
 		cmocka_unit_test(takes_listeners),
 		cmocka_unit_test(advertises_outside_bridging),
 		cmocka_unit_test(takes_bridging),
+		cmocka_unit_test(takes_lists),
+		cmocka_unit_test(takes_lists_with_bridging),
 		cmocka_unit_test(answers_and_exits),
 		cmocka_unit_test(claims_only_what_works),
 		cmocka_unit_test(help_has_every_option),
