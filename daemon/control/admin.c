@@ -382,6 +382,7 @@ static struct json_object *floor_json(struct relay *relay)
 	put_number(o, "icmp_errors", c.icmp_errors);
 	put_number(o, "circled", relay_circled(relay));
 	put_number(o, "ports", c.ports);
+	put_number(o, "own", c.own);
 	put_number(o, "refused", c.refused);
 	return o;
 }

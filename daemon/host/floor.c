@@ -31,26 +31,28 @@ static const char by_port[] =
 static const char by_policy[] =
 	"an IPsec policy looks at ports, which packets of shared sockets do not show it";
 
-static void warn(const char *why)
+/*
+ * Ports that are open send their next packet from a socket of their own, and keep it: a rule that
+ * went is no reason to hurry.
+ */
+static void judge(struct floor *f)
 {
-	log_warn("shared sockets: %s; restart rtpxd, so that each port has a socket of its own",
-		 why);
+	const char *why = rules_by_port(f->rules) ? by_port :
+			  f->ipsec && ipsec_by_port(f->ipsec) ? by_policy : NULL;
+
+	if (why && !switchboard_by_port(f->board))
+		log_warn("shared sockets: %s; from now on each port sends from a socket of its "
+			 "own, so a call needs up to 4 descriptors",
+			 why);
+	else if (!why && switchboard_by_port(f->board))
+		log_info("shared sockets: no rule of this host looks at ports any more; new calls "
+			 "need no descriptors");
+	switchboard_set_by_port(f->board, why != NULL);
 }
 
-static void on_rules(void *arg)
+static void on_change(void *arg)
 {
-	struct floor *f = arg;
-
-	if (rules_by_port(f->rules))
-		warn(by_port);
-}
-
-static void on_policies(void *arg)
-{
-	struct floor *f = arg;
-
-	if (ipsec_by_port(f->ipsec))
-		warn(by_policy);
+	judge(arg);
 }
 
 static void ignore(void *arg)
@@ -156,9 +158,9 @@ void floor_free(struct floor *f)
 
 int floor_watch(struct floor *f, struct event_base *base)
 {
-	int err = f->board ? rules_new(&f->rules, base, on_rules, f) : 0;
+	int err = f->board ? rules_new(&f->rules, base, on_change, f) : 0;
 
-	return err || !f->board ? err : ipsec_new(&f->ipsec, base, on_policies, f);
+	return err || !f->board ? err : ipsec_new(&f->ipsec, base, on_change, f);
 }
 
 struct switchboard *floor_board(const struct floor *f)

@@ -26,7 +26,10 @@ int floor_open(struct floor **out, enum floor_choice choice, const struct switch
 	       char *err, size_t err_size);
 void floor_free(struct floor *f); /* NULL is allowed */
 
-/* floor_watch - warn when this host's rules change so that shared sockets do not fit any more. */
+/*
+ * floor_watch - follow this host's rules: while they look at ports, each port sends from a socket
+ * of its own.
+ */
 int floor_watch(struct floor *f, struct event_base *base);
 
 /* floor_board - the shared sockets; NULL: each port has its own. */

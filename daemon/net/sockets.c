@@ -102,41 +102,75 @@ static int set_wildcard(int fd, enum addr_family family)
 	return err ? err : sockopt_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 }
 
-static int own_socket(const struct sockets *u, struct sockets_port *p)
+static int prepare_socket(const struct sockets *u, const struct sender_port *way, int fd,
+			  bool receives, bool anyway)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data = { .ptr = p } };
-	const struct addr *local = &p->way.local;
+	const struct addr *local = &way->local;
 	union sock_addr sa;
 	socklen_t len = addr_to_sockaddr(local, &sa.any);
-	int fd = p->way.fd, err;
+	int err = receives ? sockopt_told(fd, local->family) : 0;
 
-	err = sockopt_told(fd, local->family);
-	if (!err && p->way.wildcard)
+	if (!err && way->wildcard)
 		err = set_wildcard(fd, local->family);
-	if (!err && p->way.tos)
-		err = sockopt_tos(fd, local->family, p->way.tos);
-	if (!err && u->anyway)
+	if (!err && way->tos)
+		err = sockopt_tos(fd, local->family, way->tos);
+	if (!err && anyway)
 		err = sockopt_anyway(fd, local->family);
 	if (err)
 		return err;
-	if (u->opts.rcvbuf_bytes)
+	if (receives && u->opts.rcvbuf_bytes)
 		sockopt_set(fd, SOL_SOCKET, SO_RCVBUF, u->opts.rcvbuf_bytes);
-	if (bind(fd, &sa.sa, len) || epoll_ctl(u->epoll, EPOLL_CTL_ADD, fd, &ev))
-		return -errno;
-	return 0;
+	return bind(fd, &sa.sa, len) ? -errno : 0;
 }
 
-static int open_own(const struct sockets *u, struct sockets_port *p)
+/* A socket that is bound to the port; or -errno. */
+static int bound_socket(const struct sockets *u, const struct sender_port *way, bool receives,
+			bool anyway)
 {
-	int af = p->way.local.family == ADDR_IP6 ? AF_INET6 : AF_INET, err;
+	int af = way->local.family == ADDR_IP6 ? AF_INET6 : AF_INET, err;
+	int fd = socket(af, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	p->way.fd = socket(af, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (p->way.fd < 0)
+	if (fd < 0)
 		return -errno;
-	err = own_socket(u, p);
-	if (err)
-		close(p->way.fd);
+	err = prepare_socket(u, way, fd, receives, anyway);
+	if (!err)
+		return fd;
+	close(fd);
 	return err;
+}
+
+static int open_own(struct sockets *u, struct sockets_port *p)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data = { .ptr = p } };
+	int fd = bound_socket(u, &p->way, true, u->anyway), err;
+
+	if (fd < 0)
+		return fd;
+	p->way.fd = fd;
+	if (epoll_ctl(u->epoll, EPOLL_CTL_ADD, fd, &ev) == 0) {
+		u->counts.own++;
+		return 0;
+	}
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+/*
+ * The host's rules look at ports since this port was opened: it sends from a socket of its own.
+ * Packets to it go on to the shared socket, because the program is asked first.
+ */
+static int open_own_to_send(struct sockets *u, struct sockets_port *p)
+{
+	int fd = bound_socket(u, &p->way, false, true);
+
+	if (fd < 0)
+		return fd;
+	if (sender_has(u->sender, &p->way))
+		sender_flush(u->sender);
+	p->way.fd = fd;
+	u->counts.own++;
+	return 0;
 }
 
 static int open_shared(const struct sockets *u, struct sockets_port *p)
@@ -179,8 +213,10 @@ void sockets_port_close(struct sockets *u, struct sockets_port *p)
 		sender_flush(u->sender);
 	if (u->opts.switchboard)
 		switchboard_close(u->opts.switchboard, &p->way.local);
-	else
+	if (p->way.fd >= 0) {
 		close(p->way.fd); /* this also takes it off the epoll descriptor */
+		u->counts.own--;
+	}
 	p->closed = true;
 	u->counts.ports--;
 	if (u->in_turn) {
@@ -195,7 +231,9 @@ int sockets_port_set_tos(struct sockets *u, struct sockets_port *p, int tos)
 {
 	int err = 0;
 
-	if (!u->opts.switchboard)
+	if (sender_has(u->sender, &p->way))
+		sender_flush(u->sender); /* those packets keep the TOS of before */
+	if (p->way.fd >= 0)
 		err = sockopt_tos(p->way.fd, p->way.local.family, tos & 0xff);
 	if (!err)
 		p->way.tos = tos;
@@ -451,8 +489,10 @@ static int port_queue(struct sockets *u, struct sockets_port *p, const struct ad
 		.copies = u->opts.double_small && data.len < SMALL_BYTES ? 2 : 1,
 		.unreported = !counted,
 	};
+	const struct switchboard *b = u->opts.switchboard;
+	int err = b && switchboard_by_port(b) && p->way.fd < 0 ? open_own_to_send(u, p) : 0;
 
-	return sender_put(u->sender, &p->way, dest, source, data, how);
+	return err ? err : sender_put(u->sender, &p->way, dest, source, data, how);
 }
 
 int sockets_port_send_as(struct sockets *u, struct sockets_port *p, const struct addr *dest,
@@ -562,7 +602,6 @@ void sockets_free(struct sockets *u)
 void sockets_counts(const struct sockets *u, struct sockets_counts *out)
 {
 	*out = u->counts;
-	out->own = u->opts.switchboard ? 0 : u->counts.ports;
 	if (u->opts.switchboard)
 		out->refused = switchboard_refused(u->opts.switchboard);
 }

@@ -2,8 +2,9 @@
 /*
  * sockets.h - the floor: media ports, which receive and send packets in batches.
  *
- * Owns every media port. A port has a socket of its own, or shares those of a switchboard. ICMP
- * errors reach no port; an error of a socket is counted, never fatal.
+ * Owns every media port. A port has a socket of its own, or shares those of a switchboard, or sends
+ * from its own only (switchboard_set_by_port). ICMP errors reach no port; an error of a socket is
+ * counted, never fatal.
  */
 #ifndef RTPX_SOCKETS_H
 #define RTPX_SOCKETS_H

@@ -73,6 +73,7 @@ struct switchboard {
 	struct place *places, *last;	  /* the one that was used last */
 	size_t n_ports;
 	struct answer answer;
+	bool by_port;
 };
 
 static unsigned int group_of(enum addr_family family)
@@ -370,6 +371,16 @@ int switchboard_socket(const struct switchboard *b, unsigned int i)
 int switchboard_raw(const struct switchboard *b, enum addr_family family)
 {
 	return b->raw[group_of(family)];
+}
+
+void switchboard_set_by_port(struct switchboard *b, bool by_port)
+{
+	b->by_port = by_port;
+}
+
+bool switchboard_by_port(const struct switchboard *b)
+{
+	return b->by_port;
 }
 
 /* ---- turns ---- */

@@ -48,6 +48,20 @@ int switchboard_socket(const struct switchboard *b, unsigned int i);
 int switchboard_raw(const struct switchboard *b, enum addr_family family);
 
 /*
+ * switchboard_by_port - whether the host looks at the ports of sent packets, which it does not see
+ * in packets of raw sockets. Then each port needs a socket of its own to send from.
+ */
+void switchboard_set_by_port(struct switchboard *b, bool by_port);
+bool switchboard_by_port(const struct switchboard *b);
+
+/*
+ * switchboard_set_by_port - the host's rules look at the ports of packets that leave, which packets
+ * of raw sockets do not show. Then each port sends from a socket of its own.
+ */
+void switchboard_set_by_port(struct switchboard *b, bool by_port);
+bool switchboard_by_port(const struct switchboard *b);
+
+/*
  * switchboard_read - called after each batch of shared socket @i. @stamp_ns: the latest time of
  * arrival in it, CLOCK_REALTIME; 0: unknown. @now_ns: CLOCK_REALTIME. @empty: no packet was left.
  */
