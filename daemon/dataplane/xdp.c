@@ -22,6 +22,7 @@
 
 #include "dataplane/xdp.h"
 #include "base/log.h"
+#include "base/refuse.h"
 #include "call/ports.h"
 #include "rtpx_entry.h"
 #include "relay.skel.h"
@@ -342,6 +343,8 @@ static int ring_open(struct dp_xdp *x)
 
 	fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "mirror", 0, 0, bytes, NULL);
 	x->mirrors = fd >= 0;
+	if (fd < 0 && errno == EPERM)
+		return -EPERM;
 	if (fd < 0) {
 		log_warn("no ring of %u bytes for copies of recorded packets (%s): the daemon "
 			 "forwards recorded calls itself; another --mirror-bytes may help",
@@ -423,7 +426,18 @@ static int refuse_ports(const struct dp_xdp *x, const struct rtpx_config *c, cha
 	return -EPROTO;
 }
 
-/* look_at_pins - decide whether to take over the pins. 0, or -EPROTO with a sentence in @err. */
+static int refuse_bpf(char *err, size_t err_size)
+{
+	return refuse(err, err_size, -EPERM,
+		      "the kernel refuses BPF to this process (%s): run as root, or with CAP_BPF, "
+		      "CAP_NET_ADMIN and CAP_PERFMON; a container may need another seccomp profile",
+		      strerror(EPERM));
+}
+
+/*
+ * look_at_pins - decide whether to take over the pins. 0, -EPERM, or -EPROTO, with a sentence in
+ * @err.
+ */
 static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err, size_t err_size)
 {
 	struct rtpx_config c;
@@ -437,6 +451,8 @@ static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err,
 		return 0;
 	}
 	rc = xdp_pins_config(&x->pins, &c);
+	if (rc == -EPERM)
+		return refuse_bpf(err, err_size);
 	if (rc == -EPROTO)
 		replace_version(x, opts, c.abi_version);
 	if (rc || !opts->adopt)
@@ -627,11 +643,7 @@ static int load(struct dp_xdp *x, char *err, size_t err_size)
 		return 0;
 err:
 	if (rc == -EPERM)
-		snprintf(err, err_size,
-			 "the kernel refuses BPF to this process (%s): run as root, or with "
-			 "CAP_BPF, CAP_NET_ADMIN "
-			 "and CAP_PERFMON",
-			 strerror(-rc));
+		refuse_bpf(err, err_size);
 	else if (rc == -EACCES)
 		snprintf(err, err_size,
 			 "the kernel's verifier refuses the XDP program: run as root, or with "
@@ -789,4 +801,7 @@ void dp_xdp_abandon(const struct dp_opts *opts)
 	else if (rc == -EPROTO)
 		log_warn("%s: flows of another version of rtpx go on; --discard-state ends them",
 			 opts->pin_dir);
+	else if (rc == -EPERM)
+		log_warn("%s: flows of a previous rtpxd go on, if it had any, because the kernel "
+			 "refuses BPF to this process", opts->pin_dir);
 }

@@ -136,8 +136,8 @@ int xdp_pins_config(const struct xdp_pins *p, struct rtpx_config *out)
 	void *value;
 
 	*out = (struct rtpx_config){ .abi_version = UINT32_MAX };
-	if (fd == -ENOENT)
-		return -ENOENT;
+	if (fd == -ENOENT || fd == -EPERM)
+		return fd;
 	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 &&
 	    info.key_size == sizeof(key)) {
 		value = calloc(1, info.value_size);

@@ -28,9 +28,9 @@ int xdp_pins_open(struct xdp_pins *p, const char *dir, char *err, size_t err_siz
 void xdp_pins_close(struct xdp_pins *p, bool keep);
 
 /*
- * xdp_pins_config - read the configuration of the pinned maps. 0; -ENOENT: there is none; -EPROTO:
- * the maps have another ABI version. out->abi_version then has that version, and no other member of
- * @out is valid.
+ * xdp_pins_config - read the configuration of the pinned maps. 0; -ENOENT: there is none; -EPERM:
+ * the kernel refuses BPF to this process; -EPROTO: the maps have another ABI version.
+ * out->abi_version then has that version, and no other member of @out is valid.
  */
 int xdp_pins_config(const struct xdp_pins *p, struct rtpx_config *out);
 
