@@ -315,14 +315,13 @@ static int start_model(struct daemon *d)
 	return r < 0 ? sorry("cannot make the table of calls: %s", strerror(-r)) : 0;
 }
 
-static void on_unmirrored(void *arg, struct session *s, int leg, enum stream_kind kind,
-			  uint64_t packets)
+static void on_unmirrored(void *arg, struct direction direction, uint64_t packets)
 {
 	struct daemon *d = arg;
 
-	if (s->leg[leg].recorded & (1 << kind))
-		recorder_lost(d->recorder, s, packets);
-	taps_lost(&d->taps, s, leg, kind, packets);
+	if (direction.in->recorded & direction_bit(direction))
+		recorder_lost(d->recorder, direction_session(direction), packets);
+	taps_lost(&d->taps, direction, packets);
 }
 
 static void serve_media(void *arg)

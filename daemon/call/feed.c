@@ -32,9 +32,9 @@ static void feed_free(struct feed *f)
 	free(f);
 }
 
-int feed_add(struct sessions *all, struct session *source, int source_leg, struct session *target,
-	     int target_leg)
+int feed_add(struct sessions *all, const struct leg *source_leg, const struct leg *target_leg)
 {
+	struct session *source = source_leg->session, *target = target_leg->session;
 	struct feed *f = source->feeds;
 
 	if (source == target)
@@ -45,7 +45,7 @@ int feed_add(struct sessions *all, struct session *source, int source_leg, struc
 		f = feed_new(source, target);
 	if (!f)
 		return -ENOMEM;
-	f->crossed = source_leg != target_leg;
+	f->crossed = source_leg->party != target_leg->party;
 	target->fed = true;
 	session_dirty(all, source);
 	session_dirty(all, target);

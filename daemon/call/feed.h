@@ -22,18 +22,17 @@ struct feed {
 
 /*
  * feed_add - packets that arrive at @source_leg leave from @target_leg, and packets that arrive at
- * the other leg from the other leg. Adding the same pair again only changes the legs. 0, -EINVAL
- * when @source is @target, or -ENOMEM.
+ * the other leg from the other leg. Adding the same two sessions again only changes the legs. 0,
+ * -EINVAL when both legs are of one session, or -ENOMEM.
  */
-int feed_add(struct sessions *all, struct session *source, int source_leg, struct session *target,
-	     int target_leg);
+int feed_add(struct sessions *all, const struct leg *source_leg, const struct leg *target_leg);
 /* feed_end - @s ends: remove its feeds in both directions. */
 void feed_end(struct sessions *all, struct session *s);
 
 /* feed_leg - the leg of the target from which packets of the source's @leg leave. */
-static inline int feed_leg(const struct feed *f, int leg)
+static inline struct leg *feed_leg(const struct feed *f, const struct leg *leg)
 {
-	return f->crossed ? !leg : leg;
+	return &f->target->leg[f->crossed ? !leg->party : leg->party];
 }
 
 #endif

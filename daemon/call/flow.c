@@ -17,10 +17,12 @@ static bool is_settled(const struct stream *in, enum learning how)
 	       (how == LEARN_COMPAT && in->asymmetric && in->state != STREAM_EMPTY);
 }
 
-enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind,
-			 const struct flow_env *env, struct addr *dest, struct addr *source)
+enum flow_why flow_wants(struct direction d, const struct flow_env *env, struct addr *dest,
+			 struct addr *source)
 {
-	const struct stream *in = &s->leg[leg].stream[kind], *out = &s->leg[!leg].stream[kind];
+	const struct session *s = direction_session(d);
+	const struct leg *in = d.in, *out = direction_out(d);
+	const struct stream *sender = direction_sender(d), *receiver = direction_receiver(d);
 
 	if (!env->dataplane)
 		return FLOW_WHY_NO_DATAPLANE;
@@ -30,45 +32,43 @@ enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind
 		return FLOW_WHY_DOUBLE;
 	if (s->feeds || s->fed)
 		return FLOW_WHY_FED;
-	if (((s->leg[leg].recorded | s->leg[leg].tapped) & (1 << kind)) && !env->mirror)
+	if (((in->recorded | in->tapped) & direction_bit(d)) && !env->mirror)
 		return FLOW_WHY_RECORDED;
-	if (kind == STREAM_RTP && s->leg[!leg].player)
+	if (d.kind == STREAM_RTP && out->player)
 		return FLOW_WHY_PLAYING;
-	if (kind == STREAM_RTP && s->leg[leg].resizing)
-		return s->leg[leg].renumbered ? FLOW_WHY_RENUMBERED : FLOW_WHY_RESIZED;
-	if (!is_settled(in, env->learning))
+	if (d.kind == STREAM_RTP && in->resizing)
+		return in->renumbered ? FLOW_WHY_RENUMBERED : FLOW_WHY_RESIZED;
+	if (!is_settled(sender, env->learning))
 		return FLOW_WHY_NOT_LATCHED;
-	if (out->twice)
+	if (receiver->twice)
 		return FLOW_WHY_SETTLING;
-	if (out->remote.family == ADDR_NONE)
+	if (receiver->remote.family == ADDR_NONE)
 		return FLOW_WHY_NO_REMOTE;
-	if (in->remote.family != s->leg[leg].local.family ||
-	    out->remote.family != s->leg[!leg].local.family)
+	if (sender->remote.family != in->local.family ||
+	    receiver->remote.family != out->local.family)
 		return FLOW_WHY_FAMILY;
-	if (addr_is_any(&s->leg[leg].local) && in->local.family == ADDR_NONE)
+	if (addr_is_any(&in->local) && sender->local.family == ADDR_NONE)
 		return FLOW_WHY_NO_LOCAL;
-	if (addr_is_loopback(&out->remote))
+	if (addr_is_loopback(&receiver->remote))
 		return FLOW_WHY_LOOPBACK;
-	*dest = out->remote;
-	*source = addr_with_port(s->leg[!leg].local, 0);
+	*dest = receiver->remote;
+	*source = addr_with_port(out->local, 0);
 	return FLOW_NO_OBJECTION;
 }
 
-static uint16_t flow_flags(const struct leg *leg, enum stream_kind kind,
-			   const struct addr *out_local)
+static uint16_t flow_flags(struct direction d, const struct addr *source)
 {
-	const struct stream *in = &leg->stream[kind];
 	uint16_t flags = RTPX_FLOW_ACTIVE;
 
-	if (kind == STREAM_RTP)
+	if (d.kind == STREAM_RTP)
 		flags |= RTPX_FLOW_RTP;
-	if (kind == STREAM_RTP && leg->dtmf)
+	if (d.kind == STREAM_RTP && d.in->dtmf)
 		flags |= RTPX_FLOW_EVENTS;
-	if ((leg->recorded | leg->tapped) & (1 << kind))
+	if ((d.in->recorded | d.in->tapped) & direction_bit(d))
 		flags |= RTPX_FLOW_MIRROR;
-	if (out_local->family == ADDR_IP6)
+	if (source->family == ADDR_IP6)
 		flags |= RTPX_FLOW_OUT6;
-	if (in->asymmetric)
+	if (direction_sender(d)->asymmetric)
 		flags |= RTPX_FLOW_ANY_PORT;
 	return flags;
 }
@@ -82,25 +82,25 @@ static void store(const struct addr *a, __u8 ip4[4], __u8 ip6[16])
 		memcpy(ip4, a->ip, 4);
 }
 
-/* Fill in the sources other than the peer that may send to the leg. */
-static void flow_others(const struct stream *in, enum learning how, struct rtpx_flow *out)
+/* Fill in the sources other than the sender that may send to the leg. */
+static void flow_others(const struct stream *sender, enum learning how, struct rtpx_flow *out)
 {
-	const struct addr *second = stream_second(in, how);
+	const struct addr *second = stream_second(sender, how);
 
-	out->strangers = stream_strangers(in, how);
-	if (second->family != in->remote.family)
+	out->strangers = stream_strangers(sender, how);
+	if (second->family != sender->remote.family)
 		return;
 	memcpy(out->second, second->ip, sizeof(out->second));
 	out->second_port = second->port;
 }
 
-enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind kind,
-			   const struct flow_env *env, struct rtpx_flow *out)
+enum flow_why flow_compile(struct direction d, const struct flow_env *env, struct rtpx_flow *flow)
 {
-	const struct leg *here = &s->leg[leg], *there = &s->leg[!leg];
-	const struct stream *in = &here->stream[kind];
-	struct addr dest, source, local = here->local;
-	enum flow_why why = flow_wants(s, leg, kind, env, &dest, &source);
+	const struct session *s = direction_session(d);
+	const struct stream *sender = direction_sender(d);
+	const struct leg *in = d.in, *out = direction_out(d);
+	struct addr dest, source, local = in->local;
+	enum flow_why why = flow_wants(d, env, &dest, &source);
 
 	if (why != FLOW_NO_OBJECTION)
 		return why;
@@ -111,25 +111,25 @@ enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind ki
 	if (source.family != dest.family)
 		return FLOW_WHY_NO_ROUTE;
 	if (addr_is_any(&local))
-		local = in->local;
-	*out = (struct rtpx_flow){
-		.flags = flow_flags(here, kind, &source),
+		local = sender->local;
+	*flow = (struct rtpx_flow){
+		.flags = flow_flags(d, &source),
 		.nexthop = env->nexthop,
-		.port = here->local.port + (kind == STREAM_RTCP),
-		.peer_port = in->remote.port,
-		.out_port = there->local.port + (kind == STREAM_RTCP),
+		.port = direction_port(d),
+		.peer_port = sender->remote.port,
+		.out_port = direction_out_port(d),
 		.dest_port = dest.port,
-		.tos = there->tos,
+		.tos = out->tos,
 		.ttl = env->ttl,
 		.call = s->number,
-		.event_type = kind == STREAM_RTP && here->dtmf ? here->dtmf->payload_type : 0,
+		.event_type = d.kind == STREAM_RTP && in->dtmf ? in->dtmf->payload_type : 0,
 	};
-	snprintf(out->label, sizeof(out->label), "%s", s->call_id);
-	store(&local, out->local4, out->local6);
-	store(&in->remote, out->peer4, out->peer6);
-	store(&source, out->out4, out->out6);
-	store(&dest, out->dest4, out->dest6);
-	flow_others(in, env->learning, out);
+	snprintf(flow->label, sizeof(flow->label), "%s", s->call_id);
+	store(&local, flow->local4, flow->local6);
+	store(&sender->remote, flow->peer4, flow->peer6);
+	store(&source, flow->out4, flow->out6);
+	store(&dest, flow->dest4, flow->dest6);
+	flow_others(sender, env->learning, flow);
 	return FLOW_NO_OBJECTION;
 }
 

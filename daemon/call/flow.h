@@ -7,7 +7,7 @@
 
 #include "call/why.h"
 #include "rtpx_abi.h"
-#include "call/session.h"
+#include "call/direction.h"
 
 /* Facts that flow_compile() needs beside the session. */
 struct flow_env {
@@ -28,18 +28,17 @@ struct flow_env {
 
 /*
  * flow_wants - the addresses of the next hop's route, before compiling. FLOW_NO_OBJECTION: *@dest
- * (the other leg's peer) and *@source (the other leg's local address, may be any-address) are
- * set; or a reason that already keeps the direction with the daemon.
+ * (the receiver) and *@source (the local address of the leg that packets leave from, may be
+ * any-address) are set; or a reason that already keeps the direction with the daemon.
  */
-enum flow_why flow_wants(const struct session *s, int leg, enum stream_kind kind,
-			 const struct flow_env *env, struct addr *dest, struct addr *source);
+enum flow_why flow_wants(struct direction d, const struct flow_env *env, struct addr *dest,
+			 struct addr *source);
 
 /*
- * flow_compile - the flow for packets that arrive at @leg. FLOW_NO_OBJECTION with *@out filled (seq
- * 0), or the reason why the direction stays with the daemon.
+ * flow_compile - the flow of the direction. FLOW_NO_OBJECTION with *@flow filled (seq 0), or the
+ * reason why the direction stays with the daemon.
  */
-enum flow_why flow_compile(const struct session *s, int leg, enum stream_kind kind,
-			   const struct flow_env *env, struct rtpx_flow *out);
+enum flow_why flow_compile(struct direction d, const struct flow_env *env, struct rtpx_flow *flow);
 
 /* flow_why_text, flow_why_name - for people ("no route to …") and for machines ("NO_ROUTE"). */
 const char *flow_why_text(enum flow_why why);

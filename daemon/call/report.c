@@ -61,18 +61,19 @@ static void take_leg(struct call_report *r, const struct leg *leg, struct report
 void report_make(const struct session *s, enum report_end end, uint64_t now_ns,
 		 struct call_report *out)
 {
-	int heard = 0, leg;
+	int heard = 0, i;
 
 	*out = (struct call_report){
 		.call_id = s->call_id, .from_tag = s->from_tag, .to_tag = s->to_tag,
 		.number = s->number, .complete = s->complete, .end = end,
 		.created_ns = s->created_ns, .ended_ns = now_ns,
 	};
-	for (leg = 0; leg < 2; leg++) {
-		take_leg(out, &s->leg[leg], &out->leg[leg]);
-		heard += s->leg[leg].stream[STREAM_RTP].stats.packets > 0;
-		out->silent[leg] = end == REPORT_END_TIMEOUT &&
-				   s->leg[leg].deadline_ns <= now_ns;
+	for (i = 0; i < SESSION_PARTIES; i++) {
+		const struct leg *leg = &s->leg[i];
+
+		take_leg(out, leg, &out->leg[i]);
+		heard += leg->stream[STREAM_RTP].stats.packets > 0;
+		out->silent[i] = end == REPORT_END_TIMEOUT && leg->deadline_ns <= now_ns;
 	}
 	out->heard = heard == 2 ? REPORT_BOTH_WAYS : heard ? REPORT_ONE_WAY : REPORT_SILENT;
 }
@@ -89,9 +90,10 @@ double report_kernel_share(const struct call_report *r)
 
 /* ---- the line ---- */
 
-static size_t party_text(const struct call_report *r, int leg, char *buf, size_t size)
+static size_t party_text(const struct call_report *r, enum session_party party, char *buf,
+			 size_t size)
 {
-	const struct report_stream *rtp = &r->leg[leg].stream[STREAM_RTP];
+	const struct report_stream *rtp = &r->leg[party].stream[STREAM_RTP];
 	const struct quality *q = &rtp->quality;
 	char peer[ADDR_TEXT], jitter[32] = "", mos[32] = "";
 
@@ -100,7 +102,7 @@ static size_t party_text(const struct call_report *r, int leg, char *buf, size_t
 	if (q->mos > 0)
 		snprintf(mos, sizeof(mos), ", MOS %.2f", q->mos);
 	return snprintf(buf, size, "; %s %s: %llu packets, %u lost (%.2f %%)%s%s",
-			leg ? "caller" : "callee",
+			session_party_words[party],
 			rtp->peer.family == ADDR_NONE ? "unknown" : addr_text(&rtp->peer, peer),
 			(unsigned long long)rtp->stats.packets, q->lost, 100 * q->loss, jitter,
 			mos);
@@ -109,14 +111,15 @@ static size_t party_text(const struct call_report *r, int leg, char *buf, size_t
 const char *report_line(const struct call_report *r, char *buf, size_t size)
 {
 	size_t len;
-	int leg;
 
 	len = snprintf(buf, size,
 		       "session %u ended after %.1f s: %s; from-tag %.100s, to-tag %.100s",
 		       r->number, report_duration_s(r), report_end_text(r->end), r->from_tag,
 		       r->to_tag ? r->to_tag : "unknown");
-	for (leg = 1; leg >= 0 && len < size; leg--)
-		len += party_text(r, leg, buf + len, size - len);
+	if (len < size)
+		len += party_text(r, SESSION_CALLER, buf + len, size - len);
+	if (len < size)
+		len += party_text(r, SESSION_CALLEE, buf + len, size - len);
 	if (len < size)
 		snprintf(buf + len, size - len, "; %.0f %% of all packets in the kernel",
 			 100 * report_kernel_share(r));

@@ -14,6 +14,10 @@
 #define WHEEL_S 128
 #define LOOKS_MAX 256 /* sessions that one sessions_expired() looks at */
 
+const char *const session_party_words[SESSION_PARTIES] = {
+	[SESSION_CALLEE] = "callee", [SESSION_CALLER] = "caller",
+};
+
 /* All sessions of one call-id that are not doomed one by one. */
 struct call {
 	struct table_link link;
@@ -182,6 +186,7 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 		free(s);
 		return -ENOMEM;
 	}
+	legs_name(s);
 	for (i = 0; i < 2; i++) {
 		stream_init(&s->leg[i].stream[STREAM_RTP], STREAM_RTP);
 		stream_init(&s->leg[i].stream[STREAM_RTCP], STREAM_RTCP);
@@ -191,7 +196,7 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 	s->created_ns = now_ns;
 	DL_APPEND(all->list, s);
 	all->count++;
-	session_ttl_restart(all, s, -1, now_ns);
+	session_ttl_restart(s, now_ns);
 	due_put(all, s);
 	session_changed(all, s);
 	*out = s;
@@ -343,20 +348,15 @@ static bool is_callee(struct span session_tag, struct span from_tag, struct span
 	       memcmp(session_tag.p + to_tag.len, medium.p, medium.len) == 0;
 }
 
-struct session *session_find(const struct sessions *all, struct span call_id, struct span from_tag,
-			     struct span to_tag, enum session_party *party)
+struct leg *session_find(const struct sessions *all, const struct dialog *of)
 {
 	struct session *s;
 
-	for (s = sessions_of_call(all, call_id); s; s = s->next_in_call) {
-		if (span_eq(tag_of(s), from_tag)) {
-			*party = SESSION_CALLER;
-			return s;
-		}
-		if (is_callee(tag_of(s), from_tag, to_tag)) {
-			*party = SESSION_CALLEE;
-			return s;
-		}
+	for (s = sessions_of_call(all, of->call_id); s; s = s->next_in_call) {
+		if (span_eq(tag_of(s), of->from_tag))
+			return &s->leg[SESSION_CALLER];
+		if (is_callee(tag_of(s), of->from_tag, of->to_tag))
+			return &s->leg[SESSION_CALLEE];
 	}
 	return NULL;
 }
@@ -380,18 +380,16 @@ struct session_matches session_matches(const struct sessions *all, const struct 
 	};
 }
 
-struct session *session_match_next(struct session_matches *m)
+struct leg *session_match_next(struct session_matches *m)
 {
 	struct session *s;
 
 	while ((s = m->next)) {
 		m->next = s->next_in_call;
-		m->party = SESSION_CALLER;
 		if (tag_matches(s, m->from_tag, &m->exact))
-			return s;
-		m->party = SESSION_CALLEE;
+			return &s->leg[SESSION_CALLER];
 		if (tag_matches(s, m->to_tag, &m->exact))
-			return s;
+			return &s->leg[SESSION_CALLEE];
 	}
 	return NULL;
 }
@@ -472,10 +470,12 @@ void session_cursor_end(struct sessions *all, struct session_cursor *c)
 
 /* ---- flags and time to live ---- */
 
-bool session_flags_clear(struct session *s, bool weak, enum session_party party)
+bool leg_flags_clear(struct leg *leg, bool weak)
 {
+	struct session *s = leg->session;
+
 	if (weak)
-		s->leg[party].weak = false;
+		leg->weak = false;
 	else
 		s->strong = false;
 	return !s->strong && !s->leg[0].weak && !s->leg[1].weak;
@@ -495,32 +495,40 @@ void session_complete(struct sessions *all, struct session *s, uint64_t now_ns)
 	due_put(all, s);
 }
 
-void session_ttl_restart(struct sessions *all, struct session *s, int leg, uint64_t now_ns)
+static void deadline_extend(struct leg *leg, uint64_t now_ns)
 {
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		uint64_t deadline = now_ns + s->leg[i].ttl_s * NSEC_PER_SEC;
-
-		if (leg >= 0 && i != leg && all->o.independent_ttl)
-			continue;
-		s->leg[i].deadline_ns = MAX(s->leg[i].deadline_ns, deadline);
-	}
+	leg->deadline_ns = MAX(leg->deadline_ns, now_ns + leg->ttl_s * NSEC_PER_SEC);
 }
 
-void session_ttl_set(struct sessions *all, struct session *s, int leg, uint32_t ttl_s,
-		     uint64_t now_ns)
+void session_ttl_restart(struct session *s, uint64_t now_ns)
 {
-	int i;
+	deadline_extend(&s->leg[SESSION_CALLEE], now_ns);
+	deadline_extend(&s->leg[SESSION_CALLER], now_ns);
+}
+
+void leg_ttl_restart(const struct sessions *all, struct leg *leg, uint64_t now_ns)
+{
+	if (all->o.independent_ttl)
+		deadline_extend(leg, now_ns);
+	else
+		session_ttl_restart(leg->session, now_ns);
+}
+
+static void ttl_fix(struct leg *leg, uint32_t ttl_s, uint64_t now_ns)
+{
+	leg->ttl_s = ttl_s;
+	leg->ttl_fixed = true;
+	leg->deadline_ns = now_ns + ttl_s * NSEC_PER_SEC;
+}
+
+void leg_ttl_set(struct sessions *all, struct leg *leg, uint32_t ttl_s, uint64_t now_ns)
+{
+	struct session *s = leg->session;
 
 	due_take(all, s);
-	for (i = 0; i < 2; i++) {
-		if (i != leg && all->o.independent_ttl)
-			continue;
-		s->leg[i].ttl_s = ttl_s;
-		s->leg[i].ttl_fixed = true;
-		s->leg[i].deadline_ns = now_ns + ttl_s * NSEC_PER_SEC;
-	}
+	ttl_fix(leg, ttl_s, now_ns);
+	if (!all->o.independent_ttl)
+		ttl_fix(leg_other(leg), ttl_s, now_ns);
 	due_put(all, s);
 	session_changed(all, s);
 }

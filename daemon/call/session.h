@@ -21,6 +21,10 @@ struct dtmf;	 /* dtmf.h */
 struct player;	 /* player.c */
 struct resizing; /* relay.c */
 
+/* A party of a session. It sends to the leg of the same number: s->leg[SESSION_CALLER]. */
+enum session_party { SESSION_CALLEE, SESSION_CALLER, SESSION_PARTIES };
+extern const char *const session_party_words[SESSION_PARTIES]; /* "callee", "caller" */
+
 /* The numbering of the RTP that re-packetization has made from the packets of one source. */
 struct leg_numbers {
 	bool known;	  /* false: no such packet has left */
@@ -33,6 +37,8 @@ struct leg_numbers {
 
 /* One side of a session: its local ports, and the peer that sends to them. */
 struct leg {
+	struct session *session; /* that it belongs to */
+	enum session_party party; /* that sends to it */
 	struct stream stream[STREAM_KINDS];
 	/* bound RTP address (may be any-address) with the even port; ADDR_NONE: no port yet */
 	struct addr local;
@@ -52,8 +58,8 @@ struct leg {
 	bool weak;
 	uint8_t tos;
 	bool tos_set;		    /* set by a command: holds for sockets opened later, too */
-	uint32_t ttl_s;		    /* length of the time to live, see session_ttl_restart() */
-	bool ttl_fixed;		    /* set by session_ttl_set(): session_complete() keeps it */
+	uint32_t ttl_s;		    /* length of the time to live, see leg_ttl_restart() */
+	bool ttl_fixed;		    /* set by leg_ttl_set(): session_complete() keeps it */
 	uint64_t deadline_ns;	    /* when its ttl runs out */
 	uint64_t ndropped;	    /* RTP from this leg's peer that could not be relayed */
 	uint64_t nrelayed;	    /* RTP from this leg's peer that was relayed by the daemon */
@@ -92,7 +98,7 @@ struct session {
 	struct sheet *sheet;	/* the recorder's description of its files; NULL: none */
 	struct feed *feeds, *fed_by; /* feed.h: feeds from this session, and feeds into it */
 	bool fed; /* a feed was added: its parties no longer hear each other */
-	struct leg leg[2];
+	struct leg leg[SESSION_PARTIES]; /* by the party that sends to it */
 	struct call *call;
 	/* same call-id, in creation order; the first one's prev_in_call is the last one */
 	struct session *prev_in_call, *next_in_call;
@@ -104,6 +110,21 @@ struct session {
 	struct session *due_prev, *due_next; /* sessions to check in the same second */
 	uint8_t due;			     /* index of that second on the wheel */
 };
+
+/* leg_other - the leg of the other party: packets that arrive at @leg leave from there. */
+static inline struct leg *leg_other(const struct leg *leg)
+{
+	return &leg->session->leg[!leg->party];
+}
+
+/* legs_name - give the legs of @s their session and their parties. session_create() does so. */
+static inline void legs_name(struct session *s)
+{
+	for (unsigned int i = 0; i < SESSION_PARTIES; i++) {
+		s->leg[i].session = s;
+		s->leg[i].party = i;
+	}
+}
 
 struct session_opts {
 	uint32_t ttl_s;	      /* -T */
@@ -147,35 +168,31 @@ struct session *session_doomed_next(const struct sessions *all);
 bool session_is_doomed(const struct sessions *all, const struct session *s);
 uint32_t sessions_doomed_to(const struct sessions *all);
 
-/* A party of a session. It sends to the leg of the same number. */
-enum session_party { SESSION_CALLEE, SESSION_CALLER };
-
 /* The names by which a command finds sessions. */
 struct dialog {
 	struct span call_id, from_tag, to_tag; /* to_tag.p NULL: not given */
 };
 
 /*
- * session_find - the first session of @call_id that the tags name, by the rules of the protocol
- * page, "Matching of call-id and tags". @to_tag.p may be NULL. *@party: SESSION_CALLER when the
- * first tag is the session's own.
+ * session_find - the first session of the Call-ID that the tags name, by the rules of the protocol
+ * page, "Matching of call-id and tags". Returns the leg of the first tag's party: the caller's when
+ * the first tag is the session's own. NULL: no session.
  */
-struct session *session_find(const struct sessions *all, struct span call_id, struct span from_tag,
-			     struct span to_tag, enum session_party *party);
+struct leg *session_find(const struct sessions *all, const struct dialog *of);
 
 /* A walk over the sessions that the tags match by the prefix rules of D, R and N. */
 struct session_matches {
 	struct span from_tag, to_tag;
-	struct session *next;	   /* to look at; NULL: the end */
-	enum session_party party;  /* of the latest match, as in session_find() */
-	bool exact;		   /* the tag was equal, not a prefix */
+	struct session *next; /* to look at; NULL: the end */
+	bool exact;	      /* of the latest match: the tag was equal, not a prefix */
 };
 /*
  * session_matches - begin a walk. The tags must outlive it.
- * session_match_next - the next session, or NULL. The caller may destroy it before the next call.
+ * session_match_next - a leg of the next session, as session_find(), or NULL. The caller may
+ * destroy the session before the next call.
  */
 struct session_matches session_matches(const struct sessions *all, const struct dialog *of);
-struct session *session_match_next(struct session_matches *m);
+struct leg *session_match_next(struct session_matches *m);
 
 /* sessions_of_call - first session of a call-id (follow next_in_call); NULL: none. */
 struct session *sessions_of_call(const struct sessions *all, struct span call_id);
@@ -208,10 +225,10 @@ struct session *session_cursor_next(const struct sessions *all, struct session_c
 void session_cursor_end(struct sessions *all, struct session_cursor *c);
 
 /*
- * session_flags_clear - D's rule: clear the strong flag or, with @weak, the party's weak flag. True
- * when no flag is left.
+ * leg_flags_clear - D's rule: clear the session's strong flag or, with @weak, the weak flag of the
+ * leg. True when no flag is left.
  */
-bool session_flags_clear(struct session *s, bool weak, enum session_party party);
+bool leg_flags_clear(struct leg *leg, bool weak);
 
 /*
  * session_complete - both legs have ports now: start the full ttl of both. A leg keeps a ttl that
@@ -220,19 +237,19 @@ bool session_flags_clear(struct session *s, bool weak, enum session_party party)
 void session_complete(struct sessions *all, struct session *s, uint64_t now_ns);
 
 /*
- * session_ttl_restart - traffic or a command: restart the ttl of both legs. With independent ttl,
- * restart only the ttl of @leg, unless @leg is -1.
+ * session_ttl_restart - a command: restart the ttl of both legs.
+ * leg_ttl_restart - traffic at @leg: the same. With -i, restart only the ttl of @leg.
+ * leg_ttl_set - `S ttl=`: set the ttl of both legs. With -i, set only the ttl of @leg.
  */
-void session_ttl_restart(struct sessions *all, struct session *s, int leg, uint64_t now_ns);
-/* session_ttl_set - `S ttl=`: set the ttl of @leg; without -i, set both. */
-void session_ttl_set(struct sessions *all, struct session *s, int leg, uint32_t ttl_s,
-		     uint64_t now_ns);
+void session_ttl_restart(struct session *s, uint64_t now_ns);
+void leg_ttl_restart(const struct sessions *all, struct leg *leg, uint64_t now_ns);
+void leg_ttl_set(struct sessions *all, struct leg *leg, uint32_t ttl_s, uint64_t now_ns);
 /* session_ttl_left - whole seconds left, as Q shows them: the smaller value of the two legs. */
 uint32_t session_ttl_left(const struct sessions *all, const struct session *s, uint64_t now_ns);
 /*
  * sessions_expired - call @fn for each session whose ttl has run out (between T and T+1 s, like a 1
  * s tick), in no particular order. @fn checks the dataplane's last packet first. It restarts the
- * ttl with that packet's time (session_ttl_restart()), or ends the session. @fn may destroy its
+ * ttl with that packet's time (leg_ttl_restart()), or ends the session. @fn may destroy its
  * session.
  *
  * Many sessions can have one deadline: sessions_expired() stops after some hundred, or when @fn

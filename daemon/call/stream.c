@@ -8,6 +8,10 @@
  */
 #include "call/stream.h"
 
+const char *const stream_kind_words[STREAM_KINDS] = {
+	[STREAM_RTP] = "rtp", [STREAM_RTCP] = "rtcp",
+};
+
 const char *const learning_words[LEARNINGS] = {
 	[LEARN_PROOF] = "proof", [LEARN_STRICT] = "strict", [LEARN_COMPAT] = "compat",
 };

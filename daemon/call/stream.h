@@ -25,6 +25,7 @@ enum learning {
 extern const char *const learning_words[LEARNINGS];
 
 enum stream_kind { STREAM_RTP, STREAM_RTCP, STREAM_KINDS };
+extern const char *const stream_kind_words[STREAM_KINDS]; /* "rtp", "rtcp" */
 
 enum stream_state {
 	STREAM_EMPTY,	  /* no address is known */

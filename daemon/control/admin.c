@@ -63,17 +63,14 @@ static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
 
 /* ---- one session ---- */
 
-static const char *const kind_names[] = { [STREAM_RTP] = "rtp", [STREAM_RTCP] = "rtcp" };
-static const char *const party_names[] = { "callee", "caller" }; /* by leg: its party */
 static const char *const state_names[] = {
 	[STREAM_EMPTY] = "unknown", [STREAM_SIGNALLED] = "signalled", [STREAM_LATCHED] = "latched",
 };
 
-/* Says whether the kernel forwards packets of @kind that arrive at @leg, and if not, the reason. */
-static void put_why(struct json_object *o, struct sync *sync, const struct session *s, int leg,
-		    enum stream_kind kind)
+/* Says whether the kernel forwards packets of the direction, and if not, the reason. */
+static void put_why(struct json_object *o, struct sync *sync, struct direction d)
 {
-	enum flow_why why = sync_why(sync, s, leg, kind);
+	enum flow_why why = sync_why(sync, d);
 
 	put_bool(o, "in_kernel", why == FLOW_WHY_KERNEL);
 	put_text(o, "why", flow_why_name(why));
@@ -105,10 +102,9 @@ static struct json_object *recent_json(const struct quality_recent *q)
 	return o;
 }
 
-static struct json_object *stream_json(struct admin *a, const struct session *s, int leg,
-				       enum stream_kind kind, uint64_t now_ns)
+static struct json_object *stream_json(struct admin *a, struct direction d, uint64_t now_ns)
 {
-	const struct stream *st = &s->leg[leg].stream[kind];
+	const struct stream *st = direction_sender(d);
 	const struct rtpx_flow_stats *fs = &st->stats;
 	struct json_object *o = json_object_new_object();
 
@@ -125,7 +121,7 @@ static struct json_object *stream_json(struct admin *a, const struct session *s,
 	put_number(o, "kernel_packets", rtpx_stats_kernel(fs));
 	put_number(o, "strangers", fs->strangers);
 	put_number(o, "silent_ms", age_ms(fs->last_ns, now_ns));
-	if (kind == STREAM_RTP && fs->segments) {
+	if (d.kind == STREAM_RTP && fs->segments) {
 		put_number(o, "ssrc", fs->ssrc);
 		put_number(o, "payload_type", fs->payload_type);
 		put_number(o, "lost", rtpx_stats_lost(fs));
@@ -135,37 +131,36 @@ static struct json_object *stream_json(struct admin *a, const struct session *s,
 		if (rtpx_clock_hz(fs->clock))
 			put_number(o, "clock_hz", rtpx_clock_hz(fs->clock));
 		put_quality(o, fs);
-		if (s->leg[leg].recent.mos > 0)
-			json_object_object_add(o, "recent", recent_json(&s->leg[leg].recent));
+		if (d.in->recent.mos > 0)
+			json_object_object_add(o, "recent", recent_json(&d.in->recent));
 	}
-	put_why(o, a->o.sync, s, leg, kind);
+	put_why(o, a->o.sync, d);
 	return o;
 }
 
-static struct json_object *leg_json(struct admin *a, const struct session *s, int leg,
-				    uint64_t now_ns)
+static struct json_object *leg_json(struct admin *a, struct leg *leg, uint64_t now_ns)
 {
-	const struct leg *l = &s->leg[leg];
 	struct json_object *o = json_object_new_object();
 	char to[512];
 	int kind;
 
-	put_text(o, "party", party_names[leg]);
-	if (l->local.port)
-		put_addr(o, "local", &l->local);
+	put_text(o, "party", session_party_words[leg->party]);
+	if (leg->local.port)
+		put_addr(o, "local", &leg->local);
 	else
 		put_text(o, "local", NULL);
-	put_text(o, "advertised", l->advertised);
-	put_number(o, "relayed", l->nrelayed);
-	put_number(o, "dropped", l->ndropped);
-	if (l->recording)
-		put_text(o, "recorded_to", recorder_describe(l, to, sizeof(to)));
-	if (l->player)
-		put_text(o, "hears", player_describe(l, to, sizeof(to)));
-	if (l->resizing)
-		put_number(o, "packet_ms", l->ptime_ms);
+	put_text(o, "advertised", leg->advertised);
+	put_number(o, "relayed", leg->nrelayed);
+	put_number(o, "dropped", leg->ndropped);
+	if (leg->recording)
+		put_text(o, "recorded_to", recorder_describe(leg, to, sizeof(to)));
+	if (leg->player)
+		put_text(o, "hears", player_describe(leg, to, sizeof(to)));
+	if (leg->resizing)
+		put_number(o, "packet_ms", leg->ptime_ms);
 	for (kind = 0; kind < STREAM_KINDS; kind++)
-		json_object_object_add(o, kind_names[kind], stream_json(a, s, leg, kind, now_ns));
+		json_object_object_add(o, stream_kind_words[kind],
+				       stream_json(a, (struct direction){ leg, kind }, now_ns));
 	return o;
 }
 
@@ -183,7 +178,7 @@ static struct json_object *session_json(struct admin *a, struct session *s, uint
 {
 	struct json_object *o = json_object_new_object(), *legs = json_object_new_array();
 	struct notify_view notify;
-	int leg, target;
+	int target;
 
 	sync_pull(a->o.sync, s);
 	put_number(o, "number", s->number);
@@ -199,53 +194,57 @@ static struct json_object *session_json(struct admin *a, struct session *s, uint
 	put_number(o, "ttl_s", session_ttl_left(a->o.sessions, s, now_ns));
 	if (s->recorded)
 		json_object_object_add(o, "recorded", tally_json(tally_read(s->recorded)));
-	for (leg = 1; leg >= 0; leg--)
-		json_object_array_add(legs, leg_json(a, s, leg, now_ns));
+	json_object_array_add(legs, leg_json(a, &s->leg[SESSION_CALLER], now_ns));
+	json_object_array_add(legs, leg_json(a, &s->leg[SESSION_CALLEE], now_ns));
 	json_object_object_add(o, "legs", legs);
 	return o;
 }
 
 /* ---- one direction: packets that arrive at a leg, for `flows` and `why` ---- */
 
-static struct json_object *direction_json(struct admin *a, const struct session *s, int leg,
-					  enum stream_kind kind)
+static struct json_object *direction_json(struct admin *a, struct direction d)
 {
-	const struct stream *in = &s->leg[leg].stream[kind], *out = &s->leg[!leg].stream[kind];
+	const struct session *s = direction_session(d);
+	const struct stream *sender = direction_sender(d);
 	struct json_object *o = json_object_new_object();
 	struct nexthop_view nh = { 0 };
-	struct addr local = s->leg[leg].local;
+	struct addr local = d.in->local;
+	uint16_t hop = *direction_nexthop(d);
 
 	if (local.port)
-		local.port += kind == STREAM_RTCP;
-	if (s->leg[!leg].nexthop[kind])
-		nexthop_view(sync_nexthops(a->o.sync), s->leg[!leg].nexthop[kind],
-			     &nh);
+		local.port = direction_port(d);
+	if (hop)
+		nexthop_view(sync_nexthops(a->o.sync), hop, &nh);
 	put_text(o, "call_id", s->call_id);
 	put_text(o, "from_tag", s->from_tag);
-	put_text(o, "from", party_names[leg]);
-	put_text(o, "kind", kind_names[kind]);
-	put_addr(o, "peer", &in->remote);
+	put_text(o, "from", session_party_words[d.in->party]);
+	put_text(o, "kind", stream_kind_words[d.kind]);
+	put_addr(o, "peer", &sender->remote);
 	put_addr(o, "local", &local);
-	put_addr(o, "dest", &out->remote);
+	put_addr(o, "dest", &direction_receiver(d)->remote);
 	put_text(o, "interface", nh.ifname[0] ? nh.ifname : NULL);
-	put_number(o, "nexthop", s->leg[!leg].nexthop[kind]);
-	put_number(o, "packets", in->stats.packets);
-	put_number(o, "kernel_packets", rtpx_stats_kernel(&in->stats));
-	put_number(o, "strangers", in->stats.strangers);
-	put_why(o, a->o.sync, s, leg, kind);
+	put_number(o, "nexthop", hop);
+	put_number(o, "packets", sender->stats.packets);
+	put_number(o, "kernel_packets", rtpx_stats_kernel(&sender->stats));
+	put_number(o, "strangers", sender->stats.strangers);
+	put_why(o, a->o.sync, d);
 	return o;
 }
 
+/* The caller's packets first. */
 static void add_directions(struct admin *a, struct json_object *list, struct session *s,
 			   bool installed_only)
 {
-	int leg, kind;
+	static const enum session_party parties[] = { SESSION_CALLER, SESSION_CALLEE };
+	unsigned int i;
 
 	sync_pull(a->o.sync, s);
-	for (leg = 1; leg >= 0; leg--)
-		for (kind = 0; kind < STREAM_KINDS; kind++)
-			if (!installed_only || (s->leg[leg].installed & (1 << kind)))
-				json_object_array_add(list, direction_json(a, s, leg, kind));
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct direction d = { &s->leg[parties[i / STREAM_KINDS]], i % STREAM_KINDS };
+
+		if (!installed_only || (d.in->installed & direction_bit(d)))
+			json_object_array_add(list, direction_json(a, d));
+	}
 }
 
 /* ---- requests ---- */

@@ -81,7 +81,7 @@ const char *command_capability(unsigned int n, const char **text, bool *live)
 
 static void face_add(struct reply *r, const struct engine_result *res)
 {
-	const struct leg *leg = &res->session->leg[res->returned_leg];
+	const struct leg *leg = res->returned;
 
 	reply_port(r, &leg->local, leg->advertised);
 }
@@ -91,8 +91,7 @@ static int update(struct run *run)
 	const struct request *req = run->req;
 	struct engine_update u = {
 		.lookup = req->op == OP_LOOKUP,
-		.call_id = req->call_id, .from_tag = req->from_tag, .to_tag = req->to_tag,
-		.media = &req->media, .notify_socket = req->notify_socket,
+		.dialog = run->of, .media = &req->media, .notify_socket = req->notify_socket,
 		.peer = run->peer,
 	};
 	char tag[PROTO_LINE_MAX];
@@ -162,7 +161,7 @@ static int query(struct run *run)
 
 	if (err != PROTO_OK)
 		return err;
-	engine_query(run->c->o.engine, run->result.session, run->result.party, run->now_ns, &q);
+	engine_query(run->c->o.engine, run->result.first, run->now_ns, &q);
 	for (i = 0; i < n; i++) {
 		struct span name = req->names_n ? req->names[i] : span_of(usual[i]);
 		char value[64];
@@ -355,13 +354,10 @@ static int sub_set(struct run *run, const struct subcmd *sub, struct reply *data
 
 static int sub_lookup(struct run *run, const struct subcmd *sub, struct reply *data)
 {
-	struct engine_update u = {
-		.lookup = true, .media = &sub->media,
-		.call_id = run->req->call_id,
-		.from_tag = run->swapped ? run->req->to_tag : run->req->from_tag,
-		.to_tag = run->swapped ? run->req->from_tag : run->req->to_tag,
-	};
+	struct engine_update u = { .lookup = true, .media = &sub->media, .dialog = run->of };
 
+	if (run->swapped)
+		u.dialog = (struct dialog){ run->of.call_id, run->of.to_tag, run->of.from_tag };
 	if (!run->result.session ||
 	    engine_update(run->c->o.engine, &u, run->now_ns, &run->result) != PROTO_OK)
 		return -ENOENT;

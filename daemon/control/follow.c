@@ -89,24 +89,27 @@ static const char *parse(struct filter *f, const char *text)
 
 static bool has_peer(const struct session *s, const struct addr *peer)
 {
-	int leg, kind;
+	unsigned int i;
 
-	for (leg = 0; leg < 2; leg++)
-		for (kind = 0; kind < STREAM_KINDS; kind++)
-			if (addr_host_eq(&s->leg[leg].stream[kind].remote, peer) ||
-			    addr_host_eq(&s->leg[leg].stream[kind].signalled, peer))
-				return true;
+	for (i = 0; i < DIRECTIONS; i++) {
+		const struct stream *sender = direction_sender(session_direction(s, i));
+
+		if (addr_host_eq(&sender->remote, peer) || addr_host_eq(&sender->signalled, peer))
+			return true;
+	}
 	return false;
 }
 
 static bool has_port(const struct session *s, uint16_t port)
 {
-	int leg;
+	unsigned int i;
 
-	for (leg = 0; leg < 2; leg++)
-		if (s->leg[leg].local.port &&
-		    (unsigned int)(port - s->leg[leg].local.port) < STREAM_KINDS)
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct direction d = session_direction(s, i);
+
+		if (d.in->local.port && direction_port(d) == port)
 			return true;
+	}
 	return false;
 }
 
@@ -209,12 +212,11 @@ static void take_over(struct follower *f)
 
 /* ---- captures ---- */
 
-static bool capture_wants(void *arg, const struct session *s, int leg, enum stream_kind kind)
+static bool capture_wants(void *arg, struct direction d)
 {
 	const struct follower *f = arg;
 
-	(void)leg, (void)kind;
-	return matches(&f->filter, s);
+	return matches(&f->filter, direction_session(d));
 }
 
 static void capture_lost(void *arg, const struct session *s, uint64_t packets)
@@ -235,8 +237,8 @@ static void say_lost(struct follower *f, uint64_t realtime_ns)
 		f->lost_told = f->lost;
 }
 
-static void capture_packet(void *arg, const struct session *s, int leg, enum stream_kind kind,
-			   uint64_t arrival_ns, const struct format_packet *packet, bool accepted)
+static void capture_packet(void *arg, struct direction d, uint64_t arrival_ns,
+			   const struct format_packet *packet, bool accepted)
 {
 	struct follower *f = arg;
 	struct format_packet p = *packet;
@@ -245,9 +247,8 @@ static void capture_packet(void *arg, const struct session *s, int leg, enum str
 
 	p.realtime_ns = arrival_ns + f->realtime_offset_ns;
 	say_lost(f, p.realtime_ns);
-	snprintf(comment, sizeof(comment), "%s %s%s %s", leg ? "caller" : "callee",
-		 kind == STREAM_RTP ? "rtp" : "rtcp", accepted ? "" : " of a stranger, dropped",
-		 s->call_id);
+	snprintf(comment, sizeof(comment), "%s%s %s", direction_text(d),
+		 accepted ? "" : " of a stranger, dropped", direction_session(d)->call_id);
 	if (send_all(f, block, pcapng_packet(&p, f->id++, utf8_tame(comment, tamed), block)))
 		f->taken++;
 	else

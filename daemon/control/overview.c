@@ -55,7 +55,7 @@ static struct json_object *worst_json(const struct survey_view *v)
 		put_text(j, "call_id", w->call_id);
 		put_text(j, "from_tag", w->from_tag);
 		put_number(j, "number", w->number);
-		put_text(j, "party", w->leg ? "caller" : "callee");
+		put_text(j, "party", session_party_words[w->party]);
 		put_real(j, "mos", (double)w->quality.mos);
 		put_real(j, "loss", (double)w->quality.loss);
 		put_real(j, "jitter_ms", (double)w->quality.jitter_ms);

@@ -94,19 +94,16 @@ static bool bit_get(const uint64_t *bits, uint16_t id)
 
 /* ---- which element ---- */
 
-static unsigned int pool_of(const struct sync *y, const struct leg *leg)
+static unsigned int pool_of(const struct sync *y, struct direction d)
 {
-	return y->o.ports ? ports_pool(y->o.ports, &leg->local) : ports_family_of(&leg->local);
+	const struct addr *local = &d.in->local;
+
+	return y->o.ports ? ports_pool(y->o.ports, local) : ports_family_of(local);
 }
 
-static uint16_t port_of(const struct leg *leg, enum stream_kind kind)
+static bool is_installed(struct direction d)
 {
-	return leg->local.port + kind;
-}
-
-static bool is_installed(const struct leg *leg, enum stream_kind kind)
-{
-	return leg->installed & (1 << kind);
+	return d.in->installed & direction_bit(d);
 }
 
 /* ---- statistics ---- */
@@ -151,15 +148,11 @@ static void pulled_change(struct sync *y, const struct rtpx_flow_stats *before,
 	y->pulled.unmirrored += now->unmirrored - before->unmirrored;
 }
 
-/*
- * Copy the dataplane's statistics of packets that arrived at leg @i into the model, and count the
- * difference.
- */
-static void take_stats(struct sync *y, struct session *s, int i, enum stream_kind kind,
-		       const struct rtpx_flow_stats *now)
+/* Copy the dataplane's statistics of the direction into the model, and count the difference. */
+static void take_stats(struct sync *y, struct direction d, const struct rtpx_flow_stats *now)
 {
-	struct leg *leg = &s->leg[i];
-	struct rtpx_flow_stats *mine = &leg->stream[kind].stats;
+	struct session *s = direction_session(d);
+	struct rtpx_flow_stats *mine = &direction_sender(d)->stats;
 	uint64_t relayed = growth(rtpx_stats_kernel(now), rtpx_stats_kernel(mine));
 	uint64_t strangers = growth(now->strangers, mine->strangers);
 	uint64_t bytes = growth(now->bytes, mine->bytes);
@@ -167,7 +160,7 @@ static void take_stats(struct sync *y, struct session *s, int i, enum stream_kin
 	bool newer = now->last_ns > mine->last_ns;
 
 	if (relayed)
-		leg->passed[kind] = 0;
+		d.in->passed[d.kind] = 0;
 	if (!relayed && !strangers)
 		return;
 	pulled_change(y, mine, now);
@@ -175,27 +168,28 @@ static void take_stats(struct sync *y, struct session *s, int i, enum stream_kin
 	s->kernel_relayed += relayed;
 	s->kernel_strangers += strangers;
 	count(y, beyond(&y->ahead_relayed, relayed), beyond(&y->ahead_strangers, strangers));
-	usage_add(&y->usage, y->slot[s->leg[!i].nexthop[kind]], USAGE_KERNEL, relayed, bytes);
-	if (kind == STREAM_RTP)
-		leg->nrelayed += relayed;
+	usage_add(&y->usage, y->slot[*direction_nexthop(d)], USAGE_KERNEL, relayed, bytes);
+	if (d.kind == STREAM_RTP)
+		d.in->nrelayed += relayed;
 	if (unmirrored && y->o.unmirrored)
-		y->o.unmirrored(y->o.arg, s, i, kind, unmirrored);
+		y->o.unmirrored(y->o.arg, d, unmirrored);
 	if (newer)
-		session_ttl_restart(y->o.sessions, s, i, now->last_ns);
+		leg_ttl_restart(y->o.sessions, d.in, now->last_ns);
 }
 
 void sync_pull(struct sync *y, struct session *s)
 {
 	const struct dp_ops *ops = y->o.dp->ops;
 	struct rtpx_flow_stats now;
-	int i, kind;
+	unsigned int i;
 
-	for (i = 0; i < 2; i++)
-		for (kind = 0; kind < STREAM_KINDS; kind++)
-			if (is_installed(&s->leg[i], kind) &&
-			    ops->stats_get(y->o.dp, pool_of(y, &s->leg[i]),
-					   port_of(&s->leg[i], kind), &now) == 0)
-				take_stats(y, s, i, kind, &now);
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct direction d = session_direction(s, i);
+
+		if (is_installed(d) &&
+		    ops->stats_get(y->o.dp, pool_of(y, d), direction_port(d), &now) == 0)
+			take_stats(y, d, &now);
+	}
 }
 
 static bool pull_each(void *arg, struct session *s)
@@ -229,25 +223,23 @@ void sync_count(struct sync *y)
 	count(y, relayed, strangers);
 }
 
-bool sync_push_stats(struct sync *y, struct session *s, int i, enum stream_kind kind,
-		     const struct rtpx_flow_stats *before)
+bool sync_push_stats(struct sync *y, struct direction d, const struct rtpx_flow_stats *before)
 {
-	const struct leg *leg = &s->leg[i];
+	const struct rtpx_flow_stats *now = &direction_sender(d)->stats;
 
-	if (!is_installed(leg, kind))
+	if (!is_installed(d))
 		return true;
-	if (y->o.dp->ops->stats_set(y->o.dp, pool_of(y, leg), port_of(leg, kind),
-				    &leg->stream[kind].stats) == -EAGAIN)
+	if (y->o.dp->ops->stats_set(y->o.dp, pool_of(y, d), direction_port(d), now) == -EAGAIN)
 		return false;
-	pulled_change(y, before, &leg->stream[kind].stats);
+	pulled_change(y, before, now);
 	return true;
 }
 
-void sync_relayed(struct sync *y, struct session *s, int i, enum stream_kind kind, size_t bytes)
+void sync_relayed(struct sync *y, struct direction d, size_t bytes)
 {
-	if (is_installed(&s->leg[i], kind) && s->leg[i].passed[kind] < PASSED)
-		s->leg[i].passed[kind]++;
-	usage_add(&y->usage, y->slot[s->leg[!i].nexthop[kind]], USAGE_SOCKETS, 1, bytes);
+	if (is_installed(d) && d.in->passed[d.kind] < PASSED)
+		d.in->passed[d.kind]++;
+	usage_add(&y->usage, y->slot[*direction_nexthop(d)], USAGE_SOCKETS, 1, bytes);
 }
 
 const struct usage *sync_usage(const struct sync *y)
@@ -345,16 +337,14 @@ static void on_links_changed(void *arg)
 static bool watch_awaited(struct sync *y, struct session *s, uint64_t now_ns)
 {
 	bool awaited = false, changed = false;
-	int i, kind;
+	unsigned int i;
 
 	sync_pull(y, s);
-	for (i = 0; i < 2; i++) {
-		for (kind = 0; kind < STREAM_KINDS; kind++) {
-			struct stream *stream = &s->leg[i].stream[kind];
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct stream *sender = direction_sender(session_direction(s, i));
 
-			changed |= stream->awaited && stream_tick(stream, now_ns);
-			awaited |= stream->awaited;
-		}
+		changed |= sender->awaited && stream_tick(sender, now_ns);
+		awaited |= sender->awaited;
 	}
 	if (changed)
 		session_dirty(y->o.sessions, s);
@@ -390,15 +380,14 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 
 static bool is_left_out(const struct session *s)
 {
-	enum flow_why why;
-	int i, kind;
+	unsigned int i;
 
-	for (i = 0; i < 2; i++) {
-		for (kind = 0; kind < STREAM_KINDS; kind++) {
-			why = s->leg[i].why[kind];
-			if (why == FLOW_WHY_REFUSED || why == FLOW_WHY_TABLE_FULL)
-				return true;
-		}
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct direction d = session_direction(s, i);
+		enum flow_why why = d.in->why[d.kind];
+
+		if (why == FLOW_WHY_REFUSED || why == FLOW_WHY_TABLE_FULL)
+			return true;
 	}
 	return false;
 }
@@ -449,36 +438,35 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 /* ---- flows ---- */
 
-static void flow_remove(struct sync *y, struct session *s, int i, enum stream_kind kind)
+static void flow_remove(struct sync *y, struct direction d)
 {
-	struct leg *leg = &s->leg[i];
 	struct rtpx_flow_stats last;
 
-	if (!is_installed(leg, kind))
+	if (!is_installed(d))
 		return;
 	if (!y->left &&
-	    y->o.dp->ops->flow_del(y->o.dp, pool_of(y, leg), port_of(leg, kind), &last) == 0)
-		take_stats(y, s, i, kind, &last);
-	pulled_change(y, &leg->stream[kind].stats, NULL);
-	leg->installed &= ~(1 << kind);
+	    y->o.dp->ops->flow_del(y->o.dp, pool_of(y, d), direction_port(d), &last) == 0)
+		take_stats(y, d, &last);
+	pulled_change(y, &direction_sender(d)->stats, NULL);
+	d.in->installed &= ~direction_bit(d);
 }
 
-static enum flow_why flow_install(struct sync *y, struct session *s, int i, enum stream_kind kind,
-				  const struct rtpx_flow *flow)
+static enum flow_why flow_install(struct sync *y, struct direction d, const struct rtpx_flow *flow)
 {
-	struct leg *leg = &s->leg[i];
-	int err = y->o.dp->ops->flow_put(y->o.dp, pool_of(y, leg), port_of(leg, kind), flow,
-					 is_installed(leg, kind) ? NULL : &leg->stream[kind].stats);
+	const struct rtpx_flow_stats *from = is_installed(d) ? NULL : &direction_sender(d)->stats;
+	uint16_t port = direction_port(d);
+	int err = y->o.dp->ops->flow_put(y->o.dp, pool_of(y, d), port, flow, from);
 
 	if (err) {
-		log_provoked(PROVOKED_FLOW_REFUSED, s->call_id, port_of(leg, kind), strerror(-err));
+		log_provoked(PROVOKED_FLOW_REFUSED, direction_session(d)->call_id, port,
+			     strerror(-err));
 		return FLOW_WHY_REFUSED;
 	}
-	if (!is_installed(leg, kind)) {
-		pulled_change(y, NULL, &leg->stream[kind].stats);
-		leg->passed[kind] = 0;
+	if (from) {
+		pulled_change(y, NULL, from);
+		d.in->passed[d.kind] = 0;
 	}
-	leg->installed |= 1 << kind;
+	d.in->installed |= direction_bit(d);
 	return FLOW_WHY_KERNEL;
 }
 
@@ -493,39 +481,27 @@ static struct flow_env env_of(const struct sync *y)
 }
 
 /*
- * The source address for packets to the peer of @out if the port is bound to a wildcard. It is the
- * address that the peer sends to.
- */
-static struct addr source_towards(const struct leg *out, enum stream_kind kind)
-{
-	struct addr a = out->stream[kind].local;
-
-	return a.family != ADDR_NONE ? a : out->stream[!kind].local;
-}
-
-/*
  * Take the next hop and compile the flow. If *@id is not 0 on return, the caller must give it back.
  * A new next hop gets the id @wish; 0: any.
  */
-static enum flow_why flow_prepare(struct sync *y, const struct session *s, int leg,
-				  enum stream_kind kind, uint16_t wish, uint16_t *id,
+static enum flow_why flow_prepare(struct sync *y, struct direction d, uint16_t wish, uint16_t *id,
 				  struct rtpx_flow *flow)
 {
 	struct flow_env env = env_of(y);
 	struct nexthop_view view;
 	struct nexthop_want want;
 	struct addr dest, source;
-	enum flow_why why = flow_wants(s, leg, kind, &env, &dest, &source);
+	enum flow_why why = flow_wants(d, &env, &dest, &source);
 
 	if (why != FLOW_NO_OBJECTION)
 		return why;
-	env.out_source = source_towards(&s->leg[!leg], kind);
+	env.out_source = *direction_source(d);
 	if (addr_is_any(&source) && env.out_source.family == dest.family)
 		source = env.out_source;
 	want = (struct nexthop_want){
 		.dest = dest,
-		.source = addr_with_port(source, port_of(&s->leg[!leg], kind)),
-		.tos = s->leg[!leg].tos,
+		.source = addr_with_port(source, direction_out_port(d)),
+		.tos = direction_out(d)->tos,
 	};
 	if (hop_take(y, &want, wish, id, &view))
 		return FLOW_WHY_TABLE_FULL;
@@ -536,17 +512,16 @@ static enum flow_why flow_prepare(struct sync *y, const struct session *s, int l
 	env.nexthop = *id;
 	env.ttl = view.ttl;
 	env.nexthop_usable = true; /* now or later: the dataplane checks it for each packet */
-	return flow_compile(s, leg, kind, &env, flow);
+	return flow_compile(d, &env, flow);
 }
 
 /*
- * arrival_why - the reason why the host must handle packets that arrive at @leg itself. Known only
- * if there is a next hop to their sender.
+ * arrival_why - the reason why the host must handle arriving packets itself. Known only if there is
+ * a next hop to their sender.
  */
-static enum flow_why arrival_why(struct sync *y, const struct session *s, int leg,
-				 enum stream_kind kind)
+static enum flow_why arrival_why(struct sync *y, struct direction d)
 {
-	uint16_t hop = s->leg[leg].nexthop[kind];
+	uint16_t hop = d.in->nexthop[d.kind];
 	struct nexthop_view view;
 
 	if (!hop || !bit_get(y->unheard, hop))
@@ -556,25 +531,23 @@ static enum flow_why arrival_why(struct sync *y, const struct session *s, int le
 }
 
 /* Give the old next hop back at the end, when no flow refers to it any more. */
-static void sync_direction(struct sync *y, struct session *s, int leg, enum stream_kind kind,
-			   uint16_t wish)
+static void sync_direction(struct sync *y, struct direction d, uint16_t wish)
 {
-	uint16_t *hop = &s->leg[!leg].nexthop[kind], old = *hop, id = 0;
+	uint16_t *hop = direction_nexthop(d), old = *hop, id = 0;
 	struct rtpx_flow flow;
-	enum flow_why why = flow_prepare(y, s, leg, kind, wish, &id, &flow);
+	enum flow_why why = flow_prepare(y, d, wish, &id, &flow);
 
 	if (why == FLOW_NO_OBJECTION)
-		why = arrival_why(y, s, leg, kind);
+		why = arrival_why(y, d);
 	if (why == FLOW_NO_OBJECTION)
-		why = flow_install(y, s, leg, kind, &flow);
-	if (s->leg[leg].why[kind] != why)
-		log_trace(s->call_id, "%s %s: %s%s", leg ? "caller" : "callee",
-			  kind == STREAM_RTP ? "rtp" : "rtcp",
+		why = flow_install(y, d, &flow);
+	if (d.in->why[d.kind] != why)
+		log_trace(direction_session(d)->call_id, "%s: %s%s", direction_text(d),
 			  why == FLOW_WHY_KERNEL ? "" : "not in the kernel: ", flow_why_text(why));
-	s->leg[leg].why[kind] = why;
+	d.in->why[d.kind] = why;
 	y->left_out |= why == FLOW_WHY_REFUSED || why == FLOW_WHY_TABLE_FULL;
 	if (why != FLOW_WHY_KERNEL)
-		flow_remove(y, s, leg, kind);
+		flow_remove(y, d);
 	*hop = id;
 	hop_give(y, old);
 }
@@ -583,11 +556,10 @@ static bool mark_each(void *arg, struct session *s)
 {
 	struct sync *y = arg;
 	bool moved = y->mark.all;
-	int i, kind;
+	unsigned int i;
 
-	for (i = 0; i < 2 && !moved; i++)
-		for (kind = 0; kind < STREAM_KINDS; kind++)
-			moved |= bit_get(y->mark.moved, s->leg[i].nexthop[kind]);
+	for (i = 0; i < DIRECTIONS && !moved; i++)
+		moved = bit_get(y->mark.moved, *direction_nexthop(session_direction(s, i)));
 	if (moved)
 		session_recompile(y->o.sessions, s);
 	y->mark.last = s->number;
@@ -622,21 +594,23 @@ static bool mark_moved(struct sync *y)
  */
 static void sync_session(struct sync *y, struct session *s)
 {
-	enum flow_why arrival[2][STREAM_KINDS];
-	int leg, kind;
+	enum flow_why arrival[DIRECTIONS];
+	unsigned int i;
 
-	for (leg = 0; leg < 2; leg++) {
-		for (kind = 0; kind < STREAM_KINDS; kind++) {
-			arrival[leg][kind] = arrival_why(y, s, leg, kind);
-			sync_direction(y, s, leg, kind, 0);
-			if (s->leg[leg].stream[kind].awaited)
-				session_watch(y->o.sessions, s);
-		}
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct direction d = session_direction(s, i);
+
+		arrival[i] = arrival_why(y, d);
+		sync_direction(y, d, 0);
+		if (direction_sender(d)->awaited)
+			session_watch(y->o.sessions, s);
 	}
-	for (leg = 0; leg < 2; leg++)
-		for (kind = 0; kind < STREAM_KINDS; kind++)
-			if (arrival_why(y, s, leg, kind) != arrival[leg][kind])
-				sync_direction(y, s, leg, kind, 0);
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct direction d = session_direction(s, i);
+
+		if (arrival_why(y, d) != arrival[i])
+			sync_direction(y, d, 0);
+	}
 }
 
 void sync_run(struct sync *y)
@@ -666,34 +640,33 @@ void sync_run(struct sync *y)
 /* Each direction needs the ports of both legs, so remove the flows of both. */
 void sync_close(struct sync *y, struct session *s)
 {
-	int leg, kind;
+	unsigned int i;
 
-	for (leg = 0; leg < 2; leg++) {
-		for (kind = 0; kind < STREAM_KINDS; kind++) {
-			uint16_t *hop = &s->leg[!leg].nexthop[kind];
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct direction d = session_direction(s, i);
+		uint16_t *hop = direction_nexthop(d);
 
-			flow_remove(y, s, leg, kind);
-			hop_give(y, *hop);
-			*hop = 0;
-		}
+		flow_remove(y, d);
+		hop_give(y, *hop);
+		*hop = 0;
 	}
 }
 
-enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum stream_kind kind)
+enum flow_why sync_why(struct sync *y, struct direction d)
 {
 	const struct flow_env env = env_of(y);
 	struct nexthop_view view;
 	struct addr dest, source;
 
-	if (s->dirty || !env.dataplane)
-		return flow_wants(s, leg, kind, &env, &dest, &source);
-	if (!is_installed(&s->leg[leg], kind))
-		return s->leg[leg].why[kind];
-	nexthop_view(y->nexthops, s->leg[!leg].nexthop[kind], &view);
+	if (direction_session(d)->dirty || !env.dataplane)
+		return flow_wants(d, &env, &dest, &source);
+	if (!is_installed(d))
+		return d.in->why[d.kind];
+	nexthop_view(y->nexthops, *direction_nexthop(d), &view);
 	if (y->o.dp->routes &&
 	    (view.why == FLOW_WHY_NO_NEIGHBOUR || view.why == FLOW_WHY_NO_INTERFACE))
 		view.why = FLOW_WHY_KERNEL; /* it resolves neighbours, serves every interface */
-	if (view.why == FLOW_WHY_KERNEL && s->leg[leg].passed[kind] == PASSED)
+	if (view.why == FLOW_WHY_KERNEL && d.in->passed[d.kind] == PASSED)
 		return FLOW_WHY_BY_SOCKETS;
 	return view.why;
 }
@@ -726,44 +699,47 @@ void sync_adopt_begin(struct sync *y)
 }
 
 /* True if the element of the port has a flow of this session. */
-static bool inherits(struct sync *y, const struct session *s, const struct leg *leg,
-		     enum stream_kind kind, struct rtpx_flow *flow)
+static bool inherits(struct sync *y, struct direction d, struct rtpx_flow *flow)
 {
+	const struct session *s = direction_session(d);
 	char label[RTPX_LABEL_LEN];
 
-	if (!leg->local.port ||
-	    y->o.dp->ops->flow_get(y->o.dp, pool_of(y, leg), port_of(leg, kind), flow))
+	if (!d.in->local.port ||
+	    y->o.dp->ops->flow_get(y->o.dp, pool_of(y, d), direction_port(d), flow))
 		return false;
 	snprintf(label, sizeof(label), "%s", s->call_id);
 	return flow->call == s->number && strncmp(flow->label, label, sizeof(label)) == 0;
 }
 
-static bool adopt_direction(struct sync *y, struct session *s, int i, enum stream_kind kind)
+static bool adopt_direction(struct sync *y, struct direction d)
 {
-	struct leg *leg = &s->leg[i];
+	uint16_t port = direction_port(d);
 	struct rtpx_flow_stats now;
 	struct rtpx_flow flow;
+	unsigned int pool;
 
-	if (!inherits(y, s, leg, kind, &flow))
+	if (!inherits(y, d, &flow))
 		return false;
+	pool = pool_of(y, d);
 	if (y->inherited)
-		bit_put(inherited_bits(y, pool_of(y, leg)), port_of(leg, kind), false);
-	leg->installed |= 1 << kind;
-	pulled_change(y, NULL, &leg->stream[kind].stats);
-	if (y->o.dp->ops->stats_get(y->o.dp, pool_of(y, leg), port_of(leg, kind), &now) == 0)
-		take_stats(y, s, i, kind, &now);
-	sync_direction(y, s, i, kind, flow.nexthop);
-	return is_installed(leg, kind);
+		bit_put(inherited_bits(y, pool), port, false);
+	d.in->installed |= direction_bit(d);
+	pulled_change(y, NULL, &direction_sender(d)->stats);
+	if (y->o.dp->ops->stats_get(y->o.dp, pool, port, &now) == 0)
+		take_stats(y, d, &now);
+	sync_direction(y, d, flow.nexthop);
+	return is_installed(d);
 }
 
 unsigned int sync_adopt(struct sync *y, struct session *s)
 {
-	unsigned int rtp = 0;
-	int i;
+	unsigned int i, rtp = 0;
 
-	for (i = 0; i < 2; i++) {
-		rtp |= adopt_direction(y, s, i, STREAM_RTP) << i;
-		adopt_direction(y, s, i, STREAM_RTCP);
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct direction d = session_direction(s, i);
+
+		if (adopt_direction(y, d) && d.kind == STREAM_RTP)
+			rtp |= 1 << d.in->party;
 	}
 	session_dirty(y->o.sessions, s);
 	return rtp;

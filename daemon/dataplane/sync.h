@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 #include "dataplane/dp.h"
-#include "call/session.h"
+#include "call/direction.h"
 #include "call/stats.h"
 #include "dataplane/usage.h"
 
@@ -28,9 +28,8 @@ struct sync_opts {
 	struct iptables *iptables;
 	enum learning learning;
 	bool double_small; /* -2 */
-	/* @packets that arrived at @leg were forwarded without their copies; NULL: not reported */
-	void (*unmirrored)(void *arg, struct session *s, int leg, enum stream_kind kind,
-			   uint64_t packets);
+	/* @packets were forwarded without their copies; NULL: not reported */
+	void (*unmirrored)(void *arg, struct direction d, uint64_t packets);
 	void *arg;
 };
 
@@ -58,8 +57,7 @@ void sync_count(struct sync *y);
  * packet of an installed flow; the statistics were *@before then. False: the dataplane has counted
  * packets since sync_pull() and keeps its own statistics.
  */
-bool sync_push_stats(struct sync *y, struct session *s, int leg, enum stream_kind kind,
-		     const struct rtpx_flow_stats *before);
+bool sync_push_stats(struct sync *y, struct direction d, const struct rtpx_flow_stats *before);
 
 /*
  * sync_close - remove the flows of both directions: a leg is about to close its ports, and both use
@@ -68,13 +66,13 @@ bool sync_push_stats(struct sync *y, struct session *s, int leg, enum stream_kin
 void sync_close(struct sync *y, struct session *s);
 
 /*
- * sync_why - the reason why the dataplane does not forward packets of @kind that arrive at @leg.
+ * sync_why - the reason why the dataplane does not forward packets of the direction.
  * FLOW_WHY_KERNEL: it forwards them. A flow stays installed while its next hop is not usable, and
  * the dataplane then passes its packets to the stack. leg->why does not show that, so call this.
  * FLOW_WHY_BY_SOCKETS: packets arrive where the dataplane does not see them, or it passes them all.
  * Call sync_pull() first.
  */
-enum flow_why sync_why(struct sync *y, const struct session *s, int leg, enum stream_kind kind);
+enum flow_why sync_why(struct sync *y, struct direction d);
 
 /*
  * sync_adopt_begin - find the flows that a previous daemon left. Call before any other function.
@@ -90,11 +88,11 @@ unsigned int sync_adopt_end(struct sync *y);
 void sync_leave(struct sync *y);
 
 /*
- * sync_relayed - the sockets have sent a packet of @bytes UDP payload that had arrived at @leg.
+ * sync_relayed - the sockets have sent a packet of @bytes UDP payload.
  * sync_usage - forwarded packets by interface and path. Those of a dataplane are counted when its
  * statistics are read, see sync_pull().
  */
-void sync_relayed(struct sync *y, struct session *s, int leg, enum stream_kind kind, size_t bytes);
+void sync_relayed(struct sync *y, struct direction d, size_t bytes);
 const struct usage *sync_usage(const struct sync *y);
 
 struct nexthops *sync_nexthops(struct sync *y); /* for admin */

@@ -11,14 +11,9 @@
 #include "base/provoked.h"
 #include "call/dtmf.h"
 
-static const char *party_of(int leg)
+int digits_restore(struct leg *leg, int target, const struct digits_req *req)
 {
-	return leg ? "caller" : "callee";
-}
-
-int digits_restore(struct session *s, int leg, int target, const struct digits_req *req)
-{
-	struct dtmf *dtmf = s->leg[leg].dtmf;
+	struct dtmf *dtmf = leg->dtmf;
 
 	if (!dtmf)
 		dtmf = dtmf_new(req->tag, target);
@@ -26,24 +21,28 @@ int digits_restore(struct session *s, int leg, int target, const struct digits_r
 		return -ENOMEM;
 	dtmf->payload_type = req->payload_type;
 	dtmf->hide = req->hide;
-	s->leg[leg].dtmf = dtmf;
+	leg->dtmf = dtmf;
 	return 0;
 }
 
-int digits_catch(const struct digits *d, struct session *s, int leg, const struct digits_req *req)
+int digits_catch(const struct digits *d, struct leg *leg, const struct digits_req *req)
 {
+	const struct session *s = leg->session;
+
 	if (s->notify < 0 || notify_ends_calls(d->notify, s->notify)) {
-		log_provoked(PROVOKED_DIGITS_REFUSED, s->call_id, party_of(leg));
+		log_provoked(PROVOKED_DIGITS_REFUSED, s->call_id,
+			     session_party_words[leg->party]);
 		return -EDESTADDRREQ;
 	}
-	return digits_restore(s, leg, s->notify, req);
+	return digits_restore(leg, s->notify, req);
 }
 
 /* rtpproxy's form: TAG DIGIT VOLUME DURATION SIDE, with side 0 for the caller. */
-static void report_press(const struct digits *d, const struct session *s, int leg,
+static void report_press(const struct digits *d, const struct leg *leg,
 			 const struct dtmf_press *press, uint64_t now_ns)
 {
-	const struct dtmf *dtmf = s->leg[leg].dtmf;
+	const struct session *s = leg->session;
+	const struct dtmf *dtmf = leg->dtmf;
 	size_t size = strlen(dtmf->tag) + sizeof(" D 63 65535 0");
 	char *text = malloc(size);
 	const struct notify_event event = { s->call_id, s->from_tag, s->to_tag, text };
@@ -51,27 +50,28 @@ static void report_press(const struct digits *d, const struct session *s, int le
 	if (!text)
 		return;
 	snprintf(text, size, "%s %c %u %u %d", dtmf->tag, press->digit, press->volume,
-		 press->duration, leg == 0);
+		 press->duration, leg->party == SESSION_CALLEE);
 	notify_send(d->notify, dtmf->target, &event, now_ns);
 	d->stats->ndtmf_told++;
 	free(text);
 }
 
-bool digits_take(const struct digits *d, struct session *s, int leg, const uint8_t *packet,
+bool digits_take(const struct digits *d, struct leg *leg, const uint8_t *packet,
 		 size_t len, uint64_t now_ns)
 {
-	struct dtmf *dtmf = s->leg[leg].dtmf;
+	struct dtmf *dtmf = leg->dtmf;
 	struct dtmf_press press;
 
 	if (!dtmf || !dtmf_is_event(dtmf, packet, len))
 		return false;
 	switch (dtmf_packet(dtmf, packet, len, now_ns, &press)) {
 	case DTMF_PRESSED:
-		report_press(d, s, leg, &press, now_ns);
+		report_press(d, leg, &press, now_ns);
 		break;
 	case DTMF_TOO_MANY:
 		d->stats->ndtmf_left_out++;
-		log_provoked(PROVOKED_DIGITS_MANY, s->call_id, party_of(leg), DTMF_BURST);
+		log_provoked(PROVOKED_DIGITS_MANY, leg->session->call_id,
+			     session_party_words[leg->party], DTMF_BURST);
 		break;
 	case DTMF_GOES_ON:
 		break;

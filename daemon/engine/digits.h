@@ -29,16 +29,16 @@ struct digits_req {
  * @hide, as in rtpproxy. 0, and the caller marks the session dirty; -EDESTADDRREQ: the session has
  * no target, or one that takes no digits; -ENOMEM.
  */
-int digits_catch(const struct digits *d, struct session *s, int leg, const struct digits_req *req);
+int digits_catch(const struct digits *d, struct leg *leg, const struct digits_req *req);
 
 /* digits_restore - go on for a leg of the previous daemon. 0 or -ENOMEM. */
-int digits_restore(struct session *s, int leg, int target, const struct digits_req *req);
+int digits_restore(struct leg *leg, int target, const struct digits_req *req);
 
 /*
  * digits_take - an RTP packet of the party of @leg, which its stream accepted. True: it is an event
  * that must not be relayed. @now_ns: its arrival.
  */
-bool digits_take(const struct digits *d, struct session *s, int leg, const uint8_t *packet,
+bool digits_take(const struct digits *d, struct leg *leg, const uint8_t *packet,
 		 size_t len, uint64_t now_ns);
 
 #endif

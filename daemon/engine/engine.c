@@ -41,9 +41,8 @@ static void leg_set_face(struct leg *leg, const struct face *face)
  * Take a pair of ports and open it on leg->local. Skip pairs that another program holds. 0; or
  * -errno, then the leg has no port.
  */
-static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
+static int leg_open(struct engine *e, struct leg *leg, uint64_t now_ns)
 {
-	struct leg *leg = &s->leg[i];
 	unsigned int pool = ports_pool(e->o.ports, &leg->local);
 	unsigned int tries = ports_tries(e->o.ports);
 	int err = -ENOSPC;
@@ -56,7 +55,7 @@ static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 			break;
 		}
 		leg->local.port = port;
-		err = relay_leg_open(e->o.relay, s, i);
+		err = relay_leg_open(e->o.relay, leg);
 		if (!err) {
 			faces_use(e->o.faces, &leg->local);
 			return 0;
@@ -69,45 +68,42 @@ static int leg_open(struct engine *e, struct session *s, int i, uint64_t now_ns)
 	return err;
 }
 
-static void leg_close(struct engine *e, struct session *s, int i, uint64_t now_ns)
+static void leg_close(struct engine *e, struct leg *leg, uint64_t now_ns)
 {
-	struct leg *leg = &s->leg[i];
-
 	if (!leg->local.port)
 		return;
-	relay_leg_close(e->o.relay, s, i);
+	relay_leg_close(e->o.relay, leg);
 	ports_give(e->o.ports, ports_pool(e->o.ports, &leg->local), leg->local.port, now_ns);
 	faces_leave(e->o.faces, &leg->local);
 	leg->local.port = 0;
 }
 
 /* Modifier n: open a new pair on @face. Close the old pair only if that worked. */
-static int leg_reopen(struct engine *e, struct session *s, int i, const struct face *face,
+static int leg_reopen(struct engine *e, struct leg *leg, const struct face *face,
 		      uint64_t now_ns)
 {
-	struct leg *leg = &s->leg[i];
 	struct addr old_local = leg->local, new_local;
 	const char *old_advertised = leg->advertised;
 	void *old_handle[STREAM_KINDS], *new_handle[STREAM_KINDS];
 	int err;
 
-	sync_close(e->o.sync, s);
+	sync_close(e->o.sync, leg->session);
 	memcpy(old_handle, leg->handle, sizeof(old_handle));
 	memset(leg->handle, 0, sizeof(leg->handle));
 	leg_set_face(leg, face);
-	err = leg_open(e, s, i, now_ns);
+	err = leg_open(e, leg, now_ns);
 	if (err) {
 		memcpy(leg->handle, old_handle, sizeof(old_handle));
 		leg->local = old_local;
 		leg->advertised = old_advertised;
-		session_dirty(e->o.sessions, s);
+		session_dirty(e->o.sessions, leg->session);
 		return err;
 	}
 	new_local = leg->local;
 	memcpy(new_handle, leg->handle, sizeof(new_handle));
 	leg->local = old_local;
 	memcpy(leg->handle, old_handle, sizeof(old_handle));
-	leg_close(e, s, i, now_ns);
+	leg_close(e, leg, now_ns);
 	leg->local = new_local;
 	memcpy(leg->handle, new_handle, sizeof(new_handle));
 	return 0;
@@ -115,34 +111,33 @@ static int leg_reopen(struct engine *e, struct session *s, int i, const struct f
 
 /* ---- legs of a previous daemon ---- */
 
-int engine_leg_restore(struct engine *e, struct session *s, int i, const struct addr *local,
+int engine_leg_restore(struct engine *e, struct leg *leg, const struct addr *local,
 		       struct span advertised, uint64_t now_ns)
 {
 	unsigned int pool = ports_pool(e->o.ports, local);
-	struct leg *leg = &s->leg[i];
 	int err;
 
 	leg->local = addr_with_port(*local, 0);
 	leg->advertised = advertised.len ? faces_keep_text(e->o.faces, advertised) : NULL;
 	if (!local->port)
-		return relay_leg_resume(e->o.relay, s, i);
+		return relay_leg_resume(e->o.relay, leg);
 	err = ports_claim(e->o.ports, pool, local->port);
 	if (err)
 		return err;
 	leg->local.port = local->port;
-	err = relay_leg_restore(e->o.relay, s, i);
+	err = relay_leg_restore(e->o.relay, leg);
 	if (err) {
 		ports_give(e->o.ports, pool, local->port, now_ns);
 		leg->local.port = 0;
 		return err;
 	}
 	faces_use(e->o.faces, local);
-	return relay_leg_resume(e->o.relay, s, i);
+	return relay_leg_resume(e->o.relay, leg);
 }
 
-int engine_leg_resume(struct engine *e, struct session *s, int leg)
+int engine_leg_resume(struct engine *e, struct leg *leg)
 {
-	return relay_leg_resume(e->o.relay, s, leg);
+	return relay_leg_resume(e->o.relay, leg);
 }
 
 /* ---- end of a session ---- */
@@ -161,11 +156,11 @@ static void count_parties(const struct session *s, enum stream_kind kind, uint64
 
 static void session_release(struct engine *e, struct session *s, uint64_t now_ns)
 {
-	int i;
+	struct leg *leg;
 
-	for (i = 0; i < 2; i++) {
-		player_stop(s, i);
-		leg_close(e, s, i, now_ns);
+	for (leg = s->leg; leg < s->leg + SESSION_PARTIES; leg++) {
+		player_stop(leg);
+		leg_close(e, leg, now_ns);
 	}
 	relay_session_end(e->o.relay, s);
 	recorder_end(e->o.recorder, s, now_ns);
@@ -252,7 +247,7 @@ static bool names_itself(struct engine *e, const struct session *s, const struct
 {
 	const struct leg *leg;
 
-	for (leg = s->leg; leg < s->leg + 2; leg++)
+	for (leg = s->leg; leg < s->leg + SESSION_PARTIES; leg++)
 		if (leg->local.port && leg->local.family == a->family &&
 		    (unsigned int)(a->port - leg->local.port) < STREAM_KINDS && is_here(e, leg, a))
 			return true;
@@ -260,21 +255,20 @@ static bool names_itself(struct engine *e, const struct session *s, const struct
 }
 
 /*
- * Take the command's address for the party that sends to leg @i. Port 0 means that media is off, so
+ * Take the command's address for the party that sends to @leg. Port 0 means that media is off, so
  * there is no address. Ignore a port of the session itself: its own packets would come back from
  * there. SDP that was rewritten twice names such a port, and the parties have not moved.
  */
-static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
-				     const struct media_req *m, uint64_t now_ns)
+static enum proto_error leg_describe(struct engine *e, struct leg *leg, const struct media_req *m,
+				      uint64_t now_ns)
 {
-	struct leg *leg = &s->leg[i];
 	bool asymmetric = is_asymmetric(e, m);
 	struct addr rtcp = addr_with_port(m->peer, m->peer.port + 1);
 
 	leg->on_hold = m->on_hold;
 	leg->holds += m->on_hold;
-	if (names_itself(e, s, &m->peer)) {
-		log_provoked(PROVOKED_ITSELF, s->call_id);
+	if (names_itself(e, leg->session, &m->peer)) {
+		log_provoked(PROVOKED_ITSELF, leg->session->call_id);
 		stream_set_asymmetric(&leg->stream[STREAM_RTP], asymmetric, e->o.learning);
 		stream_set_asymmetric(&leg->stream[STREAM_RTCP], asymmetric, e->o.learning);
 	} else if (m->peer.family != ADDR_NONE && m->peer.port) {
@@ -288,7 +282,7 @@ static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
 		stream_describe_hold(e, &leg->stream[STREAM_RTCP], asymmetric, now_ns);
 	}
 	leg->ptime_ms = m->ptime_ms;
-	if (relay_leg_resize(e->o.relay, s, i, m->ptime_ms) < 0)
+	if (relay_leg_resize(e->o.relay, leg, m->ptime_ms) < 0)
 		return E_MEMORY;
 	free(leg->codecs);
 	leg->codecs = NULL;
@@ -303,10 +297,10 @@ static enum proto_error leg_describe(struct engine *e, struct session *s, int i,
 /* -a. A session is served even if it cannot be recorded. */
 static void record_all(struct engine *e, struct session *s)
 {
-	int leg;
+	struct leg *leg;
 
-	for (leg = 0; leg < 2; leg++)
-		recorder_start(e->o.recorder, s, leg, e->o.record_single);
+	for (leg = s->leg; leg < s->leg + SESSION_PARTIES; leg++)
+		recorder_start(e->o.recorder, leg, e->o.record_single);
 }
 
 static const char *why_no_ports(int error)
@@ -339,12 +333,12 @@ static enum proto_error admit(struct engine *e, struct span call_id, uint64_t no
  * Open the ports of a leg without ports, at its address or, if the command names none, at another
  * one of its group. One other: a range that another program holds costs a millisecond.
  */
-static int leg_open_in_group(struct engine *e, struct session *s, int i, const struct media_req *m,
+static int leg_open_in_group(struct engine *e, struct leg *leg, const struct media_req *m,
 			     uint64_t now_ns)
 {
-	struct leg *leg = &s->leg[i], *other = &s->leg[!i];
+	struct leg *other = leg_other(leg);
 	struct face face = { leg->local, leg->advertised };
-	int err = leg_open(e, s, i, now_ns);
+	int err = leg_open(e, leg, now_ns);
 
 	if (!err || m->local == PROTO_LOCAL_ADDR || m->local == PROTO_LOCAL_ROUTE ||
 	    !faces_pass_over(e->o.faces, &face, now_ns))
@@ -352,39 +346,39 @@ static int leg_open_in_group(struct engine *e, struct session *s, int i, const s
 	if (!other->local.port && addr_host_eq(&other->local, &leg->local))
 		leg_set_face(other, &face);
 	leg_set_face(leg, &face);
-	return leg_open(e, s, i, now_ns);
+	return leg_open(e, leg, now_ns);
 }
 
 static enum proto_error session_begin(struct engine *e, const struct engine_update *u,
 				      uint64_t now_ns, struct session **out)
 {
-	struct session *s = sessions_of_call(e->o.sessions, u->call_id);
+	struct session *s = sessions_of_call(e->o.sessions, u->dialog.call_id);
 	const struct faces_near near = {
 		.of_call = { s ? &s->leg[0].local : NULL, s ? &s->leg[1].local : NULL },
 		.now_ns = now_ns,
 	};
 	struct face face[2];
 	enum proto_error bad;
-	int i;
+	int i, err;
 
-	bad = admit(e, u->call_id, now_ns);
+	bad = admit(e, u->dialog.call_id, now_ns);
 	if (bad != PROTO_OK)
 		return bad;
 	bad = faces_of_session(e->o.faces, u->media, &near, face);
 	if (bad != PROTO_OK)
 		return bad;
-	if (session_create(e->o.sessions, u->call_id, u->from_tag, now_ns, &s) < 0)
+	if (session_create(e->o.sessions, u->dialog.call_id, u->dialog.from_tag, now_ns, &s) < 0)
 		return E_MEMORY;
 	for (i = 0; i < 2; i++) {
 		leg_set_face(&s->leg[i], &face[i]);
 		s->leg[i].tos = e->o.tos;
 	}
-	i = leg_open_in_group(e, s, 0, u->media, now_ns);
-	if (i < 0) {
+	err = leg_open_in_group(e, &s->leg[SESSION_CALLEE], u->media, now_ns);
+	if (err) {
 		char host[ADDR_TEXT];
 
 		log_provoked(PROVOKED_NO_PORTS_NEW, s->call_id,
-			     addr_host_text(&face[0].addr, host), why_no_ports(-i));
+			     addr_host_text(&face[SESSION_CALLEE].addr, host), why_no_ports(-err));
 		session_destroy(e->o.sessions, s);
 		return E_PORTS_NEW;
 	}
@@ -395,10 +389,10 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 	return PROTO_OK;
 }
 
-static enum proto_error session_continue(struct engine *e, struct session *s, int i,
+static enum proto_error session_continue(struct engine *e, struct leg *leg,
 					 const struct media_req *m, uint64_t now_ns)
 {
-	struct leg *leg = &s->leg[i];
+	struct session *s = leg->session;
 	struct face face, now = { addr_with_port(leg->local, 0), leg->advertised };
 	const struct faces_near near = { .of_call = { &now.addr }, .now_ns = now_ns };
 	enum proto_error bad;
@@ -410,10 +404,10 @@ static enum proto_error session_continue(struct engine *e, struct session *s, in
 	if (bad != PROTO_OK)
 		return bad;
 	if (leg->local.port) {
-		err = leg_reopen(e, s, i, &face, now_ns);
+		err = leg_reopen(e, leg, &face, now_ns);
 	} else {
 		leg_set_face(leg, &face);
-		err = leg_open_in_group(e, s, i, m, now_ns);
+		err = leg_open_in_group(e, leg, m, now_ns);
 	}
 	if (err) {
 		char host[ADDR_TEXT];
@@ -422,7 +416,7 @@ static enum proto_error session_continue(struct engine *e, struct session *s, in
 			     why_no_ports(-err));
 		return E_PORTS_OLD;
 	}
-	if (!s->complete && s->leg[!i].local.port) {
+	if (!s->complete && leg_other(leg)->local.port) {
 		session_complete(e->o.sessions, s, now_ns);
 		e->o.stats->nsess_complete++;
 	}
@@ -453,41 +447,41 @@ static void leg_other_party(struct engine *e, struct leg *leg)
 int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_ns,
 		  struct engine_result *out)
 {
-	enum session_party party = SESSION_CALLER;
-	struct session *s = session_find(e->o.sessions, u->call_id, u->from_tag, u->to_tag, &party);
+	struct leg *first = session_find(e->o.sessions, &u->dialog), *returned;
+	struct session *s = first ? first->session : NULL;
 	struct span other_tag;
 	enum proto_error bad;
-	int returned;
 
 	if (u->notify_socket.p && !notify_enabled(e->o.notify))
 		return E_NOTIFY_OFF;
 	if (!s && u->lookup)
 		return ENGINE_NOT_FOUND;
-	returned = u->lookup ? party : !party;
 	if (s)
-		bad = session_continue(e, s, returned, u->media, now_ns);
+		bad = session_continue(e, u->lookup ? first : leg_other(first), u->media, now_ns);
 	else
 		bad = session_begin(e, u, now_ns, &s);
 	if (bad != PROTO_OK)
 		return bad;
 
+	first = first ? first : &s->leg[SESSION_CALLER];
+	returned = u->lookup ? first : leg_other(first);
 	if (u->media->weak)
-		s->leg[returned].weak = true;
+		returned->weak = true;
 	else if (!u->lookup)
 		s->strong = true;
-	session_ttl_restart(e->o.sessions, s, -1, now_ns);
-	other_tag = party == SESSION_CALLER ? u->to_tag : u->from_tag;
-	if (returned == 1 && is_fork(s, other_tag))
-		leg_other_party(e, &s->leg[!returned]);
+	session_ttl_restart(s, now_ns);
+	other_tag = first->party == SESSION_CALLER ? u->dialog.to_tag : u->dialog.from_tag;
+	if (returned->party == SESSION_CALLER && is_fork(s, other_tag))
+		leg_other_party(e, leg_other(returned));
 	if (other_tag.p && session_set_to_tag(s, other_tag) < 0)
 		return E_MEMORY;
-	bad = leg_describe(e, s, !returned, u->media, now_ns);
+	bad = leg_describe(e, leg_other(returned), u->media, now_ns);
 	if (bad == PROTO_OK && !u->lookup)
 		bad = session_set_notify(e, s, u);
 	session_dirty(e->o.sessions, s);
 	taps_review(e->o.taps, s);
 	*out = (struct engine_result){
-		.session = s, .party = party, .party_leg = !returned, .returned_leg = returned,
+		.session = s, .first = first, .party = leg_other(returned), .returned = returned,
 	};
 	return bad;
 }
@@ -507,15 +501,15 @@ static void end_soon(struct engine *e, struct session *s, unsigned int before, e
 int engine_delete(struct engine *e, const struct dialog *of, bool weak, uint64_t now_ns)
 {
 	struct session_matches m = session_matches(e->o.sessions, of);
-	struct session *s;
+	struct leg *leg;
 	unsigned int ended = 0;
 	bool found = false;
 
-	while ((s = session_match_next(&m))) {
+	while ((leg = session_match_next(&m))) {
 		found = true;
-		session_changed(e->o.sessions, s);
-		if (session_flags_clear(s, weak, m.party))
-			end_soon(e, s, ended++, REPORT_END_DELETED, now_ns);
+		session_changed(e->o.sessions, leg->session);
+		if (leg_flags_clear(leg, weak))
+			end_soon(e, leg->session, ended++, REPORT_END_DELETED, now_ns);
 		if (m.exact)
 			break;
 	}
@@ -527,7 +521,7 @@ int engine_delete_one(struct engine *e, struct engine_result *r, bool weak, uint
 	if (!r->session)
 		return -ENOENT;
 	session_changed(e->o.sessions, r->session);
-	if (session_flags_clear(r->session, weak, r->party)) {
+	if (leg_flags_clear(r->first, weak)) {
 		session_end(e, r->session, REPORT_END_DELETED, now_ns);
 		r->session = NULL;
 	}
@@ -586,23 +580,21 @@ void engine_delete_all(struct engine *e, uint64_t now_ns)
 
 int engine_find(struct engine *e, const struct dialog *of, struct engine_result *out)
 {
-	enum session_party party;
-	struct session *s =
-		session_find(e->o.sessions, of->call_id, of->from_tag, of->to_tag, &party);
+	struct leg *leg = session_find(e->o.sessions, of);
 
-	if (!s)
+	if (!leg)
 		return E_SESSION;
 	*out = (struct engine_result){
-		.session = s, .party = party, .party_leg = party, .returned_leg = !party
+		.session = leg->session, .first = leg, .party = leg, .returned = leg_other(leg),
 	};
 	return PROTO_OK;
 }
 
-void engine_query(struct engine *e, struct session *s, enum session_party party, uint64_t now_ns,
+void engine_query(struct engine *e, const struct leg *first, uint64_t now_ns,
 		  struct engine_query *out)
 {
-	const struct leg *first = &s->leg[party],
-			 *other = &s->leg[!party];
+	struct session *s = first->session;
+	const struct leg *other = leg_other(first);
 	const struct rtpx_flow_stats *rtp = &first->stream[STREAM_RTP].stats;
 	struct player_time prompt;
 
@@ -637,27 +629,33 @@ int engine_feed(struct engine *e, const struct dialog *from, const struct engine
 
 	if (!to->session || engine_find(e, from, &r) != PROTO_OK)
 		return -ENOENT;
-	return feed_add(e->o.sessions, r.session, !r.party_leg, to->session, to->party_leg);
+	return feed_add(e->o.sessions, r.returned, to->party);
 }
 
 /* ---- sub-command S ---- */
+
+/* The leg of the command's party; @reverse: the opposite leg. */
+static struct leg *leg_named(const struct engine_result *r, bool reverse)
+{
+	return reverse ? leg_other(r->party) : r->party;
+}
 
 int engine_set_ttl(struct engine *e, struct engine_result *r, bool reverse, uint32_t ttl_s,
 		   uint64_t now_ns)
 {
 	if (!r->session)
 		return -ENOENT;
-	session_ttl_set(e->o.sessions, r->session, r->party_leg ^ reverse, ttl_s, now_ns);
+	leg_ttl_set(e->o.sessions, leg_named(r, reverse), ttl_s, now_ns);
 	return 0;
 }
 
 int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int tos)
 {
-	int leg = r->party_leg ^ reverse, err;
+	int err;
 
 	if (!r->session)
 		return -ENOENT;
-	err = relay_leg_set_tos(e->o.relay, r->session, leg, tos);
+	err = relay_leg_set_tos(e->o.relay, leg_named(r, reverse), tos);
 	if (!err)
 		session_dirty(e->o.sessions, r->session);
 	return err;
@@ -672,7 +670,7 @@ int engine_catch_dtmf(struct engine *e, const struct engine_result *r,
 
 	if (!r->session)
 		return -ENOENT;
-	err = digits_catch(e->o.digits, r->session, r->party_leg, req);
+	err = digits_catch(e->o.digits, r->party, req);
 	if (!err)
 		session_dirty(e->o.sessions, r->session);
 	return err;
@@ -717,7 +715,8 @@ static void log_timeout(const struct engine *e, const struct session *s, uint64_
 		{ "neither party", "the caller" },
 		{ "the callee", "either party" },
 	};
-	bool callee = s->leg[0].deadline_ns <= now_ns, caller = s->leg[1].deadline_ns <= now_ns;
+	bool callee = s->leg[SESSION_CALLEE].deadline_ns <= now_ns;
+	bool caller = s->leg[SESSION_CALLER].deadline_ns <= now_ns;
 	bool restored = s->created_ns < e->began_ns; /* its early packets are unknown */
 	char text[80] = "";
 
@@ -725,7 +724,8 @@ static void log_timeout(const struct engine *e, const struct session *s, uint64_
 		log_provoked(PROVOKED_SILENT, s->call_id, s->number, silent[callee][caller]);
 	else
 		log_provoked(PROVOKED_NO_CALLEE, s->call_id, s->number,
-			     restored ? "" : heard_text(&s->leg[0], now_ns, text, sizeof(text)));
+			     restored ? "" : heard_text(&s->leg[SESSION_CALLEE], now_ns, text,
+						   sizeof(text)));
 }
 
 /*

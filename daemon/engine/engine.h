@@ -57,7 +57,7 @@ void engine_free(struct engine *e, bool leave);
 /* The contents of a U or L command. */
 struct engine_update {
 	bool lookup; /* L */
-	struct span call_id, from_tag, to_tag; /* to_tag.p NULL: not given */
+	struct dialog dialog;
 	const struct media_req *media;
 	struct span notify_socket, notify_tag; /* .p NULL: none; the tag is decoded */
 	const struct addr *peer; /* source of the command, see notify_find() */
@@ -65,12 +65,11 @@ struct engine_update {
 
 /* The session that the command or sub-command has just handled. */
 struct engine_result {
-	struct session *session;  /* NULL: deleted by a sub-command */
-	enum session_party party; /* the party of the first tag */
-	/* leg of the command's party: the party with the given address, or with the first tag */
-	int party_leg;
-	/* U, L: the leg with the port in the reply; see struct leg.local and .advertised */
-	int returned_leg;
+	struct session *session; /* NULL: deleted by a sub-command */
+	/* legs of the session */
+	struct leg *first; /* of the first tag's party */
+	struct leg *party; /* of the command's party: it has the given address, or the first tag */
+	struct leg *returned; /* U, L: its port is in the reply, see leg->local, leg->advertised */
 };
 
 #define ENGINE_NOT_FOUND (-2) /* L without session: the reply is "0" */
@@ -106,7 +105,7 @@ int engine_find(struct engine *e, const struct dialog *of, struct engine_result 
  */
 int engine_feed(struct engine *e, const struct dialog *from, const struct engine_result *to);
 
-/* Q's values for a session, seen from the party of the first tag. */
+/* Q's values for a session, seen from the party of @first. */
 struct engine_query {
 	uint32_t ttl; /* s */
 	uint64_t npkts_ina, npkts_ino, nrelayed, ndropped;
@@ -117,7 +116,7 @@ struct engine_query {
 	uint64_t prompt_ms;
 	int64_t prompt_left_ms;
 };
-void engine_query(struct engine *e, struct session *s, enum session_party party, uint64_t now_ns,
+void engine_query(struct engine *e, const struct leg *first, uint64_t now_ns,
 		  struct engine_query *out);
 
 /*
@@ -148,10 +147,10 @@ bool engine_run(struct engine *e);
  * @advertised.len 0: none. Works even if this host does not have the address now. 0; -EADDRINUSE:
  * another program has the port; -EINVAL: the port is not in the range; or -errno.
  */
-int engine_leg_restore(struct engine *e, struct session *s, int leg, const struct addr *local,
+int engine_leg_restore(struct engine *e, struct leg *leg, const struct addr *local,
 		       struct span advertised, uint64_t now_ns);
 /* engine_leg_resume - go on with re-packetization of a leg that was restored. 0 or -ENOMEM. */
-int engine_leg_resume(struct engine *e, struct session *s, int leg);
+int engine_leg_resume(struct engine *e, struct leg *leg);
 /* engine_drop - forget a session without counting it: it was not restored, or continues in the next
  * daemon. */
 void engine_drop(struct engine *e, struct session *s, uint64_t now_ns);

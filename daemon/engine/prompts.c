@@ -13,47 +13,45 @@
 enum proto_error prompts_play(const struct prompts *p, const struct dialog *of, struct span name,
 			      struct span codecs, int rounds, uint64_t now_ns)
 {
-	enum session_party party;
-	struct session *s =
-		session_find(p->sessions, of->call_id, of->from_tag, of->to_tag, &party);
+	struct leg *leg = session_find(p->sessions, of);
 	uint16_t ptime_ms = 0;
 	int err;
 
-	if (!s)
+	if (!leg)
 		return E_SESSION;
-	player_stop(s, party);
+	player_stop(leg);
 	if (!codecs.p) {
-		if (!s->leg[party].codecs)
+		if (!leg->codecs)
 			return E_VALUE;
-		codecs = span_of(s->leg[party].codecs);
-		ptime_ms = s->leg[!party].ptime_ms;
+		codecs = span_of(leg->codecs);
+		ptime_ms = leg_other(leg)->ptime_ms;
 	}
-	err = player_start(p->players, s, party, name, codecs, rounds, ptime_ms, now_ns);
+	err = player_start(p->players, leg, name, codecs, rounds, ptime_ms, now_ns);
 	return err == 0 ? PROTO_OK : err == -ENOMEM ? E_MEMORY : E_PLAY;
 }
 
 enum proto_error prompts_stop(const struct prompts *p, const struct dialog *of)
 {
-	enum session_party party;
-	struct session *s =
-		session_find(p->sessions, of->call_id, of->from_tag, of->to_tag, &party);
+	struct leg *leg = session_find(p->sessions, of);
 
-	if (!s)
+	if (!leg)
 		return E_SESSION;
-	player_stop(s, party);
+	player_stop(leg);
 	return PROTO_OK;
 }
 
-void prompts_ended(void *report, struct session *s, int leg, const char *name, uint64_t ms)
+void prompts_ended(void *report, struct leg *leg, const char *name, uint64_t ms)
 {
 	const struct prompts_report *r = report;
+	const struct session *s = leg->session;
 	const char *tag = s->notify_tag ? s->notify_tag : "";
 	struct notify_event event = { s->call_id, s->from_tag, s->to_tag, NULL };
 	char *text;
 
 	if (!r->on || s->notify < 0 || notify_ends_calls(r->notify, s->notify))
 		return;
-	if (asprintf(&text, "%s played %s %" PRIu64 " %d", tag, name, ms, leg == 0) < 0)
+	if (asprintf(&text, "%s played %s %" PRIu64 " %d", tag, name, ms,
+		     leg->party == SESSION_CALLEE) < 0)
 		return;
 	event.tag = text;
 	notify_send(r->notify, s->notify, &event, clock_now());

@@ -28,7 +28,7 @@ struct prompts_report {
  * NAME MS SIDE" to the session's target if that takes lines: the tag of the U, the duration of a
  * round, and 0 if the caller has heard it, 1 if the callee has.
  */
-void prompts_ended(void *report, struct session *s, int leg, const char *name, uint64_t ms);
+void prompts_ended(void *report, struct leg *leg, const char *name, uint64_t ms);
 
 /*
  * prompts_play - play @name to the party of the first tag, @rounds times; 0 stops, below 0 plays

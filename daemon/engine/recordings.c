@@ -8,12 +8,12 @@ enum proto_error recordings_start(const struct recordings *r, const struct dialo
 				  bool single_file)
 {
 	struct session_matches m = session_matches(r->sessions, of);
-	struct session *s;
+	struct leg *leg;
 	bool done = false;
 
-	while ((s = session_match_next(&m))) {
-		done |= recorder_start(r->recorder, s, m.party, single_file) == 0;
-		session_dirty(r->sessions, s);
+	while ((leg = session_match_next(&m))) {
+		done |= recorder_start(r->recorder, leg, single_file) == 0;
+		session_dirty(r->sessions, leg->session);
 		if (m.exact)
 			break;
 	}
@@ -21,24 +21,24 @@ enum proto_error recordings_start(const struct recordings *r, const struct dialo
 }
 
 /* The recorder gets the mirror's copies of the time before the stop first. */
-static bool stop_leg(const struct recordings *r, struct session *s, int leg, uint64_t now_ns)
+static bool stop_leg(const struct recordings *r, struct leg *leg, uint64_t now_ns)
 {
 	mirror_drain(r->mirror);
-	session_dirty(r->sessions, s);
-	return recorder_stop(r->recorder, s, leg, now_ns) == 0;
+	session_dirty(r->sessions, leg->session);
+	return recorder_stop(r->recorder, leg, now_ns) == 0;
 }
 
 enum proto_error recordings_stop(const struct recordings *r, const struct dialog *of, bool both,
 				 uint64_t now_ns)
 {
 	struct session_matches m = session_matches(r->sessions, of);
-	struct session *s;
+	struct leg *leg;
 	bool done = false;
 
-	while ((s = session_match_next(&m))) {
-		done |= stop_leg(r, s, m.party, now_ns);
+	while ((leg = session_match_next(&m))) {
+		done |= stop_leg(r, leg, now_ns);
 		if (both)
-			done |= stop_leg(r, s, !m.party, now_ns);
+			done |= stop_leg(r, leg_other(leg), now_ns);
 		if (m.exact)
 			break;
 	}
@@ -54,20 +54,18 @@ enum proto_error recordings_copy(const struct recordings *r, const struct dialog
 				 struct span target, bool single_file, uint64_t now_ns,
 				 struct face *from)
 {
+	struct leg *leg = session_find(r->sessions, of);
 	const struct addr *local;
-	enum session_party party;
-	struct session *s =
-		session_find(r->sessions, of->call_id, of->from_tag, of->to_tag, &party);
 
-	if (!s)
+	if (!leg)
 		return E_SESSION;
 	if ((from && !is_network_target(target)) ||
-	    recorder_copy(r->recorder, s, party, target, single_file, now_ns))
+	    recorder_copy(r->recorder, leg, target, single_file, now_ns))
 		return E_COPY;
-	session_dirty(r->sessions, s);
+	session_dirty(r->sessions, leg->session);
 	if (!from)
 		return PROTO_OK;
-	local = recorder_copy_local(&s->leg[party]);
+	local = recorder_copy_local(leg);
 	if (!local)
 		return E_COPY;
 	*from = (struct face){ *local, faces_advertised(r->faces, local) };

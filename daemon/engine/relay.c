@@ -10,6 +10,7 @@
 #include "engine/relay.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "call/direction.h"
 #include "call/feed.h"
 #include "engine/digits.h"
 #include "host/nexthop.h"
@@ -30,26 +31,10 @@ struct relay {
 /* sockets_manner.note */
 enum { SENT_UNCOUNTED, SENT_RELAYED };
 
-static unsigned int tag_of(int leg, enum stream_kind kind)
-{
-	return leg * STREAM_KINDS + kind;
-}
-
-/*
- * The source address for packets to the peer of @leg: the address that the peer sends to. If this
- * stream of the peer is silent, take the address from its other stream.
- */
-static const struct addr *source_towards(const struct leg *leg, enum stream_kind kind)
-{
-	const struct addr *own = &leg->stream[kind].local;
-
-	return own->family != ADDR_NONE ? own : &leg->stream[!kind].local;
-}
-
-static void drop(struct relay *r, struct session *s, int leg, enum stream_kind kind)
+static void drop(struct relay *r, struct direction d)
 {
 	r->o.stats->npkts_discard++;
-	s->leg[leg].ndropped += kind == STREAM_RTP;
+	d.in->ndropped += d.kind == STREAM_RTP;
 }
 
 static bool is_from_here(struct relay *r, const struct sockets_packet *p)
@@ -66,72 +51,69 @@ static uint8_t hops_left(struct relay *r, const struct sockets_packet *p)
 	return is_from_here(r, p) ? p->ttl - 1 : 0;
 }
 
-/* Send to the party of @out; also to its newly signalled address while that has not sent yet. */
-static int send_to(struct relay *r, const struct leg *out, enum stream_kind kind,
-		   const uint8_t *data, size_t len, struct sockets_manner manner)
+/* Send to the receiver; also to its newly signalled address while that has not sent yet. */
+static int send_to(struct relay *r, struct direction d, const uint8_t *data, size_t len,
+		   struct sockets_manner manner)
 {
-	const struct stream *stream = &out->stream[kind];
-	const struct addr *source = source_towards(out, kind);
+	const struct stream *receiver = direction_receiver(d);
+	const struct addr *source = direction_source(d);
+	struct sockets_port *port = direction_out(d)->handle[d.kind];
 
-	if (stream->remote.family == ADDR_NONE)
+	if (receiver->remote.family == ADDR_NONE)
 		return -EDESTADDRREQ;
-	if (stream->twice)
-		sockets_port_send_also(r->user, out->handle[kind], &stream->signalled, source, data,
-				       len, manner);
-	return sockets_port_send_as(r->user, out->handle[kind], &stream->remote, source, data, len,
-				    manner);
+	if (receiver->twice)
+		sockets_port_send_also(r->user, port, &receiver->signalled, source, data, len,
+				       manner);
+	return sockets_port_send_as(r->user, port, &receiver->remote, source, data, len, manner);
 }
 
-static void forward(struct relay *r, struct session *s, int leg, enum stream_kind kind,
-		    const struct sockets_packet *p)
+static void forward(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
 	struct sockets_manner manner = { hops_left(r, p), SENT_RELAYED };
 
-	if (send_to(r, &s->leg[!leg], kind, p->data, p->len, manner) < 0)
-		drop(r, s, leg, kind);
+	if (send_to(r, d, p->data, p->len, manner) < 0)
+		drop(r, d);
 }
 
 /* The kernel has taken the packet, or refused it with @err. */
 static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
 		    int err)
 {
-	enum stream_kind kind = tag % STREAM_KINDS;
-	int leg = !(tag / STREAM_KINDS); /* the leg it arrived at */
-	struct session *s = owner;
 	struct relay *r = arg;
+	struct direction d;
 
 	if (note != SENT_RELAYED)
 		return;
+	d = direction_to(owner, tag);
 	if (err) {
-		drop(r, s, leg, kind);
+		drop(r, d);
 		return;
 	}
 	r->o.stats->npkts_relayed++;
-	s->leg[leg].nrelayed += kind == STREAM_RTP;
-	sync_relayed(r->o.sync, s, leg, kind, len);
+	d.in->nrelayed += d.kind == STREAM_RTP;
+	sync_relayed(r->o.sync, d, len);
 }
 
-static void trace_move(const struct session *s, int leg, enum stream_kind kind,
-		       const struct stream *stream)
+static void trace_move(struct direction d)
 {
+	const struct stream *sender = direction_sender(d);
 	char remote[ADDR_TEXT], local[ADDR_TEXT];
 
-	log_trace(s->call_id, "%s %s: packets go to %s now, and arrive at %s",
-		  leg ? "caller" : "callee", kind == STREAM_RTP ? "rtp" : "rtcp",
-		  addr_text(&stream->remote, remote), addr_host_text(&stream->local, local));
+	log_trace(direction_session(d)->call_id, "%s: packets go to %s now, and arrive at %s",
+		  direction_text(d), addr_text(&sender->remote, remote),
+		  addr_host_text(&sender->local, local));
 }
 
 /*
  * Let the stream judge and count the packet. True: relay it. If the dataplane counted packets
  * meanwhile, start again with its statistics.
  */
-static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind kind,
-		  const struct sockets_packet *p)
+static bool judge(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
-	struct leg *in = &s->leg[leg];
-	struct stream *stream = &in->stream[kind];
+	struct session *s = direction_session(d);
+	struct stream *stream = direction_sender(d), *companion = &d.in->stream[!d.kind];
 	struct rtpx_packet pkt = { .now_ns = p->arrival_ns };
-	bool installed = in->installed & (1 << kind), moved = false, accepted;
+	bool installed = d.in->installed & direction_bit(d), moved = false, accepted;
 	struct stream before;
 	int tries = PUSH_TRIES;
 
@@ -142,83 +124,78 @@ static bool judge(struct relay *r, struct session *s, int leg, enum stream_kind 
 		before = *stream;
 		/* The dataplane may have forwarded later packets while this one was queued. */
 		pkt.now_ns = MAX(p->arrival_ns, stream->stats.last_ns);
-		accepted = stream_packet(stream, &in->stream[!kind], &p->src, &pkt, r->o.learning,
+		accepted = stream_packet(stream, companion, &p->src, &pkt, r->o.learning,
 					 &moved) == STREAM_RELAY;
 		if (accepted && !addr_eq(&stream->local, &p->local)) {
 			stream->local = p->local;
 			moved = true;
 		}
 		stream->stats.daemon_packets += accepted;
-		if (!installed || sync_push_stats(r->o.sync, s, leg, kind, &before.stats) ||
-		    !tries--)
+		if (!installed || sync_push_stats(r->o.sync, d, &before.stats) || !tries--)
 			break;
 		*stream = before;
 	}
 	if (moved) {
-		trace_move(s, leg, kind, stream);
+		trace_move(d);
 		session_dirty(r->o.sessions, s);
 	}
 	return accepted;
 }
 
-static void record(struct relay *r, struct session *s, int leg, enum stream_kind kind,
-		   const struct sockets_packet *p)
+static void record(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
 	mirror_drain(r->o.mirror); /* record earlier packets from the dataplane first */
-	recorder_packet(r->o.recorder, s, leg, kind, p->arrival_ns,
+	recorder_packet(r->o.recorder, d, p->arrival_ns,
 			&(struct format_packet){ .src = p->src, .dst = p->local,
 						    .data = p->data, .len = p->len });
 }
 
 /* Show the packet to its readers. @accepted: its stream believes the source. */
-static void tap(struct relay *r, struct session *s, int leg, enum stream_kind kind,
-		const struct sockets_packet *p, bool accepted)
+static void tap(struct relay *r, struct direction d, const struct sockets_packet *p, bool accepted)
 {
-	if (!(s->leg[leg].tapped & (1 << kind)))
+	if (!(d.in->tapped & direction_bit(d)))
 		return;
 	mirror_drain(r->o.mirror); /* earlier packets from the dataplane come first */
-	taps_packet(r->o.taps, s, leg, kind, p->arrival_ns,
+	taps_packet(r->o.taps, d, p->arrival_ns,
 		    &(struct format_packet){ .src = p->src, .dst = p->local, .data = p->data,
 						.len = p->len },
 		    accepted);
 }
 
 /* Send the packet to the sessions that this session feeds. Their counters do not count it. */
-static void feed(struct relay *r, struct session *s, int leg, enum stream_kind kind,
-		 const struct sockets_packet *p)
+static void feed(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
 	const struct feed *f;
 
-	for (f = s->feeds; f; f = f->next_out) {
-		int to = feed_leg(f, leg);
-		struct leg *out = &f->target->leg[to];
+	for (f = direction_session(d)->feeds; f; f = f->next_out) {
+		struct leg *out = feed_leg(f, d.in);
+		struct direction fed = direction_to(out, d.kind);
 
-		session_ttl_restart(r->o.sessions, f->target, !to, p->arrival_ns);
-		if (out->handle[kind])
-			send_to(r, out, kind, p->data, p->len,
+		leg_ttl_restart(r->o.sessions, fed.in, p->arrival_ns);
+		if (out->handle[d.kind])
+			send_to(r, fed, p->data, p->len,
 				(struct sockets_manner){ .ttl = hops_left(r, p) });
 	}
 }
 
 /* Forward a packet that its stream accepted, or that was made from such packets. */
-static void pass_on(struct relay *r, struct session *s, int leg, enum stream_kind kind,
-		    const struct sockets_packet *p)
+static void pass_on(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
-	if (kind == STREAM_RTP && s->leg[!leg].player) {
-		drop(r, s, leg, kind);
+	if (d.kind == STREAM_RTP && direction_out(d)->player) {
+		drop(r, d);
 		return;
 	}
-	session_ttl_restart(r->o.sessions, s, leg, p->arrival_ns);
-	forward(r, s, leg, kind, p);
+	leg_ttl_restart(r->o.sessions, d.in, p->arrival_ns);
+	forward(r, d, p);
 }
 
 /* An event that the other party must not get. A recording of its sender has it. */
-static void hide(struct relay *r, struct session *s, int leg, const struct sockets_packet *p)
+static void hide(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
-	session_ttl_restart(r->o.sessions, s, leg, p->arrival_ns);
-	if (s->leg[leg].recorded)
-		record(r, s, leg, STREAM_RTP, p);
-	drop(r, s, leg, STREAM_RTP);
+	leg_ttl_restart(r->o.sessions, d.in, p->arrival_ns);
+	if (d.in->recorded)
+		record(r, d, p);
+	drop(r, d);
 }
 
 /* ---- re-packetization ---- */
@@ -226,8 +203,7 @@ static void hide(struct relay *r, struct session *s, int leg, const struct socke
 /* Re-packetization of the RTP that arrives at a leg. */
 struct resizing {
 	struct relay *relay;
-	struct session *session;
-	int leg;
+	struct leg *leg;
 	struct resizer *resizer;
 	struct pacer_item deadline;
 	struct sockets_packet last; /* the latest packet that arrived, data not valid */
@@ -242,7 +218,7 @@ static void on_resized(void *arg, const uint8_t *data, size_t len, uint64_t arri
 	p.data = data;
 	p.len = len;
 	p.arrival_ns = arrival_ns;
-	pass_on(z->relay, z->session, z->leg, STREAM_RTP, &p);
+	pass_on(z->relay, (struct direction){ z->leg, STREAM_RTP }, &p);
 }
 
 static void on_deadline(struct pacer_item *item, uint64_t now_ns);
@@ -282,14 +258,14 @@ static void resizing_end(struct relay *r, struct leg *leg)
 /* Write the numbers where the next daemon finds them. */
 static void resizing_keep(struct resizing *z)
 {
-	resizer_numbers(z->resizer, &z->session->leg[z->leg].numbers);
+	resizer_numbers(z->resizer, &z->leg->numbers);
 	resizer_kept(z->resizer);
-	session_changed(z->relay->o.sessions, z->session);
+	session_changed(z->relay->o.sessions, z->leg->session);
 }
 
 static void resize(struct resizing *z, const struct sockets_packet *p)
 {
-	struct session *s = z->session;
+	struct leg *leg = z->leg;
 	struct relay *r = z->relay;
 
 	z->last = *p;
@@ -300,26 +276,26 @@ static void resize(struct resizing *z, const struct sockets_packet *p)
 		resizing_keep(z);
 	if (!resizer_is_over(z->resizer))
 		return;
-	resizing_end(r, &s->leg[z->leg]);
-	session_dirty(r->o.sessions, s);
+	resizing_end(r, leg);
+	session_dirty(r->o.sessions, leg->session);
 }
 
 /* Packets that were relayed before keep their numbers. */
 static void resizing_resume(struct relay *r, struct resizing *z)
 {
-	struct leg *leg = &z->session->leg[z->leg];
+	struct leg *leg = z->leg;
 	const struct rtpx_flow_stats *st = &leg->stream[STREAM_RTP].stats;
 	struct leg_numbers from = leg->numbers;
 
 	if (leg->installed & 1 << STREAM_RTP)
-		sync_pull(r->o.sync, z->session);
+		sync_pull(r->o.sync, leg->session);
 	if (!from.known && st->max_seq)
 		from = (struct leg_numbers){ .known = true, .ssrc = st->ssrc,
 					     .next = st->max_seq + 1, .stale = true };
 	resizer_resume(z->resizer, &from);
 }
 
-static int resizing_begin(struct relay *r, struct session *s, int leg, unsigned int ms)
+static int resizing_begin(struct relay *r, struct leg *leg, unsigned int ms)
 {
 	struct resizing *z = calloc(1, sizeof(*z));
 	int err;
@@ -327,14 +303,13 @@ static int resizing_begin(struct relay *r, struct session *s, int leg, unsigned 
 	if (!z)
 		return -ENOMEM;
 	z->relay = r;
-	z->session = s;
 	z->leg = leg;
 	err = resizer_new(&z->resizer, ms, r->o.opus_types, r->o.stats);
 	if (err) {
 		free(z);
 		return err;
 	}
-	s->leg[leg].resizing = z;
+	leg->resizing = z;
 	resizing_resume(r, z);
 	return 0;
 }
@@ -342,7 +317,7 @@ static int resizing_begin(struct relay *r, struct session *s, int leg, unsigned 
 /* Send waiting audio. Go on with the numbers if they lead ahead of the sender's. */
 static void resizing_stop(struct relay *r, struct resizing *z)
 {
-	struct leg *leg = &z->session->leg[z->leg];
+	struct leg *leg = z->leg;
 
 	resizer_stop(z->resizer, &(struct resizer_sink){ on_resized, z });
 	sockets_flush(r->user);
@@ -354,36 +329,35 @@ static void resizing_stop(struct relay *r, struct resizing *z)
 		resizing_end(r, leg);
 }
 
-int relay_leg_resize(struct relay *r, struct session *s, int leg, unsigned int ms)
+int relay_leg_resize(struct relay *r, struct leg *leg, unsigned int ms)
 {
-	struct resizing *z = s->leg[leg].resizing;
+	struct resizing *z = leg->resizing;
 
 	if (!z)
-		return ms ? resizing_begin(r, s, leg, ms) : 0;
+		return ms ? resizing_begin(r, leg, ms) : 0;
 	if (ms) {
 		resizer_retarget(z->resizer, ms);
-		s->leg[leg].renumbered = false;
+		leg->renumbered = false;
 		resizing_keep(z);
 		resizing_wait(z);
-	} else if (!s->leg[leg].renumbered) {
+	} else if (!leg->renumbered) {
 		resizing_stop(r, z);
 	}
 	return 0;
 }
 
-int relay_leg_resume(struct relay *r, struct session *s, int leg)
+int relay_leg_resume(struct relay *r, struct leg *leg)
 {
-	struct leg *l = &s->leg[leg];
-	const struct leg_numbers numbers = l->numbers;
+	const struct leg_numbers numbers = leg->numbers;
 	int err;
 
-	resizing_end(r, l);
-	l->numbers = numbers;
-	if (!l->ptime_ms && (!numbers.known || numbers.ahead <= 0))
+	resizing_end(r, leg);
+	leg->numbers = numbers;
+	if (!leg->ptime_ms && (!numbers.known || numbers.ahead <= 0))
 		return 0;
-	err = resizing_begin(r, s, leg, l->ptime_ms ? l->ptime_ms : 1);
-	if (!err && !l->ptime_ms)
-		resizing_stop(r, l->resizing);
+	err = resizing_begin(r, leg, leg->ptime_ms ? leg->ptime_ms : 1);
+	if (!err && !leg->ptime_ms)
+		resizing_stop(r, leg->resizing);
 	return err;
 }
 
@@ -419,14 +393,13 @@ void relay_session_end(struct relay *r, struct session *s)
 
 static void on_packet(void *arg, void *owner, unsigned int tag, const struct sockets_packet *p)
 {
-	enum stream_kind kind = tag % STREAM_KINDS;
-	int leg = tag / STREAM_KINDS;
-	struct session *s = owner;
+	struct direction d = { owner, tag };
+	struct session *s = direction_session(d);
 	struct relay *r = arg;
 
 	if (!s->complete) {
-		s->leg[leg].early_packets++;
-		s->leg[leg].early_ns = p->arrival_ns;
+		d.in->early_packets++;
+		d.in->early_ns = p->arrival_ns;
 		r->o.stats->npkts_discard++;
 		return;
 	}
@@ -437,32 +410,33 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 		r->o.stats->npkts_discard++;
 		return;
 	}
-	if (!judge(r, s, leg, kind, p)) {
-		tap(r, s, leg, kind, p, false);
+	if (!judge(r, d, p)) {
+		tap(r, d, p, false);
 		r->strangers++;
 		r->o.stats->npkts_discard++;
 		return;
 	}
-	tap(r, s, leg, kind, p, true);
-	if (kind == STREAM_RTP && s->leg[leg].dtmf &&
-	    digits_take(r->o.digits, s, leg, p->data, p->len, p->arrival_ns)) {
-		hide(r, s, leg, p);
+	tap(r, d, p, true);
+	if (d.kind == STREAM_RTP && d.in->dtmf &&
+	    digits_take(r->o.digits, d.in, p->data, p->len, p->arrival_ns)) {
+		hide(r, d, p);
 		return;
 	}
-	if (s->leg[leg].recorded)
-		record(r, s, leg, kind, p);
-	feed(r, s, leg, kind, p);
+	if (d.in->recorded)
+		record(r, d, p);
+	feed(r, d, p);
 	if (s->fed)
-		drop(r, s, leg, kind);
-	else if (kind == STREAM_RTP && s->leg[leg].resizing)
-		resize(s->leg[leg].resizing, p);
+		drop(r, d);
+	else if (d.kind == STREAM_RTP && d.in->resizing)
+		resize(d.in->resizing, p);
 	else
-		pass_on(r, s, leg, kind, p);
+		pass_on(r, d, p);
 }
 
-int relay_play(void *relay, struct session *s, int leg, const uint8_t *packet, size_t len)
+int relay_play(void *relay, struct leg *leg, const uint8_t *packet, size_t len)
 {
-	return send_to(relay, &s->leg[leg], STREAM_RTP, packet, len, (struct sockets_manner){ 0 });
+	return send_to(relay, direction_to(leg, STREAM_RTP), packet, len,
+		       (struct sockets_manner){ 0 });
 }
 
 static void on_batch_end(void *arg)
@@ -487,56 +461,54 @@ static void close_handles(struct relay *r, struct leg *leg)
 	}
 }
 
-int relay_leg_open(struct relay *r, struct session *s, int leg)
+int relay_leg_open(struct relay *r, struct leg *leg)
 {
-	struct leg *l = &s->leg[leg];
 	int kind, err;
 
 	for (kind = 0; kind < STREAM_KINDS; kind++) {
-		struct addr local = addr_with_port(l->local, l->local.port + kind);
+		struct addr local = addr_with_port(leg->local, leg->local.port + kind);
 		struct sockets_port *port;
 
-		err = sockets_port_open(r->user, &local, l->tos, s, tag_of(leg, kind), &port);
+		err = sockets_port_open(r->user, &local, leg->tos, leg, kind, &port);
 		if (err) {
-			close_handles(r, l);
+			close_handles(r, leg);
 			return err;
 		}
-		l->handle[kind] = port;
+		leg->handle[kind] = port;
 	}
-	mirror_leg_open(r->o.mirror, s, leg);
+	mirror_leg_open(r->o.mirror, leg);
 	return 0;
 }
 
-int relay_leg_restore(struct relay *r, struct session *s, int leg)
+int relay_leg_restore(struct relay *r, struct leg *leg)
 {
 	int err;
 
 	sockets_bind_anyway(r->user, true);
-	err = relay_leg_open(r, s, leg);
+	err = relay_leg_open(r, leg);
 	sockets_bind_anyway(r->user, false);
 	return err;
 }
 
-void relay_leg_close(struct relay *r, struct session *s, int leg)
+void relay_leg_close(struct relay *r, struct leg *leg)
 {
-	sync_close(r->o.sync, s);
-	mirror_leg_close(r->o.mirror, s, leg);
-	close_handles(r, &s->leg[leg]);
+	sync_close(r->o.sync, leg->session);
+	mirror_leg_close(r->o.mirror, leg);
+	close_handles(r, leg);
 }
 
-int relay_leg_set_tos(struct relay *r, struct session *s, int leg, int tos)
+int relay_leg_set_tos(struct relay *r, struct leg *leg, int tos)
 {
-	struct leg *l = &s->leg[leg];
 	int kind, err;
 
-	if (l->local.family == ADDR_IP6)
+	if (leg->local.family == ADDR_IP6)
 		return -EAFNOSUPPORT;
-	l->tos = tos;
-	l->tos_set = true;
+	leg->tos = tos;
+	leg->tos_set = true;
 	for (kind = 0; kind < STREAM_KINDS; kind++) {
-		if (!l->handle[kind])
+		if (!leg->handle[kind])
 			continue;
-		err = sockets_port_set_tos(r->user, l->handle[kind], l->tos);
+		err = sockets_port_set_tos(r->user, leg->handle[kind], leg->tos);
 		if (err)
 			return err;
 	}

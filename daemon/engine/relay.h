@@ -41,36 +41,36 @@ void relay_free(struct relay *r);
  * relay_leg_open - open both ports of a leg on leg->local (address and even port), and set
  * leg->handle. Opens both or none: -errno as sockets_port_open.
  */
-int relay_leg_open(struct relay *r, struct session *s, int leg);
+int relay_leg_open(struct relay *r, struct leg *leg);
 /*
  * relay_leg_restore - the same for a leg of the previous daemon. Works even if this host does not
  * have the leg's address now.
  */
-int relay_leg_restore(struct relay *r, struct session *s, int leg);
+int relay_leg_restore(struct relay *r, struct leg *leg);
 /* relay_leg_close - remove the flows (sync_close), then close the sockets. */
-void relay_leg_close(struct relay *r, struct session *s, int leg);
+void relay_leg_close(struct relay *r, struct leg *leg);
 /* relay_leg_set_tos - `S tos=`; -EAFNOSUPPORT on an IPv6 leg, like rtpproxy. */
-int relay_leg_set_tos(struct relay *r, struct session *s, int leg, int tos);
+int relay_leg_set_tos(struct relay *r, struct leg *leg, int tos);
 
 /*
  * relay_leg_resize - z: forward the media that arrives at @leg in packets of @ms, 1 to
  * RESIZER_MAX_MS. @ms 0: flush waiting media, then forward packets uncut, and with other sequence
  * numbers while leg->renumbered is set. 0, -EINVAL or -ENOMEM. The caller marks the session dirty.
  */
-int relay_leg_resize(struct relay *r, struct session *s, int leg, unsigned int ms);
+int relay_leg_resize(struct relay *r, struct leg *leg, unsigned int ms);
 /*
  * relay_leg_resume - go on with the re-packetization of the previous daemon, by leg->ptime_ms and
  * leg->numbers. Also when both have changed. 0 or -ENOMEM.
  * relay_leave - send waiting media, and bring leg->numbers of all sessions up to date for the next
  * daemon.
  */
-int relay_leg_resume(struct relay *r, struct session *s, int leg);
+int relay_leg_resume(struct relay *r, struct leg *leg);
 void relay_leave(struct relay *r);
 /* relay_session_end - forget media that waits for a longer packet. Call after closing the legs. */
 void relay_session_end(struct relay *r, struct session *s);
 
 /* relay_play - struct players_opts.send. relay_pacer - the pacer for packets with a send time. */
-int relay_play(void *relay, struct session *s, int leg, const uint8_t *packet, size_t len);
+int relay_play(void *relay, struct leg *leg, const uint8_t *packet, size_t len);
 struct pacer *relay_pacer(struct relay *r);
 /* relay_serve - handle packets that are due now, in and out. For a command that blocks the loop. */
 void relay_serve(struct relay *r);

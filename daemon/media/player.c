@@ -22,8 +22,7 @@
 
 struct player {
 	struct players *all;
-	struct session *session;
-	int leg;
+	struct leg *leg;
 	const struct clip *clip;
 	char *name;		   /* as in P */
 	struct prompt_opts wanted; /* data is NULL until the clip is loaded */
@@ -45,19 +44,19 @@ static void player_end(struct player *p)
 {
 	struct players *all = p->all;
 
-	p->session->leg[p->leg].player = NULL;
+	p->leg->player = NULL;
 	all->count--;
 	pacer_del(all->o.pacer, &p->item);
 	clips_give(all->clips, p->clip);
 	all->o.stats->nplrs_destroyed++;
-	session_dirty(all->o.sessions, p->session);
+	session_dirty(all->o.sessions, p->leg->session);
 	free(p->name);
 	free(p);
 }
 
 static bool can_send(const struct player *p)
 {
-	const struct leg *leg = &p->session->leg[p->leg];
+	const struct leg *leg = p->leg;
 
 	return leg->handle[STREAM_RTP] && leg->stream[STREAM_RTP].remote.family != ADDR_NONE;
 }
@@ -79,7 +78,7 @@ static void keep_time(struct player *p, bool sends)
 {
 	if (sends && !p->begun_ns) {
 		p->begun_ns = p->due_ns;
-		session_changed(p->all->o.sessions, p->session);
+		session_changed(p->all->o.sessions, p->leg->session);
 	} else if (!sends && p->begun_ns) {
 		p->begun_ns += p->period_ns;
 	}
@@ -97,9 +96,9 @@ static bool play_packet(struct player *p, uint64_t now_ns)
 
 	if (!len)
 		return false;
-	if (o->send(o->arg, p->session, p->leg, packet, len) == 0) {
+	if (o->send(o->arg, p->leg, packet, len) == 0) {
 		o->stats->npkts_played++;
-		session_ttl_restart(o->sessions, p->session, !p->leg, now_ns);
+		leg_ttl_restart(o->sessions, leg_other(p->leg), now_ns);
 	}
 	return true;
 }
@@ -111,7 +110,7 @@ static void tell_end(struct player *p)
 	uint64_t ms = p->prompt.codec && !p->clip->err ? prompt_round_ms(&p->prompt) : 0;
 
 	if (o->ended)
-		o->ended(o->ended_arg, p->session, p->leg, p->name, ms);
+		o->ended(o->ended_arg, p->leg, p->name, ms);
 }
 
 static void on_due(struct pacer_item *item, uint64_t now_ns)
@@ -205,7 +204,7 @@ static int draw(struct prompt_opts *o)
 	return 0;
 }
 
-static int player_new(struct players *all, struct session *s, int leg, const struct clip *clip,
+static int player_new(struct players *all, struct leg *leg, const struct clip *clip,
 		      struct span name, const struct prompt_opts *wanted, uint64_t now_ns)
 {
 	struct player *p = calloc(1, sizeof(*p));
@@ -217,21 +216,20 @@ static int player_new(struct players *all, struct session *s, int leg, const str
 		return -ENOMEM;
 	}
 	p->all = all;
-	p->session = s;
 	p->leg = leg;
 	p->clip = clip;
 	p->wanted = *wanted;
 	p->period_ns = prompt_packet_ns(wanted);
 	/* Begin at the next whole millisecond, so the pacer need not round. */
 	p->due_ns = (now_ns / NSEC_PER_MSEC + 1) * NSEC_PER_MSEC;
-	s->leg[leg].player = p;
+	leg->player = p;
 	all->count++;
 	pacer_add(all->o.pacer, &p->item, p->due_ns, on_due);
-	session_dirty(all->o.sessions, s);
+	session_dirty(all->o.sessions, leg->session);
 	return 0;
 }
 
-int player_start(struct players *all, struct session *s, int leg, struct span name,
+int player_start(struct players *all, struct leg *leg, struct span name,
 		 struct span codecs, int count, unsigned int ptime_ms, uint64_t now_ns)
 {
 	struct prompt_opts wanted = { .ptime_ms = ptime_ms ? ptime_ms : all->o.ptime_ms,
@@ -239,7 +237,7 @@ int player_start(struct players *all, struct session *s, int leg, struct span na
 	const struct clip *clip;
 	int type, err;
 
-	player_stop(s, leg);
+	player_stop(leg);
 	if (count == 0)
 		return 0;
 	err = choose_clip(all, name, codecs, &clip, &type);
@@ -249,13 +247,13 @@ int player_start(struct players *all, struct session *s, int leg, struct span na
 	wanted.opus = is_opus(all, type);
 	err = draw(&wanted);
 	if (!err && prompt_packet_ns(&wanted))
-		err = player_new(all, s, leg, clip, name, &wanted, now_ns);
-	if (err || !s->leg[leg].player)
+		err = player_new(all, leg, clip, name, &wanted, now_ns);
+	if (err || !leg->player)
 		clips_give(all->clips, clip);
 	if (err)
 		return err;
 	all->o.stats->nplrs_created++;
-	all->o.stats->nplrs_destroyed += !s->leg[leg].player;
+	all->o.stats->nplrs_destroyed += !leg->player;
 	return 0;
 }
 
@@ -275,7 +273,7 @@ void player_take(const struct leg *leg, struct snapshot_playing *out)
 	};
 }
 
-int player_resume(struct players *all, struct session *s, int leg,
+int player_resume(struct players *all, struct leg *leg,
 		  const struct snapshot_playing *from, uint64_t now_ns)
 {
 	char type[4];
@@ -284,20 +282,20 @@ int player_resume(struct players *all, struct session *s, int leg,
 	if (!from->rounds)
 		return 0;
 	snprintf(type, sizeof(type), "%u", MIN(from->payload_type, MAX_TYPE));
-	err = player_start(all, s, leg, from->name, span_of(type), (int)from->rounds,
+	err = player_start(all, leg, from->name, span_of(type), (int)from->rounds,
 			   from->ptime_ms, now_ns);
 	if (err)
 		return err;
 	all->o.stats->nplrs_created--; /* the previous daemon has counted it */
-	if (s->leg[leg].player)
-		s->leg[leg].player->begun_ns = from->begun_ns;
+	if (leg->player)
+		leg->player->begun_ns = from->begun_ns;
 	return 0;
 }
 
-void player_stop(struct session *s, int leg)
+void player_stop(struct leg *leg)
 {
-	if (s->leg[leg].player)
-		player_end(s->leg[leg].player);
+	if (leg->player)
+		player_end(leg->player);
 }
 
 void player_time(const struct leg *leg, struct player_time *out)

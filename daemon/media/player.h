@@ -31,14 +31,14 @@ struct players_opts {
 	 * send - queue an RTP packet from the port of @leg to its peer; called only if both are
 	 * known. 0 or -errno. The pacer's batch_end flushes.
 	 */
-	int (*send)(void *arg, struct session *s, int leg, const uint8_t *packet, size_t len);
+	int (*send)(void *arg, struct leg *leg, const uint8_t *packet, size_t len);
 	void *arg;
 	/*
 	 * ended - a prompt has played all its rounds to the peer of @leg, or could not be played.
 	 * @name is the name of P, and valid during the call. @ms: duration of a round; 0: it could
 	 * not be played. Must not start or stop a prompt. NULL: no receiver.
 	 */
-	void (*ended)(void *arg, struct session *s, int leg, const char *name, uint64_t ms);
+	void (*ended)(void *arg, struct leg *leg, const char *name, uint64_t ms);
 	void *ended_arg;
 };
 
@@ -57,7 +57,7 @@ struct clips_counts players_clips(const struct players *all);
  * once and in silence. While the file is loading, the leg has no port or its peer no address, the
  * prompt waits at its beginning.
  */
-int player_start(struct players *all, struct session *s, int leg, struct span name,
+int player_start(struct players *all, struct leg *leg, struct span name,
 		 struct span codecs, int count, unsigned int ptime_ms, uint64_t now_ns);
 
 /* player_take - state for the next daemon; the span lives as long as the prompt plays. */
@@ -67,11 +67,11 @@ void player_take(const struct leg *leg, struct snapshot_playing *out);
  * it would have reached by now. Returns 0, also if the prompt would have ended, or -errno like
  * player_start().
  */
-int player_resume(struct players *all, struct session *s, int leg,
+int player_resume(struct players *all, struct leg *leg,
 		  const struct snapshot_playing *from, uint64_t now_ns);
 
 /* player_stop - S, and before a session is destroyed. Does nothing if no prompt plays. */
-void player_stop(struct session *s, int leg);
+void player_stop(struct leg *leg);
 
 /* Durations of the prompt that plays to the peer of a leg, in ms. */
 struct player_time {

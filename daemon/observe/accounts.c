@@ -134,7 +134,7 @@ static void add_peer(struct line *l, const struct addr *peer)
 
 static void format_csv(const struct file *a, const struct call_report *r, struct line *l)
 {
-	const struct report_leg *o = &r->leg[0], *p = &r->leg[1];
+	const struct report_leg *o = &r->leg[SESSION_CALLEE], *p = &r->leg[SESSION_CALLER];
 	const struct rtpx_flow_stats *so = &o->stream[STREAM_RTP].stats,
 				     *sp = &p->stream[STREAM_RTP].stats;
 	uint64_t rtcp_o = o->stream[STREAM_RTCP].stats.packets,
@@ -203,8 +203,8 @@ static void format_json(const struct file *a, const struct call_report *r, struc
 	put_number(o, "packets", r->packets);
 	put_number(o, "bytes", r->bytes);
 	put_real(o, "kernel_share", report_kernel_share(r));
-	json_object_object_add(o, "caller", party_json(&r->leg[1]));
-	json_object_object_add(o, "callee", party_json(&r->leg[0]));
+	json_object_object_add(o, "caller", party_json(&r->leg[SESSION_CALLER]));
+	json_object_object_add(o, "callee", party_json(&r->leg[SESSION_CALLEE]));
 	line_add(l, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
 	json_object_put(o);
 }

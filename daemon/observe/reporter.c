@@ -20,10 +20,10 @@ struct reporter {
 	uint8_t message[HEP_MAX];
 };
 
-static bool wants(void *arg, const struct session *s, int leg, enum stream_kind kind)
+static bool wants(void *arg, struct direction d)
 {
-	(void)arg, (void)s, (void)leg;
-	return kind == STREAM_RTCP;
+	(void)arg;
+	return d.kind == STREAM_RTCP;
 }
 
 static void send_report(void *arg, const char *json, size_t len)
@@ -37,12 +37,11 @@ static void send_report(void *arg, const char *json, size_t len)
 		collector_send(r->collector, r->message, (size_t)bytes);
 }
 
-static void on_packet(void *arg, const struct session *s, int leg, enum stream_kind kind,
-		      uint64_t arrival_ns, const struct format_packet *p, bool accepted)
+static void on_packet(void *arg, struct direction d, uint64_t arrival_ns,
+		      const struct format_packet *p, bool accepted)
 {
 	struct reporter *r = arg;
 
-	(void)leg, (void)kind;
 	if (!accepted)
 		return;
 	r->packet = (struct hep_packet){
@@ -51,7 +50,7 @@ static void on_packet(void *arg, const struct session *s, int leg, enum stream_k
 		.realtime_ns = arrival_ns + clock_realtime_offset(),
 		.type = HEP_TYPE_RTCP,
 		.agent = r->o.agent,
-		.correlation = span_of(s->call_id),
+		.correlation = span_of(direction_session(d)->call_id),
 	};
 	if (rtcp_reports(p->data, p->len, send_report, r) < 0)
 		r->unreadable++;

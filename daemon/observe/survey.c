@@ -29,9 +29,10 @@ struct survey {
 
 /* ---- one session ---- */
 
-static void note_worst(struct survey_view *n, const struct session *s, int leg)
+static void note_worst(struct survey_view *n, const struct leg *leg)
 {
-	const struct quality_recent *q = &s->leg[leg].recent;
+	const struct session *s = leg->session;
+	const struct quality_recent *q = &leg->recent;
 	unsigned int i = n->n_worst;
 	struct survey_worst *w;
 
@@ -47,16 +48,16 @@ static void note_worst(struct survey_view *n, const struct session *s, int leg)
 	snprintf(w->call_id, sizeof(w->call_id), "%s", s->call_id);
 	snprintf(w->from_tag, sizeof(w->from_tag), "%s", s->from_tag);
 	w->number = s->number;
-	w->leg = leg;
+	w->party = leg->party;
 	w->quality = *q;
 }
 
-static void judge_recent(struct survey *v, struct session *s, int leg)
+static void judge_recent(struct survey *v, struct leg *leg)
 {
-	struct quality_recent *recent = &s->leg[leg].recent;
+	struct quality_recent *recent = &leg->recent;
 	struct quality q;
 
-	if (!quality_since(&s->leg[leg].stream[STREAM_RTP].stats, &recent->mark, &q)) {
+	if (!quality_since(&leg->stream[STREAM_RTP].stats, &recent->mark, &q)) {
 		recent->mos = 0;
 		return;
 	}
@@ -65,19 +66,19 @@ static void judge_recent(struct survey *v, struct session *s, int leg)
 	recent->mos = (float)q.mos;
 	quality_totals_add(&v->samples, q.loss, q.timed ? q.jitter_ms : -1, q.mos);
 	if (q.mos > 0)
-		note_worst(&v->now, s, leg);
+		note_worst(&v->now, leg);
 }
 
-static bool is_heard(const struct session *s, int leg, uint64_t now_ns)
+static bool is_heard(const struct leg *leg, uint64_t now_ns)
 {
-	uint64_t last_ns = s->leg[leg].stream[STREAM_RTP].stats.last_ns;
+	uint64_t last_ns = leg->stream[STREAM_RTP].stats.last_ns;
 
 	return last_ns && (int64_t)(now_ns - last_ns) < (int64_t)SURVEY_HEARD_NS;
 }
 
 static void count_heard(struct survey_view *n, const struct session *s, uint64_t now_ns)
 {
-	int heard = is_heard(s, 0, now_ns) + is_heard(s, 1, now_ns);
+	int heard = is_heard(&s->leg[0], now_ns) + is_heard(&s->leg[1], now_ns);
 
 	if (!s->complete)
 		n->incomplete++;
@@ -93,19 +94,19 @@ static void count_heard(struct survey_view *n, const struct session *s, uint64_t
 
 static void visit_session(struct survey *v, struct session *s, uint64_t now_ns)
 {
-	int leg, kind;
+	unsigned int i;
 
 	sync_pull(v->sync, s);
 	v->now.sessions++;
 	count_heard(&v->now, s, now_ns);
-	for (leg = 0; leg < 2; leg++) {
-		const struct leg *l = &s->leg[leg];
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct direction d = session_direction(s, i);
 
-		for (kind = 0; kind < STREAM_KINDS; kind++) {
-			v->now.directions[kind][sync_why(v->sync, s, leg, kind)]++;
-			v->now.flows[ports_family_of(&l->local)] += l->installed >> kind & 1;
-		}
-		judge_recent(v, s, leg);
+		v->now.directions[d.kind][sync_why(v->sync, d)]++;
+		if (d.in->installed & direction_bit(d))
+			v->now.flows[ports_family_of(&d.in->local)]++;
+		if (d.kind == STREAM_RTP)
+			judge_recent(v, d.in);
 	}
 }
 

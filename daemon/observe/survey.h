@@ -27,7 +27,7 @@ struct survey;
 struct survey_worst {
 	char call_id[SURVEY_NAME], from_tag[SURVEY_NAME];
 	uint32_t number;
-	int leg;
+	enum session_party party;
 	struct quality_recent quality;
 };
 

@@ -45,8 +45,8 @@ void totals_add(struct totals *t, const struct call_report *r)
 	t->bytes += r->bytes;
 	t->kernel_packets += r->kernel_packets;
 	histogram_add(&t->duration, report_duration_s(r), 1);
-	for (int leg = 0; leg < 2; leg++) {
-		const struct report_stream *rtp = &r->leg[leg].stream[STREAM_RTP];
+	for (int i = 0; i < SESSION_PARTIES; i++) {
+		const struct report_stream *rtp = &r->leg[i].stream[STREAM_RTP];
 		const struct quality *q = &rtp->quality;
 
 		t->segments += rtp->stats.segments;

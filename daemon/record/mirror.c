@@ -47,19 +47,18 @@ static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *pay
 		.data = payload,
 		.len = len,
 	};
-	int leg;
+	unsigned int i;
 
 	if (!s || s->number != c->call)
 		return;
-	for (leg = 0; leg < 2; leg++) {
-		const struct addr *local = &s->leg[leg].local;
-		unsigned int kind = c->port - local->port;
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct direction d = session_direction(s, i);
 
-		if (ports_family_of(local) != c->family || kind >= STREAM_KINDS)
+		if (ports_family_of(&d.in->local) != c->family || direction_port(d) != c->port)
 			continue;
-		recorder_packet(m->o.recorder, s, leg, kind, c->arrival_ns, &p);
-		if (s->leg[leg].tapped & (1 << kind))
-			taps_packet(m->o.taps, s, leg, kind, c->arrival_ns, &p, true);
+		recorder_packet(m->o.recorder, d, c->arrival_ns, &p);
+		if (d.in->tapped & direction_bit(d))
+			taps_packet(m->o.taps, d, c->arrival_ns, &p, true);
 	}
 }
 
@@ -104,21 +103,22 @@ static void on_gathered(evutil_socket_t fd, short what, void *arg)
 
 /* ---- legs ---- */
 
-void mirror_leg_open(struct mirror *m, struct session *s, int leg)
+void mirror_leg_open(struct mirror *m, struct leg *leg)
 {
-	const struct addr *local = &s->leg[leg].local;
+	const struct addr *local = &leg->local;
 
 	if (m)
-		*owner_of(m, ports_family_of(local), local->port) = s;
+		*owner_of(m, ports_family_of(local), local->port) = leg->session;
 }
 
-void mirror_leg_close(struct mirror *m, struct session *s, int leg)
+void mirror_leg_close(struct mirror *m, struct leg *leg)
 {
-	const struct addr *local = &s->leg[leg].local;
+	const struct leg *other = leg_other(leg);
+	const struct addr *local = &leg->local;
 
 	if (!m)
 		return;
-	if (s->leg[0].recorded || s->leg[1].recorded || s->leg[0].tapped || s->leg[1].tapped)
+	if (leg->recorded || other->recorded || leg->tapped || other->tapped)
 		mirror_drain(m);
 	*owner_of(m, ports_family_of(local), local->port) = NULL;
 }

@@ -29,12 +29,12 @@ int mirror_new(struct mirror **out, struct event_base *base, const struct mirror
 void mirror_free(struct mirror *m);
 
 /*
- * mirror_leg_open - from now on, copies from the ports of leg->local belong to @s.
+ * mirror_leg_open - from now on, copies from the ports of leg->local belong to its session.
  * mirror_leg_close - record the pending copies of a recorded session, then release the ports. The
  * caller removes the flows of the leg first.
  */
-void mirror_leg_open(struct mirror *m, struct session *s, int leg);
-void mirror_leg_close(struct mirror *m, struct session *s, int leg);
+void mirror_leg_open(struct mirror *m, struct leg *leg);
+void mirror_leg_close(struct mirror *m, struct leg *leg);
 
 /*
  * mirror_drain - record all pending copies now. Called before a recording ends, and to keep packets

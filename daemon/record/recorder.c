@@ -91,14 +91,20 @@ static void on_completed(void *arg, void *user, const struct writer_result *resu
 		sheet_done(r, sheet);
 }
 
+static enum format_party party_of(const struct leg *leg)
+{
+	return leg->party == SESSION_CALLER ? FORMAT_CALLER : FORMAT_CALLEE;
+}
+
 /* Describe a file that is to be opened. NULL: there are no descriptions, or no memory. */
-static struct sheet_file *describe(struct recorder *r, struct session *s, int leg,
-				   enum stream_kind kind, const struct recording *rec)
+static struct sheet_file *describe(struct recorder *r, struct direction d,
+				   const struct recording *rec)
 {
 	const enum format_party party = rec->single ? FORMAT_NO_PARTY :
-					leg == 1    ? FORMAT_CALLER : FORMAT_CALLEE;
+					party_of(d.in);
 	const enum sheet_media media = rec->single	       ? SHEET_BOTH :
-				       kind == STREAM_RTCP ? SHEET_RTCP : SHEET_RTP;
+				       d.kind == STREAM_RTCP ? SHEET_RTCP : SHEET_RTP;
+	struct session *s = direction_session(d);
 
 	if (!r->finisher)
 		return NULL;
@@ -179,8 +185,7 @@ static void stem_of(const struct recorder *r, const struct session *s,
  * -EPROTONOSUPPORT or -ENAMETOOLONG.
  */
 static int name_make(const struct recorder *r, struct writer_name *name, char stem[NAME_MAX + 1],
-		     const struct session *s, int leg, enum stream_kind kind,
-		     const struct snapshot_recording *wish)
+		     struct direction d, const struct snapshot_recording *wish)
 {
 	static const char *const suffixes[2][STREAM_KINDS] = { { ".a.rtp", ".a.rtcp" },
 							       { ".o.rtp", ".o.rtcp" } };
@@ -188,17 +193,18 @@ static int name_make(const struct recorder *r, struct writer_name *name, char st
 	/* the RTCP file of a part has its RTP file's number */
 	static const char *const taken_by[2][2] = { { ".a.rtcp" }, { ".o.rtcp" } };
 	static const char *const taken_by_given[] = { ".rtcp", NULL };
+	enum session_party party = d.in->party;
 	struct span target;
 
 	*name = (struct writer_name){ .stem = stem, .part = wish->part };
 	if (wish->single)
 		name->suffix = wish->target.p ? "" : ".pcap";
 	else
-		name->suffix = wish->target.p ? given[kind] : suffixes[leg][kind];
-	if (!wish->single && kind == STREAM_RTP)
-		name->taken_by = wish->target.p ? taken_by_given : taken_by[leg];
+		name->suffix = wish->target.p ? given[d.kind] : suffixes[party][d.kind];
+	if (!wish->single && d.kind == STREAM_RTP)
+		name->taken_by = wish->target.p ? taken_by_given : taken_by[party];
 	if (!wish->target.p) {
-		stem_of(r, s, stem);
+		stem_of(r, direction_session(d), stem);
 		return 0;
 	}
 	target = wish->target;
@@ -224,55 +230,60 @@ static const char *why_not(int err)
 	}
 }
 
-static int file_open(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
-		     const struct writer_name *name, struct recording *rec)
+static int file_open(struct recorder *r, struct direction d, const struct writer_name *name,
+		     struct recording *rec)
 {
-	struct sheet_file *f = describe(r, s, leg, kind, rec);
-	int err = writer_open(r->writer, name, s->recorded, f, &rec->file[kind]);
+	struct sheet_file *f = describe(r, d, rec);
+	struct tally *tally = direction_session(d)->recorded;
+	int err = writer_open(r->writer, name, tally, f, &rec->file[d.kind]);
 
 	if (f && err)
 		sheet_remove(f);
 	else if (f)
-		described(f, rec->file[kind], name->stem);
+		described(f, rec->file[d.kind], name->stem);
 	return err;
 }
 
 /* Open a file for each kind, or one for all. On failure, @rec keeps the files opened so far. */
-static int files_open(struct recorder *r, struct session *s, int leg,
+static int files_open(struct recorder *r, struct leg *leg,
 		      const struct snapshot_recording *wish, struct recording *rec)
 {
 	struct writer_name name;
 	char stem[NAME_MAX + 1];
+	const char *call_id = leg->session->call_id;
 	int kind, err = 0;
 
 	for (kind = 0; kind < STREAM_KINDS && !err; kind++) {
+		struct direction d = { leg, kind };
+
 		if (kind == STREAM_RTCP && r->o.no_rtcp)
 			break;
-		err = name_make(r, &name, stem, s, leg, kind, wish);
+		err = name_make(r, &name, stem, d, wish);
 		if (!err && kind == STREAM_RTCP)
 			name.part = writer_part(rec->file[STREAM_RTP]);
 		if (!err)
-			err = file_open(r, s, leg, kind, &name, rec);
+			err = file_open(r, d, &name, rec);
 	}
 	if (err && why_not(err))
-		log_provoked(PROVOKED_NOT_RECORDED, s->call_id, why_not(err));
+		log_provoked(PROVOKED_NOT_RECORDED, call_id, why_not(err));
 	else if (err)
-		log_provoked(PROVOKED_NO_FILE, s->call_id,
+		log_provoked(PROVOKED_NO_FILE, call_id,
 			     r->o.spool_dir ? r->o.spool_dir : r->o.dir, stem, name.suffix,
 			     strerror(-err));
 	return err;
 }
 
-static int start_files(struct recorder *r, struct session *s, int leg,
+static int start_files(struct recorder *r, struct leg *leg,
 		       const struct snapshot_recording *wish, struct recording *rec)
 {
-	int err = files_open(r, s, leg, wish, rec);
+	int err = files_open(r, leg, wish, rec);
+	struct sheet *sheet = leg->session->sheet;
 	struct span target = wish->target;
 
-	if (s->sheet && !err && target.p)
-		s->sheet->sound = sound_of(r, &target);
-	if (s->sheet && s->sheet->open)
-		sheet_grew(r, s->sheet);
+	if (sheet && !err && target.p)
+		sheet->sound = sound_of(r, &target);
+	if (sheet && sheet->open)
+		sheet_grew(r, sheet);
 	if (err)
 		files_close(r, rec);
 	return err;
@@ -345,45 +356,46 @@ static void recording_free(struct recording *rec)
 	free(rec);
 }
 
-static int start(struct recorder *r, struct session *s, int leg,
+static int start(struct recorder *r, struct leg *leg,
 		 const struct snapshot_recording *wish, uint64_t now_ns)
 {
+	struct session *s = leg->session;
 	struct recording *rec;
 	struct span dest;
 	int err;
 
-	if (s->leg[leg].recording)
+	if (leg->recording)
 		return start_again(r, s, wish);
-	rec = recording_new(wish, s->leg[!leg].recording);
+	rec = recording_new(wish, leg_other(leg)->recording);
 	err = rec ? session_prepare(r, s) : -ENOMEM;
 	if (!err && is_copy(wish->target, &dest))
 		err = start_copy(r, s, dest, now_ns, rec);
 	else if (!err)
-		err = start_files(r, s, leg, wish, rec);
+		err = start_files(r, leg, wish, rec);
 	if (err) {
 		if (rec)
 			recording_free(rec);
 		return err;
 	}
-	install(r, &s->leg[leg], rec);
+	install(r, leg, rec);
 	return 0;
 }
 
-int recorder_start(struct recorder *r, struct session *s, int leg, bool single)
+int recorder_start(struct recorder *r, struct leg *leg, bool single)
 {
 	const struct snapshot_recording wish = { .single = single && r->o.pcap, .part = 1 };
 
-	return start(r, s, leg, &wish, 0);
+	return start(r, leg, &wish, 0);
 }
 
-int recorder_copy(struct recorder *r, struct session *s, int leg, struct span target, bool single,
+int recorder_copy(struct recorder *r, struct leg *leg, struct span target, bool single,
 		  uint64_t now_ns)
 {
 	const struct snapshot_recording wish = {
 		.single = single && r->o.pcap, .part = 1, .target = target,
 	};
 
-	return start(r, s, leg, &wish, now_ns);
+	return start(r, leg, &wish, now_ns);
 }
 
 /* ---- for the next daemon, and from the previous one ---- */
@@ -401,9 +413,10 @@ void recorder_take(const struct leg *leg, struct snapshot_recording *out)
 }
 
 /* Move the files that a killed daemon left in the spool to the record directory. */
-static void rescue(struct recorder *r, struct session *s, int leg,
+static void rescue(struct recorder *r, struct leg *leg,
 		   const struct snapshot_recording *from)
 {
+	struct session *s = leg->session;
 	char stem[NAME_MAX + 1], text[NAME_MAX + 1];
 	struct writer_name name;
 	int kind;
@@ -411,12 +424,12 @@ static void rescue(struct recorder *r, struct session *s, int leg,
 	if (session_prepare(r, s))
 		return;
 	for (kind = 0; kind < STREAM_KINDS; kind++)
-		if (name_make(r, &name, stem, s, leg, kind, from) == 0 &&
+		if (name_make(r, &name, stem, (struct direction){ leg, kind }, from) == 0 &&
 		    writer_name_text(&name, from->part, text) == 0)
 			writer_rescue(r->writer, text, s->recorded);
 }
 
-int recorder_resume(struct recorder *r, struct session *s, int leg,
+int recorder_resume(struct recorder *r, struct leg *leg,
 		    const struct snapshot_recording *from, uint64_t now_ns)
 {
 	struct snapshot_recording wish = *from;
@@ -425,10 +438,10 @@ int recorder_resume(struct recorder *r, struct session *s, int leg,
 	if (!from->on)
 		return 0;
 	if (!is_copy(from->target, &dest))
-		rescue(r, s, leg, from);
+		rescue(r, leg, from);
 	wish.part = MAX(from->part, 1) + 1;
 	wish.single = from->single && r->o.pcap;
-	return start(r, s, leg, &wish, now_ns);
+	return start(r, leg, &wish, now_ns);
 }
 
 const struct addr *recorder_copy_local(const struct leg *leg)
@@ -438,9 +451,9 @@ const struct addr *recorder_copy_local(const struct leg *leg)
 
 /* ---- stop ---- */
 
-int recorder_stop(struct recorder *r, struct session *s, int leg, uint64_t now_ns)
+int recorder_stop(struct recorder *r, struct leg *leg, uint64_t now_ns)
 {
-	struct recording *rec = s->leg[leg].recording;
+	struct recording *rec = leg->recording;
 
 	if (!rec)
 		return -ENOENT;
@@ -448,17 +461,17 @@ int recorder_stop(struct recorder *r, struct session *s, int leg, uint64_t now_n
 	if (rec->copy)
 		copy_close(r->copies, rec->copy, now_ns);
 	recording_free(rec);
-	s->leg[leg].recording = NULL;
-	s->leg[leg].recorded = 0;
+	leg->recording = NULL;
+	leg->recorded = 0;
 	return 0;
 }
 
 void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns)
 {
-	int leg;
+	struct leg *leg;
 
-	for (leg = 0; leg < 2; leg++)
-		recorder_stop(r, s, leg, now_ns);
+	for (leg = s->leg; leg < s->leg + SESSION_PARTIES; leg++)
+		recorder_stop(r, leg, now_ns);
 	if (s->sheet) {
 		sheet_end(s->sheet, s);
 		if (!s->sheet->open)
@@ -519,21 +532,21 @@ static bool has_keys(const struct recorder *r, const struct leg *leg,
 	       (leg->dtmf && dtmf_is_event(leg->dtmf, p->data, p->len));
 }
 
-void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
-		     uint64_t arrival_ns, const struct format_packet *packet)
+void recorder_packet(struct recorder *r, struct direction d, uint64_t arrival_ns,
+		     const struct format_packet *packet)
 {
-	struct recording *rec = s->leg[leg].recording;
+	struct recording *rec = d.in->recording;
 	struct format_packet p = *packet;
 
-	if (!(s->leg[leg].recorded & (1 << kind)))
+	if (!(d.in->recorded & direction_bit(d)))
 		return;
 	if (!r->o.as_rtpproxy)
-		p.party = leg == 1 ? FORMAT_CALLER : FORMAT_CALLEE;
+		p.party = party_of(d.in);
 	p.realtime_ns = arrival_ns + rec->realtime_minus_monotonic_ns;
-	if (r->o.keys != KEYS_KEEP && kind == STREAM_RTP && has_keys(r, &s->leg[leg], &p))
+	if (r->o.keys != KEYS_KEEP && d.kind == STREAM_RTP && has_keys(r, d.in, &p))
 		take_keys(r, rec, &p);
 	else
-		take_packet(r, rec, kind, &p);
+		take_packet(r, rec, d.kind, &p);
 }
 
 void recorder_lost(struct recorder *r, struct session *s, uint64_t packets)

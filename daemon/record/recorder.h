@@ -18,7 +18,7 @@
 #include "record/keys.h"
 #include "record/format.h"
 #include "record/finisher.h"
-#include "call/session.h"
+#include "call/direction.h"
 #include "call/stats.h"
 #include "call/snapshot.h"
 #include "base/tally.h"
@@ -63,24 +63,24 @@ void recorder_free(struct recorder *r);
  * it. A leg that is recorded already stays as it is and gives 0, or -EALREADY for a single file.
  * Other errors are -errno, logged.
  */
-int recorder_start(struct recorder *r, struct session *s, int leg, bool single);
+int recorder_start(struct recorder *r, struct leg *leg, bool single);
 /*
  * recorder_copy - C: like recorder_start(), to files named @target in the record directory, or to
  * the network if @target is udp:HOST:PORT.
  */
-int recorder_copy(struct recorder *r, struct session *s, int leg, struct span target, bool single,
+int recorder_copy(struct recorder *r, struct leg *leg, struct span target, bool single,
 		  uint64_t now_ns);
 /* recorder_copy_local - local RTP address of the leg's copy to the network; NULL: no such copy. */
 const struct addr *recorder_copy_local(const struct leg *leg);
 /* recorder_stop - N: end the leg's recording or copy. 0, or -ENOENT if there is none. */
-int recorder_stop(struct recorder *r, struct session *s, int leg, uint64_t now_ns);
+int recorder_stop(struct recorder *r, struct leg *leg, uint64_t now_ns);
 /* recorder_take - state for the next daemon; spans live as long as the recording. */
 void recorder_take(const struct leg *leg, struct snapshot_recording *out);
 /*
  * recorder_resume - continue the recording @from of the previous daemon, in files of a new part.
  * Their names hold the part's number: CALLID=TAG=2 and so on. 0 or -errno, logged.
  */
-int recorder_resume(struct recorder *r, struct session *s, int leg,
+int recorder_resume(struct recorder *r, struct leg *leg,
 		    const struct snapshot_recording *from, uint64_t now_ns);
 /* recorder_end - the session ends: stop both legs and drop the session's counts. */
 void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns);
@@ -93,13 +93,13 @@ void recorder_leave(struct recorder *r);
 void recorder_restored(struct recorder *r);
 
 /*
- * recorder_packet - record a packet that arrived at @leg and that its stream has accepted, if
- * leg->recorded has the bit of @kind. Called once per packet: by relay for socket packets, by
+ * recorder_packet - record a packet that its stream has accepted, if its leg and kind are
+ * recorded (leg->recorded). Called once per packet: by relay for socket packets, by
  * mirror for forwarded ones. @arrival_ns is on the monotonic clock; @p's time is ignored. Copies
  * the bytes; makes no system call.
  */
-void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
-		     uint64_t arrival_ns, const struct format_packet *p);
+void recorder_packet(struct recorder *r, struct direction d, uint64_t arrival_ns,
+		     const struct format_packet *p);
 /* recorder_lost - count @packets of the session as lost before they reached the recorder. */
 void recorder_lost(struct recorder *r, struct session *s, uint64_t packets);
 /* recorder_flush - called after a batch of packets: queued ones go to the network and the disk. */

@@ -10,17 +10,18 @@ void taps_review(struct taps *t, struct session *s)
 {
 	bool changed = false;
 	const struct tap *tap;
-	int leg, kind;
+	struct leg *leg;
+	int kind;
 
-	for (leg = 0; leg < 2; leg++) {
+	for (leg = s->leg; leg < s->leg + SESSION_PARTIES; leg++) {
 		uint8_t tapped = 0;
 
 		for (kind = 0; kind < STREAM_KINDS; kind++)
 			DL_FOREACH (t->list, tap)
-				if (tap->wants(tap->arg, s, leg, kind))
+				if (tap->wants(tap->arg, (struct direction){ leg, kind }))
 					tapped |= 1 << kind;
-		changed |= tapped != s->leg[leg].tapped;
-		s->leg[leg].tapped = tapped;
+		changed |= tapped != leg->tapped;
+		leg->tapped = tapped;
 	}
 	if (changed)
 		session_dirty(t->sessions, s);
@@ -49,23 +50,21 @@ void taps_remove(struct taps *t, struct tap *tap)
 	taps_review_all(t);
 }
 
-void taps_packet(const struct taps *t, const struct session *s, int leg, enum stream_kind kind,
-		 uint64_t arrival_ns, const struct format_packet *p,
-		 bool accepted)
+void taps_packet(const struct taps *t, struct direction d, uint64_t arrival_ns,
+		 const struct format_packet *p, bool accepted)
 {
 	const struct tap *tap;
 
 	DL_FOREACH (t->list, tap)
-		if (tap->wants(tap->arg, s, leg, kind))
-			tap->packet(tap->arg, s, leg, kind, arrival_ns, p, accepted);
+		if (tap->wants(tap->arg, d))
+			tap->packet(tap->arg, d, arrival_ns, p, accepted);
 }
 
-void taps_lost(const struct taps *t, const struct session *s, int leg, enum stream_kind kind,
-	       uint64_t packets)
+void taps_lost(const struct taps *t, struct direction d, uint64_t packets)
 {
 	const struct tap *tap;
 
 	DL_FOREACH (t->list, tap)
-		if (tap->wants(tap->arg, s, leg, kind))
-			tap->lost(tap->arg, s, packets);
+		if (tap->wants(tap->arg, d))
+			tap->lost(tap->arg, direction_session(d), packets);
 }

@@ -7,19 +7,19 @@
 #define RTPX_TAPS_H
 
 #include "base/base.h"
-#include "call/session.h"
+#include "call/direction.h"
 #include "record/format.h"
 
 /* A reader. The caller owns it, and fills in all but the list. */
 struct tap {
-	/* True: @packet gets the packets of this kind that arrive at @leg. */
-	bool (*wants)(void *arg, const struct session *s, int leg, enum stream_kind kind);
+	/* True: @packet gets the packets of the direction. */
+	bool (*wants)(void *arg, struct direction d);
 	/*
 	 * @arrival_ns: CLOCK_MONOTONIC; @p->realtime_ns is not set. @accepted: the stream believes
 	 * the packet's source
 	 */
-	void (*packet)(void *arg, const struct session *s, int leg, enum stream_kind kind,
-		       uint64_t arrival_ns, const struct format_packet *p, bool accepted);
+	void (*packet)(void *arg, struct direction d, uint64_t arrival_ns,
+		       const struct format_packet *p, bool accepted);
 	/* lost - @packets for this reader were forwarded without copies: there was no room. */
 	void (*lost)(void *arg, const struct session *s, uint64_t packets);
 	void *arg;
@@ -41,13 +41,12 @@ void taps_review_all(struct taps *t);
 
 /*
  * taps_packet - a packet of @s has arrived. Strangers that a dataplane drops are not seen. Called
- * once per packet, for a leg with the bit of @kind in leg->tapped: by relay for socket packets, by
+ * once per packet, if the kind has its bit in leg->tapped: by relay for socket packets, by
  * mirror for forwarded ones.
  */
-void taps_packet(const struct taps *t, const struct session *s, int leg, enum stream_kind kind,
-		 uint64_t arrival_ns, const struct format_packet *p, bool accepted);
-/* taps_lost - @packets that arrived at @leg were forwarded without a copy. */
-void taps_lost(const struct taps *t, const struct session *s, int leg, enum stream_kind kind,
-	       uint64_t packets);
+void taps_packet(const struct taps *t, struct direction d, uint64_t arrival_ns,
+		 const struct format_packet *p, bool accepted);
+/* taps_lost - @packets of the direction were forwarded without a copy. */
+void taps_lost(const struct taps *t, struct direction d, uint64_t packets);
 
 #endif

@@ -118,15 +118,15 @@ bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highes
 {
 	struct snapshot snap;
 	size_t i;
-	int leg;
+	int party;
 
 	*lowest = UINT16_MAX;
 	*highest = 0;
 	for (i = 0; i < k->sessions.n; i++) {
 		if (snapshot_read(&snap, record_span(k->sessions.p[i])) < 0)
 			continue;
-		for (leg = 0; leg < 2; leg++) {
-			unsigned int port = snap.is.leg[leg].local.port;
+		for (party = 0; party < SESSION_PARTIES; party++) {
+			unsigned int port = snap.is.leg[party].local.port;
 
 			if (!port)
 				continue;

@@ -15,15 +15,15 @@
 #include "restart/records.h"
 
 /* A killed daemon may hold the port for a moment: try until patience_ns. */
-static int restore_leg(struct restorer *r, struct session *s, int i,
+static int restore_leg(struct restorer *r, struct leg *leg,
 		       const struct snapshot *snap)
 {
 	const struct timespec nap = { .tv_nsec = 5 * NSEC_PER_MSEC };
-	struct engine *e = r->engine;
+	const struct addr *local = &snap->is.leg[leg->party].local;
+	struct span advertised = snap->leg[leg->party].advertised;
 	int rc;
 
-	while ((rc = engine_leg_restore(e, s, i, &snap->is.leg[i].local,
-				       snap->leg[i].advertised, r->now_ns)) ==
+	while ((rc = engine_leg_restore(r->engine, leg, local, advertised, r->now_ns)) ==
 		       -EADDRINUSE &&
 	       clock_now() < r->patience_ns)
 		nanosleep(&nap, NULL);
@@ -47,7 +47,7 @@ static int restore_legs(struct restorer *r, struct session *s, const struct snap
 		const struct addr *local = &snap->is.leg[i].local;
 		char text[ADDR_TEXT];
 
-		rc = restore_leg(r, s, i, snap);
+		rc = restore_leg(r, &s->leg[i], snap);
 		if (rc)
 			log_call(LOG_LVL_ERR, s->call_id,
 				 "the call cannot be restored: port %s: %s",
@@ -84,12 +84,12 @@ static void restore_digits(struct restorer *r, struct session *s, const struct s
 		const struct digits_req req = { span_not_null(d->tag), d->payload_type, d->hide };
 		int target = d->on ? notify_again(r->notify, d->target) : -1;
 
-		if (!d->on || (target >= 0 && digits_restore(s, i, target, &req) == 0))
+		if (!d->on || (target >= 0 && digits_restore(&s->leg[i], target, &req) == 0))
 			continue;
 		log_call(LOG_LVL_WARN, s->call_id,
 			 "digits of the %s are not reported any more: '%.*s' is none of the -n "
 			 "options now, or there is no memory",
-			 i ? "caller" : "callee", (int)d->target.len, d->target.p);
+			 session_party_words[i], (int)d->target.len, d->target.p);
 	}
 }
 
@@ -98,8 +98,8 @@ void restore_media(struct restorer *r, struct session *s, const struct snapshot 
 	int i, err;
 
 	for (i = 0; i < 2; i++) {
-		recorder_resume(r->recorder, s, i, &snap->leg[i].recording, r->now_ns);
-		err = player_resume(r->players, s, i, &snap->leg[i].playing, r->now_ns);
+		recorder_resume(r->recorder, &s->leg[i], &snap->leg[i].recording, r->now_ns);
+		err = player_resume(r->players, &s->leg[i], &snap->leg[i].playing, r->now_ns);
 		if (err)
 			log_call(LOG_LVL_WARN, s->call_id,
 				 "the prompt %.*s does not play any more: %s",
@@ -140,27 +140,27 @@ static void restore_times(const struct restorer *r, struct session *s)
 
 /* The previous daemon, or the kernel after it, has forwarded packets since the record was written.
  */
-static void pass_over(struct restorer *r, struct session *s, int i)
+static void pass_over(struct restorer *r, struct leg *leg)
 {
-	struct rtpx_flow_stats *st = &s->leg[i].stream[STREAM_RTP].stats;
+	struct rtpx_flow_stats *st = &leg->stream[STREAM_RTP].stats;
 	const struct rtpx_flow_stats before = *st;
 
 	if (r->exact && !rtpx_stats_kernel(st))
 		return;
 	rtpx_stats_break(st, r->now_ns);
-	sync_push_stats(r->sync, s, i, STREAM_RTP, &before);
+	sync_push_stats(r->sync, (struct direction){ leg, STREAM_RTP }, &before);
 }
 
 void restore_silence(struct restorer *r, struct session *s, unsigned int counted)
 {
-	int i;
+	struct leg *leg;
 
-	for (i = 0; i < 2; i++) {
-		if (counted & 1 << i)
+	for (leg = s->leg; leg < s->leg + SESSION_PARTIES; leg++) {
+		if (counted & 1 << leg->party)
 			continue;
-		pass_over(r, s, i);
+		pass_over(r, leg);
 		if (!r->exact && s->complete)
-			session_ttl_restart(r->sessions, s, i, r->now_ns);
+			leg_ttl_restart(r->sessions, leg, r->now_ns);
 	}
 }
 
@@ -230,19 +230,19 @@ static void free_texts(struct session *s)
 }
 
 /* @before: the leg's address and statistics before the update. */
-static int update_leg(struct restorer *r, struct session *s, int i, const struct leg *before,
+static int update_leg(struct restorer *r, struct leg *leg, const struct leg *before,
 		      const struct snapshot *snap)
 {
-	struct leg *leg = &s->leg[i];
 	int kind;
 
 	if (!before->local.port)
-		return restore_leg(r, s, i, snap);
+		return restore_leg(r, leg, snap);
 	leg->local = before->local;
 	for (kind = 0; kind < STREAM_KINDS; kind++)
-		if (!sync_push_stats(r->sync, s, i, kind, &before->stream[kind].stats))
+		if (!sync_push_stats(r->sync, (struct direction){ leg, kind },
+				     &before->stream[kind].stats))
 			leg->stream[kind].stats = before->stream[kind].stats;
-	return engine_leg_resume(r->engine, s, i);
+	return engine_leg_resume(r->engine, leg);
 }
 
 int restore_update(struct restorer *r, const struct snapshot *snap, struct session *s)
@@ -263,7 +263,7 @@ int restore_update(struct restorer *r, const struct snapshot *snap, struct sessi
 	restore_numbers(r, s);
 	session_restored(r->sessions, s);
 	for (i = 0; i < 2; i++) {
-		int leg_rc = update_leg(r, s, i, &before[i], snap);
+		int leg_rc = update_leg(r, &s->leg[i], &before[i], snap);
 
 		rc = rc ? rc : leg_rc;
 	}
@@ -283,6 +283,6 @@ void restore_feeds(struct restorer *r, const struct snapshot *snap)
 	for (i = SNAPSHOT_MAX_FEEDS - 1; i >= 0; i--) {
 		source = session_numbered(r->sessions, snap->feed[i].source);
 		if (source)
-			feed_add(r->sessions, source, 0, target, snap->feed[i].crossed);
+			feed_add(r->sessions, &source->leg[0], &target->leg[snap->feed[i].crossed]);
 	}
 }

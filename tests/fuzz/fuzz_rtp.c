@@ -58,6 +58,7 @@ static void begin(struct world *w, enum learning how)
 	*w = (struct world){ .how = how, .now_ns = START_NS };
 	w->s.call_id = "call";
 	w->s.complete = true;
+	legs_name(&w->s);
 	for (leg = 0; leg < 2; leg++) {
 		w->s.leg[leg].local = place(100 + leg, PORT + 2 * leg);
 		for (kind = 0; kind < STREAM_KINDS; kind++)
@@ -131,7 +132,7 @@ static enum rtpx_reason ask_dataplane(struct world *w, enum stream_kind kind,
 	struct rtpx_flow flow;
 	__u32 from, to; /* aligned, as in a frame */
 
-	if (flow_compile(&w->s, 0, kind, &env, &flow) != FLOW_WHY_KERNEL)
+	if (flow_compile((struct direction){ &w->s.leg[0], kind }, &env, &flow) != FLOW_WHY_KERNEL)
 		return RTPX_REASON_pass_no_flow;
 	memcpy(&from, src->ip, 4);
 	memcpy(&to, w->s.leg[0].local.ip, 4);

@@ -184,8 +184,8 @@ static void start_call(const struct packet_row *r)
 	leg[0].local = at(in6 ? a->local6 : a->local4, PACKET_PORT);
 	leg[1].local = at(out6 ? a->out6 : a->out4, PACKET_OUT_PORT);
 	leg[1].tos = PACKET_TOS;
-	assert_int_equal(relay_leg_open(relay, session, 0), 0);
-	assert_int_equal(relay_leg_open(relay, session, 1), 0);
+	assert_int_equal(relay_leg_open(relay, &session->leg[0]), 0);
+	assert_int_equal(relay_leg_open(relay, &session->leg[1]), 0);
 	session_complete(sessions, session, before.now_ns);
 	hears = &leg[0].stream[STREAM_RTP];
 	stream_signal(hears, &peer, r->extra_flags & RTPX_FLOW_ANY_PORT, learning_of(r),
@@ -207,8 +207,8 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
-	relay_leg_close(relay, session, 0);
-	relay_leg_close(relay, session, 1);
+	relay_leg_close(relay, &session->leg[0]);
+	relay_leg_close(relay, &session->leg[1]);
 	session_destroy(sessions, session);
 	relay_free(relay);
 	sync_free(sync_);

@@ -43,6 +43,19 @@ static struct session call(const char *callee, const char *callee_local)
 	return s;
 }
 
+/* The direction of packets that the caller sends. */
+static struct direction caller(struct session *s, enum stream_kind kind)
+{
+	legs_name(s);
+	return (struct direction){ &s->leg[SESSION_CALLER], kind };
+}
+
+static struct direction callee(struct session *s, enum stream_kind kind)
+{
+	legs_name(s);
+	return (struct direction){ &s->leg[SESSION_CALLEE], kind };
+}
+
 static const struct flow_env usual = { .dataplane = true, .ttl = 64, .nexthop = 5 };
 
 static void a_flow(void **state)
@@ -51,7 +64,7 @@ static void a_flow(void **state)
 	struct rtpx_flow f;
 
 	(void)state;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP);
 	assert_int_equal(f.strangers, RTPX_STRANGERS_CONTINUE);
 	assert_int_equal(f.port, 40000);
@@ -69,7 +82,7 @@ static void a_flow(void **state)
 	assert_int_equal(strncmp(f.label, call_id, sizeof(f.label) - 1), 0);
 	assert_int_equal(f.label[sizeof(f.label) - 1], '\0');
 
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTCP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(callee(&s, STREAM_RTCP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE);
 	assert_int_equal(f.port, 40003);
 	assert_int_equal(f.peer_port, 6001);
@@ -83,12 +96,12 @@ static void between_families(void **state)
 	struct rtpx_flow f;
 
 	(void)state;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_true(f.flags & RTPX_FLOW_OUT6);
 	assert_int_equal(f.peer4[3], 10);
 	assert_int_equal(f.dest6[15], 0x10);
 	assert_int_equal(f.out6[0], 0x20);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(callee(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_false(f.flags & RTPX_FLOW_OUT6);
 	assert_int_equal(f.peer6[15], 0x10);
 	assert_int_equal(f.dest4[3], 10);
@@ -102,14 +115,14 @@ static void flags_by_learning(void **state)
 
 	(void)state;
 	env.learning = LEARN_COMPAT;
-	flow_compile(&s, 1, STREAM_RTP, &env, &f);
+	flow_compile(caller(&s, STREAM_RTP), &env, &f);
 	assert_int_equal(f.strangers, RTPX_STRANGERS_ALL);
 	env.learning = LEARN_STRICT;
-	flow_compile(&s, 1, STREAM_RTP, &env, &f);
+	flow_compile(caller(&s, STREAM_RTP), &env, &f);
 	assert_int_equal(f.flags & RTPX_FLOW_ANY_PORT, 0);
 	assert_int_equal(f.strangers, RTPX_STRANGERS_CONTINUE);
 	s.leg[1].stream[STREAM_RTP].asymmetric = true;
-	flow_compile(&s, 1, STREAM_RTP, &env, &f);
+	flow_compile(caller(&s, STREAM_RTP), &env, &f);
 	assert_int_equal(f.flags & RTPX_FLOW_ANY_PORT, RTPX_FLOW_ANY_PORT);
 	assert_int_equal(f.strangers, 0);
 }
@@ -124,17 +137,17 @@ static void moving_parties(void **state)
 	(void)state;
 	in->signalled = address("203.0.113.7", 7000);
 	in->open = in->awaited = in->twice = true;
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_WHY_SETTLING);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(callee(&s, STREAM_RTP), &usual, &f), FLOW_WHY_SETTLING);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.second_port, 7000);
 	assert_memory_equal(f.second, ((uint8_t[]){ 203, 0, 113, 7 }), 4);
 	assert_int_equal(f.strangers, RTPX_STRANGERS_CONTINUE | RTPX_STRANGERS_SILENT |
 					      RTPX_STRANGERS_SECOND_HOST);
 	in->signalled = address("2001:db8::7", 7000); /* IPv6, so it cannot send to this port */
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.second_port, 0);
 	in->unproven = 1;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NOT_LATCHED);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_NOT_LATCHED);
 }
 
 /* Telephone events of the caller leave the fast path; her RTCP and the callee's media have none. */
@@ -146,12 +159,12 @@ static void telephone_events(void **state)
 
 	(void)state;
 	s.leg[1].dtmf = &dtmf;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_true(f.flags & RTPX_FLOW_EVENTS);
 	assert_int_equal(f.event_type, 97);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTCP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_false(f.flags & RTPX_FLOW_EVENTS);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(callee(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_false(f.flags & RTPX_FLOW_EVENTS);
 }
 
@@ -164,14 +177,14 @@ static void recorded(void **state)
 
 	(void)state;
 	s.leg[1].recorded = 1 << STREAM_RTP;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_RECORDED);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_WHY_RECORDED);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTCP), &env, &f), FLOW_NO_OBJECTION);
 	env.mirror = true;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP | RTPX_FLOW_MIRROR);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTCP), &env, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.flags, RTPX_FLOW_ACTIVE);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(callee(&s, STREAM_RTP), &env, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.flags & RTPX_FLOW_MIRROR, 0);
 }
 
@@ -190,13 +203,13 @@ static void asymmetric_is_settled(void **state)
 	in->asymmetric = true;
 	in->state = STREAM_SIGNALLED;
 	env.learning = LEARN_COMPAT;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_NO_OBJECTION);
 	env.learning = LEARN_PROOF;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_NOT_LATCHED);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_WHY_NOT_LATCHED);
 	env.learning = LEARN_COMPAT;
 	in->state = STREAM_EMPTY;
 	in->remote = (struct addr){ 0 };
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_NOT_LATCHED);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_WHY_NOT_LATCHED);
 }
 
 static void wildcards(void **state)
@@ -208,16 +221,17 @@ static void wildcards(void **state)
 
 	(void)state;
 	s.leg[1].local = address("0.0.0.0", 40000);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_NO_LOCAL);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_WHY_NO_LOCAL);
 	s.leg[1].stream[STREAM_RTP].local = address("192.0.2.99", 40000);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.local4[3], 99);
 	s.leg[0].local = address("0.0.0.0", 40002);
-	assert_int_equal(flow_wants(&s, 1, STREAM_RTP, &env, &dest, &source), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_wants(caller(&s, STREAM_RTP), &env, &dest, &source),
+			 FLOW_NO_OBJECTION);
 	assert_true(addr_is_any(&source));
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_NO_ROUTE);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_WHY_NO_ROUTE);
 	env.out_source = address("198.51.100.7", 0);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.out4[3], 7);
 }
 
@@ -230,25 +244,25 @@ static void reasons(void **state)
 	(void)state;
 	s = good;
 	s.complete = false;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_INCOMPLETE);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_INCOMPLETE);
 	s = good;
 	s.leg[1].stream[STREAM_RTP].state = STREAM_SIGNALLED;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NOT_LATCHED);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_NOT_LATCHED);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTCP), &usual, &f), FLOW_NO_OBJECTION);
 	s = good;
 	s.leg[0].stream[STREAM_RTP].remote = (struct addr){ 0 };
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_NO_REMOTE);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_NO_REMOTE);
 	s = good;
 	s.leg[0].stream[STREAM_RTP].remote = address("2001:db8::1", 6000);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_FAMILY);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_FAMILY);
 	s = good;
 	s.leg[0].stream[STREAM_RTP].remote = address("127.0.0.2", 6000);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_LOOPBACK);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_LOOPBACK);
 	env.dataplane = false;
-	assert_int_equal(flow_compile(&good, 1, STREAM_RTP, &env, &f), FLOW_WHY_NO_DATAPLANE);
+	assert_int_equal(flow_compile(caller(&good, STREAM_RTP), &env, &f), FLOW_WHY_NO_DATAPLANE);
 	env = usual;
 	env.double_small = true;
-	assert_int_equal(flow_compile(&good, 1, STREAM_RTP, &env, &f), FLOW_WHY_DOUBLE);
+	assert_int_equal(flow_compile(caller(&good, STREAM_RTP), &env, &f), FLOW_WHY_DOUBLE);
 }
 
 /* RTP or RTCP of one direction is recorded, and the dataplane cannot make copies. */
@@ -260,11 +274,11 @@ static void recordings(void **state)
 
 	(void)state;
 	s.leg[1].recorded = 1 << STREAM_RTP;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_WHY_RECORDED);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &env, &f), FLOW_NO_OBJECTION);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_WHY_RECORDED);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTCP), &env, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(callee(&s, STREAM_RTP), &env, &f), FLOW_NO_OBJECTION);
 	env.mirror = true;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &env, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_NO_OBJECTION);
 }
 
 /* A feed concerns RTP and RTCP of both directions in both sessions, until the target ends. */
@@ -274,27 +288,29 @@ static void feeds(void **state)
 	struct session source = call("198.51.100.10", "198.51.100.1"), target = source;
 	struct sessions *all;
 	struct rtpx_flow f;
-	int leg, kind;
+	unsigned int i;
 
 	(void)state;
+	legs_name(&source);
+	legs_name(&target);
 	assert_int_equal(sessions_new(&all, &opts), 0);
-	assert_int_equal(feed_add(all, &source, 0, &source, 0), -EINVAL);
-	assert_int_equal(feed_add(all, &source, 0, &target, 1), 0);
-	assert_int_equal(feed_add(all, &source, 0, &target, 1), 0);
+	assert_int_equal(feed_add(all, &source.leg[0], &source.leg[0]), -EINVAL);
+	assert_int_equal(feed_add(all, &source.leg[0], &target.leg[1]), 0);
+	assert_int_equal(feed_add(all, &source.leg[0], &target.leg[1]), 0);
 	assert_true(source.dirty && target.dirty);
 	assert_ptr_equal(source.feeds, target.fed_by);
 	assert_null(source.feeds->next_out);
-	assert_int_equal(feed_leg(source.feeds, 0), 1);
-	assert_int_equal(feed_leg(source.feeds, 1), 0);
-	for (leg = 0; leg < 2; leg++) {
-		for (kind = 0; kind < STREAM_KINDS; kind++) {
-			assert_int_equal(flow_compile(&source, leg, kind, &usual, &f), FLOW_WHY_FED);
-			assert_int_equal(flow_compile(&target, leg, kind, &usual, &f), FLOW_WHY_FED);
-		}
+	assert_ptr_equal(feed_leg(source.feeds, &source.leg[0]), &target.leg[1]);
+	assert_ptr_equal(feed_leg(source.feeds, &source.leg[1]), &target.leg[0]);
+	for (i = 0; i < DIRECTIONS; i++) {
+		assert_int_equal(flow_compile(session_direction(&source, i), &usual, &f),
+				 FLOW_WHY_FED);
+		assert_int_equal(flow_compile(session_direction(&target, i), &usual, &f),
+				 FLOW_WHY_FED);
 	}
 	feed_end(all, &target);
-	assert_int_equal(flow_compile(&source, 1, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
-	assert_int_equal(flow_compile(&target, 1, STREAM_RTP, &usual, &f), FLOW_WHY_FED);
+	assert_int_equal(flow_compile(caller(&source, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&target, STREAM_RTP), &usual, &f), FLOW_WHY_FED);
 	while (session_dirty_pop(all))
 		;
 	sessions_free(all);
@@ -309,16 +325,16 @@ static void prompts_and_lengths(void **state)
 
 	(void)state;
 	s.leg[0].player = (void *)&s;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_PLAYING);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_PLAYING);
+	assert_int_equal(flow_compile(callee(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTCP), &usual, &f), FLOW_NO_OBJECTION);
 	s = good;
 	s.leg[1].resizing = (void *)&s;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_RESIZED);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_RESIZED);
 	s.leg[1].renumbered = true;
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTP, &usual, &f), FLOW_WHY_RENUMBERED);
-	assert_int_equal(flow_compile(&s, 0, STREAM_RTP, &usual, &f), FLOW_NO_OBJECTION);
-	assert_int_equal(flow_compile(&s, 1, STREAM_RTCP, &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_RENUMBERED);
+	assert_int_equal(flow_compile(callee(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
+	assert_int_equal(flow_compile(caller(&s, STREAM_RTCP), &usual, &f), FLOW_NO_OBJECTION);
 }
 
 static void every_reason_has_words(void **state)

@@ -45,15 +45,15 @@ static struct {
 	uint64_t arrival_ns;
 } recorded;
 
-void recorder_packet(struct recorder *r, struct session *s, int leg, enum stream_kind kind,
-		     uint64_t arrival_ns, const struct format_packet *p)
+void recorder_packet(struct recorder *r, struct direction d, uint64_t arrival_ns,
+		     const struct format_packet *p)
 {
 	(void)r;
 	recorded.arrival_ns = arrival_ns;
 	recorded.n++;
-	recorded.session = s;
-	recorded.leg = leg;
-	recorded.kind = kind;
+	recorded.session = direction_session(d);
+	recorded.leg = d.in->party;
+	recorded.kind = d.kind;
 	recorded.packet = *p;
 }
 
@@ -90,14 +90,13 @@ static int end(void **state)
 	return 0;
 }
 
-static struct session call(void)
+static void call(struct session *s)
 {
-	struct session s = { .number = 7 };
-
-	s.leg[0].local = at("192.0.2.1", PORT_MIN + 2);
-	s.leg[1].local = at("2001:db8::1", PORT_MAX - 1);
-	s.leg[0].recorded = s.leg[1].recorded = 1 << STREAM_RTP | 1 << STREAM_RTCP;
-	return s;
+	*s = (struct session){ .number = 7 };
+	legs_name(s);
+	s->leg[0].local = at("192.0.2.1", PORT_MIN + 2);
+	s->leg[1].local = at("2001:db8::1", PORT_MAX - 1);
+	s->leg[0].recorded = s->leg[1].recorded = 1 << STREAM_RTP | 1 << STREAM_RTCP;
 }
 
 static void copy_made(uint32_t number, enum rtpx_family family, uint16_t port, uint64_t arrival_ns)
@@ -130,12 +129,13 @@ static void whose_it_is(void **state)
 		{ 7, RTPX_FAMILY_IP4, PORT_MIN, -1, 0 },
 		{ 7, RTPX_FAMILY_IP4, PORT_MAX, -1, 0 },
 	};
-	struct session s = call();
+	struct session s;
 	size_t i;
 
 	(void)state;
-	mirror_leg_open(mirror, &s, 0);
-	mirror_leg_open(mirror, &s, 1);
+	call(&s);
+	mirror_leg_open(mirror, &s.leg[0]);
+	mirror_leg_open(mirror, &s.leg[1]);
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		bool is_6 = rows[i].family == RTPX_FAMILY_IP6;
 		struct addr src = at(is_6 ? "2001:db8::7" : "192.0.2.7", 5004);
@@ -156,33 +156,35 @@ static void whose_it_is(void **state)
 		assert_memory_equal(recorded.packet.data, "payload", 7);
 	}
 	assert_int_equal(recorded.flushes, ARRAY_SIZE(rows));
-	mirror_leg_close(mirror, &s, 0);
-	mirror_leg_close(mirror, &s, 1);
+	mirror_leg_close(mirror, &s.leg[0]);
+	mirror_leg_close(mirror, &s.leg[1]);
 }
 
 /* The time is that of arrival, not of reading. */
 static void when(void **state)
 {
-	struct session s = call();
+	struct session s;
 
 	(void)state;
-	mirror_leg_open(mirror, &s, 0);
+	call(&s);
+	mirror_leg_open(mirror, &s.leg[0]);
 	copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, 1000);
 	mirror_drain(mirror);
 	assert_int_equal(recorded.arrival_ns, 1000);
-	mirror_leg_close(mirror, &s, 0);
+	mirror_leg_close(mirror, &s.leg[0]);
 }
 
 /* Copies from before the ports close are recorded; later copies are not. */
 static void to_the_end(void **state)
 {
-	struct session s = call();
+	struct session s;
 
 	(void)state;
-	mirror_leg_open(mirror, &s, 0);
+	call(&s);
+	mirror_leg_open(mirror, &s.leg[0]);
 	copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, 1);
 	copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 3, 2);
-	mirror_leg_close(mirror, &s, 0);
+	mirror_leg_close(mirror, &s.leg[0]);
 	assert_int_equal(recorded.n, 2);
 	copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, 3);
 	mirror_drain(mirror);
@@ -192,12 +194,13 @@ static void to_the_end(void **state)
 /* The loop drains copies by itself, repeatedly. */
 static void by_the_loop(void **state)
 {
-	struct session s = call();
+	struct session s;
 	unsigned int round;
 	char byte = 0;
 
 	(void)state;
-	mirror_leg_open(mirror, &s, 0);
+	call(&s);
+	mirror_leg_open(mirror, &s.leg[0]);
 	for (round = 1; round <= 3; round++) {
 		copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, round);
 		copy_made(7, RTPX_FAMILY_IP4, PORT_MIN + 2, round);
@@ -208,23 +211,24 @@ static void by_the_loop(void **state)
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	}
 	assert_int_equal(recorded.n, 6);
-	mirror_leg_close(mirror, &s, 0);
+	mirror_leg_close(mirror, &s.leg[0]);
 }
 
 /* A dataplane without copies gives a NULL mirror, which all functions accept. */
 static void none(void **state)
 {
 	const struct mirror_opts opts = { .dp = &fake->dp };
-	struct session s = call();
+	struct session s;
 	struct mirror *m;
 
 	(void)state;
+	call(&s);
 	fake->dp.mirrored = NULL;
 	assert_int_equal(mirror_new(&m, base, &opts), 0);
 	assert_null(m);
-	mirror_leg_open(m, &s, 0);
+	mirror_leg_open(m, &s.leg[0]);
 	mirror_drain(m);
-	mirror_leg_close(m, &s, 0);
+	mirror_leg_close(m, &s.leg[0]);
 	mirror_free(m);
 }
 

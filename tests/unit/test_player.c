@@ -75,15 +75,15 @@ static int remove_files(void **state)
 
 static uint64_t now_ns; /* time of the turn */
 
-static int on_send(void *arg, struct session *s, int leg, const uint8_t *packet, size_t len)
+static int on_send(void *arg, struct leg *leg, const uint8_t *packet, size_t len)
 {
 	(void)arg;
-	assert_non_null(s->leg[leg].handle[STREAM_RTP]);
-	assert_int_not_equal(s->leg[leg].stream[STREAM_RTP].remote.family, ADDR_NONE);
+	assert_non_null(leg->handle[STREAM_RTP]);
+	assert_int_not_equal(leg->stream[STREAM_RTP].remote.family, ADDR_NONE);
 	if (last.refuse)
 		return last.refuse;
 	last.packets++;
-	last.leg = leg;
+	last.leg = leg->party;
 	last.ns = now_ns;
 	last.len = len;
 	memcpy(last.data, packet, len);
@@ -99,12 +99,12 @@ static struct session *add_call(const char *id)
 {
 	static int port;
 	struct session *s;
-	int leg;
+	struct leg *leg;
 
 	assert_int_equal(session_create(sessions, span_of(id), span_of("A"), start_ns, &s), 0);
-	for (leg = 0; leg < 2; leg++) {
-		s->leg[leg].handle[STREAM_RTP] = &port;
-		s->leg[leg].stream[STREAM_RTP].remote =
+	for (leg = s->leg; leg < s->leg + SESSION_PARTIES; leg++) {
+		leg->handle[STREAM_RTP] = &port;
+		leg->stream[STREAM_RTP].remote =
 			(struct addr){ .family = ADDR_IP4, .port = 5000, .ip = { 192, 0, 2, 1 } };
 	}
 	session_complete(sessions, s, start_ns);
@@ -134,8 +134,8 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
-	player_stop(call, 0);
-	player_stop(call, 1);
+	player_stop(&call->leg[0]);
+	player_stop(&call->leg[1]);
 	assert_int_equal(players_count(players), 0);
 	assert_int_equal(stats.nplrs_created, stats.nplrs_destroyed);
 	players_free(players);
@@ -155,8 +155,8 @@ static void wait_for_loader(void)
 /* Start a prompt and wait until its clip is loaded. */
 static int start_on(int leg, const char *name, const char *codecs, int count, unsigned int ptime_ms)
 {
-	int err = player_start(players, call, leg, span_of(name), span_of(codecs), count, ptime_ms,
-			       now_ns);
+	int err = player_start(players, &call->leg[leg], span_of(name), span_of(codecs), count,
+			       ptime_ms, now_ns);
 
 	wait_for_loader();
 	return err;
@@ -300,8 +300,8 @@ static void what_ends_it(void **state)
 	assert_int_equal(start("ringback", "0", 0, 0), 0);
 	assert_null(call->leg[1].player);
 	assert_int_equal(start("ringback", "0", -1, 0), 0);
-	player_stop(call, 1);
-	player_stop(call, 1);
+	player_stop(&call->leg[1]);
+	player_stop(&call->leg[1]);
 	assert_null(call->leg[1].player);
 	pass_ms(100);
 	assert_int_equal(last.packets, 0);
@@ -404,7 +404,8 @@ static void waits_for_the_loader(void **state)
 	FILE *f = fopen("noise.wav", "we");
 
 	(void)state;
-	assert_int_equal(player_start(players, call, 1, span_of("ringback"), span_of("3"), 1, 0, now_ns), 0);
+	assert_int_equal(player_start(players, &call->leg[1], span_of("ringback"), span_of("3"), 1,
+				      0, now_ns), 0);
 	pass_ms(50);
 	assert_int_equal(last.packets, 0);
 	assert_non_null(call->leg[1].player);
@@ -452,12 +453,12 @@ static struct {
 static uint64_t errors_ns[CROWD * (CROWD_MS / 20 + 10)];
 static unsigned int n_errors;
 
-static int on_crowd_send(void *arg, struct session *s, int leg, const uint8_t *packet, size_t len)
+static int on_crowd_send(void *arg, struct leg *leg, const uint8_t *packet, size_t len)
 {
 	uint64_t now = clock_now();
-	unsigned int i = atoi(s->call_id);
+	unsigned int i = atoi(leg->session->call_id);
 
-	(void)arg, (void)leg, (void)packet, (void)len;
+	(void)arg, (void)packet, (void)len;
 	assert_true(now >= crowd[i].due_ns);
 	errors_ns[n_errors++] = now - crowd[i].due_ns;
 	assert_true(n_errors < ARRAY_SIZE(errors_ns));
@@ -498,15 +499,15 @@ static void a_crowd_keeps_time(void **state)
 	begun_ns = clock_now();
 	for (i = 0; i < CROWD; i++) {
 		crowd[i].due_ns = (begun_ns / MS + 1 + i % 20) * MS;
-		assert_int_equal(player_start(players, crowd[i].call, 1, span_of("long"), span_of("0"),
-					      -1, 20, begun_ns + i % 20 * MS), 0);
+		assert_int_equal(player_start(players, &crowd[i].call->leg[1], span_of("long"),
+					      span_of("0"), -1, 20, begun_ns + i % 20 * MS), 0);
 	}
 	wait_for_loader();
 	event_base_once(base, -1, EV_TIMEOUT, on_enough, base, &enough);
 	event_base_dispatch(base);
 	for (i = 0; i < CROWD; i++) {
 		assert_true(crowd[i].packets > 0);
-		player_stop(crowd[i].call, 1);
+		player_stop(&crowd[i].call->leg[1]);
 	}
 	qsort(errors_ns, n_errors, sizeof(errors_ns[0]), by_size);
 	print_message("%u players, %u packets: sent late by %.3f ms (median), %.3f ms (p99), %.3f ms (most)\n",

@@ -58,8 +58,8 @@ static int begin(void **state)
 static bool end_each(void *arg, struct session *s)
 {
 	(void)arg;
-	relay_leg_close(relay, s, 0);
-	relay_leg_close(relay, s, 1);
+	relay_leg_close(relay, &s->leg[0]);
+	relay_leg_close(relay, &s->leg[1]);
 	relay_session_end(relay, s);
 	session_destroy(sessions, s);
 	return true;
@@ -121,7 +121,7 @@ static struct call call_on(const char *local0, const char *callee, const char *l
 	c.s->leg[1].local = at(local1, 4002);
 	for (leg = 0; leg < 2; leg++) {
 		c.s->leg[leg].tos = 0xb8 + 4 * leg;
-		assert_int_equal(relay_leg_open(relay, c.s, leg), 0);
+		assert_int_equal(relay_leg_open(relay, &c.s->leg[leg]), 0);
 	}
 	session_complete(sessions, c.s, test_now_ns());
 	party_open(&c.callee, 0, callee, 5000);
@@ -170,6 +170,12 @@ static size_t rtp_of(struct party *p, uint8_t data[12 + PAYLOAD])
 	for (i = 0; i < PAYLOAD; i++)
 		data[12 + i] = seq + i;
 	return 12 + PAYLOAD;
+}
+
+/* RTP from the callee. */
+static struct direction from_callee(const struct call *c)
+{
+	return (struct direction){ &c->s->leg[SESSION_CALLEE], STREAM_RTP };
 }
 
 /* The address that a party sends to: that of its leg, or @local if the leg is on a wildcard. */
@@ -491,7 +497,7 @@ static void test_with_dataplane(void **state)
 	(void)state;
 	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
 	passes(&c, &c.caller, &c.callee, STREAM_RTP, NULL, NULL);
-	assert_int_equal(sync_why(sync_, c.s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_int_equal(sync_why(sync_, from_callee(&c)), FLOW_WHY_KERNEL);
 	for (i = 0; i < 50; i++) {
 		uint8_t data[12 + PAYLOAD];
 		struct rtpx_packet p = { .now_ns = test_now_ns() };
@@ -512,10 +518,10 @@ static void test_with_dataplane(void **state)
 	assert_int_equal(stats.npkts_relayed, 52);
 	assert_int_equal(c.s->leg[0].nrelayed, 51);
 	/* The flows are removed before the ports close, and the ports are free at once. */
-	relay_leg_close(relay, c.s, 0);
+	relay_leg_close(relay, &c.s->leg[0]);
 	assert_int_equal(fake->flows[RTPX_FAMILY_IP4][4000].flags, 0);
 	assert_int_equal(fake->flows[RTPX_FAMILY_IP4][4002].flags, 0);
-	assert_int_equal(relay_leg_open(relay, c.s, 0), 0);
+	assert_int_equal(relay_leg_open(relay, &c.s->leg[0]), 0);
 	call_close(&c);
 }
 
@@ -528,7 +534,7 @@ static void test_counted_meanwhile(void **state)
 	(void)state;
 	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
 	passes(&c, &c.caller, &c.callee, STREAM_RTP, NULL, NULL);
-	assert_int_equal(sync_why(sync_, c.s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
+	assert_int_equal(sync_why(sync_, from_callee(&c)), FLOW_WHY_KERNEL);
 	fake->between = 3;
 	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
 	sync_pull(sync_, c.s);
@@ -567,7 +573,7 @@ static void test_late_packet(void **state)
 static enum flow_why why(const struct call *c, int leg, enum stream_kind kind)
 {
 	sync_run(sync_);
-	return sync_why(sync_, c->s, leg, kind);
+	return sync_why(sync_, (struct direction){ &c->s->leg[leg], kind });
 }
 
 static struct call call_in_kernel(void)
@@ -607,7 +613,7 @@ static void test_playing(void **state)
 	assert_int_equal(c.s->leg[0].stream[STREAM_RTP].stats.packets, 2);
 	assert_true(c.s->leg[0].deadline_ns == deadline);
 	assert_int_equal(stats.npkts_relayed, relayed);
-	assert_int_equal(relay_play(relay, c.s, 1, prompt, sizeof(prompt)), 0);
+	assert_int_equal(relay_play(relay, &c.s->leg[1], prompt, sizeof(prompt)), 0);
 	on_batch_end(relay);
 	got = turn_for(base, c.caller.fd[STREAM_RTP]);
 	assert_int_equal(got->len, sizeof(prompt));
@@ -628,7 +634,7 @@ static void test_resizing(void **state)
 	uint64_t begun_ns;
 
 	(void)state;
-	assert_int_equal(relay_leg_resize(relay, c.s, 0, 40), 0);
+	assert_int_equal(relay_leg_resize(relay, &c.s->leg[0], 40), 0);
 	session_dirty(sessions, c.s);
 	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_RESIZED);
 	assert_int_equal(why(&c, 0, STREAM_RTCP), FLOW_WHY_KERNEL);
@@ -646,7 +652,7 @@ static void test_resizing(void **state)
 	/* A packet still waits when re-packetization ends; then packets pass unchanged. */
 	sends(&c, &c.callee, STREAM_RTP);
 	turn_until(base, &stats.npkts_rcvd, 8);
-	assert_int_equal(relay_leg_resize(relay, c.s, 0, 0), 0);
+	assert_int_equal(relay_leg_resize(relay, &c.s->leg[0], 0), 0);
 	assert_int_equal(turn_for(base, c.caller.fd[STREAM_RTP])->len, 12 + PAYLOAD);
 	session_dirty(sessions, c.s);
 	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_KERNEL);
@@ -673,7 +679,7 @@ static void test_renumbering(void **state)
 	unsigned int i;
 
 	(void)state;
-	assert_int_equal(relay_leg_resize(relay, c.s, 0, 10), 0);
+	assert_int_equal(relay_leg_resize(relay, &c.s->leg[0], 10), 0);
 	leg->ptime_ms = 10;
 	session_dirty(sessions, c.s);
 	sends(&c, &c.callee, STREAM_RTP);
@@ -681,17 +687,17 @@ static void test_renumbering(void **state)
 		assert_int_equal(number_of(turn_for(base, c.caller.fd[STREAM_RTP])), seq + i);
 	assert_int_equal(leg->numbers.ahead, 1);
 	leg->numbers.ahead += leg->numbers.reserve; /* a daemon was killed, and this is the next */
-	assert_int_equal(relay_leg_resume(relay, c.s, 0), 0);
+	assert_int_equal(relay_leg_resume(relay, &c.s->leg[0]), 0);
 	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_RESIZED);
 	sends(&c, &c.callee, STREAM_RTP);
 	for (i = 0; i < 2; i++)
 		assert_int_equal(number_of(turn_for(base, c.caller.fd[STREAM_RTP])), seq + 502 + i);
-	assert_int_equal(relay_leg_resize(relay, c.s, 0, 0), 0);
+	assert_int_equal(relay_leg_resize(relay, &c.s->leg[0], 0), 0);
 	leg->ptime_ms = 0;
 	session_dirty(sessions, c.s);
 	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_RENUMBERED);
 	relay_leave(relay);
-	assert_int_equal(relay_leg_resume(relay, c.s, 0), 0);
+	assert_int_equal(relay_leg_resume(relay, &c.s->leg[0]), 0);
 	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_RENUMBERED);
 	sends(&c, &c.callee, STREAM_RTP);
 	assert_int_equal(number_of(turn_for(base, c.caller.fd[STREAM_RTP])), seq + 504);
@@ -714,16 +720,16 @@ static void test_resizing_ends(void **state)
 
 	(void)state;
 	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
-	assert_int_equal(relay_leg_resize(relay, c.s, 0, 30), 0);
-	assert_int_equal(relay_leg_resize(relay, c.s, 0, 900), 0);
+	assert_int_equal(relay_leg_resize(relay, &c.s->leg[0], 30), 0);
+	assert_int_equal(relay_leg_resize(relay, &c.s->leg[0], 900), 0);
 	sends(&c, &c.callee, STREAM_RTP);
 	turn_until(base, &stats.npkts_rcvd, 2);
-	relay_leg_close(relay, c.s, 0);
-	relay_leg_close(relay, c.s, 1);
+	relay_leg_close(relay, &c.s->leg[0]);
+	relay_leg_close(relay, &c.s->leg[1]);
 	relay_session_end(relay, c.s);
 	assert_int_equal(stats.npkts_resizer_discard, 1);
 	assert_false(peer_has(c.caller.fd[STREAM_RTP]));
-	assert_int_equal(relay_leg_resize(relay, c.s, 0, 0), 0);
+	assert_int_equal(relay_leg_resize(relay, &c.s->leg[0], 0), 0);
 	call_close(&c);
 }
 
@@ -738,13 +744,13 @@ static void test_open_is_all_or_nothing(void **state)
 	(void)state;
 	assert_int_equal(session_create(sessions, span_of("call"), span_of("tag"), 1, &s), 0);
 	s->leg[0].local = at("10.99.0.1", 4000);
-	assert_int_equal(relay_leg_open(relay, s, 0), -EADDRINUSE);
+	assert_int_equal(relay_leg_open(relay, &s->leg[0]), -EADDRINUSE);
 	assert_null(s->leg[0].handle[STREAM_RTP]);
 	assert_null(s->leg[0].handle[STREAM_RTCP]);
 	relay_counts(relay, &counts);
 	assert_int_equal(counts.ports, 0);
 	close(taken);
-	assert_int_equal(relay_leg_open(relay, s, 0), 0);
+	assert_int_equal(relay_leg_open(relay, &s->leg[0]), 0);
 }
 
 static void test_set_tos(void **state)
@@ -752,18 +758,18 @@ static void test_set_tos(void **state)
 	struct call c = call4();
 
 	(void)state;
-	assert_int_equal(relay_leg_set_tos(relay, c.s, 1, 0x20), 0);
+	assert_int_equal(relay_leg_set_tos(relay, &c.s->leg[1], 0x20), 0);
 	assert_int_equal(c.s->leg[1].tos, 0x20);
 	assert_true(c.s->leg[1].tos_set);
 	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
 	passes(&c, &c.callee, &c.caller, STREAM_RTCP, NULL, NULL);
 	/* A leg without ports keeps the TOS for later; an IPv6 leg refuses it. */
-	relay_leg_close(relay, c.s, 1);
-	assert_int_equal(relay_leg_set_tos(relay, c.s, 1, 0x28), 0);
-	assert_int_equal(relay_leg_open(relay, c.s, 1), 0);
+	relay_leg_close(relay, &c.s->leg[1]);
+	assert_int_equal(relay_leg_set_tos(relay, &c.s->leg[1], 0x28), 0);
+	assert_int_equal(relay_leg_open(relay, &c.s->leg[1]), 0);
 	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
 	c.s->leg[1].local.family = ADDR_IP6;
-	assert_int_equal(relay_leg_set_tos(relay, c.s, 1, 0x28), -EAFNOSUPPORT);
+	assert_int_equal(relay_leg_set_tos(relay, &c.s->leg[1], 0x28), -EAFNOSUPPORT);
 	c.s->leg[1].local.family = ADDR_IP4;
 	call_close(&c);
 }
@@ -833,7 +839,7 @@ static void test_circle(void **state)
 		session_create(sessions, span_of("other"), span_of("tag"), test_now_ns(), &y), 0);
 	for (leg = 0; leg < 2; leg++) {
 		y->leg[leg].local = at("10.99.0.1", 4010 + 2 * leg);
-		assert_int_equal(relay_leg_open(relay, y, leg), 0);
+		assert_int_equal(relay_leg_open(relay, &y->leg[leg]), 0);
 	}
 	session_complete(sessions, y, test_now_ns());
 	fake_all_local = true;

@@ -102,15 +102,16 @@ static void finding(void **state)
 	add(all, "call", "A;2");
 	add(all, "other", "A");
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct span to = { rows[i].to, rows[i].to ? strlen(rows[i].to) : 0 };
-		enum session_party party = SESSION_CALLER;
-		struct session *s =
-			session_find(all, span_of("call"), span_of(rows[i].from), to, &party);
+		const struct dialog of = { span_of("call"), span_of(rows[i].from),
+					   span_of(rows[i].to) };
+		const struct leg *leg = session_find(all, &of);
 
-		if (!s != !rows[i].tag ||
-		    (s && (strcmp(s->from_tag, rows[i].tag) || party != rows[i].party)))
+		if (!leg != !rows[i].tag ||
+		    (leg && (strcmp(leg->session->from_tag, rows[i].tag) ||
+			     leg->party != rows[i].party)))
 			fail_msg("from %s to %s: found %s", rows[i].from,
-				 rows[i].to ? rows[i].to : "-", s ? s->from_tag : "none");
+				 rows[i].to ? rows[i].to : "-",
+				 leg ? leg->session->from_tag : "none");
 	}
 	assert_null(sessions_of_call(all, span_of("cal")));
 	sessions_free(all);
@@ -120,13 +121,13 @@ static int matches(struct sessions *all, const char *from, const char *to, bool 
 {
 	const struct dialog of = { span_of("call"), span_of(from), { to, to ? strlen(to) : 0 } };
 	struct session_matches m = session_matches(all, &of);
-	struct session *s;
+	struct leg *leg;
 	int n = 0;
 
-	while ((s = session_match_next(&m))) {
+	while ((leg = session_match_next(&m))) {
 		n++;
 		if (destroy)
-			session_destroy(all, s);
+			session_destroy(all, leg->session);
 	}
 	return n;
 }
@@ -160,13 +161,14 @@ static void flags(void **state)
 	struct session s = { .strong = true };
 
 	(void)state;
-	s.leg[0].weak = true;
-	assert_false(session_flags_clear(&s, false, SESSION_CALLER));
-	assert_false(session_flags_clear(&s, true, SESSION_CALLER)); /* the caller's is leg 1's */
-	assert_true(session_flags_clear(&s, true, SESSION_CALLEE));
+	legs_name(&s);
+	s.leg[SESSION_CALLEE].weak = true;
+	assert_false(leg_flags_clear(&s.leg[SESSION_CALLER], false));
+	assert_false(leg_flags_clear(&s.leg[SESSION_CALLER], true));
+	assert_true(leg_flags_clear(&s.leg[SESSION_CALLEE], true));
 	s.strong = true;
-	assert_false(session_flags_clear(&s, true, SESSION_CALLEE));
-	assert_true(session_flags_clear(&s, false, SESSION_CALLEE));
+	assert_false(leg_flags_clear(&s.leg[SESSION_CALLEE], true));
+	assert_true(leg_flags_clear(&s.leg[SESSION_CALLEE], false));
 }
 
 static bool count_expired(void *arg, struct session *s)
@@ -199,15 +201,15 @@ static void time_to_live(void **state)
 	assert_int_equal(expired_at(all, t + 10 * s1), 1);
 	session_complete(all, s, t);
 	assert_int_equal(session_ttl_left(all, s, t), 60);
-	session_ttl_restart(all, s, 0, t + 30 * s1);
+	leg_ttl_restart(all, &s->leg[0], t + 30 * s1);
 	assert_int_equal(expired_at(all, t + 90 * s1 - 1), 0);
-	session_ttl_restart(all, s, 1, t + 20 * s1); /* an earlier packet changes nothing */
+	leg_ttl_restart(all, &s->leg[1], t + 20 * s1); /* an earlier packet changes nothing */
 	assert_int_equal(expired_at(all, t + 90 * s1 - 1), 0);
-	session_ttl_set(all, s, 0, 5, t + 90 * s1);
+	leg_ttl_set(all, &s->leg[0], 5, t + 90 * s1);
 	assert_int_equal(session_ttl_left(all, s, t + 90 * s1), 5);
 	assert_int_equal(expired_at(all, t + 95 * s1 - 1), 0);
 	assert_int_equal(expired_at(all, t + 95 * s1), 1);
-	session_ttl_set(all, s, 0, 0, t + 96 * s1);
+	leg_ttl_set(all, &s->leg[0], 0, t + 96 * s1);
 	assert_int_equal(session_ttl_left(all, s, t + 96 * s1), 0);
 	assert_int_equal(expired_at(all, t + 96 * s1), 1);
 	sessions_free(all);
@@ -221,10 +223,10 @@ static void independent_ttl(void **state)
 
 	(void)state;
 	session_complete(all, s, t);
-	session_ttl_restart(all, s, 1, t + 50 * s1);
+	leg_ttl_restart(all, &s->leg[1], t + 50 * s1);
 	assert_int_equal(session_ttl_left(all, s, t + 50 * s1), 10); /* TTL of the silent leg */
 	assert_int_equal(expired_at(all, t + 60 * s1), 1);
-	session_ttl_set(all, s, 0, 100, t + 61 * s1);
+	leg_ttl_set(all, &s->leg[0], 100, t + 61 * s1);
 	assert_int_equal(session_ttl_left(all, s, t + 61 * s1), 49); /* now TTL of the other leg */
 	assert_int_equal(expired_at(all, t + 110 * s1 - 1), 0);
 	assert_int_equal(expired_at(all, t + 110 * s1), 1);
@@ -237,7 +239,7 @@ static void early_ttl_stays(void **state)
 	struct session *s = add(all, "call", "A");
 
 	(void)state;
-	session_ttl_set(all, s, 1, 44, START_NS);
+	leg_ttl_set(all, &s->leg[1], 44, START_NS);
 	session_complete(all, s, START_NS);
 	assert_int_equal(session_ttl_left(all, s, START_NS), 44);
 	sessions_free(all);
@@ -253,13 +255,13 @@ static void absence(void **state)
 	(void)state;
 	session_complete(all, heard, t);
 	session_complete(all, silent, t);
-	session_ttl_set(all, heard, 0, 10, t);
-	session_ttl_set(all, silent, 0, 10, t - 4 * s1);
-	session_ttl_restart(all, heard, -1, t + 5 * s1);
+	leg_ttl_set(all, &heard->leg[0], 10, t);
+	leg_ttl_set(all, &silent->leg[0], 10, t - 4 * s1);
+	session_ttl_restart(heard, t + 5 * s1);
 	sessions_defer(all, 20 * s1, t + 20 * s1);
 	assert_int_equal(session_ttl_left(all, heard, t + 20 * s1), 10);
 	assert_int_equal(session_ttl_left(all, silent, t + 20 * s1), 6);
-	session_ttl_set(all, silent, 0, 10, t + 20 * s1 + s1 / 2); /* after the absence */
+	leg_ttl_set(all, &silent->leg[0], 10, t + 20 * s1 + s1 / 2); /* after the absence */
 	sessions_defer(all, 3 * s1, t + 20 * s1);
 	assert_int_equal(session_ttl_left(all, silent, t + 20 * s1), 11);
 	sessions_free(all);
@@ -330,7 +332,7 @@ static bool on_expired(void *arg, struct session *s)
 	assert_true(s->leg[0].deadline_ns <= t->now_ns || s->leg[1].deadline_ns <= t->now_ns);
 	t->seen++;
 	if (draw(t) >> 31) {
-		session_ttl_restart(t->all, s, -1, t->now_ns - draw(t) % NSEC_PER_SEC);
+		session_ttl_restart(s, t->now_ns - draw(t) % NSEC_PER_SEC);
 		return draw(t) >> 31;
 	}
 	session_destroy(t->all, s);
@@ -349,7 +351,7 @@ static void something_happens(struct turn *t)
 	}
 	switch ((draw(t) >> 16) % 8) {
 	case 0:
-		session_ttl_set(t->all, s, draw(t) >> 31, (draw(t) >> 16) % 400, t->now_ns);
+		leg_ttl_set(t->all, &s->leg[draw(t) >> 31], (draw(t) >> 16) % 400, t->now_ns);
 		break;
 	case 1:
 		session_complete(t->all, s, t->now_ns);
@@ -359,7 +361,7 @@ static void something_happens(struct turn *t)
 		t->alive[i] = NULL;
 		break;
 	default:
-		session_ttl_restart(t->all, s, draw(t) >> 31, t->now_ns);
+		leg_ttl_restart(t->all, &s->leg[draw(t) >> 31], t->now_ns);
 	}
 }
 
@@ -434,7 +436,7 @@ static bool heard_again(void *arg, struct session *s)
 {
 	struct turn *t = arg;
 
-	session_ttl_restart(t->all, s, -1, t->now_ns);
+	session_ttl_restart(s, t->now_ns);
 	t->seen++;
 	return true;
 }
@@ -448,7 +450,6 @@ static void many(void **state)
 	enum { CALLS = 50000, TURNS = 60 };
 	struct turn t = { .all = make(false), .now_ns = START_NS };
 	uint64_t began, worst = 0;
-	enum session_party party;
 	uint32_t last = 0;
 	char name[32];
 	bool more;
@@ -475,12 +476,14 @@ static void many(void **state)
 	       sizeof(struct session), (unsigned long long)worst / 1000);
 	assert_true(worst < 5 * NSEC_PER_MSEC);
 	for (i = 0; i < CALLS; i++) {
-		struct session *s;
+		struct dialog of = { .from_tag = span_of("tag") };
+		struct leg *leg;
 
 		snprintf(name, sizeof(name), "call-%d@host", i * 7919 % CALLS);
-		s = session_find(t.all, span_of(name), span_of("tag"), (struct span){ 0 }, &party);
-		assert_non_null(s);
-		session_destroy(t.all, s);
+		of.call_id = span_of(name);
+		leg = session_find(t.all, &of);
+		assert_non_null(leg);
+		session_destroy(t.all, leg->session);
 	}
 	assert_int_equal(sessions_count(t.all), 0);
 	sessions_free(t.all);

@@ -107,7 +107,7 @@ static void figures(void **state)
 	assert_int_equal(view->directions[STREAM_RTP][FLOW_WHY_NO_DATAPLANE], 10);
 	assert_int_equal(view->n_worst, 4);
 	assert_string_equal(view->worst[0].call_id, "call1");
-	assert_int_equal(view->worst[0].leg, 1);
+	assert_int_equal(view->worst[0].party, SESSION_CALLER);
 	assert_true(view->worst[0].quality.loss > 0.08f && view->worst[0].quality.mos < 3.6f);
 	assert_true(view->worst[1].quality.mos > 4.4f);
 	assert_int_equal(survey_samples(survey)->loss.count, 4);

@@ -48,12 +48,16 @@ static struct {
 	uint64_t packets;
 } unmirrored;
 
-static void on_unmirrored(void *arg, struct session *s, int leg, enum stream_kind kind,
-			  uint64_t packets)
+/* The direction of packets that arrive at @leg. */
+static struct direction direction(struct session *s, int leg, enum stream_kind kind)
 {
-	(void)leg, (void)kind;
+	return (struct direction){ &s->leg[leg], kind };
+}
+
+static void on_unmirrored(void *arg, struct direction d, uint64_t packets)
+{
 	assert_ptr_equal(arg, &unmirrored);
-	unmirrored.session = s;
+	unmirrored.session = direction_session(d);
 	unmirrored.packets += packets;
 }
 
@@ -217,7 +221,7 @@ static void hear(struct session *s, int leg, enum stream_kind kind, const char *
 	before = in->stats;
 	if (stream_packet(in, &s->leg[leg].stream[!kind], &src, &p, LEARN_PROOF, &moved) == STREAM_RELAY)
 		in->stats.daemon_packets++;
-	sync_push_stats(sync_, s, leg, kind, &before);
+	sync_push_stats(sync_, direction(s, leg, kind), &before);
 	if (moved)
 		session_dirty(sessions, s);
 }
@@ -242,7 +246,9 @@ static void answered(struct session *s, const char *callee, const char *caller)
 
 static const struct rtpx_flow *flow_of(struct session *s, int leg, enum stream_kind kind)
 {
-	return &fake->flows[pool_of(sync_, &s->leg[leg])][port_of(&s->leg[leg], kind)];
+	struct direction d = direction(s, leg, kind);
+
+	return &fake->flows[pool_of(sync_, d)][direction_port(d)];
 }
 
 /* The dataplane gets an RTP packet, or an RTCP one, from the peer of a leg. */
@@ -256,14 +262,15 @@ static enum rtpx_reason arrives(struct session *s, int leg, enum stream_kind kin
 				 .payload_bytes = 172,
 				 .now_ns = now_ns };
 	struct addr src = at(host, port),
-		    dst = addr_with_port(s->leg[leg].local, port_of(&s->leg[leg], kind));
+		    dst = addr_with_port(s->leg[leg].local,
+					 direction_port(direction(s, leg, kind)));
 
 	return fake_forward(fake, &src, &dst, p);
 }
 
 static enum flow_why why(struct session *s, int leg, enum stream_kind kind)
 {
-	return sync_why(sync_, s, leg, kind);
+	return sync_why(sync_, direction(s, leg, kind));
 }
 
 /* ---- installing ---- */
@@ -489,7 +496,7 @@ static void test_no_dataplane(void **state)
 	assert_int_equal(s->leg[0].nexthop[STREAM_RTP], 0);
 	sync_pull_all(sync_);
 	sync_pull(sync_, s);
-	sync_push_stats(sync_, s, 0, STREAM_RTP, &s->leg[0].stream[STREAM_RTP].stats);
+	sync_push_stats(sync_, direction(s, 0, STREAM_RTP), &s->leg[0].stream[STREAM_RTP].stats);
 	assert_int_equal(fake->pushes, 0);
 }
 
@@ -503,7 +510,7 @@ static void test_by_sockets(void **state)
 	answered(s, CALLEE, CALLER);
 	for (i = 0; i < PASSED; i++) {
 		assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
-		sync_relayed(sync_, s, 0, STREAM_RTP, 172);
+		sync_relayed(sync_, direction(s, 0, STREAM_RTP), 172);
 	}
 	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_BY_SOCKETS);
 	assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
@@ -513,7 +520,7 @@ static void test_by_sockets(void **state)
 	sync_pull(sync_, s);
 	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
 	for (i = 0; i < PASSED; i++)
-		sync_relayed(sync_, s, 0, STREAM_RTP, 172);
+		sync_relayed(sync_, direction(s, 0, STREAM_RTP), 172);
 	session_dirty(sessions, s); /* compiled again: it is still so */
 	sync_run(sync_);
 	assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_BY_SOCKETS);
