@@ -34,7 +34,7 @@ static const struct {
 	const char *name;
 	size_t offset;
 } counters[] = {
-#define STATS_ROW(name, text) { #name, offsetof(struct stats, name) },
+#define STATS_ROW(name, metric, text) { #name, offsetof(struct stats, name) },
 	STATS_COUNTERS(STATS_ROW)
 #undef STATS_ROW
 };

@@ -375,14 +375,12 @@ static struct json_object *floor_json(struct relay *relay)
 	struct sockets_counts c;
 
 	relay_counts(relay, &c);
-	put_number(o, "received", c.received);
-	put_number(o, "sent", c.sent);
-	put_number(o, "send_errors", c.send_errors);
-	put_number(o, "icmp_errors", c.icmp_errors);
+#define FLOOR_PUT(name, metric, text) put_number(o, #name, c.name);
+	SOCKETS_COUNTERS(FLOOR_PUT)
+#undef FLOOR_PUT
 	put_number(o, "circled", relay_circled(relay));
 	put_number(o, "ports", c.ports);
 	put_number(o, "own", c.own);
-	put_number(o, "refused", c.refused);
 	return o;
 }
 
@@ -422,10 +420,9 @@ static struct json_object *nexthops_json(struct nexthops *n)
 	put_number(o, "in_use", c.ids);
 	put_number(o, "unresolved", c.unresolved);
 	json_object_object_add(o, "why", why);
-	put_number(o, "route_changes", c.route_changes);
-	put_number(o, "neighbour_changes", c.neighbour_changes);
-	put_number(o, "link_changes", c.link_changes);
-	put_number(o, "probes", c.probes);
+#define NEXTHOP_PUT(name, metric, text) put_number(o, #name, c.name);
+	NEXTHOP_COUNTERS(NEXTHOP_PUT)
+#undef NEXTHOP_PUT
 	return o;
 }
 
@@ -520,7 +517,7 @@ static struct json_object *stats_request(struct admin *a, const char *arg)
 	const struct stats *st = shown_stats(a);
 
 	(void)arg;
-#define STAT_PUT(name, text) put_number(own, #name, st->name);
+#define STAT_PUT(name, metric, text) put_number(own, #name, st->name);
 	STATS_COUNTERS(STAT_PUT)
 #undef STAT_PUT
 	put_real(own, "total_duration", st->total_duration);
@@ -590,8 +587,9 @@ static struct json_object *journal_json(const struct keeper *k)
 	put_bool(o, "works", v.works);
 	put_number(o, "restored", v.restored);
 	put_number(o, "lost", v.lost);
-	put_number(o, "commits", v.commits);
-	put_number(o, "records", v.records);
+#define KEEPER_PUT(name, metric, text) put_number(o, #name, v.name);
+	KEEPER_COUNTERS(KEEPER_PUT)
+#undef KEEPER_PUT
 	return o;
 }
 
@@ -636,10 +634,9 @@ static struct json_object *standby_json(struct standby *s)
 	put_number(o, "calls", v.calls);
 	put_number(o, "undecodable", v.undecodable);
 	put_number(o, "waiting", v.group.waiting);
-	put_number(o, "batches", v.group.batches);
-	put_number(o, "changes", v.group.changes);
-	put_number(o, "dropped", v.group.dropped);
-	put_number(o, "reconnects", v.group.reconnects);
+#define GROUP_PUT(name, metric, text) put_number(o, #name, v.group.name);
+	GROUP_COUNTERS(GROUP_PUT)
+#undef GROUP_PUT
 	return o;
 }
 

@@ -57,8 +57,11 @@ static void gauge(struct evbuffer *out, const char *name, double value, const ch
 	exposition_value(out, name, NULL, value);
 }
 
+/* @name NULL: no metric. */
 static void counter(struct evbuffer *out, const char *name, uint64_t value, const char *help)
 {
+	if (!name)
+		return;
 	family(out, name, METRIC_COUNTER, help);
 	exposition_count(out, name, NULL, value);
 }
@@ -77,67 +80,15 @@ static double seconds(uint64_t ns)
 
 /* ---- counters of the relay ---- */
 
-/* Counters of stats.h: member, name, help. */
-static const struct {
-	size_t offset;
-	const char *name, *help;
-} plain[] = {
-#define PLAIN(member, name, help) { offsetof(struct stats, member), name, help }
-	PLAIN(nsess_created, "sessions_created_total", "Sessions created."),
-	PLAIN(nsess_complete, "sessions_completed_total", "Sessions of which both legs got ports."),
-	PLAIN(nsess_limited, "sessions_limited_total",
-	      "New sessions refused by --max-sessions and --max-cps."),
-	PLAIN(nsess_drained, "sessions_drained_total", "New sessions refused while draining."),
-	PLAIN(nsess_timeout, "sessions_timed_out_total",
-	      "Sessions that ended because media stopped."),
-	PLAIN(nplrs_created, "players_started_total", "Players of prompts that started."),
-	PLAIN(nplrs_destroyed, "players_ended_total", "Players of prompts that ended."),
-	PLAIN(npkts_rcvd, "packets_received_total", "Media packets received on all paths."),
-	PLAIN(npkts_relayed, "packets_relayed_total", "Media packets relayed on all paths."),
-	PLAIN(npkts_discard, "packets_discarded_total", "Media packets received and not relayed."),
-	PLAIN(npkts_played, "packets_played_total", "Packets sent by players."),
-	PLAIN(npkts_resizer_in, "resizer_packets_in_total", "Packets into re-packetization."),
-	PLAIN(npkts_resizer_out, "resizer_packets_out_total", "Packets out of re-packetization."),
-	PLAIN(npkts_resizer_discard, "resizer_packets_discarded_total",
-	      "Packets discarded by re-packetization."),
-	PLAIN(ncmds_rcvd_ndups, "commands_duplicate_total",
-	      "Datagrams that repeated a command and were answered from the cache."),
-	PLAIN(ncmds_errs, "commands_failed_total", "Commands that failed."),
-	PLAIN(rtpa_nsent, "ended_rtp_packets_expected_total",
-	      "RTP packets that parties of ended sessions sent, by sequence numbers."),
-	PLAIN(rtpa_nrcvd, "ended_rtp_packets_received_total",
-	      "RTP packets of ended sessions that arrived, without duplicates."),
-	PLAIN(rtpa_nlost, "ended_rtp_packets_lost_total",
-	      "RTP packets of ended sessions that were lost."),
-	PLAIN(rtpa_ndups, "ended_rtp_packets_duplicate_total", "RTP duplicates of ended sessions."),
-	PLAIN(rtpa_perrs, "ended_rtp_packets_unreadable_total",
-	      "Packets of ended sessions on RTP ports that are not RTP."),
-	PLAIN(npkts_recorded, "recorded_packets_total",
-	      "Packets recorded, or copied to a receiver."),
-	PLAIN(ndtmf_told, "digits_reported_total", "Digits of parties reported to a controller."),
-	PLAIN(ndtmf_left_out, "digits_left_out_total",
-	      "Digits not reported, because a party had sent too many."),
-	PLAIN(npkts_rec_lost, "recorded_packets_lost_total",
-	      "Packets of recorded sessions that reached neither file nor receiver."),
-	PLAIN(nrec_complete, "recordings_complete_total", "Recordings complete and described."),
-	PLAIN(nrec_lost, "recording_descriptions_lost_total",
-	      "Descriptions of recordings that the disk refused."),
-	PLAIN(nrec_made, "recording_sounds_total", "Sound files made of recordings."),
-	PLAIN(nrec_told, "recordings_handed_on_total",
-	      "Recordings handed to the hook or the URL."),
-	PLAIN(nrec_failed, "recordings_failed_total",
-	      "Sound files, hooks and URLs of recordings given up."),
-	PLAIN(nrec_removed, "recordings_removed_total", "Recordings removed by age or quota."),
-};
-
 static void write_plain(struct metrics *m, struct evbuffer *out)
 {
-	recorder_count(m->o.recorder, m->o.stats);
-	m->o.stats->shown = true;
-	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
-		counter(out, plain[i].name,
-			*(const uint64_t *)((const char *)m->o.stats + plain[i].offset),
-			plain[i].help);
+	struct stats *st = m->o.stats;
+
+	recorder_count(m->o.recorder, st);
+	st->shown = true;
+#define STAT_LINE(name, metric, text) counter(out, metric, st->name, text);
+	STATS_COUNTERS(STAT_LINE)
+#undef STAT_LINE
 }
 
 /* ---- calls ---- */
@@ -301,15 +252,9 @@ static void write_floor(const struct metrics *m, struct evbuffer *out)
 	struct sockets_counts c;
 
 	relay_counts(m->o.relay, &c);
-	counter(out, "socket_packets_received_total", c.received,
-		"Packets that media sockets received.");
-	counter(out, "socket_packets_sent_total", c.sent, "Packets that media sockets sent.");
-	counter(out, "socket_send_errors_total", c.send_errors,
-		"Packets that the kernel refused to send from a media socket.");
-	counter(out, "socket_icmp_errors_total", c.icmp_errors,
-		"ICMP errors that media sockets received.");
-	counter(out, "socket_packets_refused_total", c.refused,
-		"Packets dropped because their port had more than its share of a shared socket.");
+#define FLOOR_LINE(name, metric, text) counter(out, metric, c.name, text);
+	SOCKETS_COUNTERS(FLOOR_LINE)
+#undef FLOOR_LINE
 	counter(out, "socket_packets_circled_total", relay_circled(m->o.relay),
 		"Packets dropped because they went from port to port of this host.");
 	gauge(out, "media_sockets", c.ports, "Open media ports.");
@@ -382,12 +327,9 @@ static void write_nexthops(const struct metrics *m, struct evbuffer *out)
 	      "Next hops for which the dataplane has room.");
 	gauge(out, "next_hops_unresolved", c.unresolved,
 	      "Next hops whose packets stay with the sockets.");
-	counter(out, "route_changes_total", c.route_changes,
-		"Changes of routes that were followed.");
-	counter(out, "neighbour_changes_total", c.neighbour_changes,
-		"Changes of neighbours that were followed.");
-	counter(out, "link_changes_total", c.link_changes, "Changes of links that were followed.");
-	counter(out, "neighbour_probes_total", c.probes, "Probes that kept neighbours resolved.");
+#define NEXTHOP_LINE(name, metric, text) counter(out, metric, c.name, text);
+	NEXTHOP_COUNTERS(NEXTHOP_LINE)
+#undef NEXTHOP_LINE
 	host_findings(nexthops_host(n), finding_add, found);
 	family(out, "host_settings", METRIC_GAUGE,
 	       "Settings of this host that keep calls out of the kernel, by reason.");
@@ -533,9 +475,9 @@ static void write_standby(const struct metrics *m, struct evbuffer *out)
 	gauge(out, "standby_whole", v.group.whole, "1: Redis, or this standby, has all calls.");
 	gauge(out, "standby_calls", v.calls, "Calls that this standby can take over.");
 	gauge(out, "standby_changes_waiting", v.group.waiting, "Changes that wait for Redis.");
-	counter(out, "standby_changes_dropped_total", v.group.dropped,
-		"Changes dropped because Redis was too slow; all records were written again.");
-	counter(out, "standby_reconnects_total", v.group.reconnects, "New connections to Redis.");
+#define GROUP_LINE(name, metric, text) counter(out, metric, v.group.name, text);
+	GROUP_COUNTERS(GROUP_LINE)
+#undef GROUP_LINE
 }
 
 static void write_journal(const struct metrics *m, struct evbuffer *out)
@@ -548,8 +490,9 @@ static void write_journal(const struct metrics *m, struct evbuffer *out)
 	gauge(out, "journal_age_seconds",
 	      v.committed_ns ? seconds(clock_now() - v.committed_ns) : -1,
 	      "Time since the journal was written; -1: never.");
-	counter(out, "journal_commits_total", v.commits, "Transactions of the journal.");
-	counter(out, "journal_records_total", v.records, "Records written to the journal.");
+#define KEEPER_LINE(name, metric, text) counter(out, metric, v.name, text);
+	KEEPER_COUNTERS(KEEPER_LINE)
+#undef KEEPER_LINE
 	family(out, "journal_calls", METRIC_GAUGE,
 	       "Calls of the previous process at the start, by fate.");
 	exposition_count(out, "journal_calls", LABELS({ "fate", "restored" }), v.restored);

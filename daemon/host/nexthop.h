@@ -97,12 +97,22 @@ struct host;
 /* nexthops_host - the judge of packets by this host's settings beside routing. */
 const struct host *nexthops_host(const struct nexthops *n);
 
+/* member, metric, text */
+#define NEXTHOP_COUNTERS(X)                                                              \
+	X(route_changes, "route_changes_total", "Changes of routes that were followed.") \
+	X(neighbour_changes, "neighbour_changes_total",                                  \
+	  "Changes of neighbours that were followed.")                                   \
+	X(link_changes, "link_changes_total", "Changes of links that were followed.")    \
+	X(probes, "neighbour_probes_total", "Probes that kept neighbours resolved.")
+
 struct nexthop_counts {
 	unsigned int ids, unresolved;
 	unsigned int why[FLOW_WHY_COUNT]; /* ids by their answer */
 	/* ids whose packets, when they answer, the host's rules take */
 	unsigned int arrives[FLOW_WHY_COUNT];
-	uint64_t route_changes, neighbour_changes, link_changes, probes;
+#define NEXTHOP_FIELD(name, metric, text) uint64_t name;
+	NEXTHOP_COUNTERS(NEXTHOP_FIELD)
+#undef NEXTHOP_FIELD
 };
 void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out);
 

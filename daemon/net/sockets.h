@@ -49,11 +49,22 @@ struct sockets_opts {
 	bool deaf; /* with a switchboard: its packets are not for these ports, which only send */
 };
 
+/* member, metric, text */
+#define SOCKETS_COUNTERS(X)                                                                    \
+	X(received, "socket_packets_received_total", "Packets that media sockets received.")   \
+	X(sent, "socket_packets_sent_total", "Packets that media sockets sent.")               \
+	X(send_errors, "socket_send_errors_total",                                             \
+	  "Packets that the kernel refused to send from a media socket.")                      \
+	X(icmp_errors, "socket_icmp_errors_total", "ICMP errors that media sockets received.") \
+	X(refused, "socket_packets_refused_total",                                             \
+	  "Packets dropped because their port had more than its share of a shared socket.")
+
 struct sockets_counts {
-	uint64_t received, sent, send_errors, icmp_errors;
+#define SOCKETS_FIELD(name, metric, text) uint64_t name;
+	SOCKETS_COUNTERS(SOCKETS_FIELD)
+#undef SOCKETS_FIELD
 	unsigned int ports;
 	unsigned int own; /* ports with a descriptor of their own */
-	uint64_t refused; /* packets that exceeded the share of their port */
 };
 
 int sockets_new(struct sockets **out, struct event_base *base, const struct sockets_opts *opts);

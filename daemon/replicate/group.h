@@ -78,6 +78,14 @@ void group_all_put(struct group *g);
 void group_release(struct group *g, unsigned int ms);
 
 /* For status and the journal. */
+/* member, metric or NULL, text */
+#define GROUP_COUNTERS(X)                                                               \
+	X(batches, NULL, "Batches of changes, written by the owner or read.")           \
+	X(changes, NULL, "Changes in these batches.")                                   \
+	X(dropped, "standby_changes_dropped_total",                                     \
+	  "Changes dropped because Redis was too slow; all records were written again.")\
+	X(reconnects, "standby_reconnects_total", "New connections to Redis.")
+
 struct group_view {
 	bool owner;	     /* else: standby */
 	bool up;	     /* Redis answers */
@@ -87,7 +95,9 @@ struct group_view {
 	uint64_t epoch;	     /* 0: not known yet */
 	char peer[GROUP_NAME_MAX]; /* standby: name of the owner; owner: of the standby; or "" */
 	unsigned int waiting; /* changes */
-	uint64_t batches, changes, dropped, reconnects;
+#define GROUP_FIELD(name, metric, text) uint64_t name;
+	GROUP_COUNTERS(GROUP_FIELD)
+#undef GROUP_FIELD
 };
 void group_view(const struct group *g, struct group_view *out);
 

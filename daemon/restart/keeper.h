@@ -110,11 +110,18 @@ void keeper_leave(struct keeper *k, uint64_t now_ns);
 void keeper_forget(struct keeper *k);
 
 /* State for the status output. */
+/* member, metric, text */
+#define KEEPER_COUNTERS(X)                                                     \
+	X(commits, "journal_commits_total", "Transactions of the journal.")    \
+	X(records, "journal_records_total", "Records written to the journal.")
+
 struct keeper_view {
 	const char *path;
 	bool works;
 	unsigned int restored, lost; /* calls, at the start */
-	uint64_t commits, records;
+#define KEEPER_FIELD(name, metric, text) uint64_t name;
+	KEEPER_COUNTERS(KEEPER_FIELD)
+#undef KEEPER_FIELD
 	uint64_t committed_ns; /* CLOCK_MONOTONIC of the latest commit; 0: none yet */
 };
 void keeper_view(const struct keeper *k, struct keeper_view *out);
