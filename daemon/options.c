@@ -717,7 +717,7 @@ static const struct row rows[] = {
 	{ 0, "record-replace", NULL, set_flag, MEMBER(record_replace), .ours = true,
 	  .help = "a recording replaces an earlier one of its name (default: it is the next part; "
 		  "as rtpproxy: it replaces)" },
-	{ 0, "record-dtmf", "keep|mask|drop", set_record_dtmf, .ours = true,
+	{ 0, "record-dtmf", "keep|mask|drop", set_record_dtmf, .fallback = "keep", .ours = true,
 	  .help = "telephone events in recordings and copies: as they are, each key as '*', or "
 		  "left out (default keep)" },
 	{ 0, "record-name", "PATTERN", set_record_name, .fallback = NAMING_DEFAULT, .ours = true,

@@ -22,6 +22,7 @@
 #include "doctor.h"
 #include "ask.h"
 #include "card.h"
+#include "dirs.h"
 #include "findings.h"
 #include "host/hostpath.h"
 #include "targets.h"
@@ -537,6 +538,15 @@ static void check_targets(struct doctor *d)
 		targets_check(&d->f, d->status);
 }
 
+static void check_directories(struct doctor *d)
+{
+	struct json_object *answer = d->status ? ask(d->socket_path, "config", NULL) : NULL, *list;
+
+	if (answer && json_object_object_get_ex(answer, "config", &list))
+		dirs_check(&d->f, list, (long)json_number(d->status, "pid"));
+	json_object_put(answer);
+}
+
 /* The last line: the exit status in words. */
 static void conclude(struct doctor *d)
 {
@@ -551,7 +561,7 @@ static void (*const checks[])(struct doctor *d) = {
 	check_daemon,	    check_admission, check_dataplane,	check_kernel, check_module,
 	check_capabilities, check_bpffs,     check_descriptors, check_ports,  check_media,
 	check_rmem,	    check_interfaces, check_neighbours, check_host,   check_targets,
-	check_floor,	    conclude,
+	check_floor,	    check_directories, conclude,
 };
 
 static void print_lines(const struct doctor *d)

@@ -373,12 +373,13 @@ static void status_lines(struct json_object *o)
 	for (i = 0; i < length_of(list); i++) {
 		struct json_object *m = json_object_array_get_idx(list, i);
 
-		printf("media       %s%s%s%s%s, %llu pairs in use\n", json_text(m, "address"),
+		printf("media       %s%s%s%s%s, %llu pair%s in use\n", json_text(m, "address"),
 		       member(m, "advertised") ? " advertised as " : "",
 		       member(m, "advertised") ? json_text(m, "advertised") : "",
 		       member(m, "error") ? ": " : "",
 		       member(m, "error") ? json_text(m, "error") : "",
-		       json_number(m, "pairs_in_use"));
+		       json_number(m, "pairs_in_use"),
+		       json_number(m, "pairs_in_use") == 1 ? "" : "s");
 	}
 	printf("ports       %llu to %llu, %llu pairs; in use "
 	       "%llu of %llu IPv4, %llu of %llu IPv6\n",

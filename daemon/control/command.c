@@ -439,6 +439,8 @@ static void log_refusal(const struct run *run, const char *line, size_t len, boo
 
 	if (run->peer && run->peer->family != ADDR_NONE)
 		addr_text(run->peer, from);
+	for (; len && *line == ' '; len--) /* between the cookie and the command */
+		line++;
 	if (malformed) {
 		log_provoked(PROVOKED_MALFORMED, NULL, (int)MIN(len, 200), line, from, err);
 	} else if (err == E_SESSION || run->failed) {

@@ -3,13 +3,14 @@
 # runs: together
 """doctor.py - rtpxctl doctor says what is wrong with a relay, and exits with 1 only when no new call
 can work: targets that are there or not, descriptors and ports nearly used, addresses that the host
-lacks, an old kernel, and no daemon.
+lacks, directories that the daemon's user may not write, an old kernel, and no daemon.
 """
 import os
 import re
 import socket
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
@@ -108,12 +109,34 @@ def addresses(check, net):
     relay.stop()
 
 
+def directories(check, net):
+    """As the daemon's user may use them."""
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        good, spool, late, gone = (os.path.join(top, name) for name in ("good", "spool", "late", "gone"))
+        for path, mode in ((good, 0o777), (spool, 0o555), (late, 0o777)):
+            os.mkdir(path)
+            os.chmod(path, mode)
+        relay = net.relay("relay", "-l", "127.0.0.1", "-m", "33000", "-M", "33020", "-u", "nobody", "-r", good, "-S", spool,
+                          "--acct-csv", f"{good}/a.csv", "--acct-json", f"{late}/a.json", "--prompt-dir", gone)
+        os.chmod(late, 0o755)   # rtpxd does not start with this mode
+        said = Doctor(relay)
+        relay.stop()
+    for option, path in (("-r", good), ("--acct-csv", f"{good}/a.csv")):
+        check(f"{option}: the daemon can use it", said.says("ok", "directory", f"{option} {path}: "), said.text)
+    for option, path, reason in (("-S", spool, "Permission denied; R and C fail"), ("--acct-json", f"{late}/a.json", "Permission denied"),
+                                 ("--prompt-dir", gone, "No such file or directory; P fails")):
+        check(f"{option}: {reason}", said.says("wrong", "directory", f"{option} {path}: .*{reason}"), said.text)
+    check("calls work without recordings", said.calls(True), said.text)
+
+
 def main():
     with netlab.judged() as check, Net("relay") as net:
         net.do("relay ip link set lo up")
         targets(check, net)
         descriptors(check, net)
         addresses(check, net)
+        directories(check, net)
 
 
 main()
