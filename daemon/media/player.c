@@ -68,8 +68,9 @@ static bool prompt_begins(struct player *p, uint64_t now_ns)
 	p->wanted.len = p->clip->len;
 	if (p->clip->err || prompt_start(&p->prompt, &p->wanted))
 		return false;
+	p->due_ns = now_ns; /* polls for the clip may have come late */
 	if (p->begun_ns && p->begun_ns < now_ns)
-		prompt_skip(&p->prompt, (now_ns - p->begun_ns) / p->period_ns);
+		prompt_skip(&p->prompt, (now_ns - p->begun_ns + p->period_ns / 2) / p->period_ns);
 	return true;
 }
 
@@ -113,6 +114,16 @@ static void tell_end(struct player *p)
 		o->ended(o->ended_arg, p->leg, p->name, ms);
 }
 
+/* The process did not run for long: the prompt goes on from where it was. */
+static void skip_lag(struct player *p, uint64_t now_ns)
+{
+	if (p->begun_ns) {
+		p->begun_ns += now_ns - p->due_ns;
+		session_changed(p->all->o.sessions, p->leg->session);
+	}
+	p->due_ns = now_ns;
+}
+
 static void on_due(struct pacer_item *item, uint64_t now_ns)
 {
 	struct player *p = container_of(item, struct player, item);
@@ -131,7 +142,7 @@ static void on_due(struct pacer_item *item, uint64_t now_ns)
 	}
 	p->due_ns += is_there ? p->period_ns : NSEC_PER_MSEC;
 	if (p->due_ns + MAX_LAG_NS < now_ns)
-		p->due_ns = now_ns;
+		skip_lag(p, now_ns);
 	pacer_add(p->all->o.pacer, item, p->due_ns, on_due);
 }
 
