@@ -347,7 +347,7 @@ static int file_new(struct file **out, enum accounts_format format, const char *
 	a->realtime_offset_ns = clock_realtime_offset();
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->more, NULL);
-	pthread_cond_init(&a->done, NULL);
+	thread_cond_init(&a->done);
 	rc = a->path ? file_open(a) : -ENOMEM;
 	if (!rc)
 		rc = thread_run(&a->thread, write_records, a);
@@ -365,15 +365,13 @@ static int file_new(struct file **out, enum accounts_format format, const char *
 /* A thread that hangs in the disk keeps the memory. */
 static void file_free(struct file *a)
 {
-	struct timespec until;
+	const uint64_t until_ns = clock_now() + ACCOUNTS_EXIT_MS * NSEC_PER_MSEC;
 	bool ended;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += ACCOUNTS_EXIT_MS / 1000;
 	pthread_mutex_lock(&a->lock);
 	a->stopping = true;
 	pthread_cond_signal(&a->more);
-	while (!a->ended && pthread_cond_timedwait(&a->done, &a->lock, &until) == 0)
+	while (!a->ended && thread_wait(&a->done, &a->lock, until_ns) == 0)
 		;
 	ended = a->ended;
 	pthread_mutex_unlock(&a->lock);

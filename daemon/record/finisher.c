@@ -472,7 +472,6 @@ struct finisher_counts finisher_counts(const struct finisher *f)
 int finisher_new(struct finisher **out, const struct finisher_opts *opts)
 {
 	struct finisher *f = calloc(1, sizeof(*f));
-	pthread_condattr_t monotonic;
 	int err;
 
 	if (!f)
@@ -484,10 +483,7 @@ int finisher_new(struct finisher **out, const struct finisher_opts *opts)
 	f->o.jobs.queue_dir = f->queue_dir;
 	f->end = &f->notes;
 	pthread_mutex_init(&f->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&f->idle, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	thread_cond_init(&f->idle);
 	f->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	err = f->wake < 0 ? -errno : jobs_new(&f->jobs, &f->o.jobs);
 	if (!err)
@@ -507,7 +503,6 @@ int finisher_new(struct finisher **out, const struct finisher_opts *opts)
 void finisher_free(struct finisher *f)
 {
 	const uint64_t until_ns = clock_now() + FINISHER_EXIT_MS * NSEC_PER_MSEC;
-	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
 	struct live *l, *next;
 	int err = 0;
 
@@ -517,7 +512,7 @@ void finisher_free(struct finisher *f)
 	f->stop = true;
 	wake(f);
 	while (!f->stopped && !err)
-		err = pthread_cond_timedwait(&f->idle, &f->lock, &until);
+		err = thread_wait(&f->idle, &f->lock, until_ns);
 	pthread_mutex_unlock(&f->lock);
 	if (err) {
 		log_err("%s: the disk does not answer: descriptions of recordings are left to the "

@@ -538,10 +538,9 @@ static size_t ring_head(const struct writer *w)
 static void nap(struct writer *w)
 {
 	const uint64_t until_ns = clock_now() + NAP_MS * NSEC_PER_MSEC;
-	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
 
 	if (!w->jobs && !w->stop && ring_head(w) - w->tail < w->ring_bytes / WAKE_SHARE)
-		pthread_cond_timedwait(&w->wake, &w->lock, &until);
+		thread_wait(&w->wake, &w->lock, until_ns);
 }
 
 /*
@@ -666,9 +665,8 @@ static void post(struct writer *w, struct writer_file *f, struct job *job,
 static void wait_a_little(struct writer *w)
 {
 	const uint64_t until_ns = clock_now() + WAIT_SLICE_MS * NSEC_PER_MSEC;
-	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
 
-	if (!pthread_cond_timedwait(&w->answer, &w->lock, &until) || !w->o.meanwhile)
+	if (!thread_wait(&w->answer, &w->lock, until_ns) || !w->o.meanwhile)
 		return;
 	pthread_mutex_unlock(&w->lock);
 	w->o.meanwhile(w->o.arg);
@@ -899,7 +897,6 @@ void writer_put(struct writer *w, struct writer_file *f, const struct format_pac
 int writer_new(struct writer **out, const struct writer_opts *opts)
 {
 	struct writer *w = calloc(1, sizeof(*w));
-	pthread_condattr_t monotonic;
 
 	if (!w)
 		return -ENOMEM;
@@ -908,11 +905,8 @@ int writer_new(struct writer **out, const struct writer_opts *opts)
 	w->ring_bytes = opts->queue_bytes ? opts->queue_bytes : WRITER_QUEUE;
 	w->jobs_end = &w->jobs;
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->wake, &monotonic);
-	pthread_cond_init(&w->answer, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	thread_cond_init(&w->wake);
+	thread_cond_init(&w->answer);
 	*out = w;
 	return 0;
 }
@@ -920,14 +914,13 @@ int writer_new(struct writer **out, const struct writer_opts *opts)
 int writer_idle(struct writer *w, unsigned int timeout_ms)
 {
 	uint64_t until_ns = clock_now() + timeout_ms * NSEC_PER_MSEC;
-	const struct timespec until = { until_ns / NSEC_PER_SEC, until_ns % NSEC_PER_SEC };
 	int err = 0;
 
 	pthread_mutex_lock(&w->lock);
 	while (w->to_complete && !err)
-		err = pthread_cond_timedwait(&w->answer, &w->lock, &until);
+		err = thread_wait(&w->answer, &w->lock, until_ns);
 	pthread_mutex_unlock(&w->lock);
-	return -err;
+	return err;
 }
 
 /* A thread that hangs on the disk ends with the process, so its memory is not freed. */
