@@ -461,15 +461,20 @@ static void close_handles(struct relay *r, struct leg *leg)
 	}
 }
 
-int relay_leg_open(struct relay *r, struct leg *leg)
+/* @anyway: even if this host lacks the address now. */
+static int open_ports(struct relay *r, struct leg *leg, bool anyway)
 {
 	int kind, err;
 
 	for (kind = 0; kind < STREAM_KINDS; kind++) {
-		struct addr local = addr_with_port(leg->local, leg->local.port + kind);
+		const struct sockets_bind to = {
+			.local = addr_with_port(leg->local, leg->local.port + kind),
+			.tos = leg->tos,
+			.anyway = anyway,
+		};
 		struct sockets_port *port;
 
-		err = sockets_port_open(r->user, &local, leg->tos, leg, kind, &port);
+		err = sockets_port_open(r->user, &to, leg, kind, &port);
 		if (err) {
 			close_handles(r, leg);
 			return err;
@@ -480,14 +485,14 @@ int relay_leg_open(struct relay *r, struct leg *leg)
 	return 0;
 }
 
+int relay_leg_open(struct relay *r, struct leg *leg)
+{
+	return open_ports(r, leg, false);
+}
+
 int relay_leg_restore(struct relay *r, struct leg *leg)
 {
-	int err;
-
-	sockets_bind_anyway(r->user, true);
-	err = relay_leg_open(r, leg);
-	sockets_bind_anyway(r->user, false);
-	return err;
+	return open_ports(r, leg, true);
 }
 
 void relay_leg_close(struct relay *r, struct leg *leg)

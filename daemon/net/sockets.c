@@ -75,7 +75,6 @@ struct sockets {
 	struct sockets_opts opts;
 	int epoll;
 	struct event *ready;
-	bool anyway;  /* ports may be opened on addresses that the host lacks */
 	uint8_t ecn;  /* ECN of the packet that is being delivered; else 0 */
 	bool in_turn; /* ports are being read: a closed port stays in memory until the end */
 	struct sockets_port *dead;
@@ -139,10 +138,10 @@ static int bound_socket(const struct sockets *u, const struct sender_port *way, 
 	return err;
 }
 
-static int open_own(struct sockets *u, struct sockets_port *p)
+static int open_own(struct sockets *u, struct sockets_port *p, bool anyway)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data = { .ptr = p } };
-	int fd = bound_socket(u, &p->way, true, u->anyway), err;
+	int fd = bound_socket(u, &p->way, true, anyway), err;
 
 	if (fd < 0)
 		return fd;
@@ -173,14 +172,14 @@ static int open_own_to_send(struct sockets *u, struct sockets_port *p)
 	return 0;
 }
 
-static int open_shared(const struct sockets *u, struct sockets_port *p)
+static int open_shared(const struct sockets *u, struct sockets_port *p, bool anyway)
 {
 	p->way.fd = -1;
-	p->opened_ns = u->anyway ? 0 : clock_now() - EARLY_NS;
-	return switchboard_open(u->opts.switchboard, &p->way.local, p, u->opts.deaf, u->anyway);
+	p->opened_ns = anyway ? 0 : clock_now() - EARLY_NS;
+	return switchboard_open(u->opts.switchboard, &p->way.local, p, u->opts.deaf, anyway);
 }
 
-int sockets_port_open(struct sockets *u, const struct addr *local, uint8_t tos, void *owner,
+int sockets_port_open(struct sockets *u, const struct sockets_bind *to, void *owner,
 		      unsigned int tag, struct sockets_port **out)
 {
 	struct sockets_port *p = malloc(sizeof(*p));
@@ -190,9 +189,9 @@ int sockets_port_open(struct sockets *u, const struct addr *local, uint8_t tos, 
 		return -ENOMEM;
 	*p = (struct sockets_port){
 		.owner = owner, .tag = tag,
-		.way = { .local = *local, .tos = tos, .wildcard = addr_is_any(local) },
+		.way = { .local = to->local, .tos = to->tos, .wildcard = addr_is_any(&to->local) },
 	};
-	err = u->opts.switchboard ? open_shared(u, p) : open_own(u, p);
+	err = u->opts.switchboard ? open_shared(u, p, to->anyway) : open_own(u, p, to->anyway);
 	if (err) {
 		free(p);
 		return err;
@@ -200,11 +199,6 @@ int sockets_port_open(struct sockets *u, const struct addr *local, uint8_t tos, 
 	u->counts.ports++;
 	*out = p;
 	return 0;
-}
-
-void sockets_bind_anyway(struct sockets *u, bool on)
-{
-	u->anyway = on;
 }
 
 void sockets_port_close(struct sockets *u, struct sockets_port *p)

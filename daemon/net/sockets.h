@@ -70,15 +70,18 @@ struct sockets_counts {
 int sockets_new(struct sockets **out, struct event_base *base, const struct sockets_opts *opts);
 void sockets_free(struct sockets *u);
 
+struct sockets_bind {
+	struct addr local; /* address and port */
+	uint8_t tos;	   /* IP_TOS or IPV6_TCLASS */
+	bool anyway;	   /* even if this host lacks the address now */
+};
+
 /*
- * port_open - open the port @local (address and port). -EADDRINUSE and -EACCES: try another
- * port; -EMFILE: out of descriptors; other errors: the address is not usable. @tos: IP_TOS or
- * IPV6_TCLASS.
+ * port_open - open a port. -EADDRINUSE and -EACCES: try another port; -EMFILE: out of descriptors;
+ * other errors: the address is not usable. @owner and @tag come back with each packet.
  */
-int sockets_port_open(struct sockets *u, const struct addr *local, uint8_t tos, void *owner,
+int sockets_port_open(struct sockets *u, const struct sockets_bind *to, void *owner,
 		      unsigned int tag, struct sockets_port **out);
-/* bind_anyway - ports opened from now on may have an address that this host lacks now. */
-void sockets_bind_anyway(struct sockets *u, bool on);
 void sockets_port_close(struct sockets *u, struct sockets_port *p);
 int sockets_port_set_tos(struct sockets *u, struct sockets_port *p, int tos);
 

@@ -168,9 +168,12 @@ static int pair_bind(struct copies *c, struct copy *copy)
 	int kind, err;
 
 	for (kind = 0; kind < STREAM_KINDS; kind++) {
-		const struct addr local = addr_with_port(copy->local, copy->local.port + kind);
+		const struct sockets_bind to = {
+			.local = addr_with_port(copy->local, copy->local.port + kind),
+			.tos = c->o.tos,
+		};
 
-		err = sockets_port_open(c->user, &local, c->o.tos, copy, kind, &copy->port[kind]);
+		err = sockets_port_open(c->user, &to, copy, kind, &copy->port[kind]);
 		if (err) {
 			copy->port[kind] = NULL;
 			pair_close(c, copy);

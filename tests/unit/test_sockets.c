@@ -134,18 +134,18 @@ static int end(void **state)
 static struct sockets_port *open_port(const char *host, uint16_t port, uint8_t tos,
 				      unsigned int tag)
 {
-	struct addr a = at(host, port);
+	const struct sockets_bind to = { .local = at(host, port), .tos = tos };
 	struct sockets_port *p;
 
-	assert_int_equal(sockets_port_open(user, &a, tos, &user, tag, &p), 0);
+	assert_int_equal(sockets_port_open(user, &to, &user, tag, &p), 0);
 	return p;
 }
 
 static int try_open(const char *host, uint16_t port)
 {
-	struct addr a = at(host, port);
+	const struct sockets_bind to = { .local = at(host, port) };
 	struct sockets_port *p;
-	int err = sockets_port_open(user, &a, 0, NULL, 0, &p);
+	int err = sockets_port_open(user, &to, NULL, 0, &p);
 
 	if (!err)
 		sockets_port_close(user, p);
@@ -663,7 +663,8 @@ static void test_deaf(void **state)
 {
 	const struct sockets_opts opts = { .on_packet = on_packet, .batch_end = on_batch_end,
 					   .arg = &got, .switchboard = board, .deaf = true };
-	struct addr local = at("10.99.0.1", 4000), to = at("10.99.0.2", 5000), none = { 0 };
+	const struct sockets_bind here = { .local = at("10.99.0.1", 4000) };
+	struct addr to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000), error = 0;
 	socklen_t len = sizeof(error);
 	struct sockets_port *p;
@@ -671,7 +672,7 @@ static void test_deaf(void **state)
 
 	(void)state;
 	assert_int_equal(sockets_new(&deaf, base, &opts), 0);
-	assert_int_equal(sockets_port_open(deaf, &local, 0, &user, 0, &p), 0);
+	assert_int_equal(sockets_port_open(deaf, &here, &user, 0, &p), 0);
 	assert_int_equal(sockets_port_send(deaf, p, &to, &none, (const uint8_t *)"copy", 4), 0);
 	sockets_flush(deaf);
 	assert_int_equal(turn_for(base, fd)->len, 4);
@@ -746,15 +747,14 @@ static void test_two(void **state)
 /* An address of this host goes and comes back. A port may be opened anyway meanwhile. */
 static void test_address_gone(void **state)
 {
+	const struct sockets_bind anyway = { .local = at("10.99.0.4", 4000), .anyway = true };
 	struct sockets_port *p;
 
 	(void)state;
 	assert_int_equal(try_open("10.99.0.4", 4000), 0);
 	assert_int_equal(system("ip addr del 10.99.0.4/32 dev lo"), 0);
 	assert_int_equal(try_open("10.99.0.4", 4000), -EADDRNOTAVAIL);
-	sockets_bind_anyway(user, true);
-	p = open_port("10.99.0.4", 4000, 0, 3);
-	sockets_bind_anyway(user, false);
+	assert_int_equal(sockets_port_open(user, &anyway, &user, 3, &p), 0);
 	assert_int_equal(system("ip addr add 10.99.0.4/32 dev lo"), 0);
 	assert_int_equal(try_open("10.99.0.4", 4002), 0);
 	receives("10.99.0.3", "10.99.0.4");
