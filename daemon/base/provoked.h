@@ -35,6 +35,8 @@
 	  "digits of the %s: more than %d a second; the further ones are not reported") \
 	X(PROMPT_DOUBT, WARN, 1, "prompt %s: %s") \
 	X(PROMPT_BAD, ERR, 1, "prompt %s: %s") \
+	X(PROMPT_LATE, WARN, 1, \
+	  "prompt %s: encoding falls behind, the listener hears pauses; encode it with makeann") \
 	X(PROMPT_MISSING, DBUG, 1, "prompt %.*s.%d: %s") \
 	X(PROMPT_UNKNOWN, WARN, 1, \
 	  "prompt %.*s: no file for the other codecs, and the codec of payload type %d is not " \

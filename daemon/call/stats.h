@@ -66,7 +66,9 @@
 	X(nsess_drained, "sessions_drained_total", "New sessions refused while draining.")      \
 	X(ndtmf_told, "digits_reported_total", "Digits of parties reported to a controller.")   \
 	X(ndtmf_left_out, "digits_left_out_total",                                              \
-	  "Digits not reported, because a party had sent too many.")
+	  "Digits not reported, because a party had sent too many.")                            \
+	X(npkts_prompt_late, "prompt_packets_late_total",                                       \
+	  "Packets of pauses of prompts, because encoding fell behind.")
 
 struct stats {
 #define STATS_FIELD(name, metric, text) uint64_t name;

@@ -57,6 +57,7 @@ static const struct {
 	{ ".alaw", 8 }, { ".g722", 9 }, { ".g729", 18 },
 };
 
+static void on_more(struct loader_job *job);
 static void on_loaded(struct loader_job *job);
 
 /* ---- names ---- */
@@ -179,6 +180,7 @@ static struct file *file_new(struct clips *c, const char *key, const char *path,
 	f->job.path = f->path;
 	f->job.bytes = (uint64_t)st->st_size;
 	f->job.encode_type = encode_type;
+	f->job.more = on_more;
 	f->job.done = on_loaded;
 	if (f->key && f->path)
 		return f;
@@ -226,6 +228,11 @@ static void file_give(struct clips *c, struct file *f)
 		file_free(f);
 		return;
 	}
+	if (f->clip.err) {
+		free((void *)f->clip.data); /* the part before an error */
+		f->clip.data = NULL;
+		f->clip.len = 0;
+	}
 	idle_add(c, f);
 	while (c->idle_bytes > CLIPS_IDLE_BYTES)
 		forget(c, c->idle);
@@ -237,6 +244,14 @@ static bool stays_bad(int err)
 	return err == -EINVAL || err == -ENODATA;
 }
 
+static void on_more(struct loader_job *job)
+{
+	struct file *f = container_of(job, struct file, job);
+
+	f->clip.data = job->data;
+	f->clip.len = job->len;
+}
+
 static void on_loaded(struct loader_job *job)
 {
 	struct file *f = container_of(job, struct file, job);
@@ -244,8 +259,7 @@ static void on_loaded(struct loader_job *job)
 
 	c->counts.loading--;
 	f->clip.err = job->err;
-	f->clip.data = job->data;
-	f->clip.len = job->len;
+	on_more(job);
 	if (!job->err) {
 		c->counts.loaded++;
 		c->counts.bytes += job->len;

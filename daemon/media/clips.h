@@ -18,11 +18,14 @@
 struct event_base;
 struct clips;
 
-/* Once @err is 0, @data and @len do not change until clips_give(). */
+/*
+ * While @err is -EINPROGRESS, more frames are added to @data, which may move, in each turn of the
+ * loop. After that, nothing changes until clips_give().
+ */
 struct clip {
 	/* 0: loaded; -EINPROGRESS: still loading; another -errno: loading failed, logged */
 	int err;
-	const uint8_t *data; /* codec frames */
+	const uint8_t *data; /* codec frames; after an error, those before the error */
 	size_t len;
 };
 

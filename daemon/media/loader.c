@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * loader.c - a queue of jobs, some threads, and an eventfd that wakes the loop for done jobs. The
- * first thread starts with the first job, a further one when a job comes while all encode.
+ * loader.c - a queue of jobs by urgency, some threads, and an eventfd that wakes the loop for what
+ * they have made. The first thread starts with the first job, a further one when there are more
+ * jobs than threads.
+ *
+ * A job of sound goes back to the queue after each second of it. Only the loop changes job->data,
+ * so that it can read it without the lock; threads leave new bytes in job->fresh.
  *
  * Deliberately not here: the table of files and their users (clips).
  */
@@ -14,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "media/loader.h"
@@ -24,10 +29,12 @@
 
 #define G729 18		/* payload type */
 #define NICE 10
-#define BLOCK_MS 1000 /* of sound, encoded between two checks of @stop */
+#define BLOCK_MS 1000 /* of sound, encoded between two looks at the queue */
+#define COST_PER_MS (1 << 16)
+#define MAX_DELAY_MS 500 /* a shorter file that comes so much later is loaded first */
 
-/* Waiting jobs have the shortest first, done ones are in the order of their end. */
-struct jobs {
+/* Jobs that wait for a thread have the most urgent first. Jobs to tell are in order of telling. */
+struct told {
 	struct loader_job *first, **end;
 };
 
@@ -39,60 +46,73 @@ struct loader {
 	/* under the lock */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	struct jobs todo, done;
+	struct loader_job *todo;
+	struct told told;
 	unsigned int waiting;
-	unsigned int encoding, long_ones; /* jobs that threads encode, and the long ones of these */
+	unsigned int encoding; /* jobs that threads encode */
+	unsigned int open;     /* jobs that have begun to be encoded */
 	bool stop;
 };
 
-static void jobs_init(struct jobs *q)
+/* A sound file on its way through the codec. */
+struct encoding {
+	struct audio_codec codec;
+	struct audio_encoder *encoder;
+	struct sound *sound;
+	size_t block, bytes; /* samples of a block; encoded so far */
+	bool whole;
+	uint64_t begun_ms, made_ms; /* the first block was there; its sound so far */
+	int16_t *samples;
+	uint8_t *out; /* the latest block, encoded */
+};
+
+static void told_init(struct told *q)
 {
 	q->first = NULL;
 	q->end = &q->first;
 }
 
-static void jobs_put(struct jobs *q, struct loader_job *job)
+static void told_put(struct told *q, struct loader_job *job)
 {
-	job->next = NULL;
+	job->told_next = NULL;
 	*q->end = job;
-	q->end = &job->next;
+	q->end = &job->told_next;
 }
 
-/* Put @job before the first that costs more. */
-static void jobs_insert(struct jobs *q, struct loader_job *job)
-{
-	struct loader_job **at = &q->first;
-
-	while (*at && (*at)->cost <= job->cost)
-		at = &(*at)->next;
-	job->next = *at;
-	*at = job;
-	if (!job->next)
-		q->end = &job->next;
-}
-
-static struct loader_job *jobs_take(struct jobs *q)
+static struct loader_job *told_take(struct told *q)
 {
 	struct loader_job *job = q->first;
 
 	if (job)
-		q->first = job->next;
+		q->first = job->told_next;
 	if (!q->first)
 		q->end = &q->first;
 	return job;
 }
 
-/* ---- the thread ---- */
-
-static bool is_stopped(struct loader *l)
+/* Put @job before the first that is less urgent. */
+static void todo_insert(struct loader_job **todo, struct loader_job *job)
 {
-	bool stop;
-
-	pthread_mutex_lock(&l->lock);
-	stop = l->stop;
-	pthread_mutex_unlock(&l->lock);
-	return stop;
+	while (*todo && (*todo)->due_ms <= job->due_ms)
+		todo = &(*todo)->next;
+	job->next = *todo;
+	*todo = job;
 }
+
+static bool is_sound(const struct loader_job *job)
+{
+	return job->encode_type >= 0;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ull + t.tv_nsec / NSEC_PER_MSEC;
+}
+
+/* ---- files of frames ---- */
 
 static int read_all(int fd, uint8_t *data, size_t len)
 {
@@ -110,9 +130,9 @@ static int read_all(int fd, uint8_t *data, size_t len)
 	return 0;
 }
 
-static int load_bytes(struct loader_job *job)
+static int load_bytes(const char *path, uint8_t **data, size_t *len)
 {
-	int fd = open(job->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err = 0;
 	struct stat st;
 
 	if (fd < 0)
@@ -124,33 +144,20 @@ static int load_bytes(struct loader_job *job)
 	else if (st.st_size > LOADER_MAX_BYTES)
 		err = -EFBIG;
 	if (!err) {
-		job->len = st.st_size;
-		job->data = malloc(MAX(job->len, 1));
-		err = job->data ? read_all(fd, job->data, job->len) : -ENOMEM;
+		*len = st.st_size;
+		*data = malloc(MAX(*len, 1));
+		err = *data ? read_all(fd, *data, *len) : -ENOMEM;
 	}
 	close(fd);
+	if (err) {
+		free(*data);
+		*data = NULL;
+		*len = 0;
+	}
 	return err;
 }
 
-/* Have room for @bytes more of encoded sound. 0, -ENOMEM or -EFBIG. */
-static int reach(struct loader_job *job, size_t *room, size_t bytes)
-{
-	size_t want = MAX(*room, (size_t)65536);
-	uint8_t *more;
-
-	if (job->len + bytes > LOADER_MAX_BYTES)
-		return -EFBIG;
-	while (want < job->len + bytes)
-		want *= 2;
-	if (want == *room)
-		return 0;
-	more = realloc(job->data, want);
-	if (!more)
-		return -ENOMEM;
-	job->data = more;
-	*room = want;
-	return 0;
-}
+/* ---- files of sound ---- */
 
 /* Read whole frames; silence fills the last one up. Returns samples, 0 at the end, or -errno. */
 static int read_frames(struct sound *s, int16_t *out, size_t want, size_t frame,
@@ -170,28 +177,6 @@ static int read_frames(struct sound *s, int16_t *out, size_t want, size_t frame,
 	return (int)have;
 }
 
-static int encode(struct loader *l, struct loader_job *job, const struct audio_codec *codec,
-		  struct audio_encoder *e, struct sound *s)
-{
-	size_t frame = codec->frame_samples, room = 0;
-	size_t block = codec->rate / 1000 * BLOCK_MS / frame * frame;
-	int16_t *samples = malloc(block * sizeof(*samples));
-	int n = 1, err = samples ? 0 : -ENOMEM;
-
-	while (!err && !is_stopped(l)) {
-		n = read_frames(s, samples, block, frame, job);
-		if (n <= 0) {
-			err = n;
-			break;
-		}
-		err = reach(job, &room, (size_t)n / frame * codec->frame_bytes);
-		if (!err)
-			job->len += audio_encode(e, samples, (size_t)n, job->data + job->len);
-	}
-	free(samples);
-	return err;
-}
-
 /* NULL: sound cannot be encoded for this type. Otherwise *@opus may hold the codec. */
 static const struct audio_codec *codec_to(int type, struct audio_codec *opus)
 {
@@ -200,64 +185,188 @@ static const struct audio_codec *codec_to(int type, struct audio_codec *opus)
 	return codec_of(type) ? audio_codec_of(type) : NULL;
 }
 
-static int load_sound(struct loader *l, struct loader_job *job)
+static void encoding_free(struct encoding *e)
+{
+	if (!e)
+		return;
+	audio_encoder_free(e->encoder);
+	sound_close(e->sound);
+	free(e->samples);
+	free(e->out);
+	free(e);
+}
+
+/* Most codecs have frames of one length, so the length of the sound tells that of the prompt. */
+static bool is_too_long(const struct encoding *e)
+{
+	return e->codec.kind != AUDIO_OPUS &&
+	       sound_length(e->sound) / e->codec.frame_samples * e->codec.frame_bytes >
+		       LOADER_MAX_BYTES;
+}
+
+static int encoding_new(struct loader_job *job, struct encoding **out)
 {
 	struct audio_codec opus;
 	const struct audio_codec *codec = codec_to(job->encode_type, &opus);
-	struct audio_encoder *e;
-	struct sound *s;
-	int err = sound_open(&s, job->path, sound_raw_rate(job->path), codec->rate, job->why,
-			     sizeof(job->why));
+	struct encoding *e = calloc(1, sizeof(*e));
+	int err;
 
+	if (!e)
+		return -ENOMEM;
+	e->codec = *codec;
+	err = sound_open(&e->sound, job->path, sound_raw_rate(job->path), codec->rate, job->why,
+			 sizeof(job->why));
 	if (err)
-		return err;
-	e = audio_encoder_new(codec);
-	err = e ? encode(l, job, codec, e, s) : -ENOMEM;
-	if (!err && sound_odd(s))
-		snprintf(job->why, sizeof(job->why),
-			 "%llu samples are no numbers, or infinite; they are silent",
-			 (unsigned long long)sound_odd(s));
-	audio_encoder_free(e);
-	sound_close(s);
+		goto err_free;
+	e->block = codec->rate / 1000 * BLOCK_MS / codec->frame_samples * codec->frame_samples;
+	e->encoder = audio_encoder_new(codec);
+	e->samples = malloc(e->block * sizeof(*e->samples));
+	e->out = malloc(e->block / codec->frame_samples * codec->frame_bytes);
+	err = !e->encoder || !e->samples || !e->out ? -ENOMEM : is_too_long(e) ? -EFBIG : 0;
+	if (err)
+		goto err_free;
+	*out = e;
+	return 0;
+
+err_free:
+	encoding_free(e);
 	return err;
 }
 
-static void do_job(struct loader *l, struct loader_job *job)
+/* Encode a block. Returns its bytes, 0 at the end, or -errno. */
+static int encode_block(struct loader_job *job, struct encoding *e)
 {
-	int err = job->encode_type < 0 ? load_bytes(job) : load_sound(l, job);
+	int n = read_frames(e->sound, e->samples, e->block, e->codec.frame_samples, job);
 
-	if (!err && is_stopped(l))
-		err = -ECANCELED;
-	if (err) {
-		free(job->data);
-		job->data = NULL;
-		job->len = 0;
-	}
-	job->err = err;
+	e->whole = n >= 0 && (size_t)n < e->block;
+	if (n <= 0)
+		return n;
+	n = (int)audio_encode(e->encoder, e->samples, (size_t)n, e->out);
+	e->bytes += (size_t)n;
+	e->made_ms += BLOCK_MS;
+	return e->bytes > LOADER_MAX_BYTES ? -EFBIG : n;
 }
 
-static bool is_long(const struct loader_job *job)
+/* ---- the thread ---- */
+
+/* Leave bytes for the loop. 0 or -ENOMEM. With the lock. */
+static int leave_fresh(struct loader_job *job, const uint8_t *data, size_t len)
 {
-	return job->cost > LOADER_LONG_COST;
+	uint8_t *more = realloc(job->fresh, job->fresh_len + len);
+
+	if (!more)
+		return -ENOMEM;
+	memcpy(more + job->fresh_len, data, len);
+	job->fresh = more;
+	job->fresh_len += len;
+	return 0;
 }
 
-/* The shortest job. Long ones leave a thread to the others. */
+/* Have the loop look at the job. With the lock. */
+static void tell_loop(struct loader *l, struct loader_job *job)
+{
+	const uint64_t one = 1;
+	ssize_t n;
+
+	if (job->told)
+		return;
+	job->told = true;
+	told_put(&l->told, job);
+	n = write(l->fd, &one, sizeof(one)); /* cannot fail: the counter is never full */
+	(void)n;
+}
+
+/* With the lock. */
+static void job_ends(struct loader *l, struct loader_job *job, int err)
+{
+	l->open -= job->encoding != NULL;
+	encoding_free(job->encoding);
+	job->encoding = NULL;
+	job->end = err;
+	job->ended = true;
+	tell_loop(l, job);
+}
+
+/* Put a job whose sound goes on back into the queue. With the lock. */
+static void queue_again(struct loader *l, struct loader_job *job)
+{
+	struct encoding *e = job->encoding;
+
+	if (!e->begun_ms)
+		e->begun_ms = now_ms();
+	job->due_ms = e->begun_ms + e->made_ms;
+	tell_loop(l, job);
+	todo_insert(&l->todo, job);
+	l->waiting++;
+	pthread_cond_signal(&l->wake);
+}
+
+/* Encode the next second. Returns its bytes, 0 after the end, or -errno. */
+static int go_on(struct loader_job *job)
+{
+	int n = job->encoding ? 0 : encoding_new(job, &job->encoding);
+
+	if (n)
+		return n;
+	n = encode_block(job, job->encoding);
+	if (n >= 0 && job->encoding->whole && sound_odd(job->encoding->sound))
+		snprintf(job->why, sizeof(job->why),
+			 "%llu samples are no numbers, or infinite; they are silent",
+			 (unsigned long long)sound_odd(job->encoding->sound));
+	return n;
+}
+
+/* Takes the lock off for the work, and puts it on again. */
+static void do_sound(struct loader *l, struct loader_job *job)
+{
+	int n, err = 0;
+
+	l->encoding++;
+	l->open += !job->encoding;
+	pthread_mutex_unlock(&l->lock);
+	n = go_on(job);
+	pthread_mutex_lock(&l->lock);
+	l->encoding--;
+	l->open -= !job->encoding; /* it could not be opened */
+	if (n > 0)
+		err = leave_fresh(job, job->encoding->out, (size_t)n);
+	if (n <= 0 || err || job->encoding->whole)
+		job_ends(l, job, n < 0 ? n : err);
+	else
+		queue_again(l, job);
+}
+
+static void do_bytes(struct loader *l, struct loader_job *job)
+{
+	uint8_t *data = NULL;
+	size_t len = 0;
+	int err;
+
+	pthread_mutex_unlock(&l->lock);
+	err = load_bytes(job->path, &data, &len);
+	pthread_mutex_lock(&l->lock);
+	job->fresh = data;
+	job->fresh_len = len;
+	job_ends(l, job, err);
+}
+
+/* The most urgent job that can go on. NULL: none. */
 static struct loader_job *next_job(struct loader *l)
 {
-	if (l->todo.first && is_long(l->todo.first) && l->long_ones == LOADER_THREADS - 1)
-		return NULL;
-	return jobs_take(&l->todo);
-}
+	struct loader_job **at = &l->todo, *job;
 
-static void count_job(struct loader *l, const struct loader_job *job, int by)
-{
-	l->encoding += job->encode_type < 0 ? 0 : by;
-	l->long_ones += is_long(job) ? by : 0;
+	while (*at && is_sound(*at) && !(*at)->encoding && l->open >= LOADER_MAX_OPEN)
+		at = &(*at)->next;
+	job = *at;
+	if (!job)
+		return NULL;
+	*at = job->next;
+	l->waiting--;
+	return job;
 }
 
 static void *run(void *arg)
 {
-	const uint64_t one = 1;
 	struct loader *l = arg;
 	struct loader_job *job;
 
@@ -265,19 +374,12 @@ static void *run(void *arg)
 	pthread_mutex_lock(&l->lock);
 	while (!l->stop) {
 		job = next_job(l);
-		if (!job) {
+		if (!job)
 			pthread_cond_wait(&l->wake, &l->lock);
-			continue;
-		}
-		l->waiting--;
-		count_job(l, job, 1);
-		pthread_mutex_unlock(&l->lock);
-		do_job(l, job);
-		pthread_mutex_lock(&l->lock);
-		count_job(l, job, -1);
-		jobs_put(&l->done, job);
-		if (write(l->fd, &one, sizeof(one)) != sizeof(one))
-			break; /* cannot happen: the counter is never full */
+		else if (is_sound(job))
+			do_sound(l, job);
+		else
+			do_bytes(l, job);
 	}
 	pthread_mutex_unlock(&l->lock);
 	return NULL;
@@ -285,17 +387,73 @@ static void *run(void *arg)
 
 /* ---- the loop ---- */
 
+/* Put @len bytes behind the data of a job. Takes @fresh over. 0 or -ENOMEM. */
+static int append(struct loader_job *job, uint8_t *fresh, size_t len)
+{
+	size_t room = MAX(job->room, len);
+	uint8_t *more;
+
+	if (!job->data) {
+		job->data = fresh;
+		job->len = job->room = len;
+		return 0;
+	}
+	while (room < job->len + len)
+		room *= 2;
+	more = room == job->room ? job->data : realloc(job->data, room);
+	if (more) {
+		memcpy(more + job->len, fresh, len);
+		job->data = more;
+		job->room = room;
+		job->len += len;
+	}
+	free(fresh);
+	return more ? 0 : -ENOMEM;
+}
+
+/* The job is over. Give back the room that its data does not need. */
+static void finish(struct loader_job *job, int err)
+{
+	uint8_t *less = job->len && job->room > job->len ? realloc(job->data, job->len) : NULL;
+
+	if (less)
+		job->data = less;
+	job->err = err;
+	job->done(job);
+}
+
+/* Take over what the threads have made. A missing byte would shift all frames: no more follow. */
 static void tell(struct loader *l)
 {
 	struct loader_job *job;
+	uint8_t *fresh;
+	bool ended;
+	size_t len;
+	int end;
 
 	for (;;) {
 		pthread_mutex_lock(&l->lock);
-		job = jobs_take(&l->done);
+		job = told_take(&l->told);
+		if (job) {
+			job->told = false;
+			fresh = job->fresh;
+			len = job->fresh_len;
+			job->fresh = NULL;
+			job->fresh_len = 0;
+			ended = job->ended;
+			end = job->end;
+		}
 		pthread_mutex_unlock(&l->lock);
 		if (!job)
 			return;
-		job->done(job);
+		if (job->broken)
+			free(fresh);
+		else if (fresh && append(job, fresh, len))
+			job->broken = true;
+		if (ended)
+			finish(job, job->broken ? -ENOMEM : end);
+		else if (job->more)
+			job->more(job);
 	}
 }
 
@@ -316,17 +474,17 @@ static int start_thread(struct loader *l)
 	return err;
 }
 
-/* Start the first thread, or another if all encode. A job can wait if another does not start. */
+/* Have a thread for each job. A job can wait if another thread does not start. */
 static int have_thread(struct loader *l)
 {
-	unsigned int encoding;
+	unsigned int jobs;
 
 	if (!l->threads)
 		return start_thread(l);
 	pthread_mutex_lock(&l->lock);
-	encoding = l->encoding;
+	jobs = l->encoding + l->waiting;
 	pthread_mutex_unlock(&l->lock);
-	if (encoding >= l->threads && l->threads < LOADER_THREADS)
+	if (jobs >= l->threads && l->threads < LOADER_THREADS)
 		start_thread(l);
 	return 0;
 }
@@ -336,7 +494,7 @@ static uint64_t cost_of(const struct loader_job *job)
 {
 	static const unsigned int heavy = 16, light = 2;
 
-	if (job->encode_type < 0)
+	if (!is_sound(job))
 		return job->bytes;
 	return job->bytes * (job->encode_type == G729 || job->encode_type == LOADER_OPUS ? heavy
 											 : light);
@@ -348,14 +506,16 @@ int loader_add(struct loader *l, struct loader_job *job)
 
 	if (err)
 		return err;
-	job->cost = cost_of(job);
+	job->err = -EINPROGRESS;
+	job->data = job->fresh = NULL;
+	job->len = job->room = job->fresh_len = 0;
+	job->told = job->ended = job->broken = false;
+	job->encoding = NULL;
+	job->why[0] = 0;
+	job->due_ms = now_ms() + MIN(cost_of(job) / COST_PER_MS, MAX_DELAY_MS);
 	pthread_mutex_lock(&l->lock);
 	if (l->waiting < LOADER_MAX_JOBS) {
-		job->err = -EINPROGRESS;
-		job->data = NULL;
-		job->len = 0;
-		job->why[0] = 0;
-		jobs_insert(&l->todo, job);
+		todo_insert(&l->todo, job);
 		l->waiting++;
 		pthread_cond_signal(&l->wake);
 	} else {
@@ -383,8 +543,7 @@ int loader_new(struct loader **out, struct event_base *base)
 		return -ENOMEM;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->wake, NULL);
-	jobs_init(&l->todo);
-	jobs_init(&l->done);
+	told_init(&l->told);
 	l->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (l->fd < 0) {
 		err = -errno;
@@ -417,9 +576,9 @@ void loader_free(struct loader *l)
 	pthread_mutex_unlock(&l->lock);
 	while (l->threads)
 		pthread_join(l->thread[--l->threads], NULL);
-	while ((job = jobs_take(&l->todo))) {
-		job->err = -ECANCELED;
-		jobs_put(&l->done, job);
+	while ((job = l->todo)) {
+		l->todo = job->next;
+		job_ends(l, job, -ECANCELED);
 	}
 	tell(l);
 	event_free(l->ready);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * loader.h - threads that load prompt files into memory: codec frames unchanged, or sound files
- * encoded. The shortest file comes first, and long ones leave a thread to the others.
+ * encoded, a second of sound at a time. Each second is handed over when it is encoded, and the file
+ * comes next whose listener would run out of sound first.
  *
- * Only the loop's thread calls these functions, and done() runs in it.
+ * Only the loop's thread calls these functions, and more() and done() run in it.
  */
 #ifndef RTPX_LOADER_H
 #define RTPX_LOADER_H
@@ -12,13 +13,14 @@
 
 #define LOADER_MAX_BYTES (64 << 20) /* of a loaded prompt: more than two hours of G.711 */
 #define LOADER_MAX_JOBS 256	    /* waiting jobs */
+#define LOADER_MAX_OPEN 16	    /* jobs that are encoded at once; others wait */
 #define LOADER_THREADS 3
-#define LOADER_LONG_COST (32 << 20) /* two minutes of 8 kHz to G.729 */
 
 #define LOADER_OPUS 256 /* in place of a payload type; see audio_encode() for the bytes */
 
 struct event_base;
 struct loader;
+struct encoding;
 
 /* Owned by the caller, who keeps it until done(). */
 struct loader_job {
@@ -26,7 +28,12 @@ struct loader_job {
 	uint64_t bytes; /* of the file; 0: unknown */
 	/* payload type to encode the sound for, or LOADER_OPUS; -1: load the bytes */
 	int encode_type;
-	/* done - called by the loop. If @err is 0, @data is malloc()ed and the caller owns it. */
+	/* more - there is more in @data, which may have moved. NULL: no receiver. */
+	void (*more)(struct loader_job *job);
+	/*
+	 * done - the end of the job. @data is malloc()ed and the caller owns it. After an error it
+	 * has the sound before the error, or is NULL.
+	 */
 	void (*done)(struct loader_job *job);
 	int err; /* 0, -errno; -EINPROGRESS: not done yet */
 	uint8_t *data;
@@ -34,14 +41,22 @@ struct loader_job {
 	/* the reason for @err as a sentence, or a warning about the sound; else empty */
 	char why[400];
 	/* of the loader */
-	uint64_t cost;
-	struct loader_job *next;
+	uint64_t due_ms;	   /* when its listener runs out of sound */
+	struct encoding *encoding; /* NULL: not begun */
+	struct loader_job *next, *told_next;
+	size_t room;		   /* of @data */
+	bool broken;		   /* no memory for more in @data */
+	/* of the loader, under its lock: encoded and not yet in @data */
+	uint8_t *fresh;
+	size_t fresh_len;
+	bool told, ended; /* in the queue for the loop; nothing follows */
+	int end;	  /* the coming @err */
 };
 
 int loader_new(struct loader **out, struct event_base *base);
 /*
- * loader_free - end all jobs; calls done() with -ECANCELED for those that are not complete. A job
- * that is running may take seconds.
+ * loader_free - end all jobs; calls done() with -ECANCELED for those that are not complete. Waits
+ * for the second of sound that each thread encodes.
  */
 void loader_free(struct loader *l);
 

@@ -25,8 +25,9 @@ struct player {
 	struct leg *leg;
 	const struct clip *clip;
 	char *name;		   /* as in P */
-	struct prompt_opts wanted; /* data is NULL until the clip is loaded */
-	struct prompt prompt;	   /* begins once the clip is loaded */
+	struct prompt_opts wanted; /* data is NULL until the prompt begins */
+	struct prompt prompt;	   /* begins once the first second of the clip is loaded */
+	bool late;		   /* encoding has fallen behind */
 	uint64_t due_ns, period_ns;
 	uint64_t begun_ns; /* time of the first packet, plus all pauses since; 0: not begun */
 	struct pacer_item item;
@@ -61,17 +62,43 @@ static bool can_send(const struct player *p)
 	return leg->handle[STREAM_RTP] && leg->stream[STREAM_RTP].remote.family != ADDR_NONE;
 }
 
-/* The clip is loaded or has failed. Returns false if it cannot be played. */
-static bool prompt_begins(struct player *p, uint64_t now_ns)
+static bool is_loading(const struct player *p)
 {
-	p->wanted.data = p->clip->data;
-	p->wanted.len = p->clip->len;
-	if (p->clip->err || prompt_start(&p->prompt, &p->wanted))
-		return false;
+	return p->clip->err == -EINPROGRESS;
+}
+
+/* The clip is loaded in part or whole, or has failed. */
+static bool has_clip(const struct player *p)
+{
+	return !is_loading(p) || p->clip->len;
+}
+
+enum beginning { BEGINS, WAITS, FAILS };
+
+/* Begin at the first packet, or where the previous daemon would be by now. */
+static enum beginning prompt_begins(struct player *p, uint64_t now_ns)
+{
+	struct prompt_opts wanted = p->wanted;
+
+	wanted.data = p->clip->data;
+	wanted.len = p->clip->len;
+	wanted.more = is_loading(p);
+	if ((p->clip->err && !is_loading(p)) || prompt_start(&p->prompt, &wanted))
+		return FAILS;
+	if (p->begun_ns && p->begun_ns < now_ns &&
+	    !prompt_skip(&p->prompt, (now_ns - p->begun_ns + p->period_ns / 2) / p->period_ns))
+		return WAITS;
 	p->due_ns = now_ns; /* polls for the clip may have come late */
-	if (p->begun_ns && p->begun_ns < now_ns)
-		prompt_skip(&p->prompt, (now_ns - p->begun_ns + p->period_ns / 2) / p->period_ns);
-	return true;
+	p->wanted = wanted;
+	return BEGINS;
+}
+
+/* Take what has been loaded since. A clip that fails is played to its end, once. */
+static void prompt_goes_on(struct player *p)
+{
+	prompt_extend(&p->prompt, p->clip->data, p->clip->len, is_loading(p));
+	if (p->clip->err && !is_loading(p))
+		p->prompt.count = 1;
 }
 
 /* Set begun_ns at the first packet; move it on by each packet that cannot be sent. */
@@ -108,7 +135,7 @@ static bool play_packet(struct player *p, uint64_t now_ns)
 static void tell_end(struct player *p)
 {
 	const struct players_opts *o = &p->all->o;
-	uint64_t ms = p->prompt.codec && !p->clip->err ? prompt_round_ms(&p->prompt) : 0;
+	uint64_t ms = p->wanted.data && !p->clip->err ? prompt_round_ms(&p->prompt) : 0;
 
 	if (o->ended)
 		o->ended(o->ended_arg, p->leg, p->name, ms);
@@ -117,30 +144,50 @@ static void tell_end(struct player *p)
 /* The process did not run for long: the prompt goes on from where it was. */
 static void skip_lag(struct player *p, uint64_t now_ns)
 {
-	if (p->begun_ns) {
+	if (p->begun_ns && p->wanted.data) {
 		p->begun_ns += now_ns - p->due_ns;
 		session_changed(p->all->o.sessions, p->leg->session);
 	}
 	p->due_ns = now_ns;
 }
 
+/* Encoding has fallen behind: the listener hears silence for the time of a packet. */
+static void pause_packet(struct player *p)
+{
+	if (!p->late)
+		log_provoked(PROVOKED_PROMPT_LATE, NULL, clips_name(p->clip));
+	p->late = true;
+	prompt_pause(&p->prompt);
+	p->all->o.stats->npkts_prompt_late++;
+}
+
+/* Play a packet, or wait for the time of one. False at the end. */
+static bool prompt_turn(struct player *p, uint64_t now_ns)
+{
+	bool sends = can_send(p);
+
+	prompt_goes_on(p);
+	if (sends && prompt_is_short(&p->prompt)) {
+		pause_packet(p);
+		sends = false;
+	}
+	keep_time(p, sends);
+	return !sends || play_packet(p, now_ns);
+}
+
 static void on_due(struct pacer_item *item, uint64_t now_ns)
 {
 	struct player *p = container_of(item, struct player, item);
-	bool is_there = p->clip->err != -EINPROGRESS, goes_on = true;
+	enum beginning begins = p->wanted.data ? BEGINS : WAITS;
 
-	if (is_there && !p->wanted.data)
-		goes_on = prompt_begins(p, now_ns);
-	if (goes_on && is_there)
-		keep_time(p, can_send(p));
-	if (goes_on && is_there && can_send(p))
-		goes_on = play_packet(p, now_ns);
-	if (!goes_on) {
+	if (begins == WAITS && has_clip(p))
+		begins = prompt_begins(p, now_ns);
+	if (begins == FAILS || (begins == BEGINS && !prompt_turn(p, now_ns))) {
 		tell_end(p);
 		player_end(p);
 		return;
 	}
-	p->due_ns += is_there ? p->period_ns : NSEC_PER_MSEC;
+	p->due_ns += begins == BEGINS ? p->period_ns : NSEC_PER_MSEC;
 	if (p->due_ns + MAX_LAG_NS < now_ns)
 		skip_lag(p, now_ns);
 	pacer_add(p->all->o.pacer, item, p->due_ns, on_due);
@@ -313,7 +360,7 @@ void player_time(const struct leg *leg, struct player_time *out)
 {
 	const struct player *p = leg->player;
 
-	*out = (struct player_time){ 0 };
+	*out = (struct player_time){ .left_ms = p ? -1 : 0 };
 	if (!p || !p->wanted.data)
 		return;
 	out->round_ms = prompt_round_ms(&p->prompt);
@@ -327,7 +374,7 @@ const char *player_describe(const struct leg *leg, char *buf, size_t size)
 
 	if (!p)
 		snprintf(buf, size, "%s", "");
-	else if (p->clip->err)
+	else if (is_loading(p) && !p->wanted.data)
 		snprintf(buf, size, "%s, which is being loaded", clips_name(p->clip));
 	else if (rounds < 0)
 		snprintf(buf, size, "%s, until it is stopped", clips_name(p->clip));

@@ -54,8 +54,9 @@ struct clips_counts players_clips(const struct players *all);
  * first with a file is used. @ptime_ms is the packet length, rounded up to the codec's frame; 0:
  * the default of players_opts. Returns 0, -ENOENT without a file or with a malformed @codecs,
  * -ENOMEM, or -EIO. A file without one whole packet, or with a codec of unknown frames, ends at
- * once and in silence. While the file is loading, the leg has no port or its peer no address, the
- * prompt waits at its beginning.
+ * once and in silence. While the first second of the file is loading, the leg has no port or its
+ * peer no address, the prompt waits at its beginning. If a later second is not loaded in time, the
+ * prompt pauses.
  */
 int player_start(struct players *all, struct leg *leg, struct span name,
 		 struct span codecs, int count, unsigned int ptime_ms, uint64_t now_ns);
@@ -75,8 +76,8 @@ void player_stop(struct leg *leg);
 
 /* Durations of the prompt that plays to the peer of a leg, in ms. */
 struct player_time {
-	uint64_t round_ms; /* of a round; 0: no prompt plays, or it is still being loaded */
-	int64_t left_ms;   /* until its end; -1: for ever */
+	uint64_t round_ms; /* of a round; 0: no prompt plays, or its file is not yet whole */
+	int64_t left_ms;   /* until its end; -1: for ever, or not known yet; 0: none plays */
 };
 void player_time(const struct leg *leg, struct player_time *out);
 

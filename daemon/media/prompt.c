@@ -100,15 +100,36 @@ int prompt_start(struct prompt *p, const struct prompt_opts *o)
 		.ts = o->ts,
 		.seq = o->seq,
 		.payload_type = o->payload_type,
+		.more = o->more,
 	};
 	return !packet_at(p, 0, &bytes) || p->count == 0 ? -ENODATA : 0;
+}
+
+void prompt_extend(struct prompt *p, const uint8_t *data, size_t len, bool more)
+{
+	p->data = data;
+	p->len = len;
+	p->more = more;
+}
+
+bool prompt_is_short(const struct prompt *p)
+{
+	size_t bytes;
+
+	return p->more && !packet_at(p, p->at, &bytes);
+}
+
+void prompt_pause(struct prompt *p)
+{
+	p->ts += p->packet_ticks;
+	p->talks = false;
 }
 
 static void put_header(uint8_t *out, const struct prompt *p)
 {
 	const uint8_t header[RTP_HEADER] = {
 		RTP_VERSION,
-		p->payload_type | (p->begun ? 0 : RTP_MARKER),
+		p->payload_type | (p->talks ? 0 : RTP_MARKER),
 		p->seq >> 8, p->seq & 0xff,
 		p->ts >> 24, p->ts >> 16 & 0xff, p->ts >> 8 & 0xff, p->ts & 0xff,
 		p->ssrc >> 24, p->ssrc >> 16 & 0xff, p->ssrc >> 8 & 0xff, p->ssrc & 0xff,
@@ -124,6 +145,8 @@ static bool go_round(struct prompt *p)
 
 	if (packet_at(p, p->at, &bytes))
 		return true;
+	if (p->more)
+		return false;
 	p->at = 0;
 	if (p->count > 0)
 		p->count--;
@@ -142,7 +165,7 @@ size_t prompt_next(struct prompt *p, uint8_t out[PROMPT_MAX_PACKET])
 	p->at += whole;
 	p->seq++;
 	p->ts += p->packet_ticks;
-	p->begun = true;
+	p->talks = true;
 	return RTP_HEADER + bytes;
 }
 
@@ -166,24 +189,29 @@ static uint64_t ms_of(const struct prompt *p, uint64_t packets)
 
 uint64_t prompt_round_ms(const struct prompt *p)
 {
-	return ms_of(p, packets_from(p, 0));
+	return p->more ? 0 : ms_of(p, packets_from(p, 0));
 }
 
 int64_t prompt_left_ms(const struct prompt *p)
 {
-	if (p->count <= 0)
-		return p->count < 0 ? -1 : 0;
+	if (p->count <= 0 || p->more)
+		return p->count ? -1 : 0;
 	return ms_of(p, packets_from(p, p->at) + (p->count - 1) * packets_from(p, 0));
 }
 
-void prompt_skip(struct prompt *p, uint64_t packets)
+bool prompt_skip(struct prompt *p, uint64_t packets)
 {
 	uint64_t round = packets_from(p, 0), rounds = packets / round, rest = packets % round;
 	size_t bytes;
 
+	if (p->more && packets > round)
+		return false;
+	if (p->more)
+		rounds = 0, rest = packets;
 	p->at = p->packet_bytes * rest;
 	for (; rest && !p->packet_bytes; rest--)
 		p->at += packet_at(p, p->at, &bytes);
 	if (p->count > 0)
 		p->count = rounds < (uint64_t)p->count ? p->count - (int)rounds : 0;
+	return true;
 }

@@ -18,6 +18,7 @@
 
 #define BLOCK_FRAMES 4096
 #define MAX_CHANNELS 64
+#define UNKNOWN_FRAMES (SF_COUNT_MAX >> 16) /* libsndfile has larger numbers for a pipe */
 
 struct sound {
 	char path[300]; /* for sentences */
@@ -62,7 +63,7 @@ static void average(struct sound *s, size_t frames)
 	s->n = frames;
 }
 
-/* Read the next block of the file. 0 or -EIO; -ENODATA for a file without sound. */
+/* Read the next block of the file. 0 or -errno, as sound_read(). */
 static int refill(struct sound *s, char *err, size_t err_size)
 {
 	sf_count_t n = sf_readf_float(s->file, s->frames, BLOCK_FRAMES);
@@ -70,7 +71,7 @@ static int refill(struct sound *s, char *err, size_t err_size)
 	if (sf_error(s->file) || n < 0) {
 		snprintf(err, err_size, "cannot read %s beyond %llu samples: %s", s->path,
 			 (unsigned long long)s->read, sf_strerror(s->file));
-		return -EIO;
+		return sf_error(s->file) == SF_ERR_SYSTEM ? -EIO : -EINVAL;
 	}
 	s->read += (uint64_t)n;
 	s->ended = n == 0;
@@ -126,7 +127,7 @@ uint64_t sound_odd(const struct sound *s)
 
 uint64_t sound_length(const struct sound *s)
 {
-	return s->info.frames > 0
+	return s->info.frames > 0 && s->info.frames < UNKNOWN_FRAMES
 		       ? (uint64_t)((double)s->info.frames * s->rate / s->info.samplerate)
 		       : 0;
 }

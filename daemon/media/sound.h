@@ -35,8 +35,9 @@ unsigned int sound_raw_rate(const char *path);
 const char *sound_raw_suffix(unsigned int i);
 
 /*
- * sound_read - the next samples, at most @max. Returns their number, 0 at the end, -ENODATA at once
- * at the end of a file without sound, -EIO if the file is damaged (a sentence in @err), -ENOMEM.
+ * sound_read - the next samples, at most @max. Returns their number, 0 at the end, or -errno with a
+ * sentence in @err: -ENODATA for a file without sound, -EINVAL if the file is damaged, -EIO if it
+ * cannot be read; -ENOMEM without one.
  */
 int sound_read(struct sound *s, int16_t *out, size_t max, char *err, size_t err_size);
 

@@ -424,6 +424,130 @@ static void waits_for_the_loader(void **state)
 	assert_int_equal(last.packets, 1);
 }
 
+/* ---- a clip that is still being loaded ---- */
+
+static struct clip *growing; /* the real one; the test plays the loader's part */
+
+/* Start "ringback" for leg 1, of which only @len bytes are loaded so far. */
+static void start_growing(size_t len, int count)
+{
+	size_t i;
+
+	assert_int_equal(start("ringback", "0", count, 0), 0);
+	growing = (struct clip *)call->leg[1].player->clip;
+	assert_int_equal(growing->len, 640);
+	for (i = 0; i < 640; i++)
+		((uint8_t *)growing->data)[i] = (uint8_t)(i / 80); /* the number of its packet */
+	growing->err = -EINPROGRESS;
+	growing->len = len;
+}
+
+/* The next bytes come, and the data moves. */
+static void grow(size_t len, int err)
+{
+	uint8_t *moved = malloc(640);
+
+	assert_non_null(moved);
+	memcpy(moved, growing->data, 640);
+	memset((uint8_t *)growing->data, 0xee, 640);
+	free((uint8_t *)growing->data);
+	growing->data = moved;
+	growing->len = len;
+	growing->err = err;
+}
+
+static void is_time(uint64_t round_ms, int64_t left_ms)
+{
+	struct player_time t;
+
+	player_time(&call->leg[1], &t);
+	assert_int_equal(t.round_ms, round_ms);
+	assert_int_equal(t.left_ms, left_ms);
+}
+
+/* It begins with the first packet, pauses when there is none, and goes on when there is. */
+static void begins_before_the_end(void **state)
+{
+	uint32_t ts;
+	uint16_t seq;
+
+	(void)state;
+	start_growing(0, 2);
+	is_time(0, -1);
+	pass_ms(30);
+	assert_int_equal(last.packets, 0);
+	assert_string_equal(described(), "ringback.0, which is being loaded");
+	grow(160, -EINPROGRESS);
+	pass_ms(12);
+	assert_int_equal(last.packets, 2);
+	assert_int_equal(last.data[12], 1);
+	is_time(0, -1);
+	seq = seq_of(last.data);
+	ts = word(last.data + 4);
+	pass_ms(30); /* three packets of silence */
+	assert_int_equal(last.packets, 2);
+	assert_int_equal(stats.npkts_prompt_late, 3);
+	grow(320, -EINPROGRESS);
+	pass_ms(10);
+	assert_int_equal(last.packets, 3);
+	assert_int_equal(last.data[12], 2);
+	assert_int_equal(last.data[1], 0x80); /* the marker: a talkspurt begins */
+	assert_int_equal(seq_of(last.data), (uint16_t)(seq + 1));
+	assert_int_equal(word(last.data + 4), ts + 4 * 80);
+	grow(640, 0);
+	pass_ms(10);
+	assert_int_equal(last.packets, 4);
+	assert_int_equal(last.data[1], 0);
+	is_time(80, 80 + 40);
+	pass_ms(40 + 80 + 5);
+	assert_int_equal(last.packets, 16);
+	assert_int_equal(stats.npkts_prompt_late, 3);
+	pass_ms(10);
+	assert_null(call->leg[1].player);
+}
+
+/* The part before an error is played once, and that is the end. */
+static void fails_in_the_middle(void **state)
+{
+	(void)state;
+	start_growing(160, -1);
+	pass_ms(2);
+	assert_int_equal(last.packets, 1);
+	grow(320, -EINVAL);
+	pass_ms(35);
+	assert_int_equal(last.packets, 4);
+	assert_non_null(call->leg[1].player);
+	pass_ms(10);
+	assert_null(call->leg[1].player);
+	assert_int_equal(last.packets, 4);
+}
+
+/* A file that has failed before its listener could hear it is not begun. */
+static void failed_before_it_began(void **state)
+{
+	(void)state;
+	start_growing(160, 1);
+	grow(160, -EINVAL);
+	pass_ms(5);
+	assert_null(call->leg[1].player);
+	assert_int_equal(last.packets, 0);
+}
+
+/* After a restart, a prompt waits until the file reaches as far as it had played. */
+static void goes_on_when_loaded_so_far(void **state)
+{
+	(void)state;
+	start_growing(160, 1);
+	call->leg[1].player->begun_ns = now_ns - 40 * MS;
+	pass_ms(20);
+	assert_int_equal(last.packets, 0);
+	grow(640, -EINPROGRESS);
+	pass_ms(2);
+	assert_int_equal(last.packets, 1);
+	assert_true(last.data[12] == 6);
+	grow(640, 0);
+}
+
 static void says_what_plays(void **state)
 {
 	(void)state;
@@ -528,6 +652,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(after_a_stop_of_the_process, begin, end),
 		cmocka_unit_test_setup_teardown(both_legs_at_once, begin, end),
 		cmocka_unit_test_setup_teardown(waits_for_the_loader, begin, end),
+		cmocka_unit_test_setup_teardown(begins_before_the_end, begin, end),
+		cmocka_unit_test_setup_teardown(fails_in_the_middle, begin, end),
+		cmocka_unit_test_setup_teardown(failed_before_it_began, begin, end),
+		cmocka_unit_test_setup_teardown(goes_on_when_loaded_so_far, begin, end),
 		cmocka_unit_test_setup_teardown(says_what_plays, begin, end),
 		cmocka_unit_test_prestate_setup_teardown(confined_to_a_directory, begin, end, dir),
 		cmocka_unit_test_setup_teardown(a_crowd_keeps_time, begin, end),

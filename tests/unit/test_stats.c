@@ -23,6 +23,7 @@ static const char *const names[] = {
 	"rtpa_ndups",    "rtpa_nlost",       "rtpa_perrs",        "npkts_recorded",
 	"npkts_rec_lost", "nrec_complete",  "nrec_lost",     "nrec_made",
 	"nrec_told",     "nrec_failed",      "nrec_removed",      "nsess_limited", "nsess_drained", "ndtmf_told",      "ndtmf_left_out",
+	"npkts_prompt_late",
 };
 
 static void expect(const struct stats *s, const char *name, const char *want)
