@@ -113,9 +113,10 @@ static void check_files(const struct config *c)
 	if (c->port_sockets == FLOOR_SHARED || getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	calls = (c->nofile ? (unsigned long)c->nofile : limit.rlim_max) / FILES_PER_CALL;
-	snprintf(text, sizeof(text), "open files for about %lu calls, ports for %lu", calls,
+	snprintf(text, sizeof(text), "open files for about %lu calls%s, ports for %lu", calls,
+		 c->port_sockets == FLOOR_AUTO ? " where ports cannot share sockets" : "",
 		 pairs / 2);
-	say(calls >= pairs / 2 ? "ok" : "warning", "-L", text,
+	say(calls >= pairs / 2 || c->port_sockets == FLOOR_AUTO ? "ok" : "warning", "-L", text,
 	    calls >= pairs / 2 ? "" : "raise the limit of open files");
 }
 

@@ -399,7 +399,7 @@ static int set_port_sockets(struct parse *p, const struct row *row, const char *
 	static const char *const words[] = {
 		[FLOOR_EACH] = "each", [FLOOR_SHARED] = "shared", [FLOOR_AUTO] = "auto",
 	};
-	unsigned int choice = FLOOR_EACH;
+	unsigned int choice = FLOOR_AUTO;
 	int r = set_word(p, row, value, words, ARRAY_SIZE(words), &choice);
 
 	p->c->port_sockets = (enum floor_choice)choice;
@@ -665,9 +665,9 @@ static const struct row rows[] = {
 	  .help = "where the XDP program runs (default auto: native where the driver has it)" },
 	{ 0, "interface", "IF", set_interface, .fallback = "all that are up", .ours = true,
 	  .help = "attach to this interface, repeatable (default: all that are up)" },
-	{ 0, "port-sockets", "auto|shared|each", set_port_sockets, .fallback = "each", .ours = true,
+	{ 0, "port-sockets", "auto|shared|each", set_port_sockets, .fallback = "auto", .ours = true,
 	  .help = "sockets of media ports: shared by all, one for each port, or shared where that "
-		  "is possible (default each)" },
+		  "is possible (default auto)" },
 	{ 0, "pin-dir", "DIR", set_path, MEMBER(dp.pin_dir), .ours = true,
 	  .help = "where the maps are pinned (default " CONFIG_PIN_DIR ")" },
 	{ 0, "state-dir", "DIR", set_state_dir, MEMBER(state_dir), .ours = true,

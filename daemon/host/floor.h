@@ -13,9 +13,9 @@ struct event_base;
 struct floor;
 
 enum floor_choice {
-	FLOOR_EACH,   /* a socket for each port */
-	FLOOR_SHARED, /* shared sockets, or no start */
 	FLOOR_AUTO,   /* shared sockets where this host and this process allow them */
+	FLOOR_SHARED, /* shared sockets, or no start */
+	FLOOR_EACH,   /* a socket for each port */
 };
 
 /*

@@ -28,6 +28,7 @@ from patience import slowness
 
 RTPXD = os.path.join(os.environ.get("RTPX_BUILD", "build"), "rtpxd")
 PATIENCE = 60.0
+CAP_BPF = 39  # linux/capability.h
 VERSION = b"20040107\n"
 
 
@@ -714,18 +715,18 @@ def test_privileges_are_dropped(b):
     need_root()
     nobody, group = pwd.getpwnam("nobody"), grp.getgrnam("daemon")
     os.chmod(b.dir, 0o777)
-    for user, uid, gid in (
-        ("nobody", nobody.pw_uid, nobody.pw_gid),
-        ("nobody:daemon", nobody.pw_uid, group.gr_gid),
-        (":daemon", 0, group.gr_gid),
+    for user, uid, gid, sockets, kept in (
+        ("nobody", nobody.pw_uid, nobody.pw_gid, "each", 0),
+        ("nobody:daemon", nobody.pw_uid, group.gr_gid, "shared", 1 << CAP_BPF),
+        (":daemon", 0, group.gr_gid, "each", None),
     ):
-        p = b.start("-s", "cunix:" + b.path("c"), "-u", user, root=False,
+        p = b.start("-s", "cunix:" + b.path("c"), "-u", user, "--port-sockets", sockets, root=False,
                     preexec_fn=lambda: os.setgroups([4, 20, 27]))
         assert status(p.pid, "Uid") == [str(uid)] * 4, user
         assert status(p.pid, "Gid") == [str(gid)] * 4, user
         assert not set(status(p.pid, "Groups")) & {"4", "20", "27"}, user
         if uid:
-            assert int(status(p.pid, "CapEff")[0], 16) == 0 and int(status(p.pid, "CapBnd")[0], 16) == 0, user
+            assert int(status(p.pid, "CapEff")[0], 16) == kept and int(status(p.pid, "CapBnd")[0], 16) == 0, user
         assert ask(dial(b.path("c")), "U a 127.0.0.1 5000 A").startswith("4")
         stop(p)
 

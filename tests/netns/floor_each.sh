@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # runs: together
 #
-# floor_shared.sh - with shared sockets: scripts of commands that open ports, and tests of packets that the daemon carries.
-# They run with a socket for each port besides.
+# floor_each.sh - with a socket for each port: scripts of commands that open ports, and tests of packets that the daemon
+# carries. All other tests share sockets, which is the default, where they do not say otherwise.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=${RTPX_BUILD:-$PWD/build}
-export RTPX_PORT_SOCKETS=shared
+export RTPX_PORT_SOCKETS=each
 
 scripts=(addresses advertised-wildcard basic-wildcard bridge-families copy copy-ip6 copy-port copy-wildcard feed ip6-wildcard
 	play-media ports-exhausted ports-one-pair ports-released reinvite resize set)
@@ -20,7 +20,7 @@ holds()
 {
 	"$@" >"$log" 2>&1 && return
 	cat "$log"
-	echo "FAIL floor_shared: $*"
+	echo "FAIL floor_each: $*"
 	exit 1
 }
 
@@ -31,4 +31,4 @@ for test in floor_counts_none floor_flood circles; do
 	holds "tests/netns/$test.sh"
 	echo "  ok: $test"
 done
-echo "PASS floor_shared"
+echo "PASS floor_each"
