@@ -455,6 +455,8 @@ static void write_reporter(const struct metrics *m, struct evbuffer *out)
 		"RTCP packets without a report: encrypted or malformed.");
 	counter(out, "hep_packets_uncopied_total", v.uncopied,
 		"RTCP packets that the kernel forwarded without room for their copies.");
+	histogram(out, "round_trip_seconds", v.roundtrip_s,
+		  "Round-trip time between this host and a party, by the party's RTCP.");
 	gauge(out, "hep_queued", v.collector.queued, "Reports that wait for the HEP collector.");
 	gauge(out, "hep_connected", v.collector.connected,
 	      "1: the HEP collector takes reports; 0: it does not.");

@@ -9,12 +9,14 @@
 
 #include "base/clock.h"
 #include "observe/hep.h"
+#include "observe/roundtrip.h"
 #include "observe/rtcp.h"
 
 struct reporter {
 	struct reporter_opts o;
 	struct tap tap;
 	struct collector *collector;
+	struct roundtrip *roundtrip;
 	uint64_t unreadable, uncopied;
 	struct hep_packet packet; /* being reported */
 	uint8_t message[HEP_MAX];
@@ -54,6 +56,7 @@ static void on_packet(void *arg, struct direction d, uint64_t arrival_ns,
 	};
 	if (rtcp_reports(p->data, p->len, send_report, r) < 0)
 		r->unreadable++;
+	roundtrip_packet(r->roundtrip, p->data, p->len, arrival_ns);
 }
 
 static void on_lost(void *arg, const struct session *s, uint64_t packets)
@@ -72,8 +75,11 @@ int reporter_new(struct reporter **out, struct event_base *base, const struct re
 	if (!r)
 		return -ENOMEM;
 	r->o = *opts;
-	rc = collector_new(&r->collector, base, &opts->collector, opts->no_resolve);
+	rc = roundtrip_new(&r->roundtrip);
+	if (rc == 0)
+		rc = collector_new(&r->collector, base, &opts->collector, opts->no_resolve);
 	if (rc) {
+		roundtrip_free(r->roundtrip);
 		free(r);
 		return rc;
 	}
@@ -89,6 +95,7 @@ void reporter_free(struct reporter *r)
 		return;
 	taps_remove(r->o.taps, &r->tap);
 	collector_free(r->collector);
+	roundtrip_free(r->roundtrip);
 	free(r);
 }
 
@@ -97,4 +104,5 @@ void reporter_view(const struct reporter *r, struct reporter_view *out)
 	collector_view(r->collector, &out->collector);
 	out->unreadable = r->unreadable;
 	out->uncopied = r->uncopied;
+	out->roundtrip_s = roundtrip_seconds(r->roundtrip);
 }

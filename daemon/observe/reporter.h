@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * reporter.h - sends the RTCP reports of all calls to a HEP collector such as Homer, with the
- * Call-ID as correlation. Calls stay in the kernel, which copies their RTCP.
+ * Call-ID as correlation. Calls stay in the kernel, which copies their RTCP. Measures round-trip
+ * times by them.
  */
 #ifndef RTPX_REPORTER_H
 #define RTPX_REPORTER_H
 
-#include "base/base.h"
+#include "base/histogram.h"
 #include "observe/collector.h"
 #include "record/taps.h"
 
@@ -23,6 +24,7 @@ struct reporter_view {
 	struct collector_view collector;
 	uint64_t unreadable; /* RTCP packets that are encrypted or malformed */
 	uint64_t uncopied;   /* forwarded RTCP packets without room for their copies */
+	const struct histogram *roundtrip_s; /* between this host and parties; not owned */
 };
 
 /* reporter_new - from now on, for all sessions. Errors: as collector_new(). */

@@ -118,6 +118,20 @@ static bool is_whole(const uint8_t *data, size_t len)
 	return true;
 }
 
+/* Take the next report off the packet, which is_whole(). False: there is none. */
+static bool report_take(struct part *out, const uint8_t **data, size_t *len)
+{
+	while (*len) {
+		size_t n = part_take(out, *data, *len);
+
+		*data += n;
+		*len -= n;
+		if (is_report(out))
+			return true;
+	}
+	return false;
+}
+
 int rtcp_reports(const uint8_t *data, size_t data_len,
 		 void (*report)(void *arg, const char *json, size_t len), void *arg)
 {
@@ -127,16 +141,31 @@ int rtcp_reports(const uint8_t *data, size_t data_len,
 
 	if (!is_whole(data, data_len))
 		return -EINVAL;
-	while (data_len) {
-		size_t n = part_take(&p, data, data_len);
-
-		data += n;
-		data_len -= n;
-		if (!is_report(&p))
-			continue;
+	for (; report_take(&p, &data, &data_len); reports++) {
 		write_report(&t, &p);
 		report(arg, t.buf, t.len);
-		reports++;
+	}
+	return reports;
+}
+
+int rtcp_stamps(const uint8_t *data, size_t data_len,
+		void (*stamp)(void *arg, const struct rtcp_stamp *stamp), void *arg)
+{
+	struct part p = { 0 };
+	int reports = 0;
+
+	if (!is_whole(data, data_len))
+		return -EINVAL;
+	for (; report_take(&p, &data, &data_len); reports++) {
+		const uint8_t *at = p.body + 4;
+
+		if (p.type == TYPE_SR) {
+			stamp(arg, &(struct rtcp_stamp){ true, u32(p.body), u32(at + 2), 0 });
+			at += SENDER_BYTES;
+		}
+		for (unsigned int i = 0; i < p.count; i++, at += BLOCK_BYTES)
+			stamp(arg, &(struct rtcp_stamp){ false, u32(at), u32(at + 16),
+							  u32(at + 20) });
 	}
 	return reports;
 }

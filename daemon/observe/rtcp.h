@@ -9,6 +9,14 @@
 
 #include "base/base.h"
 
+/* A time stamp in a report. */
+struct rtcp_stamp {
+	bool sent;     /* of a sender report; false: of a report block that answers one */
+	uint32_t ssrc; /* of the sender report's source */
+	uint32_t ntp;  /* the middle 32 bits of its NTP time stamp; of a block 0: of none */
+	uint32_t delay; /* of a block: since the sender report came there, in 1/65536 s */
+};
+
 #define RTCP_JSON_MAX 8192 /* bytes of one report: at most 31 report blocks */
 
 /*
@@ -19,5 +27,12 @@
  */
 int rtcp_reports(const uint8_t *data, size_t data_len,
 		 void (*report)(void *arg, const char *json, size_t len), void *arg);
+
+/*
+ * rtcp_stamps - call @stamp for each time stamp in the reports of the compound packet @data.
+ * Returns as rtcp_reports() does.
+ */
+int rtcp_stamps(const uint8_t *data, size_t data_len,
+		void (*stamp)(void *arg, const struct rtcp_stamp *stamp), void *arg);
 
 #endif

@@ -222,6 +222,7 @@ class Trial:
         self.check(f"{self.name}: rtpxctl status", "127.0.0.1" in shown and "reports sent" in shown, shown)
         self.check(f"{self.name}: metrics", 'rtpx_hep_reports_total{result="sent"} ' in self.metrics() and "rtpx_hep_connected 1\n" in
                    self.metrics(), self.metrics()[-500:])
+        self.round_trip()
         if self.plane == "none":
             self.outage()
 
@@ -229,6 +230,19 @@ class Trial:
         with self.net.within("relay"), socket.create_connection(("127.0.0.1", 9100)) as s:
             s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             return s.makefile("r", encoding="utf-8").read()
+
+    def round_trip(self):
+        """Bob answers a report of alice; the time between both, as this process sees it, is an upper bound."""
+        trips = lambda: [float(x) for x in re.findall(r"^rtpx_round_trip_seconds_(?:sum|count) (\S+)$", self.metrics(), re.M)]
+        alice, bob = self.ends
+        before, begun = trips(), time.monotonic()
+        sr = struct.pack("!BBHIIIIII", 0x80, 200, 6, 4242, 0xe0001234, 0x56780000, 0, 1, 1)
+        alice.send(0, sr)
+        # a report is late when it overtakes the one that it answers
+        arrived = wait_for(10, lambda: as_kamailio(self.decoder, {4242}))
+        bob.send(0, struct.pack("!BBHI", 0x81, 201, 7, 4243) + struct.pack("!IIIIII", 4242, 0, 1, 0, 0x12345678, 0))
+        self.check(f"{self.name}: a round trip is measured", arrived and wait_for(10, lambda: trips()[1] == before[1] + 1), f"{before} {trips()}")
+        self.check(f"{self.name}: it is no longer than it was", 0 < trips()[0] - before[0] < time.monotonic() - begun, f"{before} {trips()}")
 
     def rtcp(self):
         return [d for d in self.call.relay.ask("why c1").get("directions", []) if d["kind"] == "rtcp"]

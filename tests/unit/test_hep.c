@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_hep.c - messages to a HEP collector, and the RTCP reports in them. The bytes of the messages
+ * test_hep.c - messages to a HEP collector, the RTCP reports in them, and round-trip times. The bytes of the messages
  * were written by hand from the table of chunks of the HEP3 protocol.
  */
 #include <setjmp.h>
@@ -13,6 +13,7 @@
 
 #include "../../daemon/observe/hep.c"
 #include "../../daemon/observe/rtcp.c"
+#include "../../daemon/observe/roundtrip.c"
 
 /* ---- RTCP ---- */
 
@@ -185,6 +186,62 @@ static void fits_a_message(void **state)
 	assert_int_equal(hep_encode(&p, message), -EMSGSIZE);
 }
 
+/* ---- round-trip times ---- */
+
+#define MS NSEC_PER_MSEC
+#define SR 0x80, 200, 0, 6, 0, 0, 0, 7, 9, 9, 0x11, 0x22, 0x33, 0x44, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+
+static struct roundtrip *trips;
+
+/* An answer to the report 0x11223344 of source 7, or to another one, after @delay / 65536 s. */
+static void answer(uint32_t ssrc, uint32_t ntp, uint32_t delay, uint64_t at_ns)
+{
+	uint8_t rr[] = { 0x81, 201, 0, 7, 0, 0, 0, 8, 0, 0, 0, (uint8_t)ssrc, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+			 (uint8_t)(ntp >> 24), (uint8_t)(ntp >> 16), (uint8_t)(ntp >> 8), (uint8_t)ntp,
+			 (uint8_t)(delay >> 24), (uint8_t)(delay >> 16), (uint8_t)(delay >> 8), (uint8_t)delay };
+
+	roundtrip_packet(trips, rr, sizeof(rr), at_ns);
+}
+
+static void is_measured(unsigned int count, double sum_s)
+{
+	assert_int_equal(roundtrip_seconds(trips)->count, count);
+	assert_true(roundtrip_seconds(trips)->sum > sum_s - 1e-5 && roundtrip_seconds(trips)->sum < sum_s + 1e-5);
+}
+
+static void measures_round_trips(void **state)
+{
+	static const uint8_t sr[] = { SR };
+	uint8_t cut[sizeof(sr)];
+
+	(void)state;
+	assert_int_equal(roundtrip_new(&trips), 0);
+	answer(7, 0x11223344, 0, 50 * MS); /* to a report that this host has not seen */
+	roundtrip_packet(trips, sr, sizeof(sr), 1000 * MS);
+	answer(7, 0x11223345, 0, 1100 * MS); /* to another report */
+	answer(9, 0x11223344, 0, 1100 * MS); /* of another source */
+	answer(7, 0, 0, 1100 * MS);	     /* to none */
+	is_measured(0, 0);
+	answer(7, 0x11223344, 32768, 1580 * MS); /* half a second of it passed at the receiver */
+	is_measured(1, 0.08);
+	answer(7, 0x11223344, 32768, 1590 * MS); /* again */
+	is_measured(1, 0.08);
+	roundtrip_packet(trips, sr, sizeof(sr), 2000 * MS);
+	answer(7, 0x11223344, 65536, 2999 * MS + MS / 2); /* its clock is slightly fast */
+	is_measured(2, 0.08);
+	roundtrip_packet(trips, sr, sizeof(sr), 3000 * MS);
+	answer(7, 0x11223344, 65536, 3500 * MS);   /* it says more than the time that passed */
+	answer(7, 0x11223344, 65536, 14500 * MS);  /* too long ago */
+	answer(7, 0x11223344, 0xffffffff, 2900 * MS); /* before it */
+	is_measured(2, 0.08);
+	memcpy(cut, sr, sizeof(sr));
+	cut[3] = 200; /* longer than the packet */
+	roundtrip_packet(trips, cut, sizeof(cut), 20000 * MS);
+	answer(7, 0x11223344, 0, 20001 * MS);
+	is_measured(2, 0.08);
+	roundtrip_free(trips);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +253,7 @@ int main(void)
 		cmocka_unit_test(writes_a_message),
 		cmocka_unit_test(writes_ip6),
 		cmocka_unit_test(fits_a_message),
+		cmocka_unit_test(measures_round_trips),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
