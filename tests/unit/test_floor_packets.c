@@ -87,6 +87,14 @@ static void make_link(const char *name, const uint8_t here[6], const uint8_t the
 	    name, mac[0], name, mac[1], getpid(), netns);
 }
 
+/* A link that the kernel has not taken up yet drops the packets that are written to it. */
+static void wait_for_link(const char *name)
+{
+	run("for i in $(seq 400); do ip -o link show dev %s | grep -q 'state UP' && exit 0; sleep "
+	    "0.05; done; exit 1",
+	    name);
+}
+
 static int make_net(void **state)
 {
 	const struct packet_addresses *a = &packet_addresses;
@@ -114,11 +122,15 @@ static int make_net(void **state)
 	run("ip link set in1 mtu 1600 up; ip link set out1 up; ip addr add %s/24 dev out1; ip addr "
 	    "add %s/64 dev out1 nodad",
 	    a->dest4, a->dest6);
+	wait_for_link("in1");
+	wait_for_link("out1");
 	in = packet_socket("in1");
 	out = packet_socket("out1");
 	dest[0] = peer_open(a->dest4, PACKET_DEST_PORT);
 	dest[1] = peer_open(a->dest6, PACKET_DEST_PORT);
 	assert_int_equal(setns(here, CLONE_NEWNET), 0);
+	wait_for_link("in0");
+	wait_for_link("out0");
 	close(here);
 	close(there);
 	return 0;
