@@ -22,7 +22,8 @@
  *              negative of what it was; next hops name an element of an array `tx_ports`, and
  *              have the MTU for frames without a tag.
  *         10 - next hops with equal content share one element, and flows name it; pools of ports
- *              for single addresses.
+ *              for single addresses. Later without a new version: the count of reordered packets,
+ *              in a padding that earlier programs leave 0 and earlier daemons do not read.
  */
 #ifndef RTPX_ABI_H
 #define RTPX_ABI_H
@@ -147,7 +148,7 @@ struct rtpx_flow_stats {
 	__u32 errors; /* not parsable as RTP */
 	__u32 unmirrored; /* forwarded, but there was no room for the copy */
 	__u32 timed_at;	  /* arrival of the packet of timed_ts, in 1.024 us */
-	__u32 pad;
+	__u32 reordered; /* arrived after a packet with a later number; not duplicates */
 };
 
 /* Rates of RTP clocks in Hz: of static payload types (RFC 3551 section 6), and of common others. */

@@ -299,6 +299,7 @@ static __always_inline void rtpx_stats_behind(struct rtpx_flow_stats *st, __u32 
 		st->duplicates++;
 		return;
 	}
+	st->reordered++;
 	if (back < 64)
 		st->window |= 1ull << back;
 	if (st->max_seq - back < st->base_seq)

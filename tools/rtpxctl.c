@@ -159,11 +159,12 @@ static void stream_lines(const char *name, struct json_object *s)
 	       json_number(s, "strangers"), json_number(s, "silent_ms"));
 	if (member(s, "ssrc"))
 		printf("          SSRC %08llx, payload type %llu, %llu lost (%.2f %%), %llu "
-		       "duplicates, "
+		       "duplicates, %llu reordered, "
 		       "jitter %s ms, MOS %s\n",
 		       json_number(s, "ssrc"), json_number(s, "payload_type"),
 		       json_number(s, "lost"), 100 * json_real(s, "loss"),
-		       json_number(s, "duplicates"), json_text(s, "jitter_ms"),
+		       json_number(s, "duplicates"), json_number(s, "reordered"),
+		       json_text(s, "jitter_ms"),
 		       json_text(s, "mos"));
 	printf("          %s\n", json_text(s, "why_text"));
 }

@@ -37,6 +37,7 @@ static const struct field stats_fields[] = {
 	STATS_FIELD(23, timed_ts),
 	STATS_FIELD(24, timed_at),
 	STATS_FIELD(25, clock),
+	STATS_FIELD(26, reordered),
 #undef STATS_FIELD
 	{ 0 },
 };

@@ -126,6 +126,7 @@ static struct json_object *stream_json(struct admin *a, struct direction d, uint
 		put_number(o, "payload_type", fs->payload_type);
 		put_number(o, "lost", rtpx_stats_lost(fs));
 		put_number(o, "duplicates", fs->duplicates);
+		put_number(o, "reordered", fs->reordered);
 		if (fs->jitter_count)
 			put_real(o, "jitter", fs->jitter_q4 / 16.0);
 		if (rtpx_clock_hz(fs->clock))

@@ -118,6 +118,8 @@ static void write_ended(const struct metrics *m, struct evbuffer *out)
 				 quiet[i].n);
 	counter(out, "ended_rtp_segments_total", t->segments,
 		"RTP streams of ended sessions: first ones, changes of SSRC, jumps of the sequence number.");
+	counter(out, "ended_rtp_packets_reordered_total", t->reordered,
+		"RTP packets of ended sessions that arrived after a later one.");
 	histogram(out, "session_duration_seconds", &t->duration,
 		  "Duration of ended sessions, from the first command to the end.");
 	histogram(out, "ended_loss_ratio", &t->quality.loss,

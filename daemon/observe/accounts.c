@@ -177,6 +177,7 @@ static struct json_object *party_json(const struct report_leg *leg)
 	put_number(o, "strangers", rtp->stats.strangers);
 	put_number(o, "lost", rtp->quality.lost);
 	put_number(o, "duplicates", rtp->stats.duplicates);
+	put_number(o, "reordered", rtp->stats.reordered);
 	put_real(o, "loss", rtp->quality.loss);
 	if (rtp->quality.timed)
 		put_real(o, "jitter_ms", rtp->quality.jitter_mean_ms);

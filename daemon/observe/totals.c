@@ -50,6 +50,7 @@ void totals_add(struct totals *t, const struct call_report *r)
 		const struct quality *q = &rtp->quality;
 
 		t->segments += rtp->stats.segments;
+		t->reordered += rtp->stats.reordered;
 		if (q->expected)
 			quality_totals_add(&t->quality, q->loss, q->timed ? q->jitter_mean_ms : -1,
 					   q->mos);

@@ -57,6 +57,29 @@ static void longest_gap(void **state)
 	assert_int_equal(st.first_ns, START_NS);
 }
 
+static void counts_reordering(void **state)
+{
+	static const struct {
+		uint16_t seq;
+		uint32_t reordered, duplicates, lost;
+	} rows[] = {
+		{ 10, 0, 0, 0 }, { 12, 0, 0, 1 }, { 11, 1, 0, 0 }, { 11, 1, 1, 0 }, { 12, 1, 2, 0 },
+		{ 9, 2, 2, 0 },	 /* before the first one */
+		{ 15, 2, 2, 2 }, { 14, 3, 2, 1 }, { 16, 3, 2, 1 },
+	};
+	struct rtpx_flow_stats st = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		hear(&st, 1, rows[i].seq, START_NS + i * PTIME_NS);
+		assert_int_equal(st.reordered, rows[i].reordered);
+		assert_int_equal(st.duplicates, rows[i].duplicates);
+		assert_int_equal(rtpx_stats_lost(&st), rows[i].lost);
+	}
+	hear(&st, 2, 5, START_NS); /* a new stream with a lower number is not late */
+	assert_int_equal(st.reordered, 3);
+}
+
 /* RFC 3550 A.8 in floating point. */
 struct model {
 	double transit, jitter, max, sum;
@@ -274,6 +297,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(longest_gap),
+		cmocka_unit_test(counts_reordering),
 		cmocka_unit_test(jitter),
 		cmocka_unit_test(jitter_sampled),
 		cmocka_unit_test(jitter_of_no_clock),
