@@ -53,7 +53,7 @@ static enum holder judge_stat(long pid)
 }
 
 /* Is a signal to end pending for the process, or the process gone? */
-static bool is_told_to_end(long pid)
+static bool is_ending(long pid)
 {
 	static const int ends[] = { SIGKILL, SIGTERM, SIGINT, SIGPWR };
 	char path[64], line[128];
@@ -75,11 +75,11 @@ static bool is_told_to_end(long pid)
 	return false;
 }
 
-static enum holder judge(long pid)
+static enum holder holder_judge(long pid)
 {
 	enum holder found = judge_stat(pid);
 
-	return found == HOLDER_GOES_ON && is_told_to_end(pid) ? HOLDER_ENDS : found;
+	return found == HOLDER_GOES_ON && is_ending(pid) ? HOLDER_ENDS : found;
 }
 
 /* Is this line of /proc/locks or /proc/PID/fdinfo/FD a flock(2) lock on the file? */
@@ -132,7 +132,7 @@ static enum holder judge_heirs(const struct stat *st)
 		long pid = atol(e->d_name);
 
 		if (pid > 0 && pid != getpid() && holds_copy(pid, st))
-			found = judge(pid);
+			found = holder_judge(pid);
 	}
 	if (proc)
 		closedir(proc);
@@ -155,7 +155,7 @@ static enum holder judge_holder(int fd)
 	fclose(f);
 	if (!seen)
 		return HOLDER_UNSEEN;
-	found = judge(pid);
+	found = holder_judge(pid);
 	return found == HOLDER_UNSEEN ? judge_heirs(&st) : found;
 }
 

@@ -45,7 +45,7 @@ static size_t uint_bytes(uint64_t v)
 }
 
 /* Make room for a value of @len bytes behind its head; NULL: there is none. */
-static uint8_t *put(struct out *o, uint8_t tag, size_t len)
+static uint8_t *field_put(struct out *o, uint8_t tag, size_t len)
 {
 	uint8_t *p = o->p + o->len;
 
@@ -64,7 +64,7 @@ static int put_uint(struct out *o, uint8_t tag, uint64_t v)
 
 	if (!n)
 		return 0;
-	p = put(o, tag, n);
+	p = field_put(o, tag, n);
 	if (!p)
 		return -E2BIG;
 	le_put(p, v, n);
@@ -77,7 +77,7 @@ static int put_span(struct out *o, uint8_t tag, const struct span *s)
 
 	if (!s->len)
 		return 0;
-	p = put(o, tag, s->len);
+	p = field_put(o, tag, s->len);
 	if (!p)
 		return -E2BIG;
 	memcpy(p, s->p, s->len);
@@ -91,7 +91,7 @@ static int put_addr(struct out *o, uint8_t tag, const struct addr *a)
 
 	if (a->family == ADDR_NONE)
 		return 0;
-	p = put(o, tag, ADDR_HEAD_BYTES + n);
+	p = field_put(o, tag, ADDR_HEAD_BYTES + n);
 	if (!p)
 		return -E2BIG;
 	p[0] = a->family;
@@ -100,7 +100,7 @@ static int put_addr(struct out *o, uint8_t tag, const struct addr *a)
 	return 0;
 }
 
-static int write_all(const struct field *table, const void *from, struct out *o);
+static int fields_put(const struct field *table, const void *from, struct out *o);
 
 static int put_struct(struct out *o, const struct field *f, const void *member)
 {
@@ -108,9 +108,9 @@ static int put_struct(struct out *o, const struct field *f, const void *member)
 	size_t before = o->len;
 	int rc;
 
-	if (!put(o, f->tag, 0))
+	if (!field_put(o, f->tag, 0))
 		return -E2BIG;
-	rc = write_all(f->of, member, o);
+	rc = fields_put(f->of, member, o);
 	if (rc)
 		return rc;
 	if (o->len - before - HEAD_BYTES > UINT16_MAX)
@@ -136,7 +136,7 @@ static int write_one(const struct field *f, const void *member, struct out *o)
 	}
 }
 
-static int write_all(const struct field *table, const void *from, struct out *o)
+static int fields_put(const struct field *table, const void *from, struct out *o)
 {
 	const struct field *f;
 	int rc = 0;
@@ -149,7 +149,7 @@ static int write_all(const struct field *table, const void *from, struct out *o)
 int fields_write(const struct field *table, const void *from, uint8_t *out, size_t size)
 {
 	struct out o = { .p = out, .size = size };
-	int rc = write_all(table, from, &o);
+	int rc = fields_put(table, from, &o);
 
 	return rc ? rc : (int)o.len;
 }
@@ -193,7 +193,7 @@ static int get_addr(struct addr *a, const uint8_t *p, size_t len)
 	return 0;
 }
 
-static int read_one(const struct field *f, void *member, const uint8_t *p, size_t len)
+static int field_take(const struct field *f, void *member, const uint8_t *p, size_t len)
 {
 	switch (f->type) {
 	case FIELD_SPAN:
@@ -238,7 +238,7 @@ int fields_read(const struct field *table, void *to, struct span bytes)
 		if ((size_t)(end - p) - HEAD_BYTES < len)
 			return -EBADMSG;
 		f = field_of(table, p[0]);
-		rc = f ? read_one(f, (char *)to + f->offset, p + HEAD_BYTES, len) : 0;
+		rc = f ? field_take(f, (char *)to + f->offset, p + HEAD_BYTES, len) : 0;
 		if (rc)
 			return rc;
 		p += HEAD_BYTES + len;

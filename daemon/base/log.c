@@ -68,11 +68,11 @@ struct sink {
 
 static ssize_t write_stderr(const char *p, size_t len);
 static ssize_t write_syslog(const char *p, size_t len);
-static ssize_t write_journal(const char *p, size_t len);
+static ssize_t journald_write(const char *p, size_t len);
 
 static struct sink to_stderr = { .name = "stderr", .on = true, .write = write_stderr };
 static struct sink to_syslog = { .name = "syslog", .write = write_syslog };
-static struct sink to_journal = { .name = "the journal", .write = write_journal };
+static struct sink to_journal = { .name = "the journal", .write = journald_write };
 static struct sink *const sinks[] = { &to_stderr, &to_syslog, &to_journal };
 
 static enum log_level least = LOG_LVL_DBUG;
@@ -139,7 +139,7 @@ static ssize_t write_stderr(const char *p, size_t len)
 }
 
 /* A socket of @type that is connected to @path, or -errno. */
-static int connected(int type, const char *path)
+static int socket_connected(int type, const char *path)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
@@ -157,10 +157,10 @@ static int connected(int type, const char *path)
 /* syslogd listens for datagrams; some that are not Linux's own listen for a stream. */
 static int syslog_connect(void)
 {
-	int fd = connected(syslog_type = SOCK_DGRAM, syslog_path);
+	int fd = socket_connected(syslog_type = SOCK_DGRAM, syslog_path);
 
 	if (fd == -EPROTOTYPE)
-		fd = connected(syslog_type = SOCK_STREAM, syslog_path);
+		fd = socket_connected(syslog_type = SOCK_STREAM, syslog_path);
 	syslog_fd = fd;
 	return fd;
 }
@@ -190,12 +190,12 @@ static ssize_t write_syslog(const char *p, size_t len)
  * A record has a field a line and ends in an empty line, which is not sent (systemd's "native
  * journal protocol").
  */
-static ssize_t write_journal(const char *p, size_t len)
+static ssize_t journald_write(const char *p, size_t len)
 {
 	size_t record = (size_t)((const char *)memmem(p, len, "\n\n", 2) - p) + 1;
 	ssize_t n;
 
-	if (journal_fd < 0 && (journal_fd = connected(SOCK_DGRAM, journal_path)) < 0)
+	if (journal_fd < 0 && (journal_fd = socket_connected(SOCK_DGRAM, journal_path)) < 0)
 		return -EAGAIN;
 	n = nowait_write(journal_fd, true, p, record);
 	if (n >= 0)
@@ -219,7 +219,7 @@ static bool stderr_is_journal(void)
 }
 
 /* Write waiting lines until the destination takes no more. */
-static void drain(struct sink *s, uint64_t now_ns)
+static void sink_drain(struct sink *s, uint64_t now_ns)
 {
 	size_t done = 0;
 
@@ -238,7 +238,7 @@ static void drain(struct sink *s, uint64_t now_ns)
 	s->len -= done;
 }
 
-static void enqueue(struct sink *s, const char *text, size_t len)
+static void sink_enqueue(struct sink *s, const char *text, size_t len)
 {
 	memcpy(s->queue + s->len, text, len);
 	s->len += len;
@@ -258,8 +258,8 @@ static int format_journal(char out[LINE_MAX_BYTES], enum log_level level, const 
 }
 
 /* Format the line "LEVEL:CALL:FUNC:LINE: TEXT" for @s. Returns its length. */
-static size_t format(char out[LINE_MAX_BYTES], const struct sink *s, enum log_level level,
-		     const char *call, const char *func, int line, const char *text)
+static size_t line_format(char out[LINE_MAX_BYTES], const struct sink *s, enum log_level level,
+			  const char *call, const char *func, int line, const char *text)
 {
 	char before[96] = "";
 	int n;
@@ -291,7 +291,7 @@ static size_t format(char out[LINE_MAX_BYTES], const struct sink *s, enum log_le
  * Once a line is lost, all lines are lost until the queue is empty. The line that counts them then
  * stands in their place.
  */
-static void say_lost(struct sink *s)
+static void sink_tell_lost(struct sink *s)
 {
 	char out[LINE_MAX_BYTES], text[128];
 
@@ -300,23 +300,23 @@ static void say_lost(struct sink *s)
 	snprintf(text, sizeof(text), "%lu lines lost: the reader of %s was too slow", s->lost,
 		 s->name);
 	s->lost = 0;
-	enqueue(s, out, format(out, s, LOG_LVL_WARN, GLOBAL, "log", 0, text));
+	sink_enqueue(s, out, line_format(out, s, LOG_LVL_WARN, GLOBAL, "log", 0, text));
 }
 
-static void put(struct sink *s, uint64_t now_ns, enum log_level level, const char *call,
-		const char *func, int line, const char *text)
+static void sink_write(struct sink *s, uint64_t now_ns, enum log_level level, const char *call,
+		       const char *func, int line, const char *text)
 {
 	char out[LINE_MAX_BYTES];
 	size_t len;
 
-	drain(s, now_ns);
-	say_lost(s);
-	len = format(out, s, level, call, func, line, text);
+	sink_drain(s, now_ns);
+	sink_tell_lost(s);
+	len = line_format(out, s, level, call, func, line, text);
 	if (s->lost || s->len + len > QUEUE_BYTES)
 		s->lost++;
 	else
-		enqueue(s, out, len);
-	drain(s, now_ns);
+		sink_enqueue(s, out, len);
+	sink_drain(s, now_ns);
 }
 
 void log_open(enum log_level level, bool stderr_too, bool syslog_too, int facility)
@@ -326,7 +326,7 @@ void log_open(enum log_level level, bool stderr_too, bool syslog_too, int facili
 	least = level;
 	prefixed = stderr_too && stderr_is_journal();
 	if (prefixed && journal_fd < 0)
-		journal_fd = connected(SOCK_DGRAM, journal_path);
+		journal_fd = socket_connected(SOCK_DGRAM, journal_path);
 	to_journal.on = prefixed && journal_fd >= 0;
 	to_stderr.on = stderr_too && !to_journal.on;
 	to_syslog.on = syslog_too;
@@ -360,8 +360,8 @@ void log_close(void)
 	pthread_mutex_lock(&lock);
 	while (is_waiting() && (now_ns = clock_now()) < end_ns) {
 		for (size_t i = 0; i < ARRAY_SIZE(sinks); i++) {
-			drain(sinks[i], now_ns);
-			say_lost(sinks[i]);
+			sink_drain(sinks[i], now_ns);
+			sink_tell_lost(sinks[i]);
 		}
 		poll(NULL, 0, AGAIN_NS / NSEC_PER_MSEC / 5);
 	}
@@ -374,7 +374,7 @@ void log_close(void)
  * Replace control characters, also those of Latin-1 (C1). Call-ids and tags come from strangers,
  * and must not steer a terminal or begin a line. @text has at most LINE_TEXT bytes.
  */
-static void tame(char *text)
+static void line_tame(char *text)
 {
 	char tamed[LINE_TEXT];
 
@@ -434,7 +434,7 @@ void log_trace(const char *call, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	tame(text);
+	line_tame(text);
 	tell_followers(call, "TRACE", text);
 }
 
@@ -449,7 +449,7 @@ static void follow_line(enum log_level level, const char *call, const char *fmt,
 	va_copy(copy, ap);
 	vsnprintf(text, sizeof(text), fmt, copy);
 	va_end(copy);
-	tame(text);
+	line_tame(text);
 	tell_followers(call, levels[level].name, text);
 }
 
@@ -461,11 +461,11 @@ static void write_line(uint64_t now_ns, enum log_level level, const char *call, 
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	snprintf(who, sizeof(who), "%s", call && *call ? call : GLOBAL);
-	tame(text);
-	tame(who);
+	line_tame(text);
+	line_tame(who);
 	for (size_t i = 0; i < ARRAY_SIZE(sinks); i++)
 		if (sinks[i]->on)
-			put(sinks[i], now_ns, level, who, func, line, text);
+			sink_write(sinks[i], now_ns, level, who, func, line, text);
 }
 
 void log_line(enum log_level level, const char *call, const char *func, int line, const char *fmt,
@@ -486,7 +486,7 @@ void log_line(enum log_level level, const char *call, const char *func, int line
 }
 
 /* A token bucket: every line costs 1/per_s seconds, and at most LOG_BURST seconds are saved. */
-static bool spend(struct log_kind *k, uint64_t now_ns)
+static bool kind_spend(struct log_kind *k, uint64_t now_ns)
 {
 	const uint64_t saved = LOG_BURST * NSEC_PER_SEC, price = NSEC_PER_SEC / MAX(k->per_s, 1u);
 
@@ -510,7 +510,7 @@ void log_kind_line(struct log_kind *k, const char *call, const char *fmt, ...)
 		return;
 	va_start(ap, fmt);
 	pthread_mutex_lock(&lock);
-	if (spend(k, now_ns)) {
+	if (kind_spend(k, now_ns)) {
 		write_line(now_ns, k->level, call, k->func, k->line, fmt, ap);
 	} else if (k->left_out++ == 0) {
 		k->next = left_out;
@@ -520,10 +520,10 @@ void log_kind_line(struct log_kind *k, const char *call, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void say(uint64_t now_ns, const struct log_kind *k, const char *fmt, ...)
+static void kind_log(uint64_t now_ns, const struct log_kind *k, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-static void say(uint64_t now_ns, const struct log_kind *k, const char *fmt, ...)
+static void kind_log(uint64_t now_ns, const struct log_kind *k, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -539,12 +539,12 @@ void log_run(uint64_t now_ns)
 	pthread_mutex_lock(&lock);
 	while ((k = left_out)) {
 		left_out = k->next;
-		say(now_ns, k, "%lu more lines of this kind left out", k->left_out);
+		kind_log(now_ns, k, "%lu more lines of this kind left out", k->left_out);
 		k->left_out = 0;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(sinks); i++) {
-		drain(sinks[i], now_ns);
-		say_lost(sinks[i]);
+		sink_drain(sinks[i], now_ns);
+		sink_tell_lost(sinks[i]);
 	}
 	pthread_mutex_unlock(&lock);
 }

@@ -8,7 +8,7 @@
 #include "base/put.h"
 #include "base/utf8.h"
 
-static struct json_object *text_of(const char *text)
+static struct json_object *json_text(const char *text)
 {
 	struct json_object *o;
 	char *repaired;
@@ -25,7 +25,7 @@ static struct json_object *text_of(const char *text)
 
 void put_text(struct json_object *o, const char *key, const char *text)
 {
-	json_object_object_add(o, key, text_of(text));
+	json_object_object_add(o, key, json_text(text));
 }
 
 void put_number(struct json_object *o, const char *key, uint64_t n)

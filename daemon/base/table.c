@@ -26,7 +26,7 @@ static uint32_t level_of(const struct table *t)
 	return 1u << (31 - __builtin_clz(t->n_buckets));
 }
 
-static struct table_link **bucket_of(const struct table *t, uint32_t hash)
+static struct table_link **bucket_for(const struct table *t, uint32_t hash)
 {
 	uint32_t level = level_of(t), i = hash & (2 * level - 1);
 
@@ -34,7 +34,7 @@ static struct table_link **bucket_of(const struct table *t, uint32_t hash)
 }
 
 /* Make room for one more bucket. The copy of pointers is small beside a move of all elements. */
-static int make_room(struct table *t)
+static int buckets_grow(struct table *t)
 {
 	unsigned int room = t->room ? 2 * t->room : FIRST_ROOM;
 	struct table_link **more;
@@ -60,7 +60,7 @@ static void split_bucket(struct table *t)
 		return;
 	at = &t->buckets[made - (1u << (31 - __builtin_clz(made)))];
 	while ((link = *at)) {
-		if (bucket_of(t, link->hash) != &t->buckets[made]) {
+		if (bucket_for(t, link->hash) != &t->buckets[made]) {
 			at = &link->next;
 			continue;
 		}
@@ -75,12 +75,12 @@ int table_add(struct table *t, struct table_link *link, uint32_t hash)
 	struct table_link **bucket;
 
 	if (t->n >= t->n_buckets) {
-		if (make_room(t) == 0)
+		if (buckets_grow(t) == 0)
 			split_bucket(t);
 		else if (!t->n_buckets)
 			return -ENOMEM;
 	}
-	bucket = bucket_of(t, hash);
+	bucket = bucket_for(t, hash);
 	link->hash = hash;
 	link->next = *bucket;
 	*bucket = link;
@@ -90,7 +90,7 @@ int table_add(struct table *t, struct table_link *link, uint32_t hash)
 
 void table_del(struct table *t, struct table_link *link)
 {
-	struct table_link **at = bucket_of(t, link->hash);
+	struct table_link **at = bucket_for(t, link->hash);
 
 	while (*at != link)
 		at = &(*at)->next;
@@ -113,7 +113,7 @@ static struct table_link *with_hash(struct table_link *link, uint32_t hash)
 
 struct table_link *table_first(const struct table *t, uint32_t hash)
 {
-	return t->n ? with_hash(*bucket_of(t, hash), hash) : NULL;
+	return t->n ? with_hash(*bucket_for(t, hash), hash) : NULL;
 }
 
 struct table_link *table_next(const struct table_link *link)

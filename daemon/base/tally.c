@@ -12,7 +12,7 @@ struct tally {
 	struct tally_counts counts;
 };
 
-static void add(uint64_t *to, uint64_t n)
+static void atomic_add(uint64_t *to, uint64_t n)
 {
 	__atomic_fetch_add(to, n, __ATOMIC_RELAXED);
 }
@@ -48,15 +48,15 @@ void tally_drop(struct tally *t)
 void tally_recorded(struct tally *t, uint64_t packets, uint64_t bytes)
 {
 	for (; t; t = t->parent) {
-		add(&t->counts.packets, packets);
-		add(&t->counts.bytes, bytes);
+		atomic_add(&t->counts.packets, packets);
+		atomic_add(&t->counts.bytes, bytes);
 	}
 }
 
 void tally_lost(struct tally *t, enum tally_loss why, uint64_t packets)
 {
 	for (; t; t = t->parent)
-		add(&t->counts.lost_by[why], packets);
+		atomic_add(&t->counts.lost_by[why], packets);
 }
 
 const char *tally_loss_name(enum tally_loss why)
@@ -70,7 +70,7 @@ const char *tally_loss_name(enum tally_loss why)
 	return names[why];
 }
 
-static uint64_t get(const uint64_t *from)
+static uint64_t atomic_get(const uint64_t *from)
 {
 	return __atomic_load_n(from, __ATOMIC_RELAXED);
 }
@@ -82,10 +82,10 @@ struct tally_counts tally_read(const struct tally *t)
 
 	if (!t)
 		return out;
-	out.packets = get(&t->counts.packets);
-	out.bytes = get(&t->counts.bytes);
+	out.packets = atomic_get(&t->counts.packets);
+	out.bytes = atomic_get(&t->counts.bytes);
 	for (why = 0; why < TALLY_LOSS_COUNT; why++) {
-		out.lost_by[why] = get(&t->counts.lost_by[why]);
+		out.lost_by[why] = atomic_get(&t->counts.lost_by[why]);
 		out.lost += out.lost_by[why];
 	}
 	return out;

@@ -74,7 +74,7 @@ static uint16_t flow_flags(struct direction d, const struct addr *source)
 }
 
 /* Store an address in the field of its family. */
-static void store(const struct addr *a, __u8 ip4[4], __u8 ip6[16])
+static void address_store(const struct addr *a, __u8 ip4[4], __u8 ip6[16])
 {
 	if (a->family == ADDR_IP6)
 		memcpy(ip6, a->ip, 16);
@@ -125,10 +125,10 @@ enum flow_why flow_compile(struct direction d, const struct flow_env *env, struc
 		.event_type = d.kind == STREAM_RTP && in->dtmf ? in->dtmf->payload_type : 0,
 	};
 	snprintf(flow->label, sizeof(flow->label), "%s", s->call_id);
-	store(&local, flow->local4, flow->local6);
-	store(&sender->remote, flow->peer4, flow->peer6);
-	store(&source, flow->out4, flow->out6);
-	store(&dest, flow->dest4, flow->dest6);
+	address_store(&local, flow->local4, flow->local6);
+	address_store(&sender->remote, flow->peer4, flow->peer6);
+	address_store(&source, flow->out4, flow->out6);
+	address_store(&dest, flow->dest4, flow->dest6);
 	flow_others(sender, env->learning, flow);
 	return FLOW_NO_OBJECTION;
 }

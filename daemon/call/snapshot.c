@@ -217,7 +217,7 @@ int snapshot_write(const struct snapshot *snap, uint8_t *out, size_t size)
 
 /* ---- to a session ---- */
 
-static bool is_text(struct span s)
+static bool is_plain_text(struct span s)
 {
 	return !s.len || !memchr(s.p, '\0', s.len);
 }
@@ -231,9 +231,9 @@ static bool is_leg(const struct leg *leg, const struct snapshot_leg *state)
 		if (leg->stream[kind].state > STREAM_LATCHED ||
 		    leg->stream[kind].unproven >= STREAM_PROOF_PACKETS)
 			return false;
-	return is_text(state->advertised) && is_text(state->codecs) &&
-	       is_text(state->recording.target) && is_text(state->playing.name) &&
-	       is_text(state->dtmf.tag) && is_text(state->dtmf.target) &&
+	return is_plain_text(state->advertised) && is_plain_text(state->codecs) &&
+	       is_plain_text(state->recording.target) && is_plain_text(state->playing.name) &&
+	       is_plain_text(state->dtmf.tag) && is_plain_text(state->dtmf.target) &&
 	       state->dtmf.payload_type < 128 && !(leg->local.port & 1) &&
 	       (leg->local.family != ADDR_NONE || !leg->local.port);
 }
@@ -248,9 +248,10 @@ int snapshot_read(struct snapshot *out, struct span bytes)
 		rc = fields_read(state_fields, out, bytes);
 	if (rc)
 		return rc;
-	if (!out->is.number || !is_text(out->call_id) || !is_text(out->from_tag) ||
-	    !is_text(out->to_tag) || !is_text(out->notify) || !is_text(out->notify_tag) ||
-	    !is_leg(&out->is.leg[0], &out->leg[0]) || !is_leg(&out->is.leg[1], &out->leg[1]))
+	if (!out->is.number || !is_plain_text(out->call_id) || !is_plain_text(out->from_tag) ||
+	    !is_plain_text(out->to_tag) || !is_plain_text(out->notify) ||
+	    !is_plain_text(out->notify_tag) || !is_leg(&out->is.leg[0], &out->leg[0]) ||
+	    !is_leg(&out->is.leg[1], &out->leg[1]))
 		return -EBADMSG;
 	if (out->is.complete && (!out->is.leg[0].local.port || !out->is.leg[1].local.port))
 		return -EBADMSG;
@@ -288,7 +289,7 @@ int snapshot_apply(const struct snapshot *snap, struct session *s)
 
 /* ---- other clocks ---- */
 
-static uint64_t shifted(uint64_t time_ns, int64_t by)
+static uint64_t time_shifted(uint64_t time_ns, int64_t by)
 {
 	if (!time_ns)
 		return 0;
@@ -297,24 +298,24 @@ static uint64_t shifted(uint64_t time_ns, int64_t by)
 
 static void stream_shift(struct stream *st, int64_t by)
 {
-	st->seq_ns = shifted(st->seq_ns, by);
-	st->updated_ns = shifted(st->updated_ns, by);
-	st->latched_ns = shifted(st->latched_ns, by);
-	st->stats.first_ns = shifted(st->stats.first_ns, by);
-	st->stats.last_ns = shifted(st->stats.last_ns, by);
+	st->seq_ns = time_shifted(st->seq_ns, by);
+	st->updated_ns = time_shifted(st->updated_ns, by);
+	st->latched_ns = time_shifted(st->latched_ns, by);
+	st->stats.first_ns = time_shifted(st->stats.first_ns, by);
+	st->stats.last_ns = time_shifted(st->stats.last_ns, by);
 }
 
 void snapshot_shift(struct snapshot *snap, int64_t shift_ns)
 {
 	int i, kind;
 
-	snap->is.created_ns = shifted(snap->is.created_ns, shift_ns);
+	snap->is.created_ns = time_shifted(snap->is.created_ns, shift_ns);
 	for (i = 0; i < 2; i++) {
 		struct leg *leg = &snap->is.leg[i];
 		struct snapshot_playing *playing = &snap->leg[i].playing;
 
-		leg->deadline_ns = shifted(leg->deadline_ns, shift_ns);
-		playing->begun_ns = shifted(playing->begun_ns, shift_ns);
+		leg->deadline_ns = time_shifted(leg->deadline_ns, shift_ns);
+		playing->begun_ns = time_shifted(playing->begun_ns, shift_ns);
 		for (kind = 0; kind < STREAM_KINDS; kind++)
 			stream_shift(&leg->stream[kind], shift_ns);
 	}

@@ -75,7 +75,7 @@ size_t stats_write(const struct stats *s, char out[STATS_TEXT_MAX])
 	return MIN(len, STATS_TEXT_MAX - 1);
 }
 
-static void read_one(struct stats *s, const char *name, const char *value)
+static void counter_read(struct stats *s, const char *name, const char *value)
 {
 	size_t i;
 
@@ -99,7 +99,7 @@ void stats_read(struct stats *s, struct span text)
 			return;
 		snprintf(line, sizeof(line), "%.*s", (int)(eol - text.p), text.p);
 		if (sscanf(line, "%63s %63s", name, value) == 2)
-			read_one(s, name, value);
+			counter_read(s, name, value);
 		text.p = eol + 1;
 	}
 }

@@ -40,7 +40,7 @@ static struct addr rtcp_of(const struct addr *rtp)
 	return addr_with_port(*rtp, rtp->port + 1);
 }
 
-static bool continues(const struct stream *s, const struct rtpx_packet *pkt)
+static bool candidate_continues(const struct stream *s, const struct rtpx_packet *pkt)
 {
 	uint16_t ahead = pkt->rtp_seq - (uint16_t)s->stats.max_seq;
 
@@ -271,7 +271,7 @@ static struct stream_candidate *candidate_of(struct stream_candidate places[2],
 }
 
 /* Three RTP packets in a row from one source, of one SSRC, with rising numbers. */
-static bool proves(const struct visit *v)
+static bool visit_proves(const struct visit *v)
 {
 	struct stream_candidate *c = candidate_of(v->s->candidate, v, STREAM_CANDIDATE_NS);
 	const struct rtpx_packet *pkt = v->pkt;
@@ -387,7 +387,7 @@ static void leave_remote(const struct visit *v)
 	s->replaced = s->awaited;
 }
 
-static void take_over(const struct visit *v, enum claim claim)
+static void visit_take_over(const struct visit *v, enum claim claim)
 {
 	struct stream *s = v->s;
 	bool moved = s->state == STREAM_LATCHED;
@@ -470,7 +470,7 @@ static enum claim claim_of_rtp(const struct visit *v)
 		return CLAIM_FRESH;
 	if (s->weak || s->unproven)
 		return CLAIM_PROOF;
-	if (silent && continues(s, v->pkt))
+	if (silent && candidate_continues(s, v->pkt))
 		return CLAIM_FIRM;
 	if (silent && s->open)
 		return v->close && !has_arrived(s) ? CLAIM_FRESH : CLAIM_PROOF;
@@ -517,9 +517,9 @@ static enum stream_verdict visitor_packet(const struct visit *v)
 
 	if (claim == CLAIM_NOTHING)
 		return STREAM_IGNORE;
-	if (claim == CLAIM_PROOF && !proves(v))
+	if (claim == CLAIM_PROOF && !visit_proves(v))
 		return wait_for_proof(v, &v->s->candidate[0]);
-	take_over(v, claim);
+	visit_take_over(v, claim);
 	return STREAM_RELAY;
 }
 
@@ -537,7 +537,7 @@ static enum stream_verdict visitor_other(const struct visit *v)
 	if (!welcome && !foreign)
 		return STREAM_IGNORE;
 	if (vacant && proves_weakly(v)) {
-		take_over(v, CLAIM_WEAK);
+		visit_take_over(v, CLAIM_WEAK);
 		return STREAM_RELAY;
 	}
 	return welcome ? STREAM_RELAY : wait_for_proof(v, &s->weak_candidate[0]);

@@ -86,7 +86,7 @@ static void face_add(struct reply *r, const struct engine_result *res)
 	reply_port(r, &leg->local, leg->advertised);
 }
 
-static int update(struct run *run)
+static int run_update(struct run *run)
 {
 	const struct request *req = run->req;
 	struct engine_update u = {
@@ -150,7 +150,7 @@ static void value_add(struct reply *r, bool first, bool verbose, struct span nam
 		reply_add(r, "%s%s", first ? "" : " ", value);
 }
 
-static int query(struct run *run)
+static int run_query(struct run *run)
 {
 	static const char *const usual[] = { "ttl", "npkts_ina", "npkts_ino", "nrelayed",
 					     "ndropped" };
@@ -175,7 +175,7 @@ static int query(struct run *run)
 
 /* ---- the other commands ---- */
 
-static int delete(struct run *run)
+static int run_delete(struct run *run)
 {
 	return engine_delete(run->c->o.engine, &run->of, run->req->weak, run->now_ns);
 }
@@ -186,7 +186,7 @@ static int delete_all(struct run *run)
 	return PROTO_OK;
 }
 
-static int play(struct run *run)
+static int run_play(struct run *run)
 {
 	const struct request *req = run->req;
 	const bool sessions = span_eq(req->codecs, span_of("session"));
@@ -195,22 +195,22 @@ static int play(struct run *run)
 			    sessions ? (struct span){ 0 } : req->codecs, req->count, run->now_ns);
 }
 
-static int stop(struct run *run)
+static int run_stop(struct run *run)
 {
 	return prompts_stop(&run->c->o.prompts, &run->of);
 }
 
-static int record(struct run *run)
+static int run_record(struct run *run)
 {
 	return recordings_start(&run->c->o.recordings, &run->of, run->req->single_file);
 }
 
-static int norecord(struct run *run)
+static int run_norecord(struct run *run)
 {
 	return recordings_stop(&run->c->o.recordings, &run->of, run->req->both, run->now_ns);
 }
 
-static int copy(struct run *run)
+static int run_copy(struct run *run)
 {
 	const struct request *req = run->req;
 	struct face from;
@@ -226,7 +226,7 @@ static int copy(struct run *run)
 	return PROTO_OK;
 }
 
-static int info(struct run *run)
+static int run_info(struct run *run)
 {
 	const struct stats *st = engine_show_stats(run->c->o.engine);
 	unsigned int sessions = sessions_count(run->c->o.sessions);
@@ -242,7 +242,7 @@ static int info(struct run *run)
 	return PROTO_OK;
 }
 
-static int stats(struct run *run)
+static int run_stats(struct run *run)
 {
 	const struct request *req = run->req;
 	const struct stats *st = engine_show_stats(run->c->o.engine);
@@ -258,7 +258,7 @@ static int stats(struct run *run)
 	return PROTO_OK;
 }
 
-static int version(struct run *run)
+static int run_version(struct run *run)
 {
 	reply_add(run->reply, "%s", capabilities[0].date);
 	return PROTO_OK;
@@ -274,7 +274,7 @@ static bool is_configured(const struct commands_opts *o, struct span date)
 	return true;
 }
 
-static int feature(struct run *run)
+static int run_feature(struct run *run)
 {
 	unsigned int i;
 
@@ -294,20 +294,20 @@ static const struct {
 	int (*run)(struct run *run);
 	bool answers; /* @run writes the reply */
 } table[] = {
-	[OP_UPDATE] = { "U", update, true },
-	[OP_LOOKUP] = { "L", update, true },
-	[OP_DELETE] = { "D", delete },
-	[OP_PLAY] = { "P", play },
-	[OP_STOP] = { "S", stop },
-	[OP_RECORD] = { "R", record },
-	[OP_COPY] = { "C", copy, true },
-	[OP_NORECORD] = { "N", norecord },
-	[OP_QUERY] = { "Q", query, true },
-	[OP_INFO] = { "I", info, true },
+	[OP_UPDATE] = { "U", run_update, true },
+	[OP_LOOKUP] = { "L", run_update, true },
+	[OP_DELETE] = { "D", run_delete },
+	[OP_PLAY] = { "P", run_play },
+	[OP_STOP] = { "S", run_stop },
+	[OP_RECORD] = { "R", run_record },
+	[OP_COPY] = { "C", run_copy, true },
+	[OP_NORECORD] = { "N", run_norecord },
+	[OP_QUERY] = { "Q", run_query, true },
+	[OP_INFO] = { "I", run_info, true },
 	[OP_DELETE_ALL] = { "X", delete_all },
-	[OP_STATS] = { "G", stats, true },
-	[OP_VERSION] = { "V", version, true },
-	[OP_FEATURE] = { "VF", feature, true },
+	[OP_STATS] = { "G", run_stats, true },
+	[OP_VERSION] = { "V", run_version, true },
+	[OP_FEATURE] = { "VF", run_feature, true },
 	[OP_UNREADABLE] = { "unreadable" },
 };
 
@@ -317,7 +317,7 @@ const char *command_letter(unsigned int op)
 }
 
 /* Run the command that was parsed into run->req. */
-static int run_request(struct run *run)
+static int run_operation(struct run *run)
 {
 	const struct request *req = run->req;
 	int err;
@@ -336,13 +336,13 @@ const struct command_counts *commands_counts(const struct commands *c)
 
 /* ---- sub-commands: 0, or -errno ---- */
 
-static int sub_delete(struct run *run, const struct subcmd *sub, struct reply *data)
+static int run_sub_delete(struct run *run, const struct subcmd *sub, struct reply *data)
 {
 	(void)data;
 	return engine_delete_one(run->c->o.engine, &run->result, sub->weak, run->now_ns);
 }
 
-static int sub_set(struct run *run, const struct subcmd *sub, struct reply *data)
+static int run_sub_set(struct run *run, const struct subcmd *sub, struct reply *data)
 {
 	struct engine *e = run->c->o.engine;
 
@@ -352,7 +352,7 @@ static int sub_set(struct run *run, const struct subcmd *sub, struct reply *data
 	return engine_set_tos(e, &run->result, sub->reverse, sub->value);
 }
 
-static int sub_lookup(struct run *run, const struct subcmd *sub, struct reply *data)
+static int run_sub_lookup(struct run *run, const struct subcmd *sub, struct reply *data)
 {
 	struct engine_update u = { .lookup = true, .media = &sub->media, .dialog = run->of };
 
@@ -366,7 +366,7 @@ static int sub_lookup(struct run *run, const struct subcmd *sub, struct reply *d
 	return 0;
 }
 
-static int sub_copy(struct run *run, const struct subcmd *sub, struct reply *data)
+static int run_sub_copy(struct run *run, const struct subcmd *sub, struct reply *data)
 {
 	const struct dialog from = { sub->call_id, sub->from_tag, sub->to_tag };
 
@@ -375,7 +375,7 @@ static int sub_copy(struct run *run, const struct subcmd *sub, struct reply *dat
 }
 
 /* M3:1, rtpproxy's module catch_dtmf. The parser refuses all other modules. */
-static int sub_module(struct run *run, const struct subcmd *sub, struct reply *data)
+static int run_sub_module(struct run *run, const struct subcmd *sub, struct reply *data)
 {
 	const struct dtmf_req *d = &sub->dtmf;
 	struct digits_req req = { .payload_type = d->payload_type, .hide = d->hide };
@@ -390,8 +390,8 @@ static int sub_module(struct run *run, const struct subcmd *sub, struct reply *d
 
 static int (*const sub_handlers[])(struct run *run, const struct subcmd *sub,
 				   struct reply *data) = {
-	[SUB_MODULE] = sub_module,   [SUB_DELETE] = sub_delete, [SUB_SET] = sub_set,
-	[SUB_LOOKUP] = sub_lookup,   [SUB_COPY] = sub_copy,
+	[SUB_MODULE] = run_sub_module, [SUB_DELETE] = run_sub_delete, [SUB_SET] = run_sub_set,
+	[SUB_LOOKUP] = run_sub_lookup, [SUB_COPY] = run_sub_copy,
 };
 
 static void run_subs(struct run *run)
@@ -419,7 +419,7 @@ static enum proto_error overflow_of(enum proto_op op)
 }
 
 /* For followers of the call: the command and its reply. */
-static void trace(const struct run *run, const char *line, size_t len)
+static void trace_command(const struct run *run, const char *line, size_t len)
 {
 	char call_id[512];
 
@@ -465,7 +465,7 @@ size_t command_run(struct commands *c, const char *line, size_t len, const struc
 	err = proto_parse(&c->req, line, len, faces_proto_opts(c->o.faces));
 	malformed = err != PROTO_OK;
 	if (err == PROTO_OK)
-		err = run_request(&run);
+		err = run_operation(&run);
 	if (err == PROTO_OK && !run.failed)
 		run_subs(&run);
 	if (err == PROTO_OK)
@@ -482,7 +482,7 @@ size_t command_run(struct commands *c, const char *line, size_t len, const struc
 	st->ncmds_repld++;
 	if (err != PROTO_OK || run.failed)
 		log_refusal(&run, line, len, malformed, err);
-	trace(&run, line, len);
+	trace_command(&run, line, len);
 	memcpy(out, c->reply.text, c->reply.len);
 	return c->reply.len;
 }

@@ -96,7 +96,7 @@ static bool has_command(const struct conn *c)
 	       (c->framing == CONN_ONE_READ || memchr(c->in + c->start, '\n', c->end - c->start));
 }
 
-static void execute(struct conn *c)
+static void line_execute(struct conn *c)
 {
 	uint64_t now_ns = clock_now();
 	char reply[CONN_REPLY_MAX];
@@ -128,7 +128,7 @@ static void serve_peer(struct conn *c)
 	size_t unsent;
 	bool more;
 
-	execute(c);
+	line_execute(c);
 	flush_replies(c);
 	unsent = evbuffer_get_length(c->replies);
 	more = has_command(c);

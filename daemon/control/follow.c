@@ -42,14 +42,14 @@ struct follower {
 
 /* ---- filters ---- */
 
-static const char *after(const char *text, const char *prefix)
+static const char *text_after(const char *text, const char *prefix)
 {
 	size_t n = strlen(prefix);
 
 	return strncmp(text, prefix, n) ? NULL : text + n;
 }
 
-static const char *parse_peer(struct filter *f, const char *text)
+static const char *filter_parse_peer(struct filter *f, const char *text)
 {
 	if (addr_parse(&f->peer, strchr(text, ':') ? ADDR_IP6 : ADDR_IP4, text, strlen(text)))
 		return "peer= needs an IPv4 or IPv6 address";
@@ -57,7 +57,7 @@ static const char *parse_peer(struct filter *f, const char *text)
 	return NULL;
 }
 
-static const char *parse_port(struct filter *f, const char *text)
+static const char *filter_parse_port(struct filter *f, const char *text)
 {
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
@@ -70,18 +70,18 @@ static const char *parse_port(struct filter *f, const char *text)
 }
 
 /* NULL, or the reason why @text is no filter. */
-static const char *parse(struct filter *f, const char *text)
+static const char *filter_parse(struct filter *f, const char *text)
 {
 	const char *value;
 
 	f->kind = FILTER_ALL;
 	if (!strcmp(text, "all"))
 		return NULL;
-	if ((value = after(text, "peer=")))
-		return parse_peer(f, value);
-	if ((value = after(text, "port=")))
-		return parse_port(f, value);
-	value = after(text, "call=");
+	if ((value = text_after(text, "peer=")))
+		return filter_parse_peer(f, value);
+	if ((value = text_after(text, "port=")))
+		return filter_parse_port(f, value);
+	value = text_after(text, "call=");
 	f->kind = FILTER_CALL;
 	f->text = strdup(value ? value : text);
 	return f->text ? NULL : "out of memory";
@@ -113,7 +113,7 @@ static bool has_port(const struct session *s, uint16_t port)
 	return false;
 }
 
-static bool matches(const struct filter *f, const struct session *s)
+static bool filter_matches(const struct filter *f, const struct session *s)
 {
 	switch (f->kind) {
 	case FILTER_CALL:
@@ -130,7 +130,7 @@ static bool matches(const struct filter *f, const struct session *s)
 /* ---- the connection ---- */
 
 /* True if there was room. */
-static bool send_all(struct follower *f, const void *data, size_t len)
+static bool follower_send(struct follower *f, const void *data, size_t len)
 {
 	struct evbuffer *out = bufferevent_get_output(f->bev);
 
@@ -139,7 +139,7 @@ static bool send_all(struct follower *f, const void *data, size_t len)
 	return evbuffer_add(out, data, len) == 0;
 }
 
-static void end(struct follower *f)
+static void follower_end(struct follower *f)
 {
 	log_info("%s ended: %llu taken, %llu lost", f->is_capture ? "capture of packets" : "trace",
 		 (unsigned long long)f->taken, (unsigned long long)f->lost);
@@ -155,7 +155,7 @@ static void end(struct follower *f)
 static void on_written(struct bufferevent *bev, void *arg)
 {
 	(void)bev;
-	end(arg);
+	follower_end(arg);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg);
@@ -164,11 +164,11 @@ static void on_event(struct bufferevent *bev, short what, void *arg);
  * The client wants no more: send what has arrived until now, then end. Its output may be empty
  * already, so the loop calls on_written() for certain only if a byte is added; end at once then.
  */
-static void finish(struct follower *f)
+static void follower_finish(struct follower *f)
 {
 	mirror_drain(f->o.mirror);
 	if (!evbuffer_get_length(bufferevent_get_output(f->bev))) {
-		end(f);
+		follower_end(f);
 		return;
 	}
 	bufferevent_disable(f->bev, EV_READ);
@@ -179,9 +179,9 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 {
 	(void)bev;
 	if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING))
-		finish(arg);
+		follower_finish(arg);
 	else
-		end(arg);
+		follower_end(arg);
 }
 
 static void on_read(struct bufferevent *bev, void *arg)
@@ -203,7 +203,7 @@ static struct follower *follower_new(const struct follow_opts *opts, struct buff
 	return f;
 }
 
-static void take_over(struct follower *f)
+static void follower_take_over(struct follower *f)
 {
 	bufferevent_set_timeouts(f->bev, NULL, NULL);
 	bufferevent_setcb(f->bev, on_read, NULL, on_event, f);
@@ -216,7 +216,7 @@ static bool capture_wants(void *arg, struct direction d)
 {
 	const struct follower *f = arg;
 
-	return matches(&f->filter, direction_session(d));
+	return filter_matches(&f->filter, direction_session(d));
 }
 
 static void capture_lost(void *arg, const struct session *s, uint64_t packets)
@@ -228,12 +228,12 @@ static void capture_lost(void *arg, const struct session *s, uint64_t packets)
 }
 
 /* Tell the reader of the file how many packets it lacks. */
-static void say_lost(struct follower *f, uint64_t realtime_ns)
+static void follower_tell_lost(struct follower *f, uint64_t realtime_ns)
 {
 	uint8_t block[PCAPNG_LOSS];
 
 	if (f->lost != f->lost_told &&
-	    send_all(f, block, pcapng_loss(realtime_ns, f->lost, block)))
+	    follower_send(f, block, pcapng_loss(realtime_ns, f->lost, block)))
 		f->lost_told = f->lost;
 }
 
@@ -246,10 +246,10 @@ static void capture_packet(void *arg, struct direction d, uint64_t arrival_ns,
 	char comment[PCAPNG_MAX_COMMENT], tamed[PCAPNG_MAX_COMMENT];
 
 	p.realtime_ns = arrival_ns + f->realtime_offset_ns;
-	say_lost(f, p.realtime_ns);
+	follower_tell_lost(f, p.realtime_ns);
 	snprintf(comment, sizeof(comment), "%s%s %s", direction_text(d),
 		 accepted ? "" : " of a stranger, dropped", direction_session(d)->call_id);
-	if (send_all(f, block, pcapng_packet(&p, f->id++, utf8_tame(comment, tamed), block)))
+	if (follower_send(f, block, pcapng_packet(&p, f->id++, utf8_tame(comment, tamed), block)))
 		f->taken++;
 	else
 		f->lost++;
@@ -264,7 +264,7 @@ const char *follow_capture(const struct follow_opts *opts, struct bufferevent *b
 
 	if (!f)
 		return "out of memory";
-	why = parse(&f->filter, filter);
+	why = filter_parse(&f->filter, filter);
 	if (why) {
 		free(f);
 		return why;
@@ -273,8 +273,8 @@ const char *follow_capture(const struct follow_opts *opts, struct bufferevent *b
 	f->realtime_offset_ns = clock_realtime_offset();
 	f->tap = (struct tap){ capture_wants, capture_packet, capture_lost, f, NULL, NULL };
 	log_info("capture of packets begins: %s", filter);
-	take_over(f);
-	send_all(f, head, pcapng_head("rtpx", head));
+	follower_take_over(f);
+	follower_send(f, head, pcapng_head("rtpx", head));
 	taps_add(opts->taps, &f->tap);
 	return NULL;
 }
@@ -285,7 +285,7 @@ static void trace_line(void *arg, const char *line, size_t len)
 {
 	struct follower *f = arg;
 
-	if (send_all(f, line, len))
+	if (follower_send(f, line, len))
 		f->taken++;
 	else
 		f->lost++;
@@ -305,7 +305,7 @@ const char *follow_trace(const struct follow_opts *opts, struct bufferevent *bev
 	}
 	f->log = (struct log_follower){ f->filter.text, trace_line, f, NULL, NULL };
 	log_info("trace begins: %s", call_id);
-	take_over(f);
+	follower_take_over(f);
 	log_follow(&f->log);
 	return NULL;
 }

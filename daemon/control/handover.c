@@ -124,7 +124,7 @@ static void close_others(const int *keep, unsigned int n)
 	close_range(next, ~0u, 0);
 }
 
-static void hold(int offer, const int *fds, unsigned int n)
+static void child_hold(int offer, const int *fds, unsigned int n)
 {
 	const uint64_t end_ns = clock_now() + HANDOVER_HOLD_S * NSEC_PER_SEC;
 	int keep[HANDOVER_MAX + 1] = { offer };
@@ -165,7 +165,7 @@ void handover_hold(int offer, const int *fds, unsigned int n)
 			"refused until it is there: %s",
 			strerror(errno));
 	if (pid == 0) {
-		hold(offer, fds, n);
+		child_hold(offer, fds, n);
 		_exit(0);
 	}
 	close(offer);

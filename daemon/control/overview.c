@@ -72,7 +72,7 @@ static void put_mean(struct json_object *j, const char *sum, const char *count,
 }
 
 /* Counters: a reader compares two documents. */
-static struct json_object *counters_json(const struct overview_opts *o)
+static struct json_object *reasons_counted_json(const struct overview_opts *o)
 {
 	const struct quality_totals *q = survey_samples(o->survey);
 	struct json_object *j = json_object_new_object();
@@ -109,7 +109,7 @@ struct json_object *overview_json(const struct overview_opts *o)
 	json_object_object_add(j, "sessions", sessions_json(o, v));
 	json_object_object_add(j, "reasons", reasons_json(v));
 	json_object_object_add(j, "worst", worst_json(v));
-	json_object_object_add(j, "counters", counters_json(o));
+	json_object_object_add(j, "counters", reasons_counted_json(o));
 	put_bool(j, "draining", o->draining);
 	put_real(j, "load", o->stats->load);
 	return j;

@@ -80,7 +80,7 @@ static void take_at(struct passed *p, unsigned int i, struct passed_socket *out)
 	p->at[i] = p->at[--p->n];
 }
 
-static bool is_named(const struct sockaddr_un *sun)
+static bool has_path(const struct sockaddr_un *sun)
 {
 	struct stat st;
 
@@ -96,7 +96,7 @@ static bool is_bound_to(int fd, const struct sockaddr *sa)
 		return false;
 	if (sa->sa_family == AF_UNIX)
 		return !strcmp(b.sun.sun_path, ((const struct sockaddr_un *)sa)->sun_path) &&
-		       is_named(&b.sun);
+		       has_path(&b.sun);
 	have = addr_from_sockaddr(&b.sa);
 	return want.family != ADDR_NONE && addr_eq(&want, &have);
 }

@@ -21,7 +21,7 @@
 
 #define BORN_MODE 0600 /* mode of the file until it has its owner */
 
-static char *absolute(const char *path)
+static char *absolute_path(const char *path)
 {
 	char *cwd, *out;
 
@@ -120,7 +120,7 @@ static int make_file(struct sockfile *f, const char *path, const struct sockfile
 	if (fstat(file, &st) == 0) {
 		f->dev = st.st_dev;
 		f->ino = st.st_ino;
-		f->path = absolute(path);
+		f->path = absolute_path(path);
 	}
 	r = give_away(file, o, mode);
 	close(file);
@@ -170,7 +170,7 @@ void sockfile_adopt(struct sockfile *f, int fd, const char *path)
 		return;
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
-	f->path = absolute(path);
+	f->path = absolute_path(path);
 }
 
 void sockfile_leave(struct sockfile *f)

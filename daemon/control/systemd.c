@@ -26,7 +26,7 @@
 #define PATIENCE_S 5 /* for a service manager that does not read */
 
 /* A positive number in the environment, at most @max; 0: there is none. */
-static unsigned long number(const char *name, unsigned long max)
+static unsigned long number_from_env(const char *name, unsigned long max)
 {
 	const char *text = getenv(name);
 	unsigned long n;
@@ -44,8 +44,8 @@ unsigned int systemd_passed(struct systemd_fd *out, unsigned int max)
 	const char *name = getenv("LISTEN_FDNAMES");
 	unsigned int n = 0, i;
 
-	if (number("LISTEN_PID", INT32_MAX) == (unsigned long)getpid())
-		n = number("LISTEN_FDS", INT32_MAX - FIRST_FD);
+	if (number_from_env("LISTEN_PID", INT32_MAX) == (unsigned long)getpid())
+		n = number_from_env("LISTEN_FDS", INT32_MAX - FIRST_FD);
 	n = MIN(n, max);
 	for (i = 0; i < n; i++) {
 		out[i] = (struct systemd_fd){
@@ -65,7 +65,7 @@ bool systemd_is_here(void)
 }
 
 /* The address of the service manager: a path, or "@NAME" in the abstract space. 0: none. */
-static socklen_t address(struct sockaddr_un *to)
+static socklen_t notify_address(struct sockaddr_un *to)
 {
 	const char *text = getenv("NOTIFY_SOCKET");
 	size_t len = text ? strlen(text) : 0;
@@ -93,7 +93,7 @@ static int send_state(const char *state, int fd, int flags)
 	struct msghdr msg = { .msg_name = &to, .msg_iov = &text, .msg_iovlen = 1 };
 	int sock, err = 0;
 
-	msg.msg_namelen = address(&to);
+	msg.msg_namelen = notify_address(&to);
 	if (!msg.msg_namelen)
 		return systemd_is_here() ? -EINVAL : 0;
 	if (fd >= 0) {
@@ -156,8 +156,9 @@ void systemd_notify(const char *state)
 /* A busy service manager misses a heartbeat, and the loop does not wait for it. */
 void systemd_alive(void)
 {
-	unsigned long pid = number("WATCHDOG_PID", INT32_MAX);
+	unsigned long pid = number_from_env("WATCHDOG_PID", INT32_MAX);
 
-	if (number("WATCHDOG_USEC", ULONG_MAX - 1) && (!pid || pid == (unsigned long)getpid()))
+	if (number_from_env("WATCHDOG_USEC", ULONG_MAX - 1) &&
+	    (!pid || pid == (unsigned long)getpid()))
 		send_state("WATCHDOG=1", -1, MSG_DONTWAIT);
 }

@@ -131,7 +131,7 @@ static void send_answer(struct peer *p, const struct answer *a, bool head)
 	peer_touch(p, PEER_ANSWERING, WEB_ANSWER_NS);
 }
 
-static void set_text(struct answer *a, int code, const char *text)
+static void answer_set_text(struct answer *a, int code, const char *text)
 {
 	a->code = code;
 	a->type = "text/plain; charset=utf-8";
@@ -173,7 +173,7 @@ static void answer_page(struct web *w, struct answer *a)
 
 	(void)w;
 	if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
-		set_text(a, 500, "no random numbers for the page");
+		answer_set_text(a, 500, "no random numbers for the page");
 		return;
 	}
 	for (size_t i = 0; i < NONCE_BYTES; i++)
@@ -230,7 +230,7 @@ static bool is_host_trusted(const struct web *w, const struct http_request *r)
 	return !addr_is_loopback(&w->o.addr) || !*r->host || http_names_address(r);
 }
 
-static void choose(struct web *w, struct answer *a, const struct http_request *r)
+static void answer_choose(struct web *w, struct answer *a, const struct http_request *r)
 {
 	const char *path = evhttp_uri_get_path(r->uri);
 	size_t i;
@@ -239,9 +239,9 @@ static void choose(struct web *w, struct answer *a, const struct http_request *r
 		if (!strcmp(routes[i].path, path))
 			break;
 	if (!is_host_trusted(w, r))
-		set_text(a, 403, "Host: give the address of the listener, or localhost");
+		answer_set_text(a, 403, "Host: give the address of the listener, or localhost");
 	else if (!path || i == ARRAY_SIZE(routes))
-		set_text(a, 404, "there is only /, /metrics and /api/");
+		answer_set_text(a, 404, "there is only /, /metrics and /api/");
 	else if (routes[i].answer)
 		routes[i].answer(w, a);
 	else
@@ -250,7 +250,7 @@ static void choose(struct web *w, struct answer *a, const struct http_request *r
 
 /* ---- reading a request ---- */
 
-static void refuse(struct peer *p, struct answer *a, int status)
+static void peer_refuse(struct peer *p, struct answer *a, int status)
 {
 	static const struct {
 		int status;
@@ -266,11 +266,11 @@ static void refuse(struct peer *p, struct answer *a, int status)
 		if (texts[i].status == status)
 			text = texts[i].text;
 	p->last = true;
-	set_text(a, status, text);
+	answer_set_text(a, status, text);
 }
 
 /* @text is the head of a request; NULL: it is too long. */
-static void run_request(struct peer *p, char *text)
+static void peer_run_request(struct peer *p, char *text)
 {
 	struct answer a = { .code = 200, .body = evbuffer_new() };
 	struct http_request r = { 0 };
@@ -282,9 +282,9 @@ static void run_request(struct peer *p, char *text)
 	}
 	p->last |= r.last;
 	if (status)
-		refuse(p, &a, status);
+		peer_refuse(p, &a, status);
 	else
-		choose(p->web, &a, &r);
+		answer_choose(p->web, &a, &r);
 	send_answer(p, &a, r.head);
 	evbuffer_free(a.body);
 	http_free(&r);
@@ -314,11 +314,11 @@ static void on_readable(struct bufferevent *bev, void *arg)
 		return;
 	len = head_length(in);
 	if (len > HTTP_HEAD_MAX || (!len && evbuffer_get_length(in) >= HTTP_HEAD_MAX)) {
-		run_request(p, NULL);
+		peer_run_request(p, NULL);
 	} else if (len) {
 		evbuffer_remove(in, text, len);
 		text[len] = '\0';
-		run_request(p, text);
+		peer_run_request(p, text);
 	}
 }
 
@@ -353,20 +353,20 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 /* ---- listening ---- */
 
 /* End the connection whose latest request is oldest, if there is no room for another one. */
-static void make_room(struct web *w)
+static void peers_make_room(struct web *w)
 {
 	if (w->n_peers >= WEB_PEERS)
 		peer_free(TAILQ_FIRST(&w->peers));
 }
 
-static void welcome(void *arg, int fd, const struct sockaddr_storage *from)
+static void peer_welcome(void *arg, int fd, const struct sockaddr_storage *from)
 {
 	struct peer *p = calloc(1, sizeof(*p));
 	struct web *w = arg;
 	int one = 1;
 
 	(void)from;
-	make_room(w);
+	peers_make_room(w);
 	if (p)
 		p->bev = bufferevent_socket_new(w->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!p || !p->bev) {
@@ -386,7 +386,7 @@ static void welcome(void *arg, int fd, const struct sockaddr_storage *from)
 }
 
 /* A listening socket; -errno. */
-static int open_socket(const struct addr *a)
+static int listening_socket(const struct addr *a)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(a, &ss);
@@ -405,9 +405,9 @@ static int open_socket(const struct addr *a)
 static void listen_now(struct web *w)
 {
 	char text[ADDR_TEXT];
-	int fd = open_socket(&w->o.addr);
+	int fd = listening_socket(&w->o.addr);
 
-	if (fd >= 0 && acceptor_new(&w->acceptor, w->base, fd, "--metrics", welcome, w) < 0) {
+	if (fd >= 0 && acceptor_new(&w->acceptor, w->base, fd, "--metrics", peer_welcome, w) < 0) {
 		close(fd);
 		fd = -ENOMEM;
 	}

@@ -45,7 +45,8 @@ static struct dp_kmod *kmod_of(struct dp *dp)
 
 /* ---- one question and its answer ---- */
 
-static struct nlmsghdr *request(struct dp_kmod *k, uint16_t type, uint8_t cmd, uint8_t version)
+static struct nlmsghdr *request_begin(struct dp_kmod *k, uint16_t type, uint8_t cmd,
+				      uint8_t version)
 {
 	struct nlmsghdr *h = mnl_nlmsg_put_header(k->buf);
 	struct genlmsghdr *g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
@@ -58,15 +59,15 @@ static struct nlmsghdr *request(struct dp_kmod *k, uint16_t type, uint8_t cmd, u
 	return h;
 }
 
-static struct nlmsghdr *command(struct dp_kmod *k, enum rtpx_cmd cmd)
+static struct nlmsghdr *command_begin(struct dp_kmod *k, enum rtpx_cmd cmd)
 {
-	return request(k, k->genl_id, cmd, RTPX_GENL_VERSION);
+	return request_begin(k, k->genl_id, cmd, RTPX_GENL_VERSION);
 }
 
 static struct nlmsghdr *command_on(struct dp_kmod *k, enum rtpx_cmd cmd, enum rtpx_family family,
 				   uint16_t port)
 {
-	struct nlmsghdr *h = command(k, cmd);
+	struct nlmsghdr *h = command_begin(k, cmd);
 
 	mnl_attr_put_u8(h, RTPX_A_FAMILY, family);
 	mnl_attr_put_u16(h, RTPX_A_PORT, port);
@@ -114,8 +115,8 @@ static void lost_module(struct dp_kmod *k)
  * ask - send @h and read until the kernel acknowledges it or the dump ends. @fn gets each answer.
  * 0 or the kernel's -errno; k->words then has its message.
  */
-static int ask(struct dp_kmod *k, const struct nlmsghdr *h,
-	       void (*fn)(const struct nlmsghdr *h, void *arg), void *arg)
+static int module_ask(struct dp_kmod *k, const struct nlmsghdr *h,
+		      void (*fn)(const struct nlmsghdr *h, void *arg), void *arg)
 {
 	const uint32_t seq = h->nlmsg_seq;
 
@@ -149,9 +150,9 @@ static int ask(struct dp_kmod *k, const struct nlmsghdr *h,
 	}
 }
 
-static int tell(struct dp_kmod *k, const struct nlmsghdr *h)
+static int module_tell(struct dp_kmod *k, const struct nlmsghdr *h)
 {
-	return ask(k, h, NULL, NULL);
+	return module_ask(k, h, NULL, NULL);
 }
 
 /* The contents of answers: a member for each used attribute. has: a bit for each attribute. */
@@ -188,7 +189,7 @@ static const struct place {
 	INTO(RTPX_A_FLOW, flow),
 };
 
-static void take_answer(const struct nlmsghdr *h, void *arg)
+static void answer_take(const struct nlmsghdr *h, void *arg)
 {
 	struct answer *to = arg;
 	const struct nlattr *a;
@@ -217,12 +218,12 @@ static bool set_bit(uint8_t bits[], uint16_t port, bool on)
 	return was;
 }
 
-static void note(struct dp_kmod *k, unsigned int family, uint16_t port, bool there)
+static void there_note(struct dp_kmod *k, unsigned int family, uint16_t port, bool there)
 {
 	set_bit(k->there[family], port, there);
 }
 
-static void doom(struct dp_kmod *k, unsigned int family, uint16_t port, bool doomed)
+static void flow_doom(struct dp_kmod *k, unsigned int family, uint16_t port, bool doomed)
 {
 	k->n_doomed -= set_bit(k->doomed[family], port, doomed);
 	k->n_doomed += doomed;
@@ -238,10 +239,10 @@ static int kmod_flow_put(struct dp *dp, unsigned int family, uint16_t port,
 	mnl_attr_put(h, RTPX_A_FLOW, sizeof(*flow), flow);
 	if (seed)
 		mnl_attr_put(h, RTPX_A_STATS, sizeof(*seed), seed);
-	rc = tell(k, h);
+	rc = module_tell(k, h);
 	if (rc == 0) {
-		note(k, family, port, true);
-		doom(k, family, port, false);
+		there_note(k, family, port, true);
+		flow_doom(k, family, port, false);
 	}
 	return rc;
 }
@@ -250,7 +251,7 @@ static int kmod_flow_put(struct dp *dp, unsigned int family, uint16_t port,
 static int ask_stats(struct dp_kmod *k, const struct nlmsghdr *h, struct rtpx_flow_stats *out)
 {
 	struct answer a = { 0 };
-	int rc = ask(k, h, take_answer, &a);
+	int rc = module_ask(k, h, answer_take, &a);
 
 	if (rc == -ERANGE)
 		rc = -ENOENT;
@@ -267,9 +268,9 @@ static int kmod_flow_del(struct dp *dp, unsigned int family, uint16_t port,
 	struct dp_kmod *k = kmod_of(dp);
 	int rc;
 
-	note(k, family, port, false);
+	there_note(k, family, port, false);
 	rc = ask_stats(k, command_on(k, RTPX_CMD_DEL, family, port), last);
-	doom(k, family, port, rc && rc != -ENOENT && k->dp.active);
+	flow_doom(k, family, port, rc && rc != -ENOENT && k->dp.active);
 	return rc;
 }
 
@@ -301,7 +302,7 @@ static int kmod_stats_set(struct dp *dp, unsigned int family, uint16_t port,
 	int rc;
 
 	mnl_attr_put(h, RTPX_A_STATS, sizeof(*in), in);
-	rc = tell(k, h);
+	rc = module_tell(k, h);
 	return rc == -ERANGE ? -ENOENT : rc;
 }
 
@@ -317,7 +318,7 @@ static void sum_flow(const struct nlmsghdr *h, void *arg)
 	struct summing *sum = arg;
 	struct answer a = { 0 };
 
-	take_answer(h, &a);
+	answer_take(h, &a);
 	if (!(a.has & 1u << RTPX_A_STATS) || a.family >= RTPX_FAMILIES ||
 	    sum->k->doomed[a.family][a.port / 8] & 1 << a.port % 8)
 		return;
@@ -331,11 +332,11 @@ static int kmod_totals(struct dp *dp, struct dp_totals *out)
 {
 	struct dp_kmod *k = kmod_of(dp);
 	struct summing sum = { .k = k };
-	struct nlmsghdr *h = command(k, RTPX_CMD_GET);
+	struct nlmsghdr *h = command_begin(k, RTPX_CMD_GET);
 	int rc;
 
 	h->nlmsg_flags |= NLM_F_DUMP;
-	rc = ask(k, h, sum_flow, &sum);
+	rc = module_ask(k, h, sum_flow, &sum);
 	if (rc >= 0)
 		*out = sum.totals;
 	return MIN(rc, 0);
@@ -351,7 +352,7 @@ static int kmod_flow_get(struct dp *dp, unsigned int family, uint16_t port,
 
 	if (!(k->there[family][port / 8] & 1 << port % 8))
 		return -ENOENT;
-	rc = ask(k, command_on(k, RTPX_CMD_GET, family, port), take_answer, &a);
+	rc = module_ask(k, command_on(k, RTPX_CMD_GET, family, port), answer_take, &a);
 	if (rc == 0 && !(a.has & 1u << RTPX_A_FLOW))
 		rc = -EBADMSG;
 	if (rc == 0)
@@ -408,7 +409,7 @@ static unsigned int kmod_mirrored(struct dp *dp, const struct dp_mirror_sink *to
 
 	while (dp->active && d.n < max && copies_wait(k)) {
 		before = d.n;
-		if (ask(k, command(k, RTPX_CMD_COPIES), take_copies, &d))
+		if (module_ask(k, command_begin(k, RTPX_CMD_COPIES), take_copies, &d))
 			break;
 		k->copies_wait = d.n > before;
 	}
@@ -419,7 +420,7 @@ static int kmod_counters(struct dp *dp, struct rtpx_counters *out)
 {
 	struct dp_kmod *k = kmod_of(dp);
 	struct answer a = { 0 };
-	int rc = ask(k, command(k, RTPX_CMD_HELLO), take_answer, &a);
+	int rc = module_ask(k, command_begin(k, RTPX_CMD_HELLO), answer_take, &a);
 
 	*out = a.counters;
 	return rc;
@@ -428,7 +429,7 @@ static int kmod_counters(struct dp *dp, struct rtpx_counters *out)
 static void kmod_close(struct dp *dp, bool keep)
 {
 	struct dp_kmod *k = kmod_of(dp);
-	int rc = keep || !dp->active ? 0 : tell(k, command(k, RTPX_CMD_CLOSE));
+	int rc = keep || !dp->active ? 0 : module_tell(k, command_begin(k, RTPX_CMD_CLOSE));
 
 	if (rc)
 		log_warn("the module keeps its flows: %s", strerror(-rc));
@@ -470,7 +471,7 @@ static int connect_netlink(struct dp_kmod *k)
 	return 0;
 }
 
-static void take_family(const struct nlmsghdr *h, void *arg)
+static void family_take(const struct nlmsghdr *h, void *arg)
 {
 	struct dp_kmod *k = arg;
 	const struct nlattr *a;
@@ -482,11 +483,11 @@ static void take_family(const struct nlmsghdr *h, void *arg)
 
 static int find_family(struct dp_kmod *k, char *err, size_t err_size)
 {
-	struct nlmsghdr *h = request(k, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
+	struct nlmsghdr *h = request_begin(k, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
 	int rc;
 
 	mnl_attr_put_strz(h, CTRL_ATTR_FAMILY_NAME, RTPX_GENL_NAME);
-	rc = ask(k, h, take_family, k);
+	rc = module_ask(k, h, family_take, k);
 	if (rc == 0 && !k->genl_id)
 		rc = -ENOENT;
 	if (rc)
@@ -501,7 +502,7 @@ static int find_family(struct dp_kmod *k, char *err, size_t err_size)
 /* Check that the module has the same structs as this daemon. Call before any other command. */
 static int check_module(struct dp_kmod *k, struct answer *a, char *err, size_t err_size)
 {
-	int rc = ask(k, command(k, RTPX_CMD_HELLO), take_answer, a);
+	int rc = module_ask(k, command_begin(k, RTPX_CMD_HELLO), answer_take, a);
 
 	if (rc == -EPERM)
 		snprintf(err, err_size,
@@ -528,21 +529,21 @@ static void take_inherited(const struct nlmsghdr *h, void *arg)
 	struct dp_kmod *k = arg;
 	struct answer a = { 0 };
 
-	take_answer(h, &a);
+	answer_take(h, &a);
 	if (!(a.has & 1u << RTPX_A_FAMILY) || !(a.has & 1u << RTPX_A_PORT) ||
 	    a.family >= RTPX_FAMILIES)
 		return;
-	note(k, a.family, a.port, true);
+	there_note(k, a.family, a.port, true);
 	k->dp.inherited++;
 }
 
 static int find_inherited(struct dp_kmod *k, char *err, size_t err_size)
 {
-	struct nlmsghdr *h = command(k, RTPX_CMD_GET);
+	struct nlmsghdr *h = command_begin(k, RTPX_CMD_GET);
 	int rc;
 
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	rc = ask(k, h, take_inherited, k);
+	rc = module_ask(k, h, take_inherited, k);
 	if (rc)
 		snprintf(err, err_size, "the module does not list its flows: %s",
 			 strerror(-rc));
@@ -552,7 +553,7 @@ static int find_inherited(struct dp_kmod *k, char *err, size_t err_size)
 static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answer *a, char *err,
 		      size_t err_size)
 {
-	struct nlmsghdr *h = command(k, RTPX_CMD_OPEN);
+	struct nlmsghdr *h = command_begin(k, RTPX_CMD_OPEN);
 	uint32_t left = a->flows;
 	int rc;
 
@@ -562,7 +563,7 @@ static int open_table(struct dp_kmod *k, const struct dp_opts *opts, struct answ
 	mnl_attr_put_u32(h, RTPX_A_SILENCE_MS, opts->silence_ms);
 	if (!opts->adopt)
 		mnl_attr_put(h, RTPX_A_FRESH, 0, NULL);
-	rc = ask(k, h, take_answer, a);
+	rc = module_ask(k, h, answer_take, a);
 	if (rc == -EBUSY)
 		snprintf(
 			err, err_size,
@@ -596,10 +597,10 @@ static int open_bell(struct dp_kmod *k, uint32_t bytes)
 	k->bell = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
 	if (!k->bell || mnl_socket_bind(k->bell, 0, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;
-	h = command(k, RTPX_CMD_MIRROR);
+	h = command_begin(k, RTPX_CMD_MIRROR);
 	mnl_attr_put_u32(h, RTPX_A_LISTENER, mnl_socket_get_portid(k->bell));
 	mnl_attr_put_u32(h, RTPX_A_MIRROR_BYTES, bytes);
-	return tell(k, h);
+	return module_tell(k, h);
 }
 
 /* Without room for copies the module still forwards; the daemon forwards recorded calls. */

@@ -58,7 +58,7 @@ const char *xdp_last_words(void)
 
 /* ---- ethtool ---- */
 
-static int ethtool(const char *ifname, void *cmd)
+static int ethtool_ask(const char *ifname, void *cmd)
 {
 	struct ifreq ifr = { .ifr_data = cmd };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc;
@@ -76,7 +76,7 @@ void xdp_driver(const char *ifname, char driver[32])
 	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
 
 	driver[0] = '\0';
-	if (ethtool(ifname, &info) == 0)
+	if (ethtool_ask(ifname, &info) == 0)
 		snprintf(driver, 32, "%.31s", info.driver);
 }
 
@@ -84,7 +84,7 @@ bool xdp_preflight(const struct dp_interface *i, char *why, size_t size)
 {
 	struct ethtool_value flags = { .cmd = ETHTOOL_GFLAGS };
 
-	if (ethtool(i->name, &flags) || !(flags.data & ETH_FLAG_LRO))
+	if (ethtool_ask(i->name, &flags) || !(flags.data & ETH_FLAG_LRO))
 		return false;
 	snprintf(why, size, "LRO merges packets before XDP sees them: ethtool -K %s lro off",
 		 i->name);
@@ -99,7 +99,7 @@ static int set_count(const char *ifname, enum ethtool_stringset set)
 		uint32_t n;
 	} q = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << set } };
 
-	return ethtool(ifname, &q) == 0 && q.info.sset_mask ? (int)q.n : 0;
+	return ethtool_ask(ifname, &q) == 0 && q.info.sset_mask ? (int)q.n : 0;
 }
 
 /* frames_sent - the sum of a veth's counters of frames that XDP sent out of it
@@ -117,7 +117,7 @@ static int frames_sent(const char *ifname, uint64_t *sum)
 					    .string_set = ETH_SS_STATS,
 					    .len = n };
 	*values = (struct ethtool_stats){ .cmd = ETHTOOL_GSTATS, .n_stats = n };
-	if (ethtool(ifname, names) || ethtool(ifname, values))
+	if (ethtool_ask(ifname, names) || ethtool_ask(ifname, values))
 		goto out;
 	*sum = 0;
 	for (k = 0; k < n; k++) {
@@ -149,7 +149,7 @@ static bool feature_is_on(const char *ifname, const char *feature)
 					    .string_set = ETH_SS_FEATURES,
 					    .len = n };
 	*values = (struct ethtool_gfeatures){ .cmd = ETHTOOL_GFEATURES, .size = blocks };
-	if (ethtool(ifname, names) || ethtool(ifname, values))
+	if (ethtool_ask(ifname, names) || ethtool_ask(ifname, values))
 		goto out;
 	for (k = 0; k < n; k++)
 		if (!strncmp((const char *)names->data + (size_t)k * ETH_GSTRING_LEN, feature,

@@ -31,7 +31,7 @@ struct relay {
 /* sockets_manner.note */
 enum { SENT_UNCOUNTED, SENT_RELAYED };
 
-static void drop(struct relay *r, struct direction d)
+static void drop_packet(struct relay *r, struct direction d)
 {
 	r->o.stats->npkts_discard++;
 	d.in->ndropped += d.kind == STREAM_RTP;
@@ -67,12 +67,12 @@ static int send_to(struct relay *r, struct direction d, const uint8_t *data, siz
 	return sockets_port_send_as(r->user, port, &receiver->remote, source, data, len, manner);
 }
 
-static void forward(struct relay *r, struct direction d, const struct sockets_packet *p)
+static void forward_packet(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
 	struct sockets_manner manner = { hops_left(r, p), SENT_RELAYED };
 
 	if (send_to(r, d, p->data, p->len, manner) < 0)
-		drop(r, d);
+		drop_packet(r, d);
 }
 
 /* The kernel has taken the packet, or refused it with @err. */
@@ -86,7 +86,7 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
 		return;
 	d = direction_to(owner, tag);
 	if (err) {
-		drop(r, d);
+		drop_packet(r, d);
 		return;
 	}
 	r->o.stats->npkts_relayed++;
@@ -108,7 +108,7 @@ static void trace_move(struct direction d)
  * Let the stream judge and count the packet. True: relay it. If the dataplane counted packets
  * meanwhile, start again with its statistics.
  */
-static bool judge(struct relay *r, struct direction d, const struct sockets_packet *p)
+static bool judge_packet(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
 	struct session *s = direction_session(d);
 	struct stream *stream = direction_sender(d), *companion = &d.in->stream[!d.kind];
@@ -142,7 +142,7 @@ static bool judge(struct relay *r, struct direction d, const struct sockets_pack
 	return accepted;
 }
 
-static void record(struct relay *r, struct direction d, const struct sockets_packet *p)
+static void record_packet(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
 	mirror_drain(r->o.mirror); /* record earlier packets from the dataplane first */
 	recorder_packet(r->o.recorder, d, p->arrival_ns,
@@ -151,7 +151,8 @@ static void record(struct relay *r, struct direction d, const struct sockets_pac
 }
 
 /* Show the packet to its readers. @accepted: its stream believes the source. */
-static void tap(struct relay *r, struct direction d, const struct sockets_packet *p, bool accepted)
+static void tap_packet(struct relay *r, struct direction d, const struct sockets_packet *p,
+		       bool accepted)
 {
 	if (!(d.in->tapped & direction_bit(d)))
 		return;
@@ -163,7 +164,7 @@ static void tap(struct relay *r, struct direction d, const struct sockets_packet
 }
 
 /* Send the packet to the sessions that this session feeds. Their counters do not count it. */
-static void feed(struct relay *r, struct direction d, const struct sockets_packet *p)
+static void feed_packet(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
 	const struct feed *f;
 
@@ -182,20 +183,20 @@ static void feed(struct relay *r, struct direction d, const struct sockets_packe
 static void pass_on(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
 	if (d.kind == STREAM_RTP && direction_out(d)->player) {
-		drop(r, d);
+		drop_packet(r, d);
 		return;
 	}
 	leg_ttl_restart(r->o.sessions, d.in, p->arrival_ns);
-	forward(r, d, p);
+	forward_packet(r, d, p);
 }
 
 /* An event that the other party must not get. A recording of its sender has it. */
-static void hide(struct relay *r, struct direction d, const struct sockets_packet *p)
+static void hide_packet(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
 	leg_ttl_restart(r->o.sessions, d.in, p->arrival_ns);
 	if (d.in->recorded)
-		record(r, d, p);
-	drop(r, d);
+		record_packet(r, d, p);
+	drop_packet(r, d);
 }
 
 /* ---- re-packetization ---- */
@@ -263,7 +264,7 @@ static void resizing_keep(struct resizing *z)
 	session_changed(z->relay->o.sessions, z->leg->session);
 }
 
-static void resize(struct resizing *z, const struct sockets_packet *p)
+static void resize_packet(struct resizing *z, const struct sockets_packet *p)
 {
 	struct leg *leg = z->leg;
 	struct relay *r = z->relay;
@@ -410,25 +411,25 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 		r->o.stats->npkts_discard++;
 		return;
 	}
-	if (!judge(r, d, p)) {
-		tap(r, d, p, false);
+	if (!judge_packet(r, d, p)) {
+		tap_packet(r, d, p, false);
 		r->strangers++;
 		r->o.stats->npkts_discard++;
 		return;
 	}
-	tap(r, d, p, true);
+	tap_packet(r, d, p, true);
 	if (d.kind == STREAM_RTP && d.in->dtmf &&
 	    digits_take(r->o.digits, d.in, p->data, p->len, p->arrival_ns)) {
-		hide(r, d, p);
+		hide_packet(r, d, p);
 		return;
 	}
 	if (d.in->recorded)
-		record(r, d, p);
-	feed(r, d, p);
+		record_packet(r, d, p);
+	feed_packet(r, d, p);
 	if (s->fed)
-		drop(r, d);
+		drop_packet(r, d);
 	else if (d.kind == STREAM_RTP && d.in->resizing)
-		resize(d.in->resizing, p);
+		resize_packet(d.in->resizing, p);
 	else
 		pass_on(r, d, p);
 }

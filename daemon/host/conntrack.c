@@ -147,7 +147,7 @@ static int read_answer(struct conntrack *c, enum addr_family family, struct entr
 	return -EPROTO;
 }
 
-static bool same(const struct addr *a, const struct addr *b)
+static bool is_same_addr(const struct addr *a, const struct addr *b)
 {
 	return addr_host_eq(a, b) && a->port == b->port;
 }
@@ -167,9 +167,10 @@ int conntrack_ask(struct conntrack *c, const struct outgoing *p, struct nft_ct *
 		rc = read_answer(c, p->dest.family, &e);
 	if (rc)
 		return rc;
-	replies = !same(&e.original.source, &p->source) || !same(&e.original.dest, &p->dest);
-	*translated = !same(&e.original.source, &e.reply.dest) ||
-		      !same(&e.original.dest, &e.reply.source);
+	replies = !is_same_addr(&e.original.source, &p->source) ||
+		  !is_same_addr(&e.original.dest, &p->dest);
+	*translated = !is_same_addr(&e.original.source, &e.reply.dest) ||
+		      !is_same_addr(&e.original.dest, &e.reply.source);
 	*ct = (struct nft_ct){
 		.known = true,
 		.established = replies || e.status & IPS_SEEN_REPLY,

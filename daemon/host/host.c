@@ -134,7 +134,7 @@ static enum flow_why judge_socket(const struct host *h, enum addr_family family)
 }
 
 /* ask - ask conntrack for the entry of @p. False: no entry, or the ports of @p are unknown. */
-static bool ask(struct host *h, const struct outgoing *p, struct nft_ct *ct, bool *translated)
+static bool entry_ask(struct host *h, const struct outgoing *p, struct nft_ct *ct, bool *translated)
 {
 	if (!p->source.port || !p->dest.port) {
 		h->ports_wanted = true;
@@ -144,8 +144,8 @@ static bool ask(struct host *h, const struct outgoing *p, struct nft_ct *ct, boo
 }
 
 /* agree - true when a new and an established connection get the same certain answer, in *@a. */
-static bool agree(const struct host *h, enum nft_hook hook, const struct outgoing *p,
-		  struct nft_answer *a)
+static bool answers_agree(const struct host *h, enum nft_hook hook, const struct outgoing *p,
+			  struct nft_answer *a)
 {
 	const struct nft_ct fresh = { .known = true };
 	const struct nft_ct old = { .known = true, .established = true, .answered = true };
@@ -170,9 +170,9 @@ static struct nft_answer ask_rules(struct host *h, enum nft_hook hook, const str
 	h->ports_wanted |= doubts & NFT_NEEDS_PORTS && (!p->source.port || !p->dest.port);
 	if (!(doubts & NFT_NEEDS_CT))
 		return a;
-	if (agree(h, hook, p, &both))
+	if (answers_agree(h, hook, p, &both))
 		return both;
-	if (ask(h, p, &ct, &translated))
+	if (entry_ask(h, p, &ct, &translated))
 		return nfteval(nft_rules(h->nft), hook, false, p, &ct);
 	*waits = p->source.port && p->dest.port;
 	return a;
@@ -225,7 +225,7 @@ static enum flow_why judge_nat(struct host *h, const struct outgoing *p, bool *w
 
 	if (!may_translate(h, p))
 		return FLOW_NO_OBJECTION;
-	if (ask(h, p, &ct, &translated))
+	if (entry_ask(h, p, &ct, &translated))
 		return translated ? FLOW_WHY_NAT : FLOW_NO_OBJECTION;
 	*waits = p->source.port && p->dest.port;
 	return FLOW_WHY_NAT;

@@ -105,8 +105,8 @@ static int policy_at(const uint8_t *entries, size_t size, size_t at, bool ip6)
 }
 
 /* IPv4 and IPv6 have the same request structs, so those of IPv4 serve both. */
-static bool drops(int fd, const struct family *f, const struct ipt_getinfo *info,
-		  unsigned int hooks)
+static bool table_drops(int fd, const struct family *f, const struct ipt_getinfo *info,
+			unsigned int hooks)
 {
 	socklen_t len = sizeof(struct ipt_get_entries) + info->size;
 	struct ipt_get_entries *e = calloc(1, len);
@@ -142,7 +142,7 @@ static bool table_acts(int fd, const struct family *f, const struct table *t)
 		if ((t->hooks & info.valid_hooks & 1u << h) &&
 		    info.hook_entry[h] != info.underflow[h])
 			return true;
-	return !t->nat && drops(fd, f, &info, t->hooks);
+	return !t->nat && table_drops(fd, f, &info, t->hooks);
 }
 
 /* The list has one name a line. */

@@ -138,7 +138,7 @@ static void tables_clear(struct nft *n)
 }
 
 /* grow - room for one more of @size bytes; false: out of memory. */
-static bool grow(void **all, size_t n, size_t *room, size_t size)
+static bool array_grow(void **all, size_t n, size_t *room, size_t size)
 {
 	size_t more = *room ? 2 * *room : 8;
 	void *p;
@@ -153,7 +153,7 @@ static bool grow(void **all, size_t n, size_t *room, size_t size)
 	return true;
 }
 
-static void *copy(const void *from, size_t len)
+static void *bytes_copy(const void *from, size_t len)
 {
 	void *p = malloc(len ? len : 1);
 
@@ -164,12 +164,12 @@ static void *copy(const void *from, size_t len)
 
 /* ---- attributes ---- */
 
-static uint32_t number(const struct nlattr *a)
+static uint32_t attr_number(const struct nlattr *a)
 {
 	return a && mnl_attr_get_payload_len(a) >= 4 ? ntohl(mnl_attr_get_u32(a)) : 0;
 }
 
-static const char *text(const struct nlattr *a)
+static const char *attr_text(const struct nlattr *a)
 {
 	return a && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0 ? mnl_attr_get_str(a) : "";
 }
@@ -180,12 +180,12 @@ static void take_table(struct nft *n, unsigned int family, const struct attrs *a
 {
 	struct table *t = calloc(1, sizeof(*t));
 
-	if (!t || !put_key(t->key, family, text(a->a[NFTA_TABLE_NAME]), "")) {
+	if (!t || !put_key(t->key, family, attr_text(a->a[NFTA_TABLE_NAME]), "")) {
 		n->next.broken = true;
 		free(t);
 		return;
 	}
-	t->dormant = number(a->a[NFTA_TABLE_FLAGS]) & NFT_TABLE_F_DORMANT;
+	t->dormant = attr_number(a->a[NFTA_TABLE_FLAGS]) & NFT_TABLE_F_DORMANT;
 	HASH_ADD_STR(n->tables, key, t);
 	if (!t->hh.tbl) {
 		n->next.broken = true;
@@ -213,30 +213,30 @@ static enum nft_hook hook_of(unsigned int family, uint32_t number_)
 static void chain_hook(struct nft_chain *c, const struct attrs *a)
 {
 	struct attrs hook = attrs_in(a->a[NFTA_CHAIN_HOOK]);
-	const char *type = text(a->a[NFTA_CHAIN_TYPE]);
+	const char *type = attr_text(a->a[NFTA_CHAIN_TYPE]);
 
 	c->hook = NFT_NO_HOOK;
 	if (!a->a[NFTA_CHAIN_HOOK])
 		return;
 	c->type = !strcmp(type, "nat") ? NFT_NAT : !strcmp(type, "route") ? NFT_ROUTE : NFT_FILTER;
-	c->hook = hook_of(c->family, number(hook.a[NFTA_HOOK_HOOKNUM]));
-	c->priority = (int32_t)number(hook.a[NFTA_HOOK_PRIORITY]);
-	c->drops = a->a[NFTA_CHAIN_POLICY] && number(a->a[NFTA_CHAIN_POLICY]) == NF_DROP;
-	snprintf(c->dev, sizeof(c->dev), "%.15s", text(hook.a[NFTA_HOOK_DEV]));
+	c->hook = hook_of(c->family, attr_number(hook.a[NFTA_HOOK_HOOKNUM]));
+	c->priority = (int32_t)attr_number(hook.a[NFTA_HOOK_PRIORITY]);
+	c->drops = a->a[NFTA_CHAIN_POLICY] && attr_number(a->a[NFTA_CHAIN_POLICY]) == NF_DROP;
+	snprintf(c->dev, sizeof(c->dev), "%.15s", attr_text(hook.a[NFTA_HOOK_DEV]));
 	c->devs = hook.a[NFTA_HOOK_DEVS] && !hook.a[NFTA_HOOK_DEV];
 }
 
 static void take_chain(struct nft *n, unsigned int family, const struct attrs *a)
 {
-	struct table *t = table_find(n, family, text(a->a[NFTA_CHAIN_TABLE]));
+	struct table *t = table_find(n, family, attr_text(a->a[NFTA_CHAIN_TABLE]));
 	struct nft_chain *c;
 
 	if (!t || t->dormant)
 		return;
 	c = calloc(1, sizeof(*c));
 	if (c)
-		c->prefix = put_key(c->key, family, text(a->a[NFTA_CHAIN_TABLE]),
-				    text(a->a[NFTA_CHAIN_NAME]));
+		c->prefix = put_key(c->key, family, attr_text(a->a[NFTA_CHAIN_TABLE]),
+				    attr_text(a->a[NFTA_CHAIN_NAME]));
 	if (!c || !c->prefix) {
 		n->next.broken = true;
 		free(c);
@@ -279,35 +279,35 @@ static void refer_to_sets(struct nft *n, const struct nft_chain *c, const struct
 
 	mnl_attr_for_each_nested(a, exprs) {
 		expr = attrs_in(a);
-		if (strcmp(text(expr.a[NFTA_EXPR_NAME]), "lookup"))
+		if (strcmp(attr_text(expr.a[NFTA_EXPR_NAME]), "lookup"))
 			continue;
 		data = attrs_in(expr.a[NFTA_EXPR_DATA]);
-		refer_to_set(n, c, text(data.a[NFTA_LOOKUP_SET]));
+		refer_to_set(n, c, attr_text(data.a[NFTA_LOOKUP_SET]));
 	}
 }
 
 static void take_rule(struct nft *n, unsigned int family, const struct attrs *a)
 {
 	const struct nlattr *exprs = a->a[NFTA_RULE_EXPRESSIONS];
-	const char *table = text(a->a[NFTA_RULE_TABLE]);
+	const char *table = attr_text(a->a[NFTA_RULE_TABLE]);
 	struct table *t = table_find(n, family, table);
 	struct nft_chain *c;
 	struct nft_rule *r;
 	char key[NFT_KEY];
 
-	if (!t || !t->kept || !put_key(key, family, table, text(a->a[NFTA_RULE_CHAIN])))
+	if (!t || !t->kept || !put_key(key, family, table, attr_text(a->a[NFTA_RULE_CHAIN])))
 		return;
 	c = chain_by_key(&n->next, key);
 	if (!c || !exprs)
 		return;
-	if (!grow((void **)&c->rules, c->n_rules, &c->room, sizeof(*r))) {
+	if (!array_grow((void **)&c->rules, c->n_rules, &c->room, sizeof(*r))) {
 		n->next.broken = true;
 		return;
 	}
 	r = &c->rules[c->n_rules];
 	r->ready = NULL;
 	r->len = mnl_attr_get_payload_len(exprs);
-	r->exprs = copy(mnl_attr_get_payload(exprs), r->len);
+	r->exprs = bytes_copy(mnl_attr_get_payload(exprs), r->len);
 	if (!r->exprs) {
 		n->next.broken = true;
 		return;
@@ -323,19 +323,19 @@ static void take_rule(struct nft *n, unsigned int family, const struct attrs *a)
 static void take_set(struct nft *n, unsigned int family, const struct attrs *a)
 {
 	const uint32_t strange = NFT_SET_TIMEOUT | NFT_SET_EVAL | NFT_SET_OBJECT;
-	uint32_t flags = number(a->a[NFTA_SET_FLAGS]);
+	uint32_t flags = attr_number(a->a[NFTA_SET_FLAGS]);
 	struct nft_set *s;
 	char key[NFT_KEY];
 
-	if (!put_key(key, family, text(a->a[NFTA_SET_TABLE]), text(a->a[NFTA_SET_NAME])))
+	if (!put_key(key, family, attr_text(a->a[NFTA_SET_TABLE]), attr_text(a->a[NFTA_SET_NAME])))
 		return;
 	s = set_by_key(&n->next, key);
 	if (!s)
 		return;
-	s->key_len = number(a->a[NFTA_SET_KEY_LEN]);
+	s->key_len = attr_number(a->a[NFTA_SET_KEY_LEN]);
 	s->intervals = flags & NFT_SET_INTERVAL;
 	s->known = !(flags & strange) && s->key_len <= sizeof(s->elements->key);
-	if ((flags & NFT_SET_MAP) && number(a->a[NFTA_SET_DATA_TYPE]) != NFT_DATA_VERDICT)
+	if ((flags & NFT_SET_MAP) && attr_number(a->a[NFTA_SET_DATA_TYPE]) != NFT_DATA_VERDICT)
 		s->known = false;
 }
 
@@ -349,12 +349,12 @@ static void take_element(struct nft_set *s, const struct nlattr *element)
 	struct attrs end = attrs_in(a.a[NFTA_SET_ELEM_KEY_END]);
 	struct attrs data = attrs_in(a.a[NFTA_SET_ELEM_DATA]);
 	const struct nlattr *v = key.a[NFTA_DATA_VALUE], *last = end.a[NFTA_DATA_VALUE];
-	uint32_t flags = number(a.a[NFTA_SET_ELEM_FLAGS]);
+	uint32_t flags = attr_number(a.a[NFTA_SET_ELEM_FLAGS]);
 	struct nft_element *e;
 
 	if ((flags & NFT_SET_ELEM_CATCHALL) || !v || mnl_attr_get_payload_len(v) != s->key_len ||
 	    (last && mnl_attr_get_payload_len(last) != s->key_len) || s->n >= MAX_ELEMENTS ||
-	    !grow((void **)&s->elements, s->n, &s->room, sizeof(*e))) {
+	    !array_grow((void **)&s->elements, s->n, &s->room, sizeof(*e))) {
 		s->known = false;
 		return;
 	}
@@ -366,12 +366,13 @@ static void take_element(struct nft_set *s, const struct nlattr *element)
 		e->verdict_len = flags & NFT_SET_ELEM_INTERVAL_END ? UINT32_MAX : 0;
 	if (data.a[NFTA_DATA_VERDICT]) {
 		e->verdict_len = mnl_attr_get_payload_len(data.a[NFTA_DATA_VERDICT]);
-		e->verdict = copy(mnl_attr_get_payload(data.a[NFTA_DATA_VERDICT]), e->verdict_len);
+		e->verdict =
+			bytes_copy(mnl_attr_get_payload(data.a[NFTA_DATA_VERDICT]), e->verdict_len);
 		s->known &= e->verdict != NULL;
 	}
 }
 
-static int by_key(const void *a, const void *b)
+static int element_by_key(const void *a, const void *b)
 {
 	const struct nft_element *x = a, *y = b;
 
@@ -392,14 +393,14 @@ static void set_close(struct nft_set *s)
 
 	if (!s->intervals)
 		return;
-	qsort(s->elements, s->n, sizeof(*s->elements), by_key);
+	qsort(s->elements, s->n, sizeof(*s->elements), element_by_key);
 	for (i = 0; i < s->n; i++) {
 		struct nft_element e = s->elements[i];
 
 		if (!e.verdict && e.verdict_len == UINT32_MAX)
 			continue;
 		if (memcmp(e.key, e.end, sizeof(e.key)) == 0) {
-			for (k = i + 1; k < s->n && by_key(&s->elements[k], &e) == 0; k++)
+			for (k = i + 1; k < s->n && element_by_key(&s->elements[k], &e) == 0; k++)
 				;
 			if (k < s->n) {
 				memcpy(e.end, s->elements[k].key, sizeof(e.end));

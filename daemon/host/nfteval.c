@@ -17,7 +17,7 @@
 /* ---- chains ---- */
 
 /* note - record the effect @why with its doubts. A certain effect stays certain. */
-static void note(struct nft_walk *w, enum flow_why why, unsigned int doubts)
+static void walk_note(struct nft_walk *w, enum flow_why why, unsigned int doubts)
 {
 	struct nft_answer *a = &w->answer;
 
@@ -50,13 +50,13 @@ struct way {
 static struct way walk_chain(struct nft_walk *w, const struct nft_chain *c, unsigned int doubts,
 			     unsigned int depth);
 
-static struct way jump(struct nft_walk *w, const struct nft_chain *from, const char *name,
-		       unsigned int doubts, unsigned int depth)
+static struct way chain_jump(struct nft_walk *w, const struct nft_chain *from, const char *name,
+			     unsigned int doubts, unsigned int depth)
 {
 	const struct nft_chain *to = nft_chain_find(w->rules, from, name);
 
 	if (!to || depth >= MAX_DEPTH) {
-		note(w, FLOW_WHY_FIREWALL, doubts | NFT_UNKNOWABLE);
+		walk_note(w, FLOW_WHY_FIREWALL, doubts | NFT_UNKNOWABLE);
 		return (struct way){ .doubts = NFT_UNKNOWABLE };
 	}
 	return walk_chain(w, to, doubts, depth + 1);
@@ -66,9 +66,9 @@ static struct way jump(struct nft_walk *w, const struct nft_chain *from, const c
  * act - carry out a verdict of a rule of @c. @doubts: that the packet reaches the rule; @own: that
  * the rule matches. Returns how the packet goes on after the rule. *@leaves: it leaves this chain.
  */
-static struct way act(struct nft_walk *w, const struct nft_chain *c, int32_t verdict,
-		      const char *target, unsigned int doubts, unsigned int own,
-		      unsigned int depth, bool *leaves)
+static struct way verdict_apply(struct nft_walk *w, const struct nft_chain *c, int32_t verdict,
+				const char *target, unsigned int doubts, unsigned int own,
+				unsigned int depth, bool *leaves)
 {
 	struct way to = { .stops = true };
 
@@ -78,12 +78,16 @@ static struct way act(struct nft_walk *w, const struct nft_chain *c, int32_t ver
 	case NFT_RETURN: to.stops = false; *leaves = !own; break;
 	case NFT_CONTINUE:
 	case NFT_BREAK: return (struct way){ 0 };
-	case NFT_JUMP: to = jump(w, c, target, doubts | own, depth); break;
+	case NFT_JUMP:
+		to = chain_jump(w, c, target, doubts | own, depth);
+		break;
 	case NFT_GOTO:
-		to = jump(w, c, target, doubts | own, depth);
+		to = chain_jump(w, c, target, doubts | own, depth);
 		*leaves = !own;
 		break;
-	default: note(w, FLOW_WHY_FIREWALL, doubts | own); break; /* drop, queue */
+	default:
+		walk_note(w, FLOW_WHY_FIREWALL, doubts | own);
+		break; /* drop, queue */
 	}
 	if (!own)
 		return to;
@@ -104,7 +108,7 @@ static struct way act_any(struct nft_walk *w, const struct nft_chain *c, const s
 		const struct nft_element *e = &map->elements[i];
 		const char *target;
 		int32_t verdict = nft_verdict_read(e->verdict, e->verdict_len, &target);
-		struct way to = act(w, c, verdict, target, doubts, any, depth, &leaves);
+		struct way to = verdict_apply(w, c, verdict, target, doubts, any, depth, &leaves);
 
 		all |= to.doubts;
 	}
@@ -123,14 +127,14 @@ static struct way walk_chain(struct nft_walk *w, const struct nft_chain *c, unsi
 		unsigned int here = doubts | way.doubts;
 
 		if (++w->steps > MAX_STEPS) {
-			note(w, FLOW_WHY_FIREWALL, NFT_UNKNOWABLE);
+			walk_note(w, FLOW_WHY_FIREWALL, NFT_UNKNOWABLE);
 			return (struct way){ .stops = true };
 		}
 		nft_step_run(&r, &c->rules[i]);
 		if (r.match == NFT_MATCH_NO)
 			continue;
 		if (r.effect != FLOW_NO_OBJECTION)
-			note(w, r.effect, here | r.doubts);
+			walk_note(w, r.effect, here | r.doubts);
 		if (r.untracks)
 			w->untracked = here | r.doubts ? NFT_MATCH_MAYBE : NFT_MATCH_YES;
 		if (r.sets_mark)
@@ -138,7 +142,8 @@ static struct way walk_chain(struct nft_walk *w, const struct nft_chain *c, unsi
 		if (!r.decided)
 			continue;
 		to = r.other ? act_any(w, c, r.other, here, r.doubts, depth)
-			     : act(w, c, r.verdict, r.target, here, r.doubts, depth, &leaves);
+			     : verdict_apply(w, c, r.verdict, r.target, here, r.doubts, depth,
+					     &leaves);
 		way.doubts |= to.doubts;
 		if (to.stops && !r.other) {
 			way.stops = true;
@@ -204,7 +209,7 @@ static void describe_ip6(struct nft_walk *w)
 	known_bytes(&w->network, 24, p->dest.ip, 16);
 }
 
-static void describe(struct nft_walk *w)
+static void walk_describe(struct nft_walk *w)
 {
 	uint16_t ports[2], from, to;
 
@@ -252,7 +257,7 @@ struct nft_answer nfteval(const struct nft_rules *rules, enum nft_hook hook, boo
 	}
 	if (!rules->n_hooked[hook])
 		return w.answer;
-	describe(&w);
+	walk_describe(&w);
 	for (i = 0; i < rules->n_hooked[hook]; i++) {
 		const struct nft_chain *c = rules->hooked[hook][i];
 		struct way way;
@@ -261,7 +266,7 @@ struct nft_answer nfteval(const struct nft_rules *rules, enum nft_hook hook, boo
 			continue;
 		way = walk_chain(&w, c, 0, 0);
 		if (!way.stops && c->drops)
-			note(&w, FLOW_WHY_FIREWALL, way.doubts);
+			walk_note(&w, FLOW_WHY_FIREWALL, way.doubts);
 	}
 	return w.answer;
 }

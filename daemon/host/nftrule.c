@@ -26,54 +26,54 @@ static const struct nlattr *data_of(const struct nlattr *nest, unsigned int type
 	return a;
 }
 
-static const struct nlattr *value_of(const struct nlattr *nest)
+static const struct nlattr *attr_value(const struct nlattr *nest)
 {
 	return data_of(nest, NFTA_DATA_VALUE);
 }
 
-static uint32_t number(const struct nlattr *a)
+static uint32_t attr_number(const struct nlattr *a)
 {
 	return a && mnl_attr_get_payload_len(a) >= 4 ? ntohl(mnl_attr_get_u32(a)) : 0;
 }
 
-static const char *text(const struct nlattr *a)
+static const char *attr_text(const struct nlattr *a)
 {
 	return a && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0 ? mnl_attr_get_str(a) : "";
 }
 
 /* ---- registers ---- */
 
-static void doubt(struct nft_step *r, unsigned int why)
+static void step_doubt(struct nft_step *r, unsigned int why)
 {
 	r->match = NFT_MATCH_MAYBE;
 	r->doubts |= why;
 }
 
-static void matches(struct nft_step *r, enum nft_match m, unsigned int why)
+static void step_matches(struct nft_step *r, enum nft_match m, unsigned int why)
 {
 	if (m == NFT_MATCH_NO)
 		r->match = NFT_MATCH_NO;
 	else if (m == NFT_MATCH_MAYBE)
-		doubt(r, why);
+		step_doubt(r, why);
 }
 
 /* reg_at - the byte where a register begins; -1: no such register, or fewer than @len bytes. */
 static int reg_at(const struct nlattr *a, size_t len)
 {
-	uint32_t reg = number(a);
+	uint32_t reg = attr_number(a);
 	int at = reg >= NFT_REG32_00 ? (int)(reg - NFT_REG32_00) * 4 : (int)(reg - NFT_REG_1) * 16;
 
 	return reg < NFT_REG_1 || at < 0 || at + len > NFT_REGISTERS ? -1 : at;
 }
 
-static void load(struct nft_step *r, const struct nlattr *dreg, const void *value,
-		 const void *known, size_t len, unsigned int why)
+static void register_load(struct nft_step *r, const struct nlattr *dreg, const void *value,
+			  const void *known, size_t len, unsigned int why)
 {
 	size_t all = (len + 3) & ~(size_t)3, i;
 	int at = reg_at(dreg, all);
 
 	if (at < 0) {
-		doubt(r, NFT_UNKNOWABLE);
+		step_doubt(r, NFT_UNKNOWABLE);
 		return;
 	}
 	memset(r->regs.value + at, 0, all);
@@ -89,12 +89,12 @@ static void load(struct nft_step *r, const struct nlattr *dreg, const void *valu
 
 static void load_u32(struct nft_step *r, const struct nlattr *dreg, uint32_t value)
 {
-	load(r, dreg, &value, NULL, sizeof(value), 0);
+	register_load(r, dreg, &value, NULL, sizeof(value), 0);
 }
 
 static void load_u8(struct nft_step *r, const struct nlattr *dreg, uint8_t value)
 {
-	load(r, dreg, &value, NULL, sizeof(value), 0);
+	register_load(r, dreg, &value, NULL, sizeof(value), 0);
 }
 
 static void load_unknown(struct nft_step *r, const struct nlattr *dreg, size_t len,
@@ -102,7 +102,7 @@ static void load_unknown(struct nft_step *r, const struct nlattr *dreg, size_t l
 {
 	static const uint8_t none[NFT_REGISTERS];
 
-	load(r, dreg, none, none, MIN(len, sizeof(none)), why);
+	register_load(r, dreg, none, none, MIN(len, sizeof(none)), why);
 }
 
 static void forget_registers(struct nft_step *r)
@@ -125,7 +125,8 @@ static unsigned int doubts_at(const struct nft_step *r, int at, size_t len)
 }
 
 /* equals - compare register bytes with @to. YES: equal; NO: a known bit differs. */
-static enum nft_match equals(const struct nft_step *r, int at, const uint8_t *to, size_t len)
+static enum nft_match register_equals(const struct nft_step *r, int at, const uint8_t *to,
+				      size_t len)
 {
 	enum nft_match m = NFT_MATCH_YES;
 	size_t i;
@@ -155,8 +156,9 @@ static bool is_known(const struct nft_step *r, int at, size_t len)
 
 static void expr_payload(struct nft_step *r, const struct attrs *a)
 {
-	uint32_t base = number(a->a[NFTA_PAYLOAD_BASE]), at = number(a->a[NFTA_PAYLOAD_OFFSET]);
-	uint32_t len = number(a->a[NFTA_PAYLOAD_LEN]);
+	uint32_t base = attr_number(a->a[NFTA_PAYLOAD_BASE]),
+		 at = attr_number(a->a[NFTA_PAYLOAD_OFFSET]);
+	uint32_t len = attr_number(a->a[NFTA_PAYLOAD_LEN]);
 	const struct nft_bits *from = base == NFT_PAYLOAD_NETWORK_HEADER ? &r->w->network
 							      : &r->w->transport;
 	unsigned int why = NFT_UNKNOWABLE;
@@ -171,7 +173,8 @@ static void expr_payload(struct nft_step *r, const struct attrs *a)
 	    at > HEADER_BYTES || len > HEADER_BYTES || at + len > HEADER_BYTES)
 		load_unknown(r, a->a[NFTA_PAYLOAD_DREG], len, why);
 	else
-		load(r, a->a[NFTA_PAYLOAD_DREG], from->value + at, from->known + at, len, why);
+		register_load(r, a->a[NFTA_PAYLOAD_DREG], from->value + at, from->known + at, len,
+			      why);
 }
 
 static void set_mark(struct nft_step *r, const struct nlattr *sreg)
@@ -188,7 +191,7 @@ static void set_mark(struct nft_step *r, const struct nlattr *sreg)
 
 static void meta_set(struct nft_step *r, const struct attrs *a)
 {
-	switch (number(a->a[NFTA_META_KEY])) {
+	switch (attr_number(a->a[NFTA_META_KEY])) {
 	case NFT_META_MARK: set_mark(r, a->a[NFTA_META_SREG]); break;
 	case NFT_META_NFTRACE:
 	case NFT_META_SECMARK: break;
@@ -218,7 +221,7 @@ static void meta_load_device(struct nft_step *r, const struct nlattr *dreg, bool
 	if (here && in && r->w->nat)
 		load_unknown(r, dreg, by_name ? IFNAMSIZ : 4, NFT_UNKNOWABLE);
 	else if (by_name)
-		load(r, dreg, here ? r->w->p->ifname : none, NULL, IFNAMSIZ, 0);
+		register_load(r, dreg, here ? r->w->p->ifname : none, NULL, IFNAMSIZ, 0);
 	else
 		load_u32(r, dreg, here ? r->w->p->oif : 0);
 }
@@ -228,14 +231,16 @@ static void expr_meta(struct nft_step *r, const struct attrs *a)
 	const struct nlattr *dreg = a->a[NFTA_META_DREG];
 	bool ip6 = r->w->p->dest.family == ADDR_IP6, inbound = r->w->inbound;
 	uint16_t ethertype = htons(ip6 ? 0x86dd : 0x0800);
-	uint32_t key = number(a->a[NFTA_META_KEY]);
+	uint32_t key = attr_number(a->a[NFTA_META_KEY]);
 
 	if (!dreg) {
 		meta_set(r, a);
 		return;
 	}
 	switch (key) {
-	case NFT_META_PROTOCOL: load(r, dreg, &ethertype, NULL, 2, 0); break;
+	case NFT_META_PROTOCOL:
+		register_load(r, dreg, &ethertype, NULL, 2, 0);
+		break;
 	case NFT_META_NFPROTO: load_u8(r, dreg, ip6 ? NFPROTO_IPV6 : NFPROTO_IPV4); break;
 	case NFT_META_L4PROTO: load_u8(r, dreg, IPPROTO_UDP); break;
 	case NFT_META_MARK: meta_load_mark(r, dreg); break;
@@ -277,7 +282,7 @@ static uint32_t ct_state(const struct nft_walk *w, uint32_t *known)
 static void expr_ct(struct nft_step *r, const struct attrs *a)
 {
 	const struct nlattr *dreg = a->a[NFTA_CT_DREG];
-	uint32_t key = number(a->a[NFTA_CT_KEY]), known, state;
+	uint32_t key = attr_number(a->a[NFTA_CT_KEY]), known, state;
 	const struct nft_ct *ct = r->w->ct;
 
 	if (!dreg)
@@ -286,7 +291,7 @@ static void expr_ct(struct nft_step *r, const struct attrs *a)
 		load_unknown(r, dreg, 16, NFT_NEEDS_CT);
 	} else if (key == NFT_CT_STATE) {
 		state = ct_state(r->w, &known);
-		load(r, dreg, &state, &known, sizeof(state), NFT_NEEDS_CT);
+		register_load(r, dreg, &state, &known, sizeof(state), NFT_NEEDS_CT);
 	} else if (key == NFT_CT_MARK && ct && ct->mark_known) {
 		load_u32(r, dreg, ct->mark);
 	} else {
@@ -298,13 +303,13 @@ static void expr_ct(struct nft_step *r, const struct attrs *a)
 static void take_verdict(struct nft_step *r, const struct attrs *v)
 {
 	r->decided = true;
-	r->verdict = (int32_t)number(v->a[NFTA_VERDICT_CODE]);
-	r->target = text(v->a[NFTA_VERDICT_CHAIN]);
+	r->verdict = (int32_t)attr_number(v->a[NFTA_VERDICT_CODE]);
+	r->target = attr_text(v->a[NFTA_VERDICT_CHAIN]);
 }
 
 static void expr_immediate(struct nft_step *r, const struct attrs *a)
 {
-	const struct nlattr *value = value_of(a->a[NFTA_IMMEDIATE_DATA]);
+	const struct nlattr *value = attr_value(a->a[NFTA_IMMEDIATE_DATA]);
 	const struct nlattr *verdict = data_of(a->a[NFTA_IMMEDIATE_DATA], NFTA_DATA_VERDICT);
 	struct attrs v;
 
@@ -312,8 +317,8 @@ static void expr_immediate(struct nft_step *r, const struct attrs *a)
 		v = attrs_in(verdict);
 		take_verdict(r, &v);
 	} else if (value) {
-		load(r, a->a[NFTA_IMMEDIATE_DREG], mnl_attr_get_payload(value), NULL,
-		     MIN(mnl_attr_get_payload_len(value), NFT_REGISTERS), 0);
+		register_load(r, a->a[NFTA_IMMEDIATE_DREG], mnl_attr_get_payload(value), NULL,
+			      MIN(mnl_attr_get_payload_len(value), NFT_REGISTERS), 0);
 	}
 }
 
@@ -321,13 +326,13 @@ static void expr_immediate(struct nft_step *r, const struct attrs *a)
 
 static void expr_bitwise(struct nft_step *r, const struct attrs *a)
 {
-	const struct nlattr *m = value_of(a->a[NFTA_BITWISE_MASK]);
-	const struct nlattr *x = value_of(a->a[NFTA_BITWISE_XOR]);
-	uint32_t len = number(a->a[NFTA_BITWISE_LEN]), i;
+	const struct nlattr *m = attr_value(a->a[NFTA_BITWISE_MASK]);
+	const struct nlattr *x = attr_value(a->a[NFTA_BITWISE_XOR]);
+	uint32_t len = attr_number(a->a[NFTA_BITWISE_LEN]), i;
 	int from = reg_at(a->a[NFTA_BITWISE_SREG], len);
 	uint8_t value[NFT_REGISTERS], known[NFT_REGISTERS];
 
-	if (number(a->a[NFTA_BITWISE_OP]) || len > NFT_REGISTERS || from < 0 || !m || !x ||
+	if (attr_number(a->a[NFTA_BITWISE_OP]) || len > NFT_REGISTERS || from < 0 || !m || !x ||
 	    mnl_attr_get_payload_len(m) < len || mnl_attr_get_payload_len(x) < len) {
 		forget_registers(r);
 		return;
@@ -339,10 +344,10 @@ static void expr_bitwise(struct nft_step *r, const struct attrs *a)
 		value[i] = (r->regs.value[from + i] & keep) ^
 			   ((const uint8_t *)mnl_attr_get_payload(x))[i];
 	}
-	load(r, a->a[NFTA_BITWISE_DREG], value, known, len, doubts_at(r, from, len));
+	register_load(r, a->a[NFTA_BITWISE_DREG], value, known, len, doubts_at(r, from, len));
 }
 
-static enum nft_match ordered(uint32_t op, int order)
+static enum nft_match order_match(uint32_t op, int order)
 {
 	bool fits = op == NFT_CMP_LT	? order < 0
 		    : op == NFT_CMP_LTE ? order <= 0
@@ -352,43 +357,43 @@ static enum nft_match ordered(uint32_t op, int order)
 	return fits ? NFT_MATCH_YES : NFT_MATCH_NO;
 }
 
-static enum nft_match inverted(enum nft_match m)
+static enum nft_match match_inverted(enum nft_match m)
 {
 	return m == NFT_MATCH_YES ? NFT_MATCH_NO : m == NFT_MATCH_NO ? NFT_MATCH_YES : m;
 }
 
 static void expr_cmp(struct nft_step *r, const struct attrs *a)
 {
-	const struct nlattr *v = value_of(a->a[NFTA_CMP_DATA]);
+	const struct nlattr *v = attr_value(a->a[NFTA_CMP_DATA]);
 	size_t len = v ? mnl_attr_get_payload_len(v) : 0;
 	int at = reg_at(a->a[NFTA_CMP_SREG], len);
-	uint32_t op = number(a->a[NFTA_CMP_OP]);
+	uint32_t op = attr_number(a->a[NFTA_CMP_OP]);
 	enum nft_match m = NFT_MATCH_MAYBE;
 
 	if (at < 0 || !len) {
-		doubt(r, NFT_UNKNOWABLE);
+		step_doubt(r, NFT_UNKNOWABLE);
 		return;
 	}
 	if (op == NFT_CMP_EQ || op == NFT_CMP_NEQ) {
-		m = equals(r, at, mnl_attr_get_payload(v), len);
-		m = op == NFT_CMP_EQ ? m : inverted(m);
+		m = register_equals(r, at, mnl_attr_get_payload(v), len);
+		m = op == NFT_CMP_EQ ? m : match_inverted(m);
 	} else if (is_known(r, at, len)) {
-		m = ordered(op, memcmp(r->regs.value + at, mnl_attr_get_payload(v), len));
+		m = order_match(op, memcmp(r->regs.value + at, mnl_attr_get_payload(v), len));
 	}
-	matches(r, m, doubts_at(r, at, len));
+	step_matches(r, m, doubts_at(r, at, len));
 }
 
 static void expr_range(struct nft_step *r, const struct attrs *a)
 {
-	const struct nlattr *f = value_of(a->a[NFTA_RANGE_FROM_DATA]);
-	const struct nlattr *t = value_of(a->a[NFTA_RANGE_TO_DATA]);
+	const struct nlattr *f = attr_value(a->a[NFTA_RANGE_FROM_DATA]);
+	const struct nlattr *t = attr_value(a->a[NFTA_RANGE_TO_DATA]);
 	size_t len = f ? mnl_attr_get_payload_len(f) : 0;
 	int at = reg_at(a->a[NFTA_RANGE_SREG], len);
 	const uint8_t *value = r->regs.value + at;
 	enum nft_match m = NFT_MATCH_MAYBE;
 
 	if (at < 0 || !len || !t || mnl_attr_get_payload_len(t) != len) {
-		doubt(r, NFT_UNKNOWABLE);
+		step_doubt(r, NFT_UNKNOWABLE);
 		return;
 	}
 	if (is_known(r, at, len)) {
@@ -396,10 +401,10 @@ static void expr_range(struct nft_step *r, const struct attrs *a)
 				    memcmp(value, mnl_attr_get_payload(t), len) <= 0
 			    ? NFT_MATCH_YES
 			    : NFT_MATCH_NO;
-		if (number(a->a[NFTA_RANGE_OP]) == NFT_RANGE_NEQ)
-			m = inverted(m);
+		if (attr_number(a->a[NFTA_RANGE_OP]) == NFT_RANGE_NEQ)
+			m = match_inverted(m);
 	}
-	matches(r, m, doubts_at(r, at, len));
+	step_matches(r, m, doubts_at(r, at, len));
 }
 
 /* NFT_MATCH_YES, with the element in *@found, only when the whole key is known. */
@@ -420,15 +425,14 @@ static enum nft_match in_set(const struct nft_step *r, int at, const struct nft_
 			return NFT_MATCH_YES;
 		}
 		may += memcmp(e->key, e->end, s->key_len) ||
-		       equals(r, at, e->key, s->key_len) != NFT_MATCH_NO;
+		       register_equals(r, at, e->key, s->key_len) != NFT_MATCH_NO;
 	}
 	return may ? NFT_MATCH_MAYBE : NFT_MATCH_NO;
 }
 
 static void expr_lookup(struct nft_step *r, const struct attrs *a)
 {
-	struct nft_set *s =
-		nft_set_find(r->w->rules, r->chain, text(a->a[NFTA_LOOKUP_SET]));
+	struct nft_set *s = nft_set_find(r->w->rules, r->chain, attr_text(a->a[NFTA_LOOKUP_SET]));
 	int at = s ? reg_at(a->a[NFTA_LOOKUP_SREG], s->key_len) : -1;
 	bool map = a->a[NFTA_LOOKUP_DREG] != NULL;
 	const struct nft_element *found = NULL;
@@ -437,15 +441,16 @@ static void expr_lookup(struct nft_step *r, const struct attrs *a)
 
 	if (s && s->known && at >= 0)
 		m = in_set(r, at, s, &found);
-	if (number(a->a[NFTA_LOOKUP_FLAGS]) & NFT_LOOKUP_F_INV)
-		m = inverted(m);
-	matches(r, m, s && s->known && at >= 0 ? doubts_at(r, at, s->key_len) : NFT_UNKNOWABLE);
+	if (attr_number(a->a[NFTA_LOOKUP_FLAGS]) & NFT_LOOKUP_F_INV)
+		m = match_inverted(m);
+	step_matches(r, m,
+		     s && s->known && at >= 0 ? doubts_at(r, at, s->key_len) : NFT_UNKNOWABLE);
 	if (m == NFT_MATCH_NO || !map)
 		return;
 	if (found && found->verdict) {
 		v = attrs_at(found->verdict, found->verdict_len);
 		take_verdict(r, &v);
-	} else if (number(a->a[NFTA_LOOKUP_DREG]) == NFT_REG_VERDICT) {
+	} else if (attr_number(a->a[NFTA_LOOKUP_DREG]) == NFT_REG_VERDICT) {
 		r->decided = true;
 		r->other = s && s->known ? s : NULL;
 		r->effect = r->other ? r->effect : FLOW_WHY_FIREWALL;
@@ -476,22 +481,22 @@ static void match_conntrack(struct nft_step *r, const uint8_t *info, size_t len,
 	uint16_t flags, invert, wanted;
 
 	if (rev < 2 || len < END_AT) {
-		doubt(r, NFT_NEEDS_CT | NFT_UNKNOWABLE);
+		step_doubt(r, NFT_NEEDS_CT | NFT_UNKNOWABLE);
 		return;
 	}
 	memcpy(&flags, info + FLAGS_AT, 2);
 	memcpy(&invert, info + INVERT_AT, 2);
 	memcpy(&wanted, info + STATE_AT, 2);
 	if (flags != STATE || (r->w->nat && r->w->inbound))
-		doubt(r, NFT_NEEDS_CT | (flags != STATE ? NFT_UNKNOWABLE : 0));
+		step_doubt(r, NFT_NEEDS_CT | (flags != STATE ? NFT_UNKNOWABLE : 0));
 	else if (known == ~0u)
-		matches(r, !(state & wanted) == !!invert ? NFT_MATCH_YES : NFT_MATCH_NO, 0);
+		step_matches(r, !(state & wanted) == !!invert ? NFT_MATCH_YES : NFT_MATCH_NO, 0);
 	else if ((wanted & ~known) == 0)
-		matches(r, invert ? NFT_MATCH_YES : NFT_MATCH_NO, 0);
+		step_matches(r, invert ? NFT_MATCH_YES : NFT_MATCH_NO, 0);
 	else if ((wanted & ~known) == (uint16_t)~known)
-		matches(r, invert ? NFT_MATCH_NO : NFT_MATCH_YES, 0);
+		step_matches(r, invert ? NFT_MATCH_NO : NFT_MATCH_YES, 0);
 	else
-		doubt(r, NFT_NEEDS_CT);
+		step_doubt(r, NFT_NEEDS_CT);
 }
 
 /* The destination of an outgoing packet is another host (RTN_UNICAST). */
@@ -503,19 +508,19 @@ static void match_addrtype(struct nft_step *r, const uint8_t *info, size_t len)
 	bool fits = true;
 
 	if (len < 8 || r->w->inbound) {
-		doubt(r, NFT_UNKNOWABLE);
+		step_doubt(r, NFT_UNKNOWABLE);
 		return;
 	}
 	memcpy(&source, info, 2);
 	memcpy(&dest, info + 2, 2);
 	memcpy(&flags, info + 4, 4);
 	if (flags & ~(uint32_t)(INVERT_SOURCE | INVERT_DEST))
-		doubt(r, NFT_UNKNOWABLE);
+		step_doubt(r, NFT_UNKNOWABLE);
 	if (source)
 		fits &= !(source & LOCAL) == !!(flags & INVERT_SOURCE);
 	if (dest)
 		fits &= !(dest & UNICAST) == !!(flags & INVERT_DEST);
-	matches(r, fits ? NFT_MATCH_YES : NFT_MATCH_NO, 0);
+	step_matches(r, fits ? NFT_MATCH_YES : NFT_MATCH_NO, 0);
 }
 
 static void match_mark(struct nft_step *r, const uint8_t *info, size_t len)
@@ -527,11 +532,12 @@ static void match_mark(struct nft_step *r, const uint8_t *info, size_t len)
 	const struct nft_answer *now = &r->w->answer;
 
 	if (len < 9 || r->w->inbound || now->mark_doubts) {
-		doubt(r, now->mark_doubts | NFT_UNKNOWABLE);
+		step_doubt(r, now->mark_doubts | NFT_UNKNOWABLE);
 		return;
 	}
 	memcpy(&m, info, 9);
-	matches(r, ((now->mark & m.mask) == m.mark) ^ m.invert ? NFT_MATCH_YES : NFT_MATCH_NO, 0);
+	step_matches(r, ((now->mark & m.mask) == m.mark) ^ m.invert ? NFT_MATCH_YES : NFT_MATCH_NO,
+		     0);
 }
 
 /* xt_udp: the ranges of both ports, in host order, and two flags that invert them. */
@@ -542,7 +548,7 @@ static void match_udp(struct nft_step *r, const uint8_t *info, size_t len)
 	int i;
 
 	if (len < 9) {
-		doubt(r, NFT_UNKNOWABLE);
+		step_doubt(r, NFT_UNKNOWABLE);
 		return;
 	}
 	nft_walk_ports(r->w, ports);
@@ -553,14 +559,15 @@ static void match_udp(struct nft_step *r, const uint8_t *info, size_t len)
 
 		full = at[0] == 0 && at[1] == 0xffff;
 		if (full)
-			matches(r, invert ? NFT_MATCH_NO : NFT_MATCH_YES, 0);
+			step_matches(r, invert ? NFT_MATCH_NO : NFT_MATCH_YES, 0);
 		else if (!ports[i])
-			matches(r, NFT_MATCH_MAYBE, NFT_NEEDS_PORTS);
+			step_matches(r, NFT_MATCH_MAYBE, NFT_NEEDS_PORTS);
 		else
-			matches(r,
-				(ports[i] >= at[0] && ports[i] <= at[1]) ^ invert ? NFT_MATCH_YES
-										  : NFT_MATCH_NO,
-				0);
+			step_matches(r,
+				     (ports[i] >= at[0] && ports[i] <= at[1]) ^ invert
+					     ? NFT_MATCH_YES
+					     : NFT_MATCH_NO,
+				     0);
 	}
 }
 
@@ -568,7 +575,7 @@ static void expr_match(struct nft_step *r, const struct attrs *a)
 {
 	static const char *const other_protocols[] = { "tcp",	 "icmp",  "icmp6", "sctp",
 						       "dccp",	 "udplite", "esp", "ah" };
-	const char *name = text(a->a[NFTA_MATCH_NAME]);
+	const char *name = attr_text(a->a[NFTA_MATCH_NAME]);
 	const struct nlattr *info = a->a[NFTA_MATCH_INFO];
 	const uint8_t *p = info ? mnl_attr_get_payload(info) : NULL;
 	size_t len = info ? mnl_attr_get_payload_len(info) : 0, i;
@@ -581,15 +588,15 @@ static void expr_match(struct nft_step *r, const struct attrs *a)
 	if (!strcmp(name, "comment"))
 		return;
 	if (!strcmp(name, "conntrack"))
-		match_conntrack(r, p, len, number(a->a[NFTA_MATCH_REV]));
+		match_conntrack(r, p, len, attr_number(a->a[NFTA_MATCH_REV]));
 	else if (!strcmp(name, "addrtype"))
-		match_addrtype(r, p, number(a->a[NFTA_MATCH_REV]) ? len : 0);
+		match_addrtype(r, p, attr_number(a->a[NFTA_MATCH_REV]) ? len : 0);
 	else if (!strcmp(name, "mark"))
-		match_mark(r, p, number(a->a[NFTA_MATCH_REV]) ? len : 0);
+		match_mark(r, p, attr_number(a->a[NFTA_MATCH_REV]) ? len : 0);
 	else if (!strcmp(name, "udp"))
 		match_udp(r, p, len);
 	else
-		doubt(r, NFT_UNKNOWABLE);
+		step_doubt(r, NFT_UNKNOWABLE);
 }
 
 static void target_mark(struct nft_step *r, const struct nlattr *info, uint32_t rev)
@@ -622,7 +629,7 @@ static const struct {
 
 static void expr_target(struct nft_step *r, const struct attrs *a)
 {
-	const char *name = text(a->a[NFTA_TARGET_NAME]);
+	const char *name = attr_text(a->a[NFTA_TARGET_NAME]);
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(targets); i++) {
@@ -633,7 +640,7 @@ static void expr_target(struct nft_step *r, const struct attrs *a)
 		case UNTRACKS: r->untracks = true; return;
 		case TRANSLATES: r->effect = FLOW_WHY_NAT; return;
 		case MARKS:
-			target_mark(r, a->a[NFTA_TARGET_INFO], number(a->a[NFTA_TARGET_REV]));
+			target_mark(r, a->a[NFTA_TARGET_INFO], attr_number(a->a[NFTA_TARGET_REV]));
 			return;
 		case MARKS_BY_CT:
 			r->sets_mark = true;
@@ -672,7 +679,7 @@ static void expr_acts(struct nft_step *r, const struct attrs *a)
 static void expr_counts(struct nft_step *r, const struct attrs *a)
 {
 	(void)a;
-	doubt(r, NFT_UNKNOWABLE);
+	step_doubt(r, NFT_UNKNOWABLE);
 }
 
 static void expr_loads(struct nft_step *r, const struct attrs *a)
@@ -704,7 +711,7 @@ static void expr_unknown(struct nft_step *r, const struct attrs *a)
 {
 	(void)a;
 	forget_registers(r);
-	doubt(r, NFT_UNKNOWABLE);
+	step_doubt(r, NFT_UNKNOWABLE);
 	r->effect = FLOW_WHY_FIREWALL;
 }
 
@@ -741,7 +748,7 @@ static struct ready *make_ready(const struct nft_rule *rule)
 		return NULL;
 	mnl_attr_for_each_payload(rule->exprs, rule->len) {
 		e = attrs_in(attr);
-		y->all[y->n].run = run_of(text(e.a[NFTA_EXPR_NAME]));
+		y->all[y->n].run = run_of(attr_text(e.a[NFTA_EXPR_NAME]));
 		y->all[y->n++].data = attrs_in(e.a[NFTA_EXPR_DATA]);
 	}
 	return y;
@@ -767,6 +774,6 @@ int32_t nft_verdict_read(const void *bytes, size_t len, const char **chain)
 {
 	struct attrs v = attrs_at(bytes, len);
 
-	*chain = text(v.a[NFTA_VERDICT_CHAIN]);
-	return (int32_t)number(v.a[NFTA_VERDICT_CODE]);
+	*chain = attr_text(v.a[NFTA_VERDICT_CHAIN]);
+	return (int32_t)attr_number(v.a[NFTA_VERDICT_CODE]);
 }

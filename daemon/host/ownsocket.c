@@ -19,7 +19,7 @@
 #endif
 #define DEFAULT_TTL 64
 
-static int option(int fd, int level, int name, int otherwise)
+static int socket_option(int fd, int level, int name, int otherwise)
 {
 	socklen_t len = sizeof(otherwise);
 	int value;
@@ -65,7 +65,7 @@ static int open_cgroup(void)
 	return fd;
 }
 
-static bool has_programs(const enum bpf_attach_type *types, size_t n_types)
+static bool has_cgroup_programs(const enum bpf_attach_type *types, size_t n_types)
 {
 	int fd = open_cgroup();
 	uint32_t flags, n;
@@ -89,7 +89,7 @@ static const enum bpf_attach_type outgoing[] = { BPF_CGROUP_UDP4_SENDMSG, BPF_CG
 
 bool ownsocket_sendmsg_programs(void)
 {
-	return has_programs(outgoing, SENDMSG_TYPES);
+	return has_cgroup_programs(outgoing, SENDMSG_TYPES);
 }
 
 static bool has_flow_labels(void)
@@ -98,7 +98,7 @@ static bool has_flow_labels(void)
 
 	if (fd < 0)
 		return false;
-	on = option(fd, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0);
+	on = socket_option(fd, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0);
 	close(fd);
 	return on;
 }
@@ -110,21 +110,21 @@ bool ownsocket_read(struct ownsocket *o)
 	if (fd < 0)
 		return false;
 	*o = (struct ownsocket){
-		.bound_dev = option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0),
-		.mark = option(fd, SOL_SOCKET, SO_MARK, 0),
-		.priority = option(fd, SOL_SOCKET, SO_PRIORITY, 0),
-		.fragments = option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT) ==
+		.bound_dev = socket_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0),
+		.mark = socket_option(fd, SOL_SOCKET, SO_MARK, 0),
+		.priority = socket_option(fd, SOL_SOCKET, SO_PRIORITY, 0),
+		.fragments = socket_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT) ==
 			     IP_PMTUDISC_DONT,
 		.flow_labels = has_flow_labels(),
 		.uid = geteuid(),
 		.gid = getegid(),
 		.ttl = default_ttl(),
-		.programs = has_programs(outgoing, ARRAY_SIZE(outgoing)),
+		.programs = has_cgroup_programs(outgoing, ARRAY_SIZE(outgoing)),
 	};
 	for (i = 0; i < (int)ARRAY_SIZE(o->tos_priority); i++) {
 		tos = i << 1;
 		if (setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)) == 0)
-			o->tos_priority[i] = option(fd, SOL_SOCKET, SO_PRIORITY, 0);
+			o->tos_priority[i] = socket_option(fd, SOL_SOCKET, SO_PRIORITY, 0);
 	}
 	close(fd);
 	return true;

@@ -31,7 +31,7 @@ struct pathmtu {
 	void *arg;
 };
 
-static int open4(void)
+static int icmp4_open(void)
 {
 	struct icmp_filter f = { .data = ~(1u << ICMP_DEST_UNREACH | 1u << ICMP_REDIRECT) };
 	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMP);
@@ -43,7 +43,7 @@ static int open4(void)
 	return fd;
 }
 
-static int open6(void)
+static int icmp6_open(void)
 {
 	struct icmp6_filter f;
 	int fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMPV6);
@@ -65,12 +65,12 @@ struct pathmtu *pathmtu_open(void)
 
 	if (!p)
 		return NULL;
-	p->fd[0] = open4();
+	p->fd[0] = icmp4_open();
 	if (p->fd[0] < 0)
 		log_warn("path MTU: no raw ICMP socket: %s: a smaller MTU behind a router is seen "
 			 "after 30 seconds; start as root or with CAP_NET_RAW",
 			 strerror(errno));
-	p->fd[1] = open6();
+	p->fd[1] = icmp6_open();
 	for (i = 0; i < 2; i++)
 		if (p->fd[i] >= 0)
 			setsockopt(p->fd[i], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
@@ -80,7 +80,7 @@ struct pathmtu *pathmtu_open(void)
 /* ---- messages ---- */
 
 /* The destination of the packet that caused an ICMP message; @len: bytes with the IP header. */
-static bool message4(const uint8_t *b, size_t len, struct addr *dest)
+static bool icmp4_message(const uint8_t *b, size_t len, struct addr *dest)
 {
 	size_t header = len ? (b[0] & 15) * 4u : 0;
 
@@ -92,7 +92,7 @@ static bool message4(const uint8_t *b, size_t len, struct addr *dest)
 	return netlink_host(dest, ADDR_IP4, b + ICMP_BYTES + IP4_DEST_AT, 4);
 }
 
-static bool message6(const uint8_t *b, size_t len, struct addr *dest)
+static bool icmp6_message(const uint8_t *b, size_t len, struct addr *dest)
 {
 	size_t at = len && b[0] == REDIRECT6 ? REDIRECT6_DEST_AT : ICMP_BYTES + IP6_DEST_AT;
 
@@ -123,7 +123,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 		n = recv(fd, buf, sizeof(buf), 0);
 		if (n < 0)
 			break;
-		if (fd == p->fd[0] ? message4(buf, n, &dest) : message6(buf, n, &dest))
+		if (fd == p->fd[0] ? icmp4_message(buf, n, &dest) : icmp6_message(buf, n, &dest))
 			p->changed(p->arg, &dest);
 	}
 	pause_reading(p);

@@ -30,7 +30,7 @@ static int put_socket(struct nl_msg *msg, const struct route_question *q)
 	return rc;
 }
 
-static struct nl_msg *request(const struct route_question *q)
+static struct nl_msg *route_request(const struct route_question *q)
 {
 	size_t len = addr_ip_len(&q->dest);
 	struct rtmsg rt = {
@@ -114,7 +114,7 @@ static enum flow_why read_reply(struct route *out, const struct route_question *
 
 enum flow_why route_ask(struct netlink *nl, const struct route_question *q, struct route *out)
 {
-	struct nl_msg *msg = request(q);
+	struct nl_msg *msg = route_request(q);
 	struct nlmsghdr *reply;
 
 	*out = (struct route){ .source = addr_with_port(q->source, 0) };

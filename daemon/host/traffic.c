@@ -180,7 +180,7 @@ static void on_done(void *arg, int err)
 
 /* ---- BPF programs ---- */
 
-static bool has_programs(unsigned int ifindex)
+static bool has_device_programs(unsigned int ifindex)
 {
 	uint32_t flags, n = 0;
 
@@ -193,7 +193,7 @@ void traffic_look(struct traffic *t)
 	size_t i;
 
 	for (i = 0; i < t->n_asked; i++) {
-		now = has_programs(t->asked[i].ifindex);
+		now = has_device_programs(t->asked[i].ifindex);
 		moved |= now != t->asked[i].programs;
 		t->asked[i].programs = now;
 	}
@@ -212,7 +212,7 @@ static bool tcx_takes(struct traffic *t, unsigned int ifindex)
 	if (t->n_asked == MAX_ASKED) /* forget the oldest answer; it can be asked for again */
 		memmove(t->asked, t->asked + 1, --t->n_asked * sizeof(t->asked[0]));
 	x = &t->asked[t->n_asked++];
-	*x = (struct tcx){ .ifindex = ifindex, .programs = has_programs(ifindex) };
+	*x = (struct tcx){ .ifindex = ifindex, .programs = has_device_programs(ifindex) };
 	return x->programs;
 }
 
@@ -228,7 +228,7 @@ bool traffic_takes(struct traffic *t, unsigned int ifindex)
 	return t->now.broken || tcx_takes(t, ifindex);
 }
 
-static void add_text(char *buf, size_t size, unsigned int ifindex, const char *what)
+static void finding_add_text(char *buf, size_t size, unsigned int ifindex, const char *what)
 {
 	char name[IF_NAMESIZE] = "?";
 	size_t len = strlen(buf);
@@ -245,10 +245,10 @@ const char *traffic_describe(const struct traffic *t, char *buf, size_t size)
 	if (t->now.broken)
 		snprintf(buf, size, "traffic control cannot be read");
 	for (i = 0; i < t->now.n; i++)
-		add_text(buf, size, t->now.all[i].ifindex, t->now.all[i].what);
+		finding_add_text(buf, size, t->now.all[i].ifindex, t->now.all[i].what);
 	for (i = 0; i < t->n_asked; i++)
 		if (t->asked[i].programs)
-			add_text(buf, size, t->asked[i].ifindex, "BPF programs (tcx)");
+			finding_add_text(buf, size, t->asked[i].ifindex, "BPF programs (tcx)");
 	return buf;
 }
 

@@ -43,7 +43,7 @@ const struct audio_codec *audio_codec_of(unsigned int payload_type)
 	return NULL;
 }
 
-static const struct audio_codec *named(const char *name)
+static const struct audio_codec *encoding_named(const char *name)
 {
 	size_t i;
 
@@ -60,7 +60,7 @@ int audio_codec_parse(const char *text, struct audio_codec *out)
 	char name[16], rest;
 	int n = sscanf(text, "%15[A-Za-z0-9]/%u/%u%c", name, &rate, &channels, &rest);
 
-	found = n >= 1 && n <= 3 ? named(name) : NULL;
+	found = n >= 1 && n <= 3 ? encoding_named(name) : NULL;
 	if (!found || (n == 1 && strlen(name) != strlen(text)))
 		return -EINVAL;
 	*out = *found;
@@ -290,7 +290,7 @@ static int decode_l16(const uint8_t *in, size_t len, unsigned int channels, int1
  * Check that the samples in @len bytes fit in AUDIO_MAX_SAMPLES: most libraries do not check the
  * size of the output. opus_decode() does.
  */
-static bool fits(const struct audio_codec *c, size_t len)
+static bool packet_fits(const struct audio_codec *c, size_t len)
 {
 	return c->kind == AUDIO_OPUS ||
 	       (len + c->frame_bytes - 1) / c->frame_bytes * c->frame_samples <= AUDIO_MAX_SAMPLES;
@@ -302,7 +302,7 @@ int audio_decode(struct audio_decoder *d, const uint8_t *payload, size_t len,
 	size_t i;
 	int n;
 
-	if (!len || !fits(&d->codec, len))
+	if (!len || !packet_fits(&d->codec, len))
 		return -EBADMSG;
 	switch (d->codec.kind) {
 	case AUDIO_PCMU:

@@ -8,7 +8,7 @@
 
 #include "media/opuspack.h"
 
-static OpusRepacketizer *repacketizer(struct opuspack *o)
+static OpusRepacketizer *as_repacketizer(struct opuspack *o)
 {
 	return (OpusRepacketizer *)o;
 }
@@ -35,34 +35,34 @@ int opuspack_new(struct opuspack **out)
 
 void opuspack_free(struct opuspack *o)
 {
-	opus_repacketizer_destroy(repacketizer(o));
+	opus_repacketizer_destroy(as_repacketizer(o));
 }
 
 void opuspack_clear(struct opuspack *o)
 {
-	opus_repacketizer_init(repacketizer(o));
+	opus_repacketizer_init(as_repacketizer(o));
 }
 
 bool opuspack_add(struct opuspack *o, const uint8_t *p, size_t len)
 {
-	return opus_repacketizer_cat(repacketizer(o), p, len) == OPUS_OK;
+	return opus_repacketizer_cat(as_repacketizer(o), p, len) == OPUS_OK;
 }
 
 unsigned int opuspack_frames(const struct opuspack *o)
 {
-	return opus_repacketizer_get_nb_frames(repacketizer((struct opuspack *)o));
+	return opus_repacketizer_get_nb_frames(as_repacketizer((struct opuspack *)o));
 }
 
 size_t opuspack_cut(struct opuspack *o, unsigned int i, uint8_t *out, size_t max)
 {
-	int n = opus_repacketizer_out_range(repacketizer(o), i, i + 1, out, max);
+	int n = opus_repacketizer_out_range(as_repacketizer(o), i, i + 1, out, max);
 
 	return MAX(n, 0);
 }
 
 size_t opuspack_join(struct opuspack *o, uint8_t *out, size_t max)
 {
-	int n = opus_repacketizer_out(repacketizer(o), out, max);
+	int n = opus_repacketizer_out(as_repacketizer(o), out, max);
 
 	return MAX(n, 0);
 }

@@ -107,7 +107,7 @@ static uint64_t next_tick(const struct pacer *p)
 	return NOT_ARMED;
 }
 
-static void arm(struct pacer *p, uint64_t tick)
+static void timer_arm(struct pacer *p, uint64_t tick)
 {
 	const uint64_t ns = tick * TICK_NS;
 	const struct itimerspec at = {
@@ -129,7 +129,7 @@ void pacer_add(struct pacer *p, struct pacer_item *item, uint64_t due_ns,
 	item->run = run;
 	slot_put(p, item);
 	if (!p->in_turn && item->tick < p->armed)
-		arm(p, item->tick);
+		timer_arm(p, item->tick);
 }
 
 void pacer_del(struct pacer *p, struct pacer_item *item)
@@ -176,7 +176,7 @@ void pacer_run(struct pacer *p, uint64_t now_ns)
 	p->in_turn = false;
 	if (any)
 		p->o.batch_end(p->o.arg);
-	arm(p, next_tick(p));
+	timer_arm(p, next_tick(p));
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)

@@ -193,8 +193,8 @@ static struct piece *place_of(const struct resizer *r, uint32_t ts)
 }
 
 /* Queue a piece. NULL: it is late or a duplicate, or there is no memory. */
-static struct piece *enqueue(struct resizer *r, const struct input *in, uint32_t ts, uint32_t ticks,
-			     const uint8_t *payload, size_t len)
+static struct piece *piece_enqueue(struct resizer *r, const struct input *in, uint32_t ts,
+				   uint32_t ticks, const uint8_t *payload, size_t len)
 {
 	struct piece *before = place_of(r, ts), *p;
 
@@ -232,7 +232,8 @@ static bool enqueue_opus(struct resizer *r, const struct input *in)
 	each = in->ticks / frames;
 	for (i = 0; i < frames; i++) {
 		len = opuspack_cut(r->opus, i, r->frames, sizeof(r->frames));
-		p = len ? enqueue(r, in, in->rtp.rtp_ts + i * each, each, r->frames, len) : NULL;
+		p = len ? piece_enqueue(r, in, in->rtp.rtp_ts + i * each, each, r->frames, len)
+			: NULL;
 		if (!p)
 			continue;
 		if (i)
@@ -248,13 +249,13 @@ static bool enqueue_all(struct resizer *r, const struct input *in)
 {
 	if (in->codec == &codec_opus)
 		return enqueue_opus(r, in);
-	return enqueue(r, in, in->rtp.rtp_ts, in->ticks, in->data + in->header, in->payload);
+	return piece_enqueue(r, in, in->rtp.rtp_ts, in->ticks, in->data + in->header, in->payload);
 }
 
 /* ---- numbers ---- */
 
 /* The distance of our numbers from the sender's. */
-static int16_t ahead(const struct resizer *r)
+static int16_t numbers_ahead(const struct resizer *r)
 {
 	return seq_diff(r->next_seq, r->next_in);
 }
@@ -392,7 +393,7 @@ static size_t finish_opus(struct resizer *r, uint8_t *out)
  * Move up to @max_ticks of @p to @out; returns the bytes. The rest of @p loses its marker, because
  * it begins no talk spurt.
  */
-static size_t take(struct resizer *r, struct piece *p, uint32_t max_ticks, uint8_t *out)
+static size_t piece_take(struct resizer *r, struct piece *p, uint32_t max_ticks, uint8_t *out)
 {
 	uint32_t ticks;
 	size_t n;
@@ -451,7 +452,7 @@ static size_t fill_packet(struct resizer *r)
 	r->frames_len = 0;
 	opuspack_clear(r->opus);
 	do {
-		len += take(r, p, end - p->ts, r->out + len);
+		len += piece_take(r, p, end - p->ts, r->out + len);
 		note_sent(r, p->ts);
 		if (p->ticks) {
 			r->splits = true;
@@ -468,7 +469,7 @@ static size_t fill_packet(struct resizer *r)
 	return opus ? len + finish_opus(r, r->out + len) : len;
 }
 
-static void emit(struct resizer *r, const struct resizer_sink *sink)
+static void packet_emit(struct resizer *r, const struct resizer_sink *sink)
 {
 	uint64_t arrival_ns = r->queue->arrival_ns;
 	size_t len = fill_packet(r);
@@ -578,13 +579,13 @@ void resizer_run(struct resizer *r, uint64_t now_ns, const struct resizer_sink *
 	while (r->queue &&
 	       (r->ticks >= target_of(r, r->queue) || r->pieces >= MAX_PIECES ||
 		now_ns >= resizer_deadline(r)))
-		emit(r, sink);
+		packet_emit(r, sink);
 }
 
 void resizer_flush(struct resizer *r, const struct resizer_sink *sink)
 {
 	while (r->queue)
-		emit(r, sink);
+		packet_emit(r, sink);
 }
 
 /* ---- in ---- */
@@ -597,7 +598,7 @@ static const struct codec *codec_in(const struct resizer *r, uint8_t type)
 }
 
 /* Find the payload. Set in->codec only if the payload is whole frames of a known codec. */
-static void describe(const struct resizer *r, struct input *in)
+static void input_describe(const struct resizer *r, struct input *in)
 {
 	const uint8_t *p = in->data;
 	const struct codec *c;
@@ -625,7 +626,7 @@ static void send_numbered(struct resizer *r, const struct input *in, uint16_t nu
 	sink->out(sink->arg, r->out, in->len, in->arrival_ns);
 }
 
-static void pass(struct resizer *r, const struct input *in, const struct resizer_sink *sink)
+static void input_pass(struct resizer *r, const struct input *in, const struct resizer_sink *sink)
 {
 	bool ours = in->rtp.kind == RTPX_PAYLOAD_RTP && r->has_ssrc && in->rtp.ssrc == r->ssrc;
 
@@ -663,7 +664,7 @@ static void begin_anew(struct resizer *r, const struct input *in, const struct r
 	memset(r->hole, 0, sizeof(r->hole));
 }
 
-static void audio(struct resizer *r, const struct input *in, const struct resizer_sink *sink)
+static void input_audio(struct resizer *r, const struct input *in, const struct resizer_sink *sink)
 {
 	if (begins_anew(r, in))
 		begin_anew(r, in, sink);
@@ -705,7 +706,8 @@ static bool leads_beyond(const struct resizer *r, uint16_t seq)
 	       seq_diff(seq, r->next_seq) >= 0;
 }
 
-static void renumber(struct resizer *r, const struct input *in, const struct resizer_sink *sink)
+static void input_renumber(struct resizer *r, const struct input *in,
+			   const struct resizer_sink *sink)
 {
 	uint16_t seq = in->rtp.rtp_seq, number;
 
@@ -717,7 +719,7 @@ static void renumber(struct resizer *r, const struct input *in, const struct res
 		sink->out(sink->arg, in->data, in->len, in->arrival_ns);
 		return;
 	}
-	number = seq + ahead(r);
+	number = seq + numbers_ahead(r);
 	if (seq_diff(seq, r->next_in) >= 0)
 		r->next_seq = number + 1;
 	note_taken(r, seq);
@@ -727,7 +729,7 @@ static void renumber(struct resizer *r, const struct input *in, const struct res
 static void stopped_in(struct resizer *r, const struct input *in, const struct resizer_sink *sink)
 {
 	if (!r->over && in->rtp.kind == RTPX_PAYLOAD_RTP && in->rtp.ssrc == r->ssrc) {
-		renumber(r, in, sink);
+		input_renumber(r, in, sink);
 		return;
 	}
 	sink->out(sink->arg, in->data, in->len, in->arrival_ns);
@@ -740,15 +742,15 @@ void resizer_in(struct resizer *r, const uint8_t *packet, size_t len, uint64_t a
 {
 	struct input in = { .data = packet, .len = len, .arrival_ns = arrival_ns };
 
-	describe(r, &in);
+	input_describe(r, &in);
 	if (is_from_before(r, &in) && in.rtp.kind == RTPX_PAYLOAD_RTP)
 		old_packet(r, &in, sink);
 	else if (!r->target_ms)
 		stopped_in(r, &in, sink);
 	else if (in.codec)
-		audio(r, &in, sink);
+		input_audio(r, &in, sink);
 	else
-		pass(r, &in, sink);
+		input_pass(r, &in, sink);
 }
 
 /* ---- begin and end ---- */
@@ -792,7 +794,7 @@ void resizer_retarget(struct resizer *r, unsigned int target_ms)
 {
 	if (!r->target_ms) {
 		r->bound = r->next_in;
-		r->own_late = ahead(r) == 0;
+		r->own_late = numbers_ahead(r) == 0;
 		r->gap_counts = r->has_seq;
 		r->has_newest = r->over = false;
 	}
@@ -806,7 +808,7 @@ void resizer_stop(struct resizer *r, const struct resizer_sink *sink)
 	r->target_ms = 0;
 	r->bound = r->next_in;
 	r->own_late = false;
-	r->over = !r->has_seq || ahead(r) <= 0;
+	r->over = !r->has_seq || numbers_ahead(r) <= 0;
 }
 
 bool resizer_is_over(const struct resizer *r)
@@ -820,7 +822,7 @@ void resizer_numbers(const struct resizer *r, struct leg_numbers *out)
 		.known = r->has_seq && r->has_ssrc,
 		.ssrc = r->ssrc,
 		.next = r->next_in,
-		.ahead = ahead(r),
+		.ahead = numbers_ahead(r),
 		.reserve = r->target_ms && r->splits ? RESERVE : 0,
 	};
 }
@@ -833,7 +835,7 @@ void resizer_kept(struct resizer *r)
 bool resizer_has_moved(const struct resizer *r)
 {
 	return r->splits && (!r->kept.reserve || !r->kept.known || r->kept.ssrc != r->ssrc ||
-			     (int16_t)(ahead(r) - r->kept.ahead) >= RESERVE / 2);
+			     (int16_t)(numbers_ahead(r) - r->kept.ahead) >= RESERVE / 2);
 }
 
 void resizer_resume(struct resizer *r, const struct leg_numbers *from)

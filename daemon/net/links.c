@@ -176,7 +176,7 @@ static void locals_clear(struct local **all)
 	}
 }
 
-static void local_add(struct nl_object *o, void *arg)
+static void address_take(struct nl_object *o, void *arg)
 {
 	struct nl_addr *a = rtnl_addr_get_local((struct rtnl_addr *)o);
 	struct links *all = arg;
@@ -224,7 +224,7 @@ int links_read_addrs(struct links *all)
 		return -EIO;
 	}
 	all->locals = NULL;
-	nl_cache_foreach(cache, local_add, all);
+	nl_cache_foreach(cache, address_take, all);
 	nl_cache_free(cache);
 	rc = !locals_equal(all->locals, old);
 	locals_clear(&old);

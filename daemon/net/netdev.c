@@ -41,7 +41,7 @@ struct netdev {
 	char buf[32768] __attribute__((aligned(8)));
 };
 
-static struct nlmsghdr *request(struct netdev *d, int type, int command)
+static struct nlmsghdr *netdev_request(struct netdev *d, int type, int command)
 {
 	struct nlmsghdr *h = mnl_nlmsg_put_header(d->buf);
 	struct genlmsghdr *g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
@@ -55,7 +55,7 @@ static struct nlmsghdr *request(struct netdev *d, int type, int command)
 }
 
 /* Send @h; @take gets each answer before the acknowledgement. 0 or the kernel's -errno. */
-static int ask(struct netdev *d, const struct nlmsghdr *h, mnl_cb_t take, void *arg)
+static int netdev_ask(struct netdev *d, const struct nlmsghdr *h, mnl_cb_t take, void *arg)
 {
 	unsigned int port = mnl_socket_get_portid(d->nl);
 	ssize_t n = mnl_socket_sendto(d->nl, h, h->nlmsg_len);
@@ -89,7 +89,7 @@ static void take_group(const struct nlattr *group, struct family *f)
 		f->group = id;
 }
 
-static int take_family(const struct nlmsghdr *h, void *arg)
+static int netdev_family(const struct nlmsghdr *h, void *arg)
 {
 	const struct nlattr *a, *group;
 	struct family *f = arg;
@@ -143,10 +143,10 @@ static int netdev_open(struct netdev **out, struct family *f)
 		goto err_close;
 	}
 	setsockopt(mnl_socket_get_fd(d->nl), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	h = request(d, GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
+	h = netdev_request(d, GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
 	mnl_attr_put_strz(h, CTRL_ATTR_FAMILY_NAME, FAMILY);
 	*f = (struct family){ 0 };
-	err = ask(d, h, take_family, f);
+	err = netdev_ask(d, h, netdev_family, f);
 	lacks_family = err == -ENOENT;
 	if (err)
 		goto err_close;
@@ -168,9 +168,9 @@ int netdev_xdp_features(unsigned int ifindex, uint64_t *features)
 
 	if (err)
 		return err;
-	h = request(d, f.id, CMD_DEV_GET);
+	h = netdev_request(d, f.id, CMD_DEV_GET);
 	mnl_attr_put_u32(h, ATTR_IFINDEX, ifindex);
-	err = ask(d, h, take_features, &found);
+	err = netdev_ask(d, h, take_features, &found);
 	netdev_close(d);
 	if (!err)
 		*features = found;

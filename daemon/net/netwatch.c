@@ -31,7 +31,7 @@ struct netwatch {
 	char buf[32768] __attribute__((aligned(8)));
 };
 
-static void work_within(struct netwatch *w, unsigned int ms)
+static void timer_arm(struct netwatch *w, unsigned int ms)
 {
 	struct timeval tv = { .tv_usec = ms * 1000 };
 
@@ -88,7 +88,7 @@ static int read_part(struct netwatch *w)
 	return last;
 }
 
-static void start(struct netwatch *w)
+static void reading_begin(struct netwatch *w)
 {
 	w->reading = true;
 	w->asked = false;
@@ -99,7 +99,7 @@ static void start(struct netwatch *w)
 }
 
 /* finish - a table that changes all the time is taken as it is after MAX_INTERRUPTED readings. */
-static void finish(struct netwatch *w)
+static void reading_end(struct netwatch *w)
 {
 	w->reading = false;
 	if (w->interrupted && ++w->given_up < MAX_INTERRUPTED) {
@@ -109,7 +109,7 @@ static void finish(struct netwatch *w)
 		w->table->done(w->arg, w->err);
 	}
 	if (w->again)
-		work_within(w, COALESCE_MS);
+		timer_arm(w, COALESCE_MS);
 }
 
 /* go_on - read until @until_ns, or to the end. */
@@ -119,7 +119,7 @@ static void go_on(struct netwatch *w, uint64_t until_ns)
 
 	do {
 		if (!w->asked && !send_request(w)) {
-			finish(w);
+			reading_end(w);
 			return;
 		}
 		rc = read_part(w);
@@ -128,7 +128,7 @@ static void go_on(struct netwatch *w, uint64_t until_ns)
 		w->asked = rc == 0;
 		w->request += rc != 0;
 	} while (clock_now() < until_ns);
-	work_within(w, 0);
+	timer_arm(w, 0);
 }
 
 static void on_work(evutil_socket_t fd, short what, void *arg)
@@ -137,11 +137,11 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	if (!w->reading)
-		start(w);
+		reading_begin(w);
 	go_on(w, clock_now() + SLICE_NS);
 }
 
-static bool concerns(const struct netwatch *w, const void *buf, int left)
+static bool concerns_table(const struct netwatch *w, const void *buf, int left)
 {
 	const struct nlmsghdr *h;
 
@@ -158,7 +158,7 @@ static void read_again(struct netwatch *w)
 	if (w->reading)
 		w->again = true;
 	else
-		work_within(w, COALESCE_MS);
+		timer_arm(w, COALESCE_MS);
 }
 
 static void on_hear(evutil_socket_t fd, short what, void *arg)
@@ -172,7 +172,7 @@ static void on_hear(evutil_socket_t fd, short what, void *arg)
 		n = recv(fd, w->buf, sizeof(w->buf), MSG_DONTWAIT);
 		if (n < 0 && errno != ENOBUFS)
 			return;
-		if (n < 0 || concerns(w, w->buf, n))
+		if (n < 0 || concerns_table(w, w->buf, n))
 			read_again(w);
 	}
 }
@@ -189,7 +189,7 @@ static struct mnl_socket *open_bus(int bus)
 }
 
 /* EPERM is not reported here: the reading that follows fails with it, too. */
-static void subscribe(struct netwatch *w)
+static void groups_join(struct netwatch *w)
 {
 	unsigned int i;
 	int group;
@@ -233,12 +233,12 @@ static int watch_new(struct netwatch **out, const struct netwatch_table *table,
 		rc = -errno;
 		goto err_free;
 	}
-	subscribe(w);
+	groups_join(w);
 	w->work_ev = evtimer_new(base, on_work, w);
 	w->hear_ev = event_new(base, mnl_socket_get_fd(w->hear), EV_READ | EV_PERSIST, on_hear, w);
 	if (!w->work_ev || !w->hear_ev || event_add(w->hear_ev, NULL))
 		goto err_free;
-	start(w);
+	reading_begin(w);
 	go_on(w, UINT64_MAX);
 	*out = w;
 	return 0;

@@ -59,7 +59,7 @@ static int xml_request(struct evbuffer *out, enum rpc_method method, const struc
 	return evbuffer_add_printf(out, "</params></methodCall>\n") < 0 ? -ENOMEM : 0;
 }
 
-static struct span after(struct span in, const char *word)
+static struct span word_after(struct span in, const char *word)
 {
 	size_t n = strlen(word);
 	const char *p = in.len ? memmem(in.p, in.len, word, n) : NULL;
@@ -74,12 +74,12 @@ static enum rpc_answer xml_answer(struct span body, char *why, size_t why_size)
 	struct span fault, text;
 	const char *end;
 
-	if (!after(body, "<methodResponse").p)
+	if (!word_after(body, "<methodResponse").p)
 		return RPC_UNREADABLE;
-	fault = after(body, "<fault>");
+	fault = word_after(body, "<fault>");
 	if (!fault.p)
-		return after(body, "<params").p ? RPC_DONE : RPC_UNREADABLE;
-	text = after(after(fault, "faultString"), "<string>");
+		return word_after(body, "<params").p ? RPC_DONE : RPC_UNREADABLE;
+	text = word_after(word_after(fault, "faultString"), "<string>");
 	end = text.len ? memchr(text.p, '<', text.len) : NULL;
 	snprintf(why, why_size, "%.*s", end ? (int)MIN(end - text.p, INT_MAX) : 0, text.p);
 	return RPC_REFUSED;

@@ -18,7 +18,7 @@ static bool begins_with(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
-static int parse_port(const char *text, uint16_t *out)
+static int port_parse(const char *text, uint16_t *out)
 {
 	char *end;
 	long n = strtol(text, &end, 10);
@@ -49,7 +49,7 @@ static int parse_tcp(struct notify_spec *out, const char *text, const char **why
 	size_t len = colon ? (size_t)(colon - text) : 0;
 
 	*why = "must be tcp:HOST:PORT with a port from 1 to 65535, an IPv6 address in brackets";
-	if (!len || len >= sizeof(out->host) || parse_port(colon + 1, &out->port) < 0)
+	if (!len || len >= sizeof(out->host) || port_parse(colon + 1, &out->port) < 0)
 		return -EINVAL;
 	if (*text == '[' && text[len - 1] == ']') {
 		text++;
@@ -62,7 +62,7 @@ static int parse_tcp(struct notify_spec *out, const char *text, const char **why
 	return 0;
 }
 
-static int parse_url(struct notify_spec *out, struct evhttp_uri *uri)
+static int url_parse(struct notify_spec *out, struct evhttp_uri *uri)
 {
 	const char *scheme = evhttp_uri_get_scheme(uri), *host = evhttp_uri_get_host(uri);
 	const char *path = evhttp_uri_get_path(uri), *query = evhttp_uri_get_query(uri);
@@ -86,7 +86,7 @@ static int parse_url(struct notify_spec *out, struct evhttp_uri *uri)
 static int parse_rpc(struct notify_spec *out, const char *url, const char **why)
 {
 	struct evhttp_uri *uri = evhttp_uri_parse(url);
-	int r = uri ? parse_url(out, uri) : -EINVAL;
+	int r = uri ? url_parse(out, uri) : -EINVAL;
 
 	*why = "must be xmlrpc: or jsonrpc: and http://HOST[:PORT][/PATH]";
 	if (uri)

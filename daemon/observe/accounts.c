@@ -90,7 +90,7 @@ static void line_add(struct line *l, const char *fmt, ...)
 	l->len += MIN((size_t)MAX(n, 0), room - 1);
 }
 
-static void add_text(struct line *l, const char *text)
+static void line_add_text(struct line *l, const char *text)
 {
 	bool quoted = strpbrk(text, ",\"\r\n");
 
@@ -143,8 +143,8 @@ static void format_csv(const struct file *a, const struct call_report *r, struct
 
 	gethostname(node, sizeof(node) - 1);
 	line_add(l, RECORD_VERSION ",%s,%d,%u,", node, (int)getpid(), r->number);
-	add_text(l, r->call_id);
-	add_text(l, r->from_tag);
+	line_add_text(l, r->call_id);
+	line_add_text(l, r->from_tag);
 	line_add(l, "%f,%f,%f,%f,%f,%f,", wall_time(a, r->created_ns), wall_time(a, r->ended_ns),
 		 wall_time(a, so->first_ns), wall_time(a, so->last_ns), wall_time(a, sp->first_ns),
 		 wall_time(a, sp->last_ns));
@@ -222,7 +222,7 @@ static bool lock_file(int fd, short type)
 	return true;
 }
 
-static int file_open(struct file *a)
+static int account_open(struct file *a)
 {
 	int rc = 0;
 
@@ -249,7 +249,7 @@ static int file_current(struct file *a)
 	if (a->fd >= 0 && stat(a->path, &now) == 0 && now.st_dev == a->opened.st_dev &&
 	    now.st_ino == a->opened.st_ino)
 		return 0;
-	return file_open(a);
+	return account_open(a);
 }
 
 static int write_record(struct file *a, const struct record *r)
@@ -267,7 +267,7 @@ static int write_record(struct file *a, const struct record *r)
 }
 
 /* Log the first of several failures, and the first success after them. */
-static void report(struct file *a, int rc)
+static void account_report(struct file *a, int rc)
 {
 	if (rc) {
 		atomic_fetch_add(&a->lost, 1);
@@ -295,7 +295,7 @@ static void *write_records(void *arg)
 		DL_DELETE(a->queue, r);
 		a->queued--;
 		pthread_mutex_unlock(&a->lock);
-		report(a, write_record(a, r));
+		account_report(a, write_record(a, r));
 		free(r);
 		pthread_mutex_lock(&a->lock);
 	}
@@ -335,7 +335,7 @@ static void file_add(struct file *a, const struct call_report *r)
 	free(record);
 }
 
-static int file_new(struct file **out, enum accounts_format format, const char *path)
+static int account_new(struct file **out, enum accounts_format format, const char *path)
 {
 	struct file *a = calloc(1, sizeof(*a));
 	int rc;
@@ -349,7 +349,7 @@ static int file_new(struct file **out, enum accounts_format format, const char *
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->more, NULL);
 	thread_cond_init(&a->done);
-	rc = a->path ? file_open(a) : -ENOMEM;
+	rc = a->path ? account_open(a) : -ENOMEM;
 	if (!rc)
 		rc = thread_run(&a->thread, write_records, a);
 	if (!rc) {
@@ -364,7 +364,7 @@ static int file_new(struct file **out, enum accounts_format format, const char *
 }
 
 /* A thread that hangs in the disk keeps the memory. */
-static void file_free(struct file *a)
+static void account_free(struct file *a)
 {
 	const uint64_t until_ns = clock_now() + ACCOUNTS_EXIT_MS * NSEC_PER_MSEC;
 	bool ended;
@@ -412,7 +412,7 @@ int accounts_new(struct accounts **out, const char *const path[ACCOUNTS_FORMATS]
 
 	snprintf(err, err_size, "out of memory");
 	for (int i = 0; i < ACCOUNTS_FORMATS && !rc; i++) {
-		rc = path[i] ? file_new(&a->file[i], (enum accounts_format)i, path[i]) : 0;
+		rc = path[i] ? account_new(&a->file[i], (enum accounts_format)i, path[i]) : 0;
 		if (rc)
 			snprintf(err, err_size, "%s %s: %s", names[i], path[i], strerror(-rc));
 	}
@@ -427,6 +427,6 @@ void accounts_free(struct accounts *a)
 {
 	for (int i = 0; a && i < ACCOUNTS_FORMATS; i++)
 		if (a->file[i])
-			file_free(a->file[i]);
+			account_free(a->file[i]);
 	free(a);
 }

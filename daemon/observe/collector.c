@@ -76,14 +76,14 @@ static void drop_first(struct collector *c)
 
 /* ---- trouble ---- */
 
-static void set_timer(struct collector *c, unsigned int ms)
+static void wake_within(struct collector *c, unsigned int ms)
 {
 	const struct timeval in = { ms / 1000, ms % 1000 * 1000 };
 
 	event_add(c->timer, &in);
 }
 
-static void disconnect(struct collector *c)
+static void collector_disconnect(struct collector *c)
 {
 	if (c->readable)
 		event_free(c->readable);
@@ -102,7 +102,7 @@ static uint64_t lost_in_all(const struct collector *c)
 }
 
 /* The first trouble of an outage is logged, and its end. */
-static void trouble(struct collector *c, const char *why)
+static void collector_trouble(struct collector *c, const char *why)
 {
 	snprintf(c->error, sizeof(c->error), "%s", why);
 	if (!c->troubled) {
@@ -113,16 +113,16 @@ static void trouble(struct collector *c, const char *why)
 	c->troubled = true;
 }
 
-static void failed(struct collector *c, const char *why)
+static void collector_failed(struct collector *c, const char *why)
 {
-	disconnect(c);
-	trouble(c, why);
+	collector_disconnect(c);
+	collector_trouble(c, why);
 	c->state = PAUSED;
 	c->pause_ms = c->pause_ms ? MIN(2 * c->pause_ms, LAST_PAUSE_MS) : FIRST_PAUSE_MS;
-	set_timer(c, c->pause_ms);
+	wake_within(c, c->pause_ms);
 }
 
-static void works(struct collector *c)
+static void collector_recovered(struct collector *c)
 {
 	if (c->troubled && !c->address.tcp && clock_now() - c->refused_ns < QUIET_NS)
 		return;
@@ -144,9 +144,9 @@ static void wait_writable(struct collector *c)
 }
 
 /* The error @err is the answer to an earlier datagram. */
-static void refused(struct collector *c, int err)
+static void collector_refused(struct collector *c, int err)
 {
-	trouble(c, strerror(err));
+	collector_trouble(c, strerror(err));
 	c->counts.refused++;
 	c->refused_ns = clock_now();
 }
@@ -165,7 +165,7 @@ static int send_datagram(struct collector *c, const struct message *m)
 		if (!is_answer(errno))
 			break;
 		if (!tries)
-			refused(c, errno);
+			collector_refused(c, errno);
 	}
 	return -errno;
 }
@@ -186,7 +186,7 @@ static int send_bytes(struct collector *c, const struct message *m)
 	return 0;
 }
 
-static void flush(struct collector *c)
+static void queue_flush(struct collector *c)
 {
 	int err = 0;
 
@@ -202,9 +202,9 @@ static void flush(struct collector *c)
 	if (err == -EAGAIN)
 		wait_writable(c);
 	else if (err)
-		failed(c, strerror(-err));
+		collector_failed(c, strerror(-err));
 	else
-		works(c);
+		collector_recovered(c);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -214,19 +214,20 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	socklen_t len = sizeof(err);
 
 	if (what & EV_TIMEOUT) {
-		failed(c, c->state == CONNECTING ? "it does not answer" : "it does not read");
+		collector_failed(c, c->state == CONNECTING ? "it does not answer"
+							   : "it does not read");
 		return;
 	}
 	if (c->state == CONNECTING) {
 		getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
 		if (err) {
-			failed(c, strerror(err));
+			collector_failed(c, strerror(err));
 			return;
 		}
 		c->state = CONNECTED;
-		works(c);
+		collector_recovered(c);
 	}
-	flush(c);
+	queue_flush(c);
 }
 
 /*
@@ -235,10 +236,10 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
  */
 static void on_refusal(struct collector *c, int err)
 {
-	refused(c, err);
+	collector_refused(c, err);
 	if (c->refused_ns - c->connected_ns < LAST_PAUSE_MS * NSEC_PER_MSEC)
 		return;
-	disconnect(c);
+	collector_disconnect(c);
 	connect_next(c);
 }
 
@@ -257,12 +258,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	if (!c->address.tcp && n < 0)
 		on_refusal(c, errno);
 	else if (c->address.tcp)
-		failed(c, n ? strerror(errno) : "it has closed the connection");
+		collector_failed(c, n ? strerror(errno) : "it has closed the connection");
 }
 
 /* ---- connecting ---- */
 
-static int open_socket(struct collector *c, const struct addr *to)
+static int collector_socket(struct collector *c, const struct addr *to)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(to, &ss);
@@ -280,12 +281,12 @@ static int open_socket(struct collector *c, const struct addr *to)
 	return 0;
 }
 
-static void connect_to(struct collector *c, const struct addr *to)
+static void collector_connect(struct collector *c, const struct addr *to)
 {
-	int err = open_socket(c, to);
+	int err = collector_socket(c, to);
 
 	if (err) {
-		failed(c, strerror(-err));
+		collector_failed(c, strerror(-err));
 		return;
 	}
 	c->state = c->address.tcp ? CONNECTING : CONNECTED;
@@ -293,35 +294,35 @@ static void connect_to(struct collector *c, const struct addr *to)
 	if (c->address.tcp)
 		wait_writable(c);
 	else
-		flush(c);
+		queue_flush(c);
 }
 
-static void take_answer(struct collector *c)
+static void collector_resolved(struct collector *c)
 {
 	const char *reason;
 	int n;
 
 	if (!names_answered(c->asked)) {
-		set_timer(c, NAME_MS);
+		wake_within(c, NAME_MS);
 		return;
 	}
 	n = names_take(c->asked, c->addr, MAX_ADDRS, &reason);
 	c->asked = NULL;
 	if (n < 0) {
-		failed(c, reason);
+		collector_failed(c, reason);
 		return;
 	}
 	c->n_addrs = (unsigned int)n;
 	connect_next(c);
 }
 
-static void ask(struct collector *c)
+static void collector_resolve(struct collector *c)
 {
 	c->state = NAMING;
 	if (names_ask(&c->asked, c->address.host, AF_UNSPEC) < 0)
-		failed(c, "out of memory");
+		collector_failed(c, "out of memory");
 	else
-		set_timer(c, NAME_MS);
+		wake_within(c, NAME_MS);
 }
 
 /* The addresses of a name in turn, then its addresses anew. */
@@ -331,11 +332,11 @@ static void connect_next(struct collector *c)
 
 	if (c->at >= c->n_addrs) {
 		c->at = c->n_addrs = 0;
-		ask(c);
+		collector_resolve(c);
 		return;
 	}
 	to = addr_with_port(c->addr[c->at++], c->address.port);
-	connect_to(c, &to);
+	collector_connect(c, &to);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -344,7 +345,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	if (c->state == NAMING)
-		take_answer(c);
+		collector_resolved(c);
 	else
 		connect_next(c);
 }
@@ -380,7 +381,7 @@ int collector_new(struct collector **out, struct event_base *base,
 		free(c);
 		return -ENOMEM;
 	}
-	set_timer(c, 0);
+	wake_within(c, 0);
 	*out = c;
 	return 0;
 }
@@ -390,8 +391,8 @@ void collector_free(struct collector *c)
 	if (!c)
 		return;
 	if (c->state == CONNECTED)
-		flush(c);
-	disconnect(c);
+		queue_flush(c);
+	collector_disconnect(c);
 	names_drop(c->asked);
 	while (c->queue)
 		drop_first(c);
@@ -411,7 +412,7 @@ void collector_send(struct collector *c, const void *message, size_t len)
 	memcpy(m->data, message, len);
 	DL_APPEND(c->queue, m);
 	if (!c->queued++ && c->state == CONNECTED)
-		flush(c);
+		queue_flush(c);
 }
 
 void collector_view(const struct collector *c, struct collector_view *out)

@@ -47,8 +47,8 @@ bool history_is_due(const struct history *h, uint64_t now_ns)
 	return now_ns - h->before_ns >= HISTORY_STEP_NS;
 }
 
-static float value_of(const struct history *h, const struct history_now *now, unsigned int i,
-		      double seconds)
+static float column_value(const struct history *h, const struct history_now *now, unsigned int i,
+			  double seconds)
 {
 	double grown = now->column[i].value - h->before.column[i].value;
 	double count = now->column[i].count - h->before.column[i].count;
@@ -76,8 +76,8 @@ void history_add(struct history *h, const struct history_now *now, uint64_t now_
 			h->n++;
 		p->at_s = (double)realtime_ns / NSEC_PER_SEC;
 		for (unsigned int i = 0; i < HISTORY_COLUMN_COUNT; i++)
-			p->value[i] = value_of(h, now, i,
-					       (double)(now_ns - h->before_ns) / NSEC_PER_SEC);
+			p->value[i] = column_value(h, now, i,
+						   (double)(now_ns - h->before_ns) / NSEC_PER_SEC);
 	}
 	h->before = *now;
 	h->before_ns = now_ns;

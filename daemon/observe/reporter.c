@@ -22,7 +22,7 @@ struct reporter {
 	uint8_t message[HEP_MAX];
 };
 
-static bool wants(void *arg, struct direction d)
+static bool tap_wants(void *arg, struct direction d)
 {
 	(void)arg;
 	return d.kind == STREAM_RTCP;
@@ -83,7 +83,7 @@ int reporter_new(struct reporter **out, struct event_base *base, const struct re
 		free(r);
 		return rc;
 	}
-	r->tap = (struct tap){ wants, on_packet, on_lost, r, NULL, NULL };
+	r->tap = (struct tap){ tap_wants, on_packet, on_lost, r, NULL, NULL };
 	taps_add(opts->taps, &r->tap);
 	*out = r;
 	return 0;

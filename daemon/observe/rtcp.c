@@ -27,7 +27,7 @@ struct text {
 	char buf[RTCP_JSON_MAX];
 };
 
-static uint32_t u32(const uint8_t *p)
+static uint32_t rtcp_u32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
@@ -67,13 +67,13 @@ static void add_sender(struct text *t, const uint8_t *p)
 	ADD(t,
 	    "\"sender_information\":{\"ntp_timestamp_sec\":%u,\"ntp_timestamp_usec\":%u,"
 	    "\"rtp_timestamp\":%u,\"packets\":%u,\"octets\":%u},",
-	    u32(p), u32(p + 4), u32(p + 8), u32(p + 12), u32(p + 16));
+	    rtcp_u32(p), rtcp_u32(p + 4), rtcp_u32(p + 8), rtcp_u32(p + 12), rtcp_u32(p + 16));
 }
 
 /* The number of lost packets is signed, of 24 bits. */
 static int32_t lost_of(const uint8_t *block)
 {
-	return (int32_t)(u32(block + 4) << 8) / 256;
+	return (int32_t)(rtcp_u32(block + 4) << 8) / 256;
 }
 
 static void add_block(struct text *t, const uint8_t *b)
@@ -81,7 +81,8 @@ static void add_block(struct text *t, const uint8_t *b)
 	ADD(t,
 	    "{\"source_ssrc\":%u,\"fraction_lost\":%u,\"packets_lost\":%d,\"highest_seq_no\":%u,"
 	    "\"ia_jitter\":%u,\"lsr\":%u,\"dlsr\":%u}",
-	    u32(b), b[4], lost_of(b), u32(b + 8), u32(b + 12), u32(b + 16), u32(b + 20));
+	    rtcp_u32(b), b[4], lost_of(b), rtcp_u32(b + 8), rtcp_u32(b + 12), rtcp_u32(b + 16),
+	    rtcp_u32(b + 20));
 }
 
 static void write_report(struct text *t, const struct part *p)
@@ -89,7 +90,7 @@ static void write_report(struct text *t, const struct part *p)
 	const uint8_t *at = p->body + 4;
 
 	t->len = 0;
-	ADD(t, "{\"ssrc\":%u,", u32(p->body));
+	ADD(t, "{\"ssrc\":%u,", rtcp_u32(p->body));
 	if (p->type == TYPE_SR) {
 		add_sender(t, at);
 		at += SENDER_BYTES;
@@ -160,12 +161,13 @@ int rtcp_stamps(const uint8_t *data, size_t data_len,
 		const uint8_t *at = p.body + 4;
 
 		if (p.type == TYPE_SR) {
-			stamp(arg, &(struct rtcp_stamp){ true, u32(p.body), u32(at + 2), 0 });
+			stamp(arg,
+			      &(struct rtcp_stamp){ true, rtcp_u32(p.body), rtcp_u32(at + 2), 0 });
 			at += SENDER_BYTES;
 		}
 		for (unsigned int i = 0; i < p.count; i++, at += BLOCK_BYTES)
-			stamp(arg, &(struct rtcp_stamp){ false, u32(at), u32(at + 16),
-							  u32(at + 20) });
+			stamp(arg, &(struct rtcp_stamp){ false, rtcp_u32(at), rtcp_u32(at + 16),
+							 rtcp_u32(at + 20) });
 	}
 	return reports;
 }

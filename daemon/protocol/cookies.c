@@ -83,7 +83,7 @@ void cookies_free(struct cookies *c)
 }
 
 /* FNV-1a. A collision also needs the same host and cookie, within COOKIES_LIFE_NS. */
-static uint64_t hash_of(struct span text)
+static uint64_t cookie_hash(struct span text)
 {
 	uint64_t h = 0xcbf29ce484222325;
 
@@ -97,7 +97,7 @@ static size_t make_key(struct key *k, const struct cookies_key *of)
 {
 	const size_t len = MIN(of->cookie.len, sizeof(k->cookie));
 
-	k->command_hash = hash_of(of->command);
+	k->command_hash = cookie_hash(of->command);
 	memcpy(k->ip, of->from->ip, sizeof(k->ip));
 	k->family = of->from->family;
 	memcpy(k->cookie, of->cookie.p, len);
@@ -126,8 +126,8 @@ struct span cookies_find(const struct cookies *c, const struct cookies_key *key)
 	return e ? (struct span){ e->bytes + e->key_len, e->reply_len } : (struct span){ NULL, 0 };
 }
 
-static void add(struct cookies *c, const void *key, size_t len, struct span reply,
-		uint64_t stored_ns)
+static void cookie_add(struct cookies *c, const void *key, size_t len, struct span reply,
+		       uint64_t stored_ns)
 {
 	struct entry *e = malloc(sizeof(*e) + len + reply.len);
 
@@ -164,7 +164,7 @@ void cookies_store(struct cookies *c, const struct cookies_key *key, struct span
 	size_t len = make_key(&k, key);
 
 	forget_old(c, now_ns, 2);
-	add(c, &k, len, reply, now_ns);
+	cookie_add(c, &k, len, reply, now_ns);
 	if (c->stored)
 		c->stored(c->arg, (struct span){ (char *)&k, len }, reply, now_ns);
 }
@@ -203,7 +203,7 @@ void cookies_restore(struct cookies *c, struct span key, struct span reply, uint
 	    reply.len > COOKIES_REPLY_MAX)
 		return;
 	if (!entry_find(c, key.p, key.len))
-		add(c, key.p, key.len, reply, stored_ns);
+		cookie_add(c, key.p, key.len, reply, stored_ns);
 }
 
 void cookies_sweep(struct cookies *c, uint64_t now_ns)

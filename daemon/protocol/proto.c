@@ -35,7 +35,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-static char lower(char c)
+static char lower_case(char c)
 {
 	return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
 }
@@ -44,11 +44,11 @@ static int hex_value(char c)
 {
 	if (is_digit(c))
 		return c - '0';
-	c = lower(c);
+	c = lower_case(c);
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static struct span from(struct span s, size_t n)
+static struct span span_from(struct span s, size_t n)
 {
 	return (struct span){ s.p + n, s.len - n };
 }
@@ -65,11 +65,11 @@ static bool next_token(struct span *rest, struct span *token)
 	if (start == end)
 		return false;
 	*token = (struct span){ rest->p + start, end - start };
-	*rest = from(*rest, end);
+	*rest = span_from(*rest, end);
 	return true;
 }
 
-static unsigned int tokenize(struct tokens *t, struct span text)
+static unsigned int tokens_split(struct tokens *t, struct span text)
 {
 	t->n = 0;
 	while (t->n < PROTO_TOKENS_MAX && next_token(&text, &t->v[t->n]))
@@ -78,7 +78,7 @@ static unsigned int tokenize(struct tokens *t, struct span text)
 }
 
 /* split - cut the line at every "&&" token. Makes every check that E5 stands for. */
-static enum proto_error split(struct groups *g, struct span line)
+static enum proto_error groups_split(struct groups *g, struct span line)
 {
 	struct span rest = line, token;
 	unsigned int tokens = 0;
@@ -117,7 +117,7 @@ static bool take_int(struct span *s, int *out)
 		value = MIN(value * 10 + (s->p[i] - '0'), (long long)INT_MAX + 1);
 	if (i == start)
 		return false;
-	*s = from(*s, i);
+	*s = span_from(*s, i);
 	*out = negative ? MAX(-value, INT_MIN) : MIN(value, INT_MAX);
 	return true;
 }
@@ -167,7 +167,7 @@ static enum proto_error mod_new_port(struct mods *s)
 }
 
 /* side - the first e or i is for one leg, the second for the other leg; a third is an error. */
-static bool side(struct mods *s, enum proto_side which)
+static bool mod_side(struct mods *s, enum proto_side which)
 {
 	enum proto_side *free_slot = s->m->side;
 
@@ -181,12 +181,12 @@ static bool side(struct mods *s, enum proto_side which)
 
 static enum proto_error mod_external(struct mods *s)
 {
-	return side(s, SIDE_EXTERNAL) ? PROTO_OK : E_EXTERNAL;
+	return mod_side(s, SIDE_EXTERNAL) ? PROTO_OK : E_EXTERNAL;
 }
 
 static enum proto_error mod_internal(struct mods *s)
 {
-	return side(s, SIDE_INTERNAL) ? PROTO_OK : E_INTERNAL;
+	return mod_side(s, SIDE_INTERNAL) ? PROTO_OK : E_INTERNAL;
 }
 
 static enum proto_error mod_ptime(struct mods *s)
@@ -208,7 +208,7 @@ static enum proto_error mod_codecs(struct mods *s)
 	if (!n || s->m->codecs.p)
 		return E_CODECS;
 	s->m->codecs = (struct span){ s->rest.p, n };
-	s->rest = from(s->rest, n);
+	s->rest = span_from(s->rest, n);
 	return PROTO_OK;
 }
 
@@ -220,7 +220,7 @@ static enum proto_error take_address(struct span *rest, struct addr *out,
 				     enum proto_error malformed, enum proto_error invalid)
 {
 	bool ip6 = rest->len && rest->p[0] == '[';
-	struct span text = from(*rest, ip6);
+	struct span text = span_from(*rest, ip6);
 	size_t n = 0;
 
 	while (n < text.len && (ip6 ? hex_value(text.p[n]) >= 0 || text.p[n] == ':'
@@ -228,7 +228,7 @@ static enum proto_error take_address(struct span *rest, struct addr *out,
 		n++;
 	if (!n || (ip6 && (n == text.len || text.p[n] != ']')))
 		return malformed;
-	*rest = from(text, n + ip6);
+	*rest = span_from(text, n + ip6);
 	return addr_parse(out, ip6 ? ADDR_IP6 : ADDR_IP4, text.p, n) ? invalid : PROTO_OK;
 }
 
@@ -255,7 +255,7 @@ static enum proto_error mod_local(struct mods *s)
 		return E_LOCAL;
 	s->m->local = PROTO_LOCAL_LABEL;
 	s->m->label = (struct span){ s->rest.p + 1, end - s->rest.p - 1 };
-	s->rest = from(s->rest, s->m->label.len + 2);
+	s->rest = span_from(s->rest, s->m->label.len + 2);
 	return label_known(s->m->label, s->opts) ? PROTO_OK : E_LOCAL_ADDR;
 }
 
@@ -287,7 +287,7 @@ static const struct media_modifier *media_modifier_find(char letter)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(media_modifiers); i++)
-		if (media_modifiers[i].letter == lower(letter))
+		if (media_modifiers[i].letter == lower_case(letter))
 			return &media_modifiers[i];
 	return NULL;
 }
@@ -301,7 +301,7 @@ static enum proto_error parse_media_modifiers(struct mods *s)
 		mod = media_modifier_find(s->rest.p[0]);
 		if (!mod)
 			return E_VALUE;
-		s->rest = from(s->rest, 1);
+		s->rest = span_from(s->rest, 1);
 		err = mod->parse(s);
 		if (err != PROTO_OK)
 			return err;
@@ -322,7 +322,7 @@ static bool family_missing(const struct media_req *m, const struct proto_opts *o
 }
 
 /* parse_peer - a text too short or too long for an address is no error: there is no peer yet. */
-static enum proto_error parse_peer(struct media_req *m, struct span addr, struct span port)
+static enum proto_error peer_parse(struct media_req *m, struct span addr, struct span port)
 {
 	size_t shortest = m->ipv6 ? 2 : 7, longest = m->ipv6 ? 45 : 15;
 	struct addr peer;
@@ -349,7 +349,7 @@ static enum proto_error parse_media(struct media_req *m, struct span mods, struc
 		return err;
 	if (family_missing(m, opts))
 		return E_FAMILY;
-	return parse_peer(m, addr, port);
+	return peer_parse(m, addr, port);
 }
 
 /* -- modifiers of the other commands -- */
@@ -379,7 +379,7 @@ static enum proto_error parse_flags(struct request *r, struct span mods, const s
 	size_t i;
 
 	for (i = 0; i < mods.len; i++) {
-		for (f = flags; f->letter && f->letter != lower(mods.p[i]); f++)
+		for (f = flags; f->letter && f->letter != lower_case(mods.p[i]); f++)
 			;
 		if (!f->letter)
 			return unknown;
@@ -394,7 +394,7 @@ static enum proto_error parse_norecord(struct request *r, struct span mods)
 {
 	if (!mods.len)
 		return PROTO_OK;
-	if (lower(mods.p[0]) != 'a')
+	if (lower_case(mods.p[0]) != 'a')
 		return E_RECORD_MOD;
 	r->both = true;
 	return mods.len == 1 ? PROTO_OK : E_RECORD_PORT;
@@ -472,12 +472,12 @@ static const struct form {
 	{ "v", OP_VERSION, 1, 1, .flags = no_flags, .unknown = E_MODIFIERS },
 };
 
-static bool named(struct span word, const char *name)
+static bool word_is(struct span word, const char *name)
 {
 	size_t i;
 
 	for (i = 0; name[i]; i++)
-		if (i == word.len || lower(word.p[i]) != name[i])
+		if (i == word.len || lower_case(word.p[i]) != name[i])
 			return false;
 	return true;
 }
@@ -488,7 +488,7 @@ static bool named(struct span word, const char *name)
  */
 static bool is_rpc_target(struct span word)
 {
-	return named(word, "xmlrpc:http://") || named(word, "jsonrpc:http://");
+	return word_is(word, "xmlrpc:http://") || word_is(word, "jsonrpc:http://");
 }
 
 /*
@@ -499,7 +499,7 @@ static enum proto_error form_find(const struct tokens *t, const struct form **ou
 {
 	const struct form *f, *end = forms + ARRAY_SIZE(forms), *first;
 
-	for (f = forms; f < end && !named(t->v[0], f->name); f++)
+	for (f = forms; f < end && !word_is(t->v[0], f->name); f++)
 		;
 	if (f == end)
 		return E_COMMAND;
@@ -577,42 +577,44 @@ static enum proto_error parse_modifiers(struct request *r, const struct form *f,
 
 /* -- sub-commands: every error in a sub-command is E3 -- */
 
-static bool sub_delete(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts)
+static bool parse_sub_delete(struct subcmd *s, const struct tokens *t,
+			     const struct proto_opts *opts)
 {
 	size_t i;
 
 	(void)opts;
 	for (i = 1; i < t->v[0].len; i++)
-		if (lower(t->v[0].p[i]) != 'w')
+		if (lower_case(t->v[0].p[i]) != 'w')
 			return false;
 	s->weak = t->v[0].len > 1;
 	return true;
 }
 
 /* Any single modifier is allowed, but only r has an effect, as in rtpproxy. */
-static bool sub_set(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts)
+static bool parse_sub_set(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts)
 {
 	struct span arg = t->v[1];
 
 	(void)opts;
 	if (t->v[0].len > 2 || arg.len < 5)
 		return false;
-	s->reverse = t->v[0].len == 2 && lower(t->v[0].p[1]) == 'r';
+	s->reverse = t->v[0].len == 2 && lower_case(t->v[0].p[1]) == 'r';
 	if (!memcmp(arg.p, "ttl=", 4))
 		s->what = SET_TTL;
 	else if (!memcmp(arg.p, "tos=", 4))
 		s->what = SET_TOS;
 	else
 		return false;
-	return whole_int(from(arg, 4), &s->value) && s->value > 0;
+	return whole_int(span_from(arg, 4), &s->value) && s->value > 0;
 }
 
-static bool sub_lookup(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts)
+static bool parse_sub_lookup(struct subcmd *s, const struct tokens *t,
+			     const struct proto_opts *opts)
 {
-	return parse_media(&s->media, from(t->v[0], 1), t->v[1], t->v[2], opts) == PROTO_OK;
+	return parse_media(&s->media, span_from(t->v[0], 1), t->v[1], t->v[2], opts) == PROTO_OK;
 }
 
-static bool sub_copy(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts)
+static bool parse_sub_copy(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts)
 {
 	(void)opts;
 	s->call_id = t->v[1];
@@ -633,7 +635,7 @@ static void parse_dtmf(struct dtmf_req *d, const struct tokens *t)
 	if (t->n > 2 && (!whole_int(t->v[2], &type) || type < 0 || type > 127))
 		return;
 	for (i = 0; t->n > 3 && i < t->v[3].len; i++)
-		if (lower(t->v[3].p[i]) != 'h')
+		if (lower_case(t->v[3].p[i]) != 'h')
 			return;
 	d->payload_type = type;
 	d->hide = t->n > 3;
@@ -641,13 +643,14 @@ static void parse_dtmf(struct dtmf_req *d, const struct tokens *t)
 }
 
 /* "M3:1" is a module number and an instance. Both must exist. */
-static bool sub_module(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts)
+static bool parse_sub_module(struct subcmd *s, const struct tokens *t,
+			     const struct proto_opts *opts)
 {
-	struct span word = from(t->v[0], 1);
+	struct span word = span_from(t->v[0], 1);
 	int module, instance;
 
 	if (!take_int(&word, &module) || !word.len || word.p[0] != ':' ||
-	    !whole_int(from(word, 1), &instance))
+	    !whole_int(span_from(word, 1), &instance))
 		return false;
 	if (module < 1 || module > 31 || instance != 1 || !(opts->modules >> module & 1))
 		return false;
@@ -669,11 +672,11 @@ static const struct sub_form {
 	uint8_t min, max; /* tokens */
 	bool (*parse)(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts);
 } sub_forms[] = {
-	{ 'm', SUB_MODULE, ON_ANY, false, 1, PROTO_TOKENS_MAX, sub_module },
-	{ 'd', SUB_DELETE, ON_ANY, false, 1, 1, sub_delete },
-	{ 's', SUB_SET, ON_ANY, false, 2, 2, sub_set },
-	{ 'l', SUB_LOOKUP, ON(OP_UPDATE), true, 3, 3, sub_lookup },
-	{ 'c', SUB_COPY, ON(OP_UPDATE), true, 4, 4, sub_copy },
+	{ 'm', SUB_MODULE, ON_ANY, false, 1, PROTO_TOKENS_MAX, parse_sub_module },
+	{ 'd', SUB_DELETE, ON_ANY, false, 1, 1, parse_sub_delete },
+	{ 's', SUB_SET, ON_ANY, false, 2, 2, parse_sub_set },
+	{ 'l', SUB_LOOKUP, ON(OP_UPDATE), true, 3, 3, parse_sub_lookup },
+	{ 'c', SUB_COPY, ON(OP_UPDATE), true, 4, 4, parse_sub_copy },
 };
 
 static const struct sub_form *sub_form_find(char letter)
@@ -681,7 +684,7 @@ static const struct sub_form *sub_form_find(char letter)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(sub_forms); i++)
-		if (sub_forms[i].letter == lower(letter))
+		if (sub_forms[i].letter == lower_case(letter))
 			return &sub_forms[i];
 	return NULL;
 }
@@ -692,7 +695,7 @@ static bool parse_sub(struct subcmd *s, const struct request *r, struct span tex
 	const struct sub_form *f;
 	struct tokens t;
 
-	if (!tokenize(&t, text))
+	if (!tokens_split(&t, text))
 		return false;
 	f = sub_form_find(t.v[0].p[0]);
 	if (!f || !(f->on & ON(r->op)) || (f->with_to && !r->to_tag.p))
@@ -722,14 +725,14 @@ enum proto_error proto_parse(struct request *out, const char *line, size_t len,
 	struct span mods;
 
 	memset(out, 0, sizeof(*out));
-	err = split(&g, (struct span){ line, len });
+	err = groups_split(&g, (struct span){ line, len });
 	if (err != PROTO_OK)
 		return err;
-	tokenize(&t, g.v[0]);
+	tokens_split(&t, g.v[0]);
 	err = form_find(&t, &f);
 	if (err != PROTO_OK)
 		return err;
-	mods = from(t.v[0], strlen(f->name));
+	mods = span_from(t.v[0], strlen(f->name));
 	if (has_modifiers_wrongly(f, mods))
 		return E_MODIFIERS;
 	if (g.n > 1 && !f->subs)
@@ -777,7 +780,7 @@ int proto_unquote(struct span in, char *out)
 
 /* -- replies -- */
 
-static void add_list(struct reply *r, const char *fmt, va_list args)
+static void reply_add_list(struct reply *r, const char *fmt, va_list args)
 {
 	size_t room = sizeof(r->text) - r->len; /* vsnprintf()'s NUL takes the newline's byte */
 	int n = vsnprintf(r->text + r->len, room, fmt, args);
@@ -795,7 +798,7 @@ void reply_add(struct reply *r, const char *fmt, ...)
 	if (r->full)
 		return;
 	va_start(args, fmt);
-	add_list(r, fmt, args);
+	reply_add_list(r, fmt, args);
 	va_end(args);
 }
 

@@ -58,7 +58,7 @@ static int set_attributes(posix_spawnattr_t *attr)
 						      POSIX_SPAWN_SETSCHEDULER);
 }
 
-static int spawn(pid_t *pid, const struct child_opts *o, int output)
+static int child_spawn(pid_t *pid, const struct child_opts *o, int output)
 {
 	extern char **environ;
 	posix_spawn_file_actions_t files;
@@ -111,7 +111,7 @@ int child_start(struct child *c, const struct child_opts *opts, uint64_t now_ns)
 		return -errno;
 	c->output = ends[0];
 	fcntl(c->output, F_SETFL, O_NONBLOCK);
-	rc = spawn(&c->pid, opts, ends[1]);
+	rc = child_spawn(&c->pid, opts, ends[1]);
 	close(ends[1]);
 	if (rc) {
 		c->pid = 0;
@@ -124,7 +124,7 @@ int child_start(struct child *c, const struct child_opts *opts, uint64_t now_ns)
 }
 
 /* Keep the last CHILD_WORDS - 1 bytes. */
-static void keep(struct child *c, const char *text, size_t n)
+static void output_keep(struct child *c, const char *text, size_t n)
 {
 	const size_t room = sizeof(c->words) - 1;
 	size_t old = MIN(c->n_words, room - MIN(n, room)), i;
@@ -150,7 +150,7 @@ void child_hear(struct child *c)
 		n = read(c->output, text, sizeof(text));
 		if (n <= 0)
 			break;
-		keep(c, text, (size_t)n);
+		output_keep(c, text, (size_t)n);
 	}
 	if (c->output < 0 || n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;

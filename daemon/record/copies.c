@@ -45,7 +45,7 @@ static void wait_for_answer(struct copies *c, struct question *q)
 }
 
 /* The first IPv4 address; without one, the first address. */
-static int take_answer(struct question *q, struct addr *out)
+static int question_answer(struct question *q, struct addr *out)
 {
 	struct addr found[MAX_ADDRESSES];
 	int n = names_take(q, found, MAX_ADDRESSES, NULL), i;
@@ -62,7 +62,7 @@ static int take_answer(struct question *q, struct addr *out)
  * At most one question is late. Its answer serves the next command if that names the same host,
  * and is dropped otherwise.
  */
-static int resolve(struct copies *c, const char *host, struct addr *out)
+static int receiver_resolve(struct copies *c, const char *host, struct addr *out)
 {
 	struct question *q = c->asked;
 	bool same;
@@ -72,7 +72,7 @@ static int resolve(struct copies *c, const char *host, struct addr *out)
 			return -ETIMEDOUT;
 		c->asked = NULL;
 		same = strcmp(c->asked_host, host) == 0;
-		if (take_answer(q, out) == 0 && same)
+		if (question_answer(q, out) == 0 && same)
 			return 0;
 	}
 	if (names_ask(&q, host, AF_UNSPEC) < 0)
@@ -83,10 +83,10 @@ static int resolve(struct copies *c, const char *host, struct addr *out)
 		snprintf(c->asked_host, sizeof(c->asked_host), "%s", host);
 		return -ETIMEDOUT;
 	}
-	return take_answer(q, out);
+	return question_answer(q, out);
 }
 
-static int parse_port(const char *text, size_t len, uint16_t *port)
+static int receiver_port(const char *text, size_t len, uint16_t *port)
 {
 	unsigned long n = 0;
 	size_t i;
@@ -131,7 +131,7 @@ static int parse_host(struct copies *c, struct span target, struct addr *out)
 		return 0;
 	err = addr_parse(out, ADDR_IP4, host, len);
 	if (err && !c->o.no_resolve && !memchr(host, ':', len))
-		err = resolve(c, host, out);
+		err = receiver_resolve(c, host, out);
 	return err;
 }
 
@@ -141,7 +141,7 @@ static int parse_target(struct copies *c, struct span target, struct addr *out)
 	uint16_t port;
 	int err;
 
-	if (!colon || parse_port(colon + 1, target.p + target.len - colon - 1, &port))
+	if (!colon || receiver_port(colon + 1, target.p + target.len - colon - 1, &port))
 		return -EINVAL;
 	if (port == UINT16_MAX && !c->o.no_rtcp)
 		return -EINVAL;

@@ -66,46 +66,46 @@ struct finisher {
 	struct finisher_counts counts; /* atomic */
 };
 
-static void count(uint64_t *counter, uint64_t n)
+static void counter_add(uint64_t *counter, uint64_t n)
 {
 	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
 /* ---- the thread: files of the queue ---- */
 
-static void name_of(char name[NAME_MAX + 1], const char *key, const char *suffix)
+static void queue_name(char name[NAME_MAX + 1], const char *key, const char *suffix)
 {
 	snprintf(name, NAME_MAX + 1, "%.16s%s", key, suffix);
 }
 
-static struct json_object *load(const struct finisher *f, const char *key, const char *suffix)
+static struct json_object *queue_load(const struct finisher *f, const char *key, const char *suffix)
 {
 	char name[NAME_MAX + 1];
 
-	name_of(name, key, suffix);
+	queue_name(name, key, suffix);
 	return sheetfile_read(f->o.dir, f->queue_dir, name);
 }
 
-static int save(const struct finisher *f, const char *key, const char *suffix,
-		struct json_object *sheet)
+static int queue_save(const struct finisher *f, const char *key, const char *suffix,
+		      struct json_object *sheet)
 {
 	char name[NAME_MAX + 1];
 
-	name_of(name, key, suffix);
+	queue_name(name, key, suffix);
 	return sheetfile_write(f->o.dir, f->queue_dir, name, sheet);
 }
 
-static void forget(const struct finisher *f, const char *key, const char *suffix)
+static void queue_forget(const struct finisher *f, const char *key, const char *suffix)
 {
 	char name[NAME_MAX + 1];
 
-	name_of(name, key, suffix);
+	queue_name(name, key, suffix);
 	sheetfile_remove(f->o.dir, f->queue_dir, name);
 }
 
-static void complain(struct finisher *f, struct json_object *sheet, int err)
+static void sheet_refused(struct finisher *f, struct json_object *sheet, int err)
 {
-	count(&f->counts.lost, 1);
+	counter_add(&f->counts.lost, 1);
 	log_provoked(PROVOKED_NO_SHEET, NULL,
 		     sheet_string(sheet, "name"), f->o.dir,
 		     strerror(-err));
@@ -148,15 +148,15 @@ static bool is_live(const struct finisher *f, const char *key)
 /* An earlier process has left KEY.open: it becomes KEY.before, together with such a file. */
 static void set_before(struct finisher *f, const char *key)
 {
-	struct json_object *open = load(f, key, SUFFIX_OPEN), *before;
+	struct json_object *open = queue_load(f, key, SUFFIX_OPEN), *before;
 
 	if (!open)
 		return;
-	before = load(f, key, SUFFIX_BEFORE);
+	before = queue_load(f, key, SUFFIX_BEFORE);
 	if (before)
 		sheet_merge(open, before);
-	if (save(f, key, SUFFIX_BEFORE, open) == 0)
-		forget(f, key, SUFFIX_OPEN);
+	if (queue_save(f, key, SUFFIX_BEFORE, open) == 0)
+		queue_forget(f, key, SUFFIX_OPEN);
 	json_object_put(before);
 	json_object_put(open);
 }
@@ -169,7 +169,7 @@ static void take_begin(struct finisher *f, const struct note *n, struct json_obj
 		set_before(f, n->key);
 		live_add(f, n->key);
 	}
-	err = save(f, n->key, SUFFIX_OPEN, sheet);
+	err = queue_save(f, n->key, SUFFIX_OPEN, sheet);
 	if (err)
 		log_provoked(PROVOKED_NO_NOTE, NULL, f->o.dir, f->queue_dir, strerror(-err));
 }
@@ -196,7 +196,7 @@ static void survey_file(struct finisher *f, struct json_object *sheet, struct js
 	sheet_put_contents(file, &contents, &f->o.sheet);
 }
 
-static void survey(struct finisher *f, struct json_object *sheet)
+static void files_survey(struct finisher *f, struct json_object *sheet)
 {
 	struct json_object *files = sheet_member(sheet, "files"), *file;
 	size_t i;
@@ -210,7 +210,7 @@ static void survey(struct finisher *f, struct json_object *sheet)
 }
 
 /* Hand on a complete recording, or leave only its description. 0 or -errno. */
-static int publish(struct finisher *f, const char *key, struct json_object *sheet)
+static int sheet_publish(struct finisher *f, const char *key, struct json_object *sheet)
 {
 	const char *stem = sheet_string(sheet, "name");
 	bool hand_on = jobs_wants(f->jobs, sheet);
@@ -227,28 +227,28 @@ static int publish(struct finisher *f, const char *key, struct json_object *shee
 		err = sheetfile_write(f->o.dir, NULL, name, sheet);
 	if (err)
 		return err;
-	forget(f, key, SUFFIX_OPEN);
-	forget(f, key, SUFFIX_BEFORE);
+	queue_forget(f, key, SUFFIX_OPEN);
+	queue_forget(f, key, SUFFIX_BEFORE);
 	if (hand_on)
 		jobs_add(f->jobs, done);
-	count(&f->counts.complete, 1);
+	counter_add(&f->counts.complete, 1);
 	return 0;
 }
 
 /* On an error the files of the queue stay for the next daemon. */
-static void complete(struct finisher *f, const char *key, struct json_object *sheet)
+static void recording_complete(struct finisher *f, const char *key, struct json_object *sheet)
 {
-	struct json_object *before = load(f, key, SUFFIX_BEFORE);
+	struct json_object *before = queue_load(f, key, SUFFIX_BEFORE);
 	int err;
 
 	if (before)
 		sheet_merge(sheet, before);
-	survey(f, sheet);
-	err = publish(f, key, sheet);
+	files_survey(f, sheet);
+	err = sheet_publish(f, key, sheet);
 	if (err)
-		complain(f, sheet, err);
+		sheet_refused(f, sheet, err);
 	if (err && !before)
-		save(f, key, SUFFIX_OPEN, sheet);
+		queue_save(f, key, SUFFIX_OPEN, sheet);
 	json_object_put(before);
 }
 
@@ -263,7 +263,7 @@ static void complete_orphan(void *arg, const char *name)
 	snprintf(key, sizeof(key), "%.16s", name);
 	if (strlen(name) < 17 || strcmp(name + 16, SUFFIX_OPEN) || is_live(f, key))
 		return;
-	sheet = load(f, key, SUFFIX_OPEN);
+	sheet = queue_load(f, key, SUFFIX_OPEN);
 	if (!sheet)
 		return;
 	sheet_trouble(sheet,
@@ -271,7 +271,7 @@ static void complete_orphan(void *arg, const char *name)
 	log_provoked(PROVOKED_ORPHAN_DONE,
 		     sheet_string(sheet, "call_id"),
 		     sheet_string(sheet, "name"));
-	complete(f, key, sheet);
+	recording_complete(f, key, sheet);
 	json_object_put(sheet);
 }
 
@@ -302,7 +302,7 @@ static void note_names(void *arg, const char *name)
 	json_object_put(sheet);
 }
 
-static void restored(struct finisher *f)
+static void recordings_restored(struct finisher *f)
 {
 	struct spool_names names = { .dir = f->o.dir, .sub = f->queue_dir };
 	unsigned int n;
@@ -314,7 +314,7 @@ static void restored(struct finisher *f)
 	sheetfile_each(f->o.dir, f->queue_dir, note_names, &names);
 	n = spool_name_orphans(f->o.spool_dir, &names);
 	spool_names_free(&names);
-	count(&f->counts.orphans, n);
+	counter_add(&f->counts.orphans, n);
 }
 
 /* ---- the thread ---- */
@@ -324,14 +324,14 @@ static void take_note(struct finisher *f, const struct note *n)
 	struct json_object *sheet;
 
 	if (n->kind == RESTORED) {
-		restored(f);
+		recordings_restored(f);
 		return;
 	}
 	sheet = json_tokener_parse(n->text);
 	if (!sheet)
 		return;
 	if (n->kind == COMPLETE) {
-		complete(f, n->key, sheet);
+		recording_complete(f, n->key, sheet);
 		live_remove(f, n->key);
 	} else {
 		take_begin(f, n, sheet);
@@ -372,10 +372,10 @@ static void look_for_old(struct finisher *f)
 	if ((!f->o.keep_days && !f->o.quota_bytes) || now_ns < f->retention_ns)
 		return;
 	f->retention_ns = now_ns + RETENTION_NS;
-	count(&f->counts.removed, retention_run(&opts, clock_read(CLOCK_REALTIME)));
+	counter_add(&f->counts.removed, retention_run(&opts, clock_read(CLOCK_REALTIME)));
 }
 
-static void *run(void *arg)
+static void *thread_of_finisher(void *arg)
 {
 	struct finisher *f = arg;
 	struct note *n;
@@ -405,7 +405,7 @@ static void *run(void *arg)
 
 /* ---- the loop ---- */
 
-static void wake(struct finisher *f)
+static void thread_wake(struct finisher *f)
 {
 	const uint64_t one = 1;
 
@@ -414,7 +414,7 @@ static void wake(struct finisher *f)
 }
 
 /* Takes @text. */
-static void post(struct finisher *f, enum kind kind, const char *key, char *text)
+static void note_post(struct finisher *f, enum kind kind, const char *key, char *text)
 {
 	struct note *n = calloc(1, sizeof(*n));
 	bool full;
@@ -430,30 +430,30 @@ static void post(struct finisher *f, enum kind kind, const char *key, char *text
 	}
 	pthread_mutex_unlock(&f->lock);
 	if (!full) {
-		wake(f);
+		thread_wake(f);
 		return;
 	}
 	free(n);
 	free(text);
 	if (kind != COMPLETE)
 		return;
-	count(&f->counts.lost, 1);
+	counter_add(&f->counts.lost, 1);
 	log_provoked(PROVOKED_SHEETS_FULL, NULL, f->o.dir);
 }
 
 void finisher_begin(struct finisher *f, const char *key, char *text, bool first)
 {
-	post(f, first ? BEGIN_FIRST : BEGIN, key, text);
+	note_post(f, first ? BEGIN_FIRST : BEGIN, key, text);
 }
 
 void finisher_complete(struct finisher *f, const char *key, char *text)
 {
-	post(f, COMPLETE, key, text);
+	note_post(f, COMPLETE, key, text);
 }
 
 void finisher_restored(struct finisher *f)
 {
-	post(f, RESTORED, "", NULL);
+	note_post(f, RESTORED, "", NULL);
 }
 
 struct finisher_counts finisher_counts(const struct finisher *f)
@@ -487,7 +487,7 @@ int finisher_new(struct finisher **out, const struct finisher_opts *opts)
 	f->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	err = f->wake < 0 ? -errno : jobs_new(&f->jobs, &f->o.jobs);
 	if (!err)
-		err = thread_run(&f->thread, run, f);
+		err = thread_run(&f->thread, thread_of_finisher, f);
 	if (!err) {
 		*out = f;
 		return 0;
@@ -510,7 +510,7 @@ void finisher_free(struct finisher *f)
 		return;
 	pthread_mutex_lock(&f->lock);
 	f->stop = true;
-	wake(f);
+	thread_wake(f);
 	while (!f->stopped && !err)
 		err = thread_wait(&f->idle, &f->lock, until_ns);
 	pthread_mutex_unlock(&f->lock);

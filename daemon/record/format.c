@@ -56,7 +56,7 @@ static size_t ip_bytes(const struct format_packet *p)
 	return p->src.family == ADDR_IP6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 }
 
-static size_t frame_bytes(const struct format_packet *p)
+static size_t frame_len(const struct format_packet *p)
 {
 	return sizeof(struct ethhdr) + ip_bytes(p) + sizeof(struct udphdr) + p->len;
 }
@@ -65,7 +65,7 @@ size_t format_size(enum format format, const struct format_packet *p)
 {
 	if (format == FORMAT_ADHOC)
 		return sizeof(struct adhoc_head) + p->len;
-	return sizeof(struct pcap_record) + frame_bytes(p);
+	return sizeof(struct pcap_record) + frame_len(p);
 }
 
 static size_t write_adhoc(const struct format_packet *p, uint8_t *out)
@@ -213,8 +213,8 @@ static size_t write_pcap(const struct format_packet *p, uint16_t id, uint8_t *ou
 	const struct pcap_record h = {
 		.sec = p->realtime_ns / NSEC_PER_SEC,
 		.usec = p->realtime_ns % NSEC_PER_SEC / 1000,
-		.incl_len = frame_bytes(p),
-		.orig_len = frame_bytes(p),
+		.incl_len = frame_len(p),
+		.orig_len = frame_len(p),
 	};
 	struct ethhdr eth = { .h_proto = htons(p->src.family == ADDR_IP6 ? ETH_P_IPV6 : ETH_P_IP) };
 	uint8_t *at = out;

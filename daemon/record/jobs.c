@@ -64,14 +64,14 @@ struct args {
 	unsigned int n, n_owned;
 };
 
-static void count(uint64_t *counter, int64_t n)
+static void counter_change(uint64_t *counter, int64_t n)
 {
 	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
 /* ---- steps ---- */
 
-static enum sheet_sound sound_of(const struct jobs *j, struct json_object *sheet)
+static enum sheet_sound sound_wanted(const struct jobs *j, struct json_object *sheet)
 {
 	const char *wanted = sheet_string(sheet, "wanted");
 	enum sheet_sound sound = wanted ? sheet_sound_of(span_of(wanted)) : SHEET_NONE;
@@ -104,7 +104,7 @@ static void put_handed_to(struct json_object *sheet, const char *word)
 
 static enum step step_of(const struct jobs *j, struct json_object *sheet)
 {
-	if (sound_of(j, sheet) && !sheet_member(sheet, "audio"))
+	if (sound_wanted(j, sheet) && !sheet_member(sheet, "audio"))
 		return STEP_SOUND;
 	if (j->o->hook && !was_handed_to(sheet, "hook"))
 		return STEP_HOOK;
@@ -249,7 +249,7 @@ static void sound_args(struct args *a, const struct jobs *j, struct json_object 
 		[SHEET_WAV] = { "wav", "pcm_16" }, [SHEET_FLAC] = { "flac", "pcm_16" },
 		[SHEET_OPUS] = { "ogg", "opus" }, [SHEET_MP3] = { "mp3", "mp3" },
 	};
-	enum sheet_sound sound = sound_of(j, sheet);
+	enum sheet_sound sound = sound_wanted(j, sheet);
 
 	add_arg(a, tool);
 	add_arg(a, "-i");
@@ -297,7 +297,7 @@ static void url_args(struct args *a, const struct jobs *j)
 
 /* ---- one step ---- */
 
-static bool exists(const struct jobs *j, const char *name)
+static bool file_exists(const struct jobs *j, const char *name)
 {
 	char path[PATH_MAX];
 
@@ -317,7 +317,7 @@ static void count_raw(const struct jobs *j, struct json_object *sheet, size_t *t
 
 		if (!has_sound(f))
 			continue;
-		if (exists(j, sheet_string(f, "name")))
+		if (file_exists(j, sheet_string(f, "name")))
 			(*there)++;
 		else
 			(*gone)++;
@@ -326,7 +326,7 @@ static void count_raw(const struct jobs *j, struct json_object *sheet, size_t *t
 
 static void put_audio(const struct jobs *j, struct json_object *sheet, const char *error)
 {
-	const char *format = sheet_sound_name(sound_of(j, sheet));
+	const char *format = sheet_sound_name(sound_wanted(j, sheet));
 	struct json_object *o = json_object_new_object();
 	char name[NAME_MAX + 8];
 	size_t there, gone;
@@ -352,12 +352,12 @@ static bool is_made(const struct jobs *j, struct json_object *sheet)
 	size_t there, gone;
 
 	snprintf(name, sizeof(name), "%s.%s", sheet_string(sheet, "name"),
-		 sheet_sound_name(sound_of(j, sheet)));
+		 sheet_sound_name(sound_wanted(j, sheet)));
 	count_raw(j, sheet, &there, &gone);
-	return gone > 0 && exists(j, name);
+	return gone > 0 && file_exists(j, name);
 }
 
-static int save(const struct jobs *j, const struct job *job)
+static int job_save(const struct jobs *j, const struct job *job)
 {
 	char name[NAME_MAX + 8];
 	int err;
@@ -403,7 +403,7 @@ static int start_child(struct jobs *j, struct job *job)
 
 /* ---- the life of a job ---- */
 
-static void enqueue(struct jobs *j, struct job *job)
+static void job_enqueue(struct jobs *j, struct job *job)
 {
 	job->next = NULL;
 	*j->end = job;
@@ -425,28 +425,28 @@ static const char *step_name(enum step step)
 }
 
 /* Give up for this process; the file has another name, so jobs_scan() leaves it to the next one. */
-static void give_up(struct jobs *j, struct job *job)
+static void job_give_up(struct jobs *j, struct job *job)
 {
 	sheetfile_rename(j->o->dir, j->o->queue_dir, job->name, DONE, FAILED);
-	count(&j->counts.failed, 1);
+	counter_change(&j->counts.failed, 1);
 	job_free(job);
 }
 
 static void handed_on(struct jobs *j, struct job *job)
 {
 	sheetfile_remove(j->o->dir, j->o->queue_dir, job->name);
-	count(&j->counts.waiting, -1);
+	counter_change(&j->counts.waiting, -1);
 	job_free(job);
 }
 
 static void next_step(struct jobs *j, struct job *job)
 {
-	int err = save(j, job);
+	int err = job_save(j, job);
 
 	if (err) {
 		log_provoked(PROVOKED_NO_SHEET, NULL, sheet_string(job->sheet, "name"), j->o->dir,
 			     strerror(-err));
-		give_up(j, job);
+		job_give_up(j, job);
 		return;
 	}
 	job->attempts = 0;
@@ -456,11 +456,11 @@ static void next_step(struct jobs *j, struct job *job)
 	}
 	json_object_put(job->sheet);
 	job->sheet = NULL;
-	enqueue(j, job);
+	job_enqueue(j, job);
 }
 
 /* The step failed, which the log says. @again: another attempt may succeed. */
-static void fail(struct jobs *j, struct job *job, const char *why, bool again)
+static void job_fail(struct jobs *j, struct job *job, const char *why, bool again)
 {
 	log_provoked(PROVOKED_STEP_FAILED, NULL, sheet_string(job->sheet, "name"),
 		     step_name(job->step), why);
@@ -468,26 +468,26 @@ static void fail(struct jobs *j, struct job *job, const char *why, bool again)
 		job->not_before_ns = clock_now() + PAUSE_NS * (job->attempts > 1 ? 10 : 1);
 		json_object_put(job->sheet);
 		job->sheet = NULL;
-		enqueue(j, job);
+		job_enqueue(j, job);
 		return;
 	}
 	if (job->step != STEP_SOUND) {
-		give_up(j, job);
+		job_give_up(j, job);
 		return;
 	}
-	count(&j->counts.failed, 1);
+	counter_change(&j->counts.failed, 1);
 	put_audio(j, job->sheet, why);
 	next_step(j, job);
 }
 
-static void succeed(struct jobs *j, struct job *job)
+static void job_succeed(struct jobs *j, struct job *job)
 {
 	if (job->step == STEP_SOUND) {
 		put_audio(j, job->sheet, NULL);
-		count(&j->counts.made, 1);
+		counter_change(&j->counts.made, 1);
 	} else {
 		put_handed_to(job->sheet, job->step == STEP_HOOK ? "hook" : "url");
-		count(&j->counts.told, 1);
+		counter_change(&j->counts.told, 1);
 	}
 	next_step(j, job);
 }
@@ -501,14 +501,14 @@ static bool has_packets(const struct jobs *j, struct json_object *sheet)
 }
 
 /* Have the next step of the job done. True: it has a child now. */
-static bool begin(struct jobs *j, struct job *job)
+static bool job_begin(struct jobs *j, struct job *job)
 {
 	int err;
 
 	job->sheet = sheetfile_read(j->o->dir, j->o->queue_dir, job->name);
 	if (!job->sheet) {
 		log_provoked(PROVOKED_NO_JOB, NULL, j->o->dir, j->o->queue_dir, job->name);
-		give_up(j, job);
+		job_give_up(j, job);
 		return false;
 	}
 	job->step = step_of(j, job->sheet);
@@ -522,23 +522,23 @@ static bool begin(struct jobs *j, struct job *job)
 		return false;
 	}
 	if (job->step == STEP_SOUND && is_made(j, job->sheet)) {
-		succeed(j, job);
+		job_succeed(j, job);
 		return false;
 	}
 	err = start_child(j, job);
 	if (!err)
 		return true;
-	fail(j, job, strerror(-err), err != -ENOENT && err != -E2BIG);
+	job_fail(j, job, strerror(-err), err != -ENOENT && err != -E2BIG);
 	return false;
 }
 
-static void end(struct jobs *j, struct job *job, int status)
+static void job_end(struct jobs *j, struct job *job, int status)
 {
 	char why[CHILD_WORDS + 60];
 	const char *says = child_says(&job->child);
 
 	if (status == 0) {
-		succeed(j, job);
+		job_succeed(j, job);
 		return;
 	}
 	if (job->child.overdue)
@@ -547,13 +547,13 @@ static void end(struct jobs *j, struct job *job, int status)
 		snprintf(why, sizeof(why), "signal %d ended it", status - 128);
 	else
 		snprintf(why, sizeof(why), "exit code %d: %s", status, says);
-	fail(j, job, why, job->step != STEP_SOUND || status >= NO_OUTPUT);
+	job_fail(j, job, why, job->step != STEP_SOUND || status >= NO_OUTPUT);
 }
 
 /* ---- the queue ---- */
 
 /* Take the first job whose time has come. */
-static struct job *take(struct jobs *j, uint64_t now_ns)
+static struct job *job_take(struct jobs *j, uint64_t now_ns)
 {
 	struct job **at, *job;
 
@@ -589,7 +589,7 @@ static void queue_job(struct jobs *j, const char *name)
 	}
 	snprintf(job->name, sizeof(job->name), "%s", name);
 	job->child = (struct child){ .pid_fd = -1, .output = -1 };
-	enqueue(j, job);
+	job_enqueue(j, job);
 }
 
 static bool ends_with(const char *name, const char *suffix)
@@ -608,7 +608,7 @@ static void take_each(void *arg, const char *name)
 }
 
 /* Read the directory. Called with an empty list only. */
-static void scan(struct jobs *j)
+static void queue_scan(struct jobs *j)
 {
 	j->more = false;
 	sheetfile_each(j->o->dir, j->o->queue_dir, take_each, j);
@@ -620,15 +620,15 @@ static void start_some(struct jobs *j, uint64_t now_ns)
 	unsigned int i;
 
 	for (i = 0; i < j->o->workers; i++) {
-		while (!j->slot[i] && (job = take(j, now_ns))) {
-			if (!begin(j, job))
+		while (!j->slot[i] && (job = job_take(j, now_ns))) {
+			if (!job_begin(j, job))
 				continue;
 			j->slot[i] = job;
 			j->running++;
 		}
 	}
 	if (!j->queued && j->more)
-		scan(j);
+		queue_scan(j);
 }
 
 static void end_some(struct jobs *j, uint64_t now_ns)
@@ -646,13 +646,13 @@ static void end_some(struct jobs *j, uint64_t now_ns)
 			continue;
 		j->slot[i] = NULL;
 		j->running--;
-		end(j, job, status);
+		job_end(j, job, status);
 	}
 }
 
 void jobs_add(struct jobs *j, const char *name)
 {
-	count(&j->counts.waiting, 1);
+	counter_change(&j->counts.waiting, 1);
 	/* The directory is read when the list is empty; a job in both would run twice. */
 	if (!j->more)
 		queue_job(j, name);
@@ -671,18 +671,18 @@ static void count_each(void *arg, const char *name)
 	struct jobs *j = arg;
 
 	if (ends_with(name, DONE))
-		count(&j->counts.waiting, 1);
+		counter_change(&j->counts.waiting, 1);
 }
 
 void jobs_recover(struct jobs *j)
 {
 	sheetfile_each(j->o->dir, j->o->queue_dir, revive_each, j);
 	sheetfile_each(j->o->dir, j->o->queue_dir, count_each, j);
-	scan(j);
+	queue_scan(j);
 }
 
 /* How long jobs_run() may sleep: until a job in the list may be tried again. */
-static int patience(const struct jobs *j, int timeout_ms)
+static int poll_ms(const struct jobs *j, int timeout_ms)
 {
 	return j->queued || j->more ? MIN(timeout_ms, 200) : timeout_ms;
 }
@@ -699,7 +699,7 @@ void jobs_run(struct jobs *j, int wake_fd, int timeout_ms)
 		fds[n++] = (struct pollfd){ .fd = j->slot[i]->child.pid_fd, .events = POLLIN };
 		fds[n++] = (struct pollfd){ .fd = j->slot[i]->child.output, .events = POLLIN };
 	}
-	poll(fds, n, patience(j, timeout_ms));
+	poll(fds, n, poll_ms(j, timeout_ms));
 	end_some(j, clock_now());
 }
 

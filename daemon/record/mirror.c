@@ -63,7 +63,7 @@ static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *pay
 }
 
 /* Records at most @max copies. Returns their number. */
-static unsigned int drain(struct mirror *m, unsigned int max)
+static unsigned int copies_drain(struct mirror *m, unsigned int max)
 {
 	const struct dp_mirror_sink sink = { on_copy, m };
 	unsigned int n;
@@ -77,7 +77,7 @@ static unsigned int drain(struct mirror *m, unsigned int max)
 void mirror_drain(struct mirror *m)
 {
 	if (m)
-		drain(m, UINT_MAX);
+		copies_drain(m, UINT_MAX);
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)
@@ -95,7 +95,7 @@ static void on_gathered(evutil_socket_t fd, short what, void *arg)
 	struct mirror *m = arg;
 
 	(void)fd, (void)what;
-	if (drain(m, TURN_COPIES) >= TURN_COPIES)
+	if (copies_drain(m, TURN_COPIES) >= TURN_COPIES)
 		event_add(m->gathered, &now);
 	else
 		event_add(m->ready, NULL);

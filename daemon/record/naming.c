@@ -74,7 +74,7 @@ static struct span name_tag(const char *tag)
 }
 
 /* FNV-1a, 64 bits, of both texts with a zero between them. */
-static uint64_t hash_of(struct span a, struct span b)
+static uint64_t key_hash(struct span a, struct span b)
 {
 	uint64_t hash = 0xcbf29ce484222325ull;
 	size_t i;
@@ -89,7 +89,7 @@ static uint64_t hash_of(struct span a, struct span b)
 void naming_key(const char *call_id, const char *from_tag, char key[17])
 {
 	snprintf(key, 17, "%016llx",
-		 (unsigned long long)hash_of(span_of(call_id), span_of(from_tag)));
+		 (unsigned long long)key_hash(span_of(call_id), span_of(from_tag)));
 }
 
 /* ---- patterns ---- */
@@ -116,8 +116,8 @@ const char *naming_check(const char *pattern)
 }
 
 /* The text that stands for %@letter. @date has room for numbers. */
-static struct span value_of(char letter, const struct naming_call *call, const struct tm *tm,
-			    char date[8])
+static struct span letter_value(char letter, const struct naming_call *call, const struct tm *tm,
+				char date[8])
 {
 	const char format[] = { '%', letter, '\0' };
 
@@ -147,7 +147,7 @@ void naming_of(const char *pattern, const struct naming_call *call, char stem[NA
 	stem[0] = '\0';
 	for (; *pattern && !err; pattern++) {
 		if (*pattern == '%')
-			err = name_add(stem, &len, value_of(*++pattern, call, &tm, date));
+			err = name_add(stem, &len, letter_value(*++pattern, call, &tm, date));
 		else if (*pattern == '/')
 			err = name_descend(stem, &len);
 		else
@@ -156,7 +156,7 @@ void naming_of(const char *pattern, const struct naming_call *call, char stem[NA
 	if (!err && len <= STEM_MAX)
 		return;
 	snprintf(stem + MIN(len, STEM_KEPT), NAME_MAX + 1 - STEM_KEPT, "~%016llx",
-		 (unsigned long long)hash_of(span_of(call->call_id), name_tag(call->from_tag)));
+		 (unsigned long long)key_hash(span_of(call->call_id), name_tag(call->from_tag)));
 }
 
 /* ---- names of commands ---- */

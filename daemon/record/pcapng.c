@@ -20,25 +20,25 @@
 #define ISB_IFDROP 5
 #define NANOSECONDS 9 /* if_tsresol: 10^-9 s */
 
-static size_t padded(size_t n)
+static size_t padded_len(size_t n)
 {
 	return (n + 3) & ~(size_t)3;
 }
 
-static uint8_t *put(uint8_t *at, const void *data, size_t len)
+static uint8_t *bytes_put(uint8_t *at, const void *data, size_t len)
 {
 	memcpy(at, data, len);
-	memset(at + len, 0, padded(len) - len);
-	return at + padded(len);
+	memset(at + len, 0, padded_len(len) - len);
+	return at + padded_len(len);
 }
 
 static uint8_t *put_32(uint8_t *at, uint32_t n)
 {
-	return put(at, &n, sizeof(n));
+	return bytes_put(at, &n, sizeof(n));
 }
 
 /* The higher half comes first, whatever the byte order. */
-static uint8_t *put_time(uint8_t *at, uint64_t realtime_ns)
+static uint8_t *time_put(uint8_t *at, uint64_t realtime_ns)
 {
 	return put_32(put_32(at, realtime_ns >> 32), (uint32_t)realtime_ns);
 }
@@ -47,11 +47,11 @@ static uint8_t *put_option(uint8_t *at, uint16_t code, const void *value, uint16
 {
 	const uint16_t head[] = { code, len };
 
-	return put(put(at, head, sizeof(head)), value, len);
+	return bytes_put(bytes_put(at, head, sizeof(head)), value, len);
 }
 
 /* Write the length at both ends of the block that begins at @block and ends before @at. */
-static size_t finish(uint8_t *block, uint8_t *at)
+static size_t block_finish(uint8_t *block, uint8_t *at)
 {
 	uint32_t len = (uint32_t)(at - block) + sizeof(len);
 
@@ -66,10 +66,10 @@ static size_t put_interface(const char *name, uint8_t *out)
 	const uint8_t resolution = NANOSECONDS;
 	uint8_t *at = put_32(put_32(out, INTERFACE), 0);
 
-	at = put_32(put(at, link, sizeof(link)), 0); /* no limit of packets' lengths */
+	at = put_32(bytes_put(at, link, sizeof(link)), 0); /* no limit of packets' lengths */
 	at = put_option(at, IF_NAME, name, MIN(strlen(name), PCAPNG_MAX_COMMENT));
 	at = put_option(at, IF_TSRESOL, &resolution, sizeof(resolution));
-	return finish(out, put_option(at, END, NULL, 0));
+	return block_finish(out, put_option(at, END, NULL, 0));
 }
 
 size_t pcapng_head(const char *name, uint8_t out[PCAPNG_MAX_HEAD])
@@ -79,8 +79,8 @@ size_t pcapng_head(const char *name, uint8_t out[PCAPNG_MAX_HEAD])
 	uint8_t *at = put_32(put_32(put_32(out, SECTION), 0), BYTE_ORDER_MAGIC);
 	size_t len;
 
-	at = put(at, version, sizeof(version));
-	len = finish(out, put(at, &unknown, sizeof(unknown)));
+	at = bytes_put(at, version, sizeof(version));
+	len = block_finish(out, bytes_put(at, &unknown, sizeof(unknown)));
 	return len + put_interface(name, out + len);
 }
 
@@ -91,17 +91,17 @@ size_t pcapng_packet(const struct format_packet *p, uint16_t id, const char *com
 	uint32_t len = (uint32_t)format_record(FORMAT_PCAP, p, id, record) - PCAP_RECORD_HEAD;
 	uint8_t *at = put_32(put_32(put_32(out, PACKET), 0), 0); /* interface 0 */
 
-	at = put_time(at, p->realtime_ns);
+	at = time_put(at, p->realtime_ns);
 	at = put_32(put_32(at, len), len);
-	at = put(at, record + PCAP_RECORD_HEAD, len);
+	at = bytes_put(at, record + PCAP_RECORD_HEAD, len);
 	at = put_option(at, COMMENT, comment, MIN(strlen(comment), PCAPNG_MAX_COMMENT));
-	return finish(out, put_option(at, END, NULL, 0));
+	return block_finish(out, put_option(at, END, NULL, 0));
 }
 
 size_t pcapng_loss(uint64_t realtime_ns, uint64_t lost, uint8_t out[PCAPNG_LOSS])
 {
-	uint8_t *at = put_time(put_32(put_32(put_32(out, STATISTICS), 0), 0), realtime_ns);
+	uint8_t *at = time_put(put_32(put_32(put_32(out, STATISTICS), 0), 0), realtime_ns);
 
 	at = put_option(at, ISB_IFDROP, &lost, sizeof(lost));
-	return finish(out, put_option(at, END, NULL, 0));
+	return block_finish(out, put_option(at, END, NULL, 0));
 }

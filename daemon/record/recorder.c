@@ -48,7 +48,7 @@ static int session_prepare(struct recorder *r, struct session *s)
 
 /* ---- descriptions ---- */
 
-static char *text_of(const struct recorder *r, const struct sheet *sheet)
+static char *sheet_as_text(const struct recorder *r, const struct sheet *sheet)
 {
 	return sheet_text(sheet, &r->o.finish.sheet);
 }
@@ -56,7 +56,7 @@ static char *text_of(const struct recorder *r, const struct sheet *sheet)
 /* Files were opened: they belong to the recording even if this process is killed. */
 static void sheet_grew(struct recorder *r, struct sheet *sheet)
 {
-	finisher_begin(r->finisher, sheet->key, text_of(r, sheet), !sheet->told);
+	finisher_begin(r->finisher, sheet->key, sheet_as_text(r, sheet), !sheet->told);
 	sheet->told = true;
 }
 
@@ -66,9 +66,9 @@ static void sheet_done(struct recorder *r, struct sheet *sheet)
 	if (!sheet->told)
 		; /* no file could be opened */
 	else if (r->leaving)
-		finisher_begin(r->finisher, sheet->key, text_of(r, sheet), false);
+		finisher_begin(r->finisher, sheet->key, sheet_as_text(r, sheet), false);
 	else
-		finisher_complete(r->finisher, sheet->key, text_of(r, sheet));
+		finisher_complete(r->finisher, sheet->key, sheet_as_text(r, sheet));
 	sheet_free(sheet);
 }
 
@@ -97,8 +97,8 @@ static enum format_party party_of(const struct leg *leg)
 }
 
 /* Describe a file that is to be opened. NULL: there are no descriptions, or no memory. */
-static struct sheet_file *describe(struct recorder *r, struct direction d,
-				   const struct recording *rec)
+static struct sheet_file *file_describe(struct recorder *r, struct direction d,
+					const struct recording *rec)
 {
 	const enum format_party party = rec->single ? FORMAT_NO_PARTY :
 					party_of(d.in);
@@ -114,7 +114,7 @@ static struct sheet_file *describe(struct recorder *r, struct direction d,
 }
 
 /* The file is open, perhaps as one that was described before. */
-static void described(struct sheet_file *f, const struct writer_file *file, const char *stem)
+static void file_described(struct sheet_file *f, const struct writer_file *file, const char *stem)
 {
 	struct sheet *sheet = f->sheet;
 	const struct writer_name name = { .stem = stem, .suffix = "" };
@@ -141,7 +141,7 @@ static void files_close(struct recorder *r, struct recording *rec)
 			writer_close(r->writer, rec->file[kind]);
 }
 
-static void install(struct recorder *r, struct leg *leg, struct recording *rec)
+static void recording_install(struct recorder *r, struct leg *leg, struct recording *rec)
 {
 	leg->recording = rec;
 	leg->recorded = 1 << STREAM_RTP | (r->o.no_rtcp ? 0 : 1 << STREAM_RTCP);
@@ -151,7 +151,7 @@ static void install(struct recorder *r, struct leg *leg, struct recording *rec)
  * NAME.opus as the target of C asks for a sound file. Its raw files are named without the suffix.
  * As rtpproxy, such a name has no meaning.
  */
-static enum sheet_sound sound_of(const struct recorder *r, struct span *target)
+static enum sheet_sound sound_of_target(const struct recorder *r, struct span *target)
 {
 	enum sheet_sound sound;
 	size_t at;
@@ -208,7 +208,7 @@ static int name_make(const struct recorder *r, struct writer_name *name, char st
 		return 0;
 	}
 	target = wish->target;
-	sound_of(r, &target);
+	sound_of_target(r, &target);
 	return naming_given(target, stem);
 }
 
@@ -230,17 +230,17 @@ static const char *why_not(int err)
 	}
 }
 
-static int file_open(struct recorder *r, struct direction d, const struct writer_name *name,
-		     struct recording *rec)
+static int recording_file_open(struct recorder *r, struct direction d,
+			       const struct writer_name *name, struct recording *rec)
 {
-	struct sheet_file *f = describe(r, d, rec);
+	struct sheet_file *f = file_describe(r, d, rec);
 	struct tally *tally = direction_session(d)->recorded;
 	int err = writer_open(r->writer, name, tally, f, &rec->file[d.kind]);
 
 	if (f && err)
 		sheet_remove(f);
 	else if (f)
-		described(f, rec->file[d.kind], name->stem);
+		file_described(f, rec->file[d.kind], name->stem);
 	return err;
 }
 
@@ -262,7 +262,7 @@ static int files_open(struct recorder *r, struct leg *leg,
 		if (!err && kind == STREAM_RTCP)
 			name.part = writer_part(rec->file[STREAM_RTP]);
 		if (!err)
-			err = file_open(r, d, &name, rec);
+			err = recording_file_open(r, d, &name, rec);
 	}
 	if (err && why_not(err))
 		log_provoked(PROVOKED_NOT_RECORDED, call_id, why_not(err));
@@ -281,7 +281,7 @@ static int start_files(struct recorder *r, struct leg *leg,
 	struct span target = wish->target;
 
 	if (sheet && !err && target.p)
-		sheet->sound = sound_of(r, &target);
+		sheet->sound = sound_of_target(r, &target);
 	if (sheet && sheet->open)
 		sheet_grew(r, sheet);
 	if (err)
@@ -356,8 +356,8 @@ static void recording_free(struct recording *rec)
 	free(rec);
 }
 
-static int start(struct recorder *r, struct leg *leg,
-		 const struct snapshot_recording *wish, uint64_t now_ns)
+static int recording_start(struct recorder *r, struct leg *leg,
+			   const struct snapshot_recording *wish, uint64_t now_ns)
 {
 	struct session *s = leg->session;
 	struct recording *rec;
@@ -377,7 +377,7 @@ static int start(struct recorder *r, struct leg *leg,
 			recording_free(rec);
 		return err;
 	}
-	install(r, leg, rec);
+	recording_install(r, leg, rec);
 	return 0;
 }
 
@@ -385,7 +385,7 @@ int recorder_start(struct recorder *r, struct leg *leg, bool single)
 {
 	const struct snapshot_recording wish = { .single = single && r->o.pcap, .part = 1 };
 
-	return start(r, leg, &wish, 0);
+	return recording_start(r, leg, &wish, 0);
 }
 
 int recorder_copy(struct recorder *r, struct leg *leg, struct span target, bool single,
@@ -395,7 +395,7 @@ int recorder_copy(struct recorder *r, struct leg *leg, struct span target, bool 
 		.single = single && r->o.pcap, .part = 1, .target = target,
 	};
 
-	return start(r, leg, &wish, now_ns);
+	return recording_start(r, leg, &wish, now_ns);
 }
 
 /* ---- for the next daemon, and from the previous one ---- */
@@ -413,8 +413,8 @@ void recorder_take(const struct leg *leg, struct snapshot_recording *out)
 }
 
 /* Move the files that a killed daemon left in the spool to the record directory. */
-static void rescue(struct recorder *r, struct leg *leg,
-		   const struct snapshot_recording *from)
+static void spooled_rescue(struct recorder *r, struct leg *leg,
+			   const struct snapshot_recording *from)
 {
 	struct session *s = leg->session;
 	char stem[NAME_MAX + 1], text[NAME_MAX + 1];
@@ -438,10 +438,10 @@ int recorder_resume(struct recorder *r, struct leg *leg,
 	if (!from->on)
 		return 0;
 	if (!is_copy(from->target, &dest))
-		rescue(r, leg, from);
+		spooled_rescue(r, leg, from);
 	wish.part = MAX(from->part, 1) + 1;
 	wish.single = from->single && r->o.pcap;
-	return start(r, leg, &wish, now_ns);
+	return recording_start(r, leg, &wish, now_ns);
 }
 
 const struct addr *recorder_copy_local(const struct leg *leg)

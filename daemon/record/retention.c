@@ -50,7 +50,7 @@ static void thin_out(void)
 		free(walk.found[--walk.n].name);
 }
 
-static int see(const char *path, const struct stat *st, int type, struct FTW *at)
+static int retention_see(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	size_t len = strlen(path);
 
@@ -160,7 +160,7 @@ unsigned int retention_run(const struct retention_opts *o, uint64_t realtime_ns)
 	walk.found = malloc(2 * RETENTION_AT_ONCE * sizeof(*walk.found));
 	if (!walk.found)
 		return 0;
-	nftw(o->dir, see, FTW_FDS, FTW_PHYS | FTW_MOUNT);
+	nftw(o->dir, retention_see, FTW_FDS, FTW_PHYS | FTW_MOUNT);
 	thin_out();
 	for (i = 0; i < walk.n; i++) {
 		bool old = o->keep_days && walk.found[i].time_ns + age_ns < realtime_ns;

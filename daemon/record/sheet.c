@@ -123,7 +123,7 @@ const char *sheet_string(struct json_object *o, const char *key)
 	return json_object_get_string(sheet_member(o, key));
 }
 
-static void put_time(struct json_object *o, const char *key, uint64_t realtime_ns)
+static void sheet_put_time(struct json_object *o, const char *key, uint64_t realtime_ns)
 {
 	const time_t t = realtime_ns / NSEC_PER_SEC;
 	char text[TIME_TEXT];
@@ -163,8 +163,8 @@ void sheet_put_contents(struct json_object *file, const struct contents *c,
 	struct json_object *types = json_object_new_array(), *one;
 	unsigned int i;
 
-	put_time(file, "begin", c->first_ns);
-	put_time(file, "end", c->last_ns);
+	sheet_put_time(file, "begin", c->first_ns);
+	sheet_put_time(file, "end", c->last_ns);
 	put_number(file, "packets", c->packets);
 	put_number(file, "bytes", c->bytes);
 	for (i = 0; i < CONTENTS_TYPES; i++) {
@@ -269,7 +269,7 @@ char *sheet_text(const struct sheet *sheet, const struct sheet_opts *opts)
 	put_text(o, "from_tag", sheet->from_tag);
 	put_text(o, "to_tag", sheet->to_tag);
 	put_text(o, "name", sheet->stem);
-	put_time(o, "begin", sheet->begin_ns);
+	sheet_put_time(o, "begin", sheet->begin_ns);
 	put_text(o, "end", NULL);
 	for (f = sheet->files; f; f = f->next)
 		json_object_array_add(files, file_json(f, opts));
@@ -355,7 +355,7 @@ void sheet_merge(struct json_object *now, struct json_object *before)
 
 /* ---- descriptions that were read ---- */
 
-static bool is_text(struct json_object *o, const char *key)
+static bool has_text(struct json_object *o, const char *key)
 {
 	return json_object_is_type(sheet_member(o, key), json_type_string);
 }
@@ -378,7 +378,7 @@ static bool is_name(struct json_object *o, const char *key)
 {
 	struct json_object *name = sheet_member(o, key);
 
-	return is_text(o, key) &&
+	return has_text(o, key) &&
 	       strlen(json_object_get_string(name)) == (size_t)json_object_get_string_len(name) &&
 	       is_below(json_object_get_string(name));
 }
@@ -389,7 +389,7 @@ bool sheet_is_valid(struct json_object *sheet)
 	size_t i;
 
 	if (!json_object_is_type(sheet, json_type_object) || !is_name(sheet, "name") ||
-	    !is_text(sheet, "call_id") ||
+	    !has_text(sheet, "call_id") ||
 	    !json_object_is_type(sheet_member(sheet, "lost_by"), json_type_object) ||
 	    !json_object_is_type(sheet_member(sheet, "trouble"), json_type_array) ||
 	    !json_object_is_type(sheet_member(sheet, "files"), json_type_array))
@@ -399,7 +399,7 @@ bool sheet_is_valid(struct json_object *sheet)
 		struct json_object *f = json_object_array_get_idx(files, i);
 
 		if (!json_object_is_type(f, json_type_object) || !is_name(f, "name") ||
-		    !is_text(f, "party") || !is_text(f, "media"))
+		    !has_text(f, "party") || !has_text(f, "media"))
 			return false;
 	}
 	audio = sheet_member(sheet, "audio");

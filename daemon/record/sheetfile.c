@@ -20,7 +20,7 @@
 #define MAX_BYTES (4u << 20) /* of a description that is read */
 
 /* Open the directory of the file. A descriptor or -errno. */
-static int dir_open(const char *dir, const char *sub, bool make)
+static int sheets_open(const char *dir, const char *sub, bool make)
 {
 	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), in;
 
@@ -62,7 +62,7 @@ static int write_beside(int dir, const char *name, const char *text)
 int sheetfile_write(const char *dir, const char *sub, const char *name, struct json_object *sheet)
 {
 	const char *text = json_object_to_json_string_ext(sheet, SHEET_LAYOUT);
-	int fd = dir_open(dir, sub, true), err;
+	int fd = sheets_open(dir, sub, true), err;
 
 	if (fd < 0)
 		return fd;
@@ -73,7 +73,7 @@ int sheetfile_write(const char *dir, const char *sub, const char *name, struct j
 
 int sheetfile_open(const char *dir, const char *sub, const char *name)
 {
-	int at = dir_open(dir, sub, false), fd;
+	int at = sheets_open(dir, sub, false), fd;
 
 	if (at < 0)
 		return at;
@@ -85,7 +85,7 @@ int sheetfile_open(const char *dir, const char *sub, const char *name)
 }
 
 /* The whole file as a string; the caller frees it. */
-static char *text_of(int fd)
+static char *file_text(int fd)
 {
 	struct stat st;
 	char *text;
@@ -109,7 +109,7 @@ struct json_object *sheetfile_read(const char *dir, const char *sub, const char 
 
 	if (fd < 0)
 		return NULL;
-	text = text_of(fd);
+	text = file_text(fd);
 	close(fd);
 	sheet = text ? json_tokener_parse(text) : NULL;
 	free(text);
@@ -121,7 +121,7 @@ struct json_object *sheetfile_read(const char *dir, const char *sub, const char 
 
 int sheetfile_remove(const char *dir, const char *sub, const char *name)
 {
-	int at = dir_open(dir, sub, false), err;
+	int at = sheets_open(dir, sub, false), err;
 
 	if (at < 0)
 		return at;
@@ -133,7 +133,7 @@ int sheetfile_remove(const char *dir, const char *sub, const char *name)
 int sheetfile_rename(const char *dir, const char *sub, const char *name, const char *from,
 		     const char *to)
 {
-	int at = dir_open(dir, sub, false), err;
+	int at = sheets_open(dir, sub, false), err;
 	char other[NAME_MAX + 1];
 
 	if (at < 0)

@@ -72,7 +72,7 @@ static struct {
 	unsigned int found;
 } walk;
 
-static int see(const char *path, const struct stat *st, int type, struct FTW *at)
+static int spool_see(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	const char *name = path + walk.prefix;
 	struct spool_name *n;
@@ -93,6 +93,6 @@ unsigned int spool_name_orphans(const char *spool, const struct spool_names *nam
 	walk.names = names;
 	walk.prefix = strlen(spool) + 1;
 	walk.found = 0;
-	nftw(spool, see, FTW_FDS, FTW_PHYS);
+	nftw(spool, spool_see, FTW_FDS, FTW_PHYS);
 	return walk.found;
 }

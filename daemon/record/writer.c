@@ -114,7 +114,7 @@ struct writer {
 /* ---- directories and names ---- */
 
 /* Open a directory: all steps on a file then use the same one, even if it is renamed meanwhile. */
-static int dir_open(const char *dir)
+static int record_dir_open(const char *dir)
 {
 	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -153,13 +153,13 @@ int writer_name_text(const struct writer_name *name, uint16_t part, char out[NAM
 	return len > NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
-static struct writer_name name_of(const struct writer_file *f, const char *suffix)
+static struct writer_name file_name_of(const struct writer_file *f, const char *suffix)
 {
 	return (struct writer_name){ .stem = f->stem, .suffix = suffix };
 }
 
 /* True: one of the directories has a file of that name. Creating it finds all other errors. */
-static bool exists(const struct writer *w, const char *name)
+static bool file_exists(const struct writer *w, const char *name)
 {
 	const char *const dirs[] = { w->o.dir, w->o.spool_dir };
 	bool found = false;
@@ -167,7 +167,7 @@ static bool exists(const struct writer *w, const char *name)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(dirs) && !found; i++) {
-		int dir = dirs[i] ? dir_open(dirs[i]) : -1;
+		int dir = dirs[i] ? record_dir_open(dirs[i]) : -1;
 
 		if (dir < 0)
 			continue;
@@ -179,12 +179,12 @@ static bool exists(const struct writer *w, const char *name)
 
 static bool part_is_taken(const struct writer *w, const struct writer_file *f, uint16_t part)
 {
-	struct writer_name name = name_of(f, f->suffix);
+	struct writer_name name = file_name_of(f, f->suffix);
 	const char *const *also = f->taken_by;
 	char text[NAME_MAX + 1];
 
 	for (;;) {
-		if (writer_name_text(&name, part, text) == 0 && exists(w, text))
+		if (writer_name_text(&name, part, text) == 0 && file_exists(w, text))
 			return true;
 		if (!also || !*also)
 			return false;
@@ -195,7 +195,7 @@ static bool part_is_taken(const struct writer *w, const struct writer_file *f, u
 /* Set the name of the first part that is not taken. 0, -EEXIST after the last part. */
 static int part_choose(struct writer *w, struct writer_file *f)
 {
-	const struct writer_name name = name_of(f, f->suffix);
+	const struct writer_name name = file_name_of(f, f->suffix);
 	uint16_t part = f->part;
 
 	while (!w->o.replace && part_is_taken(w, f, part))
@@ -240,7 +240,7 @@ static int create_at(int dir, const char *name, bool replace)
  */
 static int file_create(const struct writer *w, struct writer_file *f, bool replace)
 {
-	int dir = dir_open(write_dir(w)), fd;
+	int dir = record_dir_open(write_dir(w)), fd;
 
 	if (dir < 0)
 		return dir;
@@ -265,7 +265,7 @@ static int file_create(const struct writer *w, struct writer_file *f, bool repla
 /* Move a file from the spool to the final directory. 0 or -errno. */
 static int file_move(const struct writer *w, const char *name)
 {
-	int from = dir_open(w->o.spool_dir), to = dir_open(w->o.dir), err = 0;
+	int from = record_dir_open(w->o.spool_dir), to = record_dir_open(w->o.dir), err = 0;
 
 	if (to >= 0 && strchr(name, '/'))
 		make_directories(to, name);
@@ -293,7 +293,7 @@ static void leave_spool(struct writer *w, struct writer_file *f, bool may_lack)
 
 /* ---- the thread: one file ---- */
 
-static void complain(struct writer *w, const struct writer_file *f, int err)
+static void file_refused(struct writer *w, const struct writer_file *f, int err)
 {
 	log_provoked(PROVOKED_NOT_WRITTEN, NULL, write_dir(w), f->name, strerror(-err));
 }
@@ -350,7 +350,7 @@ static void write_some(struct writer *w, struct writer_file *f, const uint8_t *d
 	if (err) {
 		tally_lost(f->tally, TALLY_DISK, packets);
 		f->missing += packets;
-		complain(w, f, err);
+		file_refused(w, f, err);
 		return;
 	}
 	tally_recorded(f->tally, packets, bytes);
@@ -363,7 +363,7 @@ static void write_some(struct writer *w, struct writer_file *f, const uint8_t *d
 }
 
 /* Write the buffer in steps of at least WRITER_BUFFER: a full disk takes as many as fit. */
-static void flush(struct writer *w, struct writer_file *f)
+static void file_flush(struct writer *w, struct writer_file *f)
 {
 	size_t at = 0, len = 0, i, packets = 0, bytes = 0;
 
@@ -386,7 +386,7 @@ static void flush(struct writer *w, struct writer_file *f)
  * dataplane and of the sockets come by different ways. A record that would stand before the last
  * written one gets its time, so times in a file never go backwards. Returns the place.
  */
-static uint8_t *make_room(struct writer_file *f, struct format_packet *p, size_t len)
+static uint8_t *record_place(struct writer_file *f, struct format_packet *p, size_t len)
 {
 	size_t at = f->used, n = f->held_packets;
 
@@ -423,8 +423,8 @@ static bool buffer_grow(struct writer_file *f, size_t len)
 	return held;
 }
 
-/* A file that fills its buffer is flushed at the end of drain(), with all records in order. */
-static void append(struct writer *w, struct writer_file *f, struct format_packet *p)
+/* A file that fills its buffer is flushed at the end of ring_drain(), with all records in order. */
+static void packet_append(struct writer *w, struct writer_file *f, struct format_packet *p)
 {
 	size_t len = format_size(format_of(w), p);
 	bool full = f->used >= WRITER_BUFFER;
@@ -432,10 +432,10 @@ static void append(struct writer *w, struct writer_file *f, struct format_packet
 
 	if (!buffer_grow(f, len)) {
 		tally_lost(f->tally, TALLY_MEMORY, 1);
-		complain(w, f, -ENOMEM);
+		file_refused(w, f, -ENOMEM);
 		return;
 	}
-	place = make_room(f, p, len);
+	place = record_place(f, p, len);
 	format_record(format_of(w), p, w->ip_id++, place);
 	f->held_packets++;
 	if (full || f->used < WRITER_BUFFER)
@@ -450,7 +450,7 @@ static void flush_full(struct writer *w)
 
 	while ((f = w->full)) {
 		w->full = f->next_full;
-		flush(w, f);
+		file_flush(w, f);
 		if (f->room <= BUFFER_ROOM)
 			continue;
 		free(f->buf);
@@ -480,7 +480,7 @@ static void file_begin(struct writer *w, struct writer_file *f)
 	pthread_cond_broadcast(&w->answer);
 	pthread_mutex_unlock(&w->lock);
 	if (err && !waiting)
-		complain(w, f, err);
+		file_refused(w, f, err);
 }
 
 static void file_done(struct writer *w, struct writer_file *f)
@@ -496,10 +496,10 @@ static void file_done(struct writer *w, struct writer_file *f)
 
 static void file_complete(struct writer *w, struct writer_file *f)
 {
-	flush(w, f);
+	file_flush(w, f);
 	if (f->fd >= 0) {
 		if (close(f->fd))
-			complain(w, f, -errno);
+			file_refused(w, f, -errno);
 		leave_spool(w, f, false);
 	}
 	f->fd = -1;
@@ -514,7 +514,7 @@ static void file_rescue(struct writer *w, struct writer_file *f)
 
 /* ---- the thread ---- */
 
-static void drain(struct writer *w, size_t upto)
+static void ring_drain(struct writer *w, size_t upto)
 {
 	size_t tail = w->tail;
 
@@ -522,7 +522,7 @@ static void drain(struct writer *w, size_t upto)
 		struct item *it = (struct item *)(w->ring + tail % w->ring_bytes);
 
 		if (!it->skip)
-			append(w, it->file, &it->packet);
+			packet_append(w, it->file, &it->packet);
 		tail += it->size;
 		__atomic_store_n(&w->tail, tail, __ATOMIC_RELEASE);
 	}
@@ -535,7 +535,7 @@ static size_t ring_head(const struct writer *w)
 }
 
 /* Called with the lock held. Sleep until there is work, at most NAP_MS. */
-static void nap(struct writer *w)
+static void thread_nap(struct writer *w)
 {
 	const uint64_t until_ns = clock_now() + NAP_MS * NSEC_PER_MSEC;
 
@@ -547,12 +547,12 @@ static void nap(struct writer *w)
  * Sleep, then return the next job; NULL: only packets. The thread takes packets up to @upto, which
  * is read with the lock held. A job posted later therefore never has a place before @upto.
  */
-static struct job *next_job(struct writer *w, size_t *upto, bool *stop)
+static struct job *job_wait(struct writer *w, size_t *upto, bool *stop)
 {
 	struct job *job;
 
 	pthread_mutex_lock(&w->lock);
-	nap(w);
+	thread_nap(w);
 	job = w->jobs;
 	if (job) {
 		w->jobs = job->next;
@@ -565,7 +565,7 @@ static struct job *next_job(struct writer *w, size_t *upto, bool *stop)
 	return job;
 }
 
-static void *write_all(void *arg)
+static void *thread_of_writer(void *arg)
 {
 	struct writer *w = arg;
 	struct job *job;
@@ -573,8 +573,8 @@ static void *write_all(void *arg)
 	bool stop;
 
 	do {
-		job = next_job(w, &upto, &stop);
-		drain(w, upto);
+		job = job_wait(w, &upto, &stop);
+		ring_drain(w, upto);
 		if (job)
 			job->run(w, job->file);
 	} while (job || !stop);
@@ -590,7 +590,7 @@ static int thread_start(struct writer *w)
 	w->ring = malloc(w->ring_bytes);
 	if (!w->ring)
 		return -ENOMEM;
-	err = thread_run(&w->thread, write_all, w);
+	err = thread_run(&w->thread, thread_of_writer, w);
 	if (err) {
 		free(w->ring);
 		w->ring = NULL;
@@ -602,7 +602,7 @@ static int thread_start(struct writer *w)
 
 /* ---- the loop: files ---- */
 
-static void file_free(struct writer_file *f)
+static void writer_file_free(struct writer_file *f)
 {
 	tally_drop(f->tally);
 	free(f->buf);
@@ -614,7 +614,7 @@ static void file_free(struct writer_file *f)
 }
 
 /* A stem has no control characters, so no two pairs of stem and suffix give one key. */
-static char *key_of(const struct writer_name *name)
+static char *file_key(const struct writer_name *name)
 {
 	char *key;
 
@@ -622,8 +622,8 @@ static char *key_of(const struct writer_name *name)
 }
 
 /* Takes @key, also when it fails. */
-static struct writer_file *file_new(struct writer *w, const struct writer_name *name,
-				    char *key, struct tally *tally, void *user)
+static struct writer_file *writer_file_new(struct writer *w, const struct writer_name *name,
+					   char *key, struct tally *tally, void *user)
 {
 	struct writer_file *f = calloc(1, sizeof(*f));
 
@@ -643,13 +643,13 @@ static struct writer_file *file_new(struct writer *w, const struct writer_name *
 	f->fd = -1;
 	if (f->key && f->stem && f->suffix)
 		return f;
-	file_free(f);
+	writer_file_free(f);
 	return NULL;
 }
 
 /* Queue a job, to run after all packets that are in the ring by now. Called with the lock held. */
-static void post(struct writer *w, struct writer_file *f, struct job *job,
-		 void (*run)(struct writer *w, struct writer_file *f))
+static void job_post(struct writer *w, struct writer_file *f, struct job *job,
+		     void (*run)(struct writer *w, struct writer_file *f))
 {
 	__atomic_store_n(&w->head, w->filled, __ATOMIC_RELEASE);
 	*job = (struct job){ .file = f, .run = run, .at = w->head };
@@ -685,7 +685,7 @@ static int file_start(struct writer *w, struct writer_file *f)
 
 	pthread_mutex_lock(&w->lock);
 	f->waiting = !w->stuck;
-	post(w, f, &f->begin, file_begin);
+	job_post(w, f, &f->begin, file_begin);
 	while (f->waiting && !f->begun && clock_now() < until_ns)
 		wait_a_little(w);
 	gave_up = f->waiting && !f->begun;
@@ -704,7 +704,7 @@ static int file_start(struct writer *w, struct writer_file *f)
 static int open_new(struct writer *w, const struct writer_name *name, char *key,
 		    struct tally *tally, void *user, struct writer_file **out)
 {
-	struct writer_file *f = file_new(w, name, key, tally, user);
+	struct writer_file *f = writer_file_new(w, name, key, tally, user);
 	int err;
 
 	if (!f)
@@ -716,7 +716,7 @@ static int open_new(struct writer *w, const struct writer_name *name, char *key,
 	if (err) {
 		if (f->hh.tbl)
 			HASH_DEL(w->names, f);
-		file_free(f);
+		writer_file_free(f);
 		return err;
 	}
 	w->files++;
@@ -736,7 +736,7 @@ int writer_open(struct writer *w, const struct writer_name *name, struct tally *
 		return -ENODEV;
 	if (err)
 		return err;
-	key = key_of(name);
+	key = file_key(name);
 	if (!key)
 		return -ENOMEM;
 	HASH_FIND_STR(w->names, key, f);
@@ -757,7 +757,7 @@ static void post_last(struct writer *w, struct writer_file *f,
 {
 	pthread_mutex_lock(&w->lock);
 	w->to_complete++;
-	post(w, f, &f->end, run);
+	job_post(w, f, &f->end, run);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -776,11 +776,11 @@ void writer_rescue(struct writer *w, const char *name, struct tally *tally)
 
 	if (!w->o.dir || !w->o.spool_dir)
 		return;
-	f = file_new(w, &whole, key_of(&whole), tally, NULL);
+	f = writer_file_new(w, &whole, file_key(&whole), tally, NULL);
 	if (!f || thread_start(w)) {
 		log_provoked(PROVOKED_NOT_RESCUED, NULL, name, w->o.spool_dir);
 		if (f)
-			file_free(f);
+			writer_file_free(f);
 		return;
 	}
 	snprintf(f->name, sizeof(f->name), "%s", name);
@@ -805,7 +805,7 @@ void writer_reap(struct writer *w)
 					       .name = f->name, .part = f->part,
 					       .contents = &f->contents,
 					       .created = f->created, .in_spool = f->in_spool });
-		file_free(f);
+		writer_file_free(f);
 	}
 }
 
@@ -826,7 +826,7 @@ uint16_t writer_part(const struct writer_file *f)
 
 void writer_name(const struct writer_file *f, char out[NAME_MAX + 1])
 {
-	const struct writer_name name = name_of(f, f->suffix);
+	const struct writer_name name = file_name_of(f, f->suffix);
 
 	writer_name_text(&name, writer_part(f), out);
 }
@@ -842,7 +842,7 @@ unsigned int writer_files(const struct writer *w)
  * Reserve @size contiguous bytes and set *@filled to the ring's fill after them. NULL: the ring has
  * no room.
  */
-static struct item *reserve(struct writer *w, size_t size, size_t *filled)
+static struct item *ring_reserve(struct writer *w, size_t size, size_t *filled)
 {
 	size_t tail = __atomic_load_n(&w->tail, __ATOMIC_ACQUIRE);
 	size_t at = w->filled % w->ring_bytes, left = w->ring_bytes - at;
@@ -878,7 +878,7 @@ void writer_flush(struct writer *w)
 void writer_put(struct writer *w, struct writer_file *f, const struct format_packet *p)
 {
 	size_t size = (sizeof(struct item) + p->len + 7) & ~(size_t)7, filled;
-	struct item *it = reserve(w, size, &filled);
+	struct item *it = ring_reserve(w, size, &filled);
 
 	if (!it) {
 		tally_lost(f->tally, TALLY_QUEUE, 1);

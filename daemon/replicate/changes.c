@@ -35,12 +35,12 @@ void changes_free(struct changes *c)
 	free(c);
 }
 
-static size_t cost(const struct change *change)
+static size_t change_cost(const struct change *change)
 {
 	return sizeof(struct waiting_change) + sizeof(*change) + change->len;
 }
 
-static void forget(struct changes *c, struct waiting_change *w)
+static void change_forget(struct changes *c, struct waiting_change *w)
 {
 	HASH_DEL(c->first, w);
 	free(w);
@@ -54,8 +54,8 @@ struct change *changes_take(struct changes *c)
 	if (!w)
 		return NULL;
 	change = w->change;
-	c->bytes -= cost(change);
-	forget(c, w);
+	c->bytes -= change_cost(change);
+	change_forget(c, w);
 	return change;
 }
 
@@ -72,13 +72,13 @@ unsigned int changes_count(const struct changes *c)
 	return HASH_COUNT(c->first);
 }
 
-static int add(struct changes *c, uint64_t key, struct change *change)
+static int change_add(struct changes *c, uint64_t key, struct change *change)
 {
 	struct waiting_change *w;
 
 	HASH_FIND(hh, c->first, &key, sizeof(key), w);
 	if (w) {
-		c->bytes -= cost(w->change);
+		c->bytes -= change_cost(w->change);
 		free(w->change);
 	} else {
 		w = calloc(1, sizeof(*w));
@@ -92,7 +92,7 @@ static int add(struct changes *c, uint64_t key, struct change *change)
 		}
 	}
 	w->change = change;
-	c->bytes += cost(change);
+	c->bytes += change_cost(change);
 	return 0;
 }
 
@@ -106,7 +106,9 @@ int changes_add(struct changes *c, enum change_kind kind, uint64_t key, struct s
 		change->len = body.len;
 		if (body.len)
 			memcpy(change->body, body.p, body.len);
-		rc = c->bytes + cost(change) > CHANGES_MAX_BYTES ? -ENOBUFS : add(c, key, change);
+		rc = c->bytes + change_cost(change) > CHANGES_MAX_BYTES
+			     ? -ENOBUFS
+			     : change_add(c, key, change);
 	}
 	if (rc) {
 		free(change);

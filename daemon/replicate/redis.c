@@ -140,7 +140,7 @@ static void on_greeting(void *arg, const struct redisReply *reply)
 	r->o.up(r->o.arg);
 }
 
-static int greet(struct redis *r)
+static int server_greet(struct redis *r)
 {
 	const struct redis_url *u = r->o.url;
 	const char *password = r->o.password ? r->o.password : u->password;
@@ -182,7 +182,7 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
 	if (what & BEV_EVENT_CONNECTED) {
 		setsockopt(bufferevent_getfd(stream), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		bufferevent_enable(stream, EV_READ | EV_WRITE);
-		if (greet(r))
+		if (server_greet(r))
 			lose_connection(r, "out of memory");
 		return;
 	}
@@ -197,7 +197,7 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
 }
 
 /* Give the reply to the command that it belongs to. False: the connection is gone. */
-static bool deliver(struct redis *r, redisReply *reply)
+static bool reply_deliver(struct redis *r, redisReply *reply)
 {
 	struct asked *a = r->first;
 	bool same = true;
@@ -234,7 +234,7 @@ static void on_read(struct bufferevent *stream, void *arg)
 			lose_connection(r, "it does not speak Redis' protocol");
 			return;
 		}
-		if (!reply || !deliver(r, reply))
+		if (!reply || !reply_deliver(r, reply))
 			return;
 	}
 }
@@ -270,7 +270,7 @@ static bool make_stream(struct redis *r)
 	return true;
 }
 
-static void connect_to(struct redis *r, const struct sockaddr *sa, socklen_t len)
+static void server_connect(struct redis *r, const struct sockaddr *sa, socklen_t len)
 {
 	static const struct timeval patience = { ANSWER_S, 0 };
 
@@ -288,7 +288,7 @@ static void connect_unix(struct redis *r)
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 
 	strcpy(un.sun_path, r->o.url->path); /* its length was checked by redis_url_parse() */
-	connect_to(r, (struct sockaddr *)&un, sizeof(un));
+	server_connect(r, (struct sockaddr *)&un, sizeof(un));
 }
 
 /* The resolver has answered: connect to the first address. */
@@ -305,7 +305,7 @@ static void take_name(struct redis *r)
 		return;
 	}
 	found.port = (uint16_t)r->o.url->port;
-	connect_to(r, (struct sockaddr *)&ss, addr_to_sockaddr(&found, &ss));
+	server_connect(r, (struct sockaddr *)&ss, addr_to_sockaddr(&found, &ss));
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

@@ -12,10 +12,10 @@
 
 #define DEFAULT_PORT 6379
 
-static int wrong(char *err, size_t size, const char *fmt, ...)
+static int url_wrong(char *err, size_t size, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-static int wrong(char *err, size_t size, const char *fmt, ...)
+static int url_wrong(char *err, size_t size, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -26,7 +26,7 @@ static int wrong(char *err, size_t size, const char *fmt, ...)
 }
 
 /* A copy of @len bytes with its %XX decoded. NULL: no memory, or a bad escape. */
-static char *decoded(const char *from, size_t len)
+static char *percent_decoded(const char *from, size_t len)
 {
 	char *out = malloc(len + 1), *to = out;
 	unsigned int byte;
@@ -70,9 +70,9 @@ static bool parse_login(struct redis_url *out, const char *text, const char *end
 
 	if (!colon)
 		return false;
-	if (colon > text && !(out->user = decoded(text, (size_t)(colon - text))))
+	if (colon > text && !(out->user = percent_decoded(text, (size_t)(colon - text))))
 		return false;
-	out->password = decoded(colon + 1, (size_t)(end - colon - 1));
+	out->password = percent_decoded(colon + 1, (size_t)(end - colon - 1));
 	return out->password != NULL;
 }
 
@@ -93,7 +93,7 @@ static bool parse_place(struct redis_url *out, const char *text, const char *end
 	return out->host != NULL;
 }
 
-static int parse_url(struct redis_url *out, const char *text, char *err, size_t size)
+static int url_split(struct redis_url *out, const char *text, char *err, size_t size)
 {
 	const char *at, *end, *slash;
 
@@ -101,24 +101,24 @@ static int parse_url(struct redis_url *out, const char *text, char *err, size_t 
 		struct sockaddr_un un;
 
 		if (text[5] != '/' || strlen(text + 5) >= sizeof(un.sun_path))
-			return wrong(err, size, "'%s': unix: takes an absolute path", text);
+			return url_wrong(err, size, "'%s': unix: takes an absolute path", text);
 		out->path = strdup(text + 5);
 		return out->path ? 0 : -ENOMEM;
 	}
 	out->tls = !strncmp(text, "rediss://", 9);
 	if (!out->tls && strncmp(text, "redis://", 8))
-		return wrong(err, size, "'%s' begins with none of redis://, rediss:// and unix:",
-			     text);
+		return url_wrong(err, size,
+				 "'%s' begins with none of redis://, rediss:// and unix:", text);
 	text += out->tls ? 9 : 8;
 	slash = strchr(text, '/');
 	end = slash ? slash : text + strlen(text);
 	at = memrchr(text, '@', (size_t)(end - text));
 	if (at && !parse_login(out, text, at))
-		return wrong(err, size, "before the @ there is no USER:PASSWORD");
+		return url_wrong(err, size, "before the @ there is no USER:PASSWORD");
 	if (!parse_place(out, at ? at + 1 : text, end))
-		return wrong(err, size, "there is no HOST[:PORT] in it");
+		return url_wrong(err, size, "there is no HOST[:PORT] in it");
 	if (slash && slash[1] && !number_of(slash + 1, slash + strlen(slash), 99999, &out->db))
-		return wrong(err, size, "'%s' is no number of a database", slash + 1);
+		return url_wrong(err, size, "'%s' is no number of a database", slash + 1);
 	return 0;
 }
 
@@ -127,7 +127,7 @@ int redis_url_parse(struct redis_url *out, const char *text, char *err, size_t e
 	int rc;
 
 	*out = (struct redis_url){ 0 };
-	rc = parse_url(out, text, err, err_size);
+	rc = url_split(out, text, err, err_size);
 	if (rc)
 		redis_url_free(out);
 	return rc;

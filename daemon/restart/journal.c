@@ -73,7 +73,7 @@ struct journal {
 	uint8_t record[sizeof(struct head) + JOURNAL_MAX];
 };
 
-static char *join(const char *dir, const char *name)
+static char *path_join(const char *dir, const char *name)
 {
 	char *path;
 
@@ -81,13 +81,13 @@ static char *join(const char *dir, const char *name)
 }
 
 /* The path must be absolute: the process may change its directory while the journal is open. */
-static char *absolute(const char *dir)
+static char *path_absolute(const char *dir)
 {
 	char *cwd = dir[0] == '/' ? NULL : getcwd(NULL, 0), *path;
 
 	if (dir[0] != '/' && !cwd)
 		return NULL;
-	path = cwd ? join(cwd, dir) : strdup(dir);
+	path = cwd ? path_join(cwd, dir) : strdup(dir);
 	free(cwd);
 	return path;
 }
@@ -99,9 +99,9 @@ int journal_new(struct journal **out, const char *dir)
 	if (!j)
 		return -ENOMEM;
 	j->dir_fd = -1;
-	j->dir = absolute(dir);
-	j->path = j->dir ? join(j->dir, FILE_NAME) : NULL;
-	j->new_path = j->dir ? join(j->dir, NEW_NAME) : NULL;
+	j->dir = path_absolute(dir);
+	j->path = j->dir ? path_join(j->dir, FILE_NAME) : NULL;
+	j->new_path = j->dir ? path_join(j->dir, NEW_NAME) : NULL;
 	if (!j->dir || !j->path || !j->new_path) {
 		journal_free(j);
 		return -ENOMEM;
@@ -237,7 +237,7 @@ static int env_open(MDB_env **env, const char *path, unsigned int flags, mode_t 
 }
 
 /* The child writes every record to @fd. Returns its exit status; 0: it wrote all records. */
-static int send_all(const char *path, int fd)
+static int records_send(const char *path, int fd)
 {
 	MDB_val key, value;
 	MDB_cursor *cursor;
@@ -270,7 +270,7 @@ static void lose_rights(uid_t uid, gid_t gid)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-static void child(int file, int out, uid_t uid, gid_t gid)
+static void reader_child(int file, int out, uid_t uid, gid_t gid)
 {
 	static const int crashes[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
 	char path[32];
@@ -285,14 +285,14 @@ static void child(int file, int out, uid_t uid, gid_t gid)
 		_exit(1);
 	lose_rights(uid, gid);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", STDIN_FILENO);
-	_exit(send_all(path, STDOUT_FILENO));
+	_exit(records_send(path, STDOUT_FILENO));
 }
 
 /*
  * Read @fd to its end, but for at most CHILD_NS and not far beyond MAP_BYTES. The caller frees the
  * bytes. NULL: no memory.
  */
-static uint8_t *receive(int fd, size_t *len)
+static uint8_t *records_receive(int fd, size_t *len)
 {
 	const uint64_t end_ns = clock_now() + CHILD_NS;
 	size_t room = 1 << 16;
@@ -349,9 +349,9 @@ static int read_by_child(int file, uid_t uid, gid_t gid, uint8_t **out, size_t *
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		child(file, fds[1], uid, gid);
+		reader_child(file, fds[1], uid, gid);
 	close(fds[1]);
-	*out = pid < 0 ? NULL : receive(fds[0], len);
+	*out = pid < 0 ? NULL : records_receive(fds[0], len);
 	close(fds[0]);
 	if (pid > 0)
 		status = wait_for_end(pid);
@@ -405,7 +405,7 @@ static int read_raw(int file, uint8_t **out, size_t *len)
 {
 	if (lseek(file, 0, SEEK_SET) < 0)
 		return -errno;
-	*out = receive(file, len);
+	*out = records_receive(file, len);
 	return *out ? 0 : -ENOMEM;
 }
 
@@ -416,7 +416,7 @@ struct place {
 };
 
 /* Orders by key; the newest record of a key comes first. */
-static int by_key(const void *a, const void *b)
+static int record_by_key(const void *a, const void *b)
 {
 	const struct place *x = a, *y = b;
 
@@ -466,7 +466,7 @@ static int find_records(const uint8_t *bytes, size_t len, struct places *out)
 		at += sizeof(h) + h.len;
 	}
 	if (out->n)
-		qsort(out->p, out->n, sizeof(*out->p), by_key);
+		qsort(out->p, out->n, sizeof(*out->p), record_by_key);
 	for (i = 0; i < out->n; i++)
 		if (!n || out->p[i].key != out->p[n - 1].key)
 			out->p[n++] = out->p[i];
@@ -558,7 +558,7 @@ static int error_of(int rc)
 }
 
 /* LMDB reports a short write as EIO, also when the file system is full. Tell the two apart. */
-static bool is_full(const struct journal *j)
+static bool map_is_full(const struct journal *j)
 {
 	struct statvfs fs;
 
@@ -566,9 +566,9 @@ static bool is_full(const struct journal *j)
 }
 
 /* On an error, close the journal. The file stays as the previous commit left it. */
-static int give_up(struct journal *j, int rc)
+static int journal_give_up(struct journal *j, int rc)
 {
-	if (rc == EIO && is_full(j))
+	if (rc == EIO && map_is_full(j))
 		rc = ENOSPC;
 	if (rc)
 		env_close(j);
@@ -602,7 +602,7 @@ int journal_begin(struct journal *j)
 	j->is_new = true;
 	if (!rc)
 		rc = txn_begin(j);
-	return give_up(j, rc);
+	return journal_give_up(j, rc);
 }
 
 int journal_put(struct journal *j, uint64_t number, struct span body)
@@ -617,12 +617,12 @@ int journal_put(struct journal *j, uint64_t number, struct span body)
 		return -E2BIG;
 	rc = txn_begin(j);
 	if (rc)
-		return give_up(j, rc);
+		return journal_give_up(j, rc);
 	memcpy(h.magic, magic, sizeof(magic));
 	h.crc = crc_of(&h, body.p);
 	memcpy(j->record, &h, sizeof(h));
 	memcpy(j->record + sizeof(h), body.p, body.len);
-	return give_up(j, mdb_put(j->txn, j->dbi, &key, &value, 0));
+	return journal_give_up(j, mdb_put(j->txn, j->dbi, &key, &value, 0));
 }
 
 int journal_del(struct journal *j, uint64_t number)
@@ -633,7 +633,7 @@ int journal_del(struct journal *j, uint64_t number)
 
 	if (!rc)
 		rc = mdb_del(j->txn, j->dbi, &key, NULL);
-	return give_up(j, rc == MDB_NOTFOUND ? 0 : rc);
+	return journal_give_up(j, rc == MDB_NOTFOUND ? 0 : rc);
 }
 
 bool journal_is_pending(const struct journal *j)
@@ -653,7 +653,7 @@ int journal_commit(struct journal *j)
 		rc = errno;
 	if (!rc)
 		j->is_new = false;
-	return give_up(j, rc);
+	return journal_give_up(j, rc);
 }
 
 bool journal_is_there(const struct journal *j)

@@ -505,7 +505,7 @@ static void commits_what_there_is(void **state)
 	assert_true(journal_is_there(f->j)); /* none of our files can be missing */
 }
 
-/* The error that give_up() makes of @rc on a file system of @size, in a child with own mounts. */
+/* The error that journal_give_up() makes of @rc on a file system of @size, in a child. */
 static int given_up(struct fixture *f, const char *size, int rc)
 {
 	int status;
@@ -517,7 +517,7 @@ static int given_up(struct fixture *f, const char *size, int rc)
 		    mount("none", f->dir, "tmpfs", 0, size) ||
 		    (f->j->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY)) < 0)
 			_exit(255);
-		_exit(-give_up(f->j, rc));
+		_exit(-journal_give_up(f->j, rc));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));

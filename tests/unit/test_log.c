@@ -445,14 +445,14 @@ static void budget(void **state)
 
 	(void)state;
 	for (int i = 0; i < LOG_BURST; i++)
-		assert_true(spend(&k, now));
-	assert_false(spend(&k, now + NSEC_PER_SEC - 1));
-	assert_true(spend(&k, now + NSEC_PER_SEC));
-	assert_false(spend(&k, now + NSEC_PER_SEC));
+		assert_true(kind_spend(&k, now));
+	assert_false(kind_spend(&k, now + NSEC_PER_SEC - 1));
+	assert_true(kind_spend(&k, now + NSEC_PER_SEC));
+	assert_false(kind_spend(&k, now + NSEC_PER_SEC));
 	now += 1000 * NSEC_PER_SEC;
 	for (int i = 0; i < LOG_BURST; i++)
-		assert_true(spend(&k, now));
-	assert_false(spend(&k, now));
+		assert_true(kind_spend(&k, now));
+	assert_false(kind_spend(&k, now));
 }
 
 int main(void)

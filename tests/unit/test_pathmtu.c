@@ -26,16 +26,16 @@ static void ip4(void **state)
 	icmp[8] = 0x45;
 	memcpy(icmp + 8 + 16, want, 4);
 	for (len = 0; len < OUTER4 + 8 + 20; len++)
-		assert_false(message4(b, len, &dest));
-	assert_true(message4(b, len, &dest));
+		assert_false(icmp4_message(b, len, &dest));
+	assert_true(icmp4_message(b, len, &dest));
 	assert_int_equal(dest.family, ADDR_IP4);
 	assert_memory_equal(dest.ip, want, 4);
 	icmp[1] = ICMP_PORT_UNREACH;
-	assert_false(message4(b, len, &dest));
+	assert_false(icmp4_message(b, len, &dest));
 	icmp[0] = ICMP_REDIRECT;
-	assert_true(message4(b, len, &dest));
+	assert_true(icmp4_message(b, len, &dest));
 	b[0] = 0x44; /* a header of 16 bytes */
-	assert_false(message4(b, sizeof(b), &dest));
+	assert_false(icmp4_message(b, sizeof(b), &dest));
 }
 
 static void ip6(void **state)
@@ -47,13 +47,13 @@ static void ip6(void **state)
 	(void)state;
 	memset(b + 8 + 24, 0xab, 16);
 	for (len = 0; len < 8 + 40; len++)
-		assert_false(message6(b, len, &dest));
-	assert_true(message6(b, len, &dest));
+		assert_false(icmp6_message(b, len, &dest));
+	assert_true(icmp6_message(b, len, &dest));
 	assert_int_equal(dest.family, ADDR_IP6);
 	assert_int_equal(dest.ip[15], 0xab);
 	memset(r + 24, 0xcd, 16);
-	assert_false(message6(r, sizeof(r) - 1, &dest));
-	assert_true(message6(r, sizeof(r), &dest));
+	assert_false(icmp6_message(r, sizeof(r) - 1, &dest));
+	assert_true(icmp6_message(r, sizeof(r), &dest));
 	assert_int_equal(dest.ip[0], 0xcd);
 }
 

@@ -27,7 +27,7 @@ static void listen_at(const char *name)
 	setenv("NOTIFY_SOCKET", name, 1);
 	manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_true(manager >= 0);
-	assert_int_equal(bind(manager, (struct sockaddr *)&at, address(&at)), 0);
+	assert_int_equal(bind(manager, (struct sockaddr *)&at, notify_address(&at)), 0);
 }
 
 static int ends(void **state)
@@ -131,7 +131,7 @@ static void heartbeat_never_waits(void **state)
 	systemd_alive();
 	unsetenv("WATCHDOG_PID");
 	setenv("WATCHDOG_USEC", "soon", 1);
-	assert_int_equal(number("WATCHDOG_USEC", ULONG_MAX - 1), 0);
+	assert_int_equal(number_from_env("WATCHDOG_USEC", ULONG_MAX - 1), 0);
 	unsetenv("WATCHDOG_USEC");
 }
 

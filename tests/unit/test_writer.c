@@ -256,20 +256,20 @@ static void goes_round_the_ring(void **state)
 static void takes_nothing_that_follows_a_later_job(void **state)
 {
 	const struct writer_name name = named("a");
-	struct writer_file *f = file_new(w, &name, key_of(&name), tally, NULL);
+	struct writer_file *f = writer_file_new(w, &name, file_key(&name), tally, NULL);
 	size_t upto;
 	bool stop;
 
 	(void)state;
 	w->ring = malloc(w->ring_bytes);
 	put(f, 3);
-	assert_null(next_job(w, &upto, &stop));
-	post(w, f, &f->end, file_complete);
+	assert_null(job_wait(w, &upto, &stop));
+	job_post(w, f, &f->end, file_complete);
 	put(f, 1);
 	assert_true(upto <= f->end.at);
-	assert_ptr_equal(next_job(w, &upto, &stop), &f->end);
+	assert_ptr_equal(job_wait(w, &upto, &stop), &f->end);
 	assert_int_equal(upto, f->end.at);
-	file_free(f);
+	writer_file_free(f);
 }
 
 static void begins_pcap_with_its_head(void **state)
@@ -585,7 +585,7 @@ static void hang(struct job *job)
 	assert_int_equal(writer_idle(w, WAIT_MS), 0);
 	pthread_mutex_lock(&gate);
 	pthread_mutex_lock(&w->lock);
-	post(w, NULL, job, wait_at_gate);
+	job_post(w, NULL, job, wait_at_gate);
 	pthread_mutex_unlock(&w->lock);
 	w->o.patience_ms = 10;
 }
