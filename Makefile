@@ -44,7 +44,7 @@ WITHOUT := $(filter-out $(WITH),media/audio media/sound media/opuspack replicate
 DAEMON := $(filter-out daemon/main.c $(WITH:%=daemon/%_none.c) $(WITHOUT:%=daemon/%.c),\
 	$(wildcard daemon/*.c daemon/*/*.c))
 CORE := $(O)/librtpx.a
-UNITS := $(filter-out $(if $(HAVE_SOUND),,%test_audio %test_clips %test_loader %test_player %test_resizer) $(if $(HAVE_REDIS),,%test_redis),\
+UNITS := $(filter-out $(if $(HAVE_SOUND),,%test_audio %test_clips %test_loader %test_player %test_promptcache %test_resizer) $(if $(HAVE_REDIS),,%test_redis),\
 	$(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c)))
 TOOL_MAINS := tools/rtpxctl.c tools/makeann.c tools/extractaudio.c
 TOOLS := $(O)/rtpxctl $(if $(HAVE_SOUND),$(O)/makeann $(O)/extractaudio)

@@ -137,6 +137,8 @@ int check_host(const struct config *c)
 	check_dir(c, "-S", c->spool_dir, 3, "make it, or nothing is recorded");
 	check_dir(c, "--state-dir", c->state_dir, 3, "rtpxd makes it as root");
 	check_dir(c, "--prompt-dir", c->prompt_dir, 5, "make it, or no prompt plays");
+	check_dir(c, "--prompt-cache", c->prompt_cache, 3,
+		  "make it: rtpxd does not start without it");
 	check_dir_of(c, "--acct-csv", c->acct_csv, "make it: rtpxd does not start without it");
 	check_dir_of(c, "--acct-json", c->acct_json, "make it: rtpxd does not start without it");
 	check_programs(c);

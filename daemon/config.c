@@ -21,6 +21,7 @@ void config_defaults(struct config *c)
 		.hep_agent = -1,
 		.tos = 0xb8,
 		.prompt_ptime_ms = 10,
+		.prompt_cache_mb = 1000,
 		.record_workers = 1,
 		.record_hook_time_s = 30,
 		.ttl_s = 60,

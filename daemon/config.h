@@ -66,6 +66,8 @@ struct config {
 	bool record_mono, record_remove_raw;
 	const char *record_hook, *record_url; /* NULL: none */
 	uint32_t record_workers, record_hook_time_s, record_days, record_quota_mb;
+	const char *prompt_cache; /* directory of encoded prompts; NULL: none */
+	uint32_t prompt_cache_mb;
 	const char *prompt_dir; /* NULL: prompts may be in any directory */
 	char start_dir[PATH_MAX];
 	uint16_t prompt_ptime_ms;

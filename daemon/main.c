@@ -426,6 +426,8 @@ static int start_players(struct daemon *d)
 		.sessions = d->sessions,
 		.stats = &d->stats,
 		.prompt_dir = d->config.prompt_dir,
+		.cache_dir = d->config.prompt_cache,
+		.cache_bytes = d->config.prompt_cache_mb * 1000000ull,
 		.ptime_ms = d->config.prompt_ptime_ms,
 		.opus_types = d->config.opus_types,
 		.send = relay_play,

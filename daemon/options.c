@@ -696,19 +696,21 @@ static const struct row rows[] = {
 	  .help = "socket of rtpxctl (default " CONFIG_ADMIN_SOCKET ")" },
 	{ 0, "metrics", "PORT|ADDR:PORT", set_metrics, .ours = true,
 	  .help = "serve metrics for Prometheus and a status page by HTTP there, without a "
-		  "password "
-		  "(address: default 127.0.0.1)" },
+		  "password (address: default 127.0.0.1)" },
 	{ 0, "prompt-dir", "DIR", set_path, MEMBER(prompt_dir), .ours = true,
 	  .help = "directory of prompts: P plays no file outside of it, / allows all (default: the "
 		  "one it is started in, " CONFIG_PROMPT_DIR " if that is /; as rtpproxy: all)" },
+	{ 0, "prompt-cache", "DIR", set_path, MEMBER(prompt_cache), .ours = true,
+	  .help = "keep encoded prompts in this directory, for the next start" },
+	{ 0, "prompt-cache-size", "MB", set_number, MEMBER(prompt_cache_mb), .min = 1,
+	  .max = INT_MAX, .ours = true, .help = "most megabytes of files there (default 1000)" },
 	{ 0, "prompt-ptime", "MS", set_number, MEMBER(prompt_ptime_ms), .min = 1, .max = 200,
 	  .ours = true, .help = "packet length of prompts, if the call gives no z (default 10)" },
 	{ 0, "notify-prompts", NULL, set_flag, MEMBER(notify_prompts), .ours = true,
 	  .help = "tell the unix: or tcp: target of a session when a prompt has ended" },
 	{ 0, "opus-type", "TYPE", set_type, MEMBER(opus_types), .min = RTP_FIRST_DYNAMIC,
 	  .max = 127, .ours = true,
-	  .help = "RTP payload type that is Opus in every call, repeatable: z re-packetizes it "
-		  "too" },
+	  .help = "RTP payload type that is Opus in every call, repeatable" },
 	{ 0, "max-sessions", "N", set_number, MEMBER(max_sessions), .min = 1, .max = INT_MAX,
 	  .ours = true,
 	  .help = "refuse a new session (E98) when so many exist (default: no limit)" },

@@ -35,12 +35,16 @@
 	  "digits of the %s: more than %d a second; the further ones are not reported") \
 	X(PROMPT_DOUBT, WARN, 1, "prompt %s: %s") \
 	X(PROMPT_BAD, ERR, 1, "prompt %s: %s") \
+	X(PROMPT_CACHE, WARN, 1, \
+	  "prompt %s: its file in the cache: %s; the prompt is encoded again") \
 	X(PROMPT_LATE, WARN, 1, \
 	  "prompt %s: encoding falls behind, the listener hears pauses; encode it with makeann") \
 	X(PROMPT_MISSING, DBUG, 1, "prompt %.*s.%d: %s") \
 	X(PROMPT_UNKNOWN, WARN, 1, \
 	  "prompt %.*s: no file for the other codecs, and the codec of payload type %d is not " \
 	  "known; if it is Opus, name it with --opus-type") \
+	X(PROMPT_NO_ENCODER, WARN, 1, \
+	  "prompt %.*s: cannot be encoded for payload type %d: %s; provide a file of its frames") \
 	X(PROMPT_OUTSIDE, WARN, 1, \
 	  "prompt %.*s: rtpxd may not read it; it must be in --prompt-dir") \
 	X(NOT_RECORDED, ERR, 1, "cannot record: %s") \

@@ -180,6 +180,7 @@ static struct file *file_new(struct clips *c, const char *key, const char *path,
 	f->job.path = f->path;
 	f->job.bytes = (uint64_t)st->st_size;
 	f->job.encode_type = encode_type;
+	f->job.st = &f->st;
 	f->job.more = on_more;
 	f->job.done = on_loaded;
 	if (f->key && f->path)
@@ -252,12 +253,27 @@ static void on_more(struct loader_job *job)
 	f->clip.len = job->len;
 }
 
+static void count_cache(struct clips_counts *n, const struct file *f)
+{
+	const struct loader_job *job = &f->job;
+
+	n->cache_hits += job->from_cache;
+	n->cache_stored += job->to_cache;
+	n->cache_refused += job->cache_err == -EBADMSG;
+	n->cache_failed += job->cache_err && job->cache_err != -EBADMSG;
+	if (job->cache_err)
+		log_provoked(PROVOKED_PROMPT_CACHE, NULL, f->key,
+			     job->cache_err == -EBADMSG ? "damaged or foreign"
+							: strerror(-job->cache_err));
+}
+
 static void on_loaded(struct loader_job *job)
 {
 	struct file *f = container_of(job, struct file, job);
 	struct clips *c = f->clips;
 
 	c->counts.loading--;
+	count_cache(&c->counts, f);
 	f->clip.err = job->err;
 	on_more(job);
 	if (!job->err) {
@@ -392,14 +408,25 @@ static int find_any_sound(struct clips *c, struct span name, unsigned int type, 
 	return err;
 }
 
+/* -ENOTSUP: @name is a sound file that could be played if it could be encoded; else -ENOENT. */
+static int cannot_encode(const struct clips *c, struct span name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	return is_sound(name) && !path_of(c, name, "", path) && !look_at(path, &st) ? -ENOTSUP
+										    : -ENOENT;
+}
+
 int clips_take(struct clips *c, struct span name, unsigned int payload_type,
 	       const struct clip **out)
 {
 	struct file *f;
 	int err = payload_type == CLIPS_OPUS ? -ENOENT : find_frames(c, name, payload_type, &f);
 
-	if (err == -ENOENT && loader_can_encode(payload_type))
-		err = find_any_sound(c, name, payload_type, &f);
+	if (err == -ENOENT)
+		err = loader_can_encode(payload_type) ? find_any_sound(c, name, payload_type, &f)
+						      : cannot_encode(c, name);
 	if (err)
 		return err;
 	if (f->users++ == 0)
@@ -425,7 +452,8 @@ struct clips_counts clips_counts(const struct clips *c)
 
 /* ---- begin and end ---- */
 
-int clips_new(struct clips **out, struct event_base *base, const char *dir)
+int clips_new(struct clips **out, struct event_base *base, const char *dir,
+	      struct promptcache *cache)
 {
 	struct clips *c = calloc(1, sizeof(*c));
 	int err = -ENOMEM;
@@ -434,7 +462,7 @@ int clips_new(struct clips **out, struct event_base *base, const char *dir)
 		return -ENOMEM;
 	if (dir && !(c->dir = strdup(dir)))
 		goto err_free;
-	err = loader_new(&c->loader, base);
+	err = loader_new(&c->loader, base, cache);
 	if (err)
 		goto err_free;
 	*out = c;

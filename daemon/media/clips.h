@@ -16,6 +16,7 @@
 #define CLIPS_IDLE_BYTES (64 << 20) /* kept in memory of prompts that no call plays */
 
 struct event_base;
+struct promptcache;
 struct clips;
 
 /*
@@ -32,9 +33,11 @@ struct clip {
 /*
  * clips_new - @dir is an absolute path. Names are looked up in it and cannot leave it, except by
  * symbolic links, which the operator has made. Without @dir, names are absolute or relative to the
- * working directory, as with rtpproxy. 0 or -errno.
+ * working directory, as with rtpproxy. @cache keeps encoded prompts on disk, and stays the
+ * caller's; NULL: none. 0 or -errno.
  */
-int clips_new(struct clips **out, struct event_base *base, const char *dir);
+int clips_new(struct clips **out, struct event_base *base, const char *dir,
+	      struct promptcache *cache);
 void clips_free(struct clips *c); /* after clips_give() of every clip */
 
 /*
@@ -46,7 +49,8 @@ void clips_free(struct clips *c); /* after clips_give() of every clip */
  * comes from memory if the file still has the same device, inode, size and time of change. Returns
  * 0, -errno of open(), -EACCES for a name that leaves the directory, -EINVAL for a file that is not
  * regular, -EINVAL or -ENODATA for a file that has turned out not to be sound, -EFBIG for a file
- * that is too large, or -EAGAIN when too many files are being loaded.
+ * that is too large, -ENOTSUP for a sound file that no library here encodes for the codec, or
+ * -EAGAIN when too many files are being loaded.
  */
 int clips_take(struct clips *c, struct span name, unsigned int payload_type,
 	       const struct clip **out);
@@ -56,6 +60,9 @@ const char *clips_name(const struct clip *clip); /* "ringback.8", "hold.wav as 8
 struct clips_counts {
 	unsigned int loading, loaded, failed; /* failed: since the start; others: now */
 	uint64_t bytes;			      /* in loaded clips */
+	/* since the start, of the cache on disk: prompts that came from it, went to it, were wrong
+	 * there, and could not be written or read */
+	unsigned int cache_hits, cache_stored, cache_refused, cache_failed;
 };
 struct clips_counts clips_counts(const struct clips *c);
 

@@ -25,6 +25,7 @@
 #include "base/thread.h"
 #include "media/audio.h"
 #include "media/codec.h"
+#include "media/promptcache.h"
 #include "media/sound.h"
 
 #define G729 18		/* payload type */
@@ -39,6 +40,7 @@ struct told {
 };
 
 struct loader {
+	struct promptcache *cache; /* NULL: none */
 	int fd; /* eventfd: jobs are done */
 	struct event *ready;
 	pthread_t thread[LOADER_THREADS];
@@ -64,6 +66,7 @@ struct encoding {
 	uint64_t begun_ms, made_ms; /* the first block was there; its sound so far */
 	int16_t *samples;
 	uint8_t *out; /* the latest block, encoded */
+	struct promptcache_file *copy; /* NULL: none */
 };
 
 static void told_init(struct told *q)
@@ -191,6 +194,7 @@ static void encoding_free(struct encoding *e)
 		return;
 	audio_encoder_free(e->encoder);
 	sound_close(e->sound);
+	promptcache_drop(e->copy);
 	free(e->samples);
 	free(e->out);
 	free(e);
@@ -233,6 +237,71 @@ err_free:
 	return err;
 }
 
+/* ---- the cache on disk ---- */
+
+static struct promptcache_key key_of(const struct loader_job *job, char codec[8])
+{
+	if (job->encode_type == LOADER_OPUS)
+		strcpy(codec, "opus");
+	else
+		snprintf(codec, 8, "%u", job->encode_type & 0x7f);
+	return (struct promptcache_key){ .path = job->path, .codec = codec, .st = job->st };
+}
+
+static bool has_cache(const struct loader *l, const struct loader_job *job)
+{
+	return l->cache && job->st;
+}
+
+/* True: all bytes of the job were in the cache. */
+static bool is_cached(struct loader *l, struct loader_job *job, uint8_t **data, size_t *len)
+{
+	char codec[8];
+	struct promptcache_key key = key_of(job, codec);
+	int err;
+
+	if (!has_cache(l, job))
+		return false;
+	err = promptcache_read(l->cache, &key, data, len);
+	job->from_cache = !err;
+	if (err != -ENOENT)
+		job->cache_err = err;
+	return !err;
+}
+
+static void copy_begins(struct loader *l, struct loader_job *job)
+{
+	char codec[8];
+	struct promptcache_key key = key_of(job, codec);
+	int err = has_cache(l, job) ? promptcache_begin(l->cache, &key, &job->encoding->copy) : 0;
+
+	if (err)
+		job->cache_err = err;
+}
+
+/* A block of @len bytes, perhaps the last one, goes to the copy. An error ends the copy only. */
+static void copy_goes_on(struct loader_job *job, size_t len)
+{
+	struct encoding *e = job->encoding;
+	int err;
+
+	if (!e->copy)
+		return;
+	err = promptcache_add(e->copy, e->out, len);
+	if (!err && !e->whole)
+		return;
+	if (err)
+		promptcache_drop(e->copy);
+	else
+		err = promptcache_end(e->copy);
+	job->to_cache = !err;
+	if (err)
+		job->cache_err = err;
+	e->copy = NULL;
+}
+
+/* ---- the thread ---- */
+
 /* Encode a block. Returns its bytes, 0 at the end, or -errno. */
 static int encode_block(struct loader_job *job, struct encoding *e)
 {
@@ -246,8 +315,6 @@ static int encode_block(struct loader_job *job, struct encoding *e)
 	e->made_ms += BLOCK_MS;
 	return e->bytes > LOADER_MAX_BYTES ? -EFBIG : n;
 }
-
-/* ---- the thread ---- */
 
 /* Leave bytes for the loop. 0 or -ENOMEM. With the lock. */
 static int leave_fresh(struct loader_job *job, const uint8_t *data, size_t len)
@@ -302,13 +369,18 @@ static void queue_again(struct loader *l, struct loader_job *job)
 }
 
 /* Encode the next second. Returns its bytes, 0 after the end, or -errno. */
-static int go_on(struct loader_job *job)
+static int go_on(struct loader *l, struct loader_job *job)
 {
-	int n = job->encoding ? 0 : encoding_new(job, &job->encoding);
+	bool begins = !job->encoding;
+	int n = begins ? encoding_new(job, &job->encoding) : 0;
 
 	if (n)
 		return n;
+	if (begins)
+		copy_begins(l, job);
 	n = encode_block(job, job->encoding);
+	if (n >= 0)
+		copy_goes_on(job, (size_t)n);
 	if (n >= 0 && job->encoding->whole && sound_odd(job->encoding->sound))
 		snprintf(job->why, sizeof(job->why),
 			 "%llu samples are no numbers, or infinite; they are silent",
@@ -319,15 +391,22 @@ static int go_on(struct loader_job *job)
 /* Takes the lock off for the work, and puts it on again. */
 static void do_sound(struct loader *l, struct loader_job *job)
 {
-	int n, err = 0;
+	uint8_t *data = NULL;
+	size_t len = 0;
+	int n = 0, err = 0;
 
 	l->encoding++;
 	l->open += !job->encoding;
 	pthread_mutex_unlock(&l->lock);
-	n = go_on(job);
+	if (job->encoding || !is_cached(l, job, &data, &len))
+		n = go_on(l, job);
 	pthread_mutex_lock(&l->lock);
 	l->encoding--;
-	l->open -= !job->encoding; /* it could not be opened */
+	l->open -= !job->encoding; /* it could not be opened, or need not */
+	if (data) {
+		job->fresh = data;
+		job->fresh_len = len;
+	}
 	if (n > 0)
 		err = leave_fresh(job, job->encoding->out, (size_t)n);
 	if (n <= 0 || err || job->encoding->whole)
@@ -510,6 +589,8 @@ int loader_add(struct loader *l, struct loader_job *job)
 	job->data = job->fresh = NULL;
 	job->len = job->room = job->fresh_len = 0;
 	job->told = job->ended = job->broken = false;
+	job->from_cache = job->to_cache = false;
+	job->cache_err = 0;
 	job->encoding = NULL;
 	job->why[0] = 0;
 	job->due_ms = now_ms() + MIN(cost_of(job) / COST_PER_MS, MAX_DELAY_MS);
@@ -534,13 +615,14 @@ bool loader_can_encode(unsigned int payload_type)
 
 /* ---- begin and end ---- */
 
-int loader_new(struct loader **out, struct event_base *base)
+int loader_new(struct loader **out, struct event_base *base, struct promptcache *cache)
 {
 	struct loader *l = calloc(1, sizeof(*l));
 	int err = -ENOMEM;
 
 	if (!l)
 		return -ENOMEM;
+	l->cache = cache;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->wake, NULL);
 	told_init(&l->told);

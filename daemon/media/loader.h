@@ -21,6 +21,8 @@
 struct event_base;
 struct loader;
 struct encoding;
+struct promptcache;
+struct stat;
 
 /* Owned by the caller, who keeps it until done(). */
 struct loader_job {
@@ -38,6 +40,10 @@ struct loader_job {
 	int err; /* 0, -errno; -EINPROGRESS: not done yet */
 	uint8_t *data;
 	size_t len;
+	/* the file that @path names, for the cache of encoded prompts; NULL: not from or to it */
+	const struct stat *st;
+	bool from_cache, to_cache; /* it came from the cache; it is there now */
+	int cache_err; /* 0, or -errno; -EBADMSG: the file in the cache was not right */
 	/* the reason for @err as a sentence, or a warning about the sound; else empty */
 	char why[400];
 	/* of the loader */
@@ -53,7 +59,8 @@ struct loader_job {
 	int end;	  /* the coming @err */
 };
 
-int loader_new(struct loader **out, struct event_base *base);
+/* loader_new - @cache may be NULL, and stays the caller's. 0 or -errno. */
+int loader_new(struct loader **out, struct event_base *base, struct promptcache *cache);
 /*
  * loader_free - end all jobs; calls done() with -ECANCELED for those that are not complete. Waits
  * for the second of sound that each thread encodes.

@@ -15,9 +15,11 @@
 #include "base/log.h"
 #include "base/provoked.h"
 #include "media/prompt.h"
+#include "media/promptcache.h"
 #include "media/rtp.h"
 
 #define MAX_TYPE 127
+#define PCMU 0 /* payload type */
 #define MAX_LAG_NS (200 * NSEC_PER_MSEC) /* after a longer pause of the process, do not catch up */
 
 struct player {
@@ -35,6 +37,7 @@ struct player {
 
 struct players {
 	struct players_opts o;
+	struct promptcache *cache;
 	struct clips *clips;
 	unsigned int count;
 };
@@ -223,7 +226,7 @@ static bool is_opus(const struct players *all, int type)
 static int choose_clip(struct players *all, struct span name, struct span codecs,
 		       const struct clip **clip, int *type)
 {
-	int err, unknown = 0;
+	int err, unknown = 0, no_encoder = -1;
 
 	while (codecs.len) {
 		*type = next_type(&codecs);
@@ -236,11 +239,17 @@ static int choose_clip(struct players *all, struct span name, struct span codecs
 		err = clips_take(all->clips, name, is_opus(all, *type) ? CLIPS_OPUS : *type, clip);
 		if (!err || err == -ENOMEM)
 			return err;
+		if (err == -ENOTSUP && *type < RTP_FIRST_DYNAMIC)
+			no_encoder = *type;
 		if (err == -EACCES)
 			log_provoked(PROVOKED_PROMPT_OUTSIDE, NULL, (int)name.len, name.p);
 		log_provoked(PROVOKED_PROMPT_MISSING, NULL, (int)name.len, name.p, *type,
 			     strerror(-err));
 	}
+	if (no_encoder >= 0)
+		log_provoked(PROVOKED_PROMPT_NO_ENCODER, NULL, (int)name.len, name.p, no_encoder,
+			     loader_can_encode(PCMU) ? "rtpxd has none for this codec"
+						     : "rtpxd was built without sound (SOUND=no)");
 	if (unknown)
 		log_provoked(PROVOKED_PROMPT_UNKNOWN, NULL, (int)name.len, name.p, unknown);
 	return -ENOENT;
@@ -404,9 +413,15 @@ int players_new(struct players **out, struct event_base *base, const struct play
 	if (!all)
 		return -ENOMEM;
 	all->o = *opts;
-	err = clips_new(&all->clips, base, opts->prompt_dir);
+	err = promptcache_new(&all->cache, opts->cache_dir, opts->cache_bytes);
+	if (err)
+		log_err("--prompt-cache %s: cannot be used: %s", opts->cache_dir,
+			err == -EPERM ? "other users may write to it; chmod go-w it"
+				      : strerror(-err));
+	else
+		err = clips_new(&all->clips, base, opts->prompt_dir, all->cache);
 	if (err) {
-		free(all);
+		players_free(all);
 		return err;
 	}
 	*out = all;
@@ -418,5 +433,6 @@ void players_free(struct players *all)
 	if (!all)
 		return;
 	clips_free(all->clips);
+	promptcache_free(all->cache);
 	free(all);
 }

@@ -24,6 +24,8 @@ struct players_opts {
 	struct stats *stats;
 	struct pacer *pacer;
 	const char *prompt_dir; /* as clips_new() */
+	const char *cache_dir;	/* of encoded prompts, as promptcache_new() */
+	uint64_t cache_bytes;
 	/* packet length if P gives none; 1 to PROMPT_MAX_MS */
 	unsigned int ptime_ms;
 	uint32_t opus_types; /* a bit for each payload type from 96 up that is Opus */
@@ -42,6 +44,7 @@ struct players_opts {
 	void *ended_arg;
 };
 
+/* players_new - 0 or -errno; the log says why the cache of encoded prompts cannot be used. */
 int players_new(struct players **out, struct event_base *base, const struct players_opts *opts);
 void players_free(struct players *all); /* after all calls have ended */
 unsigned int players_count(const struct players *all);

@@ -206,6 +206,8 @@ static const struct {
 	{ 2, { "--xdp-mode", "offload" } },
 	{ 2, { "--learning", "trust" } },
 	{ 2, { "--prompt-dir", "prompts" } },
+	{ 2, { "--prompt-cache", "prompts" } },
+	{ 2, { "--prompt-cache-size", "0" } },
 	{ 2, { "--prompt-ptime", "0" } },
 	{ 2, { "--prompt-ptime", "201" } },
 	{ 2, { "--opus-type", "95" } },
@@ -364,6 +366,9 @@ static void takes_our_options(void **state)
 	ACCEPT(&c, "--metrics", "[2001:db8::1]:9100");
 	assert_string_equal(addr_text(&c.metrics, text), "[2001:db8::1]:9100");
 	config_free(&c);
+	ACCEPT(&c, "--prompt-cache", "/cache", "--prompt-cache-size", "7");
+	assert_string_equal(c.prompt_cache, "/cache");
+	assert_int_equal(c.prompt_cache_mb, 7);
 	ACCEPT(&c, "--prompt-dir", "/prompts", "--prompt-ptime", "20", "--opus-type", "96", "--opus-type", "111");
 	assert_string_equal(c.prompt_dir, "/prompts");
 	assert_int_equal(c.prompt_ptime_ms, 20);

@@ -39,7 +39,7 @@ static int begin(void **state)
 	for (i = 0; i < JOBS; i++)
 		job[i] = (struct loader_job){ .path = "/proc/self/mounts", .encode_type = -1, .done = on_done };
 	base = event_base_new();
-	return loader_new(&loader, base);
+	return loader_new(&loader, base, NULL);
 }
 
 static int end(void **state)
