@@ -35,8 +35,10 @@ static unsigned int check_addresses(const struct config *c)
 		int err = sockets_can_bind(&c->listeners[i].addr);
 
 		addr_host_text(&c->listeners[i].addr, text);
-		good += !err;
-		if (err)
+		good += !err || c->replicate;
+		if (err && c->replicate)
+			say("ok", text, "not here: this host would stand by for its group", "");
+		else if (err)
 			say("wrong", text, strerror(-err),
 			    "give the address to an interface, or another one to -l or -6");
 		else
@@ -147,4 +149,20 @@ int check_host(const struct config *c)
 	if (!good)
 		say("wrong", "rtpxd", "no call could work: no media address can be used", "");
 	return good ? 0 : 1;
+}
+
+void check_warn(const struct config *c)
+{
+	char text[ADDR_TEXT];
+
+	for (unsigned int i = 0; i < c->n_listeners; i++) {
+		const struct addr *a = &c->listeners[i].addr;
+		int err = sockets_can_bind(a);
+
+		if (err)
+			log_warn("media address %s: no port can be opened on it now (%s), so "
+				 "commands that need one fail; give the address to an interface, "
+				 "or another one to -l or -6",
+				 addr_host_text(a, text), strerror(-err));
+	}
 }

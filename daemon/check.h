@@ -12,5 +12,10 @@
  * the remedy. Changes nothing. Returns the exit code: 0, or 1 when no call could work.
  */
 int check_host(const struct config *c);
+/*
+ * check_warn - log each media address that the host lacks. Only a warning: another program or a
+ * failover may add it later.
+ */
+void check_warn(const struct config *c);
 
 #endif

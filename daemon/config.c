@@ -17,7 +17,6 @@ void config_defaults(struct config *c)
 		.pid_file = CONFIG_PID_FILE,
 		.admin_socket = CONFIG_ADMIN_SOCKET,
 		.state_dir = CONFIG_STATE_DIR,
-		.group = CONFIG_GROUP,
 		.hep_agent = -1,
 		.tos = 0xb8,
 		.prompt_ptime_ms = 10,
@@ -59,18 +58,148 @@ static const char *default_prompt_dir(struct config *c)
 	return CONFIG_PROMPT_DIR;
 }
 
+const char *config_group(struct config *c, const char *value)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789-_.";
+	struct config_group *further = &c->further[c->n_further];
+	size_t len = strcspn(value, "=");
+
+	if (!len || strspn(value, allowed) != len || len > 48)
+		return "must have a name of at most 48 letters, digits, '-', '_' and '.'";
+	if (!value[len]) {
+		c->group = value;
+		return NULL;
+	}
+	if (c->n_further == GROUPS_MAX)
+		return "is one group too many, at most 16 are possible";
+	further->name = strdup(value);
+	if (!further->name)
+		return "does not fit in memory";
+	further->name[len] = '\0';
+	further->addresses = further->name + len + 1;
+	c->n_further++;
+	return NULL;
+}
+
+static int add_group(struct config *c, const char *name, char *err, size_t err_size)
+{
+	for (unsigned int i = 0; i < c->n_groups; i++)
+		if (!strcmp(c->groups[i], name)) {
+			snprintf(err, err_size, "--group: %s is given twice", name);
+			return CONFIG_EXIT_OURS;
+		}
+	if (c->n_groups == GROUPS_MAX) {
+		snprintf(err, err_size, "--group: %s is one group too many, at most %d are "
+					"possible", name, GROUPS_MAX);
+		return CONFIG_EXIT_OURS;
+	}
+	c->groups[c->n_groups++] = name;
+	return 0;
+}
+
+/* The family of the first address of a list. */
+static enum addr_family family_of(const char *list)
+{
+	return memchr(list, ':', strcspn(list, "=,")) ? ADDR_IP6 : ADDR_IP4;
+}
+
+/* Cut the addresses of the first address's family off the list, and return the rest; or NULL. */
+static char *cut(char *list)
+{
+	enum addr_family family = family_of(list);
+	char *comma;
+
+	for (comma = strchr(list, ','); comma; comma = strchr(comma + 1, ','))
+		if (family_of(comma + 1) != family) {
+			*comma = '\0';
+			return comma + 1;
+		}
+	return NULL;
+}
+
+/* Add the addresses of a further group to those of -l and -6: a list for each family. */
+static int add_addresses(struct config *c, struct config_group *g, char *err, size_t err_size)
+{
+	struct listeners_args *l = &c->listen;
+	const char *label = g->name;
+	char *list = g->addresses, *rest;
+
+	if (strpbrk(list, "@/")) {
+		snprintf(err, err_size, "--group %s: its addresses have neither labels nor sides",
+			 g->name);
+		return CONFIG_EXIT_OURS;
+	}
+	for (; list; list = rest) {
+		rest = cut(list);
+		if (!*list || l->n == FACES_MAX_LISTENERS) {
+			snprintf(err, err_size, "--group %s: %s", g->name,
+				 *list ? "the addresses of all groups are more than 16" :
+					 "an address is missing");
+			return CONFIG_EXIT_OURS;
+		}
+		l->local[l->n++] = (struct listeners_arg){
+			.family = family_of(list),
+			.text = list,
+			.address_group = c->n_groups - 1,
+			.of_group = true,
+			.label = label,
+		};
+		label = NULL;
+	}
+	return 0;
+}
+
+/* The group of -l and -6 is the first; without these the first group with addresses is. */
+static int add_groups(struct config *c, char *err, size_t err_size)
+{
+	int rc = 0;
+
+	if (c->n_further && !c->replicate) {
+		snprintf(err, err_size, "--group with addresses needs --replicate");
+		return CONFIG_EXIT_OURS;
+	}
+	if (c->group || c->listen.n || !c->n_further)
+		rc = add_group(c, c->group ? c->group : CONFIG_GROUP, err, err_size);
+	for (unsigned int i = 0; i < c->n_further && !rc; i++) {
+		rc = add_group(c, c->further[i].name, err, err_size);
+		if (!rc)
+			rc = add_addresses(c, &c->further[i], err, err_size);
+	}
+	return rc;
+}
+
+static const char *groups_contradict(const struct config *c)
+{
+	if (c->n_groups < 2)
+		return NULL;
+	if (c->bridge)
+		return "several groups and bridging (-l INT/EXT) contradict each other: give each "
+		       "group one address of a family";
+	for (unsigned int i = 0; i < c->n_listeners; i++)
+		if (addr_is_any(&c->listeners[i].addr))
+			return "several groups and an address that means all addresses contradict "
+			       "each other: name the address of each group";
+	return NULL;
+}
+
 /* The media addresses. They are last, because resolving a host name may take seconds. */
 static int add_listeners(struct config *c, char *err, size_t err_size)
 {
 	struct listeners listeners = { .all = c->listeners };
 
 	if (!c->listen.n)
-		c->listen.local[c->listen.n++] = (struct listeners_arg){ ADDR_IP4, "*" };
+		c->listen.local[c->listen.n++] =
+			(struct listeners_arg){ .family = ADDR_IP4, .text = "*" };
 	c->listen.no_resolve = c->no_resolve;
 	if (listeners_make(&listeners, &c->listen, err, err_size) < 0)
 		return CONFIG_EXIT_RTPPROXY;
 	c->n_listeners = listeners.n;
 	c->bridge = listeners.bridge;
+	if (groups_contradict(c)) {
+		snprintf(err, err_size, "%s", groups_contradict(c));
+		return CONFIG_EXIT_OURS;
+	}
 	c->dp.own = c->own;
 	c->dp.n_own = listeners_own(&listeners, c->own);
 	return 0;
@@ -142,6 +271,7 @@ struct jobs_opts config_jobs(const struct config *c)
 int config_conclude(struct config *c, char *err, size_t err_size)
 {
 	const char *why = NULL;
+	int rc;
 
 	if (ports_round(&c->port_min, &c->port_max) < 0)
 		why = "-m must be less than -M, with a pair of an even port and the next one";
@@ -157,13 +287,16 @@ int config_conclude(struct config *c, char *err, size_t err_size)
 		why = "--dataplane without XDP and --xdp-mode contradict each other";
 	else if (!uses_xdp(&c->dp) && c->dp.n_interfaces)
 		why = "--dataplane without XDP and --interface contradict each other";
-	else if (c->replicate && (!c->state_dir || !c->listen.n))
+	else if (c->replicate && (!c->state_dir || (!c->listen.n && (c->group || !c->n_further))))
 		why = "--replicate needs --state-dir, and the media addresses by -l or -6: they "
 		      "decide which daemon is the owner";
 	if (why) {
 		snprintf(err, err_size, "%s", why);
 		return CONFIG_EXIT_OURS;
 	}
+	rc = add_groups(c, err, err_size);
+	if (rc)
+		return rc;
 	settle(c);
 	return add_listeners(c, err, err_size);
 }
@@ -173,6 +306,9 @@ void config_free(struct config *c)
 	redis_url_free(&c->redis);
 	free(c->redis_password);
 	c->redis_password = NULL;
+	for (unsigned int i = 0; i < c->n_further; i++)
+		free(c->further[i].name);
+	c->n_further = 0;
 	for (unsigned int i = 0; i < FACES_MAX_LISTENERS; i++) {
 		free(c->listeners[i].label);
 		free(c->listeners[i].advertised);

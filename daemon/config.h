@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "host/floor.h"
 #include "observe/hep_address.h"
+#include "replicate/groups.h"
 #include "replicate/redis_url.h"
 #include "record/keys.h"
 #include "record/jobs.h"
@@ -40,6 +41,12 @@
 struct config_given {
 	unsigned int row; /* of the table of options */
 	const char *value; /* NULL: a flag */
+};
+
+/* The value of --group NAME=ADDR[,ADDR]. */
+struct config_group {
+	char *name; /* owned; the addresses are behind its NUL */
+	char *addresses;
 };
 
 struct config {
@@ -81,7 +88,11 @@ struct config {
 	const char *redis_ca;	     /* file with certificates; NULL: the system's */
 	const char *redis_password_file;
 	char *redis_password;	     /* from that file, owned; NULL: the URL's */
-	const char *group;
+	const char *group; /* of --group NAME; NULL: not given */
+	struct config_group further[GROUPS_MAX];
+	unsigned int n_further;
+	const char *groups[GROUPS_MAX]; /* the names of all groups, by number */
+	unsigned int n_groups;
 	bool standby;		     /* begin as the standby, even with the media addresses */
 	bool drop_in;	       /* started as `rtpproxy`: may run beside other daemons */
 	const char *sockets[CONFIG_MAX_SOCKETS];
@@ -122,6 +133,8 @@ void config_defaults(struct config *c);
  * options, and resolve the media addresses. 0, or CONFIG_EXIT_... with a sentence in @err.
  */
 int config_conclude(struct config *c, char *err, size_t err_size);
+/* config_group - a value of --group: NAME or NAME=ADDR[,ADDR]. NULL, or what is wrong with it. */
+const char *config_group(struct config *c, const char *value);
 /* config_describes - true if complete recordings get a description, in JSON. */
 bool config_describes(const struct config *c);
 struct jobs_opts config_jobs(const struct config *c); /* without directories */

@@ -24,6 +24,11 @@ bool listeners_is_word(const char *s, size_t len)
 	return len > 0;
 }
 
+static const char *option_of(const struct listeners_arg *arg)
+{
+	return arg->of_group ? "--group" : arg->family == ADDR_IP6 ? "-6" : "-l";
+}
+
 static int resolve(struct maker *m, const struct listeners_arg *arg, const char *host, size_t len,
 		   struct addr *out)
 {
@@ -40,14 +45,13 @@ static int resolve(struct maker *m, const struct listeners_arg *arg, const char 
 	if (addr_parse(out, arg->family, host, len) == 0)
 		return 0;
 	if (m->args->no_resolve || !len || len >= sizeof(name))
-		return refuse(m->err, m->err_size, -1, "-%c '%s': '%.*s' is not a numeric address",
-			      arg->family == ADDR_IP6 ? '6' : 'l', arg->text, (int)len, host);
+		return refuse(m->err, m->err_size, -1, "%s '%s': '%.*s' is not a numeric address",
+			      option_of(arg), arg->text, (int)len, host);
 	snprintf(name, sizeof(name), "%.*s", (int)len, host);
 	r = getaddrinfo(name, NULL, &hints, &found);
 	if (r)
-		return refuse(m->err, m->err_size, -1, "-%c '%s': %s: %s",
-			      arg->family == ADDR_IP6 ? '6' : 'l', arg->text, name,
-			      gai_strerror(r));
+		return refuse(m->err, m->err_size, -1, "%s '%s': %s: %s", option_of(arg), arg->text,
+			      name, gai_strerror(r));
 	*out = addr_from_sockaddr(found->ai_addr);
 	out->port = 0;
 	freeaddrinfo(found);
@@ -115,6 +119,7 @@ static int add_item(struct maker *m, const struct listeners_arg *arg, const stru
 			      "'%s': the advertised address after = is not usable", arg->text);
 	l = &m->out->all[m->out->n++];
 	l->group = list->group;
+	l->address_group = arg->address_group;
 	l->label = list->label ? strndup(list->label, list->label_len) : NULL;
 	l->advertised = equal ? strndup(equal + 1, len - host - 1) : NULL;
 	r = resolve(m, arg, text, host, &l->addr);
@@ -144,14 +149,26 @@ static bool begins_with_address(const struct listeners_arg *arg, size_t label_le
 	return len < label_len && addr_parse(&a, arg->family, arg->text, len) == 0;
 }
 
+/* Two address groups may have the same label. */
+static bool has_label(const struct listeners *l, unsigned int address_group,
+		      const struct list *list)
+{
+	for (unsigned int i = 0; i < l->n; i++)
+		if (l->all[i].address_group == address_group && l->all[i].label &&
+		    strlen(l->all[i].label) == list->label_len &&
+		    !memcmp(l->all[i].label, list->label, list->label_len))
+			return true;
+	return false;
+}
+
 /* [LABEL@]ADDR[=ADVERTISED][,ADDR[=ADVERTISED]]... */
 static int add_plain(struct maker *m, const struct listeners_arg *arg)
 {
 	const char *at = strchr(arg->text, '@'), *text = at ? at + 1 : arg->text;
 	unsigned int n = m->out->n;
 	const struct list list = {
-		.label = at ? arg->text : NULL,
-		.label_len = at ? (size_t)(at - arg->text) : 0,
+		.label = at ? arg->text : arg->label,
+		.label_len = at ? (size_t)(at - arg->text) : arg->label ? strlen(arg->label) : 0,
 		.group = n ? m->out->all[n - 1].group + 1 : 0,
 	};
 
@@ -162,16 +179,14 @@ static int add_plain(struct maker *m, const struct listeners_arg *arg)
 	if (at && begins_with_address(arg, list.label_len))
 		return refuse(m->err, m->err_size, -1,
 			      "'%s': a label stands before the whole list: LABEL@A,B", arg->text);
-	if (n && !at)
+	if (n && !at && !arg->of_group)
 		return refuse(m->err, m->err_size, -1,
 			      "'%s': a further listen address needs a label: LABEL@%s; to share "
 			      "calls with the first address, give a list: -%c FIRST,%s",
 			      arg->text, arg->text, arg->family == ADDR_IP6 ? '6' : 'l', arg->text);
-	for (unsigned int i = 0; at && i < n; i++)
-		if (m->out->all[i].label && strlen(m->out->all[i].label) == list.label_len &&
-		    !memcmp(m->out->all[i].label, arg->text, list.label_len))
-			return refuse(m->err, m->err_size, -1, "'%s': this label is given twice",
-				      arg->text);
+	if (list.label && has_label(m->out, arg->address_group, &list))
+		return refuse(m->err, m->err_size, -1, "'%s': this label is given twice",
+			      arg->text);
 	return add_list(m, arg, &list, text, strlen(text));
 }
 
@@ -273,8 +288,9 @@ static int add_bridge(struct maker *m)
 }
 
 /*
- * -A without bridging: advertise the address for every listener that has a numeric address of the
- * same family and no =ADVERTISED of its own. A name in -A counts for both families.
+ * -A without bridging: advertise the address for every listener of the first address group that
+ * has a numeric address of the same family and no =ADVERTISED of its own. A name in -A counts for
+ * both families.
  */
 static void advertise(struct maker *m)
 {
@@ -286,7 +302,7 @@ static void advertise(struct maker *m)
 	for (unsigned int i = 0; i < m->out->n; i++) {
 		struct listener *l = &m->out->all[i];
 
-		if (l->advertised || addr_is_any(&l->addr))
+		if (l->advertised || l->address_group || addr_is_any(&l->addr))
 			continue;
 		if ((v4 && l->addr.family != ADDR_IP4) || (v6 && l->addr.family != ADDR_IP6))
 			continue;

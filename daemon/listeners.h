@@ -11,6 +11,9 @@
 struct listeners_arg {
 	enum addr_family family;
 	const char *text;
+	unsigned int address_group; /* see struct listener */
+	bool of_group; /* of --group: needs no label */
+	const char *label; /* of the addresses, if the text has none; or NULL */
 };
 
 struct listeners_args {

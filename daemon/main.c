@@ -4,14 +4,12 @@
  */
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -29,7 +27,7 @@
 #include "control/listen.h"
 #include "base/log.h"
 #include "host/pathmtu.h"
-#include "replicate/standby.h"
+#include "replicate/groups.h"
 #include "process.h"
 #include "signals.h"
 #include "control/systemd.h"
@@ -50,8 +48,8 @@ struct daemon {
 	struct sessions *sessions;
 	struct ports *ports;
 	struct keeper *keeper; /* NULL: no journal */
-	struct standby *standby; /* NULL: without --replicate */
-	bool waiting; /* this daemon is the standby: it has calls, and serves nobody */
+	struct groups *groups; /* NULL: without --replicate */
+	bool waiting; /* this daemon owns no group: its calls sleep, and it serves no command */
 	bool fenced;  /* another daemon has the calls now */
 	struct dp *dp;
 	struct floor *floor;
@@ -95,26 +93,18 @@ static int sorry(const char *fmt, ...)
 	return -1;
 }
 
-/* Log messages of libevent. It would write them to stderr otherwise. */
-static void on_library_line(int severity, const char *text)
-{
-	static struct log_kind kinds[] = {
-		[EVENT_LOG_DEBUG] = { .level = LOG_LVL_DBUG, .func = "libevent" },
-		[EVENT_LOG_MSG] = { .level = LOG_LVL_INFO, .func = "libevent" },
-		[EVENT_LOG_WARN] = { .level = LOG_LVL_WARN, .func = "libevent" },
-		[EVENT_LOG_ERR] = { .level = LOG_LVL_ERR, .func = "libevent" },
-	};
-
-	log_kind_line(&kinds[severity], NULL, "%s", text);
-}
-
 /* ---- control ---- */
 
 static size_t on_command(void *arg, const char *line, size_t len, const struct addr *peer,
 			 uint64_t now_ns, char *reply)
 {
 	struct daemon *d = arg;
+	unsigned int group = listen_at(d->listen);
 
+	if (d->groups) {
+		groups_command(d->groups, group);
+		faces_turn_to(d->faces, group);
+	}
 	observers_command(d->observers, now_ns);
 	return command_run(d->commands, line, len, peer, now_ns, reply);
 }
@@ -205,6 +195,8 @@ static int open_controls(struct daemon *d)
 			return sorry("%s", err);
 	if (listen_added(d->listen, err, sizeof(err)) < 0)
 		return sorry("%s", err);
+	for (unsigned int i = 0; i < c->n_listeners; i++)
+		listen_group(d->listen, &c->listeners[i].addr, c->listeners[i].address_group);
 	if (geteuid() != 0 || c->allow_root || c->uid != (uid_t)-1)
 		return 0;
 	if (listen_has_udp(d->listen))
@@ -304,6 +296,9 @@ static int start_model(struct daemon *d)
 	if (getrandom(&ports.seed, sizeof(ports.seed), 0) != sizeof(ports.seed))
 		return sorry("no random numbers: %s", strerror(errno));
 	r = ports_new(&d->ports, &ports);
+	if (r == 0 && d->dp->pools < ports_pools(d->ports) && c->n_groups > 1)
+		return sorry("--group: several groups need ports of their own, and the module "
+			     "shares those of all addresses: use --dataplane native,xdp,none");
 	if (r == 0 && d->dp->pools < ports_pools(d->ports)) {
 		log_info("media ports: the addresses of a family share them, because the module "
 			 "finds calls by family and port");
@@ -484,6 +479,7 @@ static int start_engine(struct daemon *d)
 		.digits = &d->digits,
 		.admission = &d->admission,
 		.taps = &d->taps,
+		.groups = c->n_groups > 1,
 		.ended = on_ended,
 		.arg = d,
 	};
@@ -533,7 +529,7 @@ static int start_observers(struct daemon *d)
 		.admission = &d->admission,
 		.commands = d->commands,
 		.keeper = d->keeper,
-		.standby = d->standby,
+		.groups = d->groups,
 		.listen = d->listen,
 	};
 	char err[512];
@@ -554,7 +550,7 @@ static int lock_state(struct daemon *d)
 	if (!c->state_dir)
 		return 0;
 	r = keeper_new(&d->keeper, c->state_dir, c->uid, c->gid, err, sizeof(err));
-	if (r == -EBUSY && c->drop_in) {
+	if (r == -EBUSY && c->drop_in && !c->replicate) {
 		log_warn("no journal, so calls end with this process: %s", err);
 		return 0;
 	}
@@ -570,7 +566,8 @@ static int load_state(struct daemon *d)
 	if (!d->keeper)
 		return 0;
 	if (keeper_load(d->keeper, c->dp.discard, err, sizeof(err)) < 0 ||
-	    keeper_check_ports(d->keeper, c->port_min, c->dp.port_max, err, sizeof(err)) < 0)
+	    keeper_check_ports(d->keeper, c->port_min, c->dp.port_max, err, sizeof(err)) < 0 ||
+	    keeper_groups(d->keeper, c->groups, c->n_groups, err, sizeof(err)) < 0)
 		return sorry("%s", err);
 	c->dp.instance = keeper_instance(d->keeper);
 	c->dp.adopt = keeper_has_calls(d->keeper);
@@ -593,33 +590,60 @@ static void restore_kept(struct daemon *d)
 		.notify = d->notify,
 		.cookies = listen_cookies(d->listen),
 		.version = RTPX_VERSION,
-		.sink = d->standby ? standby_sink(d->standby) : NULL,
+		.sink = d->groups ? groups_sink(d->groups) : NULL,
 	};
 
 	keeper_restore(d->keeper, &opts, clock_now());
 	taps_review_all(&d->taps);
 }
 
-/* This daemon is the owner from now on. */
-static void on_own(void *arg)
+/* Serve the control sockets of a group. */
+static int serve(struct daemon *d, unsigned int group)
+{
+	faces_open(d->faces, group, true);
+	return listen_start(d->listen, d->base, group);
+}
+
+/* This daemon is the owner of a group from now on. */
+static void on_own(void *arg, unsigned int group, unsigned int calls)
 {
 	struct daemon *d = arg;
 
+	if (d->waiting) {
+		restore_kept(d);
+	} else {
+		d->stats.nsess_created += calls;
+		keeper_joined(d->keeper, clock_now());
+		taps_review_all(&d->taps);
+	}
 	d->waiting = false;
-	restore_kept(d);
-	if (listen_start(d->listen, d->base) < 0) {
+	if (serve(d, group) < 0) {
 		log_err("cannot serve the control sockets: out of memory");
 		stop(d);
 	}
 }
 
-static void on_fenced(void *arg, const char *by)
+/* One of several groups: the next daemon goes on with the calls of the others. */
+static void lose_group(struct daemon *d, unsigned int group)
+{
+	faces_open(d->faces, group, false);
+	recorder_leave(d->recorder);
+	engine_forget_group(d->engine, group);
+	keeper_set_epoch(d->keeper, group, 0);
+	d->leave = true;
+	offer_sockets(d);
+}
+
+static void on_fenced(void *arg, unsigned int group, const char *by)
 {
 	struct daemon *d = arg;
+	const struct config *c = &d->config;
 
-	log_err("standby: %s has taken over, so this daemon ends and leaves its calls to it; start "
-		"it again, as the standby",
-		by);
+	log_err("standby: group %s: %s has taken over, so this daemon ends and leaves the calls to "
+		"it; start it again, as the standby",
+		c->groups[group], by);
+	if (c->n_groups > 1)
+		lose_group(d, group);
 	d->fenced = true;
 	stop(d);
 }
@@ -631,7 +655,6 @@ static int start_standby(struct daemon *d)
 		.url = &c->redis,
 		.password = c->redis_password,
 		.ca_file = c->redis_ca,
-		.group = c->group,
 		.listeners = c->listeners,
 		.n_listeners = c->n_listeners,
 		.patient = c->standby,
@@ -654,24 +677,27 @@ static int start_standby(struct daemon *d)
 
 	if (!c->replicate)
 		return 0;
-	if (standby_new(&d->standby, d->base, &opts, err, sizeof(err)) < 0)
+	for (unsigned int i = 0; i < c->n_groups; i++)
+		faces_open(d->faces, i, false);
+	if (groups_new(&d->groups, d->base, &opts, c->groups, c->n_groups, err, sizeof(err)) < 0)
 		return sorry("--replicate: %s", err);
 	return 0;
 }
 
-/* Go on with the calls of the journal, or wait as the standby. */
-static void start_keeper(struct daemon *d)
+/* Go on with the calls of the journal, and wait as the standby of the other groups. */
+static int start_keeper(struct daemon *d)
 {
-	if (!d->keeper)
-		return;
-	d->waiting = d->standby && !keeper_epoch(d->keeper);
-	if (d->waiting) {
-		standby_wait(d->standby);
-		return;
-	}
-	restore_kept(d);
-	if (d->standby)
-		standby_go_on(d->standby, keeper_epoch(d->keeper));
+	int r = 0;
+
+	d->waiting = d->groups && !keeper_owns(d->keeper);
+	if (d->keeper && !d->waiting)
+		restore_kept(d);
+	if (!d->groups)
+		return serve(d, 0);
+	for (unsigned int i = 0; i < d->config.n_groups && !r; i++)
+		r = keeper_epoch(d->keeper, i) ? serve(d, i) : 0;
+	groups_go_on(d->groups);
+	return r;
 }
 
 /* Read the password of --replicate-password. */
@@ -759,8 +785,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	systemd_alive();
 	log_run(clock_now());
-	if (d->standby)
-		standby_tick(d->standby);
+	if (d->groups)
+		groups_tick(d->groups);
 	observers_tick(d->observers);
 	if (d->waiting)
 		return;
@@ -803,11 +829,10 @@ static int start_modules(struct daemon *d)
 	    start_notify(d) < 0 || start_engine(d) < 0 ||
 	    start_standby(d) < 0 || start_observers(d) < 0)
 		return -1;
-	start_keeper(d);
+	if (start_keeper(d) < 0)
+		return sorry("cannot serve the control sockets: out of memory");
 	recorder_restored(d->recorder);
 	d->leave = false;
-	if (!d->waiting && listen_start(d->listen, d->base) < 0)
-		return sorry("cannot serve the control sockets: out of memory");
 	return start_tick(d) < 0 ? -1 : catch_signals(d);
 }
 
@@ -851,20 +876,20 @@ static void end(struct daemon *d)
 		answer_rest(d);
 	if (d->leave && d->took)
 		offer_sockets(d);
-	if (d->standby && !d->leave && !d->fenced)
-		standby_release(d->standby, RELEASE_MS);
+	if (d->groups && !d->leave && !d->fenced)
+		groups_release(d->groups, RELEASE_MS);
 	if (d->keeper && d->engine)
 		end_calls(d);
 	observers_stop(d->observers);
 	if (d->commands)
 		commands_free(d->commands);
-	if (d->recorder && (d->leave || d->standby))
+	if (d->recorder && (d->leave || d->groups))
 		recorder_leave(d->recorder);
 	if (d->engine)
-		engine_free(d->engine, d->leave || d->standby);
+		engine_free(d->engine, d->leave || d->groups);
 	observers_free(d->observers);
 	faces_free(d->faces);
-	standby_free(d->standby);
+	groups_free(d->groups);
 	notify_free(d->notify);
 	players_free(d->players);
 	if (d->relay)
@@ -897,23 +922,6 @@ static void end(struct daemon *d)
 	config_free(&d->config);
 }
 
-/* Only warn about a missing address: another program or a failover may add it later. */
-static void warn_addresses(const struct config *c)
-{
-	char text[ADDR_TEXT];
-
-	for (unsigned int i = 0; i < c->n_listeners; i++) {
-		const struct addr *a = &c->listeners[i].addr;
-		int err = sockets_can_bind(a);
-
-		if (err)
-			log_warn("media address %s: no port can be opened on it now (%s), so "
-				 "commands that need one fail; give the address to an interface, "
-				 "or another one to -l or -6",
-				 addr_host_text(a, text), strerror(-err));
-	}
-}
-
 /* ---- the whole ---- */
 
 static int start(struct daemon *d)
@@ -923,7 +931,7 @@ static int start(struct daemon *d)
 	char err[512];
 
 	log_open(c->log_level, true, !c->foreground, c->log_facility);
-	event_set_log_callback(on_library_line);
+	process_log_library();
 	if (process_limits(c->nofile, err, sizeof(err)) < 0)
 		return sorry("-L: %s", err);
 	signals_hold();
@@ -937,7 +945,7 @@ static int start(struct daemon *d)
 	if (start_privileged(d) < 0 || start_modules(d) < 0)
 		return -1;
 	if (!c->replicate)
-		warn_addresses(c);
+		check_warn(c);
 	if (c->record_all && !c->record_dir)
 		log_warn("-a: no session is recorded without -r, the directory of recordings");
 	pid_file_write(&d->pid_file);

@@ -35,7 +35,7 @@ struct observers_opts {
 	struct admission *admission;
 	struct commands *commands;
 	struct keeper *keeper;	 /* NULL: no journal */
-	struct standby *standby; /* NULL: without --replicate */
+	struct groups *groups; /* NULL: without --replicate */
 	struct listen *listen;
 };
 

@@ -137,13 +137,9 @@ static int set_replicate(struct parse *p, const struct row *row, const char *val
 
 static int set_group(struct parse *p, const struct row *row, const char *value)
 {
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				      "0123456789-_.";
+	const char *why = config_group(p->c, value);
 
-	if (strspn(value, allowed) != strlen(value) || strlen(value) > 48)
-		return wrong(p, row, value,
-			     "must be at most 48 letters, digits, '-', '_' and '.'");
-	return set_text(p, row, value);
+	return why ? wrong(p, row, value, why) : 0;
 }
 
 static int set_number(struct parse *p, const struct row *row, const char *value)
@@ -683,8 +679,9 @@ static const struct row rows[] = {
 	  .help = "file with the password for Redis, in its first line" },
 	{ 0, "replicate-ca", "FILE", set_path, MEMBER(redis_ca), .ours = true,
 	  .help = "certificates that rediss:// trusts (default: the system's)" },
-	{ 0, "group", "NAME", set_group, MEMBER(group), .ours = true,
-	  .help = "name of the address group in Redis (default " CONFIG_GROUP ")" },
+	{ 0, "group", "NAME[=ADDR]", set_group, .fallback = CONFIG_GROUP, .ours = true,
+	  .help = "name of the address group in Redis (default " CONFIG_GROUP "); with addresses: "
+		  "a further group, repeatable" },
 	{ 0, "standby", NULL, set_flag, MEMBER(standby), .ours = true,
 	  .help = "begin as the standby, even if this host has the media addresses" },
 	{ 0, "mirror-bytes", "BYTES", set_number, MEMBER(dp.mirror_bytes), .min = 65536,

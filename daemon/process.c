@@ -6,6 +6,7 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
@@ -314,4 +315,21 @@ void process_give(const char *dir, uid_t uid, gid_t gid)
 		log_warn("%s: cannot give it to user %d: %s", dir, (int)uid, strerror(errno));
 	if (fd >= 0)
 		close(fd);
+}
+
+static void on_library_line(int severity, const char *text)
+{
+	static struct log_kind kinds[] = {
+		[EVENT_LOG_DEBUG] = { .level = LOG_LVL_DBUG, .func = "libevent" },
+		[EVENT_LOG_MSG] = { .level = LOG_LVL_INFO, .func = "libevent" },
+		[EVENT_LOG_WARN] = { .level = LOG_LVL_WARN, .func = "libevent" },
+		[EVENT_LOG_ERR] = { .level = LOG_LVL_ERR, .func = "libevent" },
+	};
+
+	log_kind_line(&kinds[severity], NULL, "%s", text);
+}
+
+void process_log_library(void)
+{
+	event_set_log_callback(on_library_line);
 }

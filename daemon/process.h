@@ -78,4 +78,7 @@ int process_first_line(const char *path, char **out, char *err, size_t err_size)
  */
 void process_give(const char *dir, uid_t uid, gid_t gid);
 
+/* process_log_library - log the messages of libevent, which would write them to stderr. */
+void process_log_library(void);
+
 #endif

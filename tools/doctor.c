@@ -364,6 +364,69 @@ static void check_ports(struct doctor *d)
 	check_outgoing_ports(d, (unsigned int)min, (unsigned int)max);
 }
 
+static struct json_object *groups_of(const struct doctor *d)
+{
+	struct json_object *list = NULL;
+
+	if (d->status)
+		json_object_object_get_ex(d->status, "groups", &list);
+	return list;
+}
+
+static bool is_standby(struct json_object *group)
+{
+	return !strcmp(json_text(group, "role"), "standby");
+}
+
+/* The daemon stands by for the group of a media address. */
+static bool is_elsewhere(const struct doctor *d, struct json_object *media)
+{
+	struct json_object *list = groups_of(d);
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *group = json_object_array_get_idx(list, i);
+
+		if (!strcmp(json_text(group, "group"), json_text(media, "group")))
+			return is_standby(group);
+	}
+	return false;
+}
+
+static void check_group(struct doctor *d, struct json_object *group)
+{
+	const char *name = json_text(group, "group"), *peer = json_text(group, "peer");
+	bool there = json_is(group, "peer_there"), whole = json_is(group, "whole");
+
+	if (!json_is(group, "redis"))
+		found(&d->f, "group", WARNING,
+		      "start Redis, or correct --replicate; the calls go on meanwhile",
+		      "%s: Redis is not there", name);
+	else if (!there && is_standby(group))
+		found(&d->f, "group", WARNING,
+		      "start the owner, or take its calls over: rtpxctl takeover",
+		      "%s: no owner is heard; this standby has %llu calls", name,
+		      json_number(group, "calls"));
+	else if (!there)
+		found(&d->f, "group", WARNING, "start the standby",
+		      "%s: this daemon is the owner, and no standby is heard", name);
+	else if (!whole)
+		found(&d->f, "group", WARNING, "see the daemon's log",
+		      "%s: not all calls have reached %s yet", name,
+		      is_standby(group) ? "this standby" : "Redis");
+	else
+		found(&d->f, "group", OK, "", "%s: %s, %s is the %s", name,
+		      is_standby(group) ? "this daemon stands by" : "this daemon is the owner",
+		      peer, is_standby(group) ? "owner" : "standby");
+}
+
+static void check_groups(struct doctor *d)
+{
+	struct json_object *list = groups_of(d);
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+		check_group(d, json_object_array_get_idx(list, i));
+}
+
 static void check_media(struct doctor *d)
 {
 	struct json_object *list;
@@ -376,6 +439,11 @@ static void check_media(struct doctor *d)
 		const char *address = json_text(o, "address"), *why = json_text(o, "error");
 		struct json_object *error;
 
+		if (is_elsewhere(d, o)) {
+			found(&d->f, "media", OK, "", "%s is the address of a group that has "
+						      "another owner", address);
+			continue;
+		}
 		if (json_object_object_get_ex(o, "error", &error) && error) {
 			found(&d->f, "media", WRONG,
 			      "give the address to an interface, or another one to -l or -6",
@@ -386,7 +454,9 @@ static void check_media(struct doctor *d)
 		good++;
 	}
 	if (!good)
-		no_call(d, "no port can be opened on any media address");
+		no_call(d, groups_of(d) && json_object_array_length(groups_of(d)) ?
+				   "no address of a group that this daemon owns can be used" :
+				   "no port can be opened on any media address");
 }
 
 static void check_interfaces(struct doctor *d)
@@ -560,6 +630,7 @@ static void conclude(struct doctor *d)
 static void (*const checks[])(struct doctor *d) = {
 	check_daemon,	    check_admission, check_dataplane,	check_kernel, check_module,
 	check_capabilities, check_bpffs,     check_descriptors, check_ports,  check_media,
+	check_groups,
 	check_rmem,	    check_interfaces, check_neighbours, check_host,   check_targets,
 	check_floor,	    check_directories, conclude,
 };

@@ -327,21 +327,19 @@ static void journal_line(struct json_object *journal)
 		       json_number(journal, "restored"), json_number(journal, "lost"));
 }
 
-static void standby_line(struct json_object *s)
+static void group_line(struct json_object *s)
 {
 	bool owner = !strcmp(json_text(s, "role"), "owner");
 
-	if (!s)
-		return;
+	printf("group       %s: ", json_text(s, "group"));
 	if (owner)
-		printf("standby     this daemon is the owner, epoch %llu; standby: %s; Redis %s\n",
+		printf("this daemon is the owner, epoch %llu; standby: %s; Redis %s\n",
 		       json_number(s, "epoch"),
 		       json_is(s, "peer_there") ? json_text(s, "peer") : "none",
 		       json_is(s, "whole") ? "has all calls" :
 		       json_is(s, "redis") ? "is being written" : "is not there");
 	else
-		printf("standby     this daemon is the standby, with %llu calls; owner: %s%s; "
-		       "Redis %s\n",
+		printf("this daemon is the standby, with %llu calls; owner: %s%s; Redis %s\n",
 		       json_number(s, "calls"),
 		       *json_text(s, "peer") ? json_text(s, "peer") : "none",
 		       json_is(s, "peer_there") ? "" : " (not heard)",
@@ -392,7 +390,9 @@ static void status_lines(struct json_object *o)
 	printf("floor       %s\n", json_text(o, "floor"));
 	printf("dataplane   %s: %s\n", json_text(o, "dataplane"), json_text(o, "choice"));
 	journal_line(member(o, "journal"));
-	standby_line(member(o, "standby"));
+	list = member(o, "groups");
+	for (i = 0; i < length_of(list); i++)
+		group_line(json_object_array_get_idx(list, i));
 	list = member(o, "interfaces");
 	for (i = 0; i < length_of(list); i++) {
 		struct json_object *f = json_object_array_get_idx(list, i);
@@ -434,9 +434,8 @@ static int status(const char *arg)
 
 static int takeover(const char *arg)
 {
-	struct json_object *o = ask(socket_path, "takeover", NULL);
+	struct json_object *o = ask(socket_path, "takeover", arg);
 
-	(void)arg;
 	if (!o || !member(o, "takeover"))
 		return refused(o);
 	if (as_json)
@@ -565,7 +564,7 @@ static const struct {
 	{ "terminate", "CALL-ID", "end all sessions of a call", terminate },
 	{ "loglevel", "[LEVEL]", "show the log level, or set DBUG, INFO, WARN, ERR or CRIT",
 	  loglevel },
-	{ "takeover", NULL, "make this standby the owner of the calls", takeover },
+	{ "takeover", "[GROUP]", "make this standby the owner of the calls of a group", takeover },
 	{ "capture", "FILTER",
 	  "packets of calls as pcapng, to a pipe or with -w to a file, until Ctrl-C; FILTER is a "
 	  "Call-ID, all, peer=ADDRESS or port=NUMBER",

@@ -41,8 +41,11 @@ struct sessions {
 	uint64_t now_s;	   /* the latest second to check */
 	unsigned int count;
 	uint32_t doomed_to; /* sessions up to this number are doomed */
-	uint32_t last_number; /* number given to the newest session */
-	bool wrapped;	      /* all numbers were given once: a living session may have the next */
+	/* by group: the number in it that the newest session has */
+	uint32_t last_number[SESSION_GROUPS];
+	/* by group: all numbers were given once, so a living session may have the next */
+	bool wrapped[SESSION_GROUPS];
+	bool several; /* groups have had sessions: numbers do not rise in the order of the list */
 };
 
 int sessions_new(struct sessions **out, const struct session_opts *opts)
@@ -147,18 +150,16 @@ static void due_take(struct sessions *all, struct session *s)
 
 /* ---- birth and death ---- */
 
-static bool number_is_free(const struct sessions *all, uint32_t number)
+static uint32_t new_number(struct sessions *all, unsigned int group)
 {
-	return number && (!all->wrapped || !session_numbered(all, number));
-}
+	uint32_t *last = &all->last_number[group];
 
-static uint32_t new_number(struct sessions *all)
-{
 	do {
-		all->wrapped |= all->last_number == UINT32_MAX;
-		all->last_number++;
-	} while (!number_is_free(all, all->last_number));
-	return all->last_number;
+		all->wrapped[group] |= *last == SESSION_NUMBER_MAX;
+		*last = *last == SESSION_NUMBER_MAX ? 1 : *last + 1;
+	} while (all->wrapped[group] && session_numbered(all, session_number(group, *last)));
+	all->several |= group > 0;
+	return session_number(group, *last);
 }
 
 /* The number is its own hash: numbers are consecutive, and so fill all buckets evenly. */
@@ -167,17 +168,17 @@ static int number_put(struct sessions *all, struct session *s)
 	return table_add(&all->by_number, &s->by_number, s->number);
 }
 
-int session_create(struct sessions *all, struct span call_id, struct span from_tag, uint64_t now_ns,
-		   struct session **out)
+int session_create_in(struct sessions *all, unsigned int group, const struct dialog *of,
+		      uint64_t now_ns, struct session **out)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	int i;
 
 	if (!s)
 		return -ENOMEM;
-	s->call_id = strndup(call_id.p, call_id.len);
-	s->from_tag = strndup(from_tag.p, from_tag.len);
-	s->number = new_number(all);
+	s->call_id = strndup(of->call_id.p, of->call_id.len);
+	s->from_tag = strndup(of->from_tag.p, of->from_tag.len);
+	s->number = new_number(all, group);
 	if (!s->call_id || !s->from_tag || number_put(all, s) || call_add(all, s)) {
 		if (s->by_number.hash)
 			table_del(&all->by_number, &s->by_number);
@@ -201,6 +202,14 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 	session_changed(all, s);
 	*out = s;
 	return 0;
+}
+
+int session_create(struct sessions *all, struct span call_id, struct span from_tag, uint64_t now_ns,
+		   struct session **out)
+{
+	const struct dialog of = { .call_id = call_id, .from_tag = from_tag };
+
+	return session_create_in(all, 0, &of, now_ns, out);
 }
 
 int session_set_to_tag(struct session *s, struct span to_tag)
@@ -238,7 +247,7 @@ void session_destroy(struct sessions *all, struct session *s)
 {
 	int i;
 
-	if (all->ended)
+	if (all->ended && !s->asleep)
 		all->ended(all->ended_arg, s);
 	if (s->dirty)
 		DL_DELETE2(all->dirty, s, dirty_prev, dirty_next);
@@ -247,9 +256,10 @@ void session_destroy(struct sessions *all, struct session *s)
 	if (s->watched)
 		unwatch(all, s);
 	cursors_leave(all, s);
-	all->count -= !session_is_doomed(all, s);
+	all->count -= !s->asleep && !session_is_doomed(all, s);
 	DL_DELETE(all->list, s);
-	due_take(all, s);
+	if (!s->asleep)
+		due_take(all, s);
 	call_remove(all, s);
 	table_del(&all->by_number, &s->by_number);
 	if (!session_doomed_next(all))
@@ -286,20 +296,30 @@ void session_doom(struct sessions *all, struct session *s, uint8_t why)
 }
 
 /*
- * Numbers rise in the order of the list unless they have wrapped, which takes 2^32 sessions. Then,
- * and shortly before, doom one session after the other.
+ * Numbers rise in the order of the list unless there are several groups, or unless they have
+ * wrapped, which takes 2^28 sessions. Then, and shortly before, doom one session after the other.
  */
 void sessions_doom_all(struct sessions *all, uint8_t why)
 {
 	struct session *s, *next;
 
-	if (!all->wrapped && all->last_number < UINT32_MAX / 2) {
-		all->doomed_to = all->list ? all->last_number : 0;
+	if (!all->several && !all->wrapped[0] && all->last_number[0] < SESSION_NUMBER_MAX / 2) {
+		all->doomed_to = all->list ? all->last_number[0] : 0;
 		all->count = 0;
 		return;
 	}
 	DL_FOREACH_SAFE(all->list, s, next)
-		session_doom(all, s, why);
+		if (!s->asleep)
+			session_doom(all, s, why);
+}
+
+void sessions_doom_group(struct sessions *all, unsigned int group, uint8_t why)
+{
+	struct session *s, *next;
+
+	DL_FOREACH_SAFE(all->list, s, next)
+		if (!s->asleep && session_group(s->number) == group)
+			session_doom(all, s, why);
 }
 
 struct session *session_doomed_next(const struct sessions *all)
@@ -310,6 +330,32 @@ struct session *session_doomed_next(const struct sessions *all)
 uint32_t sessions_doomed_to(const struct sessions *all)
 {
 	return all->doomed_to;
+}
+
+/* ---- sleep ---- */
+
+void session_sleep(struct sessions *all, struct session *s)
+{
+	if (s->changed)
+		DL_DELETE2(all->changed, s, changed_prev, changed_next);
+	s->changed = false;
+	s->asleep = true;
+	all->count--;
+	due_take(all, s);
+	call_remove(all, s);
+}
+
+int session_wake(struct sessions *all, struct session *s)
+{
+	int rc = call_add(all, s);
+
+	if (rc)
+		return rc;
+	s->asleep = false;
+	all->count++;
+	due_put(all, s);
+	session_changed(all, s);
+	return 0;
 }
 
 /* ---- look-ups ---- */
@@ -412,37 +458,46 @@ struct session *session_numbered(const struct sessions *all, uint32_t number)
 	return link ? container_of(link, struct session, by_number) : NULL;
 }
 
-static void each_from(struct sessions *all, struct session *s,
+static void each_from(struct sessions *all, struct session *s, bool sleeping,
 		      bool (*fn)(void *arg, struct session *s), void *arg)
 {
 	struct session *next;
 
 	for (; s; s = next) {
 		next = s->next;
-		if (!session_is_doomed(all, s) && !fn(arg, s))
+		if (!session_is_doomed(all, s) && (sleeping || !s->asleep) && !fn(arg, s))
 			return;
 	}
 }
 
 void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s), void *arg)
 {
-	each_from(all, all->list, fn, arg);
+	each_from(all, all->list, false, fn, arg);
 }
 
 /* If the session @after has ended, the next one is found by looking at all. */
-void sessions_after(struct sessions *all, uint32_t after, bool (*fn)(void *arg, struct session *s),
-		    void *arg)
+static struct session *first_after(const struct sessions *all, uint32_t after)
 {
 	struct session *s = after ? session_numbered(all, after) : NULL;
 
-	if (s && !session_is_doomed(all, s)) {
-		each_from(all, s->next, fn, arg);
-		return;
-	}
+	if (s && !session_is_doomed(all, s))
+		return s->next;
 	for (s = all->list; s; s = s->next)
-		if (!session_is_doomed(all, s) && s->number > after)
+		if (!session_is_doomed(all, s) && (all->several || s->number > after))
 			break;
-	each_from(all, s, fn, arg);
+	return s;
+}
+
+void sessions_after(struct sessions *all, uint32_t after, bool (*fn)(void *arg, struct session *s),
+		    void *arg)
+{
+	each_from(all, first_after(all, after), false, fn, arg);
+}
+
+void sessions_after_sleeping(struct sessions *all, uint32_t after,
+			     bool (*fn)(void *arg, struct session *s), void *arg)
+{
+	each_from(all, first_after(all, after), true, fn, arg);
 }
 
 void session_cursor_begin(struct sessions *all, struct session_cursor *c)
@@ -457,7 +512,7 @@ struct session *session_cursor_next(const struct sessions *all, struct session_c
 
 	while ((s = c->at)) {
 		c->at = s->next;
-		if (!session_is_doomed(all, s))
+		if (!session_is_doomed(all, s) && !s->asleep)
 			break;
 	}
 	return s;
@@ -548,6 +603,8 @@ static void wheel_turn_far(struct sessions *all, uint64_t now_s)
 
 	all->looked_s = all->now_s = now_s - 1;
 	DL_FOREACH(all->list, s) {
+		if (s->asleep)
+			continue;
 		due_take(all, s);
 		due_put(all, s);
 	}
@@ -674,7 +731,7 @@ void sessions_each_watched(struct sessions *all, unsigned int max,
 
 void session_changed(struct sessions *all, struct session *s)
 {
-	if (s->changed)
+	if (s->changed || s->asleep)
 		return;
 	s->changed = true;
 	DL_APPEND2(all->changed, s, changed_prev, changed_next);
@@ -700,9 +757,14 @@ void sessions_watch_end(struct sessions *all, void (*ended)(void *arg, const str
 
 void session_restored(struct sessions *all, struct session *s)
 {
-	due_take(all, s);
-	due_put(all, s);
+	unsigned int group = session_group(s->number);
+
+	if (!s->asleep) {
+		due_take(all, s);
+		due_put(all, s);
+	}
 	table_del(&all->by_number, &s->by_number);
 	number_put(all, s); /* finds a place: it gave one back */
-	all->last_number = MAX(all->last_number, s->number);
+	all->last_number[group] = MAX(all->last_number[group], s->number & SESSION_NUMBER_MAX);
+	all->several |= group > 0;
 }

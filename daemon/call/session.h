@@ -14,6 +14,25 @@
 #include "call/why.h"
 #include "call/stream.h"
 
+/*
+ * A number has the session's address group in its upper bits (replicate/groups.h), and a number
+ * that is unique in that group in the others. A daemon without groups has group 0.
+ */
+#define SESSION_NUMBER_BITS 28
+#define SESSION_NUMBER_MAX ((1u << SESSION_NUMBER_BITS) - 1) /* in its group */
+#define SESSION_GROUPS 16
+
+static inline unsigned int session_group(uint32_t number)
+{
+	return number >> SESSION_NUMBER_BITS;
+}
+
+/* session_number - the number @in_group of @group, as a number of this daemon. */
+static inline uint32_t session_number(unsigned int group, uint32_t in_group)
+{
+	return group << SESSION_NUMBER_BITS | (in_group & SESSION_NUMBER_MAX);
+}
+
 struct recording; /* recorder.c */
 struct tally;
 struct feed;	 /* feed.h */
@@ -87,6 +106,7 @@ struct session {
 	bool dirty; /* on the dirty list */
 	bool changed; /* on the list of session_changed_pop() */
 	bool watched; /* on the list of sessions_each_watched() */
+	bool asleep; /* see session_sleep() */
 	uint8_t doomed; /* @why of session_doom(); 0: it was not called */
 	uint64_t created_ns;
 	char *notify_tag; /* owned, decoded; NULL: none */
@@ -132,18 +152,27 @@ struct session_opts {
 	bool independent_ttl; /* -i */
 };
 
+/* The names by which a command finds sessions. */
+struct dialog {
+	struct span call_id, from_tag, to_tag; /* to_tag.p NULL: not given */
+};
+
 struct sessions; /* all of them */
 
 int sessions_new(struct sessions **out, const struct session_opts *opts);
 void sessions_free(struct sessions *all); /* the caller has closed ports and flows */
-unsigned int sessions_count(const struct sessions *all); /* without doomed ones */
+/* sessions_count - without doomed ones, and without those that sleep. */
+unsigned int sessions_count(const struct sessions *all);
 
 /*
  * session_create - add a session at the end of its call-id's list; its legs have no ports yet. 0 or
  * -ENOMEM.
+ * session_create_in - the same, in an address group less than SESSION_GROUPS instead of group 0.
  */
 int session_create(struct sessions *all, struct span call_id, struct span from_tag, uint64_t now_ns,
 		   struct session **out);
+int session_create_in(struct sessions *all, unsigned int group, const struct dialog *of,
+		      uint64_t now_ns, struct session **out);
 /* session_set_to_tag - store the other party's tag, which an answer may bring. 0 or -ENOMEM. */
 int session_set_to_tag(struct session *s, struct span to_tag);
 /* session_destroy - remove @s and free its memory. Its ports must be closed. */
@@ -155,8 +184,9 @@ void session_destroy(struct sessions *all, struct session *s);
  * doomed sessions bit by bit. Packets are still relayed to its parties until then.
  *
  * session_doom - doom one session. @why is the caller's, not 0.
- * sessions_doom_all - doom all sessions at once, in constant time. Only sessions that could not be
- * doomed so keep @why.
+ * sessions_doom_all - doom all sessions that do not sleep. Constant time, unless several groups
+ * have had sessions. Only sessions that could not be doomed so keep @why.
+ * sessions_doom_group - the same for one group.
  * session_doomed_next - the next session to destroy; NULL: there is none.
  * session_is_doomed - tells.
  * sessions_doomed_to - the highest number that sessions_doom_all() has doomed, while there are
@@ -164,14 +194,19 @@ void session_destroy(struct sessions *all, struct session *s);
  */
 void session_doom(struct sessions *all, struct session *s, uint8_t why);
 void sessions_doom_all(struct sessions *all, uint8_t why);
+void sessions_doom_group(struct sessions *all, unsigned int group, uint8_t why);
 struct session *session_doomed_next(const struct sessions *all);
 bool session_is_doomed(const struct sessions *all, const struct session *s);
 uint32_t sessions_doomed_to(const struct sessions *all);
 
-/* The names by which a command finds sessions. */
-struct dialog {
-	struct span call_id, from_tag, to_tag; /* to_tag.p NULL: not given */
-};
+/*
+ * session_sleep - this daemon stands by for @s, which another daemon serves. It has its ports and
+ * its flows. No look-up by call-id and no walk finds it, it is not counted, it does not expire, and
+ * session_changed() does nothing. It is neither doomed nor asleep yet.
+ * session_wake - it is a session of this daemon from now on. 0; or -ENOMEM, and it still sleeps.
+ */
+void session_sleep(struct sessions *all, struct session *s);
+int session_wake(struct sessions *all, struct session *s);
 
 /*
  * session_find - the first session of the Call-ID that the tags name, by the rules of the protocol
@@ -199,18 +234,22 @@ struct session *sessions_of_call(const struct sessions *all, struct span call_id
 /* session_numbered - the session with this number, or NULL. */
 struct session *session_numbered(const struct sessions *all, uint32_t number);
 /*
- * sessions_each - call @fn for each session that is not doomed, in creation order, until it returns
- * false. @fn may destroy its session.
- * sessions_after - the same, from the session after number @after; 0: from the first.
+ * sessions_each - call @fn for each session that is not doomed and does not sleep, in creation
+ * order, until it returns false. @fn may destroy its session.
+ * sessions_after - the same, from the session after number @after; 0: from the first. If that one
+ * has ended and there are several groups, some sessions are visited again, and none is left out.
+ * sessions_after_sleeping - the same, and visit sleeping sessions, too.
  */
 void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s), void *arg);
 void sessions_after(struct sessions *all, uint32_t after, bool (*fn)(void *arg, struct session *s),
 		    void *arg);
+void sessions_after_sleeping(struct sessions *all, uint32_t after,
+			     bool (*fn)(void *arg, struct session *s), void *arg);
 
 /*
  * A walk over all sessions in creation order that may pause after each session. Sessions that are
- * created meanwhile are visited, too; a session may be destroyed at any time. Doomed ones are not
- * visited.
+ * created meanwhile are visited, too; a session may be destroyed at any time. Doomed and sleeping
+ * ones are not visited.
  */
 struct session_cursor {
 	struct session *at; /* the session that session_cursor_next() returns; NULL: the end */

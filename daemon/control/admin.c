@@ -23,7 +23,7 @@
 #include "control/acceptor.h"
 #include "call/flow.h"
 #include "host/host.h"
-#include "replicate/standby.h"
+#include "replicate/groups.h"
 #include "restart/keeper.h"
 #include "control/listen.h"
 #include "control/overview.h"
@@ -598,6 +598,14 @@ static struct json_object *journal_json(const struct keeper *k)
 	return o;
 }
 
+/* NULL without --replicate. */
+static const char *group_name(const struct groups *groups, unsigned int number)
+{
+	struct standby_view v;
+
+	return groups && groups_view(groups, number, &v) ? v.name : NULL;
+}
+
 static struct json_object *media_json(const struct admin *a)
 {
 	struct json_object *list = json_object_new_array();
@@ -614,6 +622,7 @@ static struct json_object *media_json(const struct admin *a)
 		put_number(o, "list", l->group);
 		put_number(o, "pairs_in_use",
 			   ports_taken(a->o.ports, ports_pool(a->o.ports, &l->addr)));
+		put_text(o, "group", group_name(a->o.operate.groups, l->address_group));
 		put_text(o, "error", err ? strerror(-err) : NULL);
 		json_object_array_add(list, o);
 	}
@@ -621,15 +630,15 @@ static struct json_object *media_json(const struct admin *a)
 }
 
 /* Null without --replicate. */
-static struct json_object *standby_json(struct standby *s)
+static struct json_object *standby_json(const struct groups *groups, unsigned int number)
 {
 	struct json_object *o;
 	struct standby_view v;
 
-	if (!s)
+	if (!groups || !groups_view(groups, number, &v))
 		return NULL;
-	standby_view(s, &v);
 	o = json_object_new_object();
+	put_text(o, "group", v.name);
 	put_text(o, "role", v.group.owner ? "owner" : "standby");
 	put_text(o, "peer", v.group.peer);
 	put_bool(o, "redis", v.group.up);
@@ -643,6 +652,15 @@ static struct json_object *standby_json(struct standby *s)
 	GROUP_COUNTERS(GROUP_PUT)
 #undef GROUP_PUT
 	return o;
+}
+
+static struct json_object *groups_json(const struct groups *groups)
+{
+	struct json_object *list = json_object_new_array(), *o;
+
+	for (unsigned int i = 0; (o = standby_json(groups, i)); i++)
+		json_object_array_add(list, o);
+	return list;
 }
 
 static struct json_object *status_request(struct admin *a, const char *arg)
@@ -675,7 +693,8 @@ static struct json_object *status_request(struct admin *a, const char *arg)
 	put_text(o, "pin_dir", a->o.pin_dir);
 	json_object_object_add(o, "admission", operate_admission(&a->o.operate));
 	json_object_object_add(o, "journal", journal_json(a->o.keeper));
-	json_object_object_add(o, "standby", standby_json(a->o.operate.standby));
+	json_object_object_add(o, "standby", standby_json(a->o.operate.groups, 0));
+	json_object_object_add(o, "groups", groups_json(a->o.operate.groups));
 	json_object_object_add(o, "notify", notify_targets_json(a->o.notify));
 	put_number(o, "accounts_lost", accounts_lost(a->o.accounts));
 	json_object_object_add(o, "hep", hep_json(a->o.reporter));

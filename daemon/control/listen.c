@@ -77,6 +77,8 @@ struct control {
 	bool held;	       /* the service manager holds the socket, too */
 	bool unit;	       /* the socket belongs to a socket unit */
 	bool udp;	       /* datagrams from the network */
+	bool started;
+	unsigned int group;    /* address group */
 	struct acceptor *acceptor; /* of a stream socket */
 	struct event *readable;	   /* of a datagram socket; so is @batch */
 	struct batch *batch;
@@ -105,6 +107,7 @@ struct listen {
 	unsigned int n_peers;
 	struct cookies *cookies;
 	struct event *sweep;
+	unsigned int at; /* the group of the latest command */
 };
 
 static char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -140,6 +143,7 @@ static size_t peer_run(void *arg, const char *line, size_t len, const struct add
 	p->spoke = true;
 	p->active_ns = now_ns;
 	TAILQ_INSERT_TAIL(list_of(p), p, list);
+	p->control->listen->at = p->control->group;
 	return o->run(o->arg, line, len, from, now_ns, reply);
 }
 
@@ -361,6 +365,7 @@ static void on_datagrams(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	now_ns = clock_now();
+	c->listen->at = c->group;
 	for (int i = 0; i < n; i++) {
 		struct addr from = addr_from_sockaddr((const struct sockaddr *)&b->from[i]);
 		struct span text = { b->text[i], b->in[i].msg_len };
@@ -819,21 +824,49 @@ static int control_start(struct control *c, struct event_base *base)
 	return c->readable && event_add(c->readable, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-int listen_start(struct listen *l, struct event_base *base)
+void listen_group(struct listen *l, const struct addr *at, unsigned int group)
+{
+	for (struct control *c = l->controls; c; c = c->next) {
+		struct sockaddr_storage ss = { 0 };
+		socklen_t len = sizeof(ss);
+		struct addr a;
+
+		if (c->fd < 0 || getsockname(c->fd, (struct sockaddr *)&ss, &len) < 0)
+			continue;
+		a = addr_from_sockaddr((struct sockaddr *)&ss);
+		if (addr_host_eq(&a, at))
+			c->group = group;
+	}
+}
+
+unsigned int listen_at(const struct listen *l)
+{
+	return l->at;
+}
+
+static int sweep_start(struct listen *l)
 {
 	static const struct timeval every = { COOKIES_SWEEP_S, 0 };
 
-	l->base = base;
-	l->sweep = event_new(base, -1, EV_PERSIST, on_sweep, l);
-	if (!l->sweep || event_add(l->sweep, &every) < 0)
-		return -ENOMEM;
-	for (struct control *c = l->controls; c; c = c->next) {
-		int r = control_start(c, base);
+	if (l->sweep)
+		return 0;
+	l->sweep = event_new(l->base, -1, EV_PERSIST, on_sweep, l);
+	return l->sweep && event_add(l->sweep, &every) == 0 ? 0 : -ENOMEM;
+}
 
-		if (r < 0)
-			return r;
+int listen_start(struct listen *l, struct event_base *base, unsigned int group)
+{
+	int r;
+
+	l->base = base;
+	r = sweep_start(l);
+	for (struct control *c = l->controls; c && !r; c = c->next) {
+		if (c->group != group || c->started)
+			continue;
+		c->started = true;
+		r = control_start(c, base);
 	}
-	return 0;
+	return r;
 }
 
 static void end_all(struct peers *peers)

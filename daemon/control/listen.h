@@ -68,8 +68,19 @@ int listen_added(struct listen *l, char *err, size_t err_size);
 /* listen_store - ask the service manager to hold the sockets that it does not hold; systemd.h. */
 void listen_store(const struct listen *l);
 
-/* listen_start - begin to serve all added sockets, in @base. 0 or -ENOMEM. */
-int listen_start(struct listen *l, struct event_base *base);
+/*
+ * listen_group - the sockets at the address @at belong to an address group; all others belong to
+ * group 0. Call it after listen_added().
+ * listen_at - the group of the socket that the latest command came through.
+ */
+void listen_group(struct listen *l, const struct addr *at, unsigned int group);
+unsigned int listen_at(const struct listen *l);
+
+/*
+ * listen_start - begin to serve the added sockets of an address group, in @base. Does nothing a
+ * second time. 0 or -ENOMEM.
+ */
+int listen_start(struct listen *l, struct event_base *base, unsigned int group);
 
 /*
  * listen_stop - stop accepting connections and reading datagrams. @leave: leave the sockets to the

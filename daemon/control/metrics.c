@@ -24,7 +24,7 @@
 #include "notify/notify.h"
 #include "observe/accounts.h"
 #include "observe/reporter.h"
-#include "replicate/standby.h"
+#include "replicate/groups.h"
 #include "restart/keeper.h"
 
 #define LAG_MS 20 /* between two measurements of the event loop */
@@ -472,22 +472,61 @@ static void write_reporter(const struct metrics *m, struct evbuffer *out)
 	      "1: the HEP collector takes reports; 0: it does not.");
 }
 
-static void write_standby(const struct metrics *m, struct evbuffer *out)
+/* A line for each address group. @value: of struct standby_view. */
+static void each_group(const struct metrics *m, struct evbuffer *out, const char *name,
+		       uint64_t (*value)(const struct standby_view *v))
 {
 	struct standby_view v;
 
-	if (!m->o.standby)
+	for (unsigned int i = 0; groups_view(m->o.groups, i, &v); i++)
+		exposition_count(out, name, LABELS({ "group", v.name }), value(&v));
+}
+
+/* The counter at @offset of struct group_view. */
+static void group_counter(const struct metrics *m, struct evbuffer *out, const char *name,
+			  size_t offset, const char *help)
+{
+	struct standby_view v;
+
+	if (!name)
 		return;
-	standby_view(m->o.standby, &v);
-	gauge(out, "standby_is_owner", v.group.owner,
-	      "1: this daemon has the calls; 0: it is the standby.");
-	gauge(out, "standby_peer_there", v.group.owner ? v.group.standby_there : v.group.heard,
-	      "1: the other daemon was heard lately.");
-	gauge(out, "standby_redis_up", v.group.up, "1: Redis answers.");
-	gauge(out, "standby_whole", v.group.whole, "1: Redis, or this standby, has all calls.");
-	gauge(out, "standby_calls", v.calls, "Calls that this standby can take over.");
-	gauge(out, "standby_changes_waiting", v.group.waiting, "Changes that wait for Redis.");
-#define GROUP_LINE(name, metric, text) counter(out, metric, v.group.name, text);
+	family(out, name, METRIC_COUNTER, help);
+	for (unsigned int i = 0; groups_view(m->o.groups, i, &v); i++)
+		exposition_count(out, name, LABELS({ "group", v.name }),
+				 *(const uint64_t *)((const char *)&v.group + offset));
+}
+
+#define STANDBY_VALUE(name, value)                                  \
+	static uint64_t standby_##name(const struct standby_view *v) \
+	{                                                            \
+		return value;                                        \
+	}
+STANDBY_VALUE(is_owner, v->group.owner)
+STANDBY_VALUE(peer_there, v->group.owner ? v->group.standby_there : v->group.heard)
+STANDBY_VALUE(redis_up, v->group.up)
+STANDBY_VALUE(whole, v->group.whole)
+STANDBY_VALUE(calls, v->calls)
+STANDBY_VALUE(changes_waiting, v->group.waiting)
+
+static void write_standby(const struct metrics *m, struct evbuffer *out)
+{
+	if (!m->o.groups)
+		return;
+	family(out, "standby_is_owner", METRIC_GAUGE,
+	       "1: this daemon has the calls; 0: it is the standby.");
+	each_group(m, out, "standby_is_owner", standby_is_owner);
+	family(out, "standby_peer_there", METRIC_GAUGE, "1: the other daemon was heard lately.");
+	each_group(m, out, "standby_peer_there", standby_peer_there);
+	family(out, "standby_redis_up", METRIC_GAUGE, "1: Redis answers.");
+	each_group(m, out, "standby_redis_up", standby_redis_up);
+	family(out, "standby_whole", METRIC_GAUGE, "1: Redis, or this standby, has all calls.");
+	each_group(m, out, "standby_whole", standby_whole);
+	family(out, "standby_calls", METRIC_GAUGE, "Calls that this standby can take over.");
+	each_group(m, out, "standby_calls", standby_calls);
+	family(out, "standby_changes_waiting", METRIC_GAUGE, "Changes that wait for Redis.");
+	each_group(m, out, "standby_changes_waiting", standby_changes_waiting);
+#define GROUP_LINE(name, metric, text)                                              \
+	group_counter(m, out, metric, offsetof(struct group_view, name), text);
 	GROUP_COUNTERS(GROUP_LINE)
 #undef GROUP_LINE
 }

@@ -29,7 +29,7 @@ struct notify;
 struct players;
 struct recorder;
 struct reporter;
-struct standby;
+struct groups;
 
 struct metrics_opts {
 	struct stats *stats;
@@ -43,7 +43,7 @@ struct metrics_opts {
 	struct notify *notify;
 	const struct accounts *accounts;
 	const struct reporter *reporter; /* NULL: without --hep */
-	const struct standby *standby;	 /* NULL: without --replicate */
+	const struct groups *groups;	 /* NULL: without --replicate */
 	struct keeper *keeper; /* NULL: no journal */
 	struct listen *listen;
 	struct faces *faces;

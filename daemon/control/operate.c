@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/put.h"
-#include "replicate/standby.h"
+#include "replicate/groups.h"
 
 struct json_object *operate_admission(const struct operate *o)
 {
@@ -82,12 +82,12 @@ struct json_object *operate_loglevel(const struct operate *o, const char *arg)
 struct json_object *operate_takeover(const struct operate *o, const char *arg)
 {
 	struct json_object *json = json_object_new_object();
+	char err[300];
 
-	(void)arg;
-	if (!o->standby)
+	if (!o->groups)
 		put_text(json, "error", "this daemon has no --replicate, so it is no standby");
-	else if (!standby_take_over(o->standby))
-		put_text(json, "error", "this daemon is the owner already");
+	else if (groups_take_over(o->groups, arg, err, sizeof(err)) < 0)
+		put_text(json, "error", err);
 	else
 		put_text(json, "takeover", "begun");
 	return json;

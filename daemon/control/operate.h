@@ -16,7 +16,7 @@ struct operate {
 	struct engine *engine;
 	struct sessions *sessions;
 	struct admission *admission;
-	struct standby *standby; /* NULL: without --replicate */
+	struct groups *groups; /* NULL: without --replicate */
 };
 
 struct json_object *operate_drain(const struct operate *o, const char *arg);

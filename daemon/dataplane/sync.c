@@ -417,7 +417,7 @@ static void retry_left_out(struct sync *y)
 
 	if (!y->left_out)
 		return;
-	sessions_after(y->o.sessions, y->tried_last, retry_each, &r);
+	sessions_after_sleeping(y->o.sessions, y->tried_last, retry_each, &r);
 	if (!r.looks || !r.left)
 		return;
 	y->left_out = y->tried_any; /* one more round, from the beginning */
@@ -583,7 +583,7 @@ static bool mark_moved(struct sync *y)
 		y->any_moved = y->all_moved = false;
 	}
 	y->mark.left = MARK_SESSIONS;
-	sessions_after(y->o.sessions, y->mark.last, mark_each, y);
+	sessions_after_sleeping(y->o.sessions, y->mark.last, mark_each, y);
 	y->mark.runs = !y->mark.left;
 	return y->mark.runs || y->any_moved || y->all_moved;
 }

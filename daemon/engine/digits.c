@@ -45,7 +45,8 @@ static void report_press(const struct digits *d, const struct leg *leg,
 	const struct dtmf *dtmf = leg->dtmf;
 	size_t size = strlen(dtmf->tag) + sizeof(" D 63 65535 0");
 	char *text = malloc(size);
-	const struct notify_event event = { s->call_id, s->from_tag, s->to_tag, text };
+	const struct notify_event event = { s->call_id, s->from_tag, s->to_tag, text,
+					    session_group(s->number) };
 
 	if (!text)
 		return;

@@ -367,7 +367,8 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 	bad = faces_of_session(e->o.faces, u->media, &near, face);
 	if (bad != PROTO_OK)
 		return bad;
-	if (session_create(e->o.sessions, u->dialog.call_id, u->dialog.from_tag, now_ns, &s) < 0)
+	i = faces_address_group(e->o.faces, &face[0].addr);
+	if (session_create_in(e->o.sessions, i, &u->dialog, now_ns, &s) < 0)
 		return E_MEMORY;
 	for (i = 0; i < 2; i++) {
 		leg_set_face(&s->leg[i], &face[i]);
@@ -572,7 +573,11 @@ void engine_delete_all(struct engine *e, uint64_t now_ns)
 {
 	const struct slice slice = slice_begin(e, now_ns);
 
-	sessions_doom_all(e->o.sessions, REPORT_END_DELETED_ALL + 1);
+	if (e->o.groups)
+		sessions_doom_group(e->o.sessions, faces_at(e->o.faces),
+				    REPORT_END_DELETED_ALL + 1);
+	else
+		sessions_doom_all(e->o.sessions, REPORT_END_DELETED_ALL + 1);
 	end_doomed(&slice);
 }
 
@@ -684,7 +689,8 @@ int engine_catch_dtmf(struct engine *e, const struct engine_result *r,
  */
 static void tell_controller(struct engine *e, struct session *s, uint64_t now_ns)
 {
-	const struct notify_event event = { s->call_id, s->from_tag, s->to_tag, s->notify_tag };
+	const struct notify_event event = { s->call_id, s->from_tag, s->to_tag, s->notify_tag,
+					    session_group(s->number) };
 	int target = s->notify < 0 ? notify_default(e->o.notify) : s->notify;
 	bool ends_calls = target >= 0 && notify_ends_calls(e->o.notify, target);
 	struct session *other;
@@ -828,6 +834,23 @@ static bool forget_each(void *arg, struct session *s)
 	return true;
 }
 
+struct forget {
+	struct engine *e;
+	unsigned int group;
+};
+
+static bool forget_of_group(void *arg, struct session *s)
+{
+	const struct forget *f = arg;
+
+	return session_group(s->number) != f->group || forget_each(f->e, s);
+}
+
+void engine_forget_group(struct engine *e, unsigned int group)
+{
+	sessions_each(e->o.sessions, forget_of_group, &(struct forget){ e, group });
+}
+
 void engine_free(struct engine *e, bool leave)
 {
 	const struct slice all = { e, e ? e->tick_ns : 0, UINT64_MAX };
@@ -837,7 +860,7 @@ void engine_free(struct engine *e, bool leave)
 		return;
 	end_doomed(&all);
 	if (leave)
-		sessions_each(e->o.sessions, forget_each, e);
+		sessions_after_sleeping(e->o.sessions, 0, forget_each, e);
 	sessions_doom_all(e->o.sessions, REPORT_END_SHUTDOWN + 1);
 	while ((s = session_doomed_next(e->o.sessions)))
 		session_end(e, s, REPORT_END_SHUTDOWN, e->tick_ns);

@@ -32,6 +32,7 @@ struct engine_opts {
 	struct relay *relay;
 	struct recorder *recorder;
 	struct faces *faces;
+	bool groups; /* there are several */
 	bool record_all, record_single; /* -a; both directions in one file */
 	bool bridge;
 	bool bridge_symmetric, force_asymmetric;
@@ -53,6 +54,9 @@ struct engine;
 int engine_new(struct engine **out, const struct engine_opts *opts);
 /* engine_free - end all sessions. @leave: only forget them; they continue in the next daemon. */
 void engine_free(struct engine *e, bool leave);
+
+/* engine_forget_group - forget all sessions of an address group: another daemon has them. */
+void engine_forget_group(struct engine *e, unsigned int group);
 
 /* The contents of a U or L command. */
 struct engine_update {
@@ -83,7 +87,7 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 
 /*
  * engine_delete - D; @weak: Dw. PROTO_OK or E_SESSION.
- * engine_delete_all - X.
+ * engine_delete_all - X: of the group that the command came for, see faces_turn_to().
  * No command finds the sessions from now on. With many sessions, engine_run() closes their ports.
  */
 int engine_delete(struct engine *e, const struct dialog *of, bool weak, uint64_t now_ns);

@@ -8,6 +8,7 @@
 
 #include "engine/faces.h"
 #include "base/hash.h"
+#include "call/session.h"
 #include "net/sender.h"
 
 #define AVOID_NS NSEC_PER_SEC
@@ -41,6 +42,9 @@ struct faces {
 	struct local *by_addr; /* the same, as a hash */
 	struct group group[FACES_MAX_LISTENERS];
 	const struct group *internal, *external; /* without bridging both are the default group */
+	const struct group *first[SESSION_GROUPS]; /* by address group */
+	unsigned int address_group; /* of the commands */
+	unsigned int closed; /* a bit for each address group */
 	struct span labels[FACES_MAX_LISTENERS];
 	struct proto_opts proto;
 };
@@ -123,6 +127,18 @@ static const struct local *newest_of(const struct faces *f, enum addr_family fam
 
 	DL_FOREACH (f->newest, p)
 		if (p->l.addr.family == family)
+			return p;
+	return NULL;
+}
+
+/* The newest address of the family that the commands' address group may use. */
+static const struct local *newest_here(const struct faces *f, enum addr_family family)
+{
+	const struct local *p;
+
+	DL_FOREACH (f->newest, p)
+		if (p->l.addr.family == family &&
+		    (!p->configured || p->l.address_group == f->address_group))
 			return p;
 	return NULL;
 }
@@ -238,14 +254,24 @@ bool faces_pass_over(struct faces *f, struct face *face, uint64_t now_ns)
 
 /* ---- the choice by a command ---- */
 
-static const struct group *group_of_label(const struct faces *f, struct span label)
+static bool is_closed(const struct faces *f, unsigned int address_group)
 {
-	struct local *p;
+	return f->closed & 1u << address_group;
+}
 
-	DL_FOREACH (f->newest, p)
-		if (p->l.label && span_eq(span_of(p->l.label), label))
-			return &f->group[p->l.group];
-	return NULL;
+/* The commands' address group comes first: two may have the same label. */
+static const struct local *local_of_label(const struct faces *f, struct span label)
+{
+	const struct local *p, *other = NULL;
+
+	DL_FOREACH (f->newest, p) {
+		if (!p->l.label || !span_eq(span_of(p->l.label), label))
+			continue;
+		if (p->l.address_group == f->address_group)
+			return p;
+		other = other ? other : p;
+	}
+	return other;
 }
 
 /* The face that l or r names. faces_use() adds a new address once it is bound. */
@@ -253,19 +279,21 @@ static enum proto_error face_requested(const struct faces *f, const struct media
 				       const struct faces_near *near, struct face *out)
 {
 	struct addr addr = m->local_addr;
-	const struct group *g;
+	const struct local *p;
 	struct listener *l;
 
 	if (m->local == PROTO_LOCAL_LABEL) {
-		g = group_of_label(f, m->label);
-		if (!g)
+		p = local_of_label(f, m->label);
+		if (!p || is_closed(f, p->l.address_group))
 			return E_LOCAL_ADDR;
-		*out = face_of_group(f, g, near);
+		*out = face_of_group(f, &f->group[p->l.group], near);
 		return PROTO_OK;
 	}
 	if (m->local == PROTO_LOCAL_ROUTE && sender_source(&m->local_addr, &addr) < 0)
 		return E_REMOTE_ADDR;
 	l = listener_of_addr(f, &addr);
+	if (is_closed(f, faces_address_group(f, &addr)))
+		return E_LOCAL_ADDR;
 	*out = l ? face_of(l) : (struct face){ addr, NULL };
 	return PROTO_OK;
 }
@@ -294,7 +322,7 @@ static enum proto_error face_of_family(const struct faces *f, const struct media
 	if (m->local != PROTO_LOCAL_UNSET || m->side[0] != SIDE_UNSET ||
 	    family_of(f->internal) == family)
 		return PROTO_OK;
-	p = newest_of(f, family);
+	p = newest_here(f, family);
 	if (!p)
 		return E_FAMILY;
 	*out = p->configured ? face_of_group(f, &f->group[p->l.group], near) : face_of(&p->l);
@@ -323,12 +351,47 @@ enum proto_error face_of_leg(const struct faces *f, const struct face *now,
 			     const struct media_req *m, const struct faces_near *near,
 			     struct face *out)
 {
+	enum proto_error bad;
+
 	*out = *now;
-	if (m->local != PROTO_LOCAL_UNSET)
-		return face_requested(f, m, near, out);
+	if (m->local != PROTO_LOCAL_UNSET) {
+		bad = face_requested(f, m, near, out);
+		if (bad)
+			return bad;
+		return faces_address_group(f, &out->addr) == faces_address_group(f, &now->addr) ?
+			       PROTO_OK :
+			       E_LOCAL_ADDR;
+	}
 	if (m->new_port && m->side[0] != SIDE_UNSET && m->side[1] != SIDE_UNSET)
 		*out = face_of_side(f, m->side[1], near);
 	return face_of_family(f, m, near, out);
+}
+
+void faces_turn_to(struct faces *f, unsigned int address_group)
+{
+	if (f->address_group == address_group)
+		return;
+	f->address_group = address_group;
+	f->internal = f->external = f->first[address_group];
+	f->proto.default_family = family_of(f->internal);
+}
+
+unsigned int faces_at(const struct faces *f)
+{
+	return f->address_group;
+}
+
+void faces_open(struct faces *f, unsigned int address_group, bool open)
+{
+	f->closed &= ~(1u << address_group);
+	f->closed |= (unsigned int)!open << address_group;
+}
+
+unsigned int faces_address_group(const struct faces *f, const struct addr *local)
+{
+	const struct local *p = local_of(f, local);
+
+	return p && p->configured ? p->l.address_group : f->address_group;
 }
 
 const char *faces_advertised(const struct faces *f, const struct addr *local)
@@ -381,10 +444,13 @@ static int listener_add(struct faces *f, const struct listener *l)
 		return -ENOMEM;
 	mine->configured = true;
 	mine->l.group = l->group;
+	mine->l.address_group = l->address_group;
 	mine->pool = ports_pool(f->ports, &l->addr);
 	if (mine->l.label && !g->n)
 		f->labels[f->proto.labels_n++] = span_of(mine->l.label);
 	g->member[g->n++] = mine;
+	if (!f->first[l->address_group])
+		f->first[l->address_group] = g;
 	return 0;
 }
 

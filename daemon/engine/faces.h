@@ -23,6 +23,8 @@ struct listener {
 	char *label;		/* owned; NULL: none */
 	char *advertised;	/* owned; NULL: the numeric address */
 	unsigned int group;	/* listeners with one number share new legs */
+	/* group of addresses that move together, see replicate/groups.h; 0 without --group */
+	unsigned int address_group;
 };
 
 /* A local address for a leg, and the text that replies show instead of it. */
@@ -51,14 +53,27 @@ struct faces_near {
 };
 
 /*
+ * faces_turn_to - the commands from now on come for this address group: the first listeners of the
+ * group are the default. 0 at first.
+ * faces_at - that address group.
+ * faces_open - this daemon owns the address group, or has lost it. Commands cannot name addresses
+ * of an address group that it does not own. All are open at first.
+ * faces_address_group - that of a local address; that of the command, if no listener has it.
+ */
+void faces_turn_to(struct faces *f, unsigned int address_group);
+unsigned int faces_at(const struct faces *f);
+void faces_open(struct faces *f, unsigned int address_group, bool open);
+unsigned int faces_address_group(const struct faces *f, const struct addr *local);
+
+/*
  * faces_of_session - the faces of a new session's legs: l or r, else e and i, else by family.
  * PROTO_OK, E_LOCAL_ADDR, E_REMOTE_ADDR or E_FAMILY.
  */
 enum proto_error faces_of_session(const struct faces *f, const struct media_req *m,
 				  const struct faces_near *near, struct face face[2]);
 /*
- * face_of_leg - the face for a new pair of ports of a leg that has the face @now. @near has its
- * address. Errors as faces_of_session().
+ * face_of_leg - the face for a new pair of ports of a leg that has the face @now, in the same
+ * address group. @near has its address. Errors as faces_of_session().
  */
 enum proto_error face_of_leg(const struct faces *f, const struct face *now,
 			     const struct media_req *m, const struct faces_near *near,

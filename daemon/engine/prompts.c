@@ -45,7 +45,8 @@ void prompts_ended(void *report, struct leg *leg, const char *name, uint64_t ms)
 	const struct prompts_report *r = report;
 	const struct session *s = leg->session;
 	const char *tag = s->notify_tag ? s->notify_tag : "";
-	struct notify_event event = { s->call_id, s->from_tag, s->to_tag, NULL };
+	struct notify_event event = { s->call_id, s->from_tag, s->to_tag, NULL,
+				      session_group(s->number) };
 	char *text;
 
 	if (!r->on || s->notify < 0 || notify_ends_calls(r->notify, s->notify))

@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "base/provoked.h"
 #include "net/names.h"
+#include "call/session.h"
 #include "notify/rpc.h"
 
 #define FIRST_PAUSE_MS 500 /* after the first failure; doubles up to LAST_PAUSE_MS */
@@ -582,7 +583,7 @@ static int enqueue(struct target *t, const struct notify_event *event, uint64_t 
 
 	if (!m)
 		return -ENOMEM;
-	m->number = ++t->all->last_number;
+	m->number = session_number(event->group, ++t->all->last_number);
 	DL_APPEND(t->queue, m);
 	t->queued++;
 	return 0;
@@ -598,7 +599,7 @@ static void describe(const struct target *t, const struct message *m, char *text
 		.number = m->number,
 		.target = t->name,
 		.event = { m->call_id, m->from_tag, *m->to_tag ? m->to_tag : NULL,
-			   *text ? text : NULL },
+			   *text ? text : NULL, session_group(m->number) },
 		.queued_ns = m->queued_ns,
 	};
 }

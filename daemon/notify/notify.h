@@ -61,6 +61,7 @@ struct notify_event {
 	const char *call_id, *from_tag;
 	const char *to_tag; /* NULL: not known */
 	const char *tag;    /* decoded; NULL: none; only an RPC target needs none */
+	unsigned int group; /* of the session's number, see session.h */
 };
 
 /* notify_send - queue a message. A message that cannot be delivered is logged and counted. */
@@ -68,7 +69,8 @@ void notify_send(struct notify *n, int target, const struct notify_event *event,
 
 /* A message that waits or is being sent. */
 struct notify_message {
-	uint32_t number;    /* unique in this process until 2^32 messages later */
+	/* has the session's group; unique in this process until 2^28 messages later */
+	uint32_t number;
 	const char *target; /* as notify_name() gives it */
 	struct notify_event event;
 	uint64_t queued_ns;

@@ -175,15 +175,16 @@ static void on_written(void *arg, const struct redisReply *reply)
 	g->in_flight = false;
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
 		if (!g->refused)
-			log_err("standby: Redis refuses to write (%s): a standby would not know "
-				"later changes; it is tried again every second",
+			log_err("standby: group %s: Redis refuses to write (%s): a standby would "
+				"not know later changes; it is tried again every second",
+				g->o.name,
 				reply->type == REDIS_REPLY_ERROR ? reply->str : "an odd answer");
 		g->refused = true;
 		fall_behind(g);
 		return;
 	}
 	if (g->refused)
-		log_warn("standby: Redis writes again");
+		log_warn("standby: group %s: Redis writes again", g->o.name);
 	g->refused = false;
 	word = redis_span(reply->element[0]);
 	text = redis_span(reply->element[1]);
@@ -436,7 +437,7 @@ static void on_scanned(void *arg, const struct redisReply *reply)
 	struct span cursor;
 	uint64_t now_ns = owner_now(g, (struct span){ 0 }), key;
 
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || g->role == OWNER)
 		return; /* the next tick reads again */
 	cursor = redis_span(reply->element[0]);
 	pairs = reply->element[1];
@@ -519,11 +520,12 @@ static void on_owner(void *arg, const struct redisReply *reply)
 	if (heard)
 		snprintf(g->view.peer, sizeof(g->view.peer), "%.*s", (int)said.len - 5, said.p + 5);
 	if (g->view.heard && !heard)
-		log_warn("standby: %s, the owner, %s; this daemon takes over when it gets the "
-			 "media address, or by rtpxctl takeover",
-			 g->view.peer, said.p ? "has ended" : "has not been heard for 3 s");
+		log_warn("standby: group %s: %s, the owner, %s; this daemon takes over when it "
+			 "gets the media address, or by rtpxctl takeover",
+			 g->o.name, g->view.peer,
+			 said.p ? "has ended" : "has not been heard for 3 s");
 	else if (!g->view.heard && heard)
-		log_info("standby: %s is the owner", g->view.peer);
+		log_info("standby: group %s: %s is the owner", g->o.name, g->view.peer);
 	g->view.heard = heard;
 }
 
@@ -581,7 +583,8 @@ static void on_raised(void *arg, const struct redisReply *reply)
 	}
 	g->view.epoch = (uint64_t)reply->integer;
 	g->raised = true;
-	log_info("standby: this daemon takes over, epoch %" PRIu64, g->view.epoch);
+	log_info("standby: group %s: this daemon takes over, epoch %" PRIu64, g->o.name,
+		 g->view.epoch);
 	if (g->role == OWNER)
 		reconcile(g);
 	else
@@ -603,8 +606,9 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
 	struct group *g = arg;
 
 	(void)fd, (void)what;
-	log_warn("standby: Redis %s; this daemon takes over with the records that it has",
-		 g->view.up ? "is slow" : "is not there");
+	log_warn("standby: group %s: Redis %s; this daemon takes over with the records that it "
+		 "has",
+		 g->o.name, g->view.up ? "is slow" : "is not there");
 	become_owner(g);
 }
 
@@ -634,7 +638,7 @@ static void on_ask_up(void *arg)
 	struct group *g = arg;
 
 	if (g->view.reconnects++)
-		log_warn("standby: Redis is there again");
+		log_warn("standby: group %s: Redis is there again", g->o.name);
 	g->view.up = true;
 	if (g->role == STANDBY)
 		say_there(g);
@@ -649,7 +653,7 @@ static void on_ask_down(void *arg, const char *why)
 	struct group *g = arg;
 
 	if (g->view.up || !g->tick_count)
-		log_warn("standby: no connection to Redis: %s", why);
+		log_warn("standby: group %s: no connection to Redis: %s", g->o.name, why);
 	g->view.up = false;
 	g->in_flight = g->listing = g->raising = false;
 	g->raised &= g->role != OWNER;
@@ -657,9 +661,13 @@ static void on_ask_down(void *arg, const char *why)
 		fall_behind(g);
 }
 
+/* The next tick ends the connection of an owner, which has its records from the journal. */
 static void on_follow_up(void *arg)
 {
-	read_all(arg);
+	struct group *g = arg;
+
+	if (g->role != OWNER)
+		read_all(g);
 }
 
 static void on_follow_down(void *arg, const char *why)

@@ -4,8 +4,10 @@
  *
  * The bytes of each record stay in memory beside its session: recordings, prompts and feeds begin
  * only at the takeover, from these bytes. Waiting notifications and the owner's counters are bytes
- * until then. The sessions of a standby neither expire nor send notifications, because main runs
- * neither the engine's tick nor the control sockets.
+ * until then. The sessions sleep until the takeover (session_sleep()).
+ *
+ * A record in Redis has the number that its session or message has in its group. The session in
+ * this daemon has that number and the number of the group here, which may differ on each machine.
  */
 #include "replicate/standby.h"
 
@@ -19,12 +21,9 @@
 #include "base/log.h"
 #include "base/provoked.h"
 #include "engine/faces.h"
-#include "net/appear.h"
 #include "net/sockets.h"
 #include "protocol/cookies.h"
 #include "restart/records.h"
-
-#define COUNTERS_S 10 /* between two writes of a call's counters */
 
 struct record {
 	uint64_t key;
@@ -38,13 +37,10 @@ struct record {
 
 struct standby {
 	struct standby_opts o;
-	struct keeper_sink sink;
 	struct group *group;
-	struct appear *appear;
 	struct record *records;
 	bool owner;
 	uint32_t replies; /* number of the latest reply that was passed on */
-	unsigned int slice; /* of the calls whose counters are written next */
 	uint64_t undecodable;
 	uint8_t bytes[SNAPSHOT_MAX];
 };
@@ -97,6 +93,31 @@ static struct record *record_of(struct standby *s, uint64_t key)
 	return r;
 }
 
+/* A key of this daemon as the key in the group. */
+static uint64_t key_in_group(const struct standby *s, uint64_t key)
+{
+	return s->o.several ? key & ~((uint64_t)UINT32_MAX - SESSION_NUMBER_MAX) : key;
+}
+
+/* The number of a session or a message of the group as a number of this daemon. */
+static uint32_t number_here(const struct standby *s, uint32_t number)
+{
+	return s->o.several ? session_number(s->o.number, number) : number;
+}
+
+/* The sources of feeds are sessions of the same group, or they are not known here. */
+static void number_record(const struct standby *s, struct snapshot *snap)
+{
+	unsigned int group = session_group(snap->is.number);
+
+	for (int i = 0; i < SNAPSHOT_MAX_FEEDS; i++) {
+		uint32_t *source = &snap->feed[i].source;
+
+		*source = *source && session_group(*source) == group ? number_here(s, *source) : 0;
+	}
+	snap->is.number = number_here(s, snap->is.number);
+}
+
 static bool record_read(struct standby *s, const struct record *r, struct snapshot *snap)
 {
 	if (snapshot_read(snap, span_of_record(r))) {
@@ -105,6 +126,7 @@ static bool record_read(struct standby *s, const struct record *r, struct snapsh
 		return false;
 	}
 	snapshot_shift(snap, r->shift_ns);
+	number_record(s, snap);
 	return true;
 }
 
@@ -219,8 +241,13 @@ static void each_session(struct standby *s,
 			fn(m, r->session, &snap);
 }
 
+/* Without memory a call stays asleep: it has its flows, and no command finds it. */
 static void begin_media(struct restorer *m, struct session *session, const struct snapshot *snap)
 {
+	if (restore_wake(m, session)) {
+		log_call(LOG_LVL_ERR, session->call_id, "cannot be taken over: out of memory");
+		return;
+	}
 	restore_media(m, session, snap);
 	restore_silence(m, session, 0);
 	session_dirty(m->sessions, session);
@@ -232,13 +259,21 @@ static void begin_feeds(struct restorer *m, struct session *session, const struc
 	restore_feeds(m, snap);
 }
 
+static uint64_t key_here(const struct standby *s, uint64_t key)
+{
+	if (!is_kind(key, RECORD_MESSAGE))
+		return key;
+	return record_key(RECORD_MESSAGE, number_here(s, (uint32_t)key));
+}
+
 static void give_to_keeper(struct standby *s)
 {
 	struct record *r;
 
 	for (r = s->records; r; r = r->hh.next)
 		if (!is_kind(r->key, RECORD_SESSION))
-			keeper_take(s->o.keeper, r->key, span_of_record(r), r->shift_ns);
+			keeper_take(s->o.keeper, key_here(s, r->key), span_of_record(r),
+				    r->shift_ns);
 }
 
 static unsigned int calls_of(const struct standby *s)
@@ -257,12 +292,13 @@ static void remember_epoch(struct standby *s)
 	struct group_view view;
 
 	group_view(s->group, &view);
-	keeper_set_epoch(s->o.keeper, view.epoch);
+	keeper_set_epoch(s->o.keeper, s->o.number, view.epoch);
 }
 
 static void on_own(void *arg)
 {
 	struct standby *s = arg;
+	unsigned int calls = calls_of(s);
 	struct record *r;
 
 	if (s->owner)
@@ -271,31 +307,25 @@ static void on_own(void *arg)
 	each_session(s, begin_feeds);
 	give_to_keeper(s);
 	s->owner = true;
-	log_info("standby: this daemon is the owner, with %u calls", calls_of(s));
+	log_info("standby: group %s: this daemon is the owner, with %u calls", s->o.name, calls);
 	while ((r = s->records)) {
 		r->session = NULL; /* it goes on */
 		forget(s, r);
 	}
 	remember_epoch(s);
-	s->o.own(s->o.arg);
+	s->o.own(s->o.arg, s->o.number, calls);
 }
 
 /* The addresses decide: with all of them, this daemon is the owner. */
-static void on_addresses(void *arg)
+void standby_wait(struct standby *s)
 {
-	struct standby *s = arg;
-
 	if (s->owner || s->o.patient)
 		return;
 	for (unsigned int i = 0; i < s->o.n_listeners; i++)
-		if (sockets_can_bind(&s->o.listeners[i].addr))
+		if (s->o.listeners[i].address_group == s->o.number &&
+		    sockets_can_bind(&s->o.listeners[i].addr))
 			return;
 	group_take_over(s->group);
-}
-
-void standby_wait(struct standby *s)
-{
-	on_addresses(s);
 }
 
 /* ---- the owner ---- */
@@ -304,7 +334,7 @@ static void on_put_all(void *arg)
 {
 	struct standby *s = arg;
 
-	keeper_put_all(s->o.keeper);
+	keeper_put_all(s->o.keeper, s->o.number);
 	group_all_put(s->group);
 }
 
@@ -312,23 +342,24 @@ static void on_fenced(void *arg, const char *by)
 {
 	struct standby *s = arg;
 
-	s->o.fenced(s->o.arg, by);
+	s->o.fenced(s->o.arg, s->o.number, by);
 }
 
-static void sink_put(void *arg, uint64_t key, struct span body)
+void standby_put(struct standby *s, uint64_t key, struct span body)
 {
-	group_put(((struct standby *)arg)->group, key, body);
+	if (s->owner)
+		group_put(s->group, key_in_group(s, key), body);
 }
 
-static void sink_gone(void *arg, uint64_t key)
+void standby_gone(struct standby *s, uint64_t key)
 {
-	group_gone(((struct standby *)arg)->group, key);
+	if (s->owner)
+		group_gone(s->group, key_in_group(s, key));
 }
 
 /* A reply goes to the standby only: the keeper's journal has no need of it. */
-static void on_reply(void *arg, struct span key, struct span reply, uint64_t stored_ns)
+void standby_reply(struct standby *s, struct span key, struct span reply, uint64_t stored_ns)
 {
-	struct standby *s = arg;
 	const struct replied r = { key, reply, stored_ns };
 	int len = s->owner ? replied_write(&r, s->bytes, sizeof(s->bytes)) : -1;
 
@@ -339,18 +370,10 @@ static void on_reply(void *arg, struct span key, struct span reply, uint64_t sto
 
 void standby_tick(struct standby *s)
 {
-	if (!s->owner) {
-		on_addresses(s);
-		return;
-	}
-	remember_epoch(s);
-	s->slice = (s->slice + 1) % COUNTERS_S;
-	keeper_put_counters(s->o.keeper, s->slice, COUNTERS_S);
-}
-
-const struct keeper_sink *standby_sink(struct standby *s)
-{
-	return &s->sink;
+	if (s->owner)
+		remember_epoch(s);
+	else
+		standby_wait(s);
 }
 
 bool standby_take_over(struct standby *s)
@@ -382,7 +405,7 @@ static int join(struct standby *s, struct event_base *base, char *err, size_t er
 		.url = s->o.url,
 		.password = s->o.password,
 		.ca_file = s->o.ca_file,
-		.name = s->o.group,
+		.name = s->o.name,
 		.put = on_put,
 		.gone = on_gone,
 		.passing = on_passing,
@@ -411,19 +434,11 @@ int standby_new(struct standby **out, struct event_base *base, const struct stan
 	if (!s)
 		return -ENOMEM;
 	s->o = *opts;
-	s->sink = (struct keeper_sink){ sink_put, sink_gone, s };
 	rc = join(s, base, err, err_size);
-	if (!rc) {
-		rc = appear_new(&s->appear, base, on_addresses, s);
-		if (rc)
-			snprintf(err, err_size, "addresses cannot be followed: %s", strerror(-rc));
-	}
 	if (rc) {
-		group_free(s->group);
 		free(s);
 		return rc;
 	}
-	cookies_watch(opts->cookies, on_reply, s);
 	*out = s;
 	return 0;
 }
@@ -434,8 +449,6 @@ void standby_free(struct standby *s)
 
 	if (!s)
 		return;
-	cookies_watch(s->o.cookies, NULL, NULL);
-	appear_free(s->appear);
 	group_free(s->group);
 	while ((r = s->records)) {
 		r->session = NULL; /* the engine frees it */
@@ -446,6 +459,8 @@ void standby_free(struct standby *s)
 
 void standby_view(const struct standby *s, struct standby_view *out)
 {
-	*out = (struct standby_view){ .undecodable = s->undecodable, .calls = calls_of(s) };
+	*out = (struct standby_view){
+		.name = s->o.name, .undecodable = s->undecodable, .calls = calls_of(s),
+	};
 	group_view(s->group, &out->group);
 }

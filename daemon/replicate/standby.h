@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * standby.h - connects the group in Redis with this daemon's calls: as the standby it keeps each
+ * standby.h - connects one group in Redis with this daemon's calls: as the standby it keeps each
  * call of the owner ready, with its ports open; as the owner it writes the calls to the group.
- * docs/standby.md has the contract.
+ * docs/standby.md has the contract, groups.h has all groups.
  */
 #ifndef RTPX_STANDBY_H
 #define RTPX_STANDBY_H
@@ -18,17 +18,20 @@ struct standby;
 struct standby_opts {
 	const struct redis_url *url; /* borrowed until standby_free() */
 	const char *password, *ca_file; /* as in struct redis_opts */
-	const char *group;
-	const struct listener *listeners; /* media addresses; with all of them, it takes over */
+	const char *name; /* of the group */
+	unsigned int number; /* of the group in this daemon, see session_group() */
+	bool several; /* groups are in this daemon */
+	/* media addresses of the daemon; with all of the group's, it takes over */
+	const struct listener *listeners;
 	unsigned int n_listeners;
 	bool patient; /* does not take over by itself, even with the media addresses */
 	struct restorer modules; /* without times */
 	struct keeper *keeper;
 	struct cookies *cookies;
-	/* this daemon is the owner from now on, and has all calls */
-	void (*own)(void *arg);
-	/* another daemon took over; this one must end without ending the calls */
-	void (*fenced)(void *arg, const char *by);
+	/* this daemon is the owner from now on, and has all @calls */
+	void (*own)(void *arg, unsigned int number, unsigned int calls);
+	/* another daemon took over; this one must forget the calls without ending them */
+	void (*fenced)(void *arg, unsigned int number, const char *by);
 	void *arg;
 };
 
@@ -37,10 +40,19 @@ int standby_new(struct standby **out, struct event_base *base, const struct stan
 		char *err, size_t err_size);
 void standby_free(struct standby *s); /* NULL is allowed */
 
-/* standby_sink - receives the records that the keeper writes; for keeper_opts. */
-const struct keeper_sink *standby_sink(struct standby *s);
+/*
+ * standby_put, standby_gone - a record of the group has changed or ended; @key is the keeper's.
+ * Nothing happens unless this daemon is the owner.
+ * standby_reply - a command of the group was answered; for cookies_restore() on the standby.
+ */
+void standby_put(struct standby *s, uint64_t key, struct span body);
+void standby_gone(struct standby *s, uint64_t key);
+void standby_reply(struct standby *s, struct span key, struct span reply, uint64_t stored_ns);
 
-/* standby_wait - this process has no calls. Take over as soon as the media addresses are here. */
+/*
+ * standby_wait - this process has no calls of the group. Take over if the group's addresses are
+ * here. Call it again when addresses have changed.
+ */
 void standby_wait(struct standby *s);
 /* standby_take_over - begin to take over; opts.own follows. False: this is the owner already. */
 bool standby_take_over(struct standby *s);
@@ -53,6 +65,7 @@ void standby_release(struct standby *s, unsigned int ms);
 
 struct standby_view {
 	struct group_view group;
+	const char *name;
 	unsigned int calls;	  /* ready to be taken over */
 	uint64_t undecodable;	  /* records that describe no call */
 };

@@ -50,7 +50,10 @@ struct keeper {
 	uid_t uid;
 	gid_t gid;
 	uint32_t instance;
-	uint64_t epoch; /* of the address group; 0: none */
+	uint64_t epoch[SESSION_GROUPS]; /* of the address groups; 0: none */
+	const char *const *names; /* of these */
+	unsigned int groups; /* 0: there are none */
+	bool raised; /* the journal lacks an epoch of several groups */
 	char boot_id[BOOT_ID_LEN + 1];
 	bool locked;  /* the directory is ours */
 	bool running; /* changes are written to the journal */
@@ -129,7 +132,7 @@ static void judge_loaded(struct keeper *k)
 			keeper_dir(k));
 		return;
 	}
-	k->epoch = k->kept.meta.epoch;
+	k->epoch[0] = k->kept.meta.epoch;
 	if (k->kept.meta.instance)
 		k->instance = k->kept.meta.instance;
 	else if (k->kept.sessions.n)
@@ -180,6 +183,29 @@ int keeper_check_ports(const struct keeper *k, unsigned int min, unsigned int ma
 		 "or give --discard-state to end them now",
 		 journal_path(k->journal), lowest, highest, min, max);
 	return -EPROTO;
+}
+
+int keeper_groups(struct keeper *k, const char *const *names, unsigned int n, char *err,
+		  size_t err_size)
+{
+	struct group_epoch had;
+
+	k->names = names;
+	k->groups = n;
+	for (unsigned int i = 0; i < SESSION_GROUPS; i++) {
+		if (!kept_group(&k->kept, i, &had))
+			continue;
+		if (i >= n || !span_eq(had.name, span_of(names[i]))) {
+			snprintf(err, err_size,
+				 "%.150s has calls of the group %.*s, which must be number %u of "
+				 "the groups: give the same --group options in the same order, or "
+				 "--discard-state to end these calls",
+				 journal_path(k->journal), (int)had.name.len, had.name.p, i + 1);
+			return -EPROTO;
+		}
+		k->epoch[i] = had.epoch;
+	}
+	return 0;
 }
 
 const char *keeper_dir(const struct keeper *k)
@@ -280,7 +306,7 @@ static int encode_meta(struct keeper *k, bool clean, uint64_t now_ns)
 		.has_live = true,
 		.live_relayed = stats->live_relayed,
 		.live_strangers = stats->live_strangers,
-		.epoch = k->epoch,
+		.epoch = k->epoch[0],
 		.ended_to = sessions_doomed_to(k->o.sessions),
 	};
 
@@ -293,6 +319,21 @@ static void sink_meta(struct keeper *k)
 
 	if (k->o.sink)
 		k->o.sink->put(k->o.sink->arg, RECORD_META, encoded(k, len));
+}
+
+/* The epochs of several groups. One group's is in the daemon's record. */
+static int put_groups(struct keeper *k)
+{
+	int rc = 0;
+
+	k->raised = false;
+	for (unsigned int i = 0; i < k->groups && k->groups > 1 && !rc; i++) {
+		const struct group_epoch g = { span_of(k->names[i]), k->epoch[i] };
+		int len = group_epoch_write(&g, k->bytes, sizeof(k->bytes));
+
+		rc = journal_put(k->journal, record_key(RECORD_GROUP, i), encoded(k, len));
+	}
+	return rc;
 }
 
 static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
@@ -420,6 +461,8 @@ static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
 
 	if (!rc)
 		rc = put_meta(k, clean, now_ns);
+	if (!rc)
+		rc = put_groups(k);
 	if (!rc) {
 		sessions_each(sessions, put_each, &all);
 		notify_each(k->o.notify, put_each_message, &all);
@@ -463,6 +506,8 @@ static int write_changed(struct keeper *k, uint64_t now_ns)
 		sink_meta(k);
 	if (k->n_ended || k->o.stats->shown || k->ended_to != sessions_doomed_to(sessions))
 		rc = put_meta(k, false, now_ns);
+	if (!rc && k->raised)
+		rc = put_groups(k);
 	for (i = 0; i < k->n_ended && !rc; i++)
 		rc = journal_del(k->journal, k->ended[i]);
 	k->n_ended = 0;
@@ -565,9 +610,8 @@ void keeper_forget(struct keeper *k)
 
 /* ---- the sink ---- */
 
-static bool sink_each(void *arg, struct session *s)
+static bool sink_session(struct keeper *k, const struct session *s)
 {
-	struct keeper *k = arg;
 	int len = session_is_doomed(k->o.sessions, s) ? 0 : encode_session(k, s);
 
 	if (len > 0)
@@ -575,22 +619,43 @@ static bool sink_each(void *arg, struct session *s)
 	return true;
 }
 
+struct sink_group {
+	struct keeper *k;
+	unsigned int group;
+};
+
+/* Without several groups, all records are the group's: an earlier version has numbered higher. */
+static bool is_for(const struct sink_group *to, uint32_t number)
+{
+	return to->k->groups < 2 || session_group(number) == to->group;
+}
+
+static bool sink_each(void *arg, struct session *s)
+{
+	const struct sink_group *to = arg;
+
+	return !is_for(to, s->number) || sink_session(to->k, s);
+}
+
 static void sink_each_message(void *arg, const struct notify_message *m)
 {
-	struct keeper *k = arg;
-	int len = encode_message(k, m);
+	const struct sink_group *to = arg;
+	struct keeper *k = to->k;
+	int len = is_for(to, m->number) ? encode_message(k, m) : 0;
 
 	if (len > 0)
 		k->o.sink->put(k->o.sink->arg, record_key(RECORD_MESSAGE, m->number),
 			       encoded(k, len));
 }
 
-void keeper_put_all(struct keeper *k)
+void keeper_put_all(struct keeper *k, unsigned int group)
 {
+	struct sink_group to = { k, group };
+
 	if (!k->running || !k->o.sink)
 		return;
-	sessions_each(k->o.sessions, sink_each, k);
-	notify_each(k->o.notify, sink_each_message, k);
+	sessions_each(k->o.sessions, sink_each, &to);
+	notify_each(k->o.notify, sink_each_message, &to);
 	sink_meta(k);
 }
 
@@ -605,7 +670,7 @@ static bool sink_slice(void *arg, struct session *s)
 
 	if (s->number % slice->of == slice->number) {
 		sync_pull(slice->k->o.sync, s);
-		sink_each(slice->k, s);
+		sink_session(slice->k, s);
 	}
 	return true;
 }
@@ -618,14 +683,23 @@ void keeper_put_counters(struct keeper *k, unsigned int slice, unsigned int of)
 	sink_meta(k);
 }
 
-uint64_t keeper_epoch(const struct keeper *k)
+uint64_t keeper_epoch(const struct keeper *k, unsigned int group)
 {
-	return k->epoch;
+	return k->epoch[group];
 }
 
-void keeper_set_epoch(struct keeper *k, uint64_t epoch)
+bool keeper_owns(const struct keeper *k)
 {
-	k->epoch = epoch;
+	for (unsigned int i = 0; i < SESSION_GROUPS; i++)
+		if (k->epoch[i])
+			return true;
+	return false;
+}
+
+void keeper_set_epoch(struct keeper *k, unsigned int group, uint64_t epoch)
+{
+	k->raised |= k->epoch[group] != epoch;
+	k->epoch[group] = epoch;
 }
 
 /* ---- restoring ---- */
@@ -680,10 +754,17 @@ void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t n
 
 void keeper_take(struct keeper *k, uint64_t key, struct span body, int64_t shift_ns)
 {
-	if (key == RECORD_META)
+	if (key == RECORD_META && !k->running)
 		kept_replace_meta(&k->kept, body);
 	else if (key >> RECORD_KEY_BITS == RECORD_MESSAGE)
 		kept_add(&k->kept, key, 0, body, shift_ns);
+}
+
+void keeper_joined(struct keeper *k, uint64_t now_ns)
+{
+	kept_restore_messages(&k->kept, k->o.notify, now_ns);
+	if (k->locked)
+		report(k, write_all(k, false, now_ns));
 }
 
 void keeper_view(const struct keeper *k, struct keeper_view *out)

@@ -40,6 +40,13 @@ int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size);
  */
 int keeper_check_ports(const struct keeper *k, unsigned int min, unsigned int max, char *err,
 		       size_t err_size);
+/*
+ * keeper_groups - the address groups of this daemon by number; the names are borrowed until
+ * keeper_free(). Call it after keeper_load(). 0; or -EPROTO with a sentence: the loaded calls are
+ * of other groups.
+ */
+int keeper_groups(struct keeper *k, const char *const *names, unsigned int n, char *err,
+		  size_t err_size);
 /* keeper_dir - the state directory, absolute. */
 const char *keeper_dir(const struct keeper *k);
 /* keeper_was_left - the directory is ours, and holds a journal of the previous daemon. */
@@ -78,20 +85,26 @@ struct keeper_opts {
 void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t now_ns);
 
 /*
- * keeper_take - a record of another daemon that is no session, before keeper_restore(): a message,
- * or its counters. Its times are @shift_ns behind our clock.
+ * keeper_take - a record of another daemon that is no session: a message, or its counters, which
+ * count before keeper_restore() only. Its times are @shift_ns behind our clock.
+ * keeper_joined - after keeper_restore(): the taken messages are those of this daemon.
  */
+void keeper_joined(struct keeper *k, uint64_t now_ns);
 void keeper_take(struct keeper *k, uint64_t key, struct span body, int64_t shift_ns);
 /*
- * keeper_put_all - give every record to the sink. keeper_put_counters - give it the daemon's
- * record, and the sessions of slice @slice of @of, with their present counters.
+ * keeper_put_all - give every record of an address group to the sink, and the daemon's record.
+ * keeper_put_counters - give it the daemon's record, and the sessions of slice @slice of @of, with
+ * their present counters.
  */
-void keeper_put_all(struct keeper *k);
+void keeper_put_all(struct keeper *k, unsigned int group);
 void keeper_put_counters(struct keeper *k, unsigned int slice, unsigned int of);
-/* keeper_epoch - the epoch that the journal has, see struct meta; set it with keeper_set_epoch().
+/*
+ * keeper_epoch - the epoch of an address group that the journal has, see struct meta; set it with
+ * keeper_set_epoch(). 0: this daemon does not own the group.
  */
-uint64_t keeper_epoch(const struct keeper *k);
-void keeper_set_epoch(struct keeper *k, uint64_t epoch);
+uint64_t keeper_epoch(const struct keeper *k, unsigned int group);
+void keeper_set_epoch(struct keeper *k, unsigned int group, uint64_t epoch);
+bool keeper_owns(const struct keeper *k); /* a group with an epoch */
 
 /* keeper_run - write all changes to the journal. They outlive the process when it returns. */
 void keeper_run(struct keeper *k);

@@ -62,11 +62,12 @@ void kept_add(struct kept *k, uint64_t key, uint64_t stamp, struct span body, in
 		[RECORD_SESSION] = &k->sessions,
 		[RECORD_MESSAGE] = &k->messages,
 		[RECORD_REPLY] = &k->replies,
+		[RECORD_GROUP] = &k->groups,
 	};
-	struct kept_list *list = lists[MIN(key >> RECORD_KEY_BITS, (uint64_t)RECORD_REPLY)];
+	struct kept_list *list = lists[MIN(key >> RECORD_KEY_BITS, (uint64_t)RECORD_GROUP)];
 	struct kept_record *r;
 
-	if (key >> RECORD_KEY_BITS > RECORD_REPLY)
+	if (key >> RECORD_KEY_BITS >= RECORD_KINDS)
 		return; /* a kind of a later version */
 	r = record_new(key, stamp, body);
 	if (r)
@@ -112,6 +113,15 @@ bool kept_judge(struct kept *k, struct span boot_id)
 	}
 	drop_ended(k);
 	return true;
+}
+
+bool kept_group(const struct kept *k, unsigned int group, struct group_epoch *out)
+{
+	for (size_t i = 0; i < k->groups.n; i++)
+		if (k->groups.p[i]->key == record_key(RECORD_GROUP, group) &&
+		    group_epoch_read(out, record_span(k->groups.p[i])) == 0 && out->epoch)
+			return true;
+	return false;
 }
 
 bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highest)
@@ -338,14 +348,16 @@ static char *text_of(struct span s)
 	return s.len ? strndup(s.p, s.len) : NULL;
 }
 
-static int restore_message(const struct waiting *w, struct notify *notify, uint64_t now_ns)
+static int restore_message(const struct waiting *w, unsigned int group, struct notify *notify,
+			   uint64_t now_ns)
 {
 	char *target = text_of(w->target), *call_id = text_of(w->call_id);
 	char *from_tag = text_of(w->from_tag), *to_tag = text_of(w->to_tag);
 	char *tag = text_of(w->tag);
 	const struct notify_message m = {
 		.target = target ? target : "",
-		.event = { call_id ? call_id : "", from_tag ? from_tag : "", to_tag, tag },
+		.event = { call_id ? call_id : "", from_tag ? from_tag : "", to_tag, tag,
+			   group },
 		.queued_ns = MIN(w->queued_ns, now_ns),
 	};
 	int rc = notify_restore(notify, &m);
@@ -370,7 +382,8 @@ void kept_restore_messages(struct kept *k, struct notify *notify, uint64_t now_n
 
 		if (waiting_read(&w, record_span(k->messages.p[i])) == 0) {
 			w.queued_ns += (uint64_t)k->messages.p[i]->shift_ns;
-			lost += restore_message(&w, notify, now_ns) < 0;
+			lost += restore_message(&w, session_group((uint32_t)k->messages.p[i]->key),
+						notify, now_ns) < 0;
 		} else {
 			lost++;
 		}
@@ -409,6 +422,7 @@ void kept_forget(struct kept *k)
 	list_free(&k->sessions);
 	list_free(&k->messages);
 	list_free(&k->replies);
+	list_free(&k->groups);
 }
 
 void kept_free(struct kept *k)

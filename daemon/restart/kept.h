@@ -21,7 +21,7 @@ struct kept_list {
 
 struct kept {
 	struct meta meta; /* all zero: there is none. Its spans point into @meta_record. */
-	struct kept_list sessions, messages, replies;
+	struct kept_list sessions, messages, replies, groups;
 	struct kept_record *meta_record;
 	unsigned int already_ended; /* records of sessions that had ended */
 	unsigned int lost; /* calls */
@@ -37,6 +37,11 @@ void kept_add(struct kept *k, uint64_t key, uint64_t stamp, struct span body, in
  * records are of another boot of the machine. Their times and pins are void, so all are discarded.
  */
 bool kept_judge(struct kept *k, struct span boot_id);
+/*
+ * kept_group - the address group @group of several, whose calls the previous daemon had. False: it
+ * had none of it. The span is valid until kept_free().
+ */
+bool kept_group(const struct kept *k, unsigned int group, struct group_epoch *out);
 /* kept_ports - the range of all ports of the calls, RTCP included. False: there are none. */
 bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highest);
 /*

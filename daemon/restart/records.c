@@ -39,6 +39,12 @@ static const struct field replied_fields[] = {
 	{ 0 },
 };
 
+static const struct field group_epoch_fields[] = {
+	FIELD(96, FIELD_SPAN, group_epoch, name),
+	FIELD(97, FIELD_UINT, group_epoch, epoch),
+	{ 0 },
+};
+
 int meta_write(const struct meta *m, uint8_t *out, size_t size)
 {
 	return fields_write(meta_fields, m, out, size);
@@ -52,6 +58,11 @@ int waiting_write(const struct waiting *w, uint8_t *out, size_t size)
 int replied_write(const struct replied *r, uint8_t *out, size_t size)
 {
 	return fields_write(replied_fields, r, out, size);
+}
+
+int group_epoch_write(const struct group_epoch *g, uint8_t *out, size_t size)
+{
+	return fields_write(group_epoch_fields, g, out, size);
 }
 
 int meta_read(struct meta *out, struct span bytes)
@@ -70,4 +81,10 @@ int replied_read(struct replied *out, struct span bytes)
 {
 	*out = (struct replied){ 0 };
 	return fields_read(replied_fields, out, bytes);
+}
+
+int group_epoch_read(struct group_epoch *out, struct span bytes)
+{
+	*out = (struct group_epoch){ 0 };
+	return fields_read(group_epoch_fields, out, bytes);
 }

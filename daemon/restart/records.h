@@ -13,7 +13,7 @@
 #include "rtpx_abi.h"
 
 #define RECORD_KEY_BITS 32
-enum record_kind { RECORD_SESSION, RECORD_MESSAGE, RECORD_REPLY };
+enum record_kind { RECORD_SESSION, RECORD_MESSAGE, RECORD_REPLY, RECORD_GROUP, RECORD_KINDS };
 #define RECORD_META 0 /* the key of struct meta: no session has this number */
 
 static inline uint64_t record_key(enum record_kind kind, uint32_t number)
@@ -53,14 +53,22 @@ struct replied {
 	uint64_t stored_ns;
 };
 
+/* An address group of several, of the journal only; the record's number is the group's. */
+struct group_epoch {
+	struct span name;
+	uint64_t epoch; /* as in struct meta */
+};
+
 /* …_write - write at most @size bytes to @out. Returns their number, or -E2BIG. */
 int meta_write(const struct meta *m, uint8_t *out, size_t size);
 int waiting_write(const struct waiting *w, uint8_t *out, size_t size);
 int replied_write(const struct replied *r, uint8_t *out, size_t size);
+int group_epoch_write(const struct group_epoch *g, uint8_t *out, size_t size);
 
 /* …_read - 0 with *@out, whose spans point into @bytes; or -EBADMSG. */
 int meta_read(struct meta *out, struct span bytes);
 int waiting_read(struct waiting *out, struct span bytes);
 int replied_read(struct replied *out, struct span bytes);
+int group_epoch_read(struct group_epoch *out, struct span bytes);
 
 #endif

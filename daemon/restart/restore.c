@@ -175,21 +175,31 @@ static void restore_numbers(const struct restorer *r, struct session *s)
 	}
 }
 
+/* The packets of this daemon's living sessions, for its journal. */
+static void count_live(struct restorer *r, const struct session *s)
+{
+	r->stats->live_relayed += s->kernel_relayed;
+	r->stats->live_strangers += s->kernel_strangers;
+}
+
 int restore_session(struct restorer *r, const struct snapshot *snap, struct session **out)
 {
-	struct stats *stats = r->stats;
+	const struct dialog of = { .call_id = span_not_null(snap->call_id),
+				   .from_tag = span_not_null(snap->from_tag) };
 	struct session *s;
-	int rc = session_create(r->sessions, span_not_null(snap->call_id),
-				span_not_null(snap->from_tag), snap->is.created_ns, &s);
+	int rc = session_create_in(r->sessions, session_group(snap->is.number), &of,
+				   snap->is.created_ns, &s);
 
 	if (rc)
 		return rc;
 	rc = snapshot_apply(snap, s);
-	stats->live_relayed += s->kernel_relayed;
-	stats->live_strangers += s->kernel_strangers;
 	restore_times(r, s);
 	restore_numbers(r, s);
 	session_restored(r->sessions, s);
+	if (r->elsewhere)
+		session_sleep(r->sessions, s);
+	else
+		count_live(r, s);
 	if (!rc)
 		rc = restore_legs(r, s, snap);
 	if (rc) {
@@ -204,9 +214,16 @@ int restore_session(struct restorer *r, const struct snapshot *snap, struct sess
 
 void restore_drop(struct restorer *r, struct session *s)
 {
-	r->stats->live_relayed -= s->kernel_relayed;
-	r->stats->live_strangers -= s->kernel_strangers;
 	engine_drop(r->engine, s, r->now_ns);
+}
+
+int restore_wake(struct restorer *r, struct session *s)
+{
+	int rc = session_wake(r->sessions, s);
+
+	if (!rc)
+		count_live(r, s);
+	return rc;
 }
 
 /* The leg keeps its port, or gets its first one. */
@@ -253,12 +270,8 @@ int restore_update(struct restorer *r, const struct snapshot *snap, struct sessi
 	if (!leg_stays(&s->leg[0], &snap->is.leg[0]) ||
 	    !leg_stays(&s->leg[1], &snap->is.leg[1]))
 		return -ESTALE;
-	r->stats->live_relayed -= s->kernel_relayed;
-	r->stats->live_strangers -= s->kernel_strangers;
 	free_texts(s);
 	rc = snapshot_apply(snap, s);
-	r->stats->live_relayed += s->kernel_relayed;
-	r->stats->live_strangers += s->kernel_strangers;
 	restore_times(r, s);
 	restore_numbers(r, s);
 	session_restored(r->sessions, s);

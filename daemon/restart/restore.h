@@ -25,7 +25,10 @@ struct restorer {
 	uint64_t patience_ns; /* until then, wait for a port in use */
 	uint64_t away_ns;     /* age of the latest record: every deadline gets that much later */
 	bool exact; /* the previous daemon left its deadlines as they were at its end */
-	/* the previous daemon runs on another machine: a missing address is no news */
+	/*
+	 * the previous daemon runs on another machine: a missing address is no news, and the
+	 * sessions sleep until restore_wake()
+	 */
 	bool elsewhere;
 };
 
@@ -39,8 +42,10 @@ int restore_session(struct restorer *r, const struct snapshot *snap, struct sess
  * length has changed, so the caller drops the session and restores it anew; or -errno.
  */
 int restore_update(struct restorer *r, const struct snapshot *snap, struct session *s);
-/* restore_drop - forget a restored session. */
+/* restore_drop - forget a sleeping session. */
 void restore_drop(struct restorer *r, struct session *s);
+/* restore_wake - this daemon serves a sleeping session from now on. 0 or -ENOMEM. */
+int restore_wake(struct restorer *r, struct session *s);
 /* restore_media - resume recordings and prompts. The call goes on when one of them cannot. */
 void restore_media(struct restorer *r, struct session *s, const struct snapshot *snap);
 /*

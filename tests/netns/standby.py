@@ -100,15 +100,15 @@ class Machine:
         s = self.state()
         return s and s["role"] == "owner" and s["whole"] and not s["waiting"]
 
-    def address(self, verb):
-        self.net.do(f"{self.name} ip addr {verb} {MEDIA}/24 dev eth0")
+    def address(self, verb, media=MEDIA):
+        self.net.do(f"{self.name} ip addr {verb} {media}/24 dev eth0")
         if verb == "add":
-            self.announce()
+            self.announce(media)
 
-    def announce(self):
+    def announce(self, media):
         """A gratuitous ARP, as keepalived sends it (RFC 5227, 2.3)."""
         link = json.loads(sh(["ip", "-n", self.net.tag(self.name), "-j", "link", "show", "dev", "eth0"]))[0]["address"]
-        mac, host = bytes.fromhex(link.replace(":", "")), socket.inet_aton(MEDIA)
+        mac, host = bytes.fromhex(link.replace(":", "")), socket.inet_aton(media)
         frame = b"\xff" * 6 + mac + b"\x08\x06" + bytes.fromhex("0001080006040001") + mac + host + bytes(6) + host
         self.net.raw(self.name, "eth0").send(frame)
 
@@ -173,17 +173,17 @@ def silence(calls, act, seconds=6.0):
 class Proxy:
     """Sends commands to the moving address, each again after a second without reply, as Kamailio's rtpproxy module does."""
 
-    def __init__(self, net):
+    def __init__(self, net, media=MEDIA):
         with net.within("lan"):
             self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.settimeout(1)
-        self.n = 0
+        self.n, self.media = 0, media
 
     def ask(self, line):
         """The reply to a whole command, with its cookie."""
         cookie = line.split()[0].encode() + b" "
         for _ in range(6):
-            self.socket.sendto(line.encode(), (MEDIA, 7722))
+            self.socket.sendto(line.encode(), (self.media, 7722))
             try:
                 while not (reply := self.socket.recv(4096)).startswith(cookie):
                     pass
@@ -201,7 +201,7 @@ class Proxy:
         self.socket.close()
 
 
-def lab(net):
+def lab(net, machines=(("east", 11), ("west", 12))):
     net.do("""
         lan ip link add br0 type bridge
         lan ip addr add 10.9.0.1/24 dev br0
@@ -212,7 +212,7 @@ def lab(net):
         """)
     # Linux ignores a gratuitous ARP in the second after it has heard of the address; routers do not.
     net.sysctl("lan", "net.ipv4.neigh.br0.locktime=0")
-    for name, host in (("east", 11), ("west", 12)):
+    for name, host in machines:
         net.do(f"""
             {name} ip link add eth0 type veth peer name {name} netns @lan
             {name} ip addr add 10.9.0.{host}/24 dev eth0

@@ -605,6 +605,40 @@ static void advertises_outside_bridging(void **state)
 	config_free(&c);
 }
 
+/* The first group has the addresses of -l and -6; each further one has its own. */
+static void takes_groups(void **state)
+{
+	struct config c;
+
+	(void)state;
+	ACCEPT(&c, "-l", "192.0.2.1", "-A", "198.51.100.1", "--replicate", "redis://192.0.2.9", "--group",
+	       "B=192.0.2.2,192.0.2.3=198.51.100.3,2001:db8::2", "--group", "A");
+	assert_int_equal(c.n_groups, 2);
+	assert_string_equal(c.groups[0], "A");
+	assert_string_equal(c.groups[1], "B");
+	assert_int_equal(c.n_listeners, 4);
+	check_listener(&c.listeners[0], "192.0.2.1", NULL, "198.51.100.1");
+	check_listener(&c.listeners[1], "192.0.2.2", "B", NULL);
+	check_listener(&c.listeners[2], "192.0.2.3", "B", "198.51.100.3");
+	check_listener(&c.listeners[3], "2001:db8::2", NULL, NULL);
+	assert_int_equal(c.listeners[0].address_group, 0);
+	assert_int_equal(c.listeners[1].address_group, 1);
+	assert_int_equal(c.listeners[1].group, c.listeners[2].group);
+	assert_int_equal(c.listeners[3].address_group, 1);
+	assert_int_not_equal(c.listeners[3].group, c.listeners[2].group);
+	config_free(&c);
+	ACCEPT(&c, "--replicate", "redis://192.0.2.9", "--group", "A=192.0.2.1", "--group", "B=192.0.2.2");
+	assert_int_equal(c.n_groups, 2);
+	assert_string_equal(c.groups[0], "A");
+	check_listener(&c.listeners[0], "192.0.2.1", "A", NULL);
+	assert_int_equal(c.listeners[1].address_group, 1);
+	config_free(&c);
+	ACCEPT(&c, "-l", "192.0.2.1");
+	assert_int_equal(c.n_groups, 1);
+	assert_string_equal(c.groups[0], CONFIG_GROUP);
+	config_free(&c);
+}
+
 static void takes_bridging(void **state)
 {
 	struct config c;
@@ -750,6 +784,7 @@ int main(void)
 		cmocka_unit_test(rounds_port_ranges),
 		cmocka_unit_test(takes_listeners),
 		cmocka_unit_test(advertises_outside_bridging),
+		cmocka_unit_test(takes_groups),
 		cmocka_unit_test(takes_bridging),
 		cmocka_unit_test(takes_lists),
 		cmocka_unit_test(takes_lists_with_bridging),

@@ -133,7 +133,7 @@ static struct bench *serve(void **state, const char *scheme)
 
 	sprintf(b->spec, "%s%s", scheme, b->path);
 	bench_add(b, b->spec);
-	assert_int_equal(listen_start(b->listen, b->base), 0);
+	assert_int_equal(listen_start(b->listen, b->base, 0), 0);
 	return b;
 }
 
@@ -144,7 +144,7 @@ static uint16_t serve_inet(void **state, const char *spec)
 	const char *text;
 
 	bench_add(b, spec);
-	assert_int_equal(listen_start(b->listen, b->base), 0);
+	assert_int_equal(listen_start(b->listen, b->base, 0), 0);
 	text = listen_describe(b->listen, 0);
 	return (uint16_t)atoi(strrchr(text, ':') + 1);
 }

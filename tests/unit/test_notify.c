@@ -52,7 +52,7 @@ static int stop(void **state)
 
 static void send_tag(int target, const char *tag)
 {
-	const struct notify_event e = { "call", "from;1", "to;1", tag };
+	const struct notify_event e = { "call", "from;1", "to;1", tag, 0 };
 
 	notify_send(notify, target, &e, clock_now());
 }
@@ -317,7 +317,7 @@ static void on_gone(void *arg, uint32_t number)
 /* Messages that wait in one process are queued by the next one, with their age. */
 static void goes_to_the_next_process(void **state)
 {
-	const struct notify_event event = { "call", "from", "to", "tag" };
+	const struct notify_event event = { "call", "from", "to", "tag", 3 };
 	const char *const targets[] = { "unix:/nonexistent/a", "unix:/nonexistent/b" };
 	const uint64_t now_ns = clock_now();
 	struct notify_message m = {
@@ -636,7 +636,7 @@ static int rpc_stop(void **state)
 
 static void send_call(int target, const char *call_id)
 {
-	const struct notify_event e = { call_id, "f1;1", "t1;1", NULL };
+	const struct notify_event e = { call_id, "f1;1", "t1;1", NULL, 0 };
 
 	notify_send(notify, target, &e, clock_now());
 }

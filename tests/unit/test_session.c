@@ -629,7 +629,7 @@ static void doom_after_wrap(void **state)
 
 	(void)state;
 	add(all, "old", "1");
-	all->last_number = UINT32_MAX;
+	all->last_number[0] = SESSION_NUMBER_MAX;
 	add(all, "new", "1");
 	assert_int_equal(sessions_count(all), 2);
 	sessions_doom_all(all, 1);
@@ -675,18 +675,113 @@ static void numbers_wrap(void **state)
 	(void)state;
 	assert_int_equal(add(all, "one", "tag")->number, 1);
 	assert_int_equal(add(all, "two", "tag")->number, 2);
-	all->last_number = UINT32_MAX - 1;
-	assert_int_equal(add(all, "last", "tag")->number, UINT32_MAX);
+	all->last_number[0] = SESSION_NUMBER_MAX - 1;
+	assert_int_equal(add(all, "last", "tag")->number, SESSION_NUMBER_MAX);
 	assert_int_equal(add(all, "next", "tag")->number, 3);
 	session_destroy(all, sessions_of_call(all, span_of("one")));
-	all->last_number = UINT32_MAX;
+	all->last_number[0] = SESSION_NUMBER_MAX;
 	assert_int_equal(add(all, "again", "tag")->number, 1);
+	sessions_free(all);
+}
+
+static struct session *add_in(struct sessions *all, unsigned int group, const char *call_id)
+{
+	const struct dialog of = { .call_id = span_of(call_id), .from_tag = span_of("tag") };
+	struct session *s;
+
+	assert_int_equal(session_create_in(all, group, &of, START_NS, &s), 0);
+	return s;
+}
+
+/* Each group has its own numbers, which X of one group leaves alone. */
+static void groups_have_numbers(void **state)
+{
+	struct sessions *all = make(false);
+	struct session *first = add(all, "first", "tag"), *a = add_in(all, 3, "a");
+	struct session *b = add_in(all, 3, "b");
+
+	(void)state;
+	assert_int_equal(first->number, 1);
+	assert_int_equal(a->number, session_number(3, 1));
+	assert_int_equal(b->number, session_number(3, 2));
+	assert_int_equal(session_group(b->number), 3);
+	assert_int_equal(add(all, "second", "tag")->number, 2);
+	assert_ptr_equal(session_numbered(all, a->number), a);
+	sessions_doom_group(all, 3, 1);
+	assert_int_equal(sessions_count(all), 2);
+	assert_null(sessions_of_call(all, span_of("a")));
+	assert_non_null(sessions_of_call(all, span_of("first")));
+	sessions_free(all);
+}
+
+static bool count_each(void *arg, struct session *s)
+{
+	(void)s;
+	++*(unsigned int *)arg;
+	return true;
+}
+
+static unsigned int walked(struct sessions *all)
+{
+	unsigned int n = 0;
+
+	sessions_each(all, count_each, &n);
+	return n;
+}
+
+static bool never(void *arg, struct session *s)
+{
+	(void)arg, (void)s;
+	fail();
+	return true;
+}
+
+/* A sleeping session is in no list and in no count; it neither ends nor changes. */
+static void sleeping(void **state)
+{
+	struct sessions *all = make(false);
+	struct session *s = add_in(all, 1, "asleep"), *awake = add(all, "awake", "tag");
+	struct session_cursor cursor;
+	unsigned int n = 0;
+
+	(void)state;
+	session_sleep(all, s);
+	assert_int_equal(sessions_count(all), 1);
+	assert_null(sessions_of_call(all, span_of("asleep")));
+	assert_ptr_equal(session_changed_pop(all), awake);
+	session_changed(all, s);
+	assert_null(session_changed_pop(all));
+	assert_int_equal(walked(all), 1);
+	sessions_after_sleeping(all, 0, count_each, &n);
+	assert_int_equal(n, 2);
+	session_cursor_begin(all, &cursor);
+	assert_ptr_equal(session_cursor_next(all, &cursor), awake);
+	assert_null(session_cursor_next(all, &cursor));
+	session_cursor_end(all, &cursor);
+	session_dirty(all, s);
+	assert_ptr_equal(session_dirty_pop(all), s);
+	sessions_doom_all(all, 1);
+	assert_ptr_equal(session_doomed_next(all), awake);
+	session_destroy(all, awake);
+	assert_null(session_doomed_next(all));
+	while (sessions_expired(all, START_NS + 10000 * NSEC_PER_SEC, never, NULL))
+		;
+	assert_int_equal(session_wake(all, s), 0);
+	assert_int_equal(sessions_count(all), 1);
+	assert_ptr_equal(sessions_of_call(all, span_of("asleep")), s);
+	assert_ptr_equal(session_changed_pop(all), s);
+	assert_int_equal(walked(all), 1);
+	session_sleep(all, s);
+	session_destroy(all, s);
+	assert_int_equal(sessions_count(all), 0);
 	sessions_free(all);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(groups_have_numbers),
+		cmocka_unit_test(sleeping),
 		cmocka_unit_test(finding),
 		cmocka_unit_test(matching),
 		cmocka_unit_test(flags),
