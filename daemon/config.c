@@ -99,19 +99,19 @@ static int add_group(struct config *c, const char *name, char *err, size_t err_s
 }
 
 /* The family of the first address of a list. */
-static enum addr_family family_of(const char *list)
+static enum addr_family list_family(const char *list)
 {
 	return memchr(list, ':', strcspn(list, "=,")) ? ADDR_IP6 : ADDR_IP4;
 }
 
 /* Cut the addresses of the first address's family off the list, and return the rest; or NULL. */
-static char *cut(char *list)
+static char *list_cut(char *list)
 {
-	enum addr_family family = family_of(list);
+	enum addr_family family = list_family(list);
 	char *comma;
 
 	for (comma = strchr(list, ','); comma; comma = strchr(comma + 1, ','))
-		if (family_of(comma + 1) != family) {
+		if (list_family(comma + 1) != family) {
 			*comma = '\0';
 			return comma + 1;
 		}
@@ -131,7 +131,7 @@ static int add_addresses(struct config *c, struct config_group *g, char *err, si
 		return CONFIG_EXIT_OURS;
 	}
 	for (; list; list = rest) {
-		rest = cut(list);
+		rest = list_cut(list);
 		if (!*list || l->n == FACES_MAX_LISTENERS) {
 			snprintf(err, err_size, "--group %s: %s", g->name,
 				 *list ? "the addresses of all groups are more than 16" :
@@ -139,7 +139,7 @@ static int add_addresses(struct config *c, struct config_group *g, char *err, si
 			return CONFIG_EXIT_OURS;
 		}
 		l->local[l->n++] = (struct listeners_arg){
-			.family = family_of(list),
+			.family = list_family(list),
 			.text = list,
 			.address_group = c->n_groups - 1,
 			.of_group = true,

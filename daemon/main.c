@@ -598,7 +598,7 @@ static void restore_kept(struct daemon *d)
 }
 
 /* Serve the control sockets of a group. */
-static int serve(struct daemon *d, unsigned int group)
+static int serve_group(struct daemon *d, unsigned int group)
 {
 	faces_open(d->faces, group, true);
 	return listen_start(d->listen, d->base, group);
@@ -617,7 +617,7 @@ static void on_own(void *arg, unsigned int group, unsigned int calls)
 		taps_review_all(&d->taps);
 	}
 	d->waiting = false;
-	if (serve(d, group) < 0) {
+	if (serve_group(d, group) < 0) {
 		log_err("cannot serve the control sockets: out of memory");
 		stop(d);
 	}
@@ -693,9 +693,9 @@ static int start_keeper(struct daemon *d)
 	if (d->keeper && !d->waiting)
 		restore_kept(d);
 	if (!d->groups)
-		return serve(d, 0);
+		return serve_group(d, 0);
 	for (unsigned int i = 0; i < d->config.n_groups && !r; i++)
-		r = keeper_epoch(d->keeper, i) ? serve(d, i) : 0;
+		r = keeper_epoch(d->keeper, i) ? serve_group(d, i) : 0;
 	groups_go_on(d->groups);
 	return r;
 }

@@ -30,17 +30,17 @@ struct groups {
 /* ---- records and replies ---- */
 
 /* The group of a session or a message. */
-static struct standby *group_of(const struct groups *g, uint64_t key)
+static struct standby *standby_of_key(const struct groups *g, uint64_t key)
 {
 	unsigned int number = g->n > 1 ? session_group((uint32_t)key) : 0;
 
 	return number < g->n ? g->all[number] : NULL;
 }
 
-static void sink_put(void *arg, uint64_t key, struct span body)
+static void records_put(void *arg, uint64_t key, struct span body)
 {
 	struct groups *g = arg;
-	struct standby *s = group_of(g, key);
+	struct standby *s = standby_of_key(g, key);
 
 	if (key != RECORD_META) {
 		if (s)
@@ -51,9 +51,9 @@ static void sink_put(void *arg, uint64_t key, struct span body)
 		standby_put(g->all[i], key, body);
 }
 
-static void sink_gone(void *arg, uint64_t key)
+static void records_gone(void *arg, uint64_t key)
 {
-	struct standby *s = group_of(arg, key);
+	struct standby *s = standby_of_key(arg, key);
 
 	if (s)
 		standby_gone(s, key);
@@ -114,7 +114,8 @@ static bool is_owned(const struct groups *g, unsigned int i)
 }
 
 /* The groups that this daemon does not own, as text. Returns their number. */
-static unsigned int others(const struct groups *g, unsigned int *last, char *text, size_t size)
+static unsigned int groups_others(const struct groups *g, unsigned int *last, char *text,
+				  size_t size)
 {
 	struct standby_view v;
 	unsigned int n = 0;
@@ -132,7 +133,7 @@ static unsigned int others(const struct groups *g, unsigned int *last, char *tex
 	return n;
 }
 
-static int chosen(const struct groups *g, const char *name, char *err, size_t err_size)
+static int group_named(const struct groups *g, const char *name, char *err, size_t err_size)
 {
 	struct standby_view v;
 	unsigned int last = 0, n;
@@ -143,7 +144,7 @@ static int chosen(const struct groups *g, const char *name, char *err, size_t er
 			return (int)i;
 	if (*name)
 		return refuse(err, err_size, -ENOENT, "%s is no group of this daemon", name);
-	n = others(g, &last, text, sizeof(text));
+	n = groups_others(g, &last, text, sizeof(text));
 	if (n > 1)
 		return refuse(err, err_size, -EINVAL, "takeover of which group: %s", text);
 	if (!n)
@@ -153,7 +154,7 @@ static int chosen(const struct groups *g, const char *name, char *err, size_t er
 
 int groups_take_over(struct groups *g, const char *name, char *err, size_t err_size)
 {
-	int i = chosen(g, name, err, err_size);
+	int i = group_named(g, name, err, err_size);
 
 	if (i < 0)
 		return i;
@@ -188,7 +189,7 @@ int groups_new(struct groups **out, struct event_base *base, const struct standb
 		return refuse(err, err_size, -ENOMEM, "out of memory");
 	g->keeper = opts->keeper;
 	g->cookies = opts->cookies;
-	g->sink = (struct keeper_sink){ sink_put, sink_gone, g };
+	g->sink = (struct keeper_sink){ records_put, records_gone, g };
 	each.several = n > 1;
 	for (; g->n < n && !rc; g->n += !rc) {
 		each.name = names[g->n];
