@@ -439,8 +439,6 @@ static void log_refusal(const struct run *run, const char *line, size_t len, boo
 
 	if (run->peer && run->peer->family != ADDR_NONE)
 		addr_text(run->peer, from);
-	for (; len && *line == ' '; len--) /* between the cookie and the command */
-		line++;
 	if (malformed) {
 		log_provoked(PROVOKED_MALFORMED, NULL, (int)MIN(len, 200), line, from, err);
 	} else if (err == E_SESSION || run->failed) {
@@ -480,6 +478,8 @@ size_t command_run(struct commands *c, const char *line, size_t len, const struc
 		c->counts.errors[err]++;
 	c->counts.no_session += run.failed;
 	st->ncmds_repld++;
+	for (; len && *line == ' '; len--) /* between the cookie and the command */
+		line++;
 	if (err != PROTO_OK || run.failed)
 		log_refusal(&run, line, len, malformed, err);
 	trace_command(&run, line, len);
