@@ -3,13 +3,15 @@
  * control.c - drives a relay's control channel over UDP and times it: calls are set up or deleted,
  * with a window of commands under way.
  *
- *     control rtpp|ng HOST PORT setup|delete|record|unrecord|clear FIRST COUNT WINDOW CALLER-IP
- * CALLEE-IP FIRST-PORT [FILE]
+ *     control rtpp|ng HOST PORT setup|delete|record|unrecord|clear|probe FIRST COUNT WINDOW
+ * CALLER-IP CALLEE-IP FIRST-PORT [FILE]
  *
- * clear is X (rtpp only): the longest wait for a reply to it and to a V every 5 ms for two seconds.
+ * probe is a V every 5 ms until standard input ends (rtpp only): the waits for the replies. clear is X (rtpp only): the longest wait for a reply to it and to a V every 5 ms for two seconds.
  * record is for what the caller says, with rtpengine for what both say. Call n's parties signal
- * port FIRST-PORT + 2 * n at their addresses. FILE gets, for each call, the line "PORT RELAY-PORT":
- * what the caller sends from and to. One line of JSON on stdout. Requests are repeated after one
+ * port FIRST-PORT + 2 * n at their addresses; each address has the ports of CALLS_A_HOST calls, and
+ * further calls are those of the next address. FILE gets, for each call, the line "PORT RELAY-PORT
+ * CALLER RELAY CALLEE", addresses as numbers: what the caller sends from and to, and where it
+ * arrives. One line of JSON on stdout. Requests are repeated after one
  * second without reply, as a proxy does; a relay that refuses a command is counted, not forgiven.
  */
 #include <arpa/inet.h>
@@ -25,7 +27,9 @@
 #include "base/base.h"
 
 #define MAX_CALLS 100000
+#define CALLS_A_HOST 30000
 #define MAX_TRIES 10
+#define MAX_PROBES 1000000
 
 enum { CREATE, COMPLETE, DELETE, RECORD, UNRECORD };
 
@@ -41,38 +45,52 @@ static const struct {
 
 struct control {
 	const struct protocol *protocol;
-	const char *caller, *callee;
+	in_addr_t caller, callee; /* of the first calls; host byte order */
 	unsigned int first_port;
 	unsigned int run; /* makes cookies of two runs differ */
 	int fd;
 	unsigned int window;
 	unsigned int commands, errors, repeats;
 	unsigned int relay_port[MAX_CALLS]; /* of the caller's leg */
+	in_addr_t relay[MAX_CALLS]; /* of the caller's leg; rtpp only */
 };
+
+static const char *host_text(in_addr_t first, unsigned int n)
+{
+	struct in_addr a = { htonl(first + n / CALLS_A_HOST) };
+
+	return inet_ntoa(a);
+}
+
+static unsigned int port_of(const struct control *c, unsigned int n)
+{
+	return c->first_port + 2 * (n % CALLS_A_HOST);
+}
 
 /*
  * A control protocol. request() writes step @step of call @n into @buf and returns its length;
- * reply() returns the port in a reply, 0 where a successful one has none, or -1 for a refusal.
+ * reply() returns the port in a reply, 0 where a successful one has none, or -1 for a refusal; it
+ * sets the relay's address if the reply has one.
  */
 struct protocol {
 	const char *name;
 	size_t (*request)(const struct control *c, char *buf, size_t size, unsigned int n,
 			  int step);
-	int (*reply)(const char *text, int step);
+	int (*reply)(const char *text, int step, in_addr_t *relay);
 };
 
 static size_t rtpp_request(const struct control *c, char *buf, size_t size, unsigned int n,
 			   int step)
 {
-	unsigned int port = c->first_port + 2 * n;
+	unsigned int port = port_of(c, n);
 
 	switch (step) {
 	case CREATE:
-		return snprintf(buf, size, "U bench-%u@example.net %s %u from%u;1", n, c->caller,
-				port, n);
+		return snprintf(buf, size, "U bench-%u@example.net %s %u from%u;1", n,
+				host_text(c->caller, n), port, n);
 	case COMPLETE:
 		return snprintf(buf, size, "L bench-%u@example.net %s %u from%u;1 to%u;1", n,
-				c->callee, port, n, n);
+				host_text(c->callee, n), port, n, n);
 	case RECORD:
 		return snprintf(buf, size, "R bench-%u@example.net from%u;1 to%u;1", n, n, n);
 	case UNRECORD:
@@ -82,10 +100,13 @@ static size_t rtpp_request(const struct control *c, char *buf, size_t size, unsi
 	}
 }
 
-static int rtpp_reply(const char *text, int step)
+static int rtpp_reply(const char *text, int step, in_addr_t *relay)
 {
 	unsigned int port;
+	char host[32];
 
+	if (sscanf(text, "%u %31s", &port, host) == 2)
+		*relay = ntohl(inet_addr(host));
 	if (sscanf(text, "%u", &port) != 1 || (step < DELETE && (port == 0 || port > 65535)))
 		return -1;
 	return port;
@@ -101,7 +122,7 @@ static size_t ng_request(const struct control *c, char *buf, size_t size, unsign
 	static const char *const names[] = { "offer", "answer", "delete", "start recording",
 					     "stop recording" };
 	char call[64], from[32], to[32], sdp[256];
-	const char *party = step == CREATE ? c->caller : c->callee;
+	const char *party = host_text(step == CREATE ? c->caller : c->callee, n);
 	const char *fields[] = { "command", names[step], "call-id", call,  "from-tag",
 				 from,      "to-tag",    to,        "sdp", sdp };
 	size_t n_fields = step < DELETE ? 10 : step == DELETE ? 6 : 4;
@@ -113,7 +134,7 @@ static size_t ng_request(const struct control *c, char *buf, size_t size, unsign
 	snprintf(sdp, sizeof(sdp),
 		 "v=0\r\no=- 1 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %u RTP/AVP "
 		 "0\r\n",
-		 party, party, c->first_port + 2 * n);
+		 party, party, port_of(c, n));
 	buf[len++] = 'd';
 	for (size_t i = 0; i < n_fields; i += 2) {
 		if (step == CREATE && strcmp(fields[i], "to-tag") == 0)
@@ -126,10 +147,11 @@ static size_t ng_request(const struct control *c, char *buf, size_t size, unsign
 	return len;
 }
 
-static int ng_reply(const char *text, int step)
+static int ng_reply(const char *text, int step, in_addr_t *relay)
 {
 	const char *m = strstr(text, "m=audio ");
 
+	(void)relay;
 	if (!strstr(text, "6:result2:ok"))
 		return -1;
 	if (step >= DELETE)
@@ -185,7 +207,7 @@ static int take(struct control *c, int step)
 	if (sscanf(buf, "%u_%u_%d %n", &run, &n, &got_step, &at) != 3 || run != c->run ||
 	    got_step != step || n >= MAX_CALLS)
 		return STRAY;
-	port = c->protocol->reply(buf + at, step);
+	port = c->protocol->reply(buf + at, step, &c->relay[n]);
 	if (port < 0 && !c->errors++)
 		warnx("refused: %s", buf);
 	c->relay_port[n] = port < 0 ? 0 : port;
@@ -261,6 +283,29 @@ static void clear(struct control *c)
 	       (unsigned long long)worst, c->commands);
 }
 
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void probe(struct control *c)
+{
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	static uint64_t waits[MAX_PROBES];
+	unsigned int n = 0, late = 0;
+
+	do {
+		waits[n] = wait_of(c, "V");
+		late += waits[n++] > 5 * NSEC_PER_MSEC;
+	} while (n < MAX_PROBES && poll(&in, 1, 5) == 0);
+	qsort(waits, n, sizeof(*waits), by_value);
+	printf("{\"count\": %u, \"median_ms\": %.3f, \"p99_ms\": %.3f, \"worst_ms\": %.3f, "
+	       "\"over_5_ms\": %u}\n",
+	       n, waits[n / 2] / 1e6, waits[n * 99ull / 100] / 1e6, waits[n - 1] / 1e6, late);
+}
+
 static void write_ports(const struct control *c, const char *path, unsigned int first,
 			unsigned int count)
 {
@@ -269,7 +314,8 @@ static void write_ports(const struct control *c, const char *path, unsigned int 
 	if (!f)
 		err(1, "%s", path);
 	for (unsigned int n = first; n < first + count; n++)
-		fprintf(f, "%u %u\n", c->first_port + 2 * n, c->relay_port[n]);
+		fprintf(f, "%u %u %u %u %u\n", port_of(c, n), c->relay_port[n],
+			c->caller + n / CALLS_A_HOST, c->relay[n], c->callee + n / CALLS_A_HOST);
 	if (fclose(f))
 		err(1, "%s", path);
 }
@@ -292,7 +338,8 @@ int main(int argc, char **argv)
 	double create, complete;
 
 	if (argc < 11)
-		errx(2, "usage: control rtpp|ng HOST PORT setup|delete|record|unrecord|clear FIRST "
+		errx(2, "usage: control rtpp|ng HOST PORT setup|delete|record|unrecord|clear|probe "
+			"FIRST "
 			"COUNT WINDOW CALLER CALLEE FIRST-PORT [FILE]");
 	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
 		if (strcmp(argv[1], protocols[i].name) == 0)
@@ -300,12 +347,12 @@ int main(int argc, char **argv)
 	first = atoi(argv[5]);
 	count = atoi(argv[6]);
 	c.window = atoi(argv[7]);
-	c.caller = argv[8];
-	c.callee = argv[9];
+	c.caller = ntohl(inet_addr(argv[8]));
+	c.callee = ntohl(inet_addr(argv[9]));
 	c.first_port = atoi(argv[10]);
 	c.run = getpid();
 	if (!c.protocol || !c.window || !count || first + count > MAX_CALLS ||
-	    c.first_port + 2 * (first + count) > 65536)
+	    c.first_port + 2 * MIN(first + count, CALLS_A_HOST) > 65536)
 		errx(2, "control: arguments");
 	c.fd = connect_to(argv[2], argv[3]);
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
@@ -318,6 +365,10 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[4], "clear") == 0) {
 		clear(&c);
+		return 0;
+	}
+	if (strcmp(argv[4], "probe") == 0) {
+		probe(&c);
 		return 0;
 	}
 	create = step_all(&c, first, count, CREATE);

@@ -3,6 +3,7 @@
  * flows.c - reads and fills the pinned flow table of a running rtpxd for the bench.
  *
  *     flows PIN-DIR active        the local IPv4 ports that hold a flow, one a line
+ *     flows PIN-DIR count         the number of flows of all addresses
  *     flows PIN-DIR clone PORT    for each line "PEER-PORT LOCAL-PORT" on stdin a copy of PORT's
  * flow
  *     flows PIN-DIR gateway N     the flows take turns at N destinations behind their next hop
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "rtpx_entry.h"
 
@@ -47,6 +49,18 @@ static void list_active(int flows, const struct rtpx_config *c)
 	for (unsigned int port = c->port_min; port <= c->port_max; port++)
 		if (is_active(flows, c, port))
 			printf("%u\n", port);
+}
+
+static void count_active(int flows, const struct rtpx_config *c)
+{
+	unsigned int n = c->pools * (c->port_max - c->port_min + 1), active = 0;
+	const struct rtpx_entry *e = mmap(NULL, n * sizeof(*e), PROT_READ, MAP_SHARED, flows, 0);
+
+	if (e == MAP_FAILED)
+		err(1, "flows");
+	for (unsigned int i = 0; i < n; i++)
+		active += !!(e[i].flags & RTPX_FLOW_ACTIVE);
+	printf("%u\n", active);
 }
 
 static void read_flow(int flows, int more, const struct rtpx_config *c, unsigned int port,
@@ -144,7 +158,7 @@ int main(int argc, char **argv)
 	int fd;
 
 	if (argc < 3)
-		errx(2, "usage: flows PIN-DIR active | clone PORT | gateway N | link N");
+		errx(2, "usage: flows PIN-DIR active | count | clone PORT | gateway N | link N");
 	if (bpf_map_lookup_elem(open_pin(argv[1], "config"), &zero, &c))
 		err(1, "config");
 	if (c.abi_version != RTPX_ABI_VERSION)
@@ -152,6 +166,8 @@ int main(int argc, char **argv)
 	fd = open_pin(argv[1], "flows");
 	if (strcmp(argv[2], "active") == 0)
 		list_active(fd, &c);
+	else if (strcmp(argv[2], "count") == 0)
+		count_active(fd, &c);
 	else if (strcmp(argv[2], "clone") == 0 && argc == 4)
 		clone_flow(fd, open_pin(argv[1], "flows_more"), &c, atoi(argv[3]));
 	else if (strcmp(argv[2], "gateway") == 0 && argc == 4 && atoi(argv[3]) > 0)

@@ -155,8 +155,9 @@ class Traffic:
         self.command("input", program)
 
     def flows(self, pairs):
+        """Pairs of ports, with addresses if there are several; all of one kind."""
         with open(self.flows_file, "w") as f:
-            f.writelines("%d %d\n" % p for p in pairs)
+            f.writelines(" ".join(map(str, p)) + "\n" for p in pairs)
         self.command("flows", self.flows_file)
 
     def run(self, flows, rate=0, seconds=0.4, stamp=False, verify=False, cpus=1, first=False):
@@ -172,6 +173,7 @@ class Daemon:
 
     protocol = None
     forgives_overload = True  # after packets were lost, calls go on
+    columns = 2               # of control's file: without addresses
 
     def __init__(self, network):
         self.network = network
@@ -215,14 +217,16 @@ class Daemon:
             self.process.wait()
         self.process = None
 
+    def control_words(self, action, first, count, window=32):
+        return ["nsenter", "--net=/run/netns/" + self.network.ns("r"), self.bench.tool("control"), self.protocol,
+                "127.0.0.1", str(CONTROL_PORT), action, str(first), str(count), str(window), CALLER, CALLEE,
+                str(FIRST_PEER_PORT)]
+
     def control(self, action, first, count, window=32, ports=None):
-        words = ["nsenter", "--net=/run/netns/" + self.network.ns("r"), self.bench.tool("control"), self.protocol,
-                 "127.0.0.1", str(CONTROL_PORT), action, str(first), str(count), str(window), CALLER, CALLEE,
-                 str(FIRST_PEER_PORT)]
-        return json.loads(sh(*words + ([ports] if ports else [])))
+        return json.loads(sh(*self.control_words(action, first, count, window), *([ports] if ports else [])))
 
     def add_calls(self, upto):
-        """Have @upto calls; returns what the caller sends from and to, for the new ones."""
+        """Have @upto calls; returns the ports that the caller sends from and to, for the new ones."""
         ports = self.bench.path(self.network.name + ".ports")
         result = self.control("setup", self.calls, upto - self.calls, 32, ports)
         if result["errors"]:
@@ -230,7 +234,7 @@ class Daemon:
                 raise Broken("%s refused %d commands:\n%s" % (self.words()[0], result["errors"], log.read()[-1500:]))
         self.calls = upto
         with open(ports) as lines:
-            return [tuple(map(int, line.split())) for line in lines]
+            return [tuple(map(int, line.split()))[:self.columns] for line in lines]
 
     def cpu_ns(self):
         total = 0

@@ -54,6 +54,17 @@ static __always_inline int due(struct bench_lane *l, __u64 now)
 	return 1;
 }
 
+static __always_inline __u64 write_hosts(struct iphdr *ip, __u32 flow)
+{
+	const struct bench_hosts *h = &shared.hosts[flow & (BENCH_MAX_FLOWS - 1)];
+	__u64 change = (__u64)h->src + h->dst + (__u32)~ip->saddr + (__u32)~ip->daddr;
+
+	ip->saddr = h->src;
+	ip->daddr = h->dst;
+	ip->check = ~fold((__u64)(__u16)~ip->check + change);
+	return change;
+}
+
 /*
  * write_frame - the lane's next packet. One in 65,536 has a checksum that looks like one left to a
  * NIC, which a relay in the kernel has reason to leave to the stack; another time stamp spares the
@@ -64,9 +75,12 @@ static __always_inline void write_frame(struct frame *f, const struct bench_lane
 	const struct bench_pair *p = &shared.pairs[l->flow & (BENCH_MAX_FLOWS - 1)];
 	struct udphdr *udp = (void *)&f->headers[ETH_HLEN + sizeof(struct iphdr)];
 	struct bench_rtp *r = &f->rtp;
+	__u64 hosts = 0; /* the sum of new minus old addresses */
 	__u16 check;
 
 	__builtin_memcpy(f->headers, shared.headers, BENCH_HEADERS);
+	if (shared.many)
+		hosts = write_hosts((void *)&f->headers[ETH_HLEN], l->flow);
 	r->version = 0x80;
 	r->payload_type = 0;
 	r->seq = bpf_htons(l->round);
@@ -74,9 +88,9 @@ static __always_inline void write_frame(struct frame *f, const struct bench_lane
 	r->ssrc = bpf_htonl(l->flow);
 	r->mark = bpf_htonl(BENCH_MAGIC);
 	r->sent_ns = sent_ns;
-	check = ~fold(shared.sum + p->src + p->dst + r->seq + r->timestamp + (__u64)r->ssrc +
+	check = ~fold(shared.sum + hosts + p->src + p->dst + r->seq + r->timestamp + (__u64)r->ssrc +
 		      (__u32)sent_ns + (sent_ns >> 32));
-	if (check == shared.unfinished) {
+	if (check == fold(shared.unfinished + hosts)) {
 		r->timestamp ^= bpf_htonl(1);
 		check = ~fold((__u64)(__u16)~check + bpf_htonl(1));
 	}
@@ -141,14 +155,16 @@ static __always_inline void verify(struct bench_sink *s, struct frame *f)
 {
 	struct iphdr *ip = (void *)&f->headers[ETH_HLEN];
 	struct udphdr *udp = (void *)(ip + 1);
+	__u32 flow = bpf_ntohl(f->rtp.ssrc) & (BENCH_MAX_FLOWS - 1);
 	__u64 pseudo, sum;
 
 	pseudo = (__u64)ip->saddr + ip->daddr + bpf_htons(IPPROTO_UDP) + udp->len;
 	sum = pseudo +
 	      bpf_csum_diff(0, 0, (void *)udp, sizeof(*udp) + BENCH_RTP + BENCH_PAYLOAD, 0);
 	if (fold(bpf_csum_diff(0, 0, (void *)ip, sizeof(*ip), 0)) != 0xffff ||
-	    ip->daddr != shared.sink_ip || ip->protocol != IPPROTO_UDP ||
-	    udp->dest != shared.pairs[bpf_ntohl(f->rtp.ssrc) & (BENCH_MAX_FLOWS - 1)].src ||
+	    ip->daddr != (shared.many ? shared.hosts[flow].sink : shared.sink_ip) ||
+	    ip->protocol != IPPROTO_UDP ||
+	    udp->dest != shared.pairs[flow].src ||
 	    !udp->check)
 		s->wrong++;
 	else if (fold(sum) == 0xffff)

@@ -223,19 +223,27 @@ static void command_frame(struct bench *b, char *args)
 }
 
 /*
- * command_flows - "flows FILE": a line "SOURCE-PORT RELAY-PORT" for each flow, in the order of
- * sending.
+ * command_flows - "flows FILE": a line "SOURCE-PORT RELAY-PORT [SOURCE RELAY SINK]" for each flow,
+ * in the order of sending. The addresses are numbers; those of the frame are the default.
  */
 static void command_flows(struct bench *b, char *args)
 {
-	unsigned int src, dst, n = 0;
-	char path[256];
+	unsigned int src, dst, from = 0, to = 0, sink = 0, n = 0;
+	char path[256], line[128];
 	FILE *f;
 
 	if (sscanf(args, "%255s", path) != 1 || !(f = fopen(path, "re")))
 		err(1, "flows: %s", args);
-	while (n < BENCH_MAX_FLOWS && fscanf(f, "%u %u", &src, &dst) == 2)
+	b->shared->many = 0;
+	while (n < BENCH_MAX_FLOWS && fgets(line, sizeof(line), f)) {
+		int r = sscanf(line, "%u %u %u %u %u", &src, &dst, &from, &to, &sink);
+
+		if (r < 2)
+			break;
+		b->shared->many = r == 5;
+		b->shared->hosts[n] = (struct bench_hosts){ htonl(from), htonl(to), htonl(sink) };
 		b->shared->pairs[n++] = (struct bench_pair){ htons(src), htons(dst) };
+	}
 	fclose(f);
 	printf("{\"flows\": %u}\n", n);
 }

@@ -34,6 +34,11 @@ struct bench_pair {
 	__be16 src, dst; /* UDP ports of a flow as it leaves the generator */
 };
 
+/* The addresses of a flow, where flows have several: from and to the relay, and from it to the sink. */
+struct bench_hosts {
+	__be32 src, dst, sink;
+};
+
 /* What after the UDP header differs between two packets; the sink looks at mark and sent_ns. */
 struct bench_rtp {
 	__u8 version, payload_type;
@@ -71,7 +76,8 @@ struct bench_shared {
 	__u32 flows;
 	__u32 stamp;	    /* write send times */
 	__u32 verify;	    /* the sink checks addresses, ports and checksums */
-	__be32 sink_ip;	    /* verify: what packets must be addressed to */
+	__u32 many;	    /* flows have the addresses of `hosts` instead of those of `headers` */
+	__be32 sink_ip;	    /* verify: what packets must be addressed to, without `many` */
 	/* one's complement sum of what the UDP checksum covers and never changes */
 	__u64 sum;
 	/* what UDP's checksum field has when it is left to a NIC: the sum of the pseudo-header alone */
@@ -80,6 +86,7 @@ struct bench_shared {
 	struct bench_lane lanes[BENCH_MAX_CPUS];
 	struct bench_sink sinks[BENCH_MAX_CPUS];
 	struct bench_pair pairs[BENCH_MAX_FLOWS];
+	struct bench_hosts hosts[BENCH_MAX_FLOWS];
 };
 
 #endif

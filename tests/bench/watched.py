@@ -170,4 +170,5 @@ def main():
         scrapes(lab, calls)
 
 
-main()
+if __name__ == "__main__":
+    main()
