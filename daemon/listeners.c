@@ -338,6 +338,99 @@ int listeners_make(struct listeners *out, const struct listeners_args *args, cha
 	return r || !args->advertised ? r : advertise_plain(m);
 }
 
+/* ---- one address more ---- */
+
+static int parse_any(struct addr *out, const char *text, size_t len)
+{
+	enum addr_family family = memchr(text, ':', len) ? ADDR_IP6 : ADDR_IP4;
+
+	return addr_parse(out, family, text, len);
+}
+
+/* The listener that LIST of LIST,ADDR names; NULL: none. */
+static const struct listener *find_list(const struct listeners *l, const char *text, size_t len)
+{
+	struct addr a;
+	bool numeric = parse_any(&a, text, len) == 0;
+
+	for (unsigned int i = 0; i < l->n; i++) {
+		const struct listener *one = &l->all[i];
+
+		if (numeric ? addr_host_eq(&one->addr, &a)
+			    : one->label && strlen(one->label) == len &&
+				      !memcmp(one->label, text, len))
+			return one;
+	}
+	return NULL;
+}
+
+/* ADDR[=ADVERTISED] of LIST,ADDR[=ADVERTISED]. */
+static int parse_joining(struct addr *out, const char **advertised, const char *text)
+{
+	const char *comma = strrchr(text, ','), *equal;
+
+	if (!comma)
+		return -1;
+	equal = strchr(comma, '=');
+	*advertised = equal ? equal + 1 : NULL;
+	return parse_any(out, comma + 1, equal ? (size_t)(equal - comma - 1) : strlen(comma + 1));
+}
+
+bool listeners_has(const struct listener *all, unsigned int n, const char *text)
+{
+	const char *advertised;
+	struct addr a;
+
+	if (parse_joining(&a, &advertised, text) < 0)
+		return false;
+	for (unsigned int i = 0; i < n; i++)
+		if (addr_host_eq(&all[i].addr, &a))
+			return true;
+	return false;
+}
+
+static const char *why_not_join(const struct listeners *l, const struct listener *list,
+				const struct addr *a, const char *advertised)
+{
+	if (!list)
+		return "the name before the comma is no address or label of -l or -6";
+	if (list->addr.family != a->family)
+		return "the addresses of a list have one family";
+	if (addr_is_any(a) || addr_is_any(&list->addr))
+		return "an address that stands for all addresses cannot be in a list";
+	if (advertised && !listeners_is_word(advertised, strlen(advertised)))
+		return "the advertised address after = is not usable";
+	if (list->advertised && !advertised)
+		return "the list has advertised addresses: give one, as LIST,ADDR=ADVERTISED";
+	return l->n == FACES_MAX_LISTENERS ? "at most 16 addresses are possible" : NULL;
+}
+
+int listeners_join(struct listeners *l, const char *text, char *err, size_t err_size)
+{
+	const struct listener *list;
+	const char *advertised, *why;
+	struct addr a;
+
+	if (parse_joining(&a, &advertised, text) < 0)
+		return refuse(err, err_size, -1, "'%s': must be LIST,ADDR[=ADVERTISED] with "
+			      "numeric addresses; LIST can be a label", text);
+	if (listeners_has(l->all, l->n, text))
+		return refuse(err, err_size, -1, "'%s': this address is given already", text);
+	list = find_list(l, text, (size_t)(strrchr(text, ',') - text));
+	why = why_not_join(l, list, &a, advertised);
+	if (why)
+		return refuse(err, err_size, -1, "'%s': %s", text, why);
+	l->all[l->n++] = (struct listener){
+		.addr = addr_with_port(a, 0),
+		.label = list->label ? strdup(list->label) : NULL,
+		.advertised = advertised ? strdup(advertised) : NULL,
+		.group = list->group,
+	};
+	return 0;
+}
+
+/* ---- pools ---- */
+
 static bool has_own(const struct listeners *l, unsigned int n)
 {
 	const struct addr *a = &l->all[n].addr;

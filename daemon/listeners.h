@@ -37,6 +37,13 @@ struct listeners {
 int listeners_make(struct listeners *out, const struct listeners_args *args, char *err,
 		   size_t err_size);
 /*
+ * listeners_join - add one address to a list: LIST,ADDR[=ADVERTISED], with LIST an address or a
+ * label. Numeric addresses only. 0, or -1 with a sentence in @err and nothing added.
+ * listeners_has - true if @text is LIST,ADDR... with an ADDR that is among the listeners.
+ */
+int listeners_join(struct listeners *l, const char *text, char *err, size_t err_size);
+bool listeners_has(const struct listener *all, unsigned int n, const char *text);
+/*
  * listeners_own - write the addresses with pools of ports of their own to @out, and return their
  * number (call/ports.h). The first address of a family, and one that means all addresses, use the
  * pool of the family.

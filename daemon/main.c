@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "control/command.h"
+#include "addresses.h"
 #include "banner.h"
 #include "check.h"
 #include "config.h"
@@ -492,8 +493,7 @@ static int start_engine(struct daemon *d)
 		.recordings = { d->sessions, d->recorder, d->mirror, NULL },
 		.prompts = { d->sessions, d->players },
 	};
-	const struct faces_opts faces = { c->listeners, c->n_listeners, c->bridge, d->ports };
-	int r = faces_new(&d->faces, &faces);
+	int r = faces_new(&d->faces, c->listeners, c->n_listeners, c->bridge, d->ports);
 
 	d->admission = (struct admission){
 		.max_sessions = c->max_sessions, .max_cps = c->max_cps, .stats = &d->stats,
@@ -571,6 +571,7 @@ static int load_state(struct daemon *d)
 		return sorry("%s", err);
 	c->dp.instance = keeper_instance(d->keeper);
 	c->dp.adopt = keeper_has_calls(d->keeper);
+	addresses_restore(c, keeper_dir(d->keeper));
 	d->leave |= c->dp.adopt; /* if the start fails, leave the calls to the next daemon */
 	return 0;
 }
@@ -752,7 +753,7 @@ static int start_privileged(struct daemon *d)
 		d->iptables = iptables_open();
 	if (open_floor(d, err, sizeof(err)) < 0)
 		return sorry("%s", err);
-	if (observers_new(&d->observers, c, err, sizeof(err)) < 0)
+	if (observers_new(&d->observers, &d->config, err, sizeof(err)) < 0)
 		return sorry("%s", err);
 	if (process_drop(c->uid, c->gid, d->dp->active, floor_board(d->floor) != NULL, err,
 			 sizeof(err)) < 0)

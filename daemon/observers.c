@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* observers.c - composes the modules of observe/ with the admin socket and the web listener. */
 #include "observers.h"
+#include "addresses.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +22,8 @@
 #include "process.h"
 
 struct observers {
-	const struct config *config;
+	struct config *config;
+	struct addresses addresses; /* for rtpxctl extend */
 	struct observers_opts o;
 	struct sockfile file; /* the admin socket, until @admin owns it */
 	struct admin *admin;  /* NULL: another daemon has the socket */
@@ -65,7 +67,7 @@ static int open_admin(struct observers *o, char *err, size_t err_size)
 	return admin_open(&o->file, c->admin_socket, gid, err, err_size);
 }
 
-int observers_new(struct observers **out, const struct config *c, char *err, size_t err_size)
+int observers_new(struct observers **out, struct config *c, char *err, size_t err_size)
 {
 	struct observers *o = calloc(1, sizeof(*o));
 
@@ -97,7 +99,8 @@ static struct admin_opts admin_options(struct observers *o)
 		.setting = options_setting,
 		.arg = (void *)c,
 		.follow = { .taps = m->taps, .mirror = m->mirror },
-		.operate = { m->engine, m->sessions, m->admission, m->groups },
+		.operate = { m->engine, m->sessions, m->admission, m->groups, addresses_add,
+			     &o->addresses },
 		.sessions = m->sessions,
 		.sync = m->sync,
 		.recorder = m->recorder,
@@ -117,7 +120,7 @@ static struct admin_opts admin_options(struct observers *o)
 		.port_min = c->port_min,
 		.port_max = c->dp.port_max,
 		.listeners = c->listeners,
-		.n_listeners = c->n_listeners,
+		.n_listeners = &c->n_listeners,
 		.learning = c->learning,
 	};
 }
@@ -248,6 +251,8 @@ int observers_start(struct observers *o, const struct observers_opts *opts, char
 	const char *path[ACCOUNTS_FORMATS] = { c->acct_csv, c->acct_json };
 
 	o->o = *opts;
+	o->addresses = (struct addresses){ o->config, opts->dp, opts->ports, opts->faces,
+					   opts->keeper ? keeper_dir(opts->keeper) : NULL };
 	if (accounts_new(&o->accounts, path, err, err_size) < 0 ||
 	    start_reporter(o, err, err_size) < 0)
 		return -1;

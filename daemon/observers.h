@@ -43,7 +43,7 @@ struct observers_opts {
  * observers_new - open the admin socket of @c, which is borrowed. 0, or -1 with a sentence in
  * @err. A default socket that another daemon uses is only logged, and tried again each second.
  */
-int observers_new(struct observers **out, const struct config *c, char *err, size_t err_size);
+int observers_new(struct observers **out, struct config *c, char *err, size_t err_size);
 /*
  * observers_start - open the files of accounting and serve requests. As the user of -u, because
  * that user opens the files again when they were renamed. 0, or -1 with a sentence in @err.

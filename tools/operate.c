@@ -47,6 +47,12 @@ static int say_ended(struct json_object *o)
 	return n ? 0 : 1;
 }
 
+static int say_added(struct json_object *o)
+{
+	printf("%s: added; new calls get it too\n", json_text(o, "added"));
+	return 0;
+}
+
 static int say_level(struct json_object *o)
 {
 	printf("log level %s\n", json_text(o, "level"));
@@ -60,6 +66,7 @@ static const struct {
 	{ "drain", say_admission },
 	{ "undrain", say_admission },
 	{ "terminate", say_ended },
+	{ "extend", say_added },
 	{ "loglevel", say_level },
 };
 

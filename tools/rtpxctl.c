@@ -476,6 +476,11 @@ static int terminate(const char *call_id)
 	return change("terminate", call_id);
 }
 
+static int extend(const char *text)
+{
+	return change("extend", text);
+}
+
 static int loglevel(const char *level)
 {
 	return change("loglevel", level);
@@ -562,6 +567,7 @@ static const struct {
 	{ "drain", NULL, "refuse new sessions (E99); existing calls go on", drain },
 	{ "undrain", NULL, "admit new sessions again", undrain },
 	{ "terminate", "CALL-ID", "end all sessions of a call", terminate },
+	{ "extend", "LIST,ADDR", "add a media address to the list of another one", extend },
 	{ "loglevel", "[LEVEL]", "show the log level, or set DBUG, INFO, WARN, ERR or CRIT",
 	  loglevel },
 	{ "takeover", "[GROUP]", "make this standby the owner of the calls of a group", takeover },

@@ -131,6 +131,21 @@ void ports_share(struct ports *p)
 		pool_free(&p->pool[--p->n_pools]);
 }
 
+int ports_add(struct ports *p, const struct addr *own)
+{
+	struct pool *sp = &p->pool[p->n_pools];
+
+	if (p->n_pools == RTPX_MAX_POOLS)
+		return -ENOSPC;
+	if (pool_fill(p, sp)) {
+		pool_free(sp);
+		*sp = (struct pool){ 0 };
+		return -ENOMEM;
+	}
+	p->own[p->n_pools++ - RTPX_FAMILIES] = addr_with_port(*own, 0);
+	return 0;
+}
+
 enum rtpx_family ports_family_of(const struct addr *local)
 {
 	return local->family == ADDR_IP6 ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4;

@@ -43,6 +43,12 @@ void ports_free(struct ports *p);
  */
 void ports_share(struct ports *p);
 
+/*
+ * ports_add - from now on @own has a pool of its own, with the next number. No pair of its family's
+ * pool may be taken for it. 0, -ENOSPC or -ENOMEM.
+ */
+int ports_add(struct ports *p, const struct addr *own);
+
 /* ports_pool - the pool of a local address; its port does not matter. */
 unsigned int ports_pool(const struct ports *p, const struct addr *local);
 unsigned int ports_pools(const struct ports *p); /* number of pools */

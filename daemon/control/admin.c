@@ -610,7 +610,7 @@ static struct json_object *media_json(const struct admin *a)
 {
 	struct json_object *list = json_object_new_array();
 
-	for (unsigned int i = 0; i < a->o.n_listeners; i++) {
+	for (unsigned int i = 0; i < *a->o.n_listeners; i++) {
 		const struct listener *l = &a->o.listeners[i];
 		struct json_object *o = json_object_new_object();
 		int err = sockets_can_bind(&l->addr);
@@ -754,6 +754,7 @@ static const struct {
 	{ "drain", false, .change = operate_drain },
 	{ "undrain", false, .change = operate_undrain },
 	{ "terminate", true, .change = operate_terminate }, /* CALL-ID */
+	{ "extend", true, .change = operate_extend },	    /* LIST,ADDR[=ADVERTISED] */
 	{ "capture", true, .follow = follow_capture }, /* FILTER */
 	{ "trace", true, .follow = follow_trace },     /* CALL-ID */
 	{ "loglevel", false, .change = operate_loglevel },  /* [LEVEL] */
@@ -776,7 +777,7 @@ struct json_object *admin_ask(struct admin *a, const char *request, const char *
 		if (requests[i].change && !a->o.lazy)
 			return requests[i].change(&a->o.operate, arg);
 	}
-	snprintf(text, sizeof(text), i < ARRAY_SIZE(requests) ? "'%.40s' needs a call-id" :
+	snprintf(text, sizeof(text), i < ARRAY_SIZE(requests) ? "'%.40s' needs an argument" :
 		 "'%.40s' is not a request of this version", request);
 	o = json_object_new_object();
 	put_text(o, "error", text);

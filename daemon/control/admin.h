@@ -68,7 +68,7 @@ struct admin_opts {
 	const char *version, *pin_dir;
 	uint16_t port_min, port_max;
 	const struct listener *listeners; /* as the command line gave them */
-	unsigned int n_listeners;
+	const unsigned int *n_listeners;
 	enum learning learning;
 };
 

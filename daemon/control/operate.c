@@ -79,6 +79,18 @@ struct json_object *operate_loglevel(const struct operate *o, const char *arg)
 	return json;
 }
 
+struct json_object *operate_extend(const struct operate *o, const char *arg)
+{
+	struct json_object *json = json_object_new_object();
+	char err[300];
+
+	if (o->extend(o->arg, arg, err, sizeof(err)) < 0)
+		put_text(json, "error", err);
+	else
+		put_text(json, "added", strrchr(arg, ',') + 1);
+	return json;
+}
+
 struct json_object *operate_takeover(const struct operate *o, const char *arg)
 {
 	struct json_object *json = json_object_new_object();

@@ -17,6 +17,9 @@ struct operate {
 	struct sessions *sessions;
 	struct admission *admission;
 	struct groups *groups; /* NULL: without --replicate */
+	/* extend - add an address to a list of media addresses. 0, or -1 with a sentence. */
+	int (*extend)(void *arg, const char *text, char *err, size_t err_size);
+	void *arg;
 };
 
 struct json_object *operate_drain(const struct operate *o, const char *arg);
@@ -25,6 +28,8 @@ struct json_object *operate_undrain(const struct operate *o, const char *arg);
 struct json_object *operate_terminate(const struct operate *o, const char *arg);
 /* operate_loglevel - set the lowest level of log lines; "": only tell it. */
 struct json_object *operate_loglevel(const struct operate *o, const char *arg);
+/* operate_extend - add a media address: LIST,ADDR[=ADVERTISED]. */
+struct json_object *operate_extend(const struct operate *o, const char *arg);
 /* operate_takeover - make this standby the owner of the calls. */
 struct json_object *operate_takeover(const struct operate *o, const char *arg);
 

@@ -154,6 +154,13 @@ struct dp {
 	 * dataplane makes no copies.
 	 */
 	unsigned int (*mirrored)(struct dp *dp, const struct dp_mirror_sink *to, unsigned int max);
+	/*
+	 * pool_add - make room for one pool more. @own has the addresses of all @n pools that
+	 * belong to one address; the new one is the last. Calls go on; the caller is held up for
+	 * half a second at most. 0; -errno: nothing has changed. NULL: there is room, or pools are
+	 * families.
+	 */
+	int (*pool_add)(struct dp *dp, const struct addr *own, unsigned int n);
 	bool active;	   /* false: `none`, or the module was unloaded */
 	bool routes;	   /* the kernel routes each packet: no next hop need be usable */
 	unsigned int pools;	/* it tells so many pools of ports apart */

@@ -37,6 +37,7 @@
 #define STATS_SPINS 1000
 #define STATS_TRIES 11000
 #define STATS_NAP_US 100
+#define OLD_PROGRAM_US 2000 /* after which no CPU runs a replaced program any more */
 
 struct dp_xdp {
 	struct dp dp;
@@ -600,14 +601,19 @@ static int set_constants(struct dp_xdp *x)
 	return 0;
 }
 
-static int open_hops(struct dp_xdp *x)
+static struct xdp_hops_opts hops_opts(const struct dp_xdp *x)
 {
-	const struct xdp_hops_opts o = {
+	return (struct xdp_hops_opts){
 		.nexthops = bpf_map__fd(x->skel->maps.nexthops),
 		.tx_ports = bpf_map__fd(x->skel->maps.tx_ports),
 		.flows = x->flows,
 		.n_flows = x->n_elements,
 	};
+}
+
+static int open_hops(struct dp_xdp *x)
+{
+	const struct xdp_hops_opts o = hops_opts(x);
 
 	return xdp_hops_new(&x->hops, &o);
 }
@@ -679,6 +685,192 @@ static void xdp_close(struct dp *dp, bool keep)
 	free(x);
 }
 
+static void take_pools(struct dp_xdp *x, const struct addr *own, unsigned int n)
+{
+	unsigned int pool;
+
+	x->own = own;
+	x->dp.pools = RTPX_FAMILIES + n;
+	x->config.pools = x->dp.pools;
+	x->config.addresses = xdp_pools_sum(own, n);
+	x->n_elements = x->dp.pools * (x->config.port_max - x->config.port_min + 1u);
+	for (pool = 0; pool < x->dp.pools; pool++)
+		x->family[pool] = pool < RTPX_FAMILIES ?
+					  pool : ports_family_of(&own[pool - RTPX_FAMILIES]);
+}
+
+/* ---- one pool more ---- */
+
+/*
+ * The size of a map is fixed, and the program knows its pools. So there is a second program with
+ * larger maps of flows, which shares all other maps. It gets the flows and takes the place of ours,
+ * on each interface between two packets. The packets that ours has counted meanwhile are added.
+ */
+
+static bool is_of_flows(const struct relay *skel, const struct bpf_map *map)
+{
+	return map == skel->maps.flows || map == skel->maps.flows_more;
+}
+
+static int share_maps(struct relay *to, const struct relay *from)
+{
+	struct bpf_map *map, *mine;
+	int rc = 0;
+
+	bpf_object__for_each_map(map, to->obj) {
+		if (rc || bpf_map__is_internal(map) || is_of_flows(to, map))
+			continue;
+		mine = bpf_object__find_map_by_name(from->obj, bpf_map__name(map));
+		rc = bpf_map__reuse_fd(map, bpf_map__fd(mine));
+	}
+	return rc;
+}
+
+static void larger_free(struct dp_xdp *next)
+{
+	if (next->flows)
+		munmap(next->flows, next->n_elements * sizeof(*next->flows));
+	if (next->more)
+		munmap(next->more, next->n_elements * sizeof(*next->more));
+	free(next->active);
+	relay__destroy(next->skel);
+}
+
+/* @next is a copy of @x with one pool more; it gets a program and memory of its own. */
+static int larger_open(struct dp_xdp *next, const struct dp_xdp *x)
+{
+	int rc;
+
+	next->flows = NULL;
+	next->more = NULL;
+	next->active = calloc(active_words(next), sizeof(*next->active));
+	next->skel = relay__open();
+	if (!next->active || !next->skel)
+		return -ENOMEM;
+	rc = share_maps(next->skel, x->skel);
+	bpf_map__set_max_entries(next->skel->maps.flows, next->n_elements);
+	bpf_map__set_max_entries(next->skel->maps.flows_more, next->n_elements);
+	if (rc == 0)
+		rc = set_constants(next);
+	if (rc == 0)
+		rc = relay__load(next->skel);
+	if (rc)
+		return rc;
+	next->flows = map_memory(next->skel->maps.flows, next->n_elements * sizeof(*x->flows));
+	next->more = map_memory(next->skel->maps.flows_more, next->n_elements * sizeof(*x->more));
+	return next->flows && next->more ? 0 : -ENOMEM;
+}
+
+/* Call @fn for each element of @x with a flow. */
+static void each_active(const struct dp_xdp *x, struct dp_xdp *next, struct rtpx_flow_stats *seen,
+			void (*fn)(const struct dp_xdp *x, struct dp_xdp *next, uint32_t i,
+				   struct rtpx_flow_stats *seen))
+{
+	uint64_t left;
+	uint32_t word;
+
+	for (word = 0; word < active_words(x); word++)
+		for (left = x->active[word]; left; left &= left - 1) {
+			uint32_t i = word * 64 + __builtin_ctzll(left);
+
+			fn(x, next, i, &seen[i]);
+		}
+}
+
+static void larger_copy(const struct dp_xdp *x, struct dp_xdp *next, uint32_t i,
+		      struct rtpx_flow_stats *seen)
+{
+	unsigned int ports = x->n_elements / x->dp.pools;
+	struct rtpx_flow flow;
+
+	rtpx_entry_get_flow(&x->flows[i], &x->more[i], &flow);
+	stats_read(&x->flows[i], &x->more[i], seen);
+	write_begin(&next->flows[i]);
+	rtpx_entry_put_flow(&next->flows[i], &next->more[i], &flow, x->family[i / ports]);
+	rtpx_entry_put_stats(&next->flows[i], &next->more[i], seen);
+	write_end(&next->flows[i]);
+	next->active[i / 64] |= 1ull << i % 64;
+}
+
+static void larger_count(const struct dp_xdp *x, struct dp_xdp *next, uint32_t i,
+		       struct rtpx_flow_stats *seen)
+{
+	struct rtpx_flow_stats now, *to = &next->more[i].stats;
+
+	stats_read(&x->flows[i], &x->more[i], &now);
+	__atomic_fetch_add(&to->packets, now.packets - seen->packets, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&to->bytes, now.bytes - seen->bytes, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&to->strangers, now.strangers - seen->strangers, __ATOMIC_RELAXED);
+}
+
+/* Pins first: a daemon that finds them with the previous configuration makes new maps. */
+static int larger_pin(struct dp_xdp *next)
+{
+	uint32_t key = 0;
+	int rc = xdp_pins_map(&next->pins, next->skel->maps.flows);
+
+	if (rc == 0)
+		rc = xdp_pins_map(&next->pins, next->skel->maps.flows_more);
+	if (rc == 0 && bpf_map_update_elem(bpf_map__fd(next->skel->maps.config), &key,
+					   &next->config, BPF_ANY))
+		rc = -errno;
+	return rc;
+}
+
+/* Put @next into the place of @x. From here on nothing fails. */
+static void larger_switch(struct dp_xdp *x, struct dp_xdp *next, struct rtpx_flow_stats *seen)
+{
+	struct dp_xdp old = *x;
+
+	each_active(x, next, seen, larger_copy);
+	xdp_ingress_move(x->ingress, bpf_map__fd(next->skel->maps.ingress),
+			 next->skel->bss->plain_ingress);
+	*x = *next;
+	xdp_ifs_change_program(x->ifs, bpf_program__fd(x->skel->progs.rtpx_relay),
+			       bpf_program__fd(x->skel->progs.rtpx_generic));
+	usleep(OLD_PROGRAM_US);
+	each_active(&old, x, seen, larger_count);
+	larger_free(&old);
+}
+
+/* Make @next ready. On an error nothing has changed. */
+static int larger_make(struct dp_xdp *x, struct dp_xdp *next)
+{
+	struct xdp_hops_opts hops;
+	int rc = larger_open(next, x);
+
+	if (rc)
+		return rc;
+	rc = larger_pin(next);
+	hops = hops_opts(next);
+	if (rc == 0)
+		rc = xdp_hops_move(x->hops, &hops);
+	if (rc)
+		larger_pin(x);
+	return rc;
+}
+
+static int xdp_pool_add(struct dp *dp, const struct addr *own, unsigned int n)
+{
+	struct dp_xdp *x = xdp_of(dp), next = *x;
+	struct rtpx_flow_stats *seen;
+	int rc;
+
+	if (RTPX_FAMILIES + n != x->dp.pools + 1 || x->dp.pools == RTPX_MAX_POOLS || dp->waits)
+		return -EINVAL;
+	seen = calloc(x->n_elements, sizeof(*seen));
+	if (!seen)
+		return -ENOMEM;
+	take_pools(&next, own, n);
+	rc = larger_make(x, &next);
+	if (rc)
+		larger_free(&next);
+	else
+		larger_switch(x, &next, seen);
+	free(seen);
+	return rc;
+}
+
 static const struct dp_links xdp_links = {
 	.serves = xdp_serves,
 	.interfaces = xdp_interfaces,
@@ -703,10 +895,9 @@ static const struct dp_ops xdp_ops = {
 
 static void take_options(struct dp_xdp *x, const struct dp_opts *opts)
 {
-	unsigned int pool;
-
 	x->dp.ops = &xdp_ops;
 	x->dp.links = &xdp_links;
+	x->dp.pool_add = xdp_pool_add;
 	x->dp.active = true;
 	x->pins.fd = -1;
 	x->config.abi_version = RTPX_ABI_VERSION;
@@ -715,15 +906,7 @@ static void take_options(struct dp_xdp *x, const struct dp_opts *opts)
 	x->config.silence_ms = opts->silence_ms;
 	x->config.instance = opts->instance;
 	x->mirror_bytes = opts->mirror_bytes;
-	x->own = opts->own;
-	x->dp.pools = RTPX_FAMILIES + opts->n_own;
-	x->config.pools = x->dp.pools;
-	x->config.addresses = xdp_pools_sum(opts->own, opts->n_own);
-	x->n_elements = x->dp.pools * (opts->port_max - opts->port_min + 1u);
-	for (pool = 0; pool < x->dp.pools; pool++)
-		x->family[pool] = pool < RTPX_FAMILIES ?
-					  pool :
-					  ports_family_of(&opts->own[pool - RTPX_FAMILIES]);
+	take_pools(x, opts->own, opts->n_own);
 }
 
 static int open_interfaces(struct dp_xdp *x, const struct dp_opts *opts)

@@ -344,6 +344,18 @@ err_free:
 	return rc;
 }
 
+int xdp_hops_move(struct xdp_hops *h, const struct xdp_hops_opts *opts)
+{
+	struct hop_flow *flow = reallocarray(h->flow, opts->n_flows, sizeof(*flow));
+
+	if (!flow)
+		return -ENOMEM;
+	memset(flow + h->o.n_flows, 0, (opts->n_flows - h->o.n_flows) * sizeof(*flow));
+	h->flow = flow;
+	h->o = *opts;
+	return 0;
+}
+
 void xdp_hops_free(struct xdp_hops *h)
 {
 	if (!h)

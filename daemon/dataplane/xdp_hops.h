@@ -33,6 +33,12 @@ int xdp_hops_new(struct xdp_hops **out, const struct xdp_hops_opts *opts);
 void xdp_hops_free(struct xdp_hops *h);
 
 /*
+ * xdp_hops_move - go on with other descriptors of the same maps, and other memory of the flows, to
+ * which the caller has copied them; @opts->n_flows is not smaller. 0; -ENOMEM: nothing has changed.
+ */
+int xdp_hops_move(struct xdp_hops *h, const struct xdp_hops_opts *opts);
+
+/*
  * xdp_hops_put - write the next hop @id, which is not 0. Packets leave through nh->ifindex. If that
  * one is not allowed, the next hop is not usable. nh->tx_port and nh->plain_mtu are ignored.
  * nh->neigh is 0 or the number of the neighbour with nh->dst_mac: a new link address in one of its

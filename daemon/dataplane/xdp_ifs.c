@@ -541,10 +541,17 @@ void xdp_ifs_put_program(struct xdp_ifs *ifs)
 		rc = f->link < 0 ? 0 : put_program(ifs, f->link, f->pub.mode);
 		if (!rc)
 			continue;
-		log_warn("%s: the kernel does not replace the program of the previous rtpxd: %s",
+		log_warn("%s: the kernel does not replace the previous program: %s",
 			 f->pub.name, strerror(-rc));
 		if_detach(ifs, f);
 	}
+}
+
+void xdp_ifs_change_program(struct xdp_ifs *ifs, int native, int generic)
+{
+	ifs->program.native = native;
+	ifs->program.generic = generic;
+	xdp_ifs_put_program(ifs);
 }
 
 /* ---- beginning and end ---- */

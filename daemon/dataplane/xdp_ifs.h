@@ -37,6 +37,8 @@ void xdp_ifs_close(struct xdp_ifs *ifs, bool keep);
 void xdp_ifs_take_over(struct xdp_ifs *ifs, bool later);
 /* xdp_ifs_put_program - replace the program of the links that were taken over by ours. */
 void xdp_ifs_put_program(struct xdp_ifs *ifs);
+/* xdp_ifs_change_program - put other programs into the place of ours, each between two packets. */
+void xdp_ifs_change_program(struct xdp_ifs *ifs, int native, int generic);
 
 /*
  * xdp_ifs_begin - attach to all suitable interfaces for the first time. If no interface can send in

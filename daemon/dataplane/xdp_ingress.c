@@ -204,3 +204,10 @@ void xdp_ingress_free(struct xdp_ingress *in)
 {
 	free(in);
 }
+
+void xdp_ingress_move(struct xdp_ingress *in, int map, struct rtpx_plain_ingress *plain)
+{
+	memcpy(plain, in->plain, RTPX_INGRESSES * sizeof(*plain));
+	in->plain = plain;
+	in->map = map;
+}

@@ -18,6 +18,8 @@ struct rtpx_plain_ingress;
  */
 int xdp_ingress_new(struct xdp_ingress **out, int map, struct rtpx_plain_ingress *plain);
 void xdp_ingress_free(struct xdp_ingress *in);
+/* xdp_ingress_move - go on with another descriptor of the map, and the array of another program. */
+void xdp_ingress_move(struct xdp_ingress *in, int map, struct rtpx_plain_ingress *plain);
 
 /*
  * xdp_ingress_write - write the map for the @n interfaces in @ifindex, which have the program.

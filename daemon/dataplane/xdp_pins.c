@@ -203,6 +203,14 @@ int xdp_pins_maps(const struct xdp_pins *p, struct bpf_object *obj, char *err, s
 	return 0;
 }
 
+int xdp_pins_map(const struct xdp_pins *p, const struct bpf_map *map)
+{
+	char path[PIN_PATH];
+
+	unlinkat(p->fd, bpf_map__name(map), 0);
+	return bpf_obj_pin(bpf_map__fd(map), way_to(p, bpf_map__name(map), path)) ? -errno : 0;
+}
+
 /* ---- links ---- */
 
 /* A dot is not allowed in the name of a pin. */

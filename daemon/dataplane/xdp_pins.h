@@ -39,6 +39,8 @@ int xdp_pins_config(const struct xdp_pins *p, struct rtpx_config *out);
  * sentence if a map is missing or has another type or size; then @obj is not usable any more.
  */
 int xdp_pins_reuse(const struct xdp_pins *p, struct bpf_object *obj, char *err, size_t err_size);
+/* xdp_pins_map - pin a map, in the place of one with its name. 0 or -errno. */
+int xdp_pins_map(const struct xdp_pins *p, const struct bpf_map *map);
 /* xdp_pins_maps - pin the maps of a loaded @obj. 0 or -errno with a sentence. */
 int xdp_pins_maps(const struct xdp_pins *p, struct bpf_object *obj, char *err, size_t err_size);
 

@@ -178,25 +178,25 @@ static struct face face_of(const struct listener *l)
 	return (struct face){ l->addr, l->advertised };
 }
 
-static bool is_full(const struct faces *f, const struct local *p)
+static bool local_is_full(const struct faces *f, const struct local *p)
 {
 	return ports_taken(f->ports, p->pool) >= ports_pairs(f->ports);
 }
 
-static bool is_usable(const struct faces *f, const struct local *p, uint64_t now_ns)
+static bool local_is_usable(const struct faces *f, const struct local *p, uint64_t now_ns)
 {
-	return p->avoid_until_ns <= now_ns && !is_full(f, p);
+	return p->avoid_until_ns <= now_ns && !local_is_full(f, p);
 }
 
 /* True if @a is better for a new leg than @b. */
-static bool is_better(const struct faces *f, const struct local *a, const struct local *b,
+static bool local_is_better(const struct faces *f, const struct local *a, const struct local *b,
 		      uint64_t now_ns)
 {
 	unsigned int taken_a = ports_taken(f->ports, a->pool);
 	unsigned int taken_b = ports_taken(f->ports, b->pool);
 
-	if (is_usable(f, a, now_ns) != is_usable(f, b, now_ns))
-		return is_usable(f, a, now_ns);
+	if (local_is_usable(f, a, now_ns) != local_is_usable(f, b, now_ns))
+		return local_is_usable(f, a, now_ns);
 	return taken_a != taken_b ? taken_a < taken_b : a->legs < b->legs;
 }
 
@@ -209,7 +209,7 @@ static struct local *member_of_call(const struct faces *f, const struct group *g
 	for (k = 0; k < ARRAY_SIZE(near->of_call); k++)
 		for (i = 0; near->of_call[k] && i < g->n; i++)
 			if (addr_host_eq(&g->member[i]->l.addr, near->of_call[k]) &&
-			    is_usable(f, g->member[i], near->now_ns))
+			    local_is_usable(f, g->member[i], near->now_ns))
 				return g->member[i];
 	return NULL;
 }
@@ -220,7 +220,7 @@ static struct local *member_best(const struct faces *f, const struct group *g, u
 	unsigned int i;
 
 	for (i = 1; i < g->n; i++)
-		if (is_better(f, g->member[i], best, now_ns))
+		if (local_is_better(f, g->member[i], best, now_ns))
 			best = g->member[i];
 	return best;
 }
@@ -243,10 +243,10 @@ bool faces_pass_over(struct faces *f, struct face *face, uint64_t now_ns)
 	if (!p || !p->configured || f->group[p->l.group].n == 1)
 		return false;
 	g = &f->group[p->l.group];
-	if (!is_full(f, p))
+	if (!local_is_full(f, p))
 		p->avoid_until_ns = now_ns + AVOID_NS;
 	other = member_best(f, g, now_ns);
-	if (!is_usable(f, other, now_ns))
+	if (!local_is_usable(f, other, now_ns))
 		return false;
 	*face = face_of(&other->l);
 	return true;
@@ -454,7 +454,26 @@ static int listener_add(struct faces *f, const struct listener *l)
 	return 0;
 }
 
-int faces_new(struct faces **out, const struct faces_opts *opts)
+int faces_add(struct faces *f, const struct listener *l)
+{
+	struct local *unused = local_of(f, &l->addr);
+	int r = listener_add(f, l);
+
+	/* an l modifier has named the address before */
+	if (!r && unused && !unused->configured)
+		local_remove(f, unused);
+	return r;
+}
+
+unsigned int faces_legs(const struct faces *f, const struct addr *local)
+{
+	const struct local *p = local_of(f, local);
+
+	return p ? p->legs : 0;
+}
+
+int faces_new(struct faces **out, const struct listener *listeners, unsigned int n, bool bridge,
+	      const struct ports *ports)
 {
 	struct faces *f = calloc(1, sizeof(*f));
 	unsigned int i;
@@ -462,17 +481,17 @@ int faces_new(struct faces **out, const struct faces_opts *opts)
 
 	if (!f)
 		return -ENOMEM;
-	f->ports = opts->ports;
-	for (i = 0; i < opts->n && !r; i++)
-		r = listener_add(f, &opts->listeners[i]);
+	f->ports = ports;
+	for (i = 0; i < n && !r; i++)
+		r = listener_add(f, &listeners[i]);
 	if (r) {
 		faces_free(f);
 		return r;
 	}
 	f->internal = &f->group[0];
-	f->external = &f->group[opts->bridge ? 1 : 0];
+	f->external = &f->group[bridge ? 1 : 0];
 	f->proto.labels = f->labels;
-	f->proto.bridge = opts->bridge;
+	f->proto.bridge = bridge;
 	f->proto.modules = 1u << PROTO_MODULE_DTMF;
 	f->proto.default_family = family_of(f->internal);
 	*out = f;

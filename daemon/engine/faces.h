@@ -35,16 +35,17 @@ struct face {
 
 struct faces;
 
-struct faces_opts {
-	const struct listener *listeners; /* in the order of their groups; copied */
-	unsigned int n; /* at least 1 */
-	/* group 0 is the internal side, group 1 the external one; else group 0 is the default */
-	bool bridge;
-	const struct ports *ports; /* valid until faces_free() */
-};
-
-int faces_new(struct faces **out, const struct faces_opts *opts); /* 0 or -ENOMEM */
+/*
+ * faces_new - copies the @n listeners, at least one. Group 0 is the default; with @bridge it is the
+ * internal side, and group 1 the external one. @ports is valid until faces_free(). 0 or -ENOMEM.
+ */
+int faces_new(struct faces **out, const struct listener *listeners, unsigned int n, bool bridge,
+	      const struct ports *ports);
 void faces_free(struct faces *f); /* NULL is allowed */
+/* faces_add - one listener more, which is copied. 0 or -ENOMEM. */
+int faces_add(struct faces *f, const struct listener *l);
+/* faces_legs - the number of legs that are bound to a local address. */
+unsigned int faces_legs(const struct faces *f, const struct addr *local);
 
 /* What the choice in a group depends on. */
 struct faces_near {

@@ -115,6 +115,7 @@ def trial(check, plane):
         check(f"{plane}: its call is heard", hear_each_other([*calls[2:], more]))
 
 
-with netlab.judged() as check:
-    for plane in "none", "native":
-        trial(check, plane)
+if __name__ == "__main__":
+    with netlab.judged() as check:
+        for plane in "none", "native":
+            trial(check, plane)

@@ -38,8 +38,6 @@ static int begin(void **state)
 	const struct ports_opts opts = {
 		.min = 40000, .max = 40003, .own = own, .n_own = ARRAY_SIZE(own),
 	};
-	const struct faces_opts o = { .listeners = all, .n = ARRAY_SIZE(all) };
-	struct faces_opts mine = o;
 
 	(void)state;
 	all[0] = (struct listener){ .addr = ip("10.0.0.1") };
@@ -50,8 +48,7 @@ static int begin(void **state)
 	all[5] = (struct listener){ .addr = ip("::1"), .label = (char *)"six", .group = 2 };
 	all[6] = (struct listener){ .addr = ip("::2"), .label = (char *)"six", .group = 2 };
 	assert_int_equal(ports_new(&ports, &opts), 0);
-	mine.ports = ports;
-	assert_int_equal(faces_new(&faces, &mine), 0);
+	assert_int_equal(faces_new(&faces, all, ARRAY_SIZE(all), false, ports), 0);
 	return 0;
 }
 
@@ -197,6 +194,31 @@ static void spreads_by_legs_with_shared_pools(void **state)
 	assert_string_equal(chosen(plain, NULL, NOW_NS), "10.0.0.2");
 }
 
+static void one_address_more(void **state)
+{
+	struct listener more = { .addr = ip("10.0.1.3"), .label = (char *)"far", .group = 1 };
+	struct media_req far = { .local = PROTO_LOCAL_LABEL, .label = span_of("far") };
+	const struct addr a = ip("10.0.1.3");
+
+	(void)state;
+	faces_use(faces, &a); /* by an l modifier, before */
+	assert_int_equal(faces_legs(faces, &a), 1);
+	faces_leave(faces, &a);
+	assert_int_equal(faces_legs(faces, &a), 0);
+	assert_int_equal(ports_add(ports, &a), 0);
+	assert_int_equal(faces_add(faces, &more), 0);
+	assert_int_equal(faces_proto_opts(faces)->labels_n, 2);
+	take("10.0.1.1");
+	take("10.0.1.2");
+	assert_string_equal(chosen(far, NULL, NOW_NS), "10.0.1.3");
+	faces_use(faces, &a);
+	assert_int_equal(faces_legs(faces, &a), 1);
+	faces_leave(faces, &a);
+	take("10.0.1.3");
+	take("10.0.1.3");
+	assert_string_equal(chosen(far, NULL, NOW_NS), "10.0.1.1");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -209,6 +231,7 @@ int main(void)
 		TEST(passes_over_for_a_second),
 		TEST(no_other_address_is_left),
 		TEST(full_is_not_broken),
+		TEST(one_address_more),
 		TEST(spreads_by_legs_with_shared_pools),
 	};
 

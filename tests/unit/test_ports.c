@@ -105,6 +105,35 @@ static void one_pair(void **state)
 	}
 }
 
+/* A further pool has all pairs, whatever the others have given out. */
+static void one_pool_more(void **state)
+{
+	struct ports *p = make(40000, 40003, true);
+	const struct addr own = { .family = ADDR_IP4, .port = 9, .ip = { 192, 0, 2, 7 } };
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(ports_pool(p, &own), RTPX_FAMILY_IP4);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), 40000);
+	assert_int_equal(ports_add(p, &own), 0);
+	assert_int_equal(ports_pools(p), RTPX_FAMILIES + 1);
+	assert_int_equal(ports_pool(p, &own), RTPX_FAMILIES);
+	assert_int_equal(ports_family(p, RTPX_FAMILIES), RTPX_FAMILY_IP4);
+	assert_int_equal(ports_all_pairs(p, RTPX_FAMILY_IP4), 4);
+	assert_int_equal(ports_take(p, RTPX_FAMILIES, 1), 40002);
+	assert_int_equal(ports_take(p, RTPX_FAMILIES, 1), 40000);
+	assert_int_equal(ports_taken(p, RTPX_FAMILIES), 2);
+	assert_int_equal(ports_taken(p, RTPX_FAMILY_IP4), 1);
+	allocation_fails = 3;
+	assert_int_equal(ports_add(p, &own), -ENOMEM);
+	allocation_fails = 0;
+	assert_int_equal(ports_pools(p), RTPX_FAMILIES + 1);
+	for (i = 1; i < RTPX_MAX_POOLS - RTPX_FAMILIES; i++)
+		assert_int_equal(ports_add(p, &own), 0);
+	assert_int_equal(ports_add(p, &own), -ENOSPC);
+	ports_free(p);
+}
+
 /* Every pair comes exactly once, not in numerical order. */
 static void random_order(void **state)
 {
@@ -360,6 +389,7 @@ int main(void)
 		cmocka_unit_test(rounding),
 		cmocka_unit_test(sequential),
 		cmocka_unit_test(one_pair),
+		cmocka_unit_test(one_pool_more),
 		cmocka_unit_test(random_order),
 		cmocka_unit_test(rest),
 		cmocka_unit_test(claims),
