@@ -3,6 +3,7 @@
 
 Nothing that a relay says of itself counts: packets are counted in its files.
 """
+import json
 import os
 import shutil
 import statistics
@@ -19,6 +20,11 @@ SETTLED = 1.0         # seconds without a new packet in any file: no more will c
 class RecordingRtpxd(Rtpxd):
     def words(self):
         return super().words() + ["-r", directory(self), "-P"]
+
+
+class SoundingRtpxd(RecordingRtpxd):
+    def words(self):
+        return super().words() + ["--record-format", "opus"]
 
 
 class RecordingRtpengine(Rtpengine):
@@ -50,8 +56,11 @@ def packets_in(path):
     found = 0
     for root, _, files in os.walk(path):
         for name in files:
-            with open(os.path.join(root, name), "rb") as f:
-                data = f.read()
+            try:
+                with open(os.path.join(root, name), "rb") as f:
+                    data = f.read()
+            except FileNotFoundError:  # rtpxd's own, of a recording that is now complete
+                continue
             if data[:4] not in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"):
                 continue
             at = 24
@@ -104,6 +113,57 @@ def full_speed(lab, calls, seconds, rounds):
     return shares
 
 
+def sounds_in(path):
+    """The recordings with a whole sound file, and the packets in the descriptions of these."""
+    found, packets = 0, 0
+    for name in os.listdir(path):
+        if name.endswith(".json"):
+            with open(os.path.join(path, name)) as f:
+                sheet = json.load(f)
+            audio = sheet.get("audio") or {}
+            if "error" not in audio and audio.get("name") and os.path.getsize(os.path.join(path, audio["name"])):
+                found, packets = found + 1, packets + sheet["packets"]
+    return found, packets
+
+
+def into_opus(lab, calls, seconds, rounds):
+    """Half of the recorded calls end, and are made into Opus while the others go on, at the rate of calls and at full speed."""
+    path, half = directory(lab.daemon), calls // 2
+    lab.want_flows(half)
+    ended = lab.pairs[:half]
+    lab.want_flows(calls)
+    others = [pair for pair in lab.pairs if pair not in ended][:half]
+    flood = others + lab.daemon.clone(others[0], half * OTHERS)
+
+    def speed():
+        return statistics.median(lab.traffic.run(len(flood), seconds=seconds / 15, first=True)["rate"] for _ in range(5))
+
+    lab.traffic.flows(flood)
+    plain = [speed() for _ in range(rounds)]
+    lab.daemon.control("record", 0, calls)
+    lab.traffic.flows(ended + others)
+    sent = lab.traffic.run(2 * half, rate=2 * half * RATE_OF_A_CALL, seconds=seconds)["sent"]
+    lab.daemon.control("delete", 0, half)
+    lab.traffic.flows(others)
+    sent += lab.traffic.run(half, rate=half * RATE_OF_A_CALL, seconds=seconds)["sent"]
+    at_once = sounds_in(path)[0]
+    lab.daemon.control("unrecord", half, half)
+    lost = sent - written(path, sent)
+    lab.daemon.control("record", half, half)
+    lab.traffic.flows(flood)
+    busy = []
+    while sounds_in(path)[0] < half and len(busy) < 5 * rounds:
+        busy.append(speed())
+    began, deadline = time.monotonic(), 60 + calls
+    while sounds_in(path)[0] < half and time.monotonic() - began < deadline:
+        time.sleep(0.2)
+    made = sounds_in(path)[0]
+    plain += [speed() for _ in range(rounds)]
+    lab.daemon.control("delete", half, half)
+    return {"opus_missing": half - made + lost, "opus_at_once": at_once, "opus_rounds": len(busy),
+            "opus_kept": statistics.median(busy) / statistics.median(plain) if busy else None}
+
+
 def measure(bench, calls, seconds, rounds):
     """Results by contender."""
     out = {}
@@ -121,4 +181,8 @@ def measure(bench, calls, seconds, rounds):
             shares = full_speed(lab, calls, seconds / 15, 20 * rounds)
             out[name].update(kept=statistics.median(shares), kept_rounds=shares)
         lab.daemon.stop()
+    lab = Lab(bench, "rec-opus", lambda network: SoundingRtpxd(network, "xdp", "native"))
+    lab.daemon.start()
+    out["native"].update(into_opus(lab, calls, seconds, rounds))
+    lab.daemon.stop()
     return out

@@ -19,6 +19,8 @@ BARS = (
     ("recording_lost", "packets of recorded calls in the kernel that are in no file", 0, "", "<="),
     ("recording_dropped", "packets of recorded calls that the kernel did not forward", 0, "", "<="),
     ("recording_kept", "packet rate kept while 1 of 100 flows is recorded", 90, " %", ">="),
+    ("opus_missing", "recordings without Opus, and packets missing, of calls made into Opus", 0, "", "<="),
+    ("opus_kept", "packet rate kept while recordings are made into Opus", 90, " %", ">="),
     ("memory", "rtpxd bytes of RSS a session, worst of all", 6000, "", "<="),
 )
 
@@ -54,6 +56,8 @@ def ratios(traffic, control, players, recording):
         "recording_lost": recorded["lost"] if recorded else None,
         "recording_dropped": recorded["dropped"] if recorded else None,
         "recording_kept": 100 * recorded["kept"] if recorded else None,
+        "opus_missing": recorded["opus_missing"] if recorded else None,
+        "opus_kept": 100 * recorded["opus_kept"] if recorded and recorded["opus_kept"] else None,
         "memory": max((v["bytes_per_session"] for v in ours.get("sizes", {}).values()), default=None),
     }
 
@@ -152,6 +156,8 @@ def recording_rows(recording):
         row("  CPU of the daemon a packet", "cpu_ns", nanoseconds),
         row("    not recorded", "plain_cpu_ns", nanoseconds),
         row("  packet rate kept, 1 flow of 100 recorded", "kept", lambda v: "%.0f %%" % (100 * v)),
+        row("  recordings or packets missing, made into Opus", "opus_missing", str),
+        row("  packet rate kept meanwhile", "opus_kept", lambda v: "%.0f %%" % (100 * v) if v else "too quick"),
     ]
 
 
