@@ -81,6 +81,8 @@ static const struct name {
 	{ "big", SF_ENDIAN_BIG },	      { "cpu", SF_ENDIAN_CPU },
 };
 
+#define G723 4 /* payload type */
+
 /* ---- command line ---- */
 
 static int usage(void)
@@ -105,6 +107,18 @@ static int by_name(const struct name *names, size_t n, const char *name)
 	return -1;
 }
 
+/* Encodings of SDP that are known, but have no decoder here. */
+static bool is_undecoded(const char *encoding)
+{
+	static const char *const names[] = { "AMR", "AMR-WB", "EVS", "G723", "iLBC", "speex" };
+	size_t len = strcspn(encoding, "/"), i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (len == strlen(names[i]) && !strncasecmp(encoding, names[i], len))
+			return true;
+	return false;
+}
+
 static int set_codec(struct extraction_opts *o, const char *arg)
 {
 	struct rtpstream_codecs *c = &o->codecs;
@@ -118,6 +132,8 @@ static int set_codec(struct extraction_opts *o, const char *arg)
 		c->meaning[type] = RTPSTREAM_EVENT;
 	else if (!strncasecmp(end + 1, "CN", 2) && (!end[3] || end[3] == '/'))
 		c->meaning[type] = RTPSTREAM_NOISE;
+	else if (is_undecoded(end + 1))
+		return complain("--codec", arg, "there is no decoder for this codec here");
 	else if (audio_codec_parse(end + 1, &o->given[type]))
 		return complain("--codec", arg,
 				"must be TYPE=NAME[/RATE[/CHANNELS]] with a known NAME");
@@ -427,8 +443,9 @@ static bool report(const struct extraction_opts *o, const struct rtpstream *s)
 		if (o->codecs.meaning[k->type] != RTPSTREAM_UNKNOWN || s->events == k->packets)
 			continue;
 		fprintf(stderr,
-			"extractaudio: %u packets of payload type %u: codec not known, see --codec\n",
-			k->packets, k->type);
+			"extractaudio: %u packets of payload type %u: %s\n", k->packets, k->type,
+			k->type == G723 ? "G.723.1, for which there is no decoder here"
+					: "codec not known, see --codec");
 		any = true;
 	}
 	return any;

@@ -745,6 +745,7 @@ class Tests:
     def test_extractaudio_refuses(self):
         for words, said in (((), "usage"), (("-F", "mp9", "a", "b"), "mp9"), (("-D", "x", "a", "b"), "-D 'x'"),
                             (("--rate", "7", "a", "b"), "--rate"), (("--codec", "200=PCMU", "a", "b"), "--codec"),
+                            (("--codec", "97=amr-wb/16000", "a", "b"), "no decoder"), (("--codec", "97=AMRX", "a", "b"), "known NAME"),
                             (("--alice-crypto", "AES:1", "a", "b"), "--alice-crypto"), (("-S",), "usage")):
             _, err = tool("extractaudio", *words, code=1)
             check(said in err, "extractaudio %s says %r" % (words, err))
