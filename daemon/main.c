@@ -356,8 +356,7 @@ static int start_recorder(struct daemon *d)
 	};
 	struct mirror_opts mirror = {
 		.dp = d->dp,
-		.port_min = c->dp.port_min,
-		.port_max = c->dp.port_max,
+		.sessions = d->sessions,
 	};
 	const char *missing = jobs_check(&recorder.finish.jobs);
 	int r;

@@ -482,7 +482,6 @@ static int open_ports(struct relay *r, struct leg *leg, bool anyway)
 		}
 		leg->handle[kind] = port;
 	}
-	mirror_leg_open(r->o.mirror, leg);
 	return 0;
 }
 

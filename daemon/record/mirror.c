@@ -3,8 +3,8 @@
  * mirror.c - drains the dataplane's ring into the recorder.
  *
  * The ring wakes the loop for the first copy only. The loop drains it GATHER_MS later, and so takes
- * many copies in one turn. A copy names the port on which the packet arrived and the session's
- * number. A copy that comes after its session or its recording has ended is dropped.
+ * many copies in one turn. A copy names the session's number, and the address and port on which the
+ * packet arrived. A copy that comes after its session or its recording has ended is dropped.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #include "record/mirror.h"
-#include "call/ports.h"
 
 #define GATHER_MS 10
 #define TURN_COPIES 4096 /* drain at most this many, then let the loop's other events run */
@@ -20,12 +19,15 @@
 struct mirror {
 	struct mirror_opts o;
 	struct event *ready, *gathered;
-	struct session **owner[RTPX_FAMILIES]; /* indexed by pair of ports */
 };
 
-static struct session **owner_of(struct mirror *m, enum rtpx_family family, uint16_t port)
+/* Several addresses of a session, or of two, may have the same port. */
+static bool arrives_at(struct direction d, const struct addr *dest)
 {
-	return &m->owner[family][(port - m->o.port_min) / STREAM_KINDS];
+	const struct addr *local = &d.in->local;
+
+	return direction_port(d) == dest->port && local->family == dest->family &&
+	       (addr_is_any(local) || addr_host_eq(local, dest));
 }
 
 static struct addr addr_of(const struct rtpx_mirrored *c, const uint8_t ip[16], uint16_t port)
@@ -40,7 +42,7 @@ static struct addr addr_of(const struct rtpx_mirrored *c, const uint8_t ip[16], 
 static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *payload, size_t len)
 {
 	struct mirror *m = arg;
-	struct session *s = *owner_of(m, c->family, c->port);
+	const struct session *s = session_numbered(m->o.sessions, c->call);
 	const struct format_packet p = {
 		.src = addr_of(c, c->peer, c->peer_port),
 		.dst = addr_of(c, c->local, c->port),
@@ -49,12 +51,10 @@ static void on_copy(void *arg, const struct rtpx_mirrored *c, const uint8_t *pay
 	};
 	unsigned int i;
 
-	if (!s || s->number != c->call)
-		return;
-	for (i = 0; i < DIRECTIONS; i++) {
+	for (i = 0; s && i < DIRECTIONS; i++) {
 		struct direction d = session_direction(s, i);
 
-		if (ports_family_of(&d.in->local) != c->family || direction_port(d) != c->port)
+		if (!arrives_at(d, &p.dst))
 			continue;
 		recorder_packet(m->o.recorder, d, c->arrival_ns, &p);
 		if (d.in->tapped & direction_bit(d))
@@ -103,33 +103,19 @@ static void on_gathered(evutil_socket_t fd, short what, void *arg)
 
 /* ---- legs ---- */
 
-void mirror_leg_open(struct mirror *m, struct leg *leg)
-{
-	const struct addr *local = &leg->local;
-
-	if (m)
-		*owner_of(m, ports_family_of(local), local->port) = leg->session;
-}
-
-void mirror_leg_close(struct mirror *m, struct leg *leg)
+void mirror_leg_close(struct mirror *m, const struct leg *leg)
 {
 	const struct leg *other = leg_other(leg);
-	const struct addr *local = &leg->local;
 
-	if (!m)
-		return;
 	if (leg->recorded || other->recorded || leg->tapped || other->tapped)
 		mirror_drain(m);
-	*owner_of(m, ports_family_of(local), local->port) = NULL;
 }
 
 /* ---- begin and end ---- */
 
 int mirror_new(struct mirror **out, struct event_base *base, const struct mirror_opts *opts)
 {
-	size_t pairs = (opts->port_max - opts->port_min) / STREAM_KINDS + 1;
 	struct mirror *m;
-	int family;
 
 	*out = NULL;
 	if (!opts->dp->mirrored)
@@ -138,11 +124,6 @@ int mirror_new(struct mirror **out, struct event_base *base, const struct mirror
 	if (!m)
 		return -ENOMEM;
 	m->o = *opts;
-	for (family = 0; family < RTPX_FAMILIES; family++) {
-		m->owner[family] = calloc(pairs, sizeof(*m->owner[family]));
-		if (!m->owner[family])
-			goto err_free;
-	}
 	m->ready = event_new(base, opts->dp->mirror_fd, EV_READ, on_ready, m);
 	m->gathered = event_new(base, -1, 0, on_gathered, m);
 	if (!m->ready || !m->gathered || event_add(m->ready, NULL))
@@ -157,15 +138,11 @@ err_free:
 
 void mirror_free(struct mirror *m)
 {
-	int family;
-
 	if (!m)
 		return;
 	if (m->ready)
 		event_free(m->ready);
 	if (m->gathered)
 		event_free(m->gathered);
-	for (family = 0; family < RTPX_FAMILIES; family++)
-		free(m->owner[family]);
 	free(m);
 }

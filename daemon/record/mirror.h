@@ -21,7 +21,7 @@ struct mirror_opts {
 	struct dp *dp;
 	struct recorder *recorder;
 	struct taps *taps;
-	uint16_t port_min, port_max; /* media ports, RTCP included */
+	const struct sessions *sessions;
 };
 
 /* mirror_new - *@out stays NULL when the dataplane makes no copies. 0, -ENOMEM. */
@@ -29,12 +29,10 @@ int mirror_new(struct mirror **out, struct event_base *base, const struct mirror
 void mirror_free(struct mirror *m);
 
 /*
- * mirror_leg_open - from now on, copies from the ports of leg->local belong to its session.
- * mirror_leg_close - record the pending copies of a recorded session, then release the ports. The
- * caller removes the flows of the leg first.
+ * mirror_leg_close - record the pending copies of a recorded session. The caller has removed the
+ * flows of the leg, and takes its ports away afterwards.
  */
-void mirror_leg_open(struct mirror *m, struct leg *leg);
-void mirror_leg_close(struct mirror *m, struct leg *leg);
+void mirror_leg_close(struct mirror *m, const struct leg *leg);
 
 /*
  * mirror_drain - record all pending copies now. Called before a recording ends, and to keep packets
