@@ -379,6 +379,7 @@ static int start_media(struct daemon *d)
 {
 	const struct config *c = &d->config;
 	const struct sync_opts sync = {
+		.judge = floor_has_ring(d->floor) && !d->dp->routes,
 		.sessions = d->sessions,
 		.stats = &d->stats,
 		.dp = d->dp,
@@ -403,7 +404,7 @@ static int start_media(struct daemon *d)
 	int r = sync_new(&d->sync, d->base, &sync);
 
 	if (r == 0)
-		r = floor_watch(d->floor, d->base);
+		r = floor_watch(d->floor, d->base, sync.judge ? sync_nexthops(d->sync) : NULL);
 	if (r < 0)
 		return sorry("cannot watch routes and neighbours: %s", strerror(-r));
 	if (start_recorder(d) < 0)
@@ -748,14 +749,13 @@ static int start_privileged(struct daemon *d)
 		process_give(c->dp.pin_dir, c->uid, c->gid);
 	if (d->dp->active && !d->dp->routes)
 		d->pathmtu = pathmtu_open();
-	if (d->dp->active)
-		d->iptables = iptables_open();
 	if (open_floor(d, err, sizeof(err)) < 0)
 		return sorry("%s", err);
+	d->iptables = iptables_open();
 	if (observers_new(&d->observers, &d->config, err, sizeof(err)) < 0)
 		return sorry("%s", err);
-	if (process_drop(c->uid, c->gid, d->dp->active, floor_board(d->floor) != NULL, err,
-			 sizeof(err)) < 0)
+	if (process_drop(c->uid, c->gid, d->dp->active || floor_has_ring(d->floor),
+			 floor_board(d->floor) != NULL, err, sizeof(err)) < 0)
 		return sorry("%s", err);
 	return 0;
 }
@@ -896,9 +896,9 @@ static void end(struct daemon *d)
 		relay_free(d->relay);
 	mirror_free(d->mirror);
 	recorder_free(d->recorder);
+	floor_free(d->floor);
 	if (d->sync)
 		sync_free(d->sync);
-	floor_free(d->floor);
 	pathmtu_free(d->pathmtu);
 	iptables_free(d->iptables);
 	if (d->dp)

@@ -59,7 +59,8 @@ void pid_file_remove(struct pid_file *f);
 /*
  * process_drop - become user @uid with the user's supplementary groups, and group @gid. With
  * (uid_t)-1 change only the group, and drop the supplementary groups; (gid_t)-1 as well: change
- * nothing. @dataplane: keep the capabilities for XDP and neighbours (CAP_NET_ADMIN, CAP_BPF).
+ * nothing. @dataplane: keep the capabilities for XDP, neighbours and the rules of this host
+ * (CAP_NET_ADMIN, CAP_BPF).
  * @maps: keep CAP_BPF. Else keep none; the same for a process that was started as another user than
  * root. Root without @uid keeps all.
  */

@@ -799,7 +799,7 @@ int sync_new(struct sync **out, struct event_base *base, const struct sync_opts 
 		.pathmtu = opts->pathmtu,
 		.iptables = opts->iptables,
 		.routes = opts->dp->routes,
-		.idle = !opts->dp->active,
+		.idle = !opts->dp->active && !opts->judge,
 		.arg = y,
 		.max = RTPX_MAX_NEXTHOPS,
 	};

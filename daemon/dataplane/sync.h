@@ -28,6 +28,7 @@ struct sync_opts {
 	struct iptables *iptables;
 	enum learning learning;
 	bool double_small; /* -2 */
+	bool judge; /* next hops are judged by the host's rules even without a dataplane */
 	/* @packets were forwarded without their copies; NULL: not reported */
 	void (*unmirrored)(void *arg, struct direction d, uint64_t packets);
 	void *arg;

@@ -12,15 +12,20 @@
 #include <stdlib.h>
 
 #include "host/floor.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "host/ipsec.h"
 #include "host/ownsocket.h"
+#include "host/paths.h"
 #include "host/rules.h"
 
 struct floor {
 	struct switchboard *board;
 	struct rules *rules;
 	struct ipsec *ipsec;
+	struct paths *paths; /* NULL: the ring is not used */
+	struct event *second;
+	struct ring_finder finder;
 	char text[512];
 };
 
@@ -141,7 +146,8 @@ int floor_open(struct floor **out, enum floor_choice choice, const struct switch
 	if (why)
 		snprintf(f->text, sizeof(f->text), "a socket for each port: %s", why);
 	else
-		snprintf(f->text, sizeof(f->text), "shared sockets for all ports");
+		snprintf(f->text, sizeof(f->text), "shared sockets for all ports%s",
+			 floor_has_ring(f) ? "" : ", without the ring: no packet sockets");
 	*out = f;
 	return 0;
 }
@@ -153,14 +159,49 @@ void floor_free(struct floor *f)
 	rules_free(f->rules);
 	ipsec_free(f->ipsec);
 	switchboard_free(f->board);
+	if (f->second)
+		event_free(f->second);
+	paths_free(f->paths);
 	free(f);
 }
 
-int floor_watch(struct floor *f, struct event_base *base)
+static void on_second(evutil_socket_t fd, short what, void *arg)
+{
+	struct floor *f = arg;
+
+	(void)fd, (void)what;
+	paths_tick(f->paths, clock_now());
+}
+
+static int use_ring(struct floor *f, struct event_base *base, struct nexthops *nexthops)
+{
+	static const struct timeval second = { 1, 0 };
+	int err = paths_new(&f->paths, nexthops);
+
+	if (err)
+		return err;
+	f->second = event_new(base, -1, EV_PERSIST, on_second, f);
+	if (!f->second || event_add(f->second, &second))
+		return -ENOMEM;
+	f->finder = (struct ring_finder){ paths_find, f->paths };
+	switchboard_use_ring(f->board, &f->finder);
+	return 0;
+}
+
+int floor_watch(struct floor *f, struct event_base *base, struct nexthops *nexthops)
 {
 	int err = f->board ? rules_new(&f->rules, base, on_change, f) : 0;
 
-	return err || !f->board ? err : ipsec_new(&f->ipsec, base, on_change, f);
+	if (!err && f->board)
+		err = ipsec_new(&f->ipsec, base, on_change, f);
+	if (!err && nexthops && floor_has_ring(f))
+		err = use_ring(f, base, nexthops);
+	return err;
+}
+
+bool floor_has_ring(const struct floor *f)
+{
+	return f->board && switchboard_has_ring(f->board);
 }
 
 struct switchboard *floor_board(const struct floor *f)

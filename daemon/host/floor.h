@@ -11,6 +11,7 @@
 
 struct event_base;
 struct floor;
+struct nexthops;
 
 enum floor_choice {
 	FLOOR_AUTO,   /* shared sockets where this host and this process allow them */
@@ -28,9 +29,12 @@ void floor_free(struct floor *f); /* NULL is allowed */
 
 /*
  * floor_watch - follow this host's rules: while they look at ports, each port sends from a socket
- * of its own.
+ * of its own. Send by the ring where @nexthops allow it, which are borrowed until floor_free();
+ * NULL: without the ring. Call it before media ports are made. 0 or -errno.
  */
-int floor_watch(struct floor *f, struct event_base *base);
+int floor_watch(struct floor *f, struct event_base *base, struct nexthops *nexthops);
+/* floor_has_ring - floor_watch() can use nexthops. */
+bool floor_has_ring(const struct floor *f);
 
 /* floor_board - the shared sockets; NULL: each port has its own. */
 struct switchboard *floor_board(const struct floor *f);

@@ -52,6 +52,7 @@ enum dirty { DIRTY_NEIGH = 1, DIRTY_ROUTE = 2, DIRTY_HOST = 4 };
 struct nexthop_key {
 	struct addr dest, source; /* port 0: all */
 	uint8_t tos;
+	bool direct; /* see struct nexthop_want */
 };
 
 struct nexthop {
@@ -72,12 +73,6 @@ struct nexthop {
 	struct nexthop *dirty_prev, *dirty_next, *neigh_prev, *neigh_next;
 	struct nexthop *wait_prev, *wait_next;
 	UT_hash_handle hh;
-};
-
-struct prefix {
-	uint8_t family; /* enum addr_family */
-	uint8_t bits;
-	uint8_t ip[16];
 };
 
 enum id_mark { ID_IN_RING = 1, ID_RESERVED = 2 };
@@ -115,21 +110,12 @@ struct nexthops {
 	unsigned int free_first, n_free;
 	uint8_t *marks; /* by id, enum id_mark */
 	unsigned int stale; /* enum stale */
-	struct prefix prefixes[MAX_PREFIXES];
+	struct netlink_prefix prefixes[MAX_PREFIXES];
 	unsigned int n_prefixes;
 	uint64_t swept_ns;
 	struct nexthop_counts counts;
 	char buf[32768] __attribute__((aligned(8)));
 };
-
-static bool prefix_covers(const struct prefix *p, const struct addr *h)
-{
-	unsigned int whole = p->bits / 8, rest = p->bits % 8;
-
-	if (p->family != h->family || memcmp(p->ip, h->ip, whole))
-		return false;
-	return rest == 0 || ((p->ip[whole] ^ h->ip[whole]) & (0xff00 >> rest) & 0xff) == 0;
-}
 
 /* ---- the dirty list ---- */
 
@@ -194,7 +180,7 @@ static void mark_prefixes(struct nexthops *n)
 
 	for (nh = n->hash; nh; nh = nh->hh.next)
 		for (i = 0; i < n->n_prefixes; i++)
-			if (prefix_covers(&n->prefixes[i], &nh->key.dest)) {
+			if (netlink_covers(&n->prefixes[i], &nh->key.dest)) {
 				mark(n, nh, DIRTY_ROUTE);
 				break;
 			}
@@ -313,7 +299,7 @@ static void nexthop_route(struct nexthops *n, struct nexthop *nh, uint32_t with_
 	nh->route_why = route_query(n, nh, again ? nh->route.source : (struct addr){ 0 });
 	if (nh->route_why == FLOW_NO_OBJECTION) {
 		out = links_find(&n->links, nh->route.oif);
-		if (!out || !out->is.usable || !out->is.served)
+		if (!out || !out->is.usable || (!out->is.served && !nh->key.direct))
 			nh->route_why = FLOW_WHY_NO_INTERFACE;
 		else if (!out->is.up)
 			nh->route_why = FLOW_WHY_NO_ROUTE;
@@ -518,6 +504,7 @@ static void key_make(const struct nexthops *n, const struct nexthop_want *want,
 	if (want->source.family != ADDR_NONE && !addr_is_any(&want->source))
 		key->source = netlink_key(&want->source);
 	key->tos = want->tos;
+	key->direct = want->direct;
 	if (n->by_port) {
 		key->dest.port = want->dest.port;
 		key->source.port = want->source.port;
@@ -585,6 +572,11 @@ void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *ou
 	view_out(n->by_id[id], out);
 }
 
+bool nexthops_by_port(const struct nexthops *n)
+{
+	return n->by_port;
+}
+
 bool nexthop_is_local(const struct nexthops *n, const struct addr *a)
 {
 	return links_is_local(&n->links, a);
@@ -607,8 +599,10 @@ void nexthops_counts(const struct nexthops *n, struct nexthop_counts *out)
 
 	*out = n->counts;
 	out->probes = n->neighs.probes;
-	out->ids = HASH_COUNT(n->hash);
 	for (nh = n->hash; nh; nh = nh->hh.next) {
+		if (nh->key.direct)
+			continue;
+		out->ids++;
 		out->why[nh->view.why]++;
 		if (nh->view.arrives != FLOW_NO_OBJECTION)
 			out->arrives[nh->view.arrives]++;
@@ -629,7 +623,8 @@ static void on_neigh_notice(struct nexthops *n, struct nlmsghdr *h)
 static void on_route_notice(struct nexthops *n, struct nlmsghdr *h)
 {
 	const struct rtmsg *rt = nlmsg_data(h);
-	struct prefix p = { .family = netlink_family(rt->rtm_family), .bits = rt->rtm_dst_len };
+	struct netlink_prefix p = { .family = netlink_family(rt->rtm_family),
+				    .bits = rt->rtm_dst_len };
 	struct nlattr *dst = nlmsg_find_attr(h, sizeof(*rt), RTA_DST);
 	struct addr host;
 
@@ -770,7 +765,7 @@ static void on_host(void *arg, bool routes)
 static void on_path(void *arg, const struct addr *dest)
 {
 	struct nexthops *n = arg;
-	struct prefix p = { .family = dest->family, .bits = 8 * addr_ip_len(dest) };
+	struct netlink_prefix p = { .family = dest->family, .bits = 8 * addr_ip_len(dest) };
 	unsigned int i;
 
 	memcpy(p.ip, dest->ip, sizeof(p.ip));
@@ -827,7 +822,7 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
 		read_stale(n);
 	for (i = 1; n->dirty || mark_more(n); i++) {
 		nh = n->dirty;
-		if (nh && nexthop_work(n, nh)) {
+		if (nh && nexthop_work(n, nh) && !nh->key.direct) {
 			view_out(nh, &v);
 			n->opts.changed(n->opts.arg, nh->id, &v);
 		}

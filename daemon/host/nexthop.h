@@ -4,10 +4,10 @@
  * netlink.
  *
  * One id per (destination host, source host, TOS), and per pair of ports if this host's rules look
- * at ports. When a route, link, address or neighbour changes, the dataplane gets the new answer of
- * the id, and no flow is compiled again. Neighbours of ids in use are kept resolved (probed before
- * they go stale), because the stack does not see the traffic that would confirm them. Uses
- * libnl-route-3.
+ * at ports. Packets of packet sockets have ids apart. When a route, link, address or neighbour
+ * changes, the dataplane gets the new answer of the id, and no flow is compiled again. Neighbours
+ * of ids in use are kept resolved (probed before they go stale), because the stack does not see the
+ * traffic that would confirm them. Uses libnl-route-3.
  */
 #ifndef RTPX_NEXTHOP_H
 #define RTPX_NEXTHOP_H
@@ -59,6 +59,11 @@ struct nexthops_opts {
 struct nexthop_want {
 	struct addr dest, source; /* source any-address: the kernel chooses */
 	uint8_t tos;
+	/*
+	 * A packet socket sends the frames, so the dataplane need not serve the interface. Such a
+	 * next hop has an id of its own, and opts.changed is not called for it.
+	 */
+	bool direct;
 };
 
 int nexthops_new(struct nexthops **out, struct event_base *base, const struct nexthops_opts *opts);
@@ -86,6 +91,8 @@ void nexthop_give(struct nexthops *n, uint16_t id);
 void nexthop_view(const struct nexthops *n, uint16_t id, struct nexthop_view *out);
 /* nexthop_is_local - the host part is an address of this host. */
 bool nexthop_is_local(const struct nexthops *n, const struct addr *a);
+/* nexthops_by_port - a rule of this host looks at ports, so an id holds for one pair of them. */
+bool nexthops_by_port(const struct nexthops *n);
 
 /*
  * nexthops_served - tell that answers of opts.served may have changed: opts.links_changed is called
@@ -105,6 +112,7 @@ const struct host *nexthops_host(const struct nexthops *n);
 	X(link_changes, "link_changes_total", "Changes of links that were followed.")    \
 	X(probes, "neighbour_probes_total", "Probes that kept neighbours resolved.")
 
+/* Next hops of packet sockets are not counted. */
 struct nexthop_counts {
 	unsigned int ids, unresolved;
 	unsigned int why[FLOW_WHY_COUNT]; /* ids by their answer */

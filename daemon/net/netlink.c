@@ -112,6 +112,15 @@ bool netlink_host(struct addr *a, enum addr_family family, const void *ip, size_
 	return true;
 }
 
+bool netlink_covers(const struct netlink_prefix *p, const struct addr *host)
+{
+	unsigned int whole = p->bits / 8, rest = p->bits % 8;
+
+	if (p->family != host->family || memcmp(p->ip, host->ip, whole))
+		return false;
+	return rest == 0 || ((p->ip[whole] ^ host->ip[whole]) & (0xff00 >> rest) & 0xff) == 0;
+}
+
 struct addr netlink_key(const struct addr *a)
 {
 	struct addr key = { .family = a->family };

@@ -47,6 +47,16 @@ enum addr_family netlink_family(int af);
  */
 bool netlink_host(struct addr *a, enum addr_family family, const void *ip, size_t len);
 
+/* A range of addresses; all zero: of no family. */
+struct netlink_prefix {
+	uint8_t family; /* enum addr_family */
+	uint8_t bits;
+	uint8_t ip[16];
+};
+
+/* netlink_covers - @host is in the range. */
+bool netlink_covers(const struct netlink_prefix *p, const struct addr *host);
+
 /* netlink_key - the host of @a alone, every other byte 0: fit to be a hash key. */
 struct addr netlink_key(const struct addr *a);
 

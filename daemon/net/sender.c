@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sender.c - a queue of datagrams, and sendmmsg() for each run of them that leaves by one socket.
- * With raw sockets that is the whole queue.
+ * sender.c - a queue of datagrams, and one system call for each run of them that leaves by one
+ * socket, or by the ring and one device.
  *
- * Deliberately not here: segmentation offload, which does not help at the rate of voice; devices
- * and next hops, which are the kernel's.
+ * Deliberately not here: segmentation offload, which does not help at the rate of voice; frames,
+ * which are ring.c's; next hops, which are the caller's or the kernel's.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/udp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "net/sender.h"
+#include "base/clock.h"
 #include "net/sockopt.h"
 
 #define QUEUE_PACKETS 128 /* queued at most before they are sent */
 #define QUEUE_BYTES 65536
+/* Payload of the longest packet that never needs fragments: RFC 791, RFC 8200 section 5 */
+#define RING_BYTES4 (576 - 28)
+#define RING_BYTES6 (1280 - 48)
+#define SEEN_NS (5 * NSEC_PER_SEC) /* connection tracking forgets an unanswered flow after 30 s */
 
 struct sender {
 	struct sender_opts o;
+	uint64_t now_ns; /* when the first datagram of the queue was put */
+	uint64_t ring_sent;
 	unsigned int n;
 	size_t bytes;
 	struct mmsghdr msg[QUEUE_PACKETS];
@@ -30,6 +35,9 @@ struct sender {
 						  2 * CMSG_SPACE(sizeof(int))]; /* TOS, TTL */
 	} control[QUEUE_PACKETS];
 	struct udphdr udp[QUEUE_PACKETS];
+	struct ring_packet packet[QUEUE_PACKETS]; /* only without a socket of the port */
+	bool by_ring[QUEUE_PACKETS];
+	struct ring_way way[QUEUE_PACKETS]; /* if by_ring */
 	struct sender_port *from[QUEUE_PACKETS];
 	unsigned int note[QUEUE_PACKETS];
 	bool reported[QUEUE_PACKETS];
@@ -80,53 +88,6 @@ static void put_ttl(struct msghdr *msg, enum addr_family family, int ttl)
 		put_control(msg, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
 }
 
-/* ---- UDP headers ---- */
-
-/* The sum of 32-bit words; the bytes that are left over are filled up with zeros. */
-static uint64_t sum_of(const void *data, size_t len, uint64_t sum)
-{
-	const uint8_t *p = data;
-	uint32_t word;
-
-	for (; len >= sizeof(word); len -= sizeof(word), p += sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		sum += word;
-	}
-	word = 0;
-	memcpy(&word, p, len);
-	return sum + word;
-}
-
-/* The checksum of UDP with IPv4 (RFC 768), in network byte order. */
-static uint16_t checksum4(const struct udphdr *udp, const struct addr *source,
-			  const struct addr *dest, struct span data)
-{
-	uint64_t sum = sum_of(data.p, data.len, 0);
-
-	sum = sum_of(source->ip, 4, sum);
-	sum = sum_of(dest->ip, 4, sum);
-	sum += htons(IPPROTO_UDP) + udp->len;
-	sum += (uint64_t)udp->source + udp->dest + udp->len;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum == 0xffff ? 0xffff : ~sum & 0xffff;
-}
-
-/* With IPv6 the kernel computes the checksum. */
-static struct udphdr header(const struct sender_port *from, const struct addr *source,
-			    const struct addr *dest, struct span data)
-{
-	struct udphdr udp = {
-		.source = htons(from->local.port),
-		.dest = htons(dest->port),
-		.len = htons(sizeof(struct udphdr) + data.len),
-	};
-
-	if (dest->family == ADDR_IP4)
-		udp.check = checksum4(&udp, source, dest, data);
-	return udp;
-}
-
 /* ---- the queue ---- */
 
 static int raw_of(const struct sender *s, enum addr_family family)
@@ -134,56 +95,100 @@ static int raw_of(const struct sender *s, enum addr_family family)
 	return family == ADDR_IP6 ? s->o.raw6 : s->o.raw4;
 }
 
-/* A raw socket takes the ports from the UDP header; IPv6 refuses a port beside it. */
-static void make_raw(struct sender *s, unsigned int i, const struct addr *dest,
-		     const struct addr *source, struct span data)
+static void put_manner(struct msghdr *msg, enum addr_family family, uint8_t tos, uint8_t ttl)
 {
-	struct addr host = addr_with_port(*dest, 0);
+	if (tos)
+		put_tos(msg, family, tos);
+	if (ttl)
+		put_ttl(msg, family, ttl);
+}
+
+/*
+ * A raw socket takes the ports from the UDP header; IPv6 refuses a port beside it. With IPv6 the
+ * kernel computes the checksum.
+ */
+static void make_raw(struct sender *s, unsigned int i)
+{
+	const struct ring_packet *p = &s->packet[i];
+	struct addr host = addr_with_port(p->dest, 0);
 	struct msghdr *msg = &s->msg[i].msg_hdr;
 
-	s->udp[i] = header(s->from[i], source, dest, data);
+	s->udp[i] = ring_udp(&p->source, &p->dest, p->data);
 	s->iov[i][0] = (struct iovec){ &s->udp[i], sizeof(s->udp[i]) };
 	msg->msg_namelen = addr_to_sockaddr(&host, &s->to[i].any);
 	msg->msg_iov = s->iov[i];
 	msg->msg_iovlen = 2;
-	put_source(msg, source);
+	put_source(msg, &p->source);
+	put_manner(msg, p->dest.family, p->tos, p->ttl);
 }
 
 static void make_own(struct sender *s, unsigned int i, const struct addr *dest,
-		     const struct addr *source)
+		     const struct addr *source, struct sender_manner manner)
 {
+	const struct sender_port *from = s->from[i];
 	struct msghdr *msg = &s->msg[i].msg_hdr;
 
 	msg->msg_namelen = addr_to_sockaddr(dest, &s->to[i].any);
 	msg->msg_iov = &s->iov[i][1];
 	msg->msg_iovlen = 1;
-	if (s->from[i]->wildcard && source->family == s->from[i]->local.family)
+	if (from->wildcard && source->family == from->local.family)
 		put_source(msg, source);
+	put_manner(msg, from->local.family, manner.ecn ? from->tos | manner.ecn : 0, manner.ttl);
+}
+
+/* May the ring send it? The host's rules see a packet of each flow now and then. */
+static bool finds_way(struct sender *s, unsigned int i)
+{
+	const struct ring_packet *p = &s->packet[i];
+	struct sender_port *from = s->from[i];
+
+	if (!s->o.ring ||
+	    p->data.len > (p->dest.family == ADDR_IP6 ? RING_BYTES6 : RING_BYTES4))
+		return false;
+	if (s->now_ns - from->seen_ns > SEEN_NS || !addr_eq(&from->seen_to, &p->dest)) {
+		from->seen_to = p->dest;
+		from->seen_ns = s->now_ns;
+		return false;
+	}
+	return s->o.finder->find(s->o.finder->arg, &p->source, &p->dest, p->tos, s->now_ns,
+				 &s->way[i]);
+}
+
+static void make_shared(struct sender *s, unsigned int i, const struct addr *dest,
+			const struct addr *source, struct span data, struct sender_manner manner)
+{
+	const struct sender_port *from = s->from[i];
+
+	s->packet[i] = (struct ring_packet){
+		.source = addr_with_port(*source, from->local.port),
+		.dest = *dest,
+		.tos = from->tos | manner.ecn,
+		.ttl = manner.ttl,
+		.data = data,
+	};
+	s->by_ring[i] = finds_way(s, i);
+	if (!s->by_ring[i])
+		make_raw(s, i);
 }
 
 static void enqueue(struct sender *s, struct sender_port *from, const struct addr *dest,
 		    const struct addr *source, struct span data, struct sender_manner manner,
 		    bool reported)
 {
-	enum addr_family family = from->local.family;
 	unsigned int i = s->n++;
-	uint8_t tos = from->tos | manner.ecn;
 
 	s->from[i] = from;
 	s->note[i] = manner.note;
 	s->reported[i] = reported;
+	s->by_ring[i] = false;
 	s->iov[i][1] = (struct iovec){ (void *)data.p, data.len };
 	s->msg[i].msg_hdr = (struct msghdr){
 		.msg_name = &s->to[i], .msg_control = s->control[i].buf,
 	};
 	if (from->fd < 0)
-		make_raw(s, i, dest, source, data);
+		make_shared(s, i, dest, source, data, manner);
 	else
-		make_own(s, i, dest, source);
-	if (manner.ecn || (from->fd < 0 && tos))
-		put_tos(&s->msg[i].msg_hdr, family, tos);
-	if (manner.ttl)
-		put_ttl(&s->msg[i].msg_hdr, family, manner.ttl);
+		make_own(s, i, dest, source, manner);
 }
 
 /* A raw socket needs the source of each packet. */
@@ -221,6 +226,8 @@ int sender_put(struct sender *s, struct sender_port *from, const struct addr *de
 	}
 	if (s->n + manner.copies > QUEUE_PACKETS || s->bytes + data.len > QUEUE_BYTES)
 		sender_flush(s);
+	if (!s->n)
+		s->now_ns = clock_now();
 	mine = (struct span){ (char *)s->data + s->bytes, data.len };
 	memcpy(s->data + s->bytes, data.p, data.len);
 	s->bytes += data.len;
@@ -261,14 +268,54 @@ static void send_run(struct sender *s, unsigned int i, unsigned int end)
 	}
 }
 
+/*
+ * Send the datagrams from @i up to @end by the ring, which all have one device. Returns the first
+ * one that the ring does not take.
+ */
+static unsigned int send_frames(struct sender *s, unsigned int i, unsigned int end)
+{
+	const struct ring_way *way = &s->way[i];
+	enum addr_family family = s->packet[i].dest.family;
+	unsigned int n = 0;
+
+	while (i + n < end && ring_put(s->o.ring, &s->way[i + n], &s->packet[i + n]))
+		n++;
+	n = n ? ring_send(s->o.ring, way->ifindex, family) : 0;
+	s->ring_sent += n;
+	for (; n; n--)
+		report(s, i++, 0);
+	return i;
+}
+
+static void send_by_ring(struct sender *s, unsigned int i, unsigned int end)
+{
+	unsigned int rest;
+
+	i = send_frames(s, i, end);
+	for (rest = i; rest < end; rest++)
+		make_raw(s, rest);
+	if (i < end)
+		send_run(s, i, end);
+}
+
+/* True if the datagrams leave by one socket, or by the ring and one device. */
+static bool is_alike(const struct sender *s, unsigned int a, unsigned int b)
+{
+	return fd_of(s, a) == fd_of(s, b) && s->by_ring[a] == s->by_ring[b] &&
+	       (!s->by_ring[a] || s->way[a].ifindex == s->way[b].ifindex);
+}
+
 void sender_flush(struct sender *s)
 {
 	unsigned int i, end;
 
 	for (i = 0; i < s->n; i = end) {
-		for (end = i + 1; end < s->n && fd_of(s, end) == fd_of(s, i); end++)
+		for (end = i + 1; end < s->n && is_alike(s, i, end); end++)
 			;
-		send_run(s, i, end);
+		if (s->by_ring[i])
+			send_by_ring(s, i, end);
+		else
+			send_run(s, i, end);
 	}
 	s->n = 0;
 	s->bytes = 0;
@@ -282,6 +329,11 @@ bool sender_has(const struct sender *s, const struct sender_port *from)
 		if (s->from[i] == from)
 			return true;
 	return false;
+}
+
+uint64_t sender_ring_sent(const struct sender *s)
+{
+	return s->ring_sent;
 }
 
 /* connect() on a UDP socket asks the kernel for a route, and sends nothing. */

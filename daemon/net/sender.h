@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sender.h - sends the packets of all media ports in batches: with the port's own socket, or with
- * raw sockets that send from every port. It knows nothing of calls.
+ * sender.h - sends the packets of all media ports in batches: with the port's own socket, or from
+ * every port with raw sockets and the ring. It knows nothing of calls. docs/floor.md is the
+ * contract of the ring.
  *
  * A raw socket sends the packet that the port's socket would have sent: same source, TOS, TTL,
  * fragments and "don't fragment", and the same way through the firewall.
@@ -11,6 +12,7 @@
 
 #include "base/addr.h"
 #include "base/base.h"
+#include "net/ring.h"
 
 #define SENDER_MAX_PACKET 65527 /* longest UDP payload, with IPv6 */
 
@@ -22,10 +24,14 @@ struct sender_port {
 	int fd;		   /* a socket that is bound to @local; -1: the raw sockets send */
 	uint8_t tos;	   /* the socket's TOS or traffic class */
 	bool wildcard;	   /* @local is any address: each packet has a source */
+	struct addr seen_to; /* destination of the latest packet that the host's rules have seen */
+	uint64_t seen_ns;    /* when that was; both are the sender's */
 };
 
 struct sender_opts {
 	int raw4, raw6; /* raw sockets, see switchboard_raw(); -1: none. Borrowed */
+	struct ring *ring; /* NULL: none. Borrowed, like its finder */
+	const struct ring_finder *finder;
 	/* sent - NULL, or called with the result of each datagram: @err is 0 or -errno. */
 	void (*sent)(void *arg, struct sender_port *from, unsigned int note, size_t len, int err);
 	void *arg;
@@ -53,6 +59,8 @@ int sender_put(struct sender *s, struct sender_port *from, const struct addr *de
 void sender_flush(struct sender *s);
 /* sender_has - a datagram of this port waits. */
 bool sender_has(const struct sender *s, const struct sender_port *from);
+/* sender_ring_sent - datagrams that left by the ring. */
+uint64_t sender_ring_sent(const struct sender *s);
 
 /*
  * sender_source - the local address, port 0, that the kernel would send from to @dest; nothing is

@@ -363,12 +363,6 @@ static int read_batch(struct sockets *u, int fd, unsigned int max)
 	return n;
 }
 
-static void batch_end(struct sockets *u, int n)
-{
-	inbox_reset(&u->in, n);
-	u->opts.batch_end(u->opts.arg);
-}
-
 /*
  * Read one batch of a port. Returns its count against the turn's limit. The owner may close any
  * port meanwhile.
@@ -384,7 +378,7 @@ static int port_read(struct sockets *u, struct sockets_port *p)
 
 		deliver(u, p, &pkt);
 	}
-	batch_end(u, n);
+	inbox_reset(&u->in, n);
 	return n;
 }
 
@@ -406,7 +400,7 @@ static int shared_read(struct sockets *u, unsigned int number)
 	switchboard_read(b, number, u->stamp_ns, u->real_ns, n < BATCH);
 	if (n < 0)
 		return 1;
-	batch_end(u, n);
+	inbox_reset(&u->in, n);
 	return n;
 }
 
@@ -440,6 +434,7 @@ void sockets_serve(struct sockets *u)
 		read_clocks(u);
 		for (i = 0; i < n; i++)
 			left -= source_read(u, ev[i].data);
+		u->opts.batch_end(u->opts.arg);
 	}
 	if (left <= 0 && u->opts.switchboard)
 		switchboard_behind(u->opts.switchboard, u->real_ns);
@@ -544,13 +539,15 @@ static int watch_shared(struct sockets *u)
 static int open_sender(struct sockets *u)
 {
 	const struct switchboard *b = u->opts.switchboard;
-	const struct sender_opts opts = {
+	struct sender_opts opts = {
 		.raw4 = b ? switchboard_raw(b, ADDR_IP4) : -1,
 		.raw6 = b ? switchboard_raw(b, ADDR_IP6) : -1,
 		.sent = count_sent,
 		.arg = u,
 	};
 
+	if (b)
+		opts.ring = switchboard_ring(b, &opts.finder);
 	return sender_new(&u->sender, &opts);
 }
 
@@ -596,6 +593,7 @@ void sockets_free(struct sockets *u)
 void sockets_counts(const struct sockets *u, struct sockets_counts *out)
 {
 	*out = u->counts;
+	out->ring = sender_ring_sent(u->sender);
 	if (u->opts.switchboard)
 		out->refused = switchboard_refused(u->opts.switchboard);
 }

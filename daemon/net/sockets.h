@@ -33,7 +33,7 @@ struct sockets_opts {
 	 */
 	void (*on_packet)(void *arg, void *owner, unsigned int tag,
 			  const struct sockets_packet *pkt);
-	/* batch_end - called after each batch: the place to flush queued packets. */
+	/* batch_end - called after the sockets of a round: the place to flush queued packets. */
 	void (*batch_end)(void *arg);
 	/*
 	 * sent - NULL, or called with the result of each datagram of a port: @err is 0 or -errno.
@@ -57,7 +57,8 @@ struct sockets_opts {
 	  "Packets that the kernel refused to send from a media socket.")                      \
 	X(icmp_errors, "socket_icmp_errors_total", "ICMP errors that media sockets received.") \
 	X(refused, "socket_packets_refused_total",                                             \
-	  "Packets dropped because their port had more than its share of a shared socket.")
+	  "Packets dropped because their port had more than its share of a shared socket.")    \
+	X(ring, "socket_packets_ring_total", "Packets sent by the ring of shared sockets.")
 
 struct sockets_counts {
 #define SOCKETS_FIELD(name, metric, text) uint64_t name;

@@ -66,6 +66,8 @@ struct switchboard {
 	struct lookup *skel;
 	struct bpf_link *link;
 	int sockets[FLOOR_RECEIVERS], raw[FLOOR_GROUPS];
+	struct ring *ring; /* NULL: this host has no packet sockets */
+	const struct ring_finder *finder; /* NULL: the ring is not used */
 	int notices; /* of addresses that come and go */
 	struct floor_turn *turns;
 	uint64_t began_ns[FLOOR_SOCKETS]; /* CLOCK_REALTIME */
@@ -383,6 +385,22 @@ bool switchboard_by_port(const struct switchboard *b)
 	return b->by_port;
 }
 
+struct ring *switchboard_ring(const struct switchboard *b, const struct ring_finder **finder)
+{
+	*finder = b->finder;
+	return b->finder ? b->ring : NULL;
+}
+
+void switchboard_use_ring(struct switchboard *b, const struct ring_finder *finder)
+{
+	b->finder = finder;
+}
+
+bool switchboard_has_ring(const struct switchboard *b)
+{
+	return b->ring != NULL;
+}
+
 /* ---- turns ---- */
 
 static void set_share(struct switchboard *b, uint32_t share)
@@ -557,6 +575,9 @@ static int open_sockets(struct switchboard *b)
 	/* A host without IPv6 is served all the same. */
 	if (!err && open_group(b, 1))
 		close_group(b, 1);
+	/* Without packet sockets, raw sockets send all packets. */
+	if (!err && ring_new(&b->ring))
+		b->ring = NULL;
 	if (uid != (uid_t)-1)
 		setfsuid(uid);
 	if (gid != (gid_t)-1)
@@ -684,6 +705,7 @@ void switchboard_free(struct switchboard *b)
 		bpf_link__destroy(b->link);
 	for (i = 0; i < FLOOR_GROUPS; i++)
 		close_group(b, i);
+	ring_free(b->ring);
 	while ((p = b->places)) {
 		HASH_DEL(b->places, p);
 		place_free(b, p);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * switchboard.h - the sockets that all media ports share: a few that receive for every port through
- * the program bpf/lookup.bpf.c, and two raw ones that send from every port. docs/floor.md is the
- * contract. It knows nothing of the packets.
+ * the program bpf/lookup.bpf.c, and two raw ones and a ring that send from every port.
+ * docs/floor.md is the contract. It knows nothing of the packets.
  */
 #ifndef RTPX_SWITCHBOARD_H
 #define RTPX_SWITCHBOARD_H
@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/base.h"
+#include "net/ring.h"
 #include "rtpx_lookup.h"
 
 struct switchboard;
@@ -48,18 +49,20 @@ int switchboard_socket(const struct switchboard *b, unsigned int i);
 int switchboard_raw(const struct switchboard *b, enum addr_family family);
 
 /*
- * switchboard_by_port - whether the host looks at the ports of sent packets, which it does not see
- * in packets of raw sockets. Then each port needs a socket of its own to send from.
- */
-void switchboard_set_by_port(struct switchboard *b, bool by_port);
-bool switchboard_by_port(const struct switchboard *b);
-
-/*
  * switchboard_set_by_port - the host's rules look at the ports of packets that leave, which packets
  * of raw sockets do not show. Then each port sends from a socket of its own.
  */
 void switchboard_set_by_port(struct switchboard *b, bool by_port);
 bool switchboard_by_port(const struct switchboard *b);
+
+/*
+ * switchboard_ring - the ring that sends for all ports, with the finder that switchboard_use_ring()
+ * gave; NULL: raw sockets send all packets. The finder is borrowed until switchboard_free().
+ */
+struct ring *switchboard_ring(const struct switchboard *b, const struct ring_finder **finder);
+void switchboard_use_ring(struct switchboard *b, const struct ring_finder *finder);
+/* switchboard_has_ring - this host has packet sockets, so switchboard_use_ring() is of use. */
+bool switchboard_has_ring(const struct switchboard *b);
 
 /*
  * switchboard_read - called after each batch of shared socket @i. @stamp_ns: the latest time of

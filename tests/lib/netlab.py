@@ -412,7 +412,8 @@ class Relay:
         self.net, self.name, self.cookie = net, name, itertools.count()
         self.dir = f"{net.dir}/relay{len(net.relays)}"
         os.mkdir(self.dir)
-        plane = ["xdp", "--xdp-mode", dataplane] if dataplane in ("native", "generic") else [dataplane]
+        plane = {"native": ["xdp", "--xdp-mode", "native"], "generic": ["xdp", "--xdp-mode", "generic"],
+                 "ring": ["none", "--port-sockets", "auto"], "each": ["none", "--port-sockets", "each"]}.get(dataplane, [dataplane])
         words = ["nsenter", f"--net=/run/netns/{net.tag(name)}", "--", *under, f"{BUILD}/rtpxd", "-f", "-F", "-s",
                  f"unix:{self.dir}/control", "-p", f"{self.dir}/pid", "--pin-dir", f"{scratch}/bpf/{net.number}",
                  "--admin-socket", f"{self.dir}/admin", "--state-dir", f"{self.dir}/state", "--dataplane", *plane, *port_sockets(), *options]

@@ -7,7 +7,8 @@ host_matrix.py --markdown LOG… - the table of the documents, from what runs ha
 For each set-up of host_setups.py, and for IPv4 and IPv6: what a call's peers get on the wire from
 a relay whose dataplane is XDP in native or generic mode, or the netfilter module, is byte for
 byte what they get from the daemon's own sockets (but for what frames.py names), or the direction
-stays with the sockets and the relay says why.
+stays with the sockets and the relay says why. The same holds for shared sockets without a
+dataplane ("ring"): a packet leaves by the ring, or by the raw socket.
 
         alice                    relay                        bob
    ┌──────────────┐      ┌─────────────────────┐      ┌────────────────┐
@@ -48,6 +49,9 @@ STEADY = 10         # packets each way with the same reasons: enough to see that
 LATE_S = 1          # within which a change of the host's set-up must have its effect
 EARLY = {"INCOMPLETE", "NOT_LATCHED", "SETTLING", "NO_REMOTE", "NO_LOCAL", "NO_NEIGHBOUR", "NO_DATAPLANE"}
 KERNELS = ("native", "generic", "kmod")
+DAEMON = ("each", "ring")  # the daemon sends each packet: there is no reason why it does
+# Set-ups with what stands between a raw socket and the device, which frames of the ring pass over. --all compares all.
+RINGS = ("route: by a gateway", "route: another MAC", "route: late", "rule: by TOS", "NAT:", "filter:", "IPsec:", "tc:", "arriving: ECN")
 # Reasons that a thing of the host is in the way, which rtpxctl doctor names.
 OF_THE_HOST = {"ENCAP", "IPSEC", "VRF", "MARK", "FRAGMENTS", "CGROUP", "FIREWALL", "NAT", "TRAFFIC"}
 
@@ -59,6 +63,8 @@ def dataplanes(setup, everything):
     planes = []
     if not emulated or setup.needs or everything:
         planes += ["native", "generic"]
+    if planes and (everything or setup.name.startswith(RINGS)):
+        planes.append("ring")
     if netlab.have_module() and (not emulated or setup.needs or setup.module or everything):
         planes.append("kmod")
     return planes
@@ -189,7 +195,7 @@ class Run:
     def chances(self):
         """Packets that the kernel left to the daemon by chance: in generic mode one of 65,536 complete checksums looks unfinished,
         and a packet may come while its flow is being written."""
-        if self.plane == "none":
+        if self.plane in DAEMON:
             return 0
         kernel = self.relay.ask("stats")["kernel"]
         return kernel["pass_checksum"] + kernel["pass_busy"]
@@ -204,6 +210,7 @@ class Run:
         self.quiet()
         self.since = {c: len(c.read()) for c in self.captures}
         before, chances = self.directions(), self.chances()
+        ring = self.relay.ask("stats")["floor"]["ring"]
         for seq in range(FIRST, FIRST + MEASURED):
             for c in self.calls:
                 c.send(seq, measured=True)
@@ -211,6 +218,7 @@ class Run:
         wait_for(1, lambda: len(self.measured()) >= (self.most() if expected is None else expected))
         self.quiet()
         after, self.by_chance = self.directions(), min(1, self.chances() - chances)
+        self.by_ring = self.relay.ask("stats")["floor"]["ring"] - ring
         self.lines = self.measured()
         self.settled = [line for number, line in self.frames() if number is not None and number < FIRST]
         self.ways = {}
@@ -221,12 +229,12 @@ class Run:
     def go(self, expected=None):
         with Net("alice", "relay", "bob", *self.setup.names) as net:
             self.build(net)
-            self.settle(SETTLE_S, EARLY if self.plane != "none" else set())
+            self.settle(SETTLE_S, EARLY if self.plane not in DAEMON else set())
             if self.setup.late:
                 self.change()
             self.measure(expected)
             self.log = self.relay.log()
-            self.doctor = self.relay.ctl("doctor") if self.plane != "none" else ""
+            self.doctor = self.relay.ctl("doctor") if self.plane not in DAEMON else ""
         return self
 
 
@@ -236,7 +244,9 @@ def shape(line):
 
 
 def cell(run):
-    """Says what carries the call: "kernel", or "sockets" and the reasons."""
+    """Says what carries the call: "kernel", or "sockets" and the reasons; with the ring, how many packets it sent."""
+    if run.plane == "ring":
+        return str(run.by_ring)
     reasons = {why for (_, side), (why, _, _) in run.ways.items() if not (run.setup.mute and side == "callee")} - {"KERNEL"}
     return "sockets: " + ", ".join(sorted(reasons)) if reasons else "kernel"
 
@@ -269,6 +279,10 @@ def judge(run, sockets):
         known = {shape(line) for line in sockets.settled + sockets.lines}
         for line in sorted({shape(line) for line in run.settled} - known):
             faults.append(f"before it was settled: {line}")
+    if run.plane == "ring":
+        if run.setup.name == SETUPS[0].name and not run.by_ring:
+            faults.append("no packet left by the ring")
+        return faults
     for (family, side), (why, text, by_kernel) in sorted(run.ways.items()):
         way = f"IPv{family} from the {side}"
         if why in EARLY and why not in run.setup.why:
@@ -292,8 +306,8 @@ def test(setup, planes):
     result = {}
     if lack := lacking(setup):
         return {"skip": lack}
-    sockets = Run(setup, "none").go()
-    result["none"] = (len(sockets.lines), effect(setup, sockets))
+    sockets = Run(setup, "each").go()
+    result["each"] = (len(sockets.lines), effect(setup, sockets))
     for plane in filter(None, planes):
         try:
             run = Run(setup, plane).go(len(sockets.lines))
@@ -310,9 +324,9 @@ def tested(setup, planes):
     except Lacks as e:
         return {"skip": str(e)}
     except Broken as e:
-        return {"none": ("broken", [str(e)])}
+        return {"each": ("broken", [str(e)])}
     except Exception:
-        return {"none": ("broken", [traceback.format_exc()])}
+        return {"each": ("broken", [traceback.format_exc()])}
 
 
 def print_row(name, width, result):

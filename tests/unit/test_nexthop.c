@@ -89,17 +89,17 @@ static void prefixes(void **state)
 		{ "10.1.2.252", 30, "10.1.2.251", false },
 	};
 	struct addr net, host, six = { .family = ADDR_IP6 };
-	struct prefix p;
+	struct netlink_prefix p;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		net = ip4(rows[i].net, 0);
 		host = ip4(rows[i].host, 0);
-		p = (struct prefix){ .family = ADDR_IP4, .bits = rows[i].bits };
+		p = (struct netlink_prefix){ .family = ADDR_IP4, .bits = rows[i].bits };
 		memcpy(p.ip, net.ip, 4);
-		assert_int_equal(prefix_covers(&p, &host), rows[i].covers);
-		assert_false(prefix_covers(&p, &six));
+		assert_int_equal(netlink_covers(&p, &host), rows[i].covers);
+		assert_false(netlink_covers(&p, &six));
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_sockets.c - media ports against real peers in a network namespace of the test's own: each with
- * a socket of its own, and all with shared sockets.
+ * a socket of its own, and all with shared sockets that send by raw sockets or by the ring.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +15,7 @@
 
 #include "../../daemon/net/sockets.c"
 
+#include <net/if.h>
 #include <sys/resource.h>
 
 #define KEPT 64
@@ -23,7 +24,9 @@
 static struct event_base *base;
 static struct sockets *user;
 static bool sharing; /* ports have a switchboard */
+static bool ringing; /* its ring sends */
 static struct switchboard *board;
+static unsigned int finds; /* the device that the ring's finder names; 0: it finds no way */
 
 /* Results of the callbacks, and instructions for on_packet. */
 static struct {
@@ -74,6 +77,20 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
 	got.refused += err < 0;
 }
 
+/* Frames of the loopback device need no link address. */
+static bool find_way(void *arg, const struct addr *source, const struct addr *dest, uint8_t tos,
+		     uint64_t now_ns, struct ring_way *out)
+{
+	assert_ptr_equal(arg, &got);
+	assert_true(source->port && dest->port && source->family == dest->family);
+	assert_true(now_ns > 0);
+	(void)tos;
+	*out = (struct ring_way){ .ifindex = finds, .mtu = 1500, .ttl = 64 };
+	return finds && (dest->ip[0] == 10 || dest->ip[0] == 0xfd);
+}
+
+static const struct ring_finder finder = { find_way, &got };
+
 static int open_board(void)
 {
 	const struct switchboard_opts opts = {
@@ -81,10 +98,14 @@ static int open_board(void)
 	};
 	char err[256];
 
-	if (switchboard_new(&board, &opts, err, sizeof(err)) == 0)
-		return 0;
-	print_message("%s\n", err);
-	return -1;
+	if (switchboard_new(&board, &opts, err, sizeof(err))) {
+		print_message("%s\n", err);
+		return -1;
+	}
+	finds = if_nametoindex("lo");
+	if (ringing)
+		switchboard_use_ring(board, &finder);
+	return 0;
 }
 
 static int begin_with(bool double_small)
@@ -694,6 +715,145 @@ static void test_deaf(void **state)
 	close(fd);
 }
 
+/* ---- the ring ---- */
+
+/* Send @len bytes to the peer, and check that they arrive whole. */
+static void ring_sends(struct sockets_port *p, int fd, const struct addr *to, size_t len)
+{
+	struct addr none = { 0 };
+	struct peer_got *h;
+	uint8_t data[2000];
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		data[i] = len + i * 7;
+	assert_int_equal(sockets_port_send(user, p, to, &none, data, len), 0);
+	sockets_flush(user);
+	h = turn_for(base, fd);
+	assert_int_equal(h->len, len);
+	assert_memory_equal(h->data, data, MIN(len, sizeof(h->data)));
+}
+
+/* Every length has its checksum, which the receiving kernel checks. @max: the longest by the ring. */
+static void ring_lengths(const char *local, const char *peer, size_t max)
+{
+	struct sockets_port *p = open_port(local, 4000, 0xb8, 0);
+	struct addr to = at(peer, 5000);
+	int fd = peer_open(peer, 5000);
+	const uint64_t before = counts().ring;
+	size_t len;
+
+	ring_sends(p, fd, &to, 1); /* the first one goes by the raw socket */
+	assert_int_equal(counts().ring, before);
+	for (len = 0; len <= 200; len++)
+		ring_sends(p, fd, &to, len);
+	assert_int_equal(counts().ring, before + 201);
+	ring_sends(p, fd, &to, max);
+	assert_int_equal(counts().ring, before + 202);
+	ring_sends(p, fd, &to, max + 1);
+	assert_int_equal(counts().ring, before + 202);
+	assert_int_equal(counts().sent, 204 + before);
+	assert_int_equal(counts().send_errors, 0);
+	close(fd);
+	sockets_port_close(user, p);
+}
+
+static void test_ring_lengths(void **state)
+{
+	(void)state;
+	ring_lengths("10.99.0.1", "10.99.0.2", 576 - 28);
+	user->counts.sent = 202; /* as many as went by the ring */
+	ring_lengths("fd99::1", "fd99::2", 1280 - 48);
+}
+
+/* A checksum of 0 is sent as 0xffff: 0 would say that there is none, which IPv6 forbids. */
+static void test_ring_zero(void **state)
+{
+	struct addr a = at("fd99::1", 4000), b = at("fd99::2", 5000);
+	uint8_t data[2] = { 0, 0 };
+	const struct span span = { (const char *)data, sizeof(data) };
+	uint16_t check = ring_udp(&a, &b, span).check;
+
+	(void)state;
+	memcpy(data, &check, sizeof(check)); /* the sum is now 0xffff, and its complement 0 */
+	assert_int_equal(ring_udp(&a, &b, span).check, 0xffff);
+}
+
+/* More packets than the ring has places, in batches: each leaves once, and in order. */
+static void test_ring_wraps(void **state)
+{
+	enum { ROUNDS = 40, BATCH_SENT = 100 };
+	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct addr to = at("10.99.0.2", 5000), none = { 0 };
+	int fd = peer_open("10.99.0.2", 5000);
+	uint32_t i, n = 0;
+
+	(void)state;
+	ring_sends(p, fd, &to, 1);
+	for (i = 0; i < ROUNDS * BATCH_SENT; i++) {
+		assert_int_equal(sockets_port_send(user, p, &to, &none, (uint8_t *)&i, sizeof(i)),
+				 0);
+		if ((i + 1) % BATCH_SENT)
+			continue;
+		sockets_flush(user);
+		for (; n <= i; n++)
+			assert_memory_equal(turn_for(base, fd)->data, &n, sizeof(n));
+	}
+	assert_true(counts().ring > 0);
+	assert_int_equal(counts().sent, ROUNDS * BATCH_SENT + 1);
+	close(fd);
+	sockets_port_close(user, p);
+}
+
+/* A device that refuses frames: they leave by the raw socket, and the ring goes on afterwards. */
+static void test_ring_refused(void **state)
+{
+	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct addr to = at("10.99.0.2", 5000);
+	int fd = peer_open("10.99.0.2", 5000), i;
+
+	(void)state;
+	ring_sends(p, fd, &to, 1);
+	for (i = 0; i < 5; i++) {
+		finds = 99999; /* there is no such device */
+		ring_sends(p, fd, &to, 10);
+		assert_int_equal(counts().ring, i);
+		finds = if_nametoindex("lo");
+		ring_sends(p, fd, &to, 10);
+		assert_int_equal(counts().ring, i + 1);
+	}
+	assert_int_equal(counts().sent, 11);
+	assert_int_equal(counts().send_errors, 0);
+	close(fd);
+	sockets_port_close(user, p);
+}
+
+/* The host's rules see the first packet to each destination, and one every 5 s. */
+static void test_ring_seen(void **state)
+{
+	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct addr one = at("10.99.0.2", 5000), two = at("10.99.0.3", 5000);
+	int fd1 = peer_open("10.99.0.2", 5000), fd2 = peer_open("10.99.0.3", 5000);
+
+	(void)state;
+	ring_sends(p, fd1, &one, 10);
+	assert_int_equal(counts().ring, 0);
+	ring_sends(p, fd1, &one, 10);
+	assert_int_equal(counts().ring, 1);
+	ring_sends(p, fd2, &two, 10);
+	assert_int_equal(counts().ring, 1);
+	ring_sends(p, fd2, &two, 10);
+	assert_int_equal(counts().ring, 2);
+	p->way.seen_ns -= 6 * NSEC_PER_SEC;
+	ring_sends(p, fd2, &two, 10);
+	assert_int_equal(counts().ring, 2);
+	ring_sends(p, fd2, &two, 10);
+	assert_int_equal(counts().ring, 3);
+	close(fd1);
+	close(fd2);
+	sockets_port_close(user, p);
+}
+
 /* ---- opening ---- */
 
 /* Another program has the port: at this address, at all of them, or as a wildcard of ours. */
@@ -825,6 +985,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deaf, begin, end),
 		cmocka_unit_test_setup_teardown(test_two, begin, end),
 	};
+	const struct CMUnitTest of_ring[] = {
+		cmocka_unit_test_setup_teardown(test_ring_lengths, begin, end),
+		cmocka_unit_test(test_ring_zero),
+		cmocka_unit_test_setup_teardown(test_ring_wraps, begin, end),
+		cmocka_unit_test_setup_teardown(test_ring_refused, begin, end),
+		cmocka_unit_test_setup_teardown(test_ring_seen, begin, end),
+	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_receive4, begin, end),
 		cmocka_unit_test_setup_teardown(test_receive6, begin, end),
@@ -856,5 +1023,12 @@ int main(void)
 	failed += cmocka_run_group_tests(of_each, NULL, NULL);
 	sharing = true;
 	failed += cmocka_run_group_tests_name("shared sockets", tests, NULL, NULL);
-	return failed + cmocka_run_group_tests(of_shared, NULL, NULL);
+	failed += cmocka_run_group_tests(of_shared, NULL, NULL);
+	ringing = true;
+	/* Frames from a local address come in through lo, which the host takes for forged ones. */
+	assert_int_equal(system("sysctl -qw net.ipv4.conf.all.accept_local=1 "
+				"net.ipv4.conf.lo.rp_filter=0 net.ipv4.conf.all.rp_filter=0"),
+			 0);
+	failed += cmocka_run_group_tests_name("shared sockets with the ring", tests, NULL, NULL);
+	return failed + cmocka_run_group_tests(of_ring, NULL, NULL);
 }
