@@ -17,11 +17,13 @@ import ipaddress
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -52,8 +54,10 @@ class ManyRtpxd(Rtpxd):
             network.bench.stack.callback(os.rmdir, self.group)
         except OSError:
             self.group = None
-        super().__init__(network, "xdp", "native")
         self.room = calls
+        self.state = tempfile.mkdtemp(dir="/dev/shm", prefix=network.name)  # no disk, as in /run
+        network.bench.stack.callback(shutil.rmtree, self.state, True)
+        super().__init__(network, "xdp", "native")
         self.more = [after(FIRST_MORE, i) for i in range((2 * calls - 1) // PAIRS)]
         for address in self.more:
             sh("ip", "-n", network.ns("r"), "address", "add", address + "/32", "dev", "in0")
@@ -65,6 +69,7 @@ class ManyRtpxd(Rtpxd):
         """@counted: its kernel memory. The kernel needs long to begin that while the generator runs."""
         words = super().words()
         words[words.index("-T") + 1] = str(TIME_TO_LIVE)
+        words[words.index("--state-dir") + 1] = self.state
         words[words.index("-l") + 1] = ",".join([RELAY, *self.more])
         words[words.index("-m") + 1], words[words.index("-M") + 1] = "35000", "65000"
         into = ["sh", "-c", 'echo $$ >%s/cgroup.procs; exec "$@"' % self.group, "sh"] if self.group and counted else []
@@ -134,9 +139,9 @@ def check(lab, calls):
 
 
 def learn(lab, calls):
-    """Until the kernel has all calls."""
-    for _ in range(20):
-        lab.traffic.run(calls, rate=20000, seconds=0.1 + 2 * calls / 20000, first=True)
+    """Until the kernel has all calls. A generator that other work slows down begins with the first ones each time."""
+    for n in range(1, 9):
+        lab.traffic.run(calls, rate=20000, seconds=0.1 + 2 * n * calls / 20000, first=True)
         with contextlib.suppress(Broken):
             return wait_for("flows", lambda: lab.daemon.in_kernel() >= calls, 1)
     raise Broken("%d of %d calls are in the kernel" % (lab.daemon.in_kernel(), calls))
@@ -186,9 +191,9 @@ def watch(lab, calls):
         with Watch(lab, text):
             for _ in range(5):
                 command(text)
-    for words in (["stats"], ["sessions"], ["findings"], ["top"]):
-        with Watch(lab, "rtpxctl " + " ".join(words)), contextlib.suppress(Broken, ValueError):
-            lab.daemon.ctl(*words)
+    for word in ("stats", "sessions", "flows", "top"):
+        with Watch(lab, "rtpxctl " + word):
+            lab.daemon.ctl(word)
     with Watch(lab, "20 scrapes"):
         times = []
         for _ in range(20):
