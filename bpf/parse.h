@@ -92,8 +92,8 @@ static __always_inline enum rtpx_reason parse_ip6(struct frame *f, struct rtpx_p
 static __always_inline enum rtpx_reason parse_udp(struct frame *f, struct rtpx_packet *p)
 {
 	struct udphdr *udp = f->udp;
-	__u32 ip_header = p->family == RTPX_FAMILY_IP6 ? sizeof(struct ipv6hdr)
-						       : sizeof(struct iphdr);
+	__u32 ip_header =
+		p->family == RTPX_FAMILY_IP6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 
 	if ((void *)(udp + 1) > f->end)
 		return RTPX_REASON_pass_malformed;

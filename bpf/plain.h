@@ -120,8 +120,8 @@ static __always_inline void plain_take(struct plain_out *out, const struct rtpx_
 	sum = (out->addresses & 0xffffffff) + (out->addresses >> 32) + out->tos +
 	      GET16(frame, AT_IP + 2) + bpf_htons(IP4_DONT_FRAGMENT) + out->ttl;
 	out->ip_check = ~rtpx_fold((sum & 0xffff) + (sum >> 16));
-	out->udp_check = rtpx_fold(flow->sum_change + GET16(frame, AT_UDP_CHECK) +
-				   GET16(frame, AT_SOURCE));
+	out->udp_check =
+		rtpx_fold(flow->sum_change + GET16(frame, AT_UDP_CHECK) + GET16(frame, AT_SOURCE));
 }
 
 /* plain_write - write the new headers. The lengths of IP and UDP stay. */

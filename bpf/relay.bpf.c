@@ -67,7 +67,7 @@ const volatile __u32 media_first, media_ports, media_pools = RTPX_FAMILIES;
 const volatile struct rtpx_pools pools;
 
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
-#define barrier()    asm volatile("" ::: "memory")
+#define barrier() asm volatile("" ::: "memory")
 
 /*
  * The coarse clock at the most recent kernel tick with a packet. Reading this copy costs less than
@@ -153,8 +153,8 @@ static __always_inline enum rtpx_reason judge_nexthop(const struct place *at,
 
 	if (!at->nh->mtu)
 		return RTPX_REASON_pass_nexthop;
-	ip_bytes += at->entry->flags & RTPX_FLOW_OUT6 ? sizeof(struct ipv6hdr)
-						      : sizeof(struct iphdr);
+	ip_bytes +=
+		at->entry->flags & RTPX_FLOW_OUT6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	return ip_bytes > at->nh->mtu ? RTPX_REASON_pass_too_big : RTPX_GO_ON;
 }
 
@@ -202,8 +202,7 @@ static __noinline int plain_rtp(struct xdp_md *ctx, struct rtpx_packet *p)
 }
 
 /* The slow part of counting a plain frame, whose payload is where it was. */
-static __noinline int count_plain_in_full(struct xdp_md *ctx, struct rtpx_entry *entry,
-					  __u32 index)
+static __noinline int count_plain_in_full(struct xdp_md *ctx, struct rtpx_entry *entry, __u32 index)
 {
 	struct rtpx_packet p;
 
@@ -253,9 +252,8 @@ static __always_inline int relay_plain(struct xdp_md *ctx, __u32 *tx_port)
 	struct plain_out out;
 	struct place at;
 
-	if (frame + PLAIN_BYTES > end ||
-	    find(pool_of(RTPX_FAMILY_IP4, frame + AT_ADDRESSES + 4),
-		 bpf_ntohs(GET16(frame, AT_DEST)), &at) != RTPX_GO_ON)
+	if (frame + PLAIN_BYTES > end || find(pool_of(RTPX_FAMILY_IP4, frame + AT_ADDRESSES + 4),
+					      bpf_ntohs(GET16(frame, AT_DEST)), &at) != RTPX_GO_ON)
 		return 0;
 	flow = at.entry;
 	if ((flow->flags & (RTPX_FLOW_ACTIVE | NOT_PLAIN)) != RTPX_FLOW_ACTIVE ||
@@ -300,9 +298,9 @@ static __always_inline enum rtpx_reason rewrite(struct xdp_md *ctx, const struct
 		    (out.is_ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 
 	leaving_take(&out, at->entry, p->payload_bytes, udp_check, arriving_ecn(f, p->family));
-	out.label = rtpx_flow_label(bpf_ntohs(at->entry->out_port),
-				    bpf_ntohs(at->entry->dest_port)) &
-		    at->nh->label_mask;
+	out.label =
+		rtpx_flow_label(bpf_ntohs(at->entry->out_port), bpf_ntohs(at->entry->dest_port)) &
+		at->nh->label_mask;
 	__builtin_memcpy(&out.ip6[0], more->out6, 16);
 	__builtin_memcpy(&out.ip6[2], more->dest6, 16);
 	if (!is_whole(at))

@@ -14,8 +14,8 @@
 #include "parse.h"
 #include "rtpx_entry.h"
 
-#define CHUNK	   512 /* most bytes that bpf_csum_diff() takes */
-#define MAX_CHUNKS 18  /* for a 9,000-byte packet */
+#define CHUNK 512     /* most bytes that bpf_csum_diff() takes */
+#define MAX_CHUNKS 18 /* for a 9,000-byte packet */
 #define IP4_DONT_FRAGMENT 0x4000
 
 /*
@@ -72,8 +72,7 @@ static __always_inline __u16 finish_checksum(__u32 sum)
  * is_unfinished - true if the sender's stack left the checksum to the hardware. The field then has
  * only the folded sum of the pseudo-header.
  */
-static __always_inline int is_unfinished(const struct rtpx_entry *flow,
-					 const struct udphdr *udp)
+static __always_inline int is_unfinished(const struct rtpx_entry *flow, const struct udphdr *udp)
 {
 	return udp->check == rtpx_fold(flow->sum_pseudo + udp->len);
 }

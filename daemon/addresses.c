@@ -79,7 +79,8 @@ static void remember_line(const struct addresses *a, const char *text)
 	bad = !f || fprintf(f, "%s\n", text) < 0;
 	if ((f && fclose(f)) || bad)
 		log_warn("%s: cannot be written (%s), so the next rtpxd has the address only if "
-			 "its options name it", path, strerror(errno));
+			 "its options name it",
+			 path, strerror(errno));
 }
 
 /* The new pool is the last one: of the dataplane, then of the ports. */
@@ -98,10 +99,12 @@ static int add_pool(const struct addresses *a)
 static int refuse_error(int rc, char *err, size_t err_size)
 {
 	if (rc == -EBUSY)
-		return refuse(err, err_size, -1, "calls use this address already, by the modifier "
+		return refuse(err, err_size, -1,
+			      "calls use this address already, by the modifier "
 			      "l or r: add it when they have ended");
 	if (rc == -EACCES || rc == -EPERM)
-		return refuse(err, err_size, -1, "rtpxd has given up the right to load a program "
+		return refuse(err, err_size, -1,
+			      "rtpxd has given up the right to load a program "
 			      "(CAP_PERFMON): add the address to -l or -6 and restart rtpxd; calls "
 			      "go on, and the kernel loses no packet of them");
 	return refuse(err, err_size, -1, "no room for its ports: %s", strerror(-rc));

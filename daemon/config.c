@@ -90,8 +90,10 @@ static int add_group(struct config *c, const char *name, char *err, size_t err_s
 			return CONFIG_EXIT_OURS;
 		}
 	if (c->n_groups == GROUPS_MAX) {
-		snprintf(err, err_size, "--group: %s is one group too many, at most %d are "
-					"possible", name, GROUPS_MAX);
+		snprintf(err, err_size,
+			 "--group: %s is one group too many, at most %d are "
+			 "possible",
+			 name, GROUPS_MAX);
 		return CONFIG_EXIT_OURS;
 	}
 	c->groups[c->n_groups++] = name;
@@ -134,8 +136,8 @@ static int add_addresses(struct config *c, struct config_group *g, char *err, si
 		rest = list_cut(list);
 		if (!*list || l->n == FACES_MAX_LISTENERS) {
 			snprintf(err, err_size, "--group %s: %s", g->name,
-				 *list ? "the addresses of all groups are more than 16" :
-					 "an address is missing");
+				 *list ? "the addresses of all groups are more than 16"
+				       : "an address is missing");
 			return CONFIG_EXIT_OURS;
 		}
 		l->local[l->n++] = (struct listeners_arg){

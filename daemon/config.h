@@ -39,7 +39,7 @@
 
 /* An option of the command line. */
 struct config_given {
-	unsigned int row; /* of the table of options */
+	unsigned int row;  /* of the table of options */
 	const char *value; /* NULL: a flag */
 };
 
@@ -61,8 +61,8 @@ struct config {
 	struct hep_address hep; /* of RTCP reports; host "": none */
 	long hep_agent;		/* the number of this host at the collector */
 	char hep_text[288], hep_agent_text[12]; /* both as text, if a module gave them */
-	uint32_t max_sessions, max_cps; /* 0: no limit */
-	bool banner; /* print the chosen settings on stdout */
+	uint32_t max_sessions, max_cps;		/* 0: no limit */
+	bool banner;				/* print the chosen settings on stdout */
 	bool record_all, record_pcap, no_rtcp_record;
 	bool record_replace, record_json;
 	enum keys record_dtmf;
@@ -81,20 +81,20 @@ struct config {
 	bool notify_prompts;
 	uint32_t opus_types; /* a bit for each payload type from 96 up */
 	const char *pid_file, *admin_socket;
-	struct addr metrics; /* of --metrics; ADDR_NONE: off */
+	struct addr metrics;   /* of --metrics; ADDR_NONE: off */
 	const char *state_dir; /* directory of the journal; NULL: no journal */
 	const char *replicate; /* Redis's address; NULL: no standby. See docs/standby.md */
 	struct redis_url redis;
-	const char *redis_ca;	     /* file with certificates; NULL: the system's */
+	const char *redis_ca; /* file with certificates; NULL: the system's */
 	const char *redis_password_file;
-	char *redis_password;	     /* from that file, owned; NULL: the URL's */
-	const char *group; /* of --group NAME; NULL: not given */
+	char *redis_password; /* from that file, owned; NULL: the URL's */
+	const char *group;    /* of --group NAME; NULL: not given */
 	struct config_group further[GROUPS_MAX];
 	unsigned int n_further;
 	const char *groups[GROUPS_MAX]; /* the names of all groups, by number */
 	unsigned int n_groups;
-	bool standby;		     /* begin as the standby, even with the media addresses */
-	bool drop_in;	       /* started as `rtpproxy`: may run beside other daemons */
+	bool standby; /* begin as the standby, even with the media addresses */
+	bool drop_in; /* started as `rtpproxy`: may run beside other daemons */
 	const char *sockets[CONFIG_MAX_SOCKETS];
 	unsigned int n_sockets;
 	struct listeners_args listen; /* -l, -6 and -A as given */
@@ -104,7 +104,7 @@ struct config {
 	bool bridge, bridge_symmetric, force_asymmetric, no_resolve;
 	uint8_t tos;
 	uint32_t ttl_s, setup_ttl_s; /* of -T and -W */
-	long nofile; /* -L, open files; 0: as many as the system allows */
+	long nofile;		     /* -L, open files; 0: as many as the system allows */
 	uint16_t port_min, port_max;
 	uid_t uid; /* (uid_t)-1: keep the present user */
 	gid_t gid;

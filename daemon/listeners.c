@@ -89,7 +89,8 @@ static int check_item(struct maker *m, const struct listeners_arg *arg, const st
 		if (addr_is_any(&other->addr) || addr_is_any(&l->addr))
 			return refuse(m->err, m->err_size, -1,
 				      "'%s': an address that stands for all addresses cannot be in "
-				      "a list", arg->text);
+				      "a list",
+				      arg->text);
 		if (addr_host_eq(&other->addr, &l->addr))
 			return refuse(m->err, m->err_size, -1,
 				      "'%s': an address is in the list twice", arg->text);
@@ -168,7 +169,9 @@ static int add_plain(struct maker *m, const struct listeners_arg *arg)
 	unsigned int n = m->out->n;
 	const struct list list = {
 		.label = at ? arg->text : arg->label,
-		.label_len = at ? (size_t)(at - arg->text) : arg->label ? strlen(arg->label) : 0,
+		.label_len = at		  ? (size_t)(at - arg->text)
+			     : arg->label ? strlen(arg->label)
+					  : 0,
 		.group = n ? m->out->all[n - 1].group + 1 : 0,
 	};
 
@@ -238,7 +241,8 @@ static int advertise_group(struct maker *m, unsigned int group, const char *text
 	if (n != wanted)
 		return refuse(m->err, m->err_size, -1,
 			      "-A '%s': '%.*s' has %u addresses for the %u of -l or -6: give as "
-			      "many, with commas", m->args->advertised, (int)len, text, n, wanted);
+			      "many, with commas",
+			      m->args->advertised, (int)len, text, n, wanted);
 	for (unsigned int i = 0; i < m->out->n; i++) {
 		struct listener *l = &m->out->all[i];
 		size_t item = item_len(text, len);
@@ -412,8 +416,10 @@ int listeners_join(struct listeners *l, const char *text, char *err, size_t err_
 	struct addr a;
 
 	if (parse_joining(&a, &advertised, text) < 0)
-		return refuse(err, err_size, -1, "'%s': must be LIST,ADDR[=ADVERTISED] with "
-			      "numeric addresses; LIST can be a label", text);
+		return refuse(err, err_size, -1,
+			      "'%s': must be LIST,ADDR[=ADVERTISED] with "
+			      "numeric addresses; LIST can be a label",
+			      text);
 	if (listeners_has(l->all, l->n, text))
 		return refuse(err, err_size, -1, "'%s': this address is given already", text);
 	list = find_list(l, text, (size_t)(strrchr(text, ',') - text));

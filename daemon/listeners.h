@@ -12,15 +12,15 @@ struct listeners_arg {
 	enum addr_family family;
 	const char *text;
 	unsigned int address_group; /* see struct listener */
-	bool of_group; /* of --group: needs no label */
-	const char *label; /* of the addresses, if the text has none; or NULL */
+	bool of_group;		    /* of --group: needs no label */
+	const char *label;	    /* of the addresses, if the text has none; or NULL */
 };
 
 struct listeners_args {
 	struct listeners_arg local[FACES_MAX_LISTENERS];
-	unsigned int n; /* at least one */
+	unsigned int n;		/* at least one */
 	const char *advertised; /* -A; NULL: none */
-	bool no_resolve; /* refuse host names */
+	bool no_resolve;	/* refuse host names */
 };
 
 struct listeners {

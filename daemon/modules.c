@@ -103,7 +103,7 @@ static const char *set_ptype(struct section *s, const struct reading *r, const s
 	(void)r;
 	s->settings.collector.tcp = !strcasecmp(e->value, "tcp");
 	return s->settings.collector.tcp || !strcasecmp(e->value, "udp") ? NULL
-									  : "must be udp or tcp";
+									 : "must be udp or tcp";
 }
 
 static const char *set_id(struct section *s, const struct reading *r, const struct ucl_event *e)
@@ -117,6 +117,7 @@ static const char *set_id(struct section *s, const struct reading *r, const stru
 	return NULL;
 }
 
+/* clang-format off */
 static const struct key {
 	const char *name;
 	enum module of;
@@ -129,6 +130,7 @@ static const struct key {
 	{ "capt_ptype", ACCT_RTCP_HEP, set_ptype },
 	{ "capt_id", ACCT_RTCP_HEP, set_id },
 };
+/* clang-format on */
 
 _Static_assert(ARRAY_SIZE(keys) <= ARRAY_SIZE(((struct section *)0)->lines), "a line for each key");
 

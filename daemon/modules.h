@@ -12,7 +12,7 @@
 #include "observe/hep_address.h"
 
 struct modules {
-	bool csv, hep;	     /* acct_csv, acct_rtcp_hep; catch_dtmf is always on */
+	bool csv, hep;		 /* acct_csv, acct_rtcp_hep; catch_dtmf is always on */
 	char csv_file[PATH_MAX]; /* absolute; "": rtpproxy_acct.csv in the start directory */
 	struct hep_address collector;
 	uint32_t hep_agent; /* the number of this host at the collector */

@@ -34,7 +34,7 @@ struct observers_opts {
 	struct engine *engine;
 	struct admission *admission;
 	struct commands *commands;
-	struct keeper *keeper;	 /* NULL: no journal */
+	struct keeper *keeper; /* NULL: no journal */
 	struct groups *groups; /* NULL: without --replicate */
 	struct listen *listen;
 };

@@ -64,8 +64,7 @@ void pid_file_remove(struct pid_file *f);
  * @maps: keep CAP_BPF. Else keep none; the same for a process that was started as another user than
  * root. Root without @uid keeps all.
  */
-int process_drop(uid_t uid, gid_t gid, bool dataplane, bool maps, char *err,
-		 size_t err_size);
+int process_drop(uid_t uid, gid_t gid, bool dataplane, bool maps, char *err, size_t err_size);
 
 /*
  * process_first_line - read the first line of a file, without its newline, which another user may

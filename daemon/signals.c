@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "base/log.h"
 
+/* clang-format off */
 static const struct {
 	int number;
 	enum signal_effect effect;
@@ -21,6 +22,7 @@ static const struct {
 	{ SIGABRT, SIGNAL_FATAL }, { SIGFPE, SIGNAL_FATAL },   { SIGBUS, SIGNAL_FATAL },
 	{ SIGSEGV, SIGNAL_FATAL }, { SIGSYS, SIGNAL_FATAL },
 };
+/* clang-format on */
 
 /*
  * SIGXFSZ. The kernel sends it when we write beyond the limit on file sizes; si_pid is our own

@@ -277,8 +277,13 @@ int ucl_read(const char *text, size_t len,
 	     int (*take)(void *arg, const struct ucl_event *event, char *err, size_t err_size),
 	     void *arg, char *err, size_t err_size)
 {
-	struct ucl u = { .p = text, .end = text + len, .line = 1, .take = take, .arg = arg,
-			 .err = err, .err_size = err_size };
+	struct ucl u = { .p = text,
+			 .end = text + len,
+			 .line = 1,
+			 .take = take,
+			 .arg = arg,
+			 .err = err,
+			 .err_size = err_size };
 	bool braces;
 	int r;
 

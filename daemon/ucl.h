@@ -19,7 +19,7 @@ enum ucl_kind { UCL_BEGIN, UCL_VALUE, UCL_END };
 
 /* One thing in the text. Pointers are valid during the call. */
 struct ucl_event {
-	enum ucl_kind kind; /* a section begins, a key has a value, a section ends */
+	enum ucl_kind kind;		 /* a section begins, a key has a value, a section ends */
 	const char *keys[UCL_MAX_DEPTH]; /* from the outermost section to this one, or to the key */
 	unsigned int depth;		 /* of them, at least 1 */
 	const char *value;		 /* UCL_VALUE only */

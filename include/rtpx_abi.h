@@ -43,11 +43,11 @@ enum rtpx_family {
 	RTPX_FAMILIES,
 };
 
-#define RTPX_MAX_POOLS 18 /* those of the families, and of 16 addresses */
-#define RTPX_POOL_SLOTS 256 /* a power of 2 */
+#define RTPX_MAX_POOLS 18	/* those of the families, and of 16 addresses */
+#define RTPX_POOL_SLOTS 256	/* a power of 2 */
 #define RTPX_MAX_NEXTHOPS 65536 /* ids and elements fit a __u16; 0 is never given out */
 #define RTPX_MAX_TX_PORTS 256	/* elements of tx_ports; one interface less can send */
-#define RTPX_LABEL_LEN 46 /* makes struct rtpx_entry_more four cache lines long */
+#define RTPX_LABEL_LEN 46	/* makes struct rtpx_entry_more four cache lines long */
 #define RTPX_INGRESSES 512	/* elements of `ingress`; a power of 2 */
 #define RTPX_INGRESS_TRIES 8
 #define RTPX_INGRESS_OTHERS 4
@@ -123,20 +123,20 @@ struct rtpx_flow {
  */
 struct rtpx_flow_stats {
 	/* Fields that an ordinary packet changes: one cache line. */
-	__u64 packets;	     /* accepted from the peer */
-	__u64 bytes;	     /* their UDP payload */
-	__u64 last_ns;	     /* arrival of the last packet; 0: none yet */
-	__u64 window;	     /* bit n: max_seq - n was seen */
-	__u32 max_seq;	     /* highest extended sequence number of this segment; 0: no RTP yet */
-	__u32 ssrc;	     /* valid when max_seq is not 0 */
-	__u32 longest_us;    /* longest gap between two packets */
-	__u32 timed_ts;	     /* RTP timestamp of the last packet that was timed, see clock */
-	__u32 jitter_q4;     /* current jitter */
+	__u64 packets;	  /* accepted from the peer */
+	__u64 bytes;	  /* their UDP payload */
+	__u64 last_ns;	  /* arrival of the last packet; 0: none yet */
+	__u64 window;	  /* bit n: max_seq - n was seen */
+	__u32 max_seq;	  /* highest extended sequence number of this segment; 0: no RTP yet */
+	__u32 ssrc;	  /* valid when max_seq is not 0 */
+	__u32 longest_us; /* longest gap between two packets */
+	__u32 timed_ts;	  /* RTP timestamp of the last packet that was timed, see clock */
+	__u32 jitter_q4;  /* current jitter */
 	__u32 jitter_max_q4;
 	__u32 jitter_sum_q4; /* over jitter_count; both are halved before they overflow */
 	__u16 jitter_count;
-	__u8 payload_type;   /* of the last packet that was timed */
-	__u8 clock;	     /* enum rtpx_clock */
+	__u8 payload_type; /* of the last packet that was timed */
+	__u8 clock;	   /* enum rtpx_clock */
 
 	__u64 first_ns;	      /* arrival of the first packet */
 	__u64 daemon_packets; /* packets that no dataplane forwarded */
@@ -145,10 +145,10 @@ struct rtpx_flow_stats {
 	__u32 segments;	      /* SSRC changes and sequence jumps, the first packet included */
 	__u32 sent_prior;     /* packets expected in the segments before this one */
 	__u32 duplicates;
-	__u32 errors; /* not parsable as RTP */
+	__u32 errors;	  /* not parsable as RTP */
 	__u32 unmirrored; /* forwarded, but there was no room for the copy */
 	__u32 timed_at;	  /* arrival of the packet of timed_ts, in 1.024 us */
-	__u32 reordered; /* arrived after a packet with a later number; not duplicates */
+	__u32 reordered;  /* arrived after a packet with a later number; not duplicates */
 };
 
 /* Rates of RTP clocks in Hz: of static payload types (RFC 3551 section 6), and of common others. */
@@ -163,7 +163,7 @@ enum rtpx_clock {
 #undef RTPX_CLOCK_ENUM
 };
 
-#define RTPX_TIMED_EVERY 64  /* packets */
+#define RTPX_TIMED_EVERY 64 /* packets */
 /*
  * Values of rtpx_entry.pending. NEW: nothing is pending, and the next packet is out of the
  * ordinary. MOVING: the counts are being moved to flows_more.
@@ -187,7 +187,7 @@ struct rtpx_entry {
 	__u8 flags; /* enum rtpx_flow_flag */
 	__u8 tos;
 	__u8 ttl;
-	__u8 pending; /* packets counted here */
+	__u8 pending;  /* packets counted here */
 	__u16 nexthop; /* element of `nexthops`; changes by one store, without seq */
 	__be16 peer_port;
 	/* sum of old minus new addresses and ports, without the arriving source port */
@@ -244,7 +244,7 @@ struct rtpx_mirrored {
 #define RTPX_MIRROR_MAX 8192 /* bytes of the payload */
 
 #define RTPX_LABEL_MASK 0xfffff /* IPv6's flow label, RFC 6437 */
-#define RTPX_ECN_MASK	3	/* of the TOS or traffic class, RFC 3168 */
+#define RTPX_ECN_MASK 3		/* of the TOS or traffic class, RFC 3168 */
 
 /*
  * An element of the map `nexthops`: the way of packets onto the wire. All flows with this way share
@@ -253,12 +253,12 @@ struct rtpx_mirrored {
 struct rtpx_nexthop {
 	__u8 dst_mac[6]; /* dst_mac and src_mac stand as in the frame */
 	__u8 src_mac[6];
-	__u16 vlan;	/* 802.1Q TCI to push; 0: none */
-	__u16 mtu;	/* largest IP packet in bytes; 0: this next hop is not usable */
-	__u16 plain_mtu; /* mtu if no tag is to be pushed, else 0 */
-	__u16 tx_port;	 /* index into tx_ports; 0 is never given out */
-	__u32 ifindex;	/* of the device that tx_port names */
-	__u32 neigh;	/* the daemon's number of the neighbour with dst_mac; 0: not known */
+	__u16 vlan;	  /* 802.1Q TCI to push; 0: none */
+	__u16 mtu;	  /* largest IP packet in bytes; 0: this next hop is not usable */
+	__u16 plain_mtu;  /* mtu if no tag is to be pushed, else 0 */
+	__u16 tx_port;	  /* index into tx_ports; 0 is never given out */
+	__u32 ifindex;	  /* of the device that tx_port names */
+	__u32 neigh;	  /* the daemon's number of the neighbour with dst_mac; 0: not known */
 	__u32 label_mask; /* bits of IPv6's flow label to use; 0: the label is 0 */
 } __attribute__((aligned(8)));
 
@@ -286,7 +286,7 @@ struct rtpx_ingress {
  * program.
  */
 struct rtpx_plain_ingress {
-	__u64 mac; /* see rtpx_mac() */
+	__u64 mac;     /* see rtpx_mac() */
 	__u32 ifindex; /* 0: none */
 	__u32 pad;
 };
@@ -298,7 +298,7 @@ struct rtpx_plain_ingress {
 struct rtpx_pools {
 	__u32 factor;
 	struct rtpx_pool_at {
-		__u32 key; /* rtpx_pool_key() */
+		__u32 key;  /* rtpx_pool_key() */
 		__u32 pool; /* 0: none */
 	} at[RTPX_FAMILIES][RTPX_POOL_SLOTS];
 };
@@ -320,44 +320,44 @@ struct rtpx_config {
  * Outcomes of a packet in a dataplane, in their only table: name, text. `relayed` comes first. A
  * name with `drop_` is a drop. All other packets go to the stack untouched.
  */
-#define RTPX_REASONS(X)                                                              \
-	X(relayed, "forwarded")                                                      \
-	X(drop_stranger, "dropped: the source is not the call's peer")               \
-	X(pass_not_ip, "not IPv4 or IPv6")                                           \
-	X(pass_not_udp, "not UDP")                                                   \
-	X(pass_fragment, "IP fragment")                                              \
-	X(pass_options, "IPv4 options or IPv6 extension header")                     \
-	X(pass_malformed, "lengths do not agree with the packet")                    \
-	X(pass_not_media, "UDP port outside the media range")                        \
-	X(pass_no_flow, "no flow on this port")                                      \
-	X(pass_not_local, "destination address is not the call's")                   \
-	X(pass_busy, "the flow was being written")                                   \
-	X(pass_ttl, "TTL or hop limit would expire")                                 \
-	X(pass_stun, "STUN message")                                                 \
-	X(pass_event, "telephone event (DTMF), the daemon reports it")               \
-	X(pass_open, "unknown source, the daemon decides")                           \
-	X(pass_second, "from the signalled address, which is not the peer's")        \
-	X(pass_relatch, "unknown source while the peer is silent, the daemon decides") \
-	X(pass_nexthop, "next hop not resolved")                                     \
-	X(pass_too_big, "larger than the next hop's MTU")                            \
-	X(pass_merged, "several packets merged into one, or put together again")     \
-	X(pass_checksum, "checksum left to the hardware: perhaps several packets in one") \
+#define RTPX_REASONS(X)                                                                        \
+	X(relayed, "forwarded")                                                                \
+	X(drop_stranger, "dropped: the source is not the call's peer")                         \
+	X(pass_not_ip, "not IPv4 or IPv6")                                                     \
+	X(pass_not_udp, "not UDP")                                                             \
+	X(pass_fragment, "IP fragment")                                                        \
+	X(pass_options, "IPv4 options or IPv6 extension header")                               \
+	X(pass_malformed, "lengths do not agree with the packet")                              \
+	X(pass_not_media, "UDP port outside the media range")                                  \
+	X(pass_no_flow, "no flow on this port")                                                \
+	X(pass_not_local, "destination address is not the call's")                             \
+	X(pass_busy, "the flow was being written")                                             \
+	X(pass_ttl, "TTL or hop limit would expire")                                           \
+	X(pass_stun, "STUN message")                                                           \
+	X(pass_event, "telephone event (DTMF), the daemon reports it")                         \
+	X(pass_open, "unknown source, the daemon decides")                                     \
+	X(pass_second, "from the signalled address, which is not the peer's")                  \
+	X(pass_relatch, "unknown source while the peer is silent, the daemon decides")         \
+	X(pass_nexthop, "next hop not resolved")                                               \
+	X(pass_too_big, "larger than the next hop's MTU")                                      \
+	X(pass_merged, "several packets merged into one, or put together again")               \
+	X(pass_checksum, "checksum left to the hardware: perhaps several packets in one")      \
 	X(pass_other_mac, "link address of another station, of a group, or of a device above") \
-	X(pass_no_vlan, "VLAN for which this host has no device")                    \
-	X(pass_ip_checksum, "wrong IPv4 header checksum")                            \
-	X(pass_no_checksum, "IPv6 without a UDP checksum")                           \
+	X(pass_no_vlan, "VLAN for which this host has no device")                              \
+	X(pass_ip_checksum, "wrong IPv4 header checksum")                                      \
+	X(pass_no_checksum, "IPv6 without a UDP checksum")                                     \
 	X(pass_adjust, "no room to change the header's size")
 
 enum rtpx_reason {
 #define RTPX_REASON_ENUM(name, text) RTPX_REASON_##name,
 	RTPX_REASONS(RTPX_REASON_ENUM)
 #undef RTPX_REASON_ENUM
-	RTPX_REASON_COUNT,
+		RTPX_REASON_COUNT,
 };
 
 /* Outcomes of the copies of forwarded packets. */
-#define RTPX_MIRROR_COUNTS(X)                                                        \
-	X(mirrored, "copied for a recording")                                        \
+#define RTPX_MIRROR_COUNTS(X)                 \
+	X(mirrored, "copied for a recording") \
 	X(mirror_full, "not copied for a recording: the ring buffer was full")
 
 /*

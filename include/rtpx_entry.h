@@ -52,10 +52,9 @@ static inline void rtpx_entry_sums(struct rtpx_entry *e, const struct rtpx_flow 
 	__u32 in, out;
 
 	in = family == RTPX_FAMILY_IP4 ? rtpx_sum_words(f->local4, 2) + rtpx_sum_words(f->peer4, 2)
-				   : rtpx_sum_words(f->local6, 8) + rtpx_sum_words(f->peer6, 8);
-	out = f->flags & RTPX_FLOW_OUT6
-		      ? rtpx_sum_words(f->out6, 8) + rtpx_sum_words(f->dest6, 8)
-		      : rtpx_sum_words(f->out4, 2) + rtpx_sum_words(f->dest4, 2);
+				       : rtpx_sum_words(f->local6, 8) + rtpx_sum_words(f->peer6, 8);
+	out = f->flags & RTPX_FLOW_OUT6 ? rtpx_sum_words(f->out6, 8) + rtpx_sum_words(f->dest6, 8)
+					: rtpx_sum_words(f->out4, 2) + rtpx_sum_words(f->dest4, 2);
 	e->sum_pseudo = rtpx_fold(in + rtpx_be16(RTPX_IPPROTO_UDP));
 	out += rtpx_be16(f->out_port) + rtpx_be16(f->dest_port);
 	e->sum_change = rtpx_fold(in + rtpx_be16(f->port) + (__u16)~rtpx_fold(out));

@@ -43,7 +43,7 @@
 
 #include "rtpx_abi.h"
 
-#define RTPX_GENL_NAME	  "rtpx"
+#define RTPX_GENL_NAME "rtpx"
 #define RTPX_GENL_VERSION 1
 
 /* Most bytes that an owner with root in a user namespace only may have set aside for copies. */

@@ -8,8 +8,8 @@
 
 #include <linux/types.h>
 
-#define FLOOR_SHARDS 8	/* shared sockets of each address family */
-#define FLOOR_GROUPS 2	/* IPv4 is 0, IPv6 is 1 */
+#define FLOOR_SHARDS 8 /* shared sockets of each address family */
+#define FLOOR_GROUPS 2 /* IPv4 is 0, IPv6 is 1 */
 #define FLOOR_SOCKETS (FLOOR_GROUPS * FLOOR_SHARDS)
 /* Elements of the map `receivers`: the shared sockets, then a socket of each group that drops. */
 #define FLOOR_RECEIVERS (FLOOR_SOCKETS + FLOOR_GROUPS)

@@ -20,8 +20,8 @@ enum rtpx_payload {
 };
 
 #define RTPX_PAYLOAD_LOOK 8 /* bytes that tell the kind; a shorter payload is OTHER */
-#define RTPX_RTP_HEADER	  12
-#define RTPX_RTP_PADDED	  0x20 /* bits of an RTP packet's first byte */
+#define RTPX_RTP_HEADER 12
+#define RTPX_RTP_PADDED 0x20 /* bits of an RTP packet's first byte */
 #define RTPX_RTP_EXTENDED 0x10
 
 #define RTPX_STUN_HEADER 20

@@ -139,8 +139,10 @@ static __always_inline enum rtpx_reason rtpx_judge_stranger(const struct rtpx_co
 static __always_inline __u32 rtpx_clock_factor(__u8 clock)
 {
 	switch (clock) {
-#define RTPX_CLOCK_CASE(hz) case RTPX_CLOCK_##hz: return RTPX_CLOCK_FACTOR(hz);
-	RTPX_CLOCKS(RTPX_CLOCK_CASE)
+#define RTPX_CLOCK_CASE(hz)   \
+	case RTPX_CLOCK_##hz: \
+		return RTPX_CLOCK_FACTOR(hz);
+		RTPX_CLOCKS(RTPX_CLOCK_CASE)
 #undef RTPX_CLOCK_CASE
 	default:
 		return 0;
@@ -151,8 +153,10 @@ static __always_inline __u32 rtpx_clock_factor(__u8 clock)
 static inline __u32 rtpx_clock_hz(__u8 clock)
 {
 	switch (clock) {
-#define RTPX_CLOCK_CASE(hz) case RTPX_CLOCK_##hz: return hz;
-	RTPX_CLOCKS(RTPX_CLOCK_CASE)
+#define RTPX_CLOCK_CASE(hz)   \
+	case RTPX_CLOCK_##hz: \
+		return hz;
+		RTPX_CLOCKS(RTPX_CLOCK_CASE)
 #undef RTPX_CLOCK_CASE
 	default:
 		return 0;
@@ -194,9 +198,8 @@ static __always_inline __u8 rtpx_clock_measured(__s32 units, __s32 ticks)
 	if (units < RTPX_CLOCK_MEASURED || ticks <= 0)
 		return RTPX_CLOCK_SOUGHT;
 	factor = ((__u64)ticks << 20) / (__u32)units;
-#define RTPX_CLOCK_NEAR(hz)                                      \
-	if (factor - RTPX_CLOCK_FACTOR(hz) * 24ull / 25 <=       \
-	    RTPX_CLOCK_FACTOR(hz) * 2ull / 25)                   \
+#define RTPX_CLOCK_NEAR(hz)                                                                   \
+	if (factor - RTPX_CLOCK_FACTOR(hz) * 24ull / 25 <= RTPX_CLOCK_FACTOR(hz) * 2ull / 25) \
 		found = RTPX_CLOCK_##hz;
 	RTPX_CLOCKS(RTPX_CLOCK_NEAR)
 #undef RTPX_CLOCK_NEAR
@@ -248,9 +251,8 @@ static __always_inline void rtpx_stats_jitter(struct rtpx_flow_stats *st,
 	__u32 ticks = p->rtp_ts - st->timed_ts, expected;
 	__u8 clock = rtpx_clock_of_type(p->payload_type);
 
-	if (st->clock == RTPX_CLOCK_NONE ||
-	    (p->payload_type != st->payload_type &&
-	     (clock == RTPX_CLOCK_SOUGHT || clock != st->clock))) {
+	if (st->clock == RTPX_CLOCK_NONE || (p->payload_type != st->payload_type &&
+					     (clock == RTPX_CLOCK_SOUGHT || clock != st->clock))) {
 		rtpx_stats_time(st, p, clock);
 		return;
 	}

@@ -36,8 +36,8 @@ static unsigned int copies_made(const struct table *t)
 
 static int spare_add(struct table *t)
 {
-	struct sk_buff *msg = genlmsg_new(COPIES_ROOM, GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
-							       __GFP_NOWARN);
+	struct sk_buff *msg =
+		genlmsg_new(COPIES_ROOM, GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 
 	if (!msg)
 		return -ENOMEM;
@@ -113,7 +113,7 @@ static void put_copy(struct sk_buff *msg, const struct flow *f, const struct rtp
 }
 
 bool copies_add(struct table *t, const struct flow *f, const struct rtpx_packet *p,
-		 const struct sk_buff *skb, unsigned int payload)
+		const struct sk_buff *skb, unsigned int payload)
 {
 	const unsigned int bytes = min_t(unsigned int, p->payload_bytes, RTPX_MIRROR_MAX);
 	struct sk_buff *msg;

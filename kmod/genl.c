@@ -19,8 +19,8 @@
 #define KNOWN_FLAGS                                                               \
 	(RTPX_FLOW_ACTIVE | RTPX_FLOW_RTP | RTPX_FLOW_ANY_PORT | RTPX_FLOW_OUT6 | \
 	 RTPX_FLOW_EVENTS | RTPX_FLOW_MIRROR)
-#define KNOWN_STRANGERS                                                           \
-	(RTPX_STRANGERS_CONTINUE | RTPX_STRANGERS_HOST | RTPX_STRANGERS_SILENT |  \
+#define KNOWN_STRANGERS                                                          \
+	(RTPX_STRANGERS_CONTINUE | RTPX_STRANGERS_HOST | RTPX_STRANGERS_SILENT | \
 	 RTPX_STRANGERS_SECOND_HOST | RTPX_STRANGERS_ALL)
 
 static struct genl_family genl;

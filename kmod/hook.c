@@ -57,8 +57,8 @@ static noinline bool extension_holds(const struct sk_buff *skb, unsigned int pay
 				     const struct rtpx_packet *p)
 {
 	u8 room[4];
-	const u8 *extension = skb_header_pointer(
-		skb, payload_at + rtpx_rtp_extension(first), sizeof(room), room);
+	const u8 *extension =
+		skb_header_pointer(skb, payload_at + rtpx_rtp_extension(first), sizeof(room), room);
 
 	return extension && rtpx_rtp_extension_holds(first, p->payload_bytes, extension);
 }

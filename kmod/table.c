@@ -178,9 +178,8 @@ void table_counters(const struct table *t, struct rtpx_counters *out)
 	int cpu, i;
 
 	memset(out, 0, sizeof(*out));
-	for_each_possible_cpu(cpu)
-		for (i = 0; i < sizeof(*out) / sizeof(u64); i++)
-			((u64 *)out)[i] += ((u64 *)per_cpu_ptr(t->counters, cpu))[i];
+	for_each_possible_cpu(cpu) for (i = 0; i < sizeof(*out) / sizeof(u64); i++)(
+		(u64 *)out)[i] += ((u64 *)per_cpu_ptr(t->counters, cpu))[i];
 }
 
 /* ---- the module's state of a namespace ---- */

@@ -28,10 +28,9 @@ struct flow {
 	spinlock_t lock; /* for the statistics in entry and more, and for gone */
 	bool gone;
 	u32 dst_cookie;
-	__be32 label; /* IPv6's flow label, set with each answer of routing */
-	struct dst_entry __rcu
-		*dst;	      /* latest answer of routing, with a reference; or NULL */
-	atomic64_t strangers; /* add to more.stats.strangers; counted without the lock */
+	__be32 label;		     /* IPv6's flow label, set with each answer of routing */
+	struct dst_entry __rcu *dst; /* latest answer of routing, with a reference; or NULL */
+	atomic64_t strangers;	     /* add to more.stats.strangers; counted without the lock */
 	struct rtpx_entry_more more;
 	u64 read; /* sum of packets and strangers at the owner's latest reading; under
 		   * rtpx_net.lock */
@@ -50,8 +49,8 @@ struct table {
 	struct sk_buff_head copies; /* messages for the owner; its lock guards the next four, too */
 	struct sk_buff_head spare;  /* empty messages; grows only under rtpx_net.lock as well */
 	u32 max_copies;		    /* messages in copies and spare together */
-	u32 listener; /* netlink port id to notify when copies wait; 0: none */
-	bool told;    /* the listener was notified */
+	u32 listener;		    /* netlink port id to notify when copies wait; 0: none */
+	bool told;		    /* the listener was notified */
 
 	struct flow __rcu *flows[]; /* by rtpx_flow_index() */
 };

@@ -88,7 +88,8 @@ static void tame(struct json_object *o)
 	char *text;
 
 	if (json_object_is_type(o, json_type_object)) {
-		json_object_object_foreach(o, key, value) {
+		json_object_object_foreach(o, key, value)
+		{
 			(void)key;
 			tame(value);
 		}

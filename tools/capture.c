@@ -106,7 +106,11 @@ static int next_frame(struct capture *c, struct capture_packet *out)
 			continue;
 		c->packets++;
 		*out = (struct capture_packet){
-			.src = d.src, .dst = d.dst, .party = d.party, .data = d.data, .len = d.len,
+			.src = d.src,
+			.dst = d.dst,
+			.party = d.party,
+			.data = d.data,
+			.len = d.len,
 			.arrival_ns = head->ts.tv_sec * NSEC_PER_SEC + head->ts.tv_usec,
 		};
 		return 1;
@@ -132,8 +136,9 @@ static void end_of_frames(struct capture *c)
 	if (!frame_known(pcap_datalink(c->pcap)))
 		snprintf(c->why_empty, sizeof(c->why_empty),
 			 "%s: its link type %d (%s) is not known", c->path, pcap_datalink(c->pcap),
-			 pcap_datalink_val_to_name(pcap_datalink(c->pcap)) ?
-				 pcap_datalink_val_to_name(pcap_datalink(c->pcap)) : "no name");
+			 pcap_datalink_val_to_name(pcap_datalink(c->pcap))
+				 ? pcap_datalink_val_to_name(pcap_datalink(c->pcap))
+				 : "no name");
 	else if (c->frames)
 		snprintf(c->why_empty, sizeof(c->why_empty),
 			 "%s: none of its %llu frames has a whole UDP datagram", c->path,
@@ -168,8 +173,9 @@ static int next_record(struct capture *c, struct capture_packet *out)
 	if (n > 0) {
 		c->packets++;
 		c->at += n;
-		*out = (struct capture_packet){ .src = r.src, .arrival_ns = r.realtime_ns,
-						.data = r.data, .len = r.len };
+		*out = (struct capture_packet){
+			.src = r.src, .arrival_ns = r.realtime_ns, .data = r.data, .len = r.len
+		};
 		return 1;
 	}
 	if (c->gz_failed)
@@ -218,8 +224,8 @@ static int begin(struct capture *c, const char *path, char *err, size_t err_size
 	}
 	if (!pcap)
 		return 0;
-	c->pcap = pcap_fopen_offline_with_tstamp_precision(c->file, PCAP_TSTAMP_PRECISION_NANO,
-							   why);
+	c->pcap =
+		pcap_fopen_offline_with_tstamp_precision(c->file, PCAP_TSTAMP_PRECISION_NANO, why);
 	if (c->pcap)
 		return 0;
 	snprintf(err, err_size, "cannot read %.200s: %.200s", path, why);

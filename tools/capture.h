@@ -14,8 +14,8 @@ struct capture;
 struct capture_packet {
 	struct addr src, dst; /* dst is ADDR_NONE in the ad-hoc format */
 	enum format_party party;
-	uint64_t arrival_ns;  /* CLOCK_REALTIME */
-	const uint8_t *data;  /* owned by the capture, until the next packet */
+	uint64_t arrival_ns; /* CLOCK_REALTIME */
+	const uint8_t *data; /* owned by the capture, until the next packet */
 	size_t len;
 };
 

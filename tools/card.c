@@ -67,9 +67,8 @@ static bool check_link(struct findings *f, const char *ifname)
 	struct ifreq mtu = { 0 }, flags = { 0 };
 
 	if (!ask_link(ifname, SIOCGIFMTU, &mtu) || !ask_link(ifname, SIOCGIFFLAGS, &flags)) {
-		found(f, "interface", WARNING,
-		      "run rtpxctl in the daemon's network namespace", "%s is not visible from here",
-		      ifname);
+		found(f, "interface", WARNING, "run rtpxctl in the daemon's network namespace",
+		      "%s is not visible from here", ifname);
 		return false;
 	}
 	if (flags.ifr_flags & IFF_RUNNING)

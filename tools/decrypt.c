@@ -11,8 +11,8 @@
 #include "decrypt.h"
 #include "base/hash.h"
 
-#define ROLL_OVERS 256 /* tried from 0: a stream of 93 hours at 50 packets a second */
-#define SEARCHES 4     /* for each SSRC, when no key fits */
+#define ROLL_OVERS 256	 /* tried from 0: a stream of 93 hours at 50 packets a second */
+#define SEARCHES 4	 /* for each SSRC, when no key fits */
 #define ALL_SEARCHES 256 /* for all SSRCs of a call */
 #define MAX_SSRCS 1024
 #define MAX_PACKET 65536
@@ -35,7 +35,7 @@ static const struct suite {
 /* One SSRC. */
 struct keyed {
 	uint32_t ssrc;
-	srtp_t session; /* NULL: no key has fitted yet */
+	srtp_t session;	       /* NULL: no key has fitted yet */
 	unsigned int searches; /* left */
 	UT_hash_handle hh;
 };
@@ -115,7 +115,8 @@ int decrypt_parse(const char *spec, struct decrypt_key *out)
 static srtp_t session_of(const struct decrypt_key *key, uint32_t ssrc, uint32_t roll_over)
 {
 	srtp_policy_t policy = {
-		.ssrc = { ssrc_specific, ssrc }, .window_size = 1024,
+		.ssrc = { ssrc_specific, ssrc },
+		.window_size = 1024,
 		.key = (uint8_t *)key->key_and_salt,
 	};
 	srtp_t session;

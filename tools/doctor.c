@@ -440,8 +440,10 @@ static void check_media(struct doctor *d)
 		struct json_object *error;
 
 		if (is_elsewhere(d, o)) {
-			found(&d->f, "media", OK, "", "%s is the address of a group that has "
-						      "another owner", address);
+			found(&d->f, "media", OK, "",
+			      "%s is the address of a group that has "
+			      "another owner",
+			      address);
 			continue;
 		}
 		if (json_object_object_get_ex(o, "error", &error) && error) {
@@ -454,9 +456,9 @@ static void check_media(struct doctor *d)
 		good++;
 	}
 	if (!good)
-		no_call(d, groups_of(d) && json_object_array_length(groups_of(d)) ?
-				   "no address of a group that this daemon owns can be used" :
-				   "no port can be opened on any media address");
+		no_call(d, groups_of(d) && json_object_array_length(groups_of(d))
+				   ? "no address of a group that this daemon owns can be used"
+				   : "no port can be opened on any media address");
 }
 
 static void check_interfaces(struct doctor *d)
@@ -520,7 +522,8 @@ static void check_host(struct doctor *d)
 	if (!d->stats || !d->status || uses(d, "none"))
 		return;
 	for (i = 0; json_object_object_get_ex(d->status, "host", &list) &&
-		    i < json_object_array_length(list); i++) {
+		    i < json_object_array_length(list);
+	     i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 
 		remedy = host_remedy(json_text(o, "why"));
@@ -530,7 +533,8 @@ static void check_host(struct doctor *d)
 	}
 	if (json_object_object_get_ex(d->stats, "nexthops", &n) &&
 	    json_object_object_get_ex(n, "why", &why)) {
-		json_object_object_foreach(why, key, count) {
+		json_object_object_foreach(why, key, count)
+		{
 			remedy = host_remedy(key);
 			if (!remedy)
 				continue;
@@ -552,8 +556,7 @@ static void check_kernel(struct doctor *d)
 	char jit[16] = "";
 
 	uname(&u);
-	if (sscanf(text, "%u.%u", &major, &minor) == 2 &&
-	    (major < 5 || (major == 5 && minor < 18)))
+	if (sscanf(text, "%u.%u", &major, &minor) == 2 && (major < 5 || (major == 5 && minor < 18)))
 		found(&d->f, "kernel", WARNING, "use a newer kernel, or load the module rtpx",
 		      "%s is older than Linux 5.18, which the XDP program needs: the module or the "
 		      "sockets forward every call",
@@ -628,11 +631,10 @@ static void conclude(struct doctor *d)
 }
 
 static void (*const checks[])(struct doctor *d) = {
-	check_daemon,	    check_admission, check_dataplane,	check_kernel, check_module,
-	check_capabilities, check_bpffs,     check_descriptors, check_ports,  check_media,
-	check_groups,
-	check_rmem,	    check_interfaces, check_neighbours, check_host,   check_targets,
-	check_floor,	    check_directories, conclude,
+	check_daemon,	    check_admission, check_dataplane,	check_kernel,	  check_module,
+	check_capabilities, check_bpffs,     check_descriptors, check_ports,	  check_media,
+	check_groups,	    check_rmem,	     check_interfaces,	check_neighbours, check_host,
+	check_targets,	    check_floor,     check_directories, conclude,
 };
 
 static void print_lines(const struct doctor *d)
@@ -660,9 +662,10 @@ bool doctor_run(const char *socket_path, bool as_json)
 	for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
 		checks[i](&d);
 	if (as_json)
-		puts(json_object_to_json_string_ext(
-			d.f.lines, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-					 JSON_C_TO_STRING_NOSLASHESCAPE));
+		puts(json_object_to_json_string_ext(d.f.lines,
+						    JSON_C_TO_STRING_PRETTY |
+							    JSON_C_TO_STRING_SPACED |
+							    JSON_C_TO_STRING_NOSLASHESCAPE));
 	else
 		print_lines(&d);
 	json_object_put(d.f.lines);

@@ -207,24 +207,47 @@ enum { OPT_STREAMS = 256, OPT_CODEC, OPT_RATE, OPT_ALICE, OPT_BOB, OPT_BOTH, OPT
 static int set(struct extraction_opts *o, int c, const char *arg)
 {
 	switch (c) {
-	case 'd': o->delete = true; return 0;
-	case 'i': o->idle = true; return 0;
-	case 's': o->stereo = true; return 0;
-	case 'n': o->unaligned = true; return 0;
-	case 'e': o->strict = true; return 0;
-	case OPT_STREAMS: o->streams = true; /* fall through */
-	case 'S': o->scan = true; return 0;
-	case 'A': return add_given(o, SIDE_A, arg);
-	case 'B': return add_given(o, SIDE_O, arg);
-	case OPT_BOTH: return add_given(o, SIDES, arg);
-	case OPT_WITH_PARENT: return set_with_parent(arg);
+	case 'd':
+		o->delete = true;
+		return 0;
+	case 'i':
+		o->idle = true;
+		return 0;
+	case 's':
+		o->stereo = true;
+		return 0;
+	case 'n':
+		o->unaligned = true;
+		return 0;
+	case 'e':
+		o->strict = true;
+		return 0;
+	case OPT_STREAMS:
+		o->streams = true; /* fall through */
+	case 'S':
+		o->scan = true;
+		return 0;
+	case 'A':
+		return add_given(o, SIDE_A, arg);
+	case 'B':
+		return add_given(o, SIDE_O, arg);
+	case OPT_BOTH:
+		return add_given(o, SIDES, arg);
+	case OPT_WITH_PARENT:
+		return set_with_parent(arg);
 	case 'F':
-	case 'D': return set_names(o, c, arg);
-	case OPT_CODEC: return set_codec(o, arg);
-	case OPT_RATE: return set_rate(o, arg);
-	case OPT_ALICE: return set_key(o, "--alice-crypto", arg);
-	case OPT_BOB: return set_key(o, "--bob-crypto", arg);
-	default: return -EINVAL;
+	case 'D':
+		return set_names(o, c, arg);
+	case OPT_CODEC:
+		return set_codec(o, arg);
+	case OPT_RATE:
+		return set_rate(o, arg);
+	case OPT_ALICE:
+		return set_key(o, "--alice-crypto", arg);
+	case OPT_BOB:
+		return set_key(o, "--bob-crypto", arg);
+	default:
+		return -EINVAL;
 	}
 }
 
@@ -442,8 +465,8 @@ static bool report(const struct extraction_opts *o, const struct rtpstream *s)
 	for (k = s->kinds; k < s->kinds + RTPSTREAM_KINDS && k->packets; k++) {
 		if (o->codecs.meaning[k->type] != RTPSTREAM_UNKNOWN || s->events == k->packets)
 			continue;
-		fprintf(stderr,
-			"extractaudio: %u packets of payload type %u: %s\n", k->packets, k->type,
+		fprintf(stderr, "extractaudio: %u packets of payload type %u: %s\n", k->packets,
+			k->type,
 			k->type == G723 ? "G.723.1, for which there is no decoder here"
 					: "codec not known, see --codec");
 		any = true;
@@ -492,7 +515,8 @@ static SF_INFO info_of(const struct extraction *x)
 {
 	int file = x->o->file >= 0 ? x->o->file : SF_FORMAT_WAV;
 
-	return (SF_INFO){ .samplerate = (int)x->rate, .channels = (int)x->channels,
+	return (SF_INFO){ .samplerate = (int)x->rate,
+			  .channels = (int)x->channels,
 			  .format = file | data_format(x, file) };
 }
 

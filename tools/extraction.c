@@ -210,8 +210,7 @@ int extraction_learn(struct extraction_input *in)
 	if (!rc)
 		rc = rtpstreams_end(in->streams);
 	if (in->undecrypted)
-		fprintf(stderr,
-			"extractaudio: %llu packets do not fit the key and are left out\n",
+		fprintf(stderr, "extractaudio: %llu packets do not fit the key and are left out\n",
 			(unsigned long long)in->undecrypted);
 	in->x->damaged |= in->undecrypted > 0;
 	in->told = true;
@@ -458,8 +457,9 @@ static void align(struct extraction *x)
 int extraction_prepare(struct extraction *x, int (*write)(void *arg, const int16_t *, size_t),
 		       bool *any)
 {
-	const struct mixer_opts opts = { .rate = x->rate, .channels = x->channels,
-					 .write = write, .arg = x };
+	const struct mixer_opts opts = {
+		.rate = x->rate, .channels = x->channels, .write = write, .arg = x
+	};
 	const struct rtpstream_kind *kind;
 	size_t i, k;
 	int rc = mixer_new(&x->mixer, &opts), bus;

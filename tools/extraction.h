@@ -24,7 +24,7 @@ enum { SIDE_O, SIDE_A, SIDES }; /* originator, answerer */
 
 struct extraction_opts {
 	bool delete, idle, stereo, unaligned, strict, scan, streams;
-	int file, data; /* formats of libsndfile; -1: default */
+	int file, data;	   /* formats of libsndfile; -1: default */
 	unsigned int rate; /* Hz; RATE_OF_INPUT: the highest rate of the input */
 	const char *path[SIDES + 1][EXTRACTION_PARTS]; /* -B, -A and --both */
 	size_t n_given_paths[SIDES + 1];
@@ -40,8 +40,8 @@ struct extraction_input {
 	const struct extraction_opts *o;
 	char *paths[EXTRACTION_PARTS];
 	size_t n_paths;
-	int side; /* SIDES: both */
-	int only; /* play this side only; SIDES: all */
+	int side;  /* SIDES: both */
+	int only;  /* play this side only; SIDES: all */
 	size_t at; /* the open path */
 	struct capture *capture;
 	struct decrypt *decrypt;
@@ -54,7 +54,7 @@ struct extraction_input {
 	uint64_t last_ns, shift_ns; /* of arrival; added to times after the clock was set back */
 	uint64_t undecrypted;
 	uint64_t packets_before; /* of the streams, when the open path began */
-	bool told; /* troubles, by the first reading */
+	bool told;		 /* troubles, by the first reading */
 };
 
 /* Everything about one run of the program. */
@@ -68,7 +68,7 @@ struct extraction {
 	struct mixer *mixer;
 	SNDFILE *out;
 	uint64_t decoded[SIDES], written; /* samples at 8 kHz; frames */
-	char temporary[PATH_MAX]; /* the empty string: OUTFILE is no regular file */
+	char temporary[PATH_MAX];	  /* the empty string: OUTFILE is no regular file */
 };
 
 /*

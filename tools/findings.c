@@ -23,8 +23,7 @@ void found(struct findings *f, const char *check, enum result result, const char
 	json_object_object_add(o, "check", json_object_new_string(check));
 	json_object_object_add(o, "result", json_object_new_string(finding_names[result]));
 	json_object_object_add(o, "text", json_object_new_string(text));
-	json_object_object_add(o, "remedy",
-			       result == OK ? NULL : json_object_new_string(remedy));
+	json_object_object_add(o, "remedy", result == OK ? NULL : json_object_new_string(remedy));
 	json_object_array_add(f->lines, o);
 }
 

@@ -40,7 +40,7 @@ struct parts {
 	size_t end;   /* length of the whole; 0: the last fragment is missing */
 	size_t got;
 	uint8_t have[DATAGRAM_MAX / 8 / 8]; /* a bit for each 8 bytes */
-	uint8_t *data; /* DATAGRAM_MAX bytes; NULL: never used */
+	uint8_t *data;			    /* DATAGRAM_MAX bytes; NULL: never used */
 };
 
 #define PARTS_MAX 16
@@ -256,8 +256,8 @@ static enum frame_found take_type(unsigned int type, const uint8_t *p, size_t le
 	case TYPE_MPLS_MULTICAST:
 		return take_labels(p, len, f, out);
 	case TYPE_PPPOE:
-		return len < PPPOE_BYTES ? FRAME_OTHER :
-					   take_ip(p + PPPOE_BYTES, len - PPPOE_BYTES, f, out);
+		return len < PPPOE_BYTES ? FRAME_OTHER
+					 : take_ip(p + PPPOE_BYTES, len - PPPOE_BYTES, f, out);
 	default:
 		return FRAME_OTHER;
 	}
@@ -292,7 +292,7 @@ static enum frame_found take_ether(const uint8_t *p, size_t len, struct frame_fr
 bool frame_known(int link)
 {
 	static const int known[] = { DLT_EN10MB, DLT_NULL, DLT_LOOP, DLT_LINUX_SLL, DLT_LINUX_SLL2,
-				     DLT_RAW, DLT_IPV4, DLT_IPV6, DLT_PPP };
+				     DLT_RAW,	 DLT_IPV4, DLT_IPV6, DLT_PPP };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(known); i++)
@@ -311,15 +311,16 @@ enum frame_found frame_datagram(int link, const uint8_t *p, size_t len, struct f
 	case DLT_NULL:
 	case DLT_LOOP:
 	case DLT_PPP: /* address, control and protocol */
-		return len < NULL_BYTES ? FRAME_OTHER :
-					  take_ip(p + NULL_BYTES, len - NULL_BYTES, f, out);
+		return len < NULL_BYTES ? FRAME_OTHER
+					: take_ip(p + NULL_BYTES, len - NULL_BYTES, f, out);
 	case DLT_LINUX_SLL:
-		return len < SLL_HDR_LEN ? FRAME_OTHER :
-		       take_type(get16(p + SLL_HDR_LEN - 2), p + SLL_HDR_LEN, len - SLL_HDR_LEN, f,
-				 out);
+		return len < SLL_HDR_LEN ? FRAME_OTHER
+					 : take_type(get16(p + SLL_HDR_LEN - 2), p + SLL_HDR_LEN,
+						     len - SLL_HDR_LEN, f, out);
 	case DLT_LINUX_SLL2:
-		return len < SLL2_HDR_LEN ? FRAME_OTHER :
-		       take_type(get16(p), p + SLL2_HDR_LEN, len - SLL2_HDR_LEN, f, out);
+		return len < SLL2_HDR_LEN
+			       ? FRAME_OTHER
+			       : take_type(get16(p), p + SLL2_HDR_LEN, len - SLL2_HDR_LEN, f, out);
 	default:
 		return take_ip(p, len, f, out);
 	}

@@ -12,13 +12,13 @@
 struct frame_datagram {
 	struct addr src, dst;
 	enum format_party party; /* of rtpxd's own recordings */
-	const uint8_t *data; /* in the frame, or owned by the fragments until the next frame */
+	const uint8_t *data;	 /* in the frame, or owned by the fragments until the next frame */
 	size_t len;
 };
 
 enum frame_found {
 	FRAME_DATAGRAM,
-	FRAME_FRAGMENT,	/* kept, the datagram is not complete */
+	FRAME_FRAGMENT, /* kept, the datagram is not complete */
 	FRAME_PARTIAL,	/* UDP, but captured in part only */
 	FRAME_OTHER	/* no UDP */
 };

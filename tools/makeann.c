@@ -63,7 +63,7 @@ struct input {
 	const struct options *o;
 	unsigned int rate;
 	struct sound *sound;
-	uint64_t left; /* samples until the limit; UINT64_MAX: none */
+	uint64_t left;	    /* samples until the limit; UINT64_MAX: none */
 	uint64_t done, all; /* for the progress */
 };
 
@@ -90,7 +90,8 @@ static int input_open(struct input *in, const struct options *o, unsigned int ra
 {
 	int rc;
 
-	*in = (struct input){ .o = o, .rate = rate,
+	*in = (struct input){ .o = o,
+			      .rate = rate,
 			      .left = o->limit ? o->limit * (rate / 8000) : UINT64_MAX };
 	rc = input_again(in);
 	if (!rc)
@@ -191,7 +192,8 @@ static int write_frames(const char *path, const struct audio_codec *codec, struc
 
 static int write_opus(const char *path, struct input *in)
 {
-	SF_INFO info = { .samplerate = OPUS_RATE, .channels = 1,
+	SF_INFO info = { .samplerate = OPUS_RATE,
+			 .channels = 1,
 			 .format = SF_FORMAT_OGG | SF_FORMAT_OPUS };
 	SNDFILE *f = sf_open(path, SFM_WRITE, &info);
 	int16_t samples[4096];

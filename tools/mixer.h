@@ -23,7 +23,7 @@ struct mixer_opts {
 };
 
 int mixer_new(struct mixer **out, const struct mixer_opts *opts); /* 0, -ENOMEM */
-void mixer_free(struct mixer *m); /* NULL is allowed */
+void mixer_free(struct mixer *m);				  /* NULL is allowed */
 
 /*
  * mixer_bus - the bus of @rate and @channel; made at its first use, which must come before

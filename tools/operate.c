@@ -63,11 +63,8 @@ static const struct {
 	const char *request;
 	int (*say)(struct json_object *o);
 } changes[] = {
-	{ "drain", say_admission },
-	{ "undrain", say_admission },
-	{ "terminate", say_ended },
-	{ "extend", say_added },
-	{ "loglevel", say_level },
+	{ "drain", say_admission }, { "undrain", say_admission }, { "terminate", say_ended },
+	{ "extend", say_added },    { "loglevel", say_level },
 };
 
 static int say(const char *request, struct json_object *o)

@@ -17,7 +17,7 @@
 #define MOVED_SOURCES 64
 #define MOVED_NS (10 * NSEC_PER_SEC)
 #define FEW_PACKETS 3 /* a stream with fewer makes room for others */
-#define RECENT 64 /* packets by which a copy is recognised */
+#define RECENT 64     /* packets by which a copy is recognised */
 #define COPY_PACKETS 8
 #define DEFAULT_CLOCK 8000 /* ticks a second, before any audio */
 #define PAIRS_OF_16K 4
@@ -47,10 +47,10 @@ struct rtpstream_state {
 	bool goes; /* make_room() removes the stream */
 	unsigned int sources;
 	struct rtpx_flow_stats again; /* the second reading */
-	struct held *held; /* in order of sending */
+	struct held *held;	      /* in order of sending */
 	unsigned int n_held;
 	uint64_t released; /* order of the latest released packet, plus one */
-	size_t run; /* the run of the second reading */
+	size_t run;	   /* the run of the second reading */
 	/* the first reading */
 	uint64_t run_arrival_ns;
 	int64_t run_least_ns; /* least delay of the run's packets, against its first */
@@ -164,8 +164,8 @@ static void make_room(struct rtpstreams *all, uint64_t now_ns)
 	for (i = 0; i < all->n; i++) {
 		struct rtpstream *s = all->all[i];
 
-		s->state->goes = s->stats.packets < FEW_PACKETS &&
-				 s->last_ns + 2 * HELD_NS <= now_ns;
+		s->state->goes =
+			s->stats.packets < FEW_PACKETS && s->last_ns + 2 * HELD_NS <= now_ns;
 	}
 	HASH_ITER(hh, all->table, source, next) {
 		if (!source->stream->state->goes)
@@ -313,8 +313,8 @@ static int run_begins(struct rtpstream *s, const struct held *h, unsigned int cl
 	if (!more)
 		return -ENOMEM;
 	s->runs = more;
-	s->runs[s->n_runs++] = (struct rtpstream_run){ .order = h->order, .ts = h->ts,
-							.clock = clock };
+	s->runs[s->n_runs++] =
+		(struct rtpstream_run){ .order = h->order, .ts = h->ts, .clock = clock };
 	s->state->run_arrival_ns = h->arrival_ns;
 	s->state->run_least_ns = 0;
 	return 0;
@@ -325,7 +325,7 @@ static int run_begins(struct rtpstream *s, const struct held *h, unsigned int cl
  * time stamps are half a second away from the times of arrival.
  */
 static int learn_held(struct rtpstreams *all, struct rtpstream *s, const struct held *h,
-		 unsigned int clock)
+		      unsigned int clock)
 {
 	struct rtpstream_state *st = s->state;
 	const struct rtpstream_run *r = s->n_runs ? &s->runs[s->n_runs - 1] : NULL;
@@ -388,8 +388,8 @@ static unsigned int clock_of(const struct rtpstreams *all, const struct rtpstrea
 static int release(struct rtpstreams *all, struct rtpstream *s)
 {
 	struct held *h = s->state->held;
-	int rc = all->second ? play_held(all, s, h) :
-			       learn_held(all, s, h, clock_of(all, s, h->payload_type));
+	int rc = all->second ? play_held(all, s, h)
+			     : learn_held(all, s, h, clock_of(all, s, h->payload_type));
 
 	s->state->released = h->order + 1;
 	s->state->held = h->next;
@@ -418,8 +418,12 @@ static int hold(struct rtpstream *s, const struct rtpx_flow_stats *stats,
 	h = malloc(sizeof(*h) + len);
 	if (!h)
 		return -ENOMEM;
-	*h = (struct held){ .next = *at, .order = order, .arrival_ns = c->arrival_ns,
-			    .ts = rtp->rtp_ts, .payload_type = rtp->payload_type, .len = len };
+	*h = (struct held){ .next = *at,
+			    .order = order,
+			    .arrival_ns = c->arrival_ns,
+			    .ts = rtp->rtp_ts,
+			    .payload_type = rtp->payload_type,
+			    .len = len };
 	memcpy(h->payload, payload, len);
 	*at = h;
 	s->state->n_held++;
@@ -462,8 +466,9 @@ int rtpstreams_take(struct rtpstreams *all, const struct capture_packet *p)
 	if (!all->second)
 		count_packet(all, s, p, &rtp);
 	rc = hold(s, stats, p, &rtp);
-	while (!rc && s->state->held && (s->state->n_held > HELD_MAX ||
-					s->state->held->arrival_ns + HELD_NS < p->arrival_ns))
+	while (!rc && s->state->held &&
+	       (s->state->n_held > HELD_MAX ||
+		s->state->held->arrival_ns + HELD_NS < p->arrival_ns))
 		rc = release(all, s);
 	return rc;
 }

@@ -34,7 +34,7 @@ struct rtpstream_codecs {
 };
 
 struct rtpstream_run {
-	uint64_t order;   /* of its first packet */
+	uint64_t order;	   /* of its first packet */
 	uint64_t begin_ns; /* time of its first packet's time stamp */
 	uint32_t ts;
 	unsigned int clock; /* ticks a second */
@@ -58,13 +58,13 @@ struct rtpstream {
 	struct rtpstream_kind kinds[RTPSTREAM_KINDS];
 	struct rtpstream_run *runs;
 	size_t n_runs;
-	bool is_copy;	   /* another stream has its packets: the capture saw them twice */
-	bool is_encrypted; /* the payloads have the length of SRTP's */
+	bool is_copy;	    /* another stream has its packets: the capture saw them twice */
+	bool is_encrypted;  /* the payloads have the length of SRTP's */
 	uint32_t clock_16k; /* pairs of G.722 packets with a clock of 16 kHz (not RFC 3551's) */
-	uint32_t events; /* packets of unknown types that have the form of telephone events */
-	uint32_t undecoded, ahead; /* packets that are no frames, and that came too fast */
-	unsigned int side;	   /* for the caller */
-	void *user;		   /* for the caller, who frees it */
+	uint32_t events;    /* packets of unknown types that have the form of telephone events */
+	uint32_t undecoded, ahead;     /* packets that are no frames, and that came too fast */
+	unsigned int side;	       /* for the caller */
+	void *user;		       /* for the caller, who frees it */
 	struct rtpstream_state *state; /* private */
 };
 

@@ -25,9 +25,9 @@
 #define DEFAULT_SOCKET "/run/rtpx/admin.sock"
 
 enum exit_code {
-	EXIT_GOOD = 0,	   /* answered */
-	EXIT_NOTHING = 1,  /* answered: no such call; doctor: no new call can work */
-	EXIT_USAGE = 2,	   /* the command line is wrong */
+	EXIT_GOOD = 0,	    /* answered */
+	EXIT_NOTHING = 1,   /* answered: no such call; doctor: no new call can work */
+	EXIT_USAGE = 2,	    /* the command line is wrong */
 	EXIT_NO_DAEMON = 3, /* no daemon answers on the socket */
 };
 
@@ -57,7 +57,7 @@ static int refused(struct json_object *o)
 static int print_json(struct json_object *o)
 {
 	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-					    JSON_C_TO_STRING_NOSLASHESCAPE));
+						       JSON_C_TO_STRING_NOSLASHESCAPE));
 	return EXIT_GOOD;
 }
 
@@ -164,8 +164,7 @@ static void stream_lines(const char *name, struct json_object *s)
 		       json_number(s, "ssrc"), json_number(s, "payload_type"),
 		       json_number(s, "lost"), 100 * json_real(s, "loss"),
 		       json_number(s, "duplicates"), json_number(s, "reordered"),
-		       json_text(s, "jitter_ms"),
-		       json_text(s, "mos"));
+		       json_text(s, "jitter_ms"), json_text(s, "mos"));
 	printf("          %s\n", json_text(s, "why_text"));
 }
 
@@ -206,8 +205,7 @@ static void session_lines(struct json_object *s)
 static int of_call(const char *request, const char *call_id, const char *key,
 		   void (*line)(struct json_object *o))
 {
-	struct json_object *refusal,
-		*list = ask_all(socket_path, request, call_id, key, &refusal);
+	struct json_object *refusal, *list = ask_all(socket_path, request, call_id, key, &refusal);
 	int code = EXIT_GOOD;
 	size_t i;
 
@@ -283,7 +281,8 @@ static void stats_group(const char *group, struct json_object *values)
 {
 	bool begun = false;
 
-	json_object_object_foreach(values, name, value) {
+	json_object_object_foreach(values, name, value)
+	{
 		if (json_object_get_double(value) == 0)
 			continue;
 		if (!begun)
@@ -303,7 +302,8 @@ static int stats(const char *arg)
 	if (as_json) {
 		print_json(o);
 	} else {
-		json_object_object_foreach(o, group, values) {
+		json_object_object_foreach(o, group, values)
+		{
 			if (!json_object_is_type(values, json_type_object)) {
 				printf("%-32s %s\n", group, json_object_get_string(values));
 				continue;
@@ -322,8 +322,8 @@ static void journal_line(struct json_object *journal)
 	else
 		printf("journal     %s: %s; %llu calls restored at the start, %llu lost\n",
 		       json_text(journal, "path"),
-		       json_is(journal, "works") ? "calls outlive this process" :
-						   "cannot be written, calls end with this process",
+		       json_is(journal, "works") ? "calls outlive this process"
+						 : "cannot be written, calls end with this process",
 		       json_number(journal, "restored"), json_number(journal, "lost"));
 }
 
@@ -336,8 +336,9 @@ static void group_line(struct json_object *s)
 		printf("this daemon is the owner, epoch %llu; standby: %s; Redis %s\n",
 		       json_number(s, "epoch"),
 		       json_is(s, "peer_there") ? json_text(s, "peer") : "none",
-		       json_is(s, "whole") ? "has all calls" :
-		       json_is(s, "redis") ? "is being written" : "is not there");
+		       json_is(s, "whole")   ? "has all calls"
+		       : json_is(s, "redis") ? "is being written"
+					     : "is not there");
 	else
 		printf("this daemon is the standby, with %llu calls; owner: %s%s; Redis %s\n",
 		       json_number(s, "calls"),

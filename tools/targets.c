@@ -71,8 +71,7 @@ static void say(struct findings *f, const char *check, const char *name, const c
 		const char *good)
 {
 	if (why)
-		found(f, check, WARNING,
-		      "start the program there, or give its right address",
+		found(f, check, WARNING, "start the program there, or give its right address",
 		      "%s cannot be reached from here: %s", name, why);
 	else
 		found(f, check, OK, "", "%s %s", name, good);
@@ -85,8 +84,8 @@ static void check_notify(struct findings *f, const char *name)
 
 	if (notify_parse(&spec, name, &why) < 0 || spec.kind == NOTIFY_SELF)
 		return;
-	why = spec.kind == NOTIFY_UNIX ? reach_path(spec.path) :
-					 reach_host(spec.host, spec.port, true);
+	why = spec.kind == NOTIFY_UNIX ? reach_path(spec.path)
+				       : reach_host(spec.host, spec.port, true);
 	say(f, "notify", name, why, "takes notifications");
 }
 
@@ -106,7 +105,8 @@ void targets_check(struct findings *f, struct json_object *status)
 	struct json_object *list, *hep;
 
 	for (size_t i = 0; json_object_object_get_ex(status, "notify", &list) &&
-			   i < json_object_array_length(list); i++)
+			   i < json_object_array_length(list);
+	     i++)
 		check_notify(f, json_text(json_object_array_get_idx(list, i), "target"));
 	if (json_object_object_get_ex(status, "hep", &hep) && hep)
 		check_collector(f, json_text(hep, "collector"));

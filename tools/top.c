@@ -24,7 +24,7 @@
 
 #define REFRESH_MS 2000
 #define SCREEN_BEGIN "\033[?1049h\033[?25l" /* the other screen, without a cursor */
-#define SCREEN_END   "\033[?25h\033[?1049l"
+#define SCREEN_END "\033[?25h\033[?1049l"
 
 static struct termios before; /* of the terminal */
 static volatile sig_atomic_t stopped;

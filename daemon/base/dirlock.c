@@ -105,8 +105,7 @@ static bool holds_copy(long pid, const struct stat *st)
 
 	for (int fd = 0; fd < EARLY_FILES && !held; fd++) {
 		snprintf(path, sizeof(path), "/proc/%ld/fd/%d", pid, fd);
-		if (stat(path, &file) < 0 || file.st_ino != st->st_ino ||
-		    file.st_dev != st->st_dev)
+		if (stat(path, &file) < 0 || file.st_ino != st->st_ino || file.st_dev != st->st_dev)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%ld/fdinfo/%d", pid, fd);
 		f = fopen(path, "re");
@@ -170,9 +169,9 @@ int dirlock(int fd)
 		[HOLDER_ENDS] = { .tv_nsec = NAP_NS },
 		[HOLDER_GOES_ON] = { .tv_nsec = GLANCE_NS },
 	};
-	static const uint64_t patience_ns[] = { [HOLDER_UNSEEN] = UNSEEN_NS,
-						[HOLDER_ENDS] = ENDING_NS,
-						[HOLDER_GOES_ON] = 0 };
+	static const uint64_t patience_ns[] = {
+		[HOLDER_UNSEEN] = UNSEEN_NS, [HOLDER_ENDS] = ENDING_NS, [HOLDER_GOES_ON] = 0
+	};
 	enum holder now = HOLDER_UNSEEN, before;
 	uint64_t since_ns = clock_now();
 

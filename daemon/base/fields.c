@@ -6,7 +6,7 @@
 
 #include "base/fields.h"
 
-#define HEAD_BYTES 3 /* tag (1 byte), length (2 bytes) */
+#define HEAD_BYTES 3	  /* tag (1 byte), length (2 bytes) */
 #define ADDR_HEAD_BYTES 3 /* family (1 byte), port (2 bytes) */
 
 /* ---- writing ---- */

@@ -14,7 +14,7 @@
 #include "base/base.h"
 
 enum field_type {
-	FIELD_UINT,   /* an unsigned integer of 1, 2, 4 or 8 bytes */
+	FIELD_UINT, /* an unsigned integer of 1, 2, 4 or 8 bytes */
 	FIELD_BOOL,
 	FIELD_DOUBLE,
 	FIELD_SPAN,   /* struct span; empty and absent are the same */
@@ -31,12 +31,14 @@ struct field {
 };
 
 /* A row of a table: @member of struct @in. */
+/* clang-format off */
 #define FIELD(number, kind, in, member)                                                    \
 	{ .tag = (number), .type = (kind), .size = sizeof(((struct in *)0)->member),       \
 	  .offset = offsetof(struct in, member) }
 #define FIELD_OF(number, in, member, table)                                                \
 	{ .tag = (number), .type = FIELD_STRUCT, .size = sizeof(((struct in *)0)->member), \
 	  .offset = offsetof(struct in, member), .of = (table) }
+/* clang-format on */
 
 /* fields_write - write @from as at most @size bytes to @out. Returns their number, or -E2BIG. */
 int fields_write(const struct field *table, const void *from, uint8_t *out, size_t size);

@@ -29,7 +29,7 @@
 #define QUEUE_BYTES (128 << 10)
 #define LINE_TEXT 1024 /* bytes of a text; more are cut off */
 #define LINE_MAX_BYTES 2048
-#define GLOBAL "GLOBAL" /* in place of the call-id, in lines about no call */
+#define GLOBAL "GLOBAL"		      /* in place of the call-id, in lines about no call */
 #define AGAIN_NS (50 * NSEC_PER_MSEC) /* pause after a log took nothing */
 #define CLOSE_MS 500
 
@@ -37,11 +37,12 @@ static const struct {
 	const char *name;
 	int priority;
 } levels[] = {
-	[LOG_LVL_DBUG] = { "DBUG", LOG_DEBUG },	 [LOG_LVL_INFO] = { "INFO", LOG_INFO },
+	[LOG_LVL_DBUG] = { "DBUG", LOG_DEBUG },	  [LOG_LVL_INFO] = { "INFO", LOG_INFO },
 	[LOG_LVL_WARN] = { "WARN", LOG_WARNING }, [LOG_LVL_ERR] = { "ERR", LOG_ERR },
 	[LOG_LVL_CRIT] = { "CRIT", LOG_CRIT },
 };
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	int facility;
@@ -53,6 +54,7 @@ static const struct {
 	{ "LOCAL3", LOG_LOCAL3 }, { "LOCAL4", LOG_LOCAL4 }, { "LOCAL5", LOG_LOCAL5 },
 	{ "LOCAL6", LOG_LOCAL6 }, { "LOCAL7", LOG_LOCAL7 },
 };
+/* clang-format on */
 
 /* A destination of lines. */
 struct sink {
@@ -214,8 +216,8 @@ static bool stderr_is_journal(void)
 	unsigned long dev, ino;
 	struct stat st;
 
-	return text && sscanf(text, "%lu:%lu", &dev, &ino) == 2 &&
-	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+	return text && sscanf(text, "%lu:%lu", &dev, &ino) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+	       st.st_dev == dev && st.st_ino == ino;
 }
 
 /* Write waiting lines until the destination takes no more. */
@@ -252,7 +254,8 @@ static int format_journal(char out[LINE_MAX_BYTES], enum log_level level, const 
 
 	return snprintf(out, LINE_MAX_BYTES,
 			"PRIORITY=%d\nSYSLOG_IDENTIFIER=rtpxd\nCODE_FUNC=%s\nCODE_LINE=%d\n"
-			"%s%s%sMESSAGE=%s%s%s\n", levels[level].priority, func, line,
+			"%s%s%sMESSAGE=%s%s%s\n",
+			levels[level].priority, func, line,
 			global ? "" : "CALL_ID=", global ? "" : call, global ? "" : "\n",
 			global ? "" : call, global ? "" : ": ", text);
 }
@@ -399,7 +402,7 @@ bool log_is_followed(struct span call)
 {
 	const struct log_follower *f;
 
-	DL_FOREACH (followers, f)
+	DL_FOREACH(followers, f)
 		if (span_eq(span_of(f->call), call))
 			return true;
 	return false;
@@ -419,7 +422,7 @@ static void tell_followers(const char *call, const char *level, const char *text
 	n = snprintf(line, sizeof(line), "%s.%03ld %s %s\n", when, now.tv_nsec / 1000000, level,
 		     text);
 	n = MIN(n, (int)sizeof(line) - 1);
-	DL_FOREACH (followers, f)
+	DL_FOREACH(followers, f)
 		if (!strcmp(f->call, call))
 			f->line(f->arg, line, (size_t)n);
 }

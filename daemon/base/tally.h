@@ -11,19 +11,19 @@
 struct tally;
 
 /* name in JSON: the reasons why a packet is not recorded, in their only table */
-#define TALLY_LOSSES(X)                                                                            \
-	X(KERNEL, "kernel")   /* no room for the kernel's copy */                                  \
-	X(QUEUE, "queue")     /* the writer's queue was full */                                    \
-	X(DISK, "disk")       /* the disk refused the record */                                    \
-	X(MEMORY, "memory")                                                                        \
-	X(NETWORK, "network") /* the socket of a copy did not take it */                           \
+#define TALLY_LOSSES(X)                                                  \
+	X(KERNEL, "kernel") /* no room for the kernel's copy */          \
+	X(QUEUE, "queue")   /* the writer's queue was full */            \
+	X(DISK, "disk")	    /* the disk refused the record */            \
+	X(MEMORY, "memory")                                              \
+	X(NETWORK, "network") /* the socket of a copy did not take it */ \
 	X(EARLIER, "earlier") /* counted by the previous daemon */
 
 enum tally_loss {
 #define TALLY_ENUM(id, name) TALLY_##id,
 	TALLY_LOSSES(TALLY_ENUM)
 #undef TALLY_ENUM
-	TALLY_LOSS_COUNT,
+		TALLY_LOSS_COUNT,
 };
 
 struct tally_counts {

@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 
 /* The ranges of the first and the second byte. All further bytes are 80 to BF. */
+/* clang-format off */
 static const struct {
 	uint8_t first_min, first_max, second_min, second_max, len;
 } forms[] = {
@@ -14,6 +15,7 @@ static const struct {
 	{ 0xf0, 0xf0, 0x90, 0xbf, 4 },	{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
 	{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
 };
+/* clang-format on */
 
 size_t utf8_next(const char *text, size_t len)
 {

@@ -91,8 +91,8 @@ enum dtmf_outcome dtmf_packet(struct dtmf *d, const uint8_t *packet, size_t len,
 	duration = rtpx_get16(event + 2);
 	seen = event_known(d, timestamp);
 	if (!seen) {
-		d->seen[d->next] = (struct dtmf_event){ true, digits[event[0]], duration,
-							timestamp };
+		d->seen[d->next] =
+			(struct dtmf_event){ true, digits[event[0]], duration, timestamp };
 		d->next = (d->next + 1) % DTMF_HISTORY;
 		return DTMF_GOES_ON;
 	}

@@ -15,8 +15,8 @@
 
 /* An event of which a packet has come. RFC 4733 section 2.5.1.2: its packets share a timestamp. */
 struct dtmf_event {
-	bool pending; /* its end has not come, or was its first packet */
-	char digit;   /* '\0': this element is free */
+	bool pending;	   /* its end has not come, or was its first packet */
+	char digit;	   /* '\0': this element is free */
 	uint16_t duration; /* longest so far, in timestamp units */
 	uint32_t timestamp;
 };
@@ -26,7 +26,7 @@ struct dtmf {
 	char *tag;  /* owned; begins each report */
 	int target; /* of notify.h */
 	uint8_t payload_type;
-	bool hide; /* events are not relayed */
+	bool hide;    /* events are not relayed */
 	uint8_t next; /* element of @seen for the next new event */
 	struct dtmf_event seen[DTMF_HISTORY];
 	uint64_t spent_ns; /* its spent time, to which each report adds a share of a second */
@@ -34,8 +34,8 @@ struct dtmf {
 
 /* A digit that is complete. */
 struct dtmf_press {
-	char digit; /* 0 to 9, *, #, A to D; a blank for flash */
-	uint8_t volume; /* power level in -dBm0, of the packet with the end */
+	char digit;	   /* 0 to 9, *, #, A to D; a blank for flash */
+	uint8_t volume;	   /* power level in -dBm0, of the packet with the end */
 	uint16_t duration; /* in timestamp units */
 };
 
@@ -48,7 +48,7 @@ bool dtmf_is_event(const struct dtmf *d, const uint8_t *packet, size_t len);
 
 enum dtmf_outcome {
 	DTMF_GOES_ON,
-	DTMF_PRESSED, /* *@out is set: report it */
+	DTMF_PRESSED,  /* *@out is set: report it */
 	DTMF_TOO_MANY, /* a digit, but the party has sent too many: do not report it */
 };
 

@@ -12,18 +12,18 @@
 /* Facts that flow_compile() needs beside the session. */
 struct flow_env {
 	enum learning learning;
-	bool dataplane;	     /* a dataplane is in use */
-	bool mirror;	     /* the dataplane can hand copies of packets to the daemon */
-	bool double_small;   /* option -2: small packets are sent twice */
-	uint8_t ttl;	     /* TTL or hop limit of outgoing packets */
+	bool dataplane;	   /* a dataplane is in use */
+	bool mirror;	   /* the dataplane can hand copies of packets to the daemon */
+	bool double_small; /* option -2: small packets are sent twice */
+	uint8_t ttl;	   /* TTL or hop limit of outgoing packets */
 	/*
 	 * source address of outgoing packets when the other leg is bound to a wildcard; ADDR_NONE:
 	 * unknown
 	 */
 	struct addr out_source;
-	bool nexthop_usable; /* the next hop towards the other leg's peer is resolved */
+	bool nexthop_usable;	   /* the next hop towards the other leg's peer is resolved */
 	enum flow_why nexthop_why; /* reason when that next hop is not resolved */
-	uint16_t nexthop;    /* id of that next hop; 0: none */
+	uint16_t nexthop;	   /* id of that next hop; 0: none */
 };
 
 /*

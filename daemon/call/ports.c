@@ -16,9 +16,9 @@ struct resting {
 };
 
 struct pool {
-	bool *taken;		/* by pair */
-	uint16_t *fresh;	/* free pairs in any order; take_random() draws from them */
-	uint16_t *place;	/* by pair: its index in fresh; stale when the pair is not there */
+	bool *taken;	 /* by pair */
+	uint16_t *fresh; /* free pairs in any order; take_random() draws from them */
+	uint16_t *place; /* by pair: its index in fresh; stale when the pair is not there */
 	/* free pairs in the order of their return: a ring of n_pairs places */
 	struct resting *resting;
 	unsigned int n_fresh, n_resting, first_resting, n_taken;
@@ -227,8 +227,8 @@ static int take_next(struct ports *p, unsigned int pool)
 int ports_take(struct ports *p, unsigned int pool, uint64_t now_ns)
 {
 	struct pool *sp = &p->pool[pool];
-	int pair = p->o.sequential ? take_next(p, pool)
-				   : take_random(p, sp, now_ns / NSEC_PER_MSEC);
+	int pair =
+		p->o.sequential ? take_next(p, pool) : take_random(p, sp, now_ns / NSEC_PER_MSEC);
 
 	if (pair < 0)
 		return pair;

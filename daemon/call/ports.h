@@ -16,11 +16,11 @@
 #include "rtpx_abi.h"
 
 struct ports_opts {
-	uint16_t min, max;	/* inclusive, as rounded by ports_round() */
-	bool sequential; /* ascending from the family's most recently taken pair, wrapping */
+	uint16_t min, max; /* inclusive, as rounded by ports_round() */
+	bool sequential;   /* ascending from the family's most recently taken pair, wrapping */
 	/* a returned pair is taken again within this time only when no other pair is free */
 	uint64_t quarantine_ns;
-	uint64_t seed;		/* seed of the random order */
+	uint64_t seed; /* seed of the random order */
 	/* addresses with pools of their own, none of them twice; copied */
 	const struct addr *own;
 	unsigned int n_own; /* at most RTPX_MAX_POOLS - RTPX_FAMILIES */
@@ -84,7 +84,7 @@ void ports_give(struct ports *p, unsigned int pool, uint16_t port, uint64_t now_
 uint16_t ports_last(const struct ports *p, enum rtpx_family family);
 void ports_go_on(struct ports *p, enum rtpx_family family, uint16_t last);
 
-unsigned int ports_pairs(const struct ports *p); /* of one pool */
+unsigned int ports_pairs(const struct ports *p);		    /* of one pool */
 unsigned int ports_taken(const struct ports *p, unsigned int pool); /* pairs of a pool in use */
 /* ports_all_pairs, ports_in_use - the pairs of all pools of a family, and those that are taken. */
 unsigned int ports_all_pairs(const struct ports *p, enum rtpx_family family);

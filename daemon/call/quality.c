@@ -6,7 +6,7 @@
 
 #include "call/quality.h"
 
-#define R_DEFAULT 93.2 /* G.107 clause 7.7: all parameters have their default values */
+#define R_DEFAULT 93.2	   /* G.107 clause 7.7: all parameters have their default values */
 #define BUFFER_JITTERS 2.0 /* length of the jitter buffer in mean jitters */
 
 /* ---- codecs ---- */
@@ -15,6 +15,7 @@
  * Ie and Bpl: ITU-T G.113 Appendix I (05/2002 and Amd. 1), Tables I.1 to I.4. It has no Bpl for
  * G.726, G.728 and GSM-FR: the Bpl of GSM-EFR, 10, stands in. G.729 is taken as G.729A with VAD.
  */
+/* clang-format off */
 static const struct {
 	uint8_t payload_type; /* static types of RFC 3551 */
 	const char *name;
@@ -25,6 +26,7 @@ static const struct {
 	{ 4, "G.723.1", { 15, 16.1 } },	  { 15, "G.728", { 7, 10 } },
 	{ 18, "G.729", { 11, 19 } },
 };
+/* clang-format on */
 
 static const struct quality_impairment g711 = { 0, 25.1 };
 
@@ -110,16 +112,13 @@ static void jitter_of(const struct rtpx_flow_stats *fs, struct quality *q)
 
 void quality_of(const struct rtpx_flow_stats *fs, struct quality *out)
 {
-	*out = (struct quality){
-		.expected = rtpx_stats_expected(fs), .lost = rtpx_stats_lost(fs)
-	};
+	*out = (struct quality){ .expected = rtpx_stats_expected(fs), .lost = rtpx_stats_lost(fs) };
 	jitter_of(fs, out);
 	set_mos(fs, out, out->jitter_mean_ms);
 }
 
 /* A packet that arrives late lowers the number of lost packets, so it may be below the mark. */
-bool quality_since(const struct rtpx_flow_stats *fs, struct quality_mark *mark,
-		   struct quality *out)
+bool quality_since(const struct rtpx_flow_stats *fs, struct quality_mark *mark, struct quality *out)
 {
 	const struct quality_mark now = { rtpx_stats_expected(fs), rtpx_stats_lost(fs) };
 	const struct quality_mark before = *mark;

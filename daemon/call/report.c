@@ -64,9 +64,14 @@ void report_make(const struct session *s, enum report_end end, uint64_t now_ns,
 	int heard = 0, i;
 
 	*out = (struct call_report){
-		.call_id = s->call_id, .from_tag = s->from_tag, .to_tag = s->to_tag,
-		.number = s->number, .complete = s->complete, .end = end,
-		.created_ns = s->created_ns, .ended_ns = now_ns,
+		.call_id = s->call_id,
+		.from_tag = s->from_tag,
+		.to_tag = s->to_tag,
+		.number = s->number,
+		.complete = s->complete,
+		.end = end,
+		.created_ns = s->created_ns,
+		.ended_ns = now_ns,
 	};
 	for (i = 0; i < SESSION_PARTIES; i++) {
 		const struct leg *leg = &s->leg[i];

@@ -13,18 +13,18 @@
 #include "call/session.h"
 
 /* name in records, text in log lines: the reasons why a session ends, in their only table */
-#define REPORT_ENDS(X)                                                     \
-	X(DELETED, "deleted", "a D command ended it")                      \
-	X(DELETED_ALL, "deleted_all", "an X command ended all sessions")   \
-	X(TIMEOUT, "timeout", "it timed out")                              \
-	X(TERMINATED, "terminated", "an operator terminated it")           \
+#define REPORT_ENDS(X)                                                   \
+	X(DELETED, "deleted", "a D command ended it")                    \
+	X(DELETED_ALL, "deleted_all", "an X command ended all sessions") \
+	X(TIMEOUT, "timeout", "it timed out")                            \
+	X(TERMINATED, "terminated", "an operator terminated it")         \
 	X(SHUTDOWN, "shutdown", "rtpxd ended")
 
 enum report_end {
 #define REPORT_END_ENUM(id, name, text) REPORT_END_##id,
 	REPORT_ENDS(REPORT_END_ENUM)
 #undef REPORT_END_ENUM
-	REPORT_END_COUNT,
+		REPORT_END_COUNT,
 };
 
 /* report_end_name, report_end_text - the two columns of the table. */

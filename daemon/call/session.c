@@ -15,7 +15,8 @@
 #define LOOKS_MAX 256 /* sessions that one sessions_expired() looks at */
 
 const char *const session_party_words[SESSION_PARTIES] = {
-	[SESSION_CALLEE] = "callee", [SESSION_CALLER] = "caller",
+	[SESSION_CALLEE] = "callee",
+	[SESSION_CALLER] = "caller",
 };
 
 /* All sessions of one call-id that are not doomed one by one. */
@@ -28,8 +29,8 @@ struct sessions {
 	struct session_opts o;
 	struct table calls;
 	struct table by_number;
-	struct session *list;  /* doomed sessions, then the others in creation order */
-	struct session *dirty; /* sessions with flows to compile, in the order of marking */
+	struct session *list;	 /* doomed sessions, then the others in creation order */
+	struct session *dirty;	 /* sessions with flows to compile, in the order of marking */
 	struct session *changed; /* sessions that the journal must write, in the order of marking */
 	struct session *watched; /* sessions that time changes; the next to visit first */
 	unsigned int n_watched;
@@ -37,8 +38,8 @@ struct sessions {
 	void *ended_arg;
 	struct session_cursor *cursors;
 	struct session *due[WHEEL_S]; /* sessions to check in that second, see due_put() */
-	uint64_t looked_s; /* the second that is being checked; its list has the rest */
-	uint64_t now_s;	   /* the latest second to check */
+	uint64_t looked_s;	      /* the second that is being checked; its list has the rest */
+	uint64_t now_s;		      /* the latest second to check */
 	unsigned int count;
 	uint32_t doomed_to; /* sessions up to this number are doomed */
 	/* by group: the number in it that the newest session has */

@@ -46,7 +46,7 @@ extern const char *const session_party_words[SESSION_PARTIES]; /* "callee", "cal
 
 /* The numbering of the RTP that re-packetization has made from the packets of one source. */
 struct leg_numbers {
-	bool known;	  /* false: no such packet has left */
+	bool known; /* false: no such packet has left */
 	uint32_t ssrc;
 	uint16_t next;	  /* number after the source's packets that have left */
 	bool stale;	  /* further packets have left since */
@@ -56,7 +56,7 @@ struct leg_numbers {
 
 /* One side of a session: its local ports, and the peer that sends to them. */
 struct leg {
-	struct session *session; /* that it belongs to */
+	struct session *session;  /* that it belongs to */
 	enum session_party party; /* that sends to it */
 	struct stream stream[STREAM_KINDS];
 	/* bound RTP address (may be any-address) with the even port; ADDR_NONE: no port yet */
@@ -67,7 +67,7 @@ struct leg {
 	uint16_t nexthop[STREAM_KINDS];
 	/* bit per stream kind: a flow for packets arriving here is in the dataplane */
 	uint8_t installed;
-	uint8_t why[STREAM_KINDS];  /* enum flow_why for packets arriving here */
+	uint8_t why[STREAM_KINDS]; /* enum flow_why for packets arriving here */
 	/* packets that the sockets relayed since the dataplane did, though the flow is there; see
 	 * sync_why() */
 	uint8_t passed[STREAM_KINDS];
@@ -76,37 +76,37 @@ struct leg {
 	struct recording *recording; /* state of the recorder, which owns it; NULL: none */
 	bool weak;
 	uint8_t tos;
-	bool tos_set;		    /* set by a command: holds for sockets opened later, too */
-	uint32_t ttl_s;		    /* length of the time to live, see leg_ttl_restart() */
-	bool ttl_fixed;		    /* set by leg_ttl_set(): session_complete() keeps it */
-	uint64_t deadline_ns;	    /* when its ttl runs out */
-	uint64_t ndropped;	    /* RTP from this leg's peer that could not be relayed */
-	uint64_t nrelayed;	    /* RTP from this leg's peer that was relayed by the daemon */
+	bool tos_set;	      /* set by a command: holds for sockets opened later, too */
+	uint32_t ttl_s;	      /* length of the time to live, see leg_ttl_restart() */
+	bool ttl_fixed;	      /* set by leg_ttl_set(): session_complete() keeps it */
+	uint64_t deadline_ns; /* when its ttl runs out */
+	uint64_t ndropped;    /* RTP from this leg's peer that could not be relayed */
+	uint64_t nrelayed;    /* RTP from this leg's peer that was relayed by the daemon */
 	/* packets discarded because the other leg had no port yet, and arrival of the latest */
 	uint64_t early_packets, early_ns;
-	bool on_hold;		    /* the latest command has put the peer on hold */
-	uint32_t holds;		    /* number of such commands */
-	char *codecs;		    /* codec list of the peer (modifier c), owned; NULL: none */
-	uint16_t ptime_ms;	    /* packet length of the peer (modifier z); 0: none */
-	struct dtmf *dtmf;	    /* detection of the peer's digits, owned; NULL: none */
-	struct player *player;	    /* plays to the peer; NULL: nothing plays */
-	struct resizing *resizing;  /* re-packetization of the peer's RTP; NULL: none */
-	bool renumbered;	    /* it has ended, but it still changes sequence numbers */
-	struct leg_numbers numbers; /* for the next daemon */
+	bool on_hold;		      /* the latest command has put the peer on hold */
+	uint32_t holds;		      /* number of such commands */
+	char *codecs;		      /* codec list of the peer (modifier c), owned; NULL: none */
+	uint16_t ptime_ms;	      /* packet length of the peer (modifier z); 0: none */
+	struct dtmf *dtmf;	      /* detection of the peer's digits, owned; NULL: none */
+	struct player *player;	      /* plays to the peer; NULL: nothing plays */
+	struct resizing *resizing;    /* re-packetization of the peer's RTP; NULL: none */
+	bool renumbered;	      /* it has ended, but it still changes sequence numbers */
+	struct leg_numbers numbers;   /* for the next daemon */
 	struct quality_recent recent; /* of the peer's RTP, set by the survey */
 };
 
 struct session {
-	char *call_id;	/* owned, NUL-terminated for logs; may hold no NUL inside */
-	char *from_tag; /* owned */
-	char *to_tag;	/* owned, tag of the other party; NULL: no command has given it yet */
+	char *call_id;	 /* owned, NUL-terminated for logs; may hold no NUL inside */
+	char *from_tag;	 /* owned */
+	char *to_tag;	 /* owned, tag of the other party; NULL: no command has given it yet */
 	uint32_t number; /* not 0; unique among sessions; in the ABI's flow as `call` */
 	bool strong;
 	bool complete;	/* both legs have ports */
-	bool dirty; /* on the dirty list */
-	bool changed; /* on the list of session_changed_pop() */
-	bool watched; /* on the list of sessions_each_watched() */
-	bool asleep; /* see session_sleep() */
+	bool dirty;	/* on the dirty list */
+	bool changed;	/* on the list of session_changed_pop() */
+	bool watched;	/* on the list of sessions_each_watched() */
+	bool asleep;	/* see session_sleep() */
 	uint8_t doomed; /* @why of session_doom(); 0: it was not called */
 	uint64_t created_ns;
 	char *notify_tag; /* owned, decoded; NULL: none */
@@ -114,15 +114,15 @@ struct session {
 	bool told;	  /* its controller was asked to end the whole call */
 	/* packets that a dataplane forwarded or ignored, as far as sync has counted them */
 	uint64_t kernel_relayed, kernel_strangers;
-	struct tally *recorded; /* the recorder's counts; NULL: never recorded */
-	struct sheet *sheet;	/* the recorder's description of its files; NULL: none */
+	struct tally *recorded;	     /* the recorder's counts; NULL: never recorded */
+	struct sheet *sheet;	     /* the recorder's description of its files; NULL: none */
 	struct feed *feeds, *fed_by; /* feed.h: feeds from this session, and feeds into it */
-	bool fed; /* a feed was added: its parties no longer hear each other */
+	bool fed;		     /* a feed was added: its parties no longer hear each other */
 	struct leg leg[SESSION_PARTIES]; /* by the party that sends to it */
 	struct call *call;
 	/* same call-id, in creation order; the first one's prev_in_call is the last one */
 	struct session *prev_in_call, *next_in_call;
-	struct session *prev, *next;  /* all sessions: doomed ones first, then in creation order */
+	struct session *prev, *next; /* all sessions: doomed ones first, then in creation order */
 	struct table_link by_number;
 	struct session *dirty_prev, *dirty_next;
 	struct session *changed_prev, *changed_next;

@@ -96,6 +96,7 @@ static const struct field dtmf_fields[] = {
 	{ 0 },
 };
 
+/* clang-format off */
 static const struct field numbers_fields[] = {
 	FIELD(1, FIELD_BOOL, leg_numbers, known),
 	FIELD(2, FIELD_UINT, leg_numbers, ssrc),
@@ -104,6 +105,7 @@ static const struct field numbers_fields[] = {
 	FIELD(5, FIELD_UINT, leg_numbers, reserve),
 	{ 0 },
 };
+/* clang-format on */
 
 /* Plain members of a leg. */
 static const struct field leg_fields[] = {

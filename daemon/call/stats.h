@@ -14,60 +14,58 @@
  * member, metric without "rtpx_" (NULL: metrics.c shows it with labels), text. In the order of the
  * protocol page, "G"; those from npkts_recorded on are ours.
  */
-#define STATS_COUNTERS(X)                                                                       \
-	X(nsess_created, "sessions_created_total", "Sessions created.")                         \
-	X(nsess_destroyed, NULL, "Sessions ended.")                                             \
-	X(nsess_timeout, "sessions_timed_out_total",                                            \
-	  "Sessions that ended because media stopped.")                                         \
-	X(nsess_complete, "sessions_completed_total", "Sessions of which both legs got ports.") \
-	X(nsess_nortp, NULL, "Complete sessions without RTP from either party.")                \
-	X(nsess_owrtp, NULL, "Complete sessions with RTP from one party only.")                 \
-	X(nsess_nortcp, NULL, "Complete sessions without RTCP from either party.")              \
-	X(nsess_owrtcp, NULL, "Complete sessions with RTCP from one party only.")               \
-	X(nplrs_created, "players_started_total", "Players of prompts that started.")           \
-	X(nplrs_destroyed, "players_ended_total", "Players of prompts that ended.")             \
-	X(npkts_rcvd, "packets_received_total", "Media packets received on all paths.")         \
-	X(npkts_played, "packets_played_total", "Packets sent by players.")                     \
-	X(npkts_relayed, "packets_relayed_total", "Media packets relayed on all paths.")        \
-	X(npkts_resizer_in, "resizer_packets_in_total", "Packets into re-packetization.")       \
-	X(npkts_resizer_out, "resizer_packets_out_total", "Packets out of re-packetization.")   \
-	X(npkts_resizer_discard, "resizer_packets_discarded_total",                             \
-	  "Packets discarded by re-packetization.")                                             \
-	X(npkts_discard, "packets_discarded_total", "Media packets received and not relayed.")  \
-	X(ncmds_rcvd, NULL, "Commands received.")                                               \
-	X(ncmds_rcvd_ndups, "commands_duplicate_total",                                         \
-	  "Datagrams that repeated a command and were answered from the cache.")                \
-	X(ncmds_succd, NULL, "Commands that succeeded.")                                        \
-	X(ncmds_errs, "commands_failed_total", "Commands that failed.")                         \
-	X(ncmds_repld, NULL, "Commands replied to.")                                            \
-	X(rtpa_nsent, "ended_rtp_packets_expected_total",                                       \
-	  "RTP packets that parties of ended sessions sent, by sequence numbers.")              \
-	X(rtpa_nrcvd, "ended_rtp_packets_received_total",                                       \
-	  "RTP packets of ended sessions that arrived, without duplicates.")                    \
-	X(rtpa_ndups, "ended_rtp_packets_duplicate_total", "RTP duplicates of ended sessions.") \
-	X(rtpa_nlost, "ended_rtp_packets_lost_total",                                           \
-	  "RTP packets of ended sessions that were lost.")                                      \
-	X(rtpa_perrs, "ended_rtp_packets_unreadable_total",                                     \
-	  "Packets of ended sessions on RTP ports that are not RTP.")                           \
-	X(npkts_recorded, "recorded_packets_total",                                             \
-	  "Packets recorded, or copied to a receiver.")                                         \
-	X(npkts_rec_lost, "recorded_packets_lost_total",                                        \
-	  "Packets of recorded sessions that reached neither file nor receiver.")               \
-	X(nrec_complete, "recordings_complete_total", "Recordings complete and described.")     \
-	X(nrec_lost, "recording_descriptions_lost_total",                                       \
-	  "Descriptions of recordings that the disk refused.")                                  \
-	X(nrec_made, "recording_sounds_total", "Sound files made of recordings.")               \
-	X(nrec_told, "recordings_handed_on_total", "Recordings handed to the hook or the URL.") \
-	X(nrec_failed, "recordings_failed_total",                                               \
-	  "Sound files, hooks and URLs of recordings given up.")                                \
-	X(nrec_removed, "recordings_removed_total", "Recordings removed by age or quota.")      \
-	X(nsess_limited, "sessions_limited_total",                                              \
-	  "New sessions refused by --max-sessions and --max-cps.")                              \
-	X(nsess_drained, "sessions_drained_total", "New sessions refused while draining.")      \
-	X(ndtmf_told, "digits_reported_total", "Digits of parties reported to a controller.")   \
-	X(ndtmf_left_out, "digits_left_out_total",                                              \
-	  "Digits not reported, because a party had sent too many.")                            \
-	X(npkts_prompt_late, "prompt_packets_late_total",                                       \
+#define STATS_COUNTERS(X)                                                                          \
+	X(nsess_created, "sessions_created_total", "Sessions created.")                            \
+	X(nsess_destroyed, NULL, "Sessions ended.")                                                \
+	X(nsess_timeout, "sessions_timed_out_total", "Sessions that ended because media stopped.") \
+	X(nsess_complete, "sessions_completed_total", "Sessions of which both legs got ports.")    \
+	X(nsess_nortp, NULL, "Complete sessions without RTP from either party.")                   \
+	X(nsess_owrtp, NULL, "Complete sessions with RTP from one party only.")                    \
+	X(nsess_nortcp, NULL, "Complete sessions without RTCP from either party.")                 \
+	X(nsess_owrtcp, NULL, "Complete sessions with RTCP from one party only.")                  \
+	X(nplrs_created, "players_started_total", "Players of prompts that started.")              \
+	X(nplrs_destroyed, "players_ended_total", "Players of prompts that ended.")                \
+	X(npkts_rcvd, "packets_received_total", "Media packets received on all paths.")            \
+	X(npkts_played, "packets_played_total", "Packets sent by players.")                        \
+	X(npkts_relayed, "packets_relayed_total", "Media packets relayed on all paths.")           \
+	X(npkts_resizer_in, "resizer_packets_in_total", "Packets into re-packetization.")          \
+	X(npkts_resizer_out, "resizer_packets_out_total", "Packets out of re-packetization.")      \
+	X(npkts_resizer_discard, "resizer_packets_discarded_total",                                \
+	  "Packets discarded by re-packetization.")                                                \
+	X(npkts_discard, "packets_discarded_total", "Media packets received and not relayed.")     \
+	X(ncmds_rcvd, NULL, "Commands received.")                                                  \
+	X(ncmds_rcvd_ndups, "commands_duplicate_total",                                            \
+	  "Datagrams that repeated a command and were answered from the cache.")                   \
+	X(ncmds_succd, NULL, "Commands that succeeded.")                                           \
+	X(ncmds_errs, "commands_failed_total", "Commands that failed.")                            \
+	X(ncmds_repld, NULL, "Commands replied to.")                                               \
+	X(rtpa_nsent, "ended_rtp_packets_expected_total",                                          \
+	  "RTP packets that parties of ended sessions sent, by sequence numbers.")                 \
+	X(rtpa_nrcvd, "ended_rtp_packets_received_total",                                          \
+	  "RTP packets of ended sessions that arrived, without duplicates.")                       \
+	X(rtpa_ndups, "ended_rtp_packets_duplicate_total", "RTP duplicates of ended sessions.")    \
+	X(rtpa_nlost, "ended_rtp_packets_lost_total",                                              \
+	  "RTP packets of ended sessions that were lost.")                                         \
+	X(rtpa_perrs, "ended_rtp_packets_unreadable_total",                                        \
+	  "Packets of ended sessions on RTP ports that are not RTP.")                              \
+	X(npkts_recorded, "recorded_packets_total", "Packets recorded, or copied to a receiver.")  \
+	X(npkts_rec_lost, "recorded_packets_lost_total",                                           \
+	  "Packets of recorded sessions that reached neither file nor receiver.")                  \
+	X(nrec_complete, "recordings_complete_total", "Recordings complete and described.")        \
+	X(nrec_lost, "recording_descriptions_lost_total",                                          \
+	  "Descriptions of recordings that the disk refused.")                                     \
+	X(nrec_made, "recording_sounds_total", "Sound files made of recordings.")                  \
+	X(nrec_told, "recordings_handed_on_total", "Recordings handed to the hook or the URL.")    \
+	X(nrec_failed, "recordings_failed_total",                                                  \
+	  "Sound files, hooks and URLs of recordings given up.")                                   \
+	X(nrec_removed, "recordings_removed_total", "Recordings removed by age or quota.")         \
+	X(nsess_limited, "sessions_limited_total",                                                 \
+	  "New sessions refused by --max-sessions and --max-cps.")                                 \
+	X(nsess_drained, "sessions_drained_total", "New sessions refused while draining.")         \
+	X(ndtmf_told, "digits_reported_total", "Digits of parties reported to a controller.")      \
+	X(ndtmf_left_out, "digits_left_out_total",                                                 \
+	  "Digits not reported, because a party had sent too many.")                               \
+	X(npkts_prompt_late, "prompt_packets_late_total",                                          \
 	  "Packets of pauses of prompts, because encoding fell behind.")
 
 struct stats {

@@ -9,11 +9,14 @@
 #include "call/stream.h"
 
 const char *const stream_kind_words[STREAM_KINDS] = {
-	[STREAM_RTP] = "rtp", [STREAM_RTCP] = "rtcp",
+	[STREAM_RTP] = "rtp",
+	[STREAM_RTCP] = "rtcp",
 };
 
 const char *const learning_words[LEARNINGS] = {
-	[LEARN_PROOF] = "proof", [LEARN_STRICT] = "strict", [LEARN_COMPAT] = "compat",
+	[LEARN_PROOF] = "proof",
+	[LEARN_STRICT] = "strict",
+	[LEARN_COMPAT] = "compat",
 };
 
 void stream_init(struct stream *s, enum stream_kind kind)
@@ -508,7 +511,7 @@ static enum stream_verdict wait_for_proof(const struct visit *v,
 					  const struct stream_candidate *first)
 {
 	return v->s->state == STREAM_EMPTY && candidate_is(first, v->src) ? STREAM_RELAY
-									 : STREAM_IGNORE;
+									  : STREAM_IGNORE;
 }
 
 static enum stream_verdict visitor_packet(const struct visit *v)

@@ -33,17 +33,17 @@ enum stream_state {
 	STREAM_LATCHED,	  /* remote has sent packets that were believed, or the leg is asymmetric */
 };
 
-#define STREAM_PROOF_PACKETS 3		       /* of one SSRC, rising, from one source */
+#define STREAM_PROOF_PACKETS 3 /* of one SSRC, rising, from one source */
 /* a candidate silent for longer loses its place */
 #define STREAM_CANDIDATE_NS (100 * NSEC_PER_MSEC)
-#define STREAM_WEAK_NS (3 * NSEC_PER_SEC)      /* the same for a source without RTP */
+#define STREAM_WEAK_NS (3 * NSEC_PER_SEC)	/* the same for a source without RTP */
 #define STREAM_SILENCE_NS (500 * NSEC_PER_MSEC) /* after this silence the remote may have moved */
-#define STREAM_SETTLE_NS (2 * NSEC_PER_SEC)    /* a remote heard for so long is settled */
-#define STREAM_AWAIT_NS (10 * NSEC_PER_SEC)    /* the same while a new address is awaited */
+#define STREAM_SETTLE_NS (2 * NSEC_PER_SEC)	/* a remote heard for so long is settled */
+#define STREAM_AWAIT_NS (10 * NSEC_PER_SEC)	/* the same while a new address is awaited */
 /* a remote silent for so long has left, if a new address is awaited */
 #define STREAM_LEAVE_NS (5 * NSEC_PER_SEC)
-#define STREAM_RTCP_NS (15 * NSEC_PER_SEC)     /* the longest silence before RTCP may move */
-#define STREAM_WINDOW_NS (10 * NSEC_PER_SEC)   /* compat: any source re-latches after U or L */
+#define STREAM_RTCP_NS (15 * NSEC_PER_SEC)   /* the longest silence before RTCP may move */
+#define STREAM_WINDOW_NS (10 * NSEC_PER_SEC) /* compat: any source re-latches after U or L */
 
 /* A source that is proving itself, packet by packet. */
 struct stream_candidate {
@@ -55,31 +55,31 @@ struct stream_candidate {
 };
 
 struct stream {
-	uint8_t kind;	    /* enum stream_kind */
-	uint8_t state;	    /* enum stream_state */
-	bool asymmetric;    /* accept any port of remote's host, learn nothing */
-	bool open;	    /* another source may take the stream over; compat: not used */
-	bool awaited;	    /* remote is latched, the signalled address has not sent yet */
-	bool twice;	    /* awaited, and packets for the peer go to that address as well */
-	bool roams;	    /* awaited, and the signalled address is behind an unknown NAT */
-	bool weak;	    /* remote was latched by packets not of the stream's kind */
-	bool replaced;	    /* previous lost the stream to a newly signalled party */
-	uint8_t unproven;   /* packets that remote must still send for a firm latch */
-	bool untrusted;	    /* compat: remote was learned from a packet */
-	bool has_ssrc;	    /* compat: ssrc and seq are valid */
-	uint16_t seq;	    /* compat: last sequence number noted of ssrc */
-	uint32_t ssrc;	    /* compat: the latched SSRC */
-	uint64_t seq_ns;    /* compat: when seq was noted */
-	uint32_t heard_ssrc; /* compat: SSRC of the last RTP packet that was accepted */
+	uint8_t kind;		/* enum stream_kind */
+	uint8_t state;		/* enum stream_state */
+	bool asymmetric;	/* accept any port of remote's host, learn nothing */
+	bool open;		/* another source may take the stream over; compat: not used */
+	bool awaited;		/* remote is latched, the signalled address has not sent yet */
+	bool twice;		/* awaited, and packets for the peer go to that address as well */
+	bool roams;		/* awaited, and the signalled address is behind an unknown NAT */
+	bool weak;		/* remote was latched by packets not of the stream's kind */
+	bool replaced;		/* previous lost the stream to a newly signalled party */
+	uint8_t unproven;	/* packets that remote must still send for a firm latch */
+	bool untrusted;		/* compat: remote was learned from a packet */
+	bool has_ssrc;		/* compat: ssrc and seq are valid */
+	uint16_t seq;		/* compat: last sequence number noted of ssrc */
+	uint32_t ssrc;		/* compat: the latched SSRC */
+	uint64_t seq_ns;	/* compat: when seq was noted */
+	uint32_t heard_ssrc;	/* compat: SSRC of the last RTP packet that was accepted */
 	uint64_t heard_packets; /* compat: stats.packets after the daemon's last packet */
 	/*
 	 * time of the last U or L; 0: never. compat: of the last one that gave an address to a leg
 	 * that had one
 	 */
 	uint64_t updated_ns;
-	uint64_t latched_ns; /* when remote was latched */
+	uint64_t latched_ns;	   /* when remote was latched */
 	uint64_t latched_evidence; /* packets of the stream's kind at that time */
-	struct addr remote; /* where packets for this peer are sent; ADDR_NONE: unknown */
+	struct addr remote;	   /* where packets for this peer are sent; ADDR_NONE: unknown */
 	struct addr signalled; /* given by the last U or L with an address; ADDR_NONE: nothing */
 	struct addr previous;  /* the latched remote before this one; ADDR_NONE: none */
 	/* the destination address that the peer's packets carry (wildcard listeners) */

@@ -84,8 +84,8 @@ static void on_readable(evutil_socket_t sock, short what, void *arg)
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
 		struct sockaddr_storage from = { .ss_family = AF_UNSPEC };
 		socklen_t len = sizeof(from);
-		int fd = accept4(sock, (struct sockaddr *)&from, &len,
-				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd =
+			accept4(sock, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
 			a->welcome(a->arg, fd, &from);

@@ -64,7 +64,9 @@ static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
 /* ---- one session ---- */
 
 static const char *const state_names[] = {
-	[STREAM_EMPTY] = "unknown", [STREAM_SIGNALLED] = "signalled", [STREAM_LATCHED] = "latched",
+	[STREAM_EMPTY] = "unknown",
+	[STREAM_SIGNALLED] = "signalled",
+	[STREAM_LATCHED] = "latched",
 };
 
 /* Says whether the kernel forwards packets of the direction, and if not, the reason. */
@@ -295,8 +297,11 @@ static bool page_add(void *arg, struct session *s)
 static struct page page_begin(struct admin *a, void (*add)(struct page *p, struct session *s))
 {
 	return (struct page){
-		.a = a, .list = json_object_new_array(), .add = add,
-		.left = a->o.lazy ? ADMIN_LAZY_PAGE : ADMIN_PAGE, .now_ns = monotonic_ns(),
+		.a = a,
+		.list = json_object_new_array(),
+		.add = add,
+		.left = a->o.lazy ? ADMIN_LAZY_PAGE : ADMIN_PAGE,
+		.now_ns = monotonic_ns(),
 	};
 }
 
@@ -326,8 +331,8 @@ static struct json_object *call_json(struct admin *a, const char *arg, const cha
 	const char *space = strchrnul(arg, ' ');
 	uint32_t after = strtoul(space, NULL, 10);
 	struct page p = page_begin(a, add);
-	struct session *s = sessions_of_call(a->o.sessions,
-					     (struct span){ arg, (size_t)(space - arg) });
+	struct session *s =
+		sessions_of_call(a->o.sessions, (struct span){ arg, (size_t)(space - arg) });
 
 	while (s && s->number <= after)
 		s = s->next_in_call;
@@ -534,8 +539,7 @@ static struct json_object *stats_request(struct admin *a, const char *arg)
 	json_object_object_add(o, "recorded", recorded_json(a->o.recorder));
 	json_object_object_add(o, "prompts", prompts_json(a->o.players));
 	json_object_object_add(o, "notify", notify_json(a->o.notify));
-	json_object_object_add(o, "nexthops",
-			       nexthops_json(sync_nexthops(a->o.sync)));
+	json_object_object_add(o, "nexthops", nexthops_json(sync_nexthops(a->o.sync)));
 	json_object_object_add(o, "memory", memory_json(a->o.listen));
 	return o;
 }
@@ -561,7 +565,9 @@ static struct json_object *host_json(struct admin *a)
 static struct json_object *interfaces_json(struct dp *dp)
 {
 	static const char *const modes[] = {
-		[DP_IF_OFF] = "off", [DP_IF_GENERIC] = "generic", [DP_IF_NATIVE] = "native",
+		[DP_IF_OFF] = "off",
+		[DP_IF_GENERIC] = "generic",
+		[DP_IF_NATIVE] = "native",
 	};
 	struct dp_interface list[DP_MAX_INTERFACES];
 	struct json_object *all = json_object_new_array();
@@ -707,8 +713,11 @@ static struct json_object *overview_request(struct admin *a, const char *arg)
 {
 	(void)arg;
 	return overview_json(&(struct overview_opts){
-		.survey = a->o.survey, .sessions = a->o.sessions, .stats = a->o.stats,
-		.dp = a->o.dp, .relay = a->o.relay,
+		.survey = a->o.survey,
+		.sessions = a->o.sessions,
+		.stats = a->o.stats,
+		.dp = a->o.dp,
+		.relay = a->o.relay,
 		.draining = a->o.operate.admission->draining,
 	});
 }
@@ -744,9 +753,9 @@ static const struct {
 			      const char *arg);
 } requests[] = {
 	{ "sessions", false, .run = sessions_request }, /* [AFTER]: one page, numbers above AFTER */
-	{ "session", true, .run = session_request },	 /* CALL-ID [AFTER] */
-	{ "flows", false, .run = flows_request },	 /* [AFTER] */
-	{ "why", true, .run = why_request },		 /* CALL-ID [AFTER] */
+	{ "session", true, .run = session_request },	/* CALL-ID [AFTER] */
+	{ "flows", false, .run = flows_request },	/* [AFTER] */
+	{ "why", true, .run = why_request },		/* CALL-ID [AFTER] */
 	{ "stats", false, .run = stats_request },
 	{ "status", false, .run = status_request },
 	{ "overview", false, .run = overview_request },
@@ -755,8 +764,8 @@ static const struct {
 	{ "undrain", false, .change = operate_undrain },
 	{ "terminate", true, .change = operate_terminate }, /* CALL-ID */
 	{ "extend", true, .change = operate_extend },	    /* LIST,ADDR[=ADVERTISED] */
-	{ "capture", true, .follow = follow_capture }, /* FILTER */
-	{ "trace", true, .follow = follow_trace },     /* CALL-ID */
+	{ "capture", true, .follow = follow_capture },	    /* FILTER */
+	{ "trace", true, .follow = follow_trace },	    /* CALL-ID */
 	{ "loglevel", false, .change = operate_loglevel },  /* [LEVEL] */
 	{ "takeover", false, .change = operate_takeover },
 };
@@ -777,8 +786,10 @@ struct json_object *admin_ask(struct admin *a, const char *request, const char *
 		if (requests[i].change && !a->o.lazy)
 			return requests[i].change(&a->o.operate, arg);
 	}
-	snprintf(text, sizeof(text), i < ARRAY_SIZE(requests) ? "'%.40s' needs an argument" :
-		 "'%.40s' is not a request of this version", request);
+	snprintf(text, sizeof(text),
+		 i < ARRAY_SIZE(requests) ? "'%.40s' needs an argument"
+					  : "'%.40s' is not a request of this version",
+		 request);
 	o = json_object_new_object();
 	put_text(o, "error", text);
 	return o;
@@ -898,7 +909,10 @@ int admin_open(struct sockfile *file, const char *path, gid_t gid, char *err, si
 {
 	static const char option[] = "--admin-socket: ";
 	const struct sockfile_opts opts = {
-		.uid = (uid_t)-1, .gid = gid, .mode = 0660, .backlog = 32,
+		.uid = (uid_t)-1,
+		.gid = gid,
+		.mode = 0660,
+		.backlog = 32,
 	};
 	size_t len = (size_t)snprintf(err, err_size, option);
 

@@ -50,7 +50,7 @@ struct admin_opts {
 	struct follow_opts follow; /* without its end */
 	const struct accounts *accounts;
 	const struct reporter *reporter; /* NULL: without --hep */
-	struct keeper *keeper; /* NULL: no journal */
+	struct keeper *keeper;		 /* NULL: no journal */
 	struct dp *dp;
 	const struct floor *floor;
 	struct relay *relay;

@@ -91,7 +91,9 @@ static int run_update(struct run *run)
 	const struct request *req = run->req;
 	struct engine_update u = {
 		.lookup = req->op == OP_LOOKUP,
-		.dialog = run->of, .media = &req->media, .notify_socket = req->notify_socket,
+		.dialog = run->of,
+		.media = &req->media,
+		.notify_socket = req->notify_socket,
 		.peer = run->peer,
 	};
 	char tag[PROTO_LINE_MAX];
@@ -113,28 +115,28 @@ static int run_update(struct run *run)
 /* ---- Q ---- */
 
 /* name, format, cast */
-#define QUERY_NAMES(X)                                 \
-	X(ttl, "%llu", unsigned long long)             \
-	X(npkts_ina, "%llu", unsigned long long)       \
-	X(npkts_ino, "%llu", unsigned long long)       \
-	X(nrelayed, "%llu", unsigned long long)        \
-	X(ndropped, "%llu", unsigned long long)        \
-	X(longest_ipi, "%f", double)                   \
-	X(rtpa_jlast, "%f", double)                    \
-	X(rtpa_jmax, "%f", double)                     \
-	X(rtpa_javg, "%f", double)                     \
-	X(rtpa_nsent, "%llu", unsigned long long)      \
-	X(rtpa_nrcvd, "%llu", unsigned long long)      \
-	X(rtpa_ndups, "%llu", unsigned long long)      \
-	X(rtpa_nlost, "%llu", unsigned long long)      \
-	X(rtpa_perrs, "%llu", unsigned long long)      \
-	X(prompt_ms, "%llu", unsigned long long)       \
+#define QUERY_NAMES(X)                            \
+	X(ttl, "%llu", unsigned long long)        \
+	X(npkts_ina, "%llu", unsigned long long)  \
+	X(npkts_ino, "%llu", unsigned long long)  \
+	X(nrelayed, "%llu", unsigned long long)   \
+	X(ndropped, "%llu", unsigned long long)   \
+	X(longest_ipi, "%f", double)              \
+	X(rtpa_jlast, "%f", double)               \
+	X(rtpa_jmax, "%f", double)                \
+	X(rtpa_javg, "%f", double)                \
+	X(rtpa_nsent, "%llu", unsigned long long) \
+	X(rtpa_nrcvd, "%llu", unsigned long long) \
+	X(rtpa_ndups, "%llu", unsigned long long) \
+	X(rtpa_nlost, "%llu", unsigned long long) \
+	X(rtpa_perrs, "%llu", unsigned long long) \
+	X(prompt_ms, "%llu", unsigned long long)  \
 	X(prompt_left_ms, "%lld", long long)
 
 static int query_value(const struct engine_query *q, struct span name, char *buf, size_t size)
 {
-#define QUERY_VALUE(field, format, type)                              \
-	if (span_eq(name, span_of(#field)))                           \
+#define QUERY_VALUE(field, format, type)    \
+	if (span_eq(name, span_of(#field))) \
 		return snprintf(buf, size, format, (type)q->field);
 	QUERY_NAMES(QUERY_VALUE)
 #undef QUERY_VALUE
@@ -281,8 +283,9 @@ static int run_feature(struct run *run)
 	for (i = 0; i < ARRAY_SIZE(capabilities); i++)
 		if (span_eq(run->req->date, span_of(capabilities[i].date)))
 			break;
-	reply_add(run->reply, "%d", i < ARRAY_SIZE(capabilities) && capabilities[i].live &&
-		  is_configured(&run->c->o, run->req->date));
+	reply_add(run->reply, "%d",
+		  i < ARRAY_SIZE(capabilities) && capabilities[i].live &&
+			  is_configured(&run->c->o, run->req->date));
 	return PROTO_OK;
 }
 
@@ -425,8 +428,7 @@ static void trace_command(const struct run *run, const char *line, size_t len)
 
 	if (!log_is_followed(run->req->call_id))
 		return;
-	snprintf(call_id, sizeof(call_id), "%.*s", (int)run->req->call_id.len,
-		 run->req->call_id.p);
+	snprintf(call_id, sizeof(call_id), "%.*s", (int)run->req->call_id.len, run->req->call_id.p);
 	log_trace(call_id, "command \"%.*s\", reply \"%.*s\"", (int)len, line,
 		  (int)run->reply->len - 1, run->reply->text);
 }

@@ -16,7 +16,7 @@
 #include "base/nowait.h"
 
 #define OUT_HIGH (64 * 1024) /* bytes of unread replies at which the peer's commands wait */
-#define STALL_S 30           /* a peer that reads no byte of its replies for so long is dropped */
+#define STALL_S 30	     /* a peer that reads no byte of its replies for so long is dropped */
 #define TURN_COMMANDS 64     /* commands of one peer before other peers get their turn */
 
 struct conn {

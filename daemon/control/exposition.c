@@ -21,7 +21,8 @@ void exposition_family(struct evbuffer *out, const char *name, enum metric_type 
 		       const char *help)
 {
 	static const char *const types[] = {
-		[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge",
+		[METRIC_COUNTER] = "counter",
+		[METRIC_GAUGE] = "gauge",
 		[METRIC_HISTOGRAM] = "histogram",
 	};
 	const char *prefix = prefix_of(name);

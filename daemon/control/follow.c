@@ -32,7 +32,7 @@ struct follower {
 	struct follow_opts o;
 	struct bufferevent *bev;
 	struct filter filter;
-	struct tap tap;	       /* of a capture */
+	struct tap tap;		 /* of a capture */
 	struct log_follower log; /* of a trace */
 	bool is_capture;
 	uint16_t id;

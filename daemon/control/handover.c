@@ -24,7 +24,7 @@
 
 #define NAME "handover"
 #define HOLDER_NAME "rtpxd-sockets" /* as ps shows it; at most 15 bytes */
-#define TAKE_MS 5000 /* wait for the previous daemon, which is exiting */
+#define TAKE_MS 5000		    /* wait for the previous daemon, which is exiting */
 
 /* The path of a directory may be too long for the address of a unix socket. /proc shortens it. */
 static struct sockaddr_un address_in(int dir_fd)

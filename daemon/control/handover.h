@@ -14,7 +14,7 @@
 
 #include "base/base.h"
 
-#define HANDOVER_MAX 64    /* sockets */
+#define HANDOVER_MAX 64 /* sockets */
 #define HANDOVER_HOLD_S 30
 
 /*

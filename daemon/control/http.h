@@ -12,10 +12,10 @@
 struct evhttp_uri;
 
 struct http_request {
-	bool head; /* HEAD: no body */
-	bool last; /* the client wants the connection to end */
+	bool head;		/* HEAD: no body */
+	bool last;		/* the client wants the connection to end */
 	struct evhttp_uri *uri; /* set if the parser returns 0; it may be set otherwise */
-	char host[256]; /* empty: none */
+	char host[256];		/* empty: none */
 };
 
 /*

@@ -35,13 +35,13 @@
 
 #define DEFAULT_PORT "22222"
 #define NAME_WAIT_MS 100
-#define BATCH 32             /* datagrams read at once */
+#define BATCH 32	     /* datagrams read at once */
 #define DATAGRAM_MAX 8191    /* longer ones are cut */
 #define UDP_BUFFER (1 << 20) /* bytes wanted; without CAP_NET_ADMIN the system's limit holds */
 _Static_assert(CONN_REPLY_MAX == COOKIES_REPLY_MAX, "a reply from the cache fits");
 
-#define SILENT_S 60          /* seconds until a peer that never sent a command is ended */
-#define IDLE_S 10            /* seconds of silence after which a peer makes room for another */
+#define SILENT_S 60 /* seconds until a peer that never sent a command is ended */
+#define IDLE_S 10   /* seconds of silence after which a peer makes room for another */
 
 struct control;
 
@@ -71,14 +71,14 @@ struct control {
 	struct listen *listen;
 	const struct scheme *scheme;
 	int fd;
-	char *text;	       /* for listen_describe() and the log */
-	struct sockfile file;  /* of a unix socket that this process removes; it owns @fd */
-	bool must_exit;	       /* stdioc */
-	bool held;	       /* the service manager holds the socket, too */
-	bool unit;	       /* the socket belongs to a socket unit */
-	bool udp;	       /* datagrams from the network */
+	char *text;	      /* for listen_describe() and the log */
+	struct sockfile file; /* of a unix socket that this process removes; it owns @fd */
+	bool must_exit;	      /* stdioc */
+	bool held;	      /* the service manager holds the socket, too */
+	bool unit;	      /* the socket belongs to a socket unit */
+	bool udp;	      /* datagrams from the network */
 	bool started;
-	unsigned int group;    /* address group */
+	unsigned int group;	   /* address group */
 	struct acceptor *acceptor; /* of a stream socket */
 	struct event *readable;	   /* of a datagram socket; so is @batch */
 	struct batch *batch;
@@ -102,8 +102,8 @@ struct listen {
 	struct control *controls, **last;
 	struct passed passed; /* sockets that no listen_add() has taken yet */
 	bool takes_units;     /* "systemd:" was added */
-	struct peers silent; /* peers that have sent no command yet, longest silent first */
-	struct peers spoke;  /* peers that have sent a command, longest silent first */
+	struct peers silent;  /* peers that have sent no command yet, longest silent first */
+	struct peers spoke;   /* peers that have sent a command, longest silent first */
 	unsigned int n_peers;
 	struct cookies *cookies;
 	struct event *sweep;
@@ -223,8 +223,8 @@ static struct peer *longest_silent(const struct peers *peers)
 	struct peer *p;
 
 	TAILQ_FOREACH(p, peers, list)
-		if (p->fd >= 0)
-			return p;
+	if (p->fd >= 0)
+		return p;
 	return NULL;
 }
 
@@ -241,8 +241,8 @@ static bool make_room(struct listen *l, const char *name)
 
 	if (l->n_peers >= most_peers - 1)
 		log_provoked(PROVOKED_MANY_PEERS, NULL, name, l->n_peers,
-			     room ? "the longest silent one is closed" :
-				    "there is no room: all of them have sent commands lately");
+			     room ? "the longest silent one is closed"
+				  : "there is no room: all of them have sent commands lately");
 	return room;
 }
 
@@ -426,7 +426,10 @@ static int open_unix(struct listen *l, struct control *c, const char *path, char
 		     size_t err_size)
 {
 	const struct sockfile_opts opts = {
-		.uid = l->opts.uid, .gid = l->opts.gid, .mode = l->opts.mode, .backlog = SOMAXCONN,
+		.uid = l->opts.uid,
+		.gid = l->opts.gid,
+		.mode = l->opts.mode,
+		.backlog = SOMAXCONN,
 	};
 	int r;
 
@@ -889,8 +892,8 @@ static bool has_one_read(const struct peers *peers)
 	const struct peer *p;
 
 	TAILQ_FOREACH(p, peers, list)
-		if (p->control->scheme->framing == CONN_ONE_READ)
-			return true;
+	if (p->control->scheme->framing == CONN_ONE_READ)
+		return true;
 	return false;
 }
 

@@ -37,7 +37,7 @@ struct listen_opts {
 	bool no_resolve;
 	uid_t uid; /* owner of unix sockets; (uid_t)-1: the process's user */
 	gid_t gid;
-	int mode;  /* mode of unix sockets; -1: 0777 without the bits of the umask */
+	int mode; /* mode of unix sockets; -1: 0777 without the bits of the umask */
 	/* retry bind() for so long, as a killed previous daemon may still have the address */
 	unsigned int patience_ms;
 	bool anywhere; /* the host may lack the address now: a standby gets it later */

@@ -101,8 +101,10 @@ static void write_ended(const struct metrics *m, struct evbuffer *out)
 		const char *media, *heard;
 		uint64_t n;
 	} quiet[] = {
-		{ "rtp", "none", st->nsess_nortp }, { "rtp", "one", st->nsess_owrtp },
-		{ "rtcp", "none", st->nsess_nortcp }, { "rtcp", "one", st->nsess_owrtcp },
+		{ "rtp", "none", st->nsess_nortp },
+		{ "rtp", "one", st->nsess_owrtp },
+		{ "rtcp", "none", st->nsess_nortcp },
+		{ "rtcp", "one", st->nsess_owrtcp },
 	};
 
 	family(out, "sessions_ended_total", METRIC_COUNTER,
@@ -153,8 +155,9 @@ static void write_live(const struct metrics *m, struct evbuffer *out)
 		const char *state;
 		unsigned int n;
 	} states[] = {
-		{ "incomplete", v->incomplete }, { "new", v->fresh }, { "both_ways", v->both_ways },
-		{ "one_way", v->one_way }, { "silent", v->silent },
+		{ "incomplete", v->incomplete }, { "new", v->fresh },
+		{ "both_ways", v->both_ways },	 { "one_way", v->one_way },
+		{ "silent", v->silent },
 	};
 
 	gauge(out, "sessions", sessions_count(m->o.sessions), "Living sessions.");
@@ -167,8 +170,9 @@ static void write_live(const struct metrics *m, struct evbuffer *out)
 		exposition_count(out, "sessions_by_state", LABELS({ "state", states[i].state }),
 				 states[i].n);
 	write_directions(v, out);
-	histogram(out, "live_loss_ratio", &q->loss,
-		  "Loss of RTP from each party of living sessions, measured every five seconds, 0 to 1.");
+	histogram(
+		out, "live_loss_ratio", &q->loss,
+		"Loss of RTP from each party of living sessions, measured every five seconds, 0 to 1.");
 	histogram(out, "live_jitter_seconds", &q->jitter,
 		  "Jitter of RTP from each party of living sessions, measured every five seconds.");
 	histogram(out, "live_mos", &q->mos,
@@ -230,7 +234,9 @@ static void write_dataplane(const struct metrics *m, struct evbuffer *out)
 static void write_interfaces(const struct metrics *m, struct evbuffer *out)
 {
 	static const char *const modes[] = {
-		[DP_IF_OFF] = "off", [DP_IF_GENERIC] = "generic", [DP_IF_NATIVE] = "native",
+		[DP_IF_OFF] = "off",
+		[DP_IF_GENERIC] = "generic",
+		[DP_IF_NATIVE] = "native",
 	};
 	struct dp_interface list[DP_MAX_INTERFACES];
 	struct dp *dp = m->o.dp;
@@ -264,8 +270,9 @@ static void write_floor(const struct metrics *m, struct evbuffer *out)
 
 static void write_packets(const struct metrics *m, struct evbuffer *out)
 {
-	write_usage(m, out, "forwarded_packets_total", false,
-		    "Packets forwarded, by path and outgoing interface; empty: the interface is not known.");
+	write_usage(
+		m, out, "forwarded_packets_total", false,
+		"Packets forwarded, by path and outgoing interface; empty: the interface is not known.");
 	write_usage(m, out, "forwarded_bytes_total", true, "UDP payload of the forwarded packets.");
 	write_dataplane(m, out);
 	write_interfaces(m, out);
@@ -429,8 +436,8 @@ static void write_notify(const struct metrics *m, struct evbuffer *out)
 	family(out, "notifications_total", METRIC_COUNTER,
 	       "Time-out notifications by target and result.");
 	for (i = 0; notify_view(m->o.notify, i, &v); i++) {
-#define NOTIFY_LINE(name_, text)                                                        \
-	exposition_count(out, "notifications_total",                                    \
+#define NOTIFY_LINE(name_, text)                     \
+	exposition_count(out, "notifications_total", \
 			 LABELS({ "target", v.name }, { "result", #name_ }), v.counts.name_);
 		NOTIFY_COUNTERS(NOTIFY_LINE)
 #undef NOTIFY_LINE
@@ -456,8 +463,8 @@ static void write_reporter(const struct metrics *m, struct evbuffer *out)
 	reporter_view(m->o.reporter, &v);
 	family(out, "hep_reports_total", METRIC_COUNTER,
 	       "RTCP reports for the HEP collector, by result.");
-#define HEP_LINE(name_, text)                                                           \
-	exposition_count(out, "hep_reports_total", LABELS({ "result", #name_ }),        \
+#define HEP_LINE(name_, text)                                                    \
+	exposition_count(out, "hep_reports_total", LABELS({ "result", #name_ }), \
 			 v.collector.counts.name_);
 	COLLECTOR_COUNTERS(HEP_LINE)
 #undef HEP_LINE
@@ -496,7 +503,7 @@ static void group_counter(const struct metrics *m, struct evbuffer *out, const c
 				 *(const uint64_t *)((const char *)&v.group + offset));
 }
 
-#define STANDBY_VALUE(name, value)                                  \
+#define STANDBY_VALUE(name, value)                                   \
 	static uint64_t standby_##name(const struct standby_view *v) \
 	{                                                            \
 		return value;                                        \
@@ -525,7 +532,7 @@ static void write_standby(const struct metrics *m, struct evbuffer *out)
 	each_group(m, out, "standby_calls", standby_calls);
 	family(out, "standby_changes_waiting", METRIC_GAUGE, "Changes that wait for Redis.");
 	each_group(m, out, "standby_changes_waiting", standby_changes_waiting);
-#define GROUP_LINE(name, metric, text)                                              \
+#define GROUP_LINE(name, metric, text) \
 	group_counter(m, out, metric, offsetof(struct group_view, name), text);
 	GROUP_COUNTERS(GROUP_LINE)
 #undef GROUP_LINE

@@ -44,7 +44,7 @@ struct metrics_opts {
 	const struct accounts *accounts;
 	const struct reporter *reporter; /* NULL: without --hep */
 	const struct groups *groups;	 /* NULL: without --replicate */
-	struct keeper *keeper; /* NULL: no journal */
+	struct keeper *keeper;		 /* NULL: no journal */
 	struct listen *listen;
 	struct faces *faces;
 	struct commands *commands;

@@ -103,9 +103,9 @@ struct json_object *overview_json(const struct overview_opts *o)
 	survey_keep(o->survey);
 	put_number(j, "time_ms", clock_now() / NSEC_PER_MSEC);
 	json_object_object_add(j, "survey_age_ms",
-			       v->ended_ns ? json_object_new_uint64(
-						     (clock_now() - v->ended_ns) / NSEC_PER_MSEC) :
-					     NULL);
+			       v->ended_ns ? json_object_new_uint64((clock_now() - v->ended_ns) /
+								    NSEC_PER_MSEC)
+					   : NULL);
 	json_object_object_add(j, "sessions", sessions_json(o, v));
 	json_object_object_add(j, "reasons", reasons_json(v));
 	json_object_object_add(j, "worst", worst_json(v));

@@ -6,4 +6,4 @@
 
 const char page_html[] =
 #include "page.html.h"
-;
+	;

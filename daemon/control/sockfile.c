@@ -125,8 +125,8 @@ static int make_file(struct sockfile *f, const char *path, const struct sockfile
 	r = give_away(file, o, mode);
 	close(file);
 	return r < 0 ? refuse(err, err_size, r, "cannot change the owner or mode of %s: %s", path,
-			      strerror(-r)) :
-		       0;
+			      strerror(-r))
+		     : 0;
 }
 
 int sockfile_open(struct sockfile *f, const char *path, const struct sockfile_opts *opts, char *err,

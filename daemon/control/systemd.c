@@ -86,7 +86,8 @@ static int send_state(const char *state, int fd, int flags)
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(fd))];
-	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(fd)), .cmsg_level = SOL_SOCKET,
+	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(fd)),
+				  .cmsg_level = SOL_SOCKET,
 				  .cmsg_type = SCM_RIGHTS } };
 	struct sockaddr_un to;
 	struct iovec text = { .iov_base = (char *)state, .iov_len = strlen(state) };

@@ -97,10 +97,11 @@ static int has_clock_of_kernel(char *err, size_t err_size)
 		fclose(f);
 	if (s == 0 && ns == 0)
 		return 0;
-	snprintf(err, err_size,
-		 "the clock of this process is %lld s off the kernel's: start it outside of the time "
-		 "namespace",
-		 s);
+	snprintf(
+		err, err_size,
+		"the clock of this process is %lld s off the kernel's: start it outside of the time "
+		"namespace",
+		s);
 	return -EOPNOTSUPP;
 }
 

@@ -25,24 +25,24 @@ enum dp_xdp_mode { DP_MODE_AUTO, DP_MODE_NATIVE, DP_MODE_GENERIC }; /* --xdp-mod
 #define DP_MAX_INTERFACES 32
 
 struct dp_opts {
-	enum dp_choice order[DP_CHOICES];      /* dp_open() takes the first that opens */
-	unsigned int n_order;		       /* 0: all; the module if it is loaded */
+	enum dp_choice order[DP_CHOICES]; /* dp_open() takes the first that opens */
+	unsigned int n_order;		  /* 0: all; the module if it is loaded */
 	enum dp_xdp_mode mode;
-	const char *pin_dir;		       /* /sys/fs/bpf/rtpx */
+	const char *pin_dir; /* /sys/fs/bpf/rtpx */
 	/* --interface; none given: all interfaces that are up, without loopback */
 	const char *interfaces[DP_MAX_INTERFACES];
 	unsigned int n_interfaces;
-	uint16_t port_min, port_max;	       /* first and last media port, RTCP included */
+	uint16_t port_min, port_max; /* first and last media port, RTCP included */
 	uint32_t silence_ms;
 	/* marks maps and flows in the kernel as owned by this daemon and its successors */
 	uint32_t instance;
 	/* take over the flows that the previous daemon of this instance left */
 	bool adopt;
-	bool discard;			       /* remove all pins, of any version */
+	bool discard; /* remove all pins, of any version */
 	/* addresses with pools of ports of their own, in the order of pools; see call/ports.h */
 	const struct addr *own;
 	unsigned int n_own;
-	bool yield;			       /* if another daemon has the pins: do without XDP */
+	bool yield; /* if another daemon has the pins: do without XDP */
 	/* size of the ring for copies; rounded up to a power of 2 */
 	uint32_t mirror_bytes;
 };
@@ -105,8 +105,7 @@ struct dp_ops {
 	 * flow_get - read an installed flow with the id of its next hop. Finds the flows that a
 	 * previous daemon left, too; with XDP their id is 0. -ENOENT.
 	 */
-	int (*flow_get)(struct dp *dp, unsigned int pool, uint16_t port,
-			struct rtpx_flow *out);
+	int (*flow_get)(struct dp *dp, unsigned int pool, uint16_t port, struct rtpx_flow *out);
 	/*
 	 * nexthop_put - write one next hop; all zero: not usable. No effect with dp->routes. 0,
 	 * -EINVAL, or -ENOSPC: no room, and the next hop is not usable.
@@ -161,13 +160,13 @@ struct dp {
 	 * families.
 	 */
 	int (*pool_add)(struct dp *dp, const struct addr *own, unsigned int n);
-	bool active;	   /* false: `none`, or the module was unloaded */
-	bool routes;	   /* the kernel routes each packet: no next hop need be usable */
+	bool active;		/* false: `none`, or the module was unloaded */
+	bool routes;		/* the kernel routes each packet: no next hop need be usable */
 	unsigned int pools;	/* it tells so many pools of ports apart */
 	unsigned int inherited; /* flows of a previous daemon found when it was opened */
-	bool waits;	   /* for links->settled() */
-	int mirror_fd;	   /* with mirrored(): readable when copies wait */
-	char choice[512];  /* one or two sentences: the choice and its reason */
+	bool waits;		/* for links->settled() */
+	int mirror_fd;		/* with mirrored(): readable when copies wait */
+	char choice[512];	/* one or two sentences: the choice and its reason */
 };
 
 /* dp_interfaces - write at most @max interfaces to @out; returns the number of all. */

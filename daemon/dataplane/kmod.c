@@ -29,7 +29,7 @@ struct dp_kmod {
 	struct mnl_socket *nl;
 	struct mnl_socket *bell; /* rung when copies wait; NULL: no copies */
 	bool copies_wait;
-	uint8_t there[RTPX_FAMILIES][65536 / 8]; /* by port: a flow is installed */
+	uint8_t there[RTPX_FAMILIES][65536 / 8];  /* by port: a flow is installed */
 	uint8_t doomed[RTPX_FAMILIES][65536 / 8]; /* by port: a flow must be deleted */
 	unsigned int n_doomed;
 	uint16_t genl_id;
@@ -343,8 +343,7 @@ static int kmod_totals(struct dp *dp, struct dp_totals *out)
 }
 
 /* sync_adopt_begin() asks for every port. Most have no flow, so check the bit before the module. */
-static int kmod_flow_get(struct dp *dp, unsigned int family, uint16_t port,
-			 struct rtpx_flow *out)
+static int kmod_flow_get(struct dp *dp, unsigned int family, uint16_t port, struct rtpx_flow *out)
 {
 	struct dp_kmod *k = kmod_of(dp);
 	struct answer a = { 0 };
@@ -516,11 +515,10 @@ static int check_module(struct dp_kmod *k, struct answer *a, char *err, size_t e
 	    a->stats_bytes == sizeof(struct rtpx_flow_stats) &&
 	    a->counters_bytes == sizeof(struct rtpx_counters))
 		return 0;
-	snprintf(
-		err, err_size,
-		"the loaded module is of another version of rtpx (%s, ABI %u; this daemon has ABI "
-		"%u): rmmod rtpx, and load the module that was built with this daemon",
-		a->module, a->abi, RTPX_ABI_VERSION);
+	snprintf(err, err_size,
+		 "the loaded module is of another version of rtpx (%s, ABI %u; this daemon has ABI "
+		 "%u): rmmod rtpx, and load the module that was built with this daemon",
+		 a->module, a->abi, RTPX_ABI_VERSION);
 	return -EPROTO;
 }
 
@@ -545,8 +543,7 @@ static int find_inherited(struct dp_kmod *k, char *err, size_t err_size)
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	rc = module_ask(k, h, take_inherited, k);
 	if (rc)
-		snprintf(err, err_size, "the module does not list its flows: %s",
-			 strerror(-rc));
+		snprintf(err, err_size, "the module does not list its flows: %s", strerror(-rc));
 	return rc;
 }
 

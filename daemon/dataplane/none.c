@@ -43,8 +43,7 @@ static int none_stats_set(struct dp *dp, unsigned int pool, uint16_t port,
 	return -ENOENT;
 }
 
-static int none_flow_get(struct dp *dp, unsigned int pool, uint16_t port,
-			 struct rtpx_flow *out)
+static int none_flow_get(struct dp *dp, unsigned int pool, uint16_t port, struct rtpx_flow *out)
 {
 	(void)dp, (void)pool, (void)port, (void)out;
 	return -ENOENT;

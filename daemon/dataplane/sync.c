@@ -30,12 +30,12 @@
 
 #define RUN_SESSIONS 512 /* compiled per turn of the loop, within RUN_NS */
 #define RUN_NS (2 * NSEC_PER_MSEC)
-#define RETRY_SESSIONS 128 /* tried again per second */
-#define RETRY_LOOKS 4096 /* sessions looked at for that */
-#define MARK_SESSIONS 1024 /* looked at per turn of the loop, for outdated flows */
+#define RETRY_SESSIONS 128     /* tried again per second */
+#define RETRY_LOOKS 4096       /* sessions looked at for that */
+#define MARK_SESSIONS 1024     /* looked at per turn of the loop, for outdated flows */
 #define WATCH_NS NSEC_PER_MSEC /* per turn of the loop, for sessions that time changes */
-#define WATCH_GLANCE 16 /* of these, between two readings of the clock */
-#define RUN_GLANCE 8 /* sessions between two readings of the clock */
+#define WATCH_GLANCE 16	       /* of these, between two readings of the clock */
+#define RUN_GLANCE 8	       /* sessions between two readings of the clock */
 #define PASSED 8 /* packets by the sockets in a row that are no chance, see sync_why() */
 #define WORD_BITS 64
 #define ID_WORDS (RTPX_MAX_NEXTHOPS / WORD_BITS)
@@ -51,19 +51,19 @@ struct sync {
 	struct dp_totals pulled;
 	/* packets that sync_count() has counted, and no pull yet */
 	uint64_t ahead_relayed, ahead_strangers;
-	bool left;	   /* sync_leave() was called: write nothing */
+	bool left; /* sync_leave() was called: write nothing */
 	/*
 	 * A bit for each port with an inherited flow that no session has taken over yet. NULL
 	 * outside of adoption.
 	 */
 	uint64_t *inherited;
-	bool any_moved; /* a bit of `moved` is set */
-	bool all_moved; /* all flows are outdated */
+	bool any_moved;		 /* a bit of `moved` is set */
+	bool all_moved;		 /* all flows are outdated */
 	unsigned int watch_left; /* sessions that time changes, not looked at in this second */
 	/* The round that marks the sessions with outdated flows. */
 	struct {
 		bool runs, all;
-		uint32_t last; /* number of the session most recently looked at */
+		uint32_t last;	   /* number of the session most recently looked at */
 		unsigned int left; /* sessions to look at in this turn */
 		uint64_t moved[ID_WORDS];
 	} mark;

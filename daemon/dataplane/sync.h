@@ -24,11 +24,11 @@ struct sync_opts {
 	struct stats *stats;
 	struct dp *dp;
 	const struct ports *ports; /* its pools name the flows; NULL: those of the families */
-	struct pathmtu *pathmtu; /* see struct nexthops_opts; NULL: none */
+	struct pathmtu *pathmtu;   /* see struct nexthops_opts; NULL: none */
 	struct iptables *iptables;
 	enum learning learning;
 	bool double_small; /* -2 */
-	bool judge; /* next hops are judged by the host's rules even without a dataplane */
+	bool judge;	   /* next hops are judged by the host's rules even without a dataplane */
 	/* @packets were forwarded without their copies; NULL: not reported */
 	void (*unmirrored)(void *arg, struct direction d, uint64_t packets);
 	void *arg;

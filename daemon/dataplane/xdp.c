@@ -44,25 +44,25 @@ struct dp_xdp {
 	struct relay *skel;
 	struct rtpx_config config;
 	enum rtpx_family family[RTPX_MAX_POOLS]; /* by pool */
-	const struct addr *own; /* by pool, from RTPX_FAMILIES on; valid while it opens */
+	const struct addr *own;	 /* by pool, from RTPX_FAMILIES on; valid while it opens */
 	unsigned int n_elements; /* in flows and in flows_more */
 	struct rtpx_entry *flows;
 	struct rtpx_entry_more *more;
 	/* a bit for each element with a flow, so that G and I do not read an empty table */
 	uint64_t *active;
 	uint32_t mirror_bytes;
-	bool mirrors;				/* the map of copies has its full size */
-	struct ring_buffer *ring;		/* has the copies; NULL without @mirrors */
-	const struct dp_mirror_sink *sink;	/* while the ring is drained */
+	bool mirrors;			   /* the map of copies has its full size */
+	struct ring_buffer *ring;	   /* has the copies; NULL without @mirrors */
+	const struct dp_mirror_sink *sink; /* while the ring is drained */
 	unsigned int to_drain;
 	struct xdp_pins pins;
 	struct xdp_ingress *ingress;
 	struct xdp_hops *hops;
 	struct xdp_ifs *ifs;
-	bool takes_over; /* keeps maps and links of the previous daemon */
-	bool replaces;	 /* keeps its links, but makes new maps; see replace() */
+	bool takes_over;    /* keeps maps and links of the previous daemon */
+	bool replaces;	    /* keeps its links, but makes new maps; see replace() */
 	bool other_version; /* the pinned maps are of another version and may have any name */
-	bool owns_pins;	 /* the directory has no pins of another daemon */
+	bool owns_pins;	    /* the directory has no pins of another daemon */
 };
 
 static struct dp_xdp *xdp_of(struct dp *dp)
@@ -156,8 +156,7 @@ static int xdp_flow_put(struct dp *dp, unsigned int pool, uint16_t port,
 	return 0;
 }
 
-static int active_element(const struct dp_xdp *x, unsigned int pool, uint16_t port,
-			  uint32_t *i)
+static int active_element(const struct dp_xdp *x, unsigned int pool, uint16_t port, uint32_t *i)
 {
 	if (element(x, pool, port, i) || !(x->flows[*i].flags & RTPX_FLOW_ACTIVE))
 		return -ENOENT;
@@ -214,8 +213,8 @@ static void totals_add(const struct rtpx_entry *e, const struct rtpx_entry_more 
 	} while ((pending == RTPX_PENDING_MOVING ||
 		  __atomic_load_n(&m->stats.packets, __ATOMIC_RELAXED) != packets) &&
 		 ++tries < STATS_TRIES);
-	to->kernel += packets + (pending < RTPX_PENDING_MOVING ? pending : 0) -
-		      m->stats.daemon_packets;
+	to->kernel +=
+		packets + (pending < RTPX_PENDING_MOVING ? pending : 0) - m->stats.daemon_packets;
 	to->strangers += m->stats.strangers;
 	to->unmirrored += m->stats.unmirrored;
 }
@@ -252,8 +251,7 @@ static int xdp_stats_set(struct dp *dp, unsigned int pool, uint16_t port,
 	return 0;
 }
 
-static int xdp_flow_get(struct dp *dp, unsigned int pool, uint16_t port,
-			struct rtpx_flow *out)
+static int xdp_flow_get(struct dp *dp, unsigned int pool, uint16_t port, struct rtpx_flow *out)
 {
 	struct dp_xdp *x = xdp_of(dp);
 	uint32_t i;
@@ -468,7 +466,8 @@ static int look_at_pins(struct dp_xdp *x, const struct dp_opts *opts, char *err,
 		return refuse_ports(x, &c, err, err_size);
 	if (c.pools != x->config.pools || c.addresses != x->config.addresses) {
 		log_info("%s: the maps are for other local addresses (-l, -6): they are replaced, "
-			 "and the calls get new flows", x->pins.dir);
+			 "and the calls get new flows",
+			 x->pins.dir);
 		x->replaces = true;
 		return 0;
 	}
@@ -501,7 +500,8 @@ static void count_inherited(struct dp_xdp *x)
 	}
 	if (unfinished)
 		log_warn("%u flows were being written when the previous rtpxd was "
-			 "killed", unfinished);
+			 "killed",
+			 unfinished);
 }
 
 /* Take over the flows and interfaces of the previous daemon. */
@@ -695,8 +695,8 @@ static void take_pools(struct dp_xdp *x, const struct addr *own, unsigned int n)
 	x->config.addresses = xdp_pools_sum(own, n);
 	x->n_elements = x->dp.pools * (x->config.port_max - x->config.port_min + 1u);
 	for (pool = 0; pool < x->dp.pools; pool++)
-		x->family[pool] = pool < RTPX_FAMILIES ?
-					  pool : ports_family_of(&own[pool - RTPX_FAMILIES]);
+		x->family[pool] =
+			pool < RTPX_FAMILIES ? pool : ports_family_of(&own[pool - RTPX_FAMILIES]);
 }
 
 /* ---- one pool more ---- */
@@ -717,7 +717,8 @@ static int share_maps(struct relay *to, const struct relay *from)
 	struct bpf_map *map, *mine;
 	int rc = 0;
 
-	bpf_object__for_each_map(map, to->obj) {
+	bpf_object__for_each_map(map, to->obj)
+	{
 		if (rc || bpf_map__is_internal(map) || is_of_flows(to, map))
 			continue;
 		mine = bpf_object__find_map_by_name(from->obj, bpf_map__name(map));
@@ -778,7 +779,7 @@ static void each_active(const struct dp_xdp *x, struct dp_xdp *next, struct rtpx
 }
 
 static void larger_copy(const struct dp_xdp *x, struct dp_xdp *next, uint32_t i,
-		      struct rtpx_flow_stats *seen)
+			struct rtpx_flow_stats *seen)
 {
 	unsigned int ports = x->n_elements / x->dp.pools;
 	struct rtpx_flow flow;
@@ -793,7 +794,7 @@ static void larger_copy(const struct dp_xdp *x, struct dp_xdp *next, uint32_t i,
 }
 
 static void larger_count(const struct dp_xdp *x, struct dp_xdp *next, uint32_t i,
-		       struct rtpx_flow_stats *seen)
+			 struct rtpx_flow_stats *seen)
 {
 	struct rtpx_flow_stats now, *to = &next->more[i].stats;
 
@@ -811,8 +812,8 @@ static int larger_pin(struct dp_xdp *next)
 
 	if (rc == 0)
 		rc = xdp_pins_map(&next->pins, next->skel->maps.flows_more);
-	if (rc == 0 && bpf_map_update_elem(bpf_map__fd(next->skel->maps.config), &key,
-					   &next->config, BPF_ANY))
+	if (rc == 0 &&
+	    bpf_map_update_elem(bpf_map__fd(next->skel->maps.config), &key, &next->config, BPF_ANY))
 		rc = -errno;
 	return rc;
 }
@@ -986,5 +987,6 @@ void dp_xdp_abandon(const struct dp_opts *opts)
 			 opts->pin_dir);
 	else if (rc == -EPERM)
 		log_warn("%s: flows of a previous rtpxd go on, if it had any, because the kernel "
-			 "refuses BPF to this process", opts->pin_dir);
+			 "refuses BPF to this process",
+			 opts->pin_dir);
 }

@@ -17,7 +17,7 @@
 #include "dataplane/xdp_hops.h"
 
 #define TABLE_BYTES (RTPX_MAX_NEXTHOPS * sizeof(struct rtpx_nexthop))
-#define BUCKETS	    16384 /* a power of 2 */
+#define BUCKETS 16384 /* a power of 2 */
 
 /* What this module knows of an element of `nexthops`. Element 0 is never usable. */
 struct element {
@@ -45,7 +45,7 @@ struct xdp_hops {
 	struct hop_id id[RTPX_MAX_NEXTHOPS];
 	struct hop_flow *flow; /* [n_flows] */
 	uint16_t bucket[BUCKETS];
-	uint16_t given; /* the element that was given out last */
+	uint16_t given;			     /* the element that was given out last */
 	uint32_t ifindex[RTPX_MAX_TX_PORTS]; /* by element of tx_ports; 0: free. [0] stays free */
 };
 

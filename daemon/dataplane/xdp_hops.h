@@ -20,7 +20,7 @@
 struct xdp_hops;
 
 struct xdp_hops_opts {
-	int nexthops, tx_ports; /* descriptors of the maps, borrowed until xdp_hops_free() */
+	int nexthops, tx_ports;	  /* descriptors of the maps, borrowed until xdp_hops_free() */
 	struct rtpx_entry *flows; /* memory of the map `flows`; borrowed likewise */
 	unsigned int n_flows;
 };

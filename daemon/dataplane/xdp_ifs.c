@@ -22,14 +22,14 @@
 
 struct xdp_if {
 	struct dp_interface pub;
-	char attached[256]; /* result of attaching; pub.reason adds later findings */
-	int link;	    /* BPF link; -1 when off */
+	char attached[256];	/* result of attaching; pub.reason adds later findings */
+	int link;		/* BPF link; -1 when off */
 	char pin[XDP_PIN_NAME]; /* "": none */
-	bool seen;	  /* by the current rescan */
-	bool tried;	  /* a test frame got out through it */
-	unsigned int mtu; /* at the previous attempt to attach */
-	uint32_t foreign; /* id of another owner's program at that attempt */
-	char not_generic[160]; /* the reason against generic mode at that attempt; "": none */
+	bool seen;		/* by the current rescan */
+	bool tried;		/* a test frame got out through it */
+	unsigned int mtu;	/* at the previous attempt to attach */
+	uint32_t foreign;	/* id of another owner's program at that attempt */
+	char not_generic[160];	/* the reason against generic mode at that attempt; "": none */
 };
 
 struct xdp_ifs {
@@ -346,8 +346,9 @@ void xdp_ifs_describe(const struct xdp_ifs *ifs, char *text, size_t size)
 		len += snprintf(text + len, size - len, "%s %s %s", i ? "," : "",
 				ifs->all[i].pub.name, modes[ifs->all[i].pub.mode]);
 	if (!ifs->n)
-		snprintf(text, size, "XDP: no Ethernet interface is up, the daemon's sockets carry "
-				     "every call");
+		snprintf(text, size,
+			 "XDP: no Ethernet interface is up, the daemon's sockets carry "
+			 "every call");
 }
 
 void xdp_ifs_rescan(struct xdp_ifs *ifs)
@@ -382,8 +383,8 @@ static bool is_detached(int link)
 	struct bpf_link_info info = { 0 };
 	uint32_t len = sizeof(info);
 
-	return bpf_obj_get_info_by_fd(link, &info, &len) == 0 &&
-	       info.type == BPF_LINK_TYPE_XDP && info.xdp.ifindex == 0;
+	return bpf_obj_get_info_by_fd(link, &info, &len) == 0 && info.type == BPF_LINK_TYPE_XDP &&
+	       info.xdp.ifindex == 0;
 }
 
 /* Our program was detached. The rescan attaches it again, or reports another program there. */
@@ -505,8 +506,8 @@ static void take_link(void *arg, const char *pin, int link)
 	}
 	if (rc)
 		log_warn("%s: the kernel does not replace the program of the previous rtpxd: "
-			 "%s", name,
-			 strerror(-rc));
+			 "%s",
+			 name, strerror(-rc));
 	bpf_link_detach(link);
 	close(link);
 	xdp_pins_unlink(ifs->program.pins, pin);
@@ -541,8 +542,8 @@ void xdp_ifs_put_program(struct xdp_ifs *ifs)
 		rc = f->link < 0 ? 0 : put_program(ifs, f->link, f->pub.mode);
 		if (!rc)
 			continue;
-		log_warn("%s: the kernel does not replace the previous program: %s",
-			 f->pub.name, strerror(-rc));
+		log_warn("%s: the kernel does not replace the previous program: %s", f->pub.name,
+			 strerror(-rc));
 		if_detach(ifs, f);
 	}
 }

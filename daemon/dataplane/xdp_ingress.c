@@ -36,8 +36,8 @@ static bool above(struct rtnl_link *l, unsigned int ifindex)
 {
 	int32_t netns;
 
-	return (unsigned int)rtnl_link_get_link(l) == ifindex &&
-	       rtnl_link_get_flags(l) & IFF_UP && rtnl_link_get_link_netnsid(l, &netns) < 0;
+	return (unsigned int)rtnl_link_get_link(l) == ifindex && rtnl_link_get_flags(l) & IFF_UP &&
+	       rtnl_link_get_link_netnsid(l, &netns) < 0;
 }
 
 static bool is_vlan_of(struct rtnl_link *l, unsigned int ifindex)

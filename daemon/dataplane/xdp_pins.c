@@ -180,9 +180,8 @@ int xdp_pins_reuse(const struct xdp_pins *p, struct bpf_object *obj, char *err, 
 	struct bpf_map *map;
 	int rc = 0;
 
-	bpf_object__for_each_map(map, obj)
-		if (!rc && !bpf_map__is_internal(map))
-			rc = map_reuse(p, map, err, err_size);
+	bpf_object__for_each_map(map, obj) if (!rc && !bpf_map__is_internal(map)) rc =
+		map_reuse(p, map, err, err_size);
 	return rc;
 }
 
@@ -191,7 +190,8 @@ int xdp_pins_maps(const struct xdp_pins *p, struct bpf_object *obj, char *err, s
 	char path[PIN_PATH];
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, obj) {
+	bpf_object__for_each_map(map, obj)
+	{
 		if (bpf_map__is_internal(map))
 			continue;
 		if (bpf_obj_pin(bpf_map__fd(map), way_to(p, bpf_map__name(map), path))) {

@@ -11,12 +11,12 @@
 #include "protocol/proto.h"
 
 struct admission {
-	uint32_t max_sessions;	/* 0: no limit */
-	uint32_t max_cps;	/* new calls a second; 0: no limit */
-	bool draining;		/* new sessions get E99 */
+	uint32_t max_sessions; /* 0: no limit */
+	uint32_t max_cps;      /* new calls a second; 0: no limit */
+	bool draining;	       /* new sessions get E99 */
 	uint64_t draining_since_ns;
-	uint64_t spent_ns; /* its spent time, to which each new call adds a share of a second */
-	struct stats *stats;	/* counts refusals */
+	uint64_t spent_ns;   /* its spent time, to which each new call adds a share of a second */
+	struct stats *stats; /* counts refusals */
 };
 
 /* A session that a command asks for. */

@@ -30,8 +30,7 @@ int digits_catch(const struct digits *d, struct leg *leg, const struct digits_re
 	const struct session *s = leg->session;
 
 	if (s->notify < 0 || notify_ends_calls(d->notify, s->notify)) {
-		log_provoked(PROVOKED_DIGITS_REFUSED, s->call_id,
-			     session_party_words[leg->party]);
+		log_provoked(PROVOKED_DIGITS_REFUSED, s->call_id, session_party_words[leg->party]);
 		return -EDESTADDRREQ;
 	}
 	return digits_restore(leg, s->notify, req);
@@ -57,8 +56,8 @@ static void report_press(const struct digits *d, const struct leg *leg,
 	free(text);
 }
 
-bool digits_take(const struct digits *d, struct leg *leg, const uint8_t *packet,
-		 size_t len, uint64_t now_ns)
+bool digits_take(const struct digits *d, struct leg *leg, const uint8_t *packet, size_t len,
+		 uint64_t now_ns)
 {
 	struct dtmf *dtmf = leg->dtmf;
 	struct dtmf_press press;

@@ -38,7 +38,7 @@ int digits_restore(struct leg *leg, int target, const struct digits_req *req);
  * digits_take - an RTP packet of the party of @leg, which its stream accepted. True: it is an event
  * that must not be relayed. @now_ns: its arrival.
  */
-bool digits_take(const struct digits *d, struct leg *leg, const uint8_t *packet,
-		 size_t len, uint64_t now_ns);
+bool digits_take(const struct digits *d, struct leg *leg, const uint8_t *packet, size_t len,
+		 uint64_t now_ns);
 
 #endif

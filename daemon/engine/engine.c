@@ -18,15 +18,15 @@
 #include "host/nexthop.h"
 
 #define ABSENCE_NS (3 * NSEC_PER_SEC) /* without a tick: the process was stopped */
-#define SLICE_NS (NSEC_PER_MSEC / 2) /* work in one turn of the loop for earlier commands */
+#define SLICE_NS (NSEC_PER_MSEC / 2)  /* work in one turn of the loop for earlier commands */
 #define ENDS_MAX 16 /* sessions that D ends before its reply; the others it dooms */
 
 struct engine {
 	struct engine_opts o;
 	bool stopping;
-	uint64_t tick_ns; /* time of the previous engine_tick() */
+	uint64_t tick_ns;  /* time of the previous engine_tick() */
 	uint64_t began_ns; /* time of the first one: older sessions are a previous daemon's */
-	bool expiring; /* sessions_expired() has more */
+	bool expiring;	   /* sessions_expired() has more */
 };
 
 /* ---- ports of a leg ---- */
@@ -79,8 +79,7 @@ static void leg_close(struct engine *e, struct leg *leg, uint64_t now_ns)
 }
 
 /* Modifier n: open a new pair on @face. Close the old pair only if that worked. */
-static int leg_reopen(struct engine *e, struct leg *leg, const struct face *face,
-		      uint64_t now_ns)
+static int leg_reopen(struct engine *e, struct leg *leg, const struct face *face, uint64_t now_ns)
 {
 	struct addr old_local = leg->local, new_local;
 	const char *old_advertised = leg->advertised;
@@ -260,7 +259,7 @@ static bool names_itself(struct engine *e, const struct session *s, const struct
  * there. SDP that was rewritten twice names such a port, and the parties have not moved.
  */
 static enum proto_error leg_describe(struct engine *e, struct leg *leg, const struct media_req *m,
-				      uint64_t now_ns)
+				     uint64_t now_ns)
 {
 	bool asymmetric = is_asymmetric(e, m);
 	struct addr rtcp = addr_with_port(m->peer, m->peer.port + 1);
@@ -435,8 +434,7 @@ static struct span tag_alone(struct span tag)
 /* True if another party than before answers the call. */
 static bool is_fork(const struct session *s, struct span to_tag)
 {
-	return to_tag.p && s->to_tag &&
-	       !span_eq(tag_alone(span_of(s->to_tag)), tag_alone(to_tag));
+	return to_tag.p && s->to_tag && !span_eq(tag_alone(span_of(s->to_tag)), tag_alone(to_tag));
 }
 
 static void leg_other_party(struct engine *e, struct leg *leg)
@@ -482,7 +480,10 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 	session_dirty(e->o.sessions, s);
 	taps_review(e->o.taps, s);
 	*out = (struct engine_result){
-		.session = s, .first = first, .party = leg_other(returned), .returned = returned,
+		.session = s,
+		.first = first,
+		.party = leg_other(returned),
+		.returned = returned,
 	};
 	return bad;
 }
@@ -561,8 +562,8 @@ static bool end_doomed(const struct slice *slice)
 	struct session *s;
 
 	while ((s = session_doomed_next(slice->e->o.sessions))) {
-		session_end(slice->e, s,
-			    s->doomed ? s->doomed - 1 : REPORT_END_DELETED_ALL, slice->now_ns);
+		session_end(slice->e, s, s->doomed ? s->doomed - 1 : REPORT_END_DELETED_ALL,
+			    slice->now_ns);
 		if (!has_time(slice))
 			return session_doomed_next(slice->e->o.sessions);
 	}
@@ -590,7 +591,10 @@ int engine_find(struct engine *e, const struct dialog *of, struct engine_result 
 	if (!leg)
 		return E_SESSION;
 	*out = (struct engine_result){
-		.session = leg->session, .first = leg, .party = leg, .returned = leg_other(leg),
+		.session = leg->session,
+		.first = leg,
+		.party = leg,
+		.returned = leg_other(leg),
 	};
 	return PROTO_OK;
 }
@@ -614,8 +618,8 @@ void engine_query(struct engine *e, const struct leg *first, uint64_t now_ns,
 		.longest_ipi = rtp->longest_us / 1e6,
 		.rtpa_jlast = rtp->jitter_q4 / 16.0,
 		.rtpa_jmax = rtp->jitter_max_q4 / 16.0,
-		.rtpa_javg = rtp->jitter_count ? rtp->jitter_sum_q4 / 16.0 / rtp->jitter_count
-					       : 0.0,
+		.rtpa_javg =
+			rtp->jitter_count ? rtp->jitter_sum_q4 / 16.0 / rtp->jitter_count : 0.0,
 		.rtpa_nsent = rtpx_stats_expected(rtp),
 		.rtpa_nrcvd = rtpx_stats_received(rtp),
 		.rtpa_ndups = rtp->duplicates,
@@ -668,8 +672,7 @@ int engine_set_tos(struct engine *e, struct engine_result *r, bool reverse, int 
 
 /* ---- sub-command M3:1 ---- */
 
-int engine_catch_dtmf(struct engine *e, const struct engine_result *r,
-		      const struct digits_req *req)
+int engine_catch_dtmf(struct engine *e, const struct engine_result *r, const struct digits_req *req)
 {
 	int err;
 
@@ -730,7 +733,8 @@ static void log_timeout(const struct engine *e, const struct session *s, uint64_
 		log_provoked(PROVOKED_SILENT, s->call_id, s->number, silent[callee][caller]);
 	else
 		log_provoked(PROVOKED_NO_CALLEE, s->call_id, s->number,
-			     restored ? "" : heard_text(&s->leg[SESSION_CALLEE], now_ns, text,
+			     restored ? ""
+				      : heard_text(&s->leg[SESSION_CALLEE], now_ns, text,
 						   sizeof(text)));
 }
 

@@ -32,7 +32,7 @@ struct engine_opts {
 	struct relay *relay;
 	struct recorder *recorder;
 	struct faces *faces;
-	bool groups; /* there are several */
+	bool groups;			/* there are several */
 	bool record_all, record_single; /* -a; both directions in one file */
 	bool bridge;
 	bool bridge_symmetric, force_asymmetric;
@@ -64,7 +64,7 @@ struct engine_update {
 	struct dialog dialog;
 	const struct media_req *media;
 	struct span notify_socket, notify_tag; /* .p NULL: none; the tag is decoded */
-	const struct addr *peer; /* source of the command, see notify_find() */
+	const struct addr *peer;	       /* source of the command, see notify_find() */
 };
 
 /* The session that the command or sub-command has just handled. */
@@ -113,7 +113,7 @@ int engine_feed(struct engine *e, const struct dialog *from, const struct engine
 struct engine_query {
 	uint32_t ttl; /* s */
 	uint64_t npkts_ina, npkts_ino, nrelayed, ndropped;
-	double longest_ipi; /* s */
+	double longest_ipi;			 /* s */
 	double rtpa_jlast, rtpa_jmax, rtpa_javg; /* RTP timestamp units */
 	uint64_t rtpa_nsent, rtpa_nrcvd, rtpa_ndups, rtpa_nlost, rtpa_perrs;
 	/* of the prompt that the party hears: a round, and the time until its end; see player.h */

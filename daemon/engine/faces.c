@@ -25,7 +25,7 @@ struct local {
 	bool configured;
 	unsigned int pool; /* of ports, if configured */
 	unsigned int legs;
-	uint64_t avoid_until_ns; /* no pair could be opened before */
+	uint64_t avoid_until_ns;   /* no pair could be opened before */
 	struct local *prev, *next; /* list of all, most recently added first */
 };
 
@@ -41,10 +41,10 @@ struct faces {
 	struct local *newest;  /* most recently added first */
 	struct local *by_addr; /* the same, as a hash */
 	struct group group[FACES_MAX_LISTENERS];
-	const struct group *internal, *external; /* without bridging both are the default group */
+	const struct group *internal, *external;   /* without bridging both are the default group */
 	const struct group *first[SESSION_GROUPS]; /* by address group */
-	unsigned int address_group; /* of the commands */
-	unsigned int closed; /* a bit for each address group */
+	unsigned int address_group;		   /* of the commands */
+	unsigned int closed;			   /* a bit for each address group */
 	struct span labels[FACES_MAX_LISTENERS];
 	struct proto_opts proto;
 };
@@ -125,7 +125,7 @@ static const struct local *newest_of(const struct faces *f, enum addr_family fam
 {
 	const struct local *p;
 
-	DL_FOREACH (f->newest, p)
+	DL_FOREACH(f->newest, p)
 		if (p->l.addr.family == family)
 			return p;
 	return NULL;
@@ -136,7 +136,7 @@ static const struct local *newest_here(const struct faces *f, enum addr_family f
 {
 	const struct local *p;
 
-	DL_FOREACH (f->newest, p)
+	DL_FOREACH(f->newest, p)
 		if (p->l.addr.family == family &&
 		    (!p->configured || p->l.address_group == f->address_group))
 			return p;
@@ -190,7 +190,7 @@ static bool local_is_usable(const struct faces *f, const struct local *p, uint64
 
 /* True if @a is better for a new leg than @b. */
 static bool local_is_better(const struct faces *f, const struct local *a, const struct local *b,
-		      uint64_t now_ns)
+			    uint64_t now_ns)
 {
 	unsigned int taken_a = ports_taken(f->ports, a->pool);
 	unsigned int taken_b = ports_taken(f->ports, b->pool);
@@ -264,7 +264,7 @@ static const struct local *local_of_label(const struct faces *f, struct span lab
 {
 	const struct local *p, *other = NULL;
 
-	DL_FOREACH (f->newest, p) {
+	DL_FOREACH(f->newest, p) {
 		if (!p->l.label || !span_eq(span_of(p->l.label), label))
 			continue;
 		if (p->l.address_group == f->address_group)
@@ -358,9 +358,9 @@ enum proto_error face_of_leg(const struct faces *f, const struct face *now,
 		bad = face_requested(f, m, near, out);
 		if (bad)
 			return bad;
-		return faces_address_group(f, &out->addr) == faces_address_group(f, &now->addr) ?
-			       PROTO_OK :
-			       E_LOCAL_ADDR;
+		return faces_address_group(f, &out->addr) == faces_address_group(f, &now->addr)
+			       ? PROTO_OK
+			       : E_LOCAL_ADDR;
 	}
 	if (m->new_port && m->side[0] != SIDE_UNSET && m->side[1] != SIDE_UNSET)
 		*out = face_of_side(f, m->side[1], near);

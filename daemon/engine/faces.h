@@ -19,17 +19,17 @@
 
 /* A configured local address, or one that an l or r modifier has added. */
 struct listener {
-	struct addr addr;	/* port 0; any-address possible */
-	char *label;		/* owned; NULL: none */
-	char *advertised;	/* owned; NULL: the numeric address */
-	unsigned int group;	/* listeners with one number share new legs */
+	struct addr addr;   /* port 0; any-address possible */
+	char *label;	    /* owned; NULL: none */
+	char *advertised;   /* owned; NULL: the numeric address */
+	unsigned int group; /* listeners with one number share new legs */
 	/* group of addresses that move together, see replicate/groups.h; 0 without --group */
 	unsigned int address_group;
 };
 
 /* A local address for a leg, and the text that replies show instead of it. */
 struct face {
-	struct addr addr; /* port 0 */
+	struct addr addr;	/* port 0 */
 	const char *advertised; /* not owned; NULL: the numeric address */
 };
 

@@ -124,8 +124,8 @@ static bool judge_packet(struct relay *r, struct direction d, const struct socke
 		before = *stream;
 		/* The dataplane may have forwarded later packets while this one was queued. */
 		pkt.now_ns = MAX(p->arrival_ns, stream->stats.last_ns);
-		accepted = stream_packet(stream, companion, &p->src, &pkt, r->o.learning,
-					 &moved) == STREAM_RELAY;
+		accepted = stream_packet(stream, companion, &p->src, &pkt, r->o.learning, &moved) ==
+			   STREAM_RELAY;
 		if (accepted && !addr_eq(&stream->local, &p->local)) {
 			stream->local = p->local;
 			moved = true;
@@ -146,8 +146,8 @@ static void record_packet(struct relay *r, struct direction d, const struct sock
 {
 	mirror_drain(r->o.mirror); /* record earlier packets from the dataplane first */
 	recorder_packet(r->o.recorder, d, p->arrival_ns,
-			&(struct format_packet){ .src = p->src, .dst = p->local,
-						    .data = p->data, .len = p->len });
+			&(struct format_packet){
+				.src = p->src, .dst = p->local, .data = p->data, .len = p->len });
 }
 
 /* Show the packet to its readers. @accepted: its stream believes the source. */
@@ -158,8 +158,8 @@ static void tap_packet(struct relay *r, struct direction d, const struct sockets
 		return;
 	mirror_drain(r->o.mirror); /* earlier packets from the dataplane come first */
 	taps_packet(r->o.taps, d, p->arrival_ns,
-		    &(struct format_packet){ .src = p->src, .dst = p->local, .data = p->data,
-						.len = p->len },
+		    &(struct format_packet){
+			    .src = p->src, .dst = p->local, .data = p->data, .len = p->len },
 		    accepted);
 }
 
@@ -291,8 +291,9 @@ static void resizing_resume(struct relay *r, struct resizing *z)
 	if (leg->installed & 1 << STREAM_RTP)
 		sync_pull(r->o.sync, leg->session);
 	if (!from.known && st->max_seq)
-		from = (struct leg_numbers){ .known = true, .ssrc = st->ssrc,
-					     .next = st->max_seq + 1, .stale = true };
+		from = (struct leg_numbers){
+			.known = true, .ssrc = st->ssrc, .next = st->max_seq + 1, .stale = true
+		};
 	resizer_resume(z->resizer, &from);
 }
 

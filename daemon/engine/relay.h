@@ -26,11 +26,11 @@ struct relay_opts {
 	struct recorder *recorder; /* NULL: no leg is ever recorded */
 	struct mirror *mirror;	   /* NULL: the dataplane makes no copies */
 	enum learning learning;
-	bool double_small; /* -2 */
+	bool double_small;		 /* -2 */
 	struct switchboard *switchboard; /* NULL: a socket for each port */
-	uint32_t opus_types; /* as resizer_new() */
-	const struct digits *digits; /* NULL: no leg reports any */
-	const struct taps *taps;     /* NULL: no leg is tapped */
+	uint32_t opus_types;		 /* as resizer_new() */
+	const struct digits *digits;	 /* NULL: no leg reports any */
+	const struct taps *taps;	 /* NULL: no leg is tapped */
 };
 
 /* relay_new - makes its sockets over @base. */

@@ -42,8 +42,9 @@ static const char by_policy[] =
  */
 static void judge(struct floor *f)
 {
-	const char *why = rules_by_port(f->rules) ? by_port :
-			  f->ipsec && ipsec_by_port(f->ipsec) ? by_policy : NULL;
+	const char *why = rules_by_port(f->rules)		? by_port
+			  : f->ipsec && ipsec_by_port(f->ipsec) ? by_policy
+								: NULL;
 
 	if (why && !switchboard_by_port(f->board))
 		log_warn("shared sockets: %s; from now on each port sends from a socket of its "

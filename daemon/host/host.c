@@ -152,8 +152,8 @@ static bool answers_agree(const struct host *h, enum nft_hook hook, const struct
 	struct nft_answer b = nfteval(nft_rules(h->nft), hook, false, p, &old);
 
 	*a = nfteval(nft_rules(h->nft), hook, false, p, &fresh);
-	return a->why == b.why && a->mark == b.mark && !a->doubts && !b.doubts &&
-	       !a->mark_doubts && !b.mark_doubts;
+	return a->why == b.why && a->mark == b.mark && !a->doubts && !b.doubts && !a->mark_doubts &&
+	       !b.mark_doubts;
 }
 
 /* Judge @p by the rules of a hook. Conntrack is asked only if the answer depends on its entry. */
@@ -255,9 +255,9 @@ static enum flow_why judge_arrival(struct host *h, const struct outgoing *p, enu
 
 struct host_verdict host_judge_leave(struct host *h, const struct outgoing *p)
 {
-	struct host_verdict v = {
-		.why = FLOW_NO_OBJECTION, .arrives = FLOW_NO_OBJECTION, .mark = p->mark
-	};
+	struct host_verdict v = { .why = FLOW_NO_OBJECTION,
+				  .arrives = FLOW_NO_OBJECTION,
+				  .mark = p->mark };
 
 	if (!h->o.routes && ipsec_takes(h->ipsec, p))
 		v.why = FLOW_WHY_IPSEC;

@@ -49,10 +49,10 @@ bool host_by_port(const struct host *h);
 bool host_by_mark(const struct host *h);
 
 struct host_verdict {
-	enum flow_why why; /* FLOW_NO_OBJECTION: the dataplane may send it */
+	enum flow_why why;     /* FLOW_NO_OBJECTION: the dataplane may send it */
 	enum flow_why arrives; /* the same for the peer's packets, on their way to the socket */
-	bool waits;	   /* judge again later: a packet must pass through the socket first */
-	uint32_t mark;	   /* packet's mark; if rules name marks, ask for its route again */
+	bool waits;	       /* judge again later: a packet must pass through the socket first */
+	uint32_t mark;	       /* packet's mark; if rules name marks, ask for its route again */
 };
 
 /*

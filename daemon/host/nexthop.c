@@ -36,16 +36,16 @@
 #include "host/pathmtu.h"
 #include "host/route.h"
 
-#define PCP_SHIFT 13 /* in the TCI, IEEE 802.1Q */
+#define PCP_SHIFT 13   /* in the TCI, IEEE 802.1Q */
 #define COALESCE_MS 50 /* between a notice about routes, links or addresses and the work */
-#define PATH_MS 2 /* between an ICMP message and the work: the kernel handles it after us */
+#define PATH_MS 2      /* between an ICMP message and the work: the kernel handles it after us */
 #define SLICE_NS NSEC_PER_MSEC /* time of work before other events get their turn */
-#define SWEEP_STEP 256		/* ids marked at once */
+#define SWEEP_STEP 256	       /* ids marked at once */
 #define TICK_NS NSEC_PER_SEC
 #define SWEEP_NS (30 * NSEC_PER_SEC) /* between readings of all routes: path MTUs have no notice */
-#define WAIT_MS 100 /* a turn: between two looks at next hops that wait for a packet */
-#define WAIT_STEPS 7 /* the time between two judgements of a next hop doubles so often */
-#define MAX_PREFIXES 64		     /* changed routes remembered between two rounds of work */
+#define WAIT_MS 100	/* a turn: between two looks at next hops that wait for a packet */
+#define WAIT_STEPS 7	/* the time between two judgements of a next hop doubles so often */
+#define MAX_PREFIXES 64 /* changed routes remembered between two rounds of work */
 
 enum dirty { DIRTY_NEIGH = 1, DIRTY_ROUTE = 2, DIRTY_HOST = 4 };
 
@@ -108,7 +108,7 @@ struct nexthops {
 	 */
 	uint16_t *free_ids;
 	unsigned int free_first, n_free;
-	uint8_t *marks; /* by id, enum id_mark */
+	uint8_t *marks;	    /* by id, enum id_mark */
 	unsigned int stale; /* enum stale */
 	struct netlink_prefix prefixes[MAX_PREFIXES];
 	unsigned int n_prefixes;
@@ -918,8 +918,11 @@ int nexthops_new(struct nexthops **out, struct event_base *base, const struct ne
 {
 	struct nexthops *n = calloc(1, sizeof(*n));
 	struct timeval tick = { .tv_sec = TICK_NS / NSEC_PER_SEC };
-	const struct host_opts host = { .changed = on_host, .arg = n, .routes = opts->routes,
-					.iptables = opts->iptables, .idle = opts->idle };
+	const struct host_opts host = { .changed = on_host,
+					.arg = n,
+					.routes = opts->routes,
+					.iptables = opts->iptables,
+					.idle = opts->idle };
 	int rc;
 
 	if (!n)

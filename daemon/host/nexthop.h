@@ -48,11 +48,11 @@ struct nexthops_opts {
 	 */
 	void (*by_port)(void *arg);
 	void *arg;
-	unsigned int max; /* ids, at most RTPX_MAX_NEXTHOPS */
-	struct pathmtu *pathmtu; /* NULL: no ICMP messages; borrowed until nexthops_free() */
+	unsigned int max;	   /* ids, at most RTPX_MAX_NEXTHOPS */
+	struct pathmtu *pathmtu;   /* NULL: no ICMP messages; borrowed until nexthops_free() */
 	struct iptables *iptables; /* NULL: not read; borrowed until nexthops_free() */
-	bool routes;	  /* the dataplane uses the host's routing itself: see struct dp */
-	bool idle;	  /* no dataplane: the host's rules are not read */
+	bool routes;		   /* the dataplane uses the host's routing itself: see struct dp */
+	bool idle;		   /* no dataplane: the host's rules are not read */
 };
 
 /* Packets that need a next hop, described by the inputs of the host's routing. */

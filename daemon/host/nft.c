@@ -34,7 +34,7 @@ struct table {
 struct nft {
 	struct follower follower;
 	struct nft_rules now, next;
-	struct table *tables;	  /* found by the present reading */
+	struct table *tables;  /* found by the present reading */
 	struct nft_set *asked; /* its elements are being read; NULL: the first set is next */
 	bool refused;	       /* the latest reading failed with -EPERM */
 };
@@ -431,11 +431,21 @@ static void on_take(void *arg, unsigned int request, const struct nlmsghdr *h)
 	struct nft *n = arg;
 
 	switch (request) {
-	case ASK_TABLES: take_table(n, g->nfgen_family, &a); break;
-	case ASK_CHAINS: take_chain(n, g->nfgen_family, &a); break;
-	case ASK_RULES: take_rule(n, g->nfgen_family, &a); break;
-	case ASK_SETS: take_set(n, g->nfgen_family, &a); break;
-	default: take_elements(n, &a); break;
+	case ASK_TABLES:
+		take_table(n, g->nfgen_family, &a);
+		break;
+	case ASK_CHAINS:
+		take_chain(n, g->nfgen_family, &a);
+		break;
+	case ASK_RULES:
+		take_rule(n, g->nfgen_family, &a);
+		break;
+	case ASK_SETS:
+		take_set(n, g->nfgen_family, &a);
+		break;
+	default:
+		take_elements(n, &a);
+		break;
 	}
 }
 

@@ -40,9 +40,9 @@ struct nft_chain {
 	enum nft_hook hook;
 	enum nft_type type;
 	int32_t priority;
-	bool drops;	/* the policy is drop */
-	char dev[16];	/* device of the egress hook; "": no name */
-	bool devs;	/* names several devices: counts for any device */
+	bool drops;   /* the policy is drop */
+	char dev[16]; /* device of the egress hook; "": no name */
+	bool devs;    /* names several devices: counts for any device */
 	struct nft_rule *rules;
 	size_t n_rules, room;
 	UT_hash_handle hh;
@@ -65,8 +65,8 @@ struct nft_set {
 };
 
 struct nft_rules {
-	struct nft_chain *chains; /* by key */
-	struct nft_set *sets;	  /* sets with a reference in a rule */
+	struct nft_chain *chains;		/* by key */
+	struct nft_set *sets;			/* sets with a reference in a rule */
 	struct nft_chain **hooked[NFT_NO_HOOK]; /* base chains, in the order of their priority */
 	size_t n_hooked[NFT_NO_HOOK];
 	bool broken; /* incomplete: out of memory, or not readable */

@@ -10,7 +10,7 @@
 
 #include "host/nfteval.h"
 
-#define MAX_DEPTH 16 /* nested jumps, as in the kernel */
+#define MAX_DEPTH 16	/* nested jumps, as in the kernel */
 #define MAX_STEPS 20000 /* rules run for one packet */
 #define DSCP_BITS 0xfc
 
@@ -74,10 +74,15 @@ static struct way verdict_apply(struct nft_walk *w, const struct nft_chain *c, i
 
 	*leaves = false;
 	switch (verdict) {
-	case NF_ACCEPT: break;
-	case NFT_RETURN: to.stops = false; *leaves = !own; break;
+	case NF_ACCEPT:
+		break;
+	case NFT_RETURN:
+		to.stops = false;
+		*leaves = !own;
+		break;
 	case NFT_CONTINUE:
-	case NFT_BREAK: return (struct way){ 0 };
+	case NFT_BREAK:
+		return (struct way){ 0 };
 	case NFT_JUMP:
 		to = chain_jump(w, c, target, doubts | own, depth);
 		break;

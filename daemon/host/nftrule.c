@@ -159,8 +159,8 @@ static void expr_payload(struct nft_step *r, const struct attrs *a)
 	uint32_t base = attr_number(a->a[NFTA_PAYLOAD_BASE]),
 		 at = attr_number(a->a[NFTA_PAYLOAD_OFFSET]);
 	uint32_t len = attr_number(a->a[NFTA_PAYLOAD_LEN]);
-	const struct nft_bits *from = base == NFT_PAYLOAD_NETWORK_HEADER ? &r->w->network
-							      : &r->w->transport;
+	const struct nft_bits *from =
+		base == NFT_PAYLOAD_NETWORK_HEADER ? &r->w->network : &r->w->transport;
 	unsigned int why = NFT_UNKNOWABLE;
 
 	if (a->a[NFTA_PAYLOAD_SREG]) {
@@ -192,10 +192,15 @@ static void set_mark(struct nft_step *r, const struct nlattr *sreg)
 static void meta_set(struct nft_step *r, const struct attrs *a)
 {
 	switch (attr_number(a->a[NFTA_META_KEY])) {
-	case NFT_META_MARK: set_mark(r, a->a[NFTA_META_SREG]); break;
+	case NFT_META_MARK:
+		set_mark(r, a->a[NFTA_META_SREG]);
+		break;
 	case NFT_META_NFTRACE:
-	case NFT_META_SECMARK: break;
-	default: r->effect = FLOW_WHY_FIREWALL; break; /* priority: changes the tag or the queue */
+	case NFT_META_SECMARK:
+		break;
+	default:
+		r->effect = FLOW_WHY_FIREWALL;
+		break; /* priority: changes the tag or the queue */
 	}
 }
 
@@ -241,9 +246,15 @@ static void expr_meta(struct nft_step *r, const struct attrs *a)
 	case NFT_META_PROTOCOL:
 		register_load(r, dreg, &ethertype, NULL, 2, 0);
 		break;
-	case NFT_META_NFPROTO: load_u8(r, dreg, ip6 ? NFPROTO_IPV6 : NFPROTO_IPV4); break;
-	case NFT_META_L4PROTO: load_u8(r, dreg, IPPROTO_UDP); break;
-	case NFT_META_MARK: meta_load_mark(r, dreg); break;
+	case NFT_META_NFPROTO:
+		load_u8(r, dreg, ip6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
+		break;
+	case NFT_META_L4PROTO:
+		load_u8(r, dreg, IPPROTO_UDP);
+		break;
+	case NFT_META_MARK:
+		meta_load_mark(r, dreg);
+		break;
 	case NFT_META_IIF:
 	case NFT_META_IIFNAME:
 		meta_load_device(r, dreg, true, key == NFT_META_IIFNAME);
@@ -257,10 +268,11 @@ static void expr_meta(struct nft_step *r, const struct attrs *a)
 		if (inbound)
 			load_unknown(r, dreg, 4, NFT_UNKNOWABLE);
 		else
-			load_u32(r, dreg,
-				 key == NFT_META_SKUID ? r->w->p->uid : r->w->p->gid);
+			load_u32(r, dreg, key == NFT_META_SKUID ? r->w->p->uid : r->w->p->gid);
 		break;
-	default: load_unknown(r, dreg, IFNAMSIZ, NFT_UNKNOWABLE); break;
+	default:
+		load_unknown(r, dreg, IFNAMSIZ, NFT_UNKNOWABLE);
+		break;
 	}
 }
 
@@ -409,7 +421,7 @@ static void expr_range(struct nft_step *r, const struct attrs *a)
 
 /* NFT_MATCH_YES, with the element in *@found, only when the whole key is known. */
 static enum nft_match in_set(const struct nft_step *r, int at, const struct nft_set *s,
-			 const struct nft_element **found)
+			     const struct nft_element **found)
 {
 	const uint8_t *key = r->regs.value + at;
 	size_t i, may = 0;
@@ -573,8 +585,8 @@ static void match_udp(struct nft_step *r, const uint8_t *info, size_t len)
 
 static void expr_match(struct nft_step *r, const struct attrs *a)
 {
-	static const char *const other_protocols[] = { "tcp",	 "icmp",  "icmp6", "sctp",
-						       "dccp",	 "udplite", "esp", "ah" };
+	static const char *const other_protocols[] = { "tcp",  "icmp",	  "icmp6", "sctp",
+						       "dccp", "udplite", "esp",   "ah" };
 	const char *name = attr_text(a->a[NFTA_MATCH_NAME]);
 	const struct nlattr *info = a->a[NFTA_MATCH_INFO];
 	const uint8_t *p = info ? mnl_attr_get_payload(info) : NULL;
@@ -615,6 +627,7 @@ static void target_mark(struct nft_step *r, const struct nlattr *info, uint32_t 
 }
 
 /* The target is the end of a rule. A target that is not in the table counts as an effect. */
+/* clang-format off */
 static const struct {
 	const char *name;
 	enum { GOES_ON, TRANSLATES, MARKS, MARKS_BY_CT, UNTRACKS } does;
@@ -626,6 +639,7 @@ static const struct {
 	{ "DNAT", TRANSLATES },	      { "NETMAP", TRANSLATES }, { "REDIRECT", TRANSLATES },
 	{ "MARK", MARKS },	      { "CONNMARK", MARKS_BY_CT },
 };
+/* clang-format on */
 
 static void expr_target(struct nft_step *r, const struct attrs *a)
 {
@@ -636,9 +650,14 @@ static void expr_target(struct nft_step *r, const struct attrs *a)
 		if (strcmp(name, targets[i].name))
 			continue;
 		switch (targets[i].does) {
-		case GOES_ON: return;
-		case UNTRACKS: r->untracks = true; return;
-		case TRANSLATES: r->effect = FLOW_WHY_NAT; return;
+		case GOES_ON:
+			return;
+		case UNTRACKS:
+			r->untracks = true;
+			return;
+		case TRANSLATES:
+			r->effect = FLOW_WHY_NAT;
+			return;
 		case MARKS:
 			target_mark(r, a->a[NFTA_TARGET_INFO], attr_number(a->a[NFTA_TARGET_REV]));
 			return;
@@ -692,19 +711,44 @@ static const struct {
 	const char *name;
 	void (*run)(struct nft_step *r, const struct attrs *data);
 } expressions[] = {
-	{ "payload", expr_payload }, { "meta", expr_meta },	{ "ct", expr_ct },
-	{ "immediate", expr_immediate }, { "bitwise", expr_bitwise }, { "cmp", expr_cmp },
-	{ "range", expr_range },     { "lookup", expr_lookup }, { "match", expr_match },
-	{ "target", expr_target },   { "nat", expr_nat },	{ "masq", expr_nat },
-	{ "redir", expr_nat },	     { "counter", expr_nothing }, { "log", expr_nothing },
-	{ "last", expr_nothing },    { "notrack", expr_notrack }, { "objref", expr_counts },
-	{ "flow_offload", expr_nothing }, { "limit", expr_counts }, { "quota", expr_counts },
-	{ "connlimit", expr_counts }, { "dynset", expr_counts }, { "fib", expr_loads },
-	{ "rt", expr_loads },	     { "hash", expr_loads },	{ "numgen", expr_loads },
-	{ "socket", expr_loads },    { "osf", expr_loads },	{ "xfrm", expr_loads },
-	{ "tunnel", expr_loads },    { "byteorder", expr_loads }, { "reject", expr_acts },
-	{ "queue", expr_acts },	     { "dup", expr_acts },	{ "fwd", expr_acts },
-	{ "tproxy", expr_acts },     { "synproxy", expr_acts },
+	{ "payload", expr_payload },
+	{ "meta", expr_meta },
+	{ "ct", expr_ct },
+	{ "immediate", expr_immediate },
+	{ "bitwise", expr_bitwise },
+	{ "cmp", expr_cmp },
+	{ "range", expr_range },
+	{ "lookup", expr_lookup },
+	{ "match", expr_match },
+	{ "target", expr_target },
+	{ "nat", expr_nat },
+	{ "masq", expr_nat },
+	{ "redir", expr_nat },
+	{ "counter", expr_nothing },
+	{ "log", expr_nothing },
+	{ "last", expr_nothing },
+	{ "notrack", expr_notrack },
+	{ "objref", expr_counts },
+	{ "flow_offload", expr_nothing },
+	{ "limit", expr_counts },
+	{ "quota", expr_counts },
+	{ "connlimit", expr_counts },
+	{ "dynset", expr_counts },
+	{ "fib", expr_loads },
+	{ "rt", expr_loads },
+	{ "hash", expr_loads },
+	{ "numgen", expr_loads },
+	{ "socket", expr_loads },
+	{ "osf", expr_loads },
+	{ "xfrm", expr_loads },
+	{ "tunnel", expr_loads },
+	{ "byteorder", expr_loads },
+	{ "reject", expr_acts },
+	{ "queue", expr_acts },
+	{ "dup", expr_acts },
+	{ "fwd", expr_acts },
+	{ "tproxy", expr_acts },
+	{ "synproxy", expr_acts },
 };
 
 static void expr_unknown(struct nft_step *r, const struct attrs *a)
@@ -741,12 +785,12 @@ static struct ready *make_ready(const struct nft_rule *rule)
 	struct ready *y;
 	size_t n = 0;
 
-	mnl_attr_for_each_payload(rule->exprs, rule->len)
-		n++;
+	mnl_attr_for_each_payload(rule->exprs, rule->len) n++;
 	y = calloc(1, sizeof(*y) + n * sizeof(y->all[0]));
 	if (!y)
 		return NULL;
-	mnl_attr_for_each_payload(rule->exprs, rule->len) {
+	mnl_attr_for_each_payload(rule->exprs, rule->len)
+	{
 		e = attrs_in(attr);
 		y->all[y->n].run = run_of(attr_text(e.a[NFTA_EXPR_NAME]));
 		y->all[y->n++].data = attrs_in(e.a[NFTA_EXPR_DATA]);

@@ -17,7 +17,7 @@
 
 /* Conntrack's entry for the connection of a packet. */
 struct nft_ct {
-	bool known; /* there is an entry; false: all members below are unknown */
+	bool known;	  /* there is an entry; false: all members below are unknown */
 	bool established; /* packets were seen both ways, or the peer sent the first */
 	bool answered;	  /* the same from the peer's side: both ways, or we sent the first */
 	bool mark_known;
@@ -27,7 +27,7 @@ struct nft_ct {
 /* The missing knowledge that makes an answer uncertain. */
 enum nft_doubt {
 	NFT_NEEDS_PORTS = 1,
-	NFT_NEEDS_CT = 2,  /* conntrack's entry */
+	NFT_NEEDS_CT = 2,   /* conntrack's entry */
 	NFT_UNKNOWABLE = 4, /* unknown before a packet is there: its length, the time, a rate */
 };
 

@@ -14,12 +14,12 @@
 struct outgoing {
 	struct addr source, dest; /* port 0: unknown */
 	uint8_t tos;
-	uint8_t ttl; /* 0: unknown */
-	unsigned int oif; /* the route's device */
+	uint8_t ttl;	    /* 0: unknown */
+	unsigned int oif;   /* the route's device */
 	unsigned int lower; /* the device that sends the frames: below a VLAN device, else oif */
 	char ifname[IFNAMSIZ];
-	uint32_t mark; /* the socket's mark, until a rule sets another */
-	uint32_t uid, gid; /* the socket's owner */
+	uint32_t mark;		/* the socket's mark, until a rule sets another */
+	uint32_t uid, gid;	/* the socket's owner */
 	unsigned int bound_dev; /* device that the socket is bound to; 0: none */
 };
 

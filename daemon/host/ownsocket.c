@@ -131,7 +131,7 @@ bool ownsocket_read(struct ownsocket *o)
 }
 
 /* The kernel derives the priority from these four bits of the IPv4 TOS; IPv6 has no such rule. */
-#define TOS_INDEX(tos) (((tos) & 0x1e) >> 1)
+#define TOS_INDEX(tos) (((tos)&0x1e) >> 1)
 
 uint32_t ownsocket_priority(const struct ownsocket *o, enum addr_family family, uint8_t tos)
 {

@@ -15,10 +15,10 @@ struct ownsocket {
 	uint32_t mark, priority;
 	uint32_t uid, gid;
 	uint32_t tos_priority[16]; /* see ownsocket_priority() */
-	uint8_t ttl;	 /* IPv4's default */
-	bool flow_labels; /* IPv6 packets have a flow label */
-	bool fragments;	 /* IPv4 packets leave without "don't fragment" */
-	bool programs;	 /* BPF programs of the control group judge or change its packets */
+	uint8_t ttl;		   /* IPv4's default */
+	bool flow_labels;	   /* IPv6 packets have a flow label */
+	bool fragments;		   /* IPv4 packets leave without "don't fragment" */
+	bool programs; /* BPF programs of the control group judge or change its packets */
 };
 
 /* ownsocket_read - fill @o with some system calls. False: no socket opens, @o is unchanged. */

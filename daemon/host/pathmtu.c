@@ -16,13 +16,13 @@
 #include "base/log.h"
 #include "net/netlink.h"
 
-#define ICMP_BYTES	   8 /* header; the packet that caused the message follows */
-#define IP4_DEST_AT	   16
-#define IP6_DEST_AT	   24
-#define REDIRECT6	   137
-#define REDIRECT6_DEST_AT  24 /* offset in the message, RFC 4861 section 4.5 */
-#define IP4_HEADER_MIN	   20
-#define RECEIVE_BYTES	   (64 << 10)
+#define ICMP_BYTES 8 /* header; the packet that caused the message follows */
+#define IP4_DEST_AT 16
+#define IP6_DEST_AT 24
+#define REDIRECT6 137
+#define REDIRECT6_DEST_AT 24 /* offset in the message, RFC 4861 section 4.5 */
+#define IP4_HEADER_MIN 20
+#define RECEIVE_BYTES (64 << 10)
 
 struct pathmtu {
 	int fd[2]; /* IPv4, IPv6; -1: none */

@@ -12,7 +12,7 @@
 #include "base/table.h"
 #include "host/nexthop.h"
 
-#define MAX_PATHS 16384 /* the ids of next hops serve the flows of a dataplane, too */
+#define MAX_PATHS 16384		    /* the ids of next hops serve the flows of a dataplane, too */
 #define IDLE_NS (60 * NSEC_PER_SEC) /* a path without packets is forgotten */
 /*
  * A new path asks the kernel for a route, which takes some 50 us. This time between two of them
@@ -38,7 +38,7 @@ struct paths {
 	struct nexthops *nexthops;
 	struct table table;
 	struct path *oldest; /* list by used_ns, about: see path_touch() */
-	uint64_t asked_ns; /* the latest new path */
+	uint64_t asked_ns;   /* the latest new path */
 };
 
 static void path_key_set(struct addr *to, const struct addr *a, bool port)
@@ -49,7 +49,7 @@ static void path_key_set(struct addr *to, const struct addr *a, bool port)
 }
 
 static struct path_key path_key_of(const struct addr *source, const struct addr *dest, uint8_t tos,
-			      bool ports)
+				   bool ports)
 {
 	struct path_key key;
 
@@ -85,7 +85,10 @@ static void path_forget(struct paths *all, struct path *p)
 static int path_take(struct paths *all, struct path *p, uint32_t hash)
 {
 	const struct nexthop_want want = {
-		.dest = p->key.dest, .source = p->key.source, .tos = p->key.tos, .direct = true,
+		.dest = p->key.dest,
+		.source = p->key.source,
+		.tos = p->key.tos,
+		.direct = true,
 	};
 	struct nexthop_view view;
 	int err = nexthop_take(all->nexthops, &want, &p->id, &view);
@@ -99,7 +102,7 @@ static int path_take(struct paths *all, struct path *p, uint32_t hash)
 }
 
 static struct path *path_add(struct paths *all, const struct path_key *key, uint32_t hash,
-			uint64_t now_ns)
+			     uint64_t now_ns)
 {
 	struct path *p;
 

@@ -43,9 +43,9 @@ static struct nl_msg *route_request(const struct route_question *q)
 	if (q->source.family != ADDR_NONE)
 		rt.rtm_src_len = len * 8;
 	msg = netlink_request(RTM_GETROUTE, 0, &rt, sizeof(rt));
-	if (msg && (nla_put(msg, RTA_DST, len, q->dest.ip) ||
-		    (rt.rtm_src_len && nla_put(msg, RTA_SRC, len, q->source.ip)) ||
-		    put_socket(msg, q))) {
+	if (msg &&
+	    (nla_put(msg, RTA_DST, len, q->dest.ip) ||
+	     (rt.rtm_src_len && nla_put(msg, RTA_SRC, len, q->source.ip)) || put_socket(msg, q))) {
 		nlmsg_free(msg);
 		return NULL;
 	}
@@ -104,8 +104,7 @@ static enum flow_why read_reply(struct route *out, const struct route_question *
 		return FLOW_WHY_ENCAP;
 	read_gateway(out, q->dest.family, a);
 	if (out->source.family == ADDR_NONE && a[RTA_PREFSRC] &&
-	    netlink_host(&h, q->dest.family, nla_data(a[RTA_PREFSRC]),
-			 nla_len(a[RTA_PREFSRC])))
+	    netlink_host(&h, q->dest.family, nla_data(a[RTA_PREFSRC]), nla_len(a[RTA_PREFSRC])))
 		out->source = h;
 	if (a[RTA_METRICS])
 		return read_metrics(out, q->dest.family, a[RTA_METRICS]);

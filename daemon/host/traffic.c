@@ -20,9 +20,9 @@
 #include "net/netwatch.h"
 
 #define MAX_DEVICES 256 /* with shapers or filters; with more, every device counts as shaped */
-#define MAX_PLACES  256 /* where filters may be attached */
-#define MAX_ASKED   64	/* devices with a remembered answer about BPF programs */
-#define TCX_EGRESS  47	/* BPF_TCX_EGRESS, Linux 6.6 */
+#define MAX_PLACES 256	/* where filters may be attached */
+#define MAX_ASKED 64	/* devices with a remembered answer about BPF programs */
+#define TCX_EGRESS 47	/* BPF_TCX_EGRESS, Linux 6.6 */
 
 #ifndef TC_H_MIN_EGRESS
 #define TC_H_MIN_EGRESS 0xfff3U
@@ -90,14 +90,22 @@ static const struct {
 	const char *kind;
 	enum { NO_FILTERS, FILTERS_AT_HANDLE, FILTERS_AT_EGRESS } filters;
 } harmless[] = {
-	{ "noqueue", NO_FILTERS },	  { "mq", NO_FILTERS },
-	{ "pfifo", NO_FILTERS },	  { "bfifo", NO_FILTERS },
-	{ "pfifo_fast", NO_FILTERS },	  { "pfifo_head_drop", NO_FILTERS },
-	{ "fq", NO_FILTERS },		  { "codel", NO_FILTERS },
-	{ "pie", NO_FILTERS },		  { "ingress", NO_FILTERS },
-	{ "fq_codel", FILTERS_AT_HANDLE }, { "fq_pie", FILTERS_AT_HANDLE },
-	{ "sfq", FILTERS_AT_HANDLE },	  { "prio", FILTERS_AT_HANDLE },
-	{ "multiq", FILTERS_AT_HANDLE },  { "mqprio", FILTERS_AT_HANDLE },
+	{ "noqueue", NO_FILTERS },
+	{ "mq", NO_FILTERS },
+	{ "pfifo", NO_FILTERS },
+	{ "bfifo", NO_FILTERS },
+	{ "pfifo_fast", NO_FILTERS },
+	{ "pfifo_head_drop", NO_FILTERS },
+	{ "fq", NO_FILTERS },
+	{ "codel", NO_FILTERS },
+	{ "pie", NO_FILTERS },
+	{ "ingress", NO_FILTERS },
+	{ "fq_codel", FILTERS_AT_HANDLE },
+	{ "fq_pie", FILTERS_AT_HANDLE },
+	{ "sfq", FILTERS_AT_HANDLE },
+	{ "prio", FILTERS_AT_HANDLE },
+	{ "multiq", FILTERS_AT_HANDLE },
+	{ "mqprio", FILTERS_AT_HANDLE },
 	{ "clsact", FILTERS_AT_EGRESS },
 };
 
@@ -111,8 +119,7 @@ static void take_qdisc(struct traffic *t, const struct tcmsg *tc, const char *ki
 		if (harmless[i].filters == FILTERS_AT_HANDLE && tc->tcm_handle)
 			add_place(t, tc->tcm_ifindex, tc->tcm_handle);
 		else if (harmless[i].filters == FILTERS_AT_EGRESS)
-			add_place(t, tc->tcm_ifindex,
-				  TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS));
+			add_place(t, tc->tcm_ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS));
 		return;
 	}
 	add_device(t, tc->tcm_ifindex, kind);

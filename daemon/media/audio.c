@@ -68,7 +68,9 @@ int audio_codec_parse(const char *text, struct audio_codec *out)
 		out->channels = n == 3 ? channels : 1;
 		out->rate = out->clock = n >= 2 ? rate : found->rate;
 		return out->channels >= 1 && out->channels <= 2 && out->rate >= 8000 &&
-				       out->rate <= 48000 ? 0 : -EINVAL;
+				       out->rate <= 48000
+			       ? 0
+			       : -EINVAL;
 	}
 	return (n >= 2 && rate != found->clock) || (n == 3 && channels != found->channels) ? -EINVAL
 											   : 0;

@@ -26,10 +26,10 @@ enum audio_kind {
 /* One way to carry audio in RTP. */
 struct audio_codec {
 	enum audio_kind kind;
-	const char *name;    /* encoding name in SDP */
-	int payload_type;    /* static type of RFC 3551; -1: none */
-	unsigned int rate;   /* samples a second */
-	unsigned int clock;  /* RTP ticks a second; G.722: not its rate */
+	const char *name;   /* encoding name in SDP */
+	int payload_type;   /* static type of RFC 3551; -1: none */
+	unsigned int rate;  /* samples a second */
+	unsigned int clock; /* RTP ticks a second; G.722: not its rate */
 	unsigned int channels;
 	unsigned int frame_samples; /* samples in a frame to encode */
 	unsigned int frame_bytes;   /* longest encoded frame */

@@ -28,8 +28,8 @@ struct file {
 	char *key;
 	char *path;
 	struct stat st;
-	unsigned int users; /* the loader counts while it loads */
-	bool stale; /* no longer in the table */
+	unsigned int users;	  /* the loader counts while it loads */
+	bool stale;		  /* no longer in the table */
 	struct file *prev, *next; /* in the list of idle files */
 	UT_hash_handle hh;
 };
@@ -53,7 +53,7 @@ static const struct {
 	const char *suffix;
 	unsigned int payload_type;
 } frames[] = {
-	{ ".ulaw", 0 }, { ".gsm", 3 },	 { ".g723", 4 },
+	{ ".ulaw", 0 }, { ".gsm", 3 },	{ ".g723", 4 },
 	{ ".alaw", 8 }, { ".g722", 9 }, { ".g729", 18 },
 };
 

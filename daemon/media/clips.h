@@ -12,7 +12,7 @@
 #include "base/base.h"
 #include "media/loader.h"
 
-#define CLIPS_OPUS LOADER_OPUS /* in place of a payload type */
+#define CLIPS_OPUS LOADER_OPUS	    /* in place of a payload type */
 #define CLIPS_IDLE_BYTES (64 << 20) /* kept in memory of prompts that no call plays */
 
 struct event_base;

@@ -17,9 +17,9 @@
 struct codec {
 	uint8_t payload_type;
 	uint8_t ticks_per_ms;
-	uint8_t frame_bytes;  /* the usual frame; G.729 and G.723 have shorter ones for silence */
+	uint8_t frame_bytes; /* the usual frame; G.729 and G.723 have shorter ones for silence */
 	uint16_t frame_ticks;
-	uint16_t unit_ticks;  /* re-packetized packets last a multiple of this */
+	uint16_t unit_ticks; /* re-packetized packets last a multiple of this */
 };
 
 /*

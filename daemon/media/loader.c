@@ -28,7 +28,7 @@
 #include "media/promptcache.h"
 #include "media/sound.h"
 
-#define G729 18		/* payload type */
+#define G729 18 /* payload type */
 #define NICE 10
 #define BLOCK_MS 1000 /* of sound, encoded between two looks at the queue */
 #define COST_PER_MS (1 << 16)
@@ -41,7 +41,7 @@ struct told {
 
 struct loader {
 	struct promptcache *cache; /* NULL: none */
-	int fd; /* eventfd: jobs are done */
+	int fd;			   /* eventfd: jobs are done */
 	struct event *ready;
 	pthread_t thread[LOADER_THREADS];
 	unsigned int threads; /* that were started */
@@ -65,7 +65,7 @@ struct encoding {
 	bool whole;
 	uint64_t begun_ms, made_ms; /* the first block was there; its sound so far */
 	int16_t *samples;
-	uint8_t *out; /* the latest block, encoded */
+	uint8_t *out;		       /* the latest block, encoded */
 	struct promptcache_file *copy; /* NULL: none */
 };
 
@@ -575,8 +575,8 @@ static uint64_t cost_of(const struct loader_job *job)
 
 	if (!is_sound(job))
 		return job->bytes;
-	return job->bytes * (job->encode_type == G729 || job->encode_type == LOADER_OPUS ? heavy
-											 : light);
+	return job->bytes *
+	       (job->encode_type == G729 || job->encode_type == LOADER_OPUS ? heavy : light);
 }
 
 int loader_add(struct loader *l, struct loader_job *job)

@@ -43,15 +43,15 @@ struct loader_job {
 	/* the file that @path names, for the cache of encoded prompts; NULL: not from or to it */
 	const struct stat *st;
 	bool from_cache, to_cache; /* it came from the cache; it is there now */
-	int cache_err; /* 0, or -errno; -EBADMSG: the file in the cache was not right */
+	int cache_err;		   /* 0, or -errno; -EBADMSG: the file in the cache was not right */
 	/* the reason for @err as a sentence, or a warning about the sound; else empty */
 	char why[400];
 	/* of the loader */
 	uint64_t due_ms;	   /* when its listener runs out of sound */
 	struct encoding *encoding; /* NULL: not begun */
 	struct loader_job *next, *told_next;
-	size_t room;		   /* of @data */
-	bool broken;		   /* no memory for more in @data */
+	size_t room; /* of @data */
+	bool broken; /* no memory for more in @data */
 	/* of the loader, under its lock: encoded and not yet in @data */
 	uint8_t *fresh;
 	size_t fresh_len;

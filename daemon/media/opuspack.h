@@ -10,8 +10,8 @@
 
 struct opuspack;
 
-#define OPUSPACK_RATE 48000	 /* ticks a second, whatever the audio's own rate (RFC 7587) */
-#define OPUSPACK_MAX_MS 120	 /* in a packet, RFC 6716 section 3.2 */
+#define OPUSPACK_RATE 48000 /* ticks a second, whatever the audio's own rate (RFC 7587) */
+#define OPUSPACK_MAX_MS 120 /* in a packet, RFC 6716 section 3.2 */
 #define OPUSPACK_MAX_FRAMES 48
 
 /*

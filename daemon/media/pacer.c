@@ -25,8 +25,8 @@ struct pacer {
 	int fd;
 	struct event *ready;
 	bool in_turn;
-	uint64_t tick;	/* the latest tick that ran */
-	uint64_t armed; /* the tick that the timer is set to */
+	uint64_t tick;		       /* the latest tick that ran */
+	uint64_t armed;		       /* the tick that the timer is set to */
 	struct pacer_item slot[SLOTS]; /* heads of rings */
 	uint64_t used[SLOTS / WORD];   /* a bit for each slot that is not empty */
 };
@@ -110,9 +110,8 @@ static uint64_t next_tick(const struct pacer *p)
 static void timer_arm(struct pacer *p, uint64_t tick)
 {
 	const uint64_t ns = tick * TICK_NS;
-	const struct itimerspec at = {
-		.it_value = { .tv_sec = ns / NSEC_PER_SEC, .tv_nsec = ns % NSEC_PER_SEC }
-	};
+	const struct itimerspec at = { .it_value = { .tv_sec = ns / NSEC_PER_SEC,
+						     .tv_nsec = ns % NSEC_PER_SEC } };
 
 	p->armed = tick;
 	if (tick != NOT_ARMED)

@@ -19,7 +19,7 @@
 #include "media/rtp.h"
 
 #define MAX_TYPE 127
-#define PCMU 0 /* payload type */
+#define PCMU 0				 /* payload type */
 #define MAX_LAG_NS (200 * NSEC_PER_MSEC) /* after a longer pause of the process, do not catch up */
 
 struct player {
@@ -296,8 +296,8 @@ static int player_new(struct players *all, struct leg *leg, const struct clip *c
 	return 0;
 }
 
-int player_start(struct players *all, struct leg *leg, struct span name,
-		 struct span codecs, int count, unsigned int ptime_ms, uint64_t now_ns)
+int player_start(struct players *all, struct leg *leg, struct span name, struct span codecs,
+		 int count, unsigned int ptime_ms, uint64_t now_ns)
 {
 	struct prompt_opts wanted = { .ptime_ms = ptime_ms ? ptime_ms : all->o.ptime_ms,
 				      .count = count };
@@ -340,8 +340,8 @@ void player_take(const struct leg *leg, struct snapshot_playing *out)
 	};
 }
 
-int player_resume(struct players *all, struct leg *leg,
-		  const struct snapshot_playing *from, uint64_t now_ns)
+int player_resume(struct players *all, struct leg *leg, const struct snapshot_playing *from,
+		  uint64_t now_ns)
 {
 	char type[4];
 	int err;
@@ -349,8 +349,8 @@ int player_resume(struct players *all, struct leg *leg,
 	if (!from->rounds)
 		return 0;
 	snprintf(type, sizeof(type), "%u", MIN(from->payload_type, MAX_TYPE));
-	err = player_start(all, leg, from->name, span_of(type), (int)from->rounds,
-			   from->ptime_ms, now_ns);
+	err = player_start(all, leg, from->name, span_of(type), (int)from->rounds, from->ptime_ms,
+			   now_ns);
 	if (err)
 		return err;
 	all->o.stats->nplrs_created--; /* the previous daemon has counted it */

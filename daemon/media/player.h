@@ -61,8 +61,8 @@ struct clips_counts players_clips(const struct players *all);
  * peer no address, the prompt waits at its beginning. If a later second is not loaded in time, the
  * prompt pauses.
  */
-int player_start(struct players *all, struct leg *leg, struct span name,
-		 struct span codecs, int count, unsigned int ptime_ms, uint64_t now_ns);
+int player_start(struct players *all, struct leg *leg, struct span name, struct span codecs,
+		 int count, unsigned int ptime_ms, uint64_t now_ns);
 
 /* player_take - state for the next daemon; the span lives as long as the prompt plays. */
 void player_take(const struct leg *leg, struct snapshot_playing *out);
@@ -71,8 +71,8 @@ void player_take(const struct leg *leg, struct snapshot_playing *out);
  * it would have reached by now. Returns 0, also if the prompt would have ended, or -errno like
  * player_start().
  */
-int player_resume(struct players *all, struct leg *leg,
-		  const struct snapshot_playing *from, uint64_t now_ns);
+int player_resume(struct players *all, struct leg *leg, const struct snapshot_playing *from,
+		  uint64_t now_ns);
 
 /* player_stop - S, and before a session is destroyed. Does nothing if no prompt plays. */
 void player_stop(struct leg *leg);

@@ -128,11 +128,12 @@ void prompt_pause(struct prompt *p)
 static void put_header(uint8_t *out, const struct prompt *p)
 {
 	const uint8_t header[RTP_HEADER] = {
-		RTP_VERSION,
-		p->payload_type | (p->talks ? 0 : RTP_MARKER),
-		p->seq >> 8, p->seq & 0xff,
-		p->ts >> 24, p->ts >> 16 & 0xff, p->ts >> 8 & 0xff, p->ts & 0xff,
-		p->ssrc >> 24, p->ssrc >> 16 & 0xff, p->ssrc >> 8 & 0xff, p->ssrc & 0xff,
+		RTP_VERSION,	     p->payload_type | (p->talks ? 0 : RTP_MARKER),
+		p->seq >> 8,	     p->seq & 0xff,
+		p->ts >> 24,	     p->ts >> 16 & 0xff,
+		p->ts >> 8 & 0xff,   p->ts & 0xff,
+		p->ssrc >> 24,	     p->ssrc >> 16 & 0xff,
+		p->ssrc >> 8 & 0xff, p->ssrc & 0xff,
 	};
 
 	memcpy(out, header, sizeof(header));

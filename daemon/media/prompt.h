@@ -18,10 +18,10 @@ struct prompt_opts {
 	size_t len;
 	bool more; /* @data has the beginning only; see prompt_extend() */
 	uint8_t payload_type;
-	bool opus; /* the payload type is Opus; packets last PROMPT_OPUS_MS */
+	bool opus;	       /* the payload type is Opus; packets last PROMPT_OPUS_MS */
 	unsigned int ptime_ms; /* 1 to PROMPT_MAX_MS; rounded up to the codec's frame */
-	int count; /* rounds to play; negative: for ever */
-	uint32_t ssrc, ts; /* RFC 3550 section 5.1 wants them random */
+	int count;	       /* rounds to play; negative: for ever */
+	uint32_t ssrc, ts;     /* RFC 3550 section 5.1 wants them random */
 	uint16_t seq;
 };
 

@@ -21,7 +21,7 @@ struct promptcache_file;
 
 /* Identity of an encoded prompt. */
 struct promptcache_key {
-	const char *path; /* of the sound file */
+	const char *path;  /* of the sound file */
 	const char *codec; /* "18", "opus" */
 	/* of the sound file: size, inode, times of modification and of change count */
 	const struct stat *st;

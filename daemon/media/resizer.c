@@ -29,27 +29,27 @@
 #define MAX_OPUS (MAX_PACKET - MAX_HEADER - 2 - 2 * OPUSPACK_MAX_FRAMES)
 #define MAX_LATE_MS 2000 /* a time stamp further back begins anew, it is not late */
 
-#define HOLES 8		   /* remembered ones */
-#define MAX_HOLE 64	   /* sequence numbers kept free for one hole: bits of struct hole.used */
-#define MAX_STRETCH 4	   /* a longer hole is a pause of the sender */
-#define MAX_FIRST 32	   /* numbers kept free before the first packet of a stream */
-#define MAX_MISORDER 100   /* packets; a number further back begins anew, RFC 3550 appendix A.1 */
-#define MAX_BOUND 1000	   /* packets, then the bound follows the stream */
-#define MAX_OTHERS 50	   /* packets of another source: the numbered one has ended */
-#define RESERVE 500	   /* numbers; see struct leg_numbers */
+#define HOLES 8		 /* remembered ones */
+#define MAX_HOLE 64	 /* sequence numbers kept free for one hole: bits of struct hole.used */
+#define MAX_STRETCH 4	 /* a longer hole is a pause of the sender */
+#define MAX_FIRST 32	 /* numbers kept free before the first packet of a stream */
+#define MAX_MISORDER 100 /* packets; a number further back begins anew, RFC 3550 appendix A.1 */
+#define MAX_BOUND 1000	 /* packets, then the bound follows the stream */
+#define MAX_OTHERS 50	 /* packets of another source: the numbered one has ended */
+#define RESERVE 500	 /* numbers; see struct leg_numbers */
 
 /* The unsent rest of one packet; for Opus, one frame as a packet of its own. */
 struct piece {
 	struct piece *prev, *next;
 	const struct codec *codec;
 	uint64_t arrival_ns;
-	uint32_t ts;	    /* time stamp of the next byte to send */
-	uint32_t ticks;	    /* duration of the unsent rest */
+	uint32_t ts;		  /* time stamp of the next byte to send */
+	uint32_t ticks;		  /* duration of the unsent rest */
 	uint16_t header, at, len; /* in data: end of the RTP header, next byte to send, end */
 	uint16_t seq;
 	uint32_t whole; /* duration of the packet that arrived */
-	bool closes; /* no audio may follow it in a packet */
-	bool ends;   /* the last piece of the packet that arrived */
+	bool closes;	/* no audio may follow it in a packet */
+	bool ends;	/* the last piece of the packet that arrived */
 	uint8_t data[];
 };
 
@@ -70,16 +70,16 @@ struct resizer {
 	struct stats *stats;
 	struct piece *queue; /* by time stamp */
 	unsigned int pieces;
-	uint32_t ticks;	   /* in the queue */
+	uint32_t ticks; /* in the queue */
 	bool has_ssrc, has_newest, has_seq, has_sent;
 	uint16_t next_seq; /* has_seq: sequence number of the next packet out */
 	uint16_t next_in;  /* has_seq: number after the sender's packets that have left */
 	/* has_seq: packets of the sender before this number are not numbered by the rule of now */
 	uint16_t bound;
-	bool gap_counts; /* the next packet keeps its distance from next_in */
-	bool own_late;	 /* packets before the bound keep their own numbers */
-	bool over;	 /* stopped, and numbers need no change any more */
-	bool splits;	 /* packets are cut, so more leave than arrive */
+	bool gap_counts;	 /* the next packet keeps its distance from next_in */
+	bool own_late;		 /* packets before the bound keep their own numbers */
+	bool over;		 /* stopped, and numbers need no change any more */
+	bool splits;		 /* packets are cut, so more leave than arrive */
 	struct leg_numbers kept; /* result of the latest resizer_numbers() */
 	unsigned int others;
 	const struct codec *codec; /* of the latest audio that left */
@@ -550,8 +550,8 @@ static bool send_late(struct resizer *r, const struct input *in, const struct re
 			r->out[1] &= ~RTP_MARKER;
 		put16(r->out + 2, h->out + first + i);
 		put32(r->out + 4, in->rtp.rtp_ts + in->ticks - left);
-		len = take_late(r, in, &at, i + 1 < h->each ? h->step : left,
-				r->out + in->header, &ticks);
+		len = take_late(r, in, &at, i + 1 < h->each ? h->step : left, r->out + in->header,
+				&ticks);
 		if (!len)
 			break;
 		h->used |= 1ull << (first + i);
@@ -576,9 +576,8 @@ uint64_t resizer_deadline(const struct resizer *r)
 
 void resizer_run(struct resizer *r, uint64_t now_ns, const struct resizer_sink *sink)
 {
-	while (r->queue &&
-	       (r->ticks >= target_of(r, r->queue) || r->pieces >= MAX_PIECES ||
-		now_ns >= resizer_deadline(r)))
+	while (r->queue && (r->ticks >= target_of(r, r->queue) || r->pieces >= MAX_PIECES ||
+			    now_ns >= resizer_deadline(r)))
 		packet_emit(r, sink);
 }
 

@@ -25,8 +25,8 @@ struct sound {
 	SNDFILE *file;
 	SF_INFO info;
 	unsigned int rate;
-	soxr_t resampler; /* NULL: the rate is that of the file */
-	float *frames;	  /* BLOCK_FRAMES, of all channels */
+	soxr_t resampler;	     /* NULL: the rate is that of the file */
+	float *frames;		     /* BLOCK_FRAMES, of all channels */
 	int16_t block[BLOCK_FRAMES]; /* averaged, not yet resampled */
 	size_t at, n;
 	bool ended; /* the file has no more frames */
@@ -160,6 +160,7 @@ static int prepare(struct sound *s, char *err, size_t err_size)
 }
 
 /* Suffixes of raw samples: Asterisk's, then others. */
+/* clang-format off */
 static const struct {
 	const char *suffix;
 	unsigned int rate;
@@ -168,6 +169,7 @@ static const struct {
 	{ ".sln32", 32000 }, { ".sln44", 44100 }, { ".sln48", 48000 }, { ".sln96", 96000 },
 	{ ".sln192", 192000 }, { ".slin", 8000 }, { ".raw", 8000 },    { ".pcm", 8000 },
 };
+/* clang-format on */
 
 const char *sound_raw_suffix(unsigned int i)
 {
@@ -208,10 +210,10 @@ int sound_open(struct sound **out, const char *path, bool raw, unsigned int rate
 	s->rate = rate;
 	snprintf(s->path, sizeof(s->path), "%s", path);
 	if (raw)
-		s->info = (SF_INFO){ .samplerate = (int)raw_rate(path),
-				     .channels = 1,
-				     .format = SF_FORMAT_RAW | SF_FORMAT_PCM_16 |
-					       SF_ENDIAN_LITTLE };
+		s->info =
+			(SF_INFO){ .samplerate = (int)raw_rate(path),
+				   .channels = 1,
+				   .format = SF_FORMAT_RAW | SF_FORMAT_PCM_16 | SF_ENDIAN_LITTLE };
 	s->file = sf_open(path, SFM_READ, &s->info);
 	if (s->file)
 		rc = prepare(s, err, err_size);

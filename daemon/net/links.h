@@ -24,9 +24,9 @@ struct iface {
 		unsigned int mtu;
 		/* device that frames leave through: a VLAN's lower device, else itself */
 		unsigned int tx;
-		uint16_t vlan;	 /* id of the tag to push there; 0: none */
+		uint16_t vlan;		       /* id of the tag to push there; 0: none */
 		uint8_t pcp[LINKS_PRIORITIES]; /* 802.1p of the tag, by skb->priority */
-		uint8_t hop_limit; /* of IPv6 packets; 0: not known */
+		uint8_t hop_limit;	       /* of IPv6 packets; 0: not known */
 		bool up;
 		bool usable; /* Ethernet, without stacking that we do not serve */
 		bool served; /* the answer of links.served for tx */

@@ -32,8 +32,8 @@
 
 struct ring {
 	int fd;
-	uint8_t *places; /* MAP_FAILED: not mapped */
-	unsigned int next;   /* the place for the next frame */
+	uint8_t *places;      /* MAP_FAILED: not mapped */
+	unsigned int next;    /* the place for the next frame */
 	unsigned int waiting; /* frames before it that were not sent yet */
 	size_t bytes;	      /* of these frames */
 };

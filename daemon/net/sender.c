@@ -142,8 +142,7 @@ static bool finds_way(struct sender *s, unsigned int i)
 	const struct ring_packet *p = &s->packet[i];
 	struct sender_port *from = s->from[i];
 
-	if (!s->o.ring ||
-	    p->data.len > (p->dest.family == ADDR_IP6 ? RING_BYTES6 : RING_BYTES4))
+	if (!s->o.ring || p->data.len > (p->dest.family == ADDR_IP6 ? RING_BYTES6 : RING_BYTES4))
 		return false;
 	if (s->now_ns - from->seen_ns > SEEN_NS || !addr_eq(&from->seen_to, &p->dest)) {
 		from->seen_to = p->dest;
@@ -183,7 +182,8 @@ static void enqueue(struct sender *s, struct sender_port *from, const struct add
 	s->by_ring[i] = false;
 	s->iov[i][1] = (struct iovec){ (void *)data.p, data.len };
 	s->msg[i].msg_hdr = (struct msghdr){
-		.msg_name = &s->to[i], .msg_control = s->control[i].buf,
+		.msg_name = &s->to[i],
+		.msg_control = s->control[i].buf,
 	};
 	if (from->fd < 0)
 		make_shared(s, i, dest, source, data, manner);

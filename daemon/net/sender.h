@@ -20,16 +20,16 @@ struct sender;
 
 /* A port as the source of packets. */
 struct sender_port {
-	struct addr local; /* address and port */
-	int fd;		   /* a socket that is bound to @local; -1: the raw sockets send */
-	uint8_t tos;	   /* the socket's TOS or traffic class */
-	bool wildcard;	   /* @local is any address: each packet has a source */
+	struct addr local;   /* address and port */
+	int fd;		     /* a socket that is bound to @local; -1: the raw sockets send */
+	uint8_t tos;	     /* the socket's TOS or traffic class */
+	bool wildcard;	     /* @local is any address: each packet has a source */
 	struct addr seen_to; /* destination of the latest packet that the host's rules have seen */
 	uint64_t seen_ns;    /* when that was; both are the sender's */
 };
 
 struct sender_opts {
-	int raw4, raw6; /* raw sockets, see switchboard_raw(); -1: none. Borrowed */
+	int raw4, raw6;	   /* raw sockets, see switchboard_raw(); -1: none. Borrowed */
 	struct ring *ring; /* NULL: none. Borrowed, like its finder */
 	const struct ring_finder *finder;
 	/* sent - NULL, or called with the result of each datagram: @err is 0 or -errno. */

@@ -51,9 +51,9 @@
 struct sockets_port {
 	void *owner;
 	unsigned int tag;
-	bool closed; /* during a turn; freed after it */
+	bool closed;		/* during a turn; freed after it */
 	struct sender_port way; /* its fd is -1 with a switchboard */
-	uint64_t opened_ns; /* earlier packets of a shared socket are not for this port */
+	uint64_t opened_ns;	/* earlier packets of a shared socket are not for this port */
 	struct sockets_port *next_dead;
 };
 
@@ -79,7 +79,7 @@ struct sockets {
 	bool in_turn; /* ports are being read: a closed port stays in memory until the end */
 	struct sockets_port *dead;
 	uint64_t now_ns, real_ns; /* both clocks when the round began */
-	uint64_t stamp_ns; /* CLOCK_REALTIME of the latest packet's arrival */
+	uint64_t stamp_ns;	  /* CLOCK_REALTIME of the latest packet's arrival */
 	struct sockets_counts counts;
 	struct sender *sender;
 	struct inbox in;
@@ -188,7 +188,8 @@ int sockets_port_open(struct sockets *u, const struct sockets_bind *to, void *ow
 	if (!p)
 		return -ENOMEM;
 	*p = (struct sockets_port){
-		.owner = owner, .tag = tag,
+		.owner = owner,
+		.tag = tag,
 		.way = { .local = to->local, .tos = to->tos, .wildcard = addr_is_any(&to->local) },
 	};
 	err = u->opts.switchboard ? open_shared(u, p, to->anyway) : open_own(u, p, to->anyway);
@@ -251,8 +252,7 @@ static void read_clocks(struct sockets *u)
 	u->real_ns = ns_of(&real);
 }
 
-static void take_stamp(struct sockets *u, struct sockets_packet *pkt,
-		       const struct timespec *stamp)
+static void take_stamp(struct sockets *u, struct sockets_packet *pkt, const struct timespec *stamp)
 {
 	uint64_t age = u->real_ns - ns_of(stamp);
 

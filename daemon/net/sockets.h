@@ -19,11 +19,11 @@ struct sockets_port; /* a media port's handle */
 
 struct sockets_packet {
 	struct addr src;
-	struct addr local;	/* destination address and port of the packet */
+	struct addr local; /* destination address and port of the packet */
 	const uint8_t *data;
 	size_t len;
-	uint8_t ttl;		/* TTL or hop limit on arrival */
-	uint64_t arrival_ns;	/* CLOCK_MONOTONIC equivalent of the kernel's receive time stamp */
+	uint8_t ttl;	     /* TTL or hop limit on arrival */
+	uint64_t arrival_ns; /* CLOCK_MONOTONIC equivalent of the kernel's receive time stamp */
 };
 
 struct sockets_opts {
@@ -43,7 +43,7 @@ struct sockets_opts {
 	void (*sent)(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
 		     int err);
 	void *arg;
-	int rcvbuf_bytes; /* SO_RCVBUF of a port's socket, best effort; 0: the system's default */
+	int rcvbuf_bytes;  /* SO_RCVBUF of a port's socket, best effort; 0: the system's default */
 	bool double_small; /* -2: send packets of less than 128 bytes twice */
 	struct switchboard *switchboard; /* NULL: a socket for each port. Borrowed */
 	bool deaf; /* with a switchboard: its packets are not for these ports, which only send */

@@ -36,11 +36,11 @@
 /* Packets that one port may have in a shared socket: about as many as a socket of its own had. */
 #define SHARE_CALM 512
 #define SHARE_BUSY 64 /* the same while the daemon does not keep up, so that it serves all ports */
-#define CALM_NS NSEC_PER_SEC /* the daemon has kept up for so long: it is not busy any more */
+#define CALM_NS NSEC_PER_SEC	 /* the daemon has kept up for so long: it is not busy any more */
 #define TURN_MAX_NS NSEC_PER_SEC /* the clock may have been set: end the turn anyway */
 #define HERE_NS NSEC_PER_SEC /* an address that the host had is asked for again after this time */
 #define ANSWER_NS NSEC_PER_MSEC /* an answer about a port holds so long */
-#define FIRST_PORT 1024 /* for the shared sockets, which need an address to be open */
+#define FIRST_PORT 1024		/* for the shared sockets, which need an address to be open */
 
 /* Addresses of the shared sockets; the unusual one keeps their ports off 127.0.0.1. */
 static const char *const loopback[] = { "127.114.116.112", "::1" };
@@ -50,8 +50,8 @@ struct place {
 	struct floor_place key;
 	UT_hash_handle hh;
 	struct floor_port *ports; /* memory of the place's array */
-	void **of; /* what the caller of switchboard_open() gave */
-	uint64_t here_ns; /* when this host had the address; 0: unknown */
+	void **of;		  /* what the caller of switchboard_open() gave */
+	uint64_t here_ns;	  /* when this host had the address; 0: unknown */
 };
 
 /* What the program said about the port after the last one that was opened. */
@@ -66,9 +66,9 @@ struct switchboard {
 	struct lookup *skel;
 	struct bpf_link *link;
 	int sockets[FLOOR_RECEIVERS], raw[FLOOR_GROUPS];
-	struct ring *ring; /* NULL: this host has no packet sockets */
+	struct ring *ring;		  /* NULL: this host has no packet sockets */
 	const struct ring_finder *finder; /* NULL: the ring is not used */
-	int notices; /* of addresses that come and go */
+	int notices;			  /* of addresses that come and go */
 	struct floor_turn *turns;
 	uint64_t began_ns[FLOOR_SOCKETS]; /* CLOCK_REALTIME */
 	uint64_t behind_ns;		  /* CLOCK_REALTIME; 0: the daemon keeps up */
@@ -589,7 +589,7 @@ static int load(struct switchboard *b)
 {
 	int template = make_array(b), err;
 
-	if (template < 0)
+	if (template <0)
 		return template;
 	b->skel = lookup__open();
 	err = b->skel ? 0 : -errno;
@@ -684,9 +684,9 @@ int switchboard_new(struct switchboard **out, const struct switchboard_opts *opt
 	libbpf_set_print(print);
 	if (rc) {
 		snprintf(err, err_size, "%s: %s%s", step, strerror(-rc),
-			 rc == -EPERM || rc == -EACCES ?
-				 "; it needs CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW" :
-				 "");
+			 rc == -EPERM || rc == -EACCES
+				 ? "; it needs CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW"
+				 : "");
 		switchboard_free(b);
 		return rc;
 	}

@@ -530,7 +530,7 @@ static struct message *due_message(const struct target *t, uint64_t *wait_ns)
 	struct message *m;
 
 	*wait_ns = UINT64_MAX;
-	DL_FOREACH (t->queue, m) {
+	DL_FOREACH(t->queue, m) {
 		if (m->again_ns <= now_ns)
 			return m;
 		*wait_ns = MIN(*wait_ns, m->again_ns - now_ns);
@@ -679,7 +679,7 @@ static bool is_idle(const struct target *t)
 
 	if (t->state == BUSY)
 		return false;
-	DL_FOREACH (t->queue, m)
+	DL_FOREACH(t->queue, m)
 		if (!is_too_old(t, m, now_ns))
 			return false;
 	return true;
@@ -699,7 +699,8 @@ static void target_free(struct target *t)
 {
 	if (t->queued && !t->all->left)
 		log_warn("notification to %s: %u messages not sent before rtpxd "
-			 "ended", t->name, t->queued);
+			 "ended",
+			 t->name, t->queued);
 	disconnect(t);
 	names_drop(t->asked);
 	while (t->queue)
@@ -731,7 +732,9 @@ static struct target *target_add(struct notify *n, const char *name)
 static int resolve(struct target *t, bool no_resolve, char *err, size_t err_size)
 {
 	const struct addrinfo hints = {
-		.ai_family = family_of(t), .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST,
+		.ai_family = family_of(t),
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICHOST,
 	};
 	struct addrinfo *found;
 	struct addr addr;

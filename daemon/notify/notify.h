@@ -80,12 +80,11 @@ struct notify_message {
  * notify_watch - call @queued for each new message of notify_send(), and @gone when a message was
  * delivered, refused or given up.
  */
-void notify_watch(struct notify *n,
-		  void (*queued)(void *arg, const struct notify_message *m),
+void notify_watch(struct notify *n, void (*queued)(void *arg, const struct notify_message *m),
 		  void (*gone)(void *arg, uint32_t number), void *arg);
 /* notify_each - call @fn for every message; those of one target in the order of sending. */
-void notify_each(const struct notify *n,
-		 void (*fn)(void *arg, const struct notify_message *m), void *arg);
+void notify_each(const struct notify *n, void (*fn)(void *arg, const struct notify_message *m),
+		 void *arg);
 /*
  * notify_restore - queue a message of the previous daemon. Its age counts from its first queueing,
  * in that daemon. 0, -ENOENT if -n does not name its target now, or -ENOMEM.
@@ -101,11 +100,11 @@ void notify_left(struct notify *n);
 bool notify_is_idle(const struct notify *n);
 
 /* name, text */
-#define NOTIFY_COUNTERS(X)                                             \
-	X(sent, "delivered")                                           \
-	X(refused, "refused by the controller")                        \
-	X(lost, "given up when the time for retrying was over")        \
-	X(overflow, "not queued because the queue was full")           \
+#define NOTIFY_COUNTERS(X)                                      \
+	X(sent, "delivered")                                    \
+	X(refused, "refused by the controller")                 \
+	X(lost, "given up when the time for retrying was over") \
+	X(overflow, "not queued because the queue was full")    \
 	X(retries, "failed attempts that were repeated")
 
 struct notify_counts {

@@ -101,8 +101,10 @@ static int json_request(struct evbuffer *out, const struct rpc_dialog *d, uint32
 	json_object_object_add(call, "method", json_object_new_string(by_tags));
 	json_object_object_add(call, "params", params);
 	json_object_object_add(call, "id", json_object_new_int64(id));
-	text = json_object_to_json_string_length(
-		call, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+	text = json_object_to_json_string_length(call,
+						 JSON_C_TO_STRING_PLAIN |
+							 JSON_C_TO_STRING_NOSLASHESCAPE,
+						 &len);
 	r = text && evbuffer_add(out, text, len) == 0 ? 0 : -ENOMEM;
 	json_object_put(call);
 	return r;

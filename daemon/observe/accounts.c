@@ -233,9 +233,8 @@ static int account_open(struct file *a)
 		return -errno;
 	if (!lock_file(a->fd, F_WRLCK))
 		return -errno;
-	if (fstat(a->fd, &a->opened) < 0 ||
-	    (a->format == ACCOUNTS_CSV && !a->opened.st_size &&
-	     !write_whole(a->fd, header, sizeof(header) - 1)))
+	if (fstat(a->fd, &a->opened) < 0 || (a->format == ACCOUNTS_CSV && !a->opened.st_size &&
+					     !write_whole(a->fd, header, sizeof(header) - 1)))
 		rc = -errno;
 	lock_file(a->fd, F_UNLCK);
 	return rc;

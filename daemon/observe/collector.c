@@ -44,17 +44,17 @@ struct collector {
 	struct hep_address address;
 	char name[300];
 	enum state state;
-	struct question *asked; /* NULL: none */
+	struct question *asked;	     /* NULL: none */
 	struct addr addr[MAX_ADDRS]; /* of the name */
 	unsigned int n_addrs, at;
 	struct event *timer, *readable, *writable; /* NULL without a socket, but for the timer */
-	int fd; /* -1: none */
+	int fd;					   /* -1: none */
 	unsigned int pause_ms; /* latest pause; 0: the latest connection worked */
 	struct message *queue;
 	unsigned int queued;
 	size_t written; /* bytes of the first message that the connection has taken */
 	struct collector_counts counts;
-	uint64_t lost_before; /* messages lost or refused when the trouble began */
+	uint64_t lost_before;		   /* messages lost or refused when the trouble began */
 	uint64_t connected_ns, refused_ns; /* of UDP */
 	bool troubled;
 	char error[120]; /* "": none */

@@ -19,9 +19,9 @@ struct event_base;
 struct collector;
 
 /* The table of counters, with their texts. */
-#define COLLECTOR_COUNTERS(X)                                               \
-	X(sent, "handed to the kernel")                                     \
-	X(refused, "answered by an ICMP error, udp only; among the sent")    \
+#define COLLECTOR_COUNTERS(X)                                             \
+	X(sent, "handed to the kernel")                                   \
+	X(refused, "answered by an ICMP error, udp only; among the sent") \
 	X(lost, "not sent: too many waited, or one was too long for udp")
 
 struct collector_counts {
@@ -31,8 +31,8 @@ struct collector_counts {
 };
 
 struct collector_view {
-	const char *name;  /* "udp:192.0.2.9:9060" */
-	bool connected;	   /* TCP: there is a connection. UDP: no datagram was refused lately */
+	const char *name; /* "udp:192.0.2.9:9060" */
+	bool connected;	  /* TCP: there is a connection. UDP: no datagram was refused lately */
 	unsigned int queued;
 	struct collector_counts counts;
 	const char *error; /* the reason while not connected; NULL: none known */

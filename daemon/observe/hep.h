@@ -16,15 +16,15 @@
 
 /* A captured UDP packet. Spans are not owned. */
 struct hep_packet {
-	struct addr src, dst; /* of one family */
-	uint64_t realtime_ns; /* time of arrival, CLOCK_REALTIME */
-	uint8_t type;	      /* HEP_TYPE_… */
-	uint32_t agent;	      /* number of the capture agent */
+	struct addr src, dst;	 /* of one family */
+	uint64_t realtime_ns;	 /* time of arrival, CLOCK_REALTIME */
+	uint8_t type;		 /* HEP_TYPE_… */
+	uint32_t agent;		 /* number of the capture agent */
 	struct span correlation; /* the Call-ID; cut if it leaves no room for @payload */
 	struct span payload;
 };
 
-#define HEP_MAX 65535 /* bytes of a message */
+#define HEP_MAX 65535	 /* bytes of a message */
 #define HEP_OVERHEAD 160 /* at most, besides correlation and payload */
 
 /*

@@ -26,7 +26,7 @@ struct history {
 	uint64_t before_ns; /* 0: no step yet */
 	unsigned int n, first;
 	struct point {
-		double at_s; /* Unix time */
+		double at_s;			   /* Unix time */
 		float value[HISTORY_COLUMN_COUNT]; /* NAN: none */
 	} point[HISTORY_POINTS];
 };

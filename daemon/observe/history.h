@@ -15,26 +15,26 @@
  * name, kind. LEVEL: the value at the end of a step. RATE: growth of a counter, per second. MEAN:
  * growth of a sum divided by the growth of its count; no value when the count did not grow.
  */
-#define HISTORY_COLUMNS(X)            \
-	X(sessions, LEVEL)            \
-	X(one_way, LEVEL)             \
-	X(silent, LEVEL)              \
-	X(sessions_begun, RATE)       \
-	X(commands, RATE)             \
-	X(command_errors, RATE)       \
-	X(kernel_packets, RATE)       \
-	X(socket_packets, RATE)       \
-	X(strangers, RATE)            \
-	X(loss, MEAN)                 \
-	X(jitter, MEAN)               \
-	X(mos, MEAN)                  \
+#define HISTORY_COLUMNS(X)      \
+	X(sessions, LEVEL)      \
+	X(one_way, LEVEL)       \
+	X(silent, LEVEL)        \
+	X(sessions_begun, RATE) \
+	X(commands, RATE)       \
+	X(command_errors, RATE) \
+	X(kernel_packets, RATE) \
+	X(socket_packets, RATE) \
+	X(strangers, RATE)      \
+	X(loss, MEAN)           \
+	X(jitter, MEAN)         \
+	X(mos, MEAN)            \
 	X(loop_lag, MEAN)
 
 enum history_column {
 #define HISTORY_ENUM(name, kind) HISTORY_##name,
 	HISTORY_COLUMNS(HISTORY_ENUM)
 #undef HISTORY_ENUM
-	HISTORY_COLUMN_COUNT,
+		HISTORY_COLUMN_COUNT,
 };
 
 /* The present figures: level, counter, or sum with its count. */

@@ -10,9 +10,9 @@
 
 #include "observe/rtcp.h"
 
-#define SEEN (1u << 16)		   /* sender reports; a power of 2 */
+#define SEEN (1u << 16)		    /* sender reports; a power of 2 */
 #define LONGEST (10 * NSEC_PER_SEC) /* a longer time is an error of the receiver */
-#define ROUNDING NSEC_PER_MSEC	   /* its clock may be wrong by so much in a few seconds */
+#define ROUNDING NSEC_PER_MSEC	    /* its clock may be wrong by so much in a few seconds */
 
 static const double bounds[] = { 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2 };
 

@@ -7,10 +7,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define PART_HEAD 4	 /* version, count, type, length */
-#define BLOCK_BYTES 24	 /* a report block */
-#define SENDER_BYTES 20	 /* sender information */
-#define TYPE_FIRST 192	 /* the types that RTCP may use: RFC 5761, 4 */
+#define PART_HEAD 4	/* version, count, type, length */
+#define BLOCK_BYTES 24	/* a report block */
+#define SENDER_BYTES 20 /* sender information */
+#define TYPE_FIRST 192	/* the types that RTCP may use: RFC 5761, 4 */
 #define TYPE_LAST 223
 #define TYPE_SR 200
 #define TYPE_RR 201
@@ -58,9 +58,9 @@ static size_t part_take(struct part *out, const uint8_t *data, size_t len)
 	return bytes_needed(out) <= out->len ? whole : 0;
 }
 
-#define ADD(t, ...)                                                                     \
-	((t)->len += (size_t)snprintf((t)->buf + (t)->len, sizeof((t)->buf) - (t)->len, \
-				      __VA_ARGS__))
+#define ADD(t, ...)  \
+	((t)->len += \
+	 (size_t)snprintf((t)->buf + (t)->len, sizeof((t)->buf) - (t)->len, __VA_ARGS__))
 
 static void add_sender(struct text *t, const uint8_t *p)
 {

@@ -11,9 +11,9 @@
 
 /* A time stamp in a report. */
 struct rtcp_stamp {
-	bool sent;     /* of a sender report; false: of a report block that answers one */
-	uint32_t ssrc; /* of the sender report's source */
-	uint32_t ntp;  /* the middle 32 bits of its NTP time stamp; of a block 0: of none */
+	bool sent;	/* of a sender report; false: of a report block that answers one */
+	uint32_t ssrc;	/* of the sender report's source */
+	uint32_t ntp;	/* the middle 32 bits of its NTP time stamp; of a block 0: of none */
 	uint32_t delay; /* of a block: since the sender report came there, in 1/65536 s */
 };
 

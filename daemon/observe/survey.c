@@ -11,9 +11,9 @@
 #include "base/clock.h"
 #include "call/ports.h"
 
-#define PAUSE_MS 10	   /* between slices */
+#define PAUSE_MS 10 /* between slices */
 #define KEEP_NS (60 * NSEC_PER_SEC)
-#define GLANCE 4	   /* sessions between two readings of the clock */
+#define GLANCE 4 /* sessions between two readings of the clock */
 
 struct survey {
 	struct sessions *sessions;
@@ -21,8 +21,8 @@ struct survey {
 	struct event *slice;
 	struct session_cursor cursor;
 	bool walking;
-	uint64_t began_ns; /* the round that runs, else the latest one */
-	uint64_t until_ns; /* no reader after that time */
+	uint64_t began_ns;	      /* the round that runs, else the latest one */
+	uint64_t until_ns;	      /* no reader after that time */
 	struct survey_view now, done; /* of the round that runs, and of the latest one */
 	struct quality_totals samples;
 };

@@ -4,10 +4,11 @@
  */
 #include "observe/totals.h"
 
-static const double loss_bounds[] = { 0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2,
-				      0.5 };
-static const double jitter_bounds[] = { 0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03,
-					0.05,	0.1,   0.2 };
+static const double loss_bounds[] = {
+	0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5
+};
+static const double jitter_bounds[] = { 0.0005, 0.001, 0.002, 0.005, 0.01, 0.015,
+					0.02,	0.03,  0.05,  0.1,   0.2 };
 /* 4.03, 3.6, 3.1 and 2.58 are R 80, 70, 60 and 50: the classes of G.109 */
 static const double mos_bounds[] = { 1.5, 2, 2.58, 3.1, 3.3, 3.6, 3.8, 4.03, 4.2, 4.3, 4.4 };
 static const double duration_bounds[] = { 1, 5, 10, 30, 60, 120, 180, 300, 600, 1800, 3600 };

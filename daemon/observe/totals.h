@@ -24,9 +24,9 @@ struct totals {
 	uint64_t ended[REPORT_END_COUNT]; /* sessions */
 	uint64_t one_way, silent;	  /* complete sessions by the parties that sent RTP */
 	uint64_t packets, bytes, kernel_packets;
-	uint64_t segments; /* of RTP: SSRC changes and sequence jumps, first packets included */
+	uint64_t segments;  /* of RTP: SSRC changes and sequence jumps, first packets included */
 	uint64_t reordered; /* RTP packets */
-	struct histogram duration; /* s, of all sessions */
+	struct histogram duration;     /* s, of all sessions */
 	struct quality_totals quality; /* a value for each direction with RTP */
 };
 

@@ -185,7 +185,8 @@ void cookies_each(const struct cookies *c, uint64_t since_ns, unsigned int max,
 	unsigned int n = c->table.n, skip = n > max ? n - max : 0;
 	const struct entry *e;
 
-	STAILQ_FOREACH(e, &c->entries, list) {
+	STAILQ_FOREACH(e, &c->entries, list)
+	{
 		if (skip) {
 			skip--;
 			continue;

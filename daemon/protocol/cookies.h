@@ -14,7 +14,7 @@
 #include "base/base.h"
 
 #define COOKIES_LIFE_NS (35 * NSEC_PER_SEC) /* an entry stays so long, and until the next sweep */
-#define COOKIES_SWEEP_S 3                   /* seconds between sweeps */
+#define COOKIES_SWEEP_S 3		    /* seconds between sweeps */
 #define COOKIES_MAX_BYTES (64u << 20)
 #define COOKIES_REPLY_MAX 1024 /* most bytes of a reply */
 

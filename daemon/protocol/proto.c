@@ -265,6 +265,7 @@ static enum proto_error mod_route(struct mods *s)
 	return take_address(&s->rest, &s->m->local_addr, E_REMOTE, E_REMOTE_ADDR);
 }
 
+/* clang-format off */
 static const struct media_modifier {
 	char letter;
 	enum proto_error (*parse)(struct mods *s);
@@ -281,6 +282,7 @@ static const struct media_modifier {
 	{ 'w', mod_weak },
 	{ 'z', mod_ptime },
 };
+/* clang-format on */
 
 static const struct media_modifier *media_modifier_find(char letter)
 {
@@ -361,13 +363,15 @@ struct flag {
 	enum proto_error error;
 };
 
+/* clang-format off */
 #define FLAG(letter, name) { letter, offsetof(struct request, name), PROTO_OK }
+/* clang-format on */
 
 static const struct flag no_flags[] = { { 0 } };
 static const struct flag delete_flags[] = { FLAG('w', weak), { 0 } };
-static const struct flag record_flags[] = {
-	FLAG('s', single_file), { 'p', 0, E_RECORD_PORT }, { 0 }
-};
+static const struct flag record_flags[] = { FLAG('s', single_file),
+					    { 'p', 0, E_RECORD_PORT },
+					    { 0 } };
 static const struct flag copy_flags[] = { FLAG('s', single_file), FLAG('p', reply_port), { 0 } };
 static const struct flag verbose_flags[] = { FLAG('v', verbose), { 0 } };
 static const struct flag info_flags[] = { FLAG('b', brief), FLAG('l', load), { 0 } };
@@ -432,7 +436,7 @@ static const struct form {
 	bool media; /* modifiers of U and L */
 	bool rpc;   /* only with an RPC target as last token; it needs no tag */
 	const struct flag *flags;
-	enum proto_error unknown; /* modifier */
+	enum proto_error unknown;					    /* modifier */
 	enum proto_error (*modifiers)(struct request *r, struct span mods); /* replaces flags */
 	uint8_t args[7];
 } forms[] = {
@@ -667,8 +671,8 @@ static bool parse_sub_module(struct subcmd *s, const struct tokens *t,
 static const struct sub_form {
 	char letter;
 	enum sub_op op;
-	unsigned int on; /* the commands that allow it, as bits */
-	bool with_to;	 /* only if the command has a to-tag */
+	unsigned int on;  /* the commands that allow it, as bits */
+	bool with_to;	  /* only if the command has a to-tag */
 	uint8_t min, max; /* tokens */
 	bool (*parse)(struct subcmd *s, const struct tokens *t, const struct proto_opts *opts);
 } sub_forms[] = {

@@ -12,70 +12,70 @@
 #include "base/addr.h"
 #include "base/base.h"
 
-#define PROTO_LINE_MAX 8191   /* longest command without its newline */
-#define PROTO_COOKIE_MAX 255  /* longest cookie of a datagram */
-#define PROTO_REPLY_MAX 1024  /* longest reply with its newline, without a cookie */
-#define PROTO_TOKENS_MAX 23   /* in a command, and again in each of its sub-commands */
+#define PROTO_LINE_MAX 8191  /* longest command without its newline */
+#define PROTO_COOKIE_MAX 255 /* longest cookie of a datagram */
+#define PROTO_REPLY_MAX 1024 /* longest reply with its newline, without a cookie */
+#define PROTO_TOKENS_MAX 23  /* in a command, and again in each of its sub-commands */
 #define PROTO_SUBS_MAX 15
-#define PROTO_NAMES_MAX 22    /* counters that one G can name */
+#define PROTO_NAMES_MAX 22 /* counters that one G can name */
 
 /* The number after E in a reply. E0 is an error, so PROTO_OK is not 0. */
 enum proto_error {
 	PROTO_OK = -1,
-	E_COMMAND = 0,		/* unknown command letter */
-	E_ARGS = 1,		/* number of arguments */
-	E_MODIFIERS = 2,	/* modifiers on a command that takes none */
-	E_SUB = 3,		/* sub-command not allowed here, unknown or malformed */
-	E_SYNTAX = 5,		/* empty, a NUL, too many tokens or sub-commands, a stray && */
-	E_RECORD_PORT = 6,	/* R: p; N: text after a */
-	E_RECORD_MOD = 7,	/* R, C, N: unknown modifier */
+	E_COMMAND = 0,	   /* unknown command letter */
+	E_ARGS = 1,	   /* number of arguments */
+	E_MODIFIERS = 2,   /* modifiers on a command that takes none */
+	E_SUB = 3,	   /* sub-command not allowed here, unknown or malformed */
+	E_SYNTAX = 5,	   /* empty, a NUL, too many tokens or sub-commands, a stray && */
+	E_RECORD_PORT = 6, /* R: p; N: text after a */
+	E_RECORD_MOD = 7,  /* R, C, N: unknown modifier */
 	E_DELETE_MOD = 8,
 	E_STATS_MOD = 9,
-	E_NOTIFY_TAG = 10,	/* not URL-decodable */
-	E_EXTERNAL = 11,	/* e without bridge mode, or a third e or i */
-	E_INTERNAL = 12,	/* i: likewise */
+	E_NOTIFY_TAG = 10, /* not URL-decodable */
+	E_EXTERNAL = 11,   /* e without bridge mode, or a third e or i */
+	E_INTERNAL = 12,   /* i: likewise */
 	E_PTIME = 13,
 	E_CODECS = 14,
-	E_LOCAL = 15,		/* l: malformed */
-	E_REMOTE = 16,		/* r: malformed */
+	E_LOCAL = 15,  /* l: malformed */
+	E_REMOTE = 16, /* r: malformed */
 	E_PLAY_COUNT = 17,
 	E_INFO_MOD = 18,
 	E_QUERY_MOD = 19,
-	E_STATS_LONG = 25,	/* G: the reply does not fit */
-	E_QUERY_LONG = 26,	/* Q: likewise */
-	E_LOCAL_ADDR = 31,	/* l: unknown label, not an address */
-	E_REMOTE_ADDR = 32,	/* r: not an address, no route */
-	E_VALUE = 35,		/* U, L: unknown modifier; P: "session" without known codecs */
-	E_FAMILY = 36,		/* no local address of the family */
-	E_PEER = 37,		/* remote address or port */
-	E_SESSION = 50,		/* not found */
-	E_PLAY = 60,		/* no playable file */
+	E_STATS_LONG = 25,  /* G: the reply does not fit */
+	E_QUERY_LONG = 26,  /* Q: likewise */
+	E_LOCAL_ADDR = 31,  /* l: unknown label, not an address */
+	E_REMOTE_ADDR = 32, /* r: not an address, no route */
+	E_VALUE = 35,	    /* U, L: unknown modifier; P: "session" without known codecs */
+	E_FAMILY = 36,	    /* no local address of the family */
+	E_PEER = 37,	    /* remote address or port */
+	E_SESSION = 50,	    /* not found */
+	E_PLAY = 60,	    /* no playable file */
 	E_QUERY_NAME = 62,
 	E_COPY = 65,
 	E_STATS_NAME = 68,
-	E_PORTS_OLD = 71,	/* no ports for an existing session */
-	E_PORTS_NEW = 72,	/* no ports for a new session */
-	E_NOTIFY_OFF = 75,	/* notify arguments, but no -n */
+	E_PORTS_OLD = 71,  /* no ports for an existing session */
+	E_PORTS_NEW = 72,  /* no ports for a new session */
+	E_NOTIFY_OFF = 75, /* notify arguments, but no -n */
 	E_MEMORY = 81,
-	E_OVERLOAD = 98,	/* new session refused: --max-sessions, --max-cps */
-	E_SHUTDOWN = 99,	/* new session refused: draining, slow shutdown */
+	E_OVERLOAD = 98, /* new session refused: --max-sessions, --max-cps */
+	E_SHUTDOWN = 99, /* new session refused: draining, slow shutdown */
 };
 
 enum proto_op {
-	OP_UPDATE,	/* U */
-	OP_LOOKUP,	/* L */
-	OP_DELETE,	/* D */
-	OP_PLAY,	/* P */
-	OP_STOP,	/* S */
-	OP_RECORD,	/* R */
-	OP_COPY,	/* C */
-	OP_NORECORD,	/* N */
-	OP_QUERY,	/* Q */
-	OP_DELETE_ALL,	/* X */
-	OP_INFO,	/* I */
-	OP_STATS,	/* G */
-	OP_VERSION,	/* V */
-	OP_FEATURE,	/* VF */
+	OP_UPDATE,     /* U */
+	OP_LOOKUP,     /* L */
+	OP_DELETE,     /* D */
+	OP_PLAY,       /* P */
+	OP_STOP,       /* S */
+	OP_RECORD,     /* R */
+	OP_COPY,       /* C */
+	OP_NORECORD,   /* N */
+	OP_QUERY,      /* Q */
+	OP_DELETE_ALL, /* X */
+	OP_INFO,       /* I */
+	OP_STATS,      /* G */
+	OP_VERSION,    /* V */
+	OP_FEATURE,    /* VF */
 };
 
 enum proto_symmetry { SYMMETRY_UNSET, SYMMETRY_YES, SYMMETRY_NO }; /* last of s (yes) and a (no) */
@@ -84,18 +84,18 @@ enum proto_local { PROTO_LOCAL_UNSET, PROTO_LOCAL_ADDR, PROTO_LOCAL_LABEL, PROTO
 
 /* The media of one party, from U, L or the sub-command L. */
 struct media_req {
-	struct addr peer;	/* for RTP; may have port 0; ADDR_NONE: not usable, or on hold */
-	bool on_hold;		/* the address was 0.0.0.0 or :: */
-	bool ipv6;		/* 6 */
-	bool weak;		/* w */
-	bool new_port;		/* n */
+	struct addr peer; /* for RTP; may have port 0; ADDR_NONE: not usable, or on hold */
+	bool on_hold;	  /* the address was 0.0.0.0 or :: */
+	bool ipv6;	  /* 6 */
+	bool weak;	  /* w */
+	bool new_port;	  /* n */
 	enum proto_symmetry symmetry;
 	enum proto_side side[2]; /* e, i: [0] this party's leg, [1] the leg of the returned port */
-	uint16_t ptime_ms;	/* z, 1 to 999; 0: not given */
-	struct span codecs;	/* c list as written, digits and commas; .p NULL: not given */
-	enum proto_local local; /* the last of l and r */
-	struct addr local_addr; /* port 0; _ADDR: use it; _ROUTE: use a local address towards it */
-	struct span label;	/* _LABEL: one of proto_opts.labels, if those were given */
+	uint16_t ptime_ms;	 /* z, 1 to 999; 0: not given */
+	struct span codecs;	 /* c list as written, digits and commas; .p NULL: not given */
+	enum proto_local local;	 /* the last of l and r */
+	struct addr local_addr;	 /* port 0; _ADDR: use it; _ROUTE: use a local address towards it */
+	struct span label;	 /* _LABEL: one of proto_opts.labels, if those were given */
 };
 
 enum sub_op {
@@ -113,43 +113,43 @@ enum sub_set { SET_TTL, SET_TOS };
 
 /* M3:1 TAG [PT] [h]: report the telephone events of a party. */
 struct dtmf_req {
-	bool valid;	      /* false: wrong arguments, the result is -1 and not E3 */
-	struct span tag;      /* as written, for proto_unquote(), which succeeds */
+	bool valid;	 /* false: wrong arguments, the result is -1 and not E3 */
+	struct span tag; /* as written, for proto_unquote(), which succeeds */
 	uint8_t payload_type;
-	bool hide;	      /* h: do not relay events */
+	bool hide; /* h: do not relay events */
 };
 
 struct subcmd {
 	enum sub_op op;
-	bool weak;	      /* D: w */
-	bool reverse;	      /* S: the other leg */
-	enum sub_set what;    /* S */
-	int value;	      /* S: 1 and above */
-	struct media_req media; /* L */
+	bool weak;			       /* D: w */
+	bool reverse;			       /* S: the other leg */
+	enum sub_set what;		       /* S */
+	int value;			       /* S: 1 and above */
+	struct media_req media;		       /* L */
 	struct span call_id, from_tag, to_tag; /* C: the session to copy from */
-	unsigned int module, instance; /* M */
-	struct dtmf_req dtmf; /* M3 */
+	unsigned int module, instance;	       /* M */
+	struct dtmf_req dtmf;		       /* M3 */
 };
 
 /* A parsed command. Spans that the form of the command does not have are {NULL, 0}. */
 struct request {
 	enum proto_op op;
 	struct span call_id, from_tag, to_tag;
-	struct span notify_socket;	/* U: as written */
-	struct span notify_tag;		/* U: as written, for proto_unquote(), which succeeds */
-	struct media_req media;		/* U, L */
-	struct span target;		/* C: file name or udp:host:port; P: prompt name */
-	struct span codecs;		/* P: list or "session", not checked */
-	int count;			/* P: repetitions, default 1; 0 stops, below 0 for ever */
-	struct span date;		/* VF */
+	struct span notify_socket; /* U: as written */
+	struct span notify_tag;	   /* U: as written, for proto_unquote(), which succeeds */
+	struct media_req media;	   /* U, L */
+	struct span target;	   /* C: file name or udp:host:port; P: prompt name */
+	struct span codecs;	   /* P: list or "session", not checked */
+	int count;		   /* P: repetitions, default 1; 0 stops, below 0 for ever */
+	struct span date;	   /* VF */
 	struct span names[PROTO_NAMES_MAX]; /* Q, G */
 	unsigned int names_n;
-	bool weak;			/* D: w */
-	bool single_file;		/* R, C: s */
-	bool reply_port;		/* C: p */
-	bool both;			/* N: a */
-	bool verbose;			/* Q, G: v */
-	bool brief, load;		/* I: b, l */
+	bool weak;	  /* D: w */
+	bool single_file; /* R, C: s */
+	bool reply_port;  /* C: p */
+	bool both;	  /* N: a */
+	bool verbose;	  /* Q, G: v */
+	bool brief, load; /* I: b, l */
 	struct subcmd sub[PROTO_SUBS_MAX];
 	unsigned int subs_n;
 };
@@ -161,7 +161,7 @@ struct proto_opts {
 	bool have_ip4, have_ip6;	 /* a local address exists, or l or r added it */
 	const struct span *labels;	 /* of the listeners; NULL: allow any label */
 	unsigned int labels_n;
-	uint32_t modules;		 /* bit N: module N has an instance 1, for M<N>:1 */
+	uint32_t modules; /* bit N: module N has an instance 1, for M<N>:1 */
 };
 
 /*

@@ -21,10 +21,10 @@ struct child_opts {
 };
 
 struct child {
-	pid_t pid; /* 0: none */
+	pid_t pid;	    /* 0: none */
 	int pid_fd, output; /* readable: it has ended, it has written; -1: none */
 	uint64_t deadline_ns;
-	bool overdue; /* it was killed because its time was over */
+	bool overdue;		 /* it was killed because its time was over */
 	char words[CHILD_WORDS]; /* the end of its output, control characters replaced */
 	size_t n_words;
 };

@@ -14,8 +14,8 @@
 #define CONTENTS_NO_TYPE 0xff
 
 struct contents {
-	uint64_t packets, bytes;    /* bytes of UDP payload */
-	uint64_t first_ns, last_ns; /* CLOCK_REALTIME; 0: no packet */
+	uint64_t packets, bytes;	/* bytes of UDP payload */
+	uint64_t first_ns, last_ns;	/* CLOCK_REALTIME; 0: no packet */
 	uint32_t types[CONTENTS_TYPES]; /* RTP packets by payload type */
 };
 

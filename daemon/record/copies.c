@@ -293,7 +293,8 @@ static void on_batch_end(void *arg)
 
 int copies_new(struct copies **out, struct event_base *base, const struct copies_opts *opts)
 {
-	const struct sockets_opts user = { .on_packet = on_packet, .batch_end = on_batch_end,
+	const struct sockets_opts user = { .on_packet = on_packet,
+					   .batch_end = on_batch_end,
 					   .sent = on_sent,
 					   .switchboard = opts->switchboard,
 					   .deaf = true };

@@ -106,8 +106,7 @@ static void queue_forget(const struct finisher *f, const char *key, const char *
 static void sheet_refused(struct finisher *f, struct json_object *sheet, int err)
 {
 	counter_add(&f->counts.lost, 1);
-	log_provoked(PROVOKED_NO_SHEET, NULL,
-		     sheet_string(sheet, "name"), f->o.dir,
+	log_provoked(PROVOKED_NO_SHEET, NULL, sheet_string(sheet, "name"), f->o.dir,
 		     strerror(-err));
 }
 
@@ -268,8 +267,7 @@ static void complete_orphan(void *arg, const char *name)
 		return;
 	sheet_trouble(sheet,
 		      "the daemon that recorded this call was killed, and its state is lost");
-	log_provoked(PROVOKED_ORPHAN_DONE,
-		     sheet_string(sheet, "call_id"),
+	log_provoked(PROVOKED_ORPHAN_DONE, sheet_string(sheet, "call_id"),
 		     sheet_string(sheet, "name"));
 	recording_complete(f, key, sheet);
 	json_object_put(sheet);
@@ -364,7 +362,8 @@ static void note_free(struct note *n)
 
 static void look_for_old(struct finisher *f)
 {
-	const struct retention_opts opts = { .dir = f->o.dir, .queue_dir = f->queue_dir,
+	const struct retention_opts opts = { .dir = f->o.dir,
+					     .queue_dir = f->queue_dir,
 					     .keep_days = f->o.keep_days,
 					     .quota_bytes = f->o.quota_bytes };
 	const uint64_t now_ns = clock_now();
@@ -516,7 +515,8 @@ void finisher_free(struct finisher *f)
 	pthread_mutex_unlock(&f->lock);
 	if (err) {
 		log_err("%s: the disk does not answer: descriptions of recordings are left to the "
-			"next daemon", f->o.dir);
+			"next daemon",
+			f->o.dir);
 		return;
 	}
 	pthread_join(f->thread, NULL);

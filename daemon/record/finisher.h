@@ -17,11 +17,11 @@
 
 struct finisher_opts {
 	const char *dir, *spool_dir; /* @spool_dir NULL: none */
-	const char *instance; /* names this daemon and the next ones: the state directory */
+	const char *instance;	     /* names this daemon and the next ones: the state directory */
 	struct sheet_opts sheet;
 	struct jobs_opts jobs; /* without directories */
-	uint32_t keep_days;	/* 0: recordings are kept */
-	uint64_t quota_bytes;	/* likewise */
+	uint32_t keep_days;    /* 0: recordings are kept */
+	uint64_t quota_bytes;  /* likewise */
 };
 
 struct finisher_counts {

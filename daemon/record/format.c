@@ -41,7 +41,10 @@ struct pcap_record {
 size_t format_head(enum format format, uint8_t head[FORMAT_MAX_HEAD])
 {
 	const struct pcap_head h = {
-		.magic = PCAP_MAGIC, .major = 2, .minor = 4, .snaplen = 65535,
+		.magic = PCAP_MAGIC,
+		.major = 2,
+		.minor = 4,
+		.snaplen = 65535,
 		.linktype = PCAP_ETHERNET,
 	};
 
@@ -162,15 +165,20 @@ static void made_up_mac(const struct addr *a, enum format_party party, uint8_t m
 	mac[1] = party;
 }
 
-static uint8_t *write_ip(const struct format_packet *p, uint16_t udp_len, uint16_t id,
-			 uint8_t *out)
+static uint8_t *write_ip(const struct format_packet *p, uint16_t udp_len, uint16_t id, uint8_t *out)
 {
 	struct iphdr ip4 = {
-		.version = 4, .ihl = 5, .ttl = 127, .protocol = IPPROTO_UDP, .id = htons(id),
+		.version = 4,
+		.ihl = 5,
+		.ttl = 127,
+		.protocol = IPPROTO_UDP,
+		.id = htons(id),
 		.tot_len = htons(sizeof(ip4) + udp_len),
 	};
 	struct ipv6hdr ip6 = {
-		.version = 6, .hop_limit = 64, .nexthdr = IPPROTO_UDP,
+		.version = 6,
+		.hop_limit = 64,
+		.nexthdr = IPPROTO_UDP,
 		.payload_len = htons(udp_len),
 	};
 
@@ -192,7 +200,9 @@ static uint8_t *write_udp(const struct format_packet *p, uint16_t udp_len, uint8
 {
 	const uint16_t tail[] = { htons(IPPROTO_UDP), htons(udp_len) };
 	struct udphdr udp = {
-		.source = htons(p->src.port), .dest = htons(p->dst.port), .len = htons(udp_len),
+		.source = htons(p->src.port),
+		.dest = htons(p->dst.port),
+		.len = htons(udp_len),
 	};
 	uint32_t sum = sum_add(0, tail, sizeof(tail));
 
@@ -229,8 +239,7 @@ static size_t write_pcap(const struct format_packet *p, uint16_t id, uint8_t *ou
 	return at - out;
 }
 
-size_t format_record(enum format format, const struct format_packet *p, uint16_t id,
-			uint8_t *out)
+size_t format_record(enum format format, const struct format_packet *p, uint16_t id, uint8_t *out)
 {
 	return format == FORMAT_PCAP ? write_pcap(p, id, out) : write_adhoc(p, out);
 }
@@ -261,7 +270,8 @@ static int read_pcap(const uint8_t *in, size_t len, struct format_packet *out)
 		return -EINVAL;
 	*out = (struct format_packet){
 		.realtime_ns = h.sec * NSEC_PER_SEC + h.usec * 1000ull,
-		.data = in + sizeof(h) + before, .len = h.incl_len - before,
+		.data = in + sizeof(h) + before,
+		.len = h.incl_len - before,
 	};
 	return sizeof(h) + h.incl_len;
 }

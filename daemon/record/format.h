@@ -13,7 +13,7 @@
 
 enum format {
 	FORMAT_ADHOC, /* 30 bytes (rtpproxy protocol, "Ad-hoc format") and the payload */
-	FORMAT_PCAP,	 /* classic pcap, microseconds, Ethernet with made-up MAC addresses */
+	FORMAT_PCAP,  /* classic pcap, microseconds, Ethernet with made-up MAC addresses */
 };
 
 #define FORMAT_MAX_PAYLOAD 8192 /* longest payload of a record */
@@ -40,8 +40,7 @@ size_t format_size(enum format format, const struct format_packet *p);
  * FORMAT_MAX_RECORD. Returns its length. @id is the identification of the IPv4 header; the
  * caller counts it up.
  */
-size_t format_record(enum format format, const struct format_packet *p, uint16_t id,
-			uint8_t *out);
+size_t format_record(enum format format, const struct format_packet *p, uint16_t id, uint8_t *out);
 
 #define FORMAT_ADHOC_HEAD 30 /* bytes before the payload */
 /* format_adhoc_len - the length of the payload that follows the whole head at @head. */

@@ -235,8 +235,9 @@ static void add_files(struct args *a, struct json_object *sheet)
 
 		if (!has_sound(f))
 			continue;
-		add_arg(a, !strcmp(party, "caller") ? "-B" :
-			   !strcmp(party, "callee") ? "-A" : "--both");
+		add_arg(a, !strcmp(party, "caller")   ? "-B"
+			   : !strcmp(party, "callee") ? "-A"
+						      : "--both");
 		add_print(a, "./%s", sheet_string(f, "name")); /* it may begin with '-' */
 	}
 }
@@ -246,8 +247,10 @@ static void sound_args(struct args *a, const struct jobs *j, struct json_object 
 {
 	/* file and sample format of libsndfile, by enum sheet_sound */
 	static const char *const formats[SHEET_SOUND_COUNT][2] = {
-		[SHEET_WAV] = { "wav", "pcm_16" }, [SHEET_FLAC] = { "flac", "pcm_16" },
-		[SHEET_OPUS] = { "ogg", "opus" }, [SHEET_MP3] = { "mp3", "mp3" },
+		[SHEET_WAV] = { "wav", "pcm_16" },
+		[SHEET_FLAC] = { "flac", "pcm_16" },
+		[SHEET_OPUS] = { "ogg", "opus" },
+		[SHEET_MP3] = { "mp3", "mp3" },
 	};
 	enum sheet_sound sound = sound_wanted(j, sheet);
 
@@ -284,10 +287,13 @@ static void hook_args(struct args *a, const struct jobs *j, struct json_object *
 
 static void url_args(struct args *a, const struct jobs *j)
 {
-	static const char *const words[] = { "curl", "--silent", "--show-error", "--fail",
-					     "--proto", "=http,https", "--output", "/dev/null",
-					     "--header", "Content-Type: application/json",
-					     "--data-binary", "@-", "--url" };
+	static const char *const words[] = { "curl",	      "--silent",
+					     "--show-error",  "--fail",
+					     "--proto",	      "=http,https",
+					     "--output",      "/dev/null",
+					     "--header",      "Content-Type: application/json",
+					     "--data-binary", "@-",
+					     "--url" };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(words); i++)
@@ -370,7 +376,8 @@ static int job_save(const struct jobs *j, const struct job *job)
 
 static int start_child(struct jobs *j, struct job *job)
 {
-	struct child_opts o = { .dir = j->o->dir, .input = -1,
+	struct child_opts o = { .dir = j->o->dir,
+				.input = -1,
 				.time_ns = j->o->hook_time_s * NSEC_PER_SEC };
 	struct args a = { 0 };
 	char tool[PATH_MAX];

@@ -28,9 +28,9 @@ struct jobs_opts {
 };
 
 struct jobs_counts {
-	uint64_t made;	 /* sound files */
-	uint64_t told;	 /* hooks and POSTs that succeeded */
-	uint64_t failed; /* sound files that could not be made; hooks and POSTs given up */
+	uint64_t made;	  /* sound files */
+	uint64_t told;	  /* hooks and POSTs that succeeded */
+	uint64_t failed;  /* sound files that could not be made; hooks and POSTs given up */
 	uint64_t waiting; /* recordings that are not handed on */
 };
 

@@ -176,8 +176,8 @@ static bool is_receiver(struct span target)
 		scheme++;
 	while (port > 0 && isdigit((unsigned char)target.p[port - 1]))
 		port--;
-	return scheme > 0 && port < target.len && port > scheme + 1 &&
-	       target.p[scheme] == ':' && target.p[port - 1] == ':';
+	return scheme > 0 && port < target.len && port > scheme + 1 && target.p[scheme] == ':' &&
+	       target.p[port - 1] == ':';
 }
 
 int naming_given(struct span target, char stem[NAME_MAX + 1])

@@ -16,7 +16,7 @@
 
 struct naming_call {
 	const char *call_id, *from_tag, *to_tag; /* @to_tag NULL: not known */
-	uint64_t realtime_ns; /* the beginning of the recording */
+	uint64_t realtime_ns;			 /* the beginning of the recording */
 };
 
 /*

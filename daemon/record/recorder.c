@@ -22,7 +22,7 @@ struct recording {
 	struct copy *copy;
 	char *target; /* argument of C; NULL: R */
 	bool single;
-	uint16_t part; /* wanted, from 1; the files may have a later one */
+	uint16_t part;			      /* wanted, from 1; the files may have a later one */
 	uint64_t realtime_minus_monotonic_ns; /* when it began */
 };
 
@@ -32,9 +32,9 @@ struct recorder {
 	struct copies *copies;
 	struct finisher *finisher; /* NULL: recordings get no description */
 	struct tally *total;
-	uint64_t lost_told; /* losses of @total that the log has reported */
+	uint64_t lost_told;  /* losses of @total that the log has reported */
 	struct stats before; /* counters of finisher's in previous daemons */
-	bool leaving; /* recorder_leave() */
+	bool leaving;	     /* recorder_leave() */
 };
 
 /* ---- start ---- */
@@ -100,10 +100,10 @@ static enum format_party party_of(const struct leg *leg)
 static struct sheet_file *file_describe(struct recorder *r, struct direction d,
 					const struct recording *rec)
 {
-	const enum format_party party = rec->single ? FORMAT_NO_PARTY :
-					party_of(d.in);
-	const enum sheet_media media = rec->single	       ? SHEET_BOTH :
-				       d.kind == STREAM_RTCP ? SHEET_RTCP : SHEET_RTP;
+	const enum format_party party = rec->single ? FORMAT_NO_PARTY : party_of(d.in);
+	const enum sheet_media media = rec->single	       ? SHEET_BOTH
+				       : d.kind == STREAM_RTCP ? SHEET_RTCP
+							       : SHEET_RTP;
 	struct session *s = direction_session(d);
 
 	if (!r->finisher)
@@ -169,11 +169,12 @@ static enum sheet_sound sound_of_target(const struct recorder *r, struct span *t
 }
 
 /* The name of recordings without a target. */
-static void stem_of(const struct recorder *r, const struct session *s,
-		    char stem[NAME_MAX + 1])
+static void stem_of(const struct recorder *r, const struct session *s, char stem[NAME_MAX + 1])
 {
 	const struct naming_call call = {
-		.call_id = s->call_id, .from_tag = s->from_tag, .to_tag = s->to_tag,
+		.call_id = s->call_id,
+		.from_tag = s->from_tag,
+		.to_tag = s->to_tag,
 		.realtime_ns = s->sheet ? s->sheet->begin_ns : clock_read(CLOCK_REALTIME),
 	};
 
@@ -245,8 +246,8 @@ static int recording_file_open(struct recorder *r, struct direction d,
 }
 
 /* Open a file for each kind, or one for all. On failure, @rec keeps the files opened so far. */
-static int files_open(struct recorder *r, struct leg *leg,
-		      const struct snapshot_recording *wish, struct recording *rec)
+static int files_open(struct recorder *r, struct leg *leg, const struct snapshot_recording *wish,
+		      struct recording *rec)
 {
 	struct writer_name name;
 	char stem[NAME_MAX + 1];
@@ -267,14 +268,13 @@ static int files_open(struct recorder *r, struct leg *leg,
 	if (err && why_not(err))
 		log_provoked(PROVOKED_NOT_RECORDED, call_id, why_not(err));
 	else if (err)
-		log_provoked(PROVOKED_NO_FILE, call_id,
-			     r->o.spool_dir ? r->o.spool_dir : r->o.dir, stem, name.suffix,
-			     strerror(-err));
+		log_provoked(PROVOKED_NO_FILE, call_id, r->o.spool_dir ? r->o.spool_dir : r->o.dir,
+			     stem, name.suffix, strerror(-err));
 	return err;
 }
 
-static int start_files(struct recorder *r, struct leg *leg,
-		       const struct snapshot_recording *wish, struct recording *rec)
+static int start_files(struct recorder *r, struct leg *leg, const struct snapshot_recording *wish,
+		       struct recording *rec)
 {
 	int err = files_open(r, leg, wish, rec);
 	struct sheet *sheet = leg->session->sheet;
@@ -306,8 +306,8 @@ static int say_copy(const struct session *s, struct span dest, int err)
 {
 	if (err)
 		log_provoked(PROVOKED_NOT_COPIED, s->call_id, (int)dest.len, dest.p,
-			     err == -EINVAL ? "it is not HOST:PORT, or [IPv6]:PORT" :
-					      strerror(-err));
+			     err == -EINVAL ? "it is not HOST:PORT, or [IPv6]:PORT"
+					    : strerror(-err));
 	return err;
 }
 
@@ -392,7 +392,9 @@ int recorder_copy(struct recorder *r, struct leg *leg, struct span target, bool 
 		  uint64_t now_ns)
 {
 	const struct snapshot_recording wish = {
-		.single = single && r->o.pcap, .part = 1, .target = target,
+		.single = single && r->o.pcap,
+		.part = 1,
+		.target = target,
 	};
 
 	return recording_start(r, leg, &wish, now_ns);
@@ -429,8 +431,8 @@ static void spooled_rescue(struct recorder *r, struct leg *leg,
 			writer_rescue(r->writer, text, s->recorded);
 }
 
-int recorder_resume(struct recorder *r, struct leg *leg,
-		    const struct snapshot_recording *from, uint64_t now_ns)
+int recorder_resume(struct recorder *r, struct leg *leg, const struct snapshot_recording *from,
+		    uint64_t now_ns)
 {
 	struct snapshot_recording wish = *from;
 	struct span dest;
@@ -525,8 +527,7 @@ static void take_keys(struct recorder *r, struct recording *rec, const struct fo
 		take_packet(r, rec, STREAM_RTP, &masked);
 }
 
-static bool has_keys(const struct recorder *r, const struct leg *leg,
-		     const struct format_packet *p)
+static bool has_keys(const struct recorder *r, const struct leg *leg, const struct format_packet *p)
 {
 	return keys_in(p->data, p->len, r->o.dtmf_types) ||
 	       (leg->dtmf && dtmf_is_event(leg->dtmf, p->data, p->len));
@@ -645,15 +646,23 @@ int recorder_new(struct recorder **out, struct event_base *base, const struct re
 {
 	struct recorder *r = calloc(1, sizeof(*r));
 	const struct writer_opts writer = {
-		.dir = opts->dir, .spool_dir = opts->spool_dir, .pcap = opts->pcap,
+		.dir = opts->dir,
+		.spool_dir = opts->spool_dir,
+		.pcap = opts->pcap,
 		.replace = opts->replace,
-		.completed = on_completed, .completed_arg = r,
-		.meanwhile = opts->meanwhile, .arg = opts->arg,
+		.completed = on_completed,
+		.completed_arg = r,
+		.meanwhile = opts->meanwhile,
+		.arg = opts->arg,
 	};
 	const struct copies_opts copies = {
-		.ports = opts->ports, .no_rtcp = opts->no_rtcp, .no_resolve = opts->no_resolve,
+		.ports = opts->ports,
+		.no_rtcp = opts->no_rtcp,
+		.no_resolve = opts->no_resolve,
 		.switchboard = opts->switchboard,
-		.tos = opts->tos, .meanwhile = opts->meanwhile, .arg = opts->arg,
+		.tos = opts->tos,
+		.meanwhile = opts->meanwhile,
+		.arg = opts->arg,
 	};
 	int err = -ENOMEM;
 

@@ -36,11 +36,11 @@ struct recorder_opts {
 	/* What is done with complete recordings; without directories. @instance NULL: nothing. */
 	struct finisher_opts finish;
 	enum keys keys;	     /* --record-dtmf */
-	uint32_t dtmf_types;	     /* --dtmf-type: a bit for each payload type from 96 up */
+	uint32_t dtmf_types; /* --dtmf-type: a bit for each payload type from 96 up */
 	bool no_resolve;
-	struct ports *ports;	     /* for copies to the network */
+	struct ports *ports;		 /* for copies to the network */
 	struct switchboard *switchboard; /* likewise; NULL: a socket for each port */
-	uint8_t tos;		     /* likewise */
+	uint8_t tos;			 /* likewise */
 	/*
 	 * Called every few ms while a command waits for a disk or a name, so packets need not wait.
 	 * Must not begin or end a recording.
@@ -80,8 +80,8 @@ void recorder_take(const struct leg *leg, struct snapshot_recording *out);
  * recorder_resume - continue the recording @from of the previous daemon, in files of a new part.
  * Their names hold the part's number: CALLID=TAG=2 and so on. 0 or -errno, logged.
  */
-int recorder_resume(struct recorder *r, struct leg *leg,
-		    const struct snapshot_recording *from, uint64_t now_ns);
+int recorder_resume(struct recorder *r, struct leg *leg, const struct snapshot_recording *from,
+		    uint64_t now_ns);
 /* recorder_end - the session ends: stop both legs and drop the session's counts. */
 void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns);
 /*

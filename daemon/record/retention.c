@@ -62,8 +62,7 @@ static int retention_see(const char *path, const struct stat *st, int type, stru
 		return 0;
 	if (walk.n == 2 * RETENTION_AT_ONCE)
 		thin_out();
-	walk.found[walk.n].time_ns =
-		st->st_mtim.tv_sec * NSEC_PER_SEC + st->st_mtim.tv_nsec;
+	walk.found[walk.n].time_ns = st->st_mtim.tv_sec * NSEC_PER_SEC + st->st_mtim.tv_nsec;
 	walk.found[walk.n].name = strdup(path + walk.prefix);
 	walk.n += walk.found[walk.n].name != NULL;
 	return 0;
@@ -92,8 +91,7 @@ static bool may_go(const struct retention_opts *o, struct json_object *sheet, co
 	size_t len = strlen(stem);
 
 	return !strncmp(name, stem, len) && !strcmp(name + len, ".json") &&
-	       !json_object_get_boolean(sheet_member(sheet, "waiting")) &&
-	       !is_open(o, sheet);
+	       !json_object_get_boolean(sheet_member(sheet, "waiting")) && !is_open(o, sheet);
 }
 
 /* Remove a file below the directory. Returns its bytes. */

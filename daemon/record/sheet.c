@@ -207,8 +207,8 @@ void sheet_sum(struct json_object *sheet)
 		if (begin && (!first || strcmp(json_object_get_string(begin),
 					       json_object_get_string(first)) < 0))
 			first = begin;
-		if (end && (!last || strcmp(json_object_get_string(end),
-					    json_object_get_string(last)) > 0))
+		if (end && (!last ||
+			    strcmp(json_object_get_string(end), json_object_get_string(last)) > 0))
 			last = end;
 	}
 	json_object_object_add(sheet, "begin", json_object_get(first));
@@ -323,12 +323,15 @@ static void merge_lost(struct json_object *now, struct json_object *before)
 {
 	struct json_object *by = sheet_member(now, "lost_by");
 
-	json_object_object_foreach(sheet_member(before, "lost_by"), why, n) {
-		put_number(by, why, json_object_get_uint64(n) +
-				    json_object_get_uint64(sheet_member(by, why)));
+	json_object_object_foreach(sheet_member(before, "lost_by"), why, n)
+	{
+		put_number(by, why,
+			   json_object_get_uint64(n) +
+				   json_object_get_uint64(sheet_member(by, why)));
 	}
-	put_number(now, "lost", json_object_get_uint64(sheet_member(now, "lost")) +
-				json_object_get_uint64(sheet_member(before, "lost")));
+	put_number(now, "lost",
+		   json_object_get_uint64(sheet_member(now, "lost")) +
+			   json_object_get_uint64(sheet_member(before, "lost")));
 }
 
 void sheet_merge(struct json_object *now, struct json_object *before)

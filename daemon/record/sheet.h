@@ -21,7 +21,7 @@ enum sheet_sound {
 #define SHEET_ENUM(id, name) SHEET_##id,
 	SHEET_SOUNDS(SHEET_ENUM)
 #undef SHEET_ENUM
-	SHEET_SOUND_COUNT,
+		SHEET_SOUND_COUNT,
 };
 
 const char *sheet_sound_name(enum sheet_sound sound);
@@ -41,21 +41,21 @@ struct sheet_file {
 	enum format_party party; /* FORMAT_NO_PARTY: both */
 	enum sheet_media media;
 	uint16_t part;
-	char name[NAME_MAX + 1]; /* below the directory */
+	char name[NAME_MAX + 1];      /* below the directory */
 	bool done, missing, in_spool; /* the last two with @done */
 	struct contents contents;     /* likewise */
 };
 
 struct sheet {
 	char *call_id, *from_tag, *to_tag;
-	char key[17]; /* names the session in file names */
+	char key[17];		 /* names the session in file names */
 	char stem[NAME_MAX + 1]; /* of the first file, with its part; empty: not known yet */
-	uint64_t begin_ns; /* CLOCK_REALTIME */
-	struct tally *tally; /* held */
+	uint64_t begin_ns;	 /* CLOCK_REALTIME */
+	struct tally *tally;	 /* held */
 	struct sheet_file *files;
-	unsigned int open; /* files that are not done */
-	bool ended;	   /* the session has ended */
-	bool told;	   /* finisher knows it */
+	unsigned int open;	/* files that are not done */
+	bool ended;		/* the session has ended */
+	bool told;		/* finisher knows it */
 	enum sheet_sound sound; /* wanted by a command; SHEET_NONE: as for all */
 };
 

@@ -16,7 +16,7 @@ struct json_object;
 int sheetfile_write(const char *dir, const char *sub, const char *name, struct json_object *sheet);
 /* sheetfile_read - NULL: there is no such file, or sheet_is_valid() refuses it. */
 struct json_object *sheetfile_read(const char *dir, const char *sub, const char *name);
-int sheetfile_open(const char *dir, const char *sub, const char *name); /* to read; or -errno */
+int sheetfile_open(const char *dir, const char *sub, const char *name);	  /* to read; or -errno */
 int sheetfile_remove(const char *dir, const char *sub, const char *name); /* 0 or -errno */
 /* sheetfile_rename - replace the suffix @from of @name by @to. 0 or -errno. */
 int sheetfile_rename(const char *dir, const char *sub, const char *name, const char *from,

@@ -17,7 +17,7 @@ void taps_review(struct taps *t, struct session *s)
 		uint8_t tapped = 0;
 
 		for (kind = 0; kind < STREAM_KINDS; kind++)
-			DL_FOREACH (t->list, tap)
+			DL_FOREACH(t->list, tap)
 				if (tap->wants(tap->arg, (struct direction){ leg, kind }))
 					tapped |= 1 << kind;
 		changed |= tapped != leg->tapped;
@@ -55,7 +55,7 @@ void taps_packet(const struct taps *t, struct direction d, uint64_t arrival_ns,
 {
 	const struct tap *tap;
 
-	DL_FOREACH (t->list, tap)
+	DL_FOREACH(t->list, tap)
 		if (tap->wants(tap->arg, d))
 			tap->packet(tap->arg, d, arrival_ns, p, accepted);
 }
@@ -64,7 +64,7 @@ void taps_lost(const struct taps *t, struct direction d, uint64_t packets)
 {
 	const struct tap *tap;
 
-	DL_FOREACH (t->list, tap)
+	DL_FOREACH(t->list, tap)
 		if (tap->wants(tap->arg, d))
 			tap->lost(tap->arg, direction_session(d), packets);
 }

@@ -50,9 +50,9 @@ struct writer_file {
 	struct job begin, end;
 	/* shared, under the lock */
 	struct writer_file *next; /* in the list of done files */
-	bool waiting;		     /* the loop waits for @begun and @error */
+	bool waiting;		  /* the loop waits for @begun and @error */
 	bool begun;
-	int error; /* result of creating the file: 0 or -errno */
+	int error;     /* result of creating the file: 0 or -errno */
 	uint16_t part; /* only the thread changes it */
 	/* used by both, never changed */
 	struct writer *writer;
@@ -63,14 +63,14 @@ struct writer_file {
 	/* used by the thread; and by the loop, when the file is done */
 	char name[NAME_MAX + 1];
 	uint64_t written_ns; /* time of the last written record */
-	int fd; /* -1: the file does not exist or could not be created */
+	int fd;		     /* -1: the file does not exist or could not be created */
 	off_t size;
-	uint8_t *buf; /* whole records, not yet written; NULL before the first */
+	uint8_t *buf;	   /* whole records, not yet written; NULL before the first */
 	struct held *held; /* the same records, in the same order; NULL likewise */
 	size_t used, room;
 	struct writer_file *next_full; /* in the list of full files */
 	size_t held_packets;
-	uint64_t missing; /* packets lost since the last successful write */
+	uint64_t missing;	  /* packets lost since the last successful write */
 	struct contents contents; /* records that the disk took */
 	bool created, in_spool;
 };
@@ -79,7 +79,7 @@ struct writer_file {
 struct held {
 	uint64_t time_ns;
 	uint32_t len, bytes; /* of the record, and of its payload */
-	uint8_t type; /* as in contents.h */
+	uint8_t type;	     /* as in contents.h */
 };
 
 /* Header of each packet in the ring. */
@@ -97,7 +97,7 @@ struct writer {
 	uint8_t *ring;
 	size_t ring_bytes;
 	size_t head, tail; /* bytes shown to the thread and taken out since the start; atomic */
-	size_t filled; /* bytes put in; the thread sees them after writer_flush() */
+	size_t filled;	   /* bytes put in; the thread sees them after writer_flush() */
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock;
@@ -106,9 +106,9 @@ struct writer {
 	struct writer_file *done;
 	struct writer_file *full; /* used by the thread */
 	unsigned int to_complete; /* closed and not done */
-	bool stuck; /* the loop waited in vain, and no job has been done since */
+	bool stuck;		  /* the loop waited in vain, and no job has been done since */
 	bool stop;
-	uint16_t ip_id;	/* used by the thread: ID of the next IPv4 header in a pcap file */
+	uint16_t ip_id; /* used by the thread: ID of the next IPv4 header in a pcap file */
 };
 
 /* ---- directories and names ---- */
@@ -397,7 +397,9 @@ static uint8_t *record_place(struct writer_file *f, struct format_packet *p, siz
 		n--;
 	}
 	memmove(f->buf + at + len, f->buf + at, f->used - at);
-	f->held[n] = (struct held){ .time_ns = p->realtime_ns, .len = len, .bytes = p->len,
+	f->held[n] = (struct held){ .time_ns = p->realtime_ns,
+				    .len = len,
+				    .bytes = p->len,
 				    .type = contents_type(p->data, p->len) };
 	f->used += len;
 	return f->buf + at;
@@ -724,8 +726,8 @@ static int open_new(struct writer *w, const struct writer_name *name, char *key,
 	return 0;
 }
 
-int writer_open(struct writer *w, const struct writer_name *name, struct tally *tally,
-		void *user, struct writer_file **out)
+int writer_open(struct writer *w, const struct writer_name *name, struct tally *tally, void *user,
+		struct writer_file **out)
 {
 	char text[NAME_MAX + 1], *key;
 	struct writer_file *f;
@@ -801,10 +803,11 @@ void writer_reap(struct writer *w)
 		w->files--;
 		if (f->user && w->o.completed)
 			w->o.completed(w->o.completed_arg, f->user,
-				       &(struct writer_result){
-					       .name = f->name, .part = f->part,
-					       .contents = &f->contents,
-					       .created = f->created, .in_spool = f->in_spool });
+				       &(struct writer_result){ .name = f->name,
+								.part = f->part,
+								.contents = &f->contents,
+								.created = f->created,
+								.in_spool = f->in_spool });
 		writer_file_free(f);
 	}
 }

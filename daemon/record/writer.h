@@ -31,8 +31,8 @@ struct writer_result {
 	const char *name; /* below the directory */
 	uint16_t part;
 	const struct contents *contents;
-	bool created;	  /* false: the disk has never taken it */
-	bool in_spool;	  /* it could not be moved to the final directory */
+	bool created;  /* false: the disk has never taken it */
+	bool in_spool; /* it could not be moved to the final directory */
 };
 
 struct writer_opts {
@@ -82,8 +82,8 @@ int writer_name_text(const struct writer_name *name, uint16_t part, char out[NAM
  * file system. Also returns 0 if the disk has not answered within patience_ms. If it refuses later,
  * packets are lost and each write tries again, as after any error.
  */
-int writer_open(struct writer *w, const struct writer_name *name, struct tally *tally,
-		void *user, struct writer_file **out);
+int writer_open(struct writer *w, const struct writer_name *name, struct tally *tally, void *user,
+		struct writer_file **out);
 /*
  * writer_rescue - move the file @name that an earlier process left in the spool to the final
  * directory. Does nothing without a spool or without such a file.

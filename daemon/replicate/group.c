@@ -22,11 +22,11 @@
 #include "base/provoked.h"
 #include "replicate/changes.h"
 
-#define GATHER_MS 2	  /* changes wait that long for others */
-#define BATCH_MAX 500	  /* changes; the script's unpack() takes some thousand words */
+#define GATHER_MS 2   /* changes wait that long for others */
+#define BATCH_MAX 500 /* changes; the script's unpack() takes some thousand words */
 #define BATCH_BYTES (512u << 10)
 #define STREAM_LENGTH "10000" /* entries, about */
-#define KEEP_S "3600"	  /* all keys, after the latest heartbeat */
+#define KEEP_S "3600"	      /* all keys, after the latest heartbeat */
 #define HEARTBEAT_MS "3000"
 #define SCAN_COUNT "500"
 #define FOLLOW_MS "1000"
@@ -89,7 +89,7 @@ struct group {
 	char *keys[KEYS];
 	char name[GROUP_NAME_MAX];
 	enum role role;
-	bool raised;	/* the epoch in Redis is ours */
+	bool raised; /* the epoch in Redis is ours */
 	bool fenced;
 	bool listed;	/* owner: changes are gathered for Redis */
 	bool behind;	/* owner: Redis lacks changes that were dropped */
@@ -99,10 +99,10 @@ struct group {
 	bool releasing, released;
 	bool raising; /* the question for that is under way */
 	/* standby: */
-	bool was_whole; /* all records were read once */
+	bool was_whole;	   /* all records were read once */
 	bool reading_last; /* the entries before the takeover are read */
-	bool too_new;	/* the owner writes keys of a newer version */
-	bool reading;	/* the hash is read */
+	bool too_new;	   /* the owner writes keys of a newer version */
+	bool reading;	   /* the hash is read */
 	bool waiting_for_entries;
 	char last_id[64]; /* of the stream's entry read last */
 	uint64_t seq;	  /* its number; 0: not known */
@@ -419,13 +419,17 @@ static void on_entries(void *arg, const struct redisReply *reply)
 static void follow(struct group *g)
 {
 	const struct span words[] = {
-		span_of("XREAD"), span_of("COUNT"), span_of("100"), span_of("BLOCK"),
-		span_of(FOLLOW_MS), span_of("STREAMS"), span_of(g->keys[KEY_CHANGES]),
+		span_of("XREAD"),
+		span_of("COUNT"),
+		span_of("100"),
+		span_of("BLOCK"),
+		span_of(FOLLOW_MS),
+		span_of("STREAMS"),
+		span_of(g->keys[KEY_CHANGES]),
 		span_of(g->last_id),
 	};
 
-	g->waiting_for_entries =
-		redis_ask(g->follow, ARRAY_SIZE(words), words, on_entries, g) == 0;
+	g->waiting_for_entries = redis_ask(g->follow, ARRAY_SIZE(words), words, on_entries, g) == 0;
 }
 
 static void scan(struct group *g, struct span cursor);
@@ -461,8 +465,8 @@ static void on_scanned(void *arg, const struct redisReply *reply)
 static void scan(struct group *g, struct span cursor)
 {
 	const struct span words[] = {
-		span_of("HSCAN"), span_of(g->keys[KEY_RECORDS]), cursor, span_of("COUNT"),
-		span_of(SCAN_COUNT),
+		span_of("HSCAN"), span_of(g->keys[KEY_RECORDS]), cursor,
+		span_of("COUNT"), span_of(SCAN_COUNT),
 	};
 
 	redis_ask(g->follow, ARRAY_SIZE(words), words, on_scanned, g);
@@ -499,8 +503,9 @@ static void on_latest(void *arg, const struct redisReply *reply)
 static void read_all(struct group *g)
 {
 	const struct span words[] = {
-		span_of("XREVRANGE"), span_of(g->keys[KEY_CHANGES]), span_of("+"), span_of("-"),
-		span_of("COUNT"), span_of("1"),
+		span_of("XREVRANGE"), span_of(g->keys[KEY_CHANGES]),
+		span_of("+"),	      span_of("-"),
+		span_of("COUNT"),     span_of("1"),
 	};
 	const struct span version[] = { span_of("GET"), span_of(g->keys[KEY_EPOCH]) };
 
@@ -532,8 +537,8 @@ static void on_owner(void *arg, const struct redisReply *reply)
 static void say_there(struct group *g)
 {
 	const struct span set[] = {
-		span_of("SET"), span_of(g->keys[KEY_STANDBY]), span_of(g->name), span_of("PX"),
-		span_of(HEARTBEAT_MS),
+		span_of("SET"), span_of(g->keys[KEY_STANDBY]), span_of(g->name),
+		span_of("PX"),	span_of(HEARTBEAT_MS),
 	};
 	const struct span get[] = { span_of("GET"), span_of(g->keys[KEY_OWNER]) };
 
@@ -559,7 +564,9 @@ static void on_last_entries(void *arg, const struct redisReply *reply)
 static void read_last(struct group *g)
 {
 	const struct span words[] = {
-		span_of("XREAD"), span_of("STREAMS"), span_of(g->keys[KEY_CHANGES]),
+		span_of("XREAD"),
+		span_of("STREAMS"),
+		span_of(g->keys[KEY_CHANGES]),
 		span_of(g->last_id),
 	};
 
@@ -577,8 +584,9 @@ static void on_raised(void *arg, const struct redisReply *reply)
 	g->raising = false;
 	if (reply->type != REDIS_REPLY_INTEGER) {
 		log_provoked(PROVOKED_REDIS_EPOCH, NULL,
-			     redis_span(reply).p ? "a newer version of rtpx wrote it" :
-			     reply->type == REDIS_REPLY_ERROR ? reply->str : "an odd answer");
+			     redis_span(reply).p		? "a newer version of rtpx wrote it"
+			     : reply->type == REDIS_REPLY_ERROR ? reply->str
+								: "an odd answer");
 		return; /* the patience of group_take_over() ends */
 	}
 	g->view.epoch = (uint64_t)reply->integer;
@@ -724,15 +732,18 @@ static int make_events(struct group *g)
 	g->patience = evtimer_new(g->base, on_patience, g);
 	g->tick = event_new(g->base, -1, EV_PERSIST, on_tick, g);
 	return g->gather && g->patience && g->tick && event_add(g->tick, &second) == 0 ? 0
-											: -ENOMEM;
+										       : -ENOMEM;
 }
 
 int group_new(struct group **out, struct event_base *base, const struct group_opts *opts,
 	      const char *name, char *err, size_t err_size)
 {
 	struct redis_opts ask = {
-		.url = opts->url, .password = opts->password, .ca_file = opts->ca_file,
-		.up = on_ask_up, .down = on_ask_down,
+		.url = opts->url,
+		.password = opts->password,
+		.ca_file = opts->ca_file,
+		.up = on_ask_up,
+		.down = on_ask_down,
 	};
 	struct redis_opts fol = ask;
 	struct group *g = calloc(1, sizeof(*g));

@@ -18,9 +18,9 @@ struct event_base;
 struct group;
 
 struct group_opts {
-	const struct redis_url *url; /* borrowed until group_free() */
+	const struct redis_url *url;	/* borrowed until group_free() */
 	const char *password, *ca_file; /* as in struct redis_opts */
-	const char *name;	     /* of the group: letters, digits, '-', '_', '.' */
+	const char *name;		/* of the group: letters, digits, '-', '_', '.' */
 	/*
 	 * Standby: a record was put, has ended, or was passed on (see enum change_kind). @now_ns is
 	 * the owner's CLOCK_MONOTONIC when it wrote the batch.
@@ -79,22 +79,22 @@ void group_release(struct group *g, unsigned int ms);
 
 /* For status and the journal. */
 /* member, metric or NULL, text */
-#define GROUP_COUNTERS(X)                                                               \
-	X(batches, NULL, "Batches of changes, written by the owner or read.")           \
-	X(changes, NULL, "Changes in these batches.")                                   \
-	X(dropped, "standby_changes_dropped_total",                                     \
-	  "Changes dropped because Redis was too slow; all records were written again.")\
+#define GROUP_COUNTERS(X)                                                                \
+	X(batches, NULL, "Batches of changes, written by the owner or read.")            \
+	X(changes, NULL, "Changes in these batches.")                                    \
+	X(dropped, "standby_changes_dropped_total",                                      \
+	  "Changes dropped because Redis was too slow; all records were written again.") \
 	X(reconnects, "standby_reconnects_total", "New connections to Redis.")
 
 struct group_view {
-	bool owner;	     /* else: standby */
-	bool up;	     /* Redis answers */
-	bool whole;	     /* standby: all records were read; owner: Redis has all records */
-	bool heard;	     /* standby: the owner's heartbeat is there */
-	bool standby_there;  /* owner: a standby has said in the last 3 s that it is there */
-	uint64_t epoch;	     /* 0: not known yet */
+	bool owner;	    /* else: standby */
+	bool up;	    /* Redis answers */
+	bool whole;	    /* standby: all records were read; owner: Redis has all records */
+	bool heard;	    /* standby: the owner's heartbeat is there */
+	bool standby_there; /* owner: a standby has said in the last 3 s that it is there */
+	uint64_t epoch;	    /* 0: not known yet */
 	char peer[GROUP_NAME_MAX]; /* standby: name of the owner; owner: of the standby; or "" */
-	unsigned int waiting; /* changes */
+	unsigned int waiting;	   /* changes */
 #define GROUP_FIELD(name, metric, text) uint64_t name;
 	GROUP_COUNTERS(GROUP_FIELD)
 #undef GROUP_FIELD

@@ -23,7 +23,7 @@ struct groups {
 	struct cookies *cookies;
 	struct keeper_sink sink;
 	struct appear *appear;
-	unsigned int at; /* the group of the commands */
+	unsigned int at;    /* the group of the commands */
 	unsigned int slice; /* of the calls whose counters are written next */
 };
 

@@ -148,7 +148,8 @@ static int server_greet(struct redis *r)
 	const struct span auth[] = { span_of("AUTH"), span_of(u->user), span_of(password) };
 	const struct span auth_old[] = { span_of("AUTH"), span_of(password) };
 	const struct span select[] = {
-		span_of("SELECT"), { db, (size_t)snprintf(db, sizeof(db), "%u", u->db) },
+		span_of("SELECT"),
+		{ db, (size_t)snprintf(db, sizeof(db), "%u", u->db) },
 	};
 	const struct span ping[] = { span_of("PING") };
 	int rc = 0;
@@ -258,8 +259,9 @@ static bool make_stream(struct redis *r)
 		r->stream = bufferevent_socket_new(r->base, -1, BEV_OPT_CLOSE_ON_FREE);
 	} else if ((ssl = SSL_new(r->tls))) {
 		check_host(ssl, u->host);
-		r->stream = bufferevent_openssl_socket_new(
-			r->base, -1, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+		r->stream =
+			bufferevent_openssl_socket_new(r->base, -1, ssl, BUFFEREVENT_SSL_CONNECTING,
+						       BEV_OPT_CLOSE_ON_FREE);
 		if (!r->stream)
 			SSL_free(ssl);
 	}

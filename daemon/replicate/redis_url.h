@@ -11,7 +11,7 @@
 /* An address of a server, parsed by redis_url_parse(). Strings are owned. */
 struct redis_url {
 	bool tls;
-	char *path;	    /* of a unix socket; NULL: @host and @port */
+	char *path; /* of a unix socket; NULL: @host and @port */
 	char *host;
 	unsigned int port;
 	char *user, *password; /* NULL: none */

@@ -228,9 +228,8 @@ static void on_read_end(void *arg)
 
 /* ---- taking over ---- */
 
-static void each_session(struct standby *s,
-			 void (*fn)(struct restorer *m, struct session *session,
-				    const struct snapshot *snap))
+static void each_session(struct standby *s, void (*fn)(struct restorer *m, struct session *session,
+						       const struct snapshot *snap))
 {
 	struct restorer *m = modules_now(s);
 	struct snapshot snap;
@@ -460,7 +459,9 @@ void standby_free(struct standby *s)
 void standby_view(const struct standby *s, struct standby_view *out)
 {
 	*out = (struct standby_view){
-		.name = s->o.name, .undecodable = s->undecodable, .calls = calls_of(s),
+		.name = s->o.name,
+		.undecodable = s->undecodable,
+		.calls = calls_of(s),
 	};
 	group_view(s->group, &out->group);
 }

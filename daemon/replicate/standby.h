@@ -16,15 +16,15 @@ struct event_base;
 struct standby;
 
 struct standby_opts {
-	const struct redis_url *url; /* borrowed until standby_free() */
+	const struct redis_url *url;	/* borrowed until standby_free() */
 	const char *password, *ca_file; /* as in struct redis_opts */
-	const char *name; /* of the group */
-	unsigned int number; /* of the group in this daemon, see session_group() */
-	bool several; /* groups are in this daemon */
+	const char *name;		/* of the group */
+	unsigned int number;		/* of the group in this daemon, see session_group() */
+	bool several;			/* groups are in this daemon */
 	/* media addresses of the daemon; with all of the group's, it takes over */
 	const struct listener *listeners;
 	unsigned int n_listeners;
-	bool patient; /* does not take over by itself, even with the media addresses */
+	bool patient;		 /* does not take over by itself, even with the media addresses */
 	struct restorer modules; /* without times */
 	struct keeper *keeper;
 	struct cookies *cookies;
@@ -66,8 +66,8 @@ void standby_release(struct standby *s, unsigned int ms);
 struct standby_view {
 	struct group_view group;
 	const char *name;
-	unsigned int calls;	  /* ready to be taken over */
-	uint64_t undecodable;	  /* records that describe no call */
+	unsigned int calls;   /* ready to be taken over */
+	uint64_t undecodable; /* records that describe no call */
 };
 void standby_view(const struct standby *s, struct standby_view *out);
 

@@ -262,8 +262,8 @@ static int records_send(const char *path, int fd)
 static void lose_rights(uid_t uid, gid_t gid)
 {
 	capng_clear(CAPNG_SELECT_ALL);
-	if (geteuid() == 0 && capng_change_id((int)uid, (int)gid,
-					      CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
+	if (geteuid() == 0 &&
+	    capng_change_id((int)uid, (int)gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
 		_exit(1);
 	if (capng_apply(CAPNG_SELECT_CAPS))
 		_exit(1);
@@ -607,7 +607,9 @@ int journal_begin(struct journal *j)
 
 int journal_put(struct journal *j, uint64_t number, struct span body)
 {
-	struct head h = { .len = (uint32_t)body.len, .key = number, .stamp = ++j->stamp,
+	struct head h = { .len = (uint32_t)body.len,
+			  .key = number,
+			  .stamp = ++j->stamp,
 			  .version = JOURNAL_VERSION };
 	size_t k = (size_t)number;
 	MDB_val key = { sizeof(k), &k }, value = { sizeof(h) + body.len, j->record };

@@ -17,8 +17,8 @@
 
 #include "base/base.h"
 
-#define JOURNAL_VERSION 1   /* record format; a reader refuses a newer one */
-#define JOURNAL_MAX 65536   /* bytes of a record's body */
+#define JOURNAL_VERSION 1 /* record format; a reader refuses a newer one */
+#define JOURNAL_MAX 65536 /* bytes of a record's body */
 
 struct journal;
 

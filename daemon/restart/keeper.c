@@ -51,16 +51,16 @@ struct keeper {
 	gid_t gid;
 	uint32_t instance;
 	uint64_t epoch[SESSION_GROUPS]; /* of the address groups; 0: none */
-	const char *const *names; /* of these */
-	unsigned int groups; /* 0: there are none */
-	bool raised; /* the journal lacks an epoch of several groups */
+	const char *const *names;	/* of these */
+	unsigned int groups;		/* 0: there are none */
+	bool raised;			/* the journal lacks an epoch of several groups */
 	char boot_id[BOOT_ID_LEN + 1];
-	bool locked;  /* the directory is ours */
-	bool running; /* changes are written to the journal */
-	bool told;    /* the log says that the journal cannot be written */
+	bool locked;	 /* the directory is ours */
+	bool running;	 /* changes are written to the journal */
+	bool told;	 /* the log says that the journal cannot be written */
 	uint64_t *ended; /* numbers of sessions that ended since the previous keeper_run() */
 	size_t n_ended, ended_room;
-	bool ended_lost; /* @ended lacks some, for want of memory */
+	bool ended_lost;   /* @ended lacks some, for want of memory */
 	uint32_t ended_to; /* as the journal has it */
 	struct kept kept;
 	struct keeper_view view;
@@ -126,10 +126,9 @@ static void take_record(void *arg, uint64_t key, uint64_t stamp, struct span bod
 static void judge_loaded(struct keeper *k)
 {
 	if (!kept_judge(&k->kept, span_of(k->boot_id))) {
-		log_warn(
-			"the journal in %s was written before this machine was booted: its calls "
-			"have ended",
-			keeper_dir(k));
+		log_warn("the journal in %s was written before this machine was booted: its calls "
+			 "have ended",
+			 keeper_dir(k));
 		return;
 	}
 	k->epoch[0] = k->kept.meta.epoch;
@@ -445,8 +444,8 @@ static void put_each_reply(void *arg, struct span key, struct span reply, uint64
 
 	if (all->rc || len < 0)
 		return;
-	all->rc = journal_put(k->journal, record_key(RECORD_REPLY, ++all->replies),
-			      encoded(k, len));
+	all->rc =
+		journal_put(k->journal, record_key(RECORD_REPLY, ++all->replies), encoded(k, len));
 }
 
 /*
@@ -467,8 +466,8 @@ static int write_all(struct keeper *k, bool clean, uint64_t now_ns)
 		sessions_each(sessions, put_each, &all);
 		notify_each(k->o.notify, put_each_message, &all);
 		if (clean)
-			cookies_each(k->o.cookies, now_ns - MIN(now_ns, REPLIES_NS),
-				     REPLIES_MAX, put_each_reply, &all);
+			cookies_each(k->o.cookies, now_ns - MIN(now_ns, REPLIES_NS), REPLIES_MAX,
+				     put_each_reply, &all);
 		rc = all.rc;
 	}
 	if (!rc)

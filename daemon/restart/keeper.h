@@ -72,8 +72,8 @@ struct keeper_opts {
 	struct players *players;
 	struct ports *ports;
 	struct notify *notify;
-	struct cookies *cookies; /* replies for retransmitted commands */
-	const char *version; /* this program's */
+	struct cookies *cookies;	/* replies for retransmitted commands */
+	const char *version;		/* this program's */
 	const struct keeper_sink *sink; /* NULL: none; borrowed until keeper_free() */
 };
 
@@ -124,8 +124,8 @@ void keeper_forget(struct keeper *k);
 
 /* State for the status output. */
 /* member, metric, text */
-#define KEEPER_COUNTERS(X)                                                     \
-	X(commits, "journal_commits_total", "Transactions of the journal.")    \
+#define KEEPER_COUNTERS(X)                                                  \
+	X(commits, "journal_commits_total", "Transactions of the journal.") \
 	X(records, "journal_records_total", "Records written to the journal.")
 
 struct keeper_view {

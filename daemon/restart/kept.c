@@ -12,7 +12,7 @@
 /* A loaded record. */
 struct kept_record {
 	uint64_t key, stamp, created_ns;
-	int64_t shift_ns; /* our clock less the writer's */
+	int64_t shift_ns;	 /* our clock less the writer's */
 	struct session *session; /* restored from the record; NULL: not yet, or it failed */
 	size_t len;
 	char bytes[];
@@ -279,8 +279,7 @@ static void sort_loaded(struct kept *k, const struct ports *ports)
  * Add the packets that a dataplane forwarded since the counters were written. The records of
  * sessions have counts of the same packets, but may be older than the counters.
  */
-static void restore_counters(const struct kept *k, struct stats *stats,
-			     const struct stats *before)
+static void restore_counters(const struct kept *k, struct stats *stats, const struct stats *before)
 {
 	uint64_t relayed = stats->live_relayed, strangers = stats->live_strangers;
 
@@ -302,8 +301,7 @@ static void restore_counters(const struct kept *k, struct stats *stats,
  */
 static void restore_created(const struct kept *k, struct stats *stats)
 {
-	stats->nsess_created =
-		MAX(stats->nsess_created, stats->nsess_destroyed + k->sessions.n);
+	stats->nsess_created = MAX(stats->nsess_created, stats->nsess_destroyed + k->sessions.n);
 }
 
 static unsigned int count_restored(const struct kept *k)
@@ -356,8 +354,7 @@ static int restore_message(const struct waiting *w, unsigned int group, struct n
 	char *tag = text_of(w->tag);
 	const struct notify_message m = {
 		.target = target ? target : "",
-		.event = { call_id ? call_id : "", from_tag ? from_tag : "", to_tag, tag,
-			   group },
+		.event = { call_id ? call_id : "", from_tag ? from_tag : "", to_tag, tag, group },
 		.queued_ns = MIN(w->queued_ns, now_ns),
 	};
 	int rc = notify_restore(notify, &m);

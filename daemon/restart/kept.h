@@ -24,7 +24,7 @@ struct kept {
 	struct kept_list sessions, messages, replies, groups;
 	struct kept_record *meta_record;
 	unsigned int already_ended; /* records of sessions that had ended */
-	unsigned int lost; /* calls */
+	unsigned int lost;	    /* calls */
 };
 
 /*

@@ -30,14 +30,14 @@ static inline struct span span_not_null(struct span s)
 /* The record of the daemon itself. */
 struct meta {
 	uint32_t instance;
-	bool clean; /* written by keeper_leave(): deadlines and counters are exact */
+	bool clean;	   /* written by keeper_leave(): deadlines and counters are exact */
 	uint64_t alive_ns; /* time of writing */
 	struct span boot_id, version, counters;
 	uint16_t last_port[RTPX_FAMILIES]; /* most recently given out in sequential order */
 	/* as in stats.h; absent from journals of earlier versions */
 	bool has_live;
 	uint64_t live_relayed, live_strangers;
-	uint64_t epoch; /* of the address group, see replicate/group.h; 0: none */
+	uint64_t epoch;	   /* of the address group, see replicate/group.h; 0: none */
 	uint32_t ended_to; /* the sessions up to this number have ended; 0: none */
 };
 

@@ -15,8 +15,7 @@
 #include "restart/records.h"
 
 /* A killed daemon may hold the port for a moment: try until patience_ns. */
-static int restore_leg(struct restorer *r, struct leg *leg,
-		       const struct snapshot *snap)
+static int restore_leg(struct restorer *r, struct leg *leg, const struct snapshot *snap)
 {
 	const struct timespec nap = { .tv_nsec = 5 * NSEC_PER_MSEC };
 	const struct addr *local = &snap->is.leg[leg->party].local;
@@ -32,10 +31,10 @@ static int restore_leg(struct restorer *r, struct leg *leg,
 
 static const char *port_trouble(int rc)
 {
-	return rc == -EADDRINUSE ? "another program has it" :
-	       rc == -EBUSY	 ? "another call has it" :
-	       rc == -EINVAL	 ? "it is not in the range of -m and -M" :
-				   strerror(-rc);
+	return rc == -EADDRINUSE ? "another program has it"
+	       : rc == -EBUSY	 ? "another call has it"
+	       : rc == -EINVAL	 ? "it is not in the range of -m and -M"
+				 : strerror(-rc);
 }
 
 static int restore_legs(struct restorer *r, struct session *s, const struct snapshot *snap)
@@ -50,15 +49,14 @@ static int restore_legs(struct restorer *r, struct session *s, const struct snap
 		rc = restore_leg(r, &s->leg[i], snap);
 		if (rc)
 			log_call(LOG_LVL_ERR, s->call_id,
-				 "the call cannot be restored: port %s: %s",
-				 addr_text(local, text), port_trouble(rc));
+				 "the call cannot be restored: port %s: %s", addr_text(local, text),
+				 port_trouble(rc));
 		else if (!r->elsewhere && local->port && !addr_is_any(local) &&
 			 !nexthop_is_local(hops, local))
-			log_call(
-				LOG_LVL_WARN, s->call_id,
-				"%s is not an address of this host now: no media there until the "
-				"host has it",
-				addr_host_text(local, text));
+			log_call(LOG_LVL_WARN, s->call_id,
+				 "%s is not an address of this host now: no media there until the "
+				 "host has it",
+				 addr_host_text(local, text));
 	}
 	return rc;
 }
@@ -229,8 +227,8 @@ int restore_wake(struct restorer *r, struct session *s)
 /* The leg keeps its port, or gets its first one. */
 static bool leg_stays(const struct leg *leg, const struct leg *next)
 {
-	return (!leg->local.port || addr_eq(&leg->local, &next->local)) &&
-	       leg->tos == next->tos && leg->ptime_ms == next->ptime_ms;
+	return (!leg->local.port || addr_eq(&leg->local, &next->local)) && leg->tos == next->tos &&
+	       leg->ptime_ms == next->ptime_ms;
 }
 
 static void free_texts(struct session *s)
@@ -267,8 +265,7 @@ int restore_update(struct restorer *r, const struct snapshot *snap, struct sessi
 	const struct leg before[2] = { s->leg[0], s->leg[1] };
 	int i, rc;
 
-	if (!leg_stays(&s->leg[0], &snap->is.leg[0]) ||
-	    !leg_stays(&s->leg[1], &snap->is.leg[1]))
+	if (!leg_stays(&s->leg[0], &snap->is.leg[0]) || !leg_stays(&s->leg[1], &snap->is.leg[1]))
 		return -ESTALE;
 	free_texts(s);
 	rc = snapshot_apply(snap, s);

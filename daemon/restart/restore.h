@@ -24,7 +24,7 @@ struct restorer {
 	uint64_t now_ns;
 	uint64_t patience_ns; /* until then, wait for a port in use */
 	uint64_t away_ns;     /* age of the latest record: every deadline gets that much later */
-	bool exact; /* the previous daemon left its deadlines as they were at its end */
+	bool exact;	      /* the previous daemon left its deadlines as they were at its end */
 	/*
 	 * the previous daemon runs on another machine: a missing address is no news, and the
 	 * sessions sleep until restore_wake()

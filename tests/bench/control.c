@@ -52,7 +52,7 @@ struct control {
 	unsigned int window;
 	unsigned int commands, errors, repeats;
 	unsigned int relay_port[MAX_CALLS]; /* of the caller's leg */
-	in_addr_t relay[MAX_CALLS]; /* of the caller's leg; rtpp only */
+	in_addr_t relay[MAX_CALLS];	    /* of the caller's leg; rtpp only */
 };
 
 static const char *host_text(in_addr_t first, unsigned int n)
@@ -124,7 +124,7 @@ static size_t ng_request(const struct control *c, char *buf, size_t size, unsign
 	char call[64], from[32], to[32], sdp[256];
 	const char *party = host_text(step == CREATE ? c->caller : c->callee, n);
 	const char *fields[] = { "command", names[step], "call-id", call,  "from-tag",
-				 from,      "to-tag",    to,        "sdp", sdp };
+				 from,	    "to-tag",	 to,	    "sdp", sdp };
 	size_t n_fields = step < DELETE ? 10 : step == DELETE ? 6 : 4;
 	size_t len = 0;
 

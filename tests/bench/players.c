@@ -169,7 +169,9 @@ static void take_one(bool counts)
 	static uint8_t data[2048];
 	_Alignas(struct cmsghdr) char control[64];
 	struct iovec iov = { data, sizeof(data) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
 			      .msg_controllen = sizeof(control) };
 	ssize_t n = recvmsg(b.ear, &msg, MSG_DONTWAIT);
 

@@ -88,8 +88,8 @@ static __always_inline void write_frame(struct frame *f, const struct bench_lane
 	r->ssrc = bpf_htonl(l->flow);
 	r->mark = bpf_htonl(BENCH_MAGIC);
 	r->sent_ns = sent_ns;
-	check = ~fold(shared.sum + hosts + p->src + p->dst + r->seq + r->timestamp + (__u64)r->ssrc +
-		      (__u32)sent_ns + (sent_ns >> 32));
+	check = ~fold(shared.sum + hosts + p->src + p->dst + r->seq + r->timestamp +
+		      (__u64)r->ssrc + (__u32)sent_ns + (sent_ns >> 32));
 	if (check == fold(shared.unfinished + hosts)) {
 		r->timestamp ^= bpf_htonl(1);
 		check = ~fold((__u64)(__u16)~check + bpf_htonl(1));
@@ -126,11 +126,26 @@ static __always_inline __u32 log2_of(__u64 v)
 {
 	__u32 r = 0;
 
-	if (v >> 32) { v >>= 32; r += 32; }
-	if (v >> 16) { v >>= 16; r += 16; }
-	if (v >> 8) { v >>= 8; r += 8; }
-	if (v >> 4) { v >>= 4; r += 4; }
-	if (v >> 2) { v >>= 2; r += 2; }
+	if (v >> 32) {
+		v >>= 32;
+		r += 32;
+	}
+	if (v >> 16) {
+		v >>= 16;
+		r += 16;
+	}
+	if (v >> 8) {
+		v >>= 8;
+		r += 8;
+	}
+	if (v >> 4) {
+		v >>= 4;
+		r += 4;
+	}
+	if (v >> 2) {
+		v >>= 2;
+		r += 2;
+	}
 	return r + (v >> 1);
 }
 
@@ -163,9 +178,7 @@ static __always_inline void verify(struct bench_sink *s, struct frame *f)
 	      bpf_csum_diff(0, 0, (void *)udp, sizeof(*udp) + BENCH_RTP + BENCH_PAYLOAD, 0);
 	if (fold(bpf_csum_diff(0, 0, (void *)ip, sizeof(*ip), 0)) != 0xffff ||
 	    ip->daddr != (shared.many ? shared.hosts[flow].sink : shared.sink_ip) ||
-	    ip->protocol != IPPROTO_UDP ||
-	    udp->dest != shared.pairs[flow].src ||
-	    !udp->check)
+	    ip->protocol != IPPROTO_UDP || udp->dest != shared.pairs[flow].src || !udp->check)
 		s->wrong++;
 	else if (fold(sum) == 0xffff)
 		return;

@@ -53,13 +53,13 @@ struct bench_rtp {
  * One CPU's share of the generator. A flow always leaves from the same CPU, as from a NIC with RSS.
  */
 struct bench_lane {
-	__u32 first, step;  /* flows first, first + step, … */
-	__u32 flow;	    /* the next one */
-	__u32 round;	    /* times that all of them were sent */
-	__u64 interval_ns;  /* between two packets; 0: as fast as it goes */
-	__u64 next_ns;	    /* when the next one is due */
+	__u32 first, step; /* flows first, first + step, … */
+	__u32 flow;	   /* the next one */
+	__u32 round;	   /* times that all of them were sent */
+	__u64 interval_ns; /* between two packets; 0: as fast as it goes */
+	__u64 next_ns;	   /* when the next one is due */
 	__u64 sent;
-	__u64 skipped_ns;   /* time that was forgotten, see BENCH_BACKLOG_NS */
+	__u64 skipped_ns; /* time that was forgotten, see BENCH_BACKLOG_NS */
 	__u64 pad[9];
 };
 
@@ -74,10 +74,10 @@ struct bench_sink {
 
 struct bench_shared {
 	__u32 flows;
-	__u32 stamp;	    /* write send times */
-	__u32 verify;	    /* the sink checks addresses, ports and checksums */
-	__u32 many;	    /* flows have the addresses of `hosts` instead of those of `headers` */
-	__be32 sink_ip;	    /* verify: what packets must be addressed to, without `many` */
+	__u32 stamp;	/* write send times */
+	__u32 verify;	/* the sink checks addresses, ports and checksums */
+	__u32 many;	/* flows have the addresses of `hosts` instead of those of `headers` */
+	__be32 sink_ip; /* verify: what packets must be addressed to, without `many` */
 	/* one's complement sum of what the UDP checksum covers and never changes */
 	__u64 sum;
 	/* what UDP's checksum field has when it is left to a NIC: the sum of the pseudo-header alone */

@@ -35,7 +35,8 @@
 struct lab {
 	struct bpf_object *object;
 	unsigned int race_packets; /* of each thread that races with another */
-	int native, generic, program /* the one to run */, flows, more, nexthops, counters, config, ingress;
+	int native, generic, program /* the one to run */, flows, more, nexthops, counters, config,
+		ingress;
 	struct rtpx_plain_ingress *plain;
 	bool mirrored; /* flows are */
 	struct ring_buffer *ring;
@@ -103,7 +104,8 @@ static void set_constant(struct bpf_object *object, struct bpf_map *rodata, cons
 	unsigned int i;
 
 	for (i = 0; i < btf_vlen(section); i++)
-		if (!strcmp(btf__name_by_offset(btf, btf__type_by_id(btf, var[i].type)->name_off), name))
+		if (!strcmp(btf__name_by_offset(btf, btf__type_by_id(btf, var[i].type)->name_off),
+			    name))
 			memcpy(at + var[i].offset, &value, sizeof(value));
 }
 
@@ -129,10 +131,9 @@ static struct rtpx_plain_ingress *map_plain(struct bpf_object *object)
 	struct bpf_map *map;
 	void *bss = MAP_FAILED;
 
-	bpf_object__for_each_map(map, object)
-		if (strstr(bpf_map__name(map), ".bss"))
-			bss = mmap(NULL, bpf_map__value_size(map), PROT_READ | PROT_WRITE, MAP_SHARED,
-				   bpf_map__fd(map), 0);
+	bpf_object__for_each_map(map, object) if (strstr(bpf_map__name(map), ".bss")) bss =
+		mmap(NULL, bpf_map__value_size(map), PROT_READ | PROT_WRITE, MAP_SHARED,
+		     bpf_map__fd(map), 0);
 	return bss == MAP_FAILED ? NULL : bss;
 }
 
@@ -146,18 +147,16 @@ static bool lab_open(struct lab *lab, const char *path)
 	lab->object = bpf_object__open_file(path, NULL);
 	if (!lab->object)
 		return false;
-	bpf_object__for_each_map(map, lab->object)
-		if (strstr(bpf_map__name(map), ".rodata"))
-			set_media(lab->object, map);
-		else if (!strcmp(bpf_map__name(map), "flows") ||
-		    !strcmp(bpf_map__name(map), "flows_more"))
-			bpf_map__set_max_entries(map, RTPX_FAMILIES * PORTS);
-		else if (!strcmp(bpf_map__name(map), "mirror"))
-			bpf_map__set_max_entries(map, RING_BYTES);
+	bpf_object__for_each_map(map, lab->object) if (strstr(bpf_map__name(map), ".rodata"))
+		set_media(lab->object, map);
+	else if (!strcmp(bpf_map__name(map), "flows") || !strcmp(bpf_map__name(map), "flows_more"))
+		bpf_map__set_max_entries(map, RTPX_FAMILIES * PORTS);
+	else if (!strcmp(bpf_map__name(map), "mirror")) bpf_map__set_max_entries(map, RING_BYTES);
 	if (bpf_object__load(lab->object))
 		return false;
 	lab->native = bpf_program__fd(bpf_object__find_program_by_name(lab->object, "rtpx_relay"));
-	lab->generic = bpf_program__fd(bpf_object__find_program_by_name(lab->object, "rtpx_generic"));
+	lab->generic =
+		bpf_program__fd(bpf_object__find_program_by_name(lab->object, "rtpx_generic"));
 	lab->program = lab->native;
 	lab->flows = must_fd(lab->object, "flows");
 	lab->more = must_fd(lab->object, "flows_more");
@@ -187,8 +186,8 @@ static void lab_set(struct lab *lab, const struct packet_row *r,
 	struct rtpx_nexthop nh = packet_nexthop(r, LOOPBACK);
 	struct rtpx_ingress in = packet_ingress(LOOPBACK);
 	uint32_t zero = 0, id = PACKET_NEXTHOP, family = LOOPBACK;
-	uint32_t index =
-		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4, PACKET_PORT);
+	uint32_t index = rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4,
+					 PACKET_PORT);
 	struct rtpx_counters *none = calloc(lab->cpus, sizeof(*none));
 
 	if (lab->mirrored)
@@ -198,9 +197,8 @@ static void lab_set(struct lab *lab, const struct packet_row *r,
 	rtpx_entry_put_stats(&entry, &more, stats);
 	bpf_map_update_elem(lab->config, &zero, &c, 0);
 	bpf_map_update_elem(lab->ingress, &family, &in, 0);
-	lab->plain[family] = (struct rtpx_plain_ingress){
-		.mac = plain_mac(in.mac), .ifindex = LOOPBACK
-	};
+	lab->plain[family] =
+		(struct rtpx_plain_ingress){ .mac = plain_mac(in.mac), .ifindex = LOOPBACK };
 	bpf_map_update_elem(lab->flows, &index, &entry, 0);
 	bpf_map_update_elem(lab->more, &index, &more, 0);
 	bpf_map_update_elem(lab->nexthops, &id, &nh, 0);
@@ -211,8 +209,8 @@ static void lab_set(struct lab *lab, const struct packet_row *r,
 static void lab_stats(struct lab *lab, const struct packet_row *r, struct rtpx_flow_stats *stats)
 {
 	struct rtpx_config c = packet_config();
-	uint32_t index =
-		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4, PACKET_PORT);
+	uint32_t index = rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4,
+					 PACKET_PORT);
 	struct rtpx_entry_more more;
 	struct rtpx_entry entry;
 
@@ -226,8 +224,8 @@ static void lab_clear(struct lab *lab, const struct packet_row *r, struct rtpx_f
 {
 	struct rtpx_config c = packet_config();
 	const struct rtpx_entry none = { 0 };
-	uint32_t index =
-		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4, PACKET_PORT);
+	uint32_t index = rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4,
+					 PACKET_PORT);
 
 	lab_stats(lab, r, stats);
 	bpf_map_update_elem(lab->flows, &index, &none, 0);
@@ -543,8 +541,8 @@ static const char *changing_packets(struct lab *lab, const struct packet_row *r,
 static const char *check_changing(struct lab *lab, const struct packet_row *r)
 {
 	struct rtpx_config c = packet_config();
-	uint32_t index =
-		rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4, PACKET_PORT);
+	uint32_t index = rtpx_flow_index(&c, packet_in_is_6(r) ? RTPX_FAMILY_IP6 : RTPX_FAMILY_IP4,
+					 PACKET_PORT);
 	size_t bytes = RTPX_FAMILIES * PORTS * sizeof(struct rtpx_entry);
 	size_t more_bytes = RTPX_FAMILIES * PORTS * sizeof(struct rtpx_entry_more);
 	struct rtpx_entry *entries =
@@ -670,7 +668,8 @@ static bool report(const char *name, const char *bad)
 
 int main(int argc, char **argv)
 {
-	unsigned long mutations = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000; /* and race packets */
+	unsigned long mutations =
+		argc > 2 ? strtoul(argv[2], NULL, 10) : 100000; /* and race packets */
 	unsigned long i, passed = 0, failed = 0;
 	uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : (uint64_t)now_ns();
 	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };

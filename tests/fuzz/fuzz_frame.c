@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2)
 		return -1;
-	row = &packet_rows[(data[0] << 8 | data[1]) % (sizeof(packet_rows) / sizeof(packet_rows[0]))];
+	row = &packet_rows[(data[0] << 8 | data[1]) %
+			   (sizeof(packet_rows) / sizeof(packet_rows[0]))];
 	data += 2;
 	size -= 2;
 	flow = packet_flow(row);

@@ -9,12 +9,12 @@
 #include "base/addr.c"
 #include "protocol/proto.c"
 
-#define PROMISE(x)                                                            \
-	do {                                                                  \
-		if (!(x)) {                                                   \
-			fprintf(stderr, "line %d: not so: %s\n", __LINE__, #x);  \
-			abort();                                              \
-		}                                                             \
+#define PROMISE(x)                                                              \
+	do {                                                                    \
+		if (!(x)) {                                                     \
+			fprintf(stderr, "line %d: not so: %s\n", __LINE__, #x); \
+			abort();                                                \
+		}                                                               \
 	} while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,14 +23,18 @@ static const struct span labels[] = { { "one", 3 }, { "two", 3 } };
 static const struct proto_opts configurations[] = {
 	{ .default_family = ADDR_IP4, .have_ip4 = true },
 	{ .default_family = ADDR_IP6, .have_ip6 = true, .labels = labels, .labels_n = 2 },
-	{ .bridge = true, .default_family = ADDR_IP4, .have_ip4 = true, .have_ip6 = true,
+	{ .bridge = true,
+	  .default_family = ADDR_IP4,
+	  .have_ip4 = true,
+	  .have_ip6 = true,
 	  .modules = ~0u },
 };
 
 static void check_span(struct span s, struct span line)
 {
 	if (s.p)
-		PROMISE(s.p >= line.p && s.p + s.len <= line.p + line.len && !memchr(s.p, 0, s.len));
+		PROMISE(s.p >= line.p && s.p + s.len <= line.p + line.len &&
+			!memchr(s.p, 0, s.len));
 	else
 		PROMISE(s.len == 0);
 }
@@ -62,8 +66,8 @@ static void check_sub(const struct subcmd *s, const struct proto_opts *opts, str
 
 static void check_request(const struct request *r, const struct proto_opts *opts, struct span line)
 {
-	const struct span spans[] = { r->call_id, r->from_tag,	 r->to_tag, r->notify_socket,
-				      r->notify_tag, r->target, r->codecs, r->date };
+	const struct span spans[] = { r->call_id,    r->from_tag, r->to_tag, r->notify_socket,
+				      r->notify_tag, r->target,	  r->codecs, r->date };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(spans); i++)

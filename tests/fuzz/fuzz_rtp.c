@@ -21,8 +21,20 @@
 #define PORT 4000
 #define EVENTS 64 /* of an input, so that a million inputs take minutes */
 
-enum act { RAW, RAW_RTCP, RTP, RTP_AGAIN, SIGNAL, SIGNAL_ASYMMETRIC, ASYMMETRIC, SYMMETRIC, HOLD,
-	   OTHER_PARTY, TICK, ACTS };
+enum act {
+	RAW,
+	RAW_RTCP,
+	RTP,
+	RTP_AGAIN,
+	SIGNAL,
+	SIGNAL_ASYMMETRIC,
+	ASYMMETRIC,
+	SYMMETRIC,
+	HOLD,
+	OTHER_PARTY,
+	TICK,
+	ACTS
+};
 
 struct event {
 	uint8_t act, who, later, len;
@@ -32,8 +44,8 @@ struct world {
 	enum learning how;
 	struct session s; /* the packets arrive at leg 0; leg 1's peer is known */
 	uint64_t now_ns;
-	bool signalled[HOSTS];        /* hosts that a command has named */
-	bool went_on[HOSTS];          /* hosts that continued the SSRC of a silent peer */
+	bool signalled[HOSTS];	      /* hosts that a command has named */
+	bool went_on[HOSTS];	      /* hosts that continued the SSRC of a silent peer */
 	unsigned int rtp_sent[HOSTS]; /* RTP packets of a host */
 	bool other_sent[HOSTS];	      /* hosts that sent something else to the RTP port */
 	uint64_t relayed[STREAM_KINDS], ignored[STREAM_KINDS];

@@ -65,7 +65,8 @@ static void take_replies(struct peer *p, int fd)
 		p->replies += (unsigned int)n;
 }
 
-static void send_pieces(struct peer *p, struct event_base *base, int fd, const uint8_t *data, size_t size)
+static void send_pieces(struct peer *p, struct event_base *base, int fd, const uint8_t *data,
+			size_t size)
 {
 	while (size && !p->ended) {
 		size_t piece = MIN((size_t)data[0] * 37 + 1, size - 1);

@@ -65,10 +65,10 @@ static size_t sensible(unsigned int type, uint8_t *p)
 /* Add attributes that commands know: mostly the right ones, mostly with wrong values. */
 static void put_attrs(struct nlmsghdr *h)
 {
-	static const uint8_t known[] = { RTPX_A_ABI_VERSION, RTPX_A_PORT_MIN, RTPX_A_PORT_MAX,
-					 RTPX_A_SILENCE_MS,  RTPX_A_FRESH,    RTPX_A_FAMILY,
-					 RTPX_A_PORT,	     RTPX_A_FLOW,     RTPX_A_STATS,
-					 RTPX_A_LISTENER, RTPX_A_MIRROR_BYTES };
+	static const uint8_t known[] = { RTPX_A_ABI_VERSION, RTPX_A_PORT_MIN,	 RTPX_A_PORT_MAX,
+					 RTPX_A_SILENCE_MS,  RTPX_A_FRESH,	 RTPX_A_FAMILY,
+					 RTPX_A_PORT,	     RTPX_A_FLOW,	 RTPX_A_STATS,
+					 RTPX_A_LISTENER,    RTPX_A_MIRROR_BYTES };
 	unsigned int i, k;
 
 	for (i = 0; i < sizeof(known); i++) {
@@ -105,10 +105,10 @@ static void drain(struct speaker *s)
 
 static void one(struct speaker *s)
 {
-	static const uint8_t commands[] = { RTPX_CMD_HELLO,  RTPX_CMD_OPEN,  RTPX_CMD_PUT,
-					    RTPX_CMD_PUT,    RTPX_CMD_PUT,   RTPX_CMD_DEL,
-					    RTPX_CMD_GET,    RTPX_CMD_SET_STATS,
-					    RTPX_CMD_MIRROR, RTPX_CMD_COPIES };
+	static const uint8_t commands[] = { RTPX_CMD_HELLO, RTPX_CMD_OPEN,	RTPX_CMD_PUT,
+					    RTPX_CMD_PUT,   RTPX_CMD_PUT,	RTPX_CMD_DEL,
+					    RTPX_CMD_GET,   RTPX_CMD_SET_STATS, RTPX_CMD_MIRROR,
+					    RTPX_CMD_COPIES };
 	uint8_t cmd = rnd(100) ? commands[rnd(sizeof(commands))] : rnd(256);
 	struct nlmsghdr *h;
 

@@ -241,7 +241,8 @@ static const char *check_row(struct lab *lab, const struct packet_row *r)
 		return bad;
 	if (o.reason != r->want && !(kernel_refuses(r) && o.reason == RTPX_REASON_COUNT))
 		return "reason";
-	return r->want == RTPX_REASON_relayed && !kernel_refuses(r) ? check_forwarded(r, &o) : check_left_alone(r, &o);
+	return r->want == RTPX_REASON_relayed && !kernel_refuses(r) ? check_forwarded(r, &o)
+								    : check_left_alone(r, &o);
 }
 
 /* ---- cases beyond the table ---- */

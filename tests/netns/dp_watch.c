@@ -57,8 +57,8 @@ static void print_hop(const char *dest, const struct nexthop_view *v)
 	       dest, whys[v->why], m[0], m[1], m[2], m[3], m[4], m[5], s[0], s[1], s[2], s[3], s[4],
 	       s[5], v->abi.mtu, v->abi.vlan, v->ifname[0] ? v->ifname : "-",
 	       v->gateway.family ? addr_host_text(&v->gateway, gateway) : "-",
-	       v->source.family ? addr_host_text(&v->source, source) : "-",
-	       whys[v->arrives], v->ttl);
+	       v->source.family ? addr_host_text(&v->source, source) : "-", whys[v->arrives],
+	       v->ttl);
 }
 
 static void on_changed(void *arg, uint16_t id, const struct nexthop_view *now)
@@ -211,10 +211,13 @@ static int open_dp(char **argv, char *err, size_t err_size)
 int main(int argc, char **argv)
 {
 	struct event_base *base = event_base_new();
-	struct nexthops_opts o = {
-		.changed = on_changed, .served = served, .links_changed = on_links, .by_port = on_by_port,
-		.pathmtu = pathmtu_open(), .iptables = iptables_open(), .max = 1000
-	};
+	struct nexthops_opts o = { .changed = on_changed,
+				   .served = served,
+				   .links_changed = on_links,
+				   .by_port = on_by_port,
+				   .pathmtu = pathmtu_open(),
+				   .iptables = iptables_open(),
+				   .max = 1000 };
 	struct event *term, *keep;
 	char err[512];
 	int i;

@@ -22,10 +22,10 @@ struct fake_dp {
 	struct rtpx_nexthop hops[RTPX_MAX_NEXTHOPS];
 	bool lost; /* an interface */
 	unsigned int puts, dels, hop_puts, rescans, pushes, seeds;
-	int refuse; /* -errno that flow_put returns */
-	int no_totals; /* -errno that totals returns */
+	int refuse;	      /* -errno that flow_put returns */
+	int no_totals;	      /* -errno that totals returns */
 	unsigned int between; /* packets to count just before statistics are set */
-	unsigned int copies; /* waiting copies */
+	unsigned int copies;  /* waiting copies */
 	struct rtpx_mirrored copy[8];
 };
 
@@ -115,7 +115,8 @@ static int fake_totals(struct dp *dp, struct dp_totals *out)
 	return f->no_totals;
 }
 
-static int fake_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port, struct rtpx_flow *out)
+static int fake_flow_get(struct dp *dp, enum rtpx_family family, uint16_t port,
+			 struct rtpx_flow *out)
 {
 	struct fake_dp *f = fake_of(dp);
 

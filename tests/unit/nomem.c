@@ -196,8 +196,8 @@ static void torment(const char *name, const struct CMUnitTest *test, CMFixtureFu
 		t->failed_allocations++;
 		switch (run(name, test, setup, teardown, which, ms, words)) {
 		case CRASHED:
-			printf("%s: crashes without memory for its allocation %lu of %lu\n", test->name,
-			       which, all);
+			printf("%s: crashes without memory for its allocation %lu of %lu\n",
+			       test->name, which, all);
 			show(words);
 			t->crashes++;
 			break;
@@ -221,7 +221,8 @@ int __wrap__cmocka_run_group_tests(const char *name, const struct CMUnitTest *te
 
 	if (!most)
 		return __real__cmocka_run_group_tests(name, tests, n, setup, teardown);
-	asked = mmap(NULL, sizeof(*asked), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	asked = mmap(NULL, sizeof(*asked), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	if (asked == MAP_FAILED)
 		return 1;
 	for (i = 0; i < n; i++)

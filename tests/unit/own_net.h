@@ -30,7 +30,8 @@ static inline bool own_net(void)
 		      " for i in 1 2 3 4; do ip addr add 10.99.0.$i/32 dev lo; ip addr add "
 		      "fd99::$i/128 dev lo nodad; done && "
 		      /* The kernel takes a moment, even without duplicate address detection. */
-		      "while ip -6 addr show dev lo tentative | grep -q .; do sleep 0.01; done") == 0;
+		      "while ip -6 addr show dev lo tentative | grep -q .; do sleep 0.01; done") ==
+	       0;
 }
 
 static inline uint64_t test_now_ns(void)
@@ -45,8 +46,9 @@ static inline struct addr at(const char *host, uint16_t port)
 {
 	struct addr a;
 
-	assert_int_equal(
-		addr_parse(&a, strchr(host, ':') ? ADDR_IP6 : ADDR_IP4, host, strlen(host)), 0);
+	assert_int_equal(addr_parse(&a, strchr(host, ':') ? ADDR_IP6 : ADDR_IP4, host,
+				    strlen(host)),
+			 0);
 	return addr_with_port(a, port);
 }
 

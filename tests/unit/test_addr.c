@@ -139,10 +139,10 @@ static void special_addresses(void **state)
 		const char *text;
 		bool any, loopback;
 	} rows[] = {
-		{ ADDR_IP4, "0.0.0.0", true, false },    { ADDR_IP4, "0.0.0.1", false, false },
-		{ ADDR_IP4, "127.0.0.1", false, true },  { ADDR_IP4, "127.255.0.9", false, true },
+		{ ADDR_IP4, "0.0.0.0", true, false },	 { ADDR_IP4, "0.0.0.1", false, false },
+		{ ADDR_IP4, "127.0.0.1", false, true },	 { ADDR_IP4, "127.255.0.9", false, true },
 		{ ADDR_IP4, "128.0.0.1", false, false }, { ADDR_IP6, "::", true, false },
-		{ ADDR_IP6, "::1", false, true },        { ADDR_IP6, "::2", false, false },
+		{ ADDR_IP6, "::1", false, true },	 { ADDR_IP6, "::2", false, false },
 		{ ADDR_IP6, "7f00::1", false, false },
 	};
 
@@ -225,7 +225,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parse_and_print),   cmocka_unit_test(parse_takes_only_its_length),
 		cmocka_unit_test(text_with_port),    cmocka_unit_test(same_and_not),
-		cmocka_unit_test(special_addresses), cmocka_unit_test(hidden_addresses), cmocka_unit_test(sockaddr_and_back),
+		cmocka_unit_test(special_addresses), cmocka_unit_test(hidden_addresses),
+		cmocka_unit_test(sockaddr_and_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,8 +63,10 @@ static void has_its_limits(void **state)
 	struct child c;
 
 	(void)state;
-	assert_int_equal(run(&c, UNTIL_LIMITED "ulimit -v; nice", &(struct child_opts){
-				 .input = -1, .time_ns = LONG_NS, .memory_bytes = 512 << 20 }), 0);
+	assert_int_equal(run(&c, UNTIL_LIMITED "ulimit -v; nice",
+			     &(struct child_opts){
+				     .input = -1, .time_ns = LONG_NS, .memory_bytes = 512 << 20 }),
+			 0);
 	assert_string_equal(child_says(&c), "19");
 	assert_true(strstr(c.words, "524288\n") == c.words);
 	o.time_ns = 50 * NSEC_PER_MSEC;

@@ -122,7 +122,9 @@ static void names(void **state)
 static void names_confined(void **state)
 {
 	static const char *const outside[] = {
-		"../a", "sub/../../a", "..", "sub/..", "/etc/passwd", "", ".", "/", "sub/../../..//etc/passwd",
+		"../a",	  "sub/../../a", "..",
+		"sub/..", "/etc/passwd", "",
+		".",	  "/",		 "sub/../../..//etc/passwd",
 	};
 	const struct clip *clip;
 	char up[100], absolute[100];
@@ -213,8 +215,10 @@ static void a_time_set_back_deceives_nobody(void **state)
 	do {
 		put("a.0", "two");
 		assert_int_equal(utimensat(AT_FDCWD, "a.0",
-					   (struct timespec[]){ st.st_atim, st.st_mtim }, 0), 0);
-	} while (stat("a.0", &st) == 0 && is_same(&clips->files->st, &st)); /* a coarse clock's tick */
+					   (struct timespec[]){ st.st_atim, st.st_mtim }, 0),
+				 0);
+	} while (stat("a.0", &st) == 0 &&
+		 is_same(&clips->files->st, &st)); /* a coarse clock's tick */
 	reads("a", "two");
 }
 
@@ -262,8 +266,9 @@ static const struct {
 	unsigned int type;
 	size_t len; /* 0: cannot be encoded */
 } encoded[] = {
-	{ 0, SAMPLES / 2 }, { 8, SAMPLES / 2 }, { 9, SAMPLES / 2 }, { 3, 51 * 33 }, { 18, 101 * 10 },
-	{ 4, 0 }, { 10, 0 }, { 11, 0 }, { 99, 0 }, { 111, 0 },
+	{ 0, SAMPLES / 2 }, { 8, SAMPLES / 2 }, { 9, SAMPLES / 2 }, { 3, 51 * 33 },
+	{ 18, 101 * 10 },   { 4, 0 },		{ 10, 0 },	    { 11, 0 },
+	{ 99, 0 },	    { 111, 0 },
 };
 
 static void sound_is_encoded(void **state)
@@ -384,7 +389,7 @@ static void asterisks_suffixes(void **state)
 	static const struct {
 		const char *file;
 		unsigned int type;
-	} rows[] = { { "a.ulaw", 0 }, { "a.gsm", 3 },	{ "a.g723", 4 },
+	} rows[] = { { "a.ulaw", 0 }, { "a.gsm", 3 },  { "a.g723", 4 },
 		     { "a.alaw", 8 }, { "a.g722", 9 }, { "a.g729", 18 } };
 	const struct clip *clip;
 	size_t i;

@@ -37,7 +37,8 @@ static bool turn_until(bool (*done)(void))
 
 static int listen_at(int type, uint16_t *port)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(*port),
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_port = htons(*port),
 				  .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	socklen_t len = sizeof(in);
 	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), yes = 1;
@@ -96,8 +97,19 @@ static void parses_addresses(void **state)
 		{ "[::1]", "::1", false, 9060 },
 	};
 	static const char *const bad[] = {
-		"", "udp:", "tcp::9060", "homer:", "homer:0", "homer:65536", "homer:9060x",
-		"homer:-1", "2001:db8::1", "[::1", "[]", "[::1]9060", "a:b:1",
+		"",
+		"udp:",
+		"tcp::9060",
+		"homer:",
+		"homer:0",
+		"homer:65536",
+		"homer:9060x",
+		"homer:-1",
+		"2001:db8::1",
+		"[::1",
+		"[]",
+		"[::1]9060",
+		"a:b:1",
 	};
 	struct hep_address a;
 	const char *why;
@@ -293,14 +305,10 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(parses_addresses),
-		cmocka_unit_test(resolves_no_name),
-		cmocka_unit_test(sends_datagrams),
-		cmocka_unit_test(counts_refusals),
-		cmocka_unit_test(drops_a_long_datagram),
-		cmocka_unit_test(reconnects),
-		cmocka_unit_test(repeats_a_part),
-		cmocka_unit_test(bounds_its_queue),
+		cmocka_unit_test(parses_addresses),	 cmocka_unit_test(resolves_no_name),
+		cmocka_unit_test(sends_datagrams),	 cmocka_unit_test(counts_refusals),
+		cmocka_unit_test(drops_a_long_datagram), cmocka_unit_test(reconnects),
+		cmocka_unit_test(repeats_a_part),	 cmocka_unit_test(bounds_its_queue),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -174,9 +174,10 @@ static const struct {
 	{ 1, { "-l", "127.0.0.1/127.0.0.2", "-l", "127.0.0.3" } },
 	{ 1, { "-l", "127.0.0.1/127.0.0.2", "-l", "/127.0.0.2" } },
 	{ 1, { "-l", "127.0.0.1,127.0.0.2=1.1.1.1/127.0.0.3" } },
-	{ 1, { "-l", "127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5,127.0.0.6,127.0.0.7,"
-		     "127.0.0.8,127.0.0.9,127.0.0.10,127.0.0.11,127.0.0.12,127.0.0.13,127.0.0.14,"
-		     "127.0.0.15,127.0.0.16,127.0.0.17" } },
+	{ 1,
+	  { "-l", "127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5,127.0.0.6,127.0.0.7,"
+		  "127.0.0.8,127.0.0.9,127.0.0.10,127.0.0.11,127.0.0.12,127.0.0.13,127.0.0.14,"
+		  "127.0.0.15,127.0.0.16,127.0.0.17" } },
 	{ 1, { "--dso", "/usr/lib/rtpproxy/rtpp_dtls_gw.so" } },
 	{ 1, { "--config", "/no/such/rtpproxy.conf" } },
 	{ 1, { "--config", "/dev/zero" } },
@@ -257,8 +258,8 @@ static void refuses_with_a_sentence(void **state)
 		if (parse(&c, args) != OPTIONS_EXIT || c.exit_code != refused[i].exit_code ||
 		    strncmp(said_err, "rtpxd: ", 7) || !strchr(said_err, '\n') ||
 		    strchr(said_err, '\n')[1] || *said_out)
-			fail_msg("row %zu (%s %s): exit %d, stderr \"%s\", stdout \"%s\"", i, args[1],
-				 args[2] ? args[2] : "", c.exit_code, said_err, said_out);
+			fail_msg("row %zu (%s %s): exit %d, stderr \"%s\", stdout \"%s\"", i,
+				 args[1], args[2] ? args[2] : "", c.exit_code, said_err, said_out);
 	}
 }
 
@@ -267,7 +268,8 @@ static void unknown_exits_1_as_rtpproxy(void **state)
 	struct config c;
 
 	(void)state;
-	assert_int_equal(parse(&c, (const char *[]){ "/usr/bin/rtpproxy", "-q", NULL }), OPTIONS_EXIT);
+	assert_int_equal(parse(&c, (const char *[]){ "/usr/bin/rtpproxy", "-q", NULL }),
+			 OPTIONS_EXIT);
 	assert_int_equal(c.exit_code, 1);
 	assert_int_equal(parse(&c, (const char *[]){ "rtpproxy", "extra", NULL }), OPTIONS_EXIT);
 	assert_int_equal(c.exit_code, 1);
@@ -309,10 +311,11 @@ static void takes_values(void **state)
 	struct config c;
 
 	(void)state;
-	ACCEPT(&c, "-f", "-F", "-2", "-i", "-b", "-D", "-T", "10", "-W5", "-t", "0", "-L", "4096", "-p", "/x.pid", "-s",
-	       "udp:*:1", "-s", "cunix:/c", "--no_resolve", "--no_redirect", "--nice=-5", "-c", "rr", "-d",
-	       "warn:LOG_LOCAL0");
-	assert_true(c.foreground && c.allow_root && c.double_small && c.independent_ttl && c.sequential);
+	ACCEPT(&c, "-f", "-F", "-2", "-i", "-b", "-D", "-T", "10", "-W5", "-t", "0", "-L", "4096",
+	       "-p", "/x.pid", "-s", "udp:*:1", "-s", "cunix:/c", "--no_resolve", "--no_redirect",
+	       "--nice=-5", "-c", "rr", "-d", "warn:LOG_LOCAL0");
+	assert_true(c.foreground && c.allow_root && c.double_small && c.independent_ttl &&
+		    c.sequential);
 	assert_true(c.no_chdir && c.no_resolve && c.no_redirect && c.nice_set);
 	assert_int_equal(c.ttl_s, 10);
 	assert_int_equal(c.setup_ttl_s, 5);
@@ -327,7 +330,8 @@ static void takes_values(void **state)
 	assert_string_equal(c.sockets[1], "cunix:/c");
 	config_free(&c);
 
-	ACCEPT(&c, "-f", "--overload_prot", "--overload_prot=0.5", "--bridge_symmetric", "--force_asym");
+	ACCEPT(&c, "-f", "--overload_prot", "--overload_prot=0.5", "--bridge_symmetric",
+	       "--force_asym");
 	assert_true(c.bridge_symmetric && c.force_asymmetric);
 	assert_int_equal(c.log_level, LOG_LVL_DBUG);
 	config_free(&c);
@@ -343,9 +347,9 @@ static void takes_our_options(void **state)
 	struct config c;
 
 	(void)state;
-	ACCEPT(&c, "--dataplane", "xdp", "--xdp-mode=generic", "--interface", "eth0", "--interface", "eth1", "--pin-dir",
-	       "/sys/fs/bpf/x", "--learning", "compat", "--admin-socket", "/a", "--banner",
-	       "--mirror-bytes", "65536");
+	ACCEPT(&c, "--dataplane", "xdp", "--xdp-mode=generic", "--interface", "eth0", "--interface",
+	       "eth1", "--pin-dir", "/sys/fs/bpf/x", "--learning", "compat", "--admin-socket", "/a",
+	       "--banner", "--mirror-bytes", "65536");
 	assert_int_equal(c.dp.n_order, 1);
 	assert_int_equal(c.dp.order[0], DP_XDP);
 	assert_int_equal(c.dp.mode, DP_MODE_GENERIC);
@@ -369,7 +373,8 @@ static void takes_our_options(void **state)
 	ACCEPT(&c, "--prompt-cache", "/cache", "--prompt-cache-size", "7");
 	assert_string_equal(c.prompt_cache, "/cache");
 	assert_int_equal(c.prompt_cache_mb, 7);
-	ACCEPT(&c, "--prompt-dir", "/prompts", "--prompt-ptime", "20", "--opus-type", "96", "--opus-type", "111");
+	ACCEPT(&c, "--prompt-dir", "/prompts", "--prompt-ptime", "20", "--opus-type", "96",
+	       "--opus-type", "111");
 	assert_string_equal(c.prompt_dir, "/prompts");
 	assert_int_equal(c.prompt_ptime_ms, 20);
 	assert_int_equal(c.opus_types, 1 | 1 << 15);
@@ -377,14 +382,15 @@ static void takes_our_options(void **state)
 	assert_int_equal(c.record_dtmf, KEYS_KEEP);
 	assert_false(config_describes(&c));
 	config_free(&c);
-	ACCEPT(&c, "--record-replace", "--record-dtmf", "mask", "--dtmf-type", "101", "--dtmf-type", "127");
+	ACCEPT(&c, "--record-replace", "--record-dtmf", "mask", "--dtmf-type", "101", "--dtmf-type",
+	       "127");
 	assert_true(c.record_replace);
 	assert_int_equal(c.record_dtmf, KEYS_MASK);
 	assert_int_equal(c.dtmf_types, 1 << 5 | 1u << 31);
 	config_free(&c);
 	ACCEPT(&c, "-r", "/tmp", "--record-format", "opus/mono", "--record-raw", "remove",
-	       "--record-hook", "/bin/true", "--record-url", "https://host:8/x", "--record-quota", "5",
-	       "--record-name", "%Y/%c");
+	       "--record-hook", "/bin/true", "--record-url", "https://host:8/x", "--record-quota",
+	       "5", "--record-name", "%Y/%c");
 	assert_true(config_describes(&c) && c.record_mono && c.record_remove_raw);
 	assert_int_equal(config_jobs(&c).sound, SHEET_OPUS);
 	assert_int_equal(config_jobs(&c).workers, 1);
@@ -470,7 +476,8 @@ static void takes_modes_decimal_and_octal(void **state)
 	static const struct {
 		const char *text;
 		int mode;
-	} modes[] = { { "432", 0660 }, { "0660", 0660 }, { "0", 0 }, { "777", 01411 }, { "4095", 07777 }, { "07777", 07777 } };
+	} modes[] = { { "432", 0660 },	{ "0660", 0660 },  { "0", 0 },
+		      { "777", 01411 }, { "4095", 07777 }, { "07777", 07777 } };
 	struct config c;
 
 	(void)state;
@@ -517,8 +524,9 @@ static void keeps_notify_targets(void **state)
 	struct config c;
 
 	(void)state;
-	ACCEPT(&c, "-n", "unix:/n.sock", "-n", "/m.sock", "-n", "tcp:host:9000", "-n", "foo:bar", "-n",
-	       "tcp:%%CC_SELF%%:9001", "-n", "xmlrpc:http://h:8000/RPC2", "-n", "jsonrpc:http://[::1]");
+	ACCEPT(&c, "-n", "unix:/n.sock", "-n", "/m.sock", "-n", "tcp:host:9000", "-n", "foo:bar",
+	       "-n", "tcp:%%CC_SELF%%:9001", "-n", "xmlrpc:http://h:8000/RPC2", "-n",
+	       "jsonrpc:http://[::1]");
 	assert_int_equal(c.n_notify, 7);
 	assert_string_equal(c.notify[0], "unix:/n.sock");
 	assert_string_equal(c.notify[1], "/m.sock");
@@ -549,7 +557,8 @@ static void rounds_port_ranges(void **state)
 	}
 }
 
-static void check_listener(const struct listener *l, const char *host, const char *label, const char *advertised)
+static void check_listener(const struct listener *l, const char *host, const char *label,
+			   const char *advertised)
 {
 	char text[ADDR_TEXT];
 
@@ -568,7 +577,8 @@ static void takes_listeners(void **state)
 	struct config c;
 
 	(void)state;
-	ACCEPT(&c, "-l", "127.0.0.1=203.0.113.1", "-6", "six@::1", "-l", "far@127.0.0.3=adv.example");
+	ACCEPT(&c, "-l", "127.0.0.1=203.0.113.1", "-6", "six@::1", "-l",
+	       "far@127.0.0.3=adv.example");
 	assert_int_equal(c.n_listeners, 3);
 	assert_false(c.bridge);
 	check_listener(&c.listeners[0], "127.0.0.1", NULL, "203.0.113.1");
@@ -592,7 +602,8 @@ static void advertises_outside_bridging(void **state)
 	struct config c;
 
 	(void)state;
-	ACCEPT(&c, "-l", "127.0.0.1", "-6", "six@::1", "-l", "own@127.0.0.2=192.0.2.9", "-A", "203.0.113.1");
+	ACCEPT(&c, "-l", "127.0.0.1", "-6", "six@::1", "-l", "own@127.0.0.2=192.0.2.9", "-A",
+	       "203.0.113.1");
 	check_listener(&c.listeners[0], "127.0.0.1", NULL, "203.0.113.1");
 	check_listener(&c.listeners[1], "::1", "six", NULL);
 	check_listener(&c.listeners[2], "127.0.0.2", "own", "192.0.2.9");
@@ -611,8 +622,8 @@ static void takes_groups(void **state)
 	struct config c;
 
 	(void)state;
-	ACCEPT(&c, "-l", "192.0.2.1", "-A", "198.51.100.1", "--replicate", "redis://192.0.2.9", "--group",
-	       "B=192.0.2.2,192.0.2.3=198.51.100.3,2001:db8::2", "--group", "A");
+	ACCEPT(&c, "-l", "192.0.2.1", "-A", "198.51.100.1", "--replicate", "redis://192.0.2.9",
+	       "--group", "B=192.0.2.2,192.0.2.3=198.51.100.3,2001:db8::2", "--group", "A");
 	assert_int_equal(c.n_groups, 2);
 	assert_string_equal(c.groups[0], "A");
 	assert_string_equal(c.groups[1], "B");
@@ -627,7 +638,8 @@ static void takes_groups(void **state)
 	assert_int_equal(c.listeners[3].address_group, 1);
 	assert_int_not_equal(c.listeners[3].group, c.listeners[2].group);
 	config_free(&c);
-	ACCEPT(&c, "--replicate", "redis://192.0.2.9", "--group", "A=192.0.2.1", "--group", "B=192.0.2.2");
+	ACCEPT(&c, "--replicate", "redis://192.0.2.9", "--group", "A=192.0.2.1", "--group",
+	       "B=192.0.2.2");
 	assert_int_equal(c.n_groups, 2);
 	assert_string_equal(c.groups[0], "A");
 	check_listener(&c.listeners[0], "192.0.2.1", "A", NULL);
@@ -698,8 +710,9 @@ static void takes_lists_with_bridging(void **state)
 	struct config c;
 
 	(void)state;
-	ACCEPT(&c, "-l", "127.0.0.1,127.0.0.2/127.0.0.3", "-l", "/127.0.0.4", "-l", "127.0.0.5/127.0.0.6",
-	       "-l", "far@127.0.0.7", "-A", "1.1.1.1,1.1.1.2,1.1.1.5/1.1.1.3,1.1.1.4,1.1.1.6");
+	ACCEPT(&c, "-l", "127.0.0.1,127.0.0.2/127.0.0.3", "-l", "/127.0.0.4", "-l",
+	       "127.0.0.5/127.0.0.6", "-l", "far@127.0.0.7", "-A",
+	       "1.1.1.1,1.1.1.2,1.1.1.5/1.1.1.3,1.1.1.4,1.1.1.6");
 	assert_true(c.bridge);
 	assert_int_equal(c.n_listeners, 7);
 	check_in_list(&c.listeners[0], "127.0.0.1", 0, NULL, "1.1.1.1");
@@ -727,7 +740,8 @@ static void answers_and_exits(void **state)
 	assert_string_equal(said_out, "test-version\n");
 	assert_int_equal(PARSE(&c, "-v"), OPTIONS_EXIT);
 	assert_int_equal(c.exit_code, 0);
-	assert_ptr_equal(strstr(said_out, "Basic version: 20040107\nExtension 20040107: "), said_out);
+	assert_ptr_equal(strstr(said_out, "Basic version: 20040107\nExtension 20040107: "),
+			 said_out);
 	assert_int_equal(PARSE(&c, "-C"), OPTIONS_EXIT);
 	assert_int_equal(c.exit_code, 0);
 	assert_string_equal(said_out, "CLOCK_BOOTTIME\n");

@@ -24,7 +24,8 @@ struct owner {
 };
 
 /* Answers every line with 1024 bytes. */
-static size_t owner_run(void *arg, const char *line, size_t len, const struct addr *peer, uint64_t now_ns, char *reply)
+static size_t owner_run(void *arg, const char *line, size_t len, const struct addr *peer,
+			uint64_t now_ns, char *reply)
 {
 	(void)peer, (void)now_ns;
 	((struct owner *)arg)->runs++;

@@ -65,8 +65,8 @@ static srtp_t sender_of(const struct suite *suite, uint8_t seed, uint32_t roll_o
 /* Packet number @seq of the sender. Returns its length. */
 static size_t packet_of(srtp_t sender, uint16_t seq, uint8_t p[ROOM])
 {
-	const uint8_t head[HEAD] = { 0x80, 0, seq >> 8, seq & 0xff, 0, 0, 0, 0,
-				     0x11, 0x22, 0x33, 0x44 };
+	const uint8_t head[HEAD] = { 0x80, 0, seq >> 8, seq & 0xff, 0,	  0,
+				     0,	   0, 0x11,	0x22,	    0x33, 0x44 };
 	int len = HEAD + BYTES;
 
 	memcpy(p, head, HEAD);
@@ -199,7 +199,9 @@ static void refuses_other_packets(void **state)
 static void refuses_wrong_keys(void **state)
 {
 	static const char *const wrong[] = {
-		"", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_80:short",
+		"",
+		"AES_CM_128_HMAC_SHA1_80",
+		"AES_CM_128_HMAC_SHA1_80:short",
 		"AES:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",
 		"AES_CM_128_HMAC_SHA1_80:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVzz",
 		"AES_CM_128_HMAC_SHA1_80:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz=",

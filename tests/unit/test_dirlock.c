@@ -212,9 +212,12 @@ static void two_wait_for_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(free_lock),	  cmocka_unit_test(holder_goes_on),
-		cmocka_unit_test(child_goes_on),  cmocka_unit_test(holder_ends),
-		cmocka_unit_test(loop_never_waits), cmocka_unit_test(two_wait_for_one),
+		cmocka_unit_test(free_lock),
+		cmocka_unit_test(holder_goes_on),
+		cmocka_unit_test(child_goes_on),
+		cmocka_unit_test(holder_ends),
+		cmocka_unit_test(loop_never_waits),
+		cmocka_unit_test(two_wait_for_one),
 		cmocka_unit_test(holder_has_a_signal_to_end),
 	};
 	int failed;

@@ -12,8 +12,8 @@
 
 #include "../../daemon/call/dtmf.c"
 
-#define EVENT(digit, end, duration) (digit), (end) << 7 | 10, (duration) >> 8, (duration) & 0xff
-#define STAMP(n) 0, 0, (n) >> 8, (n) & 0xff
+#define EVENT(digit, end, duration) (digit), (end) << 7 | 10, (duration) >> 8, (duration)&0xff
+#define STAMP(n) 0, 0, (n) >> 8, (n)&0xff
 #define SSRC 0, 0, 0, 7
 
 static struct dtmf *dtmf;
@@ -56,10 +56,10 @@ static void a_digit(void **state)
 /* Behind a source and an extension of one word. */
 static void behind_sources(void **state)
 {
-	const uint8_t first[] = { 0x91, 101, 0, 1, STAMP(1), SSRC, 5, 0x8a, 0, 1,
-				  0, 0, 0, 1, 9, 9, 9, 9, EVENT(6, 0, 160) };
-	const uint8_t last[] = { 0x91, 101, 0, 2, STAMP(1), SSRC, 5, 0x8a, 0, 1,
-				 0, 0, 0, 1, 9, 9, 9, 9, EVENT(6, 1, 320) };
+	const uint8_t first[] = { 0x91, 101, 0, 1, STAMP(1),	    SSRC, 5, 0x8a, 0, 1, 0, 0, 0, 1,
+				  9,	9,   9, 9, EVENT(6, 0, 160) };
+	const uint8_t last[] = { 0x91, 101, 0, 2, STAMP(1),	   SSRC, 5, 0x8a, 0, 1, 0, 0, 0, 1,
+				 9,    9,   9, 9, EVENT(6, 1, 320) };
 	struct dtmf_press press;
 
 	(void)state;
@@ -95,12 +95,13 @@ static unsigned int press_many(unsigned int n, uint64_t now_ns)
 	unsigned int reported = 0;
 
 	while (n--) {
-		const uint8_t packet[] = { 0x80, 101, 0, 1, STAMP(++stamp), SSRC,
-					   EVENT(1, 1, 160) };
+		const uint8_t packet[] = {
+			0x80, 101, 0, 1, STAMP(++stamp), SSRC, EVENT(1, 1, 160)
+		};
 
 		dtmf_packet(dtmf, packet, sizeof(packet), now_ns, &press);
-		reported += dtmf_packet(dtmf, packet, sizeof(packet), now_ns, &press) ==
-			    DTMF_PRESSED;
+		reported +=
+			dtmf_packet(dtmf, packet, sizeof(packet), now_ns, &press) == DTMF_PRESSED;
 	}
 	return reported;
 }

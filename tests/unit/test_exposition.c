@@ -107,11 +107,15 @@ static void points(void **state)
 	assert_int_equal(json_object_array_length(list), HISTORY_POINTS);
 	point = json_object_array_get_idx(list, HISTORY_POINTS - 1);
 	assert_int_equal(json_object_array_length(point), HISTORY_COLUMN_COUNT + 1);
-	assert_int_equal(json_object_get_int(json_object_array_get_idx(point, 0)), 1000 + HISTORY_POINTS + 2);
-	assert_int_equal(json_object_get_int(json_object_array_get_idx(point, 1 + HISTORY_sessions)),
+	assert_int_equal(json_object_get_int(json_object_array_get_idx(point, 0)),
+			 1000 + HISTORY_POINTS + 2);
+	assert_int_equal(json_object_get_int(
+				 json_object_array_get_idx(point, 1 + HISTORY_sessions)),
 			 HISTORY_POINTS + 2);
-	assert_true(json_object_get_double(json_object_array_get_idx(point, 1 + HISTORY_commands)) == 5);
-	assert_true(json_object_get_double(json_object_array_get_idx(point, 1 + HISTORY_loss)) == 0.5);
+	assert_true(json_object_get_double(
+			    json_object_array_get_idx(point, 1 + HISTORY_commands)) == 5);
+	assert_true(json_object_get_double(json_object_array_get_idx(point, 1 + HISTORY_loss)) ==
+		    0.5);
 	assert_null(json_object_array_get_idx(point, 1 + HISTORY_mos)); /* no call: no value */
 	point = json_object_array_get_idx(list, 0);
 	assert_int_equal(json_object_get_int(json_object_array_get_idx(point, 0)), 1003);

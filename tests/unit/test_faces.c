@@ -36,7 +36,10 @@ static int begin(void **state)
 	const struct addr own[] = { ip("10.0.0.2"), ip("10.0.0.3"), ip("10.0.1.1"), ip("10.0.1.2"),
 				    ip("::2") };
 	const struct ports_opts opts = {
-		.min = 40000, .max = 40003, .own = own, .n_own = ARRAY_SIZE(own),
+		.min = 40000,
+		.max = 40003,
+		.own = own,
+		.n_own = ARRAY_SIZE(own),
 	};
 
 	(void)state;

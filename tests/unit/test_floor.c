@@ -20,7 +20,10 @@ static char err[512];
 static int choose(enum floor_choice choice)
 {
 	const struct switchboard_opts opts = {
-		.port_min = 4000, .port_max = 4999, .uid = (uid_t)-1, .gid = (gid_t)-1,
+		.port_min = 4000,
+		.port_max = 4999,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1,
 	};
 
 	floor_ = NULL;

@@ -159,8 +159,7 @@ static enum learning learning_of(const struct packet_row *r)
 static void start_relay(const struct packet_row *r)
 {
 	const struct session_opts session_opts = { .ttl_s = 60, .setup_ttl_s = 60 };
-	struct sync_opts sync_opts = { .stats = &stats,
-				       .learning = learning_of(r) };
+	struct sync_opts sync_opts = { .stats = &stats, .learning = learning_of(r) };
 	struct relay_opts relay_opts = { .stats = &stats, .learning = learning_of(r) };
 
 	memset(&stats, 0, sizeof(stats));
@@ -333,8 +332,7 @@ static void check_datagram(const struct packet_row *r)
 	assert_int_equal(got->len, r->payload_bytes);
 	assert_memory_equal(got->data, payload, r->payload_bytes);
 	assert_true(addr_eq(&got->src, &src));
-	assert_int_equal(got->tos,
-			 PACKET_TOS | (r->marked ? PACKET_MARKS & RTPX_ECN_MASK : 0));
+	assert_int_equal(got->tos, PACKET_TOS | (r->marked ? PACKET_MARKS & RTPX_ECN_MASK : 0));
 }
 
 /* ---- rows ---- */

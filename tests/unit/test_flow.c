@@ -17,11 +17,14 @@ static struct addr address(const char *text, uint16_t port)
 {
 	struct addr a;
 
-	assert_int_equal(addr_parse(&a, strchr(text, ':') ? ADDR_IP6 : ADDR_IP4, text, strlen(text)), 0);
+	assert_int_equal(addr_parse(&a, strchr(text, ':') ? ADDR_IP6 : ADDR_IP4, text,
+				    strlen(text)),
+			 0);
 	return addr_with_port(a, port);
 }
 
-static char call_id[] = "a-call-id-that-is-quite-a-bit-longer-than-any-label-that-fits-into-a-flow@host.example.com";
+static char call_id[] =
+	"a-call-id-that-is-quite-a-bit-longer-than-any-label-that-fits-into-a-flow@host.example.com";
 
 /* A complete call: the caller (leg 1) at 192.0.2.10, the callee (leg 0) at @callee. */
 static struct session call(const char *callee, const char *callee_local)
@@ -353,7 +356,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_flow),
 		cmocka_unit_test(between_families),
-		cmocka_unit_test(flags_by_learning), cmocka_unit_test(moving_parties),
+		cmocka_unit_test(flags_by_learning),
+		cmocka_unit_test(moving_parties),
 		cmocka_unit_test(telephone_events),
 		cmocka_unit_test(recorded),
 		cmocka_unit_test(asymmetric_is_settled),

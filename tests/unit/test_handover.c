@@ -34,7 +34,8 @@ static int tear_down(void **state)
 
 static int udp_on(uint16_t port, struct sockaddr_storage *ss)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(port),
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+				   .sin_port = htons(port),
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	socklen_t len = sizeof(*ss);
@@ -185,10 +186,8 @@ static void unix_sockets_need_their_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(waits_in_the_socket),
-		TEST(is_given_once),
-		TEST(not_from_or_for_strangers),
-		TEST(stale_offers),
+		TEST(waits_in_the_socket),	    TEST(is_given_once),
+		TEST(not_from_or_for_strangers),    TEST(stale_offers),
 		TEST(unix_sockets_need_their_name),
 	};
 

@@ -41,11 +41,22 @@ static int read_packet(const void *data, size_t len)
 	return n;
 }
 
-static const uint8_t sender_report[] =
-	"\x81\xc8\0\x0c" "\0\0\0\1"			/* one block, 12 words more; SSRC */
-	"\xe0\0\0\1" "\x80\0\0\0" "\0\0\0\xa0" "\0\0\0\x32" "\0\0\x1f\x40"
-	"\0\0\0\2" "\x40\xff\xff\xfe" "\0\1\0\2" "\0\0\0\7" "\1\2\3\4" "\0\0\1\0"
-	"\x81\xca\0\3" "\0\0\0\1" "\1\3abc\0\0\0"; /* SDES */
+static const uint8_t sender_report[] = "\x81\xc8\0\x0c"
+				       "\0\0\0\1" /* one block, 12 words more; SSRC */
+				       "\xe0\0\0\1"
+				       "\x80\0\0\0"
+				       "\0\0\0\xa0"
+				       "\0\0\0\x32"
+				       "\0\0\x1f\x40"
+				       "\0\0\0\2"
+				       "\x40\xff\xff\xfe"
+				       "\0\1\0\2"
+				       "\0\0\0\7"
+				       "\1\2\3\4"
+				       "\0\0\1\0"
+				       "\x81\xca\0\3"
+				       "\0\0\0\1"
+				       "\1\3abc\0\0\0"; /* SDES */
 
 static void reads_a_sender_report(void **state)
 {
@@ -62,7 +73,10 @@ static void reads_a_sender_report(void **state)
 
 static void reads_receiver_reports(void **state)
 {
-	static const uint8_t two[] = "\x80\xc9\0\1" "\0\0\0\1" "\x80\xc9\0\1" "\0\0\0\2";
+	static const uint8_t two[] = "\x80\xc9\0\1"
+				     "\0\0\0\1"
+				     "\x80\xc9\0\1"
+				     "\0\0\0\2";
 
 	(void)state;
 	assert_int_equal(read_packet(two, sizeof(two) - 1), 2);
@@ -100,12 +114,12 @@ static void refuses_other_packets(void **state)
 	} bad[] = {
 		{ "", 0 },
 		{ "\x80\xc9\0", 3 },
-		{ "\x40\xc9\0\1\0\0\0\1", 8 },		     /* version 1 */
-		{ "\x80\x08\0\1\0\0\0\1", 8 },		     /* RTP */
-		{ "\x80\xc9\0\2\0\0\0\1", 8 },		     /* longer than the packet */
-		{ "\x80\xc9\0\0", 4 },			     /* no SSRC */
-		{ "\x81\xc9\0\1\0\0\0\1", 8 },		     /* a block too few */
-		{ "\x80\xc8\0\1\0\0\0\1", 8 },		     /* no sender information */
+		{ "\x40\xc9\0\1\0\0\0\1", 8 },		      /* version 1 */
+		{ "\x80\x08\0\1\0\0\0\1", 8 },		      /* RTP */
+		{ "\x80\xc9\0\2\0\0\0\1", 8 },		      /* longer than the packet */
+		{ "\x80\xc9\0\0", 4 },			      /* no SSRC */
+		{ "\x81\xc9\0\1\0\0\0\1", 8 },		      /* a block too few */
+		{ "\x80\xc8\0\1\0\0\0\1", 8 },		      /* no sender information */
 		{ "\x80\xc9\0\1\0\0\0\1\x80\0\0\1tag!", 16 }, /* SRTCP: index and tag */
 	};
 
@@ -131,12 +145,19 @@ static uint8_t message[HEP_MAX];
 static void writes_a_message(void **state)
 {
 	static const uint8_t want[] = "HEP3\0\x6d"
-		"\0\0\0\1\0\7\2" "\0\0\0\2\0\7\x11"			/* IPv4, UDP */
-		"\0\0\0\3\0\x0a\xc0\0\2\x0a" "\0\0\0\4\0\x0a\xc0\0\2\1"	/* addresses */
-		"\0\0\0\7\0\x08\x0f\xa1" "\0\0\0\x08\0\x08\x88\xb9"	/* ports */
-		"\0\0\0\x09\0\x0a\x65\x53\xf1\0" "\0\0\0\x0a\0\x0a\0\0\0\x2a"
-		"\0\0\0\x0b\0\7\5" "\0\0\0\x0c\0\x0a\0\1\0\x65"		/* RTCP, agent */
-		"\0\0\0\x11\0\x08" "c1" "\0\0\0\x0f\0\x08{}";
+				      "\0\0\0\1\0\7\2"
+				      "\0\0\0\2\0\7\x11" /* IPv4, UDP */
+				      "\0\0\0\3\0\x0a\xc0\0\2\x0a"
+				      "\0\0\0\4\0\x0a\xc0\0\2\1" /* addresses */
+				      "\0\0\0\7\0\x08\x0f\xa1"
+				      "\0\0\0\x08\0\x08\x88\xb9" /* ports */
+				      "\0\0\0\x09\0\x0a\x65\x53\xf1\0"
+				      "\0\0\0\x0a\0\x0a\0\0\0\x2a"
+				      "\0\0\0\x0b\0\7\5"
+				      "\0\0\0\x0c\0\x0a\0\1\0\x65" /* RTCP, agent */
+				      "\0\0\0\x11\0\x08"
+				      "c1"
+				      "\0\0\0\x0f\0\x08{}";
 	const struct hep_packet p = {
 		.src = { ADDR_IP4, 0, 4001, { 192, 0, 2, 10 } },
 		.dst = { ADDR_IP4, 0, 35001, { 192, 0, 2, 1 } },
@@ -160,8 +181,8 @@ static void writes_ip6(void **state)
 	};
 
 	(void)state;
-	assert_int_equal(hep_encode(&p, message), HEAD + 7 + 7 + 22 + 22 + 8 + 8 + 10 + 10 + 7 +
-							  10 + 6 + 6);
+	assert_int_equal(hep_encode(&p, message),
+			 HEAD + 7 + 7 + 22 + 22 + 8 + 8 + 10 + 10 + 7 + 10 + 6 + 6);
 	assert_memory_equal(message + HEAD, "\0\0\0\1\0\7\x0a", 7);
 	assert_memory_equal(message + HEAD + 14, "\0\0\0\5\0\x16\x20\1\0", 9);
 	assert_memory_equal(message + HEAD + 36, "\0\0\0\6\0\x16\x20\1\0", 9);
@@ -189,16 +210,47 @@ static void fits_a_message(void **state)
 /* ---- round-trip times ---- */
 
 #define MS NSEC_PER_MSEC
-#define SR 0x80, 200, 0, 6, 0, 0, 0, 7, 9, 9, 0x11, 0x22, 0x33, 0x44, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+#define SR                                                                                       \
+	0x80, 200, 0, 6, 0, 0, 0, 7, 9, 9, 0x11, 0x22, 0x33, 0x44, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0, \
+		0, 0, 0, 0
 
 static struct roundtrip *trips;
 
 /* An answer to the report 0x11223344 of source 7, or to another one, after @delay / 65536 s. */
 static void answer(uint32_t ssrc, uint32_t ntp, uint32_t delay, uint64_t at_ns)
 {
-	uint8_t rr[] = { 0x81, 201, 0, 7, 0, 0, 0, 8, 0, 0, 0, (uint8_t)ssrc, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-			 (uint8_t)(ntp >> 24), (uint8_t)(ntp >> 16), (uint8_t)(ntp >> 8), (uint8_t)ntp,
-			 (uint8_t)(delay >> 24), (uint8_t)(delay >> 16), (uint8_t)(delay >> 8), (uint8_t)delay };
+	uint8_t rr[] = { 0x81,
+			 201,
+			 0,
+			 7,
+			 0,
+			 0,
+			 0,
+			 8,
+			 0,
+			 0,
+			 0,
+			 (uint8_t)ssrc,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 (uint8_t)(ntp >> 24),
+			 (uint8_t)(ntp >> 16),
+			 (uint8_t)(ntp >> 8),
+			 (uint8_t)ntp,
+			 (uint8_t)(delay >> 24),
+			 (uint8_t)(delay >> 16),
+			 (uint8_t)(delay >> 8),
+			 (uint8_t)delay };
 
 	roundtrip_packet(trips, rr, sizeof(rr), at_ns);
 }
@@ -206,7 +258,8 @@ static void answer(uint32_t ssrc, uint32_t ntp, uint32_t delay, uint64_t at_ns)
 static void is_measured(unsigned int count, double sum_s)
 {
 	assert_int_equal(roundtrip_seconds(trips)->count, count);
-	assert_true(roundtrip_seconds(trips)->sum > sum_s - 1e-5 && roundtrip_seconds(trips)->sum < sum_s + 1e-5);
+	assert_true(roundtrip_seconds(trips)->sum > sum_s - 1e-5 &&
+		    roundtrip_seconds(trips)->sum < sum_s + 1e-5);
 }
 
 static void measures_round_trips(void **state)
@@ -230,8 +283,8 @@ static void measures_round_trips(void **state)
 	answer(7, 0x11223344, 65536, 2999 * MS + MS / 2); /* its clock is slightly fast */
 	is_measured(2, 0.08);
 	roundtrip_packet(trips, sr, sizeof(sr), 3000 * MS);
-	answer(7, 0x11223344, 65536, 3500 * MS);   /* it says more than the time that passed */
-	answer(7, 0x11223344, 65536, 14500 * MS);  /* too long ago */
+	answer(7, 0x11223344, 65536, 3500 * MS);      /* it says more than the time that passed */
+	answer(7, 0x11223344, 65536, 14500 * MS);     /* too long ago */
 	answer(7, 0x11223344, 0xffffffff, 2900 * MS); /* before it */
 	is_measured(2, 0.08);
 	memcpy(cut, sr, sizeof(sr));

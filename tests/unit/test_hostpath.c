@@ -18,9 +18,9 @@
 #include "host/hostpath.h"
 
 #define DOCUMENT "docs/host-path.md"
-#define FIRST    "| input | | reason | what is done |\n|---|---|---|---|\n"
-#define ASKED	   "asked for"
-#define REFUSED	   "refused"
+#define FIRST "| input | | reason | what is done |\n|---|---|---|---|\n"
+#define ASKED "asked for"
+#define REFUSED "refused"
 #define IRRELEVANT "irrelevant"
 
 /* Fails to compile for a reason that is not in flow_why.h. */

@@ -33,7 +33,8 @@ static struct addr host(const char *text, uint16_t port)
 	struct addr a;
 
 	assert_int_equal(addr_parse(&a, strchr(text, ':') ? ADDR_IP6 : ADDR_IP4, text,
-				    strlen(text)), 0);
+				    strlen(text)),
+			 0);
 	return addr_with_port(a, port);
 }
 
@@ -74,8 +75,12 @@ static void selectors(void **state)
 		{ { .dst = "0.0.0.0", .takes = true }, true, true },
 		{ { .dst = "0.0.0.0", .takes = false }, false, false },
 		{ { .dst = "::", .takes = true }, false, false },
-		{ { .dst = "0.0.0.0", .src = "192.0.2.0", .sbits = 24, .takes = true }, true, true },
-		{ { .dst = "0.0.0.0", .src = "192.0.3.0", .sbits = 24, .takes = true }, false, false },
+		{ { .dst = "0.0.0.0", .src = "192.0.2.0", .sbits = 24, .takes = true },
+		  true,
+		  true },
+		{ { .dst = "0.0.0.0", .src = "192.0.3.0", .sbits = 24, .takes = true },
+		  false,
+		  false },
 		{ { .dst = "0.0.0.0", .proto = 17, .takes = true }, true, true },
 		{ { .dst = "0.0.0.0", .proto = 6, .takes = true }, false, false },
 		{ { .dst = "0.0.0.0", .sport = 40000, .takes = true }, true, true },
@@ -101,8 +106,7 @@ static void selectors(void **state)
 		if (ipsec_takes(&i, &p) != rows[k].takes ||
 		    ipsec_takes(&i, &q) != rows[k].without_ports)
 			fail_msg("row %zu", k);
-		assert_int_equal(ipsec_by_port(&i),
-				 rows[k].policy.sport || rows[k].policy.dport);
+		assert_int_equal(ipsec_by_port(&i), rows[k].policy.sport || rows[k].policy.dport);
 		policies_clear(&i.now);
 	}
 	assert_false(ipsec_takes(&i, &p));

@@ -176,7 +176,8 @@ static void is_one_at_a_time(void **state)
 	struct journal *other;
 
 	assert_int_equal(journal_new(&other, f->dir), 0);
-	assert_int_equal(journal_lock(other, true, (uid_t)-1, (gid_t)-1, f->err, sizeof(f->err)), -EBUSY);
+	assert_int_equal(journal_lock(other, true, (uid_t)-1, (gid_t)-1, f->err, sizeof(f->err)),
+			 -EBUSY);
 	assert_non_null(strstr(f->err, "--state-dir"));
 	assert_int_equal(journal_begin(other), -ENOLCK);
 	journal_free(other);
@@ -227,7 +228,9 @@ static void notices_that_it_was_removed(void **state)
 /* Write a whole record at @p, with a correct sum. Returns its length. */
 static size_t put_record(uint8_t *p, uint64_t key, uint64_t stamp, const void *body, size_t len)
 {
-	struct head h = { .len = (uint32_t)len, .key = key, .stamp = stamp, .version = JOURNAL_VERSION };
+	struct head h = {
+		.len = (uint32_t)len, .key = key, .stamp = stamp, .version = JOURNAL_VERSION
+	};
 
 	memcpy(h.magic, magic, sizeof(magic));
 	h.crc = crc_of(&h, body);
@@ -240,8 +243,9 @@ static size_t put_record(uint8_t *p, uint64_t key, uint64_t stamp, const void *b
 static void writes_version_1(void **state)
 {
 	static const uint8_t want[] = {
-		'r', 't', 'p', 'x', 'c', 'a', 'l', 'l', 0x88, 0x09, 0x5c, 0x7d, 3, 0, 0, 0,
-		7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'a', 'b', 'c',
+		'r', 't', 'p', 'x', 'c', 'a', 'l', 'l', 0x88, 0x09, 0x5c, 0x7d, 3,   0, 0,
+		0,   7,	  0,   0,   0,	 0,   0,   0,	0,    9,    0,	  0,	0,   0, 0,
+		0,   0,	  1,   0,   0,	 0,   0,   0,	0,    0,    'a',  'b',	'c',
 	};
 	uint8_t is[sizeof(want)];
 
@@ -294,7 +298,7 @@ static void finds_the_newest_of_each_key(void **state)
 		uint64_t key, stamp;
 		bool newest;
 	} rows[] = {
-		{ 5, 1, false }, { 9, 2, true },  { 5, 3, true },	  { 1, 40, true },
+		{ 5, 1, false }, { 9, 2, true },   { 5, 3, true },	    { 1, 40, true },
 		{ 5, 2, false }, { 1, 39, false }, { UINT64_MAX, 1, true }, { 1, 4, false },
 	};
 	static const uint64_t keys[] = { 1, 5, 9, UINT64_MAX };

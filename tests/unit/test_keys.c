@@ -32,10 +32,10 @@ static void finds_events_by_their_form(void **state)
 	assert_true(keys_in(p, packet(p, 101, "\x05\x0a\x00\xa0", 4), 0));
 	assert_true(keys_in(p, packet(p, 96, "\x0f\x8a\x03\x20", 4), 0));
 	assert_true(keys_in(p, packet(p, 127 | 0x80, "\x10\x8a\x03\x20", 4), 0));
-	assert_false(keys_in(p, packet(p, 101, "\x11\x0a\x00\xa0", 4), 0));	 /* no key */
-	assert_false(keys_in(p, packet(p, 101, "\x05\x4a\x00\xa0", 4), 0));	 /* reserved flag */
+	assert_false(keys_in(p, packet(p, 101, "\x11\x0a\x00\xa0", 4), 0)); /* no key */
+	assert_false(keys_in(p, packet(p, 101, "\x05\x4a\x00\xa0", 4), 0)); /* reserved flag */
 	assert_false(keys_in(p, packet(p, 101, "\x05\x0a\x00\xa0\x00", 5), 0));
-	assert_false(keys_in(p, packet(p, 0, "\x05\x0a\x00\xa0", 4), 0));	 /* PCMU */
+	assert_false(keys_in(p, packet(p, 0, "\x05\x0a\x00\xa0", 4), 0)); /* PCMU */
 	assert_false(keys_in(p, 11, 0));
 	p[0] = 0x00;
 	assert_false(keys_in(p, 16, 0));
@@ -67,8 +67,8 @@ static void masks_each_event(void **state)
 /* One CSRC, an extension of one word, two bytes of padding. */
 static void looks_behind_headers_and_before_padding(void **state)
 {
-	uint8_t p[] = { 0xb1, 101, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7,  0, 0, 0, 8,
-			0xbe, 0xde, 0, 1, 1, 2, 3, 4, 9, 10, 0, 160, 0, 2 };
+	uint8_t p[] = { 0xb1, 101,  0,	  1, 0, 0, 0, 0, 0, 0, 0,  7, 0,   0, 0,
+			8,    0xbe, 0xde, 0, 1, 1, 2, 3, 4, 9, 10, 0, 160, 0, 2 };
 
 	(void)state;
 	assert_true(keys_in(p, sizeof(p), 0));

@@ -37,7 +37,8 @@ struct bench {
  * Leading separators do not count. The answer to "big" is 1024 bytes, to an empty line E5, and to
  * any other line the line itself, cut at 1000 bytes.
  */
-static size_t bench_run(void *arg, const char *line, size_t len, const struct addr *peer, uint64_t now_ns, char *reply)
+static size_t bench_run(void *arg, const char *line, size_t len, const struct addr *peer,
+			uint64_t now_ns, char *reply)
 {
 	struct bench *b = arg;
 
@@ -210,7 +211,8 @@ static void expect(struct bench *b, int fd, const char *text)
 	ssize_t n = get(b, fd, buf, strlen(text));
 
 	if (n != (ssize_t)strlen(text) || memcmp(buf, text, (size_t)n))
-		fail_msg("expected \"%s\", got %zd bytes \"%.*s\"", text, n, n > 0 ? (int)n : 0, buf);
+		fail_msg("expected \"%s\", got %zd bytes \"%.*s\"", text, n, n > 0 ? (int)n : 0,
+			 buf);
 }
 
 static void expect_end(struct bench *b, int fd)
@@ -405,7 +407,8 @@ static void slow_peer_delays_nobody(void **state)
 		n = recv(slow, buf, sizeof(buf), 0);
 		assert_true(n > 0 || (n < 0 && errno == EAGAIN));
 		for (ssize_t i = 0; i < n; i++, read++)
-			assert_int_equal(buf[i], read % CONN_REPLY_MAX == CONN_REPLY_MAX - 1 ? '\n' : 'x');
+			assert_int_equal(buf[i],
+					 read % CONN_REPLY_MAX == CONN_REPLY_MAX - 1 ? '\n' : 'x');
 	}
 	assert_int_equal(b->runs, COMMANDS + 1);
 	close(slow);
@@ -495,9 +498,9 @@ static void silence(struct bench *b, unsigned int seconds)
 	struct peer *p;
 
 	TAILQ_FOREACH(p, &b->listen->silent, list)
-		p->active_ns -= seconds * NSEC_PER_SEC;
+	p->active_ns -= seconds * NSEC_PER_SEC;
 	TAILQ_FOREACH(p, &b->listen->spoke, list)
-		p->active_ns -= seconds * NSEC_PER_SEC;
+	p->active_ns -= seconds * NSEC_PER_SEC;
 }
 
 static void sweep(struct bench *b)
@@ -598,7 +601,8 @@ static void cookies_answer_retransmissions(void **state)
 		{ " \n", "E5\n", 8, 3 },
 	};
 	uint16_t port = serve_inet(state, "udp:127.0.0.1:0");
-	int fd = dial_inet(SOCK_DGRAM, "127.0.0.1", port), other = dial_inet(SOCK_DGRAM, "127.0.0.1", port);
+	int fd = dial_inet(SOCK_DGRAM, "127.0.0.1", port),
+	    other = dial_inet(SOCK_DGRAM, "127.0.0.1", port);
 	struct bench *b = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -625,7 +629,8 @@ static void cookies_are_bounded(void **state)
 	memset(text, 'k', sizeof(text));
 	memcpy(text + PROTO_COOKIE_MAX, " big", 4);
 	put(fd, text, PROTO_COOKIE_MAX + 4);
-	assert_int_equal(get(b, fd, reply, PROTO_COOKIE_MAX + 1 + CONN_REPLY_MAX), PROTO_COOKIE_MAX + 1 + CONN_REPLY_MAX);
+	assert_int_equal(get(b, fd, reply, PROTO_COOKIE_MAX + 1 + CONN_REPLY_MAX),
+			 PROTO_COOKIE_MAX + 1 + CONN_REPLY_MAX);
 	assert_int_equal(reply[PROTO_COOKIE_MAX], ' ');
 	text[PROTO_COOKIE_MAX] = 'k';
 	put(fd, text, PROTO_COOKIE_MAX + 4);
@@ -717,8 +722,10 @@ static void file_is_removed_but_not_a_successors(void **state)
 	assert_int_equal(access(b->path, F_OK), -1);
 	listen_free(b->listen);
 	b->listen = NULL;
-	assert_int_equal(listen_new(&b->listen,
-				    &(struct listen_opts){ .uid = (uid_t)-1, .gid = (gid_t)-1, .mode = -1 }), 0);
+	assert_int_equal(listen_new(&b->listen, &(struct listen_opts){ .uid = (uid_t)-1,
+								       .gid = (gid_t)-1,
+								       .mode = -1 }),
+			 0);
 	bench_add(b, b->spec);
 	unlink(b->path);
 	fd = open(b->path, O_CREAT | O_WRONLY, 0600);
@@ -779,8 +786,8 @@ static void unusable_specs_are_refused(void **state)
 	assert_int_equal(listen_new(&b->listen, &opts), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		*err = 0;
-		if (listen_add(b->listen, rows[i].spec, false, err, sizeof(err)) >= 0 || !strstr(err, rows[i].says) ||
-		    !strstr(err, rows[i].spec))
+		if (listen_add(b->listen, rows[i].spec, false, err, sizeof(err)) >= 0 ||
+		    !strstr(err, rows[i].says) || !strstr(err, rows[i].spec))
 			fail_msg("%s: \"%s\"", rows[i].spec, err);
 	}
 	memset(path, 'p', sizeof(path));

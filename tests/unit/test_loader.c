@@ -37,7 +37,9 @@ static int begin(void **state)
 	(void)state;
 	n_done = 0;
 	for (i = 0; i < JOBS; i++)
-		job[i] = (struct loader_job){ .path = "/proc/self/mounts", .encode_type = -1, .done = on_done };
+		job[i] = (struct loader_job){ .path = "/proc/self/mounts",
+					      .encode_type = -1,
+					      .done = on_done };
 	base = event_base_new();
 	return loader_new(&loader, base, NULL);
 }
@@ -159,7 +161,8 @@ static void shortest_first(void **state)
 /* The queue by itself: by urgency, and by arrival if that is the same. */
 static void by_urgency(void **state)
 {
-	static const unsigned int dues[] = { 5, 1, 5, 3, 9, 0, 1 }, expected[] = { 5, 1, 6, 3, 0, 2, 4 };
+	static const unsigned int dues[] = { 5, 1, 5, 3, 9, 0, 1 },
+				  expected[] = { 5, 1, 6, 3, 0, 2, 4 };
 	struct loader_job *todo = NULL;
 	unsigned int i;
 
@@ -201,7 +204,7 @@ static void bounded_and_ended(void **state)
 
 /* ---- a second at a time ---- */
 
-#define SECOND 8000 /* samples */
+#define SECOND 8000	 /* samples */
 #define SECOND_G729 1000 /* bytes */
 
 static size_t seen; /* bytes at the latest more() */
@@ -333,7 +336,8 @@ static void long_files_share(void **state)
 /* The part before the damage stays. */
 static void damaged_in_the_middle(void **state)
 {
-	SF_INFO info = { .samplerate = SECOND, .channels = 1,
+	SF_INFO info = { .samplerate = SECOND,
+			 .channels = 1,
 			 .format = SF_FORMAT_FLAC | SF_FORMAT_PCM_16 };
 	char path[] = "/tmp/rtpx-loader-XXXXXX.flac";
 	static int16_t pcm[10 * SECOND];

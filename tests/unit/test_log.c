@@ -90,7 +90,11 @@ static void hostile_text(void **state)
 	(void)state;
 	line(LOG_LVL_INFO, "\033[2Jcall\r\nCRIT:x", "a\tb\n\x7f \xc3\xa4");
 	assert_string_equal(got, "INFO:?[2Jcall??CRIT:x:function:7: a?b?? \xc3\xa4\n");
-	line(LOG_LVL_INFO, "\xc2\x9b" "2Jcall", "\x9b" "2J");
+	line(LOG_LVL_INFO,
+	     "\xc2\x9b"
+	     "2Jcall",
+	     "\x9b"
+	     "2J");
 	assert_string_equal(got, "INFO:?2Jcall:function:7: ?2J\n");
 	memset(call, 'c', sizeof(call));
 	call[sizeof(call) - 1] = '\0';
@@ -428,7 +432,8 @@ static void every_kind(void **state)
 		for (at = text; (at = strstr(at, ": provoked\n")); at++)
 			lines++;
 		assert_in_range(lines, k->per_s * LOG_BURST,
-				k->per_s * (LOG_BURST + 1 + (clock_now() - begun_ns) / NSEC_PER_SEC));
+				k->per_s *
+					(LOG_BURST + 1 + (clock_now() - begun_ns) / NSEC_PER_SEC));
 		snprintf(want, sizeof(want), ":kind:%d: %u more lines of this kind left out\n",
 			 kind, PROVOKED_TIMES - lines);
 		assert_non_null(strstr(text, want));
@@ -458,12 +463,18 @@ static void budget(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(form),		    cmocka_unit_test(relative_time),
-		cmocka_unit_test(levels_and_sinks), cmocka_unit_test(hostile_text),
-		cmocka_unit_test(names),	    cmocka_unit_test(every_kind),
-		cmocka_unit_test(unread_pipe),	    cmocka_unit_test(close_unread),
-		cmocka_unit_test(unread_syslog),    cmocka_unit_test(some_of_many),
-		cmocka_unit_test(budget),	    cmocka_unit_test(journal),
+		cmocka_unit_test(form),
+		cmocka_unit_test(relative_time),
+		cmocka_unit_test(levels_and_sinks),
+		cmocka_unit_test(hostile_text),
+		cmocka_unit_test(names),
+		cmocka_unit_test(every_kind),
+		cmocka_unit_test(unread_pipe),
+		cmocka_unit_test(close_unread),
+		cmocka_unit_test(unread_syslog),
+		cmocka_unit_test(some_of_many),
+		cmocka_unit_test(budget),
+		cmocka_unit_test(journal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,8 +121,11 @@ static void copy_made(uint32_t number, enum rtpx_family family, uint16_t port, u
 	struct addr to = family == RTPX_FAMILY_IP6 ? at("2001:db8::1", 0) : at("192.0.2.1", 0);
 	struct rtpx_mirrored *c = &fake->copy[fake->copies++];
 
-	*c = (struct rtpx_mirrored){ .arrival_ns = arrival_ns, .call = number, .port = port,
-				     .peer_port = 5004, .family = family };
+	*c = (struct rtpx_mirrored){ .arrival_ns = arrival_ns,
+				     .call = number,
+				     .port = port,
+				     .peer_port = 5004,
+				     .family = family };
 	memcpy(c->peer, from.ip, 16);
 	memcpy(c->local, to.ip, 16);
 }

@@ -106,12 +106,17 @@ static void refuses_faults(void **state)
 	static const struct {
 		const char *text, *sentence;
 	} faults[] = {
-		{ HEP("capt_port = -9060"), "line 3: capt_port '-9060': must be a number, 1 to 65535" },
+		{ HEP("capt_port = -9060"),
+		  "line 3: capt_port '-9060': must be a number, 1 to 65535" },
 		{ HEP("capt_port = 0"), "line 3: capt_port '0': must be a number, 1 to 65535" },
-		{ HEP("capt_port = 65536"), "line 3: capt_port '65536': must be a number, 1 to 65535" },
-		{ HEP("capt_port = \"9060\""), "line 3: capt_port '9060': must be a number, 1 to 65535" },
-		{ HEP("capt_port = garbage"), "line 3: capt_port 'garbage': must be a number, 1 to 65535" },
-		{ HEP("capt_id = -101"), "line 3: capt_id '-101': must be a number, 0 to 4294967295" },
+		{ HEP("capt_port = 65536"),
+		  "line 3: capt_port '65536': must be a number, 1 to 65535" },
+		{ HEP("capt_port = \"9060\""),
+		  "line 3: capt_port '9060': must be a number, 1 to 65535" },
+		{ HEP("capt_port = garbage"),
+		  "line 3: capt_port 'garbage': must be a number, 1 to 65535" },
+		{ HEP("capt_id = -101"),
+		  "line 3: capt_id '-101': must be a number, 0 to 4294967295" },
 		{ HEP("capt_id = 0x"), "line 3: capt_id '0x': must be a number, 0 to 4294967295" },
 		{ HEP("capt_id = 99999999999999999999"),
 		  "line 3: capt_id '99999999999999999999': must be a number, 0 to 4294967295" },
@@ -122,8 +127,10 @@ static void refuses_faults(void **state)
 		{ HEP("capt_port"), "line 3: after the key comes '=' or '{'" },
 		{ HEP("capt_port 9060"), "line 3: after the key comes '=' or '{'" },
 		{ HEP("capt_port ="), "line 3: the key has no value" },
-		{ HEP("capt_port = [9060]"), "line 3: lists and values of several lines are not known" },
-		{ HEP("capt_host = <<EOD\n"), "line 3: lists and values of several lines are not known" },
+		{ HEP("capt_port = [9060]"),
+		  "line 3: lists and values of several lines are not known" },
+		{ HEP("capt_host = <<EOD\n"),
+		  "line 3: lists and values of several lines are not known" },
 		{ HEP(".include \"other.conf\""),
 		  "line 3: macros such as .include are not known; write all into this file" },
 		{ HEP("capt_host = \"homer"), "line 3: the text has no closing quote" },
@@ -139,8 +146,9 @@ static void refuses_faults(void **state)
 		{ "modules {\n dtls_gw {\n }\n}\n",
 		  "line 3: dtls_gw: this module of rtpproxy cannot be loaded; catch_dtmf, acct_csv "
 		  "and acct_rtcp_hep are built in" },
-		{ "a { a { a { a { a { a { a { a { a {", "line 1: 'a' is not known; a configuration "
-						     "has the section modules" },
+		{ "a { a { a { a { a { a { a { a { a {",
+		  "line 1: 'a' is not known; a configuration "
+		  "has the section modules" },
 		{ "a a a a a a a a a {", "line 1: too many sections in each other" },
 	};
 
@@ -156,8 +164,9 @@ static void refuses_faults(void **state)
 /* Each prefix of a configuration, and each one with a byte that does not belong there. */
 static void survives_any_text(void **state)
 {
-	static const char text[] = "modules \"acct_csv\" { logfile = '/a' } /* x */ # y\n"
-				   "modules { acct_rtcp_hep = { capt_host: \"h\\n\"; capt_id = 5 } }";
+	static const char text[] =
+		"modules \"acct_csv\" { logfile = '/a' } /* x */ # y\n"
+		"modules { acct_rtcp_hep = { capt_host: \"h\\n\"; capt_id = 5 } }";
 	static const char bytes[] = "\n\"'\\{}[]=:;,#/*.<\x80\x01";
 	char copy[sizeof(text)];
 	bool refused;
@@ -196,10 +205,8 @@ static void limits_lengths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(takes_samples),
-		cmocka_unit_test(takes_ways_of_writing),
-		cmocka_unit_test(refuses_faults),
-		cmocka_unit_test(survives_any_text),
+		cmocka_unit_test(takes_samples),  cmocka_unit_test(takes_ways_of_writing),
+		cmocka_unit_test(refuses_faults), cmocka_unit_test(survives_any_text),
 		cmocka_unit_test(limits_lengths),
 	};
 

@@ -33,8 +33,7 @@ static void names_as_rtpproxy(void **state)
 static void names_by_pattern(void **state)
 {
 	(void)state;
-	assert_string_equal(name("%Y/%m-%d/%H%M%S %c", "c1", "a", "b"),
-			    "2023/11-14/221320 c1");
+	assert_string_equal(name("%Y/%m-%d/%H%M%S %c", "c1", "a", "b"), "2023/11-14/221320 c1");
 	assert_string_equal(name("%c_%f_%t%%", "c1", "a;1", "b;1"), "c1_a_b%");
 	assert_string_equal(name("%t/%c", "c1", "a", NULL), "c1");
 	assert_string_equal(name("x/%t/%c", "c1", "a", ""), "x/c1");
@@ -69,8 +68,8 @@ static void cuts_long_names(void **state)
 static void judges_patterns(void **state)
 {
 	static const char *const right[] = { "%c", "%c=%f", "%Y/%m/%d/%c-%t", "a b/%c%%" };
-	static const char *const wrong[] = { "", "%c/", "/%c", "a//%c", "../%c", "%c/.x", "%f",
-					     "%c%", "%c%x", "%c\n", "x/./%c" };
+	static const char *const wrong[] = { "",   "%c/", "/%c",  "a//%c", "../%c", "%c/.x",
+					     "%f", "%c%", "%c%x", "%c\n",  "x/./%c" };
 	size_t i;
 
 	(void)state;
@@ -97,9 +96,9 @@ static void judges_given_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_as_rtpproxy),	 cmocka_unit_test(names_by_pattern),
+		cmocka_unit_test(names_as_rtpproxy),	  cmocka_unit_test(names_by_pattern),
 		cmocka_unit_test(stays_in_the_directory), cmocka_unit_test(cuts_long_names),
-		cmocka_unit_test(judges_patterns),	 cmocka_unit_test(judges_given_names),
+		cmocka_unit_test(judges_patterns),	  cmocka_unit_test(judges_given_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

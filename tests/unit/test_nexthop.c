@@ -20,7 +20,8 @@
 #include "../../daemon/host/nexthop.c"
 
 #define MANY 50000
-#define LONGEST (12 * NSEC_PER_MSEC) /* a shared machine takes twice what it should; the aim is 5 ms */
+#define LONGEST \
+	(12 * NSEC_PER_MSEC) /* a shared machine takes twice what it should; the aim is 5 ms */
 
 static struct {
 	unsigned int changes, usable;
@@ -116,9 +117,9 @@ static void vlan_answer(void **state)
 				      .pcp = { [0] = 1, [4] = 5 },
 				      .mac = { 2, 0, 0, 0, 0, 5 } } };
 	struct neigh nb = { .usable = true, .mac = { 2, 0, 0, 0, 0, 9 } };
-	struct nexthop nh = {
-		.route = { .oif = 5, .mtu = 1400 }, .route_why = FLOW_NO_OBJECTION, .neigh = &nb
-	};
+	struct nexthop nh = { .route = { .oif = 5, .mtu = 1400 },
+			      .route_why = FLOW_NO_OBJECTION,
+			      .neigh = &nb };
 	struct event_base *base = event_base_new();
 	const struct host_opts host = { .changed = on_host };
 	struct nexthops n = { 0 };
@@ -268,7 +269,8 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
  * Returns the longest delay of the pulse. */
 static uint64_t turn_until(struct event_base *base, const unsigned int *what, unsigned int want)
 {
-	const uint64_t give_up = clock_now() + 60 * NSEC_PER_SEC, tired = cpu_ns() + 5 * NSEC_PER_SEC;
+	const uint64_t give_up = clock_now() + 60 * NSEC_PER_SEC,
+		       tired = cpu_ns() + 5 * NSEC_PER_SEC;
 	struct event *ev = event_new(base, -1, EV_PERSIST, on_pulse, NULL);
 	struct timeval ms = { .tv_usec = 1000 };
 

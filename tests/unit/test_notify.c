@@ -24,14 +24,17 @@ static struct notify *notify;
 
 /* ---- helpers ---- */
 
-#define START(patience, ...)                                                                    \
-	start(patience, (const char *const[]){ __VA_ARGS__ },                                   \
+#define START(patience, ...)                                  \
+	start(patience, (const char *const[]){ __VA_ARGS__ }, \
 	      ARRAY_SIZE(((const char *const[]){ __VA_ARGS__ })))
 
 static void start(uint32_t patience_ms, const char *const *targets, unsigned int n)
 {
 	const struct notify_opts opts = {
-		.targets = targets, .n_targets = n, .no_resolve = true, .patience_ms = patience_ms,
+		.targets = targets,
+		.n_targets = n,
+		.no_resolve = true,
+		.patience_ms = patience_ms,
 	};
 	char err[200] = "";
 
@@ -65,13 +68,13 @@ static struct notify_view view_of(unsigned int i)
 	return v;
 }
 
-#define TURN_UNTIL(condition)                                                                   \
-	do {                                                                                    \
-		uint64_t end_ = test_now_ns() + PATIENCE_MS * NSEC_PER_MSEC;                    \
-		while (!(condition)) {                                                          \
-			event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);                   \
-			assert_true(test_now_ns() < end_);                                      \
-		}                                                                               \
+#define TURN_UNTIL(condition)                                                 \
+	do {                                                                  \
+		uint64_t end_ = test_now_ns() + PATIENCE_MS * NSEC_PER_MSEC;  \
+		while (!(condition)) {                                        \
+			event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK); \
+			assert_true(test_now_ns() < end_);                    \
+		}                                                             \
 	} while (0)
 
 static int listen_at(const char *host, uint16_t port)
@@ -321,7 +324,9 @@ static void goes_to_the_next_process(void **state)
 	const char *const targets[] = { "unix:/nonexistent/a", "unix:/nonexistent/b" };
 	const uint64_t now_ns = clock_now();
 	struct notify_message m = {
-		.target = "unix:/c", .event = { "other", "f", NULL, NULL }, .queued_ns = now_ns,
+		.target = "unix:/c",
+		.event = { "other", "f", NULL, NULL },
+		.queued_ns = now_ns,
 	};
 
 	(void)state;
@@ -405,7 +410,9 @@ static void resolves_names(void **state)
 {
 	static const char *const targets[] = { "tcp:localhost:9009", "xmlrpc:http://localhost/x" };
 	const struct notify_opts opts = {
-		.targets = targets, .n_targets = 2, .patience_ms = PATIENCE_MS,
+		.targets = targets,
+		.n_targets = 2,
+		.patience_ms = PATIENCE_MS,
 	};
 	char err[200] = "";
 	int listener, c;
@@ -519,7 +526,9 @@ static void waits_for_names(void **state)
 {
 	static const char *const targets[] = { "tcp:no.such.host.invalid:9009" };
 	const struct notify_opts opts = {
-		.targets = targets, .n_targets = 1, .patience_ms = PATIENCE_MS,
+		.targets = targets,
+		.n_targets = 1,
+		.patience_ms = PATIENCE_MS,
 	};
 	char err[200] = "";
 
@@ -588,8 +597,8 @@ static struct {
 } proxy;
 
 #define XML_OK "<methodResponse><params><param><value>1</value></param></params></methodResponse>"
-#define XML_FAULT                                                                               \
-	"<methodResponse><fault><name>faultString</name><string>Method Not Found</string>"      \
+#define XML_FAULT                                                                          \
+	"<methodResponse><fault><name>faultString</name><string>Method Not Found</string>" \
 	"</fault></methodResponse>"
 #define JSON_OK "{\"jsonrpc\":\"2.0\",\"result\":{},\"id\":1}"
 
@@ -749,7 +758,8 @@ static void one_bad_call_holds_up_no_other(void **state)
 	TURN_UNTIL(view_of(0).counts.lost == 1);
 	assert_int_equal(proxy.n, 7); /* the bad call was tried again, alone */
 	assert_non_null(strstr(proxy.body[6], "\"bad\""));
-	assert_string_equal(view_of(0).error, "HTTP status 503, no answer to the call; call bad given up");
+	assert_string_equal(view_of(0).error,
+			    "HTTP status 503, no answer to the call; call bad given up");
 	assert_true(notify_is_idle(notify));
 }
 

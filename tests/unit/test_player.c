@@ -24,8 +24,8 @@
 #define CROWD 200
 #define CROWD_MS 1500
 
-static const char *const files[] = { "ringback.0", "ringback.3", "ringback.8", "ringback.18",
-				     "ringback.101", "short.0", "long.0" };
+static const char *const files[] = { "ringback.0",   "ringback.3", "ringback.8", "ringback.18",
+				     "ringback.101", "short.0",	   "long.0" };
 static char dir[] = "/tmp/rtpx-player-XXXXXX";
 
 static struct event_base *base, *loader_base; /* loader_base runs without real time */
@@ -56,7 +56,9 @@ static int make_files(void **state)
 		FILE *f = fopen(files[i], "we");
 
 		/* "short" is no packet, "ringback" 80 ms of G.711, "long" 4 s */
-		if (!f || ftruncate(fileno(f), *files[i] == 's' ? 79 : *files[i] == 'l' ? 32000 : 640))
+		if (!f || ftruncate(fileno(f), *files[i] == 's'	  ? 79
+					       : *files[i] == 'l' ? 32000
+								  : 640))
 			return -1;
 		fclose(f);
 	}
@@ -115,7 +117,9 @@ static int begin(void **state)
 {
 	const struct session_opts session_opts = { TTL_S, TTL_S, true };
 	const struct pacer_opts pacer_opts = { .batch_end = on_batch_end };
-	struct players_opts opts = { .stats = &stats, .send = on_send, .ptime_ms = 10,  .prompt_dir = *state };
+	struct players_opts opts = {
+		.stats = &stats, .send = on_send, .ptime_ms = 10, .prompt_dir = *state
+	};
 
 	memset(&last, 0, sizeof(last));
 	memset(&stats, 0, sizeof(stats));
@@ -405,7 +409,8 @@ static void waits_for_the_loader(void **state)
 
 	(void)state;
 	assert_int_equal(player_start(players, &call->leg[1], span_of("ringback"), span_of("3"), 1,
-				      0, now_ns), 0);
+				      0, now_ns),
+			 0);
 	pass_ms(50);
 	assert_int_equal(last.packets, 0);
 	assert_non_null(call->leg[1].player);
@@ -624,7 +629,8 @@ static void a_crowd_keeps_time(void **state)
 	for (i = 0; i < CROWD; i++) {
 		crowd[i].due_ns = (begun_ns / MS + 1 + i % 20) * MS;
 		assert_int_equal(player_start(players, &crowd[i].call->leg[1], span_of("long"),
-					      span_of("0"), -1, 20, begun_ns + i % 20 * MS), 0);
+					      span_of("0"), -1, 20, begun_ns + i % 20 * MS),
+				 0);
 	}
 	wait_for_loader();
 	event_base_once(base, -1, EV_TIMEOUT, on_enough, base, &enough);
@@ -634,9 +640,10 @@ static void a_crowd_keeps_time(void **state)
 		player_stop(&crowd[i].call->leg[1]);
 	}
 	qsort(errors_ns, n_errors, sizeof(errors_ns[0]), by_size);
-	print_message("%u players, %u packets: sent late by %.3f ms (median), %.3f ms (p99), %.3f ms (most)\n",
-		      CROWD, n_errors, errors_ns[n_errors / 2] / 1e6,
-		      errors_ns[n_errors * 99 / 100] / 1e6, errors_ns[n_errors - 1] / 1e6);
+	print_message(
+		"%u players, %u packets: sent late by %.3f ms (median), %.3f ms (p99), %.3f ms (most)\n",
+		CROWD, n_errors, errors_ns[n_errors / 2] / 1e6,
+		errors_ns[n_errors * 99 / 100] / 1e6, errors_ns[n_errors - 1] / 1e6);
 }
 
 int main(void)

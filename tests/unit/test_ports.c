@@ -275,7 +275,8 @@ static void long_life(void **state)
 		assert_false(taken[family][pair]);
 		taken[family][pair] = true;
 		assert_int_equal(ports_in_use(p, family), ++n[family]);
-		assert_int_equal(p->pool[family].n_fresh + p->pool[family].n_resting + n[family], PAIRS);
+		assert_int_equal(p->pool[family].n_fresh + p->pool[family].n_resting + n[family],
+				 PAIRS);
 	}
 	ports_free(p);
 }
@@ -299,9 +300,11 @@ static void sequential_pools(void **state)
 		unsigned int pool;
 		int port;
 	} rows[] = {
-		{ RTPX_FAMILY_IP4, 40000 }, { RTPX_FAMILIES, 40002 },	{ RTPX_FAMILY_IP6, 40000 },
-		{ RTPX_FAMILIES, 40004 },   { RTPX_FAMILY_IP4, 40002 }, { RTPX_FAMILIES, 40000 },
-		{ RTPX_FAMILIES, -ENOSPC }, { RTPX_FAMILY_IP4, 40004 }, { RTPX_FAMILY_IP4, -ENOSPC },
+		{ RTPX_FAMILY_IP4, 40000 },   { RTPX_FAMILIES, 40002 },
+		{ RTPX_FAMILY_IP6, 40000 },   { RTPX_FAMILIES, 40004 },
+		{ RTPX_FAMILY_IP4, 40002 },   { RTPX_FAMILIES, 40000 },
+		{ RTPX_FAMILIES, -ENOSPC },   { RTPX_FAMILY_IP4, 40004 },
+		{ RTPX_FAMILY_IP4, -ENOSPC },
 	};
 	struct ports *p;
 	size_t i;
@@ -386,18 +389,12 @@ static void no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rounding),
-		cmocka_unit_test(sequential),
-		cmocka_unit_test(one_pair),
-		cmocka_unit_test(one_pool_more),
-		cmocka_unit_test(random_order),
-		cmocka_unit_test(rest),
-		cmocka_unit_test(claims),
-		cmocka_unit_test(rest_in_an_old_daemon),
-		cmocka_unit_test(spread),
-		cmocka_unit_test(long_life),
-		cmocka_unit_test(sequential_pools),
-		cmocka_unit_test(pools),
+		cmocka_unit_test(rounding),	    cmocka_unit_test(sequential),
+		cmocka_unit_test(one_pair),	    cmocka_unit_test(one_pool_more),
+		cmocka_unit_test(random_order),	    cmocka_unit_test(rest),
+		cmocka_unit_test(claims),	    cmocka_unit_test(rest_in_an_old_daemon),
+		cmocka_unit_test(spread),	    cmocka_unit_test(long_life),
+		cmocka_unit_test(sequential_pools), cmocka_unit_test(pools),
 		cmocka_unit_test(no_memory),
 	};
 

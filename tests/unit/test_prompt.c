@@ -17,9 +17,14 @@ static uint8_t file[100000], packet[PROMPT_MAX_PACKET];
 
 static struct prompt_opts usual(uint8_t type, size_t len, unsigned int ptime_ms, int count)
 {
-	return (struct prompt_opts){ .data = file, .len = len, .payload_type = type,
-				     .ptime_ms = ptime_ms, .count = count, .ssrc = 0xfedcba98,
-				     .ts = 0xffffffb0, .seq = 0xfffe };
+	return (struct prompt_opts){ .data = file,
+				     .len = len,
+				     .payload_type = type,
+				     .ptime_ms = ptime_ms,
+				     .count = count,
+				     .ssrc = 0xfedcba98,
+				     .ts = 0xffffffb0,
+				     .seq = 0xfffe };
 }
 
 static int fill_file(void **state)
@@ -35,9 +40,10 @@ static int fill_file(void **state)
 /* Check the packet just made. */
 static void is_packet(size_t len, uint8_t type, bool marker, uint16_t seq, uint32_t ts, size_t at)
 {
-	const uint8_t expected[RTP_HEADER] = { 0x80, type | marker << 7, seq >> 8, seq & 0xff,
-					       ts >> 24, ts >> 16 & 0xff, ts >> 8 & 0xff, ts & 0xff,
-					       0xfe, 0xdc, 0xba, 0x98 };
+	const uint8_t expected[RTP_HEADER] = {
+		0x80,		type | marker << 7, seq >> 8, seq & 0xff, ts >> 24, ts >> 16 & 0xff,
+		ts >> 8 & 0xff, ts & 0xff,	    0xfe,     0xdc,	  0xba,	    0x98
+	};
 
 	assert_memory_equal(packet, expected, RTP_HEADER);
 	assert_memory_equal(packet + RTP_HEADER, file + at, len - RTP_HEADER);
@@ -51,9 +57,9 @@ struct codec_row {
 
 /* ptime is rounded up to the codec's frame. */
 static const struct codec_row codec_rows[] = {
-	{ 0, 10, 10, 80 },  { 0, 20, 20, 160 },	  { 8, 15, 15, 120 },  { 9, 20, 20, 160 },
-	{ 9, 100, 100, 800 }, { 18, 10, 10, 10 }, { 18, 25, 30, 30 },  { 3, 10, 20, 33 },
-	{ 3, 50, 60, 99 },  { 4, 10, 30, 24 },	  { 4, 60, 60, 48 },   { 0, 999, 999, 7992 },
+	{ 0, 10, 10, 80 },    { 0, 20, 20, 160 }, { 8, 15, 15, 120 }, { 9, 20, 20, 160 },
+	{ 9, 100, 100, 800 }, { 18, 10, 10, 10 }, { 18, 25, 30, 30 }, { 3, 10, 20, 33 },
+	{ 3, 50, 60, 99 },    { 4, 10, 30, 24 },  { 4, 60, 60, 48 },  { 0, 999, 999, 7992 },
 };
 
 static void each_codec(void **state)
@@ -126,7 +132,8 @@ static void g723_of_several_lengths(void **state)
 	o.data = frames;
 	assert_int_equal(prompt_start(&p, &o), 0);
 	for (i = 0; i < 2 * ARRAY_SIZE(kinds); i++) {
-		assert_int_equal(prompt_next(&p, packet), RTP_HEADER + bytes[i % ARRAY_SIZE(kinds)]);
+		assert_int_equal(prompt_next(&p, packet),
+				 RTP_HEADER + bytes[i % ARRAY_SIZE(kinds)]);
 		assert_int_equal(packet[RTP_HEADER], kinds[i % ARRAY_SIZE(kinds)]);
 		assert_int_equal(packet[7], (uint8_t)(o.ts + 240 * i));
 	}
@@ -177,9 +184,13 @@ static void what_cannot_be_played(void **state)
 
 	(void)state;
 	assert_int_equal(prompt_start(&p, &(struct prompt_opts){ 0 }), -EINVAL);
-	assert_int_equal(prompt_packet_ns(&(struct prompt_opts){ .payload_type = 99, .ptime_ms = 10 }), 0);
-	assert_int_equal(prompt_start(&p, (struct prompt_opts[]){ usual(99, 1000, 20, 1) }), -EINVAL);
-	assert_int_equal(prompt_start(&p, (struct prompt_opts[]){ usual(0, 1000, 1000, 1) }), -EINVAL);
+	assert_int_equal(prompt_packet_ns(
+				 &(struct prompt_opts){ .payload_type = 99, .ptime_ms = 10 }),
+			 0);
+	assert_int_equal(prompt_start(&p, (struct prompt_opts[]){ usual(99, 1000, 20, 1) }),
+			 -EINVAL);
+	assert_int_equal(prompt_start(&p, (struct prompt_opts[]){ usual(0, 1000, 1000, 1) }),
+			 -EINVAL);
 	assert_int_equal(prompt_start(&p, (struct prompt_opts[]){ usual(0, 79, 10, 1) }), -ENODATA);
 	assert_int_equal(prompt_next(&p, packet), 0);
 	assert_int_equal(prompt_start(&p, (struct prompt_opts[]){ usual(0, 0, 10, -1) }), -ENODATA);
@@ -190,12 +201,9 @@ static void what_cannot_be_played(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_codec),
-		cmocka_unit_test(rounds_drop_the_rest),
-		cmocka_unit_test(endless),
-		cmocka_unit_test(g723_of_several_lengths),
-		cmocka_unit_test(opus_packets),
-		cmocka_unit_test(what_cannot_be_played),
+		cmocka_unit_test(each_codec),	cmocka_unit_test(rounds_drop_the_rest),
+		cmocka_unit_test(endless),	cmocka_unit_test(g723_of_several_lengths),
+		cmocka_unit_test(opus_packets), cmocka_unit_test(what_cannot_be_played),
 	};
 
 	return cmocka_run_group_tests(tests, fill_file, NULL);

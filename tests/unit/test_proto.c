@@ -19,19 +19,31 @@
 
 static const struct span labels[] = { { "one", 3 }, { "two", 3 } };
 static const struct proto_opts plain = {
-	.default_family = ADDR_IP4, .have_ip4 = true, .labels = labels, .labels_n = 2,
+	.default_family = ADDR_IP4,
+	.have_ip4 = true,
+	.labels = labels,
+	.labels_n = 2,
 };
 static const struct proto_opts both_families = {
-	.default_family = ADDR_IP4, .have_ip4 = true, .have_ip6 = true, .labels = labels, .labels_n = 2, .modules = 1 << 3,
+	.default_family = ADDR_IP4,
+	.have_ip4 = true,
+	.have_ip6 = true,
+	.labels = labels,
+	.labels_n = 2,
+	.modules = 1 << 3,
 };
 static const struct proto_opts bridge = {
-	.bridge = true, .default_family = ADDR_IP4, .have_ip4 = true, .have_ip6 = true,
+	.bridge = true,
+	.default_family = ADDR_IP4,
+	.have_ip4 = true,
+	.have_ip6 = true,
 };
 static const struct proto_opts only_ip6 = { .default_family = ADDR_IP6, .have_ip6 = true };
 static const struct proto_opts unchecked = { .default_family = ADDR_NONE };
 
 /* Parse an exactly sized copy, so that the address sanitizer finds a read past the end. */
-static enum proto_error parse_bytes(struct request *r, const char *bytes, size_t len, const struct proto_opts *opts)
+static enum proto_error parse_bytes(struct request *r, const char *bytes, size_t len,
+				    const struct proto_opts *opts)
 {
 	static char *copy; /* spans point into it until the next call */
 
@@ -346,7 +358,8 @@ static void test_update_arguments(void **state)
 	struct request r;
 
 	(void)state;
-	assert_int_equal(parse(&r, "\t U  call\t10.0.0.1 5000\r A  B unix:s%20 a%20b+c \n", &plain), PROTO_OK);
+	assert_int_equal(parse(&r, "\t U  call\t10.0.0.1 5000\r A  B unix:s%20 a%20b+c \n", &plain),
+			 PROTO_OK);
 	assert_span(r.to_tag, "B");
 	assert_span(r.notify_socket, "unix:s%20");
 	assert_span(r.notify_tag, "a%20b+c");
@@ -373,7 +386,8 @@ static void test_update_arguments(void **state)
 	assert_span(r.to_tag, NULL);
 	assert_span(r.notify_socket, "jsonrpc:http://h");
 
-	assert_int_equal(parse(&r, "U call 10.0.0.1 5000 A xmlrpc:http://h/x tag", &plain), PROTO_OK);
+	assert_int_equal(parse(&r, "U call 10.0.0.1 5000 A xmlrpc:http://h/x tag", &plain),
+			 PROTO_OK);
 	assert_span(r.to_tag, NULL);
 	assert_span(r.notify_socket, "xmlrpc:http://h/x");
 	assert_span(r.notify_tag, "tag");
@@ -408,11 +422,14 @@ static void test_peer_addresses(void **state)
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(peers); i++) {
-		snprintf(line, sizeof(line), "U%s c %s 7 A", peers[i].ip6 ? "6" : "", peers[i].addr);
+		snprintf(line, sizeof(line), "U%s c %s 7 A", peers[i].ip6 ? "6" : "",
+			 peers[i].addr);
 		assert_int_equal(parse(&r, line, &both_families), PROTO_OK);
 		assert_int_equal(r.media.ipv6, peers[i].ip6);
 		assert_int_equal(r.media.on_hold, peers[i].hold);
-		assert_int_equal(r.media.peer.family, !peers[i].peer ? ADDR_NONE : peers[i].ip6 ? ADDR_IP6 : ADDR_IP4);
+		assert_int_equal(r.media.peer.family, !peers[i].peer ? ADDR_NONE
+						      : peers[i].ip6 ? ADDR_IP6
+								     : ADDR_IP4);
 		assert_int_equal(r.media.peer.port, peers[i].peer ? 7 : 0);
 		assert_memory_equal(r.media.peer.ip, peers[i].ip, 16);
 	}
@@ -548,7 +565,9 @@ static void test_subcommands(void **state)
 	struct request r;
 
 	(void)state;
-	assert_int_equal(parse(&r, "U c 1.1.1.1 1 A B && d && DW && sR tos=184 && S ttl=2147483647", &plain), PROTO_OK);
+	assert_int_equal(parse(&r, "U c 1.1.1.1 1 A B && d && DW && sR tos=184 && S ttl=2147483647",
+			       &plain),
+			 PROTO_OK);
 	assert_int_equal(r.subs_n, 4);
 	assert_int_equal(r.sub[0].op, SUB_DELETE);
 	assert_false(r.sub[0].weak);
@@ -561,7 +580,8 @@ static void test_subcommands(void **state)
 	assert_int_equal(r.sub[3].value, INT_MAX);
 	assert_false(r.sub[3].reverse);
 
-	assert_int_equal(parse(&r, "U c 1.1.1.1 1 A B && Lwz30 10.0.0.2 6000 && C src X Y", &plain), PROTO_OK);
+	assert_int_equal(parse(&r, "U c 1.1.1.1 1 A B && Lwz30 10.0.0.2 6000 && C src X Y", &plain),
+			 PROTO_OK);
 	assert_int_equal(r.sub[0].op, SUB_LOOKUP);
 	assert_true(r.sub[0].media.weak);
 	assert_int_equal(r.sub[0].media.ptime_ms, 30);

@@ -65,8 +65,12 @@ static void mos_stays_in_its_range(void **state)
 static void hear(struct rtpx_flow_stats *st, uint8_t type, unsigned int n, double late_ms)
 {
 	const struct rtpx_packet p = {
-		.kind = RTPX_PAYLOAD_RTP, .payload_type = type, .ssrc = 7, .payload_bytes = 172,
-		.rtp_seq = (uint16_t)(100 + n), .rtp_ts = 160 * n,
+		.kind = RTPX_PAYLOAD_RTP,
+		.payload_type = type,
+		.ssrc = 7,
+		.payload_bytes = 172,
+		.rtp_seq = (uint16_t)(100 + n),
+		.rtp_ts = 160 * n,
 		.now_ns = START_NS + 20 * NSEC_PER_MSEC * n + (uint64_t)(late_ms * NSEC_PER_MSEC),
 	};
 
@@ -157,9 +161,9 @@ static void a_dynamic_type(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(points_of_g107),      cmocka_unit_test(mos_stays_in_its_range),
-		cmocka_unit_test(a_direction),	       cmocka_unit_test(since_the_last_look),
-		cmocka_unit_test(no_estimate),	       cmocka_unit_test(a_dynamic_type),
+		cmocka_unit_test(points_of_g107), cmocka_unit_test(mos_stays_in_its_range),
+		cmocka_unit_test(a_direction),	  cmocka_unit_test(since_the_last_look),
+		cmocka_unit_test(no_estimate),	  cmocka_unit_test(a_dynamic_type),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

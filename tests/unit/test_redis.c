@@ -35,9 +35,20 @@ static void is_url(const char *text, bool tls, const char *host, unsigned int po
 static void test_urls(void **state)
 {
 	static const char *const wrong_ones[] = {
-		"", "localhost", "redis://", "redis://:6379", "redis://host:0", "redis://host:65536",
-		"redis://host:x", "redis://user@host", "redis://host/x", "redis://[::1", "unix:here",
-		"redis://a:%zz@host", "redis://a:%00@host", "redis://[::1]x",
+		"",
+		"localhost",
+		"redis://",
+		"redis://:6379",
+		"redis://host:0",
+		"redis://host:65536",
+		"redis://host:x",
+		"redis://user@host",
+		"redis://host/x",
+		"redis://[::1",
+		"unix:here",
+		"redis://a:%zz@host",
+		"redis://a:%00@host",
+		"redis://[::1]x",
 	};
 	struct redis_url u;
 	char err[200];
@@ -91,13 +102,13 @@ static void on_answer(void *arg, const struct redisReply *reply)
 }
 
 /* Run the loop until @condition, which is asked until it is true once; a minute at most. */
-#define run_until(condition)                                                       \
-	do {                                                                       \
-		uint64_t end_ns = clock_now() + 60 * NSEC_PER_SEC;                 \
-		bool is_so;                                                        \
-		while (!(is_so = (condition)) && clock_now() < end_ns)             \
-			event_base_loop(t.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);    \
-		assert_true(is_so);                                                \
+#define run_until(condition)                                                    \
+	do {                                                                    \
+		uint64_t end_ns = clock_now() + 60 * NSEC_PER_SEC;              \
+		bool is_so;                                                     \
+		while (!(is_so = (condition)) && clock_now() < end_ns)          \
+			event_base_loop(t.base, EVLOOP_ONCE | EVLOOP_NONBLOCK); \
+		assert_true(is_so);                                             \
 	} while (0)
 
 static bool accepted(void)

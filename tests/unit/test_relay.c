@@ -115,8 +115,9 @@ static struct call call_on(const char *local0, const char *callee, const char *l
 	struct call c;
 	int leg;
 
-	assert_int_equal(
-		session_create(sessions, span_of("call"), span_of("tag"), test_now_ns(), &c.s), 0);
+	assert_int_equal(session_create(sessions, span_of("call"), span_of("tag"), test_now_ns(),
+					&c.s),
+			 0);
 	c.s->leg[0].local = at(local0, 4000);
 	c.s->leg[1].local = at(local1, 4002);
 	for (leg = 0; leg < 2; leg++) {
@@ -835,8 +836,9 @@ static void test_circle(void **state)
 	int leg;
 
 	(void)state;
-	assert_int_equal(
-		session_create(sessions, span_of("other"), span_of("tag"), test_now_ns(), &y), 0);
+	assert_int_equal(session_create(sessions, span_of("other"), span_of("tag"), test_now_ns(),
+					&y),
+			 0);
 	for (leg = 0; leg < 2; leg++) {
 		y->leg[leg].local = at("10.99.0.1", 4010 + 2 * leg);
 		assert_int_equal(relay_leg_open(relay, &y->leg[leg]), 0);
@@ -882,7 +884,8 @@ int main(void)
 		cmocka_unit_test_prestate_setup_teardown(test_compat, begin, end, &compat),
 		cmocka_unit_test_prestate_setup_teardown(test_strict, begin, end, &strict),
 		cmocka_unit_test_prestate_setup_teardown(test_with_dataplane, begin, end, &kernel),
-		cmocka_unit_test_prestate_setup_teardown(test_counted_meanwhile, begin, end, &kernel),
+		cmocka_unit_test_prestate_setup_teardown(test_counted_meanwhile, begin, end,
+							 &kernel),
 		cmocka_unit_test_prestate_setup_teardown(test_late_packet, begin, end, &kernel),
 		cmocka_unit_test_prestate_setup_teardown(test_playing, begin, end, &kernel),
 		cmocka_unit_test_prestate_setup_teardown(test_resizing, begin, end, &kernel),

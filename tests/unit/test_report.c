@@ -38,8 +38,12 @@ static void make(struct session *s)
 {
 	static char call_id[] = "c@example", from[] = "f1", to[] = "t1";
 
-	*s = (struct session){ .call_id = call_id, .from_tag = from, .to_tag = to, .number = 9,
-			       .complete = true, .created_ns = BEGIN_NS };
+	*s = (struct session){ .call_id = call_id,
+			       .from_tag = from,
+			       .to_tag = to,
+			       .number = 9,
+			       .complete = true,
+			       .created_ns = BEGIN_NS };
 	for (int leg = 0; leg < 2; leg++) {
 		stream_init(&s->leg[leg].stream[STREAM_RTP], STREAM_RTP);
 		stream_init(&s->leg[leg].stream[STREAM_RTCP], STREAM_RTCP);

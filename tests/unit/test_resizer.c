@@ -74,8 +74,8 @@ static struct resizer *begin(unsigned int target_ms)
 	return r;
 }
 
-static size_t packet(uint8_t *p, uint8_t type, bool marker, uint16_t seq, uint32_t ts, uint32_t ssrc,
-		     size_t len)
+static size_t packet(uint8_t *p, uint8_t type, bool marker, uint16_t seq, uint32_t ts,
+		     uint32_t ssrc, size_t len)
 {
 	p[0] = 0x80;
 	p[1] = type | marker << 7;
@@ -140,7 +140,8 @@ static void splits_20_to_10(void **state)
 /* rtpproxy drops the late packet, and leaves no number free for it. */
 static void late_ones_leave_and_double_ones_go(void **state)
 {
-	static const uint8_t order[] = { 0, 2, 1, 3, 4, 4, 5, 2, 1 }, expected[] = { 0, 2, 1, 3, 4, 5 };
+	static const uint8_t order[] = { 0, 2, 1, 3, 4, 4, 5, 2, 1 },
+			     expected[] = { 0, 2, 1, 3, 4, 5 };
 	struct resizer *r = begin(20);
 	unsigned int i;
 
@@ -351,7 +352,8 @@ static void another_source_ends_renumbering(void **state)
 	resizer_stop(r, &sink);
 	for (i = 0; i < MAX_OTHERS; i++) {
 		assert_false(resizer_is_over(r));
-		resizer_in(r, p, packet(p, 0, false, 100 + i, 160 * i, SSRC + 1, 160), START_NS, &sink);
+		resizer_in(r, p, packet(p, 0, false, 100 + i, 160 * i, SSRC + 1, 160), START_NS,
+			   &sink);
 		saw(2 + i, 100 + i, 160 * i, 160, false);
 	}
 	assert_true(resizer_is_over(r));
@@ -379,8 +381,9 @@ static void numbers_set_back_go_on(void **state)
 /* Packets were relayed up to number 99 before. */
 static void begins_in_mid_call(void **state)
 {
-	const struct leg_numbers before = { .known = true, .ssrc = SSRC, .next = 100,
-					     .stale = true };
+	const struct leg_numbers before = {
+		.known = true, .ssrc = SSRC, .next = 100, .stale = true
+	};
 	struct resizer *r = begin(20);
 
 	(void)state;
@@ -413,7 +416,8 @@ static void the_next_daemon_goes_on(void **state)
 	resizer_kept(r);
 	assert_false(resizer_has_moved(r));
 	resizer_numbers(r, &n);
-	assert_true(n.known && n.ssrc == SSRC && n.next == 102 && n.ahead == 2 && n.reserve == RESERVE);
+	assert_true(n.known && n.ssrc == SSRC && n.next == 102 && n.ahead == 2 &&
+		    n.reserve == RESERVE);
 	resizer_free(r);
 	r = begin(10);
 	resizer_resume(r, &n);
@@ -704,7 +708,8 @@ static size_t opus_of(uint8_t *out, uint8_t toc, int n, size_t bytes, uint8_t fi
 	return len;
 }
 
-static void opus_in(struct resizer *r, uint8_t toc, int n, size_t bytes, uint16_t seq, uint32_t ts, uint64_t ms)
+static void opus_in(struct resizer *r, uint8_t toc, int n, size_t bytes, uint16_t seq, uint32_t ts,
+		    uint64_t ms)
 {
 	uint8_t p[MAX_PACKET] = { 0 };
 	size_t len = opus_of(p + RTP_HEADER, toc, n, bytes, seq);
@@ -716,7 +721,8 @@ static void opus_in(struct resizer *r, uint8_t toc, int n, size_t bytes, uint16_
 #define OPUS_10_MS 0xf0
 #define OPUS_60_MS 0x18 /* SILK */
 
-static void saw_opus(unsigned int i, uint16_t seq, uint32_t ts, uint8_t toc, int n, size_t bytes, uint8_t fill)
+static void saw_opus(unsigned int i, uint16_t seq, uint32_t ts, uint8_t toc, int n, size_t bytes,
+		     uint8_t fill)
 {
 	static uint8_t expected[MAX_PACKET];
 	size_t len = opus_of(expected, toc, n, bytes, fill);
@@ -836,9 +842,9 @@ static struct trial {
 	bool begins_spurt[FRAMES_MAX]; /* frame is the first of a marked packet */
 	bool in_marked[FRAMES_MAX];    /* frame is in a marked packet */
 	uint64_t arrival_ns[FRAMES_MAX];
-	unsigned int waiting; /* frames */
-	uint32_t next_frame;  /* the frame after those that have left in order */
-	bool late; /* the packet that arrives is behind next_frame */
+	unsigned int waiting;	   /* frames */
+	uint32_t next_frame;	   /* the frame after those that have left in order */
+	bool late;		   /* the packet that arrives is behind next_frame */
 	bool used[UINT16_MAX + 1]; /* sequence numbers */
 } t;
 
@@ -883,7 +889,8 @@ static size_t write_payload(uint8_t *p, uint32_t frame, uint32_t n)
 		}
 		frames[i][0] = t.toc;
 		write_frame(frames[i] + 1, frame + i);
-		assert_int_equal(opus_repacketizer_cat(rp, frames[i], 1 + bytes_of(frame + i)), OPUS_OK);
+		assert_int_equal(opus_repacketizer_cat(rp, frames[i], 1 + bytes_of(frame + i)),
+				 OPUS_OK);
 	}
 	if (is_opus())
 		len = opus_repacketizer_out(rp, p, MAX_PACKET - RTP_HEADER);
@@ -1041,7 +1048,8 @@ static void audio_arrives(const struct sent *s)
 		t.arrival_ns[s->frame + i] = s->arrival_ns;
 	}
 	resizer_in(t.r, p,
-		   packet(p, is_opus() ? OPUS : t.codec->payload_type, s->marker, s->seq, ts, SSRC, len),
+		   packet(p, is_opus() ? OPUS : t.codec->payload_type, s->marker, s->seq, ts, SSRC,
+			  len),
 		   s->arrival_ns, &trial_sink);
 	t.late &= !is_double;
 	late_ones += t.late;
@@ -1091,7 +1099,8 @@ static void run_trial(unsigned int target_ms)
 static void choose_codec(unsigned int i)
 {
 	static const uint8_t types[] = { 0, 8, 9, 18, 3, 4 };
-	static const uint8_t tocs[] = { OPUS_10_MS, OPUS_20_MS, OPUS_60_MS, OPUS_20_MS | 4, 0xe8 /* 5 ms */ };
+	static const uint8_t tocs[] = { OPUS_10_MS, OPUS_20_MS, OPUS_60_MS, OPUS_20_MS | 4,
+					0xe8 /* 5 ms */ };
 	unsigned int which = i % (ARRAY_SIZE(types) + 1);
 
 	if (which == ARRAY_SIZE(types)) {
@@ -1118,8 +1127,10 @@ static void random_streams(void **state)
 
 		memset(&t, 0, sizeof(t));
 		choose_codec(i);
-		t.base_ts = rand() % 3 ? (uint32_t)rand() * 2654435761u : 0u - 8000; /* near the wrap */
-		make_trial(MIN(MAX(in_ms * t.codec->ticks_per_ms / t.frame_ticks, 1), PER_PACKET_MAX),
+		t.base_ts =
+			rand() % 3 ? (uint32_t)rand() * 2654435761u : 0u - 8000; /* near the wrap */
+		make_trial(MIN(MAX(in_ms * t.codec->ticks_per_ms / t.frame_ticks, 1),
+			       PER_PACKET_MAX),
 			   hard * 4, hard * 10, hard * 2);
 		run_trial(target_ms);
 	}

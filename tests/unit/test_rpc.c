@@ -58,10 +58,10 @@ static void quotes_what_strangers_wrote(void **state)
 		       "\"params\":[\"</string>&\\\"\\\\\\n\",\"\",\"\"],\"id\":7}");
 }
 
-#define FAULT                                                                                  \
-	"<?xml version=\"1.0\"?>\n<methodResponse>\n<fault>\n<value>\n<struct>\n<member>\n"    \
-	"<name>faultCode</name>\n<value><int>500</int></value>\n</member>\n<member>\n"         \
-	"<name>faultString</name>\n<value><string>Method Not Found</string></value>\n"         \
+#define FAULT                                                                               \
+	"<?xml version=\"1.0\"?>\n<methodResponse>\n<fault>\n<value>\n<struct>\n<member>\n" \
+	"<name>faultCode</name>\n<value><int>500</int></value>\n</member>\n<member>\n"      \
+	"<name>faultString</name>\n<value><string>Method Not Found</string></value>\n"      \
 	"</member>\n</struct>\n</value>\n</fault>\n</methodResponse>"
 
 static void reads_answers(void **state)
@@ -82,8 +82,8 @@ static void reads_answers(void **state)
 		{ RPC_XML, "<methodResponse/>", RPC_UNREADABLE, "" },
 		{ RPC_XML, "<html>Not found</html>", RPC_UNREADABLE, "" },
 		{ RPC_XML, "", RPC_UNREADABLE, "" },
-		{ RPC_JSON, "{\"jsonrpc\":\t\"2.0\",\n\"result\":\tnull,\n\"id\":\t1\n}",
-		  RPC_DONE, "" },
+		{ RPC_JSON, "{\"jsonrpc\":\t\"2.0\",\n\"result\":\tnull,\n\"id\":\t1\n}", RPC_DONE,
+		  "" },
 		{ RPC_JSON, "{\"jsonrpc\":\"2.0\",\"result\":{},\"id\":1}", RPC_DONE, "" },
 		{ RPC_JSON,
 		  "{\n\t\"jsonrpc\":\t\"2.0\",\n\t\"error\":\t{\n\t\t\"code\":\t500,\n\t\t\"message\":\t"

@@ -13,11 +13,11 @@
 #include "../../daemon/media/rtp.c"
 
 #define NEITHER RTPX_PAYLOAD_OTHER
-#define RTP	RTPX_PAYLOAD_RTP
-#define RTCP	RTPX_PAYLOAD_RTCP
-#define STUN	RTPX_PAYLOAD_STUN
-#define DTLS	RTPX_PAYLOAD_DTLS
-#define ZRTP	RTPX_PAYLOAD_ZRTP
+#define RTP RTPX_PAYLOAD_RTP
+#define RTCP RTPX_PAYLOAD_RTCP
+#define STUN RTPX_PAYLOAD_STUN
+#define DTLS RTPX_PAYLOAD_DTLS
+#define ZRTP RTPX_PAYLOAD_ZRTP
 
 /* Sequence number, timestamp, SSRC. */
 #define FIXED 0x12, 0x34, 0, 0, 0x10, 0x20, 0xde, 0xad, 0xbe, 0xef

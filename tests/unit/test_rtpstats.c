@@ -63,8 +63,8 @@ static void counts_reordering(void **state)
 		uint16_t seq;
 		uint32_t reordered, duplicates, lost;
 	} rows[] = {
-		{ 10, 0, 0, 0 }, { 12, 0, 0, 1 }, { 11, 1, 0, 0 }, { 11, 1, 1, 0 }, { 12, 1, 2, 0 },
-		{ 9, 2, 2, 0 },	 /* before the first one */
+		{ 10, 0, 0, 0 }, { 12, 0, 0, 1 }, { 11, 1, 0, 0 },
+		{ 11, 1, 1, 0 }, { 12, 1, 2, 0 }, { 9, 2, 2, 0 }, /* before the first one */
 		{ 15, 2, 2, 2 }, { 14, 3, 2, 1 }, { 16, 3, 2, 1 },
 	};
 	struct rtpx_flow_stats st = { 0 };
@@ -106,10 +106,10 @@ static const struct {
 	uint8_t payload_type;
 	double rate; /* Hz, RFC 3551 section 6; any for a dynamic type */
 } clocks[] = {
-	{ 0, 8000 },   { 3, 8000 },   { 6, 16000 },  { 8, 8000 },   { 9, 8000 },
-	{ 10, 44100 }, { 11, 44100 }, { 14, 90000 }, { 16, 11025 }, { 17, 22050 },
-	{ 18, 8000 },  { 26, 90000 }, { 34, 90000 }, { 96, 8000 },  { 101, 8000 },
-	{ 97, 16000 }, { 98, 24000 }, { 99, 32000 }, { 111, 48000 }, { 127, 90000 }, { 35, 48000 },
+	{ 0, 8000 },	{ 3, 8000 },	{ 6, 16000 },  { 8, 8000 },   { 9, 8000 },   { 10, 44100 },
+	{ 11, 44100 },	{ 14, 90000 },	{ 16, 11025 }, { 17, 22050 }, { 18, 8000 },  { 26, 90000 },
+	{ 34, 90000 },	{ 96, 8000 },	{ 101, 8000 }, { 97, 16000 }, { 98, 24000 }, { 99, 32000 },
+	{ 111, 48000 }, { 127, 90000 }, { 35, 48000 },
 };
 
 /* Packets arrive late by a random time up to @spread_ms. */
@@ -169,8 +169,8 @@ static struct rtpx_flow_stats sampled(uint8_t payload_type, double rate, double 
 	int i;
 
 	for (i = 0; i < 50000; i++) {
-		uint64_t now = START_NS + i * PTIME_NS +
-			       (uint64_t)(spread_ms * 1e6 * rand() / RAND_MAX);
+		uint64_t now =
+			START_NS + i * PTIME_NS + (uint64_t)(spread_ms * 1e6 * rand() / RAND_MAX);
 		struct rtpx_packet p = {
 			.kind = RTPX_PAYLOAD_RTP,
 			.ssrc = 1,
@@ -219,10 +219,9 @@ static void jitter_sampled(void **state)
 static void jitter_of_no_clock(void **state)
 {
 	struct rtpx_flow_stats st = { 0 };
-	struct rtpx_packet p = { .kind = RTPX_PAYLOAD_RTP,
-				 .ssrc = 1,
-				 .payload_type = 100,
-				 .now_ns = START_NS };
+	struct rtpx_packet p = {
+		.kind = RTPX_PAYLOAD_RTP, .ssrc = 1, .payload_type = 100, .now_ns = START_NS
+	};
 	int i;
 
 	(void)state;

@@ -106,9 +106,8 @@ static void finding(void **state)
 					   span_of(rows[i].to) };
 		const struct leg *leg = session_find(all, &of);
 
-		if (!leg != !rows[i].tag ||
-		    (leg && (strcmp(leg->session->from_tag, rows[i].tag) ||
-			     leg->party != rows[i].party)))
+		if (!leg != !rows[i].tag || (leg && (strcmp(leg->session->from_tag, rows[i].tag) ||
+						     leg->party != rows[i].party)))
 			fail_msg("from %s to %s: found %s", rows[i].from,
 				 rows[i].to ? rows[i].to : "-",
 				 leg ? leg->session->from_tag : "none");
@@ -553,9 +552,9 @@ static void an_outage(void **state)
 		seen = t.seen;
 		slices++;
 		snprintf(name, sizeof(name), "new-%u", slices);
-		assert_int_equal(
-			session_create(t.all, span_of(name), span_of("tag"), t.now_ns, &t.alive[0]),
-			0);
+		assert_int_equal(session_create(t.all, span_of(name), span_of("tag"), t.now_ns,
+						&t.alive[0]),
+				 0);
 	} while (sessions_expired(t.all, t.now_ns, ends, &t) && t.seen - seen <= LOOKS_MAX);
 	assert_int_equal(t.seen, 5000);
 	assert_in_range(slices, 5000 / LOOKS_MAX, 5000 / LOOKS_MAX + 2);

@@ -51,16 +51,18 @@ static struct snapshot full(void)
 		leg->ptime_ms = 60;
 		leg->on_hold = true;
 		leg->holds = 3;
-		leg->numbers = (struct leg_numbers){ .known = true, .ssrc = 0xfeedu, .next = 65535,
-						     .ahead = -7, .reserve = 500 };
+		leg->numbers = (struct leg_numbers){
+			.known = true, .ssrc = 0xfeedu, .next = 65535, .ahead = -7, .reserve = 500
+		};
 		leg->ttl_s = 90;
 		leg->deadline_ns = ++n;
 		leg->ndropped = ++n;
 		leg->nrelayed = ++n;
 		state->recording = (struct snapshot_recording){ true, true, 3, span_of("target") };
-		state->playing = (struct snapshot_playing){ span_of("hold"), 8, (uint32_t)-1, 20, ++n };
+		state->playing =
+			(struct snapshot_playing){ span_of("hold"), 8, (uint32_t)-1, 20, ++n };
 		state->dtmf = (struct snapshot_dtmf){ true, true, 97, span_of("digits"),
-						    span_of("unix:/notify") };
+						      span_of("unix:/notify") };
 		for (kind = 0; kind < STREAM_KINDS; kind++) {
 			struct stream *t = &leg->stream[kind];
 
@@ -113,7 +115,8 @@ static void comes_back(void **state)
 	assert_int_equal(snapshot_read(&back, written(&s)), 0);
 	assert_alike(&s, &back);
 	for (i = 0; i < 4; i++)
-		assert_memory_equal(&back.is.leg[i / 2].stream[i % 2], &s.is.leg[i / 2].stream[i % 2],
+		assert_memory_equal(&back.is.leg[i / 2].stream[i % 2],
+				    &s.is.leg[i / 2].stream[i % 2],
 				    offsetof(struct stream, candidate));
 	assert_int_equal(back.is.leg[1].stream[STREAM_RTCP].stats.packets,
 			 s.is.leg[1].stream[STREAM_RTCP].stats.packets);
@@ -160,7 +163,8 @@ static void comes_back_as_a_session(void **state)
 
 static void is_small_when_there_is_little(void **state)
 {
-	struct snapshot s = { .is.number = 1, .call_id = span_of("c"), .from_tag = span_of("f") }, back;
+	struct snapshot s = { .is.number = 1, .call_id = span_of("c"), .from_tag = span_of("f") },
+			back;
 
 	(void)state;
 	assert_true(written(&s).len < 20);
@@ -190,7 +194,9 @@ static void skips_what_a_later_version_adds(void **state)
 	memcpy(with, more, sizeof(more));
 	memcpy(with + sizeof(more), b.p, b.len);
 	memcpy(with + sizeof(more) + b.len, more, sizeof(more));
-	assert_int_equal(snapshot_read(&back, (struct span){ (char *)with, b.len + 2 * sizeof(more) }), 0);
+	assert_int_equal(snapshot_read(&back,
+				       (struct span){ (char *)with, b.len + 2 * sizeof(more) }),
+			 0);
 	assert_alike(&s, &back);
 }
 
@@ -245,21 +251,22 @@ static void numbers_may_grow(void **state)
 	struct snapshot back = { 0 };
 
 	(void)state;
-	assert_int_equal(fields_read(session_fields, &back.is, (struct span){ (char *)small, sizeof(small) }), 0);
+	assert_int_equal(fields_read(session_fields, &back.is,
+				     (struct span){ (char *)small, sizeof(small) }),
+			 0);
 	assert_int_equal(back.is.number, 5);
-	assert_int_equal(fields_read(session_fields, &back.is, (struct span){ (char *)large, sizeof(large) }), -EBADMSG);
+	assert_int_equal(fields_read(session_fields, &back.is,
+				     (struct span){ (char *)large, sizeof(large) }),
+			 -EBADMSG);
 }
 
 /* Earlier versions wrote all members of a leg behind one tag. */
 static void reads_a_leg_in_one_piece(void **state)
 {
 	static const uint8_t old[] = {
-		1, 1, 0, 7, 2, 1, 0, 'c', 3, 1, 0, 't',
-		9, 25, 0, /* leg 0 */
-			1, 7, 0, ADDR_IP4, 0x40, 0x9c, 192, 0, 2, 1,
-			2, 1, 0, 'a',
-			6, 1, 0, 1,
-			15, 4, 0, 1, 1, 0, 1,
+		1, 1, 0, 7,	   2,	 1,    0,   'c', 3, 1, 0, 't', 9, 25,  0, /* leg 0 */
+		1, 7, 0, ADDR_IP4, 0x40, 0x9c, 192, 0,	 2, 1, 2, 1,   0, 'a', 6,
+		1, 0, 1, 15,	   4,	 0,    1,   1,	 0, 1,
 	};
 	struct snapshot back;
 

@@ -94,7 +94,10 @@ static const struct ring_finder finder = { find_way, &got };
 static int open_board(void)
 {
 	const struct switchboard_opts opts = {
-		.port_min = 3000, .port_max = 20000, .uid = (uid_t)-1, .gid = (gid_t)-1,
+		.port_min = 3000,
+		.port_max = 20000,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1,
 	};
 	char err[256];
 
@@ -180,8 +183,9 @@ static void send_text(struct sockets_port *p, const char *host, uint16_t port, c
 
 	if (source)
 		from = at(source, 0);
-	assert_int_equal(
-		sockets_port_send(user, p, &to, &from, (const uint8_t *)text, strlen(text)), 0);
+	assert_int_equal(sockets_port_send(user, p, &to, &from, (const uint8_t *)text,
+					   strlen(text)),
+			 0);
 }
 
 static struct sockets_counts counts(void)
@@ -682,8 +686,11 @@ static void test_share(void **state)
 /* A port that only sends: its packets reach no port, and no ICMP error answers them. */
 static void test_deaf(void **state)
 {
-	const struct sockets_opts opts = { .on_packet = on_packet, .batch_end = on_batch_end,
-					   .arg = &got, .switchboard = board, .deaf = true };
+	const struct sockets_opts opts = { .on_packet = on_packet,
+					   .batch_end = on_batch_end,
+					   .arg = &got,
+					   .switchboard = board,
+					   .deaf = true };
 	const struct sockets_bind here = { .local = at("10.99.0.1", 4000) };
 	struct addr to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000), error = 0;
@@ -698,10 +705,13 @@ static void test_deaf(void **state)
 	sockets_flush(deaf);
 	assert_int_equal(turn_for(base, fd)->len, 4);
 	/* Only a connected socket hears of an ICMP error. */
-	assert_int_equal(connect(fd, (struct sockaddr *)&(struct sockaddr_in){
-				.sin_family = AF_INET, .sin_port = htons(4000),
-				.sin_addr.s_addr = inet_addr("10.99.0.1") },
-				sizeof(struct sockaddr_in)), 0);
+	assert_int_equal(connect(fd,
+				 (struct sockaddr *)&(struct sockaddr_in){
+					 .sin_family = AF_INET,
+					 .sin_port = htons(4000),
+					 .sin_addr.s_addr = inet_addr("10.99.0.1") },
+				 sizeof(struct sockaddr_in)),
+			 0);
 	assert_int_equal(send(fd, "answer", 6, 0), 6);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len), 0);
@@ -885,7 +895,10 @@ static void test_taken(void **state)
 static void test_two(void **state)
 {
 	const struct switchboard_opts opts = {
-		.port_min = 3000, .port_max = 5000, .uid = (uid_t)-1, .gid = (gid_t)-1,
+		.port_min = 3000,
+		.port_max = 5000,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1,
 	};
 	struct addr mine = at("10.99.0.1", 4000), free_one = at("10.99.0.1", 4002);
 	struct switchboard *other;
@@ -968,8 +981,8 @@ static void test_many_ports(void **state)
 	for (i = 0; i < N; i++)
 		sockets_port_close(user, p[i]);
 	t3 = clock_cpu();
-	print_message("%d ports: %.2f us of CPU to open one, %.2f us to close\n", N, (t1 - t0) / 1e3 / N,
-		      (t3 - t2) / 1e3 / N);
+	print_message("%d ports: %.2f us of CPU to open one, %.2f us to close\n", N,
+		      (t1 - t0) / 1e3 / N, (t3 - t2) / 1e3 / N);
 	assert_true(t1 - t0 < N * 200000ull);
 	close(fd);
 }

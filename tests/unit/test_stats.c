@@ -14,16 +14,16 @@
 
 /* The names of the protocol page, "G"; repeated here on purpose. */
 static const char *const names[] = {
-	"nsess_created", "nsess_destroyed",  "nsess_timeout",     "nsess_complete",
-	"nsess_nortp",   "nsess_owrtp",      "nsess_nortcp",      "nsess_owrtcp",
-	"nplrs_created", "nplrs_destroyed",  "npkts_rcvd",        "npkts_played",
-	"npkts_relayed", "npkts_resizer_in", "npkts_resizer_out", "npkts_resizer_discard",
-	"npkts_discard", "ncmds_rcvd",       "ncmds_rcvd_ndups",  "ncmds_succd",
-	"ncmds_errs",    "ncmds_repld",      "rtpa_nsent",        "rtpa_nrcvd",
-	"rtpa_ndups",    "rtpa_nlost",       "rtpa_perrs",        "npkts_recorded",
-	"npkts_rec_lost", "nrec_complete",  "nrec_lost",     "nrec_made",
-	"nrec_told",     "nrec_failed",      "nrec_removed",      "nsess_limited", "nsess_drained", "ndtmf_told",      "ndtmf_left_out",
-	"npkts_prompt_late",
+	"nsess_created",  "nsess_destroyed",  "nsess_timeout",	   "nsess_complete",
+	"nsess_nortp",	  "nsess_owrtp",      "nsess_nortcp",	   "nsess_owrtcp",
+	"nplrs_created",  "nplrs_destroyed",  "npkts_rcvd",	   "npkts_played",
+	"npkts_relayed",  "npkts_resizer_in", "npkts_resizer_out", "npkts_resizer_discard",
+	"npkts_discard",  "ncmds_rcvd",	      "ncmds_rcvd_ndups",  "ncmds_succd",
+	"ncmds_errs",	  "ncmds_repld",      "rtpa_nsent",	   "rtpa_nrcvd",
+	"rtpa_ndups",	  "rtpa_nlost",	      "rtpa_perrs",	   "npkts_recorded",
+	"npkts_rec_lost", "nrec_complete",    "nrec_lost",	   "nrec_made",
+	"nrec_told",	  "nrec_failed",      "nrec_removed",	   "nsess_limited",
+	"nsess_drained",  "ndtmf_told",	      "ndtmf_left_out",	   "npkts_prompt_late",
 };
 
 static void expect(const struct stats *s, const char *name, const char *want)
@@ -65,7 +65,7 @@ static void formats(void **state)
 
 static void refusals(void **state)
 {
-	static const char *const unknown[] = { "",           "npkts",       "npkts_rcvd ",
+	static const char *const unknown[] = { "",	     "npkts",	    "npkts_rcvd ",
 					       "NPKTS_RCVD", "npkts_rcvdx", "tick_ns" };
 	struct stats s = { .npkts_rcvd = 123, .total_duration = 1 };
 	char buf[64];
@@ -83,7 +83,9 @@ static void refusals(void **state)
 /* Written counters are read back. Bytes of another version, or none, change no counter. */
 static void journals(void **state)
 {
-	struct stats s = { .total_duration = 12.5, .pps_in = 3, .npkts_rcvd = UINT64_MAX, .nsess_created = 7 };
+	struct stats s = {
+		.total_duration = 12.5, .pps_in = 3, .npkts_rcvd = UINT64_MAX, .nsess_created = 7
+	};
 	struct stats back = { .nsess_created = 1 };
 	char text[STATS_TEXT_MAX];
 	struct span written = { text, stats_write(&s, text) };
@@ -147,9 +149,11 @@ static void load_of_the_loop(void **state)
 
 static void hear(struct rtpx_flow_stats *fs, uint32_t ssrc, uint16_t seq, bool is_rtp)
 {
-	struct rtpx_packet p = {
-		.kind = is_rtp ? RTPX_PAYLOAD_RTP : RTPX_PAYLOAD_OTHER, .ssrc = ssrc, .rtp_seq = seq, .payload_bytes = 172, .now_ns = 1
-	};
+	struct rtpx_packet p = { .kind = is_rtp ? RTPX_PAYLOAD_RTP : RTPX_PAYLOAD_OTHER,
+				 .ssrc = ssrc,
+				 .rtp_seq = seq,
+				 .payload_bytes = 172,
+				 .now_ns = 1 };
 
 	rtpx_stats_packet(fs, &p, 1);
 }
@@ -179,8 +183,8 @@ static void ended_directions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_name),       cmocka_unit_test(formats),
-		cmocka_unit_test(refusals),         cmocka_unit_test(journals),
+		cmocka_unit_test(every_name),	    cmocka_unit_test(formats),
+		cmocka_unit_test(refusals),	    cmocka_unit_test(journals),
 		cmocka_unit_test(packets_a_second), cmocka_unit_test(load_of_the_loop),
 		cmocka_unit_test(ended_directions),
 	};

@@ -27,7 +27,7 @@ struct rules {
 	uint32_t ssrc;
 	uint16_t seq;
 	uint64_t seq_time, last_update;
-	bool analysed;          /* the analyser has seen a packet … */
+	bool analysed;		/* the analyser has seen a packet … */
 	uint32_t analysed_ssrc; /* … of this SSRC last */
 };
 
@@ -234,9 +234,9 @@ static void packet(struct world *w)
 	      STREAM_RELAY;
 	want = rules_packet(&w->rules[kind], &w->rules[!kind], &src, &p);
 	tell(w, "%s from %s, SSRC %u, number %u: %s\n",
-	     kind       ? "RTCP"
+	     kind			  ? "RTCP"
 	     : p.kind == RTPX_PAYLOAD_RTP ? "RTP"
-			: "UDP",
+					  : "UDP",
 	     addr_text(&src, text), p.ssrc, p.rtp_seq, got ? "relayed" : "ignored");
 	if (got != want) {
 		tell(w, "it should have been %s\n", want ? "relayed" : "ignored");

@@ -187,8 +187,9 @@ static void many(void **state)
 		slices++;
 	} while (survey->walking);
 	assert_int_equal(survey_view(survey)->both_ways, 50000);
-	print_message("# a round of 50000 sessions: %u slices, %llu us of CPU in all, %llu us at most\n",
-		      slices, (unsigned long long)all_ns / 1000, (unsigned long long)longest_ns / 1000);
+	print_message(
+		"# a round of 50000 sessions: %u slices, %llu us of CPU in all, %llu us at most\n",
+		slices, (unsigned long long)all_ns / 1000, (unsigned long long)longest_ns / 1000);
 }
 
 /* Without a reader no round begins. */

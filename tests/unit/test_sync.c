@@ -65,8 +65,11 @@ static int begin_with(bool active, bool double_small)
 {
 	const struct session_opts session_opts = { .ttl_s = TTL_S, .setup_ttl_s = TTL_S };
 	struct sync_opts opts = {
-		.stats = &stats, .learning = LEARN_PROOF, .double_small = double_small,
-		.unmirrored = on_unmirrored, .arg = &unmirrored,
+		.stats = &stats,
+		.learning = LEARN_PROOF,
+		.double_small = double_small,
+		.unmirrored = on_unmirrored,
+		.arg = &unmirrored,
 	};
 
 	sync_now_ns = 0;
@@ -219,7 +222,8 @@ static void hear(struct session *s, int leg, enum stream_kind kind, const char *
 
 	sync_pull(sync_, s);
 	before = in->stats;
-	if (stream_packet(in, &s->leg[leg].stream[!kind], &src, &p, LEARN_PROOF, &moved) == STREAM_RELAY)
+	if (stream_packet(in, &s->leg[leg].stream[!kind], &src, &p, LEARN_PROOF, &moved) ==
+	    STREAM_RELAY)
 		in->stats.daemon_packets++;
 	sync_push_stats(sync_, direction(s, leg, kind), &before);
 	if (moved)
@@ -783,7 +787,8 @@ static void leave_a_call(struct session *out)
 	answered(s, CALLEE, CALLER);
 	hear(s, 0, STREAM_RTCP, CALLEE, 5001, 1, 1000);
 	sync_run(sync_);
-	assert_true(has_flow(s, 0, STREAM_RTP) && has_flow(s, 1, STREAM_RTP) && has_flow(s, 0, STREAM_RTCP));
+	assert_true(has_flow(s, 0, STREAM_RTP) && has_flow(s, 1, STREAM_RTP) &&
+		    has_flow(s, 0, STREAM_RTCP));
 	*out = *s;
 	out->call_id = strdup(s->call_id);
 	assert_non_null(out->call_id);
@@ -802,7 +807,8 @@ static void test_adopt(void **state)
 	next_daemon(3);
 	/* The kernel keeps forwarding while no daemon runs. */
 	for (i = 0; i < 5; i++)
-		assert_int_equal(arrives(&before, 0, STREAM_RTP, CALLEE, 5000, 2 + i, 2000 + i), RTPX_REASON_relayed);
+		assert_int_equal(arrives(&before, 0, STREAM_RTP, CALLEE, 5000, 2 + i, 2000 + i),
+				 RTPX_REASON_relayed);
 	arrives(&before, 1, STREAM_RTP, "203.0.113.9", 9, 2, 2000);
 	sync_adopt_begin(sync_);
 	s = restored(&before, before.call_id, before.number);
@@ -871,7 +877,8 @@ static void test_adopt_whose(void **state)
 /* The label is cut: a call-id of any length is recognized by its beginning. */
 static void test_adopt_long_call_id(void **state)
 {
-	char id[] = "0123456789012345678901234567890123456789012345678901234567890123456789-and-more";
+	char id[] =
+		"0123456789012345678901234567890123456789012345678901234567890123456789-and-more";
 	struct session before, *s;
 	int i;
 
@@ -931,8 +938,9 @@ static void test_adopt_some(void **state)
 
 static void stray(enum rtpx_family family, uint16_t port, uint16_t hop)
 {
-	fake->flows[family][port] = (struct rtpx_flow){ .flags = RTPX_FLOW_ACTIVE, .port = port,
-						      .call = 77, .nexthop = hop };
+	fake->flows[family][port] = (struct rtpx_flow){
+		.flags = RTPX_FLOW_ACTIVE, .port = port, .call = 77, .nexthop = hop
+	};
 }
 
 /* Exactly the flows that no session has taken over are removed, of any port and family. */
@@ -964,7 +972,8 @@ static void test_adopt_removes_the_rest(void **state)
 		if (ports[i] != 4001)
 			assert_int_equal(fake->flows[RTPX_FAMILY_IP4][ports[i]].flags, 0);
 	}
-	assert_true(has_flow(s, 0, STREAM_RTP) && has_flow(s, 1, STREAM_RTP) && has_flow(s, 0, STREAM_RTCP));
+	assert_true(has_flow(s, 0, STREAM_RTP) && has_flow(s, 1, STREAM_RTP) &&
+		    has_flow(s, 0, STREAM_RTCP));
 	assert_true(has_flow(fresh, 0, STREAM_RTP) && has_flow(fresh, 1, STREAM_RTP));
 	assert_int_equal(sync_adopt_end(sync_), 0);
 	free(before.call_id);

@@ -45,7 +45,9 @@ static int hears(const char *expected)
 {
 	char text[512] = "", control[CMSG_SPACE(sizeof(int))];
 	struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
 			      .msg_controllen = sizeof(control) };
 	const struct cmsghdr *c;
 	int fd = -1;

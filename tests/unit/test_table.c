@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-
 static bool no_memory;
 
 static void *failing_realloc(void *p, size_t size)
@@ -114,7 +113,9 @@ static void an_addition_is_small(void **state)
 /* The same hash for different keys: all are found, and a removal takes the right one. */
 static void one_hash_for_all(void **state)
 {
-	struct element e[5] = { { .key = 0 }, { .key = 1 }, { .key = 2 }, { .key = 3 }, { .key = 4 } };
+	struct element e[5] = {
+		{ .key = 0 }, { .key = 1 }, { .key = 2 }, { .key = 3 }, { .key = 4 }
+	};
 	struct table_link *link;
 	struct table t = { 0 };
 	unsigned int i, seen = 0;

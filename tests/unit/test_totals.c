@@ -54,8 +54,12 @@ static void ended_sessions(void **state)
 	struct totals t;
 
 	(void)state;
-	*q = (struct quality){ .expected = 12, .lost = 2, .loss = 2.0 / 12, .timed = true,
-			       .jitter_mean_ms = 3, .mos = 3.2 };
+	*q = (struct quality){ .expected = 12,
+			       .lost = 2,
+			       .loss = 2.0 / 12,
+			       .timed = true,
+			       .jitter_mean_ms = 3,
+			       .mos = 3.2 };
 	totals_init(&t);
 	totals_add(&t, &one_way);
 	totals_add(&t, &early);

@@ -23,13 +23,13 @@ static const struct {
 	{ "gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f" },
 	{ "\xe2\x82\xac\xf0\x9f\x98\x80", "\xe2\x82\xac\xf0\x9f\x98\x80" },
 	{ "\xff\xfe", BAD BAD },
-	{ "a\xc3", "a" BAD },			  /* cut off */
-	{ "\xc0\xaf", BAD BAD },		  /* overlong */
-	{ "\xe0\x9f\xbf", BAD BAD BAD },	  /* overlong */
-	{ "\xed\xa0\x80", BAD BAD BAD },	  /* surrogate */
-	{ "\xf4\x90\x80\x80", BAD BAD BAD BAD },  /* above U+10FFFF */
+	{ "a\xc3", "a" BAD },			 /* cut off */
+	{ "\xc0\xaf", BAD BAD },		 /* overlong */
+	{ "\xe0\x9f\xbf", BAD BAD BAD },	 /* overlong */
+	{ "\xed\xa0\x80", BAD BAD BAD },	 /* surrogate */
+	{ "\xf4\x90\x80\x80", BAD BAD BAD BAD }, /* above U+10FFFF */
 	{ "\xe2\x82z", BAD BAD "z" },
-	{ "gr\xfc\xdf", "gr" BAD BAD },		  /* Latin-1 */
+	{ "gr\xfc\xdf", "gr" BAD BAD }, /* Latin-1 */
 };
 
 static void every_text(void **state)
@@ -71,10 +71,18 @@ static void tame(void **state)
 		{ "a1@192.0.2.1", "a1@192.0.2.1" },
 		{ "\x1b]0;title\x07\x1b[2Jx", "?]0;title??[2Jx" },
 		{ "a\nb\tc\rd\x7f", "a?b?c?d?" },
-		{ "\xc2\x9b" "2J", "?2J" },			/* CSI of C1 */
-		{ "\xe2\x80\xae" "gpj", "?gpj" },		/* right-to-left override */
-		{ "a\xe2\x80\x8b" "b\xef\xbb\xbf", "a?b?" },	/* zero width */
-		{ "\xff" "gr\xc3\xbc\xc3\x9f\xe2\x82\xac", "?gr\xc3\xbc\xc3\x9f\xe2\x82\xac" },
+		{ "\xc2\x9b"
+		  "2J",
+		  "?2J" }, /* CSI of C1 */
+		{ "\xe2\x80\xae"
+		  "gpj",
+		  "?gpj" }, /* right-to-left override */
+		{ "a\xe2\x80\x8b"
+		  "b\xef\xbb\xbf",
+		  "a?b?" }, /* zero width */
+		{ "\xff"
+		  "gr\xc3\xbc\xc3\x9f\xe2\x82\xac",
+		  "?gr\xc3\xbc\xc3\x9f\xe2\x82\xac" },
 	};
 	char out[64];
 

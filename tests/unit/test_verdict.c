@@ -338,9 +338,21 @@ static void repeated_streams(void **state)
 		{ "again, without a marker", { { 1000, 120, 0 }, { 1000, 20, 0 } }, 120, 120, 20 },
 		{ "again, with a marker", { { 1000, 120, 0 }, { 1000, 20, 1 } }, 140, 140, 0 },
 		{ "three of the first again", { { 1, 149, 0 }, { 10, 3, 0 } }, 149, 149, 3 },
-		{ "all again, over the wrap", { { 65500, 200, 0 }, { 65500, 200, 0 } }, 200, 200, 200 },
-		{ "again after a loss", { { 1, 100, 0 }, { 111, 100, 0 }, { 1, 100, 0 } }, 210, 200, 100 },
-		{ "again and again, with markers", { { 1, 90, 1 }, { 1, 90, 1 }, { 1, 90, 1 } }, 270, 270, 0 },
+		{ "all again, over the wrap",
+		  { { 65500, 200, 0 }, { 65500, 200, 0 } },
+		  200,
+		  200,
+		  200 },
+		{ "again after a loss",
+		  { { 1, 100, 0 }, { 111, 100, 0 }, { 1, 100, 0 } },
+		  210,
+		  200,
+		  100 },
+		{ "again and again, with markers",
+		  { { 1, 90, 1 }, { 1, 90, 1 }, { 1, 90, 1 } },
+		  270,
+		  270,
+		  0 },
 	};
 	size_t i, n, k;
 
@@ -457,7 +469,8 @@ static void counts_in_short(void **state)
 	rtpx_entry_put_flow(&e, &more, &flow, RTPX_FAMILY_IP4);
 	rtpx_entry_put_stats(&e, &more, &old);
 	for (i = 0; i < 1000; i++) {
-		struct rtpx_packet p = rtp_packet(100 + i + i / 100, 5); /* one in a hundred is lost */
+		struct rtpx_packet p =
+			rtp_packet(100 + i + i / 100, 5); /* one in a hundred is lost */
 
 		p.payload_bytes = 20 + i % 150;
 		p.now_ns += i * 20000000ull + (i == 500) * 7000000;
@@ -481,7 +494,8 @@ static void counts_in_short(void **state)
 				 (unsigned long long)want.packets, (unsigned long long)want.bytes);
 	}
 	assert_int_equal(rtpx_stats_lost(&is), 9);
-	assert_in_range(in_short, 1000 - 1000 / RTPX_TIMED_EVERY - 1, 1000 - 1000 / RTPX_TIMED_EVERY);
+	assert_in_range(in_short, 1000 - 1000 / RTPX_TIMED_EVERY - 1,
+			1000 - 1000 / RTPX_TIMED_EVERY);
 }
 
 /* Packets that rtpx_stats_next() leaves to rtpx_stats_in_full(), without changing any count. */
@@ -494,33 +508,80 @@ static void not_in_short(void **state)
 		int16_t ahead;
 		bool other_ssrc, no_rtp, counted;
 	} rows[] = {
-		{ .what = "the next one", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 1, .counted = true },
-		{ .what = "the last before its time is due", .flags = RTPX_FLOW_RTP, .pending = RTPX_TIMED_EVERY - 2, .ahead = 1, .counted = true },
-		{ .what = "its time is due", .flags = RTPX_FLOW_RTP, .pending = RTPX_TIMED_EVERY - 1, .ahead = 1 },
-		{ .what = "the first one", .flags = RTPX_FLOW_RTP, .pending = RTPX_PENDING_NEW, .ahead = 1 },
-		{ .what = "counts are on their way", .flags = RTPX_FLOW_RTP, .pending = RTPX_PENDING_MOVING, .ahead = 1 },
-		{ .what = "a small gap", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 63, .counted = true },
-		{ .what = "a gap as long as the window", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 64 },
+		{ .what = "the next one",
+		  .flags = RTPX_FLOW_RTP,
+		  .pending = 5,
+		  .ahead = 1,
+		  .counted = true },
+		{ .what = "the last before its time is due",
+		  .flags = RTPX_FLOW_RTP,
+		  .pending = RTPX_TIMED_EVERY - 2,
+		  .ahead = 1,
+		  .counted = true },
+		{ .what = "its time is due",
+		  .flags = RTPX_FLOW_RTP,
+		  .pending = RTPX_TIMED_EVERY - 1,
+		  .ahead = 1 },
+		{ .what = "the first one",
+		  .flags = RTPX_FLOW_RTP,
+		  .pending = RTPX_PENDING_NEW,
+		  .ahead = 1 },
+		{ .what = "counts are on their way",
+		  .flags = RTPX_FLOW_RTP,
+		  .pending = RTPX_PENDING_MOVING,
+		  .ahead = 1 },
+		{ .what = "a small gap",
+		  .flags = RTPX_FLOW_RTP,
+		  .pending = 5,
+		  .ahead = 63,
+		  .counted = true },
+		{ .what = "a gap as long as the window",
+		  .flags = RTPX_FLOW_RTP,
+		  .pending = 5,
+		  .ahead = 64 },
 		{ .what = "twice", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 0 },
 		{ .what = "late", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = -1 },
-		{ .what = "another SSRC", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 1, .other_ssrc = true },
-		{ .what = "no RTP", .flags = RTPX_FLOW_RTP, .pending = 5, .ahead = 1, .no_rtp = true },
-		{ .what = "RTCP", .flags = 0, .pending = 5, .ahead = 0, .no_rtp = true, .counted = true },
-		{ .what = "RTCP, its time is due", .flags = 0, .pending = RTPX_TIMED_EVERY - 1, .ahead = 0, .no_rtp = true },
+		{ .what = "another SSRC",
+		  .flags = RTPX_FLOW_RTP,
+		  .pending = 5,
+		  .ahead = 1,
+		  .other_ssrc = true },
+		{ .what = "no RTP",
+		  .flags = RTPX_FLOW_RTP,
+		  .pending = 5,
+		  .ahead = 1,
+		  .no_rtp = true },
+		{ .what = "RTCP",
+		  .flags = 0,
+		  .pending = 5,
+		  .ahead = 0,
+		  .no_rtp = true,
+		  .counted = true },
+		{ .what = "RTCP, its time is due",
+		  .flags = 0,
+		  .pending = RTPX_TIMED_EVERY - 1,
+		  .ahead = 0,
+		  .no_rtp = true },
 	};
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct rtpx_entry e = { .flags = RTPX_FLOW_ACTIVE | rows[i].flags,
-					.pending = rows[i].pending, .ssrc = 5, .max_seq = 65535,
-					.window = 0x8001, .bytes = 1000, .last_ns = NOW_NS - 5000000,
-					.longest_us = 100 }, before = e;
+					.pending = rows[i].pending,
+					.ssrc = 5,
+					.max_seq = 65535,
+					.window = 0x8001,
+					.bytes = 1000,
+					.last_ns = NOW_NS - 5000000,
+					.longest_us = 100 },
+				  before = e;
 		struct rtpx_packet p = rtp_packet(65535 + rows[i].ahead, 5 + rows[i].other_ssrc);
 
 		p.kind = rows[i].no_rtp ? RTPX_PAYLOAD_OTHER : RTPX_PAYLOAD_RTP;
 		if (rtpx_stats_next(&e, &p) != rows[i].counted)
-			fail_msg("%s: %s", rows[i].what, rows[i].counted ? "not counted" : "counted");
+			fail_msg("%s: %s", rows[i].what,
+				 rows[i].counted ? "not counted" : "counted");
 		if (!rows[i].counted) {
 			assert_memory_equal(&e, &before, sizeof(e));
 			continue;
@@ -560,11 +621,11 @@ static void jitter_by_payload_type(void **state)
 		uint32_t rate;
 	} rows[] = {
 		/* RFC 3551, tables 4 and 5 */
-		{ 0, 8000 },   { 3, 8000 },   { 4, 8000 },   { 5, 8000 },   { 6, 16000 },
-		{ 7, 8000 },   { 8, 8000 },   { 9, 8000 },   { 10, 44100 }, { 11, 44100 },
-		{ 12, 8000 },  { 13, 8000 },  { 14, 90000 }, { 15, 8000 },  { 16, 11025 },
-		{ 17, 22050 }, { 18, 8000 },  { 25, 90000 }, { 26, 90000 }, { 28, 90000 },
-		{ 31, 90000 }, { 32, 90000 }, { 33, 90000 }, { 34, 90000 }, { 101, 8000 },
+		{ 0, 8000 },   { 3, 8000 },    { 4, 8000 },   { 5, 8000 },   { 6, 16000 },
+		{ 7, 8000 },   { 8, 8000 },    { 9, 8000 },   { 10, 44100 }, { 11, 44100 },
+		{ 12, 8000 },  { 13, 8000 },   { 14, 90000 }, { 15, 8000 },  { 16, 11025 },
+		{ 17, 22050 }, { 18, 8000 },   { 25, 90000 }, { 26, 90000 }, { 28, 90000 },
+		{ 31, 90000 }, { 32, 90000 },  { 33, 90000 }, { 34, 90000 }, { 101, 8000 },
 		{ 96, 16000 }, { 111, 48000 }, { 97, 90000 }, { 98, 24000 }, { 99, 32000 },
 	};
 	size_t i;

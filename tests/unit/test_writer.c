@@ -45,11 +45,12 @@ static void begin_with(bool pcap, bool spool, size_t queue_bytes)
 	run("rm -rf %s && mkdir -p %s %s", dir, rec, spl);
 	tally = tally_new(NULL);
 	assert_non_null(tally);
-	assert_int_equal(writer_new(&w, &(struct writer_opts){
-						   .dir = rec, .spool_dir = spool ? spl : NULL,
-						   .pcap = pcap, .replace = replace,
-						   .queue_bytes = queue_bytes,
-						   .patience_ms = WAIT_MS }),
+	assert_int_equal(writer_new(&w, &(struct writer_opts){ .dir = rec,
+							       .spool_dir = spool ? spl : NULL,
+							       .pcap = pcap,
+							       .replace = replace,
+							       .queue_bytes = queue_bytes,
+							       .patience_ms = WAIT_MS }),
 			 0);
 }
 
@@ -103,7 +104,9 @@ static struct writer_file *file(const char *stem)
 static void put_of(struct writer_file *f, unsigned int n, size_t len)
 {
 	static uint8_t data[8192];
-	struct format_packet p = { .realtime_ns = 1700000000250000000ull, .data = data, .len = len };
+	struct format_packet p = { .realtime_ns = 1700000000250000000ull,
+				   .data = data,
+				   .len = len };
 	unsigned int i;
 
 	p.src = (struct addr){ .family = ADDR_IP4, .port = 5000, .ip = { 192, 0, 2, 1 } };
@@ -315,17 +318,24 @@ static void times_never_go_backwards(void **state)
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(arrivals_ms); i++)
-		writer_put(w, f, &(struct format_packet){
-					    .src = { .family = ADDR_IP4 }, .data = &byte, .len = 1,
-					    .realtime_ns = arrivals_ms[i] * NSEC_PER_MSEC });
+		writer_put(w, f,
+			   &(struct format_packet){ .src = { .family = ADDR_IP4 },
+						    .data = &byte,
+						    .len = 1,
+						    .realtime_ns =
+							    arrivals_ms[i] * NSEC_PER_MSEC });
 	put_of(f, 1, 8192); /* a record that fills the buffer, so it is written */
 	assert_int_equal(counted(6).packets, 6);
-	writer_put(w, f, &(struct format_packet){ .src = { .family = ADDR_IP4 }, .data = &byte,
-							.len = 1, .realtime_ns = 1 });
+	writer_put(w, f,
+		   &(struct format_packet){ .src = { .family = ADDR_IP4 },
+					    .data = &byte,
+					    .len = 1,
+					    .realtime_ns = 1 });
 	close_now(f);
 	assert_int_equal(size_of("rec", "a"), 6 * (HEAD + 1) + HEAD + 8192);
 	for (i = 0; i < ARRAY_SIZE(arrivals_ms); i++)
-		assert_int_equal((long)(time_at((long)i * (HEAD + 1)) * 1000 + 0.5), recorded_ms[i]);
+		assert_int_equal((long)(time_at((long)i * (HEAD + 1)) * 1000 + 0.5),
+				 recorded_ms[i]);
 	assert_true(time_at(5 * (HEAD + 1) + HEAD + 8192) == 1700000000.25);
 }
 
@@ -770,7 +780,8 @@ int main(void)
 	};
 
 	/* Mounts that a failing test leaves go with the process. */
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(dir))
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    !mkdtemp(dir))
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

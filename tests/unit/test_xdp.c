@@ -65,7 +65,8 @@ static int enter(void **state)
 		return -1;
 	snprintf(pins, sizeof(pins), "%s/rtpx", dir);
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("bpf", dir, "bpf", 0, "mode=0700"))
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("bpf", dir, "bpf", 0, "mode=0700"))
 		return 0;
 	if (system("ip link add eth0 type veth peer name other && ip link set other up && ip link "
 		   "set eth0 up"))
@@ -129,7 +130,8 @@ static void kernel_flow(enum rtpx_family family, uint16_t port, struct rtpx_flow
 	struct rtpx_entry entry;
 
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.flows), &key, &entry), 0);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.flows_more), &key, &more), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.flows_more), &key, &more),
+			 0);
 	rtpx_entry_get_flow(&entry, &more, f);
 	rtpx_entry_get_stats(&entry, &more, s);
 }
@@ -219,8 +221,9 @@ static struct rtpx_nexthop kernel_hop(uint32_t element)
 {
 	struct rtpx_nexthop k;
 
-	assert_int_equal(
-		bpf_map_lookup_elem(bpf_map__fd(xdp_of(dp)->skel->maps.nexthops), &element, &k), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(xdp_of(dp)->skel->maps.nexthops), &element,
+					     &k),
+			 0);
 	return k;
 }
 
@@ -263,8 +266,9 @@ static uint32_t tx_port(uint32_t at)
 {
 	uint32_t value[2];
 
-	return bpf_map_lookup_elem(bpf_map__fd(xdp_of(dp)->skel->maps.tx_ports), &at, value) ? 0
-											    : value[0];
+	return bpf_map_lookup_elem(bpf_map__fd(xdp_of(dp)->skel->maps.tx_ports), &at, value)
+		       ? 0
+		       : value[0];
 }
 
 /* A next hop names its interface by an element of tx_ports, and is unusable without one. */
@@ -532,7 +536,8 @@ static void hops_are_never_mixed(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, read_hops, &r), 0);
 	while (!__atomic_load_n(&r.whole, __ATOMIC_RELAXED))
 		sched_yield();
-	for (i = 0; i < 500000; i++) { /* fewer moves than elements: a slow reader's is not reused */
+	for (i = 0; i < 500000;
+	     i++) { /* fewer moves than elements: a slow reader's is not reused */
 		nh.vlan = nh.dst_mac[0] = i / 16 % 5;
 		memset(nh.dst_mac + 1, i, 5);
 		assert_int_equal(dp->ops->nexthop_put(dp, 9, &nh), 0);
@@ -634,9 +639,33 @@ static void echo_flow(struct rtpx_flow *f, uint8_t frame[62])
 {
 	const struct rtpx_nexthop hop = { .mtu = 1500, .ifindex = eth0() };
 	static const uint8_t bytes[62] = {
-		[12] = 0x08, 0x00, 0x45, 0, 0, 48, [22] = 64, 17, 0xf6, 0xb9, 192, 0, 2, 1, 192, 0, 2, 2,
+		[12] = 0x08,
+		0x00,
+		0x45,
+		0,
+		0,
+		48,
+		[22] = 64,
+		17,
+		0xf6,
+		0xb9,
+		192,
+		0,
+		2,
+		1,
+		192,
+		0,
+		2,
+		2,
 		/* UDP from the port to itself, 28 bytes, with a checksum that is never checked */
-		PORT_MIN >> 8, PORT_MIN & 255, PORT_MIN >> 8, PORT_MIN & 255, 0, 28, 0x12, 0x34,
+		PORT_MIN >> 8,
+		PORT_MIN & 255,
+		PORT_MIN >> 8,
+		PORT_MIN & 255,
+		0,
+		28,
+		0x12,
+		0x34,
 	};
 
 	/* A test run's frames come from the loopback device, whose link address is zeros. */
@@ -644,11 +673,16 @@ static void echo_flow(struct rtpx_flow *f, uint8_t frame[62])
 	const uint32_t family = loopback.ifindex;
 
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(xdp_of(dp)->skel->maps.ingress), &family,
-					     &loopback, BPF_ANY), 0);
+					     &loopback, BPF_ANY),
+			 0);
 	xdp_of(dp)->skel->bss->plain_ingress[family].ifindex = loopback.ifindex;
 	memcpy(frame, bytes, sizeof(bytes));
-	*f = (struct rtpx_flow){ .flags = RTPX_FLOW_ACTIVE, .nexthop = 1, .port = PORT_MIN,
-				 .peer_port = PORT_MIN, .out_port = PORT_MIN, .dest_port = PORT_MIN,
+	*f = (struct rtpx_flow){ .flags = RTPX_FLOW_ACTIVE,
+				 .nexthop = 1,
+				 .port = PORT_MIN,
+				 .peer_port = PORT_MIN,
+				 .out_port = PORT_MIN,
+				 .dest_port = PORT_MIN,
 				 .ttl = 64 };
 	memcpy(f->peer4, frame + 26, 4);
 	memcpy(f->local4, frame + 30, 4);
@@ -718,7 +752,8 @@ struct copies {
 	uint8_t frame[62];
 };
 
-static void take_copy(void *arg, const struct rtpx_mirrored *copy, const uint8_t *payload, size_t len)
+static void take_copy(void *arg, const struct rtpx_mirrored *copy, const uint8_t *payload,
+		      size_t len)
 {
 	struct copies *c = arg;
 
@@ -761,8 +796,9 @@ static void copies(void **state)
 	assert_int_equal(dp->ops->flow_put(dp, RTPX_FAMILY_IP4, PORT_MIN, &c.flow, &none), 0);
 	assert_int_equal(dp->mirrored(dp, &sink, UINT_MAX), 0);
 	assert_false(is_readable(dp->mirror_fd));
-	assert_int_equal(
-		bpf_prog_test_run_opts(bpf_program__fd(xdp_of(dp)->skel->progs.rtpx_relay), &opts), 0);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(xdp_of(dp)->skel->progs.rtpx_relay),
+						&opts),
+			 0);
 	assert_true(is_readable(dp->mirror_fd));
 	assert_int_equal(dp->mirrored(dp, &sink, 0), 0);
 	assert_int_equal(dp->mirrored(dp, &sink, 4), 4);
@@ -787,9 +823,10 @@ static void no_memory_for_copies(void **state)
 	o.pin_dir = second;
 	o.n_interfaces = 1;
 	o.interfaces[0] = "spare"; /* the first dataplane has the others */
-	assert_int_equal(system("ip link add spare type veth peer name spare2 && ip link set spare2 up "
-				"&& ip link set spare up"),
-			 0);
+	assert_int_equal(
+		system("ip link add spare type veth peer name spare2 && ip link set spare2 up "
+		       "&& ip link set spare up"),
+		0);
 	most_ring_bytes = sysconf(_SC_PAGESIZE);
 	assert_int_equal(dp_open(&other, &o, err, sizeof(err)), 0);
 	assert_false(other->mirrored);

@@ -45,7 +45,8 @@ static void finds_each(void **state)
 	for (first = 0; first < 300; first++) {
 		n = first % (MOST + 1);
 		for (i = 0; i < n; i++)
-			own[i] = some(first % 3 == 0 || (first % 3 == 1 && i % 2) ? ADDR_IP6 : ADDR_IP4,
+			own[i] = some(first % 3 == 0 || (first % 3 == 1 && i % 2) ? ADDR_IP6
+										  : ADDR_IP4,
 				      first * 7 + i);
 		assert_true(xdp_pools_make(&p, own, n));
 		for (i = 0; i < n; i++)
