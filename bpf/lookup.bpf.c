@@ -11,6 +11,7 @@
 #include <linux/in.h>
 #include <stdbool.h>
 
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "rtpx_lookup.h"
@@ -141,8 +142,10 @@ int rtpx_taken(struct __sk_buff *skb)
 		sk = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 		if (!sk)
 			continue;
+		/* A shared socket is bound to another port than the one that it is asked for. */
+		if (!q.shared || sk->src_port != bpf_ntohs(q.port[i]))
+			taken |= 1 << i;
 		bpf_sk_release(sk);
-		taken |= 1 << i;
 	}
 	return taken;
 }

@@ -38,10 +38,14 @@ struct floor_port {
 
 #define FLOOR_ASKED 2 /* a pair of ports */
 
-/* Do sockets have these ports of a local address? @port is in network byte order. */
+/*
+ * Do sockets have these ports of a local address? @port is in network byte order. @shared: only
+ * sockets count that another daemon's program gives the packets of these ports to.
+ */
 struct floor_question {
 	struct floor_place place;
 	__be16 port[FLOOR_ASKED];
+	__u32 shared;
 };
 
 /*

@@ -206,7 +206,7 @@ static bool has_notice(struct switchboard *b)
 }
 
 /* 0, or the -errno of bind(). Closes the socket again. */
-static int try_bind(const struct addr *local, bool anyway)
+static int try_bind(const struct addr *local)
 {
 	union sock_addr sa;
 	socklen_t len = addr_to_sockaddr(local, &sa.any);
@@ -216,8 +216,6 @@ static int try_bind(const struct addr *local, bool anyway)
 		return -errno;
 	if (local->family == ADDR_IP6)
 		err = sockopt_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	if (!err && anyway)
-		err = sockopt_anyway(fd, local->family);
 	if (!err && bind(fd, &sa.sa, len))
 		err = -errno;
 	close(fd);
@@ -237,7 +235,7 @@ static int is_here(struct switchboard *b, struct place *p, const struct addr *lo
 			each->here_ns = 0;
 	if (p->here_ns && now_ns - p->here_ns < HERE_NS)
 		return 0;
-	err = try_bind(&host, false);
+	err = try_bind(&host);
 	p->here_ns = err ? 0 : now_ns;
 	return err;
 }
@@ -247,12 +245,12 @@ static int is_here(struct switchboard *b, struct place *p, const struct addr *lo
  * socket is made: the program looks the ports up.
  */
 static int ask_pair(const struct switchboard *b, const struct place *p, const struct addr *local,
-		    uint32_t *taken)
+		    bool shared, uint32_t *taken)
 {
 	struct {
 		uint8_t ethernet[14];
 		struct floor_question q;
-	} __attribute__((packed)) frame = { .q.place = p->key };
+	} __attribute__((packed)) frame = { .q = { .place = p->key, .shared = shared } };
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &frame, .data_size_in = sizeof(frame),
 		    .repeat = 1);
 
@@ -265,10 +263,11 @@ static int ask_pair(const struct switchboard *b, const struct place *p, const st
 }
 
 /*
- * 0, -EADDRINUSE or another -errno. A port is followed by its RTCP port at once, so one question
- * serves both.
+ * 0, -EADDRINUSE or another -errno. @shared: see struct floor_question. A port is followed by its
+ * RTCP port at once, so one question serves both.
  */
-static int is_free(struct switchboard *b, const struct place *p, const struct addr *local)
+static int is_free(struct switchboard *b, const struct place *p, const struct addr *local,
+		   bool shared)
 {
 	struct answer *last = &b->answer;
 	uint64_t now_ns = clock_now();
@@ -280,21 +279,25 @@ static int is_free(struct switchboard *b, const struct place *p, const struct ad
 		last->place = NULL;
 		return taken ? -EADDRINUSE : 0;
 	}
-	err = ask_pair(b, p, local, &taken);
+	err = ask_pair(b, p, local, shared, &taken);
 	if (err)
 		return err;
 	*last = (struct answer){ p, local->port + 1, taken & 2, now_ns };
 	return taken & 1 ? -EADDRINUSE : 0;
 }
 
+/*
+ * The port of a call that exists (@anyway) is not bound, so another program may have bound it. The
+ * call keeps it, because rtpx_lookup is asked before bound sockets.
+ */
 static int may_open(struct switchboard *b, struct place *p, const struct addr *local, bool anyway)
 {
 	int err;
 
 	if (addr_is_any(local))
-		return try_bind(local, anyway);
+		return anyway ? 0 : try_bind(local);
 	err = anyway ? 0 : is_here(b, p, local);
-	return err ? err : is_free(b, p, local);
+	return err ? err : is_free(b, p, local, anyway);
 }
 
 /* ---- ports ---- */
