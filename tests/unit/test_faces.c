@@ -60,6 +60,8 @@ static int end(void **state)
 	(void)state;
 	faces_free(faces);
 	ports_free(ports);
+	faces = NULL;
+	ports = NULL;
 	return 0;
 }
 
