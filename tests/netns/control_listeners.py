@@ -28,7 +28,7 @@ from patience import slowness
 
 RTPXD = os.path.join(os.environ.get("RTPX_BUILD", "build"), "rtpxd")
 PATIENCE = 60.0
-CAP_BPF = 39  # linux/capability.h
+CAP_NET_ADMIN, CAP_BPF = 12, 39  # linux/capability.h
 VERSION = b"20040107\n"
 
 
@@ -715,7 +715,7 @@ def test_privileges_are_dropped(b):
     os.chmod(b.dir, 0o777)
     for user, uid, gid, sockets, kept in (
         ("nobody", nobody.pw_uid, nobody.pw_gid, "each", 0),
-        ("nobody:daemon", nobody.pw_uid, group.gr_gid, "shared", 1 << CAP_BPF),
+        ("nobody:daemon", nobody.pw_uid, group.gr_gid, "shared", 1 << CAP_BPF | 1 << CAP_NET_ADMIN),
         (":daemon", 0, group.gr_gid, "each", None),
     ):
         p = b.start("-s", "cunix:" + b.path("c"), "-u", user, "--port-sockets", sockets, root=False,
