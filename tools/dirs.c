@@ -35,7 +35,6 @@ static const struct use {
 	{ "-r", false, R_OK | W_OK | X_OK, "R and C fail, and nothing is recorded" },
 	{ "-S", false, R_OK | W_OK | X_OK, "R and C fail, and nothing is recorded" },
 	{ "--prompt-dir", false, R_OK | X_OK, "P fails, and no prompt plays" },
-	{ "--prompt-cache", false, R_OK | W_OK | X_OK, "prompts are encoded at each start" },
 	{ "--prompt-cache", false, R_OK | W_OK | X_OK, "each start encodes the prompts again" },
 	{ "--acct-csv", true, W_OK | X_OK, "records of sessions are lost" },
 	{ "--acct-json", true, W_OK | X_OK, "records of sessions are lost" },
