@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/refuse.h"
+#include "base/whole.h"
 #include "ucl.h"
 
 #define DEFAULT_AGENT 101 /* rtpproxy's, as the next */
@@ -28,6 +29,10 @@ static const char *const names[N_MODULES] = {
 	[ACCT_CSV] = "acct_csv",
 	[ACCT_RTCP_HEP] = "acct_rtcp_hep",
 };
+
+static const char no_module[] =
+	"this module of rtpproxy cannot be loaded; catch_dtmf, acct_csv and acct_rtcp_hep are built "
+	"in";
 
 /* A section of a module while it is read. */
 struct section {
@@ -164,9 +169,7 @@ int modules_choose(struct modules *m, const char *path, char *err, size_t err_si
 	enum module module = module_of(path);
 
 	if (module == N_MODULES)
-		return refuse(err, err_size, -EINVAL,
-			      "this module of rtpproxy cannot be loaded; catch_dtmf, acct_csv and "
-			      "acct_rtcp_hep are built in");
+		return refuse(err, err_size, -EINVAL, "%s", no_module);
 	choose(m, module);
 	return 0;
 }
@@ -203,10 +206,8 @@ static int end_section(struct reading *r, const struct ucl_event *e, char *err, 
 	enum module module = module_of(*s->load ? s->load : e->keys[1]);
 
 	if (module == N_MODULES)
-		return refuse(err, err_size, -EINVAL,
-			      "line %u: %s: this module of rtpproxy cannot be loaded; catch_dtmf, "
-			      "acct_csv and acct_rtcp_hep are built in",
-			      e->line, e->keys[1]);
+		return refuse(err, err_size, -EINVAL, "line %u: %s: %s", e->line, e->keys[1],
+			      no_module);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		if (s->lines[i] && keys[i].of != ANY_MODULE && keys[i].of != module)
 			return refuse(err, err_size, -EINVAL, "line %u: %s has no key '%s'",
@@ -251,14 +252,11 @@ int modules_parse(struct modules *m, const char *text, size_t len, const char *d
 static ssize_t read_file(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t n = 0;
+	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
-	while (len < size && (n = read(fd, text + len, size - len)) > 0)
-		len += (size_t)n;
-	n = n < 0 ? -errno : (ssize_t)len;
+	n = read_whole(fd, text, size);
 	close(fd);
 	return n;
 }

@@ -21,3 +21,21 @@ bool write_whole(int fd, const void *data, size_t len)
 	}
 	return true;
 }
+
+ssize_t read_whole(int fd, void *data, size_t len)
+{
+	size_t have = 0;
+
+	while (have < len) {
+		ssize_t n = read(fd, (char *)data + have, len - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+		have += (size_t)n;
+	}
+	return (ssize_t)have;
+}

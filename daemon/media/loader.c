@@ -23,6 +23,7 @@
 
 #include "media/loader.h"
 #include "base/thread.h"
+#include "base/whole.h"
 #include "media/audio.h"
 #include "media/codec.h"
 #include "media/promptcache.h"
@@ -119,18 +120,11 @@ static uint64_t now_ms(void)
 
 static int read_all(int fd, uint8_t *data, size_t len)
 {
-	size_t at = 0;
+	ssize_t n = read_whole(fd, data, len);
 
-	while (at < len) {
-		ssize_t n = read(fd, data + at, len - at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO; /* the file shrank meanwhile */
-		at += n;
-	}
-	return 0;
+	if (n < 0)
+		return (int)n;
+	return (size_t)n < len ? -EIO : 0; /* the file shrank meanwhile */
 }
 
 static int load_bytes(const char *path, uint8_t **data, size_t *len)

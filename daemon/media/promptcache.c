@@ -157,22 +157,6 @@ static int make_room(struct promptcache *c)
 
 /* ---- reading ---- */
 
-static int read_whole(int fd, uint8_t *data, size_t len)
-{
-	size_t at = 0;
-
-	while (at < len) {
-		ssize_t n = read(fd, data + at, len - at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EBADMSG;
-		at += (size_t)n;
-	}
-	return 0;
-}
-
 /*
  * Sets *@len to the encoded bytes of the file of @size bytes at @p. 0; -ENOENT: it is of an earlier
  * version of the sound file; -EBADMSG.
@@ -200,6 +184,7 @@ static int read_file(const struct promptcache_key *key, int fd, uint8_t **data, 
 {
 	struct stat st;
 	uint8_t *all;
+	ssize_t n;
 	int err;
 
 	if (fstat(fd, &st))
@@ -210,9 +195,11 @@ static int read_file(const struct promptcache_key *key, int fd, uint8_t **data, 
 	all = malloc((size_t)st.st_size + 1);
 	if (!all)
 		return -ENOMEM;
-	err = read_whole(fd, all, (size_t)st.st_size);
-	if (!err)
-		err = judge(key, all, (size_t)st.st_size, len);
+	n = read_whole(fd, all, (size_t)st.st_size);
+	if (n < 0)
+		err = (int)n;
+	else
+		err = n < st.st_size ? -EBADMSG : judge(key, all, (size_t)n, len);
 	if (err)
 		free(all);
 	else
