@@ -40,8 +40,9 @@ static const char by_policy[] =
  * Ports that are open send their next packet from a socket of their own, and keep it: a rule that
  * went is no reason to hurry.
  */
-static void judge(struct floor *f)
+static void on_change(void *arg)
 {
+	struct floor *f = arg;
 	const char *why = rules_by_port(f->rules)		? by_port
 			  : f->ipsec && ipsec_by_port(f->ipsec) ? by_policy
 								: NULL;
@@ -54,11 +55,6 @@ static void judge(struct floor *f)
 		log_info("shared sockets: no rule of this host looks at ports any more; new calls "
 			 "need no descriptors");
 	switchboard_set_by_port(f->board, why != NULL);
-}
-
-static void on_change(void *arg)
-{
-	judge(arg);
 }
 
 static void ignore(void *arg)

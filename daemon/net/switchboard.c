@@ -590,20 +590,20 @@ static int open_sockets(struct switchboard *b)
 
 static int load(struct switchboard *b)
 {
-	int template = make_array(b), err;
+	int model = make_array(b), err;
 
-	if (template <0)
-		return template;
+	if (model < 0)
+		return model;
 	b->skel = lookup__open();
 	err = b->skel ? 0 : -errno;
 	if (!err) {
 		b->skel->rodata->media_first = b->o.port_min;
 		b->skel->rodata->media_ports = b->n_ports;
-		err = bpf_map__set_inner_map_fd(b->skel->maps.places, template);
+		err = bpf_map__set_inner_map_fd(b->skel->maps.places, model);
 	}
 	if (!err)
 		err = lookup__load(b->skel);
-	close(template);
+	close(model);
 	if (err)
 		return err;
 	b->turns = mmap(NULL, FLOOR_SOCKETS * sizeof(*b->turns), PROT_READ | PROT_WRITE, MAP_SHARED,

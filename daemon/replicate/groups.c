@@ -106,13 +106,6 @@ void groups_tick(struct groups *g)
 	keeper_put_counters(g->keeper, g->slice, COUNTERS_S);
 }
 
-static bool is_owned(const struct groups *g, unsigned int i)
-{
-	struct standby_view v;
-
-	return groups_view(g, i, &v) && v.group.owner;
-}
-
 /* The groups that this daemon does not own, as text. Returns their number. */
 static unsigned int groups_others(const struct groups *g, unsigned int *last, char *text,
 				  size_t size)
@@ -123,7 +116,7 @@ static unsigned int groups_others(const struct groups *g, unsigned int *last, ch
 
 	*text = '\0';
 	for (unsigned int i = 0; groups_view(g, i, &v); i++) {
-		if (is_owned(g, i))
+		if (v.group.owner)
 			continue;
 		*last = i;
 		len += (size_t)snprintf(text + len, size - len, "%s%s", n ? ", " : "", v.name);
