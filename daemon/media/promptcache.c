@@ -18,6 +18,7 @@
 #include <zlib.h>
 
 #include "media/promptcache.h"
+#include "base/fnv.h"
 #include "base/whole.h"
 
 #define VERSION 1 /* of the files, and of the settings of the encoders */
@@ -49,11 +50,8 @@ struct promptcache_file {
 
 static void name_of(const struct promptcache_key *key, char name[NAME_BYTES])
 {
-	uint64_t hash = 0xcbf29ce484222325ull; /* FNV-1a */
-	const char *p;
+	uint64_t hash = fnv_add(FNV_BASIS, span_of(key->path));
 
-	for (p = key->path; *p; p++)
-		hash = (hash ^ (uint8_t)*p) * 0x100000001b3ull;
 	snprintf(name, NAME_BYTES, "%016llx.%.8s", (unsigned long long)hash, key->codec);
 }
 

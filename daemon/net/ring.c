@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "net/ring.h"
+#include "base/checksum.h"
 #include "net/sockopt.h"
 #include "rtpx_entry.h"
 
@@ -38,30 +39,7 @@ struct ring {
 	size_t bytes;	      /* of these frames */
 };
 
-/* ---- checksums ---- */
-
-/* The sum of 32-bit words; the bytes that are left over are filled up with zeros. */
-static uint64_t sum_words(const void *data, size_t len, uint64_t sum)
-{
-	const uint8_t *p = data;
-	uint32_t word;
-
-	for (; len >= sizeof(word); len -= sizeof(word), p += sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		sum += word;
-	}
-	word = 0;
-	memcpy(&word, p, len);
-	return sum + word;
-}
-
-/* The internet checksum (RFC 1071) of a sum, in network byte order. */
-static uint16_t sum_complement(uint64_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum & 0xffff;
-}
+/* ---- frames ---- */
 
 struct udphdr ring_udp(const struct addr *source, const struct addr *dest, struct span data)
 {
@@ -70,19 +48,17 @@ struct udphdr ring_udp(const struct addr *source, const struct addr *dest, struc
 		.dest = htons(dest->port),
 		.len = htons(sizeof(struct udphdr) + data.len),
 	};
-	uint64_t sum = sum_words(data.p, data.len, 0);
+	uint64_t sum = checksum_add(0, data.p, data.len);
 
-	sum = sum_words(source->ip, addr_ip_len(source), sum);
-	sum = sum_words(dest->ip, addr_ip_len(dest), sum);
+	sum = checksum_add(sum, source->ip, addr_ip_len(source));
+	sum = checksum_add(sum, dest->ip, addr_ip_len(dest));
 	sum += htons(IPPROTO_UDP) + udp.len;
-	sum = sum_words(&udp, sizeof(udp), sum);
-	udp.check = sum_complement(sum);
+	sum = checksum_add(sum, &udp, sizeof(udp));
+	udp.check = checksum_end(sum);
 	if (!udp.check)
 		udp.check = 0xffff; /* 0 means that there is no checksum */
 	return udp;
 }
-
-/* ---- frames ---- */
 
 static size_t ip_header_bytes(enum addr_family family)
 {
@@ -104,7 +80,7 @@ static void write_ip4(uint8_t *to, const struct ring_way *way, const struct ring
 
 	memcpy(&ip.saddr, p->source.ip, sizeof(ip.saddr));
 	memcpy(&ip.daddr, p->dest.ip, sizeof(ip.daddr));
-	ip.check = sum_complement(sum_words(&ip, sizeof(ip), 0));
+	ip.check = checksum_end(checksum_add(0, &ip, sizeof(ip)));
 	memcpy(to, &ip, sizeof(ip));
 }
 

@@ -3,6 +3,7 @@
  * cookies.c - a cache of replies to datagrams. It reads no clock and uses no socket.
  */
 #include "protocol/cookies.h"
+#include "base/fnv.h"
 #include "base/table.h"
 #include "protocol/proto.h"
 
@@ -82,22 +83,13 @@ void cookies_free(struct cookies *c)
 	free(c);
 }
 
-/* FNV-1a. A collision also needs the same host and cookie, within COOKIES_LIFE_NS. */
-static uint64_t cookie_hash(struct span text)
-{
-	uint64_t h = 0xcbf29ce484222325;
-
-	for (size_t i = 0; i < text.len; i++)
-		h = (h ^ (uint8_t)text.p[i]) * 0x100000001b3;
-	return h;
-}
-
 /* Returns the length of the key in bytes. */
 static size_t make_key(struct key *k, const struct cookies_key *of)
 {
 	const size_t len = MIN(of->cookie.len, sizeof(k->cookie));
 
-	k->command_hash = cookie_hash(of->command);
+	/* A collision also needs the same host and cookie, within COOKIES_LIFE_NS. */
+	k->command_hash = fnv_add(FNV_BASIS, of->command);
 	memcpy(k->ip, of->from->ip, sizeof(k->ip));
 	k->family = of->from->family;
 	memcpy(k->cookie, of->cookie.p, len);

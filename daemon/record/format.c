@@ -11,6 +11,7 @@
 #include <linux/udp.h>
 
 #include "record/format.h"
+#include "base/checksum.h"
 
 #define PCAP_MAGIC 0xa1b2c3d4 /* microseconds */
 #define PCAP_ETHERNET 1
@@ -121,31 +122,6 @@ int format_adhoc(const uint8_t *in, size_t len, struct format_packet *out)
 
 /* ---- pcap ---- */
 
-/* One's complement sum of 16-bit words in memory order (RFC 1071). */
-static uint32_t sum_add(uint32_t sum, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	uint16_t word;
-
-	for (; len > 1; p += 2, len -= 2) {
-		memcpy(&word, p, 2);
-		sum += word;
-	}
-	if (len) {
-		word = 0;
-		memcpy(&word, p, 1);
-		sum += word;
-	}
-	return sum;
-}
-
-static uint16_t sum_end(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
 /*
  * 02, which marks a local address of one host, the party, and four bytes: the IPv4 address, or the
  * 16 bytes of the IPv6 address XORed. Without a party as rtpproxy has it: 00:00 and the IPv4
@@ -190,7 +166,7 @@ static uint8_t *write_ip(const struct format_packet *p, uint16_t udp_len, uint16
 	}
 	memcpy(&ip4.saddr, p->src.ip, sizeof(ip4.saddr));
 	memcpy(&ip4.daddr, p->dst.ip, sizeof(ip4.daddr));
-	ip4.check = sum_end(sum_add(0, &ip4, sizeof(ip4)));
+	ip4.check = checksum_end(checksum_add(0, &ip4, sizeof(ip4)));
 	memcpy(out, &ip4, sizeof(ip4));
 	return out + sizeof(ip4);
 }
@@ -204,12 +180,12 @@ static uint8_t *write_udp(const struct format_packet *p, uint16_t udp_len, uint8
 		.dest = htons(p->dst.port),
 		.len = htons(udp_len),
 	};
-	uint32_t sum = sum_add(0, tail, sizeof(tail));
+	uint64_t sum = checksum_add(0, tail, sizeof(tail));
 
-	sum = sum_add(sum, p->src.ip, addr_ip_len(&p->src));
-	sum = sum_add(sum, p->dst.ip, addr_ip_len(&p->src));
-	sum = sum_add(sum, &udp, sizeof(udp));
-	udp.check = sum_end(sum_add(sum, p->data, p->len));
+	sum = checksum_add(sum, p->src.ip, addr_ip_len(&p->src));
+	sum = checksum_add(sum, p->dst.ip, addr_ip_len(&p->src));
+	sum = checksum_add(sum, &udp, sizeof(udp));
+	udp.check = checksum_end(checksum_add(sum, p->data, p->len));
 	if (!udp.check)
 		udp.check = 0xffff;
 	memcpy(out, &udp, sizeof(udp));

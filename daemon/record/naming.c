@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "record/naming.h"
+#include "base/fnv.h"
 
 #define STEM_MAX 231  /* bytes of a name before the part and the suffix */
 #define STEM_KEPT 200 /* bytes that a cut stem keeps */
@@ -73,17 +74,10 @@ static struct span name_tag(const char *tag)
 	return span_of(tag);
 }
 
-/* FNV-1a, 64 bits, of both texts with a zero between them. */
+/* Of both texts with a zero between them. */
 static uint64_t key_hash(struct span a, struct span b)
 {
-	uint64_t hash = 0xcbf29ce484222325ull;
-	size_t i;
-
-	for (i = 0; i < a.len + 1 + b.len; i++) {
-		hash ^= i < a.len ? (uint8_t)a.p[i] : i == a.len ? 0 : (uint8_t)b.p[i - a.len - 1];
-		hash *= 0x100000001b3ull;
-	}
-	return hash;
+	return fnv_add(fnv_add(fnv_add(FNV_BASIS, a), (struct span){ "", 1 }), b);
 }
 
 void naming_key(const char *call_id, const char *from_tag, char key[17])
