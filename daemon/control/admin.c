@@ -409,11 +409,9 @@ static struct json_object *prompts_json(struct players *players)
 	put_number(o, "loading", c.loading);
 	put_number(o, "loaded", c.loaded);
 	put_number(o, "loaded_bytes", c.bytes);
-	put_number(o, "failed", c.failed);
-	put_number(o, "cache_hits", c.cache_hits);
-	put_number(o, "cache_stored", c.cache_stored);
-	put_number(o, "cache_refused", c.cache_refused);
-	put_number(o, "cache_failed", c.cache_failed);
+#define CLIPS_PUT(name, metric, text) put_number(o, #name, c.name);
+	CLIPS_COUNTERS(CLIPS_PUT)
+#undef CLIPS_PUT
 	return o;
 }
 

@@ -417,15 +417,9 @@ static void write_recordings(const struct metrics *m, struct evbuffer *out)
 	gauge(out, "prompts_loaded", clips.loaded, "Prompts in memory.");
 	gauge(out, "prompts_loading", clips.loading, "Prompts that are being loaded.");
 	gauge(out, "prompts_bytes", (double)clips.bytes, "Memory of loaded prompts.");
-	counter(out, "prompts_cached_total", clips.cache_hits,
-		"Prompts that came encoded from --prompt-cache.");
-	counter(out, "prompts_stored_total", clips.cache_stored,
-		"Encoded prompts that went to --prompt-cache.");
-	counter(out, "prompts_cache_refused_total", clips.cache_refused,
-		"Files of --prompt-cache that were damaged or foreign.");
-	counter(out, "prompts_cache_failed_total", clips.cache_failed,
-		"Files of --prompt-cache that could not be read or written.");
-	counter(out, "prompts_failed_total", clips.failed, "Prompts that could not be loaded.");
+#define CLIPS_LINE(name, metric, text) counter(out, metric, clips.name, text);
+	CLIPS_COUNTERS(CLIPS_LINE)
+#undef CLIPS_LINE
 }
 
 static void write_notify(const struct metrics *m, struct evbuffer *out)

@@ -57,12 +57,22 @@ int clips_take(struct clips *c, struct span name, unsigned int payload_type,
 void clips_give(struct clips *c, const struct clip *clip);
 const char *clips_name(const struct clip *clip); /* "ringback.8", "hold.wav as 8" */
 
+/* member, metric, text: since the start */
+#define CLIPS_COUNTERS(X)                                                                       \
+	X(failed, "prompts_failed_total", "Prompts that could not be loaded.")                  \
+	X(cache_hits, "prompts_cached_total", "Prompts that came encoded from --prompt-cache.") \
+	X(cache_stored, "prompts_stored_total", "Encoded prompts that went to --prompt-cache.") \
+	X(cache_refused, "prompts_cache_refused_total",                                         \
+	  "Files of --prompt-cache that were damaged or foreign.")                              \
+	X(cache_failed, "prompts_cache_failed_total",                                           \
+	  "Files of --prompt-cache that could not be read or written.")
+
 struct clips_counts {
-	unsigned int loading, loaded, failed; /* failed: since the start; others: now */
-	uint64_t bytes;			      /* in loaded clips */
-	/* since the start, of the cache on disk: prompts that came from it, went to it, were wrong
-	 * there, and could not be written or read */
-	unsigned int cache_hits, cache_stored, cache_refused, cache_failed;
+#define CLIPS_FIELD(name, metric, text) unsigned int name;
+	CLIPS_COUNTERS(CLIPS_FIELD)
+#undef CLIPS_FIELD
+	unsigned int loading, loaded; /* now */
+	uint64_t bytes;		      /* in loaded clips */
 };
 struct clips_counts clips_counts(const struct clips *c);
 
