@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.dont_write_bytecode = True
@@ -92,11 +93,17 @@ class Stopped:
 
 
 def main(bench, away_s):
+    """The rounds run at the same time: they mostly wait."""
+    rounds = []
     for dataplane, mode, *numbers in ROUNDS:
         lab = Lab(bench, dataplane, lambda network: Mortal(network, dataplane, mode))
         lab.daemon.start()
-        Stopped(lab, *numbers).run(away_s)
-        lab.daemon.stop()
+        rounds.append(Stopped(lab, *numbers))
+    with ThreadPoolExecutor(len(rounds)) as pool:
+        ends = [pool.submit(r.run, away_s) for r in rounds]
+    for r, ended in zip(rounds, ends):
+        ended.result()
+        r.daemon.stop()
 
 
 run("stopped", main, 10)
