@@ -8,6 +8,9 @@
  * that floods one port gets a bounded batch of it per round, and all ports together get a bounded
  * number of packets per turn of the loop. With shared sockets the switchboard bounds a port.
  *
+ * A wake-up costs as much as several packets. So while many arrive, the loop does not wait for the
+ * sockets but for the ticks of a timer, and reads all that has arrived: they rest in between.
+ *
  * Packets that are sent while a packet is delivered carry that packet's ECN (RFC 3168), as the
  * packets of a dataplane do: a relay stands between routers that mark packets and an end that
  * reacts to the mark.
@@ -22,6 +25,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,10 +36,13 @@
 #include "net/switchboard.h"
 #include "rtpx_abi.h"
 
-#define BATCH 64	 /* datagrams read from one shared socket at a time */
-#define PORT_BATCH 32	 /* the same from a port's own socket */
-#define ROUND_PORTS 16	 /* ready ports that one epoll_wait() returns at most */
-#define TURN_PACKETS 512 /* after so many, other events of the loop get their turn */
+#define BATCH 64	      /* datagrams read from one shared socket at a time */
+#define PORT_BATCH 32	      /* the same from a port's own socket */
+#define ROUND_PORTS 16	      /* ready ports that one epoll_wait() returns at most */
+#define TURN_PACKETS 512      /* after so many, other events of the loop get their turn */
+#define REST_NS NSEC_PER_MSEC /* from one tick to the next while many packets arrive */
+#define MANY 8		      /* packets of a time as long as a tick: the sockets begin to rest */
+#define FEW 4		      /* with fewer packets of a tick, they end it */
 /*
  * Bytes for a datagram. A power of 2 would put a whole batch into the same sets of the CPU's cache.
  */
@@ -75,6 +82,11 @@ struct sockets {
 	struct sockets_opts opts;
 	int epoll;
 	struct event *ready;
+	int timer; /* ticks while the sockets rest */
+	struct event *tick;
+	bool rests;	   /* the loop waits for the tick, and not for `ready` */
+	uint64_t since_ns; /* packets are counted from this time on, to find many */
+	unsigned int n_since;
 	uint8_t ecn;  /* ECN of the packet that is being delivered; else 0 */
 	bool in_turn; /* ports are being read: a closed port stays in memory until the end */
 	struct sockets_port *dead;
@@ -424,28 +436,86 @@ static int source_read(struct sockets *u, epoll_data_t source)
 	return p->closed ? 0 : port_read(u, p);
 }
 
-void sockets_serve(struct sockets *u)
+/* Read what has arrived, within the limit of a turn. Returns the number of packets. */
+static int serve_turn(struct sockets *u)
 {
 	struct epoll_event ev[ROUND_PORTS];
-	int left = TURN_PACKETS, i, n;
+	int left = TURN_PACKETS, i, n, got;
+	bool more = true;
 
 	u->in_turn = true;
-	while (left > 0 && (n = epoll_wait(u->epoll, ev, ROUND_PORTS, 0)) > 0) {
+	while (more && left > 0 && (n = epoll_wait(u->epoll, ev, ROUND_PORTS, 0)) > 0) {
 		read_clocks(u);
-		for (i = 0; i < n; i++)
-			left -= source_read(u, ev[i].data);
+		more = n == ROUND_PORTS;
+		for (i = 0; i < n; i++) {
+			got = source_read(u, ev[i].data);
+			more |= got >= PORT_BATCH;
+			left -= got;
+		}
 		u->opts.batch_end(u->opts.arg);
 	}
 	if (left <= 0 && u->opts.switchboard)
 		switchboard_behind(u->opts.switchboard, u->real_ns);
 	u->in_turn = false;
 	bury(u);
+	return TURN_PACKETS - left;
+}
+
+void sockets_serve(struct sockets *u)
+{
+	serve_turn(u);
+}
+
+/* ---- rest ---- */
+
+static void timer_set(const struct sockets *u, long ns)
+{
+	const struct itimerspec at = { { 0, ns }, { 0, ns } };
+
+	timerfd_settime(u->timer, 0, &at, NULL);
+}
+
+static void rest_begin(struct sockets *u)
+{
+	if (event_add(u->tick, NULL))
+		return;
+	timer_set(u, REST_NS);
+	event_del(u->ready);
+	u->rests = true;
+}
+
+static void rest_end(struct sockets *u)
+{
+	if (event_add(u->ready, NULL))
+		return;
+	timer_set(u, 0);
+	event_del(u->tick);
+	u->rests = false;
+	u->n_since = 0;
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
+	struct sockets *u = arg;
+	int n = serve_turn(u);
+
 	(void)fd, (void)what;
-	sockets_serve(arg);
+	if (u->now_ns - u->since_ns > REST_NS) {
+		u->since_ns = u->now_ns;
+		u->n_since = 0;
+	}
+	u->n_since += n;
+	if (u->n_since >= MANY)
+		rest_begin(u);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t ticks;
+
+	(void)what;
+	if (read(fd, &ticks, sizeof(ticks)) == sizeof(ticks) && serve_turn(arg) < FEW)
+		rest_end(arg);
 }
 
 /* ---- out ---- */
@@ -551,6 +621,13 @@ static int open_sender(struct sockets *u)
 	return sender_new(&u->sender, &opts);
 }
 
+static int open_events(struct sockets *u, struct event_base *base)
+{
+	u->ready = event_new(base, u->epoll, EV_READ | EV_PERSIST, on_ready, u);
+	u->tick = event_new(base, u->timer, EV_READ | EV_PERSIST, on_tick, u);
+	return u->ready && u->tick && event_add(u->ready, NULL) == 0 ? 0 : -ENOMEM;
+}
+
 int sockets_new(struct sockets **out, struct event_base *base, const struct sockets_opts *opts)
 {
 	struct sockets *u = calloc(1, sizeof(*u));
@@ -561,15 +638,12 @@ int sockets_new(struct sockets **out, struct event_base *base, const struct sock
 	u->opts = *opts;
 	inbox_init(&u->in);
 	u->epoll = epoll_create1(EPOLL_CLOEXEC);
-	err = u->epoll < 0 ? -errno : open_sender(u);
+	u->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	err = u->epoll < 0 || u->timer < 0 ? -errno : open_sender(u);
 	if (!err && opts->switchboard && !opts->deaf)
 		err = watch_shared(u);
-	if (!err) {
-		err = -ENOMEM;
-		u->ready = event_new(base, u->epoll, EV_READ | EV_PERSIST, on_ready, u);
-		if (u->ready && event_add(u->ready, NULL) == 0)
-			err = 0;
-	}
+	if (!err)
+		err = open_events(u, base);
 	if (err) {
 		sockets_free(u);
 		return err;
@@ -585,6 +659,10 @@ void sockets_free(struct sockets *u)
 	sender_free(u->sender);
 	if (u->ready)
 		event_free(u->ready);
+	if (u->tick)
+		event_free(u->tick);
+	if (u->timer >= 0)
+		close(u->timer);
 	if (u->epoll >= 0)
 		close(u->epoll);
 	free(u);

@@ -656,6 +656,57 @@ static void test_flood(void **state)
 	close(fd);
 }
 
+/* Turn the loop until the sockets rest, or do not. */
+static void turn_until_rests(bool rests)
+{
+	uint64_t end = test_now_ns() + OWN_NET_PATIENCE_MS * NSEC_PER_MSEC;
+
+	while (user->rests != rests) {
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		assert_true(test_now_ns() < end);
+	}
+}
+
+static void send_many(int fd, const struct addr *to, unsigned int n)
+{
+	while (n--)
+		peer_send(fd, to, "x", 1);
+}
+
+/*
+ * A few packets are read at once. Many packets make the sockets rest, and those that come meanwhile
+ * are read at a tick. The rest ends with the packets, and begins again with them.
+ */
+static void test_rest(void **state)
+{
+	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct addr to = at("10.99.0.1", 4000);
+	int fd = peer_open("10.99.0.2", 5000), round;
+
+	(void)state;
+	send_many(fd, &to, MANY - 1);
+	turn_until(base, &got.n, MANY - 1);
+	assert_false(user->rests);
+	for (round = 0; round < 2; round++) {
+		got.n = 0;
+		send_many(fd, &to, MANY);
+		turn_until(base, &got.n, MANY);
+		assert_true(user->rests);
+		assert_false(event_pending(user->ready, EV_READ, NULL));
+		send_many(fd, &to, 3 * MANY);
+		turn_until(base, &got.n, 4 * MANY);
+		turn_until_rests(false);
+		assert_true(event_pending(user->ready, EV_READ, NULL));
+		assert_false(event_pending(user->tick, EV_READ, NULL));
+	}
+	got.n = 0;
+	peer_send(fd, &to, "x", 1);
+	turn_until(base, &got.n, 1);
+	assert_false(user->rests);
+	close(fd);
+	sockets_port_close(user, p);
+}
+
 /*
  * A port that gets more than its share of a shared socket loses packets, and the port that comes
  * after it in the same socket loses none. The next turn has room again.
@@ -1022,6 +1073,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_icmp, begin, end),
 		cmocka_unit_test_setup_teardown(test_close_in_callback, begin, end),
 		cmocka_unit_test_setup_teardown(test_flood, begin, end),
+		cmocka_unit_test_setup_teardown(test_rest, begin, end),
 		cmocka_unit_test_setup_teardown(test_taken, begin, end),
 		cmocka_unit_test_setup_teardown(test_address_gone, begin, end),
 		cmocka_unit_test_setup_teardown(test_open_errors, begin, end),
