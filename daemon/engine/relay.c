@@ -19,6 +19,7 @@
 #include "record/taps.h"
 
 #define RCVBUF_BYTES (256 * 1024)
+#define CACHE_LINE 64
 #define PUSH_TRIES 8 /* after that, leave a packet out of the statistics */
 
 struct relay {
@@ -114,14 +115,15 @@ static bool judge_packet(struct relay *r, struct direction d, const struct socke
 	struct stream *stream = direction_sender(d), *companion = &d.in->stream[!d.kind];
 	struct rtpx_packet pkt = { .now_ns = p->arrival_ns };
 	bool installed = d.in->installed & direction_bit(d), moved = false, accepted;
-	struct stream before;
+	struct stream before; /* only if @installed */
 	int tries = PUSH_TRIES;
 
 	rtp_describe(&pkt, p->data, p->len);
 	for (;;) {
-		if (installed)
+		if (installed) {
 			sync_pull(r->o.sync, s);
-		before = *stream;
+			before = *stream;
+		}
 		/* The dataplane may have forwarded later packets while this one was queued. */
 		pkt.now_ns = MAX(p->arrival_ns, stream->stats.last_ns);
 		accepted = stream_packet(stream, companion, &p->src, &pkt, r->o.learning, &moved) ==
@@ -435,6 +437,39 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 		pass_on(r, d, p);
 }
 
+static void fetch_lines(const void *from, const void *end)
+{
+	const uint8_t *at;
+
+	for (at = from; at < (const uint8_t *)end; at += CACHE_LINE)
+		__builtin_prefetch(at);
+	__builtin_prefetch((const uint8_t *)end - 1);
+}
+
+/* The members that on_packet() looks at, from calls of which the cache knows nothing. */
+static void on_expect(void *arg, void *owner, unsigned int tag, unsigned int step)
+{
+	const struct direction d = { owner, tag };
+	const struct stream *sender = direction_sender(d), *receiver;
+	const struct leg *out;
+
+	(void)arg;
+	if (step == 0) {
+		__builtin_prefetch(&d.in->session);
+		fetch_lines(sender, &sender->candidate);
+		fetch_lines(&sender->stats, &sender->stats + 1);
+		fetch_lines(&d.in->local, d.in + 1);
+	} else if (step == 1) {
+		out = direction_out(d);
+		receiver = direction_receiver(d);
+		fetch_lines(direction_session(d), &direction_session(d)->leg);
+		fetch_lines(receiver, &receiver->candidate);
+		fetch_lines(&out->local, out + 1);
+	} else if (direction_out(d)->handle[tag]) {
+		sockets_port_expect(direction_out(d)->handle[tag]);
+	}
+}
+
 int relay_play(void *relay, struct leg *leg, const uint8_t *packet, size_t len)
 {
 	return send_to(relay, direction_to(leg, STREAM_RTP), packet, len,
@@ -528,6 +563,7 @@ int relay_new(struct relay **out, struct event_base *base, const struct relay_op
 	struct relay *r = calloc(1, sizeof(*r));
 	const struct sockets_opts user = {
 		.on_packet = on_packet,
+		.expect = on_expect,
 		.batch_end = on_batch_end,
 		.sent = on_sent,
 		.arg = r,

@@ -8,6 +8,10 @@
  * that floods one port gets a bounded batch of it per round, and all ports together get a bounded
  * number of packets per turn of the loop. With shared sockets the switchboard bounds a port.
  *
+ * Each packet belongs to another call, whose memory the CPU's cache does not have when there are
+ * thousands. So the packets of a round are read first, then the memory of all their calls is asked
+ * for, and then they are delivered.
+ *
  * A wake-up costs as much as several packets. So while many arrive, the loop does not wait for the
  * sockets but for the ticks of a timer, and reads all that has arrived: they rest in between.
  *
@@ -36,8 +40,8 @@
 #include "net/switchboard.h"
 #include "rtpx_abi.h"
 
-#define BATCH 64	      /* datagrams read from one shared socket at a time */
-#define PORT_BATCH 32	      /* the same from a port's own socket */
+#define BATCH 64	      /* datagrams of all sockets that are delivered together */
+#define PORT_BATCH 32	      /* datagrams read from one port's own socket at a time */
 #define ROUND_PORTS 16	      /* ready ports that one epoll_wait() returns at most */
 #define TURN_PACKETS 512      /* after so many, other events of the loop get their turn */
 #define REST_NS NSEC_PER_MSEC /* from one tick to the next while many packets arrive */
@@ -64,8 +68,18 @@ struct sockets_port {
 	struct sockets_port *next_dead;
 };
 
-/* One element of each array is one datagram. */
+/* A datagram with what its control messages say. */
+struct arrived {
+	struct sockets_packet pkt;
+	struct sockets_port *port;
+	bool shared; /* by a shared socket: the port is found later */
+	uint8_t ecn;
+};
+
+/* Datagrams of several sockets. One element of each array is one datagram. */
 struct inbox {
+	unsigned int n;
+	struct arrived arrived[BATCH];
 	struct mmsghdr msg[BATCH];
 	struct iovec iov[BATCH];
 	union sock_addr from[BATCH];
@@ -275,8 +289,9 @@ static void take_stamp(struct sockets *u, struct sockets_packet *pkt, const stru
 	pkt->arrival_ns = u->now_ns - age;
 }
 
-static void take_control(struct sockets *u, struct sockets_packet *pkt, struct msghdr *msg)
+static void take_control(struct sockets *u, struct arrived *a, struct msghdr *msg)
 {
+	struct sockets_packet *pkt = &a->pkt;
 	struct cmsghdr *c;
 
 	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
@@ -286,12 +301,12 @@ static void take_control(struct sockets *u, struct sockets_packet *pkt, struct m
 			memcpy(&stamp, CMSG_DATA(c), sizeof(stamp));
 			take_stamp(u, pkt, &stamp);
 		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
-			u->ecn = *(const uint8_t *)CMSG_DATA(c) & RTPX_ECN_MASK;
+			a->ecn = *(const uint8_t *)CMSG_DATA(c) & RTPX_ECN_MASK;
 		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
 			int class;
 
 			memcpy(&class, CMSG_DATA(c), sizeof(class));
-			u->ecn = class & RTPX_ECN_MASK;
+			a->ecn = class & RTPX_ECN_MASK;
 		} else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
 			   (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
 			int ttl;
@@ -315,29 +330,27 @@ static void take_control(struct sockets *u, struct sockets_packet *pkt, struct m
 	}
 }
 
-/* The packet in element @i of the inbox. @port: the one that it came to; NULL: a shared socket. */
-static struct sockets_packet packet_of(struct sockets *u, const struct sockets_port *port,
-				       unsigned int i)
+/* Describe datagram @i of the inbox. @port: the one that it came to; NULL: to a shared socket. */
+static void describe_arrived(struct sockets *u, unsigned int i, struct sockets_port *port)
 {
-	struct mmsghdr *m = &u->in.msg[i];
-	struct sockets_packet pkt = {
-		.src = addr_from_sockaddr(&u->in.from[i].sa),
-		.data = u->in.data[i],
-		.len = m->msg_len,
-		.arrival_ns = u->now_ns,
+	struct inbox *in = &u->in;
+	struct arrived *a = &in->arrived[i];
+
+	*a = (struct arrived){
+		.pkt = {
+			.src = addr_from_sockaddr(&in->from[i].sa),
+			.data = in->data[i],
+			.len = in->msg[i].msg_len,
+			.arrival_ns = u->now_ns,
+		},
+		.port = port,
 	};
-
 	if (port)
-		pkt.local = port->way.local;
-	take_control(u, &pkt, &m->msg_hdr);
-	return pkt;
-}
-
-static void deliver(struct sockets *u, struct sockets_port *p, const struct sockets_packet *pkt)
-{
-	u->counts.received++;
-	u->opts.on_packet(u->opts.arg, p->owner, p->tag, pkt);
-	u->ecn = 0;
+		a->pkt.local = port->way.local;
+	take_control(u, a, &in->msg[i].msg_hdr);
+	a->shared = !port;
+	if (a->shared)
+		__builtin_prefetch(switchboard_slot(u->opts.switchboard, &a->pkt.local));
 }
 
 static void inbox_reset(struct inbox *in, unsigned int n)
@@ -348,6 +361,7 @@ static void inbox_reset(struct inbox *in, unsigned int n)
 		in->msg[i].msg_hdr.msg_namelen = sizeof(in->from[i]);
 		in->msg[i].msg_hdr.msg_controllen = sizeof(in->control[i]);
 	}
+	in->n = 0;
 }
 
 static void inbox_init(struct inbox *in)
@@ -366,53 +380,56 @@ static void inbox_init(struct inbox *in)
 	inbox_reset(in, BATCH);
 }
 
-static int read_batch(struct sockets *u, int fd, unsigned int max)
+/* Find the ports of all datagrams, and have the memory of their calls ready. */
+static void expect_inbox(struct sockets *u)
 {
-	int n = recvmmsg(fd, u->in.msg, max, 0, NULL);
+	struct arrived *a, *end = u->in.arrived + u->in.n;
+	unsigned int step;
+
+	for (a = u->in.arrived; a < end; a++) {
+		if (a->shared)
+			a->port = switchboard_find(u->opts.switchboard, &a->pkt.local);
+		if (a->port) {
+			__builtin_prefetch(a->port);
+			__builtin_prefetch((const uint8_t *)(a->port + 1) - 1);
+		}
+	}
+	for (step = 0; step < SOCKETS_STEPS && u->opts.expect; step++)
+		for (a = u->in.arrived; a < end; a++)
+			if (a->port)
+				u->opts.expect(u->opts.arg, a->port->owner, a->port->tag, step);
+}
+
+/* Deliver the inbox. The owner of a port may close any port meanwhile. */
+static void deliver_inbox(struct sockets *u)
+{
+	unsigned int i, n = u->in.n;
+
+	expect_inbox(u);
+	for (i = 0; i < n; i++) {
+		const struct arrived *a = &u->in.arrived[i];
+		struct sockets_port *p = a->port;
+
+		if (!p || p->closed || (a->shared && a->pkt.arrival_ns < p->opened_ns))
+			continue;
+		u->counts.received++;
+		u->ecn = a->ecn;
+		u->opts.on_packet(u->opts.arg, p->owner, p->tag, &a->pkt);
+	}
+	u->ecn = 0;
+	inbox_reset(&u->in, n);
+}
+
+/* Read up to @max datagrams into the inbox. Returns their number; -1: none. */
+static int read_batch(struct sockets *u, int fd, struct sockets_port *port, unsigned int max)
+{
+	struct inbox *in = &u->in;
+	int i, n = recvmmsg(fd, in->msg + in->n, max, 0, NULL);
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		u->counts.icmp_errors++;
-	return n;
-}
-
-/*
- * Read one batch of a port. Returns its count against the turn's limit. The owner may close any
- * port meanwhile.
- */
-static int port_read(struct sockets *u, struct sockets_port *p)
-{
-	int i, n = read_batch(u, p->way.fd, PORT_BATCH);
-
-	if (n < 0)
-		return 1;
-	for (i = 0; i < n && !p->closed; i++) {
-		struct sockets_packet pkt = packet_of(u, p, i);
-
-		deliver(u, p, &pkt);
-	}
-	inbox_reset(&u->in, n);
-	return n;
-}
-
-/* The same for a shared socket. Ports of packets in the batch may have been closed since. */
-static int shared_read(struct sockets *u, unsigned int number)
-{
-	struct switchboard *b = u->opts.switchboard;
-	int i, n = read_batch(u, switchboard_socket(b, number), BATCH);
-
-	u->stamp_ns = 0;
-	for (i = 0; i < n; i++) {
-		struct sockets_packet pkt = packet_of(u, NULL, i);
-		struct sockets_port *p = switchboard_find(b, &pkt.local);
-
-		if (p && pkt.arrival_ns >= p->opened_ns)
-			deliver(u, p, &pkt);
-		u->ecn = 0;
-	}
-	switchboard_read(b, number, u->stamp_ns, u->real_ns, n < BATCH);
-	if (n < 0)
-		return 1;
-	inbox_reset(&u->in, n);
+	for (i = 0; i < n; i++)
+		describe_arrived(u, in->n++, port);
 	return n;
 }
 
@@ -426,32 +443,44 @@ static void bury(struct sockets *u)
 	}
 }
 
-/* @source: the number of a shared socket, or a port with its own. */
-static int source_read(struct sockets *u, epoll_data_t source)
+/*
+ * Read from a shared socket with the number @source, or from a port that has its own. Returns the
+ * count against the turn's limit. *@more: datagrams may be left.
+ */
+static int source_read(struct sockets *u, epoll_data_t source, bool *more)
 {
-	struct sockets_port *p = source.ptr;
+	struct switchboard *b = u->opts.switchboard;
+	bool shared = source.u64 < FLOOR_SOCKETS;
+	struct sockets_port *p = shared ? NULL : source.ptr;
+	int fd = shared ? switchboard_socket(b, source.u64) : p->way.fd, n, max;
 
-	if (source.u64 < FLOOR_SOCKETS)
-		return shared_read(u, source.u64);
-	return p->closed ? 0 : port_read(u, p);
+	if (u->in.n > BATCH - PORT_BATCH)
+		deliver_inbox(u);
+	if (p && p->closed)
+		return 0;
+	max = shared ? BATCH - u->in.n : PORT_BATCH;
+	u->stamp_ns = 0;
+	n = read_batch(u, fd, p, max);
+	if (shared)
+		switchboard_read(b, source.u64, u->stamp_ns, u->real_ns, n < max);
+	*more |= n == max;
+	return MAX(n, 1);
 }
 
 /* Read what has arrived, within the limit of a turn. Returns the number of packets. */
 static int serve_turn(struct sockets *u)
 {
 	struct epoll_event ev[ROUND_PORTS];
-	int left = TURN_PACKETS, i, n, got;
+	int left = TURN_PACKETS, i, n;
 	bool more = true;
 
 	u->in_turn = true;
 	while (more && left > 0 && (n = epoll_wait(u->epoll, ev, ROUND_PORTS, 0)) > 0) {
 		read_clocks(u);
 		more = n == ROUND_PORTS;
-		for (i = 0; i < n; i++) {
-			got = source_read(u, ev[i].data);
-			more |= got >= PORT_BATCH;
-			left -= got;
-		}
+		for (i = 0; i < n; i++)
+			left -= source_read(u, ev[i].data, &more);
+		deliver_inbox(u);
 		u->opts.batch_end(u->opts.arg);
 	}
 	if (left <= 0 && u->opts.switchboard)
@@ -573,6 +602,12 @@ int sockets_port_send(struct sockets *u, struct sockets_port *p, const struct ad
 		      const struct addr *source, const uint8_t *data, size_t len)
 {
 	return sockets_port_send_as(u, p, dest, source, data, len, (struct sockets_manner){ 0 });
+}
+
+void sockets_port_expect(const struct sockets_port *p)
+{
+	__builtin_prefetch(p);
+	__builtin_prefetch((const uint8_t *)(p + 1) - 1);
 }
 
 int sockets_can_bind(const struct addr *local)

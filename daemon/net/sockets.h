@@ -26,6 +26,8 @@ struct sockets_packet {
 	uint64_t arrival_ns; /* CLOCK_MONOTONIC equivalent of the kernel's receive time stamp */
 };
 
+#define SOCKETS_STEPS 3 /* of sockets_opts.expect */
+
 struct sockets_opts {
 	/*
 	 * on_packet - a datagram arrived; @owner and @tag are the arguments of port_open. Data is
@@ -33,6 +35,12 @@ struct sockets_opts {
 	 */
 	void (*on_packet)(void *arg, void *owner, unsigned int tag,
 			  const struct sockets_packet *pkt);
+	/*
+	 * expect - NULL, or called for all packets of a batch before the first of them arrives,
+	 * with @step 0, then for all with the next one below SOCKETS_STEPS: the place to fetch
+	 * memory that a step before it points at.
+	 */
+	void (*expect)(void *arg, void *owner, unsigned int tag, unsigned int step);
 	/* batch_end - called after the sockets of a round: the place to flush queued packets. */
 	void (*batch_end)(void *arg);
 	/*
@@ -110,6 +118,8 @@ void sockets_port_send_also(struct sockets *u, struct sockets_port *p, const str
 			    const struct addr *source, const uint8_t *data, size_t len,
 			    struct sockets_manner manner);
 void sockets_flush(struct sockets *u);
+/* port_expect - fetch the memory of a port that will send. */
+void sockets_port_expect(const struct sockets_port *p);
 /*
  * sockets_serve - read the packets that have arrived, as the loop does. For code that keeps the
  * loop waiting.

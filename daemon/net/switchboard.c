@@ -346,26 +346,36 @@ void switchboard_close(struct switchboard *b, const struct addr *local)
 	p->of[i] = NULL;
 }
 
-static void *port_at(struct switchboard *b, const struct floor_place *key, size_t i)
+/* True if @dest has a port of the range, which then is number *@i. */
+static bool in_range(const struct switchboard *b, const struct addr *dest, size_t *i)
 {
-	struct place *p = place_find(b, key);
+	*i = (size_t)dest->port - b->o.port_min;
+	return dest->port >= b->o.port_min && *i < b->n_ports;
+}
 
-	return p ? p->of[i] : NULL;
+void *const *switchboard_slot(struct switchboard *b, const struct addr *dest)
+{
+	struct floor_place key = key_of(dest);
+	struct place *p;
+	size_t i;
+
+	if (!in_range(b, dest, &i))
+		return NULL;
+	p = place_find(b, &key);
+	return p ? &p->of[i] : NULL;
 }
 
 void *switchboard_find(struct switchboard *b, const struct addr *dest)
 {
-	struct floor_place key = key_of(dest);
-	size_t i = (size_t)dest->port - b->o.port_min;
-	void *port;
+	const struct floor_place any = { .group = group_of(dest->family) };
+	void *const *slot = switchboard_slot(b, dest);
+	struct place *p;
+	size_t i;
 
-	if (dest->port < b->o.port_min || i >= b->n_ports)
-		return NULL;
-	port = port_at(b, &key, i);
-	if (port)
-		return port;
-	key = (struct floor_place){ .group = key.group };
-	return port_at(b, &key, i);
+	if (slot && *slot)
+		return *slot;
+	p = in_range(b, dest, &i) ? place_find(b, &any) : NULL;
+	return p ? p->of[i] : NULL;
 }
 
 int switchboard_socket(const struct switchboard *b, unsigned int i)

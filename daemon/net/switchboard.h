@@ -42,6 +42,11 @@ void switchboard_close(struct switchboard *b, const struct addr *local);
 
 /* switchboard_find - the port that gets packets to @dest; NULL: none does. */
 void *switchboard_find(struct switchboard *b, const struct addr *dest);
+/*
+ * switchboard_slot - where switchboard_find() looks first, so that the caller can fetch the memory
+ * before. NULL: nowhere. Valid until switchboard_free().
+ */
+void *const *switchboard_slot(struct switchboard *b, const struct addr *dest);
 
 /* switchboard_socket - descriptor of shared socket @i, below FLOOR_SOCKETS; -1: no such family. */
 int switchboard_socket(const struct switchboard *b, unsigned int i);
