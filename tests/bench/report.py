@@ -14,6 +14,8 @@ BARS = (
     ("native_redirect_1", "native / bpf_redirect, the limit of earlier figures, 1 flow", 85, " %", ">="),
     ("native_redirect_50000", "native / bpf_redirect, 50,000 flows in no order", 75, " %", ">="),
     ("native_bare_50000_ordered", "native / bare redirect, 50,000 flows by rising port", 75, " %", ">="),
+    ("floor_rtpengine", "floor / rtpengine, loss-free rate, worst of 200 and 5,000 flows", 3, "x", ">="),
+    ("floor_cpu", "rtpengine / floor, CPU a packet at the same rate, 5,000 flows", 4, "x", ">="),
     ("control", "rtpxd U and L commands/s, window 32, worst of all", 20000, "", ">="),
     ("players", "rtpxd packets of prompts sent, of those due", 99, " %", ">="),
     ("recording_lost", "packets of recorded calls in the kernel that are in no file", 0, "", "<="),
@@ -23,6 +25,8 @@ BARS = (
     ("opus_kept", "packet rate kept while recordings are made into Opus", 90, " %", ">="),
     ("memory", "rtpxd bytes of RSS a session, worst of all", 6000, "", "<="),
 )
+
+NEED_RTPENGINE = {"native_rtpengine", "floor_rtpengine", "floor_cpu"}
 
 
 def median(values):
@@ -41,6 +45,9 @@ def ratios(traffic, control, players, recording):
 
     against = [rate(f, "native", "loss_free_rate") / rate(f, "rtpengine", "loss_free_rate") for f in traffic
                if rate(f, "native", "loss_free_rate") and rate(f, "rtpengine", "loss_free_rate")]
+    floor = [rate(f, "floor", "loss_free_rate") / rate(f, "rtpengine", "loss_free_rate") for f in (200, 5000)
+             if rate(f, "floor", "loss_free_rate") and rate(f, "rtpengine", "loss_free_rate")]
+    cpu, peer_cpu = rate(5000, "floor", "even_cpu_ns"), rate(5000, "rtpengine", "even_cpu_ns")
     ours = control.get("native", {})
     recorded = recording.get("native")
     return {
@@ -51,6 +58,8 @@ def ratios(traffic, control, players, recording):
         "native_redirect_1": bare_share(1, of="redirect_rate"),
         "native_redirect_50000": bare_share(50000, of="redirect_rate"),
         "native_bare_50000_ordered": bare_share(50000, "port_order_rate"),
+        "floor_rtpengine": min(floor) if floor else None,
+        "floor_cpu": peer_cpu / cpu if cpu and peer_cpu else None,
         "control": min((v["commands_s"] for v in ours.get("sizes", {}).values()), default=None),
         "players": 100 * players["packets"] / players["expected"] if players else None,
         "recording_lost": recorded["lost"] if recorded else None,
@@ -62,12 +71,19 @@ def ratios(traffic, control, players, recording):
     }
 
 
-def judge(values):
+def absent(name, traffic):
+    """Why the bar @name has no value, if its peer is absent; else None."""
+    why = {c["rtpengine"]["why_not"] for c in traffic.values() if "why_not" in c.get("rtpengine", {})}
+    return "rtpengine is absent: " + ", ".join(sorted(why)) if why and name in NEED_RTPENGINE else None
+
+
+def judge(values, traffic):
     out = []
     for name, text, bar, unit, way in BARS:
         value = values[name]
         holds = None if value is None else value >= bar if way == ">=" else value <= bar
-        out.append({"name": name, "text": text, "value": value, "bar": bar, "unit": unit, "way": way, "holds": holds})
+        out.append({"name": name, "text": text, "value": value, "bar": bar, "unit": unit, "way": way, "holds": holds,
+                    "absent": absent(name, traffic) if value is None else None})
     return out
 
 
@@ -103,6 +119,7 @@ def traffic_rows(flows, cells):
         row("  packets/s, full speed, all CPUs", "all_cpus_rate", lambda c: per_second(c["all_cpus_rate"])),
         row("  packets/s, full speed, by rising port", "port_order_rate", lambda c: per_second(c["port_order_rate"])),
         row("  CPU a packet", "cpu_ns", lambda c: nanoseconds(c["cpu_ns"])),
+        row("  CPU a packet, daemons at the same rate", "even_cpu_ns", lambda c: nanoseconds(c["even_cpu_ns"])),
         row("  added latency p50 / p99", "p50_ns", lambda c: microseconds(c["p50_ns"], c["p99_ns"])),
     ]
     measured = {key for c in cells.values() for key in c}
@@ -177,6 +194,8 @@ def render(traffic, control, players, recording, bars, notes):
     lines.insert(1, "-" * max(map(len, lines)))
     lines.append("")
     for b in bars:
+        if b["absent"]:
+            lines.append("%-8s %s: %s" % ("no value", b["text"], b["absent"]))
         if b["value"] is not None:
             lines.append("%-8s %s: %s%s (bar %s %s%s)" % (
                 "holds" if b["holds"] else "MISSED", b["text"],
