@@ -5,94 +5,45 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "control/command.h"
 #include "addresses.h"
+#include "assembly.h"
 #include "banner.h"
-#include "check.h"
-#include "config.h"
-#include "observers.h"
-#include "options.h"
+#include "base/clock.h"
 #include "base/dirlock.h"
+#include "base/log.h"
+#include "check.h"
+#include "control/command.h"
 #include "control/handover.h"
+#include "control/listen.h"
+#include "control/systemd.h"
+#include "dataplane/dp.h"
+#include "dataplane/sync.h"
+#include "engine/engine.h"
+#include "engine/faces.h"
+#include "engine/relay.h"
 #include "host/floor.h"
 #include "host/iptables.h"
-#include "restart/keeper.h"
-#include "control/listen.h"
-#include "base/log.h"
 #include "host/pathmtu.h"
+#include "media/player.h"
+#include "notify/notify.h"
+#include "observers.h"
+#include "options.h"
+#include "record/mirror.h"
+#include "record/recorder.h"
 #include "replicate/groups.h"
-#include "process.h"
+#include "restart/keeper.h"
 #include "signals.h"
-#include "control/systemd.h"
 
-#define QUARANTINE_NS (2 * NSEC_PER_SEC) /* before a closed port pair is used again */
 #define NOFILE_WARN_PERCENT 80
 #define KILLED_PATIENCE_MS 2000 /* to wait until the kernel closes a killed daemon's sockets */
 #define RELEASE_MS 500 /* at the end, to leave the calls to a standby */
 #define EXIT_FENCED 75 /* EX_TEMPFAIL: start again, as the standby */
 #define ANSWER_NS (100 * NSEC_PER_MSEC) /* at the end, to answer the last commands */
-
-struct daemon {
-	struct config config;
-	struct listen *listen;
-	struct pid_file pid_file;
-	struct event_base *base;
-	struct stats stats;
-	struct sessions *sessions;
-	struct ports *ports;
-	struct keeper *keeper; /* NULL: no journal */
-	struct groups *groups; /* NULL: without --replicate */
-	bool waiting; /* this daemon owns no group: its calls sleep, and it serves no command */
-	bool fenced;  /* another daemon has the calls now */
-	struct dp *dp;
-	struct floor *floor;
-	struct pathmtu *pathmtu; /* NULL: without a dataplane that needs it */
-	struct iptables *iptables;
-	struct sync *sync;
-	struct recorder *recorder;
-	struct mirror *mirror;
-	struct relay *relay;
-	struct players *players;
-	struct notify *notify;
-	struct digits digits;
-	struct prompts_report prompts_report;
-	struct taps taps;
-	struct admission admission;
-	struct faces *faces;
-	struct engine *engine;
-	struct commands *commands;
-	struct observers *observers;
-	struct event *tick, *signal;
-	int signal_fd; /* -1: none yet */
-	bool stop, slow, files_low;
-	bool leave; /* leave the calls and the control sockets to the next daemon */
-	bool took;  /* the previous daemon left its control sockets to this one */
-	int offer;  /* descriptor of handover_offer(); -1: none */
-	unsigned long files_at_start; /* descriptors other than media sockets */
-};
-
-/* Report a failure to start: one sentence on stderr, which is redirected only after the start. */
-static int sorry(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static int sorry(const char *fmt, ...)
-{
-	va_list ap;
-
-	fprintf(stderr, "%srtpxd: ", log_prefix(LOG_LVL_ERR));
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	return -1;
-}
 
 /* ---- control ---- */
 
@@ -189,19 +140,19 @@ static int open_controls(struct daemon *d)
 	char err[512];
 
 	if (listen_new(&d->listen, &opts) < 0)
-		return sorry("out of memory");
+		return daemon_sorry("out of memory");
 	take_sockets(d);
 	for (unsigned int i = 0; i < c->n_sockets; i++)
 		if (listen_add(d->listen, c->sockets[i], c->foreground, err, sizeof(err)) < 0)
-			return sorry("%s", err);
+			return daemon_sorry("%s", err);
 	if (listen_added(d->listen, err, sizeof(err)) < 0)
-		return sorry("%s", err);
+		return daemon_sorry("%s", err);
 	for (unsigned int i = 0; i < c->n_listeners; i++)
 		listen_group(d->listen, &c->listeners[i].addr, c->listeners[i].address_group);
 	if (geteuid() != 0 || c->allow_root || c->uid != (uid_t)-1)
 		return 0;
 	if (listen_has_udp(d->listen))
-		return sorry(
+		return daemon_sorry(
 			"rtpxd runs as root, and any host can command it on a udp control socket: "
 			"give up root with -u USER, or accept it with -F");
 	log_warn("rtpxd runs as root: give up root with -u USER, or accept it with -F");
@@ -269,272 +220,9 @@ static int catch_signals(struct daemon *d)
 
 	d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (d->signal_fd < 0)
-		return sorry("cannot take signals: %s", strerror(errno));
+		return daemon_sorry("cannot take signals: %s", strerror(errno));
 	d->signal = event_new(d->base, d->signal_fd, EV_READ | EV_PERSIST, on_signal, d);
-	return d->signal && event_add(d->signal, NULL) == 0 ? 0 : sorry("out of memory");
-}
-
-/* ---- modules ---- */
-
-static int start_model(struct daemon *d)
-{
-	const struct config *c = &d->config;
-	struct ports_opts ports = {
-		.min = c->port_min,
-		.max = c->port_max,
-		.sequential = c->sequential,
-		.quarantine_ns = QUARANTINE_NS,
-		.own = c->dp.own,
-		.n_own = c->dp.n_own,
-	};
-	const struct session_opts sessions = {
-		.ttl_s = c->ttl_s,
-		.setup_ttl_s = c->setup_ttl_s,
-		.independent_ttl = c->independent_ttl,
-	};
-	int r;
-
-	if (getrandom(&ports.seed, sizeof(ports.seed), 0) != sizeof(ports.seed))
-		return sorry("no random numbers: %s", strerror(errno));
-	r = ports_new(&d->ports, &ports);
-	if (r == 0 && d->dp->pools < ports_pools(d->ports) && c->n_groups > 1)
-		return sorry("--group: several groups need ports of their own, and the module "
-			     "shares those of all addresses: use --dataplane native,xdp,none");
-	if (r == 0 && d->dp->pools < ports_pools(d->ports)) {
-		log_info("media ports: the addresses of a family share them, because the module "
-			 "finds calls by family and port");
-		ports_share(d->ports);
-	}
-	if (r == 0)
-		r = sessions_new(&d->sessions, &sessions);
-	d->taps.sessions = d->sessions;
-	return r < 0 ? sorry("cannot make the table of calls: %s", strerror(-r)) : 0;
-}
-
-static void on_unmirrored(void *arg, struct direction direction, uint64_t packets)
-{
-	struct daemon *d = arg;
-
-	if (direction.in->recorded & direction_bit(direction))
-		recorder_lost(d->recorder, direction_session(direction), packets);
-	taps_lost(&d->taps, direction, packets);
-}
-
-static void serve_media(void *arg)
-{
-	struct daemon *d = arg;
-
-	if (d->relay)
-		relay_serve(d->relay);
-}
-
-static int start_recorder(struct daemon *d)
-{
-	const struct config *c = &d->config;
-	struct recorder_opts recorder = {
-		.dir = c->record_dir,
-		.spool_dir = c->spool_dir,
-		.pcap = c->record_pcap,
-		.no_rtcp = c->no_rtcp_record,
-		.replace = c->record_replace,
-		.as_rtpproxy = c->drop_in,
-		.name = c->record_name,
-		.finish = {
-			.sheet = { .opus_types = c->opus_types, .dtmf_types = c->dtmf_types },
-			.jobs = config_jobs(c),
-			.keep_days = c->record_days,
-			.quota_bytes = c->record_quota_mb * 1000000ull,
-		},
-		.keys = c->record_dtmf,
-		.dtmf_types = c->dtmf_types,
-		.no_resolve = c->no_resolve,
-		.ports = d->ports,
-		.switchboard = floor_board(d->floor),
-		.tos = c->tos,
-		.meanwhile = serve_media,
-		.arg = d,
-	};
-	struct mirror_opts mirror = {
-		.dp = d->dp,
-		.sessions = d->sessions,
-	};
-	const char *missing = jobs_check(&recorder.finish.jobs);
-	int r;
-
-	if (missing)
-		return sorry("%s", missing);
-	/* Without need there is nothing but recordings in the directory, as with rtpproxy. */
-	if (config_describes(c))
-		recorder.finish.instance = c->state_dir ? c->state_dir : c->admin_socket;
-	r = recorder_new(&d->recorder, d->base, &recorder);
-	if (r < 0)
-		return sorry("cannot make the recorder: %s", strerror(-r));
-	mirror.recorder = d->recorder;
-	mirror.taps = &d->taps;
-	r = mirror_new(&d->mirror, d->base, &mirror);
-	return r < 0 ? sorry("cannot take copies from the dataplane: %s", strerror(-r)) : 0;
-}
-
-static int start_media(struct daemon *d)
-{
-	const struct config *c = &d->config;
-	const struct sync_opts sync = {
-		.judge = floor_has_ring(d->floor) && !d->dp->routes,
-		.sessions = d->sessions,
-		.stats = &d->stats,
-		.dp = d->dp,
-		.ports = d->ports,
-		.pathmtu = d->pathmtu,
-		.iptables = d->iptables,
-		.learning = c->learning,
-		.double_small = c->double_small,
-		.unmirrored = on_unmirrored,
-		.arg = d,
-	};
-	struct relay_opts relay = {
-		.sessions = d->sessions,
-		.stats = &d->stats,
-		.learning = c->learning,
-		.double_small = c->double_small,
-		.switchboard = floor_board(d->floor),
-		.opus_types = c->opus_types,
-		.digits = &d->digits,
-		.taps = &d->taps,
-	};
-	int r = sync_new(&d->sync, d->base, &sync);
-
-	if (r == 0)
-		r = floor_watch(d->floor, d->base, sync.judge ? sync_nexthops(d->sync) : NULL);
-	if (r < 0)
-		return sorry("cannot watch routes and neighbours: %s", strerror(-r));
-	if (start_recorder(d) < 0)
-		return -1;
-	relay.sync = d->sync;
-	relay.mirror = d->mirror;
-	relay.recorder = d->recorder;
-	r = relay_new(&d->relay, d->base, &relay);
-	return r < 0 ? sorry("cannot make the relay: %s", strerror(-r)) : 0;
-}
-
-static int start_players(struct daemon *d)
-{
-	const struct players_opts players = {
-		.sessions = d->sessions,
-		.stats = &d->stats,
-		.prompt_dir = d->config.prompt_dir,
-		.cache_dir = d->config.prompt_cache,
-		.cache_bytes = d->config.prompt_cache_mb * 1000000ull,
-		.ptime_ms = d->config.prompt_ptime_ms,
-		.opus_types = d->config.opus_types,
-		.send = relay_play,
-		.arg = d->relay,
-		.pacer = relay_pacer(d->relay),
-		.ended = prompts_ended,
-		.ended_arg = &d->prompts_report,
-	};
-	int r = players_new(&d->players, d->base, &players);
-
-	return r < 0 ? sorry("cannot play prompts: %s", strerror(-r)) : 0;
-}
-
-static int start_notify(struct daemon *d)
-{
-	const struct notify_opts notify = {
-		.targets = d->config.notify,
-		.n_targets = d->config.n_notify,
-		.no_resolve = d->config.no_resolve,
-		.patience_ms = NOTIFY_PATIENCE_MS,
-	};
-	char err[512];
-
-	if (notify_new(&d->notify, d->base, &notify, err, sizeof(err)) < 0)
-		return sorry("%s", err);
-	d->digits = (struct digits){ &d->stats, d->notify };
-	d->prompts_report = (struct prompts_report){ d->notify, d->config.notify_prompts };
-	return 0;
-}
-
-static void on_ended(void *arg, const struct call_report *r)
-{
-	observers_ended(((struct daemon *)arg)->observers, r);
-}
-
-static int start_engine(struct daemon *d)
-{
-	const struct config *c = &d->config;
-	struct engine_opts engine = {
-		.sessions = d->sessions,
-		.ports = d->ports,
-		.stats = &d->stats,
-		.sync = d->sync,
-		.relay = d->relay,
-		.recorder = d->recorder,
-		.record_all = c->record_all && c->record_dir,
-		.record_single = c->record_pcap,
-		.bridge = c->bridge,
-		.bridge_symmetric = c->bridge_symmetric,
-		.force_asymmetric = c->force_asymmetric,
-		.tos = c->tos,
-		.learning = c->learning,
-		.notify = d->notify,
-		.digits = &d->digits,
-		.admission = &d->admission,
-		.taps = &d->taps,
-		.groups = c->n_groups > 1,
-		.ended = on_ended,
-		.arg = d,
-	};
-	struct commands_opts commands = {
-		.stats = &d->stats,
-		.notify = notify_enabled(d->notify),
-		.notify_rpc = notify_default(d->notify) >= 0,
-		.bridge = c->bridge,
-		.sessions = d->sessions,
-		.recordings = { d->sessions, d->recorder, d->mirror, NULL },
-		.prompts = { d->sessions, d->players },
-	};
-	int r = faces_new(&d->faces, c->listeners, c->n_listeners, c->bridge, d->ports);
-
-	d->admission = (struct admission){
-		.max_sessions = c->max_sessions, .max_cps = c->max_cps, .stats = &d->stats,
-	};
-	engine.faces = d->faces;
-	if (r == 0)
-		r = engine_new(&d->engine, &engine);
-	commands.engine = d->engine;
-	commands.faces = commands.recordings.faces = d->faces;
-	if (r == 0)
-		r = commands_new(&d->commands, &commands);
-	return r < 0 ? sorry("cannot make the engine: %s", strerror(-r)) : 0;
-}
-
-static int start_observers(struct daemon *d)
-{
-	const struct observers_opts opts = {
-		.base = d->base,
-		.stats = &d->stats,
-		.sessions = d->sessions,
-		.ports = d->ports,
-		.dp = d->dp,
-		.floor = d->floor,
-		.sync = d->sync,
-		.recorder = d->recorder,
-		.mirror = d->mirror,
-		.taps = &d->taps,
-		.relay = d->relay,
-		.players = d->players,
-		.notify = d->notify,
-		.faces = d->faces,
-		.engine = d->engine,
-		.admission = &d->admission,
-		.commands = d->commands,
-		.keeper = d->keeper,
-		.groups = d->groups,
-		.listen = d->listen,
-	};
-	char err[512];
-
-	return observers_start(d->observers, &opts, err, sizeof(err)) < 0 ? sorry("%s", err) : 0;
+	return d->signal && event_add(d->signal, NULL) == 0 ? 0 : daemon_sorry("out of memory");
 }
 
 /*
@@ -554,7 +242,7 @@ static int lock_state(struct daemon *d)
 		log_warn("no journal, so calls end with this process: %s", err);
 		return 0;
 	}
-	return r < 0 ? sorry("%s", err) : 0;
+	return r < 0 ? daemon_sorry("%s", err) : 0;
 }
 
 /* Load the calls of the previous daemon. */
@@ -568,7 +256,7 @@ static int load_state(struct daemon *d)
 	if (keeper_load(d->keeper, c->dp.discard, err, sizeof(err)) < 0 ||
 	    keeper_check_ports(d->keeper, c->port_min, c->dp.port_max, err, sizeof(err)) < 0 ||
 	    keeper_groups(d->keeper, c->groups, c->n_groups, err, sizeof(err)) < 0)
-		return sorry("%s", err);
+		return daemon_sorry("%s", err);
 	c->dp.instance = keeper_instance(d->keeper);
 	c->dp.adopt = keeper_has_calls(d->keeper);
 	addresses_restore(c, keeper_dir(d->keeper));
@@ -681,7 +369,7 @@ static int start_standby(struct daemon *d)
 	for (unsigned int i = 0; i < c->n_groups; i++)
 		faces_open(d->faces, i, false);
 	if (groups_new(&d->groups, d->base, &opts, c->groups, c->n_groups, err, sizeof(err)) < 0)
-		return sorry("--replicate: %s", err);
+		return daemon_sorry("--replicate: %s", err);
 	return 0;
 }
 
@@ -710,19 +398,26 @@ static int read_password(struct config *c)
 		return 0;
 	if (process_first_line(c->redis_password_file, &c->redis_password, err, sizeof(err)) == 0)
 		return 0;
-	return sorry("--replicate-password %s", err);
+	return daemon_sorry("--replicate-password %s", err);
 }
 
 static int open_floor(struct daemon *d, char *err, size_t err_size)
 {
 	const struct config *c = &d->config;
+	struct addr hosts[FACES_MAX_LISTENERS];
 	const struct switchboard_opts opts = {
 		.port_min = c->dp.port_min,
 		.port_max = c->dp.port_max,
 		.uid = c->uid,
 		.gid = c->gid,
+		.hosts = hosts,
+		.n_hosts = c->n_listeners,
 	};
-	int r = floor_open(&d->floor, c->port_sockets, &opts, err, err_size);
+	int r;
+
+	for (unsigned int i = 0; i < c->n_listeners; i++)
+		hosts[i] = c->listeners[i].addr;
+	r = floor_open(&d->floor, c->port_sockets, &opts, err, err_size);
 
 	if (r == 0)
 		log_info("floor: %s", floor_text(d->floor));
@@ -742,7 +437,7 @@ static int start_privileged(struct daemon *d)
 		return -1;
 	if (dp_open(&d->dp, &c->dp, err, sizeof(err)) < 0) {
 		d->dp = NULL;
-		return sorry("%s", err);
+		return daemon_sorry("%s", err);
 	}
 	log_info("dataplane %s: %s", d->dp->ops->name, d->dp->choice);
 	if (d->dp->active && !d->dp->routes)
@@ -750,13 +445,13 @@ static int start_privileged(struct daemon *d)
 	if (d->dp->active && !d->dp->routes)
 		d->pathmtu = pathmtu_open();
 	if (open_floor(d, err, sizeof(err)) < 0)
-		return sorry("%s", err);
+		return daemon_sorry("%s", err);
 	d->iptables = iptables_open();
 	if (observers_new(&d->observers, &d->config, err, sizeof(err)) < 0)
-		return sorry("%s", err);
+		return daemon_sorry("%s", err);
 	if (process_drop(c->uid, c->gid, d->dp->active || floor_has_ring(d->floor),
 			 floor_board(d->floor) != NULL, err, sizeof(err)) < 0)
-		return sorry("%s", err);
+		return daemon_sorry("%s", err);
 	return 0;
 }
 
@@ -815,7 +510,7 @@ static int start_tick(struct daemon *d)
 	if (!d->waiting)
 		engine_tick(d->engine, clock_now(), clock_cpu());
 	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
-	return d->tick && event_add(d->tick, &second) == 0 ? 0 : sorry("out of memory");
+	return d->tick && event_add(d->tick, &second) == 0 ? 0 : daemon_sorry("out of memory");
 }
 
 /* ---- begin and end ---- */
@@ -824,13 +519,13 @@ static int start_modules(struct daemon *d)
 {
 	d->base = event_base_new();
 	if (!d->base)
-		return sorry("out of memory");
-	if (start_model(d) < 0 || start_media(d) < 0 || start_players(d) < 0 ||
-	    start_notify(d) < 0 || start_engine(d) < 0 ||
-	    start_standby(d) < 0 || start_observers(d) < 0)
+		return daemon_sorry("out of memory");
+	if (assemble_model(d) < 0 || assemble_media(d) < 0 || assemble_players(d) < 0 ||
+	    assemble_notify(d) < 0 || assemble_engine(d) < 0 ||
+	    start_standby(d) < 0 || assemble_observers(d) < 0)
 		return -1;
 	if (start_keeper(d) < 0)
-		return sorry("cannot serve the control sockets: out of memory");
+		return daemon_sorry("cannot serve the control sockets: out of memory");
 	recorder_restored(d->recorder);
 	d->leave = false;
 	return start_tick(d) < 0 ? -1 : catch_signals(d);
@@ -866,6 +561,31 @@ static void leave_sockets(struct daemon *d)
 		handover_hold(d->offer, fds, listen_fds(d->listen, fds, HANDOVER_MAX));
 }
 
+/* The next daemon gets the locks, and then the control sockets. */
+static void end_last(struct daemon *d)
+{
+	if (d->dp)
+		d->dp->ops->close(d->dp, d->leave);
+	pid_file_remove(&d->pid_file); /* the next daemon waits for the keeper's lock */
+	keeper_free(d->keeper);
+	leave_sockets(d);
+	listen_free(d->listen);
+}
+
+/*
+ * The next daemon waits for this one. So end only the modules with work to complete. The kernel
+ * frees the sessions and closes the ports when the process ends, sooner than we could.
+ */
+static void end_leaving(struct daemon *d)
+{
+	engine_leave(d->engine);
+	observers_free(d->observers);
+	notify_free(d->notify);
+	recorder_free(d->recorder);
+	floor_free(d->floor);
+	end_last(d);
+}
+
 /* End the modules in the opposite order of their start. A module that was not started is NULL. */
 static void end(struct daemon *d)
 {
@@ -881,10 +601,14 @@ static void end(struct daemon *d)
 	if (d->keeper && d->engine)
 		end_calls(d);
 	observers_stop(d->observers);
-	if (d->commands)
-		commands_free(d->commands);
 	if (d->recorder && (d->leave || d->groups))
 		recorder_leave(d->recorder);
+	if (d->engine && d->leave && !d->groups) {
+		end_leaving(d);
+		return;
+	}
+	if (d->commands)
+		commands_free(d->commands);
 	if (d->engine)
 		engine_free(d->engine, d->leave || d->groups);
 	observers_free(d->observers);
@@ -901,16 +625,11 @@ static void end(struct daemon *d)
 		sync_free(d->sync);
 	pathmtu_free(d->pathmtu);
 	iptables_free(d->iptables);
-	if (d->dp)
-		d->dp->ops->close(d->dp, d->leave);
 	if (d->sessions)
 		sessions_free(d->sessions);
 	if (d->ports)
 		ports_free(d->ports);
-	pid_file_remove(&d->pid_file); /* the next daemon waits for the keeper's lock */
-	keeper_free(d->keeper);
-	leave_sockets(d);
-	listen_free(d->listen);
+	end_last(d);
 	if (d->signal)
 		event_free(d->signal);
 	if (d->signal_fd >= 0)
@@ -933,14 +652,14 @@ static int start(struct daemon *d)
 	log_open(c->log_level, true, !c->foreground, c->log_facility);
 	process_log_library();
 	if (process_limits(c->nofile, err, sizeof(err)) < 0)
-		return sorry("-L: %s", err);
+		return daemon_sorry("-L: %s", err);
 	signals_hold();
 	if (read_password(&d->config) < 0 || lock_state(d) < 0 || open_controls(d) < 0)
 		return -1;
 	if (!c->foreground && process_detach(!c->no_chdir, &ready, err, sizeof(err)) < 0)
-		return sorry("%s", err);
+		return daemon_sorry("%s", err);
 	if (process_schedule(c->sched_policy, c->nice_set ? &c->nice : NULL, err, sizeof(err)) < 0)
-		return sorry("--nice: %s", err);
+		return daemon_sorry("--nice: %s", err);
 	pid_file_open(&d->pid_file, c->pid_file);
 	if (start_privileged(d) < 0 || start_modules(d) < 0)
 		return -1;

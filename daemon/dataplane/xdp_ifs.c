@@ -17,6 +17,7 @@
 #include "dataplane/xdp_ifs.h"
 #include "base/log.h"
 #include "dataplane/xdp_attach.h"
+#include "dataplane/xdp_inquiry.h"
 
 #define FOREIGN_UNKNOWN UINT32_MAX /* no id of a program */
 
@@ -40,6 +41,7 @@ struct xdp_ifs {
 	struct xdp_if *all;
 	unsigned int n;
 	bool settles; /* xdp_ifs_put_program() is still to come */
+	struct xdp_inquiry *inquiry;
 };
 
 /* ---- which interfaces ---- */
@@ -377,16 +379,6 @@ void xdp_ifs_rescan(struct xdp_ifs *ifs)
 	nl_socket_free(sk);
 }
 
-/* A detached link (for example by `bpftool link detach`) has no interface any more. */
-static bool is_detached(int link)
-{
-	struct bpf_link_info info = { 0 };
-	uint32_t len = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(link, &info, &len) == 0 && info.type == BPF_LINK_TYPE_XDP &&
-	       info.xdp.ifindex == 0;
-}
-
 /* Our program was detached. The rescan attaches it again, or reports another program there. */
 static void if_lose(struct xdp_ifs *ifs, struct xdp_if *f)
 {
@@ -408,22 +400,45 @@ static void if_lose(struct xdp_ifs *ifs, struct xdp_if *f)
 }
 
 /* Skip interfaces that are gone: route netlink announces those. */
+static void ask_all(struct xdp_ifs *ifs)
+{
+	struct xdp_asked about[RTPX_MAX_TX_PORTS];
+	char name[IF_NAMESIZE];
+	unsigned int n = 0;
+	struct xdp_if *f;
+
+	for (f = ifs->all; f < ifs->all + ifs->n; f++)
+		if (f->pub.ifindex && if_indextoname(f->pub.ifindex, name))
+			about[n++] = (struct xdp_asked){ f->pub.ifindex, f->link, false, 0 };
+	if (n)
+		xdp_inquiry_ask(ifs->inquiry, about, n);
+}
+
+/* True if the interface has changed. It may have got another link since the question. */
+static bool judge_answer(struct xdp_ifs *ifs, const struct xdp_asked *a)
+{
+	struct xdp_if *f = if_find(ifs, a->ifindex);
+
+	if (!f || (f->link < 0) != (a->link < 0))
+		return false;
+	if (f->link < 0)
+		return f->foreign != a->programs;
+	if (!a->detached || !xdp_link_is_detached(f->link))
+		return false;
+	if_lose(ifs, f);
+	return true;
+}
+
 bool xdp_ifs_look(struct xdp_ifs *ifs)
 {
+	struct xdp_asked answers[RTPX_MAX_TX_PORTS];
+	unsigned int n = xdp_inquiry_answers(ifs->inquiry, answers), i;
 	bool moved = false;
-	struct xdp_if *f;
-	char name[IF_NAMESIZE];
 
-	for (f = ifs->all; f < ifs->all + ifs->n; f++) {
-		if (!f->pub.ifindex || !if_indextoname(f->pub.ifindex, name))
-			continue;
-		if (f->link >= 0 && is_detached(f->link)) {
-			if_lose(ifs, f);
-			moved = true;
-		} else if (f->link < 0 && f->foreign != xdp_foreign(f->pub.ifindex)) {
-			moved = true;
-		}
-	}
+	for (i = 0; i < n; i++)
+		moved |= judge_answer(ifs, &answers[i]);
+	if (!moved && xdp_inquiry_is_idle(ifs->inquiry))
+		ask_all(ifs);
 	return moved;
 }
 
@@ -615,6 +630,10 @@ int xdp_ifs_new(struct xdp_ifs **out, const struct dp_opts *opts, const struct x
 
 	if (!ifs)
 		return -ENOMEM;
+	if (xdp_inquiry_new(&ifs->inquiry)) {
+		free(ifs);
+		return -ENOMEM;
+	}
 	ifs->program = *p;
 	ifs->mode = opts->mode;
 	for (i = 0; i < opts->n_interfaces; i++) {
@@ -635,6 +654,7 @@ void xdp_ifs_close(struct xdp_ifs *ifs, bool keep)
 
 	if (!ifs)
 		return;
+	xdp_inquiry_free(ifs->inquiry);
 	for (i = 0; i < ifs->n; i++) {
 		if (!keep)
 			if_detach(ifs, &ifs->all[i]);

@@ -829,13 +829,35 @@ int engine_new(struct engine **out, const struct engine_opts *opts)
 	return 0;
 }
 
+static void log_goes_on(const struct session *s)
+{
+	log_call(LOG_LVL_DBUG, s->call_id, "session %u goes on in the next rtpxd", s->number);
+}
+
 static bool forget_each(void *arg, struct session *s)
 {
 	struct engine *e = arg;
 
-	log_call(LOG_LVL_DBUG, s->call_id, "session %u goes on in the next rtpxd", s->number);
+	log_goes_on(s);
 	engine_drop(e, s, e->tick_ns);
 	return true;
+}
+
+static bool leave_each(void *arg, struct session *s)
+{
+	struct engine *e = arg;
+
+	log_goes_on(s);
+	recorder_end(e->o.recorder, s, e->tick_ns);
+	return true;
+}
+
+void engine_leave(struct engine *e)
+{
+	const struct slice all = { e, e->tick_ns, UINT64_MAX };
+
+	end_doomed(&all);
+	sessions_after_sleeping(e->o.sessions, 0, leave_each, e);
 }
 
 struct forget {

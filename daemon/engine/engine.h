@@ -54,6 +54,11 @@ struct engine;
 int engine_new(struct engine **out, const struct engine_opts *opts);
 /* engine_free - end all sessions. @leave: only forget them; they continue in the next daemon. */
 void engine_free(struct engine *e, bool leave);
+/*
+ * engine_leave - the process is about to end, and the sessions continue in the next daemon. Save
+ * what must not be lost. The sessions and their ports stay until the process has ended.
+ */
+void engine_leave(struct engine *e);
 
 /* engine_forget_group - forget all sessions of an address group: another daemon has them. */
 void engine_forget_group(struct engine *e, unsigned int group);

@@ -40,6 +40,7 @@
 #define TURN_MAX_NS NSEC_PER_SEC /* the clock may have been set: end the turn anyway */
 #define HERE_NS NSEC_PER_SEC /* an address that the host had is asked for again after this time */
 #define ANSWER_NS NSEC_PER_MSEC /* an answer about a port holds so long */
+#define ALONE_NS NSEC_PER_MSEC	/* no other daemon shares sockets here: this holds so long */
 #define FIRST_PORT 1024		/* for the shared sockets, which need an address to be open */
 
 /* Addresses of the shared sockets; the unusual one keeps their ports off 127.0.0.1. */
@@ -69,6 +70,8 @@ struct switchboard {
 	struct ring *ring;		  /* NULL: this host has no packet sockets */
 	const struct ring_finder *finder; /* NULL: the ring is not used */
 	int notices;			  /* of addresses that come and go */
+	int net;			  /* the network namespace */
+	uint64_t alone_ns;		  /* when no other daemon shared sockets here; 0: unknown */
 	struct floor_turn *turns;
 	uint64_t began_ns[FLOOR_SOCKETS]; /* CLOCK_REALTIME */
 	uint64_t behind_ns;		  /* CLOCK_REALTIME; 0: the daemon keeps up */
@@ -149,46 +152,114 @@ static int make_array(const struct switchboard *b)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Give the program an array for the place. The descriptor is not needed any more. */
-static int place_publish(const struct switchboard *b, struct place *p)
+/* Map the array of a place, whose descriptor is @fd, into this process. */
+static int place_map(const struct switchboard *b, struct place *p, int fd)
 {
-	int fd = make_array(b), err = 0;
-
-	if (fd < 0)
-		return fd;
 	p->ports = mmap(NULL, ports_bytes(b), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p->ports == MAP_FAILED ||
-	    bpf_map_update_elem(bpf_map__fd(b->skel->maps.places), &p->key, &fd, BPF_ANY))
-		err = -errno;
-	close(fd);
-	return err;
+	return p->ports == MAP_FAILED ? -errno : 0;
 }
 
-static int place_new(struct switchboard *b, const struct floor_place *key, struct place **out)
+/* *@fd is the array of the new place. The program does not know it yet. */
+static int place_new(struct switchboard *b, const struct floor_place *key, struct place **out,
+		     int *fd)
 {
 	struct place *p = calloc(1, sizeof(*p));
 	int err = -ENOMEM;
 
+	*fd = -1;
 	if (!p)
 		return -ENOMEM;
 	p->key = *key;
 	p->ports = MAP_FAILED;
 	p->of = calloc(b->n_ports, sizeof(*p->of));
-	if (p->of)
-		err = place_publish(b, p);
-	if (err)
-		goto err_free;
-	HASH_ADD(hh, b->places, key, sizeof(p->key), p);
-	if (!p->hh.tbl) {
-		bpf_map_delete_elem(bpf_map__fd(b->skel->maps.places), key);
-		err = -ENOMEM;
-		goto err_free;
+	if (p->of) {
+		*fd = make_array(b);
+		err = *fd < 0 ? *fd : place_map(b, p, *fd);
 	}
-	*out = p;
-	return 0;
-
-err_free:
+	if (!err) {
+		HASH_ADD(hh, b->places, key, sizeof(p->key), p);
+		err = p->hh.tbl ? 0 : -ENOMEM;
+	}
+	if (!err) {
+		*out = p;
+		return 0;
+	}
 	place_free(b, p);
+	if (*fd >= 0)
+		close(*fd);
+	return err;
+}
+
+/* The program lacks the array of @p. */
+static void place_undo(struct switchboard *b, struct place *p)
+{
+	HASH_DEL(b->places, p);
+	place_free(b, p);
+	b->last = NULL;
+}
+
+/*
+ * Give the program the array of one place. The kernel returns when no program can have missed it,
+ * which takes some milliseconds.
+ */
+static int place_publish(const struct switchboard *b, const struct place *p, int fd)
+{
+	return bpf_map_update_elem(bpf_map__fd(b->skel->maps.places), &p->key, &fd, BPF_ANY)
+		       ? -errno
+		       : 0;
+}
+
+/* The same for several places, with one wait on a kernel that can do so. */
+static int places_publish(const struct switchboard *b, const struct floor_place *keys,
+			  const int *fds, unsigned int n)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	int places = bpf_map__fd(b->skel->maps.places);
+	unsigned int i, done = n;
+
+	if (!n || bpf_map_update_batch(places, keys, fds, &done, &opts) == 0)
+		return 0;
+	for (i = 0; i < n; i++)
+		if (bpf_map_update_elem(places, &keys[i], &fds[i], BPF_ANY))
+			return -errno;
+	return 0;
+}
+
+/* Make the places of the addresses that will have ports. */
+static int make_places(struct switchboard *b)
+{
+	struct floor_place *keys = calloc(b->o.n_hosts + 1, sizeof(*keys));
+	int *fds = calloc(b->o.n_hosts + 1, sizeof(*fds)), err = keys && fds ? 0 : -ENOMEM;
+	unsigned int i, n = 0;
+	struct place *p;
+
+	for (i = 0; i < b->o.n_hosts && !err; i++) {
+		keys[n] = key_of(&b->o.hosts[i]);
+		if (place_find(b, &keys[n]))
+			continue;
+		err = place_new(b, &keys[n], &p, &fds[n]);
+		n += !err;
+	}
+	if (!err)
+		err = places_publish(b, keys, fds, n);
+	for (i = 0; i < n; i++)
+		close(fds[i]);
+	free(keys);
+	free(fds);
+	return err;
+}
+
+/* The place of an address that was not expected. */
+static int place_late(struct switchboard *b, const struct floor_place *key, struct place **out)
+{
+	int fd, err = place_new(b, key, out, &fd);
+
+	if (err)
+		return err;
+	err = place_publish(b, *out, fd);
+	if (err)
+		place_undo(b, *out);
+	close(fd);
 	return err;
 }
 
@@ -287,8 +358,26 @@ static int is_free(struct switchboard *b, const struct place *p, const struct ad
 }
 
 /*
+ * True if this namespace has no program of this kind but ours: no other daemon shares sockets here,
+ * not even one that is ending.
+ */
+static bool is_alone(struct switchboard *b)
+{
+	uint64_t now_ns = clock_now();
+	uint32_t flags, ids[2], n = ARRAY_SIZE(ids);
+	int err;
+
+	if (b->alone_ns && now_ns - b->alone_ns < ALONE_NS)
+		return true;
+	err = bpf_prog_query(b->net, BPF_SK_LOOKUP, 0, &flags, ids, &n);
+	b->alone_ns = err || n > 1 ? 0 : now_ns;
+	return b->alone_ns != 0;
+}
+
+/*
  * The port of a call that exists (@anyway) is not bound, so another program may have bound it. The
- * call keeps it, because rtpx_lookup is asked before bound sockets.
+ * call keeps it, because rtpx_lookup is asked before bound sockets. Only the shared sockets of
+ * another daemon could have it.
  */
 static int may_open(struct switchboard *b, struct place *p, const struct addr *local, bool anyway)
 {
@@ -296,8 +385,10 @@ static int may_open(struct switchboard *b, struct place *p, const struct addr *l
 
 	if (addr_is_any(local))
 		return anyway ? 0 : try_bind(local);
-	err = anyway ? 0 : is_here(b, p, local);
-	return err ? err : is_free(b, p, local, anyway);
+	if (anyway)
+		return is_alone(b) ? 0 : is_free(b, p, local, true);
+	err = is_here(b, p, local);
+	return err ? err : is_free(b, p, local, false);
 }
 
 /* ---- ports ---- */
@@ -321,7 +412,7 @@ int switchboard_open(struct switchboard *b, const struct addr *local, void *port
 	if (switchboard_raw(b, local->family) < 0)
 		return -EAFNOSUPPORT;
 	if (!p) {
-		err = place_new(b, &key, &p);
+		err = place_late(b, &key, &p);
 		if (err)
 			return err;
 	}
@@ -635,15 +726,11 @@ static int open_notices(struct switchboard *b)
 /* Begin to receive: the program serves the network namespace of this process. */
 static int attach(struct switchboard *b)
 {
-	int net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), err = 0;
-
-	if (net < 0)
+	b->net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (b->net < 0)
 		return -errno;
-	b->link = bpf_program__attach_netns(b->skel->progs.rtpx_lookup, net);
-	if (!b->link)
-		err = -errno;
-	close(net);
-	return err;
+	b->link = bpf_program__attach_netns(b->skel->progs.rtpx_lookup, b->net);
+	return b->link ? 0 : -errno;
 }
 
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
@@ -664,6 +751,8 @@ static int begin(struct switchboard *b, const char **step)
 	err = open_sockets(b);
 	if (!err)
 		err = open_notices(b);
+	if (!err)
+		err = make_places(b);
 	if (err)
 		return err;
 	*step = "the program cannot be attached to the network namespace";
@@ -686,7 +775,7 @@ int switchboard_new(struct switchboard **out, const struct switchboard_opts *opt
 	}
 	b->o = *opts;
 	b->n_ports = (size_t)opts->port_max - opts->port_min + 1;
-	b->notices = -1;
+	b->notices = b->net = -1;
 	b->turns = MAP_FAILED;
 	for (i = 0; i < FLOOR_RECEIVERS; i++)
 		b->sockets[i] = -1;
@@ -725,6 +814,8 @@ void switchboard_free(struct switchboard *b)
 	}
 	if (b->notices >= 0)
 		close(b->notices);
+	if (b->net >= 0)
+		close(b->net);
 	if (b->turns != MAP_FAILED)
 		munmap(b->turns, FLOOR_SOCKETS * sizeof(*b->turns));
 	if (b->skel)

@@ -20,6 +20,12 @@ struct switchboard_opts {
 	uint16_t port_min, port_max; /* of all media ports */
 	uid_t uid; /* owner of the sockets, as the host's rules see it; (uid_t)-1: this process's */
 	gid_t gid; /* the same; (gid_t)-1: this process's */
+	/*
+	 * Local addresses that will have ports; borrowed during the call. The first port of another
+	 * address waits for the kernel, for 10 ms or so.
+	 */
+	const struct addr *hosts;
+	unsigned int n_hosts;
 };
 
 /*
@@ -34,7 +40,7 @@ void switchboard_free(struct switchboard *b); /* NULL is allowed */
  * switchboard_open - bring the packets of @local (address and port) to its shared socket. @port is
  * for switchboard_find(). @deaf: drop the packets instead. @anyway: even if this host lacks the
  * address. 0; -EADDRINUSE: another socket has the port; -EADDRNOTAVAIL and others: as bind().
- * May keep CAP_BPF busy later: the first port of an address makes a map.
+ * The first port of an address that was not in @hosts makes a map, for which CAP_BPF is needed.
  */
 int switchboard_open(struct switchboard *b, const struct addr *local, void *port, bool deaf,
 		     bool anyway);

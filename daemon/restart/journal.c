@@ -44,7 +44,8 @@
 #define MAP_BYTES (1ull << 30)
 #define CHILD_NS (20 * NSEC_PER_SEC) /* limit for the child; a damaged tree may be a circle */
 #define NOBODY 65534
-#define FULL_BYTES 65536 /* a file system with less free space counts as full */
+#define FULL_BYTES 65536     /* a file system with less free space counts as full */
+#define PIPE_BYTES (1 << 20) /* between the child and us, which any user may have */
 #define ENV_FLAGS (MDB_NOSUBDIR | MDB_NOLOCK)
 
 static const char magic[8] = { 'r', 't', 'p', 'x', 'c', 'a', 'l', 'l' };
@@ -68,7 +69,8 @@ struct journal {
 	MDB_env *env;
 	MDB_txn *txn; /* NULL: no open transaction */
 	MDB_dbi dbi;
-	bool is_new; /* still has the name new_path */
+	bool is_new;  /* still has the name new_path */
+	uint64_t top; /* the highest key of a new journal; later keys need no search */
 	uint64_t stamp;
 	uint8_t record[sizeof(struct head) + JOURNAL_MAX];
 };
@@ -236,9 +238,34 @@ static int env_open(MDB_env **env, const char *path, unsigned int flags, mode_t 
 	return rc;
 }
 
+/* Records that wait until a system call is worth its price. */
+struct batch {
+	int fd;
+	size_t len;
+	uint8_t bytes[PIPE_BYTES / 4];
+};
+
+static bool batch_flush(struct batch *b)
+{
+	size_t len = b->len;
+
+	b->len = 0;
+	return write_whole(b->fd, b->bytes, len);
+}
+
+static bool batch_add(struct batch *b, const void *p, size_t len)
+{
+	if (b->len + len > sizeof(b->bytes) && !batch_flush(b))
+		return false;
+	memcpy(b->bytes + b->len, p, len);
+	b->len += len;
+	return true;
+}
+
 /* The child writes every record to @fd. Returns its exit status; 0: it wrote all records. */
 static int records_send(const char *path, int fd)
 {
+	static struct batch batch;
 	MDB_val key, value;
 	MDB_cursor *cursor;
 	struct head h;
@@ -250,12 +277,13 @@ static int records_send(const char *path, int fd)
 	if (env_open(&env, path, MDB_RDONLY, 0600) || mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) ||
 	    mdb_dbi_open(txn, NULL, 0, &dbi) || mdb_cursor_open(txn, dbi, &cursor))
 		return 1;
+	batch.fd = fd;
 	while (!(rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)))
 		if (!record_at(value.mv_data, value.mv_size, &h) ||
 		    value.mv_size != sizeof(h) + h.len ||
-		    !write_whole(fd, value.mv_data, value.mv_size))
+		    !batch_add(&batch, value.mv_data, value.mv_size))
 			return 1;
-	return rc != MDB_NOTFOUND;
+	return rc != MDB_NOTFOUND || !batch_flush(&batch);
 }
 
 /* Drop every right: the author of a forged file gains nothing by taking over this process. */
@@ -289,13 +317,13 @@ static void reader_child(int file, int out, uid_t uid, gid_t gid)
 }
 
 /*
- * Read @fd to its end, but for at most CHILD_NS and not far beyond MAP_BYTES. The caller frees the
- * bytes. NULL: no memory.
+ * Read @fd to its end, but for at most CHILD_NS and not far beyond MAP_BYTES. @expected bytes will
+ * come, or others. The caller frees the bytes. NULL: no memory.
  */
-static uint8_t *records_receive(int fd, size_t *len)
+static uint8_t *records_receive(int fd, size_t expected, size_t *len)
 {
 	const uint64_t end_ns = clock_now() + CHILD_NS;
-	size_t room = 1 << 16;
+	size_t room = MAX(MIN(expected, (size_t)MAP_BYTES), (size_t)1 << 16) + 1;
 	uint8_t *p = malloc(room), *more;
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	uint64_t now_ns;
@@ -319,6 +347,13 @@ static uint8_t *records_receive(int fd, size_t *len)
 		p = more;
 	}
 	return p;
+}
+
+static size_t file_bytes(int file)
+{
+	struct stat st;
+
+	return fstat(file, &st) == 0 ? (size_t)st.st_size : 0;
 }
 
 /* Wait for the child and return its status. A child that runs on for CHILD_NS is killed. */
@@ -347,11 +382,12 @@ static int read_by_child(int file, uid_t uid, gid_t gid, uint8_t **out, size_t *
 
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
+	fcntl(fds[1], F_SETPIPE_SZ, PIPE_BYTES); /* a smaller pipe works, too */
 	pid = fork();
 	if (pid == 0)
 		reader_child(file, fds[1], uid, gid);
 	close(fds[1]);
-	*out = pid < 0 ? NULL : records_receive(fds[0], len);
+	*out = pid < 0 ? NULL : records_receive(fds[0], file_bytes(file), len);
 	close(fds[0]);
 	if (pid > 0)
 		status = wait_for_end(pid);
@@ -405,7 +441,7 @@ static int read_raw(int file, uint8_t **out, size_t *len)
 {
 	if (lseek(file, 0, SEEK_SET) < 0)
 		return -errno;
-	*out = records_receive(file, len);
+	*out = records_receive(file, file_bytes(file), len);
 	return *out ? 0 : -ENOMEM;
 }
 
@@ -600,6 +636,7 @@ int journal_begin(struct journal *j)
 		return -errno;
 	rc = env_open(&j->env, j->new_path, MDB_NOSYNC | MDB_NOMETASYNC, 0600);
 	j->is_new = true;
+	j->top = 0;
 	if (!rc)
 		rc = txn_begin(j);
 	return journal_give_up(j, rc);
@@ -613,6 +650,7 @@ int journal_put(struct journal *j, uint64_t number, struct span body)
 			  .version = JOURNAL_VERSION };
 	size_t k = (size_t)number;
 	MDB_val key = { sizeof(k), &k }, value = { sizeof(h) + body.len, j->record };
+	bool is_next = j->is_new && number > j->top;
 	int rc;
 
 	if (body.len > JOURNAL_MAX)
@@ -624,7 +662,8 @@ int journal_put(struct journal *j, uint64_t number, struct span body)
 	h.crc = crc_of(&h, body.p);
 	memcpy(j->record, &h, sizeof(h));
 	memcpy(j->record + sizeof(h), body.p, body.len);
-	return journal_give_up(j, mdb_put(j->txn, j->dbi, &key, &value, 0));
+	j->top = MAX(j->top, number);
+	return journal_give_up(j, mdb_put(j->txn, j->dbi, &key, &value, is_next ? MDB_APPEND : 0));
 }
 
 int journal_del(struct journal *j, uint64_t number)

@@ -11,9 +11,15 @@
 
 /* A loaded record. */
 struct kept_record {
-	uint64_t key, stamp, created_ns;
+	uint64_t key, stamp;
 	int64_t shift_ns;	 /* our clock less the writer's */
 	struct session *session; /* restored from the record; NULL: not yet, or it failed */
+	/* of a session, see kept_judge() */
+	bool reads; /* it describes a session */
+	bool fed;   /* other sessions feed this one */
+	uint64_t created_ns;
+	struct addr local[SESSION_PARTIES];
+	struct span call_id; /* in @bytes */
 	size_t len;
 	char bytes[];
 };
@@ -102,8 +108,26 @@ static void drop_ended(struct kept *k)
 	list->n = n;
 }
 
+/* What must be known about all sessions before the first one is made again. */
+static void record_describe(struct kept_record *r)
+{
+	struct snapshot snap;
+	int party;
+
+	r->reads = snapshot_read(&snap, record_span(r)) == 0;
+	if (!r->reads)
+		return;
+	r->created_ns = snap.is.created_ns;
+	r->fed = snap.feed[0].source != 0;
+	r->call_id = snap.call_id;
+	for (party = 0; party < SESSION_PARTIES; party++)
+		r->local[party] = snap.is.leg[party].local;
+}
+
 bool kept_judge(struct kept *k, struct span boot_id)
 {
+	size_t i;
+
 	if (meta_read(&k->meta, record_span(k->meta_record)) < 0)
 		k->meta = (struct meta){ 0 };
 	if (k->sessions.n + k->messages.n + k->replies.n && k->meta.boot_id.len &&
@@ -112,6 +136,8 @@ bool kept_judge(struct kept *k, struct span boot_id)
 		return false;
 	}
 	drop_ended(k);
+	for (i = 0; i < k->sessions.n; i++)
+		record_describe(k->sessions.p[i]);
 	return true;
 }
 
@@ -126,17 +152,14 @@ bool kept_group(const struct kept *k, unsigned int group, struct group_epoch *ou
 
 bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highest)
 {
-	struct snapshot snap;
 	size_t i;
 	int party;
 
 	*lowest = UINT16_MAX;
 	*highest = 0;
 	for (i = 0; i < k->sessions.n; i++) {
-		if (snapshot_read(&snap, record_span(k->sessions.p[i])) < 0)
-			continue;
 		for (party = 0; party < SESSION_PARTIES; party++) {
-			unsigned int port = snap.is.leg[party].local.port;
+			unsigned int port = k->sessions.p[i]->local[party].port;
 
 			if (!port)
 				continue;
@@ -182,7 +205,7 @@ static void restore_step(struct kept *k, struct restorer *r,
 	for (i = 0; i < list->n; i++) {
 		struct kept_record *kept = list->p[i];
 
-		if ((step == step_session) == !kept->session &&
+		if ((step == step_session) == !kept->session && (step != step_feeds || kept->fed) &&
 		    snapshot_read(&snap, record_span(kept)) == 0)
 			step(r, kept, &snap);
 	}
@@ -214,6 +237,17 @@ static int oldest_call_first(const void *a, const void *b)
 	return x->key < y->key ? -1 : x->key > y->key;
 }
 
+/* Sort a list that may be sorted already, as the list of a journal that was just written is. */
+static void list_sort(struct kept_list *list, int (*order)(const void *a, const void *b))
+{
+	size_t i = 1;
+
+	while (i < list->n && order(&list->p[i - 1], &list->p[i]) <= 0)
+		i++;
+	if (i < list->n)
+		qsort(list->p, list->n, sizeof(*list->p), order);
+}
+
 /* A bit for each pair of ports that belongs to a call of the journal. */
 struct claims {
 	const struct ports *ports;
@@ -239,18 +273,16 @@ static bool claim(struct claims *all, const struct addr *local)
  */
 static bool is_current(struct claims *all, struct kept_record *kept)
 {
-	struct snapshot snap;
 	int i;
 
-	if (snapshot_read(&snap, record_span(kept)) < 0) {
+	if (!kept->reads) {
 		log_err("a record of the journal describes no call");
 		return false;
 	}
-	kept->created_ns = snap.is.created_ns;
-	for (i = 0; i < 2; i++)
-		if (!claim(all, &snap.is.leg[i].local)) {
+	for (i = 0; i < SESSION_PARTIES; i++)
+		if (!claim(all, &kept->local[i])) {
 			log_warn("call %.*s: not restored, a newer record has its port %u",
-				 (int)snap.call_id.len, snap.call_id.p, snap.is.leg[i].local.port);
+				 (int)kept->call_id.len, kept->call_id.p, kept->local[i].port);
 			return false;
 		}
 	return true;
@@ -263,7 +295,7 @@ static void sort_loaded(struct kept *k, const struct ports *ports)
 	struct kept_list *list = &k->sessions;
 	size_t i, n = 0;
 
-	qsort(list->p, list->n, sizeof(*list->p), newest_first);
+	list_sort(list, newest_first);
 	for (i = 0; i < list->n; i++) {
 		if (is_current(&claims, list->p[i]))
 			list->p[n++] = list->p[i];
@@ -272,7 +304,7 @@ static void sort_loaded(struct kept *k, const struct ports *ports)
 	}
 	k->lost += list->n - n;
 	list->n = n;
-	qsort(list->p, list->n, sizeof(*list->p), oldest_call_first);
+	list_sort(list, oldest_call_first);
 }
 
 /*
@@ -372,8 +404,7 @@ void kept_restore_messages(struct kept *k, struct notify *notify, uint64_t now_n
 	unsigned int lost = 0;
 	size_t i;
 
-	if (k->messages.n)
-		qsort(k->messages.p, k->messages.n, sizeof(*k->messages.p), by_key);
+	list_sort(&k->messages, by_key);
 	for (i = 0; i < k->messages.n; i++) {
 		struct waiting w = { 0 };
 

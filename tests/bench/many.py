@@ -139,9 +139,12 @@ def check(lab, calls):
 
 
 def learn(lab, calls):
-    """Until the kernel has all calls. A generator that other work slows down begins with the first ones each time."""
-    for n in range(1, 9):
-        lab.traffic.run(calls, rate=20000, seconds=0.1 + 2 * n * calls / 20000, first=True)
+    """Until the kernel has all calls."""
+    net = lab.network
+    words = ["nsenter", "--net=/run/netns/" + net.ns("g"), sys.executable, os.path.join(os.path.dirname(__file__), "teach.py"),
+             "g0", net.mac("g", "g0"), net.mac("r", "in0")]
+    for _ in range(8):
+        sh(*words, input="".join("%d %d %d %d\n" % pair[:4] for pair in lab.pairs))
         with contextlib.suppress(Broken):
             return wait_for("flows", lambda: lab.daemon.in_kernel() >= calls, 1)
     raise Broken("%d of %d calls are in the kernel" % (lab.daemon.in_kernel(), calls))

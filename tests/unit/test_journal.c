@@ -170,6 +170,22 @@ static void gives_back_what_was_committed(void **state)
 	assert_int_equal(r.round[9], 1);
 }
 
+/* A new journal takes records in any order of keys, and one record twice. */
+static void takes_keys_in_any_order(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t key;
+
+	assert_int_equal(journal_begin(f->j), 0);
+	for (key = KEYS; key >= 1; key -= 2)
+		put_key(f, key, 1);
+	put_all(f, 2);
+	put_key(f, KEYS, 2);
+	assert_int_equal(journal_commit(f->j), 0);
+	restart(f);
+	assert_round(f, 2);
+}
+
 static void is_one_at_a_time(void **state)
 {
 	struct fixture *f = *state;
@@ -868,6 +884,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(begins_with_nothing),
 		TEST(gives_back_what_was_committed),
+		TEST(takes_keys_in_any_order),
 		TEST(is_one_at_a_time),
 		TEST(replaces_in_one_step),
 		TEST(holds_the_longest_record),

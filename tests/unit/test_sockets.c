@@ -942,14 +942,21 @@ static void test_taken(void **state)
 	taken("::", "fd99::1", -EADDRINUSE);
 }
 
-/* Two daemons in one network namespace find each other's ports. */
+/*
+ * Two daemons in one network namespace find each other's ports, also for a call that goes on. One of
+ * them knows its addresses before the first port.
+ */
 static void test_two(void **state)
 {
+	const struct addr hosts[] = { at("10.99.0.1", 0), at("10.99.0.2", 0), at("10.99.0.1", 0),
+				      at("fd99::1", 0) };
 	const struct switchboard_opts opts = {
 		.port_min = 3000,
 		.port_max = 5000,
 		.uid = (uid_t)-1,
 		.gid = (gid_t)-1,
+		.hosts = hosts,
+		.n_hosts = ARRAY_SIZE(hosts),
 	};
 	struct addr mine = at("10.99.0.1", 4000), free_one = at("10.99.0.1", 4002);
 	struct switchboard *other;
@@ -960,10 +967,12 @@ static void test_two(void **state)
 	p = open_port("10.99.0.1", 4000, 0, 1);
 	assert_int_equal(switchboard_new(&other, &opts, err, sizeof(err)), 0);
 	assert_int_equal(switchboard_open(other, &mine, &mine, false, false), -EADDRINUSE);
+	assert_int_equal(switchboard_open(other, &mine, &mine, false, true), -EADDRINUSE);
 	assert_int_equal(switchboard_open(other, &free_one, &mine, false, false), 0);
 	assert_int_equal(try_open("10.99.0.1", 4002), -EADDRINUSE);
 	sockets_port_close(user, p);
-	assert_int_equal(switchboard_open(other, &mine, &mine, false, false), 0);
+	assert_int_equal(switchboard_open(other, &mine, &mine, false, true), 0);
+	assert_ptr_equal(switchboard_find(other, &mine), &mine);
 	switchboard_free(other);
 	assert_int_equal(try_open("10.99.0.1", 4000), 0);
 }
