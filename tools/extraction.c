@@ -264,10 +264,13 @@ static int track_codec(struct extraction *x, const struct rtpstream *s, struct t
 	return MIN(t->bus, 0);
 }
 
-/* White noise of the track's level, up to sample @end. Its peak is sqrt(3) times its level. */
+/*
+ * White noise of the track's level, up to sample @end. Its peak is sqrt(3) times its level, or what
+ * a sample holds: a packet of comfort noise may name up to 0 dBov (RFC 3389, section 3.1).
+ */
 static void hiss(struct extraction *x, struct track *t, int64_t end)
 {
-	double peak = 32767 * pow(10, -(double)t->noise_level / 20) * sqrt(3);
+	double peak = MIN(32767.0, 32767 * pow(10, -(double)t->noise_level / 20) * sqrt(3));
 	int16_t pcm[1024];
 	size_t n, i;
 
