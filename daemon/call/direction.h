@@ -74,9 +74,9 @@ static inline uint16_t direction_out_port(struct direction d)
 static inline const struct addr *direction_source(struct direction d)
 {
 	const struct stream *streams = direction_out(d)->stream;
-	const struct addr *own = &streams[d.kind].local;
+	const struct addr *own = &stream_rest(&streams[d.kind])->local;
 
-	return own->family != ADDR_NONE ? own : &streams[!d.kind].local;
+	return own->family != ADDR_NONE ? own : &stream_rest(&streams[!d.kind])->local;
 }
 
 /* direction_nexthop - the id of the next hop to the receiver; 0: none. */

@@ -34,10 +34,10 @@ enum flow_why flow_wants(struct direction d, const struct flow_env *env, struct 
 		return FLOW_WHY_FED;
 	if (((in->recorded | in->tapped) & direction_bit(d)) && !env->mirror)
 		return FLOW_WHY_RECORDED;
-	if (d.kind == STREAM_RTP && out->player)
+	if (d.kind == STREAM_RTP && leg_rest(out)->player)
 		return FLOW_WHY_PLAYING;
-	if (d.kind == STREAM_RTP && in->resizing)
-		return in->renumbered ? FLOW_WHY_RENUMBERED : FLOW_WHY_RESIZED;
+	if (d.kind == STREAM_RTP && leg_rest(in)->resizing)
+		return leg_rest(in)->renumbered ? FLOW_WHY_RENUMBERED : FLOW_WHY_RESIZED;
 	if (!is_settled(sender, env->learning))
 		return FLOW_WHY_NOT_LATCHED;
 	if (receiver->twice)
@@ -47,7 +47,7 @@ enum flow_why flow_wants(struct direction d, const struct flow_env *env, struct 
 	if (sender->remote.family != in->local.family ||
 	    receiver->remote.family != out->local.family)
 		return FLOW_WHY_FAMILY;
-	if (addr_is_any(&in->local) && sender->local.family == ADDR_NONE)
+	if (addr_is_any(&in->local) && stream_rest(sender)->local.family == ADDR_NONE)
 		return FLOW_WHY_NO_LOCAL;
 	if (addr_is_loopback(&receiver->remote))
 		return FLOW_WHY_LOOPBACK;
@@ -62,7 +62,7 @@ static uint16_t flow_flags(struct direction d, const struct addr *source)
 
 	if (d.kind == STREAM_RTP)
 		flags |= RTPX_FLOW_RTP;
-	if (d.kind == STREAM_RTP && d.in->dtmf)
+	if (d.kind == STREAM_RTP && leg_rest(d.in)->dtmf)
 		flags |= RTPX_FLOW_EVENTS;
 	if ((d.in->recorded | d.in->tapped) & direction_bit(d))
 		flags |= RTPX_FLOW_MIRROR;
@@ -99,6 +99,7 @@ enum flow_why flow_compile(struct direction d, const struct flow_env *env, struc
 	const struct session *s = direction_session(d);
 	const struct stream *sender = direction_sender(d);
 	const struct leg *in = d.in, *out = direction_out(d);
+	const struct dtmf *dtmf = d.kind == STREAM_RTP ? leg_rest(in)->dtmf : NULL;
 	struct addr dest, source, local = in->local;
 	enum flow_why why = flow_wants(d, env, &dest, &source);
 
@@ -111,7 +112,7 @@ enum flow_why flow_compile(struct direction d, const struct flow_env *env, struc
 	if (source.family != dest.family)
 		return FLOW_WHY_NO_ROUTE;
 	if (addr_is_any(&local))
-		local = sender->local;
+		local = stream_rest(sender)->local;
 	*flow = (struct rtpx_flow){
 		.flags = flow_flags(d, &source),
 		.nexthop = env->nexthop,
@@ -122,7 +123,7 @@ enum flow_why flow_compile(struct direction d, const struct flow_env *env, struc
 		.tos = out->tos,
 		.ttl = env->ttl,
 		.call = s->number,
-		.event_type = d.kind == STREAM_RTP && in->dtmf ? in->dtmf->payload_type : 0,
+		.event_type = dtmf ? dtmf->payload_type : 0,
 	};
 	snprintf(flow->label, sizeof(flow->label), "%s", s->call_id);
 	address_store(&local, flow->local4, flow->local6);

@@ -31,15 +31,15 @@ static void take_stream(struct call_report *r, const struct leg *leg, enum strea
 
 	*out = (struct report_stream){
 		.peer = stream->remote,
-		.stats = stream->stats,
-		.kernel_packets = rtpx_stats_kernel(&stream->stats),
+		.stats = *stream_stats(stream),
+		.kernel_packets = rtpx_stats_kernel(stream_stats(stream)),
 	};
 	if (leg->local.port)
 		out->local = addr_with_port(leg->local, leg->local.port + kind);
 	if (kind == STREAM_RTP)
-		quality_of(&stream->stats, &out->quality);
-	r->packets += stream->stats.packets;
-	r->bytes += stream->stats.bytes;
+		quality_of(stream_stats(stream), &out->quality);
+	r->packets += stream_stats(stream)->packets;
+	r->bytes += stream_stats(stream)->bytes;
 	r->kernel_packets += out->kernel_packets;
 }
 
@@ -77,7 +77,7 @@ void report_make(const struct session *s, enum report_end end, uint64_t now_ns,
 		const struct leg *leg = &s->leg[i];
 
 		take_leg(out, leg, &out->leg[i]);
-		heard += leg->stream[STREAM_RTP].stats.packets > 0;
+		heard += stream_stats(&leg->stream[STREAM_RTP])->packets > 0;
 		out->silent[i] = end == REPORT_END_TIMEOUT && leg->deadline_ns <= now_ns;
 	}
 	out->heard = heard == 2 ? REPORT_BOTH_WAYS : heard ? REPORT_ONE_WAY : REPORT_SILENT;

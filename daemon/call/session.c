@@ -169,22 +169,38 @@ static int number_put(struct sessions *all, struct session *s)
 	return table_add(&all->by_number, &s->by_number, s->number);
 }
 
+static void text_put(char *to, struct span text)
+{
+	memcpy(to, text.p, text.len);
+	to[text.len] = '\0';
+}
+
+/* One block has the session and its names. */
+static struct session *session_alloc(const struct dialog *of)
+{
+	struct session *s = calloc(1, sizeof(*s) + of->call_id.len + 1 + of->from_tag.len + 1);
+
+	if (!s)
+		return NULL;
+	s->call_id = (char *)(s + 1);
+	s->from_tag = s->call_id + of->call_id.len + 1;
+	text_put(s->call_id, of->call_id);
+	text_put(s->from_tag, of->from_tag);
+	return s;
+}
+
 int session_create_in(struct sessions *all, unsigned int group, const struct dialog *of,
 		      uint64_t now_ns, struct session **out)
 {
-	struct session *s = calloc(1, sizeof(*s));
+	struct session *s = session_alloc(of);
 	int i;
 
 	if (!s)
 		return -ENOMEM;
-	s->call_id = strndup(of->call_id.p, of->call_id.len);
-	s->from_tag = strndup(of->from_tag.p, of->from_tag.len);
 	s->number = new_number(all, group);
-	if (!s->call_id || !s->from_tag || number_put(all, s) || call_add(all, s)) {
+	if (number_put(all, s) || call_add(all, s)) {
 		if (s->by_number.hash)
 			table_del(&all->by_number, &s->by_number);
-		free(s->call_id);
-		free(s->from_tag);
 		free(s);
 		return -ENOMEM;
 	}
@@ -244,6 +260,22 @@ static void unwatch(struct sessions *all, struct session *s)
 	all->n_watched--;
 }
 
+struct leg_rest *leg_rest_set(struct leg *leg)
+{
+	if (!leg->rest)
+		leg->rest = calloc(1, sizeof(*leg->rest));
+	return leg->rest;
+}
+
+static void leg_free(struct leg *leg)
+{
+	stream_free(&leg->stream[STREAM_RTP]);
+	stream_free(&leg->stream[STREAM_RTCP]);
+	free(leg->codecs);
+	dtmf_free(leg_rest(leg)->dtmf);
+	free(leg->rest);
+}
+
 void session_destroy(struct sessions *all, struct session *s)
 {
 	int i;
@@ -265,13 +297,9 @@ void session_destroy(struct sessions *all, struct session *s)
 	table_del(&all->by_number, &s->by_number);
 	if (!session_doomed_next(all))
 		all->doomed_to = 0;
-	for (i = 0; i < 2; i++) {
-		free(s->leg[i].codecs);
-		dtmf_free(s->leg[i].dtmf);
-	}
+	for (i = 0; i < 2; i++)
+		leg_free(&s->leg[i]);
 	free(s->notify_tag);
-	free(s->call_id);
-	free(s->from_tag);
 	free(s->to_tag);
 	free(s);
 }
@@ -537,6 +565,20 @@ bool leg_flags_clear(struct leg *leg, bool weak)
 	return !s->strong && !s->leg[0].weak && !s->leg[1].weak;
 }
 
+/* Early packets are of no interest any more, and seldom a leg has another reason for a rest. */
+static void forget_early(struct leg *leg)
+{
+	static const struct leg_rest none;
+
+	if (!leg->rest)
+		return;
+	leg->rest->early_packets = leg->rest->early_ns = 0;
+	if (memcmp(leg->rest, &none, sizeof(none)))
+		return;
+	free(leg->rest);
+	leg->rest = NULL;
+}
+
 void session_complete(struct sessions *all, struct session *s, uint64_t now_ns)
 {
 	int i;
@@ -544,6 +586,7 @@ void session_complete(struct sessions *all, struct session *s, uint64_t now_ns)
 	due_take(all, s);
 	s->complete = true;
 	for (i = 0; i < 2; i++) {
+		forget_early(&s->leg[i]);
 		if (!s->leg[i].ttl_fixed)
 			s->leg[i].ttl_s = all->o.ttl_s;
 		s->leg[i].deadline_ns = now_ns + s->leg[i].ttl_s * NSEC_PER_SEC;

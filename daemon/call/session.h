@@ -54,17 +54,38 @@ struct leg_numbers {
 	uint16_t reserve; /* `ahead` may have grown so much since this was written */
 };
 
+/* Members that most legs do not need. */
+struct leg_rest {
+	struct recording *recording; /* state of the recorder, which owns it; NULL: none */
+	struct dtmf *dtmf;	     /* detection of the peer's digits, owned; NULL: none */
+	struct player *player;	     /* plays to the peer; NULL: nothing plays */
+	struct resizing *resizing;   /* re-packetization of the peer's RTP; NULL: none */
+	bool renumbered;	     /* it has ended, but it still changes sequence numbers */
+	struct leg_numbers numbers;  /* for the next daemon */
+	/* packets discarded because the other leg had no port yet, and arrival of the latest */
+	uint64_t early_packets, early_ns;
+};
+
 /* One side of a session: its local ports, and the peer that sends to them. */
 struct leg {
-	struct session *session;  /* that it belongs to */
-	enum session_party party; /* that sends to it */
+	struct session *session; /* that it belongs to */
 	struct stream stream[STREAM_KINDS];
 	/* bound RTP address (may be any-address) with the even port; ADDR_NONE: no port yet */
 	struct addr local;
-	const char *advertised;	    /* text for replies, not owned; NULL: the numeric address */
-	void *handle[STREAM_KINDS]; /* the socket layer's port handles; NULL: not open */
+	uint32_t holds;		      /* number of commands that have put the peer on hold */
+	const char *advertised;	      /* text for replies, not owned; NULL: the numeric address */
+	void *handle[STREAM_KINDS];   /* the socket layer's port handles; NULL: not open */
+	char *codecs;		      /* codec list of the peer (modifier c), owned; NULL: none */
+	struct leg_rest *rest;	      /* owned, see leg_rest() */
+	uint64_t deadline_ns;	      /* when its ttl runs out */
+	uint64_t ndropped;	      /* RTP from this leg's peer that could not be relayed */
+	uint64_t nrelayed;	      /* RTP from this leg's peer that was relayed by the daemon */
+	uint32_t ttl_s;		      /* length of the time to live, see leg_ttl_restart() */
+	struct quality_recent recent; /* of the peer's RTP, set by the survey */
 	/* next hop id of flows *towards* this leg's peer; 0: none */
 	uint16_t nexthop[STREAM_KINDS];
+	uint16_t ptime_ms; /* packet length of the peer (modifier z); 0: none */
+	uint8_t party;	   /* enum session_party: that sends to it */
 	/* bit per stream kind: a flow for packets arriving here is in the dataplane */
 	uint8_t installed;
 	uint8_t why[STREAM_KINDS]; /* enum flow_why for packets arriving here */
@@ -73,51 +94,36 @@ struct leg {
 	uint8_t passed[STREAM_KINDS];
 	uint8_t recorded; /* bit per stream kind: packets arriving here are recorded or copied */
 	uint8_t tapped;	  /* bit per stream kind: packets arriving here have a reader, see taps.h */
-	struct recording *recording; /* state of the recorder, which owns it; NULL: none */
-	bool weak;
 	uint8_t tos;
-	bool tos_set;	      /* set by a command: holds for sockets opened later, too */
-	uint32_t ttl_s;	      /* length of the time to live, see leg_ttl_restart() */
-	bool ttl_fixed;	      /* set by leg_ttl_set(): session_complete() keeps it */
-	uint64_t deadline_ns; /* when its ttl runs out */
-	uint64_t ndropped;    /* RTP from this leg's peer that could not be relayed */
-	uint64_t nrelayed;    /* RTP from this leg's peer that was relayed by the daemon */
-	/* packets discarded because the other leg had no port yet, and arrival of the latest */
-	uint64_t early_packets, early_ns;
-	bool on_hold;		      /* the latest command has put the peer on hold */
-	uint32_t holds;		      /* number of such commands */
-	char *codecs;		      /* codec list of the peer (modifier c), owned; NULL: none */
-	uint16_t ptime_ms;	      /* packet length of the peer (modifier z); 0: none */
-	struct dtmf *dtmf;	      /* detection of the peer's digits, owned; NULL: none */
-	struct player *player;	      /* plays to the peer; NULL: nothing plays */
-	struct resizing *resizing;    /* re-packetization of the peer's RTP; NULL: none */
-	bool renumbered;	      /* it has ended, but it still changes sequence numbers */
-	struct leg_numbers numbers;   /* for the next daemon */
-	struct quality_recent recent; /* of the peer's RTP, set by the survey */
+	bool tos_set;	/* set by a command: holds for sockets opened later, too */
+	bool ttl_fixed; /* set by leg_ttl_set(): session_complete() keeps it */
+	bool weak;
+	bool on_hold; /* the latest command has put the peer on hold */
 };
 
 struct session {
-	char *call_id;	 /* owned, NUL-terminated for logs; may hold no NUL inside */
-	char *from_tag;	 /* owned */
+	char *call_id;	 /* NUL-terminated for logs; may hold no NUL inside */
+	char *from_tag;	 /* owned, with call_id in one block behind the session */
 	char *to_tag;	 /* owned, tag of the other party; NULL: no command has given it yet */
 	uint32_t number; /* not 0; unique among sessions; in the ABI's flow as `call` */
+	int notify;	 /* index of the notification target; -1: none */
 	bool strong;
 	bool complete;	/* both legs have ports */
 	bool dirty;	/* on the dirty list */
 	bool changed;	/* on the list of session_changed_pop() */
 	bool watched;	/* on the list of sessions_each_watched() */
 	bool asleep;	/* see session_sleep() */
+	bool told;	/* its controller was asked to end the whole call */
+	bool fed;	/* a feed was added: its parties no longer hear each other */
 	uint8_t doomed; /* @why of session_doom(); 0: it was not called */
+	uint8_t due;	/* second in which it is checked, an index on the wheel */
 	uint64_t created_ns;
 	char *notify_tag; /* owned, decoded; NULL: none */
-	int notify;	  /* index of the notification target; -1: none */
-	bool told;	  /* its controller was asked to end the whole call */
 	/* packets that a dataplane forwarded or ignored, as far as sync has counted them */
 	uint64_t kernel_relayed, kernel_strangers;
-	struct tally *recorded;	     /* the recorder's counts; NULL: never recorded */
-	struct sheet *sheet;	     /* the recorder's description of its files; NULL: none */
-	struct feed *feeds, *fed_by; /* feed.h: feeds from this session, and feeds into it */
-	bool fed;		     /* a feed was added: its parties no longer hear each other */
+	struct tally *recorded;		 /* the recorder's counts; NULL: never recorded */
+	struct sheet *sheet;		 /* the recorder's description of its files; NULL: none */
+	struct feed *feeds, *fed_by;	 /* feed.h: feeds from this session, and feeds into it */
 	struct leg leg[SESSION_PARTIES]; /* by the party that sends to it */
 	struct call *call;
 	/* same call-id, in creation order; the first one's prev_in_call is the last one */
@@ -128,8 +134,20 @@ struct session {
 	struct session *changed_prev, *changed_next;
 	struct session *watched_prev, *watched_next;
 	struct session *due_prev, *due_next; /* sessions to check in the same second */
-	uint8_t due;			     /* index of that second on the wheel */
 };
+
+/*
+ * leg_rest - the members that most legs do not need.
+ * leg_rest_set - the same, to be written. NULL: no memory.
+ */
+static inline const struct leg_rest *leg_rest(const struct leg *leg)
+{
+	static const struct leg_rest none;
+
+	return leg->rest ? leg->rest : &none;
+}
+
+struct leg_rest *leg_rest_set(struct leg *leg);
 
 /* leg_other - the leg of the other party: packets that arrive at @leg leave from there. */
 static inline struct leg *leg_other(const struct leg *leg)

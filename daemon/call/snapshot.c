@@ -2,13 +2,15 @@
 /*
  * snapshot.c - the members of a session that are kept, in tables. A tag never gets another meaning:
  * see fields.h. A session has two tables: plain members of struct session, and the rest. The same
- * holds for a leg. A tag stands in one of the two; tags of structs may stand in both.
+ * holds for a leg and for a stream. A tag stands in one of the two; tags of structs may stand in
+ * both.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "call/snapshot.h"
 #include "base/fields.h"
+#include "call/direction.h"
 #include "call/dtmf.h"
 
 static const struct field stats_fields[] = {
@@ -42,22 +44,27 @@ static const struct field stats_fields[] = {
 	{ 0 },
 };
 
+static const struct field stream_state_fields[] = {
+	FIELD(4, FIELD_BOOL, snapshot_stream, rest.has_ssrc),
+	FIELD(5, FIELD_UINT, snapshot_stream, rest.seq),
+	FIELD(6, FIELD_UINT, snapshot_stream, rest.ssrc),
+	FIELD(7, FIELD_UINT, snapshot_stream, rest.seq_ns),
+	FIELD(8, FIELD_UINT, snapshot_stream, rest.heard_ssrc),
+	FIELD(9, FIELD_UINT, snapshot_stream, rest.heard_packets),
+	FIELD(13, FIELD_ADDR, snapshot_stream, rest.previous),
+	FIELD(14, FIELD_ADDR, snapshot_stream, rest.local),
+	FIELD_OF(15, snapshot_stream, stats, stats_fields),
+	{ 0 },
+};
+
+/* Plain members of a stream. */
 static const struct field stream_fields[] = {
 	FIELD(1, FIELD_UINT, stream, state),
 	FIELD(2, FIELD_BOOL, stream, asymmetric),
 	FIELD(3, FIELD_BOOL, stream, untrusted),
-	FIELD(4, FIELD_BOOL, stream, has_ssrc),
-	FIELD(5, FIELD_UINT, stream, seq),
-	FIELD(6, FIELD_UINT, stream, ssrc),
-	FIELD(7, FIELD_UINT, stream, seq_ns),
-	FIELD(8, FIELD_UINT, stream, heard_ssrc),
-	FIELD(9, FIELD_UINT, stream, heard_packets),
 	FIELD(10, FIELD_UINT, stream, updated_ns),
 	FIELD(11, FIELD_ADDR, stream, remote),
 	FIELD(12, FIELD_ADDR, stream, signalled),
-	FIELD(13, FIELD_ADDR, stream, previous),
-	FIELD(14, FIELD_ADDR, stream, local),
-	FIELD_OF(15, stream, stats, stats_fields),
 	FIELD(16, FIELD_BOOL, stream, open),
 	FIELD(17, FIELD_BOOL, stream, awaited),
 	FIELD(18, FIELD_BOOL, stream, twice),
@@ -123,16 +130,18 @@ static const struct field leg_fields[] = {
 	FIELD(14, FIELD_UINT, leg, nrelayed),
 	FIELD(18, FIELD_BOOL, leg, on_hold),
 	FIELD(19, FIELD_UINT, leg, holds),
-	FIELD_OF(20, leg, numbers, numbers_fields),
 	{ 0 },
 };
 
 static const struct field leg_state_fields[] = {
 	FIELD(2, FIELD_SPAN, snapshot_leg, advertised),
 	FIELD(3, FIELD_SPAN, snapshot_leg, codecs),
+	FIELD_OF(4, snapshot_leg, stream[STREAM_RTP], stream_state_fields),
+	FIELD_OF(5, snapshot_leg, stream[STREAM_RTCP], stream_state_fields),
 	FIELD_OF(15, snapshot_leg, recording, recording_fields),
 	FIELD_OF(16, snapshot_leg, playing, playing_fields),
 	FIELD_OF(17, snapshot_leg, dtmf, dtmf_fields),
+	FIELD_OF(20, snapshot_leg, numbers, numbers_fields),
 	{ 0 },
 };
 
@@ -180,13 +189,20 @@ static const struct field state_fields[] = {
 
 static void leg_take(struct snapshot_leg *out, const struct leg *leg)
 {
+	const struct dtmf *dtmf = leg_rest(leg)->dtmf;
+	int kind;
+
+	for (kind = 0; kind < STREAM_KINDS; kind++)
+		out->stream[kind] = (struct snapshot_stream){ *stream_rest(&leg->stream[kind]),
+							      *stream_stats(&leg->stream[kind]) };
 	out->advertised = span_of(leg->advertised);
 	out->codecs = span_of(leg->codecs);
-	if (leg->dtmf)
+	out->numbers = leg_rest(leg)->numbers;
+	if (dtmf)
 		out->dtmf = (struct snapshot_dtmf){ .on = true,
-						    .hide = leg->dtmf->hide,
-						    .payload_type = leg->dtmf->payload_type,
-						    .tag = span_of(leg->dtmf->tag) };
+						    .hide = dtmf->hide,
+						    .payload_type = dtmf->payload_type,
+						    .tag = span_of(dtmf->tag) };
 }
 
 void snapshot_take(struct snapshot *out, const struct session *s)
@@ -269,22 +285,58 @@ static int text_apply(struct span text, char **out)
 	return *out ? 0 : -ENOMEM;
 }
 
+/* Give a new stream its blocks, except those that would have zeros only. */
+static int stream_apply(const struct snapshot_stream *state, struct stream *st)
+{
+	static const struct rtpx_flow_stats none;
+
+	if (memcmp(&state->stats, &none, sizeof(none))) {
+		if (!stream_stats_set(st))
+			return -ENOMEM;
+		*st->stats = state->stats;
+	}
+	if (!stream_rest_set(st))
+		return -ENOMEM;
+	*st->rest = state->rest;
+	stream_tidy(st);
+	return 0;
+}
+
+static int numbers_apply(const struct leg_numbers *numbers, struct leg *leg)
+{
+	if (leg->rest)
+		leg->rest->numbers = *numbers;
+	if (leg->rest || !numbers->known)
+		return 0;
+	if (!leg_rest_set(leg))
+		return -ENOMEM;
+	leg->rest->numbers = *numbers;
+	return 0;
+}
+
 int snapshot_apply(const struct snapshot *snap, struct session *s)
 {
-	int i, kind, err;
+	int i, kind, err = 0;
 
 	for (i = 0; i < 2; i++) {
-		s->leg[i].numbers = (struct leg_numbers){ 0 };
-		for (kind = 0; kind < STREAM_KINDS; kind++)
-			s->leg[i].stream[kind] = (struct stream){ .kind = kind };
+		for (kind = 0; kind < STREAM_KINDS; kind++) {
+			stream_free(&s->leg[i].stream[kind]);
+			stream_init(&s->leg[i].stream[kind], kind);
+		}
 	}
 	fields_copy(session_fields, &snap->is, s);
-	err = text_apply(snap->notify_tag, &s->notify_tag);
+	for (i = 0; i < DIRECTIONS && !err; i++)
+		err = stream_apply(&snap->leg[i / STREAM_KINDS].stream[i % STREAM_KINDS],
+				   direction_sender(session_direction(s, i)));
+	if (!err)
+		err = text_apply(snap->notify_tag, &s->notify_tag);
 	if (!err)
 		err = text_apply(snap->to_tag, &s->to_tag);
 	for (i = 0; i < 2 && !err; i++) {
 		s->leg[i].local.port = 0;
 		err = text_apply(snap->leg[i].codecs, &s->leg[i].codecs);
+		if (!err)
+			err = numbers_apply(&snap->leg[i].numbers, &s->leg[i]);
 	}
 	return err;
 }
@@ -298,13 +350,13 @@ static uint64_t time_shifted(uint64_t time_ns, int64_t by)
 	return by < 0 && time_ns <= (uint64_t)-by ? 1 : time_ns + (uint64_t)by;
 }
 
-static void stream_shift(struct stream *st, int64_t by)
+static void stream_shift(struct stream *st, struct snapshot_stream *state, int64_t by)
 {
-	st->seq_ns = time_shifted(st->seq_ns, by);
+	state->rest.seq_ns = time_shifted(state->rest.seq_ns, by);
 	st->updated_ns = time_shifted(st->updated_ns, by);
 	st->latched_ns = time_shifted(st->latched_ns, by);
-	st->stats.first_ns = time_shifted(st->stats.first_ns, by);
-	st->stats.last_ns = time_shifted(st->stats.last_ns, by);
+	state->stats.first_ns = time_shifted(state->stats.first_ns, by);
+	state->stats.last_ns = time_shifted(state->stats.last_ns, by);
 }
 
 void snapshot_shift(struct snapshot *snap, int64_t shift_ns)
@@ -319,6 +371,6 @@ void snapshot_shift(struct snapshot *snap, int64_t shift_ns)
 		leg->deadline_ns = time_shifted(leg->deadline_ns, shift_ns);
 		playing->begun_ns = time_shifted(playing->begun_ns, shift_ns);
 		for (kind = 0; kind < STREAM_KINDS; kind++)
-			stream_shift(&leg->stream[kind], shift_ns);
+			stream_shift(&leg->stream[kind], &snap->leg[i].stream[kind], shift_ns);
 	}
 }

@@ -44,12 +44,20 @@ struct snapshot_dtmf {
 	struct span tag, target; /* the target's name */
 };
 
+/* The state of a stream that is no plain member of struct stream. */
+struct snapshot_stream {
+	struct stream_rest rest;
+	struct rtpx_flow_stats stats;
+};
+
 /* The state of a leg that is no plain member of struct leg. */
 struct snapshot_leg {
+	struct snapshot_stream stream[STREAM_KINDS];
 	struct span advertised, codecs;
 	struct snapshot_recording recording;
 	struct snapshot_playing playing;
 	struct snapshot_dtmf dtmf;
+	struct leg_numbers numbers;
 };
 
 /* Text spans point into a session's strings, or into the bytes that were read. */

@@ -6,6 +6,8 @@
  * There are three ways of learning; docs/nat-learning.md is their contract. `proof` and `strict`
  * share one state machine, `compat` follows rtpproxy's rules.
  */
+#include <stdlib.h>
+
 #include "call/stream.h"
 
 const char *const stream_kind_words[STREAM_KINDS] = {
@@ -22,6 +24,78 @@ const char *const learning_words[LEARNINGS] = {
 void stream_init(struct stream *s, enum stream_kind kind)
 {
 	*s = (struct stream){ .kind = kind };
+}
+
+/* ---- memory ---- */
+
+struct rtpx_flow_stats *stream_stats_set(struct stream *s)
+{
+	if (!s->stats)
+		s->stats = calloc(1, sizeof(*s->stats));
+	return s->stats;
+}
+
+struct stream_rest *stream_rest_set(struct stream *s)
+{
+	if (!s->rest)
+		s->rest = calloc(1, sizeof(*s->rest));
+	return s->rest;
+}
+
+static struct stream_trial *trial_set(struct stream *s)
+{
+	if (!s->trial)
+		s->trial = calloc(1, sizeof(*s->trial));
+	return s->trial;
+}
+
+void stream_free(struct stream *s)
+{
+	free(s->stats);
+	free(s->rest);
+	free(s->trial);
+	s->stats = NULL;
+	s->rest = NULL;
+	s->trial = NULL;
+}
+
+void stream_tidy(struct stream *s)
+{
+	static const struct stream_trial no_trial;
+	static const struct stream_rest no_rest;
+
+	if (s->trial && memcmp(s->trial, &no_trial, sizeof(no_trial)) == 0) {
+		free(s->trial);
+		s->trial = NULL;
+	}
+	if (s->rest && memcmp(s->rest, &no_rest, sizeof(no_rest)) == 0) {
+		free(s->rest);
+		s->rest = NULL;
+	}
+}
+
+void stream_keep(struct stream_kept *to, const struct stream *s)
+{
+	*to = (struct stream_kept){ .is = *s, .stats = *stream_stats(s), .rest = *stream_rest(s) };
+	if (s->trial)
+		to->trial = *s->trial;
+}
+
+/* stream_packet() may have allocated blocks, and frees none. */
+void stream_go_back(struct stream *s, const struct stream_kept *to)
+{
+	struct stream is = to->is;
+
+	is.stats = s->stats;
+	is.rest = s->rest;
+	is.trial = s->trial;
+	*s = is;
+	if (s->stats)
+		*s->stats = to->stats;
+	if (s->rest)
+		*s->rest = to->rest;
+	if (s->trial)
+		*s->trial = to->trial;
 }
 
 /* ---- shared by all ways ---- */
@@ -45,9 +119,10 @@ static struct addr rtcp_of(const struct addr *rtp)
 
 static bool candidate_continues(const struct stream *s, const struct rtpx_packet *pkt)
 {
-	uint16_t ahead = pkt->rtp_seq - (uint16_t)s->stats.max_seq;
+	const struct rtpx_flow_stats *st = stream_stats(s);
+	uint16_t ahead = pkt->rtp_seq - (uint16_t)st->max_seq;
 
-	return pkt->kind == RTPX_PAYLOAD_RTP && s->stats.segments && pkt->ssrc == s->stats.ssrc &&
+	return pkt->kind == RTPX_PAYLOAD_RTP && st->segments && pkt->ssrc == st->ssrc &&
 	       ahead >= 1 && ahead <= RTPX_MAX_JUMP;
 }
 
@@ -102,31 +177,53 @@ static bool is_evidence(const struct stream *s, const struct rtpx_packet *pkt)
 
 static bool is_silent(const struct stream *s, uint64_t now_ns)
 {
-	return ns_since(s->stats.last_ns, now_ns) >= STREAM_SILENCE_NS;
+	return ns_since(stream_stats(s)->last_ns, now_ns) >= STREAM_SILENCE_NS;
 }
 
 /* Packets of the stream's kind. In an RTCP stream, every packet counts as RTCP. */
 static uint64_t evidence_count(const struct stream *s)
 {
-	return s->stats.packets - s->stats.errors;
+	return stream_stats(s)->packets - stream_stats(s)->errors;
+}
+
+/* The same since the remote was latched. */
+static uint32_t evidence_since_latch(const struct stream *s)
+{
+	return (uint32_t)evidence_count(s) - s->latched_evidence;
 }
 
 /* Time for which the remote was heard since its latch and since the last U or L. */
 static uint64_t heard_for(const struct stream *s)
 {
-	return ns_since(MAX(s->updated_ns, s->latched_ns), s->stats.last_ns);
+	return ns_since(MAX(s->updated_ns, s->latched_ns), stream_stats(s)->last_ns);
 }
 
 static void forget_candidates(struct stream *s)
 {
-	memset(s->candidate, 0, sizeof(s->candidate));
-	memset(s->weak_candidate, 0, sizeof(s->weak_candidate));
+	if (s->trial)
+		memset(s->trial, 0, sizeof(*s->trial));
+}
+
+static const struct addr *previous_of(const struct stream *s)
+{
+	return &stream_rest(s)->previous;
 }
 
 static void forget_previous(struct stream *s)
 {
-	s->previous = (struct addr){ 0 };
+	if (s->rest)
+		s->rest->previous = (struct addr){ 0 };
 	s->replaced = false;
+}
+
+/* Keep the remote as the previous one. False: no memory. */
+static bool keep_previous(struct stream *s)
+{
+	struct stream_rest *rest = stream_rest_set(s);
+
+	if (rest)
+		rest->previous = s->remote;
+	return rest;
 }
 
 static void end_awaiting(struct stream *s)
@@ -183,7 +280,7 @@ static void learned_asymmetric(struct stream *s, bool asymmetric)
 static bool has_arrived(const struct stream *s)
 {
 	return addr_eq(&s->remote, &s->signalled) && !s->weak && s->latched_ns >= s->updated_ns &&
-	       evidence_count(s) - s->latched_evidence >= STREAM_PROOF_PACKETS;
+	       evidence_since_latch(s) >= STREAM_PROOF_PACKETS;
 }
 
 bool stream_is_open(const struct stream *s)
@@ -196,8 +293,7 @@ bool stream_is_open(const struct stream *s)
 /* Make a weak latch firm when a dataplane has forwarded RTP from the remote. */
 static void firm_up(struct stream *s)
 {
-	if (!s->weak || s->kind != STREAM_RTP ||
-	    evidence_count(s) - s->latched_evidence < STREAM_PROOF_PACKETS)
+	if (!s->weak || s->kind != STREAM_RTP || evidence_since_latch(s) < STREAM_PROOF_PACKETS)
 		return;
 	s->weak = false;
 	end_awaiting(s);
@@ -220,7 +316,7 @@ static void grow_older(struct stream *s, uint64_t now_ns)
  */
 static void give_up_remote(struct stream *s, uint64_t now_ns)
 {
-	uint64_t last_ns = MAX(MAX(s->updated_ns, s->latched_ns), s->stats.last_ns);
+	uint64_t last_ns = MAX(MAX(s->updated_ns, s->latched_ns), stream_stats(s)->last_ns);
 	uint64_t longest = s->kind == STREAM_RTP ? STREAM_LEAVE_NS : STREAM_RTCP_NS;
 
 	if (!s->awaited || s->weak || addr_is_hidden(&s->signalled) ||
@@ -236,12 +332,13 @@ static void give_up_remote(struct stream *s, uint64_t now_ns)
 bool stream_tick(struct stream *s, uint64_t now_ns)
 {
 	bool settled = !s->unproven && heard_for(s) >= STREAM_SETTLE_NS &&
-		       ns_since(s->stats.last_ns, now_ns) < STREAM_SETTLE_NS;
+		       ns_since(stream_stats(s)->last_ns, now_ns) < STREAM_SETTLE_NS;
 	bool open = s->open, twice = s->twice, weak = s->weak;
 
 	grow_older(s, now_ns);
 	give_up_remote(s, now_ns);
 	s->twice = s->awaited && !settled;
+	stream_tidy(s);
 	return s->open != open || s->twice != twice || s->weak != weak ||
 	       s->state != STREAM_LATCHED;
 }
@@ -276,10 +373,15 @@ static struct stream_candidate *candidate_of(struct stream_candidate places[2],
 /* Three RTP packets in a row from one source, of one SSRC, with rising numbers. */
 static bool visit_proves(const struct visit *v)
 {
-	struct stream_candidate *c = candidate_of(v->s->candidate, v, STREAM_CANDIDATE_NS);
+	struct stream_trial *trial = trial_set(v->s);
 	const struct rtpx_packet *pkt = v->pkt;
-	uint16_t ahead = pkt->rtp_seq - c->seq;
+	struct stream_candidate *c;
+	uint16_t ahead;
 
+	if (!trial)
+		return false;
+	c = candidate_of(trial->candidate, v, STREAM_CANDIDATE_NS);
+	ahead = pkt->rtp_seq - c->seq;
 	if (pkt->ssrc != c->ssrc || ahead == 0 || ahead > RTPX_MAX_JUMP)
 		c->packets = 0;
 	c->addr = *v->src;
@@ -309,11 +411,15 @@ static unsigned int weak_proof(const struct stream *s, const struct rtpx_packet 
 static bool proves_weakly(const struct visit *v)
 {
 	unsigned int needed = weak_proof(v->s, v->pkt);
+	struct stream_trial *trial;
 	struct stream_candidate *c;
 
 	if (!needed || v->signalled_port)
 		return needed;
-	c = candidate_of(v->s->weak_candidate, v, STREAM_WEAK_NS);
+	trial = trial_set(v->s);
+	if (!trial)
+		return false;
+	c = candidate_of(trial->weak_candidate, v, STREAM_WEAK_NS);
 	if (ns_since(c->last_ns, v->pkt->now_ns) >= STREAM_WEAK_NS)
 		c->packets = 0;
 	c->addr = *v->src;
@@ -381,13 +487,12 @@ static void lead_rtcp(const struct stream *rtp, struct stream *rtcp, bool moved,
 static void leave_remote(const struct visit *v)
 {
 	struct stream *s = v->s;
-	bool returns = addr_eq(v->src, &s->previous);
+	bool returns = addr_eq(v->src, previous_of(s));
 
 	forget_previous(s);
 	if (s->state != STREAM_LATCHED || returns)
 		return;
-	s->previous = s->remote;
-	s->replaced = s->awaited;
+	s->replaced = keep_previous(s) && s->awaited;
 }
 
 static void visit_take_over(const struct visit *v, enum claim claim)
@@ -402,7 +507,7 @@ static void visit_take_over(const struct visit *v, enum claim claim)
 	s->state = STREAM_LATCHED;
 	s->open = true;
 	s->latched_ns = v->pkt->now_ns;
-	s->latched_evidence = evidence_count(s);
+	s->latched_evidence = (uint32_t)evidence_count(s);
 	s->weak = claim == CLAIM_WEAK;
 	s->unproven = claim == CLAIM_FRESH ? STREAM_PROOF_PACKETS - 1 : 0;
 	if ((s->weak || s->unproven) && !v->signalled_port && s->signalled.family != ADDR_NONE)
@@ -414,7 +519,7 @@ static void visit_take_over(const struct visit *v, enum claim claim)
 /* Silence of RTCP after which another port of its host may take over. */
 static uint64_t rtcp_patience(const struct stream *s)
 {
-	const struct rtpx_flow_stats *st = &s->stats;
+	const struct rtpx_flow_stats *st = stream_stats(s);
 	uint64_t longest = STREAM_RTCP_NS, patience = STREAM_RTCP_NS;
 
 	if (st->packets > 1)
@@ -432,8 +537,8 @@ static bool is_tail(const struct visit *v)
 	const struct stream *s = v->s;
 	uint64_t silence_ns = s->weak ? STREAM_SETTLE_NS : STREAM_SILENCE_NS;
 
-	return s->replaced && addr_eq(v->src, &s->previous) &&
-	       ns_since(s->stats.last_ns, v->pkt->now_ns) < silence_ns;
+	return s->replaced && addr_eq(v->src, previous_of(s)) &&
+	       ns_since(stream_stats(s)->last_ns, v->pkt->now_ns) < silence_ns;
 }
 
 /* No source is latched yet. */
@@ -456,7 +561,7 @@ static enum claim claim_of_rival(const struct visit *v)
 		return CLAIM_NOTHING;
 	if (s->awaited && ((v->signalled_host && elsewhere) || s->roams))
 		return CLAIM_PROOF;
-	if (addr_eq(v->src, &s->previous) && !s->replaced && !addr_eq(&s->remote, &s->signalled))
+	if (addr_eq(v->src, previous_of(s)) && !s->replaced && !addr_eq(&s->remote, &s->signalled))
 		return CLAIM_PROOF;
 	return CLAIM_NOTHING;
 }
@@ -467,7 +572,7 @@ static enum claim claim_of_rtp(const struct visit *v)
 	const struct stream *s = v->s;
 	bool silent = is_silent(s, v->pkt->now_ns);
 
-	if (s->weak && addr_eq(v->src, &s->previous))
+	if (s->weak && addr_eq(v->src, previous_of(s)))
 		return CLAIM_FIRM;
 	if (s->weak && v->close)
 		return CLAIM_FRESH;
@@ -487,7 +592,7 @@ static enum claim claim_of_rtcp(const struct visit *v)
 
 	if (!v->close || (!s->open && !s->weak && !addr_host_eq(v->src, &s->remote)))
 		return CLAIM_NOTHING;
-	if (!s->weak && ns_since(s->stats.last_ns, v->pkt->now_ns) < rtcp_patience(s))
+	if (!s->weak && ns_since(stream_stats(s)->last_ns, v->pkt->now_ns) < rtcp_patience(s))
 		return CLAIM_NOTHING;
 	return CLAIM_FIRM;
 }
@@ -507,11 +612,15 @@ static enum claim claim_of(const struct visit *v)
 }
 
 /* While no address is known, relay a source that is about to prove itself: it beats silence. */
-static enum stream_verdict wait_for_proof(const struct visit *v,
-					  const struct stream_candidate *first)
+static enum stream_verdict wait_for_proof(const struct visit *v, bool weak)
 {
-	return v->s->state == STREAM_EMPTY && candidate_is(first, v->src) ? STREAM_RELAY
-									  : STREAM_IGNORE;
+	const struct stream_trial *trial = v->s->trial;
+
+	if (!trial || v->s->state != STREAM_EMPTY)
+		return STREAM_IGNORE;
+	return candidate_is(weak ? &trial->weak_candidate[0] : &trial->candidate[0], v->src)
+		       ? STREAM_RELAY
+		       : STREAM_IGNORE;
 }
 
 static enum stream_verdict visitor_packet(const struct visit *v)
@@ -521,7 +630,7 @@ static enum stream_verdict visitor_packet(const struct visit *v)
 	if (claim == CLAIM_NOTHING)
 		return STREAM_IGNORE;
 	if (claim == CLAIM_PROOF && !visit_proves(v))
-		return wait_for_proof(v, &v->s->candidate[0]);
+		return wait_for_proof(v, false);
 	visit_take_over(v, claim);
 	return STREAM_RELAY;
 }
@@ -543,7 +652,7 @@ static enum stream_verdict visitor_other(const struct visit *v)
 		visit_take_over(v, CLAIM_WEAK);
 		return STREAM_RELAY;
 	}
-	return welcome ? STREAM_RELAY : wait_for_proof(v, &s->weak_candidate[0]);
+	return welcome ? STREAM_RELAY : wait_for_proof(v, true);
 }
 
 /* A packet from the known address. */
@@ -554,7 +663,7 @@ static void hear_remote(struct stream *s, struct stream *companion, const struct
 	if (s->weak) {
 		s->weak = false;
 		s->latched_ns = pkt->now_ns;
-		s->latched_evidence = evidence_count(s);
+		s->latched_evidence = (uint32_t)evidence_count(s);
 		if (s->kind == STREAM_RTP && !addr_eq(&s->remote, &s->signalled))
 			s->unproven = STREAM_PROOF_PACKETS;
 		if (s->kind == STREAM_RTP)
@@ -581,7 +690,7 @@ static enum stream_verdict learned_packet(struct stream *s, struct stream *compa
 	return is_evidence(s, pkt) ? visitor_packet(&v) : visitor_other(&v);
 }
 
-/* ---- compat: rtpproxy's rules ---- */
+/* ---- compat: rtpproxy's rules; an RTP stream that gets a packet has a rest ---- */
 
 static bool compat_window(const struct stream *s, uint64_t now_ns)
 {
@@ -595,7 +704,7 @@ static void compat_signal(struct stream *s, const struct addr *a, uint64_t now_n
 	if (s->untrusted || addr_eq(&s->remote, a))
 		return;
 	if (s->state == STREAM_LATCHED)
-		s->previous = s->remote;
+		keep_previous(s);
 	s->remote = *a;
 	if (s->state == STREAM_EMPTY)
 		s->state = STREAM_SIGNALLED;
@@ -610,14 +719,17 @@ static void compat_asymmetric(struct stream *s, bool asymmetric)
 
 static void compat_latch(struct stream *s, const struct rtpx_packet *pkt)
 {
+	bool has_ssrc = s->kind == STREAM_RTP && pkt->kind == RTPX_PAYLOAD_RTP;
+
 	if (compat_window(s, pkt->now_ns))
 		return;
-	s->has_ssrc = s->kind == STREAM_RTP && pkt->kind == RTPX_PAYLOAD_RTP;
-	if (s->has_ssrc) {
-		s->ssrc = pkt->ssrc;
-		s->seq = pkt->rtp_seq;
+	if (s->rest)
+		s->rest->has_ssrc = has_ssrc;
+	if (has_ssrc) {
+		s->rest->ssrc = pkt->ssrc;
+		s->rest->seq = pkt->rtp_seq;
 	}
-	s->state = s->has_ssrc && s->ssrc == 0 ? STREAM_SIGNALLED : STREAM_LATCHED;
+	s->state = has_ssrc && pkt->ssrc == 0 ? STREAM_SIGNALLED : STREAM_LATCHED;
 }
 
 static void compat_fill(struct stream *s, struct stream *companion, const struct addr *src)
@@ -626,7 +738,7 @@ static void compat_fill(struct stream *s, struct stream *companion, const struct
 
 	s->untrusted = true;
 	s->remote = *src;
-	if (s->previous.family == ADDR_NONE || !addr_eq(&s->previous, src))
+	if (previous_of(s)->family == ADDR_NONE || !addr_eq(previous_of(s), src))
 		s->state = STREAM_LATCHED;
 	else if (s->state == STREAM_EMPTY)
 		s->state = STREAM_SIGNALLED;
@@ -641,12 +753,14 @@ static void compat_fill(struct stream *s, struct stream *companion, const struct
 /* True when a latched stream follows another source. */
 static bool compat_override(struct stream *s, const struct rtpx_packet *pkt)
 {
-	if (s->kind != STREAM_RTP || !s->has_ssrc || pkt->kind != RTPX_PAYLOAD_RTP)
+	struct stream_rest *rest = s->rest;
+
+	if (s->kind != STREAM_RTP || !rest->has_ssrc || pkt->kind != RTPX_PAYLOAD_RTP)
 		return false;
 	if (!compat_window(s, pkt->now_ns) &&
-	    (pkt->ssrc != s->ssrc || (uint16_t)(pkt->rtp_seq - s->seq) > RTPX_MAX_JUMP))
+	    (pkt->ssrc != rest->ssrc || (uint16_t)(pkt->rtp_seq - rest->seq) > RTPX_MAX_JUMP))
 		return false;
-	s->seq = pkt->rtp_seq;
+	rest->seq = pkt->rtp_seq;
 	return true;
 }
 
@@ -669,14 +783,16 @@ static enum stream_verdict compat_symmetric(struct stream *s, struct stream *com
 /* An accepted RTP packet: note its number once a second, and latch a new SSRC. */
 static void compat_hear(struct stream *s, const struct rtpx_packet *pkt)
 {
-	if (!s->asymmetric && s->has_ssrc && pkt->ssrc == s->ssrc &&
-	    ns_since(s->seq_ns, pkt->now_ns) >= NSEC_PER_SEC) {
-		s->seq = pkt->rtp_seq;
-		s->seq_ns = pkt->now_ns;
+	struct stream_rest *rest = s->rest;
+
+	if (!s->asymmetric && rest->has_ssrc && pkt->ssrc == rest->ssrc &&
+	    ns_since(rest->seq_ns, pkt->now_ns) >= NSEC_PER_SEC) {
+		rest->seq = pkt->rtp_seq;
+		rest->seq_ns = pkt->now_ns;
 	}
-	if (s->stats.segments && s->heard_ssrc != pkt->ssrc)
+	if (stream_stats(s)->segments && rest->heard_ssrc != pkt->ssrc)
 		compat_latch(s, pkt);
-	s->heard_ssrc = pkt->ssrc;
+	rest->heard_ssrc = pkt->ssrc;
 }
 
 /*
@@ -684,14 +800,15 @@ static void compat_hear(struct stream *s, const struct rtpx_packet *pkt)
  */
 static void compat_catch_up(struct stream *s)
 {
+	const struct rtpx_flow_stats *st = stream_stats(s);
 	const struct rtpx_packet newest = {
-		.now_ns = s->stats.last_ns,
+		.now_ns = st->last_ns,
 		.kind = RTPX_PAYLOAD_RTP,
-		.ssrc = s->stats.ssrc,
-		.rtp_seq = s->stats.max_seq,
+		.ssrc = st->ssrc,
+		.rtp_seq = st->max_seq,
 	};
 
-	if (s->stats.segments && s->stats.packets != s->heard_packets)
+	if (st->segments && st->packets != s->rest->heard_packets)
 		compat_hear(s, &newest);
 }
 
@@ -724,6 +841,7 @@ void stream_signal(struct stream *s, const struct addr *a, bool asymmetric, enum
 		learned_signal(s, a, now_ns);
 	}
 	stream_set_asymmetric(s, asymmetric, how);
+	stream_tidy(s);
 }
 
 void stream_other_party(struct stream *s, enum learning how)
@@ -762,7 +880,7 @@ uint8_t stream_strangers(const struct stream *s, enum learning how)
 	pass |= how == LEARN_PROOF ? RTPX_STRANGERS_SILENT : RTPX_STRANGERS_HOST;
 	if (elsewhere)
 		pass |= RTPX_STRANGERS_SECOND_HOST;
-	if (s->roams || (s->previous.family != ADDR_NONE && !s->replaced &&
+	if (s->roams || (previous_of(s)->family != ADDR_NONE && !s->replaced &&
 			 !addr_eq(&s->remote, &s->signalled)))
 		pass |= RTPX_STRANGERS_ALL;
 	return pass;
@@ -805,13 +923,14 @@ static bool outlook_eq(const struct outlook *a, const struct outlook *b)
 static void count_accepted(struct stream *s, const struct addr *src, const struct rtpx_packet *pkt,
 			   enum learning how)
 {
-	uint64_t last_ns = s->stats.last_ns;
+	struct rtpx_flow_stats *st = s->stats;
+	uint64_t last_ns = st->last_ns;
 	bool other = how != LEARN_COMPAT && s->state == STREAM_LATCHED && !s->asymmetric &&
 		     !addr_eq(src, &s->remote);
 
-	rtpx_stats_packet(&s->stats, pkt, s->kind == STREAM_RTP);
+	rtpx_stats_packet(st, pkt, s->kind == STREAM_RTP);
 	if (other && last_ns)
-		s->stats.last_ns = last_ns;
+		st->last_ns = last_ns;
 }
 
 /* Almost every packet: it is from the known party, in a closed leg, and teaches nothing. */
@@ -822,6 +941,13 @@ static bool is_ordinary(const struct stream *s, const struct addr *src,
 	       !s->unproven && addr_eq(src, &s->remote) && is_evidence(s, pkt);
 }
 
+/* The blocks that a packet writes to are there. */
+static bool has_memory(struct stream *s, enum learning how)
+{
+	return stream_stats_set(s) &&
+	       (how != LEARN_COMPAT || s->kind != STREAM_RTP || stream_rest_set(s));
+}
+
 enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
 				  const struct addr *src, const struct rtpx_packet *pkt,
 				  enum learning how, bool *moved)
@@ -830,8 +956,10 @@ enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
 	enum stream_verdict v;
 
 	*moved = false;
+	if (!has_memory(s, how))
+		return STREAM_IGNORE;
 	if (is_ordinary(s, src, pkt, how)) {
-		rtpx_stats_packet(&s->stats, pkt, s->kind == STREAM_RTP);
+		rtpx_stats_packet(s->stats, pkt, s->kind == STREAM_RTP);
 		return STREAM_RELAY;
 	}
 	before = outlook_of(s, how);
@@ -843,8 +971,9 @@ enum stream_verdict stream_packet(struct stream *s, struct stream *companion,
 	if (v == STREAM_RELAY)
 		count_accepted(s, src, pkt, how);
 	else
-		s->stats.strangers++;
-	s->heard_packets = s->stats.packets;
+		s->stats->strangers++;
+	if (s->rest)
+		s->rest->heard_packets = how == LEARN_COMPAT ? s->stats->packets : 0;
 	after = outlook_of(s, how);
 	companion_after = outlook_of(companion, how);
 	*moved = !outlook_eq(&before, &after) || !outlook_eq(&companion_before, &companion_after);

@@ -107,7 +107,7 @@ static struct json_object *recent_json(const struct quality_recent *q)
 static struct json_object *stream_json(struct admin *a, struct direction d, uint64_t now_ns)
 {
 	const struct stream *st = direction_sender(d);
-	const struct rtpx_flow_stats *fs = &st->stats;
+	const struct rtpx_flow_stats *fs = stream_stats(st);
 	struct json_object *o = json_object_new_object();
 
 	put_addr(o, "remote", &st->remote);
@@ -155,11 +155,11 @@ static struct json_object *leg_json(struct admin *a, struct leg *leg, uint64_t n
 	put_text(o, "advertised", leg->advertised);
 	put_number(o, "relayed", leg->nrelayed);
 	put_number(o, "dropped", leg->ndropped);
-	if (leg->recording)
+	if (leg_rest(leg)->recording)
 		put_text(o, "recorded_to", recorder_describe(leg, to, sizeof(to)));
-	if (leg->player)
+	if (leg_rest(leg)->player)
 		put_text(o, "hears", player_describe(leg, to, sizeof(to)));
-	if (leg->resizing)
+	if (leg_rest(leg)->resizing)
 		put_number(o, "packet_ms", leg->ptime_ms);
 	for (kind = 0; kind < STREAM_KINDS; kind++)
 		json_object_object_add(o, stream_kind_words[kind],
@@ -227,9 +227,9 @@ static struct json_object *direction_json(struct admin *a, struct direction d)
 	put_addr(o, "dest", &direction_receiver(d)->remote);
 	put_text(o, "interface", nh.ifname[0] ? nh.ifname : NULL);
 	put_number(o, "nexthop", hop);
-	put_number(o, "packets", sender->stats.packets);
-	put_number(o, "kernel_packets", rtpx_stats_kernel(&sender->stats));
-	put_number(o, "strangers", sender->stats.strangers);
+	put_number(o, "packets", stream_stats(sender)->packets);
+	put_number(o, "kernel_packets", rtpx_stats_kernel(stream_stats(sender)));
+	put_number(o, "strangers", stream_stats(sender)->strangers);
 	put_why(o, a->o.sync, d);
 	return o;
 }

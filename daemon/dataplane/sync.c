@@ -148,11 +148,14 @@ static void pulled_change(struct sync *y, const struct rtpx_flow_stats *before,
 	y->pulled.unmirrored += now->unmirrored - before->unmirrored;
 }
 
-/* Copy the dataplane's statistics of the direction into the model, and count the difference. */
+/*
+ * Copy the dataplane's statistics of the direction into the model, and count the difference.
+ * Without memory for the copy, a later call does so.
+ */
 static void take_stats(struct sync *y, struct direction d, const struct rtpx_flow_stats *now)
 {
 	struct session *s = direction_session(d);
-	struct rtpx_flow_stats *mine = &direction_sender(d)->stats;
+	const struct rtpx_flow_stats *mine = stream_stats(direction_sender(d));
 	uint64_t relayed = growth(rtpx_stats_kernel(now), rtpx_stats_kernel(mine));
 	uint64_t strangers = growth(now->strangers, mine->strangers);
 	uint64_t bytes = growth(now->bytes, mine->bytes);
@@ -163,8 +166,12 @@ static void take_stats(struct sync *y, struct direction d, const struct rtpx_flo
 		d.in->passed[d.kind] = 0;
 	if (!relayed && !strangers)
 		return;
+	if (newer)
+		leg_ttl_restart(y->o.sessions, d.in, now->last_ns);
+	if (!stream_stats_set(direction_sender(d)))
+		return;
 	pulled_change(y, mine, now);
-	*mine = *now;
+	*direction_sender(d)->stats = *now;
 	s->kernel_relayed += relayed;
 	s->kernel_strangers += strangers;
 	count(y, beyond(&y->ahead_relayed, relayed), beyond(&y->ahead_strangers, strangers));
@@ -173,8 +180,6 @@ static void take_stats(struct sync *y, struct direction d, const struct rtpx_flo
 		d.in->nrelayed += relayed;
 	if (unmirrored && y->o.unmirrored)
 		y->o.unmirrored(y->o.arg, d, unmirrored);
-	if (newer)
-		leg_ttl_restart(y->o.sessions, d.in, now->last_ns);
 }
 
 void sync_pull(struct sync *y, struct session *s)
@@ -225,7 +230,7 @@ void sync_count(struct sync *y)
 
 bool sync_push_stats(struct sync *y, struct direction d, const struct rtpx_flow_stats *before)
 {
-	const struct rtpx_flow_stats *now = &direction_sender(d)->stats;
+	const struct rtpx_flow_stats *now = stream_stats(direction_sender(d));
 
 	if (!is_installed(d))
 		return true;
@@ -447,13 +452,14 @@ static void flow_remove(struct sync *y, struct direction d)
 	if (!y->left &&
 	    y->o.dp->ops->flow_del(y->o.dp, pool_of(y, d), direction_port(d), &last) == 0)
 		take_stats(y, d, &last);
-	pulled_change(y, &direction_sender(d)->stats, NULL);
+	pulled_change(y, stream_stats(direction_sender(d)), NULL);
 	d.in->installed &= ~direction_bit(d);
 }
 
 static enum flow_why flow_install(struct sync *y, struct direction d, const struct rtpx_flow *flow)
 {
-	const struct rtpx_flow_stats *from = is_installed(d) ? NULL : &direction_sender(d)->stats;
+	const struct rtpx_flow_stats *from =
+		is_installed(d) ? NULL : stream_stats(direction_sender(d));
 	uint16_t port = direction_port(d);
 	int err = y->o.dp->ops->flow_put(y->o.dp, pool_of(y, d), port, flow, from);
 
@@ -724,7 +730,7 @@ static bool adopt_direction(struct sync *y, struct direction d)
 	if (y->inherited)
 		bit_put(inherited_bits(y, pool), port, false);
 	d.in->installed |= direction_bit(d);
-	pulled_change(y, NULL, &direction_sender(d)->stats);
+	pulled_change(y, NULL, stream_stats(direction_sender(d)));
 	if (y->o.dp->ops->stats_get(y->o.dp, pool, port, &now) == 0)
 		take_stats(y, d, &now);
 	sync_direction(y, d, flow.nexthop);

@@ -13,15 +13,17 @@
 
 int digits_restore(struct leg *leg, int target, const struct digits_req *req)
 {
-	struct dtmf *dtmf = leg->dtmf;
+	struct dtmf *dtmf = leg_rest(leg)->dtmf;
 
+	if (!leg_rest_set(leg))
+		return -ENOMEM;
 	if (!dtmf)
 		dtmf = dtmf_new(req->tag, target);
 	if (!dtmf)
 		return -ENOMEM;
 	dtmf->payload_type = req->payload_type;
 	dtmf->hide = req->hide;
-	leg->dtmf = dtmf;
+	leg->rest->dtmf = dtmf;
 	return 0;
 }
 
@@ -41,7 +43,7 @@ static void report_press(const struct digits *d, const struct leg *leg,
 			 const struct dtmf_press *press, uint64_t now_ns)
 {
 	const struct session *s = leg->session;
-	const struct dtmf *dtmf = leg->dtmf;
+	const struct dtmf *dtmf = leg_rest(leg)->dtmf;
 	size_t size = strlen(dtmf->tag) + sizeof(" D 63 65535 0");
 	char *text = malloc(size);
 	const struct notify_event event = { s->call_id, s->from_tag, s->to_tag, text,
@@ -59,7 +61,7 @@ static void report_press(const struct digits *d, const struct leg *leg,
 bool digits_take(const struct digits *d, struct leg *leg, const uint8_t *packet, size_t len,
 		 uint64_t now_ns)
 {
-	struct dtmf *dtmf = leg->dtmf;
+	struct dtmf *dtmf = leg_rest(leg)->dtmf;
 	struct dtmf_press press;
 
 	if (!dtmf || !dtmf_is_event(dtmf, packet, len))

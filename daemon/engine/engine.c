@@ -144,8 +144,8 @@ int engine_leg_resume(struct engine *e, struct leg *leg)
 static void count_parties(const struct session *s, enum stream_kind kind, uint64_t *nobody,
 			  uint64_t *one)
 {
-	int heard = (s->leg[0].stream[kind].stats.packets > 0) +
-		    (s->leg[1].stream[kind].stats.packets > 0);
+	int heard = (stream_stats(&s->leg[0].stream[kind])->packets > 0) +
+		    (stream_stats(&s->leg[1].stream[kind])->packets > 0);
 
 	if (heard == 0)
 		(*nobody)++;
@@ -176,7 +176,7 @@ static void session_end(struct engine *e, struct session *s, enum report_end why
 	report_make(s, why, now_ns, &report);
 	session_release(e, s, now_ns);
 	for (i = 0; i < 2; i++)
-		stats_add_rtp(st, &s->leg[i].stream[STREAM_RTP].stats);
+		stats_add_rtp(st, stream_stats(&s->leg[i].stream[STREAM_RTP]));
 	if (s->complete) {
 		count_parties(s, STREAM_RTP, &st->nsess_nortp, &st->nsess_owrtp);
 		count_parties(s, STREAM_RTCP, &st->nsess_nortcp, &st->nsess_owrtcp);
@@ -604,7 +604,7 @@ void engine_query(struct engine *e, const struct leg *first, uint64_t now_ns,
 {
 	struct session *s = first->session;
 	const struct leg *other = leg_other(first);
-	const struct rtpx_flow_stats *rtp = &first->stream[STREAM_RTP].stats;
+	const struct rtpx_flow_stats *rtp = stream_stats(&first->stream[STREAM_RTP]);
 	struct player_time prompt;
 
 	sync_pull(e->o.sync, s);
@@ -612,7 +612,7 @@ void engine_query(struct engine *e, const struct leg *first, uint64_t now_ns,
 	*out = (struct engine_query){
 		.ttl = session_ttl_left(e->o.sessions, s, now_ns),
 		.npkts_ina = rtp->packets,
-		.npkts_ino = other->stream[STREAM_RTP].stats.packets,
+		.npkts_ino = stream_stats(&other->stream[STREAM_RTP])->packets,
 		.nrelayed = first->nrelayed + other->nrelayed,
 		.ndropped = first->ndropped + other->ndropped,
 		.longest_ipi = rtp->longest_us / 1e6,
@@ -709,12 +709,14 @@ static void tell_controller(struct engine *e, struct session *s, uint64_t now_ns
 /* Write to @text the packets that the callee of a call without an L has sent. */
 static const char *heard_text(const struct leg *leg, uint64_t now_ns, char *text, size_t size)
 {
-	if (!leg->early_packets)
+	const struct leg_rest *rest = leg_rest(leg);
+
+	if (!rest->early_packets)
 		snprintf(text, size, ", which has sent no packet");
 	else
 		snprintf(text, size, ", which has sent %llu packets, the latest %.1f s ago",
-			 (unsigned long long)leg->early_packets,
-			 (double)(int64_t)(now_ns - leg->early_ns) / NSEC_PER_SEC);
+			 (unsigned long long)rest->early_packets,
+			 (double)(int64_t)(now_ns - rest->early_ns) / NSEC_PER_SEC);
 	return text;
 }
 

@@ -98,11 +98,25 @@ static void on_sent(void *arg, void *owner, unsigned int tag, unsigned int note,
 static void trace_move(struct direction d)
 {
 	const struct stream *sender = direction_sender(d);
+	const struct addr *at =
+		addr_is_any(&d.in->local) ? &stream_rest(sender)->local : &d.in->local;
 	char remote[ADDR_TEXT], local[ADDR_TEXT];
 
 	log_trace(direction_session(d)->call_id, "%s: packets go to %s now, and arrive at %s",
-		  direction_text(d), addr_text(&sender->remote, remote),
-		  addr_host_text(&sender->local, local));
+		  direction_text(d), addr_text(&sender->remote, remote), addr_host_text(at, local));
+}
+
+/*
+ * Keep the address of this host that the packets of a wildcard listener carry. True: it is another
+ * one than before. Without memory, the next packet tries again.
+ */
+static bool take_local(const struct leg *in, struct stream *stream, const struct addr *local)
+{
+	if (!addr_is_any(&in->local) || addr_eq(&stream_rest(stream)->local, local) ||
+	    !stream_rest_set(stream))
+		return false;
+	stream->rest->local = *local;
+	return true;
 }
 
 /*
@@ -115,28 +129,28 @@ static bool judge_packet(struct relay *r, struct direction d, const struct socke
 	struct stream *stream = direction_sender(d), *companion = &d.in->stream[!d.kind];
 	struct rtpx_packet pkt = { .now_ns = p->arrival_ns };
 	bool installed = d.in->installed & direction_bit(d), moved = false, accepted;
-	struct stream before; /* only if @installed */
+	struct stream_kept before; /* only if @installed */
 	int tries = PUSH_TRIES;
 
 	rtp_describe(&pkt, p->data, p->len);
 	for (;;) {
 		if (installed) {
 			sync_pull(r->o.sync, s);
-			before = *stream;
+			stream_keep(&before, stream);
 		}
 		/* The dataplane may have forwarded later packets while this one was queued. */
-		pkt.now_ns = MAX(p->arrival_ns, stream->stats.last_ns);
+		pkt.now_ns = MAX(p->arrival_ns, stream_stats(stream)->last_ns);
 		accepted = stream_packet(stream, companion, &p->src, &pkt, r->o.learning, &moved) ==
 			   STREAM_RELAY;
-		if (accepted && !addr_eq(&stream->local, &p->local)) {
-			stream->local = p->local;
-			moved = true;
+		if (accepted) {
+			moved |= take_local(d.in, stream, &p->local);
+			stream->stats->daemon_packets++;
 		}
-		stream->stats.daemon_packets += accepted;
 		if (!installed || sync_push_stats(r->o.sync, d, &before.stats) || !tries--)
 			break;
-		*stream = before;
+		stream_go_back(stream, &before);
 	}
+	stream_tidy(stream);
 	if (moved) {
 		trace_move(d);
 		session_dirty(r->o.sessions, s);
@@ -184,7 +198,7 @@ static void feed_packet(struct relay *r, struct direction d, const struct socket
 /* Forward a packet that its stream accepted, or that was made from such packets. */
 static void pass_on(struct relay *r, struct direction d, const struct sockets_packet *p)
 {
-	if (d.kind == STREAM_RTP && direction_out(d)->player) {
+	if (d.kind == STREAM_RTP && leg_rest(direction_out(d))->player) {
 		drop_packet(r, d);
 		return;
 	}
@@ -246,22 +260,22 @@ static void on_deadline(struct pacer_item *item, uint64_t now_ns)
 
 static void resizing_end(struct relay *r, struct leg *leg)
 {
-	struct resizing *z = leg->resizing;
+	struct resizing *z = leg_rest(leg)->resizing;
 
 	if (!z)
 		return;
 	pacer_del(r->pacer, &z->deadline);
 	resizer_free(z->resizer);
 	free(z);
-	leg->resizing = NULL;
-	leg->renumbered = false;
-	leg->numbers = (struct leg_numbers){ 0 };
+	leg->rest->resizing = NULL;
+	leg->rest->renumbered = false;
+	leg->rest->numbers = (struct leg_numbers){ 0 };
 }
 
 /* Write the numbers where the next daemon finds them. */
 static void resizing_keep(struct resizing *z)
 {
-	resizer_numbers(z->resizer, &z->leg->numbers);
+	resizer_numbers(z->resizer, &z->leg->rest->numbers);
 	resizer_kept(z->resizer);
 	session_changed(z->relay->o.sessions, z->leg->session);
 }
@@ -287,8 +301,8 @@ static void resize_packet(struct resizing *z, const struct sockets_packet *p)
 static void resizing_resume(struct relay *r, struct resizing *z)
 {
 	struct leg *leg = z->leg;
-	const struct rtpx_flow_stats *st = &leg->stream[STREAM_RTP].stats;
-	struct leg_numbers from = leg->numbers;
+	const struct rtpx_flow_stats *st = stream_stats(&leg->stream[STREAM_RTP]);
+	struct leg_numbers from = leg_rest(leg)->numbers;
 
 	if (leg->installed & 1 << STREAM_RTP)
 		sync_pull(r->o.sync, leg->session);
@@ -301,7 +315,7 @@ static void resizing_resume(struct relay *r, struct resizing *z)
 
 static int resizing_begin(struct relay *r, struct leg *leg, unsigned int ms)
 {
-	struct resizing *z = calloc(1, sizeof(*z));
+	struct resizing *z = leg_rest_set(leg) ? calloc(1, sizeof(*z)) : NULL;
 	int err;
 
 	if (!z)
@@ -313,7 +327,7 @@ static int resizing_begin(struct relay *r, struct leg *leg, unsigned int ms)
 		free(z);
 		return err;
 	}
-	leg->resizing = z;
+	leg->rest->resizing = z;
 	resizing_resume(r, z);
 	return 0;
 }
@@ -326,8 +340,8 @@ static void resizing_stop(struct relay *r, struct resizing *z)
 	resizer_stop(z->resizer, &(struct resizer_sink){ on_resized, z });
 	sockets_flush(r->user);
 	resizing_wait(z);
-	leg->renumbered = !resizer_is_over(z->resizer);
-	if (leg->renumbered)
+	leg->rest->renumbered = !resizer_is_over(z->resizer);
+	if (leg->rest->renumbered)
 		resizing_keep(z);
 	else
 		resizing_end(r, leg);
@@ -335,16 +349,16 @@ static void resizing_stop(struct relay *r, struct resizing *z)
 
 int relay_leg_resize(struct relay *r, struct leg *leg, unsigned int ms)
 {
-	struct resizing *z = leg->resizing;
+	struct resizing *z = leg_rest(leg)->resizing;
 
 	if (!z)
 		return ms ? resizing_begin(r, leg, ms) : 0;
 	if (ms) {
 		resizer_retarget(z->resizer, ms);
-		leg->renumbered = false;
+		leg->rest->renumbered = false;
 		resizing_keep(z);
 		resizing_wait(z);
-	} else if (!leg->renumbered) {
+	} else if (!leg->rest->renumbered) {
 		resizing_stop(r, z);
 	}
 	return 0;
@@ -352,16 +366,17 @@ int relay_leg_resize(struct relay *r, struct leg *leg, unsigned int ms)
 
 int relay_leg_resume(struct relay *r, struct leg *leg)
 {
-	const struct leg_numbers numbers = leg->numbers;
+	const struct leg_numbers numbers = leg_rest(leg)->numbers;
 	int err;
 
 	resizing_end(r, leg);
-	leg->numbers = numbers;
+	if (leg->rest)
+		leg->rest->numbers = numbers;
 	if (!leg->ptime_ms && (!numbers.known || numbers.ahead <= 0))
 		return 0;
 	err = resizing_begin(r, leg, leg->ptime_ms ? leg->ptime_ms : 1);
 	if (!err && !leg->ptime_ms)
-		resizing_stop(r, leg->resizing);
+		resizing_stop(r, leg->rest->resizing);
 	return err;
 }
 
@@ -372,7 +387,7 @@ static bool leave_one(void *arg, struct session *s)
 
 	(void)arg;
 	for (i = 0; i < 2; i++) {
-		z = s->leg[i].resizing;
+		z = leg_rest(&s->leg[i])->resizing;
 		if (!z)
 			continue;
 		resizer_flush(z->resizer, &(struct resizer_sink){ on_resized, z });
@@ -395,6 +410,17 @@ void relay_session_end(struct relay *r, struct session *s)
 
 /* ---- in and out ---- */
 
+/* For the log line of a call that times out without L; without memory it does not tell. */
+static void note_early(struct leg *leg, uint64_t arrival_ns)
+{
+	struct leg_rest *rest = leg_rest_set(leg);
+
+	if (!rest)
+		return;
+	rest->early_packets++;
+	rest->early_ns = arrival_ns;
+}
+
 static void on_packet(void *arg, void *owner, unsigned int tag, const struct sockets_packet *p)
 {
 	struct direction d = { owner, tag };
@@ -402,8 +428,7 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 	struct relay *r = arg;
 
 	if (!s->complete) {
-		d.in->early_packets++;
-		d.in->early_ns = p->arrival_ns;
+		note_early(d.in, p->arrival_ns);
 		r->o.stats->npkts_discard++;
 		return;
 	}
@@ -421,7 +446,7 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 		return;
 	}
 	tap_packet(r, d, p, true);
-	if (d.kind == STREAM_RTP && d.in->dtmf &&
+	if (d.kind == STREAM_RTP && leg_rest(d.in)->dtmf &&
 	    digits_take(r->o.digits, d.in, p->data, p->len, p->arrival_ns)) {
 		hide_packet(r, d, p);
 		return;
@@ -431,8 +456,8 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 	feed_packet(r, d, p);
 	if (s->fed)
 		drop_packet(r, d);
-	else if (d.kind == STREAM_RTP && d.in->resizing)
-		resize_packet(d.in->resizing, p);
+	else if (d.kind == STREAM_RTP && leg_rest(d.in)->resizing)
+		resize_packet(d.in->rest->resizing, p);
 	else
 		pass_on(r, d, p);
 }
@@ -456,14 +481,14 @@ static void on_expect(void *arg, void *owner, unsigned int tag, unsigned int ste
 	(void)arg;
 	if (step == 0) {
 		__builtin_prefetch(&d.in->session);
-		fetch_lines(sender, &sender->candidate);
-		fetch_lines(&sender->stats, &sender->stats + 1);
+		fetch_lines(sender, sender + 1);
 		fetch_lines(&d.in->local, d.in + 1);
 	} else if (step == 1) {
 		out = direction_out(d);
 		receiver = direction_receiver(d);
 		fetch_lines(direction_session(d), &direction_session(d)->leg);
-		fetch_lines(receiver, &receiver->candidate);
+		fetch_lines(stream_stats(sender), stream_stats(sender) + 1);
+		fetch_lines(receiver, receiver + 1);
 		fetch_lines(&out->local, out + 1);
 	} else if (direction_out(d)->handle[tag]) {
 		sockets_port_expect(direction_out(d)->handle[tag]);

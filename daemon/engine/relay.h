@@ -55,14 +55,15 @@ int relay_leg_set_tos(struct relay *r, struct leg *leg, int tos);
 /*
  * relay_leg_resize - z: forward the media that arrives at @leg in packets of @ms, 1 to
  * RESIZER_MAX_MS. @ms 0: flush waiting media, then forward packets uncut, and with other sequence
- * numbers while leg->renumbered is set. 0, -EINVAL or -ENOMEM. The caller marks the session dirty.
+ * numbers while leg_rest()->renumbered is set. 0, -EINVAL or -ENOMEM. The caller marks the session
+ * dirty.
  */
 int relay_leg_resize(struct relay *r, struct leg *leg, unsigned int ms);
 /*
  * relay_leg_resume - go on with the re-packetization of the previous daemon, by leg->ptime_ms and
- * leg->numbers. Also when both have changed. 0 or -ENOMEM.
- * relay_leave - send waiting media, and bring leg->numbers of all sessions up to date for the next
- * daemon.
+ * leg_rest()->numbers. Also when both have changed. 0 or -ENOMEM.
+ * relay_leave - send waiting media, and bring leg_rest()->numbers of all sessions up to date for
+ * the next daemon.
  */
 int relay_leg_resume(struct relay *r, struct leg *leg);
 void relay_leave(struct relay *r);

@@ -48,7 +48,7 @@ static void player_end(struct player *p)
 {
 	struct players *all = p->all;
 
-	p->leg->player = NULL;
+	p->leg->rest->player = NULL;
 	all->count--;
 	pacer_del(all->o.pacer, &p->item);
 	clips_give(all->clips, p->clip);
@@ -278,7 +278,9 @@ static int player_new(struct players *all, struct leg *leg, const struct clip *c
 
 	if (p)
 		p->name = strndup(name.p, name.len);
-	if (!p || !p->name) {
+	if (!p || !p->name || !leg_rest_set(leg)) {
+		if (p)
+			free(p->name);
 		free(p);
 		return -ENOMEM;
 	}
@@ -289,7 +291,7 @@ static int player_new(struct players *all, struct leg *leg, const struct clip *c
 	p->period_ns = prompt_packet_ns(wanted);
 	/* Begin at the next whole millisecond, so the pacer need not round. */
 	p->due_ns = (now_ns / NSEC_PER_MSEC + 1) * NSEC_PER_MSEC;
-	leg->player = p;
+	leg->rest->player = p;
 	all->count++;
 	pacer_add(all->o.pacer, &p->item, p->due_ns, on_due);
 	session_dirty(all->o.sessions, leg->session);
@@ -315,18 +317,18 @@ int player_start(struct players *all, struct leg *leg, struct span name, struct 
 	err = draw(&wanted);
 	if (!err && prompt_packet_ns(&wanted))
 		err = player_new(all, leg, clip, name, &wanted, now_ns);
-	if (err || !leg->player)
+	if (err || !leg_rest(leg)->player)
 		clips_give(all->clips, clip);
 	if (err)
 		return err;
 	all->o.stats->nplrs_created++;
-	all->o.stats->nplrs_destroyed += !leg->player;
+	all->o.stats->nplrs_destroyed += !leg_rest(leg)->player;
 	return 0;
 }
 
 void player_take(const struct leg *leg, struct snapshot_playing *out)
 {
-	const struct player *p = leg->player;
+	const struct player *p = leg_rest(leg)->player;
 
 	*out = (struct snapshot_playing){ 0 };
 	if (!p)
@@ -354,20 +356,20 @@ int player_resume(struct players *all, struct leg *leg, const struct snapshot_pl
 	if (err)
 		return err;
 	all->o.stats->nplrs_created--; /* the previous daemon has counted it */
-	if (leg->player)
-		leg->player->begun_ns = from->begun_ns;
+	if (leg_rest(leg)->player)
+		leg->rest->player->begun_ns = from->begun_ns;
 	return 0;
 }
 
 void player_stop(struct leg *leg)
 {
-	if (leg->player)
-		player_end(leg->player);
+	if (leg_rest(leg)->player)
+		player_end(leg->rest->player);
 }
 
 void player_time(const struct leg *leg, struct player_time *out)
 {
-	const struct player *p = leg->player;
+	const struct player *p = leg_rest(leg)->player;
 
 	*out = (struct player_time){ .left_ms = p ? -1 : 0 };
 	if (!p || !p->wanted.data)
@@ -378,7 +380,7 @@ void player_time(const struct leg *leg, struct player_time *out)
 
 const char *player_describe(const struct leg *leg, char *buf, size_t size)
 {
-	const struct player *p = leg->player;
+	const struct player *p = leg_rest(leg)->player;
 	int rounds = p && p->wanted.data ? p->prompt.count : p ? p->wanted.count : 0;
 
 	if (!p)

@@ -2,8 +2,8 @@
 /*
  * player.h - plays prompts to legs (rtpproxy protocol, "Playback"), each at its own pace.
  *
- * The leg's peer hears the prompt instead of the other party. As long as leg->player is set, also
- * while the prompt waits, the relay drops RTP from the other party. RTCP, and RTP in the other
+ * The leg's peer hears the prompt instead of the other party. As long as leg_rest()->player is set,
+ * also while the prompt waits, the relay drops RTP from the other party. RTCP, and RTP in the other
  * direction, pass as usual.
  */
 #ifndef RTPX_PLAYER_H

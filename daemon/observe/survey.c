@@ -57,7 +57,7 @@ static void judge_recent(struct survey *v, struct leg *leg)
 	struct quality_recent *recent = &leg->recent;
 	struct quality q;
 
-	if (!quality_since(&leg->stream[STREAM_RTP].stats, &recent->mark, &q)) {
+	if (!quality_since(stream_stats(&leg->stream[STREAM_RTP]), &recent->mark, &q)) {
 		recent->mos = 0;
 		return;
 	}
@@ -71,7 +71,7 @@ static void judge_recent(struct survey *v, struct leg *leg)
 
 static bool is_heard(const struct leg *leg, uint64_t now_ns)
 {
-	uint64_t last_ns = leg->stream[STREAM_RTP].stats.last_ns;
+	uint64_t last_ns = stream_stats(&leg->stream[STREAM_RTP])->last_ns;
 
 	return last_ns && (int64_t)(now_ns - last_ns) < (int64_t)SURVEY_HEARD_NS;
 }

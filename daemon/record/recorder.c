@@ -143,7 +143,7 @@ static void files_close(struct recorder *r, struct recording *rec)
 
 static void recording_install(struct recorder *r, struct leg *leg, struct recording *rec)
 {
-	leg->recording = rec;
+	leg->rest->recording = rec;
 	leg->recorded = 1 << STREAM_RTP | (r->o.no_rtcp ? 0 : 1 << STREAM_RTCP);
 }
 
@@ -364,10 +364,10 @@ static int recording_start(struct recorder *r, struct leg *leg,
 	struct span dest;
 	int err;
 
-	if (leg->recording)
+	if (leg_rest(leg)->recording)
 		return start_again(r, s, wish);
-	rec = recording_new(wish, leg_other(leg)->recording);
-	err = rec ? session_prepare(r, s) : -ENOMEM;
+	rec = recording_new(wish, leg_rest(leg_other(leg))->recording);
+	err = rec && leg_rest_set(leg) ? session_prepare(r, s) : -ENOMEM;
 	if (!err && is_copy(wish->target, &dest))
 		err = start_copy(r, s, dest, now_ns, rec);
 	else if (!err)
@@ -404,7 +404,7 @@ int recorder_copy(struct recorder *r, struct leg *leg, struct span target, bool 
 
 void recorder_take(const struct leg *leg, struct snapshot_recording *out)
 {
-	const struct recording *rec = leg->recording;
+	const struct recording *rec = leg_rest(leg)->recording;
 
 	*out = (struct snapshot_recording){ .on = rec != NULL };
 	if (!rec)
@@ -448,14 +448,16 @@ int recorder_resume(struct recorder *r, struct leg *leg, const struct snapshot_r
 
 const struct addr *recorder_copy_local(const struct leg *leg)
 {
-	return leg->recording && leg->recording->copy ? copy_local(leg->recording->copy) : NULL;
+	const struct recording *rec = leg_rest(leg)->recording;
+
+	return rec && rec->copy ? copy_local(rec->copy) : NULL;
 }
 
 /* ---- stop ---- */
 
 int recorder_stop(struct recorder *r, struct leg *leg, uint64_t now_ns)
 {
-	struct recording *rec = leg->recording;
+	struct recording *rec = leg_rest(leg)->recording;
 
 	if (!rec)
 		return -ENOENT;
@@ -463,7 +465,7 @@ int recorder_stop(struct recorder *r, struct leg *leg, uint64_t now_ns)
 	if (rec->copy)
 		copy_close(r->copies, rec->copy, now_ns);
 	recording_free(rec);
-	leg->recording = NULL;
+	leg->rest->recording = NULL;
 	leg->recorded = 0;
 	return 0;
 }
@@ -529,14 +531,16 @@ static void take_keys(struct recorder *r, struct recording *rec, const struct fo
 
 static bool has_keys(const struct recorder *r, const struct leg *leg, const struct format_packet *p)
 {
+	const struct dtmf *dtmf = leg_rest(leg)->dtmf;
+
 	return keys_in(p->data, p->len, r->o.dtmf_types) ||
-	       (leg->dtmf && dtmf_is_event(leg->dtmf, p->data, p->len));
+	       (dtmf && dtmf_is_event(dtmf, p->data, p->len));
 }
 
 void recorder_packet(struct recorder *r, struct direction d, uint64_t arrival_ns,
 		     const struct format_packet *packet)
 {
-	struct recording *rec = d.in->recording;
+	struct recording *rec = leg_rest(d.in)->recording;
 	struct format_packet p = *packet;
 
 	if (!(d.in->recorded & direction_bit(d)))
@@ -577,7 +581,7 @@ void recorder_tick(struct recorder *r)
 
 const char *recorder_describe(const struct leg *leg, char *buf, size_t size)
 {
-	const struct recording *rec = leg->recording;
+	const struct recording *rec = leg_rest(leg)->recording;
 	char text[ADDR_TEXT], name[NAME_MAX + 1];
 
 	*buf = '\0';

@@ -255,6 +255,7 @@ static int put_record(struct keeper *k, uint64_t key, int len)
 /* Encode a session into k->bytes. Returns its length, or -E2BIG. */
 static int encode_session(struct keeper *k, const struct session *s)
 {
+	const struct dtmf *dtmf;
 	struct snapshot snap;
 	int i;
 
@@ -263,9 +264,9 @@ static int encode_session(struct keeper *k, const struct session *s)
 	for (i = 0; i < 2; i++) {
 		recorder_take(&s->leg[i], &snap.leg[i].recording);
 		player_take(&s->leg[i], &snap.leg[i].playing);
-		if (s->leg[i].dtmf)
-			snap.leg[i].dtmf.target =
-				span_of(notify_name(k->o.notify, s->leg[i].dtmf->target));
+		dtmf = leg_rest(&s->leg[i])->dtmf;
+		if (dtmf)
+			snap.leg[i].dtmf.target = span_of(notify_name(k->o.notify, dtmf->target));
 	}
 	return snapshot_write(&snap, k->bytes, sizeof(k->bytes));
 }

@@ -128,10 +128,13 @@ static void restore_times(const struct restorer *r, struct session *s)
 		for (kind = 0; kind < STREAM_KINDS; kind++) {
 			struct stream *st = &leg->stream[kind];
 
-			st->seq_ns = MIN(st->seq_ns, now_ns);
 			st->updated_ns = MIN(st->updated_ns, now_ns);
-			st->stats.first_ns = MIN(st->stats.first_ns, now_ns);
-			st->stats.last_ns = MIN(st->stats.last_ns, now_ns);
+			if (st->rest)
+				st->rest->seq_ns = MIN(st->rest->seq_ns, now_ns);
+			if (!st->stats)
+				continue;
+			st->stats->first_ns = MIN(st->stats->first_ns, now_ns);
+			st->stats->last_ns = MIN(st->stats->last_ns, now_ns);
 		}
 	}
 }
@@ -140,11 +143,11 @@ static void restore_times(const struct restorer *r, struct session *s)
  */
 static void pass_over(struct restorer *r, struct leg *leg)
 {
-	struct rtpx_flow_stats *st = &leg->stream[STREAM_RTP].stats;
-	const struct rtpx_flow_stats before = *st;
+	struct rtpx_flow_stats *st = leg->stream[STREAM_RTP].stats, before;
 
-	if (r->exact && !rtpx_stats_kernel(st))
+	if (!st || (r->exact && !rtpx_stats_kernel(st)))
 		return;
+	before = *st;
 	rtpx_stats_break(st, r->now_ns);
 	sync_push_stats(r->sync, (struct direction){ leg, STREAM_RTP }, &before);
 }
@@ -168,8 +171,12 @@ static void restore_numbers(const struct restorer *r, struct session *s)
 	int i;
 
 	for (i = 0; i < 2 && !r->exact; i++) {
-		s->leg[i].numbers.ahead += s->leg[i].numbers.reserve;
-		s->leg[i].numbers.stale = true;
+		struct leg_rest *rest = s->leg[i].rest;
+
+		if (!rest)
+			continue;
+		rest->numbers.ahead += rest->numbers.reserve;
+		rest->numbers.stale = true;
 	}
 }
 
@@ -244,25 +251,41 @@ static void free_texts(struct session *s)
 	}
 }
 
-/* @before: the leg's address and statistics before the update. */
-static int update_leg(struct restorer *r, struct leg *leg, const struct leg *before,
+/* A leg's address and statistics before an update. */
+struct leg_before {
+	struct addr local;
+	struct rtpx_flow_stats stats[STREAM_KINDS];
+};
+
+static struct leg_before leg_before(const struct leg *leg)
+{
+	return (struct leg_before){ leg->local,
+				    { *stream_stats(&leg->stream[STREAM_RTP]),
+				      *stream_stats(&leg->stream[STREAM_RTCP]) } };
+}
+
+static int update_leg(struct restorer *r, struct leg *leg, const struct leg_before *before,
 		      const struct snapshot *snap)
 {
+	struct rtpx_flow_stats *st;
 	int kind;
 
 	if (!before->local.port)
 		return restore_leg(r, leg, snap);
 	leg->local = before->local;
-	for (kind = 0; kind < STREAM_KINDS; kind++)
-		if (!sync_push_stats(r->sync, (struct direction){ leg, kind },
-				     &before->stream[kind].stats))
-			leg->stream[kind].stats = before->stream[kind].stats;
+	for (kind = 0; kind < STREAM_KINDS; kind++) {
+		if (sync_push_stats(r->sync, (struct direction){ leg, kind }, &before->stats[kind]))
+			continue;
+		st = stream_stats_set(&leg->stream[kind]);
+		if (st)
+			*st = before->stats[kind];
+	}
 	return engine_leg_resume(r->engine, leg);
 }
 
 int restore_update(struct restorer *r, const struct snapshot *snap, struct session *s)
 {
-	const struct leg before[2] = { s->leg[0], s->leg[1] };
+	const struct leg_before before[] = { leg_before(&s->leg[0]), leg_before(&s->leg[1]) };
 	int i, rc;
 
 	if (!leg_stays(&s->leg[0], &snap->is.leg[0]) || !leg_stays(&s->leg[1], &snap->is.leg[1]))

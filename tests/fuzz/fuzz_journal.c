@@ -7,9 +7,13 @@
 #include "../../daemon/base/addr.c"
 #include "../../daemon/base/dirlock.c"
 #include "../../daemon/base/fields.c"
+#include "../../daemon/base/table.c"
 #include "../../daemon/base/whole.c"
 #include "../../daemon/restart/journal.c"
+#include "../../daemon/call/dtmf.c"
+#include "../../daemon/call/session.c"
 #include "../../daemon/call/snapshot.c"
+#include "../../daemon/call/stream.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -114,10 +114,10 @@ static void promises_hold(struct world *w)
 
 		assert((s->state == STREAM_EMPTY) == (s->remote.family == ADDR_NONE));
 		assert(s->state == STREAM_EMPTY || is_entitled(w, &s->remote));
-		assert(s->stats.packets == w->relayed[kind]);
-		assert(s->stats.strangers == w->ignored[kind]);
-		assert(rtpx_stats_lost(&s->stats) <= rtpx_stats_expected(&s->stats));
-		assert(s->stats.jitter_q4 <= s->stats.jitter_max_q4);
+		assert(stream_stats(s)->packets == w->relayed[kind]);
+		assert(stream_stats(s)->strangers == w->ignored[kind]);
+		assert(rtpx_stats_lost(stream_stats(s)) <= rtpx_stats_expected(stream_stats(s)));
+		assert(stream_stats(s)->jitter_q4 <= stream_stats(s)->jitter_max_q4);
 	}
 }
 
@@ -154,7 +154,7 @@ static enum rtpx_reason ask_dataplane(struct world *w, enum stream_kind kind,
 	p.src_port = src->port;
 	p.dst_port = PORT + kind;
 	p.ttl = 64;
-	return verdict(&config, &flow, &stream_of(w, kind)->stats, &p);
+	return verdict(&config, &flow, stream_stats(stream_of(w, kind)), &p);
 }
 
 /* ---- events ---- */
@@ -174,13 +174,14 @@ static void arrives(struct world *w, enum stream_kind kind, uint8_t who, const u
 	rtp_describe(&pkt, payload, len);
 	if (kind == STREAM_RTP && pkt.kind == RTPX_PAYLOAD_RTP) {
 		w->rtp_sent[who % HOSTS]++;
-		w->went_on[who % HOSTS] |= s->state == STREAM_LATCHED &&
-					   pkt.ssrc == s->stats.ssrc &&
-					   w->now_ns - s->stats.last_ns >= STREAM_SILENCE_NS;
+		w->went_on[who % HOSTS] |=
+			s->state == STREAM_LATCHED && pkt.ssrc == stream_stats(s)->ssrc &&
+			w->now_ns - stream_stats(s)->last_ns >= STREAM_SILENCE_NS;
 	}
 	w->other_sent[who % HOSTS] |= kind == STREAM_RTP && pkt.kind != RTPX_PAYLOAD_RTP;
 	reason = ask_dataplane(w, kind, &src, &pkt);
 	v = stream_packet(s, companion, &src, &pkt, w->how, &moved);
+	stream_tidy(s);
 	if (v == STREAM_RELAY)
 		w->relayed[kind]++;
 	else
@@ -277,6 +278,8 @@ static void play(enum learning how, const uint8_t *data, size_t size)
 		data += len;
 		size -= len;
 	}
+	stream_free(stream_of(&w, STREAM_RTP));
+	stream_free(stream_of(&w, STREAM_RTCP));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

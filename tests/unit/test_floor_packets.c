@@ -205,7 +205,7 @@ static void start_call(const struct packet_row *r)
 	assert_int_equal(stream_packet(hears, &leg[0].stream[STREAM_RTCP], &peer, &before,
 				       learning_of(r), &moved),
 			 STREAM_RELAY);
-	hears->stats = packet_stats(r, before.now_ns);
+	*hears->stats = packet_stats(r, before.now_ns);
 }
 
 static int begin(void **state)
@@ -399,11 +399,10 @@ static void test_row(void **state)
 	inject(&marker);
 	check_datagram(&marker);
 	check_frame(&marker);
-	strangers = session->leg[0].stream[STREAM_RTP].stats.strangers;
-	rtcp = session->leg[0]
-		       .stream[STREAM_RTCP]
-		       .stats.strangers; /* the port beside the call's RTP port */
-	assert_int_equal(session->leg[0].stream[STREAM_RTP].stats.errors,
+	strangers = stream_stats(&session->leg[0].stream[STREAM_RTP])->strangers;
+	/* the port beside the call's RTP port */
+	rtcp = stream_stats(&session->leg[0].stream[STREAM_RTCP])->strangers;
+	assert_int_equal(stream_stats(&session->leg[0].stream[STREAM_RTP])->errors,
 			 1 + (relays && !packet_is_rtp(r))); /* the marker is not RTP */
 	assert_int_equal(strangers, r->want == RTPX_REASON_drop_stranger);
 	assert_int_equal(rtcp, r->other_port == PACKET_PORT + 1);

@@ -157,11 +157,12 @@ static void moving_parties(void **state)
 static void telephone_events(void **state)
 {
 	struct dtmf dtmf = { .payload_type = 97 };
+	struct leg_rest rest = { .dtmf = &dtmf };
 	struct session s = call("198.51.100.10", "198.51.100.1");
 	struct rtpx_flow f;
 
 	(void)state;
-	s.leg[1].dtmf = &dtmf;
+	s.leg[1].rest = &rest;
 	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_true(f.flags & RTPX_FLOW_EVENTS);
 	assert_int_equal(f.event_type, 97);
@@ -218,6 +219,7 @@ static void asymmetric_is_settled(void **state)
 static void wildcards(void **state)
 {
 	struct session s = call("198.51.100.10", "198.51.100.1");
+	struct stream_rest rest = { .local = address("192.0.2.99", 40000) };
 	struct flow_env env = usual;
 	struct addr dest, source;
 	struct rtpx_flow f;
@@ -225,7 +227,7 @@ static void wildcards(void **state)
 	(void)state;
 	s.leg[1].local = address("0.0.0.0", 40000);
 	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_WHY_NO_LOCAL);
-	s.leg[1].stream[STREAM_RTP].local = address("192.0.2.99", 40000);
+	s.leg[1].stream[STREAM_RTP].rest = &rest;
 	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &env, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(f.local4[3], 99);
 	s.leg[0].local = address("0.0.0.0", 40002);
@@ -323,18 +325,20 @@ static void feeds(void **state)
 static void prompts_and_lengths(void **state)
 {
 	const struct session good = call("198.51.100.10", "198.51.100.1");
+	struct leg_rest callee_rest = { .player = (void *)&callee_rest }, caller_rest = { 0 };
 	struct session s = good;
 	struct rtpx_flow f;
 
 	(void)state;
-	s.leg[0].player = (void *)&s;
+	s.leg[0].rest = &callee_rest;
 	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_PLAYING);
 	assert_int_equal(flow_compile(callee(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(flow_compile(caller(&s, STREAM_RTCP), &usual, &f), FLOW_NO_OBJECTION);
 	s = good;
-	s.leg[1].resizing = (void *)&s;
+	s.leg[1].rest = &caller_rest;
+	caller_rest.resizing = (void *)&s;
 	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_RESIZED);
-	s.leg[1].renumbered = true;
+	caller_rest.renumbered = true;
 	assert_int_equal(flow_compile(caller(&s, STREAM_RTP), &usual, &f), FLOW_WHY_RENUMBERED);
 	assert_int_equal(flow_compile(callee(&s, STREAM_RTP), &usual, &f), FLOW_NO_OBJECTION);
 	assert_int_equal(flow_compile(caller(&s, STREAM_RTCP), &usual, &f), FLOW_NO_OBJECTION);

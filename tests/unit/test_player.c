@@ -232,7 +232,7 @@ static void files_and_codecs(void **state)
 		assert_int_equal(start(row->name, row->codecs, 1, 0), row->err);
 		assert_int_equal(stats.nplrs_created - created, row->err == 0);
 		pass_ms(3);
-		assert_int_equal(!!call->leg[1].player, row->type >= 0);
+		assert_int_equal(!!leg_rest(&call->leg[1])->player, row->type >= 0);
 		assert_int_equal(last.packets - before, row->type >= 0);
 		if (row->type >= 0)
 			assert_int_equal(last.data[1], 0x80 | row->type);
@@ -247,8 +247,8 @@ static void one_round(void **state)
 
 	(void)state;
 	assert_int_equal(start("ringback", "0", 1, 0), 0);
-	assert_non_null(call->leg[1].player);
-	assert_null(call->leg[0].player);
+	assert_non_null(leg_rest(&call->leg[1])->player);
+	assert_null(leg_rest(&call->leg[0])->player);
 	assert_ptr_equal(session_dirty_pop(sessions), call);
 	pass_ms(2);
 	assert_int_equal(last.packets, 1);
@@ -269,9 +269,9 @@ static void one_round(void **state)
 		assert_true(last.ns - before_ns == 10 * MS);
 	}
 	pass_ms(5); /* the last packet is still being heard */
-	assert_non_null(call->leg[1].player);
+	assert_non_null(leg_rest(&call->leg[1])->player);
 	pass_ms(10);
-	assert_null(call->leg[1].player);
+	assert_null(leg_rest(&call->leg[1])->player);
 	assert_ptr_equal(session_dirty_pop(sessions), call);
 	assert_int_equal(last.packets, 8);
 	assert_int_equal(stats.npkts_played, 8);
@@ -299,14 +299,14 @@ static void what_ends_it(void **state)
 	(void)state;
 	assert_int_equal(start("ringback", "0", -1, 0), 0);
 	assert_int_equal(start("nofile", "0", -1, 0), -ENOENT);
-	assert_null(call->leg[1].player);
+	assert_null(leg_rest(&call->leg[1])->player);
 	assert_int_equal(start("ringback", "0", -1, 0), 0);
 	assert_int_equal(start("ringback", "0", 0, 0), 0);
-	assert_null(call->leg[1].player);
+	assert_null(leg_rest(&call->leg[1])->player);
 	assert_int_equal(start("ringback", "0", -1, 0), 0);
 	player_stop(&call->leg[1]);
 	player_stop(&call->leg[1]);
-	assert_null(call->leg[1].player);
+	assert_null(leg_rest(&call->leg[1])->player);
 	pass_ms(100);
 	assert_int_equal(last.packets, 0);
 	assert_int_equal(stats.nplrs_created, 3);
@@ -345,14 +345,14 @@ static void waits_for_the_listener(void **state)
 	leg->stream[STREAM_RTP].remote = remote;
 	pass_ms(500);
 	assert_int_equal(last.packets, 0);
-	assert_non_null(call->leg[1].player);
+	assert_non_null(leg_rest(&call->leg[1])->player);
 	leg->handle[STREAM_RTP] = handle;
 	pass_ms(10);
 	assert_int_equal(last.packets, 1);
 	assert_int_equal(last.data[1], 0x80);
 	pass_ms(80);
 	assert_int_equal(last.packets, 8);
-	assert_null(call->leg[1].player);
+	assert_null(leg_rest(&call->leg[1])->player);
 }
 
 /* Played packets restart the TTL; packets to a listener without address do not. */
@@ -390,8 +390,8 @@ static void both_legs_at_once(void **state)
 	assert_int_equal(start("ringback", "0", -1, 20), 0);
 	assert_int_equal(start_on(0, "ringback", "8", 1, 20), 0);
 	pass_ms(400);
-	assert_non_null(call->leg[1].player);
-	assert_null(call->leg[0].player);
+	assert_non_null(leg_rest(&call->leg[1])->player);
+	assert_null(leg_rest(&call->leg[0])->player);
 	assert_int_equal(last.packets, 20 + 4);
 }
 
@@ -413,7 +413,7 @@ static void waits_for_the_loader(void **state)
 			 0);
 	pass_ms(50);
 	assert_int_equal(last.packets, 0);
-	assert_non_null(call->leg[1].player);
+	assert_non_null(leg_rest(&call->leg[1])->player);
 	assert_string_equal(described(), "ringback.3, which is being loaded");
 	wait_for_loader();
 	pass_ms(2);
@@ -425,7 +425,7 @@ static void waits_for_the_loader(void **state)
 	assert_int_equal(start("noise.wav", "0", 1, 0), 0);
 	unlink("noise.wav");
 	pass_ms(2);
-	assert_null(call->leg[1].player);
+	assert_null(leg_rest(&call->leg[1])->player);
 	assert_int_equal(last.packets, 1);
 }
 
@@ -439,7 +439,7 @@ static void start_growing(size_t len, int count)
 	size_t i;
 
 	assert_int_equal(start("ringback", "0", count, 0), 0);
-	growing = (struct clip *)call->leg[1].player->clip;
+	growing = (struct clip *)leg_rest(&call->leg[1])->player->clip;
 	assert_int_equal(growing->len, 640);
 	for (i = 0; i < 640; i++)
 		((uint8_t *)growing->data)[i] = (uint8_t)(i / 80); /* the number of its packet */
@@ -508,7 +508,7 @@ static void begins_before_the_end(void **state)
 	assert_int_equal(last.packets, 16);
 	assert_int_equal(stats.npkts_prompt_late, 3);
 	pass_ms(10);
-	assert_null(call->leg[1].player);
+	assert_null(leg_rest(&call->leg[1])->player);
 }
 
 /* The part before an error is played once, and that is the end. */
@@ -521,9 +521,9 @@ static void fails_in_the_middle(void **state)
 	grow(320, -EINVAL);
 	pass_ms(35);
 	assert_int_equal(last.packets, 4);
-	assert_non_null(call->leg[1].player);
+	assert_non_null(leg_rest(&call->leg[1])->player);
 	pass_ms(10);
-	assert_null(call->leg[1].player);
+	assert_null(leg_rest(&call->leg[1])->player);
 	assert_int_equal(last.packets, 4);
 }
 
@@ -534,7 +534,7 @@ static void failed_before_it_began(void **state)
 	start_growing(160, 1);
 	grow(160, -EINVAL);
 	pass_ms(5);
-	assert_null(call->leg[1].player);
+	assert_null(leg_rest(&call->leg[1])->player);
 	assert_int_equal(last.packets, 0);
 }
 
@@ -543,7 +543,7 @@ static void goes_on_when_loaded_so_far(void **state)
 {
 	(void)state;
 	start_growing(160, 1);
-	call->leg[1].player->begun_ns = now_ns - 40 * MS;
+	call->leg[1].rest->player->begun_ns = now_ns - 40 * MS;
 	pass_ms(20);
 	assert_int_equal(last.packets, 0);
 	grow(640, -EINPROGRESS);

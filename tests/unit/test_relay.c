@@ -236,8 +236,8 @@ static void both_ways(struct call *c, const char *local0, const char *local1)
 	assert_int_equal(c->s->leg[0].nrelayed, 20);
 	assert_int_equal(c->s->leg[1].nrelayed, 20);
 	assert_int_equal(c->s->leg[0].ndropped + c->s->leg[1].ndropped, 0);
-	assert_int_equal(rtpx_stats_received(&c->s->leg[0].stream[STREAM_RTP].stats), 20);
-	assert_int_equal(c->s->leg[0].stream[STREAM_RTCP].stats.packets, 20);
+	assert_int_equal(rtpx_stats_received(stream_stats(&c->s->leg[0].stream[STREAM_RTP])), 20);
+	assert_int_equal(stream_stats(&c->s->leg[0].stream[STREAM_RTCP])->packets, 20);
 	call_close(c);
 }
 
@@ -286,7 +286,7 @@ static void test_wildcard(void **state)
 		  &(struct addr){ ADDR_IP6, 0, 4002, { 0xfd, 0x99, [15] = 1 } }, "x", 1);
 	assert_true(addr_eq(&turn_for(base, c.callee.fd[STREAM_RTP])->src, &first));
 	memset(&stats, 0, sizeof(stats));
-	c.s->leg[0].stream[STREAM_RTCP].stats.packets = c.s->leg[1].nrelayed = 0;
+	c.s->leg[0].stream[STREAM_RTCP].stats->packets = c.s->leg[1].nrelayed = 0;
 	both_ways(&c, "10.99.0.2", "fd99::1");
 }
 
@@ -364,7 +364,7 @@ static void test_stranger(void **state)
 	turn_until(base, &stats.npkts_discard, 10);
 	assert_int_equal(stats.npkts_rcvd, 11);
 	assert_int_equal(stats.npkts_relayed, 1);
-	assert_int_equal(c.s->leg[0].stream[STREAM_RTP].stats.strangers, 10);
+	assert_int_equal(stream_stats(&c.s->leg[0].stream[STREAM_RTP])->strangers, 10);
 	assert_int_equal(c.s->leg[0].ndropped, 0);
 	assert_int_equal(c.s->leg[0].deadline_ns, deadline);
 	assert_false(peer_has(c.caller.fd[STREAM_RTP]));
@@ -492,7 +492,7 @@ static void test_with_dataplane(void **state)
 {
 	struct call c = call4();
 	struct addr peer = at(c.callee.host, 5000), local = target(&c, &c.callee, STREAM_RTP, NULL);
-	const struct rtpx_flow_stats *st = &c.s->leg[0].stream[STREAM_RTP].stats;
+	const struct rtpx_flow_stats *st = stream_stats_set(&c.s->leg[0].stream[STREAM_RTP]);
 	int i;
 
 	(void)state;
@@ -530,7 +530,7 @@ static void test_with_dataplane(void **state)
 static void test_counted_meanwhile(void **state)
 {
 	struct call c = call4();
-	const struct rtpx_flow_stats *st = &c.s->leg[0].stream[STREAM_RTP].stats;
+	const struct rtpx_flow_stats *st = stream_stats_set(&c.s->leg[0].stream[STREAM_RTP]);
 
 	(void)state;
 	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
@@ -602,7 +602,8 @@ static void test_playing(void **state)
 	struct peer_got *got;
 
 	(void)state;
-	c.s->leg[1].player = (void *)&c;
+	assert_non_null(leg_rest_set(&c.s->leg[1]));
+	c.s->leg[1].rest->player = (void *)&c;
 	session_dirty(sessions, c.s);
 	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_PLAYING);
 	assert_int_equal(why(&c, 0, STREAM_RTCP), FLOW_WHY_KERNEL);
@@ -611,7 +612,7 @@ static void test_playing(void **state)
 	sends(&c, &c.callee, STREAM_RTP);
 	turn_until(base, &stats.npkts_discard, 1);
 	assert_int_equal(c.s->leg[0].ndropped, 1);
-	assert_int_equal(c.s->leg[0].stream[STREAM_RTP].stats.packets, 2);
+	assert_int_equal(stream_stats(&c.s->leg[0].stream[STREAM_RTP])->packets, 2);
 	assert_true(c.s->leg[0].deadline_ns == deadline);
 	assert_int_equal(stats.npkts_relayed, relayed);
 	assert_int_equal(relay_play(relay, &c.s->leg[1], prompt, sizeof(prompt)), 0);
@@ -620,7 +621,7 @@ static void test_playing(void **state)
 	assert_int_equal(got->len, sizeof(prompt));
 	assert_true(addr_eq(&got->src, &from));
 	assert_false(peer_has(c.caller.fd[STREAM_RTP]));
-	c.s->leg[1].player = NULL;
+	c.s->leg[1].rest->player = NULL;
 	session_dirty(sessions, c.s);
 	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_KERNEL);
 	passes(&c, &c.callee, &c.caller, STREAM_RTP, NULL, NULL);
@@ -686,8 +687,9 @@ static void test_renumbering(void **state)
 	sends(&c, &c.callee, STREAM_RTP);
 	for (i = 0; i < 2; i++)
 		assert_int_equal(number_of(turn_for(base, c.caller.fd[STREAM_RTP])), seq + i);
-	assert_int_equal(leg->numbers.ahead, 1);
-	leg->numbers.ahead += leg->numbers.reserve; /* a daemon was killed, and this is the next */
+	assert_int_equal(leg_rest(leg)->numbers.ahead, 1);
+	leg->rest->numbers.ahead +=
+		leg->rest->numbers.reserve; /* a daemon was killed, and this is the next */
 	assert_int_equal(relay_leg_resume(relay, &c.s->leg[0]), 0);
 	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_RESIZED);
 	sends(&c, &c.callee, STREAM_RTP);
@@ -709,8 +711,8 @@ static void test_renumbering(void **state)
 	}
 	session_dirty(sessions, c.s);
 	assert_int_equal(why(&c, 0, STREAM_RTP), FLOW_WHY_KERNEL);
-	assert_null(leg->resizing);
-	assert_false(leg->numbers.known);
+	assert_null(leg_rest(leg)->resizing);
+	assert_false(leg_rest(leg)->numbers.known);
 	call_close(&c);
 }
 

@@ -29,8 +29,9 @@ static void talk(struct stream *st, unsigned int packets, unsigned int lose, boo
 		p.rtp_ts = n * 160;
 		if (lose && n % lose == lose - 1 && n != packets - 1)
 			continue;
-		rtpx_stats_packet(&st->stats, &p, 1);
-		st->stats.daemon_packets += !kernel || n == 0;
+		assert_non_null(stream_stats_set(st));
+		rtpx_stats_packet(st->stats, &p, 1);
+		st->stats->daemon_packets += !kernel || n == 0;
 	}
 }
 
@@ -50,6 +51,12 @@ static void make(struct session *s)
 		s->leg[leg].local = address(1, (uint16_t)(40000 + 2 * leg));
 		s->leg[leg].stream[STREAM_RTP].remote = address((uint8_t)(10 + leg), 5000);
 	}
+}
+
+static void let_go(struct session *s)
+{
+	stream_free(&s->leg[0].stream[STREAM_RTP]);
+	stream_free(&s->leg[1].stream[STREAM_RTP]);
 }
 
 static void a_whole_call(void **state)
@@ -76,6 +83,7 @@ static void a_whole_call(void **state)
 		"; caller 192.0.2.11:5000: 100 packets, 0 lost (0.00 %), jitter 0.0 ms, MOS 4.41"
 		"; callee 192.0.2.10:5000: 91 packets, 9 lost (9.00 %), jitter 0.0 ms, MOS 3.51"
 		"; 52 % of all packets in the kernel");
+	let_go(&s);
 }
 
 static void a_silent_call(void **state)
@@ -112,6 +120,7 @@ static void one_way(void **state)
 	report_make(&s, REPORT_END_TERMINATED, BEGIN_NS, &r);
 	assert_int_equal(r.heard, REPORT_ONE_WAY);
 	assert_string_equal(report_end_name(r.end), "terminated");
+	let_go(&s);
 }
 
 int main(void)

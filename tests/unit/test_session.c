@@ -418,7 +418,7 @@ static void no_memory(void **state)
 		assert_int_equal(sessions_count(all), before);
 	}
 	allocation_fails = 0;
-	assert_in_range(refused, 2000 * 4 / 7, 2000 * 5 / 7);
+	assert_in_range(refused, 2000 * 2 / 7, 2000 * 3 / 7);
 	assert_int_equal(sessions_count(all), 2000 - refused);
 	sessions_free(all);
 }

@@ -51,7 +51,7 @@ static struct snapshot full(void)
 		leg->ptime_ms = 60;
 		leg->on_hold = true;
 		leg->holds = 3;
-		leg->numbers = (struct leg_numbers){
+		state->numbers = (struct leg_numbers){
 			.known = true, .ssrc = 0xfeedu, .next = 65535, .ahead = -7, .reserve = 500
 		};
 		leg->ttl_s = 90;
@@ -65,23 +65,25 @@ static struct snapshot full(void)
 						      span_of("unix:/notify") };
 		for (kind = 0; kind < STREAM_KINDS; kind++) {
 			struct stream *t = &leg->stream[kind];
+			struct stream_rest *rest = &state->stream[kind].rest;
+			struct rtpx_flow_stats *stats = &state->stream[kind].stats;
 
 			t->state = STREAM_LATCHED;
-			t->asymmetric = t->untrusted = t->has_ssrc = true;
+			t->asymmetric = t->untrusted = rest->has_ssrc = true;
 			t->open = t->awaited = t->twice = t->roams = true;
 			t->weak = t->replaced = true;
 			t->unproven = 2;
 			t->latched_ns = ++n;
 			t->latched_evidence = ++n;
-			t->seq = (uint16_t)++n;
-			t->ssrc = (uint32_t)++n;
-			t->seq_ns = ++n;
+			rest->seq = (uint16_t)++n;
+			rest->ssrc = (uint32_t)++n;
+			rest->seq_ns = ++n;
 			t->updated_ns = ++n;
 			t->remote = address("192.0.2.9", (uint16_t)++n);
 			t->signalled = address("2001:db8::9", (uint16_t)++n);
-			t->stats.packets = UINT64_MAX - n;
-			t->stats.last_ns = ++n;
-			t->stats.jitter_sum_q4 = ++n;
+			stats->packets = UINT64_MAX - n;
+			stats->last_ns = ++n;
+			stats->jitter_sum_q4 = ++n;
 		}
 	}
 	return s;
@@ -116,10 +118,10 @@ static void comes_back(void **state)
 	assert_alike(&s, &back);
 	for (i = 0; i < 4; i++)
 		assert_memory_equal(&back.is.leg[i / 2].stream[i % 2],
-				    &s.is.leg[i / 2].stream[i % 2],
-				    offsetof(struct stream, candidate));
-	assert_int_equal(back.is.leg[1].stream[STREAM_RTCP].stats.packets,
-			 s.is.leg[1].stream[STREAM_RTCP].stats.packets);
+				    &s.is.leg[i / 2].stream[i % 2], sizeof(struct stream));
+	assert_int_equal(back.leg[1].stream[STREAM_RTCP].stats.packets,
+			 s.leg[1].stream[STREAM_RTCP].stats.packets);
+	assert_int_equal(back.leg[0].numbers.ahead, -7);
 	assert_true(addr_eq(&back.is.leg[1].local, &s.is.leg[1].local));
 	assert_int_equal(back.leg[0].playing.rounds, (uint32_t)-1);
 	assert_true(span_eq(back.leg[0].recording.target, span_of("target")));
@@ -278,6 +280,64 @@ static void reads_a_leg_in_one_piece(void **state)
 	assert_true(back.leg[0].recording.on);
 }
 
+/* They also wrote all members of a stream behind one tag. */
+static void reads_a_stream_in_one_piece(void **state)
+{
+	static const uint8_t old[] = {
+		1,   1,	 0, 7,	  2,	1,  0,
+		'c', 3,	 1, 0,	  't',	10, 38,
+		0, /* leg 1 */
+		4,   24, 0, 1,	  1,	0,  STREAM_LATCHED,
+		5,   2,	 0, 0x34, 0x12, /* seq */
+		15,  8,	 0, 1,	  1,	0,  9,
+		6,   1,	 0, 5,	  16,	1,  0,
+		1, /* statistics, open */
+		20,  8,	 0, 1,	  1,	0,  1,
+		4,   1,	 0, 3, /* numbers */
+	};
+	struct snapshot back;
+
+	(void)state;
+	assert_int_equal(snapshot_read(&back, (struct span){ (char *)old, sizeof(old) }), 0);
+	assert_int_equal(back.is.leg[1].stream[STREAM_RTP].state, STREAM_LATCHED);
+	assert_true(back.is.leg[1].stream[STREAM_RTP].open);
+	assert_int_equal(back.leg[1].stream[STREAM_RTP].rest.seq, 0x1234);
+	assert_int_equal(back.leg[1].stream[STREAM_RTP].stats.packets, 9);
+	assert_int_equal(back.leg[1].stream[STREAM_RTP].stats.ssrc, 5);
+	assert_int_equal(back.leg[1].numbers.ahead, 3);
+}
+
+/* A stream or leg without statistics, numbers and the like gets no memory for them. */
+static void gets_the_blocks_that_it_needs(void **state)
+{
+	const struct session_opts opts = { .ttl_s = 60, .setup_ttl_s = 60 };
+	struct snapshot snap = { .is.number = 1 };
+	struct session *s;
+	struct sessions *all;
+
+	(void)state;
+	snap.leg[0].stream[STREAM_RTP].stats.packets = 1;
+	snap.leg[1].stream[STREAM_RTP].rest.seq = 1;
+	snap.leg[1].numbers.known = true;
+	assert_int_equal(sessions_new(&all, &opts), 0);
+	assert_int_equal(session_create(all, span_of("c"), span_of("f"), 5, &s), 0);
+	assert_int_equal(snapshot_apply(&snap, s), 0);
+	assert_int_equal(s->leg[0].stream[STREAM_RTP].stats->packets, 1);
+	assert_null(s->leg[0].stream[STREAM_RTP].rest);
+	assert_null(s->leg[0].stream[STREAM_RTCP].stats);
+	assert_null(s->leg[0].rest);
+	assert_int_equal(s->leg[1].stream[STREAM_RTP].rest->seq, 1);
+	assert_null(s->leg[1].stream[STREAM_RTP].stats);
+	assert_true(s->leg[1].rest->numbers.known);
+	/* Again, as a standby daemon does with each change. */
+	snap.leg[0].stream[STREAM_RTP].stats.packets = 0;
+	snap.leg[1].numbers.known = false;
+	assert_int_equal(snapshot_apply(&snap, s), 0);
+	assert_null(s->leg[0].stream[STREAM_RTP].stats);
+	assert_false(s->leg[1].rest->numbers.known);
+	sessions_free(all);
+}
+
 /* Times move with the difference of two clocks; a time that never was stays so. */
 static void moves_to_another_clock(void **state)
 {
@@ -285,16 +345,16 @@ static void moves_to_another_clock(void **state)
 
 	(void)state;
 	snap.is.leg[0].deadline_ns = 5000;
-	snap.is.leg[0].stream[STREAM_RTP].stats.last_ns = 700;
+	snap.leg[0].stream[STREAM_RTP].stats.last_ns = 700;
 	snapshot_shift(&snap, 50);
 	assert_int_equal(snap.is.created_ns, 1050);
 	assert_int_equal(snap.is.leg[0].deadline_ns, 5050);
-	assert_int_equal(snap.is.leg[0].stream[STREAM_RTP].stats.last_ns, 750);
+	assert_int_equal(snap.leg[0].stream[STREAM_RTP].stats.last_ns, 750);
 	assert_int_equal(snap.is.leg[1].deadline_ns, 0);
 	assert_int_equal(snap.is.leg[0].stream[STREAM_RTP].latched_ns, 0);
 	snapshot_shift(&snap, -1000);
 	assert_int_equal(snap.is.created_ns, 50);
-	assert_int_equal(snap.is.leg[0].stream[STREAM_RTP].stats.last_ns, 1);
+	assert_int_equal(snap.leg[0].stream[STREAM_RTP].stats.last_ns, 1);
 }
 
 int main(void)
@@ -309,6 +369,8 @@ int main(void)
 		cmocka_unit_test(refuses_nonsense),
 		cmocka_unit_test(numbers_may_grow),
 		cmocka_unit_test(reads_a_leg_in_one_piece),
+		cmocka_unit_test(reads_a_stream_in_one_piece),
+		cmocka_unit_test(gets_the_blocks_that_it_needs),
 		cmocka_unit_test(moves_to_another_clock),
 	};
 

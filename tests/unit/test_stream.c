@@ -552,6 +552,12 @@ static void pair_init(struct pair *p)
 	p->moved = false;
 }
 
+static void pair_free(struct pair *p)
+{
+	stream_free(&p->rtp);
+	stream_free(&p->rtcp);
+}
+
 /* Do the work of sync.c, once a second. */
 static void pair_tick(struct pair *p)
 {
@@ -616,6 +622,7 @@ static enum stream_verdict arrive(struct pair *p, enum act act, const struct add
 	bool moved, differs;
 
 	v = stream_packet(s, companion, src, &pkt, how, &moved);
+	stream_tidy(s);
 	differs = s->state != before.state || !addr_eq(&s->remote, &before.remote) ||
 		  s->twice != before.twice || companion->state != companion_before.state ||
 		  !addr_eq(&companion->remote, &companion_before.remote);
@@ -637,7 +644,8 @@ static void forwarded(struct pair *p, uint32_t ssrc, uint16_t seq)
 		.rtp_seq = seq,
 	};
 
-	rtpx_stats_packet(&p->rtp.stats, &pkt, 1);
+	assert_non_null(stream_stats_set(&p->rtp));
+	rtpx_stats_packet(p->rtp.stats, &pkt, 1);
 }
 
 static void signal_both(struct pair *p, const struct addr *a, bool asymmetric, enum learning how)
@@ -685,7 +693,8 @@ static void play_talk(struct pair *p, unsigned int ms, enum learning how)
 	unsigned int n;
 
 	for (n = 0; n < ms; n += 20)
-		assert_int_equal(arrive(p, RTP, &a, p->rtp.stats.ssrc, p->rtp.stats.max_seq + 1, how),
+		assert_int_equal(arrive(p, RTP, &a, stream_stats(&p->rtp)->ssrc,
+					stream_stats(&p->rtp)->max_seq + 1, how),
 				 STREAM_RELAY);
 }
 
@@ -745,6 +754,7 @@ static void play(const struct scenario *sc)
 		expect_remote(sc, i, "RTP", &p.rtp, sc->events[i].remote);
 		expect_remote(sc, i, "RTCP", &p.rtcp, sc->events[i].rtcp);
 	}
+	pair_free(&p);
 }
 
 static void every_scenario(void **state)
@@ -800,7 +810,8 @@ static void strangers_learn_nothing(enum learning how, int before, int after)
 	assert_int_equal(arrive(&p, RTP, &peer, 7, ++seq, how), STREAM_RELAY);
 	assert_int_equal(storm(&p, how, after, &peer, &signalled, &seq), 0);
 	assert_true(addr_eq(&p.rtp.remote, &peer));
-	assert_true(p.rtp.stats.strangers >= 10000);
+	assert_true(stream_stats(&p.rtp)->strangers >= 10000);
+	pair_free(&p);
 }
 
 static void storms(void **state)
@@ -827,6 +838,36 @@ static void early_packet(void **state)
 	assert_true(p.rtp.awaited && addr_eq(&p.rtp.signalled, &c));
 	arrive(&p, RTP, &c, 9, 2, LEARN_PROOF);
 	assert_true(addr_eq(&p.rtp.remote, &c));
+	pair_free(&p);
+}
+
+/* ---- memory ---- */
+
+/* A stream has memory for a proof while there is one, and can go back to a copy of it. */
+static void blocks_on_demand(void **state)
+{
+	struct addr a = place("A0"), far = place("N50");
+	struct stream_kept kept;
+	struct pair p;
+
+	(void)state;
+	pair_init(&p);
+	signal_both(&p, &a, false, LEARN_PROOF);
+	assert_null(p.rtp.stats);
+	assert_int_equal(arrive(&p, RTP, &far, 7, 1, LEARN_PROOF), STREAM_IGNORE);
+	assert_non_null(p.rtp.stats);
+	assert_non_null(p.rtp.trial);
+	stream_keep(&kept, &p.rtp);
+	arrive(&p, RTP, &far, 7, 2, LEARN_PROOF);
+	stream_go_back(&p.rtp, &kept);
+	assert_int_equal(p.rtp.stats->strangers, 1);
+	assert_int_equal(arrive(&p, RTP, &far, 7, 2, LEARN_PROOF), STREAM_IGNORE);
+	assert_int_equal(arrive(&p, RTP, &far, 7, 3, LEARN_PROOF), STREAM_RELAY);
+	assert_true(addr_eq(&p.rtp.remote, &far));
+	assert_null(p.rtp.trial);
+	assert_null(p.rtp.rest);
+	assert_null(p.rtcp.stats);
+	pair_free(&p);
 }
 
 /* ---- a dataplane in front ---- */
@@ -863,18 +904,20 @@ static bool passes(const struct installed *in, const struct stream *s, const str
 	p.family = RTPX_FAMILY_IP4;
 	p.src = src->ip;
 	p.src_port = src->port;
-	e.last_ns = s->stats.last_ns;
-	e.max_seq = s->stats.max_seq;
-	e.window = s->stats.window;
-	e.ssrc = s->stats.ssrc;
+	e.last_ns = stream_stats(s)->last_ns;
+	e.max_seq = stream_stats(s)->max_seq;
+	e.window = stream_stats(s)->window;
+	e.ssrc = stream_stats(s)->ssrc;
 	return rtpx_judge_stranger(&config, &e, &in->more, &p) != RTPX_REASON_drop_stranger;
 }
 
-static bool has_learned(const struct stream *a, const struct stream *b)
+static bool has_learned(const struct stream_kept *a, const struct stream *b)
 {
-	return memcmp(a->candidate, b->candidate, sizeof(a->candidate)) ||
-	       memcmp(a->weak_candidate, b->weak_candidate, sizeof(a->weak_candidate)) ||
-	       !addr_eq(&a->remote, &b->remote);
+	struct stream_kept now;
+
+	stream_keep(&now, b);
+	return memcmp(&a->trial, &now.trial, sizeof(now.trial)) ||
+	       !addr_eq(&a->is.remote, &b->remote);
 }
 
 static unsigned int dice(unsigned int n)
@@ -920,9 +963,11 @@ static void check_passed(struct front *f, enum act act, const struct addr *src, 
 	struct rtpx_packet pkt = { .kind = kind_of(act), .ssrc = ssrc, .rtp_seq = seq,
 				   .now_ns = f->pair.now_ns + PACKET_NS };
 	bool passed = !in->there || addr_eq(src, &s->remote) || passes(in, s, src, &pkt);
-	struct stream before = *s;
-	enum stream_verdict v = arrive(&f->pair, act, src, ssrc, seq, f->how);
+	struct stream_kept before;
+	enum stream_verdict v;
 
+	stream_keep(&before, s);
+	v = arrive(&f->pair, act, src, ssrc, seq, f->how);
 	if (v == STREAM_RELAY || has_learned(&before, s))
 		assert_true(passed);
 	front_sync(f);
@@ -935,11 +980,11 @@ static void random_packets(struct front *f)
 	enum act act = acts[dice(ARRAY_SIZE(acts))];
 	struct stream *s = is_for_rtcp(act) ? &f->pair.rtcp : &f->pair.rtp;
 	struct addr src = dice(3) ? place(names[dice(ARRAY_SIZE(names))]) : s->remote;
-	uint32_t ssrc = dice(2) ? s->stats.ssrc : dice(3);
+	uint32_t ssrc = dice(2) ? stream_stats(s)->ssrc : dice(3);
 	unsigned int run = 1 + dice(5);
 
 	while (src.family != ADDR_NONE && run--)
-		check_passed(f, act, &src, ssrc, s->stats.max_seq + 1);
+		check_passed(f, act, &src, ssrc, stream_stats(s)->max_seq + 1);
 }
 
 /* The dataplane drops no packet that the daemon would believe or count towards a proof. */
@@ -960,6 +1005,7 @@ static void dataplane_passes(enum learning how)
 			front_sync(&f);
 			random_packets(&f);
 		}
+		pair_free(&f.pair);
 	}
 }
 
@@ -978,6 +1024,7 @@ int main(void)
 		cmocka_unit_test(every_scenario),
 		cmocka_unit_test(storms),
 		cmocka_unit_test(early_packet),
+		cmocka_unit_test(blocks_on_demand),
 		cmocka_unit_test(dataplanes),
 	};
 

@@ -281,6 +281,8 @@ static void same_as_the_rules(void **state)
 			compare(&w, STREAM_RTP);
 			compare(&w, STREAM_RTCP);
 		}
+		stream_free(&w.stream[STREAM_RTP]);
+		stream_free(&w.stream[STREAM_RTCP]);
 	}
 }
 

@@ -61,7 +61,7 @@ static struct session *make(unsigned int n, uint64_t now_ns)
 static void talk(struct session *s, int leg, unsigned int packets, unsigned int lose,
 		 uint64_t end_ns)
 {
-	struct rtpx_flow_stats *fs = &s->leg[leg].stream[STREAM_RTP].stats;
+	struct rtpx_flow_stats *fs = stream_stats_set(&s->leg[leg].stream[STREAM_RTP]);
 	struct rtpx_packet p = { .kind = RTPX_PAYLOAD_RTP, .ssrc = 5, .payload_bytes = 172 };
 	unsigned int first = fs->max_seq ? (fs->max_seq & 0xffff) + 1 : 100;
 

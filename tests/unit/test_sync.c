@@ -163,6 +163,18 @@ static void next_daemon(unsigned int inherited)
 	open_sync();
 }
 
+/* Make a stream without blocks equal to another one. */
+static void stream_like(struct stream *to, const struct stream *from)
+{
+	struct stream_kept kept;
+
+	stream_keep(&kept, from);
+	assert_non_null(stream_stats_set(to));
+	assert_non_null(stream_rest_set(to));
+	stream_go_back(to, &kept);
+	stream_tidy(to);
+}
+
 /* Restore the session like a journal; @of is a copy of it from before. */
 static struct session *restored(const struct session *of, const char *call_id, uint32_t number)
 {
@@ -175,7 +187,7 @@ static struct session *restored(const struct session *of, const char *call_id, u
 		s->leg[i].local = of->leg[i].local;
 		s->leg[i].tos = of->leg[i].tos;
 		for (kind = 0; kind < STREAM_KINDS; kind++)
-			s->leg[i].stream[kind] = of->leg[i].stream[kind];
+			stream_like(&s->leg[i].stream[kind], &of->leg[i].stream[kind]);
 	}
 	session_complete(sessions, s, 1);
 	return s;
@@ -221,10 +233,10 @@ static void hear(struct session *s, int leg, enum stream_kind kind, const char *
 	struct rtpx_flow_stats before;
 
 	sync_pull(sync_, s);
-	before = in->stats;
+	before = *stream_stats(in);
 	if (stream_packet(in, &s->leg[leg].stream[!kind], &src, &p, LEARN_PROOF, &moved) ==
 	    STREAM_RELAY)
-		in->stats.daemon_packets++;
+		in->stats->daemon_packets++;
 	sync_push_stats(sync_, direction(s, leg, kind), &before);
 	if (moved)
 		session_dirty(sessions, s);
@@ -500,7 +512,8 @@ static void test_no_dataplane(void **state)
 	assert_int_equal(s->leg[0].nexthop[STREAM_RTP], 0);
 	sync_pull_all(sync_);
 	sync_pull(sync_, s);
-	sync_push_stats(sync_, direction(s, 0, STREAM_RTP), &s->leg[0].stream[STREAM_RTP].stats);
+	sync_push_stats(sync_, direction(s, 0, STREAM_RTP),
+			stream_stats(&s->leg[0].stream[STREAM_RTP]));
 	assert_int_equal(fake->pushes, 0);
 }
 
@@ -602,7 +615,7 @@ static void test_wildcard(void **state)
 	const struct rtpx_flow *f0 = flow_of(s, 0, STREAM_RTP);
 
 	(void)state;
-	s->leg[0].stream[STREAM_RTP].local = at("198.51.100.7", 4000);
+	stream_rest_set(&s->leg[0].stream[STREAM_RTP])->local = at("198.51.100.7", 4000);
 	signal_to(s, 0, CALLEE);
 	signal_to(s, 1, CALLER);
 	hear(s, 0, STREAM_RTP, CALLEE, 5000, 1, 1000);
@@ -614,15 +627,15 @@ static void test_wildcard(void **state)
 	sync_run(sync_);
 	assert_memory_equal(f0->out4, ((uint8_t[]){ 10, 99, 0, 3 }), 4);
 	/* The caller sends, and so shows the address that it sends to. */
-	s->leg[1].stream[STREAM_RTP].local = at("198.51.100.8", 4002);
+	stream_rest_set(&s->leg[1].stream[STREAM_RTP])->local = at("198.51.100.8", 4002);
 	hear(s, 1, STREAM_RTP, CALLER, 5000, 1, 1000);
 	sync_run(sync_);
 	assert_memory_equal(f0->out4, ((uint8_t[]){ 198, 51, 100, 8 }), 4);
 	assert_true(addr_host_eq(&fake_hops.hops[s->leg[1].nexthop[STREAM_RTP]].source,
-				 &s->leg[1].stream[0].local));
+				 &stream_rest(&s->leg[1].stream[0])->local));
 	/* Before RTCP arrives, RTCP leaves from RTP's address. */
 	hear(s, 0, STREAM_RTCP, CALLEE, 5001, 0, 1000);
-	s->leg[0].stream[STREAM_RTCP].local = at("198.51.100.7", 4001);
+	stream_rest_set(&s->leg[0].stream[STREAM_RTCP])->local = at("198.51.100.7", 4001);
 	sync_run(sync_);
 	assert_memory_equal(flow_of(s, 0, STREAM_RTCP)->out4, ((uint8_t[]){ 198, 51, 100, 8 }), 4);
 }
@@ -660,9 +673,10 @@ static void test_counts(void **state)
 		assert_int_equal(stats.npkts_discard, 3);
 		assert_int_equal(s->leg[0].nrelayed, 100);
 		assert_int_equal(s->leg[1].nrelayed, 0);
-		assert_int_equal(s->leg[0].stream[STREAM_RTP].stats.packets, 101);
-		assert_int_equal(rtpx_stats_received(&s->leg[0].stream[STREAM_RTP].stats), 101);
-		assert_int_equal(s->leg[0].stream[STREAM_RTP].stats.strangers, 3);
+		assert_int_equal(stream_stats(&s->leg[0].stream[STREAM_RTP])->packets, 101);
+		assert_int_equal(rtpx_stats_received(stream_stats(&s->leg[0].stream[STREAM_RTP])),
+				 101);
+		assert_int_equal(stream_stats(&s->leg[0].stream[STREAM_RTP])->strangers, 3);
 		assert_int_equal(s->leg[0].deadline_ns, t0 + 99 + TTL_S * NSEC_PER_SEC);
 	}
 }
@@ -682,9 +696,9 @@ static void test_both_count(void **state)
 			arrives(s, 0, STREAM_RTP, CALLEE, 5000, 2 + i, 2000 + i);
 	}
 	sync_pull(sync_, s);
-	assert_int_equal(s->leg[0].stream[STREAM_RTP].stats.packets, 101);
-	assert_int_equal(rtpx_stats_kernel(&s->leg[0].stream[STREAM_RTP].stats), 90);
-	assert_int_equal(rtpx_stats_lost(&s->leg[0].stream[STREAM_RTP].stats), 0);
+	assert_int_equal(stream_stats(&s->leg[0].stream[STREAM_RTP])->packets, 101);
+	assert_int_equal(rtpx_stats_kernel(stream_stats(&s->leg[0].stream[STREAM_RTP])), 90);
+	assert_int_equal(rtpx_stats_lost(stream_stats(&s->leg[0].stream[STREAM_RTP])), 0);
 	assert_int_equal(stats.npkts_relayed, 90); /* relay.c counts the others */
 	assert_int_equal(fake->pushes, 10);
 }
@@ -783,6 +797,7 @@ static bool has_flow(const struct session *s, int leg, enum stream_kind kind)
 static void leave_a_call(struct session *out)
 {
 	struct session *s = call();
+	unsigned int i;
 
 	answered(s, CALLEE, CALLER);
 	hear(s, 0, STREAM_RTCP, CALLEE, 5001, 1, 1000);
@@ -792,6 +807,21 @@ static void leave_a_call(struct session *out)
 	*out = *s;
 	out->call_id = strdup(s->call_id);
 	assert_non_null(out->call_id);
+	for (i = 0; i < DIRECTIONS; i++) {
+		struct stream *copy = &out->leg[i / STREAM_KINDS].stream[i % STREAM_KINDS];
+
+		stream_init(copy, i % STREAM_KINDS);
+		stream_like(copy, direction_sender(session_direction(s, i)));
+	}
+}
+
+static void forget(struct session *left)
+{
+	unsigned int i;
+
+	for (i = 0; i < DIRECTIONS; i++)
+		stream_free(&left->leg[i / STREAM_KINDS].stream[i % STREAM_KINDS]);
+	free(left->call_id);
 }
 
 static void test_adopt(void **state)
@@ -825,9 +855,9 @@ static void test_adopt(void **state)
 		assert_int_equal(s->leg[!i].nexthop[STREAM_RTP], hop[i]);
 	}
 	assert_int_equal(why(s, 0, STREAM_RTCP), FLOW_WHY_KERNEL);
-	assert_int_equal(s->leg[0].stream[STREAM_RTP].stats.packets, 6);
-	assert_int_equal(s->leg[1].stream[STREAM_RTP].stats.packets, 1);
-	assert_int_equal(s->leg[1].stream[STREAM_RTP].stats.strangers, 1);
+	assert_int_equal(stream_stats(&s->leg[0].stream[STREAM_RTP])->packets, 6);
+	assert_int_equal(stream_stats(&s->leg[1].stream[STREAM_RTP])->packets, 1);
+	assert_int_equal(stream_stats(&s->leg[1].stream[STREAM_RTP])->strangers, 1);
 	assert_int_equal(s->leg[0].nrelayed, 5);
 	assert_int_equal(stats.npkts_relayed, 5);
 	assert_int_equal(stats.npkts_discard, 1);
@@ -837,7 +867,7 @@ static void test_adopt(void **state)
 	sync_close(sync_, s);
 	for (port = 4000; port < 4004; port++)
 		assert_int_equal(fake->flows[0][port].flags, 0);
-	free(before.call_id);
+	forget(&before);
 }
 
 /* Port, number and the beginning of the call-id tell which flows belong to a session. */
@@ -865,11 +895,12 @@ static void test_adopt_whose(void **state)
 			     before.number + rows[i].other_number);
 		if (sync_adopt(sync_, s) || s->leg[0].installed || s->leg[1].installed)
 			fail_msg("%s: adopted", rows[i].what);
-		if (s->leg[0].stream[STREAM_RTP].stats.packets != 1 || fake->dels || fake->puts)
+		if (stream_stats(&s->leg[0].stream[STREAM_RTP])->packets != 1 || fake->dels ||
+		    fake->puts)
 			fail_msg("%s: something was changed", rows[i].what);
 		assert_int_equal(sync_adopt_end(sync_), 3);
 		assert_int_equal(fake->dels, 3);
-		free(before.call_id);
+		forget(&before);
 		next_daemon(0);
 	}
 }
@@ -894,7 +925,7 @@ static void test_adopt_long_call_id(void **state)
 	assert_int_equal(sync_adopt_end(sync_), 0);
 	sync_close(sync_, s);
 	next_daemon(0);
-	free(before.call_id);
+	forget(&before);
 	leave_a_call(&before);
 	for (i = 0; i < 3; i++)
 		snprintf(fake->flows[0][4000 + i].label, RTPX_LABEL_LEN, "%s", id);
@@ -905,7 +936,7 @@ static void test_adopt_long_call_id(void **state)
 	assert_int_equal(sync_adopt(sync_, s), 0);
 	assert_int_equal(sync_adopt_end(sync_), 3);
 	next_daemon(0);
-	free(before.call_id);
+	forget(&before);
 }
 
 /* The bits tell the legs apart, and RTCP has none. */
@@ -931,7 +962,7 @@ static void test_adopt_some(void **state)
 		assert_int_equal(why(s, 0, STREAM_RTP), FLOW_WHY_KERNEL);
 		assert_int_equal(why(s, 1, STREAM_RTP), FLOW_WHY_KERNEL);
 		sync_close(sync_, s);
-		free(before.call_id);
+		forget(&before);
 		next_daemon(0);
 	}
 }
@@ -976,7 +1007,7 @@ static void test_adopt_removes_the_rest(void **state)
 		    has_flow(s, 0, STREAM_RTCP));
 	assert_true(has_flow(fresh, 0, STREAM_RTP) && has_flow(fresh, 1, STREAM_RTP));
 	assert_int_equal(sync_adopt_end(sync_), 0);
-	free(before.call_id);
+	forget(&before);
 }
 
 /* A next hop id of inherited flows belongs to their destination until the end of adoption. */
@@ -999,7 +1030,7 @@ static void test_adopt_keeps_next_hops(void **state)
 	assert_int_equal(flow_of(s, 0, STREAM_RTP)->nexthop, hop);
 	assert_int_equal(sync_adopt_end(sync_), 0);
 	assert_false(fake_hops.reserved[hop]);
-	free(before.call_id);
+	forget(&before);
 }
 
 /* A new dataplane has no flows of an earlier daemon, so sync does not search for any. */
