@@ -40,6 +40,7 @@
 #include "signals.h"
 
 #define NOFILE_WARN_PERCENT 80
+#define RESTORE_NS NSEC_PER_MSEC /* for calls of the previous daemon, in a turn of the loop */
 #define KILLED_PATIENCE_MS 2000 /* to wait until the kernel closes a killed daemon's sockets */
 #define RELEASE_MS 500 /* at the end, to leave the calls to a standby */
 #define EXIT_FENCED 75 /* EX_TEMPFAIL: start again, as the standby */
@@ -286,6 +287,20 @@ static void restore_kept(struct daemon *d)
 	taps_review_all(&d->taps);
 }
 
+/* Restore further calls, or all. True: there are more. */
+static bool go_on(struct daemon *d, bool all)
+{
+	if (!d->keeper || !keeper_restores(d->keeper))
+		return false;
+	if (all)
+		keeper_finish(d->keeper);
+	else if (keeper_go_on(d->keeper, RESTORE_NS))
+		return true;
+	taps_review_all(&d->taps);
+	recorder_restored(d->recorder);
+	return false;
+}
+
 /* Serve the control sockets of a group. */
 static int serve_group(struct daemon *d, unsigned int group)
 {
@@ -526,7 +541,8 @@ static int start_modules(struct daemon *d)
 		return -1;
 	if (start_keeper(d) < 0)
 		return daemon_sorry("cannot serve the control sockets: out of memory");
-	recorder_restored(d->recorder);
+	if (!d->keeper || !keeper_restores(d->keeper))
+		recorder_restored(d->recorder);
 	d->leave = false;
 	return start_tick(d) < 0 ? -1 : catch_signals(d);
 }
@@ -590,6 +606,8 @@ static void end_leaving(struct daemon *d)
 static void end(struct daemon *d)
 {
 	d->leave &= !d->waiting; /* a standby has nothing to leave */
+	if (d->tick)
+		go_on(d, true);
 	if (d->listen)
 		listen_stop(d->listen, d->leave);
 	if (d->leave && d->tick)
@@ -681,12 +699,13 @@ static int start(struct daemon *d)
 
 static void turn(struct daemon *d)
 {
-	bool more = false;
+	bool more = d->keeper && keeper_restores(d->keeper);
 
 	while (!d->stop) {
 		event_base_loop(d->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0));
 		sync_run(d->sync);
 		more = engine_run(d->engine);
+		more |= go_on(d, false);
 		if (d->keeper)
 			keeper_run(d->keeper);
 		if (d->slow && engine_is_done(d->engine) && notify_is_idle(d->notify))

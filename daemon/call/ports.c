@@ -271,6 +271,14 @@ int ports_claim(struct ports *p, unsigned int pool, uint16_t port)
 	return 0;
 }
 
+void ports_unclaim(struct ports *p, unsigned int pool, uint16_t port)
+{
+	struct pool *sp = &p->pool[pool];
+
+	sp->taken[(port - p->o.min) / 2u] = false;
+	sp->n_taken--;
+}
+
 void ports_give(struct ports *p, unsigned int pool, uint16_t port, uint64_t now_ns)
 {
 	struct pool *sp = &p->pool[pool];

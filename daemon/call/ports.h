@@ -73,6 +73,12 @@ unsigned int ports_tries(const struct ports *p);
  */
 int ports_claim(struct ports *p, unsigned int pool, uint16_t port);
 
+/*
+ * ports_unclaim - undo ports_claim() because its call claims the pair at once. If that fails, the
+ * caller claims it again and gives it back.
+ */
+void ports_unclaim(struct ports *p, unsigned int pool, uint16_t port);
+
 /* ports_give - return the pair of @port. In random order it then rests for quarantine_ns. */
 void ports_give(struct ports *p, unsigned int pool, uint16_t port, uint64_t now_ns);
 

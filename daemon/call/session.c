@@ -46,7 +46,10 @@ struct sessions {
 	uint32_t last_number[SESSION_GROUPS];
 	/* by group: all numbers were given once, so a living session may have the next */
 	bool wrapped[SESSION_GROUPS];
-	bool several; /* groups have had sessions: numbers do not rise in the order of the list */
+	/* numbers do not rise in the order of the list: several groups have had sessions, or
+	 * commands have asked for expected ones out of turn */
+	bool several, mixed;
+	struct sessions_expected expected;
 };
 
 int sessions_new(struct sessions **out, const struct session_opts *opts)
@@ -73,7 +76,28 @@ void sessions_free(struct sessions *all)
 
 unsigned int sessions_count(const struct sessions *all)
 {
-	return all->count;
+	return all->count + all->expected.n;
+}
+
+/* ---- expected sessions ---- */
+
+void sessions_expect(struct sessions *all, const struct sessions_expected *e, uint32_t last)
+{
+	unsigned int group = session_group(last);
+
+	all->expected = *e;
+	all->last_number[group] = MAX(all->last_number[group], last & SESSION_NUMBER_MAX);
+}
+
+static void expected_make(const struct sessions *all, struct span call_id, uint32_t number)
+{
+	if (all->expected.n)
+		all->expected.make(all->expected.arg, call_id, number);
+}
+
+static void expected_make_all(const struct sessions *all)
+{
+	expected_make(all, (struct span){ 0 }, 0);
 }
 
 /* ---- calls ---- */
@@ -151,6 +175,13 @@ static void due_take(struct sessions *all, struct session *s)
 
 /* ---- birth and death ---- */
 
+static struct session *number_find(const struct sessions *all, uint32_t number)
+{
+	struct table_link *link = table_first(&all->by_number, number);
+
+	return link ? container_of(link, struct session, by_number) : NULL;
+}
+
 static uint32_t new_number(struct sessions *all, unsigned int group)
 {
 	uint32_t *last = &all->last_number[group];
@@ -158,7 +189,7 @@ static uint32_t new_number(struct sessions *all, unsigned int group)
 	do {
 		all->wrapped[group] |= *last == SESSION_NUMBER_MAX;
 		*last = *last == SESSION_NUMBER_MAX ? 1 : *last + 1;
-	} while (all->wrapped[group] && session_numbered(all, session_number(group, *last)));
+	} while (all->wrapped[group] && number_find(all, session_number(group, *last)));
 	all->several |= group > 0;
 	return session_number(group, *last);
 }
@@ -332,6 +363,7 @@ void sessions_doom_all(struct sessions *all, uint8_t why)
 {
 	struct session *s, *next;
 
+	expected_make_all(all);
 	if (!all->several && !all->wrapped[0] && all->last_number[0] < SESSION_NUMBER_MAX / 2) {
 		all->doomed_to = all->list ? all->last_number[0] : 0;
 		all->count = 0;
@@ -346,6 +378,7 @@ void sessions_doom_group(struct sessions *all, unsigned int group, uint8_t why)
 {
 	struct session *s, *next;
 
+	expected_make_all(all);
 	DL_FOREACH_SAFE(all->list, s, next)
 		if (!s->asleep && session_group(s->number) == group)
 			session_doom(all, s, why);
@@ -472,9 +505,12 @@ struct leg *session_match_next(struct session_matches *m)
 /* Sessions that sessions_doom_all() has doomed precede the others of their call. */
 struct session *sessions_of_call(const struct sessions *all, struct span call_id)
 {
-	struct call *call = call_of(all, call_id);
-	struct session *s = call ? call->first : NULL;
+	struct session *s;
+	struct call *call;
 
+	expected_make(all, call_id, 0);
+	call = call_of(all, call_id);
+	s = call ? call->first : NULL;
 	while (s && session_is_doomed(all, s))
 		s = s->next_in_call;
 	return s;
@@ -482,9 +518,9 @@ struct session *sessions_of_call(const struct sessions *all, struct span call_id
 
 struct session *session_numbered(const struct sessions *all, uint32_t number)
 {
-	struct table_link *link = table_first(&all->by_number, number);
-
-	return link ? container_of(link, struct session, by_number) : NULL;
+	if (number)
+		expected_make(all, (struct span){ 0 }, number);
+	return number_find(all, number);
 }
 
 static void each_from(struct sessions *all, struct session *s, bool sleeping,
@@ -507,12 +543,12 @@ void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s
 /* If the session @after has ended, the next one is found by looking at all. */
 static struct session *first_after(const struct sessions *all, uint32_t after)
 {
-	struct session *s = after ? session_numbered(all, after) : NULL;
+	struct session *s = after ? number_find(all, after) : NULL;
 
 	if (s && !session_is_doomed(all, s))
 		return s->next;
 	for (s = all->list; s; s = s->next)
-		if (!session_is_doomed(all, s) && (all->several || s->number > after))
+		if (!session_is_doomed(all, s) && (all->several || all->mixed || s->number > after))
 			break;
 	return s;
 }
@@ -520,6 +556,7 @@ static struct session *first_after(const struct sessions *all, uint32_t after)
 void sessions_after(struct sessions *all, uint32_t after, bool (*fn)(void *arg, struct session *s),
 		    void *arg)
 {
+	expected_make_all(all);
 	each_from(all, first_after(all, after), false, fn, arg);
 }
 
@@ -807,8 +844,12 @@ void session_restored(struct sessions *all, struct session *s)
 		due_take(all, s);
 		due_put(all, s);
 	}
+	/* It gives back the number that it got when it was made. */
+	if (all->last_number[group] == (s->by_number.hash & SESSION_NUMBER_MAX))
+		all->last_number[group]--;
 	table_del(&all->by_number, &s->by_number);
 	number_put(all, s); /* finds a place: it gave one back */
 	all->last_number[group] = MAX(all->last_number[group], s->number & SESSION_NUMBER_MAX);
 	all->several |= group > 0;
+	all->mixed |= s->prev != s && s->prev->number > s->number && s != all->list;
 }

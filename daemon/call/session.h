@@ -179,8 +179,27 @@ struct sessions; /* all of them */
 
 int sessions_new(struct sessions **out, const struct session_opts *opts);
 void sessions_free(struct sessions *all); /* the caller has closed ports and flows */
-/* sessions_count - without doomed ones, and without those that sleep. */
+/*
+ * sessions_count - without doomed ones, and without those that sleep, but with those that are
+ * expected.
+ */
 unsigned int sessions_count(const struct sessions *all);
+
+/* Sessions of the previous daemon that are not made again yet. */
+struct sessions_expected {
+	unsigned int n; /* 0: there are none, and the table calls nothing */
+	/*
+	 * make - called before each look-up. Make those with the Call-ID, or with the number where
+	 * the Call-ID is NULL; all of them where the number is 0, too.
+	 */
+	void (*make)(void *arg, struct span call_id, uint32_t number);
+	void *arg;
+};
+/*
+ * sessions_expect - what is still expected. @last is the highest number of all of them, so that no
+ * new session gets it; 0: as before.
+ */
+void sessions_expect(struct sessions *all, const struct sessions_expected *e, uint32_t last);
 
 /*
  * session_create - add a session at the end of its call-id's list; its legs have no ports yet. 0 or
@@ -255,7 +274,8 @@ struct session *session_numbered(const struct sessions *all, uint32_t number);
  * sessions_each - call @fn for each session that is not doomed and does not sleep, in creation
  * order, until it returns false. @fn may destroy its session.
  * sessions_after - the same, from the session after number @after; 0: from the first. If that one
- * has ended and there are several groups, some sessions are visited again, and none is left out.
+ * has ended and there are several groups, or numbers do not rise in the order of the list because
+ * of expected sessions, some sessions are visited again, and none is left out.
  * sessions_after_sleeping - the same, and visit sleeping sessions, too.
  */
 void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s), void *arg);

@@ -51,7 +51,8 @@ struct sync {
 	struct dp_totals pulled;
 	/* packets that sync_count() has counted, and no pull yet */
 	uint64_t ahead_relayed, ahead_strangers;
-	bool left; /* sync_leave() was called: write nothing */
+	bool left;   /* sync_leave() was called: write nothing */
+	bool adopts; /* between sync_adopt_begin() and sync_adopt_end() */
 	/*
 	 * A bit for each port with an inherited flow that no session has taken over yet. NULL
 	 * outside of adoption.
@@ -114,13 +115,19 @@ static uint64_t growth(uint64_t now, uint64_t before)
 	return now > before ? now - before : 0;
 }
 
-/* Count packets of living sessions, in the counters of all and for the journal. */
+/*
+ * Count packets of living sessions, in the counters of all and for the journal. While sessions are
+ * adopted, only for the journal: what dataplanes have forwarded since the counters were written is
+ * known when all sessions are there.
+ */
 static void count(struct sync *y, uint64_t relayed, uint64_t strangers)
 {
 	struct stats *st = y->o.stats;
 
 	st->live_relayed += relayed;
 	st->live_strangers += strangers;
+	if (y->adopts)
+		return;
 	st->npkts_rcvd += relayed + strangers;
 	st->npkts_relayed += relayed;
 	st->npkts_discard += strangers;
@@ -214,7 +221,7 @@ void sync_count(struct sync *y)
 	struct dp_totals now;
 	uint64_t relayed, strangers;
 
-	if (!y->o.dp->active)
+	if (!y->o.dp->active || y->adopts)
 		return;
 	/* Packets without a copy are charged to their recordings, which takes a pull. */
 	if (y->o.dp->ops->totals(y->o.dp, &now) || now.unmirrored != y->pulled.unmirrored) {
@@ -692,6 +699,7 @@ void sync_adopt_begin(struct sync *y)
 	struct rtpx_flow flow;
 	unsigned int pool, port;
 
+	y->adopts = true;
 	if (y->o.dp->inherited)
 		y->inherited = calloc(y->o.dp->pools * PORT_WORDS, sizeof(*y->inherited));
 	for (pool = 0; y->inherited && pool < y->o.dp->pools; pool++) {
@@ -775,6 +783,7 @@ unsigned int sync_adopt_end(struct sync *y)
 				n += y->o.dp->ops->flow_del(y->o.dp, pool, port, NULL) == 0;
 	free(y->inherited);
 	y->inherited = NULL;
+	y->adopts = false;
 	nexthops_release(y->nexthops);
 	settle(y);
 	return n;

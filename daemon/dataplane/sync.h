@@ -81,6 +81,8 @@ enum flow_why sync_why(struct sync *y, struct direction d);
  * they are or are corrected, and their statistics become the session's. Returns a bit for each leg
  * whose RTP flow the dataplane still has.
  * sync_adopt_end - remove flows that no session has taken over; returns their number.
+ * Packets that are counted in between are added to live_relayed and live_strangers of the counters,
+ * and to no other: some of them were counted by the previous daemon.
  */
 void sync_adopt_begin(struct sync *y);
 unsigned int sync_adopt(struct sync *y, struct session *s);

@@ -27,6 +27,8 @@ struct engine {
 	uint64_t tick_ns;  /* time of the previous engine_tick() */
 	uint64_t began_ns; /* time of the first one: older sessions are a previous daemon's */
 	bool expiring;	   /* sessions_expired() has more */
+	bool holds;	   /* engine_show_stats() shows @held */
+	struct stats held;
 };
 
 /* ---- ports of a leg ---- */
@@ -812,8 +814,16 @@ bool engine_is_done(const struct engine *e)
 	       !session_doomed_next(e->o.sessions);
 }
 
+void engine_hold_stats(struct engine *e, bool hold)
+{
+	e->holds = hold;
+	e->held = *e->o.stats;
+}
+
 const struct stats *engine_show_stats(struct engine *e)
 {
+	if (e->holds)
+		return &e->held;
 	sync_count(e->o.sync);
 	recorder_count(e->o.recorder, e->o.stats);
 	e->o.stats->shown = true;

@@ -60,6 +60,12 @@ void engine_free(struct engine *e, bool leave);
  */
 void engine_leave(struct engine *e);
 
+/*
+ * engine_hold_stats - engine_show_stats() shows the counters as they are now until the next call
+ * with false: those of the previous daemon's sessions are not complete yet.
+ */
+void engine_hold_stats(struct engine *e, bool hold);
+
 /* engine_forget_group - forget all sessions of an address group: another daemon has them. */
 void engine_forget_group(struct engine *e, unsigned int group);
 

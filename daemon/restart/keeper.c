@@ -14,6 +14,9 @@
  * next daemon reads that number from the dataplane again. The difference is the packets forwarded
  * since.
  *
+ * While calls of the previous daemon are restored bit by bit, the new journal has their old
+ * records, and the old record of the daemon: it has the time and the counters that belong to them.
+ *
  * When the journal cannot be written, the daemon goes on without it and tries again every second.
  * The old journal is then incomplete, so all sessions are written into a new one.
  */
@@ -63,6 +66,9 @@ struct keeper {
 	bool ended_lost;   /* @ended lacks some, for want of memory */
 	uint32_t ended_to; /* as the journal has it */
 	struct kept kept;
+	struct restorer restorer;
+	bool restoring; /* some calls of @kept are not restored yet */
+	bool meta_due;	/* the journal still has the daemon's record of the previous one */
 	struct keeper_view view;
 	uint8_t bytes[SNAPSHOT_MAX];
 };
@@ -340,7 +346,7 @@ static int put_meta(struct keeper *k, bool clean, uint64_t now_ns)
 {
 	int len = encode_meta(k, clean, now_ns);
 
-	k->o.stats->shown = false;
+	k->o.stats->shown = k->meta_due = false;
 	k->ended_to = sessions_doomed_to(k->o.sessions);
 	return journal_put(k->journal, RECORD_META, encoded(k, len));
 }
@@ -504,7 +510,8 @@ static int write_changed(struct keeper *k, uint64_t now_ns)
 
 	if (k->ended_to != sessions_doomed_to(sessions))
 		sink_meta(k);
-	if (k->n_ended || k->o.stats->shown || k->ended_to != sessions_doomed_to(sessions))
+	if (!k->restoring && (k->meta_due || k->n_ended || k->o.stats->shown ||
+			      k->ended_to != sessions_doomed_to(sessions)))
 		rc = put_meta(k, false, now_ns);
 	if (!rc && k->raised)
 		rc = put_groups(k);
@@ -522,6 +529,8 @@ void keeper_run(struct keeper *k)
 
 	if (!k->running || !journal_is_open(k->journal))
 		return;
+	if (k->ended_lost)
+		keeper_finish(k);
 	if (k->ended_lost)
 		rc = write_all(k, false, clock_now());
 	else
@@ -544,7 +553,7 @@ void keeper_tick(struct keeper *k, uint64_t now_ns)
 {
 	int rc = 0;
 
-	if (!k->running)
+	if (!k->running || k->restoring)
 		return;
 	if (journal_is_open(k->journal) && journal_is_there(k->journal)) {
 		rc = put_meta(k, false, now_ns);
@@ -566,6 +575,10 @@ static void on_ended(void *arg, const struct session *s)
 
 	stats->live_relayed -= s->kernel_relayed;
 	stats->live_strangers -= s->kernel_strangers;
+	if (k->restoring) {
+		k->kept.ended_relayed += s->kernel_relayed;
+		k->kept.ended_strangers += s->kernel_strangers;
+	}
 	if (!k->running)
 		return;
 	sink_gone(k, s->number);
@@ -591,6 +604,7 @@ void keeper_leave(struct keeper *k, uint64_t now_ns)
 
 	if (!k->running)
 		return;
+	keeper_finish(k);
 	sync_pull_all(k->o.sync);
 	rc = k->locked ? write_all(k, true, now_ns) : -ENOLCK;
 	if (rc)
@@ -714,9 +728,32 @@ static void read_counters(struct keeper *k)
 	recorder_count_on(k->o.recorder, stats);
 }
 
-static void restore_calls(struct keeper *k, uint64_t now_ns)
+static void copy_record(void *arg, uint64_t key, struct span body)
 {
-	struct restorer r = {
+	struct put_all *all = arg;
+
+	if (!all->rc)
+		all->rc = journal_put(all->k->journal, key, body);
+}
+
+/* Begin the new journal with the records of the previous one. 0 or -errno. */
+static int copy_all(struct keeper *k)
+{
+	struct put_all all = { .k = k };
+	int rc = journal_begin(k->journal);
+
+	if (!rc)
+		rc = journal_put(k->journal, RECORD_META, kept_meta(&k->kept));
+	if (!rc) {
+		kept_each(&k->kept, copy_record, &all);
+		rc = all.rc;
+	}
+	return rc ? rc : commit(k);
+}
+
+static void begin_calls(struct keeper *k, uint64_t now_ns)
+{
+	k->restorer = (struct restorer){
 		.engine = k->o.engine,
 		.sessions = k->o.sessions,
 		.ports = k->o.ports,
@@ -729,13 +766,50 @@ static void restore_calls(struct keeper *k, uint64_t now_ns)
 		.patience_ns = now_ns + PORTS_PATIENCE_NS,
 	};
 
-	if (k->kept.sessions.n)
-		k->view.restored = kept_restore(&k->kept, &r);
 	k->view.lost = k->kept.lost;
+	k->restoring = k->kept.sessions.n > 0;
+	if (k->restoring)
+		kept_begin(&k->kept, &k->restorer);
+	engine_hold_stats(k->o.engine, k->restoring);
+}
+
+/* Not without an old record of the daemon, nor with a sink, which wants the new records. */
+static bool may_go_bit_by_bit(const struct keeper *k)
+{
+	return k->restoring && !k->o.sink && k->kept.meta.instance;
+}
+
+bool keeper_restores(const struct keeper *k)
+{
+	return k->restoring;
+}
+
+void keeper_finish(struct keeper *k)
+{
+	if (!k->restoring)
+		return;
+	while (kept_next(&k->kept, &k->restorer))
+		;
+	k->view.restored = kept_end(&k->kept, &k->restorer);
+	k->view.lost = k->kept.lost;
+	k->restoring = false;
+	k->meta_due = true;
+	engine_hold_stats(k->o.engine, false);
+}
+
+bool keeper_go_on(struct keeper *k, uint64_t ns)
+{
+	const uint64_t until_ns = clock_now() + ns;
+
+	while (k->restoring && clock_now() < until_ns)
+		if (!kept_next(&k->kept, &k->restorer))
+			keeper_finish(k);
+	return k->restoring;
 }
 
 void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t now_ns)
 {
+	bool bit_by_bit;
 	int i;
 
 	k->o = *opts;
@@ -743,12 +817,17 @@ void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t n
 	read_counters(k);
 	for (i = 0; i < RTPX_FAMILIES; i++)
 		ports_go_on(opts->ports, i, k->kept.meta.last_port[i]);
-	restore_calls(k, now_ns);
+	begin_calls(k, now_ns);
+	bit_by_bit = may_go_bit_by_bit(k);
+	if (!bit_by_bit)
+		keeper_finish(k);
+	else if (k->locked)
+		report(k, copy_all(k));
 	notify_watch(opts->notify, on_queued, on_gone, k);
 	kept_restore_messages(&k->kept, opts->notify, now_ns);
 	kept_restore_replies(&k->kept, opts->cookies, now_ns);
 	k->running = true;
-	if (k->locked)
+	if (k->locked && !bit_by_bit)
 		report(k, write_all(k, false, now_ns));
 }
 
@@ -770,4 +849,8 @@ void keeper_joined(struct keeper *k, uint64_t now_ns)
 void keeper_view(const struct keeper *k, struct keeper_view *out)
 {
 	*out = k->view;
+	if (k->restoring) {
+		out->restored = k->kept.restored + k->kept.left;
+		out->lost = k->kept.lost;
+	}
 }

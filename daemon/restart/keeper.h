@@ -81,8 +81,19 @@ struct keeper_opts {
  * keeper_restore - restore every loaded call with its ports, its flows in the dataplane and its
  * statistics. Each call that cannot be restored is logged. From now on changes are written to the
  * journal.
+ *
+ * Thousands of calls take long. So this takes only the ports of all calls and restores the first
+ * one, unless there is a sink. While keeper_restores(), the caller answers commands, and calls
+ * keeper_go_on() in each turn of its loop. A command that looks for a call finds it: it is restored
+ * at once (struct sessions_expected). engine_show_stats() shows the counters of the journal.
+ *
+ * keeper_go_on - restore further calls for about @ns. False: all calls are there.
+ * keeper_finish - restore all calls now.
  */
 void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t now_ns);
+bool keeper_restores(const struct keeper *k);
+bool keeper_go_on(struct keeper *k, uint64_t ns);
+void keeper_finish(struct keeper *k);
 
 /*
  * keeper_take - a record of another daemon that is no session: a message, or its counters, which
@@ -131,7 +142,7 @@ void keeper_forget(struct keeper *k);
 struct keeper_view {
 	const char *path;
 	bool works;
-	unsigned int restored, lost; /* calls, at the start */
+	unsigned int restored, lost; /* calls, at the start; the former with those to come */
 #define KEEPER_FIELD(name, metric, text) uint64_t name;
 	KEEPER_COUNTERS(KEEPER_FIELD)
 #undef KEEPER_FIELD

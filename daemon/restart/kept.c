@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* kept.c - judges and sorts the records of the previous daemon, then restores them in steps. */
+/* kept.c - judges and sorts the records of the previous daemon, then makes calls of them. */
 #include "restart/kept.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "protocol/cookies.h"
 
 /* A loaded record. */
 struct kept_record {
 	uint64_t key, stamp;
-	int64_t shift_ns;	 /* our clock less the writer's */
-	struct session *session; /* restored from the record; NULL: not yet, or it failed */
+	int64_t shift_ns; /* our clock less the writer's */
 	/* of a session, see kept_judge() */
 	bool reads; /* it describes a session */
 	bool fed;   /* other sessions feed this one */
 	uint64_t created_ns;
 	struct addr local[SESSION_PARTIES];
-	struct span call_id; /* in @bytes */
+	struct span call_id;	       /* in @bytes */
+	bool claimed[SESSION_PARTIES]; /* the pair of ports */
+	bool made;		       /* it was made a session, or could not be */
+	struct table_link by_call;     /* of the first record of its call */
+	struct table_link by_number;
+	struct kept_record *next_of_call, *last_of_call; /* the latter: of the first one */
 	size_t len;
 	char bytes[];
 };
@@ -170,47 +175,6 @@ bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highes
 	return *highest > 0;
 }
 
-static void step_session(struct restorer *r, struct kept_record *kept, const struct snapshot *snap)
-{
-	restore_session(r, snap, &kept->session);
-}
-
-/* Recordings and copies come before the flow: the flow says whether its packets are mirrored. */
-static void step_media(struct restorer *r, struct kept_record *kept, const struct snapshot *snap)
-{
-	struct session *s = kept->session;
-
-	restore_media(r, s, snap);
-	restore_silence(r, s, sync_adopt(r->sync, s));
-}
-
-static void step_feeds(struct restorer *r, struct kept_record *kept, const struct snapshot *snap)
-{
-	(void)kept;
-	restore_feeds(r, snap);
-}
-
-/*
- * Run one step for all calls. The caller finishes a step before the next begins: a copy takes any
- * free port, so all calls must have their ports first, and a feed needs its source sessions.
- */
-static void restore_step(struct kept *k, struct restorer *r,
-			 void (*step)(struct restorer *r, struct kept_record *kept,
-				      const struct snapshot *snap))
-{
-	struct kept_list *list = &k->sessions;
-	struct snapshot snap;
-	size_t i;
-
-	for (i = 0; i < list->n; i++) {
-		struct kept_record *kept = list->p[i];
-
-		if ((step == step_session) == !kept->session && (step != step_feeds || kept->fed) &&
-		    snapshot_read(&snap, record_span(kept)) == 0)
-			step(r, kept, &snap);
-	}
-}
-
 static int newest_first(const void *a, const void *b)
 {
 	const struct kept_record *x = *(struct kept_record *const *)a;
@@ -307,24 +271,122 @@ static void sort_loaded(struct kept *k, const struct ports *ports)
 	list_sort(list, oldest_call_first);
 }
 
-/*
- * Add the packets that a dataplane forwarded since the counters were written. The records of
- * sessions have counts of the same packets, but may be older than the counters.
- */
-static void restore_counters(const struct kept *k, struct stats *stats, const struct stats *before)
-{
-	uint64_t relayed = stats->live_relayed, strangers = stats->live_strangers;
+/* ---- making calls ---- */
 
-	if (!k->meta.has_live && !k->meta.clean) {
-		relayed = strangers = 0; /* unknown how many of these the counters include */
-	} else if (!k->meta.has_live) {
+static void claim_ports(struct kept_record *kept, struct ports *ports)
+{
+	int party;
+
+	for (party = 0; party < SESSION_PARTIES; party++) {
+		const struct addr *local = &kept->local[party];
+
+		kept->claimed[party] = local->port && ports_claim(ports, ports_pool(ports, local),
+								  local->port) == 0;
+	}
+}
+
+static void unclaim_ports(struct kept_record *kept, struct ports *ports)
+{
+	int party;
+
+	for (party = 0; party < SESSION_PARTIES; party++)
+		if (kept->claimed[party])
+			ports_unclaim(ports, ports_pool(ports, &kept->local[party]),
+				      kept->local[party].port);
+}
+
+/* The call could not be made: others may have its ports. */
+static void give_ports(struct kept_record *kept, struct restorer *r)
+{
+	int party;
+
+	for (party = 0; party < SESSION_PARTIES; party++) {
+		unsigned int pool = ports_pool(r->ports, &kept->local[party]);
+		uint16_t port = kept->local[party].port;
+
+		if (kept->claimed[party] && ports_claim(r->ports, pool, port) == 0)
+			ports_give(r->ports, pool, port, r->now_ns);
+	}
+}
+
+static struct kept_record *first_of_call(const struct kept *k, struct span call_id)
+{
+	struct table_link *link = table_first(&k->calls, table_hash(call_id.p, call_id.len));
+
+	for (; link; link = table_next(link)) {
+		struct kept_record *r = container_of(link, struct kept_record, by_call);
+
+		if (span_eq(r->call_id, call_id))
+			return r;
+	}
+	return NULL;
+}
+
+/* List the record for kept_make(). 0 or -ENOMEM. */
+static int record_list(struct kept *k, struct kept_record *r)
+{
+	struct kept_record *first = first_of_call(k, r->call_id);
+
+	if (table_add(&k->numbers, &r->by_number, (uint32_t)r->key))
+		return -ENOMEM;
+	if (!first) {
+		r->last_of_call = r;
+		return table_add(&k->calls, &r->by_call, table_hash(r->call_id.p, r->call_id.len));
+	}
+	first->last_of_call->next_of_call = r;
+	first->last_of_call = r;
+	return 0;
+}
+
+static void on_wanted(void *arg, struct span call_id, uint32_t number)
+{
+	struct restorer *r = arg;
+
+	kept_make(r->kept, r, call_id, number);
+}
+
+/* The sessions that are left are counted, and made when a command asks for them. */
+static void expect_left(struct kept *k, struct restorer *r, uint32_t last)
+{
+	const struct sessions_expected e = { k->left, on_wanted, r };
+
+	sessions_expect(r->sessions, &e, last);
+}
+
+/* Connect a fed session to its sources. */
+static void make_feeds(struct kept *k, struct restorer *r, const struct snapshot *snap)
+{
+	int i;
+
+	for (i = 0; i < SNAPSHOT_MAX_FEEDS; i++)
+		if (snap->feed[i].source)
+			kept_make(k, r, (struct span){ 0 }, snap->feed[i].source);
+	restore_feeds(r, snap);
+}
+
+/* Recordings and copies come before the flow: the flow says whether its packets are mirrored. */
+static void record_make(struct kept *k, struct restorer *r, struct kept_record *kept)
+{
+	struct session *s = NULL;
+	struct snapshot snap;
+
+	if (kept->made)
+		return;
+	kept->made = true;
+	k->left--;
+	expect_left(k, r, 0);
+	r->now_ns = clock_now();
+	unclaim_ports(kept, r->ports);
+	if (snapshot_read(&snap, record_span(kept)) || restore_session(r, &snap, &s)) {
+		give_ports(kept, r);
+		k->lost++;
 		return;
 	}
-	relayed -= MIN(relayed, k->meta.live_relayed);
-	strangers -= MIN(strangers, k->meta.live_strangers);
-	stats->npkts_rcvd = before->npkts_rcvd + relayed + strangers;
-	stats->npkts_relayed = before->npkts_relayed + relayed;
-	stats->npkts_discard = before->npkts_discard + strangers;
+	k->restored++;
+	restore_media(r, s, &snap);
+	restore_silence(r, s, sync_adopt(r->sync, s));
+	if (kept->fed)
+		make_feeds(k, r, &snap);
 }
 
 /*
@@ -336,41 +398,110 @@ static void restore_created(const struct kept *k, struct stats *stats)
 	stats->nsess_created = MAX(stats->nsess_created, stats->nsess_destroyed + k->sessions.n);
 }
 
-static unsigned int count_restored(const struct kept *k)
+void kept_begin(struct kept *k, struct restorer *r)
 {
-	unsigned int n = 0;
+	struct kept_list *list = &k->sessions;
+	uint32_t last = 0;
 	size_t i;
 
-	for (i = 0; i < k->sessions.n; i++)
-		n += k->sessions.p[i]->session != NULL;
-	return n;
-}
-
-unsigned int kept_restore(struct kept *k, struct restorer *r)
-{
-	struct sync *sync = r->sync;
-	const struct stats before = *r->stats;
-	unsigned int orphans, restored;
-
+	r->kept = k;
 	r->exact = k->meta.clean;
 	if (k->meta.alive_ns && k->meta.alive_ns < r->now_ns)
 		r->away_ns = r->now_ns - k->meta.alive_ns;
 	sort_loaded(k, r->ports);
-	sync_adopt_begin(sync);
-	restore_step(k, r, step_session);
-	restore_step(k, r, step_media);
-	restore_step(k, r, step_feeds);
-	orphans = sync_adopt_end(sync);
-	restore_counters(k, r->stats, &before);
-	restored = count_restored(k);
-	k->lost += k->sessions.n - restored;
+	for (i = 0; i < list->n; i++) {
+		if (record_list(k, list->p[i])) {
+			k->lost++;
+			list->p[i]->made = true;
+			continue;
+		}
+		claim_ports(list->p[i], r->ports);
+		last = MAX(last, (uint32_t)list->p[i]->key);
+		k->left++;
+	}
 	restore_created(k, r->stats);
+	sync_adopt_begin(r->sync);
+	expect_left(k, r, last);
+	kept_next(k, r);
+}
+
+bool kept_next(struct kept *k, struct restorer *r)
+{
+	while (k->next < k->sessions.n && k->sessions.p[k->next]->made)
+		k->next++;
+	if (k->next == k->sessions.n)
+		return false;
+	record_make(k, r, k->sessions.p[k->next++]);
+	return true;
+}
+
+void kept_make(struct kept *k, struct restorer *r, struct span call_id, uint32_t number)
+{
+	struct kept_record *kept = call_id.p ? first_of_call(k, call_id) : NULL;
+	struct table_link *link;
+
+	for (; kept; kept = kept->next_of_call)
+		record_make(k, r, kept);
+	if (call_id.p)
+		return;
+	if (!number)
+		while (kept_next(k, r))
+			;
+	link = table_first(&k->numbers, number);
+	if (number && link)
+		record_make(k, r, container_of(link, struct kept_record, by_number));
+}
+
+/*
+ * Add the packets that dataplanes forwarded since the counters were written. The records of
+ * sessions have counts of the same packets, but may be older than the counters.
+ */
+static void add_forwarded(const struct kept *k, const struct restorer *r)
+{
+	struct stats *stats = r->stats;
+	uint64_t relayed = stats->live_relayed + k->ended_relayed;
+	uint64_t strangers = stats->live_strangers + k->ended_strangers;
+
+	if (!k->meta.has_live && !k->meta.clean)
+		return; /* unknown how many of these the counters include */
+	if (k->meta.has_live) {
+		relayed -= MIN(relayed, k->meta.live_relayed);
+		strangers -= MIN(strangers, k->meta.live_strangers);
+	} else {
+		relayed -= MIN(relayed, r->recorded_relayed);
+		strangers -= MIN(strangers, r->recorded_strangers);
+	}
+	stats->npkts_rcvd += relayed + strangers;
+	stats->npkts_relayed += relayed;
+	stats->npkts_discard += strangers;
+}
+
+unsigned int kept_end(struct kept *k, struct restorer *r)
+{
+	unsigned int orphans = sync_adopt_end(r->sync);
+
+	add_forwarded(k, r);
 	list_free(&k->sessions);
-	log_info("%u calls of the previous rtpxd go on after %.3f s, %u are lost", restored,
+	table_free(&k->calls);
+	table_free(&k->numbers);
+	log_info("%u calls of the previous rtpxd go on after %.3f s, %u are lost", k->restored,
 		 (double)r->away_ns / NSEC_PER_SEC, k->lost);
 	if (orphans)
 		log_warn("removed %u flows of calls that are not in the journal", orphans);
-	return restored;
+	return k->restored;
+}
+
+void kept_each(struct kept *k, void (*fn)(void *arg, uint64_t key, struct span body), void *arg)
+{
+	struct kept_list *const lists[] = { &k->sessions, &k->messages };
+	size_t i, kind;
+
+	for (kind = 0; kind < ARRAY_SIZE(lists); kind++) {
+		list_sort(lists[kind], by_key);
+		for (i = 0; i < lists[kind]->n; i++)
+			fn(arg, lists[kind]->p[i]->key, record_span(lists[kind]->p[i]));
+	}
+	list_sort(&k->sessions, oldest_call_first);
 }
 
 static char *text_of(struct span s)
@@ -435,6 +566,11 @@ void kept_restore_replies(struct kept *k, struct cookies *cookies, uint64_t now_
 					MIN(r.stored_ns, now_ns));
 	}
 	list_free(&k->replies);
+}
+
+struct span kept_meta(const struct kept *k)
+{
+	return record_span(k->meta_record);
 }
 
 void kept_replace_meta(struct kept *k, struct span body)

@@ -8,6 +8,7 @@
 #ifndef RTPX_KEPT_H
 #define RTPX_KEPT_H
 
+#include "base/table.h"
 #include "restart/records.h"
 #include "restart/restore.h"
 
@@ -25,6 +26,12 @@ struct kept {
 	struct kept_record *meta_record;
 	unsigned int already_ended; /* records of sessions that had ended */
 	unsigned int lost;	    /* calls */
+	/* between kept_begin() and kept_end() */
+	struct table calls, numbers; /* of records */
+	size_t next;		     /* of the sessions, in the order of their start */
+	unsigned int left, restored;
+	/* packets of dataplanes in sessions that were restored and have ended meanwhile */
+	uint64_t ended_relayed, ended_strangers;
 };
 
 /*
@@ -45,13 +52,26 @@ bool kept_group(const struct kept *k, unsigned int group, struct group_epoch *ou
 /* kept_ports - the range of all ports of the calls, RTCP included. False: there are none. */
 bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highest);
 /*
- * kept_restore - make every call again, oldest first, and correct the counters in r->stats by the
- * packets that the dataplane forwarded since. Returns the number of restored calls; each other
- * call is logged and counted in k->lost. Sets r->away_ns and r->exact.
+ * kept_begin - take the ports of all calls, so that no other call or copy gets them, and make the
+ * first call again. Sets r->away_ns and r->exact. @r is used until kept_end().
+ * kept_next - make the next call again, oldest first, with the calls that feed it. False: all were
+ * made already. A call that cannot be made is logged and counted in k->lost.
+ * kept_make - the same for all calls with a Call-ID; or, where it is NULL, for the session with a
+ * number; or, where that is 0, for all.
+ * kept_end - all were made: remove flows of no call, and add the packets to the counters in
+ * r->stats that dataplanes forwarded since these were written. Returns the number of restored
+ * calls.
  */
-unsigned int kept_restore(struct kept *k, struct restorer *r);
+void kept_begin(struct kept *k, struct restorer *r);
+bool kept_next(struct kept *k, struct restorer *r);
+void kept_make(struct kept *k, struct restorer *r, struct span call_id, uint32_t number);
+unsigned int kept_end(struct kept *k, struct restorer *r);
+/* kept_each - every record that kept_begin() found good, by key; before kept_begin(), all. */
+void kept_each(struct kept *k, void (*fn)(void *arg, uint64_t key, struct span body), void *arg);
 void kept_restore_messages(struct kept *k, struct notify *notify, uint64_t now_ns);
 void kept_restore_replies(struct kept *k, struct cookies *cookies, uint64_t now_ns);
+/* kept_meta - the record of the daemon as it was written; empty: there is none. */
+struct span kept_meta(const struct kept *k);
 /* kept_replace_meta - take the counters of another daemon. */
 void kept_replace_meta(struct kept *k, struct span body);
 void kept_forget(struct kept *k); /* all records but that of the daemon */

@@ -185,6 +185,8 @@ static void count_live(struct restorer *r, const struct session *s)
 {
 	r->stats->live_relayed += s->kernel_relayed;
 	r->stats->live_strangers += s->kernel_strangers;
+	r->recorded_relayed += s->kernel_relayed;
+	r->recorded_strangers += s->kernel_strangers;
 }
 
 int restore_session(struct restorer *r, const struct snapshot *snap, struct session **out)

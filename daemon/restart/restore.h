@@ -11,11 +11,14 @@
 #include "call/snapshot.h"
 #include "engine/engine.h"
 
+struct kept;
+
 struct restorer {
+	struct kept *kept; /* of kept_begin() */
 	/* the modules that a session touches */
 	struct engine *engine;
 	struct sessions *sessions;
-	const struct ports *ports;
+	struct ports *ports;
 	struct stats *stats;
 	struct sync *sync;
 	struct recorder *recorder;
@@ -25,6 +28,8 @@ struct restorer {
 	uint64_t patience_ns; /* until then, wait for a port in use */
 	uint64_t away_ns;     /* age of the latest record: every deadline gets that much later */
 	bool exact;	      /* the previous daemon left its deadlines as they were at its end */
+	/* packets of dataplanes in the records of restored sessions */
+	uint64_t recorded_relayed, recorded_strangers;
 	/*
 	 * the previous daemon runs on another machine: a missing address is no news, and the
 	 * sessions sleep until restore_wake()

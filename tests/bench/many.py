@@ -205,9 +205,15 @@ def watch(lab, calls):
     print("a scrape takes %.1f ms (median), %.1f ms (worst)" % (statistics.median(times), max(times)))
 
 
+def said(path, text):
+    with open(path) as log:
+        return log.read().count(text)
+
+
 def again(lab, calls, number, what):
     """A new daemon takes over from one that gets the signal @number, under packets."""
     daemon, result = lab.daemon, []
+    before = said(daemon.log, "calls of the previous rtpxd go on")
     talk(lab, calls)
     traffic = threading.Thread(daemon=True, target=lambda: result.append(lab.traffic.run(calls, rate=REAL_RATE * calls / 2, seconds=6)))
     traffic.start()
@@ -222,15 +228,18 @@ def again(lab, calls, number, what):
                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     command("V")
     first = time.monotonic() - began
-    sample = random.Random(3).sample(range(calls), 200)
-    for n in [*sample, calls - 1]:
-        wait_for("call %d" % n, lambda n=n: not command("Q bench-%d@example.net from%d;1 to%d;1" % (n, n, n)).startswith("E"))
-    known = time.monotonic() - began
+    with Watch(lab, what + ", restoring"):
+        sample = random.Random(3).sample(range(calls), 200)
+        for n in [*sample, calls - 1]:
+            wait_for("call %d" % n, lambda n=n: not command("Q bench-%d@example.net from%d;1 to%d;1" % (n, n, n)).startswith("E"))
+        known = time.monotonic() - began
+        wait_for("all calls", lambda: said(daemon.log, "calls of the previous rtpxd go on") > before)
+        restored = time.monotonic() - began
     traffic.join()
     old.wait()
     lost = result[0]["sent"] - result[0]["received"]
-    print("%s: V answered after %.2f s, all calls after %.2f s; lost %d of %d packets; %d flows" % (
-        what, first, known, lost, result[0]["sent"], daemon.in_kernel()), flush=True)
+    print("%s: V answered after %.2f s, 201 calls after %.2f s, all restored after %.2f s; lost %d of %d packets; %d flows" % (
+        what, first, known, restored, lost, result[0]["sent"], daemon.in_kernel()), flush=True)
 
 
 def clear(lab, calls):

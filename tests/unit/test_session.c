@@ -720,6 +720,12 @@ static bool count_each(void *arg, struct session *s)
 	return true;
 }
 
+static void clear_doomed(struct sessions *all)
+{
+	while (session_doomed_next(all))
+		session_destroy(all, session_doomed_next(all));
+}
+
 static unsigned int walked(struct sessions *all)
 {
 	unsigned int n = 0;
@@ -776,9 +782,115 @@ static void sleeping(void **state)
 	sessions_free(all);
 }
 
+/* What a previous daemon left: numbers 7, 8 and 9, of which 8 and 9 are one call. */
+struct left {
+	struct sessions *all;
+	bool made[3];
+	struct sessions_expected e;
+};
+
+static void left_make(struct left *left, unsigned int i)
+{
+	static const char *const call_ids[] = { "a", "b", "b" };
+	struct session *s;
+
+	if (left->made[i])
+		return;
+	left->made[i] = true;
+	left->e.n--;
+	sessions_expect(left->all, &left->e, 0);
+	s = add(left->all, call_ids[i], "t");
+	s->number = 7 + i;
+	session_restored(left->all, s);
+}
+
+static void left_wanted(void *arg, struct span call_id, uint32_t number)
+{
+	struct left *left = arg;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		if (call_id.p ? span_eq(call_id, span_of(i ? "b" : "a"))
+			      : !number || number == 7 + i)
+			left_make(left, i);
+}
+
+static struct left left_behind(void)
+{
+	return (struct left){ .all = make(false), .e = { 3, left_wanted, NULL } };
+}
+
+static void left_begin(struct left *left)
+{
+	left->e.arg = left;
+	sessions_expect(left->all, &left->e, 9);
+}
+
+/* Sessions of a previous daemon are made when somebody looks for them, and count before. */
+static void expected(void **state)
+{
+	struct left left = left_behind();
+	struct dialog of = { span_of("b"), span_of("t"), { 0 } };
+	unsigned int visited = 0;
+	struct session *new;
+
+	(void)state;
+	left_begin(&left);
+	assert_int_equal(sessions_count(left.all), 3);
+	new = add(left.all, "new", "t");
+	assert_int_equal(new->number, 10);
+	assert_null(sessions_of_call(left.all, span_of("nobody")));
+	assert_int_equal(left.e.n, 3);
+	assert_int_equal(session_find(left.all, &of)->session->number, 8);
+	assert_int_equal(left.e.n, 1);
+	assert_int_equal(sessions_count(left.all), 4);
+	assert_int_equal(sessions_of_call(left.all, span_of("b"))->next_in_call->number, 9);
+	assert_int_equal(session_numbered(left.all, 10)->number, 10);
+	assert_int_equal(left.e.n, 1);
+	assert_int_equal(session_numbered(left.all, 7)->number, 7);
+	assert_int_equal(left.e.n, 0);
+	assert_int_equal(sessions_count(left.all), 4);
+	/* Numbers do not rise in the order of the list now: no session is left out. */
+	session_destroy(left.all, session_numbered(left.all, 8));
+	sessions_after(left.all, 8, count_each, &visited);
+	assert_in_range(visited, 2, 3);
+	assert_int_equal(add(left.all, "next", "t")->number, 11);
+	sessions_doom_all(left.all, 1);
+	clear_doomed(left.all);
+	sessions_free(left.all);
+}
+
+/* The end of all sessions, and a list of all, want all of them. */
+static void all_expected(void **state)
+{
+	struct left left = left_behind();
+	unsigned int visited = 0;
+
+	(void)state;
+	left_begin(&left);
+	sessions_after(left.all, 0, count_each, &visited);
+	assert_int_equal(visited, 3);
+	assert_int_equal(left.e.n, 0);
+	sessions_doom_all(left.all, 1);
+	clear_doomed(left.all);
+	sessions_free(left.all);
+
+	left = left_behind();
+	left_begin(&left);
+	sessions_doom_all(left.all, 1);
+	assert_int_equal(left.e.n, 0);
+	assert_int_equal(sessions_count(left.all), 0);
+	assert_int_equal(sessions_doomed_to(left.all), 9);
+	assert_null(sessions_of_call(left.all, span_of("a")));
+	clear_doomed(left.all);
+	sessions_free(left.all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(expected),
+		cmocka_unit_test(all_expected),
 		cmocka_unit_test(groups_have_numbers),
 		cmocka_unit_test(sleeping),
 		cmocka_unit_test(finding),
