@@ -72,6 +72,14 @@ struct dp_totals {
 	uint64_t strangers, unmirrored;
 };
 
+/* A flow of stats_sweep. */
+struct dp_swept {
+	unsigned int pool;
+	uint16_t port;
+	uint32_t call; /* as in struct rtpx_flow */
+	struct rtpx_flow_stats stats;
+};
+
 /* Flows and their counters. A flow is named by its pool of ports (call/ports.h) and its port. */
 struct dp_ops {
 	const char *name; /* "xdp", "kmod", "none" */
@@ -101,6 +109,14 @@ struct dp_ops {
 	 * for 10,000 flows with XDP, several with the module. 0 or -errno.
 	 */
 	int (*totals)(struct dp *dp, struct dp_totals *out);
+	/*
+	 * stats_sweep - read the statistics of all installed flows by one question, which costs a
+	 * tenth of stats_get for each. @take gets each flow; it asks the dataplane nothing. Reads
+	 * until @until_ns of clock_now(). 1: call again to go on; 0: these were all; or -errno.
+	 * NULL: stats_get costs as little.
+	 */
+	int (*stats_sweep)(struct dp *dp, uint64_t until_ns,
+			   void (*take)(void *arg, const struct dp_swept *flow), void *arg);
 	/*
 	 * flow_get - read an installed flow with the id of its next hop. Finds the flows that a
 	 * previous daemon left, too; with XDP their id is 0. -ENOENT.

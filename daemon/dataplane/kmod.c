@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "dataplane/kmod.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "rtpx_genl.h"
 #include "rtpx_verdict.h"
@@ -28,6 +29,10 @@ struct dp_kmod {
 	struct dp dp;
 	struct mnl_socket *nl;
 	struct mnl_socket *bell; /* rung when copies wait; NULL: no copies */
+	/* asks for all flows, while requests for single ones go on */
+	struct mnl_socket *sweep;
+	bool sweeps; /* the kernel has more flows to tell */
+	uint32_t sweep_seq;
 	bool copies_wait;
 	uint8_t there[RTPX_FAMILIES][65536 / 8];  /* by port: a flow is installed */
 	uint8_t doomed[RTPX_FAMILIES][65536 / 8]; /* by port: a flow must be deleted */
@@ -342,6 +347,71 @@ static int kmod_totals(struct dp *dp, struct dp_totals *out)
 	return MIN(rc, 0);
 }
 
+struct sweeping {
+	struct dp_kmod *k;
+	void (*take)(void *arg, const struct dp_swept *flow);
+	void *arg;
+};
+
+static void sweep_flow(const struct nlmsghdr *h, struct sweeping *s)
+{
+	struct answer a = { 0 };
+
+	answer_take(h, &a);
+	if ((a.has & 1u << RTPX_A_STATS) && (a.has & 1u << RTPX_A_FLOW) && a.family < RTPX_FAMILIES)
+		s->take(s->arg, &(struct dp_swept){ a.family, a.port, a.flow.call, a.stats });
+}
+
+static int sweep_begin(struct dp_kmod *k)
+{
+	struct nlmsghdr *h = command_begin(k, RTPX_CMD_GET);
+
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	k->sweep_seq = h->nlmsg_seq;
+	if (mnl_socket_sendto(k->sweep, h, h->nlmsg_len) < 0)
+		return -errno;
+	k->sweeps = true;
+	return 0;
+}
+
+/* Read some hundred flows. 1: there are more; 0 or -errno. */
+static int sweep_some(struct dp_kmod *k, struct sweeping *s)
+{
+	ssize_t n = mnl_socket_recvfrom(k->sweep, k->buf, sizeof(k->buf));
+	struct nlmsghdr *h = (void *)k->buf;
+	int left = n;
+
+	if (n < 0)
+		return errno == EINTR ? 1 : -errno;
+	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+		if (h->nlmsg_seq != k->sweep_seq)
+			continue;
+		if (h->nlmsg_type == NLMSG_DONE)
+			return *(const int *)mnl_nlmsg_get_payload(h);
+		if (h->nlmsg_type == NLMSG_ERROR)
+			return on_ack(h, k);
+		if (h->nlmsg_type >= NLMSG_MIN_TYPE)
+			sweep_flow(h, s);
+	}
+	return 1;
+}
+
+static int kmod_stats_sweep(struct dp *dp, uint64_t until_ns,
+			    void (*take)(void *arg, const struct dp_swept *flow), void *arg)
+{
+	struct dp_kmod *k = kmod_of(dp);
+	struct sweeping s = { k, take, arg };
+	int rc = k->sweeps ? 1 : sweep_begin(k);
+
+	if (rc < 0)
+		return rc;
+	do
+		rc = sweep_some(k, &s);
+	while (rc > 0 && clock_now() < until_ns);
+	k->sweeps = rc > 0;
+	return rc;
+}
+
 /* sync_adopt_begin() asks for every port. Most have no flow, so check the bit before the module. */
 static int kmod_flow_get(struct dp *dp, unsigned int family, uint16_t port, struct rtpx_flow *out)
 {
@@ -434,6 +504,8 @@ static void kmod_close(struct dp *dp, bool keep)
 		log_warn("the module keeps its flows: %s", strerror(-rc));
 	if (k->bell)
 		mnl_socket_close(k->bell);
+	if (k->sweep)
+		mnl_socket_close(k->sweep);
 	if (k->nl)
 		mnl_socket_close(k->nl);
 	free(k);
@@ -446,6 +518,7 @@ static const struct dp_ops kmod_ops = {
 	.stats_get = kmod_stats_get,
 	.stats_set = kmod_stats_set,
 	.totals = kmod_totals,
+	.stats_sweep = kmod_stats_sweep,
 	.flow_get = kmod_flow_get,
 	.nexthop_put = kmod_nexthop_put,
 	.tend = kmod_tend,
@@ -455,19 +528,27 @@ static const struct dp_ops kmod_ops = {
 
 /* ---- beginning ---- */
 
-static int connect_netlink(struct dp_kmod *k)
+static int socket_open(struct mnl_socket **out)
 {
 	const struct timeval patience = { .tv_sec = ANSWER_SECONDS };
-	int on = 1;
 
-	k->nl = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
-	if (!k->nl || mnl_socket_bind(k->nl, 0, MNL_SOCKET_AUTOPID) < 0)
+	*out = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
+	if (!*out || mnl_socket_bind(*out, 0, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;
+	setsockopt(mnl_socket_get_fd(*out), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	return 0;
+}
+
+static int connect_netlink(struct dp_kmod *k)
+{
+	int on = 1, rc = socket_open(&k->nl);
+
+	if (rc)
+		return rc;
 	/* Without these options the kernel sends no message, or repeats the request before it. */
 	mnl_socket_setsockopt(k->nl, NETLINK_EXT_ACK, &on, sizeof(on));
 	mnl_socket_setsockopt(k->nl, NETLINK_CAP_ACK, &on, sizeof(on));
-	setsockopt(mnl_socket_get_fd(k->nl), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	return 0;
+	return socket_open(&k->sweep);
 }
 
 static void family_take(const struct nlmsghdr *h, void *arg)

@@ -44,6 +44,7 @@ struct sync {
 	struct sync_opts o;
 	struct nexthops *nexthops;
 	struct event *more, *tick, *look;
+	bool sweeping;	     /* a round of sync_sweep() is not over */
 	bool left_out;	     /* the dataplane had no room for a flow */
 	uint32_t tried_last; /* number of the session most recently looked at for that */
 	bool tried_any;	     /* this round of looks has found one */
@@ -210,10 +211,45 @@ static bool pull_each(void *arg, struct session *s)
 	return true;
 }
 
+/* The dataplane may have a flow that could not be deleted: its session does not have it. */
+static void pull_swept(void *arg, const struct dp_swept *flow)
+{
+	struct sync *y = arg;
+	struct session *s = session_numbered(y->o.sessions, flow->call);
+	unsigned int i;
+
+	for (i = 0; s && i < DIRECTIONS; i++) {
+		struct direction d = session_direction(s, i);
+
+		if (is_installed(d) && pool_of(y, d) == flow->pool &&
+		    direction_port(d) == flow->port)
+			take_stats(y, d, &flow->stats);
+	}
+}
+
+bool sync_sweeps(const struct sync *y)
+{
+	return y->o.dp->active && y->o.dp->ops->stats_sweep;
+}
+
+int sync_sweep(struct sync *y, uint64_t until_ns)
+{
+	int rc = y->o.dp->ops->stats_sweep(y->o.dp, until_ns, pull_swept, y);
+
+	y->sweeping = rc > 0;
+	return rc;
+}
+
 void sync_pull_all(struct sync *y)
 {
-	if (y->o.dp->active)
-		sessions_each(y->o.sessions, pull_each, y);
+	if (!y->o.dp->active)
+		return;
+	/* A round that has begun has read some flows a while ago. */
+	if (y->sweeping)
+		sync_sweep(y, UINT64_MAX);
+	if (sync_sweeps(y) && sync_sweep(y, UINT64_MAX) == 0)
+		return;
+	sessions_each(y->o.sessions, pull_each, y);
 }
 
 void sync_count(struct sync *y)

@@ -49,6 +49,13 @@ void sync_pull(struct sync *y, struct session *s);
 /* sync_pull_all - sync_pull for all sessions. Takes milliseconds with thousands of sessions. */
 void sync_pull_all(struct sync *y);
 /*
+ * sync_sweeps - this dataplane gives the statistics of all flows by one question.
+ * sync_sweep - ask it, and do sync_pull() with the answers, until @until_ns of clock_now(). 1: call
+ * again to go on; 0: the round is over, and all sessions were pulled; or -errno.
+ */
+bool sync_sweeps(const struct sync *y);
+int sync_sweep(struct sync *y, uint64_t until_ns);
+/*
  * sync_count - bring the G counters up to date, without the sessions: call before I and G are
  * answered. Takes a tenth of the time of sync_pull_all(), so the loop may do it at any time.
  */

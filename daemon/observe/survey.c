@@ -21,8 +21,10 @@ struct survey {
 	struct event *slice;
 	struct session_cursor cursor;
 	bool walking;
-	uint64_t began_ns;	      /* the round that runs, else the latest one */
-	uint64_t until_ns;	      /* no reader after that time */
+	bool sweeping;	   /* the statistics of all sessions are pulled at once, before the walk */
+	bool pulls;	   /* the walk pulls the statistics of each session */
+	uint64_t began_ns; /* the round that runs, else the latest one */
+	uint64_t until_ns; /* no reader after that time */
 	struct survey_view now, done; /* of the round that runs, and of the latest one */
 	struct quality_totals samples;
 };
@@ -96,7 +98,8 @@ static void visit_session(struct survey *v, struct session *s, uint64_t now_ns)
 {
 	unsigned int i;
 
-	sync_pull(v->sync, s);
+	if (v->pulls)
+		sync_pull(v->sync, s);
 	v->now.sessions++;
 	count_heard(&v->now, s, now_ns);
 	for (i = 0; i < DIRECTIONS; i++) {
@@ -118,6 +121,8 @@ static void begin_round(struct survey *v, uint64_t now_ns)
 	v->began_ns = now_ns;
 	session_cursor_begin(v->sessions, &v->cursor);
 	v->walking = true;
+	v->sweeping = sync_sweeps(v->sync);
+	v->pulls = !v->sweeping;
 }
 
 static void end_round(struct survey *v, uint64_t now_ns)
@@ -127,6 +132,18 @@ static void end_round(struct survey *v, uint64_t now_ns)
 	v->done = v->now;
 	v->done.ended_ns = now_ns;
 	v->done.took_ns = now_ns - v->began_ns;
+}
+
+/* Pull statistics for a slice of time. False: all were pulled, or the walk must do it. */
+static bool sweep_slice(struct survey *v, uint64_t now_ns)
+{
+	int rc = v->sweeping ? sync_sweep(v->sync, now_ns + SURVEY_SLICE_NS) : 0;
+
+	v->sweeping = rc > 0;
+	v->pulls |= rc < 0;
+	if (v->sweeping)
+		v->now.busy_ns += clock_now() - now_ns;
+	return v->sweeping;
 }
 
 static void walk_slice(struct survey *v, uint64_t now_ns)
@@ -166,7 +183,8 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (!v->walking)
 		begin_round(v, now_ns);
-	walk_slice(v, now_ns);
+	if (!sweep_slice(v, now_ns))
+		walk_slice(v, now_ns);
 	ms = next_ms(v, now_ns);
 	if (ms >= 0)
 		event_add(v->slice, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });

@@ -22,8 +22,11 @@ static struct {
 	bool flow[65536];
 	int err; /* answer to every request; 0: carry it out */
 	unsigned int requests[RTPX_CMD_COPIES + 1];
-	char answer[512];
+	char answer[1024];
 	size_t len;
+	uint32_t dump_seq; /* of the dump that runs; 0: none */
+	uint16_t dumped;   /* up to this port */
+	int dump_err;	   /* at its end */
 } module;
 
 static void answer_error(const struct nlmsghdr *to, int err)
@@ -52,12 +55,61 @@ static void answer_stats(const struct nlmsghdr *to)
 	module.len = h->nlmsg_len;
 }
 
+static struct nlmsghdr *dump_put(uint16_t type, uint32_t seq)
+{
+	struct nlmsghdr *h = mnl_nlmsg_put_header(module.answer + module.len);
+
+	h->nlmsg_type = type;
+	h->nlmsg_flags = NLM_F_MULTI;
+	h->nlmsg_seq = seq;
+	return h;
+}
+
+static void dump_flow(uint16_t port, uint32_t seq)
+{
+	const struct rtpx_flow_stats stats = { .packets = port };
+	const struct rtpx_flow flow = { .port = port, .call = port / 4 };
+	struct nlmsghdr *h = dump_put(NLMSG_MIN_TYPE, seq);
+
+	mnl_nlmsg_put_extra_header(h, 4);
+	mnl_attr_put_u8(h, RTPX_A_FAMILY, RTPX_FAMILY_IP6);
+	mnl_attr_put_u16(h, RTPX_A_PORT, port);
+	mnl_attr_put(h, RTPX_A_FLOW, sizeof(flow), &flow);
+	mnl_attr_put(h, RTPX_A_STATS, sizeof(stats), &stats);
+	module.len += h->nlmsg_len;
+}
+
+/* A flow in each message, and an old answer beside it. */
+static void dump_more(void)
+{
+	struct nlmsghdr *h;
+
+	module.len = 0;
+	while (++module.dumped && !module.flow[module.dumped])
+		;
+	dump_flow(1, module.dump_seq - 1);
+	if (module.dumped) {
+		dump_flow(module.dumped, module.dump_seq);
+		return;
+	}
+	h = dump_put(NLMSG_DONE, module.dump_seq);
+	memcpy(mnl_nlmsg_put_extra_header(h, sizeof(int)), &module.dump_err, sizeof(int));
+	module.len += h->nlmsg_len;
+	module.dump_seq = 0;
+}
+
 static ssize_t module_hears(const struct nlmsghdr *h)
 {
 	const uint8_t cmd = *(const uint8_t *)mnl_nlmsg_get_payload(h);
 	const struct nlattr *a;
 	uint16_t port = 0;
 	int err = module.err;
+
+	if (cmd == RTPX_CMD_GET && h->nlmsg_flags & NLM_F_DUMP) {
+		module.dump_seq = h->nlmsg_seq;
+		module.dumped = 0;
+		return h->nlmsg_len;
+	}
 
 	mnl_attr_for_each(a, h, 4)
 		if (mnl_attr_get_type(a) == RTPX_A_PORT)
@@ -76,6 +128,8 @@ static ssize_t module_hears(const struct nlmsghdr *h)
 
 static ssize_t module_says(void *buf)
 {
+	if (module.dump_seq)
+		dump_more();
 	memcpy(buf, module.answer, module.len);
 	return module.len;
 }
@@ -93,6 +147,47 @@ static int begin(void **state)
 	memset(&module, 0, sizeof(module));
 	k.dp.active = true;
 	return 0;
+}
+
+struct swept {
+	unsigned int n;
+	uint16_t port[8];
+};
+
+static void take_swept(void *arg, const struct dp_swept *flow)
+{
+	struct swept *to = arg;
+
+	assert_int_equal(flow->pool, RTPX_FAMILY_IP6);
+	assert_int_equal(flow->stats.packets, flow->port);
+	assert_int_equal(flow->call, flow->port / 4);
+	to->port[to->n++] = flow->port;
+}
+
+/* One question gives all flows, in parts. A request for one flow may come in between. */
+static void test_sweep(void **state)
+{
+	struct swept to = { 0 };
+
+	(void)state;
+	module.flow[40000] = module.flow[40002] = module.flow[50000] = true;
+	assert_int_equal(kmod_stats_sweep(&k.dp, 0, take_swept, &to), 1);
+	assert_int_equal(to.n, 1);
+	assert_int_equal(kmod_stats_sweep(&k.dp, 0, take_swept, &to), 1);
+	assert_int_equal(kmod_stats_sweep(&k.dp, UINT64_MAX, take_swept, &to), 0);
+	assert_int_equal(to.n, 3);
+	assert_int_equal(to.port[2], 50000);
+
+	to.n = 0;
+	assert_int_equal(kmod_stats_sweep(&k.dp, UINT64_MAX, take_swept, &to), 0);
+	assert_int_equal(to.n, 3);
+
+	module.dump_err = -ENOMEM;
+	assert_int_equal(kmod_stats_sweep(&k.dp, UINT64_MAX, take_swept, &to), -ENOMEM);
+	module.dump_err = 0;
+	to.n = 0;
+	assert_int_equal(kmod_stats_sweep(&k.dp, UINT64_MAX, take_swept, &to), 0);
+	assert_int_equal(to.n, 3);
 }
 
 static int put(uint16_t port)
@@ -172,6 +267,7 @@ static void test_nothing_there(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_sweep, begin),
 		cmocka_unit_test_setup(test_doomed, begin),
 		cmocka_unit_test_setup(test_many, begin),
 		cmocka_unit_test_setup(test_taken_again, begin),

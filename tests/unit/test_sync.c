@@ -1152,6 +1152,95 @@ static void test_count(void **state)
 }
 
 /* A pull takes the statistics of all flows: here 15,000 calls, on ports in random order. */
+static unsigned int swept_at; /* of the flows of the first family, by port */
+static int sweep_error;
+
+/* As the module does: some flows in a call. */
+static int fake_stats_sweep(struct dp *dp, uint64_t until_ns,
+			    void (*take)(void *arg, const struct dp_swept *flow), void *arg)
+{
+	struct fake_dp *f = fake_of(dp);
+	unsigned int n = 0;
+
+	if (sweep_error)
+		return sweep_error;
+	for (; swept_at < FAKE_PORTS && (n < 3 || until_ns == UINT64_MAX); swept_at++) {
+		struct rtpx_flow *flow = &f->flows[0][swept_at];
+
+		if (!(flow->flags & RTPX_FLOW_ACTIVE))
+			continue;
+		take(arg, &(struct dp_swept){ 0, swept_at, flow->call, f->stats[0][swept_at] });
+		n++;
+	}
+	swept_at %= FAKE_PORTS;
+	return swept_at > 0;
+}
+
+static struct session *relayed_call(uint16_t port)
+{
+	struct session *s = call_on("198.51.100.1", "198.51.100.2", port);
+
+	signal_to(s, 0, CALLEE);
+	signal_to(s, 1, CALLER);
+	hear(s, 0, STREAM_RTP, CALLEE, 5000, 1, 1000);
+	hear(s, 1, STREAM_RTP, CALLER, 5000, 1, 1000);
+	sync_run(sync_);
+	return s;
+}
+
+static void each_arrives(struct session *s[], unsigned int n, unsigned int seq)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		arrives(s[i], 0, STREAM_RTP, CALLEE, 5000, seq, 1000 + seq);
+		arrives(s[i], 1, STREAM_RTP, CALLER, 5000, seq, 1000 + seq);
+	}
+}
+
+/* A dataplane that gives the statistics of all flows by one question, in parts or at once. */
+static void test_sweep(void **state)
+{
+	struct session *s[3];
+	struct dp_ops ops = *fake->dp.ops;
+	const struct dp_ops *plain = fake->dp.ops;
+	unsigned int i, turns = 0;
+
+	(void)state;
+	assert_false(sync_sweeps(sync_));
+	ops.stats_sweep = fake_stats_sweep;
+	fake->dp.ops = &ops;
+	assert_true(sync_sweeps(sync_));
+	for (i = 0; i < 3; i++)
+		s[i] = relayed_call(4000 + 4 * i);
+	each_arrives(s, 3, 2);
+	while (sync_sweep(sync_, 0) > 0)
+		turns++;
+	assert_in_range(turns, 1, 3);
+	assert_int_equal(stats.npkts_relayed, 6);
+	assert_int_equal(s[2]->leg[1].stream[STREAM_RTP].stats->packets, 2);
+
+	/* A round that has begun is no reason to miss later packets. */
+	each_arrives(s, 3, 3);
+	assert_int_equal(sync_sweep(sync_, 0), 1);
+	each_arrives(s, 3, 4);
+	sync_pull_all(sync_);
+	assert_int_equal(stats.npkts_relayed, 18);
+
+	/* Without an answer each flow is asked for. */
+	sweep_error = -ENOBUFS;
+	each_arrives(s, 3, 5);
+	sync_pull_all(sync_);
+	assert_int_equal(stats.npkts_relayed, 24);
+	sweep_error = 0;
+
+	/* A flow that its session does not have is nobody's. */
+	each_arrives(s, 1, 6);
+	s[0]->leg[0].installed = 0;
+	sync_pull_all(sync_);
+	assert_int_equal(stats.npkts_relayed, 25);
+	s[0]->leg[0].installed = 1 << STREAM_RTP;
+	fake->dp.ops = plain;
+}
+
 static void test_pull_all(void **state)
 {
 	enum { CALLS = 15000 };
@@ -1254,6 +1343,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_adopt_nothing_inherited, begin, end),
 		cmocka_unit_test_setup_teardown(test_adopt_without_port, begin, end),
 		cmocka_unit_test_setup_teardown(test_count, begin, end),
+		cmocka_unit_test_setup_teardown(test_sweep, begin, end),
 		cmocka_unit_test_setup_teardown(test_pull_all, begin, end),
 	};
 
