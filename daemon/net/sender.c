@@ -19,7 +19,7 @@
 /* Payload of the longest packet that never needs fragments: RFC 791, RFC 8200 section 5 */
 #define RING_BYTES4 (576 - 28)
 #define RING_BYTES6 (1280 - 48)
-#define SEEN_NS (5 * NSEC_PER_SEC) /* connection tracking forgets an unanswered flow after 30 s */
+#define SEEN_MS 5000 /* connection tracking forgets an unanswered flow after 30 s */
 
 struct sender {
 	struct sender_opts o;
@@ -141,12 +141,13 @@ static bool finds_way(struct sender *s, unsigned int i)
 {
 	const struct ring_packet *p = &s->packet[i];
 	struct sender_port *from = s->from[i];
+	uint32_t now_ms = (uint32_t)(s->now_ns / NSEC_PER_MSEC);
 
 	if (!s->o.ring || p->data.len > (p->dest.family == ADDR_IP6 ? RING_BYTES6 : RING_BYTES4))
 		return false;
-	if (s->now_ns - from->seen_ns > SEEN_NS || !addr_eq(&from->seen_to, &p->dest)) {
+	if (now_ms - from->seen_ms > SEEN_MS || !addr_eq(&from->seen_to, &p->dest)) {
 		from->seen_to = p->dest;
-		from->seen_ns = s->now_ns;
+		from->seen_ms = now_ms;
 		return false;
 	}
 	return s->o.finder->find(s->o.finder->arg, &p->source, &p->dest, p->tos, s->now_ns,

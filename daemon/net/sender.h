@@ -22,10 +22,10 @@ struct sender;
 struct sender_port {
 	struct addr local;   /* address and port */
 	int fd;		     /* a socket that is bound to @local; -1: the raw sockets send */
+	struct addr seen_to; /* destination of the latest packet that the host's rules have seen */
+	uint32_t seen_ms;    /* when that was, modulo 2^32; both are the sender's */
 	uint8_t tos;	     /* the socket's TOS or traffic class */
 	bool wildcard;	     /* @local is any address: each packet has a source */
-	struct addr seen_to; /* destination of the latest packet that the host's rules have seen */
-	uint64_t seen_ns;    /* when that was; both are the sender's */
 };
 
 struct sender_opts {

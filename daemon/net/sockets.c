@@ -60,12 +60,14 @@
 #define SKEW_NS (10 * NSEC_PER_SEC) /* a time stamp further off shows that the clock was set */
 
 struct sockets_port {
-	void *owner;
-	unsigned int tag;
-	bool closed;		/* during a turn; freed after it */
-	struct sender_port way; /* its fd is -1 with a switchboard */
+	union {
+		void *owner;
+		struct sockets_port *next_dead; /* if closed */
+	};
 	uint64_t opened_ns;	/* earlier packets of a shared socket are not for this port */
-	struct sockets_port *next_dead;
+	struct sender_port way; /* its fd is -1 with a switchboard */
+	uint8_t tag;
+	bool closed; /* during a turn; freed after it */
 };
 
 /* A datagram with what its control messages say. */
@@ -396,7 +398,7 @@ static void expect_inbox(struct sockets *u)
 	}
 	for (step = 0; step < SOCKETS_STEPS && u->opts.expect; step++)
 		for (a = u->in.arrived; a < end; a++)
-			if (a->port)
+			if (a->port && !a->port->closed)
 				u->opts.expect(u->opts.arg, a->port->owner, a->port->tag, step);
 }
 

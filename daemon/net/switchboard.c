@@ -333,6 +333,15 @@ static int ask_pair(const struct switchboard *b, const struct place *p, const st
 	return 0;
 }
 
+/* The question about the port before, which this host's address had just now, was about both. */
+static bool is_answered(const struct switchboard *b, const struct place *p,
+			const struct addr *local, uint64_t now_ns)
+{
+	const struct answer *last = &b->answer;
+
+	return last->place == p && last->port == local->port && now_ns - last->at_ns < ANSWER_NS;
+}
+
 /*
  * 0, -EADDRINUSE or another -errno. @shared: see struct floor_question. A port is followed by its
  * RTCP port at once, so one question serves both.
@@ -345,7 +354,7 @@ static int is_free(struct switchboard *b, const struct place *p, const struct ad
 	uint32_t taken = 0;
 	int err;
 
-	if (last->place == p && last->port == local->port && now_ns - last->at_ns < ANSWER_NS) {
+	if (is_answered(b, p, local, now_ns)) {
 		taken = last->taken;
 		last->place = NULL;
 		return taken ? -EADDRINUSE : 0;
@@ -387,7 +396,7 @@ static int may_open(struct switchboard *b, struct place *p, const struct addr *l
 		return anyway ? 0 : try_bind(local);
 	if (anyway)
 		return is_alone(b) ? 0 : is_free(b, p, local, true);
-	err = is_here(b, p, local);
+	err = is_answered(b, p, local, clock_now()) ? 0 : is_here(b, p, local);
 	return err ? err : is_free(b, p, local, false);
 }
 
