@@ -801,9 +801,12 @@ bool keeper_go_on(struct keeper *k, uint64_t ns)
 {
 	const uint64_t until_ns = clock_now() + ns;
 
-	while (k->restoring && clock_now() < until_ns)
-		if (!kept_next(&k->kept, &k->restorer))
-			keeper_finish(k);
+	while (clock_now() < until_ns)
+		if (!kept_next(&k->kept, &k->restorer)) {
+			if (!kept_tidy(&k->kept, until_ns))
+				keeper_finish(k);
+			break;
+		}
 	return k->restoring;
 }
 

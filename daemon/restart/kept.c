@@ -429,7 +429,7 @@ bool kept_next(struct kept *k, struct restorer *r)
 {
 	while (k->next < k->sessions.n && k->sessions.p[k->next]->made)
 		k->next++;
-	if (k->next == k->sessions.n)
+	if (k->next >= k->sessions.n)
 		return false;
 	record_make(k, r, k->sessions.p[k->next++]);
 	return true;
@@ -474,6 +474,19 @@ static void add_forwarded(const struct kept *k, const struct restorer *r)
 	stats->npkts_rcvd += relayed + strangers;
 	stats->npkts_relayed += relayed;
 	stats->npkts_discard += strangers;
+}
+
+/* No look-up comes any more: no session is expected. */
+bool kept_tidy(struct kept *k, uint64_t until_ns)
+{
+	struct kept_list *list = &k->sessions;
+
+	while (list->n) {
+		free(list->p[--list->n]);
+		if (list->n % 64 == 0 && clock_now() >= until_ns)
+			return list->n > 0;
+	}
+	return false;
 }
 
 unsigned int kept_end(struct kept *k, struct restorer *r)

@@ -58,6 +58,8 @@ bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highes
  * made already. A call that cannot be made is logged and counted in k->lost.
  * kept_make - the same for all calls with a Call-ID; or, where it is NULL, for the session with a
  * number; or, where that is 0, for all.
+ * kept_tidy - all were made: free records until @until_ns of clock_now(), since thousands take
+ * milliseconds. False: all are freed. kept_end() frees what is left.
  * kept_end - all were made: remove flows of no call, and add the packets to the counters in
  * r->stats that dataplanes forwarded since these were written. Returns the number of restored
  * calls.
@@ -65,6 +67,7 @@ bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highes
 void kept_begin(struct kept *k, struct restorer *r);
 bool kept_next(struct kept *k, struct restorer *r);
 void kept_make(struct kept *k, struct restorer *r, struct span call_id, uint32_t number);
+bool kept_tidy(struct kept *k, uint64_t until_ns);
 unsigned int kept_end(struct kept *k, struct restorer *r);
 /* kept_each - every record that kept_begin() found good, by key; before kept_begin(), all. */
 void kept_each(struct kept *k, void (*fn)(void *arg, uint64_t key, struct span body), void *arg);
