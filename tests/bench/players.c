@@ -30,6 +30,8 @@
 #define MAX_ERRORS 20000000
 #define SLOTS 32768 /* of the table of SSRCs, a power of two */
 #define RCVBUF (64 << 20)
+#define BATCH 64
+#define NAP_NS (5 * NSEC_PER_MSEC)
 
 struct stream {
 	uint32_t ssrc, first_ts, last_ts;
@@ -164,31 +166,44 @@ static int64_t stamp_of(struct msghdr *msg)
 	return (int64_t)t.tv_sec * (int64_t)NSEC_PER_SEC + t.tv_nsec;
 }
 
-static void take_one(bool counts)
+/* Take the packets that have arrived. False: there are no more. */
+static bool take_batch(bool counts)
 {
-	static uint8_t data[2048];
-	_Alignas(struct cmsghdr) char control[64];
-	struct iovec iov = { data, sizeof(data) };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	ssize_t n = recvmsg(b.ear, &msg, MSG_DONTWAIT);
+	static uint8_t data[BATCH][2048];
+	static struct {
+		_Alignas(struct cmsghdr) char buf[64];
+	} control[BATCH];
+	struct iovec iov[BATCH];
+	struct mmsghdr m[BATCH] = { 0 };
+	int i, n;
 
-	if (n >= 12 && counts)
-		heard(data, stamp_of(&msg));
+	for (i = 0; i < BATCH; i++) {
+		iov[i] = (struct iovec){ data[i], sizeof(data[i]) };
+		m[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i],
+						.msg_iovlen = 1,
+						.msg_control = control[i].buf,
+						.msg_controllen = sizeof(control[i].buf) };
+	}
+	n = recvmmsg(b.ear, m, BATCH, MSG_DONTWAIT, NULL);
+	for (i = 0; i < n; i++)
+		if (m[i].msg_len >= 12 && counts)
+			heard(data[i], stamp_of(&m[i].msg_hdr));
+	return n == BATCH;
 }
 
+/* Naps instead of waiting for packets: the kernel of the relay would wake it up for each. */
 static void listen_for(double seconds, bool counts)
 {
-	uint64_t until = clock_now() + (uint64_t)(seconds * NSEC_PER_SEC), now;
+	const struct timespec nap = { .tv_nsec = NAP_NS };
+	uint64_t until = clock_now() + (uint64_t)(seconds * NSEC_PER_SEC);
 
-	while ((now = clock_now()) < until) {
-		struct pollfd p = { .fd = b.ear, .events = POLLIN };
-
-		if (poll(&p, 1, (until - now) / NSEC_PER_MSEC + 1) == 1)
-			take_one(counts);
+	while (clock_now() < until) {
+		while (take_batch(counts))
+			;
+		nanosleep(&nap, NULL);
 	}
+	while (take_batch(counts))
+		;
 }
 
 /* CPU time of the relay, all threads. */
