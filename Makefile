@@ -18,7 +18,11 @@ LIBS := libbpf lmdb zlib libnl-3.0 libnl-route-3.0 libmnl libevent json-c libcap
 SOUND ?= yes
 HAVE_SOUND := $(filter-out no,$(SOUND))
 # --as-needed links a program with the libraries that it uses.
-LIBS += $(if $(HAVE_SOUND),opus sndfile soxr spandsp libbcg729 libpcap libsrtp2)
+LIBS += $(if $(HAVE_SOUND),opus speex sndfile soxr spandsp libbcg729 libpcap libsrtp2)
+# AMR=no leaves out AMR and AMR-WB, which some distributions have not.
+AMR ?= yes
+HAVE_AMR := $(if $(HAVE_SOUND),$(filter-out no,$(AMR)))
+LIBS += $(if $(HAVE_AMR),opencore-amrnb opencore-amrwb vo-amrwbenc)
 LDFLAGS += -Wl,--as-needed
 LDLIBS += -lm
 # REPLICATE=no leaves out the standby, and with it hiredis and OpenSSL.
@@ -38,13 +42,17 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude \
 	-I/usr/include/$(shell $(CC) -dumpmachine 2>/dev/null)
 
 # daemon/ORDER names one module a line. A part that is left out has a twin, NAME_none.c.
-WITH := $(if $(HAVE_SOUND),media/audio media/sound media/opuspack) \
+WITH := $(if $(HAVE_SOUND),media/audio media/sound media/opuspack) $(if $(HAVE_AMR),media/amr) \
 	$(if $(HAVE_REDIS),replicate/redis replicate/group)
-WITHOUT := $(filter-out $(WITH),media/audio media/sound media/opuspack replicate/redis replicate/group)
-DAEMON := $(filter-out daemon/main.c $(WITH:%=daemon/%_none.c) $(WITHOUT:%=daemon/%.c),\
+WITHOUT := $(filter-out $(WITH),media/audio media/sound media/opuspack media/amr replicate/redis \
+	replicate/group)
+# A part without a twin, for a part that is left out.
+ALONE := $(if $(HAVE_SOUND),,media/spx)
+DAEMON := $(filter-out daemon/main.c $(WITH:%=daemon/%_none.c) $(WITHOUT:%=daemon/%.c) $(ALONE:%=daemon/%.c),\
 	$(wildcard daemon/*.c daemon/*/*.c))
 CORE := $(O)/librtpx.a
-UNITS := $(filter-out $(if $(HAVE_SOUND),,%test_audio %test_clips %test_loader %test_player %test_promptcache %test_resizer) $(if $(HAVE_REDIS),,%test_redis),\
+UNITS := $(filter-out $(if $(HAVE_SOUND),,%test_audio %test_speexpack %test_clips %test_loader %test_player %test_promptcache %test_resizer) $(if $(HAVE_AMR),,%test_amr) \
+	$(if $(HAVE_REDIS),,%test_redis),\
 	$(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_*.c)))
 TOOL_MAINS := tools/rtpxctl.c tools/makeann.c tools/extractaudio.c
 TOOLS := $(O)/rtpxctl $(if $(HAVE_SOUND),$(O)/makeann $(O)/extractaudio)

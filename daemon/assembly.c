@@ -104,7 +104,7 @@ static int start_recorder(struct daemon *d)
 		.as_rtpproxy = c->drop_in,
 		.name = c->record_name,
 		.finish = {
-			.sheet = { .opus_types = c->opus_types, .dtmf_types = c->dtmf_types },
+			.sheet = { .codecs = &c->codecs, .dtmf_types = c->dtmf_types },
 			.jobs = config_jobs(c),
 			.keep_days = c->record_days,
 			.quota_bytes = c->record_quota_mb * 1000000ull,
@@ -161,7 +161,7 @@ int assemble_media(struct daemon *d)
 		.learning = c->learning,
 		.double_small = c->double_small,
 		.switchboard = floor_board(d->floor),
-		.opus_types = c->opus_types,
+		.opus_types = audio_codec_map_types(&c->codecs, AUDIO_OPUS),
 		.digits = &d->digits,
 		.taps = &d->taps,
 	};
@@ -189,7 +189,7 @@ int assemble_players(struct daemon *d)
 		.cache_dir = d->config.prompt_cache,
 		.cache_bytes = d->config.prompt_cache_mb * 1000000ull,
 		.ptime_ms = d->config.prompt_ptime_ms,
-		.opus_types = d->config.opus_types,
+		.codecs = &d->config.codecs,
 		.send = relay_play,
 		.arg = d->relay,
 		.pacer = relay_pacer(d->relay),

@@ -82,6 +82,36 @@ const char *config_group(struct config *c, const char *value)
 	return NULL;
 }
 
+/* A port: digits alone, 1 to 65535. 0: another text. */
+static uint16_t port_of(const char *text)
+{
+	unsigned long n = strtoul(text, NULL, 10);
+
+	return *text && strspn(text, "0123456789") == strlen(text) && n <= UINT16_MAX ? n : 0;
+}
+
+const char *config_metrics(struct config *c, const char *value)
+{
+	const char *colon = strrchr(value, ':'), *host = value;
+	size_t len = colon ? (size_t)(colon - value) : 0;
+	enum addr_family family = ADDR_IP4;
+	struct addr a = { .family = ADDR_IP4, .ip = { 127, 0, 0, 1 } };
+	uint16_t port = port_of(colon ? colon + 1 : value);
+
+	if (!port)
+		return "must end with a port, 1 to 65535";
+	if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
+		family = ADDR_IP6;
+		host++;
+		len -= 2;
+	}
+	if (colon && addr_parse(&a, family, host, len))
+		return "must begin with a numeric address, IPv6 in brackets: 192.0.2.1:9100";
+	a.port = port;
+	c->metrics = a;
+	return NULL;
+}
+
 static int add_group(struct config *c, const char *name, char *err, size_t err_size)
 {
 	for (unsigned int i = 0; i < c->n_groups; i++)
@@ -266,7 +296,7 @@ struct jobs_opts config_jobs(const struct config *c)
 		.url = c->record_url,
 		.workers = c->record_workers,
 		.hook_time_s = c->record_hook_time_s,
-		.opus_types = c->opus_types,
+		.codecs = &c->codecs,
 	};
 }
 

@@ -13,6 +13,7 @@
 #include "dataplane/choice.h"
 #include "engine/engine.h"
 #include "host/floor.h"
+#include "media/audio_codec.h"
 #include "observe/hep_address.h"
 #include "replicate/groups.h"
 #include "replicate/redis_url.h"
@@ -79,7 +80,7 @@ struct config {
 	char start_dir[PATH_MAX];
 	uint16_t prompt_ptime_ms;
 	bool notify_prompts;
-	uint32_t opus_types; /* a bit for each payload type from 96 up */
+	struct audio_codec_map codecs; /* of --codec and --opus-type */
 	const char *pid_file, *admin_socket;
 	struct addr metrics;   /* of --metrics; ADDR_NONE: off */
 	const char *state_dir; /* directory of the journal; NULL: no journal */
@@ -135,6 +136,8 @@ void config_defaults(struct config *c);
 int config_conclude(struct config *c, char *err, size_t err_size);
 /* config_group - a value of --group: NAME or NAME=ADDR[,ADDR]. NULL, or what is wrong with it. */
 const char *config_group(struct config *c, const char *value);
+/* config_metrics - a value of --metrics: [ADDR:]PORT, an IPv6 address in brackets. Likewise. */
+const char *config_metrics(struct config *c, const char *value);
 /* config_describes - true if complete recordings get a description, in JSON. */
 bool config_describes(const struct config *c);
 struct jobs_opts config_jobs(const struct config *c); /* without directories */

@@ -182,6 +182,23 @@ static int set_type(struct parse *p, const struct row *row, const char *value)
 	return 0;
 }
 
+static int set_codec(struct parse *p, const struct row *row, const char *value)
+{
+	const char *why = audio_codec_map_add(&p->c->codecs, value);
+
+	return why ? wrong(p, row, value, why) : 0;
+}
+
+static int set_opus(struct parse *p, const struct row *row, const char *value)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%.8s=opus", value);
+	return audio_codec_map_add(&p->c->codecs, text)
+		       ? wrong(p, row, value, "must be a dynamic payload type, 96 to 127")
+		       : 0;
+}
+
 static int set_nice(struct parse *p, const struct row *row, const char *value)
 {
 	long n;
@@ -518,28 +535,11 @@ static int set_hep(struct parse *p, const struct row *row, const char *value)
 	return 0;
 }
 
-/* [ADDR:]PORT; an IPv6 address stands in brackets. */
 static int set_metrics(struct parse *p, const struct row *row, const char *value)
 {
-	const char *colon = strrchr(value, ':'), *host = value;
-	size_t len = colon ? (size_t)(colon - value) : 0;
-	enum addr_family family = ADDR_IP4;
-	struct addr a = { .family = ADDR_IP4, .ip = { 127, 0, 0, 1 } };
-	long port;
+	const char *why = config_metrics(p->c, value);
 
-	if (parse_number(colon ? colon + 1 : value, 1, UINT16_MAX, &port))
-		return wrong(p, row, value, "must end with a port, 1 to 65535");
-	if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
-		family = ADDR_IP6;
-		host++;
-		len -= 2;
-	}
-	if (colon && addr_parse(&a, family, host, len))
-		return wrong(p, row, value,
-			     "must begin with a numeric address, IPv6 in brackets: 192.0.2.1:9100");
-	a.port = (uint16_t)port;
-	p->c->metrics = a;
-	return 0;
+	return why ? wrong(p, row, value, why) : 0;
 }
 
 /* ---- answers ---- */
@@ -705,9 +705,11 @@ static const struct row rows[] = {
 	  .ours = true, .help = "packet length of prompts, if the call gives no z (default 10)" },
 	{ 0, "notify-prompts", NULL, set_flag, MEMBER(notify_prompts), .ours = true,
 	  .help = "tell the unix: or tcp: target of a session when a prompt has ended" },
-	{ 0, "opus-type", "TYPE", set_type, MEMBER(opus_types), .min = RTP_FIRST_DYNAMIC,
-	  .max = 127, .ours = true,
-	  .help = "RTP payload type that is Opus in every call, repeatable" },
+	{ 0, "codec", "TYPE=NAME", set_codec, .ours = true,
+	  .help = "codec of an RTP payload type in every call, as in SDP: opus, AMR/8000, "
+		  "AMR-WB/16000;octet-align=1, speex/16000 and so on; repeatable" },
+	{ 0, "opus-type", "TYPE", set_opus, .ours = true,
+	  .help = "short for --codec TYPE=opus" },
 	{ 0, "max-sessions", "N", set_number, MEMBER(max_sessions), .min = 1, .max = INT_MAX,
 	  .ours = true,
 	  .help = "refuse a new session (E98) when so many exist (default: no limit)" },

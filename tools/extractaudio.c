@@ -42,8 +42,9 @@ static const char usage_text[] =
 	"      --with-parent PID    end when the process PID, which started this one, ends\n"
 	"  -S                       scan: print how many packets each file has, and extract nothing\n"
 	"      --streams            the same, with every stream in it\n"
-	"      --codec TYPE=NAME    payload type TYPE is NAME[/RATE[/CHANNELS]], as in SDP: PCMU, PCMA, GSM, G722, G729,\n"
-	"                           L16, opus, telephone-event, CN; the static types of RFC 3551 are known\n"
+	"      --codec TYPE=NAME    payload type TYPE is NAME[/RATE[/CHANNELS]][;PARAMETER=VALUE]..., as in SDP: PCMU, PCMA,\n"
+	"                           GSM, G722, G729, L16, opus, AMR, AMR-WB, speex, telephone-event, CN; the static types\n"
+	"                           of RFC 3551 are known. 'AMR;octet-align=1' if SDP has octet-align\n"
 	"      --rate HZ            of the output (default 8000); input: the highest of the input\n"
 	"      --alice-crypto SPEC  decrypt SRTP with a key of the answerer: SUITE:KEY, or a=crypto of SDP; repeatable\n"
 	"      --bob-crypto SPEC    the same, with a key of the originator\n"
@@ -107,21 +108,10 @@ static int by_name(const struct name *names, size_t n, const char *name)
 	return -1;
 }
 
-/* Encodings of SDP that are known, but have no decoder here. */
-static bool is_undecoded(const char *encoding)
-{
-	static const char *const names[] = { "AMR", "AMR-WB", "EVS", "G723", "iLBC", "speex" };
-	size_t len = strcspn(encoding, "/"), i;
-
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		if (len == strlen(names[i]) && !strncasecmp(encoding, names[i], len))
-			return true;
-	return false;
-}
-
 static int set_codec(struct extraction_opts *o, const char *arg)
 {
 	struct rtpstream_codecs *c = &o->codecs;
+	const char *why;
 	char *end;
 	unsigned long type = strtoul(arg, &end, 10);
 
@@ -132,11 +122,10 @@ static int set_codec(struct extraction_opts *o, const char *arg)
 		c->meaning[type] = RTPSTREAM_EVENT;
 	else if (!strncasecmp(end + 1, "CN", 2) && (!end[3] || end[3] == '/'))
 		c->meaning[type] = RTPSTREAM_NOISE;
-	else if (is_undecoded(end + 1))
-		return complain("--codec", arg, "there is no decoder for this codec here");
-	else if (audio_codec_parse(end + 1, &o->given[type]))
-		return complain("--codec", arg,
-				"must be TYPE=NAME[/RATE[/CHANNELS]] with a known NAME");
+	else if (audio_codec_parse(end + 1, &o->given[type], &why))
+		return complain("--codec", arg, why);
+	else if (!audio_is_built(&o->given[type]))
+		return complain("--codec", arg, "this build has no library for it (AMR=no)");
 	else {
 		c->of[type] = &o->given[type];
 		c->meaning[type] = RTPSTREAM_AUDIO;

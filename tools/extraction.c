@@ -15,6 +15,7 @@
 #define MAX_GAP_NS (86400 * NSEC_PER_SEC)
 #define MAX_SPAN_NS (2 * MAX_GAP_NS) /* of a call */
 #define BEHIND_NS (4 * NSEC_PER_SEC) /* sound that is so far back is complete */
+#define PAUSE_MAX_S 1		     /* senders describe the noise of a pause more often */
 
 /* The sound of a stream while it is decoded. */
 struct track {
@@ -287,6 +288,22 @@ static void hiss(struct extraction *x, struct track *t, int64_t end)
 	}
 }
 
+/* The sender has told of a pause: the decoder's noise, up to sample @end. */
+static void pause_lasts(struct extraction *x, struct track *t, int64_t end)
+{
+	static int16_t pcm[AUDIO_MAX_SAMPLES];
+	int64_t n;
+
+	if (!t->begun)
+		return;
+	end = MIN(end, t->end + (int64_t)t->codec->rate * PAUSE_MAX_S);
+	while (t->end < end && (n = audio_decode_noise(t->decoder, pcm)) > 0) {
+		n = MIN(n, end - t->end);
+		mixer_add(x->mixer, t->bus, t->end, pcm, (size_t)n);
+		t->end += n;
+	}
+}
+
 /* The place of a packet on its bus. A new run begins behind the sound that is there. */
 static int64_t place(const struct extraction_input *in, const struct rtpstream *s, struct track *t,
 		     const struct rtpstream_packet *p)
@@ -319,7 +336,9 @@ static int sound(struct extraction_input *in, struct rtpstream *s, struct track 
 		s->ahead++;
 		return 0;
 	}
-	n = audio_decode(t->decoder, p->payload, p->len, pcm);
+	pause_lasts(x, t, at);
+	skip = t->begun ? MAX(t->end - at, 0) : 0;
+	n = audio_decode(t->decoder, p->payload, p->len, (size_t)skip, pcm);
 	if (n < 0) {
 		s->undecoded++;
 		return 0;
@@ -327,7 +346,7 @@ static int sound(struct extraction_input *in, struct rtpstream *s, struct track 
 	n /= (int)t->codec->channels;
 	for (i = 0; t->codec->channels == 2 && i < n; i++)
 		pcm[i] = (int16_t)((pcm[2 * i] + pcm[2 * i + 1]) / 2);
-	skip = t->begun ? MIN(MAX(t->end - at, 0), n) : 0;
+	skip = MIN(skip, n);
 	mixer_add(x->mixer, t->bus, at + skip, pcm + skip, (size_t)(n - skip));
 	x->decoded[s->side] += (uint64_t)n * NARROW_RATE / t->codec->rate;
 	t->end = MAX(t->begun ? t->end : at, at + n);

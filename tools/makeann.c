@@ -13,18 +13,20 @@
 
 #include "media/audio.h"
 #include "base/clock.h"
+#include "media/amr.h"
 #include "media/sound.h"
 
 #define FRAME_SAMPLES 160 /* 20 ms at 8 kHz: the input of every codec */
 #define PROGRESS_AFTER_NS (2 * NSEC_PER_SEC)
 #define OPUS_RATE 48000
+#define WIDE_RATE 16000
 
 static const char usage_text[] =
 	"usage: makeann [-l LIMIT [-L]] [-r] [-v] INFILE [TEMPLATE]\n"
 	"Writes TEMPLATE.0 (PCMU), .3 (GSM), .8 (PCMA), .9 (G.722), .18 (G.729): raw frames, which the relay plays as\n"
-	"TEMPLATE; and TEMPLATE.opus, an Ogg file. INFILE is any file that libsndfile reads, or raw samples: signed\n"
-	"16-bit little-endian, one channel, 8 kHz. They need -r, or a name that ends in .raw, .slin, .pcm or .sln; .sln12\n"
-	"to .sln192 have that rate in kHz.\n"
+	"TEMPLATE; TEMPLATE.opus, an Ogg file; TEMPLATE.amr and .awb, AMR and AMR-WB. INFILE is any file that libsndfile\n"
+	"reads, or raw samples: signed 16-bit little-endian, one channel, 8 kHz. They need -r, or a name that ends in .raw,\n"
+	".slin, .pcm or .sln; .sln12 to .sln192 have that rate in kHz.\n"
 	"TEMPLATE is INFILE if not given.\n"
 	"  -l LIMIT  at most LIMIT samples, of 8 kHz\n"
 	"  -L        repeat the input until LIMIT\n"
@@ -150,6 +152,14 @@ static int fail(const char *path, const char *why)
 	return -1;
 }
 
+/* A file of a prompt. */
+struct output {
+	const char *suffix;
+	unsigned int rate;						 /* samples a second */
+	int (*write)(FILE *f, const struct output *o, struct input *in); /* NULL: Ogg Opus */
+	unsigned int payload_type;					 /* of write_frames() */
+};
+
 /* For a codec with frames, silence fills the last frame, as in rtpproxy's makeann. */
 static int encode(FILE *f, const struct audio_codec *codec, struct input *in)
 {
@@ -177,14 +187,45 @@ static int encode(FILE *f, const struct audio_codec *codec, struct input *in)
 	return rc;
 }
 
-static int write_frames(const char *path, const struct audio_codec *codec, struct input *in)
+static int write_frames(FILE *f, const struct output *o, struct input *in)
+{
+	return encode(f, audio_codec_of(o->payload_type), in);
+}
+
+/* A file of frames, RFC 4867 section 5. Silence fills the last frame. */
+static int write_amr(FILE *f, const struct output *o, struct input *in)
+{
+	const bool wide = o->rate == WIDE_RATE;
+	const size_t block = wide ? AMR_WIDE_SAMPLES : AMR_NARROW_SAMPLES;
+	struct amr_encoder *e = amr_encoder_new(wide);
+	int16_t samples[AMR_WIDE_SAMPLES];
+	uint8_t frame[AMRPACK_MAX_FRAME];
+	int rc = e ? 0 : -1, n;
+
+	fputs(amrpack_magic(wide), f);
+	while (!rc && (n = input_fill(in, samples, block)) != 0) {
+		if (n < 0) {
+			rc = -1;
+			break;
+		}
+		memset(samples + n, 0, (block - (size_t)n) * sizeof(*samples));
+		amr_encode(e, wide ? 8 : 7, samples, frame);
+		if (fwrite(frame, amrpack_file_next(wide, frame, sizeof(frame)), 1, f) != 1)
+			rc = fail(in->o->template, strerror(errno));
+		progress(o->suffix, (size_t)in->done, (size_t)in->all);
+	}
+	amr_encoder_free(e);
+	return rc;
+}
+
+static int write_file(const char *path, const struct output *o, struct input *in)
 {
 	FILE *f = fopen(path, "w");
 	int rc;
 
 	if (!f)
 		return fail(path, strerror(errno));
-	rc = encode(f, codec, in);
+	rc = o->write(f, o, in);
 	if (fclose(f) && !rc)
 		rc = fail(path, strerror(errno));
 	return rc;
@@ -212,36 +253,43 @@ static int write_opus(const char *path, struct input *in)
 	return rc;
 }
 
-static const unsigned int types[] = { 0, 3, 8, 9, 18 };
+static const struct output outputs[] = {
+	{ ".0", 8000, write_frames, 0 },   { ".3", 8000, write_frames, 3 },
+	{ ".8", 8000, write_frames, 8 },   { ".9", 16000, write_frames, 9 },
+	{ ".18", 8000, write_frames, 18 }, { ".opus", OPUS_RATE, NULL, 0 },
+	{ ".amr", 8000, write_amr, 0 },	   { ".awb", WIDE_RATE, write_amr, 0 },
+};
 
-#define OUTPUTS (ARRAY_SIZE(types) + 1) /* and Opus */
+/* Outputs of this build: AMR is the last. */
+static size_t outputs_built(void)
+{
+	return amr_is_built() ? ARRAY_SIZE(outputs) : ARRAY_SIZE(outputs) - 2;
+}
 
 /* The name of output @i, or of the file beside it that is renamed in the end. */
 static int name_of(const struct options *o, size_t i, bool beside, char path[PATH_MAX])
 {
-	char suffix[16], part[32] = "";
+	char part[32] = "";
 
-	snprintf(suffix, sizeof(suffix), ".%u", types[MIN(i, ARRAY_SIZE(types) - 1)]);
 	if (beside)
 		snprintf(part, sizeof(part), ".part%d", (int)getpid());
-	if (snprintf(path, PATH_MAX, "%s%s%s", o->template,
-		     i < ARRAY_SIZE(types) ? suffix : ".opus", part) < PATH_MAX)
+	if (snprintf(path, PATH_MAX, "%s%s%s", o->template, outputs[i].suffix, part) < PATH_MAX)
 		return 0;
 	return fail(o->template, "the name is too long");
 }
 
 static int write_one(const struct options *o, size_t i)
 {
-	const struct audio_codec *codec = i < ARRAY_SIZE(types) ? audio_codec_of(types[i]) : NULL;
+	const struct output *out = &outputs[i];
 	char path[PATH_MAX];
 	struct input in;
 	int rc = name_of(o, i, true, path);
 
 	if (!rc)
-		rc = input_open(&in, o, codec ? codec->rate : OPUS_RATE);
+		rc = input_open(&in, o, out->rate);
 	if (rc)
 		return rc;
-	rc = codec ? write_frames(path, codec, &in) : write_opus(path, &in);
+	rc = out->write ? write_file(path, out, &in) : write_opus(path, &in);
 	input_close(&in, i == 0);
 	return rc;
 }
@@ -253,10 +301,10 @@ static int write_all(const struct options *o)
 	size_t i;
 	int rc = 0;
 
-	for (i = 0; !rc && i < OUTPUTS; i++)
+	for (i = 0; !rc && i < outputs_built(); i++)
 		rc = write_one(o, i);
 	progress("", 1, 1);
-	for (i = 0; i < OUTPUTS; i++) {
+	for (i = 0; i < outputs_built(); i++) {
 		if (name_of(o, i, true, beside) || name_of(o, i, false, path))
 			continue;
 		if (!rc && rename(beside, path))

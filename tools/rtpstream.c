@@ -260,7 +260,7 @@ static size_t bytes_of(const struct audio_codec *c, uint32_t ticks)
 {
 	uint64_t samples = (uint64_t)ticks * c->rate / c->clock;
 
-	if (c->kind == AUDIO_OPUS || samples % c->frame_samples)
+	if (audio_codec_varies(c) || samples % c->frame_samples)
 		return 0;
 	return samples / c->frame_samples * c->frame_bytes * c->channels;
 }

@@ -41,7 +41,7 @@
 	X(PROMPT_MISSING, DBUG, 1, "prompt %.*s.%d: %s")                                          \
 	X(PROMPT_UNKNOWN, WARN, 1,                                                                \
 	  "prompt %.*s: no file for the other codecs, and the codec of payload type %d is not "   \
-	  "known; if it is Opus, name it with --opus-type")                                       \
+	  "known; name it with --codec")                                                          \
 	X(PROMPT_NO_ENCODER, WARN, 1,                                                             \
 	  "prompt %.*s: cannot be encoded for payload type %d: %s; provide a file of its frames") \
 	X(PROMPT_OUTSIDE, WARN, 1,                                                                \

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * audio.c - the table of codecs, and a common interface to the libraries.
+ * audio.c - a common interface to the libraries.
  */
 #include <bcg729/decoder.h>
 #include <bcg729/encoder.h>
 #include <errno.h>
 #include <opus/opus.h>
 #include <spandsp.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 #include "media/audio.h"
+#include "media/amr.h"
+#include "media/spx.h"
 
 #define G722_BITS 64000
 #define G729_BYTES 10
@@ -19,61 +19,14 @@
 #define G729_SILENCE_BYTES 2
 #define OPUS_BITS 32000 /* a second, of one channel */
 #define GSM_BYTES 33
-#define GSM_SAMPLES 160
+#define LENGTH 2 /* bytes before a packet */
 
-static const struct audio_codec codecs[] = {
-	/* kind, name, type, rate, clock, channels, frame in samples and bytes */
-	{ AUDIO_PCMU, "PCMU", 0, 8000, 8000, 1, 1, 1 },
-	{ AUDIO_GSM, "GSM", 3, 8000, 8000, 1, GSM_SAMPLES, GSM_BYTES },
-	{ AUDIO_PCMA, "PCMA", 8, 8000, 8000, 1, 1, 1 },
-	{ AUDIO_G722, "G722", 9, 16000, 8000, 1, 2, 1 },
-	{ AUDIO_L16, "L16", 10, 44100, 44100, 2, 1, 2 },
-	{ AUDIO_L16, "L16", 11, 44100, 44100, 1, 1, 2 },
-	{ AUDIO_G729, "G729", 18, 8000, 8000, 1, G729_SAMPLES, G729_BYTES },
-	{ AUDIO_OPUS, "opus", -1, 48000, 48000, 2, 960, 2 + 1275 },
-};
+_Static_assert(AMRPACK_MAX_FRAMES *AMR_WIDE_SAMPLES <= AUDIO_MAX_SAMPLES, "a packet of AMR-WB");
+_Static_assert(SPEEXPACK_MAX_FRAMES * 640 <= AUDIO_MAX_SAMPLES, "a packet of Speex at 32 kHz");
 
-const struct audio_codec *audio_codec_of(unsigned int payload_type)
+bool audio_is_built(const struct audio_codec *c)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(codecs); i++)
-		if (codecs[i].payload_type == (int)payload_type)
-			return &codecs[i];
-	return NULL;
-}
-
-static const struct audio_codec *encoding_named(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(codecs); i++)
-		if (!strcasecmp(codecs[i].name, name))
-			return &codecs[i];
-	return NULL;
-}
-
-int audio_codec_parse(const char *text, struct audio_codec *out)
-{
-	const struct audio_codec *found;
-	unsigned int rate = 0, channels = 0;
-	char name[16], rest;
-	int n = sscanf(text, "%15[A-Za-z0-9]/%u/%u%c", name, &rate, &channels, &rest);
-
-	found = n >= 1 && n <= 3 ? encoding_named(name) : NULL;
-	if (!found || (n == 1 && strlen(name) != strlen(text)))
-		return -EINVAL;
-	*out = *found;
-	if (found->kind == AUDIO_L16) {
-		out->channels = n == 3 ? channels : 1;
-		out->rate = out->clock = n >= 2 ? rate : found->rate;
-		return out->channels >= 1 && out->channels <= 2 && out->rate >= 8000 &&
-				       out->rate <= 48000
-			       ? 0
-			       : -EINVAL;
-	}
-	return (n >= 2 && rate != found->clock) || (n == 3 && channels != found->channels) ? -EINVAL
-											   : 0;
+	return amr_is_built() || (c->kind != AUDIO_AMR && c->kind != AUDIO_AMR_WB);
 }
 
 /* ---- encoders and decoders of the libraries ---- */
@@ -86,6 +39,10 @@ union coder {
 	bcg729DecoderChannelContextStruct *g729_decode;
 	OpusDecoder *opus;
 	OpusEncoder *opus_encode;
+	struct amr_encoder *amr_encode;
+	struct amr_decoder *amr;
+	struct spx_encoder *spx_encode;
+	struct spx_decoder *spx;
 	void *any;
 };
 
@@ -99,6 +56,16 @@ struct audio_decoder {
 	union coder u;
 };
 
+static bool is_wide(const struct audio_codec *c)
+{
+	return c->kind == AUDIO_AMR_WB;
+}
+
+static struct amrpack_form amr_form(const struct audio_codec *c)
+{
+	return (struct amrpack_form){ .wide = is_wide(c), .octet_aligned = c->octet_aligned };
+}
+
 /* Prompts are speech or music, made once and played often. NULL: no memory. */
 static OpusEncoder *opus_new(const struct audio_codec *codec)
 {
@@ -110,23 +77,37 @@ static OpusEncoder *opus_new(const struct audio_codec *codec)
 	return o;
 }
 
+/* A codec without state has no object: its own address stands for one. */
+static void *encoder_state(const struct audio_codec *c)
+{
+	switch (c->kind) {
+	case AUDIO_G722:
+		return g722_encode_init(NULL, G722_BITS, 0);
+	case AUDIO_GSM:
+		return gsm0610_init(NULL, GSM0610_PACKING_VOIP);
+	case AUDIO_G729:
+		return initBcg729EncoderChannel(0);
+	case AUDIO_OPUS:
+		return opus_new(c);
+	case AUDIO_AMR:
+	case AUDIO_AMR_WB:
+		return amr_encoder_new(is_wide(c));
+	case AUDIO_SPEEX:
+		return spx_encoder_new(c->rate);
+	default:
+		return (void *)c;
+	}
+}
+
 struct audio_encoder *audio_encoder_new(const struct audio_codec *codec)
 {
 	struct audio_encoder *e = calloc(1, sizeof(*e));
-	bool whole = true;
 
 	if (!e)
 		return NULL;
 	e->codec = *codec;
-	if (codec->kind == AUDIO_G722)
-		whole = (e->u.g722_encode = g722_encode_init(NULL, G722_BITS, 0));
-	else if (codec->kind == AUDIO_GSM)
-		whole = (e->u.gsm = gsm0610_init(NULL, GSM0610_PACKING_VOIP));
-	else if (codec->kind == AUDIO_G729)
-		whole = (e->u.g729_encode = initBcg729EncoderChannel(0));
-	else if (codec->kind == AUDIO_OPUS)
-		whole = (e->u.opus_encode = opus_new(codec));
-	if (whole)
+	e->u.any = encoder_state(codec);
+	if (e->u.any)
 		return e;
 	free(e);
 	return NULL;
@@ -144,6 +125,10 @@ void audio_encoder_free(struct audio_encoder *e)
 		closeBcg729EncoderChannel(e->u.g729_encode);
 	else if (e->codec.kind == AUDIO_OPUS)
 		opus_encoder_destroy(e->u.opus_encode);
+	else if (e->codec.kind == AUDIO_SPEEX)
+		spx_encoder_free(e->u.spx_encode);
+	else if (e->codec.kind == AUDIO_AMR || e->codec.kind == AUDIO_AMR_WB)
+		amr_encoder_free(e->u.amr_encode);
 	free(e);
 }
 
@@ -159,20 +144,44 @@ static size_t encode_g729(struct audio_encoder *e, const int16_t *samples, size_
 	return bytes;
 }
 
-static size_t encode_opus(struct audio_encoder *e, const int16_t *samples, size_t n, uint8_t *out)
+static size_t encode_amr(struct audio_encoder *e, const int16_t *samples, uint8_t *out)
+{
+	uint8_t frame[AMRPACK_MAX_FRAME], payload[AMRPACK_MAX_PAYLOAD];
+	size_t len;
+
+	amr_encode(e->u.amr_encode, e->codec.mode, samples, frame);
+	len = amrpack_write(amr_form(&e->codec), frame, payload);
+	memcpy(out, payload, len);
+	return len;
+}
+
+/* Encode one frame to the payload of a packet. 0: the library has refused it. */
+static size_t encode_packet(struct audio_encoder *e, const int16_t *samples, uint8_t *out)
+{
+	int n;
+
+	if (e->codec.kind == AUDIO_SPEEX)
+		return spx_encode(e->u.spx_encode, samples, out);
+	if (e->codec.kind != AUDIO_OPUS)
+		return encode_amr(e, samples, out);
+	n = opus_encode(e->u.opus_encode, samples, (int)e->codec.frame_samples, out,
+			(int)e->codec.frame_bytes - LENGTH);
+	return (size_t)MAX(n, 0);
+}
+
+static size_t encode_packets(struct audio_encoder *e, const int16_t *samples, size_t n,
+			     uint8_t *out)
 {
 	const size_t frame = e->codec.frame_samples;
-	size_t at, bytes = 0;
-	int len;
+	size_t at, bytes = 0, len;
 
 	for (at = 0; at + frame <= n; at += frame) {
-		len = opus_encode(e->u.opus_encode, samples + at, frame, out + bytes + 2,
-				  e->codec.frame_bytes - 2);
-		if (len < 0)
+		len = encode_packet(e, samples + at, out + bytes + LENGTH);
+		if (!len)
 			break;
 		out[bytes] = len >> 8;
 		out[bytes + 1] = len & 0xff;
-		bytes += 2 + len;
+		bytes += LENGTH + len;
 	}
 	return bytes;
 }
@@ -203,29 +212,46 @@ size_t audio_encode(struct audio_encoder *e, const int16_t *samples, size_t n, u
 	case AUDIO_G729:
 		return encode_g729(e, samples, n, out);
 	case AUDIO_OPUS:
-		return encode_opus(e, samples, n, out);
+	case AUDIO_AMR:
+	case AUDIO_AMR_WB:
+	case AUDIO_SPEEX:
+		return encode_packets(e, samples, n, out);
 	}
 	return 0;
+}
+
+static void *decoder_state(const struct audio_codec *c)
+{
+	int err;
+
+	switch (c->kind) {
+	case AUDIO_G722:
+		return g722_decode_init(NULL, G722_BITS, 0);
+	case AUDIO_GSM:
+		return gsm0610_init(NULL, GSM0610_PACKING_VOIP);
+	case AUDIO_G729:
+		return initBcg729DecoderChannel();
+	case AUDIO_OPUS:
+		return opus_decoder_create((int)c->rate, (int)c->channels, &err);
+	case AUDIO_AMR:
+	case AUDIO_AMR_WB:
+		return amr_decoder_new(is_wide(c));
+	case AUDIO_SPEEX:
+		return spx_decoder_new(c->rate);
+	default:
+		return (void *)c;
+	}
 }
 
 struct audio_decoder *audio_decoder_new(const struct audio_codec *codec)
 {
 	struct audio_decoder *d = calloc(1, sizeof(*d));
-	bool whole = true;
-	int err;
 
 	if (!d)
 		return NULL;
 	d->codec = *codec;
-	if (codec->kind == AUDIO_G722)
-		whole = (d->u.g722_decode = g722_decode_init(NULL, G722_BITS, 0));
-	else if (codec->kind == AUDIO_GSM)
-		whole = (d->u.gsm = gsm0610_init(NULL, GSM0610_PACKING_VOIP));
-	else if (codec->kind == AUDIO_G729)
-		whole = (d->u.g729_decode = initBcg729DecoderChannel());
-	else if (codec->kind == AUDIO_OPUS)
-		whole = (d->u.opus = opus_decoder_create(codec->rate, codec->channels, &err));
-	if (whole)
+	d->u.any = decoder_state(codec);
+	if (d->u.any)
 		return d;
 	free(d);
 	return NULL;
@@ -243,6 +269,10 @@ void audio_decoder_free(struct audio_decoder *d)
 		closeBcg729DecoderChannel(d->u.g729_decode);
 	else if (d->codec.kind == AUDIO_OPUS)
 		opus_decoder_destroy(d->u.opus);
+	else if (d->codec.kind == AUDIO_SPEEX)
+		spx_decoder_free(d->u.spx);
+	else if (d->codec.kind == AUDIO_AMR || d->codec.kind == AUDIO_AMR_WB)
+		amr_decoder_free(d->u.amr);
 	free(d);
 }
 
@@ -288,17 +318,34 @@ static int decode_l16(const uint8_t *in, size_t len, unsigned int channels, int1
 	return (int)i;
 }
 
+/* A decoder must not take a frame twice. */
+static int decode_amr(struct audio_decoder *d, const uint8_t *in, size_t len, size_t known,
+		      int16_t *out)
+{
+	uint8_t frames[AMRPACK_MAX_FRAMES][AMRPACK_MAX_FRAME];
+	const size_t samples = d->codec.frame_samples;
+	int n = amrpack_parse(amr_form(&d->codec), in, len, frames), i;
+
+	for (i = 0; i < n; i++) {
+		if ((size_t)(i + 1) * samples <= known)
+			memset(out + (size_t)i * samples, 0, samples * sizeof(*out));
+		else
+			amr_decode(d->u.amr, frames[i], out + (size_t)i * samples);
+	}
+	return n < 0 ? n : n * (int)samples;
+}
+
 /*
  * Check that the samples in @len bytes fit in AUDIO_MAX_SAMPLES: most libraries do not check the
- * size of the output. opus_decode() does.
+ * size of the output. Decoders of packets do that tell the number of their frames.
  */
 static bool packet_fits(const struct audio_codec *c, size_t len)
 {
-	return c->kind == AUDIO_OPUS ||
+	return audio_codec_varies(c) ||
 	       (len + c->frame_bytes - 1) / c->frame_bytes * c->frame_samples <= AUDIO_MAX_SAMPLES;
 }
 
-int audio_decode(struct audio_decoder *d, const uint8_t *payload, size_t len,
+int audio_decode(struct audio_decoder *d, const uint8_t *payload, size_t len, size_t known,
 		 int16_t out[AUDIO_MAX_SAMPLES])
 {
 	size_t i;
@@ -326,6 +373,18 @@ int audio_decode(struct audio_decoder *d, const uint8_t *payload, size_t len,
 	case AUDIO_OPUS:
 		n = opus_decode(d->u.opus, payload, len, out, 48 * AUDIO_MAX_PACKET_MS, 0);
 		return n < 0 ? -EBADMSG : n * (int)d->codec.channels;
+	case AUDIO_AMR:
+	case AUDIO_AMR_WB:
+		return decode_amr(d, payload, len, known, out);
+	case AUDIO_SPEEX:
+		return spx_decode(d->u.spx, payload, len, out);
 	}
 	return -EBADMSG;
+}
+
+int audio_decode_noise(struct audio_decoder *d, int16_t out[AUDIO_MAX_SAMPLES])
+{
+	if (d->codec.kind != AUDIO_AMR && d->codec.kind != AUDIO_AMR_WB)
+		return 0;
+	return (int)amr_decode_noise(d->u.amr, out);
 }

@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * audio_none.c - the twin of audio.c for a build without sound. There are no codecs, so the relay
+ * audio_none.c - the twin of audio.c for a build without sound. There are no coders, so the relay
  * plays prompts that are encoded already, and encodes no file.
  */
-#include <errno.h>
-
 #include "media/audio.h"
 
-const struct audio_codec *audio_codec_of(unsigned int payload_type)
+bool audio_is_built(const struct audio_codec *c)
 {
-	(void)payload_type;
-	return NULL;
-}
-
-int audio_codec_parse(const char *text, struct audio_codec *out)
-{
-	(void)text, (void)out;
-	return -EINVAL;
+	(void)c;
+	return false;
 }
 
 struct audio_encoder *audio_encoder_new(const struct audio_codec *codec)

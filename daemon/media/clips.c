@@ -14,6 +14,7 @@
 #include <utlist.h>
 
 #include "media/clips.h"
+#include "media/audio_codec.h"
 #include "base/hash.h"
 #include "media/loader.h"
 #include "base/provoked.h"
@@ -24,7 +25,7 @@ struct file {
 	struct clip clip;
 	struct loader_job job;
 	struct clips *clips;
-	/* the path, "PATH as TYPE" or "PATH as opus": names have no blanks, so they differ */
+	/* the path, or "PATH as CODEC" with audio_codec_key(): names have no blanks */
 	char *key;
 	char *path;
 	struct stat st;
@@ -55,6 +56,12 @@ static const struct {
 } frames[] = {
 	{ ".ulaw", 0 }, { ".gsm", 3 },	{ ".g723", 4 },
 	{ ".alaw", 8 }, { ".g722", 9 }, { ".g729", 18 },
+};
+
+/* The making of a clip from a file, as in struct loader_job. */
+struct making {
+	const struct audio_codec *codec;
+	bool packs;
 };
 
 static void on_more(struct loader_job *job);
@@ -166,7 +173,7 @@ static void file_free(struct file *f)
 }
 
 static struct file *file_new(struct clips *c, const char *key, const char *path,
-			     const struct stat *st, int encode_type)
+			     const struct stat *st, struct making how)
 {
 	struct file *f = calloc(1, sizeof(*f));
 
@@ -179,7 +186,8 @@ static struct file *file_new(struct clips *c, const char *key, const char *path,
 	f->path = strdup(path);
 	f->job.path = f->path;
 	f->job.bytes = (uint64_t)st->st_size;
-	f->job.encode_type = encode_type;
+	f->job.codec = how.codec;
+	f->job.packs = how.packs;
 	f->job.st = &f->st;
 	f->job.more = on_more;
 	f->job.done = on_loaded;
@@ -330,7 +338,7 @@ static int look_at(const char *path, struct stat *st)
 }
 
 /* Find the current version of the file at @path, or begin to load it. 0 or -errno. */
-static int find_or_load(struct clips *c, const char *key, const char *path, int encode_type,
+static int find_or_load(struct clips *c, const char *key, const char *path, struct making how,
 			struct file **out)
 {
 	struct stat st;
@@ -347,7 +355,7 @@ static int find_or_load(struct clips *c, const char *key, const char *path, int 
 	if (f && stays_bad(f->clip.err))
 		return f->clip.err;
 	if (!f) {
-		f = file_new(c, key, path, &st, encode_type);
+		f = file_new(c, key, path, &st, how);
 		err = f ? file_load(c, f) : -ENOMEM;
 	}
 	*out = f;
@@ -359,7 +367,7 @@ static int find_suffix(struct clips *c, struct span name, const char *suffix, st
 	char path[PATH_MAX];
 	int err = path_of(c, name, suffix, path);
 
-	return err ? err : find_or_load(c, path, path, -1, out);
+	return err ? err : find_or_load(c, path, path, (struct making){ 0 }, out);
 }
 
 /* A file of codec frames: `name.TYPE`, or one with Asterisk's suffix for that type. */
@@ -378,33 +386,46 @@ static int find_frames(struct clips *c, struct span name, unsigned int payload_t
 	return err;
 }
 
-static int find_sound(struct clips *c, struct span name, const char *suffix, unsigned int type,
-		      struct file **out)
+static int find_made(struct clips *c, struct span name, const char *suffix, struct making how,
+		     struct file **out)
 {
-	char path[PATH_MAX], key[PATH_MAX + 16];
+	char path[PATH_MAX], key[PATH_MAX + 4 + AUDIO_CODEC_KEY], codec[AUDIO_CODEC_KEY];
 	int err = path_of(c, name, suffix, path);
 
 	if (err)
 		return err;
-	if (type == LOADER_OPUS)
-		snprintf(key, sizeof(key), "%s as opus", path);
-	else
-		snprintf(key, sizeof(key), "%s as %u", path, type);
-	return find_or_load(c, key, path, type, out);
+	snprintf(key, sizeof(key), "%s as %s", path, audio_codec_key(how.codec, codec));
+	return find_or_load(c, key, path, how, out);
+}
+
+/* A file with frames of AMR or AMR-WB. */
+static int find_packets(struct clips *c, struct span name, const struct audio_codec *codec,
+			struct file **out)
+{
+	const struct making how = { codec, true };
+	const char *suffix = codec->kind == AUDIO_AMR ? ".amr" : ".awb";
+	int err;
+
+	if (codec->kind != AUDIO_AMR && codec->kind != AUDIO_AMR_WB)
+		return -ENOENT;
+	err = find_made(c, name, suffix, how, out);
+	return err == -ENOENT && ends_in(name, suffix) ? find_made(c, name, "", how, out) : err;
 }
 
 /* The sound file @name, or one with a suffix: `name.opus` for Opus, Asterisk's raw samples. */
-static int find_any_sound(struct clips *c, struct span name, unsigned int type, struct file **out)
+static int find_any_sound(struct clips *c, struct span name, const struct audio_codec *codec,
+			  struct file **out)
 {
+	const struct making how = { codec, false };
 	const char *raw;
 	int err = -ENOENT, i;
 
-	if (type == CLIPS_OPUS)
-		err = find_sound(c, name, ".opus", type, out);
+	if (codec->kind == AUDIO_OPUS)
+		err = find_made(c, name, ".opus", how, out);
 	for (i = 0; err == -ENOENT && (raw = sound_raw_suffix(i)); i++)
-		err = find_sound(c, name, raw, type, out);
+		err = find_made(c, name, raw, how, out);
 	if (err == -ENOENT && is_sound(name))
-		err = find_sound(c, name, "", type, out);
+		err = find_made(c, name, "", how, out);
 	return err;
 }
 
@@ -419,14 +440,16 @@ static int cannot_encode(const struct clips *c, struct span name)
 }
 
 int clips_take(struct clips *c, struct span name, unsigned int payload_type,
-	       const struct clip **out)
+	       const struct audio_codec *packets, const struct clip **out)
 {
+	const struct audio_codec *codec = packets ? packets : audio_codec_of(payload_type);
 	struct file *f;
-	int err = payload_type == CLIPS_OPUS ? -ENOENT : find_frames(c, name, payload_type, &f);
+	int err = packets ? find_packets(c, name, packets, &f)
+			  : find_frames(c, name, payload_type, &f);
 
 	if (err == -ENOENT)
-		err = loader_can_encode(payload_type) ? find_any_sound(c, name, payload_type, &f)
-						      : cannot_encode(c, name);
+		err = loader_can_encode(codec) ? find_any_sound(c, name, codec, &f)
+					       : cannot_encode(c, name);
 	if (err)
 		return err;
 	if (f->users++ == 0)

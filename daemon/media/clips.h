@@ -12,7 +12,6 @@
 #include "base/base.h"
 #include "media/loader.h"
 
-#define CLIPS_OPUS LOADER_OPUS	    /* in place of a payload type */
 #define CLIPS_IDLE_BYTES (64 << 20) /* kept in memory of prompts that no call plays */
 
 struct event_base;
@@ -41,19 +40,23 @@ int clips_new(struct clips **out, struct event_base *base, const char *dir,
 void clips_free(struct clips *c); /* after clips_give() of every clip */
 
 /*
- * clips_take - take the file `name.<payload_type>`, or the one with Asterisk's suffix for that type
- * (.ulaw, .alaw, .gsm, .g722, .g729, .g723). If neither exists, take raw samples with Asterisk's
- * suffix (.sln, .sln16 and so on) or the sound file `name` (.wav, .flac, .ogg, .opus, .sln and so
- * on), and encode it, if a library here encodes the codec. CLIPS_OPUS: only sound files,
- * `name.opus` first; the clip has packets of 20 ms, each behind its length of two bytes. The clip
- * comes from memory if the file still has the same device, inode, size and time of change. Returns
- * 0, -errno of open(), -EACCES for a name that leaves the directory, -EINVAL for a file that is not
- * regular, -EINVAL or -ENODATA for a file that has turned out not to be sound, -EFBIG for a file
- * that is too large, -ENOTSUP for a sound file that no library here encodes for the codec, or
- * -EAGAIN when too many files are being loaded.
+ * clips_take - with @packets NULL, take the file `name.<payload_type>`, or the one with Asterisk's
+ * suffix for that type (.ulaw, .alaw, .gsm, .g722, .g729, .g723). If neither exists, take raw
+ * samples with Asterisk's suffix (.sln, .sln16 and so on) or the sound file `name` (.wav, .flac,
+ * .ogg, .opus, .sln and so on), and encode it, if a library here encodes the codec.
+ *
+ * With @packets, a codec that audio_codec_varies(), take `name.amr` or `name.awb` for AMR and
+ * AMR-WB, `name.opus` for Opus, or sound as above. The clip has payloads of 20 ms, each behind its
+ * length of two bytes. @packets must live as long as the clip.
+ *
+ * The clip comes from memory if the file still has the same device, inode, size and time of
+ * change. Returns 0, -errno of open(), -EACCES for a name that leaves the directory, -EINVAL for a
+ * file that is not regular, -EINVAL or -ENODATA for a file that has turned out not to be sound,
+ * -EFBIG for a file that is too large, -ENOTSUP for a sound file that no library here encodes for
+ * the codec, or -EAGAIN when too many files are being loaded.
  */
 int clips_take(struct clips *c, struct span name, unsigned int payload_type,
-	       const struct clip **out);
+	       const struct audio_codec *packets, const struct clip **out);
 void clips_give(struct clips *c, const struct clip *clip);
 const char *clips_name(const struct clip *clip); /* "ringback.8", "hold.wav as 8" */
 

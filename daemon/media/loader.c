@@ -24,12 +24,11 @@
 #include "media/loader.h"
 #include "base/thread.h"
 #include "base/whole.h"
+#include "media/amrpack.h"
 #include "media/audio.h"
-#include "media/codec.h"
 #include "media/promptcache.h"
 #include "media/sound.h"
 
-#define G729 18 /* payload type */
 #define NICE 10
 #define BLOCK_MS 1000 /* of sound, encoded between two looks at the queue */
 #define COST_PER_MS (1 << 16)
@@ -105,7 +104,7 @@ static void todo_insert(struct loader_job **todo, struct loader_job *job)
 
 static bool is_sound(const struct loader_job *job)
 {
-	return job->encode_type >= 0;
+	return job->codec && !job->packs;
 }
 
 static uint64_t now_ms(void)
@@ -154,6 +153,51 @@ static int load_bytes(const char *path, uint8_t **data, size_t *len)
 	return err;
 }
 
+/*
+ * Write the payloads of the frames at @p, each behind its length, to @out; NULL: count only.
+ * Returns the bytes; 0: not all is frames.
+ */
+static size_t pack_frames(struct amrpack_form form, const uint8_t *p, size_t len, uint8_t *out)
+{
+	uint8_t payload[AMRPACK_MAX_PAYLOAD];
+	size_t at, frame, bytes, all = 0;
+
+	for (at = 0; at < len; at += frame, all += 2 + bytes) {
+		frame = amrpack_file_next(form.wide, p + at, len - at);
+		if (!frame)
+			return 0;
+		bytes = amrpack_write(form, p + at, payload);
+		if (!out)
+			continue;
+		out[all] = (uint8_t)(bytes >> 8);
+		out[all + 1] = (uint8_t)bytes;
+		memcpy(out + all + 2, payload, bytes);
+	}
+	return all;
+}
+
+/* Replace the bytes of a file of AMR (RFC 4867 section 5) by its payloads. */
+static int pack_file(const struct audio_codec *codec, uint8_t **data, size_t *len)
+{
+	struct amrpack_form form = { codec->kind == AUDIO_AMR_WB, codec->octet_aligned };
+	const char *magic = amrpack_magic(form.wide);
+	size_t head = strlen(magic), bytes = 0;
+	uint8_t *out;
+
+	if (*len > head && !memcmp(*data, magic, head))
+		bytes = pack_frames(form, *data + head, *len - head, NULL);
+	if (!bytes || bytes > LOADER_MAX_BYTES)
+		return bytes ? -EFBIG : -EINVAL;
+	out = malloc(bytes);
+	if (!out)
+		return -ENOMEM;
+	pack_frames(form, *data + head, *len - head, out);
+	free(*data);
+	*data = out;
+	*len = bytes;
+	return 0;
+}
+
 /* ---- files of sound ---- */
 
 /* Read whole frames; silence fills the last one up. Returns samples, 0 at the end, or -errno. */
@@ -174,14 +218,6 @@ static int read_frames(struct sound *s, int16_t *out, size_t want, size_t frame,
 	return (int)have;
 }
 
-/* NULL: sound cannot be encoded for this type. Otherwise *@opus may hold the codec. */
-static const struct audio_codec *codec_to(int type, struct audio_codec *opus)
-{
-	if (type == LOADER_OPUS)
-		return audio_codec_parse("opus", opus) ? NULL : opus;
-	return codec_of(type) ? audio_codec_of(type) : NULL;
-}
-
 static void encoding_free(struct encoding *e)
 {
 	if (!e)
@@ -197,15 +233,14 @@ static void encoding_free(struct encoding *e)
 /* Most codecs have frames of one length, so the length of the sound tells that of the prompt. */
 static bool is_too_long(const struct encoding *e)
 {
-	return e->codec.kind != AUDIO_OPUS &&
+	return !audio_codec_varies(&e->codec) &&
 	       sound_length(e->sound) / e->codec.frame_samples * e->codec.frame_bytes >
 		       LOADER_MAX_BYTES;
 }
 
 static int encoding_new(struct loader_job *job, struct encoding **out)
 {
-	struct audio_codec opus;
-	const struct audio_codec *codec = codec_to(job->encode_type, &opus);
+	const struct audio_codec *codec = job->codec;
 	struct encoding *e = calloc(1, sizeof(*e));
 	int err;
 
@@ -233,13 +268,11 @@ err_free:
 
 /* ---- the cache on disk ---- */
 
-static struct promptcache_key key_of(const struct loader_job *job, char codec[8])
+static struct promptcache_key key_of(const struct loader_job *job, char codec[AUDIO_CODEC_KEY])
 {
-	if (job->encode_type == LOADER_OPUS)
-		strcpy(codec, "opus");
-	else
-		snprintf(codec, 8, "%u", job->encode_type & 0x7f);
-	return (struct promptcache_key){ .path = job->path, .codec = codec, .st = job->st };
+	return (struct promptcache_key){ .path = job->path,
+					 .codec = audio_codec_key(job->codec, codec),
+					 .st = job->st };
 }
 
 static bool has_cache(const struct loader *l, const struct loader_job *job)
@@ -250,7 +283,7 @@ static bool has_cache(const struct loader *l, const struct loader_job *job)
 /* True: all bytes of the job were in the cache. */
 static bool is_cached(struct loader *l, struct loader_job *job, uint8_t **data, size_t *len)
 {
-	char codec[8];
+	char codec[AUDIO_CODEC_KEY];
 	struct promptcache_key key = key_of(job, codec);
 	int err;
 
@@ -265,7 +298,7 @@ static bool is_cached(struct loader *l, struct loader_job *job, uint8_t **data, 
 
 static void copy_begins(struct loader *l, struct loader_job *job)
 {
-	char codec[8];
+	char codec[AUDIO_CODEC_KEY];
 	struct promptcache_key key = key_of(job, codec);
 	int err = has_cache(l, job) ? promptcache_begin(l->cache, &key, &job->encoding->copy) : 0;
 
@@ -417,6 +450,16 @@ static void do_bytes(struct loader *l, struct loader_job *job)
 
 	pthread_mutex_unlock(&l->lock);
 	err = load_bytes(job->path, &data, &len);
+	if (!err && job->packs)
+		err = pack_file(job->codec, &data, &len);
+	if (err == -EINVAL && job->packs)
+		snprintf(job->why, sizeof(job->why), "not a file of %s frames, or a damaged one",
+			 job->codec->name);
+	if (err) {
+		free(data);
+		data = NULL;
+		len = 0;
+	}
 	pthread_mutex_lock(&l->lock);
 	job->fresh = data;
 	job->fresh_len = len;
@@ -570,7 +613,7 @@ static uint64_t cost_of(const struct loader_job *job)
 	if (!is_sound(job))
 		return job->bytes;
 	return job->bytes *
-	       (job->encode_type == G729 || job->encode_type == LOADER_OPUS ? heavy : light);
+	       (job->codec->kind == AUDIO_G729 || audio_codec_varies(job->codec) ? heavy : light);
 }
 
 int loader_add(struct loader *l, struct loader_job *job)
@@ -600,11 +643,9 @@ int loader_add(struct loader *l, struct loader_job *job)
 	return err;
 }
 
-bool loader_can_encode(unsigned int payload_type)
+bool loader_can_encode(const struct audio_codec *codec)
 {
-	struct audio_codec opus;
-
-	return codec_to(payload_type, &opus);
+	return codec && codec->kind != AUDIO_L16 && audio_is_built(codec);
 }
 
 /* ---- begin and end ---- */

@@ -16,8 +16,7 @@
 #define LOADER_MAX_OPEN 16	    /* jobs that are encoded at once; others wait */
 #define LOADER_THREADS 3
 
-#define LOADER_OPUS 256 /* in place of a payload type; see audio_encode() for the bytes */
-
+struct audio_codec;
 struct event_base;
 struct loader;
 struct encoding;
@@ -28,8 +27,9 @@ struct stat;
 struct loader_job {
 	const char *path;
 	uint64_t bytes; /* of the file; 0: unknown */
-	/* payload type to encode the sound for, or LOADER_OPUS; -1: load the bytes */
-	int encode_type;
+	/* to encode the sound for, see audio_encode() for the bytes; NULL: load the bytes */
+	const struct audio_codec *codec;
+	bool packs; /* the file has frames of @codec, AMR or AMR-WB, which become payloads */
 	/* more - there is more in @data, which may have moved. NULL: no receiver. */
 	void (*more)(struct loader_job *job);
 	/*
@@ -73,7 +73,7 @@ void loader_free(struct loader *l);
  */
 int loader_add(struct loader *l, struct loader_job *job);
 
-/* loader_can_encode - true if sound can be encoded for this payload type, or for LOADER_OPUS. */
-bool loader_can_encode(unsigned int payload_type);
+/* loader_can_encode - true if sound can be encoded for prompts of this codec. NULL is allowed. */
+bool loader_can_encode(const struct audio_codec *codec);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 #include "media/player.h"
+#include "media/audio_codec.h"
 #include "media/clips.h"
 #include "base/log.h"
 #include "base/provoked.h"
@@ -218,38 +219,49 @@ static int next_type(struct span *codecs)
 	return type;
 }
 
-static bool is_opus(const struct players *all, int type)
+/* Take the clip for a payload type, and fill in how it plays. *@known: its codec is known. */
+static int take_clip(struct players *all, struct span name, int type, const struct clip **clip,
+		     struct prompt_opts *wanted, bool *known)
 {
-	return type >= RTP_FIRST_DYNAMIC && all->o.opus_types >> (type - RTP_FIRST_DYNAMIC) & 1;
+	const struct audio_codec *c = audio_codec_mapped(all->o.codecs, (unsigned int)type);
+	const struct audio_codec *packets = c && audio_codec_varies(c) ? c : NULL;
+
+	*known = c || type < RTP_FIRST_DYNAMIC;
+	wanted->payload_type = (uint8_t)type;
+	wanted->frames_type = (uint8_t)(c && !packets ? c->payload_type : type);
+	wanted->packet_khz = packets ? packets->clock / 1000 : 0;
+	return clips_take(all->clips, name, wanted->frames_type, packets, clip);
 }
 
 static int choose_clip(struct players *all, struct span name, struct span codecs,
-		       const struct clip **clip, int *type)
+		       const struct clip **clip, struct prompt_opts *wanted)
 {
-	int err, unknown = 0, no_encoder = -1;
+	int err, type, unknown = 0, no_encoder = -1;
+	bool known;
 
 	while (codecs.len) {
-		*type = next_type(&codecs);
-		if (*type < 0)
+		type = next_type(&codecs);
+		if (type < 0)
 			return -ENOENT;
-		if (*type > MAX_TYPE)
+		if (type > MAX_TYPE)
 			continue;
-		if (*type >= RTP_FIRST_DYNAMIC && !is_opus(all, *type))
-			unknown = *type;
-		err = clips_take(all->clips, name, is_opus(all, *type) ? CLIPS_OPUS : *type, clip);
+		err = take_clip(all, name, type, clip, wanted, &known);
 		if (!err || err == -ENOMEM)
 			return err;
-		if (err == -ENOTSUP && *type < RTP_FIRST_DYNAMIC)
-			no_encoder = *type;
+		if (!known)
+			unknown = type;
+		else if (err == -ENOTSUP)
+			no_encoder = type;
 		if (err == -EACCES)
 			log_provoked(PROVOKED_PROMPT_OUTSIDE, NULL, (int)name.len, name.p);
-		log_provoked(PROVOKED_PROMPT_MISSING, NULL, (int)name.len, name.p, *type,
+		log_provoked(PROVOKED_PROMPT_MISSING, NULL, (int)name.len, name.p, type,
 			     strerror(-err));
 	}
 	if (no_encoder >= 0)
 		log_provoked(PROVOKED_PROMPT_NO_ENCODER, NULL, (int)name.len, name.p, no_encoder,
-			     loader_can_encode(PCMU) ? "rtpxd has none for this codec"
-						     : "rtpxd was built without sound (SOUND=no)");
+			     loader_can_encode(audio_codec_of(PCMU))
+				     ? "rtpxd has none for this codec"
+				     : "rtpxd was built without sound (SOUND=no)");
 	if (unknown)
 		log_provoked(PROVOKED_PROMPT_UNKNOWN, NULL, (int)name.len, name.p, unknown);
 	return -ENOENT;
@@ -304,16 +316,14 @@ int player_start(struct players *all, struct leg *leg, struct span name, struct 
 	struct prompt_opts wanted = { .ptime_ms = ptime_ms ? ptime_ms : all->o.ptime_ms,
 				      .count = count };
 	const struct clip *clip;
-	int type, err;
+	int err;
 
 	player_stop(leg);
 	if (count == 0)
 		return 0;
-	err = choose_clip(all, name, codecs, &clip, &type);
+	err = choose_clip(all, name, codecs, &clip, &wanted);
 	if (err)
 		return err;
-	wanted.payload_type = type;
-	wanted.opus = is_opus(all, type);
 	err = draw(&wanted);
 	if (!err && prompt_packet_ns(&wanted))
 		err = player_new(all, leg, clip, name, &wanted, now_ns);

@@ -28,7 +28,7 @@ struct players_opts {
 	uint64_t cache_bytes;
 	/* packet length if P gives none; 1 to PROMPT_MAX_MS */
 	unsigned int ptime_ms;
-	uint32_t opus_types; /* a bit for each payload type from 96 up that is Opus */
+	const struct audio_codec_map *codecs; /* of dynamic payload types; kept by the caller */
 	/*
 	 * send - queue an RTP packet from the port of @leg to its peer; called only if both are
 	 * known. 0 or -errno. The pacer's batch_end flushes.

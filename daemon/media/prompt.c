@@ -8,8 +8,8 @@
 #include "media/prompt.h"
 #include "media/codec.h"
 
-#define G723 4	    /* payload type */
-#define OPUS_HEAD 2 /* bytes of the length before a packet of Opus */
+#define G723 4	 /* payload type */
+#define LENGTH 2 /* bytes before a payload */
 #define RTP_HEADER 12
 #define RTP_VERSION 0x80
 #define RTP_MARKER 0x80
@@ -17,21 +17,26 @@
 /* Duration of a packet in ticks of the RTP clock; 0: unknown. */
 static uint32_t ticks_of(const struct prompt_opts *o)
 {
-	const struct codec *c = o->opus ? &codec_opus : codec_of(o->payload_type);
+	const struct codec *c = codec_of(o->frames_type);
 
-	if (!c || o->ptime_ms < 1 || o->ptime_ms > PROMPT_MAX_MS)
+	if (o->ptime_ms < 1 || o->ptime_ms > PROMPT_MAX_MS)
 		return 0;
-	if (o->opus)
-		return PROMPT_OPUS_MS * c->ticks_per_ms;
+	if (o->packet_khz)
+		return PROMPT_PACKET_MS * o->packet_khz;
+	if (!c)
+		return 0;
 	return (o->ptime_ms * c->ticks_per_ms + c->frame_ticks - 1) / c->frame_ticks *
 	       c->frame_ticks;
 }
 
+static unsigned int per_ms(const struct prompt_opts *o)
+{
+	return o->packet_khz ? o->packet_khz : CODEC_TICKS_PER_MS;
+}
+
 uint64_t prompt_packet_ns(const struct prompt_opts *o)
 {
-	unsigned int per_ms = o->opus ? codec_opus.ticks_per_ms : CODEC_TICKS_PER_MS;
-
-	return ticks_of(o) * NSEC_PER_MSEC / per_ms;
+	return ticks_of(o) * NSEC_PER_MSEC / per_ms(o);
 }
 
 /*
@@ -48,14 +53,14 @@ static size_t packet_at(const struct prompt *p, size_t at, size_t *bytes)
 		*bytes = p->packet_bytes;
 		return left >= *bytes ? *bytes : 0;
 	}
-	if (p->codec != &codec_opus) {
+	if (p->codec) {
 		*bytes = codec_frames(p->codec, d, left, p->packet_ticks, &ticks);
 		return ticks == p->packet_ticks ? *bytes : 0;
 	}
-	if (left < OPUS_HEAD)
+	if (left < LENGTH)
 		return 0;
 	*bytes = d[0] << 8 | d[1];
-	return *bytes && *bytes <= left - OPUS_HEAD ? OPUS_HEAD + *bytes : 0;
+	return *bytes && *bytes <= left - LENGTH ? LENGTH + *bytes : 0;
 }
 
 /*
@@ -75,9 +80,9 @@ static bool tells_lengths(const uint8_t *data, size_t len)
 /* Bytes of each packet; 0: they differ. */
 static size_t packet_bytes(const struct prompt_opts *o, uint32_t ticks)
 {
-	const struct codec *c = codec_of(o->payload_type);
+	const struct codec *c = codec_of(o->frames_type);
 
-	if (o->opus || (o->payload_type == G723 && tells_lengths(o->data, o->len)))
+	if (o->packet_khz || (o->frames_type == G723 && tells_lengths(o->data, o->len)))
 		return 0;
 	return ticks / c->frame_ticks * c->frame_bytes;
 }
@@ -92,7 +97,8 @@ int prompt_start(struct prompt *p, const struct prompt_opts *o)
 	*p = (struct prompt){
 		.data = o->data,
 		.len = o->len,
-		.codec = o->opus ? &codec_opus : codec_of(o->payload_type),
+		.codec = o->packet_khz ? NULL : codec_of(o->frames_type),
+		.ticks_per_ms = per_ms(o),
 		.packet_ticks = ticks,
 		.packet_bytes = packet_bytes(o, ticks),
 		.count = o->count,
@@ -185,7 +191,7 @@ static uint64_t packets_from(const struct prompt *p, size_t at)
 
 static uint64_t ms_of(const struct prompt *p, uint64_t packets)
 {
-	return packets * p->packet_ticks / p->codec->ticks_per_ms;
+	return packets * p->packet_ticks / p->ticks_per_ms;
 }
 
 uint64_t prompt_round_ms(const struct prompt *p)

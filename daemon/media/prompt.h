@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * prompt.h - makes the packets of one RTP stream from the bytes of a prompt file (raw codec frames,
- * rtpproxy's `name.<payload type>`). Frames of Opus are packets, each behind its length of two
- * bytes. Pure: uses no file, clock or random numbers.
+ * rtpproxy's `name.<payload type>`), or from payloads, each behind its length of two bytes. Pure:
+ * uses no file, clock or random numbers.
  */
 #ifndef RTPX_PROMPT_H
 #define RTPX_PROMPT_H
@@ -10,18 +10,19 @@
 #include "base/base.h"
 
 #define PROMPT_MAX_MS 999
-#define PROMPT_OPUS_MS 20
+#define PROMPT_PACKET_MS 20 /* of payloads behind their lengths */
 #define PROMPT_MAX_PACKET 8192
 
 struct prompt_opts {
 	const uint8_t *data; /* owned by the caller, who keeps it as long as the prompt */
 	size_t len;
-	bool more; /* @data has the beginning only; see prompt_extend() */
-	uint8_t payload_type;
-	bool opus;	       /* the payload type is Opus; packets last PROMPT_OPUS_MS */
-	unsigned int ptime_ms; /* 1 to PROMPT_MAX_MS; rounded up to the codec's frame */
-	int count;	       /* rounds to play; negative: for ever */
-	uint32_t ssrc, ts;     /* RFC 3550 section 5.1 wants them random */
+	bool more;		 /* @data has the beginning only; see prompt_extend() */
+	uint8_t payload_type;	 /* of the packets */
+	uint8_t frames_type;	 /* static payload type of the frames */
+	unsigned int packet_khz; /* the data is payloads, of so many ticks a ms; 0: it is frames */
+	unsigned int ptime_ms;	 /* 1 to PROMPT_MAX_MS; rounded up to the codec's frame */
+	int count;		 /* rounds to play; negative: for ever */
+	uint32_t ssrc, ts;	 /* RFC 3550 section 5.1 wants them random */
 	uint16_t seq;
 };
 
@@ -29,9 +30,10 @@ struct prompt_opts {
 struct prompt {
 	const uint8_t *data;
 	size_t len, at;
-	const struct codec *codec;
-	size_t packet_bytes; /* of the payload; 0: packets differ */
+	const struct codec *codec; /* of the frames; NULL: payloads behind their lengths */
+	size_t packet_bytes;	   /* of the payload; 0: packets differ */
 	uint32_t packet_ticks;
+	unsigned int ticks_per_ms;
 	int count; /* rounds left, this one included; negative: for ever */
 	uint32_t ssrc, ts;
 	uint16_t seq;

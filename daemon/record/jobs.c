@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/provoked.h"
 #include "base/put.h"
+#include "media/audio.h"
 #include "media/rtp.h"
 #include "record/child.h"
 #include "record/sheetfile.h"
@@ -188,11 +189,27 @@ static bool is_in_path(const char *name)
 	return false;
 }
 
+/* True in a build that has all codecs but AMR, if --codec names it. */
+static bool lacks_amr(const struct jobs_opts *o)
+{
+	const struct audio_codec *c, *always = audio_codec_of(0);
+	unsigned int i;
+
+	for (i = 0; i < AUDIO_CODEC_DYNAMIC; i++) {
+		c = audio_codec_mapped(o->codecs, RTP_FIRST_DYNAMIC + i);
+		if (c && audio_is_built(always) && !audio_is_built(c))
+			return true;
+	}
+	return false;
+}
+
 const char *jobs_check(const struct jobs_opts *o)
 {
 	static char why[PATH_MAX + 100];
 	char path[PATH_MAX];
 
+	if (o->sound && lacks_amr(o))
+		return "--record-format: this build has no decoder for AMR of --codec (AMR=no)";
 	if (o->sound && !tool_path(path))
 		return "--record-format: extractaudio is not installed beside rtpxd, nor in "
 		       "../bin of it";
@@ -207,13 +224,16 @@ const char *jobs_check(const struct jobs_opts *o)
 
 static void add_codecs(struct args *a, const struct jobs *j)
 {
+	const struct audio_codec *c;
+	char text[AUDIO_CODEC_TEXT];
 	unsigned int i;
 
-	for (i = 0; i < 32; i++) {
-		if (!(j->o->opus_types & (1u << i)))
+	for (i = 0; i < AUDIO_CODEC_DYNAMIC; i++) {
+		c = audio_codec_mapped(j->o->codecs, RTP_FIRST_DYNAMIC + i);
+		if (!c)
 			continue;
 		add_arg(a, "--codec");
-		add_print(a, "%u=opus", RTP_FIRST_DYNAMIC + i);
+		add_print(a, "%u=%s", RTP_FIRST_DYNAMIC + i, audio_codec_text(c, text));
 	}
 }
 

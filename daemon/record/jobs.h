@@ -12,6 +12,7 @@
 #include <limits.h>
 
 #include "base/base.h"
+#include "media/audio_codec.h"
 #include "record/sheet.h"
 
 #define JOBS_MAX_WORKERS 16
@@ -19,12 +20,12 @@
 struct jobs_opts {
 	enum sheet_sound sound; /* of all recordings; SHEET_NONE: only where a command wants it */
 	bool mono, remove_raw;
-	const char *hook, *url;	  /* NULL: none */
-	unsigned int workers;	  /* children at once, from 1 */
-	unsigned int hook_time_s; /* of the hook and of a POST */
-	const char *dir;	  /* of the recordings */
-	const char *queue_dir;	  /* below it */
-	uint32_t opus_types;	  /* a bit for each payload type from 96 up */
+	const char *hook, *url;		      /* NULL: none */
+	unsigned int workers;		      /* children at once, from 1 */
+	unsigned int hook_time_s;	      /* of the hook and of a POST */
+	const char *dir;		      /* of the recordings */
+	const char *queue_dir;		      /* below it */
+	const struct audio_codec_map *codecs; /* of dynamic payload types */
 };
 
 struct jobs_counts {

@@ -146,12 +146,12 @@ static const char *codec_name(unsigned int type, const struct sheet_opts *opts)
 {
 	const struct audio_codec *c = audio_codec_of(type);
 
+	if (!c)
+		c = audio_codec_mapped(opts->codecs, type);
 	if (c)
 		return c->name;
 	if (type == 13 || type == 19)
 		return "CN";
-	if (type >= RTP_FIRST_DYNAMIC && opts->opus_types & (1u << (type - RTP_FIRST_DYNAMIC)))
-		return "opus";
 	if (type >= RTP_FIRST_DYNAMIC && opts->dtmf_types & (1u << (type - RTP_FIRST_DYNAMIC)))
 		return "telephone-event";
 	return NULL;

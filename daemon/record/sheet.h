@@ -29,7 +29,8 @@ const char *sheet_sound_name(enum sheet_sound sound);
 enum sheet_sound sheet_sound_of(struct span name);
 
 struct sheet_opts {
-	uint32_t opus_types, dtmf_types; /* a bit for each payload type from 96 up */
+	const struct audio_codec_map *codecs; /* of dynamic payload types */
+	uint32_t dtmf_types;		      /* a bit for each payload type from 96 up */
 };
 
 enum sheet_media { SHEET_RTP, SHEET_RTCP, SHEET_BOTH };

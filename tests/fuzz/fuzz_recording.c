@@ -7,6 +7,11 @@
 #include <unistd.h>
 
 #include "../../daemon/base/addr.c"
+#include "../../daemon/media/amr.c"
+#include "../../daemon/media/amrpack.c"
+#include "../../daemon/media/audio_codec.c"
+#include "../../daemon/media/speexpack.c"
+#include "../../daemon/media/spx.c"
 #include "../../daemon/media/audio.c"
 #include "../../daemon/record/format.c"
 #include "../../daemon/record/keys.c"
@@ -35,6 +40,32 @@ static int write_none(void *arg, const int16_t *samples, size_t frames)
 	return x->written > MAX_WRITTEN ? -EFBIG : 0;
 }
 
+static void add_dynamic(struct extraction_opts *o)
+{
+	static const struct {
+		unsigned int type;
+		const char *name;
+	} rows[] = {
+		{ 111, "opus" },
+		{ 112, "AMR" },
+		{ 113, "AMR;octet-align=1" },
+		{ 114, "AMR-WB" },
+		{ 115, "AMR-WB;octet-align=1" },
+		{ 116, "speex" },
+		{ 117, "speex/16000" },
+		{ 118, "speex/32000" },
+	};
+	const char *why;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (audio_codec_parse(rows[i].name, &o->given[rows[i].type], &why))
+			abort();
+		o->codecs.of[rows[i].type] = &o->given[rows[i].type];
+		o->codecs.meaning[rows[i].type] = RTPSTREAM_AUDIO;
+	}
+}
+
 static void extract(const char *path, uint8_t choice)
 {
 	static struct extraction x;
@@ -48,9 +79,7 @@ static void extract(const char *path, uint8_t choice)
 		o.codecs.of[type] = audio_codec_of(type);
 		o.codecs.meaning[type] = o.codecs.of[type] ? RTPSTREAM_AUDIO : RTPSTREAM_UNKNOWN;
 	}
-	audio_codec_parse("opus", &o.given[111]);
-	o.codecs.of[111] = &o.given[111];
-	o.codecs.meaning[111] = RTPSTREAM_AUDIO;
+	add_dynamic(&o);
 	o.codecs.meaning[13] = RTPSTREAM_NOISE;
 	x.o = &o;
 	x.rate = NARROW_RATE;

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 # runs: together busy
-"""recorded_sound.py - 24 recorded calls become stereo WAV files with each party in its own channel.
+"""recorded_sound.py - 28 recorded calls become stereo WAV files with each party in its own channel.
 
-Six codecs, in the kernel and on the sockets, with and without loss; half of the calls have a
+Seven codecs, in the kernel and on the sockets, with and without loss; half of the calls have a
 re-INVITE by which the caller moves to another port. One party's sound is a tone of 440 Hz, the
 other's one of 660 Hz. A channel is judged by the share of its energy that a sine of one frequency
 explains, so a hole, a slip in time or the other party's tone lowers it.
@@ -26,7 +26,7 @@ SECONDS, TICK_S = 3, 0.02
 PACKETS = int(SECONDS / TICK_S)
 TONES = {"caller": 440, "callee": 660}
 CODECS = {"PCMU": (0, 160, 160), "GSM": (3, 33, 160), "PCMA": (8, 160, 160), "G722": (9, 160, 160),
-          "G729": (18, 20, 160), "opus": (111, None, 960)}      # payload type, bytes and ticks of 20 ms
+          "G729": (18, 20, 160), "opus": (111, None, 960), "AMR": (97, None, 160)}  # payload type, bytes and ticks of 20 ms
 LOSE = 20               # each 20th packet
 LEAST_WITH_LOSS = 0.9   # in windows of 50 ms: after a hole, GSM and G.729 go on in another phase
 HELD_UP_S = 0.3         # later than that, the sender has a pause that the recording has too
@@ -48,6 +48,14 @@ def ogg_packets(data):
     return out[2:]
 
 
+def amr_payloads(data):
+    """Bandwidth-efficient payloads of a file of AMR (RFC 4867): a request of 15, a bit 0, the head of the frame, its bits."""
+    at = len(b"#!AMR\n")
+    size = 32                                               # 12.2 kbit/s: 244 bits, behind the head
+    frames = [int.from_bytes(data[i + 1:i + size], "big") >> 4 for i in range(at, len(data), size)]
+    return [((0b1111_0_0111_1 << 244 | bits) << 2).to_bytes(32, "big") for bits in frames]
+
+
 def sounds(directory):
     """The payloads of each codec and tone, of 20 ms each."""
     out = {}
@@ -57,9 +65,12 @@ def sounds(directory):
                         "gain", "-6"], check=True)
         subprocess.run([f"{BUILD}/makeann", f"{path}.wav", path], check=True, stdout=subprocess.DEVNULL)
         for codec, (kind, size, _) in CODECS.items():
-            with open(f"{path}.{'opus' if size is None else kind}", "rb") as f:
+            with open(f"{path}.{codec.lower() if size is None else kind}", "rb") as f:
                 data = f.read()
-            out[codec, tone] = ogg_packets(data) if size is None else [data[i:i + size] for i in range(0, len(data), size)]
+            if size:
+                out[codec, tone] = [data[i:i + size] for i in range(0, len(data), size)]
+            else:
+                out[codec, tone] = (ogg_packets if codec == "opus" else amr_payloads)(data)
     return out
 
 
@@ -125,7 +136,7 @@ def judge(check, call, plane, path, late):
     for side, first in (("callee", 0), ("caller", 1)):       # the answerer is left
         samples = both[first::2][edge:-edge]
         # A packet of the old port that the relay takes after the re-INVITE is a stranger's: a hole.
-        window = rate // 20 if call.lossy or (call.moves and call.codec in ("GSM", "G729")) else None
+        window = rate // 20 if call.lossy or (call.moves and call.codec in ("GSM", "G729", "AMR")) else None
         own = explained(samples, rate, TONES[side], window)
         other = explained(samples, rate, TONES["caller" if side == "callee" else "callee"])
         least = LEAST_WITH_LOSS if window else 0.99
@@ -139,7 +150,7 @@ def attempt(check, plane, payloads, last):
         rec = f"{net.dir}/rec"
         os.mkdir(rec)
         relay = net.relay("relay", "-l", "192.0.2.1/198.51.100.1", "--bridge_symmetric", "-r", rec, "--record-format", "wav",
-                          "--record-workers", "2", "--opus-type", "111", dataplane=plane)
+                          "--record-workers", "2", "--codec", "111=opus", "--codec", "97=AMR", dataplane=plane)
         calls = [Call(net, relay, 2 * i + lossy, codec, bool(lossy), (i + lossy + (plane == "none")) % 2 == 0)
                  for i, codec in enumerate(CODECS) for lossy in (0, 1)]
         late = talk(calls, payloads)

@@ -7,6 +7,7 @@ Ends with "N passed, N failed, N skipped".
 """
 import array
 import contextlib
+import ctypes
 import json
 import math
 import os
@@ -56,6 +57,11 @@ def decode(path, rate, *how):
     """A file as samples, by ffmpeg."""
     out, _ = run("ffmpeg", "-v", "error", *how, "-i", path, "-f", "s16le", "-ac", "1", "-ar", str(rate), "-")
     return array.array("h", out)
+
+
+def sox_decode(path, kind):
+    """A file as samples of its own rate. ffmpeg's decoder of AMR is quieter than others, by a fifth."""
+    return array.array("h", run("sox", "-t", kind, path, "-t", "raw", "-")[0])
 
 
 def likeness(a, b, most=400):
@@ -136,6 +142,55 @@ def stream(data, payload_type, ptime_bytes, ptime_ticks, ssrc=0x11223344, src=AL
             for i in range(len(data) // ptime_bytes)]
 
 
+AMR_BITS = {False: (95, 103, 118, 134, 148, 159, 204, 244, 39), True: (132, 177, 253, 285, 317, 365, 397, 461, 477, 40)}
+NO_DATA = bytes([0x7C])
+
+
+def amr_frames(data, wide):
+    """The frames of an AMR file, each with its head of a byte: RFC 4867 section 5."""
+    magic = b"#!AMR-WB\n" if wide else b"#!AMR\n"
+    check(data.startswith(magic), "a file of AMR that begins with %r" % data[:9])
+    frames, at = [], len(magic)
+    while at < len(data):
+        kind = data[at] >> 3 & 15
+        size = 1 if kind == 15 else 1 + (AMR_BITS[wide][kind] + 7) // 8
+        frames.append(data[at:at + size])
+        at += size
+    return frames
+
+
+def write_amr_wb(values, mode, path):
+    """ffmpeg and sox of Debian decode AMR-WB only."""
+    library = ctypes.CDLL("libvo-amrwbenc.so.0")
+    library.E_IF_init.restype = ctypes.c_void_p
+    coder, frame = ctypes.c_void_p(library.E_IF_init()), ctypes.create_string_buffer(64)
+    with open(path, "wb") as f:
+        f.write(b"#!AMR-WB\n")
+        for at in range(0, len(values) - 319, 320):
+            size = library.E_IF_encode(coder, mode, (ctypes.c_short * 320)(*values[at:at + 320]), frame, 0)
+            f.write(frame.raw[:size])
+    library.E_IF_exit(coder)
+
+
+def amr_payload(frames, wide, octets, request=15):
+    """RFC 4867 section 4.3, or with octets section 4.4."""
+    fill = "00" if octets else ""
+    bits = "{:04b}".format(request) + 2 * fill
+    for i, f in enumerate(frames):
+        bits += ("1" if i + 1 < len(frames) else "0") + "{:05b}".format(f[0] >> 2 & 31) + fill
+    for f in frames:
+        speech = "".join(map("{:08b}".format, f[1:]))
+        bits += speech if octets else speech[:AMR_BITS[wide][f[0] >> 3 & 15]] if len(f) > 1 else ""
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def payloads_as_stream(payloads, payload_type, ticks, ptime=0.02):
+    """Payloads of any length, on time; None is a packet that the sender leaves out."""
+    return [(1000000000.0 + i * ptime, struct.pack("!BBHII", 0x80, payload_type, 100 + i, 7777 + i * ticks, 0x11223344) + p, ALICE, RELAY_A)
+            for i, p in enumerate(payloads) if p is not None]
+
+
 class Tests:
     def __init__(self, directory):
         self.dir = directory
@@ -162,7 +217,8 @@ class Tests:
 
     PROMPTS = (("0", ("-f", "mulaw", "-ar", "8000"), 8000, 0.99), ("8", ("-f", "alaw", "-ar", "8000"), 8000, 0.99),
                ("3", ("-f", "gsm", "-ar", "8000"), 8000, 0.9), ("9", ("-f", "g722"), 16000, 0.98),
-               ("18", ("-f", "g729"), 8000, 0.8), ("opus", (), 16000, 0.9))
+               ("18", ("-f", "g729"), 8000, 0.8), ("opus", (), 16000, 0.9), ("amr", "amr-nb", 8000, 0.9),
+               ("awb", "amr-wb", 16000, 0.9))
 
     def test_prompts_of_any_file(self):
         made = {"wav": self.wav}
@@ -176,7 +232,7 @@ class Tests:
             template = self.path("prompt-" + kind)
             tool("makeann", source, template)
             for suffix, how, rate, want in self.PROMPTS:
-                got = decode(template + "." + suffix, rate, *how)
+                got = sox_decode(template + "." + suffix, how) if isinstance(how, str) else decode(template + "." + suffix, rate, *how)
                 original = samples(self.raw16 if rate == 16000 else self.raw8)
                 check(abs(len(got) - len(original)) <= rate / 25, "%s.%s lasts %d samples, not %d" %
                       (kind, suffix, len(got), len(original)))
@@ -225,7 +281,7 @@ class Tests:
         template = self.path("old")
         tool("makeann", self.wav, template)
         old = {f: self.content(f) for f in os.listdir(self.dir) if f.startswith("old.")}
-        check(len(old) == 6, "makeann wrote %s" % sorted(old))
+        check(len(old) == 8, "makeann wrote %s" % sorted(old))
         with open(os.path.join(BUILD, "makeann"), "rb") as f, open(self.path("program"), "wb") as to:
             to.write(f.read(100000))
         run("sox", self.wav, self.path("cut.flac"))
@@ -348,14 +404,14 @@ class Tests:
                 found = likeness(samples(want), got, rate // 10)
                 check(found >= 0.95, "%s: like its source by %.3f only" % (more, found))
 
-    def received(self, *words):
-        """What ffmpeg sends as RTP to a socket of ours."""
+    def received(self, *words, source=None, clock=None):
+        """What ffmpeg sends as RTP to a socket of ours; with the clock's rate, it need not send in real time."""
         with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as s:
             s.bind(("127.0.0.1", 0))
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
             port = s.getsockname()[1]
-            sender = subprocess.Popen(["ffmpeg", "-v", "error", "-re", "-i", self.wav, "-ac", "1", *words[:-1],
-                                       words[-1] % port], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            sender = subprocess.Popen(["ffmpeg", "-v", "error", *([] if clock else ["-re"]), "-i", source or self.wav, "-ac", "1",
+                                       *words[:-1], words[-1] % port], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
             packets, ended = [], False
             s.settimeout(0.2)
             while True:
@@ -366,6 +422,9 @@ class Tests:
                         break
                     ended = sender.poll() is not None
             check(sender.wait() == 0, "ffmpeg failed")
+        if clock:
+            first = struct.unpack_from("!I", packets[0][1], 4)[0]
+            packets = [(1000000000.0 + (struct.unpack_from("!I", p[1], 4)[0] - first & 0xFFFFFFFF) / clock, *p[1:]) for p in packets]
         return packets
 
     def test_opus(self):
@@ -376,6 +435,101 @@ class Tests:
         check(found >= 0.9, "Opus is like its source by %.3f only" % found)
         _, err = self.extract(packets, code=1)
         check("payload type 111" in err and "--codec" in err, "an unknown codec: %r" % err)
+
+    def amr(self, wide, mode=None):
+        """The frames of a file, and its sound as sox decodes it. sox makes AMR, and the encoder's library makes AMR-WB."""
+        path = self.path("speech.awb" if wide else "speech.amr")
+        if wide:
+            write_amr_wb(samples(self.raw16), 8 if mode is None else mode, path)
+        else:
+            run("sox", self.wav, "-t", "amr-nb", "-r", "8000", "-c", "1", "-C", str(7 if mode is None else mode), path)
+        return amr_frames(self.content(os.path.basename(path)), wide), sox_decode(path, "amr-wb" if wide else "amr-nb")
+
+    def test_amr(self):
+        """Both payload formats, several frames a packet, any request: each sample as sox decodes the file."""
+        for wide, name, rate in ((False, "AMR/8000", 8000), (True, "AMR-WB/16000", 16000)):
+            frames, want = self.amr(wide)
+            for octets, each in ((False, 1), (False, 3), (True, 1), (True, 4)):
+                payloads = [amr_payload(frames[i:i + each], wide, octets, i % 9) for i in range(0, len(frames), each)]
+                got = self.extract(payloads_as_stream(payloads, 97, each * rate // 50, each * 0.02), "-e", "--rate", "input",
+                                   "--codec", "97=%s%s" % (name, ";octet-align=1" if octets else ""))
+                check(got == want, "%s, octets %s, %d frames: not equal to sox's (%d, %d samples)" % (name, octets, each, len(got), len(want)))
+            # ffmpeg has a decoder of its own, which computes with floating point.
+            found = likeness(decode(self.path("speech.awb" if wide else "speech.amr"), rate), got)
+            check(found >= 0.95, "%s: like ffmpeg's by %.4f only" % (name, found))
+
+    def test_amr_of_every_mode(self):
+        for wide, name, modes in ((False, "AMR", 8), (True, "AMR-WB", 9)):
+            for mode in range(modes):
+                frames, want = self.amr(wide, mode)
+                check(frames[50][0] >> 3 == mode, "%s: the frames have type %d" % (name, frames[50][0] >> 3))
+                got = self.extract(payloads_as_stream([amr_payload([f], wide, False) for f in frames], 97, 320 if wide else 160), "-e",
+                                   "--rate", "input", "--codec", "97=" + name)
+                check(got == want, "%s, mode %d: not equal to sox's" % (name, mode))
+
+    def test_amr_with_lost_and_bad_frames(self):
+        """A lost packet is silent, as with all codecs; a bad frame and an empty one are concealed; the rest stays in its place."""
+        frames, want = self.amr(False)
+        payloads = [amr_payload([f], False, False) for f in frames]
+        payloads[60] = None
+        payloads[90] = amr_payload([bytes([frames[90][0] & ~4]) + bytes(len(frames[90]) - 1)], False, False)
+        payloads[120] = amr_payload([NO_DATA], False, False)
+        got = self.extract(payloads_as_stream(payloads, 97, 160), "-e", "--codec", "97=AMR")
+        check(len(got) == len(want) and not any(got[60 * 160:61 * 160]), "what was lost is not silent")
+        check(got[:60 * 160] == want[:60 * 160] and likeness(want[150 * 160:], got[150 * 160:]) >= 0.95, "the rest is another")
+        for bad in (90, 120):
+            check(loudness(got[bad * 160:bad * 160 + 160]) > loudness(want[bad * 160 - 160:bad * 160]) / 10, "a bad frame is silent")
+
+    def test_amr_redundancy(self):
+        """Each frame comes twice (RFC 4867 section 3.7.1), and each third packet is lost: nothing is."""
+        frames, want = self.amr(True)
+        payloads = [amr_payload(frames[max(i - 1, 0):i + 1], True, True) for i in range(len(frames))]
+        packets = payloads_as_stream(payloads, 97, 320)
+        packets = [(t, p[:4] + struct.pack("!I", 7777 + 320 * max(i - 1, 0)) + p[8:], s, d) for i, (t, p, s, d) in enumerate(packets)]
+        got = self.extract([p for i, p in enumerate(packets) if i % 3 != 1], "--rate", "input", "--codec", "97=AMR-WB;octet-align=1")
+        check(got == want[:-320], "with redundancy not equal to sox's")  # the last packet is lost
+
+    def test_amr_pause(self):
+        """A sender that is silent describes its noise now and then; the noise lasts from one description to the next."""
+        library = ctypes.CDLL("libopencore-amrnb.so.0")
+        library.Encoder_Interface_init.restype = ctypes.c_void_p
+        coder, rng, payloads = ctypes.c_void_p(library.Encoder_Interface_init(1)), random.Random(5), []
+        for i in range(200):
+            values = [int(6000 * math.sin(k / 5)) if not 50 <= i < 150 else rng.randint(-100, 100) for k in range(160)]
+            frame = ctypes.create_string_buffer(64)
+            size = library.Encoder_Interface_Encode(coder, 7, (ctypes.c_short * 160)(*values), frame, 0)
+            payloads.append(amr_payload([frame.raw[:size]], False, False) if size > 1 else None)
+        library.Encoder_Interface_exit(coder)
+        check(payloads.count(None) > 60, "the encoder left out %d frames only" % payloads.count(None))
+        got = self.extract(payloads_as_stream(payloads, 97, 160), "-e", "--codec", "97=AMR")
+        check(len(got) == 200 * 160, "%d samples" % len(got))
+        parts = [loudness(got[at:at + 160]) for at in range(80 * 160, 145 * 160, 160)]
+        check(20 < min(parts) and max(parts) < 150, "noise of 58 in a pause came out as %.0f to %.0f" % (min(parts), max(parts)))
+
+    def test_amr_in_the_wrong_form(self):
+        frames, _ = self.amr(False)
+        packets = payloads_as_stream([amr_payload([f], False, True) for f in frames], 97, 160)
+        _, err = self.extract(packets, "-e", "--codec", "97=AMR", code=1)
+        check("not of their codec" in err, "octet-aligned payloads, read as the others: %r" % err)
+
+    def test_amr_of_ffmpeg(self):
+        for wide, name, clock in ((False, "AMR", 8000), (True, "AMR-WB", 16000)):
+            _, want = self.amr(wide)
+            packets = self.received("-c:a", "copy", "-payload_type", "97", "-f", "rtp", "rtp://127.0.0.1:%d?rtcpport=9",
+                                    source=self.path("speech.awb" if wide else "speech.amr"), clock=clock)
+            got = self.extract(packets, "-e", "--rate", "input", "--codec", "97=%s;octet-align=1" % name)
+            # ffmpeg does not send the packet that is not full at the end, of at most 35 frames
+            check(len(got) > len(want) - 36 * clock // 50 and got == want[:len(got)], "%s of ffmpeg's RTP: not equal to sox's" % name)
+
+    def test_speex(self):
+        for rate in (8000, 16000, 32000):
+            path = self.path("speech.spx")
+            run("ffmpeg", "-y", "-v", "error", "-i", self.wav, "-ac", "1", "-ar", str(rate), "-c:a", "libspeex", path)
+            packets = self.received("-c:a", "copy", "-payload_type", "97", "-f", "rtp", "rtp://127.0.0.1:%d?rtcpport=9", source=path,
+                                    clock=rate)
+            got = self.extract(packets, "-e", "--rate", "input", "--codec", "97=speex/%d" % rate)
+            found = likeness(decode(path, rate, "-c:a", "libspeex"), got, rate // 20)
+            check(found >= 0.98, "Speex of %d Hz is like ffmpeg's by %.4f only" % (rate, found))
 
     def test_srtp(self):
         packets = self.received("-ar", "8000", "-c:a", "pcm_mulaw", "-f", "rtp", "-srtp_out_suite",
@@ -745,7 +899,8 @@ class Tests:
     def test_extractaudio_refuses(self):
         for words, said in (((), "usage"), (("-F", "mp9", "a", "b"), "mp9"), (("-D", "x", "a", "b"), "-D 'x'"),
                             (("--rate", "7", "a", "b"), "--rate"), (("--codec", "200=PCMU", "a", "b"), "--codec"),
-                            (("--codec", "97=amr-wb/16000", "a", "b"), "no decoder"), (("--codec", "97=AMRX", "a", "b"), "known NAME"),
+                            (("--codec", "97=iLBC/8000", "a", "b"), "no decoder"), (("--codec", "97=AMRX", "a", "b"), "known NAME"),
+                            (("--codec", "97=AMR;crc=1", "a", "b"), "CRC"), (("--codec", "97=AMR;interleaving=9", "a", "b"), "interleaving"),
                             (("--alice-crypto", "AES:1", "a", "b"), "--alice-crypto"), (("-S",), "usage")):
             _, err = tool("extractaudio", *words, code=1)
             check(said in err, "extractaudio %s says %r" % (words, err))

@@ -8,43 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "../../daemon/media/audio.c"
+#include "tone.h"
 
 #define SECOND_PARTS 10
-
-/* Normalized cross-correlation of @out with @in delayed by at most @delay samples; the best one. */
-static double likeness(const int16_t *in, const int16_t *out, size_t n, size_t delay)
-{
-	double best = 0;
-	size_t shift, i;
-
-	for (shift = 0; shift <= delay; shift++) {
-		double xy = 0, xx = 1, yy = 1;
-
-		for (i = 0; i + shift < n; i++) {
-			xy += (double)in[i] * out[i + shift];
-			xx += (double)in[i] * in[i];
-			yy += (double)out[i + shift] * out[i + shift];
-		}
-		best = MAX(best, xy / sqrt(xx * yy));
-	}
-	return best;
-}
-
-/* A gliding tone, which has one best delay only. */
-static int16_t *glide(unsigned int rate)
-{
-	int16_t *s = malloc(rate * sizeof(*s));
-	unsigned int i;
-
-	assert_non_null(s);
-	for (i = 0; i < rate; i++)
-		s[i] = (int16_t)(8000 * sin(2 * M_PI * (300.0 + 200.0 * i / rate) * i / rate));
-	return s;
-}
 
 static void there_and_back(unsigned int payload_type, double want)
 {
@@ -60,7 +29,7 @@ static void there_and_back(unsigned int payload_type, double want)
 	part -= part % (2 * c->frame_samples);
 	for (i = 0; i + part <= c->rate; i += part) {
 		size_t len = audio_encode(e, in + i, part, bytes);
-		int k = audio_decode(d, bytes, len, got);
+		int k = audio_decode(d, bytes, len, 0, got);
 
 		assert_int_equal(k, part);
 		memcpy(out + n, got, k * sizeof(*out));
@@ -126,7 +95,7 @@ static void test_g711_is_exact(void **state)
 		for (b = 0; b < 256; b++) {
 			uint8_t in = b, out;
 
-			assert_int_equal(audio_decode(d, &in, 1, s), 1);
+			assert_int_equal(audio_decode(d, &in, 1, 0, s), 1);
 			audio_encode(e, s, 1, &out);
 			assert_true(out == in || s[0] == 0); /* zero has two signs */
 		}
@@ -196,6 +165,7 @@ static void test_opus(void **state)
 {
 	OpusEncoder *e;
 	struct audio_codec c;
+	const char *why;
 	struct audio_decoder *d;
 	int16_t *in = glide(48000), *out = calloc(48000, sizeof(*out));
 	static int16_t got[AUDIO_MAX_SAMPLES];
@@ -203,13 +173,13 @@ static void test_opus(void **state)
 	int i, k, len, err;
 
 	(void)state;
-	assert_int_equal(audio_codec_parse("opus/48000/2", &c), 0);
+	assert_int_equal(audio_codec_parse("opus/48000/2", &c, &why), 0);
 	d = audio_decoder_new(&c);
 	e = opus_encoder_create(48000, 1, OPUS_APPLICATION_VOIP, &err);
 	assert_true(in && out && d && e);
 	for (i = 0; i < 48000; i += 960) {
 		len = opus_encode(e, in + i, 960, bytes, sizeof(bytes));
-		k = audio_decode(d, bytes, len, got);
+		k = audio_decode(d, bytes, len, 0, got);
 		assert_int_equal(k, 960 * 2);
 		for (k = 0; k < 960; k++)
 			out[i + k] = got[2 * k];
@@ -235,37 +205,56 @@ static void test_bad_payloads(void **state)
 		struct audio_decoder *d = audio_decoder_new(audio_codec_of(types[t]));
 
 		assert_non_null(d);
-		assert_int_equal(audio_decode(d, junk, 0, s), -EBADMSG);
-		assert_int_equal(audio_decode(d, junk, sizeof(junk), s), -EBADMSG);
+		assert_int_equal(audio_decode(d, junk, 0, 0, s), -EBADMSG);
+		assert_int_equal(audio_decode(d, junk, sizeof(junk), 0, s), -EBADMSG);
 		for (len = 1; len < 300; len++)
-			assert_true(audio_decode(d, junk, len, s) <= AUDIO_MAX_SAMPLES);
+			assert_true(audio_decode(d, junk, len, 0, s) <= AUDIO_MAX_SAMPLES);
 		audio_decoder_free(d);
 	}
 }
 
-static void test_names(void **state)
+static void test_speex(void **state)
 {
-	struct audio_codec c;
+	(void)state;
+	packets_there_and_back("speex", 0.9);
+	packets_there_and_back("speex/16000", 0.9);
+	packets_there_and_back("speex/32000", 0.9);
+}
+
+/* Any payload ends in samples or in an error. */
+static void test_bad_packets(void **state)
+{
+	static const char *const names[] = { "AMR",	    "AMR;octet-align=1",
+					     "AMR-WB",	    "AMR-WB;octet-align=1",
+					     "speex",	    "speex/16000",
+					     "speex/32000", "opus" };
+	static int16_t s[AUDIO_MAX_SAMPLES];
+	uint32_t random = 7;
+	uint8_t junk[130];
+	size_t t, i, len;
 
 	(void)state;
-	assert_int_equal(audio_codec_parse("pcmu/8000", &c), 0);
-	assert_int_equal(c.payload_type, 0);
-	assert_int_equal(audio_codec_parse("G722/8000", &c), 0);
-	assert_int_equal(c.rate, 16000);
-	assert_int_equal(audio_codec_parse("L16/16000", &c), 0);
-	assert_int_equal(c.clock, 16000);
-	assert_int_equal(c.channels, 1);
-	assert_int_equal(audio_codec_parse("l16/48000/2", &c), 0);
-	assert_int_equal(c.channels, 2);
-	assert_int_equal(audio_codec_parse("OPUS", &c), 0);
-	assert_int_equal(audio_codec_parse("L16/16000/3", &c), -EINVAL);
-	assert_int_equal(audio_codec_parse("PCMU/16000", &c), -EINVAL);
-	assert_int_equal(audio_codec_parse("PCMU/8000/1x", &c), -EINVAL);
-	assert_int_equal(audio_codec_parse("PCMU;", &c), -EINVAL);
-	assert_int_equal(audio_codec_parse("", &c), -EINVAL);
-	assert_int_equal(audio_codec_parse("speex", &c), -EINVAL);
-	assert_null(audio_codec_of(4));
-	assert_null(audio_codec_of(96));
+	for (t = 0; t < ARRAY_SIZE(names); t++) {
+		struct audio_codec c;
+		struct audio_decoder *d;
+		const char *why;
+
+		assert_int_equal(audio_codec_parse(names[t], &c, &why), 0);
+		if (!audio_is_built(&c))
+			continue;
+		d = audio_decoder_new(&c);
+		assert_non_null(d);
+		assert_int_equal(audio_decode(d, junk, 0, 0, s), -EBADMSG);
+		for (i = 0; i < 1000; i++) {
+			for (len = 0; len < sizeof(junk); len++) {
+				random = random * 1664525 + 1013904223;
+				junk[len] = (uint8_t)(random >> 24);
+			}
+			assert_true(audio_decode(d, junk, random % sizeof(junk), 0, s) <=
+				    AUDIO_MAX_SAMPLES);
+		}
+		audio_decoder_free(d);
+	}
 }
 
 int main(void)
@@ -281,7 +270,8 @@ int main(void)
 		cmocka_unit_test(test_g711_decides_as_its_tables),
 		cmocka_unit_test(test_opus),
 		cmocka_unit_test(test_bad_payloads),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_speex),
+		cmocka_unit_test(test_bad_packets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

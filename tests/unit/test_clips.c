@@ -14,6 +14,7 @@
 #include <sndfile.h>
 
 #include "../../daemon/media/clips.c"
+#include "media/audio.h"
 
 static char dir[] = "/tmp/rtpx-clips-XXXXXX";
 static struct event_base *base;
@@ -74,8 +75,24 @@ static void wait_for(const struct clip *clip)
 /* Take a clip and wait until it is loaded or has failed. */
 static int take_type(const char *name, unsigned int type, const struct clip **out)
 {
-	int err = clips_take(clips, span_of(name), type, out);
+	int err = clips_take(clips, span_of(name), type, NULL, out);
 
+	if (!err)
+		wait_for(*out);
+	return err;
+}
+
+/* The same for packets of a codec, which must live as long as the clip. */
+static int take_packets(const char *name, const char *codec, const struct clip **out)
+{
+	static struct audio_codec codecs[8];
+	static unsigned int n;
+	struct audio_codec *c = &codecs[n++ % ARRAY_SIZE(codecs)];
+	const char *why;
+	int err;
+
+	assert_int_equal(audio_codec_parse(codec, c, &why), 0);
+	err = clips_take(clips, span_of(name), 0, c, out);
 	if (!err)
 		wait_for(*out);
 	return err;
@@ -111,7 +128,7 @@ static void names(void **state)
 	snprintf(absolute, sizeof(absolute), "%s/a", dir);
 	reads(absolute, "one");
 	assert_int_equal(take("b", &clip), -ENOENT);
-	assert_int_equal(clips_take(clips, span_of("a"), 8, &clip), -ENOENT);
+	assert_int_equal(clips_take(clips, span_of("a"), 8, NULL, &clip), -ENOENT);
 	memset(longest, 'a', sizeof(longest));
 	longest[sizeof(longest) - 1] = 0;
 	assert_int_equal(take(longest, &clip), -ENAMETOOLONG);
@@ -281,7 +298,7 @@ static void sound_is_encoded(void **state)
 	put_sound("d.FLAC", SF_FORMAT_FLAC);
 	for (i = 0; i < ARRAY_SIZE(encoded); i++) {
 		const char *name = i % 2 ? "d.FLAC" : "c.wav";
-		int err = clips_take(clips, span_of(name), encoded[i].type, &clip);
+		int err = clips_take(clips, span_of(name), encoded[i].type, NULL, &clip);
 
 		assert_int_equal(err, encoded[i].len ? 0 : -ENOTSUP);
 		if (err)
@@ -356,7 +373,7 @@ static void raw_samples_and_opus(void **state)
 	assert_string_equal(clips_name(clip), "r.sln16 as 8");
 	assert_in_range(clip->len, 7998, 8002);
 	clips_give(clips, clip);
-	assert_int_equal(take_type("r.sln16", CLIPS_OPUS, &clip), 0);
+	assert_int_equal(take_packets("r.sln16", "opus", &clip), 0);
 	assert_int_equal(clip->err, 0);
 	for (at = 0; at < clip->len; at += 2 + (clip->data[at] << 8 | clip->data[at + 1]))
 		packets++;
@@ -364,7 +381,85 @@ static void raw_samples_and_opus(void **state)
 	assert_in_range(packets, 50, 51);
 	clips_give(clips, clip);
 	assert_int_equal(unlink("r.sln16"), 0);
-	assert_int_equal(take_type("r", CLIPS_OPUS, &clip), -ENOENT);
+	assert_int_equal(take_packets("r", "opus", &clip), -ENOENT);
+}
+
+static void put_bytes(const char *path, const void *bytes, size_t len)
+{
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, len, f), len);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Files of AMR frames become payloads; RFC 4867 sections 4.3 and 4.4. */
+static void frames_of_amr(void **state)
+{
+	/* a frame of silence (39 bits), and one without data */
+	static const char narrow[] = "#!AMR\n\x44\xff\xff\xff\xff\xfe\x7c";
+	static const char octets[] = "\0\7\xf0\x44\xff\xff\xff\xff\xfe\0\2\xf0\x7c";
+	static const char efficient[] = "\0\7\xf4\x7f\xff\xff\xff\xff\x80\0\2\xf7\xc0";
+	static const char wide[] = "#!AMR-WB\n\x7c";
+	const struct clip *clip;
+
+	(void)state;
+	put_bytes("a.amr", narrow, sizeof(narrow) - 1);
+	assert_int_equal(take_packets("a", "AMR;octet-align=1", &clip), 0);
+	assert_int_equal(clip->err, 0);
+	assert_string_equal(clips_name(clip), "a.amr as amr7o");
+	assert_int_equal(clip->len, sizeof(octets) - 1);
+	assert_memory_equal(clip->data, octets, clip->len);
+	clips_give(clips, clip);
+	assert_int_equal(take_packets("a.amr", "AMR", &clip), 0);
+	assert_int_equal(clip->len, sizeof(efficient) - 1);
+	assert_memory_equal(clip->data, efficient, clip->len);
+	clips_give(clips, clip);
+	assert_int_equal(take_packets("a", "AMR-WB", &clip), -ENOENT);
+	put_bytes("a.awb", wide, sizeof(wide) - 1);
+	assert_int_equal(take_packets("a", "AMR-WB", &clip), 0);
+	assert_int_equal(clip->len, 4);
+	clips_give(clips, clip);
+	put_bytes("a.awb", narrow, sizeof(narrow) - 1);
+	assert_int_equal(take_packets("a", "AMR-WB", &clip), 0);
+	assert_int_equal(clip->err, -EINVAL);
+	clips_give(clips, clip);
+	put_bytes("a.amr", narrow, sizeof(narrow) - 3); /* a frame is cut */
+	assert_int_equal(take_packets("a", "AMR", &clip), 0);
+	assert_int_equal(clip->err, -EINVAL);
+	clips_give(clips, clip);
+	assert_int_equal(take_packets("a", "AMR", &clip), -EINVAL); /* known now */
+	unlink("a.amr");
+	unlink("a.awb");
+}
+
+/* Sound, encoded in packets: as many as the sound has frames of 20 ms. */
+static void sound_in_packets(void **state)
+{
+	static const char *const codecs[] = { "AMR",	     "AMR-WB;octet-align=1", "speex",
+					      "speex/16000", "speex/32000",	     "opus" };
+	const struct clip *clip;
+	struct audio_codec codec;
+	unsigned int packets;
+	const char *why;
+	size_t i, at;
+
+	(void)state;
+	put_sound("c.wav", SF_FORMAT_WAV);
+	for (i = 0; i < ARRAY_SIZE(codecs); i++) {
+		assert_int_equal(audio_codec_parse(codecs[i], &codec, &why), 0);
+		if (!audio_is_built(&codec)) {
+			assert_int_equal(take_packets("c.wav", codecs[i], &clip), -ENOTSUP);
+			continue;
+		}
+		assert_int_equal(take_packets("c.wav", codecs[i], &clip), 0);
+		assert_int_equal(clip->err, 0);
+		for (at = packets = 0; at < clip->len; packets++)
+			at += 2 + (clip->data[at] << 8 | clip->data[at + 1]);
+		assert_int_equal(at, clip->len);
+		assert_in_range(packets, 50, 52);
+		clips_give(clips, clip);
+	}
 }
 
 /* A clip is given back, or all clips are freed, while the loader works on it. */
@@ -376,11 +471,11 @@ static void nobody_waits_any_more(void **state)
 	(void)state;
 	put_sound("c.wav", SF_FORMAT_WAV);
 	for (i = 0; i < ARRAY_SIZE(encoded); i++)
-		if (clips_take(clips, span_of("c.wav"), encoded[i].type, &clip) == 0)
+		if (clips_take(clips, span_of("c.wav"), encoded[i].type, NULL, &clip) == 0)
 			clips_give(clips, clip);
 	assert_int_equal(clips_counts(clips).loading, 5);
 	unlink("c.wav");
-	assert_int_equal(clips_take(clips, span_of("c.wav"), 0, &clip), -ENOENT);
+	assert_int_equal(clips_take(clips, span_of("c.wav"), 0, NULL, &clip), -ENOENT);
 }
 
 /* Files with Asterisk's suffixes; the number of the payload type comes first. */
@@ -424,6 +519,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sound_and_frames, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_no_sound, begin, end),
 		cmocka_unit_test_setup_teardown(raw_samples_and_opus, begin, end),
+		cmocka_unit_test_setup_teardown(frames_of_amr, begin, end),
+		cmocka_unit_test_setup_teardown(sound_in_packets, begin, end),
 		cmocka_unit_test_setup_teardown(nobody_waits_any_more, begin, end),
 		cmocka_unit_test_setup_teardown(asterisks_suffixes, begin, end),
 	};

@@ -213,6 +213,13 @@ static const struct {
 	{ 2, { "--prompt-ptime", "201" } },
 	{ 2, { "--opus-type", "95" } },
 	{ 2, { "--opus-type", "128" } },
+	{ 2, { "--opus-type", "96=AMR" } },
+	{ 2, { "--opus-type", "96;octet-align=1" } },
+	{ 2, { "--codec", "0=PCMU" } },
+	{ 2, { "--codec", "96" } },
+	{ 2, { "--codec", "96=iLBC" } },
+	{ 2, { "--codec", "96=AMR;crc=1" } },
+	{ 2, { "--codec", "96=AMR/8000;interleaving=30" } },
 	{ 2, { "--dtmf-type", "95" } },
 	{ 2, { "--record-dtmf", "hide" } },
 	{ 2, { "-r", "/tmp", "--record-format", "aiff" } },
@@ -374,10 +381,11 @@ static void takes_our_options(void **state)
 	assert_string_equal(c.prompt_cache, "/cache");
 	assert_int_equal(c.prompt_cache_mb, 7);
 	ACCEPT(&c, "--prompt-dir", "/prompts", "--prompt-ptime", "20", "--opus-type", "96",
-	       "--opus-type", "111");
+	       "--codec", "111=opus/48000/2", "--codec", "97=AMR/8000;octet-align=1");
 	assert_string_equal(c.prompt_dir, "/prompts");
 	assert_int_equal(c.prompt_ptime_ms, 20);
-	assert_int_equal(c.opus_types, 1 | 1 << 15);
+	assert_int_equal(audio_codec_map_types(&c.codecs, AUDIO_OPUS), 1 | 1 << 15);
+	assert_true(audio_codec_mapped(&c.codecs, 97)->octet_aligned);
 	assert_false(c.record_replace);
 	assert_int_equal(c.record_dtmf, KEYS_KEEP);
 	assert_false(config_describes(&c));

@@ -37,9 +37,7 @@ static int begin(void **state)
 	(void)state;
 	n_done = 0;
 	for (i = 0; i < JOBS; i++)
-		job[i] = (struct loader_job){ .path = "/proc/self/mounts",
-					      .encode_type = -1,
-					      .done = on_done };
+		job[i] = (struct loader_job){ .path = "/proc/self/mounts", .done = on_done };
 	base = event_base_new();
 	return loader_new(&loader, base, NULL);
 }
@@ -92,7 +90,7 @@ static void add_held(struct loader_job *j, const char *fifo, uint64_t bytes)
 	unsigned int n = loader->encoding;
 
 	j->path = fifo;
-	j->encode_type = 0;
+	j->codec = audio_codec_of(0);
 	j->bytes = bytes;
 	assert_int_equal(loader_add(loader, j), 0);
 	while (!is_encoding(n + 1))
@@ -198,7 +196,7 @@ static void bounded_and_ended(void **state)
 		if (done[i]->err == 0)
 			free(done[i]->data);
 		else
-			assert_int_equal(done[i]->encode_type, 0);
+			assert_int_equal(done[i]->codec->payload_type, 0);
 	}
 }
 
@@ -243,7 +241,7 @@ static void write_tone(int fd, size_t at, size_t n)
 /* The tone of @n samples, encoded in one go. */
 static void is_tone(const struct loader_job *j, size_t n)
 {
-	const struct audio_codec *codec = audio_codec_of(j->encode_type);
+	const struct audio_codec *codec = j->codec;
 	struct audio_encoder *e = audio_encoder_new(codec);
 	int16_t *pcm = calloc(n + codec->frame_samples, sizeof(*pcm));
 	uint8_t *out = malloc(n);
@@ -276,7 +274,7 @@ static void a_second_at_a_time(void **state)
 	job[0].more = on_more;
 	seen = 0;
 	job[0].path = path;
-	job[0].encode_type = G729;
+	job[0].codec = audio_codec_of(18);
 	assert_int_equal(loader_add(loader, &job[0]), 0);
 	fd = open(path, O_WRONLY);
 	assert_true(fd >= 0);
@@ -315,7 +313,7 @@ static void long_files_share(void **state)
 	close(fd);
 	for (i = 0; i < files; i++) {
 		job[i].path = path;
-		job[i].encode_type = G729;
+		job[i].codec = audio_codec_of(18);
 		job[i].bytes = 2 * n;
 		assert_int_equal(loader_add(loader, &job[i]), 0);
 	}
@@ -358,7 +356,7 @@ static void damaged_in_the_middle(void **state)
 	assert_int_equal(ftruncate(fd, st.st_size * 6 / 10), 0);
 	close(fd);
 	job[0].path = path;
-	job[0].encode_type = G729;
+	job[0].codec = audio_codec_of(18);
 	assert_int_equal(loader_add(loader, &job[0]), 0);
 	while (!n_done)
 		event_base_loop(base, EVLOOP_ONCE);
@@ -382,7 +380,7 @@ static void too_long(void **state)
 	assert_int_equal(ftruncate(fd, 2ll * LOADER_MAX_BYTES + 16), 0); /* a sparse file */
 	close(fd);
 	job[0].path = path;
-	job[0].encode_type = 0;
+	job[0].codec = audio_codec_of(0);
 	assert_int_equal(loader_add(loader, &job[0]), 0);
 	while (!n_done)
 		event_base_loop(base, EVLOOP_ONCE);
@@ -415,10 +413,11 @@ static void what_is_encoded(void **state)
 
 	(void)state;
 	for (type = 0; type < 256; type++)
-		n += loader_can_encode(type);
+		n += loader_can_encode(audio_codec_of(type));
 	for (i = 0; i < ARRAY_SIZE(types); i++)
-		assert_true(loader_can_encode(types[i]));
+		assert_true(loader_can_encode(audio_codec_of(types[i])));
 	assert_int_equal(n, ARRAY_SIZE(types));
+	assert_false(loader_can_encode(NULL));
 	loader_free(loader);
 }
 

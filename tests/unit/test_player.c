@@ -34,6 +34,7 @@ static struct pacer *pacer;
 static struct players *players;
 static struct stats stats;
 static struct session *call;
+static struct audio_codec_map named;
 static uint64_t start_ns;
 static struct {
 	unsigned int packets;
@@ -118,7 +119,11 @@ static int begin(void **state)
 	const struct session_opts session_opts = { TTL_S, TTL_S, true };
 	const struct pacer_opts pacer_opts = { .batch_end = on_batch_end };
 	struct players_opts opts = {
-		.stats = &stats, .send = on_send, .ptime_ms = 10, .prompt_dir = *state
+		.stats = &stats,
+		.send = on_send,
+		.ptime_ms = 10,
+		.prompt_dir = *state,
+		.codecs = &named,
 	};
 
 	memset(&last, 0, sizeof(last));
@@ -237,6 +242,38 @@ static void files_and_codecs(void **state)
 		if (row->type >= 0)
 			assert_int_equal(last.data[1], 0x80 | row->type);
 	}
+}
+
+/* Dynamic payload types that --codec names: one with packets, one with the frames of PCMA. */
+static void named_types(void **state)
+{
+	static const char amr[] = "#!AMR\n\x44\xff\xff\xff\xff\xfe\x7c";
+	FILE *f = fopen("hold.amr", "we");
+	uint32_t ts;
+
+	(void)state;
+	assert_non_null(f);
+	assert_int_equal(fwrite(amr, sizeof(amr) - 1, 1, f), 1);
+	assert_int_equal(fclose(f), 0);
+	assert_null(audio_codec_map_add(&named, "97=AMR;octet-align=1"));
+	assert_null(audio_codec_map_add(&named, "98=PCMA"));
+	assert_int_equal(start("hold", "96,98,97", 1, 10), 0);
+	pass_ms(2);
+	assert_int_equal(last.data[1], 0x80 | 97);
+	assert_int_equal(last.len, 12 + 7);
+	assert_memory_equal(last.data + 12, "\xf0\x44\xff\xff\xff\xff\xfe", 7);
+	ts = word(last.data + 4);
+	pass_ms(20);
+	assert_int_equal(last.data[1], 97);
+	assert_int_equal(last.len, 12 + 2);
+	assert_int_equal(word(last.data + 4), ts + 160);
+	pass_ms(21);
+	assert_null(leg_rest(&call->leg[1])->player);
+	assert_int_equal(start("ringback", "97,98", 1, 10), 0);
+	pass_ms(2);
+	assert_int_equal(last.data[1], 0x80 | 98);
+	assert_int_equal(last.len, 12 + 80);
+	unlink("hold.amr");
 }
 
 static void one_round(void **state)
@@ -650,6 +687,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(files_and_codecs, begin, end),
+		cmocka_unit_test_setup_teardown(named_types, begin, end),
 		cmocka_unit_test_setup_teardown(one_round, begin, end),
 		cmocka_unit_test_setup_teardown(two_streams_differ, begin, end),
 		cmocka_unit_test_setup_teardown(what_ends_it, begin, end),

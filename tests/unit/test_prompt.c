@@ -20,6 +20,7 @@ static struct prompt_opts usual(uint8_t type, size_t len, unsigned int ptime_ms,
 	return (struct prompt_opts){ .data = file,
 				     .len = len,
 				     .payload_type = type,
+				     .frames_type = type,
 				     .ptime_ms = ptime_ms,
 				     .count = count,
 				     .ssrc = 0xfedcba98,
@@ -151,7 +152,7 @@ static void g723_of_several_lengths(void **state)
 	assert_int_equal(prompt_next(&p, packet), RTP_HEADER + 44);
 }
 
-static void opus_packets(void **state)
+static void payloads_behind_lengths(void **state)
 {
 	static const uint8_t bytes[] = { 0, 3, 'a', 'b', 'c', 0, 1, 'd', 0, 9, 'e' };
 	struct prompt_opts o = usual(111, sizeof(bytes), 60, 2);
@@ -160,7 +161,7 @@ static void opus_packets(void **state)
 
 	(void)state;
 	o.data = bytes;
-	o.opus = true;
+	o.packet_khz = 48;
 	assert_true(prompt_packet_ns(&o) == 20 * NSEC_PER_MSEC);
 	assert_int_equal(prompt_start(&p, &o), 0);
 	for (i = 0; i < 2; i++) {
@@ -185,7 +186,7 @@ static void what_cannot_be_played(void **state)
 	(void)state;
 	assert_int_equal(prompt_start(&p, &(struct prompt_opts){ 0 }), -EINVAL);
 	assert_int_equal(prompt_packet_ns(
-				 &(struct prompt_opts){ .payload_type = 99, .ptime_ms = 10 }),
+				 &(struct prompt_opts){ .frames_type = 99, .ptime_ms = 10 }),
 			 0);
 	assert_int_equal(prompt_start(&p, (struct prompt_opts[]){ usual(99, 1000, 20, 1) }),
 			 -EINVAL);
@@ -201,9 +202,12 @@ static void what_cannot_be_played(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_codec),	cmocka_unit_test(rounds_drop_the_rest),
-		cmocka_unit_test(endless),	cmocka_unit_test(g723_of_several_lengths),
-		cmocka_unit_test(opus_packets), cmocka_unit_test(what_cannot_be_played),
+		cmocka_unit_test(each_codec),
+		cmocka_unit_test(rounds_drop_the_rest),
+		cmocka_unit_test(endless),
+		cmocka_unit_test(g723_of_several_lengths),
+		cmocka_unit_test(payloads_behind_lengths),
+		cmocka_unit_test(what_cannot_be_played),
 	};
 
 	return cmocka_run_group_tests(tests, fill_file, NULL);

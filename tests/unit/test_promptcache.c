@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "../../daemon/media/promptcache.c"
+#include "media/audio_codec.h"
 #include "media/loader.h"
 
 #define MANY (1 << 20)
@@ -346,7 +347,7 @@ static void of_the_loader(void **state)
 	struct event_base *base = event_base_new();
 	static int16_t pcm[3 * 8000 + 77];
 	int fd = mkstemps(path, 4);
-	struct loader_job job = { .path = path, .st = &st, .encode_type = 18 }, again;
+	struct loader_job job = { .path = path, .st = &st, .codec = audio_codec_of(18) }, again;
 	struct loader *l;
 	size_t i;
 
