@@ -40,6 +40,7 @@ struct standby {
 	struct group *group;
 	struct record *records;
 	bool owner;
+	bool fenced;	  /* another daemon has taken the group over; this one ends */
 	uint32_t replies; /* number of the latest reply that was passed on */
 	uint64_t undecodable;
 	uint8_t bytes[SNAPSHOT_MAX];
@@ -341,6 +342,7 @@ static void on_fenced(void *arg, const char *by)
 {
 	struct standby *s = arg;
 
+	s->fenced = true;
 	s->o.fenced(s->o.arg, s->o.number, by);
 }
 
@@ -367,8 +369,11 @@ void standby_reply(struct standby *s, struct span key, struct span reply, uint64
 			   (struct span){ (char *)s->bytes, (size_t)len });
 }
 
+/* A fenced daemon has further turns of its loop: the epoch must not come back into the journal. */
 void standby_tick(struct standby *s)
 {
+	if (s->fenced)
+		return;
 	if (s->owner)
 		remember_epoch(s);
 	else
