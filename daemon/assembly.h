@@ -10,6 +10,7 @@
 #include "engine/admission.h"
 #include "engine/digits.h"
 #include "engine/prompts.h"
+#include "net/switchboard.h"
 #include "process.h"
 #include "record/taps.h"
 
@@ -27,7 +28,8 @@ struct daemon {
 	bool fenced;  /* another daemon has the calls now */
 	struct dp *dp;
 	struct floor *floor;
-	struct pathmtu *pathmtu; /* NULL: without a dataplane that needs it */
+	struct switchboard_fds left; /* shared sockets of the previous daemon */
+	struct pathmtu *pathmtu;     /* NULL: without a dataplane that needs it */
 	struct iptables *iptables;
 	struct sync *sync;
 	struct recorder *recorder;

@@ -20,6 +20,7 @@
 #include "control/command.h"
 #include "control/handover.h"
 #include "control/listen.h"
+#include "control/stored.h"
 #include "control/systemd.h"
 #include "dataplane/dp.h"
 #include "dataplane/sync.h"
@@ -101,8 +102,8 @@ static void on_eof(void *arg, bool must_exit)
 }
 
 /*
- * Take control sockets over from the service manager, and from a previous daemon that ended on
- * SIGPWR without a service manager.
+ * Take sockets over from the service manager, and control sockets from a previous daemon that ended
+ * on SIGPWR without a service manager.
  */
 static void take_sockets(struct daemon *d)
 {
@@ -111,6 +112,7 @@ static void take_sockets(struct daemon *d)
 	unsigned int n = systemd_passed(given, PASSED_MAX), i;
 	uid_t user = d->config.uid == (uid_t)-1 ? geteuid() : d->config.uid;
 
+	stored_take(&d->left, given, &n);
 	for (i = 0; i < n; i++) {
 		listen_passed(d->listen, given[i].fd, given[i].stored ? PASSED_STORE : PASSED_UNIT);
 		d->took |= given[i].stored;
@@ -267,6 +269,14 @@ static int load_state(struct daemon *d)
 
 /* ---- the standby ---- */
 
+/* All calls are restored: packets that wait in the shared sockets find theirs. */
+static void end_expectation(struct daemon *d)
+{
+	if (floor_board(d->floor))
+		switchboard_expect_end(floor_board(d->floor));
+	relay_hold(d->relay, false);
+}
+
 static void restore_kept(struct daemon *d)
 {
 	const struct keeper_opts opts = {
@@ -284,6 +294,10 @@ static void restore_kept(struct daemon *d)
 	};
 
 	keeper_restore(d->keeper, &opts, clock_now());
+	if (keeper_restores(d->keeper))
+		relay_hold(d->relay, true);
+	else
+		end_expectation(d);
 	taps_review_all(&d->taps);
 }
 
@@ -296,6 +310,7 @@ static bool go_on(struct daemon *d, bool all)
 		keeper_finish(d->keeper);
 	else if (keeper_go_on(d->keeper, RESTORE_NS))
 		return true;
+	end_expectation(d);
 	taps_review_all(&d->taps);
 	recorder_restored(d->recorder);
 	return false;
@@ -420,20 +435,26 @@ static int open_floor(struct daemon *d, char *err, size_t err_size)
 {
 	const struct config *c = &d->config;
 	struct addr hosts[FACES_MAX_LISTENERS];
-	const struct switchboard_opts opts = {
+	struct addr *expected = NULL;
+	struct switchboard_opts opts = {
 		.port_min = c->dp.port_min,
 		.port_max = c->dp.port_max,
 		.uid = c->uid,
 		.gid = c->gid,
 		.hosts = hosts,
 		.n_hosts = c->n_listeners,
+		.left = &d->left,
 	};
 	int r;
 
 	for (unsigned int i = 0; i < c->n_listeners; i++)
 		hosts[i] = c->listeners[i].addr;
+	if (d->keeper)
+		opts.n_expected = keeper_locals(d->keeper, &expected);
+	opts.expected = expected;
 	r = floor_open(&d->floor, c->port_sockets, &opts, err, err_size);
-
+	free(expected);
+	stored_refuse(&d->left);
 	if (r == 0)
 		log_info("floor: %s", floor_text(d->floor));
 	return r;
@@ -610,6 +631,8 @@ static void end(struct daemon *d)
 		go_on(d, true);
 	if (d->listen)
 		listen_stop(d->listen, d->leave);
+	if (d->floor && !d->leave)
+		stored_drop();
 	if (d->leave && d->tick)
 		answer_rest(d);
 	if (d->leave && d->took)
@@ -661,6 +684,18 @@ static void end(struct daemon *d)
 
 /* ---- the whole ---- */
 
+/* The service manager holds copies of all sockets that the next daemon can use. */
+static void store_sockets(struct daemon *d)
+{
+	struct switchboard_fds fds;
+
+	listen_store(d->listen);
+	if (!floor_board(d->floor))
+		return;
+	switchboard_fds(floor_board(d->floor), &fds);
+	stored_put(&fds);
+}
+
 static int start(struct daemon *d)
 {
 	const struct config *c = &d->config;
@@ -686,7 +721,7 @@ static int start(struct daemon *d)
 	if (c->record_all && !c->record_dir)
 		log_warn("-a: no session is recorded without -r, the directory of recordings");
 	pid_file_write(&d->pid_file);
-	listen_store(d->listen);
+	store_sockets(d);
 	systemd_notify("READY=1");
 	if (c->banner)
 		banner(c, d->listen, d->dp, observers_are_asked(d->observers));

@@ -801,7 +801,7 @@ int listen_added(struct listen *l, char *err, size_t err_size)
 		passed_text(left.fd, text);
 		log_warn("%s: passed to this process, but no -s names it: closed", text);
 		if (left.origin == PASSED_STORE)
-			systemd_unstore(text);
+			systemd_unstore(span_of(text));
 		close(left.fd);
 	}
 	return r;
@@ -813,7 +813,7 @@ void listen_store(const struct listen *l)
 
 	for (const struct control *c = l->controls; c; c = c->next)
 		if (c->fd >= 0 && !c->held)
-			systemd_store(c->fd, passed_text(c->fd, text));
+			systemd_store(&c->fd, 1, span_of(passed_text(c->fd, text)));
 }
 
 static int control_start(struct control *c, struct event_base *base)
@@ -884,7 +884,7 @@ static void control_give_up(struct control *c)
 
 	sockfile_unlink(&c->file);
 	if (c->fd >= 0 && !c->unit)
-		systemd_unstore(passed_text(c->fd, text));
+		systemd_unstore(span_of(passed_text(c->fd, text)));
 }
 
 static bool has_one_read(const struct peers *peers)

@@ -11,7 +11,7 @@
 
 #include "base/base.h"
 
-#define PASSED_MAX 64
+#define PASSED_MAX 128
 #define PASSED_TEXT 128 /* bytes for passed_text() */
 
 enum passed_origin {

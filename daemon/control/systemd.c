@@ -52,6 +52,9 @@ unsigned int systemd_passed(struct systemd_fd *out, unsigned int max)
 			.fd = FIRST_FD + (int)i,
 			.stored = name && !strncmp(name, PREFIX, strlen(PREFIX)),
 		};
+		if (out[i].stored)
+			out[i].name = (struct span){ name + strlen(PREFIX),
+						     strcspn(name, ":") - strlen(PREFIX) };
 		fcntl(out[i].fd, F_SETFD, FD_CLOEXEC);
 		name = name ? strchr(name, ':') : NULL;
 		name = name ? name + 1 : NULL;
@@ -79,14 +82,14 @@ static socklen_t notify_address(struct sockaddr_un *to)
 	return offsetof(struct sockaddr_un, sun_path) + len;
 }
 
-/* Send @state, with a copy of the descriptor @fd unless it is negative. 0 or -errno. */
-static int send_state(const char *state, int fd, int flags)
+/* Send @state with copies of @n descriptors. 0 or -errno. */
+static int send_state(const char *state, const int *fds, unsigned int n, int flags)
 {
 	const struct timeval patience = { .tv_sec = PATIENCE_S };
 	union {
 		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(fd))];
-	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(fd)),
+		char bytes[CMSG_SPACE(SYSTEMD_STORE * sizeof(*fds))];
+	} control = { .header = { .cmsg_len = CMSG_LEN(n * sizeof(*fds)),
 				  .cmsg_level = SOL_SOCKET,
 				  .cmsg_type = SCM_RIGHTS } };
 	struct sockaddr_un to;
@@ -97,10 +100,10 @@ static int send_state(const char *state, int fd, int flags)
 	msg.msg_namelen = notify_address(&to);
 	if (!msg.msg_namelen)
 		return systemd_is_here() ? -EINVAL : 0;
-	if (fd >= 0) {
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	if (n) {
+		memcpy(CMSG_DATA(&control.header), fds, n * sizeof(*fds));
 		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
+		msg.msg_controllen = CMSG_SPACE(n * sizeof(*fds));
 	}
 	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (sock < 0)
@@ -112,9 +115,9 @@ static int send_state(const char *state, int fd, int flags)
 	return err;
 }
 
-static void send_or_warn(const char *state, int fd)
+static void send_or_warn(const char *state, const int *fds, unsigned int n)
 {
-	int err = send_state(state, fd, 0);
+	int err = send_state(state, fds, n, 0);
 
 	if (err)
 		log_warn("service manager: cannot be told %.*s: %s", (int)strcspn(state, "\n"),
@@ -122,36 +125,36 @@ static void send_or_warn(const char *state, int fd)
 }
 
 /* Names in the store are printable characters without a colon. */
-static void store_name(char out[NAME_MAX_BYTES + 1], const char *name)
+static void store_name(char out[NAME_MAX_BYTES + 1], struct span name)
 {
-	snprintf(out, NAME_MAX_BYTES + 1, PREFIX "%s", name);
+	snprintf(out, NAME_MAX_BYTES + 1, PREFIX "%.*s", (int)name.len, name.p);
 	for (char *c = out; *c; c++)
 		if (!isgraph((unsigned char)*c) || *c == ':')
 			*c = '_';
 }
 
-/* FDPOLL=0: the service manager keeps the socket even if it has an error. */
-void systemd_store(int fd, const char *name)
+/* FDPOLL=0: the service manager keeps the descriptors even if one has an error. */
+void systemd_store(const int *fds, unsigned int n, struct span name)
 {
 	char text[NAME_MAX_BYTES + 1], state[NAME_MAX_BYTES + 64];
 
 	store_name(text, name);
 	snprintf(state, sizeof(state), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", text);
-	send_or_warn(state, fd);
+	send_or_warn(state, fds, n);
 }
 
-void systemd_unstore(const char *name)
+void systemd_unstore(struct span name)
 {
 	char text[NAME_MAX_BYTES + 1], state[NAME_MAX_BYTES + 64];
 
 	store_name(text, name);
 	snprintf(state, sizeof(state), "FDSTOREREMOVE=1\nFDNAME=%s", text);
-	send_or_warn(state, -1);
+	send_or_warn(state, NULL, 0);
 }
 
 void systemd_notify(const char *state)
 {
-	send_or_warn(state, -1);
+	send_or_warn(state, NULL, 0);
 }
 
 /* A busy service manager misses a heartbeat, and the loop does not wait for it. */
@@ -161,5 +164,5 @@ void systemd_alive(void)
 
 	if (number_from_env("WATCHDOG_USEC", ULONG_MAX - 1) &&
 	    (!pid || pid == (unsigned long)getpid()))
-		send_state("WATCHDOG=1", -1, MSG_DONTWAIT);
+		send_state("WATCHDOG=1", NULL, 0, MSG_DONTWAIT);
 }

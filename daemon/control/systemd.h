@@ -8,9 +8,12 @@
 
 #include "base/base.h"
 
+#define SYSTEMD_STORE 16 /* descriptors with one name */
+
 struct systemd_fd {
 	int fd;
-	bool stored; /* an earlier process called systemd_store(); false: from a socket unit */
+	bool stored;	  /* an earlier process called systemd_store(); false: from a socket unit */
+	struct span name; /* of systemd_store(), if it was stored; in the environment */
 };
 
 /*
@@ -24,13 +27,13 @@ unsigned int systemd_passed(struct systemd_fd *out, unsigned int max);
 bool systemd_is_here(void);
 
 /*
- * systemd_store - ask the service manager to hold a copy of the socket @fd for the next process of
- * this service. The service manager does so if the unit has FileDescriptorStoreMax=. @name must be
- * unique among the stored sockets.
- * systemd_unstore - ask it to close its copy with this name.
+ * systemd_store - ask the service manager to hold copies of @n descriptors, at most SYSTEMD_STORE,
+ * for the next process of this service. The service manager does so if the unit has
+ * FileDescriptorStoreMax=.
+ * systemd_unstore - ask it to close all copies with this name.
  */
-void systemd_store(int fd, const char *name);
-void systemd_unstore(const char *name);
+void systemd_store(const int *fds, unsigned int n, struct span name);
+void systemd_unstore(struct span name);
 
 /* systemd_notify - send a state such as "READY=1" to the service manager, if there is one. */
 void systemd_notify(const char *state);

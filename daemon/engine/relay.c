@@ -638,6 +638,11 @@ void relay_serve(struct relay *r)
 	pacer_run(r->pacer, clock_now());
 }
 
+void relay_hold(struct relay *r, bool hold)
+{
+	sockets_hold(r->user, hold);
+}
+
 uint64_t relay_circled(const struct relay *r)
 {
 	return r->circled;

@@ -101,6 +101,7 @@ struct sockets {
 	int timer; /* ticks while the sockets rest */
 	struct event *tick;
 	bool rests;	   /* the loop waits for the tick, and not for `ready` */
+	bool held;	   /* it waits for neither */
 	uint64_t since_ns; /* packets are counted from this time on, to find many */
 	unsigned int n_since;
 	uint8_t ecn;  /* ECN of the packet that is being delivered; else 0 */
@@ -494,7 +495,8 @@ static int serve_turn(struct sockets *u)
 
 void sockets_serve(struct sockets *u)
 {
-	serve_turn(u);
+	if (!u->held)
+		serve_turn(u);
 }
 
 /* ---- rest ---- */
@@ -547,6 +549,19 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (read(fd, &ticks, sizeof(ticks)) == sizeof(ticks) && serve_turn(arg) < FEW)
 		rest_end(arg);
+}
+
+void sockets_hold(struct sockets *u, bool hold)
+{
+	if (!u->opts.switchboard || u->held == hold)
+		return;
+	if (u->rests)
+		rest_end(u);
+	if (hold)
+		event_del(u->ready);
+	else
+		event_add(u->ready, NULL);
+	u->held = hold;
 }
 
 /* ---- out ---- */

@@ -125,6 +125,8 @@ void sockets_port_expect(const struct sockets_port *p);
  * loop waiting.
  */
 void sockets_serve(struct sockets *u);
+/* sockets_hold - while @hold, packets wait in the shared sockets and none is read. */
+void sockets_hold(struct sockets *u, bool hold);
 
 /* sockets_can_bind - 0, or -errno when no socket of this host can have the address. */
 int sockets_can_bind(const struct addr *local);

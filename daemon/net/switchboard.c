@@ -8,6 +8,9 @@
  * floor_turn. A turn ends when the socket is empty, or when the daemon reads a packet that came
  * after the turn began: each earlier packet has been read by then, because the socket is a queue.
  *
+ * The sockets and the link of the program can outlive the process: main.c gives them to the service
+ * manager. Then the program of the previous daemon fills the sockets until ours takes its place.
+ *
  * Deliberately not here: packets. sockets.c reads them, and sender.c sends them.
  */
 #include <bpf/bpf.h>
@@ -20,19 +23,16 @@
 #include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "net/switchboard.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "lookup.skel.h"
+#include "net/shared.h"
 #include "net/sockopt.h"
 
-#ifndef IPV6_RECVORIGDSTADDR
-#define IPV6_RECVORIGDSTADDR 74
-#endif
-
-#define RCVBUF_BYTES (16 << 20) /* of a shared socket; the kernel allows twice that */
 /* Packets that one port may have in a shared socket: about as many as a socket of its own had. */
 #define SHARE_CALM 512
 #define SHARE_BUSY 64 /* the same while the daemon does not keep up, so that it serves all ports */
@@ -41,10 +41,6 @@
 #define HERE_NS NSEC_PER_SEC /* an address that the host had is asked for again after this time */
 #define ANSWER_NS NSEC_PER_MSEC /* an answer about a port holds so long */
 #define ALONE_NS NSEC_PER_MSEC	/* no other daemon shares sockets here: this holds so long */
-#define FIRST_PORT 1024		/* for the shared sockets, which need an address to be open */
-
-/* Addresses of the shared sockets; the unusual one keeps their ports off 127.0.0.1. */
-static const char *const loopback[] = { "127.114.116.112", "::1" };
 
 /* A local address with ports. */
 struct place {
@@ -65,8 +61,8 @@ struct answer {
 struct switchboard {
 	struct switchboard_opts o;
 	struct lookup *skel;
-	struct bpf_link *link;
-	int sockets[FLOOR_RECEIVERS], raw[FLOOR_GROUPS];
+	struct switchboard_fds fds;
+	int raw[FLOOR_GROUPS];
 	struct ring *ring;		  /* NULL: this host has no packet sockets */
 	const struct ring_finder *finder; /* NULL: the ring is not used */
 	int notices;			  /* of addresses that come and go */
@@ -78,7 +74,7 @@ struct switchboard {
 	struct place *places, *last;	  /* the one that was used last */
 	size_t n_ports;
 	struct answer answer;
-	bool by_port;
+	bool by_port, expects;
 };
 
 static unsigned int group_of(enum addr_family family)
@@ -95,14 +91,6 @@ static enum addr_family family_of(unsigned int group)
 static unsigned int group_at(unsigned int i)
 {
 	return i < FLOOR_SOCKETS ? i / FLOOR_SHARDS : i - FLOOR_SOCKETS;
-}
-
-static struct addr loopback_of(unsigned int group)
-{
-	struct addr a;
-
-	addr_parse(&a, family_of(group), loopback[group], strlen(loopback[group]));
-	return a;
 }
 
 /* ---- places ---- */
@@ -408,6 +396,17 @@ static uint8_t shard_of(const struct switchboard *b, size_t i)
 	return (i + b->o.port_min) / 2 % FLOOR_SHARDS;
 }
 
+static void set_state(struct floor_port *port, enum floor_state state)
+{
+	__atomic_store_n(&port->state, state, __ATOMIC_RELEASE);
+}
+
+/* The port gets packets, but switchboard_open() was not called for it yet. */
+static bool is_expected(const struct place *p, size_t i)
+{
+	return p->ports[i].state == FLOOR_OPEN && !p->of[i];
+}
+
 int switchboard_open(struct switchboard *b, const struct addr *local, void *port, bool deaf,
 		     bool anyway)
 {
@@ -425,14 +424,14 @@ int switchboard_open(struct switchboard *b, const struct addr *local, void *port
 		if (err)
 			return err;
 	}
-	if (p->ports[i].state != FLOOR_CLOSED)
+	if (p->ports[i].state != FLOOR_CLOSED && !(anyway && is_expected(p, i)))
 		return -EADDRINUSE;
-	err = may_open(b, p, local, anyway);
+	err = is_expected(p, i) ? 0 : may_open(b, p, local, anyway);
 	if (err)
 		return err;
 	p->of[i] = deaf ? NULL : port;
 	p->ports[i].shard = shard_of(b, i);
-	__atomic_store_n(&p->ports[i].state, deaf ? FLOOR_DEAF : FLOOR_OPEN, __ATOMIC_RELEASE);
+	set_state(&p->ports[i], deaf ? FLOOR_DEAF : FLOOR_OPEN);
 	return 0;
 }
 
@@ -442,7 +441,7 @@ void switchboard_close(struct switchboard *b, const struct addr *local)
 	struct place *p = place_find(b, &key);
 	size_t i = (size_t)local->port - b->o.port_min;
 
-	__atomic_store_n(&p->ports[i].state, FLOOR_CLOSED, __ATOMIC_RELEASE);
+	set_state(&p->ports[i], FLOOR_CLOSED);
 	p->of[i] = NULL;
 }
 
@@ -451,6 +450,31 @@ static bool in_range(const struct switchboard *b, const struct addr *dest, size_
 {
 	*i = (size_t)dest->port - b->o.port_min;
 	return dest->port >= b->o.port_min && *i < b->n_ports;
+}
+
+static void expect_port(struct switchboard *b, const struct addr *local)
+{
+	const struct floor_place key = key_of(local);
+	struct place *p = place_find(b, &key);
+	size_t i;
+
+	if (!p || !in_range(b, local, &i))
+		return;
+	p->ports[i].shard = shard_of(b, i);
+	set_state(&p->ports[i], FLOOR_OPEN);
+	b->expects = true;
+}
+
+void switchboard_expect_end(struct switchboard *b)
+{
+	struct place *p;
+	size_t i;
+
+	for (p = b->expects ? b->places : NULL; p; p = p->hh.next)
+		for (i = 0; i < b->n_ports; i++)
+			if (is_expected(p, i))
+				set_state(&p->ports[i], FLOOR_CLOSED);
+	b->expects = false;
 }
 
 void *const *switchboard_slot(struct switchboard *b, const struct addr *dest)
@@ -480,7 +504,7 @@ void *switchboard_find(struct switchboard *b, const struct addr *dest)
 
 int switchboard_socket(const struct switchboard *b, unsigned int i)
 {
-	return b->sockets[i];
+	return b->fds.sockets[i];
 }
 
 int switchboard_raw(const struct switchboard *b, enum addr_family family)
@@ -556,100 +580,29 @@ uint64_t switchboard_refused(const struct switchboard *b)
 
 /* ---- begin and end ---- */
 
-static int in_group(unsigned int group)
+/* A socket of the previous daemon, which may have packets, or a new one. */
+static int left_socket(const struct switchboard *b, uint32_t i)
 {
-	return group ? AF_INET6 : AF_INET;
-}
+	enum addr_family family = family_of(group_at(i));
+	int fd = b->fds.link >= 0 ? b->o.left->sockets[i] : -1;
 
-/* Bind @fd to the first free port from @first to @last. */
-static int bind_between(int fd, unsigned int group, uint32_t first, uint32_t last)
-{
-	struct addr at = loopback_of(group);
-	union sock_addr sa;
-	uint32_t port;
-	socklen_t len;
-
-	for (port = first; port <= last; port++) {
-		at.port = port;
-		len = addr_to_sockaddr(&at, &sa.any);
-		if (bind(fd, &sa.sa, len) == 0)
-			return 0;
-		if (errno != EADDRINUSE)
-			return -errno;
-	}
-	return -EADDRINUSE;
-}
-
-/*
- * A socket must be bound before the program can choose it. It is bound to an address of loopback,
- * and to a port that is no media port, if there is one.
- */
-static int bind_aside(const struct switchboard *b, int fd, unsigned int group)
-{
-	int err = bind_between(fd, group, FIRST_PORT, (uint32_t)b->o.port_min - 1);
-
-	if (err == -EADDRINUSE)
-		err = bind_between(fd, group, (uint32_t)b->o.port_max + 1, UINT16_MAX);
-	if (err == -EADDRINUSE)
-		err = bind_between(fd, group, FIRST_PORT, UINT16_MAX);
-	return err;
-}
-
-static int set_shared(int fd, unsigned int group)
-{
-	int err = sockopt_told(fd, family_of(group));
-
-	if (!err && group)
-		err = sockopt_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	if (!err && group)
-		err = sockopt_set(fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1);
-	else if (!err)
-		err = sockopt_set(fd, IPPROTO_IP, IP_RECVORIGDSTADDR, 1);
-	if (!err && sockopt_set(fd, SOL_SOCKET, SO_RCVBUFFORCE, RCVBUF_BYTES))
-		sockopt_set(fd, SOL_SOCKET, SO_RCVBUF, RCVBUF_BYTES);
-	return err;
+	if (!shared_is_usable(fd, family))
+		return shared_new(family, b->o.port_min, b->o.port_max);
+	b->o.left->sockets[i] = -1;
+	return fd;
 }
 
 static int open_socket(struct switchboard *b, uint32_t i)
 {
-	unsigned int group = group_at(i);
-	int fd = socket(in_group(group), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
+	int fd = left_socket(b, i), err;
 	uint64_t value = (uint64_t)fd;
 
 	if (fd < 0)
-		return -errno;
-	b->sockets[i] = fd;
-	err = i < FLOOR_SOCKETS ? set_shared(fd, group) : sockopt_deaf(fd);
-	if (!err)
-		err = bind_aside(b, fd, group);
+		return fd;
+	b->fds.sockets[i] = fd;
+	err = i < FLOOR_SOCKETS ? shared_receive(fd, family_of(group_at(i))) : sockopt_deaf(fd);
 	if (!err && bpf_map_update_elem(bpf_map__fd(b->skel->maps.receivers), &i, &value, BPF_ANY))
 		err = -errno;
-	return err;
-}
-
-/*
- * A raw socket gets a copy of each UDP packet for its address. Bound to loopback it gets few, and
- * drops them.
- */
-static int open_raw(struct switchboard *b, unsigned int group)
-{
-	int fd = socket(in_group(group), SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-	struct addr at = loopback_of(group);
-	union sock_addr sa;
-	socklen_t len;
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	b->raw[group] = fd;
-	len = addr_to_sockaddr(&at, &sa.any);
-	err = sockopt_deaf(fd);
-	if (!err && bind(fd, &sa.sa, len))
-		err = -errno;
-	if (!err)
-		err = sockopt_anyway(fd, family_of(group));
-	if (!err && group) /* where the checksum is in the UDP header */
-		err = sockopt_set(fd, IPPROTO_IPV6, IPV6_CHECKSUM, 6);
 	return err;
 }
 
@@ -658,10 +611,10 @@ static void close_group(struct switchboard *b, unsigned int group)
 	unsigned int i;
 
 	for (i = 0; i < FLOOR_RECEIVERS; i++) {
-		if (group_at(i) != group || b->sockets[i] < 0)
+		if (group_at(i) != group || b->fds.sockets[i] < 0)
 			continue;
-		close(b->sockets[i]);
-		b->sockets[i] = -1;
+		close(b->fds.sockets[i]);
+		b->fds.sockets[i] = -1;
 	}
 	if (b->raw[group] >= 0)
 		close(b->raw[group]);
@@ -671,8 +624,11 @@ static void close_group(struct switchboard *b, unsigned int group)
 static int open_group(struct switchboard *b, unsigned int group)
 {
 	uint32_t i;
-	int err = open_raw(b, group);
+	int err = 0;
 
+	b->raw[group] = shared_new_raw(family_of(group));
+	if (b->raw[group] < 0)
+		return b->raw[group];
 	for (i = 0; i < FLOOR_SHARDS && !err; i++)
 		err = open_socket(b, group * FLOOR_SHARDS + i);
 	return err ? err : open_socket(b, FLOOR_SOCKETS + group);
@@ -732,14 +688,49 @@ static int open_notices(struct switchboard *b)
 	return 0;
 }
 
-/* Begin to receive: the program serves the network namespace of this process. */
+/* Take the link of the previous daemon over, if there is one and it is of this namespace. */
+static void take_link(struct switchboard *b)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+	struct stat here;
+
+	if (!b->o.left || b->o.left->link < 0 || fstat(b->net, &here) ||
+	    bpf_obj_get_info_by_fd(b->o.left->link, &info, &len) ||
+	    info.type != BPF_LINK_TYPE_NETNS || info.netns.attach_type != BPF_SK_LOOKUP ||
+	    info.netns.netns_ino != here.st_ino)
+		return;
+	b->fds.link = b->o.left->link;
+	b->o.left->link = -1;
+}
+
+/*
+ * Open the ports that are expected. Not beside another daemon with shared sockets, which may have
+ * such a port: then switchboard_open() asks for each.
+ */
+static void expect_all(struct switchboard *b)
+{
+	uint32_t flags, ids[2], n = ARRAY_SIZE(ids);
+	size_t i;
+
+	if (bpf_prog_query(b->net, BPF_SK_LOOKUP, 0, &flags, ids, &n) || n > (b->fds.link >= 0))
+		return;
+	for (i = 0; i < b->o.n_expected; i++)
+		expect_port(b, &b->o.expected[i]);
+}
+
+/*
+ * Begin to receive: the program serves the network namespace of this process. It takes the place
+ * of the previous daemon's between two packets.
+ */
 static int attach(struct switchboard *b)
 {
-	b->net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (b->net < 0)
-		return -errno;
-	b->link = bpf_program__attach_netns(b->skel->progs.rtpx_lookup, b->net);
-	return b->link ? 0 : -errno;
+	int prog = bpf_program__fd(b->skel->progs.rtpx_lookup);
+
+	if (b->fds.link >= 0)
+		return bpf_link_update(b->fds.link, prog, NULL) ? -errno : 0;
+	b->fds.link = bpf_link_create(prog, b->net, BPF_SK_LOOKUP, NULL);
+	return b->fds.link < 0 ? -errno : 0;
 }
 
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
@@ -756,6 +747,11 @@ static int begin(struct switchboard *b, const char **step)
 	err = load(b);
 	if (err)
 		return err;
+	*step = "the network namespace cannot be opened";
+	b->net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (b->net < 0)
+		return -errno;
+	take_link(b);
 	*step = "sockets cannot be opened";
 	err = open_sockets(b);
 	if (!err)
@@ -766,6 +762,7 @@ static int begin(struct switchboard *b, const char **step)
 		return err;
 	*step = "the program cannot be attached to the network namespace";
 	set_share(b, SHARE_CALM);
+	expect_all(b);
 	return attach(b);
 }
 
@@ -784,10 +781,10 @@ int switchboard_new(struct switchboard **out, const struct switchboard_opts *opt
 	}
 	b->o = *opts;
 	b->n_ports = (size_t)opts->port_max - opts->port_min + 1;
-	b->notices = b->net = -1;
+	b->notices = b->net = b->fds.link = -1;
 	b->turns = MAP_FAILED;
 	for (i = 0; i < FLOOR_RECEIVERS; i++)
-		b->sockets[i] = -1;
+		b->fds.sockets[i] = -1;
 	for (i = 0; i < FLOOR_GROUPS; i++)
 		b->raw[i] = -1;
 	print = libbpf_set_print(quiet);
@@ -801,8 +798,15 @@ int switchboard_new(struct switchboard **out, const struct switchboard_opts *opt
 		switchboard_free(b);
 		return rc;
 	}
+	b->o.expected = NULL; /* as hosts: borrowed until now */
+	b->o.left = NULL;
 	*out = b;
 	return 0;
+}
+
+void switchboard_fds(const struct switchboard *b, struct switchboard_fds *out)
+{
+	*out = b->fds;
 }
 
 void switchboard_free(struct switchboard *b)
@@ -812,8 +816,8 @@ void switchboard_free(struct switchboard *b)
 
 	if (!b)
 		return;
-	if (b->link)
-		bpf_link__destroy(b->link);
+	if (b->fds.link >= 0)
+		close(b->fds.link);
 	for (i = 0; i < FLOOR_GROUPS; i++)
 		close_group(b, i);
 	ring_free(b->ring);

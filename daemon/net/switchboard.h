@@ -16,6 +16,15 @@
 
 struct switchboard;
 
+/*
+ * The descriptors by which packets come to the shared sockets: those of bpf/lookup.bpf.c's map
+ * `receivers`, and the link of its program. -1: none. While a process holds them all, packets to
+ * open ports wait in the sockets, even if no daemon runs.
+ */
+struct switchboard_fds {
+	int link, sockets[FLOOR_RECEIVERS];
+};
+
 struct switchboard_opts {
 	uint16_t port_min, port_max; /* of all media ports */
 	uid_t uid; /* owner of the sockets, as the host's rules see it; (uid_t)-1: this process's */
@@ -26,6 +35,17 @@ struct switchboard_opts {
 	 */
 	const struct addr *hosts;
 	unsigned int n_hosts;
+	/*
+	 * Ports at @hosts of calls that switchboard_open() will open with @anyway; borrowed during
+	 * the call. Their packets wait in the shared sockets from now on.
+	 */
+	const struct addr *expected;
+	size_t n_expected;
+	/*
+	 * NULL, or the descriptors of the previous daemon. Those that the switchboard takes over
+	 * become -1; it takes none without a link of this network namespace.
+	 */
+	struct switchboard_fds *left;
 };
 
 /*
@@ -45,6 +65,11 @@ void switchboard_free(struct switchboard *b); /* NULL is allowed */
 int switchboard_open(struct switchboard *b, const struct addr *local, void *port, bool deaf,
 		     bool anyway);
 void switchboard_close(struct switchboard *b, const struct addr *local);
+/* switchboard_expect_end - close the expected ports that were not opened. */
+void switchboard_expect_end(struct switchboard *b);
+
+/* switchboard_fds - the descriptors of @b, which still owns them. */
+void switchboard_fds(const struct switchboard *b, struct switchboard_fds *out);
 
 /* switchboard_find - the port that gets packets to @dest; NULL: none does. */
 void *switchboard_find(struct switchboard *b, const struct addr *dest);

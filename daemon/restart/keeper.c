@@ -190,6 +190,11 @@ int keeper_check_ports(const struct keeper *k, unsigned int min, unsigned int ma
 	return -EPROTO;
 }
 
+size_t keeper_locals(const struct keeper *k, struct addr **out)
+{
+	return kept_locals(&k->kept, out);
+}
+
 int keeper_groups(struct keeper *k, const char *const *names, unsigned int n, char *err,
 		  size_t err_size)
 {

@@ -40,6 +40,8 @@ int keeper_load(struct keeper *k, bool discard, char *err, size_t err_size);
  */
 int keeper_check_ports(const struct keeper *k, unsigned int min, unsigned int max, char *err,
 		       size_t err_size);
+/* keeper_locals - as kept_locals(), of the loaded calls. */
+size_t keeper_locals(const struct keeper *k, struct addr **out);
 /*
  * keeper_groups - the address groups of this daemon by number; the names are borrowed until
  * keeper_free(). Call it after keeper_load(). 0; or -EPROTO with a sentence: the loaded calls are

@@ -175,6 +175,25 @@ bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highes
 	return *highest > 0;
 }
 
+size_t kept_locals(const struct kept *k, struct addr **out)
+{
+	size_t i, n = 0;
+	int party;
+
+	*out = malloc(k->sessions.n * SESSION_PARTIES * 2 * sizeof(**out));
+	for (i = 0; i < k->sessions.n && *out; i++) {
+		for (party = 0; party < SESSION_PARTIES; party++) {
+			const struct addr *local = &k->sessions.p[i]->local[party];
+
+			if (!local->port)
+				continue;
+			(*out)[n++] = *local;
+			(*out)[n++] = addr_with_port(*local, local->port + 1);
+		}
+	}
+	return n;
+}
+
 static int newest_first(const void *a, const void *b)
 {
 	const struct kept_record *x = *(struct kept_record *const *)a;

@@ -52,6 +52,11 @@ bool kept_group(const struct kept *k, unsigned int group, struct group_epoch *ou
 /* kept_ports - the range of all ports of the calls, RTCP included. False: there are none. */
 bool kept_ports(const struct kept *k, unsigned int *lowest, unsigned int *highest);
 /*
+ * kept_locals - the addresses of all ports of the calls, RTCP included. Returns their number; the
+ * caller frees *@out. 0 also when memory is missing.
+ */
+size_t kept_locals(const struct kept *k, struct addr **out);
+/*
  * kept_begin - take the ports of all calls, so that no other call or copy gets them, and make the
  * first call again. Sets r->away_ns and r->exact. @r is used until kept_end().
  * kept_next - make the next call again, oldest first, with the calls that feed it. False: all were

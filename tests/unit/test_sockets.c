@@ -734,6 +734,27 @@ static void test_share(void **state)
 	sockets_port_close(user, quiet);
 }
 
+/* Packets wait while the sockets are held. */
+static void test_hold(void **state)
+{
+	struct addr to = at("10.99.0.1", 4000);
+	int fd = peer_open("10.99.0.2", 5000);
+	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 1);
+
+	(void)state;
+	sockets_hold(user, true);
+	peer_send(fd, &to, "early", 5);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	sockets_serve(user);
+	assert_int_equal(got.n, 0);
+	sockets_hold(user, false);
+	turn_until(base, &got.n, 1);
+	peer_send(fd, &to, "later", 5);
+	turn_until(base, &got.n, 2);
+	close(fd);
+	sockets_port_close(user, p);
+}
+
 /* A port that only sends: its packets reach no port, and no ICMP error answers them. */
 static void test_deaf(void **state)
 {
@@ -1055,6 +1076,7 @@ int main(void)
 	};
 	const struct CMUnitTest of_shared[] = {
 		cmocka_unit_test_setup_teardown(test_share, begin, end),
+		cmocka_unit_test_setup_teardown(test_hold, begin, end),
 		cmocka_unit_test_setup_teardown(test_deaf, begin, end),
 		cmocka_unit_test_setup_teardown(test_two, begin, end),
 	};

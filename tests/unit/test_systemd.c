@@ -75,7 +75,7 @@ static void tells_states(void **state)
 	assert_true(systemd_is_here());
 	systemd_notify("READY=1");
 	assert_int_equal(hears("READY=1"), -1);
-	systemd_unstore("udp:127.0.0.1 7722");
+	systemd_unstore(span_of("udp:127.0.0.1 7722"));
 	assert_int_equal(hears("FDSTOREREMOVE=1\nFDNAME=rtpxd=udp_127.0.0.1_7722"), -1);
 }
 
@@ -89,7 +89,7 @@ static void stores_descriptors(void **state)
 	snprintf(name, sizeof(name), "@test_systemd.%d", (int)getpid());
 	listen_at(name);
 	assert_int_equal(pipe(ends_of), 0);
-	systemd_store(ends_of[0], "unix:/a");
+	systemd_store(ends_of, 1, span_of("unix:/a"));
 	fd = hears("FDSTORE=1\nFDPOLL=0\nFDNAME=rtpxd=unix_/a");
 	assert_true(fd >= 0 && fd != ends_of[0]);
 	assert_int_equal(write(ends_of[1], "x", 1), 1);
@@ -99,7 +99,7 @@ static void stores_descriptors(void **state)
 
 	memset(long_name, 'n', sizeof(long_name) - 1);
 	long_name[sizeof(long_name) - 1] = '\0';
-	systemd_store(ends_of[0], long_name);
+	systemd_store(ends_of, 1, span_of(long_name));
 	snprintf(expected, sizeof(expected), "FDSTORE=1\nFDPOLL=0\nFDNAME=rtpxd=%.*s",
 		 NAME_MAX_BYTES - 6, long_name);
 	close(hears(expected));
@@ -128,7 +128,7 @@ static void heartbeat_never_waits(void **state)
 	setenv("WATCHDOG_PID", pid, 1);
 	systemd_alive();
 	hears("WATCHDOG=1");
-	for (sent = 0; send_state("WATCHDOG=1", -1, MSG_DONTWAIT) == 0; sent++)
+	for (sent = 0; send_state("WATCHDOG=1", NULL, 0, MSG_DONTWAIT) == 0; sent++)
 		assert_true(sent < 100000);
 	systemd_alive();
 	unsetenv("WATCHDOG_PID");
@@ -144,15 +144,15 @@ static void has_no_manager(void **state)
 	(void)state;
 	unsetenv("NOTIFY_SOCKET");
 	assert_false(systemd_is_here());
-	assert_int_equal(send_state("READY=1", -1, 0), 0);
+	assert_int_equal(send_state("READY=1", NULL, 0, 0), 0);
 	setenv("NOTIFY_SOCKET", "/nowhere/notify", 1);
-	assert_int_equal(send_state("READY=1", -1, 0), -ENOENT);
+	assert_int_equal(send_state("READY=1", NULL, 0, 0), -ENOENT);
 	setenv("NOTIFY_SOCKET", "vsock:2:1", 1);
-	assert_int_equal(send_state("READY=1", -1, 0), -EINVAL);
+	assert_int_equal(send_state("READY=1", NULL, 0, 0), -EINVAL);
 	memset(long_path, '/', sizeof(long_path) - 1);
 	long_path[sizeof(long_path) - 1] = '\0';
 	setenv("NOTIFY_SOCKET", long_path, 1);
-	assert_int_equal(send_state("READY=1", -1, 0), -EINVAL);
+	assert_int_equal(send_state("READY=1", NULL, 0, 0), -EINVAL);
 }
 
 /* @passed descriptors from 3 on, as environment of the process @pid. */
@@ -180,12 +180,16 @@ static void takes_sockets(void **state)
 	assert_int_equal(fd[0].fd, 3);
 	assert_int_equal(fd[2].fd, 5);
 	assert_true(fd[0].stored && !fd[1].stored && fd[2].stored);
+	assert_true(span_eq(fd[0].name, span_of("unix_/a")));
+	assert_true(span_eq(fd[2].name, span_of("udp")));
+	assert_int_equal(fd[1].name.len, 0);
 	assert_int_equal(takes(fd, ours, "3", "a"), 3);
 	assert_false(fd[0].stored || fd[1].stored || fd[2].stored);
 	assert_int_equal(takes(fd, ours, "2", NULL), 2);
 	assert_false(fd[0].stored || fd[1].stored);
 	assert_int_equal(takes(fd, ours, "9", "::rtpxd=x"), 4);
 	assert_true(!fd[1].stored && fd[2].stored && !fd[3].stored);
+	assert_true(span_eq(fd[2].name, span_of("x")));
 	assert_int_equal(takes(fd, ours + 1, "3", NULL), 0);
 	assert_int_equal(takes(fd, ours, "0", NULL), 0);
 	assert_int_equal(takes(fd, ours, "-1", NULL), 0);
