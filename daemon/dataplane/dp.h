@@ -98,12 +98,12 @@ struct dp_ops {
 	/*
 	 * stats_get, stats_set - read and write the statistics of an installed flow. With XDP this
 	 * accesses memory, with the module it sends a request to the kernel. -ENOENT; -EAGAIN:
-	 * packets were counted since stats_get.
+	 * packets were counted since stats_get, which gave @before.
 	 */
 	int (*stats_get)(struct dp *dp, unsigned int pool, uint16_t port,
 			 struct rtpx_flow_stats *out);
 	int (*stats_set)(struct dp *dp, unsigned int pool, uint16_t port,
-			 const struct rtpx_flow_stats *in);
+			 const struct rtpx_flow_stats *before, const struct rtpx_flow_stats *in);
 	/*
 	 * totals - sum the statistics of all installed flows. Reads the whole table: a millisecond
 	 * for 10,000 flows with XDP, several with the module. 0 or -errno.

@@ -299,13 +299,15 @@ static int kmod_stats_get(struct dp *dp, unsigned int family, uint16_t port,
 	return ask_stats(k, command_on(k, RTPX_CMD_GET, family, port), out);
 }
 
+/* The module itself knows whether a packet came since stats_get. */
 static int kmod_stats_set(struct dp *dp, unsigned int family, uint16_t port,
-			  const struct rtpx_flow_stats *in)
+			  const struct rtpx_flow_stats *before, const struct rtpx_flow_stats *in)
 {
 	struct dp_kmod *k = kmod_of(dp);
 	struct nlmsghdr *h = command_on(k, RTPX_CMD_SET_STATS, family, port);
 	int rc;
 
+	(void)before;
 	mnl_attr_put(h, RTPX_A_STATS, sizeof(*in), in);
 	rc = module_tell(k, h);
 	return rc == -ERANGE ? -ENOENT : rc;

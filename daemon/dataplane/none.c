@@ -37,9 +37,9 @@ static int none_totals(struct dp *dp, struct dp_totals *out)
 }
 
 static int none_stats_set(struct dp *dp, unsigned int pool, uint16_t port,
-			  const struct rtpx_flow_stats *in)
+			  const struct rtpx_flow_stats *before, const struct rtpx_flow_stats *in)
 {
-	(void)dp, (void)pool, (void)port, (void)in;
+	(void)dp, (void)pool, (void)port, (void)before, (void)in;
 	return -ENOENT;
 }
 

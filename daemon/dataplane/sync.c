@@ -277,7 +277,8 @@ bool sync_push_stats(struct sync *y, struct direction d, const struct rtpx_flow_
 
 	if (!is_installed(d))
 		return true;
-	if (y->o.dp->ops->stats_set(y->o.dp, pool_of(y, d), direction_port(d), now) == -EAGAIN)
+	if (y->o.dp->ops->stats_set(y->o.dp, pool_of(y, d), direction_port(d), before, now) ==
+	    -EAGAIN)
 		return false;
 	pulled_change(y, before, now);
 	return true;

@@ -4,8 +4,8 @@
  * interfaces that run the program.
  *
  * Flows and statistics are memory shared with the program. Flows are written by the protocol of
- * rtpx_entry.seq, without a system call per flow. Statistics are read and set without a lock; a set
- * may lose a packet that arrives at the same instant.
+ * rtpx_entry.seq, without a system call per flow. Statistics are read without a lock. While they
+ * are set, packets go to the daemon.
  *
  * Maps and links are pinned (xdp_pins.h), so a killed daemon stops no call. A daemon that has the
  * calls of these flows (opts->adopt) takes over the pins. It keeps the maps and replaces the
@@ -32,11 +32,8 @@
 #include "dataplane/xdp_ingress.h"
 #include "dataplane/xdp_pins.h"
 #include "dataplane/xdp_pools.h"
+#include "dataplane/xdp_stats.h"
 
-/* The CPU that moves statistics may be halted (virtual CPU, real-time kernel): bound the wait. */
-#define STATS_SPINS 1000
-#define STATS_TRIES 11000
-#define STATS_NAP_US 100
 #define OLD_PROGRAM_US 2000 /* after which no CPU runs a replaced program any more */
 
 struct dp_xdp {
@@ -94,32 +91,9 @@ static void write_end(struct rtpx_entry *f)
 }
 
 /*
- * stats_read - read statistics that are exact to the packet. The program moves its counts from @e
- * to @m now and then, within less than a microsecond. If a move disturbs the reading, read again.
+ * Packets that find a flow half written go to the daemon, so write a flow only if it differs, or if
+ * a daemon was killed while it wrote.
  */
-static void stats_read(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
-		       struct rtpx_flow_stats *out)
-{
-	unsigned int tries = 0;
-	struct rtpx_entry now;
-	uint64_t packets;
-	bool moving;
-
-	do {
-		if (tries > STATS_SPINS)
-			usleep(STATS_NAP_US);
-		moving = __atomic_load_n(&e->pending, __ATOMIC_ACQUIRE) == RTPX_PENDING_MOVING;
-		packets = __atomic_load_n(&m->stats.packets, __ATOMIC_ACQUIRE);
-		now = *e;
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		rtpx_entry_get_stats(&now, m, out);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	} while ((moving || now.pending == RTPX_PENDING_MOVING ||
-		  __atomic_load_n(&m->stats.packets, __ATOMIC_RELAXED) != packets) &&
-		 ++tries < STATS_TRIES);
-}
-
-/* Packets that find a flow half written go to the daemon, so write a flow only if it differs. */
 static bool is_same(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
 		    const struct rtpx_flow *flow)
 {
@@ -145,7 +119,7 @@ static int xdp_flow_put(struct dp *dp, unsigned int pool, uint16_t port,
 		return -EINVAL;
 	f = &x->flows[i];
 	now.nexthop = xdp_hops_join(x->hops, i, flow->nexthop);
-	if (!seed && is_same(f, &x->more[i], &now))
+	if (!seed && !(f->seq & 1) && is_same(f, &x->more[i], &now))
 		return 0;
 	write_begin(f);
 	x->active[i / 64] |= 1ull << i % 64;
@@ -180,7 +154,7 @@ static int xdp_flow_del(struct dp *dp, unsigned int pool, uint16_t port,
 	write_end(f);
 	xdp_hops_part(x->hops, i);
 	if (last)
-		stats_read(f, &x->more[i], last);
+		xdp_stats_read(f, &x->more[i], last);
 	return 0;
 }
 
@@ -192,31 +166,8 @@ static int xdp_stats_get(struct dp *dp, unsigned int pool, uint16_t port,
 
 	if (active_element(x, pool, port, &i))
 		return -ENOENT;
-	stats_read(&x->flows[i], &x->more[i], out);
+	xdp_stats_read(&x->flows[i], &x->more[i], out);
 	return 0;
-}
-
-/* As stats_read(), for the members of struct dp_totals only. */
-static void totals_add(const struct rtpx_entry *e, const struct rtpx_entry_more *m,
-		       struct dp_totals *to)
-{
-	unsigned int tries = 0;
-	uint64_t packets;
-	uint8_t pending;
-
-	do {
-		if (tries > STATS_SPINS)
-			usleep(STATS_NAP_US);
-		packets = __atomic_load_n(&m->stats.packets, __ATOMIC_ACQUIRE);
-		pending = __atomic_load_n(&e->pending, __ATOMIC_ACQUIRE);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	} while ((pending == RTPX_PENDING_MOVING ||
-		  __atomic_load_n(&m->stats.packets, __ATOMIC_RELAXED) != packets) &&
-		 ++tries < STATS_TRIES);
-	to->kernel +=
-		packets + (pending < RTPX_PENDING_MOVING ? pending : 0) - m->stats.daemon_packets;
-	to->strangers += m->stats.strangers;
-	to->unmirrored += m->stats.unmirrored;
 }
 
 static uint32_t active_words(const struct dp_xdp *x)
@@ -234,21 +185,32 @@ static int xdp_totals(struct dp *dp, struct dp_totals *out)
 	for (word = 0; word < active_words(x); word++)
 		for (left = x->active[word]; left; left &= left - 1) {
 			i = word * 64 + __builtin_ctzll(left);
-			totals_add(&x->flows[i], &x->more[i], out);
+			xdp_stats_add(&x->flows[i], &x->more[i], out);
 		}
 	return 0;
 }
 
+/*
+ * A program that had looked at the flow before write_begin() may still count its packet during the
+ * comparison, which sees it, or in the 100 ns after that.
+ */
 static int xdp_stats_set(struct dp *dp, unsigned int pool, uint16_t port,
-			 const struct rtpx_flow_stats *in)
+			 const struct rtpx_flow_stats *before, const struct rtpx_flow_stats *in)
 {
 	struct dp_xdp *x = xdp_of(dp);
+	struct rtpx_flow_stats now;
+	bool is_before;
 	uint32_t i;
 
 	if (active_element(x, pool, port, &i))
 		return -ENOENT;
-	rtpx_entry_put_stats(&x->flows[i], &x->more[i], in);
-	return 0;
+	write_begin(&x->flows[i]);
+	xdp_stats_read(&x->flows[i], &x->more[i], &now);
+	is_before = now.packets == before->packets && now.strangers == before->strangers;
+	if (is_before)
+		rtpx_entry_put_stats(&x->flows[i], &x->more[i], in);
+	write_end(&x->flows[i]);
+	return is_before ? 0 : -EAGAIN;
 }
 
 static int xdp_flow_get(struct dp *dp, unsigned int pool, uint16_t port, struct rtpx_flow *out)
@@ -785,7 +747,7 @@ static void larger_copy(const struct dp_xdp *x, struct dp_xdp *next, uint32_t i,
 	struct rtpx_flow flow;
 
 	rtpx_entry_get_flow(&x->flows[i], &x->more[i], &flow);
-	stats_read(&x->flows[i], &x->more[i], seen);
+	xdp_stats_read(&x->flows[i], &x->more[i], seen);
 	write_begin(&next->flows[i]);
 	rtpx_entry_put_flow(&next->flows[i], &next->more[i], &flow, x->family[i / ports]);
 	rtpx_entry_put_stats(&next->flows[i], &next->more[i], seen);
@@ -798,7 +760,7 @@ static void larger_count(const struct dp_xdp *x, struct dp_xdp *next, uint32_t i
 {
 	struct rtpx_flow_stats now, *to = &next->more[i].stats;
 
-	stats_read(&x->flows[i], &x->more[i], &now);
+	xdp_stats_read(&x->flows[i], &x->more[i], &now);
 	__atomic_fetch_add(&to->packets, now.packets - seen->packets, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&to->bytes, now.bytes - seen->bytes, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&to->strangers, now.strangers - seen->strangers, __ATOMIC_RELAXED);

@@ -359,12 +359,12 @@ static const char *check_between(struct lab *lab)
 	if (ops->stats_get(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats) ||
 	    !send_frame(&lab->net, &row, in, len) || !read_frame(&lab->net, out))
 		return "not forwarded";
-	if (ops->stats_set(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats) != -EAGAIN)
+	if (ops->stats_set(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats, &stats) != -EAGAIN)
 		return "a packet was written over";
 	if (ops->stats_get(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats) || stats.packets != 1)
 		return "the packet was not counted";
 	stats.packets = 7;
-	if (ops->stats_set(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats) ||
+	if (ops->stats_set(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &stats, &stats) ||
 	    ops->flow_del(lab->dp, RTPX_FAMILY_IP4, PACKET_PORT, &now) || now.packets != 7)
 		return "what was written is not there";
 	return NULL;

@@ -80,7 +80,7 @@ static int fake_stats_get(struct dp *dp, enum rtpx_family family, uint16_t port,
 }
 
 static int fake_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
-			  const struct rtpx_flow_stats *in)
+			  const struct rtpx_flow_stats *before, const struct rtpx_flow_stats *in)
 {
 	struct fake_dp *f = fake_of(dp);
 
@@ -91,6 +91,7 @@ static int fake_stats_set(struct dp *dp, enum rtpx_family family, uint16_t port,
 		f->stats[family][port].packets++;
 		return -EAGAIN;
 	}
+	assert_int_equal(f->stats[family][port].packets, before->packets);
 	f->pushes++;
 	f->stats[family][port] = *in;
 	return 0;

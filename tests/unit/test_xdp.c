@@ -170,7 +170,10 @@ static void put_and_del(void **state)
 
 			/* Replaced without a seed: the statistics continue. */
 			got.packets = 100;
-			assert_int_equal(dp->ops->stats_set(dp, family, ports[i], &got), 0);
+			assert_int_equal(dp->ops->stats_set(dp, family, ports[i], &seed, &got), 0);
+			/* A packet was counted since the statistics were read. */
+			assert_int_equal(dp->ops->stats_set(dp, family, ports[i], &seed, &seed),
+					 -EAGAIN);
 			f.dest_port = 4;
 			assert_int_equal(dp->ops->flow_put(dp, family, ports[i], &f, NULL), 0);
 			kernel_flow(family, ports[i], &k, &got);
