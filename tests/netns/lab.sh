@@ -433,7 +433,8 @@ dataplane_options()
 }
 
 # start_rtpxd NAMESPACE NAME ADDRESS PORT OPTION… - starts a relay with control on udp:ADDRESS:PORT,
-# and returns when it answers. Its maps are pinned below a bpffs of the test's own.
+# and returns when it answers. Its maps are pinned below a bpffs of the test's own. On a busy machine a call is silent
+# for longer than the default time to live, so it is longer here unless an option says otherwise.
 start_rtpxd()
 {
 	local n=$1 name=$2 addr=$3 port=$4
@@ -448,7 +449,8 @@ start_rtpxd()
 	LAB_CTL[$name]="$addr $port"
 	lab_start "$n" "$name" "${LAB_WRAP[@]}" "$RTPX_BUILD/rtpxd" -f -F -s "udp:$addr:$port" -p "$LAB_DIR/$name.pid" \
 		--pin-dir "$LAB_DIR/bpf/$name" --admin-socket "$LAB_DIR/$name.admin" \
-		--state-dir "$LAB_DIR/$name.state" ${RTPX_PORT_SOCKETS:+--port-sockets "$RTPX_PORT_SOCKETS"} "$@"
+		--state-dir "$LAB_DIR/$name.state" ${RTPX_PORT_SOCKETS:+--port-sockets "$RTPX_PORT_SOCKETS"} \
+		-T 600 -W 600 "$@"
 	LAB_BLAME=$name must_wait 10 "answer from rtpxd ($name)" rtpxd_answers "$name"
 }
 
