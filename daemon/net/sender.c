@@ -136,17 +136,28 @@ static void make_own(struct sender *s, unsigned int i, const struct addr *dest,
 	put_manner(msg, from->local.family, manner.ecn ? from->tos | manner.ecn : 0, manner.ttl);
 }
 
+/* Two destinations have the same hash once in 4 billion. */
+static uint32_t hash_of(const struct addr *a)
+{
+	uint64_t ip[2];
+
+	memcpy(ip, a->ip, sizeof(ip));
+	ip[0] = (ip[0] ^ ((uint64_t)a->port << 48)) * 0x9e3779b97f4a7c15ull;
+	return ((ip[0] ^ ip[1]) * 0xff51afd7ed558ccdull) >> 32;
+}
+
 /* May the ring send it? The host's rules see a packet of each flow now and then. */
 static bool finds_way(struct sender *s, unsigned int i)
 {
 	const struct ring_packet *p = &s->packet[i];
 	struct sender_port *from = s->from[i];
-	uint32_t now_ms = (uint32_t)(s->now_ns / NSEC_PER_MSEC);
+	uint32_t now_ms = (uint32_t)(s->now_ns / NSEC_PER_MSEC), to;
 
 	if (!s->o.ring || p->data.len > (p->dest.family == ADDR_IP6 ? RING_BYTES6 : RING_BYTES4))
 		return false;
-	if (now_ms - from->seen_ms > SEEN_MS || !addr_eq(&from->seen_to, &p->dest)) {
-		from->seen_to = p->dest;
+	to = hash_of(&p->dest);
+	if (now_ms - from->seen_ms > SEEN_MS || from->seen_to != to) {
+		from->seen_to = to;
 		from->seen_ms = now_ms;
 		return false;
 	}

@@ -20,12 +20,13 @@ struct sender;
 
 /* A port as the source of packets. */
 struct sender_port {
-	struct addr local;   /* address and port */
-	int fd;		     /* a socket that is bound to @local; -1: the raw sockets send */
-	struct addr seen_to; /* destination of the latest packet that the host's rules have seen */
-	uint32_t seen_ms;    /* when that was, modulo 2^32; both are the sender's */
-	uint8_t tos;	     /* the socket's TOS or traffic class */
-	bool wildcard;	     /* @local is any address: each packet has a source */
+	struct addr local; /* address and port */
+	int fd;		   /* a socket that is bound to @local; -1: the raw sockets send */
+	/* The sender's: of the latest packet that the host's rules have seen, */
+	uint32_t seen_to; /* a hash of its destination, */
+	uint32_t seen_ms; /* and the time, modulo 2^32 */
+	uint8_t tos;	  /* the socket's TOS or traffic class */
+	bool wildcard;	  /* @local is any address: each packet has a source */
 };
 
 struct sender_opts {
