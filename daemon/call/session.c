@@ -669,6 +669,11 @@ void leg_ttl_set(struct sessions *all, struct leg *leg, uint32_t ttl_s, uint64_t
 	session_changed(all, s);
 }
 
+const struct session_opts *sessions_opts(const struct sessions *all)
+{
+	return &all->o;
+}
+
 uint32_t session_ttl_left(const struct sessions *all, const struct session *s, uint64_t now_ns)
 {
 	uint64_t deadline = deadline_of(s);

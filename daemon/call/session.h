@@ -178,6 +178,7 @@ struct dialog {
 struct sessions; /* all of them */
 
 int sessions_new(struct sessions **out, const struct session_opts *opts);
+const struct session_opts *sessions_opts(const struct sessions *all);
 void sessions_free(struct sessions *all); /* the caller has closed ports and flows */
 /*
  * sessions_count - without doomed ones, and without those that sleep, but with those that are

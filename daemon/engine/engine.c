@@ -19,6 +19,8 @@
 
 #define ABSENCE_NS (3 * NSEC_PER_SEC) /* without a tick: the process was stopped */
 #define SLICE_NS (NSEC_PER_MSEC / 2)  /* work in one turn of the loop for earlier commands */
+/* Between two readings of the statistics of all flows, where one question gives them. */
+#define SWEEP_NS (10 * NSEC_PER_SEC)
 #define ENDS_MAX 16 /* sessions that D ends before its reply; the others it dooms */
 
 struct engine {
@@ -27,6 +29,8 @@ struct engine {
 	uint64_t tick_ns;  /* time of the previous engine_tick() */
 	uint64_t began_ns; /* time of the first one: older sessions are a previous daemon's */
 	bool expiring;	   /* sessions_expired() has more */
+	bool sweeping;	   /* sync_sweep() has more */
+	uint64_t swept_ns; /* when the latest round of sync_sweep() began */
 	bool holds;	   /* engine_show_stats() shows @held */
 	struct stats held;
 };
@@ -767,18 +771,34 @@ static bool expire(struct slice slice)
 	return sessions_expired(slice.e->o.sessions, slice.now_ns, session_expired, &slice);
 }
 
+/*
+ * A round brings the times to live of all sessions up to date, so only silent sessions are asked
+ * for one by one, see session_expired(). Twice in a time to live is enough.
+ */
+static void sweep_begin(struct engine *e, uint64_t now_ns)
+{
+	uint64_t ttl_ns = sessions_opts(e->o.sessions)->ttl_s * NSEC_PER_SEC;
+
+	if (!sync_sweeps(e->o.sync) || now_ns - e->swept_ns < MIN(SWEEP_NS, ttl_ns / 2))
+		return;
+	e->sweeping = true;
+	e->swept_ns = now_ns;
+}
+
 bool engine_run(struct engine *e)
 {
 	struct slice slice;
 	bool more;
 
-	if (!e->expiring && !session_doomed_next(e->o.sessions))
+	if (!e->expiring && !e->sweeping && !session_doomed_next(e->o.sessions))
 		return false;
 	slice = slice_begin(e, clock_now());
 	more = end_doomed(&slice);
-	if (e->expiring)
+	if (e->sweeping)
+		e->sweeping = sync_sweep(e->o.sync, slice.until_ns) > 0;
+	else if (e->expiring)
 		e->expiring = expire(slice);
-	return more || e->expiring;
+	return more || e->sweeping || e->expiring;
 }
 
 /* If the process was stopped, extend every TTL by that time. Packets that arrived meanwhile are
@@ -798,7 +818,8 @@ void engine_tick(struct engine *e, uint64_t now_ns, uint64_t cpu_ns)
 	e->tick_ns = now_ns;
 	if (!e->began_ns)
 		e->began_ns = now_ns;
-	e->expiring = expire(slice_begin(e, now_ns));
+	sweep_begin(e, now_ns);
+	e->expiring = e->sweeping || expire(slice_begin(e, now_ns));
 	stats_tick(e->o.stats, now_ns, cpu_ns);
 	recorder_tick(e->o.recorder);
 }

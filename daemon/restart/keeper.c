@@ -688,7 +688,8 @@ static bool sink_slice(void *arg, struct session *s)
 	struct slice *slice = arg;
 
 	if (s->number % slice->of == slice->number) {
-		sync_pull(slice->k->o.sync, s);
+		if (!sync_sweeps(slice->k->o.sync)) /* else the engine has pulled all lately */
+			sync_pull(slice->k->o.sync, s);
 		sink_session(slice->k, s);
 	}
 	return true;

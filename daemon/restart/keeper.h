@@ -107,7 +107,7 @@ void keeper_take(struct keeper *k, uint64_t key, struct span body, int64_t shift
 /*
  * keeper_put_all - give every record of an address group to the sink, and the daemon's record.
  * keeper_put_counters - give it the daemon's record, and the sessions of slice @slice of @of, with
- * their present counters.
+ * their counters: the present ones, or where sync_sweeps() those of the engine's latest sweep.
  */
 void keeper_put_all(struct keeper *k, unsigned int group);
 void keeper_put_counters(struct keeper *k, unsigned int slice, unsigned int of);
