@@ -16,6 +16,8 @@
 #include "base/clock.h"
 
 #define TICK_NS NSEC_PER_MSEC
+#define TURN_NS (2 * NSEC_PER_MSEC) /* then the loop serves others; the rest runs after that */
+#define GLANCE 32		    /* items between two looks at the clock */
 #define SLOTS 1024
 #define WORD 64
 #define NOT_ARMED UINT64_MAX
@@ -139,41 +141,55 @@ void pacer_del(struct pacer *p, struct pacer_item *item)
 	slot_mark(p, item->tick % SLOTS);
 }
 
-/* Run the due items of a slot; put items of a later round back. Returns true if any ran. */
-static bool run_slot(struct pacer *p, unsigned int slot, uint64_t now_ns)
+/* A turn of the loop. */
+struct turn {
+	uint64_t now_ns, until_ns;
+	unsigned int ran; /* items */
+};
+
+static bool is_over(const struct turn *t)
+{
+	return t->ran && t->ran % GLANCE == 0 && clock_now() >= t->until_ns;
+}
+
+/* Run the due items of a slot; put items of a later round back, and at the end of the turn all. */
+static void run_slot(struct pacer *p, unsigned int slot, struct turn *t)
 {
 	struct pacer_item due, *item;
-	bool any = false;
+	bool over = false;
 
 	ring_move(&due, &p->slot[slot]);
 	slot_mark(p, slot);
 	while (!ring_is_empty(&due)) {
 		item = due.next;
 		ring_remove(item);
+		if (over)
+			item->tick = MAX(item->tick, p->tick + 1);
 		if (item->tick > p->tick) {
 			slot_put(p, item);
 			continue;
 		}
-		item->run(item, now_ns);
-		any = true;
+		item->run(item, t->now_ns);
+		t->ran++;
+		over = is_over(t);
 	}
-	return any;
 }
 
 void pacer_run(struct pacer *p, uint64_t now_ns)
 {
-	uint64_t now = now_ns / TICK_NS, tick = p->tick + 1;
-	bool any = false;
+	struct turn t = { now_ns, clock_now() + TURN_NS, 0 };
+	uint64_t now = now_ns / TICK_NS;
 
 	if (now > p->tick + SLOTS)
-		tick = now - SLOTS + 1;
-	p->tick = MAX(now, p->tick);
+		p->tick = now - SLOTS;
 	p->in_turn = true;
-	for (; tick <= p->tick; tick++)
-		if (p->used[tick % SLOTS / WORD] >> tick % WORD & 1)
-			any |= run_slot(p, tick % SLOTS, now_ns);
+	while (p->tick < now && !is_over(&t)) {
+		p->tick++;
+		if (p->used[p->tick % SLOTS / WORD] >> p->tick % WORD & 1)
+			run_slot(p, p->tick % SLOTS, &t);
+	}
 	p->in_turn = false;
-	if (any)
+	if (t.ran)
 		p->o.batch_end(p->o.arg);
 	timer_arm(p, next_tick(p));
 }

@@ -39,7 +39,10 @@ void pacer_add(struct pacer *p, struct pacer_item *item, uint64_t due_ns,
 /* pacer_del - remove an item; does nothing if it does not wait. */
 void pacer_del(struct pacer *p, struct pacer_item *item);
 
-/* pacer_run - run all items due at @now_ns. The timer's event calls this. */
+/*
+ * pacer_run - run items due at @now_ns for about 2 ms, so that thousands delay no command. The
+ * timer's event calls this, and goes on with the rest in the next turn of the loop.
+ */
 void pacer_run(struct pacer *p, uint64_t now_ns);
 
 #endif

@@ -165,6 +165,37 @@ static void like_a_plain_list(void **state)
 	assert_true(next_tick(pacer) == NOT_ARMED);
 }
 
+static void on_run_slowly(struct pacer_item *item, uint64_t now_ns)
+{
+	uint64_t end_ns = clock_now() + 10000;
+
+	on_run(item, now_ns);
+	while (clock_now() < end_ns)
+		;
+}
+
+/* Thousands of items are run in several turns, each once. */
+static void a_turn_ends(void **state)
+{
+	enum { MANY = 2000 };
+	static struct waiter w[MANY];
+	unsigned int i, turns = 0, ran;
+
+	(void)state;
+	for (i = 0; i < MANY; i++)
+		pacer_add(pacer, &w[i].item, start_ns + i % 2 * TICK_NS, on_run_slowly);
+	do {
+		pacer_run(pacer, start_ns + (2 + turns++) * TICK_NS);
+		for (ran = i = 0; i < MANY; i++)
+			ran += w[i].runs;
+		assert_true((ran == MANY) == (next_tick(pacer) == NOT_ARMED));
+	} while (ran < MANY);
+	assert_true(turns > 1);
+	assert_int_equal(batches, turns);
+	for (i = 0; i < MANY; i++)
+		assert_int_equal(w[i].runs, 1);
+}
+
 static void the_timer_wakes(void **state)
 {
 	struct waiter w[2] = { 0 };
@@ -189,6 +220,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_first_removes_the_second, begin, end),
 		cmocka_unit_test_setup_teardown(again_is_the_next_tick, begin, end),
 		cmocka_unit_test_setup_teardown(like_a_plain_list, begin, end),
+		cmocka_unit_test_setup_teardown(a_turn_ends, begin, end),
 		cmocka_unit_test_setup_teardown(the_timer_wakes, begin, end),
 	};
 
