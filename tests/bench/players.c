@@ -3,40 +3,45 @@
  * players.c - has a relay play a prompt in many calls at once and listens to all of them.
  *
  *     players RELAY-NETNS CONTROL-PORT PID LISTENER-NETNS ADDRESS OTHER COUNT SECONDS PROMPT
- * PTIME-MS
+ *             PTIME-MS EAR INTERFACE RELAY-INTERFACE
  *
- * All calls are to one port at ADDRESS in the listener's namespace, where the kernel stamps each
- * packet; streams are told apart by SSRC. A stream's schedule is a straight line of packets
- * PTIME-MS apart that lies so late that no packet is before its time; what a packet is behind it is
- * its error, and the listener's own delay is in it. One line of JSON on stdout.
+ * All calls are to one port at ADDRESS in the listener's namespace. The program EAR notes the time
+ * of each packet at INTERFACE; streams are told apart by SSRC. A stream's schedule is a straight
+ * line of packets PTIME-MS apart that lies so late that no packet is before its time; what a packet
+ * is behind it is its error. Then a bare sender puts as many packets into a ring of its own at RELAY-INTERFACE,
+ * for comparison. One line of JSON on stdout.
  */
-#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <dirent.h>
 #include <err.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "base/clock.h"
+#include "ear.h"
+#include "net/ring.h"
 
-#define LISTEN_PORT 4000
 #define MAX_PLAYERS 10000
 #define MAX_ERRORS 20000000
-#define SLOTS 32768 /* of the table of SSRCs, a power of two */
-#define RCVBUF (64 << 20)
-#define BATCH 64
+#define SLOTS 32768    /* of the table of SSRCs, a power of two */
+#define BARE_BATCH 128 /* packets that one system call sends, as those of the relay */
 #define NAP_NS (5 * NSEC_PER_MSEC)
 
 struct stream {
-	uint32_t ssrc, first_ts, last_ts;
+	uint32_t ssrc, first_ts;
 	uint16_t last_seq;
-	int64_t first_ns, last_ns; /* arrival */
+	int64_t first_ns; /* arrival */
 	/* of (arrival - time stamp), against the first packet; 0 or less */
 	int64_t earliest_ns;
 	uint64_t packets, missing;
@@ -49,26 +54,124 @@ struct arrival {
 };
 
 static struct {
-	int control, ear;
+	int control;
+	struct ear *ear;
+	uint64_t taken;
 	unsigned int pid, count, ptime_ms;
 	struct stream stream[SLOTS];
 	struct arrival *arrival;
 	size_t arrivals;
 } b;
 
-static int socket_in(const char *netns, const char *address, unsigned int port, bool connects)
+static void enter(const char *netns)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int ns = open(netns, O_RDONLY | O_CLOEXEC), fd;
+	int ns = open(netns, O_RDONLY | O_CLOEXEC);
 
 	if (ns < 0 || setns(ns, CLONE_NEWNET))
 		err(1, "%s", netns);
 	close(ns);
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || inet_pton(AF_INET, address, &a.sin_addr) != 1 ||
-	    (connects ? connect : bind)(fd, (struct sockaddr *)&a, sizeof(a)))
-		err(1, "socket %s:%u", address, port);
+}
+
+/* A socket for commands to the relay of this network namespace. */
+static int control_open(unsigned int port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(port),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)))
+		err(1, "port %u", port);
 	return fd;
+}
+
+/* Hear what comes in at an interface of this network namespace. */
+static struct ear *ear_open(const char *path, const char *ifname)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .attach_point = BPF_TC_INGRESS,
+		    .ifindex = (int)if_nametoindex(ifname));
+	LIBBPF_OPTS(bpf_tc_opts, opts);
+	struct bpf_object *obj = bpf_object__open_file(path, NULL);
+	struct bpf_map *map;
+	struct ear *ear;
+	int rc;
+
+	if (!obj || bpf_object__load(obj))
+		err(1, "%s", path);
+	map = bpf_object__find_map_by_name(obj, ".bss.ear");
+	ear = map ? mmap(NULL, sizeof(*ear), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map),
+			 0)
+		  : MAP_FAILED;
+	if (ear == MAP_FAILED)
+		err(1, "%s: memory", path);
+	opts.prog_fd = bpf_program__fd(bpf_object__find_program_by_name(obj, "ear_hear"));
+	rc = bpf_tc_hook_create(&hook);
+	if (!rc)
+		rc = bpf_tc_attach(&hook, &opts);
+	if (rc)
+		errx(1, "%s: %s", ifname, strerror(-rc));
+	return ear;
+}
+
+/* The interface's hook, with the program, goes with it. */
+static void ear_close(const char *ifname)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS,
+		    .ifindex = (int)if_nametoindex(ifname));
+
+	bpf_tc_hook_destroy(&hook);
+}
+
+/* ---- listening ---- */
+
+static struct stream *stream_of(uint32_t ssrc)
+{
+	uint32_t i = ssrc * 2654435761u % SLOTS;
+
+	while (b.stream[i].packets && b.stream[i].ssrc != ssrc)
+		i = (i + 1) % SLOTS;
+	return &b.stream[i];
+}
+
+static void hear(const struct ear_packet *p, uint16_t seq)
+{
+	struct stream *s = stream_of(p->ssrc);
+	int64_t late;
+
+	if (!s->packets) {
+		*s = (struct stream){ .ssrc = p->ssrc,
+				      .first_ts = p->timestamp,
+				      .last_seq = seq - 1,
+				      .first_ns = (int64_t)p->at_ns };
+	}
+	late = (int64_t)p->at_ns - s->first_ns - (int64_t)(p->timestamp - s->first_ts) * 125000;
+	s->missing += (uint16_t)(seq - s->last_seq - 1);
+	s->last_seq = seq;
+	s->earliest_ns = MIN(s->earliest_ns, late);
+	s->packets++;
+	if (b.arrivals < MAX_ERRORS)
+		b.arrival[b.arrivals++] =
+			(struct arrival){ s - b.stream, MAX(MIN(late, INT32_MAX), INT32_MIN) };
+}
+
+/* Take the packets that were heard since the last call. */
+static void take(bool counts)
+{
+	uint64_t heard = __atomic_load_n(&b.ear->heard, __ATOMIC_ACQUIRE);
+	struct ear_packet *p;
+	uint32_t seq;
+
+	if (heard - b.taken > EAR_PLACES)
+		errx(1, "%llu packets at once are too many for this bench",
+		     (unsigned long long)(heard - b.taken));
+	for (; b.taken < heard; b.taken++) {
+		p = &b.ear->packet[b.taken % EAR_PLACES];
+		while (!((seq = __atomic_load_n(&p->seq, __ATOMIC_ACQUIRE)) & EAR_WRITTEN))
+			sched_yield();
+		if (counts)
+			hear(p, seq);
+		__atomic_store_n(&p->seq, 0, __ATOMIC_RELAXED);
+	}
 }
 
 /* ---- control ---- */
@@ -95,12 +198,13 @@ static void calls_begin(const char *address, const char *other, const char *prom
 	char text[900];
 
 	for (i = 0; i < b.count; i++) {
-		snprintf(text, sizeof(text), "U play-%u %s %u A", i, address, LISTEN_PORT);
+		snprintf(text, sizeof(text), "U play-%u %s %u A", i, address, EAR_PORT);
 		command(text);
-		snprintf(text, sizeof(text), "L play-%u %s %u A B", i, other, LISTEN_PORT);
+		snprintf(text, sizeof(text), "L play-%u %s %u A B", i, other, EAR_PORT);
 		command(text);
 		snprintf(text, sizeof(text), "P-1 play-%u %s 0 A B", i, prompt);
 		command(text);
+		take(false); /* those that play already */
 	}
 }
 
@@ -112,98 +216,20 @@ static void calls_end(void)
 	for (i = 0; i < b.count; i++) {
 		snprintf(text, sizeof(text), "D play-%u A B", i);
 		command(text);
+		take(false);
 	}
 }
 
-/* ---- listening ---- */
-
-static uint32_t word(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
-}
-
-static struct stream *stream_of(uint32_t ssrc)
-{
-	uint32_t i = ssrc * 2654435761u % SLOTS;
-
-	while (b.stream[i].packets && b.stream[i].ssrc != ssrc)
-		i = (i + 1) % SLOTS;
-	return &b.stream[i];
-}
-
-static void heard(const uint8_t *p, int64_t now_ns)
-{
-	struct stream *s = stream_of(word(p + 8));
-	uint16_t seq = p[2] << 8 | p[3];
-	int64_t late;
-
-	if (!s->packets) {
-		*s = (struct stream){ .ssrc = word(p + 8),
-				      .first_ts = word(p + 4),
-				      .last_seq = seq - 1,
-				      .first_ns = now_ns };
-	}
-	late = now_ns - s->first_ns - (int64_t)(word(p + 4) - s->first_ts) * 125000;
-	s->missing += (uint16_t)(seq - s->last_seq - 1);
-	s->last_seq = seq;
-	s->last_ts = word(p + 4);
-	s->last_ns = now_ns;
-	s->earliest_ns = MIN(s->earliest_ns, late);
-	s->packets++;
-	if (b.arrivals < MAX_ERRORS)
-		b.arrival[b.arrivals++] =
-			(struct arrival){ s - b.stream, MAX(MIN(late, INT32_MAX), INT32_MIN) };
-}
-
-static int64_t stamp_of(struct msghdr *msg)
-{
-	const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-	struct timespec t;
-
-	if (!c || c->cmsg_type != SCM_TIMESTAMPNS)
-		errx(1, "a packet without time of arrival");
-	memcpy(&t, CMSG_DATA(c), sizeof(t));
-	return (int64_t)t.tv_sec * (int64_t)NSEC_PER_SEC + t.tv_nsec;
-}
-
-/* Take the packets that have arrived. False: there are no more. */
-static bool take_batch(bool counts)
-{
-	static uint8_t data[BATCH][2048];
-	static struct {
-		_Alignas(struct cmsghdr) char buf[64];
-	} control[BATCH];
-	struct iovec iov[BATCH];
-	struct mmsghdr m[BATCH] = { 0 };
-	int i, n;
-
-	for (i = 0; i < BATCH; i++) {
-		iov[i] = (struct iovec){ data[i], sizeof(data[i]) };
-		m[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i],
-						.msg_iovlen = 1,
-						.msg_control = control[i].buf,
-						.msg_controllen = sizeof(control[i].buf) };
-	}
-	n = recvmmsg(b.ear, m, BATCH, MSG_DONTWAIT, NULL);
-	for (i = 0; i < n; i++)
-		if (m[i].msg_len >= 12 && counts)
-			heard(data[i], stamp_of(&m[i].msg_hdr));
-	return n == BATCH;
-}
-
-/* Naps instead of waiting for packets: the kernel of the relay would wake it up for each. */
 static void listen_for(double seconds, bool counts)
 {
 	const struct timespec nap = { .tv_nsec = NAP_NS };
 	uint64_t until = clock_now() + (uint64_t)(seconds * NSEC_PER_SEC);
 
 	while (clock_now() < until) {
-		while (take_batch(counts))
-			;
+		take(counts);
 		nanosleep(&nap, NULL);
 	}
-	while (take_batch(counts))
-		;
+	take(counts);
 }
 
 /* CPU time of the relay, all threads. */
@@ -233,6 +259,49 @@ static uint64_t cpu_ns(void)
 	return sum;
 }
 
+/* ---- the bare ring ---- */
+
+/*
+ * CPU time of a sender that does nothing but put as many packets into a ring as the relay has sent,
+ * a share of them each millisecond.
+ */
+static uint64_t bare_ns(const char *ifname, const char *address, double seconds)
+{
+	static const char payload[12 + 160] = "\x80";
+	struct ring_packet p = { .data = { payload, sizeof(payload) } };
+	struct ring_way way = { .ifindex = if_nametoindex(ifname), .mtu = 1500, .ttl = 64 };
+	struct timespec next, cpu;
+	uint64_t due = 0, sent = 0, ms;
+	struct ring *ring;
+
+	memset(way.macs, 0xff, 6);
+	way.macs[6] = 2;
+	if (addr_parse(&p.dest, ADDR_IP4, address, strlen(address)) || ring_new(&ring))
+		err(1, "ring");
+	p.source = addr_with_port(p.dest, 10000);
+	p.dest.port = EAR_PORT;
+	clock_gettime(CLOCK_MONOTONIC, &next);
+	for (ms = 0; ms < (uint64_t)(seconds * 1000); ms++) {
+		for (due += b.count; sent * b.ptime_ms < due; sent++) {
+			if (!ring_put(ring, &way, &p))
+				errx(1, "the ring is full");
+			if ((sent + 1) % BARE_BATCH == 0)
+				ring_send(ring, way.ifindex, ADDR_IP4);
+		}
+		ring_send(ring, way.ifindex, ADDR_IP4);
+		take(false);
+		next.tv_nsec += NSEC_PER_MSEC;
+		if (next.tv_nsec >= (long)NSEC_PER_SEC) {
+			next.tv_sec++;
+			next.tv_nsec -= NSEC_PER_SEC;
+		}
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+	}
+	ring_free(ring);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+	return (uint64_t)cpu.tv_sec * NSEC_PER_SEC + cpu.tv_nsec;
+}
+
 /* ---- what came of it ---- */
 
 static int by_size(const void *x, const void *y)
@@ -256,7 +325,7 @@ static int32_t *errors(void)
 	return e;
 }
 
-static void report(uint64_t cpu, double seconds)
+static void report(uint64_t cpu, uint64_t bare, double seconds)
 {
 	const int32_t *e = errors();
 	uint64_t players = 0, missing = 0;
@@ -267,20 +336,20 @@ static void report(uint64_t cpu, double seconds)
 		missing += b.stream[i].missing;
 	}
 	printf("{\"players\": %llu, \"packets\": %zu, \"expected\": %.0f, \"missing\": %llu, "
-	       "\"cpu_share\": %.5f, "
+	       "\"cpu_share\": %.5f, \"bare_share\": %.5f, "
 	       "\"p50_ns\": %d, \"p99_ns\": %d, \"p999_ns\": %d, \"max_ns\": %d}\n",
 	       (unsigned long long)players, n, b.count * seconds * 1000 / b.ptime_ms,
-	       (unsigned long long)missing, cpu / 1e9 / seconds, e[n / 2], e[n * 99 / 100],
-	       e[n * 999 / 1000], e[n - 1]);
+	       (unsigned long long)missing, cpu / 1e9 / seconds, bare / 1e9 / seconds, e[n / 2],
+	       e[n * 99 / 100], e[n * 999 / 1000], e[n - 1]);
 }
 
 int main(int argc, char **argv)
 {
-	const int size = RCVBUF, one = 1;
 	double seconds;
-	uint64_t cpu;
+	struct timespec before;
+	uint64_t cpu, bare;
 
-	if (argc != 11)
+	if (argc != 14)
 		errx(2, "see the first comment of players.c");
 	b.pid = atoi(argv[3]);
 	b.count = atoi(argv[7]);
@@ -291,17 +360,22 @@ int main(int argc, char **argv)
 	b.arrival = calloc(MAX_ERRORS, sizeof(*b.arrival));
 	if (!b.arrival)
 		errx(1, "out of memory");
-	b.control = socket_in(argv[1], "127.0.0.1", atoi(argv[2]), true);
-	b.ear = socket_in(argv[4], argv[5], LISTEN_PORT, false);
-	if (setsockopt(b.ear, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one)) ||
-	    setsockopt(b.ear, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
-		err(1, "setsockopt");
+	enter(argv[1]);
+	b.control = control_open(atoi(argv[2]));
+	enter(argv[4]);
+	b.ear = ear_open(argv[11], argv[12]);
 	calls_begin(argv[5], argv[6], argv[9]);
 	listen_for(1, false);
 	cpu = cpu_ns();
 	listen_for(seconds, true);
 	cpu = cpu_ns() - cpu;
 	calls_end();
-	report(cpu, seconds);
+	enter(argv[1]);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+	bare = bare_ns(argv[13], argv[5], seconds) -
+	       ((uint64_t)before.tv_sec * NSEC_PER_SEC + before.tv_nsec);
+	enter(argv[4]);
+	ear_close(argv[12]);
+	report(cpu, bare, seconds);
 	return 0;
 }

@@ -27,7 +27,8 @@ def measure(bench, players, seconds, rounds):
         daemon.start()
         seen.append(json.loads(sh(
             bench.tool("players"), "/run/netns/" + network.ns("r"), str(CONTROL_PORT), str(daemon.process.pid),
-            "/run/netns/" + network.ns("g"), CALLER, CALLEE, str(players), str(seconds), prompt, str(PTIME_MS))))
+            "/run/netns/" + network.ns("g"), CALLER, CALLEE, str(players), str(seconds), prompt, str(PTIME_MS),
+            bench.tool("ear.bpf.o"), "g0", "in0")))
         daemon.stop()
         if seen[-1]["players"] != players or seen[-1]["missing"]:
             raise Broken("%d players: %s" % (players, seen[-1]))
