@@ -11,9 +11,9 @@
 #define EAR_PLACES (1 << 20) /* packets that wait for players.c, a power of two */
 
 struct ear_packet {
-	__u64 at_ns; /* CLOCK_MONOTONIC */
+	__u64 at_ns;	       /* CLOCK_MONOTONIC */
 	__u32 ssrc, timestamp; /* host byte order */
-	__u32 seq; /* of RTP, plus EAR_WRITTEN when the other members are there */
+	__u32 seq;	       /* of RTP, plus EAR_WRITTEN when the other members are there */
 	__u32 pad;
 };
 

@@ -652,8 +652,9 @@ static const char *check_two_cpus(struct lab *lab)
 	       rtpx_stats_lost(&st), st.duplicates, st.segments);
 	if (atomic_load(&two.failed))
 		return "not forwarded";
-	if (st.segments != 1 || rtpx_stats_expected(&st) > sent ||
-	    rtpx_stats_expected(&st) < sent - 1)
+	/* The CPUs of a virtual machine may be halted in the middle of a packet. */
+	if (!st.segments || st.segments > (getenv("RTPX_IN_VM") ? 3 : 1) ||
+	    rtpx_stats_expected(&st) > sent || rtpx_stats_expected(&st) < sent - 1)
 		return "sequence numbers";
 	if (rtpx_stats_lost(&st) > sent / 2 || st.packets > sent + sent / 20)
 		return "packets";

@@ -417,7 +417,7 @@ class Relay:
         words = ["nsenter", f"--net=/run/netns/{net.tag(name)}", "--", *under, f"{BUILD}/rtpxd", "-f", "-F", "-s",
                  f"unix:{self.dir}/control", "-p", f"{self.dir}/pid", "--pin-dir", f"{scratch}/bpf/{net.number}",
                  "--admin-socket", f"{self.dir}/admin", "--state-dir", f"{self.dir}/state", "--dataplane", *plane, *port_sockets(),
-                 "-T", "600", "-W", "600", *options]  # on a busy machine a call is silent for longer than the default
+                 "-T", "600", *options]  # on a busy machine a call is silent for longer than the default
         with open(f"{self.dir}/log", "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         note("+pid", self.process.pid)

@@ -14,7 +14,7 @@ lab_begin python3 jq
 TTL_S=$(lab_s $((2 + 2 * ${RTPX_PATIENCE:-1})))
 # The call lives longer than its time to live on packets that the daemon hardly sees. The virtual machine is slow.
 PACKETS=$((50 * (TTL_S + 1)))
-[ -z "${RTPX_IN_VM:-}" ] || PACKETS=200
+[ -z "${RTPX_IN_VM:-}" ] || PACKETS=200 TTL_S=$(lab_s 15)
 floor_net
 
 # packets WHICH - a sum over the call's RTP, both ways; .packets is all, .kernel_packets those that the kernel forwarded.

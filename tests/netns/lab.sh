@@ -450,7 +450,7 @@ start_rtpxd()
 	lab_start "$n" "$name" "${LAB_WRAP[@]}" "$RTPX_BUILD/rtpxd" -f -F -s "udp:$addr:$port" -p "$LAB_DIR/$name.pid" \
 		--pin-dir "$LAB_DIR/bpf/$name" --admin-socket "$LAB_DIR/$name.admin" \
 		--state-dir "$LAB_DIR/$name.state" ${RTPX_PORT_SOCKETS:+--port-sockets "$RTPX_PORT_SOCKETS"} \
-		-T 600 -W 600 "$@"
+		-T 600 "$@"
 	LAB_BLAME=$name must_wait 10 "answer from rtpxd ($name)" rtpxd_answers "$name"
 }
 
