@@ -631,7 +631,7 @@ static void end(struct daemon *d)
 		go_on(d, true);
 	if (d->listen)
 		listen_stop(d->listen, d->leave);
-	if (d->floor && !d->leave)
+	if (d->floor && floor_board(d->floor) && !d->leave)
 		stored_drop();
 	if (d->leave && d->tick)
 		answer_rest(d);

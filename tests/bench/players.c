@@ -7,9 +7,9 @@
  *
  * All calls are to one port at ADDRESS in the listener's namespace. The program EAR notes the time
  * of each packet at INTERFACE; streams are told apart by SSRC. A stream's schedule is a straight
- * line of packets PTIME-MS apart that lies so late that no packet is before its time; what a packet
- * is behind it is its error. Then a bare sender puts as many packets into a ring of its own at RELAY-INTERFACE,
- * for comparison. One line of JSON on stdout.
+ * line of packets PTIME-MS apart, as late as it can be with no packet before it. The error of a
+ * packet is its distance behind the schedule. Then a bare sender puts as many packets into a ring
+ * of its own at RELAY-INTERFACE, for comparison. One line of JSON on stdout.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

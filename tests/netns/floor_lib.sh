@@ -36,6 +36,22 @@ floor_call()
 	[ "$TO_BOB" -gt 0 ] && [ "$TO_ALICE" -gt 0 ] || fail "no session" "$1"
 }
 
+# floor_crowd RELAY NUMBER - so many more calls between alice and bob, without packets.
+floor_crowd()
+{
+	# shellcheck disable=SC2086 # an address and a port
+	in_ns "${LAB_NS[$1]}" python3 - ${LAB_CTL[$1]} "$2" <<-'EOF' || fail "the calls cannot be set up" "$1"
+		import socket, sys
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.connect((sys.argv[1], int(sys.argv[2])))
+		s.settimeout(10)
+		for n in range(int(sys.argv[3])):
+		    for command in f"Uie crowd-{n} 192.0.2.10 {10000 + 2 * n} a", f"Lie crowd-{n} 198.51.100.10 {10000 + 2 * n} a b":
+		        s.send(f"{n}{command[0]} {command}".encode())
+		        assert not s.recv(2048).split()[1].startswith(b"E"), command
+	EOF
+}
+
 # floor_talk SECONDS BOB BOB-TO [MORE] - both ends talk from now on, and bob so many seconds longer. Both listen before
 # either says a word, and until the other one has ended, so each hears all that the other one says.
 floor_talk()

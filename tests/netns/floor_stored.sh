@@ -15,22 +15,12 @@ lab_begin python3 jq
 floor_net
 sd_begin relay -l 192.0.2.1/198.51.100.1 --bridge_symmetric -m 20000 -M 39999 --dataplane none --port-sockets shared -T 3600 -W 3600
 LAB_NS[rtpxd]=relay LAB_CTL[rtpxd]="127.0.0.1 7722"
-status() { nsenter -m -r -n -t "$(sd_pid)" "$RTPX_BUILD/rtpxctl" --json status | jq -r "$1"; }
 rtpxd_says() { [ "$(rtpp rtpxd V)" = 20040107 ]; }
 stored() { sd_ctl show --property=NFileDescriptorStore --value rtpxd; }
 shared() { in_ns relay ss -Hlun "src 127.114.116.112" | wc -l; }
 
 LAB_BLAME="systemd rtpxd" must_wait 20 "rtpxd as a service" sd_active
-in_ns relay python3 - $CROWD <<-'EOF' || fail "the calls cannot be set up" rtpxd
-	import socket, sys
-	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-	s.connect(("127.0.0.1", 7722))
-	s.settimeout(10)
-	for n in range(int(sys.argv[1])):
-	    for command in f"Uie crowd-{n} 192.0.2.10 {10000 + 2 * n} a", f"Lie crowd-{n} 198.51.100.10 {10000 + 2 * n} a b":
-	        s.send(f"{n}{command[0]} {command}".encode())
-	        assert not s.recv(2048).split()[1].startswith(b"E"), command
-EOF
+floor_crowd rtpxd $CROWD
 floor_call rtpxd 198.51.100.10
 floor_talk $MOST_S 198.51.100.10 198.51.100.1 $MOST_S
 relayed() { counter npkts_relayed; }
@@ -44,16 +34,15 @@ is "$(shared)" 9 "number of shared sockets at 127.114.116.112"
 
 # ---- away and back ----
 
-is_next() { [ "$(sd_main_pid)" != "$1" ] && sd_active; }
 restarted() { sd_ctl restart rtpxd; } # which sends SIGPWR
 killed() { sd_ctl kill -s KILL rtpxd; }
 
 for way in restarted killed killed restarted; do
 	before=$(sd_main_pid)
 	$way
-	LAB_BLAME=rtpxd must_wait 20 "next rtpxd" is_next "$before"
+	LAB_BLAME=rtpxd must_wait 20 "next rtpxd" sd_is_next "$before"
 	LAB_BLAME=rtpxd must_wait 10 "answer of the next rtpxd" rtpxd_says
-	is "$(status '"\(.journal.restored) \(.journal.lost)"')" "$((CROWD + 1)) 0" "calls restored and lost when rtpxd was $way"
+	is "$(sd_status '"\(.journal.restored) \(.journal.lost)"')" "$((CROWD + 1)) 0" "calls restored and lost when rtpxd was $way"
 	talks_on
 	is "$(stored)" "$full" "number of descriptors in the store when rtpxd was $way"
 done
@@ -74,8 +63,8 @@ switched()
 		"$SD_ROOT/units/rtpxd.service.d/test.conf"
 	sd_ctl daemon-reload
 	sd_ctl restart rtpxd
-	LAB_BLAME=rtpxd must_wait 20 "next rtpxd" is_next "$before"
-	is "$(status '"\(.journal.restored) \(.journal.lost)"')" "$((CROWD + 1)) 0" "calls with --port-sockets $1"
+	LAB_BLAME=rtpxd must_wait 20 "next rtpxd" sd_is_next "$before"
+	is "$(sd_status '"\(.journal.restored) \(.journal.lost)"')" "$((CROWD + 1)) 0" "calls with --port-sockets $1"
 }
 left_is() { [ "$(stored) $(shared)" = "$1" ]; }
 switched each

@@ -58,16 +58,7 @@ clients_end()
 }
 
 relay_start
-in_ns relay python3 - $CALLS <<-'EOF'
-	import socket, sys
-	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-	s.connect(("127.0.0.1", 7722))
-	s.settimeout(10)
-	for n in range(int(sys.argv[1])):
-	    for command in f"Uie call-{n} 192.0.2.10 {10000 + 2 * n} a", f"Lie call-{n} 198.51.100.10 {10000 + 2 * n} a b":
-	        s.send(f"{n}{command[0]} {command}".encode())
-	        assert not s.recv(2048).split()[1].startswith(b"E"), command
-EOF
+floor_crowd rtpxd $CALLS
 
 for gap in $GAPS; do
 	clients_start

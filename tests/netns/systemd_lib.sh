@@ -85,6 +85,11 @@ sd_ctl() { sd_in systemctl --no-pager "$@"; }
 sd_runs() { sd_ctl show --property=Version; }
 sd_active() { [ "$(sd_ctl is-active rtpxd)" = active ]; }
 sd_main_pid() { sd_ctl show --property=MainPID --value rtpxd; }
+# sd_is_next PID - another process than this one is the service.
+sd_is_next() { [ "$(sd_main_pid)" != "$1" ] && sd_active; }
+sd_rtpxctl() { nsenter -m -r -n -t "$(sd_pid)" "$RTPX_BUILD/rtpxctl" "$@"; }
+# sd_status FILTER - of the answer of rtpxctl status.
+sd_status() { sd_rtpxctl --json status | jq -r "$1"; }
 
 # sd_end - it ends with all of its processes; lab_end does it, too.
 sd_end()

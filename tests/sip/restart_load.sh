@@ -16,8 +16,6 @@ shipped_config
 lab_nat_net
 sd_begin relay -l 90.0.0.1 -m 20000 -M 29999 --dataplane xdp --xdp-mode native
 LAB_NS[rtpxd]=relay LAB_CTL[rtpxd]="127.0.0.1 7722"
-sd_rtpxctl() { nsenter -m -r -n -t "$(sd_pid)" "$RTPX_BUILD/rtpxctl" "$@"; }
-status() { sd_rtpxctl --json status | jq -r "$1"; }
 
 rtpxd_says() { [ "$(rtpp rtpxd V)" = 20040107 ]; }
 
@@ -40,8 +38,6 @@ go_on() { must_go_on rtpxd $CALLS_BETWEEN; }
 
 # ---- away and back ----
 
-is_next() { [ "$(sd_main_pid)" != "$1" ] && sd_active; }
-
 restarted() { sd_ctl restart rtpxd; } # which sends SIGPWR
 killed()
 {
@@ -49,7 +45,7 @@ killed()
 
 	old=$(sd_main_pid)
 	sd_ctl kill -s KILL rtpxd
-	LAB_BLAME=rtpxd must_wait 20 "next rtpxd" is_next "$old"
+	LAB_BLAME=rtpxd must_wait 20 "next rtpxd" sd_is_next "$old"
 }
 # As a package does it: another file under the same name.
 upgraded()
@@ -67,9 +63,9 @@ for ((round = 1; round <= ROUNDS; round++)); do
 		$way
 		LAB_BLAME=rtpxd must_wait 10 "answer of the next rtpxd" rtpxd_says
 		echo "$began $EPOCHREALTIME" >>"$LAB_DIR/away"
-		is_next "$before" || fail "rtpxd was not $way"
-		say "$way with $calls calls: $(status '"\(.journal.restored) came back, \(.journal.lost) are lost"')"
-		[ "$(status .journal.lost)" = 0 ] || fail "calls are lost" rtpxd
+		sd_is_next "$before" || fail "rtpxd was not $way"
+		say "$way with $calls calls: $(sd_status '"\(.journal.restored) came back, \(.journal.lost) are lost"')"
+		[ "$(sd_status .journal.lost)" = 0 ] || fail "calls are lost" rtpxd
 		go_on
 	done
 done

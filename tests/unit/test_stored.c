@@ -14,62 +14,42 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "../../daemon/control/stored.c"
 
-static int manager = -1;
+#include "service_manager.h"
 
 static int begins(void **state)
 {
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	char name[64];
-	int len = snprintf(name, sizeof(name), "@test_stored.%d", (int)getpid());
 
 	(void)state;
-	setenv("NOTIFY_SOCKET", name, 1);
-	memcpy(at.sun_path + 1, name + 1, (size_t)len - 1);
-	manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	return bind(manager, (struct sockaddr *)&at,
-		    offsetof(struct sockaddr_un, sun_path) + (size_t)len);
+	snprintf(name, sizeof(name), "@test_stored.%d", (int)getpid());
+	manager_begin(name);
+	return 0;
 }
 
 static int ends(void **state)
 {
 	(void)state;
-	unsetenv("NOTIFY_SOCKET");
-	return close(manager);
+	manager_end();
+	return 0;
 }
 
 /* Expect a message with @n descriptors, and close these. */
 static void hears(const char *expected, unsigned int n)
 {
-	char text[512] = "", control[CMSG_SPACE(SYSTEMD_STORE * sizeof(int))];
-	struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	const struct cmsghdr *c;
-	int fds[SYSTEMD_STORE];
+	int fds[MANAGER_FDS];
 	unsigned int i;
 
-	assert_true(recvmsg(manager, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) >= 0);
-	assert_string_equal(text, expected);
-	c = CMSG_FIRSTHDR(&msg);
-	assert_int_equal(c ? c->cmsg_len : CMSG_LEN(0), CMSG_LEN(n * sizeof(int)));
-	if (c)
-		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
+	assert_int_equal(manager_hears(expected, fds), n);
 	for (i = 0; i < n; i++)
 		close(fds[i]);
 }
 
 static void hears_no_more(void)
 {
-	char byte;
-
-	assert_int_equal(recv(manager, &byte, 1, MSG_DONTWAIT), -1);
+	assert_true(manager_hears_nothing());
 }
 
 static void hears_drop(void)

@@ -109,7 +109,7 @@ static void release(struct switchboard_fds *fds)
 			close(fds->sockets[i]);
 }
 
-/* Ports that are expected get packets. They are nobody's until they are opened. */
+/* Ports that are expected get packets, and have no owner until they are opened. */
 static void expects(const char *host)
 {
 	const struct addr rtp = at(host, EXPECTED), rtcp = at(host, EXPECTED + 1);
@@ -179,7 +179,7 @@ static void test_left(void **state)
 	goes_on(HOST6);
 }
 
-/* One socket after the other is handed on, and none of them twice. */
+/* Five daemons, one after the other, have the same sockets. */
 static void test_left_often(void **state)
 {
 	const struct addr rtp = at(HOST4, EXPECTED);
@@ -199,7 +199,7 @@ static void test_left_often(void **state)
 	switchboard_free(b);
 }
 
-/* Descriptors that are not what they should be stay with the caller. */
+/* Descriptors of a wrong kind stay with the caller. */
 static void test_wrong(void **state)
 {
 	const struct addr rtp = at(HOST4, EXPECTED);

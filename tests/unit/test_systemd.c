@@ -12,66 +12,34 @@
 
 #include <cmocka.h>
 
-#include <poll.h>
-
 #include "../../daemon/control/systemd.c"
 
-static int manager = -1;
+#include "service_manager.h"
+
 static char path[64];
-
-/* Listen as a service manager at @name, a path or "@NAME". */
-static void listen_at(const char *name)
-{
-	struct sockaddr_un at;
-
-	setenv("NOTIFY_SOCKET", name, 1);
-	manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_true(manager >= 0);
-	assert_int_equal(bind(manager, (struct sockaddr *)&at, notify_address(&at)), 0);
-}
 
 static int ends(void **state)
 {
 	(void)state;
-	close(manager);
-	manager = -1;
+	manager_end();
 	unlink(path);
-	unsetenv("NOTIFY_SOCKET");
 	return 0;
 }
 
 /* Expect a message, and return the descriptor that came with it; -1: none. */
 static int hears(const char *expected)
 {
-	char text[512] = "", control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	const struct cmsghdr *c;
-	int fd = -1;
+	int fds[MANAGER_FDS] = { -1 };
 
-	assert_true(recvmsg(manager, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) >= 0);
-	assert_string_equal(text, expected);
-	c = CMSG_FIRSTHDR(&msg);
-	if (c)
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
-}
-
-static bool is_silent(void)
-{
-	struct pollfd p = { .fd = manager, .events = POLLIN };
-
-	return poll(&p, 1, 0) == 0;
+	assert_true(manager_hears(expected, fds) <= 1);
+	return fds[0];
 }
 
 static void tells_states(void **state)
 {
 	(void)state;
 	snprintf(path, sizeof(path), "/tmp/test_systemd.%d", (int)getpid());
-	listen_at(path);
+	manager_begin(path);
 	assert_true(systemd_is_here());
 	systemd_notify("READY=1");
 	assert_int_equal(hears("READY=1"), -1);
@@ -87,7 +55,7 @@ static void stores_descriptors(void **state)
 
 	(void)state;
 	snprintf(name, sizeof(name), "@test_systemd.%d", (int)getpid());
-	listen_at(name);
+	manager_begin(name);
 	assert_int_equal(pipe(ends_of), 0);
 	systemd_store(ends_of, 1, span_of("unix:/a"));
 	fd = hears("FDSTORE=1\nFDPOLL=0\nFDNAME=rtpxd=unix_/a");
@@ -115,15 +83,15 @@ static void heartbeat_never_waits(void **state)
 
 	(void)state;
 	snprintf(path, sizeof(path), "/tmp/test_systemd.%d", (int)getpid());
-	listen_at(path);
+	manager_begin(path);
 	systemd_alive();
-	assert_true(is_silent());
+	assert_true(manager_hears_nothing());
 	setenv("WATCHDOG_USEC", "15000000", 1);
 	systemd_alive();
 	hears("WATCHDOG=1");
 	setenv("WATCHDOG_PID", "1", 1);
 	systemd_alive();
-	assert_true(is_silent());
+	assert_true(manager_hears_nothing());
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	setenv("WATCHDOG_PID", pid, 1);
 	systemd_alive();
