@@ -253,6 +253,12 @@ flows_are()
 			'[.[] | select(.kind == $kind and (.why | ascii_downcase) == $why)] | length == 2'
 }
 
+# rtp_captured CAPTURE - how many packets of which sources so far. The capture may still be open.
+rtp_captured()
+{
+	tshark -r "$LAB_DIR/$1.pcap" -Y rtp -T fields -e ip.src -e ipv6.src 2>/dev/null | sort | uniq -c | awk '{ printf "%s%s of %s", n++ ? " and " : "", $1, $2 }'
+}
+
 # check_flows NAME DATAPLANE - during a call: the relay says where its RTP goes.
 check_flows()
 {
@@ -261,7 +267,8 @@ check_flows()
 	[ "$2" != none ] || want=no_dataplane
 	wait_for 10 "" flows_are "$1" rtp "$want" || {
 		rtpxctl "$1" sessions >&2 || :
-		fail "rtpxctl never says '$want' of both directions" "$1"
+		say "RTP packets in the captures: at the caller $(rtp_captured caller), at the callee $(rtp_captured callee)"
+		fail "rtpxctl never says '$want' of both directions" "$1" caller callee
 	}
 	ok "rtpxctl says of both directions: $want"
 }
