@@ -269,12 +269,19 @@ static int load_state(struct daemon *d)
 
 /* ---- the standby ---- */
 
-/* All calls are restored: packets that wait in the shared sockets find theirs. */
+/* A packet to the port of a call that is not restored yet. */
+static void on_missing(void *arg, const struct addr *dest)
+{
+	struct daemon *d = arg;
+
+	keeper_make_at(d->keeper, dest);
+}
+
 static void end_expectation(struct daemon *d)
 {
 	if (floor_board(d->floor))
 		switchboard_expect_end(floor_board(d->floor));
-	relay_hold(d->relay, false);
+	relay_expect_calls(d->relay, NULL, NULL);
 }
 
 static void restore_kept(struct daemon *d)
@@ -295,7 +302,7 @@ static void restore_kept(struct daemon *d)
 
 	keeper_restore(d->keeper, &opts, clock_now());
 	if (keeper_restores(d->keeper))
-		relay_hold(d->relay, true);
+		relay_expect_calls(d->relay, on_missing, d);
 	else
 		end_expectation(d);
 	taps_review_all(&d->taps);
@@ -345,6 +352,7 @@ static void on_own(void *arg, unsigned int group, unsigned int calls)
 /* One of several groups: the next daemon goes on with the calls of the others. */
 static void lose_group(struct daemon *d, unsigned int group)
 {
+	go_on(d, true);
 	faces_open(d->faces, group, false);
 	recorder_leave(d->recorder);
 	engine_forget_group(d->engine, group);

@@ -76,7 +76,7 @@ void sessions_free(struct sessions *all)
 
 unsigned int sessions_count(const struct sessions *all)
 {
-	return all->count + all->expected.n;
+	return all->count + (all->doomed_to ? 0 : all->expected.n);
 }
 
 /* ---- expected sessions ---- */
@@ -326,7 +326,7 @@ void session_destroy(struct sessions *all, struct session *s)
 		due_take(all, s);
 	call_remove(all, s);
 	table_del(&all->by_number, &s->by_number);
-	if (!session_doomed_next(all))
+	if (!all->expected.n && !session_doomed_next(all))
 		all->doomed_to = 0;
 	for (i = 0; i < 2; i++)
 		leg_free(&s->leg[i]);
@@ -342,16 +342,22 @@ bool session_is_doomed(const struct sessions *all, const struct session *s)
 	return s->doomed || s->number <= all->doomed_to;
 }
 
-void session_doom(struct sessions *all, struct session *s, uint8_t why)
+/* Doomed sessions are the first of the list, and in no call. */
+static void leave_living(struct sessions *all, struct session *s)
 {
-	if (session_is_doomed(all, s))
-		return;
-	s->doomed = why;
 	all->count--;
 	call_remove(all, s);
 	cursors_leave(all, s);
 	DL_DELETE(all->list, s);
 	DL_PREPEND(all->list, s);
+}
+
+void session_doom(struct sessions *all, struct session *s, uint8_t why)
+{
+	if (session_is_doomed(all, s))
+		return;
+	s->doomed = why;
+	leave_living(all, s);
 	session_changed(all, s);
 }
 
@@ -363,12 +369,12 @@ void sessions_doom_all(struct sessions *all, uint8_t why)
 {
 	struct session *s, *next;
 
-	expected_make_all(all);
 	if (!all->several && !all->wrapped[0] && all->last_number[0] < SESSION_NUMBER_MAX / 2) {
-		all->doomed_to = all->list ? all->last_number[0] : 0;
+		all->doomed_to = all->list || all->expected.n ? all->last_number[0] : 0;
 		all->count = 0;
 		return;
 	}
+	expected_make_all(all);
 	DL_FOREACH_SAFE(all->list, s, next)
 		if (!s->asleep)
 			session_doom(all, s, why);
@@ -553,11 +559,40 @@ static struct session *first_after(const struct sessions *all, uint32_t after)
 	return s;
 }
 
+/* Make expected sessions until the list has one more. NULL: none is left, or all are doomed. */
+static struct session *expected_next(const struct sessions *all)
+{
+	struct session *last = all->list ? all->list->prev : NULL, *added = NULL;
+
+	while (!added && !all->doomed_to && all->expected.n &&
+	       all->expected.make_next(all->expected.arg))
+		added = last ? last->next : all->list;
+	return added;
+}
+
+struct after_walk {
+	bool (*fn)(void *arg, struct session *s);
+	void *arg;
+	bool goes_on;
+};
+
+static bool after_each(void *arg, struct session *s)
+{
+	struct after_walk *walk = arg;
+
+	walk->goes_on = walk->fn(walk->arg, s);
+	return walk->goes_on;
+}
+
 void sessions_after(struct sessions *all, uint32_t after, bool (*fn)(void *arg, struct session *s),
 		    void *arg)
 {
-	expected_make_all(all);
-	each_from(all, first_after(all, after), false, fn, arg);
+	struct session *s = first_after(all, after);
+	struct after_walk walk = { fn, arg, true };
+
+	each_from(all, s, false, after_each, &walk);
+	while (walk.goes_on && (s = expected_next(all)))
+		each_from(all, s, false, after_each, &walk);
 }
 
 void sessions_after_sleeping(struct sessions *all, uint32_t after,
@@ -856,5 +891,9 @@ void session_restored(struct sessions *all, struct session *s)
 	number_put(all, s); /* finds a place: it gave one back */
 	all->last_number[group] = MAX(all->last_number[group], s->number & SESSION_NUMBER_MAX);
 	all->several |= group > 0;
+	if (session_is_doomed(all, s)) { /* it was expected when all were doomed */
+		leave_living(all, s);
+		return;
+	}
 	all->mixed |= s->prev != s && s->prev->number > s->number && s != all->list;
 }

@@ -192,13 +192,15 @@ struct sessions_expected {
 	/*
 	 * make - called before each look-up. Make those with the Call-ID, or with the number where
 	 * the Call-ID is NULL; all of them where the number is 0, too.
+	 * make_next - make the oldest one that is left. False: none is left.
 	 */
 	void (*make)(void *arg, struct span call_id, uint32_t number);
+	bool (*make_next)(void *arg);
 	void *arg;
 };
 /*
  * sessions_expect - what is still expected. @last is the highest number of all of them, so that no
- * new session gets it; 0: as before.
+ * new session gets it; 0: as before. Call it again when a session was made, not before.
  */
 void sessions_expect(struct sessions *all, const struct sessions_expected *e, uint32_t last);
 
@@ -223,7 +225,8 @@ void session_destroy(struct sessions *all, struct session *s);
  *
  * session_doom - doom one session. @why is the caller's, not 0.
  * sessions_doom_all - doom all sessions that do not sleep. Constant time, unless several groups
- * have had sessions. Only sessions that could not be doomed so keep @why.
+ * have had sessions. Only sessions that could not be doomed so keep @why. Expected sessions are
+ * doomed, too, and counted no more; each one must still be made.
  * sessions_doom_group - the same for one group.
  * session_doomed_next - the next session to destroy; NULL: there is none.
  * session_is_doomed - tells.
@@ -276,7 +279,8 @@ struct session *session_numbered(const struct sessions *all, uint32_t number);
  * order, until it returns false. @fn may destroy its session.
  * sessions_after - the same, from the session after number @after; 0: from the first. If that one
  * has ended and there are several groups, or numbers do not rise in the order of the list because
- * of expected sessions, some sessions are visited again, and none is left out.
+ * of expected sessions, some sessions are visited again, and none is left out. Makes expected
+ * sessions as far as @fn asks for more. @fn must not destroy sessions then.
  * sessions_after_sleeping - the same, and visit sleeping sessions, too.
  */
 void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s), void *arg);

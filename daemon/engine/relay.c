@@ -638,9 +638,10 @@ void relay_serve(struct relay *r)
 	pacer_run(r->pacer, clock_now());
 }
 
-void relay_hold(struct relay *r, bool hold)
+void relay_expect_calls(struct relay *r, void (*missing)(void *arg, const struct addr *dest),
+			void *arg)
 {
-	sockets_hold(r->user, hold);
+	sockets_expect(r->user, missing, arg);
 }
 
 uint64_t relay_circled(const struct relay *r)

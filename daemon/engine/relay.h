@@ -75,8 +75,9 @@ int relay_play(void *relay, struct leg *leg, const uint8_t *packet, size_t len);
 struct pacer *relay_pacer(struct relay *r);
 /* relay_serve - handle packets that are due now, in and out. For a command that blocks the loop. */
 void relay_serve(struct relay *r);
-/* relay_hold - as sockets_hold(). */
-void relay_hold(struct relay *r, bool hold);
+/* relay_expect_calls - as sockets_expect(). */
+void relay_expect_calls(struct relay *r, void (*missing)(void *arg, const struct addr *dest),
+			void *arg);
 
 void relay_counts(const struct relay *r, struct sockets_counts *out);
 /* relay_circled - the number of dropped packets that came from this host and had no hop left. */

@@ -44,6 +44,7 @@
 #define PORT_BATCH 32	      /* datagrams read from one port's own socket at a time */
 #define ROUND_PORTS 16	      /* ready ports that one epoll_wait() returns at most */
 #define TURN_PACKETS 512      /* after so many, other events of the loop get their turn */
+#define MISSING_PACKETS 8     /* a packet whose port must be opened counts as so many */
 #define REST_NS NSEC_PER_MSEC /* from one tick to the next while many packets arrive */
 #define MANY 8		      /* packets of a time as long as a tick: the sockets begin to rest */
 #define FEW 4		      /* with fewer packets of a tick, they end it */
@@ -104,12 +105,14 @@ struct sockets {
 	int timer; /* ticks while the sockets rest */
 	struct event *tick;
 	bool rests;	   /* the loop waits for the tick, and not for `ready` */
-	bool held;	   /* it waits for neither */
 	uint64_t since_ns; /* packets are counted from this time on, to find many */
 	unsigned int n_since;
 	uint8_t ecn;  /* ECN of the packet that is being delivered; else 0 */
 	bool in_turn; /* ports are being read: a closed port stays in memory until the end */
 	struct sockets_port *dead;
+	void (*missing)(void *arg, const struct addr *dest); /* NULL: no port is expected */
+	void *missing_arg;
+	int n_missing;		  /* packets of this round whose port was not open */
 	uint64_t now_ns, real_ns; /* both clocks when the round began */
 	uint64_t stamp_ns;	  /* CLOCK_REALTIME of the latest packet's arrival */
 	struct sockets_counts counts;
@@ -386,6 +389,18 @@ static void inbox_init(struct inbox *in)
 	inbox_reset(in, BATCH);
 }
 
+/* The port of a datagram of a shared socket; NULL: it is not open. */
+static struct sockets_port *shared_port(struct sockets *u, const struct addr *dest)
+{
+	struct sockets_port *p = switchboard_find(u->opts.switchboard, dest);
+
+	if (p || !u->missing)
+		return p;
+	u->n_missing++;
+	u->missing(u->missing_arg, dest);
+	return switchboard_find(u->opts.switchboard, dest);
+}
+
 /* Find the ports of all datagrams, and have the memory of their calls ready. */
 static void expect_inbox(struct sockets *u)
 {
@@ -394,7 +409,7 @@ static void expect_inbox(struct sockets *u)
 
 	for (a = u->in.arrived; a < end; a++) {
 		if (a->shared)
-			a->port = switchboard_find(u->opts.switchboard, &a->pkt.local);
+			a->port = shared_port(u, &a->pkt.local);
 		if (a->port) {
 			__builtin_prefetch(a->port);
 			__builtin_prefetch((const uint8_t *)(a->port + 1) - 1);
@@ -487,6 +502,8 @@ static int serve_turn(struct sockets *u)
 		for (i = 0; i < n; i++)
 			left -= source_read(u, ev[i].data, &more);
 		deliver_inbox(u);
+		left -= u->n_missing * MISSING_PACKETS;
+		u->n_missing = 0;
 		u->opts.batch_end(u->opts.arg);
 	}
 	if (left <= 0 && u->opts.switchboard)
@@ -498,8 +515,7 @@ static int serve_turn(struct sockets *u)
 
 void sockets_serve(struct sockets *u)
 {
-	if (!u->held)
-		serve_turn(u);
+	serve_turn(u);
 }
 
 /* ---- rest ---- */
@@ -554,17 +570,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		rest_end(arg);
 }
 
-void sockets_hold(struct sockets *u, bool hold)
+void sockets_expect(struct sockets *u, void (*missing)(void *arg, const struct addr *dest),
+		    void *arg)
 {
-	if (!u->opts.switchboard || u->held == hold)
-		return;
-	if (u->rests)
-		rest_end(u);
-	if (hold)
-		event_del(u->ready);
-	else
-		event_add(u->ready, NULL);
-	u->held = hold;
+	u->missing = missing;
+	u->missing_arg = arg;
 }
 
 /* ---- out ---- */

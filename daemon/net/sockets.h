@@ -125,8 +125,12 @@ void sockets_port_expect(const struct sockets_port *p);
  * loop waiting.
  */
 void sockets_serve(struct sockets *u);
-/* sockets_hold - while @hold, packets wait in the shared sockets and none is read. */
-void sockets_hold(struct sockets *u, bool hold);
+/*
+ * sockets_expect - call @missing for each packet that a shared socket has for a port that is not
+ * open. It may open the port, which then gets the packet. NULL: no longer.
+ */
+void sockets_expect(struct sockets *u, void (*missing)(void *arg, const struct addr *dest),
+		    void *arg);
 
 /* sockets_can_bind - 0, or -errno when no socket of this host can have the address. */
 int sockets_can_bind(const struct addr *local);

@@ -16,6 +16,7 @@
  *
  * While calls of the previous daemon are restored bit by bit, the new journal has their old
  * records, and the old record of the daemon: it has the time and the counters that belong to them.
+ * It is written anew only to say which sessions have ended meanwhile. The sink gets the same.
  *
  * When the journal cannot be written, the daemon goes on without it and tries again every second.
  * The old journal is then incomplete, so all sessions are written into a new one.
@@ -67,8 +68,9 @@ struct keeper {
 	uint32_t ended_to; /* as the journal has it */
 	struct kept kept;
 	struct restorer restorer;
-	bool restoring; /* some calls of @kept are not restored yet */
-	bool meta_due;	/* the journal still has the daemon's record of the previous one */
+	bool restoring;		  /* some calls of @kept are not restored yet */
+	unsigned int ended_early; /* sessions that ended while @restoring */
+	bool meta_due;		  /* the journal still has the previous daemon's record */
 	struct keeper_view view;
 	uint8_t bytes[SNAPSHOT_MAX];
 };
@@ -301,7 +303,23 @@ static size_t counters_write(struct keeper *k, char text[STATS_TEXT_MAX])
 	return stats_write(k->o.stats, text);
 }
 
-static int encode_meta(struct keeper *k, bool clean, uint64_t now_ns)
+/* The previous daemon's record, and what has ended since. */
+static int encode_old_meta(struct keeper *k)
+{
+	char text[STATS_TEXT_MAX];
+	struct stats stats = { 0 };
+	struct meta m = k->kept.meta;
+
+	stats_read(&stats, m.counters);
+	stats.nsess_destroyed += k->kept.already_ended + k->ended_early;
+	m.counters = (struct span){ text, stats_write(&stats, text) };
+	m.clean = false;
+	m.epoch = k->epoch[0];
+	m.ended_to = sessions_doomed_to(k->o.sessions);
+	return meta_write(&m, k->bytes, sizeof(k->bytes));
+}
+
+static int encode_new_meta(struct keeper *k, bool clean, uint64_t now_ns)
 {
 	char text[STATS_TEXT_MAX];
 	struct stats *stats = k->o.stats;
@@ -322,6 +340,11 @@ static int encode_meta(struct keeper *k, bool clean, uint64_t now_ns)
 	};
 
 	return meta_write(&m, k->bytes, sizeof(k->bytes));
+}
+
+static int encode_meta(struct keeper *k, bool clean, uint64_t now_ns)
+{
+	return k->restoring ? encode_old_meta(k) : encode_new_meta(k, clean, now_ns);
 }
 
 static void sink_meta(struct keeper *k)
@@ -515,8 +538,8 @@ static int write_changed(struct keeper *k, uint64_t now_ns)
 
 	if (k->ended_to != sessions_doomed_to(sessions))
 		sink_meta(k);
-	if (!k->restoring && (k->meta_due || k->n_ended || k->o.stats->shown ||
-			      k->ended_to != sessions_doomed_to(sessions)))
+	if (k->meta_due || k->raised || k->n_ended || k->o.stats->shown ||
+	    k->ended_to != sessions_doomed_to(sessions))
 		rc = put_meta(k, false, now_ns);
 	if (!rc && k->raised)
 		rc = put_groups(k);
@@ -581,6 +604,7 @@ static void on_ended(void *arg, const struct session *s)
 	stats->live_relayed -= s->kernel_relayed;
 	stats->live_strangers -= s->kernel_strangers;
 	if (k->restoring) {
+		k->ended_early++;
 		k->kept.ended_relayed += s->kernel_relayed;
 		k->kept.ended_strangers += s->kernel_strangers;
 	}
@@ -656,6 +680,15 @@ static bool sink_each(void *arg, struct session *s)
 	return !is_for(to, s->number) || sink_session(to->k, s);
 }
 
+static void sink_left(void *arg, uint64_t key, struct span body)
+{
+	const struct sink_group *to = arg;
+	struct keeper *k = to->k;
+
+	if (is_for(to, (uint32_t)key) && key > sessions_doomed_to(k->o.sessions))
+		k->o.sink->put(k->o.sink->arg, key, body);
+}
+
 static void sink_each_message(void *arg, const struct notify_message *m)
 {
 	const struct sink_group *to = arg;
@@ -674,6 +707,8 @@ void keeper_put_all(struct keeper *k, unsigned int group)
 	if (!k->running || !k->o.sink)
 		return;
 	sessions_each(k->o.sessions, sink_each, &to);
+	if (k->restoring)
+		kept_each_left(&k->kept, sink_left, &to);
 	notify_each(k->o.notify, sink_each_message, &to);
 	sink_meta(k);
 }
@@ -749,7 +784,9 @@ static int copy_all(struct keeper *k)
 	int rc = journal_begin(k->journal);
 
 	if (!rc)
-		rc = journal_put(k->journal, RECORD_META, kept_meta(&k->kept));
+		rc = put_meta(k, false, 0);
+	if (!rc)
+		rc = put_groups(k);
 	if (!rc) {
 		kept_each(&k->kept, copy_record, &all);
 		rc = all.rc;
@@ -779,15 +816,21 @@ static void begin_calls(struct keeper *k, uint64_t now_ns)
 	engine_hold_stats(k->o.engine, k->restoring);
 }
 
-/* Not without an old record of the daemon, nor with a sink, which wants the new records. */
+/* Not without an old record of the daemon. */
 static bool may_go_bit_by_bit(const struct keeper *k)
 {
-	return k->restoring && !k->o.sink && k->kept.meta.instance;
+	return k->restoring && k->kept.meta.instance;
 }
 
 bool keeper_restores(const struct keeper *k)
 {
 	return k->restoring;
+}
+
+void keeper_make_at(struct keeper *k, const struct addr *dest)
+{
+	if (k->restoring)
+		kept_make_at(&k->kept, &k->restorer, dest);
 }
 
 void keeper_finish(struct keeper *k)
@@ -850,6 +893,7 @@ void keeper_take(struct keeper *k, uint64_t key, struct span body, int64_t shift
 
 void keeper_joined(struct keeper *k, uint64_t now_ns)
 {
+	keeper_finish(k);
 	kept_restore_messages(&k->kept, k->o.notify, now_ns);
 	if (k->locked)
 		report(k, write_all(k, false, now_ns));

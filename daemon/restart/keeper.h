@@ -85,16 +85,18 @@ struct keeper_opts {
  * journal.
  *
  * Thousands of calls take long. So this takes only the ports of all calls and restores the first
- * one, unless there is a sink. While keeper_restores(), the caller answers commands, and calls
- * keeper_go_on() in each turn of its loop. A command that looks for a call finds it: it is restored
- * at once (struct sessions_expected). engine_show_stats() shows the counters of the journal.
+ * one. While keeper_restores(), the caller answers commands, and calls keeper_go_on() in each turn
+ * of its loop. A command that looks for a call finds it: it is restored at once (struct
+ * sessions_expected). engine_show_stats() shows the counters of the journal.
  *
  * keeper_go_on - restore further calls for about @ns. False: all calls are there.
+ * keeper_make_at - restore the call with the port @dest, if there is one.
  * keeper_finish - restore all calls now.
  */
 void keeper_restore(struct keeper *k, const struct keeper_opts *opts, uint64_t now_ns);
 bool keeper_restores(const struct keeper *k);
 bool keeper_go_on(struct keeper *k, uint64_t ns);
+void keeper_make_at(struct keeper *k, const struct addr *dest);
 void keeper_finish(struct keeper *k);
 
 /*

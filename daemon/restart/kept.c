@@ -24,6 +24,7 @@ struct kept_record {
 	bool made;		       /* it was made a session, or could not be */
 	struct table_link by_call;     /* of the first record of its call */
 	struct table_link by_number;
+	struct table_link by_port[SESSION_PARTIES];
 	struct kept_record *next_of_call, *last_of_call; /* the latter: of the first one */
 	size_t len;
 	char bytes[];
@@ -341,11 +342,22 @@ static struct kept_record *first_of_call(const struct kept *k, struct span call_
 	return NULL;
 }
 
-/* List the record for kept_make(). 0 or -ENOMEM. */
+/* A pair of ports is its own hash. At most a few addresses have the same pair. */
+static uint32_t pair_of(const struct addr *local)
+{
+	return local->port / 2;
+}
+
+/* List the record for kept_make() and kept_make_at(). 0 or -ENOMEM. */
 static int record_list(struct kept *k, struct kept_record *r)
 {
 	struct kept_record *first = first_of_call(k, r->call_id);
+	int party;
 
+	for (party = 0; party < SESSION_PARTIES; party++)
+		if (r->local[party].port &&
+		    table_add(&k->ports[party], &r->by_port[party], pair_of(&r->local[party])))
+			return -ENOMEM;
 	if (table_add(&k->numbers, &r->by_number, (uint32_t)r->key))
 		return -ENOMEM;
 	if (!first) {
@@ -364,10 +376,17 @@ static void on_wanted(void *arg, struct span call_id, uint32_t number)
 	kept_make(r->kept, r, call_id, number);
 }
 
+static bool on_wanted_next(void *arg)
+{
+	struct restorer *r = arg;
+
+	return kept_next(r->kept, r);
+}
+
 /* The sessions that are left are counted, and made when a command asks for them. */
 static void expect_left(struct kept *k, struct restorer *r, uint32_t last)
 {
-	const struct sessions_expected e = { k->left, on_wanted, r };
+	const struct sessions_expected e = { k->left, on_wanted, on_wanted_next, r };
 
 	sessions_expect(r->sessions, &e, last);
 }
@@ -388,15 +407,17 @@ static void record_make(struct kept *k, struct restorer *r, struct kept_record *
 {
 	struct session *s = NULL;
 	struct snapshot snap;
+	bool failed;
 
 	if (kept->made)
 		return;
 	kept->made = true;
 	k->left--;
-	expect_left(k, r, 0);
 	r->now_ns = clock_now();
 	unclaim_ports(kept, r->ports);
-	if (snapshot_read(&snap, record_span(kept)) || restore_session(r, &snap, &s)) {
+	failed = snapshot_read(&snap, record_span(kept)) || restore_session(r, &snap, &s);
+	expect_left(k, r, 0);
+	if (failed) {
 		give_ports(kept, r);
 		k->lost++;
 		return;
@@ -471,6 +492,29 @@ void kept_make(struct kept *k, struct restorer *r, struct span call_id, uint32_t
 		record_make(k, r, container_of(link, struct kept_record, by_number));
 }
 
+static bool is_at(const struct addr *local, const struct addr *dest)
+{
+	return local->family == dest->family && pair_of(local) == pair_of(dest) &&
+	       (addr_is_any(local) || addr_host_eq(local, dest));
+}
+
+void kept_make_at(struct kept *k, struct restorer *r, const struct addr *dest)
+{
+	int party;
+
+	for (party = 0; party < SESSION_PARTIES && k->left; party++) {
+		struct table_link *link = table_first(&k->ports[party], pair_of(dest));
+
+		for (; link && k->left; link = table_next(link)) {
+			struct kept_record *kept =
+				container_of(link - party, struct kept_record, by_port[0]);
+
+			if (is_at(&kept->local[party], dest))
+				record_make(k, r, kept);
+		}
+	}
+}
+
 /*
  * Add the packets that dataplanes forwarded since the counters were written. The records of
  * sessions have counts of the same packets, but may be older than the counters.
@@ -511,16 +555,29 @@ bool kept_tidy(struct kept *k, uint64_t until_ns)
 unsigned int kept_end(struct kept *k, struct restorer *r)
 {
 	unsigned int orphans = sync_adopt_end(r->sync);
+	int party;
 
 	add_forwarded(k, r);
 	list_free(&k->sessions);
 	table_free(&k->calls);
 	table_free(&k->numbers);
+	for (party = 0; party < SESSION_PARTIES; party++)
+		table_free(&k->ports[party]);
 	log_info("%u calls of the previous rtpxd go on after %.3f s, %u are lost", k->restored,
 		 (double)r->away_ns / NSEC_PER_SEC, k->lost);
 	if (orphans)
 		log_warn("removed %u flows of calls that are not in the journal", orphans);
 	return k->restored;
+}
+
+void kept_each_left(const struct kept *k, void (*fn)(void *arg, uint64_t key, struct span body),
+		    void *arg)
+{
+	size_t i;
+
+	for (i = k->next; i < k->sessions.n; i++)
+		if (!k->sessions.p[i]->made)
+			fn(arg, k->sessions.p[i]->key, record_span(k->sessions.p[i]));
 }
 
 void kept_each(struct kept *k, void (*fn)(void *arg, uint64_t key, struct span body), void *arg)
@@ -598,11 +655,6 @@ void kept_restore_replies(struct kept *k, struct cookies *cookies, uint64_t now_
 					MIN(r.stored_ns, now_ns));
 	}
 	list_free(&k->replies);
-}
-
-struct span kept_meta(const struct kept *k)
-{
-	return record_span(k->meta_record);
 }
 
 void kept_replace_meta(struct kept *k, struct span body)

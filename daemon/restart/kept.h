@@ -27,8 +27,8 @@ struct kept {
 	unsigned int already_ended; /* records of sessions that had ended */
 	unsigned int lost;	    /* calls */
 	/* between kept_begin() and kept_end() */
-	struct table calls, numbers; /* of records */
-	size_t next;		     /* of the sessions, in the order of their start */
+	struct table calls, numbers, ports[SESSION_PARTIES]; /* of records */
+	size_t next; /* of the sessions, in the order of their start */
 	unsigned int left, restored;
 	/* packets of dataplanes in sessions that were restored and have ended meanwhile */
 	uint64_t ended_relayed, ended_strangers;
@@ -63,6 +63,7 @@ size_t kept_locals(const struct kept *k, struct addr **out);
  * made already. A call that cannot be made is logged and counted in k->lost.
  * kept_make - the same for all calls with a Call-ID; or, where it is NULL, for the session with a
  * number; or, where that is 0, for all.
+ * kept_make_at - the same for the call with the port @dest, which is RTP's or RTCP's.
  * kept_tidy - all were made: free records until @until_ns of clock_now(), since thousands take
  * milliseconds. False: all are freed. kept_end() frees what is left.
  * kept_end - all were made: remove flows of no call, and add the packets to the counters in
@@ -72,14 +73,18 @@ size_t kept_locals(const struct kept *k, struct addr **out);
 void kept_begin(struct kept *k, struct restorer *r);
 bool kept_next(struct kept *k, struct restorer *r);
 void kept_make(struct kept *k, struct restorer *r, struct span call_id, uint32_t number);
+void kept_make_at(struct kept *k, struct restorer *r, const struct addr *dest);
 bool kept_tidy(struct kept *k, uint64_t until_ns);
 unsigned int kept_end(struct kept *k, struct restorer *r);
-/* kept_each - every record that kept_begin() found good, by key; before kept_begin(), all. */
+/*
+ * kept_each - every record that kept_begin() found good, by key; before kept_begin(), all.
+ * kept_each_left - the records of the calls that are not made yet.
+ */
 void kept_each(struct kept *k, void (*fn)(void *arg, uint64_t key, struct span body), void *arg);
+void kept_each_left(const struct kept *k, void (*fn)(void *arg, uint64_t key, struct span body),
+		    void *arg);
 void kept_restore_messages(struct kept *k, struct notify *notify, uint64_t now_ns);
 void kept_restore_replies(struct kept *k, struct cookies *cookies, uint64_t now_ns);
-/* kept_meta - the record of the daemon as it was written; empty: there is none. */
-struct span kept_meta(const struct kept *k);
 /* kept_replace_meta - take the counters of another daemon. */
 void kept_replace_meta(struct kept *k, struct span body);
 void kept_forget(struct kept *k); /* all records but that of the daemon */

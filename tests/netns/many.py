@@ -189,6 +189,63 @@ def trial(check, net):
     check("X ends them", controller.ask("X") == "0" and active(controller) == 0)
     within("and gives their ports back", lambda: relay.ask("stats")["floor"]["ports"] == 0)
 
+    # while they are restored: a packet restores its session, a page of the list those that it shows, an X none
+    port = 0
+
+    def during_restore(act):
+        """Restart the relay, and act before all sessions are restored; again if it was too late."""
+        nonlocal relay, controller, probe, port
+        for attempt in range(5):
+            create(controller, f"early{attempt}-", SESSIONS)
+            port = int(controller.ask(f"U early{attempt}-{SESSIONS - 1} {ADDRESS} 4000 t;{SESSIONS - 1}").split()[0])
+            relay.process.send_signal(signal.SIGPWR)
+            relay.process.wait()
+            relay = net.relay("relay", *options, *links, "--state-dir", state)
+            os.symlink(f"{net.dir}/many", f"{relay.dir}/many")
+            controller, probe = Controller(relay), Probe(relay)
+            said = act(f"early{attempt}-")
+            if "calls of the previous rtpxd go on" not in relay.log():
+                return said
+            check("X ends them", controller.ask("X") == "0" and active(controller) == 0)
+        return None
+
+    def list_and_end(name):
+        shown = probe.ask(lambda: relay.ask("sessions 0"))["sessions"]
+        last = f"{name}{SESSIONS - 1}"
+        return [s["call_id"] for s in shown], probe.ask(lambda: controller.ask("X")), active(controller), \
+            controller.ask(f"L {last} {ADDRESS} 4002 t;{SESSIONS - 1} u;0")
+
+    def send(_):
+        with net.within("relay"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(bytes(12), (ADDRESS, port))
+        return next((n for n in range(1, 20) if relay.ask("stats")["floor"]["received"] == 1), None)
+
+    if relay.ask("status")["port_sockets"] == "shared":
+        check("a packet reaches a session before all are restored", during_restore(send) is not None, relay.log()[-500:])
+        controller.ask("X")
+    said = during_restore(list_and_end)
+    check("X comes before all sessions are restored", said is not None)
+    shown, *said = said or (None, None)
+    check("rtpxctl lists the oldest ones", shown == [f"{shown[0][:7]}{i}" for i in range(50)] if shown else False, str(shown)[:200])
+    check("X ends all: none is active, none is found", said == ["0", 0, "0"], str(said))
+    create(controller, "new", 50)
+    within("and gives the ports of all back", lambda: relay.ask("stats")["floor"]["ports"] == 100)
+    stats = relay.ask("stats")["relay"]
+    check("all of them are counted", stats["nsess_created"] - stats["nsess_destroyed"] == 50,
+          f"{stats['nsess_created']} {stats['nsess_destroyed']}")
+    controller.ask("X")
+
+    said = during_restore(lambda name: (controller.ask("X"), relay.process.kill(), relay.process.wait()))
+    check("X comes before all sessions are restored, and a kill", said is not None)
+    relay = net.relay("relay", *options, *links, "--state-dir", state)
+    relay.wait()
+    stats = relay.ask("stats")
+    check("the next relay has none of them", stats["active_sessions"] == 0, str(stats["active_sessions"]))
+    check("and counts them as ended", stats["relay"]["nsess_created"] == stats["relay"]["nsess_destroyed"],
+          f"{stats['relay']['nsess_created']} {stats['relay']['nsess_destroyed']}")
+    os.symlink(f"{net.dir}/many", f"{relay.dir}/many")
+    controller = Controller(relay)
+
     # killed while it works at an X
     made = create(controller, "k", SESSIONS)
     relay.process.send_signal(signal.SIGSTOP)

@@ -385,7 +385,43 @@ def rows(check, net):
     owner.address("add")
     check("the calls go on after an orderly stop", all(call.hears() for call in calls[:5]))
     owner.relay.stop()
+    restarted(check, net, redis, owner, standby)
     told(check, net, redis, owner, standby)
+
+
+def restarted(check, net, redis, owner, standby):
+    """The owner restarts and answers before it has restored all calls: neither the standby nor an empty Redis misses one."""
+    calls, early, ends = 3000, 0, (signal.SIGPWR, signal.SIGKILL, signal.SIGPWR)
+
+    def start(machine):
+        machine.start("--group", "restarted", "-L", "20000", "--state-dir", f"{net.dir}/restarted-{machine.name}", dataplane="none")
+
+    def ask(number):
+        return owner.relay.command(f"U call-{number} 10.9.0.2 20000 from-{number}")
+
+    start(owner)
+    start(standby)
+    wait_for(10, lambda: owner.is_owner() and standby.is_ready(0))
+    ports = [ask(n) for n in range(calls)]
+    check(f"restart: the standby has {calls} calls", wait_for(20, lambda: standby.is_ready(calls)), standby.state())
+    for n, end in enumerate(ends):
+        owner.relay.process.send_signal(end)
+        owner.relay.process.wait()
+        redis.close()
+        redis.start()
+        start(owner)
+        last = n == len(ends) - 1
+        reply = owner.relay.command("X") if last else ask(calls - 1)
+        early += "calls of the previous rtpxd go on" not in owner.relay.log()
+        check(f"{end.name}: a command is answered rightly", reply == ("0" if last else ports[-1]), reply)
+        check(f"{end.name}: the standby has {'no call' if last else 'all calls'}, and Redis too",
+              wait_for(20, lambda left=0 if last else calls: standby.is_ready(left) and owner.is_written() and
+                       redis.cli("HLEN", "rtpx:{restarted}:records") == str(left + 1)),
+              (standby.state(), redis.cli("HLEN", "rtpx:{restarted}:records"), owner.relay.log()[-500:]))
+        check(f"{end.name}: the owner has restored all", "calls of the previous rtpxd go on" in owner.relay.log(), owner.relay.log()[-500:])
+    check("restart: a command is answered before all calls are restored", early > 0, early)
+    owner.relay.stop()
+    standby.relay.stop()
 
 
 def told(check, net, redis, owner, standby):

@@ -798,10 +798,10 @@ static void left_make(struct left *left, unsigned int i)
 		return;
 	left->made[i] = true;
 	left->e.n--;
-	sessions_expect(left->all, &left->e, 0);
 	s = add(left->all, call_ids[i], "t");
 	s->number = 7 + i;
 	session_restored(left->all, s);
+	sessions_expect(left->all, &left->e, 0);
 }
 
 static void left_wanted(void *arg, struct span call_id, uint32_t number)
@@ -815,9 +815,21 @@ static void left_wanted(void *arg, struct span call_id, uint32_t number)
 			left_make(left, i);
 }
 
+static bool left_wanted_next(void *arg)
+{
+	struct left *left = arg;
+	unsigned int i;
+
+	for (i = 0; i < 3 && left->made[i]; i++)
+		;
+	if (i < 3)
+		left_make(left, i);
+	return i < 3;
+}
+
 static struct left left_behind(void)
 {
-	return (struct left){ .all = make(false), .e = { 3, left_wanted, NULL } };
+	return (struct left){ .all = make(false), .e = { 3, left_wanted, left_wanted_next, NULL } };
 }
 
 static void left_begin(struct left *left)
@@ -860,29 +872,68 @@ static void expected(void **state)
 	sessions_free(left.all);
 }
 
-/* The end of all sessions, and a list of all, want all of them. */
-static void all_expected(void **state)
+/* Note the number of a session; false for the second. */
+static bool two_numbers(void *arg, struct session *s)
+{
+	uint32_t *numbers = arg;
+
+	numbers[numbers[0] != 0] = s->number;
+	return !numbers[1];
+}
+
+/* A list makes those that it shows. */
+static void expected_listed(void **state)
 {
 	struct left left = left_behind();
+	uint32_t numbers[2] = { 0 };
 	unsigned int visited = 0;
 
 	(void)state;
 	left_begin(&left);
-	sessions_after(left.all, 0, count_each, &visited);
-	assert_int_equal(visited, 3);
+	sessions_after(left.all, 0, two_numbers, numbers);
+	assert_int_equal(numbers[0], 7);
+	assert_int_equal(numbers[1], 8);
+	assert_int_equal(left.e.n, 1);
+	sessions_after(left.all, 8, count_each, &visited);
+	assert_int_equal(visited, 1);
 	assert_int_equal(left.e.n, 0);
 	sessions_doom_all(left.all, 1);
 	clear_doomed(left.all);
 	sessions_free(left.all);
+}
 
-	left = left_behind();
+/* The end of all sessions is that of the expected ones. They are made later, and end. */
+static void expected_doomed(void **state)
+{
+	struct left left = left_behind();
+	struct session *new;
+	unsigned int visited = 0;
+
+	(void)state;
 	left_begin(&left);
 	sessions_doom_all(left.all, 1);
-	assert_int_equal(left.e.n, 0);
+	assert_int_equal(left.e.n, 3);
 	assert_int_equal(sessions_count(left.all), 0);
 	assert_int_equal(sessions_doomed_to(left.all), 9);
-	assert_null(sessions_of_call(left.all, span_of("a")));
+	assert_null(session_doomed_next(left.all));
+	assert_null(sessions_of_call(left.all, span_of("a"))); /* makes 7 */
+	assert_int_equal(left.e.n, 2);
+	assert_int_equal(session_doomed_next(left.all)->number, 7);
+	new = add(left.all, "b", "new");
+	assert_int_equal(new->number, 10);
+	clear_doomed(left.all); /* further ones are to come */
+	assert_int_equal(sessions_doomed_to(left.all), 9);
+	sessions_after(left.all, 0, count_each, &visited);
+	assert_int_equal(visited, 1);
+	assert_int_equal(left.e.n, 2);
+	assert_ptr_equal(sessions_of_call(left.all, span_of("b")), new); /* makes 8 and 9 */
+	assert_int_equal(left.e.n, 0);
+	assert_int_equal(sessions_count(left.all), 1);
+	assert_int_equal(session_doomed_next(left.all)->number, 9);
 	clear_doomed(left.all);
+	assert_int_equal(sessions_doomed_to(left.all), 0);
+	assert_ptr_equal(sessions_of_call(left.all, span_of("b")), new);
+	session_destroy(left.all, new);
 	sessions_free(left.all);
 }
 
@@ -890,7 +941,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(expected),
-		cmocka_unit_test(all_expected),
+		cmocka_unit_test(expected_listed),
+		cmocka_unit_test(expected_doomed),
 		cmocka_unit_test(groups_have_numbers),
 		cmocka_unit_test(sleeping),
 		cmocka_unit_test(finding),

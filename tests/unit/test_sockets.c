@@ -26,6 +26,8 @@ static struct sockets *user;
 static bool sharing; /* ports have a switchboard */
 static bool ringing; /* its ring sends */
 static struct switchboard *board;
+static struct addr expected[2]; /* ports that it expects */
+static unsigned int n_expected;
 static unsigned int finds; /* the device that the ring's finder names; 0: it finds no way */
 
 /* Results of the callbacks, and instructions for on_packet. */
@@ -98,6 +100,8 @@ static int open_board(void)
 		.port_max = 20000,
 		.uid = (uid_t)-1,
 		.gid = (gid_t)-1,
+		.expected = expected,
+		.n_expected = n_expected,
 	};
 	char err[256];
 
@@ -140,6 +144,19 @@ static int begin_double(void **state)
 {
 	(void)state;
 	return begin_with(true);
+}
+
+static int begin_expecting(void **state)
+{
+	int rc;
+
+	(void)state;
+	expected[0] = at("10.99.0.1", 4000);
+	expected[1] = at("10.99.0.1", 4002);
+	n_expected = ARRAY_SIZE(expected);
+	rc = begin_with(false);
+	n_expected = 0;
+	return rc;
 }
 
 static int end(void **state)
@@ -734,25 +751,52 @@ static void test_share(void **state)
 	sockets_port_close(user, quiet);
 }
 
-/* Packets wait while the sockets are held. */
-static void test_hold(void **state)
+/* Ports that are missing when their packets arrive. */
+static struct {
+	unsigned int asked;
+	struct sockets_port *before, *opened;
+} missed;
+
+/* Open port 4000, and close a port whose packet is in the same batch. */
+static void on_missing(void *arg, const struct addr *dest)
 {
-	struct addr to = at("10.99.0.1", 4000);
+	const struct sockets_bind to = { .local = *dest, .anyway = true };
+
+	assert_ptr_equal(arg, &missed);
+	missed.asked++;
+	if (dest->port != 4000)
+		return;
+	assert_int_equal(sockets_port_open(user, &to, &user, 2, &missed.opened), 0);
+	sockets_port_close(user, missed.before);
+}
+
+/* A packet opens its port; a packet for a port that is not opened then is dropped. */
+static void test_missing(void **state)
+{
+	struct addr to = at("10.99.0.1", 4000), other = at("10.99.0.1", 4002);
+	struct addr before = at("10.99.0.1", 4004);
 	int fd = peer_open("10.99.0.2", 5000);
-	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 1);
 
 	(void)state;
-	sockets_hold(user, true);
-	peer_send(fd, &to, "early", 5);
-	event_base_loop(base, EVLOOP_NONBLOCK);
-	sockets_serve(user);
-	assert_int_equal(got.n, 0);
-	sockets_hold(user, false);
-	turn_until(base, &got.n, 1);
+	memset(&missed, 0, sizeof(missed));
+	missed.before = open_port("10.99.0.1", 4004, 0, 1);
+	sockets_expect(user, on_missing, &missed);
+	peer_send(fd, &before, "closed", 6);
+	peer_send(fd, &other, "other", 5);
+	peer_send(fd, &to, "first", 5);
+	turn_until(base, &got.by_tag[2], 1);
+	assert_int_equal(missed.asked, 2);
 	peer_send(fd, &to, "later", 5);
-	turn_until(base, &got.n, 2);
+	turn_until(base, &got.by_tag[2], 2);
+	assert_int_equal(missed.asked, 2);
+	sockets_expect(user, NULL, NULL);
+	peer_send(fd, &other, "other", 5);
+	peer_send(fd, &to, "last", 4);
+	turn_until(base, &got.by_tag[2], 3);
+	assert_int_equal(missed.asked, 2);
+	assert_int_equal(got.n, got.by_tag[2] + got.by_tag[1]);
 	close(fd);
-	sockets_port_close(user, p);
+	sockets_port_close(user, missed.opened);
 }
 
 /* A port that only sends: its packets reach no port, and no ICMP error answers them. */
@@ -1076,7 +1120,7 @@ int main(void)
 	};
 	const struct CMUnitTest of_shared[] = {
 		cmocka_unit_test_setup_teardown(test_share, begin, end),
-		cmocka_unit_test_setup_teardown(test_hold, begin, end),
+		cmocka_unit_test_setup_teardown(test_missing, begin_expecting, end),
 		cmocka_unit_test_setup_teardown(test_deaf, begin, end),
 		cmocka_unit_test_setup_teardown(test_two, begin, end),
 	};
