@@ -16,15 +16,29 @@ struct out {
 	size_t len, size;
 };
 
+/* By size: to copy @size bytes into a uint64_t makes the CPU wait for its own writes. */
 static uint64_t uint_get(const void *member, size_t size)
 {
-	uint64_t v = 0;
+	union {
+		uint8_t u8;
+		uint16_t u16;
+		uint32_t u32;
+		uint64_t u64;
+	} v;
 
-	memcpy(&v, member, size);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	v >>= 64 - 8 * size;
-#endif
-	return v;
+	switch (size) {
+	case 1:
+		return *(const uint8_t *)member;
+	case 2:
+		memcpy(&v.u16, member, 2);
+		return v.u16;
+	case 4:
+		memcpy(&v.u32, member, 4);
+		return v.u32;
+	default:
+		memcpy(&v.u64, member, 8);
+		return v.u64;
+	}
 }
 
 static void le_put(uint8_t *p, uint64_t v, size_t n)
@@ -37,11 +51,7 @@ static void le_put(uint8_t *p, uint64_t v, size_t n)
 
 static size_t uint_bytes(uint64_t v)
 {
-	size_t n = 0;
-
-	for (; v; v >>= 8)
-		n++;
-	return n;
+	return v ? 8 - (size_t)__builtin_clzll(v) / 8 : 0;
 }
 
 /* Make room for a value of @len bytes behind its head; NULL: there is none. */
