@@ -80,6 +80,8 @@ static struct sink *const sinks[] = { &to_stderr, &to_syslog, &to_journal };
 static enum log_level least = LOG_LVL_DBUG;
 static bool relative;
 static double origin; /* seconds of CLOCK_BOOTTIME from which a relative time counts */
+static enum nowait_kind stderr_kind;
+static bool stderr_known; /* @stderr_kind is that of stderr since the latest log_open() */
 static const char *syslog_path = "/dev/log";
 static int syslog_fd = -1, syslog_type, syslog_facility = LOG_DAEMON;
 static const char *journal_path = "/run/systemd/journal/socket";
@@ -137,7 +139,10 @@ static double boot_seconds(void)
 
 static ssize_t write_stderr(const char *p, size_t len)
 {
-	return nowait_write(STDERR_FILENO, nowait_is_socket(STDERR_FILENO), p, len);
+	if (!stderr_known)
+		stderr_kind = nowait_kind(STDERR_FILENO);
+	stderr_known = true;
+	return nowait_write(STDERR_FILENO, stderr_kind, p, len);
 }
 
 /* A socket of @type that is connected to @path, or -errno. */
@@ -176,9 +181,9 @@ static ssize_t write_syslog(const char *p, size_t len)
 	if (syslog_fd < 0 && syslog_connect() < 0)
 		return -EAGAIN;
 	if (syslog_type == SOCK_STREAM)
-		n = nowait_write(syslog_fd, true, p, len);
+		n = nowait_write(syslog_fd, NOWAIT_SOCKET, p, len);
 	else
-		n = nowait_write(syslog_fd, true, p, line);
+		n = nowait_write(syslog_fd, NOWAIT_SOCKET, p, line);
 	if (n >= 0 && syslog_type == SOCK_DGRAM)
 		n = (ssize_t)line + 1;
 	if (n >= 0 || n == -EAGAIN)
@@ -199,7 +204,7 @@ static ssize_t journald_write(const char *p, size_t len)
 
 	if (journal_fd < 0 && (journal_fd = socket_connected(SOCK_DGRAM, journal_path)) < 0)
 		return -EAGAIN;
-	n = nowait_write(journal_fd, true, p, record);
+	n = nowait_write(journal_fd, NOWAIT_SOCKET, p, record);
 	if (n >= 0)
 		return (ssize_t)record + 1;
 	if (n != -EAGAIN) { /* journald has ended */
@@ -327,6 +332,7 @@ void log_open(enum log_level level, bool stderr_too, bool syslog_too, int facili
 	const char *form = getenv("RTPP_LOG_TFORM"), *start = getenv("RTPP_LOG_TSTART");
 
 	least = level;
+	stderr_known = false;
 	prefixed = stderr_too && stderr_is_journal();
 	if (prefixed && journal_fd < 0)
 		journal_fd = socket_connected(SOCK_DGRAM, journal_path);

@@ -13,21 +13,27 @@
 
 #define PIPE_CHUNK 4096 /* a pipe takes so much at once (PIPE_BUF) if poll() calls it writable */
 
-bool nowait_is_socket(int fd)
+enum nowait_kind nowait_kind(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	if (fstat(fd, &st))
+		return NOWAIT_STREAM;
+	return S_ISSOCK(st.st_mode)  ? NOWAIT_SOCKET
+	       : S_ISREG(st.st_mode) ? NOWAIT_FILE
+				     : NOWAIT_STREAM;
 }
 
-ssize_t nowait_write(int fd, bool is_socket, const void *p, size_t len)
+ssize_t nowait_write(int fd, enum nowait_kind kind, const void *p, size_t len)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
 	ssize_t n;
 
 	do {
-		if (is_socket)
+		if (kind == NOWAIT_SOCKET)
 			n = send(fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		else if (kind == NOWAIT_FILE)
+			n = write(fd, p, len);
 		else if (poll(&pfd, 1, 0) == 0)
 			return -EAGAIN;
 		else

@@ -10,14 +10,19 @@
 
 #include "base/base.h"
 
-/* nowait_is_socket - true when @fd is a socket. */
-bool nowait_is_socket(int fd);
+enum nowait_kind {
+	NOWAIT_STREAM, /* a pipe, a terminal or another device */
+	NOWAIT_SOCKET,
+	NOWAIT_FILE,
+};
+
+/* nowait_kind - what @fd is. */
+enum nowait_kind nowait_kind(int fd);
 
 /*
- * nowait_write - write up to @len bytes to @fd, a socket (@is_socket), pipe, terminal or file.
- * Returns the bytes written, perhaps fewer than @len; -EAGAIN when the reader has to read first;
- * else -errno. A write to a regular file may wait for its disk.
+ * nowait_write - write up to @len bytes to @fd. Returns the bytes written, perhaps fewer than @len;
+ * -EAGAIN when the reader has to read first; else -errno. A write to a file may wait for its disk.
  */
-ssize_t nowait_write(int fd, bool is_socket, const void *p, size_t len);
+ssize_t nowait_write(int fd, enum nowait_kind kind, const void *p, size_t len);
 
 #endif

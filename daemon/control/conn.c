@@ -23,7 +23,7 @@ struct conn {
 	const struct conn_ops *ops;
 	void *arg;
 	int fd_in, fd_out;
-	bool out_socket;
+	enum nowait_kind out_kind;
 	bool pollable; /* epoll takes fd_in; false for a regular file, which is always ready */
 	enum conn_framing framing;
 	struct addr peer;
@@ -55,7 +55,7 @@ static void flush_replies(struct conn *c)
 	size_t len;
 
 	while ((len = evbuffer_get_contiguous_space(c->replies)) > 0) {
-		ssize_t n = nowait_write(c->fd_out, c->out_socket,
+		ssize_t n = nowait_write(c->fd_out, c->out_kind,
 					 evbuffer_pullup(c->replies, (ssize_t)len), len);
 
 		if (n == -EAGAIN)
@@ -206,8 +206,8 @@ int conn_new(struct conn **out, struct event_base *base, const struct conn_ops *
 	c->fd_out = fd_out;
 	c->framing = framing;
 	c->peer = *peer;
-	c->out_socket = nowait_is_socket(fd_out);
-	c->pollable = nowait_is_socket(fd_in) || can_poll(fd_in);
+	c->out_kind = nowait_kind(fd_out);
+	c->pollable = nowait_kind(fd_in) == NOWAIT_SOCKET || can_poll(fd_in);
 	c->replies = evbuffer_new();
 	c->readable = event_new(base, fd_in, EV_READ | EV_PERSIST, on_readable, c);
 	c->writable = event_new(base, fd_out, EV_WRITE | EV_PERSIST, on_writable, c);
