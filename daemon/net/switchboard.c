@@ -41,6 +41,7 @@
 #define HERE_NS NSEC_PER_SEC /* an address that the host had is asked for again after this time */
 #define ANSWER_NS NSEC_PER_MSEC /* an answer about a port holds so long */
 #define ALONE_NS NSEC_PER_MSEC	/* no other daemon shares sockets here: this holds so long */
+#define NOTICE_NS NSEC_PER_MSEC /* from one look at the notices of addresses to the next */
 
 /* A local address with ports. */
 struct place {
@@ -66,6 +67,7 @@ struct switchboard {
 	struct ring *ring;		  /* NULL: this host has no packet sockets */
 	const struct ring_finder *finder; /* NULL: the ring is not used */
 	int notices;			  /* of addresses that come and go */
+	uint64_t noticed_ns;		  /* when they were looked at last */
 	int net;			  /* the network namespace */
 	uint64_t alone_ns;		  /* when no other daemon shared sockets here; 0: unknown */
 	struct floor_turn *turns;
@@ -253,12 +255,15 @@ static int place_late(struct switchboard *b, const struct floor_place *key, stru
 
 /* ---- may a port be opened? ---- */
 
-/* True if addresses of this host have changed since the last call. */
-static bool has_notice(struct switchboard *b)
+/* True if addresses of this host have changed since the last look. */
+static bool has_notice(struct switchboard *b, uint64_t now_ns)
 {
 	char byte;
 	bool any = false;
 
+	if (now_ns - b->noticed_ns < NOTICE_NS)
+		return false;
+	b->noticed_ns = now_ns;
 	while (recv(b->notices, &byte, 1, MSG_DONTWAIT | MSG_TRUNC) >= 0 || errno == ENOBUFS)
 		any = true;
 	return any;
@@ -289,7 +294,7 @@ static int is_here(struct switchboard *b, struct place *p, const struct addr *lo
 	struct place *each;
 	int err;
 
-	if (has_notice(b))
+	if (has_notice(b, now_ns))
 		for (each = b->places; each; each = each->hh.next)
 			each->here_ns = 0;
 	if (p->here_ns && now_ns - p->here_ns < HERE_NS)
