@@ -154,11 +154,14 @@ crowd()
 	LAB_PID[$p]=$!
 }
 
+# crowd_errors PROCESS - the errors that SIPp has written, without those of calls that had ended.
+crowd_errors() { grep -aE "^'?[0-9]{4}-" "$LAB_DIR/$1.err" | grep -avE 'Dead call|Discarding' | cut -c 1-300 | head -n 20; }
+
 # crowd_end PROCESS - no new calls; those that are there end as they should.
 crowd_end()
 {
 	kill -USR1 "${LAB_PID[$1]}"
-	lab_wait 30 "$1" || fail "calls of the $1 failed: $(head -n 20 "$LAB_DIR/$1.err" 2>/dev/null)" "$1" kamailio
+	lab_wait 30 "$1" || fail "calls of the $1 failed: $(crowd_errors "$1")" "$1" kamailio
 }
 
 # must_go_on RTPXD CALLS - waits for so many new calls.
