@@ -131,11 +131,12 @@ flow()
 # phone FLOW PHONE SCENARIO - starts SIPp in the background.
 phone()
 {
+	sip_scenario "$3" >"$LAB_DIR/$1.$2.run.xml"
 	(
 		cd "$LAB_DIR"
-		exec nsenter --net="/run/netns/$LAB_TAG-${HOME[$2]}" -- sipp -sf "$3" -i "${ADDRESS[$2]}" \
+		exec nsenter --net="/run/netns/$LAB_TAG-${HOME[$2]}" -- sipp -sf "$LAB_DIR/$1.$2.run.xml" -i "${ADDRESS[$2]}" \
 			-p "${SIP_PORT[$1]}" -m 1 -nostdin -s "$1" -trace_err -error_file "$LAB_DIR/$1.$2.err" \
-			-timeout 60 -timeout_error 90.0.0.1
+			-timeout "$(slower 60)" -timeout_error 90.0.0.1
 	) >"$LAB_DIR/$1.$2.log" 2>&1 </dev/null &
 	LAB_PID[$1.$2]=$!
 }

@@ -63,6 +63,15 @@ kamailio_answers()
 		in_ns "$1" sipp -sf "$SIP_DIR/options.xml" -m 1 -timeout 1 -i "$2" -p 5099 "$2:5060" -nostdin
 }
 
+# sip_scenario FILE - prints a scenario, with its limits of time for this machine under its load of now.
+sip_scenario()
+{
+	awk -v percent="$(slower 100)" 'match($0, / timeout="[0-9]+"/) {
+		ms = substr($0, RSTART + 10, RLENGTH - 11)
+		$0 = substr($0, 1, RSTART + 9) int(ms * percent / 100) substr($0, RSTART + RLENGTH - 1)
+	} 1' "$1"
+}
+
 # sipp_start NAMESPACE PROCESS SCENARIO ADDRESS SERVER OPTION… - a phone on port 5060 of ADDRESS.
 sipp_start()
 {
@@ -70,11 +79,12 @@ sipp_start()
 
 	shift 5
 	case $server in *:*) server="[$server]:5060" ;; esac
+	sip_scenario "$SIP_DIR/$scenario.xml" >"$LAB_DIR/$p.xml"
 	(
 		cd "$LAB_DIR"
 		exec nsenter --net="/run/netns/$LAB_TAG-$n" -- \
-			sipp -sf "$SIP_DIR/$scenario.xml" -i "$addr" -mi "$addr" -p 5060 -m 1 -nostdin \
-			-trace_err -error_file "$LAB_DIR/$p.err" -timeout "${SIP_TIMEOUT:-30}" -timeout_error "$@" "$server"
+			sipp -sf "$LAB_DIR/$p.xml" -i "$addr" -mi "$addr" -p 5060 -m 1 -nostdin \
+			-trace_err -error_file "$LAB_DIR/$p.err" -timeout "$(slower "${SIP_TIMEOUT:-30}")" -timeout_error "$@" "$server"
 	) >"$LAB_DIR/$p.log" 2>&1 </dev/null &
 	LAB_PID[$p]=$!
 }
@@ -139,13 +149,13 @@ check_sdp()
 
 # crowd NAMESPACE PROCESS SCENARIO ADDRESS SERVER OPTION… - a phone with many calls at a time and without audio.
 # Kamailio's processes may overtake each other, so a 180 may come behind its 200. That is no failure. A call that is
-# refused or not answered does not end, and crowd_end notices it.
+# refused or not answered does not end, and crowd_end notices it, so the scenario needs no limits of time.
 crowd()
 {
 	local n=$1 p=$2 scenario=$3 addr=$4 server=$5
 
 	shift 5
-	sed '/rtp_stream/d; s/\[rtpstream_audio_port\]/[media_port]/' "$SIP_DIR/$scenario.xml" >"$LAB_DIR/crowd-$scenario.xml"
+	sed '/rtp_stream/d; s/ timeout="[0-9]*"//; s/\[rtpstream_audio_port\]/[media_port]/' "$SIP_DIR/$scenario.xml" >"$LAB_DIR/crowd-$scenario.xml"
 	(
 		cd "$LAB_DIR"
 		exec nsenter --net="/run/netns/$LAB_TAG-$n" -- sipp -sf "$LAB_DIR/crowd-$scenario.xml" -i "$addr" -mi "$addr" -p 5060 -nostdin \
