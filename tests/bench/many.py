@@ -128,6 +128,14 @@ def command(text):
     raise Broken("no answer to " + text)
 
 
+def first_page(lab):
+    """The first sessions of rtpxctl's list."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(lab.daemon.bench.path(lab.network.name) + ".sock")
+        s.sendall(b"sessions 0\n")
+        return json.loads(b"".join(iter(lambda: s.recv(65536), b"")))["sessions"]
+
+
 def check(lab, calls):
     """Each call's packets arrive where they must, from the kernel with complete checksums."""
     for _ in range(5):
@@ -210,15 +218,9 @@ def said(path, text):
         return log.read().count(text)
 
 
-def again(lab, calls, number, what):
-    """A new daemon takes over from one that gets the signal @number, under packets."""
-    daemon, result = lab.daemon, []
-    before = said(daemon.log, "calls of the previous rtpxd go on")
-    talk(lab, calls)
-    traffic = threading.Thread(daemon=True, target=lambda: result.append(lab.traffic.run(calls, rate=REAL_RATE * calls / 2, seconds=6)))
-    traffic.start()
-    time.sleep(1)
-    old = daemon.process
+def next_daemon(lab, number):
+    """The daemon gets the signal @number, and the next one is started. Returns the previous one, and when that was."""
+    daemon, old = lab.daemon, lab.daemon.process
     old.send_signal(number)
     if number == signal.SIGKILL:
         old.wait()
@@ -227,6 +229,18 @@ def again(lab, calls, number, what):
         daemon.process = subprocess.Popen(["nsenter", "--net=/run/netns/" + lab.network.ns("r"), *daemon.words(False)],
                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     command("V")
+    return old, began
+
+
+def again(lab, calls, number, what):
+    """A new daemon takes over from one that gets the signal @number, under packets."""
+    daemon, result = lab.daemon, []
+    before = said(daemon.log, "calls of the previous rtpxd go on")
+    talk(lab, calls)
+    traffic = threading.Thread(daemon=True, target=lambda: result.append(lab.traffic.run(calls, rate=REAL_RATE * calls / 2, seconds=6)))
+    traffic.start()
+    time.sleep(1)
+    old, began = next_daemon(lab, number)
     first = time.monotonic() - began
     with Watch(lab, what + ", restoring"):
         sample = random.Random(3).sample(range(calls), 200)
@@ -251,13 +265,31 @@ def clear(lab, calls):
     lab.daemon.calls = 0
 
 
-def timeout(lab, calls):
+def set_up(lab, calls):
     if not lab.daemon.calls:
         lab.pairs = lab.daemon.add_calls(calls)
         random.Random(1).shuffle(lab.pairs)
         lab.traffic.flows(lab.pairs)
         learn(lab, calls)
     talk(lab, calls)
+
+
+def early(lab, calls):
+    """A page of rtpxctl, and X, while the calls of the previous daemon are restored."""
+    set_up(lab, calls)
+    next_daemon(lab, signal.SIGKILL)
+    with Watch(lab, "a page, X, while restoring"):
+        page = first_page(lab)
+        command("X")
+        left = lab.daemon.in_kernel()
+        wait_for("the end of all calls", lambda: lab.daemon.in_kernel() == 0)
+        time.sleep(1)
+    print("%d sessions in the page; %d flows were left after X" % (len(page), left))
+    lab.daemon.calls = 0
+
+
+def timeout(lab, calls):
+    set_up(lab, calls)
     with Watch(lab, "all calls time out"):
         wait_for("the time-outs", lambda: lab.daemon.in_kernel() == 0, 3 * TIME_TO_LIVE)
         time.sleep(1)
@@ -269,7 +301,7 @@ def end(signum, frame):
 
 PARTS = {
     "watch": watch, "kill": lambda lab, calls: again(lab, calls, signal.SIGKILL, "kill -9"),
-    "upgrade": lambda lab, calls: again(lab, calls, signal.SIGPWR, "upgrade"), "clear": clear, "timeout": timeout,
+    "upgrade": lambda lab, calls: again(lab, calls, signal.SIGPWR, "upgrade"), "clear": clear, "early": early, "timeout": timeout,
 }
 
 
