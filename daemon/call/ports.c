@@ -15,10 +15,17 @@ struct resting {
 	uint16_t pair;
 };
 
+enum pair_state {
+	PAIR_FREE,    /* and one of pool.fresh, unless the order is sequential */
+	PAIR_RESTING, /* one of pool.resting */
+	PAIR_TAKEN,
+	PAIR_UNCLAIMED, /* free, but in no list: ports_claim() follows ports_unclaim() at once */
+};
+
 struct pool {
-	bool *taken;	 /* by pair */
+	uint8_t *state;	 /* by pair: an enum pair_state */
 	uint16_t *fresh; /* free pairs in any order; take_random() draws from them */
-	uint16_t *place; /* by pair: its index in fresh; stale when the pair is not there */
+	uint16_t *place; /* by pair that is in fresh: its index */
 	/* free pairs in the order of their return: a ring of n_pairs places */
 	struct resting *resting;
 	unsigned int n_fresh, n_resting, first_resting, n_taken;
@@ -62,6 +69,7 @@ static uint64_t draw(struct ports *p)
 
 static void fresh_add(struct pool *sp, uint16_t pair)
 {
+	sp->state[pair] = PAIR_FREE;
 	sp->place[pair] = sp->n_fresh;
 	sp->fresh[sp->n_fresh++] = pair;
 }
@@ -78,11 +86,11 @@ static int pool_fill(struct ports *p, struct pool *sp)
 {
 	unsigned int i;
 
-	sp->taken = calloc(p->n_pairs, sizeof(*sp->taken));
+	sp->state = calloc(p->n_pairs, sizeof(*sp->state));
 	sp->fresh = calloc(p->n_pairs, sizeof(*sp->fresh));
 	sp->place = calloc(p->n_pairs, sizeof(*sp->place));
 	sp->resting = calloc(p->n_pairs, sizeof(*sp->resting));
-	if (!sp->taken || !sp->fresh || !sp->place || !sp->resting)
+	if (!sp->state || !sp->fresh || !sp->place || !sp->resting)
 		return -ENOMEM;
 	for (i = 0; i < p->n_pairs; i++)
 		fresh_add(sp, i);
@@ -119,7 +127,7 @@ int ports_new(struct ports **out, const struct ports_opts *opts)
 
 static void pool_free(struct pool *sp)
 {
-	free(sp->taken);
+	free(sp->state);
 	free(sp->fresh);
 	free(sp->place);
 	free(sp->resting);
@@ -216,7 +224,7 @@ static int take_next(struct ports *p, unsigned int pool)
 
 	for (i = 1; i <= p->n_pairs; i++) {
 		pair = (family->last + i) % p->n_pairs;
-		if (!sp->taken[pair]) {
+		if (sp->state[pair] != PAIR_TAKEN) {
 			family->last = pair;
 			return pair;
 		}
@@ -232,20 +240,16 @@ int ports_take(struct ports *p, unsigned int pool, uint64_t now_ns)
 
 	if (pair < 0)
 		return pair;
-	sp->taken[pair] = true;
+	sp->state[pair] = PAIR_TAKEN;
 	sp->n_taken++;
 	return p->o.min + 2 * pair;
 }
 
-/* Remove a pair from the fresh or the resting pairs. */
-static void forget_free(struct ports *p, struct pool *sp, uint16_t pair)
+/* Remove a pair from the resting ones, which takes long with thousands of them. */
+static void resting_remove(struct ports *p, struct pool *sp, uint16_t pair)
 {
-	unsigned int i = sp->place[pair], n = sp->n_resting;
+	unsigned int i, n = sp->n_resting;
 
-	if (i < sp->n_fresh && sp->fresh[i] == pair) {
-		fresh_remove(sp, i);
-		return;
-	}
 	for (i = 0; i < n; i++) {
 		struct resting r = sp->resting[sp->first_resting];
 
@@ -262,11 +266,13 @@ int ports_claim(struct ports *p, unsigned int pool, uint16_t port)
 
 	if (port < p->o.min || port > p->o.max || (port & 1))
 		return -EINVAL;
-	if (sp->taken[pair])
+	if (sp->state[pair] == PAIR_TAKEN)
 		return -EBUSY;
-	if (!p->o.sequential)
-		forget_free(p, sp, pair);
-	sp->taken[pair] = true;
+	if (sp->state[pair] == PAIR_RESTING)
+		resting_remove(p, sp, pair);
+	else if (sp->state[pair] == PAIR_FREE && !p->o.sequential)
+		fresh_remove(sp, sp->place[pair]);
+	sp->state[pair] = PAIR_TAKEN;
 	sp->n_taken++;
 	return 0;
 }
@@ -275,7 +281,7 @@ void ports_unclaim(struct ports *p, unsigned int pool, uint16_t port)
 {
 	struct pool *sp = &p->pool[pool];
 
-	sp->taken[(port - p->o.min) / 2u] = false;
+	sp->state[(port - p->o.min) / 2u] = PAIR_UNCLAIMED;
 	sp->n_taken--;
 }
 
@@ -285,7 +291,7 @@ void ports_give(struct ports *p, unsigned int pool, uint16_t port, uint64_t now_
 	unsigned int pair = (port - p->o.min) / 2u;
 	struct resting r = { .since_ms = now_ns / NSEC_PER_MSEC, .pair = pair };
 
-	sp->taken[pair] = false;
+	sp->state[pair] = p->o.sequential ? PAIR_FREE : PAIR_RESTING;
 	sp->n_taken--;
 	if (!p->o.sequential)
 		sp->resting[(sp->first_resting + sp->n_resting++) % p->n_pairs] = r;

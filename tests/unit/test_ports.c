@@ -209,6 +209,32 @@ static void claims(void **state)
 	}
 }
 
+/* A pair that its call claims anew is in no list meanwhile: it rests only when it is given back. */
+static void claimed_again(void **state)
+{
+	struct ports *p = make(40000, 40007, false);
+	const struct pool *sp = &p->pool[RTPX_FAMILY_IP4];
+
+	(void)state;
+	assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 40000), 0);
+	assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 40002), 0);
+	ports_give(p, RTPX_FAMILY_IP4, 40002, 1);
+	ports_unclaim(p, RTPX_FAMILY_IP4, 40000);
+	assert_int_equal(ports_taken(p, RTPX_FAMILY_IP4), 0);
+	assert_int_equal(sp->n_fresh, 2);
+	assert_int_equal(sp->n_resting, 1);
+	assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 40000), 0);
+	assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 40000), -EBUSY);
+	assert_int_equal(sp->n_fresh, 2);
+	assert_int_equal(sp->n_resting, 1);
+	ports_give(p, RTPX_FAMILY_IP4, 40000, 2);
+	assert_int_equal(sp->n_resting, 2);
+	assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 40002), 0);
+	assert_int_equal(sp->n_resting, 1);
+	assert_int_equal(sp->resting[sp->first_resting].pair, 0);
+	ports_free(p);
+}
+
 /* The rest is counted in 32-bit milliseconds, which wrap after 49 days. */
 static void rest_in_an_old_daemon(void **state)
 {
@@ -389,12 +415,19 @@ static void no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rounding),	    cmocka_unit_test(sequential),
-		cmocka_unit_test(one_pair),	    cmocka_unit_test(one_pool_more),
-		cmocka_unit_test(random_order),	    cmocka_unit_test(rest),
-		cmocka_unit_test(claims),	    cmocka_unit_test(rest_in_an_old_daemon),
-		cmocka_unit_test(spread),	    cmocka_unit_test(long_life),
-		cmocka_unit_test(sequential_pools), cmocka_unit_test(pools),
+		cmocka_unit_test(rounding),
+		cmocka_unit_test(sequential),
+		cmocka_unit_test(one_pair),
+		cmocka_unit_test(one_pool_more),
+		cmocka_unit_test(random_order),
+		cmocka_unit_test(rest),
+		cmocka_unit_test(claims),
+		cmocka_unit_test(claimed_again),
+		cmocka_unit_test(rest_in_an_old_daemon),
+		cmocka_unit_test(spread),
+		cmocka_unit_test(long_life),
+		cmocka_unit_test(sequential_pools),
+		cmocka_unit_test(pools),
 		cmocka_unit_test(no_memory),
 	};
 
