@@ -203,6 +203,7 @@ def trial(check, net):
             relay = net.relay("relay", *options, *links, "--state-dir", state)
             os.symlink(f"{net.dir}/many", f"{relay.dir}/many")
             controller, probe = Controller(relay), Probe(relay)
+            controller.ask("V")     # not before the relay has loaded the journal
             said = act(f"early{attempt}-")
             if "calls of the previous rtpxd go on" not in relay.log():
                 return said
