@@ -100,6 +100,8 @@ static int open_board(void)
 		.port_max = 20000,
 		.uid = (uid_t)-1,
 		.gid = (gid_t)-1,
+		.hosts = expected,
+		.n_hosts = MIN(n_expected, 1u),
 		.expected = expected,
 		.n_expected = n_expected,
 	};
