@@ -515,7 +515,8 @@ static int serve_turn(struct sockets *u)
 
 void sockets_serve(struct sockets *u)
 {
-	serve_turn(u);
+	if (!u->in_turn)
+		serve_turn(u);
 }
 
 /* ---- rest ---- */

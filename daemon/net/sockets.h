@@ -122,7 +122,7 @@ void sockets_flush(struct sockets *u);
 void sockets_port_expect(const struct sockets_port *p);
 /*
  * sockets_serve - read the packets that have arrived, as the loop does. For code that keeps the
- * loop waiting.
+ * loop waiting. Nothing happens if that code was called for a packet.
  */
 void sockets_serve(struct sockets *u);
 /*
