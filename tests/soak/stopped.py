@@ -50,14 +50,17 @@ class Stopped:
     def talk(self, flows, seconds, result):
         result.update(self.lab.traffic.run(flows, rate=self.rate, seconds=seconds))
 
+    def are_known(self):
+        """Each call has a packet, and those of a dataplane are in the kernel."""
+        self.lab.traffic.run(self.calls, rate=self.rate, seconds=0.1 + 2 * self.calls / self.rate)
+        kernel = self.daemon.in_kernel()
+        return kernel is None or kernel >= self.calls
+
     def begin(self):
         """All calls are known by packets of their own; returns how many had ended before."""
         self.lab.pairs = self.daemon.add_calls(self.calls)
         self.lab.traffic.flows(self.lab.pairs)
-        self.lab.traffic.run(self.calls, rate=self.rate, seconds=0.1 + 2 * self.calls / self.rate)
-        kernel = self.daemon.in_kernel()
-        if kernel is not None:
-            wait_for("%d flows in the kernel" % self.calls, lambda: self.daemon.in_kernel() >= self.calls)
+        wait_for("%d flows in the kernel" % self.calls, self.are_known)
         active, timed_out = self.counts()
         if active != self.calls:
             raise Broken("%d of %d calls are there" % (active, self.calls))
