@@ -529,7 +529,8 @@ struct session *session_numbered(const struct sessions *all, uint32_t number)
 	return number_find(all, number);
 }
 
-static void each_from(struct sessions *all, struct session *s, bool sleeping,
+/* False: @fn has ended the walk. */
+static bool each_from(struct sessions *all, struct session *s, bool sleeping,
 		      bool (*fn)(void *arg, struct session *s), void *arg)
 {
 	struct session *next;
@@ -537,8 +538,9 @@ static void each_from(struct sessions *all, struct session *s, bool sleeping,
 	for (; s; s = next) {
 		next = s->next;
 		if (!session_is_doomed(all, s) && (sleeping || !s->asleep) && !fn(arg, s))
-			return;
+			return false;
 	}
+	return true;
 }
 
 void sessions_each(struct sessions *all, bool (*fn)(void *arg, struct session *s), void *arg)
@@ -570,29 +572,13 @@ static struct session *expected_next(const struct sessions *all)
 	return added;
 }
 
-struct after_walk {
-	bool (*fn)(void *arg, struct session *s);
-	void *arg;
-	bool goes_on;
-};
-
-static bool after_each(void *arg, struct session *s)
-{
-	struct after_walk *walk = arg;
-
-	walk->goes_on = walk->fn(walk->arg, s);
-	return walk->goes_on;
-}
-
 void sessions_after(struct sessions *all, uint32_t after, bool (*fn)(void *arg, struct session *s),
 		    void *arg)
 {
 	struct session *s = first_after(all, after);
-	struct after_walk walk = { fn, arg, true };
 
-	each_from(all, s, false, after_each, &walk);
-	while (walk.goes_on && (s = expected_next(all)))
-		each_from(all, s, false, after_each, &walk);
+	while (each_from(all, s, false, fn, arg) && (s = expected_next(all)))
+		;
 }
 
 void sessions_after_sleeping(struct sessions *all, uint32_t after,

@@ -829,8 +829,7 @@ bool keeper_restores(const struct keeper *k)
 
 void keeper_make_at(struct keeper *k, const struct addr *dest)
 {
-	if (k->restoring)
-		kept_make_at(&k->kept, &k->restorer, dest);
+	kept_make_at(&k->kept, &k->restorer, dest);
 }
 
 void keeper_finish(struct keeper *k)
