@@ -275,7 +275,8 @@ flows_are()
 # rtp_captured CAPTURE - how many packets of which sources so far. The capture may still be open.
 rtp_captured()
 {
-	tshark -r "$LAB_DIR/$1.pcap" -Y rtp -T fields -e ip.src -e ipv6.src 2>/dev/null | sort | uniq -c | awk '{ printf "%s%s of %s", n++ ? " and " : "", $1, $2 }'
+	tshark -r "$LAB_DIR/$1.pcap" -Y rtp -T fields -e ip.src -e ipv6.src 2>/dev/null | sort | uniq -c |
+		awk '{ printf "%s%s of %s", n++ ? " and " : "", $1, $2 } END { if (!n) print "none" }'
 }
 
 # check_flows NAME DATAPLANE - during a call: the relay says where its RTP goes.
