@@ -19,9 +19,10 @@
 struct capture {
 	char path[300]; /* for sentences */
 	gzFile gz;
-	FILE *file; /* reads through @gz, which it owns */
-	bool gz_failed;
-	pcap_t *pcap; /* owns @file; NULL: the ad-hoc format */
+	FILE *file;	/* reads through @gz, which it owns */
+	bool gz_failed; /* no byte could be read */
+	bool gz_cut;	/* the file ends before its compressed data */
+	pcap_t *pcap;	/* owns @file; NULL: the ad-hoc format */
 	struct frame_fragments *fragments;
 	uint8_t record[FORMAT_MAX_RECORD + UINT16_MAX]; /* of the ad-hoc format */
 	uint64_t packets, frames, partial, other, at;
@@ -33,8 +34,11 @@ struct capture {
 static ssize_t gz_read(void *arg, char *buf, size_t size)
 {
 	struct capture *c = arg;
-	int n = gzread(c->gz, buf, (unsigned int)MIN(size, GZ_BUFFER));
+	int error, n = gzread(c->gz, buf, (unsigned int)MIN(size, GZ_BUFFER));
 
+	/* gzread() gives the bytes before a cut, and then an end of file. */
+	gzerror(c->gz, &error);
+	c->gz_cut |= error == Z_BUF_ERROR;
 	c->gz_failed |= n < 0;
 	if (n < 0)
 		errno = EIO;
@@ -124,7 +128,7 @@ static void end_of_frames(struct capture *c)
 	size_t waiting = frame_fragments_waiting(c->fragments);
 	const char *error = pcap_geterr(c->pcap);
 
-	if (*error || c->gz_failed)
+	if (*error || c->gz_failed || c->gz_cut)
 		snprintf(c->trouble, sizeof(c->trouble),
 			 "%s: read no further than packet %llu: %.150s", c->path,
 			 (unsigned long long)c->packets,
@@ -178,7 +182,7 @@ static int next_record(struct capture *c, struct capture_packet *out)
 		};
 		return 1;
 	}
-	if (c->gz_failed)
+	if (c->gz_failed || c->gz_cut)
 		snprintf(c->trouble, sizeof(c->trouble),
 			 "%s: the compressed file is cut or broken at byte %llu", c->path,
 			 (unsigned long long)c->at);
