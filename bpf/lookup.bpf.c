@@ -129,7 +129,7 @@ int rtpx_taken(struct __sk_buff *skb)
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &q, sizeof(q)))
 		return -1;
-	for (i = 0; i < FLOOR_ASKED; i++) {
+	for (i = 0; i < FLOOR_ASKED && i < q.n; i++) {
 		if (q.place.group) {
 			__builtin_memcpy(tuple.ipv6.daddr, q.place.ip, sizeof(q.place.ip));
 			tuple.ipv6.dport = q.port[i];
@@ -144,7 +144,7 @@ int rtpx_taken(struct __sk_buff *skb)
 			continue;
 		/* A shared socket is bound to another port than the one that it is asked for. */
 		if (!q.shared || sk->src_port != bpf_ntohs(q.port[i]))
-			taken |= 1 << i;
+			taken |= 1u << i;
 		bpf_sk_release(sk);
 	}
 	return taken;

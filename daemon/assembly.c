@@ -69,6 +69,8 @@ int assemble_model(struct daemon *d)
 			 "finds calls by family and port");
 		ports_share(d->ports);
 	}
+	if (r == 0 && floor_board(d->floor))
+		switchboard_use_ports(floor_board(d->floor), d->ports);
 	if (r == 0)
 		r = sessions_new(&d->sessions, &sessions);
 	d->taps.sessions = d->sessions;

@@ -36,16 +36,16 @@ struct floor_port {
 	__u8 state, shard;
 };
 
-#define FLOOR_ASKED 2 /* a pair of ports */
+#define FLOOR_ASKED 32 /* a bit each of the answer */
 
 /*
- * Do sockets have these ports of a local address? @port is in network byte order. @shared: only
+ * Do sockets have these @n ports of a local address? @port is in network byte order. @shared: only
  * sockets count that another daemon's program gives the packets of these ports to.
  */
 struct floor_question {
 	struct floor_place place;
+	__u32 n, shared;
 	__be16 port[FLOOR_ASKED];
-	__u32 shared;
 };
 
 /*

@@ -23,12 +23,13 @@ enum pair_state {
 };
 
 struct pool {
-	uint8_t *state;	 /* by pair: an enum pair_state */
-	uint16_t *fresh; /* free pairs in any order; take_random() draws from them */
+	uint8_t *state; /* by pair: an enum pair_state */
+	/* free pairs in any order; the last @n_drawn are drawn, and are taken from the end */
+	uint16_t *fresh;
 	uint16_t *place; /* by pair that is in fresh: its index */
 	/* free pairs in the order of their return: a ring of n_pairs places */
 	struct resting *resting;
-	unsigned int n_fresh, n_resting, first_resting, n_taken;
+	unsigned int n_fresh, n_drawn, n_resting, first_resting, n_taken;
 	/* of a family, sequential order: the pair taken most recently of all its pools */
 	unsigned int last;
 };
@@ -67,19 +68,52 @@ static uint64_t draw(struct ports *p)
 	return z ^ (z >> 31);
 }
 
+static void fresh_put(struct pool *sp, unsigned int i, uint16_t pair)
+{
+	sp->fresh[i] = pair;
+	sp->place[pair] = i;
+}
+
+static void fresh_swap(struct pool *sp, unsigned int i, unsigned int j)
+{
+	uint16_t pair = sp->fresh[i];
+
+	fresh_put(sp, i, sp->fresh[j]);
+	fresh_put(sp, j, pair);
+}
+
+/* Free pairs that are not drawn. They come first in pool.fresh. */
+static unsigned int undrawn(const struct pool *sp)
+{
+	return sp->n_fresh - sp->n_drawn;
+}
+
 static void fresh_add(struct pool *sp, uint16_t pair)
 {
 	sp->state[pair] = PAIR_FREE;
-	sp->place[pair] = sp->n_fresh;
-	sp->fresh[sp->n_fresh++] = pair;
+	fresh_put(sp, sp->n_fresh, pair);
+	fresh_swap(sp, undrawn(sp), sp->n_fresh);
+	sp->n_fresh++;
 }
 
 static void fresh_remove(struct pool *sp, unsigned int i)
 {
-	uint16_t last = sp->fresh[--sp->n_fresh];
+	if (i < undrawn(sp)) {
+		fresh_swap(sp, i, undrawn(sp) - 1);
+		i = undrawn(sp) - 1;
+	} else {
+		sp->n_drawn--;
+	}
+	fresh_swap(sp, i, --sp->n_fresh);
+}
 
-	sp->fresh[i] = last;
-	sp->place[last] = i;
+/* Draw one more pair. There is one. */
+static void fresh_draw(struct ports *p, struct pool *sp)
+{
+	unsigned int n = undrawn(sp);
+
+	fresh_swap(sp, draw(p) % n, n - 1);
+	sp->n_drawn++;
 }
 
 static int pool_fill(struct ports *p, struct pool *sp)
@@ -202,18 +236,30 @@ static uint16_t pop_resting(struct ports *p, struct pool *sp)
 /* Return rested pairs to the draw. When no pair is fresh, take the one that has rested longest. */
 static int take_random(struct ports *p, struct pool *sp, uint32_t now_ms)
 {
-	unsigned int i;
-	uint16_t pair;
-
 	while (sp->n_resting && now_ms - sp->resting[sp->first_resting].since_ms >=
 					p->o.quarantine_ns / NSEC_PER_MSEC)
 		fresh_add(sp, pop_resting(p, sp));
 	if (!sp->n_fresh)
 		return sp->n_resting ? pop_resting(p, sp) : -ENOSPC;
-	i = draw(p) % sp->n_fresh;
-	pair = sp->fresh[i];
-	fresh_remove(sp, i);
-	return pair;
+	if (!sp->n_drawn)
+		fresh_draw(p, sp);
+	sp->n_drawn--;
+	return sp->fresh[--sp->n_fresh];
+}
+
+unsigned int ports_coming(struct ports *p, unsigned int pool, uint16_t *out, unsigned int n)
+{
+	struct pool *sp = &p->pool[pool];
+	unsigned int i;
+
+	if (p->o.sequential)
+		return 0;
+	n = MIN(n, sp->n_fresh);
+	while (sp->n_drawn < n)
+		fresh_draw(p, sp);
+	for (i = 0; i < n; i++)
+		out[i] = p->o.min + 2 * sp->fresh[sp->n_fresh - 1 - i];
+	return n;
 }
 
 /* All pools of a family continue one sequence, as in rtpproxy. */

@@ -2,7 +2,7 @@
 /*
  * switchboard.c - opens the shared sockets, loads the program that fills them, and marks ports in
  * the memory that the program reads. A port costs no system call but the question whether another
- * socket has it.
+ * socket has it, and one question is about several ports.
  *
  * The program counts the packets of each port in a turn of its shared socket, see struct
  * floor_turn. A turn ends when the socket is empty, or when the daemon reads a packet that came
@@ -39,9 +39,19 @@
 #define CALM_NS NSEC_PER_SEC	 /* the daemon has kept up for so long: it is not busy any more */
 #define TURN_MAX_NS NSEC_PER_SEC /* the clock may have been set: end the turn anyway */
 #define HERE_NS NSEC_PER_SEC /* an address that the host had is asked for again after this time */
-#define ANSWER_NS NSEC_PER_MSEC /* an answer about a port holds so long */
+#define PAIRS (FLOOR_ASKED / 2) /* of one question */
+#define ANSWER_NS NSEC_PER_MSEC /* an answer about ports holds so long */
 #define ALONE_NS NSEC_PER_MSEC	/* no other daemon shares sockets here: this holds so long */
 #define NOTICE_NS NSEC_PER_MSEC /* from one look at the notices of addresses to the next */
+
+/* What the program said about pairs of ports. A bit of @known and @taken stands for each port. */
+struct answer {
+	uint64_t at_ns; /* 0: it said nothing */
+	uint32_t n;
+	uint32_t known; /* the answer was not used yet: it counts once */
+	uint32_t taken;
+	uint16_t port[PAIRS]; /* the even one of each pair */
+};
 
 /* A local address with ports. */
 struct place {
@@ -50,13 +60,7 @@ struct place {
 	struct floor_port *ports; /* memory of the place's array */
 	void **of;		  /* what the caller of switchboard_open() gave */
 	uint64_t here_ns;	  /* when this host had the address; 0: unknown */
-};
-
-/* What the program said about the port after the last one that was opened. */
-struct answer {
-	const struct place *place; /* NULL: it said nothing */
-	uint32_t port, taken;
-	uint64_t at_ns;
+	struct answer answer;
 };
 
 struct switchboard {
@@ -75,7 +79,7 @@ struct switchboard {
 	uint64_t behind_ns;		  /* CLOCK_REALTIME; 0: the daemon keeps up */
 	struct place *places, *last;	  /* the one that was used last */
 	size_t n_ports;
-	struct answer answer;
+	struct ports *ports; /* NULL: the coming pairs are not known */
 	bool by_port, expects;
 };
 
@@ -305,58 +309,46 @@ static int is_here(struct switchboard *b, struct place *p, const struct addr *lo
 }
 
 /*
- * Ask whether sockets have @local or the port after it, and set a bit of *@taken for each. No
- * socket is made: the program looks the ports up.
+ * Ask whether sockets have the ports of the pairs in @answer, and set answer->taken. No socket is
+ * made: the program looks the ports up. @shared: see struct floor_question.
  */
-static int ask_pair(const struct switchboard *b, const struct place *p, const struct addr *local,
-		    bool shared, uint32_t *taken)
+static int ask_pairs(const struct switchboard *b, const struct place *p, bool shared,
+		     struct answer *answer)
 {
 	struct {
 		uint8_t ethernet[14];
 		struct floor_question q;
-	} __attribute__((packed)) frame = { .q = { .place = p->key, .shared = shared } };
+	} __attribute__((packed)) frame = {
+		.q = { .place = p->key, .n = 2 * answer->n, .shared = shared },
+	};
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &frame, .data_size_in = sizeof(frame),
 		    .repeat = 1);
+	unsigned int i;
 
-	frame.q.port[0] = htons(local->port);
-	frame.q.port[1] = htons(local->port + 1);
+	for (i = 0; i < answer->n; i++) {
+		frame.q.port[2 * i] = htons(answer->port[i]);
+		frame.q.port[2 * i + 1] = htons(answer->port[i] + 1);
+	}
 	if (bpf_prog_test_run_opts(bpf_program__fd(b->skel->progs.rtpx_taken), &run))
 		return -errno;
-	*taken = run.retval;
+	answer->taken = run.retval;
+	answer->known = ~0u;
 	return 0;
 }
 
-/* The question about the port before, which this host's address had just now, was about both. */
-static bool is_answered(const struct switchboard *b, const struct place *p,
-			const struct addr *local, uint64_t now_ns)
+static bool is_fresh(const struct answer *a, uint64_t now_ns)
 {
-	const struct answer *last = &b->answer;
-
-	return last->place == p && last->port == local->port && now_ns - last->at_ns < ANSWER_NS;
+	return a->at_ns && now_ns - a->at_ns < ANSWER_NS;
 }
 
-/*
- * 0, -EADDRINUSE or another -errno. @shared: see struct floor_question. A port is followed by its
- * RTCP port at once, so one question serves both.
- */
-static int is_free(struct switchboard *b, const struct place *p, const struct addr *local,
-		   bool shared)
+/* The bit of a port in the answer; 0: the answer is not about it, or was used. */
+static uint32_t port_bit(const struct answer *a, uint16_t port)
 {
-	struct answer *last = &b->answer;
-	uint64_t now_ns = clock_now();
-	uint32_t taken = 0;
-	int err;
+	unsigned int i = 0;
 
-	if (is_answered(b, p, local, now_ns)) {
-		taken = last->taken;
-		last->place = NULL;
-		return taken ? -EADDRINUSE : 0;
-	}
-	err = ask_pair(b, p, local, shared, &taken);
-	if (err)
-		return err;
-	*last = (struct answer){ p, local->port + 1, taken & 2, now_ns };
-	return taken & 1 ? -EADDRINUSE : 0;
+	while (i < a->n && a->port[i] != (port & ~1))
+		i++;
+	return i < a->n ? a->known & 1u << (2 * i + (port & 1)) : 0;
 }
 
 /*
@@ -377,6 +369,55 @@ static bool is_alone(struct switchboard *b)
 }
 
 /*
+ * Ask about the pair of @local, and about the pairs that come next if the last question was a
+ * moment ago: while few calls are made, the answers would be too old. Another daemon may open such
+ * a pair meanwhile, so beside one each pair is asked for alone.
+ */
+static int ask_ahead(struct switchboard *b, struct place *p, const struct addr *local,
+		     uint64_t now_ns)
+{
+	struct answer *a = &p->answer;
+	bool ahead = b->ports && is_fresh(a, now_ns) && is_alone(b);
+	int err;
+
+	*a = (struct answer){ .n = 1, .port = { local->port & ~1 } };
+	if (ahead)
+		a->n += ports_coming(b->ports, ports_pool(b->ports, local), a->port + 1, PAIRS - 1);
+	err = ask_pairs(b, p, false, a);
+	a->at_ns = err ? 0 : now_ns;
+	return err;
+}
+
+/* 0, -EADDRINUSE or another -errno. */
+static int is_free(struct switchboard *b, struct place *p, const struct addr *local)
+{
+	struct answer *a = &p->answer;
+	uint64_t now_ns = clock_now();
+	uint32_t bit = is_fresh(a, now_ns) ? port_bit(a, local->port) : 0;
+	int err;
+
+	if (!bit) {
+		err = ask_ahead(b, p, local, now_ns);
+		if (err)
+			return err;
+		bit = port_bit(a, local->port);
+	}
+	a->known &= ~bit;
+	return a->taken & bit ? -EADDRINUSE : 0;
+}
+
+/* 0, -EADDRINUSE if another daemon shares the port, or another -errno. */
+static int is_unshared(const struct switchboard *b, const struct place *p, const struct addr *local)
+{
+	struct answer a = { .n = 1, .port = { local->port & ~1 } };
+	int err = ask_pairs(b, p, true, &a);
+
+	if (err)
+		return err;
+	return a.taken & port_bit(&a, local->port) ? -EADDRINUSE : 0;
+}
+
+/*
  * The port of a call that exists (@anyway) is not bound, so another program may have bound it. The
  * call keeps it, because rtpx_lookup is asked before bound sockets. Only the shared sockets of
  * another daemon could have it.
@@ -388,9 +429,9 @@ static int may_open(struct switchboard *b, struct place *p, const struct addr *l
 	if (addr_is_any(local))
 		return anyway ? 0 : try_bind(local);
 	if (anyway)
-		return is_alone(b) ? 0 : is_free(b, p, local, true);
-	err = is_answered(b, p, local, clock_now()) ? 0 : is_here(b, p, local);
-	return err ? err : is_free(b, p, local, false);
+		return is_alone(b) ? 0 : is_unshared(b, p, local);
+	err = is_here(b, p, local);
+	return err ? err : is_free(b, p, local);
 }
 
 /* ---- ports ---- */
@@ -438,6 +479,11 @@ int switchboard_open(struct switchboard *b, const struct addr *local, void *port
 	p->ports[i].shard = shard_of(b, i);
 	set_state(&p->ports[i], deaf ? FLOOR_DEAF : FLOOR_OPEN);
 	return 0;
+}
+
+void switchboard_use_ports(struct switchboard *b, struct ports *ports)
+{
+	b->ports = ports;
 }
 
 void switchboard_close(struct switchboard *b, const struct addr *local)

@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/base.h"
+#include "call/ports.h"
 #include "net/ring.h"
 #include "rtpx_lookup.h"
 
@@ -65,6 +66,11 @@ void switchboard_free(struct switchboard *b); /* NULL is allowed */
 int switchboard_open(struct switchboard *b, const struct addr *local, void *port, bool deaf,
 		     bool anyway);
 void switchboard_close(struct switchboard *b, const struct addr *local);
+/*
+ * switchboard_use_ports - pairs come from @ports, which is borrowed until switchboard_free(). While
+ * many are opened, the kernel is asked about several coming ones at once.
+ */
+void switchboard_use_ports(struct switchboard *b, struct ports *ports);
 /* switchboard_expect_end - close the expected ports that were not opened. */
 void switchboard_expect_end(struct switchboard *b);
 

@@ -157,6 +157,68 @@ static void random_order(void **state)
 	ports_free(p);
 }
 
+/* ports_take() gives the pairs that ports_coming() has named, in their order. */
+static void coming(void **state)
+{
+	struct ports *p = make(40000, 40019, false), *in_order = make(40000, 40019, true);
+	uint16_t next[16], again[16];
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(ports_coming(p, RTPX_FAMILY_IP4, next, 7), 7);
+	assert_int_equal(ports_coming(p, RTPX_FAMILY_IP4, again, 3), 3);
+	assert_memory_equal(again, next, 3 * sizeof(*next));
+	for (i = 0; i < 7; i++)
+		assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), next[i]);
+	assert_int_equal(ports_coming(p, RTPX_FAMILY_IP4, next, 16), 3);
+	assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, next[1]), 0);
+	assert_int_equal(ports_coming(p, RTPX_FAMILY_IP4, again, 16), 2);
+	assert_int_equal(again[0] + again[1], next[0] + next[2]);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), again[0]);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, 1), again[1]);
+	assert_int_equal(ports_coming(p, RTPX_FAMILY_IP4, next, 16), 0);
+	assert_int_equal(ports_coming(in_order, RTPX_FAMILY_IP4, next, 16), 0);
+	ports_free(in_order);
+	ports_free(p);
+}
+
+/* Pairs are named, taken, claimed and given back in any order: none is lost, none comes twice. */
+static void coming_among_others(void **state)
+{
+	struct ports *p = make(40000, 40199, false);
+	bool taken[100] = { false };
+	unsigned int step, n_taken = 0, i, n;
+	uint64_t now = 1, z = 1;
+	uint16_t next[16];
+	int port;
+
+	(void)state;
+	for (step = 0; step < 100000; step++, now += NSEC_PER_SEC) {
+		z = z * 6364136223846793005ull + 1442695040888963407ull;
+		i = (z >> 40) % 100;
+		n = ports_coming(p, RTPX_FAMILY_IP4, next, (z >> 33) % 17);
+		while (n--)
+			assert_false(taken[(next[n] - 40000) / 2]);
+		if (taken[i]) {
+			ports_give(p, RTPX_FAMILY_IP4, 40000 + 2 * i, now);
+		} else if (z >> 63) {
+			assert_int_equal(ports_claim(p, RTPX_FAMILY_IP4, 40000 + 2 * i), 0);
+		} else {
+			port = ports_take(p, RTPX_FAMILY_IP4, now);
+			assert_in_range(port, 40000, 40198);
+			i = (port - 40000) / 2;
+			assert_false(taken[i]);
+		}
+		taken[i] = !taken[i];
+		n_taken += taken[i] ? 1 : -1;
+		assert_int_equal(ports_taken(p, RTPX_FAMILY_IP4), n_taken);
+	}
+	for (; n_taken < 100; n_taken++)
+		assert_true(ports_take(p, RTPX_FAMILY_IP4, now) > 0);
+	assert_int_equal(ports_take(p, RTPX_FAMILY_IP4, now), -ENOSPC);
+	ports_free(p);
+}
+
 static void rest(void **state)
 {
 	struct ports *p = make(40000, 40007, false);
@@ -420,6 +482,8 @@ int main(void)
 		cmocka_unit_test(one_pair),
 		cmocka_unit_test(one_pool_more),
 		cmocka_unit_test(random_order),
+		cmocka_unit_test(coming),
+		cmocka_unit_test(coming_among_others),
 		cmocka_unit_test(rest),
 		cmocka_unit_test(claims),
 		cmocka_unit_test(claimed_again),

@@ -265,12 +265,89 @@ static void test_beside(void **state)
 	switchboard_free(b);
 }
 
+/* A socket of another program at a random port of @host. Returns the port. */
+static uint16_t hold(const char *host, int *fd)
+{
+	union sock_addr sa;
+	socklen_t len;
+	uint16_t port;
+
+	do {
+		port = 4100 + rand() % 800;
+		*fd = socket(strchr(host, ':') ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		len = addr_to_sockaddr(&(struct addr[]){ at(host, port) }[0], &sa.any);
+	} while (bind(*fd, &sa.sa, len) && close(*fd) == 0);
+	return port;
+}
+
+/*
+ * Open all pairs in a row. Those of other programs are found, each and no other. Returns the pairs
+ * of the longest question.
+ */
+static unsigned int open_all(struct switchboard *b, struct ports *ports, const char *host,
+			     const bool held[5000])
+{
+	unsigned int i, kind, most = 0;
+	int port, owner;
+
+	for (i = 0; i < 500; i++) {
+		port = ports_take(ports, ports_pool(ports, &(struct addr[]){ at(host, 0) }[0]), 1);
+		for (kind = 0; kind < 2; kind++) {
+			const struct addr local = at(host, port + kind);
+
+			assert_int_equal(switchboard_open(b, &local, &owner, false, false),
+					 held[port + kind] ? -EADDRINUSE : 0);
+			most = MAX(most, b->last->answer.n);
+		}
+	}
+	return most;
+}
+
+static void asks_ahead(const char *host, bool alone)
+{
+	const struct ports_opts opts = { .min = 4000, .max = 4999, .seed = 1 };
+	struct switchboard *b = board_with(NULL), *other = alone ? NULL : board_with(NULL);
+	bool held[5000] = { false };
+	struct ports *ports = NULL;
+	int fds[20], owner;
+	unsigned int i;
+
+	switchboard_expect_end(b);
+	if (other)
+		switchboard_expect_end(other);
+	assert_int_equal(ports_new(&ports, &opts), 0);
+	switchboard_use_ports(b, ports);
+	for (i = 0; i < ARRAY_SIZE(fds); i++)
+		held[hold(host, &fds[i])] = true;
+	assert_int_equal(open_all(b, ports, host, held), alone ? PAIRS : 1);
+	/* An answer counts once. */
+	for (i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	for (i = 4000; i < 5000; i++)
+		if (held[i])
+			assert_int_equal(switchboard_open(b, &(struct addr[]){ at(host, i) }[0],
+							  &owner, false, false),
+					 0);
+	switchboard_free(b);
+	switchboard_free(other);
+	ports_free(ports);
+}
+
+static void test_asks_ahead(void **state)
+{
+	(void)state;
+	asks_ahead(HOST4, true);
+	asks_ahead(HOST6, true);
+	asks_ahead(HOST4, false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_expected),   cmocka_unit_test(test_left),
 		cmocka_unit_test(test_left_often), cmocka_unit_test(test_wrong),
 		cmocka_unit_test(test_elsewhere),  cmocka_unit_test(test_beside),
+		cmocka_unit_test(test_asks_ahead),
 	};
 
 	if (!own_net()) {
