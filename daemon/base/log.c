@@ -381,13 +381,11 @@ void log_close(void)
 
 /*
  * Replace control characters, also those of Latin-1 (C1). Call-ids and tags come from strangers,
- * and must not steer a terminal or begin a line. @text has at most LINE_TEXT bytes.
+ * and must not steer a terminal or begin a line.
  */
 static void line_tame(char *text)
 {
-	char tamed[LINE_TEXT];
-
-	strcpy(text, utf8_tame(text, tamed));
+	utf8_tame(text, text);
 }
 
 /* ---- followers ---- */

@@ -4,16 +4,15 @@
  */
 #include "base/utf8.h"
 
-/* The ranges of the first and the second byte. All further bytes are 80 to BF. */
+/* Longer ones than ASCII: the ranges of the first and the second byte. All others are 80 to BF. */
 /* clang-format off */
 static const struct {
 	uint8_t first_min, first_max, second_min, second_max, len;
 } forms[] = {
-	{ 0x00, 0x7f, 0, 0, 1 },	{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
-	{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },	{ 0xe1, 0xec, 0x80, 0xbf, 3 },
-	{ 0xed, 0xed, 0x80, 0x9f, 3 },	{ 0xee, 0xef, 0x80, 0xbf, 3 },
-	{ 0xf0, 0xf0, 0x90, 0xbf, 4 },	{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
-	{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+	{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
+	{ 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+	{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
 };
 /* clang-format on */
 
@@ -22,12 +21,14 @@ size_t utf8_next(const char *text, size_t len)
 	const uint8_t *p = (const uint8_t *)text;
 	size_t i, n;
 
+	if (p[0] < 0x80)
+		return 1;
 	for (i = 0; i < ARRAY_SIZE(forms); i++)
 		if (p[0] >= forms[i].first_min && p[0] <= forms[i].first_max)
 			break;
 	if (i == ARRAY_SIZE(forms) || forms[i].len > len)
 		return 0;
-	if (forms[i].len > 1 && (p[1] < forms[i].second_min || p[1] > forms[i].second_max))
+	if (p[1] < forms[i].second_min || p[1] > forms[i].second_max)
 		return 0;
 	for (n = 2; n < forms[i].len; n++)
 		if ((p[n] & 0xc0) != 0x80)
@@ -85,13 +86,18 @@ char *utf8_tame(const char *text, char *out)
 	char *to = out;
 
 	for (; len; text += n, len -= n) {
+		if (*text >= 0x20 && *text < 0x7f) {
+			*to++ = *text;
+			n = 1;
+			continue;
+		}
 		n = utf8_next(text, len);
 		if (!n || is_wild(code_point(text, n))) {
 			*to++ = '?';
 			n = n ? n : 1;
 			continue;
 		}
-		memcpy(to, text, n);
+		memmove(to, text, n);
 		to += n;
 	}
 	*to = '\0';

@@ -23,7 +23,7 @@ char *utf8_repair(const char *text, char *out);
 /*
  * utf8_tame - copy @text for a terminal. Control characters, characters that change the direction
  * of text or cannot be seen, and bytes that belong to no character become '?'. @out has room for
- * strlen(text) + 1 bytes. Returns @out.
+ * strlen(text) + 1 bytes, and may be @text. Returns @out.
  */
 char *utf8_tame(const char *text, char *out);
 
