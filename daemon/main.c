@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "check.h"
 #include "control/command.h"
+#include "control/datagrams.h"
 #include "control/handover.h"
 #include "control/listen.h"
 #include "control/stored.h"
@@ -61,6 +62,18 @@ static size_t on_command(void *arg, const char *line, size_t len, const struct a
 	}
 	observers_command(d->observers, now_ns);
 	return command_run(d->commands, line, len, peer, now_ns, reply);
+}
+
+/* The sessions of a batch of commands are fetched at once. One after the other takes longer. */
+static void on_expected(void *arg, const struct span *commands, unsigned int n)
+{
+	const struct daemon *d = arg;
+	struct span call_ids[DATAGRAMS_BATCH];
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		call_ids[i] = proto_call_id(commands[i]);
+	sessions_fetch(d->sessions, call_ids, n);
 }
 
 static void on_settle(void *arg)
@@ -129,6 +142,7 @@ static int open_controls(struct daemon *d)
 	const struct config *c = &d->config;
 	const struct listen_opts opts = {
 		.run = on_command,
+		.expect = on_expected,
 		.settle = on_settle,
 		.duplicate = on_duplicate,
 		.eof = on_eof,

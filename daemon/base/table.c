@@ -49,6 +49,12 @@ static int buckets_grow(struct table *t)
 	return 0;
 }
 
+/* The bucket that is split when bucket @made comes, which is not the first one. */
+static struct table_link **split_for(const struct table *t, uint32_t made)
+{
+	return &t->buckets[made - (1u << (31 - __builtin_clz(made)))];
+}
+
 /* Move the elements of one bucket that belong into the new last bucket. */
 static void split_bucket(struct table *t)
 {
@@ -58,7 +64,7 @@ static void split_bucket(struct table *t)
 	t->buckets[made] = NULL;
 	if (!made)
 		return;
-	at = &t->buckets[made - (1u << (31 - __builtin_clz(made)))];
+	at = split_for(t, made);
 	while ((link = *at)) {
 		if (bucket_for(t, link->hash) != &t->buckets[made]) {
 			at = &link->next;
@@ -68,6 +74,8 @@ static void split_bucket(struct table *t)
 		link->next = t->buckets[made];
 		t->buckets[made] = link;
 	}
+	/* The next addition reads this element. Fetch it meanwhile. */
+	__builtin_prefetch(*split_for(t, made + 1));
 }
 
 int table_add(struct table *t, struct table_link *link, uint32_t hash)
@@ -102,6 +110,18 @@ void table_free(struct table *t)
 {
 	free(t->buckets);
 	*t = (struct table){ 0 };
+}
+
+void table_fetch_bucket(const struct table *t, uint32_t hash)
+{
+	if (t->n)
+		__builtin_prefetch(bucket_for(t, hash));
+}
+
+void table_fetch_first(const struct table *t, uint32_t hash)
+{
+	if (t->n)
+		__builtin_prefetch(*bucket_for(t, hash));
 }
 
 static struct table_link *with_hash(struct table_link *link, uint32_t hash)

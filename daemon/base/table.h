@@ -36,6 +36,13 @@ void table_del(struct table *t, struct table_link *link);
 /* table_free - free the table's own memory. The elements are the caller's. */
 void table_free(struct table *t);
 
+/*
+ * table_fetch_bucket, table_fetch_first - bring the memory that table_first() will read to the
+ * CPU's cache, without waiting for it. Call the second one a moment after the first one.
+ */
+void table_fetch_bucket(const struct table *t, uint32_t hash);
+void table_fetch_first(const struct table *t, uint32_t hash);
+
 /* table_first, table_next - each element with @hash; NULL at the end. */
 struct table_link *table_first(const struct table *t, uint32_t hash);
 struct table_link *table_next(const struct table_link *link);

@@ -9,10 +9,13 @@
 #include <utlist.h>
 
 #include "call/session.h"
+#include "base/fetch.h"
 #include "call/dtmf.h"
 
 #define WHEEL_S 128
-#define LOOKS_MAX 256 /* sessions that one sessions_expired() looks at */
+#define FETCH_MAX 32
+#define NAMES_BYTES 64 /* of the names behind a session, about */
+#define LOOKS_MAX 256  /* sessions that one sessions_expired() looks at */
 
 const char *const session_party_words[SESSION_PARTIES] = {
 	[SESSION_CALLEE] = "callee",
@@ -113,6 +116,29 @@ static struct call *call_of(const struct sessions *all, struct span call_id)
 			return call;
 	}
 	return NULL;
+}
+
+/* Each round touches what the one before has asked for: the bucket, the call, its first session. */
+void sessions_fetch(const struct sessions *all, const struct span *call_ids, unsigned int n)
+{
+	uint32_t hash[FETCH_MAX];
+	struct table_link *link;
+	const struct session *s;
+	unsigned int i;
+
+	n = MIN(n, FETCH_MAX);
+	for (i = 0; i < n; i++) {
+		hash[i] = table_hash(call_ids[i].p, call_ids[i].len);
+		table_fetch_bucket(&all->calls, hash[i]);
+	}
+	for (i = 0; i < n; i++)
+		table_fetch_first(&all->calls, hash[i]);
+	for (i = 0; i < n; i++) {
+		link = table_first(&all->calls, hash[i]);
+		s = link ? container_of(link, struct call, link)->first : NULL;
+		if (s)
+			fetch_lines(s, (const char *)(s + 1) + NAMES_BYTES);
+	}
 }
 
 static int call_add(struct sessions *all, struct session *s)

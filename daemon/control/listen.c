@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * listen.c - opens the control sockets, serves datagrams with their cookies, ends silent peers.
- * Other modules do the rest: acceptor accepts connections, conn frames streams, sockfile makes the
- * files of unix sockets, cookies is the cache of replies. The caller executes the commands.
+ * listen.c - opens the control sockets, and ends silent peers. Other modules do the rest: acceptor
+ * accepts connections, conn frames streams, datagrams answers datagrams, sockfile makes the files
+ * of unix sockets, cookies is the cache of replies. The caller executes the commands.
  */
 #include "control/listen.h"
 
@@ -23,6 +23,7 @@
 #include "control/acceptor.h"
 #include "base/clock.h"
 #include "control/conn.h"
+#include "control/datagrams.h"
 #include "protocol/cookies.h"
 #include "base/log.h"
 #include "base/refuse.h"
@@ -35,8 +36,6 @@
 
 #define DEFAULT_PORT "22222"
 #define NAME_WAIT_MS 100
-#define BATCH 32	     /* datagrams read at once */
-#define DATAGRAM_MAX 8191    /* longer ones are cut */
 #define UDP_BUFFER (1 << 20) /* bytes wanted; without CAP_NET_ADMIN the system's limit holds */
 _Static_assert(CONN_REPLY_MAX == COOKIES_REPLY_MAX, "a reply from the cache fits");
 
@@ -58,15 +57,6 @@ struct scheme {
 	enum conn_framing framing;
 };
 
-struct batch {
-	struct mmsghdr in[BATCH], out[BATCH];
-	struct iovec in_iov[BATCH], out_iov[BATCH];
-	struct sockaddr_storage from[BATCH];
-	char control[BATCH][CMSG_SPACE(sizeof(struct in6_pktinfo))];
-	char text[BATCH][DATAGRAM_MAX];
-	char reply[BATCH][PROTO_COOKIE_MAX + 1 + CONN_REPLY_MAX];
-};
-
 struct control {
 	struct listen *listen;
 	const struct scheme *scheme;
@@ -80,8 +70,8 @@ struct control {
 	bool started;
 	unsigned int group;	   /* address group */
 	struct acceptor *acceptor; /* of a stream socket */
-	struct event *readable;	   /* of a datagram socket; so is @batch */
-	struct batch *batch;
+	struct event *readable;	   /* of a datagram socket; so is @datagrams */
+	struct datagrams *datagrams;
 	struct control *next;
 };
 
@@ -266,119 +256,13 @@ static void welcome(void *arg, int fd, const struct sockaddr_storage *ss)
 
 /* ---- datagrams ---- */
 
-static void batch_prepare(struct batch *b)
-{
-	for (int i = 0; i < BATCH; i++) {
-		b->in_iov[i] = (struct iovec){ b->text[i], DATAGRAM_MAX };
-		b->in[i].msg_hdr = (struct msghdr){
-			.msg_name = &b->from[i],
-			.msg_namelen = sizeof(b->from[i]),
-			.msg_iov = &b->in_iov[i],
-			.msg_iovlen = 1,
-			.msg_control = b->control[i],
-			.msg_controllen = sizeof(b->control[i]),
-		};
-	}
-}
-
-/* A wildcard socket learns the destination of each datagram. Make it the source of the reply. */
-static void answer_from_same_address(struct msghdr *m)
-{
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
-		if (h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_PKTINFO) {
-			struct in_pktinfo info;
-
-			memcpy(&info, CMSG_DATA(h), sizeof(info));
-			info.ipi_ifindex = 0;
-			memcpy(CMSG_DATA(h), &info, sizeof(info));
-		}
-		if (h->cmsg_level == IPPROTO_IPV6 && h->cmsg_type == IPV6_PKTINFO) {
-			struct in6_pktinfo info;
-
-			memcpy(&info, CMSG_DATA(h), sizeof(info));
-			if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
-				info.ipi6_ifindex = 0;
-			memcpy(CMSG_DATA(h), &info, sizeof(info));
-		}
-	}
-}
-
-/* Answer one datagram; returns the reply's length. */
-static size_t answer(struct listen *l, struct span text, const struct addr *from, uint64_t now_ns,
-		     char *out)
-{
-	const struct listen_opts *o = &l->opts;
-	struct cookies_key key = { .from = from };
-	struct span reply;
-	size_t n;
-
-	if (proto_cookie(text.p, text.len, &key.cookie, &key.command) < 0)
-		return o->run(o->arg, "", 0, from, now_ns, out);
-	memcpy(out, key.cookie.p, key.cookie.len);
-	out[key.cookie.len] = ' ';
-	n = key.cookie.len + 1;
-	reply = cookies_find(l->cookies, &key);
-	if (reply.p) {
-		memcpy(out + n, reply.p, reply.len);
-		o->duplicate(o->arg);
-		return n + reply.len;
-	}
-	reply.p = out + n;
-	reply.len = o->run(o->arg, key.command.p, key.command.len, from, now_ns, out + n);
-	cookies_store(l->cookies, &key, reply, now_ns);
-	return n + reply.len;
-}
-
-static void send_batch(struct control *c, struct batch *b, unsigned int n)
-{
-	unsigned int done = 0;
-
-	while (done < n) {
-		int sent = sendmmsg(c->fd, b->out + done, n - done, 0);
-
-		if (sent > 0) {
-			done += (unsigned int)sent;
-			continue;
-		}
-		if (errno == EINTR)
-			continue;
-		/* Drop a reply that cannot be sent. The peer repeats its command, and the cache
-		 * answers. */
-		log_provoked(PROVOKED_NO_REPLY, NULL, c->text, strerror(errno));
-		done++;
-	}
-}
-
 static void on_datagrams(evutil_socket_t fd, short what, void *arg)
 {
 	struct control *c = arg;
-	struct batch *b = c->batch;
-	uint64_t now_ns;
-	int n;
 
 	(void)what;
-	batch_prepare(b);
-	n = recvmmsg(fd, b->in, BATCH, MSG_DONTWAIT, NULL);
-	if (n <= 0) {
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			log_provoked(PROVOKED_NO_COMMAND, NULL, c->text, strerror(errno));
-		return;
-	}
-	now_ns = clock_now();
 	c->listen->at = c->group;
-	for (int i = 0; i < n; i++) {
-		struct addr from = addr_from_sockaddr((const struct sockaddr *)&b->from[i]);
-		struct span text = { b->text[i], b->in[i].msg_len };
-
-		b->out_iov[i].iov_base = b->reply[i];
-		b->out_iov[i].iov_len = answer(c->listen, text, &from, now_ns, b->reply[i]);
-		b->out[i].msg_hdr = b->in[i].msg_hdr;
-		b->out[i].msg_hdr.msg_iov = &b->out_iov[i];
-		b->out[i].msg_hdr.msg_flags = 0;
-		answer_from_same_address(&b->out[i].msg_hdr);
-	}
-	settle(c->listen);
-	send_batch(c, b, (unsigned int)n);
+	datagrams_serve(c->datagrams, fd, c->text);
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
@@ -592,6 +476,15 @@ static int bind_inet(struct listen *l, struct control *c, const struct sockaddr_
 /* The steps after bind(), for new and for passed datagram sockets. */
 static int open_datagrams(struct control *c, char *err, size_t err_size)
 {
+	const struct listen_opts *o = &c->listen->opts;
+	const struct datagrams_opts opts = {
+		.cookies = c->listen->cookies,
+		.run = o->run,
+		.expect = o->expect,
+		.settle = o->settle,
+		.duplicate = o->duplicate,
+		.arg = o->arg,
+	};
 	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 	struct addr a;
@@ -600,8 +493,8 @@ static int open_datagrams(struct control *c, char *err, size_t err_size)
 	a = addr_from_sockaddr((struct sockaddr *)&ss);
 	c->udp = ss.ss_family != AF_UNIX;
 	datagram_options(c->fd, ss.ss_family, addr_is_any(&a));
-	c->batch = calloc(1, sizeof(*c->batch));
-	return c->batch ? 0 : refuse(err, err_size, -ENOMEM, "out of memory");
+	return datagrams_new(&c->datagrams, &opts) ? refuse(err, err_size, -ENOMEM, "out of memory")
+						   : 0;
 }
 
 static int open_inet(struct listen *l, struct control *c, const char *rest, char *err,
@@ -701,7 +594,7 @@ static void control_free(struct control *c)
 		sockfile_close(&c->file);
 	else if (c->fd >= 0)
 		close(c->fd);
-	free(c->batch);
+	datagrams_free(c->datagrams);
 	free(c->text);
 	free(c);
 }
@@ -821,7 +714,7 @@ static int control_start(struct control *c, struct event_base *base)
 	if (c->fd < 0)
 		return peer_new(c, STDIN_FILENO, STDOUT_FILENO, -1,
 				&(struct addr){ .family = ADDR_NONE });
-	if (!c->batch)
+	if (!c->datagrams)
 		return acceptor_new(&c->acceptor, base, c->fd, c->text, welcome, c);
 	c->readable = event_new(base, c->fd, EV_READ | EV_PERSIST, on_datagrams, c);
 	return c->readable && event_add(c->readable, NULL) == 0 ? 0 : -ENOMEM;

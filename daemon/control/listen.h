@@ -25,6 +25,11 @@ struct listen_opts {
 	size_t (*run)(void *arg, const char *line, size_t len, const struct addr *peer,
 		      uint64_t now_ns, char *reply);
 	/*
+	 * expect - the commands of @n datagrams, at most DATAGRAMS_BATCH, before the first one
+	 * runs: the memory that they will read can be fetched. May be NULL.
+	 */
+	void (*expect)(void *arg, const struct span *commands, unsigned int n);
+	/*
 	 * settle - write the changes of a batch of commands to disk. The replies leave when it
 	 * returns. May be NULL.
 	 */

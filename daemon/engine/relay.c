@@ -9,6 +9,7 @@
 
 #include "engine/relay.h"
 #include "base/clock.h"
+#include "base/fetch.h"
 #include "base/log.h"
 #include "call/direction.h"
 #include "call/feed.h"
@@ -19,7 +20,6 @@
 #include "record/taps.h"
 
 #define RCVBUF_BYTES (256 * 1024)
-#define CACHE_LINE 64
 #define PUSH_TRIES 8 /* after that, leave a packet out of the statistics */
 
 struct relay {
@@ -460,15 +460,6 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 		resize_packet(d.in->rest->resizing, p);
 	else
 		pass_on(r, d, p);
-}
-
-static void fetch_lines(const void *from, const void *end)
-{
-	const uint8_t *at;
-
-	for (at = from; at < (const uint8_t *)end; at += CACHE_LINE)
-		__builtin_prefetch(at);
-	__builtin_prefetch((const uint8_t *)end - 1);
 }
 
 /* The members that on_packet() looks at, from calls of which the cache knows nothing. */

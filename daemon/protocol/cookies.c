@@ -5,7 +5,6 @@
 #include "protocol/cookies.h"
 #include "base/fnv.h"
 #include "base/table.h"
-#include "protocol/proto.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -14,13 +13,10 @@
 
 #define SWEPT_MAX 10000 /* old entries that one sweep removes; a millisecond's work */
 
-/* The key of an entry. */
-struct key {
-	uint64_t command_hash;
-	uint8_t ip[16];
-	uint8_t family; /* enum addr_family */
-	char cookie[PROTO_COOKIE_MAX];
-};
+/* An entry begins with these bytes of its key, as many as its cookie has. */
+#define KEY_HEAD offsetof(struct cookies_key, cookie)
+#define KEY_MAX (KEY_HEAD + PROTO_COOKIE_MAX)
+_Static_assert(PROTO_COOKIE_MAX <= UINT8_MAX, "cookie_len is large enough");
 
 struct entry {
 	struct table_link link;
@@ -83,27 +79,44 @@ void cookies_free(struct cookies *c)
 	free(c);
 }
 
-/* Returns the length of the key in bytes. */
-static size_t make_key(struct key *k, const struct cookies_key *of)
+static struct span bytes_of(const struct cookies_key *key)
 {
-	const size_t len = MIN(of->cookie.len, sizeof(k->cookie));
-
-	/* A collision also needs the same host and cookie, within COOKIES_LIFE_NS. */
-	k->command_hash = fnv_add(FNV_BASIS, of->command);
-	memcpy(k->ip, of->from->ip, sizeof(k->ip));
-	k->family = of->from->family;
-	memcpy(k->cookie, of->cookie.p, len);
-	return offsetof(struct key, cookie) + len;
+	return (struct span){ (const char *)key, KEY_HEAD + key->cookie_len };
 }
 
-static struct entry *entry_find(const struct cookies *c, const void *key, size_t len)
+void cookies_key_set(struct cookies_key *key, const struct addr *from, struct span cookie,
+		     struct span command)
 {
-	struct table_link *link = table_first(&c->table, table_hash(key, len));
+	struct span bytes;
+
+	/* A collision also needs the same host and cookie, within COOKIES_LIFE_NS. */
+	key->command_hash = fnv_add(FNV_BASIS, command);
+	memcpy(key->ip, from->ip, sizeof(key->ip));
+	key->family = from->family;
+	key->cookie_len = MIN(cookie.len, sizeof(key->cookie));
+	memcpy(key->cookie, cookie.p, key->cookie_len);
+	bytes = bytes_of(key);
+	key->hash = table_hash(bytes.p, bytes.len);
+}
+
+void cookies_fetch(const struct cookies *c, const struct cookies_key *keys, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		table_fetch_bucket(&c->table, keys[i].hash);
+	for (i = 0; i < n; i++)
+		table_fetch_first(&c->table, keys[i].hash);
+}
+
+static struct entry *entry_find(const struct cookies *c, struct span key, uint32_t hash)
+{
+	struct table_link *link = table_first(&c->table, hash);
 	struct entry *e;
 
 	for (; link; link = table_next(link)) {
 		e = container_of(link, struct entry, link);
-		if (e->key_len == len && memcmp(e->bytes, key, len) == 0)
+		if (span_eq((struct span){ e->bytes, e->key_len }, key))
 			return e;
 	}
 	return NULL;
@@ -111,28 +124,26 @@ static struct entry *entry_find(const struct cookies *c, const void *key, size_t
 
 struct span cookies_find(const struct cookies *c, const struct cookies_key *key)
 {
-	struct key k;
-	size_t len = make_key(&k, key);
-	struct entry *e = entry_find(c, &k, len);
+	struct entry *e = entry_find(c, bytes_of(key), key->hash);
 
 	return e ? (struct span){ e->bytes + e->key_len, e->reply_len } : (struct span){ NULL, 0 };
 }
 
-static void cookie_add(struct cookies *c, const void *key, size_t len, struct span reply,
+static void cookie_add(struct cookies *c, struct span key, uint32_t hash, struct span reply,
 		       uint64_t stored_ns)
 {
-	struct entry *e = malloc(sizeof(*e) + len + reply.len);
+	struct entry *e = malloc(sizeof(*e) + key.len + reply.len);
 
 	if (!e)
 		return;
 	e->stored_ns = stored_ns;
-	e->key_len = len;
+	e->key_len = key.len;
 	e->reply_len = reply.len;
-	memcpy(e->bytes, key, len);
-	memcpy(e->bytes + len, reply.p, reply.len);
+	memcpy(e->bytes, key.p, key.len);
+	memcpy(e->bytes + key.len, reply.p, reply.len);
 	while (!STAILQ_EMPTY(&c->entries) && c->bytes + entry_bytes(e) > c->max_bytes)
 		forget_oldest(c);
-	if (table_add(&c->table, &e->link, table_hash(key, len))) {
+	if (table_add(&c->table, &e->link, hash)) {
 		free(e);
 		return;
 	}
@@ -152,13 +163,12 @@ static void forget_old(struct cookies *c, uint64_t now_ns, unsigned int max)
 void cookies_store(struct cookies *c, const struct cookies_key *key, struct span reply,
 		   uint64_t now_ns)
 {
-	struct key k;
-	size_t len = make_key(&k, key);
+	struct span bytes = bytes_of(key);
 
 	forget_old(c, now_ns, 2);
-	cookie_add(c, &k, len, reply, now_ns);
+	cookie_add(c, bytes, key->hash, reply, now_ns);
 	if (c->stored)
-		c->stored(c->arg, (struct span){ (char *)&k, len }, reply, now_ns);
+		c->stored(c->arg, bytes, reply, now_ns);
 }
 
 void cookies_watch(struct cookies *c,
@@ -192,11 +202,12 @@ void cookies_each(const struct cookies *c, uint64_t since_ns, unsigned int max,
 /* The bytes may come from a damaged file. Check the lengths: callers have room for no more. */
 void cookies_restore(struct cookies *c, struct span key, struct span reply, uint64_t stored_ns)
 {
-	if (key.len < offsetof(struct key, cookie) || key.len > sizeof(struct key) ||
-	    reply.len > COOKIES_REPLY_MAX)
+	uint32_t hash = table_hash(key.p, key.len);
+
+	if (key.len < KEY_HEAD || key.len > KEY_MAX || reply.len > COOKIES_REPLY_MAX)
 		return;
-	if (!entry_find(c, key.p, key.len))
-		cookie_add(c, key.p, key.len, reply, stored_ns);
+	if (!entry_find(c, key, hash))
+		cookie_add(c, key, hash, reply, stored_ns);
 }
 
 void cookies_sweep(struct cookies *c, uint64_t now_ns)

@@ -12,6 +12,7 @@
 
 #include "base/addr.h"
 #include "base/base.h"
+#include "protocol/proto.h"
 
 #define COOKIES_LIFE_NS (35 * NSEC_PER_SEC) /* an entry stays so long, and until the next sweep */
 #define COOKIES_SWEEP_S 3		    /* seconds between sweeps */
@@ -29,10 +30,23 @@ void cookies_free(struct cookies *c);
 
 /* The parts of a datagram that a retransmission repeats. */
 struct cookies_key {
-	const struct addr *from; /* its port is ignored */
-	struct span cookie;	 /* at most PROTO_COOKIE_MAX bytes */
-	struct span command;
+	uint64_t command_hash;
+	uint8_t ip[16];
+	uint8_t family; /* enum addr_family */
+	char cookie[PROTO_COOKIE_MAX];
+	uint8_t cookie_len;
+	uint32_t hash; /* of all this */
 };
+
+/*
+ * cookies_key_set - the key of a datagram from @from, whose port is ignored. @cookie has at most
+ * PROTO_COOKIE_MAX bytes.
+ */
+void cookies_key_set(struct cookies_key *key, const struct addr *from, struct span cookie,
+		     struct span command);
+
+/* cookies_fetch - bring to the CPU's cache what cookies_find() will read for @n keys. */
+void cookies_fetch(const struct cookies *c, const struct cookies_key *keys, unsigned int n);
 
 /* cookies_find - the reply to @key, valid until the next call; .p is NULL if there is none. */
 struct span cookies_find(const struct cookies *c, const struct cookies_key *key);

@@ -760,6 +760,15 @@ int proto_cookie(const char *buf, size_t len, struct span *cookie, struct span *
 	return 0;
 }
 
+struct span proto_call_id(struct span command)
+{
+	struct span token;
+
+	return next_token(&command, &token) && next_token(&command, &token)
+		       ? token
+		       : (struct span){ "", 0 };
+}
+
 int proto_unquote(struct span in, char *out)
 {
 	size_t i;

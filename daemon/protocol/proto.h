@@ -179,6 +179,9 @@ enum proto_error proto_parse(struct request *out, const char *line, size_t len,
  */
 int proto_cookie(const char *buf, size_t len, struct span *cookie, struct span *command);
 
+/* proto_call_id - the second token of @command, the call-id of most commands; empty: none. */
+struct span proto_call_id(struct span command);
+
 /*
  * proto_unquote - decode %XX, and + to a blank. @out takes up to @in.len bytes and gets no NUL at
  * its end; NULL: only check. Returns the decoded length or -EINVAL. The result may hold any byte,

@@ -16,7 +16,10 @@ static const struct addr here = { .family = ADDR_IP4, .port = 5, .ip = { 192, 0,
 
 static struct cookies_key key_of(const char *cookie)
 {
-	return (struct cookies_key){ &here, span_of(cookie), span_of("U call 192.0.2.9 5000 tag") };
+	struct cookies_key key;
+
+	cookies_key_set(&key, &here, span_of(cookie), span_of("U call 192.0.2.9 5000 tag"));
+	return key;
 }
 
 static void store(struct cookies *c, const char *cookie, const char *reply, uint64_t now_ns)
@@ -87,10 +90,12 @@ static void tells_datagrams_apart(void **state)
 	assert_int_equal(cookies_new(&c, COOKIES_MAX_BYTES), 0);
 	store(c, "1_1", "40000\n", 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct cookies_key key = { &addrs[rows[i].from], span_of("1_1"),
-						 span_of(rows[i].command) };
-		struct span reply = cookies_find(c, &key);
+		struct cookies_key key;
+		struct span reply;
 
+		cookies_key_set(&key, &addrs[rows[i].from], span_of("1_1"),
+				span_of(rows[i].command));
+		reply = cookies_find(c, &key);
 		if (!!reply.p != rows[i].same)
 			fail_msg("%s: %s", rows[i].what, reply.p ? "found" : "not found");
 		if (!reply.p)

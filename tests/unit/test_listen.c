@@ -653,15 +653,15 @@ static void bursts_are_answered_in_order(void **state)
 	struct bench *b = *state;
 	char text[32];
 
-	for (int i = 0; i < 3 * BATCH; i++) {
+	for (int i = 0; i < 3 * DATAGRAMS_BATCH; i++) {
 		sprintf(text, "c%d V%d", i, i);
 		puts_to(fd, text);
 	}
-	for (int i = 0; i < 3 * BATCH; i++) {
+	for (int i = 0; i < 3 * DATAGRAMS_BATCH; i++) {
 		sprintf(text, "c%d V%d\n", i, i);
 		expect(b, fd, text);
 	}
-	assert_int_equal(b->runs, 3 * BATCH);
+	assert_int_equal(b->runs, 3 * DATAGRAMS_BATCH);
 	close(fd);
 }
 
