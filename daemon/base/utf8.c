@@ -4,7 +4,7 @@
  */
 #include "base/utf8.h"
 
-/* Longer ones than ASCII: the ranges of the first and the second byte. All others are 80 to BF. */
+/* Characters of several bytes: the ranges of the first two. All further bytes are 80 to BF. */
 /* clang-format off */
 static const struct {
 	uint8_t first_min, first_max, second_min, second_max, len;

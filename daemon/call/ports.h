@@ -65,8 +65,8 @@ enum rtpx_family ports_family_of(const struct addr *local);
 int ports_take(struct ports *p, unsigned int pool, uint64_t now_ns);
 
 /*
- * ports_coming - the even ports that ports_take() will give next, unless other pairs come back
- * first. At most @n; 0 in sequential order. Returns their number.
+ * ports_coming - the even ports that ports_take() will give next. Pairs that come back meanwhile
+ * can change their order. At most @n; 0 in sequential order. Returns their number.
  */
 unsigned int ports_coming(struct ports *p, unsigned int pool, uint16_t *out, unsigned int n);
 
