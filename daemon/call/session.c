@@ -13,7 +13,7 @@
 #include "call/dtmf.h"
 
 #define WHEEL_S 128
-#define FETCH_MAX 32
+#define FETCH_AT_ONCE 32
 #define NAMES_BYTES 64 /* of the names behind a session, about */
 #define LOOKS_MAX 256  /* sessions that one sessions_expired() looks at */
 
@@ -119,14 +119,13 @@ static struct call *call_of(const struct sessions *all, struct span call_id)
 }
 
 /* Each round touches what the one before has asked for: the bucket, the call, its first session. */
-void sessions_fetch(const struct sessions *all, const struct span *call_ids, unsigned int n)
+static void fetch_calls(const struct sessions *all, const struct span *call_ids, unsigned int n)
 {
-	uint32_t hash[FETCH_MAX];
+	uint32_t hash[FETCH_AT_ONCE];
 	struct table_link *link;
 	const struct session *s;
 	unsigned int i;
 
-	n = MIN(n, FETCH_MAX);
 	for (i = 0; i < n; i++) {
 		hash[i] = table_hash(call_ids[i].p, call_ids[i].len);
 		table_fetch_bucket(&all->calls, hash[i]);
@@ -138,6 +137,16 @@ void sessions_fetch(const struct sessions *all, const struct span *call_ids, uns
 		s = link ? container_of(link, struct call, link)->first : NULL;
 		if (s)
 			fetch_lines(s, (const char *)(s + 1) + NAMES_BYTES);
+	}
+}
+
+void sessions_fetch(const struct sessions *all, const struct span *call_ids, unsigned int n)
+{
+	unsigned int some;
+
+	for (; n; call_ids += some, n -= some) {
+		some = MIN(n, FETCH_AT_ONCE);
+		fetch_calls(all, call_ids, some);
 	}
 }
 

@@ -271,8 +271,8 @@ struct session_matches session_matches(const struct sessions *all, const struct 
 struct leg *session_match_next(struct session_matches *m);
 
 /*
- * sessions_fetch - bring to the CPU's cache what commands for @n calls, at most 32 of which count,
- * will read. Calls that are expected, or not there, do no harm.
+ * sessions_fetch - bring to the CPU's cache what commands for @n calls will read. Calls that are
+ * expected, or not there, do no harm.
  */
 void sessions_fetch(const struct sessions *all, const struct span *call_ids, unsigned int n);
 /* sessions_of_call - first session of a call-id (follow next_in_call); NULL: none. */
