@@ -74,7 +74,7 @@ struct leg {
 	struct addr local;
 	uint32_t holds;		      /* number of commands that have put the peer on hold */
 	const char *advertised;	      /* text for replies, not owned; NULL: the numeric address */
-	void *handle[STREAM_KINDS];   /* the socket layer's port handles; NULL: not open */
+	void *handle;		      /* the socket layer's pair of ports; NULL: not open */
 	char *codecs;		      /* codec list of the peer (modifier c), owned; NULL: none */
 	struct leg_rest *rest;	      /* owned, see leg_rest() */
 	uint64_t deadline_ns;	      /* when its ttl runs out */

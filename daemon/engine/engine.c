@@ -89,28 +89,27 @@ static int leg_reopen(struct engine *e, struct leg *leg, const struct face *face
 {
 	struct addr old_local = leg->local, new_local;
 	const char *old_advertised = leg->advertised;
-	void *old_handle[STREAM_KINDS], *new_handle[STREAM_KINDS];
+	void *old_handle = leg->handle, *new_handle;
 	int err;
 
 	sync_close(e->o.sync, leg->session);
-	memcpy(old_handle, leg->handle, sizeof(old_handle));
-	memset(leg->handle, 0, sizeof(leg->handle));
+	leg->handle = NULL;
 	leg_set_face(leg, face);
 	err = leg_open(e, leg, now_ns);
 	if (err) {
-		memcpy(leg->handle, old_handle, sizeof(old_handle));
+		leg->handle = old_handle;
 		leg->local = old_local;
 		leg->advertised = old_advertised;
 		session_dirty(e->o.sessions, leg->session);
 		return err;
 	}
 	new_local = leg->local;
-	memcpy(new_handle, leg->handle, sizeof(new_handle));
+	new_handle = leg->handle;
 	leg->local = old_local;
-	memcpy(leg->handle, old_handle, sizeof(old_handle));
+	leg->handle = old_handle;
 	leg_close(e, leg, now_ns);
 	leg->local = new_local;
-	memcpy(leg->handle, new_handle, sizeof(new_handle));
+	leg->handle = new_handle;
 	return 0;
 }
 

@@ -58,10 +58,11 @@ static int send_to(struct relay *r, struct direction d, const uint8_t *data, siz
 {
 	const struct stream *receiver = direction_receiver(d);
 	const struct addr *source = direction_source(d);
-	struct sockets_port *port = direction_out(d)->handle[d.kind];
+	struct sockets_port *port;
 
 	if (receiver->remote.family == ADDR_NONE)
 		return -EDESTADDRREQ;
+	port = sockets_port(direction_out(d)->handle, d.kind);
 	if (receiver->twice)
 		sockets_port_send_also(r->user, port, &receiver->signalled, source, data, len,
 				       manner);
@@ -189,7 +190,7 @@ static void feed_packet(struct relay *r, struct direction d, const struct socket
 		struct direction fed = direction_to(out, d.kind);
 
 		leg_ttl_restart(r->o.sessions, fed.in, p->arrival_ns);
-		if (out->handle[d.kind])
+		if (out->handle)
 			send_to(r, fed, p->data, p->len,
 				(struct sockets_manner){ .ttl = hops_left(r, p) });
 	}
@@ -481,8 +482,8 @@ static void on_expect(void *arg, void *owner, unsigned int tag, unsigned int ste
 		fetch_lines(stream_stats(sender), stream_stats(sender) + 1);
 		fetch_lines(receiver, receiver + 1);
 		fetch_lines(&out->local, out + 1);
-	} else if (direction_out(d)->handle[tag]) {
-		sockets_port_expect(direction_out(d)->handle[tag]);
+	} else if (direction_out(d)->handle) {
+		sockets_pair_expect(direction_out(d)->handle);
 	}
 }
 
@@ -503,38 +504,20 @@ static void on_batch_end(void *arg)
 
 /* ---- legs ---- */
 
-static void close_handles(struct relay *r, struct leg *leg)
-{
-	int kind;
-
-	for (kind = 0; kind < STREAM_KINDS; kind++) {
-		if (leg->handle[kind])
-			sockets_port_close(r->user, leg->handle[kind]);
-		leg->handle[kind] = NULL;
-	}
-}
-
 /* @anyway: even if this host lacks the address now. */
 static int open_ports(struct relay *r, struct leg *leg, bool anyway)
 {
-	int kind, err;
+	const struct sockets_bind to = {
+		.local = leg->local,
+		.tos = leg->tos,
+		.anyway = anyway,
+	};
+	struct sockets_pair *pair;
+	int err = sockets_pair_open(r->user, &to, leg, &pair);
 
-	for (kind = 0; kind < STREAM_KINDS; kind++) {
-		const struct sockets_bind to = {
-			.local = addr_with_port(leg->local, leg->local.port + kind),
-			.tos = leg->tos,
-			.anyway = anyway,
-		};
-		struct sockets_port *port;
-
-		err = sockets_port_open(r->user, &to, leg, kind, &port);
-		if (err) {
-			close_handles(r, leg);
-			return err;
-		}
-		leg->handle[kind] = port;
-	}
-	return 0;
+	if (!err)
+		leg->handle = pair;
+	return err;
 }
 
 int relay_leg_open(struct relay *r, struct leg *leg)
@@ -551,25 +534,18 @@ void relay_leg_close(struct relay *r, struct leg *leg)
 {
 	sync_close(r->o.sync, leg->session);
 	mirror_leg_close(r->o.mirror, leg);
-	close_handles(r, leg);
+	if (leg->handle)
+		sockets_pair_close(r->user, leg->handle);
+	leg->handle = NULL;
 }
 
 int relay_leg_set_tos(struct relay *r, struct leg *leg, int tos)
 {
-	int kind, err;
-
 	if (leg->local.family == ADDR_IP6)
 		return -EAFNOSUPPORT;
 	leg->tos = tos;
 	leg->tos_set = true;
-	for (kind = 0; kind < STREAM_KINDS; kind++) {
-		if (!leg->handle[kind])
-			continue;
-		err = sockets_port_set_tos(r->user, leg->handle[kind], leg->tos);
-		if (err)
-			return err;
-	}
-	return 0;
+	return leg->handle ? sockets_pair_set_tos(r->user, leg->handle, leg->tos) : 0;
 }
 
 /* ---- begin and end ---- */

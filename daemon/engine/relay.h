@@ -39,7 +39,7 @@ void relay_free(struct relay *r);
 
 /*
  * relay_leg_open - open both ports of a leg on leg->local (address and even port), and set
- * leg->handle. Opens both or none: -errno as sockets_port_open.
+ * leg->handle. Opens both or none: -errno as sockets_pair_open.
  */
 int relay_leg_open(struct relay *r, struct leg *leg);
 /*

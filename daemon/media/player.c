@@ -63,7 +63,7 @@ static bool can_send(const struct player *p)
 {
 	const struct leg *leg = p->leg;
 
-	return leg->handle[STREAM_RTP] && leg->stream[STREAM_RTP].remote.family != ADDR_NONE;
+	return leg->handle && leg->stream[STREAM_RTP].remote.family != ADDR_NONE;
 }
 
 static bool is_loading(const struct player *p)

@@ -39,6 +39,7 @@ struct sender {
 	bool by_ring[QUEUE_PACKETS];
 	struct ring_way way[QUEUE_PACKETS]; /* if by_ring */
 	struct sender_port *from[QUEUE_PACKETS];
+	int fd[QUEUE_PACKETS]; /* of the port's own socket, or of a raw one */
 	unsigned int note[QUEUE_PACKETS];
 	bool reported[QUEUE_PACKETS];
 	uint8_t data[QUEUE_BYTES];
@@ -122,18 +123,19 @@ static void make_raw(struct sender *s, unsigned int i)
 	put_manner(msg, p->dest.family, p->tos, p->ttl);
 }
 
+/* @source: NULL if the socket is bound to an address. */
 static void make_own(struct sender *s, unsigned int i, const struct addr *dest,
 		     const struct addr *source, struct sender_manner manner)
 {
-	const struct sender_port *from = s->from[i];
+	uint8_t tos = manner.ecn ? s->from[i]->tos | manner.ecn : 0;
 	struct msghdr *msg = &s->msg[i].msg_hdr;
 
 	msg->msg_namelen = addr_to_sockaddr(dest, &s->to[i].any);
 	msg->msg_iov = &s->iov[i][1];
 	msg->msg_iovlen = 1;
-	if (from->wildcard && source->family == from->local.family)
+	if (source && source->family == dest->family)
 		put_source(msg, source);
-	put_manner(msg, from->local.family, manner.ecn ? from->tos | manner.ecn : 0, manner.ttl);
+	put_manner(msg, dest->family, tos, manner.ttl);
 }
 
 /* Two destinations have the same hash once in 4 billion. */
@@ -165,15 +167,14 @@ static bool finds_way(struct sender *s, unsigned int i)
 				 &s->way[i]);
 }
 
+/* @source: address and port. */
 static void make_shared(struct sender *s, unsigned int i, const struct addr *dest,
 			const struct addr *source, struct span data, struct sender_manner manner)
 {
-	const struct sender_port *from = s->from[i];
-
 	s->packet[i] = (struct ring_packet){
-		.source = addr_with_port(*source, from->local.port),
+		.source = *source,
 		.dest = *dest,
-		.tos = from->tos | manner.ecn,
+		.tos = s->from[i]->tos | manner.ecn,
 		.ttl = manner.ttl,
 		.data = data,
 	};
@@ -189,6 +190,7 @@ static void enqueue(struct sender *s, struct sender_port *from, const struct add
 	unsigned int i = s->n++;
 
 	s->from[i] = from;
+	s->fd[i] = from->own ? from->fd : raw_of(s, dest->family);
 	s->note[i] = manner.note;
 	s->reported[i] = reported;
 	s->by_ring[i] = false;
@@ -197,41 +199,47 @@ static void enqueue(struct sender *s, struct sender_port *from, const struct add
 		.msg_name = &s->to[i],
 		.msg_control = s->control[i].buf,
 	};
-	if (from->fd < 0)
-		make_shared(s, i, dest, source, data, manner);
-	else
+	if (from->own)
 		make_own(s, i, dest, source, manner);
+	else
+		make_shared(s, i, dest, source, data, manner);
 }
 
 /* A raw socket needs the source of each packet. */
-static int choose_source(const struct sender_port *from, const struct addr *dest,
+static int choose_source(const struct addr *local, const struct addr *dest,
 			 const struct addr *source, struct addr *out)
 {
-	if (!from->wildcard)
-		*out = from->local;
-	else if (source->family == from->local.family && !addr_is_any(source))
+	int err = 0;
+
+	if (!addr_is_any(local))
+		*out = *local;
+	else if (source->family == local->family && !addr_is_any(source))
 		*out = *source;
 	else
-		return sender_source(dest, out);
-	return 0;
+		err = sender_source(dest, out);
+	out->port = local->port;
+	return err;
 }
 
-int sender_put(struct sender *s, struct sender_port *from, const struct addr *dest,
-	       const struct addr *source, struct span data, struct sender_manner manner)
+int sender_put(struct sender *s, struct sender_port *from, const struct addr *local,
+	       const struct addr *dest, const struct addr *source, struct span data,
+	       struct sender_manner manner)
 {
 	struct addr chosen;
 	struct span mine;
 	uint8_t i;
 	int err;
 
-	if (dest->family != from->local.family)
+	if (dest->family != local->family)
 		return -EAFNOSUPPORT;
 	if (data.len > SENDER_MAX_PACKET)
 		return -EMSGSIZE;
-	if (from->fd < 0) {
+	if (from->own) {
+		source = addr_is_any(local) ? source : NULL;
+	} else {
 		if (!dest->port)
 			return -EINVAL;
-		err = choose_source(from, dest, source, &chosen);
+		err = choose_source(local, dest, source, &chosen);
 		if (err)
 			return err;
 		source = &chosen;
@@ -254,20 +262,13 @@ static void report(struct sender *s, unsigned int i, int err)
 		s->o.sent(s->o.arg, s->from[i], s->note[i], s->iov[i][1].iov_len, err);
 }
 
-static int fd_of(const struct sender *s, unsigned int i)
-{
-	const struct sender_port *from = s->from[i];
-
-	return from->fd >= 0 ? from->fd : raw_of(s, from->local.family);
-}
-
 /*
  * Send the datagrams from @i up to @end, which leave by one socket. A datagram that the kernel
  * refuses is reported, and the next one goes on.
  */
 static void send_run(struct sender *s, unsigned int i, unsigned int end)
 {
-	int fd = fd_of(s, i), n;
+	int fd = s->fd[i], n;
 
 	while (i < end) {
 		n = sendmmsg(fd, &s->msg[i], end - i, 0);
@@ -313,7 +314,7 @@ static void send_by_ring(struct sender *s, unsigned int i, unsigned int end)
 /* True if the datagrams leave by one socket, or by the ring and one device. */
 static bool is_alike(const struct sender *s, unsigned int a, unsigned int b)
 {
-	return fd_of(s, a) == fd_of(s, b) && s->by_ring[a] == s->by_ring[b] &&
+	return s->fd[a] == s->fd[b] && s->by_ring[a] == s->by_ring[b] &&
 	       (!s->by_ring[a] || s->way[a].ifindex == s->way[b].ifindex);
 }
 

@@ -20,13 +20,16 @@ struct sender;
 
 /* A port as the source of packets. */
 struct sender_port {
-	struct addr local; /* address and port */
-	int fd;		   /* a socket that is bound to @local; -1: the raw sockets send */
-	/* The sender's: of the latest packet that the host's rules have seen, */
-	uint32_t seen_to; /* a hash of its destination, */
-	uint32_t seen_ms; /* and the time, modulo 2^32 */
-	uint8_t tos;	  /* the socket's TOS or traffic class */
-	bool wildcard;	  /* @local is any address: each packet has a source */
+	union {
+		int fd; /* with @own: a socket that is bound to the port */
+		/* without: a hash of the destination of the latest packet that the host's rules
+		   have seen; the sender's */
+		uint32_t seen_to;
+	};
+	uint32_t seen_ms; /* the time of that packet, modulo 2^32; the sender's */
+	uint8_t tos;	  /* TOS or traffic class of packets, and of the socket */
+	uint8_t tag;	  /* the caller's */
+	bool own;	  /* false: the raw sockets send */
 };
 
 struct sender_opts {
@@ -51,12 +54,14 @@ int sender_new(struct sender **out, const struct sender_opts *opts);
 void sender_free(struct sender *s); /* sends what waits. NULL is allowed */
 
 /*
- * sender_put - queue one datagram; the bytes are copied. @source: the source address of a wildcard
- * port; ADDR_NONE: the kernel's choice. Sends the queue when it is full. 0, or -errno for an error
- * that is known at once. @from must stay until the queue has been sent.
+ * sender_put - queue one datagram; the bytes are copied. @local: address and port of @from.
+ * @source: the source address where that is any address; ADDR_NONE: the kernel's choice. Sends the
+ * queue when it is full. 0, or -errno for an error that is known at once. @from must stay until the
+ * queue has been sent.
  */
-int sender_put(struct sender *s, struct sender_port *from, const struct addr *dest,
-	       const struct addr *source, struct span data, struct sender_manner manner);
+int sender_put(struct sender *s, struct sender_port *from, const struct addr *local,
+	       const struct addr *dest, const struct addr *source, struct span data,
+	       struct sender_manner manner);
 void sender_flush(struct sender *s);
 /* sender_has - a datagram of this port waits. */
 bool sender_has(const struct sender *s, const struct sender_port *from);

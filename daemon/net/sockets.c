@@ -58,21 +58,26 @@
  * time stamps is another one. The model keeps a closed port unused for longer.
  */
 #define EARLY_NS (100 * NSEC_PER_MSEC)
-#define SKEW_NS (10 * NSEC_PER_SEC) /* a time stamp further off shows that the clock was set */
+#define EPOCH_NS (64 * NSEC_PER_MSEC) /* 32 bits of these are 8 years of uptime */
+#define SKEW_NS (10 * NSEC_PER_SEC)   /* a time stamp further off shows that the clock was set */
 
+/* One media port of a pair. Its `way.tag` tells which one. */
 struct sockets_port {
-	union {
-		void *owner;
-		struct sockets_port *next_dead; /* if closed */
-	};
-	uint64_t opened_ns;	/* earlier packets of a shared socket are not for this port */
-	struct sender_port way; /* its fd is -1 with a switchboard */
-	uint8_t tag;
-	bool closed; /* during a turn; freed after it */
+	struct sender_port way;
 };
 
-/* Four for each call: with more, malloc() takes 16 bytes more. */
-_Static_assert(sizeof(struct sockets_port) <= 56, "a port has become larger");
+struct sockets_pair {
+	union {
+		void *owner;
+		struct sockets_pair *next_dead; /* if closed */
+	};
+	struct addr local; /* with the even port; ADDR_NONE: closed during a turn, freed after it */
+	uint32_t opened;   /* in EPOCH_NS: earlier packets of a shared socket are not for it */
+	struct sockets_port port[SOCKETS_PAIR];
+};
+
+/* Two for each call: with more, malloc() takes 16 bytes more. */
+_Static_assert(sizeof(struct sockets_pair) <= 56, "a pair has become larger");
 
 /* A datagram with what its control messages say. */
 struct arrived {
@@ -109,7 +114,7 @@ struct sockets {
 	unsigned int n_since;
 	uint8_t ecn;  /* ECN of the packet that is being delivered; else 0 */
 	bool in_turn; /* ports are being read: a closed port stays in memory until the end */
-	struct sockets_port *dead;
+	struct sockets_pair *dead;
 	void (*missing)(void *arg, const struct addr *dest); /* NULL: no port is expected */
 	void *missing_arg;
 	int n_missing;		  /* packets of this round whose port was not open */
@@ -121,6 +126,23 @@ struct sockets {
 };
 
 /* ---- ports ---- */
+
+static struct sockets_pair *port_pair(const struct sockets_port *p)
+{
+	return container_of(p - p->way.tag, struct sockets_pair, port[0]);
+}
+
+static struct addr port_local(const struct sockets_port *p)
+{
+	const struct addr *local = &port_pair(p)->local;
+
+	return addr_with_port(*local, local->port + p->way.tag);
+}
+
+static bool port_is_closed(const struct sockets_port *p)
+{
+	return port_pair(p)->local.family == ADDR_NONE;
+}
 
 /*
  * Ask for the destination address of packets, and keep IPv4 out of an IPv6 socket. A socket with a
@@ -136,19 +158,19 @@ static int set_wildcard(int fd, enum addr_family family)
 	return err ? err : sockopt_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 }
 
-static int prepare_socket(const struct sockets *u, const struct sender_port *way, int fd,
-			  bool receives, bool anyway)
+static int prepare_socket(const struct sockets *u, const struct sockets_bind *to, int fd,
+			  bool receives)
 {
-	const struct addr *local = &way->local;
+	const struct addr *local = &to->local;
 	union sock_addr sa;
 	socklen_t len = addr_to_sockaddr(local, &sa.any);
 	int err = receives ? sockopt_told(fd, local->family) : 0;
 
-	if (!err && way->wildcard)
+	if (!err && addr_is_any(local))
 		err = set_wildcard(fd, local->family);
-	if (!err && way->tos)
-		err = sockopt_tos(fd, local->family, way->tos);
-	if (!err && anyway)
+	if (!err && to->tos)
+		err = sockopt_tos(fd, local->family, to->tos);
+	if (!err && to->anyway)
 		err = sockopt_anyway(fd, local->family);
 	if (err)
 		return err;
@@ -158,31 +180,36 @@ static int prepare_socket(const struct sockets *u, const struct sender_port *way
 }
 
 /* A socket that is bound to the port; or -errno. */
-static int bound_socket(const struct sockets *u, const struct sender_port *way, bool receives,
-			bool anyway)
+static int bound_socket(const struct sockets *u, const struct sockets_bind *to, bool receives)
 {
-	int af = way->local.family == ADDR_IP6 ? AF_INET6 : AF_INET, err;
+	int af = to->local.family == ADDR_IP6 ? AF_INET6 : AF_INET, err;
 	int fd = socket(af, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
-	err = prepare_socket(u, way, fd, receives, anyway);
+	err = prepare_socket(u, to, fd, receives);
 	if (!err)
 		return fd;
 	close(fd);
 	return err;
 }
 
-static int open_own(struct sockets *u, struct sockets_port *p, bool anyway)
+static void have_own(struct sockets *u, struct sockets_port *p, int fd)
+{
+	p->way.own = true;
+	p->way.fd = fd;
+	u->counts.own++;
+}
+
+static int open_own(struct sockets *u, struct sockets_port *p, const struct sockets_bind *to)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data = { .ptr = p } };
-	int fd = bound_socket(u, &p->way, true, anyway), err;
+	int fd = bound_socket(u, to, true), err;
 
 	if (fd < 0)
 		return fd;
-	p->way.fd = fd;
 	if (epoll_ctl(u->epoll, EPOLL_CTL_ADD, fd, &ev) == 0) {
-		u->counts.own++;
+		have_own(u, p, fd);
 		return 0;
 	}
 	err = -errno;
@@ -196,78 +223,127 @@ static int open_own(struct sockets *u, struct sockets_port *p, bool anyway)
  */
 static int open_own_to_send(struct sockets *u, struct sockets_port *p)
 {
-	int fd = bound_socket(u, &p->way, false, true);
+	const struct sockets_bind to = {
+		.local = port_local(p),
+		.tos = p->way.tos,
+		.anyway = true,
+	};
+	int fd = bound_socket(u, &to, false);
 
 	if (fd < 0)
 		return fd;
 	if (sender_has(u->sender, &p->way))
 		sender_flush(u->sender);
-	p->way.fd = fd;
-	u->counts.own++;
+	have_own(u, p, fd);
 	return 0;
 }
 
-static int open_shared(const struct sockets *u, struct sockets_port *p, bool anyway)
+static int open_port(struct sockets *u, struct sockets_port *p, const struct sockets_bind *to)
 {
-	p->way.fd = -1;
-	p->opened_ns = anyway ? 0 : clock_now() - EARLY_NS;
-	return switchboard_open(u->opts.switchboard, &p->way.local, p, u->opts.deaf, anyway);
+	if (!u->opts.switchboard)
+		return open_own(u, p, to);
+	return switchboard_open(u->opts.switchboard, &to->local, p, u->opts.deaf, to->anyway);
 }
 
-int sockets_port_open(struct sockets *u, const struct sockets_bind *to, void *owner,
-		      unsigned int tag, struct sockets_port **out)
+static void close_port(struct sockets *u, struct sockets_port *p)
 {
-	struct sockets_port *p = malloc(sizeof(*p));
-	int err;
+	const struct addr local = port_local(p);
 
-	if (!p)
-		return -ENOMEM;
-	*p = (struct sockets_port){
-		.owner = owner,
-		.tag = tag,
-		.way = { .local = to->local, .tos = to->tos, .wildcard = addr_is_any(&to->local) },
-	};
-	err = u->opts.switchboard ? open_shared(u, p, to->anyway) : open_own(u, p, to->anyway);
-	if (err) {
-		free(p);
-		return err;
-	}
-	u->counts.ports++;
-	*out = p;
-	return 0;
-}
-
-void sockets_port_close(struct sockets *u, struct sockets_port *p)
-{
 	if (sender_has(u->sender, &p->way))
 		sender_flush(u->sender);
 	if (u->opts.switchboard)
-		switchboard_close(u->opts.switchboard, &p->way.local);
-	if (p->way.fd >= 0) {
-		close(p->way.fd); /* this also takes it off the epoll descriptor */
-		u->counts.own--;
-	}
-	p->closed = true;
-	u->counts.ports--;
-	if (u->in_turn) {
-		p->next_dead = u->dead;
-		u->dead = p;
-	} else {
-		free(p);
-	}
+		switchboard_close(u->opts.switchboard, &local);
+	if (!p->way.own)
+		return;
+	close(p->way.fd); /* this also takes it off the epoll descriptor */
+	u->counts.own--;
 }
 
-int sockets_port_set_tos(struct sockets *u, struct sockets_port *p, int tos)
+static int open_pair(struct sockets *u, struct sockets_pair *pair, const struct sockets_bind *to)
 {
+	struct sockets_bind at = *to;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < SOCKETS_PAIR; i++) {
+		at.local.port = to->local.port + i;
+		err = open_port(u, &pair->port[i], &at);
+		if (!err)
+			continue;
+		while (i--)
+			close_port(u, &pair->port[i]);
+		return err;
+	}
+	return 0;
+}
+
+int sockets_pair_open(struct sockets *u, const struct sockets_bind *to, void *owner,
+		      struct sockets_pair **out)
+{
+	struct sockets_pair *pair = malloc(sizeof(*pair));
+	int err;
+
+	if (!pair)
+		return -ENOMEM;
+	*pair = (struct sockets_pair){
+		.owner = owner,
+		.local = to->local,
+		.opened = to->anyway ? 0 : (clock_now() - EARLY_NS) / EPOCH_NS,
+		.port = { { { .tos = to->tos, .tag = 0 } }, { { .tos = to->tos, .tag = 1 } } },
+	};
+	err = open_pair(u, pair, to);
+	if (err) {
+		free(pair);
+		return err;
+	}
+	u->counts.ports += SOCKETS_PAIR;
+	*out = pair;
+	return 0;
+}
+
+void sockets_pair_close(struct sockets *u, struct sockets_pair *pair)
+{
+	unsigned int i;
+
+	for (i = 0; i < SOCKETS_PAIR; i++)
+		close_port(u, &pair->port[i]);
+	u->counts.ports -= SOCKETS_PAIR;
+	if (!u->in_turn) {
+		free(pair);
+		return;
+	}
+	pair->local = (struct addr){ 0 };
+	pair->next_dead = u->dead;
+	u->dead = pair;
+}
+
+static int set_tos(struct sockets *u, struct sockets_port *p, int tos)
+{
+	enum addr_family family = port_pair(p)->local.family;
 	int err = 0;
 
 	if (sender_has(u->sender, &p->way))
 		sender_flush(u->sender); /* those packets keep the TOS of before */
-	if (p->way.fd >= 0)
-		err = sockopt_tos(p->way.fd, p->way.local.family, tos & 0xff);
+	if (p->way.own)
+		err = sockopt_tos(p->way.fd, family, tos & 0xff);
 	if (!err)
 		p->way.tos = tos;
 	return err;
+}
+
+int sockets_pair_set_tos(struct sockets *u, struct sockets_pair *pair, int tos)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < SOCKETS_PAIR && !err; i++)
+		err = set_tos(u, &pair->port[i], tos);
+	return err;
+}
+
+struct sockets_port *sockets_port(struct sockets_pair *pair, unsigned int tag)
+{
+	return &pair->port[tag];
 }
 
 /* ---- in ---- */
@@ -355,7 +431,7 @@ static void describe_arrived(struct sockets *u, unsigned int i, struct sockets_p
 		.port = port,
 	};
 	if (port)
-		a->pkt.local = port->way.local;
+		a->pkt.local = port_local(port);
 	take_control(u, a, &in->msg[i].msg_hdr);
 	a->shared = !port;
 	if (a->shared)
@@ -401,6 +477,13 @@ static struct sockets_port *shared_port(struct sockets *u, const struct addr *de
 	return switchboard_find(u->opts.switchboard, dest);
 }
 
+/* Fetch the memory of the pair whose even port is @first. */
+static void fetch_pair(const struct sockets_port *first)
+{
+	__builtin_prefetch(container_of(first, struct sockets_pair, port[0]));
+	__builtin_prefetch((const uint8_t *)(first + SOCKETS_PAIR) - 1);
+}
+
 /* Find the ports of all datagrams, and have the memory of their calls ready. */
 static void expect_inbox(struct sockets *u)
 {
@@ -410,15 +493,14 @@ static void expect_inbox(struct sockets *u)
 	for (a = u->in.arrived; a < end; a++) {
 		if (a->shared)
 			a->port = shared_port(u, &a->pkt.local);
-		if (a->port) {
-			__builtin_prefetch(a->port);
-			__builtin_prefetch((const uint8_t *)(a->port + 1) - 1);
-		}
+		if (a->port)
+			fetch_pair(a->port - (a->pkt.local.port & 1));
 	}
 	for (step = 0; step < SOCKETS_STEPS && u->opts.expect; step++)
 		for (a = u->in.arrived; a < end; a++)
-			if (a->port && !a->port->closed)
-				u->opts.expect(u->opts.arg, a->port->owner, a->port->tag, step);
+			if (a->port && !port_is_closed(a->port))
+				u->opts.expect(u->opts.arg, port_pair(a->port)->owner,
+					       a->port->way.tag, step);
 }
 
 /* Deliver the inbox. The owner of a port may close any port meanwhile. */
@@ -431,11 +513,12 @@ static void deliver_inbox(struct sockets *u)
 		const struct arrived *a = &u->in.arrived[i];
 		struct sockets_port *p = a->port;
 
-		if (!p || p->closed || (a->shared && a->pkt.arrival_ns < p->opened_ns))
+		if (!p || port_is_closed(p) ||
+		    (a->shared && a->pkt.arrival_ns / EPOCH_NS < port_pair(p)->opened))
 			continue;
 		u->counts.received++;
 		u->ecn = a->ecn;
-		u->opts.on_packet(u->opts.arg, p->owner, p->tag, &a->pkt);
+		u->opts.on_packet(u->opts.arg, port_pair(p)->owner, p->way.tag, &a->pkt);
 	}
 	u->ecn = 0;
 	inbox_reset(&u->in, n);
@@ -456,11 +539,11 @@ static int read_batch(struct sockets *u, int fd, struct sockets_port *port, unsi
 
 static void bury(struct sockets *u)
 {
-	struct sockets_port *p;
+	struct sockets_pair *pair;
 
-	while ((p = u->dead)) {
-		u->dead = p->next_dead;
-		free(p);
+	while ((pair = u->dead)) {
+		u->dead = pair->next_dead;
+		free(pair);
 	}
 }
 
@@ -477,7 +560,7 @@ static int source_read(struct sockets *u, epoll_data_t source, bool *more)
 
 	if (u->in.n > BATCH - PORT_BATCH)
 		deliver_inbox(u);
-	if (p && p->closed)
+	if (p && port_is_closed(p))
 		return 0;
 	max = shared ? BATCH - u->in.n : PORT_BATCH;
 	u->stamp_ns = 0;
@@ -588,7 +671,7 @@ static void count_sent(void *arg, struct sender_port *from, unsigned int note, s
 	u->counts.sent += !err;
 	u->counts.send_errors += err != 0;
 	if (u->opts.sent)
-		u->opts.sent(u->opts.arg, p->owner, p->tag, note, len, err);
+		u->opts.sent(u->opts.arg, port_pair(p)->owner, p->way.tag, note, len, err);
 }
 
 void sockets_flush(struct sockets *u)
@@ -609,9 +692,10 @@ static int port_queue(struct sockets *u, struct sockets_port *p, const struct ad
 		.unreported = !counted,
 	};
 	const struct switchboard *b = u->opts.switchboard;
-	int err = b && switchboard_by_port(b) && p->way.fd < 0 ? open_own_to_send(u, p) : 0;
+	int err = b && switchboard_by_port(b) && !p->way.own ? open_own_to_send(u, p) : 0;
+	const struct addr local = port_local(p);
 
-	return err ? err : sender_put(u->sender, &p->way, dest, source, data, how);
+	return err ? err : sender_put(u->sender, &p->way, &local, dest, source, data, how);
 }
 
 int sockets_port_send_as(struct sockets *u, struct sockets_port *p, const struct addr *dest,
@@ -635,10 +719,9 @@ int sockets_port_send(struct sockets *u, struct sockets_port *p, const struct ad
 	return sockets_port_send_as(u, p, dest, source, data, len, (struct sockets_manner){ 0 });
 }
 
-void sockets_port_expect(const struct sockets_port *p)
+void sockets_pair_expect(const struct sockets_pair *pair)
 {
-	__builtin_prefetch(p);
-	__builtin_prefetch((const uint8_t *)(p + 1) - 1);
+	fetch_pair(pair->port);
 }
 
 int sockets_can_bind(const struct addr *local)

@@ -15,7 +15,10 @@
 struct event_base;
 struct sockets;
 struct switchboard;
-struct sockets_port; /* a media port's handle */
+struct sockets_pair; /* an even media port, and the next one */
+struct sockets_port; /* one port of a pair */
+
+#define SOCKETS_PAIR 2 /* ports of a pair; the even one has tag 0, the other one tag 1 */
 
 struct sockets_packet {
 	struct addr src;
@@ -30,8 +33,8 @@ struct sockets_packet {
 
 struct sockets_opts {
 	/*
-	 * on_packet - a datagram arrived; @owner and @tag are the arguments of port_open. Data is
-	 * valid during the call only.
+	 * on_packet - a datagram arrived; @owner is the argument of pair_open, and @tag the port's.
+	 * Data is valid during the call only.
 	 */
 	void (*on_packet)(void *arg, void *owner, unsigned int tag,
 			  const struct sockets_packet *pkt);
@@ -46,7 +49,7 @@ struct sockets_opts {
 	/*
 	 * sent - NULL, or called with the result of each datagram of a port: @err is 0 or -errno.
 	 * @note is the sender's. Called from sockets_flush(), sockets_port_send() and
-	 * sockets_port_close().
+	 * sockets_pair_close().
 	 */
 	void (*sent)(void *arg, void *owner, unsigned int tag, unsigned int note, size_t len,
 		     int err);
@@ -86,13 +89,18 @@ struct sockets_bind {
 };
 
 /*
- * port_open - open a port. -EADDRINUSE and -EACCES: try another port; -EMFILE: out of descriptors;
- * other errors: the address is not usable. @owner and @tag come back with each packet.
+ * pair_open - open the even port @to->local and the next one, or none. -EADDRINUSE and -EACCES: try
+ * another pair; -EMFILE: out of descriptors; other errors: the address is not usable. @owner comes
+ * back with each packet.
  */
-int sockets_port_open(struct sockets *u, const struct sockets_bind *to, void *owner,
-		      unsigned int tag, struct sockets_port **out);
-void sockets_port_close(struct sockets *u, struct sockets_port *p);
-int sockets_port_set_tos(struct sockets *u, struct sockets_port *p, int tos);
+int sockets_pair_open(struct sockets *u, const struct sockets_bind *to, void *owner,
+		      struct sockets_pair **out);
+void sockets_pair_close(struct sockets *u, struct sockets_pair *pair);
+int sockets_pair_set_tos(struct sockets *u, struct sockets_pair *pair, int tos);
+/* pair_expect - fetch the memory of a pair that will send. */
+void sockets_pair_expect(const struct sockets_pair *pair);
+/* sockets_port - the port with @tag; valid as long as the pair. */
+struct sockets_port *sockets_port(struct sockets_pair *pair, unsigned int tag);
 
 /*
  * port_send - queue one datagram (the bytes are copied) from @p to @dest. @source picks the source
@@ -118,8 +126,6 @@ void sockets_port_send_also(struct sockets *u, struct sockets_port *p, const str
 			    const struct addr *source, const uint8_t *data, size_t len,
 			    struct sockets_manner manner);
 void sockets_flush(struct sockets *u);
-/* port_expect - fetch the memory of a port that will send. */
-void sockets_port_expect(const struct sockets_port *p);
 /*
  * sockets_serve - read the packets that have arrived, as the loop does. For code that keeps the
  * loop waiting. Nothing happens if that code was called for a packet.

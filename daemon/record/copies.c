@@ -21,7 +21,7 @@
 struct copy {
 	struct tally *tally;
 	struct addr local, dest; /* of RTP */
-	struct sockets_port *port[STREAM_KINDS];
+	struct sockets_pair *pair;
 };
 
 struct copies {
@@ -152,35 +152,11 @@ static int parse_target(struct copies *c, struct span target, struct addr *out)
 
 /* ---- a pair of ports ---- */
 
-static void pair_close(struct copies *c, struct copy *copy)
-{
-	int kind;
-
-	for (kind = 0; kind < STREAM_KINDS; kind++) {
-		if (copy->port[kind])
-			sockets_port_close(c->user, copy->port[kind]);
-		copy->port[kind] = NULL;
-	}
-}
-
 static int pair_bind(struct copies *c, struct copy *copy)
 {
-	int kind, err;
+	const struct sockets_bind to = { .local = copy->local, .tos = c->o.tos };
 
-	for (kind = 0; kind < STREAM_KINDS; kind++) {
-		const struct sockets_bind to = {
-			.local = addr_with_port(copy->local, copy->local.port + kind),
-			.tos = c->o.tos,
-		};
-
-		err = sockets_port_open(c->user, &to, copy, kind, &copy->port[kind]);
-		if (err) {
-			copy->port[kind] = NULL;
-			pair_close(c, copy);
-			return err;
-		}
-	}
-	return 0;
+	return sockets_pair_open(c->user, &to, copy, &copy->pair);
 }
 
 static int pair_open(struct copies *c, struct copy *copy, uint64_t now_ns)
@@ -237,7 +213,7 @@ int copy_check(struct copies *c, struct span target)
 
 void copy_close(struct copies *c, struct copy *copy, uint64_t now_ns)
 {
-	pair_close(c, copy);
+	sockets_pair_close(c->user, copy->pair);
 	ports_give(c->o.ports, ports_pool(c->o.ports, &copy->local), copy->local.port, now_ns);
 	free(copy);
 }
@@ -247,7 +223,8 @@ void copy_send(struct copies *c, struct copy *copy, enum stream_kind kind, const
 {
 	const struct addr dest = addr_with_port(copy->dest, copy->dest.port + kind);
 
-	if (sockets_port_send(c->user, copy->port[kind], &dest, &copy->local, data, len) < 0)
+	if (sockets_port_send(c->user, sockets_port(copy->pair, kind), &dest, &copy->local, data,
+			      len) < 0)
 		tally_lost(copy->tally, TALLY_NETWORK, 1);
 }
 

@@ -81,7 +81,7 @@ static uint64_t now_ns; /* time of the turn */
 static int on_send(void *arg, struct leg *leg, const uint8_t *packet, size_t len)
 {
 	(void)arg;
-	assert_non_null(leg->handle[STREAM_RTP]);
+	assert_non_null(leg->handle);
 	assert_int_not_equal(leg->stream[STREAM_RTP].remote.family, ADDR_NONE);
 	if (last.refuse)
 		return last.refuse;
@@ -106,7 +106,7 @@ static struct session *add_call(const char *id)
 
 	assert_int_equal(session_create(sessions, span_of(id), span_of("A"), start_ns, &s), 0);
 	for (leg = s->leg; leg < s->leg + SESSION_PARTIES; leg++) {
-		leg->handle[STREAM_RTP] = &port;
+		leg->handle = &port;
 		leg->stream[STREAM_RTP].remote =
 			(struct addr){ .family = ADDR_IP4, .port = 5000, .ip = { 192, 0, 2, 1 } };
 	}
@@ -372,18 +372,18 @@ static void waits_for_the_listener(void **state)
 {
 	struct leg *leg = &call->leg[1];
 	struct addr remote = leg->stream[STREAM_RTP].remote;
-	void *handle = leg->handle[STREAM_RTP];
+	void *handle = leg->handle;
 
 	(void)state;
 	leg->stream[STREAM_RTP].remote = (struct addr){ 0 };
 	assert_int_equal(start("ringback", "0", 1, 0), 0);
 	pass_ms(500);
-	leg->handle[STREAM_RTP] = NULL;
+	leg->handle = NULL;
 	leg->stream[STREAM_RTP].remote = remote;
 	pass_ms(500);
 	assert_int_equal(last.packets, 0);
 	assert_non_null(leg_rest(&call->leg[1])->player);
-	leg->handle[STREAM_RTP] = handle;
+	leg->handle = handle;
 	pass_ms(10);
 	assert_int_equal(last.packets, 1);
 	assert_int_equal(last.data[1], 0x80);

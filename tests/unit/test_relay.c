@@ -748,8 +748,7 @@ static void test_open_is_all_or_nothing(void **state)
 	assert_int_equal(session_create(sessions, span_of("call"), span_of("tag"), 1, &s), 0);
 	s->leg[0].local = at("10.99.0.1", 4000);
 	assert_int_equal(relay_leg_open(relay, &s->leg[0]), -EADDRINUSE);
-	assert_null(s->leg[0].handle[STREAM_RTP]);
-	assert_null(s->leg[0].handle[STREAM_RTCP]);
+	assert_null(s->leg[0].handle);
 	relay_counts(relay, &counts);
 	assert_int_equal(counts.ports, 0);
 	close(taken);
@@ -852,7 +851,7 @@ static void test_circle(void **state)
 		names(y, leg, &x.s->leg[!leg].local);
 	}
 	from = &y->leg[1].local;
-	assert_int_equal(sockets_port_send(relay->user, y->leg[1].handle[STREAM_RTP],
+	assert_int_equal(sockets_port_send(relay->user, sockets_port(y->leg[1].handle, STREAM_RTP),
 					   &x.s->leg[0].local, from, (const uint8_t *)"x", 1),
 			 0);
 	sockets_flush(relay->user);

@@ -32,15 +32,24 @@ static unsigned int finds; /* the device that the ring's finder names; 0: it fin
 
 /* Results of the callbacks, and instructions for on_packet. */
 static struct {
-	uint64_t n, bytes, batches, by_tag[32];
+	uint64_t n, bytes, batches, by_owner[32];
 	uint64_t bytes_sent, refused;
 	unsigned int note;
 	struct sockets_packet pkt[KEPT]; /* .data is no longer valid */
 	uint8_t data[KEPT][64];
 	void *owner;
 	unsigned int tag;
-	struct sockets_port *close[4]; /* ports that the first packet closes */
+	struct sockets_port *close[4]; /* pairs that the first packet closes */
 } got;
+
+/* Owners of pairs: on_packet() counts by them. */
+static char owners[ARRAY_SIZE(got.by_owner)];
+
+/* close_pair - close the pair of @p. */
+static void close_pair(struct sockets_port *p)
+{
+	sockets_pair_close(user, port_pair(p));
+}
 
 static void on_packet(void *arg, void *owner, unsigned int tag, const struct sockets_packet *pkt)
 {
@@ -53,11 +62,11 @@ static void on_packet(void *arg, void *owner, unsigned int tag, const struct soc
 	}
 	got.owner = owner;
 	got.tag = tag;
-	got.by_tag[tag % ARRAY_SIZE(got.by_tag)]++;
+	got.by_owner[(char *)owner - owners]++;
 	got.n++;
 	got.bytes += pkt->len;
 	for (i = 0; i < ARRAY_SIZE(got.close) && got.close[i]; i++) {
-		sockets_port_close(user, got.close[i]);
+		close_pair(got.close[i]);
 		got.close[i] = NULL;
 	}
 }
@@ -174,24 +183,25 @@ static int end(void **state)
 	return c.ports; /* every test closes its ports */
 }
 
-static struct sockets_port *open_port(const char *host, uint16_t port, uint8_t tos,
-				      unsigned int tag)
+/* The even port @port of a new pair. */
+static struct sockets_port *pair_at(const char *host, uint16_t port, uint8_t tos,
+				    unsigned int owner)
 {
 	const struct sockets_bind to = { .local = at(host, port), .tos = tos };
-	struct sockets_port *p;
+	struct sockets_pair *pair;
 
-	assert_int_equal(sockets_port_open(user, &to, &user, tag, &p), 0);
-	return p;
+	assert_int_equal(sockets_pair_open(user, &to, &owners[owner], &pair), 0);
+	return sockets_port(pair, 0);
 }
 
 static int try_open(const char *host, uint16_t port)
 {
 	const struct sockets_bind to = { .local = at(host, port) };
-	struct sockets_port *p;
-	int err = sockets_port_open(user, &to, NULL, 0, &p);
+	struct sockets_pair *pair;
+	int err = sockets_pair_open(user, &to, owners, &pair);
 
 	if (!err)
-		sockets_port_close(user, p);
+		sockets_pair_close(user, pair);
 	return err;
 }
 
@@ -219,7 +229,7 @@ static struct sockets_counts counts(void)
 
 static void receives(const char *local, const char *peer)
 {
-	struct sockets_port *p = open_port(local, 4000, 0, 7);
+	struct sockets_port *p = pair_at(local, 4000, 0, 7);
 	struct addr to = at(local, 4000), from = at(peer, 5000);
 	int fd = peer_open(peer, 5000);
 
@@ -231,11 +241,31 @@ static void receives(const char *local, const char *peer)
 	assert_int_equal(got.pkt[0].len, 5);
 	assert_memory_equal(got.data[0], "hello", 5);
 	assert_int_equal(got.pkt[1].len, 0);
-	assert_ptr_equal(got.owner, &user);
-	assert_int_equal(got.tag, 7);
+	assert_ptr_equal(got.owner, &owners[7]);
+	assert_int_equal(got.tag, 0);
 	assert_int_equal(counts().received, 2);
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
+}
+
+/* The odd port of a pair: packets to it have tag 1, and packets from it its number. */
+static void test_odd_port(void **state)
+{
+	struct sockets_port *p = pair_at("10.99.0.1", 4000, 0, 7);
+	struct addr to = at("10.99.0.1", 4001);
+	int fd = peer_open("10.99.0.2", 5000);
+
+	(void)state;
+	peer_send(fd, &to, "rtcp", 4);
+	turn_until(base, &got.n, 1);
+	assert_true(addr_eq(&got.pkt[0].local, &to));
+	assert_ptr_equal(got.owner, &owners[7]);
+	assert_int_equal(got.tag, 1);
+	send_text(p + 1, "10.99.0.2", 5000, NULL, "answer");
+	sockets_flush(user);
+	assert_true(addr_eq(&turn_for(base, fd)->src, &to));
+	close(fd);
+	close_pair(p);
 }
 
 static void test_receive4(void **state)
@@ -273,7 +303,7 @@ static void wait_for_stamps(int fd, const struct addr *to)
 /* The time of arrival is the kernel's timestamp, not the time of reading. */
 static void test_arrival(void **state)
 {
-	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = pair_at("10.99.0.1", 4000, 0, 0);
 	struct addr to = at("10.99.0.1", 4000);
 	int fd = peer_open("10.99.0.2", 5000);
 	uint64_t before, after;
@@ -290,7 +320,7 @@ static void test_arrival(void **state)
 	assert_true(got.pkt[0].arrival_ns + 15 * NSEC_PER_MSEC > before);
 	assert_true(got.pkt[0].arrival_ns < after + 15 * NSEC_PER_MSEC);
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 /* A timestamp from before the clock was set is ignored. */
@@ -317,7 +347,7 @@ static void test_clock_was_set(void **state)
 
 static void test_long(void **state)
 {
-	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = pair_at("10.99.0.1", 4000, 0, 0);
 	struct addr to = at("10.99.0.1", 4000);
 	int fd = peer_open("10.99.0.2", 5000);
 	static uint8_t big[65507]; /* the longest of IPv4 */
@@ -331,13 +361,13 @@ static void test_long(void **state)
 	assert_int_equal(got.pkt[1].len, sizeof(big));
 	assert_int_equal(got.pkt[2].len, 1);
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 /* Send a datagram with @ttl between ports of the same family. Returns its TTL on arrival. */
 static uint8_t ttl_between(const char *from, const char *to, uint8_t ttl)
 {
-	struct sockets_port *a = open_port(from, 4000, 0, 0), *b = open_port(to, 4002, 0, 0);
+	struct sockets_port *a = pair_at(from, 4000, 0, 0), *b = pair_at(to, 4002, 0, 0);
 	struct addr dest = at(to, 4002), none = { 0 };
 	const uint64_t before = got.n;
 
@@ -347,8 +377,8 @@ static uint8_t ttl_between(const char *from, const char *to, uint8_t ttl)
 	sockets_flush(user);
 	assert_int_equal(got.note, 7);
 	turn_until(base, &got.n, before + 1);
-	sockets_port_close(user, a);
-	sockets_port_close(user, b);
+	close_pair(a);
+	close_pair(b);
 	return got.pkt[before].ttl;
 }
 
@@ -369,7 +399,7 @@ static void test_ttl(void **state)
  */
 static void wildcard(const char *any, const char *a, const char *b, const char *peer)
 {
-	struct sockets_port *p = open_port(any, 4000, 0, 0);
+	struct sockets_port *p = pair_at(any, 4000, 0, 0);
 	struct addr to_a = at(a, 4000), to_b = at(b, 4000);
 	int fd = peer_open(peer, 5000);
 
@@ -386,7 +416,7 @@ static void wildcard(const char *any, const char *a, const char *b, const char *
 	assert_true(addr_eq(&turn_for(base, fd)->src, &to_a));
 	assert_int_equal(turn_for(base, fd)->src.port, 4000);
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 static void test_wildcard4(void **state)
@@ -404,21 +434,20 @@ static void test_wildcard6(void **state)
 /* Both families have the same port numbers, wildcards too. */
 static void test_both_families(void **state)
 {
-	struct sockets_port *p6 = open_port("::", 4000, 0, 6),
-			    *p4 = open_port("0.0.0.0", 4000, 0, 4);
+	struct sockets_port *p6 = pair_at("::", 4000, 0, 6), *p4 = pair_at("0.0.0.0", 4000, 0, 4);
 	struct addr to4 = at("10.99.0.1", 4000), to6 = at("fd99::1", 4000);
 	int fd4 = peer_open("10.99.0.2", 5000), fd6 = peer_open("fd99::2", 5000);
 
 	(void)state;
 	peer_send(fd4, &to4, "4", 1);
-	turn_until(base, &got.by_tag[4], 1);
+	turn_until(base, &got.by_owner[4], 1);
 	peer_send(fd6, &to6, "6", 1);
-	turn_until(base, &got.by_tag[6], 1);
+	turn_until(base, &got.by_owner[6], 1);
 	assert_int_equal(got.n, 2);
 	close(fd4);
 	close(fd6);
-	sockets_port_close(user, p6);
-	sockets_port_close(user, p4);
+	close_pair(p6);
+	close_pair(p4);
 }
 
 /* ---- out ---- */
@@ -431,8 +460,8 @@ static void test_tos(void **state)
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(pairs); i++) {
-		struct sockets_port *marked = open_port(pairs[i][0], 4000, 0xb8, 0);
-		struct sockets_port *plain = open_port(pairs[i][0], 4002, 0, 0);
+		struct sockets_port *marked = pair_at(pairs[i][0], 4000, 0xb8, 0);
+		struct sockets_port *plain = pair_at(pairs[i][0], 4002, 0, 0);
 		int fd = peer_open(pairs[i][1], 5000);
 
 		send_text(marked, pairs[i][1], 5000, NULL, "x");
@@ -440,19 +469,19 @@ static void test_tos(void **state)
 		sockets_flush(user);
 		assert_int_equal(turn_for(base, fd)->tos, 0xb8);
 		assert_int_equal(turn_for(base, fd)->tos, 0);
-		assert_int_equal(sockets_port_set_tos(user, marked, 0x100 + 0x28), 0);
+		assert_int_equal(sockets_pair_set_tos(user, port_pair(marked), 0x100 + 0x28), 0);
 		send_text(marked, pairs[i][1], 5000, NULL, "x");
 		sockets_flush(user);
 		assert_int_equal(turn_for(base, fd)->tos, 0x28);
 		close(fd);
-		sockets_port_close(user, marked);
-		sockets_port_close(user, plain);
+		close_pair(marked);
+		close_pair(plain);
 	}
 }
 
 static void test_double_small(void **state)
 {
-	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = pair_at("10.99.0.1", 4000, 0, 0);
 	struct addr to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000);
 	uint8_t data[200] = { 0 };
@@ -477,7 +506,7 @@ static void test_double_small(void **state)
 		assert_int_equal(turn_for(base, fd)->len, i ? 100 : 200);
 	assert_false(peer_has(fd));
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 /*
@@ -486,8 +515,8 @@ static void test_double_small(void **state)
  */
 static void test_queue(void **state)
 {
-	struct sockets_port *p[2] = { open_port("10.99.0.1", 4000, 0, 0),
-				      open_port("10.99.0.1", 4002, 0, 0) };
+	struct sockets_port *p[2] = { pair_at("10.99.0.1", 4000, 0, 0),
+				      pair_at("10.99.0.1", 4002, 0, 0) };
 	struct addr to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000);
 	static uint8_t data[SENDER_MAX_PACKET];
@@ -511,14 +540,14 @@ static void test_queue(void **state)
 	assert_int_equal(counts().sent, 300);
 	assert_int_equal(counts().send_errors, 0);
 	close(fd);
-	sockets_port_close(user, p[0]);
-	sockets_port_close(user, p[1]);
+	close_pair(p[0]);
+	close_pair(p[1]);
 }
 
 /* A packet that the kernel refuses is counted, and the packets after it are sent. */
 static void test_send_errors(void **state)
 {
-	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = pair_at("10.99.0.1", 4000, 0, 0);
 	struct addr to6 = at("fd99::2", 5000), to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000);
 	static uint8_t big[SENDER_MAX_PACKET + 1];
@@ -539,13 +568,13 @@ static void test_send_errors(void **state)
 	assert_int_equal(got.bytes_sent, strlen("first") + strlen("last"));
 	assert_int_equal(got.refused, 2);
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 /* The peer's port is closed: after a thousand ICMP errors our port still sends and receives. */
 static void closed_peer(const char *local, const char *peer)
 {
-	struct sockets_port *p = open_port(local, 4000, 0, 0);
+	struct sockets_port *p = pair_at(local, 4000, 0, 0);
 	struct addr to = at(local, 4000);
 	int fd = peer_open(peer, 5000);
 	unsigned int i;
@@ -560,7 +589,7 @@ static void closed_peer(const char *local, const char *peer)
 		assert_int_equal(turn_for(base, fd)->len, 5);
 	}
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 static void test_icmp(void **state)
@@ -575,7 +604,7 @@ static void test_icmp(void **state)
 /* An error of the socket itself is read and counted, and the loop does not spin on it. */
 static void test_socket_error(void **state)
 {
-	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = pair_at("10.99.0.1", 4000, 0, 0);
 	struct addr gone = at("10.99.0.2", 6000), to = at("10.99.0.1", 4000);
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(&gone, &ss);
@@ -591,7 +620,7 @@ static void test_socket_error(void **state)
 	turn_until(base, &got.n, 1);
 	assert_int_equal(counts().icmp_errors, 1);
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 /* ---- closing at a bad moment ---- */
@@ -608,7 +637,7 @@ static void test_close_in_callback(void **state)
 	for (i = 0; i < 5; i++) {
 		struct addr to = at("10.99.0.1", 4000 + 2 * i);
 
-		p[i] = open_port("10.99.0.1", 4000 + 2 * i, 0, i);
+		p[i] = pair_at("10.99.0.1", 4000 + 2 * i, 0, i);
 		for (k = 0; k < 10; k++)
 			peer_send(fd, &to, "x", 1);
 	}
@@ -616,17 +645,17 @@ static void test_close_in_callback(void **state)
 		got.close[i] = p[i];
 		send_text(p[i], "10.99.0.2", 5000, NULL, "queued");
 	}
-	turn_until(base, &got.by_tag[4], 10);
+	turn_until(base, &got.by_owner[4], 10);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	/* The port read first delivered one packet, or was the port that stayed open. */
 	assert_in_range(got.n, 10, 11);
 	for (i = 0; i < 4; i++)
 		assert_memory_equal(turn_for(base, fd)->data, "queued", 6);
-	assert_int_equal(counts().ports, 1);
+	assert_int_equal(counts().ports, SOCKETS_PAIR);
 	assert_int_equal(counts().icmp_errors, 0); /* a closed port is not read */
 	assert_int_equal(try_open("10.99.0.1", 4000), 0);
 	close(fd);
-	sockets_port_close(user, p[4]);
+	close_pair(p[4]);
 }
 
 /* ---- fairness ---- */
@@ -653,24 +682,24 @@ static void test_flood(void **state)
 	for (i = 0; i < 12; i++) {
 		struct addr flooded = at("10.99.0.1", 4000 + 2 * i);
 
-		p[i] = open_port("10.99.0.1", 4000 + 2 * i, 0, i);
+		p[i] = pair_at("10.99.0.1", 4000 + 2 * i, 0, i);
 		for (k = 0; k < 200; k++, sent++)
 			peer_send(fd, &flooded, "flood", 5);
 	}
-	quiet = open_port("10.99.0.1", 6000, 0, 20);
+	quiet = pair_at("10.99.0.1", 6000, 0, 20);
 	peer_send(fd, &to, "quiet", 5);
 	event_active(control, EV_TIMEOUT, 0);
 	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 	assert_in_range(got.n, 1, 1024);
 	assert_in_range(seen, 0, 1024);
 	for (i = 0; i < 12 && !sharing; i++)
-		assert_true(got.by_tag[i] >= PORT_BATCH);
+		assert_true(got.by_owner[i] >= PORT_BATCH);
 	if (!sharing)
-		assert_int_equal(got.by_tag[20], 1);
+		assert_int_equal(got.by_owner[20], 1);
 	turn_until(base, &got.n, sent + 1);
 	for (i = 0; i < 12; i++)
-		sockets_port_close(user, p[i]);
-	sockets_port_close(user, quiet);
+		close_pair(p[i]);
+	close_pair(quiet);
 	event_free(control);
 	close(fd);
 }
@@ -698,7 +727,7 @@ static void send_many(int fd, const struct addr *to, unsigned int n)
  */
 static void test_rest(void **state)
 {
-	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = pair_at("10.99.0.1", 4000, 0, 0);
 	struct addr to = at("10.99.0.1", 4000);
 	int fd = peer_open("10.99.0.2", 5000), round;
 
@@ -723,7 +752,7 @@ static void test_rest(void **state)
 	turn_until(base, &got.n, 1);
 	assert_false(user->rests);
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 /*
@@ -738,26 +767,27 @@ static void test_share(void **state)
 	int fd = peer_open("10.99.0.2", 5000), i;
 
 	(void)state;
-	flooded = open_port("10.99.0.1", ONE, 0, 1);
-	quiet = open_port("10.99.0.1", SAME_SHARD, 0, 2);
+	flooded = pair_at("10.99.0.1", ONE, 0, 1);
+	quiet = pair_at("10.99.0.1", SAME_SHARD, 0, 2);
 	for (i = 0; i < SHARE + MORE; i++)
 		peer_send(fd, &one, "flood", 5);
 	peer_send(fd, &two, "quiet", 5);
-	turn_until(base, &got.by_tag[2], 1);
-	assert_int_equal(got.by_tag[1], SHARE);
+	turn_until(base, &got.by_owner[2], 1);
+	assert_int_equal(got.by_owner[1], SHARE);
 	assert_int_equal(switchboard_refused(board), MORE);
 	peer_send(fd, &one, "again", 5);
-	turn_until(base, &got.by_tag[1], SHARE + 1);
+	turn_until(base, &got.by_owner[1], SHARE + 1);
 	close(fd);
-	sockets_port_close(user, flooded);
-	sockets_port_close(user, quiet);
+	close_pair(flooded);
+	close_pair(quiet);
 }
 
 /* Ports that are missing when their packets arrive. */
 static struct {
 	unsigned int asked;
 	int fd; /* of the peer */
-	struct sockets_port *before, *opened;
+	struct sockets_port *before;
+	struct sockets_pair *opened;
 } missed;
 
 /*
@@ -779,8 +809,8 @@ static void on_missing(void *arg, const struct addr *dest)
 	assert_int_equal(got.n, n);
 	if (dest->port != 4000)
 		return;
-	assert_int_equal(sockets_port_open(user, &to, &user, 2, &missed.opened), 0);
-	sockets_port_close(user, missed.before);
+	assert_int_equal(sockets_pair_open(user, &to, &owners[2], &missed.opened), 0);
+	close_pair(missed.before);
 }
 
 /* A packet opens its port; a packet for a port that is not opened then is dropped. */
@@ -793,24 +823,24 @@ static void test_missing(void **state)
 	(void)state;
 	memset(&missed, 0, sizeof(missed));
 	missed.fd = fd;
-	missed.before = open_port("10.99.0.1", 4004, 0, 1);
+	missed.before = pair_at("10.99.0.1", 4004, 0, 1);
 	sockets_expect(user, on_missing, &missed);
 	peer_send(fd, &before, "closed", 6);
 	peer_send(fd, &other, "other", 5);
 	peer_send(fd, &to, "first", 5);
-	turn_until(base, &got.by_tag[2], 1);
+	turn_until(base, &got.by_owner[2], 1);
 	assert_int_equal(missed.asked, 2);
 	peer_send(fd, &to, "later", 5);
-	turn_until(base, &got.by_tag[2], 2);
+	turn_until(base, &got.by_owner[2], 2);
 	assert_int_equal(missed.asked, 2);
 	sockets_expect(user, NULL, NULL);
 	peer_send(fd, &other, "other", 5);
 	peer_send(fd, &to, "last", 4);
-	turn_until(base, &got.by_tag[2], 3);
+	turn_until(base, &got.by_owner[2], 3);
 	assert_int_equal(missed.asked, 2);
-	assert_int_equal(got.n, got.by_tag[2] + got.by_tag[1]);
+	assert_int_equal(got.n, got.by_owner[2] + got.by_owner[1]);
 	close(fd);
-	sockets_port_close(user, missed.opened);
+	sockets_pair_close(user, missed.opened);
 }
 
 /* A port that only sends: its packets reach no port, and no ICMP error answers them. */
@@ -825,13 +855,15 @@ static void test_deaf(void **state)
 	struct addr to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000), error = 0;
 	socklen_t len = sizeof(error);
-	struct sockets_port *p;
+	struct sockets_pair *pair;
 	struct sockets *deaf;
 
 	(void)state;
 	assert_int_equal(sockets_new(&deaf, base, &opts), 0);
-	assert_int_equal(sockets_port_open(deaf, &here, &user, 0, &p), 0);
-	assert_int_equal(sockets_port_send(deaf, p, &to, &none, (const uint8_t *)"copy", 4), 0);
+	assert_int_equal(sockets_pair_open(deaf, &here, owners, &pair), 0);
+	assert_int_equal(sockets_port_send(deaf, sockets_port(pair, 0), &to, &none,
+					   (const uint8_t *)"copy", 4),
+			 0);
 	sockets_flush(deaf);
 	assert_int_equal(turn_for(base, fd)->len, 4);
 	/* Only a connected socket hears of an ICMP error. */
@@ -847,7 +879,7 @@ static void test_deaf(void **state)
 	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len), 0);
 	assert_int_equal(error, 0);
 	assert_int_equal(got.n, 0);
-	sockets_port_close(deaf, p);
+	sockets_pair_close(deaf, pair);
 	assert_int_equal(send(fd, "answer", 6, 0), 6);
 	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len), 0);
 	assert_int_equal(error, ECONNREFUSED); /* the port is closed now */
@@ -877,7 +909,7 @@ static void ring_sends(struct sockets_port *p, int fd, const struct addr *to, si
 /* Every length has its checksum, which the receiving kernel checks. @max: the longest by the ring. */
 static void ring_lengths(const char *local, const char *peer, size_t max)
 {
-	struct sockets_port *p = open_port(local, 4000, 0xb8, 0);
+	struct sockets_port *p = pair_at(local, 4000, 0xb8, 0);
 	struct addr to = at(peer, 5000);
 	int fd = peer_open(peer, 5000);
 	const uint64_t before = counts().ring;
@@ -895,7 +927,7 @@ static void ring_lengths(const char *local, const char *peer, size_t max)
 	assert_int_equal(counts().sent, 204 + before);
 	assert_int_equal(counts().send_errors, 0);
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 static void test_ring_lengths(void **state)
@@ -923,7 +955,7 @@ static void test_ring_zero(void **state)
 static void test_ring_wraps(void **state)
 {
 	enum { ROUNDS = 40, BATCH_SENT = 100 };
-	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = pair_at("10.99.0.1", 4000, 0, 0);
 	struct addr to = at("10.99.0.2", 5000), none = { 0 };
 	int fd = peer_open("10.99.0.2", 5000);
 	uint32_t i, n = 0;
@@ -942,13 +974,13 @@ static void test_ring_wraps(void **state)
 	assert_true(counts().ring > 0);
 	assert_int_equal(counts().sent, ROUNDS * BATCH_SENT + 1);
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 /* A device that refuses frames: they leave by the raw socket, and the ring goes on afterwards. */
 static void test_ring_refused(void **state)
 {
-	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = pair_at("10.99.0.1", 4000, 0, 0);
 	struct addr to = at("10.99.0.2", 5000);
 	int fd = peer_open("10.99.0.2", 5000), i;
 
@@ -965,13 +997,13 @@ static void test_ring_refused(void **state)
 	assert_int_equal(counts().sent, 11);
 	assert_int_equal(counts().send_errors, 0);
 	close(fd);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 /* The host's rules see the first packet to each destination, and one every 5 s. */
 static void test_ring_seen(void **state)
 {
-	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = pair_at("10.99.0.1", 4000, 0, 0);
 	struct addr one = at("10.99.0.2", 5000), two = at("10.99.0.3", 5000);
 	int fd1 = peer_open("10.99.0.2", 5000), fd2 = peer_open("10.99.0.3", 5000);
 
@@ -991,7 +1023,7 @@ static void test_ring_seen(void **state)
 	assert_int_equal(counts().ring, 3);
 	close(fd1);
 	close(fd2);
-	sockets_port_close(user, p);
+	close_pair(p);
 }
 
 /* ---- opening ---- */
@@ -1021,6 +1053,20 @@ static void test_taken(void **state)
 	taken("::", "fd99::1", -EADDRINUSE);
 }
 
+/* Another program has the odd port: the pair is not opened, and its even port is free again. */
+static void test_odd_taken(void **state)
+{
+	int fd = peer_open("10.99.0.1", 4001);
+
+	(void)state;
+	assert_int_equal(try_open("10.99.0.1", 4000), -EADDRINUSE);
+	assert_int_equal(counts().ports, 0);
+	assert_int_equal(counts().own, 0);
+	close(peer_open("10.99.0.1", 4000));
+	close(fd);
+	assert_int_equal(try_open("10.99.0.1", 4000), 0);
+}
+
 /*
  * Two daemons in one network namespace find each other's ports, also for a call that goes on. One of
  * them knows its addresses before the first port.
@@ -1043,13 +1089,13 @@ static void test_two(void **state)
 	char err[256];
 
 	(void)state;
-	p = open_port("10.99.0.1", 4000, 0, 1);
+	p = pair_at("10.99.0.1", 4000, 0, 1);
 	assert_int_equal(switchboard_new(&other, &opts, err, sizeof(err)), 0);
 	assert_int_equal(switchboard_open(other, &mine, &mine, false, false), -EADDRINUSE);
 	assert_int_equal(switchboard_open(other, &mine, &mine, false, true), -EADDRINUSE);
 	assert_int_equal(switchboard_open(other, &free_one, &mine, false, false), 0);
 	assert_int_equal(try_open("10.99.0.1", 4002), -EADDRINUSE);
-	sockets_port_close(user, p);
+	close_pair(p);
 	assert_int_equal(switchboard_open(other, &mine, &mine, false, true), 0);
 	assert_ptr_equal(switchboard_find(other, &mine), &mine);
 	switchboard_free(other);
@@ -1060,29 +1106,29 @@ static void test_two(void **state)
 static void test_address_gone(void **state)
 {
 	const struct sockets_bind anyway = { .local = at("10.99.0.4", 4000), .anyway = true };
-	struct sockets_port *p;
+	struct sockets_pair *pair;
 
 	(void)state;
 	assert_int_equal(try_open("10.99.0.4", 4000), 0);
 	assert_int_equal(system("ip addr del 10.99.0.4/32 dev lo"), 0);
 	assert_int_equal(try_open("10.99.0.4", 4000), -EADDRNOTAVAIL);
-	assert_int_equal(sockets_port_open(user, &anyway, &user, 3, &p), 0);
+	assert_int_equal(sockets_pair_open(user, &anyway, &owners[3], &pair), 0);
 	assert_int_equal(system("ip addr add 10.99.0.4/32 dev lo"), 0);
 	assert_int_equal(try_open("10.99.0.4", 4002), 0);
 	receives("10.99.0.3", "10.99.0.4");
-	sockets_port_close(user, p);
+	sockets_pair_close(user, pair);
 }
 
 static void test_open_errors(void **state)
 {
-	struct sockets_port *p = open_port("10.99.0.1", 4000, 0, 0);
+	struct sockets_port *p = pair_at("10.99.0.1", 4000, 0, 0);
 	struct rlimit was, low;
 
 	(void)state;
 	assert_int_equal(try_open("10.99.0.1", 4000), -EADDRINUSE);
 	assert_int_equal(try_open("10.99.0.2", 4000), 0);
 	assert_int_equal(try_open("192.0.2.1", 4000), -EADDRNOTAVAIL);
-	sockets_port_close(user, p);
+	close_pair(p);
 	assert_int_equal(try_open("10.99.0.1", 4000), 0);
 
 	if (sharing)
@@ -1100,15 +1146,15 @@ static void test_open_errors(void **state)
 static void test_many_ports(void **state)
 {
 	enum { N = 4000 };
-	static struct sockets_port *p[N];
+	static struct sockets_port *p[N / SOCKETS_PAIR];
 	int fd = peer_open("10.99.0.2", 5000);
 	uint64_t t0, t1, t2, t3;
 	unsigned int i;
 
 	(void)state;
 	t0 = clock_cpu();
-	for (i = 0; i < N; i++)
-		p[i] = open_port("10.99.0.1", 10000 + i, 0xb8, 0);
+	for (i = 0; i < N / SOCKETS_PAIR; i++)
+		p[i] = pair_at("10.99.0.1", 10000 + SOCKETS_PAIR * i, 0xb8, 0);
 	t1 = clock_cpu();
 	for (i = 0; i < N; i++) {
 		struct addr to = at("10.99.0.1", 10000 + i);
@@ -1117,8 +1163,8 @@ static void test_many_ports(void **state)
 	}
 	turn_until(base, &got.n, N);
 	t2 = clock_cpu();
-	for (i = 0; i < N; i++)
-		sockets_port_close(user, p[i]);
+	for (i = 0; i < N / SOCKETS_PAIR; i++)
+		close_pair(p[i]);
 	t3 = clock_cpu();
 	print_message("%d ports: %.2f us of CPU to open one, %.2f us to close\n", N,
 		      (t1 - t0) / 1e3 / N, (t3 - t2) / 1e3 / N);
@@ -1148,6 +1194,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_receive4, begin, end),
 		cmocka_unit_test_setup_teardown(test_receive6, begin, end),
+		cmocka_unit_test_setup_teardown(test_odd_port, begin, end),
 		cmocka_unit_test_setup_teardown(test_arrival, begin, end),
 		cmocka_unit_test_setup_teardown(test_clock_was_set, begin, end),
 		cmocka_unit_test_setup_teardown(test_long, begin, end),
@@ -1164,6 +1211,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flood, begin, end),
 		cmocka_unit_test_setup_teardown(test_rest, begin, end),
 		cmocka_unit_test_setup_teardown(test_taken, begin, end),
+		cmocka_unit_test_setup_teardown(test_odd_taken, begin, end),
 		cmocka_unit_test_setup_teardown(test_address_gone, begin, end),
 		cmocka_unit_test_setup_teardown(test_open_errors, begin, end),
 		cmocka_unit_test_setup_teardown(test_many_ports, begin, end),
