@@ -22,15 +22,10 @@ const char *const session_party_words[SESSION_PARTIES] = {
 	[SESSION_CALLER] = "caller",
 };
 
-/* All sessions of one call-id that are not doomed one by one. */
-struct call {
-	struct table_link link;
-	struct session *first; /* in creation order; its call_id is the key */
-};
-
 struct sessions {
 	struct session_opts o;
-	struct table calls;
+	struct table
+		calls; /* by call-id: the first session of each that is not doomed one by one */
 	struct table by_number;
 	struct session *list;	 /* doomed sessions, then the others in creation order */
 	struct session *dirty;	 /* sessions with flows to compile, in the order of marking */
@@ -105,20 +100,20 @@ static void expected_make_all(const struct sessions *all)
 
 /* ---- calls ---- */
 
-static struct call *call_of(const struct sessions *all, struct span call_id)
+static struct session *call_first(const struct sessions *all, struct span call_id)
 {
 	struct table_link *link = table_first(&all->calls, table_hash(call_id.p, call_id.len));
-	struct call *call;
+	struct session *s;
 
 	for (; link; link = table_next(link)) {
-		call = container_of(link, struct call, link);
-		if (span_eq(span_of(call->first->call_id), call_id))
-			return call;
+		s = container_of(link, struct session, by_call_id);
+		if (span_eq(span_of(s->call_id), call_id))
+			return s;
 	}
 	return NULL;
 }
 
-/* Each round touches what the one before has asked for: the bucket, the call, its first session. */
+/* Each round touches what the one before has asked for: the bucket, the first session. */
 static void fetch_calls(const struct sessions *all, const struct span *call_ids, unsigned int n)
 {
 	uint32_t hash[FETCH_AT_ONCE];
@@ -134,9 +129,10 @@ static void fetch_calls(const struct sessions *all, const struct span *call_ids,
 		table_fetch_first(&all->calls, hash[i]);
 	for (i = 0; i < n; i++) {
 		link = table_first(&all->calls, hash[i]);
-		s = link ? container_of(link, struct call, link)->first : NULL;
-		if (s)
-			fetch_lines(s, (const char *)(s + 1) + NAMES_BYTES);
+		if (!link)
+			continue;
+		s = container_of(link, struct session, by_call_id);
+		fetch_lines(s, (const char *)(s + 1) + NAMES_BYTES);
 	}
 }
 
@@ -153,34 +149,31 @@ void sessions_fetch(const struct sessions *all, const struct span *call_ids, uns
 static int call_add(struct sessions *all, struct session *s)
 {
 	struct span call_id = span_of(s->call_id);
-	struct call *call = call_of(all, call_id);
+	struct session *first = call_first(all, call_id);
 
-	if (!call) {
-		call = calloc(1, sizeof(*call));
-		if (!call)
-			return -ENOMEM;
-		if (table_add(&all->calls, &call->link, table_hash(call_id.p, call_id.len))) {
-			free(call);
-			return -ENOMEM;
-		}
-	}
-	DL_APPEND2(call->first, s, prev_in_call, next_in_call);
-	s->call = call;
+	if (!first && table_add(&all->calls, &s->by_call_id, table_hash(call_id.p, call_id.len)))
+		return -ENOMEM;
+	DL_APPEND2(first, s, prev_in_call, next_in_call);
+	s->in_call = true;
 	return 0;
 }
 
 static void call_remove(struct sessions *all, struct session *s)
 {
-	struct call *call = s->call;
+	struct session *first;
+	bool was_first;
 
-	if (!call)
+	if (!s->in_call)
 		return;
-	s->call = NULL;
-	DL_DELETE2(call->first, s, prev_in_call, next_in_call);
-	if (call->first)
+	s->in_call = false;
+	was_first = !s->prev_in_call->next_in_call;
+	first = was_first ? s : call_first(all, span_of(s->call_id));
+	DL_DELETE2(first, s, prev_in_call, next_in_call);
+	if (!was_first)
 		return;
-	table_del(&all->calls, &call->link);
-	free(call);
+	table_del(&all->calls, &s->by_call_id);
+	if (first) /* the table had room for @s, so it has room for the next one */
+		table_add(&all->calls, &first->by_call_id, s->by_call_id.hash);
 }
 
 /* ---- the wheel of deadlines ---- */
@@ -547,11 +540,9 @@ struct leg *session_match_next(struct session_matches *m)
 struct session *sessions_of_call(const struct sessions *all, struct span call_id)
 {
 	struct session *s;
-	struct call *call;
 
 	expected_make(all, call_id, 0);
-	call = call_of(all, call_id);
-	s = call ? call->first : NULL;
+	s = call_first(all, call_id);
 	while (s && session_is_doomed(all, s))
 		s = s->next_in_call;
 	return s;

@@ -102,9 +102,10 @@ struct leg {
 };
 
 struct session {
-	char *call_id;	 /* NUL-terminated for logs; may hold no NUL inside */
-	char *from_tag;	 /* owned, with call_id in one block behind the session */
-	char *to_tag;	 /* owned, tag of the other party; NULL: no command has given it yet */
+	char *call_id;	/* NUL-terminated for logs; may hold no NUL inside */
+	char *from_tag; /* owned, with call_id in one block behind the session */
+	char *to_tag;	/* owned, tag of the other party; NULL: no command has given it yet */
+	struct table_link by_call_id; /* in the table if it is the first one of its call */
 	uint32_t number; /* not 0; unique among sessions; in the ABI's flow as `call` */
 	int notify;	 /* index of the notification target; -1: none */
 	bool strong;
@@ -113,6 +114,7 @@ struct session {
 	bool changed;	/* on the list of session_changed_pop() */
 	bool watched;	/* on the list of sessions_each_watched() */
 	bool asleep;	/* see session_sleep() */
+	bool in_call;	/* on its call's list; false: doomed one by one, or asleep */
 	bool told;	/* its controller was asked to end the whole call */
 	bool fed;	/* a feed was added: its parties no longer hear each other */
 	uint8_t doomed; /* @why of session_doom(); 0: it was not called */
@@ -125,7 +127,6 @@ struct session {
 	struct sheet *sheet;		 /* the recorder's description of its files; NULL: none */
 	struct feed *feeds, *fed_by;	 /* feed.h: feeds from this session, and feeds into it */
 	struct leg leg[SESSION_PARTIES]; /* by the party that sends to it */
-	struct call *call;
 	/* same call-id, in creation order; the first one's prev_in_call is the last one */
 	struct session *prev_in_call, *next_in_call;
 	struct session *prev, *next; /* all sessions: doomed ones first, then in creation order */

@@ -42,31 +42,38 @@ struct stream_rest *stream_rest_set(struct stream *s)
 	return s->rest;
 }
 
+static struct stream_trial *trial_of(const struct stream *s)
+{
+	return s->rest ? s->rest->trial : NULL;
+}
+
 static struct stream_trial *trial_set(struct stream *s)
 {
-	if (!s->trial)
-		s->trial = calloc(1, sizeof(*s->trial));
-	return s->trial;
+	struct stream_rest *rest = stream_rest_set(s);
+
+	if (rest && !rest->trial)
+		rest->trial = calloc(1, sizeof(*rest->trial));
+	return rest ? rest->trial : NULL;
 }
 
 void stream_free(struct stream *s)
 {
 	free(s->stats);
+	free(trial_of(s));
 	free(s->rest);
-	free(s->trial);
 	s->stats = NULL;
 	s->rest = NULL;
-	s->trial = NULL;
 }
 
 void stream_tidy(struct stream *s)
 {
 	static const struct stream_trial no_trial;
 	static const struct stream_rest no_rest;
+	struct stream_trial *trial = trial_of(s);
 
-	if (s->trial && memcmp(s->trial, &no_trial, sizeof(no_trial)) == 0) {
-		free(s->trial);
-		s->trial = NULL;
+	if (trial && memcmp(trial, &no_trial, sizeof(no_trial)) == 0) {
+		free(trial);
+		s->rest->trial = NULL;
 	}
 	if (s->rest && memcmp(s->rest, &no_rest, sizeof(no_rest)) == 0) {
 		free(s->rest);
@@ -77,25 +84,27 @@ void stream_tidy(struct stream *s)
 void stream_keep(struct stream_kept *to, const struct stream *s)
 {
 	*to = (struct stream_kept){ .is = *s, .stats = *stream_stats(s), .rest = *stream_rest(s) };
-	if (s->trial)
-		to->trial = *s->trial;
+	if (to->rest.trial)
+		to->trial = *to->rest.trial;
 }
 
 /* stream_packet() may have allocated blocks, and frees none. */
 void stream_go_back(struct stream *s, const struct stream_kept *to)
 {
+	struct stream_trial *trial = trial_of(s);
 	struct stream is = to->is;
 
 	is.stats = s->stats;
 	is.rest = s->rest;
-	is.trial = s->trial;
 	*s = is;
 	if (s->stats)
 		*s->stats = to->stats;
-	if (s->rest)
+	if (s->rest) {
 		*s->rest = to->rest;
-	if (s->trial)
-		*s->trial = to->trial;
+		s->rest->trial = trial;
+	}
+	if (trial)
+		*trial = to->trial;
 }
 
 /* ---- shared by all ways ---- */
@@ -200,8 +209,10 @@ static uint64_t heard_for(const struct stream *s)
 
 static void forget_candidates(struct stream *s)
 {
-	if (s->trial)
-		memset(s->trial, 0, sizeof(*s->trial));
+	struct stream_trial *trial = trial_of(s);
+
+	if (trial)
+		memset(trial, 0, sizeof(*trial));
 }
 
 static const struct addr *previous_of(const struct stream *s)
@@ -614,7 +625,7 @@ static enum claim claim_of(const struct visit *v)
 /* While no address is known, relay a source that is about to prove itself: it beats silence. */
 static enum stream_verdict wait_for_proof(const struct visit *v, bool weak)
 {
-	const struct stream_trial *trial = v->s->trial;
+	const struct stream_trial *trial = trial_of(v->s);
 
 	if (!trial || v->s->state != STREAM_EMPTY)
 		return STREAM_IGNORE;

@@ -64,7 +64,8 @@ struct stream_trial {
 
 /* Members that most streams do not need. */
 struct stream_rest {
-	struct addr previous; /* the latched remote before this one; ADDR_NONE: none */
+	struct stream_trial *trial; /* owned; NULL stands for a block of zeros */
+	struct addr previous;	    /* the latched remote before this one; ADDR_NONE: none */
 	/* the destination address that the peer's packets carry (wildcard listeners) */
 	struct addr local;
 	bool has_ssrc;		/* compat: ssrc and seq are valid */
@@ -103,7 +104,6 @@ struct stream {
 	/* owned; read them with stream_stats() and stream_rest() */
 	struct rtpx_flow_stats *stats;
 	struct stream_rest *rest;
-	struct stream_trial *trial;
 };
 
 /*
@@ -137,7 +137,7 @@ void stream_tidy(struct stream *s);
 struct stream_kept {
 	struct stream is; /* its pointers are not valid */
 	struct rtpx_flow_stats stats;
-	struct stream_rest rest;
+	struct stream_rest rest; /* nor is its pointer */
 	struct stream_trial trial;
 };
 /*

@@ -418,7 +418,8 @@ static void no_memory(void **state)
 		assert_int_equal(sessions_count(all), before);
 	}
 	allocation_fails = 0;
-	assert_in_range(refused, 2000 * 2 / 7, 2000 * 3 / 7);
+	/* A session is one allocation, and the tables grow now and then. */
+	assert_in_range(refused, 2000 * 1 / 7, 2000 * 2 / 7);
 	assert_int_equal(sessions_count(all), 2000 - refused);
 	sessions_free(all);
 }
@@ -663,6 +664,37 @@ static void one_call(void **state)
 	for (s = sessions_of_call(all, span_of("conference")); s; s = s->next_in_call)
 		n--;
 	assert_int_equal(n, 10000);
+	sessions_free(all);
+}
+
+/* The sessions of a call end in any order: the others are found, in the order of creation. */
+static void ends_in_any_order(void **state)
+{
+	static const int orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
+					 { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+	struct sessions *all = make(false);
+	struct session *s[3], *at;
+	size_t i;
+	int k, j;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(orders); i++) {
+		for (k = 0; k < 3; k++)
+			s[k] = add(all, "three", "tag");
+		for (k = 0; k < 3; k++) {
+			session_destroy(all, s[orders[i][k]]);
+			s[orders[i][k]] = NULL;
+			at = sessions_of_call(all, span_of("three"));
+			for (j = 0; j < 3; j++) {
+				if (!s[j])
+					continue;
+				assert_ptr_equal(at, s[j]);
+				at = at->next_in_call;
+			}
+			assert_null(at);
+		}
+	}
+	assert_int_equal(all->calls.n, 0);
 	sessions_free(all);
 }
 
@@ -961,6 +993,7 @@ int main(void)
 		cmocka_unit_test(doom),
 		cmocka_unit_test(doom_after_wrap),
 		cmocka_unit_test(one_call),
+		cmocka_unit_test(ends_in_any_order),
 		cmocka_unit_test(many),
 	};
 
