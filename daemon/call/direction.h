@@ -38,7 +38,7 @@ static inline struct leg *direction_out(struct direction d)
 
 static inline struct session *direction_session(struct direction d)
 {
-	return d.in->session;
+	return leg_session(d.in);
 }
 
 /* direction_sender, direction_receiver - the addresses and statistics of the two parties. */

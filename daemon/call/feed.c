@@ -9,13 +9,14 @@
 
 static struct feed *feed_new(struct session *source, struct session *target)
 {
-	struct feed *f = calloc(1, sizeof(*f));
+	struct session_rest *from = session_rest_set(source), *to = session_rest_set(target);
+	struct feed *f = from && to ? calloc(1, sizeof(*f)) : NULL;
 
 	if (!f)
 		return NULL;
-	*f = (struct feed){ source, target, false, source->feeds, target->fed_by };
-	source->feeds = f;
-	target->fed_by = f;
+	*f = (struct feed){ source, target, false, from->feeds, to->fed_by };
+	from->feeds = f;
+	to->fed_by = f;
 	return f;
 }
 
@@ -23,10 +24,10 @@ static void feed_free(struct feed *f)
 {
 	struct feed **at;
 
-	for (at = &f->source->feeds; *at != f; at = &(*at)->next_out)
+	for (at = &f->source->rest->feeds; *at != f; at = &(*at)->next_out)
 		;
 	*at = f->next_out;
-	for (at = &f->target->fed_by; *at != f; at = &(*at)->next_in)
+	for (at = &f->target->rest->fed_by; *at != f; at = &(*at)->next_in)
 		;
 	*at = f->next_in;
 	free(f);
@@ -34,8 +35,8 @@ static void feed_free(struct feed *f)
 
 int feed_add(struct sessions *all, const struct leg *source_leg, const struct leg *target_leg)
 {
-	struct session *source = source_leg->session, *target = target_leg->session;
-	struct feed *f = source->feeds;
+	struct session *source = leg_session(source_leg), *target = leg_session(target_leg);
+	struct feed *f = session_rest(source)->feeds;
 
 	if (source == target)
 		return -EINVAL;
@@ -54,10 +55,12 @@ int feed_add(struct sessions *all, const struct leg *source_leg, const struct le
 
 void feed_end(struct sessions *all, struct session *s)
 {
-	while (s->feeds)
-		feed_free(s->feeds);
-	while (s->fed_by) {
-		session_dirty(all, s->fed_by->source);
-		feed_free(s->fed_by);
+	const struct session_rest *rest = session_rest(s);
+
+	while (rest->feeds)
+		feed_free(rest->feeds);
+	while (rest->fed_by) {
+		session_dirty(all, rest->fed_by->source);
+		feed_free(rest->fed_by);
 	}
 }

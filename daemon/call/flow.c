@@ -30,7 +30,7 @@ enum flow_why flow_wants(struct direction d, const struct flow_env *env, struct 
 		return FLOW_WHY_INCOMPLETE;
 	if (env->double_small)
 		return FLOW_WHY_DOUBLE;
-	if (s->feeds || s->fed)
+	if (session_rest(s)->feeds || s->fed)
 		return FLOW_WHY_FED;
 	if (((in->recorded | in->tapped) & direction_bit(d)) && !env->mirror)
 		return FLOW_WHY_RECORDED;

@@ -288,18 +288,20 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 	return session_create_in(all, 0, &of, now_ns, out);
 }
 
+static int text_set(char **to, struct span text)
+{
+	char *copy = text.p ? strndup(text.p, text.len) : NULL;
+
+	if (text.p && !copy)
+		return -ENOMEM;
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
 int session_set_to_tag(struct session *s, struct span to_tag)
 {
-	char *copy;
-
-	if (s->to_tag && span_eq(span_of(s->to_tag), to_tag))
-		return 0;
-	copy = strndup(to_tag.p, to_tag.len);
-	if (!copy)
-		return -ENOMEM;
-	free(s->to_tag);
-	s->to_tag = copy;
-	return 0;
+	return s->to_tag && span_eq(span_of(s->to_tag), to_tag) ? 0 : text_set(&s->to_tag, to_tag);
 }
 
 /* Walks that have stopped before @s go on after it. */
@@ -326,11 +328,32 @@ struct leg_rest *leg_rest_set(struct leg *leg)
 	return leg->rest;
 }
 
+struct session_rest *session_rest_set(struct session *s)
+{
+	if (!s->rest)
+		s->rest = calloc(1, sizeof(*s->rest));
+	return s->rest;
+}
+
+int session_set_notify_tag(struct session *s, struct span tag)
+{
+	if (!tag.p && !s->rest)
+		return 0;
+	return session_rest_set(s) ? text_set(&s->rest->notify_tag, tag) : -ENOMEM;
+}
+
+int leg_set_codecs(struct leg *leg, struct span codecs)
+{
+	if (!codecs.p && !leg->rest)
+		return 0;
+	return leg_rest_set(leg) ? text_set(&leg->rest->codecs, codecs) : -ENOMEM;
+}
+
 static void leg_free(struct leg *leg)
 {
 	stream_free(&leg->stream[STREAM_RTP]);
 	stream_free(&leg->stream[STREAM_RTCP]);
-	free(leg->codecs);
+	free(leg_rest(leg)->codecs);
 	dtmf_free(leg_rest(leg)->dtmf);
 	free(leg->rest);
 }
@@ -358,7 +381,8 @@ void session_destroy(struct sessions *all, struct session *s)
 		all->doomed_to = 0;
 	for (i = 0; i < 2; i++)
 		leg_free(&s->leg[i]);
-	free(s->notify_tag);
+	free(session_rest(s)->notify_tag);
+	free(s->rest);
 	free(s->to_tag);
 	free(s);
 }
@@ -640,7 +664,7 @@ void session_cursor_end(struct sessions *all, struct session_cursor *c)
 
 bool leg_flags_clear(struct leg *leg, bool weak)
 {
-	struct session *s = leg->session;
+	struct session *s = leg_session(leg);
 
 	if (weak)
 		leg->weak = false;
@@ -694,7 +718,7 @@ void leg_ttl_restart(const struct sessions *all, struct leg *leg, uint64_t now_n
 	if (all->o.independent_ttl)
 		deadline_extend(leg, now_ns);
 	else
-		session_ttl_restart(leg->session, now_ns);
+		session_ttl_restart(leg_session(leg), now_ns);
 }
 
 static void ttl_fix(struct leg *leg, uint32_t ttl_s, uint64_t now_ns)
@@ -706,7 +730,7 @@ static void ttl_fix(struct leg *leg, uint32_t ttl_s, uint64_t now_ns)
 
 void leg_ttl_set(struct sessions *all, struct leg *leg, uint32_t ttl_s, uint64_t now_ns)
 {
-	struct session *s = leg->session;
+	struct session *s = leg_session(leg);
 
 	due_take(all, s);
 	ttl_fix(leg, ttl_s, now_ns);

@@ -60,6 +60,7 @@ struct leg_rest {
 	struct dtmf *dtmf;	     /* detection of the peer's digits, owned; NULL: none */
 	struct player *player;	     /* plays to the peer; NULL: nothing plays */
 	struct resizing *resizing;   /* re-packetization of the peer's RTP; NULL: none */
+	char *codecs;		     /* codec list of the peer (modifier c), owned; NULL: none */
 	bool renumbered;	     /* it has ended, but it still changes sequence numbers */
 	struct leg_numbers numbers;  /* for the next daemon */
 	/* packets discarded because the other leg had no port yet, and arrival of the latest */
@@ -68,14 +69,12 @@ struct leg_rest {
 
 /* One side of a session: its local ports, and the peer that sends to them. */
 struct leg {
-	struct session *session; /* that it belongs to */
 	struct stream stream[STREAM_KINDS];
 	/* bound RTP address (may be any-address) with the even port; ADDR_NONE: no port yet */
 	struct addr local;
 	uint32_t holds;		      /* number of commands that have put the peer on hold */
 	const char *advertised;	      /* text for replies, not owned; NULL: the numeric address */
 	void *handle;		      /* the socket layer's pair of ports; NULL: not open */
-	char *codecs;		      /* codec list of the peer (modifier c), owned; NULL: none */
 	struct leg_rest *rest;	      /* owned, see leg_rest() */
 	uint64_t deadline_ns;	      /* when its ttl runs out */
 	uint64_t ndropped;	      /* RTP from this leg's peer that could not be relayed */
@@ -101,6 +100,14 @@ struct leg {
 	bool on_hold; /* the latest command has put the peer on hold */
 };
 
+/* Members that most sessions do not need. */
+struct session_rest {
+	struct tally *recorded;	     /* the recorder's counts; NULL: never recorded */
+	struct sheet *sheet;	     /* the recorder's description of its files; NULL: none */
+	struct feed *feeds, *fed_by; /* feed.h: feeds from this session, and feeds into it */
+	char *notify_tag;	     /* owned, decoded; NULL: none */
+};
+
 struct session {
 	char *call_id;	/* NUL-terminated for logs; may hold no NUL inside */
 	char *from_tag; /* owned, with call_id in one block behind the session */
@@ -120,12 +127,9 @@ struct session {
 	uint8_t doomed; /* @why of session_doom(); 0: it was not called */
 	uint8_t due;	/* second in which it is checked, an index on the wheel */
 	uint64_t created_ns;
-	char *notify_tag; /* owned, decoded; NULL: none */
+	struct session_rest *rest; /* owned, see session_rest() */
 	/* packets that a dataplane forwarded or ignored, as far as sync has counted them */
 	uint64_t kernel_relayed, kernel_strangers;
-	struct tally *recorded;		 /* the recorder's counts; NULL: never recorded */
-	struct sheet *sheet;		 /* the recorder's description of its files; NULL: none */
-	struct feed *feeds, *fed_by;	 /* feed.h: feeds from this session, and feeds into it */
 	struct leg leg[SESSION_PARTIES]; /* by the party that sends to it */
 	/* same call-id, in creation order; the first one's prev_in_call is the last one */
 	struct session *prev_in_call, *next_in_call;
@@ -150,19 +154,33 @@ static inline const struct leg_rest *leg_rest(const struct leg *leg)
 
 struct leg_rest *leg_rest_set(struct leg *leg);
 
+/* session_rest, session_rest_set - the same of a session. */
+static inline const struct session_rest *session_rest(const struct session *s)
+{
+	static const struct session_rest none;
+
+	return s->rest ? s->rest : &none;
+}
+
+struct session_rest *session_rest_set(struct session *s);
+
+/* leg_session - the session that it belongs to. */
+static inline struct session *leg_session(const struct leg *leg)
+{
+	return container_of(leg - leg->party, struct session, leg[0]);
+}
+
 /* leg_other - the leg of the other party: packets that arrive at @leg leave from there. */
 static inline struct leg *leg_other(const struct leg *leg)
 {
-	return &leg->session->leg[!leg->party];
+	return &leg_session(leg)->leg[!leg->party];
 }
 
-/* legs_name - give the legs of @s their session and their parties. session_create() does so. */
+/* legs_name - give the legs of @s their parties. session_create() does so. */
 static inline void legs_name(struct session *s)
 {
-	for (unsigned int i = 0; i < SESSION_PARTIES; i++) {
-		s->leg[i].session = s;
+	for (unsigned int i = 0; i < SESSION_PARTIES; i++)
 		s->leg[i].party = i;
-	}
 }
 
 struct session_opts {
@@ -214,7 +232,14 @@ int session_create(struct sessions *all, struct span call_id, struct span from_t
 		   struct session **out);
 int session_create_in(struct sessions *all, unsigned int group, const struct dialog *of,
 		      uint64_t now_ns, struct session **out);
-/* session_set_to_tag - store the other party's tag, which an answer may bring. 0 or -ENOMEM. */
+/*
+ * session_set_to_tag - store a copy of the other party's tag, which an answer may bring; .p is
+ * NULL: it is not known. 0, or -ENOMEM: the tag is the one of before.
+ * session_set_notify_tag, leg_set_codecs - the same for the texts of a notification and of modifier
+ * c.
+ */
+int session_set_notify_tag(struct session *s, struct span tag);
+int leg_set_codecs(struct leg *leg, struct span codecs);
 int session_set_to_tag(struct session *s, struct span to_tag);
 /* session_destroy - remove @s and free its memory. Its ports must be closed. */
 void session_destroy(struct sessions *all, struct session *s);

@@ -198,7 +198,7 @@ static void leg_take(struct snapshot_leg *out, const struct leg *leg)
 		out->stream[kind].rest.trial = NULL;
 	}
 	out->advertised = span_of(leg->advertised);
-	out->codecs = span_of(leg->codecs);
+	out->codecs = span_of(leg_rest(leg)->codecs);
 	out->numbers = leg_rest(leg)->numbers;
 	if (dtmf)
 		out->dtmf = (struct snapshot_dtmf){ .on = true,
@@ -217,11 +217,11 @@ void snapshot_take(struct snapshot *out, const struct session *s)
 		.call_id = span_of(s->call_id),
 		.from_tag = span_of(s->from_tag),
 		.to_tag = span_of(s->to_tag),
-		.notify_tag = span_of(s->notify_tag),
+		.notify_tag = span_of(session_rest(s)->notify_tag),
 	};
 	for (i = 0; i < 2; i++)
 		leg_take(&out->leg[i], &s->leg[i]);
-	for (f = s->fed_by, i = 0; f && i < SNAPSHOT_MAX_FEEDS; f = f->next_in, i++)
+	for (f = session_rest(s)->fed_by, i = 0; f && i < SNAPSHOT_MAX_FEEDS; f = f->next_in, i++)
 		out->feed[i] = (struct snapshot_feed){ f->source->number, f->crossed };
 }
 
@@ -278,13 +278,10 @@ int snapshot_read(struct snapshot *out, struct span bytes)
 	return 0;
 }
 
-/* Copy a text; an empty text stays NULL. */
-static int text_apply(struct span text, char **out)
+/* An empty text is absent. */
+static struct span text_of(struct span text)
 {
-	if (!text.len)
-		return 0;
-	*out = strndup(text.p, text.len);
-	return *out ? 0 : -ENOMEM;
+	return text.len ? text : (struct span){ 0 };
 }
 
 /* Give a new stream its blocks, except those that would have zeros only. */
@@ -331,12 +328,12 @@ int snapshot_apply(const struct snapshot *snap, struct session *s)
 		err = stream_apply(&snap->leg[i / STREAM_KINDS].stream[i % STREAM_KINDS],
 				   direction_sender(session_direction(s, i)));
 	if (!err)
-		err = text_apply(snap->notify_tag, &s->notify_tag);
+		err = session_set_notify_tag(s, text_of(snap->notify_tag));
 	if (!err)
-		err = text_apply(snap->to_tag, &s->to_tag);
+		err = session_set_to_tag(s, text_of(snap->to_tag));
 	for (i = 0; i < 2 && !err; i++) {
 		s->leg[i].local.port = 0;
-		err = text_apply(snap->leg[i].codecs, &s->leg[i].codecs);
+		err = leg_set_codecs(&s->leg[i], text_of(snap->leg[i].codecs));
 		if (!err)
 			err = numbers_apply(&snap->leg[i].numbers, &s->leg[i]);
 	}

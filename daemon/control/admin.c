@@ -195,8 +195,9 @@ static struct json_object *session_json(struct admin *a, struct session *s, uint
 	put_bool(o, "complete", s->complete);
 	put_number(o, "age_s", age_ms(s->created_ns, now_ns) / 1000);
 	put_number(o, "ttl_s", session_ttl_left(a->o.sessions, s, now_ns));
-	if (s->recorded)
-		json_object_object_add(o, "recorded", tally_json(tally_read(s->recorded)));
+	if (session_rest(s)->recorded)
+		json_object_object_add(o, "recorded",
+				       tally_json(tally_read(session_rest(s)->recorded)));
 	json_object_array_add(legs, leg_json(a, &s->leg[SESSION_CALLER], now_ns));
 	json_object_array_add(legs, leg_json(a, &s->leg[SESSION_CALLEE], now_ns));
 	json_object_object_add(o, "legs", legs);

@@ -29,7 +29,7 @@ int digits_restore(struct leg *leg, int target, const struct digits_req *req)
 
 int digits_catch(const struct digits *d, struct leg *leg, const struct digits_req *req)
 {
-	const struct session *s = leg->session;
+	const struct session *s = leg_session(leg);
 
 	if (s->notify < 0 || notify_ends_calls(d->notify, s->notify)) {
 		log_provoked(PROVOKED_DIGITS_REFUSED, s->call_id, session_party_words[leg->party]);
@@ -42,7 +42,7 @@ int digits_catch(const struct digits *d, struct leg *leg, const struct digits_re
 static void report_press(const struct digits *d, const struct leg *leg,
 			 const struct dtmf_press *press, uint64_t now_ns)
 {
-	const struct session *s = leg->session;
+	const struct session *s = leg_session(leg);
 	const struct dtmf *dtmf = leg_rest(leg)->dtmf;
 	size_t size = strlen(dtmf->tag) + sizeof(" D 63 65535 0");
 	char *text = malloc(size);
@@ -72,7 +72,7 @@ bool digits_take(const struct digits *d, struct leg *leg, const uint8_t *packet,
 		break;
 	case DTMF_TOO_MANY:
 		d->stats->ndtmf_left_out++;
-		log_provoked(PROVOKED_DIGITS_MANY, leg->session->call_id,
+		log_provoked(PROVOKED_DIGITS_MANY, leg_session(leg)->call_id,
 			     session_party_words[leg->party], DTMF_BURST);
 		break;
 	case DTMF_GOES_ON:

@@ -92,7 +92,7 @@ static int leg_reopen(struct engine *e, struct leg *leg, const struct face *face
 	void *old_handle = leg->handle, *new_handle;
 	int err;
 
-	sync_close(e->o.sync, leg->session);
+	sync_close(e->o.sync, leg_session(leg));
 	leg->handle = NULL;
 	leg_set_face(leg, face);
 	err = leg_open(e, leg, now_ns);
@@ -100,7 +100,7 @@ static int leg_reopen(struct engine *e, struct leg *leg, const struct face *face
 		leg->handle = old_handle;
 		leg->local = old_local;
 		leg->advertised = old_advertised;
-		session_dirty(e->o.sessions, leg->session);
+		session_dirty(e->o.sessions, leg_session(leg));
 		return err;
 	}
 	new_local = leg->local;
@@ -204,8 +204,7 @@ void engine_drop(struct engine *e, struct session *s, uint64_t now_ns)
 static enum proto_error session_set_notify(struct engine *e, struct session *s,
 					   const struct engine_update *u)
 {
-	free(s->notify_tag);
-	s->notify_tag = NULL;
+	session_set_notify_tag(s, (struct span){ 0 });
 	s->notify = -1;
 	s->told = false;
 	if (!u->notify_socket.p)
@@ -216,10 +215,7 @@ static enum proto_error session_set_notify(struct engine *e, struct session *s,
 			     u->notify_socket.p);
 		return PROTO_OK;
 	}
-	if (!u->notify_tag.p)
-		return PROTO_OK;
-	s->notify_tag = strndup(u->notify_tag.p, u->notify_tag.len);
-	return s->notify_tag ? PROTO_OK : E_MEMORY;
+	return session_set_notify_tag(s, u->notify_tag) ? E_MEMORY : PROTO_OK;
 }
 
 static bool is_asymmetric(const struct engine *e, const struct media_req *m)
@@ -271,8 +267,8 @@ static enum proto_error leg_describe(struct engine *e, struct leg *leg, const st
 
 	leg->on_hold = m->on_hold;
 	leg->holds += m->on_hold;
-	if (names_itself(e, leg->session, &m->peer)) {
-		log_provoked(PROVOKED_ITSELF, leg->session->call_id);
+	if (names_itself(e, leg_session(leg), &m->peer)) {
+		log_provoked(PROVOKED_ITSELF, leg_session(leg)->call_id);
 		stream_set_asymmetric(&leg->stream[STREAM_RTP], asymmetric, e->o.learning);
 		stream_set_asymmetric(&leg->stream[STREAM_RTCP], asymmetric, e->o.learning);
 	} else if (m->peer.family != ADDR_NONE && m->peer.port) {
@@ -288,14 +284,7 @@ static enum proto_error leg_describe(struct engine *e, struct leg *leg, const st
 	leg->ptime_ms = m->ptime_ms;
 	if (relay_leg_resize(e->o.relay, leg, m->ptime_ms) < 0)
 		return E_MEMORY;
-	free(leg->codecs);
-	leg->codecs = NULL;
-	if (m->codecs.p) {
-		leg->codecs = strndup(m->codecs.p, m->codecs.len);
-		if (!leg->codecs)
-			return E_MEMORY;
-	}
-	return PROTO_OK;
+	return leg_set_codecs(leg, m->codecs) ? E_MEMORY : PROTO_OK;
 }
 
 /* -a. A session is served even if it cannot be recorded. */
@@ -397,7 +386,7 @@ static enum proto_error session_begin(struct engine *e, const struct engine_upda
 static enum proto_error session_continue(struct engine *e, struct leg *leg,
 					 const struct media_req *m, uint64_t now_ns)
 {
-	struct session *s = leg->session;
+	struct session *s = leg_session(leg);
 	struct face face, now = { addr_with_port(leg->local, 0), leg->advertised };
 	const struct faces_near near = { .of_call = { &now.addr }, .now_ns = now_ns };
 	enum proto_error bad;
@@ -452,7 +441,7 @@ int engine_update(struct engine *e, const struct engine_update *u, uint64_t now_
 		  struct engine_result *out)
 {
 	struct leg *first = session_find(e->o.sessions, &u->dialog), *returned;
-	struct session *s = first ? first->session : NULL;
+	struct session *s = first ? leg_session(first) : NULL;
 	struct span other_tag;
 	enum proto_error bad;
 
@@ -514,9 +503,9 @@ int engine_delete(struct engine *e, const struct dialog *of, bool weak, uint64_t
 
 	while ((leg = session_match_next(&m))) {
 		found = true;
-		session_changed(e->o.sessions, leg->session);
+		session_changed(e->o.sessions, leg_session(leg));
 		if (leg_flags_clear(leg, weak))
-			end_soon(e, leg->session, ended++, REPORT_END_DELETED, now_ns);
+			end_soon(e, leg_session(leg), ended++, REPORT_END_DELETED, now_ns);
 		if (m.exact)
 			break;
 	}
@@ -596,7 +585,7 @@ int engine_find(struct engine *e, const struct dialog *of, struct engine_result 
 	if (!leg)
 		return E_SESSION;
 	*out = (struct engine_result){
-		.session = leg->session,
+		.session = leg_session(leg),
 		.first = leg,
 		.party = leg,
 		.returned = leg_other(leg),
@@ -607,7 +596,7 @@ int engine_find(struct engine *e, const struct dialog *of, struct engine_result 
 void engine_query(struct engine *e, const struct leg *first, uint64_t now_ns,
 		  struct engine_query *out)
 {
-	struct session *s = first->session;
+	struct session *s = leg_session(first);
 	const struct leg *other = leg_other(first);
 	const struct rtpx_flow_stats *rtp = stream_stats(&first->stream[STREAM_RTP]);
 	struct player_time prompt;
@@ -697,8 +686,8 @@ int engine_catch_dtmf(struct engine *e, const struct engine_result *r, const str
  */
 static void tell_controller(struct engine *e, struct session *s, uint64_t now_ns)
 {
-	const struct notify_event event = { s->call_id, s->from_tag, s->to_tag, s->notify_tag,
-					    session_group(s->number) };
+	const struct notify_event event = { s->call_id, s->from_tag, s->to_tag,
+					    session_rest(s)->notify_tag, session_group(s->number) };
 	int target = s->notify < 0 ? notify_default(e->o.notify) : s->notify;
 	bool ends_calls = target >= 0 && notify_ends_calls(e->o.notify, target);
 	struct session *other;

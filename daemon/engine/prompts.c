@@ -21,9 +21,9 @@ enum proto_error prompts_play(const struct prompts *p, const struct dialog *of, 
 		return E_SESSION;
 	player_stop(leg);
 	if (!codecs.p) {
-		if (!leg->codecs)
+		codecs = span_of(leg_rest(leg)->codecs);
+		if (!codecs.p)
 			return E_VALUE;
-		codecs = span_of(leg->codecs);
 		ptime_ms = leg_other(leg)->ptime_ms;
 	}
 	err = player_start(p->players, leg, name, codecs, rounds, ptime_ms, now_ns);
@@ -43,8 +43,9 @@ enum proto_error prompts_stop(const struct prompts *p, const struct dialog *of)
 void prompts_ended(void *report, struct leg *leg, const char *name, uint64_t ms)
 {
 	const struct prompts_report *r = report;
-	const struct session *s = leg->session;
-	const char *tag = s->notify_tag ? s->notify_tag : "";
+	const struct session *s = leg_session(leg);
+	const char *notify_tag = session_rest(s)->notify_tag;
+	const char *tag = notify_tag ? notify_tag : "";
 	struct notify_event event = { s->call_id, s->from_tag, s->to_tag, NULL,
 				      session_group(s->number) };
 	char *text;

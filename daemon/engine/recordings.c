@@ -13,7 +13,7 @@ enum proto_error recordings_start(const struct recordings *r, const struct dialo
 
 	while ((leg = session_match_next(&m))) {
 		done |= recorder_start(r->recorder, leg, single_file) == 0;
-		session_dirty(r->sessions, leg->session);
+		session_dirty(r->sessions, leg_session(leg));
 		if (m.exact)
 			break;
 	}
@@ -24,7 +24,7 @@ enum proto_error recordings_start(const struct recordings *r, const struct dialo
 static bool stop_leg(const struct recordings *r, struct leg *leg, uint64_t now_ns)
 {
 	mirror_drain(r->mirror);
-	session_dirty(r->sessions, leg->session);
+	session_dirty(r->sessions, leg_session(leg));
 	return recorder_stop(r->recorder, leg, now_ns) == 0;
 }
 
@@ -62,7 +62,7 @@ enum proto_error recordings_copy(const struct recordings *r, const struct dialog
 	if ((from && !is_network_target(target)) ||
 	    recorder_copy(r->recorder, leg, target, single_file, now_ns))
 		return E_COPY;
-	session_dirty(r->sessions, leg->session);
+	session_dirty(r->sessions, leg_session(leg));
 	if (!from)
 		return PROTO_OK;
 	local = recorder_copy_local(leg);

@@ -185,7 +185,7 @@ static void feed_packet(struct relay *r, struct direction d, const struct socket
 {
 	const struct feed *f;
 
-	for (f = direction_session(d)->feeds; f; f = f->next_out) {
+	for (f = session_rest(direction_session(d))->feeds; f; f = f->next_out) {
 		struct leg *out = feed_leg(f, d.in);
 		struct direction fed = direction_to(out, d.kind);
 
@@ -278,7 +278,7 @@ static void resizing_keep(struct resizing *z)
 {
 	resizer_numbers(z->resizer, &z->leg->rest->numbers);
 	resizer_kept(z->resizer);
-	session_changed(z->relay->o.sessions, z->leg->session);
+	session_changed(z->relay->o.sessions, leg_session(z->leg));
 }
 
 static void resize_packet(struct resizing *z, const struct sockets_packet *p)
@@ -295,7 +295,7 @@ static void resize_packet(struct resizing *z, const struct sockets_packet *p)
 	if (!resizer_is_over(z->resizer))
 		return;
 	resizing_end(r, leg);
-	session_dirty(r->o.sessions, leg->session);
+	session_dirty(r->o.sessions, leg_session(leg));
 }
 
 /* Packets that were relayed before keep their numbers. */
@@ -306,7 +306,7 @@ static void resizing_resume(struct relay *r, struct resizing *z)
 	struct leg_numbers from = leg_rest(leg)->numbers;
 
 	if (leg->installed & 1 << STREAM_RTP)
-		sync_pull(r->o.sync, leg->session);
+		sync_pull(r->o.sync, leg_session(leg));
 	if (!from.known && st->max_seq)
 		from = (struct leg_numbers){
 			.known = true, .ssrc = st->ssrc, .next = st->max_seq + 1, .stale = true
@@ -472,7 +472,6 @@ static void on_expect(void *arg, void *owner, unsigned int tag, unsigned int ste
 
 	(void)arg;
 	if (step == 0) {
-		__builtin_prefetch(&d.in->session);
 		fetch_lines(sender, sender + 1);
 		fetch_lines(&d.in->local, d.in + 1);
 	} else if (step == 1) {
@@ -532,7 +531,7 @@ int relay_leg_restore(struct relay *r, struct leg *leg)
 
 void relay_leg_close(struct relay *r, struct leg *leg)
 {
-	sync_close(r->o.sync, leg->session);
+	sync_close(r->o.sync, leg_session(leg));
 	mirror_leg_close(r->o.mirror, leg);
 	if (leg->handle)
 		sockets_pair_close(r->user, leg->handle);

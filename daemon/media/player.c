@@ -54,7 +54,7 @@ static void player_end(struct player *p)
 	pacer_del(all->o.pacer, &p->item);
 	clips_give(all->clips, p->clip);
 	all->o.stats->nplrs_destroyed++;
-	session_dirty(all->o.sessions, p->leg->session);
+	session_dirty(all->o.sessions, leg_session(p->leg));
 	free(p->name);
 	free(p);
 }
@@ -110,7 +110,7 @@ static void keep_time(struct player *p, bool sends)
 {
 	if (sends && !p->begun_ns) {
 		p->begun_ns = p->due_ns;
-		session_changed(p->all->o.sessions, p->leg->session);
+		session_changed(p->all->o.sessions, leg_session(p->leg));
 	} else if (!sends && p->begun_ns) {
 		p->begun_ns += p->period_ns;
 	}
@@ -150,7 +150,7 @@ static void skip_lag(struct player *p, uint64_t now_ns)
 {
 	if (p->begun_ns && p->wanted.data) {
 		p->begun_ns += now_ns - p->due_ns;
-		session_changed(p->all->o.sessions, p->leg->session);
+		session_changed(p->all->o.sessions, leg_session(p->leg));
 	}
 	p->due_ns = now_ns;
 }
@@ -306,7 +306,7 @@ static int player_new(struct players *all, struct leg *leg, const struct clip *c
 	leg->rest->player = p;
 	all->count++;
 	pacer_add(all->o.pacer, &p->item, p->due_ns, on_due);
-	session_dirty(all->o.sessions, leg->session);
+	session_dirty(all->o.sessions, leg_session(leg));
 	return 0;
 }
 

@@ -33,7 +33,7 @@ struct survey {
 
 static void note_worst(struct survey_view *n, const struct leg *leg)
 {
-	const struct session *s = leg->session;
+	const struct session *s = leg_session(leg);
 	const struct quality_recent *q = &leg->recent;
 	unsigned int i = n->n_worst;
 	struct survey_worst *w;

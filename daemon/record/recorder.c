@@ -41,9 +41,11 @@ struct recorder {
 
 static int session_prepare(struct recorder *r, struct session *s)
 {
-	if (!s->recorded)
-		s->recorded = tally_new(r->total);
-	return s->recorded ? 0 : -ENOMEM;
+	struct session_rest *rest = session_rest_set(s);
+
+	if (rest && !rest->recorded)
+		rest->recorded = tally_new(r->total);
+	return rest && rest->recorded ? 0 : -ENOMEM;
 }
 
 /* ---- descriptions ---- */
@@ -105,12 +107,13 @@ static struct sheet_file *file_describe(struct recorder *r, struct direction d,
 				       : d.kind == STREAM_RTCP ? SHEET_RTCP
 							       : SHEET_RTP;
 	struct session *s = direction_session(d);
+	struct session_rest *rest = r->finisher ? session_rest_set(s) : NULL;
 
-	if (!r->finisher)
+	if (!rest)
 		return NULL;
-	if (!s->sheet && sheet_new(&s->sheet, s, clock_read(CLOCK_REALTIME)))
+	if (!rest->sheet && sheet_new(&rest->sheet, s, clock_read(CLOCK_REALTIME)))
 		return NULL;
-	return sheet_add(s->sheet, party, media);
+	return sheet_add(rest->sheet, party, media);
 }
 
 /* The file is open, perhaps as one that was described before. */
@@ -171,11 +174,12 @@ static enum sheet_sound sound_of_target(const struct recorder *r, struct span *t
 /* The name of recordings without a target. */
 static void stem_of(const struct recorder *r, const struct session *s, char stem[NAME_MAX + 1])
 {
+	const struct sheet *sheet = session_rest(s)->sheet;
 	const struct naming_call call = {
 		.call_id = s->call_id,
 		.from_tag = s->from_tag,
 		.to_tag = s->to_tag,
-		.realtime_ns = s->sheet ? s->sheet->begin_ns : clock_read(CLOCK_REALTIME),
+		.realtime_ns = sheet ? sheet->begin_ns : clock_read(CLOCK_REALTIME),
 	};
 
 	naming_of(r->o.name ? r->o.name : NAMING_DEFAULT, &call, stem);
@@ -235,7 +239,7 @@ static int recording_file_open(struct recorder *r, struct direction d,
 			       const struct writer_name *name, struct recording *rec)
 {
 	struct sheet_file *f = file_describe(r, d, rec);
-	struct tally *tally = direction_session(d)->recorded;
+	struct tally *tally = session_rest(direction_session(d))->recorded;
 	int err = writer_open(r->writer, name, tally, f, &rec->file[d.kind]);
 
 	if (f && err)
@@ -251,7 +255,7 @@ static int files_open(struct recorder *r, struct leg *leg, const struct snapshot
 {
 	struct writer_name name;
 	char stem[NAME_MAX + 1];
-	const char *call_id = leg->session->call_id;
+	const char *call_id = leg_session(leg)->call_id;
 	int kind, err = 0;
 
 	for (kind = 0; kind < STREAM_KINDS && !err; kind++) {
@@ -277,7 +281,7 @@ static int start_files(struct recorder *r, struct leg *leg, const struct snapsho
 		       struct recording *rec)
 {
 	int err = files_open(r, leg, wish, rec);
-	struct sheet *sheet = leg->session->sheet;
+	struct sheet *sheet = session_rest(leg_session(leg))->sheet;
 	struct span target = wish->target;
 
 	if (sheet && !err && target.p)
@@ -314,7 +318,9 @@ static int say_copy(const struct session *s, struct span dest, int err)
 static int start_copy(struct recorder *r, struct session *s, struct span dest, uint64_t now_ns,
 		      struct recording *rec)
 {
-	return say_copy(s, dest, copy_open(r->copies, dest, s->recorded, now_ns, &rec->copy));
+	struct tally *tally = session_rest(s)->recorded;
+
+	return say_copy(s, dest, copy_open(r->copies, dest, tally, now_ns, &rec->copy));
 }
 
 /*
@@ -359,7 +365,7 @@ static void recording_free(struct recording *rec)
 static int recording_start(struct recorder *r, struct leg *leg,
 			   const struct snapshot_recording *wish, uint64_t now_ns)
 {
-	struct session *s = leg->session;
+	struct session *s = leg_session(leg);
 	struct recording *rec;
 	struct span dest;
 	int err;
@@ -418,7 +424,7 @@ void recorder_take(const struct leg *leg, struct snapshot_recording *out)
 static void spooled_rescue(struct recorder *r, struct leg *leg,
 			   const struct snapshot_recording *from)
 {
-	struct session *s = leg->session;
+	struct session *s = leg_session(leg);
 	char stem[NAME_MAX + 1], text[NAME_MAX + 1];
 	struct writer_name name;
 	int kind;
@@ -428,7 +434,7 @@ static void spooled_rescue(struct recorder *r, struct leg *leg,
 	for (kind = 0; kind < STREAM_KINDS; kind++)
 		if (name_make(r, &name, stem, (struct direction){ leg, kind }, from) == 0 &&
 		    writer_name_text(&name, from->part, text) == 0)
-			writer_rescue(r->writer, text, s->recorded);
+			writer_rescue(r->writer, text, session_rest(s)->recorded);
 }
 
 int recorder_resume(struct recorder *r, struct leg *leg, const struct snapshot_recording *from,
@@ -472,18 +478,21 @@ int recorder_stop(struct recorder *r, struct leg *leg, uint64_t now_ns)
 
 void recorder_end(struct recorder *r, struct session *s, uint64_t now_ns)
 {
+	struct session_rest *rest = s->rest;
 	struct leg *leg;
 
 	for (leg = s->leg; leg < s->leg + SESSION_PARTIES; leg++)
 		recorder_stop(r, leg, now_ns);
-	if (s->sheet) {
-		sheet_end(s->sheet, s);
-		if (!s->sheet->open)
-			sheet_done(r, s->sheet);
+	if (!rest)
+		return;
+	if (rest->sheet) {
+		sheet_end(rest->sheet, s);
+		if (!rest->sheet->open)
+			sheet_done(r, rest->sheet);
 	}
-	s->sheet = NULL;
-	tally_drop(s->recorded);
-	s->recorded = NULL;
+	rest->sheet = NULL;
+	tally_drop(rest->recorded);
+	rest->recorded = NULL;
 }
 
 void recorder_leave(struct recorder *r)
@@ -556,7 +565,9 @@ void recorder_packet(struct recorder *r, struct direction d, uint64_t arrival_ns
 
 void recorder_lost(struct recorder *r, struct session *s, uint64_t packets)
 {
-	tally_lost(s->recorded ? s->recorded : r->total, TALLY_KERNEL, packets);
+	struct tally *tally = session_rest(s)->recorded;
+
+	tally_lost(tally ? tally : r->total, TALLY_KERNEL, packets);
 }
 
 void recorder_flush(struct recorder *r)

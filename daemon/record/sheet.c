@@ -55,7 +55,7 @@ int sheet_new(struct sheet **out, const struct session *s, uint64_t realtime_ns)
 	}
 	naming_key(s->call_id, s->from_tag, sheet->key);
 	sheet->begin_ns = realtime_ns;
-	sheet->tally = tally_hold(s->recorded);
+	sheet->tally = tally_hold(session_rest(s)->recorded);
 	*out = sheet;
 	return 0;
 }

@@ -240,19 +240,6 @@ static bool leg_stays(const struct leg *leg, const struct leg *next)
 	       leg->ptime_ms == next->ptime_ms;
 }
 
-static void free_texts(struct session *s)
-{
-	int i;
-
-	free(s->notify_tag);
-	free(s->to_tag);
-	s->notify_tag = s->to_tag = NULL;
-	for (i = 0; i < 2; i++) {
-		free(s->leg[i].codecs);
-		s->leg[i].codecs = NULL;
-	}
-}
-
 /* A leg's address and statistics before an update. */
 struct leg_before {
 	struct addr local;
@@ -292,7 +279,6 @@ int restore_update(struct restorer *r, const struct snapshot *snap, struct sessi
 
 	if (!leg_stays(&s->leg[0], &snap->is.leg[0]) || !leg_stays(&s->leg[1], &snap->is.leg[1]))
 		return -ESTALE;
-	free_texts(s);
 	rc = snapshot_apply(snap, s);
 	restore_times(r, s);
 	restore_numbers(r, s);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdlib.h>
 
 #include "../../daemon/call/feed.h"
 #include "../../daemon/call/flow.c"
@@ -303,10 +304,10 @@ static void feeds(void **state)
 	assert_int_equal(feed_add(all, &source.leg[0], &target.leg[1]), 0);
 	assert_int_equal(feed_add(all, &source.leg[0], &target.leg[1]), 0);
 	assert_true(source.dirty && target.dirty);
-	assert_ptr_equal(source.feeds, target.fed_by);
-	assert_null(source.feeds->next_out);
-	assert_ptr_equal(feed_leg(source.feeds, &source.leg[0]), &target.leg[1]);
-	assert_ptr_equal(feed_leg(source.feeds, &source.leg[1]), &target.leg[0]);
+	assert_ptr_equal(source.rest->feeds, target.rest->fed_by);
+	assert_null(source.rest->feeds->next_out);
+	assert_ptr_equal(feed_leg(source.rest->feeds, &source.leg[0]), &target.leg[1]);
+	assert_ptr_equal(feed_leg(source.rest->feeds, &source.leg[1]), &target.leg[0]);
 	for (i = 0; i < DIRECTIONS; i++) {
 		assert_int_equal(flow_compile(session_direction(&source, i), &usual, &f),
 				 FLOW_WHY_FED);
@@ -319,6 +320,8 @@ static void feeds(void **state)
 	while (session_dirty_pop(all))
 		;
 	sessions_free(all);
+	free(source.rest);
+	free(target.rest);
 }
 
 /* A prompt or a packet length concerns RTP in one direction only. */

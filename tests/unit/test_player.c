@@ -622,7 +622,7 @@ static unsigned int n_errors;
 static int on_crowd_send(void *arg, struct leg *leg, const uint8_t *packet, size_t len)
 {
 	uint64_t now = clock_now();
-	unsigned int i = atoi(leg->session->call_id);
+	unsigned int i = atoi(leg_session(leg)->call_id);
 
 	(void)arg, (void)packet, (void)len;
 	assert_true(now >= crowd[i].due_ns);

@@ -106,11 +106,12 @@ static void finding(void **state)
 					   span_of(rows[i].to) };
 		const struct leg *leg = session_find(all, &of);
 
-		if (!leg != !rows[i].tag || (leg && (strcmp(leg->session->from_tag, rows[i].tag) ||
-						     leg->party != rows[i].party)))
+		if (!leg != !rows[i].tag ||
+		    (leg && (strcmp(leg_session(leg)->from_tag, rows[i].tag) ||
+			     leg->party != rows[i].party)))
 			fail_msg("from %s to %s: found %s", rows[i].from,
 				 rows[i].to ? rows[i].to : "-",
-				 leg ? leg->session->from_tag : "none");
+				 leg ? leg_session(leg)->from_tag : "none");
 	}
 	assert_null(sessions_of_call(all, span_of("cal")));
 	sessions_free(all);
@@ -126,7 +127,7 @@ static int matches(struct sessions *all, const char *from, const char *to, bool 
 	while ((leg = session_match_next(&m))) {
 		n++;
 		if (destroy)
-			session_destroy(all, leg->session);
+			session_destroy(all, leg_session(leg));
 	}
 	return n;
 }
@@ -483,7 +484,7 @@ static void many(void **state)
 		of.call_id = span_of(name);
 		leg = session_find(t.all, &of);
 		assert_non_null(leg);
-		session_destroy(t.all, leg->session);
+		session_destroy(t.all, leg_session(leg));
 	}
 	assert_int_equal(sessions_count(t.all), 0);
 	sessions_free(t.all);
@@ -885,7 +886,7 @@ static void expected(void **state)
 	assert_int_equal(new->number, 10);
 	assert_null(sessions_of_call(left.all, span_of("nobody")));
 	assert_int_equal(left.e.n, 3);
-	assert_int_equal(session_find(left.all, &of)->session->number, 8);
+	assert_int_equal(leg_session(session_find(left.all, &of))->number, 8);
 	assert_int_equal(left.e.n, 1);
 	assert_int_equal(sessions_count(left.all), 4);
 	assert_int_equal(sessions_of_call(left.all, span_of("b"))->next_in_call->number, 9);
