@@ -275,13 +275,15 @@ class Rtpxd(Daemon):
         super().__init__(network)
         self.dataplane, self.mode = dataplane, mode
         self.pins = os.path.join(self.bench.bpffs, network.name)
+        self.state = tempfile.mkdtemp(dir="/dev/shm", prefix=network.name)  # no disk, as in /run
+        network.bench.stack.callback(shutil.rmtree, self.state, True)
 
     def words(self):
         path = self.bench.path(self.network.name)
         words = [os.path.join(self.bench.build, "rtpxd"), "-f", "-F", "-s", "udp:127.0.0.1:%d" % CONTROL_PORT,
                  "-l", RELAY, "-m", str(PORT_MIN), "-M", str(PORT_MAX), "-T", "7200", "-p", path + ".pid",
                  "--dataplane", self.dataplane, "--pin-dir", self.pins, "--admin-socket", path + ".sock",
-                 "--state-dir", path + ".state"]
+                 "--state-dir", self.state]
         if self.mode:
             words += ["--xdp-mode", self.mode, "--interface", "in0", "--interface", "out0"]
         return words

@@ -17,13 +17,11 @@ import ipaddress
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -55,8 +53,6 @@ class ManyRtpxd(Rtpxd):
         except OSError:
             self.group = None
         self.room = calls
-        self.state = tempfile.mkdtemp(dir="/dev/shm", prefix=network.name)  # no disk, as in /run
-        network.bench.stack.callback(shutil.rmtree, self.state, True)
         super().__init__(network, "xdp", "native")
         self.more = [after(FIRST_MORE, i) for i in range((2 * calls - 1) // PAIRS)]
         for address in self.more:
@@ -69,7 +65,6 @@ class ManyRtpxd(Rtpxd):
         """@counted: its kernel memory. The kernel needs long to begin that while the generator runs."""
         words = super().words()
         words[words.index("-T") + 1] = str(TIME_TO_LIVE)
-        words[words.index("--state-dir") + 1] = self.state
         words[words.index("-l") + 1] = ",".join([RELAY, *self.more])
         words[words.index("-m") + 1], words[words.index("-M") + 1] = "35000", "65000"
         into = ["sh", "-c", 'echo $$ >%s/cgroup.procs; exec "$@"' % self.group, "sh"] if self.group and counted else []
