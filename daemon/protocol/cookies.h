@@ -22,8 +22,8 @@
 struct cookies;
 
 /*
- * cookies_new - @max_bytes bounds the memory of the entries, their overhead included. A new entry
- * displaces the oldest ones. 0 or -ENOMEM.
+ * cookies_new - @max_bytes, at least 2 kB, bounds the memory of the entries, their overhead
+ * included. A new entry displaces the oldest ones, at most 64 kB of them at once. 0 or -ENOMEM.
  */
 int cookies_new(struct cookies **out, size_t max_bytes);
 void cookies_free(struct cookies *c);
@@ -51,14 +51,17 @@ void cookies_fetch(const struct cookies *c, const struct cookies_key *keys, unsi
 /* cookies_find - the reply to @key, valid until the next call; .p is NULL if there is none. */
 struct span cookies_find(const struct cookies *c, const struct cookies_key *key);
 
-/* cookies_store - remember @reply for a @key that cookies_find() did not find. Out of memory it
- * stores nothing. */
+/*
+ * cookies_store - remember @reply for a @key that cookies_find() did not find. It stores nothing
+ * without memory, or if @reply is longer than COOKIES_REPLY_MAX.
+ */
 void cookies_store(struct cookies *c, const struct cookies_key *key, struct span reply,
 		   uint64_t now_ns);
 
 /*
  * cookies_each - call @fn for the replies that the next process needs: of those stored since
- * @since_ns, the @max newest, oldest first. @key is for cookies_restore(), in host byte order.
+ * @since_ns, the @max newest, oldest first. @key is for cookies_restore(), in host byte order. Both
+ * spans are valid until @fn returns.
  */
 void cookies_each(const struct cookies *c, uint64_t since_ns, unsigned int max,
 		  void (*fn)(void *arg, struct span key, struct span reply, uint64_t stored_ns),
@@ -72,7 +75,10 @@ void cookies_watch(struct cookies *c,
 				  uint64_t stored_ns),
 		   void *arg);
 
-/* cookies_bytes - bytes of memory of the cache, the allocator's overhead included. */
+/*
+ * cookies_bytes - bytes of memory of the cache, the allocator's overhead included, and memory that
+ * is kept for further entries.
+ */
 size_t cookies_bytes(const struct cookies *c);
 
 /* cookies_sweep - remove entries that are older than COOKIES_LIFE_NS. */
