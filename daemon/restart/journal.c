@@ -48,20 +48,45 @@
 #define PIPE_BYTES (1 << 20) /* between the child and us, which any user may have */
 #define ENV_FLAGS (MDB_NOSUBDIR | MDB_NOLOCK)
 
-static const char magic[8] = { 'r', 't', 'p', 'x', 'c', 'a', 'l', 'l' };
+#define LEN_BITS 17 /* hold JOURNAL_MAX */
 
-/* Stands in front of each record. Host byte order, because the file never leaves this machine. */
+static const char magic[3] = { 'r', 't', 'p' };
+static const char magic_1[8] = { 'r', 't', 'p', 'x', 'c', 'a', 'l', 'l' };
+
+/*
+ * Stands in front of each record but that of key 0. Host byte order, because the file never leaves
+ * this machine. Stamps have 47 bits: a million records a second for four years of uptime.
+ */
 struct head {
+	char magic[3];
+	uint8_t version;
+	uint32_t crc; /* starts from the version; covers the members below and the body */
+	uint64_t key;
+	uint64_t stamp_len; /* lower LEN_BITS: bytes of the body */
+};
+
+/*
+ * The head of version 1. The record of key 0 keeps it in all versions: there, a daemon of version 1
+ * reads that the file is newer. It would take a file with other heads only for a damaged one.
+ */
+struct head_1 {
 	char magic[8];
 	uint32_t crc; /* covers the members below and the body */
-	uint32_t len; /* bytes of the body */
+	uint32_t len;
 	uint64_t key;
-	uint64_t stamp; /* rises with each record; the newest record of a key is valid */
+	uint64_t stamp;
 	uint32_t version;
 	uint32_t pad;
 };
 
-#define CRC_FROM offsetof(struct head, len)
+/* The facts of a head of any version. */
+struct record {
+	uint64_t key;
+	uint64_t stamp; /* rises with each record; the newest record of a key is valid */
+	uint32_t version, crc;
+	uint32_t len; /* bytes of the body */
+	size_t head;  /* bytes in front of the body */
+};
 
 struct journal {
 	char *dir, *path, *new_path;
@@ -72,7 +97,7 @@ struct journal {
 	bool is_new;  /* still has the name new_path */
 	uint64_t top; /* the highest key of a new journal; later keys need no search */
 	uint64_t stamp;
-	uint8_t record[sizeof(struct head) + JOURNAL_MAX];
+	uint8_t record[sizeof(struct head_1) + JOURNAL_MAX];
 };
 
 static char *path_join(const char *dir, const char *name)
@@ -194,21 +219,89 @@ int journal_lock(struct journal *j, bool wait, uid_t uid, gid_t gid, char *err, 
 
 /* ---- records ---- */
 
-static uint32_t crc_of(const struct head *h, const void *body)
+/* The sum of the record at @p, which is there as a whole. */
+static uint32_t crc_of(const uint8_t *p, const struct record *r)
 {
-	uLong crc = crc32(0, (const Bytef *)h + CRC_FROM, sizeof(*h) - CRC_FROM);
+	bool one = r->head == sizeof(struct head_1);
+	size_t from = one ? offsetof(struct head_1, len) : offsetof(struct head, key);
 
-	return (uint32_t)crc32(crc, body, h->len);
+	return (uint32_t)crc32(one ? 0 : r->version, p + from, (uInt)(r->head - from + r->len));
+}
+
+/* Read the head at @p, where @size bytes are left. False: there is none. */
+static bool head_read(const uint8_t *p, size_t size, struct record *out)
+{
+	struct head_1 one;
+	struct head h;
+
+	if (size < sizeof(h) || memcmp(p, magic, sizeof(magic)))
+		return false;
+	if (!memcmp(p, magic_1, sizeof(magic_1))) {
+		if (size < sizeof(one))
+			return false;
+		memcpy(&one, p, sizeof(one));
+		*out = (struct record){ one.key, one.stamp, one.version,
+					one.crc, one.len,   sizeof(one) };
+		return true;
+	}
+	memcpy(&h, p, sizeof(h));
+	*out = (struct record){ h.key,
+				h.stamp_len >> LEN_BITS,
+				h.version,
+				h.crc,
+				h.stamp_len & ((1u << LEN_BITS) - 1),
+				sizeof(h) };
+	return true;
 }
 
 /* True when a complete and valid record begins at @p, where @size bytes are left. */
-static bool record_at(const uint8_t *p, size_t size, struct head *h)
+static bool record_at(const uint8_t *p, size_t size, struct record *out)
 {
-	if (size < sizeof(*h) || memcmp(p, magic, sizeof(magic)))
-		return false;
-	memcpy(h, p, sizeof(*h));
-	return h->len <= JOURNAL_MAX && h->len <= size - sizeof(*h) &&
-	       h->crc == crc_of(h, p + sizeof(*h));
+	return head_read(p, size, out) && out->len <= JOURNAL_MAX && out->len <= size - out->head &&
+	       out->crc == crc_of(p, out);
+}
+
+static void head_write_1(uint8_t *p, const struct record *r)
+{
+	struct head_1 h = { .crc = r->crc,
+			    .len = r->len,
+			    .key = r->key,
+			    .stamp = r->stamp,
+			    .version = r->version };
+
+	memcpy(h.magic, magic_1, sizeof(magic_1));
+	memcpy(p, &h, sizeof(h));
+}
+
+static void head_write(uint8_t *p, const struct record *r)
+{
+	struct head h = { .version = (uint8_t)r->version,
+			  .crc = r->crc,
+			  .key = r->key,
+			  .stamp_len = r->stamp << LEN_BITS | r->len };
+
+	if (r->head == sizeof(struct head_1)) {
+		head_write_1(p, r);
+		return;
+	}
+	memcpy(h.magic, magic, sizeof(magic));
+	memcpy(p, &h, sizeof(h));
+}
+
+/* Write a record to @p. Returns its bytes. */
+static size_t record_write(uint8_t *p, uint64_t key, uint64_t stamp, struct span body)
+{
+	struct record r = { .key = key,
+			    .stamp = stamp,
+			    .version = JOURNAL_VERSION,
+			    .len = (uint32_t)body.len,
+			    .head = key ? sizeof(struct head) : sizeof(struct head_1) };
+
+	memcpy(p + r.head, body.p, body.len);
+	head_write(p, &r);
+	r.crc = crc_of(p, &r);
+	head_write(p, &r);
+	return r.head + r.len;
 }
 
 /* ---- reading ---- */
@@ -268,7 +361,7 @@ static int records_send(const char *path, int fd)
 	static struct batch batch;
 	MDB_val key, value;
 	MDB_cursor *cursor;
-	struct head h;
+	struct record r;
 	MDB_env *env;
 	MDB_txn *txn;
 	MDB_dbi dbi;
@@ -279,8 +372,8 @@ static int records_send(const char *path, int fd)
 		return 1;
 	batch.fd = fd;
 	while (!(rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)))
-		if (!record_at(value.mv_data, value.mv_size, &h) ||
-		    value.mv_size != sizeof(h) + h.len ||
+		if (!record_at(value.mv_data, value.mv_size, &r) ||
+		    value.mv_size != r.head + r.len ||
 		    !batch_add(&batch, value.mv_data, value.mv_size))
 			return 1;
 	return rc != MDB_NOTFOUND || !batch_flush(&batch);
@@ -462,11 +555,13 @@ static int record_by_key(const void *a, const void *b)
 }
 
 struct places {
+	const uint8_t *bytes; /* in which they are */
+	size_t len;
 	struct place *p;
 	size_t n, room;
 };
 
-static int place_add(struct places *all, const struct head *h, size_t at)
+static int place_add(struct places *all, const struct record *r, size_t at)
 {
 	struct place *more;
 
@@ -477,7 +572,7 @@ static int place_add(struct places *all, const struct head *h, size_t at)
 			return -ENOMEM;
 		all->p = more;
 	}
-	all->p[all->n++] = (struct place){ h->key, h->stamp, at };
+	all->p[all->n++] = (struct place){ r->key, r->stamp, at };
 	return 0;
 }
 
@@ -485,21 +580,23 @@ static int place_add(struct places *all, const struct head *h, size_t at)
 static int find_records(const uint8_t *bytes, size_t len, struct places *out)
 {
 	size_t at = 0, i, n = 0;
-	struct head h;
+	struct record r;
 
+	out->bytes = bytes;
+	out->len = len;
 	while (at < len) {
 		const uint8_t *p = memmem(bytes + at, len - at, magic, sizeof(magic));
 
 		if (!p)
 			break;
 		at = (size_t)(p - bytes);
-		if (!record_at(p, len - at, &h)) {
+		if (!record_at(p, len - at, &r)) {
 			at++;
 			continue;
 		}
-		if (place_add(out, &h, at))
+		if (place_add(out, &r, at))
 			return -ENOMEM;
-		at += sizeof(h) + h.len;
+		at += r.head + r.len;
 	}
 	if (out->n)
 		qsort(out->p, out->n, sizeof(*out->p), record_by_key);
@@ -510,28 +607,37 @@ static int find_records(const uint8_t *bytes, size_t len, struct places *out)
 	return 0;
 }
 
+static struct record record_of(const struct places *all, size_t i)
+{
+	const size_t at = all->p[i].at;
+	struct record r = { 0 };
+
+	head_read(all->bytes + at, all->len - at, &r);
+	return r;
+}
+
 /* Pass the records to @reader, but only when all of them have a version that we can read. */
-static int hand_out(struct journal *j, const uint8_t *bytes, const struct places *all,
+static int hand_out(struct journal *j, const struct places *all,
 		    const struct journal_reader *reader, char *err, size_t err_size)
 {
-	struct head h;
+	struct record r;
 	size_t i;
 
 	for (i = 0; i < all->n; i++) {
-		memcpy(&h, bytes + all->p[i].at, sizeof(h));
-		j->stamp = MAX(j->stamp, h.stamp);
-		if (h.version <= JOURNAL_VERSION)
+		r = record_of(all, i);
+		j->stamp = MAX(j->stamp, r.stamp);
+		if (r.version <= JOURNAL_VERSION)
 			continue;
 		snprintf(err, err_size,
 			 "%.150s was written by a newer rtpxd (version %u, this one reads %u)",
-			 j->path, h.version, JOURNAL_VERSION);
+			 j->path, r.version, JOURNAL_VERSION);
 		return -EPROTO;
 	}
 	for (i = 0; i < all->n; i++) {
-		memcpy(&h, bytes + all->p[i].at, sizeof(h));
-		reader->record(reader->arg, h.key, h.stamp,
-			       (struct span){ (const char *)bytes + all->p[i].at + sizeof(h),
-					      h.len });
+		r = record_of(all, i);
+		reader->record(reader->arg, r.key, r.stamp,
+			       (struct span){ (const char *)all->bytes + all->p[i].at + r.head,
+					      r.len });
 	}
 	return 0;
 }
@@ -576,7 +682,7 @@ int journal_load(struct journal *j, uid_t uid, gid_t gid, const struct journal_r
 	if (rc)
 		snprintf(err, err_size, "cannot read %.200s: %s", j->path, strerror(-rc));
 	else
-		rc = hand_out(j, bytes, &all, reader, err, err_size);
+		rc = hand_out(j, &all, reader, err, err_size);
 	found->records = all.n;
 	free(all.p);
 	free(bytes);
@@ -644,12 +750,8 @@ int journal_begin(struct journal *j)
 
 int journal_put(struct journal *j, uint64_t number, struct span body)
 {
-	struct head h = { .len = (uint32_t)body.len,
-			  .key = number,
-			  .stamp = ++j->stamp,
-			  .version = JOURNAL_VERSION };
 	size_t k = (size_t)number;
-	MDB_val key = { sizeof(k), &k }, value = { sizeof(h) + body.len, j->record };
+	MDB_val key = { sizeof(k), &k }, value = { .mv_data = j->record };
 	bool is_next = j->is_new && number > j->top;
 	int rc;
 
@@ -658,10 +760,7 @@ int journal_put(struct journal *j, uint64_t number, struct span body)
 	rc = txn_begin(j);
 	if (rc)
 		return journal_give_up(j, rc);
-	memcpy(h.magic, magic, sizeof(magic));
-	h.crc = crc_of(&h, body.p);
-	memcpy(j->record, &h, sizeof(h));
-	memcpy(j->record + sizeof(h), body.p, body.len);
+	value.mv_size = record_write(j->record, number, ++j->stamp, body);
 	j->top = MAX(j->top, number);
 	return journal_give_up(j, mdb_put(j->txn, j->dbi, &key, &value, is_next ? MDB_APPEND : 0));
 }

@@ -17,7 +17,7 @@
 
 #include "base/base.h"
 
-#define JOURNAL_VERSION 1 /* record format; a reader refuses a newer one */
+#define JOURNAL_VERSION 2 /* record format; a reader refuses a newer one, and reads older ones */
 #define JOURNAL_MAX 65536 /* bytes of a record's body */
 
 struct journal;
@@ -60,7 +60,8 @@ int journal_load(struct journal *j, uid_t uid, gid_t gid, const struct journal_r
 
 /*
  * journal_begin - start an empty journal beside the old one. The caller then writes every record
- * with journal_put(), and journal_commit() replaces the old journal. 0 or -errno.
+ * with journal_put(), and journal_commit() replaces the old journal. Key 0 must be among them: in
+ * its record version 1 of the journal reads that the file is newer. 0 or -errno.
  */
 int journal_begin(struct journal *j);
 

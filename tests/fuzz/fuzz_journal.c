@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	check((struct span){ (const char *)data, size });
 	if (find_records(data, size, &all) == 0)
-		hand_out(&j, data, &all, &reader, err, sizeof(err));
+		hand_out(&j, &all, &reader, err, sizeof(err));
 	free(all.p);
 	return 0;
 }

@@ -241,70 +241,146 @@ static void notices_that_it_was_removed(void **state)
 
 /* ---- records ---- */
 
-/* Write a whole record at @p, with a correct sum. Returns its length. */
-static size_t put_record(uint8_t *p, uint64_t key, uint64_t stamp, const void *body, size_t len)
+/* Write a whole record of @version at @p, with a correct sum. Returns its length. */
+static size_t put_version(uint8_t *p, uint32_t version, bool head_1, uint64_t key, uint64_t stamp,
+			  const void *body, size_t len)
 {
-	struct head h = {
-		.len = (uint32_t)len, .key = key, .stamp = stamp, .version = JOURNAL_VERSION
-	};
+	struct record r = { .key = key,
+			    .stamp = stamp,
+			    .version = version,
+			    .len = (uint32_t)len,
+			    .head = head_1 ? sizeof(struct head_1) : sizeof(struct head) };
 
-	memcpy(h.magic, magic, sizeof(magic));
-	h.crc = crc_of(&h, body);
-	memcpy(p, &h, sizeof(h));
-	memcpy(p + sizeof(h), body, len);
-	return sizeof(h) + len;
+	memmove(p + r.head, body, len);
+	head_write(p, &r);
+	r.crc = crc_of(p, &r);
+	head_write(p, &r);
+	return r.head + len;
 }
 
-/* The bytes of version 1; later versions of rtpxd must be able to read them. */
-static void writes_version_1(void **state)
+/* A record of version 1. */
+static size_t put_record_1(uint8_t *p, uint64_t key, uint64_t stamp, const void *body, size_t len)
+{
+	return put_version(p, 1, true, key, stamp, body, len);
+}
+
+static size_t put_record(uint8_t *p, uint64_t key, uint64_t stamp, const void *body, size_t len)
+{
+	return put_version(p, JOURNAL_VERSION, false, key, stamp, body, len);
+}
+
+/* Later versions of rtpxd must be able to read these bytes. */
+static void writes_these_bytes(void **state)
 {
 	static const uint8_t want[] = {
-		'r', 't', 'p', 'x', 'c', 'a', 'l', 'l', 0x88, 0x09, 0x5c, 0x7d, 3,   0, 0,
-		0,   7,	  0,   0,   0,	 0,   0,   0,	0,    9,    0,	  0,	0,   0, 0,
-		0,   0,	  1,   0,   0,	 0,   0,   0,	0,    0,    'a',  'b',	'c',
+		'r', 't', 'p', 2, 0xf3, 0xd0, 0x33, 0x35, 7, 0, 0,   0,	  0,   0,
+		0,   0,	  3,   0, 18,	0,    0,    0,	  0, 0, 'a', 'b', 'c',
 	};
 	uint8_t is[sizeof(want)];
 
 	(void)state;
-	assert_int_equal(put_record(is, 7, 9, "abc", 3), sizeof(want));
+	assert_int_equal(record_write(is, 7, 9, (struct span){ "abc", 3 }), sizeof(want));
 	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
 		skip();
 	assert_memory_equal(is, want, sizeof(want));
 }
 
-static void knows_a_whole_record(void **state)
+/* Version 1 reads the head of key 0, and the version in it. */
+static void writes_the_record_of_key_0_for_version_1(void **state)
 {
-	static uint8_t p[sizeof(struct head) + JOURNAL_MAX + 1];
-	static const size_t lengths[] = { 0, 1, 100, JOURNAL_MAX };
-	const size_t body = sizeof(struct head);
-	struct head h;
-	size_t i, at, n;
+	static const uint8_t want[] = {
+		'r', 't', 'p', 'x', 'c', 'a', 'l', 'l', 0x0f, 0x29, 0x6b, 0x36, 3,   0, 0,
+		0,   0,	  0,   0,   0,	 0,   0,   0,	0,    9,    0,	  0,	0,   0, 0,
+		0,   0,	  2,   0,   0,	 0,   0,   0,	0,    0,    'a',  'b',	'c',
+	};
+	uint8_t is[sizeof(want)];
 
 	(void)state;
+	assert_int_equal(record_write(is, 0, 9, (struct span){ "abc", 3 }), sizeof(want));
+	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+		skip();
+	assert_memory_equal(is, want, sizeof(want));
+}
+
+static void reads_the_bytes_of_version_1(void **state)
+{
+	static const uint8_t bytes[] = {
+		'r', 't', 'p', 'x', 'c', 'a', 'l', 'l', 0x88, 0x09, 0x5c, 0x7d, 3,   0, 0,
+		0,   7,	  0,   0,   0,	 0,   0,   0,	0,    9,    0,	  0,	0,   0, 0,
+		0,   0,	  1,   0,   0,	 0,   0,   0,	0,    0,    'a',  'b',	'c',
+	};
+	uint8_t is[sizeof(bytes)];
+	struct record r;
+
+	(void)state;
+	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+		skip();
+	assert_true(record_at(bytes, sizeof(bytes), &r));
+	assert_int_equal(r.key, 7);
+	assert_int_equal(r.stamp, 9);
+	assert_int_equal(r.version, 1);
+	assert_int_equal(r.len, 3);
+	assert_memory_equal(bytes + r.head, "abc", 3);
+	assert_int_equal(put_record_1(is, 7, 9, "abc", 3), sizeof(is));
+	assert_memory_equal(is, bytes, sizeof(is));
+}
+
+/* @put is put_record() or put_record_1(). */
+static void knows_whole_records(size_t (*put)(uint8_t *p, uint64_t key, uint64_t stamp,
+					      const void *body, size_t len))
+{
+	static uint8_t p[sizeof(struct head_1) + JOURNAL_MAX + 1];
+	static const size_t lengths[] = { 0, 1, 100, JOURNAL_MAX };
+	struct record r;
+	size_t i, at, n;
+
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
-		n = put_record(p, 7, 9, p + body, lengths[i]);
-		memset(&h, 0, sizeof(h));
-		assert_true(record_at(p, n, &h));
-		assert_int_equal(h.len, lengths[i]);
-		assert_int_equal(h.key, 7);
-		assert_int_equal(h.stamp, 9);
-		assert_true(record_at(p, n + 1, &h)); /* a byte follows the record */
-		assert_false(record_at(p, n - 1, &h));
-		assert_false(record_at(p, sizeof(h) - 1, &h));
-		assert_false(record_at(p, 0, &h));
+		n = put(p, 7, 9, p + sizeof(struct head_1), lengths[i]);
+		memset(&r, 0, sizeof(r));
+		assert_true(record_at(p, n, &r));
+		assert_int_equal(r.len, lengths[i]);
+		assert_int_equal(r.key, 7);
+		assert_int_equal(r.stamp, 9);
+		assert_int_equal(r.head + r.len, n);
+		assert_true(record_at(p, n + 1, &r)); /* a byte follows the record */
+		assert_false(record_at(p, n - 1, &r));
+		assert_false(record_at(p, r.head - 1, &r));
+		assert_false(record_at(p, 0, &r));
 	}
 	/* Longer than a record may be, with a correct sum. */
-	n = put_record(p, 7, 9, p + body, JOURNAL_MAX + 1);
-	assert_false(record_at(p, n, &h));
+	n = put(p, 7, 9, p + sizeof(struct head_1), JOURNAL_MAX + 1);
+	assert_false(record_at(p, n, &r));
 	/* Damage each byte in turn. */
-	n = put_record(p, 7, 9, "abcdefghij", 10);
+	n = put(p, 7, 9, "abcdefghij", 10);
 	for (at = 0; at < n; at++) {
 		p[at] ^= 0x10;
-		if (record_at(p, n, &h))
+		if (record_at(p, n, &r))
 			fail_msg("byte %zu is not looked at", at);
 		p[at] ^= 0x10;
 	}
-	assert_true(record_at(p, n, &h));
+	assert_true(record_at(p, n, &r));
+}
+
+static void knows_a_whole_record(void **state)
+{
+	(void)state;
+	knows_whole_records(put_record);
+	knows_whole_records(put_record_1);
+}
+
+/* The largest stamp, key and length have room in a head. */
+static void a_head_has_room(void **state)
+{
+	static uint8_t p[sizeof(struct head) + JOURNAL_MAX];
+	const uint64_t stamp = (1ull << (64 - LEN_BITS)) - 1;
+	struct record r;
+	size_t n;
+
+	(void)state;
+	n = put_record(p, UINT64_MAX, stamp, p + sizeof(struct head), JOURNAL_MAX);
+	assert_true(record_at(p, n, &r));
+	assert_true(r.key == UINT64_MAX && r.stamp == stamp);
+	assert_int_equal(r.len, JOURNAL_MAX);
 }
 
 /* Finds the newest record of each key, in the order of keys, among any other bytes. */
@@ -328,14 +404,16 @@ static void finds_the_newest_of_each_key(void **state)
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (rows[i].newest)
 			newest[n++] = at;
-		at += put_record(bytes + at, rows[i].key, rows[i].stamp, "body", i % 5);
+		at += (i & 2 ? put_record : put_record_1)(bytes + at, rows[i].key, rows[i].stamp,
+							  "body", i % 5);
 		if (i % 2) {
-			memcpy(bytes + at, magic, sizeof(magic)); /* of a torn record */
+			memcpy(bytes + at, magic_1, i & 4 ? 8 : 3); /* of a torn record */
 			at += 8 + i;
 		}
 	}
 	assert_int_equal(find_records(bytes, at, &all), 0);
 	assert_int_equal(all.n, ARRAY_SIZE(keys));
+	assert_int_equal(record_of(&all, 3).stamp, 1);
 	for (i = 0; i < all.n; i++) {
 		bool known = false;
 
@@ -724,37 +802,131 @@ static void is_no_journal_at_all(void **state)
 	assert_round(f, 1);
 }
 
-/* A single record of a newer version: no record is read, and the file is not changed. */
-static void refuses_a_newer_version(void **state)
+/* Give the record of @key another version, in each place of the file. */
+static void change_version(struct fixture *f, uint64_t key, uint32_t version)
 {
-	struct fixture *f = *state;
-	struct journal_found found;
-	size_t len, after, n = 0;
-	uint8_t *bytes, *p, *now;
-	struct reading r;
-	struct head h;
+	unsigned int n = 0;
+	struct record r;
+	size_t len, at;
+	uint8_t *bytes = read_file(f, &len);
 
-	write_round(f, 1);
-	restart(f);
-	bytes = read_file(f, &len);
-	for (p = bytes; (p = memmem(p, len - (size_t)(p - bytes), magic, sizeof(magic))); p++) {
-		memcpy(&h, p, sizeof(h));
-		if (h.key != KEYS / 2)
+	for (at = 0; at < len; at++) {
+		if (!record_at(bytes + at, len - at, &r) || r.key != key)
 			continue;
-		h.version = JOURNAL_VERSION + 1;
-		h.crc = crc_of(&h, p + sizeof(h));
-		memcpy(p, &h, sizeof(h));
+		r.version = version;
+		head_write(bytes + at, &r);
+		r.crc = crc_of(bytes + at, &r);
+		head_write(bytes + at, &r);
 		n++;
 	}
 	assert_true(n);
 	write_file(f, bytes, len);
-	assert_int_equal(load(f, &r, &found), -EPROTO);
-	assert_int_equal(count(&r), 0);
-	assert_non_null(strstr(f->err, "newer"));
-	now = read_file(f, &after);
-	assert_int_equal(after, len);
-	assert_memory_equal(now, bytes, len);
-	free(now);
+	free(bytes);
+}
+
+/* A single record of a newer version: no record is read, and the file is not changed. */
+static void refuses_a_newer_version(void **state)
+{
+	static const uint64_t keys[] = { KEYS / 2, 0 };
+	struct fixture *f = *state;
+	struct journal_found found;
+	size_t len, after, i;
+	uint8_t *bytes, *now;
+	struct reading r;
+
+	for (i = 0; i < ARRAY_SIZE(keys); i++) {
+		write_round(f, 1);
+		assert_int_equal(journal_put(f->j, 0, span_of("0 of 0")), 0);
+		assert_int_equal(journal_commit(f->j), 0);
+		restart(f);
+		change_version(f, keys[i], JOURNAL_VERSION + 1);
+		bytes = read_file(f, &len);
+		assert_int_equal(load(f, &r, &found), -EPROTO);
+		assert_int_equal(count(&r), 0);
+		assert_non_null(strstr(f->err, "newer"));
+		now = read_file(f, &after);
+		assert_int_equal(after, len);
+		assert_memory_equal(now, bytes, len);
+		free(now);
+		free(bytes);
+	}
+}
+
+/* ---- the journal of version 1 ---- */
+
+/* A journal as version 1 wrote it: each record has its head. */
+static void write_version_1(struct fixture *f, unsigned int round)
+{
+	MDB_val key, value;
+	char body[1200];
+	uint64_t k;
+
+	assert_int_equal(journal_begin(f->j), 0);
+	for (k = 1; k <= KEYS; k++) {
+		size_t len = make_body(k, round, body);
+
+		key = (MDB_val){ sizeof(k), &k };
+		value = (MDB_val){ put_record_1(f->j->record, k, ++f->j->stamp, body, len),
+				   f->j->record };
+		assert_int_equal(mdb_put(f->j->txn, f->j->dbi, &key, &value, 0), 0);
+	}
+	assert_int_equal(journal_commit(f->j), 0);
+}
+
+static void reads_a_journal_of_version_1(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_found found;
+	struct reading r;
+	uint8_t *bytes;
+	size_t len;
+
+	write_version_1(f, 3);
+	restart(f);
+	assert_round(f, 3);
+	assert_int_equal(f->j->stamp, KEYS);
+	/* LMDB cannot read it: the records are found without. */
+	bytes = read_file(f, &len);
+	memset(bytes, 0xff, 8192);
+	write_file(f, bytes, len);
+	free(bytes);
+	assert_int_equal(load(f, &r, &found), 0);
+	assert_string_not_equal(found.damage, "");
+	assert_in_range(found.records, KEYS - 40, KEYS);
+	assert_int_equal(found.records, count(&r));
+	/* The next journal is of this version. */
+	write_round(f, 4);
+	restart(f);
+	assert_round(f, 4);
+	assert_int_equal(f->j->stamp, 2 * KEYS);
+}
+
+/*
+ * Version 1 reads a journal of this version: a child ends at the first record that it does not
+ * know, and the file is searched for the records that it knows. It finds that of key 0 with a newer
+ * version. The bytes of version 1 are found as its own find_records() did.
+ */
+static void version_1_finds_the_newer_version(void **state)
+{
+	struct fixture *f = *state;
+	size_t len, at = 0, n = 0;
+	struct head_1 h = { 0 };
+	uint8_t *bytes, *p;
+
+	assert_int_equal(journal_begin(f->j), 0);
+	assert_int_equal(journal_put(f->j, 0, span_of("0 of 0")), 0);
+	put_all(f, 1);
+	assert_int_equal(journal_commit(f->j), 0);
+	bytes = read_file(f, &len);
+	while ((p = memmem(bytes + at, len - at, "rtpxcall", 8))) {
+		at = (size_t)(p - bytes) + 8;
+		memcpy(&h, p, sizeof(h));
+		assert_int_equal(h.crc, crc32(0, p + 12, (uInt)(40 - 12 + h.len)));
+		n++;
+	}
+	assert_int_equal(n, 1);
+	assert_int_equal(h.key, 0);
+	assert_int_equal(h.version, 2);
 	free(bytes);
 }
 
@@ -889,8 +1061,11 @@ int main(void)
 		TEST(replaces_in_one_step),
 		TEST(holds_the_longest_record),
 		TEST(notices_that_it_was_removed),
-		TEST(writes_version_1),
+		TEST(writes_these_bytes),
+		TEST(writes_the_record_of_key_0_for_version_1),
+		TEST(reads_the_bytes_of_version_1),
 		TEST(knows_a_whole_record),
+		TEST(a_head_has_room),
 		TEST(finds_the_newest_of_each_key),
 		TEST(finds_many_records),
 		TEST(stamps_go_on),
@@ -906,6 +1081,8 @@ int main(void)
 		TEST(saves_what_is_left_of_a_damaged_file),
 		TEST(is_no_journal_at_all),
 		TEST(refuses_a_newer_version),
+		TEST(reads_a_journal_of_version_1),
+		TEST(version_1_finds_the_newer_version),
 		TEST(survives_a_full_disk),
 		TEST(is_no_file_of_ours),
 		TEST(child_has_no_rights),
