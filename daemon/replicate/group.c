@@ -37,8 +37,14 @@ static const char *const key_names[KEYS] = {
 	[KEY_SEQ] = "seq",     [KEY_CHANGES] = "changes", [KEY_STANDBY] = "standby",
 };
 
+#define TEXT(x) #x
+#define TEXT_OF(x) TEXT(x)
+#define VERSION TEXT_OF(GROUP_VERSION)
+
 /*
- * The value of the epoch's key is "VERSION EPOCH NAME".
+ * The value of the epoch's key is "VERSION EPOCH NAME". A script that changes the version leaves
+ * out a number of the batches: a standby then reads all again, and the version first. Without that
+ * a standby of an earlier version would take records for good that it cannot read.
  *
  * write: ARGV is epoch, name, value of the owner's key, owner's clock, then a name and a body for
  * each change. Returns "ok" and the standby's name, or "fenced" and the value of the epoch's key.
@@ -46,12 +52,13 @@ static const char *const key_names[KEYS] = {
 static const char write_script[] =
 	"local said = redis.call('GET', KEYS[1]) "
 	"if said then "
-	"  local epoch, name = string.match(said, '^%d+ (%d+) (%S+)$') "
+	"  local version, epoch, name = string.match(said, '^(%d+) (%d+) (%S+)$') "
 	"  epoch = tonumber(epoch) or math.huge "
 	"  if epoch > tonumber(ARGV[1]) or (epoch == tonumber(ARGV[1]) and name ~= ARGV[2]) then "
 	"    return {'fenced', said} end "
+	"  if version ~= '" VERSION "' then redis.call('INCR', KEYS[4]) end "
 	"end "
-	"redis.call('SET', KEYS[1], '1 ' .. ARGV[1] .. ' ' .. ARGV[2]) "
+	"redis.call('SET', KEYS[1], '" VERSION " ' .. ARGV[1] .. ' ' .. ARGV[2]) "
 	"redis.call('SET', KEYS[2], ARGV[3], 'PX', " HEARTBEAT_MS ") "
 	"for i = 5, #ARGV, 2 do "
 	"  local kind, key = string.sub(ARGV[i], 1, 1), string.sub(ARGV[i], 2) "
@@ -70,11 +77,13 @@ static const char take_script[] =
 	"local said, epoch = redis.call('GET', KEYS[1]), 0 "
 	"if said then "
 	"  local version, before = string.match(said, '^(%d+) (%d+) ') "
-	"  if version ~= '1' then return said end "
+	"  if not version or tonumber(version) > " VERSION " then return said end "
+	"  if version ~= '" VERSION "' then redis.call('INCR', KEYS[4]) end "
 	"  epoch = tonumber(before) "
 	"end "
 	"epoch = epoch + 1 "
-	"redis.call('SET', KEYS[1], string.format('1 %d %s', epoch, ARGV[1]), 'EX', " KEEP_S ") "
+	"redis.call('SET', KEYS[1], string.format('" VERSION
+	" %d %s', epoch, ARGV[1]), 'EX', " KEEP_S ") "
 	"redis.call('SET', KEYS[2], 'owns ' .. ARGV[1], 'PX', " HEARTBEAT_MS ") "
 	"return epoch";
 

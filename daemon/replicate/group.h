@@ -11,7 +11,7 @@
 #include "base/base.h"
 #include "replicate/redis.h"
 
-#define GROUP_VERSION 1 /* of the keys in Redis; a reader refuses a newer one */
+#define GROUP_VERSION 2 /* of the keys and records in Redis; a reader refuses a newer one */
 #define GROUP_NAME_MAX 64
 
 struct event_base;

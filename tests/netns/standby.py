@@ -35,10 +35,11 @@ def redis_server(net, *options):
     return p
 
 
-def redis_cli(net, *words):
-    r = subprocess.run(["nsenter", f"--net=/run/netns/{net.tag('lan')}", "--", "redis-cli", "-h", REDIS, *words],
-                       capture_output=True, text=True)
-    return r.stdout.strip()
+def redis_cli(net, *words, last=None):
+    """@last: bytes, as the last word."""
+    r = subprocess.run(["nsenter", f"--net=/run/netns/{net.tag('lan')}", "--", "redis-cli", "-h", REDIS, *(["-x"] if last else []), *words],
+                       capture_output=True, input=last)
+    return r.stdout.decode().strip()
 
 
 class Redis:
@@ -51,8 +52,8 @@ class Redis:
         if not wait_for(20, lambda: self.cli("PING") == "PONG"):
             raise netlab.Broken("Redis does not run")
 
-    def cli(self, *words):
-        return redis_cli(self.net, *words)
+    def cli(self, *words, last=None):
+        return redis_cli(self.net, *words, last=last)
 
     def records(self):
         """Sessions in the hash."""
@@ -241,6 +242,20 @@ def swap(check, gone, back, calls, what):
           [d["why"] for c in calls for d in back.relay.why(c.id).values()][:4])
 
 
+def record_1(number, ports):
+    """A call, as version 1 wrote its record: members with a tag, two bytes of length and a value."""
+    def member(tag, value):
+        return bytes((tag,)) + len(value).to_bytes(2, "little") + value
+
+    def time_in(seconds):
+        return (time.monotonic_ns() + seconds * 10**9).to_bytes(8, "little").rstrip(b"\0")
+
+    def leg(port):
+        return member(1, b"\4" + port.to_bytes(2, "little") + socket.inet_aton(MEDIA)) + member(11, b"\x3c") + member(12, time_in(600))
+    return (member(1, number.to_bytes(4, "little").rstrip(b"\0")) + member(5, b"\1") + member(6, time_in(0)) + member(9, leg(ports[0])) +
+            member(10, leg(ports[1])) + member(2, b"of version 1") + member(3, b"from-tag"))
+
+
 def rows(check, net):
     redis = Redis(net)
     net.open.append(redis)
@@ -329,12 +344,27 @@ def rows(check, net):
     check("a standby that starts late reads everything, and names a record that it does not know",
           wait_for(10, lambda: standby.is_ready(len(calls) + 1)) and "describes no call" in standby.relay.log(), standby.state())
 
-    # an owner of a newer version
+    # an owner of version 1, which is upgraded then
+    free = Call(net, owner, 902)
+    owner.relay.command("D call-902 from-902 to-902")
+    wait_for(10, lambda: owner.is_written() and standby.is_ready(len(calls) + 1))
     epoch = redis.cli("GET", "rtpx:{rtpx}:epoch")
     standby.relay.stop()
-    redis.cli("SET", "rtpx:{rtpx}:epoch", epoch.replace("1 ", "2 ", 1))
     owner.relay.process.send_signal(signal.SIGSTOP)     # it would write its own version again
-    redis.cli("SET", "rtpx:{rtpx}:epoch", epoch.replace("1 ", "2 ", 1))
+    redis.cli("SET", "rtpx:{rtpx}:epoch", "1 " + epoch[2:])
+    redis.cli("HSET", "rtpx:{rtpx}:records", "88888", last=record_1(88888, [int(answer.split()[0]) for answer in free.ports]))
+    standby.start()
+    check("a group of version 1 is followed, and its records are read", epoch.startswith("2 ") and
+          wait_for(10, lambda: standby.is_ready(len(calls) + 2)), (epoch, standby.state(), standby.relay.log()[-500:]))
+    redis.cli("HDEL", "rtpx:{rtpx}:records", "88888")
+    owner.relay.process.send_signal(signal.SIGCONT)
+    check("when its owner writes another version, the standby reads all again", wait_for(20, lambda: standby.is_ready(len(calls) + 1)) and
+          redis.cli("GET", "rtpx:{rtpx}:epoch") == epoch, (redis.cli("GET", "rtpx:{rtpx}:epoch"), standby.state()))
+
+    # an owner of a newer version
+    standby.relay.stop()
+    owner.relay.process.send_signal(signal.SIGSTOP)
+    redis.cli("SET", "rtpx:{rtpx}:epoch", "3 " + epoch[2:])
     standby.start()
     check("keys of a newer version are refused with a sentence", wait_for(10, lambda: "newer version of rtpx" in standby.relay.log()) and
           not standby.state()["whole"], standby.relay.log()[-500:])
