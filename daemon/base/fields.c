@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fields.c - structs to bytes and back, by tables. Knows no struct but addr and span.
+ *
+ * The encoding is a byte 0, and for each member a head, the tag and the length where the head has
+ * no room for them, and the value:
+ *
+ *	upper 5 bits of the head	the tag; 31: a byte with the tag follows
+ *	lower 3 bits			the length less 1; 7: a byte with the length follows, and
+ *					where this byte is 255, two more bytes with the length
+ *
+ * Version 1 of the journal and of the group in Redis had no byte 0, and heads of three bytes: tag,
+ * and two bytes of length. We still read it. No tag is 0, which tells the two apart.
  */
 #include <errno.h>
 
 #include "base/fields.h"
 
-#define HEAD_BYTES 3	  /* tag (1 byte), length (2 bytes) */
+#define MARK 0		  /* in front of the members */
+#define TAG_BYTE 31	  /* this tag in a head means that a byte with the tag follows */
+#define LEN_BYTE 8	  /* this length in a head means that a byte with the length follows */
+#define LEN_WORD 255	  /* this length in that byte means that two bytes with it follow */
 #define ADDR_HEAD_BYTES 3 /* family (1 byte), port (2 bytes) */
 
 /* ---- writing ---- */
@@ -49,22 +62,48 @@ static void le_put(uint8_t *p, uint64_t v, size_t n)
 	}
 }
 
+/* @v is not 0. */
 static size_t uint_bytes(uint64_t v)
 {
-	return v ? 8 - (size_t)__builtin_clzll(v) / 8 : 0;
+	return 8 - (size_t)__builtin_clzll(v) / 8;
+}
+
+/* Bytes of the head in front of a value of @len bytes. */
+static size_t head_bytes(uint8_t tag, size_t len)
+{
+	return 1 + (tag >= TAG_BYTE) + (len < LEN_BYTE ? 0 : len < LEN_WORD ? 1 : 3);
+}
+
+/* Write the head; @p has room for it. Returns its end. */
+static uint8_t *head_put(uint8_t *p, uint8_t tag, size_t len)
+{
+	*p++ = (uint8_t)(MIN(tag, TAG_BYTE) << 3 | (MIN(len, LEN_BYTE) - 1));
+	if (tag >= TAG_BYTE)
+		*p++ = tag;
+	if (len >= LEN_BYTE)
+		*p++ = (uint8_t)MIN(len, LEN_WORD);
+	if (len >= LEN_WORD) {
+		le_put(p, len, 2);
+		p += 2;
+	}
+	return p;
+}
+
+static bool has_room(const struct out *o, uint8_t tag, size_t len)
+{
+	return len <= UINT16_MAX && o->size - o->len >= head_bytes(tag, len) + len;
 }
 
 /* Make room for a value of @len bytes behind its head; NULL: there is none. */
 static uint8_t *field_put(struct out *o, uint8_t tag, size_t len)
 {
-	uint8_t *p = o->p + o->len;
+	uint8_t *value;
 
-	if (len > UINT16_MAX || o->size - o->len < HEAD_BYTES + len)
+	if (!has_room(o, tag, len))
 		return NULL;
-	p[0] = tag;
-	le_put(p + 1, len, 2);
-	o->len += HEAD_BYTES + len;
-	return p + HEAD_BYTES;
+	value = head_put(o->p + o->len, tag, len);
+	o->len = (size_t)(value - o->p) + len;
+	return value;
 }
 
 static int put_uint(struct out *o, uint8_t tag, uint64_t v)
@@ -72,8 +111,6 @@ static int put_uint(struct out *o, uint8_t tag, uint64_t v)
 	size_t n = uint_bytes(v);
 	uint8_t *p;
 
-	if (!n)
-		return 0;
 	p = field_put(o, tag, n);
 	if (!p)
 		return -E2BIG;
@@ -85,8 +122,6 @@ static int put_span(struct out *o, uint8_t tag, const struct span *s)
 {
 	uint8_t *p;
 
-	if (!s->len)
-		return 0;
 	p = field_put(o, tag, s->len);
 	if (!p)
 		return -E2BIG;
@@ -99,8 +134,6 @@ static int put_addr(struct out *o, uint8_t tag, const struct addr *a)
 	size_t n = addr_ip_len(a);
 	uint8_t *p;
 
-	if (a->family == ADDR_NONE)
-		return 0;
 	p = field_put(o, tag, ADDR_HEAD_BYTES + n);
 	if (!p)
 		return -E2BIG;
@@ -112,24 +145,43 @@ static int put_addr(struct out *o, uint8_t tag, const struct addr *a)
 
 static int fields_put(const struct field *table, const void *from, struct out *o);
 
+/*
+ * The length is not known before the members are written. They begin behind the shortest head, and
+ * move when it is longer. A struct without members needs no room.
+ */
 static int put_struct(struct out *o, const struct field *f, const void *member)
 {
-	uint8_t *head = o->p + o->len;
-	size_t before = o->len;
+	const size_t before = o->len, guess = MIN(head_bytes(f->tag, 1), o->size - before);
+	uint8_t *head = o->p + before;
+	size_t len;
 	int rc;
 
-	if (!field_put(o, f->tag, 0))
-		return -E2BIG;
+	o->len += guess;
 	rc = fields_put(f->of, member, o);
-	if (rc)
+	len = o->len - before - guess;
+	o->len = before;
+	if (rc || !len)
 		return rc;
-	if (o->len - before - HEAD_BYTES > UINT16_MAX)
+	if (!has_room(o, f->tag, len))
 		return -E2BIG;
-	if (o->len == before + HEAD_BYTES)
-		o->len = before;
-	else
-		le_put(head + 1, o->len - before - HEAD_BYTES, 2);
+	memmove(head + head_bytes(f->tag, len), head + guess, len);
+	o->len += (size_t)(head_put(head, f->tag, len) - head) + len;
 	return 0;
+}
+
+/* True for a member that is left out. Most members are, so this test is most of the work. */
+static bool is_empty(const struct field *f, const void *member)
+{
+	switch (f->type) {
+	case FIELD_SPAN:
+		return !((const struct span *)member)->len;
+	case FIELD_ADDR:
+		return ((const struct addr *)member)->family == ADDR_NONE;
+	case FIELD_STRUCT:
+		return false;
+	default:
+		return !uint_get(member, f->size);
+	}
 }
 
 static int write_one(const struct field *f, const void *member, struct out *o)
@@ -151,16 +203,24 @@ static int fields_put(const struct field *table, const void *from, struct out *o
 	const struct field *f;
 	int rc = 0;
 
-	for (f = table; f->tag && !rc; f++)
-		rc = write_one(f, (const char *)from + f->offset, o);
+	for (f = table; f->tag && !rc; f++) {
+		const void *member = (const char *)from + f->offset;
+
+		if (!is_empty(f, member))
+			rc = write_one(f, member, o);
+	}
 	return rc;
 }
 
 int fields_write(const struct field *table, const void *from, uint8_t *out, size_t size)
 {
-	struct out o = { .p = out, .size = size };
-	int rc = fields_put(table, from, &o);
+	struct out o = { out, 1, size };
+	int rc;
 
+	if (!size)
+		return -E2BIG;
+	out[0] = MARK;
+	rc = fields_put(table, from, &o);
 	return rc ? rc : (int)o.len;
 }
 
@@ -203,25 +263,12 @@ static int get_addr(struct addr *a, const uint8_t *p, size_t len)
 	return 0;
 }
 
-static int field_take(const struct field *f, void *member, const uint8_t *p, size_t len)
-{
-	switch (f->type) {
-	case FIELD_SPAN:
-		*(struct span *)member = (struct span){ (const char *)p, len };
-		return 0;
-	case FIELD_ADDR:
-		return get_addr(member, p, len);
-	case FIELD_STRUCT:
-		return fields_read(f->of, member, (struct span){ (const char *)p, len });
-	case FIELD_BOOL:
-		if (len != 1 || *p > 1)
-			return -EBADMSG;
-		*(bool *)member = *p;
-		return 0;
-	default:
-		return get_uint(member, f->size, p, len);
-	}
-}
+/* Bytes that are being read. */
+struct in {
+	const uint8_t *p, *end;
+	bool old;    /* encoding of version 1 */
+	bool nested; /* the members of a struct inside another */
+};
 
 static const struct field *field_of(const struct field *table, uint8_t tag)
 {
@@ -233,27 +280,86 @@ static const struct field *field_of(const struct field *table, uint8_t tag)
 	return NULL;
 }
 
-int fields_read(const struct field *table, void *to, struct span bytes)
+/* Take @n bytes as a number. False: they are not there. */
+static bool number_take(struct in *in, size_t n, size_t *out)
 {
-	const uint8_t *p = (const uint8_t *)bytes.p, *end = p + bytes.len;
+	if ((size_t)(in->end - in->p) < n)
+		return false;
+	*out = (size_t)le_get(in->p, n);
+	in->p += n;
+	return true;
+}
 
-	while (p < end) {
+static bool head_take(struct in *in, size_t *tag, size_t *len)
+{
+	size_t head;
+
+	if (in->old)
+		return number_take(in, 1, tag) && number_take(in, 2, len);
+	if (!number_take(in, 1, &head))
+		return false;
+	*tag = head >> 3;
+	*len = (head & 7) + 1;
+	return (*tag < TAG_BYTE || number_take(in, 1, tag)) &&
+	       (*len < LEN_BYTE || number_take(in, 1, len)) &&
+	       (*len < LEN_WORD || number_take(in, 2, len));
+}
+
+static int members_read(const struct field *table, void *to, struct in in);
+
+static int field_take(const struct field *f, void *member, struct in value)
+{
+	const uint8_t *p = value.p;
+	size_t len = (size_t)(value.end - p);
+
+	switch (f->type) {
+	case FIELD_SPAN:
+		*(struct span *)member = (struct span){ (const char *)p, len };
+		return 0;
+	case FIELD_ADDR:
+		return get_addr(member, p, len);
+	case FIELD_STRUCT:
+		return members_read(f->of, member, value);
+	case FIELD_BOOL:
+		if (len != 1 || *p > 1)
+			return -EBADMSG;
+		*(bool *)member = *p;
+		return 0;
+	default:
+		return get_uint(member, f->size, p, len);
+	}
+}
+
+static int members_read(const struct field *table, void *to, struct in in)
+{
+	while (in.p < in.end) {
 		const struct field *f;
-		size_t len;
+		size_t tag, len;
 		int rc;
 
-		if (end - p < HEAD_BYTES || p[0] == 0)
+		if (!in.nested && *in.p == MARK) {
+			in.old = false;
+			in.p++;
+			continue;
+		}
+		if (!head_take(&in, &tag, &len) || !tag || (size_t)(in.end - in.p) < len)
 			return -EBADMSG;
-		len = le_get(p + 1, 2);
-		if ((size_t)(end - p) - HEAD_BYTES < len)
-			return -EBADMSG;
-		f = field_of(table, p[0]);
-		rc = f ? field_take(f, (char *)to + f->offset, p + HEAD_BYTES, len) : 0;
+		f = field_of(table, (uint8_t)tag);
+		rc = f ? field_take(f, (char *)to + f->offset,
+				    (struct in){ in.p, in.p + len, in.old, true })
+		       : 0;
 		if (rc)
 			return rc;
-		p += HEAD_BYTES + len;
+		in.p += len;
 	}
 	return 0;
+}
+
+int fields_read(const struct field *table, void *to, struct span bytes)
+{
+	const uint8_t *p = (const uint8_t *)bytes.p;
+
+	return members_read(table, to, (struct in){ p, p + bytes.len, .old = true });
 }
 
 void fields_copy(const struct field *table, const void *from, void *to)

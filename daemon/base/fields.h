@@ -40,13 +40,17 @@ struct field {
 	  .offset = offsetof(struct in, member), .of = (table) }
 /* clang-format on */
 
-/* fields_write - write @from as at most @size bytes to @out. Returns their number, or -E2BIG. */
+/*
+ * fields_write - write @from as at most @size bytes to @out. Returns their number, or -E2BIG. The
+ * bytes of several tables, one behind the other, can be read with each of these tables.
+ */
 int fields_write(const struct field *table, const void *from, uint8_t *out, size_t size);
 
 /*
  * fields_read - the reverse of fields_write(). The caller has zeroed @to. Spans point into @bytes.
  * 0, or -EBADMSG: fields_write() did not make these bytes, or a number does not fit its member.
- * Only bools and address families are checked for valid values.
+ * Bytes that an earlier version wrote are good, too. Only bools and address families are checked
+ * for valid values.
  */
 int fields_read(const struct field *table, void *to, struct span bytes);
 

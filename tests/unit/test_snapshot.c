@@ -187,7 +187,7 @@ static void refuses_what_does_not_fit(void **state)
 /* A member unknown to this version, between known ones. */
 static void skips_what_a_later_version_adds(void **state)
 {
-	static const uint8_t more[] = { 200, 3, 0, 'n', 'e', 'w' };
+	static const uint8_t more[] = { 0, 31 << 3 | 2, 200, 'n', 'e', 'w' };
 	struct snapshot s = full(), back;
 	struct span b = written(&s);
 	static uint8_t with[SNAPSHOT_MAX];
