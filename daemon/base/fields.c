@@ -21,6 +21,15 @@
 #define LEN_BYTE 8	  /* this length in a head means that a byte with the length follows */
 #define LEN_WORD 255	  /* this length in that byte means that two bytes with it follow */
 #define ADDR_HEAD_BYTES 3 /* family (1 byte), port (2 bytes) */
+#define PORT_BYTES 2	  /* all of an address at the host of the first one in its table */
+
+/* The first address in the table: others may be at its host. */
+static const struct addr *first_addr(const struct field *table, const void *of)
+{
+	while (table->type != FIELD_ADDR)
+		table++;
+	return (const struct addr *)((const char *)of + table->offset);
+}
 
 /* ---- writing ---- */
 
@@ -129,11 +138,23 @@ static int put_span(struct out *o, uint8_t tag, const struct span *s)
 	return 0;
 }
 
-static int put_addr(struct out *o, uint8_t tag, const struct addr *a)
+static int put_port(struct out *o, uint8_t tag, uint16_t port)
+{
+	uint8_t *p = field_put(o, tag, PORT_BYTES);
+
+	if (!p)
+		return -E2BIG;
+	le_put(p, port, PORT_BYTES);
+	return 0;
+}
+
+static int put_addr(struct out *o, uint8_t tag, const struct addr *a, const struct addr *first)
 {
 	size_t n = addr_ip_len(a);
 	uint8_t *p;
 
+	if (a != first && addr_host_eq(a, first))
+		return put_port(o, tag, a->port);
 	p = field_put(o, tag, ADDR_HEAD_BYTES + n);
 	if (!p)
 		return -E2BIG;
@@ -184,13 +205,17 @@ static bool is_empty(const struct field *f, const void *member)
 	}
 }
 
-static int write_one(const struct field *f, const void *member, struct out *o)
+/* Write the member @f of a table. */
+static int write_one(const struct field *table, const struct field *f, const void *from,
+		     struct out *o)
 {
+	const void *member = (const char *)from + f->offset;
+
 	switch (f->type) {
 	case FIELD_SPAN:
 		return put_span(o, f->tag, member);
 	case FIELD_ADDR:
-		return put_addr(o, f->tag, member);
+		return put_addr(o, f->tag, member, first_addr(table, from));
 	case FIELD_STRUCT:
 		return put_struct(o, f, member);
 	default:
@@ -203,12 +228,9 @@ static int fields_put(const struct field *table, const void *from, struct out *o
 	const struct field *f;
 	int rc = 0;
 
-	for (f = table; f->tag && !rc; f++) {
-		const void *member = (const char *)from + f->offset;
-
-		if (!is_empty(f, member))
-			rc = write_one(f, member, o);
-	}
+	for (f = table; f->tag && !rc; f++)
+		if (!is_empty(f, (const char *)from + f->offset))
+			rc = write_one(table, f, from, o);
 	return rc;
 }
 
@@ -307,17 +329,29 @@ static bool head_take(struct in *in, size_t *tag, size_t *len)
 
 static int members_read(const struct field *table, void *to, struct in in);
 
-static int field_take(const struct field *f, void *member, struct in value)
+static int port_take(struct addr *a, const struct addr *first, struct in value)
+{
+	if (first == a || first->family == ADDR_NONE)
+		return -EBADMSG;
+	*a = addr_with_port(*first, (uint16_t)le_get(value.p, PORT_BYTES));
+	return 0;
+}
+
+/* Take the value of the member @f of a table. */
+static int field_take(const struct field *table, const struct field *f, void *to, struct in value)
 {
 	const uint8_t *p = value.p;
 	size_t len = (size_t)(value.end - p);
+	void *member = (char *)to + f->offset;
 
 	switch (f->type) {
 	case FIELD_SPAN:
 		*(struct span *)member = (struct span){ (const char *)p, len };
 		return 0;
 	case FIELD_ADDR:
-		return get_addr(member, p, len);
+		return len == PORT_BYTES && !value.old
+			       ? port_take(member, first_addr(table, to), value)
+			       : get_addr(member, p, len);
 	case FIELD_STRUCT:
 		return members_read(f->of, member, value);
 	case FIELD_BOOL:
@@ -345,8 +379,7 @@ static int members_read(const struct field *table, void *to, struct in in)
 		if (!head_take(&in, &tag, &len) || !tag || (size_t)(in.end - in.p) < len)
 			return -EBADMSG;
 		f = field_of(table, (uint8_t)tag);
-		rc = f ? field_take(f, (char *)to + f->offset,
-				    (struct in){ in.p, in.p + len, in.old, true })
+		rc = f ? field_take(table, f, to, (struct in){ in.p, in.p + len, in.old, true })
 		       : 0;
 		if (rc)
 			return rc;
@@ -360,6 +393,20 @@ int fields_read(const struct field *table, void *to, struct span bytes)
 	const uint8_t *p = (const uint8_t *)bytes.p;
 
 	return members_read(table, to, (struct in){ p, p + bytes.len, .old = true });
+}
+
+bool fields_equal(const struct field *table, const void *a, const void *b)
+{
+	const struct field *f;
+	bool equal = true;
+
+	for (f = table; f->tag && equal; f++) {
+		const char *x = (const char *)a + f->offset, *y = (const char *)b + f->offset;
+
+		equal = f->type == FIELD_STRUCT ? fields_equal(f->of, x, y)
+						: memcmp(x, y, f->size) == 0;
+	}
+	return equal;
 }
 
 void fields_copy(const struct field *table, const void *from, void *to)

@@ -5,7 +5,8 @@
  *
  * A table lists the members. A tag never gets another meaning. A reader skips unknown tags and
  * leaves absent members zero, so a new member is a new row. A member may become wider. Numbers are
- * little endian without leading zeros.
+ * little endian without leading zeros. An address at the host of the first address in its table is
+ * that address's port alone, so the first address of a table stays the first.
  */
 #ifndef RTPX_FIELDS_H
 #define RTPX_FIELDS_H
@@ -53,6 +54,9 @@ int fields_write(const struct field *table, const void *from, uint8_t *out, size
  * for valid values.
  */
 int fields_read(const struct field *table, void *to, struct span bytes);
+
+/* fields_equal - true if the members of @table are equal in two structs of its type. */
+bool fields_equal(const struct field *table, const void *a, const void *b);
 
 /*
  * fields_copy - copy the members of @table, and no other, from a struct to another of its type.

@@ -142,6 +142,7 @@ static const struct field leg_state_fields[] = {
 	FIELD_OF(16, snapshot_leg, playing, playing_fields),
 	FIELD_OF(17, snapshot_leg, dtmf, dtmf_fields),
 	FIELD_OF(20, snapshot_leg, numbers, numbers_fields),
+	FIELD(21, FIELD_BOOL, snapshot_leg, rtcp_follows),
 	{ 0 },
 };
 
@@ -185,7 +186,29 @@ static const struct field state_fields[] = {
 	{ 0 },
 };
 
+/* Most RTCP streams are this: the RTP stream, at the next ports. */
+static struct stream rtcp_after(const struct stream *rtp)
+{
+	struct stream s = *rtp;
+
+	s.kind = STREAM_RTCP;
+	s.remote.port += s.remote.family != ADDR_NONE;
+	s.signalled.port += s.signalled.family != ADDR_NONE;
+	s.stats = NULL;
+	s.rest = NULL;
+	return s;
+}
+
 /* ---- from a session ---- */
+
+static void rtcp_leave_out(struct snapshot_leg *out, struct leg *is)
+{
+	const struct stream after = rtcp_after(&is->stream[STREAM_RTP]);
+
+	out->rtcp_follows = fields_equal(stream_fields, &after, &is->stream[STREAM_RTCP]);
+	if (out->rtcp_follows)
+		stream_init(&is->stream[STREAM_RTCP], STREAM_RTCP);
+}
 
 static void leg_take(struct snapshot_leg *out, const struct leg *leg)
 {
@@ -219,8 +242,10 @@ void snapshot_take(struct snapshot *out, const struct session *s)
 		.to_tag = span_of(s->to_tag),
 		.notify_tag = span_of(session_rest(s)->notify_tag),
 	};
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2; i++) {
 		leg_take(&out->leg[i], &s->leg[i]);
+		rtcp_leave_out(&out->leg[i], &out->is.leg[i]);
+	}
 	for (f = session_rest(s)->fed_by, i = 0; f && i < SNAPSHOT_MAX_FEEDS; f = f->next_in, i++)
 		out->feed[i] = (struct snapshot_feed){ f->source->number, f->crossed };
 }
@@ -258,9 +283,16 @@ static bool is_leg(const struct leg *leg, const struct snapshot_leg *state)
 	       (leg->local.family != ADDR_NONE || !leg->local.port);
 }
 
+static void rtcp_fill_in(struct snapshot_leg *state, struct leg *is)
+{
+	if (state->rtcp_follows)
+		is->stream[STREAM_RTCP] = rtcp_after(&is->stream[STREAM_RTP]);
+	state->rtcp_follows = false;
+}
+
 int snapshot_read(struct snapshot *out, struct span bytes)
 {
-	int rc;
+	int rc, i;
 
 	memset(out, 0, sizeof(*out));
 	rc = fields_read(session_fields, &out->is, bytes);
@@ -268,6 +300,8 @@ int snapshot_read(struct snapshot *out, struct span bytes)
 		rc = fields_read(state_fields, out, bytes);
 	if (rc)
 		return rc;
+	for (i = 0; i < 2; i++)
+		rtcp_fill_in(&out->leg[i], &out->is.leg[i]);
 	if (!out->is.number || !is_plain_text(out->call_id) || !is_plain_text(out->from_tag) ||
 	    !is_plain_text(out->to_tag) || !is_plain_text(out->notify) ||
 	    !is_plain_text(out->notify_tag) || !is_leg(&out->is.leg[0], &out->leg[0]) ||

@@ -53,6 +53,8 @@ struct snapshot_stream {
 /* The state of a leg that is no plain member of struct leg. */
 struct snapshot_leg {
 	struct snapshot_stream stream[STREAM_KINDS];
+	/* in bytes: the RTCP stream is left out, because it is the RTP stream at the next ports */
+	bool rtcp_follows;
 	struct span advertised, codecs;
 	struct snapshot_recording recording;
 	struct snapshot_playing playing;
@@ -70,7 +72,7 @@ struct snapshot {
 
 /*
  * snapshot_take - copy the state of @s itself. The caller adds the state of other modules: the
- * targets of notifications and digits, recordings and prompts.
+ * targets of notifications and digits, recordings and prompts. It is for snapshot_write() only.
  */
 void snapshot_take(struct snapshot *out, const struct session *s);
 

@@ -24,7 +24,7 @@ struct outer {
 	uint64_t u64;
 	bool flag;
 	struct span text, text_30, text_31, text_64, text_255;
-	struct addr addr;
+	struct addr addr, second;
 	struct inner inner, inner_31;
 };
 
@@ -42,6 +42,7 @@ static const struct field outer_fields[] = {
 	FIELD(5, FIELD_BOOL, outer, flag),
 	FIELD(6, FIELD_SPAN, outer, text),
 	FIELD(7, FIELD_ADDR, outer, addr),
+	FIELD(9, FIELD_ADDR, outer, second),
 	FIELD_OF(8, outer, inner, inner_fields),
 	FIELD(30, FIELD_SPAN, outer, text_30),
 	FIELD(31, FIELD_SPAN, outer, text_31),
@@ -109,6 +110,18 @@ static int read_outer(struct outer *o, const uint8_t *p, size_t len)
 
 #define H(tag, len) ((tag) << 3 | ((len)-1)) /* a head; length 8: it follows */
 
+static struct addr host_of(const char *text)
+{
+	struct addr a = { 0 };
+
+	if (*text)
+		assert_int_equal(addr_parse(&a, strchr(text, ':') ? ADDR_IP6 : ADDR_IP4, text,
+					    strlen(text)),
+				 0);
+	a.port = *text ? 40000 : 0;
+	return a;
+}
+
 /* ---- the present encoding ---- */
 
 /* These bytes are in files and in Redis: later versions must be able to read them. */
@@ -124,6 +137,7 @@ static void writes_these_bytes(void **state)
 		H(5, 1), 1,
 		H(6, 4), 'a', 'b', 'c', 'd',
 		H(7, 7), ADDR_IP4, 0x40, 0x9c, 192, 0, 2, 1,
+		H(9, 2), 0x41, 0x9c,
 		H(8, 4), H(1, 1), 9, H(2, 1), 'a',
 		H(30, 1), 'a',
 		H(31, 2), 31, 'a', 'b',
@@ -142,6 +156,7 @@ static void writes_these_bytes(void **state)
 	(void)state;
 	assert_int_equal(addr_parse(&o.addr, ADDR_IP4, "192.0.2.1", 9), 0);
 	o.addr = addr_with_port(o.addr, 40000);
+	o.second = addr_with_port(o.addr, 40001);
 	assert_int_equal(write_outer(&o), sizeof(want));
 	assert_memory_equal(bytes, want, sizeof(want));
 	assert_int_equal(read_outer(&back, want, sizeof(want)), 0);
@@ -149,11 +164,34 @@ static void writes_these_bytes(void **state)
 	assert_true(back.u64 == o.u64);
 	assert_true(back.flag);
 	assert_true(addr_eq(&back.addr, &o.addr));
+	assert_true(addr_eq(&back.second, &o.second));
 	assert_int_equal(back.inner.number, 9);
 	assert_int_equal(back.inner_31.number, 7);
 	assert_true(span_eq(back.text_31, text_of(2)));
 	assert_true(span_eq(back.text_64, text_of(8)));
 	assert_true(span_eq(back.text_255, text_of(1)));
+}
+
+/* An address comes back whole if the first one is at another host, of another family, or absent. */
+static void addresses_of_all_kinds(void **state)
+{
+	static const char *const hosts[] = { "", "192.0.2.1", "192.0.2.2", "2001:db8::1",
+					     "2001:db8::2" };
+	struct outer o = { 0 }, back;
+	size_t i, k;
+	int len;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(hosts); i++) {
+		for (k = 0; k < ARRAY_SIZE(hosts); k++) {
+			o.addr = host_of(hosts[i]);
+			o.second = host_of(hosts[k]);
+			len = write_outer(&o);
+			assert_int_equal(read_copy(&back, bytes, (size_t)len), 0);
+			assert_true(addr_eq(&back.addr, &o.addr));
+			assert_true(addr_eq(&back.second, &o.second));
+		}
+	}
 }
 
 static void writes_nothing_for_zeros(void **state)
@@ -303,6 +341,9 @@ static void refuses_malformed_bytes(void **state)
 	REFUSES(0, H(5, 2), 1, 1);
 	REFUSES(0, H(7, 7), 9, 0, 0, 1, 1, 1, 1); /* no family of addresses */
 	REFUSES(0, H(7, 6), ADDR_IP4, 0, 0, 1, 1, 1);
+	REFUSES(0, H(7, 2), 1, 1); /* a port alone, without an address before it */
+	REFUSES(0, H(9, 2), 1, 1);
+	REFUSES(0, H(9, 2), 1, 1, H(7, 7), ADDR_IP4, 0, 0, 1, 1, 1, 1);
 	REFUSES(0, 7); /* tag 0 */
 	REFUSES(0, H(0, 2), 1, 1);
 	REFUSES(0, H(31, 1), 0, 1);
@@ -403,12 +444,14 @@ static void refuses_malformed_bytes_of_version_1(void **state)
 	REFUSES(8, 3, 0, 0, 0, 0);	 /* tag 0 inside a struct */
 	REFUSES(8, 3, 0, 0, H(1, 1), 1); /* no other encoding inside a struct */
 	REFUSES(8, 4, 0, 1, 2, 0, 1);
+	REFUSES(7, 7, 0, ADDR_IP4, 0, 0, 1, 1, 1, 1, 9, 2, 0, 1, 1); /* a port alone */
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes_these_bytes),
+		cmocka_unit_test(addresses_of_all_kinds),
 		cmocka_unit_test(writes_nothing_for_zeros),
 		cmocka_unit_test(numbers_of_all_lengths),
 		cmocka_unit_test(values_of_all_lengths),

@@ -307,6 +307,42 @@ static void reads_a_stream_in_one_piece(void **state)
 	assert_int_equal(back.leg[1].numbers.ahead, 3);
 }
 
+/* An RTCP stream that is the RTP stream at the next ports needs no bytes, and comes back. */
+static void leaves_out_an_rtcp_stream_that_follows(void **state)
+{
+	const struct session_opts opts = { .ttl_s = 60, .setup_ttl_s = 60 };
+	struct snapshot snap, back;
+	struct sessions *all;
+	struct session *s;
+	struct stream *rtp, *rtcp;
+	size_t len;
+	int i;
+
+	(void)state;
+	assert_int_equal(sessions_new(&all, &opts), 0);
+	assert_int_equal(session_create(all, span_of("c"), span_of("f"), 5, &s), 0);
+	rtp = &s->leg[1].stream[STREAM_RTP];
+	rtcp = &s->leg[1].stream[STREAM_RTCP];
+	rtp->state = STREAM_SIGNALLED;
+	rtp->updated_ns = 7;
+	rtp->remote = (struct addr){ .family = ADDR_IP4, .port = 65535, .ip = { 192, 0, 2, 1 } };
+	*rtcp = *rtp;
+	rtcp->kind = STREAM_RTCP;
+	rtcp->remote.port = 0; /* after 65535 */
+	snapshot_take(&snap, s);
+	len = written(&snap).len;
+	assert_int_equal(snapshot_read(&back, written(&snap)), 0);
+	for (i = 0; i < 2; i++)
+		assert_memory_equal(&back.is.leg[1].stream[i], &s->leg[1].stream[i],
+				    sizeof(struct stream));
+	rtcp->state = STREAM_LATCHED;
+	snapshot_take(&snap, s);
+	assert_true(written(&snap).len > len);
+	assert_int_equal(snapshot_read(&back, written(&snap)), 0);
+	assert_int_equal(back.is.leg[1].stream[STREAM_RTCP].state, STREAM_LATCHED);
+	sessions_free(all);
+}
+
 /* A stream or leg without statistics, numbers and the like gets no memory for them. */
 static void gets_the_blocks_that_it_needs(void **state)
 {
@@ -370,6 +406,7 @@ int main(void)
 		cmocka_unit_test(numbers_may_grow),
 		cmocka_unit_test(reads_a_leg_in_one_piece),
 		cmocka_unit_test(reads_a_stream_in_one_piece),
+		cmocka_unit_test(leaves_out_an_rtcp_stream_that_follows),
 		cmocka_unit_test(gets_the_blocks_that_it_needs),
 		cmocka_unit_test(moves_to_another_clock),
 	};
