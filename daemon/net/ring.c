@@ -6,6 +6,10 @@
  * free when the device has sent the frame, which may be long after send() has returned. A frame
  * that it refuses keeps its mark, and so do all behind it: ring_send() unmarks them, and goes on
  * with the place of the first.
+ *
+ * A frame goes to the device directly, and not into the queue in front of it (PACKET_QDISC_BYPASS).
+ * That is the quicker way by a tenth and more, and captures do not see the frame there. So while
+ * there is a capture, frames take the way through the queue.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,6 +24,7 @@
 
 #include "net/ring.h"
 #include "base/checksum.h"
+#include "net/captures.h"
 #include "net/sockopt.h"
 #include "rtpx_entry.h"
 
@@ -33,10 +38,12 @@
 
 struct ring {
 	int fd;
-	uint8_t *places;      /* MAP_FAILED: not mapped */
-	unsigned int next;    /* the place for the next frame */
-	unsigned int waiting; /* frames before it that were not sent yet */
-	size_t bytes;	      /* of these frames */
+	uint8_t *places;	   /* MAP_FAILED: not mapped */
+	unsigned int next;	   /* the place for the next frame */
+	unsigned int waiting;	   /* frames before it that were not sent yet */
+	size_t bytes;		   /* of these frames */
+	struct captures *captures; /* NULL: unknown */
+	bool direct;		   /* past the device's queue */
 };
 
 /* ---- frames ---- */
@@ -169,7 +176,16 @@ static unsigned int ring_take_back(struct ring *r)
 	return end - first;
 }
 
-unsigned int ring_send(struct ring *r, unsigned int ifindex, enum addr_family family)
+static void choose_way(struct ring *r, uint64_t now_ns)
+{
+	bool direct = !captures_any(r->captures, now_ns);
+
+	if (direct != r->direct && !sockopt_set(r->fd, SOL_PACKET, PACKET_QDISC_BYPASS, direct))
+		r->direct = direct;
+}
+
+unsigned int ring_send(struct ring *r, unsigned int ifindex, enum addr_family family,
+		       uint64_t now_ns)
 {
 	struct sockaddr_ll to = {
 		.sll_family = AF_PACKET,
@@ -180,6 +196,7 @@ unsigned int ring_send(struct ring *r, unsigned int ifindex, enum addr_family fa
 	unsigned int sent = r->waiting;
 	ssize_t n;
 
+	choose_way(r, now_ns);
 	do {
 		n = sendto(r->fd, NULL, 0, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to));
 	} while (n < 0 && errno == EINTR);
@@ -229,6 +246,7 @@ int ring_new(struct ring **out)
 		ring_free(r);
 		return err;
 	}
+	captures_new(&r->captures); /* without it, frames take the way through the queue */
 	*out = r;
 	return 0;
 }
@@ -241,5 +259,6 @@ void ring_free(struct ring *r)
 		munmap(r->places, PLACES * PLACE_BYTES);
 	if (r->fd >= 0)
 		close(r->fd);
+	captures_free(r->captures);
 	free(r);
 }

@@ -51,9 +51,11 @@ void ring_free(struct ring *r); /* NULL is allowed */
  */
 bool ring_put(struct ring *r, const struct ring_way *way, const struct ring_packet *p);
 /*
- * ring_send - send the frames that were put since the previous ring_send(). Returns how many of
- * them, from the first on, the device has taken. The others are gone from the ring.
+ * ring_send - send the frames that were put since the previous ring_send(). @now_ns:
+ * CLOCK_MONOTONIC. Returns how many of them, from the first on, the device has taken. The others
+ * are gone from the ring. A capture (tcpdump) sees frames from CAPTURES_NS after its beginning on.
  */
-unsigned int ring_send(struct ring *r, unsigned int ifindex, enum addr_family family);
+unsigned int ring_send(struct ring *r, unsigned int ifindex, enum addr_family family,
+		       uint64_t now_ns);
 
 #endif

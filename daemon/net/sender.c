@@ -293,7 +293,7 @@ static unsigned int send_frames(struct sender *s, unsigned int i, unsigned int e
 
 	while (i + n < end && ring_put(s->o.ring, &s->way[i + n], &s->packet[i + n]))
 		n++;
-	n = n ? ring_send(s->o.ring, way->ifindex, family) : 0;
+	n = n ? ring_send(s->o.ring, way->ifindex, family, s->now_ns) : 0;
 	s->ring_sent += n;
 	for (; n; n--)
 		report(s, i++, 0);

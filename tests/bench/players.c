@@ -286,9 +286,9 @@ static uint64_t bare_ns(const char *ifname, const char *address, double seconds)
 			if (!ring_put(ring, &way, &p))
 				errx(1, "the ring is full");
 			if ((sent + 1) % BARE_BATCH == 0)
-				ring_send(ring, way.ifindex, ADDR_IP4);
+				ring_send(ring, way.ifindex, ADDR_IP4, clock_now());
 		}
-		ring_send(ring, way.ifindex, ADDR_IP4);
+		ring_send(ring, way.ifindex, ADDR_IP4, clock_now());
 		take(false);
 		next.tv_nsec += NSEC_PER_MSEC;
 		if (next.tv_nsec >= (long)NSEC_PER_SEC) {
