@@ -6,7 +6,8 @@
  * A table lists the members. A tag never gets another meaning. A reader skips unknown tags and
  * leaves absent members zero, so a new member is a new row. A member may become wider. Numbers are
  * little endian without leading zeros. An address at the host of the first address in its table is
- * that address's port alone, so the first address of a table stays the first.
+ * that address's port alone, so the first address of a table stays the first. Bytes 0 behind the
+ * members mean nothing.
  */
 #ifndef RTPX_FIELDS_H
 #define RTPX_FIELDS_H

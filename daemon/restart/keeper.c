@@ -42,6 +42,7 @@
 #define REPLIES_NS (10 * NSEC_PER_SEC)
 #define REPLIES_MAX 20000
 #define BOOT_ID_LEN 36
+#define ANSWER_BYTES 64 /* an answer makes a record longer by so much: IPv4, a to-tag of 36 bytes */
 /*
  * How long to wait for a port. The kernel closes the sockets of a killed daemon one by one, and its
  * lock may be free before they are closed.
@@ -254,11 +255,17 @@ static void sink_gone(struct keeper *k, uint64_t key)
 		k->o.sink->gone(k->o.sink->arg, key);
 }
 
-/* Give a record to the sink, and write it to the journal. */
-static int put_record(struct keeper *k, uint64_t key, int len)
+/*
+ * Give a record to the sink, and write it to the journal with @room bytes more: zeros, which mean
+ * nothing behind a body (fields.h).
+ */
+static int put_record(struct keeper *k, uint64_t key, int len, size_t room)
 {
-	int rc = journal_put(k->journal, key, encoded(k, len));
+	int rc;
 
+	room = MIN(room, sizeof(k->bytes) - (size_t)len);
+	memset(k->bytes + len, 0, room);
+	rc = journal_put(k->journal, key, encoded(k, len + (int)room));
 	if (k->o.sink)
 		k->o.sink->put(k->o.sink->arg, key, encoded(k, len));
 	k->view.records += rc == 0;
@@ -284,6 +291,10 @@ static int encode_session(struct keeper *k, const struct session *s)
 	return snapshot_write(&snap, k->bytes, sizeof(k->bytes));
 }
 
+/*
+ * The answer of the other party makes a record longer. Without room for it, pages of the journal
+ * break in two halves, and stay so.
+ */
 static int put_session(struct keeper *k, const struct session *s)
 {
 	int len = encode_session(k, s);
@@ -293,7 +304,7 @@ static int put_session(struct keeper *k, const struct session *s)
 			 "too long for the journal: it ends with this process");
 		return 0;
 	}
-	return put_record(k, s->number, len);
+	return put_record(k, s->number, len, s->complete ? 0 : ANSWER_BYTES);
 }
 
 /* Write the counters to @text; returns their length. */
@@ -423,7 +434,7 @@ static int put_message(struct keeper *k, const struct notify_message *m)
 {
 	int len = encode_message(k, m);
 
-	return len < 0 ? 0 : put_record(k, record_key(RECORD_MESSAGE, m->number), len);
+	return len < 0 ? 0 : put_record(k, record_key(RECORD_MESSAGE, m->number), len, 0);
 }
 
 static void on_queued(void *arg, const struct notify_message *m)

@@ -163,6 +163,19 @@ static void comes_back_as_a_session(void **state)
 	sessions_free(all);
 }
 
+/* The journal gives a record room to grow: zeros behind it. */
+static void reads_past_the_room(void **state)
+{
+	struct snapshot s = full(), back;
+	struct span with_room = written(&s);
+
+	(void)state;
+	memset(bytes + with_room.len, 0, 64);
+	with_room.len += 64;
+	assert_int_equal(snapshot_read(&back, with_room), 0);
+	assert_alike(&s, &back);
+}
+
 static void is_small_when_there_is_little(void **state)
 {
 	struct snapshot s = { .is.number = 1, .call_id = span_of("c"), .from_tag = span_of("f") },
@@ -398,6 +411,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_back),
 		cmocka_unit_test(comes_back_as_a_session),
+		cmocka_unit_test(reads_past_the_room),
 		cmocka_unit_test(is_small_when_there_is_little),
 		cmocka_unit_test(refuses_what_does_not_fit),
 		cmocka_unit_test(skips_what_a_later_version_adds),
