@@ -24,8 +24,7 @@ const char *const session_party_words[SESSION_PARTIES] = {
 
 struct sessions {
 	struct session_opts o;
-	struct table
-		calls; /* by call-id: the first session of each that is not doomed one by one */
+	struct table calls; /* by Call-ID: its first session that is not doomed one by one */
 	struct table by_number;
 	struct session *list;	 /* doomed sessions, then the others in creation order */
 	struct session *dirty;	 /* sessions with flows to compile, in the order of marking */

@@ -112,7 +112,7 @@ struct session {
 	char *call_id;	/* NUL-terminated for logs; may hold no NUL inside */
 	char *from_tag; /* owned, with call_id in one block behind the session */
 	char *to_tag;	/* owned, tag of the other party; NULL: no command has given it yet */
-	struct table_link by_call_id; /* in the table if it is the first one of its call */
+	struct table_link by_call_id; /* in the table if it is the first one of its Call-ID */
 	uint32_t number; /* not 0; unique among sessions; in the ABI's flow as `call` */
 	int notify;	 /* index of the notification target; -1: none */
 	bool strong;
@@ -238,9 +238,9 @@ int session_create_in(struct sessions *all, unsigned int group, const struct dia
  * session_set_notify_tag, leg_set_codecs - the same for the texts of a notification and of modifier
  * c.
  */
+int session_set_to_tag(struct session *s, struct span to_tag);
 int session_set_notify_tag(struct session *s, struct span tag);
 int leg_set_codecs(struct leg *leg, struct span codecs);
-int session_set_to_tag(struct session *s, struct span to_tag);
 /* session_destroy - remove @s and free its memory. Its ports must be closed. */
 void session_destroy(struct sessions *all, struct session *s);
 

@@ -20,16 +20,14 @@ struct sender;
 
 /* A port as the source of packets. */
 struct sender_port {
+	bool own;    /* it has a socket; else the raw sockets and the ring send */
+	uint8_t tos; /* TOS or traffic class of packets, and of the socket */
+	uint8_t tag; /* the caller's */
 	union {
-		int fd; /* with @own: a socket that is bound to the port */
-		/* without: a hash of the destination of the latest packet that the host's rules
-		   have seen; the sender's */
-		uint32_t seen_to;
+		int fd;		  /* its own socket, bound to the port */
+		uint32_t seen_to; /* the sender's: a hash of the destination of seen_ms */
 	};
-	uint32_t seen_ms; /* the time of that packet, modulo 2^32; the sender's */
-	uint8_t tos;	  /* TOS or traffic class of packets, and of the socket */
-	uint8_t tag;	  /* the caller's */
-	bool own;	  /* false: the raw sockets send */
+	uint32_t seen_ms; /* the sender's: when the host's rules saw its latest packet, mod 2^32 */
 };
 
 struct sender_opts {
