@@ -215,11 +215,9 @@ static void leg_take(struct snapshot_leg *out, const struct leg *leg)
 	const struct dtmf *dtmf = leg_rest(leg)->dtmf;
 	int kind;
 
-	for (kind = 0; kind < STREAM_KINDS; kind++) {
+	for (kind = 0; kind < STREAM_KINDS; kind++)
 		out->stream[kind] = (struct snapshot_stream){ *stream_rest(&leg->stream[kind]),
 							      *stream_stats(&leg->stream[kind]) };
-		out->stream[kind].rest.trial = NULL;
-	}
 	out->advertised = span_of(leg->advertised);
 	out->codecs = span_of(leg_rest(leg)->codecs);
 	out->numbers = leg_rest(leg)->numbers;

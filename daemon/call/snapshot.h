@@ -46,7 +46,7 @@ struct snapshot_dtmf {
 
 /* The state of a stream that is no plain member of struct stream. */
 struct snapshot_stream {
-	struct stream_rest rest;
+	struct stream_rest rest; /* its pointer is not valid */
 	struct rtpx_flow_stats stats;
 };
 
